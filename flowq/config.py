@@ -1,0 +1,173 @@
+"""Settings: what applies, and where each value comes from.
+
+A setting comes from the first place that has it: an argument (`-u`), the environment, the nearest `flowq.toml` or
+`[tool.flowq]` in a `pyproject.toml` (walking up from the working directory), else its default. No file is parsed that does not
+exist, so that a command without configuration pays for no parser.
+"""
+
+import os
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any, Final
+
+from flowq.exceptions import ConfigError
+
+NAMESPACE: Final = "flowq"
+
+_NAMESPACE = re.compile(r"[A-Za-z0-9_.:-]{1,64}")  # braces would end the hash tag, blanks would need quoting everywhere
+_PASSWORD = re.compile(r"(?P<before>//[^/@]*?:)[^@]*(?=@)|(?P<query>[?&](?:\w+_)?password=)[^&]*")
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """One value and the place it comes from, such as "FLOWQ_REDIS_URL" or "/home/me/project/flowq.toml"."""
+
+    value: str
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """All settings. None: not set anywhere."""
+
+    url: Setting | None  # of the server; None: the embedded one
+    namespace: Setting
+    home: Setting | None  # directory of the embedded server; None: the default, see `flowq.embedded.home`
+    allow_eviction: Setting  # "true" or "false": use a server although it may evict keys
+
+    def __iter__(self) -> Iterator[tuple[str, Setting | None]]:
+        """Yield name and setting, for a table of what applies. Passwords in URLs are not hidden: see `redact`."""
+        return ((item.name, getattr(self, item.name)) for item in fields(self))
+
+
+_VARIABLES: Final = {
+    "url": "FLOWQ_REDIS_URL",
+    "namespace": "FLOWQ_NAMESPACE",
+    "home": "FLOWQ_HOME",
+    "allow_eviction": "FLOWQ_ALLOW_EVICTION",
+}
+_BOOLEANS: Final = {"1": "true", "true": "true", "yes": "true", "0": "false", "false": "false", "no": "false"}
+
+
+def load_settings(
+    url: str | None = None,
+    namespace: str | None = None,
+    *,
+    directory: str | Path | None = None,
+    environ: Mapping[str, str] = os.environ,
+) -> Settings:
+    """Return the settings that apply.
+
+    Args:
+        url: the server as an argument of the caller, which goes before everything else.
+        namespace: likewise.
+        directory: where the search for a file starts; None: the working directory.
+        environ: the environment. An empty variable counts as not set.
+
+    Raises:
+        ConfigError: a value is not what it should be; names the place, the key and what was expected.
+    """
+    found = _from_file(Path(directory) if directory is not None else Path.cwd())
+    for name, variable in _VARIABLES.items():
+        if environ.get(variable):
+            found[name] = Setting(environ[variable], variable)
+    for name, argument in (("url", url), ("namespace", namespace)):
+        if argument:
+            found[name] = Setting(argument, "argument")
+    return Settings(
+        url=found.get("url"),
+        namespace=_checked_namespace(found.get("namespace", Setting(NAMESPACE, "default"))),
+        home=found.get("home"),
+        allow_eviction=_checked_boolean(found.get("allow_eviction", Setting("false", "default")), "allow_eviction"),
+    )
+
+
+def redact(url: str) -> str:
+    """Return a URL with its passwords replaced by `***`, for messages and logs."""
+    return _PASSWORD.sub(lambda match: f"{match['before'] or match['query']}***", url)
+
+
+# -- files
+
+
+def _from_file(directory: Path) -> dict[str, Setting]:
+    """Return the settings of the nearest file that has any; `flowq.toml` goes before the `pyproject.toml` beside it."""
+    for place in (directory, *directory.parents):
+        for name in ("flowq.toml", "pyproject.toml"):
+            text = _read(place / name)
+            if text is None or (name == "pyproject.toml" and "flowq" not in text):  # saves parsing most of them
+                continue
+            table = _table(place / name, text)
+            if table is not None:
+                return {key: _setting(place / name, key, value) for key, value in table.items()}
+    return {}
+
+
+def _read(path: Path) -> str | None:
+    """Return the text of a file; None where there is none, or where anybody could have put it.
+
+    A command that is run somewhere below /tmp must not connect to the server that another user wrote into /tmp/flowq.toml.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+        open_to_all = path.parent.stat().st_mode & 0o002
+        return None if open_to_all and path.stat().st_uid != os.geteuid() else text
+    except (FileNotFoundError, NotADirectoryError, PermissionError):
+        return None
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path} cannot be read: {error}") from error
+
+
+def _table(path: Path, text: str) -> dict[str, Any] | None:
+    """Return the file's settings; None for a pyproject.toml without a `[tool.flowq]`."""
+    import tomllib
+
+    try:
+        document = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{path} is not valid TOML: {error}") from error
+    if path.name == "flowq.toml":
+        return document
+    tool = document.get("tool", {})
+    table = tool.get("flowq") if isinstance(tool, dict) else None
+    if table is not None and not isinstance(table, dict):
+        raise ConfigError(f"{path}: tool.flowq must be a table, found {table!r}")
+    return table
+
+
+def _setting(path: Path, key: str, value: object) -> Setting:
+    if key not in _VARIABLES:
+        raise ConfigError(f"{path}: unknown key {key!r}, expected one of: {', '.join(_VARIABLES)}")
+    if key == "allow_eviction":
+        if not isinstance(value, bool):
+            raise ConfigError(f"{path}: {key} must be true or false, found {value!r}")
+        return Setting(str(value).lower(), str(path))
+    if not isinstance(value, str) or not value:
+        raise ConfigError(f"{path}: {key} must be a string that is not empty, found {value!r}")
+    if key == "home":  # relative to the file, not to wherever the command happens to be run
+        return Setting(str(path.parent / Path(value).expanduser()), str(path))
+    return Setting(value, str(path))
+
+
+# -- values
+
+
+def _checked_namespace(setting: Setting) -> Setting:
+    if not _NAMESPACE.fullmatch(setting.value):
+        raise ConfigError(
+            f"namespace must be 1 to 64 letters, digits and _ . : -, found {setting.value!r} (from {_describe(setting, 'namespace')})"
+        )
+    return setting
+
+
+def _checked_boolean(setting: Setting, name: str) -> Setting:
+    value = _BOOLEANS.get(setting.value.lower())
+    if value is None:
+        raise ConfigError(f"{name} must be true or false, found {setting.value!r} (from {_describe(setting, name)})")
+    return Setting(value, setting.source)
+
+
+def _describe(setting: Setting, name: str) -> str:
+    return f"the argument {name!r}" if setting.source == "argument" else setting.source

@@ -1,0 +1,26 @@
+"""Default values and limits, in one place, each with its unit."""
+
+from typing import Final
+
+QUEUE: Final = "default"
+
+JOB_TIMEOUT: Final = 180.0  # s, a plain queue job
+FLOW_JOB_TIMEOUT: Final = 3600.0  # s, one attempt of a job of a flow
+RESULT_TTL: Final = 500.0  # s, a plain finished job
+FAILURE_TTL: Final = 365 * 86400.0  # s, a plain failed job
+RUN_RETENTION: Final = 30 * 86400.0  # s, the record of a run after its end
+RESULTS_KEPT: Final = 10  # executions of which a result is kept
+
+LEASE: Final = 10.0  # s, a started job without a beat is lost after this
+BEAT: Final = 3.0  # s between heartbeats
+SWEEP: Final = 1.0  # s between sweeps (reap, promote, release), with jitter
+SELF_FENCE: Final = 0.9  # of the lease: a worker whose beats fail kills its own horses then
+TIMEOUT_GRACE: Final = 2.0  # s between the soft interrupt, SIGTERM and SIGKILL of a job over its timeout
+
+MAX_PAYLOAD: Final = 8 * 1024 * 1024  # bytes of one job's function and arguments
+MAX_RESULT: Final = 8 * 1024 * 1024  # bytes of one result
+MAX_PLAN: Final = 128 * 1024 * 1024  # bytes of one stored plan
+MAX_LOG_ENTRIES: Final = 20_000  # entries of a run's log stream (each up to some kB of lines)
+MAX_LOG_LINE: Final = 16 * 1024  # bytes of one captured line before it is broken
+STAGE_CHUNK: Final = 150  # jobs staged by one script call
+RELEASE_BATCH: Final = 500  # edges decided by one script call

@@ -1,0 +1,90 @@
+"""Durations as people write them: `90`, `"90s"`, `"5m"`, `"1h30m"`, `"2d"`, and `-1` or `"never"` where that makes sense.
+
+Used for flow files and for the options of the queue (`"1h"`, `"3m"`, `"5s"` there). Light: horses and producers import it.
+"""
+
+import math
+import re
+from typing import Final
+
+from flowq.exceptions import UsageError
+
+NEVER: Final = -1.0
+"""What `parse_duration` gives for `-1` and `never`: the thing that would be limited is not."""
+
+MAX_DURATION: Final = 100 * 365 * 86400.0  # s; more is a slip of the keyboard, and dates would overflow
+
+_UNITS: Final = {"w": 604_800.0, "d": 86_400.0, "h": 3_600.0, "m": 60.0, "s": 1.0, "ms": 0.001}
+_PART = re.compile(r"([0-9]{1,15}(?:\.[0-9]{1,9})?)(ms|[wdhms])")
+_NUMBER = re.compile(r"-?[0-9]{1,15}(?:\.[0-9]{1,9})?")
+_FORMS: Final = "seconds as a number, or text such as 90s, 5m, 1h30m or 2d"
+
+
+def parse_duration(value: object, *, never: bool = False) -> float:
+    """Return a duration in seconds.
+
+    Args:
+        value: a number of seconds, or text: a number, or numbers with the units `w d h m s ms`, largest unit first.
+        never: whether `-1` and `"never"` are accepted; they give `NEVER`.
+
+    Raises:
+        UsageError: not a duration, negative, or longer than 100 years.
+
+    Example:
+        >>> parse_duration("1h30m")
+        5400.0
+    """
+    seconds = _seconds(value)
+    if seconds is None:
+        raise UsageError(f"expected a duration ({_FORMS}), found {_shown(value)}")
+    if seconds == NEVER:
+        if never:
+            return NEVER
+        raise UsageError(f"expected a duration ({_FORMS}), found {_shown(value)}: a limit is needed here")
+    if not 0 <= seconds <= MAX_DURATION:
+        raise UsageError(f"expected a duration from 0 to 100 years, found {_shown(value)}")
+    return seconds
+
+
+def format_duration(seconds: float) -> str:
+    """Return the shortest exact text for a duration: `90 -> "1m30s"`, `0.25 -> "250ms"`, `NEVER -> "never"`."""
+    if seconds == NEVER:
+        return "never"
+    millis = round(seconds * 1000)
+    parts = []
+    for unit, size in (("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1000), ("ms", 1)):
+        count, millis = divmod(millis, size)
+        if count:
+            parts.append(f"{count}{unit}")
+    return "".join(parts) or "0s"
+
+
+def _seconds(value: object) -> float | None:
+    if isinstance(value, bool) or not isinstance(value, (int, float, str)):
+        return None
+    if isinstance(value, str):
+        return _text_seconds(value.strip())
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return float(value) if abs(value) <= 2 * MAX_DURATION else math.inf
+
+
+def _text_seconds(text: str) -> float | None:
+    if text == "never":
+        return NEVER
+    if _NUMBER.fullmatch(text):
+        return float(text)
+    total, position, smallest = 0.0, 0, math.inf
+    while position < len(text):
+        match = _PART.match(text, position)
+        if match is None or _UNITS[match[2]] >= smallest:
+            return None
+        smallest = _UNITS[match[2]]
+        total += float(match[1]) * smallest
+        position = match.end()
+    return total if position else None
+
+
+def _shown(value: object) -> str:
+    text = repr(value) if isinstance(value, (str, int, float, bool)) or value is None else type(value).__name__
+    return text if len(text) <= 60 else text[:57] + "..."

@@ -1,0 +1,93 @@
+"""The tree of errors. Every error that flowq raises on purpose is a `FlowqError`.
+
+A message says what was expected, what was found and what to do. Names that users of RQ know keep their meaning.
+"""
+
+
+class FlowqError(Exception):
+    """Base of all errors that flowq raises on purpose."""
+
+
+class UsageError(FlowqError):
+    """The caller asked for something that cannot be: a wrong option, an impossible combination."""
+
+
+class ConfigError(UsageError):
+    """A configuration value (file or environment) is not what it should be."""
+
+
+# -- the server ---------------------------------------------------------------------------------------------------------------
+
+
+class ServerError(FlowqError):
+    """The server cannot be used: unreachable, wrong password, read-only, out of memory."""
+
+
+class ServerUnavailableError(ServerError):
+    """The server did not answer: refused, timed out, restarting. Trying again later may help."""
+
+
+class ServerNotFoundError(ServerError):
+    """No server binary was found for the embedded server."""
+
+
+class SchemaVersionError(ServerError):
+    """The data on the server was written by a version of flowq with another schema."""
+
+
+class DataLostError(ServerError):
+    """The data this process worked on is gone: the server was restarted empty or flushed."""
+
+
+# -- jobs and runs ------------------------------------------------------------------------------------------------------------
+
+
+class NoSuchJobError(FlowqError):
+    """No job with that id: never created, expired or deleted."""
+
+
+class NoSuchRunError(FlowqError):
+    """No run with that id or prefix: never submitted, or past its retention."""
+
+
+class AmbiguousRunError(UsageError):
+    """A prefix that fits several runs."""
+
+
+class DuplicateJobError(FlowqError):
+    """`unique=True` and the id is taken."""
+
+
+class InvalidJobOperation(FlowqError):
+    """The job is not in a status in which this can be done."""
+
+
+class InvalidRunOperation(FlowqError):
+    """The run is not in a status in which this can be done."""
+
+
+class InvalidJobDependency(FlowqError):
+    """A dependency that does not exist."""
+
+
+class TooLargeError(FlowqError):
+    """A payload, result or plan is over its size limit; the message names both."""
+
+
+class DeserializationError(FlowqError):
+    """Stored bytes could not be decoded."""
+
+
+class AbandonedJobError(FlowqError):
+    """The worker that executed the job was lost (its lease ran out). Stored as text on the job, never raised by flowq."""
+
+
+# -- flows --------------------------------------------------------------------------------------------------------------------
+
+
+class InvalidFlowError(FlowqError):
+    """A flow file did not compile. `diagnostics` holds every problem found."""
+
+    def __init__(self, message: str, diagnostics: tuple[object, ...] = ()) -> None:
+        super().__init__(message)
+        self.diagnostics = diagnostics

@@ -1,0 +1,268 @@
+"""The Plan: plain data between the compiler, which makes it, and the store and the workers, which run it.
+
+A plan is complete: a worker needs nothing but the plan, the results of earlier jobs and the code. It is stored with its run, so
+that editing the file later changes nothing. Its JSON form carries a version; a reader refuses one it does not know.
+
+Two levels: a `Node` is a job as the file states it (what all its cells share); a `Cell` is one job of the run, with an ordinal
+fixed at expansion. The cells of a matrix are additionally counted by a *group* cell (`group=True`), which is never executed: it
+depends on all its cells with `done`, ends when they have ended, and carries the edges to whoever depends on the matrix as a
+whole. So n cells above m dependents are n + m edges.
+
+Values with expressions ("templated" values) are JSON in which
+    {"$": "<expression>"}                       stands for a value of whatever type the expression has,
+    {"$join": ["text", {"$": "<expr>"}, …]}     for a string put together from parts,
+    {"$lit": <value>}                           for a literal map that itself has a key starting with "$".
+`flowq.expr.render` turns a templated value into a plain one.
+"""
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any, Final, TypeAlias, cast
+
+from flowq.exceptions import FlowqError
+
+PLAN_VERSION: Final = 1
+
+Json: TypeAlias = (
+    Any  # None, bool, int, float, str, list[Json], dict[str, Json]; `Any` because mypy cannot narrow recursive unions well
+)
+
+
+class PlanVersionError(FlowqError):
+    """A stored plan was written by a version of flowq that this one cannot read."""
+
+
+@dataclass(frozen=True, slots=True)
+class RetryPolicy:
+    """Retries of a job after its first attempt. Times in seconds."""
+
+    max: int
+    intervals: tuple[float, ...] = (0.0,)  # wait before retry 1, 2, …; the last repeats (backoff is already worked in)
+    jitter: float = 0.0  # 0.2: each wait is spread evenly over ±20 %
+
+
+@dataclass(frozen=True, slots=True)
+class Action:
+    """What a node executes.
+
+    kind "call": `module` and `attribute` name a callable; `args`, `kwargs` are templated JSON.
+    kind "shell": `script` is constant text; `variables` maps environment names to templated values that the script references.
+    kind "argv": `args` is the templated argument vector, its items rendered to strings.
+    kind "join": nothing is executed; the job finishes when its edges hold.
+    """
+
+    kind: str
+    module: str = ""
+    attribute: str = ""
+    args: tuple[Json, ...] = ()
+    kwargs: Mapping[str, Json] = field(default_factory=dict)
+    script: str = ""
+    variables: Mapping[str, Json] = field(default_factory=dict)
+    shell: tuple[str, ...] = ()  # argv of the shell, the script's file name is appended; empty: the default shell
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """One job as the file states it. Times in seconds; None means "not limited" or "the run's rule"."""
+
+    name: str
+    line: int  # 1-based line of the job in the flow file
+    action: Action
+    queue: str
+    timeout: float | None
+    ttl: float | None = None
+    result_ttl: float | None = None
+    failure_ttl: float | None = None
+    retry: RetryPolicy | None = None
+    allow_failure: bool | tuple[int, ...] = False  # or the exit codes that are allowed
+    priority: int = 0  # higher first
+    at_front: bool = False
+    delay: float | None = None
+    condition: str | None = None  # the expression of `if`
+    env: Mapping[str, Json] = field(default_factory=dict)  # templated strings; flow env already merged below the job's
+    workdir: Json = None  # templated string
+    reads: tuple[str, ...] = ()  # names of the jobs whose result or status the expressions use
+    matrix: bool = False  # has several cells and a group cell
+    description: str = ""
+    labels: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Edge:
+    """One dependency: the parent's ordinal and the condition asked of it."""
+
+    parent: int
+    condition: str = "success"
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """One job of the run (or, with `group`, the counting node of a matrix)."""
+
+    ordinal: int
+    name: str  # "build" or "build[fmt=pdf,lang=en]"; a group has the node's name
+    node: int  # index into Plan.nodes
+    parents: tuple[Edge, ...] = ()
+    matrix: Mapping[str, Json] | None = None
+    group: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A compiled flow. `cells[i].ordinal == i`; parents have smaller ordinals than their children."""
+
+    name: str
+    nodes: tuple[Node, ...]
+    cells: tuple[Cell, ...]
+    file: str = ""  # the flow file, absolute
+    params: Mapping[str, Json] = field(default_factory=dict)
+    description: str = ""
+    labels: Mapping[str, str] = field(default_factory=dict)
+    retention: float | None = None
+
+    def jobs(self) -> Iterator[Cell]:
+        """Yield the cells that are jobs, in ordinal order, without the groups."""
+        return (cell for cell in self.cells if not cell.group)
+
+    def node_of(self, cell: Cell) -> Node:
+        """Return the node a cell belongs to."""
+        return self.nodes[cell.node]
+
+    def children(self) -> list[list[Edge]]:
+        """Return for each ordinal its outgoing edges, as `Edge(child ordinal, condition)`. Linear in cells and edges."""
+        out: list[list[Edge]] = [[] for _ in self.cells]
+        for cell in self.cells:
+            for edge in cell.parents:
+                out[edge.parent].append(Edge(cell.ordinal, edge.condition))
+        return out
+
+    def targets(self) -> dict[str, int]:
+        """Return for each node's name the ordinal that stands for the whole of it: its only cell or its group."""
+        out: dict[str, int] = {}
+        for cell in self.cells:
+            node = self.nodes[cell.node]
+            if cell.group or not node.matrix:
+                out[node.name] = cell.ordinal
+        return out
+
+    def cells_of(self) -> dict[str, list[int]]:
+        """Return for each node's name the ordinals of its jobs in expansion order."""
+        out: dict[str, list[int]] = {node.name: [] for node in self.nodes}
+        for cell in self.jobs():
+            out[self.nodes[cell.node].name].append(cell.ordinal)
+        return out
+
+    def to_json(self) -> str:
+        """Return the stored form: compact JSON with a version."""
+        document = {
+            "version": PLAN_VERSION,
+            "name": self.name,
+            "file": self.file,
+            "params": dict(self.params),
+            "description": self.description,
+            "labels": dict(self.labels),
+            "retention": self.retention,
+            "nodes": [_node_to_json(node) for node in self.nodes],
+            "cells": [_cell_to_json(cell) for cell in self.cells],
+        }
+        return json.dumps(document, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+
+    @classmethod
+    def from_json(cls, text: str | bytes) -> "Plan":
+        """Read the stored form.
+
+        Raises:
+            PlanVersionError: the plan has a version this flowq does not know.
+        """
+        document = json.loads(text)
+        version = document.get("version")
+        if version != PLAN_VERSION:
+            raise PlanVersionError(
+                f"this run's plan has version {version!r}, this flowq reads version {PLAN_VERSION}: use the flowq that submitted it"
+            )
+        nodes = tuple(_node_from_json(item) for item in document["nodes"])
+        return cls(
+            name=document["name"],
+            nodes=nodes,
+            cells=tuple(_cell_from_json(ordinal, row, nodes) for ordinal, row in enumerate(document["cells"])),
+            file=document["file"],
+            params=document["params"],
+            description=document["description"],
+            labels=document["labels"],
+            retention=document["retention"],
+        )
+
+
+def cell_name(node: str, matrix: Mapping[str, Json]) -> str:
+    """Return the name people see for one cell of a matrix: `build[fmt=pdf,lang=en]`."""
+    axes = ",".join(f"{axis}={_axis_text(value)}" for axis, value in matrix.items())
+    return f"{node}[{axes}]"
+
+
+def _axis_text(value: Json) -> str:
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+
+
+def _node_to_json(node: Node) -> dict[str, Json]:
+    """Write only what differs from the default: 10,000 nodes stay small."""
+    out = _non_defaults(node)
+    out["action"] = _non_defaults(node.action)
+    if node.retry is not None:
+        out["retry"] = _non_defaults(node.retry)
+    return out
+
+
+def _non_defaults(record: Any) -> dict[str, Json]:
+    out: dict[str, Json] = {}
+    for item in fields(record):
+        value = getattr(record, item.name)
+        default = {} if item.default_factory is dict else item.default
+        if value != default:
+            out[item.name] = value
+    return out
+
+
+def _node_from_json(item: dict[str, Json]) -> Node:
+    known = dict(item)
+    action = dict(known.pop("action"))
+    for name in ("args", "shell"):
+        if name in action:
+            action[name] = tuple(action[name])
+    known["action"] = Action(**action)
+    if "retry" in known:
+        retry = dict(known["retry"])
+        if "intervals" in retry:
+            retry["intervals"] = tuple(retry["intervals"])
+        known["retry"] = RetryPolicy(**retry)
+    if isinstance(known.get("allow_failure"), list):
+        known["allow_failure"] = tuple(known["allow_failure"])
+    if "reads" in known:
+        known["reads"] = tuple(known["reads"])
+    return Node(**known)
+
+
+def _cell_to_json(cell: Cell) -> list[Json]:
+    parents: list[Json] = [
+        edge.parent if edge.condition == "success" else [edge.parent, edge.condition] for edge in cell.parents
+    ]
+    if cell.group:
+        return [cell.node, parents, None, 1]
+    if cell.matrix is None:
+        return [cell.node, parents]
+    return [cell.node, parents, dict(cell.matrix)]
+
+
+def _cell_from_json(ordinal: int, row: list[Json], nodes: tuple[Node, ...]) -> Cell:
+    node = cast("int", row[0])
+    parents = tuple(Edge(item) if isinstance(item, int) else Edge(item[0], item[1]) for item in row[1])
+    matrix = row[2] if len(row) > 2 else None
+    name = nodes[node].name
+    return Cell(
+        ordinal=ordinal,
+        name=name if matrix is None else cell_name(name, matrix),
+        node=node,
+        parents=parents,
+        matrix=matrix,
+        group=len(row) > 3,
+    )

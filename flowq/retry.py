@@ -1,0 +1,35 @@
+"""`Retry`: how often and when a job is executed again. Light to import: horses recognise it as a return value."""
+
+from collections.abc import Sequence
+
+from flowq.exceptions import UsageError
+
+
+class Retry:
+    """Ask for more attempts, at `enqueue(retry=Retry(...))` for exceptions, or as a job's return value.
+
+    Args:
+        max: retries after the first attempt, at least 1.
+        interval: seconds to wait before a retry; a sequence gives one wait per retry, its last value repeats.
+        enqueue_at_front: put the job at the front of its queue.
+
+    Raises:
+        UsageError: `max` below 1 or a negative interval.
+    """
+
+    def __init__(self, max: int, interval: float | Sequence[float] = 0, enqueue_at_front: bool = False) -> None:  # noqa: A002 - RQ's name
+        if max < 1:
+            raise UsageError(f"Retry(max=…) must be at least 1, got {max}")
+        intervals = [float(interval)] if isinstance(interval, (int, float)) else [float(item) for item in interval]
+        if any(item < 0 for item in intervals):
+            raise UsageError(f"Retry(interval=…) must not be negative, got {interval!r}")
+        self.max = max
+        self.intervals = intervals or [0.0]
+        self.enqueue_at_front = enqueue_at_front
+
+    def interval_for(self, retry: int) -> float:
+        """Return the seconds to wait before the `retry`-th retry, counted from 1; the last interval repeats."""
+        return self.intervals[min(retry, len(self.intervals)) - 1]
+
+    def __repr__(self) -> str:
+        return f"Retry(max={self.max}, interval={self.intervals}, enqueue_at_front={self.enqueue_at_front})"

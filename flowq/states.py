@@ -1,0 +1,131 @@
+"""The vocabulary of states: what a job or a run can be, why, and which transition leads where.
+
+Everything that names a status uses these enums: the YAML reader, the store, the command line and the JSON output. `TRANSITIONS`
+is the state machine itself, one row per edge; the Lua files state the same rows in their headers and a test holds the two together.
+"""
+
+from enum import StrEnum
+from typing import Final
+
+
+class JobStatus(StrEnum):
+    """The status of one job. A plain string in the store, in JSON and under `str()`."""
+
+    CREATED = "created"
+    QUEUED = "queued"
+    STARTED = "started"
+    DEFERRED = "deferred"
+    SCHEDULED = "scheduled"
+    FINISHED = "finished"
+    FAILED = "failed"
+    STOPPED = "stopped"
+    CANCELED = "canceled"
+    SKIPPED = "skipped"
+
+
+ENDED: Final = frozenset({JobStatus.FINISHED, JobStatus.FAILED, JobStatus.STOPPED, JobStatus.CANCELED, JobStatus.SKIPPED})
+"""Statuses that no worker and no clock leaves again; only a requeue or the retry of a run does."""
+
+
+class RunStatus(StrEnum):
+    """The status of a run: `queued` waits for its concurrency group, `running` has open jobs, the others are ends."""
+
+    QUEUED = "queued"
+    RUNNING = "running"
+    FINISHED = "finished"
+    FAILED = "failed"
+    CANCELED = "canceled"
+
+
+RUN_ENDED: Final = frozenset({RunStatus.FINISHED, RunStatus.FAILED, RunStatus.CANCELED})
+
+
+class Condition(StrEnum):
+    """What an edge of the graph asks of its parent (`depends_on: {parent: condition}`)."""
+
+    SUCCESS = "success"  # finished, or failed but allowed to
+    OK = "ok"  # success, or skipped
+    FAILURE = "failure"  # failed (not allowed) or stopped
+    SKIPPED = "skipped"
+    DONE = "done"  # any end
+
+
+class Reason(StrEnum):
+    """Why a job has the status it has."""
+
+    # of skipped
+    IF_FALSE = "if_false"
+    UPSTREAM_FAILED = "upstream_failed"
+    UPSTREAM_SKIPPED = "upstream_skipped"
+    UPSTREAM_CANCELED = "upstream_canceled"
+    UPSTREAM_FINISHED = "upstream_finished"  # a `failure` or `skipped` edge whose parent succeeded
+    # of failed
+    ERROR = "error"
+    TIMEOUT = "timeout"
+    EXPIRED = "expired"
+    ABANDONED = "abandoned"
+    KILLED = "killed"
+    INVALID_RESULT = "invalid_result"
+    # of canceled
+    CANCELED = "canceled"
+    RUN_CANCELED = "run_canceled"
+    # of waiting jobs (computed by the views, never stored)
+    DEPENDENCIES = "dependencies"
+    RETRY = "retry"
+    DELAY = "delay"
+    NO_WORKER = "no_worker"
+    SUSPENDED = "suspended"
+
+
+TRANSITIONS: Final[dict[str, frozenset[tuple[str, str]]]] = {
+    # name of the Lua file -> the edges (from, to) it may take; "-" is "does not exist".
+    "create": frozenset({("-", "queued"), ("-", "deferred"), ("-", "scheduled"), ("-", "skipped")}),
+    "stage": frozenset({("-", "deferred")}),
+    "claim": frozenset({("queued", "started"), ("queued", "failed"), ("queued", "canceled")}),
+    "unclaim": frozenset({("started", "queued"), ("started", "canceled")}),
+    "finish": frozenset(
+        {
+            ("started", "finished"),
+            ("started", "failed"),
+            ("started", "stopped"),
+            ("started", "canceled"),
+            ("started", "scheduled"),
+            ("started", "queued"),
+        }
+    ),
+    "release": frozenset(
+        {
+            ("deferred", "queued"),
+            ("deferred", "scheduled"),
+            ("deferred", "skipped"),
+            ("deferred", "canceled"),
+            ("deferred", "finished"),  # a join point or a group: nothing to execute
+            ("deferred", "failed"),  # a group of which a cell failed
+        }
+    ),
+    "decide": frozenset(("deferred", to) for to in ("queued", "skipped", "failed", "finished", "scheduled", "canceled")),
+    "promote": frozenset({("scheduled", "queued")}),
+    "reap": frozenset(
+        {
+            ("started", "queued"),
+            ("started", "scheduled"),
+            ("started", "failed"),
+            ("started", "canceled"),
+            ("started", "stopped"),
+        }
+    ),
+    "expire": frozenset({("queued", "failed")}),
+    "cancel": frozenset({("queued", "canceled"), ("deferred", "canceled"), ("scheduled", "canceled")}),
+    "requeue": frozenset({("failed", "queued"), ("stopped", "queued"), ("canceled", "queued"), ("finished", "queued")}),
+    "reset": frozenset(
+        {
+            ("failed", "deferred"),
+            ("stopped", "deferred"),
+            ("canceled", "deferred"),
+            ("skipped", "deferred"),
+            ("finished", "deferred"),
+        }
+    ),
+    "delete": frozenset({(str(status), "-") for status in JobStatus}),
+}
+"""The state machine: every legal change of a job's status, by the transition that makes it."""

@@ -1,0 +1,215 @@
+"""Single jobs: create, read, cancel, requeue, delete."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from flowq import defaults
+from flowq.exceptions import TooLargeError
+from flowq.ids import split_member_id
+from flowq.states import JobStatus
+from flowq.store.outcomes import Outcome
+from flowq.store.records import JobRecord, ResultRecord
+from flowq.store.session import Session
+
+_CHUNK: Final = 500  # records read by one pipeline
+_KNOWN: Final = frozenset(
+    {
+        *(
+            "status",
+            "origin",
+            "run",
+            "reason",
+            "created_at",
+            "enqueued_at",
+            "started_at",
+            "ended_at",
+            "due",
+            "attempt",
+            "token",
+        ),
+        *("worker", "pending", "allowed", "retry", "exit_code"),
+    }
+)
+
+_RESULT_TYPES: Final = {"finished": "successful", "retried": "retried", "stopped": "stopped"}
+
+
+@dataclass(frozen=True, slots=True)
+class NewJob:
+    """A plain job on its way in.
+
+    `payload` is what a worker executes, opaque here; `nonce` identifies the request (the same again changes nothing); `unique`
+    refuses a taken id; `due_ms` is the server time before which it is not queued, or -1; `front` puts it at the front of its queue;
+    `parents` are `(job id, condition)`; `fields` are further fields of its record.
+    """
+
+    id: str
+    queue: str
+    payload: bytes
+    nonce: str
+    unique: bool = False
+    due_ms: int = -1
+    front: bool = False
+    parents: Sequence[tuple[str, str]] = ()
+    fields: Mapping[str, str | bytes | int] = field(default_factory=dict)
+
+    def arguments(self) -> list[object]:
+        """Return the arguments of the script `create`."""
+        flat = [part for pair in self.fields.items() for part in pair]
+        edges = [f"{parent}|{condition}" for parent, condition in self.parents]
+        return [self.nonce, self.id, self.unique, self.queue, self.payload, self.due_ms, self.front, edges, flat]
+
+
+class Jobs:
+    """The store's view of single jobs. Speaks ids and records, never objects of the facade."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self._keys = session.keys
+
+    # -- transitions ----------------------------------------------------------------------------------------------------------
+
+    def create(self, new: NewJob) -> tuple[Outcome, str]:
+        """Create a plain job.
+
+        Returns:
+            The outcome, and the job's status or (not found) the id of the missing parent.
+
+        Raises:
+            TooLargeError: the payload is over `defaults.MAX_PAYLOAD`.
+        """
+        if len(new.payload) > defaults.MAX_PAYLOAD:
+            raise TooLargeError(
+                f"the arguments of job {new.id} take {len(new.payload):,} bytes, at most {defaults.MAX_PAYLOAD:,} are allowed:"
+                " pass a reference (a path, a key) instead of the data"
+            )
+        outcome, detail = self._session.run("create", *new.arguments())
+        return Outcome(outcome.decode()), detail.decode()
+
+    def cancel(self, job: str) -> Outcome:
+        """Cancel a job wherever it is. A started job is killed by its worker; `DONE` also when that has been asked for."""
+        outcome = self._session.run("cancel", job, "1")[0].decode()
+        return Outcome.DONE if outcome == "requested" else Outcome(outcome)
+
+    def stop(self, job: str) -> Outcome:
+        """Ask the worker of a started plain job to kill it; the job ends `stopped`."""
+        outcome = self._session.run("cancel", job, "2")[0].decode()
+        return Outcome.DONE if outcome == "requested" else Outcome(outcome)
+
+    def requeue(self, job: str, *, front: bool = False) -> Outcome:
+        """Execute an ended plain job again, from its first attempt."""
+        return Outcome(self._session.run("requeue", job, front)[0].decode())
+
+    def delete(self, job: str) -> Outcome:
+        """Delete a plain job; dependents that wait for it are decided as if it had been canceled."""
+        return Outcome(self._session.run("delete", job)[0].decode())
+
+    def decide(self, job: str, verdict: str, reason: str = "", text: str = "") -> Outcome:
+        """Answer a job's `if`: verdict `go_on`, `skipped`, or `failed` with the error's text."""
+        return Outcome(self._session.run("decide", job, verdict, reason, text)[0].decode())
+
+    # -- reading --------------------------------------------------------------------------------------------------------------
+
+    def get(self, job: str) -> JobRecord | None:
+        """Return the record of a job, or None."""
+        return self.get_many([job])[0]
+
+    def get_many(self, jobs: Iterable[str]) -> list[JobRecord | None]:
+        """Return the records of many jobs in one round trip per 500, None where there is none."""
+        wanted = list(jobs)
+        out: list[JobRecord | None] = []
+        for start in range(0, len(wanted), _CHUNK):
+            chunk = wanted[start : start + _CHUNK]
+            with self._session.translated:
+                pipe = self._session.client.pipeline(transaction=False)
+                for job in chunk:
+                    pipe.hgetall(self._keys("job", job))
+                rows = pipe.execute()
+            out += [job_record(job, row) for job, row in zip(chunk, rows, strict=True)]
+        return out
+
+    def payload(self, job: str) -> bytes | None:
+        """Return the payload of a plain job."""
+        with self._session.translated:
+            found = self._session.client.get(self._keys("payload", job))
+        return found if isinstance(found, bytes) else None
+
+    def result(self, job: str) -> ResultRecord | None:
+        """Return the latest execution's result, None while there is none."""
+        with self._session.translated:
+            pipe = self._session.client.pipeline(transaction=False)
+            pipe.hmget(self._keys("job", job), "outcome", "token", "ended_at")
+            pipe.get(self._keys("result", job))
+            (outcome, token, ended), value = pipe.execute()
+        if outcome is not None and outcome != b"unclaimed":
+            return ResultRecord(_result_type(outcome), _execution(token), int(ended or 0), value)
+        older = self._older(job, 0, 0) if token is not None else []
+        return older[0] if older else None
+
+    def results(self, job: str) -> list[ResultRecord]:
+        """Return the results of the ten latest executions, newest first."""
+        with self._session.translated:
+            pipe = self._session.client.pipeline(transaction=False)
+            pipe.hmget(self._keys("job", job), "outcome", "token", "ended_at")
+            pipe.get(self._keys("result", job))
+            pipe.lrange(self._keys("results", job), 0, -1)
+            (outcome, token, ended), value, older = pipe.execute()
+        latest = (
+            []
+            if outcome in {None, b"unclaimed"}
+            else [ResultRecord(_result_type(outcome), _execution(token), int(ended or 0), value)]
+        )
+        return latest + [_older_result(item) for item in older]
+
+    def _older(self, job: str, start: int, end: int) -> list[ResultRecord]:
+        with self._session.translated:
+            return [_older_result(item) for item in self._session.client.lrange(self._keys("results", job), start, end)]
+
+
+def job_record(job: str, row: Mapping[bytes, bytes]) -> JobRecord | None:
+    """Make a record of a job hash as read; None of an empty one."""
+    if not row:
+        return None
+    fields = {name.decode(): value.decode("utf-8", "replace") for name, value in row.items()}
+    run = fields.get("run")
+    retry = fields.get("retry")
+    return JobRecord(
+        id=job,
+        status=JobStatus(fields["status"]),
+        queue=fields.get("origin", ""),
+        run=run,
+        ordinal=split_member_id(job)[1] if run else None,
+        reason=fields.get("reason"),
+        created_ms=_integer(fields.get("created_at")),
+        enqueued_ms=_integer(fields.get("enqueued_at")),
+        started_ms=_integer(fields.get("started_at")),
+        ended_ms=_integer(fields.get("ended_at")),
+        due_ms=_integer(fields.get("due")),
+        attempt=int(fields.get("attempt", 0)),
+        execution=_execution(row.get(b"token")),
+        worker=fields.get("worker"),
+        pending=int(fields.get("pending", 0)),
+        allowed=fields.get("allowed") == "1",
+        retries=int(retry.partition("|")[0]) if retry else 0,
+        exit_code=_integer(fields.get("exit_code")),
+        options={name: value for name, value in fields.items() if name not in _KNOWN},
+    )
+
+
+def _integer(text: str | None) -> int | None:
+    return None if text is None else int(float(text))
+
+
+def _execution(token: bytes | None) -> int:
+    return int(token.partition(b"-")[0]) if token else 0
+
+
+def _result_type(outcome: bytes) -> str:
+    return _RESULT_TYPES.get(outcome.decode(), "failed")
+
+
+def _older_result(item: bytes) -> ResultRecord:
+    head, _, value = item.partition(b"\n")
+    outcome, execution, created, has_value = head.split(b" ")
+    return ResultRecord(_result_type(outcome), int(execution), int(created), value if has_value == b"1" else None)

@@ -1,0 +1,80 @@
+"""The names of all keys, for Python and Lua alike: the Lua builders are generated from the table below.
+
+Every key starts with the namespace as a hash tag, `{flowq}:`, so that one namespace lives in one slot of a Cluster and every
+script is atomic over all of it. Nothing outside this package builds a key.
+"""
+
+from typing import Final
+
+TEMPLATES: Final[dict[str, str]] = {
+    "meta": "meta",  # hash: schema, incarnation, created, sequence counters, the server's run id, `suspended`
+    # -- a job
+    "job": "job:{}",  # hash: the mutable state
+    "payload": "payload:{}",  # string: what a plain job executes
+    "result": "result:{}",  # string: value or error text of the latest execution; absent for null
+    "results": "results:{}",  # list: earlier executions, newest first
+    "ledger": "ledger:{}",  # hash: token of an earlier execution -> how it ended
+    "children": "children:{}",  # list: "<child id>|<condition>"
+    "parents": "parents:{}",  # list: "<parent id>|<condition>" of a plain job
+    "arrived": "arrived:{}",  # list: wakes those who wait for a result; short-lived
+    "meta_data": "meta:{}",  # string: the user's `job.meta`
+    # -- queues and registries
+    "queue": "queue:{}",  # zset: id -> (priority, sequence)
+    "ttls": "ttls:{}",  # zset: id -> deadline of a queued job's ttl
+    "wake": "wake:{}",  # list: capped hints "a job was queued"
+    "queues": "queues",  # set: names
+    "registry": "registry:{}:{}",  # zset per status and queue: id -> expiry, lease, due time
+    # -- what is due
+    "leases": "leases",  # zset: started job -> lease deadline
+    "timers": "timers",  # zset: "<kind>|<id>" -> due
+    "outbox": "outbox",  # list: "<kind>|<id>|<cursor>", work that a transition left for bounded steps
+    "decide": "decide",  # zset: job whose `if` is to be evaluated -> when (again)
+    # -- workers
+    "workers": "workers",  # zset: name -> last beat
+    "worker": "worker:{}",  # hash
+    "call": "call:{}",  # list: wakes one worker for a command
+    # -- runs
+    "run": "run:{}",  # hash
+    "plan": "plan:{}",  # string
+    "staging": "staging:{}",  # list: a retry's jobs before its flip
+    "events": "events:{}",  # stream per run; "-" for plain jobs
+    "logs": "logs:{}",  # stream per run; for plain jobs per job
+    "runs": "runs",  # zset: run -> created
+    "run_ids": "run-ids",  # zset, all scores 0: prefix search
+    "directory": "directory:{}",  # zset per directory (hashed): run -> created
+}
+
+
+class Keys:
+    """Builds the keys of one namespace."""
+
+    def __init__(self, namespace: str) -> None:
+        self.namespace = namespace
+        self.prefix = f"{{{namespace}}}:"
+
+    def __call__(self, name: str, *parts: str) -> str:
+        """Return the key of this name, e.g. `keys("job", "ab12cd34-0")`."""
+        return self.prefix + TEMPLATES[name].format(*parts)
+
+
+def lua_builders(used: set[str] | None = None) -> str:
+    """Return the Lua text that defines the same builders (all, or those used) as functions of a table `K`: `K.job(id)`."""
+    lines = []
+    for name, template in TEMPLATES.items():
+        if used is not None and name not in used:
+            continue
+        pieces = template.split("{}")
+        parameters = ", ".join("abc"[: len(pieces) - 1])
+        body = " .. ".join(
+            [
+                "NS",
+                *(part for index, piece in enumerate(pieces) for part in _piece(piece, index, last=index == len(pieces) - 1)),
+            ]
+        )
+        lines.append(f"function K.{name}({parameters}) return {body} end")
+    return "\n".join(lines)
+
+
+def _piece(text: str, index: int, *, last: bool) -> list[str]:
+    out = [f"'{text}'"] if text else []
+    return out if last else [*out, "abc"[index]]

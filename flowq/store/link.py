@@ -1,0 +1,322 @@
+"""A worker's connections, made for an event loop: nothing here waits for the server.
+
+`Link` carries transitions, one request at a time: send it, go on with other work while it is under way, `receive` when the
+descriptor is readable. redis-py makes the connection (authentication, TLS, Sentinel) and packs commands; replies are parsed by
+hiredis as they arrive. A lost connection raises `ServerUnavailableError`; the request stays with the link, and after `reconnect` it
+is sent again as it was, which is safe because transitions are idempotent.
+
+`Waiter` is the second connection. It blocks in BLPOP on hint keys, so an idle worker costs the server nothing until a job is queued.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, TypeAlias
+
+import hiredis
+import redis
+
+from flowq import defaults
+from flowq.exceptions import ServerUnavailableError
+from flowq.ids import split_member_id
+from flowq.store.errors import translate
+from flowq.store.outcomes import Claim, Execution, LogLines, Outcome, StepReply, TickReply, Verdict
+from flowq.store.scripts import Script, flatten, load
+from flowq.store.session import Session, data_lost
+
+_READ: Final = 65536
+_WAIT: Final = 30  # s of one BLPOP; then it is armed again, so that a dead connection is noticed
+_TICK_BATCH: Final = 100
+_SILENT_LEASES: Final = 6  # leases without a beat after which a worker is forgotten
+
+Reply: TypeAlias = StepReply | TickReply | list[Verdict]
+
+
+class _Wire:
+    """One connection of redis-py, read with hiredis as bytes arrive."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self._connection: Any = None
+        self._reader: Any = None
+        self._pending_reads = False
+
+    def connect(self) -> None:
+        """(Re)connect; blocks at most for the connect time-out."""
+        self.close()
+        with self._session.translated:
+            pool = self._session.client.connection_pool
+            connection = pool.connection_class(**pool.connection_kwargs)  # outside the pool: it is ours for good
+            connection.connect()
+        self._connection = connection
+        self._reader = hiredis.Reader(replyError=redis.exceptions.ResponseError, notEnoughData=Ellipsis)
+
+    def close(self) -> None:
+        """Drop the connection; what is under way is lost."""
+        if self._connection is not None:
+            self._connection.disconnect()
+        self._connection = self._reader = None
+
+    def fileno(self) -> int:
+        """Return the socket's descriptor, -1 while not connected."""
+        return -1 if self._connection is None else int(self._connection._sock.fileno())  # noqa: SLF001 - no public way to the socket
+
+    def send(self, *command: str | bytes | int) -> None:
+        """Send one command."""
+        if self._connection is None:
+            raise ServerUnavailableError("the connection to the server was lost")
+        with self._session.translated:
+            self._connection.send_packed_command(self._connection.pack_command(*command), check_health=False)
+
+    def receive(self) -> Any:
+        """Read what has arrived; return one reply, or Ellipsis when it is not complete yet. Error replies are returned, not raised."""
+        if self._connection is None:
+            raise ServerUnavailableError("the connection to the server was lost")
+        try:
+            data = self._connection._sock.recv(_READ)  # noqa: SLF001
+        except (BlockingIOError, TimeoutError):
+            return Ellipsis
+        except OSError as error:
+            raise ServerUnavailableError(f"the connection to the server was lost: {error}") from error
+        if not data:
+            raise ServerUnavailableError("the server closed the connection")
+        self._reader.feed(data)
+        return self._reader.gets()
+
+
+@dataclass(frozen=True, slots=True)
+class _Request:
+    script: Script
+    arguments: list[str | bytes]
+    parse: Callable[[Any], Reply]
+
+
+class Link:
+    """The connection over which one worker makes its transitions.
+
+    Args:
+        session: its `follow` must be False: a worker must not act on replaced data.
+        worker: the worker's name.
+        lease: seconds that a claimed job stays ours without a beat.
+    """
+
+    def __init__(self, session: Session, worker: str, lease: float = defaults.LEASE) -> None:
+        self._session = session
+        self._wire = _Wire(session)
+        self._worker = worker
+        self._lease_ms = int(lease * 1000)
+        self._request: _Request | None = None
+
+    @property
+    def busy(self) -> bool:
+        """Whether a request is under way (or waits to be sent again after `reconnect`)."""
+        return self._request is not None
+
+    def fileno(self) -> int:
+        """Return the descriptor to watch for reading, -1 while not connected."""
+        return self._wire.fileno()
+
+    def connect(self) -> None:
+        """Connect for the first time.
+
+        Raises:
+            ServerError: the server cannot be used.
+        """
+        if not self._session.incarnation:
+            self._session.open()
+        self._wire.connect()
+
+    def reconnect(self) -> None:
+        """Connect again and send the request that was under way once more."""
+        self._wire.connect()
+        if self._request is not None:
+            self._transmit(self._request)
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._wire.close()
+
+    def step(
+        self,
+        queues: Sequence[str],
+        *,
+        logs: Sequence[LogLines] = (),
+        ended: Sequence[Execution] = (),
+        claims: Sequence[str] = (),
+    ) -> None:
+        """Send a step: captured output, ended executions, and a claim for each free slot (`claims`: fresh ids of 96 random bits).
+
+        `receive` gives a `StepReply`.
+        """
+        flat = flatten([self._worker, self._lease_ms, list(queues), len(logs)])
+        for entry in logs:
+            flat += flatten([entry.id, entry.token, entry.index, entry.stream, entry.data])
+        flat += flatten([len(ended)])
+        for execution in ended:
+            flat += _execution_arguments(execution)
+        self._send(_Request(load("step"), flat + flatten([list(claims)]), _step_reply))
+
+    def beat(
+        self,
+        state: str,
+        queues: Sequence[str],
+        executions: Sequence[tuple[str, str]],
+        counters: tuple[int, int, int] = (0, 0, 0),
+    ) -> None:
+        """Send a heartbeat with the `(job id, token)` of each running execution; `receive` gives a verdict for each, in order.
+
+        `counters` are this worker's executions that finished, that failed, and the milliseconds they took, since its start.
+        """
+        flat = flatten([self._worker, self._lease_ms, state, *counters, list(queues), len(executions)])
+        self._send(_Request(load("beat"), flat + [part for pair in executions for part in pair], _verdicts))
+
+    def tick(self) -> None:
+        """Send a sweep; `receive` gives a `TickReply`."""
+        self._send(_Request(load("tick"), flatten([self._lease_ms, _TICK_BATCH, self._lease_ms * _SILENT_LEASES]), _tick_reply))
+
+    def receive(self) -> Reply | None:
+        """Read what has arrived and return the reply, or None when it is not complete yet.
+
+        Raises:
+            ServerUnavailableError: the connection is lost; `reconnect`.
+            DataLostError: the server's data was replaced.
+            ServerError: the server refused (read-only, out of memory, …); the request is dropped.
+        """
+        reply = self._wire.receive()
+        if reply is Ellipsis:
+            return None
+        request = self._request
+        if request is None:
+            raise ServerUnavailableError("the server answered without a question: the connection is out of step")
+        if isinstance(reply, redis.exceptions.ResponseError):
+            self._refused(request, str(reply))
+            return None
+        self._request = None
+        return request.parse(reply)
+
+    def _refused(self, request: _Request, message: str) -> None:
+        if message.startswith("NOSCRIPT"):
+            self._wire.send("EVAL", request.script.text, *self._tail(request))
+            return
+        self._request = None
+        if message.startswith("FLOWQGONE"):
+            raise data_lost(self._session.keys.namespace)
+        raise translate(redis.exceptions.ResponseError(message))
+
+    def _send(self, request: _Request) -> None:
+        if self._request is not None:
+            raise RuntimeError("a request is under way already")
+        self._request = request
+        self._transmit(request)
+
+    def _transmit(self, request: _Request) -> None:
+        self._wire.send("EVALSHA", request.script.sha, *self._tail(request))
+
+    def _tail(self, request: _Request) -> list[str | bytes | int]:
+        return [1, self._session.keys("meta"), self._session.incarnation, *request.arguments]
+
+
+class Waiter:
+    """Waits for hints: a job was queued, a job waits for a decision, or this worker is called."""
+
+    DECIDE: Final = "@decide"
+
+    def __init__(self, session: Session, worker: str) -> None:
+        self._wire = _Wire(session)
+        self._keys = session.keys
+        self._worker = worker
+        self.armed = False
+
+    def fileno(self) -> int:
+        """Return the descriptor to watch for reading, -1 while not connected."""
+        return self._wire.fileno()
+
+    def connect(self) -> None:
+        """Connect (again); not armed afterwards."""
+        self.armed = False
+        self._wire.connect()
+
+    def close(self) -> None:
+        """Close the connection."""
+        self.armed = False
+        self._wire.close()
+
+    def arm(self, queues: Sequence[str]) -> None:
+        """Wait for this worker's calls, and with queues also for their hints and for decisions to make."""
+        names = [self._keys("call", self._worker)]
+        if queues:
+            names += [self._keys("wake", self.DECIDE), *(self._keys("wake", queue) for queue in queues)]
+        self._wire.send("BLPOP", *names, _WAIT)
+        self.armed = True
+
+    def receive(self) -> str | None:
+        """Return the queue (or `DECIDE`) that a hint names, "" for a call to this worker, None when nothing came. Not armed after.
+
+        Raises:
+            ServerUnavailableError: the connection is lost; `connect` again.
+        """
+        reply = self._wire.receive()
+        if reply is Ellipsis:
+            return None
+        self.armed = False
+        if isinstance(reply, redis.exceptions.ResponseError):
+            raise translate(reply)
+        return None if reply is None else reply[1].decode()
+
+
+def _execution_arguments(execution: Execution) -> list[str | bytes]:
+    value = execution.value
+    return flatten(
+        [
+            execution.id,
+            execution.token,
+            execution.outcome,
+            execution.reason,
+            value is not None,
+            value,
+            execution.allowed,
+            execution.retryable,
+            execution.delay_ms,
+            execution.max_returns,
+            execution.exit_code,
+            execution.at_front,
+        ]
+    )
+
+
+def _step_reply(reply: Any) -> StepReply:
+    outcomes, claims, more = reply
+    return StepReply(
+        ended=tuple(Outcome(item.decode()) for item in outcomes),
+        claims=tuple(_claim(item) for item in claims),
+        more=bool(more),
+    )
+
+
+def _claim(row: Any) -> Claim | None:
+    if not row:
+        return None
+    job, token, payload, flat = row
+    fields = {flat[index].decode(): flat[index + 1].decode("utf-8", "replace") for index in range(0, len(flat), 2)}
+    run = fields.get("run")
+    name = job.decode()
+    return Claim(
+        id=name,
+        token=token.decode(),
+        execution=int(token.partition(b"-")[0]),
+        attempt=int(fields["attempt"]),
+        queue=fields.get("origin", ""),
+        run=run,
+        ordinal=split_member_id(name)[1] if run else None,
+        payload=None if run else payload,
+        fields=fields,
+        canceling=fields.get("cancel") == "1",
+    )
+
+
+def _verdicts(reply: Any) -> list[Verdict]:
+    return [Verdict(item.decode()) for item in reply]
+
+
+def _tick_reply(reply: Any) -> TickReply:
+    reaped, due, released, more, decide = reply
+    return TickReply(int(reaped), int(due), int(released), bool(more), tuple(item.decode() for item in decide))

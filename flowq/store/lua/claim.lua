@@ -1,0 +1,67 @@
+-- claim: the head of the first queue that has one goes to a slot of a worker
+-- edges: queued -> started, queued -> failed (its ttl has passed), queued -> canceled (its run is)
+-- args: worker slot claim_id lease queues*
+-- guard: not suspended; the slot's same claim id gets the same answer again
+-- replies: {id, token, payload ('' for a job of a run), fields*} or {} when every queue is empty
+-- uses: release history
+local SKIPS = 50 -- expired or stale entries passed over by one claim at most
+
+local function answer(job)
+  local fields = {}
+  for name, value in pairs(job) do
+    if name ~= 'id' and name ~= 'popped' then fields[#fields + 1], fields[#fields + 2] = name, tostring(value) end
+  end
+  return { job.id, job.token, job.run and '' or call('GET', K.payload(job.id)) or '', fields }
+end
+
+local function repeated(worker, slot, claim_id)
+  local last = call('HGET', K.worker(worker), 'claim:' .. slot)
+  if not last then return nil end
+  local cid, id = string.match(last, '^(%S+) (.*)$')
+  if cid ~= claim_id then return nil end
+  local job = L.load(id)
+  if job and job.status == 'started' and string.match(job.token, '^%d+%-(.*)$') == cid then return answer(job) end
+  return {}
+end
+
+local function start(job, worker, slot, claim_id, lease)
+  L.archive(job)
+  local execution = L.execution_of(job.token) + 1
+  local token = execution .. '-' .. claim_id
+  local attempt = (tonumber(job.attempt) or 0) + 1
+  job.token, job.attempt = token, attempt
+  L.set_status(job, 'started', nil, now + lease, { 'token', token, 'attempt', attempt, 'worker', worker, 'started_at', now })
+  call('HSET', K.worker(worker), 'claim:' .. slot, claim_id .. ' ' .. job.id)
+  return answer(job)
+end
+
+function L.claim(worker, slot, claim_id, lease, queues)
+  local again = repeated(worker, slot, claim_id)
+  if again then return again end
+  if suspended then return {} end
+  for _, queue in ipairs(queues) do
+    for _ = 1, SKIPS do
+      local id = call('ZPOPMIN', K.queue(queue))[1]
+      if not id then break end
+      local job = L.load(id)
+      if job then job.popped = true end
+      if not job or job.status ~= 'queued' then
+        -- its record expired or was deleted by hand: the entry is gone with the pop
+      elseif job.ttl and (tonumber(job.enqueued_at) or now) + tonumber(job.ttl) <= now then
+        L.end_job(job, 'failed', 'expired')
+      elseif L.canceling(job.run) then
+        L.end_job(job, 'canceled', 'run_canceled')
+      else
+        return start(job, worker, slot, claim_id, lease)
+      end
+    end
+  end
+  for _, queue in ipairs(queues) do call('DEL', K.wake(queue)) end
+  return {}
+end
+
+function T.claim()
+  local reply = L.claim(A.text(), A.text(), A.text(), A.number(), A.list())
+  L.drain(100)
+  return reply
+end

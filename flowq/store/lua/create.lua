@@ -1,0 +1,63 @@
+-- create: a plain job
+-- edges: - -> queued, - -> deferred, - -> scheduled, - -> skipped
+-- args: nonce id unique queue payload due front parents* fields*
+-- guard: the same nonce again is a duplicate; with `unique`, or while the job is started, a taken id is a conflict; every parent exists
+-- replies: {done | duplicate | conflict, status} or {not_found, parent id}
+-- uses: release
+-- `due` is a time in ms or -1. `parents` are "<id>|<condition>"; `fields` are written to the job as they are.
+-- A job that is replaced (same id, not unique) leaves its structures first, so that the id is never in two places.
+local function replace(old)
+  L.forget(old)
+  local children = K.children(old.id) -- those who depend on the id go on waiting for it
+  for _, key in ipairs(L.keys_of(old.id)) do
+    if key ~= children then call('DEL', key) end
+  end
+end
+
+function T.create()
+  local nonce, id, unique, queue, payload = A.text(), A.text(), A.text(), A.text(), A.text()
+  local due, front, parents, fields = A.number(), A.text(), A.list(), A.list()
+  local old = L.load(id)
+  if old then
+    if old.nonce == nonce then return { 'duplicate', old.status } end
+    if unique == '1' or old.status == 'started' or old.run then return { 'conflict', old.status } end
+  end
+  local loaded = {}
+  for i, edge in ipairs(parents) do
+    local parent_id = string.match(edge, '^(.*)|')
+    loaded[i] = L.load(parent_id)
+    if not loaded[i] or parent_id == id then return { 'not_found', parent_id } end
+  end
+  if old then replace(old) end
+  if call('EXISTS', K.children(id)) == 1 then call('HSET', K.job(id), 'kids', '1') end
+  call('HSET', K.job(id), 'status', 'deferred', 'origin', queue, 'nonce', nonce, 'created_at', now, 'pending', #parents, unpack(fields))
+  call('SET', K.payload(id), payload)
+  call('SADD', K.queues(), queue)
+  local job = L.load(id)
+  job.status = '-'
+  if due >= 0 then job.delay = math.max(0, due - now) call('HSET', K.job(id), 'delay', job.delay) end
+  if front == '1' then job.front = '1' call('HSET', K.job(id), 'front', '1') end
+  local open = #parents
+  for i, edge in ipairs(parents) do
+    local parent = loaded[i]
+    call('RPUSH', K.parents(id), edge)
+    call('HINCRBY', K.job(parent.id), 'refs', 1)
+    if L.ended(parent.status) then
+      L.keep(parent)
+      if L.holds(parent, string.match(edge, '|(%w+)$')) then open = open - 1 elseif not job.verdict then job.verdict = L.reason_of(parent) end
+    else
+      call('RPUSH', K.children(parent.id), id .. '|' .. string.match(edge, '|(%w+)$'))
+      call('HSET', K.job(parent.id), 'kids', '1')
+    end
+  end
+  call('HSET', K.job(id), 'pending', open)
+  if job.verdict then
+    L.end_job(job, 'skipped', job.verdict)
+  elseif open == 0 then
+    L.ready(job)
+  else
+    L.set_status(job, 'deferred', nil, now)
+  end
+  L.drain(100)
+  return { 'done', job.status }
+end

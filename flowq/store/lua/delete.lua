@@ -1,0 +1,20 @@
+-- delete: a plain job vanishes; nobody who depends on it is left hanging
+-- edges: created -> -, queued -> -, started -> -, deferred -> -, scheduled -> -, finished -> -, failed -> -, stopped -> -, canceled -> -, skipped -> -
+-- args: id
+-- guard: not of a run
+-- replies: {done | wrong_state | not_found}
+-- uses: release
+-- Dependents of a job that had not ended are decided as if it had been canceled.
+function T.delete()
+  local id = A.text()
+  local job = L.load(id)
+  if not job then return { 'not_found' } end
+  if job.run then return { 'wrong_state' } end
+  if job.status == 'started' then L.call_worker(job.worker) end
+  if not L.ended(job.status) then L.end_job(job, 'canceled', 'canceled') end
+  -- Its edges are decided in this one call: the record they are decided by goes now.
+  L.drain(5000)
+  L.forget(job)
+  call('DEL', unpack(L.keys_of(id)))
+  return { 'done' }
+end

@@ -1,0 +1,60 @@
+-- finish: one execution reports how it ended
+-- edges: started -> finished, started -> failed, started -> stopped, started -> canceled, started -> scheduled, started -> queued
+-- args: id token outcome reason has_value value allowed retryable delay max_returns exit_code front
+-- guard: the token is the job's current one; an execution that reported before gets duplicate, one that lost the job gets fenced
+-- replies: {done | duplicate | fenced | not_found}
+-- uses: release history retry
+-- outcome `retry` is a job that returned Retry: `delay` ms (-1: at once), at most `max_returns` times, apart from the retries for failures.
+-- A failure that is not the last attempt, and a returned Retry, leave a result too (outcome `retried`).
+local function again(job, delay, max_returns, front)
+  local returns = tonumber(job.returns or 0)
+  if returns >= max_returns then return false end
+  call('HINCRBY', K.job(job.id), 'returns', 1)
+  if delay > 0 then
+    L.schedule(job, delay, 'retry', { 'ended_at', now })
+  else
+    call('HSET', K.job(job.id), 'ended_at', now)
+    L.enqueue(job, 'retry', front)
+  end
+  return true
+end
+
+-- The claim has put the results of earlier executions away, so there is nothing to delete where this one has none.
+local function record(job, outcome, has_value, value, exit_code)
+  if has_value then call('SET', K.result(job.id), value) end
+  local extra = { 'outcome', outcome }
+  if exit_code ~= '' then extra[3], extra[4] = 'exit_code', exit_code end
+  return extra
+end
+
+function L.finish()
+  local id, token, outcome, reason, has_value, value = A.text(), A.text(), A.text(), A.text(), A.text() == '1', A.text()
+  local allowed, retryable, delay, max_returns = A.text() == '1', A.text() == '1', A.number(), A.number()
+  local exit_code, front = A.text(), A.text() == '1'
+  local job = L.load(id)
+  local standing = L.standing(job, token)
+  if standing then return standing end
+  if job.cancel == '1' and outcome ~= 'finished' then outcome, reason, retryable = 'canceled', L.cancel_reason(job), false end
+  if outcome == 'retry' and again(job, delay, max_returns, front) then
+    call('HSET', K.job(id), unpack(record(job, 'retried', has_value, value, exit_code)))
+  elseif outcome == 'failed' and retryable and L.retry(job, false) then
+    call('HSET', K.job(id), unpack(record(job, 'retried', has_value, value, exit_code)))
+  else
+    if outcome == 'retry' then outcome, reason = 'failed', 'error' end
+    local extra = record(job, outcome, has_value, value, exit_code)
+    if outcome == 'failed' and allowed then extra[#extra + 1], extra[#extra + 2] = 'allowed', '1' end
+    if outcome == 'failed' and allowed then job.allowed = '1' end
+    L.end_job(job, outcome, reason, extra)
+  end
+  return 'done'
+end
+
+function L.cancel_reason(job)
+  return job.run and call('HGET', K.run(job.run), 'cancel') == '1' and 'run_canceled' or 'canceled'
+end
+
+function T.finish()
+  local outcome = L.finish()
+  L.drain(200)
+  return { outcome }
+end

@@ -1,0 +1,28 @@
+-- prelude: what every script starts with.
+-- KEYS[1] is the meta key; its prefix, the hash tag of the namespace, is the prefix of every other key.
+-- ARGV[1] is the incarnation the caller works on ('' when it does not care): data that was flushed or lost is noticed before
+-- anything is written, so a beat can never bring back half a job.
+local NS = string.sub(KEYS[1], 1, -5)
+local K, L, T = {}, {}, {}
+local call = redis.call
+
+local function server_time()
+  local t = call('TIME')
+  return t[1] * 1000 + math.floor(t[2] / 1000)
+end
+local now = server_time()
+
+-- Arguments are read in order: A.text(), A.number(), A.list() (a count, then as many texts).
+local A = { at = 1 }
+function A.text()
+  A.at = A.at + 1
+  return ARGV[A.at]
+end
+function A.number()
+  return tonumber(A.text())
+end
+function A.list()
+  local out = {}
+  for i = 1, A.number() do out[i] = A.text() end
+  return out
+end

@@ -1,0 +1,16 @@
+-- promote: a scheduled job is due
+-- edges: scheduled -> queued
+-- args: id
+-- guard: scheduled, and due
+-- replies: {done | wrong_state}
+-- uses: release
+function L.promote(id)
+  local job = L.load(id)
+  if not job or job.status ~= 'scheduled' or tonumber(job.due or 0) > now then return 'wrong_state' end
+  L.enqueue(job, job.reason)
+  return 'done'
+end
+
+function T.promote()
+  return { L.promote(A.text()) }
+end

@@ -1,0 +1,35 @@
+-- reap: an execution whose lease ran out is lost
+-- edges: started -> queued, started -> scheduled, started -> failed, started -> canceled, started -> stopped
+-- args: id
+-- guard: started, and its lease has run out
+-- replies: {done | wrong_state}
+-- uses: release history retry finish
+-- A lost execution counts as an attempt. With retries left the job goes to the head of its queue (recovery must not wait behind
+-- everything that came later), after its retry interval when it has one.
+function L.reap(id)
+  local lease = tonumber(call('ZSCORE', K.leases(), id) or now + 1)
+  local job = L.load(id)
+  if not job then
+    call('ZREM', K.leases(), id)
+    return 'wrong_state'
+  end
+  if job.status ~= 'started' or lease > now then return 'wrong_state' end
+  local text = 'AbandonedJobError: the worker ' .. (job.worker or '?') .. ' that executed this job was lost (no heartbeat within the lease)'
+  call('SET', K.result(id), text)
+  call('HSET', K.job(id), 'outcome', 'lost')
+  job.outcome = 'lost'
+  if job.cancel == '1' then
+    L.end_job(job, 'canceled', L.cancel_reason(job))
+  elseif job.cancel == '2' then
+    L.end_job(job, 'stopped', 'canceled')
+  elseif not L.retry(job, true) then
+    L.end_job(job, 'failed', 'abandoned')
+  end
+  return 'done'
+end
+
+function T.reap()
+  local outcome = L.reap(A.text())
+  L.drain(200)
+  return { outcome }
+end

@@ -1,0 +1,58 @@
+-- tick: the sweep that every worker does every second: whatever is due by time, in bounded batches, without a leader
+-- edges: -
+-- args: lease batch silent
+-- guard: those of reap, promote, expire and collect, each on its own
+-- replies: {reaped, timers dealt with, released, 1 when more is due now, jobs to decide*}
+-- uses: reap promote expire collect
+-- `silent` is how long (ms) a worker may be without a beat before it is forgotten.
+local DECIDE_AGAIN = 5000 -- a job handed out for its `if` is handed out again when no answer came in this time
+
+-- After a restart of the server nobody could beat: each running job gets one more lease, or a short outage would look like the
+-- death of every worker.
+local function grace_after_restart(lease)
+  local ok, info = pcall(call, 'INFO', 'server')
+  if not ok then return end
+  local server = string.match(info, 'run_id:(%w+)')
+  local known = call('HGET', KEYS[1], 'server')
+  if known == server then return end
+  call('HSET', KEYS[1], 'server', server)
+  if not known then return end
+  for _, id in ipairs(call('ZRANGE', K.leases(), 0, 4999)) do call('ZADD', K.leases(), 'GT', now + lease, id) end
+end
+
+local function forget_silent_workers(silent)
+  for _, name in ipairs(call('ZRANGEBYSCORE', K.workers(), '-inf', now - silent, 'LIMIT', 0, 50)) do
+    call('ZREM', K.workers(), name)
+    call('DEL', K.worker(name), K.call(name))
+  end
+end
+
+local function fire(timer)
+  local kind, id = string.match(timer, '^(%w+)|(.*)$')
+  call('ZREM', K.timers(), timer)
+  if kind == 'promote' then
+    L.promote(id)
+  elseif kind == 'expire' then
+    L.expire(id)
+  elseif kind == 'collect' then
+    local _, more = L.collect(id, 200)
+    return more == 1
+  end
+  return false
+end
+
+function T.tick()
+  local lease, batch, silent = A.number(), A.number(), A.number()
+  grace_after_restart(lease)
+  forget_silent_workers(silent)
+  local lost = call('ZRANGEBYSCORE', K.leases(), '-inf', now, 'LIMIT', 0, batch)
+  for _, id in ipairs(lost) do L.reap(id) end
+  local due = call('ZRANGEBYSCORE', K.timers(), '-inf', now, 'LIMIT', 0, batch)
+  local again = false
+  for _, timer in ipairs(due) do again = fire(timer) or again end
+  local released, more = L.drain(200)
+  local decide = call('ZRANGEBYSCORE', K.decide(), '-inf', now, 'LIMIT', 0, batch)
+  for _, id in ipairs(decide) do call('ZADD', K.decide(), now + DECIDE_AGAIN, id) end
+  if #lost == batch or #due == batch or #decide == batch or again then more = 1 end
+  return { #lost, #due, released, more, decide }
+end

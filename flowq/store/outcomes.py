@@ -1,0 +1,92 @@
+"""Typed outcomes of transitions. A transition never raises because of the state it found: it says what it found."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+
+class Outcome(StrEnum):
+    """What a transition answered."""
+
+    DONE = "done"
+    DUPLICATE = "duplicate"  # the same call was carried out before; nothing changed now
+    FENCED = "fenced"  # another execution holds the job (or the worker lost it): drop the work
+    WRONG_STATE = "wrong_state"
+    NOT_FOUND = "not_found"
+    CONFLICT = "conflict"  # the id is taken
+
+
+class Verdict(StrEnum):
+    """What a heartbeat answers for one execution."""
+
+    GO_ON = "go_on"
+    CANCEL = "cancel"  # somebody asked to cancel the job: kill it and report `canceled`
+    STOP = "stop"  # somebody asked to stop the job (a plain job's stop command): kill it and report `stopped`
+    FENCED = "fenced"  # the execution has lost the job: kill it, report nothing
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A job handed to a slot. `fields` is the job's record as stored; `payload` is what a plain job executes."""
+
+    id: str
+    token: str
+    execution: int
+    attempt: int
+    queue: str
+    run: str | None
+    ordinal: int | None
+    payload: bytes | None
+    fields: Mapping[str, str] = field(default_factory=dict)
+    canceling: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Execution:
+    """How one execution ended, as the worker reports it.
+
+    `outcome` is finished, failed, stopped, canceled or retry (the job asked for it by returning a `Retry`).
+    """
+
+    id: str
+    token: str
+    outcome: str
+    reason: str = ""
+    value: bytes | None = None  # serialized return value of a success, else the error's text
+    allowed: bool = False  # allow_failure applies
+    retryable: bool = True  # of failed: retries that are left may be used
+    delay_ms: int = -1  # of retry: the wait; -1: by the job's own policy
+    max_returns: int = 0  # of retry: how often a returned Retry may repeat the job
+    exit_code: int | None = None
+    at_front: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class LogLines:
+    """Captured output on its way to the store. `index` counts this execution's entries from 1; a repeated one is ignored."""
+
+    id: str
+    token: str
+    index: int
+    stream: str  # "out" or "err"
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class StepReply:
+    """The answer to one step: an outcome per reported execution, a claim (or None) per asked slot, in order."""
+
+    ended: tuple[Outcome, ...]
+    claims: tuple[Claim | None, ...]
+    more: bool  # dependents are still to be released: tick soon
+
+
+@dataclass(frozen=True, slots=True)
+class TickReply:
+    """What a sweep did. `more`: call again at once, the batch limit was reached."""
+
+    reaped: int
+    due: int
+    released: int
+    more: bool
+    decide: tuple[str, ...]  # ids of jobs whose `if` this worker should evaluate now

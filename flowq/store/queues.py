@@ -1,0 +1,95 @@
+"""Queues and registries: counting and listing. Counting changes nothing."""
+
+from collections.abc import Sequence
+
+from flowq.states import JobStatus
+from flowq.store.records import QueueRecord
+from flowq.store.session import Session
+
+_COUNTED = ("started", "deferred", "scheduled", "finished", "failed", "canceled")
+
+
+class Queues:
+    """The store's view of queues."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self._keys = session.keys
+
+    def names(self) -> list[str]:
+        """Return the names of all queues that ever held a job, sorted."""
+        with self._session.translated:
+            return sorted(item.decode() for item in self._session.client.smembers(self._keys("queues")))
+
+    def count(self, queue: str) -> int:
+        """Return how many jobs wait in a queue, without those whose ttl has passed. O(log n)."""
+        now = self._session.now_ms()
+        with self._session.translated:
+            pipe = self._session.client.pipeline(transaction=False)
+            pipe.zcard(self._keys("queue", queue))
+            pipe.zcount(self._keys("ttls", queue), "-inf", now)
+            queued, expired = pipe.execute()
+        return int(queued) - int(expired)
+
+    def job_ids(self, queue: str, offset: int = 0, length: int = -1) -> list[str]:
+        """Return the ids of waiting jobs in the order in which they will be claimed."""
+        end = -1 if length < 0 else offset + length - 1
+        now = self._session.now_ms()
+        with self._session.translated:
+            pipe = self._session.client.pipeline(transaction=False)
+            pipe.zrange(self._keys("queue", queue), offset, end)
+            pipe.zrangebyscore(self._keys("ttls", queue), "-inf", now)
+            found, expired = pipe.execute()
+        gone = set(expired)
+        return [item.decode() for item in found if item not in gone]
+
+    def position(self, queue: str, job: str) -> int | None:
+        """Return how many jobs are before this one, None when it does not wait there."""
+        with self._session.translated:
+            found = self._session.client.zrank(self._keys("queue", queue), job)
+        return int(found) if isinstance(found, int) else None
+
+    def registry_count(self, queue: str, status: JobStatus) -> int:
+        """Return how many jobs of a queue have this status. Expired records are not counted."""
+        key = self._keys("registry", status, queue)
+        with self._session.translated:
+            if status in {JobStatus.STARTED, JobStatus.DEFERRED, JobStatus.SCHEDULED}:
+                return int(self._session.client.zcard(key))
+            return int(self._session.client.zcount(key, self._session.now_ms(), "+inf"))
+
+    def registry_ids(
+        self, queue: str, status: JobStatus, start: int = 0, end: int = -1, *, descending: bool = False
+    ) -> list[str]:
+        """Return ids of jobs with this status, by expiry (ended), due time (scheduled) or lease (started)."""
+        key = self._keys("registry", status, queue)
+        with self._session.translated:
+            found = self._session.client.zrange(key, start, end, desc=descending)
+        return [item.decode() for item in found]
+
+    def registry_score(self, queue: str, status: JobStatus, job: str) -> float | None:
+        """Return the time in ms that a registry holds for a job (see `registry_ids`), None when it is not in it."""
+        with self._session.translated:
+            found = self._session.client.zscore(self._keys("registry", status, queue), job)
+        return None if found is None else float(found)
+
+    def get(self, queue: str) -> QueueRecord:
+        """Return a queue's counts."""
+        now = self._session.now_ms()
+        with self._session.translated:
+            pipe = self._session.client.pipeline(transaction=False)
+            pipe.zcard(self._keys("queue", queue))
+            pipe.zcount(self._keys("ttls", queue), "-inf", now)
+            for status in _COUNTED:
+                pipe.zcount(self._keys("registry", status, queue), "-inf" if status in _COUNTED[:3] else now, "+inf")
+            queued, expired, *counts = pipe.execute()
+        workers = sum(queue in served for served in self._served())
+        by_status = {status: int(count) for status, count in zip(_COUNTED, counts, strict=True)}
+        return QueueRecord(name=queue, queued=int(queued) - int(expired), workers=workers, **by_status)
+
+    def _served(self) -> Sequence[set[str]]:
+        with self._session.translated:
+            names = self._session.client.zrange(self._keys("workers"), 0, -1)
+            pipe = self._session.client.pipeline(transaction=False)
+            for name in names:
+                pipe.hget(self._keys("worker", name.decode()), "queues")
+            return [set((row or b"").decode().split("\n")) for row in pipe.execute()]

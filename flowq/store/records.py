@@ -1,0 +1,156 @@
+"""What the store gives back: frozen records of typed values, made from the strings and integers that Redis holds.
+
+Times are integer milliseconds since the epoch by the server's clock (`ms`); durations are seconds unless a name ends in `_ms`.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+from flowq.states import ENDED, RUN_ENDED, JobStatus, RunStatus
+
+
+@dataclass(frozen=True, slots=True)
+class JobRecord:
+    """The mutable state of one job, as one read saw it."""
+
+    id: str
+    status: JobStatus
+    queue: str
+    run: str | None = None
+    ordinal: int | None = None
+    reason: str | None = None
+    created_ms: int | None = None
+    enqueued_ms: int | None = None
+    started_ms: int | None = None
+    ended_ms: int | None = None
+    due_ms: int | None = None  # of a scheduled job
+    attempt: int = 0  # attempts charged so far, the running one included; starts again when the run is retried
+    execution: int = 0  # executions ever, the fence
+    worker: str | None = None
+    pending: int = 0  # undecided edges of a deferred job
+    allowed: bool = False  # failed, and allowed to
+    retries: int = 0  # retries after the first attempt that the job may have
+    exit_code: int | None = None
+    options: Mapping[str, str] = field(default_factory=dict)  # fields the store keeps for the facade, uninterpreted
+
+    @property
+    def ended(self) -> bool:
+        """Whether the job has come to an end."""
+        return self.status in ENDED
+
+    @property
+    def succeeded(self) -> bool:
+        """Whether a `success` edge below this job holds."""
+        return self.status is JobStatus.FINISHED or (self.status is JobStatus.FAILED and self.allowed)
+
+    @property
+    def duration(self) -> float | None:
+        """Seconds from the start of the last execution to its end; None before the end."""
+        if self.started_ms is None or self.ended_ms is None:
+            return None
+        return max(0, self.ended_ms - self.started_ms) / 1000
+
+
+@dataclass(frozen=True, slots=True)
+class RunRecord:
+    """The state of one run. `counts` counts jobs (not groups) by status; statuses that no job has are absent."""
+
+    id: str
+    flow: str
+    status: RunStatus
+    attempt: int
+    created_ms: int
+    started_ms: int | None
+    ended_ms: int | None
+    directory: str  # where the run was started; its modules are imported from there
+    file: str
+    local: bool  # executed by workers of the machine that started it, on queues of its own (embedded server)
+    params: str  # JSON
+    labels: str  # JSON
+    total: int  # jobs, without groups
+    open: int  # jobs and groups that have not ended
+    warnings: int
+    canceling: bool
+    retention: float  # s after the end
+    counts: Mapping[JobStatus, int]
+
+    @property
+    def ended(self) -> bool:
+        """Whether the run has come to an end."""
+        return self.status in RUN_ENDED
+
+
+@dataclass(frozen=True, slots=True)
+class ResultRecord:
+    """One execution's outcome. `value` is the serialized return value of a success, else the text of the error."""
+
+    type: str  # successful, failed, stopped, retried
+    execution: int
+    created_ms: int
+    value: bytes | None
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One change of state, as written inside its transition. `job` is None for a change of the run itself."""
+
+    seq: str  # position in the stream: ask for events after it
+    at_ms: int
+    run: str | None
+    job: str | None
+    old: str
+    new: str
+    reason: str | None
+    execution: int
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True)
+class LogEntry:
+    """Some captured output of one execution: whole lines, unless a line was longer than the limit."""
+
+    seq: str
+    at_ms: int
+    job: str
+    execution: int
+    stream: str  # "out" or "err"
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerRecord:
+    """A worker as it announced itself with its last beat."""
+
+    name: str
+    queues: tuple[str, ...]
+    hostname: str
+    pid: int
+    slots: int
+    busy: int
+    version: str
+    started_ms: int
+    beat_ms: int
+    state: str  # "starting", "idle", "busy", "suspended", "stopping"
+    finished: int
+    failed: int
+    working_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class QueueRecord:
+    """A queue's counts at one moment."""
+
+    name: str
+    queued: int
+    started: int
+    deferred: int
+    scheduled: int
+    finished: int
+    failed: int
+    canceled: int
+    workers: int
+
+
+REGISTRIES: Final = ("started", "deferred", "scheduled", "finished", "failed", "stopped", "canceled", "skipped")
+"""Statuses that have a sorted set per queue; queued jobs are in the queue itself."""

@@ -1,0 +1,306 @@
+"""Runs: submit, cancel, retry, read.
+
+Submission is staged in chunks that nobody sees and made visible by one flip; a retry likewise. Both are named by a nonce, so a
+step whose reply was lost is sent again safely.
+"""
+
+import hashlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from flowq import defaults
+from flowq.exceptions import AmbiguousRunError, InvalidRunOperation, NoSuchRunError, TooLargeError
+from flowq.ids import member_id
+from flowq.states import JobStatus, RunStatus
+from flowq.store.jobs import Jobs
+from flowq.store.outcomes import Outcome
+from flowq.store.records import Event, JobRecord, LogEntry, RunRecord
+from flowq.store.session import Session
+
+_CHUNK: Final = 500  # records read by one pipeline
+_EDGES_A_CHUNK: Final = 2000  # children staged by one call at most, so that no call is long
+
+
+@dataclass(frozen=True, slots=True)
+class StagedJob:
+    """One job of a run on its way in. `children` are `(ordinal, condition)`; `fields` are its record's first fields."""
+
+    ordinal: int
+    fields: Mapping[str, str | int]
+    children: Sequence[tuple[int, str]]
+
+
+@dataclass(frozen=True, slots=True)
+class ResetJob:
+    """One job of a run that a retry resets.
+
+    `pending` counts its edges from jobs that are reset too; `verdict` is a skip reason when an edge from a job that stays as it is
+    does not hold; `tally` is, for a group, how many of its cells stay (finished, failed, skipped, canceled).
+    """
+
+    ordinal: int
+    pending: int
+    verdict: str = ""
+    tally: tuple[int, int, int, int] = (0, 0, 0, 0)
+
+
+class Runs:
+    """The store's view of runs."""
+
+    def __init__(self, session: Session, jobs: Jobs) -> None:
+        self._session = session
+        self._keys = session.keys
+        self._jobs = jobs
+
+    # -- transitions ----------------------------------------------------------------------------------------------------------
+
+    def submit(
+        self, run: str, nonce: str, jobs: Iterable[StagedJob], *, plan: bytes, directory: str, fields: Mapping[str, str | int]
+    ) -> Outcome:
+        """Submit a run: all of it becomes visible at one instant, or nothing does.
+
+        Args:
+            run: the run's id.
+            nonce: identifies this submission; the same again is a duplicate, another one for the same id a conflict.
+            jobs: every job and group, in ordinal order.
+            plan: the stored plan.
+            directory: where the run belongs, for `latest`.
+            fields: further fields of the run's record; must hold `total` (jobs without groups) and `retention` (ms).
+
+        Raises:
+            TooLargeError: the plan is over `defaults.MAX_PLAN`.
+        """
+        if len(plan) > defaults.MAX_PLAN:
+            raise TooLargeError(
+                f"the compiled flow takes {len(plan):,} bytes, at most {defaults.MAX_PLAN:,} are allowed: split the flow"
+            )
+        chunks = 0
+        for index, rows in enumerate(_chunks(jobs)):
+            flat: list[object] = [len(rows)]
+            for row in rows:
+                pairs = [part for pair in row.fields.items() for part in pair]
+                flat += [row.ordinal, pairs, [f"{child}|{condition}" for child, condition in row.children]]
+            outcome = Outcome(self._session.run("stage", run, nonce, index, *flat)[0].decode())
+            if outcome is Outcome.CONFLICT:
+                return outcome
+            chunks = index + 1
+        key = directory_key(directory)
+        pairs = [part for pair in {**fields, "directory": directory, "directory_key": key}.items() for part in pair]
+        return Outcome(self._session.run("flip", run, nonce, chunks, plan, key, pairs)[0].decode())
+
+    def cancel(self, run: str) -> Outcome:
+        """Cancel what has not ended of a run. From this call on nothing of it is started."""
+        return Outcome(self._session.run("cancel_run", run)[0].decode())
+
+    def reset(self, run: str, nonce: str, attempt: int, jobs: Sequence[ResetJob]) -> Outcome:
+        """Retry a run: these jobs are executed again. `attempt` is the attempt that the caller saw; a newer one is `WRONG_STATE`."""
+        chunks = 0
+        for start in range(0, len(jobs), _CHUNK):
+            entries = [
+                f"{job.ordinal} {job.pending} {job.verdict or '-'} {' '.join(map(str, job.tally))}"
+                for job in jobs[start : start + _CHUNK]
+            ]
+            outcome = Outcome(self._session.run("stage_reset", run, nonce, chunks, entries)[0].decode())
+            if outcome not in {Outcome.DONE, Outcome.DUPLICATE}:
+                return outcome
+            chunks += 1
+        return Outcome(self._session.run("reset", run, nonce, chunks, attempt)[0].decode())
+
+    # -- finding --------------------------------------------------------------------------------------------------------------
+
+    def resolve(self, prefix: str) -> str:
+        """Return the full id of the run whose id starts so.
+
+        Raises:
+            NoSuchRunError: there is none.
+            AmbiguousRunError: there are several.
+        """
+        low = prefix.lower()
+        with self._session.translated:
+            found = self._session.client.zrangebylex(self._keys("run_ids"), f"[{low}", f"[{low}\xff", start=0, num=5)
+        names: list[str] = [item.decode() for item in found]
+        if low in names:
+            return low
+        if not names:
+            raise NoSuchRunError(f"no run with the id {prefix!r}: `flowq runs` lists the runs there are")
+        if len(names) > 1:
+            raise AmbiguousRunError(f"{prefix!r} fits several runs ({', '.join(names)}): give more characters")
+        return names[0]
+
+    def recent(self, limit: int = 20, directory: str | None = None) -> list[str]:
+        """Return the ids of the latest runs, newest first, of one directory or of all."""
+        key = self._keys("runs") if directory is None else self._keys("directory", directory_key(directory))
+        with self._session.translated:
+            return [item.decode() for item in self._session.client.zrevrange(key, 0, limit - 1)]
+
+    def latest(self, directory: str | None = None, *, failed: bool = False) -> str | None:
+        """Return the id of the latest run (that failed), or None. Looks at the latest 100 at most when `failed`."""
+        recent = self.recent(100 if failed else 1, directory)
+        if not failed:
+            return recent[0] if recent else None
+        for run in recent:
+            record = self.get(run)
+            if record is not None and record.status in {RunStatus.FAILED, RunStatus.CANCELED}:
+                return run
+        return None
+
+    # -- reading --------------------------------------------------------------------------------------------------------------
+
+    def get(self, run: str) -> RunRecord | None:
+        """Return the record of a run, None when there is none (or it is still being staged)."""
+        with self._session.translated:
+            row = self._session.client.hgetall(self._keys("run", run))
+        return _run_record(run, row)
+
+    def require(self, run: str) -> RunRecord:
+        """Return the record of a run.
+
+        Raises:
+            NoSuchRunError: there is none.
+        """
+        record = self.get(run)
+        if record is None:
+            raise NoSuchRunError(f"no run with the id {run!r}: `flowq runs` lists the runs there are")
+        return record
+
+    def plan(self, run: str) -> bytes:
+        """Return the stored plan of a run.
+
+        Raises:
+            NoSuchRunError: there is none.
+        """
+        with self._session.translated:
+            found = self._session.client.get(self._keys("plan", run))
+        if not isinstance(found, bytes):
+            raise NoSuchRunError(f"no run with the id {run!r}: `flowq runs` lists the runs there are")
+        return found
+
+    def jobs(self, run: str, ordinals: Iterable[int]) -> list[JobRecord | None]:
+        """Return the records of jobs of a run."""
+        return self._jobs.get_many(member_id(run, ordinal) for ordinal in ordinals)
+
+    def results(self, run: str, ordinals: Iterable[int]) -> list[tuple[JobStatus | None, bytes | None]]:
+        """Return status and stored value (JSON of a finished job, the error's text of a failed one) per ordinal."""
+        out: list[tuple[JobStatus | None, bytes | None]] = []
+        for rows in self._pipelined(run, ordinals):
+            for index in range(0, len(rows), 2):
+                status = rows[index]
+                out.append((JobStatus(status.decode()) if status else None, rows[index + 1]))
+        return out
+
+    def errors(self, run: str, ordinals: Iterable[int]) -> list[bytes | None]:
+        """Return the text of the latest error per ordinal, None where the job did not fail."""
+        failing = {JobStatus.FAILED, JobStatus.STOPPED, JobStatus.SCHEDULED, JobStatus.QUEUED}
+        return [value if status in failing else None for status, value in self.results(run, ordinals)]
+
+    def _pipelined(self, run: str, ordinals: Iterable[int]) -> Iterator[list[Any]]:
+        wanted = [member_id(run, ordinal) for ordinal in ordinals]
+        for start in range(0, len(wanted), _CHUNK):
+            with self._session.translated:
+                pipe = self._session.client.pipeline(transaction=False)
+                for job in wanted[start : start + _CHUNK]:
+                    pipe.hget(self._keys("job", job), "status")
+                    pipe.get(self._keys("result", job))
+                yield pipe.execute()
+
+    def events(self, run: str, after: str = "0", block_ms: int | None = None, count: int = 1000) -> list[Event]:
+        """Return the run's events after a position, oldest first; wait up to `block_ms` when there are none."""
+        rows = self._read_stream(self._keys("events", run), after, block_ms, count)
+        return [_event(run, seq, row) for seq, row in rows]
+
+    def logs(self, run: str, after: str = "0", block_ms: int | None = None, count: int = 500) -> list[LogEntry]:
+        """Return captured output after a position, oldest first; wait up to `block_ms` when there is none."""
+        rows = self._read_stream(self._keys("logs", run), after, block_ms, count)
+        return [
+            LogEntry(seq, int(seq.partition("-")[0]), row[b"j"].decode(), int(row[b"x"]), row[b"s"].decode(), row[b"d"])
+            for seq, row in rows
+        ]
+
+    def _read_stream(self, key: str, after: str, block_ms: int | None, count: int) -> list[tuple[str, dict[bytes, bytes]]]:
+        with self._session.translated:
+            found = self._session.client.xread({key: after}, count=count, block=block_ms)
+        if not found:
+            return []
+        entries = next(iter(found.values()))[0] if isinstance(found, dict) else found[0][1]
+        return [(seq.decode(), row) for seq, row in entries]
+
+    def refuse(self, run: str, outcome: Outcome, wanted: str) -> None:
+        """Raise what an outcome other than done or duplicate means for a run.
+
+        Raises:
+            NoSuchRunError: not found.
+            InvalidRunOperation: in another state.
+        """
+        if outcome is Outcome.NOT_FOUND:
+            raise NoSuchRunError(f"no run with the id {run!r}: `flowq runs` lists the runs there are")
+        if outcome in {Outcome.WRONG_STATE, Outcome.CONFLICT}:
+            record = self.get(run)
+            raise InvalidRunOperation(f"cannot {wanted} run {run}: it is {record.status if record else 'gone'}")
+
+
+def directory_key(directory: str) -> str:
+    """Return the short name of a directory inside keys."""
+    return hashlib.sha256(directory.encode("utf-8", "surrogateescape")).hexdigest()[:16]
+
+
+def _chunks(jobs: Iterable[StagedJob]) -> Iterator[list[StagedJob]]:
+    chunk: list[StagedJob] = []
+    edges = 0
+    for job in jobs:
+        chunk.append(job)
+        edges += len(job.children)
+        if len(chunk) >= defaults.STAGE_CHUNK or edges >= _EDGES_A_CHUNK:
+            yield chunk
+            chunk, edges = [], 0
+    if chunk:
+        yield chunk
+
+
+def _event(run: str, seq: str, row: Mapping[bytes, bytes]) -> Event:
+    return Event(
+        seq=seq,
+        at_ms=int(seq.partition("-")[0]),
+        run=run,
+        job=row[b"j"].decode() or None,
+        old=row[b"f"].decode(),
+        new=row[b"t"].decode(),
+        reason=row[b"r"].decode() or None,
+        execution=int(row[b"x"]),
+        attempt=int(row[b"a"] or 0),
+    )
+
+
+def _run_record(run: str, row: Mapping[bytes, bytes]) -> RunRecord | None:
+    fields = {name.decode(): value.decode("utf-8", "surrogateescape") for name, value in row.items()}
+    if fields.get("status") in {None, "staging", "collecting"}:
+        return None
+    counts = {
+        JobStatus(name[2:]): int(value)
+        for name, value in fields.items()
+        if name.startswith("n:") and name != "n:-" and int(value) > 0
+    }
+    return RunRecord(
+        id=run,
+        flow=fields.get("flow", ""),
+        status=RunStatus(fields["status"]),
+        attempt=int(fields["attempt"]),
+        created_ms=int(fields["created_at"]),
+        started_ms=_integer(fields.get("started_at")),
+        ended_ms=_integer(fields.get("ended_at")),
+        directory=fields.get("directory", ""),
+        file=fields.get("file", ""),
+        local=fields.get("local") == "1",
+        params=fields.get("params", "{}"),
+        labels=fields.get("labels", "{}"),
+        total=int(fields.get("total", 0)),
+        open=int(fields.get("open", 0)),
+        warnings=int(fields.get("warnings", 0)),
+        canceling=fields.get("cancel") == "1",
+        retention=int(fields.get("retention", 0)) / 1000,
+        counts=counts,
+    )
+
+
+def _integer(text: str | None) -> int | None:
+    return None if text is None else int(text)

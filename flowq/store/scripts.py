@@ -1,0 +1,123 @@
+"""Loads the Lua files and calls them.
+
+A transition is one file `lua/<name>.lua` whose header says what it is (`-- edges:`, `-- args:`, `-- guard:`, `-- replies:`) and
+what it is composed of (`-- uses:`). A script is put together from the prelude, the generated key builders, the guard, the used
+fragments in order of their dependencies, and the transition itself: composites share the fragments, so no rule stands twice.
+
+Arguments are flat texts read in order by the script; `flatten` writes lists with their length in front.
+"""
+
+import hashlib
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Final
+
+from flowq.store.keys import lua_builders
+
+_LUA: Final = Path(__file__).parent / "lua"
+_HEADER: Final = re.compile(r"^-- (?P<key>\w+): *(?P<value>.*)$")
+_UNGUARDED: Final = frozenset({"open"})
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """The contract on top of a Lua file."""
+
+    name: str
+    summary: str
+    edges: frozenset[tuple[str, str]]
+    args: str
+    guard: str
+    replies: str
+    uses: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Script:
+    """A composed script: its text, and the digest under which the server knows it."""
+
+    name: str
+    text: str
+    sha: str
+
+
+def transition_names() -> list[str]:
+    """Return the names of all transitions, sorted."""
+    return sorted(path.stem for path in _LUA.glob("*.lua"))
+
+
+def read_header(name: str) -> Header:
+    """Read the contract of a transition or fragment."""
+    values: dict[str, str] = {}
+    for line in _path(name).read_text(encoding="utf-8").splitlines():
+        match = _HEADER.match(line)
+        if match is None and not line.startswith("--"):
+            break
+        if match is not None and match["key"] not in values:
+            values[match["key"]] = match["value"].strip()
+    edges = re.sub(r"\([^)]*\)", "", values.get("edges", "-"))
+    pairs = [tuple(part.strip() for part in edge.split("->")) for edge in edges.split(",")] if "->" in edges else []
+    uses = values.get("uses", "-")
+    return Header(
+        name=name,
+        summary=values.get(name, ""),
+        edges=frozenset((pair[0], pair[1]) for pair in pairs),
+        args=values.get("args", ""),
+        guard=values.get("guard", ""),
+        replies=values.get("replies", ""),
+        uses=() if uses in {"-", "-."} else tuple(uses.rstrip(".").split()),
+    )
+
+
+@cache
+def load(name: str) -> Script:
+    """Compose the script of a transition."""
+    body = [] if name in _UNGUARDED else [_lib("guard")]
+    body += [_path(item).read_text(encoding="utf-8") for item in _order(name, [])]
+    # Each builder is a closure made anew by every call: only those that are used, or a third of a short call goes into them.
+    used = None if "K[" in "".join(body) else set(re.findall(r"K\.(\w+)\(", "".join(body)))
+    parts = [_lib("prelude"), lua_builders(used), *body]
+    parts.append(f"return T.{name}()\n")
+    text = "\n".join(parts)
+    return Script(name, text, hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest())
+
+
+def _order(name: str, seen: list[str]) -> list[str]:
+    for used in read_header(name).uses:
+        if used not in seen:
+            _order(used, seen)
+    if name not in seen:
+        seen.append(name)
+    return seen
+
+
+def _lib(name: str) -> str:
+    return (_LUA / "lib" / f"{name}.lua").read_text(encoding="utf-8")
+
+
+def _path(name: str) -> Path:
+    path = _LUA / f"{name}.lua"
+    return path if path.exists() else _LUA / "lib" / f"{name}.lua"
+
+
+def flatten(arguments: Iterable[object]) -> list[str | bytes]:
+    """Write arguments as the flat texts a script reads: None is empty, booleans 0 and 1, a list is its length and its items."""
+    out: list[str | bytes] = []
+    for argument in arguments:
+        if isinstance(argument, (str, bytes)):
+            out.append(argument)
+        elif argument is None:
+            out.append("")
+        elif isinstance(argument, bool):
+            out.append("1" if argument else "0")
+        elif isinstance(argument, (int, float)):
+            out.append(str(argument))
+        elif isinstance(argument, (list, tuple)):
+            out.append(str(len(argument)))
+            out.extend(flatten(argument))
+        else:
+            raise TypeError(f"cannot pass a {type(argument).__name__} to a script")
+    return out

@@ -1,0 +1,113 @@
+"""One client on one namespace: calls scripts, translates errors, notices when the data was replaced.
+
+redis-py is told not to retry (see `flowq.connections`): a transition may be sent again after a lost reply only because it is
+idempotent, and that decision is made here, once, for every call.
+"""
+
+from typing import Any, Final
+
+import redis
+
+from flowq import ids
+from flowq.exceptions import DataLostError, SchemaVersionError, ServerUnavailableError
+from flowq.store.errors import Translated
+from flowq.store.keys import Keys
+from flowq.store.scripts import Script, flatten, load
+
+SCHEMA: Final = "1"
+_ATTEMPTS: Final = 3  # sends of one call: a reply may be lost twice in a row
+
+
+class Session:
+    """A connection pool, a namespace and its incarnation.
+
+    Args:
+        client: a redis-py client with `decode_responses=False`.
+        namespace: the hash tag of all keys.
+        follow: when the data was replaced (server restarted empty, flushed), take the new incarnation and go on (producers, the
+            command line); else raise `DataLostError` (workers, which would act for a past that is gone).
+    """
+
+    def __init__(self, client: "redis.Redis", namespace: str, *, follow: bool = True) -> None:
+        self.client: Any = client  # redis-py annotates its replies for all its modes at once: no help here
+        self.keys = Keys(namespace)
+        self.follow = follow
+        self.incarnation = ""
+        self.translated = Translated(_address(client))
+
+    def open(self) -> None:
+        """Check the schema and learn the incarnation; found both on a fresh server.
+
+        Raises:
+            SchemaVersionError: the data was written with another schema.
+            ServerError: the server cannot be used.
+        """
+        schema, incarnation, _ = self._send(load("open"), [SCHEMA, ids.nonce()])
+        if schema.decode() != SCHEMA:
+            raise SchemaVersionError(
+                f"the data of namespace {self.keys.namespace!r} has schema {schema.decode()}, this flowq works with schema {SCHEMA}:"
+                " use the flowq version that wrote it, or another namespace"
+            )
+        self.incarnation = incarnation.decode()
+
+    def run(self, name: str, *arguments: object) -> Any:
+        """Call a script and return its raw reply.
+
+        Raises:
+            DataLostError: the data was replaced and this session does not follow.
+            ServerError: the server cannot be used.
+        """
+        if not self.incarnation:
+            self.open()
+        script, flat = load(name), flatten(arguments)
+        try:
+            return self._send(script, flat)
+        except DataLostError:
+            if not self.follow:
+                raise
+            self.open()
+            return self._send(script, flat)
+
+    def _send(self, script: Script, flat: list[str | bytes]) -> Any:
+        """Send a script, again when the reply was lost: every transition gives the same answer the second time."""
+        for attempt in range(1, _ATTEMPTS + 1):
+            try:
+                with self.translated:
+                    return self._evaluate(script, flat)
+            except ServerUnavailableError:
+                if attempt == _ATTEMPTS:
+                    raise
+        raise AssertionError("unreachable")
+
+    def _evaluate(self, script: Script, flat: list[str | bytes]) -> Any:
+        tail = (1, self.keys("meta"), self.incarnation, *flat)
+        try:
+            try:
+                return self.client.execute_command("EVALSHA", script.sha, *tail)
+            except redis.exceptions.NoScriptError:
+                return self.client.execute_command("EVAL", script.text, *tail)
+        except redis.exceptions.ResponseError as error:
+            if str(error).startswith("FLOWQGONE"):
+                raise data_lost(self.keys.namespace) from error
+            raise
+
+    def now_ms(self) -> int:
+        """Return the server's clock in milliseconds."""
+        with self.translated:
+            seconds, micros = self.client.time()
+        return int(seconds) * 1000 + int(micros) // 1000
+
+
+def _address(client: "redis.Redis") -> str:
+    settings = client.connection_pool.connection_kwargs
+    if settings.get("path"):
+        return f"the server at {settings['path']}"
+    return f"the server at {settings.get('host', 'localhost')}:{settings.get('port', 6379)}"
+
+
+def data_lost(namespace: str) -> DataLostError:
+    """Return the error for data that was replaced under a running process."""
+    return DataLostError(
+        f"the data of namespace {namespace!r} is gone: the server was restarted empty or flushed;"
+        " runs and jobs of before have to be submitted again"
+    )

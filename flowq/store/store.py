@@ -1,0 +1,59 @@
+"""`Store`: the parts of this package on one session."""
+
+from typing import TYPE_CHECKING
+
+from flowq.store.jobs import Jobs
+from flowq.store.link import Link, Waiter
+from flowq.store.queues import Queues
+from flowq.store.runs import Runs
+from flowq.store.session import Session
+from flowq.store.workers import Workers
+
+if TYPE_CHECKING:
+    import redis
+
+
+class Store:
+    """Everything flowq keeps on a server, in one namespace.
+
+    Args:
+        client: a redis-py client made by `flowq.connections.open_client` (no response decoding, no retries of its own).
+        namespace: the hash tag of all keys.
+        follow: see `Session`.
+        anchor: something to keep alive as long as the store, e.g. the attachment to the embedded server.
+    """
+
+    def __init__(self, client: "redis.Redis", namespace: str = "flowq", *, follow: bool = True, anchor: object = None) -> None:
+        self.client = client
+        self.anchor = anchor
+        self.session = Session(client, namespace, follow=follow)
+        self.jobs = Jobs(self.session)
+        self.runs = Runs(self.session, self.jobs)
+        self.queues = Queues(self.session)
+        self.workers = Workers(self.session)
+
+    @property
+    def namespace(self) -> str:
+        """The hash tag of all keys."""
+        return self.session.keys.namespace
+
+    def open(self) -> "Store":
+        """Check schema and incarnation (and with that the server); returns itself."""
+        self.session.open()
+        return self
+
+    def now_ms(self) -> int:
+        """Return the server's clock in milliseconds."""
+        return self.session.now_ms()
+
+    def link(self, worker: str, lease: float) -> Link:
+        """Return a worker's own connection for its transitions. `lease` in seconds."""
+        return Link(self.session, worker, lease)
+
+    def waiter(self, worker: str) -> Waiter:
+        """Return a worker's second connection, which waits for hints."""
+        return Waiter(self.session, worker)
+
+    def close(self) -> None:
+        """Close the connections of the client."""
+        self.client.close()

@@ -1,0 +1,85 @@
+"""Fixtures of all tests: a real server of this test process's own, a store on it, and a home for the embedded server.
+
+Nothing here touches a server or a directory of the user: the variables that lead to them are cleared for every test.
+"""
+
+import importlib
+import importlib.util
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+import redis
+
+from tests.support.server import PrivateServer
+
+if TYPE_CHECKING:
+    from flowq.store import Store
+
+
+@pytest.fixture(autouse=True)
+def _no_settings_of_the_user(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """A test that forgets to say where its server is must not find the developer's."""
+    for name in ("FLOWQ_REDIS_URL", "FLOWQ_NAMESPACE", "FLOWQ_SECRET_KEY", "FLOWQ_LINGER", "FLOWQ_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("XDG_STATE_HOME", "/nonexistent/a test must use the fixture `home`")
+
+
+@pytest.fixture(scope="session")
+def server() -> Iterator[PrivateServer]:
+    """One server per test process, without persistence. Tests that kill or restart a server make a `PrivateServer` of their own."""
+    private = PrivateServer().start()
+    yield private
+    private.stop()
+
+
+@pytest.fixture(scope="session")
+def redis_binary() -> str:
+    """The path of a `redis-server` on PATH, to see that Redis does what Valkey does; skips where there is none."""
+    path = shutil.which("redis-server")
+    if path is None:
+        pytest.skip("no redis-server on PATH")
+    return path
+
+
+@pytest.fixture
+def redis_client(server: PrivateServer) -> Iterator[redis.Redis]:
+    """A client of the private server, which is empty at the start of each test."""
+    with server.client() as client:
+        client.flushall()
+        yield client
+
+
+@pytest.fixture
+def namespace() -> str:
+    """Not the default, so that a key that was built without the namespace is noticed."""
+    return "flowq-test"
+
+
+@pytest.fixture
+def store(redis_client: redis.Redis, namespace: str) -> Iterator["Store"]:
+    """An opened store on the private server. After the test, the invariants of the whole store are checked."""
+    from flowq.store import Store
+
+    opened = Store(redis_client, namespace=namespace)
+    opened.open()
+    yield opened
+    if importlib.util.find_spec("tests.support.invariants") is not None:
+        importlib.import_module("tests.support.invariants").check(opened)
+
+
+@pytest.fixture
+def home(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A fresh `FLOWQ_HOME`, also for child processes; the embedded server in it is stopped after the test, and gone."""
+    from flowq.embedded.control import server_status, stop_server
+
+    directory = Path(tempfile.mkdtemp(prefix="fq-home-", dir="/tmp"))
+    monkeypatch.setenv("FLOWQ_HOME", str(directory))
+    monkeypatch.setenv("FLOWQ_LINGER", "1")
+    yield directory
+    stop_server(str(directory), force=True)
+    assert not server_status(str(directory)).running, "the embedded server is still running after the test"
+    shutil.rmtree(directory)

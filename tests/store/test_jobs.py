@@ -1,0 +1,348 @@
+"""Plain jobs: create, claim, finish, fail, retry, expire, cancel, requeue, delete."""
+
+import pytest
+
+from flowq import ids
+from flowq.exceptions import DataLostError, TooLargeError
+from flowq.states import JobStatus
+from flowq.store import Store
+from flowq.store.jobs import NewJob
+from flowq.store.outcomes import Outcome, Verdict
+from tests.support.driver import Driver, execution
+from tests.support.wait import until
+
+
+@pytest.fixture
+def driver(store: Store) -> Driver:
+    return Driver(store)
+
+
+def create(store: Store, job: str, **more: object) -> tuple[Outcome, str]:
+    return store.jobs.create(NewJob(job, "default", b"payload of " + job.encode(), ids.nonce(), **more))  # type: ignore[arg-type]
+
+
+def status(store: Store, job: str) -> str:
+    record = store.jobs.get(job)
+    assert record is not None
+    return str(record.status)
+
+
+def test_jobs_are_claimed_in_the_order_of_their_creation(store: Store, driver: Driver) -> None:
+    for name in ("a", "b", "c"):
+        create(store, name)
+    claims = driver.step(claims=4).claims
+    assert [claim.id if claim else None for claim in claims] == ["a", "b", "c", None]
+    assert claims[0] is not None
+    assert claims[0].payload == b"payload of a"
+    assert (claims[0].execution, claims[0].attempt) == (1, 1)
+
+
+def test_front_and_priority_order_the_queue(store: Store, driver: Driver) -> None:
+    create(store, "plain")
+    create(store, "front", front=True)
+    create(store, "fronter", front=True)
+    create(store, "urgent", fields={"priority": 5})
+    create(store, "later", fields={"priority": -1})
+    order = ["urgent", "fronter", "front", "plain", "later"]
+    assert store.queues.job_ids("default") == order
+    assert [driver.take().id for _ in order] == order
+
+
+def test_queues_are_served_in_the_workers_order(store: Store) -> None:
+    store.jobs.create(NewJob("slow", "low", b"", "1"))
+    store.jobs.create(NewJob("fast", "high", b"", "2"))
+    driver = Driver(store, "high", "low")
+    assert [driver.take().id, driver.take().id] == ["fast", "slow"]
+
+
+def test_the_same_request_again_is_a_duplicate(store: Store) -> None:
+    first = store.jobs.create(NewJob("a", "default", b"", "n"))
+    again = store.jobs.create(NewJob("a", "default", b"", "n"))
+    assert (first[0], again[0]) == (Outcome.DONE, Outcome.DUPLICATE)
+    assert store.queues.count("default") == 1
+
+
+def test_a_taken_id_is_replaced_or_refused(store: Store, driver: Driver) -> None:
+    create(store, "a")
+    assert create(store, "a", unique=True)[0] is Outcome.CONFLICT
+    assert create(store, "a")[0] is Outcome.DONE
+    assert store.queues.job_ids("default") == ["a"]
+    driver.take()
+    assert create(store, "a")[0] is Outcome.CONFLICT
+
+
+def test_a_finish_is_recorded_once(store: Store, driver: Driver) -> None:
+    create(store, "a")
+    claim = driver.take()
+    assert driver.end(claim, value=b"42") is Outcome.DONE
+    assert driver.end(claim, "failed") is Outcome.DUPLICATE
+    result = store.jobs.result("a")
+    assert result is not None
+    assert (result.type, result.value) == ("successful", b"42")
+    assert store.queues.registry_ids("default", JobStatus.FINISHED) == ["a"]
+
+
+def test_a_finished_job_expires_after_its_result_ttl(store: Store, driver: Driver) -> None:
+    create(store, "a", fields={"result_ttl": 60})
+    driver.end(driver.take())
+    until(lambda: store.jobs.get("a") is None, message="the job did not expire")
+    assert store.queues.registry_count("default", JobStatus.FINISHED) == 0
+
+
+def test_a_result_ttl_of_zero_leaves_nothing(store: Store, driver: Driver) -> None:
+    create(store, "a", fields={"result_ttl": 0})
+    driver.end(driver.take())
+    assert store.jobs.get("a") is None
+
+
+def test_an_expired_job_is_never_claimed(store: Store, driver: Driver) -> None:
+    create(store, "a", fields={"ttl": 30})
+    create(store, "b")
+    until(lambda: store.queues.count("default") == 1, message="the ttl is not counted out")
+    assert driver.take().id == "b"
+    assert status(store, "a") == "failed"
+    record = store.jobs.get("a")
+    assert record is not None
+    assert record.reason == "expired"
+
+
+def test_the_sweep_expires_what_nobody_claims(store: Store, driver: Driver) -> None:
+    create(store, "a", fields={"ttl": 20})
+    until(lambda: driver.tick() and status(store, "a") == "failed")
+
+
+def test_a_failure_with_retries_left_is_queued_again_and_leaves_a_result(store: Store, driver: Driver) -> None:
+    create(store, "a", fields={"retry": "2|0|0|0"})
+    for attempt in (1, 2, 3):
+        claim = driver.take()
+        assert claim.attempt == attempt
+        driver.end(claim, "failed", value=f"error {attempt}".encode())
+    assert status(store, "a") == "failed"
+    assert [(item.type, item.value) for item in store.jobs.results("a")] == [
+        ("failed", b"error 3"),
+        ("retried", b"error 2"),
+        ("retried", b"error 1"),
+    ]
+
+
+def test_a_retry_interval_is_waited_for(store: Store, driver: Driver) -> None:
+    create(store, "a", fields={"retry": "1|40|0|0"})
+    driver.end(driver.take(), "failed")
+    assert status(store, "a") == "scheduled"
+    assert driver.claim() is None
+    until(lambda: driver.tick() and status(store, "a") == "queued")
+    assert driver.take().attempt == 2
+
+
+def test_the_last_interval_repeats(store: Store, driver: Driver) -> None:
+    create(store, "a", fields={"retry": "5|0,60000|0|0"})
+    driver.end(driver.take(), "failed")
+    assert status(store, "a") == "queued"
+    driver.end(driver.take(), "failed")
+    record = store.jobs.get("a")
+    assert record is not None
+    assert record.due_ms is not None
+    assert record.ended_ms is not None
+    assert record.due_ms - record.ended_ms == 60000
+
+
+def test_jitter_spreads_the_waits_within_its_bounds(store: Store, driver: Driver) -> None:
+    waits = set()
+    for number in range(12):
+        create(store, f"j{number}", fields={"retry": "1|10000|20|0"})
+        driver.end(driver.take(), "failed")
+        record = store.jobs.get(f"j{number}")
+        assert record is not None
+        assert record.due_ms is not None
+        assert record.ended_ms is not None
+        waits.add(record.due_ms - record.ended_ms)
+    assert len(waits) > 6
+    assert all(8000 <= wait <= 12000 for wait in waits)
+
+
+def test_a_returned_retry_counts_apart(store: Store, driver: Driver) -> None:
+    create(store, "a", fields={"retry": "1|0|0|0"})
+    driver.end(driver.take(), "retry", delay_ms=-1, max_returns=1, value=None)
+    driver.end(driver.take(), "failed")
+    # one retry for the exception was used by attempt 2 at most: the returned one was not charged to it
+    assert status(store, "a") == "failed"
+    assert [item.type for item in store.jobs.results("a")] == ["failed", "retried"]
+
+
+def test_ten_results_are_kept_exactly(store: Store, driver: Driver) -> None:
+    create(store, "a", fields={"retry": "30|0|0|0"})
+    for number in range(25):
+        driver.end(driver.take(), "failed", value=str(number).encode())
+    assert [item.value for item in store.jobs.results("a")] == [str(number).encode() for number in range(24, 14, -1)]
+
+
+def test_unclaim_gives_the_job_back_without_charging(store: Store, driver: Driver) -> None:
+    create(store, "a")
+    create(store, "b")
+    claim = driver.take()
+    assert store.workers.unclaim(claim.id, claim.token) is Outcome.DONE
+    assert store.workers.unclaim(claim.id, claim.token) is Outcome.DUPLICATE
+    again = driver.take()
+    assert (again.id, again.attempt, again.execution) == ("a", 1, 2)
+    assert driver.end(claim) is Outcome.FENCED
+
+
+def test_a_lost_execution_is_reaped_to_the_head_and_fenced(store: Store) -> None:
+    driver = Driver(store, lease=0.03)
+    create(store, "a", fields={"retry": "1|0|0|0"})
+    create(store, "b")
+    lost = driver.take()
+    until(lambda: driver.tick().reaped > 0)
+    again = driver.take()
+    assert (again.id, again.attempt) == ("a", 2)
+    assert driver.end(lost) is Outcome.FENCED
+    assert driver.beat(lost) == [Verdict.FENCED]
+    assert driver.end(again) is Outcome.DONE
+
+
+def test_a_lost_execution_without_retries_fails_as_abandoned(store: Store) -> None:
+    driver = Driver(store, lease=0.03)
+    create(store, "a")
+    driver.take()
+    until(lambda: driver.tick().reaped > 0)
+    record, result = store.jobs.get("a"), store.jobs.result("a")
+    assert record is not None
+    assert result is not None
+    assert (record.status, record.reason) == ("failed", "abandoned")
+    assert b"AbandonedJobError" in (result.value or b"")
+
+
+def test_beats_keep_a_lease(store: Store) -> None:
+    driver = Driver(store, lease=0.5)
+    create(store, "a")
+    claim = driver.take()
+    before = store.queues.registry_score("default", JobStatus.STARTED, "a")
+    until(
+        lambda: (
+            driver.beat(claim) == [Verdict.GO_ON] and store.queues.registry_score("default", JobStatus.STARTED, "a") != before
+        )
+    )
+
+
+def test_canceling_a_started_job_is_a_verdict_for_its_worker(store: Store, driver: Driver) -> None:
+    create(store, "a")
+    claim = driver.take()
+    assert store.jobs.cancel("a") is Outcome.DONE
+    assert driver.beat(claim) == [Verdict.CANCEL]
+    driver.end(claim, "failed")
+    assert status(store, "a") == "canceled"
+    assert store.jobs.cancel("a") is Outcome.WRONG_STATE
+
+
+def test_a_canceled_job_is_not_claimed(store: Store, driver: Driver) -> None:
+    create(store, "a")
+    store.jobs.cancel("a")
+    assert driver.claim() is None
+    assert status(store, "a") == "canceled"
+
+
+def test_requeue_starts_again_with_fresh_attempts(store: Store, driver: Driver) -> None:
+    create(store, "a", fields={"failure_ttl": 50_000})
+    driver.end(driver.take(), "failed")
+    assert store.jobs.requeue("a") is Outcome.DONE
+    assert store.queues.job_ids("default") == ["a"]
+    assert store.client.pttl(store.session.keys("job", "a")) == -1
+    assert driver.take().attempt == 1
+    assert store.jobs.requeue("a") is Outcome.WRONG_STATE
+    assert store.jobs.requeue("nobody") is Outcome.NOT_FOUND
+
+
+@pytest.mark.parametrize(
+    ("condition", "outcome", "expected"),
+    [
+        ("success", "finished", "queued"),
+        ("success", "failed", "skipped"),
+        ("done", "failed", "queued"),
+        ("failure", "failed", "queued"),
+        ("failure", "finished", "skipped"),
+    ],
+)
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_a_dependent_is_decided_whether_it_came_before_or_after_the_end(
+    store: Store, driver: Driver, condition: str, outcome: str, expected: str, when: str
+) -> None:
+    create(store, "parent")
+    if when == "before":
+        create(store, "child", parents=[("parent", condition)])
+        assert status(store, "child") == "deferred"
+        assert store.queues.count("default") == 1
+    driver.end(driver.take(), outcome)
+    if when == "after":
+        create(store, "child", parents=[("parent", condition)])
+    assert status(store, "child") == expected
+
+
+def test_an_unknown_parent_is_refused_and_nothing_is_created(store: Store) -> None:
+    assert create(store, "child", parents=[("nobody", "success")]) == (Outcome.NOT_FOUND, "nobody")
+    assert store.jobs.get("child") is None
+
+
+def test_a_parent_outlives_its_ttl_until_its_child_has_ended(store: Store, driver: Driver) -> None:
+    create(store, "parent", fields={"result_ttl": 1})
+    create(store, "child", parents=[("parent", "success")])
+    driver.end(driver.take(), value=b"kept")
+    claim = driver.take()
+    until(lambda: store.now_ms() > (store.jobs.get("parent") or store.jobs.get("child")).ended_ms + 5)  # type: ignore[union-attr,operator]
+    result = store.jobs.result("parent")
+    assert result is not None
+    assert result.value == b"kept"
+    driver.end(claim)
+    until(lambda: store.jobs.get("parent") is None)
+
+
+def test_deleting_a_parent_leaves_no_child_hanging(store: Store) -> None:
+    create(store, "parent")
+    create(store, "child", parents=[("parent", "success")])
+    assert store.jobs.delete("parent") is Outcome.DONE
+    assert status(store, "child") == "skipped"
+    assert store.jobs.get("parent") is None
+
+
+def test_a_scheduled_job_is_queued_when_it_is_due(store: Store, driver: Driver) -> None:
+    create(store, "a", due_ms=store.now_ms() + 40)
+    assert status(store, "a") == "scheduled"
+    until(lambda: driver.tick() and status(store, "a") == "queued")
+
+
+def test_logs_are_stored_once_and_only_by_the_holder(store: Store, driver: Driver) -> None:
+    from flowq.store.outcomes import LogLines
+
+    create(store, "a")
+    claim = driver.take()
+    entry = LogLines(claim.id, claim.token, 1, "out", b"hello\n\xff")
+    driver.step(logs=(entry, entry))
+    driver.step(
+        logs=(entry, LogLines(claim.id, claim.token, 2, "err", b"more"), LogLines(claim.id, "9-x", 3, "out", b"forged"))
+    )
+    assert [(log.stream, log.data) for log in store.runs.logs("a")] == [("out", b"hello\n\xff"), ("err", b"more")]
+    driver.step(execution(claim))
+
+
+def test_too_large_a_payload_is_refused_with_both_sizes(store: Store) -> None:
+    with pytest.raises(TooLargeError, match=r"9,000,000 bytes, at most 8,388,608"):
+        store.jobs.create(NewJob("a", "default", b"x" * 9_000_000, "n"))
+
+
+def test_flushed_data_stops_a_worker_and_leaves_no_half_job(store: Store) -> None:
+    driver = Driver(store)
+    create(store, "a")
+    claim = driver.take()
+    store.client.flushall()
+    Store(store.client, store.namespace).open()
+    driver.link.beat("busy", ["default"], [(claim.id, claim.token)])
+    with pytest.raises(DataLostError, match="is gone"):
+        driver.reply()
+    assert store.jobs.get("a") is None
+
+
+def test_script_flush_is_invisible(store: Store, driver: Driver) -> None:
+    create(store, "a")
+    store.client.script_flush()
+    claim = driver.take()
+    store.client.script_flush()
+    assert driver.end(claim) is Outcome.DONE

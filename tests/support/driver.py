@@ -1,0 +1,81 @@
+"""A worker's hands without a worker: claims and ends jobs through a real link, one call at a time, under the test's control."""
+
+import select
+
+from flowq import ids
+from flowq.store import Store
+from flowq.store.link import Reply
+from flowq.store.outcomes import Claim, Execution, LogLines, Outcome, StepReply, TickReply, Verdict
+
+
+class Driver:
+    """One slot of a worker named `name`, working on `queues`."""
+
+    def __init__(self, store: Store, *queues: str, name: str = "driver", lease: float = 10.0) -> None:
+        self.store = store
+        self.queues = list(queues) or ["default"]
+        self.link = store.link(name, lease)
+        self.link.connect()
+        self.name = name
+
+    def close(self) -> None:
+        self.link.close()
+
+    def reply(self) -> Reply:
+        """Wait for the answer to what was sent."""
+        while True:
+            readable, _, _ = select.select([self.link], [], [], 10)
+            assert readable, "the server did not answer"
+            answer = self.link.receive()
+            if answer is not None:
+                return answer
+
+    def step(self, *ended: Execution, claims: int = 0, logs: tuple[LogLines, ...] = ()) -> StepReply:
+        self.link.step(self.queues, logs=logs, ended=ended, claims=[ids.nonce() for _ in range(claims)])
+        answer = self.reply()
+        assert isinstance(answer, StepReply)
+        return answer
+
+    def claim(self) -> Claim | None:
+        return self.step(claims=1).claims[0]
+
+    def take(self) -> Claim:
+        """Claim, and insist that there was something."""
+        claim = self.claim()
+        assert claim is not None, "nothing to claim"
+        return claim
+
+    def end(self, claim: Claim, outcome: str = "finished", **more: object) -> Outcome:
+        return self.step(execution(claim, outcome, **more)).ended[0]
+
+    def tick(self) -> TickReply:
+        self.link.tick()
+        answer = self.reply()
+        assert isinstance(answer, TickReply)
+        return answer
+
+    def settle(self) -> None:
+        """Sweep until nothing is due now, letting every `if` hold."""
+        while True:
+            answer = self.tick()
+            for job in answer.decide:
+                self.store.jobs.decide(job, "go_on")
+            if not answer.more and not answer.decide:
+                return
+
+    def beat(self, *claims: Claim) -> list[Verdict]:
+        self.link.beat("busy", self.queues, [(claim.id, claim.token) for claim in claims])
+        answer = self.reply()
+        assert isinstance(answer, list)
+        return answer
+
+
+def execution(claim: Claim, outcome: str = "finished", **more: object) -> Execution:
+    """Return the report that a claim's execution ended so."""
+    reasons = {"failed": "error", "canceled": "canceled"}
+    settings: dict[str, object] = {
+        "reason": reasons.get(outcome, ""),
+        "value": b"null" if outcome == "finished" else b"boom",
+        **more,
+    }
+    return Execution(claim.id, claim.token, outcome, **settings)  # type: ignore[arg-type]

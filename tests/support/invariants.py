@@ -1,0 +1,204 @@
+"""What must be true of a namespace after every transition, checked after every test that touches a store.
+
+Reads everything with a plain client, by its own understanding of the keys, so that a mistake in the package is not repeated here.
+"""
+
+import re
+from collections import Counter, defaultdict
+from dataclasses import dataclass, field
+from typing import Any
+
+from flowq.states import TRANSITIONS
+from flowq.store import Store
+from flowq.store.keys import TEMPLATES
+
+ENDED = {"finished", "failed", "stopped", "canceled", "skipped"}
+LEGAL = {edge for edges in TRANSITIONS.values() for edge in edges}
+
+
+@dataclass
+class Picture:
+    """Everything of one namespace, read at once."""
+
+    jobs: dict[str, dict[str, str]] = field(default_factory=dict)
+    runs: dict[str, dict[str, str]] = field(default_factory=dict)
+    queues: dict[str, list[str]] = field(default_factory=dict)
+    registries: dict[tuple[str, str], list[str]] = field(default_factory=dict)
+    leases: set[str] = field(default_factory=set)
+    timers: set[str] = field(default_factory=set)
+    decide: set[str] = field(default_factory=set)
+    outbox: list[str] = field(default_factory=list)
+    satellites: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))  # kind -> ids
+    events: dict[str, list[dict[str, str]]] = field(default_factory=dict)
+
+
+_PATTERNS = {
+    name: re.compile("^" + re.escape(template).replace(r"\{\}", "(.+)", 1).replace(r"\{\}", "(.+)") + "$")
+    for name, template in TEMPLATES.items()
+    if name != "registry"
+} | {"registry": re.compile(r"^registry:([a-z]+):(.+)$")}
+_SATELLITES = ("payload", "result", "results", "ledger", "parents")
+
+
+def check(store: Store) -> None:
+    """Assert every invariant of the store's namespace."""
+    picture = read(store.client, store.namespace)
+    problems = [*structures(picture), *counters(picture), *reachable(picture), *attempts(picture), *histories(picture)]
+    assert not problems, "invariants broken:\n  " + "\n  ".join(problems[:20])
+
+
+def read(client: Any, namespace: str) -> Picture:
+    """Read a whole namespace; a key of no known form is an error."""
+    prefix = f"{{{namespace}}}:"
+    picture = Picture()
+    for raw in client.scan_iter(match=prefix.replace("{", "\\{").replace("}", "\\}") + "*", count=1000):
+        key = raw.decode()[len(prefix) :]
+        kind, groups = next(((name, m.groups()) for name, p in _PATTERNS.items() if (m := p.match(key))), (None, ()))
+        assert kind is not None, f"a key of no known form: {key}"
+        _take(picture, client, raw, kind, groups)
+    return picture
+
+
+def _take(picture: Picture, client: Any, key: bytes, kind: str, groups: tuple[str, ...]) -> None:
+    match kind:
+        case "job":
+            row = _texts(client.hgetall(key))
+            if row:  # may expire between the scan and here
+                picture.jobs[groups[0]] = row
+        case "run":
+            picture.runs[groups[0]] = _texts(client.hgetall(key))
+        case "queue":
+            picture.queues[groups[0]] = [item.decode() for item in client.zrange(key, 0, -1)]
+        case "registry":
+            picture.registries[groups[0], groups[1]] = [item.decode() for item in client.zrange(key, 0, -1)]
+        case "leases" | "timers" | "decide":
+            setattr(picture, kind, {item.decode() for item in client.zrange(key, 0, -1)})
+        case "outbox":
+            picture.outbox = [item.decode() for item in client.lrange(key, 0, -1)]
+        case "events":
+            picture.events[groups[0]] = [_texts(row) for _, row in client.xrange(key)]
+        case _ if kind in _SATELLITES and client.pttl(key) == -1:
+            picture.satellites[kind].append(groups[0])
+        case _:
+            pass
+
+
+def _texts(row: dict[bytes, bytes]) -> dict[str, str]:
+    return {name.decode(): value.decode("utf-8", "replace") for name, value in row.items()}
+
+
+def structures(picture: Picture) -> list[str]:
+    """Each job is in exactly the one structure that its status names."""
+    places: dict[str, list[str]] = defaultdict(list)
+    for queue, ids in picture.queues.items():
+        for job in ids:
+            places[job].append(f"queued:{queue}")
+    for (status, queue), ids in picture.registries.items():
+        for job in ids:
+            if job in picture.jobs or status not in ENDED:  # entries of expired jobs are shed later, and not counted
+                places[job].append(f"{status}:{queue}")
+    problems = []
+    for job, row in picture.jobs.items():
+        if row.get("kind") == "group":
+            wanted: list[str] = []
+        else:
+            wanted = [f"{row['status']}:{row['origin']}"]
+        found = places.pop(job, [])
+        if found != wanted and not _on_its_way(picture, row):
+            problems.append(f"job {job} is {row['status']} but stands in {found or 'nothing'}")
+        if (row["status"] == "started") != (job in picture.leases):
+            problems.append(f"job {job} is {row['status']} and {'has' if job in picture.leases else 'has no'} lease")
+        if (row["status"] == "scheduled") != (f"promote|{job}" in picture.timers):
+            problems.append(f"job {job} is {row['status']} and its timer does not agree")
+        if job in picture.decide and row["status"] != "deferred":
+            problems.append(f"job {job} waits for a decision but is {row['status']}")
+    problems += [f"{job} stands in {where} but does not exist" for job, where in places.items()]
+    return problems
+
+
+def _on_its_way(picture: Picture, row: dict[str, str]) -> bool:
+    """A job of a run whose walk is still in the outbox (or that is being staged) is listed nowhere yet."""
+    run = picture.runs.get(row.get("run", ""), {})
+    return row["status"] == "deferred" and (int(run.get("outbox", 0)) > 0 or run.get("status") in {"staging", "collecting"})
+
+
+def counters(picture: Picture) -> list[str]:
+    """A run's counters equal its jobs' statuses, and it ends exactly when nothing is open."""
+    problems = []
+    by_run: dict[str, list[dict[str, str]]] = defaultdict(list)
+    for row in picture.jobs.values():
+        if "run" in row:
+            by_run[row["run"]].append(row)
+    in_outbox = Counter(_run_of(picture, entry) for entry in picture.outbox)
+    for run, record in picture.runs.items():
+        if record["status"] in {"staging", "collecting"}:
+            continue
+        rows = by_run[run]
+        counted = {name[2:]: int(value) for name, value in record.items() if name.startswith("n:") and int(value)}
+        actual = dict(Counter(row["status"] for row in rows if row.get("kind") != "group"))
+        if counted != actual:
+            problems.append(f"run {run} counts {counted}, its jobs are {actual}")
+        still_open = sum(row["status"] not in ENDED for row in rows)
+        if int(record["open"]) != still_open:
+            problems.append(f"run {run} has open={record['open']}, {still_open} are")
+        if int(record["outbox"]) != in_outbox[run]:
+            problems.append(f"run {run} has outbox={record['outbox']}, {in_outbox[run]} entries are there")
+        if (record["status"] == "running") != (still_open > 0 or in_outbox[run] > 0):
+            problems.append(f"run {run} is {record['status']} with {still_open} open jobs and {in_outbox[run]} outbox entries")
+    return problems
+
+
+def _run_of(picture: Picture, entry: str) -> str:
+    kind, rest = entry.split("|", 1)
+    name = rest.rsplit("|", 1)[0]
+    return picture.jobs.get(name, {}).get("run", "") if kind == "edges" else name
+
+
+def reachable(picture: Picture) -> list[str]:
+    """Nothing lasting belongs to a job that does not exist."""
+    staged = {run for run, record in picture.runs.items() if record["status"] in {"staging", "collecting"}}
+    return [
+        f"{kind} of {job} lasts, but the job does not exist"
+        for kind, ids in picture.satellites.items()
+        for job in ids
+        if job not in picture.jobs and job.rpartition("-")[0] not in staged
+    ]
+
+
+def attempts(picture: Picture) -> list[str]:
+    """No job was attempted more often than its retries allow."""
+    problems = []
+    for job, row in picture.jobs.items():
+        allowed = 1 + int(row.get("retry", "0").partition("|")[0]) + int(row.get("returns", 0))
+        if int(row.get("attempt", 0)) > allowed:
+            problems.append(f"job {job} had {row['attempt']} attempts, {allowed} are allowed")
+    return problems
+
+
+def histories(picture: Picture) -> list[str]:
+    """In the stream each change starts where the last one ended, is legal, and each dependent is released once per run attempt."""
+    problems = []
+    for stream, events in picture.events.items():
+        last: dict[str, str] = {}
+        released: Counter[str] = Counter()
+        for event in events:
+            job = event["j"]
+            if not job:
+                continue
+            if job in last and last[job] != event["f"] and event["f"] != "-":
+                problems.append(f"{stream}: {job} went {event['f']} -> {event['t']} after it was {last[job]}")
+            if (event["f"], event["t"]) not in LEGAL:
+                problems.append(f"{stream}: {job} went {event['f']} -> {event['t']}, which no transition does")
+            if event["t"] == "deferred":
+                released[job] = 0
+            if event["f"] == "deferred":
+                released[job] += 1
+                if released[job] > 1:
+                    problems.append(f"{stream}: {job} was released {released[job]} times")
+            last[job] = event["t"]
+        problems += [
+            f"{stream}: {job} is {picture.jobs[job]['status']}, its last event says {status}"
+            for job, status in last.items()
+            if job in picture.jobs and picture.jobs[job]["status"] != status
+        ]
+    return problems

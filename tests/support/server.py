@@ -1,0 +1,114 @@
+"""A real server for tests: private, on a unix socket in a short temporary directory, gone with the test process."""
+
+import ctypes
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+
+from flowq.embedded.binary import find_server
+from tests.support.wait import until
+
+_PR_SET_PDEATHSIG = 1
+
+
+class PrivateServer:
+    """One server process and its directory. `start` it before use, `stop` it (idempotent) after.
+
+    Args:
+        binary: path of the server to run; by default the one flowq itself would find.
+    """
+
+    def __init__(self, binary: str | None = None) -> None:
+        self.binary = binary or find_server().path
+        self.directory = Path(tempfile.mkdtemp(prefix="fq-", dir="/tmp"))  # short: a socket's path has at most 107 bytes
+        self.socket = str(self.directory / "s")
+        self.log = self.directory / "log"
+        self._process: subprocess.Popen[bytes] | None = None
+        self._options: tuple[str, ...] = ()
+
+    @property
+    def url(self) -> str:
+        """What `FLOWQ_REDIS_URL` or `-u` takes."""
+        return f"unix://{self.socket}"
+
+    @property
+    def pid(self) -> int:
+        """The process id of the running server."""
+        assert self._process is not None, "the server is not running"
+        return self._process.pid
+
+    def start(self, *options: str, appendonly: bool = False) -> "PrivateServer":
+        """Start the server and wait until it answers. `options` are arguments such as "--maxmemory", "3mb"."""
+        self._options = (*options, "--appendonly", "yes" if appendonly else "no")
+        self._launch()
+        return self
+
+    def restart(self) -> None:
+        """Start again with the options and the data of before, after `kill9` or `stop(keep=True)`."""
+        self._launch()
+
+    def kill9(self) -> None:
+        """Kill the server without a chance to say goodbye; its directory stays."""
+        self._end(signal.SIGKILL)
+
+    def stop(self, keep: bool = False) -> None:
+        """Stop the server in order; unless `keep`, remove its directory."""
+        self._end(signal.SIGTERM)
+        if not keep:
+            shutil.rmtree(self.directory, ignore_errors=True)
+
+    def client(self, **options: Any) -> redis.Redis:
+        """Return a new client: bytes in and out, no silent retries."""
+        settings: dict[str, Any] = {"socket_timeout": 10, "retry": Retry(NoBackoff(), 0), "protocol": 2, **options}
+        return redis.Redis(unix_socket_path=self.socket, **settings)
+
+    def _launch(self) -> None:
+        assert self._process is None, "the server is running"
+        Path(self.socket).unlink(missing_ok=True)
+        command = [self.binary, "--port", "0", "--unixsocket", self.socket, "--save", "", "--enable-debug-command", "yes"]
+        command += ["--dir", str(self.directory), "--logfile", str(self.log), *self._options]
+        self._process = subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            env={"LC_ALL": "C"},
+            preexec_fn=_die_with_parent,  # noqa: PLW1509, no other thread runs while a test starts its server
+        )
+        until(self._answers, 20, f"the server to answer, see {self.log}")
+
+    def _answers(self) -> bool:
+        assert self._process is not None
+        if self._process.poll() is not None:
+            raise AssertionError(f"the server ended at once:\n{self.log.read_text(errors='replace')[-2000:]}")
+        with self.client() as client:
+            try:
+                return bool(client.ping())
+            except redis.exceptions.AuthenticationError:  # it was started with a password
+                return True
+            except redis.exceptions.ConnectionError:  # not there yet, or loading
+                return False
+
+    def _end(self, how: signal.Signals) -> None:
+        if self._process is None:
+            return
+        self._process.send_signal(how)
+        self._process.send_signal(signal.SIGCONT)  # a test may have paused it
+        try:
+            self._process.wait(10)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait(10)
+        self._process = None
+
+
+def _die_with_parent() -> None:
+    """In the child: on Linux, die with the test process, so that a killed test run leaves no server behind."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
