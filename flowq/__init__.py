@@ -1,0 +1,42 @@
+"""flowq: declarative workflows in YAML, on Redis, and the job queue below them.
+
+The public names are loaded when they are used, so that `import flowq` and the command line's `--help` cost next to nothing.
+"""
+
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from flowq.flows.flow import Flow, Run
+    from flowq.job import Job, get_current_job
+    from flowq.queue import Queue
+    from flowq.retry import Retry
+    from flowq.worker.worker import Worker
+
+__version__: Final = "0.1.0"
+
+_HOMES: Final = {
+    "Flow": "flowq.flows.flow",
+    "Job": "flowq.job",
+    "Queue": "flowq.queue",
+    "Retry": "flowq.retry",
+    "Run": "flowq.flows.flow",
+    "Worker": "flowq.worker.worker",
+    "get_current_job": "flowq.job",
+}
+
+__all__ = ["Flow", "Job", "Queue", "Retry", "Run", "Worker", "__version__", "get_current_job"]
+
+
+def __getattr__(name: str) -> Any:
+    home = _HOMES.get(name)
+    if home is None:
+        raise AttributeError(f"module 'flowq' has no attribute {name!r}")
+    import importlib
+
+    value = getattr(importlib.import_module(home), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

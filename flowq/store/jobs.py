@@ -1,5 +1,6 @@
 """Single jobs: create, read, cancel, requeue, delete."""
 
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
@@ -13,6 +14,7 @@ from flowq.store.records import JobRecord, ResultRecord
 from flowq.store.session import Session
 
 _CHUNK: Final = 500  # records read by one pipeline
+_LONGEST_WAIT: Final = 3.0  # s of one blocking read: well below the connection's time-out
 _KNOWN: Final = frozenset(
     {
         *(
@@ -109,6 +111,10 @@ class Jobs:
         """Answer a job's `if`: verdict `go_on`, `skipped`, or `failed` with the error's text."""
         return Outcome(self._session.run("decide", job, verdict, reason, text)[0].decode())
 
+    def save_meta(self, job: str, data: bytes) -> bool:
+        """Store the user's own data about a job; return False when there is no such job."""
+        return Outcome(self._session.run("save_meta", job, data)[0].decode()) is Outcome.DONE
+
     # -- reading --------------------------------------------------------------------------------------------------------------
 
     def get(self, job: str) -> JobRecord | None:
@@ -146,6 +152,23 @@ class Jobs:
             return ResultRecord(_result_type(outcome), _execution(token), int(ended or 0), value)
         older = self._older(job, 0, 0) if token is not None else []
         return older[0] if older else None
+
+    def wait_for_result(self, job: str, timeout: float) -> ResultRecord | None:
+        """Wait up to `timeout` seconds for a result of a job; return it, or None."""
+        deadline = time.monotonic() + timeout
+        while self._session.run("await_result", job)[0] == b"waiting":
+            left = deadline - time.monotonic()
+            if left <= 0:
+                return None
+            with self._session.translated:
+                self._session.client.blpop([self._keys("arrived", job)], timeout=min(left, _LONGEST_WAIT))
+        return self.result(job)
+
+    def meta(self, job: str) -> bytes | None:
+        """Return the user's own data about a job."""
+        with self._session.translated:
+            found = self._session.client.get(self._keys("meta_data", job))
+        return found if isinstance(found, bytes) else None
 
     def results(self, job: str) -> list[ResultRecord]:
         """Return the results of the ten latest executions, newest first."""

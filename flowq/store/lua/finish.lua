@@ -37,8 +37,10 @@ function L.finish()
   if job.cancel == '1' and outcome ~= 'finished' then outcome, reason, retryable = 'canceled', L.cancel_reason(job), false end
   if outcome == 'retry' and again(job, delay, max_returns, front) then
     call('HSET', K.job(id), unpack(record(job, 'retried', has_value, value, exit_code)))
+    L.arrived(job)
   elseif outcome == 'failed' and retryable and L.retry(job, false) then
     call('HSET', K.job(id), unpack(record(job, 'retried', has_value, value, exit_code)))
+    L.arrived(job)
   else
     if outcome == 'retry' then outcome, reason = 'failed', 'error' end
     local extra = record(job, outcome, has_value, value, exit_code)

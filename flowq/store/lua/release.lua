@@ -84,6 +84,16 @@ local function expiry(job, status)
   return now + ttl
 end
 
+-- Wake those who wait for a result of a plain job.
+function L.arrived(job)
+  if not job.waiters then return end
+  local key = K.arrived(job.id)
+  for _ = 1, math.min(tonumber(job.waiters), 1000) do call('RPUSH', key, '') end
+  call('PEXPIRE', key, 60000)
+  call('HDEL', K.job(job.id), 'waiters')
+  job.waiters = nil
+end
+
 -- A job comes to its end. Everything that follows for others is put on the list.
 function L.end_job(job, status, reason, extra)
   extra = extra or {}
@@ -106,10 +116,7 @@ function L.end_job(job, status, reason, extra)
         if L.ended(parent.status) then retire(parent) end
       end
     end
-    local arrived = K.arrived(job.id)
-    call('DEL', arrived)
-    for _ = 1, math.min(tonumber(job.waiters or 0), 1000) do call('RPUSH', arrived, status) end
-    call('PEXPIRE', arrived, 60000)
+    L.arrived(job)
   end
 end
 

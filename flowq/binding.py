@@ -1,0 +1,62 @@
+"""From what users hand in as `connection` to the store.
+
+Users pass a redis-py client of their own making, or nothing. The store needs replies as bytes, so a client that decodes is
+mirrored by one on the same address that does not. Without a connection the server is found as the command line finds it.
+"""
+
+import weakref
+from typing import TYPE_CHECKING, Any
+
+from flowq.exceptions import UsageError
+
+if TYPE_CHECKING:
+    from flowq.store import Store
+
+_STORES: "weakref.WeakKeyDictionary[Any, Store]" = weakref.WeakKeyDictionary()
+_default: "Store | None" = None
+
+
+def store_for(connection: Any = None) -> "Store":
+    """Return the store on a redis-py client, the same for the same client; without one, the configured server's.
+
+    Raises:
+        UsageError: not a redis-py client.
+        ServerError: the server cannot be used.
+    """
+    from flowq.store import Store
+
+    if connection is None:
+        return default_store()
+    if isinstance(connection, Store):
+        return connection
+    if not hasattr(connection, "execute_command") or not hasattr(connection, "connection_pool"):
+        raise UsageError(f"connection must be a redis.Redis client, found {type(connection).__name__}")
+    store = _STORES.get(connection)
+    if store is None:
+        store = Store(_undecoded(connection))
+        _STORES[connection] = store
+    return store
+
+
+def default_store() -> "Store":
+    """Return the store on the configured server (environment, flowq.toml, else the embedded server), opened once per process."""
+    global _default  # noqa: PLW0603 - one server per process is what "no connection given" means
+    if _default is None:
+        from flowq.connections import open_store
+
+        _default = open_store()
+    return _default
+
+
+def set_default_store(store: "Store | None") -> None:
+    """Decide what "no connection given" means in this process: a worker does, for the jobs that it forks."""
+    global _default  # noqa: PLW0603 - see `default_store`
+    _default = store
+
+
+def _undecoded(connection: Any) -> Any:
+    pool = connection.connection_pool
+    if not pool.connection_kwargs.get("decode_responses"):
+        return connection
+    kwargs = {**pool.connection_kwargs, "decode_responses": False}
+    return type(connection)(connection_pool=type(pool)(connection_class=pool.connection_class, **kwargs))

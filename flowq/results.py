@@ -1,0 +1,78 @@
+"""`Result`: how one execution of a job ended."""
+
+import pickle
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from enum import IntEnum
+from typing import Any, ClassVar
+
+from flowq.exceptions import DeserializationError
+from flowq.store.records import ResultRecord
+
+
+class ResultType(IntEnum):
+    """What an execution came to. `RETRIED`: it failed, or asked for it, and the job was executed again."""
+
+    SUCCESSFUL = 1
+    FAILED = 2
+    STOPPED = 3
+    RETRIED = 4
+
+
+_TYPES = {
+    "successful": ResultType.SUCCESSFUL,
+    "failed": ResultType.FAILED,
+    "stopped": ResultType.STOPPED,
+    "retried": ResultType.RETRIED,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """One execution's outcome.
+
+    `return_value` is what the function returned (None unless successful), `exc_string` the error's text (None where there is none).
+    """
+
+    Type: ClassVar[type[ResultType]] = ResultType
+
+    id: str
+    job_id: str
+    type: ResultType
+    created_at: datetime
+    execution: int
+    return_value: Any = None
+    exc_string: str | None = None
+
+    @classmethod
+    def from_record(cls, job_id: str, record: ResultRecord) -> "Result":
+        """Make a result of what the store returned.
+
+        Raises:
+            DeserializationError: the stored value cannot be decoded here (its classes cannot be imported, say).
+        """
+        kind = _TYPES[record.type]
+        successful = kind is ResultType.SUCCESSFUL
+        return cls(
+            id=f"{job_id}/{record.execution}",
+            job_id=job_id,
+            type=kind,
+            created_at=datetime.fromtimestamp(record.created_ms / 1000, UTC),
+            execution=record.execution,
+            return_value=decode(job_id, record.value) if successful else None,
+            exc_string=None if successful or record.value is None else record.value.decode("utf-8", "replace"),
+        )
+
+
+def decode(job_id: str, value: bytes | None) -> Any:
+    """Return the object that a job returned.
+
+    Raises:
+        DeserializationError: it cannot be decoded here.
+    """
+    if value is None:
+        return None
+    try:
+        return pickle.loads(value)  # noqa: S301 - plain jobs are pickled, as documented; see the page on trust
+    except Exception as error:
+        raise DeserializationError(f"the result of job {job_id} cannot be decoded here: {error}") from error
