@@ -1,0 +1,114 @@
+"""The same call sent twice changes nothing the second time: every reply may be lost, also twice in a row."""
+
+import random
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from flowq.connections import open_client
+from flowq.exceptions import ServerUnavailableError
+from flowq.flows import retry
+from flowq.flows.submit import submit
+from flowq.plan import RetryPolicy
+from flowq.states import JobStatus
+from flowq.store import Store
+from flowq.store.link import Link
+from flowq.store.session import Session
+from tests.support import graphs, invariants
+from tests.support.driver import Driver
+from tests.support.proxy import Proxy
+from tests.support.server import PrivateServer
+
+SHAPE: dict[str, graphs.Parents] = {"a": [], "m": ["a"], "b": ["m"], "tidy": {"m": "done"}, "alarm": {"b": "failure"}}
+
+
+def story(store: Store, driver: Driver) -> dict[str, str]:
+    """A whole life: submit, fail with retries, skip, retry the run, plain jobs, cancel; return what it came to."""
+    rng = random.Random(7)
+    run = submit(store, graphs.plan(SHAPE, cells={"m": 3}, retry=RetryPolicy(1)), directory="/d", run_id="story000")
+    failing = {"story000-1"}
+    for attempt in (1, 2):
+        held = []
+        while True:
+            driver.settle()
+            held += [claim for claim in driver.step(claims=2).claims if claim is not None]
+            if not held:
+                break
+            claim = held.pop(rng.randrange(len(held)))
+            driver.end(claim, "failed" if claim.id in failing and attempt == 1 else "finished")
+        if attempt == 1:
+            assert str(store.runs.require(run).status) == "failed"
+            retry.plan_retry(store, run).apply(store)
+    second = submit(store, graphs.plan({"x": [], "y": ["x"]}), directory="/d", run_id="story001")
+    claim = driver.take()
+    store.runs.cancel(second)
+    driver.settle()
+    driver.end(claim, "failed")
+    return {**graphs.statuses(store, run), **graphs.statuses(store, second)}
+
+
+EXPECTED = {
+    "a": "finished",
+    "m[n=0]": "finished",
+    "m[n=1]": "finished",
+    "m[n=2]": "finished",
+    "b": "finished",
+    "tidy": "finished",
+    "alarm": "skipped/upstream_finished",
+    "x": "canceled/run_canceled",
+    "y": "canceled/run_canceled",
+}
+
+
+def test_every_call_made_twice_tells_the_same_story(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first answer is thrown away, the second is what the caller sees."""
+    sent: set[str] = set()
+    evaluate, transmit = Session._evaluate, Link._transmit
+
+    def twice(self: Session, script: Any, flat: Any) -> Any:
+        sent.add(script.name)
+        evaluate(self, script, flat)
+        return evaluate(self, script, flat)
+
+    def transmit_twice(self: Link, request: Any) -> None:
+        sent.add(request.script.name)
+        evaluate(self._session, request.script, request.arguments)
+        transmit(self, request)
+
+    monkeypatch.setattr(Session, "_evaluate", twice)
+    monkeypatch.setattr(Link, "_transmit", transmit_twice)
+    assert story(store, Driver(store)) == EXPECTED
+    assert {"stage", "flip", "step", "tick", "stage_reset", "reset", "cancel_run"} <= sent
+
+
+@pytest.fixture
+def lossy(store: Store, server: PrivateServer, request: pytest.FixtureRequest) -> Iterator[tuple[Store, Proxy]]:
+    proxy = Proxy(server.socket, request.param)
+    other = Store(open_client(proxy.url), store.namespace)
+    yield other, proxy
+    other.close()
+    proxy.close()
+
+
+class PatientDriver(Driver):
+    """Reconnects like a worker does: the request that was under way is sent again."""
+
+    def reply(self) -> Any:
+        while True:
+            try:
+                return super().reply()
+            except ServerUnavailableError:
+                self.link.reconnect()
+
+
+LOSSES = {"every_second": lambda n: n % 2 == 0, "two_of_three": lambda n: n % 3 != 0, "every_fifth": lambda n: n % 5 == 0}
+
+
+@pytest.mark.parametrize("lossy", LOSSES.values(), ids=LOSSES.keys(), indirect=True)
+def test_lost_replies_change_nothing(lossy: tuple[Store, Proxy], store: Store) -> None:
+    through, proxy = lossy
+    assert story(through, PatientDriver(through)) == EXPECTED
+    assert proxy.lost >= 10
+    invariants.check(store)
+    assert store.queues.registry_count("default", JobStatus.STARTED) == 0

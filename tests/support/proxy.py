@@ -1,0 +1,91 @@
+"""A proxy between a client and the real server that loses what it is told to lose.
+
+Real sockets, real bytes. A lost reply is what a client sees when the connection breaks after the server has done the work: the
+request went through, the answer never came.
+"""
+
+import contextlib
+import socket
+import tempfile
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+
+class Proxy:
+    """Forwards connections of its unix socket to another one.
+
+    `lose_reply(n)` is asked before the answer to the n-th request (of all connections, from 1) is passed on: True cuts the
+    connection instead.
+    """
+
+    def __init__(self, upstream: str, lose_reply: Callable[[int], bool]) -> None:
+        self._upstream = upstream
+        self._lose_reply = lose_reply
+        self._directory = Path(tempfile.mkdtemp(prefix="fq-p-", dir="/tmp"))
+        self.path = str(self._directory / "s")
+        self.requests = 0
+        self.lost = 0
+        self._lock = threading.Lock()
+        self._closed = False
+        self._sockets: set[socket.socket] = set()
+        self._listener = socket.socket(socket.AF_UNIX)
+        self._listener.bind(self.path)
+        self._listener.listen(64)
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    @property
+    def url(self) -> str:
+        return f"unix://{self.path}"
+
+    def close(self) -> None:
+        self._closed = True
+        self._listener.close()
+        with self._lock:
+            for item in self._sockets:
+                item.close()
+        Path(self.path).unlink(missing_ok=True)
+        self._directory.rmdir()
+
+    def _accept(self) -> None:
+        while not self._closed:
+            try:
+                client, _ = self._listener.accept()
+            except OSError:
+                return
+            threading.Thread(target=self._serve, args=(client,), daemon=True).start()
+
+    def _serve(self, client: socket.socket) -> None:
+        server = socket.socket(socket.AF_UNIX)
+        server.connect(self._upstream)
+        with self._lock:
+            self._sockets |= {client, server}
+        doomed = threading.Event()
+        back = threading.Thread(target=self._back, args=(server, client, doomed), daemon=True)
+        back.start()
+        try:
+            while data := client.recv(1 << 20):
+                if b"EVAL" in data[:32]:  # handshakes are let alone: only requests count
+                    with self._lock:
+                        self.requests += 1
+                        if self._lose_reply(self.requests):
+                            self.lost += 1
+                            doomed.set()
+                server.sendall(data)
+        except OSError:
+            pass
+        finally:
+            server.close()
+            client.close()
+
+    def _back(self, server: socket.socket, client: socket.socket, doomed: threading.Event) -> None:
+        try:
+            while data := server.recv(1 << 20):
+                if doomed.is_set():
+                    break
+                client.sendall(data)
+        except OSError:
+            pass
+        for item in (client, server):  # a shutdown wakes the other thread, a close would not
+            with contextlib.suppress(OSError):
+                item.shutdown(socket.SHUT_RDWR)

@@ -1,0 +1,123 @@
+"""A stand-in for the supervisor: slots and a fork server without a store, driven by hand, and a look at what is left running."""
+
+import os
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from flowq.worker.loop import Loop
+from flowq.worker.origin import Origin, Place
+from flowq.worker.slots import Ended, Slot
+
+MODULES = str(Path(__file__).parent.parent / "process" / "modules")
+MARK = "FLOWQ_TEST_MARK"
+
+
+@dataclass
+class Execution:
+    """What the stand-in saw of one task."""
+
+    end: Ended | None = None
+    freed: bool = False
+    logs: list[tuple[str, bytes]] = field(default_factory=list)
+
+    @property
+    def outcome(self) -> dict[str, Any]:
+        """The outcome; there must be one."""
+        assert self.end is not None
+        return self.end.outcome
+
+    def output(self, stream: str = "out") -> bytes:
+        """All captured bytes of a stream."""
+        return b"".join(data for name, data in self.logs if name == stream)
+
+
+class Stand:
+    """Runs tasks in real horses. Use as a context manager: at its end nothing may be left running."""
+
+    def __init__(self, *, slots: int = 1, grace: float = 0.2, clone: bool = False, preload: tuple[str, ...] = ()) -> None:
+        self.mark = os.urandom(8).hex()
+        self.loop = Loop()
+        self.slots = [Slot(self.loop, self, index, grace=grace) for index in range(slots)]
+        self.executions: dict[int, Execution] = {}
+        self.lost: list[Origin] = []
+        place = Place(path=(MODULES,), env=((MARK, self.mark),))
+        self.origin = Origin.clone(self.loop) if clone else Origin.start(self.loop, place, preload=preload, on_lost=self.lost.append)
+
+    def __enter__(self) -> "Stand":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.origin.close()
+        self.loop.close()
+
+    # -- owner of the slots
+
+    def ended(self, slot: Slot, end: Ended) -> None:
+        execution = self.executions[slot.index]
+        execution.end = end
+        execution.logs += slot.logs()
+
+    def freed(self, slot: Slot) -> None:
+        self.executions[slot.index].logs += slot.logs()
+        self.executions[slot.index].freed = True
+
+    # -- driving
+
+    def start(self, task: dict[str, Any], slot: int = 0) -> Execution:
+        """Start a task and return at once."""
+        execution = self.executions[slot] = Execution()
+        self.slots[slot].start(task, self.origin)
+        return execution
+
+    def turn(self, condition: Callable[[], object], timeout: float = 15.0) -> None:
+        """Turn the loop until the condition holds."""
+        deadline = time.monotonic() + timeout
+        while not condition():
+            assert time.monotonic() < deadline, "the slots did not get there in time"
+            self.loop.turn(0.02)
+            for slot in self.slots:
+                slot.tick()
+
+    def run(self, task: dict[str, Any], timeout: float = 15.0) -> Execution:
+        """Execute a task until its slot is free."""
+        execution = self.start(task)
+        self.turn(lambda: execution.freed, timeout)
+        return execution
+
+
+def task(kind: str, **fields: Any) -> dict[str, Any]:
+    """Return a task with what every task has."""
+    common: dict[str, Any] = {"id": "r-1", "name": "job", "run": "r", "attempt": 1, "execution": 1, "kind": kind, "limit": 1 << 20}
+    return common | {"timeout": 30.0} | fields
+
+
+def call(attribute: str, *args: Any, **fields: Any) -> dict[str, Any]:
+    """Return a task that calls a function of `tests/process/modules/process_jobs.py`."""
+    return task("call", module="process_jobs", attribute=attribute, args=list(args), kwargs={}, path=[MODULES]) | fields
+
+
+def shell(script: str, **fields: Any) -> dict[str, Any]:
+    """Return a task that runs a script in the default shell."""
+    return task("shell", script=script, variables={}, shell=[]) | fields
+
+
+def survivors(mark: str) -> list[int]:
+    """Return the pids of all living processes that were started with this mark in their environment (Linux)."""
+    wanted = f"{MARK}={mark}".encode()
+    found = []
+    for entry in os.listdir("/proc"):
+        if not entry.isdecimal():
+            continue
+        try:
+            if wanted in Path(f"/proc/{entry}/environ").read_bytes().split(b"\0") and not _zombie(entry):
+                found.append(int(entry))
+        except OSError:
+            continue
+    return found
+
+
+def _zombie(pid: str) -> bool:
+    return Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()[0] == b"Z"
