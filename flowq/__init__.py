@@ -3,18 +3,20 @@
 The public names are loaded when they are used, so that `import flowq` and the command line's `--help` cost next to nothing.
 """
 
-from typing import TYPE_CHECKING, Any, Final
-
+# `typing` would be most of what a keeper or a horse imports: checkers understand this without it.
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any, Final
+
     from flowq.flows.flow import Flow, Run
     from flowq.job import Job, get_current_job
     from flowq.queue import Queue
     from flowq.retry import Retry
     from flowq.worker.worker import Worker
 
-__version__: Final = "0.1.0"
+__version__: "Final" = "0.1.0"
 
-_HOMES: Final = {
+_HOMES: "Final" = {
     "Flow": "flowq.flows.flow",
     "Job": "flowq.job",
     "Queue": "flowq.queue",
@@ -27,7 +29,7 @@ _HOMES: Final = {
 __all__ = ["Flow", "Job", "Queue", "Retry", "Run", "Worker", "__version__", "get_current_job"]
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> "Any":
     home = _HOMES.get(name)
     if home is None:
         raise AttributeError(f"module 'flowq' has no attribute {name!r}")

@@ -17,7 +17,7 @@ from flowq.exceptions import ConfigError
 NAMESPACE: Final = "flowq"
 
 _NAMESPACE = re.compile(r"[A-Za-z0-9_.:-]{1,64}")  # braces would end the hash tag, blanks would need quoting everywhere
-_PASSWORD = re.compile(r"(?P<before>//[^/@]*?:)[^@]*(?=@)|(?P<query>[?&](?:\w+_)?password=)[^&]*")
+_PASSWORD = re.compile(r"(?P<before>//[^/@]*?:)[^?]*(?=@)|(?P<query>[?&](?:\w+_)?password=)[^&]*")
 
 
 @dataclass(frozen=True, slots=True)

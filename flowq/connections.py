@@ -98,7 +98,7 @@ def _embedded(home: str | None) -> "redis.Redis":
     attachment = attach(home)
     import redis
 
-    client = redis.Redis(connection_pool=redis.ConnectionPool(**_unix(attachment.socket)))
+    client = redis.Redis.from_pool(redis.ConnectionPool(**_unix(attachment.socket)))
     _ATTACHMENTS[client] = attachment
     return client
 
@@ -124,7 +124,7 @@ def _client(url: str) -> "redis.Redis":
             port=_port(url, parts) or 6379,
             **{"db": _database(url, parts.path), **_common(), **_user(parts), **options},
         )
-    return _constructed(url, redis.Redis(connection_pool=pool))
+    return _constructed(url, redis.Redis.from_pool(pool))
 
 
 def _sentinel_client(url: str, parts: SplitResult, options: dict[str, Any]) -> "redis.Redis":

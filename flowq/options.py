@@ -4,7 +4,7 @@
 a job's options travel as one `JobOptions`.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -13,7 +13,7 @@ from flowq.durations import NEVER, parse_duration
 from flowq.exceptions import UsageError
 from flowq.retry import Retry
 
-_NAMES: Final = (
+_NAMES: Final[tuple[str, ...]] = (
     *("timeout", "result_ttl", "ttl", "failure_ttl", "depends_on", "at_front", "description", "meta", "retry", "unique"),
     *("on_success", "on_failure", "on_stopped", "repeat", "pipeline"),
 )
@@ -136,7 +136,7 @@ def _dependencies(value: Any) -> tuple[str, ...]:
     return tuple(_job_id(item if isinstance(item, str) else getattr(item, "id", None)) for item in items)
 
 
-_PARSERS: Final = {
+_PARSERS: Final[Mapping[str, Callable[[Any], Any]]] = {
     "id": _job_id,
     "timeout": _duration,
     "result_ttl": _duration,

@@ -6,14 +6,15 @@ the job's cooperation. The names are those that users of RQ know.
 
 from __future__ import annotations
 
-import signal
+import _signal  # type: ignore[import-not-found]
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from types import FrameType, TracebackType
+    from typing import Self
 
 
-class JobTimeoutException(BaseException):  # noqa: N818 - RQ's name
+class JobTimeoutException(BaseException):
     """Raised inside a job that has run for longer than its timeout.
 
     Not an `Exception`: a job's `except Exception` must not be able to swallow it. `finally` blocks run as usual, within the grace
@@ -38,18 +39,18 @@ class UnixSignalDeathPenalty:
         self._active = False
         self.fired = False
 
-    def __enter__(self) -> UnixSignalDeathPenalty:
+    def __enter__(self) -> Self:
         if self._timeout is not None:
             self._active = True
-            signal.signal(signal.SIGALRM, self._raise)
-            signal.setitimer(signal.ITIMER_REAL, self._timeout)
+            _signal.signal(_signal.SIGALRM, self._raise)
+            _signal.setitimer(_signal.ITIMER_REAL, self._timeout)
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         if self._timeout is not None:
             self._active = False  # first: an alarm that is on its way already must not hit the code after the body
-            signal.setitimer(signal.ITIMER_REAL, 0)
-            signal.signal(signal.SIGALRM, signal.SIG_DFL)
+            _signal.setitimer(_signal.ITIMER_REAL, 0)
+            _signal.signal(_signal.SIGALRM, _signal.SIG_DFL)
 
     def _raise(self, _number: int, _frame: FrameType | None) -> None:
         if self._active:

@@ -5,6 +5,7 @@ Nothing here touches a server or a directory of the user: the variables that lea
 
 import importlib
 import importlib.util
+import os
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -21,11 +22,11 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture(autouse=True)
-def _no_settings_of_the_user(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
+def _no_settings_of_the_user(monkeypatch: pytest.MonkeyPatch) -> None:
     """A test that forgets to say where its server is must not find the developer's."""
-    for name in ("FLOWQ_REDIS_URL", "FLOWQ_NAMESPACE", "FLOWQ_SECRET_KEY", "FLOWQ_LINGER", "FLOWQ_HOME"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("XDG_STATE_HOME", "/nonexistent/a test must use the fixture `home`")
+    for name in ("REDIS_URL", "NAMESPACE", "ALLOW_EVICTION", "SECRET_KEY", "LINGER", "HOME"):
+        monkeypatch.delenv(f"FLOWQ_{name}", raising=False)
+    monkeypatch.setenv("XDG_STATE_HOME", f"{os.devnull}/a test that needs the embedded server asks for the fixture `home`")
 
 
 @pytest.fixture(scope="session")

@@ -102,7 +102,9 @@ def _address(client: "redis.Redis") -> str:
     settings = client.connection_pool.connection_kwargs
     if settings.get("path"):
         return f"the server at {settings['path']}"
-    return f"the server at {settings.get('host', 'localhost')}:{settings.get('port', 6379)}"
+    if "host" not in settings:
+        return "the server"
+    return f"the server at {settings['host']}:{settings.get('port', 6379)}"
 
 
 def data_lost(namespace: str) -> DataLostError:

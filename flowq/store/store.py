@@ -12,6 +12,8 @@ from flowq.store.workers import Workers
 if TYPE_CHECKING:
     import redis
 
+    from flowq.embedded.attach import Attachment
+
 
 class Store:
     """Everything flowq keeps on a server, in one namespace.
@@ -23,7 +25,9 @@ class Store:
         anchor: something to keep alive as long as the store, e.g. the attachment to the embedded server.
     """
 
-    def __init__(self, client: "redis.Redis", namespace: str = "flowq", *, follow: bool = True, anchor: object = None) -> None:
+    def __init__(
+        self, client: "redis.Redis", namespace: str = "flowq", *, follow: bool = True, anchor: "Attachment | None" = None
+    ) -> None:
         self.client = client
         self.anchor = anchor
         self.session = Session(client, namespace, follow=follow)
@@ -55,5 +59,7 @@ class Store:
         return Waiter(self.session, worker)
 
     def close(self) -> None:
-        """Close the connections of the client."""
+        """Close the connections, and give up the use of the embedded server where that is what the store is on."""
         self.client.close()
+        if self.anchor is not None:
+            self.anchor.close()

@@ -108,7 +108,7 @@ def test_an_expired_job_is_never_claimed(store: Store, driver: Driver) -> None:
 
 def test_the_sweep_expires_what_nobody_claims(store: Store, driver: Driver) -> None:
     create(store, "a", fields={"ttl": 20})
-    until(lambda: driver.tick() and status(store, "a") == "failed")
+    until(lambda: driver.swept() and status(store, "a") == "failed")
 
 
 def test_a_failure_with_retries_left_is_queued_again_and_leaves_a_result(store: Store, driver: Driver) -> None:
@@ -130,7 +130,7 @@ def test_a_retry_interval_is_waited_for(store: Store, driver: Driver) -> None:
     driver.end(driver.take(), "failed")
     assert status(store, "a") == "scheduled"
     assert driver.claim() is None
-    until(lambda: driver.tick() and status(store, "a") == "queued")
+    until(lambda: driver.swept() and status(store, "a") == "queued")
     assert driver.take().attempt == 2
 
 
@@ -306,7 +306,7 @@ def test_deleting_a_parent_leaves_no_child_hanging(store: Store) -> None:
 def test_a_scheduled_job_is_queued_when_it_is_due(store: Store, driver: Driver) -> None:
     create(store, "a", due_ms=store.now_ms() + 40)
     assert status(store, "a") == "scheduled"
-    until(lambda: driver.tick() and status(store, "a") == "queued")
+    until(lambda: driver.swept() and status(store, "a") == "queued")
 
 
 def test_logs_are_stored_once_and_only_by_the_holder(store: Store, driver: Driver) -> None:

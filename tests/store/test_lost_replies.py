@@ -20,7 +20,7 @@ from tests.support.driver import Driver
 from tests.support.proxy import Proxy
 from tests.support.server import PrivateServer
 
-SHAPE: dict[str, graphs.Parents] = {"a": [], "m": ["a"], "b": ["m"], "tidy": {"m": "done"}, "alarm": {"b": "failure"}}
+SHAPE: graphs.Shape = {"a": [], "m": ["a"], "b": ["m"], "tidy": {"m": "done"}, "alarm": {"b": "failure"}}
 
 
 def story(store: Store, driver: Driver) -> dict[str, str]:

@@ -69,7 +69,7 @@ def test_a_run_appears_with_all_its_jobs_or_not_at_all(store: Store) -> None:
     plan = graphs.plan({f"j{number}": [] for number in range(400)})
     run, nonce = ids.run_id(), ids.nonce()
     rows = list(staged_jobs(plan, run, local=False))
-    fields = {"flow": "test", "total": 400, "retention": 1000}
+    fields: dict[str, str | int] = {"flow": "test", "total": 400, "retention": 1000}
 
     class Died(Exception):
         pass
@@ -127,7 +127,7 @@ PARENT_ENDS = ["finished", "failed", "failed!", "stopped", "skipped"]
 @pytest.mark.parametrize("condition", list(Condition))
 @pytest.mark.parametrize("end", PARENT_ENDS)
 def test_the_table_of_conditions(store: Store, driver: Driver, end: str, condition: str) -> None:
-    shape: dict[str, graphs.Parents] = {
+    shape: graphs.Shape = {
         "root": [],
         "parent": {"root": "failure" if end == "skipped" else "success"},
         "child": {"parent": condition},
@@ -155,7 +155,7 @@ def test_a_canceled_parent(store: Store, driver: Driver) -> None:
 
 
 def test_a_failure_skips_hop_by_hop_and_fails_the_run(store: Store, driver: Driver) -> None:
-    chain: dict[str, graphs.Parents] = {"j0": []} | {f"j{n}": [f"j{n - 1}"] for n in range(1, 700)}
+    chain: graphs.Shape = {"j0": []} | {f"j{n}": [f"j{n - 1}"] for n in range(1, 700)}
     run = graphs.run(store, chain)
     drive(store, driver, run, {"j0": "failed"})
     found = graphs.statuses(store, run)
@@ -173,9 +173,7 @@ def test_an_allowed_failure_is_a_warning(store: Store, driver: Driver) -> None:
 
 
 def test_a_fan_of_thousands_is_released_in_bounded_steps(store: Store, driver: Driver) -> None:
-    wide: dict[str, graphs.Parents] = (
-        {"root": []} | {f"w{n}": ["root"] for n in range(3000)} | {"last": [f"w{n}" for n in range(3000)]}
-    )
+    wide: graphs.Shape = {"root": []} | {f"w{n}": ["root"] for n in range(3000)} | {"last": [f"w{n}" for n in range(3000)]}
     run = graphs.run(store, wide)
     driver.end(driver.take())
     released_at_once = store.queues.count("default")
@@ -298,7 +296,7 @@ def test_a_running_run_is_not_retried_and_two_retries_are_one(store: Store, driv
 
 
 def test_retry_is_linear_in_the_edges(store: Store, driver: Driver) -> None:
-    layers: dict[str, graphs.Parents] = {
+    layers: graphs.Shape = {
         f"{layer}.{n}": [f"{layer - 1}.{m}" for m in (0, 1)] if layer else [] for layer in range(30) for n in (0, 1)
     }
     run = graphs.run(store, layers)
@@ -309,7 +307,7 @@ def test_retry_is_linear_in_the_edges(store: Store, driver: Driver) -> None:
 
 
 def test_a_large_retry_takes_effect_in_bounded_steps(store: Store, driver: Driver) -> None:
-    wide: dict[str, graphs.Parents] = {"root": []} | {f"w{n}": ["root"] for n in range(1500)}
+    wide: graphs.Shape = {"root": []} | {f"w{n}": ["root"] for n in range(1500)}
     run = graphs.run(store, wide)
     drive(store, driver, run, {"root": "failed"})
     plan = retry.plan_retry(store, run)
@@ -327,7 +325,7 @@ def test_a_collected_run_leaves_nothing(store: Store, driver: Driver) -> None:
     store.client.hset(store.session.keys("run", run), "retention", 1)
     local = Driver(store, f"{run}/default", name="local")
     drive(store, local, run, {})
-    until(lambda: driver.tick() and store.runs.get(run) is None)
+    until(lambda: driver.swept() and store.runs.get(run) is None)
     driver.settle()
     left = {key for key in store.client.scan_iter() if run.encode() in key}
     assert left == set()
@@ -368,7 +366,7 @@ def test_the_same_graph_twice_gives_the_same_events(store: Store, driver: Driver
 
 
 @st.composite
-def scenarios(draw: st.DrawFn) -> tuple[dict[str, graphs.Parents], dict[str, int], list[str], list[dict[str, str]], int]:
+def scenarios(draw: st.DrawFn) -> tuple[graphs.Shape, dict[str, int], list[str], list[dict[str, str]], int]:
     size = draw(st.integers(1, 12))
     names = [f"j{number}" for number in range(size)]
     shape: dict[str, graphs.Parents] = {}
@@ -389,7 +387,7 @@ def scenarios(draw: st.DrawFn) -> tuple[dict[str, graphs.Parents], dict[str, int
 @settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(scenarios())
 def test_random_graphs_end_as_the_rules_say_also_after_retries(
-    store: Store, scenario: tuple[dict[str, graphs.Parents], dict[str, int], list[str], list[dict[str, str]], int]
+    store: Store, scenario: tuple[graphs.Shape, dict[str, int], list[str], list[dict[str, str]], int]
 ) -> None:
     shape, cells, joins, attempts, seed = scenario
     store.client.flushall()

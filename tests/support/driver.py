@@ -54,6 +54,11 @@ class Driver:
         assert isinstance(answer, TickReply)
         return answer
 
+    def swept(self) -> bool:
+        """Sweep once; always true, for conditions that are waited for."""
+        self.tick()
+        return True
+
     def settle(self) -> None:
         """Sweep until nothing is due now, letting every `if` hold."""
         while True:

@@ -8,11 +8,10 @@ from flowq.plan import Action, Cell, Edge, Node, Plan, RetryPolicy
 from flowq.store import Store
 
 Parents = Mapping[str, str] | Sequence[str]
+Shape = Mapping[str, Parents]
 
 
-def plan(
-    jobs: Mapping[str, Parents], *, cells: Mapping[str, int] | None = None, joins: Sequence[str] = (), **options: object
-) -> Plan:
+def plan(jobs: Shape, *, cells: Mapping[str, int] | None = None, joins: Sequence[str] = (), **options: object) -> Plan:
     """Return a plan of these jobs, given in topological order with their parents (a list: all `success`).
 
     Args:
@@ -44,7 +43,7 @@ def plan(
     return Plan("test", tuple(nodes), tuple(out))
 
 
-def run(store: Store, jobs: Mapping[str, Parents], **more: object) -> str:
+def run(store: Store, jobs: Shape, **more: object) -> str:
     """Submit such a plan; return the run's id."""
     return submit(store, plan(jobs, **more), directory=Path("/nowhere"))  # type: ignore[arg-type]
 

@@ -51,9 +51,9 @@ class PrivateServer:
         self._launch()
         return self
 
-    def restart(self) -> None:
-        """Start again with the options and the data of before, after `kill9` or `stop(keep=True)`."""
-        self._launch()
+    def restart(self, *, wait: bool = True) -> None:
+        """Start again with the options and the data of before, after `kill9` or `stop(keep=True)`; unless `wait`, return at once."""
+        self._launch(wait=wait)
 
     def kill9(self) -> None:
         """Kill the server without a chance to say goodbye; its directory stays."""
@@ -70,7 +70,7 @@ class PrivateServer:
         settings: dict[str, Any] = {"socket_timeout": 10, "retry": Retry(NoBackoff(), 0), "protocol": 2, **options}
         return redis.Redis(unix_socket_path=self.socket, **settings)
 
-    def _launch(self) -> None:
+    def _launch(self, *, wait: bool = True) -> None:
         assert self._process is None, "the server is running"
         Path(self.socket).unlink(missing_ok=True)
         command = [self.binary, "--port", "0", "--unixsocket", self.socket, "--save", "", "--enable-debug-command", "yes"]
@@ -81,7 +81,8 @@ class PrivateServer:
             env={"LC_ALL": "C"},
             preexec_fn=_die_with_parent,  # noqa: PLW1509, no other thread runs while a test starts its server
         )
-        until(self._answers, 20, f"the server to answer, see {self.log}")
+        if wait:
+            until(self._answers, 20, f"the server to answer, see {self.log}")
 
     def _answers(self) -> bool:
         assert self._process is not None

@@ -44,7 +44,9 @@ class Stand:
         self.executions: dict[int, Execution] = {}
         self.lost: list[Origin] = []
         place = Place(path=(MODULES,), env=((MARK, self.mark),))
-        self.origin = Origin.clone(self.loop) if clone else Origin.start(self.loop, place, preload=preload, on_lost=self.lost.append)
+        self.origin = (
+            Origin.clone(self.loop) if clone else Origin.start(self.loop, place, preload=preload, on_lost=self.lost.append)
+        )
 
     def __enter__(self) -> "Stand":
         return self
@@ -90,7 +92,15 @@ class Stand:
 
 def task(kind: str, **fields: Any) -> dict[str, Any]:
     """Return a task with what every task has."""
-    common: dict[str, Any] = {"id": "r-1", "name": "job", "run": "r", "attempt": 1, "execution": 1, "kind": kind, "limit": 1 << 20}
+    common: dict[str, Any] = {
+        "id": "r-1",
+        "name": "job",
+        "run": "r",
+        "attempt": 1,
+        "execution": 1,
+        "kind": kind,
+        "limit": 1 << 20,
+    }
     return common | {"timeout": 30.0} | fields
 
 

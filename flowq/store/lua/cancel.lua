@@ -16,6 +16,6 @@ function T.cancel()
     return { 'requested' }
   end
   L.end_job(job, 'canceled', 'canceled')
-  L.drain(200)
+  L.drain(100)
   return { 'done' }
 end

@@ -14,6 +14,6 @@ function T.cancel_run()
   call('HSET', K.run(run), 'cancel', '1')
   L.event(run, '', 'running', 'running', 'canceling', 0, 0)
   L.later('cancel', run)
-  L.drain(200)
+  L.drain(100)
   return { 'done' }
 end

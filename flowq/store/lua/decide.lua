@@ -17,6 +17,6 @@ function T.decide()
     if text ~= '' then call('SET', K.result(id), text) end
     L.end_job(job, verdict, reason)
   end
-  L.drain(200)
+  L.drain(100)
   return { 'done' }
 end

@@ -14,6 +14,6 @@ end
 
 function T.expire()
   local outcome = L.expire(A.text())
-  L.drain(200)
+  L.drain(100)
   return { outcome }
 end

@@ -57,6 +57,6 @@ end
 
 function T.finish()
   local outcome = L.finish()
-  L.drain(200)
+  L.drain(100)
   return { outcome }
 end

@@ -21,6 +21,6 @@ function T.flip()
   call('ZADD', K.directory(directory), now, run)
   L.event(run, '', '-', 'running', '', 0, 1)
   L.later('start', run)
-  L.drain(200)
+  L.drain(100)
   return { 'done' }
 end

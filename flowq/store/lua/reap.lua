@@ -30,6 +30,6 @@ end
 
 function T.reap()
   local outcome = L.reap(A.text())
-  L.drain(200)
+  L.drain(100)
   return { outcome }
 end

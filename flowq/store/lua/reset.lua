@@ -19,6 +19,6 @@ function T.reset()
   call('ZREM', K.timers(), 'collect|' .. run)
   L.event(run, '', status, 'running', 'retry', 0, attempt + 1)
   L.later('arm', run)
-  L.drain(200)
+  L.drain(100)
   return { 'done' }
 end

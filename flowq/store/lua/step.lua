@@ -10,9 +10,9 @@ function T.step()
   for _ = 1, A.number() do L.logs() end
   local outcomes = {}
   for i = 1, A.number() do outcomes[i] = L.finish() end
-  L.spread(150)
+  L.spread(100)
   local claims = {}
   for slot, claim_id in ipairs(A.list()) do claims[slot] = L.claim(worker, slot, claim_id, lease, queues) end
-  local _, more = L.drain(200)
+  local _, more = L.drain(100)
   return { outcomes, claims, more }
 end

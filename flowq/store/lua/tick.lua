@@ -35,7 +35,7 @@ local function fire(timer)
   elseif kind == 'expire' then
     L.expire(id)
   elseif kind == 'collect' then
-    local _, more = L.collect(id, 200)
+    local _, more = L.collect(id, 100)
     return more == 1
   end
   return false
@@ -50,7 +50,7 @@ function T.tick()
   local due = call('ZRANGEBYSCORE', K.timers(), '-inf', now, 'LIMIT', 0, batch)
   local again = false
   for _, timer in ipairs(due) do again = fire(timer) or again end
-  local released, more = L.drain(200)
+  local released, more = L.drain(100)
   local decide = call('ZRANGEBYSCORE', K.decide(), '-inf', now, 'LIMIT', 0, batch)
   for _, id in ipairs(decide) do call('ZADD', K.decide(), now + DECIDE_AGAIN, id) end
   if #lost == batch or #due == batch or #decide == batch or again then more = 1 end

@@ -13,6 +13,6 @@ function T.unclaim()
   call('HSET', K.job(id), 'outcome', 'unclaimed', 'attempt', tonumber(job.attempt) - 1)
   job.outcome, job.attempt = 'unclaimed', tonumber(job.attempt) - 1
   if job.cancel == '1' then L.end_job(job, 'canceled', L.cancel_reason(job)) else L.enqueue(job, nil, true) end
-  L.drain(200)
+  L.drain(100)
   return { 'done' }
 end

@@ -1,0 +1,209 @@
+"""Use the embedded server: find it running or have it started, and hold the lock that keeps it running."""
+
+import os
+import select
+import signal
+import time
+from collections.abc import Mapping
+from fcntl import F_DUPFD_CLOEXEC, fcntl
+from types import TracebackType
+from typing import Final, Self
+
+from flowq.embedded import keeper, wire
+from flowq.embedded.binary import ServerBinary, find_server
+from flowq.embedded.home import Home, locate, prepare
+from flowq.embedded.locks import LockFile
+from flowq.embedded.process import last_words
+from flowq.exceptions import ConfigError, ServerError, ServerUnavailableError
+
+LINGER: Final = 30.0  # s that the server outlives its last user; `FLOWQ_LINGER` overrides it
+
+_START_LIMIT: Final = 30.0  # s until a server that does not answer is given up; the keeper gives up before
+_LOAD_LIMIT: Final = 600.0  # s for the server to read its data
+_COMMON_ANCESTOR: Final = (7, 2)  # the last version of Redis whose data Valkey reads by right
+
+_KEPT = ("HOME", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "PATH", "PYTHONHOME", "TZ")
+"""What the keeper gets of the environment: it outlives the command, so nothing secret may stay in it."""
+
+
+class Attachment:
+    """A process's use of the embedded server, which stays as long as somebody is attached.
+
+    The lock goes with this process and with the forked children that have not replaced themselves (exec). A process that is to
+    outlive this one attaches on its own.
+    """
+
+    __slots__ = ("_users", "home", "socket")
+
+    def __init__(self, home: Home, socket: str, users: LockFile) -> None:
+        self.home = home
+        self.socket = socket
+        self._users = users
+
+    @property
+    def url(self) -> str:
+        """The server's address in the form that `FLOWQ_REDIS_URL` takes."""
+        return f"unix://{self.socket}"
+
+    def close(self) -> None:
+        """Let go of the server. Closing twice is allowed; a collected attachment closes itself."""
+        if self._users.fileno() >= 0:
+            self._users.touch()
+            self._users.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, _: type[BaseException] | None, __: BaseException | None, ___: TracebackType | None) -> None:
+        self.close()
+
+
+def attach(home: str | None = None, environ: Mapping[str, str] = os.environ) -> Attachment:
+    """Attach to the embedded server, which is started if it does not run. Attaching to a running one takes less than a millisecond.
+
+    Args:
+        home: the state directory; None: the one that applies, see `flowq.embedded.home.locate`.
+        environ: where `FLOWQ_HOME`, `FLOWQ_LINGER`, `FLOWQ_REDIS_SERVER` and the like are read.
+
+    Raises:
+        ConfigError: the state directory cannot be used.
+        ServerNotFoundError: there is no server binary.
+        ServerError: the server does not start; says why.
+        ServerUnavailableError: it did not answer in time.
+    """
+    place = locate(home, environ)
+    prepare(place)
+    deadline = time.monotonic() + _START_LIMIT
+    users = LockFile(place.users_lock)
+    try:
+        users.shared(deadline)  # waits while a keeper is stopping the server
+        users.touch()
+        _wait_until_alive(place, deadline, environ)
+    except BaseException:
+        users.close()
+        raise
+    return Attachment(place, place.socket, users)
+
+
+def _wait_until_alive(home: Home, deadline: float, environ: Mapping[str, str]) -> None:
+    loading_deadline = time.monotonic() + _LOAD_LIMIT
+    pause = 0.001
+    while True:
+        kept = _ensure_keeper(home, environ)
+        answer = wire.ping(home.socket)
+        if kept and answer == wire.ALIVE:
+            return
+        if time.monotonic() > (loading_deadline if answer == wire.LOADING else deadline):
+            raise ServerUnavailableError(
+                f"the embedded server in {home.root} does not answer ({answer}; keeper: {last_words(home.keeper_log)}):"
+                " see server.log there, or stop it with `flowq server stop --force` and try again"
+            )
+        time.sleep(pause)
+        pause = min(pause * 1.5, 0.02)
+
+
+def _ensure_keeper(home: Home, environ: Mapping[str, str]) -> bool:
+    """Start a keeper if there is none; return whether there is one that means to go on.
+
+    Who finds the lock free has it, and hands it to the keeper: there is no gap.
+    """
+    lock = LockFile(home.keeper_lock)
+    try:
+        if not lock.try_exclusive():
+            return not lock.read().endswith(keeper.STOPPING)
+        linger = _linger(environ)
+        binary = find_server(environ)
+        _refuse_older(home, binary)
+        _launch(home, keeper.command(home, binary.path, str(binary), linger, keeper.HANDED), lock)
+        return True
+    finally:
+        lock.close()
+
+
+def _launch(home: Home, command: list[str], lock: LockFile) -> None:
+    """Start the keeper with the lock and wait for its word."""
+    ready, answer = os.pipe()
+    try:
+        try:
+            pid = _spawn(command, {keeper.LOCK_DESCRIPTOR: lock.fileno(), keeper.READY_DESCRIPTOR: answer})
+        finally:
+            os.close(answer)
+        try:
+            _await_word(home, ready)
+        finally:
+            _reap(pid)
+    finally:
+        os.close(ready)
+
+
+def _spawn(command: list[str], descriptors: dict[int, int]) -> int:
+    """Start a process with copies of our descriptors (values) under given numbers (keys, below 10); return its id."""
+    # First copied above all targets, so that no duplication overwrites the source of the next one.
+    sources = {target: fcntl(descriptor, F_DUPFD_CLOEXEC, 10) for target, descriptor in descriptors.items()}
+    try:
+        return os.posix_spawn(
+            command[0],
+            command,
+            _environment(),
+            file_actions=[(os.POSIX_SPAWN_DUP2, source, target) for target, source in sources.items()],
+            setsigmask=[signal.SIGINT],  # a Ctrl+C now is for this process; the keeper ignores it once it is up
+            setsigdef=[signal.SIGTERM, signal.SIGCHLD, signal.SIGHUP],
+        )
+    except OSError as error:
+        raise ServerError(f"the keeper of the embedded server cannot be started: {error.strerror} ({command[0]!r})") from error
+    finally:
+        for source in sources.values():
+            os.close(source)
+
+
+def _await_word(home: Home, ready: int) -> None:
+    text = b""
+    while True:
+        if not select.select([ready], [], [], _LOAD_LIMIT)[0]:
+            raise ServerUnavailableError(f"the keeper of the embedded server does not start: see {home.keeper_log}")
+        data = os.read(ready, 4096)
+        if not data:
+            break
+        text += data
+    if text != b"ok":
+        raise ServerError(text.decode("utf-8", "replace") or f"the keeper of the embedded server ended: see {home.keeper_log}")
+
+
+def _reap(pid: int) -> None:
+    """Collect the process that the keeper detached itself from; it ends at once."""
+    try:
+        os.waitpid(pid, 0)
+    except ChildProcessError:
+        return  # this process has its children collected by the system, or by a handler of its own
+
+
+def _environment() -> dict[str, str]:
+    root = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+    return {name: os.environ[name] for name in _KEPT if name in os.environ} | {"PYTHONPATH": root}
+
+
+def _linger(environ: Mapping[str, str]) -> float:
+    text = environ.get("FLOWQ_LINGER", "")
+    try:
+        seconds = float(text) if text else LINGER
+    except ValueError:
+        seconds = -1.0
+    if not 0 <= seconds < float("inf"):
+        raise ConfigError(f"FLOWQ_LINGER must be a number of seconds from 0, found {text!r}")
+    return seconds
+
+
+def _refuse_older(home: Home, binary: ServerBinary) -> None:
+    """Refuse a server that may not understand what a newer or a different one wrote: it might start empty, without an error."""
+    try:
+        with open(home.written_by, encoding="utf-8") as file:
+            product, _, version = file.read().strip().partition(" ")
+        written = tuple(int(part) for part in version.split("."))
+    except (FileNotFoundError, ValueError):
+        return
+    readable = written[:2] <= (binary.version[:2] if product == binary.product else _COMMON_ANCESTOR)
+    if not readable:
+        raise ServerError(
+            f"the data in {home.data} was written by {product} {version}, but the server found is {binary} ({binary.path}), which may"
+            f" not read it: set FLOWQ_REDIS_SERVER to a {product}-server {version} or newer, or move {home.data} away to start empty"
+        )

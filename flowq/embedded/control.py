@@ -1,0 +1,166 @@
+"""Look at the embedded server and stop it: what `flowq server` does."""
+
+import os
+import re
+import signal
+import time
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Final
+
+from flowq.config import load_settings
+from flowq.embedded import wire
+from flowq.embedded.attach import attach
+from flowq.embedded.home import Home, locate
+from flowq.embedded.locks import LockFile, is_held, take_unused
+from flowq.exceptions import ServerError
+
+_STOP_LIMIT: Final = 40.0  # s; more than the keeper takes from SIGTERM to a killed server
+_CLIENT = re.compile(r"\bname=flowq-\S*?(\d+)\b")
+
+
+class ServerInUseError(ServerError):
+    """The embedded server was not stopped, because processes use it."""
+
+
+@dataclass(frozen=True, slots=True)
+class ServerStatus:
+    """The embedded server at one moment. Everything but `home`, `running` and `in_use` is empty when it does not run."""
+
+    home: str
+    running: bool
+    in_use: bool  # a process is attached
+    socket: str = ""
+    version: str = ""  # "valkey 9.1.2"
+    pid: int | None = None
+    keeper: int | None = None
+    users: tuple[int, ...] = ()  # ids of the processes that have a connection; one that is attached may have none at the moment
+    pinned: bool = False
+    uptime: float = 0.0  # s
+    memory: int = 0  # bytes
+    disk: int = 0  # bytes of the append-only file
+
+
+def start_server(home: str | None = None) -> ServerStatus:
+    """Start the embedded server if it does not run, and pin it: it stays until `stop_server`, used or not.
+
+    Args:
+        home: the state directory; None: the one that applies, as `flowq.config` says.
+
+    Raises:
+        ConfigError, ServerNotFoundError, ServerError: as `attach`.
+    """
+    with attach(_place(home).root) as attachment:
+        os.close(os.open(attachment.home.pin, os.O_WRONLY | os.O_CREAT, 0o600))
+    return _status(attachment.home)
+
+
+def server_status(home: str | None = None) -> ServerStatus:
+    """Return how the embedded server is, without starting anything. `home` as in `start_server`."""
+    return _status(_place(home))
+
+
+def stop_server(home: str | None = None, *, force: bool = False) -> bool:
+    """Stop the embedded server; return whether it was running.
+
+    Args:
+        home: as in `start_server`.
+        force: stop it even if processes use it; their requests fail from then on.
+
+    Raises:
+        ServerInUseError: it is in use, and not `force`; says by whom.
+        ServerError: it did not stop in time.
+    """
+    place = _place(home)
+    if not _running(place):
+        return False
+    unused = take_unused(
+        place.users_lock
+    )  # held until the server has stopped: who comes in the meantime waits, and starts it anew
+    try:
+        if unused is None and not force:
+            raise ServerInUseError(f"{_who(place)} the embedded server in {place.root}: wait for that to end, or use --force")
+        _end(place)
+        return True
+    finally:
+        if unused is not None:
+            unused.close()
+
+
+def _place(home: str | None) -> Home:
+    configured = None if home else load_settings().home
+    return locate(configured.value if configured else home)
+
+
+def _end(home: Home) -> None:
+    deadline = time.monotonic() + _STOP_LIMIT
+    asked: set[int] = set()
+    while _running(home):
+        keeper = _keeper_pid(home)
+        server = int(wire.info(home.socket).get("process_id", 0)) if keeper is None else 0
+        for pid in {keeper or 0, server} - asked - {0}:
+            asked.add(pid)
+            with suppress(ProcessLookupError):  # it has just left
+                os.kill(pid, signal.SIGTERM)
+        if time.monotonic() > deadline:
+            raise ServerError(
+                f"the embedded server in {home.root} did not stop within {_STOP_LIMIT:g} s: see {home.keeper_log}"
+            )
+        time.sleep(0.005)
+
+
+def _running(home: Home) -> bool:
+    return is_held(home.alive_lock) or is_held(home.keeper_lock)
+
+
+def _keeper_pid(home: Home) -> int | None:
+    if not is_held(home.keeper_lock):
+        return None
+    lock = LockFile(home.keeper_lock)
+    try:
+        text = lock.read().partition(" ")[0]
+    finally:
+        lock.close()
+    return int(text) if text.isdigit() else None
+
+
+def _status(home: Home) -> ServerStatus:
+    if not _running(home):
+        return ServerStatus(home.root, running=False, in_use=False)
+    unused = take_unused(home.users_lock)
+    if unused is not None:
+        unused.close()
+    facts = wire.info(home.socket)
+    product = "valkey" if "valkey_version" in facts else "redis"
+    return ServerStatus(
+        home.root,
+        running=True,
+        in_use=unused is None,
+        socket=home.socket,
+        version=f"{product} {facts.get(f'{product}_version', '?')}",
+        pid=int(facts.get("process_id", 0)) or None,
+        keeper=_keeper_pid(home),
+        users=_connected(home),
+        pinned=os.path.exists(home.pin),
+        uptime=float(facts.get("uptime_in_seconds", 0)),
+        memory=int(facts.get("used_memory", 0)),
+        disk=int(facts.get("aof_current_size", 0)),
+    )
+
+
+def _connected(home: Home) -> tuple[int, ...]:
+    """Return the processes that have a connection: flowq's clients call themselves `flowq-<host>-<pid>`."""
+    try:
+        clients = wire.request(home.socket, "CLIENT", "LIST", timeout=2.0).decode("utf-8", "replace")
+    except OSError:
+        return ()
+    return tuple(sorted({int(match[1]) for match in _CLIENT.finditer(clients)}))
+
+
+def _who(home: Home) -> str:
+    users = _connected(home)
+    if not users:
+        return "a flowq process uses"
+    if len(users) == 1:
+        return f"a flowq process ({users[0]}) uses"
+    return f"{len(users)} flowq processes ({', '.join(map(str, users))}) use"

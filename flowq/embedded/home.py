@@ -1,0 +1,147 @@
+"""The directory of the embedded server: where it is, that it is private, and what lies in it."""
+
+import os
+import stat
+from collections.abc import Mapping
+
+from flowq.exceptions import ConfigError
+
+LONGEST_SOCKET_PATH = 100  # bytes; the kernels allow 107 (Linux) and 103 (macOS)
+
+
+class Home:
+    """The paths inside one state directory. A plain class, not a dataclass: the keeper imports this."""
+
+    __slots__ = ("alive_lock", "data", "keeper_lock", "keeper_log", "pin", "root", "server_log", "users_lock", "written_by")
+
+    def __init__(self, root: str) -> None:
+        self.root = root
+        self.data = f"{root}/data"  # the append-only file
+        self.written_by = f"{root}/written-by"  # product and version of the server that wrote it last
+        self.users_lock = f"{root}/users.lock"
+        self.keeper_lock = f"{root}/keeper.lock"  # says "<process id of the keeper>", and " stopping" while it stops the server
+        self.alive_lock = f"{root}/alive.lock"
+        self.pin = f"{root}/pinned"  # exists: `flowq server start` asked to keep the server although nobody uses it
+        self.server_log = f"{root}/server.log"
+        self.keeper_log = f"{root}/keeper.log"
+
+    @property
+    def socket(self) -> str:
+        """Where the server listens: below `root`, or where that path would be too long, where the keeper noted it.
+
+        A path that is noted nowhere yet is answered with the place where the note will be: nobody listens there.
+        """
+        path = f"{self.root}/server.sock"
+        if len(os.fsencode(path)) <= LONGEST_SOCKET_PATH:
+            return path
+        try:
+            return os.readlink(self._note)
+        except OSError:
+            return self._note
+
+    @property
+    def _note(self) -> str:
+        return f"{self.root}/socket"  # a symbolic link: made and replaced atomically, read in one call
+
+    def settle_socket(self) -> str:
+        """Return the socket's path after seeing to it that its directory exists and is ours. Only the keeper calls this."""
+        path = self.socket
+        if os.path.dirname(path) == self.root and path != self._note:
+            return path
+        if not _private(os.path.dirname(path)) or path == self._note:
+            from tempfile import mkdtemp  # rarely needed, slow to import
+
+            path = f"{mkdtemp(prefix='flowq-', dir='/tmp')}/server.sock"  # a short name, random and with mode 0700
+            new = f"{self._note}.new"
+            _remove(new)
+            os.symlink(path, new)
+            os.rename(new, self._note)
+        return path
+
+    def unpin(self) -> None:
+        """Let the server go when nobody uses it."""
+        _remove(self.pin)
+
+    def tidy(self) -> None:
+        """Remove what means nothing without a server: the pin, the socket, and the directory that was made for the socket."""
+        self.unpin()
+        path = self.socket
+        _remove(path)
+        if os.path.dirname(path) != self.root:
+            try:
+                os.rmdir(os.path.dirname(path))
+            except OSError:
+                return  # somebody put something there; it is not ours to remove
+            _remove(self._note)
+
+
+def locate(configured: str | None = None, environ: Mapping[str, str] = os.environ) -> Home:
+    """Return the state directory that applies, existing or not.
+
+    Args:
+        configured: a directory from `flowq.config`, which goes before the defaults; None: there is none.
+        environ: read for `FLOWQ_HOME` (unless `configured`), `XDG_STATE_HOME` and `HOME`.
+
+    Raises:
+        ConfigError: no directory is set and the user has no home.
+    """
+    chosen = configured or environ.get("FLOWQ_HOME")
+    if chosen:
+        return Home(os.path.abspath(os.path.expanduser(chosen)))
+    state = environ.get("XDG_STATE_HOME", "")
+    if os.path.isabs(state):  # a relative one is to be ignored, says its specification
+        return Home(os.path.join(os.path.normpath(state), "flowq"))
+    user = os.path.expanduser("~")
+    if not os.path.isabs(user):
+        raise ConfigError("this user has no home directory for flowq's data: set FLOWQ_HOME to a directory")
+    return Home(os.path.join(user, ".local", "state", "flowq"))
+
+
+def prepare(home: Home) -> None:
+    """Make the directory, readable for nobody else, or check that an existing one is.
+
+    Raises:
+        ConfigError: it cannot be made, belongs to somebody else or is open to others.
+    """
+    try:
+        os.makedirs(os.path.dirname(home.root), exist_ok=True)
+        _make_private(home.root)
+        _make_private(home.data)
+    except OSError as error:
+        raise ConfigError(
+            f"the directory for flowq's data, {home.root}, cannot be made or read: {error.strerror}: set FLOWQ_HOME to one that can"
+        ) from error
+    status = os.stat(home.root)
+    if status.st_uid != os.geteuid():
+        raise ConfigError(
+            f"{home.root} belongs to user {status.st_uid}, expected one of user {os.geteuid()}: set FLOWQ_HOME to a directory of your own"
+        )
+    if status.st_mode & 0o077:
+        mode = stat.S_IMODE(status.st_mode)
+        raise ConfigError(
+            f"{home.root} has mode {mode:04o}, expected 0700: others could read or replace your data: chmod 700 {home.root}"
+        )
+
+
+def _make_private(path: str) -> None:
+    try:
+        os.mkdir(path, 0o700)
+    except FileExistsError:
+        if not os.path.isdir(path):
+            raise
+
+
+def _private(path: str) -> bool:
+    """Whether a directory exists, is no link, is ours and is closed to others."""
+    try:
+        status = os.lstat(path)
+    except OSError:
+        return False
+    return stat.S_ISDIR(status.st_mode) and status.st_uid == os.geteuid() and not status.st_mode & 0o077
+
+
+def _remove(path: str) -> None:
+    try:
+        os.unlink(path)
+    except FileNotFoundError:
+        return

@@ -1,0 +1,300 @@
+"""The keeper: a small process that owns the embedded server, from the first user's coming to the last user's going.
+
+It is started by `attach` with an exec of its own, in a session of its own, so that neither a Ctrl+C nor the size of the process
+that needed it first matters. It sleeps in the kernel until something happens: nothing here polls while a server is in use.
+
+    started ──> take alive.lock ── free ──> start the server ──┐
+                     └── held: one runs already, adopt it ─────┴──> in use <──> unused for `linger` seconds ──> stop it, leave
+                                                                     │ died: start it again
+
+Two threads wait for locks (a blocking `flock` cannot be waited for in any other way) and report over a pipe that the main thread
+reads; they touch nothing else. All decisions are made by the main thread, in `Keeper.serve`.
+"""
+
+import _thread
+import os
+import select
+import signal
+import sys
+import time
+
+from flowq.embedded.home import Home
+from flowq.embedded.locks import LockFile, take_unused
+from flowq.embedded.process import ServerProcess, StartError, rotate
+
+LOCK_DESCRIPTOR = 3  # where `attach` puts the locked keeper.lock
+READY_DESCRIPTOR = 4  # a pipe to whoever started the keeper: "ok" or what went wrong
+STOPPING = "stopping"
+HANDED, ORPHANED = "handed", "orphaned"  # started by `attach` with both descriptors, or by the shell a dead keeper left
+
+_STOP_LIMIT = 15.0  # s from SIGTERM to SIGKILL
+_CRASH_WINDOW = 60.0  # s; deaths within them make the wait before the next start longer
+_LONGEST_PAUSE = 2.0  # s between attempts to start a server again
+
+_UNUSED, _DIED, _TERMINATE, _CHILD = b"u", b"d", b"t", b"c"
+
+
+class Witness:
+    """A shell that waits for the keeper's death and then starts the next keeper in its own place.
+
+    It reads a pipe of which only the keeper has the other end. A line means that the keeper leaves in order; the end of the file
+    means that it was killed. A shell, because it is small and because whoever kills every Python process should not orphan a server.
+    """
+
+    __slots__ = ("command", "end", "pid")
+
+    _SCRIPT = 'read -r _ || exec "$@" </dev/null'
+
+    def __init__(self, command: list[str]) -> None:
+        self.command = command
+        self.end = -1
+        self.pid = 0
+
+    def post(self) -> None:
+        """Start the shell, the first time or again after it was killed."""
+        self.dismiss()
+        read, self.end = os.pipe()
+        self.pid = os.posix_spawn(
+            "/bin/sh",
+            ["sh", "-c", self._SCRIPT, "flowq-witness", *self.command],
+            dict(os.environ),
+            file_actions=[(os.POSIX_SPAWN_DUP2, read, 0)],
+        )
+        os.close(read)
+
+    def dismiss(self) -> None:
+        """Tell the shell that the keeper leaves in order."""
+        if self.end >= 0:
+            end, self.end = self.end, -1
+            try:
+                os.write(end, b"\n")
+            except BrokenPipeError:
+                log("the witness is gone")
+            os.close(end)
+
+
+class Keeper:
+    """The life of one keeper. `serve` returns when there is nothing left to keep."""
+
+    def __init__(self, lock: LockFile, server: ServerProcess, witness: Witness, linger: float) -> None:
+        self.lock = lock
+        self.home = server.home
+        self.server = server
+        self.witness = witness
+        self.linger = linger
+        self._deaths: list[float] = []
+        self._events, self._post = os.pipe()
+        signal.signal(signal.SIGTERM, lambda _, __: self._terminate())
+        signal.signal(signal.SIGCHLD, lambda _, __: self._report(_CHILD))
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
+
+    def serve(self) -> None:
+        """Keep the server until it is unused for long enough or somebody asks for its end."""
+        self._watch(self.home.alive_lock, _DIED)
+        self._watch(self.home.users_lock, _UNUSED)
+        unused = False
+        while True:
+            event = self._next(self._remaining() if unused else None)
+            if event == _TERMINATE:
+                self._stop()
+                return
+            if event == _CHILD:
+                self._reap()
+            elif event == _DIED:
+                if not self._restart():
+                    self.home.tidy()
+                    return
+            elif event == _UNUSED:
+                unused = True
+            elif not self._remaining():
+                unused = False
+                if os.path.exists(self.home.pin):
+                    log("nobody uses the server, but it is pinned")
+                    continue
+                users = take_unused(self.home.users_lock)
+                if users is not None:
+                    self._stop()
+                    return  # with the lock: who comes while the server stops waits, and starts the next keeper
+                self._watch(self.home.users_lock, _UNUSED)
+
+    # -- events
+
+    def _watch(self, path: str, event: bytes) -> None:
+        """Have a thread wait until nobody has this lock, and report it."""
+
+        def wait() -> None:
+            lock = LockFile(path)
+            lock.exclusive()
+            lock.close()
+            self._report(event)
+
+        _thread.start_new_thread(wait, ())
+
+    def _terminate(self) -> None:
+        self.server.unwanted = True
+        self._report(_TERMINATE)
+
+    def _report(self, event: bytes) -> None:
+        os.write(self._post, event)
+
+    def _next(self, timeout: float | None) -> bytes:
+        """Return the next event, or nothing when none came within `timeout` seconds."""
+        ready, _, _ = select.select([self._events], [], [], timeout)
+        return os.read(self._events, 1) if ready else b""
+
+    def _remaining(self) -> float:
+        """Return for how many seconds more an unused server stays: users touch their lock file when they come and go."""
+        age = time.time() - os.path.getmtime(self.home.users_lock)
+        return min(max(self.linger - age, 0.0), self.linger)  # the clock may have been set
+
+    # -- what is done about them
+
+    def _restart(self) -> bool:
+        """Start the server again after its death, trying for as long as somebody needs it; return whether it runs.
+
+        The reason why it does not start may go away by itself (a full disk), and a worker waits for it.
+        """
+        log(f"the server (process {self.server.pid}) died")
+        while not self.server.unwanted and self._needed():
+            now = time.monotonic()
+            self._deaths = [*(death for death in self._deaths if now - death < _CRASH_WINDOW), now]
+            if len(self._deaths) > 1:
+                time.sleep(min(0.05 * 2 ** len(self._deaths), _LONGEST_PAUSE))
+            try:
+                self.server.ensure()
+            except StartError as error:
+                log(str(error))
+                continue
+            log(f"started it again (process {self.server.pid})")
+            self._watch(self.home.alive_lock, _DIED)
+            return True
+        return False
+
+    def _needed(self) -> bool:
+        """Whether somebody is attached, or the server is pinned."""
+        users = take_unused(self.home.users_lock)
+        if users is None:
+            return True
+        users.close()
+        return os.path.exists(self.home.pin)
+
+    def _reap(self) -> None:
+        """Collect dead children; a dead witness is replaced, a dead server is noticed by its lock."""
+        while True:
+            try:
+                pid, _ = os.waitpid(-1, os.WNOHANG)
+            except ChildProcessError:
+                return
+            if not pid:
+                return
+            if pid == self.witness.pid:
+                self.witness.post()
+
+    def _stop(self) -> None:
+        """Stop the server in order; kill it when it does not leave in time."""
+        log("stopping the server")
+        self.lock.write(f"{os.getpid()} {STOPPING}")  # before the server ends: who comes now must not take it for theirs
+        self.server.signal(signal.SIGTERM)
+        deadline = time.monotonic() + _STOP_LIMIT
+        while (event := self._next(max(0.0, deadline - time.monotonic()))) != _DIED:
+            if not event:
+                log("the server does not stop: killing it")
+                self.server.signal(signal.SIGKILL)
+                deadline = time.monotonic() + _STOP_LIMIT
+        self.home.tidy()
+
+
+def log(text: str) -> None:
+    """Write one line to the keeper's log, which is this process's stderr."""
+    sys.stderr.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')} keeper {os.getpid()}: {text}\n")
+
+
+def command(home: Home, binary: str, version: str, linger: float, origin: str) -> list[str]:
+    """Return the argument vector that starts a keeper: as little Python as possible, nothing of the user's in its path."""
+    start = "from flowq.embedded.keeper import main; main()"
+    return [sys.executable, "-S", "-s", "-P", "-c", start, home.root, binary, version, repr(linger), origin]
+
+
+def main() -> None:
+    """Run a keeper; the arguments are those of `command`."""
+    root, binary, version, linger, origin = sys.argv[1:]
+    home = Home(root)
+    os.umask(0o077)
+    os.chdir(root)
+    lock = _detach(home) if origin == HANDED else _inherit(home)
+    if lock is None:
+        return
+    server = ServerProcess(home, binary)
+    witness = Witness(command(home, binary, version, float(linger), ORPHANED))
+    keeper = Keeper(lock, server, witness, float(linger))
+    status = 0
+    try:
+        lock.write(f"{os.getpid()}")
+        server.ensure()
+        if server.own:
+            _note_version(home, version)
+        if origin == HANDED:
+            home.unpin()  # asked of a server that a power cut ended; whoever wants the new one pinned says so after this
+        log(f"keeping the server (process {server.pid}, {'started' if server.own else 'adopted'})")
+        witness.post()
+        _answer(origin, "ok")
+        keeper.serve()
+    except (StartError, OSError) as error:
+        log(str(error))
+        _answer(origin, str(error))
+        status = 1
+    witness.dismiss()
+    lock.write("")
+    os._exit(status)  # at once: threads are waiting for locks
+
+
+def _inherit(home: Home) -> LockFile | None:
+    """Take a dead keeper's lock, unless a user was quicker and has started another keeper."""
+    lock = LockFile(home.keeper_lock)
+    for _ in range(20):  # who only looks whether there is a keeper has the lock for a moment
+        if lock.try_exclusive():
+            return lock
+        time.sleep(0.005)
+    return None
+
+
+def _detach(home: Home) -> LockFile:
+    """Become a process of its own: no terminal, no parent that would have to wait for it, nobody's open files."""
+    if os.fork():
+        os._exit(0)
+    os.setsid()
+    rotate(home.keeper_log)
+    null = os.open(os.devnull, os.O_RDONLY)
+    output = os.open(home.keeper_log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    for source, target in ((null, 0), (output, 1), (output, 2)):
+        os.dup2(source, target)
+    for name in os.listdir("/dev/fd"):
+        if int(name) > READY_DESCRIPTOR:
+            try:
+                os.close(int(name))
+            except OSError:
+                continue  # the descriptor of the listing itself
+    for descriptor in (LOCK_DESCRIPTOR, READY_DESCRIPTOR):
+        os.set_inheritable(descriptor, False)
+    return LockFile(home.keeper_lock, LOCK_DESCRIPTOR)
+
+
+def _answer(origin: str, text: str) -> None:
+    """Tell whoever waits for this keeper how it went; they may be gone."""
+    if origin == HANDED:
+        try:
+            os.write(READY_DESCRIPTOR, text.encode())
+            os.close(READY_DESCRIPTOR)
+        except OSError:
+            return
+
+
+def _note_version(home: Home, version: str) -> None:
+    """Note which server has written the data, for the check that no older one is given it."""
+    try:
+        with open(f"{home.written_by}.new", "w", encoding="utf-8") as file:
+            file.write(f"{version}\n")
+        os.replace(f"{home.written_by}.new", home.written_by)
+    except OSError as error:
+        log(f"{home.written_by} cannot be written: {error.strerror}")  # a full disk; the server itself may still serve reads

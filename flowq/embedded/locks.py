@@ -1,0 +1,124 @@
+"""Lock files: `flock`, which belongs to an open file and goes with its last descriptor, however its holder dies.
+
+A forked child shares the descriptor and with it the lock. So nothing here ever unlocks: a lock is released by closing, and is
+gone when the last process that has it closed it or died. A child that outlives its parent keeps what it still uses.
+"""
+
+import fcntl
+import os
+import time
+
+from flowq.exceptions import ConfigError, ServerUnavailableError
+
+_PAUSE = 0.002  # s between attempts where a deadline forbids to block
+_ATTEMPTS = 10
+
+
+class LockFile:
+    """One open lock file, not locked yet. Closed when it is collected.
+
+    Args:
+        path: made, with mode 0600, where it does not exist.
+        descriptor: an open (and possibly locked) descriptor of that file to take over instead of opening it.
+    """
+
+    __slots__ = ("_descriptor", "path")
+
+    def __init__(self, path: str, descriptor: int | None = None) -> None:
+        self._descriptor = -1
+        self.path = path
+        self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600) if descriptor is None else descriptor
+
+    def fileno(self) -> int:
+        """Return the descriptor, to hand the lock to another process."""
+        return self._descriptor
+
+    def try_exclusive(self) -> bool:
+        """Lock for oneself if nobody else has the lock; return whether that was so."""
+        return self._flock(fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+    def try_shared(self) -> bool:
+        """Lock together with others if nobody has the lock for oneself; return whether that was so."""
+        return self._flock(fcntl.LOCK_SH | fcntl.LOCK_NB)
+
+    def exclusive(self) -> None:
+        """Lock for oneself, waiting for as long as others have the lock."""
+        self._flock(fcntl.LOCK_EX)
+
+    def shared(self, deadline: float) -> None:
+        """Lock together with others.
+
+        Args:
+            deadline: on the monotonic clock, in seconds.
+
+        Raises:
+            ServerUnavailableError: somebody had the lock exclusively until the deadline.
+        """
+        while not self.try_shared():
+            if time.monotonic() > deadline:
+                raise ServerUnavailableError(
+                    f"the embedded server has been stopping for too long ({self.path} is locked): try again"
+                )
+            time.sleep(_PAUSE)
+
+    def read(self) -> str:
+        """Return what the holder wrote into the file."""
+        return os.pread(self._descriptor, 100, 0).decode("ascii", "replace").strip()
+
+    def write(self, text: str) -> None:
+        """Replace what the file says; for the holder of the lock."""
+        os.ftruncate(self._descriptor, 0)
+        os.pwrite(self._descriptor, text.encode("ascii"), 0)
+
+    def touch(self) -> None:
+        """Set the file's time to now: how the users tell the keeper when they came and went."""
+        os.utime(self._descriptor)
+
+    def close(self) -> None:
+        """Close the file; the lock is gone unless a child shares it. Closing twice is allowed."""
+        descriptor, self._descriptor = self._descriptor, -1
+        if descriptor >= 0:
+            os.close(descriptor)
+
+    def __del__(self) -> None:
+        self.close()
+
+    def _flock(self, operation: int) -> bool:
+        try:
+            fcntl.flock(self._descriptor, operation)
+        except BlockingIOError:
+            return False
+        except OSError as error:
+            raise ConfigError(
+                f"{self.path} cannot be locked ({error.strerror}), as on some network file systems:"
+                " set FLOWQ_HOME to a directory on a local disk"
+            ) from error
+        return True
+
+
+def is_held(path: str) -> bool:
+    """Whether somebody has this lock for oneself (keeper.lock, alive.lock). The file may not exist.
+
+    Asks for a shared lock, so that two who ask at the same time do not take each other for the holder.
+    """
+    if not os.path.exists(path):
+        return False
+    lock = LockFile(path)
+    try:
+        return not lock.try_shared()
+    finally:
+        lock.close()
+
+
+def take_unused(path: str) -> LockFile | None:
+    """Return the lock, taken exclusively, if nobody uses it (users.lock); None if somebody does.
+
+    Others who ask the same question have the lock for a moment, so one refusal proves nothing.
+    """
+    lock = LockFile(path)
+    for _ in range(_ATTEMPTS):
+        if lock.try_exclusive():
+            return lock
+        time.sleep(_PAUSE)
+    lock.close()
+    return None

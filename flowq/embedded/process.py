@@ -1,0 +1,138 @@
+"""The server's process: started with the options that keep its data safe, or adopted from a keeper that was killed."""
+
+import os
+import signal
+import time
+
+from flowq.embedded import wire
+from flowq.embedded.home import Home
+from flowq.embedded.locks import LockFile
+
+_START_LIMIT = 20.0  # s until a server that runs but does not answer is given up
+_LOG_LIMIT = 1024 * 1024  # bytes; a longer log is put aside at the next start
+
+
+class StartError(Exception):
+    """The server could not be started. The text is for the user."""
+
+
+class ServerProcess:
+    """One server and its directory.
+
+    `own`: it is a child of this process. `pid` is 0 while it is not known. `unwanted`, set by a signal handler: whoever waits for
+    the server to come up shall end it instead.
+    """
+
+    __slots__ = ("binary", "home", "own", "pid", "unwanted")
+
+    def __init__(self, home: Home, binary: str) -> None:
+        self.home = home
+        self.binary = binary
+        self.pid = 0
+        self.own = False
+        self.unwanted = False
+
+    def ensure(self) -> None:
+        """Start the server, or adopt one that runs; return when it works (an adopted one may still be loading).
+
+        Raises:
+            StartError: it did not start, or one runs that does not answer.
+        """
+        alive = LockFile(self.home.alive_lock)
+        try:
+            if alive.try_exclusive():
+                self._start(alive)
+            else:
+                self._adopt()
+        finally:
+            alive.close()  # the server has its own copy of the descriptor by now
+
+    def _start(self, alive: LockFile) -> None:
+        path = self.home.settle_socket()
+        if os.path.exists(path):
+            os.unlink(path)  # of a server that was killed
+        rotate(self.home.server_log)
+        os.set_inheritable(alive.fileno(), True)
+        self.pid = os.posix_spawn(self.binary, self._command(path), {"LC_ALL": "C"}, setsigmask=[])
+        self.own = True
+        self._wait_until_it_answers(path)
+
+    def _command(self, path: str) -> list[str]:
+        options = {
+            "port": "0",
+            "unixsocket": path,
+            "unixsocketperm": "600",
+            "dir": self.home.data,
+            "logfile": self.home.server_log,
+            "appendonly": "yes",
+            "appendfsync": "everysec",
+            "aof-use-rdb-preamble": "no",  # with it, another product or version might not read the file
+            "save": "",  # the append-only file is the one copy
+            "maxmemory-policy": "noeviction",
+        }
+        return [self.binary, *(part for name, value in options.items() for part in (f"--{name}", value))]
+
+    def _adopt(self) -> None:
+        path = self.home.socket
+        deadline = time.monotonic() + _START_LIMIT
+        while True:
+            self.pid = int(wire.info(path).get("process_id", 0))
+            if self.pid or wire.ping(path) == wire.LOADING:
+                self.own = False
+                return
+            probe = LockFile(self.home.alive_lock)
+            gone = probe.try_exclusive()
+            probe.close()
+            if gone:
+                self.ensure()
+                return
+            if time.monotonic() > deadline:
+                raise StartError(
+                    f"a server that an earlier flowq started for {self.home.root} is running but does not answer:"
+                    " look for it with `ps` and end it"
+                )
+            time.sleep(0.02)
+
+    def _wait_until_it_answers(self, path: str) -> None:
+        """Wait until the server works. Reading its data may take long, and may be what ends it, so LOADING is not enough."""
+        deadline = time.monotonic() + _START_LIMIT
+        pause = 0.001
+        while (answer := wire.ping(path)) != wire.ALIVE:
+            if os.waitpid(self.pid, os.WNOHANG)[0]:
+                log = self.home.server_log
+                raise StartError(f"the embedded server ended as it started: {last_words(log)}; its log is {log}")
+            if answer == wire.LOADING:
+                deadline = time.monotonic() + _START_LIMIT
+            if self.unwanted or time.monotonic() > deadline:
+                os.kill(self.pid, signal.SIGTERM if self.unwanted else signal.SIGKILL)
+            time.sleep(pause)
+            pause = min(pause * 1.5, 0.02)
+
+    def signal(self, number: int) -> None:
+        """Send the server a signal, if it is known and there."""
+        pid = self.pid or int(wire.info(self.home.socket).get("process_id", 0))
+        if pid:
+            try:
+                os.kill(pid, number)
+            except ProcessLookupError:
+                return
+
+
+def last_words(path: str) -> str:
+    """Return what the end of a server's log says, without process id and date: its last warning, else its last line."""
+    try:
+        with open(path, "rb") as log:
+            log.seek(max(0, os.path.getsize(path) - 4096))
+            lines = log.read().decode("utf-8", "replace").strip().splitlines()
+    except OSError:
+        return "it left no log"
+    for line in reversed(lines[-10:]):
+        if " # " in line:
+            return line.split(" # ", 1)[1]
+    return lines[-1] if lines else "it left no log"
+
+
+def rotate(path: str) -> None:
+    """Start a new log when the old one has grown; one older file is kept."""
+    if os.path.exists(path) and os.path.getsize(path) > _LOG_LIMIT:
+        os.replace(path, f"{path}.1")

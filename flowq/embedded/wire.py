@@ -1,0 +1,63 @@
+"""Four words of the Redis protocol over a unix socket: enough to see whether the server is there, and light enough for the keeper."""
+
+import socket
+
+ALIVE = "alive"
+LOADING = "loading"  # reads its data; answers, but does not work yet
+SILENT = "silent"  # accepts connections but does not answer: stopped, swapped out, or very busy
+ABSENT = "absent"  # nobody listens
+
+
+def ping(path: str, timeout: float = 1.0) -> str:
+    """Return how the server at this socket is: ALIVE, LOADING, SILENT or ABSENT. `timeout` in seconds.
+
+    An error is a sign of life: with a full disk even PING is refused (`-MISCONF`).
+    """
+    try:
+        reply = request(path, "PING", timeout=timeout)
+    except (TimeoutError, BlockingIOError):  # the latter: its queue of new connections is full
+        return SILENT
+    except OSError:
+        return ABSENT
+    return LOADING if reply.startswith(b"-LOADING") else ALIVE
+
+
+def info(path: str, timeout: float = 2.0) -> dict[str, str]:
+    """Return what the server tells about itself (`INFO`); empty when it is not there or refuses."""
+    try:
+        reply = request(path, "INFO", timeout=timeout)
+    except OSError:
+        return {}
+    lines = reply.decode("utf-8", "replace").splitlines()
+    return dict(line.split(":", 1) for line in lines if ":" in line and not line.startswith(("#", "-")))
+
+
+def request(path: str, *words: str, timeout: float) -> bytes:
+    """Send one command and return its reply: a status or error line with its sign, or the content of a bulk string.
+
+    Raises:
+        TimeoutError: no complete reply came in time (a subclass of OSError).
+        OSError: the connection failed or broke.
+    """
+    command = f"*{len(words)}\r\n" + "".join(f"${len(word.encode())}\r\n{word}\r\n" for word in words)
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
+        connection.settimeout(timeout)
+        connection.connect(path)
+        connection.sendall(command.encode())
+        buffer = b""
+        while b"\r\n" not in buffer:
+            buffer += _more(connection)
+        line, _, rest = buffer.partition(b"\r\n")
+        if not line.startswith(b"$"):
+            return line
+        size = int(line[1:])
+        while len(rest) < size:
+            rest += _more(connection)
+        return rest[: max(size, 0)]
+
+
+def _more(connection: socket.socket) -> bytes:
+    data = connection.recv(65536)
+    if not data:
+        raise ConnectionResetError("the server closed the connection")
+    return data

@@ -1,0 +1,179 @@
+"""Following a run: its events and logs as they come, through restarts of the server, until it has ended.
+
+The run's stream of events is the only thing that is read while nothing happens: one blocking call every `wait` seconds. What ends
+the following is the run's record, not an event: a run that was retried has several ends in its stream.
+"""
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Final
+
+from flowq.exceptions import NoSuchRunError, ServerUnavailableError
+from flowq.flows.snapshot import read_errors
+from flowq.flows.views import RunView, Snapshot, ordinal_of, run_view
+from flowq.plan import Plan
+from flowq.states import RUN_ENDED, JobStatus, RunStatus
+from flowq.store.records import Event, JobRecord, LogEntry, RunRecord
+
+if TYPE_CHECKING:
+    from flowq.store import Store
+
+START: Final = "0"
+_CHECK: Final = 2.0  # s between looks at the run's record while there are no events
+_BACKOFF: Final = (0.05, 0.1, 0.2, 0.5, 1.0)  # s between attempts to reach the server; the last repeats
+_PATIENCE: Final = 60.0  # s without a server before the following gives up
+_EVENTS: Final = 1000  # read at once
+
+
+@dataclass(frozen=True, slots=True)
+class Update:
+    """What is new. Empty when nothing happened for `wait` seconds. `lost` says why the server cannot be asked just now."""
+
+    events: Sequence[Event] = ()
+    logs: Sequence[LogEntry] = ()
+    errors: Mapping[int, str] = field(default_factory=dict)
+    lost: str | None = None
+    ended: bool = False
+
+
+class Follower:
+    """Reads the streams of one run.
+
+    Args:
+        store: where the run is.
+        run_id: its full id.
+        wait: seconds after which an empty update is given when nothing happens; the caller's heartbeat.
+        events_after, logs_after: positions to start behind; `START` gives everything that is kept.
+    """
+
+    def __init__(
+        self, store: "Store", run_id: str, *, wait: float = 0.1, events_after: str = START, logs_after: str = START
+    ) -> None:
+        self._store = store
+        self._run_id = run_id
+        self._wait_ms = max(1, int(wait * 1000))
+        self._events_after = events_after
+        self._logs_after = logs_after
+        self._checked = 0.0
+        self._ended = False
+
+    def updates(self) -> Iterator[Update]:
+        """Yield updates until the run has ended and all it left has been read; the last one says `ended`.
+
+        Raises:
+            ServerUnavailableError: the server stayed away for a minute.
+            NoSuchRunError: the run is not, or no longer, on the server.
+        """
+        away: float | None = None
+        failures = 0
+        while True:
+            try:
+                update = self._read()
+            except ServerUnavailableError as error:
+                now = time.monotonic()
+                away = now if away is None else away
+                if now - away > _PATIENCE:
+                    raise
+                yield Update(lost=str(error))
+                time.sleep(_BACKOFF[min(failures, len(_BACKOFF) - 1)])
+                failures += 1
+                continue
+            away, failures = None, 0
+            yield update
+            if update.ended:
+                return
+
+    def _read(self) -> Update:
+        # `ended` is known before this read, so a read that finds nothing after it has found everything.
+        known_end = self._ended
+        events = self._store.runs.events(
+            self._run_id, after=self._events_after, block_ms=None if known_end else self._wait_ms, count=_EVENTS
+        )
+        logs = self._store.runs.logs(self._run_id, after=self._logs_after)
+        update = Update(
+            events=events,
+            logs=logs,
+            errors=self._errors(events),
+            ended=known_end and not events and not logs,
+        )
+        if events:
+            self._events_after = events[-1].seq
+        if logs:
+            self._logs_after = logs[-1].seq
+        self._look_for_end(events)
+        return update
+
+    def _look_for_end(self, events: Sequence[Event]) -> None:
+        hint = any(not event.job and event.new in RUN_ENDED for event in events)
+        now = time.monotonic()
+        if self._ended or not (hint or now - self._checked > _CHECK):
+            return
+        self._checked = now
+        run = self._store.runs.get(self._run_id)
+        if run is None:
+            raise NoSuchRunError(f"run {self._run_id} is no longer on the server: it was deleted")
+        self._ended = run.ended
+
+    def _errors(self, events: Sequence[Event]) -> dict[int, str]:
+        failed = [ordinal_of(event.job) for event in events if event.old == JobStatus.STARTED and event.new in _MAY_FAIL]
+        return read_errors(self._store, self._run_id, list(dict.fromkeys(item for item in failed if item is not None)))
+
+
+_MAY_FAIL: Final = frozenset({JobStatus.FAILED, JobStatus.STOPPED, JobStatus.SCHEDULED, JobStatus.QUEUED})
+
+
+class Progress:
+    """A run kept up to date by its events, for displays: as many views as wanted without asking the server.
+
+    Starts from a snapshot; events that are older than it may be applied too, the newest wins in the end. Where the capped stream
+    lost events the picture lags behind; the end of a following is shown from a fresh read.
+    """
+
+    def __init__(self, plan: Plan, snapshot: Snapshot) -> None:
+        self.plan = plan
+        self._run: RunRecord = snapshot.run
+        self._jobs: list[JobRecord | None] = list(snapshot.jobs)
+        self._errors: dict[int, str] = dict(snapshot.errors)
+        self.unserved = snapshot.unserved
+
+    def apply(self, update: Update) -> None:
+        """Take in what is new."""
+        for event in update.events:
+            ordinal = ordinal_of(event.job)
+            if ordinal is None:
+                self._apply_to_run(event)
+            elif self._jobs[ordinal] is not None or not self.plan.cells[ordinal].group:
+                self._apply_to_job(ordinal, event)
+        self._errors.update(update.errors)
+
+    def view(self, now_ms: int | None = None) -> RunView:
+        """Return the run as it is now."""
+        now = time.time_ns() // 1_000_000 if now_ms is None else now_ms
+        return run_view(self.plan, Snapshot(self._run, self._jobs, self._errors, self.unserved, now))
+
+    def waiting_queues(self) -> frozenset[str]:
+        """Return the queues in which jobs wait now."""
+        return frozenset(job.queue for job in self._jobs if job is not None and job.status is JobStatus.QUEUED)
+
+    def _apply_to_run(self, event: Event) -> None:
+        status = RunStatus(event.new)
+        ended = event.at_ms if status in RUN_ENDED else None
+        self._run = replace(self._run, status=status, ended_ms=ended, attempt=event.attempt or self._run.attempt)
+
+    def _apply_to_job(self, ordinal: int, event: Event) -> None:
+        record = self._jobs[ordinal]
+        if record is None:
+            return
+        status = JobStatus(event.new)
+        started = event.at_ms if status is JobStatus.STARTED else record.started_ms
+        self._jobs[ordinal] = replace(
+            record,
+            status=status,
+            reason=event.reason or None,
+            attempt=event.attempt,
+            execution=event.execution,
+            started_ms=started,
+            ended_ms=event.at_ms,
+            due_ms=None,
+        )

@@ -1,0 +1,76 @@
+"""Reading one run from the store for a view: the plan, the records, the errors, who serves its queues."""
+
+import time
+from typing import TYPE_CHECKING
+
+from flowq.exceptions import NoSuchRunError
+from flowq.flows.views import RunView, Snapshot, run_view
+from flowq.plan import Plan
+from flowq.states import JobStatus
+from flowq.store.records import JobRecord
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from flowq.store import Store
+
+_WITH_ERROR = frozenset({JobStatus.FAILED, JobStatus.STOPPED, JobStatus.SCHEDULED})
+
+
+def read_view(store: "Store", run_id: str) -> RunView:
+    """Read a run as it is now. The reads take one round trip per kind of record, whatever the number of jobs.
+
+    Raises:
+        NoSuchRunError: the run is not, or no longer, on the server.
+    """
+    return run_view(*read_snapshot(store, run_id))
+
+
+def read_snapshot(store: "Store", run_id: str) -> tuple[Plan, Snapshot]:
+    """Read the plan and the records of a run."""
+    plan = read_plan(store, run_id)
+    return plan, take_snapshot(store, run_id, plan)
+
+
+def read_plan(store: "Store", run_id: str) -> Plan:
+    """Read the plan that a run was submitted with."""
+    return Plan.from_json(store.runs.plan(run_id))
+
+
+def take_snapshot(store: "Store", run_id: str, plan: Plan) -> Snapshot:
+    """Read the records of a run whose plan is known."""
+    # The run first: a job that ends in between makes the jobs newer than the run, never a run that ended with open jobs.
+    run = store.runs.get(run_id)
+    if run is None:
+        raise NoSuchRunError(f"run {run_id} is no longer on the server: its retention has passed or it was deleted")
+    ordinals = [cell.ordinal for cell in plan.jobs()]
+    jobs: list[JobRecord | None] = [None] * len(plan.cells)
+    for ordinal, record in zip(ordinals, store.runs.jobs(run_id, ordinals), strict=True):
+        jobs[ordinal] = record
+    return Snapshot(
+        run=run,
+        jobs=jobs,
+        errors=read_errors(
+            store, run_id, [job.ordinal for job in jobs if job and job.ordinal is not None and _may_have_error(job)]
+        ),
+        unserved=_unserved(store, jobs),
+        now_ms=time.time_ns() // 1_000_000,
+    )
+
+
+def read_errors(store: "Store", run_id: str, ordinals: "Sequence[int]") -> dict[int, str]:
+    """Read the text of the latest error of each of these jobs that has one."""
+    if not ordinals:
+        return {}
+    texts = zip(ordinals, store.runs.errors(run_id, ordinals), strict=True)
+    return {ordinal: text.decode("utf-8", "backslashreplace") for ordinal, text in texts if text}
+
+
+def _may_have_error(job: JobRecord) -> bool:
+    return job.status in _WITH_ERROR and (job.attempt > 0 or job.status is JobStatus.FAILED)
+
+
+def _unserved(store: "Store", jobs: "Sequence[JobRecord | None]") -> frozenset[str]:
+    """Ask who serves the queues in which jobs wait now; nothing is asked when none waits."""
+    queues = frozenset(job.queue for job in jobs if job is not None and job.status is JobStatus.QUEUED)
+    return queues - store.workers.serving(queues) if queues else queues

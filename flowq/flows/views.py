@@ -1,0 +1,329 @@
+"""What people and programs see of a run: pure functions from the store's records and the plan to views.
+
+A view is a moment: made from one read, never updated. The text of `flowq status`, its JSON and the live display are made from the
+same views, so they cannot disagree. Nothing here reads the store, the clock or the terminal.
+"""
+
+import json
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Final
+
+from flowq.ids import member_id
+from flowq.plan import Cell, Json, Plan
+from flowq.states import ENDED, RUN_ENDED, JobStatus, Reason, RunStatus
+from flowq.store.records import Event, JobRecord, RunRecord
+
+EXIT_OK: Final = 0
+EXIT_FAILED: Final = 1
+EXIT_CANCELED: Final = 4
+EXIT_TIMED_OUT: Final = 5
+
+_RUN_TIMEOUT: Final = "run_timeout"
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """One read of a run, the input of `run_view`.
+
+    `jobs` and `errors` are by ordinal, as long as the plan's cells; groups and jobs whose record has expired are None. `unserved`
+    are queues with waiting jobs on which no live worker listens.
+    """
+
+    run: RunRecord
+    jobs: Sequence[JobRecord | None]
+    errors: Mapping[int, str] = field(default_factory=dict)
+    unserved: frozenset[str] = frozenset()
+    now_ms: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class JobView:
+    """One job of a run. Times in ms since the epoch, durations in seconds. `status` is None once the record has expired."""
+
+    name: str
+    job: str
+    id: str
+    ordinal: int
+    status: JobStatus | None
+    reason: str | None
+    allowed: bool
+    attempts: int
+    max_attempts: int
+    queue: str
+    worker: str | None
+    depends_on: tuple[str, ...]
+    waits_for: tuple[str, ...]
+    started_ms: int | None
+    ended_ms: int | None
+    due_ms: int | None
+    duration: float | None
+    error: str | None
+    line: int
+
+    @property
+    def ended(self) -> bool:
+        """Whether the job has come to an end."""
+        return self.status is None or self.status in ENDED
+
+    @property
+    def bad(self) -> bool:
+        """Whether the job is one a person must look at: failed (not allowed) or stopped."""
+        return self.status in {JobStatus.FAILED, JobStatus.STOPPED} and not self.allowed
+
+    @property
+    def error_line(self) -> str | None:
+        """The one line of the error that says most."""
+        return None if self.error is None else error_line(self.error)
+
+
+@dataclass(frozen=True, slots=True)
+class RunView:
+    """A run with its jobs in graph order. Times in ms since the epoch, `duration` in seconds, up to now while it runs."""
+
+    id: str
+    flow: str
+    status: RunStatus
+    attempt: int
+    params: Mapping[str, Json]
+    labels: Mapping[str, str]
+    warnings: int
+    created_ms: int
+    started_ms: int | None
+    ended_ms: int | None
+    duration: float | None
+    now_ms: int
+    counts: Mapping[JobStatus, int]
+    jobs: tuple[JobView, ...]
+    file: str
+    directory: str
+    local: bool
+    canceling: bool
+
+    @property
+    def ended(self) -> bool:
+        """Whether the run has come to an end."""
+        return self.status in RUN_ENDED
+
+    @property
+    def bad_jobs(self) -> tuple[JobView, ...]:
+        """The jobs that made the run fail."""
+        return tuple(job for job in self.jobs if job.bad)
+
+
+def run_view(plan: Plan, snapshot: Snapshot) -> RunView:
+    """Put a run's view together. Linear in jobs and edges."""
+    run = snapshot.run
+    ended = _ended_by_ordinal(plan, snapshot)
+    jobs = tuple(_job_view(plan, cell, snapshot, ended) for cell in plan.jobs())
+    return RunView(
+        id=run.id,
+        flow=run.flow,
+        status=run.status,
+        attempt=run.attempt,
+        params=json.loads(run.params or "{}"),
+        labels=json.loads(run.labels or "{}"),
+        warnings=run.warnings,
+        created_ms=run.created_ms,
+        started_ms=run.started_ms,
+        ended_ms=run.ended_ms,
+        duration=elapsed(run.started_ms, run.ended_ms, snapshot.now_ms),
+        now_ms=snapshot.now_ms,
+        counts=dict(Counter(job.status for job in jobs if job.status is not None)),
+        jobs=jobs,
+        file=run.file or plan.file,
+        directory=run.directory,
+        local=run.local,
+        canceling=run.canceling,
+    )
+
+
+def exit_code(run: RunView) -> int:
+    """Return the exit code that stands for how the run ended; of a run that has not ended: 1, it is not all well yet."""
+    if run.status is RunStatus.FINISHED:
+        return EXIT_OK
+    if run.status is RunStatus.CANCELED:
+        return EXIT_CANCELED
+    timed_out = any(job.reason == _RUN_TIMEOUT for job in run.jobs)
+    return EXIT_TIMED_OUT if timed_out else EXIT_FAILED
+
+
+def run_json(run: RunView) -> dict[str, Json]:
+    """Return the document of `flowq status --json`. Keys are only ever added."""
+    return {
+        "id": run.id,
+        "flow": run.flow,
+        "status": str(run.status),
+        "attempt": run.attempt,
+        "params": dict(run.params),
+        "labels": dict(run.labels),
+        "warnings": run.warnings,
+        "created_at": iso(run.created_ms),
+        "started_at": iso(run.started_ms),
+        "ended_at": iso(run.ended_ms),
+        "duration": run.duration,
+        "counts": {str(status): run.counts[status] for status in JobStatus if run.counts.get(status)},
+        "file": run.file,
+        "directory": run.directory,
+        "jobs": [_job_json(job) for job in run.jobs],
+    }
+
+
+def record_json(run: RunRecord) -> dict[str, Json]:
+    """Return the document of one run in `flowq runs --json`: what its record says, without reading its jobs."""
+    return {
+        "id": run.id,
+        "flow": run.flow,
+        "status": str(run.status),
+        "attempt": run.attempt,
+        "params": json.loads(run.params or "{}"),
+        "labels": json.loads(run.labels or "{}"),
+        "warnings": run.warnings,
+        "created_at": iso(run.created_ms),
+        "started_at": iso(run.started_ms),
+        "ended_at": iso(run.ended_ms),
+        "counts": {str(status): run.counts[status] for status in JobStatus if run.counts.get(status)},
+        "total": run.total,
+        "file": run.file,
+        "directory": run.directory,
+    }
+
+
+def event_json(event: Event, plan: Plan) -> dict[str, Json]:
+    """Return one line of `flowq run --json`: a change of a job, or of the run itself (`job` and `name` null)."""
+    ordinal = ordinal_of(event.job)
+    return {
+        "v": 1,
+        "seq": event.seq,
+        "at": iso(event.at_ms),
+        "run": event.run,
+        "job": event.job,
+        "name": None if ordinal is None else plan.cells[ordinal].name,
+        "from": event.old or None,
+        "to": event.new,
+        "reason": event.reason or None,
+        "execution": event.execution,
+        "attempt": event.attempt,
+    }
+
+
+def ordinal_of(job: str | None) -> int | None:
+    """Return the ordinal of a run's job from its id."""
+    if not job:
+        return None
+    tail = job.rpartition("-")[2]
+    return int(tail) if tail.isdigit() else None
+
+
+def iso(at_ms: int | None) -> str | None:
+    """Return a time as ISO 8601 in UTC with milliseconds: `2026-01-31T06:00:00.123Z`."""
+    if at_ms is None:
+        return None
+    moment = datetime.fromtimestamp(at_ms // 1000, UTC)
+    return f"{moment:%Y-%m-%dT%H:%M:%S}.{at_ms % 1000:03d}Z"
+
+
+def elapsed(started_ms: int | None, ended_ms: int | None, now_ms: int) -> float | None:
+    """Return the seconds from start to end, or to now while there is no end; None before the start."""
+    if started_ms is None:
+        return None
+    return max(0, (now_ms if ended_ms is None else ended_ms) - started_ms) / 1000
+
+
+def error_line(text: str) -> str:
+    """Return the line of an error's text that says most: of a traceback the exception itself, else the first line."""
+    lines = [line for line in text.splitlines() if line.strip()]
+    if not lines:
+        return ""
+    headers = [index for index, line in enumerate(lines) if line.startswith("Traceback (most recent call last)")]
+    if not headers:
+        return lines[0].strip()
+    for line in lines[headers[-1] + 1 :]:
+        if not line[0].isspace():
+            return line.strip()
+    return lines[-1].strip()
+
+
+# -- one job ------------------------------------------------------------------------------------------------------------------
+
+
+def _job_view(plan: Plan, cell: Cell, snapshot: Snapshot, ended: Sequence[bool]) -> JobView:
+    node = plan.nodes[cell.node]
+    record = snapshot.jobs[cell.ordinal]
+    waiting = () if record is None or record.status is not JobStatus.DEFERRED else cell.parents
+    started = record.started_ms if record is not None and record.status is not JobStatus.DEFERRED else None
+    ended_ms = record.ended_ms if record is not None and record.ended else None
+    return JobView(
+        name=cell.name,
+        job=node.name,
+        id=member_id(snapshot.run.id, cell.ordinal),
+        ordinal=cell.ordinal,
+        status=None if record is None else record.status,
+        reason=None if record is None else _reason(record, snapshot.unserved),
+        allowed=record is not None and record.allowed,
+        attempts=0 if record is None else record.attempt,
+        max_attempts=1 + (node.retry.max if node.retry else 0),
+        queue=node.queue,
+        worker=None if record is None else record.worker,
+        depends_on=tuple(plan.cells[edge.parent].name for edge in cell.parents),
+        waits_for=tuple(plan.cells[edge.parent].name for edge in waiting if not ended[edge.parent]),
+        started_ms=started,
+        ended_ms=ended_ms,
+        due_ms=record.due_ms if record is not None and record.status is JobStatus.SCHEDULED else None,
+        duration=_duration(record, ended_ms, snapshot.now_ms),
+        error=snapshot.errors.get(cell.ordinal),
+        line=node.line,
+    )
+
+
+def _duration(record: JobRecord | None, ended_ms: int | None, now_ms: int) -> float | None:
+    """Return the seconds of the last execution. A job that waits again, or never ran, has none."""
+    if record is None or not (record.ended or record.status is JobStatus.STARTED):
+        return None
+    return elapsed(record.started_ms, ended_ms, now_ms)
+
+
+def _reason(record: JobRecord, unserved: frozenset[str]) -> str | None:
+    """Return the stored reason of an ended job; the reason of a waiting one is worked out, never stored."""
+    match record.status:
+        case JobStatus.DEFERRED:
+            return Reason.DEPENDENCIES
+        case JobStatus.SCHEDULED:
+            return Reason.RETRY if record.attempt > 0 else Reason.DELAY
+        case JobStatus.QUEUED:
+            return Reason.NO_WORKER if record.queue in unserved else None
+        case JobStatus.STARTED:
+            return None
+        case _:
+            return record.reason or None
+
+
+def _ended_by_ordinal(plan: Plan, snapshot: Snapshot) -> list[bool]:
+    """Return for each ordinal whether it has ended; a group has when its cells have (they have smaller ordinals)."""
+    ended: list[bool] = []
+    for cell in plan.cells:
+        record = snapshot.jobs[cell.ordinal]
+        ended.append(all(ended[edge.parent] for edge in cell.parents) if cell.group else record is None or record.ended)
+    return ended
+
+
+def _job_json(job: JobView) -> dict[str, Json]:
+    return {
+        "name": job.name,
+        "job": job.job,
+        "id": job.id,
+        "status": None if job.status is None else str(job.status),
+        "reason": None if job.reason is None else str(job.reason),
+        "allowed": job.allowed,
+        "attempts": job.attempts,
+        "queue": job.queue,
+        "worker": job.worker,
+        "depends_on": list(job.depends_on),
+        "started_at": iso(job.started_ms),
+        "ended_at": iso(job.ended_ms),
+        "duration": job.duration,
+        "error": job.error,
+        "line": job.line,
+    }

@@ -1,0 +1,33 @@
+"""Worker processes: one supervisor, its fork servers, and a horse for each job.
+
+    supervisor ──control──> fork server ──fork──> horse        one job, then it exits
+        └────────────── task, pipes, outcome ───────┘
+
+Who owns what
+    The *supervisor* is the only process that speaks to the store. It claims jobs, turns them into tasks, hands each to a horse,
+    reads output and outcome, keeps the clock of the hard timeout and reports ends. It runs no user code.
+    A *fork server* is the parent of the horses. It is small, because the price of a fork is the size of who forks. It knows
+    nothing about jobs: it forks, kills process groups, reaps and sweeps what dead horses leave behind. There is one per
+    directory, import path and environment, so that modules can be warm in it (`warmth`).
+    A *horse* executes exactly one task in a session of its own and answers with exactly one outcome.
+
+Invariants
+    * A job's processes do not outlive it: process group, session and escaped daemons are gone before its end is final.
+    * Whoever of the three is killed with SIGKILL, the processes below it go too; nobody keeps running without a supervisor.
+    * An exit without an outcome is a failure, whatever the exit code.
+    * Only a parent sends signals to a process, and only before it has reaped it: a recycled pid is never hit.
+
+What it must not know
+    Horses and fork servers know nothing of Redis, plans or flows and import only small parts of the standard library:
+    `protocol`, `system`, `forkserver`, `children`, `horse`, `calls`, `results`, `commands`, `outputs`, `warmth` must stay free
+    of `typing`, `dataclasses` and everything else that costs milliseconds at import. This module imports nothing.
+"""
+
+
+def __getattr__(name: str) -> object:
+    """Import `Worker` on first use: horses and fork servers import this package too."""
+    if name == "Worker":
+        from flowq.worker.worker import Worker
+
+        return Worker
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,0 +1,332 @@
+"""The supervisor: one process, one thread, one loop that keeps slots busy and the store informed.
+
+In the steady state a job costs one round trip: the report of one end, its output, and the claim of the next job travel together,
+and several slots that end while a request is under way share the next one. Beats and sweeps go over the same connection, between
+steps. Nothing in here waits for the server, except reading what a job needs of earlier results.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import random
+import socket
+import time
+from importlib.metadata import PackageNotFoundError, version
+from typing import TYPE_CHECKING, Final
+
+from flowq import ids
+from flowq.defaults import SELF_FENCE
+from flowq.exceptions import DataLostError, FlowqError, ServerError
+from flowq.store.outcomes import Outcome, StepReply, TickReply
+from flowq.worker import system
+from flowq.worker.hands import Hands
+from flowq.worker.loop import Loop
+from flowq.worker.origin import Place
+from flowq.worker.origins import Origins
+from flowq.worker.prepare import Preparer, UnpreparableError
+from flowq.worker.signals import StopSignals
+from flowq.worker.slots import Cause
+from flowq.worker.stopping import Stage, Stopping, watch_lifeline
+from flowq.worker.traffic import Traffic
+
+if TYPE_CHECKING:
+    from flowq.store import Store
+    from flowq.store.outcomes import Execution, LogLines, Verdict
+    from flowq.worker.options import WorkerOptions
+
+_log = logging.getLogger("flowq.worker")
+_FLUSH: Final = 0.1  # s that output may wait for a step to travel with
+_LOG_BUDGET: Final = 1024 * 1024  # bytes of output in one step
+_STARVED: Final = 1.0  # s without claims after the system refused a process
+_REFUSED: Final = 0.5  # s without requests after the server refused one
+_RUN_CHECK: Final = 0.25  # s between looks at the run of `until_run`, while there is nothing to do
+_FAREWELL: Final = 20.0  # s a stopping worker tries to deliver what it has to tell
+
+
+class Supervisor:
+    """Executes jobs until a reason to stop comes; `run` returns the exit code."""
+
+    def __init__(self, store: Store, options: WorkerOptions) -> None:
+        self._store = store
+        self._options = options
+        self._loop = Loop()
+        self._origins = Origins(self._loop, options)
+        self._preparer = Preparer(store)
+        self._hands = Hands(self._loop, options, self._origins, self._preparer, options.lease * SELF_FENCE)
+        self._traffic = Traffic(
+            self._loop, store.link(options.name, options.lease), store.waiter(options.name), store.waiter(options.name)
+        )
+        self._traffic.on_reply = self._replied
+        self._traffic.on_refused = self._refused
+        self._traffic.on_hint = self._hinted
+        self._hungry = True  # a claim may find something
+        self._released = False  # dependents are about to be released: not dry yet
+        self._sent: tuple[float, list[LogLines], list[Execution]] = (0.0, [], [])
+        self._beaten: list[str] = []  # tokens in the beat that is under way
+        now = time.monotonic()
+        self._next_beat = now + options.beat
+        self._next_sweep = now
+        self._next_flush = now
+        self._next_run_check = now
+        self._pause_until = 0.0  # no claims before
+        self._quiet_until = 0.0  # no requests before
+
+    @property
+    def executed(self) -> int:
+        """How many executions of this worker have ended so far."""
+        return self._hands.finished + self._hands.failed
+
+    def run(self) -> int:
+        """Work. The calling thread must be the main one: signals are handled here.
+
+        Returns:
+            0 after a stop, 1 when the worker could not go on.
+
+        Raises:
+            ServerError: the server could not be used at the start.
+        """
+        with StopSignals() as signals:
+            stopping = self._stopping = Stopping(self._options, signals)
+            self._loop.watch(signals.fileno(), signals.acknowledge)
+            if self._options.lifeline is not None:
+                self._loop.watch(self._options.lifeline, watch_lifeline(self._options.lifeline, self._parent_gone))
+            if self._options.alone:
+                system.become_subreaper()
+            try:
+                self._announce()
+                self._work(stopping)
+            except DataLostError as error:
+                _log.error("%s", error)
+                return 1
+            finally:
+                self._leave()
+        return 0
+
+    # -- the loop ----------------------------------------------------------------------------------------------------------
+
+    def _work(self, stopping: Stopping) -> None:
+        before = Stage.RUNNING
+        deadline: float | None = None
+        while True:
+            stage = stopping.look(busy=not self._hands.empty, dry=not (self._hungry or self._released))
+            if stage is not before:
+                self._stop(stage)
+                before = stage
+                deadline = time.monotonic() + _FAREWELL
+            if stage is Stage.NOW or (stage is not Stage.RUNNING and self._hands.empty and self._traffic.ready):
+                return
+            if deadline is not None and not self._hands.running and not self._traffic.online and time.monotonic() > deadline:
+                _log.error("the server stays away: %d ends could not be reported", len(self._hands.reports))
+                return
+            self._send_what_is_due()
+            self._loop.turn(self._patience())
+            self._tick()
+
+    def _tick(self) -> None:
+        self._traffic.tick()
+        self._hands.tick()
+        if self._hands.starved:
+            self._hands.starved = False
+            self._pause_until = time.monotonic() + _STARVED
+        try:
+            self._hands.start()
+            while self._hands.returned and self._traffic.online:
+                claim = self._hands.returned[-1]
+                self._store.workers.unclaim(claim.id, claim.token)
+                self._hands.returned.pop()
+        except DataLostError:
+            raise
+        except ServerError as error:
+            self._quiet_until = time.monotonic() + _REFUSED
+            _log.warning("%s", error)
+        self._check_run()
+
+    def _patience(self) -> float:
+        """Return the seconds until something is due by the clock."""
+        now = time.monotonic()
+        due = [self._next_beat, self._next_sweep, now + 1.0]
+        due += [moment for moment in (self._hands.alarm(), self._traffic.again) if moment is not None]
+        if self._hands.has_output:
+            due.append(self._next_flush)
+        if self._options.until_run is not None and self._hands.empty:
+            due.append(self._next_run_check)
+        if self._hands.returned:
+            due.append(self._quiet_until)
+        if self._pause_until > now:
+            due.append(self._pause_until)
+        if self._quiet_until > now:
+            return max(0.0, self._quiet_until - now)
+        return max(0.0, min(due) - now) if self._traffic.ready else max(0.0, min(1.0, *(moment - now for moment in due[2:])))
+
+    # -- requests ----------------------------------------------------------------------------------------------------------
+
+    def _send_what_is_due(self) -> None:
+        now = time.monotonic()
+        if not self._traffic.ready or now < self._quiet_until:
+            return
+        claims = 0
+        if self._hungry and now >= self._pause_until:
+            claims = self._stopping.allowance(self._hands.capacity)
+        if now >= self._next_beat:
+            self._beat(now)
+        elif self._hands.reports or claims or (self._hands.has_output and now >= self._next_flush):
+            self._step(now, claims)
+        elif now >= self._next_sweep:
+            self._next_sweep = now + self._options.sweep * random.uniform(0.75, 1.25)  # noqa: S311 - workers must not sweep in step
+            self._traffic.send(lambda link: link.tick())
+        elif self._stopping.allowance(self._hands.capacity) and now >= self._pause_until:
+            self._traffic.arm(self._options.queues)
+
+    def _beat(self, now: float) -> None:
+        self._next_beat = now + self._options.beat
+        executions = self._hands.executions()
+        self._beaten = [token for _, token in executions]
+        self._sent = (system.boottime(), [], [])
+        state = "stopping" if not self._stopping.claiming else "busy" if executions else "idle"
+        counters = (self._hands.finished, self._hands.failed, self._hands.working_ms)
+        self._traffic.send(lambda link: link.beat(state, self._options.queues, executions, counters))
+
+    def _step(self, now: float, claims: int) -> None:
+        self._next_flush = now + _FLUSH
+        logs, reports = self._hands.take_logs(_LOG_BUDGET), self._hands.take_reports()
+        self._sent = (system.boottime(), logs, reports)
+        wanted = [ids.nonce() for _ in range(claims)]
+        self._traffic.send(lambda link: link.step(self._options.queues, logs=logs, ended=reports, claims=wanted))
+
+    def _replied(self, reply: StepReply | TickReply | list[Verdict]) -> None:
+        if isinstance(reply, StepReply):
+            self._stepped(reply)
+        elif isinstance(reply, TickReply):
+            self._swept(reply)
+        else:
+            since = self._sent[0]
+            self._hands.renewed(
+                [token for token, verdict in zip(self._beaten, reply, strict=True) if verdict != "fenced"], since
+            )
+            self._hands.judged(list(zip(self._beaten, reply, strict=True)))
+            self._origins.renew(max(0.1, since + self._options.lease * SELF_FENCE - system.boottime()))
+
+    def _stepped(self, reply: StepReply) -> None:
+        since, _, reports = self._sent
+        self._sent = (since, [], [])
+        for execution, outcome in zip(reports, reply.ended, strict=True):
+            self._hands.acknowledged(execution, outcome)
+        for claim in reply.claims:
+            if claim is not None:
+                self._stopping.claimed += 1
+                self._hands.take(claim, since)
+        if reply.claims:
+            self._hungry = None not in reply.claims
+        if reports:
+            self._hungry = self._hungry or not reply.claims
+        self._released = reply.more
+        if reply.more:
+            self._next_sweep = time.monotonic()
+
+    def _swept(self, reply: TickReply) -> None:
+        if reply.more:
+            self._next_sweep = time.monotonic()
+        self._released = reply.more or bool(reply.decide)
+        if reply.released or reply.due or reply.reaped or reply.decide:
+            self._hungry = True
+        if not self._stopping.claiming:
+            return
+        for job in reply.decide:
+            try:
+                decision = self._preparer.decide(job)
+                if self._store.jobs.decide(job, decision.verdict, decision.reason, decision.text) is Outcome.DONE:
+                    self._hungry = True
+            except DataLostError:
+                raise
+            except ServerError as error:
+                _log.warning("%s", error)
+                return  # it is handed out again in some seconds
+
+    def _refused(self, error: ServerError) -> None:
+        """The server answered with an error: read-only, out of memory, loading. Try again, not at once."""
+        _, logs, reports = self._sent
+        self._sent = (0.0, [], [])
+        self._hands.restore(logs, reports)
+        self._quiet_until = time.monotonic() + _REFUSED
+        _log.warning("%s", error)
+
+    def _hinted(self, queue: str) -> None:
+        if queue == "":
+            self._next_beat = time.monotonic()  # a command: the verdicts say what
+        elif queue == "@decide":
+            self._next_sweep = time.monotonic()
+        else:
+            self._hungry = True
+
+    # -- begin and end -----------------------------------------------------------------------------------------------------
+
+    def _announce(self) -> None:
+        options = self._options
+        self._store.workers.register(
+            options.name,
+            queues=options.queues,
+            hostname=socket.gethostname(),
+            pid=os.getpid(),
+            slots=options.slots,
+            version=_version(),
+        )
+        self._traffic.connect()
+        self._origins.renew(options.lease * SELF_FENCE)
+        self._start_ahead()
+        _log.info("worker %s listens on %s with %d slots", options.name, ", ".join(options.queues), options.slots)
+
+    def _start_ahead(self) -> None:
+        """Start the fork server that will be wanted while the first claim is under way."""
+        if self._options.clone:
+            self._origins.prepare(Place())
+        elif self._options.until_run is not None:
+            try:
+                directory, path = self._preparer.first_task_place(self._options.until_run)
+            except UnpreparableError:
+                return
+            self._origins.prepare(Place(directory, path))
+
+    def _check_run(self) -> None:
+        run = self._options.until_run
+        now = time.monotonic()
+        if run is None or not self._hands.empty or now < self._next_run_check or not self._traffic.online:
+            return
+        self._next_run_check = now + _RUN_CHECK
+        try:
+            record = self._store.runs.get(run)
+        except ServerError:
+            return
+        if record is None or record.ended:
+            self._stopping.at_least(Stage.WARM)
+
+    def _parent_gone(self) -> None:
+        if self._options.lifeline is not None:
+            self._loop.forget(self._options.lifeline)
+        self._stopping.at_least(Stage.COLD)
+
+    def _stop(self, stage: Stage) -> None:
+        self._hands.return_waiting()
+        self._next_beat = time.monotonic()  # say at once that nothing more is claimed
+        if stage is Stage.WARM:
+            _log.info("stopping: %d running jobs are finished first", self._hands.running)
+        elif stage is Stage.COLD:
+            _log.warning("stopping now: %d running jobs go back to their queues", self._hands.running)
+            self._hands.kill_all(Cause.RETURNED)
+
+    def _leave(self) -> None:
+        self._origins.close()
+        if self._stopping.stage is not Stage.NOW:
+            try:
+                self._store.workers.leave(self._options.name)
+            except FlowqError:
+                _log.info("could not take leave of the server")
+        self._traffic.close()
+        self._loop.close()
+
+
+def _version() -> str:
+    try:
+        return version("flowq")
+    except PackageNotFoundError:  # a source tree on the path
+        return "unknown"

@@ -1,0 +1,72 @@
+"""A worker that a test moves by hand: real transitions on a real server, one at a time, so that every state stands still."""
+
+import os
+import select
+from typing import Any
+
+from flowq import ids
+from flowq.store import Store
+from flowq.store.link import Link
+from flowq.store.outcomes import Claim, Execution, LogLines, StepReply, TickReply
+
+
+class HandWorker:
+    """Claims, prints and ends jobs when the test says so. Serves the queues from its first claim on."""
+
+    def __init__(self, store: Store, *queues: str, name: str = "hand") -> None:
+        own = Store(store.client, store.namespace, follow=False)
+        own.workers.register(name, queues=queues, hostname="test", pid=os.getpid(), slots=1, version="0")
+        self._link = Link(own.session, name)
+        self._link.connect()
+        self._queues = list(queues)
+        self._index = 0
+        self.latest: Claim | None = None
+
+    def claim(self) -> Claim:
+        """Claim the next job."""
+        (claim,) = self._step(claims=[ids.nonce()]).claims
+        assert claim is not None, f"nothing to claim on {self._queues}"
+        self.latest = claim
+        return claim
+
+    def print(self, claim: Claim, text: str, stream: str = "out") -> None:
+        """Let a claimed job print."""
+        self._index += 1
+        self._step(logs=[LogLines(claim.id, claim.token, self._index, stream, text.encode("utf-8", "surrogatepass"))])
+
+    def finish(self, claim: Claim, value: bytes = b"null") -> None:
+        """Let a claimed job finish with a JSON value."""
+        self._end(Execution(claim.id, claim.token, "finished", value=value))
+
+    def fail(
+        self, claim: Claim, error: str, *, reason: str = "error", exit_code: int | None = None, allowed: bool = False
+    ) -> None:
+        """Let a claimed job fail."""
+        value = error.encode("utf-8", "surrogatepass")
+        self._end(Execution(claim.id, claim.token, "failed", reason=reason, value=value, exit_code=exit_code, allowed=allowed))
+
+    def close(self) -> None:
+        """Give the connection back."""
+        self._link.close()
+
+    def _end(self, execution: Execution) -> None:
+        self._step(ended=[execution])
+        while self._tick().more:
+            continue
+
+    def _tick(self) -> TickReply:
+        self._link.tick()
+        reply = self._receive()
+        assert isinstance(reply, TickReply)
+        return reply
+
+    def _step(self, **parts: Any) -> StepReply:
+        self._link.step(self._queues, **parts)
+        reply = self._receive()
+        assert isinstance(reply, StepReply)
+        return reply
+
+    def _receive(self) -> object:
+        while (reply := self._link.receive()) is None:
+            select.select([self._link.fileno()], [], [], 10)
+        return reply

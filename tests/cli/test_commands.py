@@ -1,0 +1,278 @@
+"""The commands that read and steer runs, on a real server; jobs are moved by hand, so every state stands still."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from flowq.flows.snapshot import read_view
+from flowq.flows.submit import submit
+from flowq.plan import Plan
+from flowq.states import JobStatus
+from flowq.store import Store
+from tests.cli import samples
+from tests.cli.conftest import Cli
+from tests.cli.hand import HandWorker
+
+
+def job_named(document: dict[str, list[dict[str, object]]], name: str) -> dict[str, object]:
+    """Return a job of a status document."""
+    return next(job for job in document["jobs"] if job["name"] == name)
+
+
+# -- status -------------------------------------------------------------------------------------------------------------------
+
+
+def test_status_of_a_run_that_waits(cli: Cli, report: str) -> None:
+    outcome = cli("status", report)
+    assert outcome.code == 0
+    assert f"run {report}  nightly-report  running" in outcome.out
+    assert "no worker on queue default" in outcome.out
+    assert "next: flowq worker default" in outcome.out
+    assert outcome.err == ""
+
+
+def test_status_json_follows_the_run(cli: Cli, report: str, worker: HandWorker) -> None:
+    first = worker.claim()
+    document = json.loads(cli("status", "--json").out)
+    assert document["id"] == report
+    assert document["counts"] == {"started": 1, "deferred": 8}
+    assert job_named(document, "list-files")["status"] == "started"
+    worker.finish(first, b'["a.csv"]')
+    document = json.loads(cli("status", "--json").out)
+    assert job_named(document, "list-files")["status"] == "finished"
+    assert job_named(document, "fetch")["status"] == "queued"
+    assert job_named(document, "backfill")["reason"] == "no_worker"
+    assert job_named(document, "publish")["reason"] == "dependencies"
+
+
+def test_status_shows_the_error_of_a_failed_job(cli: Cli, report: str, worker: HandWorker) -> None:
+    worker.fail(worker.claim(), samples.TRACEBACK)
+    outcome = cli("status", report)
+    assert "ValueError: no template for de" in outcome.out
+    assert "a job before it failed" in outcome.out
+    assert f"flowq logs {report} list-files" in outcome.out
+    assert f"flowq retry {report} --failed" in outcome.out
+    assert cli("status", "--exit-status").code == 1
+    failed = cli("status", "--failed").out
+    assert "list-files" in failed
+    assert "publish" not in failed
+    assert json.loads(cli("status", "--json").out)["jobs"][0]["error"] == samples.TRACEBACK
+
+
+def test_exit_status_of_a_run_that_goes_on_is_not_success(cli: Cli, report: str) -> None:
+    outcome = cli("status", "--exit-status")
+    assert outcome.code == 1
+    assert f"run {report} has not ended" in outcome.err
+
+
+# -- which run ----------------------------------------------------------------------------------------------------------------
+
+
+def test_runs_by_prefix_position_and_directory(cli: Cli, store: Store, report: str, tmp_path: Path) -> None:
+    second = submit(store, samples.report_plan(), directory=tmp_path, run_id="7kaaaaaa")
+    elsewhere = submit(store, samples.report_plan(), directory="/elsewhere", run_id="zzzzzzzz")
+
+    def chosen(*argument: str) -> str:
+        return str(json.loads(cli("status", "--json", *argument).out)["id"])
+
+    assert chosen("7k2") == report
+    assert chosen("7K2M9X0D") == report
+    assert chosen() == second  # the latest of this directory, not of all
+    assert chosen("@latest") == second
+    assert chosen("@2") == report
+    assert chosen("z") == elsewhere
+    assert chosen(f"{report}-3") == report  # the id of one of its jobs
+
+
+@pytest.mark.parametrize(
+    ("argument", "words"),
+    [
+        ("7", "fits several runs (7k2m9x0d, 7kaaaaaa)"),
+        ("nope", "no run with the id 'nope'"),
+        ("@9", "there is no run @9: there are only 2"),
+        ("@0", "there is no run @0"),
+        ("../x", "'../x' is not a run"),
+        ("", "'' is not a run"),
+        ("x\x1b[2J", "'x\\x1b[2J' is not a run"),
+    ],
+)
+def test_a_run_that_cannot_be_meant(cli: Cli, store: Store, report: str, tmp_path: Path, argument: str, words: str) -> None:
+    submit(store, samples.report_plan(), directory=tmp_path, run_id="7kaaaaaa")
+    outcome = cli("status", argument)
+    assert outcome.code == 2
+    assert outcome.err.startswith("error: ")
+    assert words in outcome.err
+    assert outcome.err.count("\n") == 1
+    assert "\x1b" not in outcome.err
+    assert report
+
+
+def test_without_any_run(cli: Cli, store: Store) -> None:
+    assert store.runs.recent() == []
+    for command in (["status"], ["logs"], ["retry", "--failed"], ["cancel"]):
+        outcome = cli(*command)
+        assert outcome.code == 2
+        assert outcome.err.startswith("error: ")
+    assert cli("runs").code == 0
+
+
+# -- logs and results ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def printed(report: str, worker: HandWorker) -> str:
+    """The sample after two jobs have printed; the second has failed twice."""
+    first = worker.claim()
+    worker.print(first, "one\ntwo\n")
+    worker.print(first, "oops\n", "err")
+    worker.finish(first, b'{"path":"out/\xc2\x9b","n":[1,2.5,null]}')
+    second = worker.claim()
+    worker.print(second, "first try\n")
+    worker.fail(second, "exit code 3", exit_code=3)
+    third = worker.claim()
+    assert third.id == second.id
+    worker.print(third, "second try\n\x1b[31mred\x1b[0m\n")
+    return report
+
+
+def test_logs_of_all_jobs_in_order(cli: Cli, printed: str) -> None:
+    outcome = cli("logs", printed)
+    assert outcome.out.splitlines() == [
+        "list-files | one",
+        "list-files | two",
+        "list-files | oops",
+        "fetch | first try",
+        "fetch | second try",
+        "fetch | \\x1b[31mred\\x1b[0m",
+    ]
+
+
+def test_logs_of_one_job_are_its_lines(cli: Cli, printed: str) -> None:
+    assert cli("logs", printed, "list-files").out == "one\ntwo\noops\n"
+    assert cli("logs", printed, f"{printed}-0").out == "one\ntwo\noops\n"
+    assert cli("logs", printed, "fetch", "--attempt", "1").out == "first try\n"
+    assert cli("logs", printed, "publish").out == ""
+
+
+def test_logs_tail_is_of_each_job(cli: Cli, printed: str) -> None:
+    assert cli("logs", printed, "--tail", "1").out.splitlines() == ["list-files | oops", "fetch | \\x1b[31mred\\x1b[0m"]
+    assert cli("logs", printed, "--tail", "0").out == ""
+
+
+def test_logs_with_timestamps(cli: Cli, printed: str) -> None:
+    lines = cli("logs", printed, "list-files", "--timestamps").out.splitlines()
+    assert all(len(line.split("Z ", 1)[0]) == 23 and line[10] == "T" for line in lines)
+
+
+def test_logs_of_what_failed(cli: Cli, printed: str, worker: HandWorker) -> None:
+    assert f"no job of run {printed} has failed" in cli("logs", "--failed").err
+    assert worker.latest is not None
+    worker.fail(worker.latest, "exit code 3", exit_code=3)
+    last = worker.claim()
+    worker.print(last, "third try\n")
+    worker.fail(last, "exit code 3", exit_code=3)
+    lines = cli("logs", "--failed").out.splitlines()
+    assert lines[0] == "fetch | first try"
+    assert lines[-1] == "fetch | third try"
+    assert not any("list-files" in line for line in lines)
+
+
+def test_logs_of_an_unknown_job_name_the_nearest(cli: Cli, printed: str) -> None:
+    outcome = cli("logs", printed, "list-file")
+    assert outcome.code == 2
+    assert "did you mean 'list-files'?" in outcome.err
+
+
+def test_result_of_a_job(cli: Cli, printed: str) -> None:
+    outcome = cli("result", printed, "list-files")
+    assert outcome.code == 0
+    assert json.loads(outcome.out) == {"path": "out/\x9b", "n": [1, 2.5, None]}
+    assert "\x9b" not in outcome.out
+    refused = cli("result", printed, "publish")
+    assert refused.code == 2
+    assert "has no result, it is deferred" in refused.err
+
+
+def test_result_of_a_matrix_is_a_list_in_expansion_order(
+    cli: Cli, submit_plan: Callable[[Plan], str], worker: HandWorker
+) -> None:
+    node = samples.node("build", 1, queue="cpu", matrix=True)
+    cells = samples.matrix_cells(0, 0, "build", [{"n": "0"}, {"n": "1"}, {"n": "2"}], ())
+    run = submit_plan(Plan(name="cells", nodes=(node,), cells=tuple(cells)))
+    for _ in range(2):
+        claim = worker.claim()
+        worker.finish(claim, json.dumps({"cell": claim.ordinal}).encode())
+    assert json.loads(cli("result", run, "build").out) == [{"cell": 0}, {"cell": 1}, None]
+    assert json.loads(cli("result", run, "build[n=1]").out) == {"cell": 1}
+    assert json.loads(cli("result", run, f"{run}-1").out) == {"cell": 1}
+
+
+# -- steering -----------------------------------------------------------------------------------------------------------------
+
+
+def test_cancel_a_run(cli: Cli, report: str, store: Store) -> None:
+    outcome = cli("cancel")
+    assert outcome.code == 0
+    assert f"canceling run {report}" in outcome.out
+    record = store.runs.require(report)
+    assert record.status == "canceled"
+    assert cli("status", "--exit-status").code == 4
+    again = cli("cancel", report)
+    assert again.code == 2
+    assert "cannot cancel" in again.err
+
+
+def test_cancel_one_job(cli: Cli, report: str, store: Store) -> None:
+    assert "canceling publish" in cli("cancel", report, "--job", "publish").out
+    assert "4 jobs" in cli("cancel", report, "--job", "build").out
+    statuses = {job.name: job.status for job in read_view(store, report).jobs}
+    assert statuses["publish"] is JobStatus.CANCELED
+    assert statuses["build[fmt=pdf,lang=en]"] is JobStatus.CANCELED
+    assert statuses["list-files"] is JobStatus.QUEUED
+    assert "has already ended" in cli("cancel", report, "--job", "publish").err
+
+
+def test_retry_says_what_would_run_again_and_why(cli: Cli, report: str, worker: HandWorker, store: Store) -> None:
+    worker.finish(worker.claim())
+    assert cli("retry", report, "--failed").code == 2  # it still runs
+    store.runs.cancel(report)
+    outcome = cli("retry", "--failed", "--dry-run")
+    assert outcome.code == 0
+    assert f"attempt 2 of run {report} would run again 8 jobs:" in outcome.out
+    assert "list-files" not in outcome.out
+    document = json.loads(cli("retry", report, "--failed", "--dry-run", "--json").out)
+    assert document["attempt"] == 2
+    assert document["jobs"][0]["name"] == "fetch"
+    assert store.runs.require(report).attempt == 1
+    assert cli("retry", report).code == 2
+
+
+def test_retry_detached_on_a_server_of_the_users_own(cli: Cli, report: str, store: Store) -> None:
+    store.runs.cancel(report)
+    outcome = cli("retry", report, "--failed", "--detach")
+    assert outcome.code == 0
+    assert outcome.out == f"{report}\n"
+    assert "no worker listens on queues 'cpu', 'default', 'gpu'" in outcome.err
+    assert store.runs.require(report).attempt == 2
+
+
+# -- history ------------------------------------------------------------------------------------------------------------------
+
+
+def test_runs_newest_first_with_filters(cli: Cli, store: Store, report: str, tmp_path: Path) -> None:
+    second = submit(store, samples.report_plan(), directory=tmp_path, run_id="7kaaaaaa")
+    store.runs.cancel(report)
+    lines = cli("runs").out.splitlines()
+    assert lines[0].split() == ["RUN", "FLOW", "STATUS", "STARTED", "TOOK", "JOBS"]
+    assert [line.split()[0] for line in lines[1:]] == [second, report]
+    assert [item["id"] for item in json.loads(cli("runs", "--json", "--status", "canceled").out)] == [report]
+    assert json.loads(cli("runs", "--json", "--flow", "other").out) == []
+    assert len(json.loads(cli("runs", "--json", "--limit", "1").out)) == 1
+
+
+def test_run_is_not_executed_here_on_a_server_of_the_users_own(cli: Cli, report: str) -> None:
+    outcome = cli("run", "--resume", report, "--workers", "2")
+    assert outcome.code == 2
+    assert "flowq worker -c N" in outcome.err

@@ -1,0 +1,54 @@
+"""docs/cli.md tells of every command and every option, and of none that there is not."""
+
+import re
+from pathlib import Path
+
+import click
+import pytest
+
+from flowq.cli.main import COMMANDS, cli
+
+PAGE = (Path(__file__).parents[2] / "docs" / "cli.md").read_text(encoding="utf-8")
+EVERYWHERE = {"--help", "-h", "-u", "--url", "--json"}
+
+
+def section(name: str) -> str:
+    """Return what the page says of a command."""
+    found = re.search(rf"^## flowq {name}\n(.*?)(?=^## |\Z)", PAGE, re.MULTILINE | re.DOTALL)
+    assert found is not None, f"docs/cli.md has no section on flowq {name}"
+    return found[1]
+
+
+def options(command: click.Command) -> set[str]:
+    """Return the names of a command's options, with those of its subcommands."""
+    context = click.Context(command)
+    names = {name for option in command.get_params(context) if isinstance(option, click.Option) for name in option.opts}
+    if isinstance(command, click.Group):
+        for child in command.commands.values():
+            names |= options(child)
+    return names
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_the_page_has_every_option(name: str) -> None:
+    command = cli.get_command(click.Context(cli), name)
+    assert command is not None
+    text = section(name)
+    written = set(re.findall(r"(?<![\w-])(--[a-z][a-z-]+|-[a-zA-Z])\b", text))
+    defined = options(command)
+    long_names = {option for option in defined if option.startswith("--")} - EVERYWHERE
+    assert long_names <= written, f"not on the page: {sorted(long_names - written)}"
+
+
+def test_the_page_has_no_section_without_a_command() -> None:
+    assert re.findall(r"^## flowq (\w+)", PAGE, re.MULTILINE) == list(COMMANDS)
+
+
+def test_every_option_on_the_page_exists() -> None:
+    known = {"-p"} | EVERYWHERE
+    for name in COMMANDS:
+        command = cli.get_command(click.Context(cli), name)
+        assert command is not None
+        known |= options(command)
+    for written in re.findall(r"\| `((?:-\w, )?--[a-z-]+)", PAGE):
+        assert written.rpartition(" ")[2] in known, written

@@ -1,0 +1,320 @@
+"""Real flows through the real command line: embedded server, forked jobs, signals, another terminal."""
+
+import json
+import os
+import signal
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.cli.process import FLOWQ, Process, on_terminal
+from tests.support.server import PrivateServer
+from tests.support.wait import until
+
+GOOD = """
+name: good
+params:
+  who: {type: string, default: world}
+jobs:
+  hello:
+    run: |
+      echo "hello ${{ params.who }}"
+      echo "text=hi ${{ params.who }}" >> "$FLOWQ_OUTPUT"
+  copy:
+    matrix: {n: [1, 2, 3]}
+    depends_on: [hello]
+    run: echo "n=${{ matrix.n }}" >> "$FLOWQ_OUTPUT"
+  end:
+    depends_on: [copy]
+    run: echo "${{ jobs.hello.result.text }}"
+"""
+
+FAILS_ONCE = """
+name: fails-once
+jobs:
+  before:
+    run: echo run >> before.txt
+  middle:
+    depends_on: [before]
+    run: |
+      echo "looking for mended.txt"
+      test -e mended.txt || exit 3
+  after:
+    depends_on: [middle]
+    run: echo done
+"""
+
+SLOW = """
+name: slow
+jobs:
+  sleeper:
+    run: |
+      echo $$ > sleeper.pid
+      trap 'echo asked to stop >> asked.txt' TERM
+      while [ ! -e go ]; do sleep 0.05; done
+  after:
+    depends_on: [sleeper]
+    run: echo done
+"""
+
+Start = Callable[..., Process]
+
+
+@pytest.fixture
+def flows(tmp_path: Path) -> Path:
+    """A directory with the flow files above."""
+    for name, text in (("good", GOOD), ("fails", FAILS_ONCE), ("slow", SLOW)):
+        (tmp_path / f"{name}.yaml").write_text(text)
+    return tmp_path
+
+
+@pytest.fixture
+def start(home: Path, flows: Path) -> Iterator[Start]:
+    """Start `flowq` processes on the embedded server of the test; none is left afterwards."""
+    running: list[Process] = []
+
+    def begin(*arguments: str, **env: str) -> Process:
+        running.append(Process(*arguments, cwd=flows, env={"FLOWQ_HOME": str(home), **env}))
+        return running[-1]
+
+    yield begin
+    for process in running:
+        process.end()
+
+
+def call(start: Start, *arguments: str, **env: str) -> Process:
+    """Run a command to its end."""
+    process = start(*arguments, **env)
+    process.wait()
+    return process
+
+
+def status(start: Start, *arguments: str) -> dict[str, Any]:
+    """Return the document of `status --json`."""
+    document: dict[str, Any] = json.loads(call(start, "status", "--json", *arguments).out)
+    return document
+
+
+def test_a_flow_runs_and_is_there_afterwards(start: Start) -> None:
+    done = call(start, "run", "good.yaml", "-p", "who=you")
+    assert done.code == 0, done.err
+    assert done.err == ""
+    assert "hello | hello you" in done.out
+    assert "5 jobs: 5 finished" in done.out
+    run = done.out.split()[1]
+    document = status(start)  # from another process, without an id
+    assert document["id"] == run
+    assert document["counts"] == {"finished": 5}
+    assert status(start, run[:4])["id"] == run
+    assert json.loads(call(start, "result", run, "hello").out) == {"text": "hi you"}
+    assert json.loads(call(start, "result", "@latest", "copy").out) == [{"n": "1"}, {"n": "2"}, {"n": "3"}]
+    assert call(start, "logs", run, "end").out == "hi you\n"
+
+
+def test_a_failed_run_says_what_failed_and_what_to_do_and_can_be_retried(start: Start, flows: Path) -> None:
+    done = call(start, "run", "fails.yaml")
+    assert done.code == 1
+    run = done.out.split()[1]
+    tail = done.out[done.out.index("middle failed:") :]
+    assert "middle failed: exit code 3  (fails.yaml:6)" in tail
+    assert "│ looking for mended.txt" in tail
+    assert f"flowq logs {run} middle" in tail
+    assert f"flowq retry {run} --failed" in tail
+    (flows / "mended.txt").touch()
+    again = call(start, "retry", "--failed")
+    assert again.code == 0, again.err
+    assert f"attempt 2 of run {run} runs again 2 jobs:" in again.out
+    assert "running   before" not in again.out
+    assert (flows / "before.txt").read_text() == "run\n"  # what finished was not run again
+    document = status(start)
+    assert (document["status"], document["attempt"]) == ("finished", 2)
+    assert call(start, "retry", run, "--failed").code == 2  # nothing is left to retry
+
+
+def test_the_json_of_a_run_ends_with_the_run(start: Start) -> None:
+    done = call(start, "run", "good.yaml", "--json")
+    assert done.code == 0
+    *events, document = [json.loads(line) for line in done.out.splitlines()]
+    assert document["status"] == "finished"
+    assert {event["v"] for event in events} == {1}
+    assert sum(event["to"] == "finished" and event["name"] is not None for event in events) >= 5
+
+
+def test_an_invalid_flow_starts_nothing(start: Start, flows: Path, home: Path) -> None:
+    (flows / "bad.yaml").write_text("jobs:\n  a: {run: echo, depends_on: [b]}\n  c: {rum: echo}\n")
+    done = call(start, "run", "bad.yaml")
+    assert done.code == 3
+    assert done.out == ""
+    assert done.err.count("error[") >= 2
+    assert done.err.splitlines()[-1].startswith("error: bad.yaml cannot run: ")
+    assert call(start, "run", "no-such-file.yaml").code == 3
+    checked = call(start, "validate", "bad.yaml", "good.yaml")
+    assert checked.code == 3
+    assert "good.yaml: valid, 5 jobs" in checked.out
+    listed = json.loads(call(start, "validate", "bad.yaml", "--json").out)
+    assert set(listed[0]) == {"file", "line", "column", "code", "severity", "message", "help"}
+    assert not any(home.iterdir())  # no server was started for any of this
+
+
+def test_a_dry_run_submits_nothing(start: Start, home: Path) -> None:
+    done = call(start, "run", "good.yaml", "--dry-run")
+    assert done.code == 0
+    assert "copy[n=2]  default  after hello" in done.out
+    document = json.loads(call(start, "run", "good.yaml", "--dry-run", "--json").out)
+    assert document["params"] == {"who": "world"}
+    assert document["jobs"][-1]["depends_on"] == ["copy"]
+    assert not any(home.iterdir())
+
+
+def test_a_detached_run_goes_on_without_its_command(start: Start, flows: Path) -> None:
+    done = call(start, "run", "slow.yaml", "--detach")
+    assert done.code == 0
+    run = done.out.strip()
+    assert len(run) == 8
+    until((flows / "sleeper.pid").exists)
+    watching = start("status", "--watch", "--exit-status", run)
+    watching.expect("2 jobs")
+    (flows / "go").touch()
+    assert watching.wait() == 0
+    assert call(start, "logs", run, "after").out == "done\n"
+
+
+def alive(flows: Path) -> bool:
+    """Whether the process of the job `sleeper` lives."""
+    try:
+        os.kill(int((flows / "sleeper.pid").read_text()), 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def test_ctrl_c_cancels_a_local_run(start: Start, flows: Path) -> None:
+    following = start("run", "slow.yaml")
+    until(lambda: (flows / "sleeper.pid").exists() and (flows / "sleeper.pid").read_text().endswith("\n"))
+    following.signal(signal.SIGINT)
+    following.expect("Ctrl+C again kills it")
+    assert following.wait() == 130
+    assert not alive(flows)
+    assert status(start)["status"] == "canceled"
+    assert "canceled" in following.out
+
+
+def test_ctrl_c_twice_kills_a_local_run_that_does_not_react(start: Start, flows: Path) -> None:
+    following = start("run", "slow.yaml")
+    until(lambda: (flows / "sleeper.pid").exists() and (flows / "sleeper.pid").read_text().endswith("\n"))
+    (worker,) = children_of(following.pid)
+    os.kill(worker, signal.SIGSTOP)  # nobody carries out the cancel
+    following.signal(signal.SIGINT)
+    following.expect("Ctrl+C again kills it")
+    following.signal(signal.SIGINT)
+    assert following.wait() == 130
+    assert "killed run" in following.err
+    until(lambda: not alive(flows))
+
+
+@pytest.mark.slow
+def test_a_killed_worker_is_replaced(start: Start, flows: Path) -> None:
+    following = start("run", "slow.yaml", "--workers", "1")
+    until(lambda: (flows / "sleeper.pid").exists() and (flows / "sleeper.pid").read_text().endswith("\n"))
+    first = (flows / "sleeper.pid").read_text()
+    (worker,) = children_of(following.pid)
+    os.kill(worker, signal.SIGKILL)
+    following.expect("the worker of this run was lost; another one takes over")
+    # The lost attempt is known by its lease, and counts: without retries the job has failed, and says why.
+    assert following.wait(timeout=40) == 1
+    assert "sleeper failed" in following.out
+    job = status(start)["jobs"][0]
+    assert (job["status"], job["reason"]) == ("failed", "abandoned")
+    assert (flows / "sleeper.pid").read_text() == first
+
+
+def children_of(pid: int) -> list[int]:
+    """Return the child processes of a process."""
+    done = subprocess.run(["ps", "-o", "pid=", "--ppid", str(pid)], capture_output=True, text=True, check=True)
+    return [int(item) for item in done.stdout.split()]
+
+
+def test_a_run_canceled_by_somebody_else(start: Start, flows: Path) -> None:
+    following = start("run", "slow.yaml")
+    until((flows / "sleeper.pid").exists)
+    assert call(start, "cancel").code == 0
+    assert following.wait() == 4
+    assert "flowq retry" in following.out
+
+
+def test_the_run_of_a_killed_command_is_picked_up(start: Start, flows: Path) -> None:
+    following = start("run", "slow.yaml")
+    until(lambda: (flows / "sleeper.pid").exists() and (flows / "sleeper.pid").read_text().endswith("\n"))
+    first = (flows / "sleeper.pid").read_text()
+    following.signal(signal.SIGKILL)
+    following.wait()
+    until(lambda: not alive(flows))
+    until(lambda: "next: flowq run --resume" in call(start, "status").out)
+    (flows / "go").touch()
+    resumed = call(start, "run", "--resume", "@latest")
+    assert resumed.code == 0, resumed.err
+    assert (flows / "sleeper.pid").read_text() != first
+    assert "2 jobs: 2 finished" in resumed.out
+    refused = call(start, "run", "--resume", "@latest")
+    assert refused.code == 2
+    assert "there is nothing to resume" in refused.err
+
+
+@pytest.mark.usefixtures("home")
+def test_a_reader_that_goes_away_does_not_end_the_run(start: Start, flows: Path) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    with os.fdopen(writing, "wb") as gone:
+        done = subprocess.run(
+            [*FLOWQ, "run", "good.yaml"],
+            cwd=flows,
+            stdout=gone,
+            stderr=subprocess.PIPE,
+            timeout=60,
+            check=False,
+            env={**os.environ},
+        )
+    assert done.stderr == b""
+    assert done.returncode == 0
+    assert status(start)["status"] == "finished"
+
+
+def test_a_worker_elsewhere_executes_the_run(start: Start) -> None:
+    private = PrivateServer().start()
+    try:
+        following = start("-u", private.url, "run", "good.yaml")
+        following.expect("start one with: flowq worker default")
+        working = start("-u", private.url, "worker", "default", "--burst", "-c", "2")
+        assert following.wait() == 0
+        assert working.wait() == 0
+    finally:
+        private.stop()
+
+
+def test_the_embedded_server_is_started_looked_at_and_stopped(start: Start, home: Path) -> None:
+    assert f"not running; its data is in {home}" in call(start, "server", "status").out
+    started = call(start, "server", "start")
+    assert started.code == 0
+    assert "until it is stopped" in started.out
+    document = json.loads(call(start, "server", "status", "--json").out)
+    assert document["running"]
+    assert document["pinned"]
+    assert call(start, "server", "stop").out == "stopped\n"
+    assert call(start, "server", "stop").err == "the embedded server was not running\n"
+
+
+def test_a_run_on_a_terminal_is_live_and_ctrl_c_gives_the_terminal_back(home: Path, flows: Path, start: Start) -> None:
+    child = on_terminal("run", "slow.yaml", cwd=flows, env={"FLOWQ_HOME": str(home)})
+    child.expect_exact("\x1b[?25l")
+    child.expect("sleeper  .*running")
+    until((flows / "sleeper.pid").exists)
+    child.sendintr()
+    child.expect("Ctrl\\+C again kills it")
+    child.expect_exact("\x1b[?25h")
+    child.expect("canceled")
+    assert child.wait() == 130
+    child.close()
+    assert status(start)["status"] == "canceled"

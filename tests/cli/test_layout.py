@@ -1,0 +1,111 @@
+"""What `flowq status` and the live display show, at the widths people have."""
+
+import pytest
+
+from flowq.cli.layout import run_lines
+from flowq.cli.live import frame
+from flowq.cli.segments import columns, cut, fit, paint
+from flowq.cli.session import Terminal
+from flowq.flows.views import RunView
+from flowq.plan import Cell, Edge, Plan
+from flowq.states import JobStatus, RunStatus
+from tests.cli import golden, samples
+
+RUNS = {"failed": samples.failed_run(), "running": samples.running_run(), "abandoned": samples.running_run(local=True)}
+
+
+@pytest.mark.parametrize("width", [80, 120])
+@pytest.mark.parametrize("name", RUNS)
+def test_status_text(name: str, width: int) -> None:
+    golden.check(f"status-{name}-{width}", golden.plain(run_lines(RUNS[name], Terminal(width=width))))
+
+
+def test_status_of_a_terminal_without_unicode() -> None:
+    text = golden.plain(run_lines(RUNS["failed"], Terminal(width=80, unicode=False)))
+    assert text.isascii()
+    golden.check("status-failed-ascii", text)
+
+
+def test_only_what_failed() -> None:
+    golden.check("status-failed-only", golden.plain(run_lines(RUNS["failed"], Terminal(width=80), failed_only=True)))
+
+
+@pytest.mark.parametrize("width", [1, 5, 20, 37, 48, 60, 79])
+@pytest.mark.parametrize("name", RUNS)
+def test_no_line_is_wider_than_the_terminal_but_commands_stay_whole(name: str, width: int) -> None:
+    lines = run_lines(RUNS[name], Terminal(width=width))
+    texts = [paint(line, color=False) for line in lines]
+    assert all(columns(text) <= width for text in texts if "flowq " not in text)
+    assert any("flowq " in text and "…" not in text for text in texts)
+
+
+def test_a_pipe_gets_everything() -> None:
+    text = golden.plain(run_lines(RUNS["failed"], Terminal(width=None)))
+    assert "ValueError: no template for de (attempt 2 of 2)" in text
+
+
+@pytest.mark.parametrize("height", [3, 7, 10, 40])
+def test_a_frame_fits_the_height(height: int) -> None:
+    lines = frame(RUNS["failed"], Terminal(width=80, height=height), remark="canceling")
+    assert len(lines) <= max(height, 4)
+    if height >= 7:
+        assert "[fmt=pdf,lang=de]" in golden.plain(lines)  # what failed is seen first
+
+
+def test_a_frame_of_a_running_run() -> None:
+    golden.check("live-running-80", golden.plain(frame(RUNS["running"], Terminal(width=80, height=10))))
+
+
+def big_matrix(cells: int) -> RunView:
+    """A matrix of many cells, every hundredth failed."""
+    node = samples.node("shard", 3, matrix=True)
+    made = samples.matrix_cells(0, 0, "shard", [{"n": str(index)} for index in range(cells)], ())
+    plan = Plan(name="wide", nodes=(node, samples.node("end", 9)), cells=(*made, Cell(cells + 1, "end", 1, (Edge(cells),))))
+    jobs = {
+        index: samples.job(
+            index, JobStatus.FAILED if index % 100 == 99 else JobStatus.FINISHED, at=0.0, took=1.0, reason="error"
+        )
+        for index in range(cells)
+    }
+    jobs[cells + 1] = samples.job(cells + 1, JobStatus.SKIPPED, reason="upstream_failed")
+    return samples.view(plan, samples.run_record(RunStatus.FAILED, cells + 1, ended=3.0), jobs, {}, frozenset())
+
+
+def test_a_big_matrix_is_folded_to_what_is_worth_seeing() -> None:
+    lines = run_lines(big_matrix(10_000), Terminal(width=80))
+    text = golden.plain(lines)
+    assert len(lines) < 40
+    assert "9900 finished, 100 failed" in text
+    assert "[n=99]" in text
+    assert "… 9988 more" in text
+
+
+def test_a_matrix_that_went_well_is_one_line() -> None:
+    text = golden.plain(run_lines(big_matrix(50), Terminal(width=80)))
+    assert "50 of 50" in text
+    assert "[n=" not in text
+
+
+@pytest.mark.parametrize(
+    ("text", "width", "expected"),
+    [
+        ("abc", 3, "abc"),
+        ("abcd", 3, "ab…"),
+        ("abcd", 1, "…"),
+        ("日本語", 6, "日本語"),
+        ("日本語", 5, "日本…"),
+        ("日本語", 4, "日…"),
+    ],
+)
+def test_cut_counts_cells(text: str, width: int, expected: str) -> None:
+    assert cut(text, width) == expected
+
+
+def test_fit_shortens_the_segment_that_crosses_the_border() -> None:
+    assert fit((("abc", "good"), ("def", "bad")), 4) == (("abc", "good"), ("…", "bad"))
+    assert fit((("abc", "good"), ("def", "bad")), 6) == (("abc", "good"), ("def", "bad"))
+
+
+def test_colour_is_only_where_it_is_asked_for() -> None:
+    assert paint((("ok", "good"), (" x", "")), color=True) == "\x1b[32mok\x1b[0m x"
+    assert paint((("ok", "good"), (" x  ", "")), color=False) == "ok x"

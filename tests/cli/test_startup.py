@@ -1,0 +1,139 @@
+"""The group itself: help, what it imports, and the one boundary where errors become words and exit codes."""
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+from flowq.cli.main import COMMANDS, LazyGroup, cli, run
+from flowq.exceptions import FlowqError, InvalidFlowError, NoSuchRunError, ServerUnavailableError
+
+HEAVY = {"redis", "yaml", "jsonschema", "networkx", "rich", "asyncio", "flowq.store", "flowq.compiler", "hiredis"}
+
+
+def imported_by(*arguments: str) -> set[str]:
+    """Return the modules that a `flowq` command has imported at its end, in a process of its own."""
+    code = (
+        "import sys, json, atexit\n"
+        "from flowq.cli.main import run\n"
+        f"code = run({list(arguments)!r})\n"
+        "sys.stdout.flush()\n"
+        "sys.stderr.write('\\n@' + json.dumps(sorted(sys.modules)))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
+    return set(json.loads(done.stderr.rpartition("@")[2]))
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["no-such-command"], ["--version"]])
+def test_start_up_is_lean(arguments: list[str]) -> None:
+    assert not HEAVY & imported_by(*arguments)
+
+
+def test_validate_needs_no_server() -> None:
+    assert not {"redis", "rich"} & imported_by("validate", "no-such-file.yaml")
+
+
+def test_help_lists_every_command_with_its_own_first_line(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["--help"]) == 0
+    text = capsys.readouterr().out
+    group = cli
+    assert isinstance(group, LazyGroup)
+    context = group.make_context("flowq", ["version"])
+    for name, line in COMMANDS.items():
+        assert line in text
+        command = group.get_command(context, name)
+        assert command is not None
+        assert (command.help or "").split("\n")[0] == line
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_has_help_with_an_example(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run([name, "--help"]) == 0
+    text = capsys.readouterr().out
+    assert f"Usage: flowq {name}" in text
+    assert f"Example: flowq {name}" in text
+
+
+def test_a_mistyped_command_is_answered_with_the_nearest(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["stauts"]) == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err == "error: there is no command 'stauts'; did you mean `flowq status`?; see `flowq --help`\n"
+
+
+@pytest.mark.parametrize(
+    "arguments", [["status", "--nope"], ["run"], ["run", "x", "-p", "novalue"], ["result"], ["runs", "--limit", "0"]]
+)
+def test_wrong_usage_is_one_line_and_exit_code_2(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(arguments) == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err.startswith("error: ")
+    assert captured.err.count("\n") == 1
+    assert "--help`" in captured.err
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "said"),
+    [
+        (NoSuchRunError("no run"), 2, "error: no run\n"),
+        (InvalidFlowError("bad flow"), 3, "error: bad flow\n"),
+        (ServerUnavailableError("no server"), 6, "error: no server\n"),
+        (FlowqError("with \x1b[2J"), 2, "error: with \\x1b[2J\n"),
+        (KeyboardInterrupt(), 130, ""),
+        (BrokenPipeError(), 141, ""),
+        (SystemExit(4), 4, ""),
+        (ZeroDivisionError("oh"), 70, "error: flowq itself went wrong (ZeroDivisionError: oh); this is a bug."),
+    ],
+)
+def test_the_boundary(
+    error: BaseException, code: int, said: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise error
+
+    monkeypatch.delenv("FLOWQ_DEBUG", raising=False)
+    monkeypatch.setattr(cli, "invoke", fail)
+    assert run(["version"]) == code
+    captured = capsys.readouterr()
+    assert captured.err.startswith(said)
+    assert "Traceback" not in captured.err
+    if code == 70:
+        monkeypatch.setenv("FLOWQ_DEBUG", "1")
+        run(["version"])
+        assert "Traceback" in capsys.readouterr().err
+
+
+def test_an_unreachable_server_is_a_sentence(capsys: pytest.CaptureFixture[str]) -> None:
+    for arguments in (["-u", "redis://127.0.0.1:1", "status"], ["status", "-u", "redis://127.0.0.1:1"]):
+        assert run(arguments) == 6
+        captured = capsys.readouterr()
+        assert captured.err.startswith("error: ")
+        assert captured.err.count("\n") == 1
+    assert run(["-u", "nonsense://x", "status"]) == 2
+
+
+def test_a_closed_pipe_is_no_error() -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    with os.fdopen(writing, "wb") as gone:
+        command = [sys.executable, "-m", "flowq.cli.main", "--help"]
+        done = subprocess.run(command, stdout=gone, stderr=subprocess.PIPE, text=True, timeout=60, check=False)
+    assert done.stderr == ""
+    assert done.returncode == 141
+
+
+def test_a_terminal_that_cannot_show_a_character_gets_an_escape() -> None:
+    environment = {**os.environ, "PYTHONIOENCODING": "latin-1", "PYTHONUTF8": "0"}
+    code = "from flowq.cli.main import run; run(['snowman-\\u2603'])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True, env=environment)
+    assert "\\u2603" in done.stderr
+
+
+def test_version(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["version"]) == 0
+    assert capsys.readouterr().out.startswith("flowq 0.")
+    assert run(["version", "--json"]) == 0
+    assert set(json.loads(capsys.readouterr().out)) == {"flowq", "python", "platform"}

@@ -1,0 +1,127 @@
+"""Settings: which place wins, what is refused, and that no password is shown."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from flowq.config import Setting, load_settings, redact
+from flowq.exceptions import ConfigError
+
+
+def load(directory: Path, **environ: str) -> dict[str, Setting | None]:
+    return dict(load_settings(directory=directory, environ=environ))
+
+
+def test_without_anything_there_are_defaults(tmp_path: Path) -> None:
+    assert load(tmp_path) == {
+        "url": None,
+        "namespace": Setting("flowq", "default"),
+        "home": None,
+        "allow_eviction": Setting("false", "default"),
+    }
+
+
+def test_argument_before_environment_before_file(tmp_path: Path) -> None:
+    file = tmp_path / "flowq.toml"
+    file.write_text('url = "redis://file"\nnamespace = "file"\n')
+    assert load(tmp_path)["url"] == Setting("redis://file", str(file))
+    environ = {"FLOWQ_REDIS_URL": "redis://environ", "FLOWQ_NAMESPACE": ""}
+    assert load(tmp_path, **environ)["url"] == Setting("redis://environ", "FLOWQ_REDIS_URL")
+    settings = load_settings("redis://argument", directory=tmp_path, environ=environ)
+    assert settings.url == Setting("redis://argument", "argument")
+    assert settings.namespace == Setting("file", str(file)), "an empty variable is not set"
+
+
+def test_the_nearest_file_that_says_something_about_flowq(tmp_path: Path) -> None:
+    below = tmp_path / "a" / "b"
+    below.mkdir(parents=True)
+    (tmp_path / "pyproject.toml").write_text('[tool.flowq]\nnamespace = "outer"\n')
+    (tmp_path / "a" / "pyproject.toml").write_text(
+        '[project]\nname = "not about flowq, although it names it"\n[tool.other]\nx = 1\n'
+    )
+    assert load(below)["namespace"] == Setting("outer", str(tmp_path / "pyproject.toml"))
+    (tmp_path / "a" / "pyproject.toml").write_text("[tool.flowq]\n")
+    assert load(below)["namespace"] == Setting("flowq", "default"), "an empty table ends the search"
+    (tmp_path / "a" / "flowq.toml").write_text('namespace = "beside"\n')
+    assert load(below)["namespace"] == Setting("beside", str(tmp_path / "a" / "flowq.toml"))
+
+
+def test_a_home_in_a_file_is_relative_to_the_file(tmp_path: Path) -> None:
+    (tmp_path / "flowq.toml").write_text('home = ".flowq"\n')
+    (tmp_path / "below").mkdir()
+    assert load(tmp_path / "below")["home"] == Setting(str(tmp_path / ".flowq"), str(tmp_path / "flowq.toml"))
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("url = 5", "flowq.toml: url must be a string that is not empty, found 5"),
+        ('url = ""', "flowq.toml: url must be a string that is not empty, found ''"),
+        ('uri = "redis://x"', "flowq.toml: unknown key 'uri', expected one of: url, namespace, home, allow_eviction"),
+        ('allow_eviction = "yes"', "flowq.toml: allow_eviction must be true or false, found 'yes'"),
+        ("url = redis://x", "flowq.toml is not valid TOML: "),
+        ('namespace = "a b"', "namespace must be 1 to 64 letters, digits and _ . : -, found 'a b' (from "),
+        ('namespace = "a}b"', "found 'a}b' (from "),
+        ("\udcff", "flowq.toml cannot be read: "),
+    ],
+)
+def test_errors_name_the_file_and_the_key(tmp_path: Path, text: str, message: str) -> None:
+    (tmp_path / "flowq.toml").write_bytes(text.encode(errors="surrogateescape"))
+    with pytest.raises(ConfigError) as caught:
+        load(tmp_path)
+    assert message in str(caught.value)
+    assert str(tmp_path / "flowq.toml") in str(caught.value)
+
+
+def test_errors_name_the_variable(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="from FLOWQ_NAMESPACE"):
+        load(tmp_path, FLOWQ_NAMESPACE="{x}")
+    with pytest.raises(ConfigError, match=r"allow_eviction must be true or false, found 'maybe' \(from FLOWQ_ALLOW_EVICTION\)"):
+        load(tmp_path, FLOWQ_ALLOW_EVICTION="maybe")
+    with pytest.raises(ConfigError, match="from the argument 'namespace'"):
+        load_settings(namespace="{x}", directory=tmp_path, environ={})
+
+
+def test_a_tool_table_that_is_none(tmp_path: Path) -> None:
+    (tmp_path / "pyproject.toml").write_text("[tool]\nflowq = 3\n")
+    with pytest.raises(ConfigError, match=r"tool\.flowq must be a table, found 3"):
+        load(tmp_path)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a file away")
+def test_a_file_that_anybody_could_have_put_there_is_not_believed(tmp_path: Path) -> None:
+    shared = tmp_path / "shared"
+    (shared / "mine").mkdir(parents=True)
+    (shared / "flowq.toml").write_text('url = "redis://evil"\n')
+    shared.chmod(0o1777)
+    assert load(shared / "mine")["url"] == Setting("redis://evil", str(shared / "flowq.toml")), "our own file"
+    os.chown(shared / "flowq.toml", 65534, -1)
+    assert load(shared / "mine")["url"] is None
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("redis://host:6379/0", "redis://host:6379/0"),
+        ("redis://:geheim@host", "redis://:***@host"),
+        ("rediss://user:geh:eim@host/1", "rediss://user:***@host/1"),
+        (
+            "redis+sentinel://u:geheim@a:1,b:2/main?sentinel_password=geheim&db=1",
+            "redis+sentinel://u:***@a:1,b:2/main?sentinel_password=***&db=1",
+        ),
+        ("unix:///a?password=geheim", "unix:///a?password=***"),
+        ("redis://user:geh@eim@host", "redis://user:***@host"),
+        ("redis://user:geh/eim@host", "redis://user:***@host"),
+    ],
+)
+def test_passwords_are_not_shown(url: str, shown: str) -> None:
+    assert redact(url) == shown
+
+
+def test_no_parser_is_loaded_without_a_file(tmp_path: Path) -> None:
+    script = "import sys; from flowq.config import load_settings; load_settings(); sys.exit('tomllib' in sys.modules)"
+    environ = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+    assert subprocess.run([sys.executable, "-c", script], cwd=tmp_path, env=environ, check=False).returncode == 0

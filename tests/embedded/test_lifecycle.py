@@ -1,0 +1,157 @@
+"""Coming and going: one server for whoever comes, however many at once; its data is there tomorrow; it leaves with the last user."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from flowq.embedded.attach import attach
+from flowq.embedded.control import ServerInUseError, server_status, start_server, stop_server
+from flowq.exceptions import ConfigError
+from tests.embedded.users import User, attached, client, gone, keeper_pid, processes, server_pid
+from tests.support.wait import until
+
+
+def test_twenty_processes_that_start_at_once_share_one_server(clean_home: Path) -> None:
+    users = [User() for _ in range(20)]
+    for user in users:
+        user.attach()
+    answers = {user.answer() for user in users}
+    assert answers == {f"{clean_home}/server.sock"}
+    names = sorted(Path(line.split()[0]).name.rstrip("3.1") for line in processes(clean_home))
+    assert len(names) == 3, names
+    assert names[:2] == ["python", "sh"], "one keeper with its witness, and one server"
+    assert client(clean_home).info("server")["process_id"] == server_pid(clean_home)
+    assert [user.leave() for user in users] == [0] * 20
+
+
+def test_data_stays_from_one_command_to_the_next(clean_home: Path) -> None:
+    with attach():
+        client(clean_home).set("k", "v")
+        first = server_pid(clean_home)
+    assert stop_server()
+    with attach():
+        assert server_pid(clean_home) != first
+        assert client(clean_home).get("k") == b"v"
+
+
+def test_the_server_stops_when_nobody_is_left(clean_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FLOWQ_LINGER", "0")
+    one, two = attach(), attach()
+    pid = server_pid(clean_home)
+    one.close()
+    assert server_status().in_use
+    two.close()
+    until(lambda: gone(pid), message="the server to end")
+    until(lambda: not processes(clean_home), message="keeper and witness to end")
+
+
+def test_a_user_that_is_killed_does_not_keep_the_server(clean_home: Path) -> None:
+    with attached(FLOWQ_LINGER="0") as (user,):
+        pid = server_pid(clean_home)
+        user.kill9()
+        until(lambda: gone(pid), message="the server to end")
+
+
+def test_the_server_lingers_so_that_the_next_command_finds_it_warm(clean_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FLOWQ_LINGER", "30")
+    attach().close()
+    pid = server_pid(clean_home)
+    attach().close()
+    assert server_pid(clean_home) == pid
+
+
+def test_lingering_counts_from_the_last_user(clean_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FLOWQ_LINGER", "0.6")
+    attach().close()
+    pid, log = server_pid(clean_home), clean_home / "server.log"
+    os.utime(
+        clean_home / "users.lock", (0, log.stat().st_mtime + 3600)
+    )  # as if the last one left in the future: a full linger again
+    attach().close()
+    left = (clean_home / "users.lock").stat().st_mtime
+    until(lambda: gone(pid), message="the server to end")
+    assert log.stat().st_mtime - left > 0.5  # its last line tells when it ended
+
+
+def test_a_pinned_server_stays_without_users_until_it_is_stopped(clean_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FLOWQ_LINGER", "0")
+    status = start_server()
+    assert (status.running, status.pinned, status.in_use) == (True, True, False)
+    until(lambda: "it is pinned" in (clean_home / "keeper.log").read_text(), message="the keeper to see that nobody is left")
+    assert server_status().running
+    assert stop_server()
+    assert not server_status().running
+    with attach():
+        assert not server_status().pinned
+
+
+def test_stop_refuses_while_the_server_is_used_and_says_by_whom(clean_home: Path) -> None:
+    with attached() as (user,):
+        connection = client(clean_home)
+        connection.client_setname(f"flowq-some.host-{user.process.pid}")
+        with pytest.raises(ServerInUseError, match=rf"a flowq process \({user.process.pid}\) uses .*--force"):
+            stop_server()
+        assert server_status().users == (user.process.pid,)
+        assert stop_server(force=True)
+        assert not server_status().running
+        assert not stop_server(), "a second stop finds nothing to stop"
+
+
+def test_who_comes_while_the_server_stops_gets_a_new_one(clean_home: Path) -> None:
+    with attached() as (first,):
+        pid, keeper = server_pid(clean_home), keeper_pid(clean_home)
+        client(clean_home).set("k", "v")
+        first.leave()
+    os.kill(pid, signal.SIGSTOP)  # it cannot stop yet
+    os.kill(keeper, signal.SIGTERM)
+    until(lambda: "stopping" in (clean_home / "keeper.lock").read_text(), message="the keeper to begin")
+    second = User()
+    second.attach()
+    os.kill(pid, signal.SIGCONT)
+    assert second.answer().endswith("server.sock")
+    until(lambda: gone(pid), message="the first server to end")
+    assert client(clean_home).get("k") == b"v"
+    assert second.leave() == 0
+
+
+def test_nothing_of_the_user_is_kept_by_the_keeper(clean_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who reads a command's output to its end must not wait for the keeper, and secrets do not stay in its environment."""
+    monkeypatch.setenv("SECRET", "canary-5f1c")
+    ended = subprocess.run(
+        ["sh", "-c", 'exec 7>&1; "$0" -c "from flowq.embedded.attach import attach; attach()"', sys.executable],
+        capture_output=True,
+        timeout=20,
+        check=True,
+    )
+    assert ended.stdout == b""
+    if Path("/proc/self").is_dir():
+        for pid in (keeper_pid(clean_home), server_pid(clean_home)):
+            assert b"canary" not in Path(f"/proc/{pid}/environ").read_bytes()
+
+
+def test_the_keeper_is_out_of_the_terminals_reach(clean_home: Path) -> None:
+    with attach():
+        assert os.getsid(keeper_pid(clean_home)) != os.getsid(0)
+        os.kill(keeper_pid(clean_home), signal.SIGINT)
+        assert client(clean_home).ping()
+        assert os.getpgid(server_pid(clean_home)) != os.getpgid(0)
+
+
+def test_a_process_can_attach_although_it_has_children_collected_automatically(clean_home: Path) -> None:
+    before = signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    try:
+        with attach():
+            assert client(clean_home).ping()
+    finally:
+        signal.signal(signal.SIGCHLD, before)
+
+
+@pytest.mark.parametrize("value", ["soon", "-1", "nan", "inf"])
+def test_a_linger_that_is_no_time_is_refused(home: Path, monkeypatch: pytest.MonkeyPatch, value: str) -> None:
+    monkeypatch.setenv("FLOWQ_LINGER", value)
+    with pytest.raises(ConfigError, match="FLOWQ_LINGER must be a number of seconds"):
+        attach()

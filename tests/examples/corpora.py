@@ -1,0 +1,24 @@
+"""Where the corpora are: beside the checkout, or where `FLOWQ_CORPORA` says."""
+
+import os
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from tests.examples.running import ROOT
+
+CORPORA: Final = Path(os.environ.get("FLOWQ_CORPORA") or ROOT.parent / "shared" / "corpora")
+
+
+def graph_files() -> list[Path]:
+    """Return all graphs, none where the corpora are absent."""
+    return sorted(path for folder in ("graphs", "ci-graphs", "hard") for path in (CORPORA / folder).glob("*.json*"))
+
+
+def graph_file(name: str) -> Path:
+    """Return one graph; the test is skipped where it is absent."""
+    path = CORPORA / "graphs" / name
+    if not path.exists():
+        pytest.skip(f"{path} is not there; FLOWQ_CORPORA names the folder of the corpora")
+    return path

@@ -1,0 +1,56 @@
+"""The small flows do what their comments say."""
+
+from pathlib import Path
+
+from tests.examples.running import FLOWS, flowq, jobs_by_name, run_flow
+
+
+def test_hello_greets_in_the_order_of_the_matrix(home: Path) -> None:
+    run = run_flow(FLOWS / "hello.yaml", "-p", "name=penguins")
+    assert run["counts"] == {"finished": 4}
+    assert "Hello, Bonjour, Habari, penguins!" in flowq("logs", run["id"], "greet").out
+
+
+def test_hello_is_not_injected_into(home: Path, tmp_path: Path) -> None:
+    hostile = f'"; touch {tmp_path}/oops; echo "$(touch {tmp_path}/oops)'
+    run = run_flow(FLOWS / "hello.yaml", "-p", f"name={hostile}")
+    assert f"{hostile}!" in flowq("logs", run["id"], "greet").out
+    assert not (tmp_path / "oops").exists()
+
+
+def test_conditions_without_a_release(home: Path) -> None:
+    run = run_flow(FLOWS / "conditions.yaml")
+    jobs = jobs_by_name(run)
+    builds = [name for name in jobs if name.startswith("build[")]
+    assert len(builds) == 4
+    assert not any("macos" in name and "3.11" in name for name in builds)
+    assert (jobs["package"]["status"], jobs["package"]["reason"]) == ("skipped", "if_false")
+    assert (jobs["spelling"]["status"], jobs["spelling"]["allowed"]) == ("failed", True)
+    assert jobs["apologise"]["status"] == "skipped"
+    assert (run["status"], run["warnings"]) == ("finished", 1)
+    assert "package was skipped" in flowq("logs", run["id"], "announce").out
+
+
+def test_conditions_with_a_release(home: Path) -> None:
+    run = run_flow(FLOWS / "conditions.yaml", "-p", "release=true")
+    packed = flowq("logs", run["id"], "package").out
+    assert "packing app-linux-3.11.zip app-linux-3.12.zip app-macos-3.12.zip app-linux-3.13.zip" in packed
+    assert "package was finished" in flowq("logs", run["id"], "announce").out
+
+
+def test_retries_until_it_works(home: Path) -> None:
+    run = run_flow(FLOWS / "retries.yaml")
+    jobs = jobs_by_name(run)
+    assert (jobs["upload"]["attempts"], jobs["verify"]["attempts"]) == (3, 1)
+    assert "looking at https://example.org/report" in flowq("logs", run["id"], "verify").out
+
+
+def test_retries_broken_fails_and_only_that_job_would_run_again(home: Path) -> None:
+    ended = flowq("run", str(FLOWS / "retries.yaml"), "-p", "broken=true", "--json")
+    assert ended.code == 1
+    run = ended.run()
+    assert run["counts"] == {"finished": 2, "failed": 1}
+    dry = flowq("retry", run["id"], "--failed", "--dry-run")
+    assert dry.code == 0
+    assert "publish" in dry.out
+    assert "upload" not in dry.out

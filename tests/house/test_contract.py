@@ -1,0 +1,59 @@
+"""The import contract of pyproject.toml: it holds, and it would notice."""
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.house.makefile import ROOT
+
+LINT_IMPORTS = Path(sys.executable).parent / "lint-imports"
+
+VIOLATIONS = {
+    "the store knows a command": ("store/records.py", "import flowq.cli.main"),
+    "the compiler knows the store": ("compiler/diagnostics.py", "import flowq.store"),
+    "the compiler knows the clock of the server": ("compiler/diagnostics.py", "import redis"),
+    "the expressions know the plan's user": ("expr/parser.py", "import flowq.compiler"),
+    "a read side speaks Redis": ("flows/views.py", "import redis"),
+    "a read side draws": ("flows/views.py", "import rich.table"),
+    "the horse knows the store": ("worker/horse.py", "import flowq.store"),
+    "a module without a place": ("utils.py", "import flowq.ids"),
+    "a cycle": ("states.py", "import flowq.plan"),
+}
+
+
+def lint(folder: Path) -> subprocess.CompletedProcess[str]:
+    """Check the package in `folder` against the contract."""
+    return subprocess.run(
+        [str(LINT_IMPORTS), "--no-logo", "--no-cache", "--config", str(ROOT / "pyproject.toml")],
+        cwd=folder,
+        env={"PYTHONPATH": str(folder), "NO_COLOR": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+@pytest.fixture
+def copy(tmp_path: Path) -> Path:
+    """A copy of the package that may be spoilt."""
+    shutil.copytree(ROOT / "flowq", tmp_path / "flowq", ignore=shutil.ignore_patterns("__pycache__"))
+    return tmp_path
+
+
+def test_the_contract_holds(copy: Path) -> None:
+    result = lint(copy)
+    assert result.returncode == 0, result.stdout
+
+
+@pytest.mark.parametrize("violation", VIOLATIONS)
+def test_a_violation_is_noticed(violation: str, copy: Path) -> None:
+    file, line = VIOLATIONS[violation]
+    path = copy / "flowq" / file
+    before = path.read_text(encoding="utf-8") if path.exists() else ""
+    path.write_text(f"{before}\n{line}\n", encoding="utf-8")
+    result = lint(copy)
+    assert result.returncode == 1, result.stdout
+    assert "BROKEN" in result.stdout

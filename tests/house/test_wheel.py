@@ -1,0 +1,53 @@
+"""The wheel holds everything the package needs, and nothing else; what it imports is declared."""
+
+import ast
+import re
+import subprocess
+import sys
+import tomllib
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.house.makefile import ROOT
+
+PACKAGE = ROOT / "flowq"
+IMPORT_NAMES = {"pyyaml": "yaml"}  # where the name to install differs from the name to import
+
+
+def project() -> dict[str, list[str]]:
+    loaded: dict[str, list[str]] = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    return loaded
+
+
+def imported() -> Iterator[str]:
+    """Yield the top-level name of every absolute import of the package."""
+    for path in PACKAGE.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Import):
+                yield from (alias.name.partition(".")[0] for alias in node.names)
+            elif isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
+                yield node.module.partition(".")[0]
+
+
+def test_every_import_is_declared() -> None:
+    declared = {re.split(r"[<>=~!\[ ]", requirement)[0].lower() for requirement in project()["dependencies"]}
+    names = {IMPORT_NAMES.get(name, name) for name in declared}
+    assert set(imported()) - names - set(sys.stdlib_module_names) - {"flowq"} == set()
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_the_wheel_holds_the_package(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "build", "--outdir", str(tmp_path), str(ROOT)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
+    (wheel,) = tmp_path.glob("*.whl")
+    with zipfile.ZipFile(wheel) as archive:
+        content = {name for name in archive.namelist() if ".dist-info/" not in name}
+        schemas = [archive.read(name) for name in content if name.endswith("flow.schema.json")]
+    needed = {str(path.relative_to(ROOT)) for path in PACKAGE.rglob("*") if path.suffix in {".py", ".lua", ".typed"}}
+    assert content == needed | {"flowq/schemas/flow.schema.json"}
+    assert schemas == [(ROOT / "schemas" / "flow.schema.json").read_bytes()]

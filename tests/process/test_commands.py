@@ -1,0 +1,114 @@
+"""Jobs that are commands: scripts and argument vectors."""
+
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.stand import Stand, shell, survivors, task
+from tests.support.wait import until
+
+
+@pytest.fixture(scope="module")
+def stand() -> Iterator[Stand]:
+    with Stand() as one:
+        yield one
+    until(lambda: not survivors(one.mark))
+
+
+def test_a_script_gives_a_map_and_its_output(stand: Stand) -> None:
+    script = 'echo to out; echo to err >&2\necho "path=$V" >> "$FLOWQ_OUTPUT"\necho \'{"n": 1}\' >> "$FLOWQ_OUTPUT"\n'
+    execution = stand.run(shell(script, variables={"V": "a 'b' $(c) `d` \"e\""}))
+    assert json.loads(execution.outcome["value"]) == {"path": "a 'b' $(c) `d` \"e\"", "n": 1}
+    assert execution.output() == b"to out\n"
+    assert execution.output("err") == b"to err\n"
+
+
+def test_no_output_is_an_empty_map(stand: Stand) -> None:
+    assert stand.run(shell("true")).outcome == {"outcome": "finished", "value": b"{}", "exit_code": 0}
+
+
+def test_the_default_shell_stops_at_the_first_error(stand: Stand) -> None:
+    execution = stand.run(shell("false | true\necho not reached"))
+    assert execution.outcome["error"] == "exit code 1"
+    assert execution.output() == b""
+    assert stand.run(shell("echo $UNSET_VARIABLE")).outcome["exit_code"] == 1
+
+
+def test_exit_codes_and_signals_are_named(stand: Stand) -> None:
+    outcome = stand.run(shell("exit 3")).outcome
+    assert (outcome["reason"], outcome["error"], outcome["exit_code"]) == ("error", "exit code 3", 3)
+    outcome = stand.run(shell("kill -9 $$")).outcome
+    assert (outcome["reason"], outcome["error"], outcome["exit_code"]) == ("killed", "killed by SIGKILL", 137)
+
+
+def test_argv_needs_no_shell(stand: Stand) -> None:
+    execution = stand.run(task("argv", argv=["printf", "%s|", "$HOME", "a b", "*"]))
+    assert execution.output() == b"$HOME|a b|*|"
+
+
+def test_a_shell_of_ones_own(stand: Stand) -> None:
+    assert stand.run(shell("print('from python')", shell=["python3"])).output() == b"from python\n"
+
+
+@pytest.mark.parametrize(
+    ("argv", "message", "code"),
+    [
+        (["no-such-command-here"], "command not found: no-such-command-here", 127),
+        (["/etc/passwd"], "not an executable program: /etc/passwd", 126),
+        (["true", "x" * 3_000_000], "true cannot be started: arguments (3,000,004 bytes)", 127),
+        (["echo", "a\0b"], "contains a NUL character", 127),
+    ],
+    ids=["missing", "no program", "too long", "NUL"],
+)
+def test_a_command_that_cannot_start(stand: Stand, argv: list[str], message: str, code: int) -> None:
+    outcome = stand.run(task("argv", argv=argv)).outcome
+    assert (outcome["outcome"], outcome["reason"], outcome["exit_code"]) == ("failed", "error", code)
+    assert message in outcome["error"]
+
+
+@pytest.mark.parametrize(
+    ("script", "message"),
+    [
+        ('echo "no form" > "$FLOWQ_OUTPUT"', "line 1 of $FLOWQ_OUTPUT is 'no form'"),
+        ('head -c 2000000 /dev/zero > "$FLOWQ_OUTPUT"', "more than the limit of 1,048,576 bytes"),
+        ('rm "$FLOWQ_OUTPUT"', "cannot be read any more"),
+        ('printf \'{"a": 1e999}\\n\' > "$FLOWQ_OUTPUT"', "result.a is inf"),
+    ],
+)
+def test_outputs_that_are_none(stand: Stand, script: str, message: str) -> None:
+    outcome = stand.run(shell(script)).outcome
+    assert outcome["reason"] == "invalid_result"
+    assert message in outcome["error"]
+
+
+def test_commands_do_not_see_flowqs_own_secrets(stand: Stand) -> None:
+    env = {"FLOWQ_REDIS_URL": "redis://:secret@host", "FLOWQ_SECRET_KEY": "key", "MINE": "yes"}
+    execution = stand.run(task("argv", argv=["env"], env=env))
+    names = {line.partition(b"=")[0] for line in execution.output().splitlines()}
+    assert b"MINE" in names
+    assert b"FLOWQ_OUTPUT" in names
+    assert not names & {b"FLOWQ_REDIS_URL", b"FLOWQ_SECRET_KEY"}
+
+
+def test_pipes_end_as_commands_expect(stand: Stand) -> None:
+    # SIGPIPE is ignored by the interpreter; inherited so, `yes` would complain instead of ending quietly.
+    execution = stand.run(shell("set +o pipefail\nyes | head -n 1"))
+    assert execution.output() == b"y\n"
+    assert execution.output("err") == b""
+
+
+def test_nothing_is_left_in_the_temporary_directory(stand: Stand, tmp_path: Path) -> None:
+    execution = stand.run(
+        shell('dirname "$FLOWQ_OUTPUT"; stat -c %a "$FLOWQ_OUTPUT"; mkdir -p "$(dirname "$FLOWQ_OUTPUT")/sub/dir"')
+    )
+    directory, mode = execution.output().decode().split()
+    assert mode == "600"
+    assert not os.path.lexists(directory)
+
+
+def test_background_processes_end_with_their_script(stand: Stand, tmp_path: Path) -> None:
+    pid = int(stand.run(shell("sleep 60 & echo $!")).output())
+    until(lambda: not Path(f"/proc/{pid}").exists())

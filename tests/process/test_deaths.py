@@ -1,0 +1,214 @@
+"""Whoever is killed, nothing that belongs to a job survives, and what is left goes on."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from flowq.worker.slots import Cause
+from tests.support.stand import MARK, Stand, call, shell, survivors
+from tests.support.wait import until
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks for survivors in /proc")
+
+
+def pid_in(file: Path) -> int:
+    until(lambda: file.exists() and file.read_text().strip(), message=f"a pid in {file}")
+    return int(file.read_text())
+
+
+def gone(pid: int) -> bool:
+    return not Path(f"/proc/{pid}").exists()
+
+
+def test_a_killed_horse_is_reported_and_the_slot_goes_on(tmp_path: Path) -> None:
+    with Stand() as stand:
+        execution = stand.start(call("block", str(tmp_path / "pid")))
+        stand.turn((tmp_path / "pid").exists)
+        os.kill(pid_in(tmp_path / "pid"), signal.SIGKILL)
+        stand.turn(lambda: execution.freed)
+        assert execution.outcome["reason"] == "killed"
+        assert stand.run(call("echo", 1)).outcome["value"] == b"1"
+
+
+def test_a_killed_spare_horse_is_replaced() -> None:
+    with Stand() as stand:
+        stand.run(call("noop"))
+        stand.turn(lambda: stand.origin._spares)  # noqa: SLF001 - the spare is nobody's business otherwise
+        os.kill(stand.origin._spares[0].pid, signal.SIGKILL)  # noqa: SLF001
+        assert stand.run(call("echo", 1)).outcome["outcome"] in {
+            "finished",
+            "failed",
+        }  # it may have been handed out just before
+        assert stand.run(call("echo", 2)).outcome["value"] == b"2"
+
+
+@pytest.mark.parametrize("setsid", [True, False])
+def test_a_daemon_does_not_outlive_its_job(tmp_path: Path, setsid: bool) -> None:
+    with Stand() as stand:
+        execution = stand.run(call("daemon", str(tmp_path / "pid"), setsid))
+        assert execution.outcome["value"] == b'"left a daemon"'
+        assert gone(pid_in(tmp_path / "pid"))
+
+
+def test_a_tree_of_sessions_does_not_outlive_its_job() -> None:
+    with Stand() as stand:
+        stand.run(call("noop"))
+        stand.turn(lambda: stand.origin._spares)  # noqa: SLF001
+        before = set(survivors(stand.mark))
+        assert stand.run(call("plant", 6)).outcome["value"] == b'"planted"'  # 63 processes
+        stand.turn(lambda: len(survivors(stand.mark)) <= len(before))
+
+
+def test_a_killed_horse_takes_its_daemons_along(tmp_path: Path) -> None:
+    with Stand() as stand:
+        execution = stand.start(call("daemon_then_block", str(tmp_path / "daemon"), str(tmp_path / "pid")))
+        stand.turn((tmp_path / "pid").exists)
+        os.kill(pid_in(tmp_path / "pid"), signal.SIGKILL)
+        stand.turn(lambda: execution.freed)
+        assert gone(pid_in(tmp_path / "daemon"))
+
+
+def test_a_daemon_in_another_slot_is_not_swept(tmp_path: Path) -> None:
+    with Stand(slots=2) as stand:
+        other = stand.start(call("daemon_then_block", str(tmp_path / "daemon"), str(tmp_path / "pid")), slot=1)
+        stand.turn((tmp_path / "pid").exists)
+        for _ in range(3):
+            stand.run(call("noop"))
+        assert not gone(pid_in(tmp_path / "daemon"))
+        stand.slots[1].kill(Cause.RETURNED)
+        stand.turn(lambda: other.freed)
+        assert other.end is not None
+        assert other.end.cause is Cause.RETURNED
+        assert gone(pid_in(tmp_path / "daemon"))
+
+
+def test_a_killed_fork_server_takes_its_horses_along(tmp_path: Path) -> None:
+    with Stand(slots=2) as stand:
+        one = stand.start(call("block", str(tmp_path / "one")))
+        two = stand.start(shell(f"echo $$ > {tmp_path}/two; sleep 60"), slot=1)
+        stand.turn(lambda: (tmp_path / "one").exists() and (tmp_path / "two").exists())
+        os.kill(stand.origin.pid, signal.SIGKILL)
+        stand.turn(lambda: one.freed and two.freed)
+        assert {one.outcome["reason"], two.outcome["reason"]} == {"killed"}
+        assert "fork server" in one.outcome["error"]
+        assert stand.lost == [stand.origin]
+        until(lambda: not survivors(stand.mark))
+        unstarted = stand.run(call("noop"))
+        assert unstarted.end is not None
+        assert unstarted.end.unstarted
+
+
+def test_a_job_that_kills_its_parent_takes_only_the_fork_server() -> None:
+    with Stand() as stand:
+        assert stand.run(call("kill_parent")).outcome["reason"] == "killed"
+    until(lambda: not survivors(stand.mark))
+
+
+def test_kill_at_once_and_kill_politely(tmp_path: Path) -> None:
+    with Stand() as stand:
+        for cause in (Cause.FENCED, Cause.RETURNED, Cause.CANCEL, Cause.STOP):
+            file = tmp_path / cause
+            execution = stand.start(call("ignore_term", str(file)))
+            stand.turn(file.exists)
+            stand.slots[0].kill(cause)
+            stand.turn(lambda e=execution: e.freed)  # type: ignore[misc]
+            assert execution.end is not None
+            assert execution.end.cause is cause
+
+
+def test_a_kill_before_the_horse_is_there() -> None:
+    with Stand() as stand:
+        execution = stand.start(call("noop"))
+        stand.slots[0].kill(Cause.CANCEL)
+        stand.turn(lambda: execution.freed)
+        assert execution.end is not None
+        assert execution.end.cause is Cause.CANCEL
+
+
+SUPERVISOR = """
+import sys
+from tests.support.stand import Stand, call, shell
+stand = Stand(slots=3)
+print(stand.mark, flush=True)
+directory = sys.argv[1]
+stand.origin.renew(float(sys.argv[2]))
+stand.start(call("daemon_then_block", directory + "/daemon", directory + "/one"))
+stand.start(shell(f"echo $$ > {directory}/two; setsid sleep 60 & sleep 60"), slot=1)
+stand.start(call("block_signals", directory + "/three"), slot=2)
+stand.turn(lambda: False, timeout=60)
+"""
+
+
+@pytest.fixture
+def supervisor(tmp_path: Path, request: pytest.FixtureRequest) -> tuple["subprocess.Popen[str]", str, list[int]]:
+    """A stand-in supervisor in a process of its own, with three busy slots; returns it, its mark, and the pids of its jobs."""
+    root = Path(__file__).parent.parent.parent
+    process = subprocess.Popen(
+        [sys.executable, "-c", SUPERVISOR, str(tmp_path), str(getattr(request, "param", 60.0))],
+        cwd=root,
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(root)},
+    )
+    request.addfinalizer(lambda: (process.kill(), process.communicate()))
+    assert process.stdout is not None
+    mark = process.stdout.readline().strip()
+    return process, mark, [pid_in(tmp_path / name) for name in ("daemon", "one", "two", "three")]
+
+
+def test_nothing_survives_a_killed_supervisor(supervisor: tuple["subprocess.Popen[str]", str, list[int]]) -> None:
+    process, mark, pids = supervisor
+    assert len(survivors(mark)) >= 5
+    process.kill()
+    process.wait()
+    until(lambda: not survivors(mark), timeout=5)
+    assert all(gone(pid) for pid in pids)
+
+
+@pytest.mark.parametrize("supervisor", [1.0], indirect=True)
+def test_a_stopped_supervisor_loses_its_horses_when_its_lease_ends(
+    supervisor: tuple["subprocess.Popen[str]", str, list[int]],
+) -> None:
+    process, _, pids = supervisor
+    process.send_signal(signal.SIGSTOP)
+    until(lambda: all(gone(pid) or _dead(pid) for pid in pids), timeout=5, message="the fork server to fence its horses")
+    process.send_signal(signal.SIGCONT)
+
+
+def _dead(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()[0] == b"Z"
+    except OSError:
+        return True
+
+
+def test_no_process_to_spare_is_said_and_survived(tmp_path: Path) -> None:
+    import resource
+
+    with Stand() as stand:
+        stand.run(call("noop"))
+        stand.turn(lambda: stand.origin._spares)  # noqa: SLF001
+        limits = resource.prlimit(stand.origin.pid, resource.RLIMIT_NOFILE)
+        resource.prlimit(stand.origin.pid, resource.RLIMIT_NOFILE, (3, limits[1]))  # the server can open nothing any more
+        stand.run(call("noop"))  # uses up the spare
+        execution = stand.run(call("noop"))
+        assert execution.end is not None
+        assert execution.end.unstarted
+        assert "open files" in execution.outcome["error"]
+        resource.prlimit(stand.origin.pid, resource.RLIMIT_NOFILE, limits)
+        assert stand.run(call("echo", 1)).outcome["value"] == b"1"
+
+
+def test_the_mark_is_seen() -> None:
+    """The tests above prove nothing if survivors were not found."""
+    with subprocess.Popen(["sleep", "60"], env={MARK: "seen"}) as process:
+        until(lambda: survivors("seen") == [process.pid])
+        process.kill()
+    before = time.monotonic()
+    until(lambda: not survivors("seen"))
+    assert time.monotonic() - before < 5

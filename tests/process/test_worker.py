@@ -1,0 +1,382 @@
+"""Whole workers on a real server: what they execute, how they stop, and what survives when something dies."""
+
+import os
+import pickle
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import redis
+
+from flowq import ids
+from flowq.plan import Action, RetryPolicy
+from flowq.states import JobStatus, RunStatus
+from flowq.store import Store
+from flowq.store.jobs import NewJob
+from tests.support.server import PrivateServer
+from tests.support.stand import MODULES, survivors
+from tests.support.wait import until
+from tests.support.workers import WorkerProcess, ended, flow, node, records, script, start
+
+LEASE = ("--lease", "1.5")
+
+
+@pytest.fixture
+def url(server: PrivateServer) -> str:
+    return server.url
+
+
+def call(attribute: str, *args: object) -> Action:
+    return Action("call", module="process_jobs", attribute=attribute, args=args)
+
+
+def pid_in(file: Path) -> int:
+    until(lambda: file.exists() and file.read_text().strip(), message=f"a pid in {file}")
+    return int(file.read_text())
+
+
+def attempts(file: Path) -> int:
+    return len(file.read_text().splitlines()) if file.exists() else 0
+
+
+# -- executing
+
+
+def test_a_flow_runs_from_end_to_end(store: Store, url: str, tmp_path: Path) -> None:
+    plan = flow(
+        node("first", call("echo", {"n": 1})),
+        node(
+            "second",
+            Action(
+                "shell",
+                script='echo "got $N"\necho "twice=$N$N" >> "$FLOWQ_OUTPUT"\n',
+                variables={"N": {"$": "jobs.first.result.n"}},
+            ),
+            reads=("first",),
+            env={"SET": {"$join": ["run ", {"$": "run.name"}]}},
+        ),
+        node(
+            "third",
+            call("environment", "SET", "FLOWQ_RUN_ID"),
+            env={"SET": {"$": "jobs.second.result.twice"}},
+            reads=("second",),
+        ),
+        node("never", script("exit 1"), condition="params.wanted"),
+        node("always", script("true"), condition="!params.wanted"),
+        edges={
+            "second": {"first": "success"},
+            "third": {"second": "success"},
+            "never": {"first": "success"},
+            "always": {"never": "done"},
+        },
+        params={"wanted": False},
+        file=str(Path(MODULES) / "flow.yaml"),
+    )
+    run = start(store, plan, tmp_path)
+    with WorkerProcess(url, "-c", "2", "--until-run", run) as worker:
+        jobs = ended(store, run)
+        assert worker.wait() == 0
+    assert [job.status for job in jobs] == ["finished", "finished", "finished", "skipped", "finished"]
+    assert jobs[3].reason == "if_false"
+    assert store.runs.results(run, [1, 2]) == [
+        (JobStatus.FINISHED, b'{"twice":"11"}'),
+        (JobStatus.FINISHED, b'{"SET":"11","FLOWQ_RUN_ID":"%s"}' % run.encode()),
+    ]
+    assert [(entry.job, entry.stream, entry.data) for entry in store.runs.logs(run)] == [(f"{run}-1", "out", b"got 1\n")]
+    assert store.workers.all() == []
+
+
+def test_failures_are_retried_and_allowed(store: Store, url: str, tmp_path: Path) -> None:
+    plan = flow(
+        node("retried", script(f"echo x >> {tmp_path}/n; [ $FLOWQ_ATTEMPT = 3 ]"), retry=RetryPolicy(2)),
+        node("hopeless", script("exit 4"), retry=RetryPolicy(1), allow_failure=(4,)),
+        node("other", script("exit 5"), allow_failure=(4,)),
+        node("broken", Action("argv", args=("echo", {"$": "params.missing"}))),
+        file="/flows/some.yaml",
+    )
+    run = start(store, plan, tmp_path)
+    with WorkerProcess(url, "-c", "2", "--burst"):
+        jobs = ended(store, run)
+    assert [(job.status, job.allowed, job.attempt) for job in jobs] == [
+        ("finished", False, 3),
+        ("failed", True, 2),
+        ("failed", False, 1),
+        ("failed", False, 1),
+    ]
+    assert attempts(tmp_path / "n") == 3
+    errors = store.runs.errors(run, range(4))
+    assert errors[1] == b"exit code 4"
+    assert errors[3] is not None
+    assert errors[3].startswith(b"/flows/some.yaml:1: job broken: ")
+
+
+def test_a_plain_job_is_a_pickled_call(store: Store, url: str) -> None:
+    payload = pickle.dumps(("process_jobs.Maker.make", (5,), {}))
+    store.jobs.create(NewJob("plain", "q", payload, ids.nonce()))
+    with WorkerProcess(url, "q", "--burst", env={"PYTHONPATH": MODULES}) as worker:
+        assert worker.wait() == 0
+    result = store.jobs.result("plain")
+    assert result is not None
+    assert result.value is not None
+    assert pickle.loads(result.value) == {"made": 5}  # noqa: S301 - made above
+
+
+def test_an_idle_worker_starts_a_job_at_once(store: Store, url: str, tmp_path: Path) -> None:
+    with WorkerProcess(url):
+        warm_up = start(store, flow(node("a", script("true"))), tmp_path)
+        ended(store, warm_up)
+        waits = []
+        for _ in range(5):
+            run = start(store, flow(node("a", script("true"))), tmp_path)
+            job = ended(store, run)[0]
+            assert job.enqueued_ms is not None
+            assert job.started_ms is not None
+            waits.append(job.started_ms - job.enqueued_ms)
+    assert sorted(waits)[2] < 200  # not a poll: the sweep comes every second
+
+
+def test_one_round_trip_per_job_in_the_steady_state(store: Store, url: str, redis_client: redis.Redis, tmp_path: Path) -> None:
+    run = start(store, flow(*[node(f"n{index}", call("noop")) for index in range(60)], file=f"{MODULES}/flow.yaml"), tmp_path)
+    redis_client.config_resetstat()
+    with WorkerProcess(url, "--until-run", run):
+        until(lambda: (record := store.runs.get(run)) is not None and record.ended, message="the run to end")
+        stats = redis_client.info("commandstats")
+    calls = stats["cmdstat_evalsha"]["calls"]
+    # register, first claim, sweeps and beats of some seconds come on top
+    assert 60 <= calls <= 60 + 20
+
+
+# -- stopping
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_the_first_signal_finishes_what_runs(store: Store, url: str, tmp_path: Path, number: int) -> None:
+    plan = flow(
+        node("a", script(f"echo $$ > {tmp_path}/pid; until [ -e {tmp_path}/go ]; do sleep 0.01; done")),
+        node("b", script("true")),
+    )
+    run = start(store, plan, tmp_path)
+    with WorkerProcess(url) as worker:
+        pid_in(tmp_path / "pid")
+        worker.signal(number)
+        until(lambda: store.workers.all()[0].state == "stopping", message="the worker to say that it stops")
+        (tmp_path / "go").touch()
+        assert worker.wait() == 0
+    assert [job.status for job in records(store, run)] == ["finished", "queued"]
+    assert store.workers.all() == []
+
+
+def test_the_second_signal_hands_the_jobs_back_uncharged(store: Store, url: str, tmp_path: Path) -> None:
+    run = start(store, flow(node("a", script(f"trap '' TERM; echo $$ > {tmp_path}/pid; sleep 60 & wait; wait"))), tmp_path)
+    with WorkerProcess(url) as worker:
+        pid_in(tmp_path / "pid")
+        worker.signal(signal.SIGINT)
+        until(lambda: store.workers.all()[0].state == "stopping")
+        worker.signal(signal.SIGINT)
+        assert worker.wait(5) == 0
+    job = records(store, run)[0]
+    assert (job.status, job.attempt) == ("queued", 0)
+
+
+def test_three_signals_end_it_within_a_second(store: Store, url: str, tmp_path: Path) -> None:
+    start(store, flow(node("a", call("ignore_term", str(tmp_path / "pid"))), file=f"{MODULES}/flow.yaml"), tmp_path)
+    with WorkerProcess(url, *LEASE) as worker:
+        pid_in(tmp_path / "pid")
+        before = time.monotonic()
+        for _ in range(3):
+            worker.signal(signal.SIGTERM)
+            time.sleep(0.02)  # pending signals of one number merge: three keystrokes are three signals, not one
+        worker.wait(5)
+        assert time.monotonic() - before < 1
+
+
+def test_the_end_of_the_lifeline_is_a_cold_stop(store: Store, url: str, tmp_path: Path) -> None:
+    run = start(store, flow(node("a", script(f"echo $$ > {tmp_path}/pid; sleep 60"))), tmp_path)
+    reading, writing = os.pipe()
+    with WorkerProcess(url, "--lifeline", str(reading), fds=(reading,)) as worker:
+        os.close(reading)
+        pid_in(tmp_path / "pid")
+        os.close(writing)
+        assert worker.wait(5) == 0
+    job = records(store, run)[0]
+    assert (job.status, job.attempt) == ("queued", 0)
+
+
+def test_burst_max_jobs_and_max_idle(store: Store, url: str, tmp_path: Path) -> None:
+    with WorkerProcess(url, "--burst") as worker:
+        assert worker.wait() == 0
+    run = start(store, flow(*[node(f"n{index}", script("true")) for index in range(5)]), tmp_path)
+    with WorkerProcess(url, "--max-jobs", "3", "-c", "2") as worker:
+        assert worker.wait() == 0
+    assert sorted(job.status for job in records(store, run)) == ["finished"] * 3 + ["queued"] * 2
+    with WorkerProcess(url, "--max-idle", "0.2") as worker:
+        assert worker.wait() == 0
+    assert {job.status for job in records(store, run)} == {"finished"}
+
+
+def test_a_burst_takes_the_dependents_along(store: Store, url: str, tmp_path: Path) -> None:
+    nodes = [node(f"n{index}", script("true")) for index in range(6)]
+    run = start(store, flow(*nodes, edges={f"n{index}": {f"n{index - 1}": "success"} for index in range(1, 6)}), tmp_path)
+    with WorkerProcess(url, "--burst", "-c", "2") as worker:
+        assert worker.wait() == 0
+    assert store.runs.require(run).status is RunStatus.FINISHED
+
+
+def test_canceling_a_run_kills_its_jobs_soon(store: Store, url: str, tmp_path: Path) -> None:
+    run = start(store, flow(node("a", script(f"echo $$ > {tmp_path}/pid; sleep 60")), node("b", script("true"))), tmp_path)
+    with WorkerProcess(url):
+        pid = pid_in(tmp_path / "pid")
+        before = time.monotonic()
+        store.runs.cancel(run)
+        assert [(job.status, job.reason) for job in ended(store, run)] == [("canceled", "run_canceled")] * 2
+        assert time.monotonic() - before < 2  # called, not found out by the next beat
+        until(lambda: not Path(f"/proc/{pid}").exists())
+
+
+# -- dying
+
+
+def test_a_killed_worker_loses_its_job_to_another(store: Store, url: str, tmp_path: Path) -> None:
+    job = script(f"echo $$ >> {tmp_path}/pids; [ $FLOWQ_ATTEMPT = 2 ] || sleep 60")
+    run = start(store, flow(node("a", job, retry=RetryPolicy(1))), tmp_path)
+    with WorkerProcess(url, *LEASE) as first:
+        until(lambda: attempts(tmp_path / "pids") == 1)
+        first.process.kill()
+        first.wait()
+        until(lambda: not survivors(first.mark))
+        with WorkerProcess(url, *LEASE):
+            assert [(job.status, job.attempt) for job in ended(store, run)] == [("finished", 2)]
+    assert [result.type for result in store.jobs.results(f"{run}-0")] == ["successful", "failed"]
+
+
+def test_a_job_that_kills_its_worker_again_and_again_ends_as_abandoned(store: Store, url: str, tmp_path: Path) -> None:
+    job = script(f"kill -9 $(cat {tmp_path}/worker); sleep 60")
+    run = start(store, flow(node("a", job, retry=RetryPolicy(1))), tmp_path)
+    for _ in range(2):
+        with WorkerProcess(url, *LEASE) as worker:
+            (tmp_path / "worker").write_text(str(worker.process.pid))
+            assert worker.wait() == -signal.SIGKILL
+    with WorkerProcess(url, *LEASE):
+        assert [(job.status, job.reason, job.attempt) for job in ended(store, run)] == [("failed", "abandoned", 2)]
+    assert b"AbandonedJobError" in (store.runs.errors(run, [0])[0] or b"")
+
+
+def test_a_killed_horse_is_a_failed_attempt(store: Store, url: str, tmp_path: Path) -> None:
+    plan = flow(node("a", call("block", str(tmp_path / "pid"))), file=f"{MODULES}/flow.yaml")
+    run = start(store, plan, tmp_path)
+    with WorkerProcess(url):
+        os.kill(pid_in(tmp_path / "pid"), signal.SIGKILL)
+        job = ended(store, run)[0]
+    assert (job.status, job.reason, job.exit_code) == ("failed", "killed", 137)
+
+
+def test_a_killed_fork_server_is_replaced(store: Store, url: str, tmp_path: Path) -> None:
+    plan = flow(
+        node("a", call("daemon_then_kill_parent", str(tmp_path / "daemon"))),
+        node("b", call("echo", 1)),
+        file=f"{MODULES}/flow.yaml",
+    )
+    run = start(store, plan, tmp_path)
+    with WorkerProcess(url):
+        assert [(job.status, job.reason) for job in ended(store, run)] == [("failed", "killed"), ("finished", None)]
+        # the daemon had left horse and session, and fell to the worker when the fork server was gone
+        daemon = pid_in(tmp_path / "daemon")
+        until(lambda: not Path(f"/proc/{daemon}").exists())
+
+
+CLONED = """
+import os, pickle, sys
+from flowq import ids
+from flowq.connections import open_store
+from flowq.store.jobs import NewJob
+from flowq.worker.options import WorkerOptions
+from flowq.worker.supervisor import Supervisor
+
+def only_in_main(number):
+    return number + 1, SETTING
+
+SETTING = "as the caller has it"
+store = open_store(None, "flowq-test", follow=False)
+for number in range(3):
+    store.jobs.create(NewJob(f"cloned-{number}", "q", pickle.dumps(("__main__.only_in_main", (number,), {})), ids.nonce()))
+code = Supervisor(store, WorkerOptions(queues=("q",), slots=2, burst=True, clone=True)).run()
+for number in range(3):
+    print(pickle.loads(store.jobs.result(f"cloned-{number}").value))
+sys.exit(code)
+"""
+
+
+def test_a_worker_in_a_users_process_forks_that_process(store: Store, url: str) -> None:
+    root = Path(__file__).parent.parent.parent
+    ran = subprocess.run(
+        [sys.executable, "-c", CLONED],
+        cwd=root,
+        env={**os.environ, "FLOWQ_REDIS_URL": url},
+        capture_output=True,
+        text=True,
+        timeout=20,
+        check=False,
+    )
+    assert (ran.returncode, ran.stderr) == (0, "")
+    assert ran.stdout.splitlines() == [str((number + 1, "as the caller has it")) for number in range(3)]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="looks at /proc")
+def test_a_worker_that_was_stopped_too_long_is_fenced(store: Store, url: str, tmp_path: Path) -> None:
+    job = script(f"echo $$ >> {tmp_path}/pids; until [ -e {tmp_path}/go ]; do sleep 0.01; done")
+    run = start(store, flow(node("a", job, retry=RetryPolicy(1))), tmp_path)
+    with WorkerProcess(url, *LEASE) as first:
+        until(lambda: attempts(tmp_path / "pids") == 1)
+        first.signal(signal.SIGSTOP)
+        with WorkerProcess(url, *LEASE):
+            until(lambda: attempts(tmp_path / "pids") == 2, message="the second worker to take over")
+            pid = int((tmp_path / "pids").read_text().split()[0])
+            until(
+                lambda: not Path(f"/proc/{pid}").exists(), timeout=3, message="the first horse to be fenced by its fork server"
+            )
+            first.signal(signal.SIGCONT)
+            (tmp_path / "go").touch()
+            assert [(job.status, job.attempt, job.execution) for job in ended(store, run)] == [("finished", 2, 2)]
+        again = start(store, flow(node("b", script("true"))), tmp_path)  # and the first one works on
+        assert ended(store, again)[0].status == "finished"
+
+
+def test_a_restart_of_the_server_is_survived_with_the_job(tmp_path: Path) -> None:
+    server = PrivateServer().start(appendonly=True)
+    try:
+        store = Store(server.client(), namespace="flowq-test").open()
+        job = script(f"echo $$ > {tmp_path}/pid; until [ -e {tmp_path}/go ]; do sleep 0.01; done; echo done > {tmp_path}/done")
+        run = start(store, flow(node("a", job), node("b", script("true")), edges={"b": {"a": "success"}}), tmp_path)
+        with WorkerProcess(server.url, "--lease", "5"):
+            pid_in(tmp_path / "pid")
+            server.kill9()
+            (tmp_path / "go").touch()
+            until((tmp_path / "done").exists, message="the job to end while the server is away")
+            server.restart()
+            store = Store(server.client(), namespace="flowq-test").open()
+            assert [(job.status, job.execution) for job in ended(store, run)] == [("finished", 1), ("finished", 1)]
+    finally:
+        server.stop()
+
+
+def test_a_server_that_lost_its_data_stops_the_worker(
+    store: Store, url: str, redis_client: redis.Redis, tmp_path: Path
+) -> None:
+    start(store, flow(node("a", script(f"echo $$ > {tmp_path}/pid; sleep 60"))), tmp_path)
+    with WorkerProcess(url, *LEASE) as worker:
+        pid_in(tmp_path / "pid")
+        redis_client.flushall()
+        assert worker.wait(5) == 1
+        until(lambda: not survivors(worker.mark))
+    store.open()  # the fixture looks at the store once more
+
+
+def test_an_unreachable_server_is_one_sentence_and_code_6(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    with WorkerProcess(f"unix://{tmp_path}/no.sock") as worker:
+        assert worker.wait() == 6
+    error = capfd.readouterr().err
+    assert error.startswith("error: ")
+    assert "Traceback" not in error

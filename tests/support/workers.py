@@ -1,0 +1,105 @@
+"""Worker processes for tests: started like `flowq worker` starts them, killed when the test ends, with nothing left running."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any, Self
+
+from flowq.flows.submit import submit
+from flowq.plan import Action, Cell, Edge, Node, Plan
+from flowq.store import Store
+from flowq.store.records import JobRecord
+from tests.support.stand import MARK, survivors
+from tests.support.wait import until
+
+
+class WorkerProcess:
+    """One worker. Use as a context manager.
+
+    Args:
+        url: the server.
+        arguments: of `flowq.worker.main`.
+        namespace: of the keys.
+        env: further variables.
+        fds: descriptors it inherits.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        *arguments: str,
+        namespace: str = "flowq-test",
+        env: dict[str, str] | None = None,
+        fds: tuple[int, ...] = (),
+    ) -> None:
+        self.mark = os.urandom(8).hex()
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "flowq.worker.main", "--namespace", namespace, *arguments],
+            env={**os.environ, "FLOWQ_REDIS_URL": url, MARK: self.mark, **(env or {})},
+            stdin=subprocess.DEVNULL,
+            pass_fds=fds,
+            start_new_session=True,
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.process.send_signal(signal.SIGCONT)
+        self.process.kill()
+        self.process.wait()
+        if sys.platform == "linux":
+            until(lambda: not survivors(self.mark), timeout=5, message="everything below the worker to be gone")
+
+    def signal(self, number: int) -> None:
+        """Send a signal."""
+        self.process.send_signal(number)
+
+    def wait(self, timeout: float = 15.0) -> int:
+        """Return the exit code."""
+        return self.process.wait(timeout)
+
+
+def node(name: str, action: Action, **fields: Any) -> Node:
+    """Return a job of a test's flow."""
+    return Node(name, 1, action, fields.pop("queue", "default"), fields.pop("timeout", 30.0), **fields)
+
+
+def script(text: str) -> Action:
+    """Return a shell action."""
+    return Action("shell", script=text)
+
+
+def flow(*nodes: Node, edges: dict[str, dict[str, str]] | None = None, **fields: Any) -> Plan:
+    """Return a plan of one cell per node; `edges` maps child to `{parent: condition}`, parents come before children."""
+    ordinals = {item.name: index for index, item in enumerate(nodes)}
+    cells = []
+    for index, item in enumerate(nodes):
+        parents = tuple(Edge(ordinals[parent], condition) for parent, condition in (edges or {}).get(item.name, {}).items())
+        cells.append(Cell(index, item.name, index, parents))
+    return Plan(fields.pop("name", "test"), nodes, tuple(cells), **fields)
+
+
+def start(store: Store, plan: Plan, directory: Path) -> str:
+    """Submit a plan and return the run's id."""
+    return submit(store, plan, directory=str(directory))
+
+
+def ended(store: Store, run: str, timeout: float = 20.0) -> list[JobRecord]:
+    """Wait for the end of a run and return the records of its jobs."""
+
+    def done() -> bool:
+        record = store.runs.get(run)
+        return record is not None and record.ended
+
+    until(done, timeout=timeout, message=f"run {run} to end")
+    return records(store, run)
+
+
+def records(store: Store, run: str) -> list[JobRecord]:
+    """Return the records of all jobs of a run."""
+    plan = Plan.from_json(store.runs.plan(run))
+    found = store.runs.jobs(run, [cell.ordinal for cell in plan.cells])
+    return [record for record in found if record is not None]
