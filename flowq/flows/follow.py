@@ -24,15 +24,22 @@ _CHECK: Final = 2.0  # s between looks at the run's record while there are no ev
 _BACKOFF: Final = (0.05, 0.1, 0.2, 0.5, 1.0)  # s between attempts to reach the server; the last repeats
 _PATIENCE: Final = 60.0  # s without a server before the following gives up
 _EVENTS: Final = 1000  # read at once
+_CANCELING: Final = "canceling"  # the reason of the event that says that a run is being canceled
+_MAY_FAIL: Final = frozenset({JobStatus.FAILED, JobStatus.STOPPED, JobStatus.SCHEDULED, JobStatus.QUEUED})
 
 
 @dataclass(frozen=True, slots=True)
 class Update:
-    """What is new. Empty when nothing happened for `wait` seconds. `lost` says why the server cannot be asked just now."""
+    """What is new. Empty when nothing happened for `wait` seconds.
+
+    `errors` has the error's text of jobs whose execution failed, `allowed` those that had failed and were allowed to (both by
+    ordinal, as they are now). `lost` says why the server cannot be asked just now.
+    """
 
     events: Sequence[Event] = ()
     logs: Sequence[LogEntry] = ()
     errors: Mapping[int, str] = field(default_factory=dict)
+    allowed: frozenset[int] = frozenset()
     lost: str | None = None
     ended: bool = False
 
@@ -91,10 +98,12 @@ class Follower:
             self._run_id, after=self._events_after, block_ms=None if known_end else self._wait_ms, count=_EVENTS
         )
         logs = self._store.runs.logs(self._run_id, after=self._logs_after)
+        failed = _failed(events)
         update = Update(
             events=events,
             logs=logs,
-            errors=self._errors(events),
+            errors=read_errors(self._store, self._run_id, failed),
+            allowed=self._allowed(failed),
             ended=known_end and not events and not logs,
         )
         if events:
@@ -115,12 +124,19 @@ class Follower:
             raise NoSuchRunError(f"run {self._run_id} is no longer on the server: it was deleted")
         self._ended = run.ended
 
-    def _errors(self, events: Sequence[Event]) -> dict[int, str]:
-        failed = [ordinal_of(event.job) for event in events if event.old == JobStatus.STARTED and event.new in _MAY_FAIL]
-        return read_errors(self._store, self._run_id, list(dict.fromkeys(item for item in failed if item is not None)))
+    def _allowed(self, failed: Sequence[int]) -> frozenset[int]:
+        if not failed:
+            return frozenset()
+        records = self._store.runs.jobs(self._run_id, failed)
+        return frozenset(
+            ordinal for ordinal, record in zip(failed, records, strict=True) if record is not None and record.allowed
+        )
 
 
-_MAY_FAIL: Final = frozenset({JobStatus.FAILED, JobStatus.STOPPED, JobStatus.SCHEDULED, JobStatus.QUEUED})
+def _failed(events: Sequence[Event]) -> list[int]:
+    """Return the ordinals of the jobs of which an execution has failed, whatever follows."""
+    found = (ordinal_of(event.job) for event in events if event.old == JobStatus.STARTED and event.new in _MAY_FAIL)
+    return list(dict.fromkeys(ordinal for ordinal in found if ordinal is not None))
 
 
 class Progress:
@@ -144,7 +160,7 @@ class Progress:
             if ordinal is None:
                 self._apply_to_run(event)
             elif self._jobs[ordinal] is not None or not self.plan.cells[ordinal].group:
-                self._apply_to_job(ordinal, event)
+                self._apply_to_job(ordinal, event, allowed=ordinal in update.allowed)
         self._errors.update(update.errors)
 
     def view(self, now_ms: int | None = None) -> RunView:
@@ -158,10 +174,15 @@ class Progress:
 
     def _apply_to_run(self, event: Event) -> None:
         status = RunStatus(event.new)
-        ended = event.at_ms if status in RUN_ENDED else None
-        self._run = replace(self._run, status=status, ended_ms=ended, attempt=event.attempt or self._run.attempt)
+        self._run = replace(
+            self._run,
+            status=status,
+            ended_ms=event.at_ms if status in RUN_ENDED else None,
+            attempt=event.attempt or self._run.attempt,
+            canceling=event.reason == _CANCELING,
+        )
 
-    def _apply_to_job(self, ordinal: int, event: Event) -> None:
+    def _apply_to_job(self, ordinal: int, event: Event, *, allowed: bool) -> None:
         record = self._jobs[ordinal]
         if record is None:
             return
@@ -176,4 +197,5 @@ class Progress:
             started_ms=started,
             ended_ms=event.at_ms,
             due_ms=None,
+            allowed=allowed and status is JobStatus.FAILED,
         )

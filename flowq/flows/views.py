@@ -8,20 +8,11 @@ import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from typing import Final
 
 from flowq.ids import member_id
 from flowq.plan import Cell, Json, Plan
 from flowq.states import ENDED, RUN_ENDED, JobStatus, Reason, RunStatus
-from flowq.store.records import Event, JobRecord, RunRecord
-
-EXIT_OK: Final = 0
-EXIT_FAILED: Final = 1
-EXIT_CANCELED: Final = 4
-EXIT_TIMED_OUT: Final = 5
-
-_RUN_TIMEOUT: Final = "run_timeout"
+from flowq.store.records import JobRecord, RunRecord
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,89 +131,12 @@ def run_view(plan: Plan, snapshot: Snapshot) -> RunView:
     )
 
 
-def exit_code(run: RunView) -> int:
-    """Return the exit code that stands for how the run ended; of a run that has not ended: 1, it is not all well yet."""
-    if run.status is RunStatus.FINISHED:
-        return EXIT_OK
-    if run.status is RunStatus.CANCELED:
-        return EXIT_CANCELED
-    timed_out = any(job.reason == _RUN_TIMEOUT for job in run.jobs)
-    return EXIT_TIMED_OUT if timed_out else EXIT_FAILED
-
-
-def run_json(run: RunView) -> dict[str, Json]:
-    """Return the document of `flowq status --json`. Keys are only ever added."""
-    return {
-        "id": run.id,
-        "flow": run.flow,
-        "status": str(run.status),
-        "attempt": run.attempt,
-        "params": dict(run.params),
-        "labels": dict(run.labels),
-        "warnings": run.warnings,
-        "created_at": iso(run.created_ms),
-        "started_at": iso(run.started_ms),
-        "ended_at": iso(run.ended_ms),
-        "duration": run.duration,
-        "counts": {str(status): run.counts[status] for status in JobStatus if run.counts.get(status)},
-        "file": run.file,
-        "directory": run.directory,
-        "jobs": [_job_json(job) for job in run.jobs],
-    }
-
-
-def record_json(run: RunRecord) -> dict[str, Json]:
-    """Return the document of one run in `flowq runs --json`: what its record says, without reading its jobs."""
-    return {
-        "id": run.id,
-        "flow": run.flow,
-        "status": str(run.status),
-        "attempt": run.attempt,
-        "params": json.loads(run.params or "{}"),
-        "labels": json.loads(run.labels or "{}"),
-        "warnings": run.warnings,
-        "created_at": iso(run.created_ms),
-        "started_at": iso(run.started_ms),
-        "ended_at": iso(run.ended_ms),
-        "counts": {str(status): run.counts[status] for status in JobStatus if run.counts.get(status)},
-        "total": run.total,
-        "file": run.file,
-        "directory": run.directory,
-    }
-
-
-def event_json(event: Event, plan: Plan) -> dict[str, Json]:
-    """Return one line of `flowq run --json`: a change of a job, or of the run itself (`job` and `name` null)."""
-    ordinal = ordinal_of(event.job)
-    return {
-        "v": 1,
-        "seq": event.seq,
-        "at": iso(event.at_ms),
-        "run": event.run,
-        "job": event.job,
-        "name": None if ordinal is None else plan.cells[ordinal].name,
-        "from": event.old or None,
-        "to": event.new,
-        "reason": event.reason or None,
-        "execution": event.execution,
-        "attempt": event.attempt,
-    }
-
-
 def ordinal_of(job: str | None) -> int | None:
     """Return the ordinal of a run's job from its id."""
     if not job:
         return None
     tail = job.rpartition("-")[2]
     return int(tail) if tail.isdigit() else None
-
-
-def iso(at_ms: int | None) -> str | None:
-    """Return a time as ISO 8601 in UTC with milliseconds: `2026-01-31T06:00:00.123Z`."""
-    if at_ms is None:
-        return None
-    moment = datetime.fromtimestamp(at_ms // 1000, UTC)
-    return f"{moment:%Y-%m-%dT%H:%M:%S}.{at_ms % 1000:03d}Z"
 
 
 def elapsed(started_ms: int | None, ended_ms: int | None, now_ms: int) -> float | None:
@@ -307,23 +221,3 @@ def _ended_by_ordinal(plan: Plan, snapshot: Snapshot) -> list[bool]:
         record = snapshot.jobs[cell.ordinal]
         ended.append(all(ended[edge.parent] for edge in cell.parents) if cell.group else record is None or record.ended)
     return ended
-
-
-def _job_json(job: JobView) -> dict[str, Json]:
-    return {
-        "name": job.name,
-        "job": job.job,
-        "id": job.id,
-        "status": None if job.status is None else str(job.status),
-        "reason": None if job.reason is None else str(job.reason),
-        "allowed": job.allowed,
-        "attempts": job.attempts,
-        "queue": job.queue,
-        "worker": job.worker,
-        "depends_on": list(job.depends_on),
-        "started_at": iso(job.started_ms),
-        "ended_at": iso(job.ended_ms),
-        "duration": job.duration,
-        "error": job.error,
-        "line": job.line,
-    }

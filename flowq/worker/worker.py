@@ -26,7 +26,9 @@ class Worker:
         connection: a redis-py client; without one that of the first queue, else the configured server.
     """
 
-    def __init__(self, queues: "Queue | str | Iterable[Queue | str]", name: str | None = None, *, connection: Any = None) -> None:
+    def __init__(
+        self, queues: "Queue | str | Iterable[Queue | str]", name: str | None = None, *, connection: Any = None
+    ) -> None:
         items = [queues] if isinstance(queues, str) or not isinstance(queues, Iterable) else list(queues)
         if not items:
             raise UsageError("a worker needs at least one queue")
@@ -36,7 +38,13 @@ class Worker:
         self.store: Store = binding.store_for(connection if connection is not None or bound is None else bound)
 
     def work(
-        self, burst: bool = False, *, max_jobs: int | None = None, max_idle_time: float | None = None, slots: int = 1, lease: float = defaults.LEASE
+        self,
+        burst: bool = False,
+        *,
+        max_jobs: int | None = None,
+        max_idle_time: float | None = None,
+        slots: int = 1,
+        lease: float = defaults.LEASE,
     ) -> bool:
         """Execute jobs until stopped (SIGINT or SIGTERM: running jobs finish first; a second one hands them back).
 

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -64,7 +65,15 @@ def test_a_mistyped_command_is_answered_with_the_nearest(capsys: pytest.CaptureF
 
 
 @pytest.mark.parametrize(
-    "arguments", [["status", "--nope"], ["run"], ["run", "x", "-p", "novalue"], ["result"], ["runs", "--limit", "0"]]
+    "arguments",
+    [
+        ["status", "--nope"],
+        ["run"],
+        ["run", "x", "-p", "novalue"],
+        ["run", "x", "-p", "a=1", "-p", "a=2"],
+        ["result"],
+        ["runs", "--limit", "0"],
+    ],
 )
 def test_wrong_usage_is_one_line_and_exit_code_2(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert run(arguments) == 2
@@ -113,6 +122,23 @@ def test_an_unreachable_server_is_a_sentence(capsys: pytest.CaptureFixture[str])
         assert captured.err.startswith("error: ")
         assert captured.err.count("\n") == 1
     assert run(["-u", "nonsense://x", "status"]) == 2
+
+
+def test_a_working_directory_that_is_gone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+    assert run(["status"]) == 2
+    assert "the working directory does not exist any more" in capsys.readouterr().err
+    assert run(["--help"]) == 0
+
+
+def test_values_that_are_not_text(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["run", "x.yaml", "-p", "name=\udcff"]) == 2
+    assert "expected UTF-8 text" in capsys.readouterr().err
 
 
 def test_a_closed_pipe_is_no_error() -> None:

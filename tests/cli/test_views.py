@@ -2,8 +2,9 @@
 
 import pytest
 
+from flowq.cli import exits
 from flowq.flows.documents import event_json, iso, run_json
-from flowq.flows.views import Snapshot, elapsed, error_line, exit_code, ordinal_of, run_view
+from flowq.flows.views import Snapshot, elapsed, error_line, ordinal_of, run_view
 from flowq.states import JobStatus, RunStatus
 from flowq.store.records import Event
 from tests.cli import samples
@@ -103,7 +104,7 @@ def test_a_job_whose_record_has_expired_is_told_as_such() -> None:
 def test_exit_code(status: RunStatus, reason: str, code: int) -> None:
     job = samples.job(0, JobStatus.FAILED if reason else JobStatus.FINISHED, at=0.0, took=1.0, reason=reason)
     run = samples.run_record(status, 1, ended=None if status is RunStatus.RUNNING else 1.0)
-    assert exit_code(samples.view(samples.report_plan(), run, {0: job}, {}, frozenset())) == code
+    assert exits.of_run(samples.view(samples.report_plan(), run, {0: job}, {}, frozenset())) == code
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,93 @@
+# flowq: everything one does with a checkout. `make help` lists the targets.
+#
+# A fresh machine needs python3 (3.11 or newer) and make. The environment lives in .venv; it is made by the first target that needs
+# it and again only when pyproject.toml changes. Packages come from whatever index pip is configured for.
+
+PYTHON ?= python3
+VENV   ?= .venv
+ARGS   ?=
+
+BIN     := $(VENV)/bin
+PIP     := $(BIN)/python -m pip --disable-pip-version-check --quiet
+# Three stamps, each touched when its step is complete: the environment, what running needs, what developing needs on top.
+MADE    := $(VENV)/.stamp-made
+RUNTIME := $(VENV)/.stamp-run
+DEVELOP := $(VENV)/.stamp-dev
+# What flowq is compared with has an environment of its own.
+PEERS   := .benchmarks/venv/.stamp
+FLOWS   := examples/flows
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help run test check lint format types contract examples stale bench chaos wheel clean
+
+help: ## list the targets
+	@echo "flowq: make <target>    [ARGS='…' goes to the command behind run, test, chaos and bench]"
+	@echo
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  %-10s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+
+run: $(RUNTIME) ## run the example data pipeline on the embedded server
+	@$(BIN)/flowq run $(FLOWS)/penguins/penguins.yaml $(ARGS)
+	@$(if $(ARGS),,echo && echo "The report is out/penguins/report.html; \`$(BIN)/flowq status\` shows the run again.")
+
+test: $(DEVELOP) ## run the test suite (ARGS='tests/compiler -k matrix' for a part of it)
+	$(BIN)/python -m pytest $(ARGS)
+
+check: lint types contract examples stale ## everything that is checked without running tests
+
+lint: $(DEVELOP) ## ruff: rules and format
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+format: $(DEVELOP) ## let ruff rewrite: format, and fixes that are safe
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+types: $(DEVELOP) ## mypy --strict over code, tests, benchmarks and examples
+	$(BIN)/mypy
+
+contract: $(DEVELOP) ## the import contract of pyproject.toml: who may know whom
+	$(BIN)/lint-imports --no-logo
+
+examples: $(DEVELOP) ## compile every example flow
+	$(BIN)/flowq validate $(FLOWS)/*.yaml $(FLOWS)/*/*.yaml
+
+stale: $(DEVELOP) ## texts made from the code that are no longer what it says
+	$(BIN)/python -m tests.house.readme --check
+
+bench: $(DEVELOP) $(PEERS) ## compare with RQ, side by side: one table of medians and ratios
+	$(BIN)/python -m benchmarks $(ARGS)
+
+chaos: $(DEVELOP) ## the long sweeps of kills and lost replies
+	$(BIN)/python -m pytest -m chaos --timeout 1800 $(ARGS)
+
+wheel: $(DEVELOP) ## build the wheel into dist/ (from a source archive: nothing of an earlier build gets in)
+	$(BIN)/python -m build --outdir dist .
+
+clean: ## remove the environment, caches and everything built
+	rm -rf $(VENV) .benchmarks build dist out *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# -- the environment -----------------------------------------------------------------------------------------------------------
+
+$(MADE):
+	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("flowq needs Python 3.11 or newer; $(PYTHON) is " + sys.version.split()[0] + ". Name another one: make PYTHON=python3.12 …")'
+	@echo "making $(VENV) …"
+	@$(PYTHON) -m venv $(VENV) || { echo "$(PYTHON) -m venv failed: on Debian and Ubuntu python3-venv brings it." >&2; exit 1; }
+	@touch $@
+
+$(RUNTIME): pyproject.toml | $(MADE)
+	@echo "installing flowq into $(VENV) (once) …"
+	@$(PIP) install --editable .
+	@touch $@
+
+$(DEVELOP): pyproject.toml | $(MADE)
+	@echo "installing flowq and the tools for its development into $(VENV) (once) …"
+	@$(PIP) install --editable '.[dev]'
+	@touch $(RUNTIME) $@
+
+$(PEERS): Makefile | $(MADE)
+	@echo "installing RQ into .benchmarks/venv (once) …"
+	@$(BIN)/python -m venv .benchmarks/venv
+	@.benchmarks/venv/bin/python -m pip --disable-pip-version-check --quiet install 'rq>=3,<4' hiredis
+	@touch $@

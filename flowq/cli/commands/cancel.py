@@ -1,0 +1,41 @@
+"""`flowq cancel`."""
+
+import click
+
+from flowq.cli.selection import select_jobs, select_open_run
+from flowq.cli.session import Session, pass_session, url_option
+from flowq.cli.wording import plural
+from flowq.exceptions import InvalidJobOperation
+from flowq.flows.snapshot import read_plan
+from flowq.flows.textsafe import safe_line
+from flowq.ids import member_id
+from flowq.store.outcomes import Outcome
+
+_DONE = frozenset({Outcome.DONE, Outcome.DUPLICATE})
+
+
+@click.command(epilog="Example: flowq cancel 7k2m --job deploy")
+@click.argument("run", required=False)
+@click.option(
+    "--job", metavar="JOB", help="Cancel only this job: its name, a cell's name (all cells of a matrix by its name), or an id."
+)
+@url_option
+@pass_session
+def command(session: Session, run: str | None, job: str | None) -> None:
+    """Cancel a run, or one job of it.
+
+    Running jobs are killed, waiting ones never start. Without RUN: the latest run that has not ended.
+    """
+    store = session.store()
+    run_id = select_open_run(store, run)
+    if job is None:
+        store.runs.refuse(run_id, store.runs.cancel(run_id), "cancel")
+        click.echo(f"canceling run {run_id}: flowq status {run_id}")
+        return
+    plan = read_plan(store, run_id)
+    ordinals = select_jobs(plan, run_id, job)
+    canceled = sum(store.jobs.cancel(member_id(run_id, ordinal)) in _DONE for ordinal in ordinals)
+    name = safe_line(job)
+    if not canceled:
+        raise InvalidJobOperation(f"{job!r} of run {run_id} has already ended: `flowq status {run_id}` shows how")
+    click.echo(f"canceling {name} of run {run_id}" + (f" ({plural(canceled, 'job')})" if len(ordinals) > 1 else ""))

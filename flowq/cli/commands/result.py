@@ -1,0 +1,71 @@
+"""`flowq result`."""
+
+import json
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import click
+
+from flowq.cli.selection import select_jobs, select_run
+from flowq.cli.session import Session, pass_session, url_option
+from flowq.exceptions import InvalidJobOperation
+from flowq.flows.snapshot import read_plan
+from flowq.flows.textsafe import safe_bytes, safe_json
+from flowq.plan import Json, Plan
+from flowq.states import JobStatus
+
+if TYPE_CHECKING:
+    from flowq.store import Store
+
+
+@click.command(epilog="Example: flowq result @latest fetch | jq .path")
+@click.argument("run")
+@click.argument("job")
+@url_option
+@pass_session
+def command(session: Session, run: str, job: str) -> None:
+    """Print the result of a job as JSON.
+
+    The name of a matrix gives the list of its cells' results in expansion order, null where a cell has none.
+    """
+    store = session.store()
+    run_id = select_run(store, run)
+    plan = read_plan(store, run_id)
+    ordinals = select_jobs(plan, run_id, job)
+    whole = (
+        plan.nodes[plan.cells[ordinals[0]].node].matrix
+        and plan.cells[ordinals[0]].name != job
+        and not job.startswith(f"{run_id}-")
+    )
+    if whole:
+        click.echo(safe_json(_results(store, run_id, ordinals), indent=2))
+    else:
+        click.echo(_result(store, run_id, plan, ordinals[0]))
+
+
+def _results(store: "Store", run_id: str, ordinals: Sequence[int]) -> list[Json]:
+    """Return the aggregate of a matrix."""
+    rows = store.runs.results(run_id, ordinals)
+    return [json.loads(value) if status is JobStatus.FINISHED and value else None for status, value in rows]
+
+
+def _result(store: "Store", run_id: str, plan: Plan, ordinal: int) -> str:
+    """Return one job's result as JSON.
+
+    Raises:
+        InvalidJobOperation: the job has none, because it has not finished.
+    """
+    ((status, value),) = store.runs.results(run_id, [ordinal])
+    name = plan.cells[ordinal].name
+    if status is None:
+        raise InvalidJobOperation(
+            f"the result of {name!r} is no longer kept (its result_ttl or the run's retention has passed)"
+        )
+    if status is not JobStatus.FINISHED:
+        raise InvalidJobOperation(f"{name!r} has no result, it is {status}: `flowq status {run_id}` shows why")
+    if not value:
+        return "null"
+    try:
+        return safe_json(json.loads(value), indent=2)
+    except RecursionError:  # deeper than Python's own reader goes: as it is stored
+        return safe_bytes(value)

@@ -1,0 +1,79 @@
+"""`flowq retry`."""
+
+from typing import TYPE_CHECKING
+
+import click
+
+from flowq.cli.executing import execute, execution_options, refuse_workers
+from flowq.cli.following import last_position
+from flowq.cli.output import show, show_json
+from flowq.cli.segments import Line, columns, pad
+from flowq.cli.selection import select_run
+from flowq.cli.session import Session, pass_session, url_option
+from flowq.cli.wording import plural
+from flowq.flows.retry import plan_retry
+from flowq.flows.snapshot import read_plan
+from flowq.flows.textsafe import safe_line
+
+if TYPE_CHECKING:
+    from flowq.flows.retry import RetryPlan
+
+_SHOWN = 30  # jobs listed before a retry that is carried out; --dry-run lists all
+
+
+@click.command(epilog="Example: flowq retry @latest --failed --dry-run")
+@click.argument("run", required=False)
+@click.option(
+    "--failed", is_flag=True, help="Run again what failed, was canceled or skipped because of that, and what depends on it."
+)
+@click.option("--dry-run", is_flag=True, help="Show which jobs would run again and why; change nothing.")
+@execution_options
+@url_option
+@pass_session
+def command(
+    session: Session, run: str | None, *, failed: bool, dry_run: bool, detach: bool, workers: int | None, as_json: bool
+) -> int:
+    """Run again what failed in a run, and what depends on it.
+
+    The run keeps its id and the results of the jobs that are not run again; its attempt grows by one. Without RUN: the latest run
+    that failed. The exit code is the run's.
+    """
+    if not failed:
+        raise click.UsageError("say what to run again: --failed")
+    store = session.store()
+    refuse_workers(store, workers)
+    run_id = select_run(store, run, failed=True)
+    retry = plan_retry(store, run_id)
+    if dry_run and as_json:
+        show_json(
+            {
+                "run": retry.run,
+                "attempt": retry.attempt + 1,
+                "jobs": [{"name": name, "reason": why} for name, why in retry.jobs],
+            }
+        )
+        return 0
+    if not as_json and not detach:
+        show(_lines(retry, dry_run=dry_run), session.out)
+    if dry_run:
+        return 0
+    position = last_position(store, run_id)
+    retry.apply(store)
+    record = store.runs.require(run_id)
+    return execute(
+        store, record, read_plan(store, run_id), detach=detach, workers=workers, as_json=as_json, events_after=position
+    )
+
+
+def _lines(retry: "RetryPlan", *, dry_run: bool) -> list[Line]:
+    """Return which jobs run again, and why."""
+    verb = "would run" if dry_run else "runs"
+    shown = retry.jobs if dry_run else retry.jobs[:_SHOWN]
+    names = max((columns(safe_line(name)) for name, _why in shown), default=0)
+    lines: list[Line] = [
+        ((f"attempt {retry.attempt + 1} of run {retry.run} {verb} again {plural(len(retry.jobs), 'job')}:", "bold"),)
+    ]
+    lines += [((f"  {pad(safe_line(name), names)}  ", ""), (safe_line(why), "dim")) for name, why in shown]
+    if len(shown) < len(retry.jobs):
+        lines.append(((f"  and {len(retry.jobs) - len(shown)} more", "dim"),))
+    return lines

@@ -1,0 +1,92 @@
+"""`flowq run`."""
+
+import re
+from typing import TYPE_CHECKING
+
+import click
+
+from flowq.cli.compiling import Pair, compile_flow, params_of, preview_json, preview_lines
+from flowq.cli.executing import execute, execution_options, is_embedded, refuse_workers
+from flowq.cli.following import last_position
+from flowq.cli.output import show, show_json
+from flowq.cli.selection import here, select_run
+from flowq.cli.session import Session, pass_session, url_option
+from flowq.exceptions import InvalidRunOperation
+from flowq.flows.snapshot import read_plan
+
+if TYPE_CHECKING:
+    from flowq.plan import Plan
+
+_RUN_ID = re.compile(r"[a-z0-9]{8}\Z")
+
+
+@click.command(epilog="Example: flowq run nightly.yaml -p day=2026-01-31 --workers 4")
+@click.argument("file", required=False)
+@click.option("-p", "--param", "params", type=Pair(), multiple=True, help="Value of a param of the flow; may be repeated.")
+@click.option(
+    "--label", "labels", type=Pair(), multiple=True, help="Label of the run, over those of the flow; may be repeated."
+)
+@click.option("--run-id", metavar="ID", help="Id of the run (8 letters and digits): a script that is run twice submits once.")
+@click.option("--resume", metavar="RUN", help="Go on with a run whose command was killed, instead of starting one.")
+@click.option("--dry-run", is_flag=True, help="Show what would run; submit nothing.")
+@execution_options
+@url_option
+@pass_session
+def command(
+    session: Session,
+    file: str | None,
+    params: tuple[tuple[str, str], ...],
+    labels: tuple[tuple[str, str], ...],
+    run_id: str | None,
+    resume: str | None,
+    *,
+    dry_run: bool,
+    detach: bool,
+    workers: int | None,
+    as_json: bool,
+) -> int:
+    """Run a flow and follow it to its end.
+
+    The exit code is the run's: 0 finished, 1 failed, 4 canceled by somebody else, 5 timed out; 3 when the file is not a valid flow.
+    Ctrl+C cancels the run, a second one kills it; a run executed by workers elsewhere goes on, the command only detaches.
+    """
+    if resume is not None:
+        if file is not None or params or labels or run_id is not None or dry_run:
+            raise click.UsageError(
+                "--resume goes on with a run as it was submitted: no FILE, -p, --label, --run-id or --dry-run with it"
+            )
+        return _resume(session, resume, detach=detach, workers=workers, as_json=as_json)
+    if file is None:
+        raise click.UsageError("expected the FILE of a flow")
+    if run_id is not None and not _RUN_ID.match(run_id):
+        raise click.UsageError(f"--run-id: expected 8 lower-case letters and digits, found {run_id!r}")
+    plan = compile_flow(file, params_of(params), session.err)
+    if dry_run:
+        _preview(session, plan, as_json=as_json)
+        return 0
+    store = session.store()
+    refuse_workers(store, workers)
+    from flowq.flows.submit import submit
+
+    submitted = submit(store, plan, directory=here(), local=is_embedded(store), run_id=run_id, labels=dict(labels))
+    return execute(store, store.runs.require(submitted), plan, detach=detach, workers=workers, as_json=as_json)
+
+
+def _resume(session: Session, given: str, *, detach: bool, workers: int | None, as_json: bool) -> int:
+    store = session.store()
+    refuse_workers(store, workers)
+    run = store.runs.require(select_run(store, given))
+    if run.ended:
+        raise InvalidRunOperation(
+            f"run {run.id} has ended ({run.status}): there is nothing to resume; `flowq retry {run.id} --failed` runs it again"
+        )
+    plan = read_plan(store, run.id)
+    position = last_position(store, run.id)
+    return execute(store, run, plan, detach=detach, workers=workers, as_json=as_json, events_after=position)
+
+
+def _preview(session: Session, plan: "Plan", *, as_json: bool) -> None:
+    if as_json:
+        show_json(preview_json(plan))
+    else:
+        show(preview_lines(plan), session.out)

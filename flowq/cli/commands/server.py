@@ -1,0 +1,63 @@
+"""`flowq server`."""
+
+import dataclasses
+
+import click
+
+from flowq.cli.output import show_json
+from flowq.cli.session import complain
+from flowq.cli.wording import took
+from flowq.embedded.control import ServerStatus, server_status, start_server, stop_server
+
+
+@click.group(epilog="Example: flowq server status", no_args_is_help=True)
+def command() -> None:
+    """Start, stop or look at the embedded server.
+
+    It starts by itself when it is needed and stops soon after nobody uses it; started here, it stays.
+    """
+
+
+@command.command(epilog="Example: flowq server start")
+def start() -> None:
+    """Start the embedded server, and keep it running until `flowq server stop`."""
+    _show(start_server())
+
+
+@command.command(epilog="Example: flowq server stop --force")
+@click.option("--force", is_flag=True, help="Stop it even if processes use it.")
+def stop(*, force: bool) -> None:
+    """Stop the embedded server. Its data stays."""
+    if stop_server(force=force):
+        click.echo("stopped")
+    else:
+        complain("the embedded server was not running")
+
+
+@command.command(epilog="Example: flowq server status --json")
+@click.option("--json", "as_json", is_flag=True, help="Print a JSON document.")
+def status(*, as_json: bool) -> None:
+    """Say how the embedded server is. Starts nothing."""
+    found = server_status()
+    if as_json:
+        show_json(dataclasses.asdict(found))
+    else:
+        _show(found)
+
+
+def _show(found: ServerStatus) -> None:
+    if not found.running:
+        click.echo(f"not running; its data is in {found.home}")
+        return
+    users = ", ".join(map(str, found.users)) or "nobody"
+    click.echo(
+        f"running: {found.version}, process {found.pid}, for {took(found.uptime)}"
+        + (", until it is stopped" if found.pinned else "")
+    )
+    click.echo(f"address: unix://{found.socket}")
+    click.echo(f"data:    {found.home}, {_size(found.memory)} in memory, {_size(found.disk)} on disk")
+    click.echo(f"used by: {users}")
+
+
+def _size(count: int) -> str:
+    return f"{count / 1e6:.1f} MB" if count >= 100_000 else f"{count / 1e3:.1f} kB"

@@ -1,0 +1,74 @@
+"""`flowq validate`."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import click
+
+from flowq.cli import exits
+from flowq.cli.compiling import Pair, compile_now, params_of, show_diagnostics
+from flowq.cli.output import show, show_json
+from flowq.cli.segments import Line
+from flowq.cli.session import Session, pass_session
+from flowq.cli.wording import plural
+from flowq.flows.textsafe import safe_line
+
+if TYPE_CHECKING:
+    from flowq.compiler import Diagnostic
+
+
+@click.command(epilog="Example: flowq validate flows/*.yaml")
+@click.argument("files", nargs=-1, required=True, metavar="FILE...")
+@click.option("-p", "--param", "params", type=Pair(), multiple=True, help="Value of a param, to check it too; may be repeated.")
+@click.option("--json", "as_json", is_flag=True, help="Print the diagnostics as a JSON list.")
+@pass_session
+def command(session: Session, files: tuple[str, ...], params: tuple[tuple[str, str], ...], *, as_json: bool) -> int:
+    """Check flow files and show every problem.
+
+    Nothing is run and no server is needed. A param without a default needs no value here. Exit code 0 when every file is a valid
+    flow, else 3.
+    """
+    given = params_of(params)
+    checked = [_check(file, given) for file in files]
+    invalid = sum(not item.valid for item in checked)
+    if as_json:
+        show_json([diagnostic.to_json() for item in checked for diagnostic in item.diagnostics])
+        return exits.INVALID if invalid else exits.OK
+    for item in checked:
+        show_diagnostics(item.diagnostics, session.out, err=False)
+        if item.valid:
+            show([item.verdict()], session.out)
+    if invalid and len(files) > 1:
+        show([((f"{invalid} of {len(files)} files are not valid", "bad"),)], session.out)
+    return exits.INVALID if invalid else exits.OK
+
+
+@dataclass(frozen=True, slots=True)
+class _Checked:
+    """One file: what is wrong with it, and what a run of it would lack."""
+
+    file: str
+    diagnostics: tuple["Diagnostic", ...]
+    jobs: int | None
+    missing: int
+
+    @property
+    def valid(self) -> bool:
+        """Whether the file is a flow that can run, once its params have values."""
+        return not any(item.severity == "error" for item in self.diagnostics)
+
+    def verdict(self) -> Line:
+        """Return the line that says so."""
+        jobs = "" if self.jobs is None else f", {plural(self.jobs, 'job')}"
+        needs = f"; a run needs {plural(self.missing, 'value')} given with -p" if self.missing else ""
+        return ((f"{safe_line(self.file)}: ", ""), ("valid", "good"), (jobs + needs, ""))
+
+
+def _check(file: str, params: Mapping[str, str]) -> _Checked:
+    from flowq.compiler import Code
+
+    compilation = compile_now(file, params)
+    kept = tuple(item for item in compilation.diagnostics if item.code != Code.MISSING_PARAM)
+    jobs = None if compilation.plan is None else sum(1 for _ in compilation.plan.jobs())
+    return _Checked(file, kept, jobs, len(compilation.diagnostics) - len(kept))

@@ -1,0 +1,18 @@
+"""`flowq version`."""
+
+import platform
+from importlib.metadata import version
+
+import click
+
+from flowq.cli.output import show_json
+
+
+@click.command(epilog="Example: flowq version --json")
+@click.option("--json", "as_json", is_flag=True, help="Print a JSON document.")
+def command(*, as_json: bool) -> None:
+    """Print the version of flowq and of the Python it runs on."""
+    if as_json:
+        show_json({"flowq": version("flowq"), "python": platform.python_version(), "platform": platform.platform()})
+    else:
+        click.echo(f"flowq {version('flowq')} (Python {platform.python_version()})")

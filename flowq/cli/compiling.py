@@ -1,0 +1,119 @@
+"""Flow files on the command line: `-p name=value`, the compiler's diagnostics, and what would run."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from flowq.cli.segments import Line, columns, pad
+from flowq.cli.session import Terminal
+from flowq.cli.wording import plural
+from flowq.exceptions import InvalidFlowError
+from flowq.flows.textsafe import safe_line
+
+if TYPE_CHECKING:
+    from flowq.compiler import Compilation, Diagnostic
+    from flowq.plan import Plan
+
+
+class Pair(click.ParamType[tuple[str, str]]):
+    """`name=value`."""
+
+    name = "name=value"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, str]:
+        """Split at the first `=`; the value may be empty and may hold more of them."""
+        if isinstance(value, tuple):
+            return value
+        name, equals, text = str(value).partition("=")
+        if not equals or not name.strip():
+            self.fail(f"expected name=value, found {value!r}", param, ctx)
+        if any("\ud800" <= char <= "\udfff" for char in str(value)):  # how Python keeps bytes that are not UTF-8
+            self.fail(f"expected UTF-8 text, found {value!r}", param, ctx)
+        return name.strip(), text
+
+
+def params_of(pairs: Iterable[tuple[str, str]]) -> dict[str, str]:
+    """Return the params given with `-p`.
+
+    Raises:
+        click.BadParameter: a name is given twice.
+    """
+    params: dict[str, str] = {}
+    for name, value in pairs:
+        if name in params:
+            raise click.BadParameter(f"param {name!r} is given twice", param_hint="-p")
+        params[name] = value
+    return params
+
+
+def compile_flow(file: str, params: Mapping[str, str], terminal: Terminal) -> "Plan":
+    """Compile a flow file to run it; warnings and errors are written to standard error.
+
+    Raises:
+        InvalidFlowError: it does not compile.
+    """
+    compilation = compile_now(file, params)
+    show_diagnostics(compilation.diagnostics, terminal, err=True)
+    if compilation.plan is None:
+        errors = sum(item.severity == "error" for item in compilation.diagnostics)
+        raise InvalidFlowError(f"{file} cannot run: {plural(errors, 'error')}", tuple(compilation.diagnostics))
+    return compilation.plan
+
+
+def compile_now(file: str, params: Mapping[str, str]) -> "Compilation":
+    """Compile a flow file with today's date (UTC) as `run.date`."""
+    from flowq.compiler import compile_file
+
+    return compile_file(file, params=params, date=datetime.now(UTC).date().isoformat())
+
+
+def show_diagnostics(diagnostics: "Iterable[Diagnostic]", terminal: Terminal, *, err: bool) -> None:
+    """Write every diagnostic, with an empty line after it."""
+    from flowq.compiler import render
+
+    for item in diagnostics:
+        click.echo(render(item, color=terminal.color) + "\n", err=err, color=terminal.color)
+
+
+def preview_lines(plan: "Plan") -> Iterator[Line]:
+    """Yield what a run of the plan would do: its jobs in order, with queue and what they wait for."""
+    jobs = list(plan.jobs())
+    yield ((f"{safe_line(plan.name)}: {plural(len(jobs), 'job')}, not run (--dry-run)", "bold"),)
+    if plan.params:
+        yield (
+            ("params " + ", ".join(f"{safe_line(name)}={safe_line(str(value))}" for name, value in plan.params.items()), "dim"),
+        )
+    names = max((columns(safe_line(cell.name)) for cell in jobs), default=0)
+    queues = max((columns(safe_line(plan.node_of(cell).queue)) for cell in jobs), default=0)
+    for cell in jobs:
+        after = ", ".join(safe_line(plan.cells[edge.parent].name) + _condition(edge.condition) for edge in cell.parents)
+        yield (
+            (f"  {pad(safe_line(cell.name), names)}  ", ""),
+            (pad(safe_line(plan.node_of(cell).queue), queues), "dim"),
+            (f"  after {after}" if after else "", "dim"),
+        )
+
+
+def preview_json(plan: "Plan") -> dict[str, Any]:
+    """Return the same for programs."""
+    return {
+        "flow": plan.name,
+        "file": plan.file,
+        "params": dict(plan.params),
+        "jobs": [
+            {
+                "name": cell.name,
+                "job": plan.node_of(cell).name,
+                "queue": plan.node_of(cell).queue,
+                "depends_on": [plan.cells[edge.parent].name for edge in cell.parents],
+                "line": plan.node_of(cell).line,
+            }
+            for cell in plan.jobs()
+        ],
+    }
+
+
+def _condition(condition: str) -> str:
+    return "" if condition == "success" else f" ({condition})"

@@ -1,0 +1,108 @@
+"""What `run` and `retry` share: somebody must execute the run, and somebody may follow it."""
+
+import os
+import sys
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from flowq.cli.following import Following, announce_unserved
+from flowq.cli.output import show_json
+from flowq.cli.session import Terminal, complain
+from flowq.cli.tending import Tended
+from flowq.exceptions import InvalidRunOperation, UsageError
+from flowq.flows.documents import run_json
+from flowq.flows.follow import START
+from flowq.flows.local import LocalWorker, local_queues
+from flowq.flows.snapshot import read_view
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from flowq.plan import Plan
+    from flowq.store import Store
+    from flowq.store.records import RunRecord
+
+_Command = TypeVar("_Command", bound="Callable[..., Any]")
+
+
+def execution_options(command: _Command) -> _Command:
+    """Add the options `--detach`, `--workers` and `--json`."""
+    options = (
+        click.option("--detach", is_flag=True, help="Do not follow: print the run's id; it goes on in the background."),
+        click.option(
+            "--workers", type=click.IntRange(1, 512), metavar="N", help="Jobs executed side by side.  [default: one per core]"
+        ),
+        click.option("--json", "as_json", is_flag=True, help="Print one event per line, then the run, as JSON."),
+    )
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+def is_embedded(store: "Store") -> bool:
+    """Return whether the store is on the embedded server: runs then bring their own worker."""
+    return store.anchor is not None
+
+
+def refuse_workers(store: "Store", workers: int | None) -> None:
+    """Refuse `--workers` where this command starts none.
+
+    Raises:
+        UsageError: the server is the user's own.
+    """
+    if workers is not None and not is_embedded(store):
+        raise UsageError(
+            "--workers is for the embedded server; on a server of your own, start workers with `flowq worker -c N`"
+        )
+
+
+def execute(
+    store: "Store",
+    run: "RunRecord",
+    plan: "Plan",
+    *,
+    detach: bool,
+    workers: int | None,
+    as_json: bool,
+    events_after: str = START,
+) -> int:
+    """See to it that a submitted run is executed, and follow it unless it is detached; return the exit code."""
+    shows_live = run.local and not detach and not as_json and Terminal.of(sys.stdout).live
+    log = _log_file() if shows_live else None  # what the worker says must not tear the live display
+    worker = _local_worker(run, plan, slots=workers, detach=detach, log=log) if run.local else None
+    if worker is None:
+        announce_unserved(store, sorted({plan.node_of(cell).queue for cell in plan.jobs()}))
+    else:
+        worker.start()
+    if detach:
+        _tell_detached(store, run.id, as_json=as_json)
+        return 0
+    tended = None if worker is None else Tended(worker, log)
+    return Following(store, run.id, tended, events_after=events_after, as_json=as_json).to_the_end()
+
+
+def _local_worker(run: "RunRecord", plan: "Plan", *, slots: int | None, detach: bool, log: Path | None) -> LocalWorker:
+    if not Path(run.directory).is_dir():
+        raise InvalidRunOperation(
+            f"run {run.id} was started in {run.directory!r}, which does not exist any more: make it, or start a new run"
+        )
+    return LocalWorker(run.id, local_queues(plan, run.id), directory=run.directory, slots=slots, detach=detach, log=log)
+
+
+def _log_file() -> Path:
+    """Return a new file for what the worker says itself."""
+    descriptor, name = tempfile.mkstemp(prefix="flowq-worker-", suffix=".log")
+    os.close(descriptor)
+    return Path(name)
+
+
+def _tell_detached(store: "Store", run_id: str, *, as_json: bool) -> None:
+    """Print the id alone, for scripts; the hint goes to standard error."""
+    if as_json:
+        show_json(run_json(read_view(store, run_id)))
+        return
+    click.echo(run_id)
+    complain(f"run {run_id} goes on in the background: flowq status {run_id} --watch")

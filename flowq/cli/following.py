@@ -1,0 +1,189 @@
+"""Following a run on the terminal until it ends: the display, the local worker, Ctrl+C, and the exit code.
+
+Who follows decides what Ctrl+C means. A run that executes on this command's own worker is canceled by the first and killed by the
+second; from a run that others execute the command only detaches.
+"""
+
+import sys
+import time
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final, Protocol
+
+from flowq.cli import exits
+from flowq.cli.output import Writer
+from flowq.cli.plain import JsonDisplay, PlainDisplay
+from flowq.cli.session import Terminal, complain
+from flowq.cli.signals import Interrupts
+from flowq.cli.summary import Tails, summary_lines
+from flowq.cli.tending import Tended
+from flowq.exceptions import ServerUnavailableError
+from flowq.flows.documents import run_json
+from flowq.flows.follow import START, Follower, Progress, Update
+from flowq.flows.snapshot import read_snapshot, read_view
+from flowq.states import RunStatus
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from flowq.store import Store
+
+_LOOK: Final = 2.0  # s between looks at who serves the queues
+
+
+class Display(Protocol):
+    """What shows a run while it is followed."""
+
+    def update(self, update: Update) -> None:
+        """Show what is new."""
+
+    def remark(self, text: str) -> None:
+        """Show a sentence about the following itself."""
+
+    def close(self) -> None:
+        """Give back what was taken, the terminal above all."""
+
+
+@dataclass(slots=True)
+class Following:
+    """One run that is followed.
+
+    `worker` executes a local run and belongs to this command. `events_after` is where the story starts for this command: a retry does
+    not tell the earlier attempts again. `only_watching`: Ctrl+C just ends the watching.
+    """
+
+    store: "Store"
+    run_id: str
+    worker: Tended | None = None
+    events_after: str = START
+    as_json: bool = False
+    only_watching: bool = False
+    _interrupted: bool = field(default=False, init=False)
+    _canceled: bool = field(default=False, init=False)
+    _looked: float = field(default=0.0, init=False)
+
+    def to_the_end(self) -> int:
+        """Follow until the run has ended or Ctrl+C says to stop; show the summary; return the exit code."""
+        writer = Writer(Terminal.of(sys.stdout))
+        plan, snapshot = read_snapshot(self.store, self.run_id)
+        progress = Progress(plan, snapshot)
+        if self.worker is not None:
+            progress.unserved = frozenset()  # it is on its way
+        tails = Tails()
+        with Interrupts() as interrupts:
+            live = writer.terminal.live and not self.as_json
+            display = self._display(writer, progress, live=live)
+            ended = False
+            try:
+                ended = self._follow(progress, tails, display, interrupts)
+            finally:
+                display.close()
+                if self.worker is not None:
+                    self.worker.end(idle=ended)
+            if not ended:
+                self._say_how_to_come_back()
+                return exits.INTERRUPTED
+            view = read_view(self.store, self.run_id)
+        if self.as_json:
+            writer.json_line(run_json(view))
+        else:
+            writer.lines([(("", ""),), *summary_lines(view, tails, writer.terminal, table=live)])
+        return exits.INTERRUPTED if self._interrupted and view.status is RunStatus.CANCELED else exits.of_run(view)
+
+    def _display(self, writer: Writer, progress: Progress, *, live: bool) -> Display:
+        if self.as_json:
+            return JsonDisplay(writer, progress.plan)
+        if live:
+            from flowq.cli.live import LiveDisplay
+
+            return LiveDisplay(progress)
+        return PlainDisplay(writer, progress)
+
+    def _follow(self, progress: Progress, tails: Tails, display: Display, interrupts: Interrupts) -> bool:
+        """Return whether the run has ended; False when Ctrl+C ended the following."""
+        answered = 0
+        for update in Follower(self.store, self.run_id, events_after=self.events_after, logs_after=self.events_after).updates():
+            progress.apply(update)
+            tails.collect(update)
+            display.update(update)
+            if update.ended:
+                return True
+            while interrupts.count > answered:
+                answered += 1
+                if not self._interrupt(display):
+                    return False
+            if self._interrupted and not self._canceled:
+                self._cancel()
+            if self.worker is None:
+                self._look_for_workers(progress)
+            elif not self._interrupted:
+                remark = self.worker.look_after(self.store, self.run_id)
+                if remark:
+                    display.remark(remark)
+        return True
+
+    # -- Ctrl+C ---------------------------------------------------------------------------------------------------------------
+
+    def _interrupt(self, display: Display) -> bool:
+        """Answer one Ctrl+C; return whether to go on following."""
+        if self.worker is None:
+            return False
+        if self._interrupted:
+            self.worker.kill()
+            return False
+        self._interrupted = True
+        self._cancel()
+        display.remark(f"canceling run {self.run_id}; Ctrl+C again kills it")
+        return True
+
+    def _cancel(self) -> None:
+        """Ask for the cancel; while the server is away it is asked for again at the next heartbeat."""
+        try:
+            self.store.runs.cancel(self.run_id)
+        except ServerUnavailableError:
+            return
+        self._canceled = True
+
+    def _say_how_to_come_back(self) -> None:
+        complain("")
+        if self._interrupted:
+            complain(
+                f"killed run {self.run_id}: `flowq status {self.run_id}` shows what came of it,"
+                f" `flowq retry {self.run_id} --failed` runs again what was cut off"
+            )
+        elif self.only_watching:
+            complain(f"run {self.run_id} goes on: flowq status {self.run_id} --watch")
+        else:
+            complain(
+                f"detached; run {self.run_id} goes on: `flowq status {self.run_id} --watch` comes back to it,"
+                f" `flowq cancel {self.run_id}` cancels it"
+            )
+
+    def _look_for_workers(self, progress: Progress) -> None:
+        """Every now and then: who serves the queues in which jobs wait?"""
+        now = time.monotonic()
+        if now - self._looked < _LOOK:
+            return
+        self._looked = now
+        waiting = progress.waiting_queues()
+        with suppress(ServerUnavailableError):
+            progress.unserved = waiting - self.store.workers.serving(waiting) if waiting else waiting
+
+
+def announce_unserved(store: "Store", queues: "Sequence[str]") -> None:
+    """Say at once when nobody serves a queue that a run needs: it would only wait."""
+    unserved = sorted(set(queues) - store.workers.serving(queues))
+    if unserved:
+        names = ", ".join(repr(name) for name in unserved)
+        complain(
+            f"warning: no worker listens on {'queue' if len(unserved) == 1 else 'queues'} {names}: jobs wait there until one does;"
+            f" start one with: flowq worker {' '.join(unserved)}"
+        )
+
+
+def last_position(store: "Store", run_id: str) -> str:
+    """Return the position behind everything a run's stream of events holds now."""
+    position = START
+    while events := store.runs.events(run_id, after=position, count=5000):
+        position = events[-1].seq
+    return position

@@ -1,0 +1,113 @@
+"""The live display: the run's table redrawn in place on a terminal, cut to its height, with a bar below it.
+
+rich moves the cursor and gives the terminal back as it was; the lines are those of `flowq status`. A frame of a big run is not
+cheap, so the next one waits ten times as long as the last one took.
+"""
+
+import sys
+import time
+from collections.abc import Sequence
+from typing import Final
+
+from rich.console import Console
+from rich.live import Live
+from rich.text import Text
+
+from flowq.cli.layout import counts_text, head_lines, job_rows, rows_that_fit, table_lines
+from flowq.cli.segments import RICH_STYLES, Line, fit
+from flowq.cli.session import Terminal
+from flowq.flows.follow import Progress, Update
+from flowq.flows.textsafe import safe_line
+from flowq.flows.views import JobView, RunView
+from flowq.states import JobStatus
+
+_FRAME: Final = 0.1  # s between frames at least
+_SHARE: Final = 10  # a frame may take this part of the time
+_BAR: Final = 40  # cells at most
+
+
+class LiveDisplay:
+    """Shows a run in place until it is closed; then the terminal is as it was before."""
+
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
+        terminal = Terminal.of(sys.stdout)
+        self._live = Live(
+            console=Console(no_color=not terminal.color, highlight=False, markup=False, emoji=False, soft_wrap=False),
+            auto_refresh=False,
+            transient=True,
+            redirect_stdout=False,
+            redirect_stderr=False,
+            vertical_overflow="crop",
+        )
+        self._remark = ""
+        self._next = 0.0
+        self._live.start()
+
+    def update(self, update: Update) -> None:
+        """Take note of what is new; draw when a frame is due."""
+        if update.lost is not None:
+            self._remark = f"{update.lost}; waiting for it"
+        elif self._remark.endswith("; waiting for it"):
+            self._remark = ""
+        self.draw()
+
+    def remark(self, text: str) -> None:
+        """Show a sentence below the bar."""
+        self._remark = text
+        self._next = 0.0
+        self.draw()
+
+    def draw(self) -> None:
+        """Draw a frame, unless the last one is too recent."""
+        begun = time.monotonic()
+        if begun < self._next:
+            return
+        terminal = Terminal.of(sys.stdout)
+        lines = frame(self._progress.view(), terminal, remark=self._remark)
+        self._live.update(Text("\n").join(_text(line) for line in lines), refresh=True)
+        self._next = begun + max(_FRAME, _SHARE * (time.monotonic() - begun))
+
+    def close(self) -> None:
+        """Remove the display and give the terminal back."""
+        self._live.stop()
+
+
+def frame(run: RunView, terminal: Terminal, *, remark: str = "") -> list[Line]:
+    """Return one frame: head, as many rows as the height allows (the most telling ones), bar, remark."""
+    head = list(head_lines(run))[:1]
+    foot: list[Line] = [bar_line(run, terminal)]
+    if remark:
+        foot.append(((safe_line(remark), "warn"),))
+    rows = list(job_rows(run, unicode=terminal.unicode))
+    room = max(1, terminal.height - len(head) - len(foot) - 1)
+    lines = [*head, *table_lines(rows_that_fit(rows, room, unicode=terminal.unicode), terminal), *foot]
+    return [fit(line, terminal.width, unicode=terminal.unicode) for line in lines]
+
+
+def bar_line(run: RunView, terminal: Terminal) -> Line:
+    """Return the bar of what has ended, with the counts behind it."""
+    ended = sum(job.ended for job in run.jobs)
+    total = max(1, len(run.jobs))
+    cells = min(_BAR, max(4, (terminal.width or 80) // 3))
+    bad = -(-cells * sum(job.bad for job in run.jobs) // total)
+    done = max(bad, cells * ended // total)
+    full, empty = ("━", "─") if terminal.unicode else ("#", "-")
+    return (
+        (full * (done - bad), "good"),
+        (full * bad, "bad"),
+        (empty * (cells - done), "dim"),
+        (f" {ended}/{len(run.jobs)}", "bold"),
+        (f"  {_open_text(run.jobs)}", "dim"),
+    )
+
+
+def _open_text(jobs: Sequence[JobView]) -> str:
+    return counts_text(job for job in jobs if job.bad or job.status in {JobStatus.STARTED, JobStatus.QUEUED})
+
+
+def _text(line: Line) -> Text:
+    text = Text(no_wrap=True, end="")
+    for part, style in line:
+        text.append(part, RICH_STYLES[style])
+    return text

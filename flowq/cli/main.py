@@ -1,0 +1,188 @@
+"""The entry point: the group of commands, loaded when they are used, and the one place where errors become words and exit codes."""
+
+import os
+import sys
+from collections.abc import Sequence
+from contextlib import suppress
+from importlib import import_module
+from typing import Any, Final
+
+import click
+
+from flowq.cli import exits
+from flowq.cli.session import Session, url_option
+from flowq.exceptions import FlowqError, InvalidFlowError, ServerError, UsageError
+
+COMMANDS: Final = {
+    "run": "Run a flow and follow it to its end.",
+    "status": "Show a run: its jobs, their states and why.",
+    "retry": "Run again what failed in a run, and what depends on it.",
+    "cancel": "Cancel a run, or one job of it.",
+    "logs": "Show what the jobs of a run printed.",
+    "result": "Print the result of a job as JSON.",
+    "runs": "List the latest runs, newest first.",
+    "validate": "Check flow files and show every problem.",
+    "worker": "Execute jobs of the given queues.",
+    "server": "Start, stop or look at the embedded server.",
+    "schema": "Print the JSON Schema of flow files.",
+    "version": "Print the version of flowq and of the Python it runs on.",
+}
+"""Every command with its line in `flowq --help`. The module of the same name in `flowq.cli.commands` is imported when it is called."""
+
+
+class LazyGroup(click.Group):
+    """A group that knows its commands by name and imports one only when it is invoked."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
+        """Return the names in the order of `COMMANDS`, the order people need them in."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 - click's signature
+        """Import the command's module and return its `command`."""
+        if cmd_name not in COMMANDS:
+            return None
+        command: click.Command = import_module(f"flowq.cli.commands.{cmd_name}").command
+        return command
+
+    def resolve_command(self, ctx: click.Context, args: list[str]) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the command; an unknown name is answered with the nearest one there is."""
+        name = args[0]
+        if name in COMMANDS:
+            return super().resolve_command(ctx, args)
+        from difflib import get_close_matches
+        from pathlib import Path
+
+        near = get_close_matches(name, COMMANDS, n=1)
+        hint = f"did you mean `flowq {near[0]}`?" if near else "`flowq --help` lists the commands"
+        if Path(name).is_file():
+            hint = f"to run a flow file: flowq run {name}"
+        raise click.UsageError(f"there is no command {name!r}; {hint}", ctx)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 - click's signature
+        """Write the list of commands from the table, without importing one."""
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+
+@click.group(
+    cls=LazyGroup,
+    invoke_without_command=False,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog="Try it: flowq run examples/flows/hello.yaml",
+)
+@click.version_option(None, "--version", package_name="flowq", message="flowq %(version)s")
+@url_option
+@click.pass_context
+def cli(ctx: click.Context) -> None:
+    """Declarative workflows in YAML, on Redis: compile, run, watch and repeat graphs of jobs.
+
+    Without a server of your own (-u, FLOWQ_REDIS_URL, flowq.toml) flowq starts a private one and keeps its data.
+    """
+    ctx.ensure_object(Session)
+    try:
+        os.getcwd()  # noqa: PTH109 - pathlib is not imported yet
+    except FileNotFoundError as error:
+        raise UsageError("the working directory does not exist any more: change to another one") from error
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run one command and return its exit code. Never raises, whatever the command met."""
+    _never_fail_to_encode()
+    try:
+        outcome = _invoke(list(arguments))
+        sys.stdout.flush()
+    except BaseException as error:  # noqa: BLE001 - the boundary
+        return _report(error)
+    return outcome if isinstance(outcome, int) else 0
+
+
+def _invoke(arguments: list[str]) -> object:
+    """Call click without its own idea of errors and exit codes; it would also swallow a closed pipe."""
+    instruction = os.environ.get("_FLOWQ_COMPLETE")
+    if instruction:
+        from click.shell_completion import shell_complete
+
+        return shell_complete(cli, {}, "flowq", "_FLOWQ_COMPLETE", instruction)
+    with cli.make_context("flowq", arguments, obj=Session()) as context:
+        return cli.invoke(context)
+
+
+def main() -> None:
+    """Entry point of the `flowq` script."""
+    code = run(sys.argv[1:])
+    if code == exits.BROKEN_PIPE:
+        _forget_stdout()
+    sys.exit(code)
+
+
+def _report(error: BaseException) -> int:
+    """Say what happened on standard error, and return the exit code that stands for it."""
+    if os.environ.get("FLOWQ_DEBUG") and not isinstance(error, click.exceptions.Exit):
+        import traceback
+
+        traceback.print_exception(error, file=sys.stderr)
+    match error:
+        case click.exceptions.Exit():
+            return error.exit_code
+        case SystemExit():
+            return error.code if isinstance(error.code, int) else int(error.code is not None)
+        case BrokenPipeError():
+            return exits.BROKEN_PIPE
+        case KeyboardInterrupt() | click.Abort():
+            return exits.INTERRUPTED
+        case click.ClickException():
+            return _say(_usage_text(error), exits.USAGE)
+        case FlowqError():
+            return _say(str(error), _exit_code(error))
+        case _:
+            return _report_bug(error)
+
+
+def _exit_code(error: FlowqError) -> int:
+    if isinstance(error, InvalidFlowError):
+        return exits.INVALID
+    return exits.UNREACHABLE if isinstance(error, ServerError) else exits.USAGE
+
+
+def _report_bug(error: BaseException) -> int:
+    text = f"{type(error).__name__}: {error}".rstrip(": ")
+    return _say(
+        f"flowq itself went wrong ({text}); this is a bug. FLOWQ_DEBUG=1 shows where: please report that text", exits.BUG
+    )
+
+
+def _usage_text(error: click.ClickException) -> str:
+    text = error.format_message()
+    context: Any = getattr(error, "ctx", None)
+    if context is None:
+        return text
+    return f"{text.rstrip('.')}; see `{context.command_path} --help`"
+
+
+def _say(text: str, code: int) -> int:
+    """Write one error in the one form and return the exit code. What the text quotes may come from anywhere: it is made safe."""
+    from flowq.flows.textsafe import safe
+
+    # Standard output or error may be gone: the exit code is then all that can still be told.
+    with suppress(OSError):
+        sys.stdout.flush()
+        click.echo(f"error: {safe(text)}", err=True)
+    return code
+
+
+def _never_fail_to_encode() -> None:
+    """Show what the terminal's encoding cannot express as escapes, instead of failing on it."""
+    for stream in (sys.stdout, sys.stderr):
+        reconfigure = getattr(stream, "reconfigure", None)
+        if reconfigure is not None:
+            reconfigure(errors="backslashreplace")
+
+
+def _forget_stdout() -> None:
+    """Give Python's own flush at exit somewhere to write to: the reader of our output is gone."""
+    devnull = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(devnull, sys.stdout.fileno())
+
+
+if __name__ == "__main__":
+    main()

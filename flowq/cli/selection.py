@@ -1,0 +1,93 @@
+"""From what people type to ids: `@latest`, `@2`, a prefix or nothing for a run; a name, a cell's name or an id for a job."""
+
+import re
+from collections.abc import Sequence
+from difflib import get_close_matches
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from flowq.exceptions import NoSuchJobError, NoSuchRunError, UsageError
+from flowq.flows.views import ordinal_of
+from flowq.ids import split_member_id
+from flowq.plan import Plan
+
+if TYPE_CHECKING:
+    from flowq.store import Store
+
+_NTH: Final = re.compile(r"@(\d{1,4}|latest)\Z")
+_PREFIX: Final = re.compile(r"[a-z0-9]{1,8}\Z")
+
+
+def select_run(store: "Store", given: str | None, *, failed: bool = False) -> str:
+    """Return the id of the run that was meant.
+
+    Without one given: the latest run (that failed, with `failed`) started in this directory, else the latest of all. `@latest` is
+    the latest whatever its status, `@2` the one before it. Anything else is an id or the beginning of one.
+
+    Raises:
+        NoSuchRunError: there is no such run.
+        AmbiguousRunError: the beginning fits several.
+        UsageError: what was given cannot be an id.
+    """
+    if given is None:
+        found = store.runs.latest(here(), failed=failed) or store.runs.latest(failed=failed)
+        if found is None:
+            what = "no run has failed" if failed else "there is no run yet"
+            raise NoSuchRunError(f"{what}: `flowq run FILE` starts one, `flowq runs` lists those there are")
+        return found
+    match = _NTH.match(given)
+    if match:
+        return _nth(store, 1 if match[1] == "latest" else int(match[1]))
+    name = split_member_id(given)[0] if re.fullmatch(r"[a-z0-9]{8}-\d+", given) else given.lower()
+    if not _PREFIX.match(name):
+        raise UsageError(
+            f"{given!r} is not a run: give an id or its beginning (letters and digits), @latest, or @2 for the second latest"
+        )
+    return store.runs.resolve(name)
+
+
+def select_open_run(store: "Store", given: str | None) -> str:
+    """Return the run that was meant; without one given the latest that has not ended, of this directory, else of all."""
+    if given is not None:
+        return select_run(store, given)
+    for directory in (here(), None):
+        for run_id in store.runs.recent(100, directory):
+            record = store.runs.get(run_id)
+            if record is not None and not record.ended:
+                return run_id
+    raise NoSuchRunError("no run is running: `flowq runs` lists the latest ones")
+
+
+def select_jobs(plan: Plan, run_id: str, given: str) -> Sequence[int]:
+    """Return the ordinals a job's name stands for: one job, one cell, or all cells of a matrix in expansion order.
+
+    Raises:
+        NoSuchJobError: the run has no such job; the message names the nearest.
+    """
+    cells = plan.cells_of()
+    if given in cells:
+        return cells[given]
+    for cell in plan.jobs():
+        if cell.name == given:
+            return [cell.ordinal]
+    ordinal = ordinal_of(given)
+    if given.startswith(f"{run_id}-") and ordinal is not None and ordinal < len(plan.cells) and not plan.cells[ordinal].group:
+        return [ordinal]
+    names = list(dict.fromkeys([*cells, *(cell.name for cell in plan.jobs())]))
+    near = get_close_matches(given, names, n=1, cutoff=0.5)
+    few = ", ".join(list(cells)[:8]) + (", …" if len(cells) > 8 else "")
+    hint = f"did you mean {near[0]!r}?" if near else f"its jobs: {few}"
+    raise NoSuchJobError(f"run {run_id} has no job {given!r}; {hint}")
+
+
+def here() -> str:
+    """Return the directory that runs started now belong to."""
+    return str(Path.cwd())
+
+
+def _nth(store: "Store", position: int) -> str:
+    runs = store.runs.recent(max(1, position), here()) or store.runs.recent(max(1, position))
+    if position < 1 or len(runs) < position:
+        there = f"there are only {len(runs)}" if runs else "there is none yet"
+        raise NoSuchRunError(f"there is no run @{position}: {there}; `flowq runs` lists them")
+    return runs[position - 1]

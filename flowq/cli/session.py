@@ -1,0 +1,115 @@
+"""What every command shares: the address of the server, opened when first needed, and what the terminal can do."""
+
+import os
+import sys
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, TextIO, TypeVar
+
+import click
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from flowq.store import Store
+
+_Command = TypeVar("_Command", bound="Callable[..., Any]")
+
+
+@dataclass(frozen=True, slots=True)
+class Terminal:
+    """What an output stream can show. `width` and `height` in cells; no `width`: it is not a terminal, lines may be long."""
+
+    width: int | None = None
+    height: int = 24
+    color: bool = False
+    live: bool = False
+    unicode: bool = True
+
+    @classmethod
+    def of(cls, stream: TextIO) -> "Terminal":
+        """Look at a stream and the environment.
+
+        Colour and the live display are for terminals only; `NO_COLOR`, `TERM=dumb` and `CI` (a log that people read later) turn them
+        off. `COLUMNS` sets the width, also where there is no terminal.
+        """
+        environ = os.environ
+        tty = _is_terminal(stream)
+        clever = tty and environ.get("TERM", "") != "dumb" and not environ.get("CI")
+        columns, lines = _size(stream) if tty else (None, 24)
+        asked = environ.get("COLUMNS", "")
+        return cls(
+            width=int(asked) if asked.isdigit() and int(asked) > 0 else columns,
+            height=lines,
+            color=clever and not environ.get("NO_COLOR"),
+            live=clever,
+            unicode=(stream.encoding or "ascii").lower().replace("-", "").startswith("utf"),
+        )
+
+
+@dataclass(slots=True)
+class Session:
+    """One invocation of `flowq`."""
+
+    url: str | None = None
+    _store: "Store | None" = field(default=None, repr=False)
+
+    @property
+    def out(self) -> Terminal:
+        """What standard output can show, now (a terminal may be resized)."""
+        return Terminal.of(sys.stdout)
+
+    @property
+    def err(self) -> Terminal:
+        """What standard error can show."""
+        return Terminal.of(sys.stderr)
+
+    def store(self) -> "Store":
+        """Open the store, at most once: the server of the user's own, or the embedded one, started if need be."""
+        if self._store is None:
+            from flowq.connections import open_store
+
+            self._store = open_store(self.url)
+        return self._store
+
+
+def url_option(command: _Command) -> _Command:
+    """Add `-u/--url`, which may stand before or after the name of the command."""
+
+    def remember(ctx: click.Context, _parameter: click.Parameter, value: str | None) -> None:
+        if value is not None:
+            ctx.ensure_object(Session).url = value
+
+    option = click.option(
+        "-u",
+        "--url",
+        metavar="URL",
+        expose_value=False,
+        callback=remember,
+        help="Server to use, redis://… or unix://…  [default: FLOWQ_REDIS_URL, flowq.toml, else the embedded server]",
+    )
+    return option(command)
+
+
+pass_session = click.make_pass_decorator(Session, ensure=True)
+
+
+def complain(text: str) -> None:
+    """Write a remark to standard error, made safe; standard output stays what was asked for."""
+    from flowq.flows.textsafe import safe
+
+    click.echo(safe(text), err=True)
+
+
+def _is_terminal(stream: TextIO) -> bool:
+    try:
+        return stream.isatty()
+    except ValueError:  # closed
+        return False
+
+
+def _size(stream: TextIO) -> tuple[int, int]:
+    try:
+        size = os.get_terminal_size(stream.fileno())
+    except (OSError, ValueError):
+        return 80, 24
+    return size.columns or 80, size.lines or 24

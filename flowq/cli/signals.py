@@ -1,0 +1,27 @@
+"""Ctrl+C while a run is followed: counted here, answered by the loop, so that nothing is torn in the middle."""
+
+import signal
+from types import FrameType, TracebackType
+from typing import Any, Final, Self
+
+_ASKED: Final = (signal.SIGINT, signal.SIGTERM)
+
+
+class Interrupts:
+    """Counts SIGINT and SIGTERM inside a `with` block, instead of what they would do."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self._before: dict[signal.Signals, Any] = {}
+
+    def __enter__(self) -> Self:
+        for number in _ASKED:
+            self._before[number] = signal.signal(number, self._note)
+        return self
+
+    def __exit__(self, _: type[BaseException] | None, __: BaseException | None, ___: TracebackType | None) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def _note(self, _number: int, _frame: FrameType | None) -> None:
+        self.count += 1

@@ -1,0 +1,76 @@
+"""The end of a followed run: what came of it, the last lines of what failed, and what to do now."""
+
+from collections import deque
+from collections.abc import Iterator
+from typing import Final
+
+from flowq.cli.layout import head_lines, job_rows, next_lines, rows_that_fit, table_lines, where
+from flowq.cli.segments import Line, fit
+from flowq.cli.session import Terminal
+from flowq.cli.wording import plural, reason_text
+from flowq.flows.follow import Update
+from flowq.flows.textsafe import safe_bytes, safe_line
+from flowq.flows.views import JobView, RunView, ordinal_of
+from flowq.states import JobStatus
+
+TAIL: Final = 12  # lines of output shown of a job that failed
+JOBS: Final = 3  # failed jobs of which the output is shown
+ROWS: Final = 60  # of the table, at most
+
+_DROPPED: Final = frozenset({JobStatus.FINISHED, JobStatus.SKIPPED})
+
+
+class Tails:
+    """The last lines that each job printed in its latest execution; forgotten as soon as the job has finished well."""
+
+    def __init__(self) -> None:
+        self._lines: dict[int, deque[bytes]] = {}
+        self._executions: dict[int, int] = {}
+
+    def collect(self, update: Update) -> None:
+        """Take in new output."""
+        for entry in update.logs:
+            ordinal = ordinal_of(entry.job)
+            if ordinal is None:
+                continue
+            if self._executions.get(ordinal) != entry.execution:
+                self._executions[ordinal] = entry.execution
+                self._lines[ordinal] = deque(maxlen=TAIL)
+            self._lines.setdefault(ordinal, deque(maxlen=TAIL)).extend(entry.data.rstrip(b"\n").split(b"\n"))
+        for event in update.events:
+            ordinal = ordinal_of(event.job)
+            if ordinal is not None and event.new in _DROPPED:
+                self._lines.pop(ordinal, None)
+
+    def of(self, ordinal: int) -> list[bytes]:
+        """Return the last lines of a job, oldest first."""
+        return list(self._lines.get(ordinal, ()))
+
+
+def summary_lines(run: RunView, tails: Tails, terminal: Terminal, *, table: bool) -> list[Line]:
+    """Return the summary. The table is left out where the lines above have told the same."""
+    lines: list[Line] = list(head_lines(run)) if table else list(head_lines(run))[:2]
+    if table:
+        rows = rows_that_fit(list(job_rows(run, unicode=terminal.unicode)), ROWS, unicode=terminal.unicode)
+        lines += [(("", ""),), *table_lines(rows, terminal)]
+    for job in run.bad_jobs[:JOBS]:
+        lines += [(("", ""),), *_failure_lines(run, job, tails.of(job.ordinal), terminal)]
+    more = len(run.bad_jobs) - JOBS
+    if more > 0:
+        lines += [(("", ""),), ((f"and {plural(more, 'more failed job')}: flowq status {run.id} --failed", "bad"),)]
+    lines = [fit(line, terminal.width, unicode=terminal.unicode) for line in lines]
+    advice = list(next_lines(run, terminal.width))
+    return [*lines, (("", ""),), *advice] if advice else lines
+
+
+def _failure_lines(run: RunView, job: JobView, tail: list[bytes], terminal: Terminal) -> Iterator[Line]:
+    why = safe_line(job.error_line or "") or reason_text(job.reason) or "failed"
+    place = where(run, job)
+    yield (
+        (f"{safe_line(job.name)} {job.status}: ", "badbold"),
+        (why, "bad"),
+        (f"  ({place})" if place else "", "dim"),
+    )
+    border = "│ " if terminal.unicode else "| "
+    for data in tail:
+        yield ((f"  {border}", "dim"), (safe_bytes(data), ""))

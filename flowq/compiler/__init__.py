@@ -1,0 +1,27 @@
+"""The compiler: the text of a flow file in, a `Plan` or diagnostics out.
+
+It is pure. It reads the one file it is given, and nothing else: no Redis, no clock, no environment, no import or execution of the user's
+code. The same file, parameters and date give the same plan.
+
+A chain of passes, each with a type of its own, so that a later one cannot hold what an earlier one should have settled:
+
+    source   bytes -> text with an index of lines            (limits on size, encoding and characters)
+    reader   text -> tree of nodes that know their place     (YAML 1.2; limits on depth and number)
+    schema   the tree has the shape that schemas/flow.schema.json describes
+    params   declarations and given values -> bound parameters
+    merge    defaults, templates, extends -> one map per job
+    jobs     maps -> typed jobs (`spec`), their expressions parsed; scripts made safe (`scripts`)
+    expand   matrix -> cells
+    graph    names -> edges, order, cycles
+    checks   expressions against names, ancestors and types
+    emit     -> Plan
+
+Every pass reports into one `Report` and goes on as far as it makes sense: all problems of a file are told at once. No input raises, hangs
+or eats memory: limits are checked before the work is done.
+"""
+
+from flowq.compiler.codes import Code
+from flowq.compiler.compile import Compilation, compile_file, compile_text
+from flowq.compiler.diagnostics import Diagnostic, render
+
+__all__ = ["Code", "Compilation", "Diagnostic", "compile_file", "compile_text", "render"]

@@ -1,0 +1,123 @@
+"""What a job does: `call`, `run` as a script, `run` as an argument vector, or nothing (a join point)."""
+
+import re
+import shlex
+from typing import Final
+
+from flowq.compiler.codes import Code
+from flowq.compiler.merge import MergedJob
+from flowq.compiler.schema import schema_document
+from flowq.compiler.scripts import rewrite
+from flowq.compiler.sites import SiteReader
+from flowq.compiler.source import Report
+from flowq.compiler.tree import Json, Mapping, Node, Scalar, Sequence, written
+from flowq.plan import Action
+
+_CALLABLE = re.compile(r"(?P<module>\w+(?:\.\w+)*):(?P<attribute>\w+(?:\.\w+)*)|(?P<path>\w+(?:\.\w+)*)\.(?P<name>\w+)")
+_FITS: Final = {"args": "call", "kwargs": "call", "shell": "run"}
+
+JOIN: Final = Action("join")
+INVALID: Final = Action("invalid")  # of a job with a problem; never part of a plan
+
+
+def read_action(job: MergedJob, reader: SiteReader, report: Report) -> Action:
+    """Return what a job does, `INVALID` after a problem that is reported."""
+    entries = job.own.entries
+    chosen: list[str] = [key for key in ("call", "run") if key in entries]
+    if len(chosen) > 1:
+        message = f"job `{job.name}` has both `call` and `run`; a job does one thing"
+        report.add(Code.SEVERAL_ACTIONS, entries["run"][0].span, message, "make two jobs, one depending on the other")
+        return INVALID
+    _check_keys(job, chosen, report)
+    if not job.is_map:
+        return INVALID
+    if not chosen:
+        return JOIN if _check_join(job, report) else INVALID
+    node = entries[chosen[0]][1]
+    if chosen[0] == "call":
+        return _call(job, node, reader, report)
+    if isinstance(node, Sequence):
+        return Action("argv", args=tuple(_word(item, reader) for item in node.items))
+    return _script(job, node, reader, report)
+
+
+def _check_keys(job: MergedJob, chosen: list[str], report: Report) -> None:
+    for key, owner in _FITS.items():
+        if key not in job.own.entries or owner in chosen or not chosen:
+            continue
+        hint = (
+            "for a program and its arguments write run: [program, argument, …]"
+            if owner == "call"
+            else "a callable needs no shell"
+        )
+        report.add(Code.MISPLACED_KEY, job.own.key_span(key), f"`{key}` belongs to `{owner}`, this job has `{chosen[0]}`", hint)
+
+
+def _check_join(job: MergedJob, report: Report) -> bool:
+    """Tell whether a job without `call` and `run` is a join point."""
+    if "depends_on" in job.own.entries and not job.own.entries.keys() & _FITS.keys():
+        return True
+    if _has_unknown_key(job):
+        return False  # a key that was meant as the action is reported already
+    message = f"job `{job.name}` does nothing: it needs `call` or `run`"
+    report.add(Code.NO_ACTION, job.spelling.span, message, "without them a job is a join point, which needs `depends_on`")
+    return False
+
+
+def _has_unknown_key(job: MergedJob) -> bool:
+    return not job.own.entries.keys() <= schema_document()["$defs"]["job"]["properties"].keys()
+
+
+def _call(job: MergedJob, node: Node, reader: SiteReader, report: Report) -> Action:
+    if not isinstance(node, Scalar) or not isinstance(node.value, str):
+        return INVALID
+    match = _CALLABLE.fullmatch(node.value)
+    names = re.split(r"[.:]", node.value)
+    if match is None or not all(name.isidentifier() for name in names):
+        hint = "an expression cannot choose what is called" if "${{" in node.value else "write package.module:function"
+        report.add(
+            Code.CALLABLE, node.span, f"expected a callable such as package.module:function, found {node.value[:60]!r}", hint
+        )
+        return INVALID
+    args, kwargs = job.whole.get("args"), job.whole.get("kwargs")
+    return Action(
+        "call",
+        module=match["module"] or match["path"],
+        attribute=match["attribute"] or match["name"],
+        args=tuple(reader.value(item) for item in args.items) if isinstance(args, Sequence) else (),
+        kwargs={key: reader.value(item) for key, (_, item) in kwargs.entries.items()} if isinstance(kwargs, Mapping) else {},
+    )
+
+
+def _word(node: Node, reader: SiteReader) -> Json:
+    if not isinstance(node, Scalar):
+        return ""
+    return reader.value(node) if isinstance(node.value, str) else written(node)
+
+
+def _script(job: MergedJob, node: Node, reader: SiteReader, report: Report) -> Action:
+    if not isinstance(node, Scalar) or not isinstance(node.value, str):
+        return INVALID
+    shell = _shell(job.whole.get("shell"), report)
+    if "${{" not in node.value:
+        return Action("shell", script=node.value, shell=shell)
+    script, variables = rewrite(node, shell, reader, report)
+    return Action("shell", script=script, variables=variables, shell=shell)
+
+
+def _shell(node: Node | None, report: Report) -> tuple[str, ...]:
+    if node is None or isinstance(node, Mapping):
+        return ()
+    items = node.items if isinstance(node, Sequence) else [node]
+    texts = [item.value for item in items if isinstance(item, Scalar) and isinstance(item.value, str)]
+    for text in texts:
+        if "${{" in text:
+            report.add(Code.UNKNOWN_SHELL, node.span, "an expression cannot choose the shell", "write its name")
+            return ()
+    if isinstance(node, Sequence):
+        return tuple(texts)
+    try:
+        return tuple(shlex.split(texts[0])) if texts else ()
+    except ValueError as error:
+        report.add(Code.WRONG_VALUE, node.span, f"shell: {str(error).lower()}", "close the quote, or write a list of words")
+        return ()

@@ -1,0 +1,74 @@
+"""The codes of diagnostics: stable, never reused. `docs/errors.md` explains each; a test holds the two together."""
+
+from enum import StrEnum
+from typing import Final
+
+
+class Code(StrEnum):
+    """What is wrong with a flow file. The hundreds tell the stage that finds it."""
+
+    # 0xx: the file and its YAML
+    UNREADABLE = "FQ001"
+    TOO_LARGE = "FQ002"
+    NOT_UTF8 = "FQ003"
+    CONTROL_CHARACTER = "FQ004"
+    SYNTAX = "FQ010"
+    TOO_DEEP = "FQ011"
+    TOO_MANY_NODES = "FQ012"
+    DUPLICATE_KEY = "FQ013"
+    TAG = "FQ014"
+    SEVERAL_DOCUMENTS = "FQ015"
+    NUMBER = "FQ016"
+    ALIAS = "FQ017"
+    MERGE = "FQ018"
+    KEY = "FQ019"
+    EMPTY = "FQ020"
+    # 1xx: the shape of the flow
+    UNKNOWN_KEY = "FQ101"
+    WRONG_TYPE = "FQ102"
+    WRONG_VALUE = "FQ103"
+    MISSING_KEY = "FQ104"
+    SEVERAL_ACTIONS = "FQ105"
+    NO_ACTION = "FQ106"
+    NOT_YET = "FQ107"
+    MISPLACED_KEY = "FQ108"
+    NAME = "FQ109"
+    DURATION = "FQ110"
+    CALLABLE = "FQ111"
+    RETRY = "FQ112"
+    UNKNOWN_TEMPLATE = "FQ113"
+    TEMPLATE_CYCLE = "FQ114"
+    ENV_NAME = "FQ115"
+    # 2xx: parameters
+    UNKNOWN_PARAM = "FQ201"
+    MISSING_PARAM = "FQ202"
+    PARAM_TYPE = "FQ203"
+    PARAM_RULE = "FQ204"
+    PARAM_DECLARATION = "FQ205"
+    PARAM_PATTERN = "FQ206"
+    # 3xx: the graph
+    UNKNOWN_JOB = "FQ301"
+    CYCLE = "FQ302"
+    DUPLICATE_DEPENDENCY = "FQ303"
+    MATRIX = "FQ304"
+    TOO_MANY_JOBS = "FQ305"
+    EXCLUDE_NOTHING = "FQ306"
+    EMPTY_MATRIX = "FQ307"
+    # 4xx: expressions
+    EXPRESSION = "FQ401"
+    UNKNOWN_NAME = "FQ402"
+    NAME_NOT_HERE = "FQ403"
+    UNKNOWN_JOB_NAME = "FQ404"
+    NOT_AN_ANCESTOR = "FQ405"
+    MAYBE_ABSENT = "FQ406"
+    TYPE = "FQ407"
+    FUNCTION = "FQ408"
+    EVALUATION = "FQ409"
+    # 5xx: scripts
+    UNSAFE_PLACE = "FQ501"
+    UNKNOWN_SHELL = "FQ502"
+    PROTECTED_ENV = "FQ503"
+
+
+WARNINGS: Final = frozenset({Code.EXCLUDE_NOTHING, Code.EMPTY_MATRIX})
+"""Codes that do not keep a flow from running."""

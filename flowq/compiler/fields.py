@@ -1,0 +1,185 @@
+"""Reading single values of a job or a flow: durations, texts, environments, retry policies.
+
+Each function gets the node of one key and gives its typed value. What has the wrong type was reported by the shape; it reads as absent
+here, so that one slip gives one diagnostic.
+"""
+
+import re
+from typing import Final
+
+from flowq.compiler.codes import Code
+from flowq.compiler.diagnostics import Span
+from flowq.compiler.sites import Place, Site, SiteReader
+from flowq.compiler.source import Report
+from flowq.compiler.static import UNKNOWN, StaticScope, has_holes
+from flowq.compiler.tree import Json, Mapping, Node, Scalar, Sequence, written
+from flowq.durations import parse_duration
+from flowq.exceptions import UsageError
+from flowq.expr import to_text
+from flowq.plan import RetryPolicy
+
+MAX_WAIT: Final = 365 * 86_400.0  # s; backoff stops growing here
+
+_QUEUE = re.compile(r"[A-Za-z0-9_.:-]{1,128}")
+_LOADING: Final = re.compile(
+    r"LD_.*|DYLD_.*|PYTHON.*|BASH_.*|BASHOPTS|SHELLOPTS|ENV|PS4|PROMPT_COMMAND|IFS|PATH|PERL5.*|PERLLIB|RUBYOPT|RUBYLIB|NODE_.*|GIT_.*|"
+    r"JAVA_TOOL_OPTIONS|_JAVA_OPTIONS|GCONV_PATH|LOCPATH|GLOBIGNORE"
+)
+
+
+def protected(name: str) -> bool:
+    """Tell whether a variable changes how programs load or how the shell reads, so that no value may choose it."""
+    return _LOADING.fullmatch(name) is not None
+
+
+def duration(node: Node | None, scope: StaticScope, report: Report, *, never: bool, positive: bool = False) -> float | None:
+    """Return seconds, `NEVER`, or None where nothing (valid) is given."""
+    if not isinstance(node, Scalar) or node.value is None or isinstance(node.value, bool):
+        return None
+    value = scope.evaluate(node, report) if has_holes(node) else node.value
+    if value is UNKNOWN:
+        return None
+    try:
+        seconds = parse_duration(value, never=never)
+    except UsageError as error:
+        report.add(Code.DURATION, node.span, str(error), "" if never else _never_help(value))
+        return None
+    if positive and seconds == 0:
+        report.add(Code.DURATION, node.span, "a duration of 0 leaves no time at all", "write `never` for no limit")
+        return None
+    return seconds
+
+
+def _never_help(value: Json) -> str:
+    return "leave the key out for no wait" if value in (-1, "-1", "never") else ""
+
+
+def static_text(node: Node | None, scope: StaticScope, report: Report) -> str:
+    """Return a text that is fixed before the run, "" where none is given."""
+    if not isinstance(node, Scalar) or not isinstance(node.value, str):
+        return ""
+    if not has_holes(node):
+        return node.value
+    value = scope.evaluate(node, report)
+    return "" if value is UNKNOWN else to_text(value)
+
+
+def queue(node: Node | None, scope: StaticScope, report: Report) -> str | None:
+    """Return a queue's name, or None where none is given."""
+    if not isinstance(node, Scalar) or not isinstance(node.value, str):
+        return None
+    name = static_text(node, scope, report)
+    if name and not _QUEUE.fullmatch(name) and has_holes(node):
+        report.add(
+            Code.NAME, node.span, f"expected a queue's name, found {name[:60]!r}", "letters, digits, `_`, `-`, `.` and `:`"
+        )
+    return name or None
+
+
+def integer(node: Node | None, default: int) -> int:
+    """Return a whole number."""
+    return node.value if isinstance(node, Scalar) and type(node.value) is int else default
+
+
+def labels(node: Node | None, scope: StaticScope, report: Report) -> dict[str, str]:
+    """Return labels as texts."""
+    if not isinstance(node, Mapping):
+        return {}
+    found = {}
+    for name, (_, value) in node.entries.items():
+        if isinstance(value, Scalar) and value.value is not None:
+            found[name] = static_text(value, scope, report) if isinstance(value.value, str) else written(value)
+    return found
+
+
+def environment(node: Node | None, place: Place, report: Report) -> tuple[dict[str, Json], list[Site]]:
+    """Return environment variables as templated texts, and the expressions in them."""
+    if not isinstance(node, Mapping):
+        return {}, []
+    reader = SiteReader(report, place)
+    found: dict[str, Json] = {}
+    for name, (spelling, value) in node.entries.items():
+        if name.startswith("FLOWQ_"):
+            message = f"{name[:60]} is set by flowq itself: FLOWQ_… names are reserved"
+            report.add(Code.ENV_NAME, spelling.span, message, "choose another name")
+        if not isinstance(value, Scalar):
+            continue
+        if has_holes(value) and protected(name):
+            message = f"{name[:60]} changes how programs load: it cannot be set from an expression"
+            report.add(Code.PROTECTED_ENV, value.span, message, "give it a constant value")
+        if isinstance(value.value, str) and "\0" in value.value:
+            report.add(Code.WRONG_VALUE, value.span, f"{name[:60]}: a variable cannot have NUL characters", "remove it")
+        found[name] = _text(value, reader)
+    return found, reader.sites
+
+
+def _text(value: Scalar, reader: SiteReader) -> Json:
+    if value.value is None:
+        return ""
+    return reader.value(value) if isinstance(value.value, str) else written(value)
+
+
+def allow_failure(node: Node | None) -> bool | tuple[int, ...]:
+    """Return whether any failure, or which exit codes, are allowed."""
+    if isinstance(node, Scalar):
+        return node.value is True
+    codes = node.get("exit_codes") if isinstance(node, Mapping) else None
+    items = codes.items if isinstance(codes, Sequence) else [codes]
+    found = [item.value for item in items if isinstance(item, Scalar) and type(item.value) is int]
+    return tuple(dict.fromkeys(found)) or False
+
+
+def retry(node: Node | None, scope: StaticScope, report: Report) -> RetryPolicy | None:
+    """Return the retry policy with backoff worked into the intervals; None for no retries."""
+    if isinstance(node, Scalar):
+        count = integer(node, 0)
+        return RetryPolicy(count) if count > 0 else None
+    if not isinstance(node, Mapping):
+        return None
+    count = integer(node.get("max"), -1)
+    if count < 0:
+        if "max" not in node.entries:
+            report.add(Code.RETRY, _place(node), "`retry` needs `max`, how many retries there are", "add `max: 3`")
+        return None
+    intervals = _intervals(node, count, scope, report)
+    jitter = _number(node.get("jitter"), 0.0)
+    return RetryPolicy(count, intervals, jitter) if count else None
+
+
+def _place(node: Mapping) -> Span:
+    for spelling, _ in node.entries.values():
+        return spelling.span
+    return node.span
+
+
+def _intervals(node: Mapping, count: int, scope: StaticScope, report: Report) -> tuple[float, ...]:
+    interval = node.get("interval")
+    longest = duration(node.get("max_interval"), scope, report, never=False)
+    factor = _number(node.get("backoff"), 1.0)
+    if isinstance(interval, Sequence):
+        if "backoff" in node.entries:
+            message = "`backoff` works on one interval, this is a list"
+            report.add(Code.RETRY, node.key_span("backoff"), message, "remove `backoff`, or give the first interval only")
+        listed = [duration(item, scope, report, never=False) or 0.0 for item in interval.items]
+        return tuple(min(item, longest) if longest is not None else item for item in listed) or (0.0,)
+    first = duration(interval, scope, report, never=False)
+    if first is None:
+        for key in ("backoff", "max_interval"):
+            if key in node.entries and interval is None:
+                report.add(Code.RETRY, node.key_span(key), f"`{key}` needs `interval`, the first wait", "add `interval: 5s`")
+        return (0.0,)
+    return _grown(first, factor, MAX_WAIT if longest is None else longest, count)
+
+
+def _grown(first: float, factor: float, longest: float, count: int) -> tuple[float, ...]:
+    """Return first, first*factor, … up to `longest`, after which the last value repeats by itself."""
+    waits = [min(first, longest)]
+    while len(waits) < count and waits[-1] < longest and factor > 1 and first > 0:
+        waits.append(min(waits[-1] * factor, longest))
+    return tuple(round(wait, 3) for wait in waits)
+
+
+def _number(node: Node | None, default: float) -> float:
+    if isinstance(node, Scalar) and isinstance(node.value, (int, float)) and not isinstance(node.value, bool):
+        return float(node.value)
+    return default

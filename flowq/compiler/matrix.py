@@ -1,0 +1,67 @@
+"""Reading a matrix: its axes and its `include` and `exclude` lists, every value known before the run."""
+
+import json
+
+from flowq.compiler.codes import Code
+from flowq.compiler.source import Report
+from flowq.compiler.spec import CellRule, MatrixSpec
+from flowq.compiler.static import UNKNOWN, StaticScope, has_holes
+from flowq.compiler.suggest import did_you_mean
+from flowq.compiler.tree import Json, Mapping, Node, Scalar, Sequence
+
+
+def read_matrix(node: Node | None, job: Mapping, scope: StaticScope, report: Report) -> MatrixSpec | None:
+    """Return the matrix of a job, or None where it has none."""
+    if not isinstance(node, Mapping):
+        return None
+    axes: dict[str, tuple[Json, ...]] = {}
+    for name, (spelling, value) in node.entries.items():
+        if name not in ("include", "exclude"):
+            axes[name] = _axis(spelling, value, scope, report)
+    exclude = _rules(node.get("exclude"), scope, report)
+    for rule, item in zip(exclude, _items(node.get("exclude")), strict=True):
+        assert isinstance(item, Mapping)
+        for name in rule.values:
+            if name not in axes:
+                message = f"`exclude` names the axis `{name[:60]}`, which the matrix does not have"
+                report.add(Code.MATRIX, item.key_span(name), message, did_you_mean(name, axes, "the axes are"))
+    return MatrixSpec(axes, _rules(node.get("include"), scope, report), exclude, job.key_span("matrix"))
+
+
+def _axis(spelling: Scalar, node: Node, scope: StaticScope, report: Report) -> tuple[Json, ...]:
+    if not isinstance(node, Sequence) and not has_holes(node):
+        return ()
+    value = scope.evaluate(node, report)
+    if value is UNKNOWN:
+        return ()
+    if not isinstance(value, list):
+        message = f"the axis `{spelling.text}` needs a list of values, the expression gives none"
+        report.add(Code.MATRIX, node.span, message, "a param of type list gives one")
+        return ()
+    seen: set[str] = set()
+    for position, item in enumerate(value):
+        key = json.dumps(item, sort_keys=True)
+        if key in seen:
+            place = node.items[position] if isinstance(node, Sequence) else node
+            report.add(
+                Code.MATRIX, place.span, f"the value {key[:60]} stands twice on the axis `{spelling.text}`", "remove one"
+            )
+        seen.add(key)
+    return tuple(value)
+
+
+def _items(node: Node | None) -> list[Node]:
+    return [item for item in node.items if isinstance(item, Mapping)] if isinstance(node, Sequence) else []
+
+
+def _rules(node: Node | None, scope: StaticScope, report: Report) -> tuple[CellRule, ...]:
+    rules = []
+    for item in _items(node):
+        assert isinstance(item, Mapping)
+        values = {name: scope.evaluate(value, report) for name, (_, value) in item.entries.items()}
+        rules.append(
+            CellRule(
+                {name: value for name, value in values.items() if value is not UNKNOWN}, item.key_span(next(iter(values), ""))
+            )
+        )
+    return tuple(rules)

@@ -1,0 +1,117 @@
+"""`defaults`, `templates` and `extends`: the maps a job is put together from.
+
+Maps merge key by key, lists and scalars replace. The result is a map of the same tree nodes, so every value keeps the place it was
+written at, be it in a template.
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+from flowq.compiler.codes import Code
+from flowq.compiler.source import Report
+from flowq.compiler.suggest import did_you_mean
+from flowq.compiler.tree import Mapping, Node, Scalar, Sequence
+
+MAX_CHAIN: Final = 50  # templates that extend each other
+
+
+@dataclass(frozen=True, slots=True)
+class MergedJob:
+    """A job with what it takes over. `own` lacks the flow's defaults: keys in it were meant for this job."""
+
+    name: str
+    spelling: Scalar
+    own: Mapping
+    whole: Mapping
+    is_map: bool = True  # what the file has under the name is a map, as it should be
+
+
+def merge_jobs(root: Mapping, report: Report) -> list[MergedJob]:
+    """Return the jobs of a flow in the order of the file."""
+    section = root.get("jobs")
+    if not isinstance(section, Mapping):
+        return []
+    defaults = root.get("defaults")
+    templates = _Templates(root.get("templates"), report)
+    merged = []
+    for name, (spelling, node) in section.entries.items():
+        if not isinstance(node, Mapping):
+            nothing = Mapping(spelling.end)
+            merged.append(MergedJob(name, spelling, nothing, nothing, is_map=False))  # reported; others may depend on its name
+            continue
+        own = templates.applied(node)
+        whole = overlay(defaults, own) if isinstance(defaults, Mapping) else own
+        merged.append(MergedJob(name, spelling, own, whole))
+    templates.check_all()
+    return merged
+
+
+def overlay(base: Mapping, top: Mapping) -> Mapping:
+    """Return a map with the entries of both, those of `top` winning, maps merged in turn."""
+    if not base.entries:
+        return top
+    result = Mapping(top.start)
+    result.end = top.end
+    result.entries = dict(base.entries)
+    for key, (spelling, value) in top.entries.items():
+        below = base.entries.get(key)
+        if below is not None and isinstance(value, Mapping) and isinstance(below[1], Mapping):
+            result.entries[key] = (spelling, overlay(below[1], value))
+        else:
+            result.entries[key] = (spelling, value)
+    return result
+
+
+class _Templates:
+    def __init__(self, section: Node | None, report: Report) -> None:
+        self._nodes = section.entries if isinstance(section, Mapping) else {}
+        self._report = report
+        self._done: dict[str, Mapping | None] = {}
+        self._open: list[str] = []
+
+    def applied(self, node: Mapping) -> Mapping:
+        """Return a job or template with everything it extends below it."""
+        wanted = node.entries.get("extends")
+        if wanted is None:
+            return node
+        base = Mapping(node.start)
+        items = wanted[1].items if isinstance(wanted[1], Sequence) else [wanted[1]]
+        for item in items:
+            if isinstance(item, Scalar) and isinstance(item.value, str):
+                template = self._template(item.value, item)
+                if template is not None:
+                    base = overlay(base, template)
+        return overlay(base, node)
+
+    def check_all(self) -> None:
+        """Follow the templates no job uses, too: what is wrong in them is wrong in the file."""
+        for name, (spelling, _) in self._nodes.items():
+            self._template(name, spelling)
+
+    def _template(self, name: str, place: Scalar) -> Mapping | None:
+        if name in self._done:
+            return self._done[name]
+        entry = self._nodes.get(name)
+        if entry is None:
+            hint = did_you_mean(name, self._nodes, "the templates are") if self._nodes else "the flow has no `templates:`"
+            self._report.add(Code.UNKNOWN_TEMPLATE, place.span, f"there is no template `{name[:60]}`", hint)
+            return None
+        if name in self._open or len(self._open) >= MAX_CHAIN:
+            self._report_chain(name, place)
+            return None
+        if not isinstance(entry[1], Mapping):
+            return None
+        self._open.append(name)
+        found: Mapping | None = self.applied(entry[1])
+        self._open.pop()
+        self._done[name] = found
+        return found
+
+    def _report_chain(self, name: str, place: Scalar) -> None:
+        if name in self._open:
+            path = " -> ".join([*self._open[self._open.index(name) :], name])
+            self._report.add(Code.TEMPLATE_CYCLE, place.span, f"templates extend each other: {path}", "remove one `extends`")
+        else:
+            self._report.add(
+                Code.TEMPLATE_CYCLE, place.span, f"templates extend each other more than {MAX_CHAIN} levels deep", ""
+            )

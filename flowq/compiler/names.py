@@ -1,0 +1,155 @@
+"""The names an expression may use: unknown ones, and known ones in the wrong place, with what to write instead."""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+from flowq.compiler.codes import Code
+from flowq.compiler.sites import RUNTIME_RUN, Place, Site
+from flowq.compiler.source import Report
+from flowq.compiler.suggest import close_match, did_you_mean, listing
+from flowq.expr import Reference
+
+ROOTS: Final = ("params", "env", "run", "jobs", "matrix", "job")
+
+_FOREIGN: Final = {
+    "needs": "jobs.<name>.result",
+    "steps": "jobs.<name>.result",
+    "tasks": "jobs.<name>.result",
+    "inputs": "params.<name>",
+    "parameters": "params.<name>",
+    "vars": "params.<name> or env.<name>",
+    "github": "run.id, run.name, run.date",
+    "date": "run.date",
+    "result": "jobs.<name>.result",
+}
+_LATER: Final = {"item": "foreach", "index": "foreach"}
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """The names that exist at a site."""
+
+    params: Collection[str]
+    env: Collection[str] = ()
+    jobs: Collection[str] = ()
+    matrix: Mapping[str, bool] = field(default_factory=dict)  # axis -> every cell has it
+    is_matrix: bool = False
+
+
+def check_names(site: Site, known: Known, report: Report) -> bool:
+    """Report the names of an expression that do not exist or cannot be used where it stands; tell whether all is well.
+
+    Job names are only checked for existence here; whether they are ancestors is the graph's business.
+    """
+    before = report.errors
+    if report.full:
+        return False
+    for reference in site.expression.references():
+        problem = _problem(reference, site, known)
+        if problem is not None:
+            code, message, hint = problem
+            report.add(code, site.span(report, reference.start, reference.end), message, hint)
+    return report.errors == before
+
+
+def _problem(reference: Reference, site: Site, known: Known) -> tuple[Code, str, str] | None:
+    root, *rest = reference.path
+    if root not in site.place.roots:
+        return _root_problem(str(root), site.place, known)
+    if root == "matrix" and not known.is_matrix:
+        return Code.NAME_NOT_HERE, "this job has no matrix", "add `matrix:` to the job, or use params"
+    if not rest:
+        return None
+    key = str(rest[0])
+    match root:
+        case "params":
+            return _member("param", key, known.params, "declare it under `params:`")
+        case "env":
+            hint = "only variables of the flow's and the job's `env` can be read"
+            return _member("environment variable", key, known.env, hint)
+        case "matrix":
+            return _axis(reference, key, known)
+        case "run":
+            return _run(key, site.place)
+        case "job":
+            return _member("part of job", key, ("name", "attempt"), "")
+        case _:
+            return _job(rest, known)
+
+
+def _root_problem(root: str, place: Place, known: Known) -> tuple[Code, str, str]:
+    if root in ROOTS:
+        return Code.NAME_NOT_HERE, f"`{root}` cannot be used {place.value}", f"known here are {', '.join(place.roots)}"
+    if root in _LATER:
+        return (
+            Code.NOT_YET,
+            f"`{root}` belongs to `{_LATER[root]}`, which this version of flowq does not support yet",
+            "use a matrix",
+        )
+    if root == "secrets":
+        return (
+            Code.NAME_NOT_HERE,
+            "secrets are not values: they reach the environment of a job, nothing else",
+            "read it in the job",
+        )
+    if root in _FOREIGN:
+        return Code.UNKNOWN_NAME, f"unknown name `{root}`", f"did you mean {_FOREIGN[root]}?"
+    if root in known.params:
+        return Code.UNKNOWN_NAME, f"unknown name `{root}`", f"did you mean params.{root}?"
+    if root in known.matrix:
+        return Code.UNKNOWN_NAME, f"unknown name `{root}`", f"did you mean matrix.{root}?"
+    if root in known.jobs:
+        return Code.UNKNOWN_NAME, f"unknown name `{root}`", f"did you mean jobs.{root}.result?"
+    return (
+        Code.UNKNOWN_NAME,
+        f"unknown name `{root[:60]}`",
+        did_you_mean(root, place.roots, "known here are") + _text_hint(root, place),
+    )
+
+
+def _text_hint(root: str, place: Place) -> str:
+    return "" if close_match(root, place.roots) else f"; a text is written '{root[:40]}'"
+
+
+def _member(what: str, key: str, known: Collection[str], otherwise: str) -> tuple[Code, str, str] | None:
+    if key in known:
+        return None
+    close = close_match(key, known)
+    there = f"known are {listing(known)}" if known else "there are none"
+    hint = f"did you mean {close}?" if close else "; ".join(part for part in (there, otherwise) if part)
+    return Code.UNKNOWN_NAME, f"there is no {what} `{key[:60]}`", hint
+
+
+def _axis(reference: Reference, key: str, known: Known) -> tuple[Code, str, str] | None:
+    if key not in known.matrix:
+        return _member("matrix value", key, known.matrix, "")
+    if not known.matrix[key] and not reference.guarded:
+        return Code.MAYBE_ABSENT, f"not every cell of the matrix has `{key}`", f"say what then: matrix.{key} ?? ''"
+    return None
+
+
+def _run(key: str, place: Place) -> tuple[Code, str, str] | None:
+    if key in place.run_keys:
+        return None
+    if key in RUNTIME_RUN:
+        return (
+            Code.NAME_NOT_HERE,
+            f"`run.{key}` is not known before the run",
+            f"known here are run.{', run.'.join(place.run_keys)}",
+        )
+    if key in ("status", "failed_jobs"):
+        return Code.NOT_YET, f"`run.{key}` belongs to handlers, which this version of flowq does not support yet", "remove it"
+    return _member("part of run", key, place.run_keys, "")
+
+
+def _job(rest: list[str | int], known: Known) -> tuple[Code, str, str] | None:
+    name = str(rest[0])
+    if name not in known.jobs:
+        return Code.UNKNOWN_JOB_NAME, f"there is no job `{name[:60]}`", did_you_mean(name, known.jobs, "the jobs are")
+    if len(rest) > 1 and rest[1] not in ("result", "status"):
+        hint = (
+            "did you mean result?" if rest[1] in ("output", "outputs", "value", "return_value") else "known are result, status"
+        )
+        return Code.UNKNOWN_NAME, f"there is no `{str(rest[1])[:60]}` of a job", hint
+    return None

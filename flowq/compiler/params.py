@@ -1,0 +1,206 @@
+"""Parameters: what the flow declares, and the values a run gets. Every violation is reported, each at the parameter's line."""
+
+from collections.abc import Mapping as MappingABC
+from dataclasses import dataclass
+from typing import Final
+
+from flowq.compiler.codes import Code
+from flowq.compiler.diagnostics import START, Span
+from flowq.compiler.param_values import ParamProblem, check_rules, compile_pattern, convert
+from flowq.compiler.source import Report
+from flowq.compiler.static import UNKNOWN, StaticScope
+from flowq.compiler.suggest import did_you_mean
+from flowq.compiler.tree import Json, Mapping, Node, Scalar, Sequence, plain
+from flowq.expr import types
+
+TYPES: Final = {
+    "string": types.STRING,
+    "number": types.NUMBER,
+    "integer": types.NUMBER,
+    "boolean": types.BOOLEAN,
+    "date": types.STRING,
+    "datetime": types.STRING,
+    "duration": types.STRING,
+    "list": types.LIST,
+    "map": types.MAP,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class ParamSpec:
+    """A declared parameter. `default` is the node that spells it."""
+
+    name: str
+    type: str
+    span: Span
+    default: Node | None = None
+    required: bool = True
+    enum: tuple[Json, ...] = ()
+    minimum: Json = None
+    maximum: Json = None
+    pattern: str = ""
+    description: str = ""
+
+    @property
+    def static_type(self) -> types.Type:
+        """The type of the value in expressions; an optional one without a default may be null."""
+        return types.ANY if self.default is None and not self.required else TYPES[self.type]
+
+
+@dataclass(frozen=True, slots=True)
+class Bound:
+    """Parameters with their values. `values` lacks those that have none because of a reported problem."""
+
+    specs: tuple[ParamSpec, ...]
+    scope: StaticScope
+
+    @property
+    def values(self) -> MappingABC[str, Json]:
+        """The value of each parameter."""
+        return self.scope.params
+
+    def types(self) -> types.Type:
+        """Return the static type of `params`."""
+        return types.Type("map", keys={spec.name: spec.static_type for spec in self.specs})
+
+
+def declare_params(root: Mapping, report: Report) -> tuple[ParamSpec, ...]:
+    """Read the declarations. Wrong shapes are reported already; they count as absent."""
+    section = root.get("params")
+    if not isinstance(section, Mapping):
+        return ()
+    return tuple(
+        _declare(name, spelling, node, report)
+        for name, (spelling, node) in section.entries.items()
+        if isinstance(node, Mapping)
+    )
+
+
+def bind_params(
+    specs: tuple[ParamSpec, ...], given: MappingABC[str, Json], run: MappingABC[str, Json], root: Mapping, report: Report
+) -> Bound:
+    """Give every parameter its value: the given one, else the default.
+
+    Args:
+        specs: the declarations.
+        given: values by name; a text is read as the parameter's type, as `-p name=value` gives it.
+        run: what is known of the run, for defaults.
+        root: the flow, to point at.
+        report: where violations go.
+    """
+    names = tuple(spec.name for spec in specs)
+    for name in given:
+        if name not in names:
+            place = root.key_span("params") if "params" in root.entries else START
+            hint = did_you_mean(name, names, "the params are") if names else "this flow has no params"
+            report.add(Code.UNKNOWN_PARAM, place, f"there is no param `{name[:60]}`", hint)
+    values: dict[str, Json] = {}
+    for position, spec in enumerate(specs):
+        scope = StaticScope(dict(values), names[:position], run)  # a default may use the params above it
+        value = _given(spec, given[spec.name], report) if spec.name in given else _default(spec, scope, report)
+        if value is not UNKNOWN:
+            values[spec.name] = value
+    return Bound(specs, StaticScope(values, names, run))
+
+
+def _declare(name: str, spelling: Scalar, node: Mapping, report: Report) -> ParamSpec:
+    kind = _scalar(node, "type", str) or "string"
+    if kind not in TYPES:
+        kind = "string"
+    default = node.get("default")
+    required = _scalar(node, "required", bool)
+    enum = node.get("enum")
+    spec = ParamSpec(
+        name=name,
+        type=kind,
+        span=spelling.span,
+        default=default,
+        required=default is None if required is None else bool(required) and default is None,
+        enum=tuple(plain(item) for item in enum.items) if isinstance(enum, Sequence) else (),
+        minimum=_bound(node, "minimum"),
+        maximum=_bound(node, "maximum"),
+        pattern=_scalar(node, "pattern", str) or "",
+        description=_scalar(node, "description", str) or "",
+    )
+    return _check_declaration(spec, node, report)
+
+
+def _scalar(node: Mapping, key: str, kind: type) -> Json:
+    found = node.get(key)
+    return found.value if isinstance(found, Scalar) and type(found.value) is kind else None
+
+
+def _bound(node: Mapping, key: str) -> Json:
+    found = node.get(key)
+    return found.value if isinstance(found, Scalar) else None
+
+
+def _check_declaration(spec: ParamSpec, node: Mapping, report: Report) -> ParamSpec:
+    """Report rules that do not fit the type, and return the declaration without them."""
+    legal: list[Json] = []
+    enum = node.get("enum")
+    for item, value in zip(enum.items if isinstance(enum, Sequence) else (), spec.enum, strict=True):
+        legal += _rule_value(spec, item, value, "enum", report)
+    bounds: dict[str, Json] = {}
+    for key in ("minimum", "maximum"):
+        bound = node.get(key)
+        if isinstance(bound, Scalar) and bound.value is not None:
+            if spec.type in ("string", "boolean", "list", "map"):
+                message = f"`{key}` does not fit a param of type {spec.type}"
+                report.add(Code.PARAM_DECLARATION, node.key_span(key), message, "it is for numbers, dates and durations")
+                continue
+            bounds[key] = next(iter(_rule_value(spec, bound, bound.value, key, report)), None)
+    pattern = spec.pattern
+    if pattern and (problem := _pattern_problem(spec)) is not None:
+        report.add(problem[0], node.entries["pattern"][1].span, problem[1], problem[2])
+        pattern = ""
+    return ParamSpec(
+        spec.name, spec.type, spec.span, spec.default, spec.required, tuple(legal), bounds.get("minimum"), bounds.get("maximum"), pattern,
+        spec.description,
+    )  # fmt: skip
+
+
+def _rule_value(spec: ParamSpec, node: Node, value: Json, key: str, report: Report) -> list[Json]:
+    try:
+        return [convert(spec.type, value)]
+    except ParamProblem as problem:
+        report.add(Code.PARAM_DECLARATION, node.span, f"`{key}` of a param of type {spec.type}: {problem}", problem.help)
+        return []
+
+
+def _pattern_problem(spec: ParamSpec) -> tuple[Code, str, str] | None:
+    if spec.type != "string":
+        return Code.PARAM_DECLARATION, f"`pattern` does not fit a param of type {spec.type}", "it is for texts"
+    try:
+        compile_pattern(spec.pattern)
+    except ParamProblem as problem:
+        return Code.PARAM_PATTERN, str(problem), problem.help
+    return None
+
+
+def _given(spec: ParamSpec, value: Json, report: Report) -> Json:
+    return _checked(spec, value, spec.span, "", report)
+
+
+def _default(spec: ParamSpec, scope: StaticScope, report: Report) -> Json:
+    if spec.default is None:
+        if not spec.required:
+            return None
+        report.add(Code.MISSING_PARAM, spec.span, f"the param `{spec.name}` needs a value", f"give it with -p {spec.name}=…")
+        return UNKNOWN
+    value = scope.evaluate(spec.default, report)
+    if value is UNKNOWN or value is None:
+        return value
+    return _checked(spec, value, spec.default.span, "default of ", report)
+
+
+def _checked(spec: ParamSpec, value: Json, span: Span, what: str, report: Report) -> Json:
+    try:
+        converted = convert(spec.type, value)
+    except ParamProblem as problem:
+        report.add(Code.PARAM_TYPE, span, f"{what}param `{spec.name}`: {problem}", problem.help)
+        return UNKNOWN
+    problems = check_rules(converted, spec.enum, spec.minimum, spec.maximum, spec.pattern)
+    for broken in problems:
+        report.add(Code.PARAM_RULE, span, f"{what}param `{spec.name}`: {broken}", broken.help)
+    return UNKNOWN if problems else converted

@@ -1,0 +1,134 @@
+"""Expressions where they stand in a file: finding them in the strings of the tree, and pointing at any part of them.
+
+A *site* is one expression of a flow with its place. The stages that read values collect sites; `checks` looks at all of them once the
+graph is known.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import Enum
+from typing import Final
+
+from flowq.compiler.codes import Code
+from flowq.compiler.diagnostics import Span
+from flowq.compiler.source import Report
+from flowq.compiler.tree import Json, Mapping, Node, Scalar
+from flowq.expr import Expression, ExprSyntaxError, Hole, join_holes, literal, parse, split_template
+
+STATIC_RUN: Final = ("date", "name")
+RUNTIME_RUN: Final = ("attempt", "date", "id", "name")
+
+
+class Place(Enum):
+    """Where an expression stands, in the words of the messages; it decides which root names can be used."""
+
+    STATIC = "before the run"
+    FLOW_ENV = "in the environment of the flow"
+    JOB_ENV = "in `env`"
+    JOB = "in a job"
+
+    @property
+    def roots(self) -> tuple[str, ...]:
+        """The root names that can be used."""
+        return _ROOTS[self]
+
+    @property
+    def run_keys(self) -> tuple[str, ...]:
+        """What is known of the run."""
+        return STATIC_RUN if self is Place.STATIC else RUNTIME_RUN
+
+
+_ROOTS: Final[dict[Place, tuple[str, ...]]] = {
+    Place.STATIC: ("params", "run"),
+    Place.FLOW_ENV: ("params", "run"),
+    Place.JOB_ENV: ("params", "run", "jobs", "matrix", "job"),
+    Place.JOB: ("params", "env", "run", "jobs", "matrix", "job"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """One expression with its place. `offset` is where its source begins in the scalar's value."""
+
+    expression: Expression
+    scalar: Scalar
+    offset: int
+    place: Place
+    boolean: bool = False  # it must give a boolean
+
+    def span(self, report: Report, start: int, end: int) -> Span:
+        """Return the place in the file of `source[start:end]` of the expression."""
+        return locate(report, self.scalar, self.offset + start, self.offset + end)
+
+
+class SiteReader:
+    """Turns nodes of the tree into templated JSON and collects the sites found on the way."""
+
+    def __init__(self, report: Report, place: Place) -> None:
+        self.sites: list[Site] = []
+        self._report = report
+        self._place = place
+        self._done: dict[int, Json] = {}  # lists and maps that aliases give again: an alias costs no more than its name
+
+    def value(self, node: Node) -> Json:
+        """Return the templated form of a node."""
+        if isinstance(node, Scalar):
+            return self.text(node) if type(node.value) is str and "${{" in node.value else node.value
+        if id(node) not in self._done:
+            self._done[id(node)] = (
+                literal({key: self.value(item) for key, (_, item) in node.entries.items()})
+                if isinstance(node, Mapping)
+                else [self.value(item) for item in node.items]
+            )
+        return self._done[id(node)]
+
+    def text(self, node: Scalar) -> Json:
+        """Return the templated form of a text with holes in it."""
+        return join_holes([part for part, _ in self.parts(node)])
+
+    def parts(self, node: Scalar) -> Iterator[tuple[str | Hole, Expression | None]]:
+        """Yield the pieces of a text: constant ones, and holes with their expression (None after a problem)."""
+        try:
+            pieces = split_template(node.value)
+        except ExprSyntaxError as error:
+            self._report.add(Code.EXPRESSION, locate(self._report, node, error.start, error.end), error.message, error.help)
+            yield "", None
+            return
+        for piece in pieces:
+            yield piece, self.expression(node, piece.source, piece.offset) if isinstance(piece, Hole) else None
+
+    def expression(self, node: Scalar, source: str, offset: int, *, boolean: bool = False) -> Expression | None:
+        """Parse one expression of a scalar and remember its place; None after a problem."""
+        try:
+            expression = parse(source)
+        except ExprSyntaxError as error:
+            span = locate(self._report, node, offset + error.start, offset + error.end)
+            self._report.add(Code.EXPRESSION, span, error.message, error.help)
+            return None
+        self.sites.append(Site(expression, node, offset, self._place, boolean))
+        return expression
+
+
+def locate(report: Report, scalar: Scalar, start: int, end: int) -> Span:
+    """Return the place in the file of `value[start:end]` of a text scalar.
+
+    What stands in the file is not what the value says: quotes, escapes, indentation and folding lie between. Instead of undoing them, the
+    words around the place are looked for in the raw text, from the left, one after the other: that is exact unless escapes spell them.
+    """
+    if report.full:
+        return scalar.span
+    value: str = scalar.value if isinstance(scalar.value, str) else scalar.text
+    raw = report.source.text[scalar.start.index : scalar.end.index]
+    base = scalar.start.index
+    position = raw.find("\n") + 1 if scalar.style in ("|", ">") else len(scalar.style)
+    for word in value[:start].split():
+        found = raw.find(word, position)
+        if found < 0:
+            return scalar.span
+        position = found + len(word)
+    wanted = value[start:end] if end > start else value[start : start + 1]
+    word = wanted.split("\n")[0].rstrip() or wanted[:1]
+    found = raw.find(word, position) if word.strip() else position
+    if found < 0:
+        return scalar.span
+    return report.source.span(base + found, base + found + max(len(word), 1))

@@ -1,0 +1,90 @@
+"""What a flow says, typed: the stage between the tree and the graph.
+
+A spec holds no name that could still be anything, no duration that could still be text: whoever has one need not look at the tree again, but
+for the places of things (`JobSpec.tree`).
+"""
+
+from collections.abc import Mapping as MappingABC
+from dataclasses import dataclass, field
+
+from flowq.compiler.diagnostics import Span
+from flowq.compiler.params import Bound
+from flowq.compiler.sites import Site
+from flowq.compiler.tree import Json, Mapping
+from flowq.plan import Action, RetryPolicy
+
+
+@dataclass(frozen=True, slots=True)
+class Dependency:
+    """One entry of `depends_on`."""
+
+    job: str
+    condition: str
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
+class CellRule:
+    """One entry of a matrix's `include` or `exclude`."""
+
+    values: MappingABC[str, Json]
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
+class MatrixSpec:
+    """A matrix with its values known."""
+
+    axes: MappingABC[str, tuple[Json, ...]]
+    include: tuple[CellRule, ...]
+    exclude: tuple[CellRule, ...]
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
+class JobSpec:
+    """A job. Times in seconds. `tree` is the map it was read from, defaults and templates merged in."""
+
+    name: str
+    span: Span
+    tree: Mapping
+    action: Action
+    queue: str
+    timeout: float | None
+    ttl: float | None = None
+    result_ttl: float | None = None
+    failure_ttl: float | None = None
+    retry: RetryPolicy | None = None
+    allow_failure: bool | tuple[int, ...] = False
+    priority: int = 0
+    at_front: bool = False
+    delay: float | None = None
+    condition: str | None = None
+    env: MappingABC[str, Json] = field(default_factory=dict)
+    workdir: Json = None
+    depends_on: tuple[Dependency, ...] = ()
+    matrix: MatrixSpec | None = None
+    description: str = ""
+    labels: MappingABC[str, str] = field(default_factory=dict)
+    sites: tuple[Site, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class FlowHead:
+    """Everything of a flow but its jobs."""
+
+    name: str
+    bound: Bound
+    description: str = ""
+    labels: MappingABC[str, str] = field(default_factory=dict)
+    env: MappingABC[str, Json] = field(default_factory=dict)
+    env_sites: tuple[Site, ...] = ()
+    retention: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class FlowSpec:
+    """A flow whose every value is read. The graph is not checked yet."""
+
+    head: FlowHead
+    jobs: tuple[JobSpec, ...]

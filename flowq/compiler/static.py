@@ -1,0 +1,65 @@
+"""Values that must be known before the run: expressions in them are evaluated here and now, with the params that were given."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import Enum
+from typing import Final
+
+from flowq.compiler.codes import Code
+from flowq.compiler.names import Known, check_names
+from flowq.compiler.sites import Place, SiteReader
+from flowq.compiler.source import Report
+from flowq.compiler.tree import Json, Node, Scalar
+from flowq.expr import EvalError, render
+
+
+class _Unknown(Enum):
+    UNKNOWN = "unknown"
+
+
+UNKNOWN: Final = _Unknown.UNKNOWN
+"""Stands for a value that cannot be known because of a problem that is already reported."""
+
+
+@dataclass(frozen=True, slots=True)
+class StaticScope:
+    """What can be known before the run."""
+
+    params: Mapping[str, Json]  # those that have a value
+    declared: tuple[str, ...]
+    run: Mapping[str, Json]
+
+    def evaluate(self, node: Node, report: Report) -> Json:
+        """Return the value of a node with its expressions evaluated, or `UNKNOWN` after a problem."""
+        reader = SiteReader(report, Place.STATIC)
+        before = report.errors
+        templated = reader.value(node)
+        if report.errors > before:
+            return UNKNOWN
+        if not reader.sites:
+            return templated
+        known = Known(self.declared)
+        if False in [check_names(site, known, report) for site in reader.sites]:  # a list: each one reports
+            return UNKNOWN
+        if any(self._missing(reference.path) for site in reader.sites for reference in site.expression.references()):
+            return UNKNOWN
+        return self._render(templated, node, report)
+
+    def _missing(self, path: tuple[str | int, ...]) -> bool:
+        """Whether a param that is used has no value: why is reported where it is declared."""
+        if path[0] != "params":
+            return False
+        return len(self.params) < len(self.declared) if len(path) == 1 else path[1] not in self.params
+
+    def _render(self, templated: Json, node: Node, report: Report) -> Json:
+        try:
+            return render(templated, {"params": dict(self.params), "run": dict(self.run)})
+        except EvalError as error:
+            hint = "give the compiler the date of the run" if "date" not in self.run and "run.date" in str(error) else ""
+            report.add(Code.EVALUATION, node.span, f"this has no value: {error}", hint)
+            return UNKNOWN
+
+
+def has_holes(node: Node) -> bool:
+    """Tell whether a scalar has an expression in it."""
+    return isinstance(node, Scalar) and type(node.value) is str and "${{" in node.value

@@ -1,0 +1,31 @@
+"""Help lines that suggest: the name that was most likely meant, and lists of legal values."""
+
+import difflib
+from collections.abc import Collection, Iterable
+
+_MOST = 500  # names that are compared; more would make a slip in a big flow slow
+
+
+def close_match(name: str, known: Collection[str]) -> str | None:
+    """Return the known name that `name` most likely was meant to be, or None."""
+    if len(name) > 100:
+        return None
+    candidates = list(known) if len(known) <= _MOST else [item for item in known if item[:1] == name[:1]][:_MOST]
+    folded = {item.lower(): item for item in candidates}
+    found = difflib.get_close_matches(name.lower(), folded, n=1, cutoff=0.65)
+    return folded[found[0]] if found else None
+
+
+def did_you_mean(name: str, known: Collection[str], what: str = "known are") -> str:
+    """Return a help line: the closest name, else the first of those there are."""
+    close = close_match(name, known)
+    if close is not None:
+        return f"did you mean {close}?"
+    return f"{what} {listing(known)}" if known else ""
+
+
+def listing(names: Iterable[str], most: int = 12) -> str:
+    """Return names as `a, b, c` and how many more there are."""
+    items = list(names)
+    more = f" and {len(items) - most} more" if len(items) > most else ""
+    return ", ".join(items[:most]) + more

@@ -1,0 +1,253 @@
+"""The functions of the language: one table, each with its signature, what it says in help texts and what it does.
+
+All are pure: the same arguments give the same value, and nothing outside is read. Whatever makes something bigger than its arguments checks
+the size before it makes it.
+"""
+
+import datetime as dt
+import difflib
+import json
+import math
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+from flowq.durations import parse_duration
+from flowq.exceptions import UsageError
+from flowq.expr.errors import EvalError
+from flowq.expr.nodes import Json
+
+MAX_TEXT: Final = 8 * 1024 * 1024  # characters of a text an expression may make
+MAX_ITEMS: Final = 100_000  # items of a list an expression may make
+
+_PLACEHOLDER = re.compile(r"\{\{|\}\}|\{([0-9]{1,4})\}|\{|\}")
+_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
+
+
+@dataclass(frozen=True, slots=True)
+class Signature:
+    """A function of the language.
+
+    Attributes:
+        usage: how it is called, for help texts.
+        parameters: per parameter the kinds it accepts.
+        result: the kind of what it gives.
+        apply: does it; gets arguments of accepted kinds, raises `EvalError`.
+        required: how many arguments must be given.
+        repeats: the last parameter may be given any number of times.
+    """
+
+    usage: str
+    parameters: tuple[tuple[str, ...], ...]
+    result: str
+    apply: Callable[..., Json]
+    required: int
+    repeats: bool = False
+
+    def fits(self, count: int) -> bool:
+        """Tell whether it can be called with that many arguments."""
+        return count >= self.required and (self.repeats or count <= len(self.parameters))
+
+    def counts(self) -> str:
+        """Return how many arguments it takes, in words."""
+        most = "or more" if self.repeats else f"to {len(self.parameters)}" if self.required < len(self.parameters) else ""
+        plural = "" if self.required == 1 and not most else "s"
+        return f"{self.required} {most} argument{plural}".replace("  ", " ")
+
+    def parameter(self, position: int) -> tuple[str, ...]:
+        """Return the kinds the argument at this position may have."""
+        return self.parameters[min(position, len(self.parameters) - 1)]
+
+
+def function_help(name: str) -> str:
+    """Return the help line for an unknown function."""
+    if name == "hash_files":
+        return "hash_files() is part of `cache`, which this version does not support yet"
+    close = difflib.get_close_matches(name, FUNCTIONS, n=1)
+    return f"did you mean {close[0]}()?" if close else "known are " + ", ".join(FUNCTIONS)
+
+
+# -- texts --------------------------------------------------------------------------------------------------------------------
+
+
+def text_of(value: Json) -> str:
+    """Return how a value appears inside a text: texts as they are, everything else as JSON."""
+    return value if isinstance(value, str) else to_json(value)
+
+
+def to_json(value: Json) -> str:
+    """Return compact JSON."""
+    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    _check_text(len(text))
+    return text
+
+
+def _check_text(size: int) -> None:
+    if size > MAX_TEXT:
+        raise EvalError(f"the text would have {size:,} characters, {MAX_TEXT:,} are allowed")
+
+
+def _join(items: list[Json], separator: str = ",") -> str:
+    texts = [text_of(item) for item in items]
+    _check_text(sum(map(len, texts)) + len(separator) * len(texts))
+    return separator.join(texts)
+
+
+def _split(text: str, separator: str) -> list[Json]:
+    if not separator:
+        raise EvalError("split() needs a separator, found an empty string")
+    if text.count(separator) >= MAX_ITEMS:
+        raise EvalError(f"split() would give more than {MAX_ITEMS:,} items")
+    return list(text.split(separator))
+
+
+def _from_json(text: str) -> Json:
+    try:
+        return json.loads(text, parse_constant=_no_constant)
+    except ValueError as error:
+        raise EvalError(f"from_json() got text that is not JSON: {str(error)[:200]}") from error
+    except RecursionError as error:
+        raise EvalError("from_json() got JSON that is nested too deeply") from error
+
+
+def _no_constant(name: str) -> Json:
+    raise ValueError(f"{name} is not JSON")
+
+
+def _format(template: str, *values: Json) -> str:
+    texts = [text_of(value) for value in values]
+    size = 0
+    parts: list[str] = []
+    end = 0
+    for match in _PLACEHOLDER.finditer(template):
+        parts.append(template[end : match.start()])
+        parts.append(_placeholder(match, texts))
+        size += len(parts[-1])
+        _check_text(size)
+        end = match.end()
+    parts.append(template[end:])
+    return "".join(parts)
+
+
+def _placeholder(match: re.Match[str], texts: list[str]) -> str:
+    found = match[0]
+    if found in ("{{", "}}"):
+        return found[0]
+    if match[1] is None:
+        raise EvalError(f"format() found a single {found}: write {found * 2} for the character itself")
+    position = int(match[1])
+    if position >= len(texts):
+        raise EvalError(f"format() has {{{position}}} but only {len(texts)} value{'s' * (len(texts) != 1)}, counted from 0")
+    return texts[position]
+
+
+# -- lists, maps, numbers -----------------------------------------------------------------------------------------------------
+
+
+def _contains(container: Json, item: Json) -> bool:
+    return contains(item, container)
+
+
+def contains(item: Json, container: Json) -> bool:
+    """Tell whether a list has an item, a map a key, a text a part."""
+    if isinstance(container, list):
+        return any(same(item, other) for other in container)
+    if not isinstance(item, str):
+        raise EvalError("a map has string keys and a string has string parts: look for a string")
+    return item in container
+
+
+def same(left: Json, right: Json) -> bool:
+    """Tell whether two values are equal: the same type and value, `1 == 1.0` but not `1 == true`."""
+    if isinstance(left, bool) or isinstance(right, bool):
+        return left is right
+    if isinstance(left, list) and isinstance(right, list):
+        return len(left) == len(right) and all(map(same, left, right))
+    if isinstance(left, dict) and isinstance(right, dict):
+        return left.keys() == right.keys() and all(same(value, right[key]) for key, value in left.items())
+    return bool(left == right)
+
+
+def _extreme(name: str, pick: Callable[[list[Json]], Json]) -> Callable[..., Json]:
+    def apply(*values: Json) -> Json:
+        items = values[0] if len(values) == 1 and isinstance(values[0], list) else list(values)
+        if not items:
+            raise EvalError(f"{name}() of an empty list has no value: give it one with ??")
+        if not (all(map(_is_number, items)) or all(isinstance(item, str) for item in items)):
+            raise EvalError(f"{name}() needs only numbers or only strings")
+        return pick(items)
+
+    return apply
+
+
+def _is_number(value: Json) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
+def _sum(items: list[Json]) -> Json:
+    if not all(map(_is_number, items)):
+        raise EvalError("sum() needs a list of numbers")
+    try:
+        total = sum(items)
+    except OverflowError as error:
+        raise EvalError("sum() is too large a number") from error
+    if isinstance(total, float) and not math.isfinite(total):
+        raise EvalError("sum() is too large a number")
+    return total
+
+
+def _range(start: Json, stop: Json = None, step: Json = 1) -> list[Json]:
+    if stop is None:
+        start, stop = 0, start
+    if not all(isinstance(item, int) for item in (start, stop, step)) or step == 0:
+        raise EvalError("range() needs whole numbers and a step other than 0")
+    numbers = range(start, stop, step)
+    if numbers and abs(stop - start) > abs(step) * MAX_ITEMS:  # len() of a huge range overflows
+        raise EvalError(f"range() may give {MAX_ITEMS:,} items")
+    return list(numbers)
+
+
+def _date_add(date: str, amount: Json) -> str:
+    negative = isinstance(amount, str) and amount.startswith("-")
+    try:
+        seconds = parse_duration(amount[1:] if negative else amount)
+        delta = dt.timedelta(seconds=-seconds if negative else seconds)
+        if _DATE.fullmatch(date):
+            if delta.seconds or delta.microseconds:
+                raise EvalError(f"date_add() adds whole days to a date, found {amount}: use a datetime for hours")
+            return (dt.date.fromisoformat(date) + delta).isoformat()
+        return (dt.datetime.fromisoformat(date) + delta).isoformat()
+    except (UsageError, ValueError, OverflowError) as error:
+        raise EvalError(f"date_add() cannot add {amount!r} to {date!r}: {error}") from error
+
+
+_TEXT = ("string",)
+_LIST = ("list",)
+_NUMBER = ("number",)
+_ANY = ("any",)
+_SIZED = ("string", "list", "map")
+
+FUNCTIONS: Final[dict[str, Signature]] = {
+    "len": Signature("len(x): items of a list, keys of a map, characters of a string", (_SIZED,), "number", len, 1),
+    "contains": Signature("contains(list|map|string, item)", (_SIZED, _ANY), "boolean", _contains, 2),
+    "starts_with": Signature("starts_with(string, start)", (_TEXT, _TEXT), "boolean", str.startswith, 2),
+    "ends_with": Signature("ends_with(string, end)", (_TEXT, _TEXT), "boolean", str.endswith, 2),
+    "join": Signature("join(list, separator = ',')", (_LIST, _TEXT), "string", _join, 1),
+    "split": Signature("split(string, separator)", (_TEXT, _TEXT), "list", _split, 2),
+    "lower": Signature("lower(string)", (_TEXT,), "string", str.lower, 1),
+    "upper": Signature("upper(string)", (_TEXT,), "string", str.upper, 1),
+    "trim": Signature("trim(string)", (_TEXT,), "string", str.strip, 1),
+    "to_json": Signature("to_json(x)", (_ANY,), "string", to_json, 1),
+    "from_json": Signature("from_json(string)", (_TEXT,), "any", _from_json, 1),
+    "keys": Signature("keys(map)", (("map",),), "list", list, 1),
+    "values": Signature("values(map)", (("map",),), "list", lambda value: list(value.values()), 1),
+    "min": Signature("min(list) or min(a, b, …)", (_ANY,), "any", _extreme("min", min), 1, repeats=True),
+    "max": Signature("max(list) or max(a, b, …)", (_ANY,), "any", _extreme("max", max), 1, repeats=True),
+    "sum": Signature("sum(list)", (_LIST,), "number", _sum, 1),
+    "range": Signature("range(stop) or range(start, stop, step = 1)", (_NUMBER, _NUMBER, _NUMBER), "list", _range, 1),
+    "format": Signature("format('{0} of {1}', a, b)", (_TEXT, _ANY), "string", _format, 1, repeats=True),
+    "date_add": Signature(
+        "date_add(date, '1d') or date_add(datetime, '-90m')", (_TEXT, ("string", "number")), "string", _date_add, 2
+    ),
+}

@@ -1,0 +1,117 @@
+"""Texts with `${{ … }}` in them, and the JSON in which they are stored.
+
+A *templated* value is JSON in which `{"$": "expression"}` stands for a value, `{"$join": [part, …]}` for a text put together from parts,
+and `{"$lit": {…}}` for a map whose own keys look like that (its values are templated again).
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from flowq.expr.errors import EvalError, ExprSyntaxError
+from flowq.expr.evaluator import evaluate, to_text
+from flowq.expr.nodes import Json
+from flowq.expr.tokens import MAX_SOURCE
+
+OPEN = "${{"
+CLOSE = "}}"
+
+
+@dataclass(frozen=True, slots=True)
+class Hole:
+    """One `${{ … }}` of a text. `start`, `end` enclose the whole of it; `source` is what stands between the braces, trimmed,
+    and `offset` where that begins in the text.
+    """
+
+    source: str
+    offset: int
+    start: int
+    end: int
+
+
+def split_template(text: str) -> list[str | Hole]:
+    """Return the constant pieces and the holes of a text, in order, without empty pieces.
+
+    Raises:
+        ExprSyntaxError: a `${{` that is never closed.
+    """
+    parts: list[str | Hole] = []
+    position = 0
+    while (start := text.find(OPEN, position)) >= 0:
+        if start > position:
+            parts.append(text[position:start])
+        inner_end = _find_close(text, start + len(OPEN))
+        inner = text[start + len(OPEN) : inner_end]
+        offset = start + len(OPEN) + len(inner) - len(inner.lstrip())
+        position = inner_end + len(CLOSE)
+        parts.append(Hole(inner.strip(), offset, start, position))
+    if position < len(text):
+        parts.append(text[position:])
+    return parts
+
+
+def _find_close(text: str, position: int) -> int:
+    """Find the `}}` that closes a hole: not one inside a quoted text or the end of two nested maps."""
+    opening, depth, quote = position - len(OPEN), 0, ""
+    limit = min(len(text), position + 2 * MAX_SOURCE)
+    while position < limit:
+        character = text[position]
+        if quote:
+            if character == "\\":
+                position += 1
+            elif character == quote:
+                quote = ""
+        elif character in "'\"":
+            quote = character
+        elif character == "{":
+            depth += 1
+        elif character == "}":
+            if depth == 0 and text.startswith(CLOSE, position):
+                return position
+            depth = max(depth - 1, 0)
+        position += 1
+    hint = f"a text inside it is not closed: add {quote}" if quote else "add }} behind the expression"
+    raise ExprSyntaxError("this ${{ is not closed", opening, min(len(text), opening + len(OPEN)), hint)
+
+
+def join_holes(parts: Sequence[str | Hole]) -> Json:
+    """Return the templated form of a split text: a single hole keeps its type, anything else is put together as text."""
+    if len(parts) == 1:
+        only = parts[0]
+        return {"$": only.source} if isinstance(only, Hole) else only
+    return {"$join": [{"$": part.source} if isinstance(part, Hole) else part for part in parts]}
+
+
+def literal(mapping: dict[str, Json]) -> dict[str, Json]:
+    """Return the templated form of a map with values that are templated already."""
+    return {"$lit": mapping} if any(key.startswith("$") for key in mapping) else mapping
+
+
+def render(value: Json, scope: Mapping[str, Json]) -> Json:
+    """Return a templated value with every expression replaced by its value.
+
+    Args:
+        value: templated JSON, as the plan holds it.
+        scope: the root names of expressions.
+
+    Raises:
+        EvalError: an expression has no value, or the value is nested too deeply.
+    """
+    try:
+        return _render(value, scope)
+    except RecursionError as error:
+        raise EvalError("a value is nested too deeply") from error
+
+
+def _render(value: Json, scope: Mapping[str, Json]) -> Json:
+    if isinstance(value, list):
+        return [_render(item, scope) for item in value]
+    if not isinstance(value, dict):
+        return value
+    if len(value) == 1:
+        if "$" in value:
+            return evaluate(value["$"], scope)
+        if "$join" in value:
+            return "".join(to_text(_render(part, scope)) for part in value["$join"])
+        if "$lit" in value:
+            return {key: _render(item, scope) for key, item in value["$lit"].items()}
+    return {key: _render(item, scope) for key, item in value.items()}

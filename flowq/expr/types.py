@@ -1,0 +1,268 @@
+"""Static types of expressions: what can be said about a value before there is one.
+
+A type is a kind with, for lists, the type of the items and, for maps, what is known of the keys. `ANY` is "not known": it fits
+everywhere. Inference reports an error only where no value could make the expression work.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+from flowq.expr.functions import FUNCTIONS, Signature, function_help
+from flowq.expr.nodes import (
+    Binary,
+    Call,
+    Expression,
+    Index,
+    Json,
+    ListLiteral,
+    Literal,
+    MapLiteral,
+    Member,
+    Name,
+    Node,
+    Project,
+    Ternary,
+    Unary,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Type:
+    """A static type. `kind` is one of `null boolean number string list map any`."""
+
+    kind: str
+    item: "Type | None" = None  # of a list
+    keys: Mapping[str, "Type"] | None = field(default=None, hash=False)  # of a map whose keys are all known
+
+    def __str__(self) -> str:
+        return {"any": "any value"}.get(self.kind, self.kind)
+
+
+ANY: Final = Type("any")
+NULL: Final = Type("null")
+BOOLEAN: Final = Type("boolean")
+NUMBER: Final = Type("number")
+STRING: Final = Type("string")
+LIST: Final = Type("list", ANY)
+MAP: Final = Type("map")
+
+_BY_KIND: Final = {item.kind: item for item in (ANY, NULL, BOOLEAN, NUMBER, STRING, LIST, MAP)}
+_ORDERED: Final = ("number", "string", "any")
+
+
+@dataclass(frozen=True, slots=True)
+class TypeProblem:
+    """Something about an expression that cannot work. `start`, `end` are offsets into its source."""
+
+    message: str
+    start: int
+    end: int
+    help: str = ""
+    unknown_function: bool = False
+
+
+def type_of(value: Json) -> Type:
+    """Return the type of a known value, with its keys and items."""
+    if isinstance(value, dict):
+        return Type("map", keys={key: type_of(item) for key, item in value.items()})
+    if isinstance(value, list):
+        return Type("list", common([type_of(item) for item in value]))
+    return _BY_KIND[kind_of(value)]
+
+
+def kind_of(value: Json) -> str:
+    """Return the name of a value's type."""
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return "boolean"
+    if isinstance(value, (int, float)):
+        return "number"
+    if isinstance(value, str):
+        return "string"
+    return "list" if isinstance(value, list) else "map"
+
+
+def common(types: list[Type]) -> Type:
+    """Return the one type that all of them have, or `ANY`."""
+    if not types:
+        return ANY
+    first = types[0]
+    if all(item == first for item in types):
+        return first
+    return _BY_KIND[first.kind] if all(item.kind == first.kind for item in types) else ANY
+
+
+def infer(expression: Expression, scope: Mapping[str, Type]) -> tuple[Type, list[TypeProblem]]:
+    """Return the type of an expression and what cannot work in it.
+
+    Args:
+        expression: the parsed expression.
+        scope: the type of each root name. A name that is not there is `ANY`: unknown names are the business of whoever knows
+            what could be there.
+    """
+    problems: list[TypeProblem] = []
+    return _Inference(scope, problems).of(expression.root), problems
+
+
+class _Inference:
+    def __init__(self, scope: Mapping[str, Type], problems: list[TypeProblem]) -> None:
+        self._scope = scope
+        self._problems = problems
+
+    def of(self, node: Node) -> Type:
+        match node:
+            case Literal(value=value):
+                return type_of(value)
+            case Name(name=name):
+                return self._scope.get(name, ANY)
+            case ListLiteral(items=items):
+                return Type("list", common([self.of(item) for item in items]))
+            case MapLiteral(items=pairs):
+                return Type("map", keys={key: self.of(value) for key, value in pairs})
+            case Member(base=base, key=key):
+                return self._member(node, self.of(base), key)
+            case Index(base=base, index=index):
+                return self._index(node, self.of(base), index)
+            case Project():
+                return self._project(node)
+            case Unary(operand=operand):
+                self._boolean(operand, "!")
+                return BOOLEAN
+            case Ternary(test=test, yes=yes, no=no):
+                self._boolean(test, "? :")
+                return common([self.of(yes), self.of(no)])
+            case Binary():
+                return self._binary(node)
+            case Call():
+                return self._call(node)
+
+    def _problem(self, node: Node, message: str, help: str = "") -> None:  # noqa: A002 - the diagnostics' word for it
+        self._problems.append(TypeProblem(message, node.start, node.end, help))
+
+    def _boolean(self, node: Node, operator: str) -> None:
+        found = self.of(node)
+        if found.kind not in ("boolean", "any"):
+            self._problem(node, f"{operator} needs a boolean, this is a {found}", _boolean_help(found))
+
+    def _member(self, node: Node, base: Type, key: str) -> Type:
+        if base.kind not in ("map", "any"):
+            self._problem(node, f"only a map has named parts, this is a {base}")
+            return ANY
+        return base.keys.get(key, ANY) if base.keys is not None else ANY
+
+    def _index(self, node: Node, base: Type, index: Node) -> Type:
+        found = self.of(index)
+        if base.kind == "list":
+            if found.kind not in ("number", "any"):
+                self._problem(index, f"a list is indexed with a number, this is a {found}")
+            return base.item or ANY
+        if base.kind == "map":
+            if found.kind not in ("string", "any"):
+                self._problem(index, f"a map is indexed with a string, this is a {found}")
+            return ANY
+        if base.kind != "any":
+            self._problem(node, f"only lists and maps have parts, this is a {base}")
+        return ANY
+
+    def _project(self, node: Project) -> Type:
+        base = self.of(node.base)
+        if base.kind not in ("list", "any"):
+            self._problem(node, f"[*] needs a list, this is a {base}")
+            return LIST
+        item = base.item or ANY
+        for part in node.tail:
+            if isinstance(part, str):
+                item = (item.keys or {}).get(part, ANY)
+            else:
+                self.of(part)
+                item = ANY
+        return Type("list", item)
+
+    def _binary(self, node: Binary) -> Type:
+        if node.operator in ("&&", "||"):
+            self._boolean(node.left, node.operator)
+            self._boolean(node.right, node.operator)
+            return BOOLEAN
+        left, right = self.of(node.left), self.of(node.right)
+        if node.operator == "??":
+            return right if left.kind == "null" else common([left, right])
+        if node.operator == "in":
+            self._contains(node, left, right)
+        elif node.operator in ("==", "!="):
+            self._comparable(node, left, right)
+        else:
+            self._ordered(node, left, right)
+        return BOOLEAN
+
+    def _contains(self, node: Binary, left: Type, right: Type) -> None:
+        if right.kind not in ("list", "map", "string", "any"):
+            self._problem(node.right, f"`in` looks into a list, a map or a string, this is a {right}")
+        elif right.kind in ("map", "string") and left.kind not in ("string", "any"):
+            self._problem(node.left, f"`in` looks for a string in a {right}, this is a {left}")
+
+    def _comparable(self, node: Binary, left: Type, right: Type) -> None:
+        kinds = {left.kind, right.kind}
+        if len(kinds) == 2 and not kinds & {"any", "null"}:
+            self._problem(
+                node,
+                f"a {left} and a {right} are never equal: `{node.operator}` always gives {str(node.operator == '!=').lower()}",
+                _quote_help(node),
+            )
+
+    def _ordered(self, node: Binary, left: Type, right: Type) -> None:
+        for side, found in ((node.left, left), (node.right, right)):
+            if found.kind not in _ORDERED:
+                self._problem(side, f"{node.operator} compares two numbers or two strings, this is a {found}")
+                return
+        if "any" not in (left.kind, right.kind) and left.kind != right.kind:
+            self._problem(
+                node, f"{node.operator} compares two numbers or two strings, found a {left} and a {right}", _quote_help(node)
+            )
+
+    def _call(self, node: Call) -> Type:
+        arguments = [self.of(argument) for argument in node.arguments]
+        signature = FUNCTIONS.get(node.function)
+        if signature is None:
+            message = f"there is no function {node.function}()"
+            self._problems.append(
+                TypeProblem(
+                    message, node.start, node.start + len(node.function), function_help(node.function), unknown_function=True
+                )
+            )
+            return ANY
+        if not signature.fits(len(arguments)):
+            self._problem(
+                node, f"{node.function}() takes {signature.counts()}, found {len(arguments)}", f"it is {signature.usage}"
+            )
+            return _BY_KIND[signature.result]
+        for position, (argument, found) in enumerate(zip(node.arguments, arguments, strict=True)):
+            self._argument(node, signature, position, argument, found)
+        return _BY_KIND[signature.result]
+
+    def _argument(self, node: Call, signature: Signature, position: int, argument: Node, found: Type) -> None:
+        wanted = signature.parameter(position)
+        if found.kind != "any" and "any" not in wanted and found.kind not in wanted:
+            expected = " or ".join(wanted)
+            self._problem(argument, f"{node.function}() needs a {expected} here, this is a {found}", f"it is {signature.usage}")
+
+
+def _boolean_help(found: Type) -> str:
+    if found.kind == "string":
+        return "compare it: x != ''"
+    if found.kind == "number":
+        return "compare it: x != 0"
+    if found.kind in ("list", "map"):
+        return "compare its length: len(x) > 0"
+    return "compare it: x != null"
+
+
+def _quote_help(node: Binary) -> str:
+    for side, other in ((node.left, node.right), (node.right, node.left)):
+        if isinstance(side, Literal) and not isinstance(other, Literal):
+            if isinstance(side.value, str):
+                return f"without the quotes? {side.value}"
+            if isinstance(side.value, (int, float)):
+                return f"with quotes? '{side.value}'"
+    return "there is no implicit conversion between types"

@@ -1,0 +1,151 @@
+"""Execute a task of kind "call" or "pickle": find the callable, run it under its timeout, encode what it returns."""
+
+from __future__ import annotations
+
+import os
+import sys
+from types import CoroutineType
+
+from flowq import timeouts
+from flowq.timeouts import JobTimeoutException, UnixSignalDeathPenalty
+from flowq.worker import results
+from flowq.worker.results import InvalidResultError
+from flowq.worker.task import failed, finished, retry
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Final
+
+    from flowq.worker.task import Outcome, Task
+
+_MAX_ERROR: Final = 128 * 1024  # characters of a traceback that are kept; endless recursion and giant messages exist
+_OWN: Final = (os.path.dirname(__file__) + os.sep, timeouts.__file__)
+
+
+class _CallableError(Exception):
+    """The task names something that is not there or cannot be called."""
+
+
+def execute(task: Task) -> Outcome:
+    """Execute the task in this process and return its outcome. Only `os._exit` and signals get past this function."""
+    penalty = UnixSignalDeathPenalty(task.get("timeout"))
+    try:
+        with penalty:
+            outcome = _finished(task, _call(task))
+    except InvalidResultError as error:
+        return failed("invalid_result", str(error))
+    except _CallableError as error:
+        return failed("error", str(error), "ImportError")
+    except JobTimeoutException as error:
+        return failed("timeout", _traceback(error), _name(error))
+    except SystemExit as error:
+        return failed("error", _exit_text(error), "SystemExit", _exit_code(error))
+    except BaseException as error:  # noqa: BLE001 - whatever a job raises is that job's failure
+        return failed("error", _traceback(error), _name(error))
+    if penalty.fired:
+        return failed(
+            "timeout",
+            f"the job ran longer than its timeout of {task['timeout']:g} s; it caught JobTimeoutException and went on to its end,"
+            " which counts as a timeout all the same",
+            "JobTimeoutException",
+        )
+    return outcome
+
+
+def _call(task: Task) -> object:
+    if task["kind"] == "call":
+        function = _attribute(_module(task["module"]), task["attribute"], task["module"])
+        args, kwargs = task["args"], task["kwargs"]
+    else:
+        import pickle
+
+        name, args, kwargs = pickle.loads(task["payload"])
+        function = _by_dotted_name(name)
+    value = function(*args, **kwargs)
+    if isinstance(value, CoroutineType):
+        import asyncio
+
+        return asyncio.run(value)
+    return value
+
+
+def _finished(task: Task, value: object) -> Outcome:
+    # Whoever returned a Retry has imported it: no need to import it in every horse.
+    known = sys.modules.get("flowq.retry")
+    if known is not None and isinstance(value, known.Retry):
+        return retry(value.max, list(value.intervals), value.enqueue_at_front)
+    encode = results.to_json if task["kind"] == "call" else results.to_pickle
+    return finished(encode(value, task["limit"]))
+
+
+def _module(name: str) -> object:
+    __import__(name)  # not importlib.import_module: that one leaves its own frames in a traceback
+    return sys.modules[name]
+
+
+def _attribute(module: object, attribute: str, where: str) -> Callable[..., object]:
+    target = module
+    for part in attribute.split("."):
+        try:
+            target = getattr(target, part)
+        except AttributeError as error:
+            file = getattr(module, "__file__", None)
+            raise _CallableError(f"module {where!r} ({file or 'built in'}) has no {attribute!r}") from error
+    if not callable(target):
+        raise _CallableError(f"{where}.{attribute} is a {type(target).__name__}, not something that can be called")
+    return target
+
+
+def _by_dotted_name(name: str) -> Callable[..., object]:
+    """Find `package.module.Class.method`: the longest prefix that can be imported is the module."""
+    parts = name.split(".")
+    for cut in range(len(parts) - 1, 0, -1):
+        module = ".".join(parts[:cut])
+        try:
+            found = _module(module)
+        except ModuleNotFoundError as error:
+            # Only "this prefix is no module" may be tried further; a missing import inside the user's module is his error.
+            if error.name is None or not (module == error.name or module.startswith(error.name + ".")) or cut == 1:
+                raise
+            continue
+        return _attribute(found, ".".join(parts[cut:]), module)
+    return _attribute(_module("builtins"), name, "builtins")
+
+
+def _name(error: BaseException) -> str:
+    kind = type(error)
+    return kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
+
+
+def _traceback(error: BaseException) -> str:
+    """Return the traceback as text, without the frames of flowq: only the user's own code is of interest."""
+    try:
+        import traceback
+
+        report = traceback.TracebackException.from_exception(error)
+        part: traceback.TracebackException | None = report
+        seen = set()
+        while part is not None and id(part) not in seen:
+            seen.add(id(part))
+            part.stack[:] = [frame for frame in part.stack if not frame.filename.startswith(_OWN)]
+            part = part.__cause__ or part.__context__
+        text = "".join(report.format()).rstrip("\n")
+    except Exception:  # noqa: BLE001 - a broken __str__, no memory left: say at least what it was
+        return f"{_name(error)} (its traceback could not be formatted)"
+    if len(text) <= _MAX_ERROR:
+        return text
+    half = _MAX_ERROR // 2
+    return f"{text[:half]}\n… {len(text) - 2 * half} characters left out …\n{text[-half:]}"
+
+
+def _exit_code(error: SystemExit) -> int:
+    if error.code is None:
+        return 0
+    return error.code if isinstance(error.code, int) else 1
+
+
+def _exit_text(error: SystemExit) -> str:
+    if error.code is not None and not isinstance(error.code, int):
+        return f"SystemExit: {error.code}"
+    return f"the job called sys.exit({'' if error.code is None else error.code}) in place of returning a result"

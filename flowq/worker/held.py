@@ -1,0 +1,82 @@
+"""A claimed job in this worker's hands, from the claim to the acknowledged report of its end."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from flowq.states import Reason
+from flowq.store.outcomes import Claim, Execution, LogLines
+from flowq.worker.slots import Cause, Ended, Slot
+
+if TYPE_CHECKING:
+    from flowq.worker.task import Outcome
+
+
+@dataclass(slots=True)
+class Held:
+    """One execution. `leased` is the boot time at which the lease was last asked for and granted, `started` that of its start."""
+
+    claim: Claim
+    leased: float
+    slot: Slot | None = None
+    started: float | None = None
+    reported: bool = False
+    logged: int = 0
+
+    def log(self, entries: list[tuple[str, bytes]]) -> list[LogLines]:
+        """Return captured output with numbers, so that the store takes each entry once."""
+        first = self.logged + 1
+        self.logged += len(entries)
+        return [LogLines(self.claim.id, self.claim.token, index, *entry) for index, entry in enumerate(entries, start=first)]
+
+    def ended(self, end: Ended, *, allowed: bool) -> Execution:
+        """Return the report of an end."""
+        match end.cause:
+            case Cause.CANCEL:
+                return self._execution("canceled", Reason.CANCELED, "canceled", allowed=False)
+            case Cause.STOP:
+                return self._execution("stopped", "", "stopped by request", allowed=False)
+            case _:
+                return self._by_outcome(end.outcome, allowed)
+
+    def failed(self, reason: Reason, text: str, *, allowed: bool, retryable: bool) -> Execution:
+        """Return the report of a failure for which no horse was needed."""
+        return self._execution("failed", reason, text, allowed=allowed, retryable=retryable)
+
+    def _by_outcome(self, outcome: Outcome, allowed: bool) -> Execution:
+        claim = self.claim
+        match outcome["outcome"]:
+            case "finished":
+                return Execution(claim.id, claim.token, "finished", value=outcome["value"], exit_code=outcome["exit_code"])
+            case "retry":
+                returns = int(claim.fields.get("returns") or 0)
+                intervals = outcome["intervals"] or [0.0]
+                wait = intervals[min(returns, len(intervals) - 1)]
+                return Execution(
+                    claim.id,
+                    claim.token,
+                    "retry",
+                    delay_ms=int(wait * 1000),
+                    max_returns=outcome["max"],
+                    at_front=outcome["at_front"],
+                    value=b"the job asked for another attempt by returning Retry",
+                )
+            case _:
+                return self._execution(
+                    "failed", outcome["reason"], outcome["error"], allowed=allowed, exit_code=outcome["exit_code"]
+                )
+
+    def _execution(
+        self, outcome: str, reason: str, text: str, *, allowed: bool, retryable: bool = True, exit_code: int | None = None
+    ) -> Execution:
+        return Execution(
+            self.claim.id,
+            self.claim.token,
+            outcome,
+            reason=reason,
+            value=text.encode("utf-8", "backslashreplace"),
+            allowed=allowed,
+            retryable=retryable,
+            exit_code=exit_code,
+        )

@@ -1,0 +1,100 @@
+"""`python -m flowq.worker.main`: the program behind `flowq worker` and `flowq run`.
+
+The server's address comes from the environment or the configuration, never from the command line: other users can read that.
+"""
+
+import argparse
+import logging
+import sys
+from collections.abc import Sequence
+
+from flowq import defaults
+from flowq.exceptions import FlowqError, ServerUnavailableError
+from flowq.worker.options import WorkerOptions
+from flowq.worker.supervisor import Supervisor
+
+_USAGE_ERROR = 2
+_UNREACHABLE = 6
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a worker and return the exit code: 0 stopped, 1 could not go on, 2 usage, 6 server unreachable."""
+    arguments = _parser().parse_args(argv)
+    logging.basicConfig(
+        level=arguments.log_level.upper(), format="%(asctime)s %(message)s", datefmt="%H:%M:%S", stream=sys.stderr
+    )
+    from flowq.connections import open_store
+
+    try:
+        store = open_store(None, arguments.namespace, follow=False)
+        try:
+            return Supervisor(store, _options(arguments)).run()
+        finally:
+            store.close()
+    except ServerUnavailableError as error:
+        sys.stderr.write(f"error: {error}\n")
+        return _UNREACHABLE
+    except FlowqError as error:
+        sys.stderr.write(f"error: {error}\n")
+        return _USAGE_ERROR
+
+
+def _options(arguments: argparse.Namespace) -> WorkerOptions:
+    named = {"name": arguments.name} if arguments.name else {}
+    return WorkerOptions(
+        queues=tuple(arguments.queues),
+        slots=arguments.slots,
+        burst=arguments.burst,
+        max_jobs=arguments.max_jobs,
+        max_idle=arguments.max_idle,
+        until_run=arguments.until_run,
+        lifeline=arguments.lifeline,
+        preload=tuple(arguments.preload),
+        warm=not arguments.no_warm,
+        lease=arguments.lease,
+        beat=arguments.lease * defaults.BEAT / defaults.LEASE,
+        alone=True,
+        **named,
+    )
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="flowq-worker", description="Execute jobs; the server comes from FLOWQ_REDIS_URL or the configuration."
+    )
+    parser.add_argument("queues", nargs="*", default=[defaults.QUEUE], help="queues, in order of priority")
+    parser.add_argument("-c", "--slots", type=_positive, default=1, help="jobs executed at once")
+    parser.add_argument("--name", help="the name it is listed under")
+    parser.add_argument("--namespace", help="the namespace of all keys")
+    parser.add_argument("--burst", action="store_true", help="stop when the queues are empty")
+    parser.add_argument("--max-jobs", type=_positive, help="stop after that many jobs")
+    parser.add_argument("--max-idle", type=float, help="stop after that many seconds without a job")
+    parser.add_argument("--until-run", metavar="RUN", help="stop when this run has ended")
+    parser.add_argument(
+        "--lifeline", type=int, metavar="FD", help="stop when this inherited descriptor is closed at its other end"
+    )
+    parser.add_argument("--preload", action="append", default=[], metavar="MODULE", help="import it before the first fork")
+    parser.add_argument("--no-warm", action="store_true", help="import modules in each job only")
+    parser.add_argument(
+        "--lease", type=_seconds, default=defaults.LEASE, help="seconds after which a silent worker's jobs are lost"
+    )
+    parser.add_argument("--log-level", default="info", choices=["debug", "info", "warning", "error"])
+    return parser
+
+
+def _seconds(text: str) -> float:
+    seconds = float(text)
+    if not 0.5 <= seconds <= 3600:
+        raise argparse.ArgumentTypeError(f"expected 0.5 to 3600 seconds, got {text}")
+    return seconds
+
+
+def _positive(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"expected 1 or more, got {number}")
+    return number
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,49 @@
+"""What a worker is asked to be: one frozen record, made once by whoever starts it."""
+
+import os
+import socket
+from dataclasses import dataclass, field
+
+from flowq import defaults, ids
+
+
+def _default_name() -> str:
+    return f"{socket.gethostname()}.{os.getpid()}.{ids.nonce()[:6]}"
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerOptions:
+    """Options of one worker. Times in seconds.
+
+    Attributes:
+        queues: the store's names of its queues, in order of priority.
+        slots: jobs executed at once.
+        name: how it is listed; unique.
+        burst: stop when the queues are empty.
+        max_jobs: stop after that many jobs.
+        max_idle: stop after that long without a job.
+        until_run: stop when this run has ended.
+        lifeline: an inherited descriptor; its end means that the parent is gone, and stops the worker cold.
+        preload: modules that fork servers import at their start.
+        warm: let fork servers keep harmless modules imported.
+        clone: horses are forked from a clone of this process, not from a fresh interpreter.
+        alone: this process is only a worker: it may adopt and kill what is left of its descendants.
+        lease, beat, sweep, grace: see `flowq.defaults`.
+    """
+
+    queues: tuple[str, ...]
+    slots: int = 1
+    name: str = field(default_factory=_default_name)
+    burst: bool = False
+    max_jobs: int | None = None
+    max_idle: float | None = None
+    until_run: str | None = None
+    lifeline: int | None = None
+    preload: tuple[str, ...] = ()
+    warm: bool = True
+    clone: bool = False
+    alone: bool = False
+    lease: float = defaults.LEASE
+    beat: float = defaults.BEAT
+    sweep: float = defaults.SWEEP
+    grace: float = defaults.TIMEOUT_GRACE

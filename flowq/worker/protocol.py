@@ -1,0 +1,229 @@
+"""Framed messages between supervisor, fork server and horse, with file descriptors attached.
+
+A frame is a 4-byte length, one byte with the number of descriptors that travel with it, and a value in `marshal` form (the
+cheapest codec there is for plain values between processes of one interpreter). The transport is a stream socket, because
+datagrams end at about 200 kB and payloads and results do not. Descriptors ride on the first byte of their frame (SCM_RIGHTS).
+
+Messages are tuples whose first item is the kind:
+
+    supervisor -> fork server                         fork server -> supervisor
+    (FORK, number)          fork a horse              (HORSE, number, pid) + socket   it waits for a task there
+    (KILL, number, signal)  signal the horse's group  (EXITED, number, code)          horse and all it started are gone
+    (LEASE, seconds)        kill all after this time  (NO_FORK, number, why)
+    (WARM, module)          import it, if harmless    (WARMED, module, stamps) | (COLD, module, why)
+
+A task and an outcome (supervisor <-> horse) are single dicts, described in `task`. `_socket` is used in place of `socket`:
+the same type without the 8 ms that importing the wrapper costs each fork server.
+"""
+
+from __future__ import annotations
+
+import _socket
+import errno
+import marshal
+import os
+import sys
+from collections import deque
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Any, Final
+
+FORK: Final = "fork"
+KILL: Final = "kill"
+LEASE: Final = "lease"
+WARM: Final = "warm"
+HORSE: Final = "horse"
+EXITED: Final = "exited"
+NO_FORK: Final = "no_fork"
+WARMED: Final = "warmed"
+COLD: Final = "cold"
+
+LOST: Final = -1
+"""In place of a descriptor that could not be received, because this process has too many open files."""
+
+MAX_FRAME: Final = 64 * 1024 * 1024  # bytes; the largest legal payload or result is far below
+_HEADER = 5
+_CHUNK = 64 * 1024  # bytes of one read; larger buffers come from mmap each time, which costs more than it saves
+_MAX_FDS = 4
+_FD_SIZE = 4  # bytes of a C int
+_NOSIGNAL: int = getattr(_socket, "MSG_NOSIGNAL", 0)
+_CLOEXEC: int = getattr(_socket, "MSG_CMSG_CLOEXEC", 0)
+_DONTWAIT: int = _socket.MSG_DONTWAIT
+
+
+class PeerGoneError(Exception):
+    """The other end has closed the channel or has died."""
+
+
+class ProtocolError(Exception):
+    """Bytes that are no frame: the peer is not what it should be, or something scribbled on the socket."""
+
+
+class Channel:
+    """One end of a connection. Owns its socket; received descriptors belong to the caller.
+
+    `receive` and `send` never block, `wait` and `drain` do: an event loop uses the first pair, a horse both.
+    """
+
+    __slots__ = ("_fds", "_in", "_out", "_socket")
+
+    def __init__(self, sock: _socket.socket) -> None:
+        self._socket = sock
+        self._in = bytearray()
+        self._fds: deque[int] = deque()
+        self._out: deque[tuple[memoryview, tuple[int, ...]]] = deque()
+
+    @classmethod
+    def pair(cls) -> tuple[Channel, Channel]:
+        """Return two connected channels."""
+        one, other = _socket.socketpair(_socket.AF_UNIX, _socket.SOCK_STREAM)
+        return cls(one), cls(other)
+
+    @classmethod
+    def adopt(cls, fd: int) -> Channel:
+        """Return a channel over an inherited or received descriptor, which it then owns."""
+        os.set_inheritable(fd, False)
+        return cls(_socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM, 0, fd))
+
+    def fileno(self) -> int:
+        """Return the descriptor to poll; -1 after `close`."""
+        return self._socket.fileno()
+
+    @property
+    def sending(self) -> bool:
+        """Whether part of what was sent still waits for the socket to take it."""
+        return bool(self._out)
+
+    def send(self, message: Any, fds: Sequence[int] = ()) -> None:
+        """Queue a message and write what the socket takes now.
+
+        Descriptors go with the first byte: they must stay open until that is written, at the latest until `sending` is false.
+
+        Raises:
+            PeerGoneError: the other end is gone.
+            ProtocolError: the message is larger than `MAX_FRAME`.
+        """
+        body = marshal.dumps(message)
+        if len(body) > MAX_FRAME:
+            raise ProtocolError(f"a message of {len(body)} bytes is larger than the limit of {MAX_FRAME}")
+        frame = b"".join((len(body).to_bytes(4, "little"), bytes((len(fds),)), body))
+        self._out.append((memoryview(frame), tuple(fds)))
+        self._write(_DONTWAIT)
+
+    def flush(self) -> bool:
+        """Write what the socket takes now; return whether all is written."""
+        self._write(_DONTWAIT)
+        return not self._out
+
+    def drain(self) -> None:
+        """Block until everything is written."""
+        self._write(0)
+
+    def receive(self) -> list[tuple[Any, list[int]]]:
+        """Return the complete messages that have arrived, each with its descriptors; does not block.
+
+        Raises:
+            PeerGoneError: the other end is gone and every complete message has been returned before.
+        """
+        gone = False
+        while True:
+            read = self._read(_DONTWAIT)
+            if read is None:
+                break
+            if read == 0:
+                gone = True
+                break
+            if read < _CHUNK:
+                break
+        messages = self._messages()
+        if gone and not messages:
+            raise PeerGoneError
+        return messages
+
+    def wait(self) -> tuple[Any, list[int]]:
+        """Block for one message.
+
+        Raises:
+            PeerGoneError: the other end is gone.
+        """
+        while True:
+            message = self._next()
+            if message is not None:
+                return message
+            if self._read(0) == 0:
+                raise PeerGoneError
+
+    def close(self) -> None:
+        """Close the socket and every received descriptor that nobody took."""
+        while self._fds:
+            if (fd := self._fds.popleft()) != LOST:
+                os.close(fd)
+        self._out.clear()
+        self._socket.close()
+
+    def _write(self, flags: int) -> None:
+        while self._out:
+            data, fds = self._out[0]
+            try:
+                if fds:
+                    rights = b"".join(fd.to_bytes(_FD_SIZE, sys.byteorder) for fd in fds)
+                    sent = self._socket.sendmsg((data,), ((_socket.SOL_SOCKET, _socket.SCM_RIGHTS, rights),), flags | _NOSIGNAL)
+                else:
+                    sent = self._socket.send(data, flags | _NOSIGNAL)
+            except BlockingIOError:
+                return
+            except (BrokenPipeError, ConnectionError) as error:
+                self._out.clear()
+                raise PeerGoneError from error
+            if sent == len(data):
+                self._out.popleft()
+            else:
+                self._out[0] = (data[sent:], ())
+
+    def _read(self, flags: int) -> int | None:
+        """Read once. Return the number of bytes, 0 at the end, None when nothing is there."""
+        try:
+            data, control, state, _ = self._socket.recvmsg(_CHUNK, _socket.CMSG_SPACE(_MAX_FDS * _FD_SIZE), flags | _CLOEXEC)
+        except BlockingIOError:
+            return None
+        except OSError as error:
+            if error.errno in {errno.ECONNRESET, errno.EPIPE, errno.ENOTCONN}:
+                return 0
+            raise
+        for level, kind, rights in control:
+            if level == _socket.SOL_SOCKET and kind == _socket.SCM_RIGHTS:
+                for start in range(0, len(rights) - len(rights) % _FD_SIZE, _FD_SIZE):
+                    fd = int.from_bytes(rights[start : start + _FD_SIZE], sys.byteorder)
+                    if not _CLOEXEC:
+                        os.set_inheritable(fd, False)
+                    self._fds.append(fd)
+        if state & _socket.MSG_CTRUNC:
+            self._fds.append(LOST)
+        self._in += data
+        return len(data)
+
+    def _messages(self) -> list[tuple[Any, list[int]]]:
+        messages = []
+        while (message := self._next()) is not None:
+            messages.append(message)
+        return messages
+
+    def _next(self) -> tuple[Any, list[int]] | None:
+        if len(self._in) < _HEADER:
+            return None
+        size = int.from_bytes(self._in[:4], "little")
+        count = self._in[4]
+        if size > MAX_FRAME or count > _MAX_FDS:
+            raise ProtocolError("what arrived on a worker's channel is not a message")
+        if len(self._in) < _HEADER + size:
+            return None
+        if count > len(self._fds):
+            raise ProtocolError("a message arrived without its descriptors")
+        try:
+            message = marshal.loads(self._in[_HEADER : _HEADER + size])
+        except (ValueError, TypeError, EOFError) as error:
+            raise ProtocolError("what arrived on a worker's channel is not a message") from error
+        del self._in[: _HEADER + size]
+        return message, [self._fds.popleft() for _ in range(count)]

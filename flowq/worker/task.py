@@ -1,0 +1,43 @@
+"""The two plain dicts that cross between supervisor and horse. Plain, because `marshal` carries nothing else.
+
+Task (`?` marks what may be absent; everything is text, a number, a list or a dict of those):
+    id, name, run?, attempt, execution     which job this is
+    kind                                   "call", "pickle", "shell" or "argv"
+    home?                                  directory of the run: with path and env it decides which fork server is asked
+    cwd?, path?, env?                      directory of this job, additions to sys.path, variables on top of the inherited environment
+    timeout?                               s; None is no limit
+    limit                                  bytes a result may have
+    call:   module, attribute, args, kwargs
+    pickle: payload                        pickle of (name of the callable, args, kwargs)
+    shell:  script, variables, shell       shell: argv that the script's file is appended to; empty: the default
+    argv:   argv
+
+Outcome, answered once:
+    {"outcome": "finished", "value": bytes, "exit_code": 0}
+    {"outcome": "failed", "reason": …, "error": text, "exception": dotted name or "", "exit_code": int or None}
+    {"outcome": "retry", "max": int, "intervals": [s], "at_front": bool}
+"""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, TypeAlias
+
+    Task: TypeAlias = dict[str, Any]
+    Outcome: TypeAlias = dict[str, Any]
+
+
+def finished(value: bytes) -> Outcome:
+    """Return the outcome of a success; `value` is the encoded result."""
+    return {"outcome": "finished", "value": value, "exit_code": 0}
+
+
+def failed(reason: str, error: str, exception: str = "", exit_code: int | None = None) -> Outcome:
+    """Return the outcome of a failure. `reason` is one of `flowq.states.Reason`, `exception` a dotted name or empty."""
+    return {"outcome": "failed", "reason": reason, "error": error, "exception": exception, "exit_code": exit_code}
+
+
+def retry(maximum: int, intervals: list[float], at_front: bool) -> Outcome:
+    """Return the outcome of a job that returned a `flowq.Retry`; intervals in seconds."""
+    return {"outcome": "retry", "max": maximum, "intervals": intervals, "at_front": at_front}

@@ -1,0 +1,53 @@
+"""Golden cases: each flow in `cases/` gives exactly the text beside it. `FLOWQ_UPDATE_CASES=1` writes the texts anew; read the difference.
+
+Comments on top of a case give what the compiler is called with: `# params: {json}` and `# date: 2026-01-31`.
+"""
+
+import json
+import os
+import re
+from pathlib import Path
+
+import pytest
+
+from flowq.compiler import Code, Compilation, compile_text, render
+
+CASES = sorted((Path(__file__).parent / "cases").glob("*.yaml"))
+ELSEWHERE = {Code.UNREADABLE, Code.TOO_LARGE, Code.NOT_UTF8, Code.CONTROL_CHARACTER}  # test_source.py: they are about bytes
+
+
+def compiled(path: Path) -> Compilation:
+    text = path.read_text(encoding="utf-8")
+    head = dict(re.findall(r"^# (params|date): (.*)$", text, re.MULTILINE))
+    return compile_text(text, name=path.name, params=json.loads(head.get("params", "{}")), date=head.get("date"))
+
+
+def outcome(result: Compilation) -> str:
+    parts = [render(item) for item in result.diagnostics]
+    if result.plan is not None:
+        parts.append(json.dumps(json.loads(result.plan.to_json()), indent=1, ensure_ascii=False))
+    return "\n".join(parts) + "\n"
+
+
+@pytest.mark.parametrize("path", CASES, ids=lambda path: path.stem)
+def test_case(path: Path) -> None:
+    found = outcome(compiled(path))
+    expected = path.with_suffix(".expected")
+    if os.environ.get("FLOWQ_UPDATE_CASES"):
+        expected.write_text(found, encoding="utf-8")
+    assert found == expected.read_text(encoding="utf-8")
+
+
+def test_there_is_a_plan_exactly_when_there_is_no_error() -> None:
+    for path in CASES:
+        result = compiled(path)
+        assert (result.plan is None) == any(item.severity == "error" for item in result.diagnostics), path.name
+
+
+def test_every_code_has_a_case() -> None:
+    text = "".join(path.with_suffix(".expected").read_text(encoding="utf-8") for path in CASES)
+    assert {code for code in Code if f"[{code}]" not in text} == ELSEWHERE
+
+
+def test_there_are_enough_cases() -> None:
+    assert len(CASES) >= 60
