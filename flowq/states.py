@@ -47,6 +47,7 @@ class Condition(StrEnum):
     OK = "ok"  # success, or skipped
     FAILURE = "failure"  # failed (not allowed) or stopped
     SKIPPED = "skipped"
+    RAN = "ran"  # success or failure: it was executed (plain jobs whose dependency allows failure)
     DONE = "done"  # any end
 
 
@@ -69,6 +70,8 @@ class Reason(StrEnum):
     # of canceled
     CANCELED = "canceled"
     RUN_CANCELED = "run_canceled"
+    # of queued and scheduled
+    REPEAT = "repeat"
     # of waiting jobs (computed by the views, never stored)
     DEPENDENCIES = "dependencies"
     RETRY = "retry"
@@ -82,6 +85,7 @@ TRANSITIONS: Final[dict[str, frozenset[tuple[str, str]]]] = {
     "create": frozenset({("-", "queued"), ("-", "deferred"), ("-", "scheduled"), ("-", "skipped")}),
     "stage": frozenset({("-", "deferred")}),
     "claim": frozenset({("queued", "started"), ("queued", "failed"), ("queued", "canceled")}),
+    "take": frozenset({("queued", "started"), ("scheduled", "started")}),
     "unclaim": frozenset({("started", "queued"), ("started", "canceled")}),
     "finish": frozenset(
         {

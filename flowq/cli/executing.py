@@ -11,6 +11,7 @@ import click
 from flowq.cli.following import Following, announce_unserved
 from flowq.cli.output import show_json
 from flowq.cli.session import Terminal, complain
+from flowq.cli.signals import Interrupts
 from flowq.cli.tending import Tended
 from flowq.exceptions import InvalidRunOperation, UsageError
 from flowq.flows.documents import run_json
@@ -63,6 +64,7 @@ def execute(
     store: "Store",
     run: "RunRecord",
     plan: "Plan",
+    interrupts: Interrupts,
     *,
     detach: bool,
     workers: int | None,
@@ -81,7 +83,7 @@ def execute(
         _tell_detached(store, run.id, as_json=as_json)
         return 0
     tended = None if worker is None else Tended(worker, log)
-    return Following(store, run.id, tended, events_after=events_after, as_json=as_json).to_the_end()
+    return Following(store, run.id, interrupts, tended, events_after=events_after, as_json=as_json).to_the_end()
 
 
 def _local_worker(run: "RunRecord", plan: "Plan", *, slots: int | None, detach: bool, log: Path | None) -> LocalWorker:

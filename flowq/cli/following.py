@@ -1,9 +1,10 @@
 """Following a run on the terminal until it ends: the display, the local worker, Ctrl+C, and the exit code.
 
-Who follows decides what Ctrl+C means. A run that executes on this command's own worker is canceled by the first and killed by the
-second; from a run that others execute the command only detaches.
+Who follows decides what Ctrl+C means. A run that executes on this command's own worker is canceled by the first and killed
+by the second; from a run that others execute the command only detaches.
 """
 
+import shlex
 import sys
 import time
 from contextlib import suppress
@@ -48,12 +49,14 @@ class Display(Protocol):
 class Following:
     """One run that is followed.
 
-    `worker` executes a local run and belongs to this command. `events_after` is where the story starts for this command: a retry does
-    not tell the earlier attempts again. `only_watching`: Ctrl+C just ends the watching.
+    `interrupts` counts Ctrl+C since before the run was submitted, so that none is lost on the way here. `worker` executes a
+    local run and belongs to this command. `events_after` is where the story starts for this command: a retry does not tell
+    the earlier attempts again. `only_watching`: Ctrl+C just ends the watching.
     """
 
     store: "Store"
     run_id: str
+    interrupts: Interrupts
     worker: Tended | None = None
     events_after: str = START
     as_json: bool = False
@@ -70,20 +73,19 @@ class Following:
         if self.worker is not None:
             progress.unserved = frozenset()  # it is on its way
         tails = Tails()
-        with Interrupts() as interrupts:
-            live = writer.terminal.live and not self.as_json
-            display = self._display(writer, progress, live=live)
-            ended = False
-            try:
-                ended = self._follow(progress, tails, display, interrupts)
-            finally:
-                display.close()
-                if self.worker is not None:
-                    self.worker.end(idle=ended)
-            if not ended:
-                self._say_how_to_come_back()
-                return exits.INTERRUPTED
-            view = read_view(self.store, self.run_id)
+        live = writer.terminal.live and not self.as_json
+        display = self._display(writer, progress, live=live)
+        ended = False
+        try:
+            ended = self._follow(progress, tails, display)
+        finally:
+            display.close()
+            if self.worker is not None:
+                self.worker.end(idle=ended)
+        if not ended:
+            self._say_how_to_come_back()
+            return exits.INTERRUPTED
+        view = read_view(self.store, self.run_id)
         if self.as_json:
             writer.json_line(run_json(view))
         else:
@@ -99,7 +101,7 @@ class Following:
             return LiveDisplay(progress)
         return PlainDisplay(writer, progress)
 
-    def _follow(self, progress: Progress, tails: Tails, display: Display, interrupts: Interrupts) -> bool:
+    def _follow(self, progress: Progress, tails: Tails, display: Display) -> bool:
         """Return whether the run has ended; False when Ctrl+C ended the following."""
         answered = 0
         for update in Follower(self.store, self.run_id, events_after=self.events_after, logs_after=self.events_after).updates():
@@ -108,7 +110,7 @@ class Following:
             display.update(update)
             if update.ended:
                 return True
-            while interrupts.count > answered:
+            while self.interrupts.count > answered:
                 answered += 1
                 if not self._interrupt(display):
                     return False
@@ -176,8 +178,8 @@ def announce_unserved(store: "Store", queues: "Sequence[str]") -> None:
     if unserved:
         names = ", ".join(repr(name) for name in unserved)
         complain(
-            f"warning: no worker listens on {'queue' if len(unserved) == 1 else 'queues'} {names}: jobs wait there until one does;"
-            f" start one with: flowq worker {' '.join(unserved)}"
+            f"warning: no worker listens on {'queue' if len(unserved) == 1 else 'queues'} {names}:"
+            f" jobs wait there until one does; start one with: flowq worker {shlex.join(unserved)}"
         )
 
 

@@ -1,4 +1,4 @@
-"""The entry point: the group of commands, loaded when they are used, and the one place where errors become words and exit codes."""
+"""The entry point: the group of commands, loaded when used, and the one place where errors become words and exit codes."""
 
 import os
 import sys
@@ -27,7 +27,10 @@ COMMANDS: Final = {
     "schema": "Print the JSON Schema of flow files.",
     "version": "Print the version of flowq and of the Python it runs on.",
 }
-"""Every command with its line in `flowq --help`. The module of the same name in `flowq.cli.commands` is imported when it is called."""
+"""Every command with its line in `flowq --help`.
+
+The module of the same name in `flowq.cli.commands` is imported when it is called.
+"""
 
 
 class LazyGroup(click.Group):
@@ -160,7 +163,10 @@ def _usage_text(error: click.ClickException) -> str:
 
 
 def _say(text: str, code: int) -> int:
-    """Write one error in the one form and return the exit code. What the text quotes may come from anywhere: it is made safe."""
+    """Write one error in the one form and return the exit code.
+
+    What the text quotes may come from anywhere: it is made safe.
+    """
     from flowq.flows.textsafe import safe
 
     # Standard output or error may be gone: the exit code is then all that can still be told.

@@ -21,8 +21,8 @@ _PREFIX: Final = re.compile(r"[a-z0-9]{1,8}\Z")
 def select_run(store: "Store", given: str | None, *, failed: bool = False) -> str:
     """Return the id of the run that was meant.
 
-    Without one given: the latest run (that failed, with `failed`) started in this directory, else the latest of all. `@latest` is
-    the latest whatever its status, `@2` the one before it. Anything else is an id or the beginning of one.
+    Without one given: the latest run (that failed, with `failed`) started in this directory, else the latest of all.
+    `@latest` is the latest whatever its status, `@2` the one before it. Anything else is an id or the beginning of one.
 
     Raises:
         NoSuchRunError: there is no such run.

@@ -29,8 +29,8 @@ class Terminal:
     def of(cls, stream: TextIO) -> "Terminal":
         """Look at a stream and the environment.
 
-        Colour and the live display are for terminals only; `NO_COLOR`, `TERM=dumb` and `CI` (a log that people read later) turn them
-        off. `COLUMNS` sets the width, also where there is no terminal.
+        Colour and the live display are for terminals only; `NO_COLOR`, `TERM=dumb` and `CI` (a log that people read later)
+        turn them off. `COLUMNS` sets the width, also where there is no terminal.
         """
         environ = os.environ
         tty = _is_terminal(stream)

@@ -73,4 +73,4 @@ def _failure_lines(run: RunView, job: JobView, tail: list[bytes], terminal: Term
     )
     border = "│ " if terminal.unicode else "| "
     for data in tail:
-        yield ((f"  {border}", "dim"), (safe_bytes(data), ""))
+        yield ((f"  {border}", "dim"), (safe_bytes(data).expandtabs(), ""))

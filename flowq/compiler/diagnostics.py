@@ -9,7 +9,9 @@ from flowq.compiler.codes import WARNINGS, Code
 MAX_DIAGNOSTICS: Final = 200  # of one file; the rest is counted
 MAX_LINE: Final = 160  # characters of a source line that are shown
 
-_UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ufff9-\ufffb\ud800-\udfff]")
+_UNPRINTABLE = re.compile(
+    "[\x00-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ufff9-\ufffb\ud800-\udfff\ufffe\uffff]"
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -130,10 +130,11 @@ def _number(value: Json) -> int | float:
 
 
 def _integer(value: Json) -> int:
-    number = value if isinstance(value, bool) else _number(value) if not isinstance(value, (dict, list)) else value
-    if isinstance(number, bool) or not isinstance(number, int):
+    if isinstance(value, str) and _INTEGER.fullmatch(value):
+        return int(value)
+    if isinstance(value, bool) or not isinstance(value, int):
         raise ParamProblem(f"expected a whole number, found {_found(value)}")
-    return number
+    return value
 
 
 def _boolean(value: Json) -> bool:

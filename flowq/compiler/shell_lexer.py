@@ -198,10 +198,7 @@ class ShellLexer:
 
     def _newline(self, frame: _Frame) -> None:
         self._position += 1
-        if frame.test or frame.array:
-            self._end_word(frame)
-        else:
-            self._end_command(frame)
+        self._separate(frame)
         documents, frame.documents = frame.documents, []
         for document in documents:
             self._here_document(*document)
@@ -213,9 +210,12 @@ class ShellLexer:
             self._redirection(frame)
             return
         self._position += 1
-        if frame.test or frame.array:
-            self._end_word(frame)
-        else:
+        self._separate(frame)
+
+    def _separate(self, frame: _Frame) -> None:
+        """End a command, but not inside [[ ]] and arrays, where the same characters only part words."""
+        self._end_word(frame)  # first: the word may be the ]] itself
+        if not frame.test and not frame.array:
             self._end_command(frame)
 
     def _comment(self) -> None:

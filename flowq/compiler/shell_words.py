@@ -43,7 +43,8 @@ _WRAPPERS: Final = frozenset({"exec", "command", "builtin", "nohup", "env", "sud
 _DECLARING: Final = frozenset({"declare", "typeset", "local", "export", "readonly"})
 _ARITHMETIC_TESTS: Final = frozenset({"-eq", "-ne", "-lt", "-le", "-gt", "-ge", "-v", "-R"})
 
-_ARGUMENT = "pass it as an argument: {name} {flag} '… \"$1\" …' _ ${{{{ … }}}}"
+_SHELL_ARGUMENT = "pass it as an argument: {name} {flag} '… \"$1\" …' _ ${{{{ … }}}}"
+_ARGUMENT = "pass it as an argument, behind the program: {name} {flag} '…' ${{{{ … }}}}"
 _READ_AGAIN: Final = {
     "eval": Refusal("`eval` reads its words again as a script", "call the command without eval"),
     "trap": Refusal(
@@ -208,7 +209,8 @@ def _interpreter(name: str, flags: re.Pattern[str], arguments: list[Word]) -> It
     for word in arguments:
         if flag:
             reason = f"`{name} {flag}` reads this text again as a program"
-            yield from _all(word, Refusal(reason, _ARGUMENT.format(name=name, flag=flag)))
+            advice = _SHELL_ARGUMENT if name.endswith(("sh", "su")) else _ARGUMENT
+            yield from _all(word, Refusal(reason, advice.format(name=name, flag=flag)))
             return
         if word.text.startswith((HOLE, "-")):
             yield from _all(word, _OPTION)

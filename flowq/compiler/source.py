@@ -150,18 +150,24 @@ def _read(path: str) -> tuple[bytes, tuple[Code, str, str] | None]:
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
         return b"", (Code.UNREADABLE, f"cannot read the file: {reason}", "")
-    with os.fdopen(descriptor, "rb") as file:
-        status = os.fstat(descriptor)
-        if stat.S_ISDIR(status.st_mode):
-            return b"", (Code.UNREADABLE, "this is a directory, expected a flow file", "name the file in it")
-        if not stat.S_ISREG(status.st_mode):
-            return b"", (Code.UNREADABLE, "this is not a regular file", "copy its content to a file")
-        if status.st_size > MAX_BYTES:
-            return b"", (Code.TOO_LARGE, _size_message(status.st_size), "split the flow")
-        try:
-            return file.read(MAX_BYTES + 1), None
-        except OSError as error:
-            return b"", (Code.UNREADABLE, f"cannot read the file: {error.strerror}", "")
+    try:
+        return _content(descriptor)
+    except OSError as error:
+        return b"", (Code.UNREADABLE, f"cannot read the file: {error.strerror}", "")
+    finally:
+        os.close(descriptor)
+
+
+def _content(descriptor: int) -> tuple[bytes, tuple[Code, str, str] | None]:
+    status = os.fstat(descriptor)
+    if stat.S_ISDIR(status.st_mode):
+        return b"", (Code.UNREADABLE, "this is a directory, expected a flow file", "name the file in it")
+    if not stat.S_ISREG(status.st_mode):
+        return b"", (Code.UNREADABLE, "this is not a regular file", "copy its content to a file")
+    if status.st_size > MAX_BYTES:
+        return b"", (Code.TOO_LARGE, _size_message(status.st_size), "split the flow")
+    with open(descriptor, "rb", closefd=False) as file:
+        return file.read(MAX_BYTES + 1), None
 
 
 def _missing_help(path: str) -> str:

@@ -4,6 +4,7 @@ A type is a kind with, for lists, the type of the items and, for maps, what is k
 everywhere. Inference reports an error only where no value could make the expression work.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
@@ -48,6 +49,7 @@ LIST: Final = Type("list", ANY)
 MAP: Final = Type("map")
 
 _BY_KIND: Final = {item.kind: item for item in (ANY, NULL, BOOLEAN, NUMBER, STRING, LIST, MAP)}
+_UNQUOTED = re.compile(r"-?[0-9]+(\.[0-9]+)?|true|false|null")
 _ORDERED: Final = ("number", "string", "any")
 
 
@@ -261,8 +263,8 @@ def _boolean_help(found: Type) -> str:
 def _quote_help(node: Binary) -> str:
     for side, other in ((node.left, node.right), (node.right, node.left)):
         if isinstance(side, Literal) and not isinstance(other, Literal):
-            if isinstance(side.value, str):
+            if isinstance(side.value, str) and _UNQUOTED.fullmatch(side.value):
                 return f"without the quotes? {side.value}"
-            if isinstance(side.value, (int, float)):
+            if isinstance(side.value, (int, float)) and not isinstance(side.value, bool):
                 return f"with quotes? '{side.value}'"
     return "there is no implicit conversion between types"

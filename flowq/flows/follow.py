@@ -1,7 +1,7 @@
 """Following a run: its events and logs as they come, through restarts of the server, until it has ended.
 
-The run's stream of events is the only thing that is read while nothing happens: one blocking call every `wait` seconds. What ends
-the following is the run's record, not an event: a run that was retried has several ends in its stream.
+The run's stream of events is the only thing that is read while nothing happens: one blocking call every `wait` seconds.
+What ends the following is the run's record, not an event: a run that was retried has several ends in its stream.
 """
 
 import time
@@ -142,8 +142,8 @@ def _failed(events: Sequence[Event]) -> list[int]:
 class Progress:
     """A run kept up to date by its events, for displays: as many views as wanted without asking the server.
 
-    Starts from a snapshot; events that are older than it may be applied too, the newest wins in the end. Where the capped stream
-    lost events the picture lags behind; the end of a following is shown from a fresh read.
+    Starts from a snapshot; events that are older than it may be applied too, the newest wins in the end. Where the capped
+    stream lost events the picture lags behind; the end of a following is shown from a fresh read.
     """
 
     def __init__(self, plan: Plan, snapshot: Snapshot) -> None:

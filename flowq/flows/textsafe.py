@@ -1,15 +1,16 @@
 """Text from outside, made safe to show: job output, names, errors and stored values never reach a terminal raw.
 
-Whoever can write a job's log, a YAML file or a key on the server could otherwise move the cursor, set the window's title, fill the
-clipboard, hide text or reverse it for the reader. Everything shown goes through `safe` or `safe_line`; there is no second way.
+Whoever can write a job's log, a YAML file or a key on the server could otherwise move the cursor, set the window's title,
+fill the clipboard, hide text or reverse it for the reader. Everything shown goes through `safe` or `safe_line`; there is no
+second way.
 """
 
 import json
 import re
 from typing import Any, Final
 
-# C0 without tab and newline, DEL, C1; bidirectional marks, embeddings, overrides and isolates; zero-width and invisible characters
-# (soft hyphen, joiners, word joiner, fillers, variation selectors are harmless and stay); line and paragraph separator; surrogates.
+# C0 but tab and newline, DEL, C1; bidirectional marks, embeddings, overrides and isolates; what is invisible or has no width (soft
+# hyphen, joiners, fillers, tags); line and paragraph separator; surrogates. Combining marks and variation selectors stay.
 _UNSAFE: Final = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\xad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f"
     "\u3164\ufeff\uffa0\ufff9-\ufffb\ud800-\udfff\U000e0000-\U000e007f]"

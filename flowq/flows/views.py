@@ -1,7 +1,7 @@
 """What people and programs see of a run: pure functions from the store's records and the plan to views.
 
-A view is a moment: made from one read, never updated. The text of `flowq status`, its JSON and the live display are made from the
-same views, so they cannot disagree. Nothing here reads the store, the clock or the terminal.
+A view is a moment: made from one read, never updated. The text of `flowq status`, its JSON and the live display are made
+from the same views, so they cannot disagree. Nothing here reads the store, the clock or the terminal.
 """
 
 import json
@@ -19,8 +19,8 @@ from flowq.store.records import JobRecord, RunRecord
 class Snapshot:
     """One read of a run, the input of `run_view`.
 
-    `jobs` and `errors` are by ordinal, as long as the plan's cells; groups and jobs whose record has expired are None. `unserved`
-    are queues with waiting jobs on which no live worker listens.
+    `jobs` and `errors` are by ordinal, as long as the plan's cells; groups and jobs whose record has expired are None.
+    `unserved` are queues with waiting jobs on which no live worker listens.
     """
 
     run: RunRecord

@@ -152,7 +152,7 @@ class Link:
             flat += flatten([entry.id, entry.token, entry.index, entry.stream, entry.data])
         flat += flatten([len(ended)])
         for execution in ended:
-            flat += _execution_arguments(execution)
+            flat += flatten(execution.arguments())
         self._send(_Request(load("step"), flat + flatten([list(claims)]), _step_reply))
 
     def beat(
@@ -263,53 +263,12 @@ class Waiter:
         return None if reply is None else reply[1].decode()
 
 
-def _execution_arguments(execution: Execution) -> list[str | bytes]:
-    value = execution.value
-    return flatten(
-        [
-            execution.id,
-            execution.token,
-            execution.outcome,
-            execution.reason,
-            value is not None,
-            value,
-            execution.allowed,
-            execution.retryable,
-            execution.delay_ms,
-            execution.max_returns,
-            execution.exit_code,
-            execution.at_front,
-        ]
-    )
-
-
 def _step_reply(reply: Any) -> StepReply:
     outcomes, claims, more = reply
     return StepReply(
         ended=tuple(Outcome(item.decode()) for item in outcomes),
-        claims=tuple(_claim(item) for item in claims),
+        claims=tuple(read_claim(item) for item in claims),
         more=bool(more),
-    )
-
-
-def _claim(row: Any) -> Claim | None:
-    if not row:
-        return None
-    job, token, payload, flat = row
-    fields = {flat[index].decode(): flat[index + 1].decode("utf-8", "replace") for index in range(0, len(flat), 2)}
-    run = fields.get("run")
-    name = job.decode()
-    return Claim(
-        id=name,
-        token=token.decode(),
-        execution=int(token.partition(b"-")[0]),
-        attempt=int(fields["attempt"]),
-        queue=fields.get("origin", ""),
-        run=run,
-        ordinal=split_member_id(name)[1] if run else None,
-        payload=None if run else payload,
-        fields=fields,
-        canceling=fields.get("cancel") == "1",
     )
 
 

@@ -59,6 +59,14 @@ class Execution:
     max_returns: int = 0  # of retry: how often a returned Retry may repeat the job
     exit_code: int | None = None
     at_front: bool = False
+    result_ttl_ms: int | None = None  # how long the record is kept when the job does not say
+
+    def arguments(self) -> list[object]:
+        """Return the arguments of the script `finish`."""
+        return [
+            *(self.id, self.token, self.outcome, self.reason, self.value is not None, self.value, self.allowed, self.retryable),
+            *(self.delay_ms, self.max_returns, self.exit_code, self.at_front, self.result_ttl_ms),
+        ]
 
 
 @dataclass(frozen=True, slots=True)

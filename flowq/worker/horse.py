@@ -22,8 +22,17 @@ if TYPE_CHECKING:
     from flowq.worker.task import Outcome, Task
 
 _REHEARSAL: Task = {
-    **{"id": "", "name": "", "attempt": 0, "execution": 0, "timeout": 60.0, "limit": 64},
-    **{"kind": "call", "module": "builtins", "attribute": "bool", "args": [], "kwargs": {}},
+    "id": "",
+    "name": "",
+    "attempt": 0,
+    "execution": 0,
+    "timeout": 60.0,
+    "limit": 64,
+    "kind": "call",
+    "module": "builtins",
+    "attribute": "bool",
+    "args": [],
+    "kwargs": {},
 }
 BROKEN = 70  # EX_SOFTWARE: the horse itself failed; the supervisor sees an exit without an outcome
 
@@ -86,7 +95,7 @@ def _rehearse() -> None:
     """Do once, for nothing, what every job does.
 
     After a fork each page is copied when it is first written to, and in Python that is almost every page that is used. A spare horse
-    has the time for it, a job has not: this halves the time from task to outcome.
+    has the time for it, a job has not.
     """
     os.environ.update(_environment(_REHEARSAL))
     calls.execute(_REHEARSAL)

@@ -48,6 +48,7 @@ class _Run:
     plan: Plan
     cells: Mapping[str, list[int]]
     targets: Mapping[str, int]
+    attempt_readers: frozenset[str]  # nodes that use `run.attempt`, the one thing of a run that a retry changes
 
 
 class Preparer:
@@ -56,6 +57,8 @@ class Preparer:
     def __init__(self, store: "Store") -> None:
         self._store = store
         self._runs: OrderedDict[str, _Run] = OrderedDict()
+        # What expressions see as `env`, and a copy: reading os.environ decodes every variable anew.
+        self._environment = {name: value for name, value in os.environ.items() if name not in _PRIVATE}
 
     def task(self, claim: Claim) -> "Task":
         """Return the task of a claimed job.
@@ -118,7 +121,8 @@ class Preparer:
             plan = Plan.from_json(self._store.runs.plan(run_id))
         except NoSuchRunError as error:
             raise UnpreparableError(str(error)) from error
-        run = _Run(record, plan, plan.cells_of(), plan.targets())
+        readers = frozenset(node.name for node in plan.nodes if _reads_attempt(node))
+        run = _Run(record, plan, plan.cells_of(), plan.targets(), readers)
         self._runs[run_id] = run
         while len(self._runs) > _PLANS:
             self._runs.popitem(last=False)
@@ -127,7 +131,8 @@ class Preparer:
     def _flow_task(self, run: _Run, cell: Cell, node: Node, claim: Claim) -> "Task":
         scope = self._scope(run, cell, node, claim.attempt)
         env = {name: to_text(render(value, scope)) for name, value in node.env.items()}
-        scope["env"] = {**scope["env"], **env}
+        if env:
+            scope["env"] = {**scope["env"], **env}
         directory = run.record.directory
         workdir = render(node.workdir, scope)
         task: Task = {
@@ -148,11 +153,11 @@ class Preparer:
 
     def _scope(self, run: _Run, cell: Cell, node: Node, attempt: int) -> dict[str, Json]:
         record = run.record
-        if _reads_attempt(node):
-            record = self._store.runs.get(record.id) or record  # a retry changes it while the plan stays
+        if node.name in run.attempt_readers:
+            record = self._store.runs.get(record.id) or record
         return {
-            "params": dict(run.plan.params),
-            "env": {name: value for name, value in os.environ.items() if name not in _PRIVATE},
+            "params": run.plan.params,
+            "env": self._environment,
             "run": {
                 "id": record.id,
                 "name": run.plan.name,
@@ -160,7 +165,7 @@ class Preparer:
                 "attempt": record.attempt,
             },
             "jobs": self._results(run, node),
-            "matrix": dict(cell.matrix or {}),
+            "matrix": cell.matrix or {},
             "job": {"name": cell.name, "attempt": attempt},
         }
 
@@ -228,8 +233,8 @@ def _where(plan: Plan, node: Node) -> str:
 
 
 def _reads_attempt(node: Node) -> bool:
-    """Return whether an expression of the node uses `run.attempt`, which is not fixed like everything else of a run."""
-    values = [node.env, node.workdir, list(node.action.args), node.action.kwargs, node.action.variables]
+    """Return whether an expression of the node uses `run.attempt`."""
+    values: list[Json] = [node.env, node.workdir, list(node.action.args), node.action.kwargs, node.action.variables]
     sources = [source for value in values for source in _expressions(value)]
     if node.condition is not None:
         sources.append(node.condition)

@@ -12,13 +12,13 @@ import os
 import random
 import socket
 import time
-from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Final
 
-from flowq import ids
+from flowq import __version__, ids
 from flowq.defaults import SELF_FENCE
 from flowq.exceptions import DataLostError, FlowqError, ServerError
 from flowq.store.outcomes import Outcome, StepReply, TickReply
+from flowq.store.scripts import load
 from flowq.worker import system
 from flowq.worker.hands import Hands
 from flowq.worker.loop import Loop
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from flowq.worker.options import WorkerOptions
 
 _log = logging.getLogger("flowq.worker")
+_NEEDED: Final = ("step", "beat", "tick", "unclaim", "decide", "leave")
 _FLUSH: Final = 0.1  # s that output may wait for a step to travel with
 _LOG_BUDGET: Final = 1024 * 1024  # bytes of output in one step
 _STARVED: Final = 1.0  # s without claims after the system refused a process
@@ -126,11 +127,11 @@ class Supervisor:
     def _tick(self) -> None:
         self._traffic.tick()
         self._hands.tick()
-        if self._hands.starved:
-            self._hands.starved = False
-            self._pause_until = time.monotonic() + _STARVED
         try:
             self._hands.start()
+            if self._hands.starved:  # before anything is handed back, or it would be claimed again at once
+                self._hands.starved = False
+                self._pause_until = time.monotonic() + _STARVED
             while self._hands.returned and self._traffic.online:
                 claim = self._hands.returned[-1]
                 self._store.workers.unclaim(claim.id, claim.token)
@@ -263,13 +264,15 @@ class Supervisor:
 
     def _announce(self) -> None:
         options = self._options
+        for script in _NEEDED:
+            load(script)  # from its file now: a worker that is out of descriptors must be able to hand its jobs back
         self._store.workers.register(
             options.name,
             queues=options.queues,
             hostname=socket.gethostname(),
             pid=os.getpid(),
             slots=options.slots,
-            version=_version(),
+            version=__version__,
         )
         self._traffic.connect()
         self._origins.renew(options.lease * SELF_FENCE)
@@ -323,10 +326,3 @@ class Supervisor:
                 _log.info("could not take leave of the server")
         self._traffic.close()
         self._loop.close()
-
-
-def _version() -> str:
-    try:
-        return version("flowq")
-    except PackageNotFoundError:  # a source tree on the path
-        return "unknown"

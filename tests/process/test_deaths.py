@@ -5,7 +5,9 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
+from typing import TypeAlias
 
 import pytest
 
@@ -38,8 +40,8 @@ def test_a_killed_horse_is_reported_and_the_slot_goes_on(tmp_path: Path) -> None
 def test_a_killed_spare_horse_is_replaced() -> None:
     with Stand() as stand:
         stand.run(call("noop"))
-        stand.turn(lambda: stand.origin._spares)  # noqa: SLF001 - the spare is nobody's business otherwise
-        os.kill(stand.origin._spares[0].pid, signal.SIGKILL)  # noqa: SLF001
+        stand.turn(lambda: stand.origin._spares)
+        os.kill(stand.origin._spares[0].pid, signal.SIGKILL)
         assert stand.run(call("echo", 1)).outcome["outcome"] in {
             "finished",
             "failed",
@@ -58,7 +60,7 @@ def test_a_daemon_does_not_outlive_its_job(tmp_path: Path, setsid: bool) -> None
 def test_a_tree_of_sessions_does_not_outlive_its_job() -> None:
     with Stand() as stand:
         stand.run(call("noop"))
-        stand.turn(lambda: stand.origin._spares)  # noqa: SLF001
+        stand.turn(lambda: stand.origin._spares)
         before = set(survivors(stand.mark))
         assert stand.run(call("plant", 6)).outcome["value"] == b'"planted"'  # 63 processes
         stand.turn(lambda: len(survivors(stand.mark)) <= len(before))
@@ -130,6 +132,8 @@ def test_a_kill_before_the_horse_is_there() -> None:
         assert execution.end.cause is Cause.CANCEL
 
 
+Busy: TypeAlias = tuple["subprocess.Popen[str]", str, list[int]]
+
 SUPERVISOR = """
 import sys
 from tests.support.stand import Stand, call, shell
@@ -145,7 +149,7 @@ stand.turn(lambda: False, timeout=60)
 
 
 @pytest.fixture
-def supervisor(tmp_path: Path, request: pytest.FixtureRequest) -> tuple["subprocess.Popen[str]", str, list[int]]:
+def supervisor(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Busy]:
     """A stand-in supervisor in a process of its own, with three busy slots; returns it, its mark, and the pids of its jobs."""
     root = Path(__file__).parent.parent.parent
     process = subprocess.Popen(
@@ -155,13 +159,14 @@ def supervisor(tmp_path: Path, request: pytest.FixtureRequest) -> tuple["subproc
         text=True,
         env={**os.environ, "PYTHONPATH": str(root)},
     )
-    request.addfinalizer(lambda: (process.kill(), process.communicate()))
     assert process.stdout is not None
     mark = process.stdout.readline().strip()
-    return process, mark, [pid_in(tmp_path / name) for name in ("daemon", "one", "two", "three")]
+    yield process, mark, [pid_in(tmp_path / name) for name in ("daemon", "one", "two", "three")]
+    process.kill()
+    process.communicate()
 
 
-def test_nothing_survives_a_killed_supervisor(supervisor: tuple["subprocess.Popen[str]", str, list[int]]) -> None:
+def test_nothing_survives_a_killed_supervisor(supervisor: Busy) -> None:
     process, mark, pids = supervisor
     assert len(survivors(mark)) >= 5
     process.kill()
@@ -172,7 +177,7 @@ def test_nothing_survives_a_killed_supervisor(supervisor: tuple["subprocess.Pope
 
 @pytest.mark.parametrize("supervisor", [1.0], indirect=True)
 def test_a_stopped_supervisor_loses_its_horses_when_its_lease_ends(
-    supervisor: tuple["subprocess.Popen[str]", str, list[int]],
+    supervisor: Busy,
 ) -> None:
     process, _, pids = supervisor
     process.send_signal(signal.SIGSTOP)
@@ -192,7 +197,7 @@ def test_no_process_to_spare_is_said_and_survived(tmp_path: Path) -> None:
 
     with Stand() as stand:
         stand.run(call("noop"))
-        stand.turn(lambda: stand.origin._spares)  # noqa: SLF001
+        stand.turn(lambda: stand.origin._spares)
         limits = resource.prlimit(stand.origin.pid, resource.RLIMIT_NOFILE)
         resource.prlimit(stand.origin.pid, resource.RLIMIT_NOFILE, (3, limits[1]))  # the server can open nothing any more
         stand.run(call("noop"))  # uses up the spare

@@ -15,24 +15,24 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="nothing is warm
 def loaded(stand: Stand, module: str, directory: Path) -> bool:
     """Return whether a fresh horse has the module before its job asks for it."""
     job = task("call", module="process_jobs", attribute="loaded", args=[module], kwargs={}, path=[str(directory)])
-    return stand.run(job).outcome["value"] == b"true"
+    return bool(stand.run(job).outcome["value"] == b"true")
 
 
 def warmed(stand: Stand, directory: Path, name: str, source: str) -> bool:
     """Write a module, ask for it to be warmed, and return whether it was."""
     (directory / f"{name}.py").write_text(source)
     answers = []
-    take = stand.origin._take  # noqa: SLF001 - the answer is the server's, listened to on its way
+    take = stand.origin._take
 
     def listen(message: tuple[object, ...], fds: list[int]) -> None:
         if message[0] in {"warmed", "cold"}:
             answers.append(message)
         take(message, fds)
 
-    stand.origin._take = listen  # type: ignore[method-assign] # noqa: SLF001
+    stand.origin._take = listen  # type: ignore[method-assign]
     stand.origin.warm(name)
     stand.turn(lambda: answers)
-    stand.origin._take = take  # type: ignore[method-assign] # noqa: SLF001
+    stand.origin._take = take  # type: ignore[method-assign]
     return bool(answers[0][0] == "warmed")
 
 

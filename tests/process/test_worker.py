@@ -2,12 +2,14 @@
 
 import os
 import pickle
+import resource
 import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
 
+import pexpect
 import pytest
 import redis
 
@@ -193,6 +195,33 @@ def test_three_signals_end_it_within_a_second(store: Store, url: str, tmp_path: 
         assert time.monotonic() - before < 1
 
 
+@pytest.mark.parametrize("pause", [0.05, 0.5])
+def test_ctrl_c_twice_in_a_terminal(store: Store, url: str, tmp_path: Path, pause: float) -> None:
+    run = start(store, flow(node("a", script(f"trap '' INT; echo $$ > {tmp_path}/pid; sleep 60 & wait; wait"))), tmp_path)
+    worker = pexpect.spawn(
+        sys.executable,
+        ["-m", "flowq.worker.main", "--namespace", "flowq-test"],
+        env={**os.environ, "FLOWQ_REDIS_URL": url},
+        cwd=str(Path(__file__).parent.parent.parent),
+    )
+    try:
+        script_pid = pid_in(tmp_path / "pid")
+        worker.send("\x03")
+        worker.expect("are finished first", timeout=5)
+        assert Path(
+            f"/proc/{script_pid}"
+        ).exists()  # the terminal's signal is for the worker, its jobs have sessions of their own
+        time.sleep(pause)  # how fast somebody types is the input here
+        worker.send("\x03")
+        worker.expect(pexpect.EOF, timeout=5)
+    finally:
+        worker.close(force=True)
+    assert worker.exitstatus == 0
+    job = records(store, run)[0]
+    assert (job.status, job.attempt) == ("queued", 0)
+    until(lambda: not Path(f"/proc/{script_pid}").exists())
+
+
 def test_the_end_of_the_lifeline_is_a_cold_stop(store: Store, url: str, tmp_path: Path) -> None:
     run = start(store, flow(node("a", script(f"echo $$ > {tmp_path}/pid; sleep 60"))), tmp_path)
     reading, writing = os.pipe()
@@ -322,6 +351,23 @@ def test_a_worker_in_a_users_process_forks_that_process(store: Store, url: str) 
     )
     assert (ran.returncode, ran.stderr) == (0, "")
     assert ran.stdout.splitlines() == [str((number + 1, "as the caller has it")) for number in range(3)]
+
+
+def test_a_worker_without_descriptors_hands_back_and_recovers(store: Store, url: str, tmp_path: Path) -> None:
+    with WorkerProcess(url) as worker:
+        ended(store, start(store, flow(node("a", script("true"))), tmp_path))
+        limits = resource.prlimit(worker.process.pid, resource.RLIMIT_NOFILE)
+        resource.prlimit(worker.process.pid, resource.RLIMIT_NOFILE, (3, limits[1]))
+        run = start(store, flow(node("b", script("true"))), tmp_path)
+        until(
+            lambda: (job := records(store, run)[0]).execution >= 1 and job.status == "queued",
+            message="the job to be handed back",
+        )
+        assert records(store, run)[0].attempt == 0
+        resource.prlimit(worker.process.pid, resource.RLIMIT_NOFILE, limits)
+        job = ended(store, run)[0]
+    assert (job.status, job.attempt) == ("finished", 1)
+    assert job.execution <= 10  # it waited between its attempts
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="looks at /proc")

@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from flowq.worker.loop import Loop
 from flowq.worker.origin import Origin, Place
@@ -48,7 +48,7 @@ class Stand:
             Origin.clone(self.loop) if clone else Origin.start(self.loop, place, preload=preload, on_lost=self.lost.append)
         )
 
-    def __enter__(self) -> "Stand":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -46,8 +46,8 @@ def command(
 ) -> None:
     """Show what the jobs of a run printed.
 
-    It comes in the order in which it was printed. JOB is a job's name, a cell's name or an id; the name of a matrix means all its cells. With several jobs, each line starts with
-    the name of its job.
+    It comes in the order in which it was printed. JOB is a job's name, a cell's name or an id; the name of a matrix means
+    all its cells. With several jobs, each line starts with the name of its job.
     """
     store = session.store()
     run_id = select_run(store, run)

@@ -10,6 +10,7 @@ from flowq.cli.output import show, show_json
 from flowq.cli.segments import Line, columns, pad
 from flowq.cli.selection import select_run
 from flowq.cli.session import Session, pass_session, url_option
+from flowq.cli.signals import Interrupts
 from flowq.cli.wording import plural
 from flowq.flows.retry import plan_retry
 from flowq.flows.snapshot import read_plan
@@ -35,8 +36,8 @@ def command(
 ) -> int:
     """Run again what failed in a run, and what depends on it.
 
-    The run keeps its id and the results of the jobs that are not run again; its attempt grows by one. Without RUN: the latest run
-    that failed. The exit code is the run's.
+    The run keeps its id and the results of the jobs that are not run again; its attempt grows by one. Without RUN: the
+    latest run that failed. The exit code is the run's.
     """
     if not failed:
         raise click.UsageError("say what to run again: --failed")
@@ -58,11 +59,11 @@ def command(
     if dry_run:
         return 0
     position = last_position(store, run_id)
-    retry.apply(store)
-    record = store.runs.require(run_id)
-    return execute(
-        store, record, read_plan(store, run_id), detach=detach, workers=workers, as_json=as_json, events_after=position
-    )
+    plan = read_plan(store, run_id)
+    with Interrupts() as interrupts:
+        retry.apply(store)
+        record = store.runs.require(run_id)
+        return execute(store, record, plan, interrupts, detach=detach, workers=workers, as_json=as_json, events_after=position)
 
 
 def _lines(retry: "RetryPlan", *, dry_run: bool) -> list[Line]:

@@ -11,6 +11,7 @@ from flowq.cli.following import last_position
 from flowq.cli.output import show, show_json
 from flowq.cli.selection import here, select_run
 from flowq.cli.session import Session, pass_session, url_option
+from flowq.cli.signals import Interrupts
 from flowq.exceptions import InvalidRunOperation
 from flowq.flows.snapshot import read_plan
 
@@ -47,8 +48,9 @@ def command(
 ) -> int:
     """Run a flow and follow it to its end.
 
-    The exit code is the run's: 0 finished, 1 failed, 4 canceled by somebody else, 5 timed out; 3 when the file is not a valid flow.
-    Ctrl+C cancels the run, a second one kills it; a run executed by workers elsewhere goes on, the command only detaches.
+    The exit code is the run's: 0 finished, 1 failed, 4 canceled by somebody else, 5 timed out; 3 when the file is not a
+    valid flow. Ctrl+C cancels the run, a second one kills it; a run executed by workers elsewhere goes on, the command only
+    detaches.
     """
     if resume is not None:
         if file is not None or params or labels or run_id is not None or dry_run:
@@ -68,8 +70,10 @@ def command(
     refuse_workers(store, workers)
     from flowq.flows.submit import submit
 
-    submitted = submit(store, plan, directory=here(), local=is_embedded(store), run_id=run_id, labels=dict(labels))
-    return execute(store, store.runs.require(submitted), plan, detach=detach, workers=workers, as_json=as_json)
+    with Interrupts() as interrupts:
+        submitted = submit(store, plan, directory=here(), local=is_embedded(store), run_id=run_id, labels=dict(labels))
+        run = store.runs.require(submitted)
+        return execute(store, run, plan, interrupts, detach=detach, workers=workers, as_json=as_json)
 
 
 def _resume(session: Session, given: str, *, detach: bool, workers: int | None, as_json: bool) -> int:
@@ -82,7 +86,8 @@ def _resume(session: Session, given: str, *, detach: bool, workers: int | None, 
         )
     plan = read_plan(store, run.id)
     position = last_position(store, run.id)
-    return execute(store, run, plan, detach=detach, workers=workers, as_json=as_json, events_after=position)
+    with Interrupts() as interrupts:
+        return execute(store, run, plan, interrupts, detach=detach, workers=workers, as_json=as_json, events_after=position)
 
 
 def _preview(session: Session, plan: "Plan", *, as_json: bool) -> None:

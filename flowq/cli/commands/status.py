@@ -46,8 +46,10 @@ def command(session: Session, run: str | None, *, as_json: bool, watch: bool, fa
 
 def _watch(store: "Store", run_id: str, *, as_json: bool, exit_status: bool) -> int:
     from flowq.cli.following import Following
+    from flowq.cli.signals import Interrupts
 
-    code = Following(store, run_id, as_json=as_json, only_watching=True).to_the_end()
+    with Interrupts() as interrupts:
+        code = Following(store, run_id, interrupts, as_json=as_json, only_watching=True).to_the_end()
     return code if exit_status or code == exits.INTERRUPTED else 0
 
 

@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 def command(session: Session, files: tuple[str, ...], params: tuple[tuple[str, str], ...], *, as_json: bool) -> int:
     """Check flow files and show every problem.
 
-    Nothing is run and no server is needed. A param without a default needs no value here. Exit code 0 when every file is a valid
-    flow, else 3.
+    Nothing is run and no server is needed. A param without a default needs no value here. Exit code 0 when every file is a
+    valid flow, else 3.
     """
     given = params_of(params)
     checked = [_check(file, given) for file in files]

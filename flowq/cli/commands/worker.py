@@ -44,8 +44,8 @@ def command(
 ) -> None:
     """Execute jobs of the given queues.
 
-    Queues are served in the order given; without one, the queue "default". The first Ctrl+C finishes the running jobs, the second
-    hands them back.
+    Queues are served in the order given; without one, the queue "default". The first Ctrl+C finishes the running jobs, the
+    second hands them back.
     """
     argv = ["-c", str(concurrency), "--log-level", log_level]
     argv += ["--burst"] if burst else []
@@ -53,8 +53,8 @@ def command(
         argv += [option, str(value)] if value is not None else []
     for module in preload:
         argv += ["--preload", module]
-    # The worker takes this process's place: a lean program of its own that signals and supervisors reach directly. The address of
-    # the server goes by the environment, because everybody on the machine can read a command line.
+    # The worker takes this process's place: a lean program of its own that signals and supervisors reach directly. The
+    # address of the server goes by the environment, because everybody on the machine can read a command line.
     environment = dict(os.environ)
     if session.url is not None:
         environment["FLOWQ_REDIS_URL"] = session.url

@@ -1,15 +1,24 @@
 -- cancel: one job, wherever it is
 -- edges: queued -> canceled, deferred -> canceled, scheduled -> canceled
--- args: id how
+-- args: id how release
 -- guard: the job has not ended
 -- replies: {done | requested (a worker has to kill it first) | wrong_state | not_found}
 -- uses: release
--- `how` is 1 to cancel, 2 to stop (a stopped plain job counts as failed for those who depend on it).
+-- `how` is 1 to cancel, 2 to stop (a stopped plain job counts as failed for those who depend on it). With `release` those who
+-- wait for the job do not mind any more how it ends: a canceled job then holds nobody back.
+local function let_go(job)
+  local key = K.children(job.id)
+  for i, edge in ipairs(call('LRANGE', key, 0, -1)) do
+    call('LSET', key, i - 1, (string.gsub(edge, '|%w+$', '|done')))
+  end
+end
+
 function T.cancel()
-  local id, how = A.text(), A.text()
+  local id, how, release = A.text(), A.text(), A.text() == '1'
   local job = L.load(id)
   if not job then return { 'not_found' } end
   if L.ended(job.status) then return { 'wrong_state' } end
+  if release and job.kids and not job.run then let_go(job) end
   if job.status == 'started' then
     call('HSET', K.job(id), 'cancel', how)
     L.call_worker(job.worker)

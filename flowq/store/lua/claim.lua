@@ -1,7 +1,7 @@
 -- claim: the head of the first queue that has one goes to a slot of a worker
 -- edges: queued -> started, queued -> failed (its ttl has passed), queued -> canceled (its run is)
 -- args: worker slot claim_id lease queues*
--- guard: not suspended; the slot's same claim id gets the same answer again
+-- guard: not suspended (or not any more); the slot's same claim id gets the same answer again
 -- replies: {id, token, payload ('' for a job of a run), fields*} or {} when every queue is empty
 -- uses: release history
 local SKIPS = 50 -- expired or stale entries passed over by one claim at most
@@ -24,21 +24,20 @@ local function repeated(worker, slot, claim_id)
   return {}
 end
 
-local function start(job, worker, slot, claim_id, lease)
+local function start(job, worker, claim_id, lease)
   L.archive(job)
   local execution = L.execution_of(job.token) + 1
   local token = execution .. '-' .. claim_id
   local attempt = (tonumber(job.attempt) or 0) + 1
   job.token, job.attempt = token, attempt
   L.set_status(job, 'started', nil, now + lease, { 'token', token, 'attempt', attempt, 'worker', worker, 'started_at', now })
-  call('HSET', K.worker(worker), 'claim:' .. slot, claim_id .. ' ' .. job.id)
   return answer(job)
 end
 
 function L.claim(worker, slot, claim_id, lease, queues)
   local again = repeated(worker, slot, claim_id)
   if again then return again end
-  if suspended then return {} end
+  if suspended and (suspended == 'forever' or tonumber(suspended) > now) then return {} end
   for _, queue in ipairs(queues) do
     for _ = 1, SKIPS do
       local id = call('ZPOPMIN', K.queue(queue))[1]
@@ -52,7 +51,8 @@ function L.claim(worker, slot, claim_id, lease, queues)
       elseif L.canceling(job.run) then
         L.end_job(job, 'canceled', 'run_canceled')
       else
-        return start(job, worker, slot, claim_id, lease)
+        call('HSET', K.worker(worker), 'claim:' .. slot, claim_id .. ' ' .. id)
+        return start(job, worker, claim_id, lease)
       end
     end
   end

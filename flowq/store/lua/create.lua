@@ -1,10 +1,10 @@
 -- create: a plain job
 -- edges: - -> queued, - -> deferred, - -> scheduled, - -> skipped
--- args: nonce id unique queue payload due front parents* fields*
+-- args: nonce id unique queue payload meta due front parents* fields*
 -- guard: the same nonce again is a duplicate; with `unique`, or while the job is started, a taken id is a conflict; every parent exists
 -- replies: {done | duplicate | conflict, status} or {not_found, parent id}
 -- uses: release
--- `due` is a time in ms or -1. `parents` are "<id>|<condition>"; `fields` are written to the job as they are.
+-- `due` is a time in ms or -1, `meta` the user's own data ('' for none). `parents` are "<id>|<condition>"; `fields` are written to the job as they are.
 -- A job that is replaced (same id, not unique) leaves its structures first, so that the id is never in two places.
 local function replace(old)
   L.forget(old)
@@ -14,8 +14,8 @@ local function replace(old)
   end
 end
 
-function T.create()
-  local nonce, id, unique, queue, payload = A.text(), A.text(), A.text(), A.text(), A.text()
+function L.create()
+  local nonce, id, unique, queue, payload, meta = A.text(), A.text(), A.text(), A.text(), A.text(), A.text()
   local due, front, parents, fields = A.number(), A.text(), A.list(), A.list()
   local old = L.load(id)
   if old then
@@ -32,10 +32,11 @@ function T.create()
   if call('EXISTS', K.children(id)) == 1 then call('HSET', K.job(id), 'kids', '1') end
   call('HSET', K.job(id), 'status', 'deferred', 'origin', queue, 'nonce', nonce, 'created_at', now, 'pending', #parents, unpack(fields))
   call('SET', K.payload(id), payload)
+  if meta ~= '' then call('SET', K.meta_data(id), meta) end
   call('SADD', K.queues(), queue)
   local job = L.load(id)
   job.status = '-'
-  if due >= 0 then job.delay = math.max(0, due - now) call('HSET', K.job(id), 'delay', job.delay) end
+  if due >= 0 then job.at = due call('HSET', K.job(id), 'at', due) end
   if front == '1' then job.front = '1' call('HSET', K.job(id), 'front', '1') end
   local open = #parents
   for i, edge in ipairs(parents) do
@@ -58,6 +59,11 @@ function T.create()
   else
     L.set_status(job, 'deferred', nil, now)
   end
-  L.drain(100)
   return { 'done', job.status }
+end
+
+function T.create()
+  local reply = L.create()
+  L.drain(100)
+  return reply
 end

@@ -5,16 +5,19 @@
 -- replies: {done | wrong_state | not_found}
 -- uses: release
 -- Dependents of a job that had not ended are decided as if it had been canceled.
-function T.delete()
-  local id = A.text()
+function L.delete(id)
   local job = L.load(id)
-  if not job then return { 'not_found' } end
-  if job.run then return { 'wrong_state' } end
+  if not job then return 'not_found' end
+  if job.run then return 'wrong_state' end
   if job.status == 'started' then L.call_worker(job.worker) end
   if not L.ended(job.status) then L.end_job(job, 'canceled', 'canceled') end
   -- Its edges are decided in this one call: the record they are decided by goes now.
   L.drain(5000)
   L.forget(job)
   call('DEL', unpack(L.keys_of(id)))
-  return { 'done' }
+  return 'done'
+end
+
+function T.delete()
+  return { L.delete(A.text()) }
 end

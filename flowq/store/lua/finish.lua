@@ -1,11 +1,13 @@
 -- finish: one execution reports how it ended
 -- edges: started -> finished, started -> failed, started -> stopped, started -> canceled, started -> scheduled, started -> queued
--- args: id token outcome reason has_value value allowed retryable delay max_returns exit_code front
+-- args: id token outcome reason has_value value allowed retryable delay max_returns exit_code front result_ttl
 -- guard: the token is the job's current one; an execution that reported before gets duplicate, one that lost the job gets fenced
 -- replies: {done | duplicate | fenced | not_found}
 -- uses: release history retry
 -- outcome `retry` is a job that returned Retry: `delay` ms (-1: at once), at most `max_returns` times, apart from the retries for failures.
--- A failure that is not the last attempt, and a returned Retry, leave a result too (outcome `retried`).
+-- A failure that is not the last attempt, and a returned Retry, leave a result too (outcome `retried`, of a Retry that is not granted
+-- any more `exceeded`). A success of a job with repetitions left (field `repeat`, "<times>|<ms>,…") leaves one and goes round again.
+-- `result_ttl` is the worker's default (ms, '' for none) for a job that has none of its own.
 local function again(job, delay, max_returns, front)
   local returns = tonumber(job.returns or 0)
   if returns >= max_returns then return false end
@@ -16,6 +18,18 @@ local function again(job, delay, max_returns, front)
     call('HSET', K.job(job.id), 'ended_at', now)
     L.enqueue(job, 'retry', front)
   end
+  return true
+end
+
+local function go_round(job)
+  local times, waits = string.match(job['repeat'], '^(%d+)|([%d,]*)$')
+  local number = tonumber(job.repeated or 0) + 1
+  if number > tonumber(times) or job.cancel then return false end
+  job.attempt = 0
+  call('HSET', K.job(job.id), 'repeated', number, 'attempt', 0, 'ended_at', now)
+  call('HDEL', K.job(job.id), 'returns')
+  local wait = L.nth_wait(waits, number)
+  if wait > 0 then L.schedule(job, wait, 'repeat') else L.enqueue(job, 'repeat') end
   return true
 end
 
@@ -30,7 +44,7 @@ end
 function L.finish()
   local id, token, outcome, reason, has_value, value = A.text(), A.text(), A.text(), A.text(), A.text() == '1', A.text()
   local allowed, retryable, delay, max_returns = A.text() == '1', A.text() == '1', A.number(), A.number()
-  local exit_code, front = A.text(), A.text() == '1'
+  local exit_code, front, result_ttl = A.text(), A.text() == '1', A.text()
   local job = L.load(id)
   local standing = L.standing(job, token)
   if standing then return standing end
@@ -41,9 +55,13 @@ function L.finish()
   elseif outcome == 'failed' and retryable and L.retry(job, false) then
     call('HSET', K.job(id), unpack(record(job, 'retried', has_value, value, exit_code)))
     L.arrived(job)
+  elseif outcome == 'finished' and job['repeat'] and go_round(job) then
+    call('HSET', K.job(id), unpack(record(job, 'finished', has_value, value, exit_code)))
+    L.arrived(job)
   else
+    local extra = record(job, outcome == 'retry' and 'exceeded' or outcome, has_value, value, exit_code)
     if outcome == 'retry' then outcome, reason = 'failed', 'error' end
-    local extra = record(job, outcome, has_value, value, exit_code)
+    if result_ttl ~= '' and not job.result_ttl then extra[#extra + 1], extra[#extra + 2] = 'result_ttl', result_ttl end
     if outcome == 'failed' and allowed then extra[#extra + 1], extra[#extra + 2] = 'allowed', '1' end
     if outcome == 'failed' and allowed then job.allowed = '1' end
     L.end_job(job, outcome, reason, extra)

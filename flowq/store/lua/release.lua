@@ -33,6 +33,7 @@ local function holds(parent, condition)
   if condition == 'ok' then return success or skipped end
   if condition == 'failure' then return (status == 'failed' or status == 'stopped') and not success end
   if condition == 'skipped' then return skipped end
+  if condition == 'ran' then return success or status == 'failed' or status == 'stopped' end
   return true
 end
 
@@ -130,6 +131,7 @@ function L.ready(job, decided)
     return
   end
   if job.kind == 'join' then return L.end_job(job, 'finished', nil) end
+  if job.at and tonumber(job.at) > now then return L.schedule(job, tonumber(job.at) - now, 'delay') end
   if job.delay then return L.schedule(job, tonumber(job.delay), 'delay') end
   L.enqueue(job)
 end

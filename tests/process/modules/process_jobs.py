@@ -2,7 +2,7 @@
 
 import asyncio
 import ctypes
-import datetime
+import datetime as dt
 import enum
 import os
 import signal
@@ -50,7 +50,7 @@ def say_bytes(size, newline):
 
 
 def values():
-    return {"tuple": (1, 2), "date": datetime.date(2026, 1, 31), "at": datetime.datetime(2026, 1, 31, 6, 0), "color": Color.RED}
+    return {"tuple": (1, 2), "date": dt.date(2026, 1, 31), "at": dt.datetime(2026, 1, 31, 6, 0), "color": Color.RED}
 
 
 def returns(name):
@@ -67,7 +67,7 @@ def returns(name):
 
 
 def _deep(levels):
-    value = []
+    value: list[object] = []
     for _ in range(levels):
         value = [value]
     return value
@@ -211,7 +211,8 @@ def descriptors():
 def current_job_id():
     from flowq.context import current_task
 
-    return current_task()["id"]
+    task = current_task()
+    return task and task["id"]
 
 
 def imports():

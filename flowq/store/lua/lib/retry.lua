@@ -2,14 +2,20 @@
 -- uses: jobs
 -- The field `retry` is "<max>|<ms>,<ms>,…|<jitter in %>|<front 0 or 1>"; the last wait repeats.
 
-local function wait_before(job, retry_number)
-  local waits, jitter = string.match(job.retry, '^%d+|([%d,]*)|(%d+)')
+-- The number-th of a list of waits; the last one repeats.
+function L.nth_wait(waits, number)
   local chosen, index = 0, 0
   for text in string.gmatch(waits, '%d+') do
     index = index + 1
     chosen = tonumber(text)
-    if index == retry_number then break end
+    if index == number then break end
   end
+  return chosen
+end
+
+local function wait_before(job, retry_number)
+  local waits, jitter = string.match(job.retry, '^%d+|([%d,]*)|(%d+)')
+  local chosen = L.nth_wait(waits, retry_number)
   jitter = tonumber(jitter)
   if jitter > 0 and chosen > 0 then
     -- Scripts must not use a random source that differs by run; a hash of the execution spreads as well.

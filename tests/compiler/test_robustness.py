@@ -1,0 +1,162 @@
+"""No input of any kind gives anything but a plan or diagnostics, in bounded time."""
+
+import resource
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from flowq.compiler import Compilation, compile_file, compile_text, render
+
+CORPORA = Path(__file__).resolve().parents[3] / "shared" / "corpora"
+BOMB = "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n" + "".join(
+    f"a{level}: &a{level} [{', '.join([f'*a{level - 1}'] * 10)}]\n" for level in range(1, 40)
+)
+
+
+def shown(result: Compilation) -> str:
+    assert (result.plan is None) == any(item.severity == "error" for item in result.diagnostics)
+    return "\n".join(map(render, result.diagnostics))
+
+
+def corpus(pattern: str) -> Iterator[Path]:
+    return (path for path in CORPORA.glob(pattern) if path.is_file())
+
+
+def test_the_yaml_test_suite() -> None:
+    files = list(corpus("yaml-test-suite/**/in.yaml"))
+    if not files:
+        pytest.skip(f"the YAML test suite is not at {CORPORA}")
+    assert len(files) > 300
+    for path in files:
+        assert shown(compile_file(path)), path
+
+
+def test_workflow_files_of_other_systems() -> None:
+    files = list(corpus("yaml/**/*"))
+    if not files:
+        pytest.skip(f"the workflow files are not at {CORPORA}")
+    for path in files:
+        assert shown(compile_file(path)), path
+
+
+HARD = {
+    "nested lists": ("[" * 100_000, "FQ011"),
+    "nested maps": ("{a: " * 10_000, "FQ011"),
+    "nested blocks": ("".join(" " * level + "a:\n" for level in range(300)), "FQ011"),
+    "alias bomb": (BOMB, "FQ012"),
+    "aliases of aliases": ("x0: &x0 [1]\n" + "".join(f"x{n}: &x{n} [*x{n - 1}]\n" for n in range(1, 200)), "FQ011"),
+    "merged merges": (
+        "m0: &m0 {"
+        + ", ".join(f"k{n}: 1" for n in range(5000))
+        + "}\n"
+        + "".join(f"m{n}: &m{n} {{<<: *m{n - 1}}}\n" for n in range(1, 2000)),
+        "FQ012",
+    ),
+    "a value in itself": ("jobs: &a [*a]", "FQ017"),
+    "digits": ("a: " + "9" * 100_000, "FQ016"),
+    "many unknown keys": ("".join(f"k{n}: {n}\n" for n in range(50_000)), "FQ101"),
+    "a long line": ('a: "' + "x" * 3_000_000 + '"', "FQ101"),
+    "an endless expression": ("jobs: {a: {run: 'echo ${{ " + "(" * 4000 + "1" + ")" * 4000 + " }}'}}", "FQ401"),
+    "many negations": ("jobs: {a: {run: 'echo ${{ " + "!" * 900 + "true }}'}}", "FQ401"),
+    "many terms": ("jobs: {a: {if: '" + "true && " * 300 + "true', run: x}}", "FQ401"),
+    "nested substitutions": ("jobs: {a: {run: '" + "echo $(" * 3000 + "${{ run.id }}" + ")" * 3000 + "'}}", "FQ501"),
+    "many refused holes": ('jobs: {a: {run: "' + "'${{ run.id }}' " * 5000 + '"}}', "FQ501"),
+    "a huge matrix": (
+        "jobs: {a: {run: x, matrix: {" + ", ".join(f"a{n}: [{', '.join(map(str, range(50)))}]" for n in range(20)) + "}}}",
+        "FQ305",
+    ),
+    "many unknown jobs": ("jobs:\n" + "".join(f"  j{n}: {{run: x, depends_on: [k{n}]}}\n" for n in range(5000)), "FQ301"),
+    "a long cycle": (
+        "jobs:\n" + "".join(f"  j{n}: {{run: x, depends_on: [j{(n + 1) % 3000}]}}\n" for n in range(3000)),
+        "FQ302",
+    ),
+    "a long chain of templates": (
+        "templates:\n" + "".join(f"  t{n}: {{extends: t{n + 1}}}\n" for n in range(500)) + "jobs: {a: {run: x, extends: t0}}",
+        "FQ114",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", HARD)
+def test_hard_input(name: str) -> None:
+    text, code = HARD[name]
+    start = time.perf_counter()
+    assert f"[{code}]" in shown(compile_text(text))
+    assert time.perf_counter() - start < 10, "quadratic?"  # each takes well under a second on a quiet machine
+
+
+def test_hard_input_takes_little_memory() -> None:
+    for text, _ in HARD.values():
+        compile_text(text)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // (1024 if sys.platform == "darwin" else 1)  # kB
+    assert peak < 500_000
+
+
+def test_shared_arguments_are_not_copied() -> None:
+    lines = ["        - &a0 [x, x, x, x, x, x, x, x, x, x]"]
+    lines += [f"        - &a{level} [{', '.join([f'*a{level - 1}'] * 10)}]" for level in range(1, 6)]
+    result = compile_text("jobs:\n  a:\n    call: m.f\n    args:\n      -\n" + "\n".join(lines) + "\n")
+    assert result.plan is not None
+    deepest = result.plan.nodes[0].action.args[0][5]
+    assert deepest[0] is deepest[9]
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.text(alphabet="abj:os{}[]&*!|>-'\"%@`#?,~<=. \n\t0123456789\\$()é", max_size=120))
+def test_any_text(text: str) -> None:
+    shown(compile_text(text))
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.binary(max_size=200))
+def test_any_bytes(data: bytes) -> None:
+    shown(compile_text(data))
+
+
+JSONISH = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-5, 5)
+    | st.sampled_from(["", "a", "b", "${{ params.x }}", "${{ jobs.a.result }}", "5m", "success", "m.f"]),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(st.sampled_from(["a", "b", "max", "when", "exit_codes", "include"]), inner, max_size=3)
+    ),
+    max_leaves=5,
+)
+KEYS = st.sampled_from(
+    [
+        "call",
+        "run",
+        "args",
+        "kwargs",
+        "depends_on",
+        "if",
+        "matrix",
+        "env",
+        "timeout",
+        "ttl",
+        "retry",
+        "allow_failure",
+        "queue",
+        "shell",
+        "workdir",
+        "extends",
+        "labels",
+        "delay",
+        "priority",
+    ]
+)
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.dictionaries(st.sampled_from(["a", "b", "c"]), st.dictionaries(KEYS, JSONISH, max_size=5), min_size=1))
+def test_any_job_of_json(jobs: dict[str, object]) -> None:
+    import json
+
+    shown(compile_text(json.dumps({"params": {"x": {"default": "1"}}, "jobs": jobs})))

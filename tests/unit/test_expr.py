@@ -1,0 +1,203 @@
+"""The expression language: values, refusals with their places, references, types, limits, templates."""
+
+import json
+import time
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from flowq.expr import EvalError, ExprSyntaxError, Hole, evaluate, join_holes, literal, parse, render, split_template, to_text
+from flowq.expr.functions import FUNCTIONS
+from flowq.expr.types import infer, type_of
+
+SCOPE: dict[str, Any] = {
+    "params": {"day": "2026-01-31", "n": 3, "full": True, "tags": ["a", "b"], "none": None, "map": {"a b": 1, "x": {"y": 2}}},
+    "jobs": {
+        "list-files": {"result": [{"path": "a"}, None, {"path": "b"}], "status": "finished"},
+        "no": {"result": None, "status": "skipped"},
+        "1.x": {"result": 7, "status": "finished"},
+    },
+}
+
+
+@pytest.mark.parametrize(
+    ("source", "value"),
+    [
+        ("params.n", 3), ("params['n']", 3), ('params["map"]["a b"]', 1), ("params.map.x.y", 2), ("params.tags[0]", "a"), ("params.tags[-1]", "b"),
+        ("jobs.list-files.result[*].path", ["a", None, "b"]), ("jobs['1.x'].result", 7), ("jobs.list-files.result[2].path", "b"),
+        ("null", None), ("true", True), ("-1.5e2", -150.0), ("'it\\'s'", "it's"), ('"\\u00e9\\n"', "é\n"), ("[1, [2], {a: 3, 'b c': 4}]", [1, [2], {"a": 3, "b c": 4}]),
+        ("1 == 1.0", True), ("1 == true", False), ("'1' == 1", False), ("[1, {a: true}] == [1.0, {a: true}]", True), ("[1] == [true]", False), ("null == null", True),
+        ("params.n > 2 && params.full", True), ("!(params.n > 2) || false", False), ("'b' in params.tags", True), ("'x' in params.map", True), ("'01' in params.day", True),
+        ("params.n < 5 ? 'few' : 'many'", "few"), ("true ? false ? 1 : 2 : 3", 2), ("params.none ?? 5", 5), ("params.missing ?? 5", 5),
+        ("params.missing.deeper ?? params.also ?? 'x'", "x"), ("jobs.no.result.x ?? 'none'", "none"), ("jobs.no.result == null", True), ("params.missing == null", True),
+        ("params.missing != null", False), ("false && params.missing", False), ("true || params.missing", True), ("'a' < 'b'", True),
+        ("len('é☃')", 2), ("len(params.tags)", 2), ("len(params.map)", 2), ("contains(params.tags, 'a')", True), ("contains('abc', 'bc')", True),
+        ("starts_with(params.day, '2026')", True), ("ends_with(params.day, '30')", False), ("join([1, 'a', null, [true]])", "1,a,null,[true]"), ("join([], '-')", ""),
+        ("split('a,b,,c', ',')", ["a", "b", "", "c"]), ("lower('AbÉ')", "abé"), ("upper('a')", "A"), ("trim('  a ')", "a"),
+        ("to_json({a: [1, 'é']})", '{"a":[1,"é"]}'), ("from_json('{\"a\": [1]}').a[0]", 1), ("keys(params.map)", ["a b", "x"]), ("values({a: 1})", [1]),
+        ("min(3, 1, 2)", 1), ("max(['a', 'b'])", "b"), ("sum([1, 2.5])", 3.5), ("range(3)", [0, 1, 2]), ("range(5, 1, -2)", [5, 3]), ("range(0)", []),
+        ("format('{0} of {1}, {{{0}}}', 1, 'two')", "1 of two, {1}"), ("date_add('2026-01-31', '1d')", "2026-02-01"), ("date_add('2026-03-01', '-1d')", "2026-02-28"),
+        ("date_add('2026-01-31T23:30:00+00:00', '90m')", "2026-02-01T01:00:00+00:00"), ("(1)", 1), ("[1,]", [1]),
+    ],
+)  # fmt: skip
+def test_values(source: str, value: object) -> None:
+    found = evaluate(source, SCOPE)
+    assert (found, type(found)) == (value, type(value))
+
+
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [
+        ("params.missing", "params.missing: there is no 'missing'"), ("params.dya", "did you mean 'day'?"), ("nope", "unknown name nope"), ("params.tags[5]", "the list has 2 items"),
+        ("params.n.x", "only lists and maps have parts, this is a number"), ("params.none.x", "null has no parts"), ("params.tags['a']", "only lists and maps" and "a list is indexed with a whole number"),
+        ("params.n[*]", "[*] needs a list, this is a number"), ("params.n && true", "&& needs a boolean, this is a number"), ("!'x'", "! needs a boolean"),
+        ("params.n < 'a'", "found number and string"), ("true < false", "compares two numbers or two strings"), ("1 in 2", "`in` looks into"), ("1 in 'a'", "look for a string"),
+        ("len(5)", "len() needs a string or list or map"), ("len()", "takes 1 argument, found 0"), ("foo(1)", "there is no function foo()"), ("from_json('{')", "not JSON"),
+        ("from_json('NaN')", "not JSON"), ("min([])", "empty list"), ("max([1, 'a'])", "only numbers or only strings"), ("sum(['a'])", "list of numbers"), ("range(1, 2, 0)", "step"),
+        ("range(100000000)", "100,000 items"), ("range(9999999999999999999)", "100,000 items"), ("format('{1}', 'a')", "only 1 value"), ("format('{')", "single {"),
+        ("date_add('x', '1d')", "cannot add"), ("date_add('2026-01-31', '1h')", "whole days"), ("split('a', '')", "separator"), ("params.__class__", "there is no '__class__'"),
+        ("params.day.upper", "only lists and maps have parts"), ("''.__class__", "only lists and maps"), ("true ? params.zz : 1", "there is no 'zz'"), ("'x' ? 1 : 2", "? : needs a boolean"),
+    ],
+)  # fmt: skip
+def test_no_value(source: str, message: str) -> None:
+    with pytest.raises(EvalError) as caught:
+        evaluate(source, SCOPE)
+    assert message in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("source", "start", "message"),
+    [
+        ("", 0, "empty"), ("a b", 2, "expected an operator"), ("a.", 1, "name behind the dot"), ("1 + 1", 2, "unexpected character '+'"), ("a = 1", 2, "unexpected character '='"),
+        ("'abc", 0, "not closed"), ("(a", 1, "expected `)`"), ("[1 2]", 3, "expected `,` or `]`"), ("{a 1}", 3, "expected `:`"), ("a < b < c", 6, "do not chain"), ("a ? b", 4, "expected `:`"),
+        ("not a", 0, "expected a value, found not"), ("a and b", 2, "found and"), ("len(a", 4, "expected `,`"), ("'\\q'", 1, "unknown escape"), ("99999999999999999999", 0, "19 digits"),
+        ("1e999", 0, "too large"), ("a[*][*]", 5, "once"), ("{a: 1, a: 2}", 0, "stands twice"), ("a\x00", 1, "unexpected character"), ("${{ a }}", 0, "unexpected character '$'"),
+        ("a - b", 2, "expected an operator"), ("-a", 1, "a number behind"), ("(" * 60, 50, "50 levels"), ("!" * 60 + "a", 49, "50 levels"), (" && ".join(["a"] * 200), 0, "120 operations"),
+        (".".join(["a"] * 70), 0, "50 parts"), ("a" * 10_001, 0, "10000 characters"), ("[" + "1," * 600 + "]", 0, "1000 parts"),
+    ],
+)  # fmt: skip
+def test_syntax_errors_have_a_place(source: str, start: int, message: str) -> None:
+    with pytest.raises(ExprSyntaxError) as caught:
+        parse(source)
+    assert message in caught.value.message
+    assert caught.value.start == start
+    assert caught.value.start <= caught.value.end <= max(len(source), 1)
+
+
+def test_references() -> None:
+    found = parse(
+        "jobs.list-files.result[0].x == params['a b'] && f[params.i].y ?? (env.X ?? jobs.b.result[*].z) && run.id == null"
+    ).references()
+    assert [(item.path, item.guarded) for item in found] == [
+        (("jobs", "list-files", "result", 0, "x"), False),
+        (("params", "a b"), False),
+        (("f",), False),
+        (("params", "i"), False),
+        (("env", "X"), True),
+        (("jobs", "b", "result"), False),
+        (("run", "id"), True),
+    ]
+    expression = parse("  jobs.a.result ?? 0")
+    (only,) = expression.references()
+    assert expression.source[only.start : only.end] == "jobs.a.result"
+    assert only.guarded
+
+
+def test_types_know_no_false_alarm() -> None:
+    """What evaluates must not be refused by its type."""
+    scope = {name: type_of(value) for name, value in SCOPE.items()}
+    for source in (
+        "params.n > 2 && params.full",
+        "len(params.tags) == 2",
+        "params.none ?? 5",
+        "'x' in params.map",
+        "join(jobs.list-files.result[*].path)",
+    ):
+        assert infer(parse(source), scope)[1] == [], source
+
+
+def test_types_of_results() -> None:
+    scope = {name: type_of(value) for name, value in SCOPE.items()}
+    kinds = {
+        "params.n == 3": "boolean", "params.day": "string", "params.tags": "list", "params.tags[0]": "string", "true ? 1 : 2": "number", "true ? 1 : 'a'": "any",
+        "len('a')": "number", "params.map.x": "map", "unknown.x": "any", "params.none ?? 'a'": "string", "[1, 2][0]": "number", "{a: true}.a": "boolean",
+    }  # fmt: skip
+    assert {source: infer(parse(source), scope)[0].kind for source in kinds} == kinds
+
+
+def test_budgets() -> None:
+    scope = {"big": ["x" * 1000] * 10_000, "deep": json.loads("[" * 900 + "]" * 900)}
+    start = time.perf_counter()
+    for source in (
+        "join([join(big), join(big)])",
+        "format('{0}{0}{0}{0}{0}{0}{0}{0}{0}{0}', join(big, ''))",
+        "[" + ",".join(["range(99999)[*]"] * 30) + "]",
+    ):
+        with pytest.raises(EvalError):
+            evaluate(source, scope)
+    for source in ("deep == deep", "to_json(deep)", "from_json('" + "[" * 5000 + "')"):
+        try:
+            evaluate(source, scope)
+        except EvalError:
+            pass  # "nested too deeply" is a fine answer; a RecursionError is not
+    assert time.perf_counter() - start < 5
+
+
+@settings(max_examples=500, deadline=None)
+@given(st.text(alphabet="ab.[]*(){}'\",:?!&|<>= 019-\\nulen", max_size=60))
+def test_any_text_parses_or_says_why(source: str) -> None:
+    try:
+        expression = parse(source)
+    except ExprSyntaxError as error:
+        assert 0 <= error.start <= error.end <= max(len(source), 1)
+        return
+    expression.references()
+    kind, problems = infer(expression, {"a": type_of({"b": [1]})})
+    try:
+        value = evaluate(expression, {"a": {"b": [1]}, "b": 1, "n": None})
+    except EvalError:
+        return
+    if not problems and kind.kind != "any":
+        assert type_of(value).kind == kind.kind
+
+
+def test_every_function_has_a_usage_that_begins_with_its_name() -> None:
+    for name, signature in FUNCTIONS.items():
+        assert signature.usage.startswith(f"{name}(")
+        assert signature.required <= len(signature.parameters)
+
+
+def test_to_text() -> None:
+    assert [to_text(value) for value in ("a", None, True, 1, 1.5, [1, "a"], {"a": None})] == [
+        "a",
+        "null",
+        "true",
+        "1",
+        "1.5",
+        '[1,"a"]',
+        '{"a":null}',
+    ]
+
+
+def test_templates() -> None:
+    parts = split_template("a ${{ params.n }}-${{ {a: {b: '}}'}}.a.b }}")
+    assert parts == ["a ", Hole("params.n", 6, 2, 17), "-", Hole("{a: {b: '}}'}}.a.b", 22, 18, 43)]
+    assert render(join_holes(parts), SCOPE) == "a 3-}}"
+    assert render(join_holes(split_template("${{ params.tags }}")), SCOPE) == ["a", "b"]
+    assert join_holes(split_template("plain }} {{ $x")) == "plain }} {{ $x"
+
+
+def test_a_hole_that_is_never_closed_has_a_place() -> None:
+    with pytest.raises(ExprSyntaxError) as caught:
+        split_template("a ${{ params.n } b")
+    assert caught.value.start == 2
+
+
+def test_maps_with_dollar_keys_stay_what_they_are() -> None:
+    value = {
+        "list": [{"$": "params.n"}, literal({"$ref": "x", "$": {"$": "params.n"}})],
+        "k": {"$join": ["a", {"$": "params.n"}]},
+    }
+    assert render(value, SCOPE) == {"list": [3, {"$ref": "x", "$": 3}], "k": "a3"}
