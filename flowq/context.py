@@ -7,6 +7,7 @@ if TYPE_CHECKING:
     from typing import Any
 
 _current: dict[str, Any] | None = None
+_job_class: Any = None
 
 
 def current_task() -> dict[str, Any] | None:
@@ -18,3 +19,14 @@ def set_current_task(task: dict[str, Any] | None) -> None:
     """Declare what this process executes from now on."""
     global _current  # noqa: PLW0603 - a process executes one job at a time: this is process state by nature
     _current = task
+
+
+def current_job_class() -> Any:
+    """Return the class of jobs (or its dotted name) that this process's worker was given, None for the default."""
+    return _job_class
+
+
+def set_current_job_class(job_class: Any) -> None:
+    """Declare the class of jobs in this process; a worker does, for the jobs that it forks."""
+    global _job_class  # noqa: PLW0603 - as above
+    _job_class = job_class

@@ -7,7 +7,7 @@ import math
 import re
 from typing import Final
 
-from flowq.exceptions import UsageError
+from flowq.exceptions import TimeoutFormatError
 
 NEVER: Final = -1.0
 """What `parse_duration` gives for `-1` and `never`: the thing that would be limited is not."""
@@ -28,7 +28,7 @@ def parse_duration(value: object, *, never: bool = False) -> float:
         never: whether `-1` and `"never"` are accepted; they give `NEVER`.
 
     Raises:
-        UsageError: not a duration, negative, or longer than 100 years.
+        TimeoutFormatError: not a duration, negative, or longer than 100 years.
 
     Example:
         >>> parse_duration("1h30m")
@@ -36,13 +36,13 @@ def parse_duration(value: object, *, never: bool = False) -> float:
     """
     seconds = _seconds(value)
     if seconds is None:
-        raise UsageError(f"expected a duration ({_FORMS}), found {_shown(value)}")
+        raise TimeoutFormatError(f"expected a duration ({_FORMS}), found {_shown(value)}")
     if seconds == NEVER:
         if never:
             return NEVER
-        raise UsageError(f"expected a duration ({_FORMS}), found {_shown(value)}: a limit is needed here")
+        raise TimeoutFormatError(f"expected a duration ({_FORMS}), found {_shown(value)}: a limit is needed here")
     if not 0 <= seconds <= MAX_DURATION:
-        raise UsageError(f"expected a duration from 0 to 100 years, found {_shown(value)}")
+        raise TimeoutFormatError(f"expected a duration from 0 to 100 years, found {_shown(value)}")
     return seconds
 
 

@@ -54,6 +54,10 @@ class AmbiguousRunError(UsageError):
     """A prefix that fits several runs."""
 
 
+class NoSuchWorkerError(FlowqError):
+    """No worker with that name: never started, stopped, or silent for long."""
+
+
 class DuplicateJobError(FlowqError):
     """`unique=True` and the id is taken."""
 
@@ -62,12 +66,19 @@ class InvalidJobOperation(FlowqError):
     """The job is not in a status in which this can be done."""
 
 
+InvalidJobOperationError = InvalidJobOperation  # RQ has both names
+
+
 class InvalidRunOperation(FlowqError):
     """The run is not in a status in which this can be done."""
 
 
 class InvalidJobDependency(FlowqError):
     """A dependency that does not exist."""
+
+
+class TimeoutFormatError(UsageError):
+    """A duration in a form that is not known."""
 
 
 class TooLargeError(FlowqError):

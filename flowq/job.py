@@ -1,43 +1,52 @@
 """`Job`: a handle on one plain job, as users of RQ know it. State is the store's; the handle reads it when asked."""
 
-import pickle
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
-from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from flowq import ids
 from flowq.binding import store_for
-from flowq.context import current_task
-from flowq.exceptions import DeserializationError, InvalidJobOperation, NoSuchJobError, UsageError
+from flowq.call import Call
+from flowq.callables import load_class, reference
+from flowq.callbacks import Callback
+from flowq.context import current_job_class, current_task
+from flowq.dependency import Dependency
+from flowq.exceptions import InvalidJobOperation, NoSuchJobError
+from flowq.executions import Execution
 from flowq.options import JobOptions, as_arguments, parse_options
 from flowq.results import Result
 from flowq.retry import Retry
+from flowq.serializers import resolve_serializer, serializer_name
 from flowq.states import ENDED, JobStatus
 from flowq.store.outcomes import Outcome
-from flowq.store.records import JobRecord
+from flowq.store.records import JobRecord, StoredJob
 
 if TYPE_CHECKING:
     from flowq.store import Store
 
-__all__ = ["Job", "JobStatus", "Retry", "get_current_job"]
+__all__ = ["Dependency", "Job", "JobStatus", "Retry", "cancel_job", "get_current_job", "reference", "requeue_job"]
 
 
 class Job:
     """A handle on a plain job.
 
-    Made by `Queue.enqueue`, `Job.create` or `Job.fetch`. What changes (status, times, result, meta) is read from the store when it is
+    Made by `Queue.enqueue`, `Job.create` or `Job.fetch`. What changes (status, times, result) is read from the store when it is
     asked for, so one handle can be polled; `refresh()` reads everything again.
+
+    Subclasses may override `perform`; `Queue(job_class=…)` and `Worker(job_class=…)` use them.
     """
 
-    def __init__(self, job_id: str, store: "Store | None", options: JobOptions | None = None) -> None:
-        self.id = job_id
-        self.options = options or JobOptions(id=job_id)
-        self._store = store
-        self._record: JobRecord | None = None
-        self._call: tuple[str, tuple[Any, ...], dict[str, Any]] | None = None
-        self._meta: dict[str, Any] | None = None
+    def __init__(self, id: str | None = None, connection: Any = None, serializer: Any = None) -> None:  # noqa: A002 - RQ's name
+        self.id = id or ids.job_id()
+        self.options = JobOptions()
         self.origin = ""
+        self.serializer = resolve_serializer(serializer)
+        self._explicit_serializer = serializer is not None
+        self._store: Store | None = None if connection is None else store_for(connection)
+        self._record: JobRecord | None = None
+        self._call: Call | None = None
+        self._meta: dict[str, Any] | None = None
+        self._created = datetime.now(UTC)
 
     # -- making and finding ---------------------------------------------------------------------------------------------------
 
@@ -49,8 +58,9 @@ class Job:
         kwargs: Mapping[str, Any] | None = None,
         *,
         connection: Any = None,
+        serializer: Any = None,
         **options: Any,
-    ) -> "Job":
+    ) -> Self:
         """Make a job without enqueueing it; `Queue.enqueue_job` does that.
 
         Args:
@@ -58,36 +68,47 @@ class Job:
             args: positional arguments; anything that is no tuple or list is the only one.
             kwargs: keyword arguments.
             connection: a redis-py client; needed only for what is asked of the job before it is enqueued.
-            **options: `id`, `timeout`, `result_ttl`, `ttl`, `failure_ttl`, `depends_on`, `description`, `meta`, `retry`, `origin`, `status`.
+            serializer: for arguments, result and meta; the queue's unless given.
+            **options: `id`, `timeout`, `result_ttl`, `ttl`, `failure_ttl`, `depends_on`, `description`, `meta`, `retry`, `repeat`,
+                `on_success`, `on_failure`, `on_stopped`, `origin`, `status`.
 
         Raises:
             UsageError: not a function that a worker could import, or a wrong option.
         """
-        origin = options.pop("origin", "")
-        options.pop("status", None)
-        parsed = parse_options(options)
-        job = cls(parsed.id or ids.job_id(), None if connection is None else store_for(connection), parsed)
-        job._call = (reference(func), as_arguments(args), dict(kwargs or {}))
-        job._meta = dict(parsed.meta)
+        origin = options.pop("origin", None) or ""
+        options.pop("status", None)  # a job's status is what has happened to it
+        return cls.assemble(
+            Call.of(func, as_arguments(args), kwargs or {}), parse_options(options), connection, serializer, origin=origin
+        )
+
+    @classmethod
+    def assemble(
+        cls, call: Call, options: JobOptions, connection: Any = None, serializer: Any = None, *, origin: str = ""
+    ) -> Self:
+        """Make a job of a call and parsed options."""
+        job = cls(options.id, connection, serializer)
+        job.options = options
         job.origin = origin
+        job._call = call
+        job._meta = dict(options.meta)
         return job
 
     @classmethod
-    def fetch(cls, id: str, connection: Any = None) -> "Job":  # noqa: A002 - RQ's name
+    def fetch(cls, id: str, connection: Any = None, serializer: Any = None) -> Self:  # noqa: A002 - RQ's name
         """Return a handle on an existing job.
 
         Raises:
             NoSuchJobError: there is none with this id.
         """
-        job = cls(id, store_for(connection))
+        job = cls(id, store_for(connection), serializer)
         job.refresh()
         return job
 
     @classmethod
-    def fetch_many(cls, job_ids: Iterable[str], connection: Any = None) -> "list[Job | None]":
+    def fetch_many(cls, job_ids: Iterable[str], connection: Any = None, serializer: Any = None) -> list[Self | None]:
         """Return handles on many jobs in one round trip, None where there is none."""
         wanted, store = list(job_ids), store_for(connection)
-        return [cls._from_record(store, record) for record in store.jobs.get_many(wanted)]
+        return [cls._restored(store, stored, serializer) for stored in store.jobs.load_many(wanted)]
 
     @classmethod
     def exists(cls, job_id: str, connection: Any = None) -> bool:
@@ -95,11 +116,11 @@ class Job:
         return store_for(connection).jobs.get(job_id) is not None
 
     @classmethod
-    def _from_record(cls, store: "Store", record: JobRecord | None) -> "Job | None":
-        if record is None:
+    def _restored(cls, store: "Store", stored: StoredJob | None, serializer: Any) -> Self | None:
+        if stored is None:
             return None
-        job = cls(record.id, store)
-        job._take(record)
+        job = cls(stored.record.id, store, serializer)
+        job._take(stored)
         return job
 
     # -- state ----------------------------------------------------------------------------------------------------------------
@@ -111,23 +132,67 @@ class Job:
             self._store = store_for(None)
         return self._store
 
+    @property
+    def connection(self) -> Any:
+        """The redis-py client that the job's server is reached with."""
+        return self.store.client
+
+    def bind(self, store: "Store", serializer: Any, origin: str) -> None:
+        """Say where the job goes; a created job is bound when it is enqueued."""
+        self._store = store
+        self.origin = origin
+        if not self._explicit_serializer:
+            self.serializer = serializer
+
     def refresh(self) -> None:
-        """Read the record again.
+        """Read everything again.
 
         Raises:
             NoSuchJobError: it is gone: expired or deleted.
         """
-        record = self.store.jobs.get(self.id)
-        if record is None:
+        stored = self.store.jobs.load_many([self.id])[0]
+        if stored is None:
             raise NoSuchJobError(
                 f"no job with the id {self.id!r}: it was never enqueued, was deleted, or its result_ttl has passed"
             )
-        self._take(record)
-        self._meta = None
+        self._take(stored)
 
-    def _take(self, record: JobRecord) -> None:
+    def refresh_if_there(self) -> None:
+        """Read the record again; a job that is gone by now stays as it was known."""
+        record = self.store.jobs.get(self.id)
+        if record is not None:
+            self._look(record)
+
+    def _take(self, stored: StoredJob) -> None:
+        self._look(stored.record)
+        if not self._explicit_serializer:
+            self.serializer = resolve_serializer(stored.record.options.get("serializer"))
+        self._call = None
+        self._payload = stored.payload
+        self._meta = None
+        self._stored_meta = stored.meta
+
+    _payload: bytes | None = None
+    _stored_meta: bytes | None = None
+
+    def _look(self, record: JobRecord) -> None:
         self._record = record
         self.origin = record.queue
+
+    def _live(self) -> JobRecord | None:
+        """Return the record as it is now; one that has ended is not read again (`refresh` does), it does not change by itself."""
+        if self._record is None or not self._record.ended:
+            record = self.store.jobs.get(self.id)
+            if record is None:
+                return self._record
+            self._look(record)
+        return self._record
+
+    def _option(self, name: str) -> str | None:
+        """Return a field that was stored with the job."""
+        if self._record is None:
+            self._live()
+        return None if self._record is None else self._record.options.get(name)
 
     def get_status(self, refresh: bool = True) -> JobStatus:
         """Return the status; of a job that was not enqueued yet, `created`."""
@@ -137,130 +202,229 @@ class Job:
                 if self._call is not None and self._record is None:
                     return JobStatus.CREATED
                 raise NoSuchJobError(f"no job with the id {self.id!r}: it was deleted, or its result_ttl has passed")
-            self._take(record)
+            self._look(record)
         assert self._record is not None
         return self._record.status
 
-    @property
-    def is_finished(self) -> bool:
-        """Whether it has finished."""
-        return self.get_status() is JobStatus.FINISHED
+    is_finished = property(lambda self: self.get_status() is JobStatus.FINISHED, doc="Whether it has finished.")
+    is_failed = property(lambda self: self.get_status() is JobStatus.FAILED, doc="Whether it has failed.")
+    is_queued = property(lambda self: self.get_status() is JobStatus.QUEUED, doc="Whether it waits in its queue.")
+    is_started = property(lambda self: self.get_status() is JobStatus.STARTED, doc="Whether a worker executes it.")
+    is_deferred = property(lambda self: self.get_status() is JobStatus.DEFERRED, doc="Whether it waits for others.")
+    is_scheduled = property(lambda self: self.get_status() is JobStatus.SCHEDULED, doc="Whether it waits for its time.")
+    is_canceled = property(lambda self: self.get_status() is JobStatus.CANCELED, doc="Whether it was canceled.")
+    is_stopped = property(lambda self: self.get_status() is JobStatus.STOPPED, doc="Whether it was stopped while it ran.")
+    is_skipped = property(lambda self: self.get_status() is JobStatus.SKIPPED, doc="Whether it never ran, because of another job.")
 
     @property
-    def is_failed(self) -> bool:
-        """Whether it has failed."""
-        return self.get_status() is JobStatus.FAILED
+    def skip_reason(self) -> str | None:
+        """Why the job was skipped: `upstream_failed`, `upstream_canceled` or `upstream_skipped`; None for other jobs."""
+        record = self._live()
+        return record.reason if record is not None and record.status is JobStatus.SKIPPED else None
 
     @property
-    def is_queued(self) -> bool:
-        """Whether it waits in its queue."""
-        return self.get_status() is JobStatus.QUEUED
-
-    @property
-    def is_started(self) -> bool:
-        """Whether a worker executes it."""
-        return self.get_status() is JobStatus.STARTED
-
-    @property
-    def is_deferred(self) -> bool:
-        """Whether it waits for its dependencies."""
-        return self.get_status() is JobStatus.DEFERRED
-
-    @property
-    def is_scheduled(self) -> bool:
-        """Whether it waits for its time."""
-        return self.get_status() is JobStatus.SCHEDULED
-
-    @property
-    def is_canceled(self) -> bool:
-        """Whether it was canceled."""
-        return self.get_status() is JobStatus.CANCELED
-
-    @property
-    def created_at(self) -> datetime | None:
+    def created_at(self) -> datetime:
         """When it was created."""
-        return self._time("created_ms")
+        if self._record is None and self._store is not None:
+            self._live()
+        return self._created if self._record is None else _time(self._record.created_ms) or self._created
 
     @property
     def enqueued_at(self) -> datetime | None:
         """When it last went into its queue."""
-        return self._time("enqueued_ms")
+        record = self._live()
+        return None if record is None else _time(record.enqueued_ms)
 
     @property
     def started_at(self) -> datetime | None:
         """When its latest execution started."""
-        return self._time("started_ms")
+        record = self._live()
+        return None if record is None else _time(record.started_ms)
 
     @property
     def ended_at(self) -> datetime | None:
         """When its latest execution ended."""
-        return self._time("ended_ms")
+        record = self._live()
+        return None if record is None else _time(record.ended_ms)
 
-    def _time(self, name: str) -> datetime | None:
+    @property
+    def worker_name(self) -> str | None:
+        """The worker that executes it, or did last."""
+        record = self._live()
+        return None if record is None else record.worker
+
+    @property
+    def last_heartbeat(self) -> datetime | None:
+        """When the worker that executes it was last heard of; None while nobody does."""
+        executions = self.get_executions()
+        return executions[0].last_heartbeat if executions else None
+
+    def get_executions(self) -> list[Execution]:
+        """Return the executions that are in progress: one, or none."""
         record = self.store.jobs.get(self.id)
-        millis = None if record is None else getattr(record, name)
-        return None if millis is None else datetime.fromtimestamp(millis / 1000, UTC)
+        if record is None or record.status is not JobStatus.STARTED or record.worker is None:
+            return []
+        worker = self.store.workers.get(record.worker)
+        beat = None if worker is None else _time(worker.beat_ms)
+        started = _time(record.started_ms) or self._created
+        return [Execution(str(record.execution), self.id, record.worker, started, beat)]
+
+    def get_position(self) -> int | None:
+        """Return how many jobs of its queue are before it; None when it does not wait there."""
+        return self.store.queues.position(self.origin, self.id) if self.origin else None
+
+    # -- options --------------------------------------------------------------------------------------------------------------
 
     @property
     def description(self) -> str:
         """The given description, else the call as text."""
         if self.options.description is not None:
             return self.options.description
-        stored = self._record.options.get("description") if self._record is not None else None
-        return stored or self.get_call_string()
+        return (self._option("description") if self._call is None or self._record is not None else None) or self.get_call_string()
+
+    @description.setter
+    def description(self, value: str) -> None:
+        self.options = _changed(self.options, description=value)
 
     @property
     def timeout(self) -> float | None:
-        """Seconds one execution may take; -1 without limit."""
-        if self._record is not None and "timeout" in self._record.options:
-            return float(self._record.options["timeout"])
-        return self.options.timeout
+        """Seconds one execution may take; -1 without limit; None before it is enqueued, when it is the queue's."""
+        return self._seconds("timeout", self.options.timeout, 1)
+
+    @timeout.setter
+    def timeout(self, value: float | str) -> None:
+        self.options = _changed(self.options, timeout=value)
+
+    @property
+    def result_ttl(self) -> float | None:
+        """Seconds the job is kept after a success; None: the worker's default."""
+        return self._seconds("result_ttl", self.options.result_ttl)
+
+    @property
+    def failure_ttl(self) -> float | None:
+        """Seconds the job is kept after a failure."""
+        return self._seconds("failure_ttl", self.options.failure_ttl)
+
+    @property
+    def ttl(self) -> float | None:
+        """Seconds the job may wait in its queue; None: for ever."""
+        return self._seconds("ttl", self.options.ttl)
+
+    def get_ttl(self, default_ttl: float | None = None) -> float | None:
+        """Return `ttl`, or the default."""
+        return default_ttl if self.ttl is None else self.ttl
+
+    def get_result_ttl(self, default_ttl: float) -> float:
+        """Return `result_ttl`, or the default."""
+        return default_ttl if self.result_ttl is None else self.result_ttl
+
+    def _seconds(self, name: str, given: float | None, divisor: int = 1000) -> float | None:
+        if given is not None and self._record is None:
+            return given
+        stored = self._option(name)
+        if stored is None:
+            return given
+        return -1 if float(stored) < 0 else float(stored) / divisor
+
+    @property
+    def number_of_retries(self) -> int:
+        """How often it has been executed again after a failure."""
+        record = self._live()
+        return 0 if record is None else max(0, record.attempt - 1 - int(record.options.get("returns", 0)))
+
+    @property
+    def retries_left(self) -> int | None:
+        """How often it will be executed again after a failure; None without `retry`."""
+        record = self._live()
+        if record is None:
+            return None if self.options.retry is None else self.options.retry.max
+        return max(0, record.retries - self.number_of_retries) if record.retries else None
+
+    @property
+    def repeats_left(self) -> int | None:
+        """How often it will be executed again after a success; None without `repeat`."""
+        record = self._live()
+        stored = None if record is None else record.options.get("repeat")
+        if stored is None or record is None:
+            return None if self.options.repeat is None else self.options.repeat.times
+        return int(stored.partition("|")[0]) - int(record.options.get("repeated", 0))
+
+    @property
+    def success_callback(self) -> Callback | None:
+        """What is called after a success."""
+        return self.options.on_success or Callback.restored(self._option("on_success"))
+
+    @property
+    def failure_callback(self) -> Callback | None:
+        """What is called after a failure."""
+        return self.options.on_failure or Callback.restored(self._option("on_failure"))
+
+    @property
+    def stopped_callback(self) -> Callback | None:
+        """What is called after the job was stopped."""
+        return self.options.on_stopped or Callback.restored(self._option("on_stopped"))
 
     # -- what it executes -----------------------------------------------------------------------------------------------------
 
     def payload(self) -> bytes:
-        """Return the function and its arguments as stored (pickled).
+        """Return the function and its arguments as stored.
 
         Raises:
-            UsageError: an argument cannot be pickled.
+            UsageError: an argument cannot be serialized.
         """
-        try:
-            return pickle.dumps(self._loaded(), protocol=pickle.HIGHEST_PROTOCOL)
-        except (pickle.PicklingError, TypeError, AttributeError, RecursionError) as error:
-            raise UsageError(f"the arguments of {self.func_name} cannot be pickled: {error}") from error
+        return self.call.stored(self.serializer)
 
-    def _loaded(self) -> tuple[str, tuple[Any, ...], dict[str, Any]]:
+    @property
+    def call(self) -> Call:
+        """The function and its arguments.
+
+        Raises:
+            NoSuchJobError: the job is gone.
+            DeserializationError: the arguments cannot be decoded here.
+        """
         if self._call is None:
-            stored = self.store.jobs.payload(self.id)
+            stored = self._payload if self._payload is not None else self.store.jobs.payload(self.id)
             if stored is None:
                 raise NoSuchJobError(f"no job with the id {self.id!r}, or it is a job of a run, whose call is in the flow")
-            try:
-                self._call = pickle.loads(stored)  # noqa: S301 - plain jobs are pickled, as documented
-            except Exception as error:
-                raise DeserializationError(f"the arguments of job {self.id} cannot be decoded here: {error}") from error
-        assert self._call is not None
+            self._call = Call.restored(stored, self.serializer, self.id)
         return self._call
 
     @property
     def func_name(self) -> str:
-        """The dotted name of the function."""
-        return self._loaded()[0]
+        """The dotted name of the function; of a method its name."""
+        return self.call.name
+
+    @property
+    def func(self) -> Callable[..., Any]:
+        """The function.
+
+        Raises:
+            ImportError: it cannot be found here.
+        """
+        return self.call.function()
+
+    @property
+    def instance(self) -> Any:
+        """The object whose method is called, or None."""
+        return self.call.instance
 
     @property
     def args(self) -> tuple[Any, ...]:
         """The positional arguments."""
-        return self._loaded()[1]
+        return self.call.args
 
     @property
     def kwargs(self) -> dict[str, Any]:
         """The keyword arguments."""
-        return self._loaded()[2]
+        return dict(self.call.kwargs)
 
     def get_call_string(self) -> str:
         """Return the call as text, shortened: `pkg.mod.func(3, x=4)`."""
-        name, args, kwargs = self._loaded()
-        parts = [_short(value) for value in args] + [f"{key}={_short(value)}" for key, value in kwargs.items()]
-        return f"{name}({', '.join(parts)})"
+        return str(self.call)
+
+    def perform(self) -> Any:
+        """Call the function here and return what it returns; workers do, when they were given a `job_class` of their own."""
+        return self.func(*self.args, **self.kwargs)
 
     # -- results --------------------------------------------------------------------------------------------------------------
 
@@ -269,7 +433,7 @@ class Job:
         """The return value; None while there is none."""
         return self.return_value()
 
-    def return_value(self) -> Any:
+    def return_value(self, refresh: bool = False) -> Any:  # noqa: ARG002 - RQ's signature; it is always the present one
         """Return the latest result's value; None unless that is a success."""
         latest = self.latest_result()
         return None if latest is None else latest.return_value
@@ -283,11 +447,11 @@ class Job:
         record = self.store.jobs.result(self.id)
         if record is None and timeout > 0:
             record = self.store.jobs.wait_for_result(self.id, timeout)
-        return None if record is None else Result.from_record(self.id, record)
+        return None if record is None else Result.from_record(self.id, record, self.serializer)
 
     def results(self) -> list[Result]:
         """Return the results of the ten latest executions, newest first."""
-        return [Result.from_record(self.id, record) for record in self.store.jobs.results(self.id)]
+        return [Result.from_record(self.id, record, self.serializer) for record in self.store.jobs.results(self.id)]
 
     @property
     def exc_info(self) -> str | None:
@@ -301,7 +465,7 @@ class Job:
     def meta(self) -> dict[str, Any]:
         """A dictionary of the user's own; `save_meta` stores it."""
         if self._meta is None:
-            self._meta = self.get_meta()
+            self._meta = self.get_meta() if self._stored_meta is None else self._decoded_meta(self._stored_meta)
         return self._meta
 
     @meta.setter
@@ -310,10 +474,17 @@ class Job:
 
     def get_meta(self, refresh: bool = True) -> dict[str, Any]:
         """Return the stored `meta`, or with `refresh=False` the one at hand."""
-        if not refresh and self._meta is not None:
-            return self._meta
-        stored = self.store.jobs.meta(self.id)
-        return {} if stored is None else dict(pickle.loads(stored))  # noqa: S301 - the user's own data, pickled as documented
+        if refresh or self._meta is None:
+            self._meta = self._decoded_meta(self.store.jobs.meta(self.id))
+        return self._meta
+
+    def _decoded_meta(self, stored: bytes | None) -> dict[str, Any]:
+        return {} if stored is None else dict(self.serializer.loads(stored))
+
+    def stored_meta(self) -> bytes:
+        """Return `meta` as bytes."""
+        data = self.serializer.dumps(self.meta)
+        return data.encode() if isinstance(data, str) else bytes(data)
 
     def save_meta(self) -> None:
         """Store `meta`, for others to see while the job runs.
@@ -321,34 +492,86 @@ class Job:
         Raises:
             NoSuchJobError: the job is gone.
         """
-        if not self.store.jobs.save_meta(self.id, pickle.dumps(self.meta, protocol=pickle.HIGHEST_PROTOCOL)):
+        if not self.store.jobs.save_meta(self.id, self.stored_meta()):
             raise NoSuchJobError(f"no job with the id {self.id!r}: its meta cannot be stored")
+
+    def save(self, include_meta: bool = True) -> None:
+        """Store what is the user's: description, timeout and meta of an enqueued job. Its status is not touched.
+
+        Raises:
+            NoSuchJobError: the job is not in the store (a created one is stored by `Queue.enqueue_job`).
+            InvalidJobOperation: it belongs to a run.
+        """
+        fields: dict[str, str | bytes | int] = {}
+        if self.options.description is not None:
+            fields["description"] = self.options.description
+        if self.options.timeout is not None:
+            fields["timeout"] = repr(self.options.timeout)
+        self._expect(self.store.jobs.save(self.id, fields), "save")
+        if include_meta and self._meta is not None:
+            self.save_meta()
+
+    # -- dependencies ---------------------------------------------------------------------------------------------------------
+
+    @property
+    def dependency_ids(self) -> list[str]:
+        """The ids of the jobs that it waits or waited for."""
+        if self._record is None and self._call is not None:
+            return [job for job, _ in self.options.edges]
+        return self.store.jobs.dependencies(self.id)
+
+    @property
+    def dependency(self) -> "Job | None":
+        """The first of the jobs that it waits or waited for, if it is there."""
+        found = self.fetch_dependencies()
+        return found[0] if found else None
+
+    def fetch_dependencies(self) -> "list[Job]":
+        """Return the jobs that it waits or waited for, as far as they are there."""
+        return restore(self.dependency_ids, self.store, type(self))
+
+    @property
+    def dependent_ids(self) -> list[str]:
+        """The ids of the jobs that wait or waited for it."""
+        return self.store.jobs.dependents(self.id)
+
+    def delete_dependents(self) -> None:
+        """Delete the jobs that wait for it."""
+        for job in self.dependent_ids:
+            self.store.jobs.delete(job)
 
     # -- acting ---------------------------------------------------------------------------------------------------------------
 
-    def cancel(self) -> None:
+    def cancel(self, enqueue_dependents: bool = False, remove_from_dependencies: bool = False) -> None:
         """Cancel the job; a running one is killed.
+
+        Args:
+            enqueue_dependents: those who wait for it go on as if it had succeeded; they are skipped otherwise.
+            remove_from_dependencies: the same, under RQ's other name.
 
         Raises:
             NoSuchJobError, InvalidJobOperation: it is gone, or has ended.
         """
-        self._expect(self.store.jobs.cancel(self.id), "cancel")
+        self._expect(self.store.jobs.cancel(self.id, release=enqueue_dependents or remove_from_dependencies), "cancel")
 
-    def requeue(self, at_front: bool = False) -> "Job":
+    def requeue(self, at_front: bool = False) -> Self:
         """Execute an ended job again, from its first attempt.
 
         Raises:
             NoSuchJobError, InvalidJobOperation: it is gone, has not ended, or belongs to a run.
         """
         self._expect(self.store.jobs.requeue(self.id, front=at_front), "requeue")
+        self._record = None
         return self
 
-    def delete(self) -> None:
-        """Delete the job; whoever waits for it is decided as if it had been canceled.
+    def delete(self, delete_dependents: bool = False) -> None:
+        """Delete the job; whoever waits for it is decided as if it had been canceled, or deleted as well.
 
         Raises:
             InvalidJobOperation: it belongs to a run.
         """
+        if delete_dependents:
+            self.delete_dependents()
         outcome = self.store.jobs.delete(self.id)
         if outcome is not Outcome.NOT_FOUND:
             self._expect(outcome, "delete")
@@ -376,39 +599,48 @@ class Job:
         return hash(self.id)
 
     def __repr__(self) -> str:
-        return f"Job({self.id!r})"
+        return f"{type(self).__name__}({self.id!r})"
 
 
-def get_current_job(connection: Any = None) -> Job | None:
+def get_current_job(connection: Any = None, job_class: Any = None) -> Job | None:
     """Return the job that this process executes, None outside of a job."""
     task = current_task()
-    return None if task is None else Job.fetch(task["id"], connection)
+    if task is None:
+        return None
+    wanted = load_class(job_class if job_class is not None else current_job_class(), Job)
+    job: Job = wanted.fetch(task["id"], connection)  # type: ignore[attr-defined] # a subclass of Job
+    return job
 
 
-def reference(func: Callable[..., Any] | str) -> str:
-    """Return the dotted name under which a worker finds a function.
-
-    Raises:
-        UsageError: a worker could not import it: a lambda, a nested function, one of `__main__`.
-    """
-    if isinstance(func, str):
-        return func
-    module = getattr(func, "__module__", None)
-    name = getattr(func, "__qualname__", None)
-    if isinstance(func, partial) or module is None or name is None or "<" in name:
-        raise UsageError(
-            f"{func!r} cannot be enqueued: a worker must be able to import it, so it has to be a named function of a module"
-        )
-    if module == "__main__":
-        raise UsageError(f"{name} is defined in __main__, which workers cannot import: move it into a module")
-    return f"{module}.{name}"
+def cancel_job(job_id: str, connection: Any = None, serializer: Any = None, enqueue_dependents: bool = False) -> None:
+    """Cancel a job by its id; see `Job.cancel`."""
+    Job.fetch(job_id, connection, serializer).cancel(enqueue_dependents=enqueue_dependents)
 
 
-def _short(value: Any, limit: int = 60) -> str:
-    text = repr(value)
-    return text if len(text) <= limit else text[: limit - 1] + "…"
+def requeue_job(job_id: str, connection: Any = None, serializer: Any = None) -> Job:
+    """Execute an ended job again by its id; see `Job.requeue`."""
+    return Job.fetch(job_id, connection, serializer).requeue()
 
 
-def restore(job_ids: Sequence[str], connection: Any = None) -> list[Job]:
+def restore(
+    job_ids: Sequence[str], connection: Any = None, job_class: type[Job] = Job, serializer: Any = None
+) -> list[Job]:
     """Return handles on those of the jobs that exist, in order."""
-    return [job for job in Job.fetch_many(job_ids, connection) if job is not None]
+    return [job for job in job_class.fetch_many(job_ids, connection, serializer) if job is not None]
+
+
+def stored_fields(job: Job, default_timeout: float) -> dict[str, str | bytes | int]:
+    """Return what the store keeps of a job's options, and how its payload is to be read."""
+    fields = job.options.fields(default_timeout)
+    name = serializer_name(job.serializer)
+    return {**fields, "serializer": name} if name else fields
+
+
+def _time(millis: int | None) -> datetime | None:
+    return None if millis is None else datetime.fromtimestamp(millis / 1000, UTC)
+
+
+def _changed(options: JobOptions, **values: Any) -> JobOptions:
+    from dataclasses import replace
+
+    return replace(options, **{name: getattr(parse_options({name: value}), name) for name, value in values.items()})

@@ -9,15 +9,18 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from flowq import defaults
+from flowq.callbacks import Callback
+from flowq.dependency import Dependency
 from flowq.durations import NEVER, parse_duration
 from flowq.exceptions import UsageError
+from flowq.repeat import Repeat
 from flowq.retry import Retry
 
 _NAMES: Final[tuple[str, ...]] = (
     *("timeout", "result_ttl", "ttl", "failure_ttl", "depends_on", "at_front", "description", "meta", "retry", "unique"),
-    *("on_success", "on_failure", "on_stopped", "repeat", "pipeline"),
+    *("on_success", "on_failure", "on_stopped", "repeat"),
 )
-_LATER: Final = ("on_success", "on_failure", "on_stopped", "repeat", "pipeline")
+_CALLBACKS: Final = ("on_success", "on_failure", "on_stopped")
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,32 +29,53 @@ class JobOptions:
 
     id: str | None = None
     timeout: float | None = None  # None: the queue's default
-    result_ttl: float = defaults.RESULT_TTL
+    result_ttl: float | None = None  # None: the worker's default
     ttl: float | None = None  # None: waits for ever
     failure_ttl: float = defaults.FAILURE_TTL
-    depends_on: tuple[str, ...] = ()
+    depends_on: tuple[Dependency, ...] = ()
     at_front: bool = False
     description: str | None = None
     meta: Mapping[str, Any] = field(default_factory=dict)
     retry: Retry | None = None
+    repeat: Repeat | None = None
     unique: bool = False
+    on_success: Callback | None = None
+    on_failure: Callback | None = None
+    on_stopped: Callback | None = None
+
+    @property
+    def edges(self) -> list[tuple[str, str]]:
+        """The ids of the jobs this one waits for, each with the condition on its end."""
+        return [edge for dependency in self.depends_on for edge in dependency.edges]
+
+    @property
+    def front(self) -> bool:
+        """Whether the job goes to the front of its queue."""
+        return self.at_front or any(dependency.enqueue_at_front for dependency in self.depends_on)
 
     def fields(self, default_timeout: float) -> dict[str, str | bytes | int]:
         """Return what the store keeps of them; times in milliseconds there, the timeout in seconds."""
         out: dict[str, str | bytes | int] = {"timeout": repr(default_timeout if self.timeout is None else self.timeout)}
-        for name, seconds, default in (
-            ("result_ttl", self.result_ttl, None),
-            ("failure_ttl", self.failure_ttl, None),
-            ("ttl", self.ttl, None),
-        ):
-            if seconds is not default:
-                out[name] = -1 if seconds == NEVER else int(seconds * 1000)
+        for name, seconds in (("result_ttl", self.result_ttl), ("failure_ttl", self.failure_ttl), ("ttl", self.ttl)):
+            if seconds is not None and not (name == "ttl" and seconds == NEVER):
+                out[name] = milliseconds(seconds)
         if self.description is not None:
             out["description"] = self.description
         if self.retry is not None:
             waits = ",".join(str(int(item * 1000)) for item in self.retry.intervals)
             out["retry"] = f"{self.retry.max}|{waits}|0|{1 if self.retry.enqueue_at_front else 0}"
+        if self.repeat is not None:
+            out["repeat"] = self.repeat.stored()
+        for name in _CALLBACKS:
+            callback: Callback | None = getattr(self, name)
+            if callback is not None:
+                out[name] = callback.stored()
         return out
+
+
+def milliseconds(seconds: float) -> int:
+    """Return a duration as the store keeps it; `NEVER` stays -1."""
+    return -1 if seconds == NEVER else int(seconds * 1000)
 
 
 def split_call(
@@ -77,9 +101,6 @@ def split_call(
     for name in (id_name, timeout_name):
         if name in rest:
             given["id" if name == id_name else "timeout"] = rest.pop(name)
-    for name in _LATER:
-        if given.pop(name, None) is not None:
-            raise UsageError(f"the option {name}= is not supported by this version of flowq")
     if "args" not in rest and "kwargs" not in rest:
         return tuple(args), rest, parse_options(given)
     if args:
@@ -131,9 +152,19 @@ def _job_id(value: Any) -> str:
     return value
 
 
-def _dependencies(value: Any) -> tuple[str, ...]:
+def _dependencies(value: Any) -> tuple[Dependency, ...]:
     items = value if isinstance(value, (list, tuple)) else [value]
-    return tuple(_job_id(item if isinstance(item, str) else getattr(item, "id", None)) for item in items)
+    found = tuple(item if isinstance(item, Dependency) else Dependency(item) for item in items)
+    for dependency in found:
+        for job in dependency.ids:
+            _job_id(job)
+    return found
+
+
+def _repeat(value: Any) -> Repeat:
+    if isinstance(value, bool) or not isinstance(value, (int, Repeat)):
+        raise UsageError("expected a flowq.Repeat or a number of repetitions")
+    return value if isinstance(value, Repeat) else Repeat(times=value)
 
 
 _PARSERS: Final[Mapping[str, Callable[[Any], Any]]] = {
@@ -147,4 +178,8 @@ _PARSERS: Final[Mapping[str, Callable[[Any], Any]]] = {
     "at_front": bool,
     "unique": bool,
     "meta": dict,
+    "repeat": _repeat,
+    "on_success": Callback.of,
+    "on_failure": Callback.of,
+    "on_stopped": Callback.of,
 }

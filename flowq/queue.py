@@ -1,16 +1,19 @@
 """`Queue`: where plain jobs are put, as users of RQ know it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import total_ordering
 from typing import TYPE_CHECKING, Any
 
 from flowq import defaults, ids
 from flowq.binding import store_for
+from flowq.call import Call
+from flowq.callables import load_class
 from flowq.durations import parse_duration
 from flowq.exceptions import DuplicateJobError, InvalidJobDependency, InvalidJobOperation, UsageError
-from flowq.job import Job, restore
-from flowq.options import split_call
+from flowq.job import Job, restore, stored_fields
+from flowq.options import JobOptions, as_arguments, parse_options, split_call
 from flowq.registry import (
     CanceledJobRegistry,
     DeferredJobRegistry,
@@ -19,11 +22,23 @@ from flowq.registry import (
     ScheduledJobRegistry,
     StartedJobRegistry,
 )
+from flowq.serializers import resolve_serializer
+from flowq.states import JobStatus
 from flowq.store.jobs import NewJob
 from flowq.store.outcomes import Outcome
 
 if TYPE_CHECKING:
     from flowq.store import Store
+
+_NOW = -1  # in place of a time
+
+
+@dataclass(frozen=True, slots=True)
+class EnqueueData:
+    """One job for `Queue.enqueue_many`, made by `Queue.prepare_data`."""
+
+    call: Call
+    options: JobOptions
 
 
 @total_ordering
@@ -34,14 +49,45 @@ class Queue:
         name: any name.
         connection: a redis-py client; without one the configured server, else the embedded one.
         default_timeout: of jobs that do not say their own; seconds or text such as "1h". 180 s.
+        is_async: False: `enqueue` executes the job at once in this process, in place of a worker.
+        job_class: class of the jobs that come out of it, or its dotted name.
+        serializer: for arguments, results and meta: "pickle" (default), "json", a class, or its dotted name.
+        death_penalty_class: how a timeout is enforced without a worker, see `flowq.timeouts`.
     """
 
-    def __init__(self, name: str = "default", connection: Any = None, default_timeout: float | str | None = None) -> None:
+    job_class: type[Job] = Job
+
+    def __init__(  # noqa: PLR0913, PLR0917 - RQ's signature
+        self,
+        name: str = "default",
+        connection: Any = None,
+        default_timeout: float | str | None = None,
+        is_async: bool = True,
+        job_class: Any = None,
+        serializer: Any = None,
+        death_penalty_class: Any = None,
+    ) -> None:
         if not name or any(character in name for character in "\n\r\0"):
             raise UsageError(f"a queue's name must be a text without line breaks, found {name!r}")
         self.name = name
         self.store: Store = store_for(connection)
         self.default_timeout = defaults.JOB_TIMEOUT if default_timeout is None else parse_duration(default_timeout, never=True)
+        self.is_async = is_async
+        self.serializer = resolve_serializer(serializer)
+        self.death_penalty_class = death_penalty_class
+        if job_class is not None:
+            self.job_class = load_class(job_class, Job)
+
+    @classmethod
+    def all(cls, connection: Any = None, job_class: Any = None, serializer: Any = None) -> "list[Queue]":
+        """Return all queues that hold or held jobs, by name."""
+        store = store_for(connection)
+        return [cls(name, store, job_class=job_class, serializer=serializer) for name in store.queues.names()]
+
+    @property
+    def connection(self) -> Any:
+        """The redis-py client that the queue's server is reached with."""
+        return self.store.client
 
     # -- enqueueing -----------------------------------------------------------------------------------------------------------
 
@@ -52,7 +98,8 @@ class Queue:
             f: the function, or its dotted name where it cannot be imported here.
             *args: its positional arguments.
             **kwargs: its keyword arguments, and the options `job_timeout`, `result_ttl`, `ttl`, `failure_ttl`, `depends_on`, `job_id`,
-                `at_front`, `description`, `meta`, `retry`, `unique`. `args=` and `kwargs=` give the function's arguments whole.
+                `at_front`, `description`, `meta`, `retry`, `repeat`, `on_success`, `on_failure`, `on_stopped`, `unique`, `pipeline`.
+                `args=` and `kwargs=` give the function's arguments whole.
 
         Returns:
             A handle on the job.
@@ -62,7 +109,7 @@ class Queue:
             DuplicateJobError: `unique` and the id is taken, or the job of this id is being executed.
             InvalidJobDependency: a dependency does not exist.
         """
-        return self._enqueue_at(-1, f, args, kwargs)
+        return self._enqueue(_NOW, f, args, kwargs)
 
     def enqueue_call(self, func: Callable[..., Any] | str, args: Any = None, kwargs: Any = None, **options: Any) -> Job:
         """Put a call on the queue with the function's arguments whole and the options under `Job.create`'s names."""
@@ -70,46 +117,90 @@ class Queue:
         return self.enqueue(func, args=args, kwargs=kwargs, **renamed)
 
     def enqueue_at(self, when: datetime, f: Callable[..., Any] | str, *args: Any, **kwargs: Any) -> Job:
-        """Put a call on the queue at a time (a naive one is local time)."""
-        return self._enqueue_at(int(when.timestamp() * 1000), f, args, kwargs)
+        """Put a call on the queue at a time (a naive one is local time), or once its dependencies have ended if that is later."""
+        return self._enqueue(_millis(when), f, args, kwargs)
 
-    def enqueue_in(self, delay: timedelta, f: Callable[..., Any] | str, *args: Any, **kwargs: Any) -> Job:
+    def enqueue_in(self, time_delta: timedelta, func: Callable[..., Any] | str, *args: Any, **kwargs: Any) -> Job:
         """Put a call on the queue after a while, by the server's clock."""
-        return self._enqueue_at(self.store.now_ms() + int(delay.total_seconds() * 1000), f, args, kwargs)
+        return self._enqueue(self.store.now_ms() + int(time_delta.total_seconds() * 1000), func, args, kwargs)
 
-    def enqueue_job(self, job: Job, *, at_front: bool = False) -> Job:
-        """Put a job made with `Job.create` on the queue."""
-        return self._submit(job, due_ms=-1, front=at_front or job.options.at_front)
+    def enqueue_job(self, job: Job, pipeline: Any = None, at_front: bool = False, unique: bool = False) -> Job:
+        """Put a job made with `Job.create` (or `create_job`) on the queue."""
+        return self._submit(job, due_ms=_NOW, pipeline=pipeline, front=at_front, unique=unique)
 
-    def _enqueue_at(self, due_ms: int, f: Callable[..., Any] | str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Job:
+    def schedule_job(self, job: Job, when: datetime, pipeline: Any = None, unique: bool = False) -> Job:
+        """Put a job made with `Job.create` on the queue at a time."""
+        return self._submit(job, due_ms=_millis(when), pipeline=pipeline, unique=unique)
+
+    def create_job(self, func: Callable[..., Any] | str, args: Any = None, kwargs: Any = None, **options: Any) -> Job:
+        """Make a job for this queue without enqueueing it; `enqueue_job` does that. Options as of `prepare_data`."""
+        data = self.prepare_data(func, args, kwargs, **options)
+        return self.job_class.assemble(data.call, data.options, self.store, self.serializer, origin=self.name)
+
+    @staticmethod
+    def prepare_data(
+        func: Callable[..., Any] | str, args: Any = None, kwargs: Mapping[str, Any] | None = None, **options: Any
+    ) -> EnqueueData:
+        """Describe a job for `enqueue_many`. Options as of `Job.create`, the id as `job_id`, and `at_front`."""
+        if "job_id" in options:
+            options["id"] = options.pop("job_id")
+        if "job_timeout" in options:
+            options["timeout"] = options.pop("job_timeout")
+        return EnqueueData(Call.of(func, as_arguments(args), kwargs or {}), parse_options(options))
+
+    def enqueue_many(self, job_datas: Iterable[EnqueueData], pipeline: Any = None) -> list[Job]:
+        """Put many calls on the queue in one round trip. One may depend on another that stands before it in the list.
+
+        Raises:
+            DuplicateJobError, InvalidJobDependency: of the first job that was refused; the others are enqueued.
+        """
+        jobs = [self.job_class.assemble(data.call, data.options, self.store, self.serializer) for data in job_datas]
+        if pipeline is not None or not self.is_async:
+            return [self._submit(job, due_ms=_NOW, pipeline=pipeline) for job in jobs]
+        news = [self._new(job, due_ms=_NOW) for job in jobs]
+        answers = self.store.jobs.create_many(news)
+        for job, (outcome, detail) in zip(jobs, answers, strict=True):
+            _accept(job, outcome, detail)
+        return jobs
+
+    def run_sync(self, job: Job) -> Job:
+        """Put a job on the queue and execute it at once in this process."""
+        return self._submit(job, due_ms=_NOW, here=True)
+
+    def _enqueue(self, due_ms: int, f: Callable[..., Any] | str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Job:
+        pipeline = kwargs.pop("pipeline", None)
         positional, named, options = split_call(args, kwargs)
-        job = Job.create(f, positional, named, connection=self.store)
-        job.id = options.id or job.id
-        job.options = options
-        job.meta = options.meta
-        return self._submit(job, due_ms=due_ms, front=options.at_front)
+        job = self.job_class.assemble(Call.of(f, positional, named), options, self.store, self.serializer)
+        return self._submit(job, due_ms=due_ms, pipeline=pipeline)
 
-    def _submit(self, job: Job, *, due_ms: int, front: bool) -> Job:
-        job._store = self.store  # noqa: SLF001 - a created job is bound to a store when it is enqueued
-        new = NewJob(
+    def _new(self, job: Job, *, due_ms: int, front: bool = False, unique: bool = False) -> NewJob:
+        job.bind(self.store, self.serializer, self.name)
+        return NewJob(
             id=job.id,
             queue=self.name,
             payload=job.payload(),
             nonce=ids.nonce(),
-            unique=job.options.unique,
+            unique=unique or job.options.unique,
             due_ms=due_ms,
-            front=front,
-            parents=[(parent, "success") for parent in job.options.depends_on],
-            fields=job.options.fields(self.default_timeout),
+            front=front or job.options.front,
+            parents=job.options.edges,
+            fields=stored_fields(job, self.default_timeout),
+            meta=job.stored_meta() if job.meta else b"",
         )
-        outcome, detail = self.store.jobs.create(new)
-        if outcome is Outcome.CONFLICT:
-            raise DuplicateJobError(f"a job with the id {job.id!r} exists already, it is {detail}: choose another id")
-        if outcome is Outcome.NOT_FOUND:
-            raise InvalidJobDependency(f"job {job.id} depends on {detail!r}, which does not exist")
-        job.origin = self.name
-        if job.meta:
-            job.save_meta()
+
+    def _submit(  # noqa: PLR0913 - the ways of `enqueue` come together here
+        self, job: Job, *, due_ms: int, pipeline: Any = None, front: bool = False, unique: bool = False, here: bool = False
+    ) -> Job:
+        new = self._new(job, due_ms=due_ms, front=front, unique=unique)
+        if pipeline is not None:
+            self.store.jobs.create_in(pipeline, new)
+            return job
+        if self.is_async and not here:
+            return _accept(job, *self.store.jobs.create(new))
+        from flowq.worker.inline import create_and_execute
+
+        _accept(job, *create_and_execute(self.store, new, self.death_penalty_class))
+        job.refresh_if_there()
         return job
 
     # -- looking --------------------------------------------------------------------------------------------------------------
@@ -138,7 +229,7 @@ class Queue:
 
     def get_jobs(self, offset: int = 0, length: int = -1) -> list[Job]:
         """Return waiting jobs, the next one first."""
-        return restore(self.get_job_ids(offset, length), self.store)
+        return restore(self.get_job_ids(offset, length), self.store, self.job_class)
 
     def get_job_position(self, job: Job | str) -> int | None:
         """Return how many jobs are before this one, None when it does not wait here."""
@@ -150,8 +241,39 @@ class Queue:
 
     def fetch_job(self, job_id: str) -> Job | None:
         """Return the job with this id if it is of this queue, else None."""
+        job = self.job_class.fetch_many([job_id], self.store)[0]
+        return job if job is not None and job.origin == self.name else None
+
+    # -- clearing -------------------------------------------------------------------------------------------------------------
+
+    def empty(self) -> int:
+        """Delete the jobs that wait here and return how many; those who depend on them are decided (skipped, as a rule)."""
+        return self.store.queues.empty(self.name)
+
+    def delete(self, delete_jobs: bool = True) -> None:
+        """Remove the queue; its next job brings it back.
+
+        Args:
+            delete_jobs: False: the jobs that wait are canceled and their records stay.
+        """
+        if delete_jobs:
+            self.empty()
+        else:
+            for job_id in self.job_ids:
+                self.store.jobs.cancel(job_id)
+        self.store.queues.drop(self.name)
+
+    def remove(self, job_or_id: Job | str) -> None:
+        """Take a waiting job out of the queue: it is canceled.
+
+        Raises:
+            InvalidJobOperation: it does not wait here.
+        """
+        job_id = job_or_id if isinstance(job_or_id, str) else job_or_id.id
         record = self.store.jobs.get(job_id)
-        return None if record is None or record.queue != self.name else Job.fetch(job_id, self.store)
+        if record is None or record.queue != self.name or record.status is not JobStatus.QUEUED:
+            raise InvalidJobOperation(f"job {job_id} does not wait in queue {self.name!r}")
+        self.store.jobs.cancel(job_id)
 
     def requeue(self, job_id: str) -> Job:
         """Execute a failed job of this queue again.
@@ -203,4 +325,17 @@ class Queue:
         return hash(self.name)
 
     def __repr__(self) -> str:
-        return f"Queue({self.name!r})"
+        return f"{type(self).__name__}({self.name!r})"
+
+
+def _accept(job: Job, outcome: Outcome, detail: str) -> Job:
+    """Return the job, unless the store refused it."""
+    if outcome is Outcome.CONFLICT:
+        raise DuplicateJobError(f"a job with the id {job.id!r} exists already, it is {detail}: choose another id")
+    if outcome is Outcome.NOT_FOUND:
+        raise InvalidJobDependency(f"job {job.id} depends on {detail!r}, which does not exist")
+    return job
+
+
+def _millis(when: datetime) -> int:
+    return int(when.timestamp() * 1000)

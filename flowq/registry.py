@@ -3,10 +3,11 @@
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from flowq import defaults
 from flowq.binding import store_for
-from flowq.exceptions import InvalidJobOperation
+from flowq.exceptions import InvalidJobOperation, NoSuchJobError
 from flowq.job import Job
-from flowq.states import JobStatus
+from flowq.states import ENDED, JobStatus
 
 if TYPE_CHECKING:
     from flowq.store import Store
@@ -18,26 +19,57 @@ class BaseRegistry:
     Args:
         name: the queue's name.
         connection: a redis-py client.
-        queue: a queue, instead of both.
+        job_class: class of the jobs that `requeue` returns.
+        queue: a queue, instead of name and connection.
+        serializer: as of `Queue`.
     """
 
     status: ClassVar[JobStatus]
+    also: ClassVar[tuple[JobStatus, ...]] = ()  # statuses that are listed here too
 
-    def __init__(self, name: str = "default", connection: Any = None, queue: Any = None) -> None:
+    def __init__(  # noqa: PLR0913, PLR0917 - RQ's signature
+        self,
+        name: str = "default",
+        connection: Any = None,
+        job_class: type[Job] | None = None,
+        queue: Any = None,
+        serializer: Any = None,
+    ) -> None:
         self.name: str = name if queue is None else queue.name
-        self._store: Store = store_for(connection) if queue is None else queue.store
+        self.store: Store = store_for(connection) if queue is None else queue.store
+        self.job_class: type[Job] = job_class or (Job if queue is None else queue.job_class)
+        self.serializer = serializer
+
+    @property
+    def _statuses(self) -> tuple[JobStatus, ...]:
+        return (self.status, *self.also)
 
     def __len__(self) -> int:
         return self.count
 
     @property
     def count(self) -> int:
-        """How many jobs there are; expired ones are not counted."""
-        return self._store.queues.registry_count(self.name, self.status)
+        """How many jobs there are; expired ones are not counted. Changes nothing."""
+        return sum(self.store.queues.registry_count(self.name, status) for status in self._statuses)
 
-    def get_job_ids(self, start: int = 0, end: int = -1, desc: bool = False) -> list[str]:
-        """Return ids, soonest to leave first (`desc`: last)."""
-        return self._store.queues.registry_ids(self.name, self.status, start, end, descending=desc)
+    def get_job_count(self, cleanup: bool = True) -> int:
+        """Return `count`, with `cleanup` after `self.cleanup()`."""
+        if cleanup:
+            self.cleanup()
+        return self.count
+
+    def get_job_ids(self, start: int = 0, end: int = -1, desc: bool = False, cleanup: bool = False) -> list[str]:
+        """Return ids, soonest to leave first (`desc`: last); expired ones are left out, with or without `cleanup`."""
+        if cleanup:
+            self.cleanup()
+        lists = [
+            self.store.queues.registry_ids(self.name, status, start, end, descending=desc)
+            for status in self._statuses
+            if not self.also or self.store.queues.registry_count(self.name, status)
+        ]
+        if len(lists) < 2:
+            return lists[0] if lists else []
+        return self.store.queues.registry_union(self.name, self._statuses, start, end, descending=desc)
 
     def get_expiration_time(self, job: Job | str) -> datetime:
         """Return when the entry expires.
@@ -45,32 +77,71 @@ class BaseRegistry:
         Raises:
             InvalidJobOperation: the job is not in this registry, or never expires.
         """
-        job_id = job if isinstance(job, str) else job.id
-        score = self._store.queues.registry_score(self.name, self.status, job_id)
+        score = self._score(job)
         if score is None or score == float("inf"):
-            raise InvalidJobOperation(f"job {job_id} is not in this registry, or never expires")
+            raise InvalidJobOperation(f"job {_id(job)} is not in this registry, or never expires")
         return datetime.fromtimestamp(score / 1000, UTC)
 
-    def __contains__(self, job: Job | str) -> bool:
-        job_id = job if isinstance(job, str) else job.id
-        return self._store.queues.registry_score(self.name, self.status, job_id) is not None
+    def _score(self, job: Job | str) -> float | None:
+        scores = (self.store.queues.registry_score(self.name, status, _id(job)) for status in self._statuses)
+        return next((score for score in scores if score is not None), None)
 
-    def requeue(self, job: Job | str) -> Job:
+    def __contains__(self, job: object) -> bool:
+        return isinstance(job, (Job, str)) and self._score(job) is not None
+
+    def requeue(self, job_or_id: Job | str, at_front: bool = False) -> Job:
         """Put a job of this registry back into its queue.
 
         Raises:
             InvalidJobOperation: it is not in this registry, or belongs to a run.
         """
-        handle = job if isinstance(job, Job) else Job.fetch(job, self._store)
+        handle = job_or_id if isinstance(job_or_id, Job) else self.job_class.fetch(job_or_id, self.store)
         if handle not in self:
             raise InvalidJobOperation(f"job {handle.id} is not in the {self.status} registry of queue {self.name!r}")
-        return handle.requeue()
+        return handle.requeue(at_front=at_front)
+
+    def remove(self, job: Job | str, delete_job: bool = False) -> None:
+        """Take a job out of the registry.
+
+        A job that waits is canceled; of one that has ended, the record goes with the entry, they are one.
+
+        Args:
+            job: the job or its id.
+            delete_job: delete also one that waits.
+
+        Raises:
+            InvalidJobOperation: it is not in this registry, or is being executed.
+        """
+        if job not in self:
+            raise InvalidJobOperation(f"job {_id(job)} is not in the {self.status} registry of queue {self.name!r}")
+        if self.status is JobStatus.STARTED and not delete_job:
+            raise InvalidJobOperation(f"job {_id(job)} is being executed: `Job.cancel` or `send_stop_job_command` end it")
+        if delete_job or self.status in ENDED:
+            self.store.jobs.delete(_id(job))
+        else:
+            self.store.jobs.cancel(_id(job))
+
+    def cleanup(self) -> None:
+        """Drop expired entries now. Not needed: counts and lists leave them out, and every end of a job drops some."""
+        for status in self._statuses:
+            self.store.queues.shed(self.name, status)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, BaseRegistry) and (other.status, other.name) == (self.status, self.name)
+
+    def __hash__(self) -> int:
+        return hash((self.status, self.name))
 
 
 class StartedJobRegistry(BaseRegistry):
     """Jobs that a worker executes now."""
 
     status = JobStatus.STARTED
+
+    def cleanup(self) -> None:
+        """Take the jobs of lost workers out: they are retried or fail. Not needed: every worker does it each second."""
+        while self.store.workers.sweep(defaults.LEASE):
+            pass
 
 
 class FinishedJobRegistry(BaseRegistry):
@@ -80,9 +151,10 @@ class FinishedJobRegistry(BaseRegistry):
 
 
 class FailedJobRegistry(BaseRegistry):
-    """Jobs that failed, until their `failure_ttl` has passed."""
+    """Jobs that failed or were stopped, until their `failure_ttl` has passed."""
 
     status = JobStatus.FAILED
+    also = (JobStatus.STOPPED,)
 
 
 class DeferredJobRegistry(BaseRegistry):
@@ -90,14 +162,41 @@ class DeferredJobRegistry(BaseRegistry):
 
     status = JobStatus.DEFERRED
 
+    def cleanup(self) -> None:
+        """Do nothing: a deferred job leaves when its dependencies have ended."""
+
 
 class ScheduledJobRegistry(BaseRegistry):
-    """Jobs that wait for their time: scheduled ones and retries."""
+    """Jobs that wait for their time: scheduled ones, retries and repetitions."""
 
     status = JobStatus.SCHEDULED
+
+    def get_scheduled_time(self, job_or_id: Job | str) -> datetime:
+        """Return when the job is due.
+
+        Raises:
+            NoSuchJobError: it is not in this registry.
+        """
+        score = self._score(job_or_id)
+        if score is None:
+            raise NoSuchJobError(f"job {_id(job_or_id)} is not scheduled in queue {self.name!r}")
+        return datetime.fromtimestamp(score / 1000, UTC)
+
+    def cleanup(self) -> None:
+        """Do nothing: a scheduled job leaves when it is due, by any worker's sweep."""
 
 
 class CanceledJobRegistry(BaseRegistry):
     """Jobs that were canceled."""
 
     status = JobStatus.CANCELED
+
+
+def clean_registries(queue: Any, exception_handlers: Any = None) -> None:  # noqa: ARG001 - RQ's signature
+    """Drop what has expired from all registries of a queue. Not needed, see `BaseRegistry.cleanup`."""
+    for kind in (StartedJobRegistry, FinishedJobRegistry, FailedJobRegistry, CanceledJobRegistry):
+        kind(queue=queue).cleanup()
+
+
+def _id(job: Job | str) -> str:
+    return job if isinstance(job, str) else job.id

@@ -1,22 +1,26 @@
 """`Result`: how one execution of a job ended."""
 
-import pickle
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import IntEnum
 from typing import Any, ClassVar
 
 from flowq.exceptions import DeserializationError
+from flowq.serializers import resolve_serializer
 from flowq.store.records import ResultRecord
 
 
 class ResultType(IntEnum):
-    """What an execution came to. `RETRIED`: it failed, or asked for it, and the job was executed again."""
+    """What an execution came to. `RETRIED`: it failed, or asked for it, and the job was executed again.
+
+    `MAX_RETRIES_EXCEEDED`: it returned a `Retry` once more than that `Retry` allows.
+    """
 
     SUCCESSFUL = 1
     FAILED = 2
     STOPPED = 3
     RETRIED = 4
+    MAX_RETRIES_EXCEEDED = 5
 
 
 _TYPES = {
@@ -24,6 +28,7 @@ _TYPES = {
     "failed": ResultType.FAILED,
     "stopped": ResultType.STOPPED,
     "retried": ResultType.RETRIED,
+    "max_retries_exceeded": ResultType.MAX_RETRIES_EXCEEDED,
 }
 
 
@@ -45,7 +50,7 @@ class Result:
     exc_string: str | None = None
 
     @classmethod
-    def from_record(cls, job_id: str, record: ResultRecord) -> "Result":
+    def from_record(cls, job_id: str, record: ResultRecord, serializer: Any = None) -> "Result":
         """Make a result of what the store returned.
 
         Raises:
@@ -59,12 +64,12 @@ class Result:
             type=kind,
             created_at=datetime.fromtimestamp(record.created_ms / 1000, UTC),
             execution=record.execution,
-            return_value=decode(job_id, record.value) if successful else None,
+            return_value=decode(job_id, record.value, serializer) if successful else None,
             exc_string=None if successful or record.value is None else record.value.decode("utf-8", "replace"),
         )
 
 
-def decode(job_id: str, value: bytes | None) -> Any:
+def decode(job_id: str, value: bytes | None, serializer: Any = None) -> Any:
     """Return the object that a job returned.
 
     Raises:
@@ -73,6 +78,6 @@ def decode(job_id: str, value: bytes | None) -> Any:
     if value is None:
         return None
     try:
-        return pickle.loads(value)  # noqa: S301 - plain jobs are pickled, as documented; see the page on trust
+        return resolve_serializer(serializer).loads(value)
     except Exception as error:
         raise DeserializationError(f"the result of job {job_id} cannot be decoded here: {error}") from error

@@ -47,8 +47,11 @@ class Condition(StrEnum):
     OK = "ok"  # success, or skipped
     FAILURE = "failure"  # failed (not allowed) or stopped
     SKIPPED = "skipped"
-    RAN = "ran"  # success or failure: it was executed (plain jobs whose dependency allows failure)
     DONE = "done"  # any end
+
+
+RAN: Final = "ran"
+"""A condition of plain jobs only (`Dependency(allow_failure=True)`): the parent succeeded or failed, but was not canceled or skipped."""
 
 
 class Reason(StrEnum):

@@ -17,37 +17,6 @@ if TYPE_CHECKING:
     from flowq.plan import Plan
 
 
-class Pair(click.ParamType[tuple[str, str]]):
-    """`name=value`."""
-
-    name = "name=value"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, str]:
-        """Split at the first `=`; the value may be empty and may hold more of them."""
-        if isinstance(value, tuple):
-            return value
-        name, equals, text = str(value).partition("=")
-        if not equals or not name.strip():
-            self.fail(f"expected name=value, found {value!r}", param, ctx)
-        if any("\ud800" <= char <= "\udfff" for char in str(value)):  # how Python keeps bytes that are not UTF-8
-            self.fail(f"expected UTF-8 text, found {value!r}", param, ctx)
-        return name.strip(), text
-
-
-def params_of(pairs: Iterable[tuple[str, str]]) -> dict[str, str]:
-    """Return the params given with `-p`.
-
-    Raises:
-        click.BadParameter: a name is given twice.
-    """
-    params: dict[str, str] = {}
-    for name, value in pairs:
-        if name in params:
-            raise click.BadParameter(f"param {name!r} is given twice", param_hint="-p")
-        params[name] = value
-    return params
-
-
 def compile_flow(file: str, params: Mapping[str, str], terminal: Terminal) -> "Plan":
     """Compile a flow file to run it; warnings and errors are written to standard error.
 

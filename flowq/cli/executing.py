@@ -4,7 +4,7 @@ import os
 import sys
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING
 
 import click
 
@@ -20,27 +20,10 @@ from flowq.flows.local import LocalWorker, local_queues
 from flowq.flows.snapshot import read_view
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
+    from flowq.flows.process import WorkerProcess
     from flowq.plan import Plan
     from flowq.store import Store
     from flowq.store.records import RunRecord
-
-_Command = TypeVar("_Command", bound="Callable[..., Any]")
-
-
-def execution_options(command: _Command) -> _Command:
-    """Add the options `--detach`, `--workers` and `--json`."""
-    options = (
-        click.option("--detach", is_flag=True, help="Do not follow: print the run's id; it goes on in the background."),
-        click.option(
-            "--workers", type=click.IntRange(1, 512), metavar="N", help="Jobs executed side by side.  [default: one per core]"
-        ),
-        click.option("--json", "as_json", is_flag=True, help="Print one event per line, then the run, as JSON."),
-    )
-    for option in reversed(options):
-        command = option(command)
-    return command
 
 
 def is_embedded(store: "Store") -> bool:
@@ -70,6 +53,7 @@ def execute(
     workers: int | None,
     as_json: bool,
     events_after: str = START,
+    waiting: "WorkerProcess | None" = None,
 ) -> int:
     """See to it that a submitted run is executed, and follow it unless it is detached; return the exit code."""
     shows_live = run.local and not detach and not as_json and Terminal.of(sys.stdout).live
@@ -78,7 +62,7 @@ def execute(
     if worker is None:
         announce_unserved(store, sorted({plan.node_of(cell).queue for cell in plan.jobs()}))
     else:
-        worker.start()
+        worker.start(waiting)
     if detach:
         _tell_detached(store, run.id, as_json=as_json)
         return 0

@@ -15,7 +15,7 @@ from flowq.cli.segments import Line, Segment, columns, cut, fit, pad
 from flowq.cli.session import Terminal
 from flowq.cli.wording import clock, note, plural, symbol, took, word
 from flowq.flows.textsafe import safe_json, safe_line
-from flowq.flows.views import JobView, RunView
+from flowq.flows.views import JobView, RunView, matrix_status
 from flowq.states import JobStatus, Reason, RunStatus
 
 CELLS_SHOWN: Final = 12  # of one matrix, before the rest is only counted
@@ -211,7 +211,7 @@ def _rank(job: JobView) -> int:
 
 def _matrix_rows(name: str, cells: Sequence[JobView], now_ms: int, *, unicode: bool) -> Iterator[Row]:
     """Yield the row of a matrix as a whole, then its cells if they differ in what happened to them."""
-    status = _group_status(cells)
+    status = matrix_status(cells)
     state, style = word(status)
     yield Row(
         mark=symbol(status, unicode=unicode),
@@ -248,20 +248,6 @@ def _matrix_note(cells: Sequence[JobView], now_ms: int) -> str:
 def _cells_worth_seeing(cells: Sequence[JobView]) -> set[int]:
     """Return the ordinals of the cells shown below a matrix: all of a small one, else those that ask for attention most."""
     return {job.ordinal for job in sorted(cells, key=_rank)[:CELLS_SHOWN]}
-
-
-def _group_status(cells: Sequence[JobView]) -> JobStatus | None:
-    """Return the status that stands for a matrix: the one of its cells that a person would want to hear of first."""
-    statuses = {JobStatus.FINISHED if job.allowed else job.status for job in cells}
-    for status in (JobStatus.FAILED, JobStatus.STOPPED, JobStatus.STARTED, JobStatus.SCHEDULED, JobStatus.QUEUED):
-        if status in statuses:
-            return status
-    if JobStatus.DEFERRED in statuses and len(statuses) > 1:
-        return JobStatus.STARTED
-    for status in (JobStatus.DEFERRED, JobStatus.CANCELED, JobStatus.FINISHED, JobStatus.SKIPPED):
-        if status in statuses:
-            return status
-    return None
 
 
 def _span(cells: Sequence[JobView], now_ms: int) -> float | None:

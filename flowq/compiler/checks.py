@@ -3,6 +3,7 @@
 from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Final
 
 from flowq.compiler.codes import Code
 from flowq.compiler.expand import Cells
@@ -10,9 +11,11 @@ from flowq.compiler.graph import Graph
 from flowq.compiler.names import Known, check_names
 from flowq.compiler.sites import Site
 from flowq.compiler.source import Report
-from flowq.compiler.spec import FlowSpec, JobSpec
+from flowq.compiler.spec import FlowSpec, JobSpec, MatrixSpec
 from flowq.expr import Reference
 from flowq.expr.types import ANY, MAP, NULL, NUMBER, STRING, Type, common, infer, type_of
+
+MAX_SAMPLES: Final = 1_000  # values of an axis that are looked at for its type
 
 _RUN = Type("map", keys={"id": STRING, "name": STRING, "date": STRING, "attempt": NUMBER})
 _JOB = Type("map", keys={"name": STRING, "attempt": NUMBER})
@@ -74,7 +77,7 @@ class _Checks:
 
     def _job(self, number: int, job: JobSpec) -> None:
         cells = self._cells.get(job.name, ())
-        axes = _axes(cells)
+        axes = _axes(cells, job.matrix)
         known = Known(self._params, tuple(job.env), self._names, axes, job.matrix is not None)
         scope = {**self._scope, "env": Type("map", keys=dict.fromkeys(job.env, STRING)), "matrix": _matrix_type(cells, axes)}
         for site in job.sites:
@@ -154,8 +157,10 @@ def _job_type(job: JobSpec) -> Type:
     return Type("map", keys={"result": result if job.matrix is None else Type("list", ANY), "status": STRING})
 
 
-def _axes(cells: Cells) -> dict[str, bool]:
-    """Return for each value of a matrix whether every cell has it."""
+def _axes(cells: Cells, matrix: MatrixSpec | None) -> dict[str, bool]:
+    """Return for each value of a matrix whether every cell has it. Where there are no cells, every name has the benefit of the doubt."""
+    if not cells and matrix is not None:
+        return dict.fromkeys([*matrix.axes, *(name for rule in matrix.include for name in rule.values)], True)
     counts: dict[str, int] = {}
     for cell in cells:
         for name in cell:
@@ -167,5 +172,5 @@ def _matrix_type(cells: Cells, axes: Mapping[str, bool]) -> Type:
     keys = {}
     for name in axes:
         samples = [cell[name] for cell in cells if name in cell]
-        keys[name] = common([type_of(value) for value in samples[:1000]]) if len(samples) <= 1000 else ANY
+        keys[name] = common([type_of(value) for value in samples]) if len(samples) <= MAX_SAMPLES else ANY
     return Type("map", keys=keys)

@@ -31,7 +31,7 @@ def expand(flow: FlowSpec, report: Report) -> dict[str, Cells]:
     found: dict[str, Cells] = {}
     total = len(flow.jobs)
     for job in flow.jobs:
-        if job.matrix is None:
+        if job.matrix is None or not job.matrix.complete:
             continue
         size = matrix_size(job.matrix)
         total += size
@@ -53,7 +53,7 @@ def _cells(job: JobSpec, matrix: MatrixSpec, report: Report) -> Cells:
     base = [dict(zip(axes, values, strict=True)) for values in itertools.product(*axes.values())] if axes else []
     kept = _excluded(base, matrix, report)
     cells = _included(kept, matrix, report)
-    if not cells and axes and not report.failed:  # an axis with a problem has no values either
+    if not cells and axes:
         message = f"the matrix of `{job.name}` has no cells: the job succeeds with an empty list"
         report.add(Code.EMPTY_MATRIX, matrix.span, message, "give each axis a value")
     _check_unique(job, cells, matrix, report)

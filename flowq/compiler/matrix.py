@@ -15,9 +15,12 @@ def read_matrix(node: Node | None, job: Mapping, scope: StaticScope, report: Rep
     if not isinstance(node, Mapping):
         return None
     axes: dict[str, tuple[Json, ...]] = {}
+    complete = True
     for name, (spelling, value) in node.entries.items():
         if name not in ("include", "exclude"):
-            axes[name] = _axis(spelling, value, scope, report)
+            found = _axis(spelling, value, scope, report)
+            complete = complete and found is not None
+            axes[name] = found or ()
     exclude = _rules(node.get("exclude"), scope, report)
     for rule, item in zip(exclude, _items(node.get("exclude")), strict=True):
         assert isinstance(item, Mapping)
@@ -25,19 +28,19 @@ def read_matrix(node: Node | None, job: Mapping, scope: StaticScope, report: Rep
             if name not in axes:
                 message = f"`exclude` names the axis `{name[:60]}`, which the matrix does not have"
                 report.add(Code.MATRIX, item.key_span(name), message, did_you_mean(name, axes, "the axes are"))
-    return MatrixSpec(axes, _rules(node.get("include"), scope, report), exclude, job.key_span("matrix"))
+    return MatrixSpec(axes, _rules(node.get("include"), scope, report), exclude, job.key_span("matrix"), complete)
 
 
-def _axis(spelling: Scalar, node: Node, scope: StaticScope, report: Report) -> tuple[Json, ...]:
+def _axis(spelling: Scalar, node: Node, scope: StaticScope, report: Report) -> tuple[Json, ...] | None:
     if not isinstance(node, Sequence) and not has_holes(node):
-        return ()
+        return None
     value = scope.evaluate(node, report)
     if value is UNKNOWN:
-        return ()
+        return None
     if not isinstance(value, list):
         message = f"the axis `{spelling.text}` needs a list of values, the expression gives none"
         report.add(Code.MATRIX, node.span, message, "a param of type list gives one")
-        return ()
+        return None
     seen: set[str] = set()
     for position, item in enumerate(value):
         key = json.dumps(item, sort_keys=True)

@@ -38,7 +38,14 @@ def convert(kind: str, value: Json) -> Json:
     Raises:
         ParamProblem: it is no value of that type.
     """
-    return _CONVERT[kind](value)
+    converted = _CONVERT[kind](value)
+    try:
+        json.dumps(converted, ensure_ascii=False, allow_nan=False).encode()
+    except (TypeError, ValueError, RecursionError):
+        raise ParamProblem(
+            "the value cannot be stored as JSON", "use texts of valid Unicode, numbers, booleans, lists and maps"
+        ) from None
+    return converted
 
 
 def check_rules(value: Json, enum: tuple[Json, ...], minimum: Json, maximum: Json, pattern: str) -> list[ParamProblem]:
@@ -100,7 +107,7 @@ def _comparable(value: Json) -> Json:
 
 
 def _shown(value: Json) -> str:
-    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=repr)
     return (text if len(text) <= 60 else text[:57] + "...") or "''"
 
 

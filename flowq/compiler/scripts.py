@@ -7,7 +7,8 @@ inside double quotes. Where no reference is safe, the place is refused with the 
 from typing import Final
 
 from flowq.compiler.codes import Code
-from flowq.compiler.shell_lexer import ShellLexer, Style
+from flowq.compiler.shell_lexer import ShellLexer
+from flowq.compiler.shell_quotes import Style
 from flowq.compiler.sites import SiteReader, locate
 from flowq.compiler.source import Report
 from flowq.compiler.tree import Json, Scalar

@@ -33,12 +33,13 @@ class CellRule:
 
 @dataclass(frozen=True, slots=True)
 class MatrixSpec:
-    """A matrix with its values known."""
+    """A matrix with its values. `complete` is False after a reported problem that leaves an axis without its values."""
 
     axes: MappingABC[str, tuple[Json, ...]]
     include: tuple[CellRule, ...]
     exclude: tuple[CellRule, ...]
     span: Span
+    complete: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -104,11 +104,16 @@ def _split(text: str, separator: str) -> list[Json]:
 
 def _from_json(text: str) -> Json:
     try:
-        return json.loads(text, parse_constant=_no_constant)
+        value = json.loads(text, parse_constant=_no_constant)
+        if "\\ud" in text.lower():
+            json.dumps(
+                value, ensure_ascii=False
+            ).encode()  # half of a pair cannot be passed on: a UnicodeError, which is a ValueError
     except ValueError as error:
         raise EvalError(f"from_json() got text that is not JSON: {str(error)[:200]}") from error
     except RecursionError as error:
         raise EvalError("from_json() got JSON that is nested too deeply") from error
+    return value
 
 
 def _no_constant(name: str) -> Json:

@@ -118,6 +118,10 @@ def _string(source: str, position: int) -> Token:
     body = match[0][1:-1]
     if "\\" in body:
         body = _ESCAPE.sub(lambda found: _unescape(found, position), body)
+        try:
+            body = body.encode("utf-16", "surrogatepass").decode("utf-16")  # \ud83d\ude00 is one character
+        except UnicodeDecodeError:
+            raise ExprSyntaxError("half of a \\u pair is missing in this text", position, match.end()) from None
     return Token("string", match[0], position, match.end(), body)
 
 

@@ -56,7 +56,12 @@ class Flow:
         return cls(compilation.plan)
 
     def submit(
-        self, *, connection: Any = None, directory: str | Path | None = None, run_id: str | None = None, labels: Mapping[str, str] | None = None
+        self,
+        *,
+        connection: Any = None,
+        directory: str | Path | None = None,
+        run_id: str | None = None,
+        labels: Mapping[str, str] | None = None,
     ) -> "Run":
         """Submit a run and return at once.
 
@@ -172,7 +177,9 @@ class Run:
         cells = plan.cells_of().get(job, [])
         whole = named is None and job in plan.targets()
         if named is None and not whole:
-            raise NoSuchJobError(f"the flow {plan.name} has no job {job!r}: it has {', '.join(node.name for node in plan.nodes)}")
+            raise NoSuchJobError(
+                f"the flow {plan.name} has no job {job!r}: it has {', '.join(node.name for node in plan.nodes)}"
+            )
         ordinals = cells if whole else [named if named is not None else -1]
         values = [
             json.loads(value) if status is JobStatus.FINISHED and value is not None else None

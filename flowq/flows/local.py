@@ -7,10 +7,10 @@ goes on until the run has ended.
 
 import os
 import subprocess
-import sys
 from collections.abc import Iterable
 from pathlib import Path
 
+from flowq.flows.process import WorkerProcess
 from flowq.flows.submit import queue_of
 from flowq.plan import Plan
 
@@ -34,7 +34,7 @@ class LocalWorker:
         directory: where its jobs execute.
         slots: how many jobs at once.
         detach: let it outlive this process; else it stops when this process is gone.
-        log: where its own messages go when detached.
+        log: where its own messages go; by default to this process's standard error, or nowhere when it is detached.
     """
 
     def __init__(
@@ -47,78 +47,46 @@ class LocalWorker:
         detach: bool = False,
         log: Path | None = None,
     ) -> None:
-        self._run = run
-        self._queues = list(queues)
-        self._directory = directory
-        self._slots = slots or default_slots()
+        self._argv = ["--until-run", run, "-c", str(slots or default_slots()), "--log-level", "warning", *queues]
+        self._directory = str(directory)
         self._detach = detach
-        self._log = log
-        self._process: subprocess.Popen[bytes] | None = None
-        self._lifeline = -1
+        self._log = str(log) if log is not None else os.devnull if detach else None
+        self._started: WorkerProcess | None = None
 
     @property
     def pid(self) -> int | None:
         """The process id, None before the start."""
-        return self._process.pid if self._process else None
+        return self._started.process.pid if self._started else None
 
-    def start(self) -> None:
-        """Start the process, in a session of its own: the terminal's Ctrl+C is for the command, which decides what it means."""
-        argv = [
-            sys.executable,
-            "-m",
-            "flowq.worker.main",
-            "--until-run",
-            self._run,
-            "-c",
-            str(self._slots),
-            "--log-level",
-            "warning",
-        ]
-        inherited: tuple[int, ...] = ()
-        if not self._detach:
-            reading, self._lifeline = os.pipe()
-            inherited = (reading,)
-            argv += ["--lifeline", str(reading)]
-        output = subprocess.DEVNULL if self._detach and self._log is None else None
-        opened = self._log.open("ab") if self._log is not None else None
-        try:
-            self._process = subprocess.Popen(
-                [*argv, *self._queues],
-                cwd=self._directory,
-                stdin=subprocess.DEVNULL,
-                stdout=opened or output,
-                stderr=opened or output,
-                pass_fds=inherited,
-                start_new_session=True,
-            )
-        finally:
-            for descriptor in inherited:
-                os.close(descriptor)
-            if opened is not None:
-                opened.close()
+    def start(self, waiting: WorkerProcess | None = None) -> None:
+        """Give its orders to a process that waits for them, or to a new one."""
+        self._started = waiting or WorkerProcess()
+        argv = [*self._argv, "--detached"] if self._detach else self._argv
+        self._started.order(argv, self._directory, self._log)
+        if self._detach:
+            self._started.let_go()
 
     def poll(self) -> int | None:
         """Return the exit code when the process has ended, else None."""
-        return self._process.poll() if self._process else None
+        return self._started.process.poll() if self._started else None
 
     def wait(self, timeout: float | None = None) -> int | None:
         """Wait for the end of the process; return its exit code, or None when it took longer."""
-        if self._process is None:
+        if self._started is None:
             return None
         try:
-            return self._process.wait(timeout)
+            return self._started.process.wait(timeout)
         except subprocess.TimeoutExpired:
             return None
 
     def kill(self) -> None:
         """Kill what it executes and hand the jobs back: closing the lifeline is a cold stop."""
-        if self._lifeline >= 0:
-            os.close(self._lifeline)
-            self._lifeline = -1
+        if self._started is not None:
+            self._started.let_go()
 
     def stop(self, timeout: float = 5.0) -> None:
         """End it: politely, then by force."""
         self.kill()
-        if self.wait(timeout) is None and self._process is not None:
-            self._process.kill()
-            self._process.wait()
+        if self.wait(timeout) is None and self._started is not None:
+            self._started.process.kill()
+            self._started.process.wait()

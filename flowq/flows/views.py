@@ -131,6 +131,20 @@ def run_view(plan: Plan, snapshot: Snapshot) -> RunView:
     )
 
 
+def matrix_status(cells: Sequence[JobView]) -> JobStatus | None:
+    """Return the status that stands for a matrix: the one of its cells that a person would want to hear of first."""
+    statuses = {JobStatus.FINISHED if job.allowed else job.status for job in cells}
+    for status in (JobStatus.FAILED, JobStatus.STOPPED, JobStatus.STARTED, JobStatus.SCHEDULED, JobStatus.QUEUED):
+        if status in statuses:
+            return status
+    if JobStatus.DEFERRED in statuses and len(statuses) > 1:
+        return JobStatus.STARTED
+    for status in (JobStatus.DEFERRED, JobStatus.CANCELED, JobStatus.FINISHED, JobStatus.SKIPPED):
+        if status in statuses:
+            return status
+    return None
+
+
 def ordinal_of(job: str | None) -> int | None:
     """Return the ordinal of a run's job from its id."""
     if not job:

@@ -3,14 +3,15 @@
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
 
-from flowq import defaults
+from flowq import defaults, ids
 from flowq.exceptions import TooLargeError
 from flowq.ids import split_member_id
 from flowq.states import JobStatus
-from flowq.store.outcomes import Outcome
-from flowq.store.records import JobRecord, ResultRecord
+from flowq.store.claims import read_claim
+from flowq.store.outcomes import Claim, Execution, Outcome
+from flowq.store.records import JobRecord, ResultRecord, StoredJob
 from flowq.store.session import Session
 
 _CHUNK: Final = 500  # records read by one pipeline
@@ -34,7 +35,12 @@ _KNOWN: Final = frozenset(
     }
 )
 
-_RESULT_TYPES: Final = {"finished": "successful", "retried": "retried", "stopped": "stopped"}
+_RESULT_TYPES: Final = {
+    "finished": "successful",
+    "retried": "retried",
+    "stopped": "stopped",
+    "exceeded": "max_retries_exceeded",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +49,7 @@ class NewJob:
 
     `payload` is what a worker executes, opaque here; `nonce` identifies the request (the same again changes nothing); `unique`
     refuses a taken id; `due_ms` is the server time before which it is not queued, or -1; `front` puts it at the front of its queue;
-    `parents` are `(job id, condition)`; `fields` are further fields of its record.
+    `parents` are `(job id, condition)`; `fields` are further fields of its record; `meta` is the user's own data.
     """
 
     id: str
@@ -55,12 +61,25 @@ class NewJob:
     front: bool = False
     parents: Sequence[tuple[str, str]] = ()
     fields: Mapping[str, str | bytes | int] = field(default_factory=dict)
+    meta: bytes = b""
 
     def arguments(self) -> list[object]:
         """Return the arguments of the script `create`."""
         flat = [part for pair in self.fields.items() for part in pair]
         edges = [f"{parent}|{condition}" for parent, condition in self.parents]
-        return [self.nonce, self.id, self.unique, self.queue, self.payload, self.due_ms, self.front, edges, flat]
+        return [self.nonce, self.id, self.unique, self.queue, self.payload, self.meta, self.due_ms, self.front, edges, flat]
+
+    def check(self) -> None:
+        """Refuse what is too large to be stored.
+
+        Raises:
+            TooLargeError: the payload is over `defaults.MAX_PAYLOAD`.
+        """
+        if len(self.payload) > defaults.MAX_PAYLOAD:
+            raise TooLargeError(
+                f"the arguments of job {self.id} take {len(self.payload):,} bytes, at most {defaults.MAX_PAYLOAD:,} are allowed:"
+                " pass a reference (a path, a key) instead of the data"
+            )
 
 
 class Jobs:
@@ -81,22 +100,57 @@ class Jobs:
         Raises:
             TooLargeError: the payload is over `defaults.MAX_PAYLOAD`.
         """
-        if len(new.payload) > defaults.MAX_PAYLOAD:
-            raise TooLargeError(
-                f"the arguments of job {new.id} take {len(new.payload):,} bytes, at most {defaults.MAX_PAYLOAD:,} are allowed:"
-                " pass a reference (a path, a key) instead of the data"
-            )
-        outcome, detail = self._session.run("create", *new.arguments())
-        return Outcome(outcome.decode()), detail.decode()
+        new.check()
+        return _created(self._session.run("create", *new.arguments()))
 
-    def cancel(self, job: str) -> Outcome:
-        """Cancel a job wherever it is. A started job is killed by its worker; `DONE` also when that has been asked for."""
-        outcome = self._session.run("cancel", job, "1")[0].decode()
+    def create_many(self, jobs: Sequence[NewJob]) -> list[tuple[Outcome, str]]:
+        """Create plain jobs in one round trip; each is a transition of its own, answered as by `create`.
+
+        Raises:
+            TooLargeError: a payload is too large; nothing was created.
+        """
+        for new in jobs:
+            new.check()
+        return [_created(reply) for reply in self._session.run_many("create", [new.arguments() for new in jobs])]
+
+    def create_in(self, pipeline: Any, new: NewJob) -> None:
+        """Put the creation of a job into a pipeline of the user's; what `create` would have answered is among its replies."""
+        new.check()
+        self._session.put_into(pipeline, "create", new.arguments())
+
+    def create_here(self, new: NewJob, worker: str, lease: float) -> tuple[tuple[Outcome, str], Claim | None]:
+        """Create a plain job that the caller executes itself, if it is ready; no worker can get hold of it in between.
+
+        Args:
+            new: the job.
+            worker: who executes it.
+            lease: seconds after which the execution is lost.
+        """
+        new.check()
+        created, taken = self._session.run("create_here", worker, ids.nonce(), int(lease * 1000), new.id, *new.arguments())
+        return _created(created), read_claim(taken)
+
+    def take(self, job: str, worker: str, lease: float) -> Claim | None:
+        """Claim one named job past its queue; None when it is not ready or somebody else has it."""
+        return read_claim(self._session.run("take", job, worker, ids.nonce(), int(lease * 1000)))
+
+    def finish(self, execution: Execution) -> Outcome:
+        """Report the end of one execution (workers do it through their link, together with other things)."""
+        return Outcome(self._session.run("finish", *execution.arguments())[0].decode())
+
+    def cancel(self, job: str, *, release: bool = False) -> Outcome:
+        """Cancel a job wherever it is. A started job is killed by its worker; `DONE` also when that has been asked for.
+
+        Args:
+            job: the id.
+            release: those who depend on the job do not mind how it ends.
+        """
+        outcome = self._session.run("cancel", job, "1", release)[0].decode()
         return Outcome.DONE if outcome == "requested" else Outcome(outcome)
 
     def stop(self, job: str) -> Outcome:
         """Ask the worker of a started plain job to kill it; the job ends `stopped`."""
-        outcome = self._session.run("cancel", job, "2")[0].decode()
+        outcome = self._session.run("cancel", job, "2", False)[0].decode()
         return Outcome.DONE if outcome == "requested" else Outcome(outcome)
 
     def requeue(self, job: str, *, front: bool = False) -> Outcome:
@@ -114,6 +168,10 @@ class Jobs:
     def save_meta(self, job: str, data: bytes) -> bool:
         """Store the user's own data about a job; return False when there is no such job."""
         return Outcome(self._session.run("save_meta", job, data)[0].decode()) is Outcome.DONE
+
+    def save(self, job: str, fields: Mapping[str, str | bytes | int]) -> Outcome:
+        """Write fields of a plain job that are the user's; an empty value removes the field."""
+        return Outcome(self._session.run("save", job, [part for pair in fields.items() for part in pair])[0].decode())
 
     # -- reading --------------------------------------------------------------------------------------------------------------
 
@@ -134,6 +192,37 @@ class Jobs:
                 rows = pipe.execute()
             out += [job_record(job, row) for job, row in zip(chunk, rows, strict=True)]
         return out
+
+    def load_many(self, jobs: Iterable[str]) -> list[StoredJob | None]:
+        """Return records with payload and user's data in one round trip per 500 jobs, None where there is none."""
+        wanted = list(jobs)
+        out: list[StoredJob | None] = []
+        for start in range(0, len(wanted), _CHUNK):
+            chunk = wanted[start : start + _CHUNK]
+            with self._session.translated:
+                pipe = self._session.client.pipeline(transaction=False)
+                for job in chunk:
+                    pipe.hgetall(self._keys("job", job))
+                    pipe.get(self._keys("payload", job))
+                    pipe.get(self._keys("meta_data", job))
+                rows = pipe.execute()
+            for job, row, payload, meta in zip(chunk, rows[::3], rows[1::3], rows[2::3], strict=True):
+                record = job_record(job, row)
+                out.append(None if record is None else StoredJob(record, payload, meta))
+        return out
+
+    def dependents(self, job: str) -> list[str]:
+        """Return the ids of those who wait (or waited) for a job."""
+        return self._edges("children", job)
+
+    def dependencies(self, job: str) -> list[str]:
+        """Return the ids of those a plain job depends on."""
+        return self._edges("parents", job)
+
+    def _edges(self, kind: str, job: str) -> list[str]:
+        with self._session.translated:
+            edges = self._session.client.lrange(self._keys(kind, job), 0, -1)
+        return [edge.decode().rpartition("|")[0] for edge in edges]
 
     def payload(self, job: str) -> bytes | None:
         """Return the payload of a plain job."""
@@ -218,6 +307,11 @@ def job_record(job: str, row: Mapping[bytes, bytes]) -> JobRecord | None:
         exit_code=_integer(fields.get("exit_code")),
         options={name: value for name, value in fields.items() if name not in _KNOWN},
     )
+
+
+def _created(reply: Any) -> tuple[Outcome, str]:
+    outcome, detail = reply
+    return Outcome(outcome.decode()), detail.decode()
 
 
 def _integer(text: str | None) -> int | None:

@@ -17,9 +17,9 @@ import redis
 
 from flowq import defaults
 from flowq.exceptions import ServerUnavailableError
-from flowq.ids import split_member_id
+from flowq.store.claims import read_claim
 from flowq.store.errors import translate
-from flowq.store.outcomes import Claim, Execution, LogLines, Outcome, StepReply, TickReply, Verdict
+from flowq.store.outcomes import Execution, LogLines, Outcome, StepReply, TickReply, Verdict
 from flowq.store.scripts import Script, flatten, load
 from flowq.store.session import Session, data_lost
 

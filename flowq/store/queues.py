@@ -3,9 +3,12 @@
 from collections.abc import Sequence
 
 from flowq.states import JobStatus
+from flowq.store.outcomes import Outcome
 from flowq.store.records import QueueRecord
 from flowq.store.session import Session
 
+_BATCH = 100  # jobs deleted by one call
+_LIVE = frozenset({JobStatus.STARTED, JobStatus.DEFERRED, JobStatus.SCHEDULED})  # their scores are no expiry
 _COUNTED = ("started", "deferred", "scheduled", "finished", "failed", "canceled")
 
 
@@ -53,7 +56,7 @@ class Queues:
         """Return how many jobs of a queue have this status. Expired records are not counted."""
         key = self._keys("registry", status, queue)
         with self._session.translated:
-            if status in {JobStatus.STARTED, JobStatus.DEFERRED, JobStatus.SCHEDULED}:
+            if status in _LIVE:
                 return int(self._session.client.zcard(key))
             return int(self._session.client.zcount(key, self._session.now_ms(), "+inf"))
 
@@ -61,16 +64,75 @@ class Queues:
         self, queue: str, status: JobStatus, start: int = 0, end: int = -1, *, descending: bool = False
     ) -> list[str]:
         """Return ids of jobs with this status, by expiry (ended), due time (scheduled) or lease (started)."""
+        found = self._entries(queue, status, descending=descending) if end < -1 or start < 0 else None
+        if found is not None:
+            return [item.decode() for item in (found[start:] if end == -1 else found[start : end + 1])]
+        count = -1 if end == -1 else max(0, end - start + 1)
+        return [item.decode() for item in self._entries(queue, status, start, count, descending=descending)]
+
+    def _entries(self, queue: str, status: JobStatus, start: int = 0, count: int = -1, *, descending: bool) -> list[bytes]:
+        """Return the entries of a registry without those that have expired."""
         key = self._keys("registry", status, queue)
+        low = "-inf" if status in _LIVE else self._session.now_ms()
         with self._session.translated:
-            found = self._session.client.zrange(key, start, end, desc=descending)
-        return [item.decode() for item in found]
+            if descending:
+                return list(self._session.client.zrevrangebyscore(key, "+inf", low, start=start, num=count))
+            return list(self._session.client.zrangebyscore(key, low, "+inf", start=start, num=count))
+
+    def registry_union(
+        self, queue: str, statuses: Sequence[JobStatus], start: int = 0, end: int = -1, *, descending: bool = False
+    ) -> list[str]:
+        """Return the ids of `registry_ids` for several statuses of ended jobs as one list."""
+        keys = [self._keys("registry", status, queue) for status in statuses]
+        with self._session.translated:
+            found = self._session.client.zunion(keys, withscores=True)
+        now = self._session.now_ms()
+        live = sorted(((score, job) for job, score in found if score >= now), reverse=descending)
+        return [job.decode() for _, job in (live[start:] if end == -1 else live[start : end + 1])]
+
+    def shed(self, queue: str, status: JobStatus) -> int:
+        """Remove the entries of jobs that have expired; return how many there were (at most 1000 a call)."""
+        return int(self._session.run("shed", status, queue, 1000)[0])
+
+    def empty(self, queue: str) -> int:
+        """Delete the jobs that wait in a queue now; return how many. Those who depend on them are decided."""
+        left = self.count(queue)
+        deleted = 0
+        while left > 0:
+            some, waiting = self._session.run("empty", queue, min(left, _BATCH))
+            if not some:
+                break
+            deleted += int(some)
+            left = min(left - int(some), int(waiting))
+        return deleted
+
+    def drop(self, queue: str) -> Outcome:
+        """Take an empty queue off the list of queues."""
+        return Outcome(self._session.run("drop_queue", queue)[0].decode())
+
+    # -- suspension -----------------------------------------------------------------------------------------------------------
+
+    def suspend(self, ttl: float | None) -> None:
+        """Let no worker claim anything, for `ttl` seconds or until `resume`."""
+        self._session.run("suspend", -1 if ttl is None else int(ttl * 1000))
+
+    def resume(self) -> bool:
+        """Let workers claim again; return whether they were suspended."""
+        return Outcome(self._session.run("resume")[0].decode()) is Outcome.DONE
+
+    def suspended(self) -> bool:
+        """Return whether workers are suspended."""
+        with self._session.translated:
+            found = self._session.client.hget(self._keys("meta"), "suspended")
+        return found is not None and (found == b"forever" or int(float(found)) > self._session.now_ms())
 
     def registry_score(self, queue: str, status: JobStatus, job: str) -> float | None:
         """Return the time in ms that a registry holds for a job (see `registry_ids`), None when it is not in it."""
         with self._session.translated:
             found = self._session.client.zscore(self._keys("registry", status, queue), job)
-        return None if found is None else float(found)
+        if found is None or (status not in _LIVE and float(found) < self._session.now_ms()):
+            return None
+        return float(found)
 
     def get(self, queue: str) -> QueueRecord:
         """Return a queue's counts."""

@@ -53,6 +53,15 @@ class JobRecord:
 
 
 @dataclass(frozen=True, slots=True)
+class StoredJob:
+    """A plain job as a whole: its record, what it executes, and the user's own data; opaque bytes here."""
+
+    record: JobRecord
+    payload: bytes | None
+    meta: bytes | None
+
+
+@dataclass(frozen=True, slots=True)
 class RunRecord:
     """The state of one run. `counts` counts jobs (not groups) by status; statuses that no job has are absent."""
 
@@ -85,7 +94,7 @@ class RunRecord:
 class ResultRecord:
     """One execution's outcome. `value` is the serialized return value of a success, else the text of the error."""
 
-    type: str  # successful, failed, stopped, retried
+    type: str  # successful, failed, stopped, retried, max_retries_exceeded
     execution: int
     created_ms: int
     value: bytes | None

@@ -1,10 +1,17 @@
 """Workers as the store sees them: who is there, what they serve, and what they are told."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Final
 
-from flowq.store.outcomes import Outcome
+from flowq import ids
+from flowq.store.claims import read_claim
+from flowq.store.outcomes import Claim, Outcome, Verdict
 from flowq.store.records import WorkerRecord
 from flowq.store.session import Session
+
+
+SILENT_LEASES: Final = 6  # leases without a beat after which a worker is forgotten
+_SWEEP_BATCH: Final = 100
 
 
 class Workers:
@@ -46,6 +53,63 @@ class Workers:
         """Return those of the queues that a live worker listens on."""
         served = {queue for worker in self.all() for queue in worker.queues}
         return served & set(queues)
+
+    def get(self, name: str) -> WorkerRecord | None:
+        """Return one live worker, or None."""
+        with self._session.translated:
+            row = self._session.client.hgetall(self._keys("worker", name))
+        return _worker_record(name, row)
+
+    def jobs(self, name: str) -> list[str]:
+        """Return the ids of the jobs that a worker was given last, one per slot; whether it has them still, their records say."""
+        with self._session.translated:
+            row = self._session.client.hgetall(self._keys("worker", name))
+        claims = sorted((field, value) for field, value in row.items() if field.startswith(b"claim:"))
+        return [value.partition(b" ")[2].decode() for _, value in claims]
+
+    def command(self, name: str, command: str) -> Outcome:
+        """Tell a worker something and wake it; `flowq.worker.supervisor` knows the words."""
+        return Outcome(self._session.run("command", name, command)[0].decode())
+
+    def obey(self, name: str) -> str:
+        """Return what a worker was told, once; empty for nothing."""
+        return str(self._session.run("obey", name)[0].decode())
+
+    def claim(self, name: str, queues: Sequence[str], lease: float) -> Claim | None:
+        """Claim one job, waiting for the answer: for workers without an event loop. `lease` in seconds."""
+        return read_claim(self._session.run("claim", name, 1, ids.nonce(), int(lease * 1000), list(queues)))
+
+    def beat(self, name: str, queues: Sequence[str], lease: float, claim: Claim | None, *, state: str = "busy") -> Verdict | None:
+        """Renew the lease of one claim (or just say that the worker lives) and return the verdict on it, waiting for the answer."""
+        executions = [] if claim is None else [claim.id, claim.token]
+        flat = [name, int(lease * 1000), state, *self._counters(name), list(queues), len(executions) // 2, *executions]
+        verdicts = self._session.run("beat", *flat)
+        return Verdict(verdicts[0].decode()) if verdicts else None
+
+    def count_job(self, name: str, outcome: str, working_ms: int) -> None:
+        """Add one execution to the counters that a worker without a link keeps in its record."""
+        with self._session.translated:
+            pipe = self._session.client.pipeline(transaction=False)
+            if outcome in {"finished", "failed"}:
+                pipe.hincrby(self._keys("worker", name), outcome, 1)
+            pipe.hincrby(self._keys("worker", name), "working_ms", working_ms)
+            pipe.execute()
+
+    def _counters(self, name: str) -> list[str]:
+        with self._session.translated:
+            found = self._session.client.hmget(self._keys("worker", name), "finished", "failed", "working_ms")
+        return [(item or b"0").decode() for item in found]
+
+    def sweep(self, lease: float) -> bool:
+        """Do what every worker's sweep does: reap, promote, expire, release. Returns whether more is due now."""
+        reply = self._session.run("tick", int(lease * 1000), _SWEEP_BATCH, int(lease * 1000) * SILENT_LEASES)
+        return bool(reply[3])
+
+    def wait(self, name: str, queues: Sequence[str], timeout: float) -> None:
+        """Wait until a job may be there, somebody calls this worker, or `timeout` seconds have passed."""
+        keys = [self._keys("call", name), *(self._keys("wake", queue) for queue in queues)]
+        with self._session.translated:
+            self._session.client.blpop(keys, timeout=timeout)
 
     def unclaim(self, job: str, token: str) -> Outcome:
         """Hand a claimed job back without charging an attempt."""

@@ -4,11 +4,14 @@ The server's address comes from the environment or the configuration, never from
 """
 
 import argparse
+import json
 import logging
+import os
 import sys
 from collections.abc import Sequence
 
 from flowq import defaults
+from flowq.connections import open_store
 from flowq.exceptions import FlowqError, ServerUnavailableError
 from flowq.worker.options import WorkerOptions
 from flowq.worker.supervisor import Supervisor
@@ -20,11 +23,14 @@ _UNREACHABLE = 6
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a worker and return the exit code: 0 stopped, 1 could not go on, 2 usage, 6 server unreachable."""
     arguments = _parser().parse_args(argv)
+    if arguments.orders is not None:
+        ordered = _await_orders(arguments.orders)
+        if ordered is None:
+            return 0
+        arguments = ordered
     logging.basicConfig(
         level=arguments.log_level.upper(), format="%(asctime)s %(message)s", datefmt="%H:%M:%S", stream=sys.stderr
     )
-    from flowq.connections import open_store
-
     try:
         store = open_store(None, arguments.namespace, follow=False)
         try:
@@ -37,6 +43,32 @@ def main(argv: Sequence[str] | None = None) -> int:
     except FlowqError as error:
         sys.stderr.write(f"error: {error}\n")
         return _USAGE_ERROR
+
+
+def _await_orders(descriptor: int) -> argparse.Namespace | None:
+    """Wait for what this process is to do (see `flowq.flows.process`); None when nobody wants it any more.
+
+    What takes long is done before: the imports of this module. The pipe that brings the orders is the lifeline after.
+    """
+    line = b""
+    while not line.endswith(b"\n"):
+        chunk = os.read(descriptor, 65536)
+        if not chunk:
+            return None
+        line += chunk
+    orders = json.loads(line)
+    if orders["log"] is not None:
+        log = os.open(orders["log"], os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        os.dup2(log, sys.stdout.fileno())
+        os.dup2(log, sys.stderr.fileno())
+        os.close(log)
+    os.chdir(orders["directory"])
+    arguments = _parser().parse_args(orders["argv"])
+    if arguments.detached:
+        os.close(descriptor)
+    else:
+        arguments.lifeline = descriptor
+    return arguments
 
 
 def _options(arguments: argparse.Namespace) -> WorkerOptions:
@@ -73,6 +105,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--lifeline", type=int, metavar="FD", help="stop when this inherited descriptor is closed at its other end"
     )
+    parser.add_argument("--orders", type=int, metavar="FD", help="wait for the arguments on this inherited descriptor")
+    parser.add_argument("--detached", action="store_true", help="with --orders: do not stop when the descriptor is closed")
     parser.add_argument("--preload", action="append", default=[], metavar="MODULE", help="import it before the first fork")
     parser.add_argument("--no-warm", action="store_true", help="import modules in each job only")
     parser.add_argument(

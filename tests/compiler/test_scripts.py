@@ -164,6 +164,8 @@ REFUSED = {
     "quoted eval": f"'eval' {X}",
     "split eval": f"e''val {X}",
     "escaped eval": f"\\eval {X}",
+    "unsure of inner quotes": f'echo "${{A:-"x"}}" {X}',
+    "carriage return before #": f"echo a\r# it's {X}",
     "unsure": f'echo "${{A:-it\'s}}" {X}',
     "process substitution command": f"diff <({X}) b",
 }

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.stand import Stand, shell, survivors, task
+from tests.support.stand import Stand, gone, shell, survivors, task
 from tests.support.wait import until
 
 
@@ -111,4 +111,4 @@ def test_nothing_is_left_in_the_temporary_directory(stand: Stand, tmp_path: Path
 
 def test_background_processes_end_with_their_script(stand: Stand, tmp_path: Path) -> None:
     pid = int(stand.run(shell("sleep 60 & echo $!")).output())
-    until(lambda: not Path(f"/proc/{pid}").exists())
+    until(lambda: gone(pid, stand.mark))

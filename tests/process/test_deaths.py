@@ -12,7 +12,7 @@ from typing import TypeAlias
 import pytest
 
 from flowq.worker.slots import Cause
-from tests.support.stand import MARK, Stand, call, shell, survivors
+from tests.support.stand import MARK, Stand, call, gone, shell, survivors
 from tests.support.wait import until
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks for survivors in /proc")
@@ -21,10 +21,6 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks for survi
 def pid_in(file: Path) -> int:
     until(lambda: file.exists() and file.read_text().strip(), message=f"a pid in {file}")
     return int(file.read_text())
-
-
-def gone(pid: int) -> bool:
-    return not Path(f"/proc/{pid}").exists()
 
 
 def test_a_killed_horse_is_reported_and_the_slot_goes_on(tmp_path: Path) -> None:
@@ -54,7 +50,7 @@ def test_a_daemon_does_not_outlive_its_job(tmp_path: Path, setsid: bool) -> None
     with Stand() as stand:
         execution = stand.run(call("daemon", str(tmp_path / "pid"), setsid))
         assert execution.outcome["value"] == b'"left a daemon"'
-        assert gone(pid_in(tmp_path / "pid"))
+        assert gone(pid_in(tmp_path / "pid"), stand.mark)
 
 
 def test_a_tree_of_sessions_does_not_outlive_its_job() -> None:
@@ -72,7 +68,7 @@ def test_a_killed_horse_takes_its_daemons_along(tmp_path: Path) -> None:
         stand.turn((tmp_path / "pid").exists)
         os.kill(pid_in(tmp_path / "pid"), signal.SIGKILL)
         stand.turn(lambda: execution.freed)
-        assert gone(pid_in(tmp_path / "daemon"))
+        assert gone(pid_in(tmp_path / "daemon"), stand.mark)
 
 
 def test_a_daemon_in_another_slot_is_not_swept(tmp_path: Path) -> None:
@@ -81,12 +77,12 @@ def test_a_daemon_in_another_slot_is_not_swept(tmp_path: Path) -> None:
         stand.turn((tmp_path / "pid").exists)
         for _ in range(3):
             stand.run(call("noop"))
-        assert not gone(pid_in(tmp_path / "daemon"))
+        assert not gone(pid_in(tmp_path / "daemon"), stand.mark)
         stand.slots[1].kill(Cause.RETURNED)
         stand.turn(lambda: other.freed)
         assert other.end is not None
         assert other.end.cause is Cause.RETURNED
-        assert gone(pid_in(tmp_path / "daemon"))
+        assert gone(pid_in(tmp_path / "daemon"), stand.mark)
 
 
 def test_a_killed_fork_server_takes_its_horses_along(tmp_path: Path) -> None:
@@ -138,7 +134,7 @@ SUPERVISOR = """
 import sys
 from tests.support.stand import Stand, call, shell
 stand = Stand(slots=3)
-print(stand.mark, flush=True)
+print(stand.mark, stand.origin.pid, flush=True)
 directory = sys.argv[1]
 stand.origin.renew(float(sys.argv[2]))
 stand.start(call("daemon_then_block", directory + "/daemon", directory + "/one"))
@@ -150,7 +146,7 @@ stand.turn(lambda: False, timeout=60)
 
 @pytest.fixture
 def supervisor(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Busy]:
-    """A stand-in supervisor in a process of its own, with three busy slots; returns it, its mark, and the pids of its jobs."""
+    """A stand-in supervisor in a process of its own, with three busy slots: it, its mark, the pids of its fork server and of its jobs."""
     root = Path(__file__).parent.parent.parent
     process = subprocess.Popen(
         [sys.executable, "-c", SUPERVISOR, str(tmp_path), str(getattr(request, "param", 60.0))],
@@ -160,8 +156,8 @@ def supervisor(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Busy]
         env={**os.environ, "PYTHONPATH": str(root)},
     )
     assert process.stdout is not None
-    mark = process.stdout.readline().strip()
-    yield process, mark, [pid_in(tmp_path / name) for name in ("daemon", "one", "two", "three")]
+    mark, server = process.stdout.readline().split()
+    yield process, mark, [int(server), *(pid_in(tmp_path / name) for name in ("daemon", "one", "two", "three"))]
     process.kill()
     process.communicate()
 
@@ -172,24 +168,29 @@ def test_nothing_survives_a_killed_supervisor(supervisor: Busy) -> None:
     process.kill()
     process.wait()
     until(lambda: not survivors(mark), timeout=5)
-    assert all(gone(pid) for pid in pids)
+    assert all(gone(pid, mark) for pid in pids)
+
+
+def test_horses_and_their_commands_die_with_supervisor_and_fork_server_at_once(supervisor: Busy) -> None:
+    process, mark, (server, daemon, *pids) = supervisor
+    os.kill(server, signal.SIGSTOP)  # it must not see the end of its supervisor, so that the kernel alone is left to act
+    process.kill()
+    process.wait()
+    os.kill(server, signal.SIGKILL)
+    until(lambda: all(gone(pid, mark) for pid in pids), timeout=5)
+    # A daemon that had escaped is beyond reach when all who could know of it are dead: the lease is what is left then.
+    for pid in {daemon, *survivors(mark)}:
+        os.kill(pid, signal.SIGKILL)
 
 
 @pytest.mark.parametrize("supervisor", [1.0], indirect=True)
 def test_a_stopped_supervisor_loses_its_horses_when_its_lease_ends(
     supervisor: Busy,
 ) -> None:
-    process, _, pids = supervisor
+    process, mark, (_, *pids) = supervisor
     process.send_signal(signal.SIGSTOP)
-    until(lambda: all(gone(pid) or _dead(pid) for pid in pids), timeout=5, message="the fork server to fence its horses")
+    until(lambda: all(gone(pid, mark) for pid in pids), timeout=5, message="the fork server to fence its horses")
     process.send_signal(signal.SIGCONT)
-
-
-def _dead(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()[0] == b"Z"
-    except OSError:
-        return True
 
 
 def test_no_process_to_spare_is_said_and_survived(tmp_path: Path) -> None:

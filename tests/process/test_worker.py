@@ -19,7 +19,7 @@ from flowq.states import JobStatus, RunStatus
 from flowq.store import Store
 from flowq.store.jobs import NewJob
 from tests.support.server import PrivateServer
-from tests.support.stand import MODULES, survivors
+from tests.support.stand import MARK, MODULES, gone, survivors
 from tests.support.wait import until
 from tests.support.workers import WorkerProcess, ended, flow, node, records, script, start
 
@@ -201,16 +201,14 @@ def test_ctrl_c_twice_in_a_terminal(store: Store, url: str, tmp_path: Path, paus
     worker = pexpect.spawn(
         sys.executable,
         ["-m", "flowq.worker.main", "--namespace", "flowq-test"],
-        env={**os.environ, "FLOWQ_REDIS_URL": url},
+        env={**os.environ, "FLOWQ_REDIS_URL": url, MARK: "ctrl-c"},
         cwd=str(Path(__file__).parent.parent.parent),
     )
     try:
         script_pid = pid_in(tmp_path / "pid")
         worker.send("\x03")
         worker.expect("are finished first", timeout=5)
-        assert Path(
-            f"/proc/{script_pid}"
-        ).exists()  # the terminal's signal is for the worker, its jobs have sessions of their own
+        assert not gone(script_pid, "ctrl-c")  # the terminal's signal is for the worker, its jobs have sessions of their own
         time.sleep(pause)  # how fast somebody types is the input here
         worker.send("\x03")
         worker.expect(pexpect.EOF, timeout=5)
@@ -219,7 +217,7 @@ def test_ctrl_c_twice_in_a_terminal(store: Store, url: str, tmp_path: Path, paus
     assert worker.exitstatus == 0
     job = records(store, run)[0]
     assert (job.status, job.attempt) == ("queued", 0)
-    until(lambda: not Path(f"/proc/{script_pid}").exists())
+    until(lambda: gone(script_pid, "ctrl-c"))
 
 
 def test_the_end_of_the_lifeline_is_a_cold_stop(store: Store, url: str, tmp_path: Path) -> None:
@@ -256,13 +254,13 @@ def test_a_burst_takes_the_dependents_along(store: Store, url: str, tmp_path: Pa
 
 def test_canceling_a_run_kills_its_jobs_soon(store: Store, url: str, tmp_path: Path) -> None:
     run = start(store, flow(node("a", script(f"echo $$ > {tmp_path}/pid; sleep 60")), node("b", script("true"))), tmp_path)
-    with WorkerProcess(url):
+    with WorkerProcess(url) as worker:
         pid = pid_in(tmp_path / "pid")
         before = time.monotonic()
         store.runs.cancel(run)
         assert [(job.status, job.reason) for job in ended(store, run)] == [("canceled", "run_canceled")] * 2
         assert time.monotonic() - before < 2  # called, not found out by the next beat
-        until(lambda: not Path(f"/proc/{pid}").exists())
+        until(lambda: gone(pid, worker.mark))
 
 
 # -- dying
@@ -309,11 +307,11 @@ def test_a_killed_fork_server_is_replaced(store: Store, url: str, tmp_path: Path
         file=f"{MODULES}/flow.yaml",
     )
     run = start(store, plan, tmp_path)
-    with WorkerProcess(url):
+    with WorkerProcess(url) as worker:
         assert [(job.status, job.reason) for job in ended(store, run)] == [("failed", "killed"), ("finished", None)]
         # the daemon had left horse and session, and fell to the worker when the fork server was gone
         daemon = pid_in(tmp_path / "daemon")
-        until(lambda: not Path(f"/proc/{daemon}").exists())
+        until(lambda: gone(daemon, worker.mark))
 
 
 CLONED = """
@@ -380,9 +378,7 @@ def test_a_worker_that_was_stopped_too_long_is_fenced(store: Store, url: str, tm
         with WorkerProcess(url, *LEASE):
             until(lambda: attempts(tmp_path / "pids") == 2, message="the second worker to take over")
             pid = int((tmp_path / "pids").read_text().split()[0])
-            until(
-                lambda: not Path(f"/proc/{pid}").exists(), timeout=3, message="the first horse to be fenced by its fork server"
-            )
+            until(lambda: gone(pid, first.mark), timeout=3, message="the first horse to be fenced by its fork server")
             first.signal(signal.SIGCONT)
             (tmp_path / "go").touch()
             assert [(job.status, job.attempt, job.execution) for job in ended(store, run)] == [("finished", 2, 2)]

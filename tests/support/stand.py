@@ -129,5 +129,10 @@ def survivors(mark: str) -> list[int]:
     return found
 
 
+def gone(pid: int, mark: str) -> bool:
+    """Return whether the process that had this pid and mark is not running any more; its number may be in use again."""
+    return pid not in survivors(mark)
+
+
 def _zombie(pid: str) -> bool:
     return Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()[0] == b"Z"

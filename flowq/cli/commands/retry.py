@@ -4,8 +4,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from flowq.cli.executing import execute, execution_options, refuse_workers
+from flowq.cli.executing import execute, refuse_workers
 from flowq.cli.following import last_position
+from flowq.cli.options import execution_options
 from flowq.cli.output import show, show_json
 from flowq.cli.segments import Line, columns, pad
 from flowq.cli.selection import select_run

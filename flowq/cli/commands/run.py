@@ -1,22 +1,21 @@
-"""`flowq run`."""
+"""`flowq run`.
+
+What takes long to import is imported in the functions that need it: the worker process of a local run is started first, and imports
+what it needs side by side with this one.
+"""
 
 import re
 from typing import TYPE_CHECKING
 
 import click
 
-from flowq.cli.compiling import Pair, compile_flow, params_of, preview_json, preview_lines
-from flowq.cli.executing import execute, execution_options, is_embedded, refuse_workers
-from flowq.cli.following import last_position
-from flowq.cli.output import show, show_json
-from flowq.cli.selection import here, select_run
+from flowq.cli.options import execution_options
+from flowq.cli.pairs import Pair, params_of
 from flowq.cli.session import Session, pass_session, url_option
-from flowq.cli.signals import Interrupts
 from flowq.exceptions import InvalidRunOperation
-from flowq.flows.snapshot import read_plan
 
 if TYPE_CHECKING:
-    from flowq.plan import Plan
+    from flowq.flows.process import WorkerProcess
 
 _RUN_ID = re.compile(r"[a-z0-9]{8}\Z")
 
@@ -62,21 +61,62 @@ def command(
         raise click.UsageError("expected the FILE of a flow")
     if run_id is not None and not _RUN_ID.match(run_id):
         raise click.UsageError(f"--run-id: expected 8 lower-case letters and digits, found {run_id!r}")
-    plan = compile_flow(file, params_of(params), session.err)
+    given = params_of(params)
     if dry_run:
-        _preview(session, plan, as_json=as_json)
+        _preview(session, file, given, as_json=as_json)
         return 0
-    store = session.store()
-    refuse_workers(store, workers)
+    waiting = _early_worker(session)
+    try:
+        return _run(
+            session, file, given, waiting, run_id=run_id, labels=dict(labels), detach=detach, workers=workers, as_json=as_json
+        )
+    finally:
+        if waiting is not None and not detach:
+            waiting.let_go()
+
+
+def _early_worker(session: Session) -> "WorkerProcess | None":
+    """Start the worker of a local run, before it is known whether there will be a run; without one it leaves unseen."""
+    from flowq.config import load_settings
+    from flowq.flows.process import WorkerProcess
+
+    return WorkerProcess() if load_settings(session.url).url is None else None
+
+
+def _run(
+    session: Session,
+    file: str,
+    params: dict[str, str],
+    waiting: "WorkerProcess | None",
+    *,
+    run_id: str | None,
+    labels: dict[str, str],
+    detach: bool,
+    workers: int | None,
+    as_json: bool,
+) -> int:
+    from flowq.cli.compiling import compile_flow
+    from flowq.cli.executing import execute, is_embedded, refuse_workers
+    from flowq.cli.selection import here
+    from flowq.cli.signals import Interrupts
     from flowq.flows.submit import submit
 
+    plan = compile_flow(file, params, session.err)
+    store = session.store()
+    refuse_workers(store, workers)
     with Interrupts() as interrupts:
-        submitted = submit(store, plan, directory=here(), local=is_embedded(store), run_id=run_id, labels=dict(labels))
+        submitted = submit(store, plan, directory=here(), local=is_embedded(store), run_id=run_id, labels=labels)
         run = store.runs.require(submitted)
-        return execute(store, run, plan, interrupts, detach=detach, workers=workers, as_json=as_json)
+        return execute(store, run, plan, interrupts, detach=detach, workers=workers, as_json=as_json, waiting=waiting)
 
 
 def _resume(session: Session, given: str, *, detach: bool, workers: int | None, as_json: bool) -> int:
+    from flowq.cli.executing import execute, refuse_workers
+    from flowq.cli.following import last_position
+    from flowq.cli.selection import select_run
+    from flowq.cli.signals import Interrupts
+    from flowq.flows.snapshot import read_plan
+
     store = session.store()
     refuse_workers(store, workers)
     run = store.runs.require(select_run(store, given))
@@ -90,7 +130,11 @@ def _resume(session: Session, given: str, *, detach: bool, workers: int | None, 
         return execute(store, run, plan, interrupts, detach=detach, workers=workers, as_json=as_json, events_after=position)
 
 
-def _preview(session: Session, plan: "Plan", *, as_json: bool) -> None:
+def _preview(session: Session, file: str, params: dict[str, str], *, as_json: bool) -> None:
+    from flowq.cli.compiling import compile_flow, preview_json, preview_lines
+    from flowq.cli.output import show, show_json
+
+    plan = compile_flow(file, params, session.err)
     if as_json:
         show_json(preview_json(plan))
     else:

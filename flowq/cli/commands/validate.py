@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 import click
 
 from flowq.cli import exits
-from flowq.cli.compiling import Pair, compile_now, params_of, show_diagnostics
+from flowq.cli.compiling import compile_now, show_diagnostics
 from flowq.cli.output import show, show_json
+from flowq.cli.pairs import Pair, params_of
 from flowq.cli.segments import Line
 from flowq.cli.session import Session, pass_session
 from flowq.cli.wording import plural

@@ -14,7 +14,7 @@ function T.reset()
   if found[5] == nonce then return { 'duplicate' } end
   if status == 'running' or status == 'queued' then return { 'wrong_state' } end
   if found[2] ~= nonce or tonumber(found[3]) ~= chunks or tonumber(found[4]) ~= attempt then return { 'wrong_state' } end
-  call('HSET', key, 'status', 'running', 'attempt', attempt + 1, 'reset_done', nonce)
+  call('HSET', key, 'status', 'running', 'attempt', attempt + 1, 'reset_done', nonce, 'started_at', now)
   call('HDEL', key, 'cancel', 'ended_at')
   call('ZREM', K.timers(), 'collect|' .. run)
   L.event(run, '', status, 'running', 'retry', 0, attempt + 1)

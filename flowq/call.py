@@ -1,0 +1,81 @@
+"""`Call`: what a plain job executes, and its form in the store."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from flowq.callables import bound_to, reference, resolve
+from flowq.exceptions import DeserializationError, UsageError
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A function by its name, its arguments, and for a method the object it is called on.
+
+    Stored as the serialized sequence `(name, args, kwargs)`, of a method `(name of the method, args, kwargs, object)`.
+    """
+
+    name: str
+    args: tuple[Any, ...] = ()
+    kwargs: Mapping[str, Any] = field(default_factory=dict)
+    instance: Any = None
+
+    @classmethod
+    def of(cls, func: Callable[..., Any] | str, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> "Call":
+        """Make a call of what a user handed in.
+
+        Raises:
+            UsageError: nothing that a worker could import.
+        """
+        bound = bound_to(func)
+        if bound is None:
+            return cls(reference(func), args, dict(kwargs))
+        instance, name = bound
+        reference(type(instance))  # its class must be importable, or the worker cannot restore it
+        return cls(name, args, dict(kwargs), instance)
+
+    @classmethod
+    def restored(cls, data: bytes, serializer: Any, job_id: str) -> "Call":
+        """Read a call.
+
+        Raises:
+            DeserializationError: it cannot be decoded here.
+        """
+        try:
+            name, args, kwargs, *instance = serializer.loads(data)
+            return cls(name, tuple(args), dict(kwargs), instance[0] if instance else None)
+        except Exception as error:
+            raise DeserializationError(f"the arguments of job {job_id} cannot be decoded here: {error}") from error
+
+    def stored(self, serializer: Any) -> bytes:
+        """Return it as bytes.
+
+        Raises:
+            UsageError: an argument cannot be serialized.
+        """
+        parts = (self.name, self.args, dict(self.kwargs))
+        try:
+            data = serializer.dumps(parts if self.instance is None else (*parts, self.instance))
+        except Exception as error:  # a user's __reduce__ may raise anything
+            how = getattr(serializer, "__name__", "").lower()
+            verb = "pickled" if "pickle" in how or "default" in how else "serialized"
+            raise UsageError(f"the arguments of {self.name} cannot be {verb}: {error}") from error
+        return data.encode() if isinstance(data, str) else bytes(data)
+
+    def function(self) -> Callable[..., Any]:
+        """Return what is called.
+
+        Raises:
+            ImportError: it cannot be found here.
+        """
+        found: Callable[..., Any] = resolve(self.name) if self.instance is None else getattr(self.instance, self.name)
+        return found
+
+    def __str__(self) -> str:
+        parts = [_short(value) for value in self.args] + [f"{key}={_short(value)}" for key, value in self.kwargs.items()]
+        return f"{self.name}({', '.join(parts)})"
+
+
+def _short(value: Any, limit: int = 60) -> str:
+    text = repr(value)
+    return text if len(text) <= limit else text[: limit - 1] + "…"

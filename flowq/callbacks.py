@@ -1,0 +1,67 @@
+"""`Callback`: what is called when a job has succeeded, failed or was stopped."""
+
+from collections.abc import Callable
+from typing import Any, Final
+
+from flowq.callables import reference, resolve
+from flowq.durations import parse_duration
+from flowq.exceptions import UsageError
+
+CALLBACK_TIMEOUT: Final = 60.0  # s
+
+
+class Callback:
+    """A function that is called when a job ends, in the process that executed the job.
+
+    `on_success` gets `(job, connection, result)`, `on_failure` `(job, connection, type, value, traceback)`, `on_stopped`
+    `(job, connection)`.
+
+    Args:
+        func: the function, or its dotted name.
+        timeout: seconds it may take, or text such as "1m".
+
+    Raises:
+        UsageError: nothing that a worker could import, or a wrong timeout.
+    """
+
+    def __init__(self, func: Callable[..., Any] | str, timeout: float | str | None = None) -> None:
+        if not isinstance(func, str) and not callable(func):
+            raise UsageError(f"a callback must be a function or its dotted name, found {func!r}")
+        self.func = func
+        self.timeout = CALLBACK_TIMEOUT if timeout is None else parse_duration(timeout)
+        self.name = reference(func)
+
+    @classmethod
+    def of(cls, value: Any) -> "Callback":
+        """Return a callback of what a user gave: one, a function or a name."""
+        return value if isinstance(value, cls) else cls(value)
+
+    def stored(self) -> str:
+        """Return it as it is kept on a job: `<name>|<seconds>`."""
+        return f"{self.name}|{self.timeout:g}"
+
+    @classmethod
+    def restored(cls, text: str | None) -> "Callback | None":
+        """Return it from what is kept on a job."""
+        if not text:
+            return None
+        name, _, timeout = text.rpartition("|")
+        return cls(name, float(timeout))
+
+    def resolved(self) -> Callable[..., Any]:
+        """Return the function.
+
+        Raises:
+            ImportError: it cannot be imported here.
+        """
+        function: Callable[..., Any] = resolve(self.func) if isinstance(self.func, str) else self.func
+        return function
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Callback) and other.stored() == self.stored()
+
+    def __hash__(self) -> int:
+        return hash(self.stored())
+
+    def __repr__(self) -> str:
+        return f"Callback({self.name!r}, timeout={self.timeout:g})"

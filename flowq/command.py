@@ -1,0 +1,55 @@
+"""Commands to workers. Each is a field of a record and a wake-up; nothing is pickled, and nothing is lost when nobody listens yet."""
+
+from typing import Any
+
+from flowq.binding import store_for
+from flowq.exceptions import InvalidJobOperation, NoSuchJobError, NoSuchWorkerError, UsageError
+from flowq.states import JobStatus
+from flowq.store.outcomes import Outcome
+
+SHUTDOWN = "shutdown"
+KILL_HORSE = "kill-horse"
+
+
+def send_command(connection: Any, worker_name: str, command: str) -> None:
+    """Tell a worker something.
+
+    Args:
+        connection: a redis-py client; None for the configured server.
+        worker_name: as in `Worker.all`.
+        command: "shutdown" or "kill-horse".
+
+    Raises:
+        UsageError: there is no such command.
+        NoSuchWorkerError: there is no such worker.
+    """
+    if command not in {SHUTDOWN, KILL_HORSE}:
+        raise UsageError(f"expected the command {SHUTDOWN!r} or {KILL_HORSE!r}, found {command!r}")
+    if store_for(connection).workers.command(worker_name, command) is Outcome.NOT_FOUND:
+        raise NoSuchWorkerError(f"there is no worker {worker_name!r}: `flowq info` lists those there are")
+
+
+def send_shutdown_command(connection: Any, worker_name: str) -> None:
+    """Ask a worker to stop after the jobs that it executes now."""
+    send_command(connection, worker_name, SHUTDOWN)
+
+
+def send_kill_horse_command(connection: Any, worker_name: str) -> None:
+    """Kill what a worker executes now; those jobs have failed then (or are retried), the worker goes on."""
+    send_command(connection, worker_name, KILL_HORSE)
+
+
+def send_stop_job_command(connection: Any, job_id: str, serializer: Any = None) -> None:  # noqa: ARG001 - the signature of RQ
+    """Kill a job that is executed now; it ends as `stopped` and is not retried.
+
+    Raises:
+        NoSuchJobError: there is no such job.
+        InvalidJobOperation: it is not being executed.
+    """
+    store = store_for(connection)
+    record = store.jobs.get(job_id)
+    if record is None:
+        raise NoSuchJobError(f"no job with the id {job_id!r}")
+    if record.status is not JobStatus.STARTED:
+        raise InvalidJobOperation(f"cannot stop job {job_id}: it is {record.status}, not started; `Job.cancel` is for jobs that wait")
+    store.jobs.stop(job_id)

@@ -1,0 +1,271 @@
+"""Quotes and expansions of the shell: where a word's text begins and ends, and which `${{ }}` in it can be written safely.
+
+The lower half of the script reader: it knows words, `shell_lexer` above it knows commands. Both refuse everything behind a place whose
+reading is not certain.
+"""
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Final
+
+from flowq.compiler.shell_words import EXPANSION, HOLE, Refusal, Word
+from flowq.expr import Hole
+
+MAX_DEPTH: Final = 40  # substitutions inside substitutions
+
+_VARIABLE = 'put the value into a variable first: x=${{ … }}, then use "$x" here'
+_SINGLE = Refusal("inside '…' nothing is expanded", "use double quotes, or leave the quotes out: a value is always one word")
+_ANSI = Refusal("inside $'…' nothing is expanded", "use double quotes")
+_LOCALE = Refusal('$"…" is translated before it is used', 'write "…" without the $')
+_BACKTICK = Refusal("inside `…` quotes are read twice", "write $(…) instead of `…`")
+_ARITHMETIC = Refusal(
+    "arithmetic evaluates what it finds in variables, and evaluation can run commands", "compute the value in a job"
+)
+_PARAMETER = Refusal("inside ${…} the value would be read as part of the expansion", _VARIABLE)
+_ESCAPED = Refusal("a backslash before ${{ takes the meaning from the $", "remove the backslash")
+_DOLLAR = Refusal("a $ right before ${{ changes what the shell reads", "quote the $ as '$', or remove it")
+_UNCLOSED = Refusal("the quote around it is never closed", "close the quote")
+
+
+class Style(Enum):
+    """How a value can be written at a place."""
+
+    BARE = "bare"
+    DOUBLE = "double"
+    DROPPED = "dropped"
+
+
+@dataclass(slots=True)
+class Frame:
+    """One list of commands: the script, or the inside of `( )`, `$( )`, `<( )`."""
+
+    array: bool = False
+    words: list[Word] = field(default_factory=list)
+    word: Word | None = None
+    redirect: bool = False  # the next word is the target of a redirection
+    test: bool = False  # inside [[ ]]
+    cases: int = 0
+    documents: list[tuple[str, bool, bool]] = field(default_factory=list)  # here-documents to come: end, tabs removed, quoted
+
+
+class TooDeepError(Exception):
+    """Substitutions nested deeper than anybody writes."""
+
+
+class QuoteReader(ABC):
+    """Reads quotes and expansions.
+
+    Attributes:
+        styles: for each hole, by its number, how it can be written where it stands.
+        refusals: for the holes that cannot stand where they do, why.
+    """
+
+    def __init__(self, text: str, holes: list[Hole]) -> None:
+        self.styles: dict[int, Style] = {}
+        self.refusals: dict[int, Refusal] = {}
+        self._text = text
+        self._holes = {hole.start: (number, hole) for number, hole in enumerate(holes)}
+        self._position = 0
+        self._depth = 0
+        self._refusing: list[Refusal] = []  # why no hole can stand in what is being read, innermost last
+        self._unsure: Refusal | None = None  # why no hole can stand from here on
+
+    @abstractmethod
+    def _nested(self, outer: Frame, *, array: bool = False) -> None:
+        """Read commands in parentheses; the position is at the opening one."""
+
+    # -- holes ------------------------------------------------------------------------------------------------------------
+
+    def _at_hole(self, offset: int = 0) -> bool:
+        return self._position + offset in self._holes
+
+    def _hole(self, style: Style) -> int:
+        """Decide about the hole at the position and step over it."""
+        number, hole = self._holes[self._position]
+        self._position = hole.end
+        if self._refusing:
+            self.refusals.setdefault(number, self._refusing[-1])
+        elif self._unsure is not None:
+            self.refusals.setdefault(number, self._unsure)
+        self.styles[number] = style
+        return number
+
+    def _refuse_next(self, refusal: Refusal) -> None:
+        if self._at_hole(1):
+            self.refusals.setdefault(self._holes[self._position + 1][0], refusal)
+
+    def _doubt(self, why: str, help: str) -> None:  # noqa: A002 - the rendered word
+        if self._unsure is None:
+            self._unsure = Refusal(f"how shells read this place is not certain: {why}", help)
+
+    # -- quotes and expansions ---------------------------------------------------------------------------------------------
+
+    def _word_part(self, frame: Frame, character: str) -> None:
+        word = frame.word = frame.word or Word()
+        if character == "\\":
+            self._backslash(word)
+        elif character == "'":
+            word.quoted = True
+            self._position += 1
+            word.text += self._until("'", _SINGLE, escapes=False)
+        elif character == '"':
+            word.quoted = True
+            self._double(word)
+        elif character == "`":
+            self._position += 1
+            self._until("`", _BACKTICK, escapes=True)
+            word.text += EXPANSION
+        elif character == "$":
+            self._dollar(frame, word, double=False)
+        else:
+            self._position += 1
+            word.text += character
+
+    def _backslash(self, word: Word) -> None:
+        self._refuse_next(_ESCAPED)
+        following = self._text[self._position + 1 : self._position + 2]
+        self._position += 1 if self._at_hole(1) else 2
+        if following != "\n":
+            word.quoted = True
+            word.text += following if following != "$" else ""
+
+    def _until(self, close: str, refusal: Refusal, *, escapes: bool) -> str:
+        """Step behind the next `close`, refusing holes on the way; return what stands before it."""
+        start = self._position
+        self._refusing.append(refusal)
+        while self._position < len(self._text):
+            if self._at_hole():
+                self._hole(Style.BARE)
+            elif escapes and self._text[self._position] == "\\" and not self._at_hole(1):
+                self._position += 2
+            elif self._text[self._position] == close:
+                break
+            else:
+                self._position += 1
+        self._refusing.pop()
+        found = self._text[start : self._position]
+        self._position += 1
+        return found
+
+    def _double(self, word: Word) -> None:
+        """Read from `"` to behind the next one."""
+        self._position += 1
+        inside: list[int] = []
+        while self._position < len(self._text):
+            if self._at_hole():
+                number = self._hole(Style.DOUBLE)
+                inside.append(number)
+                word.text += HOLE
+                word.holes.append(number)
+                continue
+            character = self._text[self._position]
+            if character == '"':
+                self._position += 1
+                return
+            if character == "\\":
+                self._backslash(word)
+            elif character == "`":
+                self._position += 1
+                self._until("`", _BACKTICK, escapes=True)
+            elif character == "$":
+                self._dollar(None, word, double=True)
+            else:
+                self._position += 1
+                word.text += character
+        for number in inside:
+            self.refusals.setdefault(number, _UNCLOSED)
+
+    def _dollar(self, frame: Frame | None, word: Word, *, double: bool) -> None:
+        """Read what begins with `$`."""
+        rest = self._text[self._position : self._position + 3]
+        self._refuse_next(_DOLLAR)
+        word.text += EXPANSION
+        if self._at_hole(1):
+            self._position += 1
+        elif rest == "$((":
+            self._position += 3
+            self._arithmetic()
+        elif rest.startswith("$("):
+            self._position += 1
+            self._nested(frame or Frame())
+        elif rest.startswith("${"):
+            self._position += 2
+            self._parameter(double=double)
+        elif rest.startswith("$'") and not double:
+            self._position += 2
+            self._until("'", _ANSI, escapes=True)
+        elif rest.startswith('$"') and not double:
+            self._position += 1
+            self._refusing.append(_LOCALE)
+            self._double(Word())
+            self._refusing.pop()
+        elif rest.startswith("$["):
+            self._position += 2
+            self._doubt("$[ ] is arithmetic in some shells and text in others", "remove the $[ ]")
+        else:
+            self._position += 2 if rest[1:2] in ("$", "#", "?", "!", "@", "*") else 1
+
+    def _arithmetic(self) -> None:
+        """Read to behind the `))` that closes what was opened by `((`."""
+        self._refusing.append(_ARITHMETIC)
+        open_ones = 2
+        while self._position < len(self._text) and open_ones:
+            if self._at_hole():
+                self._hole(Style.BARE)
+                continue
+            character = self._text[self._position]
+            if character == "$":
+                self._dollar(None, Word(), double=True)
+                continue
+            if character == '"':
+                self._double(Word())
+                continue
+            if character in "'`#":
+                self._doubt("(( is arithmetic or two subshells", "write ( ( with a space for subshells")
+            self._position += 1
+            open_ones += (character == "(") - (character == ")")
+        self._refusing.pop()
+
+    def _parameter(self, *, double: bool) -> None:
+        """Read to behind the `}` of `${…}`."""
+        self._depth += 1
+        if self._depth > MAX_DEPTH:
+            raise TooDeepError
+        self._refusing.append(_PARAMETER)
+        while self._position < len(self._text):
+            if self._at_hole():
+                self._hole(Style.BARE)
+                continue
+            character = self._text[self._position]
+            if character == "}":
+                self._position += 1
+                break
+            if character == '"' and double:
+                self._doubt('a " inside ${…} inside double quotes', "put the value of ${…} into a variable first")
+            if character == "'":
+                self._single_in_parameter(double=double)
+            else:
+                self._parameter_part(character)
+        self._refusing.pop()
+        self._depth -= 1
+
+    def _single_in_parameter(self, *, double: bool) -> None:
+        self._position += 1
+        if double:
+            self._doubt("a ' inside ${…} inside double quotes", "put the value of ${…} into a variable first")
+        else:
+            self._until("'", _PARAMETER, escapes=False)
+
+    def _parameter_part(self, character: str) -> None:
+        if character == "\\":
+            self._position += 1 if self._at_hole(1) else 2
+        elif character == '"':
+            self._double(Word())
+        elif character == "`":
+            self._position += 1
+            self._until("`", _BACKTICK, escapes=True)
+        elif character == "$":
+            self._dollar(None, Word(), double=True)
+        else:
+            self._position += 1

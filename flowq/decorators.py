@@ -1,0 +1,62 @@
+"""`@job`: a function that is enqueued with `function.delay(...)`."""
+
+from collections.abc import Callable
+from functools import wraps
+from typing import Any, TypeVar
+
+from flowq.callables import load_class
+from flowq.job import Job
+from flowq.queue import Queue
+
+_Function = TypeVar("_Function", bound=Callable[..., Any])
+_AT_CALL = ("depends_on", "job_id", "at_front")
+
+
+class job:  # noqa: N801 - the name that users of RQ know
+    """Give a function a method `delay` that puts a call of it on a queue and returns the `Job`.
+
+    Args:
+        queue: a queue, or its name.
+        connection: a redis-py client, for a name; without one the configured server.
+        timeout: seconds one execution may take, or text such as "1h".
+        queue_class: for a name; `Queue` otherwise.
+        **options: `result_ttl`, `ttl`, `failure_ttl`, `depends_on`, `at_front`, `meta`, `description`, `retry`, `repeat`, `on_success`,
+            `on_failure`, `on_stopped`, as of `Queue.enqueue`. `depends_on`, `job_id` and `at_front` may be given to `delay` as well.
+
+    Example:
+        >>> @job("low", timeout=5)
+        ... def add(x, y):
+        ...     return x + y
+        >>> add.delay(3, 4).id
+    """
+
+    queue_class: type[Queue] = Queue
+
+    def __init__(
+        self,
+        queue: Queue | str,
+        connection: Any = None,
+        timeout: float | str | None = None,
+        *,
+        queue_class: Any = None,
+        **options: Any,
+    ) -> None:
+        self.queue = queue
+        self.connection = connection
+        self.timeout = timeout
+        self.options = options
+        if queue_class is not None:
+            self.queue_class = load_class(queue_class, Queue)
+
+    def __call__(self, function: _Function) -> _Function:
+        """Return the function with its `delay`."""
+
+        @wraps(function)
+        def delay(*args: Any, **kwargs: Any) -> Job:
+            options = {**self.options, **{name: kwargs.pop(name) for name in _AT_CALL if name in kwargs}}
+            queue = self.queue_class(self.queue, self.connection) if isinstance(self.queue, str) else self.queue
+            # Whole, so that the function's own arguments may be named like options.
+            return queue.enqueue(function, args=args, kwargs=kwargs, job_timeout=self.timeout, **options)
+
+        function.delay = delay  # type: ignore[attr-defined] # this is what the decorator is for
+        return function

@@ -1,0 +1,44 @@
+"""`Dependency`: what a job waits for, and what it does not mind."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from flowq.exceptions import UsageError
+from flowq.states import RAN, Condition
+
+
+class Dependency:
+    """Jobs that must end before another is enqueued.
+
+    Args:
+        jobs: a job, a job's id, or several.
+        allow_failure: the job is enqueued also when some of them failed (or were stopped); one that was canceled still holds it back.
+        enqueue_at_front: it then goes to the front of its queue.
+
+    Raises:
+        UsageError: nothing that could be waited for.
+    """
+
+    def __init__(self, jobs: Any, allow_failure: bool = False, enqueue_at_front: bool = False) -> None:
+        self.dependencies: list[Any] = list(jobs) if isinstance(jobs, Sequence) and not isinstance(jobs, str) else [jobs]
+        if not self.dependencies:
+            raise UsageError("a Dependency needs at least one job")
+        for item in self.dependencies:
+            if not isinstance(item if isinstance(item, str) else getattr(item, "id", None), str):
+                raise UsageError(f"a Dependency is on jobs or ids of jobs, found {item!r}")
+        self.allow_failure = allow_failure
+        self.enqueue_at_front = enqueue_at_front
+
+    @property
+    def ids(self) -> list[str]:
+        """The ids of the jobs."""
+        return [item if isinstance(item, str) else item.id for item in self.dependencies]
+
+    @property
+    def edges(self) -> list[tuple[str, str]]:
+        """What the store is told: ids with the condition on how each must end."""
+        condition = RAN if self.allow_failure else str(Condition.SUCCESS)
+        return [(job, condition) for job in self.ids]
+
+    def __repr__(self) -> str:
+        return f"Dependency({self.ids}, allow_failure={self.allow_failure}, enqueue_at_front={self.enqueue_at_front})"

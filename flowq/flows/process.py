@@ -1,0 +1,40 @@
+"""A worker process that waits for its orders. Light to import, because it is started before anything else is."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from contextlib import suppress
+
+
+class WorkerProcess:
+    """A worker process that has been started and waits for its orders.
+
+    Starting an interpreter and importing a client takes longer than compiling most flows: `flowq run` starts the process first and
+    tells it later which run it is for. Orders and lifeline are one pipe: a line of JSON, then its end.
+    """
+
+    def __init__(self) -> None:
+        reading, self._lifeline = os.pipe()
+        try:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "flowq.worker.main", "--orders", str(reading)],
+                stdin=subprocess.DEVNULL,
+                pass_fds=(reading,),
+                start_new_session=True,  # the terminal's Ctrl+C is for the command, which decides what it means
+            )
+        finally:
+            os.close(reading)
+
+    def order(self, argv: Sequence[str], directory: str, log: str | None) -> None:
+        """Tell it what to do: the arguments of `flowq.worker.main`, where, and the file for its own messages."""
+        line = json.dumps({"argv": list(argv), "directory": directory, "log": log}) + "\n"
+        with suppress(BrokenPipeError):  # it has died already; whoever polls it will see
+            os.write(self._lifeline, line.encode("utf-8", "surrogateescape"))
+
+    def let_go(self) -> None:
+        """Close the lifeline: without orders it leaves at once, else it hands its jobs back first (unless it is detached)."""
+        if self._lifeline >= 0:
+            os.close(self._lifeline)
+            self._lifeline = -1

@@ -1,0 +1,40 @@
+"""`Repeat`: a job that is executed again after each success."""
+
+from collections.abc import Iterable
+
+from flowq.exceptions import UsageError
+
+
+class Repeat:
+    """Execute a job again after it has succeeded.
+
+    Args:
+        times: repetitions after the first execution, at least 1.
+        interval: seconds between the end of one and the next; several give one wait per repetition, the last one repeats.
+
+    Raises:
+        UsageError: `times` below 1 or a negative interval.
+    """
+
+    def __init__(self, times: int, interval: float | Iterable[float] | None = 0) -> None:
+        if times < 1:
+            raise UsageError(f"Repeat(times=…) must be at least 1, got {times}")
+        given = 0 if interval is None else interval
+        intervals = [float(given)] if isinstance(given, (int, float)) else [float(item) for item in given]
+        if any(item < 0 for item in intervals):
+            raise UsageError(f"Repeat(interval=…) must not be negative, got {interval!r}")
+        self.times = times
+        self.intervals = intervals or [0.0]
+
+    def stored(self) -> str:
+        """Return it as it is kept on a job: `<times>|<ms>,<ms>,…`."""
+        return f"{self.times}|{','.join(str(int(item * 1000)) for item in self.intervals)}"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Repeat) and other.stored() == self.stored()
+
+    def __hash__(self) -> int:
+        return hash(self.stored())
+
+    def __repr__(self) -> str:
+        return f"Repeat(times={self.times}, interval={self.intervals})"
