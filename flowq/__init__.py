@@ -8,25 +8,38 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, Final
 
+    from flowq.callbacks import Callback
+    from flowq.dependency import Dependency
     from flowq.flows.flow import Flow, Run
-    from flowq.job import Job, get_current_job
+    from flowq.job import Job, cancel_job, get_current_job, requeue_job
     from flowq.queue import Queue
+    from flowq.repeat import Repeat
     from flowq.retry import Retry
+    from flowq.worker.simple import SimpleWorker
     from flowq.worker.worker import Worker
 
 __version__: "Final" = "0.1.0"
 
 _HOMES: "Final" = {
+    "Callback": "flowq.callbacks",
+    "Dependency": "flowq.dependency",
     "Flow": "flowq.flows.flow",
     "Job": "flowq.job",
     "Queue": "flowq.queue",
+    "Repeat": "flowq.repeat",
     "Retry": "flowq.retry",
     "Run": "flowq.flows.flow",
+    "SimpleWorker": "flowq.worker.simple",
     "Worker": "flowq.worker.worker",
+    "cancel_job": "flowq.job",
     "get_current_job": "flowq.job",
+    "requeue_job": "flowq.job",
 }
 
-__all__ = ["Flow", "Job", "Queue", "Retry", "Run", "Worker", "__version__", "get_current_job"]
+__all__ = [
+    *("Callback", "Dependency", "Flow", "Job", "Queue", "Repeat", "Retry", "Run", "SimpleWorker", "Worker"),
+    *("__version__", "cancel_job", "get_current_job", "requeue_job"),
+]
 
 
 def __getattr__(name: str) -> "Any":

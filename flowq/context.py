@@ -1,24 +1,54 @@
-"""What the current process is executing: set by the horse, read by `get_current_job`. Imports nothing, so that horses stay light."""
+"""What the current process or thread is executing, for `get_current_job`. Imports next to nothing, so that horses stay light.
+
+A horse executes one job in its life: that is state of the process, and seen by every thread of the job. Where several threads of
+one process may execute jobs (sync mode in a web server), each has its own.
+"""
 
 from __future__ import annotations
 
+from _thread import _local
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from types import TracebackType
     from typing import Any
+
+    from flowq.store import Store
 
 _current: dict[str, Any] | None = None
 _job_class: Any = None
+_thread = _local()
 
 
 def current_task() -> dict[str, Any] | None:
-    """Return the task this process executes (see `flowq.worker.horse`), or None outside of a job."""
-    return _current
+    """Return the task this thread or process executes (see `flowq.worker.task`), or None outside of a job."""
+    task: dict[str, Any] | None = getattr(_thread, "task", None)
+    return _current if task is None else task
+
+
+def current_store() -> Store | None:
+    """Return the store that the task came from, where that is not the process's own."""
+    return getattr(_thread, "store", None)
 
 
 def set_current_task(task: dict[str, Any] | None) -> None:
     """Declare what this process executes from now on."""
     global _current  # noqa: PLW0603 - a process executes one job at a time: this is process state by nature
     _current = task
+
+
+class here:  # noqa: N801 - read as "with context.here(task, store)"
+    """Context manager: this thread executes a task of a store. Nests."""
+
+    def __init__(self, task: dict[str, Any], store: Store) -> None:
+        self._task, self._store = task, store
+
+    def __enter__(self) -> None:
+        self._former = getattr(_thread, "task", None), getattr(_thread, "store", None)
+        _thread.task, _thread.store = self._task, self._store
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        _thread.task, _thread.store = self._former
 
 
 def current_job_class() -> Any:

@@ -59,6 +59,11 @@ def format_duration(seconds: float) -> str:
     return "".join(parts) or "0s"
 
 
+def milliseconds(seconds: float) -> int:
+    """Return a duration as the store keeps it; `NEVER` stays -1."""
+    return -1 if seconds == NEVER else int(seconds * 1000)
+
+
 def _seconds(value: object) -> float | None:
     if isinstance(value, bool) or not isinstance(value, (int, float, str)):
         return None

@@ -89,6 +89,10 @@ class DeserializationError(FlowqError):
     """Stored bytes could not be decoded."""
 
 
+class HorseKilledError(FlowqError):
+    """The process that executed the job was killed or crashed. Handed to `on_failure` callbacks, never raised by flowq."""
+
+
 class AbandonedJobError(FlowqError):
     """The worker that executed the job was lost (its lease ran out). Stored as text on the job, never raised by flowq."""
 

@@ -9,7 +9,7 @@ from flowq.binding import store_for
 from flowq.call import Call
 from flowq.callables import load_class, reference
 from flowq.callbacks import Callback
-from flowq.context import current_job_class, current_task
+from flowq.context import current_job_class, current_store, current_task
 from flowq.dependency import Dependency
 from flowq.exceptions import InvalidJobOperation, NoSuchJobError
 from flowq.executions import Execution
@@ -608,7 +608,7 @@ def get_current_job(connection: Any = None, job_class: Any = None) -> Job | None
     if task is None:
         return None
     wanted = load_class(job_class if job_class is not None else current_job_class(), Job)
-    job: Job = wanted.fetch(task["id"], connection)  # type: ignore[attr-defined] # a subclass of Job
+    job: Job = wanted.fetch(task["id"], current_store() if connection is None else connection)  # type: ignore[attr-defined] # a subclass of Job
     return job
 
 

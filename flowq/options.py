@@ -11,7 +11,7 @@ from typing import Any, Final
 from flowq import defaults
 from flowq.callbacks import Callback
 from flowq.dependency import Dependency
-from flowq.durations import NEVER, parse_duration
+from flowq.durations import NEVER, milliseconds, parse_duration
 from flowq.exceptions import UsageError
 from flowq.repeat import Repeat
 from flowq.retry import Retry
@@ -71,11 +71,6 @@ class JobOptions:
             if callback is not None:
                 out[name] = callback.stored()
         return out
-
-
-def milliseconds(seconds: float) -> int:
-    """Return a duration as the store keeps it; `NEVER` stays -1."""
-    return -1 if seconds == NEVER else int(seconds * 1000)
 
 
 def split_call(

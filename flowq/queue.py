@@ -1,7 +1,7 @@
 """`Queue`: where plain jobs are put, as users of RQ know it."""
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import total_ordering
 from typing import TYPE_CHECKING, Any
@@ -197,8 +197,9 @@ class Queue:
             return job
         if self.is_async and not here:
             return _accept(job, *self.store.jobs.create(new))
-        from flowq.worker.inline import create_and_execute
+        from flowq.worker.inline import SYNC, create_and_execute
 
+        new = replace(new, fields={**new.fields, SYNC: "1"})
         _accept(job, *create_and_execute(self.store, new, self.death_penalty_class))
         job.refresh_if_there()
         return job

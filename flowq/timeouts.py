@@ -22,37 +22,108 @@ class JobTimeoutException(BaseException):
     """
 
 
-class UnixSignalDeathPenalty:
-    """Context manager that raises an exception in its body after `timeout` seconds, by SIGALRM. Main thread only.
+class BaseDeathPenalty:
+    """Context manager that raises an exception in its body after some time; subclasses say how.
 
     Args:
         timeout: seconds (fractions count); None or a value that is not positive sets no limit.
         exception: what is raised; it gets a message.
+        what: whose time runs, for the message.
+        **kwargs: `job_id`, which a worker passes for subclasses that want it.
 
     Attributes:
         fired: whether the time ran out, also when the body swallowed the exception.
     """
 
-    def __init__(self, timeout: float | None, exception: type[BaseException] = JobTimeoutException) -> None:
+    def __init__(
+        self,
+        timeout: float | None,
+        exception: type[BaseException] = JobTimeoutException,
+        *,
+        what: str = "the job",
+        **kwargs: object,
+    ) -> None:
         self._timeout = timeout if timeout is not None and timeout > 0 else None
         self._exception = exception
+        self._what = what
         self._active = False
+        self.job_id = kwargs.get("job_id")
         self.fired = False
+
+    def setup_death_penalty(self) -> None:
+        """Start the clock."""
+        raise NotImplementedError
+
+    def cancel_death_penalty(self) -> None:
+        """Stop the clock."""
+        raise NotImplementedError
 
     def __enter__(self) -> Self:
         if self._timeout is not None:
             self._active = True
-            _signal.signal(_signal.SIGALRM, self._raise)
-            _signal.setitimer(_signal.ITIMER_REAL, self._timeout)
+            self.setup_death_penalty()
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         if self._timeout is not None:
-            self._active = False  # first: an alarm that is on its way already must not hit the code after the body
-            _signal.setitimer(_signal.ITIMER_REAL, 0)
-            _signal.signal(_signal.SIGALRM, _signal.SIG_DFL)
+            self._active = False  # first: what is on its way already must not hit the code after the body
+            self.cancel_death_penalty()
+
+    def _message(self) -> str:
+        return f"{self._what} ran longer than its timeout of {self._timeout:g} s"
+
+
+class UnixSignalDeathPenalty(BaseDeathPenalty):
+    """Raises by SIGALRM. Main thread only. Alarms nest: the handler and the rest of an outer one come back."""
+
+    def setup_death_penalty(self) -> None:
+        """Start the timer."""
+        assert self._timeout is not None
+        self._former = _signal.signal(_signal.SIGALRM, self._raise)
+        self._outer = _signal.setitimer(_signal.ITIMER_REAL, self._timeout)
+
+    def cancel_death_penalty(self) -> None:
+        """Stop the timer."""
+        _signal.setitimer(_signal.ITIMER_REAL, 0)
+        _signal.signal(_signal.SIGALRM, self._former if self._former is not None else _signal.SIG_DFL)
+        if self._outer[0] > 0:
+            _signal.setitimer(_signal.ITIMER_REAL, *self._outer)
 
     def _raise(self, _number: int, _frame: FrameType | None) -> None:
         if self._active:
             self.fired = True
-            raise self._exception(f"the job ran longer than its timeout of {self._timeout:g} s")
+            raise self._exception(self._message())
+
+
+class TimerDeathPenalty(BaseDeathPenalty):
+    """Raises from a timer thread, in the thread that entered it: for threads other than the main one.
+
+    Python delivers the exception between two instructions: a call that blocks in C is interrupted only when it returns.
+    """
+
+    def setup_death_penalty(self) -> None:
+        """Start the timer."""
+        import threading
+
+        assert self._timeout is not None
+        self._thread = threading.get_ident()
+        self._timer = threading.Timer(self._timeout, self._fire)
+        self._timer.daemon = True
+        self._timer.start()
+
+    def cancel_death_penalty(self) -> None:
+        """Stop the timer."""
+        self._timer.cancel()
+
+    def _fire(self) -> None:
+        if self._active:
+            self.fired = True
+            message = self._message()
+            raise_in_thread(self._thread, type(self._exception.__name__, (self._exception,), {"__str__": lambda _self: message}))
+
+
+def raise_in_thread(thread: int, exception: type[BaseException]) -> None:
+    """Raise an exception in another thread, as soon as that executes Python code."""
+    import ctypes
+
+    ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread), ctypes.py_object(exception))

@@ -139,11 +139,16 @@ def next_lines(run: RunView, width: int | None) -> Iterator[Line]:
     """
     commands: list[tuple[str, str]] = []
     bad = run.bad_jobs
-    commands += [(f"flowq logs {run.id} {shlex.quote(safe_line(job.name))}", where(run, job)) for job in bad[:NAMES_SHOWN]]
+    commands += [(f"flowq logs {run.id} {shlex.quote(safe_line(job.name))}", where(run, job.line)) for job in bad[:NAMES_SHOWN]]
     if run.ended and (bad or run.status is RunStatus.CANCELED):
         commands.append((f"flowq retry {run.id} --failed", "what failed, and what depends on it"))
     elif not run.ended:
         commands += missing_worker_commands(run)
+    yield from commands_lines(commands, width)
+
+
+def commands_lines(commands: Sequence[tuple[str, str]], width: int | None) -> Iterator[Line]:
+    """Yield commands with their remarks below each other, for people to copy."""
     widest = max((columns(command) for command, _why in commands), default=0)
     for index, (command, why) in enumerate(commands):
         lead = "next: " if index == 0 else "      "
@@ -171,10 +176,10 @@ def counts_text(jobs: Iterable[JobView]) -> str:
     return "".join(text for text, _style in _count_segments(jobs))
 
 
-def where(run: RunView, job: JobView) -> str:
-    """Return the place of a job in its flow file, `flow.yaml:41`."""
+def where(run: RunView, line: int) -> str:
+    """Return a line of the run's flow file, `flow.yaml:41`."""
     name = run.file.rpartition("/")[2]
-    return f"{safe_line(name)}:{job.line}" if name else ""
+    return f"{safe_line(name)}:{line}" if name else ""
 
 
 # -- rows ---------------------------------------------------------------------------------------------------------------------

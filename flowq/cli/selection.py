@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 _NTH: Final = re.compile(r"@(\d{1,4}|latest)\Z")
 _PREFIX: Final = re.compile(r"[a-z0-9]{1,8}\Z")
+_MEMBER: Final = re.compile(r"[a-z0-9]{8}-\d+")
 
 
 def select_run(store: "Store", given: str | None, *, failed: bool = False) -> str:
@@ -38,7 +39,7 @@ def select_run(store: "Store", given: str | None, *, failed: bool = False) -> st
     match = _NTH.match(given)
     if match:
         return _nth(store, 1 if match[1] == "latest" else int(match[1]))
-    name = split_member_id(given)[0] if re.fullmatch(r"[a-z0-9]{8}-\d+", given) else given.lower()
+    name = split_member_id(given)[0] if _MEMBER.fullmatch(given) else given.lower()
     if not _PREFIX.match(name):
         raise UsageError(
             f"{given!r} is not a run: give an id or its beginning (letters and digits), @latest, or @2 for the second latest"
@@ -78,6 +79,11 @@ def select_jobs(plan: Plan, run_id: str, given: str) -> Sequence[int]:
     few = ", ".join(list(cells)[:8]) + (", …" if len(cells) > 8 else "")
     hint = f"did you mean {near[0]!r}?" if near else f"its jobs: {few}"
     raise NoSuchJobError(f"run {run_id} has no job {given!r}; {hint}")
+
+
+def looks_like_file(given: str) -> bool:
+    """Return whether what was given where a FILE or a RUN may stand is a file: it exists, or it cannot be a run's id."""
+    return Path(given).exists() or not (_PREFIX.match(given.lower()) or _NTH.match(given) or _MEMBER.fullmatch(given))
 
 
 def here() -> str:

@@ -65,7 +65,7 @@ def summary_lines(run: RunView, tails: Tails, terminal: Terminal, *, table: bool
 
 def _failure_lines(run: RunView, job: JobView, tail: list[bytes], terminal: Terminal) -> Iterator[Line]:
     why = safe_line(job.error_line or "") or reason_text(job.reason) or "failed"
-    place = where(run, job)
+    place = where(run, job.line)
     yield (
         (f"{safe_line(job.name)} {job.status}: ", "badbold"),
         (why, "bad"),

@@ -75,6 +75,8 @@ def note(job: JobView, now_ms: int) -> str:
         case JobStatus.SCHEDULED:
             return _scheduled_note(job, now_ms)
         case JobStatus.QUEUED:
+            if job.reason == Reason.SUSPENDED:
+                return "workers are suspended"
             return f"no worker on queue {safe_line(job.queue)}" if job.reason == Reason.NO_WORKER else ""
         case JobStatus.FAILED | JobStatus.STOPPED:
             return _failed_note(job)

@@ -4,6 +4,7 @@ The lower half of the script reader: it knows words, `shell_lexer` above it know
 reading is not certain.
 """
 
+import re
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from enum import Enum
@@ -26,6 +27,9 @@ _PARAMETER = Refusal("inside ${…} the value would be read as part of the expan
 _ESCAPED = Refusal("a backslash before ${{ takes the meaning from the $", "remove the backslash")
 _DOLLAR = Refusal("a $ right before ${{ changes what the shell reads", "quote the $ as '$', or remove it")
 _UNCLOSED = Refusal("the quote around it is never closed", "close the quote")
+
+
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*|[0-9$#?!@*-]")  # of a variable, behind its $
 
 
 class Style(Enum):
@@ -181,6 +185,7 @@ class QuoteReader(ABC):
         rest = self._text[self._position : self._position + 3]
         self._refuse_next(_DOLLAR)
         word.text += EXPANSION
+        start = self._position
         if self._at_hole(1):
             self._position += 1
         elif rest == "$((":
@@ -204,7 +209,9 @@ class QuoteReader(ABC):
             self._position += 2
             self._doubt("$[ ] is arithmetic in some shells and text in others", "remove the $[ ]")
         else:
-            self._position += 2 if rest[1:2] in ("$", "#", "?", "!", "@", "*") else 1
+            name = _NAME.match(self._text, self._position + 1)
+            self._position = name.end() if name else self._position + 1
+        word.spread = word.spread or "@" in self._text[start : self._position]
 
     def _arithmetic(self) -> None:
         """Read to behind the `))` that closes what was opened by `((`."""

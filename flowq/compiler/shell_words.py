@@ -22,6 +22,12 @@ class Word:
     text: str = ""
     holes: list[int] = field(default_factory=list)
     quoted: bool = False
+    spread: bool = False  # has "$@" or its like in it
+
+    @property
+    def may_vanish(self) -> bool:
+        """Whether it can expand to no word at all, so that the next word takes its place."""
+        return bool(self.text) and not self.text.strip(EXPANSION) and (self.spread or not self.quoted)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +85,10 @@ _READ_AGAIN: Final = {
 _PROGRAM = Refusal(
     "the value would choose which program runs", "write the program's name, or use the list form: run: ['${{ … }}', …]"
 )
+_AFTER_NOTHING = Refusal(
+    "when what stands before it is empty, the value would choose which program runs",
+    "put double quotes around the expansion before it",
+)
 _OPTION = Refusal("the value would choose which program or option runs", "write the program's name before it")
 _EVALUATED = Refusal(
     "[[ ]] evaluates numbers, and evaluation can run commands",
@@ -115,6 +125,11 @@ def check_words(words: list[Word], *, only_subscripts: bool = False) -> Iterator
     if not rest:
         return
     command = rest[0]
+    if command.may_vanish:
+        if len(rest) > 1 and rest[1].text.startswith(HOLE):
+            yield from _all(rest[1], _AFTER_NOTHING)
+        yield from check_words(rest[1:])
+        return
     if command.holes and "/" not in command.text.split(HOLE)[0]:
         yield from _all(command, _PROGRAM)
         return
@@ -177,6 +192,7 @@ def _declared(arguments: list[Word]) -> Iterator[tuple[int, Refusal]]:
 
 
 def _tested(arguments: list[Word]) -> Iterator[tuple[int, Refusal]]:
+    arguments = [word for word in arguments if not word.may_vanish]
     risky = any(word.text in ("-a", "-o", "-v", "-R", "(") and not word.holes for word in arguments)
     for position, word in enumerate(arguments):
         beside = (
@@ -187,6 +203,7 @@ def _tested(arguments: list[Word]) -> Iterator[tuple[int, Refusal]]:
 
 
 def _printed(arguments: list[Word]) -> Iterator[tuple[int, Refusal]]:
+    arguments = [word for word in arguments if not word.may_vanish]
     first = arguments[1:] if arguments and arguments[0].text == "--" else arguments
     into_variable = any(word.text.startswith("-v") for word in arguments[:1])
     for position, word in enumerate(first):
@@ -207,10 +224,14 @@ def _interpreter(name: str, flags: re.Pattern[str], arguments: list[Word]) -> It
     """Check the arguments up to the program: behind it they are the program's own."""
     flag = ""
     for word in arguments:
+        if word.may_vanish:
+            continue
         if flag:
             reason = f"`{name} {flag}` reads this text again as a program"
             advice = _SHELL_ARGUMENT if name.endswith(("sh", "su")) else _ARGUMENT
             yield from _all(word, Refusal(reason, advice.format(name=name, flag=flag)))
+            if word.text.startswith(("-", "+")):
+                continue  # `sh -c -v CODE`: an option may still stand before the program
             return
         if word.text.startswith((HOLE, "-")):
             yield from _all(word, _OPTION)

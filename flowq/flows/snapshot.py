@@ -4,7 +4,9 @@ import time
 from typing import TYPE_CHECKING
 
 from flowq.exceptions import NoSuchRunError
+from flowq.flows.submit import queue_of
 from flowq.flows.views import RunView, Snapshot, run_view
+from flowq.flows.why import Surroundings
 from flowq.plan import Plan
 from flowq.states import JobStatus
 from flowq.store.records import JobRecord
@@ -14,6 +16,7 @@ if TYPE_CHECKING:
 
     from flowq.store import Store
 
+_POSITIONS = 50  # queued jobs of which the place in the queue is asked
 _WITH_ERROR = frozenset({JobStatus.FAILED, JobStatus.STOPPED, JobStatus.SCHEDULED})
 
 
@@ -47,15 +50,31 @@ def take_snapshot(store: "Store", run_id: str, plan: Plan) -> Snapshot:
     jobs: list[JobRecord | None] = [None] * len(plan.cells)
     for ordinal, record in zip(ordinals, store.runs.jobs(run_id, ordinals), strict=True):
         jobs[ordinal] = record
+    queues = frozenset(job.queue for job in jobs if job is not None and job.status is JobStatus.QUEUED)
     return Snapshot(
         run=run,
         jobs=jobs,
         errors=read_errors(
             store, run_id, [job.ordinal for job in jobs if job and job.ordinal is not None and _may_have_error(job)]
         ),
-        unserved=_unserved(store, jobs),
+        unserved=queues - store.workers.serving(queues) if queues else queues,
         now_ms=time.time_ns() // 1_000_000,
+        suspended=bool(queues) and store.queues.suspended(),
     )
+
+
+def read_surroundings(store: "Store", run: RunView) -> Surroundings:
+    """Read what explains the queued jobs of a run: the workers, and the places in the queues. Nothing if none is queued."""
+    queued = [job for job in run.jobs if job.status is JobStatus.QUEUED]
+    waiting = [job for job in run.jobs if job.status is JobStatus.DEFERRED]
+    if not queued and not waiting:
+        return Surroundings()
+    positions = {}
+    for job in queued[:_POSITIONS]:
+        place = store.queues.position(queue_of(job.queue, run.id, local=run.local), job.id)
+        if place is not None:
+            positions[job.ordinal] = place
+    return Surroundings(store.workers.all(), positions, bool(queued) and store.queues.suspended())
 
 
 def read_errors(store: "Store", run_id: str, ordinals: "Sequence[int]") -> dict[int, str]:
@@ -68,9 +87,3 @@ def read_errors(store: "Store", run_id: str, ordinals: "Sequence[int]") -> dict[
 
 def _may_have_error(job: JobRecord) -> bool:
     return job.status in _WITH_ERROR and (job.attempt > 0 or job.status is JobStatus.FAILED)
-
-
-def _unserved(store: "Store", jobs: "Sequence[JobRecord | None]") -> frozenset[str]:
-    """Ask who serves the queues in which jobs wait now; nothing is asked when none waits."""
-    queues = frozenset(job.queue for job in jobs if job is not None and job.status is JobStatus.QUEUED)
-    return queues - store.workers.serving(queues) if queues else queues

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from flowq import defaults, ids
+from flowq.durations import NEVER
 from flowq.exceptions import InvalidRunOperation
 from flowq.plan import Cell, Edge, Plan, RetryPolicy
 from flowq.store import Store
@@ -46,7 +47,7 @@ def submit(
         "params": json.dumps(dict(plan.params), ensure_ascii=False),
         "labels": json.dumps({**plan.labels, **(labels or {})}, ensure_ascii=False),
         "total": sum(1 for _ in plan.jobs()),
-        "retention": int((defaults.RUN_RETENTION if plan.retention is None else plan.retention) * 1000),
+        "retention": _retention_ms(plan.retention),
     }
     stored = plan.to_json().encode("utf-8", "surrogatepass")
     outcome = store.runs.submit(
@@ -57,6 +58,12 @@ def submit(
             f"a run with the id {run} exists already: choose another id, or `flowq status {run}` to see it"
         )
     return run
+
+
+def _retention_ms(seconds: float | None) -> int:
+    if seconds is None:
+        seconds = defaults.RUN_RETENTION
+    return -1 if seconds == NEVER else int(seconds * 1000)
 
 
 def staged_jobs(plan: Plan, run: str, *, local: bool) -> Iterator[StagedJob]:

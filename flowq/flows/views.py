@@ -20,7 +20,7 @@ class Snapshot:
     """One read of a run, the input of `run_view`.
 
     `jobs` and `errors` are by ordinal, as long as the plan's cells; groups and jobs whose record has expired are None.
-    `unserved` are queues with waiting jobs on which no live worker listens.
+    `unserved` are queues with waiting jobs on which no live worker listens; `suspended`: all workers are told to wait.
     """
 
     run: RunRecord
@@ -28,6 +28,7 @@ class Snapshot:
     errors: Mapping[int, str] = field(default_factory=dict)
     unserved: frozenset[str] = frozenset()
     now_ms: int = 0
+    suspended: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,7 +190,7 @@ def _job_view(plan: Plan, cell: Cell, snapshot: Snapshot, ended: Sequence[bool])
         id=member_id(snapshot.run.id, cell.ordinal),
         ordinal=cell.ordinal,
         status=None if record is None else record.status,
-        reason=None if record is None else _reason(record, snapshot.unserved),
+        reason=None if record is None else _reason(record, snapshot),
         allowed=record is not None and record.allowed,
         attempts=0 if record is None else record.attempt,
         max_attempts=1 + (node.retry.max if node.retry else 0),
@@ -213,7 +214,7 @@ def _duration(record: JobRecord | None, ended_ms: int | None, now_ms: int) -> fl
     return elapsed(record.started_ms, ended_ms, now_ms)
 
 
-def _reason(record: JobRecord, unserved: frozenset[str]) -> str | None:
+def _reason(record: JobRecord, snapshot: Snapshot) -> str | None:
     """Return the stored reason of an ended job; the reason of a waiting one is worked out, never stored."""
     match record.status:
         case JobStatus.DEFERRED:
@@ -221,7 +222,9 @@ def _reason(record: JobRecord, unserved: frozenset[str]) -> str | None:
         case JobStatus.SCHEDULED:
             return Reason.RETRY if record.attempt > 0 else Reason.DELAY
         case JobStatus.QUEUED:
-            return Reason.NO_WORKER if record.queue in unserved else None
+            if record.queue in snapshot.unserved:
+                return Reason.NO_WORKER
+            return Reason.SUSPENDED if snapshot.suspended else None
         case JobStatus.STARTED:
             return None
         case _:

@@ -24,10 +24,18 @@ What it must not know
 """
 
 
-def __getattr__(name: str) -> object:
-    """Import `Worker` on first use: horses and fork servers import this package too."""
-    if name == "Worker":
-        from flowq.worker.worker import Worker
+_HOMES = {
+    "DequeueStrategy": "flowq.worker.worker",
+    "SimpleWorker": "flowq.worker.simple",
+    "Worker": "flowq.worker.worker",
+    "WorkerStatus": "flowq.worker.worker",
+}
 
-        return Worker
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+def __getattr__(name: str) -> object:
+    """Import the public classes on first use: horses and fork servers import this package too."""
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    import importlib
+
+    return getattr(importlib.import_module(_HOMES[name]), name)

@@ -8,7 +8,7 @@ from types import CoroutineType
 
 from flowq import timeouts
 from flowq.timeouts import JobTimeoutException, UnixSignalDeathPenalty
-from flowq.worker import results
+from flowq.worker import hooks, results
 from flowq.worker.results import InvalidResultError
 from flowq.worker.task import failed, finished, retry
 
@@ -20,48 +20,64 @@ if TYPE_CHECKING:
     from flowq.worker.task import Outcome, Task
 
 _MAX_ERROR: Final = 128 * 1024  # characters of a traceback that are kept; endless recursion and giant messages exist
-_OWN: Final = (os.path.dirname(__file__) + os.sep, timeouts.__file__)
+_HERE: Final = os.path.dirname(__file__)
+_OWN: Final = (_HERE + os.sep, timeouts.__file__, os.path.join(os.path.dirname(_HERE), "job.py"))
 
 
 class _CallableError(Exception):
     """The task names something that is not there or cannot be called."""
 
 
-def execute(task: Task) -> Outcome:
-    """Execute the task in this process and return its outcome. Only `os._exit` and signals get past this function."""
-    penalty = UnixSignalDeathPenalty(task.get("timeout"))
-    try:
-        with penalty:
-            outcome = _finished(task, _call(task))
-    except InvalidResultError as error:
-        return failed("invalid_result", str(error))
-    except _CallableError as error:
-        return failed("error", str(error), "ImportError")
-    except JobTimeoutException as error:
-        return failed("timeout", _traceback(error), _name(error))
-    except SystemExit as error:
-        return failed("error", _exit_text(error), "SystemExit", _exit_code(error))
-    except BaseException as error:  # noqa: BLE001 - whatever a job raises is that job's failure
-        return failed("error", _traceback(error), _name(error))
-    if penalty.fired:
-        return failed(
-            "timeout",
-            f"the job ran longer than its timeout of {task['timeout']:g} s; it caught JobTimeoutException and went on to its end,"
-            " which counts as a timeout all the same",
-            "JobTimeoutException",
-        )
+def execute(task: Task, announce: Callable[[float], None] | None = None) -> Outcome:
+    """Execute the task in this process and return its outcome. Only `os._exit` and signals get past this function.
+
+    `announce` is told when the function has ended and a callback goes on, with the seconds that may take.
+    """
+    if task["kind"] == "callback":
+        return hooks.after_death(task)
+    aside = hooks.aside(task, announce)
+    outcome, error = _attempt(task, aside)
+    if aside is not None and error is not None:
+        aside.failed(outcome, error)
     return outcome
+
+
+def _attempt(task: Task, aside: hooks.Aside | None) -> tuple[Outcome, BaseException | None]:
+    """Return the outcome, and the exception where there was one."""
+    try:
+        penalty = hooks.penalty(task)
+        with penalty:
+            value = _call(task)
+            outcome = _finished(task, value)
+        if aside is not None and outcome["outcome"] == "finished":
+            aside.succeeded(value)
+    except InvalidResultError as error:
+        return failed("invalid_result", str(error)), error
+    except _CallableError as error:
+        return failed("error", str(error), "ImportError"), error
+    except JobTimeoutException as error:
+        return failed("timeout", _traceback(error), _name(error)), error
+    except SystemExit as error:
+        return failed("error", _exit_text(error), "SystemExit", _exit_code(error)), error
+    except BaseException as error:  # noqa: BLE001 - whatever a job raises is that job's failure
+        return failed("error", _traceback(error), _name(error)), error
+    if getattr(penalty, "fired", False):
+        text = (
+            f"the job ran longer than its timeout of {task['timeout']:g} s; it caught JobTimeoutException and went on to its end,"
+            " which counts as a timeout all the same"
+        )
+        return failed("timeout", text, "JobTimeoutException"), JobTimeoutException(text)
+    return outcome, None
 
 
 def _call(task: Task) -> object:
     if task["kind"] == "call":
         function = _attribute(_module(task["module"]), task["attribute"], task["module"])
         args, kwargs = task["args"], task["kwargs"]
+    elif (perform := hooks.performer(task)) is not None:
+        function, args, kwargs = perform, (), {}
     else:
-        import pickle
-
-        name, args, kwargs = pickle.loads(task["payload"])
-        function = _by_dotted_name(name)
+        function, args, kwargs = _decoded(task)
     value = function(*args, **kwargs)
     if isinstance(value, CoroutineType):
         import asyncio
@@ -70,13 +86,25 @@ def _call(task: Task) -> object:
     return value
 
 
+def _decoded(task: Task) -> tuple[Callable[..., object], list[object], dict[str, object]]:
+    """Return what a plain job calls: a function by its name, or a method of an object."""
+    serializer = hooks.serializer(task)
+    if serializer is None:
+        import pickle as serializer  # type: ignore[no-redef]
+    name, args, kwargs, *instance = serializer.loads(task["payload"])
+    if instance:
+        return _attribute(instance[0], name, type(instance[0]).__qualname__), args, kwargs
+    return _by_dotted_name(name), args, kwargs
+
+
 def _finished(task: Task, value: object) -> Outcome:
     # Whoever returned a Retry has imported it: no need to import it in every horse.
     known = sys.modules.get("flowq.retry")
     if known is not None and isinstance(value, known.Retry):
         return retry(value.max, list(value.intervals), value.enqueue_at_front)
-    encode = results.to_json if task["kind"] == "call" else results.to_pickle
-    return finished(encode(value, task["limit"]))
+    if task["kind"] == "call":
+        return finished(results.to_json(value, task["limit"]))
+    return finished(results.to_bytes(value, task["limit"], hooks.serializer(task)))
 
 
 def _module(name: str) -> object:

@@ -13,6 +13,7 @@ from flowq.exceptions import ServerError
 from flowq.states import Reason
 from flowq.store.outcomes import Claim, Execution, LogLines, Outcome, Verdict
 from flowq.worker.held import Held
+from flowq.worker.plain import callback_task
 from flowq.worker.prepare import UnpreparableError
 from flowq.worker.slots import Cause, Ended, Slot
 from flowq.worker.system import boottime
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from flowq.worker.options import WorkerOptions
     from flowq.worker.origins import Origins
     from flowq.worker.prepare import Preparer
+    from flowq.worker.task import Task
 
 _log = logging.getLogger("flowq.worker")
 _BUFFERED: Final = 4 * 1024 * 1024  # bytes of output taken over from the slots while the store does not take them
@@ -36,9 +38,11 @@ class Hands:
         self._origins = origins
         self._preparer = preparer
         self._fence = fence
+        self._options = options
         self._slots = [Slot(loop, self, index, grace=options.grace) for index in range(options.slots)]
         self._in_slot: dict[int, Held] = {}
         self._held: dict[str, Held] = {}  # by token, until the end was acknowledged
+        self._callbacks: dict[int, Task] = {}  # by slot: to be executed there before anything else
         self._waiting: deque[Held] = deque()  # claimed, but every slot is still taken
         self._logs: deque[LogLines] = deque()
         self._buffered = 0
@@ -88,7 +92,7 @@ class Hands:
         if self.stopping:
             self.returned.append(claim)
             return
-        held = Held(claim, leased)
+        held = Held(claim, leased, result_ttl=self._options.result_ttl)
         self._held[claim.token] = held
         if claim.canceling:
             self._report(held, held.ended(Ended({}, Cause.CANCEL), allowed=False))
@@ -117,6 +121,8 @@ class Hands:
             held = self._held.get(token)
             if held is None or held.reported or verdict is Verdict.GO_ON:
                 continue
+            if held.end is not None and verdict is not Verdict.FENCED:
+                continue  # it has been killed already, what runs is its callback
             _log.info("job %s: %s", held.claim.id, verdict)
             if held.slot is not None:
                 held.slot.kill(_KILL[verdict])
@@ -204,14 +210,44 @@ class Hands:
             _log.warning("job %s: %s; handed back", held.claim.id, end.outcome["error"])
             self.starved = True
             self._give_back(held)
+        elif held.end is None and (task := callback_task(held.claim, end, self._options)) is not None:
+            self._tell_death(held, end)
+            held.end, held.started = end, None
+            self._callbacks[slot.index] = task  # as soon as the slot is free
         else:
+            if held.end is None:
+                self._tell_death(held, end)
+            end = held.end or end
             self._report(held, held.ended(end, allowed=self._allowed(held, end)))
             if end.outcome["outcome"] == "finished" and slot.task is not None:
                 self._origins.used(slot.task)
 
     def freed(self, slot: Slot) -> None:
         """A slot can be used again."""
-        self._collect(slot, self._in_slot.pop(slot.index))
+        held = self._in_slot.pop(slot.index)
+        self._collect(slot, held)
+        task = self._callbacks.pop(slot.index, None)
+        if task is None:
+            return
+        self._in_slot[slot.index] = held
+        try:
+            slot.start(task, self._origins.for_task(task))
+        except OSError as error:
+            _log.warning("job %s: no process could be started for its callback: %s", held.claim.id, error.strerror)
+            self._in_slot.pop(slot.index)
+            end = held.end or Ended({})
+            self._report(held, held.ended(end, allowed=False))
+
+    def _tell_death(self, held: Held, end: Ended) -> None:
+        """Tell whoever wants to know that a horse has died."""
+        killed = self._options.killed
+        if killed is None or not end.pid or held.claim.run is not None:
+            return
+        status = 0 if end.code is None else -end.code if end.code < 0 else end.code << 8
+        try:
+            killed(held.claim.id, end.pid, status)
+        except Exception:
+            _log.exception("job %s: work_horse_killed_handler failed", held.claim.id)
 
     def _start_in(self, slot: Slot, held: Held) -> None:
         try:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from flowq.durations import milliseconds
 from flowq.states import Reason
 from flowq.store.outcomes import Claim, Execution, LogLines
 from flowq.worker.slots import Cause, Ended, Slot
@@ -23,6 +24,8 @@ class Held:
     started: float | None = None
     reported: bool = False
     logged: int = 0
+    end: Ended | None = None  # how the job has ended, while another horse calls one of its callbacks
+    result_ttl: float | None = None  # the worker's default, s
 
     def log(self, entries: list[tuple[str, bytes]]) -> list[LogLines]:
         """Return captured output with numbers, so that the store takes each entry once."""
@@ -48,7 +51,14 @@ class Held:
         claim = self.claim
         match outcome["outcome"]:
             case "finished":
-                return Execution(claim.id, claim.token, "finished", value=outcome["value"], exit_code=outcome["exit_code"])
+                return Execution(
+                    claim.id,
+                    claim.token,
+                    "finished",
+                    value=outcome["value"],
+                    exit_code=outcome["exit_code"],
+                    result_ttl_ms=None if self.result_ttl is None else milliseconds(self.result_ttl),
+                )
             case "retry":
                 returns = int(claim.fields.get("returns") or 0)
                 intervals = outcome["intervals"] or [0.0]

@@ -17,6 +17,7 @@ from flowq.worker.task import failed
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import NoReturn
 
     from flowq.worker.task import Outcome, Task
@@ -43,7 +44,7 @@ def live(channel: Channel, *, parent: int, scratch: str) -> NoReturn:
     try:
         _settle(parent)
         (task,), pipes = channel.wait()
-        outcome = _execute(task, pipes, scratch)
+        outcome = _execute(task, pipes, scratch, lambda seconds: _announce(channel, seconds))
         channel.send(outcome)
         channel.drain()
         code = 0
@@ -103,7 +104,7 @@ def _rehearse() -> None:
         del os.environ[name]
 
 
-def _execute(task: Task, pipes: list[int], scratch: str) -> Outcome:
+def _execute(task: Task, pipes: list[int], scratch: str, announce: Callable[[float], None]) -> Outcome:
     _redirect(pipes)
     context.set_current_task(task)
     for name, value in _environment(task).items():
@@ -116,13 +117,19 @@ def _execute(task: Task, pipes: list[int], scratch: str) -> Outcome:
     if task["kind"] in {"shell", "argv"}:
         return commands.execute(task, scratch)
     sys.path[:0] = [entry for entry in task.get("path") or () if entry not in sys.path]
-    outcome = calls.execute(task)
+    outcome = calls.execute(task, announce)
     for stream in (sys.stdout, sys.stderr):
         try:
             stream.flush()
         except (OSError, ValueError):
             pass  # the job closed or broke its own output; its outcome stands
     return outcome
+
+
+def _announce(channel: Channel, seconds: float) -> None:
+    """Say that the job's function has ended and something else goes on, for so long at most."""
+    channel.send({"phase": seconds})
+    channel.drain()
 
 
 def _redirect(pipes: list[int]) -> None:

@@ -2,6 +2,7 @@
 
 import os
 import socket
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from flowq import defaults, ids
@@ -28,6 +29,9 @@ class WorkerOptions:
         warm: let fork servers keep harmless modules imported.
         clone: horses are forked from a clone of this process, not from a fresh interpreter.
         alone: this process is only a worker: it may adopt and kill what is left of its descendants.
+        strategy: in what order queues are served: "default" as given, "round_robin", or "random".
+        result_ttl: how long finished plain jobs are kept that do not say so themselves.
+        killed: called with `(job id, pid, wait status)` when the horse of a plain job has died without an outcome.
         lease, beat, sweep, grace: see `flowq.defaults`.
     """
 
@@ -43,6 +47,9 @@ class WorkerOptions:
     warm: bool = True
     clone: bool = False
     alone: bool = False
+    strategy: str = "default"
+    result_ttl: float | None = None
+    killed: Callable[[str, int, int], None] | None = None
     lease: float = defaults.LEASE
     beat: float = defaults.BEAT
     sweep: float = defaults.SWEEP

@@ -7,6 +7,7 @@ from flowq.worker.children import kill_orphans, own_children
 from flowq.worker.loop import Loop
 from flowq.worker.options import WorkerOptions
 from flowq.worker.origin import Origin, Place
+from flowq.worker.wishes import modules_of
 
 if TYPE_CHECKING:
     from flowq.worker.task import Task
@@ -53,12 +54,13 @@ class Origins:
         return origin
 
     def used(self, task: "Task") -> None:
-        """Take note that a task ended well: its module is worth being kept imported."""
-        if task["kind"] != "call" or not self._options.warm or self._options.clone:
+        """Take note that a task ended well: its modules are worth being kept imported."""
+        if not self._options.warm or self._options.clone:
             return
         origin = self._origins.get(place_of(task))
         if origin is not None:
-            origin.warm(task["module"])
+            for module in modules_of(task):
+                origin.warm(module)
 
     def renew(self, seconds: float) -> None:
         """Let all horses live for `seconds` more, whatever happens to this process."""

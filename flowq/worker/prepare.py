@@ -20,9 +20,11 @@ from flowq.plan import Cell, Json, Node, Plan
 from flowq.states import JobStatus, Reason
 from flowq.store.outcomes import Claim
 from flowq.store.records import RunRecord
+from flowq.worker.plain import plain_task
 
 if TYPE_CHECKING:
     from flowq.store import Store
+    from flowq.worker.options import WorkerOptions
     from flowq.worker.task import Task
 
 _PLANS: Final = 32  # runs whose plan is kept
@@ -54,8 +56,9 @@ class _Run:
 class Preparer:
     """Makes tasks. Reads the store, so its methods may raise `ServerError`; ask again when the server is back."""
 
-    def __init__(self, store: "Store") -> None:
+    def __init__(self, store: "Store", options: "WorkerOptions | None" = None) -> None:
         self._store = store
+        self._options = options
         self._runs: OrderedDict[str, _Run] = OrderedDict()
         # What expressions see as `env`, and a copy: reading os.environ decodes every variable anew.
         self._environment = {name: value for name, value in os.environ.items() if name not in _PRIVATE}
@@ -67,7 +70,7 @@ class Preparer:
             UnpreparableError: the job must end as failed; the text says why and where.
         """
         if claim.run is None or claim.ordinal is None:
-            return _plain_task(claim)
+            return plain_task(claim, self._options)
         run = self._run(claim.run)
         cell = run.plan.cells[claim.ordinal]
         node = run.plan.node_of(cell)
@@ -182,21 +185,6 @@ class Preparer:
             matrix = run.targets[name] not in run.cells[name]
             out[name] = {"result": values if matrix else values[0], "status": str(status) if status is not None else None}
         return out
-
-
-def _plain_task(claim: Claim) -> "Task":
-    timeout = float(claim.fields.get("timeout") or defaults.JOB_TIMEOUT)
-    return {
-        "id": claim.id,
-        "name": claim.fields.get("description") or claim.id,
-        "run": None,
-        "attempt": claim.attempt,
-        "execution": claim.execution,
-        "timeout": timeout if timeout > 0 else None,
-        "limit": defaults.MAX_RESULT,
-        "kind": "pickle",
-        "payload": claim.payload or b"",
-    }
 
 
 def _action(node: Node, scope: Mapping[str, Json]) -> "Task":

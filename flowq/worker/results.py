@@ -11,7 +11,7 @@ import math
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Final
+    from typing import Any, Final
 
 _MAX_DEPTH: Final = 100
 _MAX_DIGITS: Final = 4000  # CPython refuses to write integers of more than 4,300
@@ -32,19 +32,20 @@ def to_json(value: object, limit: int) -> bytes:
     return _within(data, limit)
 
 
-def to_pickle(value: object, limit: int) -> bytes:
-    """Return the pickled value.
+def to_bytes(value: object, limit: int, serializer: Any = None) -> bytes:
+    """Return the serialized value; without a serializer, pickled.
 
     Raises:
-        InvalidResultError: it cannot be pickled or is larger than `limit` bytes.
+        InvalidResultError: it cannot be serialized or is larger than `limit` bytes.
     """
     import pickle
 
     try:
-        data = pickle.dumps(value, protocol=5)
+        data = pickle.dumps(value, protocol=5) if serializer is None else serializer.dumps(value)
     except Exception as error:  # a user's __reduce__ may raise anything
-        raise InvalidResultError(f"the return value, a {type(value).__name__}, cannot be pickled: {error}") from error
-    return _within(data, limit)
+        verb = "pickled" if serializer is None else "serialized"
+        raise InvalidResultError(f"the return value, a {type(value).__name__}, cannot be {verb}: {error}") from error
+    return _within(data.encode() if isinstance(data, str) else data, limit)
 
 
 def _within(data: bytes, limit: int) -> bytes:

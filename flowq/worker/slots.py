@@ -42,6 +42,7 @@ class Cause(StrEnum):
     CANCEL = "canceled"
     STOP = "stopped"
     FENCED = "fenced"  # the store has given the job to somebody else: report nothing
+    KILL = "killed"  # somebody asked for the death of what runs; it is a failure like any other
     RETURNED = "returned"  # the worker stops now: the job goes back to its queue
 
 
@@ -52,6 +53,8 @@ class Ended:
     outcome: Outcome
     cause: Cause | None = None
     unstarted: bool = False
+    pid: int = 0  # of the horse, when it died without an outcome
+    code: int | None = None  # and its exit code
 
 
 class Owner(Protocol):
@@ -124,7 +127,7 @@ class Slot:
             return
         if self._cause is None or cause in {Cause.FENCED, Cause.RETURNED}:
             self._cause = cause
-        if cause in {Cause.FENCED, Cause.RETURNED}:
+        if cause in {Cause.FENCED, Cause.RETURNED, Cause.KILL}:
             self._signal(signal.SIGKILL)
             self._alarm = None if self._horse is not None else self._alarm
         elif self._stage == 0:
@@ -202,7 +205,7 @@ class Slot:
         timeout = task.get("timeout")
         if timeout is None or timeout <= 0:
             return None
-        soft = task["kind"] in {"call", "pickle"}
+        soft = task["kind"] in {"call", "pickle", "callback"}
         return time.monotonic() + float(timeout) + (self._grace if soft else 0.0)
 
     def _write_task(self) -> None:
@@ -223,6 +226,10 @@ class Slot:
         except (PeerGoneError, ProtocolError):
             self._loop.forget(channel.fileno())  # its exit is on the way; garbage is treated like no outcome
             return
+        if messages and "phase" in messages[0][0]:
+            # The job's function has ended, a callback goes on and has its own time.
+            self._alarm = time.monotonic() + float(messages[0][0]["phase"]) + self._grace
+            messages = messages[1:]
         if messages and not self._over:
             self._drain_pipes()  # what the job printed before its end belongs before its end
             self._end(Ended(self._judged(messages[0][0]), self._cause))
@@ -236,7 +243,7 @@ class Slot:
         for fd in tuple(self._pipes):
             self._close_pipe(fd)  # nobody who could write is left, or it is a daemon that cannot be swept here
         if not self._over:
-            self._end(Ended(self._judged(_death(code, self._cause)), self._cause))
+            self._end(Ended(self._judged(_death(code, self._cause)), self._cause, pid=self._horse.pid, code=code))
         self._loop.forget(self._horse.channel.fileno())
         self._release()
 
@@ -307,4 +314,6 @@ def _death(code: int | None, cause: Cause | None) -> Outcome:
     text = f"the job's process was killed by {signal_name(-code)}"
     if -code == signal.SIGKILL and cause is None:
         text += "; this worker did not send it: the system was probably out of memory"
+    elif cause is Cause.KILL:
+        text += " because somebody asked for it"
     return failed("killed", text, exit_code=128 - code)

@@ -18,7 +18,6 @@ from flowq import __version__, ids
 from flowq.defaults import SELF_FENCE
 from flowq.exceptions import DataLostError, FlowqError, ServerError
 from flowq.store.outcomes import Outcome, StepReply, TickReply
-from flowq.store.scripts import load
 from flowq.worker import system
 from flowq.worker.hands import Hands
 from flowq.worker.loop import Loop
@@ -36,7 +35,6 @@ if TYPE_CHECKING:
     from flowq.worker.options import WorkerOptions
 
 _log = logging.getLogger("flowq.worker")
-_NEEDED: Final = ("step", "beat", "tick", "unclaim", "decide", "leave")
 _FLUSH: Final = 0.1  # s that output may wait for a step to travel with
 _LOG_BUDGET: Final = 1024 * 1024  # bytes of output in one step
 _STARVED: Final = 1.0  # s without claims after the system refused a process
@@ -53,7 +51,7 @@ class Supervisor:
         self._options = options
         self._loop = Loop()
         self._origins = Origins(self._loop, options)
-        self._preparer = Preparer(store)
+        self._preparer = Preparer(store, options)
         self._hands = Hands(self._loop, options, self._origins, self._preparer, options.lease * SELF_FENCE)
         self._traffic = Traffic(
             self._loop, store.link(options.name, options.lease), store.waiter(options.name), store.waiter(options.name)
@@ -61,6 +59,7 @@ class Supervisor:
         self._traffic.on_reply = self._replied
         self._traffic.on_refused = self._refused
         self._traffic.on_hint = self._hinted
+        self._queues = list(options.queues)  # in the order in which they are served next
         self._hungry = True  # a claim may find something
         self._released = False  # dependents are about to be released: not dry yet
         self._sent: tuple[float, list[LogLines], list[Execution]] = (0.0, [], [])
@@ -193,7 +192,9 @@ class Supervisor:
         logs, reports = self._hands.take_logs(_LOG_BUDGET), self._hands.take_reports()
         self._sent = (system.boottime(), logs, reports)
         wanted = [ids.nonce() for _ in range(claims)]
-        self._traffic.send(lambda link: link.step(self._options.queues, logs=logs, ended=reports, claims=wanted))
+        if self._options.strategy == "random":
+            random.shuffle(self._queues)
+        self._traffic.send(lambda link: link.step(self._queues, logs=logs, ended=reports, claims=wanted))
 
     def _replied(self, reply: StepReply | TickReply | list[Verdict]) -> None:
         if isinstance(reply, StepReply):
@@ -216,6 +217,8 @@ class Supervisor:
         for claim in reply.claims:
             if claim is not None:
                 self._stopping.claimed += 1
+                if self._options.strategy == "round_robin":
+                    self._rotate(claim.queue)
                 self._hands.take(claim, since)
         if reply.claims:
             self._hungry = None not in reply.claims
@@ -224,6 +227,12 @@ class Supervisor:
         self._released = reply.more
         if reply.more:
             self._next_sweep = time.monotonic()
+
+    def _rotate(self, served: str) -> None:
+        """Put the queue that was served behind all others, and those before it as well."""
+        if served in self._queues:
+            cut = self._queues.index(served) + 1
+            self._queues = self._queues[cut:] + self._queues[:cut]
 
     def _swept(self, reply: TickReply) -> None:
         if reply.more:
@@ -254,18 +263,31 @@ class Supervisor:
 
     def _hinted(self, queue: str) -> None:
         if queue == "":
-            self._next_beat = time.monotonic()  # a command: the verdicts say what
+            self._next_beat = time.monotonic()  # about a job: the verdicts say what
+            self._obey()
         elif queue == "@decide":
             self._next_sweep = time.monotonic()
         else:
             self._hungry = True
 
+    def _obey(self) -> None:
+        """Do what this worker was told, if it was called for that."""
+        try:
+            command = self._store.workers.obey(self._options.name)
+        except DataLostError:
+            raise
+        except ServerError as error:
+            _log.warning("%s", error)
+            return
+        if command == "shutdown":
+            self._stopping.at_least(Stage.WARM)
+        elif command == "kill-horse":
+            self._hands.kill_all(Cause.KILL)
+
     # -- begin and end -----------------------------------------------------------------------------------------------------
 
     def _announce(self) -> None:
         options = self._options
-        for script in _NEEDED:
-            load(script)  # from its file now: a worker that is out of descriptors must be able to hand its jobs back
         self._store.workers.register(
             options.name,
             queues=options.queues,
@@ -274,6 +296,8 @@ class Supervisor:
             slots=options.slots,
             version=__version__,
         )
+        # For nothing, so that script and connection are there: a worker that is out of descriptors must be able to hand back.
+        self._store.workers.unclaim("-", "-")
         self._traffic.connect()
         self._origins.renew(options.lease * SELF_FENCE)
         self._start_ahead()
@@ -322,7 +346,7 @@ class Supervisor:
         if self._stopping.stage is not Stage.NOW:
             try:
                 self._store.workers.leave(self._options.name)
-            except FlowqError:
+            except (FlowqError, OSError):
                 _log.info("could not take leave of the server")
         self._traffic.close()
         self._loop.close()

@@ -4,17 +4,48 @@
 the caller are there in its jobs.
 """
 
-from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+import logging
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any, Self
 
-from flowq import binding, defaults
-from flowq.exceptions import UsageError
+from flowq import binding, context, defaults
+from flowq.callables import load_class
+from flowq.durations import parse_duration
+from flowq.exceptions import NoSuchWorkerError, UsageError
+from flowq.job import Job
+from flowq.queue import Queue
+from flowq.serializers import resolve_serializer, serializer_name
+from flowq.states import JobStatus
+from flowq.worker import hooks
 from flowq.worker.options import WorkerOptions
 from flowq.worker.supervisor import Supervisor
 
 if TYPE_CHECKING:
-    from flowq.queue import Queue
     from flowq.store import Store
+    from flowq.store.records import WorkerRecord
+
+_LOGGER = "flowq.worker"
+
+
+class WorkerStatus(StrEnum):
+    """What a worker is doing."""
+
+    STARTED = "started"
+    SUSPENDED = "suspended"
+    BUSY = "busy"
+    IDLE = "idle"
+    STOPPING = "stopping"
+
+
+class DequeueStrategy(StrEnum):
+    """In what order a worker serves its queues."""
+
+    DEFAULT = "default"  # as given: a later queue is served when those before it are empty
+    ROUND_ROBIN = "round_robin"  # each in turn
+    RANDOM = "random"
 
 
 class Worker:
@@ -23,55 +54,278 @@ class Worker:
     Args:
         queues: a queue, a queue's name, or several, in order of priority.
         name: how it is listed; random otherwise.
+        default_result_ttl: seconds for which finished jobs are kept that do not say so themselves.
         connection: a redis-py client; without one that of the first queue, else the configured server.
+        exception_handlers: called with `(job, type, value, traceback)` after a failure, in the job's process, one after the other
+            until one returns False.
+        job_class: class of the jobs; its `perform` executes them.
+        queue_class: class of the queues in `queues`.
+        serializer: the only one it reads; by default whatever each job was made with.
+        work_horse_killed_handler: called with `(job, pid, wait status, None)` when a job's process has died without an end.
+        death_penalty_class: how timeouts are enforced in the job's process; SIGALRM by default.
+        worker_ttl: seconds after which a job of a worker that has died is given to another (the lease, 10 s).
+        **ignored: RQ's options for what flowq does by itself: `maintenance_interval`, `job_monitoring_interval`, `prepare_for_work`,
+            `default_worker_ttl`, `disable_default_exception_handler`, `log_job_description`.
     """
 
-    def __init__(
-        self, queues: "Queue | str | Iterable[Queue | str]", name: str | None = None, *, connection: Any = None
+    death_penalty_class: Any = None
+
+    def __init__(  # noqa: PLR0913, PLR0917 - RQ's signature
+        self,
+        queues: "Queue | str | Iterable[Queue | str]",
+        name: str | None = None,
+        default_result_ttl: float | str = defaults.RESULT_TTL,
+        connection: Any = None,
+        exception_handlers: Callable[..., Any] | Sequence[Callable[..., Any]] | None = None,
+        *,
+        job_class: Any = None,
+        queue_class: Any = None,
+        serializer: Any = None,
+        work_horse_killed_handler: Callable[..., Any] | None = None,
+        death_penalty_class: Any = None,
+        worker_ttl: float | str | None = None,
+        **ignored: Any,
     ) -> None:
-        items = [queues] if isinstance(queues, str) or not isinstance(queues, Iterable) else list(queues)
+        _refuse_unknown(ignored)
+        items = [queues] if isinstance(queues, (str, Queue)) or not isinstance(queues, Iterable) else list(queues)
         if not items:
             raise UsageError("a worker needs at least one queue")
-        self.name = name or WorkerOptions(()).name
-        self._names = tuple(item if isinstance(item, str) else item.name for item in items)
         bound = next((item.store for item in items if not isinstance(item, str)), None)
         self.store: Store = binding.store_for(connection if connection is not None or bound is None else bound)
+        self.job_class: type[Job] = load_class(job_class, Job)
+        self.queue_class: type[Queue] = load_class(queue_class, Queue)
+        self.queues = [self.queue_class(item, self.store) if isinstance(item, str) else item for item in items]
+        self.name = name or WorkerOptions(()).name
+        self.default_result_ttl = parse_duration(default_result_ttl, never=True)
+        self.exception_handlers = _as_list(exception_handlers)
+        self.serializer = None if serializer is None else resolve_serializer(serializer)
+        self.work_horse_killed_handler = work_horse_killed_handler
+        self.death_penalty_class = death_penalty_class or self.death_penalty_class
+        self.lease = defaults.LEASE if worker_ttl is None else parse_duration(worker_ttl)
+        self.log = logging.getLogger(_LOGGER)
 
-    def work(
+    @property
+    def connection(self) -> Any:
+        """The redis-py client that the worker's server is reached with."""
+        return self.store.client
+
+    def queue_names(self) -> list[str]:
+        """Return the names of its queues, in order of priority."""
+        return [queue.name for queue in self.queues]
+
+    def push_exc_handler(self, handler: Callable[..., Any]) -> None:
+        """Add an exception handler behind those there are."""
+        self.exception_handlers.append(handler)
+
+    def pop_exc_handler(self) -> Callable[..., Any]:
+        """Remove the last exception handler and return it."""
+        return self.exception_handlers.pop()
+
+    # -- working --------------------------------------------------------------------------------------------------------------
+
+    def work(  # noqa: PLR0913 - RQ's signature
         self,
         burst: bool = False,
+        logging_level: str | int | None = None,
+        date_format: str = "%H:%M:%S",
+        log_format: str = "%(asctime)s %(message)s",
         *,
         max_jobs: int | None = None,
         max_idle_time: float | None = None,
+        with_scheduler: bool = False,  # noqa: ARG002 - every worker does what RQ's scheduler is for
+        dequeue_strategy: str | DequeueStrategy = DequeueStrategy.DEFAULT,
         slots: int = 1,
-        lease: float = defaults.LEASE,
+        lease: float | None = None,
     ) -> bool:
         """Execute jobs until stopped (SIGINT or SIGTERM: running jobs finish first; a second one hands them back).
 
         Args:
             burst: stop when the queues are empty.
+            logging_level: log to standard error from this level on, unless logging is set up already.
+            date_format: of that log.
+            log_format: of that log.
             max_jobs: stop after that many jobs.
             max_idle_time: stop after that many seconds without a job.
+            with_scheduler: makes no difference: every worker enqueues what is due.
+            dequeue_strategy: in what order the queues are served.
             slots: jobs at once.
-            lease: seconds after which a job of a worker that has died is given to another.
+            lease: seconds after which a job of a worker that has died is given to another; `worker_ttl` unless given.
 
         Returns:
             Whether a job was executed.
+
+        Raises:
+            UsageError: there is no such strategy.
+            ServerError: the server could not be used at the start.
         """
         from flowq.store import Store
 
-        options = WorkerOptions(
-            queues=self._names,
-            slots=slots,
-            name=self.name,
-            burst=burst,
-            max_jobs=max_jobs,
-            max_idle=max_idle_time,
-            clone=True,
-            lease=lease,
+        _set_up_logging(logging_level, log_format, date_format)
+        options = self._options(
+            burst=burst, max_jobs=max_jobs, max_idle=max_idle_time, slots=slots, lease=self.lease if lease is None else lease
         )
+        options = _with_strategy(options, dequeue_strategy)
         own = Store(self.store.client, self.store.namespace, follow=False, anchor=self.store.anchor)
         binding.set_default_store(self.store)
-        supervisor = Supervisor(own.open(), options)
+        former_hooks, former_class = hooks.install(self._hooks()), context.current_job_class()
+        context.set_current_job_class(self.job_class)
+        try:
+            return self._execute(own.open(), options)
+        finally:
+            hooks.install(former_hooks)
+            context.set_current_job_class(former_class)
+
+    def _execute(self, store: "Store", options: WorkerOptions) -> bool:
+        supervisor = Supervisor(store, options)
         supervisor.run()
         return supervisor.executed > 0
+
+    def _options(self, **settings: Any) -> WorkerOptions:
+        lease = settings["lease"]
+        return WorkerOptions(
+            queues=tuple(self.queue_names()),
+            name=self.name,
+            clone=True,
+            beat=lease * defaults.BEAT / defaults.LEASE,
+            result_ttl=None if self.default_result_ttl == defaults.RESULT_TTL else self.default_result_ttl,
+            killed=self._tell_killed if self.work_horse_killed_handler is not None else None,
+            **settings,
+        )
+
+    def _hooks(self) -> hooks.Hooks:
+        return hooks.Hooks(
+            self.job_class if self.job_class.perform is not Job.perform else None,
+            None if self.serializer is None else (self.serializer, serializer_name(self.serializer)),
+            self.death_penalty_class,
+            self.exception_handlers,
+        )
+
+    def _tell_killed(self, job_id: str, pid: int, status: int) -> None:
+        assert self.work_horse_killed_handler is not None
+        self.work_horse_killed_handler(self.job_class.fetch(job_id, self.store), pid, status, None)
+
+    # -- looking --------------------------------------------------------------------------------------------------------------
+
+    @classmethod
+    def all(cls, connection: Any = None, *, queue: "Queue | None" = None) -> list[Self]:
+        """Return the workers that live, by name; with `queue`, those that serve it."""
+        store = binding.store_for(connection if connection is not None or queue is None else queue.store)
+        wanted = None if queue is None else queue.name
+        return [
+            cls(list(record.queues), record.name, connection=store)
+            for record in store.workers.all()
+            if wanted is None or wanted in record.queues
+        ]
+
+    @classmethod
+    def count(cls, connection: Any = None, *, queue: "Queue | None" = None) -> int:
+        """Return how many workers live."""
+        return len(cls.all(connection, queue=queue))
+
+    @classmethod
+    def find(cls, name: str, connection: Any = None) -> Self | None:
+        """Return the worker of this name, None when it does not live."""
+        record = binding.store_for(connection).workers.get(name)
+        return None if record is None else cls(list(record.queues), name, connection=connection)
+
+    def _record(self) -> "WorkerRecord":
+        record = self.store.workers.get(self.name)
+        if record is None:
+            raise NoSuchWorkerError(f"worker {self.name!r} does not live: it has not started, or has stopped")
+        return record
+
+    def get_state(self) -> WorkerStatus | None:
+        """Return what it is doing now, None when it does not live."""
+        record = self.store.workers.get(self.name)
+        if record is None:
+            return None
+        if record.state == "idle" and record.busy == 0 and self.store.queues.suspended():
+            return WorkerStatus.SUSPENDED
+        return WorkerStatus.STARTED if record.state == "starting" else WorkerStatus(record.state)
+
+    @property
+    def state(self) -> WorkerStatus | None:
+        """What it is doing now, None when it does not live."""
+        return self.get_state()
+
+    def get_current_job_id(self) -> str | None:
+        """Return the id of the job that it executes, the one in its first slot when there are several; None for none."""
+        ids = self.get_current_job_ids()
+        return ids[0] if ids else None
+
+    def get_current_job_ids(self) -> list[str]:
+        """Return the ids of the jobs that it executes."""
+        records = self.store.jobs.get_many(self.store.workers.jobs(self.name))
+        return [item.id for item in records if item and item.status is JobStatus.STARTED and item.worker == self.name]
+
+    def get_current_job(self) -> Job | None:
+        """Return the job that it executes, None for none."""
+        job_id = self.get_current_job_id()
+        return None if job_id is None else self.job_class.fetch_many([job_id], self.store)[0]
+
+    hostname = property(lambda self: self._record().hostname, doc="The machine it is on.")
+    pid = property(lambda self: self._record().pid, doc="Its process.")
+    version = property(lambda self: self._record().version, doc="Its version of flowq.")
+    python_version = sys.version
+    successful_job_count = property(lambda self: self._record().finished, doc="Jobs that finished since its start.")
+    failed_job_count = property(lambda self: self._record().failed, doc="Jobs that failed since its start.")
+    total_working_time = property(lambda self: self._record().working_ms / 1000, doc="Seconds it spent executing jobs.")
+    birth_date = property(lambda self: _time(self._record().started_ms), doc="When it started.")
+    last_heartbeat = property(lambda self: _time(self._record().beat_ms), doc="When it was last heard of.")
+
+    def refresh(self) -> None:
+        """Do nothing: what is asked of a worker is read when it is asked."""
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Worker) and other.name == self.name
+
+    def __hash__(self) -> int:
+        return hash(self.name)
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.queue_names()}, name={self.name!r})"
+
+
+_IGNORED = frozenset(
+    {
+        *("maintenance_interval", "job_monitoring_interval", "prepare_for_work", "default_worker_ttl"),
+        *("disable_default_exception_handler", "log_job_description"),
+    }
+)
+
+
+def _refuse_unknown(options: dict[str, Any]) -> None:
+    unknown = sorted(options.keys() - _IGNORED)
+    if unknown:
+        raise UsageError(f"a worker has no option {', '.join(unknown)}")
+
+
+def _as_list(handlers: Callable[..., Any] | Sequence[Callable[..., Any]] | None) -> list[Callable[..., Any]]:
+    if handlers is None:
+        return []
+    return [handlers] if callable(handlers) else list(handlers)
+
+
+def _with_strategy(options: WorkerOptions, strategy: str) -> WorkerOptions:
+    from dataclasses import replace
+
+    try:
+        return replace(options, strategy=str(DequeueStrategy(strategy)))
+    except ValueError as error:
+        known = ", ".join(DequeueStrategy)
+        raise UsageError(f"dequeue_strategy: expected one of {known}, found {strategy!r}") from error
+
+
+def _set_up_logging(level: str | int | None, log_format: str, date_format: str) -> None:
+    if level is None:
+        return
+    logger = logging.getLogger(_LOGGER)
+    logger.setLevel(level)
+    if not logger.hasHandlers():
+        handler = logging.StreamHandler()
+        handler.setFormatter(logging.Formatter(log_format, date_format))
+        logger.addHandler(handler)
+
+
+def _time(millis: int) -> datetime:
+    return datetime.fromtimestamp(millis / 1000, UTC)

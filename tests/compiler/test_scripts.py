@@ -166,6 +166,14 @@ REFUSED = {
     "escaped eval": f"\\eval {X}",
     "unsure of inner quotes": f'echo "${{A:-"x"}}" {X}',
     "carriage return before #": f"echo a\r# it's {X}",
+    "eval behind an expansion": f"$SUDO eval {X}",
+    "command behind an expansion": f"$SUDO {X}",
+    "command behind a substitution": f"$(true) {X}",
+    "command behind arguments": f'"$@" {X}',
+    "command behind an array": f'"${{a[@]}}" {X}',
+    "sh -c behind an expansion": f"sh -c $nothing {X}",
+    "two in a test with nothing between": f"[ {X} $nothing {X} ]",
+    "sh -c with an option behind": f"sh -c -v {X}",
     "unsure": f'echo "${{A:-it\'s}}" {X}',
     "process substitution command": f"diff <({X}) b",
 }
@@ -198,6 +206,8 @@ def test_refused_with_reason_and_fix(place: str) -> None:
         f"cat <<E\nline \\\nE\nE\necho {X}",
         f"echo $'it\\'s' {X}",
         f"echo '#' {X} a#b {X}",
+        f'"$PYTHON" {X}',
+        f"$PYTHON -m report {X}",
     ],
 )  # fmt: skip
 def test_allowed(script: str) -> None:

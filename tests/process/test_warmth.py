@@ -1,11 +1,13 @@
 """Modules are kept imported in the fork server only when that does no harm, and only as long as their source stays the same."""
 
+import pickle
 import sys
 import time
 from pathlib import Path
 
 import pytest
 
+from flowq.worker.wishes import modules_of
 from tests.support.stand import Stand, task
 from tests.support.wait import until
 
@@ -89,6 +91,31 @@ def test_an_edited_file_makes_the_server_stale(place: Path) -> None:
         assert not stand.origin.fresh()
         stand.origin.retire()
         until(lambda: stand.origin.lost)
+
+
+@pytest.mark.parametrize("protocol", [4, 5])
+@pytest.mark.parametrize(
+    ("name", "modules"),
+    [
+        ("pkg.mod.func", ("pickle", "pkg.mod")),
+        ("mod.func", ("pickle", "mod")),
+        ("func", ("pickle",)),
+        ("__main__.func", ("pickle",)),
+        ("no module.func", ("pickle",)),
+        ("pkg." + "x" * 300, ("pickle",)),
+    ],
+)
+def test_the_module_of_a_plain_job_is_seen_without_decoding_it(name: str, modules: tuple[str, ...], protocol: int) -> None:
+    payload = pickle.dumps((name, (1, "two.three"), {"a": [1]}), protocol=protocol)
+    assert modules_of(task("pickle", payload=payload)) == modules
+
+
+@pytest.mark.parametrize(
+    "payload", [b"", b"\x80", b"\x80\x05\x8c", b"\x80\x05\x8c\xff", b'["json", []]', b"\x80\x05\x8c\x03\xff\xfe."]
+)
+def test_other_payloads_wish_for_nothing_of_the_users(payload: bytes) -> None:
+    assert modules_of(task("pickle", payload=payload)) == ("pickle",)
+    assert modules_of(task("pickle", payload=payload, serializer="json")) == ()
 
 
 def test_preload_imports_at_the_start_and_a_failure_is_no_end(place: Path, capfd: pytest.CaptureFixture[str]) -> None:

@@ -1,5 +1,6 @@
 """Runs: submission, release, skip propagation, cancel, retry."""
 
+import dataclasses
 import random
 from collections.abc import Mapping
 
@@ -8,6 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from flowq import ids
+from flowq.durations import NEVER
 from flowq.exceptions import AmbiguousRunError, InvalidRunOperation, NoSuchRunError
 from flowq.flows import retry
 from flowq.flows.submit import staged_jobs, submit
@@ -411,3 +413,12 @@ def test_random_graphs_end_as_the_rules_say_also_after_retries(
         store.runs.cancel(run)
         driver.settle()
     driver.close()
+
+
+def test_a_retention_of_never_is_kept(store: Store, driver: Driver) -> None:
+    plan = dataclasses.replace(graphs.plan({"a": []}), retention=NEVER)
+    run = submit(store, plan, directory="/d")
+    drive(store, driver, run, {})
+    driver.settle()
+    assert run_status(store, run) == "finished"
+    assert store.client.zcard(store.session.keys("timers")) == 0

@@ -11,7 +11,8 @@ function L.collect(run, limit)
   local status = found[1]
   if not status then return 'wrong_state', 0 end
   local due = status == 'staging' or status == 'collecting'
-  due = due or (status ~= 'running' and status ~= 'queued' and (tonumber(found[5]) or 0) + (tonumber(found[6]) or 0) <= now)
+  local kept = tonumber(found[6]) or 0
+  due = due or (status ~= 'running' and status ~= 'queued' and kept >= 0 and (tonumber(found[5]) or 0) + kept <= now)
   if not due then return 'wrong_state', 0 end
   call('ZREM', K.runs(), run)
   call('ZREM', K.run_ids(), run)

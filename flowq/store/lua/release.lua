@@ -262,7 +262,7 @@ local function end_run(run)
   local status = 'finished'
   if n(3) - n(6) + n(4) > 0 then status = 'failed' elseif n(5) > 0 then status = 'canceled' end
   call('HSET', K.run(run), 'status', status, 'ended_at', now)
-  call('ZADD', K.timers(), now + n(9), 'collect|' .. run)
+  if n(9) >= 0 then call('ZADD', K.timers(), now + n(9), 'collect|' .. run) end -- below 0: kept for ever
   L.event(run, '', 'running', status, '', 0, fields[8])
 end
 

@@ -1,0 +1,119 @@
+"""`flowq graph`."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from flowq.cli.compiling import compile_flow
+from flowq.cli.output import show, show_json
+from flowq.cli.pairs import Pair, params_of
+from flowq.cli.segments import Line, columns, cut, fit
+from flowq.cli.selection import looks_like_file, select_run
+from flowq.cli.session import Session, Terminal, pass_session, url_option
+from flowq.cli.wording import symbol, word
+from flowq.exceptions import UsageError
+from flowq.flows.graphs.model import Graph, Vertex, graph_json, graph_of
+from flowq.flows.textsafe import safe_line
+from flowq.flows.views import RunView, run_view
+
+if TYPE_CHECKING:
+    from flowq.plan import Plan
+
+_FORMATS = ("ascii", "mermaid", "dot", "svg", "json")
+
+
+@click.command(epilog="Example: flowq graph nightly.yaml --format svg -o nightly.svg")
+@click.argument("target", required=False, metavar="[FILE|RUN]")
+@click.option("-p", "--param", "params", type=Pair(), multiple=True, help="Value of a param of the flow; may be repeated.")
+@click.option("--format", "form", type=click.Choice(_FORMATS), default="ascii", show_default=True, help="What to write.")
+@click.option("--cells", is_flag=True, help="Draw every cell of a matrix, instead of one box for all of them.")
+@click.option("-o", "--output", metavar="PATH", help="Write to this file instead of standard output.")
+@url_option
+@pass_session
+def command(
+    session: Session, target: str | None, params: tuple[tuple[str, str], ...], form: str, *, cells: bool, output: str | None
+) -> None:
+    """Draw the graph of a flow, or of a run with its states.
+
+    A FILE is compiled, no server is needed. A RUN is drawn with the state of each job; without either, the latest run.
+    `ascii` draws with lines where that fits the terminal, else it lists the jobs in the same order.
+    """
+    plan, run = _read(session, target, params)
+    graph = graph_of(plan, run, cells=cells)
+    title = plan.name if run is None else f"{plan.name}, run {run.id}: {run.status}"
+    if form == "ascii" and output is None:
+        terminal = session.out
+        show(graph_lines(graph, terminal, stated=run is not None), terminal)
+    elif form == "json" and output is None:
+        show_json(graph_json(graph))
+    else:
+        _write(_document(graph, form, title, stated=run is not None), output)
+
+
+def graph_lines(graph: Graph, terminal: Terminal, *, stated: bool) -> list[Line]:
+    """Return the text form for a terminal: names in the colour of their state, lines dim."""
+    from flowq.flows.graphs import text
+
+    def label(vertex: Vertex) -> str:
+        mark = symbol(vertex.status, unicode=terminal.unicode) + " " if stated else ""
+        name = safe_line(vertex.name) + (f" {'×' if terminal.unicode else 'x'}{len(vertex.cells)}" if vertex.cells else "")
+        return mark + name
+
+    pen = text.Pen(columns, lambda name, room: cut(name, room, unicode=terminal.unicode), label, unicode=terminal.unicode)
+    drawn = text.draw(graph, terminal.width, pen) or text.listing(graph, pen)
+    lines = [_line(pieces, graph, stated=stated) for pieces in drawn]
+    notes: list[Line] = [((safe_line(remark), "dim"),) for remark in text.remarks(graph)]
+    return [fit(line, terminal.width, unicode=terminal.unicode) for line in ([*lines, (("", ""),), *notes] if notes else lines)]
+
+
+def _line(pieces: list[tuple[str, int]], graph: Graph, *, stated: bool) -> Line:
+    return tuple((text, "dim" if vertex < 0 else _style(graph.vertices[vertex], stated=stated)) for text, vertex in pieces)
+
+
+def _style(vertex: Vertex, *, stated: bool) -> str:
+    if not stated:
+        return ""
+    return "warn" if vertex.allowed else word(vertex.status)[1]
+
+
+def _read(session: Session, target: str | None, params: tuple[tuple[str, str], ...]) -> "tuple[Plan, RunView | None]":
+    if target is not None and looks_like_file(target):
+        return compile_flow(target, params_of(params), session.err), None
+    if params:
+        raise UsageError("-p is for a FILE: a run has the params it was submitted with")
+    from flowq.flows.snapshot import read_snapshot
+
+    store = session.store()
+    plan, snapshot = read_snapshot(store, select_run(store, target))
+    return plan, run_view(plan, snapshot)
+
+
+def _document(graph: Graph, form: str, title: str, *, stated: bool) -> str:
+    import json
+
+    from flowq.flows.graphs.markup import to_dot, to_mermaid
+    from flowq.flows.graphs.svg import to_svg
+
+    match form:
+        case "mermaid":
+            return to_mermaid(graph)
+        case "dot":
+            return to_dot(graph)
+        case "svg":
+            return to_svg(graph, title)
+        case "json":
+            return json.dumps(graph_json(graph), indent=2) + "\n"
+        case _:
+            lines = graph_lines(graph, Terminal(width=None), stated=stated)
+            return "".join("".join(text for text, _style in line).rstrip() + "\n" for line in lines)
+
+
+def _write(text: str, output: str | None) -> None:
+    if output is None or output == "-":
+        click.echo(text, nl=False)
+        return
+    try:
+        Path(output).write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise UsageError(f"cannot write {output!r}: {error.strerror or error}") from error

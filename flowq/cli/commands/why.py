@@ -1,0 +1,109 @@
+"""`flowq why`."""
+
+import shlex
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import click
+
+from flowq.cli.layout import commands_lines, where
+from flowq.cli.output import show, show_json
+from flowq.cli.segments import Line, fit
+from flowq.cli.selection import select_jobs, select_run
+from flowq.cli.session import Session, Terminal, pass_session, url_option
+from flowq.cli.wording import plural, symbol, word
+from flowq.exceptions import UsageError
+from flowq.flows.snapshot import read_snapshot, read_surroundings
+from flowq.flows.textsafe import safe_line
+from flowq.flows.views import RunView, run_view
+from flowq.flows.why import Cause, cause_json, explain
+from flowq.states import JobStatus, Reason
+
+if TYPE_CHECKING:
+    from flowq.plan import Plan
+
+_COMMANDS = 4  # proposed at most
+
+
+@click.command(epilog="Example: flowq why @latest publish")
+@click.argument("run")
+@click.argument("job", required=False)
+@click.option("--json", "as_json", is_flag=True, help="Print the chain as a JSON document.")
+@url_option
+@pass_session
+def command(session: Session, run: str, job: str | None, *, as_json: bool) -> None:
+    """Tell why a job waits, was skipped, failed or is queued.
+
+    The chain of causes is followed down to where something can be done: the line of the flow file, the error and the place
+    that raised it, the worker that is missing. With one argument it is the JOB, of the latest run.
+    """
+    store = session.store()
+    run_id, job_name = (select_run(store, None), run) if job is None else (select_run(store, run), job)
+    plan, snapshot = read_snapshot(store, run_id)
+    view = run_view(plan, snapshot)
+    cause = explain(plan, view, _ordinal(plan, run_id, job_name), read_surroundings(store, view))
+    if as_json:
+        show_json({"run": run_id, "file": view.file, **cause_json(cause)})
+    else:
+        terminal = session.out
+        show(why_lines(cause, view, terminal), terminal)
+
+
+def why_lines(cause: Cause, run: RunView, terminal: Terminal) -> list[Line]:
+    """Return the chain as a tree, and what can be done about its ends."""
+    lines = [fit(line, terminal.width, unicode=terminal.unicode) for line in _tree(cause, run, "", "", terminal)]
+    advice = list(commands_lines(list(_advice(cause, run))[:_COMMANDS], terminal.width))
+    return [*lines, (("", ""),), *advice] if advice else lines
+
+
+def _ordinal(plan: "Plan", run_id: str, job: str) -> int:
+    """Return the ordinal of a job; the name of a matrix is its group."""
+    target = plan.targets().get(job)
+    if target is not None:
+        return target
+    ordinals = select_jobs(plan, run_id, job)
+    if not ordinals:
+        raise UsageError(f"{job!r} has no cells in run {run_id}")
+    return ordinals[0]
+
+
+def _tree(cause: Cause, run: RunView, lead: str, below: str, terminal: Terminal) -> Iterator[Line]:
+    text, style = word(cause.status)
+    place = where(run, cause.line)
+    yield (
+        (lead, "dim"),
+        (f"{symbol(cause.status, unicode=terminal.unicode)} ", style),
+        (safe_line(cause.name), "bold"),
+        (f" {text}: ", style),
+        (safe_line(cause.text), "bad" if style == "badbold" else ""),
+        (f"  ({place})" if place else "", "dim"),
+    )
+    branch, corner, bar = ("├ ", "└ ", "│ ") if terminal.unicode else ("|- ", "`- ", "|  ")
+    inner = below + (bar if cause.causes else "  ")
+    for detail in cause.details:
+        yield ((inner, "dim"), (safe_line(detail), "dim"))
+    if cause.skipped:
+        yield ((inner, "dim"), (f"… {plural(cause.skipped, 'step')} further on:", "dim"))
+    for index, item in enumerate(cause.causes):
+        last = index == len(cause.causes) - 1 and not cause.more
+        yield from _tree(item, run, below + (corner if last else branch), below + ("  " if last else bar), terminal)
+    if cause.more:
+        yield ((below + corner, "dim"), (f"and {cause.more} more", "dim"))
+
+
+def _advice(cause: Cause, run: RunView) -> Iterator[tuple[str, str]]:
+    """Yield commands with their reason, for each thing that can be done once."""
+    leaves = cause.leaves()
+    queues = {job.ordinal: job.queue for job in run.jobs}
+    unserved = sorted({queues[leaf.ordinal] for leaf in leaves if leaf.reason == Reason.NO_WORKER})
+    if unserved and run.local:
+        yield f"flowq run --resume {run.id}", "nobody works on this run now"
+    elif unserved:
+        yield f"flowq worker {shlex.join(safe_line(name) for name in unserved)}", "serves what nobody serves now"
+    if any(leaf.reason == Reason.SUSPENDED for leaf in leaves):
+        yield "flowq resume", "lets the workers start jobs again"
+    bad = [leaf for leaf in leaves if leaf.status in {JobStatus.FAILED, JobStatus.STOPPED}]
+    for leaf in bad[:2]:
+        yield f"flowq logs {run.id} {shlex.quote(safe_line(leaf.name))}", "what it printed"
+    if run.ended and (bad or any(leaf.status is JobStatus.CANCELED for leaf in leaves)):
+        yield f"flowq retry {run.id} --failed", "what failed, and what depends on it"

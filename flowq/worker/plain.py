@@ -1,0 +1,57 @@
+"""Plain jobs on the supervisor's side: from a claim to a task, and what follows the death of a horse."""
+
+import os
+from typing import TYPE_CHECKING, Final
+
+from flowq import defaults
+from flowq.store.outcomes import Claim
+from flowq.worker.slots import Cause, Ended
+
+if TYPE_CHECKING:
+    from flowq.worker.options import WorkerOptions
+    from flowq.worker.task import Task
+
+_TRAVELS: Final = ("serializer", "on_success", "on_failure")  # fields of the job that the horse needs
+
+
+def plain_task(claim: Claim, options: "WorkerOptions | None" = None) -> "Task":
+    """Return the task of a plain job. Modules are looked for in the worker's directory too, unless the worker is a clone."""
+    timeout = float(claim.fields.get("timeout") or defaults.JOB_TIMEOUT)
+    task: Task = {
+        "id": claim.id,
+        "name": claim.fields.get("description") or claim.id,
+        "run": None,
+        "attempt": claim.attempt,
+        "execution": claim.execution,
+        "timeout": timeout if timeout > 0 else None,
+        "limit": defaults.MAX_RESULT,
+        "kind": "pickle",
+        "payload": claim.payload or b"",
+    }
+    if options is not None and not options.clone:
+        task["path"] = [os.getcwd()]
+    for name in _TRAVELS:
+        if name in claim.fields:
+            task[name] = claim.fields[name]
+    return task
+
+
+def callback_task(claim: Claim, end: Ended, options: "WorkerOptions") -> "Task | None":
+    """Return the task that makes up for a callback which the job's own horse could not call any more, None for none."""
+    if claim.run is not None:
+        return None
+    stopped = end.cause is Cause.STOP
+    died = end.cause in {None, Cause.TIMEOUT, Cause.KILL} and end.outcome.get("outcome") == "failed"
+    which = "on_stopped" if stopped else "on_failure"
+    callback = claim.fields.get(which)
+    if not callback or not (stopped or (died and not end.unstarted and not end.outcome.get("called"))):
+        return None
+    return {
+        **plain_task(claim, options),
+        "kind": "callback",
+        "which": which,
+        "callback": callback,
+        "reason": end.outcome.get("reason", ""),
+        "error": end.outcome.get("error", ""),
+        "timeout": float(callback.rpartition("|")[2]),
+    }
