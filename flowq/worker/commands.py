@@ -1,7 +1,8 @@
 """Execute a task of kind "shell" or "argv": write the script, start it, wait, read `$FLOWQ_OUTPUT`.
 
 The horse stays between the fork server and the command: it ignores SIGTERM, which goes to the whole group, so that a command that
-cleans up on SIGTERM has its grace period and its end is reported as what it was.
+cleans up on SIGTERM has its grace period and its end is reported as what it was. One that comes before there is a command is kept
+for it: a job that is canceled in its first moment must not run out its grace period.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ _RESTORED: Final = ("SIGPIPE", "SIGXFSZ", "SIGXFZ")  # the interpreter ignores t
 
 def execute(task: Task, scratch: str) -> Outcome:
     """Execute the command to its end and return the outcome. `scratch` is created; the parent removes it."""
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGTERM,))
     os.makedirs(os.path.dirname(scratch), mode=0o700, exist_ok=True)
     os.mkdir(scratch, 0o700)
     output = os.path.join(scratch, "output")
@@ -46,6 +47,7 @@ def execute(task: Task, scratch: str) -> Outcome:
         pid = _spawn(argv, env)
     except OSError as error:
         return failed("error", _cannot_start(argv, error), exit_code=126 if error.errno == errno.EACCES else 127)
+    _pass_on(pid)
     code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
     if code < 0:
         return failed("killed", f"killed by {signal_name(-code)}", exit_code=128 - code)
@@ -96,6 +98,7 @@ def _spawn(argv: list[str], env: dict[str, str]) -> int:
             for name in ("SIGTERM", "SIGINT", *_RESTORED):
                 if hasattr(signal, name):
                     signal.signal(getattr(signal, name), signal.SIG_DFL)
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGTERM,))
             os.execvpe(argv[0], argv, env)
         except OSError as error:
             os.write(tell, str(error.errno or errno.EINVAL).encode())
@@ -111,6 +114,14 @@ def _spawn(argv: list[str], env: dict[str, str]) -> int:
         number = int(problem)
         raise OSError(number, os.strerror(number))
     return pid
+
+
+def _pass_on(pid: int) -> None:
+    """From now on SIGTERM is the command's; give it the one that may have come too early."""
+    if signal.SIGTERM in signal.sigpending():
+        os.kill(pid, signal.SIGTERM)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGTERM,))
 
 
 def _cannot_start(argv: list[str], error: OSError) -> str:

@@ -69,8 +69,9 @@ class ForkServer:
         os.set_blocking(self._wake_write, False)
         signal.signal(signal.SIGCHLD, _noticed)
         signal.set_wakeup_fd(self._wake_write, warn_on_full_buffer=False)
-        for number in (signal.SIGINT, signal.SIGTERM):  # what comes from a terminal does not reach this session
-            signal.signal(number, signal.SIG_IGN)  # the supervisor decides; its end is seen on the control channel
+        # The supervisor decides when this ends, by the control channel. Blocked, not ignored: a horse inherits it, and a signal that
+        # is meant for a horse in its first moments then waits until the horse can be ended by it, instead of being lost.
+        signal.pthread_sigmask(signal.SIG_BLOCK, system.STOP_SIGNALS)
 
     def _patience(self) -> int:
         """Return the milliseconds to wait for events."""

@@ -121,6 +121,11 @@ class Slot:
         """Return the output since the last call: `(stream, lines)`, stream is "out" or "err"."""
         return [(stream, data) for stream, cutter in self._logs.items() for data in cutter.take()]
 
+    @property
+    def has_horse(self) -> bool:
+        """Whether a process executes the task by now."""
+        return self._horse is not None
+
     def kill(self, cause: Cause) -> None:
         """End the execution before its time. Politely first for a cancel or a stop, at once for the others."""
         if self._over:

@@ -11,6 +11,8 @@ import signal
 import sys
 import time
 
+STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
 _PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER = 36
 

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.stand import Stand, gone, shell, survivors, task
+from flowq.worker.slots import Cause
+from tests.support.stand import Stand, call, gone, shell, survivors, task
 from tests.support.wait import until
 
 
@@ -112,3 +113,17 @@ def test_nothing_is_left_in_the_temporary_directory(stand: Stand, tmp_path: Path
 def test_background_processes_end_with_their_script(stand: Stand, tmp_path: Path) -> None:
     pid = int(stand.run(shell("sleep 60 & echo $!")).output())
     until(lambda: gone(pid, stand.mark))
+
+
+@pytest.mark.parametrize("kind", ["shell", "call"])
+def test_a_cancel_in_the_first_moments_is_not_lost(kind: str) -> None:
+    """A signal that comes before there is somebody to take it must not be swallowed: the grace period here is half a minute."""
+    with Stand(grace=30) as stand:
+        for moment in range(25):
+            execution = stand.start(shell("sleep 60") if kind == "shell" else call("block", os.devnull))
+            slot = stand.slots[0]
+            stand.turn(lambda slot=slot: slot.has_horse)
+            for _ in range(moment):
+                stand.loop.turn(0.0002)
+            slot.kill(Cause.CANCEL)
+            stand.turn(lambda execution=execution: execution.freed, timeout=10)
