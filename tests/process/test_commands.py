@@ -116,14 +116,14 @@ def test_background_processes_end_with_their_script(stand: Stand, tmp_path: Path
 
 
 @pytest.mark.parametrize("kind", ["shell", "call"])
-def test_a_cancel_in_the_first_moments_is_not_lost(kind: str) -> None:
+@pytest.mark.parametrize("moment", range(0, 25, 2))
+def test_a_cancel_in_the_first_moments_is_not_lost(kind: str, moment: int) -> None:
     """A signal that comes before there is somebody to take it must not be swallowed: the grace period here is half a minute."""
     with Stand(grace=30) as stand:
-        for moment in range(25):
-            execution = stand.start(shell("sleep 60") if kind == "shell" else call("block", os.devnull))
-            slot = stand.slots[0]
-            stand.turn(lambda slot=slot: slot.has_horse)
-            for _ in range(moment):
-                stand.loop.turn(0.0002)
-            slot.kill(Cause.CANCEL)
-            stand.turn(lambda execution=execution: execution.freed, timeout=10)
+        execution = stand.start(shell("sleep 60") if kind == "shell" else call("block", os.devnull))
+        slot = stand.slots[0]
+        stand.turn(lambda: slot.has_horse)
+        for _ in range(moment):
+            stand.loop.turn(0.0002)
+        slot.kill(Cause.CANCEL)
+        stand.turn(lambda: execution.freed, timeout=10)
