@@ -37,8 +37,20 @@ _HOMES: "Final" = {
 }
 
 __all__ = [
-    *("Callback", "Dependency", "Flow", "Job", "Queue", "Repeat", "Retry", "Run", "SimpleWorker", "Worker"),
-    *("__version__", "cancel_job", "get_current_job", "requeue_job"),
+    "Callback",
+    "Dependency",
+    "Flow",
+    "Job",
+    "Queue",
+    "Repeat",
+    "Retry",
+    "Run",
+    "SimpleWorker",
+    "Worker",
+    "__version__",
+    "cancel_job",
+    "get_current_job",
+    "requeue_job",
 ]
 
 

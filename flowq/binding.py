@@ -48,10 +48,11 @@ def default_store() -> "Store":
     return _default
 
 
-def set_default_store(store: "Store | None") -> None:
-    """Decide what "no connection given" means in this process: a worker does, for the jobs that it forks."""
-    global _default  # noqa: PLW0603 - see `default_store`
-    _default = store
+def set_default_store(store: "Store | None") -> "Store | None":
+    """Decide what "no connection given" means in this process; return what it meant. A worker does, for the jobs that it forks."""
+    global _default
+    former, _default = _default, store
+    return former
 
 
 def _undecoded(connection: Any) -> Any:

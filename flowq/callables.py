@@ -32,7 +32,7 @@ def reference(func: Callable[..., Any] | str) -> str:
 
 def bound_to(func: Callable[..., Any] | str) -> tuple[Any, str] | None:
     """Return the object and the name of its method when that is what is called (also for an object that is callable), else None."""
-    if isinstance(func, str) or isinstance(func, (type, partial)):
+    if isinstance(func, (str, type, partial)):
         return None
     if ismethod(func):
         return None if isinstance(func.__self__, type) else (func.__self__, func.__name__)

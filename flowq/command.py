@@ -51,5 +51,7 @@ def send_stop_job_command(connection: Any, job_id: str, serializer: Any = None) 
     if record is None:
         raise NoSuchJobError(f"no job with the id {job_id!r}")
     if record.status is not JobStatus.STARTED:
-        raise InvalidJobOperation(f"cannot stop job {job_id}: it is {record.status}, not started; `Job.cancel` is for jobs that wait")
+        raise InvalidJobOperation(
+            f"cannot stop job {job_id}: it is {record.status}, not started; `Job.cancel` is for jobs that wait"
+        )
     store.jobs.stop(job_id)

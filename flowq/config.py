@@ -84,6 +84,11 @@ def load_settings(
     )
 
 
+def variable_of(name: str) -> str:
+    """Return the environment variable of a setting."""
+    return _VARIABLES[name]
+
+
 def redact(url: str) -> str:
     """Return a URL with its passwords replaced by `***`, for messages and logs."""
     return _PASSWORD.sub(lambda match: f"{match['before'] or match['query']}***", url)

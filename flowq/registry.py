@@ -27,7 +27,7 @@ class BaseRegistry:
     status: ClassVar[JobStatus]
     also: ClassVar[tuple[JobStatus, ...]] = ()  # statuses that are listed here too
 
-    def __init__(  # noqa: PLR0913, PLR0917 - RQ's signature
+    def __init__(
         self,
         name: str = "default",
         connection: Any = None,

@@ -14,12 +14,20 @@ if TYPE_CHECKING:
     from typing import Self
 
 
-class JobTimeoutException(BaseException):
+class BaseTimeoutException(BaseException):
+    """Base of what is raised when a time is up."""
+
+
+class JobTimeoutException(BaseTimeoutException):
     """Raised inside a job that has run for longer than its timeout.
 
     Not an `Exception`: a job's `except Exception` must not be able to swallow it. `finally` blocks run as usual, within the grace
     period that follows.
     """
+
+
+class JobStopped(BaseException):
+    """Raised inside a job that shares its process with its worker and is to end now: stopped, canceled, or given to another."""
 
 
 class BaseDeathPenalty:
@@ -119,7 +127,9 @@ class TimerDeathPenalty(BaseDeathPenalty):
         if self._active:
             self.fired = True
             message = self._message()
-            raise_in_thread(self._thread, type(self._exception.__name__, (self._exception,), {"__str__": lambda _self: message}))
+            raise_in_thread(
+                self._thread, type(self._exception.__name__, (self._exception,), {"__str__": lambda _self: message})
+            )
 
 
 def raise_in_thread(thread: int, exception: type[BaseException]) -> None:

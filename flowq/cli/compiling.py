@@ -4,20 +4,19 @@ from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-import click
-
 from flowq.cli.segments import Line, columns, pad
 from flowq.cli.session import Terminal
+from flowq.cli.streams import echo
 from flowq.cli.wording import plural
 from flowq.exceptions import InvalidFlowError
 from flowq.flows.textsafe import safe_line
 
 if TYPE_CHECKING:
     from flowq.compiler import Compilation, Diagnostic
-    from flowq.plan import Plan
+    from flowq.plan import Json, Plan
 
 
-def compile_flow(file: str, params: Mapping[str, str], terminal: Terminal) -> "Plan":
+def compile_flow(file: str, params: "Mapping[str, Json]", terminal: Terminal) -> "Plan":
     """Compile a flow file to run it; warnings and errors are written to standard error.
 
     Raises:
@@ -31,7 +30,7 @@ def compile_flow(file: str, params: Mapping[str, str], terminal: Terminal) -> "P
     return compilation.plan
 
 
-def compile_now(file: str, params: Mapping[str, str]) -> "Compilation":
+def compile_now(file: str, params: "Mapping[str, Json]") -> "Compilation":
     """Compile a flow file with today's date (UTC) as `run.date`."""
     from flowq.compiler import compile_file
 
@@ -43,7 +42,7 @@ def show_diagnostics(diagnostics: "Iterable[Diagnostic]", terminal: Terminal, *,
     from flowq.compiler import render
 
     for item in diagnostics:
-        click.echo(render(item, color=terminal.color) + "\n", err=err, color=terminal.color)
+        echo(render(item, color=terminal.color) + "\n", err=err, color=terminal.color)
 
 
 def preview_lines(plan: "Plan") -> Iterator[Line]:

@@ -1,17 +1,16 @@
 """What `run` and `retry` share: somebody must execute the run, and somebody may follow it."""
 
 import os
-import sys
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import click
-
-from flowq.cli.following import Following, announce_unserved
+from flowq.cli.following import Following, announce_unserved, shows_live
+from flowq.cli.options import Manner
 from flowq.cli.output import show_json
-from flowq.cli.session import Terminal, complain
+from flowq.cli.session import complain
 from flowq.cli.signals import Interrupts
+from flowq.cli.streams import echo
 from flowq.cli.tending import Tended
 from flowq.exceptions import InvalidRunOperation, UsageError
 from flowq.flows.documents import run_json
@@ -48,26 +47,24 @@ def execute(
     run: "RunRecord",
     plan: "Plan",
     interrupts: Interrupts,
+    manner: Manner,
     *,
-    detach: bool,
-    workers: int | None,
-    as_json: bool,
     events_after: str = START,
     waiting: "WorkerProcess | None" = None,
 ) -> int:
     """See to it that a submitted run is executed, and follow it unless it is detached; return the exit code."""
-    shows_live = run.local and not detach and not as_json and Terminal.of(sys.stdout).live
-    log = _log_file() if shows_live else None  # what the worker says must not tear the live display
-    worker = _local_worker(run, plan, slots=workers, detach=detach, log=log) if run.local else None
+    live = run.local and not manner.detach and shows_live(manner)
+    log = _log_file() if live else None  # what the worker says must not tear the live display
+    worker = _local_worker(run, plan, slots=manner.workers, detach=manner.detach, log=log) if run.local else None
     if worker is None:
         announce_unserved(store, sorted({plan.node_of(cell).queue for cell in plan.jobs()}))
     else:
         worker.start(waiting)
-    if detach:
-        _tell_detached(store, run.id, as_json=as_json)
+    if manner.detach:
+        _tell_detached(store, run.id, as_json=manner.as_json)
         return 0
     tended = None if worker is None else Tended(worker, log)
-    return Following(store, run.id, interrupts, tended, events_after=events_after, as_json=as_json).to_the_end()
+    return Following(store, run.id, interrupts, tended, events_after=events_after, manner=manner).to_the_end()
 
 
 def _local_worker(run: "RunRecord", plan: "Plan", *, slots: int | None, detach: bool, log: Path | None) -> LocalWorker:
@@ -90,5 +87,5 @@ def _tell_detached(store: "Store", run_id: str, *, as_json: bool) -> None:
     if as_json:
         show_json(run_json(read_view(store, run_id)))
         return
-    click.echo(run_id)
+    echo(run_id)
     complain(f"run {run_id} goes on in the background: flowq status {run_id} --watch")

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Protocol
 
 from flowq.cli import exits
+from flowq.cli.options import Manner
 from flowq.cli.output import Writer
 from flowq.cli.plain import JsonDisplay, PlainDisplay
 from flowq.cli.session import Terminal, complain
@@ -27,6 +28,7 @@ from flowq.states import RunStatus
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from flowq.flows.estimate import Outlook
     from flowq.store import Store
 
 _LOOK: Final = 2.0  # s between looks at who serves the queues
@@ -44,6 +46,9 @@ class Display(Protocol):
     def close(self) -> None:
         """Give back what was taken, the terminal above all."""
 
+    def last_words(self) -> "Sequence[str]":
+        """Return what is to be written, as it is, behind everything else."""
+
 
 @dataclass(slots=True)
 class Following:
@@ -59,7 +64,7 @@ class Following:
     interrupts: Interrupts
     worker: Tended | None = None
     events_after: str = START
-    as_json: bool = False
+    manner: Manner = field(default_factory=Manner)
     only_watching: bool = False
     _interrupted: bool = field(default=False, init=False)
     _canceled: bool = field(default=False, init=False)
@@ -73,7 +78,7 @@ class Following:
         if self.worker is not None:
             progress.unserved = frozenset()  # it is on its way
         tails = Tails()
-        live = writer.terminal.live and not self.as_json
+        live = shows_live(self.manner)
         display = self._display(writer, progress, live=live)
         ended = False
         try:
@@ -83,23 +88,43 @@ class Following:
             if self.worker is not None:
                 self.worker.end(idle=ended)
         if not ended:
+            writer.raw(display.last_words())
             self._say_how_to_come_back()
             return exits.INTERRUPTED
         view = read_view(self.store, self.run_id)
-        if self.as_json:
+        self.manner.reporting.write(self.store, view)
+        if self.manner.as_json:
             writer.json_line(run_json(view))
         else:
             writer.lines([(("", ""),), *summary_lines(view, tails, writer.terminal, table=live)])
+            writer.raw(display.last_words())
         return exits.INTERRUPTED if self._interrupted and view.status is RunStatus.CANCELED else exits.of_run(view)
 
     def _display(self, writer: Writer, progress: Progress, *, live: bool) -> Display:
-        if self.as_json:
+        if self.manner.as_json:
             return JsonDisplay(writer, progress.plan)
+        if self.manner.reporting.annotations is not None:
+            from flowq.cli.annotated import AnnotatedDisplay
+            from flowq.flows.annotations import annotations
+
+            return AnnotatedDisplay(writer, progress, annotations(self.manner.reporting.annotations), progress.plan.file)
         if live:
             from flowq.cli.live import LiveDisplay
 
-            return LiveDisplay(progress)
+            return LiveDisplay(progress, self._outlook(progress))
         return PlainDisplay(writer, progress)
+
+    def _outlook(self, progress: Progress) -> "Outlook | None":
+        """Return what earlier runs of the flow tell of this one."""
+        from flowq.flows.estimate import outlook
+        from flowq.flows.history import read_history
+        from flowq.flows.local import default_slots
+
+        run = progress.view()
+        slots = self.manner.workers or default_slots()
+        if not run.local:
+            slots = sum(worker.slots for worker in self.store.workers.all()) or slots
+        return outlook(progress.plan, read_history(self.store, run.flow, before=run.id), slots)
 
     def _follow(self, progress: Progress, tails: Tails, display: Display) -> bool:
         """Return whether the run has ended; False when Ctrl+C ended the following."""
@@ -170,6 +195,11 @@ class Following:
         waiting = progress.waiting_queues()
         with suppress(ServerUnavailableError):
             progress.unserved = waiting - self.store.workers.serving(waiting) if waiting else waiting
+
+
+def shows_live(manner: Manner) -> bool:
+    """Return whether the run is shown in place, on a terminal, rather than in lines."""
+    return not manner.as_json and manner.reporting.annotations is None and Terminal.of(sys.stdout).live
 
 
 def announce_unserved(store: "Store", queues: "Sequence[str]") -> None:

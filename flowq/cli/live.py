@@ -16,6 +16,8 @@ from rich.text import Text
 from flowq.cli.layout import counts_text, head_lines, job_rows, rows_that_fit, table_lines
 from flowq.cli.segments import RICH_STYLES, Line, fit
 from flowq.cli.session import Terminal
+from flowq.cli.wording import took
+from flowq.flows.estimate import Outlook
 from flowq.flows.follow import Progress, Update
 from flowq.flows.textsafe import safe_line
 from flowq.flows.views import JobView, RunView
@@ -23,14 +25,18 @@ from flowq.states import JobStatus
 
 _FRAME: Final = 0.1  # s between frames at least
 _SHARE: Final = 10  # a frame may take this part of the time
+_LOOK: Final = 1.0  # s between looks ahead
 _BAR: Final = 40  # cells at most
 
 
 class LiveDisplay:
     """Shows a run in place until it is closed; then the terminal is as it was before."""
 
-    def __init__(self, progress: Progress) -> None:
+    def __init__(self, progress: Progress, outlook: Outlook | None = None) -> None:
         self._progress = progress
+        self._outlook = outlook
+        self._left: float | None = None
+        self._looked = 0.0
         terminal = Terminal.of(sys.stdout)
         self._live = Live(
             console=Console(no_color=not terminal.color, highlight=False, markup=False, emoji=False, soft_wrap=False),
@@ -64,19 +70,32 @@ class LiveDisplay:
         if begun < self._next:
             return
         terminal = Terminal.of(sys.stdout)
-        lines = frame(self._progress.view(), terminal, remark=self._remark)
+        view = self._progress.view()
+        lines = frame(view, terminal, remark=self._remark, left=self._look_ahead(view, begun))
         self._live.update(Text("\n").join(_text(line) for line in lines), refresh=True)
         self._next = begun + max(_FRAME, _SHARE * (time.monotonic() - begun))
+
+    def _look_ahead(self, view: RunView, now: float) -> float | None:
+        """Return the seconds that are left, worked out now and then and counted down in between."""
+        if self._outlook is None or view.ended:
+            return None
+        if self._left is None or now - self._looked >= _LOOK:
+            self._left, self._looked = self._outlook.left(view), now
+        return max(0.0, self._left - (now - self._looked))
 
     def close(self) -> None:
         """Remove the display and give the terminal back."""
         self._live.stop()
 
+    def last_words(self) -> tuple[str, ...]:
+        """Return nothing: the summary is the end."""
+        return ()
 
-def frame(run: RunView, terminal: Terminal, *, remark: str = "") -> list[Line]:
+
+def frame(run: RunView, terminal: Terminal, *, remark: str = "", left: float | None = None) -> list[Line]:
     """Return one frame: head, as many rows as the height allows (the most telling ones), bar, remark."""
     head = list(head_lines(run))[:1]
-    foot: list[Line] = [bar_line(run, terminal)]
+    foot: list[Line] = [bar_line(run, terminal, left)]
     if remark:
         foot.append(((safe_line(remark), "warn"),))
     rows = list(job_rows(run, unicode=terminal.unicode))
@@ -85,8 +104,8 @@ def frame(run: RunView, terminal: Terminal, *, remark: str = "") -> list[Line]:
     return [fit(line, terminal.width, unicode=terminal.unicode) for line in lines]
 
 
-def bar_line(run: RunView, terminal: Terminal) -> Line:
-    """Return the bar of what has ended, with the counts behind it."""
+def bar_line(run: RunView, terminal: Terminal, left: float | None = None) -> Line:
+    """Return the bar of what has ended, with the counts behind it, and the seconds that are left where that is known."""
     ended = sum(job.ended for job in run.jobs)
     total = max(1, len(run.jobs))
     cells = min(_BAR, max(4, (terminal.width or 80) // 3))
@@ -98,8 +117,15 @@ def bar_line(run: RunView, terminal: Terminal) -> Line:
         (full * bad, "bad"),
         (empty * (cells - done), "dim"),
         (f" {ended}/{len(run.jobs)}", "bold"),
+        ("" if left is None else f"  {_left_text(left)}", ""),
         (f"  {_open_text(run.jobs)}", "dim"),
     )
+
+
+def _left_text(seconds: float) -> str:
+    """Return a rough figure: an estimate with fractions would promise too much."""
+    whole = max(1, round(seconds))
+    return f"about {whole}s left" if whole < 60 else f"about {took(whole)} left"
 
 
 def _open_text(jobs: Sequence[JobView]) -> str:

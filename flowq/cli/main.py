@@ -11,6 +11,7 @@ import click
 
 from flowq.cli import exits
 from flowq.cli.session import Session, url_option
+from flowq.cli.streams import echo
 from flowq.exceptions import FlowqError, InvalidFlowError, ServerError, UsageError
 
 COMMANDS: Final = {
@@ -23,9 +24,19 @@ COMMANDS: Final = {
     "result": "Print the result of a job as JSON.",
     "runs": "List the latest runs, newest first.",
     "validate": "Check flow files and show every problem.",
+    "plan": "Show what a run would do, and what a failure would.",
     "graph": "Draw the graph of a flow, or of a run with its states.",
     "worker": "Execute jobs of the given queues.",
+    "enqueue": "Put a call of a Python function on a queue.",
+    "requeue": "Put failed jobs of a queue back into it.",
+    "empty": "Delete the jobs that wait in queues.",
+    "info": "Show queues and workers.",
+    "suspend": "Let no worker claim a job.",
+    "resume": "Let suspended workers claim jobs again.",
     "server": "Start, stop or look at the embedded server.",
+    "doctor": "Check the server and the workers, and say what to do.",
+    "config": "Show every setting, its value and where that comes from.",
+    "completion": "Print the script for completion in bash, zsh or fish.",
     "schema": "Print the JSON Schema of flow files.",
     "version": "Print the version of flowq and of the Python it runs on.",
 }
@@ -174,7 +185,7 @@ def _say(text: str, code: int) -> int:
     # Standard output or error may be gone: the exit code is then all that can still be told.
     with suppress(OSError):
         sys.stdout.flush()
-        click.echo(f"error: {safe(text)}", err=True)
+        echo(f"error: {safe(text)}", err=True)
     return code
 
 

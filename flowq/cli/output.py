@@ -5,27 +5,26 @@ import sys
 from collections.abc import Iterable
 from typing import Any
 
-import click
-
 from flowq.cli.segments import Line, paint
 from flowq.cli.session import Terminal
+from flowq.cli.streams import echo
 
 
 def show(lines: Iterable[Line], terminal: Terminal) -> None:
     """Write lines to standard output."""
     painted = [paint(line, color=terminal.color) for line in lines]
     if painted:
-        click.echo("\n".join(painted), color=terminal.color)
+        echo("\n".join(painted), color=terminal.color)
 
 
 def show_json(document: Any) -> None:
     """Write one JSON document, readable, pure ASCII: no character of it can act on a terminal."""
-    click.echo(json.dumps(document, indent=2, allow_nan=False))
+    echo(json.dumps(document, indent=2, allow_nan=False))
 
 
 def show_json_line(document: Any) -> None:
     """Write one JSON document as one line."""
-    click.echo(json.dumps(document, separators=(",", ":"), allow_nan=False))
+    echo(json.dumps(document, separators=(",", ":"), allow_nan=False))
 
 
 class Writer:
@@ -41,15 +40,21 @@ class Writer:
         if painted:
             self._write("\n".join(painted))
 
+    def raw(self, lines: Iterable[str]) -> None:
+        """Write lines with the control characters that flowq itself put there for a CI system, unless the reader has gone."""
+        text = "\n".join(lines)
+        if text:
+            self._write(text, color=True)
+
     def json_line(self, document: Any) -> None:
         """Write one JSON document as one line, unless the reader has gone."""
         self._write(json.dumps(document, separators=(",", ":"), allow_nan=False))
 
-    def _write(self, text: str) -> None:
+    def _write(self, text: str, *, color: bool | None = None) -> None:
         if self.closed:
             return
         try:
-            click.echo(text, color=self.terminal.color)
+            echo(text, color=self.terminal.color if color is None else color)
             sys.stdout.flush()
         except BrokenPipeError:
             self.closed = True

@@ -1,7 +1,7 @@
 """The append-only display of a run: a line per change, the output of jobs with their names in front. For pipes and CI."""
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 from flowq.cli.output import Writer
@@ -57,11 +57,15 @@ class PlainDisplay:
         logs = deque(update.logs)
         for event in update.events:
             while logs and logs[0].at_ms <= event.at_ms:
-                lines += _log_lines(self._plan, logs.popleft())
+                lines += self._output(logs.popleft())
             lines += self._event_lines(event, update)
         for entry in logs:
-            lines += _log_lines(self._plan, entry)
+            lines += self._output(entry)
         self._writer.lines(lines)
+
+    def _output(self, entry: LogEntry) -> Iterator[Line]:
+        """Yield what is shown of a job's output when it comes."""
+        return _log_lines(self._plan, entry)
 
     def remark(self, text: str) -> None:
         """Write a line about the following itself."""
@@ -69,6 +73,10 @@ class PlainDisplay:
 
     def close(self) -> None:
         """Nothing is held that would have to be given back."""
+
+    def last_words(self) -> Sequence[str]:
+        """Return nothing: the summary is the end."""
+        return ()
 
     def _event_lines(self, event: Event, update: Update) -> Iterator[Line]:
         ordinal = ordinal_of(event.job)
@@ -128,6 +136,10 @@ class JsonDisplay:
 
     def close(self) -> None:
         """Nothing is held that would have to be given back."""
+
+    def last_words(self) -> Sequence[str]:
+        """Return nothing: the summary is the end."""
+        return ()
 
 
 def _log_lines(plan: Plan, entry: LogEntry) -> Iterator[Line]:

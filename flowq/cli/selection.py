@@ -60,10 +60,22 @@ def select_open_run(store: "Store", given: str | None) -> str:
 
 
 def select_jobs(plan: Plan, run_id: str, given: str) -> Sequence[int]:
-    """Return the ordinals a job's name stands for: one job, one cell, or all cells of a matrix in expansion order.
+    """Return the ordinals a job's name stands for in a run: one job, one cell, or all cells of a matrix in expansion order.
 
     Raises:
         NoSuchJobError: the run has no such job; the message names the nearest.
+    """
+    ordinal = ordinal_of(given)
+    if given.startswith(f"{run_id}-") and ordinal is not None and ordinal < len(plan.cells) and not plan.cells[ordinal].group:
+        return [ordinal]
+    return find_jobs(plan, given, f"run {run_id}")
+
+
+def find_jobs(plan: Plan, given: str, whose: str) -> Sequence[int]:
+    """Return the ordinals a name stands for in a plan. `whose` is for the message: "run 7k2m9x0d".
+
+    Raises:
+        NoSuchJobError: there is no such job; the message names the nearest.
     """
     cells = plan.cells_of()
     if given in cells:
@@ -71,14 +83,11 @@ def select_jobs(plan: Plan, run_id: str, given: str) -> Sequence[int]:
     for cell in plan.jobs():
         if cell.name == given:
             return [cell.ordinal]
-    ordinal = ordinal_of(given)
-    if given.startswith(f"{run_id}-") and ordinal is not None and ordinal < len(plan.cells) and not plan.cells[ordinal].group:
-        return [ordinal]
     names = list(dict.fromkeys([*cells, *(cell.name for cell in plan.jobs())]))
     near = get_close_matches(given, names, n=1, cutoff=0.5)
     few = ", ".join(list(cells)[:8]) + (", …" if len(cells) > 8 else "")
     hint = f"did you mean {near[0]!r}?" if near else f"its jobs: {few}"
-    raise NoSuchJobError(f"run {run_id} has no job {given!r}; {hint}")
+    raise NoSuchJobError(f"{whose} has no job {given!r}; {hint}")
 
 
 def looks_like_file(given: str) -> bool:

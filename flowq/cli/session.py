@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any, TextIO, TypeVar
 
 import click
 
+from flowq.cli.streams import echo
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -71,6 +73,17 @@ class Session:
             self._store = open_store(self.url)
         return self._store
 
+    def has_history(self) -> bool:
+        """Return whether there may be earlier runs: a server is configured, or the embedded one has data."""
+        from flowq.config import load_settings
+
+        settings = load_settings(self.url)
+        if settings.url is not None:
+            return True
+        from flowq.embedded.home import locate
+
+        return os.path.isdir(locate(settings.home.value if settings.home else None).data)  # noqa: PTH112 - pathlib may not be imported yet
+
 
 def url_option(command: _Command) -> _Command:
     """Add `-u/--url`, which may stand before or after the name of the command."""
@@ -97,7 +110,7 @@ def complain(text: str) -> None:
     """Write a remark to standard error, made safe; standard output stays what was asked for."""
     from flowq.flows.textsafe import safe
 
-    click.echo(safe(text), err=True)
+    echo(safe(text), err=True)
 
 
 def _is_terminal(stream: TextIO) -> bool:

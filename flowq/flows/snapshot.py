@@ -1,12 +1,11 @@
 """Reading one run from the store for a view: the plan, the records, the errors, who serves its queues."""
 
 import time
+from collections import deque
 from typing import TYPE_CHECKING
 
 from flowq.exceptions import NoSuchRunError
-from flowq.flows.submit import queue_of
-from flowq.flows.views import RunView, Snapshot, run_view
-from flowq.flows.why import Surroundings
+from flowq.flows.views import RunView, Snapshot, ordinal_of, run_view
 from flowq.plan import Plan
 from flowq.states import JobStatus
 from flowq.store.records import JobRecord
@@ -16,7 +15,8 @@ if TYPE_CHECKING:
 
     from flowq.store import Store
 
-_POSITIONS = 50  # queued jobs of which the place in the queue is asked
+_OUTPUT = 2000  # entries of a job's output that are kept, the latest
+_OUTPUT_BYTES = 100_000
 _WITH_ERROR = frozenset({JobStatus.FAILED, JobStatus.STOPPED, JobStatus.SCHEDULED})
 
 
@@ -63,26 +63,31 @@ def take_snapshot(store: "Store", run_id: str, plan: Plan) -> Snapshot:
     )
 
 
-def read_surroundings(store: "Store", run: RunView) -> Surroundings:
-    """Read what explains the queued jobs of a run: the workers, and the places in the queues. Nothing if none is queued."""
-    queued = [job for job in run.jobs if job.status is JobStatus.QUEUED]
-    waiting = [job for job in run.jobs if job.status is JobStatus.DEFERRED]
-    if not queued and not waiting:
-        return Surroundings()
-    positions = {}
-    for job in queued[:_POSITIONS]:
-        place = store.queues.position(queue_of(job.queue, run.id, local=run.local), job.id)
-        if place is not None:
-            positions[job.ordinal] = place
-    return Surroundings(store.workers.all(), positions, bool(queued) and store.queues.suspended())
-
-
 def read_errors(store: "Store", run_id: str, ordinals: "Sequence[int]") -> dict[int, str]:
     """Read the text of the latest error of each of these jobs that has one."""
     if not ordinals:
         return {}
     texts = zip(ordinals, store.runs.errors(run_id, ordinals), strict=True)
     return {ordinal: text.decode("utf-8", "backslashreplace") for ordinal, text in texts if text}
+
+
+def read_output(store: "Store", run_id: str, ordinals: "Sequence[int]") -> dict[int, str]:
+    """Read the end of what each of these jobs printed in its latest execution."""
+    wanted = frozenset(ordinals)
+    kept: dict[int, deque[bytes]] = {}
+    executions: dict[int, int] = {}
+    position = "0"
+    while wanted and (entries := store.runs.logs(run_id, after=position)):
+        position = entries[-1].seq
+        for entry in entries:
+            ordinal = ordinal_of(entry.job)
+            if ordinal is None or ordinal not in wanted:
+                continue
+            if executions.get(ordinal) != entry.execution:
+                executions[ordinal] = entry.execution
+                kept[ordinal] = deque(maxlen=_OUTPUT)
+            kept[ordinal].append(entry.data)
+    return {ordinal: b"".join(chunks)[-_OUTPUT_BYTES:].decode("utf-8", "backslashreplace") for ordinal, chunks in kept.items()}
 
 
 def _may_have_error(job: JobRecord) -> bool:

@@ -6,18 +6,17 @@ to its error. Chains stay short enough to be read: long ones skip to their end a
 """
 
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Final
 
 from flowq.durations import format_duration
 from flowq.expr import ExprSyntaxError, parse, to_text
 from flowq.flows import rules
 from flowq.flows.submit import queue_of
+from flowq.flows.surroundings import Surroundings
 from flowq.flows.views import JobView, RunView
 from flowq.plan import Cell, Edge, Json, Node, Plan
 from flowq.states import ENDED, Condition, JobStatus, Reason
-from flowq.store.records import WorkerRecord
 
 _DEPTH: Final = 8  # steps shown of one chain before it skips to its end
 _BREADTH: Final = 3  # causes shown of one job
@@ -40,15 +39,6 @@ _FAILURES: Final = {
     Reason.INVALID_RESULT: "it ran, but what it returned cannot be kept as a result",
 }
 _URGENCY: Final = (JobStatus.SCHEDULED, JobStatus.QUEUED, JobStatus.STARTED, JobStatus.DEFERRED)
-
-
-@dataclass(frozen=True, slots=True)
-class Surroundings:
-    """What explains a queued job: who is there, how many jobs are before it (by ordinal), whether all are told to wait."""
-
-    workers: Sequence[WorkerRecord] = ()
-    positions: Mapping[int, int] = field(default_factory=dict)
-    suspended: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,10 +115,7 @@ class _Explanation:
         skipped = 0
         if depth >= _DEPTH and before:
             before, skipped = self._end_of_chain(before[0])
-        causes: list[Cause] = []
-        for parent in before[:_BREADTH]:
-            if self._left > 0:
-                causes.append(self.of(parent, depth + 1))
+        causes = [self.of(parent, depth + 1) for parent in before[:_BREADTH] if self._left > 0]
         job = self._jobs.get(ordinal)
         end = self._ends[ordinal]
         return Cause(

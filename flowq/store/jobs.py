@@ -145,17 +145,17 @@ class Jobs:
             job: the id.
             release: those who depend on the job do not mind how it ends.
         """
-        outcome = self._session.run("cancel", job, "1", release)[0].decode()
+        outcome = self._session.run("cancel", job, "1", release, ids.nonce())[0].decode()
         return Outcome.DONE if outcome == "requested" else Outcome(outcome)
 
     def stop(self, job: str) -> Outcome:
         """Ask the worker of a started plain job to kill it; the job ends `stopped`."""
-        outcome = self._session.run("cancel", job, "2", False)[0].decode()
+        outcome = self._session.run("cancel", job, "2", False, ids.nonce())[0].decode()
         return Outcome.DONE if outcome == "requested" else Outcome(outcome)
 
     def requeue(self, job: str, *, front: bool = False) -> Outcome:
         """Execute an ended plain job again, from its first attempt."""
-        return Outcome(self._session.run("requeue", job, front)[0].decode())
+        return Outcome(self._session.run("requeue", job, front, ids.nonce())[0].decode())
 
     def delete(self, job: str) -> Outcome:
         """Delete a plain job; dependents that wait for it are decided as if it had been canceled."""

@@ -80,12 +80,12 @@ class Session:
             self.open()
         script, flat = load(name), [flatten(arguments) for arguments in calls]
         try:
-            return self._again(lambda: self._evaluate_many(script, flat))
+            return list(self._again(lambda: self._evaluate_many(script, flat)))
         except DataLostError:
             if not self.follow:
                 raise
             self.open()
-            return self._again(lambda: self._evaluate_many(script, flat))
+            return list(self._again(lambda: self._evaluate_many(script, flat)))
 
     def put_into(self, pipeline: Any, name: str, arguments: Sequence[object]) -> None:
         """Add the call of a script to a pipeline of the user's; the reply is among those of his `execute`."""

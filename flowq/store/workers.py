@@ -9,7 +9,6 @@ from flowq.store.outcomes import Claim, Outcome, Verdict
 from flowq.store.records import WorkerRecord
 from flowq.store.session import Session
 
-
 SILENT_LEASES: Final = 6  # leases without a beat after which a worker is forgotten
 _SWEEP_BATCH: Final = 100
 
@@ -69,17 +68,22 @@ class Workers:
 
     def command(self, name: str, command: str) -> Outcome:
         """Tell a worker something and wake it; `flowq.worker.supervisor` knows the words."""
-        return Outcome(self._session.run("command", name, command)[0].decode())
+        return Outcome(self._session.run("command", name, ids.nonce(), command)[0].decode())
 
-    def obey(self, name: str) -> str:
-        """Return what a worker was told, once; empty for nothing."""
-        return str(self._session.run("obey", name)[0].decode())
+    def commands(self, name: str) -> list[tuple[str, str]]:
+        """Return what a worker was told lately, as `(nonce, command)`, oldest first."""
+        with self._session.translated:
+            said = self._session.client.hget(self._keys("worker", name), "commands") or b""
+        lines = (line.partition(" ") for line in said.decode().splitlines())
+        return [(nonce, command) for nonce, _, command in lines if command]
 
     def claim(self, name: str, queues: Sequence[str], lease: float) -> Claim | None:
         """Claim one job, waiting for the answer: for workers without an event loop. `lease` in seconds."""
         return read_claim(self._session.run("claim", name, 1, ids.nonce(), int(lease * 1000), list(queues)))
 
-    def beat(self, name: str, queues: Sequence[str], lease: float, claim: Claim | None, *, state: str = "busy") -> Verdict | None:
+    def beat(
+        self, name: str, queues: Sequence[str], lease: float, claim: Claim | None, *, state: str = "busy"
+    ) -> Verdict | None:
         """Renew the lease of one claim (or just say that the worker lives) and return the verdict on it, waiting for the answer."""
         executions = [] if claim is None else [claim.id, claim.token]
         flat = [name, int(lease * 1000), state, *self._counters(name), list(queues), len(executions) // 2, *executions]

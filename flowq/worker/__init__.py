@@ -23,12 +23,19 @@ What it must not know
     of `typing`, `dataclasses` and everything else that costs milliseconds at import. This module imports nothing.
 """
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from flowq.worker.monitoring import WorkerStatus
+    from flowq.worker.simple import SimpleWorker
+    from flowq.worker.worker import DequeueStrategy, Worker
+
+__all__ = ["DequeueStrategy", "SimpleWorker", "Worker", "WorkerStatus"]
 
 _HOMES = {
     "DequeueStrategy": "flowq.worker.worker",
     "SimpleWorker": "flowq.worker.simple",
     "Worker": "flowq.worker.worker",
-    "WorkerStatus": "flowq.worker.worker",
+    "WorkerStatus": "flowq.worker.monitoring",
 }
 
 

@@ -7,7 +7,7 @@ import sys
 from types import CoroutineType
 
 from flowq import timeouts
-from flowq.timeouts import JobTimeoutException, UnixSignalDeathPenalty
+from flowq.timeouts import JobStopped, JobTimeoutException
 from flowq.worker import hooks, results
 from flowq.worker.results import InvalidResultError
 from flowq.worker.task import failed, finished, retry
@@ -57,6 +57,8 @@ def _attempt(task: Task, aside: hooks.Aside | None) -> tuple[Outcome, BaseExcept
         return failed("error", str(error), "ImportError"), error
     except JobTimeoutException as error:
         return failed("timeout", _traceback(error), _name(error)), error
+    except JobStopped:
+        raise  # not the job's doing; whoever raised it knows why
     except SystemExit as error:
         return failed("error", _exit_text(error), "SystemExit", _exit_code(error)), error
     except BaseException as error:  # noqa: BLE001 - whatever a job raises is that job's failure
@@ -90,7 +92,7 @@ def _decoded(task: Task) -> tuple[Callable[..., object], list[object], dict[str,
     """Return what a plain job calls: a function by its name, or a method of an object."""
     serializer = hooks.serializer(task)
     if serializer is None:
-        import pickle as serializer  # type: ignore[no-redef]
+        import pickle as serializer
     name, args, kwargs, *instance = serializer.loads(task["payload"])
     if instance:
         return _attribute(instance[0], name, type(instance[0]).__qualname__), args, kwargs

@@ -246,7 +246,7 @@ class Hands:
         status = 0 if end.code is None else -end.code if end.code < 0 else end.code << 8
         try:
             killed(held.claim.id, end.pid, status)
-        except Exception:
+        except Exception:  # noqa: BLE001 - the user's own code; the worker goes on
             _log.exception("job %s: work_horse_killed_handler failed", held.claim.id)
 
     def _start_in(self, slot: Slot, held: Held) -> None:

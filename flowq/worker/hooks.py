@@ -43,7 +43,8 @@ class Hooks:
         handlers: Sequence[Callable[..., Any]] = (),
     ) -> None:
         self.job_class = job_class
-        self.serializer, self.serializer_name = serializer or (None, None)
+        self.serializer = None if serializer is None else serializer[0]
+        self.serializer_name = "" if serializer is None else serializer[1]
         self.penalty_class = penalty_class
         self.handlers = tuple(handlers)
 
@@ -53,7 +54,7 @@ _installed = Hooks()
 
 def install(hooks: Hooks) -> Hooks:
     """Make these the hooks of this process and of those that it forks; return the former ones."""
-    global _installed  # noqa: PLW0603 - inherited over fork: process state by nature
+    global _installed
     former, _installed = _installed, hooks
     return former
 

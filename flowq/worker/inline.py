@@ -7,6 +7,7 @@ horse, so a job can take the process down, and what it prints is not captured.
 import os
 import threading
 from collections import deque
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from flowq import context, defaults
@@ -38,6 +39,7 @@ def create_and_execute(store: "Store", new: NewJob, penalty_class: Any = None) -
     worker = f"sync-{os.getpid()}-{threading.get_ident()}"
     timeout = float(new.fields.get("timeout") or defaults.JOB_TIMEOUT)
     lease = timeout + _SPARE if timeout > 0 else _FOREVER
+    new = replace(new, fields={**new.fields, SYNC: "1"})
     created, claim = store.jobs.create_here(new, worker, lease)
     todo = deque([] if claim is None else [claim])
     while todo:

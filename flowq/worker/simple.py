@@ -3,16 +3,17 @@
 import logging
 import os
 import random
+import signal
 import socket
 import threading
 import time
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Self
 
-from flowq import __version__
+from flowq import __version__, context
 from flowq.exceptions import ServerError
 from flowq.states import Reason
 from flowq.store.outcomes import Claim, Verdict
-from flowq.timeouts import raise_in_thread
+from flowq.timeouts import JobStopped
 from flowq.worker import hooks, inline
 from flowq.worker.held import Held
 from flowq.worker.options import WorkerOptions
@@ -28,10 +29,6 @@ if TYPE_CHECKING:
 _log = logging.getLogger("flowq.worker")
 _LONGEST_WAIT: Final = 1.0  # s between looks at signals and the clock
 _CAUSES: Final = {Verdict.CANCEL: Cause.CANCEL, Verdict.STOP: Cause.STOP, Verdict.FENCED: Cause.FENCED}
-
-
-class JobStopped(BaseException):
-    """Raised inside a job that is to end now: it was stopped, canceled, or given to another worker."""
 
 
 class SimpleWorker(Worker):
@@ -112,7 +109,7 @@ class _Loop:
 
     def _wait(self) -> None:
         self._store.workers.wait(self._options.name, self._queues, _LONGEST_WAIT)
-        if self._store.workers.obey(self._options.name) == "shutdown":
+        if any(command == "shutdown" for _, command in self._store.workers.commands(self._options.name)):
             self._stopping.at_least(Stage.WARM)
 
     def _execute(self, claim: Claim) -> None:
@@ -128,7 +125,8 @@ class _Loop:
             return
         task = callback_task(claim, end, self._options)
         if task is not None:
-            hooks.after_death(task)
+            with context.here(task, self._store):
+                hooks.after_death(task)
         execution = held.ended(end, allowed=False)
         self._store.jobs.finish(execution)
         self._store.workers.count_job(self._options.name, execution.outcome, int((time.monotonic() - started) * 1000))
@@ -145,7 +143,10 @@ class _Loop:
 
 
 class _Pulse:
-    """Beats for one job from a thread of its own, and interrupts the job when a beat is answered so."""
+    """Beats for one job from a thread of its own, and interrupts the job when a beat is answered so.
+
+    By a signal, which gets through a sleep or a read. SIGURG, because nobody minds one too many and the clock needs SIGALRM.
+    """
 
     def __init__(self, store: "Store", options: WorkerOptions, claim: Claim) -> None:
         self.cause: Cause | None = None
@@ -157,7 +158,8 @@ class _Pulse:
         self._executor = threading.get_ident()
         self._thread = threading.Thread(target=self._beat, name="flowq-pulse", daemon=True)
 
-    def __enter__(self) -> "_Pulse":
+    def __enter__(self) -> Self:
+        self._former = signal.signal(signal.SIGURG, self._interrupt)
         self._thread.start()
         return self
 
@@ -165,6 +167,11 @@ class _Pulse:
         with self._lock:
             self._over.set()
         self._thread.join()
+        signal.signal(signal.SIGURG, self._former)
+
+    def _interrupt(self, *_: object) -> None:
+        if not self._over.is_set():
+            raise JobStopped
 
     def _beat(self) -> None:
         options = self._options
@@ -179,5 +186,5 @@ class _Pulse:
             with self._lock:
                 if not self._over.is_set():
                     self.cause = _CAUSES[verdict]
-                    raise_in_thread(self._executor, JobStopped)
+                    signal.pthread_kill(self._executor, signal.SIGURG)
             return

@@ -173,9 +173,11 @@ class Slot:
                 horse.channel.close()
             else:
                 return
-        elif horse is not None:  # killed before it began
+        text = f"no process could be started for the job: {why}"
+        if horse is not None and self._cause is not None:
             horse.channel.close()
-        self._end(Ended(failed("error", f"no process could be started for the job: {why}"), self._cause, unstarted=True))
+            text = "the job was killed before it began"
+        self._end(Ended(failed("error", text), self._cause, unstarted=True))
         self._release()
 
     def _hand_over(self, horse: Horse, task: Task) -> None:

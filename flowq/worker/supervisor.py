@@ -60,6 +60,7 @@ class Supervisor:
         self._traffic.on_refused = self._refused
         self._traffic.on_hint = self._hinted
         self._queues = list(options.queues)  # in the order in which they are served next
+        self._obeyed: set[str] = set()  # commands that were carried out
         self._hungry = True  # a claim may find something
         self._released = False  # dependents are about to be released: not dry yet
         self._sent: tuple[float, list[LogLines], list[Execution]] = (0.0, [], [])
@@ -273,16 +274,21 @@ class Supervisor:
     def _obey(self) -> None:
         """Do what this worker was told, if it was called for that."""
         try:
-            command = self._store.workers.obey(self._options.name)
+            commands = self._store.workers.commands(self._options.name)
         except DataLostError:
             raise
         except ServerError as error:
             _log.warning("%s", error)
             return
-        if command == "shutdown":
-            self._stopping.at_least(Stage.WARM)
-        elif command == "kill-horse":
-            self._hands.kill_all(Cause.KILL)
+        for nonce, command in commands:
+            if nonce in self._obeyed:
+                continue
+            self._obeyed.add(nonce)
+            _log.info("told to %s", command)
+            if command == "shutdown":
+                self._stopping.at_least(Stage.WARM)
+            elif command == "kill-horse":
+                self._hands.kill_all(Cause.KILL)
 
     # -- begin and end -----------------------------------------------------------------------------------------------------
 

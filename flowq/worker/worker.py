@@ -7,37 +7,25 @@ the caller are there in its jobs.
 import logging
 import sys
 from collections.abc import Callable, Iterable, Sequence
-from datetime import UTC, datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Self
 
 from flowq import binding, context, defaults
 from flowq.callables import load_class
 from flowq.durations import parse_duration
-from flowq.exceptions import NoSuchWorkerError, UsageError
+from flowq.exceptions import UsageError
 from flowq.job import Job
 from flowq.queue import Queue
 from flowq.serializers import resolve_serializer, serializer_name
-from flowq.states import JobStatus
 from flowq.worker import hooks
+from flowq.worker.monitoring import WorkerState
 from flowq.worker.options import WorkerOptions
 from flowq.worker.supervisor import Supervisor
 
 if TYPE_CHECKING:
     from flowq.store import Store
-    from flowq.store.records import WorkerRecord
 
 _LOGGER = "flowq.worker"
-
-
-class WorkerStatus(StrEnum):
-    """What a worker is doing."""
-
-    STARTED = "started"
-    SUSPENDED = "suspended"
-    BUSY = "busy"
-    IDLE = "idle"
-    STOPPING = "stopping"
 
 
 class DequeueStrategy(StrEnum):
@@ -48,7 +36,7 @@ class DequeueStrategy(StrEnum):
     RANDOM = "random"
 
 
-class Worker:
+class Worker(WorkerState):
     """Executes the jobs of queues, each in a forked process.
 
     Args:
@@ -69,8 +57,9 @@ class Worker:
     """
 
     death_penalty_class: Any = None
+    python_version = sys.version
 
-    def __init__(  # noqa: PLR0913, PLR0917 - RQ's signature
+    def __init__(  # noqa: PLR0913 - RQ's signature
         self,
         queues: "Queue | str | Iterable[Queue | str]",
         name: str | None = None,
@@ -166,12 +155,13 @@ class Worker:
         )
         options = _with_strategy(options, dequeue_strategy)
         own = Store(self.store.client, self.store.namespace, follow=False, anchor=self.store.anchor)
-        binding.set_default_store(self.store)
+        former_store = binding.set_default_store(self.store)
         former_hooks, former_class = hooks.install(self._hooks()), context.current_job_class()
         context.set_current_job_class(self.job_class)
         try:
             return self._execute(own.open(), options)
         finally:
+            binding.set_default_store(former_store)
             hooks.install(former_hooks)
             context.set_current_job_class(former_class)
 
@@ -228,51 +218,6 @@ class Worker:
         record = binding.store_for(connection).workers.get(name)
         return None if record is None else cls(list(record.queues), name, connection=connection)
 
-    def _record(self) -> "WorkerRecord":
-        record = self.store.workers.get(self.name)
-        if record is None:
-            raise NoSuchWorkerError(f"worker {self.name!r} does not live: it has not started, or has stopped")
-        return record
-
-    def get_state(self) -> WorkerStatus | None:
-        """Return what it is doing now, None when it does not live."""
-        record = self.store.workers.get(self.name)
-        if record is None:
-            return None
-        if record.state == "idle" and record.busy == 0 and self.store.queues.suspended():
-            return WorkerStatus.SUSPENDED
-        return WorkerStatus.STARTED if record.state == "starting" else WorkerStatus(record.state)
-
-    @property
-    def state(self) -> WorkerStatus | None:
-        """What it is doing now, None when it does not live."""
-        return self.get_state()
-
-    def get_current_job_id(self) -> str | None:
-        """Return the id of the job that it executes, the one in its first slot when there are several; None for none."""
-        ids = self.get_current_job_ids()
-        return ids[0] if ids else None
-
-    def get_current_job_ids(self) -> list[str]:
-        """Return the ids of the jobs that it executes."""
-        records = self.store.jobs.get_many(self.store.workers.jobs(self.name))
-        return [item.id for item in records if item and item.status is JobStatus.STARTED and item.worker == self.name]
-
-    def get_current_job(self) -> Job | None:
-        """Return the job that it executes, None for none."""
-        job_id = self.get_current_job_id()
-        return None if job_id is None else self.job_class.fetch_many([job_id], self.store)[0]
-
-    hostname = property(lambda self: self._record().hostname, doc="The machine it is on.")
-    pid = property(lambda self: self._record().pid, doc="Its process.")
-    version = property(lambda self: self._record().version, doc="Its version of flowq.")
-    python_version = sys.version
-    successful_job_count = property(lambda self: self._record().finished, doc="Jobs that finished since its start.")
-    failed_job_count = property(lambda self: self._record().failed, doc="Jobs that failed since its start.")
-    total_working_time = property(lambda self: self._record().working_ms / 1000, doc="Seconds it spent executing jobs.")
-    birth_date = property(lambda self: _time(self._record().started_ms), doc="When it started.")
-    last_heartbeat = property(lambda self: _time(self._record().beat_ms), doc="When it was last heard of.")
-
     def refresh(self) -> None:
         """Do nothing: what is asked of a worker is read when it is asked."""
 
@@ -325,7 +270,3 @@ def _set_up_logging(level: str | int | None, log_format: str, date_format: str) 
         handler = logging.StreamHandler()
         handler.setFormatter(logging.Formatter(log_format, date_format))
         logger.addHandler(handler)
-
-
-def _time(millis: int) -> datetime:
-    return datetime.fromtimestamp(millis / 1000, UTC)

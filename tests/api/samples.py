@@ -1,11 +1,12 @@
 """Functions that the tests enqueue: real jobs of a real module."""
 
+import asyncio
 import os
 import time
 from pathlib import Path
 from typing import Any
 
-from flowq import Retry, get_current_job
+from flowq import Job, Retry, get_current_job
 
 
 def add(x: int, y: int = 0) -> int:
@@ -65,3 +66,91 @@ class Unpicklable:
 
 def unpicklable_result() -> Unpicklable:
     return Unpicklable()
+
+
+def fib(n: int) -> int:
+    return n if n < 2 else fib(n - 1) + fib(n - 2)
+
+
+def mark_and_hang(path: str) -> None:
+    write(path, "started\n")
+    hang()
+
+
+def wait_for_file(path: str) -> str:
+    """Say on `<path>.started` that it runs, and end when `path` is there."""
+    Path(path + ".started").touch()
+    while not Path(path).exists():
+        time.sleep(0.01)
+    return "seen"
+
+
+def meta_then_wait(path: str) -> None:
+    job = get_current_job()
+    assert job is not None
+    job.meta["progress"] = 50
+    job.save_meta()
+    wait_for_file(path)
+
+
+def swallow_everything() -> str:
+    try:
+        hang()
+    except Exception:  # noqa: BLE001 - what is tested
+        return "swallowed"
+    return "unreachable"
+
+
+def die(number: int = 9) -> None:
+    os.kill(os.getpid(), number)
+
+
+async def wait_and_add(x: int, y: int) -> int:
+    await asyncio.sleep(0)
+    return x + y
+
+
+class Counter:
+    """Methods can be enqueued: the object travels along."""
+
+    def __init__(self, start: int) -> None:
+        self.start = start
+
+    def plus(self, number: int) -> int:
+        return self.start + number
+
+    def __call__(self, number: int) -> int:
+        return self.start * number
+
+    @classmethod
+    def named(cls) -> str:
+        return cls.__name__
+
+
+def on_success(job: Job, connection: Any, result: Any) -> None:
+    write(job.meta["log"], f"success {result} {connection is not None}\n")
+
+
+def on_failure(job: Job, connection: Any, kind: Any, value: Any, trace: Any) -> None:
+    write(job.meta["log"], f"failure {kind.__name__}\n")
+
+
+def on_stopped(job: Job, connection: Any) -> None:
+    write(job.meta["log"], "stopped\n")
+
+
+def bad_callback(job: Job, connection: Any, *rest: Any) -> None:
+    raise RuntimeError("the callback broke")
+
+
+def slow_callback(job: Job, connection: Any, *rest: Any) -> None:
+    hang()
+
+
+def spin() -> None:
+    while True:
+        pass
+
+
+def class_of_current_job() -> str:
+    return type(get_current_job()).__name__

@@ -10,6 +10,10 @@ import pytest
 
 from flowq.cli.main import COMMANDS, LazyGroup, cli, run
 from flowq.exceptions import FlowqError, InvalidFlowError, NoSuchRunError, ServerUnavailableError
+from flowq.flows.submit import submit
+from flowq.store import Store
+from tests.support.graphs import plan
+from tests.support.server import PrivateServer
 
 HEAVY = {"redis", "yaml", "jsonschema", "networkx", "rich", "asyncio", "flowq.store", "flowq.compiler", "hiredis"}
 
@@ -163,3 +167,16 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr().out.startswith("flowq 0.")
     assert run(["version", "--json"]) == 0
     assert set(json.loads(capsys.readouterr().out)) == {"flowq", "python", "platform"}
+
+
+@pytest.mark.parametrize(
+    "command", [["status"], ["runs"], ["why", "j"], ["logs"], ["retry", "--failed", "--dry-run"]], ids=" ".join
+)
+def test_commands_that_look_at_a_run_stay_light(
+    command: list[str], store: Store, server: PrivateServer, namespace: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("FLOWQ_REDIS_URL", server.url)
+    monkeypatch.setenv("FLOWQ_NAMESPACE", namespace)
+    monkeypatch.chdir(tmp_path)
+    store.runs.cancel(submit(store, plan({"j": []}), directory=tmp_path))
+    assert not {"yaml", "jsonschema", "networkx", "rich", "flowq.compiler"} & imported_by(*command)

@@ -304,7 +304,7 @@ def test_deleting_a_parent_leaves_no_child_hanging(store: Store) -> None:
 
 
 def test_a_scheduled_job_is_queued_when_it_is_due(store: Store, driver: Driver) -> None:
-    create(store, "a", due_ms=store.now_ms() + 40)
+    create(store, "a", due_ms=store.now_ms() + 300)
     assert status(store, "a") == "scheduled"
     until(lambda: driver.swept() and status(store, "a") == "queued")
 

@@ -2,8 +2,10 @@
 
 import click
 
+from flowq.cli.completing import complete_jobs, complete_runs
 from flowq.cli.selection import select_jobs, select_open_run
 from flowq.cli.session import Session, pass_session, url_option
+from flowq.cli.streams import echo
 from flowq.cli.wording import plural
 from flowq.exceptions import InvalidJobOperation
 from flowq.flows.snapshot import read_plan
@@ -15,9 +17,12 @@ _DONE = frozenset({Outcome.DONE, Outcome.DUPLICATE})
 
 
 @click.command(epilog="Example: flowq cancel 7k2m --job deploy")
-@click.argument("run", required=False)
+@click.argument("run", required=False, shell_complete=complete_runs)
 @click.option(
-    "--job", metavar="JOB", help="Cancel only this job: its name, a cell's name (all cells of a matrix by its name), or an id."
+    "--job",
+    metavar="JOB",
+    shell_complete=complete_jobs,
+    help="Cancel only this job: its name, a cell's name (all cells of a matrix by its name), or an id.",
 )
 @url_option
 @pass_session
@@ -30,7 +35,7 @@ def command(session: Session, run: str | None, job: str | None) -> None:
     run_id = select_open_run(store, run)
     if job is None:
         store.runs.refuse(run_id, store.runs.cancel(run_id), "cancel")
-        click.echo(f"canceling run {run_id}: flowq status {run_id}")
+        echo(f"canceling run {run_id}: flowq status {run_id}")
         return
     plan = read_plan(store, run_id)
     ordinals = select_jobs(plan, run_id, job)
@@ -38,4 +43,4 @@ def command(session: Session, run: str | None, job: str | None) -> None:
     name = safe_line(job)
     if not canceled:
         raise InvalidJobOperation(f"{job!r} of run {run_id} has already ended: `flowq status {run_id}` shows how")
-    click.echo(f"canceling {name} of run {run_id}" + (f" ({plural(canceled, 'job')})" if len(ordinals) > 1 else ""))
+    echo(f"canceling {name} of run {run_id}" + (f" ({plural(canceled, 'job')})" if len(ordinals) > 1 else ""))

@@ -6,11 +6,13 @@ from typing import TYPE_CHECKING
 import click
 
 from flowq.cli.compiling import compile_flow
+from flowq.cli.completing import complete_files_and_runs
 from flowq.cli.output import show, show_json
 from flowq.cli.pairs import Pair, params_of
 from flowq.cli.segments import Line, columns, cut, fit
 from flowq.cli.selection import looks_like_file, select_run
 from flowq.cli.session import Session, Terminal, pass_session, url_option
+from flowq.cli.streams import echo
 from flowq.cli.wording import symbol, word
 from flowq.exceptions import UsageError
 from flowq.flows.graphs.model import Graph, Vertex, graph_json, graph_of
@@ -24,15 +26,23 @@ _FORMATS = ("ascii", "mermaid", "dot", "svg", "json")
 
 
 @click.command(epilog="Example: flowq graph nightly.yaml --format svg -o nightly.svg")
-@click.argument("target", required=False, metavar="[FILE|RUN]")
+@click.argument("target", required=False, metavar="[FILE|RUN]", shell_complete=complete_files_and_runs)
 @click.option("-p", "--param", "params", type=Pair(), multiple=True, help="Value of a param of the flow; may be repeated.")
 @click.option("--format", "form", type=click.Choice(_FORMATS), default="ascii", show_default=True, help="What to write.")
 @click.option("--cells", is_flag=True, help="Draw every cell of a matrix, instead of one box for all of them.")
+@click.option("--gantt", is_flag=True, help="Draw a run against time: who ran when, who waited, the critical path.")
 @click.option("-o", "--output", metavar="PATH", help="Write to this file instead of standard output.")
 @url_option
 @pass_session
 def command(
-    session: Session, target: str | None, params: tuple[tuple[str, str], ...], form: str, *, cells: bool, output: str | None
+    session: Session,
+    target: str | None,
+    params: tuple[tuple[str, str], ...],
+    form: str,
+    *,
+    cells: bool,
+    gantt: bool,
+    output: str | None,
 ) -> None:
     """Draw the graph of a flow, or of a run with its states.
 
@@ -40,6 +50,9 @@ def command(
     `ascii` draws with lines where that fits the terminal, else it lists the jobs in the same order.
     """
     plan, run = _read(session, target, params)
+    if gantt:
+        _show_gantt(session, plan, run, form)
+        return
     graph = graph_of(plan, run, cells=cells)
     title = plan.name if run is None else f"{plan.name}, run {run.id}: {run.status}"
     if form == "ascii" and output is None:
@@ -49,6 +62,21 @@ def command(
         show_json(graph_json(graph))
     else:
         _write(_document(graph, form, title, stated=run is not None), output)
+
+
+def _show_gantt(session: Session, plan: "Plan", run: RunView | None, form: str) -> None:
+    from flowq.cli.timeline import gantt_json, gantt_lines
+    from flowq.flows.gantt import bars
+
+    if run is None:
+        raise UsageError("--gantt is for a RUN: a flow file has no times; `flowq plan` tells what to expect")
+    if form not in {"ascii", "json"}:
+        raise UsageError(f"--gantt has the formats ascii and json, found {form!r}")
+    if form == "json":
+        show_json(list(gantt_json(bars(plan, run))))
+    else:
+        terminal = session.out
+        show(gantt_lines(bars(plan, run), terminal), terminal)
 
 
 def graph_lines(graph: Graph, terminal: Terminal, *, stated: bool) -> list[Line]:
@@ -61,9 +89,9 @@ def graph_lines(graph: Graph, terminal: Terminal, *, stated: bool) -> list[Line]
         return mark + name
 
     pen = text.Pen(columns, lambda name, room: cut(name, room, unicode=terminal.unicode), label, unicode=terminal.unicode)
-    drawn = text.draw(graph, terminal.width, pen) or text.listing(graph, pen)
-    lines = [_line(pieces, graph, stated=stated) for pieces in drawn]
-    notes: list[Line] = [((safe_line(remark), "dim"),) for remark in text.remarks(graph)]
+    drawn = text.draw(graph, terminal.width, pen)
+    lines = [_line(pieces, graph, stated=stated) for pieces in drawn or text.listing(graph, pen)]
+    notes: list[Line] = [((safe_line(remark), "dim"),) for remark in text.remarks(graph, drawn, pen)] if drawn else []
     return [fit(line, terminal.width, unicode=terminal.unicode) for line in ([*lines, (("", ""),), *notes] if notes else lines)]
 
 
@@ -111,7 +139,7 @@ def _document(graph: Graph, form: str, title: str, *, stated: bool) -> str:
 
 def _write(text: str, output: str | None) -> None:
     if output is None or output == "-":
-        click.echo(text, nl=False)
+        echo(text, nl=False)
         return
     try:
         Path(output).write_text(text, encoding="utf-8")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from flowq.cli.completing import complete_jobs, complete_runs
 from flowq.cli.output import show
 from flowq.cli.segments import Line
 from flowq.cli.selection import select_jobs, select_run
@@ -24,8 +25,8 @@ if TYPE_CHECKING:
 
 
 @click.command(epilog="Example: flowq logs @latest build -f --tail 20")
-@click.argument("run", required=False)
-@click.argument("job", required=False)
+@click.argument("run", required=False, shell_complete=complete_runs)
+@click.argument("job", required=False, shell_complete=complete_jobs)
 @click.option("-f", "--follow", is_flag=True, help="Stay and show new output until the run has ended.")
 @click.option("--failed", is_flag=True, help="Only of the jobs that failed.")
 @click.option("--attempt", type=click.IntRange(1), metavar="N", help="Only of the N-th execution of each job.")

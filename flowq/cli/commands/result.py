@@ -6,8 +6,10 @@ from typing import TYPE_CHECKING
 
 import click
 
+from flowq.cli.completing import complete_jobs, complete_runs
 from flowq.cli.selection import select_jobs, select_run
 from flowq.cli.session import Session, pass_session, url_option
+from flowq.cli.streams import echo
 from flowq.exceptions import InvalidJobOperation
 from flowq.flows.snapshot import read_plan
 from flowq.flows.textsafe import safe_bytes, safe_json
@@ -19,8 +21,8 @@ if TYPE_CHECKING:
 
 
 @click.command(epilog="Example: flowq result @latest fetch | jq .path")
-@click.argument("run")
-@click.argument("job")
+@click.argument("run", shell_complete=complete_runs)
+@click.argument("job", shell_complete=complete_jobs)
 @url_option
 @pass_session
 def command(session: Session, run: str, job: str) -> None:
@@ -38,9 +40,9 @@ def command(session: Session, run: str, job: str) -> None:
         and not job.startswith(f"{run_id}-")
     )
     if whole:
-        click.echo(safe_json(_results(store, run_id, ordinals), indent=2))
+        echo(safe_json(_results(store, run_id, ordinals), indent=2))
     else:
-        click.echo(_result(store, run_id, plan, ordinals[0]))
+        echo(_result(store, run_id, plan, ordinals[0]))
 
 
 def _results(store: "Store", run_id: str, ordinals: Sequence[int]) -> list[Json]:

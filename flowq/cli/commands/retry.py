@@ -4,49 +4,64 @@ from typing import TYPE_CHECKING
 
 import click
 
+from flowq.cli.completing import complete_jobs, complete_runs
 from flowq.cli.executing import execute, refuse_workers
 from flowq.cli.following import last_position
-from flowq.cli.options import execution_options
+from flowq.cli.options import Manner, execution_options
 from flowq.cli.output import show, show_json
 from flowq.cli.segments import Line, columns, pad
-from flowq.cli.selection import select_run
+from flowq.cli.selection import select_jobs, select_run
 from flowq.cli.session import Session, pass_session, url_option
 from flowq.cli.signals import Interrupts
 from flowq.cli.wording import plural
+from flowq.flows.rerun import plan_rerun
 from flowq.flows.retry import plan_retry
 from flowq.flows.snapshot import read_plan
 from flowq.flows.textsafe import safe_line
 
 if TYPE_CHECKING:
     from flowq.flows.retry import RetryPlan
+    from flowq.store import Store
 
 _SHOWN = 30  # jobs listed before a retry that is carried out; --dry-run lists all
 
 
 @click.command(epilog="Example: flowq retry @latest --failed --dry-run")
-@click.argument("run", required=False)
+@click.argument("run", required=False, shell_complete=complete_runs)
 @click.option(
     "--failed", is_flag=True, help="Run again what failed, was canceled or skipped because of that, and what depends on it."
 )
+@click.option(
+    "--job",
+    "jobs",
+    metavar="JOB",
+    multiple=True,
+    shell_complete=complete_jobs,
+    help="Run this job again, whatever became of it; may be repeated.",
+)
+@click.option("--only", is_flag=True, help="With --job: leave what depends on it as it is.")
 @click.option("--dry-run", is_flag=True, help="Show which jobs would run again and why; change nothing.")
 @execution_options
 @url_option
 @pass_session
 def command(
-    session: Session, run: str | None, *, failed: bool, dry_run: bool, detach: bool, workers: int | None, as_json: bool
+    session: Session, run: str | None, jobs: tuple[str, ...], *, failed: bool, only: bool, dry_run: bool, manner: Manner
 ) -> int:
     """Run again what failed in a run, and what depends on it.
 
     The run keeps its id and the results of the jobs that are not run again; its attempt grows by one. Without RUN: the
-    latest run that failed. The exit code is the run's.
+    latest run that failed (with --job: the latest run). The exit code is the run's.
     """
-    if not failed:
-        raise click.UsageError("say what to run again: --failed")
+    if failed == bool(jobs):
+        raise click.UsageError("say what to run again: either --failed or --job JOB")
+    if only and not jobs:
+        raise click.UsageError("--only goes with --job")
+    manner.check()
     store = session.store()
-    refuse_workers(store, workers)
-    run_id = select_run(store, run, failed=True)
-    retry = plan_retry(store, run_id)
-    if dry_run and as_json:
+    refuse_workers(store, manner.workers)
+    run_id = select_run(store, run, failed=failed)
+    retry = _plan_jobs(store, run_id, jobs, only=only) if jobs else plan_retry(store, run_id)
+    if dry_run and manner.as_json:
         show_json(
             {
                 "run": retry.run,
@@ -55,7 +70,7 @@ def command(
             }
         )
         return 0
-    if not as_json and not detach:
+    if not manner.as_json and not manner.detach:
         show(_lines(retry, dry_run=dry_run), session.out)
     if dry_run:
         return 0
@@ -64,7 +79,12 @@ def command(
     with Interrupts() as interrupts:
         retry.apply(store)
         record = store.runs.require(run_id)
-        return execute(store, record, plan, interrupts, detach=detach, workers=workers, as_json=as_json, events_after=position)
+        return execute(store, record, plan, interrupts, manner, events_after=position)
+
+
+def _plan_jobs(store: "Store", run_id: str, jobs: tuple[str, ...], *, only: bool) -> "RetryPlan":
+    plan = read_plan(store, run_id)
+    return plan_rerun(store, run_id, {ordinal for name in jobs for ordinal in select_jobs(plan, run_id, name)}, only=only)
 
 
 def _lines(retry: "RetryPlan", *, dry_run: bool) -> list[Line]:

@@ -4,30 +4,39 @@ What takes long to import is imported in the functions that need it: the worker 
 what it needs side by side with this one.
 """
 
+import json
 import re
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import click
 
-from flowq.cli.options import execution_options
+from flowq.cli.completing import complete_files
+from flowq.cli.options import Manner, execution_options
 from flowq.cli.pairs import Pair, params_of
 from flowq.cli.session import Session, pass_session, url_option
 from flowq.exceptions import InvalidRunOperation
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from flowq.flows.process import WorkerProcess
+    from flowq.plan import Json
 
 _RUN_ID = re.compile(r"[a-z0-9]{8}\Z")
 
 
 @click.command(epilog="Example: flowq run nightly.yaml -p day=2026-01-31 --workers 4")
-@click.argument("file", required=False)
+@click.argument("file", required=False, shell_complete=complete_files)
 @click.option("-p", "--param", "params", type=Pair(), multiple=True, help="Value of a param of the flow; may be repeated.")
 @click.option(
     "--label", "labels", type=Pair(), multiple=True, help="Label of the run, over those of the flow; may be repeated."
 )
 @click.option("--run-id", metavar="ID", help="Id of the run (8 letters and digits): a script that is run twice submits once.")
 @click.option("--resume", metavar="RUN", help="Go on with a run whose command was killed, instead of starting one.")
+@click.option(
+    "--again", metavar="RUN", help="Run the flow of an earlier run with its params and labels; -p and --label change some."
+)
 @click.option("--dry-run", is_flag=True, help="Show what would run; submit nothing.")
 @execution_options
 @url_option
@@ -39,11 +48,10 @@ def command(
     labels: tuple[tuple[str, str], ...],
     run_id: str | None,
     resume: str | None,
+    again: str | None,
     *,
     dry_run: bool,
-    detach: bool,
-    workers: int | None,
-    as_json: bool,
+    manner: Manner,
 ) -> int:
     """Run a flow and follow it to its end.
 
@@ -52,27 +60,56 @@ def command(
     detaches.
     """
     if resume is not None:
-        if file is not None or params or labels or run_id is not None or dry_run:
+        if file is not None or params or labels or run_id is not None or again is not None or dry_run:
             raise click.UsageError(
-                "--resume goes on with a run as it was submitted: no FILE, -p, --label, --run-id or --dry-run with it"
+                "--resume goes on with a run as it was submitted: no FILE, -p, --label, --run-id, --again or --dry-run with it"
             )
-        return _resume(session, resume, detach=detach, workers=workers, as_json=as_json)
-    if file is None:
-        raise click.UsageError("expected the FILE of a flow")
+        return _resume(session, resume, manner)
+    if (file is None) == (again is None):
+        raise click.UsageError(
+            "expected the FILE of a flow" if file is None else "--again takes the file of the earlier run: no FILE with it"
+        )
     if run_id is not None and not _RUN_ID.match(run_id):
         raise click.UsageError(f"--run-id: expected 8 lower-case letters and digits, found {run_id!r}")
-    given = params_of(params)
+    manner.check()
+    order = _Order(file or "", params_of(params), dict(labels), run_id)
+    if again is not None:
+        order = _again(session, again, order)
     if dry_run:
-        _preview(session, file, given, as_json=as_json)
+        _preview(session, order, as_json=manner.as_json)
         return 0
     waiting = _early_worker(session)
     try:
-        return _run(
-            session, file, given, waiting, run_id=run_id, labels=dict(labels), detach=detach, workers=workers, as_json=as_json
-        )
+        return _run(session, order, waiting, manner)
     finally:
-        if waiting is not None and not detach:
+        if waiting is not None and not manner.detach:
             waiting.let_go()
+
+
+@dataclass(frozen=True, slots=True)
+class _Order:
+    """What is to be run. `directory`: where; None: here."""
+
+    file: str
+    params: "Mapping[str, Json]"
+    labels: "Mapping[str, str]"
+    run_id: str | None
+    directory: str | None = None
+
+
+def _again(session: Session, given: str, order: _Order) -> _Order:
+    """Return the order of an earlier run, changed by what was given now."""
+    from flowq.cli.selection import select_run
+
+    store = session.store()
+    earlier = store.runs.require(select_run(store, given))
+    return _Order(
+        file=earlier.file,
+        params={**json.loads(earlier.params), **order.params},
+        labels={**json.loads(earlier.labels), **order.labels},
+        run_id=order.run_id,
+        directory=earlier.directory,
+    )
 
 
 def _early_worker(session: Session) -> "WorkerProcess | None":
@@ -83,34 +120,30 @@ def _early_worker(session: Session) -> "WorkerProcess | None":
     return WorkerProcess() if load_settings(session.url).url is None else None
 
 
-def _run(
-    session: Session,
-    file: str,
-    params: dict[str, str],
-    waiting: "WorkerProcess | None",
-    *,
-    run_id: str | None,
-    labels: dict[str, str],
-    detach: bool,
-    workers: int | None,
-    as_json: bool,
-) -> int:
+def _run(session: Session, order: _Order, waiting: "WorkerProcess | None", manner: Manner) -> int:
     from flowq.cli.compiling import compile_flow
     from flowq.cli.executing import execute, is_embedded, refuse_workers
     from flowq.cli.selection import here
     from flowq.cli.signals import Interrupts
     from flowq.flows.submit import submit
 
-    plan = compile_flow(file, params, session.err)
+    plan = compile_flow(order.file, order.params, session.err)
     store = session.store()
-    refuse_workers(store, workers)
+    refuse_workers(store, manner.workers)
     with Interrupts() as interrupts:
-        submitted = submit(store, plan, directory=here(), local=is_embedded(store), run_id=run_id, labels=labels)
+        submitted = submit(
+            store,
+            plan,
+            directory=order.directory or here(),
+            local=is_embedded(store),
+            run_id=order.run_id,
+            labels=order.labels,
+        )
         run = store.runs.require(submitted)
-        return execute(store, run, plan, interrupts, detach=detach, workers=workers, as_json=as_json, waiting=waiting)
+        return execute(store, run, plan, interrupts, manner, waiting=waiting)
 
 
-def _resume(session: Session, given: str, *, detach: bool, workers: int | None, as_json: bool) -> int:
+def _resume(session: Session, given: str, manner: Manner) -> int:
     from flowq.cli.executing import execute, refuse_workers
     from flowq.cli.following import last_position
     from flowq.cli.selection import select_run
@@ -118,7 +151,7 @@ def _resume(session: Session, given: str, *, detach: bool, workers: int | None, 
     from flowq.flows.snapshot import read_plan
 
     store = session.store()
-    refuse_workers(store, workers)
+    refuse_workers(store, manner.workers)
     run = store.runs.require(select_run(store, given))
     if run.ended:
         raise InvalidRunOperation(
@@ -127,14 +160,14 @@ def _resume(session: Session, given: str, *, detach: bool, workers: int | None, 
     plan = read_plan(store, run.id)
     position = last_position(store, run.id)
     with Interrupts() as interrupts:
-        return execute(store, run, plan, interrupts, detach=detach, workers=workers, as_json=as_json, events_after=position)
+        return execute(store, run, plan, interrupts, manner, events_after=position)
 
 
-def _preview(session: Session, file: str, params: dict[str, str], *, as_json: bool) -> None:
+def _preview(session: Session, order: _Order, *, as_json: bool) -> None:
     from flowq.cli.compiling import compile_flow, preview_json, preview_lines
     from flowq.cli.output import show, show_json
 
-    plan = compile_flow(file, params, session.err)
+    plan = compile_flow(order.file, order.params, session.err)
     if as_json:
         show_json(preview_json(plan))
     else:

@@ -1,14 +1,19 @@
 """`flowq runs`."""
 
+import json
 from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import click
 
 from flowq.cli.output import show, show_json
+from flowq.cli.pairs import Pair
 from flowq.cli.segments import Line, columns, cut, fit, pad
 from flowq.cli.session import Session, Terminal, complain, pass_session, url_option
 from flowq.cli.wording import clock, took
+from flowq.durations import parse_duration
 from flowq.flows.documents import record_json
 from flowq.flows.textsafe import safe_line
 from flowq.states import JobStatus, RunStatus
@@ -30,38 +35,84 @@ _STYLES = {
 @click.command(epilog="Example: flowq runs --status failed --limit 5")
 @click.option("--flow", metavar="NAME", help="Only runs of this flow.")
 @click.option("--status", type=click.Choice([str(status) for status in RunStatus]), help="Only runs with this status.")
+@click.option("--since", metavar="WHEN", help="Only runs submitted since then: 2h, 7d, 2026-01-31, 2026-01-31T06:00.")
+@click.option("--label", "labels", type=Pair(), multiple=True, help="Only runs with this label; may be repeated.")
 @click.option("--limit", type=click.IntRange(1, 1000), default=20, show_default=True, help="How many to show.")
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON list.")
 @url_option
 @pass_session
-def command(session: Session, flow: str | None, status: str | None, limit: int, *, as_json: bool) -> None:
+def command(
+    session: Session,
+    flow: str | None,
+    status: str | None,
+    since: str | None,
+    labels: tuple[tuple[str, str], ...],
+    limit: int,
+    *,
+    as_json: bool,
+) -> None:
     """List the latest runs, newest first."""
-    found = list(_select(session.store(), flow, status, limit))
+    store = session.store()
+    wanted = _Wanted(flow, status, None if since is None else _since_ms(since, store.now_ms()), labels)
+    found = list(_select(store, wanted, limit))
     if as_json:
         show_json([record_json(run) for run in found])
     elif found:
         terminal = session.out
         show(_table(found, terminal), terminal)
     else:
-        complain("no runs: `flowq run FILE` starts one" if flow is None and status is None else "no such runs")
+        complain("no runs: `flowq run FILE` starts one" if wanted == _Wanted() else "no such runs")
 
 
-def _select(store: "Store", flow: str | None, status: str | None, limit: int) -> Iterator[RunRecord]:
-    filtered = flow is not None or status is not None
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    """What a run must be to be listed."""
+
+    flow: str | None = None
+    status: str | None = None
+    since_ms: int | None = None
+    labels: tuple[tuple[str, str], ...] = ()
+
+    def fits(self, run: RunRecord) -> bool:
+        """Return whether the run is one of those."""
+        labels = json.loads(run.labels or "{}") if self.labels else {}
+        return (
+            (self.flow is None or run.flow == self.flow)
+            and (self.status is None or run.status == self.status)
+            and all(labels.get(name) == value for name, value in self.labels)
+        )
+
+
+def _select(store: "Store", wanted: _Wanted, limit: int) -> Iterator[RunRecord]:
     shown = 0
-    for run_id in store.runs.recent(_SCANNED if filtered else limit):
+    for run_id in store.runs.recent(limit if wanted == _Wanted() else _SCANNED):
         run = store.runs.get(run_id)
-        if run is None or (flow is not None and run.flow != flow) or (status is not None and run.status != status):
+        if run is None:
             continue
-        yield run
-        shown += 1
-        if shown == limit:
-            return
+        if wanted.since_ms is not None and run.created_ms < wanted.since_ms:
+            return  # newest first: all others are older
+        if wanted.fits(run):
+            yield run
+            shown += 1
+            if shown == limit:
+                return
+
+
+def _since_ms(text: str, now_ms: int) -> int:
+    """Return a point in time: a duration before now, or a date with or without a time (UTC)."""
+    try:
+        if text[:4].isdigit() and text[4:5] == "-":
+            moment = datetime.fromisoformat(text)
+            return int(moment.replace(tzinfo=moment.tzinfo or UTC).timestamp() * 1000)
+        return now_ms - int(parse_duration(text) * 1000)
+    except ValueError as error:
+        raise click.BadParameter(f"expected 2h, 7d or 2026-01-31, found {text!r}", param_hint="--since") from error
 
 
 def _table(runs: list[RunRecord], terminal: Terminal) -> Iterator[Line]:
     names = min(max(columns(safe_line(run.flow)) for run in runs), 32)
-    yield ((f"{'RUN':<8}  {pad('FLOW', names)}  {'STATUS':<8}  {'STARTED':<23}  {'TOOK':>6}  JOBS", "dim"),)
+    head: Line = ((f"{'RUN':<8}  {pad('FLOW', names)}  {'STATUS':<8}  {'STARTED':<23}  {'TOOK':>6}  JOBS", "dim"),)
+    yield fit(head, terminal.width, unicode=terminal.unicode)
     for run in runs:
         flow = pad(cut(safe_line(run.flow), names, unicode=terminal.unicode), names)
         line: Line = (

@@ -2,6 +2,7 @@
 
 import click
 
+from flowq.cli.streams import echo
 from flowq.compiler.schema import schema_path
 
 
@@ -12,4 +13,4 @@ def command() -> None:
     An editor that is told of it (`# yaml-language-server: $schema=flow.schema.json` in the first line of a flow file)
     completes and explains every key.
     """
-    click.echo(schema_path().read_text(encoding="utf-8"), nl=False)
+    echo(schema_path().read_text(encoding="utf-8"), nl=False)

@@ -6,6 +6,7 @@ import click
 
 from flowq.cli.output import show_json
 from flowq.cli.session import complain
+from flowq.cli.streams import echo
 from flowq.cli.wording import took
 from flowq.embedded.control import ServerStatus, server_status, start_server, stop_server
 
@@ -29,7 +30,7 @@ def start() -> None:
 def stop(*, force: bool) -> None:
     """Stop the embedded server. Its data stays."""
     if stop_server(force=force):
-        click.echo("stopped")
+        echo("stopped")
     else:
         complain("the embedded server was not running")
 
@@ -47,16 +48,16 @@ def status(*, as_json: bool) -> None:
 
 def _show(found: ServerStatus) -> None:
     if not found.running:
-        click.echo(f"not running; its data is in {found.home}")
+        echo(f"not running; its data is in {found.home}")
         return
     users = ", ".join(map(str, found.users)) or "nobody"
-    click.echo(
+    echo(
         f"running: {found.version}, process {found.pid}, for {took(found.uptime)}"
         + (", until it is stopped" if found.pinned else "")
     )
-    click.echo(f"address: unix://{found.socket}")
-    click.echo(f"data:    {found.home}, {_size(found.memory)} in memory, {_size(found.disk)} on disk")
-    click.echo(f"used by: {users}")
+    echo(f"address: unix://{found.socket}")
+    echo(f"data:    {found.home}, {_size(found.memory)} in memory, {_size(found.disk)} on disk")
+    echo(f"used by: {users}")
 
 
 def _size(count: int) -> str:

@@ -6,6 +6,7 @@ from importlib.metadata import version
 import click
 
 from flowq.cli.output import show_json
+from flowq.cli.streams import echo
 
 
 @click.command(epilog="Example: flowq version --json")
@@ -15,4 +16,4 @@ def command(*, as_json: bool) -> None:
     if as_json:
         show_json({"flowq": version("flowq"), "python": platform.python_version(), "platform": platform.platform()})
     else:
-        click.echo(f"flowq {version('flowq')} (Python {platform.python_version()})")
+        echo(f"flowq {version('flowq')} (Python {platform.python_version()})")

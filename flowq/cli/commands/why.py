@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from flowq.cli.completing import complete_jobs, complete_runs_and_jobs
 from flowq.cli.layout import commands_lines, where
 from flowq.cli.output import show, show_json
 from flowq.cli.segments import Line, fit
@@ -13,7 +14,8 @@ from flowq.cli.selection import select_jobs, select_run
 from flowq.cli.session import Session, Terminal, pass_session, url_option
 from flowq.cli.wording import plural, symbol, word
 from flowq.exceptions import UsageError
-from flowq.flows.snapshot import read_snapshot, read_surroundings
+from flowq.flows.snapshot import read_snapshot
+from flowq.flows.surroundings import read_surroundings
 from flowq.flows.textsafe import safe_line
 from flowq.flows.views import RunView, run_view
 from flowq.flows.why import Cause, cause_json, explain
@@ -26,8 +28,8 @@ _COMMANDS = 4  # proposed at most
 
 
 @click.command(epilog="Example: flowq why @latest publish")
-@click.argument("run")
-@click.argument("job", required=False)
+@click.argument("run", shell_complete=complete_runs_and_jobs)
+@click.argument("job", required=False, shell_complete=complete_jobs)
 @click.option("--json", "as_json", is_flag=True, help="Print the chain as a JSON document.")
 @url_option
 @pass_session

@@ -125,8 +125,7 @@ def _order(columns: list[list[int]], neighbours: Sequence[Sequence[int]], *, rev
             return sum(place[other] for other in near) / len(near) if near else place[item]
 
         column.sort(key=wish)
-        for index, item in enumerate(column):
-            place[item] = index
+        place.update((item, index) for index, item in enumerate(column))
 
 
 def _rows(columns: Sequence[Sequence[int]], parents: Sequence[Sequence[int]], children: Sequence[Sequence[int]]) -> list[int]:
@@ -136,7 +135,9 @@ def _rows(columns: Sequence[Sequence[int]], parents: Sequence[Sequence[int]], ch
             rows[item] = index
     for neighbours, order in ((parents, columns), (children, columns[::-1]), (parents, columns)):
         for column in order:
-            wishes = [float(median(rows[other] for other in neighbours[item])) if neighbours[item] else rows[item] for item in column]
+            wishes = [
+                float(median(rows[other] for other in neighbours[item])) if neighbours[item] else rows[item] for item in column
+            ]
             for item, row in zip(column, _spread(wishes), strict=True):
                 rows[item] = row
     top = min(rows, default=0)

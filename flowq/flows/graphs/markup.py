@@ -62,7 +62,9 @@ def to_dot(graph: Graph) -> str:
         shape = ", shape=oval" if vertex.group else ""
         lines.append(f"  j{index} [label={_dot(vertex.label)}{shape}{state}]")
     for parent, child, condition in graph.edges:
-        lines.append(f"  j{parent} -> j{child}" + ("" if condition == "success" else f" [style=dashed, label={_dot(condition)}]"))
+        lines.append(
+            f"  j{parent} -> j{child}" + ("" if condition == "success" else f" [style=dashed, label={_dot(condition)}]")
+        )
     return "\n".join([*lines, "}"]) + "\n"
 
 

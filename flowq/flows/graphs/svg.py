@@ -26,6 +26,12 @@ _STYLE: Final = (
 )
 
 
+_TIP: Final = (
+    '<defs><marker id="tip" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="7" markerHeight="7" orient="auto">'
+    '<path d="M0,0 L8,4 L0,8 z" fill="#8c959f"/></marker></defs>'
+)
+
+
 def to_svg(graph: Graph, title: str) -> str:
     """Return the document. With a run's states the boxes have their colour; a box tells its state when pointed at."""
     layout = lay_out(graph)
@@ -34,12 +40,10 @@ def to_svg(graph: Graph, title: str) -> str:
     width = max([*(left + wide for left, wide in zip(lefts, widths, strict=True)), _CHAR * len(title) * 1.2]) + 2 * _EDGE
     height = layout.height * _ROW + 2 * _EDGE + 24
     lines = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" width="{width:.0f}" height="{height}" viewBox="0 0 {width:.0f} {height}"'
-        ' role="img">',
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width:.0f} {height}" width="{width:.0f}" height="{height}">',
         f"<title>{_text(title)}</title>",
         f"<style>{_STYLE}</style>",
-        '<defs><marker id="tip" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="7" markerHeight="7" orient="auto">'
-        '<path d="M0,0 L8,4 L0,8 z" fill="#8c959f"/></marker></defs>',
+        _TIP,
         f'<rect width="{width:.0f}" height="{height}" fill="#ffffff"/>',
         f'<text class="title" x="{_EDGE}" y="{_EDGE + 4}">{_text(title)}</text>',
         *_edges(graph, layout, lefts, widths),

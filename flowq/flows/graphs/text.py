@@ -1,6 +1,7 @@
 """A graph as lines of text: columns joined by lines where that fits the width, else a list in the same order.
 
-Lines never lie: two that meet without a corner cross, and a crossing is drawn as a gap in the vertical one.
+Lines never lie: two that meet without a corner cross, and a crossing is drawn as a gap in the vertical one; a line that joins
+another and goes on is drawn as a tap (`╨`).
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -17,6 +18,7 @@ Piece = tuple[str, int]
 Measure = Callable[[str], int]
 
 _TALL: Final = 400  # rows beyond which nobody follows a line any more
+_WIDE: Final = 400  # cells beyond which a drawing is for nobody, a pipe included
 _NAME: Final = 10  # cells to which names may be cut before the drawing is given up
 _CORNERS: Final = {  # (left, right, up, down) -> the character that joins them
     (0, 1, 0, 1): "╭",
@@ -29,7 +31,9 @@ _CORNERS: Final = {  # (left, right, up, down) -> the character that joins them
     (1, 1, 1, 0): "┴",
     (1, 1, 1, 1): "┼",
 }
-_ASCII: Final = str.maketrans("─│╭╮╰╯├┤┬┴┼▶×←…", "-|+++++++++>x<.")
+_TAPS: Final = {"┬": "╥", "┴": "╨", "┼": "╫"}
+"""Where a line gives to a vertical one that others use too and then goes on: what comes along the vertical does not turn into it."""
+_ASCII: Final = str.maketrans("─│╭╮╰╯├┤┬┴┼╥╨╫▶×←…", "-|+++++++++***>x<.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +59,7 @@ def draw(graph: Graph, width: int | None, pen: Pen) -> list[list[Piece]] | None:
         routed = [route(bundles_between(column, layout.parents, rows)) for column in layout.columns]
         gaps = [gap for gap in routed if gap is not None]
         if len(gaps) == len(routed):
-            return _painted(graph, layout, rows, gaps, width, pen)
+            return _Sheet(graph, layout, rows, gaps).painted(width, pen)
     return None  # not reached: stretched rows of neighbouring columns never collide
 
 
@@ -85,11 +89,14 @@ def listing(graph: Graph, pen: Pen) -> list[list[Piece]]:
     return lines
 
 
-def remarks(graph: Graph) -> Iterator[str]:
-    """Yield what a drawing cannot show: the conditions of edges that ask for something else than success."""
+def remarks(graph: Graph, drawn: Sequence[Sequence[Piece]], pen: Pen) -> Iterator[str]:
+    """Yield what a drawing does not show by itself: how taps are read, and edges that ask for something else than success."""
+    taps = [_plain(tap, pen) for tap in _TAPS.values()]
+    if any(tap in text for line in drawn for text, vertex in line if vertex < 0 for tap in taps):
+        yield f"{' '.join(dict.fromkeys(taps))} a line joins the one it crosses and goes on; the other does not turn into it"
     special: dict[int, list[str]] = {}
     for parent, child, condition in graph.edges:
-        if condition != "success":
+        if condition != "success" and not graph.vertices[child].group:
             special.setdefault(child, []).append(f"{graph.vertices[parent].name} ({condition})")
     for child, parents in special.items():
         yield f"{graph.vertices[child].name} after {', '.join(parents)}"
@@ -103,38 +110,49 @@ def _with_columns(layout: Layout) -> list[tuple[int, int]]:
     return list(zip(layout.rows, columns, strict=True))
 
 
-def _painted(
-    graph: Graph, layout: Layout, rows: Sequence[int], gaps: Sequence[Sequence[Bundle]], width: int | None, pen: Pen
-) -> list[list[Piece]] | None:
-    labels = [pen.label(vertex) for vertex in graph.vertices]
-    names = [max((pen.measure(labels[item]) for item in column if item < layout.vertices), default=1) for column in layout.columns]
-    between = [_gap_width(gap) for gap in gaps]
-    if width is not None:
-        names = _narrowed(names, width - sum(between) - 2 * (len(names) - 1))
+@dataclass(frozen=True, slots=True)
+class _Sheet:
+    """A layout with the row of each item and the routed gap to the left of each column."""
+
+    graph: Graph
+    layout: Layout
+    rows: Sequence[int]
+    gaps: Sequence[Sequence[Bundle]]
+
+    def painted(self, width: int | None, pen: Pen) -> list[list[Piece]] | None:
+        """Return the lines, None when they do not fit."""
+        layout, labels = self.layout, [pen.label(vertex) for vertex in self.graph.vertices]
+        names = [
+            max((pen.measure(labels[item]) for item in some if item < layout.vertices), default=1) for some in layout.columns
+        ]
+        between = [_gap_width(gap) for gap in self.gaps]
+        names = _narrowed(names, (_WIDE if width is None else width) - sum(between) - 2 * (len(names) - 1))
         if not names:
             return None
-    children = layout.children()
-    lines: list[list[Piece]] = [[] for _ in range(max(rows, default=-1) + 1)]
-    for index, column in enumerate(layout.columns):
-        if index:
-            for row, text in enumerate(_gap(gaps[index], between[index], len(lines))):
-                lines[row].append((_plain(text, pen), -1))
-        here = {rows[item]: item for item in column}
+        lines: list[list[Piece]] = [[] for _ in range(max(self.rows, default=-1) + 1)]
+        for index, column in enumerate(layout.columns):
+            if index:
+                tips = {self.rows[item]: "──" if item >= layout.vertices else "▶ " for item in column if layout.parents[item]}
+                for row, text in enumerate(_gap(self.gaps[index], between[index] - 2, len(lines))):
+                    lines[row].append((_plain(text + tips.get(row, "  "), pen), -1))
+            self._write_column(lines, index, names[index], labels, pen)
+        return lines
+
+    def _write_column(self, lines: list[list[Piece]], index: int, width: int, labels: Sequence[str], pen: Pen) -> None:
+        here = {self.rows[item]: item for item in self.layout.columns[index]}
+        last = index + 1 == len(self.layout.columns)
+        goes_on = {parent for item in (() if last else self.layout.columns[index + 1]) for parent in self.layout.parents[item]}
         for row, line in enumerate(lines):
             item = here.get(row)
             if item is None:
-                line.append((" " * (names[index] + (2 if index + 1 < len(names) else 0)), -1))
-            elif item >= layout.vertices:
-                line.append((_plain("─", pen) * (names[index] + 2), -1))
+                line.append((" " * (width + (0 if last else 2)), -1))
+            elif item >= self.layout.vertices:
+                line.append((_plain("─", pen) * (width + 2), -1))
             else:
-                text = pen.cut(labels[item], names[index])
+                text = pen.cut(labels[item], width)
+                rest = width - pen.measure(text)
                 line.append((text, item))
-                rest = names[index] - pen.measure(text)
-                if children[item]:
-                    line.append((" " + _plain("─", pen) * (rest + 1), -1))
-                elif index + 1 < len(names):
-                    line.append((" " * (rest + 2), -1))
-    return lines
+                line.append((" " + _plain("─", pen) * (rest + 1) if item in goes_on else " " * (0 if last else rest + 2), -1))
 
 
 def _narrowed(names: Sequence[int], room: int) -> list[int]:
@@ -152,9 +170,8 @@ def _gap_width(bundles: Sequence[Bundle]) -> int:
     return 2 * tracks + 1 + 2 if bundles else 0  # tracks with a cell between, then the arrow and a space
 
 
-def _gap(bundles: Sequence[Bundle], width: int, height: int) -> list[str]:
-    """Return the lines between two columns, row by row."""
-    spaces = width - 2
+def _gap(bundles: Sequence[Bundle], spaces: int, height: int) -> list[str]:
+    """Return the lines between two columns, row by row, without the tips of the arrows."""
     across = [[False] * (spaces + 1) for _ in range(height)]  # a line from this cell to the next one; [0] enters from the left
     down: dict[tuple[int, int], Bundle] = {}
     for bundle in bundles:
@@ -168,11 +185,10 @@ def _gap(bundles: Sequence[Bundle], width: int, height: int) -> list[str]:
         if bundle.track >= 0:
             for row in range(bundle.low, bundle.high + 1):
                 down[row, place] = bundle
-    arrows = {row for bundle in bundles for row in bundle.targets}
-    return [_gap_row(row, across[row], down, spaces, arrow=row in arrows) for row in range(height)]
+    return [_gap_row(row, across[row], down, spaces) for row in range(height)]
 
 
-def _gap_row(row: int, across: Sequence[bool], down: dict[tuple[int, int], Bundle], spaces: int, *, arrow: bool) -> str:
+def _gap_row(row: int, across: Sequence[bool], down: dict[tuple[int, int], Bundle], spaces: int) -> str:
     cells = []
     for cell in range(spaces):
         left, right = across[cell], across[cell + 1]
@@ -180,11 +196,12 @@ def _gap_row(row: int, across: Sequence[bool], down: dict[tuple[int, int], Bundl
         if bundle is None:
             cells.append("─" if left or right else " ")
         elif row in bundle.sources or row in bundle.targets:
-            ends = (int(left), int(right), int(row > bundle.low), int(row < bundle.high))
-            cells.append(_CORNERS.get(ends, "│"))
+            corner = _CORNERS.get((int(left), int(right), int(row > bundle.low), int(row < bundle.high)), "│")
+            goes_on = right and row not in bundle.targets and len(bundle.sources) > 1
+            cells.append(_TAPS.get(corner, corner) if goes_on else corner)
         else:
             cells.append("─" if left or right else "│")
-    return "".join(cells) + ("▶ " if arrow else "  ")
+    return "".join(cells)
 
 
 def _plain(text: str, pen: Pen) -> str:

@@ -61,7 +61,9 @@ function L.finish()
   else
     local extra = record(job, outcome == 'retry' and 'exceeded' or outcome, has_value, value, exit_code)
     if outcome == 'retry' then outcome, reason = 'failed', 'error' end
-    if result_ttl ~= '' and not job.result_ttl then extra[#extra + 1], extra[#extra + 2] = 'result_ttl', result_ttl end
+    if result_ttl ~= '' and not job.result_ttl then
+      job.result_ttl, extra[#extra + 1], extra[#extra + 2] = result_ttl, 'result_ttl', result_ttl
+    end
     if outcome == 'failed' and allowed then extra[#extra + 1], extra[#extra + 2] = 'allowed', '1' end
     if outcome == 'failed' and allowed then job.allowed = '1' end
     L.end_job(job, outcome, reason, extra)

@@ -60,7 +60,7 @@ end
 local function retire(job)
   if job.run then return end
   if tonumber(job.refs or 0) > 0 then return end
-  local ttl = job.status == 'failed' and job.failure_ttl or job.result_ttl
+  local ttl = (job.status == 'failed' or job.status == 'stopped') and job.failure_ttl or job.result_ttl
   ttl = tonumber(ttl) or 500000
   if ttl < 0 then return end
   for _, key in ipairs(L.keys_of(job.id)) do
@@ -76,7 +76,7 @@ end
 
 local function expiry(job, status)
   if job.run then return '+inf' end
-  local ttl = tonumber(status == 'failed' and job.failure_ttl or job.result_ttl) or 500000
+  local ttl = tonumber((status == 'failed' or status == 'stopped') and job.failure_ttl or job.result_ttl) or 500000
   if ttl < 0 then return '+inf' end
   -- Registries shed what has expired as they grow; counts leave it out anyway.
   local registry = K.registry(status, job.origin)

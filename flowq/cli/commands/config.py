@@ -1,0 +1,46 @@
+"""`flowq config`."""
+
+import click
+
+from flowq.cli.output import show, show_json
+from flowq.cli.segments import Line, columns, fit, pad
+from flowq.cli.session import Session, pass_session, url_option
+from flowq.config import load_settings, redact, variable_of
+from flowq.flows.textsafe import safe_line
+
+_DEFAULTS = {"url": "(the embedded server)", "home": "(the user's state directory)"}
+
+
+@click.command(epilog="Example: flowq config --json")
+@click.option("--json", "as_json", is_flag=True, help="Print a JSON document.")
+@url_option
+@pass_session
+def command(session: Session, *, as_json: bool) -> None:
+    """Show every setting, its value and where that comes from.
+
+    An argument goes before the environment, that before flowq.toml and [tool.flowq] in pyproject.toml (the nearest one, from
+    this directory upwards), and those before the default. Passwords are not shown.
+    """
+    settings = load_settings(session.url)
+    rows = [
+        {
+            "name": name,
+            "value": None if setting is None else redact(setting.value) if name == "url" else setting.value,
+            "source": "default" if setting is None else setting.source,
+            "variable": variable_of(name),
+        }
+        for name, setting in settings
+    ]
+    if as_json:
+        show_json(rows)
+        return
+    terminal = session.out
+    values = [safe_line(row["value"] or _DEFAULTS.get(str(row["name"]), "")) for row in rows]
+    widest = max(map(columns, values))
+    lines: list[Line] = [((f"{'SETTING':<16}{pad('VALUE', widest)}  {'FROM':<28}VARIABLE", "dim"),)]
+    for row, value in zip(rows, values, strict=True):
+        source = safe_line(row["source"] or "")
+        lines.append(
+            ((f"{row['name']:<16}", "bold"), (f"{pad(value, widest)}  ", ""), (f"{source:<28}{row['variable']}", "dim"))
+        )
+    show((fit(line, terminal.width, unicode=terminal.unicode) for line in lines), terminal)

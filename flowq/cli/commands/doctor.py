@@ -1,0 +1,60 @@
+"""`flowq doctor`."""
+
+from collections.abc import Sequence
+from dataclasses import asdict
+
+import click
+
+from flowq.cli import exits
+from flowq.cli.doctoring import OK, PROBLEM, WARNING, Finding, examine, read_facts
+from flowq.cli.output import show, show_json
+from flowq.cli.segments import Line, fit
+from flowq.cli.session import Session, Terminal, pass_session, url_option
+from flowq.cli.wording import plural
+from flowq.config import load_settings, redact
+from flowq.exceptions import ServerError
+from flowq.flows.textsafe import safe_line
+
+_STYLES = {OK: "good", WARNING: "warn", PROBLEM: "badbold"}
+
+
+@click.command(epilog="Example: flowq doctor -u redis://queue.example/0")
+@click.option("--json", "as_json", is_flag=True, help="Print a JSON list of findings.")
+@url_option
+@pass_session
+def command(session: Session, *, as_json: bool) -> int:
+    """Check the server and the workers, and say what to do.
+
+    Versions, persistence, memory, clocks, queues without a worker. Every finding has a code. The exit code is 1 when there is a problem, 6 when the server cannot be used.
+    """
+    settings = load_settings(session.url)
+    address = "this machine" if settings.url is None else redact(settings.url.value)
+    code = exits.OK
+    try:
+        findings = examine(read_facts(session.store(), address))
+    except ServerError as error:
+        findings = [Finding("D201", PROBLEM, str(error), "`flowq config` shows where the address comes from")]
+        code = exits.UNREACHABLE
+    if any(finding.level == PROBLEM for finding in findings):
+        code = code or exits.FAILED
+    if as_json:
+        show_json([asdict(finding) for finding in findings])
+    else:
+        show(finding_lines(findings, session.out), session.out)
+    return code
+
+
+def finding_lines(findings: Sequence[Finding], terminal: Terminal) -> list[Line]:
+    """Return the findings with their advice, and how many ask for something."""
+    lines: list[Line] = []
+    for finding in findings:
+        style = _STYLES.get(finding.level, "dim")
+        lines.append(((f"{finding.code}  ", "dim"), (f"{finding.level:<8} ", style), (safe_line(finding.text), "")))
+        if finding.advice:
+            lines.append((("                ", ""), (safe_line(finding.advice), "bold")))
+    asking = sum(finding.level in {WARNING, PROBLEM} for finding in findings)
+    lines += [
+        (("", ""),),
+        ((f"{plural(asking, 'finding')} to look at" if asking else "all is well", "warn" if asking else "good"),),
+    ]
+    return [fit(line, terminal.width, unicode=terminal.unicode) for line in lines]

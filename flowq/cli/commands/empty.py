@@ -1,0 +1,24 @@
+"""`flowq empty`."""
+
+import click
+
+from flowq.cli.session import Session, pass_session, url_option
+from flowq.cli.wording import plural
+from flowq.flows.textsafe import safe_line
+
+
+@click.command(epilog="Example: flowq empty low")
+@click.argument("queues", nargs=-1, metavar="[QUEUE]...")
+@click.option("-a", "--all", "all_queues", is_flag=True, help="Empty every queue.")
+@url_option
+@pass_session
+def command(session: Session, queues: tuple[str, ...], *, all_queues: bool) -> None:
+    """Delete the jobs that wait in queues.
+
+    Running, scheduled and ended jobs stay; so do the jobs of runs: `flowq cancel` is for those.
+    """
+    if bool(queues) == all_queues:
+        raise click.UsageError("name the queues to empty, or --all")
+    store = session.store()
+    for name in store.queues.names() if all_queues else queues:
+        click.echo(f"deleted {plural(store.queues.empty(name), 'job')} of queue {safe_line(name)}")

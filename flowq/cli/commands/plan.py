@@ -1,0 +1,68 @@
+"""`flowq plan`."""
+
+from collections.abc import Sequence
+
+import click
+
+from flowq.cli.compiling import compile_flow
+from flowq.cli.completing import complete_files
+from flowq.cli.output import show, show_json
+from flowq.cli.pairs import Pair, params_of
+from flowq.cli.planning import plan_json, plan_lines
+from flowq.cli.selection import find_jobs
+from flowq.cli.session import Session, complain, pass_session, url_option
+from flowq.exceptions import ServerError
+from flowq.flows.foresee import foresee
+from flowq.flows.history import NOTHING, History, read_history
+from flowq.plan import Plan
+
+
+@click.command(epilog="Example: flowq plan nightly.yaml --fail fetch")
+@click.argument("file", shell_complete=complete_files)
+@click.option("-p", "--param", "params", type=Pair(), multiple=True, help="Value of a param of the flow; may be repeated.")
+@click.option("--fail", "failing", metavar="JOB", multiple=True, help="Show what a failure of this job does; may be repeated.")
+@click.option("--workers", type=click.IntRange(1, 512), metavar="N", help="Predict the duration with N jobs side by side.")
+@click.option("--no-history", is_flag=True, help="Do not ask a server how long the jobs took before.")
+@click.option("--json", "as_json", is_flag=True, help="Print a JSON document.")
+@url_option
+@pass_session
+def command(
+    session: Session,
+    file: str,
+    params: tuple[tuple[str, str], ...],
+    failing: tuple[str, ...],
+    *,
+    workers: int | None,
+    no_history: bool,
+    as_json: bool,
+) -> None:
+    """Show what a run would do, and what a failure would.
+
+    Its jobs in order, expanded, with queue, limits and reason; nothing is submitted. Jobs with the same number can run side by side. Where earlier runs of the flow are known, their times
+    give the expected duration and the critical path. With --fail: who would be skipped, who would still run, by the same rules
+    as the engine's.
+    """
+    plan = compile_flow(file, params_of(params), session.err)
+    failed = [ordinal for name in failing for ordinal in find_jobs(plan, name, f"the flow {plan.name}")]
+    fates = foresee(plan, frozenset(failed))
+    history = NOTHING if no_history else _history(session, plan)
+    if as_json:
+        show_json(plan_json(plan, fates, history, workers))
+    else:
+        terminal = session.out
+        show(plan_lines(plan, fates, history, terminal, workers=workers, failing=_names(plan, failed)), terminal)
+
+
+def _names(plan: Plan, ordinals: Sequence[int]) -> list[str]:
+    return [plan.cells[ordinal].name for ordinal in ordinals]
+
+
+def _history(session: Session, plan: Plan) -> History:
+    """Read how long the jobs took; a server that is not there is no reason not to plan."""
+    if not session.has_history():
+        return NOTHING
+    try:
+        return read_history(session.store(), plan.name)
+    except ServerError as error:
+        complain(f"no history: {error}")
+        return NOTHING

@@ -1,0 +1,39 @@
+"""`flowq requeue`."""
+
+import click
+
+from flowq import defaults
+from flowq.cli.session import Session, complain, pass_session, url_option
+from flowq.cli.wording import plural
+from flowq.exceptions import InvalidJobOperation, NoSuchJobError
+
+
+@click.command(epilog="Example: flowq requeue --queue myqueue --all")
+@click.argument("job_ids", nargs=-1, metavar="[JOB]...")
+@click.option("--queue", "name", default=defaults.QUEUE, show_default=True, metavar="QUEUE", help="Queue the jobs belong to.")
+@click.option("-a", "--all", "all_jobs", is_flag=True, help="Requeue every failed job of the queue.")
+@url_option
+@pass_session
+def command(session: Session, job_ids: tuple[str, ...], name: str, *, all_jobs: bool) -> int:
+    """Put failed jobs of a queue back into it.
+
+    JOB is the id of a plain job; failed jobs of runs are for `flowq retry`. The exit code is 1 when one could not be requeued.
+    """
+    from flowq.registry import FailedJobRegistry
+
+    if bool(job_ids) == all_jobs:
+        raise click.UsageError("give either ids of jobs or --all")
+    store = session.store()
+    registry = FailedJobRegistry(name, store)
+    wanted = list(job_ids)
+    if all_jobs:
+        wanted = [item.id for item in store.jobs.get_many(registry.get_job_ids()) if item is not None and item.run is None]
+    refused = 0
+    for job_id in wanted:
+        try:
+            registry.requeue(job_id)
+        except (NoSuchJobError, InvalidJobOperation) as error:
+            complain(f"error: {error}")
+            refused += 1
+    click.echo(f"requeued {plural(len(wanted) - refused, 'job')} in queue {name}")
+    return 1 if refused else 0

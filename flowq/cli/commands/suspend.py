@@ -1,0 +1,23 @@
+"""`flowq suspend`."""
+
+import click
+
+from flowq.cli.session import Session, pass_session, url_option
+from flowq.durations import format_duration, parse_duration
+
+
+@click.command(epilog="Example: flowq suspend --duration 10m")
+@click.option("--duration", metavar="TIME", help="Go on by themselves after this: seconds, or 10m, 1h, …  [default: never]")
+@url_option
+@pass_session
+def command(session: Session, duration: str | None) -> None:
+    """Let no worker claim a job.
+
+    Until `flowq resume`, or for `--duration`. Jobs that are being executed go on to their end.
+    """
+    from flowq.suspension import suspend
+
+    seconds = None if duration is None else parse_duration(duration)
+    suspend(session.store(), seconds)
+    until = "until `flowq resume`" if seconds is None else f"for {format_duration(seconds)}"
+    click.echo(f"workers are suspended {until}")

@@ -1,0 +1,75 @@
+"""What the shell offers when Tab is pressed: flow files, run ids, job names.
+
+Nothing is started for it, nothing is waited for, and no error is shown: a completion that cannot be had is an empty one.
+"""
+
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+import click
+from click.shell_completion import CompletionItem
+
+if TYPE_CHECKING:
+    from flowq.store import Store
+
+_RUNS = 30  # latest runs offered
+
+
+def complete_files(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Offer files, by the shell's own means."""
+    return [CompletionItem(incomplete, type="file")]
+
+
+def complete_runs(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Offer the ids of the latest runs, with their flow and status."""
+    found: list[CompletionItem] = []
+    with suppress(Exception):  # whatever goes wrong, the shell must not show it
+        store = _store()
+        if store is not None:
+            latest = store.runs.recent(_RUNS)
+            for run_id in latest:
+                run = store.runs.get(run_id) if run_id.startswith(incomplete.lower()) else None
+                if run is not None:
+                    found.append(CompletionItem(run_id, help=f"{run.flow} {run.status}"))
+            if latest and "@latest".startswith(incomplete):
+                found.append(CompletionItem("@latest", help="the latest run"))
+    return found
+
+
+def complete_files_and_runs(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Offer runs, else files."""
+    return complete_runs(ctx, param, incomplete) or complete_files(ctx, param, incomplete)
+
+
+def complete_jobs(ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Offer the names of the jobs of the run that stands before, else of the latest one; cells once a bracket is typed."""
+    found: list[CompletionItem] = []
+    with suppress(Exception):  # as above
+        store = _store()
+        if store is not None:
+            from flowq.cli.selection import select_run
+            from flowq.flows.snapshot import read_plan
+
+            plan = read_plan(store, select_run(store, ctx.params.get("run")))
+            names = [cell.name for cell in plan.jobs()] if "[" in incomplete else [node.name for node in plan.nodes]
+            found = [CompletionItem(name) for name in names if name.startswith(incomplete)]
+    return found
+
+
+def complete_runs_and_jobs(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Offer runs and the jobs of the latest run."""
+    return [*complete_runs(ctx, param, incomplete), *complete_jobs(ctx, param, incomplete)]
+
+
+def _store() -> "Store | None":
+    """Return the store if its server is there already."""
+    from flowq.config import load_settings
+    from flowq.connections import open_store
+
+    settings = load_settings()
+    if settings.url is None:
+        from flowq.embedded.control import server_status
+
+        if not server_status().running:
+            return None
+    return open_store()

@@ -1,0 +1,124 @@
+"""From how long jobs take to how long a run takes: its critical path, and its duration on some number of slots."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from heapq import heappop, heappush
+from typing import Final
+
+from flowq.flows.foresee import Fate, foresee
+from flowq.flows.history import History
+from flowq.flows.views import RunView
+from flowq.plan import Plan
+
+_LARGEST: Final = 5000  # cells of a plan for which the rest is worked out while it runs
+
+
+@dataclass(frozen=True, slots=True)
+class Forecast:
+    """What to expect. Seconds.
+
+    `seconds` is by ordinal, 0 for what is not executed; `unknown` counts jobs that never ran before and are taken for the median of
+    the others. `path` are the ordinals of the critical path, `path_seconds` its length: no number of workers makes the run quicker.
+    """
+
+    seconds: tuple[float, ...]
+    unknown: int
+    path: tuple[int, ...]
+    path_seconds: float
+
+
+def forecast(plan: Plan, fates: Sequence[Fate], history: History) -> Forecast | None:
+    """Return what to expect of a run, None when nothing of the flow ever ran."""
+    expected = [history.expected(plan, cell) if fates[cell.ordinal].runs else 0.0 for cell in plan.cells]
+    known = sorted(history.cells.values())
+    if not known:
+        return None
+    middle = known[len(known) // 2]
+    seconds = tuple(middle if value is None else value for value in expected)
+    path = critical_path(plan, seconds)
+    return Forecast(seconds, sum(value is None for value in expected), path, sum(seconds[ordinal] for ordinal in path))
+
+
+def critical_path(plan: Plan, seconds: Sequence[float]) -> tuple[int, ...]:
+    """Return the ordinals of the longest chain of jobs by time, first to last, without the groups."""
+    import networkx as nx
+
+    graph: nx.DiGraph[int] = nx.DiGraph()
+    end = len(plan.cells)  # every job leads to the end, so that the last one's time counts too
+    for cell in plan.cells:
+        graph.add_edge(cell.ordinal, end, weight=seconds[cell.ordinal])
+        for edge in cell.parents:
+            graph.add_edge(edge.parent, cell.ordinal, weight=seconds[edge.parent])
+    if not plan.cells:
+        return ()
+    longest: list[int] = nx.dag_longest_path(graph)
+    return tuple(ordinal for ordinal in longest if ordinal != end and not plan.cells[ordinal].group)
+
+
+def makespan(plan: Plan, seconds: Sequence[float], slots: int) -> float:
+    """Return the seconds a run takes on this many slots, each job as long as given.
+
+    A simulation of what the queue does: jobs start in the order of their priority, then in the order in which they were released.
+    """
+    children = plan.children()
+    pending = [len(cell.parents) for cell in plan.cells]
+    ready: list[tuple[int, int, int]] = []  # negative priority, order of release, ordinal
+    running: list[tuple[float, int]] = []  # end, ordinal
+    now, released = 0.0, 0
+    ended = [cell.ordinal for cell in plan.cells if not cell.parents]
+    ended.reverse()
+    fresh = True  # the first round releases the roots themselves, not what comes after them
+    while True:
+        todo = (
+            ended
+            if fresh
+            else [edge.parent for ordinal in ended for edge in children[ordinal] if _released(pending, edge.parent)]
+        )
+        fresh = False
+        ended = []
+        for ordinal in sorted(todo):
+            if seconds[ordinal] <= 0:
+                ended.append(ordinal)
+                continue
+            released += 1
+            heappush(ready, (-plan.node_of(plan.cells[ordinal]).priority, released, ordinal))
+        if ended:
+            continue
+        while ready and len(running) < slots:
+            ordinal = heappop(ready)[2]
+            heappush(running, (now + seconds[ordinal], ordinal))
+        if not running:
+            return now
+        now, ordinal = heappop(running)
+        ended = [ordinal]
+
+
+def _released(pending: list[int], ordinal: int) -> bool:
+    pending[ordinal] -= 1
+    return pending[ordinal] == 0
+
+
+@dataclass(frozen=True, slots=True)
+class Outlook:
+    """What is left of a run that goes on: `seconds` by ordinal as expected at its start, on this many slots."""
+
+    plan: Plan
+    seconds: Sequence[float]
+    slots: int
+
+    def left(self, run: RunView) -> float:
+        """Return the seconds until the run will probably have ended."""
+        rest = [0.0] * len(self.seconds)
+        for job in run.jobs:
+            if not job.ended:
+                passed = job.duration or 0.0
+                rest[job.ordinal] = max(0.0, self.seconds[job.ordinal] - passed)
+        return makespan(self.plan, rest, self.slots)
+
+
+def outlook(plan: Plan, history: History, slots: int) -> Outlook | None:
+    """Return the outlook of a run that begins; None when nothing of the flow ever ran, or it is too large to be worked out often."""
+    if len(plan.cells) > _LARGEST:
+        return None
+    expected = forecast(plan, foresee(plan), history)
+    return None if expected is None else Outlook(plan, expected.seconds, slots)

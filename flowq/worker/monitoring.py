@@ -1,0 +1,110 @@
+"""What can be seen of a worker, from any process: read from the store when it is asked for."""
+
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+from flowq.exceptions import NoSuchWorkerError
+from flowq.job import Job
+from flowq.states import JobStatus
+
+if TYPE_CHECKING:
+    from flowq.store import Store
+    from flowq.store.records import WorkerRecord
+
+
+class WorkerStatus(StrEnum):
+    """What a worker is doing."""
+
+    STARTED = "started"
+    SUSPENDED = "suspended"
+    BUSY = "busy"
+    IDLE = "idle"
+    STOPPING = "stopping"
+
+
+class WorkerState:
+    """The half of `Worker` that looks. Everything but the state raises `NoSuchWorkerError` when the worker does not live."""
+
+    name: str
+    store: "Store"
+    job_class: type[Job]
+
+    def _record(self) -> "WorkerRecord":
+        record = self.store.workers.get(self.name)
+        if record is None:
+            raise NoSuchWorkerError(f"worker {self.name!r} does not live: it has not started, or has stopped")
+        return record
+
+    def get_state(self) -> WorkerStatus | None:
+        """Return what it is doing now, None when it does not live."""
+        record = self.store.workers.get(self.name)
+        if record is None:
+            return None
+        if record.state == "idle" and record.busy == 0 and self.store.queues.suspended():
+            return WorkerStatus.SUSPENDED
+        return WorkerStatus.STARTED if record.state == "starting" else WorkerStatus(record.state)
+
+    @property
+    def state(self) -> WorkerStatus | None:
+        """What it is doing now, None when it does not live."""
+        return self.get_state()
+
+    def get_current_job_id(self) -> str | None:
+        """Return the id of the job that it executes, the one in its first slot when there are several; None for none."""
+        ids = self.get_current_job_ids()
+        return ids[0] if ids else None
+
+    def get_current_job_ids(self) -> list[str]:
+        """Return the ids of the jobs that it executes."""
+        records = self.store.jobs.get_many(self.store.workers.jobs(self.name))
+        return [item.id for item in records if item and item.status is JobStatus.STARTED and item.worker == self.name]
+
+    def get_current_job(self) -> Job | None:
+        """Return the job that it executes, None for none."""
+        job_id = self.get_current_job_id()
+        return None if job_id is None else self.job_class.fetch_many([job_id], self.store)[0]
+
+    @property
+    def hostname(self) -> str:
+        """The machine it is on."""
+        return self._record().hostname
+
+    @property
+    def pid(self) -> int:
+        """Its process."""
+        return self._record().pid
+
+    @property
+    def version(self) -> str:
+        """Its version of flowq."""
+        return self._record().version
+
+    @property
+    def successful_job_count(self) -> int:
+        """Jobs that finished since its start."""
+        return self._record().finished
+
+    @property
+    def failed_job_count(self) -> int:
+        """Jobs that failed since its start."""
+        return self._record().failed
+
+    @property
+    def total_working_time(self) -> float:
+        """Seconds it spent executing jobs."""
+        return self._record().working_ms / 1000
+
+    @property
+    def birth_date(self) -> datetime:
+        """When it started."""
+        return _time(self._record().started_ms)
+
+    @property
+    def last_heartbeat(self) -> datetime:
+        """When it was last heard of."""
+        return _time(self._record().beat_ms)
+
+
+def _time(millis: int) -> datetime:
+    return datetime.fromtimestamp(millis / 1000, UTC)

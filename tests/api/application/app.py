@@ -1,0 +1,111 @@
+"""A small web application's use of its queue, and what it sees: printed as JSON."""
+
+import json
+import os
+import signal
+import time
+from datetime import datetime, timedelta, timezone
+
+import tasks
+from rq import Callback, Queue, Repeat, Retry, Worker
+from rq.exceptions import NoSuchJobError
+from rq.job import Dependency, Job
+from rq.registry import FailedJobRegistry, FinishedJobRegistry
+from settings import connection
+
+seen = {}
+queue = Queue(connection=connection, default_timeout="2m")
+mails = Queue("mails", connection=connection)
+
+
+def poll(job, *statuses, limit=30):
+    deadline = time.monotonic() + limit
+    while job.get_status() not in statuses:
+        assert time.monotonic() < deadline, (job.id, str(job.get_status()), job.latest_result())
+        time.sleep(0.02)
+    return job
+
+
+# before any worker
+simple = queue.enqueue(tasks.resize, 3, height=4, job_id="resize-1", meta={"user": 7}, description="resize a picture")
+front = queue.enqueue(tasks.resize, args=(1,), kwargs={"height": 1}, at_front=True)
+load = queue.enqueue(tasks.load, "2026-01-31")
+pdf = queue.enqueue(tasks.report, "2026-01-31", format="pdf", depends_on=load)
+html = queue.enqueue(tasks.report, "2026-01-31", format="html", depends_on=[load, pdf])
+seen["waiting"] = len(queue)
+seen["order"] = [job.func_name for job in queue.jobs]
+seen["deferred"] = len(queue.deferred_job_registry)
+seen["position"] = queue.get_job_position(simple)
+seen["status"] = simple.get_status() == "queued"
+seen["found"] = queue.fetch_job("resize-1").id
+seen["nobody"] = queue.fetch_job("nobody")
+seen["no result yet"] = simple.return_value()
+canceled = queue.enqueue(tasks.tick)
+canceled.cancel()
+seen["canceled"] = [canceled.is_canceled, canceled in queue.canceled_job_registry, len(queue)]
+try:
+    Job.fetch("nobody", connection=connection)
+except NoSuchJobError:
+    seen["no such job"] = True
+many = queue.enqueue_many(
+    [Queue.prepare_data(tasks.resize, (number, 2), job_id=f"many-{number}", timeout=5) for number in range(3)]
+)
+
+worker = os.fork()
+if worker == 0:
+    Worker([queue, mails], connection=connection, name="the-worker").work(with_scheduler=True, logging_level="ERROR")
+    os._exit(0)
+
+# the happy path
+poll(simple, "finished")
+seen["result"] = [simple.return_value(), simple.latest_result().type.name, simple.latest_result().return_value]
+again = Job.fetch("resize-1", connection=connection)
+seen["fetched"] = [again.func_name, list(again.args), again.kwargs, again.description, again.origin, again.meta]
+seen["times"] = again.created_at <= again.enqueued_at <= again.started_at <= again.ended_at
+seen["chain"] = [poll(job, "finished").return_value() for job in (load, pdf, html)]
+seen["many"] = [poll(job, "finished").return_value() for job in many]
+seen["fetch many"] = [job and job.id for job in Job.fetch_many(["many-1", "nobody"], connection=connection)]
+seen["finished registry"] = "resize-1" in FinishedJobRegistry("default", connection=connection)
+seen["decorated"] = poll(tasks.send_mail.delay("ann", subject="hi"), "finished").return_value()
+seen["coroutine"] = poll(queue.enqueue(tasks.fetch, 41), "finished").return_value()
+seen["dotted name"] = poll(queue.enqueue("tasks.resize", 5), "finished").return_value()
+seen["block"] = queue.enqueue(tasks.resize, 6).latest_result(timeout=20).return_value
+
+# failures, retries, callbacks
+bad = poll(queue.enqueue(tasks.broken, on_failure=Callback(tasks.failed)), "failed")
+seen["failed"] = [bad.is_failed, bad.latest_result().type.name, "no such customer" in bad.latest_result().exc_string]
+registry = FailedJobRegistry(queue=queue)
+seen["failed registry"] = [len(registry), bad in registry, registry.get_job_ids() == [bad.id]]
+seen["retried"] = poll(queue.enqueue(tasks.flaky, "retry", 3, retry=Retry(max=3)), "finished").return_value()
+seen["retried later"] = poll(queue.enqueue(tasks.flaky, "later", 2, retry=Retry(max=1, interval=1)), "finished").return_value()
+asked = poll(queue.enqueue(tasks.asks_again, 2), "failed")
+seen["asked again"] = [result.type.name for result in asked.results()]
+after = queue.enqueue(tasks.tick, depends_on=Dependency(bad, allow_failure=True))
+seen["after a failure"] = poll(after, "finished").return_value()
+good = queue.enqueue(tasks.resize, 2, on_success=tasks.succeeded)
+seen["callback"] = poll(good, "finished").return_value()
+registry.requeue(bad)
+seen["requeued"] = poll(bad, "failed").is_failed
+
+# later
+soon = queue.enqueue_in(timedelta(seconds=1), tasks.tick)
+at = queue.enqueue_at(datetime.now(timezone.utc) + timedelta(seconds=1), tasks.tick)
+seen["scheduled"] = [soon.is_scheduled, soon in queue.scheduled_job_registry, len(queue.scheduled_job_registry)]
+seen["ticks"] = [poll(job, "finished").return_value() for job in (soon, at)]
+repeated = queue.enqueue(tasks.tick, repeat=Repeat(times=2))
+deadline = time.monotonic() + 20
+while len(repeated.results()) < 3 and time.monotonic() < deadline:
+    time.sleep(0.02)
+seen["repeated"] = [result.type.name for result in repeated.results()]
+
+# the worker, and the end
+seen["workers"] = [(item.name, item.queue_names()) for item in Worker.all(connection=connection)]
+os.kill(worker, signal.SIGTERM)
+seen["worker's exit"] = os.waitpid(worker, 0)[1]
+left = queue.enqueue(tasks.tick)
+queue.empty()
+seen["emptied"] = [len(queue), Job.exists(left.id, connection=connection)]
+sync = Queue("sync", is_async=False, connection=connection)
+seen["sync"] = [sync.enqueue(tasks.resize, 3, 5).return_value(), sync.enqueue(tasks.resize, 1).get_status() == "finished"]
+seen["log"] = tasks.LOG.read_text().splitlines()
+print(json.dumps(seen, default=str))

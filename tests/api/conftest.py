@@ -1,0 +1,101 @@
+"""A queue on the test's own server, workers on it, and the invariants of the store after each test."""
+
+import os
+import signal
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import redis
+
+from flowq import Queue, Worker
+from flowq.job import Job
+from tests.support import invariants
+from tests.support.wait import until
+
+
+@pytest.fixture
+def connection(redis_client: redis.Redis) -> redis.Redis:
+    return redis_client
+
+
+@pytest.fixture
+def queue(connection: redis.Redis) -> Iterator[Queue]:
+    queue = Queue(connection=connection)
+    yield queue
+    invariants.check(queue.store)
+
+
+@pytest.fixture
+def work(queue: Queue) -> Callable[..., None]:
+    """Execute everything that is queued, in forked processes."""
+
+    def run(*queues: Queue, **options: object) -> None:
+        Worker(list(queues) or [queue]).work(burst=True, **options)  # type: ignore[arg-type]
+
+    return run
+
+
+class Background:
+    """A worker in a process of its own, killed at the end of the test."""
+
+    def __init__(self, make: Callable[[], Worker], **options: object) -> None:
+        self.name = ""
+        self._read, self._write = os.pipe()
+        self.pid = os.fork()
+        if self.pid == 0:
+            code = 1
+            try:
+                os.setsid()
+                worker = make()
+                os.write(self._write, worker.name.encode())
+                worker.work(**options)  # type: ignore[arg-type]
+                code = 0
+            finally:
+                os._exit(code)
+        os.close(self._write)
+        self.name = os.read(self._read, 1000).decode()
+        os.close(self._read)
+        self.ended = False
+
+    def signal(self, number: int) -> None:
+        os.kill(self.pid, number)
+
+    def wait(self, timeout: float = 15) -> int:
+        """Return the exit code, once there is one."""
+
+        def gone() -> tuple[int, int] | None:
+            pid, status = os.waitpid(self.pid, os.WNOHANG)
+            return (pid, status) if pid else None
+
+        _, status = until(gone, timeout=timeout, message="the worker did not end")  # type: ignore[misc]
+        self.ended = True
+        return os.waitstatus_to_exitcode(status)
+
+    def close(self) -> None:
+        if not self.ended:
+            self.signal(signal.SIGKILL)
+            self.wait()
+
+
+@pytest.fixture
+def background() -> Iterator[Callable[..., Background]]:
+    started: list[Background] = []
+
+    def start(make: Callable[[], Worker], **options: object) -> Background:
+        started.append(Background(make, **options))
+        return started[-1]
+
+    yield start
+    for item in started:
+        item.close()
+
+
+def wait_for(job: Job, *statuses: str, timeout: float = 10) -> None:
+    """Wait until a job has one of the statuses."""
+    until(lambda: job.get_status() in statuses, timeout=timeout, message=f"job {job.id} to be {' or '.join(statuses)}")
+
+
+def lines(path: Path) -> list[str]:
+    """Return the lines of a file that jobs append to."""
+    return path.read_text().splitlines() if path.exists() else []

@@ -1,0 +1,159 @@
+"""The commands for plain queues: enqueue, requeue, empty, info, suspend, resume."""
+
+import json
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+import redis
+
+from flowq import Queue, Worker
+from flowq.cli.main import run
+from flowq.job import Job
+from flowq.suspension import is_suspended
+from tests.api import samples
+from tests.api.conftest import Background
+from tests.support.wait import until
+
+Command = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def command(connection: redis.Redis, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Command:
+    """Run `flowq` in this process and return exit code, output and complaints."""
+    monkeypatch.setenv("FLOWQ_REDIS_URL", f"unix://{connection.connection_pool.connection_kwargs['path']}")
+
+    def call(*arguments: str) -> tuple[int, str, str]:
+        code = run(arguments)
+        captured = capsys.readouterr()
+        return code, captured.out, captured.err
+
+    return call
+
+
+def test_enqueue(command: Command, queue: Queue, tmp_path: Path) -> None:
+    (tmp_path / "text").write_text("from a file")
+    arguments = [
+        "5",
+        ":[1, null]",
+        "%(1, 2)",
+        f"@{tmp_path}/text",
+        "a=b=c",
+        "n:=3",
+        "t%={'x': 1}",
+        f"f=@{tmp_path}/text",
+        "1=x",
+    ]
+    code, out, _ = command("enqueue", "tests.api.samples.echo", *arguments)
+    assert code == 0
+    Worker([queue]).work(burst=True)
+    job = Job.fetch(out.strip(), connection=queue.connection)
+    expected = {"a": "b=c", "n": 3, "t": {"x": 1}, "f": "from a file"}
+    assert job.result == (("5", [1, None], (1, 2), "from a file", "1=x"), expected)
+
+
+def test_enqueue_with_every_option(command: Command, connection: redis.Redis) -> None:
+    low = Queue("low", connection=connection)
+    first, second = low.enqueue(samples.add, 1), low.enqueue(samples.add, 1)
+    code, out, error = command(
+        *("enqueue", "tests.api.samples.add", ":1", "-q", "low", "--timeout", "5m", "--result-ttl", "1h", "--ttl", "2h"),
+        *(
+            "--failure-ttl",
+            "3h",
+            "--description",
+            "text",
+            "--depends-on",
+            first.id,
+            "--depends-on",
+            second.id,
+            "--job-id",
+            "mine",
+        ),
+        *("--retry-max", "3", "--retry-interval", "1", "--retry-interval", "2", "--at-front"),
+    )
+    assert (code, out) == (0, "mine\n"), error
+    job = Job.fetch("mine", connection=connection)
+    assert (job.timeout, job.result_ttl, job.ttl, job.failure_ttl) == (300, 3600, 7200, 10800)
+    assert (job.description, job.dependency_ids, job.retries_left, job.origin) == ("text", [first.id, second.id], 3, "low")
+
+
+def test_enqueue_later(command: Command, queue: Queue) -> None:
+    _, soon, _ = command("enqueue", "tests.api.samples.nothing", "--schedule-in", "1h")
+    _, at, _ = command("enqueue", "tests.api.samples.nothing", "--schedule-at", "2099-01-01T00:00:00+00:00")
+    registry = queue.scheduled_job_registry
+    assert abs(registry.get_scheduled_time(soon.strip()) - datetime.now(UTC) - timedelta(hours=1)) < timedelta(minutes=1)
+    assert registry.get_scheduled_time(at.strip()) == datetime(2099, 1, 1, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        (["f.g", ":{"], "expected JSON"),
+        (["f.g", "%open()"], "expected a Python literal"),
+        (["f.g", "@/nowhere/at/all"], "cannot be read"),
+        (["f.g", "--timeout", "soon"], "expected a duration"),
+        (["f.g", "--schedule-at", "soon"], "expected a time such as"),
+        (["f.g", "--schedule-at", "2099-01-01", "--schedule-in", "5"], "not both"),
+        (["f.g", "--depends-on", "nobody"], "'nobody'"),
+    ],
+)
+def test_enqueue_says_what_is_wrong(command: Command, queue: Queue, arguments: list[str], text: str) -> None:
+    code, out, error = command("enqueue", *arguments)
+    assert (code, out, len(queue)) == (2, "", 0)
+    assert text in error
+    assert error.count("\n") == 1
+
+
+def test_requeue_says_which_could_not_be(command: Command, queue: Queue) -> None:
+    jobs = [queue.enqueue(samples.div_by_zero, 1) for _ in range(2)]
+    Worker([queue]).work(burst=True)
+    code, out, error = command("requeue", jobs[0].id, "nobody")
+    assert (code, out) == (1, "requeued 1 job in queue default\n")
+    assert "'nobody'" in error
+    assert "Traceback" not in error
+    assert command("requeue", "--all")[:2] == (0, "requeued 1 job in queue default\n")
+    assert command("requeue")[0] == command("requeue", "x", "--all")[0] == 2
+
+
+def test_empty(command: Command, connection: redis.Redis) -> None:
+    queues = [Queue(name, connection=connection) for name in "abc"]
+    for queue in queues:
+        queue.enqueue(samples.add, 1)
+    assert command("empty", "a", "b")[1] == "deleted 1 job of queue a\ndeleted 1 job of queue b\n"
+    assert [len(queue) for queue in queues] == [0, 0, 1]
+    assert command("empty", "--all")[0] == 0
+    assert len(queues[2]) == 0
+    assert command("empty")[0] == 2
+
+
+def test_info(command: Command, queue: Queue, background: Callable[..., Background]) -> None:
+    assert "no queues" in command("info")[1]
+    queue.enqueue(samples.div_by_zero, 1)
+    Worker([queue]).work(burst=True)
+    other = Queue("other", connection=queue.connection)
+    other.enqueue(samples.add, 1)
+    background(lambda: Worker([queue], name="w1"))
+    until(lambda: Worker.count(queue.connection) == 1)
+    _, out, _ = command("info")
+    assert "2 queues, 1 job waiting" in out
+    assert "w1" in out
+    assert "default: w1\nother: nobody" in command("info", "--by-queue")[1]
+    assert "w1" not in command("info", "--only-queues")[1]
+    assert "QUEUE" not in command("info", "--only-workers")[1]
+    assert "other" not in command("info", "default")[1]
+    document = json.loads(command("info", "--json")[1])
+    assert [(item["name"], item["queued"], item["failed"], item["workers"]) for item in document["queues"]] == [
+        ("default", 0, 1, 1),
+        ("other", 1, 0, 0),
+    ]
+    assert [item["name"] for item in document["workers"]] == ["w1"]
+
+
+def test_suspend_and_resume(command: Command, queue: Queue) -> None:
+    assert command("resume")[1] == "workers were not suspended\n"
+    assert command("suspend", "--duration", "10m")[1] == "workers are suspended for 10m\n"
+    assert is_suspended(queue.connection)
+    assert "suspended" in command("info")[1]
+    assert command("resume")[1] == "workers go on\n"
+    assert not is_suspended(queue.connection)

@@ -1,0 +1,155 @@
+"""Jobs that wait for others: nobody hangs, nobody is released wrongly, whatever becomes of the parents."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from flowq import Dependency, Queue, Worker
+from flowq.exceptions import InvalidJobDependency, UsageError
+from flowq.job import Job
+from tests.api import samples
+from tests.api.conftest import Background, wait_for
+from tests.support.wait import until
+
+Work = Callable[..., None]
+
+
+def test_all_of_a_list_must_succeed(queue: Queue, work: Work) -> None:
+    parents = [queue.enqueue(samples.add, number) for number in range(3)]
+    child = queue.enqueue(samples.add, 1, depends_on=[parents[0], parents[1].id, Dependency(parents[2])])
+    assert child.dependency_ids == [job.id for job in parents]
+    assert child.dependency == parents[0]
+    assert child.fetch_dependencies() == parents
+    assert parents[0].dependent_ids == [child.id]
+    work(max_jobs=2)
+    assert child.is_deferred
+    work()
+    assert child.result == 1
+
+
+@pytest.mark.parametrize(
+    ("fate", "expected"),
+    [
+        ("fails", ("skipped", "upstream_failed")),
+        ("is canceled", ("skipped", "upstream_canceled")),
+        ("is deleted", ("skipped", "upstream_canceled")),
+        ("expires", ("skipped", "upstream_failed")),
+        ("is skipped", ("skipped", "upstream_skipped")),
+    ],
+)
+def test_a_child_of_a_parent_that_did_not_succeed_is_skipped_with_the_reason(
+    queue: Queue, work: Work, fate: str, expected: tuple[str, str]
+) -> None:
+    grandparent = queue.enqueue(samples.div_by_zero, 1)
+    parent = {
+        "fails": lambda: queue.enqueue(samples.div_by_zero, 1),
+        "expires": lambda: queue.enqueue(samples.add, 1, ttl="1ms"),
+        "is skipped": lambda: queue.enqueue(samples.add, 1, depends_on=grandparent),
+    }.get(fate, lambda: queue.enqueue(samples.add, 1))()
+    child = queue.enqueue(samples.add, 1, depends_on=parent)
+    if fate == "is canceled":
+        parent.cancel()
+    if fate == "is deleted":
+        parent.delete()
+
+    def decided() -> bool:
+        work()
+        return not child.is_deferred
+
+    until(decided, message="the child to be decided")
+    assert (child.get_status(), child.skip_reason) == expected
+    assert child not in queue.deferred_job_registry
+
+
+@pytest.mark.parametrize(("fate", "expected"), [("fails", "finished"), ("succeeds", "finished"), ("is canceled", "skipped")])
+def test_allow_failure_minds_no_failure_but_a_cancel(queue: Queue, work: Work, fate: str, expected: str) -> None:
+    parent = queue.enqueue(samples.div_by_zero if fate == "fails" else samples.add, 1)
+    child = queue.enqueue(samples.add, 1, depends_on=Dependency(parent, allow_failure=True))
+    if fate == "is canceled":
+        parent.cancel()
+    work()
+    assert child.get_status() == expected
+
+
+def test_enqueue_at_front(queue: Queue, work: Work) -> None:
+    parent = queue.enqueue(samples.add, 1)
+    other = queue.enqueue(samples.add, 2)
+    child = queue.enqueue(samples.add, 3, depends_on=Dependency(parent, enqueue_at_front=True))
+    work(max_jobs=1)
+    assert queue.job_ids == [child.id, other.id]
+
+
+@pytest.mark.parametrize("started", [False, True])
+def test_cancel_may_let_the_dependents_go_on(
+    queue: Queue, work: Work, background: Callable[..., Background], started: bool
+) -> None:
+    parent = queue.enqueue(samples.hang)
+    child = queue.enqueue(samples.add, 1, depends_on=parent)
+    if started:
+        background(lambda: Worker([queue]))
+        wait_for(parent, "started")
+    parent.cancel(enqueue_dependents=True)
+    wait_for(parent, "canceled")
+    if not started:
+        work()
+    wait_for(child, "finished")
+
+
+def test_deleting_with_dependents(queue: Queue) -> None:
+    parent = queue.enqueue(samples.add, 1)
+    child = queue.enqueue(samples.add, 1, depends_on=parent)
+    grandchild = queue.enqueue(samples.add, 1, depends_on=child)
+    parent.delete(delete_dependents=True)
+    assert not Job.exists(parent.id, connection=queue.connection)
+    assert not Job.exists(child.id, connection=queue.connection)
+    assert grandchild.get_status() == "skipped"
+
+
+def test_a_parent_that_has_ended_counts_at_once(queue: Queue, work: Work) -> None:
+    good, bad = queue.enqueue(samples.add, 1), queue.enqueue(samples.div_by_zero, 1)
+    work()
+    assert queue.enqueue(samples.add, 1, depends_on=good).is_queued
+    assert queue.enqueue(samples.add, 1, depends_on=bad).is_skipped
+    assert queue.enqueue(samples.add, 1, depends_on=Dependency(bad, allow_failure=True)).is_queued
+
+
+def test_a_parent_of_another_queue(queue: Queue, work: Work) -> None:
+    other = Queue("other", connection=queue.connection)
+    child = queue.enqueue(samples.add, 1, depends_on=other.enqueue(samples.add, 1))
+    work(other, queue)
+    assert child.result == 1
+
+
+def test_a_parent_that_is_requeued_does_not_release_twice(queue: Queue, work: Work, tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    parent = queue.enqueue(samples.add, 1)
+    queue.enqueue(samples.write, str(log), "x\n", depends_on=parent)
+    work()
+    parent.requeue()
+    work()
+    assert log.read_text() == "x\n"
+
+
+def test_enqueue_at_waits_for_both_the_time_and_the_parent(queue: Queue, work: Work) -> None:
+    parent = queue.enqueue(samples.add, 1)
+    due = datetime.now(UTC) + timedelta(hours=1)
+    later = queue.enqueue_at(due, samples.add, 1, depends_on=parent)
+    past = queue.enqueue_at(datetime.now(UTC) - timedelta(hours=1), samples.add, 1, depends_on=parent)
+    assert (later.get_status(), past.get_status()) == ("deferred", "deferred")
+    work()
+    assert (later.get_status(), past.get_status()) == ("scheduled", "finished")
+    assert abs(queue.scheduled_job_registry.get_scheduled_time(later) - due) < timedelta(seconds=1)
+
+
+def test_unknown_and_impossible_dependencies(queue: Queue) -> None:
+    with pytest.raises(InvalidJobDependency, match="'nobody'"):
+        queue.enqueue(samples.add, 1, depends_on=["nobody"])
+    with pytest.raises(InvalidJobDependency, match="'self'"):
+        queue.enqueue(samples.add, 1, depends_on="self", job_id="self")
+    with pytest.raises(UsageError, match="at least one job"):
+        Dependency([])
+    with pytest.raises(UsageError, match="jobs or ids"):
+        queue.enqueue(samples.add, 1, depends_on=3)
+    assert len(queue) == 0

@@ -1,0 +1,67 @@
+"""The Python of the pages on the queue runs, page by page, each block after those before it."""
+
+import re
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import redis
+
+from flowq import Queue, Worker, binding
+
+DOCS = Path(__file__).parents[2] / "docs"
+PAGES = ("queues", "jobs", "results", "workers", "dependencies", "retries")
+TASKS = """
+def resize(path, width=100):
+    return f"{width}x{path}"
+
+def describe(path, description):
+    return description
+
+def fail():
+    raise ValueError("no")
+
+def tell_all():
+    return "told"
+
+def tell_owner(job, connection, result):
+    pass
+
+def tell_support(job, connection, kind, value, trace):
+    pass
+"""
+
+
+@pytest.fixture
+def names(connection: redis.Redis, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> dict[str, Any]:
+    path = connection.connection_pool.connection_kwargs["path"]
+
+    class Here(redis.Redis):
+        """Without an address, the server of this test: the pages write `Redis()`."""
+
+        def __init__(self, **settings: Any) -> None:
+            super().__init__(**(settings or {"unix_socket_path": path}))
+
+    monkeypatch.setattr(redis, "Redis", Here)
+    monkeypatch.setenv("FLOWQ_REDIS_URL", f"unix://{path}")
+    monkeypatch.setattr(binding, "_default", None)
+    (tmp_path / "tasks.py").write_text(TASKS)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.delitem(sys.modules, "tasks", raising=False)
+    return {"__name__": "a_page", "work": lambda: Worker(Queue.all(connection)).work(burst=True)}
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_the_code_of_a_page_runs(page: str, names: dict[str, Any]) -> None:
+    text = (DOCS / f"{page}.md").read_text(encoding="utf-8")
+    codes = re.findall(r"^```python\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+    assert codes
+    for number, code in enumerate(codes, start=1):
+        exec(compile(code, f"<{page}.md, block {number}>", "exec"), names)  # noqa: S102 - this is what is tested
+
+
+@pytest.mark.parametrize("path", sorted(DOCS.glob("*.md")), ids=lambda path: path.name)
+def test_links_between_pages_lead_somewhere(path: Path) -> None:
+    for target in re.findall(r"\]\(([\w-]+\.md)\)", path.read_text(encoding="utf-8")):
+        assert (DOCS / target).exists(), target

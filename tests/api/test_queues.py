@@ -1,0 +1,440 @@
+"""The rest of `Queue`, `Job` and the registries, as RQ's users know them."""
+
+import asyncio
+import os
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from threading import Thread
+from typing import Any
+
+import pytest
+import redis
+
+from flowq import Queue, Retry, SimpleWorker, Worker, requeue_job
+from flowq.decorators import job as job_decorator
+from flowq.exceptions import (
+    DeserializationError,
+    DuplicateJobError,
+    InvalidJobDependency,
+    InvalidJobOperation,
+    NoSuchJobError,
+    TimeoutFormatError,
+    UsageError,
+)
+from flowq.job import Job
+from flowq.registry import FailedJobRegistry, FinishedJobRegistry, StartedJobRegistry, clean_registries
+from flowq.serializers import DefaultSerializer, JSONSerializer, resolve_serializer, serializer_name
+from flowq.timeouts import TimerDeathPenalty
+from tests.api import samples
+from tests.api.conftest import Background, lines, wait_for
+
+Work = Callable[..., None]
+
+
+class Reversed:
+    """A serializer of a user's own: text, backwards."""
+
+    @staticmethod
+    def dumps(value: Any) -> bytes:
+        return repr(value)[::-1].encode()
+
+    @staticmethod
+    def loads(data: bytes) -> Any:
+        from ast import literal_eval
+
+        return literal_eval(data.decode()[::-1])
+
+
+class CountingConnection(redis.UnixDomainSocketConnection):
+    """Counts what goes to the server: a pipeline is sent as one."""
+
+    sent = 0
+
+    def send_packed_command(self, command: Any, check_health: bool = True) -> None:
+        CountingConnection.sent += 1
+        super().send_packed_command(command, check_health)  # type: ignore[no-untyped-call]
+
+
+class LoggingJob(Job):
+    """A class of jobs that does more than call the function."""
+
+    def perform(self) -> Any:
+        return ["performed", super().perform()]
+
+
+class LowQueue(Queue):
+    job_class = LoggingJob
+
+
+# -- enqueueing ----------------------------------------------------------------------------------------------------------------
+
+
+def test_enqueue_many_takes_one_round_trip(queue: Queue, work: Work) -> None:
+    path = queue.connection.connection_pool.connection_kwargs["path"]
+    pool = redis.ConnectionPool(connection_class=CountingConnection, path=path)
+    far = Queue("default", connection=redis.Redis(connection_pool=pool))
+    far.enqueue(samples.add, 0)
+    CountingConnection.sent = 0
+    data = [Queue.prepare_data(samples.add, (number, 1), job_id=f"j{number}", timeout=5) for number in range(20)]
+    data.append(Queue.prepare_data(samples.add, [1, 2], depends_on="j3", meta={"a": 1}))
+    jobs = far.enqueue_many(data)
+    assert CountingConnection.sent == 1
+    assert [job.id for job in jobs[:20]] == [f"j{number}" for number in range(20)]
+    assert queue.job_ids[1:] == [job.id for job in jobs[:20]]
+    assert jobs[-1].is_deferred
+    assert Job.fetch(jobs[-1].id, connection=queue.connection).meta == {"a": 1}
+    work()
+    assert [job.result for job in jobs] == [*range(1, 21), 3]
+
+
+def test_enqueue_many_enqueues_what_it_can(queue: Queue) -> None:
+    data = [Queue.prepare_data(samples.add, (1,), depends_on=["nobody"]), Queue.prepare_data(samples.add, (2,))]
+    with pytest.raises(InvalidJobDependency, match="'nobody'"):
+        queue.enqueue_many(data)
+    assert len(queue) == 1
+    assert queue.enqueue_many([]) == []
+
+
+@pytest.mark.parametrize("transaction", [False, True])
+def test_a_pipeline_of_the_users_own(queue: Queue, work: Work, transaction: bool) -> None:
+    pipe = queue.connection.pipeline(transaction=transaction)
+    job = queue.enqueue(samples.add, 1, 2, pipeline=pipe)
+    queue.enqueue_many([Queue.prepare_data(samples.add, (1, 2))], pipeline=pipe)
+    assert len(queue) == 0
+    assert pipe.execute() == [[b"done", b"queued"]] * 2
+    assert len(queue) == 2
+    work()
+    assert job.result == 3
+
+
+@pytest.mark.parametrize("name", ["rate_limit", "webhooks"])
+def test_options_that_are_not_there_yet_are_no_arguments(queue: Queue, name: str) -> None:
+    with pytest.raises(UsageError, match=f"{name}= is not supported"):
+        queue.enqueue(samples.echo, **{name: 1})
+
+
+def test_unique(queue: Queue) -> None:
+    queue.enqueue(samples.add, 1, job_id="mine", unique=True)
+    with pytest.raises(DuplicateJobError, match="'mine'"):
+        queue.enqueue(samples.add, 2, job_id="mine", unique=True)
+    with pytest.raises(DuplicateJobError):
+        queue.enqueue_job(Job.create(samples.add, id="mine"), unique=True)
+    queue.enqueue(samples.add, 2, job_id="mine")
+    assert queue.job_ids == ["mine"]
+    assert queue.jobs[0].args == (2,)
+
+
+def test_times_of_the_future(queue: Queue, work: Work) -> None:
+    soon = datetime.now(UTC) + timedelta(hours=1)
+    jobs = [
+        queue.enqueue_at(soon, samples.add, 1, job_id="at"),
+        queue.enqueue_in(timedelta(hours=1), samples.add, 1),
+        queue.schedule_job(Job.create(samples.add, (1,)), soon),
+        queue.enqueue_at(soon.astimezone().replace(tzinfo=None), samples.add, 1),
+    ]
+    registry = queue.scheduled_job_registry
+    for job in jobs:
+        assert abs(registry.get_scheduled_time(job) - soon) < timedelta(seconds=5)
+    past = queue.enqueue_at(datetime.now(UTC) - timedelta(days=1), samples.add, 1)
+    work()
+    assert past.result == 1
+    assert len(registry) == 4
+    registry.remove(jobs[0])
+    assert jobs[0].is_canceled
+    with pytest.raises(NoSuchJobError, match="not scheduled"):
+        registry.get_scheduled_time(jobs[0])
+
+
+def test_create_job_is_enqueued_later(queue: Queue, work: Work) -> None:
+    job = queue.create_job(samples.add, (1,), {"y": 2}, job_id="mine", timeout="1m")
+    assert (len(queue), job.origin, job.func_name, job.timeout) == (0, "default", "tests.api.samples.add", 60)
+    queue.enqueue_job(job, at_front=True)
+    work()
+    assert job.result == 3
+
+
+def test_methods_callable_objects_classes_and_coroutines(queue: Queue, work: Work) -> None:
+    counter = samples.Counter(10)
+    jobs = [
+        queue.enqueue(counter.plus, 1),
+        queue.enqueue(counter, 2),
+        queue.enqueue(samples.Counter.named),
+        queue.enqueue(samples.wait_and_add, 3, y=4),
+        queue.enqueue(len, [1, 2]),
+        queue.enqueue("tests.api.samples.Counter.named"),
+    ]
+    work()
+    assert [job.result for job in jobs] == [11, 20, "Counter", 7, 2, "Counter"]
+    assert jobs[0].func_name == "plus"
+    assert isinstance(Job.fetch(jobs[0].id, connection=queue.connection).instance, samples.Counter)
+
+
+# -- looking and clearing ------------------------------------------------------------------------------------------------------
+
+
+def test_parts_of_a_queue(queue: Queue) -> None:
+    ids = [queue.enqueue(samples.add, number).id for number in range(6)]
+    assert queue.get_job_ids(2, 3) == ids[2:5]
+    assert [job.id for job in queue.get_jobs(4)] == ids[4:]
+    assert queue.get_job_position(ids[3]) == 3
+    assert queue.jobs[3].get_position() == 3
+    assert queue.get_job_position("nobody") is None
+    queue.remove(ids[0])
+    assert (queue.job_ids, Job.fetch(ids[0], connection=queue.connection).get_status()) == (ids[1:], "canceled")
+    with pytest.raises(InvalidJobOperation, match="does not wait"):
+        queue.remove(ids[0])
+
+
+def test_equality_order_and_text(connection: redis.Redis) -> None:
+    a, b = Queue("a", connection=connection), Queue("b", connection=connection)
+    assert a == Queue("a", connection=connection)
+    assert a != b
+    assert a != "a"
+    assert sorted([b, a]) == [a, b]
+    assert len({a, b, Queue("a", connection=connection)}) == 2
+    assert repr(a) == "Queue('a')"
+
+
+def test_deleting_a_queue_without_its_jobs_cancels_them(queue: Queue) -> None:
+    job = queue.enqueue(samples.add, 1)
+    queue.delete(delete_jobs=False)
+    assert job.is_canceled
+    assert queue not in Queue.all(queue.connection)
+
+
+def test_fetch_job_is_of_this_queue(queue: Queue) -> None:
+    job = Queue("other", connection=queue.connection).enqueue(samples.add, 1)
+    assert queue.fetch_job(job.id) is None
+
+
+# -- jobs ----------------------------------------------------------------------------------------------------------------------
+
+
+def test_save_writes_what_is_the_users(queue: Queue) -> None:
+    job = queue.enqueue(samples.add, 1)
+    job.description = "renamed"
+    job.timeout = "5m"
+    job.meta["a"] = 1
+    job.save()
+    found = Job.fetch(job.id, connection=queue.connection)
+    assert (found.description, found.timeout, found.meta, found.get_status()) == ("renamed", 300, {"a": 1}, "queued")
+    with pytest.raises(NoSuchJobError):
+        Job.create(samples.add, connection=queue.connection).save()
+
+
+def test_refresh_and_get_meta(queue: Queue) -> None:
+    job = queue.enqueue(samples.add, 1, meta={"a": 1})
+    other = Job.fetch(job.id, connection=queue.connection)
+    other.meta["a"] = 2
+    other.save_meta()
+    assert job.get_meta(refresh=False) == {"a": 1}
+    assert job.get_meta() == {"a": 2}
+    job.delete()
+    with pytest.raises(NoSuchJobError):
+        other.refresh()
+
+
+def test_what_is_known_of_an_execution(queue: Queue, background: Callable[..., Background], tmp_path: Path) -> None:
+    job = queue.enqueue(samples.wait_for_file, str(tmp_path / "go-on"), retry=Retry(max=2))
+    assert (job.get_executions(), job.worker_name, job.last_heartbeat) == ([], None, None)
+    worker = background(lambda: Worker([queue], name="worker-1"))
+    wait_for(job, "started")
+    (execution,) = job.get_executions()
+    assert (execution.job_id, execution.worker_name, execution.id) == (job.id, worker.name, "1")
+    assert job.worker_name == "worker-1"
+    assert job.last_heartbeat is not None
+    assert (job.number_of_retries, job.retries_left) == (0, 2)
+    assert job in queue.started_job_registry
+    (tmp_path / "go-on").touch()
+    wait_for(job, "finished")
+    assert job.get_executions() == []
+
+
+def test_ids_that_cannot_be(queue: Queue) -> None:
+    for bad in ("", "a|b", "a\nb", 3):
+        with pytest.raises(UsageError, match=r"job_id|id="):
+            queue.enqueue(samples.add, 1, job_id=bad)
+    with pytest.raises(TimeoutFormatError, match="timeout"):
+        queue.enqueue(samples.add, 1, job_timeout="soon")
+
+
+def test_requeue_and_cancel_by_id(queue: Queue, work: Work) -> None:
+    job = queue.enqueue(samples.add, 1)
+    work()
+    assert requeue_job(job.id, connection=queue.connection).is_queued
+
+
+# -- registries ----------------------------------------------------------------------------------------------------------------
+
+
+def test_counts_are_pure_and_lists_are_ordered(queue: Queue, work: Work) -> None:
+    slow = queue.enqueue(samples.add, 1, result_ttl=100)
+    fast = queue.enqueue(samples.add, 2, result_ttl=50)
+    gone = queue.enqueue(samples.add, 3, result_ttl="20ms")
+    work()
+    registry = FinishedJobRegistry("default", connection=queue.connection)
+    assert registry == queue.finished_job_registry
+    while Job.exists(gone.id, connection=queue.connection):
+        gone.latest_result(timeout=0.01)
+    key = queue.store.session.keys("registry", "finished", "default")
+    before = queue.connection.zcard(key)
+    assert len(registry) == registry.count == 2
+    assert registry.get_job_ids() == [fast.id, slow.id]
+    assert registry.get_job_ids(desc=True) == [slow.id, fast.id]
+    assert registry.get_job_ids(0, 0) == [fast.id]
+    assert registry.get_job_ids(1, -1) == [slow.id]
+    assert gone not in registry
+    assert fast.id in registry
+    assert queue.connection.zcard(key) == before
+    registry.cleanup()
+    assert queue.connection.zcard(key) == 2
+    assert registry.get_job_count() == 2
+
+
+def test_removing_from_a_registry(queue: Queue, work: Work) -> None:
+    bad, kept = queue.enqueue(samples.div_by_zero, 1), queue.enqueue(samples.div_by_zero, 1)
+    waiting = queue.enqueue(samples.add, 1, depends_on=queue.enqueue_in(timedelta(hours=1), samples.add, 1))
+    work()
+    queue.failed_job_registry.remove(bad)
+    assert not Job.exists(bad.id, connection=queue.connection)
+    assert queue.failed_job_registry.get_job_ids() == [kept.id]
+    queue.deferred_job_registry.remove(waiting, delete_job=True)
+    assert not Job.exists(waiting.id, connection=queue.connection)
+    with pytest.raises(InvalidJobOperation, match="not in the failed registry"):
+        FailedJobRegistry(queue=queue).remove(bad)
+
+
+def test_cleaning_up_by_hand_reaps_lost_jobs(queue: Queue) -> None:
+    job = queue.enqueue(samples.add, 1)
+    assert queue.store.workers.claim("lost", ["default"], 0.02) is not None
+    registry = StartedJobRegistry(queue=queue)
+    assert job in registry
+    while not job.is_failed:
+        clean_registries(queue)
+    assert len(registry) == 0
+
+
+# -- sync mode, serializers, classes -------------------------------------------------------------------------------------------
+
+
+def test_sync_mode_honours_retries_and_dependents(connection: redis.Redis, tmp_path: Path) -> None:
+    queue = Queue("sync", is_async=False, connection=connection)
+    job = queue.enqueue(samples.fail_until, str(tmp_path / "a"), 3, retry=Retry(max=2, interval=60))
+    assert (job.result, len(job.results())) == (3, 3)
+    log = tmp_path / "log"
+    parent = Queue("async", connection=connection).enqueue(samples.add, 1)
+    child = queue.enqueue(samples.write, str(log), "child\n", depends_on=parent)
+    assert child.is_deferred
+    first = queue.enqueue(samples.write, str(log), "first\n")
+    queue.enqueue(samples.write, str(log), "second\n", depends_on=first)
+    assert lines(log) == ["first", "second"]
+    bad = queue.enqueue(samples.div_by_zero, 1)
+    assert bad.is_failed
+    assert "ZeroDivisionError" in (bad.exc_info or "")
+    assert queue.enqueue(samples.hang, job_timeout="50ms").is_failed
+    assert queue.enqueue_in(timedelta(hours=1), samples.add, 1).is_scheduled
+    assert queue.enqueue(samples.who_am_i).is_finished
+
+
+def test_sync_mode_with_a_death_penalty_of_ones_own(connection: redis.Redis) -> None:
+    queue = Queue("sync", is_async=False, connection=connection, death_penalty_class=TimerDeathPenalty)
+    assert "timeout of 0.1 s" in (queue.enqueue(samples.spin, job_timeout=0.1).exc_info or "")
+
+
+def test_sync_mode_in_a_thread_and_in_an_event_loop(connection: redis.Redis) -> None:
+    queue = Queue("sync", is_async=False, connection=connection)
+    jobs: list[Job] = []
+    thread = Thread(target=lambda: jobs.append(queue.enqueue(samples.spin, job_timeout="100ms")))
+    thread.start()
+    thread.join(20)
+    assert jobs[0].is_failed
+    assert "timeout" in (jobs[0].exc_info or "")
+
+    async def handler() -> int:
+        return int(queue.enqueue(samples.add, 1, 2).result)
+
+    assert asyncio.run(handler()) == 3
+
+
+def test_json_jobs(connection: redis.Redis) -> None:
+    queue = Queue("json", connection=connection, serializer="json")
+    job = queue.enqueue(samples.echo, 1, "two", x=[3], meta={"a": 1})
+    assert job.payload().startswith(b'["tests.api.samples.echo"')
+    Worker([queue]).work(burst=True)
+    assert job.result == [[1, "two"], {"x": [3]}]
+    found = Job.fetch(job.id, connection=connection)
+    assert (found.result, found.args, found.meta) == ([[1, "two"], {"x": [3]}], (1, "two"), {"a": 1})
+    with pytest.raises(UsageError, match="cannot be serialized"):
+        queue.enqueue(samples.echo, object())
+    bad = queue.enqueue(samples.unpicklable_result)
+    SimpleWorker([queue]).work(burst=True)
+    assert "cannot be serialized" in (bad.exc_info or "")
+
+
+def test_a_serializer_of_ones_own(connection: redis.Redis) -> None:
+    queue = Queue("own", connection=connection, serializer=Reversed)
+    job = queue.enqueue(samples.echo, "x")
+    Worker([queue]).work(burst=True)
+    assert Job.fetch(job.id, connection=connection).result == (("x",), {})
+    with pytest.raises(DeserializationError, match="cannot be decoded"):
+        _ = Job.fetch(job.id, connection=connection, serializer="json").args
+
+
+def test_a_worker_with_a_serializer_reads_no_other(connection: redis.Redis) -> None:
+    pickled = Queue("mixed", connection=connection).enqueue(samples.add, 1)
+    jsoned = Queue("mixed", connection=connection, serializer=JSONSerializer).enqueue(samples.add, 2)
+    Worker(["mixed"], connection=connection, serializer=JSONSerializer).work(burst=True)
+    assert jsoned.result == 2
+    assert "only reads jobs serialized with flowq.serializers.JSONSerializer" in (pickled.exc_info or "")
+
+
+def test_resolving_serializers() -> None:
+    assert resolve_serializer() is DefaultSerializer
+    assert resolve_serializer("flowq.serializers.JSONSerializer") is JSONSerializer
+    assert serializer_name(DefaultSerializer) == ""
+    for bad in ("nothing.there", 3, os):
+        with pytest.raises(UsageError, match="serializer"):
+            resolve_serializer(bad)
+
+
+def test_classes_of_ones_own(connection: redis.Redis) -> None:
+    queue = LowQueue("low", connection=connection)
+    job = queue.enqueue(samples.add, 1, 2)
+    current = queue.enqueue(samples.class_of_current_job)
+    assert isinstance(job, LoggingJob)
+    assert isinstance(queue.fetch_job(job.id), LoggingJob)
+    assert isinstance(queue.jobs[0], LoggingJob)
+    Worker([queue], job_class=LoggingJob).work(burst=True)
+    assert job.result == ["performed", 3]
+    assert current.result == ["performed", "LoggingJob"]
+    plain = Queue("low", connection=connection, job_class="tests.api.test_queues.LoggingJob")
+    assert isinstance(plain.enqueue(samples.add, 1), LoggingJob)
+    SimpleWorker(["low"], connection=connection, job_class=LoggingJob, queue_class=LowQueue).work(burst=True)
+    with pytest.raises(UsageError, match=r"subclass of flowq\.job\.Job"):
+        Queue("low", connection=connection, job_class=int)
+
+
+def test_the_decorator_with_all_its_options(queue: Queue, work: Work, tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    decorated: Any = job_decorator(
+        queue,
+        timeout="1m",
+        result_ttl=10,
+        ttl=20,
+        failure_ttl=30,
+        description="text",
+        meta={"log": str(log)},
+        retry=Retry(max=1),
+        on_success=samples.on_success,
+        at_front=True,
+    )(samples.add)
+    first = queue.enqueue(samples.add, 0)
+    job = decorated.delay(1, y=2, job_id="mine", depends_on=first)
+    found = Job.fetch("mine", connection=queue.connection)
+    assert (found.timeout, found.result_ttl, found.ttl, found.failure_ttl, found.description) == (60, 10, 20, 30, "text")
+    work()
+    assert job.result == 3
+    assert lines(log) == ["success 3 True"]
+    low: Any = job_decorator("low", connection=queue.connection, queue_class=LowQueue)(samples.add)
+    assert isinstance(low.delay(1), LoggingJob)

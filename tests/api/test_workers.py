@@ -1,0 +1,246 @@
+"""`Worker` and `SimpleWorker`: options, what can be seen of them, and what they can be told."""
+
+import logging
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+import redis
+
+import tests.api.samples as patched
+from flowq import Queue, Retry, SimpleWorker, Worker
+from flowq.command import send_command, send_kill_horse_command, send_shutdown_command, send_stop_job_command
+from flowq.exceptions import InvalidJobOperation, NoSuchJobError, NoSuchWorkerError, UsageError
+from flowq.suspension import is_suspended, resume, suspend
+from flowq.timeouts import JobTimeoutException, TimerDeathPenalty
+from flowq.worker import DequeueStrategy, WorkerStatus
+from tests.api import samples
+from tests.api.conftest import Background, lines, wait_for
+from tests.support.wait import until
+
+Start = Callable[..., Background]
+
+
+@pytest.fixture(params=[Worker, SimpleWorker])
+def worker_class(request: pytest.FixtureRequest) -> type[Worker]:
+    kind: type[Worker] = request.param
+    return kind
+
+
+class Politely(TimerDeathPenalty):
+    """A death penalty of a user's own: the message says whose it is."""
+
+    def _message(self) -> str:
+        return f"{self.job_id}: your time is up"
+
+
+def test_simple_worker_executes_in_its_own_process(queue: Queue) -> None:
+    job, bad = queue.enqueue(samples.pid), queue.enqueue(samples.div_by_zero, 1, retry=Retry(max=1))
+    assert SimpleWorker([queue]).work(burst=True) is True
+    assert job.result == os.getpid()
+    assert bad.is_failed
+    assert len(bad.results()) == 2
+    assert SimpleWorker([queue]).work(burst=True) is False
+
+
+def test_what_the_callers_process_has_is_there_in_its_jobs(
+    queue: Queue, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, worker_class: type[Worker]
+) -> None:
+    (tmp_path / "late_module.py").write_text("def answer():\n    return 42\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setattr(patched, "add", lambda x, y=0: ("patched", x, y))
+    jobs = [queue.enqueue("late_module.answer"), queue.enqueue("tests.api.samples.add", 1)]
+    worker_class([queue]).work(burst=True)
+    assert [job.result for job in jobs] == [42, ("patched", 1, 0)]
+
+
+def test_max_jobs_and_max_idle(queue: Queue, worker_class: type[Worker]) -> None:
+    jobs = [queue.enqueue(samples.add, number) for number in range(3)]
+    worker_class([queue]).work(max_jobs=2)
+    assert [job.get_status() for job in jobs] == ["finished", "finished", "queued"]
+    worker_class([queue]).work(max_idle_time=0.01)
+    assert jobs[2].is_finished
+
+
+@pytest.mark.parametrize(
+    ("strategy", "expected"),
+    [
+        (DequeueStrategy.DEFAULT, ["a", "a", "a", "b", "b", "c"]),
+        ("round_robin", ["a", "b", "c", "a", "b", "a"]),
+    ],
+)
+def test_dequeue_strategies(
+    connection: redis.Redis, tmp_path: Path, worker_class: type[Worker], strategy: Any, expected: list[str]
+) -> None:
+    log = tmp_path / "log"
+    queues = [Queue(name, connection=connection) for name in "abc"]
+    for queue, count in zip(queues, (3, 2, 1), strict=True):
+        for _ in range(count):
+            queue.enqueue(samples.write, str(log), f"{queue.name}\n")
+    worker_class(queues).work(burst=True, dequeue_strategy=strategy)
+    assert lines(log) == expected
+
+
+def test_random_strategy_serves_all(connection: redis.Redis, worker_class: type[Worker]) -> None:
+    jobs = [Queue(name, connection=connection).enqueue(samples.add, 1) for name in "abcd"]
+    worker_class(list("abcd"), connection=connection).work(burst=True, dequeue_strategy=DequeueStrategy.RANDOM)
+    assert all(job.is_finished for job in jobs)
+    with pytest.raises(UsageError, match="round_robin"):
+        worker_class(["a"], connection=connection).work(burst=True, dequeue_strategy="sideways")
+
+
+def test_the_workers_result_ttl_is_for_jobs_without_one(queue: Queue, worker_class: type[Worker]) -> None:
+    usual, own = queue.enqueue(samples.add, 1), queue.enqueue(samples.add, 1, result_ttl=100)
+    worker_class([queue], default_result_ttl=70).work(burst=True)
+    for job, seconds in ((usual, 70), (own, 100)):
+        assert job.ended_at is not None
+        lives = queue.finished_job_registry.get_expiration_time(job) - job.ended_at
+        assert lives == timedelta(seconds=seconds)
+
+
+def test_a_death_penalty_of_ones_own(queue: Queue, worker_class: type[Worker]) -> None:
+    job = queue.enqueue(samples.spin, job_timeout="100ms", job_id="mine")
+    worker_class([queue], death_penalty_class=Politely).work(burst=True)
+    assert job.is_failed
+    assert "mine: your time is up" in (job.exc_info or "")
+
+
+@pytest.mark.parametrize("seconds", [None, 0, 5])
+def test_a_timer_death_penalty_that_is_not_needed_leaves_no_trace(seconds: float | None) -> None:
+    with TimerDeathPenalty(seconds, JobTimeoutException) as penalty:
+        pass
+    assert not penalty.fired
+
+
+def test_logging_is_set_up_when_asked_for(queue: Queue) -> None:
+    logger = logging.getLogger("flowq.worker")
+    handlers, level, propagate = logger.handlers[:], logger.level, logger.propagate
+    try:
+        logger.propagate = False
+        logger.handlers[:] = []
+        queue.enqueue(samples.add, 1)
+        SimpleWorker([queue]).work(burst=True, logging_level="INFO", log_format="worker says %(message)s")
+        assert logger.level == logging.INFO
+        (handler,) = logger.handlers
+        assert handler.formatter is not None
+        assert handler.formatter._fmt == "worker says %(message)s"
+    finally:
+        logger.handlers[:], logger.level, logger.propagate = handlers, level, propagate
+
+
+def test_wrong_options_are_refused(queue: Queue) -> None:
+    with pytest.raises(UsageError, match="at least one queue"):
+        Worker([])
+    with pytest.raises(UsageError, match="no option colour"):
+        Worker([queue], colour="red")
+    Worker([queue], maintenance_interval=5, job_monitoring_interval=3, disable_default_exception_handler=True)
+
+
+# -- looking -------------------------------------------------------------------------------------------------------------------
+
+
+def test_what_can_be_seen_of_a_worker(queue: Queue, background: Start, tmp_path: Path, worker_class: type[Worker]) -> None:
+    other = Queue("other", connection=queue.connection)
+    assert (Worker.all(queue.connection), Worker.count(queue.connection)) == ([], 0)
+    done, bad = queue.enqueue(samples.add, 1), queue.enqueue(samples.div_by_zero, 1)
+    job = queue.enqueue(samples.wait_for_file, str(tmp_path / "go-on"))
+    process = background(lambda: worker_class([queue, other], name="w1", worker_ttl=1))
+    wait_for(job, "started")
+    assert Worker.count(queue=other) == 1
+    assert Worker.count(queue=Queue("third", connection=queue.connection)) == 0
+    (worker,) = Worker.all(queue.connection)
+    assert worker == Worker.find("w1", queue.connection)
+    assert (worker.name, worker.queue_names(), worker.pid) == ("w1", ["default", "other"], process.pid)
+    until(lambda: worker.state == WorkerStatus.BUSY, message="the worker to say that it is busy")
+    assert (worker.get_current_job_id(), worker.get_current_job()) == (job.id, job)
+    until(lambda: (worker.successful_job_count, worker.failed_job_count) == (1, 1), message="the counters to be beaten")
+    assert worker.total_working_time > 0
+    assert worker.birth_date <= worker.last_heartbeat <= datetime.now(UTC) + timedelta(seconds=1)
+    (tmp_path / "go-on").touch()
+    until(lambda: worker.get_state() == "idle", message="the worker to be idle again")
+    assert worker.get_current_job() is None
+    process.signal(signal.SIGTERM)
+    process.wait()
+    assert (worker.state, Worker.all(queue.connection)) == (None, [])
+    with pytest.raises(NoSuchWorkerError, match="'w1' does not live"):
+        _ = worker.pid
+    assert done.result == 1
+    assert bad.is_failed
+
+
+# -- being told ----------------------------------------------------------------------------------------------------------------
+
+
+def test_suspend_and_resume(queue: Queue, background: Start, worker_class: type[Worker]) -> None:
+    suspend(queue.connection)
+    assert is_suspended(queue.connection)
+    job = queue.enqueue(samples.add, 1)
+    assert worker_class([queue]).work(burst=True) is False
+    background(lambda: worker_class([queue], name="w1", worker_ttl=1))
+    until(lambda: Worker.count(queue.connection) == 1)
+    assert Worker.all(queue.connection)[0].state == WorkerStatus.SUSPENDED
+    assert job.latest_result(timeout=0.3) is None
+    assert resume(queue.connection) is True
+    assert job.latest_result(timeout=10) is not None
+    assert resume(queue.connection) is False
+
+
+def test_a_suspension_may_end_by_itself(queue: Queue, background: Start) -> None:
+    suspend(queue.connection, ttl=0.2)
+    job = queue.enqueue(samples.add, 1)
+    background(lambda: Worker([queue], worker_ttl=1))
+    assert job.latest_result(timeout=10) is not None
+    assert not is_suspended(queue.connection)
+
+
+def test_shutdown_finishes_the_job(queue: Queue, background: Start, tmp_path: Path, worker_class: type[Worker]) -> None:
+    job = queue.enqueue(samples.wait_for_file, str(tmp_path / "go-on"))
+    worker = background(lambda: worker_class([queue]))
+    wait_for(job, "started")
+    send_shutdown_command(queue.connection, worker.name)
+    (tmp_path / "go-on").touch()
+    assert worker.wait() == 0
+    assert job.is_finished
+
+
+def test_killing_the_horse_fails_the_job_and_the_worker_goes_on(queue: Queue, background: Start, tmp_path: Path) -> None:
+    started = tmp_path / "started"
+    job = queue.enqueue(samples.mark_and_hang, str(started))
+    worker = background(lambda: Worker([queue]))
+    until(started.exists)
+    send_kill_horse_command(queue.connection, worker.name)
+    wait_for(job, "failed")
+    assert "because somebody asked for it" in (job.exc_info or "")
+    after = queue.enqueue(samples.add, 1)
+    assert after.latest_result(timeout=10) is not None
+
+
+def test_commands_that_cannot_be(queue: Queue) -> None:
+    with pytest.raises(NoSuchWorkerError, match="'nobody'"):
+        send_shutdown_command(queue.connection, "nobody")
+    with pytest.raises(UsageError, match="kill-horse"):
+        send_command(queue.connection, "nobody", "dance")
+    with pytest.raises(NoSuchJobError):
+        send_stop_job_command(queue.connection, "nobody")
+    job = queue.enqueue(samples.add, 1)
+    with pytest.raises(InvalidJobOperation, match="it is queued, not started"):
+        send_stop_job_command(queue.connection, job.id)
+
+
+def test_the_worker_program_finds_modules_of_its_directory(queue: Queue, connection: redis.Redis, tmp_path: Path) -> None:
+    (tmp_path / "only_here.py").write_text("def answer(x):\n    return x + 1\n")
+    job = queue.enqueue("only_here.answer", 41)
+    path = connection.connection_pool.connection_kwargs["path"]
+    subprocess.run(
+        [sys.executable, "-m", "flowq.worker.main", "--burst", "--log-level", "error"],
+        cwd=tmp_path,
+        env={**os.environ, "FLOWQ_REDIS_URL": f"unix://{path}", "PYTHONPATH": str(Path(__file__).parents[2])},
+        check=True,
+    )
+    assert job.result == 42

@@ -1,0 +1,234 @@
+"""Servers, files, terminals and sizes that nobody hopes for: one sentence or a picture that fits, never a traceback."""
+
+import json
+import os
+import re
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pexpect
+import pytest
+
+from flowq.cli.segments import columns
+from flowq.flows.submit import submit
+from flowq.store import Store
+from tests.cli.conftest import Cli
+from tests.cli.hand import HandWorker
+from tests.cli.process import FLOWQ, on_terminal
+from tests.support.graphs import plan
+from tests.support.server import PrivateServer
+from tests.support.wait import until
+
+READING = (
+    ["status"],
+    ["why", "job"],
+    ["logs"],
+    ["result", "@latest", "job"],
+    ["runs"],
+    ["graph"],
+    ["cancel"],
+    ["retry", "--failed"],
+    ["doctor"],
+)
+
+
+def sentence(outcome: object) -> str:
+    """Return what was said; it must be one line."""
+    text: str = outcome.err or outcome.out  # type: ignore[attr-defined]
+    assert "Traceback" not in text
+    assert "flowq itself went wrong" not in text
+    return text
+
+
+# -- servers ------------------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def other() -> Iterator[PrivateServer]:
+    """A server that a test may spoil."""
+    private = PrivateServer()
+    yield private
+    private.stop()
+
+
+@pytest.mark.parametrize("command", READING, ids=lambda words: words[0])
+def test_a_wrong_password(cli: Cli, other: PrivateServer, command: list[str]) -> None:
+    other.start("--requirepass", "right")
+    for address in (f"unix://:wrong-secret@{other.socket}", other.url):
+        outcome = cli("-u", address, *command)
+        assert outcome.code == 6
+        text = sentence(outcome)
+        assert "password" in text
+        assert "wrong-secret" not in text
+
+
+@pytest.mark.parametrize("command", READING, ids=lambda words: words[0])
+def test_a_replica(cli: Cli, other: PrivateServer, command: list[str]) -> None:
+    other.start("--replicaof", "127.0.0.1", "1", "--replica-serve-stale-data", "yes")
+    outcome = cli("-u", other.url, *command)
+    assert outcome.code == 6
+    assert "read-only" in sentence(outcome).lower() or "replica" in sentence(outcome).lower()
+
+
+def test_a_server_that_loads_its_data(cli: Cli, other: PrivateServer) -> None:
+    other.start()
+    with other.client() as client:
+        client.mset({f"key:{number}": os.urandom(4000) for number in range(40)})
+        client.save()
+    other.stop(keep=True)
+    other._options = (
+        "--dbfilename",
+        "dump.rdb",
+        "--key-load-delay",
+        "100000",
+        "--loading-process-events-interval-bytes",
+        "1024",
+    )
+    other.restart(wait=False)
+
+    def loading() -> bool:
+        outcome = cli("-u", other.url, "status")
+        return outcome.code == 6 and "loading" in sentence(outcome)
+
+    until(loading, timeout=20, message="the server to say that it is loading")
+
+
+def test_no_server_at_all(cli: Cli, tmp_path: Path) -> None:
+    for command in READING:
+        outcome = cli("-u", f"unix://{tmp_path}/nobody", *command)
+        assert outcome.code == 6
+        assert sentence(outcome)
+
+
+# -- files --------------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("command", ["run", "plan", "validate", "graph"])
+def test_a_directory_as_a_flow(cli: Cli, tmp_path: Path, command: str) -> None:
+    (tmp_path / "flows").mkdir()
+    outcome = cli(command, "flows")
+    assert outcome.code == 3
+    assert "is a directory" in outcome.out + outcome.err
+    assert "Traceback" not in outcome.err
+
+
+@pytest.mark.parametrize("command", ["run", "plan", "graph"])
+@pytest.mark.parametrize("content", [b"", b"\xff\xfe\x00", b"jobs: [", b"\x00", b"- a\n"])
+def test_what_is_no_flow(cli: Cli, tmp_path: Path, command: str, content: bytes) -> None:
+    (tmp_path / "x.yaml").write_bytes(content)
+    outcome = cli(command, "x.yaml")
+    assert outcome.code == 3
+    assert outcome.err.splitlines()[-1].startswith("error: x.yaml cannot run: ")
+
+
+def test_a_picture_that_cannot_be_written(cli: Cli, tmp_path: Path) -> None:
+    (tmp_path / "x.yaml").write_text("jobs: {a: {run: 'true'}}")
+    outcome = cli("graph", "x.yaml", "--format", "svg", "-o", "no/such/folder.svg")
+    assert outcome.code == 2
+    assert outcome.err.startswith("error: cannot write 'no/such/folder.svg'")
+    assert cli("graph", "x.yaml", "--gantt").code == 2
+    assert cli("graph", "@latest", "-p", "a=b").code == 2
+
+
+# -- terminals ----------------------------------------------------------------------------------------------------------------
+
+FLOW = """
+jobs:
+  a-job-with-a-long-name: {run: "echo 'äöü €'; true"}
+  cells: {matrix: {n: [1, 2, 3]}, depends_on: [a-job-with-a-long-name], run: "test ${{ matrix.n }} != 2"}
+  end: {depends_on: [cells], run: "true"}
+"""
+
+
+def screen(child: "pexpect.spawn[str]") -> str:
+    """Return everything a command wrote on its terminal."""
+    child.expect(pexpect.EOF)
+    child.close()
+    return child.before or ""
+
+
+@pytest.mark.parametrize("width", [20, 40])
+def test_a_narrow_terminal(home: Path, tmp_path: Path, width: int) -> None:
+    (tmp_path / "x.yaml").write_text(FLOW)
+    env = {"FLOWQ_HOME": str(home)}
+    child = on_terminal("run", "x.yaml", cwd=tmp_path, env=env, size=(12, width))
+    text = screen(child)
+    assert child.exitstatus == 1
+    assert "\x1b[?25h" in text  # the cursor is back
+    for command in (
+        ["status"],
+        ["why", "end"],
+        ["graph"],
+        ["graph", "--gantt"],
+        ["plan", "x.yaml"],
+        ["runs"],
+        ["config"],
+        ["doctor"],
+    ):
+        child = on_terminal(*command, cwd=tmp_path, env=env, size=(12, width))
+        shown = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", screen(child)).splitlines()
+        assert child.exitstatus == 0, (command, shown)
+        assert all(columns(line) <= width for line in shown if "flowq " not in line), (command, shown)
+
+
+def test_a_terminal_without_utf_8(home: Path, tmp_path: Path) -> None:
+    (tmp_path / "x.yaml").write_text(FLOW)
+    env = {"FLOWQ_HOME": str(home), "PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0", "LC_ALL": "C"}
+    text = screen(on_terminal("run", "x.yaml", cwd=tmp_path, env=env))
+    assert "failed" in text
+    for command in (["status"], ["why", "end"], ["graph"], ["graph", "--gantt"], ["plan", "x.yaml"], ["logs"]):
+        text += screen(on_terminal(*command, cwd=tmp_path, env=env))
+    assert text.isascii()
+    assert "\\xe4\\xf6\\xfc" in text
+    assert "Traceback" not in text
+
+
+def test_colour_is_for_terminals_that_want_it(home: Path, tmp_path: Path) -> None:
+    (tmp_path / "x.yaml").write_text("jobs: {a: {run: 'true'}}")
+    env = {"FLOWQ_HOME": str(home)}
+    screen(on_terminal("run", "x.yaml", cwd=tmp_path, env=env))
+    assert "\x1b[32m" in screen(on_terminal("graph", cwd=tmp_path, env=env))
+    for extra in ({"NO_COLOR": "1"}, {"CI": "true"}):
+        assert "\x1b" not in screen(on_terminal("graph", cwd=tmp_path, env=env | extra))
+
+
+@pytest.mark.parametrize(
+    "command", [["status"], ["logs"], ["runs"], ["graph"], ["why", "j9"], ["status", "--json"]], ids=" ".join
+)
+def test_a_reader_that_goes_away(
+    store: Store, server: PrivateServer, namespace: str, tmp_path: Path, command: list[str]
+) -> None:
+    submit(store, plan({f"j{number}": [] for number in range(3000)}), directory=tmp_path)
+    environment = {**os.environ, "FLOWQ_REDIS_URL": server.url, "FLOWQ_NAMESPACE": namespace}
+    line = f"{' '.join((*FLOWQ, *command))} | head -1; exit ${{PIPESTATUS[0]}}"
+    done = subprocess.run(
+        ["bash", "-c", line], cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.stderr == ""
+    assert done.returncode in {0, 141}
+
+
+# -- sizes --------------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.slow
+def test_ten_thousand_jobs(cli: Cli, store: Store, tmp_path: Path) -> None:
+    """Every command that reads a run reads this one in a few seconds, on a machine that has other things to do too."""
+    shape: dict[str, list[str]] = {"root": []}
+    shape |= {f"w{number}": ["root"] for number in range(9_998)}
+    shape["end"] = [f"w{number}" for number in range(9_998)]
+    run = submit(store, plan(shape), directory=tmp_path)
+    worker = HandWorker(store, "default")
+    worker.fail(worker.claim(), "exit code 1")
+    worker.close()
+    begun = time.monotonic()
+    assert "10000 jobs" in cli("status", run).out
+    assert len(json.loads(cli("status", run, "--json").out)["jobs"]) == 10_000
+    assert "root failed: exit code 1" in cli("why", run, "end").out
+    assert cli("graph", run).out.count("\n") >= 10_000
+    assert "would run again 10000 jobs" in cli("retry", run, "--failed", "--dry-run").out
+    assert cli("status", run, "--junit", "x.xml").code == 0
+    assert (tmp_path / "x.xml").read_text().count("<testcase") == 10_000
+    assert time.monotonic() - begun < 60

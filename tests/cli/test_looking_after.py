@@ -1,0 +1,185 @@
+"""`doctor`, `config` and completion: from made-up facts, from a real server, in a real shell."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from flowq.cli.commands.doctor import finding_lines
+from flowq.cli.doctoring import Facts, examine
+from flowq.cli.session import Terminal
+from flowq.store import Store
+from flowq.store.records import QueueRecord, WorkerRecord
+from tests.cli import golden
+from tests.cli.conftest import Cli
+from tests.cli.process import FLOWQ
+
+SERVER: dict[str, Any] = {
+    "redis_version": "7.4.1",
+    "role": "master",
+    "aof_enabled": 1,
+    "maxmemory": 100_000_000,
+    "used_memory": 2_500_000,
+}
+WELL = Facts("0.1.0", (3, 11, 7), False, "redis://queue.example/0", SERVER, bash="/bin/bash")
+WORKER = WorkerRecord("w", ("default",), "host", 1, 4, 1, "0.1.0", 0, 0, "busy", 0, 0, 0)
+WAITING = QueueRecord("gpu", 12, 0, 0, 0, 0, 0, 0, workers=0)
+
+
+def found(facts: Facts) -> dict[str, str]:
+    return {finding.code: finding.level for finding in examine(facts)}
+
+
+def test_all_is_well() -> None:
+    assert set(found(WELL).values()) == {"ok"}
+    golden.check("doctor-well", golden.plain(finding_lines(examine(WELL), Terminal(width=80))))
+
+
+@pytest.mark.parametrize(
+    ("change", "code", "level"),
+    [
+        ({"bash": None}, "D102", "note"),
+        ({"round_trip": 0.2}, "D202", "note"),
+        ({"ahead_ms": -30_000}, "D203", "warning"),
+        ({"server": {}}, "D301", "note"),
+        ({"server": SERVER | {"aof_enabled": 0}}, "D301", "warning"),
+        ({"server": SERVER | {"aof_last_write_status": "err"}}, "D301", "problem"),
+        ({"server": SERVER | {"role": "slave"}}, "D302", "problem"),
+        ({"server": SERVER | {"loading": 1}}, "D303", "problem"),
+        ({"server": SERVER | {"maxmemory_policy": "allkeys-lru"}}, "D401", "problem"),
+        ({"server": SERVER | {"used_memory": 95_000_000}}, "D401", "warning"),
+        ({"suspended": True}, "D501", "warning"),
+        ({"queues": (WAITING,)}, "D502", "warning"),
+        ({"workers": (replace(WORKER, version="0.0.9"),)}, "D503", "warning"),
+    ],
+)
+def test_each_finding_has_a_code_and_advice(change: dict[str, Any], code: str, level: str) -> None:
+    facts = replace(WELL, **change)
+    assert found(facts)[code] == level
+    finding = next(item for item in examine(facts) if item.code == code)
+    assert finding.advice or level == "note"
+
+
+def test_the_page_lists_every_code() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "cli.md").read_text(encoding="utf-8")
+    everything = replace(
+        WELL,
+        bash=None,
+        round_trip=1.0,
+        ahead_ms=9000,
+        suspended=True,
+        queues=(WAITING,),
+        workers=(replace(WORKER, version="9"),),
+    )
+    everything = replace(everything, server=SERVER | {"role": "slave", "loading": 1})
+    assert all(code in page for code in found(everything))
+
+
+def test_a_real_server(cli: Cli, report: str, store: Store) -> None:
+    outcome = cli("doctor")
+    assert outcome.code == 0
+    assert "D301  warning  the server has no append-only file" in outcome.out
+    assert "D502  warning  1 job in queue 'default', and no worker listens on it" in outcome.out
+    store.queues.suspend(60)
+    document = json.loads(cli("doctor", "--json").out)
+    assert {"code", "level", "text", "advice"} == set(document[0])
+    assert "D501" in {item["code"] for item in document}
+    assert report
+
+
+def test_a_server_that_is_not_there(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FLOWQ_REDIS_URL", "redis://:secret@127.0.0.1:1")
+    outcome = cli("doctor")
+    assert outcome.code == 6
+    assert "D201  problem" in outcome.out
+    assert "secret" not in outcome.out
+
+
+# -- config -------------------------------------------------------------------------------------------------------------------
+
+
+def test_config_says_where_each_value_comes_from(cli: Cli, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "flowq.toml").write_text('url = "redis://file.example"\nallow_eviction = true\n')
+    monkeypatch.delenv("FLOWQ_REDIS_URL")
+    rows = {row["name"]: row for row in json.loads(cli("config", "--json").out)}
+    assert (rows["url"]["value"], rows["url"]["source"]) == ("redis://file.example", str(tmp_path / "flowq.toml"))
+    assert (rows["allow_eviction"]["value"], rows["allow_eviction"]["variable"]) == ("true", "FLOWQ_ALLOW_EVICTION")
+    assert rows["namespace"]["source"] == "FLOWQ_NAMESPACE"
+    assert rows["home"] == {"name": "home", "value": None, "source": "default", "variable": "FLOWQ_HOME"}
+    text = cli("config", "-u", "redis://me:secret@host/1").out
+    assert "redis://me:***@host/1" in text
+    assert "secret" not in text
+    assert "argument" in text
+    (tmp_path / "flowq.toml").write_text("colour = 1\n")
+    assert cli("config").code == 2
+
+
+# -- completion ---------------------------------------------------------------------------------------------------------------
+
+
+def offered(cli: Cli, monkeypatch: pytest.MonkeyPatch, *words: str) -> list[str]:
+    """Return what Tab offers behind these words; the last one is the beginning of what is typed."""
+    monkeypatch.setenv("_FLOWQ_COMPLETE", "bash_complete")
+    monkeypatch.setenv("COMP_WORDS", " ".join(["flowq", *words]))
+    monkeypatch.setenv("COMP_CWORD", str(len(words)))
+    try:
+        return [line.partition(",")[2] for line in cli().out.splitlines() if line]
+    finally:
+        monkeypatch.delenv("_FLOWQ_COMPLETE")
+
+
+def test_runs_and_jobs_are_offered(cli: Cli, report: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert report in offered(cli, monkeypatch, "status", "7k")
+    assert "@latest" in offered(cli, monkeypatch, "logs", "@")
+    assert offered(cli, monkeypatch, "logs", report, "f") == ["fetch"]
+    assert offered(cli, monkeypatch, "result", "@latest", "build[fmt=pdf") == [
+        "build[fmt=pdf,lang=en]",
+        "build[fmt=pdf,lang=de]",
+    ]
+    assert offered(cli, monkeypatch, "why", "ba") == ["backfill"]
+    assert "--fail" in offered(cli, monkeypatch, "plan", "--fa")
+    assert offered(cli, monkeypatch, "stat") == ["status"]
+
+
+def test_without_a_server_nothing_is_offered_and_nothing_is_said(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FLOWQ_REDIS_URL", "redis://127.0.0.1:1")
+    assert offered(cli, monkeypatch, "status", "") == []
+
+
+def test_completion_starts_no_server(home: Path) -> None:
+    environment = {**os.environ, "_FLOWQ_COMPLETE": "bash_complete", "COMP_WORDS": "flowq status ", "COMP_CWORD": "2"}
+    done = subprocess.run(FLOWQ, env=environment, capture_output=True, text=True, timeout=30, check=False)
+    assert (done.stdout.strip(), done.stderr) == ("", "")
+    assert not any(home.iterdir())
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_the_script_is_one_that_the_shell_reads(cli: Cli, shell: str, tmp_path: Path) -> None:
+    script = cli("completion", shell).out
+    assert "_FLOWQ_COMPLETE" in script
+    if shutil.which(shell) is None:
+        pytest.skip(f"no {shell} on PATH")
+    (tmp_path / "script").write_text(script)
+    subprocess.run([shell, "-n", str(tmp_path / "script")], check=True, timeout=30)
+
+
+def test_a_real_bash_completes(cli: Cli, report: str, tmp_path: Path) -> None:
+    (tmp_path / "script").write_text(cli("completion", "bash").out)
+    line = "source ./script; COMP_WORDS=(flowq status 7k); COMP_CWORD=2; _flowq_completion flowq; printf '%s\\n' \"${COMPREPLY[@]}\""
+    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    done = subprocess.run(
+        ["bash", "-c", line],
+        cwd=tmp_path,
+        env={**os.environ, "PATH": path},
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+    assert done.stdout.split() == [report], done.stderr

@@ -1,0 +1,145 @@
+"""`flowq why`: the chain of causes, for every state a job can be in, on a real server and in golden texts."""
+
+import json
+
+import pytest
+
+from flowq.cli.commands.why import why_lines
+from flowq.cli.session import Terminal
+from flowq.flows.submit import submit
+from flowq.flows.surroundings import Surroundings
+from flowq.flows.views import RunView
+from flowq.flows.why import error_place, explain
+from flowq.states import JobStatus, RunStatus
+from flowq.store import Store
+from flowq.store.records import WorkerRecord
+from tests.cli import golden, samples
+from tests.cli.conftest import Cli
+from tests.cli.hand import HandWorker
+from tests.support.graphs import plan
+
+CPU = WorkerRecord("cpu-1", ("cpu", "default"), "host", 1, 2, 1, "0", 0, 0, "busy", 0, 0, 0)
+RUNS = {"failed": samples.failed_run(), "running": samples.running_run()}
+
+
+def chain(run: RunView, ordinal: int, width: int = 80) -> str:
+    around = Surroundings([CPU], {5: 0})
+    cause = explain(samples.report_plan(), run, ordinal, around)
+    return golden.plain(why_lines(cause, run, Terminal(width=width)))
+
+
+@pytest.mark.parametrize("width", [80, 120])
+@pytest.mark.parametrize("name", RUNS)
+def test_the_whole_chain(name: str, width: int) -> None:
+    golden.check(f"why-{name}-{width}", chain(RUNS[name], 9, width))
+
+
+@pytest.mark.parametrize(
+    ("run", "ordinal", "words"),
+    [
+        ("failed", 0, "finished"),
+        ("failed", 1, "attempt 2 of 3"),
+        ("failed", 3, "raised at /srv/flows/build.py:7 in build"),
+        ("failed", 6, "build failed: 1 of 4 cells failed"),
+        ("failed", 7, "it is allowed to fail"),
+        ("running", 3, "one attempt may take 10m"),
+        ("running", 4, "attempt 2 of 2 is queued in 3.7 s"),
+        ("running", 5, "waits in queue cpu, next"),
+        ("running", 8, "no worker listens on queue gpu"),
+        ("running", 8, "workers that are there listen on: cpu, default"),
+        ("running", 8, "next: flowq worker gpu"),
+        ("running", 6, "3 of 4 cells have not ended"),
+    ],
+)
+def test_each_state(run: str, ordinal: int, words: str) -> None:
+    assert words in chain(RUNS[run], ordinal, 200)
+
+
+@pytest.mark.parametrize(
+    ("reason", "words"),
+    [
+        ("timeout", "it took longer than its timeout of 10m"),
+        ("abandoned", "its worker was lost"),
+        ("killed", "a signal killed it"),
+        ("expired", "longer than its ttl and was never started"),
+        ("invalid_result", "what it returned cannot be kept"),
+    ],
+)
+def test_each_reason_of_a_failure(reason: str, words: str) -> None:
+    jobs = {0: samples.job(0, JobStatus.FAILED, at=0, took=1, reason=reason)}
+    run = samples.view(
+        samples.report_plan(), samples.run_record(RunStatus.FAILED, 9, ended=1), jobs, {0: "exit code 1"}, frozenset()
+    )
+    assert words in chain(run, 0, 200)
+
+
+def test_where_an_error_was_raised() -> None:
+    assert error_place(samples.TRACEBACK) == "/srv/flows/build.py:7 in build"
+    assert error_place("exit code 3") == ""
+    twice = samples.TRACEBACK + "\nDuring handling…\n\n" + samples.TRACEBACK.replace("build.py", "again.py")
+    assert error_place(twice) == "/srv/flows/again.py:7 in build"
+
+
+def test_a_long_chain_skips_to_its_end(cli: Cli, store: Store, worker: HandWorker) -> None:
+    shape = {f"j{index}": [f"j{index - 1}"] if index else [] for index in range(3000)}
+    run = submit(store, plan(shape), directory="/nowhere")
+    worker.fail(worker.claim(), "exit code 9")
+    outcome = cli("why", run, "j2999")
+    assert outcome.code == 0
+    lines = outcome.out.splitlines()
+    assert len(lines) < 20
+    assert "2990 steps further on:" in outcome.out
+    assert "j0 failed: exit code 9" in outcome.out
+    assert f"flowq logs {run} j0" in outcome.out
+
+
+def test_a_wide_graph_names_a_few(cli: Cli, store: Store) -> None:
+    shape: dict[str, list[str]] = {f"w{index}": [] for index in range(500)}
+    shape["end"] = list(shape)
+    run = submit(store, plan(shape), directory="/nowhere")
+    outcome = cli("why", run, "end")
+    assert "waits for 500 of 500 jobs" in outcome.out
+    assert "and 497 more" in outcome.out
+    assert "flowq worker default" in outcome.out
+
+
+def test_on_a_server_from_waiting_to_failed(cli: Cli, report: str, worker: HandWorker, store: Store) -> None:
+    waiting = cli("why", report, "publish").out
+    assert "publish waiting: waits for 3 of 3 jobs" in waiting
+    assert "list-files queued: waits in queue default, next" in waiting
+    claim = worker.claim()
+    assert "it is running" in cli("why", report, "list-files").out
+    worker.fail(claim, samples.TRACEBACK)
+    document = json.loads(cli("why", report, "publish", "--json").out)
+    assert document["status"] == "skipped"
+    assert document["reason"] == "upstream_skipped"
+    while document["causes"]:
+        document = document["causes"][0]
+    assert (document["name"], document["line"], document["text"]) == ("list-files", 12, "ValueError: no template for de")
+    store.runs.resolve(report)
+
+
+def test_of_the_latest_run_by_the_jobs_name_alone(cli: Cli, report: str) -> None:
+    assert "backfill waiting" in cli("why", "backfill").out
+    assert cli("why", "backfil").code == 2
+    assert "did you mean 'backfill'?" in cli("why", "backfil").err
+    assert report
+
+
+def test_suspended_workers(cli: Cli, report: str, worker: HandWorker, store: Store) -> None:
+    worker.finish(worker.claim())
+    store.queues.suspend(None)
+    text = cli("why", report, "fetch").out
+    assert "the workers are suspended" in text
+    assert "next: flowq resume" in text
+    assert "workers are suspended" in cli("status", report).out
+    fetch = next(job for job in json.loads(cli("status", report, "--json").out)["jobs"] if job["name"] == "fetch")
+    assert fetch["reason"] == "suspended"
+    store.queues.resume()
+
+
+def test_a_canceled_run(cli: Cli, report: str, store: Store) -> None:
+    store.runs.cancel(report)
+    text = cli("why", report, "publish").out
+    assert "publish canceled: the run was canceled" in text
+    assert f"flowq retry {report} --failed" in text

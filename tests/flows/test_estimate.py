@@ -1,0 +1,147 @@
+"""Critical path and durations: by hand, and against runs that were measured."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from benchmarks.graph2flow import Options, convert, read
+from flowq.cli.live import frame
+from flowq.cli.session import Terminal
+from flowq.cli.timeline import gantt_lines
+from flowq.compiler import compile_text
+from flowq.flows.estimate import Outlook, critical_path, forecast, makespan, outlook
+from flowq.flows.foresee import foresee
+from flowq.flows.gantt import bars
+from flowq.flows.history import NOTHING, read_history, summarize
+from flowq.flows.submit import submit
+from flowq.plan import Plan
+from flowq.states import JobStatus, RunStatus
+from flowq.store import Store
+from tests.cli import golden, samples
+from tests.examples.corpora import graph_file
+from tests.examples.running import ROOT
+from tests.support.graphs import plan
+from tests.support.server import PrivateServer
+from tests.support.workers import WorkerProcess, ended
+
+DIAMOND = plan({"a": [], "b": ["a"], "c": ["a"], "d": ["b", "c"]})
+
+
+def names(made: Plan, ordinals: tuple[int, ...]) -> list[str]:
+    return [made.cells[ordinal].name for ordinal in ordinals]
+
+
+def test_the_critical_path_is_the_longest_by_time() -> None:
+    assert names(DIAMOND, critical_path(DIAMOND, (1.0, 5.0, 1.0, 1.0))) == ["a", "b", "d"]
+    assert names(DIAMOND, critical_path(DIAMOND, (1.0, 5.0, 9.0, 1.0))) == ["a", "c", "d"]
+    single = plan({"a": []})
+    assert names(single, critical_path(single, (3.0,))) == ["a"]
+    cells = plan({"a": [], "m": ["a"], "z": ["m"]}, cells={"m": 3})
+    assert names(cells, critical_path(cells, (1.0, 1.0, 7.0, 1.0, 0.0, 1.0))) == ["a", "m[n=1]", "z"]
+    assert critical_path(Plan("empty", (), ()), ()) == ()
+
+
+@pytest.mark.parametrize(("slots", "seconds"), [(1, 8.0), (2, 7.0), (3, 7.0)])
+def test_the_duration_for_a_number_of_workers(slots: int, seconds: float) -> None:
+    assert makespan(DIAMOND, (1.0, 5.0, 1.0, 1.0), slots) == seconds
+
+
+def test_a_matrix_waits_for_slots() -> None:
+    cells = plan({"a": [], "m": ["a"], "z": ["m"]}, cells={"m": 4})
+    seconds = (1.0, 2.0, 2.0, 2.0, 2.0, 0.0, 1.0)
+    assert [makespan(cells, seconds, slots) for slots in (1, 2, 3, 4, 9)] == [10.0, 6.0, 6.0, 4.0, 4.0]
+
+
+def test_medians_of_earlier_runs() -> None:
+    made = samples.report_plan()
+    rows = [[None] * len(made.cells) for _ in range(3)]
+    for row, took in zip(rows, (1.0, 9.0, 2.0), strict=True):
+        row[0] = samples.job(0, JobStatus.FINISHED, at=0, took=took)  # type: ignore[call-overload]
+        row[2] = samples.job(2, JobStatus.FINISHED, at=0, took=took * 10)  # type: ignore[call-overload]
+        row[7] = samples.job(7, JobStatus.FAILED, at=0, took=500)  # type: ignore[call-overload]
+    history = summarize([(made, row) for row in rows])
+    assert history.expected(made, made.cells[0]) == 2.0
+    assert history.expected(made, made.cells[3]) == 20.0  # another cell of the same job
+    assert history.expected(made, made.cells[6]) == 0.0  # a group
+    assert history.expected(made, made.cells[7]) is None  # how long a failure took says nothing
+    expected = forecast(made, foresee(made), history)
+    assert expected is not None
+    assert expected.unknown == 4
+    assert forecast(made, foresee(made), NOTHING) is None
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("name", "slots"), [("montage-chameleon-2mass-005d-001.json", 4), ("dax-cybershake_50.json", 2)])
+def test_predictions_hold_for_measured_runs(
+    store: Store, server: PrivateServer, namespace: str, tmp_path: Path, name: str, slots: int
+) -> None:
+    """One run is measured on one number of slots and predicts another one's duration on a different number."""
+    options = Options(action="sleep", scale=0.002, cap=0.15)
+    compilation = compile_text(convert(read(graph_file(name)), options), date="2026-01-31")
+    made = compilation.plan
+    assert made is not None
+    environment = {"PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])}
+
+    def measured(count: int) -> float:
+        with WorkerProcess(server.url, "default", "-c", str(count), namespace=namespace, env=environment):
+            run = submit(store, made, directory=tmp_path)
+            records = ended(store, run, timeout=60)
+            assert {record.status for record in records} == {JobStatus.FINISHED}
+            starts = [record.started_ms for record in records if record.started_ms is not None]
+            ends = [record.ended_ms for record in records if record.ended_ms is not None]
+            return (max(ends) - min(starts)) / 1000
+
+    measured(slots)
+    expected = forecast(made, foresee(made), read_history(store, made.name))
+    assert expected is not None
+    predicted = makespan(made, expected.seconds, 2 * slots)
+    real = measured(2 * slots)
+    assert predicted == pytest.approx(real, rel=0.3), f"predicted {predicted:.2f} s, measured {real:.2f} s"
+    assert expected.path_seconds <= real * 1.1
+
+
+def test_what_is_left_of_a_run() -> None:
+    made = samples.report_plan()
+    expected = (1.0, 1.0, 10.0, 10.0, 10.0, 10.0, 0.0, 20.0, 5.0, 2.0)
+    left = Outlook(made, expected, 2).left(samples.running_run())
+    # 8.3 of 10 s have passed of one cell, 8.7 of 20 s of spellcheck; two cells wait, then publish takes 2 s.
+    assert left == pytest.approx(23.7, abs=3.0)
+    assert Outlook(made, expected, 2).left(samples.failed_run()) == 0.0
+    assert outlook(made, NOTHING, 2) is None
+
+
+def test_a_run_against_time() -> None:
+    found = {bar.job.name: bar for bar in bars(samples.report_plan(), samples.failed_run())}
+    assert set(found) == {job.name for job in samples.failed_run().jobs if job.started_ms is not None}
+    assert [name for name, bar in found.items() if bar.critical] == ["list-files", "fetch", "build[fmt=html,lang=de]"]
+    assert found["fetch"].begin == pytest.approx(0.15)
+    assert found["fetch"].waited == pytest.approx(0.03)
+    assert found["build[fmt=html,lang=en]"].waited == pytest.approx(0.65)
+    assert found["build[fmt=html,lang=de]"].end == pytest.approx(65.3)
+    assert (
+        bars(
+            samples.report_plan(),
+            samples.view(samples.report_plan(), samples.run_record(RunStatus.RUNNING, 9), {}, {}, frozenset()),
+        )
+        == []
+    )
+
+
+@pytest.mark.parametrize("width", [80, 120])
+def test_a_gantt_chart(width: int) -> None:
+    lines = gantt_lines(bars(samples.report_plan(), samples.failed_run()), Terminal(width=width))
+    golden.check(f"gantt-failed-{width}", golden.plain(lines))
+
+
+@pytest.mark.parametrize("width", [10, 20, 37])
+def test_a_gantt_chart_fits_narrow_terminals(width: int) -> None:
+    lines = gantt_lines(bars(samples.report_plan(), samples.running_run()), Terminal(width=width, unicode=False))
+    assert all(len(line) <= width and line.isascii() for line in golden.plain(lines).splitlines())
+
+
+def test_the_bar_tells_what_is_left() -> None:
+    terminal = Terminal(width=80, height=10)
+    assert "about 12s left" in golden.plain(frame(samples.running_run(), terminal, left=11.7))
+    assert "about 2m05s left" in golden.plain(frame(samples.running_run(), terminal, left=125))
+    assert "left" not in golden.plain(frame(samples.running_run(), terminal))

@@ -1,0 +1,82 @@
+"""The JUnit report: against the schema, and what each end of a job becomes."""
+
+from xml.etree import ElementTree as ET
+
+import pytest
+
+from flowq.flows.junit import junit_xml
+from flowq.flows.views import RunView
+from flowq.states import JobStatus, RunStatus
+from tests.cli import samples
+from tests.flows.junit_schema import problems
+
+
+def report(run: RunView, output: dict[int, str] | None = None) -> ET.Element:
+    text = junit_xml(run, output or {})
+    root = ET.fromstring(text.encode())
+    assert problems(root) == []
+    return root
+
+
+def case(root: ET.Element, name: str) -> ET.Element:
+    return next(item for item in root.iter("testcase") if item.get("name") == name)
+
+
+def test_a_failed_run() -> None:
+    root = report(samples.failed_run(), {3: "building\nno font\n"})
+    suite = root[0]
+    assert {name: suite.get(name) for name in ("tests", "failures", "errors", "skipped", "time")} == {
+        "tests": "9",
+        "failures": "1",
+        "errors": "0",
+        "skipped": "3",
+        "time": "65.400",
+    }
+    assert suite.get("timestamp") == "2026-01-31T06:00:00"
+    bad = case(root, "build[fmt=pdf,lang=de]")
+    assert (bad.get("classname"), bad.get("time"), bad.get("line")) == ("nightly-report.build", "0.610", "24")
+    assert bad[0].tag == "failure"
+    assert bad[0].get("message") == "ValueError: no template for de"
+    assert bad[0].text == samples.TRACEBACK
+    assert bad[1].text == "building\nno font\n"
+    assert len(case(root, "fetch")) == 0
+    assert case(root, "spellcheck")[0].get("message") == "failed, but is allowed to: exit code 2"
+    assert case(root, "publish")[0].get("message") == "skipped: upstream_failed"
+
+
+def test_a_run_that_goes_on() -> None:
+    root = report(samples.running_run())
+    assert case(root, "publish")[0].tag == "skipped"
+    assert root[0].get("tests") == "9"
+
+
+@pytest.mark.parametrize("reason", ["timeout", "abandoned", "killed", "expired"])
+def test_what_others_ended_is_an_error(reason: str) -> None:
+    jobs = {0: samples.job(0, JobStatus.FAILED, at=0, took=1, reason=reason)}
+    run = samples.view(samples.report_plan(), samples.run_record(RunStatus.FAILED, 9, ended=1), jobs, {}, frozenset())
+    found = case(report(run), "list-files")[0]
+    assert (found.tag, found.get("type")) == ("error", reason)
+
+
+def test_text_that_xml_cannot_hold() -> None:
+    hostile = "]]> <b>&amp; \x00\x1b[31m\x0b\ud800\ufffe\uffff\r\n\u202e end"
+    jobs = {0: samples.job(0, JobStatus.FAILED, at=0, took=1, reason="error")}
+    run = samples.view(samples.report_plan(), samples.run_record(RunStatus.FAILED, 9, ended=1), jobs, {0: hostile}, frozenset())
+    root = report(run, {0: hostile})
+    text = case(root, "list-files")[1].text
+    assert text is not None
+    assert text.startswith("]]> <b>&amp; \\x00\\x1b[31m\\x0b\\ud800\\ufffe\\uffff\\r\n\\u202e end")
+
+
+def test_the_schema_finds_faults() -> None:
+    good = "<testsuites><testsuite name='a' tests='1' failures='0' errors='0'><testcase name='x' classname='c'/></testsuite></testsuites>"
+    assert problems(ET.fromstring(good)) == []
+    for wrong in (
+        "<testsuites><testcase name='x'/></testsuites>",
+        "<testsuites><testsuite tests='1'/></testsuites>",
+        "<testsuites><testsuite name='a' tests='x' failures='0' errors='0'/></testsuites>",
+        "<testsuites><testsuite name='a' tests='1' failures='0' errors='0'><testcase name='x' classname='c' colour='red'/></testsuite></testsuites>",
+        "<testsuites><testsuite name='a' tests='1' failures='0' errors='0'><testcase name='x' classname='c'><system-out/><failure/></testcase></testsuite></testsuites>",
+        "<testsuites><testsuite name='a' tests='2' failures='0' errors='0'><testcase name='x' classname='c'/></testsuite></testsuites>",
+    ):
+        assert problems(ET.fromstring(wrong)), wrong
