@@ -51,8 +51,15 @@ def execute(
     *,
     events_after: str = START,
     waiting: "WorkerProcess | None" = None,
+    fresh: bool = True,
 ) -> int:
-    """See to it that a submitted run is executed, and follow it unless it is detached; return the exit code."""
+    """See to it that a submitted run is executed, and follow it unless it is detached; return the exit code.
+
+    `fresh`: nobody can be executing it yet. Else a local run gets a worker only if it has none.
+    """
+    if not fresh and run.local and store.workers.serving(local_queues(plan, run.id)):
+        complain(f"run {run.id} has its worker already: following it")
+        return _follow_only(store, run, interrupts, manner, events_after)
     live = run.local and not manner.detach and shows_live(manner)
     log = _log_file() if live else None  # what the worker says must not tear the live display
     worker = _local_worker(run, plan, slots=manner.workers, detach=manner.detach, log=log) if run.local else None
@@ -65,6 +72,13 @@ def execute(
         return 0
     tended = None if worker is None else Tended(worker, log)
     return Following(store, run.id, interrupts, tended, events_after=events_after, manner=manner).to_the_end()
+
+
+def _follow_only(store: "Store", run: "RunRecord", interrupts: Interrupts, manner: Manner, events_after: str) -> int:
+    if manner.detach:
+        _tell_detached(store, run.id, as_json=manner.as_json)
+        return 0
+    return Following(store, run.id, interrupts, None, events_after=events_after, manner=manner).to_the_end()
 
 
 def _local_worker(run: "RunRecord", plan: "Plan", *, slots: int | None, detach: bool, log: Path | None) -> LocalWorker:

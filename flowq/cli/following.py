@@ -79,7 +79,7 @@ class Following:
             progress.unserved = frozenset()  # it is on its way
         tails = Tails()
         live = shows_live(self.manner)
-        display = self._display(writer, progress, live=live)
+        display = self._display(writer, progress, tails, live=live)
         ended = False
         try:
             ended = self._follow(progress, tails, display)
@@ -100,7 +100,7 @@ class Following:
             writer.raw(display.last_words())
         return exits.INTERRUPTED if self._interrupted and view.status is RunStatus.CANCELED else exits.of_run(view)
 
-    def _display(self, writer: Writer, progress: Progress, *, live: bool) -> Display:
+    def _display(self, writer: Writer, progress: Progress, tails: Tails, *, live: bool) -> Display:
         if self.manner.as_json:
             return JsonDisplay(writer, progress.plan)
         if self.manner.reporting.annotations is not None:
@@ -111,7 +111,7 @@ class Following:
         if live:
             from flowq.cli.live import LiveDisplay
 
-            return LiveDisplay(progress, self._outlook(progress))
+            return LiveDisplay(progress, tails, self._outlook(progress))
         return PlainDisplay(writer, progress)
 
     def _outlook(self, progress: Progress) -> "Outlook | None":

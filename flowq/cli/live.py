@@ -16,6 +16,7 @@ from rich.text import Text
 from flowq.cli.layout import counts_text, head_lines, job_rows, rows_that_fit, table_lines
 from flowq.cli.segments import RICH_STYLES, Line, fit
 from flowq.cli.session import Terminal
+from flowq.cli.summary import Tails, failure_lines
 from flowq.cli.wording import took
 from flowq.flows.estimate import Outlook
 from flowq.flows.follow import Progress, Update
@@ -26,14 +27,17 @@ from flowq.states import JobStatus
 _FRAME: Final = 0.1  # s between frames at least
 _SHARE: Final = 10  # a frame may take this part of the time
 _LOOK: Final = 1.0  # s between looks ahead
+_TAIL: Final = 3  # lines of output of what failed last
+_TALL: Final = 14  # lines of a terminal from which on there is room for them
 _BAR: Final = 40  # cells at most
 
 
 class LiveDisplay:
     """Shows a run in place until it is closed; then the terminal is as it was before."""
 
-    def __init__(self, progress: Progress, outlook: Outlook | None = None) -> None:
+    def __init__(self, progress: Progress, tails: Tails, outlook: Outlook | None = None) -> None:
         self._progress = progress
+        self._tails = tails
         self._outlook = outlook
         self._left: float | None = None
         self._looked = 0.0
@@ -71,7 +75,9 @@ class LiveDisplay:
             return
         terminal = Terminal.of(sys.stdout)
         view = self._progress.view()
-        lines = frame(view, terminal, remark=self._remark, left=self._look_ahead(view, begun))
+        latest = max(view.bad_jobs, key=lambda job: job.ended_ms or 0, default=None)
+        tail = [] if latest is None else list(failure_lines(view, latest, self._tails.of(latest.ordinal)[-_TAIL:], terminal))
+        lines = frame(view, terminal, remark=self._remark, left=self._look_ahead(view, begun), tail=tail)
         self._live.update(Text("\n").join(_text(line) for line in lines), refresh=True)
         self._next = begun + max(_FRAME, _SHARE * (time.monotonic() - begun))
 
@@ -92,12 +98,16 @@ class LiveDisplay:
         return ()
 
 
-def frame(run: RunView, terminal: Terminal, *, remark: str = "", left: float | None = None) -> list[Line]:
-    """Return one frame: head, as many rows as the height allows (the most telling ones), bar, remark."""
+def frame(
+    run: RunView, terminal: Terminal, *, remark: str = "", left: float | None = None, tail: Sequence[Line] = ()
+) -> list[Line]:
+    """Return one frame: head, as many rows as the height allows (the most telling ones), the tail of what failed, bar, remark."""
     head = list(head_lines(run))[:1]
     foot: list[Line] = [bar_line(run, terminal, left)]
     if remark:
         foot.append(((safe_line(remark), "warn"),))
+    if tail and terminal.height >= _TALL:
+        foot[:0] = tail
     rows = list(job_rows(run, unicode=terminal.unicode))
     room = max(1, terminal.height - len(head) - len(foot) - 1)
     lines = [*head, *table_lines(rows_that_fit(rows, room, unicode=terminal.unicode), terminal), *foot]

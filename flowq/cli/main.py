@@ -103,6 +103,7 @@ def cli(ctx: click.Context) -> None:
 
 def run(arguments: Sequence[str]) -> int:
     """Run one command and return its exit code. Never raises, whatever the command met."""
+    _have_streams()
     _never_fail_to_encode()
     try:
         outcome = _invoke(list(arguments))
@@ -110,6 +111,13 @@ def run(arguments: Sequence[str]) -> int:
     except BaseException as error:  # noqa: BLE001 - the boundary
         return _report(error)
     return outcome if isinstance(outcome, int) else 0
+
+
+def _have_streams() -> None:
+    """Give a process that was started with its output closed (`>&-`) somewhere to write to."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: PTH123, SIM115 - open until the end
 
 
 def _invoke(arguments: list[str]) -> object:

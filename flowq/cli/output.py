@@ -56,5 +56,5 @@ class Writer:
         try:
             echo(text, color=self.terminal.color if color is None else color)
             sys.stdout.flush()
-        except BrokenPipeError:
+        except OSError:  # the reader has gone, or the disk behind a redirection is full: the run matters more
             self.closed = True

@@ -1,7 +1,6 @@
 """What a CI system is given of a run besides the exit code: a JUnit file, and annotations in the log."""
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from flowq.exceptions import UsageError
@@ -29,11 +28,16 @@ class Reporting:
         if as_json and self.annotations:
             raise UsageError("--json and --annotations both want standard output: choose one")
         if self.junit is not None:
+            from pathlib import Path
+
             path = Path(self.junit)
             try:
                 path.parent.mkdir(parents=True, exist_ok=True)
+                new = not path.exists()
                 with path.open("ab"):
                     pass
+                if new:
+                    path.unlink()  # a run that never starts leaves no empty report
             except OSError as error:
                 raise UsageError(f"--junit: cannot write {self.junit!r}: {error.strerror or error}") from error
 
@@ -45,6 +49,8 @@ class Reporting:
         """
         if self.junit is None:
             return
+        from pathlib import Path
+
         from flowq.flows.junit import junit_xml
         from flowq.flows.snapshot import read_output
 

@@ -47,6 +47,20 @@ def select_run(store: "Store", given: str | None, *, failed: bool = False) -> st
     return store.runs.resolve(name)
 
 
+def refuse_beside_running(store: "Store", chosen: str) -> None:
+    """Refuse to act on a run that nobody named while a newer one of this directory is going on: that one may have been meant.
+
+    Raises:
+        UsageError: the latest run of this directory has not ended.
+    """
+    latest = store.runs.latest(here())
+    record = None if latest is None or latest == chosen else store.runs.get(latest)
+    if record is not None and not record.ended:
+        raise UsageError(
+            f"the latest run here, {record.id}, is {record.status}; the latest one that failed is {chosen}: say which one you mean"
+        )
+
+
 def select_open_run(store: "Store", given: str | None) -> str:
     """Return the run that was meant; without one given the latest that has not ended, of this directory, else of all."""
     if given is not None:

@@ -1,7 +1,7 @@
 """The end of a followed run: what came of it, the last lines of what failed, and what to do now."""
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 from flowq.cli.layout import head_lines, job_rows, next_lines, rows_that_fit, table_lines, where
@@ -54,7 +54,7 @@ def summary_lines(run: RunView, tails: Tails, terminal: Terminal, *, table: bool
         rows = rows_that_fit(list(job_rows(run, unicode=terminal.unicode)), ROWS, unicode=terminal.unicode)
         lines += [(("", ""),), *table_lines(rows, terminal)]
     for job in run.bad_jobs[:JOBS]:
-        lines += [(("", ""),), *_failure_lines(run, job, tails.of(job.ordinal), terminal)]
+        lines += [(("", ""),), *failure_lines(run, job, tails.of(job.ordinal), terminal)]
     more = len(run.bad_jobs) - JOBS
     if more > 0:
         lines += [(("", ""),), ((f"and {plural(more, 'more failed job')}: flowq status {run.id} --failed", "bad"),)]
@@ -63,7 +63,8 @@ def summary_lines(run: RunView, tails: Tails, terminal: Terminal, *, table: bool
     return [*lines, (("", ""),), *advice] if advice else lines
 
 
-def _failure_lines(run: RunView, job: JobView, tail: list[bytes], terminal: Terminal) -> Iterator[Line]:
+def failure_lines(run: RunView, job: JobView, tail: Sequence[bytes], terminal: Terminal) -> Iterator[Line]:
+    """Yield what failed, why, where it stands in the file, and the last lines it printed."""
     why = safe_line(job.error_line or "") or reason_text(job.reason) or "failed"
     place = where(run, job.line)
     yield (

@@ -19,7 +19,8 @@ class WorkerProcess:
         reading, self._lifeline = os.pipe()
         try:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "flowq.worker.main", "--orders", str(reading)],
+                # -P: a file of the user's that is named like a module must not be imported in its place.
+                [sys.executable, "-P", "-m", "flowq.worker.main", "--orders", str(reading)],
                 stdin=subprocess.DEVNULL,
                 pass_fds=(reading,),
                 start_new_session=True,  # the terminal's Ctrl+C is for the command, which decides what it means

@@ -50,7 +50,7 @@ def take_snapshot(store: "Store", run_id: str, plan: Plan) -> Snapshot:
     jobs: list[JobRecord | None] = [None] * len(plan.cells)
     for ordinal, record in zip(ordinals, store.runs.jobs(run_id, ordinals), strict=True):
         jobs[ordinal] = record
-    queues = frozenset(job.queue for job in jobs if job is not None and job.status is JobStatus.QUEUED)
+    queues = frozenset(job.queue for job in jobs if job is not None and job.status in {JobStatus.QUEUED, JobStatus.STARTED})
     return Snapshot(
         run=run,
         jobs=jobs,

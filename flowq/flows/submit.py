@@ -1,5 +1,6 @@
 """Plan -> run: what the store needs to know of each job to queue, retry and release it. Everything else stays in the plan."""
 
+import hashlib
 import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -29,14 +30,14 @@ def submit(
         plan: what, as compiled.
         directory: where the run belongs: `flowq status` without an id finds it from there, a local run's jobs execute there.
         local: on queues of its own, for workers that this machine starts for it (the embedded server).
-        run_id: instead of a random one; a script that is run twice then submits once.
+        run_id: instead of a random one: a script that is run twice then submits once, and both times gets this run.
         labels: further labels, over those of the flow.
 
     Returns:
         The run's id.
 
     Raises:
-        InvalidRunOperation: another run has this id.
+        InvalidRunOperation: a run of something else has this id.
         TooLargeError: the plan is over the limit.
     """
     run = run_id or ids.run_id()
@@ -51,13 +52,21 @@ def submit(
     }
     stored = plan.to_json().encode("utf-8", "surrogatepass")
     outcome = store.runs.submit(
-        run, ids.nonce(), staged_jobs(plan, run, local=local), plan=stored, directory=str(directory), fields=fields
+        run, _nonce(run_id, stored, directory, fields), staged_jobs(plan, run, local=local), plan=stored, directory=str(directory), fields=fields
     )
     if outcome is not Outcome.DONE and outcome is not Outcome.DUPLICATE:
         raise InvalidRunOperation(
-            f"a run with the id {run} exists already: choose another id, or `flowq status {run}` to see it"
+            f"a run of something else has the id {run} already: choose another id, or `flowq status {run}` to see it"
         )
     return run
+
+
+def _nonce(run_id: str | None, plan: bytes, directory: str | Path, fields: Mapping[str, str | int]) -> str:
+    """Return what identifies a submission: for a run that was given its id, the same whenever the same is submitted again."""
+    if run_id is None:
+        return ids.nonce()
+    said = json.dumps([str(directory), fields["labels"], fields["local"]]).encode("utf-8", "surrogatepass")
+    return hashlib.sha256(plan + said).hexdigest()[:24]
 
 
 def _retention_ms(seconds: float | None) -> int:
@@ -92,6 +101,8 @@ def _fields(plan: Plan, cell: Cell, run: str, *, local: bool) -> dict[str, str |
         fields["kind"] = "join"
     if node.condition is not None:
         fields["if"] = 1
+    if node.allow_failure is True:
+        fields["allow"] = 1  # also for ends that no worker reports: abandoned, expired, an `if` that cannot be answered
     if node.retry is not None and node.retry.max > 0:
         fields["retry"] = retry_field(node.retry)
     for name, seconds in (("ttl", node.ttl), ("delay", node.delay)):

@@ -217,6 +217,15 @@ class Runs:
             for seq, row in rows
         ]
 
+    def logs_dropped(self, run: str) -> int:
+        """Return how many entries of a run's output are not kept any more: the oldest, when it was more than the limit."""
+        key = self._keys("logs", run)
+        with self._session.translated:
+            if not self._session.client.exists(key):
+                return 0
+            info = self._session.client.xinfo_stream(key)
+        return int(info["entries-added"]) - int(info["length"])
+
     def _read_stream(self, key: str, after: str, block_ms: int | None, count: int) -> list[tuple[str, dict[bytes, bytes]]]:
         with self._session.translated:
             found = self._session.client.xread({key: after}, count=count, block=block_ms)

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
-from flowq import ids
+from flowq import defaults, ids
 from flowq.store.claims import read_claim
 from flowq.store.outcomes import Claim, Outcome, Verdict
 from flowq.store.records import WorkerRecord
@@ -11,6 +11,7 @@ from flowq.store.session import Session
 
 SILENT_LEASES: Final = 6  # leases without a beat after which a worker is forgotten
 _SWEEP_BATCH: Final = 100
+_LIVE_MS: Final = int(2000 * defaults.LEASE)
 
 
 class Workers:
@@ -49,8 +50,12 @@ class Workers:
         return sorted((record for record in found if record is not None), key=lambda record: record.name)
 
     def serving(self, queues: Iterable[str]) -> set[str]:
-        """Return those of the queues that a live worker listens on."""
-        served = {queue for worker in self.all() for queue in worker.queues}
+        """Return those of the queues that a live worker listens on: one that has told so within two leases.
+
+        A dead worker is taken off the list by the sweeps of the others; where it was the only one, nobody does.
+        """
+        oldest = self._session.now_ms() - _LIVE_MS
+        served = {queue for worker in self.all() if worker.beat_ms >= oldest for queue in worker.queues}
         return served & set(queues)
 
     def get(self, name: str) -> WorkerRecord | None:

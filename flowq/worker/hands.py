@@ -6,6 +6,7 @@ Knows nothing of connections. It is fed with claims and verdicts, and gives repo
 from __future__ import annotations
 
 import logging
+import time
 from collections import deque
 from typing import TYPE_CHECKING, Final
 
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger("flowq.worker")
 _BUFFERED: Final = 4 * 1024 * 1024  # bytes of output taken over from the slots while the store does not take them
+_AWAY: Final = 10.0  # s without the store taking output after which jobs are not held back for it any more
 
 _KILL: Final = {Verdict.CANCEL: Cause.CANCEL, Verdict.STOP: Cause.STOP, Verdict.FENCED: Cause.FENCED}
 
@@ -46,6 +48,7 @@ class Hands:
         self._waiting: deque[Held] = deque()  # claimed, but every slot is still taken
         self._logs: deque[LogLines] = deque()
         self._buffered = 0
+        self._fetched = (0.0, 0.0)  # monotonic times at which output was fetched last, and before that
         self.reports: list[Execution] = []
         self.returned: list[Claim] = []  # to be handed back to their queues
         self.stopping = False
@@ -148,9 +151,12 @@ class Hands:
 
     def take_logs(self, budget: int) -> list[LogLines]:
         """Return up to `budget` bytes of output (at least one entry, if there is any)."""
-        for index, held in self._in_slot.items():
-            if self._buffered < _BUFFERED:
-                self._collect(self._slots[index], held)
+        self._fetched = (time.monotonic(), self._fetched[0])
+        for index, held in tuple(self._in_slot.items()):
+            if self._buffered >= _BUFFERED:
+                break
+            self._collect(self._slots[index], held)
+            self._in_slot[index] = self._in_slot.pop(index)  # the others come first the next time
         out = []
         while self._logs and budget > 0:
             entry = self._logs.popleft()
@@ -161,6 +167,8 @@ class Hands:
 
     def restore(self, logs: list[LogLines], reports: list[Execution]) -> None:
         """Take back what the store refused."""
+        if logs:
+            self._fetched = (self._fetched[1], self._fetched[1])  # that was no time at which it was taken
         self._logs.extendleft(reversed(logs))
         self._buffered += sum(len(entry.data) for entry in logs)
         self.reports[:0] = reports
@@ -169,8 +177,11 @@ class Hands:
 
     def tick(self) -> None:
         """Do what is due by the clocks: hard timeouts, and giving up executions whose lease may have run out."""
+        limit = time.monotonic() - _AWAY
         for slot in self._slots:
             slot.tick()
+            if self._fetched[0] < limit:
+                slot.let_go(limit)
         now = boottime()
         for token, held in tuple(self._held.items()):
             if held.reported or now < held.leased + self._fence:

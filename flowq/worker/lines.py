@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+from collections import deque
+
 from flowq.defaults import MAX_LOG_LINE
 
 _ENTRY = 64 * 1024  # bytes of lines put into one entry
-_KEPT = 8 * 1024 * 1024  # bytes that wait for the store at most, per stream
+_KEPT = 8 * 1024 * 1024  # bytes that wait for the store before its job is held back, per stream
+_CHARACTER = 4  # bytes of the longest character in UTF-8
 
 
 class LineCutter:
-    """Collects one stream. What the store cannot take (it is away, the job is faster) is counted and said, never cut silently."""
+    """Collects one stream.
+
+    It never drops anything by itself: who feeds it looks at `full` and either reads no further, which holds the writer back, or
+    calls `shed`. Then the oldest go, because the reason of a failure stands at the end; how many bytes that were is said.
+    """
 
     __slots__ = ("_kept", "_lost", "_partial", "_ready")
 
     def __init__(self) -> None:
         self._partial = bytearray()
-        self._ready: list[bytes] = []
+        self._ready: deque[bytes] = deque()
         self._kept = 0
         self._lost = 0
 
@@ -24,16 +31,19 @@ class LineCutter:
         self._partial += data
         end = self._partial.rfind(b"\n") + 1
         if end:
-            self._keep(bytes(self._partial[:end]))
+            self._keep(bytes(self._partial[:end]), _ENTRY)
             del self._partial[:end]
-        while len(self._partial) >= MAX_LOG_LINE:
-            self._keep(bytes(self._partial[:MAX_LOG_LINE]))
-            del self._partial[:MAX_LOG_LINE]
+        if len(self._partial) > MAX_LOG_LINE:
+            # The last piece stays: whether it ends with a whole character is not known before the next byte.
+            kept = (len(self._partial) - 1) // MAX_LOG_LINE * MAX_LOG_LINE
+            kept = _character_end(self._partial, kept)
+            self._keep(bytes(self._partial[:kept]), MAX_LOG_LINE)
+            del self._partial[:kept]
 
     def end(self) -> None:
         """The stream has ended: a last line without newline counts too."""
         if self._partial:
-            self._keep(bytes(self._partial))
+            self._keep(bytes(self._partial), MAX_LOG_LINE)
             self._partial.clear()
 
     @property
@@ -41,20 +51,42 @@ class LineCutter:
         """Whether `take` would return something."""
         return bool(self._ready or self._lost)
 
+    @property
+    def full(self) -> bool:
+        """Whether so much waits to be taken that nothing more should be fed."""
+        return self._kept >= _KEPT
+
+    def shed(self) -> None:
+        """Drop the oldest until it is not full any more."""
+        while self.full:
+            dropped = len(self._ready.popleft())
+            self._kept -= dropped
+            self._lost += dropped
+
     def take(self) -> list[bytes]:
         """Return the entries that are complete, and forget them."""
         if self._lost:
-            self._ready.append(b"[flowq: %d bytes of output could not be kept here]\n" % self._lost)
+            self._ready.appendleft(b"[flowq: %d bytes of output could not be kept here]\n" % self._lost)
             self._lost = 0
-        ready, self._ready = self._ready, []
+        ready, self._ready = list(self._ready), deque()
         self._kept = 0
         return ready
 
-    def _keep(self, data: bytes) -> None:
-        if self._kept + len(data) > _KEPT:
-            self._lost += len(data)
-            return
+    def _keep(self, data: bytes, size: int) -> None:
+        """Keep complete lines, or pieces of a long one, in entries of up to `size` bytes."""
         self._kept += len(data)
-        for start in range(0, len(data), _ENTRY):
-            # A piece may end within a line here; reading is by 64 kB, so that is the rare case of very long lines.
-            self._ready.append(data[start : start + _ENTRY])
+        start = 0
+        while start < len(data):
+            end = min(start + size, len(data))
+            if end < len(data):
+                end = data.rfind(b"\n", start, end) + 1 or _character_end(data, end)
+            self._ready.append(data[start:end])
+            start = end
+
+
+def _character_end(data: bytes | bytearray, end: int) -> int:
+    """Return the end of the last character of UTF-8 that is complete at `end`; `end` itself if this is other data."""
+    for place in range(end, max(0, end - _CHARACTER), -1):
+        if data[place] & 0xC0 != 0x80:  # not the inside of a character, so a new one begins here
+            return place
+    return end

@@ -6,6 +6,9 @@ turn of the loop in either order, so the horse's channel is always read to its e
 Timeouts, by this process's own clock (the job cannot dodge it; it may block signals, or sit in C code):
     call, pickle    T: exception in the horse    T + grace: SIGTERM to the group    T + 2 grace: SIGKILL
     shell, argv                                  T: SIGTERM to the group            T + grace: SIGKILL
+
+Output that nobody fetches holds the job back, as a full pipe does everywhere: its pipe is not read any more until `logs` was called.
+Only when that takes too long (the owner decides, and calls `let_go`) the job goes on, and its oldest output is dropped.
 """
 
 from __future__ import annotations
@@ -80,6 +83,9 @@ class Slot:
         self._horse: Horse | None = None
         self._pipes: dict[int, LineCutter] = {}
         self._logs: dict[str, LineCutter] = {}
+        self._held_back: set[int] = set()  # pipes that are not read until somebody fetches the output
+        self._held_since = 0.0  # monotonic time
+        self._shedding = False  # nobody fetches the output: the oldest is dropped
         self._over = True  # the outcome of the current task is known
         self._cause: Cause | None = None
         self._alarm: float | None = None  # monotonic time of the next signal
@@ -107,6 +113,7 @@ class Slot:
         self._over = False
         self._cause = None
         self._stage = 0
+        self._shedding = False
         self._logs = {"out": LineCutter(), "err": LineCutter()}
         self._alarm = time.monotonic() + _START_LIMIT
         self._origin = origin
@@ -119,7 +126,16 @@ class Slot:
 
     def logs(self) -> list[tuple[str, bytes]]:
         """Return the output since the last call: `(stream, lines)`, stream is "out" or "err"."""
-        return [(stream, data) for stream, cutter in self._logs.items() for data in cutter.take()]
+        taken = [(stream, data) for stream, cutter in self._logs.items() for data in cutter.take()]
+        self._shedding = False
+        self._read_on()
+        return taken
+
+    def let_go(self, since: float) -> None:
+        """Let a job go on that has been held back since before this monotonic time, at the price of its oldest output."""
+        if self._held_back and self._held_since < since:
+            self._shedding = True
+            self._read_on()
 
     @property
     def has_horse(self) -> bool:
@@ -200,7 +216,7 @@ class Slot:
         for fd, cutter in zip(reads, self._logs.values(), strict=True):
             os.set_blocking(fd, False)
             self._pipes[fd] = cutter
-            self._loop.watch(fd, partial(self._pipe_readable, fd))
+            self._watch_pipe(fd)
         self._horse = horse
         horse.on_exit = self._exited
         self._loop.watch(horse.channel.fileno(), self._read_outcome, self._write_task)
@@ -280,8 +296,20 @@ class Slot:
 
     # -- output ------------------------------------------------------------------------------------------------------------
 
+    def _watch_pipe(self, fd: int) -> None:
+        self._loop.watch(fd, partial(self._pipe_readable, fd))
+
     def _pipe_readable(self, fd: int) -> None:
         self._read_pipe(fd)
+        if fd in self._pipes and self._pipes[fd].full and not self._shedding:
+            if not self._held_back:
+                self._held_since = time.monotonic()
+            self._held_back.add(fd)
+            self._loop.forget(fd)
+
+    def _read_on(self) -> None:
+        while self._held_back:
+            self._watch_pipe(self._held_back.pop())
 
     def _read_pipe(self, fd: int) -> bool:
         """Read once; return whether there may be more."""
@@ -293,6 +321,8 @@ class Slot:
             self._close_pipe(fd)
             return False
         self._pipes[fd].feed(data)
+        if self._shedding:
+            self._pipes[fd].shed()
         return True
 
     def _drain_pipes(self) -> None:
@@ -304,6 +334,7 @@ class Slot:
 
     def _close_pipe(self, fd: int) -> None:
         self._loop.forget(fd)
+        self._held_back.discard(fd)
         self._pipes.pop(fd).end()
         os.close(fd)
 

@@ -13,10 +13,10 @@ from flowq.durations import NEVER
 from flowq.exceptions import AmbiguousRunError, InvalidRunOperation, NoSuchRunError
 from flowq.flows import retry
 from flowq.flows.submit import staged_jobs, submit
-from flowq.plan import Plan
+from flowq.plan import Cell, Edge, Plan
 from flowq.states import Condition, RunStatus
 from flowq.store import Store
-from flowq.store.outcomes import Outcome
+from flowq.store.outcomes import LogLines, Outcome
 from tests.support import graphs, invariants
 from tests.support.driver import Driver
 from tests.support.reference import differences, expected
@@ -118,8 +118,10 @@ def test_a_dead_submitters_staging_is_collected(store: Store, driver: Driver) ->
 def test_two_runs_with_one_id_are_a_conflict(store: Store, driver: Driver) -> None:
     plan = graphs.plan({"a": []})
     submit(store, plan, directory="/d", run_id="same0000")
-    with pytest.raises(InvalidRunOperation, match="exists already"):
-        submit(store, plan, directory="/d", run_id="same0000")
+    assert submit(store, plan, directory="/d", run_id="same0000") == "same0000"  # the same again is the same run
+    with pytest.raises(InvalidRunOperation, match="something else has the id same0000"):
+        submit(store, graphs.plan({"b": []}), directory="/d", run_id="same0000")
+    assert store.queues.count("default") == 1
     drive(store, driver, "same0000", {})
 
 
@@ -422,3 +424,44 @@ def test_a_retention_of_never_is_kept(store: Store, driver: Driver) -> None:
     driver.settle()
     assert run_status(store, run) == "finished"
     assert store.client.zcard(store.session.keys("timers")) == 0
+
+
+@pytest.mark.parametrize("how", ["expired", "abandoned", "undecidable"])
+def test_a_failure_that_no_worker_reports_is_allowed_too(store: Store, how: str) -> None:
+    options: dict[str, object] = {"allow_failure": True}
+    if how == "expired":
+        options["ttl"] = 0.02
+    elif how == "undecidable":
+        options["condition"] = "params.x"
+    lone = graphs.plan({"a": []}, **options)
+    after = dataclasses.replace(lone.nodes[0], name="b", condition=None, ttl=None)
+    cells = (*lone.cells, Cell(1, "b", 1, (Edge(0),)))
+    run = submit(store, dataclasses.replace(lone, nodes=(*lone.nodes, after), cells=cells), directory="/d")
+    driver = Driver(store, lease=0.05)
+    if how == "abandoned":
+        driver.take()
+    elif how == "undecidable":
+        (job,) = driver.tick().decide
+        store.jobs.decide(job, "failed", "error", "no such key")
+    until(lambda: driver.swept() and graphs.statuses(store, run)["b"] == "queued")
+    driver.end(driver.take())
+    record = store.runs.require(run)
+    assert (record.status, record.warnings) == ("finished", 1)
+    retry.plan_retry(store, run).apply(store)
+    assert store.runs.require(run).warnings == 0
+    store.runs.cancel(run)
+    driver.settle()
+
+
+def test_a_noisy_run_keeps_the_end_of_its_output(store: Store, driver: Driver) -> None:
+    run = graphs.run(store, {"a": []})
+    claim = driver.take()
+    mebibyte = b"x" * (1 << 20)
+    for index in range(1, 71):
+        driver.step(logs=(LogLines(claim.id, claim.token, index, "out", b"%d " % index + mebibyte),))
+    driver.step(logs=(LogLines(claim.id, claim.token, 71, "err", b"the reason"),))
+    entries = store.runs.logs(run)
+    assert entries[-1].data == b"the reason"
+    assert sum(len(entry.data) for entry in entries) <= 64 << 20
+    assert store.runs.logs_dropped(run) == 71 - len(entries) > 0
+    driver.end(claim)

@@ -2,7 +2,9 @@
 
 import click
 
+from flowq import defaults
 from flowq.cli.completing import complete_jobs, complete_runs
+from flowq.cli.executing import is_embedded
 from flowq.cli.selection import select_jobs, select_open_run
 from flowq.cli.session import Session, pass_session, url_option
 from flowq.cli.streams import echo
@@ -35,6 +37,9 @@ def command(session: Session, run: str | None, job: str | None) -> None:
     run_id = select_open_run(store, run)
     if job is None:
         store.runs.refuse(run_id, store.runs.cancel(run_id), "cancel")
+        if is_embedded(store):  # its worker may be gone, and then nobody else would sweep
+            while store.workers.sweep(defaults.LEASE):
+                pass
         echo(f"canceling run {run_id}: flowq status {run_id}")
         return
     plan = read_plan(store, run_id)

@@ -60,6 +60,8 @@ def command(
             complain(f"no job of run {run_id} has failed")
             return
     selection = _Selection(plan, frozenset(ordinals), attempt, timestamps=timestamps, named=job is None or len(ordinals) > 1)
+    if store.runs.logs_dropped(run_id):
+        complain(f"run {run_id} printed more than is kept (64 MiB): its oldest output is gone")
     position = _show_past(store, run_id, selection, tail, session.out)
     if follow:
         _show_future(store, run_id, selection, position, session.out)

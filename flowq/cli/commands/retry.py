@@ -10,7 +10,7 @@ from flowq.cli.following import last_position
 from flowq.cli.options import Manner, execution_options
 from flowq.cli.output import show, show_json
 from flowq.cli.segments import Line, columns, pad
-from flowq.cli.selection import select_jobs, select_run
+from flowq.cli.selection import refuse_beside_running, select_jobs, select_run
 from flowq.cli.session import Session, pass_session, url_option
 from flowq.cli.signals import Interrupts
 from flowq.cli.wording import plural
@@ -74,6 +74,8 @@ def command(
         show(_lines(retry, dry_run=dry_run), session.out)
     if dry_run:
         return 0
+    if run is None:
+        refuse_beside_running(store, run_id)
     position = last_position(store, run_id)
     plan = read_plan(store, run_id)
     with Interrupts() as interrupts:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from flowq.cli.completing import complete_files
+from flowq.cli.completing import complete_files, complete_runs
 from flowq.cli.options import Manner, execution_options
 from flowq.cli.pairs import Pair, params_of
 from flowq.cli.session import Session, pass_session, url_option
@@ -33,9 +33,17 @@ _RUN_ID = re.compile(r"[a-z0-9]{8}\Z")
     "--label", "labels", type=Pair(), multiple=True, help="Label of the run, over those of the flow; may be repeated."
 )
 @click.option("--run-id", metavar="ID", help="Id of the run (8 letters and digits): a script that is run twice submits once.")
-@click.option("--resume", metavar="RUN", help="Go on with a run whose command was killed, instead of starting one.")
 @click.option(
-    "--again", metavar="RUN", help="Run the flow of an earlier run with its params and labels; -p and --label change some."
+    "--resume",
+    metavar="RUN",
+    shell_complete=complete_runs,
+    help="Go on with a run whose command was killed, instead of starting one.",
+)
+@click.option(
+    "--again",
+    metavar="RUN",
+    shell_complete=complete_runs,
+    help="Run the flow of an earlier run with its params and labels; -p and --label change some.",
 )
 @click.option("--dry-run", is_flag=True, help="Show what would run; submit nothing.")
 @execution_options
@@ -64,6 +72,7 @@ def command(
             raise click.UsageError(
                 "--resume goes on with a run as it was submitted: no FILE, -p, --label, --run-id, --again or --dry-run with it"
             )
+        manner.check()
         return _resume(session, resume, manner)
     if (file is None) == (again is None):
         raise click.UsageError(
@@ -140,7 +149,7 @@ def _run(session: Session, order: _Order, waiting: "WorkerProcess | None", manne
             labels=order.labels,
         )
         run = store.runs.require(submitted)
-        return execute(store, run, plan, interrupts, manner, waiting=waiting)
+        return execute(store, run, plan, interrupts, manner, waiting=waiting, fresh=order.run_id is None)
 
 
 def _resume(session: Session, given: str, manner: Manner) -> int:
@@ -160,7 +169,7 @@ def _resume(session: Session, given: str, manner: Manner) -> int:
     plan = read_plan(store, run.id)
     position = last_position(store, run.id)
     with Interrupts() as interrupts:
-        return execute(store, run, plan, interrupts, manner, events_after=position)
+        return execute(store, run, plan, interrupts, manner, events_after=position, fresh=False)
 
 
 def _preview(session: Session, order: _Order, *, as_json: bool) -> None:

@@ -4,8 +4,17 @@
 -- guard: the token is the job's current one; an index that was stored before is a duplicate
 -- replies: {done | duplicate | fenced | not_found}
 -- uses: jobs
-local KEPT = 20000
+-- A run's output is limited by its size, which is what costs memory: a run of 100,000 quiet jobs keeps all of it, a noisy job the
+-- end of it. When it is over, the oldest quarter goes at once, so that it is not done for each entry.
+local RUN_BYTES = 67108864
 local PLAIN_KEPT = 1000
+
+local function trim(run, stream, bytes)
+  local entries = call('XLEN', stream)
+  local keep = math.max(1, math.floor(entries * 3 / 4))
+  call('XTRIM', stream, 'MAXLEN', keep)
+  call('HSET', K.run(run), 'log_bytes', math.floor(bytes * keep / entries))
+end
 
 function L.logs()
   local id, token, index, stream, data = A.text(), A.text(), A.number(), A.text(), A.text()
@@ -17,7 +26,14 @@ function L.logs()
   if stored_execution == execution and tonumber(stored) >= index then return 'duplicate' end
   call('HSET', K.job(id), 'logged', execution .. ':' .. index)
   local run = found[3]
-  call('XADD', K.logs(run or id), 'MAXLEN', '~', run and KEPT or PLAIN_KEPT, '*', 'j', id, 'x', execution, 's', stream, 'd', data)
+  local entry = { '*', 'j', id, 'x', execution, 's', stream, 'd', data }
+  if not run then
+    call('XADD', K.logs(id), 'MAXLEN', '~', PLAIN_KEPT, unpack(entry))
+  else
+    call('XADD', K.logs(run), unpack(entry))
+    local bytes = call('HINCRBY', K.run(run), 'log_bytes', #data)
+    if bytes > RUN_BYTES then trim(run, K.logs(run), bytes) end
+  end
   return 'done'
 end
 

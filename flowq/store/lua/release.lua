@@ -99,6 +99,9 @@ end
 function L.end_job(job, status, reason, extra)
   extra = extra or {}
   extra[#extra + 1], extra[#extra + 2] = 'ended_at', now
+  if status == 'failed' and job.allow == '1' and job.allowed ~= '1' then
+    extra[#extra + 1], extra[#extra + 2] = 'allowed', '1' -- no worker reported this end: abandoned, expired, undecidable
+  end
   L.set_status(job, status, reason, expiry(job, status), extra)
   if job.run then
     L.add(job.run, 'open', -1)
