@@ -114,10 +114,18 @@ def run(arguments: Sequence[str]) -> int:
 
 
 def _have_streams() -> None:
-    """Give a process that was started with its output closed (`>&-`) somewhere to write to."""
-    for name in ("stdout", "stderr"):
+    """Give a process that was started with some of its streams closed (`>&-`) something in their place.
+
+    The descriptors first: the next file or socket that is opened would get the number of a closed one, and what is printed.
+    """
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # the lowest free number, which is this one
+    for number, name in ((1, "stdout"), (2, "stderr")):
         if getattr(sys, name) is None:
-            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: PTH123, SIM115 - open until the end
+            setattr(sys, name, open(number, "w", encoding="utf-8", closefd=False))  # noqa: PTH123, SIM115 - open until the end
 
 
 def _invoke(arguments: list[str]) -> object:
