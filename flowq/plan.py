@@ -40,6 +40,7 @@ class RetryPolicy:
     max: int
     intervals: tuple[float, ...] = (0.0,)  # wait before retry 1, 2, …; the last repeats (backoff is already worked in)
     jitter: float = 0.0  # 0.2: each wait is spread evenly over ±20 %
+    on: tuple[str, ...] = ()  # what is retried: failure, timeout, abandoned, "exit:<code>", dotted exception names; empty: everything
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +51,7 @@ class Action:
     kind "shell": `script` is constant text; `variables` maps environment names to templated values that the script references.
     kind "argv": `args` is the templated argument vector, its items rendered to strings.
     kind "join": nothing is executed; the job finishes when its edges hold.
+    kind "approval": waits for a person, holds no slot; `message` is a templated string, `timeout` of the node ends the wait as rejected.
     """
 
     kind: str
@@ -60,6 +62,19 @@ class Action:
     script: str = ""
     variables: Mapping[str, Json] = field(default_factory=dict)
     shell: tuple[str, ...] = ()  # argv of the shell, the script's file name is appended; empty: the default shell
+    message: Json = None  # of an approval
+
+
+@dataclass(frozen=True, slots=True)
+class Concurrency:
+    """At most `max` holders of a group at once, over all runs of the namespace.
+
+    `group` is a templated string (of a run: params and run only). `on_conflict` (of a run): queue, skip, cancel_running or fail.
+    """
+
+    group: Json
+    max: int = 1
+    on_conflict: str = "queue"
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +99,11 @@ class Node:
     workdir: Json = None  # templated string
     reads: tuple[str, ...] = ()  # names of the jobs whose result or status the expressions use
     matrix: bool = False  # has several cells and a group cell
+    foreach: str | None = None  # the expression whose list is fanned out at run time: one planned cell, expanded by the engine
+    max_parallel: int | None = None  # of a matrix or foreach: cells started at once
+    fail_fast: bool = False  # of a matrix or foreach: a failed cell cancels the others
+    concurrency: Concurrency | None = None
+    outputs: Mapping[str, Json] | None = None  # of a sub-flow's group: its result, templated over the names of its own jobs
     description: str = ""
     labels: Mapping[str, str] = field(default_factory=dict)
 
@@ -105,7 +125,9 @@ class Cell:
     node: int  # index into Plan.nodes
     parents: tuple[Edge, ...] = ()
     matrix: Mapping[str, Json] | None = None
-    group: bool = False
+    group: bool = False  # counts; never executed (a matrix, a foreach as a whole, a stage, a sub-flow)
+    hidden: bool = False  # a group that people do not know by name (a stage)
+    phase: str = ""  # of a handler: "success", "failure", "cancel" or "exit"; it has no parents outside its phase
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +142,9 @@ class Plan:
     description: str = ""
     labels: Mapping[str, str] = field(default_factory=dict)
     retention: float | None = None
+    timeout: float | None = None  # s, of the whole graph, without the handlers
+    fail_fast: bool = False  # a failed job cancels the rest of the graph
+    concurrency: Concurrency | None = None
 
     def jobs(self) -> Iterator[Cell]:
         """Yield the cells that are jobs, in ordinal order, without the groups."""
