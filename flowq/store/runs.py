@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from flowq import defaults
+from flowq import defaults, ids
 from flowq.exceptions import AmbiguousRunError, InvalidRunOperation, NoSuchRunError, TooLargeError
 from flowq.ids import member_id
 from flowq.states import JobStatus, RunStatus
@@ -36,13 +36,15 @@ class ResetJob:
     """One job of a run that a retry resets.
 
     `pending` counts its edges from jobs that are reset too; `verdict` is a skip reason when an edge from a job that stays as it is
-    does not hold; `tally` is, for a group, how many of its cells stay (finished, failed, skipped, canceled).
+    does not hold; `tally` is, for a group, how many of its cells stay (finished, failed, skipped, canceled). `again`: a foreach whose
+    list is evaluated anew; its cells go.
     """
 
     ordinal: int
     pending: int
     verdict: str = ""
     tally: tuple[int, int, int, int] = (0, 0, 0, 0)
+    again: bool = False
 
 
 class Runs:
@@ -56,7 +58,15 @@ class Runs:
     # -- transitions ----------------------------------------------------------------------------------------------------------
 
     def submit(
-        self, run: str, nonce: str, jobs: Iterable[StagedJob], *, plan: bytes, directory: str, fields: Mapping[str, str | int]
+        self,
+        run: str,
+        nonce: str,
+        jobs: Iterable[StagedJob],
+        *,
+        plan: bytes,
+        directory: str,
+        fields: Mapping[str, str | int],
+        handlers: Sequence[int] = (),
     ) -> Outcome:
         """Submit a run: all of it becomes visible at one instant, or nothing does.
 
@@ -67,6 +77,7 @@ class Runs:
             plan: the stored plan.
             directory: where the run belongs, for `latest`.
             fields: further fields of the run's record; must hold `total` (jobs without groups) and `retention` (ms).
+            handlers: ordinals of the jobs that are not part of the graph.
 
         Raises:
             TooLargeError: the plan is over `defaults.MAX_PLAN`.
@@ -87,18 +98,18 @@ class Runs:
             chunks = index + 1
         key = directory_key(directory)
         pairs = [part for pair in {**fields, "directory": directory, "directory_key": key}.items() for part in pair]
-        return Outcome(self._session.run("flip", run, nonce, chunks, plan, key, pairs)[0].decode())
+        return Outcome(self._session.run("flip", run, nonce, chunks, plan, key, list(handlers), pairs)[0].decode())
 
     def cancel(self, run: str) -> Outcome:
-        """Cancel what has not ended of a run. From this call on nothing of it is started."""
-        return Outcome(self._session.run("cancel_run", run)[0].decode())
+        """Cancel what has not ended of a run; its handlers run all the same. Called while they do, it cancels them too."""
+        return Outcome(self._session.run("cancel_run", run, ids.nonce())[0].decode())
 
     def reset(self, run: str, nonce: str, attempt: int, jobs: Sequence[ResetJob]) -> Outcome:
         """Retry a run: these jobs are executed again. `attempt` is the attempt that the caller saw; a newer one is `WRONG_STATE`."""
         chunks = 0
         for start in range(0, len(jobs), _CHUNK):
             entries = [
-                f"{job.ordinal} {job.pending} {job.verdict or '-'} {' '.join(map(str, job.tally))}"
+                f"{job.ordinal} {job.pending} {job.verdict or '-'} {' '.join(map(str, job.tally))} {int(job.again)}"
                 for job in jobs[start : start + _CHUNK]
             ]
             outcome = Outcome(self._session.run("stage_reset", run, nonce, chunks, entries)[0].decode())
@@ -296,7 +307,9 @@ def _run_record(run: str, row: Mapping[bytes, bytes]) -> RunRecord | None:
         total=int(fields.get("total", 0)),
         open=int(fields.get("open", 0)),
         warnings=int(fields.get("warnings", 0)),
-        canceling=fields.get("cancel") == "1",
+        canceling=fields.get("cancel") in {"1", "2"},
+        outcome=RunStatus(fields["outcome"]) if "outcome" in fields else None,
+        sem=fields.get("sem"),
         retention=int(fields.get("retention", 0)) / 1000,
         counts=counts,
     )
