@@ -48,7 +48,9 @@ class RetryPolicy:
     max: int
     intervals: tuple[float, ...] = (0.0,)  # wait before retry 1, 2, …; the last repeats (backoff is already worked in)
     jitter: float = 0.0  # 0.2: each wait is spread evenly over ±20 %
-    on: tuple[str, ...] = ()  # what is retried: failure, timeout, abandoned, "exit:<code>", dotted exception names; empty: everything
+    on: tuple[
+        str, ...
+    ] = ()  # what is retried: failure, timeout, abandoned, "exit:<code>", dotted exception names; empty: everything
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,14 +108,18 @@ class Node:
     env: Mapping[str, Json] = field(default_factory=dict)  # templated strings; flow env already merged below the job's
     workdir: Json = None  # templated string
     reads: tuple[str, ...] = ()  # full names of the nodes whose result or status the expressions use
-    scope: str = ""  # prefix of the names its expressions use: "" for the file's own, "job/" in a sub-flow, "on_exit/" in a handler
+    scope: str = (
+        ""  # prefix of the names its expressions use: "" for the file's own, "job/" in a sub-flow, "on_exit/" in a handler
+    )
     file: str = ""  # the flow file it stands in, absolute, where that is not the plan's
     matrix: bool = False  # has several cells and a group cell
     foreach: str | None = None  # the expression whose list is fanned out at run time: one planned cell, expanded by the engine
     max_parallel: int | None = None  # of a matrix or foreach: cells started at once
     fail_fast: bool = False  # of a matrix or foreach: a failed cell cancels the others
     concurrency: Concurrency | None = None
-    outputs: Mapping[str, Json] | None = None  # of a sub-flow's group: its result, templated; {} where the file has no `outputs`
+    outputs: Mapping[str, Json] | None = (
+        None  # of a sub-flow's group: its result, templated; {} where the file has no `outputs`
+    )
     description: str = ""
     labels: Mapping[str, str] = field(default_factory=dict)
 
@@ -191,10 +197,11 @@ class Plan:
         return out
 
     def cells_of(self) -> dict[str, list[int]]:
-        """Return for each node's name the ordinals of its jobs in expansion order."""
+        """Return for each node's name the ordinals of its jobs in expansion order, without hidden ones."""
         out: dict[str, list[int]] = {node.name: [] for node in self.nodes}
         for cell in self.jobs():
-            out[self.nodes[cell.node].name].append(cell.ordinal)
+            if not cell.hidden:
+                out[self.nodes[cell.node].name].append(cell.ordinal)
         return out
 
     def to_json(self) -> str:

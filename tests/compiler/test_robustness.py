@@ -1,5 +1,6 @@
 """No input of any kind gives anything but a plan or diagnostics, in bounded time."""
 
+import os
 import resource
 import sys
 import time
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 
 from flowq.compiler import Compilation, compile_file, compile_text, render
 
-CORPORA = Path(__file__).resolve().parents[3] / "shared" / "corpora"
+CORPORA = Path(os.environ.get("FLOWQ_CORPORA") or Path(__file__).resolve().parents[3] / "shared" / "corpora")
 BOMB = "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n" + "".join(
     f"a{level}: &a{level} [{', '.join([f'*a{level - 1}'] * 10)}]\n" for level in range(1, 40)
 )
@@ -150,6 +151,14 @@ KEYS = st.sampled_from(
         "labels",
         "delay",
         "priority",
+        "foreach",
+        "max_parallel",
+        "fail_fast",
+        "flow",
+        "params",
+        "approval",
+        "concurrency",
+        "stage",
     ]
 )
 
@@ -159,4 +168,33 @@ KEYS = st.sampled_from(
 def test_any_job_of_json(jobs: dict[str, object]) -> None:
     import json
 
-    shown(compile_text(json.dumps({"params": {"x": {"default": "1"}}, "jobs": jobs})))
+    shown(compile_text(json.dumps({"params": {"x": {"default": "1"}}, "stages": ["a", "b"], "jobs": jobs})))
+
+
+TOP = st.sampled_from(
+    [
+        "dotenv",
+        "stages",
+        "timeout",
+        "fail_fast",
+        "concurrency",
+        "outputs",
+        "on_success",
+        "on_failure",
+        "on_cancel",
+        "on_exit",
+        "env",
+    ]
+)
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    st.dictionaries(
+        TOP, JSONISH | st.dictionaries(st.sampled_from(["a", "b"]), st.dictionaries(KEYS, JSONISH, max_size=3)), max_size=5
+    )
+)
+def test_any_key_on_top(keys: dict[str, object]) -> None:
+    import json
+
+    shown(compile_text(json.dumps({"jobs": {"a": {"run": "x"}}, **keys})))
