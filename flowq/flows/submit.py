@@ -1,11 +1,9 @@
 """Plan -> run: what the store needs to know of each job to queue, retry and release it. Everything else stays in the plan."""
 
-import hashlib
 import json
-import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Final, TypeAlias
+from typing import TypeAlias
 
 from flowq import defaults, ids
 from flowq.durations import NEVER
@@ -15,11 +13,10 @@ from flowq.states import Reason
 from flowq.store import Store
 from flowq.store.outcomes import Outcome
 from flowq.store.runs import StagedJob
+from flowq.store.semaphores import group_semaphore
 
 _Group: TypeAlias = tuple[int, tuple[int, int]]
 """The group that counts the cells of a node: its ordinal; the first ordinal and the number of its cells."""
-
-_PLAIN_NAME: Final = re.compile(r"[\w.:/@+=, -]{1,200}")
 
 
 def submit(
@@ -92,13 +89,6 @@ def run_fields(plan: Plan, *, local: bool, labels: Mapping[str, str]) -> dict[st
     return fields
 
 
-def group_semaphore(kind: str, group: str) -> str:
-    """Return the semaphore of a concurrency group: its name as people wrote it, or a digest where a key must not hold that."""
-    if _PLAIN_NAME.fullmatch(group):
-        return f"{kind}/{group}"
-    return f"{kind}/sha256:{hashlib.sha256(group.encode('utf-8', 'surrogatepass')).hexdigest()}"
-
-
 def _retention_ms(seconds: float | None) -> int:
     if seconds is None:
         seconds = defaults.RUN_RETENTION
@@ -156,6 +146,7 @@ def _fields(plan: Plan, cell: Cell, run: str, group: _Group | None, *, local: bo
         template = {key: fields[key] for key in ("origin", "phase", "ff") if key in fields} | _policies(node) | limits
         if _asks_supervisor(node):
             template["if"] = 1
+        template["cell_of"] = cell.ordinal
         return fields | {"kind": "foreach", "if": 1} | {f"c:{name}": value for name, value in template.items()}
     if node.condition is not None or _asks_supervisor(node):
         fields["if"] = 1

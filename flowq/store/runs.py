@@ -191,6 +191,13 @@ class Runs:
         """Return the records of jobs of a run."""
         return self._jobs.get_many(member_id(run, ordinal) for ordinal in ordinals)
 
+    def members(self, run: str, groups: Sequence[int]) -> dict[int, range | None]:
+        """Return for each foreach (by the ordinal of its group) the ordinals of its cells, None where its list is not known."""
+        found = self.jobs(run, groups) if groups else []
+        return {
+            ordinal: None if record is None else record.members for ordinal, record in zip(groups, found, strict=True)
+        }
+
     def results(self, run: str, ordinals: Iterable[int]) -> list[tuple[JobStatus | None, bytes | None]]:
         """Return status and stored value (JSON of a finished job, the error's text of a failed one) per ordinal."""
         out: list[tuple[JobStatus | None, bytes | None]] = []
