@@ -36,7 +36,8 @@ def with_stages(root: Mapping, jobs: tuple[JobSpec, ...], report: Report) -> tup
         if earlier is None or "depends_on" in job.tree.entries:
             found.append(job)
             continue
-        waited.setdefault(earlier, _stage(earlier, members[earlier]))
+        if earlier not in waited:
+            waited[earlier] = _stage(earlier, members[earlier])
         found.append(replace(job, depends_on=(Dependency(PREFIX + earlier, "success", _place(job)),)))
     return (*found, *waited.values())
 

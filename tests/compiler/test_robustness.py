@@ -76,6 +76,15 @@ HARD = {
         "jobs:\n" + "".join(f"  j{n}: {{run: x, depends_on: [j{(n + 1) % 3000}]}}\n" for n in range(3000)),
         "FQ302",
     ),
+    "big stages, and a slip": (
+        "stages: [a, b]\njobs:\n" + "".join(f"  j{n}: {{run: x, stage: {'ab'[n % 2]}}}\n" for n in range(6000)) + "  k: {run: x, stage: c}",
+        "FQ310",
+    ),
+    "matrices that match": (
+        f"jobs:\n  a: {{run: x, matrix: {{v: {[*range(20_000)]}, w: [1, 2]}}}}\n"
+        f"  b: {{run: x, matrix: {{v: {[*range(20_000)]}}}, depends_on: {{a: {{match: v}}, c: success}}}}",
+        "FQ301",
+    ),
     "a long chain of templates": (
         "templates:\n" + "".join(f"  t{n}: {{extends: t{n + 1}}}\n" for n in range(500)) + "jobs: {a: {run: x, extends: t0}}",
         "FQ114",
