@@ -101,10 +101,11 @@ class _Emitter:
         cells = frame.cells_of(job)
         node = self._node(frame, job, job.action)
         matches = [(parent, item) for parent, item in frame.section.graph.parents(number) if item.match]
-        found = frame.members[number] = []
-        for values in cells:
-            own = [edge for parent, item in matches for edge in self._matched(frame, parent, item, values)]
-            found.append(self._add(node, (*edges, *own), frame, matrix=values))
+        # First all edges, which may need groups of their own: the cells of a matrix have ordinals without a gap.
+        matched = [[edge for parent, item in matches for edge in self._matched(frame, parent, item, values)] for values in cells]
+        found = frame.members[number] = [
+            self._add(node, (*edges, *own), frame, matrix=values) for values, own in zip(cells, matched, strict=True)
+        ]
         if not cells:
             return self._add(node, edges, frame, group=True)
         return self._group(node, found, frame)
