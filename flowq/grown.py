@@ -42,7 +42,7 @@ def grow(plan: Plan, members_of: Mapping[int, range | None]) -> Plan:
         nodes[group.node] = replace(plan.nodes[group.node], matrix=True)
         for index, member in enumerate(members):
             cells[member] = Cell(member, member_name(plan, group, index), group.node, group.parents, phase=group.phase)
-        cells[ordinal] = replace(group, parents=tuple(Edge(member, "done") for member in members))
+        cells[ordinal] = replace(group, group=True, parents=tuple(Edge(member, "done") for member in members))
     return replace(plan, nodes=tuple(nodes), cells=tuple(cells))
 
 
@@ -63,3 +63,8 @@ def order(plan: Plan) -> Iterator[Cell]:
         if not done[cell.ordinal]:
             done[cell.ordinal] = True
             yield cell
+
+
+def cell_at(plan: Plan, ordinal: int | None) -> Cell | None:
+    """Return the cell with this ordinal, None where the plan has none: a foreach may have made it since the plan was put together."""
+    return plan.cells[ordinal] if ordinal is not None and ordinal < len(plan.cells) else None

@@ -94,7 +94,7 @@ class Following:
 
     def _display(self, writer: Writer, progress: Progress, *, live: bool) -> Display:
         if self.as_json:
-            return JsonDisplay(writer, progress.plan)
+            return JsonDisplay(writer, progress)
         if live:
             from flowq.cli.live import LiveDisplay
 

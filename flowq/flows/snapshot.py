@@ -7,6 +7,7 @@ from flowq.exceptions import NoSuchRunError
 from flowq.flows.submit import queue_of
 from flowq.flows.views import RunView, Snapshot, run_view
 from flowq.flows.why import Surroundings
+from flowq.grown import foreach_groups, grow
 from flowq.plan import Plan
 from flowq.states import JobStatus
 from flowq.store.records import JobRecord
@@ -30,14 +31,16 @@ def read_view(store: "Store", run_id: str) -> RunView:
 
 
 def read_snapshot(store: "Store", run_id: str) -> tuple[Plan, Snapshot]:
-    """Read the plan and the records of a run."""
+    """Read the plan of a run, with the cells of its foreach jobs, and the records."""
     plan = read_plan(store, run_id)
     return plan, take_snapshot(store, run_id, plan)
 
 
 def read_plan(store: "Store", run_id: str) -> Plan:
-    """Read the plan that a run was submitted with."""
-    return Plan.from_json(store.runs.plan(run_id))
+    """Read the plan that a run was submitted with, with the cells that its foreach jobs have made since."""
+    plan = Plan.from_json(store.runs.plan(run_id))
+    groups = foreach_groups(plan)
+    return grow(plan, store.runs.members(run_id, groups)) if groups else plan
 
 
 def take_snapshot(store: "Store", run_id: str, plan: Plan) -> Snapshot:
@@ -69,12 +72,18 @@ def read_surroundings(store: "Store", run: RunView) -> Surroundings:
     waiting = [job for job in run.jobs if job.status is JobStatus.DEFERRED]
     if not queued and not waiting:
         return Surroundings()
+    limits = {name for job in waiting for name in job.semaphores} | ({run.semaphore} if run.semaphore else set())
     positions = {}
     for job in queued[:_POSITIONS]:
         place = store.queues.position(queue_of(job.queue, run.id, local=run.local), job.id)
         if place is not None:
             positions[job.ordinal] = place
-    return Surroundings(store.workers.all(), positions, bool(queued) and store.queues.suspended())
+    return Surroundings(
+        store.workers.all(),
+        positions,
+        bool(queued) and store.queues.suspended(),
+        {name: store.semaphores.holders(name) for name in limits},
+    )
 
 
 def read_errors(store: "Store", run_id: str, ordinals: "Sequence[int]") -> dict[int, str]:

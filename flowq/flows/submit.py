@@ -46,7 +46,6 @@ def submit(
         TooLargeError: the plan is over the limit.
     """
     run = run_id or ids.run_id()
-    handlers = [cell.ordinal for cell in plan.cells if cell.phase]
     stored = plan.to_json().encode("utf-8", "surrogatepass")
     outcome = store.runs.submit(
         run,
@@ -55,7 +54,6 @@ def submit(
         plan=stored,
         directory=str(directory),
         fields=run_fields(plan, local=local, labels=labels or {}),
-        handlers=handlers,
     )
     if outcome is not Outcome.DONE and outcome is not Outcome.DUPLICATE:
         raise InvalidRunOperation(

@@ -58,26 +58,17 @@ class Runs:
     # -- transitions ----------------------------------------------------------------------------------------------------------
 
     def submit(
-        self,
-        run: str,
-        nonce: str,
-        jobs: Iterable[StagedJob],
-        *,
-        plan: bytes,
-        directory: str,
-        fields: Mapping[str, str | int],
-        handlers: Sequence[int] = (),
+        self, run: str, nonce: str, jobs: Iterable[StagedJob], *, plan: bytes, directory: str, fields: Mapping[str, str | int]
     ) -> Outcome:
         """Submit a run: all of it becomes visible at one instant, or nothing does.
 
         Args:
             run: the run's id.
             nonce: identifies this submission; the same again is a duplicate, another one for the same id a conflict.
-            jobs: every job and group, in ordinal order.
+            jobs: every job and group, in ordinal order; those with a field `phase` are handlers, not part of the graph.
             plan: the stored plan.
             directory: where the run belongs, for `latest`.
             fields: further fields of the run's record; must hold `total` (jobs without groups) and `retention` (ms).
-            handlers: ordinals of the jobs that are not part of the graph.
 
         Raises:
             TooLargeError: the plan is over `defaults.MAX_PLAN`.
@@ -87,7 +78,9 @@ class Runs:
                 f"the compiled flow takes {len(plan):,} bytes, at most {defaults.MAX_PLAN:,} are allowed: split the flow"
             )
         chunks = 0
+        handlers: list[int] = []
         for index, rows in enumerate(_chunks(jobs)):
+            handlers += [row.ordinal for row in rows if "phase" in row.fields]
             flat: list[object] = [len(rows)]
             for row in rows:
                 pairs = [part for pair in row.fields.items() for part in pair]
@@ -98,7 +91,7 @@ class Runs:
             chunks = index + 1
         key = directory_key(directory)
         pairs = [part for pair in {**fields, "directory": directory, "directory_key": key}.items() for part in pair]
-        return Outcome(self._session.run("flip", run, nonce, chunks, plan, key, list(handlers), pairs)[0].decode())
+        return Outcome(self._session.run("flip", run, nonce, chunks, plan, key, handlers, pairs)[0].decode())
 
     def cancel(self, run: str) -> Outcome:
         """Cancel what has not ended of a run; its handlers run all the same. Called while they do, it cancels them too."""
@@ -194,9 +187,7 @@ class Runs:
     def members(self, run: str, groups: Sequence[int]) -> dict[int, range | None]:
         """Return for each foreach (by the ordinal of its group) the ordinals of its cells, None where its list is not known."""
         found = self.jobs(run, groups) if groups else []
-        return {
-            ordinal: None if record is None else record.members for ordinal, record in zip(groups, found, strict=True)
-        }
+        return {ordinal: None if record is None else record.members for ordinal, record in zip(groups, found, strict=True)}
 
     def results(self, run: str, ordinals: Iterable[int]) -> list[tuple[JobStatus | None, bytes | None]]:
         """Return status and stored value (JSON of a finished job, the error's text of a failed one) per ordinal."""

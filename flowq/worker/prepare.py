@@ -55,7 +55,7 @@ class Decision:
 class _Run:
     record: RunRecord
     shape: Shape
-    changing: Mapping[str, frozenset[str]]  # by node: what it uses of the things of a run that change: attempt, status, failed_jobs
+    changing: Mapping[str, frozenset[str]]  # by node: what it uses of a run's attempt, status and failed_jobs
 
     @property
     def plan(self) -> Plan:
