@@ -49,7 +49,7 @@ _ROOTS: Final[dict[Place, tuple[str, ...]]] = {
     Place.JOB: ("params", "env", "run", "jobs", "matrix", "item", "index", "job"),
     Place.LIST: ("params", "run", "jobs"),
     Place.WHOLE: ("params", "run", "jobs"),
-    Place.OUTPUTS: ("params", "run", "jobs"),
+    Place.OUTPUTS: ("params", "jobs"),
 }
 
 
