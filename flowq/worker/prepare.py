@@ -8,6 +8,7 @@ import json
 import os
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
@@ -127,6 +128,7 @@ class Preparer:
     def _decision(self, place: _Place) -> Decision:
         node = place.node
         scope = self._scope(place, attempt=1)
+        scope["env"] = {**scope["env"], **_known_environment(node, scope)}
         if node.condition is not None and place.group is None:
             value = _evaluated("if", node.condition, scope)
             if value is False:
@@ -244,6 +246,15 @@ class Preparer:
             for cell, record in zip(cells, records, strict=True)
             if record is not None and record.status in failing and not record.allowed
         ]
+
+
+def _known_environment(node: Node, scope: Mapping[str, Json]) -> dict[str, str]:
+    """Return what is known of a job's own environment before it goes on: what uses `item`, say, is not there yet."""
+    env: dict[str, str] = {}
+    for name, value in node.env.items():
+        with suppress(EvalError):  # whoever uses it is told that there is no such name
+            env[name] = to_text(render(value, scope))
+    return env
 
 
 def _evaluated(what: str, source: str, scope: Mapping[str, Json]) -> Json:
