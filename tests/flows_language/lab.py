@@ -1,10 +1,9 @@
 """A place where flows run: one server and one worker for all tests of this folder, and a look at how a run ended."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from flowq.compiler import Compilation, compile_file, compile_text, render
 from flowq.flows.flow import Run
@@ -91,16 +90,6 @@ class Started:
         plan_retry(self.store, self.id).apply(self.store)
         return self
 
-    def log(self, job: str) -> str:
-        """Return what a job printed."""
-        wanted = self.job(job).ordinal
-        entries = self.store.runs.logs(self.id, count=10_000)
-        return "\n".join(line for entry in entries if entry.ordinal == wanted for line in _lines(entry))
-
-
-def _lines(entry: Any) -> list[str]:
-    return [line.decode() if isinstance(line, bytes) else str(line) for line in getattr(entry, "lines", ())]
-
 
 def state_of(job: JobView) -> str:
     """Return a job's status and, where it is not plainly finished or under way, the reason."""
@@ -136,8 +125,3 @@ class Lab:
     def run(self, text: str, params: Mapping[str, Json] | None = None) -> Started:
         """Run a flow to its end."""
         return self.start(text, params).ended()
-
-
-def same(found: Json, expected: Json) -> bool:
-    """Compare as JSON: a tuple is a list."""
-    return bool(json.loads(json.dumps(found)) == expected)

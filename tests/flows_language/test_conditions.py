@@ -34,7 +34,13 @@ FAILED = {"success": "upstream_failed", "ok": "upstream_failed", "failure": RUNS
 FINISHED = {"success": RUNS, "ok": RUNS, "failure": "upstream_finished", "skipped": "upstream_finished", "done": RUNS}
 SKIPPED = {"success": "upstream_skipped", "ok": RUNS, "failure": "upstream_skipped", "skipped": RUNS, "done": RUNS}
 MIXED = {"success": "upstream_skipped", "ok": RUNS, "failure": "upstream_skipped", "skipped": "upstream_skipped", "done": RUNS}
-CANCELED = {"success": "upstream_canceled", "ok": "upstream_canceled", "failure": "upstream_canceled", "skipped": "upstream_canceled", "done": RUNS}
+CANCELED = {
+    "success": "upstream_canceled",
+    "ok": "upstream_canceled",
+    "failure": "upstream_canceled",
+    "skipped": "upstream_canceled",
+    "done": RUNS,
+}
 
 EXPECTED = {
     "finished": FINISHED,
@@ -65,9 +71,7 @@ def children(parent: str) -> str:
 
 def below(states: dict[str, str]) -> dict[str, str]:
     """Return how the five children ended: that they ran, or why not."""
-    return {
-        condition: state.removeprefix("skipped/") for condition in CONDITIONS for state in [states[f"c-{condition}"]]
-    }
+    return {condition: state.removeprefix("skipped/") for condition in CONDITIONS for state in [states[f"c-{condition}"]]}
 
 
 def needed(parent: str) -> str:

@@ -51,7 +51,7 @@ def test_match_waits_for_equal_cells_only(lab: Lab) -> None:
           spell: {depends_on: {build: {match: lang}}, matrix: {lang: [en, de]}, run: 'true'}
           repair: {depends_on: {build: {when: failure, match: [lang]}}, matrix: {lang: [en, de]}, run: 'true'}
           exact: {depends_on: {build: {when: done, match: [lang, fmt]}}, matrix: {lang: [en, de], fmt: [b]}, run: 'true'}
-        """.replace('"${{ matrix.lang == \'de\' ? \'false\' : \'true\' }} && true"', "'test ${{ matrix.lang }} = en'")
+        """.replace("\"${{ matrix.lang == 'de' ? 'false' : 'true' }} && true\"", "'test ${{ matrix.lang }} = en'")
     )
     states = run.states()
     assert {name: state for name, state in states.items() if not name.startswith("build")} == {

@@ -99,7 +99,9 @@ def test_a_failure_inside_fails_the_part_and_a_retry_runs_what_it_must(lab: Lab)
 
 
 def test_an_error_names_the_line_of_its_own_file(lab: Lab) -> None:
-    (lab.directory / "part.yaml").write_text("jobs:\n  a: {run: 'true'}\n  b: {depends_on: a, if: jobs.a.result.x == 1, run: x}\n")
+    (lab.directory / "part.yaml").write_text(
+        "jobs:\n  a: {run: 'true'}\n  b: {depends_on: a, if: jobs.a.result.x == 1, run: x}\n"
+    )
     (lab.directory / "flow.yaml").write_text("jobs: {part: {flow: part.yaml}}")
     run = lab.start_file(lab.directory / "flow.yaml").ended()
     assert f"{lab.directory / 'part.yaml'}:3: job part/b: if: " in (run.job("part/b").error or "")

@@ -19,6 +19,15 @@ def fail(message: str = "as asked") -> None:
     raise RuntimeError(message)
 
 
+def fail_at(file: str) -> None:
+    """Fail, and leave the time of it in a file, in ns."""
+    import time
+
+    with Path(file).open("a") as log:
+        log.write(f"{time.time_ns()}\n")
+    raise RuntimeError("as asked")
+
+
 def fail_until(file: str, attempts: int, kind: str = "temporary") -> int:
     """Fail in the first attempts, counted in a file of the run's directory; return the number of the attempt."""
     with Path(file).open("a+") as log:
