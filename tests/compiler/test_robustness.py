@@ -77,7 +77,9 @@ HARD = {
         "FQ302",
     ),
     "big stages, and a slip": (
-        "stages: [a, b]\njobs:\n" + "".join(f"  j{n}: {{run: x, stage: {'ab'[n % 2]}}}\n" for n in range(6000)) + "  k: {run: x, stage: c}",
+        "stages: [a, b]\njobs:\n"
+        + "".join(f"  j{n}: {{run: x, stage: {'ab'[n % 2]}}}\n" for n in range(6000))
+        + "  k: {run: x, stage: c}",
         "FQ310",
     ),
     "matrices that match": (
