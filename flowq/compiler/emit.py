@@ -102,7 +102,9 @@ class _Emitter:
         node = self._node(frame, job, job.action)
         matches = [(parent, item) for parent, item in frame.section.graph.parents(number) if item.match]
         # First all edges, which may need groups of their own: the cells of a matrix have ordinals without a gap.
-        matched = [[edge for parent, item in matches for edge in self._matched(frame, parent, item, values)] for values in cells]
+        matched = [
+            [edge for parent, item in matches for edge in self._matched(frame, parent, item, values)] for values in cells
+        ]
         found = frame.members[number] = [
             self._add(node, (*edges, *own), frame, matrix=values) for values, own in zip(cells, matched, strict=True)
         ]

@@ -8,4 +8,4 @@ def build(fmt: str, lang: str, theme: str) -> str:
 
 
 if __name__ == "__main__":
-    print(*sys.argv[1:])
+    sys.stdout.write(" ".join(sys.argv[1:]) + "\n")
