@@ -83,7 +83,7 @@ class Driver:
         """The worker of this claim dies: its lease runs out now."""
         keys = self.store.session.keys
         self.store.client.zadd(keys("leases"), {claim.id: 1}, xx=True)
-        self.swept()
+        self.settle()
 
     def beat(self, *claims: Claim) -> list[Verdict]:
         self.link.beat("busy", self.queues, [(claim.id, claim.token) for claim in claims])
