@@ -31,7 +31,8 @@ def with_stages(root: Mapping, jobs: tuple[JobSpec, ...], report: Report) -> tup
     waited: dict[str, JobSpec] = {}
     found = []
     before = _nearest(order, members)
-    for job in jobs:
+    for written in jobs:
+        job = _without_stages(written, report)
         earlier = before.get(job.stage)
         if earlier is None or "depends_on" in job.tree.entries:
             found.append(job)
@@ -40,6 +41,17 @@ def with_stages(root: Mapping, jobs: tuple[JobSpec, ...], report: Report) -> tup
             waited[earlier] = _stage(earlier, members[earlier])
         found.append(replace(job, depends_on=(Dependency(PREFIX + earlier, "success", _place(job)),)))
     return (*found, *waited.values())
+
+
+def _without_stages(job: JobSpec, report: Report) -> JobSpec:
+    """Refuse `depends_on: stage:build`: stages have a name of that kind in the plan, but not in the language."""
+    kept = tuple(item for item in job.depends_on if not item.job.startswith(PREFIX))
+    if len(kept) == len(job.depends_on):
+        return job
+    span = next(item.span for item in job.depends_on if item.job.startswith(PREFIX))
+    message = f"`{job.name}` depends on a stage: a dependency is a job"
+    report.add(Code.UNKNOWN_JOB, span, message, "give the job a later `stage` and no `depends_on`")
+    return replace(job, depends_on=kept)
 
 
 def _order(root: Mapping, report: Report) -> list[str]:
