@@ -198,7 +198,9 @@ def test_a_timer_that_comes_too_early_or_too_late_does_nothing(store: Store, dri
     assert store.session.run("time_out_run", run) == [b"wrong_state"]
 
 
-@pytest.mark.parametrize(("on", "status"), [((), "queued"), (("abandoned",), "queued"), (("failure", "exit:3"), "failed/abandoned")])
+@pytest.mark.parametrize(
+    ("on", "status"), [((), "queued"), (("abandoned",), "queued"), (("failure", "exit:3"), "failed/abandoned")]
+)
 def test_lost_executions_are_retried_where_the_filter_says_so(
     store: Store, driver: Driver, on: tuple[str, ...], status: str
 ) -> None:

@@ -1,5 +1,6 @@
 """Random graphs with everything in them, held against the rules in plain Python: outcomes, losses, cancels, retries."""
 
+import os
 import random
 from dataclasses import dataclass, replace
 
@@ -11,6 +12,7 @@ from flowq.flows import retry
 from flowq.plan import Concurrency, Node, Plan, RetryPolicy
 from flowq.store import Store
 from tests.support import graphs, invariants
+from tests.support.budgets import small_steps
 from tests.support.driver import Driver
 from tests.support.driving import Drive
 from tests.support.graphs import Extra
@@ -140,7 +142,9 @@ class Story:
     def _limit(self, name: str) -> int:
         if name.startswith("cells/"):
             return self._plan_node(name.removeprefix("cells/")).max_parallel or 0
-        limits = [node.concurrency.max for node in self.stored.nodes if node.concurrency and f"job/{node.concurrency.group}" == name]
+        limits = [
+            node.concurrency.max for node in self.stored.nodes if node.concurrency and f"job/{node.concurrency.group}" == name
+        ]
         return max(limits)
 
     def _look(self) -> None:
@@ -171,16 +175,24 @@ class Story:
         return self.stored.node_of(self.stored.cells[int(record.options["cell_of"])])
 
 
-@settings(max_examples=120, deadline=None, suppress_health_check=list(HealthCheck))
-@given(scenarios(sure=True))
-def test_random_runs_end_as_the_rules_say_also_after_retries(store: Store, scenario: Scenario) -> None:
-    Story(store, scenario).tell()
+EXAMPLES = settings(
+    max_examples=int(os.environ.get("FLOWQ_EXAMPLES", "80")), deadline=None, suppress_health_check=list(HealthCheck)
+)
+BUDGETS = st.sampled_from([100, 5, 2, 1])
 
 
-@settings(max_examples=120, deadline=None, suppress_health_check=list(HealthCheck))
-@given(scenarios(sure=False))
-def test_random_runs_with_fail_fast_and_cancels_stay_consistent(store: Store, scenario: Scenario) -> None:
-    Story(store, scenario).tell()
+@EXAMPLES
+@given(scenarios(sure=True), BUDGETS)
+def test_random_runs_end_as_the_rules_say_also_after_retries(store: Store, scenario: Scenario, budget: int) -> None:
+    with small_steps(budget):
+        Story(store, scenario).tell()
+
+
+@EXAMPLES
+@given(scenarios(sure=False), BUDGETS)
+def test_random_runs_with_fail_fast_and_cancels_stay_consistent(store: Store, scenario: Scenario, budget: int) -> None:
+    with small_steps(budget):
+        Story(store, scenario).tell()
 
 
 def test_the_reference_can_tell_right_from_wrong() -> None:
@@ -190,6 +202,8 @@ def test_the_reference_can_tell_right_from_wrong() -> None:
     assert inconsistencies(plan, right) == []
     assert differences(right, expected(plan, {"a": "failed"})) == {}
     for name, wrong in (("b", "finished"), ("b", "skipped/upstream_canceled"), ("c", "finished"), ("a", "finished")):
-        assert inconsistencies(plan, {**right, name: wrong}) or differences({**right, name: wrong}, expected(plan, {"a": "failed"}))
+        assert inconsistencies(plan, {**right, name: wrong}) or differences(
+            {**right, name: wrong}, expected(plan, {"a": "failed"})
+        )
     stored = replace(plan, cells=(replace(plan.cells[0], group=True), *plan.cells[1:]))
     assert differences({"a": "finished"}, expected(plan, {}, stored=stored))

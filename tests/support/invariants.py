@@ -257,7 +257,9 @@ def semaphores(picture: Picture) -> list[str]:
             most[name] = max(most.get(name, 0), int(limit))
             if picture.holders.get(name, {}).get(job) != float("inf"):
                 problems.append(f"job {job} is started without holding {name}")
-    problems += [f"{count} jobs are started under {name}, {most[name]} may" for name, count in started.items() if count > most[name]]
+    problems += [
+        f"{count} jobs are started under {name}, {most[name]} may" for name, count in started.items() if count > most[name]
+    ]
     return problems
 
 

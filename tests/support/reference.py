@@ -109,7 +109,11 @@ def inconsistencies(plan: Plan, actual: Mapping[str, str], allowed: Iterable[str
             continue
         status, _, reason = actual[cell.name].partition("/")
         ends[cell.ordinal] = rules.End(JobStatus(status), allowed=cell.name in allowed)
-        broken = {str(rules.skip_reason(ends[edge.parent])) for edge in cell.parents if not rules.holds(ends[edge.parent], edge.condition)}
+        broken = {
+            str(rules.skip_reason(ends[edge.parent]))
+            for edge in cell.parents
+            if not rules.holds(ends[edge.parent], edge.condition)
+        }
         if status == "skipped" and reason.startswith("upstream_"):
             if reason not in broken:
                 problems.append(f"{cell.name} is {actual[cell.name]}, its edges say {sorted(broken) or 'go on'}")
