@@ -5,6 +5,8 @@ import time
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from flowq.compiler import Compilation, compile_file, compile_text, render
 
@@ -165,3 +167,30 @@ def test_lines_of_dotenv(folder: Path, line: str, value: str) -> None:
     result = compile_text("dotenv: .env\njobs: {a: {run: x}}")
     assert result.plan is not None, messages(result)
     assert result.plan.nodes[0].env == {"A": value}
+
+
+@pytest.mark.parametrize(
+    "path", ["a\\0b", "/", ".", "/dev/null", "/dev/zero", "~/x.yaml", "x" * 5000, "é", "-", "a b", "?", "a?"]
+)
+def test_odd_paths_give_diagnostics(folder: Path, path: str) -> None:
+    assert "FQ311" in codes(compile_text(f'jobs: {{a: {{flow: "{path}"}}}}')), "none of them is a file"
+    for item in compile_text(f'dotenv: "{path}"\njobs: {{a: {{run: x}}}}').diagnostics:
+        assert item.code == "FQ021"
+
+
+@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(text=st.text(alphabet="AB_1= '\"\\#$\n\texportFLOWQ{}é", max_size=60))
+def test_any_file_of_variables(folder: Path, text: str) -> None:
+    (folder / "x.env").write_text(text)
+    result = compile_text("dotenv: x.env\njobs: {a: {run: x}}")
+    assert result.ok or {item.code for item in result.diagnostics} <= {"FQ021", "FQ115"}
+
+
+@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.binary(max_size=60))
+def test_any_bytes_as_a_part(folder: Path, data: bytes) -> None:
+    for name in ("x.yaml", "x.env"):
+        (folder / name).write_bytes(data)
+    result = compile_text("dotenv: x.env\njobs: {a: {flow: x.yaml}}")
+    assert not result.ok
+    assert messages(result)

@@ -13,10 +13,10 @@ from flowq.plan import Cell, Json, Plan
 from flowq.states import Condition, JobStatus
 
 
-def plan_of(flow: Mapping[str, Json], **more: str) -> Plan:
+def plan_of(flow: Mapping[str, Json]) -> Plan:
     import json
 
-    result = compile_text(json.dumps(flow), **more)
+    result = compile_text(json.dumps(flow))
     assert result.plan is not None, "\n".join(map(render, result.diagnostics))
     return result.plan
 
