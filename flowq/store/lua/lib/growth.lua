@@ -2,6 +2,8 @@
 -- uses: outbox
 -- Before its list is known a foreach is one job (kind `foreach`); then it is a group, and its cells get the next ordinals of the
 -- run, in bounded steps. Fields "c:…" of the group are the first fields of each cell, `members` is "<first ordinal> <count>".
+local COST = 2 -- of making a cell and queueing it, in edges
+
 local function make_cell(group, ordinal, index)
   local id = group.run .. '-' .. ordinal
   local fields = { 'status', 'deferred', 'run', group.run, 'pending', 0, 'kids', 1, 'index', index }
@@ -19,10 +21,12 @@ end
 function L.step.cells(id, cursor, budget)
   local group = L.load(id)
   local first, count = string.match(group.members, '^(%d+) (%d+)$')
-  local last = math.min(tonumber(count), cursor + math.min(budget, 100)) - 1
+  local some = math.max(1, math.floor(budget / COST))
+  local last = math.min(tonumber(count), cursor + some) - 1
   for index = cursor, last do make_cell(group, first + index, index) end
-  if last + 1 >= tonumber(count) then return last + 1 - cursor, nil end
-  return last + 1 - cursor, last + 1
+  local did = (last + 1 - cursor) * COST
+  if last + 1 >= tonumber(count) then return did, nil end
+  return did, last + 1
 end
 
 -- A group is one job again, its cells go. Called while it is armed for a retry.
