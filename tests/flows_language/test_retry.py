@@ -103,3 +103,18 @@ def test_a_stage_and_a_match_are_reset_with_their_cells(lab: Lab) -> None:
     assert {name: times(run, lab, name) for name in ("ax", "ay", "bx", "by", "ma", "mb", "next")} == {
         "ax": 1, "ay": 1, "bx": 2, "by": 1, "ma": 1, "mb": 1, "next": 1,
     }  # fmt: skip
+
+
+def test_layers_of_fully_connected_pairs_are_as_quick_as_a_chain(lab: Lab) -> None:
+    """There are 2^30 paths through this graph; whoever follows paths instead of jobs does not come back."""
+    layers = "".join(
+        f"  {side}{layer}: {{run: 'true', depends_on: [a{layer - 1}, b{layer - 1}]}}\n"
+        for layer in range(1, 30)
+        for side in "ab"
+    )
+    run = lab.run("jobs:\n" + counted("a0", 1) + counted("b0") + layers)
+    assert run.status == "failed"
+    assert len(plan_retry(lab.store, run.id).jobs) == 59, "all but b0"
+    run.retry().ended()
+    assert run.status == "finished"
+    assert times(run, lab, "b0") == 1
