@@ -6,7 +6,12 @@ that editing the file later changes nothing. Its JSON form carries a version; a 
 Two levels: a `Node` is a job as the file states it (what all its cells share); a `Cell` is one job of the run, with an ordinal
 fixed at expansion. The cells of a matrix are additionally counted by a *group* cell (`group=True`), which is never executed: it
 depends on all its cells with `done`, ends when they have ended, and carries the edges to whoever depends on the matrix as a
-whole. So n cells above m dependents are n + m edges.
+whole. So n cells above m dependents are n + m edges. Groups count other things in the same way: the jobs of a stage, those of a
+sub-flow, the cells that fit a `match`. A `foreach` is planned as its group alone; the engine adds the cells.
+
+A sub-flow is inlined. Its nodes are named `job/inner` and keep the names of their own file in their expressions: `Node.scope` is
+the prefix that turns those into names of the plan. In front of it stands a hidden join, the gate, which has the dependencies and the
+`if` of the flow job. Handlers are nodes `on_failure/page`, their cells have a `phase` and are no part of the graph.
 
 Values with expressions ("templated" values) are JSON in which
     {"$": "<expression>"}                       stands for a value of whatever type the expression has,
@@ -22,7 +27,10 @@ from typing import Any, Final, TypeAlias, cast
 
 from flowq.exceptions import FlowqError
 
-PLAN_VERSION: Final = 1
+PLAN_VERSION: Final = 2
+
+_READABLE: Final = (1, 2)  # version 2 added what version 1 says nothing of
+_GROUP, _HIDDEN = 1, 2  # flags of a cell's row
 
 Json: TypeAlias = (
     Any  # None, bool, int, float, str, list[Json], dict[str, Json]; `Any` because mypy cannot narrow recursive unions well
@@ -40,6 +48,9 @@ class RetryPolicy:
     max: int
     intervals: tuple[float, ...] = (0.0,)  # wait before retry 1, 2, …; the last repeats (backoff is already worked in)
     jitter: float = 0.0  # 0.2: each wait is spread evenly over ±20 %
+    on: tuple[
+        str, ...
+    ] = ()  # what is retried: failure, timeout, abandoned, "exit:<code>", dotted exception names; empty: everything
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +61,7 @@ class Action:
     kind "shell": `script` is constant text; `variables` maps environment names to templated values that the script references.
     kind "argv": `args` is the templated argument vector, its items rendered to strings.
     kind "join": nothing is executed; the job finishes when its edges hold.
+    kind "approval": waits for a person, holds no slot; `message` is a templated string, `timeout` of the node ends the wait as rejected.
     """
 
     kind: str
@@ -60,6 +72,19 @@ class Action:
     script: str = ""
     variables: Mapping[str, Json] = field(default_factory=dict)
     shell: tuple[str, ...] = ()  # argv of the shell, the script's file name is appended; empty: the default shell
+    message: Json = None  # of an approval
+
+
+@dataclass(frozen=True, slots=True)
+class Concurrency:
+    """At most `max` holders of a group at once, over all runs of the namespace.
+
+    `group` is a templated string (of a run: params and run only). `on_conflict` (of a run): queue, skip, cancel_running or fail.
+    """
+
+    group: Json
+    max: int = 1
+    on_conflict: str = "queue"
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,8 +107,19 @@ class Node:
     condition: str | None = None  # the expression of `if`
     env: Mapping[str, Json] = field(default_factory=dict)  # templated strings; flow env already merged below the job's
     workdir: Json = None  # templated string
-    reads: tuple[str, ...] = ()  # names of the jobs whose result or status the expressions use
+    reads: tuple[str, ...] = ()  # full names of the nodes whose result or status the expressions use
+    scope: str = (
+        ""  # prefix of the names its expressions use: "" for the file's own, "job/" in a sub-flow, "on_exit/" in a handler
+    )
+    file: str = ""  # the flow file it stands in, absolute, where that is not the plan's
     matrix: bool = False  # has several cells and a group cell
+    foreach: str | None = None  # the expression whose list is fanned out at run time: one planned cell, expanded by the engine
+    max_parallel: int | None = None  # of a matrix or foreach: cells started at once
+    fail_fast: bool = False  # of a matrix or foreach: a failed cell cancels the others
+    concurrency: Concurrency | None = None
+    outputs: Mapping[str, Json] | None = (
+        None  # of a sub-flow's group: its result, templated; {} where the file has no `outputs`
+    )
     description: str = ""
     labels: Mapping[str, str] = field(default_factory=dict)
 
@@ -105,7 +141,9 @@ class Cell:
     node: int  # index into Plan.nodes
     parents: tuple[Edge, ...] = ()
     matrix: Mapping[str, Json] | None = None
-    group: bool = False
+    group: bool = False  # counts; never executed (a matrix, a foreach as a whole, a stage, a sub-flow)
+    hidden: bool = False  # nothing people know by name: a stage's group, the gate of a sub-flow
+    phase: str = ""  # of a handler: "success", "failure", "cancel" or "exit"; it has no parents outside its phase
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +158,10 @@ class Plan:
     description: str = ""
     labels: Mapping[str, str] = field(default_factory=dict)
     retention: float | None = None
+    timeout: float | None = None  # s, of the whole graph, without the handlers
+    fail_fast: bool = False  # a failed job cancels the rest of the graph
+    concurrency: Concurrency | None = None
+    scopes: Mapping[str, Mapping[str, Json]] = field(default_factory=dict)  # params of the sub-flows, by `Node.scope`
 
     def jobs(self) -> Iterator[Cell]:
         """Yield the cells that are jobs, in ordinal order, without the groups."""
@@ -128,6 +170,14 @@ class Plan:
     def node_of(self, cell: Cell) -> Node:
         """Return the node a cell belongs to."""
         return self.nodes[cell.node]
+
+    def params_of(self, node: Node) -> Mapping[str, Json]:
+        """Return the params that a node's expressions see: those of the flow file it was written in."""
+        return self.scopes.get(node.scope, self.params)
+
+    def file_of(self, node: Node) -> str:
+        """Return the flow file a node stands in."""
+        return node.file or self.file
 
     def children(self) -> list[list[Edge]]:
         """Return for each ordinal its outgoing edges, as `Edge(child ordinal, condition)`. Linear in cells and edges."""
@@ -142,15 +192,16 @@ class Plan:
         out: dict[str, int] = {}
         for cell in self.cells:
             node = self.nodes[cell.node]
-            if cell.group or not node.matrix:
+            if (cell.group and not cell.hidden) or not (cell.group or node.matrix):
                 out[node.name] = cell.ordinal
         return out
 
     def cells_of(self) -> dict[str, list[int]]:
-        """Return for each node's name the ordinals of its jobs in expansion order."""
+        """Return for each node's name the ordinals of its jobs in expansion order, without hidden ones."""
         out: dict[str, list[int]] = {node.name: [] for node in self.nodes}
         for cell in self.jobs():
-            out[self.nodes[cell.node].name].append(cell.ordinal)
+            if not cell.hidden:
+                out[self.nodes[cell.node].name].append(cell.ordinal)
         return out
 
     def to_json(self) -> str:
@@ -163,6 +214,7 @@ class Plan:
             "description": self.description,
             "labels": dict(self.labels),
             "retention": self.retention,
+            **_limits_to_json(self),
             "nodes": [_node_to_json(node) for node in self.nodes],
             "cells": [_cell_to_json(cell) for cell in self.cells],
         }
@@ -177,9 +229,9 @@ class Plan:
         """
         document = json.loads(text)
         version = document.get("version")
-        if version != PLAN_VERSION:
+        if version not in _READABLE:
             raise PlanVersionError(
-                f"this run's plan has version {version!r}, this flowq reads version {PLAN_VERSION}: use the flowq that submitted it"
+                f"this run's plan has version {version!r}, this flowq reads up to {PLAN_VERSION}: use the flowq that submitted it"
             )
         nodes = tuple(_node_from_json(item) for item in document["nodes"])
         return cls(
@@ -191,6 +243,10 @@ class Plan:
             description=document["description"],
             labels=document["labels"],
             retention=document["retention"],
+            timeout=document.get("timeout"),
+            fail_fast=document.get("fail_fast", False),
+            concurrency=_concurrency(document.get("concurrency")),
+            scopes=document.get("scopes", {}),
         )
 
 
@@ -204,12 +260,32 @@ def _axis_text(value: Json) -> str:
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, separators=(",", ":"))
 
 
+def _limits_to_json(plan: Plan) -> dict[str, Json]:
+    """Write what few flows have, where they have it."""
+    out: dict[str, Json] = {}
+    if plan.timeout is not None:
+        out["timeout"] = plan.timeout
+    if plan.fail_fast:
+        out["fail_fast"] = True
+    if plan.concurrency is not None:
+        out["concurrency"] = _non_defaults(plan.concurrency)
+    if plan.scopes:
+        out["scopes"] = {scope: dict(params) for scope, params in plan.scopes.items()}
+    return out
+
+
+def _concurrency(item: dict[str, Json] | None) -> Concurrency | None:
+    return None if item is None else Concurrency(**item)
+
+
 def _node_to_json(node: Node) -> dict[str, Json]:
     """Write only what differs from the default: 10,000 nodes stay small."""
     out = _non_defaults(node)
     out["action"] = _non_defaults(node.action)
     if node.retry is not None:
         out["retry"] = _non_defaults(node.retry)
+    if node.concurrency is not None:
+        out["concurrency"] = _non_defaults(node.concurrency)
     return out
 
 
@@ -232,13 +308,15 @@ def _node_from_json(item: dict[str, Json]) -> Node:
     known["action"] = Action(**action)
     if "retry" in known:
         retry = dict(known["retry"])
-        if "intervals" in retry:
-            retry["intervals"] = tuple(retry["intervals"])
+        for name in ("intervals", "on"):
+            if name in retry:
+                retry[name] = tuple(retry[name])
         known["retry"] = RetryPolicy(**retry)
     if isinstance(known.get("allow_failure"), list):
         known["allow_failure"] = tuple(known["allow_failure"])
     if "reads" in known:
         known["reads"] = tuple(known["reads"])
+    known["concurrency"] = _concurrency(known.get("concurrency"))
     return Node(**known)
 
 
@@ -246,17 +324,20 @@ def _cell_to_json(cell: Cell) -> list[Json]:
     parents: list[Json] = [
         edge.parent if edge.condition == "success" else [edge.parent, edge.condition] for edge in cell.parents
     ]
-    if cell.group:
-        return [cell.node, parents, None, 1]
-    if cell.matrix is None:
-        return [cell.node, parents]
-    return [cell.node, parents, dict(cell.matrix)]
+    row: list[Json] = [cell.node, parents, None if cell.matrix is None else dict(cell.matrix)]
+    flags = (_GROUP if cell.group else 0) | (_HIDDEN if cell.hidden else 0)
+    if cell.phase:
+        return [*row, flags, cell.phase]
+    if flags:
+        return [*row, flags]
+    return row if cell.matrix is not None else row[:2]
 
 
 def _cell_from_json(ordinal: int, row: list[Json], nodes: tuple[Node, ...]) -> Cell:
     node = cast("int", row[0])
     parents = tuple(Edge(item) if isinstance(item, int) else Edge(item[0], item[1]) for item in row[1])
     matrix = row[2] if len(row) > 2 else None
+    flags = row[3] if len(row) > 3 else 0
     name = nodes[node].name
     return Cell(
         ordinal=ordinal,
@@ -264,5 +345,7 @@ def _cell_from_json(ordinal: int, row: list[Json], nodes: tuple[Node, ...]) -> C
         node=node,
         parents=parents,
         matrix=matrix,
-        group=len(row) > 3,
+        group=bool(flags & _GROUP),
+        hidden=bool(flags & _HIDDEN),
+        phase=row[4] if len(row) > 4 else "",
     )

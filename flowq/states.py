@@ -63,18 +63,26 @@ class Reason(StrEnum):
     UPSTREAM_SKIPPED = "upstream_skipped"
     UPSTREAM_CANCELED = "upstream_canceled"
     UPSTREAM_FINISHED = "upstream_finished"  # a `failure` or `skipped` edge whose parent succeeded
+    NOT_SELECTED = "not_selected"  # a handler that does not fit the outcome
+    FAIL_FAST = "fail_fast"  # also of canceled: it was running when another job failed
     # of failed
     ERROR = "error"
     TIMEOUT = "timeout"
+    RUN_TIMEOUT = "run_timeout"
     EXPIRED = "expired"
     ABANDONED = "abandoned"
     KILLED = "killed"
     INVALID_RESULT = "invalid_result"
+    REJECTED = "rejected"  # an approval, by somebody or because nobody decided in time
     # of canceled
     CANCELED = "canceled"
     RUN_CANCELED = "run_canceled"
     # of queued and scheduled
     REPEAT = "repeat"
+    # of waiting jobs (stored of those that wait, deferred, for something else than other jobs)
+    APPROVAL = "approval"
+    CONCURRENCY = "concurrency"  # also of the jobs of a run that its concurrency group did not let in
+    MAX_PARALLEL = "max_parallel"
     # of waiting jobs (computed by the views, never stored)
     DEPENDENCIES = "dependencies"
     RETRY = "retry"
@@ -87,9 +95,9 @@ TRANSITIONS: Final[dict[str, frozenset[tuple[str, str]]]] = {
     # name of the Lua file -> the edges (from, to) it may take; "-" is "does not exist".
     "create": frozenset({("-", "queued"), ("-", "deferred"), ("-", "scheduled"), ("-", "skipped")}),
     "stage": frozenset({("-", "deferred")}),
-    "claim": frozenset({("queued", "started"), ("queued", "failed"), ("queued", "canceled")}),
+    "claim": frozenset(("queued", to) for to in ("started", "failed", "canceled", "skipped", "deferred")),
     "take": frozenset({("queued", "started"), ("scheduled", "started")}),
-    "unclaim": frozenset({("started", "queued"), ("started", "canceled")}),
+    "unclaim": frozenset(("started", to) for to in ("queued", "canceled", "failed", "deferred")),
     "finish": frozenset(
         {
             ("started", "finished"),
@@ -98,6 +106,7 @@ TRANSITIONS: Final[dict[str, frozenset[tuple[str, str]]]] = {
             ("started", "canceled"),
             ("started", "scheduled"),
             ("started", "queued"),
+            ("started", "deferred"),  # retries are left, but somebody else has its semaphores
         }
     ),
     "release": frozenset(
@@ -107,11 +116,17 @@ TRANSITIONS: Final[dict[str, frozenset[tuple[str, str]]]] = {
             ("deferred", "skipped"),
             ("deferred", "canceled"),
             ("deferred", "finished"),  # a join point or a group: nothing to execute
-            ("deferred", "failed"),  # a group of which a cell failed
+            ("deferred", "failed"),  # out of time with its run (and a group of which a cell failed)
+            # a run is told to stop:
+            *((waiting, to) for waiting in ("queued", "scheduled") for to in ("skipped", "canceled", "failed")),
+            ("-", "deferred"),  # the cells of a foreach
         }
     ),
     "decide": frozenset(("deferred", to) for to in ("queued", "skipped", "failed", "finished", "scheduled", "canceled")),
-    "promote": frozenset({("scheduled", "queued")}),
+    "expand": frozenset({("deferred", "-"), ("-", "deferred")}),  # a foreach becomes a group of cells
+    "approve": frozenset({("deferred", "finished"), ("deferred", "failed")}),
+    "lapse": frozenset({("deferred", "failed")}),
+    "promote": frozenset({("scheduled", "queued"), ("scheduled", "deferred")}),
     "reap": frozenset(
         {
             ("started", "queued"),
@@ -119,6 +134,7 @@ TRANSITIONS: Final[dict[str, frozenset[tuple[str, str]]]] = {
             ("started", "failed"),
             ("started", "canceled"),
             ("started", "stopped"),
+            ("started", "deferred"),
         }
     ),
     "expire": frozenset({("queued", "failed")}),

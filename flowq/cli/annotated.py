@@ -74,7 +74,7 @@ class AnnotatedDisplay(PlainDisplay):
     def _piece(self, event: Event, error: str, *, allowed: bool) -> Iterator[str]:
         ordinal = ordinal_of(event.job) or 0
         status = JobStatus(event.new)
-        name = self._plan.cells[ordinal].name
+        name = self._progress.plan.cells[ordinal].name
         begun = self._started.get(ordinal, event.at_ms)
         failed = status in _BAD and not allowed
         lines = self._kept.pop(ordinal, [])
@@ -88,7 +88,7 @@ class AnnotatedDisplay(PlainDisplay):
             yield from self._dialect.fold(Fold(key, title, lines, begun // 1000, event.at_ms // 1000, failed))
         if failed:
             why = error_line(error) or reason_text(event.reason) or str(status)
-            line = self._plan.node_of(self._plan.cells[ordinal]).line
+            line = self._progress.plan.node_of(self._progress.plan.cells[ordinal]).line
             yield from self._dialect.mark(Mark(self._file, line, f"{name} {status}", why))
 
 

@@ -102,7 +102,7 @@ class Following:
 
     def _display(self, writer: Writer, progress: Progress, tails: Tails, *, live: bool) -> Display:
         if self.manner.as_json:
-            return JsonDisplay(writer, progress.plan)
+            return JsonDisplay(writer, progress)
         if self.manner.reporting.annotations is not None:
             from flowq.cli.annotated import AnnotatedDisplay
             from flowq.flows.annotations import annotations

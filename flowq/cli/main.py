@@ -20,6 +20,7 @@ COMMANDS: Final = {
     "why": "Tell why a job waits, was skipped, failed or is queued.",
     "retry": "Run again what failed in a run, and what depends on it.",
     "cancel": "Cancel a run, or one job of it.",
+    "approve": "Decide about a job that waits for approval.",
     "logs": "Show what the jobs of a run printed.",
     "result": "Print the result of a job as JSON.",
     "runs": "List the latest runs, newest first.",

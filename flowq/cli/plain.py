@@ -8,9 +8,10 @@ from flowq.cli.output import Writer
 from flowq.cli.segments import Line, Segment
 from flowq.cli.wording import plural, reason_text, symbol, took, word
 from flowq.flows.documents import event_json
-from flowq.flows.follow import Progress, Update
+from flowq.flows.follow import GONE, Progress, Update
 from flowq.flows.textsafe import safe_bytes, safe_line
 from flowq.flows.views import error_line, ordinal_of
+from flowq.grown import cell_at
 from flowq.plan import Plan
 from flowq.states import JobStatus
 from flowq.store.records import Event, LogEntry
@@ -33,7 +34,7 @@ class PlainDisplay:
 
     def __init__(self, writer: Writer, progress: Progress) -> None:
         self._writer = writer
-        self._plan = progress.plan
+        self._progress = progress
         view = progress.view()
         self._epoch_ms: int | None = None  # of the first event: a retry counts from its own start
         self._started: dict[int, int] = {}
@@ -65,7 +66,7 @@ class PlainDisplay:
 
     def _output(self, entry: LogEntry) -> Iterator[Line]:
         """Yield what is shown of a job's output when it comes."""
-        return _log_lines(self._plan, entry)
+        return _log_lines(self._progress.plan, entry)
 
     def remark(self, text: str) -> None:
         """Write a line about the following itself."""
@@ -80,7 +81,8 @@ class PlainDisplay:
 
     def _event_lines(self, event: Event, update: Update) -> Iterator[Line]:
         ordinal = ordinal_of(event.job)
-        if ordinal is None or self._plan.cells[ordinal].group:
+        cell = cell_at(self._progress.plan, ordinal)
+        if ordinal is None or event.new == GONE or cell is None or cell.group or cell.hidden:
             return
         status = JobStatus(event.new)
         if status is JobStatus.STARTED:
@@ -100,7 +102,7 @@ class PlainDisplay:
         segments: list[Segment] = [
             (f"{took(seconds):>7}  ", "dim"),
             (f"{symbol(status, unicode=self._writer.terminal.unicode)} {text:<8}  ", style),
-            (safe_line(self._plan.cells[ordinal].name), ""),
+            (safe_line(self._progress.plan.cells[ordinal].name), ""),
         ]
         started = self._started.get(ordinal)
         if event.old == JobStatus.STARTED and started is not None:
@@ -122,14 +124,14 @@ class PlainDisplay:
 class JsonDisplay:
     """Writes each event as one line of JSON. Output of jobs is not part of it: `flowq logs` has that."""
 
-    def __init__(self, writer: Writer, plan: Plan) -> None:
+    def __init__(self, writer: Writer, progress: Progress) -> None:
         self._writer = writer
-        self._plan = plan
+        self._progress = progress
 
     def update(self, update: Update) -> None:
         """Write the new events."""
         for event in update.events:
-            self._writer.json_line(event_json(event, self._plan))
+            self._writer.json_line(event_json(event, self._progress.plan))
 
     def remark(self, text: str) -> None:
         """Remarks are for people."""
@@ -144,7 +146,8 @@ class JsonDisplay:
 
 def _log_lines(plan: Plan, entry: LogEntry) -> Iterator[Line]:
     ordinal = ordinal_of(entry.job)
-    name = safe_line(plan.cells[ordinal].name) if ordinal is not None else safe_line(entry.job)
+    cell = cell_at(plan, ordinal)
+    name = safe_line(entry.job if cell is None else cell.name)
     style = "warn" if entry.stream == "err" else ""
     for text in safe_bytes(entry.data).rstrip("\n").split("\n"):
         yield ((f"{name} | ", "dim"), (text, style))

@@ -70,6 +70,11 @@ def note(job: JobView, now_ms: int) -> str:
     match job.status:
         case None:
             return "its record has expired"
+        case JobStatus.DEFERRED if job.reason == Reason.APPROVAL:
+            message = job.approval.message if job.approval is not None else ""
+            return f"approval: {safe_line(message)}" if message else "approval"
+        case JobStatus.DEFERRED if job.reason not in {None, Reason.DEPENDENCIES}:
+            return reason_text(job.reason)
         case JobStatus.DEFERRED:
             return f"for {', '.join(safe_line(name) for name in job.waits_for)}" if job.waits_for else "to be released"
         case JobStatus.SCHEDULED:

@@ -1,7 +1,7 @@
 """The compiler: the text of a flow file in, a `Plan` or diagnostics out.
 
-It is pure. It reads the one file it is given, and nothing else: no Redis, no clock, no environment, no import or execution of the user's
-code. The same file, parameters and date give the same plan.
+It is pure. It reads the file it is given and those that this one names (sub-flows, `dotenv`), and nothing else: no Redis, no clock, no
+environment, no import or execution of the user's code. The same files, parameters and date give the same plan.
 
 A chain of passes, each with a type of its own, so that a later one cannot hold what an earlier one should have settled:
 
@@ -10,11 +10,12 @@ A chain of passes, each with a type of its own, so that a later one cannot hold 
     schema   the tree has the shape that schemas/flow.schema.json describes
     params   declarations and given values -> bound parameters
     merge    defaults, templates, extends -> one map per job
-    jobs     maps -> typed jobs (`spec`), their expressions parsed; scripts made safe (`scripts`)
+    jobs     maps -> typed jobs (`spec`), their expressions parsed; scripts made safe (`scripts`); `stages` -> dependencies
     expand   matrix -> cells
     graph    names -> edges, order, cycles
     checks   expressions against names, ancestors and types
-    emit     -> Plan
+    units    all of this for a flow and for the flows that are parts of it
+    emit     units -> Plan, under the names of the whole
 
 Every pass reports into one `Report` and goes on as far as it makes sense: all problems of a file are told at once. No input raises, hangs
 or eats memory: limits are checked before the work is done.

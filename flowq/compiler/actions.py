@@ -1,4 +1,7 @@
-"""What a job does: `call`, `run` as a script, `run` as an argument vector, or nothing (a join point)."""
+"""What a job does: `call`, `run` as a script or an argument vector, `flow`, `approval`, or nothing (a join point).
+
+Each of them decides which other keys make sense beside it; a key that would have no effect is refused, not ignored.
+"""
 
 import re
 import shlex
@@ -14,7 +17,14 @@ from flowq.compiler.tree import Json, Mapping, Node, Scalar, Sequence, written
 from flowq.plan import Action
 
 _CALLABLE = re.compile(r"(?P<module>\w+(?:\.\w+)*):(?P<attribute>\w+(?:\.\w+)*)|(?P<path>\w+(?:\.\w+)*)\.(?P<name>\w+)")
-_FITS: Final = {"args": "call", "kwargs": "call", "shell": "run"}
+_ACTIONS: Final = ("call", "run", "flow", "approval")
+_FITS: Final = {"args": "call", "kwargs": "call", "shell": "run", "params": "flow"}
+_ANYWHERE: Final = frozenset({"depends_on", "if", "description", "labels", "stage", "extends", *_FITS, *_ACTIONS})
+_BESIDE: Final = {  # the keys an action without a process can have
+    "flow": _ANYWHERE,
+    "approval": _ANYWHERE | {"matrix", "foreach", "fail_fast", "allow_failure"},
+}
+_MANY: Final = ("matrix", "foreach")
 
 JOIN: Final = Action("join")
 INVALID: Final = Action("invalid")  # of a job with a problem; never part of a plan
@@ -23,17 +33,22 @@ INVALID: Final = Action("invalid")  # of a job with a problem; never part of a p
 def read_action(job: MergedJob, reader: SiteReader, report: Report) -> Action:
     """Return what a job does, `INVALID` after a problem that is reported."""
     entries = job.own.entries
-    chosen: list[str] = [key for key in ("call", "run") if key in entries]
+    chosen: list[str] = [key for key in _ACTIONS if key in entries]
     if len(chosen) > 1:
-        message = f"job `{job.name}` has both `call` and `run`; a job does one thing"
-        report.add(Code.SEVERAL_ACTIONS, entries["run"][0].span, message, "make two jobs, one depending on the other")
+        message = f"job `{job.name}` has both `{chosen[0]}` and `{chosen[1]}`; a job does one thing"
+        report.add(Code.SEVERAL_ACTIONS, entries[chosen[1]][0].span, message, "make two jobs, one depending on the other")
         return INVALID
     _check_keys(job, chosen, report)
+    _check_cells(job, report)
     if not job.is_map:
         return INVALID
     if not chosen:
         return JOIN if _check_join(job, report) else INVALID
     node = entries[chosen[0]][1]
+    if chosen[0] == "flow":
+        return Action("flow")
+    if chosen[0] == "approval":
+        return _approval(node, reader)
     if chosen[0] == "call":
         return _call(job, node, reader, report)
     if isinstance(node, Sequence):
@@ -41,16 +56,72 @@ def read_action(job: MergedJob, reader: SiteReader, report: Report) -> Action:
     return _script(job, node, reader, report)
 
 
+def effective(job: MergedJob) -> MergedJob:
+    """Return a job without what the flow's defaults say to jobs that execute something, where it does not."""
+    kept = next((_BESIDE[key] for key in _BESIDE if key in job.own.entries), None)
+    if kept is None or job.whole.entries.keys() <= kept:
+        return job
+    whole = Mapping(job.whole.start)
+    whole.end = job.whole.end
+    whole.entries = {key: entry for key, entry in job.whole.entries.items() if key in kept}
+    return MergedJob(job.name, job.spelling, job.own, whole, job.is_map)
+
+
 def _check_keys(job: MergedJob, chosen: list[str], report: Report) -> None:
+    for action in chosen[:1]:
+        for key in job.own.entries.keys() - _BESIDE.get(action, job.own.entries.keys()):
+            if key in schema_document()["$defs"]["job"]["properties"]:
+                _no_effect(job, action, key, report)
     for key, owner in _FITS.items():
         if key not in job.own.entries or owner in chosen or not chosen:
             continue
-        hint = (
-            "for a program and its arguments write run: [program, argument, …]"
-            if owner == "call"
-            else "a callable needs no shell"
-        )
+        hint = _HINTS[key]
         report.add(Code.MISPLACED_KEY, job.own.key_span(key), f"`{key}` belongs to `{owner}`, this job has `{chosen[0]}`", hint)
+
+
+_HINTS: Final = {
+    "args": "for a program and its arguments write run: [program, argument, …]",
+    "kwargs": "for a program and its arguments write run: [program, argument, …]",
+    "shell": "only a `run` has a shell",
+    "params": "give a callable `kwargs`, a script ${{ }}",
+}
+
+
+def _no_effect(job: MergedJob, action: str, key: str, report: Report) -> None:
+    span = job.own.key_span(key)
+    if action == "flow" and key in _MANY:
+        message = f"`{key}` together with `flow` is not supported yet by this version of flowq"
+        report.add(Code.NOT_YET, span, message, f"put `{key}` to the jobs of that flow")
+    elif action == "flow":
+        message = f"`{key}` has no effect on a job that stands for a flow"
+        report.add(Code.MISPLACED_KEY, span, message, "put it to the jobs of that flow, or into its `defaults`")
+    else:
+        hint = "write approval: {message: …, timeout: 1d}" if key == "timeout" else "remove it"
+        report.add(Code.MISPLACED_KEY, span, f"`{key}` has no effect on an approval", hint)
+
+
+def _check_cells(job: MergedJob, report: Report) -> None:
+    """Report keys about cells at a job that has none."""
+    own = job.own.entries
+    if all(key in job.whole.entries for key in _MANY):
+        message = "a job has either `matrix` or `foreach`"
+        report.add(
+            Code.MISPLACED_KEY, job.whole.key_span("foreach"), message, "make a list of the combinations and use foreach"
+        )
+    for key in ("max_parallel", "fail_fast"):
+        if key in own and not any(many in job.whole.entries for many in _MANY):
+            message = f"`{key}` of a job needs `matrix` or `foreach`"
+            hint = (
+                "for the whole flow write fail_fast at its top"
+                if key == "fail_fast"
+                else "to limit single jobs use `concurrency`"
+            )
+            report.add(Code.MISPLACED_KEY, job.own.key_span(key), message, hint)
+
+
+def _approval(node: Node, reader: SiteReader) -> Action:
+    message = node.get("message") if isinstance(node, Mapping) else node
+    return Action("approval", message=reader.value(message) if isinstance(message, Scalar) else None)
 
 
 def _check_join(job: MergedJob, report: Report) -> bool:
@@ -59,7 +130,7 @@ def _check_join(job: MergedJob, report: Report) -> bool:
         return True
     if _has_unknown_key(job):
         return False  # a key that was meant as the action is reported already
-    message = f"job `{job.name}` does nothing: it needs `call` or `run`"
+    message = f"job `{job.name}` does nothing: it needs `call`, `run`, `flow` or `approval`"
     report.add(Code.NO_ACTION, job.spelling.span, message, "without them a job is a join point, which needs `depends_on`")
     return False
 

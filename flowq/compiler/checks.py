@@ -1,9 +1,9 @@
 """What can be said about the expressions of a flow once its graph is known: names, ancestors, missing results, types."""
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, TypeAlias
 
 from flowq.compiler.codes import Code
 from flowq.compiler.expand import Cells
@@ -12,13 +12,49 @@ from flowq.compiler.names import Known, check_names
 from flowq.compiler.sites import Site
 from flowq.compiler.source import Report
 from flowq.compiler.spec import FlowSpec, JobSpec, MatrixSpec
-from flowq.expr import Reference
+from flowq.expr import Reference, parse
 from flowq.expr.types import ANY, MAP, NULL, NUMBER, STRING, Type, common, infer, type_of
 
 MAX_SAMPLES: Final = 1_000  # values of an axis that are looked at for its type
 
+_WANTED: Final = {
+    "boolean": ("if", "compare it, such as x == 'yes' or len(x) > 0"),
+    "list": ("foreach", "the result of a job that gives a list, or keys(map), values(map), range(n)"),
+}
+
 _RUN = Type("map", keys={"id": STRING, "name": STRING, "date": STRING, "attempt": NUMBER})
+_HANDLER_RUN = Type("map", keys={**(_RUN.keys or {}), "status": STRING, "failed_jobs": Type("list", STRING)})
 _JOB = Type("map", keys={"name": STRING, "attempt": NUMBER})
+
+Results: TypeAlias = Mapping[str, tuple[str, ...] | None]
+"""The names of the outputs of each job with `flow`; None where that flow has a problem."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outer:
+    """What handlers see of the graph: its jobs, and which of them surely have a result."""
+
+    jobs: Sequence[JobSpec]
+    sure: frozenset[int]
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """What is checked together.
+
+    Attributes:
+        flow: the flow.
+        jobs: those of its graph, or the handlers of one section.
+        cells: the cells of the jobs with a matrix.
+        results: what is known of the results of sub-flows.
+        outer: what these jobs see of the graph, where they are handlers.
+    """
+
+    flow: FlowSpec
+    jobs: Sequence[JobSpec]
+    cells: Mapping[str, Cells]
+    results: Results
+    outer: Outer | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,56 +66,91 @@ class _Use:
     job: int
 
 
-def check_expressions(flow: FlowSpec, graph: Graph | None, cells: Mapping[str, Cells], report: Report) -> None:
-    """Report what is wrong with the expressions that are evaluated in the run.
+def check_expressions(scene: Scene, graph: Graph | None, report: Report) -> None:
+    """Report what is wrong with the expressions of jobs that are evaluated in the run.
 
     Args:
-        flow: the flow.
-        graph: None where it has a cycle; then nothing is said about ancestors.
-        cells: the cells of the jobs with a matrix.
+        scene: the jobs.
+        graph: of these jobs; None where it has a cycle: then nothing is said about ancestors.
         report: where problems go.
     """
-    _Checks(flow, graph, cells, report).run()
+    _Checks(scene, report).run(graph)
 
 
-def reads_of(job: JobSpec) -> tuple[str, ...]:
-    """Return the names of the jobs whose result or status a job's expressions use, in order of first use."""
+def check_outputs(flow: FlowSpec, graph: Graph | None, report: Report, *, results: Results) -> None:
+    """Report what is wrong with the `outputs` of a flow: they are made when it has ended, of any of its jobs."""
+    sure = graph.never_skipped() if graph is not None else frozenset(range(len(flow.jobs)))
+    checks = _Checks(Scene(flow, (), {}, results, Outer(flow.jobs, sure)), report)
+    known = Known(tuple(spec.name for spec in flow.head.bound.specs), jobs=_names(flow.jobs))
+    for site in flow.head.output_sites:
+        checks.outside(site, known)
+
+
+def reads_of(sites: Iterable[Site]) -> tuple[str, ...]:
+    """Return the names of the jobs whose result or status expressions use, in order of first use."""
     names: dict[str, None] = {}
-    for site in job.sites:
+    for site in sites:
         for reference in site.expression.references():
             if reference.path[0] == "jobs" and len(reference.path) > 1:
                 names[str(reference.path[1])] = None
     return tuple(names)
 
 
+def _names(jobs: Sequence[JobSpec]) -> dict[str, int]:
+    return {job.name: number for number, job in enumerate(jobs) if not job.counts}
+
+
 class _Checks:
-    def __init__(self, flow: FlowSpec, graph: Graph | None, cells: Mapping[str, Cells], report: Report) -> None:
+    def __init__(self, scene: Scene, report: Report) -> None:
+        flow, jobs, outer = scene.flow, scene.jobs, scene.outer
         self._flow = flow
-        self._graph = graph
-        self._cells = cells
+        self._jobs = jobs
+        self._cells = scene.cells
         self._report = report
-        self._names = {job.name: number for number, job in enumerate(flow.jobs)}
+        self._outer = outer
+        self._names = _names(jobs)
+        self._outer_names = _names(outer.jobs) if outer is not None else {}
         self._uses: dict[int, list[_Use]] = defaultdict(list)  # by the job that is used
         self._params = tuple(spec.name for spec in flow.head.bound.specs)
-        jobs = {job.name: _job_type(job) for job in flow.jobs} if any(job.sites for job in flow.jobs) else {}
-        self._scope = {"params": flow.head.bound.types(), "run": _RUN, "job": _JOB, "jobs": Type("map", keys=jobs)}
+        handler = outer is not None and bool(jobs)
+        seen = (*outer.jobs, *jobs) if outer is not None else jobs
+        used = any(job.sites for job in jobs) or (outer is not None and not jobs)
+        types = {job.name: _job_type(job, scene.results) for job in seen} if used else {}
+        run = _HANDLER_RUN if handler else _RUN
+        self._scope = {"params": flow.head.bound.types(), "run": run, "job": _JOB, "jobs": Type("map", keys=types)}
 
-    def run(self) -> None:
-        head = Known(self._params)
-        for site in self._flow.head.env_sites:
-            self._site(site, head, self._scope)
-        for number, job in enumerate(self._flow.jobs):
+    def run(self, graph: Graph | None) -> None:
+        if self._outer is None:
+            for site in self._flow.head.env_sites:
+                self._site(site, Known(self._params), self._scope)
+        for number, job in enumerate(self._jobs):
             if job.sites:
                 self._job(number, job)
-        if self._graph is not None:
+        if graph is not None:
             for used in self._uses:
-                self._check_uses(used, self._graph)
+                self._check_uses(used, graph)
+
+    def outside(self, site: Site, known: Known) -> None:
+        """Check an expression that stands in no job."""
+        if self._site(site, known, self._scope):
+            self._collect(site, -1)
 
     def _job(self, number: int, job: JobSpec) -> None:
         cells = self._cells.get(job.name, ())
         axes = _axes(cells, job.matrix)
-        known = Known(self._params, tuple(job.env), self._names, axes, job.matrix is not None)
+        known = Known(
+            params=self._params,
+            env=tuple(job.env),
+            jobs={**self._outer_names, **self._names} if self._outer_names else self._names,
+            matrix=axes,
+            is_matrix=job.matrix is not None,
+            is_foreach=job.foreach is not None,
+            is_handler=self._outer is not None,
+        )
         scope = {**self._scope, "env": Type("map", keys=dict.fromkeys(job.env, STRING)), "matrix": _matrix_type(cells, axes)}
+        if job.foreach is not None:
+            listed, _ = infer(parse(job.foreach), self._scope)
+            scope.update(item=(listed.item or ANY) if listed.kind == "list" else ANY, index=NUMBER)
         for site in job.sites:
             if self._site(site, known, scope):
                 self._collect(site, number)
@@ -92,11 +163,10 @@ class _Checks:
         for problem in problems:
             code = Code.FUNCTION if problem.unknown_function else Code.TYPE
             self._report.add(code, site.span(self._report, problem.start, problem.end), problem.message, problem.help)
-        if site.boolean and not problems and found.kind not in ("boolean", "any"):
+        if site.wanted and not problems and found.kind not in (site.wanted, "any"):
             span = site.span(self._report, 0, len(site.expression.source))
-            self._report.add(
-                Code.TYPE, span, f"`if` needs a boolean, this is a {found}", "compare it, such as x == 'yes' or len(x) > 0"
-            )
+            key, hint = _WANTED[site.wanted]
+            self._report.add(Code.TYPE, span, f"`{key}` needs a {site.wanted}, this is a {found}", hint)
         return True
 
     def _collect(self, site: Site, number: int) -> None:
@@ -109,7 +179,22 @@ class _Checks:
                     Code.NAME_NOT_HERE, span, "`jobs` needs a constant name behind it", "write jobs.name or jobs['name']"
                 )
                 continue
-            self._uses[self._names[str(reference.path[1])]].append(_Use(site, reference, number))
+            name = str(reference.path[1])
+            if name in self._names:
+                self._uses[self._names[name]].append(_Use(site, reference, number))
+            else:
+                self._check_outer(_Use(site, reference, number), self._outer_names[name])
+
+    def _check_outer(self, use: _Use, used: int) -> None:
+        """A job of the graph has ended when a handler uses it, but need not have a result."""
+        assert self._outer is not None
+        job = self._outer.jobs[used]
+        if (
+            _needs_result(use, job)
+            and not use.reference.guarded
+            and (used not in self._outer.sure or job.allow_failure is not False)
+        ):
+            self._maybe_absent(use, job, "may have been skipped or failed")
 
     def _check_uses(self, used: int, graph: Graph) -> None:
         """Check all uses of one job together: two walks through the graph answer for all of them."""
@@ -120,16 +205,11 @@ class _Checks:
         for use in uses:
             if use.job not in below:
                 self._not_below(use, used)
-            elif use.job not in sure and not use.reference.guarded and self._needs_result(use, used):
-                self._maybe_absent(use, used)
-
-    def _needs_result(self, use: _Use, used: int) -> bool:
-        """A status is always there, and so is the list of a matrix, in which missing results are null."""
-        path = use.reference.path
-        return len(path) > 2 and path[2] == "result" and self._flow.jobs[used].matrix is None
+            elif use.job not in sure and not use.reference.guarded and _needs_result(use, self._jobs[used]):
+                self._maybe_absent(use, self._jobs[used], "may be skipped or fail before this job runs")
 
     def _not_below(self, use: _Use, used: int) -> None:
-        name, asker = self._flow.jobs[used].name, self._flow.jobs[use.job].name
+        name, asker = self._jobs[used].name, self._jobs[use.job].name
         message = (
             "a job cannot use its own result"
             if name == asker
@@ -140,21 +220,29 @@ class _Checks:
             Code.NOT_AN_ANCESTOR, use.site.span(self._report, use.reference.start, use.reference.end), message, hint
         )
 
-    def _maybe_absent(self, use: _Use, used: int) -> None:
-        name = self._flow.jobs[used].name
-        why = (
-            "is allowed to fail"
-            if self._flow.jobs[used].allow_failure is not False
-            else "may be skipped or fail before this job runs"
-        )
+    def _maybe_absent(self, use: _Use, job: JobSpec, otherwise: str) -> None:
+        why = "is allowed to fail" if job.allow_failure is not False else otherwise
         text = use.site.expression.source[use.reference.start : use.reference.end]
         span = use.site.span(self._report, use.reference.start, use.reference.end)
-        self._report.add(Code.MAYBE_ABSENT, span, f"`{name}` {why}: it may have no result", f"say what then: {text} ?? null")
+        otherwise_value = "[]" if use.site.wanted == "list" else "null"
+        self._report.add(
+            Code.MAYBE_ABSENT, span, f"`{job.name}` {why}: it may have no result", f"say what then: {text} ?? {otherwise_value}"
+        )
 
 
-def _job_type(job: JobSpec) -> Type:
-    result = {"shell": MAP, "argv": MAP, "join": NULL}.get(job.action.kind, ANY)
-    return Type("map", keys={"result": result if job.matrix is None else Type("list", ANY), "status": STRING})
+def _needs_result(use: _Use, job: JobSpec) -> bool:
+    """A status is always there, and so is the list of a matrix or foreach, in which missing results are null."""
+    path = use.reference.path
+    return len(path) > 2 and path[2] == "result" and not job.several
+
+
+def _job_type(job: JobSpec, results: Results) -> Type:
+    kinds = {"shell": MAP, "argv": MAP, "join": NULL}
+    result = kinds.get(job.action.kind, ANY)
+    if job.sub is not None:
+        outputs = results.get(job.name)
+        result = MAP if outputs is None else Type("map", keys=dict.fromkeys(outputs, ANY))
+    return Type("map", keys={"result": Type("list", ANY) if job.several else result, "status": STRING})
 
 
 def _axes(cells: Cells, matrix: MatrixSpec | None) -> dict[str, bool]:

@@ -23,6 +23,8 @@ class Code(StrEnum):
     MERGE = "FQ018"
     KEY = "FQ019"
     EMPTY = "FQ020"
+    DOTENV = "FQ021"
+    PARAMS_FILE = "FQ022"
     # 1xx: the shape of the flow
     UNKNOWN_KEY = "FQ101"
     WRONG_TYPE = "FQ102"
@@ -54,6 +56,12 @@ class Code(StrEnum):
     TOO_MANY_JOBS = "FQ305"
     EXCLUDE_NOTHING = "FQ306"
     EMPTY_MATRIX = "FQ307"
+    MATCH = "FQ308"
+    MATCH_NOTHING = "FQ309"
+    STAGE = "FQ310"
+    SUB_FLOW = "FQ311"
+    SUB_FLOW_CYCLE = "FQ312"
+    SUB_FLOW_IGNORES = "FQ313"
     # 4xx: expressions
     EXPRESSION = "FQ401"
     UNKNOWN_NAME = "FQ402"
@@ -70,5 +78,5 @@ class Code(StrEnum):
     PROTECTED_ENV = "FQ503"
 
 
-WARNINGS: Final = frozenset({Code.EXCLUDE_NOTHING, Code.EMPTY_MATRIX})
+WARNINGS: Final = frozenset({Code.EXCLUDE_NOTHING, Code.EMPTY_MATRIX, Code.MATCH_NOTHING, Code.SUB_FLOW_IGNORES})
 """Codes that do not keep a flow from running."""

@@ -7,16 +7,15 @@ from collections.abc import Mapping as MappingABC
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from flowq.compiler.checks import check_expressions
 from flowq.compiler.diagnostics import Diagnostic
 from flowq.compiler.emit import make_plan
-from flowq.compiler.expand import expand
-from flowq.compiler.graph import build_graph
-from flowq.compiler.jobs import read_flow
-from flowq.compiler.reader import read
-from flowq.compiler.schema import check_shape
+from flowq.compiler.files import Beside, Files
+from flowq.compiler.jobs import Surroundings
+from flowq.compiler.params import Given
+from flowq.compiler.params_file import given_params
 from flowq.compiler.source import Report, Source, decode_source, load_source
-from flowq.compiler.tree import Json, Mapping
+from flowq.compiler.tree import Json
+from flowq.compiler.units import Units
 from flowq.plan import Plan
 
 _NO_PARAMS: MappingABC[str, Json] = {}
@@ -36,13 +35,18 @@ class Compilation:
 
 
 def compile_file(
-    path: str | os.PathLike[str], *, params: MappingABC[str, Json] = _NO_PARAMS, date: str | None = None
+    path: str | os.PathLike[str],
+    *,
+    params: MappingABC[str, Json] = _NO_PARAMS,
+    params_file: str | os.PathLike[str] | None = None,
+    date: str | None = None,
 ) -> Compilation:
     """Compile a flow file.
 
     Args:
         path: the file; diagnostics name it as it is given here.
         params: values of parameters by name. Text is read as the parameter's type, as `-p name=value` gives it.
+        params_file: a YAML or JSON file with values of parameters; those of `params` win.
         date: the UTC date of the run (`2026-01-31`) for defaults that use `run.date`; the compiler has no clock.
 
     Returns:
@@ -53,7 +57,10 @@ def compile_file(
     """
     name = os.fspath(path)
     source, report = load_source(name)
-    return _compile(source, report, params, date, os.path.abspath(name))  # noqa: PTH100 - not resolve(): a link keeps the name it was given
+    files = Files()
+    given = given_params(params, None if params_file is None else os.fspath(params_file), files)
+    place = Beside(name, os.path.abspath(name))  # noqa: PTH100 - not resolve(): a link keeps the name it was given
+    return _compile(source, report, Surroundings(given, _run(date), place, files))
 
 
 def compile_text(
@@ -64,7 +71,7 @@ def compile_text(
     date: str | None = None,
     file: str = "",
 ) -> Compilation:
-    """Compile a flow that is not a file, like `compile_file`.
+    """Compile a flow that is not a file, like `compile_file`. Files it names are looked for beside `file`, else beside `name`.
 
     Args:
         text: the flow; bytes are read as UTF-8.
@@ -74,13 +81,18 @@ def compile_text(
         file: what the plan says its file is.
     """
     source, report = decode_source(name, text)
-    return _compile(source, report, params, date, file)
+    return _compile(source, report, Surroundings(Given(params), _run(date), Beside(name, file), Files()))
 
 
-def _compile(source: Source, report: Report, params: MappingABC[str, Json], date: str | None, file: str) -> Compilation:
+def _compile(source: Source, report: Report, around: Surroundings) -> Compilation:
     with _no_collection():
-        plan = None if report.failed else _plan(source, report, params, date, file)
-    return Compilation(None if report.failed else plan, report.sorted())
+        unit = None if report.failed else Units(around.files).top(source, report, around)
+        plan = make_plan(unit, around.place.file) if unit is not None and not around.files.failed else None
+    return Compilation(plan, around.files.diagnostics(report))
+
+
+def _run(date: str | None) -> dict[str, Json]:
+    return {} if date is None else {"date": date}
 
 
 @contextmanager
@@ -95,19 +107,3 @@ def _no_collection() -> Iterator[None]:
     finally:
         if was_on:
             gc.enable()
-
-
-def _plan(source: Source, report: Report, params: MappingABC[str, Json], date: str | None, file: str) -> Plan | None:
-    tree = read(source, report)
-    if tree is None:
-        return None
-    check_shape(tree, report)
-    if not isinstance(tree, Mapping):
-        return None
-    flow = read_flow(tree, params, date, report)
-    cells = expand(flow, report)
-    graph = build_graph(flow.jobs, report)
-    check_expressions(flow, graph, cells, report)
-    if report.failed or graph is None:
-        return None
-    return make_plan(flow, graph, cells, file)

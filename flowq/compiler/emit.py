@@ -1,69 +1,237 @@
-"""The last stage: from specs, cells and graph to the plan, with ordinals in an order in which parents come first."""
+"""The last pass: from units to the plan, with ordinals in an order in which parents come first.
 
-from collections.abc import Mapping
+A unit is written under a prefix: "" for the flow itself, `job/` for the flow that a job stands for, `on_exit/` for a section of handlers. Its
+jobs keep the names of their file; only here do they get the names of the plan.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Final
 
 from flowq.compiler.checks import reads_of
 from flowq.compiler.expand import Cells
-from flowq.compiler.graph import Graph
-from flowq.compiler.spec import FlowSpec, JobSpec
-from flowq.plan import Cell, Edge, Node, Plan, cell_name
+from flowq.compiler.jobs import PHASES
+from flowq.compiler.matching import by_values, key_of
+from flowq.compiler.sites import Site
+from flowq.compiler.spec import Dependency, JobSpec
+from flowq.compiler.tree import Json
+from flowq.compiler.units import Section, Unit
+from flowq.plan import Action, Cell, Edge, Node, Plan, cell_name
+
+GATE: Final = "@start"  # no job's name has an @
+
+_STOPPED_BY_A_SKIP: Final = frozenset({"success", "failure"})
 
 
-def make_plan(flow: FlowSpec, graph: Graph, cells: Mapping[str, Cells], file: str) -> Plan:
+def make_plan(unit: Unit, file: str) -> Plan:
     """Return the plan of a flow in which nothing is wrong."""
-    nodes: list[Node] = []
-    members: list[Cell] = []
-    targets: dict[int, int] = {}  # number of a job -> the ordinal that stands for the whole of it
-    for number in graph.order:
-        job = graph.jobs[number]
-        edges = tuple(Edge(targets[parent], dependency.condition) for parent, dependency in graph.parents(number))
-        position = len(nodes)
-        nodes.append(_node(job))
-        members.extend(_members(job, position, edges, cells.get(job.name, ()), len(members)))
-        targets[number] = len(members) - 1
-    head = flow.head
+    emitter = _Emitter(file)
+    emitter.section(_Frame(unit, unit.main))
+    for name, handlers in unit.handlers.items():
+        emitter.section(_Frame(unit, handlers, prefix=f"{name}/", phase=PHASES[name]))
+    head = unit.flow.head
     return Plan(
         name=head.name,
-        nodes=tuple(nodes),
-        cells=tuple(members),
+        nodes=tuple(emitter.nodes),
+        cells=tuple(emitter.cells),
         file=file,
         params=dict(head.bound.values),
         description=head.description,
         labels=head.labels,
         retention=head.retention,
+        timeout=head.timeout,
+        fail_fast=head.fail_fast,
+        concurrency=head.concurrency,
+        scopes=emitter.scopes,
     )
 
 
-def _members(job: JobSpec, node: int, edges: tuple[Edge, ...], cells: Cells, first: int) -> list[Cell]:
-    """Return the jobs of one node; of a matrix its cells and, last, the group that counts them."""
-    if job.matrix is None:
-        return [Cell(first, job.name, node, edges)]
-    found = [Cell(first + position, cell_name(job.name, values), node, edges, values) for position, values in enumerate(cells)]
-    counted = tuple(Edge(cell.ordinal, "done") for cell in found)
-    found.append(Cell(first + len(found), job.name, node, counted or edges, group=True))
-    return found
+@dataclass(frozen=True, slots=True)
+class _Frame:
+    """One section being written. `gate` is the cell that everything in a sub-flow comes after."""
+
+    unit: Unit
+    section: Section
+    prefix: str = ""
+    phase: str = ""
+    gate: int | None = None
+    targets: dict[int, int] = field(default_factory=dict)  # number of a job -> the ordinal that stands for the whole of it
+    members: dict[int, list[int]] = field(default_factory=dict)  # number of a job with a matrix -> its cells
+    matched: dict[tuple[int, tuple[str, ...], tuple[str, ...]], int] = field(default_factory=dict)
+    indexes: dict[tuple[int, tuple[str, ...]], Mapping[tuple[str, ...], list[int]]] = field(default_factory=dict)
+
+    def cells_of(self, job: JobSpec) -> Cells:
+        """Return the cells of a job with a matrix."""
+        return self.section.cells.get(job.name, ())
+
+    def fitting(self, parent: int, axes: tuple[str, ...], key: tuple[str, ...]) -> list[int]:
+        """Return the ordinals of the cells of a job that have these values on these axes."""
+        index = self.indexes.get((parent, axes))
+        if index is None:
+            index = self.indexes[parent, axes] = by_values(self.cells_of(self.section.graph.jobs[parent]), axes)
+        return [self.members[parent][position] for position in index.get(key, ())]
 
 
-def _node(job: JobSpec) -> Node:
-    return Node(
-        name=job.name,
-        line=job.span.line,
-        action=job.action,
-        queue=job.queue,
-        timeout=job.timeout,
-        ttl=job.ttl,
-        result_ttl=job.result_ttl,
-        failure_ttl=job.failure_ttl,
-        retry=job.retry,
-        allow_failure=job.allow_failure,
-        priority=job.priority,
-        at_front=job.at_front,
-        delay=job.delay,
-        condition=job.condition,
-        env=job.env,
-        workdir=job.workdir,
-        reads=reads_of(job),
-        matrix=job.matrix is not None,
-        description=job.description,
-        labels=job.labels,
-    )
+class _Emitter:
+    def __init__(self, file: str) -> None:
+        self.nodes: list[Node] = []
+        self.cells: list[Cell] = []
+        self.scopes: dict[str, dict[str, Json]] = {}
+        self._file = file
+
+    def section(self, frame: _Frame) -> None:
+        """Write the jobs of a section, parents first."""
+        for number in frame.section.graph.order:
+            job = frame.section.graph.jobs[number]
+            edges = self._edges(frame, number)
+            part = frame.unit.parts.get(job.name) if job.sub is not None else None
+            if job.counts:
+                counted = [edge.parent for edge in edges]
+                frame.targets[number] = self._group(self._node(frame, job, Action("join")), counted, frame, hidden=True)
+            elif part is not None:
+                frame.targets[number] = self._part(frame, job, part, edges)
+            elif job.matrix is not None:
+                frame.targets[number] = self._matrix(frame, number, edges)
+            else:
+                node = self._node(frame, job, job.action)
+                frame.targets[number] = self._add(node, edges, frame, group=job.foreach is not None)
+
+    def _matrix(self, frame: _Frame, number: int, edges: tuple[Edge, ...]) -> int:
+        job = frame.section.graph.jobs[number]
+        cells = frame.cells_of(job)
+        node = self._node(frame, job, job.action)
+        matches = [(parent, item) for parent, item in frame.section.graph.parents(number) if item.match]
+        # First all edges, which may need groups of their own: the cells of a matrix have ordinals without a gap.
+        matched = [
+            [edge for parent, item in matches for edge in self._matched(frame, parent, item, values)] for values in cells
+        ]
+        found = frame.members[number] = [
+            self._add(node, (*edges, *own), frame, matrix=values) for values, own in zip(cells, matched, strict=True)
+        ]
+        if not cells:
+            return self._add(node, edges, frame, group=True)
+        return self._group(node, found, frame)
+
+    def _matched(self, frame: _Frame, parent: int, dependency: Dependency, values: Mapping[str, Json]) -> Sequence[Edge]:
+        """Return the edge to those cells of a parent that are equal on some axes.
+
+        To one cell it is an edge like any other. Several are counted by a group of their own, which ends as the whole matrix would.
+        """
+        axes = dependency.match
+        key = key_of(values, axes)
+        if key is None:
+            return ()
+        target = frame.matched.get((parent, axes, key))
+        if target is None:
+            fitting = frame.fitting(parent, axes, key)
+            if not fitting:
+                return ()
+            target = fitting[0]
+            if len(fitting) > 1:
+                shared = {axis: values[axis] for axis in axes}
+                target = self._group(self.cells[target].node, fitting, frame, matrix=shared, hidden=True)
+            frame.matched[parent, axes, key] = target
+        return (Edge(target, dependency.condition),)
+
+    def _part(self, frame: _Frame, job: JobSpec, part: Unit, edges: tuple[Edge, ...]) -> int:
+        """Write a sub-flow: the gate, which has the edges and the `if`, its jobs, and the group that counts them all."""
+        name = frame.prefix + job.name
+        gate_node = self._node(frame, job, Action("join"), name=f"{name}/{GATE}")
+        gate = self._add(gate_node, edges, frame, hidden=True)
+        scope = f"{name}/"
+        self.scopes[scope] = dict(part.flow.head.bound.values)
+        inner = _Frame(part, part.main, prefix=scope, phase=frame.phase, gate=gate)
+        self.section(inner)
+        head = part.flow.head
+        group_node = len(self.nodes)
+        self.nodes.append(
+            replace(
+                self.nodes[gate_node],
+                name=name,
+                condition=None,
+                outputs=dict(head.outputs),
+                reads=self._reads(inner, head.output_sites),
+                scope=scope,
+            )
+        )
+        jobs = part.main.graph.jobs
+        counted = [inner.targets[number] for number in part.main.graph.order if not jobs[number].counts]
+        return self._group(group_node, [gate, *counted], frame)
+
+    def _edges(self, frame: _Frame, number: int) -> tuple[Edge, ...]:
+        """Return the edges that all cells of a job have.
+
+        In a sub-flow, a job also waits for the gate, unless it would be skipped anyway when everything above it is.
+        """
+        parents = list(frame.section.graph.parents(number))
+        edges = [Edge(frame.targets[parent], item.condition) for parent, item in parents if not item.match]
+        stopped = any(edge.condition in _STOPPED_BY_A_SKIP for edge in edges)
+        if frame.gate is not None and not stopped:
+            edges.insert(0, Edge(frame.gate))
+        return tuple(edges)
+
+    def _add(
+        self,
+        node: int,
+        edges: tuple[Edge, ...],
+        frame: _Frame,
+        *,
+        matrix: Mapping[str, Json] | None = None,
+        group: bool = False,
+        hidden: bool = False,
+    ) -> int:
+        name = self.nodes[node].name
+        shown = name if matrix is None else cell_name(name, matrix)
+        self.cells.append(Cell(len(self.cells), shown, node, edges, matrix, group, hidden, frame.phase))
+        return len(self.cells) - 1
+
+    def _group(
+        self,
+        node: int,
+        counted: Iterable[int],
+        frame: _Frame,
+        *,
+        matrix: Mapping[str, Json] | None = None,
+        hidden: bool = False,
+    ) -> int:
+        edges = tuple(Edge(ordinal, "done") for ordinal in counted)
+        return self._add(node, edges, frame, matrix=matrix, group=True, hidden=hidden)
+
+    def _reads(self, frame: _Frame, sites: Iterable[Site]) -> tuple[str, ...]:
+        """Return full names of the jobs that expressions use: those of the own section, for handlers else those of the graph."""
+        own = frame.section.graph.numbers
+        return tuple(frame.prefix + name if name in own else name for name in reads_of(sites))
+
+    def _node(self, frame: _Frame, job: JobSpec, action: Action, *, name: str = "") -> int:
+        file = frame.unit.file
+        self.nodes.append(
+            Node(
+                name=name or frame.prefix + job.name,
+                line=job.span.line,
+                action=action,
+                queue=job.queue,
+                timeout=job.timeout,
+                ttl=job.ttl,
+                result_ttl=job.result_ttl,
+                failure_ttl=job.failure_ttl,
+                retry=job.retry,
+                allow_failure=job.allow_failure,
+                priority=job.priority,
+                at_front=job.at_front,
+                delay=job.delay,
+                condition=job.condition,
+                env=job.env,
+                workdir=job.workdir,
+                reads=self._reads(frame, job.sites),
+                scope=frame.prefix,
+                file="" if file == self._file else file,
+                matrix=job.matrix is not None,
+                foreach=job.foreach,
+                max_parallel=job.max_parallel if job.several else None,
+                fail_fast=job.fail_fast and job.several,
+                concurrency=job.concurrency,
+                description=job.description,
+                labels=job.labels,
+            )
+        )
+        return len(self.nodes) - 1

@@ -10,11 +10,12 @@ import json
 import math
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Final, TypeAlias
 
 from flowq.compiler.codes import Code
 from flowq.compiler.source import Report
-from flowq.compiler.spec import FlowSpec, JobSpec, MatrixSpec
+from flowq.compiler.spec import JobSpec, MatrixSpec
 from flowq.compiler.tree import Json
 from flowq.plan import cell_name
 
@@ -26,16 +27,28 @@ Cell: TypeAlias = dict[str, Json]
 Cells: TypeAlias = tuple[Mapping[str, Json], ...]
 
 
-def expand(flow: FlowSpec, report: Report) -> dict[str, Cells]:
+@dataclass(slots=True)
+class Budget:
+    """How many jobs a run may still get: shared by a flow, its handlers and everything inlined in it."""
+
+    left: int = MAX_CELLS
+
+    def take(self, count: int) -> bool:
+        """Take jobs; tell whether there were enough."""
+        self.left -= count
+        return self.left >= 0
+
+
+def expand(jobs: Sequence[JobSpec], budget: Budget, report: Report) -> dict[str, Cells]:
     """Return the cells of every job that has a matrix."""
     found: dict[str, Cells] = {}
-    total = len(flow.jobs)
-    for job in flow.jobs:
+    budget.take(len(jobs))
+    for job in jobs:
         if job.matrix is None or not job.matrix.complete:
             continue
         size = matrix_size(job.matrix)
-        total += size
-        if total > MAX_CELLS:
+        if not budget.take(size):
+            total = MAX_CELLS - budget.left
             message = f"with this matrix the flow has {total:,} jobs or more, {MAX_CELLS:,} are allowed"
             report.add(Code.TOO_MANY_JOBS, job.matrix.span, message, "make the axes shorter")
             break
@@ -108,11 +121,11 @@ class _Index:
             index = self._by_axes[axes] = defaultdict(list)
             for number, cell in enumerate(self._cells):
                 if all(axis in cell for axis in axes):
-                    index[tuple(_key(cell[axis]) for axis in axes)].append(number)
-        return self._by_axes[axes].get(tuple(_key(values[axis]) for axis in axes), ())
+                    index[tuple(value_key(cell[axis]) for axis in axes)].append(number)
+        return self._by_axes[axes].get(tuple(value_key(values[axis]) for axis in axes), ())
 
 
-def _key(value: Json) -> str:
+def value_key(value: Json) -> str:
     """Return a text that is the same for equal values: 1 and 1.0 are, 1 and true and "1" are not."""
     if isinstance(value, float) and value.is_integer():
         value = int(value)
@@ -122,7 +135,7 @@ def _key(value: Json) -> str:
 def _check_unique(job: JobSpec, cells: list[dict[str, Json]], matrix: MatrixSpec, report: Report) -> None:
     seen: set[str] = set()
     for cell in cells:
-        key = _key(cell)
+        key = value_key(cell)
         if key in seen:
             report.add(
                 Code.MATRIX,

@@ -12,14 +12,18 @@ from flowq.compiler.diagnostics import Span
 from flowq.compiler.sites import Place, Site, SiteReader
 from flowq.compiler.source import Report
 from flowq.compiler.static import UNKNOWN, StaticScope, has_holes
+from flowq.compiler.suggest import did_you_mean
 from flowq.compiler.tree import Json, Mapping, Node, Scalar, Sequence, written
 from flowq.durations import parse_duration
 from flowq.exceptions import UsageError
 from flowq.expr import to_text
-from flowq.plan import RetryPolicy
+from flowq.plan import Concurrency, RetryPolicy
 
 MAX_WAIT: Final = 365 * 86_400.0  # s; backoff stops growing here
 
+RETRIED: Final = ("failure", "timeout", "abandoned")
+
+_EXCEPTION = re.compile(r"(?:[A-Za-z_]\w*\.)+[A-Za-z_]\w*|[A-Z_]\w*")  # dotted, or a class by its capital letter
 _QUEUE = re.compile(r"[A-Za-z0-9_.:-]{1,128}")
 _LOADING: Final = re.compile(
     r"LD_.*|DYLD_.*|PYTHON.*|BASH_.*|BASHOPTS|SHELLOPTS|ENV|PS4|PROMPT_COMMAND|IFS|PATH|PERL5.*|PERLLIB|RUBYOPT|RUBYLIB|NODE_.*|GIT_.*|"
@@ -92,6 +96,28 @@ def labels(node: Node | None, scope: StaticScope, report: Report) -> dict[str, s
     return found
 
 
+def flag(node: Node | None) -> bool:
+    """Return whether a key says true."""
+    return isinstance(node, Scalar) and node.value is True
+
+
+def concurrency(node: Node | None, group: Json, conflict: str = "queue") -> Concurrency | None:
+    """Return the limit of a group whose name was read already; None where there is none."""
+    if not isinstance(node, Mapping) or not group:
+        return None
+    return Concurrency(group, max(integer(node.get("max"), 1), 1), conflict)
+
+
+def run_concurrency(node: Node | None, scope: StaticScope, report: Report) -> Concurrency | None:
+    """Return the limit on the runs of a group. The group's name is fixed before the run."""
+    if not isinstance(node, Mapping):
+        return None
+    conflict = node.get("on_conflict")
+    known = isinstance(conflict, Scalar) and conflict.value in ("queue", "skip", "cancel_running", "fail")
+    value = conflict.value if isinstance(conflict, Scalar) and known else "queue"
+    return concurrency(node, static_text(node.get("group"), scope, report), value)
+
+
 def environment(node: Node | None, place: Place, report: Report) -> tuple[dict[str, Json], list[Site]]:
     """Return environment variables as templated texts, and the expressions in them."""
     if not isinstance(node, Mapping):
@@ -143,7 +169,25 @@ def retry(node: Node | None, scope: StaticScope, report: Report) -> RetryPolicy 
         return None
     intervals = _intervals(node, count, scope, report)
     jitter = _number(node.get("jitter"), 0.0)
-    return RetryPolicy(count, intervals, jitter) if count else None
+    filters = _filters(node.get("on"), report)
+    return RetryPolicy(count, intervals, jitter, filters) if count else None
+
+
+def _filters(node: Node | None, report: Report) -> tuple[str, ...]:
+    """Return what is tried again, in the words of `RetryPolicy.on`."""
+    found: dict[str, None] = {}
+    for item in node.items if isinstance(node, Sequence) else [node]:
+        if not isinstance(item, Scalar) or item.value is None or isinstance(item.value, (bool, float)):
+            continue
+        if isinstance(item.value, int):
+            found[f"exit:{item.value}"] = None
+        elif item.value in RETRIED or _EXCEPTION.fullmatch(item.value):
+            found[item.value] = None
+        else:
+            message = f"{item.value[:60]!r} is not something that can be tried again"
+            hint = did_you_mean(item.value, RETRIED) + "; an exit code is a number, an exception a name such as ConnectionError"
+            report.add(Code.RETRY, item.span, message, hint)
+    return tuple(found)
 
 
 def _place(node: Mapping) -> Span:

@@ -12,6 +12,7 @@ from flowq.compiler.suggest import did_you_mean
 MAX_CYCLES: Final = 20  # that are told; one slip can close very many
 
 _RUNS_ONLY_IF_RUN: Final = frozenset({"success", "failure"})
+_HOLD_ON_SUCCESS: Final = frozenset({"success", "ok", "done"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +55,15 @@ class Graph:
         first = {child for child, condition in self.children[number] if condition == "success"}
         return self._reach(first, wanted, _RUNS_ONLY_IF_RUN)
 
+    def never_skipped(self) -> frozenset[int]:
+        """Return the jobs that run in every run in which no job fails: neither an `if` nor an edge can skip them."""
+        found: set[int] = set()
+        for number in self.order:
+            kept = all(parent in found and edge.condition in _HOLD_ON_SUCCESS for parent, edge in self.parents(number))
+            if kept and self.jobs[number].condition is None:
+                found.add(number)
+        return frozenset(found)
+
     def _reach(self, start: set[int], wanted: Collection[int], conditions: frozenset[str] | None) -> set[int]:
         """Walk downwards, no further than the last of `wanted` in the order."""
         last = max((self.rank[number] for number in wanted), default=-1)
@@ -67,10 +77,16 @@ class Graph:
         return seen & set(wanted)
 
 
-def build_graph(jobs: tuple[JobSpec, ...], report: Report) -> Graph | None:
-    """Return the graph, or None where it has a cycle."""
+def build_graph(jobs: tuple[JobSpec, ...], report: Report, *, before: Collection[str] = ()) -> Graph | None:
+    """Return the graph, or None where it has a cycle.
+
+    Args:
+        jobs: the jobs of the graph, or the handlers of one phase.
+        report: where problems go.
+        before: the jobs of the graph, where these are handlers: they have ended and cannot be waited for.
+    """
     numbers = {job.name: number for number, job in enumerate(jobs)}
-    parents = [_known_parents(job, numbers, report) for job in jobs]
+    parents = [_known_parents(job, numbers, before, report) for job in jobs]
     order, cycles = _sort(parents)
     for cycle in cycles[:MAX_CYCLES]:
         _report_cycle(cycle, jobs, report)
@@ -82,14 +98,17 @@ def build_graph(jobs: tuple[JobSpec, ...], report: Report) -> Graph | None:
     return Graph(jobs, numbers, tuple(order), tuple(rank), _children(jobs, numbers))
 
 
-def _known_parents(job: JobSpec, numbers: dict[str, int], report: Report) -> list[int]:
+def _known_parents(job: JobSpec, numbers: dict[str, int], before: Collection[str], report: Report) -> list[int]:
     found = []
     for dependency in job.depends_on:
         number = numbers.get(dependency.job)
         if number is None and report.full:
             continue
-        if number is None:
-            known = [name for name in numbers if name != job.name] if len(numbers) < 1000 else numbers
+        if number is None and dependency.job in before:
+            message = f"`{job.name}` is a handler: when it starts, `{dependency.job[:60]}` has ended"
+            report.add(Code.UNKNOWN_JOB, dependency.span, message, "handlers wait only for handlers of their own section")
+        elif number is None:
+            known = [name for name in numbers if name != job.name and ":" not in name] if len(numbers) < 1000 else numbers
             message = f"`{job.name}` depends on `{dependency.job[:60]}`, which is not a job of this flow"
             report.add(Code.UNKNOWN_JOB, dependency.span, message, did_you_mean(dependency.job, known, "the jobs are"))
         else:

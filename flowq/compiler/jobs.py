@@ -1,50 +1,83 @@
-"""From the merged maps to typed jobs."""
+"""From the merged maps to typed jobs: those of the graph and those of the handlers."""
 
 from collections.abc import Mapping as MappingABC
+from dataclasses import dataclass
 from pathlib import PurePath
+from typing import Final
 
 from flowq import defaults
 from flowq.compiler import fields
-from flowq.compiler.actions import read_action
+from flowq.compiler.actions import effective, read_action
 from flowq.compiler.codes import Code
+from flowq.compiler.dotenv import read_dotenv
+from flowq.compiler.files import Beside, Files
 from flowq.compiler.matrix import read_matrix
 from flowq.compiler.merge import MergedJob, merge_jobs
-from flowq.compiler.params import Bound, bind_params, declare_params
+from flowq.compiler.params import Given, bind_params, declare_params
 from flowq.compiler.sites import Place, SiteReader
 from flowq.compiler.source import Report
-from flowq.compiler.spec import Dependency, FlowHead, FlowSpec, JobSpec
+from flowq.compiler.spec import Dependency, FlowHead, FlowSpec, JobSpec, SubFlow
+from flowq.compiler.stages import with_stages
+from flowq.compiler.static import StaticScope
 from flowq.compiler.tree import Json, Mapping, Node, Scalar, Sequence
 from flowq.durations import NEVER
+from flowq.plan import Concurrency
+
+PHASES: Final = {"on_success": "success", "on_failure": "failure", "on_cancel": "cancel", "on_exit": "exit"}
+"""The sections of handlers, with what the plan calls them."""
 
 
-def read_flow(root: Mapping, params: MappingABC[str, Json], date: str | None, report: Report) -> FlowSpec:
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What a flow is compiled with: the values given for its params, what is known of the run, and the files beside it.
+
+    `run` has the `name` of the run where the flow is a part of another one, and the `date` where it is known.
+    """
+
+    given: Given
+    run: MappingABC[str, Json]
+    place: Beside
+    files: Files
+
+
+def read_flow(root: Mapping, around: Surroundings, report: Report) -> FlowSpec:
     """Return the flow a tree spells, its params bound.
 
     Args:
         root: the tree; its shape was checked and reported, wrong parts of it read as absent.
-        params: the values given for parameters.
-        date: the UTC date of the run, where it is known.
+        around: what it is compiled with.
         report: where problems go.
     """
-    head = _head(root, params, date, report)
-    jobs = tuple(_read_job(job, head, report) for job in merge_jobs(root, report))
-    return FlowSpec(head, jobs)
+    head = _head(root, around, report)
+    merged = merge_jobs(root, ("jobs", *PHASES), report)
+    jobs = tuple(_read_job(job, head, report) for job in merged["jobs"])
+    handlers = {section: tuple(_read_handler(job, head, report) for job in merged[section]) for section in PHASES}
+    found = {section: specs for section, specs in handlers.items() if specs}
+    return FlowSpec(head, with_stages(root, jobs, report), found)
 
 
-def _head(root: Mapping, params: MappingABC[str, Json], date: str | None, report: Report) -> FlowHead:
+def _head(root: Mapping, around: Surroundings, report: Report) -> FlowHead:
     name_node = root.get("name")
     name = name_node.value if isinstance(name_node, Scalar) and isinstance(name_node.value, str) else _stem(report.source.name)
-    run: dict[str, Json] = {"name": name} if date is None else {"name": name, "date": date}
-    bound = bind_params(declare_params(root, report), params, run, root, report)
+    bound = bind_params(declare_params(root, report), around.given, {"name": name, **around.run}, root, report)
+    scope = bound.scope
     env, sites = fields.environment(root.get("env"), Place.FLOW_ENV, report)
+    outputs = SiteReader(report, Place.OUTPUTS)
+    output_node = root.get("outputs")
+    entries = output_node.entries if isinstance(output_node, Mapping) else {}
     return FlowHead(
         name=name,
         bound=bound,
-        description=fields.static_text(root.get("description"), bound.scope, report),
-        labels=fields.labels(root.get("labels"), bound.scope, report),
-        env=env,
+        description=fields.static_text(root.get("description"), scope, report),
+        labels=fields.labels(root.get("labels"), scope, report),
+        env={**read_dotenv(root.get("dotenv"), around.place, scope, around.files, report), **env},
         env_sites=tuple(sites),
-        retention=fields.duration(root.get("retention"), bound.scope, report, never=True),
+        retention=fields.duration(root.get("retention"), scope, report, never=True),
+        timeout=_time_limit(root, "timeout", scope, report, None),
+        fail_fast=fields.flag(root.get("fail_fast")),
+        concurrency=fields.run_concurrency(root.get("concurrency"), scope, report),
+        outputs={key: outputs.value(value) for key, (_, value) in entries.items()},
+        output_sites=tuple(outputs.sites),
     )
 
 
@@ -52,53 +85,95 @@ def _stem(name: str) -> str:
     return PurePath(name).stem or "flow"
 
 
+def _read_handler(job: MergedJob, head: FlowHead, report: Report) -> JobSpec:
+    """Read a handler: a job that is not part of the graph."""
+    for key in ("stage", "flow", "approval"):
+        if key in job.own.entries:
+            what = "has no stage" if key == "stage" else f"cannot be a job with `{key}`"
+            hint = "a handler starts when the graph has ended; use `call` or `run`"
+            report.add(Code.MISPLACED_KEY, job.own.key_span(key), f"a handler {what}", hint)
+    return _read_job(job, head, report)
+
+
 def _read_job(job: MergedJob, head: FlowHead, report: Report) -> JobSpec:
+    job = effective(job)
     scope = head.bound.scope
     get = job.whole.get
     reader = SiteReader(report, Place.JOB)
+    listing, whole = SiteReader(report, Place.LIST), SiteReader(report, Place.WHOLE)
     action = read_action(job, reader, report)
     env, env_sites = fields.environment(get("env"), Place.JOB_ENV, report)
     workdir = get("workdir")
-    at_front = get("at_front")
-    condition = _condition(get("if"), reader, report)
+    foreach = _expression(get("foreach"), "foreach", listing, report)
+    stage = get("stage")
     return JobSpec(
         name=job.name,
         span=job.spelling.span,
         tree=job.whole,
         action=action,
         queue=fields.queue(get("queue"), scope, report) or defaults.QUEUE,
-        timeout=_limit(job, "timeout", head.bound, report, defaults.FLOW_JOB_TIMEOUT),
-        ttl=_limit(job, "ttl", head.bound, report, None),
+        timeout=_timeout(job, action.kind, scope, report),
+        ttl=_time_limit(job.whole, "ttl", scope, report, None),
         result_ttl=fields.duration(get("result_ttl"), scope, report, never=True),
         failure_ttl=fields.duration(get("failure_ttl"), scope, report, never=True),
         retry=fields.retry(get("retry"), scope, report),
         allow_failure=fields.allow_failure(get("allow_failure")) if "allow_failure" in job.whole.entries else False,
         priority=fields.integer(get("priority"), 0),
-        at_front=isinstance(at_front, Scalar) and at_front.value is True,
+        at_front=fields.flag(get("at_front")),
         delay=fields.duration(get("delay"), scope, report, never=False) or None,
-        condition=condition,
+        condition=_expression(get("if"), "if", whole if "foreach" in job.whole.entries else reader, report),
         env={**head.env, **env} if env else head.env,
         workdir=reader.value(workdir) if isinstance(workdir, Scalar) and isinstance(workdir.value, str) else None,
         depends_on=_depends_on(get("depends_on"), report),
         matrix=read_matrix(get("matrix"), job.whole, scope, report),
+        foreach=foreach,
+        max_parallel=fields.integer(get("max_parallel"), 0) or None,
+        fail_fast=fields.flag(get("fail_fast")),
+        concurrency=_job_concurrency(get("concurrency"), reader) if action.kind != "join" else None,
+        stage=stage.value if isinstance(stage, Scalar) and isinstance(stage.value, str) else "",
+        sub=_sub_flow(job, scope, report),
         description=fields.static_text(get("description"), scope, report),
         labels=fields.labels(get("labels"), scope, report),
-        sites=(*reader.sites, *env_sites),
+        sites=(*reader.sites, *env_sites, *listing.sites, *whole.sites),
     )
 
 
-def _limit(job: MergedJob, key: str, bound: Bound, report: Report, default: float | None) -> float | None:
+def _timeout(job: MergedJob, kind: str, scope: StaticScope, report: Report) -> float | None:
+    """Return the limit of an attempt; of an approval, the longest wait for an answer, which the defaults of the jobs do not limit."""
+    if kind != "approval":
+        return _time_limit(job.whole, "timeout", scope, report, defaults.FLOW_JOB_TIMEOUT)
+    asked = job.whole.get("approval")
+    return _time_limit(asked, "timeout", scope, report, None) if isinstance(asked, Mapping) else None
+
+
+def _time_limit(node: Mapping, key: str, scope: StaticScope, report: Report, default: float | None) -> float | None:
     """Return a limit in seconds, None for no limit."""
-    if key not in job.whole.entries:
+    if key not in node.entries:
         return default
-    seconds = fields.duration(job.whole.get(key), bound.scope, report, never=True, positive=True)
+    seconds = fields.duration(node.get(key), scope, report, never=True, positive=True)
     return None if seconds == NEVER else seconds
 
 
-def _condition(node: Node | None, reader: SiteReader, report: Report) -> str | None:
+def _job_concurrency(node: Node | None, reader: SiteReader) -> Concurrency | None:
+    group = node.get("group") if isinstance(node, Mapping) else None
+    return fields.concurrency(node, reader.value(group) if isinstance(group, Scalar) else None)
+
+
+def _sub_flow(job: MergedJob, scope: StaticScope, report: Report) -> SubFlow | None:
+    node, given = job.own.get("flow"), job.own.get("params")
+    path = fields.static_text(node, scope, report)
+    if node is None or not path:
+        return None
+    entries = given.entries if isinstance(given, Mapping) else {}
+    values = {name: scope.evaluate(value, report) for name, (_, value) in entries.items()}
+    return SubFlow(path, node.span, values, {name: value.span for name, (_, value) in entries.items()})
+
+
+def _expression(node: Node | None, key: str, reader: SiteReader, report: Report) -> str | None:
+    """Return the one expression of `if` or `foreach`, written with or without `${{ }}`."""
     if not isinstance(node, Scalar) or node.value is None:
         return None
-    if isinstance(node.value, bool):
+    if isinstance(node.value, bool) and key == "if":
         return "true" if node.value else "false"
     if not isinstance(node.value, str):
         return None
@@ -112,11 +187,11 @@ def _condition(node: Node | None, reader: SiteReader, report: Report) -> str | N
         report.add(
             Code.EXPRESSION,
             node.span,
-            "`if` is one expression, this has text around ${{ }}",
-            "write it without ${{ }}: a == b && c",
+            f"`{key}` is one expression, this has text around ${{{{ }}}}",
+            "write it without ${{ }}: " + ("a == b && c" if key == "if" else "jobs.a.result"),
         )
         return None
-    expression = reader.expression(node, source, offset, boolean=True)
+    expression = reader.expression(node, source, offset, wanted="boolean" if key == "if" else "list")
     return None if expression is None else expression.source
 
 
@@ -124,7 +199,9 @@ def _depends_on(node: Node | None, report: Report) -> tuple[Dependency, ...]:
     if node is None:
         return ()
     if isinstance(node, Mapping):
-        return tuple(Dependency(name, _edge(value), spelling.span) for name, (spelling, value) in node.entries.items())
+        return tuple(
+            Dependency(name, _edge(value), spelling.span, _axes(value)) for name, (spelling, value) in node.entries.items()
+        )
     items = node.items if isinstance(node, Sequence) else [node]
     found: dict[str, Dependency] = {}
     for item in items:
@@ -135,6 +212,12 @@ def _depends_on(node: Node | None, report: Report) -> tuple[Dependency, ...]:
             continue
         found[item.value] = Dependency(item.value, "success", item.span)
     return tuple(found.values())
+
+
+def _axes(node: Node) -> tuple[str, ...]:
+    axes = node.get("match") if isinstance(node, Mapping) else None
+    items = axes.items if isinstance(axes, Sequence) else [axes]
+    return tuple(dict.fromkeys(item.value for item in items if isinstance(item, Scalar) and isinstance(item.value, str)))
 
 
 def _edge(node: Node) -> str:

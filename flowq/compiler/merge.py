@@ -4,6 +4,7 @@ Maps merge key by key, lists and scalars replace. The result is a map of the sam
 written at, be it in a template.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
@@ -26,13 +27,17 @@ class MergedJob:
     is_map: bool = True  # what the file has under the name is a map, as it should be
 
 
-def merge_jobs(root: Mapping, report: Report) -> list[MergedJob]:
-    """Return the jobs of a flow in the order of the file."""
-    section = root.get("jobs")
+def merge_jobs(root: Mapping, sections: Iterable[str], report: Report) -> dict[str, list[MergedJob]]:
+    """Return the jobs of each of these sections of a flow (`jobs`, `on_exit`, …) in the order of the file."""
+    templates = _Templates(root.get("templates"), report)
+    merged = {name: _merge_section(root.get(name), root.get("defaults"), templates) for name in sections}
+    templates.check_all()
+    return merged
+
+
+def _merge_section(section: Node | None, defaults: Node | None, templates: "_Templates") -> list[MergedJob]:
     if not isinstance(section, Mapping):
         return []
-    defaults = root.get("defaults")
-    templates = _Templates(root.get("templates"), report)
     merged = []
     for name, (spelling, node) in section.entries.items():
         if not isinstance(node, Mapping):
@@ -42,7 +47,6 @@ def merge_jobs(root: Mapping, report: Report) -> list[MergedJob]:
         own = templates.applied(node)
         whole = overlay(defaults, own) if isinstance(defaults, Mapping) else own
         merged.append(MergedJob(name, spelling, own, whole))
-    templates.check_all()
     return merged
 
 

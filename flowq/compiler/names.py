@@ -5,12 +5,12 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from flowq.compiler.codes import Code
-from flowq.compiler.sites import RUNTIME_RUN, Place, Site
+from flowq.compiler.sites import HANDLER_RUN, RUNTIME_RUN, Place, Site
 from flowq.compiler.source import Report
 from flowq.compiler.suggest import close_match, did_you_mean, listing
 from flowq.expr import Reference
 
-ROOTS: Final = ("params", "env", "run", "jobs", "matrix", "job")
+ROOTS: Final = ("params", "env", "run", "jobs", "matrix", "item", "index", "job")
 
 _FOREIGN: Final = {
     "needs": "jobs.<name>.result",
@@ -23,7 +23,6 @@ _FOREIGN: Final = {
     "date": "run.date",
     "result": "jobs.<name>.result",
 }
-_LATER: Final = {"item": "foreach", "index": "foreach"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +34,13 @@ class Known:
     jobs: Collection[str] = ()
     matrix: Mapping[str, bool] = field(default_factory=dict)  # axis -> every cell has it
     is_matrix: bool = False
+    is_foreach: bool = False
+    is_handler: bool = False
+
+    @property
+    def run_keys(self) -> tuple[str, ...]:
+        """What of the run is known beyond what every job knows."""
+        return HANDLER_RUN if self.is_handler else ()
 
 
 def check_names(site: Site, known: Known, report: Report) -> bool:
@@ -59,7 +65,9 @@ def _problem(reference: Reference, site: Site, known: Known) -> tuple[Code, str,
         return _root_problem(str(root), site.place, known)
     if root == "matrix" and not known.is_matrix:
         return Code.NAME_NOT_HERE, "this job has no matrix", "add `matrix:` to the job, or use params"
-    if not rest:
+    if root in ("item", "index") and not known.is_foreach:
+        return Code.NAME_NOT_HERE, f"`{root}` is known in a job with `foreach`", "add `foreach:` to the job"
+    if not rest or root in ("item", "index"):
         return None
     key = str(rest[0])
     match root:
@@ -71,7 +79,7 @@ def _problem(reference: Reference, site: Site, known: Known) -> tuple[Code, str,
         case "matrix":
             return _axis(reference, key, known)
         case "run":
-            return _run(key, site.place)
+            return _run(key, site.place, known)
         case "job":
             return _member("part of job", key, ("name", "attempt"), "")
         case _:
@@ -81,12 +89,6 @@ def _problem(reference: Reference, site: Site, known: Known) -> tuple[Code, str,
 def _root_problem(root: str, place: Place, known: Known) -> tuple[Code, str, str]:
     if root in ROOTS:
         return Code.NAME_NOT_HERE, f"`{root}` cannot be used {place.value}", f"known here are {', '.join(place.roots)}"
-    if root in _LATER:
-        return (
-            Code.NOT_YET,
-            f"`{root}` belongs to `{_LATER[root]}`, which this version of flowq does not support yet",
-            "use a matrix",
-        )
     if root == "secrets":
         return (
             Code.NAME_NOT_HERE,
@@ -129,8 +131,8 @@ def _axis(reference: Reference, key: str, known: Known) -> tuple[Code, str, str]
     return None
 
 
-def _run(key: str, place: Place) -> tuple[Code, str, str] | None:
-    if key in place.run_keys:
+def _run(key: str, place: Place, known: Known) -> tuple[Code, str, str] | None:
+    if key in place.run_keys or key in known.run_keys:
         return None
     if key in RUNTIME_RUN:
         return (
@@ -138,8 +140,9 @@ def _run(key: str, place: Place) -> tuple[Code, str, str] | None:
             f"`run.{key}` is not known before the run",
             f"known here are run.{', run.'.join(place.run_keys)}",
         )
-    if key in ("status", "failed_jobs"):
-        return Code.NOT_YET, f"`run.{key}` belongs to handlers, which this version of flowq does not support yet", "remove it"
+    if key in HANDLER_RUN:
+        hint = "use it in a job of on_success, on_failure, on_cancel or on_exit"
+        return Code.NAME_NOT_HERE, f"`run.{key}` is known when the graph has ended, in handlers", hint
     return _member("part of run", key, place.run_keys, "")
 
 

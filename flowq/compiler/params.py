@@ -1,7 +1,7 @@
 """Parameters: what the flow declares, and the values a run gets. Every violation is reported, each at the parameter's line."""
 
 from collections.abc import Mapping as MappingABC
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from flowq.compiler.codes import Code
@@ -48,6 +48,23 @@ class ParamSpec:
 
 
 @dataclass(frozen=True, slots=True)
+class Given:
+    """Values given for parameters.
+
+    Attributes:
+        values: by name; a text is read as the parameter's type, as `-p name=value` gives it. `UNKNOWN` where a problem is reported.
+        places: where a value is written, for those that are in a file.
+        report: where problems of these go, and of what is missing there; None: at the declarations.
+        whole: the place of what gives all of them: the job with `flow`.
+    """
+
+    values: MappingABC[str, Json]
+    places: MappingABC[str, Span] = field(default_factory=dict)
+    report: Report | None = None
+    whole: Span | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Bound:
     """Parameters with their values. `values` lacks those that have none because of a reported problem."""
 
@@ -76,28 +93,27 @@ def declare_params(root: Mapping, report: Report) -> tuple[ParamSpec, ...]:
     )
 
 
-def bind_params(
-    specs: tuple[ParamSpec, ...], given: MappingABC[str, Json], run: MappingABC[str, Json], root: Mapping, report: Report
-) -> Bound:
+def bind_params(specs: tuple[ParamSpec, ...], given: Given, run: MappingABC[str, Json], root: Mapping, report: Report) -> Bound:
     """Give every parameter its value: the given one, else the default.
 
     Args:
         specs: the declarations.
-        given: values by name; a text is read as the parameter's type, as `-p name=value` gives it.
+        given: the values.
         run: what is known of the run, for defaults.
         root: the flow, to point at.
         report: where violations go.
     """
     names = tuple(spec.name for spec in specs)
-    for name in given:
+    for name in given.values:
         if name not in names:
-            place = root.key_span("params") if "params" in root.entries else START
+            declared = root.key_span("params") if "params" in root.entries else START
             hint = did_you_mean(name, names, "the params are") if names else "this flow has no params"
-            report.add(Code.UNKNOWN_PARAM, place, f"there is no param `{name[:60]}`", hint)
+            where, place = _place(given, name, declared, report)
+            where.add(Code.UNKNOWN_PARAM, place, f"there is no param `{name[:60]}`", hint)
     values: dict[str, Json] = {}
     for position, spec in enumerate(specs):
         scope = StaticScope(dict(values), names[:position], run)  # a default may use the params above it
-        value = _given(spec, given[spec.name], report) if spec.name in given else _default(spec, scope, report)
+        value = _given(spec, given, report) if spec.name in given.values else _default(spec, given, scope, report)
         if value is not UNKNOWN:
             values[spec.name] = value
     return Bound(specs, StaticScope(values, names, run))
@@ -178,15 +194,33 @@ def _pattern_problem(spec: ParamSpec) -> tuple[Code, str, str] | None:
     return None
 
 
-def _given(spec: ParamSpec, value: Json, report: Report) -> Json:
-    return _checked(spec, value, spec.span, "", report)
+def _place(given: Given, name: str, declared: Span, report: Report) -> tuple[Report, Span]:
+    """Return where a problem of a given value is told."""
+    if given.report is not None and name in given.places:
+        return given.report, given.places[name]
+    return report, declared
 
 
-def _default(spec: ParamSpec, scope: StaticScope, report: Report) -> Json:
+def _given(spec: ParamSpec, given: Given, report: Report) -> Json:
+    value = given.values[spec.name]
+    where, place = _place(given, spec.name, spec.span, report)
+    return value if value is UNKNOWN else _checked(spec, value, place, "", where)
+
+
+def _default(spec: ParamSpec, given: Given, scope: StaticScope, report: Report) -> Json:
     if spec.default is None:
         if not spec.required:
             return None
-        report.add(Code.MISSING_PARAM, spec.span, f"the param `{spec.name}` needs a value", f"give it with -p {spec.name}=…")
+        message = f"the param `{spec.name}` needs a value"
+        if given.report is not None and given.whole is not None:
+            given.report.add(
+                Code.MISSING_PARAM,
+                given.whole,
+                f"{message}: {report.source.name} has no default for it",
+                f"write params: {{{spec.name}: …}}",
+            )
+        else:
+            report.add(Code.MISSING_PARAM, spec.span, message, f"give it with -p {spec.name}=…")
         return UNKNOWN
     value = scope.evaluate(spec.default, report)
     if value is UNKNOWN or value is None:

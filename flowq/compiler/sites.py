@@ -17,6 +17,7 @@ from flowq.expr import Expression, ExprSyntaxError, Hole, join_holes, literal, p
 
 STATIC_RUN: Final = ("date", "name")
 RUNTIME_RUN: Final = ("attempt", "date", "id", "name")
+HANDLER_RUN: Final = ("failed_jobs", "status")  # what handlers know besides
 
 
 class Place(Enum):
@@ -26,6 +27,9 @@ class Place(Enum):
     FLOW_ENV = "in the environment of the flow"
     JOB_ENV = "in `env`"
     JOB = "in a job"
+    LIST = "in `foreach`"
+    WHOLE = "in the `if` of a `foreach`"
+    OUTPUTS = "in `outputs`"
 
     @property
     def roots(self) -> tuple[str, ...]:
@@ -41,8 +45,11 @@ class Place(Enum):
 _ROOTS: Final[dict[Place, tuple[str, ...]]] = {
     Place.STATIC: ("params", "run"),
     Place.FLOW_ENV: ("params", "run"),
-    Place.JOB_ENV: ("params", "run", "jobs", "matrix", "job"),
-    Place.JOB: ("params", "env", "run", "jobs", "matrix", "job"),
+    Place.JOB_ENV: ("params", "run", "jobs", "matrix", "item", "index", "job"),
+    Place.JOB: ("params", "env", "run", "jobs", "matrix", "item", "index", "job"),
+    Place.LIST: ("params", "run", "jobs"),
+    Place.WHOLE: ("params", "run", "jobs"),
+    Place.OUTPUTS: ("params", "jobs"),
 }
 
 
@@ -54,7 +61,7 @@ class Site:
     scalar: Scalar
     offset: int
     place: Place
-    boolean: bool = False  # it must give a boolean
+    wanted: str = ""  # the type it must have: boolean, list
 
     def span(self, report: Report, start: int, end: int) -> Span:
         """Return the place in the file of `source[start:end]` of the expression."""
@@ -97,7 +104,7 @@ class SiteReader:
         for piece in pieces:
             yield piece, self.expression(node, piece.source, piece.offset) if isinstance(piece, Hole) else None
 
-    def expression(self, node: Scalar, source: str, offset: int, *, boolean: bool = False) -> Expression | None:
+    def expression(self, node: Scalar, source: str, offset: int, *, wanted: str = "") -> Expression | None:
         """Parse one expression of a scalar and remember its place; None after a problem."""
         try:
             expression = parse(source)
@@ -105,7 +112,7 @@ class SiteReader:
             span = locate(self._report, node, offset + error.start, offset + error.end)
             self._report.add(Code.EXPRESSION, span, error.message, error.help)
             return None
-        self.sites.append(Site(expression, node, offset, self._place, boolean))
+        self.sites.append(Site(expression, node, offset, self._place, wanted))
         return expression
 
 

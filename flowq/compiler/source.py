@@ -89,15 +89,13 @@ class Report:
         return tuple(unique)
 
 
-def load_source(path: str) -> tuple[Source, Report]:
-    """Read a file; what keeps it from being read is in the report, with an empty text."""
+def load_source(path: str, name: str = "") -> tuple[Source, Report]:
+    """Read a file, shown as `name` or as its path; what keeps it from being read is in the report, with an empty text."""
     data, problem = _read(path)
     if problem is not None:
         code, message, hint = problem
-        report = Report(Source(path, ""))
-        report.add(code, START, message, hint)
-        return report.source, report
-    return decode_source(path, data)
+        return _refused(name or path, code, message, hint)
+    return decode_source(name or path, data)
 
 
 def decode_source(name: str, data: bytes | str) -> tuple[Source, Report]:

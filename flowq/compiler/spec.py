@@ -11,7 +11,7 @@ from flowq.compiler.diagnostics import Span
 from flowq.compiler.params import Bound
 from flowq.compiler.sites import Site
 from flowq.compiler.tree import Json, Mapping
-from flowq.plan import Action, RetryPolicy
+from flowq.plan import Action, Concurrency, RetryPolicy
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +21,17 @@ class Dependency:
     job: str
     condition: str
     span: Span
+    match: tuple[str, ...] = ()  # axes on which the cells must be equal; empty: all cells
+
+
+@dataclass(frozen=True, slots=True)
+class SubFlow:
+    """The other flow a job stands for: its file and the values of its params, as far as they have one, each with its place."""
+
+    path: str
+    span: Span
+    params: MappingABC[str, Json]
+    places: MappingABC[str, Span]
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,9 +76,25 @@ class JobSpec:
     workdir: Json = None
     depends_on: tuple[Dependency, ...] = ()
     matrix: MatrixSpec | None = None
+    foreach: str | None = None
+    max_parallel: int | None = None
+    fail_fast: bool = False
+    concurrency: Concurrency | None = None
+    stage: str = ""
+    sub: SubFlow | None = None
     description: str = ""
     labels: MappingABC[str, str] = field(default_factory=dict)
     sites: tuple[Site, ...] = ()
+
+    @property
+    def several(self) -> bool:
+        """Whether the job is a list of cells: its result is a list."""
+        return self.matrix is not None or self.foreach is not None
+
+    @property
+    def counts(self) -> bool:
+        """Whether this is a stage: not a job of the file, but what counts the jobs of one."""
+        return self.action.kind == "stage"
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,11 +108,20 @@ class FlowHead:
     env: MappingABC[str, Json] = field(default_factory=dict)
     env_sites: tuple[Site, ...] = ()
     retention: float | None = None
+    timeout: float | None = None
+    fail_fast: bool = False
+    concurrency: Concurrency | None = None
+    outputs: MappingABC[str, Json] = field(default_factory=dict)
+    output_sites: tuple[Site, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class FlowSpec:
-    """A flow whose every value is read. The graph is not checked yet."""
+    """A flow whose every value is read. The graph is not checked yet.
+
+    `jobs` has the stages that somebody waits for among the jobs, see `stages`; `handlers` has the jobs of each phase that has some.
+    """
 
     head: FlowHead
     jobs: tuple[JobSpec, ...]
+    handlers: MappingABC[str, tuple[JobSpec, ...]] = field(default_factory=dict)

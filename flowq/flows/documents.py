@@ -6,7 +6,8 @@ Times are ISO 8601 in UTC with milliseconds, durations are seconds.
 import json
 from datetime import UTC, datetime
 
-from flowq.flows.views import JobView, RunView, ordinal_of
+from flowq.flows.views import ApprovalView, JobView, RunView, ordinal_of
+from flowq.grown import cell_at
 from flowq.plan import Json, Plan
 from flowq.states import JobStatus
 from flowq.store.records import Event, RunRecord
@@ -55,14 +56,14 @@ def record_json(run: RunRecord) -> dict[str, Json]:
 
 def event_json(event: Event, plan: Plan) -> dict[str, Json]:
     """Return one line of `flowq run --json`: a change of a job, or of the run itself (`job` and `name` null)."""
-    ordinal = ordinal_of(event.job)
+    cell = cell_at(plan, ordinal_of(event.job))
     return {
         "v": 1,
         "seq": event.seq,
         "at": iso(event.at_ms),
         "run": event.run,
         "job": event.job,
-        "name": None if ordinal is None else plan.cells[ordinal].name,
+        "name": None if cell is None else cell.name,
         "from": event.old or None,
         "to": event.new,
         "reason": event.reason or None,
@@ -96,4 +97,9 @@ def _job_json(job: JobView) -> dict[str, Json]:
         "duration": job.duration,
         "error": job.error,
         "line": job.line,
+        **({} if job.approval is None else {"approval": _approval_json(job.approval)}),
     }
+
+
+def _approval_json(approval: ApprovalView) -> dict[str, Json]:
+    return {"message": approval.message, "by": approval.by, "at": iso(approval.at_ms), "comment": approval.comment}

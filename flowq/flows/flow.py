@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from flowq.exceptions import InvalidFlowError, NoSuchJobError, ServerUnavailableError
-from flowq.flows import retry
+from flowq.flows import approvals, retry
 from flowq.flows.follow import Follower
 from flowq.flows.local import LocalWorker, local_queues
-from flowq.flows.snapshot import read_view
+from flowq.flows.snapshot import read_plan, read_view
 from flowq.flows.submit import submit
+from flowq.flows.values import result_of
 from flowq.flows.views import RunView
 from flowq.plan import Json, Plan
 from flowq.states import JobStatus
@@ -172,20 +173,33 @@ class Run:
         Raises:
             NoSuchJobError: the flow has no such job.
         """
-        plan = Plan.from_json(self._store.runs.plan(self.id))
+        plan = read_plan(self._store, self.id)
+        if job in plan.targets():
+            return result_of(self._store, self.id, plan, job)
         named = next((cell.ordinal for cell in plan.jobs() if cell.name == job), None)
-        cells = plan.cells_of().get(job, [])
-        whole = named is None and job in plan.targets()
-        if named is None and not whole:
+        if named is None:
             raise NoSuchJobError(
                 f"the flow {plan.name} has no job {job!r}: it has {', '.join(node.name for node in plan.nodes)}"
             )
-        ordinals = cells if whole else [named if named is not None else -1]
-        values = [
-            json.loads(value) if status is JobStatus.FINISHED and value is not None else None
-            for status, value in self._store.runs.results(self.id, ordinals)
-        ]
-        return values if whole else values[0]
+        ((status, value),) = self._store.runs.results(self.id, [named])
+        return json.loads(value) if status is JobStatus.FINISHED and value is not None else None
+
+    def approve(self, job: str, *, by: str | None = None, comment: str = "", reject: bool = False) -> None:
+        """Decide about an approval that waits.
+
+        Args:
+            job: its name.
+            by: who decides; the user of this process.
+            comment: kept with the decision.
+            reject: let it fail.
+
+        Raises:
+            NoSuchJobError: the flow has no such job.
+            InvalidJobOperation: the job is no approval, or does not wait for a decision.
+        """
+        approvals.decide(
+            self._store, self.id, read_plan(self._store, self.id), job, approvals.Decision(not reject, by, comment)
+        )
 
     def retry(self) -> int:
         """Reset what failed and everything that depends on it; return the new attempt. `wait` then executes it.

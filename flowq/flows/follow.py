@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Final
 from flowq.exceptions import NoSuchRunError, ServerUnavailableError
 from flowq.flows.snapshot import read_errors
 from flowq.flows.views import RunView, Snapshot, ordinal_of, run_view
+from flowq.grown import grow
+from flowq.ids import member_id
 from flowq.plan import Plan
 from flowq.states import RUN_ENDED, JobStatus, RunStatus
 from flowq.store.records import Event, JobRecord, LogEntry, RunRecord
@@ -24,6 +26,8 @@ _CHECK: Final = 2.0  # s between looks at the run's record while there are no ev
 _BACKOFF: Final = (0.05, 0.1, 0.2, 0.5, 1.0)  # s between attempts to reach the server; the last repeats
 _PATIENCE: Final = 60.0  # s without a server before the following gives up
 _EVENTS: Final = 1000  # read at once
+GONE: Final = "-"  # the new status of what is no job any more
+EXPANDED: Final = "expanded"  # the reason when it has become a group of cells
 _CANCELING: Final = "canceling"  # the reason of the event that says that a run is being canceled
 _MAY_FAIL: Final = frozenset({JobStatus.FAILED, JobStatus.STOPPED, JobStatus.SCHEDULED, JobStatus.QUEUED})
 
@@ -33,13 +37,15 @@ class Update:
     """What is new. Empty when nothing happened for `wait` seconds.
 
     `errors` has the error's text of jobs whose execution failed, `allowed` those that had failed and were allowed to (both by
-    ordinal, as they are now). `lost` says why the server cannot be asked just now.
+    ordinal, as they are now). `members` has the ordinals of the cells of each foreach (by ordinal) whose list has become known.
+    `lost` says why the server cannot be asked just now.
     """
 
     events: Sequence[Event] = ()
     logs: Sequence[LogEntry] = ()
     errors: Mapping[int, str] = field(default_factory=dict)
     allowed: frozenset[int] = frozenset()
+    members: Mapping[int, range] = field(default_factory=dict)
     lost: str | None = None
     ended: bool = False
 
@@ -104,6 +110,7 @@ class Follower:
             logs=logs,
             errors=read_errors(self._store, self._run_id, failed),
             allowed=self._allowed(failed),
+            members=self._members(events),
             ended=known_end and not events and not logs,
         )
         if events:
@@ -123,6 +130,13 @@ class Follower:
         if run is None:
             raise NoSuchRunError(f"run {self._run_id} is no longer on the server: it was deleted")
         self._ended = run.ended
+
+    def _members(self, events: Sequence[Event]) -> dict[int, range]:
+        """Read what the foreach jobs of these events have become."""
+        groups = {ordinal_of(event.job) for event in events if event.new == GONE and event.reason == EXPANDED}
+        wanted = sorted(ordinal for ordinal in groups if ordinal is not None)
+        found = self._store.runs.members(self._run_id, wanted)
+        return {ordinal: members for ordinal, members in found.items() if members is not None}
 
     def _allowed(self, failed: Sequence[int]) -> frozenset[int]:
         if not failed:
@@ -155,13 +169,31 @@ class Progress:
 
     def apply(self, update: Update) -> None:
         """Take in what is new."""
+        if update.members:
+            self._grow(update.members)
         for event in update.events:
             ordinal = ordinal_of(event.job)
             if ordinal is None:
                 self._apply_to_run(event)
-            elif self._jobs[ordinal] is not None or not self.plan.cells[ordinal].group:
+            elif ordinal < len(self._jobs) and event.new != GONE:
                 self._apply_to_job(ordinal, event, allowed=ordinal in update.allowed)
         self._errors.update(update.errors)
+
+    def _grow(self, members: Mapping[int, range]) -> None:
+        """Foreach jobs have become groups: put their cells in, as far as they are not known yet."""
+        groups = {ordinal: cells for ordinal, cells in members.items() if cells and cells.stop > len(self.plan.cells)}
+        if not groups:
+            return
+        like = {ordinal: self._jobs[ordinal] for ordinal in groups}
+        self.plan = grow(self.plan, groups)
+        self._jobs += [None] * (len(self.plan.cells) - len(self._jobs))
+        for group, cells in groups.items():
+            record = like[group]
+            self._jobs[group] = None
+            for ordinal in cells:
+                if record is not None:
+                    job = member_id(self._run.id, ordinal)
+                    self._jobs[ordinal] = replace(record, id=job, ordinal=ordinal, status=JobStatus.DEFERRED, reason=None)
 
     def view(self, now_ms: int | None = None) -> RunView:
         """Return the run as it is now."""

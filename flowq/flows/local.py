@@ -22,7 +22,8 @@ def default_slots() -> int:
 
 def local_queues(plan: Plan, run: str) -> list[str]:
     """Return the store's names of the queues of a local run."""
-    return sorted({queue_of(plan.node_of(cell).queue, run, local=True) for cell in plan.jobs()})
+    nodes = (plan.node_of(cell) for cell in plan.cells if not cell.group or plan.node_of(cell).foreach is not None)
+    return sorted({queue_of(node.queue, run, local=True) for node in nodes})
 
 
 class LocalWorker:

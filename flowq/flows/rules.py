@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
-from flowq.states import Condition, JobStatus, Reason
+from flowq.states import Condition, JobStatus, Reason, RunStatus
 
 FAILING: Final = frozenset({JobStatus.FAILED, JobStatus.STOPPED})
 
@@ -53,20 +53,41 @@ def skip_reason(parent: End) -> Reason:
     return Reason.UPSTREAM_FAILED
 
 
+def tally(cells: Iterable[End]) -> tuple[int, int, int, int]:
+    """Return how many members of a group finished, failed, were skipped, were canceled.
+
+    A member that is a group of which some were skipped counts as finished and as skipped, as its cells would in its place.
+    """
+    finished = failed = skipped = canceled = 0
+    for cell in cells:
+        finished += cell.succeeded or cell.mixed
+        failed += cell.status in FAILING and not cell.succeeded
+        skipped += cell.mixed or cell.status is JobStatus.SKIPPED
+        canceled += cell.status is JobStatus.CANCELED
+    return finished, failed, skipped, canceled
+
+
 def group_end(cells: Iterable[End]) -> End:
     """Return how a group ends whose cells ended so. An empty group succeeds."""
-    finished = skipped = canceled = False
-    for cell in cells:
-        if cell.succeeded:
-            finished = True
-        elif cell.status in FAILING:
-            return End(JobStatus.FAILED)
-        elif cell.status is JobStatus.CANCELED:
-            canceled = True
-        else:
-            skipped = True
+    finished, failed, skipped, canceled = tally(cells)
+    if failed:
+        return End(JobStatus.FAILED)
     if canceled:
         return End(JobStatus.CANCELED)
     if skipped and not finished:
         return End(JobStatus.SKIPPED)
-    return End(JobStatus.FINISHED, mixed=skipped)
+    return End(JobStatus.FINISHED, mixed=skipped > 0)
+
+
+def outcome(ends: Iterable[End]) -> RunStatus:
+    """Return how a run ends whose graph's jobs (no groups, no handlers) ended so."""
+    found = list(ends)
+    if any(end.status in FAILING and not end.succeeded for end in found):
+        return RunStatus.FAILED
+    if any(end.status is JobStatus.CANCELED for end in found):
+        return RunStatus.CANCELED
+    return RunStatus.FINISHED
+
+
+HANDLERS: Final = {RunStatus.FINISHED: "success", RunStatus.FAILED: "failure", RunStatus.CANCELED: "cancel"}
+"""The phase of the handlers that fit an outcome; those of `exit` always do, after the others."""

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from flowq.exceptions import NoSuchRunError
 from flowq.flows.views import RunView, Snapshot, ordinal_of, run_view
+from flowq.grown import foreach_groups, grow
 from flowq.plan import Plan
 from flowq.states import JobStatus
 from flowq.store.records import JobRecord
@@ -30,14 +31,16 @@ def read_view(store: "Store", run_id: str) -> RunView:
 
 
 def read_snapshot(store: "Store", run_id: str) -> tuple[Plan, Snapshot]:
-    """Read the plan and the records of a run."""
+    """Read the plan of a run, with the cells of its foreach jobs, and the records."""
     plan = read_plan(store, run_id)
     return plan, take_snapshot(store, run_id, plan)
 
 
 def read_plan(store: "Store", run_id: str) -> Plan:
-    """Read the plan that a run was submitted with."""
-    return Plan.from_json(store.runs.plan(run_id))
+    """Read the plan that a run was submitted with, with the cells that its foreach jobs have made since."""
+    plan = Plan.from_json(store.runs.plan(run_id))
+    groups = foreach_groups(plan)
+    return grow(plan, store.runs.members(run_id, groups)) if groups else plan
 
 
 def take_snapshot(store: "Store", run_id: str, plan: Plan) -> Snapshot:

@@ -4,14 +4,20 @@ import hashlib
 import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import TypeAlias
 
 from flowq import defaults, ids
 from flowq.durations import NEVER
 from flowq.exceptions import InvalidRunOperation
-from flowq.plan import Cell, Edge, Plan, RetryPolicy
+from flowq.plan import Cell, Edge, Node, Plan, RetryPolicy
+from flowq.states import Reason
 from flowq.store import Store
 from flowq.store.outcomes import Outcome
 from flowq.store.runs import StagedJob
+from flowq.store.semaphores import group_semaphore
+
+_Group: TypeAlias = tuple[int, tuple[int, int]]
+"""The group that counts the cells of a node: its ordinal; the first ordinal and the number of its cells."""
 
 
 def submit(
@@ -41,18 +47,15 @@ def submit(
         TooLargeError: the plan is over the limit.
     """
     run = run_id or ids.run_id()
-    fields: dict[str, str | int] = {
-        "flow": plan.name,
-        "file": plan.file,
-        "local": 1 if local else 0,
-        "params": json.dumps(dict(plan.params), ensure_ascii=False),
-        "labels": json.dumps({**plan.labels, **(labels or {})}, ensure_ascii=False),
-        "total": sum(1 for _ in plan.jobs()),
-        "retention": _retention_ms(plan.retention),
-    }
     stored = plan.to_json().encode("utf-8", "surrogatepass")
+    fields = run_fields(plan, local=local, labels=labels or {})
     outcome = store.runs.submit(
-        run, _nonce(run_id, stored, directory, fields), staged_jobs(plan, run, local=local), plan=stored, directory=str(directory), fields=fields
+        run,
+        _nonce(run_id, stored, directory, fields),
+        staged_jobs(plan, run, local=local),
+        plan=stored,
+        directory=str(directory),
+        fields=fields,
     )
     if outcome is not Outcome.DONE and outcome is not Outcome.DUPLICATE:
         raise InvalidRunOperation(
@@ -69,6 +72,31 @@ def _nonce(run_id: str | None, plan: bytes, directory: str | Path, fields: Mappi
     return hashlib.sha256(plan + said).hexdigest()[:24]
 
 
+def run_fields(plan: Plan, *, local: bool, labels: Mapping[str, str]) -> dict[str, str | int]:
+    """Return the first fields of a run's record."""
+    fields: dict[str, str | int] = {
+        "flow": plan.name,
+        "file": plan.file,
+        "local": 1 if local else 0,
+        "params": json.dumps(dict(plan.params), ensure_ascii=False),
+        "labels": json.dumps({**plan.labels, **labels}, ensure_ascii=False),
+        "total": sum(1 for cell in plan.cells if not cell.group or plan.node_of(cell).foreach is not None),
+        "retention": _retention_ms(plan.retention),
+    }
+    if plan.timeout is not None:
+        fields["timeout"] = int(plan.timeout * 1000)
+    if plan.concurrency is not None:
+        limit = plan.concurrency
+        fields |= {"sem": group_semaphore("run", str(limit.group)), "max": limit.max, "on_conflict": limit.on_conflict}
+    for name, count in (
+        ("h:early", sum(cell.phase not in {"", "exit"} for cell in plan.cells)),
+        ("h:exit", sum(cell.phase == "exit" for cell in plan.cells)),
+    ):
+        if count:
+            fields[name] = count
+    return fields
+
+
 def _retention_ms(seconds: float | None) -> int:
     if seconds is None:
         seconds = defaults.RUN_RETENTION
@@ -78,8 +106,10 @@ def _retention_ms(seconds: float | None) -> int:
 def staged_jobs(plan: Plan, run: str, *, local: bool) -> Iterator[StagedJob]:
     """Yield what the store is told of each cell, in ordinal order."""
     children = plan.children()
+    groups = _groups(plan)
     for cell in plan.cells:
-        yield StagedJob(cell.ordinal, _fields(plan, cell, run, local=local), [_edge(edge) for edge in children[cell.ordinal]])
+        fields = _fields(plan, cell, run, groups.get(cell.node), local=local)
+        yield StagedJob(cell.ordinal, fields, [_edge(edge) for edge in children[cell.ordinal]])
 
 
 def queue_of(queue: str, run: str, *, local: bool) -> str:
@@ -91,20 +121,81 @@ def _edge(edge: Edge) -> tuple[int, str]:
     return edge.parent, edge.condition
 
 
-def _fields(plan: Plan, cell: Cell, run: str, *, local: bool) -> dict[str, str | int]:
+def _groups(plan: Plan) -> dict[int, _Group]:
+    """Return by node what a cell has to know of the group it is counted by."""
+    groups: dict[int, _Group] = {}
+    members: dict[int, list[int]] = {}
+    for cell in plan.cells:
+        node = plan.node_of(cell)
+        if not (node.matrix or node.foreach is not None):
+            continue
+        if not cell.group:
+            members.setdefault(cell.node, []).append(cell.ordinal)
+        elif not cell.hidden:
+            cells = members.get(cell.node, [])
+            groups[cell.node] = (cell.ordinal, (cells[0], cells[-1] - cells[0] + 1) if cells else (0, 0))
+    return groups
+
+
+def _fields(plan: Plan, cell: Cell, run: str, group: _Group | None, *, local: bool) -> dict[str, str | int]:
     node = plan.node_of(cell)
     fields: dict[str, str | int] = {"origin": queue_of(node.queue, run, local=local), "pending": len(cell.parents)}
-    if cell.group:
+    if cell.phase:
+        fields["phase"] = cell.phase
+    if plan.fail_fast and not cell.phase:
+        fields["ff"] = 1
+    if cell.group and (node.foreach is None or cell.hidden):
         fields["kind"] = "group"
+        if node.fail_fast and not cell.hidden and group is not None:
+            fields["members"] = f"{group[1][0]} {group[1][1]}"
         return fields
-    if node.action.kind == "join":
-        fields["kind"] = "join"
-    if node.condition is not None:
+    limits = _limits(node, run, group)
+    if cell.group:
+        template = {key: fields[key] for key in ("origin", "phase", "ff") if key in fields} | _policies(node) | limits
+        if _asks_supervisor(node):
+            template["if"] = 1
+        template["cell_of"] = cell.ordinal
+        return fields | {"kind": "foreach", "if": 1} | {f"c:{name}": value for name, value in template.items()}
+    if node.condition is not None or _asks_supervisor(node):
         fields["if"] = 1
+    return fields | _policies(node) | limits
+
+
+def _asks_supervisor(node: Node) -> bool:
+    """Return whether something besides `if` has to be evaluated before the job goes on."""
+    return node.action.kind == "approval" or (node.concurrency is not None and not isinstance(node.concurrency.group, str))
+
+
+def _limits(node: Node, run: str, group: _Group | None) -> dict[str, str | int]:
+    """Return what a job tells of its semaphores and of the cells beside it."""
+    fields: dict[str, str | int] = {}
+    sems = []
+    if group is not None and node.max_parallel is not None:
+        sems.append(f"{node.max_parallel} cells/{ids.member_id(run, group[0])}")
+    if node.concurrency is not None:
+        if isinstance(node.concurrency.group, str):
+            sems.append(f"{node.concurrency.max} {group_semaphore('job', node.concurrency.group)}")
+        elif sems:
+            fields["base_sems"], sems = sems[0], []
+    if sems:
+        fields["sems"] = "\n".join(sems)
+    if group is not None and node.fail_fast:
+        fields |= {"gff": 1, "cell_of": group[0]}
+    return fields
+
+
+def _policies(node: Node) -> dict[str, str | int]:
+    fields: dict[str, str | int] = {}
+    if node.action.kind in {"join", "approval"}:
+        fields["kind"] = node.action.kind
+    if node.action.kind == "approval" and node.timeout is not None and node.timeout >= 0:
+        fields["wait"] = int(node.timeout * 1000)
     if node.allow_failure is True:
-        fields["allow"] = 1  # also for ends that no worker reports: abandoned, expired, an `if` that cannot be answered
+        fields["excuse"] = 1
     if node.retry is not None and node.retry.max > 0:
         fields["retry"] = retry_field(node.retry)
+        if node.retry.on and Reason.ABANDONED not in node.retry.on:
+            fields["retry_lost"] = 0
     for name, seconds in (("ttl", node.ttl), ("delay", node.delay)):
         if seconds is not None:
             fields[name] = int(seconds * 1000)

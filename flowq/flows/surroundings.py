@@ -17,11 +17,15 @@ _POSITIONS: Final = 50  # queued jobs of which the place in the queue is asked
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
-    """What explains a queued job: who is there, how many jobs are before it (by ordinal), whether all are told to wait."""
+    """What explains a waiting job: who is there, how many jobs are before it (by ordinal), whether all are told to wait.
+
+    `holders` are those who hold the semaphores that jobs of the run (or the run itself) wait for, by the semaphore's name.
+    """
 
     workers: Sequence[WorkerRecord] = ()
     positions: Mapping[int, int] = field(default_factory=dict)
     suspended: bool = False
+    holders: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
 
 def read_surroundings(store: "Store", run: RunView) -> Surroundings:
@@ -30,9 +34,15 @@ def read_surroundings(store: "Store", run: RunView) -> Surroundings:
     waiting = [job for job in run.jobs if job.status is JobStatus.DEFERRED]
     if not queued and not waiting:
         return Surroundings()
+    limits = {name for job in waiting for name in job.semaphores} | ({run.semaphore} if run.semaphore else set())
     positions = {}
     for job in queued[:_POSITIONS]:
         place = store.queues.position(queue_of(job.queue, run.id, local=run.local), job.id)
         if place is not None:
             positions[job.ordinal] = place
-    return Surroundings(store.workers.all(), positions, bool(queued) and store.queues.suspended())
+    return Surroundings(
+        store.workers.all(),
+        positions,
+        bool(queued) and store.queues.suspended(),
+        {name: store.semaphores.holders(name) for name in limits},
+    )

@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from flowq.grown import order
 from flowq.ids import member_id
 from flowq.plan import Cell, Json, Plan
 from flowq.states import ENDED, RUN_ENDED, JobStatus, Reason, RunStatus
@@ -29,6 +30,16 @@ class Snapshot:
     unserved: frozenset[str] = frozenset()
     now_ms: int = 0
     suspended: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ApprovalView:
+    """What an approval asks, and who has decided."""
+
+    message: str
+    by: str | None = None
+    at_ms: int | None = None
+    comment: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +65,8 @@ class JobView:
     duration: float | None
     error: str | None
     line: int
+    semaphores: tuple[str, ...] = ()  # of a job that waits for some of them
+    approval: "ApprovalView | None" = None
 
     @property
     def ended(self) -> bool:
@@ -93,6 +106,7 @@ class RunView:
     directory: str
     local: bool
     canceling: bool
+    semaphore: str | None = None  # of the concurrency group that it waits for
 
     @property
     def ended(self) -> bool:
@@ -109,7 +123,8 @@ def run_view(plan: Plan, snapshot: Snapshot) -> RunView:
     """Put a run's view together. Linear in jobs and edges."""
     run = snapshot.run
     ended = _ended_by_ordinal(plan, snapshot)
-    jobs = tuple(_job_view(plan, cell, snapshot, ended) for cell in plan.jobs())
+    names = _visible_parents(plan)
+    jobs = tuple(_job_view(plan, cell, snapshot, ended, names) for cell in plan.jobs() if not cell.hidden)
     return RunView(
         id=run.id,
         flow=run.flow,
@@ -129,6 +144,7 @@ def run_view(plan: Plan, snapshot: Snapshot) -> RunView:
         directory=run.directory,
         local=run.local,
         canceling=run.canceling,
+        semaphore=run.sem if run.status is RunStatus.QUEUED else None,
     )
 
 
@@ -178,10 +194,13 @@ def error_line(text: str) -> str:
 # -- one job ------------------------------------------------------------------------------------------------------------------
 
 
-def _job_view(plan: Plan, cell: Cell, snapshot: Snapshot, ended: Sequence[bool]) -> JobView:
+def _job_view(
+    plan: Plan, cell: Cell, snapshot: Snapshot, ended: Sequence[bool], visible: Mapping[int, tuple[int, ...]]
+) -> JobView:
     node = plan.nodes[cell.node]
     record = snapshot.jobs[cell.ordinal]
-    waiting = () if record is None or record.status is not JobStatus.DEFERRED else cell.parents
+    parents = [ordinal for edge in cell.parents for ordinal in visible.get(edge.parent, (edge.parent,))]
+    waiting = () if record is None or record.status is not JobStatus.DEFERRED else parents
     started = record.started_ms if record is not None and record.status is not JobStatus.DEFERRED else None
     ended_ms = record.ended_ms if record is not None and record.ended else None
     return JobView(
@@ -196,15 +215,40 @@ def _job_view(plan: Plan, cell: Cell, snapshot: Snapshot, ended: Sequence[bool])
         max_attempts=1 + (node.retry.max if node.retry else 0),
         queue=node.queue,
         worker=None if record is None else record.worker,
-        depends_on=tuple(plan.cells[edge.parent].name for edge in cell.parents),
-        waits_for=tuple(plan.cells[edge.parent].name for edge in waiting if not ended[edge.parent]),
+        depends_on=tuple(plan.cells[ordinal].name for ordinal in parents),
+        waits_for=tuple(plan.cells[ordinal].name for ordinal in waiting if not ended[ordinal]),
         started_ms=started,
         ended_ms=ended_ms,
         due_ms=record.due_ms if record is not None and record.status is JobStatus.SCHEDULED else None,
         duration=_duration(record, ended_ms, snapshot.now_ms),
         error=snapshot.errors.get(cell.ordinal),
         line=node.line,
+        semaphores=_semaphores(record),
+        approval=_approval(record) if node.action.kind == "approval" and record is not None else None,
     )
+
+
+def _semaphores(record: JobRecord | None) -> tuple[str, ...]:
+    """Return the names of what a job waits for; one per line, "<max> <name>"."""
+    if record is None or record.status is not JobStatus.DEFERRED or "parked" not in record.options:
+        return ()
+    return tuple(line.partition(" ")[2] for line in record.options.get("sems", "").split("\n"))
+
+
+def _approval(record: JobRecord) -> ApprovalView:
+    options = record.options
+    at_ms = int(options["decided_at"]) if "decided_at" in options else None
+    return ApprovalView(options.get("message", ""), options.get("decided_by"), at_ms, options.get("comment", ""))
+
+
+def _visible_parents(plan: Plan) -> dict[int, tuple[int, ...]]:
+    """Return for what people do not know by name (a stage, the gate of a sub-flow) what stands behind it."""
+    found: dict[int, tuple[int, ...]] = {}
+    for cell in plan.cells:
+        if cell.hidden:
+            behind = (ordinal for edge in cell.parents for ordinal in found.get(edge.parent, (edge.parent,)))
+            found[cell.ordinal] = tuple(dict.fromkeys(behind))
+    return found
 
 
 def _duration(record: JobRecord | None, ended_ms: int | None, now_ms: int) -> float | None:
@@ -218,7 +262,7 @@ def _reason(record: JobRecord, snapshot: Snapshot) -> str | None:
     """Return the stored reason of an ended job; the reason of a waiting one is worked out, never stored."""
     match record.status:
         case JobStatus.DEFERRED:
-            return Reason.DEPENDENCIES
+            return record.reason or Reason.DEPENDENCIES
         case JobStatus.SCHEDULED:
             return Reason.RETRY if record.attempt > 0 else Reason.DELAY
         case JobStatus.QUEUED:
@@ -232,9 +276,9 @@ def _reason(record: JobRecord, snapshot: Snapshot) -> str | None:
 
 
 def _ended_by_ordinal(plan: Plan, snapshot: Snapshot) -> list[bool]:
-    """Return for each ordinal whether it has ended; a group has when its cells have (they have smaller ordinals)."""
-    ended: list[bool] = []
-    for cell in plan.cells:
+    """Return for each ordinal whether it has ended; a group has when its cells have."""
+    ended = [True] * len(plan.cells)
+    for cell in order(plan):
         record = snapshot.jobs[cell.ordinal]
-        ended.append(all(ended[edge.parent] for edge in cell.parents) if cell.group else record is None or record.ended)
+        ended[cell.ordinal] = all(ended[edge.parent] for edge in cell.parents) if cell.group else record is None or record.ended
     return ended

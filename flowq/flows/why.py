@@ -6,6 +6,7 @@ to its error. Chains stay short enough to be read: long ones skip to their end a
 """
 
 import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -15,8 +16,9 @@ from flowq.flows import rules
 from flowq.flows.submit import queue_of
 from flowq.flows.surroundings import Surroundings
 from flowq.flows.views import JobView, RunView
+from flowq.grown import cell_at, order
 from flowq.plan import Cell, Edge, Json, Node, Plan
-from flowq.states import ENDED, Condition, JobStatus, Reason
+from flowq.states import ENDED, RUN_ENDED, Condition, JobStatus, Reason
 
 _DEPTH: Final = 8  # steps shown of one chain before it skips to its end
 _BREADTH: Final = 3  # causes shown of one job
@@ -37,6 +39,16 @@ _FAILURES: Final = {
     Reason.ABANDONED: "its worker was lost: no heartbeat came within the lease (killed, out of memory, machine gone)",
     Reason.KILLED: "a signal killed it, which flowq did not send: often the machine was out of memory",
     Reason.INVALID_RESULT: "it ran, but what it returned cannot be kept as a result",
+}
+_CANCELED: Final[Mapping[str, str]] = {
+    Reason.RUN_CANCELED: "the run was canceled",
+    Reason.FAIL_FAST: "another job failed, and `fail_fast` ends the others",
+    Reason.CONCURRENCY: "the run's concurrency group was taken, and its `on_conflict` is `fail`",
+}
+_SKIPPED: Final[Mapping[str, str]] = {
+    Reason.NOT_SELECTED: "the run's outcome is not the one that this handler is for",
+    Reason.FAIL_FAST: "another job failed before it was started, and `fail_fast` ends the others",
+    Reason.CONCURRENCY: "the run's concurrency group was taken, and its `on_conflict` is `skip`",
 }
 _URGENCY: Final = (JobStatus.SCHEDULED, JobStatus.QUEUED, JobStatus.STARTED, JobStatus.DEFERRED)
 
@@ -151,7 +163,7 @@ class _Explanation:
             case JobStatus.FAILED | JobStatus.STOPPED:
                 return _failed(job, node)
             case JobStatus.CANCELED:
-                why = "the run was canceled" if job.reason == Reason.RUN_CANCELED else "somebody canceled this job"
+                why = _CANCELED.get(job.reason or "", "somebody canceled this job")
                 return why, ["it was running" if job.attempts else "it had not been started"], []
             case _:
                 return "finished", _attempts(job), []
@@ -167,6 +179,26 @@ class _Explanation:
         return text, [], [job.ordinal for job in sorted(some, key=_urgency)]
 
     def _waiting(self, cell: Cell, node: Node) -> tuple[str, list[str], list[int]]:
+        if self._run.semaphore is not None:
+            name = self._run.semaphore.removeprefix("run/")
+            return f"the run waits for its turn in the concurrency group {name}", self._holders([self._run.semaphore]), []
+        job = self._jobs[cell.ordinal]
+        if job.reason == Reason.APPROVAL:
+            asks = f": {job.approval.message}" if job.approval is not None and job.approval.message else ""
+            return f"waits for somebody's approval{asks}", [f"flowq approve {self._run.id} {cell.name} [--reject]"], []
+        if job.reason in {Reason.CONCURRENCY, Reason.MAX_PARALLEL}:
+            what = (
+                f"{node.max_parallel} cells of {node.name} are"
+                if job.reason == Reason.MAX_PARALLEL
+                else "its concurrency group is"
+            )
+            return (
+                f"waits: {what} {'running' if job.reason == Reason.MAX_PARALLEL else 'full'}",
+                self._holders(job.semaphores),
+                [],
+            )
+        if cell.phase and self._run.status not in RUN_ENDED and not self._graph_ended():
+            return "a handler: it waits for the end of the run's other jobs", [], []
         missing = [edge for edge in cell.parents if self._ends[edge.parent] is None]
         if missing:
             details = [f"it needs {self._name(edge)} {_ASKS[Condition(edge.condition)]}" for edge in missing[:_BREADTH]]
@@ -178,6 +210,23 @@ class _Explanation:
         served = any(worker.state != "stopping" for worker in self._around.workers)
         who = "a worker decides it in a moment" if served else "no worker is there to decide it"
         return f"its `if: {node.condition}` is to be decided; {who}", [], []
+
+    def _holders(self, semaphores: Sequence[str]) -> list[str]:
+        """Return a sentence per semaphore about who holds it."""
+        return [
+            f"{name.partition('/')[2]} is held by {', '.join(self._job_name(job) for job in held[:_BREADTH])}"
+            + (f" and {len(held) - _BREADTH} more" if len(held) > _BREADTH else "")
+            for name in semaphores
+            if (held := self._around.holders.get(name, ()))
+        ]
+
+    def _job_name(self, job: str) -> str:
+        run, _, ordinal = job.rpartition("-")
+        cell = cell_at(self._plan, int(ordinal)) if run == self._run.id else None
+        return job if cell is None else cell.name
+
+    def _graph_ended(self) -> bool:
+        return all(self._ends[cell.ordinal] is not None for cell in self._plan.cells if not cell.phase)
 
     def _scheduled(self, job: JobView) -> tuple[str, list[str], list[int]]:
         wait = "" if job.due_ms is None else f" in {max(0, job.due_ms - self._run.now_ms) / 1000:.1f} s"
@@ -216,7 +265,7 @@ class _Explanation:
         if job.reason == Reason.IF_FALSE:
             return f"its `if: {node.condition}` was false", self._condition_values(cell, node), []
         if job.reason not in _UPSTREAM:
-            return (job.reason or "skipped").replace("_", " "), [], []
+            return _SKIPPED.get(job.reason or "", (job.reason or "skipped").replace("_", " ")), [], []
         broken = [edge for edge in cell.parents if self._breaks(edge)]
         if not broken:  # the parents have been run again since, or their records have expired
             return job.reason.replace("_", " "), [], []
@@ -252,16 +301,21 @@ class _Explanation:
 
     def _all_ends(self) -> list[rules.End | None]:
         """Return how each cell ended, None while it has not. A record that has expired counts as finished."""
-        ends: list[rules.End | None] = []
-        for cell in self._plan.cells:
+        ends: list[rules.End | None] = [None] * len(self._plan.cells)
+        for cell in order(self._plan):
             if cell.group:
                 members = [ends[edge.parent] for edge in cell.parents]
                 known = [end for end in members if end is not None]
-                ends.append(rules.group_end(known) if len(known) == len(members) else None)
-                continue
-            job = self._jobs[cell.ordinal]
-            status = JobStatus.FINISHED if job.status is None else job.status
-            ends.append(rules.End(status, allowed=job.allowed) if status in ENDED else None)
+                ends[cell.ordinal] = rules.group_end(known) if len(known) == len(members) else None
+            elif (job := self._jobs.get(cell.ordinal)) is not None:
+                status = JobStatus.FINISHED if job.status is None else job.status
+                ends[cell.ordinal] = rules.End(status, allowed=job.allowed) if status in ENDED else None
+            else:  # the gate of a sub-flow, which no view has: it has ended with what it waits for
+                behind = [ends[edge.parent] for edge in cell.parents]
+                held = all(
+                    end is not None and rules.holds(end, edge.condition) for end, edge in zip(behind, cell.parents, strict=True)
+                )
+                ends[cell.ordinal] = None if None in behind else rules.End(JobStatus.FINISHED if held else JobStatus.SKIPPED)
         return ends
 
     def _breaks(self, edge: Edge) -> bool:
@@ -306,6 +360,10 @@ def _failed(job: JobView, node: Node) -> tuple[str, list[str], list[int]]:
     elif job.reason == Reason.TIMEOUT:
         limit = "" if node.timeout is None else f" of {format_duration(node.timeout)}"
         text = f"it took longer than its timeout{limit}"
+    elif job.reason == Reason.RUN_TIMEOUT:
+        text = "the run took longer than its timeout" + ("" if job.attempts else "; it had not been started")
+    elif job.reason == Reason.REJECTED:
+        text = job.error_line or "rejected"
     elif job.reason == Reason.EXPIRED:
         limit = "" if node.ttl is None else f" of {format_duration(node.ttl)}"
         text = f"it waited in queue {job.queue} longer than its ttl{limit} and was never started"

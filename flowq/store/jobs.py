@@ -1,7 +1,7 @@
 """Single jobs: create, read, cancel, requeue, delete."""
 
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -15,6 +15,8 @@ from flowq.store.records import JobRecord, ResultRecord, StoredJob
 from flowq.store.session import Session
 
 _CHUNK: Final = 500  # records read by one pipeline
+_ITEMS: Final = 500  # items of a foreach staged by one call
+_ITEM_BYTES: Final = 262_144
 _LONGEST_WAIT: Final = 3.0  # s of one blocking read: well below the connection's time-out
 _KNOWN: Final = frozenset(
     {
@@ -31,7 +33,7 @@ _KNOWN: Final = frozenset(
             "attempt",
             "token",
         ),
-        *("worker", "pending", "allowed", "retry", "exit_code"),
+        *("worker", "pending", "allowed", "retry", "exit_code", "kind", "members"),
     }
 )
 
@@ -161,9 +163,48 @@ class Jobs:
         """Delete a plain job; dependents that wait for it are decided as if it had been canceled."""
         return Outcome(self._session.run("delete", job)[0].decode())
 
-    def decide(self, job: str, verdict: str, reason: str = "", text: str = "") -> Outcome:
-        """Answer a job's `if`: verdict `go_on`, `skipped`, or `failed` with the error's text."""
-        return Outcome(self._session.run("decide", job, verdict, reason, text)[0].decode())
+    def decide(
+        self, job: str, verdict: str, reason: str = "", text: str = "", *, semaphore: str = "", message: str = ""
+    ) -> Outcome:
+        """Answer what a job has to know before it goes on.
+
+        Args:
+            job: the id.
+            verdict: `go_on`, `skipped`, or `failed` with the error's text.
+            reason: of the verdict.
+            text: the error's.
+            semaphore: of its concurrency group, "<max> <name>".
+            message: of an approval, as its expressions came out.
+        """
+        return Outcome(self._session.run("decide", job, verdict, reason, text, semaphore, message)[0].decode())
+
+    def expand(self, job: str, items: Sequence[bytes]) -> Outcome:
+        """Tell a foreach its list, each item as JSON: it becomes a group with a cell per item."""
+        nonce = ids.nonce()
+        first = 0
+        for number, chunk in enumerate(_item_chunks(items)):
+            outcome = Outcome(self._session.run("stage_items", job, nonce, number, first, chunk)[0].decode())
+            if outcome is not Outcome.DONE and outcome is not Outcome.DUPLICATE:
+                return outcome
+            first += len(chunk)
+        return Outcome(self._session.run("expand", job, nonce, len(items))[0].decode())
+
+    def approve(self, job: str, value: bytes, *, by: str, comment: str = "") -> Outcome:
+        """Let an approval succeed; `value` is its result, JSON."""
+        return self._approve(job, "approve", value, by, comment)
+
+    def reject(self, job: str, text: bytes, *, by: str, comment: str = "") -> Outcome:
+        """Let an approval fail; `text` is what is shown as its error."""
+        return self._approve(job, "reject", text, by, comment)
+
+    def _approve(self, job: str, verdict: str, value: bytes, by: str, comment: str) -> Outcome:
+        return Outcome(self._session.run("approve", job, ids.nonce(), verdict, value, by, comment)[0].decode())
+
+    def item(self, group: str, index: int) -> bytes | None:
+        """Return the JSON of one item of a foreach."""
+        with self._session.translated:
+            found = self._session.client.hget(self._keys("items", group), str(index))
+        return found if isinstance(found, bytes) else None
 
     def save_meta(self, job: str, data: bytes) -> bool:
         """Store the user's own data about a job; return False when there is no such job."""
@@ -305,8 +346,23 @@ def job_record(job: str, row: Mapping[bytes, bytes]) -> JobRecord | None:
         allowed=fields.get("allowed") == "1",
         retries=int(retry.partition("|")[0]) if retry else 0,
         exit_code=_integer(fields.get("exit_code")),
+        kind=fields.get("kind", ""),
+        members=_members(fields.get("members")),
         options={name: value for name, value in fields.items() if name not in _KNOWN},
     )
+
+
+def _item_chunks(items: Sequence[bytes]) -> Iterator[list[bytes]]:
+    chunk: list[bytes] = []
+    size = 0
+    for item in items:
+        chunk.append(item)
+        size += len(item)
+        if len(chunk) >= _ITEMS or size >= _ITEM_BYTES:
+            yield chunk
+            chunk, size = [], 0
+    if chunk:
+        yield chunk
 
 
 def _created(reply: Any) -> tuple[Outcome, str]:
@@ -320,6 +376,13 @@ def _integer(text: str | None) -> int | None:
 
 def _execution(token: bytes | None) -> int:
     return int(token.partition(b"-")[0]) if token else 0
+
+
+def _members(text: str | None) -> range | None:
+    if text is None:
+        return None
+    first, count = map(int, text.split())
+    return range(first, first + count)
 
 
 def _result_type(outcome: bytes) -> str:

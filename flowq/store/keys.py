@@ -28,7 +28,10 @@ TEMPLATES: Final[dict[str, str]] = {
     "leases": "leases",  # zset: started job -> lease deadline
     "timers": "timers",  # zset: "<kind>|<id>" -> due
     "outbox": "outbox",  # list: "<kind>|<id>|<cursor>", work that a transition left for bounded steps
-    "decide": "decide",  # zset: job whose `if` is to be evaluated -> when (again)
+    "decide": "decide",  # zset: job for which a supervisor has to evaluate something (`if`, a list, a group) -> when (again)
+    # -- semaphores
+    "holders": "holders:{}",  # zset: who holds it -> until when (a place in a queue), or for ever
+    "waiters": "waiters:{}",  # zset: who waits for it -> order
     # -- workers
     "workers": "workers",  # zset: name -> last beat
     "worker": "worker:{}",  # hash
@@ -37,6 +40,8 @@ TEMPLATES: Final[dict[str, str]] = {
     "run": "run:{}",  # hash
     "plan": "plan:{}",  # string
     "staging": "staging:{}",  # list: a retry's jobs before its flip
+    "handlers": "handlers:{}",  # list: ordinals of the jobs that are not part of the graph
+    "items": "items:{}",  # hash of a foreach: index -> the item's JSON
     "events": "events:{}",  # stream per run; "-" for plain jobs
     "logs": "logs:{}",  # stream per run; for plain jobs per job
     "runs": "runs",  # zset: run -> created

@@ -32,6 +32,8 @@ class JobRecord:
     allowed: bool = False  # failed, and allowed to
     retries: int = 0  # retries after the first attempt that the job may have
     exit_code: int | None = None
+    kind: str = ""  # "group", "foreach" (before its list is known), "join", "approval"; of what is executed ""
+    members: range | None = None  # of a foreach whose list is known: the ordinals of its cells
     options: Mapping[str, str] = field(default_factory=dict)  # fields the store keeps for the facade, uninterpreted
 
     @property
@@ -83,6 +85,8 @@ class RunRecord:
     canceling: bool
     retention: float  # s after the end
     counts: Mapping[JobStatus, int]
+    outcome: RunStatus | None = None  # of the graph, fixed before the handlers run
+    sem: str | None = None  # the semaphore of its concurrency group
 
     @property
     def ended(self) -> bool:

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from flowq import defaults
+from flowq import defaults, ids
 from flowq.exceptions import AmbiguousRunError, InvalidRunOperation, NoSuchRunError, TooLargeError
 from flowq.ids import member_id
 from flowq.states import JobStatus, RunStatus
@@ -36,13 +36,15 @@ class ResetJob:
     """One job of a run that a retry resets.
 
     `pending` counts its edges from jobs that are reset too; `verdict` is a skip reason when an edge from a job that stays as it is
-    does not hold; `tally` is, for a group, how many of its cells stay (finished, failed, skipped, canceled).
+    does not hold; `tally` is, for a group, how many of its cells stay (finished, failed, skipped, canceled). `again`: a foreach whose
+    list is evaluated anew; its cells go.
     """
 
     ordinal: int
     pending: int
     verdict: str = ""
     tally: tuple[int, int, int, int] = (0, 0, 0, 0)
+    again: bool = False
 
 
 class Runs:
@@ -63,7 +65,7 @@ class Runs:
         Args:
             run: the run's id.
             nonce: identifies this submission; the same again is a duplicate, another one for the same id a conflict.
-            jobs: every job and group, in ordinal order.
+            jobs: every job and group, in ordinal order; those with a field `phase` are handlers, not part of the graph.
             plan: the stored plan.
             directory: where the run belongs, for `latest`.
             fields: further fields of the run's record; must hold `total` (jobs without groups) and `retention` (ms).
@@ -76,7 +78,9 @@ class Runs:
                 f"the compiled flow takes {len(plan):,} bytes, at most {defaults.MAX_PLAN:,} are allowed: split the flow"
             )
         chunks = 0
+        handlers: list[int] = []
         for index, rows in enumerate(_chunks(jobs)):
+            handlers += [row.ordinal for row in rows if "phase" in row.fields]
             flat: list[object] = [len(rows)]
             for row in rows:
                 pairs = [part for pair in row.fields.items() for part in pair]
@@ -87,18 +91,18 @@ class Runs:
             chunks = index + 1
         key = directory_key(directory)
         pairs = [part for pair in {**fields, "directory": directory, "directory_key": key}.items() for part in pair]
-        return Outcome(self._session.run("flip", run, nonce, chunks, plan, key, pairs)[0].decode())
+        return Outcome(self._session.run("flip", run, nonce, chunks, plan, key, handlers, pairs)[0].decode())
 
     def cancel(self, run: str) -> Outcome:
-        """Cancel what has not ended of a run. From this call on nothing of it is started."""
-        return Outcome(self._session.run("cancel_run", run)[0].decode())
+        """Cancel what has not ended of a run; its handlers run all the same. Called while they do, it cancels them too."""
+        return Outcome(self._session.run("cancel_run", run, ids.nonce())[0].decode())
 
     def reset(self, run: str, nonce: str, attempt: int, jobs: Sequence[ResetJob]) -> Outcome:
         """Retry a run: these jobs are executed again. `attempt` is the attempt that the caller saw; a newer one is `WRONG_STATE`."""
         chunks = 0
         for start in range(0, len(jobs), _CHUNK):
             entries = [
-                f"{job.ordinal} {job.pending} {job.verdict or '-'} {' '.join(map(str, job.tally))}"
+                f"{job.ordinal} {job.pending} {job.verdict or '-'} {' '.join(map(str, job.tally))} {int(job.again)}"
                 for job in jobs[start : start + _CHUNK]
             ]
             outcome = Outcome(self._session.run("stage_reset", run, nonce, chunks, entries)[0].decode())
@@ -179,6 +183,11 @@ class Runs:
     def jobs(self, run: str, ordinals: Iterable[int]) -> list[JobRecord | None]:
         """Return the records of jobs of a run."""
         return self._jobs.get_many(member_id(run, ordinal) for ordinal in ordinals)
+
+    def members(self, run: str, groups: Sequence[int]) -> dict[int, range | None]:
+        """Return for each foreach (by the ordinal of its group) the ordinals of its cells, None where its list is not known."""
+        found = self.jobs(run, groups) if groups else []
+        return {ordinal: None if record is None else record.members for ordinal, record in zip(groups, found, strict=True)}
 
     def results(self, run: str, ordinals: Iterable[int]) -> list[tuple[JobStatus | None, bytes | None]]:
         """Return status and stored value (JSON of a finished job, the error's text of a failed one) per ordinal."""
@@ -305,7 +314,9 @@ def _run_record(run: str, row: Mapping[bytes, bytes]) -> RunRecord | None:
         total=int(fields.get("total", 0)),
         open=int(fields.get("open", 0)),
         warnings=int(fields.get("warnings", 0)),
-        canceling=fields.get("cancel") == "1",
+        canceling=fields.get("cancel") in {"1", "2"},
+        outcome=RunStatus(fields["outcome"]) if "outcome" in fields else None,
+        sem=fields.get("sem"),
         retention=int(fields.get("retention", 0)) / 1000,
         counts=counts,
     )

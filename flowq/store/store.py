@@ -6,6 +6,7 @@ from flowq.store.jobs import Jobs
 from flowq.store.link import Link, Waiter
 from flowq.store.queues import Queues
 from flowq.store.runs import Runs
+from flowq.store.semaphores import Semaphores
 from flowq.store.session import Session
 from flowq.store.workers import Workers
 
@@ -35,6 +36,7 @@ class Store:
         self.runs = Runs(self.session, self.jobs)
         self.queues = Queues(self.session)
         self.workers = Workers(self.session)
+        self.semaphores = Semaphores(self.session)
 
     @property
     def namespace(self) -> str:

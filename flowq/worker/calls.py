@@ -62,7 +62,7 @@ def _attempt(task: Task, aside: hooks.Aside | None) -> tuple[Outcome, BaseExcept
     except SystemExit as error:
         return failed("error", _exit_text(error), "SystemExit", _exit_code(error)), error
     except BaseException as error:  # noqa: BLE001 - whatever a job raises is that job's failure
-        return failed("error", _traceback(error), _name(error)), error
+        return failed("error", _traceback(error), _name(error)) | {"bases": _bases(error)}, error
     if getattr(penalty, "fired", False):
         text = (
             f"the job ran longer than its timeout of {task['timeout']:g} s; it caught JobTimeoutException and went on to its end,"
@@ -146,6 +146,11 @@ def _by_dotted_name(name: str) -> Callable[..., object]:
 def _name(error: BaseException) -> str:
     kind = type(error)
     return kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
+
+
+def _bases(error: BaseException) -> list[str]:
+    """Return the names of what the exception also is, for `retry: {on: …}`."""
+    return [f"{kind.__module__}.{kind.__qualname__}" for kind in type(error).__mro__[1:-2]]
 
 
 def _traceback(error: BaseException) -> str:

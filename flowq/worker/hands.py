@@ -229,7 +229,7 @@ class Hands:
             if held.end is None:
                 self._tell_death(held, end)
             end = held.end or end
-            self._report(held, held.ended(end, allowed=self._allowed(held, end)))
+            self._report(held, held.ended(end, allowed=self._allowed(held, end), retryable=self._retryable(held, end)))
             if end.outcome["outcome"] == "finished" and slot.task is not None:
                 self._origins.used(slot.task)
 
@@ -289,6 +289,14 @@ class Hands:
             return self._preparer.allowed(held.claim, end.outcome["exit_code"] if end is not None else None)
         except (UnpreparableError, ServerError):
             return False  # the plan is not to be had; a failure that nobody can excuse counts
+
+    def _retryable(self, held: Held, end: Ended) -> bool:
+        if end.outcome.get("outcome") != "failed":
+            return True
+        try:
+            return self._preparer.retryable(held.claim, end.outcome)
+        except (UnpreparableError, ServerError):
+            return True
 
     def _report(self, held: Held, execution: Execution) -> None:
         held.reported = True

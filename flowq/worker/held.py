@@ -33,21 +33,21 @@ class Held:
         self.logged += len(entries)
         return [LogLines(self.claim.id, self.claim.token, index, *entry) for index, entry in enumerate(entries, start=first)]
 
-    def ended(self, end: Ended, *, allowed: bool) -> Execution:
-        """Return the report of an end."""
+    def ended(self, end: Ended, *, allowed: bool, retryable: bool = True) -> Execution:
+        """Return the report of an end. `allowed`, `retryable`: what the flow says of such a failure."""
         match end.cause:
             case Cause.CANCEL:
                 return self._execution("canceled", Reason.CANCELED, "canceled", allowed=False)
             case Cause.STOP:
                 return self._execution("stopped", "", "stopped by request", allowed=False)
             case _:
-                return self._by_outcome(end.outcome, allowed)
+                return self._by_outcome(end.outcome, allowed, retryable)
 
     def failed(self, reason: Reason, text: str, *, allowed: bool, retryable: bool) -> Execution:
         """Return the report of a failure for which no horse was needed."""
         return self._execution("failed", reason, text, allowed=allowed, retryable=retryable)
 
-    def _by_outcome(self, outcome: Outcome, allowed: bool) -> Execution:
+    def _by_outcome(self, outcome: Outcome, allowed: bool, retryable: bool) -> Execution:
         claim = self.claim
         match outcome["outcome"]:
             case "finished":
@@ -74,7 +74,12 @@ class Held:
                 )
             case _:
                 return self._execution(
-                    "failed", outcome["reason"], outcome["error"], allowed=allowed, exit_code=outcome["exit_code"]
+                    "failed",
+                    outcome["reason"],
+                    outcome["error"],
+                    allowed=allowed,
+                    retryable=retryable,
+                    exit_code=outcome["exit_code"],
                 )
 
     def _execution(

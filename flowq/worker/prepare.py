@@ -1,26 +1,31 @@
 """From a claim to a task: everything the horse must know, and nothing more.
 
 For a job of a run that is the plan (read once per run), the results that its expressions use, and the rendered values. The same
-scope answers a job's `if`.
+scope answers what a job has to know before it goes on: its `if`, the list of a foreach, the name of a concurrency group.
 """
 
+import json
 import os
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from json import loads
 from typing import TYPE_CHECKING, Final
 
 from flowq import defaults
 from flowq.exceptions import FlowqError, NoSuchRunError
 from flowq.expr import EvalError, evaluate, parse, render, to_text
-from flowq.ids import split_member_id
+from flowq.grown import foreach_groups, grow, member_name
+from flowq.ids import member_id, split_member_id
 from flowq.plan import Cell, Json, Node, Plan
 from flowq.states import JobStatus, Reason
 from flowq.store.outcomes import Claim
 from flowq.store.records import RunRecord
+from flowq.store.semaphores import group_semaphore
 from flowq.worker.plain import plain_task
+from flowq.worker.retries import may_retry
+from flowq.worker.upstream import Shape, read_upstream
 
 if TYPE_CHECKING:
     from flowq.store import Store
@@ -37,20 +42,36 @@ class UnpreparableError(FlowqError):
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """The answer to a job's `if`, in the words of the store."""
+    """What a job had to know before it goes on, in the words of the store. `items`: of a foreach that goes on, its list."""
 
     verdict: str  # go_on, skipped or failed
     reason: str = ""
     text: str = ""
+    semaphore: str = ""
+    message: str = ""
+    items: tuple[bytes, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class _Run:
     record: RunRecord
-    plan: Plan
-    cells: Mapping[str, list[int]]
-    targets: Mapping[str, int]
-    attempt_readers: frozenset[str]  # nodes that use `run.attempt`, the one thing of a run that a retry changes
+    shape: Shape
+    changing: Mapping[str, frozenset[str]]  # by node: what it uses of a run's attempt, status and failed_jobs
+
+    @property
+    def plan(self) -> Plan:
+        return self.shape.plan
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """A job in its run; of a cell of a foreach with its group's ordinal and its index there."""
+
+    run: _Run
+    cell: Cell
+    node: Node
+    group: int | None = None
+    index: int = 0
 
 
 class Preparer:
@@ -71,48 +92,63 @@ class Preparer:
         """
         if claim.run is None or claim.ordinal is None:
             return plain_task(claim, self._options)
-        run = self._run(claim.run)
-        cell = run.plan.cells[claim.ordinal]
-        node = run.plan.node_of(cell)
+        place = self._place(claim.run, claim.ordinal, claim.fields)
         try:
-            return self._flow_task(run, cell, node, claim)
+            return self._flow_task(place, claim)
         except EvalError as error:
-            raise UnpreparableError(f"{_where(run.plan, node)}: {error}") from error
+            raise UnpreparableError(f"{_where(place.run.plan, place.node)}: {error}") from error
 
     def allowed(self, claim: Claim, exit_code: int | None) -> bool:
         """Return whether this failure of a job is one that its flow allows."""
         if claim.run is None or claim.ordinal is None:
             return False
-        run = self._run(claim.run)
-        rule = run.plan.node_of(run.plan.cells[claim.ordinal]).allow_failure
+        rule = self._place(claim.run, claim.ordinal, claim.fields).node.allow_failure
         return rule if isinstance(rule, bool) else exit_code in rule
 
+    def retryable(self, claim: Claim, outcome: Mapping[str, Json]) -> bool:
+        """Return whether a failure is one that the job's `retry` is for."""
+        if claim.run is None or claim.ordinal is None:
+            return True
+        return may_retry(self._place(claim.run, claim.ordinal, claim.fields).node.retry, outcome)
+
     def decide(self, job: str) -> Decision:
-        """Evaluate the `if` of a job."""
+        """Evaluate what a job has to know before it goes on."""
         run_id, ordinal = split_member_id(job)
         try:
             run = self._run(run_id)
+            record = self._store.jobs.get(job) if ordinal >= len(run.plan.cells) else None
+            place = self._place(run_id, ordinal, record.options if record is not None else {})
         except UnpreparableError as error:
             return Decision("failed", Reason.ERROR, str(error))
-        cell = run.plan.cells[ordinal]
-        node = run.plan.node_of(cell)
-        if node.condition is None:
-            return Decision("go_on")
         try:
-            value = evaluate(node.condition, self._scope(run, cell, node, attempt=1))
+            return self._decision(place)
         except EvalError as error:
-            return Decision("failed", Reason.ERROR, f"{_where(run.plan, node)}: if: {error}")
-        if value is True:
-            return Decision("go_on")
-        if value is False:
-            return Decision("skipped", Reason.IF_FALSE)
-        text = f"{_where(run.plan, node)}: if: expected true or false, `{node.condition}` gives {to_text(value)!r}"
-        return Decision("failed", Reason.ERROR, text)
+            return Decision("failed", Reason.ERROR, f"{_where(place.run.plan, place.node)}: {error}")
+
+    def _decision(self, place: _Place) -> Decision:
+        node = place.node
+        scope = self._scope(place, attempt=1)
+        scope["env"] = {**scope["env"], **_known_environment(node, scope)}
+        if node.condition is not None and place.group is None:
+            value = _evaluated("if", node.condition, scope)
+            if value is False:
+                return Decision("skipped", Reason.IF_FALSE)
+            if value is not True:
+                raise EvalError(f"if: expected true or false, `{node.condition}` gives {to_text(value)!r}")
+        if place.cell.group and node.foreach is not None:
+            return Decision("go_on", items=_items(node.foreach, scope))
+        semaphore = message = ""
+        if node.concurrency is not None and not isinstance(node.concurrency.group, str):
+            group = to_text(render(node.concurrency.group, scope))
+            semaphore = f"{node.concurrency.max} {group_semaphore('job', group)}"
+        if node.action.kind == "approval" and node.action.message is not None:
+            message = to_text(render(node.action.message, scope))
+        return Decision("go_on", semaphore=semaphore, message=message)
 
     def first_task_place(self, run_id: str) -> tuple[str, tuple[str, ...]]:
         """Return directory and import path of a run's jobs, so that a fork server can be started ahead."""
         run = self._run(run_id)
-        return run.record.directory, _path(run)
+        return run.record.directory, _path(run, None)
 
     def _run(self, run_id: str) -> _Run:
         known = self._runs.get(run_id)
@@ -124,15 +160,29 @@ class Preparer:
             plan = Plan.from_json(self._store.runs.plan(run_id))
         except NoSuchRunError as error:
             raise UnpreparableError(str(error)) from error
-        readers = frozenset(node.name for node in plan.nodes if _reads_attempt(node))
-        run = _Run(record, plan, plan.cells_of(), plan.targets(), readers)
+        changing = {node.name: used for node in plan.nodes if (used := _uses_of_run(node))}
+        run = _Run(record, Shape.of(run_id, plan), changing)
         self._runs[run_id] = run
         while len(self._runs) > _PLANS:
             self._runs.popitem(last=False)
         return run
 
-    def _flow_task(self, run: _Run, cell: Cell, node: Node, claim: Claim) -> "Task":
-        scope = self._scope(run, cell, node, claim.attempt)
+    def _place(self, run_id: str, ordinal: int, fields: Mapping[str, str]) -> _Place:
+        """Find a job in its plan; a cell of a foreach is not in it, its record says where it belongs."""
+        run = self._run(run_id)
+        if ordinal < len(run.plan.cells):
+            cell = run.plan.cells[ordinal]
+            return _Place(run, cell, run.plan.node_of(cell))
+        if "cell_of" not in fields:
+            raise UnpreparableError(f"job {member_id(run_id, ordinal)} is not in the plan of its run")
+        group = run.plan.cells[int(fields["cell_of"])]
+        index = int(fields["index"])
+        cell = Cell(ordinal, member_name(run.plan, group, index), group.node, group.parents, phase=group.phase)
+        return _Place(run, cell, run.plan.node_of(group), group.ordinal, index)
+
+    def _flow_task(self, place: _Place, claim: Claim) -> "Task":
+        run, node = place.run, place.node
+        scope = self._scope(place, claim.attempt)
         env = {name: to_text(render(value, scope)) for name, value in node.env.items()}
         if env:
             scope["env"] = {**scope["env"], **env}
@@ -140,13 +190,13 @@ class Preparer:
         workdir = render(node.workdir, scope)
         task: Task = {
             "id": claim.id,
-            "name": cell.name,
+            "name": place.cell.name,
             "run": claim.run,
             "attempt": claim.attempt,
             "execution": claim.execution,
             "home": directory,
             "cwd": os.path.join(directory, to_text(workdir)) if workdir is not None else directory,
-            "path": list(_path(run)),
+            "path": list(_path(run, node)),
             "env": env,
             "timeout": node.timeout,
             "limit": defaults.MAX_RESULT,
@@ -154,37 +204,73 @@ class Preparer:
         }
         return task | _action(node, scope)
 
-    def _scope(self, run: _Run, cell: Cell, node: Node, attempt: int) -> dict[str, Json]:
+    def _scope(self, place: _Place, attempt: int) -> dict[str, Json]:
+        run, node = place.run, place.node
+        scope: dict[str, Json] = {
+            "params": run.plan.params_of(node),
+            "env": self._environment,
+            "run": self._run_scope(run, node),
+            "jobs": read_upstream(self._store, run.shape, node),
+            "matrix": place.cell.matrix or {},
+            "job": {"name": place.cell.name, "attempt": attempt},
+        }
+        if place.group is not None:
+            item = self._store.jobs.item(member_id(run.record.id, place.group), place.index)
+            if item is None:
+                raise EvalError("the item of this cell is gone from the store")
+            scope |= {"item": json.loads(item), "index": place.index}
+        return scope
+
+    def _run_scope(self, run: _Run, node: Node) -> dict[str, Json]:
         record = run.record
-        if node.name in run.attempt_readers:
+        used = run.changing.get(node.name, frozenset())
+        if used:
             record = self._store.runs.get(record.id) or record
         return {
-            "params": run.plan.params,
-            "env": self._environment,
-            "run": {
-                "id": record.id,
-                "name": run.plan.name,
-                "date": datetime.fromtimestamp(record.created_ms / 1000, UTC).date().isoformat(),
-                "attempt": record.attempt,
-            },
-            "jobs": self._results(run, node),
-            "matrix": cell.matrix or {},
-            "job": {"name": cell.name, "attempt": attempt},
+            "id": record.id,
+            "name": run.plan.name,
+            "date": datetime.fromtimestamp(record.created_ms / 1000, UTC).date().isoformat(),
+            "attempt": record.attempt,
+            "status": str(record.outcome or record.status),
+            "failed_jobs": self._failed_jobs(run) if "failed_jobs" in used else [],
         }
 
-    def _results(self, run: _Run, node: Node) -> dict[str, Json]:
-        """Read what the node's expressions use of other jobs, in one round trip."""
-        if not node.reads:
-            return {}
-        ordinals = [ordinal for name in node.reads for ordinal in (*run.cells[name], run.targets[name])]
-        found = dict(zip(ordinals, self._store.runs.results(run.record.id, ordinals), strict=True))
-        out: dict[str, Json] = {}
-        for name in node.reads:
-            values = [_result(*found[ordinal]) for ordinal in run.cells[name]]
-            status = found[run.targets[name]][0]
-            matrix = run.targets[name] not in run.cells[name]
-            out[name] = {"result": values if matrix else values[0], "status": str(status) if status is not None else None}
-        return out
+    def _failed_jobs(self, run: _Run) -> list[str]:
+        """Return the names of the graph's jobs that failed and were not allowed to, in the order of the plan."""
+        plan = grow(run.plan, self._store.runs.members(run.record.id, foreach_groups(run.plan)))
+        cells = [cell for cell in plan.jobs() if not cell.phase]
+        records = self._store.runs.jobs(run.record.id, [cell.ordinal for cell in cells])
+        failing = {JobStatus.FAILED, JobStatus.STOPPED}
+        return [
+            cell.name
+            for cell, record in zip(cells, records, strict=True)
+            if record is not None and record.status in failing and not record.allowed
+        ]
+
+
+def _known_environment(node: Node, scope: Mapping[str, Json]) -> dict[str, str]:
+    """Return what is known of a job's own environment before it goes on: what uses `item`, say, is not there yet."""
+    env: dict[str, str] = {}
+    for name, value in node.env.items():
+        with suppress(EvalError):  # whoever uses it is told that there is no such name
+            env[name] = to_text(render(value, scope))
+    return env
+
+
+def _evaluated(what: str, source: str, scope: Mapping[str, Json]) -> Json:
+    try:
+        return evaluate(source, scope)
+    except EvalError as error:
+        raise EvalError(f"{what}: {error}") from error
+
+
+def _items(source: str, scope: Mapping[str, Json]) -> tuple[bytes, ...]:
+    value = _evaluated("foreach", source, scope)
+    if not isinstance(value, list):
+        raise EvalError(f"foreach: expected a list, `{source}` gives {to_text(value)[:100]!r}")
+    if len(value) > defaults.MAX_ITEMS:
+        raise EvalError(f"foreach: the list has {len(value):,} items, at most {defaults.MAX_ITEMS:,} are allowed")
+    return tuple(json.dumps(item, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "surrogatepass") for item in value)
 
 
 def _action(node: Node, scope: Mapping[str, Json]) -> "Task":
@@ -206,31 +292,34 @@ def _action(node: Node, scope: Mapping[str, Json]) -> "Task":
             raise UnpreparableError(f"job {node.name}: this worker does not know actions of kind {action.kind!r}: upgrade it")
 
 
-def _path(run: _Run) -> tuple[str, ...]:
-    """Modules come from the directory of the run, then from that of the flow file."""
-    candidates = (run.record.directory, os.path.dirname(run.plan.file))
+def _path(run: _Run, node: Node | None) -> tuple[str, ...]:
+    """Modules come from the directory of the run, then from that of the job's flow file, then from that of the whole flow."""
+    files = (run.plan.file_of(node), run.plan.file) if node is not None else (run.plan.file,)
+    candidates = (run.record.directory, *(os.path.dirname(file) for file in files))
     return tuple(dict.fromkeys(entry for entry in candidates if entry))
 
 
-def _result(status: JobStatus | None, value: bytes | None) -> Json:
-    return loads(value) if status is JobStatus.FINISHED and value is not None else None
-
-
 def _where(plan: Plan, node: Node) -> str:
-    return f"{plan.file or plan.name}:{node.line}: job {node.name}"
+    return f"{plan.file_of(node) or plan.name}:{node.line}: job {node.name}"
 
 
-def _reads_attempt(node: Node) -> bool:
-    """Return whether an expression of the node uses `run.attempt`."""
-    values: list[Json] = [node.env, node.workdir, list(node.action.args), node.action.kwargs, node.action.variables]
+_CHANGING: Final = ("attempt", "status", "failed_jobs")
+
+
+def _uses_of_run(node: Node) -> frozenset[str]:
+    """Return what the expressions of a node use of a run that is not the same from its beginning to its end."""
+    group = node.concurrency.group if node.concurrency is not None else None
+    action = node.action
+    values: list[Json] = [node.env, node.workdir, list(action.args), action.kwargs, action.variables, action.message, group]
     sources = [source for value in values for source in _expressions(value)]
-    if node.condition is not None:
-        sources.append(node.condition)
-    return any("attempt" in source and any(_is_attempt(item.path) for item in parse(source).references()) for source in sources)
-
-
-def _is_attempt(path: tuple[object, ...]) -> bool:
-    return path[:1] == ("run",) and (len(path) == 1 or path[1] == "attempt")
+    sources += [source for source in (node.condition, node.foreach) if source is not None]
+    used: set[str] = set()
+    for source in sources:
+        if "run" in source:  # most do not, and parsing takes a while
+            for reference in parse(source).references():
+                if reference.path[:1] == ("run",):
+                    used |= set(_CHANGING) if len(reference.path) == 1 else {str(reference.path[1])} & set(_CHANGING)
+    return frozenset(used)
 
 
 def _expressions(value: Json) -> Iterator[str]:

@@ -12,6 +12,7 @@ import os
 import random
 import socket
 import time
+from collections import deque
 from typing import TYPE_CHECKING, Final
 
 from flowq import __version__, ids
@@ -33,8 +34,10 @@ if TYPE_CHECKING:
     from flowq.store import Store
     from flowq.store.outcomes import Execution, LogLines, Verdict
     from flowq.worker.options import WorkerOptions
+    from flowq.worker.prepare import Decision
 
 _log = logging.getLogger("flowq.worker")
+_DECIDING: Final = 0.05  # s in one turn of the loop for what jobs wait to have evaluated
 _FLUSH: Final = 0.1  # s that output may wait for a step to travel with
 _LOG_BUDGET: Final = 1024 * 1024  # bytes of output in one step
 _STARVED: Final = 1.0  # s without claims after the system refused a process
@@ -63,6 +66,7 @@ class Supervisor:
         self._obeyed: set[str] = set()  # commands that were carried out
         self._hungry = True  # a claim may find something
         self._released = False  # dependents are about to be released: not dry yet
+        self._undecided: deque[str] = deque()  # jobs that wait for what this worker is to evaluate
         self._sent: tuple[float, list[LogLines], list[Execution]] = (0.0, [], [])
         self._beaten: list[str] = []  # tokens in the beat that is under way
         now = time.monotonic()
@@ -110,7 +114,7 @@ class Supervisor:
         before = Stage.RUNNING
         deadline: float | None = None
         while True:
-            stage = stopping.look(busy=not self._hands.empty, dry=not (self._hungry or self._released))
+            stage = stopping.look(busy=not self._hands.empty, dry=not (self._hungry or self._released or self._undecided))
             if stage is not before:
                 self._stop(stage)
                 before = stage
@@ -141,11 +145,45 @@ class Supervisor:
         except ServerError as error:
             self._quiet_until = time.monotonic() + _REFUSED
             _log.warning("%s", error)
+        self._decide()
         self._check_run()
+
+    def _decide(self) -> None:
+        """Evaluate what jobs wait for, for a moment: beats and ends of running jobs must not wait for a hundred of them."""
+        until = time.monotonic() + _DECIDING
+        while self._undecided and time.monotonic() < until:
+            if not self._stopping.claiming or not self._traffic.online:
+                self._undecided.clear()  # they are handed out again, to whoever is there
+                return
+            job = self._undecided.popleft()
+            try:
+                decision = self._preparer.decide(job)
+                if self._store_decision(job, decision) is Outcome.DONE:
+                    self._hungry = True
+                    self._next_sweep = min(self._next_sweep, time.monotonic() + _FLUSH)
+            except DataLostError:
+                raise
+            except ServerError as error:
+                _log.warning("%s", error)
+                return  # it is handed out again in some seconds
+
+    def _store_decision(self, job: str, decision: Decision) -> Outcome:
+        if decision.items is not None:
+            return self._store.jobs.expand(job, decision.items)
+        return self._store.jobs.decide(
+            job,
+            decision.verdict,
+            decision.reason,
+            decision.text,
+            semaphore=decision.semaphore,
+            message=decision.message,
+        )
 
     def _patience(self) -> float:
         """Return the seconds until something is due by the clock."""
         now = time.monotonic()
+        if self._undecided:
+            return 0.0
         due = [self._next_beat, self._next_sweep, now + 1.0]
         due += [moment for moment in (self._hands.alarm(), self._traffic.again) if moment is not None]
         if self._hands.has_output:
@@ -241,18 +279,8 @@ class Supervisor:
         self._released = reply.more or bool(reply.decide)
         if reply.released or reply.due or reply.reaped or reply.decide:
             self._hungry = True
-        if not self._stopping.claiming:
-            return
-        for job in reply.decide:
-            try:
-                decision = self._preparer.decide(job)
-                if self._store.jobs.decide(job, decision.verdict, decision.reason, decision.text) is Outcome.DONE:
-                    self._hungry = True
-            except DataLostError:
-                raise
-            except ServerError as error:
-                _log.warning("%s", error)
-                return  # it is handed out again in some seconds
+        if self._stopping.claiming:
+            self._undecided.extend(job for job in reply.decide if job not in self._undecided)
 
     def _refused(self, error: ServerError) -> None:
         """The server answered with an error: read-only, out of memory, loading. Try again, not at once."""

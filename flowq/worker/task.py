@@ -14,7 +14,8 @@ Task (`?` marks what may be absent; everything is text, a number, a list or a di
 
 Outcome, answered once:
     {"outcome": "finished", "value": bytes, "exit_code": 0}
-    {"outcome": "failed", "reason": …, "error": text, "exception": dotted name or "", "exit_code": int or None}
+    {"outcome": "failed", "reason": …, "error": text, "exception": dotted name or "", "exit_code": int or None,
+     "bases"?: dotted names of the exception's base classes}
     {"outcome": "retry", "max": int, "intervals": [s], "at_front": bool}
 """
 

@@ -1,6 +1,7 @@
 """Golden cases: each flow in `cases/` gives exactly the text beside it. `FLOWQ_UPDATE_CASES=1` writes the texts anew; read the difference.
 
-Comments on top of a case give what the compiler is called with: `# params: {json}` and `# date: 2026-01-31`.
+Comments on top of a case give what the compiler is called with: `# params: {json}` and `# date: 2026-01-31`. What is in `cases/parts/` are
+the files that cases use: sub-flows and files of variables.
 """
 
 import json
@@ -14,20 +15,24 @@ import yaml
 from flowq.compiler import Code, Compilation, compile_text, render
 
 CASES = sorted((Path(__file__).parent / "cases").glob("*.yaml"))
-ELSEWHERE = {Code.UNREADABLE, Code.TOO_LARGE, Code.NOT_UTF8, Code.CONTROL_CHARACTER}  # test_source.py: they are about bytes
+ELSEWHERE = {
+    *(Code.UNREADABLE, Code.TOO_LARGE, Code.NOT_UTF8, Code.CONTROL_CHARACTER),  # test_source.py: they are about bytes
+    Code.PARAMS_FILE,  # test_files.py
+}
 
 
 def compiled(path: Path) -> Compilation:
     text = path.read_text(encoding="utf-8")
     head = dict(re.findall(r"^# (params|date): (.*)$", text, re.MULTILINE))
-    return compile_text(text, name=path.name, params=json.loads(head.get("params", "{}")), date=head.get("date"))
+    params = json.loads(head.get("params", "{}"))
+    return compile_text(text, name=path.name, params=params, date=head.get("date"), file=str(path))
 
 
 def outcome(result: Compilation) -> str:
     parts = [render(item) for item in result.diagnostics]
     if result.plan is not None:
         parts.append(json.dumps(json.loads(result.plan.to_json()), indent=1, ensure_ascii=False))
-    return "\n".join(parts) + "\n"
+    return "\n".join(parts).replace(f"{Path(__file__).parent / 'cases'}/", "") + "\n"
 
 
 @pytest.mark.parametrize("path", CASES, ids=lambda path: path.stem)

@@ -1,5 +1,6 @@
 """No input of any kind gives anything but a plan or diagnostics, in bounded time."""
 
+import os
 import resource
 import sys
 import time
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 
 from flowq.compiler import Compilation, compile_file, compile_text, render
 
-CORPORA = Path(__file__).resolve().parents[3] / "shared" / "corpora"
+CORPORA = Path(os.environ.get("FLOWQ_CORPORA") or Path(__file__).resolve().parents[3] / "shared" / "corpora")
 BOMB = "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n" + "".join(
     f"a{level}: &a{level} [{', '.join([f'*a{level - 1}'] * 10)}]\n" for level in range(1, 40)
 )
@@ -74,6 +75,18 @@ HARD = {
     "a long cycle": (
         "jobs:\n" + "".join(f"  j{n}: {{run: x, depends_on: [j{(n + 1) % 3000}]}}\n" for n in range(3000)),
         "FQ302",
+    ),
+    "big stages, and a slip": (
+        "stages: [a, b]\njobs:\n"
+        + "".join(f"  j{n}: {{run: x, stage: {'ab'[n % 2]}}}\n" for n in range(6000))
+        + "  k: {run: x, stage: c}",
+        "FQ310",
+    ),
+    "matrices that match": (
+        "jobs:\n  a: {run: x, matrix: {v: MANY, w: [1, 2]}}\n  b: {run: x, matrix: {v: MANY}, depends_on: {a: {match: v}, c: success}}".replace(
+            "MANY", str([*range(20_000)])
+        ),
+        "FQ301",
     ),
     "a long chain of templates": (
         "templates:\n" + "".join(f"  t{n}: {{extends: t{n + 1}}}\n" for n in range(500)) + "jobs: {a: {run: x, extends: t0}}",
@@ -150,6 +163,14 @@ KEYS = st.sampled_from(
         "labels",
         "delay",
         "priority",
+        "foreach",
+        "max_parallel",
+        "fail_fast",
+        "flow",
+        "params",
+        "approval",
+        "concurrency",
+        "stage",
     ]
 )
 
@@ -159,4 +180,33 @@ KEYS = st.sampled_from(
 def test_any_job_of_json(jobs: dict[str, object]) -> None:
     import json
 
-    shown(compile_text(json.dumps({"params": {"x": {"default": "1"}}, "jobs": jobs})))
+    shown(compile_text(json.dumps({"params": {"x": {"default": "1"}}, "stages": ["a", "b"], "jobs": jobs})))
+
+
+TOP = st.sampled_from(
+    [
+        "dotenv",
+        "stages",
+        "timeout",
+        "fail_fast",
+        "concurrency",
+        "outputs",
+        "on_success",
+        "on_failure",
+        "on_cancel",
+        "on_exit",
+        "env",
+    ]
+)
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    st.dictionaries(
+        TOP, JSONISH | st.dictionaries(st.sampled_from(["a", "b"]), st.dictionaries(KEYS, JSONISH, max_size=3)), max_size=5
+    )
+)
+def test_any_key_on_top(keys: dict[str, object]) -> None:
+    import json
+
+    shown(compile_text(json.dumps({"jobs": {"a": {"run": "x"}}, **keys})))

@@ -1,6 +1,7 @@
 """The schema document is valid, complete, and read by our checker as the jsonschema library reads it."""
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -38,15 +39,47 @@ def test_there_is_one_document() -> None:
     assert schema_path().resolve() == root / "schemas" / "flow.schema.json"
 
 
-def test_every_key_of_flow_and_job_is_explained() -> None:
+def properties_of(schema: Any, path: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield every key that the document describes, with its schema."""
+    if isinstance(schema, dict):
+        properties = schema.get("properties", {})
+        yield from ((f"{path}/{name}", item) for name, item in properties.items() if isinstance(item, dict))
+        for key, item in schema.items():
+            yield from properties_of(item, f"{path}/{key}")
+    elif isinstance(schema, list):
+        for item in schema:
+            yield from properties_of(item, path)
+
+
+def test_an_editor_can_explain_every_key() -> None:
     document = schema_document()
-    for properties in (
-        document["properties"],
-        document["$defs"]["job"]["properties"],
-        document["$defs"]["param"]["properties"],
-    ):
-        for name, schema in properties.items():
-            assert schema.get("title"), name
+    found = list(properties_of(document))
+    assert len(found) > 70
+    for path, item in found:
+        schema = item
+        while set(schema) == {"$ref"}:  # the same key elsewhere
+            target: Any = document
+            for part in schema["$ref"].removeprefix("#/").split("/"):
+                target = target[part]
+            schema = target
+        assert schema.get("title"), f"{path} has no title"
+        assert schema.get("description"), f"{path} has no description"
+
+
+def test_a_synonym_leads_to_a_key_that_exists() -> None:
+    def objects(schema: Any) -> Iterator[dict[str, Any]]:
+        if isinstance(schema, dict):
+            if "x-synonyms" in schema:
+                yield schema
+            for item in schema.values():
+                yield from objects(item)
+        elif isinstance(schema, list):
+            for item in schema:
+                yield from objects(item)
+
+    for schema in objects(schema_document()):
+        assert set(schema["x-synonyms"].values()) <= schema["properties"].keys()
+        assert not set(schema["x-synonyms"]) & schema["properties"].keys()
 
 
 @pytest.mark.parametrize("path", [path for path in CASES if not path.stem.startswith("yaml-")], ids=lambda path: path.stem)

@@ -1,6 +1,8 @@
 """A worker's hands without a worker: claims and ends jobs through a real link, one call at a time, under the test's control."""
 
+import json
 import select
+from collections.abc import Callable, Sequence
 
 from flowq import ids
 from flowq.store import Store
@@ -17,6 +19,8 @@ class Driver:
         self.link = store.link(name, lease)
         self.link.connect()
         self.name = name
+        self.list_of: Callable[[str], Sequence[object]] = lambda _job: [0, 1]  # what a foreach is made of, by the job's id
+        self.holds: Callable[[str], bool] = lambda _job: True  # what an `if` comes to
 
     def close(self) -> None:
         self.link.close()
@@ -60,13 +64,26 @@ class Driver:
         return True
 
     def settle(self) -> None:
-        """Sweep until nothing is due now, letting every `if` hold."""
+        """Sweep until nothing is due now, deciding what has to be decided."""
         while True:
             answer = self.tick()
             for job in answer.decide:
-                self.store.jobs.decide(job, "go_on")
+                self.decide(job)
             if not answer.more and not answer.decide:
                 return
+
+    def decide(self, job: str) -> None:
+        """Answer what a job waits to know: its `if`, or its list."""
+        if not self.holds(job):
+            self.store.jobs.decide(job, "skipped", "if_false")
+        elif self.store.jobs.decide(job, "go_on") is Outcome.WRONG_STATE:
+            self.store.jobs.expand(job, [json.dumps(item).encode() for item in self.list_of(job)])
+
+    def lose(self, claim: Claim) -> None:
+        """The worker of this claim dies: its lease runs out now."""
+        keys = self.store.session.keys
+        self.store.client.zadd(keys("leases"), {claim.id: 1}, xx=True)
+        self.settle()
 
     def beat(self, *claims: Claim) -> list[Verdict]:
         self.link.beat("busy", self.queues, [(claim.id, claim.token) for claim in claims])

@@ -1,9 +1,11 @@
 """Small plans for tests that are about the store, not about YAML."""
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from flowq.flows.submit import submit
+from flowq.grown import foreach_groups, grow
 from flowq.plan import Action, Cell, Edge, Node, Plan, RetryPolicy
 from flowq.store import Store
 
@@ -11,36 +13,77 @@ Parents = Mapping[str, str] | Sequence[str]
 Shape = Mapping[str, Parents]
 
 
-def plan(jobs: Shape, *, cells: Mapping[str, int] | None = None, joins: Sequence[str] = (), **options: object) -> Plan:
+@dataclasses.dataclass(frozen=True)
+class Extra:
+    """What a plan has beside its graph.
+
+    Args:
+        foreach: names of jobs that are made of a list known at run time.
+        handlers: phase -> jobs with their parents in the phase; their names become `<phase>/<name>`.
+        nodes: name -> settings of that node alone.
+        flow: settings of the plan.
+    """
+
+    foreach: Sequence[str] = ()
+    handlers: Mapping[str, Shape] = dataclasses.field(default_factory=dict)
+    nodes: Mapping[str, Mapping[str, object]] = dataclasses.field(default_factory=dict)
+    flow: Mapping[str, object] = dataclasses.field(default_factory=dict)
+
+
+def plan(
+    jobs: Shape, *, cells: Mapping[str, int] | None = None, joins: Sequence[str] = (), extra: Extra = Extra(), **options: object
+) -> Plan:
     """Return a plan of these jobs, given in topological order with their parents (a list: all `success`).
 
     Args:
         jobs: name -> parents.
         cells: name -> how many cells a matrix job has.
         joins: names of jobs that execute nothing.
+        extra: what there is beside the graph.
         options: settings of every node, e.g. `retry=RetryPolicy(2)`.
     """
-    counts = cells or {}
-    nodes: list[Node] = []
-    out: list[Cell] = []
-    stands_for: dict[str, int] = {}
-    for index, (name, parents) in enumerate(jobs.items()):
-        matrix = name in counts
-        action = Action("join") if name in joins else Action("call", module="nowhere", attribute=name)
-        nodes.append(Node(name=name, line=index + 1, action=action, queue="default", timeout=60, matrix=matrix, **options))  # type: ignore[arg-type]
+    builder = _Builder(cells or {}, joins, extra, options)
+    for name, parents in jobs.items():
+        builder.add(name, parents)
+    for phase, shape in extra.handlers.items():
+        for name, parents in shape.items():
+            conditions = parents if isinstance(parents, Mapping) else dict.fromkeys(parents, "success")
+            builder.add(f"{phase}/{name}", {f"{phase}/{parent}": condition for parent, condition in conditions.items()}, phase)
+    return Plan("test", tuple(builder.nodes), tuple(builder.cells), **extra.flow)  # type: ignore[arg-type]
+
+
+class _Builder:
+    def __init__(self, counts: Mapping[str, int], joins: Sequence[str], extra: Extra, options: Mapping[str, object]) -> None:
+        self.nodes: list[Node] = []
+        self.cells: list[Cell] = []
+        self._stands_for: dict[str, int] = {}
+        self._counts, self._joins, self._extra, self._options = counts, joins, extra, options
+
+    def add(self, name: str, parents: Parents, phase: str = "") -> None:
+        index, first = len(self.nodes), len(self.cells)
+        matrix, foreach = name in self._counts, name in self._extra.foreach
+        settings: dict[str, object] = {
+            "action": Action("join") if name in self._joins else Action("call", module="nowhere", attribute=name),
+            "queue": "default",
+            "timeout": 60,
+            "matrix": matrix,
+            "foreach": "params.list" if foreach else None,
+            **self._options,
+            **self._extra.nodes.get(name, {}),
+        }
+        self.nodes.append(Node(name=name, line=index + 1, **settings))  # type: ignore[arg-type]
         conditions = parents if isinstance(parents, Mapping) else dict.fromkeys(parents, "success")
-        edges = tuple(Edge(stands_for[parent], condition) for parent, condition in conditions.items())
+        edges = tuple(Edge(self._stands_for[parent], condition) for parent, condition in conditions.items())
         if not matrix:
-            stands_for[name] = len(out)
-            out.append(Cell(len(out), name, index, edges))
-            continue
-        members = []
-        for number in range(counts[name]):
-            members.append(len(out))
-            out.append(Cell(len(out), f"{name}[n={number}]", index, edges, matrix={"n": number}))
-        stands_for[name] = len(out)
-        out.append(Cell(len(out), name, index, tuple(Edge(member, "done") for member in members), group=True))
-    return Plan("test", tuple(nodes), tuple(out))
+            self._stands_for[name] = first
+            self.cells.append(Cell(first, name, index, edges, group=foreach, phase=phase))
+            return
+        members = range(first, first + self._counts[name])
+        for number, ordinal in enumerate(members):
+            self.cells.append(Cell(ordinal, f"{name}[n={number}]", index, edges, matrix={"n": number}, phase=phase))
+        self._stands_for[name] = len(self.cells)
+        counted = tuple(Edge(member, "done") for member in members)
+        self.cells.append(Cell(len(self.cells), name, index, counted, group=True, phase=phase))
 
 
 def run(store: Store, jobs: Shape, **more: object) -> str:
@@ -48,15 +91,21 @@ def run(store: Store, jobs: Shape, **more: object) -> str:
     return submit(store, plan(jobs, **more), directory=Path("/nowhere"))  # type: ignore[arg-type]
 
 
-def statuses(store: Store, run_id: str) -> dict[str, str]:
-    """Return each job's status (with its reason after a slash) by name."""
+def grown(store: Store, run_id: str) -> Plan:
+    """Return the plan of a run with the cells of its foreach jobs."""
     stored = Plan.from_json(store.runs.plan(run_id))
-    records = store.runs.jobs(run_id, range(len(stored.cells)))
+    return grow(stored, store.runs.members(run_id, foreach_groups(stored)))
+
+
+def statuses(store: Store, run_id: str) -> dict[str, str]:
+    """Return the status of every job of a run by name, with its reason after a slash."""
+    plan = grown(store, run_id)
+    records = store.runs.jobs(run_id, range(len(plan.cells)))
     return {
         cell.name: f"{record.status}/{record.reason}" if record.reason else str(record.status)
-        for cell, record in zip(stored.cells, records, strict=True)
+        for cell, record in zip(plan.cells, records, strict=True)
         if record is not None and not cell.group
     }
 
 
-__all__ = ["RetryPolicy", "plan", "run", "statuses"]
+__all__ = ["Extra", "RetryPolicy", "grown", "plan", "run", "statuses"]

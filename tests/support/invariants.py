@@ -28,6 +28,8 @@ class Picture:
     timers: set[str] = field(default_factory=set)
     decide: set[str] = field(default_factory=set)
     outbox: list[str] = field(default_factory=list)
+    holders: dict[str, dict[str, float]] = field(default_factory=dict)  # semaphore -> who -> until when
+    waiters: dict[str, list[str]] = field(default_factory=dict)
     satellites: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))  # kind -> ids
     events: dict[str, list[dict[str, str]]] = field(default_factory=dict)
 
@@ -43,7 +45,15 @@ _SATELLITES = ("payload", "result", "results", "ledger", "parents")
 def check(store: Store) -> None:
     """Assert every invariant of the store's namespace."""
     picture = read(store.client, store.namespace)
-    problems = [*structures(picture), *counters(picture), *reachable(picture), *attempts(picture), *histories(picture)]
+    problems = [
+        *structures(picture),
+        *counters(picture),
+        *reachable(picture),
+        *attempts(picture),
+        *histories(picture),
+        *semaphores(picture),
+        *timers(picture),
+    ]
     assert not problems, "invariants broken:\n  " + "\n  ".join(problems[:20])
 
 
@@ -73,6 +83,10 @@ def _take(picture: Picture, client: Any, key: bytes, kind: str, groups: tuple[st
             picture.registries[groups[0], groups[1]] = [item.decode() for item in client.zrange(key, 0, -1)]
         case "leases" | "timers" | "decide":
             setattr(picture, kind, {item.decode() for item in client.zrange(key, 0, -1)})
+        case "holders":
+            picture.holders[groups[0]] = {item.decode(): until for item, until in client.zrange(key, 0, -1, withscores=True)}
+        case "waiters":
+            picture.waiters[groups[0]] = [item.decode() for item in client.zrange(key, 0, -1)]
         case "outbox":
             picture.outbox = [item.decode() for item in client.lrange(key, 0, -1)]
         case "events":
@@ -117,9 +131,10 @@ def structures(picture: Picture) -> list[str]:
 
 
 def _on_its_way(picture: Picture, row: dict[str, str]) -> bool:
-    """A job of a run whose walk is still in the outbox (or that is being staged) is listed nowhere yet."""
+    """A job of a run whose walk is still in the outbox (or that is being staged, or waits for its turn) is listed nowhere yet."""
     run = picture.runs.get(row.get("run", ""), {})
-    return row["status"] == "deferred" and (int(run.get("outbox", 0)) > 0 or run.get("status") in {"staging", "collecting"})
+    listed_nowhere = {"staging", "collecting", "queued"}
+    return row["status"] == "deferred" and (int(run.get("outbox", 0)) > 0 or run.get("status") in listed_nowhere)
 
 
 def counters(picture: Picture) -> list[str]:
@@ -138,19 +153,32 @@ def counters(picture: Picture) -> list[str]:
         actual = dict(Counter(row["status"] for row in rows if row.get("kind") != "group"))
         if counted != actual:
             problems.append(f"run {run} counts {counted}, its jobs are {actual}")
-        still_open = sum(row["status"] not in ENDED for row in rows)
+        if int(record["total"]) != sum(actual.values()):
+            problems.append(f"run {run} has total={record['total']}, its jobs are {sum(actual.values())}")
+        still_open = sum(row["status"] not in ENDED and _takes_part(row, record) for row in rows)
         if int(record["open"]) != still_open:
             problems.append(f"run {run} has open={record['open']}, {still_open} are")
         if int(record["outbox"]) != in_outbox[run]:
             problems.append(f"run {run} has outbox={record['outbox']}, {in_outbox[run]} entries are there")
-        if (record["status"] == "running") != (still_open > 0 or in_outbox[run] > 0):
+        if record["status"] != "queued" and (record["status"] == "running") != (still_open > 0 or in_outbox[run] > 0):
             problems.append(f"run {run} is {record['status']} with {still_open} open jobs and {in_outbox[run]} outbox entries")
     return problems
+
+
+def _takes_part(row: dict[str, str], run: dict[str, str]) -> bool:
+    """A handler is open from its turn on."""
+    turn = {"": None, "early": "early", "exit": "exit"}[run.get("phase", "")]
+    phase = row.get("phase")
+    return phase is None or turn == "exit" or (turn == "early" and phase != "exit")
 
 
 def _run_of(picture: Picture, entry: str) -> str:
     kind, rest = entry.split("|", 1)
     name = rest.rsplit("|", 1)[0]
+    if kind == "admit":
+        return ""
+    if kind in {"cells", "halt_cells", "drop"}:
+        return name.rpartition("-")[0]
     return picture.jobs.get(name, {}).get("run", "") if kind == "edges" else name
 
 
@@ -199,6 +227,50 @@ def histories(picture: Picture) -> list[str]:
         problems += [
             f"{stream}: {job} is {picture.jobs[job]['status']}, its last event says {status}"
             for job, status in last.items()
-            if job in picture.jobs and picture.jobs[job]["status"] != status
+            if job in picture.jobs and picture.jobs[job]["status"] != status and picture.jobs[job].get("kind") != "group"
         ]
+    return problems
+
+
+def semaphores(picture: Picture) -> list[str]:
+    """Nobody holds a semaphore who is not queued, started or running; nobody waits who does not; no more hold than may."""
+    problems = []
+    for name, held in picture.holders.items():
+        for who in held:
+            if name.startswith("run/"):
+                status = picture.runs.get(who, {}).get("status", "gone")
+                if status != "running":
+                    problems.append(f"run {who} holds {name} and is {status}")
+            elif picture.jobs.get(who, {}).get("status") not in {"queued", "started"}:
+                problems.append(f"job {who} holds {name} and is {picture.jobs.get(who, {}).get('status', 'gone')}")
+    for name, waiting in picture.waiters.items():
+        for who in waiting:
+            status = (picture.runs if name.startswith("run/") else picture.jobs).get(who, {}).get("status", "gone")
+            if status != ("queued" if name.startswith("run/") else "deferred"):
+                problems.append(f"{who} waits for {name} and is {status}")
+    started: Counter[str] = Counter()
+    most: dict[str, int] = {}
+    for job, row in picture.jobs.items():
+        for line in row.get("sems", "").split("\n") if row["status"] == "started" and row.get("sems") else []:
+            limit, name = line.split(" ", 1)
+            started[name] += 1
+            most[name] = max(most.get(name, 0), int(limit))
+            if picture.holders.get(name, {}).get(job) != float("inf"):
+                problems.append(f"job {job} is started without holding {name}")
+    problems += [
+        f"{count} jobs are started under {name}, {most[name]} may" for name, count in started.items() if count > most[name]
+    ]
+    return problems
+
+
+def timers(picture: Picture) -> list[str]:
+    """What a timer is for is still to come."""
+    problems = []
+    for timer in picture.timers:
+        kind, who = timer.split("|", 1)
+        job, run = picture.jobs.get(who, {}), picture.runs.get(who, {})
+        if kind == "lapse" and job.get("reason") != "approval":
+            problems.append(f"a timer waits for the decision about {who}, which is {job.get('status', 'gone')}")
+        if kind == "timeout" and (run.get("status") != "running" or "phase" in run or "outcome" in run):
+            problems.append(f"a timer waits for the graph of run {who}, which has ended")
     return problems

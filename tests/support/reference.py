@@ -1,33 +1,122 @@
 """The end of every job of a plan, computed from the rules in plain Python: what the store must arrive at."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from flowq.flows import rules
-from flowq.plan import Plan
+from flowq.grown import order
+from flowq.plan import Cell, Edge, Plan
 from flowq.states import JobStatus
 
+_EXECUTED = {
+    "failed": "failed/error",
+    "failed!": "failed/error",
+    "finished": "finished",
+    "stopped": "stopped",
+    "lost": "failed/abandoned",
+}
 
-def expected(plan: Plan, outcomes: Mapping[str, str]) -> dict[str, str]:
-    """Return each job's end (with its reason after a slash) when the jobs that are executed end as `outcomes` says."""
-    ends: list[rules.End] = []
-    out: dict[str, str] = {}
-    for cell in plan.cells:
+
+def expected(
+    plan: Plan, outcomes: Mapping[str, str], *, stored: Plan | None = None, skipped: Iterable[str] = ()
+) -> dict[str, str]:
+    """Return each job's end (with its reason after a slash) when the jobs that are executed end as `outcomes` says.
+
+    Args:
+        plan: with the cells of its foreach jobs.
+        outcomes: by name.
+        stored: the plan before its foreach jobs grew, when it has some.
+        skipped: names of the jobs (of nodes, where there are cells) whose `if` is false.
+    """
+    return _Reference(plan, outcomes, stored or plan, frozenset(skipped)).all()
+
+
+class _Reference:
+    def __init__(self, plan: Plan, outcomes: Mapping[str, str], stored: Plan, if_false: frozenset[str]) -> None:
+        self.plan, self.outcomes, self.stored, self.if_false = plan, outcomes, stored, if_false
+        self.ends: dict[int, rules.End] = {}
+        self.out: dict[str, str] = {}
+
+    def all(self) -> dict[str, str]:
+        cells = list(order(self.plan))
+        for cell in cells:
+            if not cell.phase:
+                self._cell(cell)
+        outcome = rules.outcome(self.ends[cell.ordinal] for cell in cells if not (cell.phase or cell.group))
+        for cell in cells:
+            if cell.phase in {"exit", rules.HANDLERS[outcome]}:
+                self._cell(cell)
+            elif cell.phase:
+                self._unfitting(cell)
+        return self.out
+
+    def _cell(self, cell: Cell) -> None:
         if cell.group:
-            ends.append(rules.group_end(ends[edge.parent] for edge in cell.parents))
-            continue
-        broken = [edge for edge in cell.parents if not rules.holds(ends[edge.parent], edge.condition)]
+            self._group(cell)
+            return
+        broken = self._broken(cell.parents)
         if broken:
-            ends.append(rules.End(JobStatus.SKIPPED))
-            out[cell.name] = "|".join(sorted({f"skipped/{rules.skip_reason(ends[edge.parent])}" for edge in broken}))
-            continue
-        wanted = "finished" if plan.node_of(cell).action.kind == "join" else outcomes.get(cell.name, "finished")
-        ends.append(rules.End(JobStatus(wanted.removesuffix("!")), allowed=wanted.endswith("!")))
-        out[cell.name] = {"failed": "failed/error", "failed!": "failed/error", "finished": "finished", "stopped": "stopped"}[
-            wanted
-        ]
-    return out
+            self.ends[cell.ordinal] = rules.End(JobStatus.SKIPPED)
+            self.out[cell.name] = broken
+        elif self.plan.node_of(cell).name in self.if_false:
+            self.ends[cell.ordinal] = rules.End(JobStatus.SKIPPED)
+            self.out[cell.name] = "skipped/if_false"
+        elif self.stored.cells[cell.ordinal : cell.ordinal + 1] and self.stored.cells[cell.ordinal].group:
+            self.out[cell.name] = "a group of cells: its edges hold"
+            self.ends[cell.ordinal] = rules.End(JobStatus.FINISHED)
+        else:
+            self._executed(cell)
+
+    def _executed(self, cell: Cell) -> None:
+        join = self.plan.node_of(cell).action.kind == "join"
+        wanted = "finished" if join else self.outcomes.get(cell.name, "finished")
+        status = "failed" if wanted == "lost" else wanted.removesuffix("!")
+        self.ends[cell.ordinal] = rules.End(JobStatus(status), allowed=wanted.endswith("!"))
+        self.out[cell.name] = _EXECUTED[wanted]
+
+    def _group(self, cell: Cell) -> None:
+        self.ends[cell.ordinal] = rules.group_end(self.ends[edge.parent] for edge in cell.parents)
+        if self.plan.node_of(cell).foreach is not None and self._broken(self.stored.cells[cell.ordinal].parents):
+            self.out[cell.name] = "one job that is skipped: an edge does not hold"
+
+    def _unfitting(self, cell: Cell) -> None:
+        self.ends[cell.ordinal] = rules.End(JobStatus.SKIPPED)
+        if not cell.group:
+            self.out[cell.name] = "skipped/not_selected|skipped/upstream_skipped"
+
+    def _broken(self, edges: Iterable[Edge]) -> str:
+        found = [edge for edge in edges if not rules.holds(self.ends[edge.parent], edge.condition)]
+        return "|".join(sorted({f"skipped/{rules.skip_reason(self.ends[edge.parent])}" for edge in found}))
 
 
 def differences(actual: Mapping[str, str], wanted: Mapping[str, str]) -> dict[str, tuple[str | None, str]]:
     """Return what differs; where several broken edges explain a skip, the first to be decided names the reason."""
     return {name: (actual.get(name), text) for name, text in wanted.items() if actual.get(name) not in text.split("|")}
+
+
+def inconsistencies(plan: Plan, actual: Mapping[str, str], allowed: Iterable[str] = ()) -> list[str]:
+    """Return which ends of a graph cannot stand beside each other, whatever was canceled, stopped or lost on the way.
+
+    Args:
+        plan: with the cells of its foreach jobs.
+        actual: the end of every job by name, with its reason after a slash.
+        allowed: names of the failed jobs that were allowed to fail.
+    """
+    ends: dict[int, rules.End] = {}
+    problems = []
+    for cell in order(plan):
+        if cell.group:
+            ends[cell.ordinal] = rules.group_end(ends[edge.parent] for edge in cell.parents)
+            continue
+        status, _, reason = actual[cell.name].partition("/")
+        ends[cell.ordinal] = rules.End(JobStatus(status), allowed=cell.name in allowed)
+        broken = {
+            str(rules.skip_reason(ends[edge.parent]))
+            for edge in cell.parents
+            if not rules.holds(ends[edge.parent], edge.condition)
+        }
+        if status == "skipped" and reason.startswith("upstream_"):
+            if reason not in broken:
+                problems.append(f"{cell.name} is {actual[cell.name]}, its edges say {sorted(broken) or 'go on'}")
+        elif broken and reason not in {"run_canceled", "canceled", "not_selected"}:
+            problems.append(f"{cell.name} is {actual[cell.name]}, but an edge does not hold: {sorted(broken)}")
+    return problems

@@ -1,7 +1,6 @@
 """`flowq result`."""
 
 import json
-from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import click
@@ -13,7 +12,8 @@ from flowq.cli.streams import echo
 from flowq.exceptions import InvalidJobOperation
 from flowq.flows.snapshot import read_plan
 from flowq.flows.textsafe import safe_bytes, safe_json
-from flowq.plan import Json, Plan
+from flowq.flows.values import result_of
+from flowq.plan import Plan
 from flowq.states import JobStatus
 
 if TYPE_CHECKING:
@@ -34,21 +34,11 @@ def command(session: Session, run: str, job: str) -> None:
     run_id = select_run(store, run)
     plan = read_plan(store, run_id)
     ordinals = select_jobs(plan, run_id, job)
-    whole = (
-        plan.nodes[plan.cells[ordinals[0]].node].matrix
-        and plan.cells[ordinals[0]].name != job
-        and not job.startswith(f"{run_id}-")
-    )
-    if whole:
-        echo(safe_json(_results(store, run_id, ordinals), indent=2))
+    named = {node.name: node for node in plan.nodes}.get(job)
+    if named is not None and (named.matrix or named.outputs is not None):
+        echo(safe_json(result_of(store, run_id, plan, job), indent=2))
     else:
         echo(_result(store, run_id, plan, ordinals[0]))
-
-
-def _results(store: "Store", run_id: str, ordinals: Sequence[int]) -> list[Json]:
-    """Return the aggregate of a matrix."""
-    rows = store.runs.results(run_id, ordinals)
-    return [json.loads(value) if status is JobStatus.FINISHED and value else None for status, value in rows]
 
 
 def _result(store: "Store", run_id: str, plan: Plan, ordinal: int) -> str:

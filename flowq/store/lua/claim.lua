@@ -1,5 +1,5 @@
 -- claim: the head of the first queue that has one goes to a slot of a worker
--- edges: queued -> started, queued -> failed (its ttl has passed), queued -> canceled (its run is)
+-- edges: queued -> started, queued -> failed (its ttl has passed), queued -> canceled (its run is), queued -> skipped (its run stops), queued -> deferred (its place was given up meanwhile)
 -- args: worker slot claim_id lease queues*
 -- guard: not suspended (or not any more); the slot's same claim id gets the same answer again
 -- replies: {id, token, payload ('' for a job of a run), fields*} or {} when every queue is empty
@@ -26,6 +26,7 @@ end
 
 local function start(job, worker, claim_id, lease)
   L.archive(job)
+  L.had_turn(job)
   local execution = L.execution_of(job.token) + 1
   local token = execution .. '-' .. claim_id
   local attempt = (tonumber(job.attempt) or 0) + 1
@@ -38,25 +39,31 @@ function L.claim(worker, slot, claim_id, lease, queues)
   local again = repeated(worker, slot, claim_id)
   if again then return again end
   if suspended and (suspended == 'forever' or tonumber(suspended) > now) then return {} end
+  local unseen = false
   for _, queue in ipairs(queues) do
-    for _ = 1, SKIPS do
+    for pass = 1, SKIPS do
       local id = call('ZPOPMIN', K.queue(queue))[1]
       if not id then break end
+      unseen = unseen or pass == SKIPS
       local job = L.load(id)
       if job then job.popped = true end
       if not job or job.status ~= 'queued' then
         -- its record expired or was deleted by hand: the entry is gone with the pop
       elseif job.ttl and (tonumber(job.enqueued_at) or now) + tonumber(job.ttl) <= now then
         L.end_job(job, 'failed', 'expired')
-      elseif L.canceling(job.run) then
-        L.end_job(job, 'canceled', 'run_canceled')
+      elseif L.halted(job) then
+        L.halt(job, L.halted(job))
+      elseif job.sems and not L.hold(job, true) then
+        L.park(job, L.score(job, true))
       else
         call('HSET', K.worker(worker), 'claim:' .. slot, claim_id .. ' ' .. id)
         return start(job, worker, claim_id, lease)
       end
     end
   end
-  for _, queue in ipairs(queues) do call('DEL', K.wake(queue)) end
+  if not unseen then
+    for _, queue in ipairs(queues) do call('DEL', K.wake(queue)) end
+  end
   return {}
 end
 

@@ -16,7 +16,7 @@ function L.collect(run, limit)
   if not due then return 'wrong_state', 0 end
   call('ZREM', K.runs(), run)
   call('ZREM', K.run_ids(), run)
-  call('DEL', K.plan(run), K.events(run), K.logs(run), K.staging(run))
+  call('DEL', K.plan(run), K.events(run), K.logs(run), K.staging(run), K.handlers(run))
   if found[4] then call('ZREM', K.directory(found[4]), run) end
   local from, cells = tonumber(found[3] or 0), tonumber(found[2] or 0)
   local to = math.min(cells, from + limit)
@@ -30,7 +30,7 @@ function L.collect(run, limit)
         call('DEL', K.wake(job[2]))
       end
     end
-    call('DEL', unpack(L.keys_of(id)))
+    call('DEL', K.items(id), unpack(L.keys_of(id)))
   end
   if to < cells then
     call('HSET', key, 'status', 'collecting', 'collected', to)

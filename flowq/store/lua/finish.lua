@@ -1,5 +1,5 @@
 -- finish: one execution reports how it ended
--- edges: started -> finished, started -> failed, started -> stopped, started -> canceled, started -> scheduled, started -> queued
+-- edges: started -> finished, started -> failed, started -> stopped, started -> canceled, started -> scheduled, started -> queued, started -> deferred
 -- args: id token outcome reason has_value value allowed retryable delay max_returns exit_code front result_ttl
 -- guard: the token is the job's current one; an execution that reported before gets duplicate, one that lost the job gets fenced
 -- replies: {done | duplicate | fenced | not_found}
@@ -48,7 +48,10 @@ function L.finish()
   local job = L.load(id)
   local standing = L.standing(job, token)
   if standing then return standing end
-  if job.cancel == '1' and outcome ~= 'finished' then outcome, reason, retryable = 'canceled', L.cancel_reason(job), false end
+  if job.cancel == '1' and outcome ~= 'finished' then
+    outcome, reason = L.killed(job)
+    retryable, allowed = false, false
+  end
   if outcome == 'retry' and again(job, delay, max_returns, front) then
     call('HSET', K.job(id), unpack(record(job, 'retried', has_value, value, exit_code)))
     L.arrived(job)
@@ -69,10 +72,6 @@ function L.finish()
     L.end_job(job, outcome, reason, extra)
   end
   return 'done'
-end
-
-function L.cancel_reason(job)
-  return job.run and call('HGET', K.run(job.run), 'cancel') == '1' and 'run_canceled' or 'canceled'
 end
 
 function T.finish()

@@ -1,5 +1,5 @@
 -- reap: an execution whose lease ran out is lost
--- edges: started -> queued, started -> scheduled, started -> failed, started -> canceled, started -> stopped
+-- edges: started -> queued, started -> scheduled, started -> failed, started -> canceled, started -> stopped, started -> deferred
 -- args: id
 -- guard: started, and its lease has run out
 -- replies: {done | wrong_state}
@@ -19,7 +19,7 @@ function L.reap(id)
   call('HSET', K.job(id), 'outcome', 'lost')
   job.outcome = 'lost'
   if job.cancel == '1' then
-    L.end_job(job, 'canceled', L.cancel_reason(job))
+    L.end_job(job, L.killed(job))
   elseif job.cancel == '2' then
     L.end_job(job, 'stopped', 'canceled')
   elseif not L.retry(job, true) then

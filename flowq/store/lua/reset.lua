@@ -4,21 +4,25 @@
 -- guard: the run has ended with this attempt and all chunks of the nonce are staged; the same nonce again is a duplicate
 -- replies: {done | duplicate | wrong_state | not_found}
 -- uses: release
--- The jobs themselves change in bounded steps from the outbox: armed first, started after.
+-- The jobs themselves change in bounded steps from the outbox: armed first, started after. A run with a concurrency group waits for
+-- its turn again, whatever its on_conflict says: somebody asked for it.
 function T.reset()
   local run, nonce, chunks, attempt = A.text(), A.text(), A.number(), A.number()
   local key = K.run(run)
-  local found = call('HMGET', key, 'status', 'reset', 'reset_chunks', 'attempt', 'reset_done')
+  local found = call('HMGET', key, 'status', 'reset', 'reset_chunks', 'attempt', 'reset_done', 'sem', 'max')
   local status = found[1]
   if not status or status == 'staging' or status == 'collecting' then return { 'not_found' } end
   if found[5] == nonce then return { 'duplicate' } end
   if status == 'running' or status == 'queued' then return { 'wrong_state' } end
   if found[2] ~= nonce or tonumber(found[3]) ~= chunks or tonumber(found[4]) ~= attempt then return { 'wrong_state' } end
-  call('HSET', key, 'status', 'running', 'attempt', attempt + 1, 'reset_done', nonce, 'started_at', now)
-  call('HDEL', key, 'cancel', 'ended_at')
+  call('HSET', key, 'attempt', attempt + 1, 'reset_done', nonce)
+  call('HDEL', key, 'cancel', 'ended_at', 'phase', 'outcome')
   call('ZREM', K.timers(), 'collect|' .. run)
-  L.event(run, '', status, 'running', 'retry', 0, attempt + 1)
-  L.later('arm', run)
+  if not found[6] or L.enter_group(run, found[6], tonumber(found[7]), 'arm') then
+    L.begin_run(run, 'arm', status, attempt + 1)
+  else
+    L.event(run, '', status, 'queued', 'retry', 0, attempt + 1)
+  end
   L.drain(100)
   return { 'done' }
 end

@@ -1,5 +1,5 @@
 -- unclaim: a worker hands a job back that it cannot or may not execute; nothing is charged
--- edges: started -> queued, started -> canceled
+-- edges: started -> queued, started -> canceled, started -> failed, started -> deferred
 -- args: id token
 -- guard: the token is the job's current one
 -- replies: {done | duplicate | fenced | not_found}
@@ -12,7 +12,7 @@ function T.unclaim()
   if standing then return { standing } end
   call('HSET', K.job(id), 'outcome', 'unclaimed', 'attempt', tonumber(job.attempt) - 1)
   job.outcome, job.attempt = 'unclaimed', tonumber(job.attempt) - 1
-  if job.cancel == '1' then L.end_job(job, 'canceled', L.cancel_reason(job)) else L.enqueue(job, nil, true) end
+  if job.cancel == '1' then L.end_job(job, L.killed(job)) else L.enqueue(job, nil, true) end
   L.drain(100)
   return { 'done' }
 end

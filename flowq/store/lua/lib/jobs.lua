@@ -70,8 +70,9 @@ local function leave(job)
     call('ZREM', K.leases(), id)
   elseif status == 'scheduled' then
     call('ZREM', K.timers(), 'promote|' .. id)
-  elseif status == 'deferred' and job['if'] then
-    call('ZREM', K.decide(), id)
+  elseif status == 'deferred' then
+    if job['if'] then call('ZREM', K.decide(), id) end
+    if job.wait then call('ZREM', K.timers(), 'lapse|' .. id) end
   end
 end
 
@@ -140,24 +141,41 @@ function L.set_status(job, to, reason, score, extra)
     end
   end
   call('HSET', K.job(job.id), unpack(fields))
+  if job.sems then L.semaphores_moved(job, from, to) end
   if job.kind ~= 'group' then
     enter(job, score)
     if job.run then
-      L.add(job.run, 'n:' .. from, -1)
+      if from ~= '-' then L.add(job.run, 'n:' .. from, -1) end
       L.add(job.run, 'n:' .. to, 1)
     end
     L.event(job.run, job.id, from, to, reason, L.execution_of(job.token), job.attempt)
   end
 end
 
--- A job's record is about to go: take it out of its structure.
-function L.forget(job)
+-- A job's record is about to go (or it becomes a group): take it out of its structure.
+function L.forget(job, reason)
   leave(job)
-  L.event(job.run, job.id, job.status, '-', 'deleted', L.execution_of(job.token), job.attempt)
+  L.event(job.run, job.id, job.status, '-', reason or 'deleted', L.execution_of(job.token), job.attempt)
 end
 
-function L.enqueue(job, reason, front)
+-- A deferred job goes on waiting, for a reason of its own.
+function L.stay(job, reason, extra)
+  if job.kind ~= 'group' then call('ZADD', K.registry('deferred', job.origin), now, job.id) end
+  if not reason then return end
+  extra = extra or {}
+  extra[#extra + 1], extra[#extra + 2] = 'reason', reason
+  for i = 1, #extra, 2 do job[extra[i]] = extra[i + 1] end
+  call('HSET', K.job(job.id), unpack(extra))
+end
+
+function L.queue_now(job, reason, front)
   L.set_status(job, 'queued', reason, L.score(job, front or job.front == '1'), { 'enqueued_at', now })
+end
+
+-- Into its queue; with semaphores that are not to be had now, among those who wait for them.
+function L.enqueue(job, reason, front)
+  if job.sems and not L.hold(job, false) then return L.park(job, L.score(job, front or job.front == '1')) end
+  L.queue_now(job, reason, front)
 end
 
 function L.schedule(job, delay_ms, reason, extra)

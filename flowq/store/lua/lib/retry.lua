@@ -1,6 +1,6 @@
 -- retry: whether and when a job is executed again.
 -- uses: jobs
--- The field `retry` is "<max>|<ms>,<ms>,…|<jitter in %>|<front 0 or 1>"; the last wait repeats.
+-- `retry_lost` is 0 when a filter leaves lost executions out. The field `retry` is "<max>|<ms>,<ms>,…|<jitter in %>|<front 0 or 1>"; the last wait repeats.
 
 -- The number-th of a list of waits; the last one repeats.
 function L.nth_wait(waits, number)
@@ -29,7 +29,7 @@ end
 function L.retry(job, lost)
   local max = job.retry and tonumber(string.match(job.retry, '^%d+')) or 0
   local attempt = tonumber(job.attempt) or 1
-  if attempt > max then return false end
+  if attempt > max or (lost and job.retry_lost == '0') then return false end
   local wait = wait_before(job, attempt)
   if wait > 0 then
     L.schedule(job, wait, 'retry', { 'ended_at', now })

@@ -1,0 +1,33 @@
+"""A file with values for parameters: a YAML or JSON map from name to value."""
+
+from collections.abc import Mapping as MappingABC
+
+from flowq.compiler.codes import Code
+from flowq.compiler.files import Files
+from flowq.compiler.params import Given
+from flowq.compiler.reader import read
+from flowq.compiler.source import load_source
+from flowq.compiler.tree import Json, Mapping, plain, type_name
+
+
+def given_params(values: MappingABC[str, Json], path: str | None, files: Files) -> Given:
+    """Return the values given one by one, over those of a file, if there is one.
+
+    What is wrong with the file, or with a value in it, is told at its own lines.
+    """
+    if path is None:
+        return Given(values)
+    source, report = load_source(path)
+    files.reports.append(report)
+    if report.failed or not source.text.strip():
+        return Given(values)
+    tree = read(source, report)
+    if tree is None:
+        return Given(values)
+    if not isinstance(tree, Mapping):
+        message = f"expected a map from param to value, found {type_name(tree)}"
+        report.add(Code.PARAMS_FILE, tree.span, message, "write name: value")
+        return Given(values)
+    listed = {name: plain(value) for name, (_, value) in tree.entries.items()}
+    places = {name: spelling.span for name, (spelling, _) in tree.entries.items() if name not in values}
+    return Given({**listed, **values}, places, report)

@@ -1,0 +1,159 @@
+"""Units: a flow whose expressions, graph and cells are checked, with the flows that are parts of it.
+
+Each flow file is a unit of its own. Its names are its own: the expressions of a sub-flow see the jobs and params of their file and nothing of the
+flow around it, so a file means the same alone and as a part. `emit` puts the units together.
+"""
+
+from collections.abc import Mapping as MappingABC
+from dataclasses import dataclass, field
+from typing import Final
+
+from flowq.compiler.checks import Outer, Scene, check_expressions, check_outputs
+from flowq.compiler.codes import Code
+from flowq.compiler.expand import MAX_CELLS, Budget, Cells, expand
+from flowq.compiler.files import Beside, Files
+from flowq.compiler.graph import Graph, build_graph
+from flowq.compiler.jobs import Surroundings, read_flow
+from flowq.compiler.matching import check_matches
+from flowq.compiler.params import Given
+from flowq.compiler.reader import read
+from flowq.compiler.schema import check_shape
+from flowq.compiler.source import Report, Source
+from flowq.compiler.spec import FlowSpec, JobSpec, SubFlow
+from flowq.compiler.tree import Mapping
+
+MAX_DEPTH: Final = 20  # flows in flows
+MAX_UNITS: Final = 1_000  # flows that are parts of one
+
+_OF_A_RUN: Final = ("timeout", "fail_fast", "concurrency", "on_success", "on_failure", "on_cancel", "on_exit")
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """Jobs with the graph they make and the cells of those with a matrix."""
+
+    graph: Graph
+    cells: MappingABC[str, Cells]
+
+
+@dataclass(frozen=True, slots=True)
+class Unit:
+    """A flow with nothing wrong in it. `parts` are the units of its jobs with `flow`, `handlers` its handlers by section."""
+
+    flow: FlowSpec
+    main: Section
+    handlers: MappingABC[str, Section]
+    parts: MappingABC[str, "Unit"]
+    file: str
+
+
+@dataclass(slots=True)
+class Units:
+    """Makes the units of one compilation, within its limits."""
+
+    files: Files
+    budget: Budget = field(default_factory=Budget)
+    _trees: dict[str, Mapping | None] = field(default_factory=dict)  # by absolute path: a file is read and checked once
+    _open: list[tuple[str, str]] = field(default_factory=list)  # (absolute path, as shown) of the flows this one is part of
+    _count: int = 0
+
+    def top(self, source: Source, report: Report, around: Surroundings) -> Unit | None:
+        """Return the unit of the flow that is compiled, or None after a problem."""
+        tree = self._tree(source, report)
+        if tree is None:
+            return None
+        self._open.append((around.place.file, around.place.name))
+        return self._unit(tree, around, report)
+
+    def _tree(self, source: Source, report: Report) -> Mapping | None:
+        tree = read(source, report)
+        if tree is not None:
+            check_shape(tree, report)
+        return tree if isinstance(tree, Mapping) else None
+
+    def _unit(self, tree: Mapping, around: Surroundings, report: Report) -> Unit | None:
+        before = self.budget.left
+        flow = read_flow(tree, around, report)
+        parts = {job.name: self._part(job.sub, flow, around, report) for job in flow.jobs if job.sub is not None}
+        main = self._section(flow.jobs, report)
+        names = {name: None if part is None else tuple(part.flow.head.outputs) for name, part in parts.items()}
+        graph = main.graph if main is not None else None
+        check_expressions(Scene(flow, flow.jobs, main.cells if main else {}, names), graph, report)
+        check_outputs(flow, graph, report, results=names)
+        handlers = self._handlers(flow, graph, names, report)
+        if before >= 0 and self.budget.left < 0 and not report.failed:
+            report.add(
+                Code.TOO_MANY_JOBS, tree.key_span("jobs"), f"the flow has more than {MAX_CELLS:,} jobs", "split the flow"
+            )
+        found = {name: part for name, part in parts.items() if part is not None}
+        if report.failed or main is None or len(found) < len(parts):
+            return None
+        return Unit(flow, main, handlers, found, around.place.absolute(around.place.file) if around.place.file else "")
+
+    def _section(self, jobs: tuple[JobSpec, ...], report: Report, before: MappingABC[str, int] | None = None) -> Section | None:
+        cells = expand(jobs, self.budget, report)
+        graph = build_graph(jobs, report, before=before or ())
+        if graph is None:
+            return None
+        check_matches(graph, cells, report)
+        return Section(graph, cells)
+
+    def _handlers(
+        self, flow: FlowSpec, graph: Graph | None, results: MappingABC[str, tuple[str, ...] | None], report: Report
+    ) -> dict[str, Section]:
+        found = {}
+        for name, jobs in flow.handlers.items():
+            section = self._section(jobs, report, before=graph.numbers if graph else {})
+            outer = Outer(flow.jobs, graph.never_skipped() if graph and name == "on_success" else frozenset())
+            own = section.graph if section is not None else None
+            check_expressions(Scene(flow, jobs, section.cells if section else {}, results, outer), own, report)
+            if section is not None:
+                found[name] = section
+        return found
+
+    def _part(self, sub: SubFlow, flow: FlowSpec, around: Surroundings, report: Report) -> Unit | None:
+        """Return the unit of a job with `flow`, or None after a problem."""
+        place, name = around.place.absolute(sub.path), around.place.shown(sub.path)
+        if not self._may_open(place, name, sub, report):
+            return None
+        loaded = self.files.read(around.place, sub.path, sub.span, report, code=Code.SUB_FLOW)
+        if loaded is None:
+            return None
+        source, read_report = loaded
+        if place not in self._trees:
+            self._trees[place] = None if read_report.failed else self._tree(source, read_report)
+            self._warn(self._trees[place], read_report)
+        tree = self._trees[place]
+        if tree is None:
+            return None
+        given = Given(sub.params, sub.places, report, sub.span)
+        run = {"name": flow.head.name, **around.run}
+        self._open.append((place, name))
+        unit = self._unit(tree, Surroundings(given, run, Beside(name, place), self.files), self.files.fresh(source))
+        self._open.pop()
+        return None if read_report.failed else unit
+
+    def _may_open(self, place: str, name: str, sub: SubFlow, report: Report) -> bool:
+        self._count += 1
+        paths = [path for path, _ in self._open]
+        if place in paths:
+            names = [shown for _, shown in self._open[paths.index(place) :]]
+            message = f"these flows are parts of each other: {' -> '.join([*names, name])}"
+            report.add(Code.SUB_FLOW_CYCLE, sub.span, message, "remove one of these jobs with `flow`")
+            return False
+        if len(paths) > MAX_DEPTH or self._count > MAX_UNITS:
+            message = (
+                f"flows are parts of each other more than {MAX_DEPTH} levels deep"
+                if len(paths) > MAX_DEPTH
+                else f"a flow may have {MAX_UNITS:,} others as parts"
+            )
+            report.add(Code.SUB_FLOW, sub.span, message, "call a flow with a list as a param, and use a matrix in it")
+            return False
+        return self.budget.left >= 0
+
+    def _warn(self, tree: Mapping | None, report: Report) -> None:
+        """Say what of a file has no effect where it is a part."""
+        for key in _OF_A_RUN:
+            if tree is not None and key in tree.entries:
+                message = f"`{key}` is for a run of this flow alone: where it is part of another flow it has no effect"
+                report.add(Code.SUB_FLOW_IGNORES, tree.key_span(key), message, "write it into the flow that is run")

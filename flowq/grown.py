@@ -1,0 +1,70 @@
+"""A plan together with the cells that a run has made of its foreach jobs.
+
+The stored plan never changes; what a foreach came to is in the record of its group (`JobRecord.members`). `grow` puts the two
+together into a plan for readers: views, retry, `why`. In it
+    a foreach whose list is known is a group with its cells as parents, and the cells are jobs `name[0]`, `name[1]`, …;
+    a foreach whose list is not known (yet, or never: skipped, failed) is one job.
+Ordinals are the store's, so a group's cells have larger ordinals than the group: `order` gives an order in which parents come
+first. Ordinals of cells that an earlier attempt made and a retry dropped stand for nothing: hidden groups without parents.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+
+from flowq.plan import Cell, Edge, Plan
+
+
+def foreach_groups(plan: Plan) -> list[int]:
+    """Return the ordinals of the cells that stand for a foreach."""
+    return [cell.ordinal for cell in plan.cells if cell.group and not cell.hidden and plan.node_of(cell).foreach is not None]
+
+
+def grow(plan: Plan, members_of: Mapping[int, range | None]) -> Plan:
+    """Return the plan with the cells of its foreach jobs.
+
+    Args:
+        plan: as stored.
+        members_of: for each of `foreach_groups(plan)` the ordinals of its cells, None where its list is not known.
+    """
+    if not members_of:
+        return plan
+    cells = list(plan.cells)
+    nodes = list(plan.nodes)
+    known = {ordinal: members for ordinal, members in members_of.items() if members is not None}
+    last = max((members.stop for members in known.values()), default=0)
+    cells += [Cell(ordinal, "", 0, group=True, hidden=True) for ordinal in range(len(cells), last)]
+    for ordinal in members_of:
+        group = plan.cells[ordinal]
+        members = known.get(ordinal)
+        if members is None:
+            cells[ordinal] = replace(group, group=False)
+            continue
+        nodes[group.node] = replace(plan.nodes[group.node], matrix=True)
+        for index, member in enumerate(members):
+            cells[member] = Cell(member, member_name(plan, group, index), group.node, group.parents, phase=group.phase)
+        cells[ordinal] = replace(group, group=True, parents=tuple(Edge(member, "done") for member in members))
+    return replace(plan, nodes=tuple(nodes), cells=tuple(cells))
+
+
+def member_name(plan: Plan, group: Cell, index: int) -> str:
+    """Return the name of one cell of a foreach."""
+    return f"{plan.node_of(group).name}[{index}]"
+
+
+def order(plan: Plan) -> Iterator[Cell]:
+    """Yield all cells, parents before their children."""
+    done = [False] * len(plan.cells)
+    for cell in plan.cells:
+        if cell.group:
+            for edge in cell.parents:
+                if edge.parent > cell.ordinal and not done[edge.parent]:
+                    done[edge.parent] = True
+                    yield plan.cells[edge.parent]
+        if not done[cell.ordinal]:
+            done[cell.ordinal] = True
+            yield cell
+
+
+def cell_at(plan: Plan, ordinal: int | None) -> Cell | None:
+    """Return the cell with this ordinal, None where the plan has none: a foreach may have made it since the plan was put together."""
+    return plan.cells[ordinal] if ordinal is not None and ordinal < len(plan.cells) else None

@@ -1,0 +1,89 @@
+-- outbox: what follows from a transition for others, in bounded steps that no crash can lose
+-- uses: jobs
+-- Work that one transition makes is taken from a list in memory first; what the budget does not cover goes to the outbox with its
+-- cursor, and any worker's sweep goes on there. A run counts its entries and cannot end before they are gone. A step is a function
+-- of L.step: (id, cursor, budget) -> what was dealt with, the next cursor (nil: through).
+L.step = {}
+
+local todo, todo_at = {}, 1
+local may_have_ended = {}
+
+-- `run` is the run that cannot end before this is done; nil for what belongs to no run.
+function L.push(kind, id, cursor, run)
+  todo[#todo + 1] = { kind = kind, id = id, cursor = cursor, run = run }
+end
+
+function L.later(kind, run)
+  L.push(kind, run, 0, run)
+end
+
+-- Look at the end of this script whether nothing of the run is open any more.
+function L.may_have_ended(run)
+  may_have_ended[run] = true
+end
+
+local function run_of(kind, id)
+  if kind == 'edges' then return call('HGET', K.job(id), 'run') end
+  if kind == 'admit' then return nil end
+  if kind == 'cells' or kind == 'halt_cells' or kind == 'drop' then return string.match(id, '^(.*)-') end
+  return id
+end
+
+local function persist(entry)
+  call('RPUSH', K.outbox(), entry.kind .. '|' .. entry.id .. '|' .. entry.cursor)
+  if entry.run then L.add(entry.run, 'outbox', 1) end
+end
+
+local function drain_memory(budget)
+  while todo_at <= #todo and budget > 0 do
+    local entry = todo[todo_at]
+    local did, cursor = L.step[entry.kind](entry.id, entry.cursor, budget)
+    budget = budget - math.max(did, 1)
+    if cursor then entry.cursor = cursor else todo_at = todo_at + 1 end
+  end
+  for i = todo_at, #todo do persist(todo[i]) end
+  todo, todo_at = {}, 1
+  return budget
+end
+
+-- What this script made, now: whoever became ready can be claimed by the same call.
+L.spread = drain_memory
+
+local function drain_outbox(budget)
+  local text = call('LINDEX', K.outbox(), 0)
+  local kind, id, cursor = string.match(text, '^([%w_]+)|(.*)|(%d+)$')
+  local did, next_cursor = L.step[kind](id, tonumber(cursor), budget)
+  if next_cursor then
+    call('LSET', K.outbox(), 0, kind .. '|' .. id .. '|' .. next_cursor)
+  else
+    call('LPOP', K.outbox())
+    local run = run_of(kind, id)
+    if run then L.add(run, 'outbox', -1) end
+  end
+  return budget - math.max(did, 1)
+end
+
+-- Write the counters; runs of which nothing is open and nothing is left in the outbox go on to their handlers or their end.
+-- Returns whether that made more work.
+local function settle()
+  L.write_sums(L.may_have_ended)
+  local runs = may_have_ended
+  may_have_ended = {}
+  for run in pairs(runs) do L.advance(run) end
+  return #todo > 0
+end
+
+-- Deal with up to `budget` edges and jobs: first what this script made, then the outbox. Every script that may end a job calls
+-- this last. Returns what was dealt with, and 1 when the outbox holds more.
+function L.drain(budget)
+  local left, waiting = budget, 0
+  repeat
+    left = drain_memory(left)
+    waiting = call('LLEN', K.outbox())
+    while waiting > 0 and left > 0 do
+      left = drain_memory(drain_outbox(left))
+      waiting = call('LLEN', K.outbox())
+    end
+  until not settle()
+  return budget - left, waiting > 0 and 1 or 0
+end

@@ -1,0 +1,42 @@
+"""Semaphores as readers see them. How they are taken and given back: `lua/lib/semaphore.lua`."""
+
+import hashlib
+import re
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from flowq.store.session import Session
+
+_PLAIN: Final = re.compile(r"[\w.:/@+=, -]{1,200}")
+
+
+def group_semaphore(kind: str, group: str) -> str:
+    """Return the semaphore of a concurrency group: its name as people wrote it, or a digest where a key must not hold that.
+
+    Args:
+        kind: "job" or "run": the two never share a group.
+        group: the group's name.
+    """
+    if _PLAIN.fullmatch(group):
+        return f"{kind}/{group}"
+    return f"{kind}/sha256:{hashlib.sha256(group.encode('utf-8', 'surrogatepass')).hexdigest()}"
+
+
+class Semaphores:
+    """The store's view of semaphores."""
+
+    def __init__(self, session: "Session") -> None:
+        self._session = session
+
+    def holders(self, name: str) -> list[str]:
+        """Return the ids of the jobs (of a group of runs: the runs) that hold a semaphore now, or have a place in a queue for it."""
+        now = self._session.now_ms()
+        with self._session.translated:
+            found = self._session.client.zrange(self._session.keys("holders", name), 0, -1, withscores=True)
+        kept = float("-inf") if name.startswith("run/") else now  # of runs the score is when they took it
+        return [item.decode() for item, until in found if until >= kept]
+
+    def waiters(self, name: str) -> list[str]:
+        """Return the ids of those who wait for a semaphore, in their order."""
+        with self._session.translated:
+            return [item.decode() for item in self._session.client.zrange(self._session.keys("waiters", name), 0, -1)]

@@ -1,0 +1,87 @@
+"""What a job's expressions see of other jobs: `jobs.<name>.result` and `.status`.
+
+A single job has its value; a matrix or foreach the list of its cells in expansion order, null where a cell has none; a sub-flow what
+its `outputs` come to. Everything is read from the store when it is needed: a cell that a retry runs again gives another value.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from json import loads
+from typing import TYPE_CHECKING
+
+from flowq.expr import EvalError, render
+from flowq.ids import member_id
+from flowq.plan import Json, Node, Plan
+from flowq.states import JobStatus
+
+if TYPE_CHECKING:
+    from flowq.store import Store
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """The stored plan of a run, indexed by the names of its nodes."""
+
+    run: str
+    plan: Plan
+    cells: Mapping[str, Sequence[int]]
+    targets: Mapping[str, int]
+    nodes: Mapping[str, Node] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, run: str, plan: Plan) -> "Shape":
+        """Index a plan."""
+        return cls(run, plan, plan.cells_of(), plan.targets(), {node.name: node for node in plan.nodes})
+
+
+def read_upstream(store: "Store", shape: Shape, node: Node) -> dict[str, Json]:
+    """Return the value of `jobs` for the expressions of a node. One round trip, two where a foreach is read, more for sub-flows."""
+    if not node.reads:
+        return {}
+    members = _members(store, shape, node.reads)
+    cells = {name: _cells(shape, name, members) for name in node.reads}
+    ordinals = [ordinal for name in node.reads for ordinal in (*cells[name], shape.targets[name])]
+    found = dict(zip(ordinals, store.runs.results(shape.run, ordinals), strict=True))
+    out: dict[str, Json] = {}
+    for name in node.reads:
+        target = shape.targets[name]
+        status = found[target][0]
+        values = [_result(*found[ordinal]) for ordinal in cells[name]]
+        source = shape.nodes[name]
+        result: Json = values
+        if source.outputs is not None:
+            result = _outputs(store, shape, source, status)
+        elif cells[name] == [target]:
+            result = values[0]
+        out[name.removeprefix(node.scope)] = {"result": result, "status": str(status) if status is not None else None}
+    return out
+
+
+def _outputs(store: "Store", shape: Shape, node: Node, status: JobStatus | None) -> Json:
+    """Return what a sub-flow gives to the flow around it: nothing unless it finished."""
+    if status is not JobStatus.FINISHED or node.outputs is None:
+        return None
+    scope = {"params": shape.plan.params_of(node), "jobs": read_upstream(store, shape, node)}
+    try:
+        return {name: render(value, scope) for name, value in node.outputs.items()}
+    except EvalError as error:
+        raise EvalError(f"{shape.plan.file_of(node)}: outputs of {node.name}: {error}") from error
+
+
+def _members(store: "Store", shape: Shape, names: Sequence[str]) -> dict[str, range]:
+    """Return the ordinals of the cells of each foreach whose list is known."""
+    wanted = [name for name in names if shape.nodes[name].foreach is not None]
+    records = store.jobs.get_many(member_id(shape.run, shape.targets[name]) for name in wanted) if wanted else []
+    return {
+        name: record.members
+        for name, record in zip(wanted, records, strict=True)
+        if record is not None and record.members is not None
+    }
+
+
+def _cells(shape: Shape, name: str, members: Mapping[str, range]) -> list[int]:
+    return list(members[name]) if name in members else list(shape.cells[name])
+
+
+def _result(status: JobStatus | None, value: bytes | None) -> Json:
+    return loads(value) if status is JobStatus.FINISHED and value is not None else None

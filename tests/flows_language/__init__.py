@@ -1,0 +1,1 @@
+"""Flows of every feature of the language, executed: real server, real worker, real processes."""

@@ -1,0 +1,48 @@
+"""One server and one worker for all flows of this folder: starting them is most of the time a small flow takes."""
+
+import os
+import shlex
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from flowq.connections import open_client
+from flowq.store import Store
+from tests.flows_language.guide import PROGRAMS
+from tests.flows_language.lab import MODULES, Lab
+from tests.support import invariants
+from tests.support.server import PrivateServer
+from tests.support.workers import WorkerProcess
+
+NAMESPACE = "flowq-language"
+
+
+@pytest.fixture(scope="session")
+def _laboratory(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
+    server = PrivateServer().start()
+    store = Store(open_client(server.url), namespace=NAMESPACE).open()
+    programs = tmp_path_factory.mktemp("bin")
+    for name in PROGRAMS:
+        _program(programs / name, "exit 0")
+    _program(programs / "python", f'exec {shlex.quote(sys.executable)} "$@"')
+    env = {"PATH": f"{programs}:{os.environ['PATH']}"}
+    arguments = ("default", "cpu", "work", "-c", "6", "--log-level", "warning")
+    with WorkerProcess(server.url, *arguments, namespace=NAMESPACE, env=env):
+        yield store
+    server.stop()
+
+
+def _program(path: Path, line: str) -> None:
+    path.write_text(f"#!/bin/sh\n{line}\n")
+    path.chmod(0o755)
+
+
+@pytest.fixture
+def lab(_laboratory: Store, tmp_path: Path) -> Iterator[Lab]:
+    """Where flows run. After each test the invariants of the whole store are checked."""
+    for module in MODULES.glob("[a-z]*"):
+        (tmp_path / module.name).symlink_to(module)
+    yield Lab(_laboratory, tmp_path)
+    invariants.check(_laboratory)

@@ -1,0 +1,5 @@
+"""Stand-ins."""
+
+
+def publish(files: list[str]) -> int:
+    return len(files)

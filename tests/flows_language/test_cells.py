@@ -1,0 +1,154 @@
+"""Many jobs from one: matrix, foreach, their limits and their results."""
+
+import json
+
+import pytest
+
+from tests.flows_language.lab import Lab
+
+
+def test_foreach_over_a_result(lab: Lab) -> None:
+    run = lab.run(
+        """
+        jobs:
+          list: {call: 'language_jobs:give', args: [[{name: a, n: 1}, {name: b, n: 2}]]}
+          each:
+            depends_on: list
+            foreach: ${{ jobs.list.result }}
+            env: {NAME: "${{ item.name }}"}
+            workdir: "${{ index == 0 ? '.' : '..' }}"
+            run: |
+              echo "text=$NAME ${{ item.n }} ${{ index }}" >> "$FLOWQ_OUTPUT"
+              echo "here=$(basename "$PWD")" >> "$FLOWQ_OUTPUT"
+          join: {depends_on: each, call: 'language_jobs:give', args: ["${{ jobs.each.result[*].text }}"]}
+        """
+    )
+    assert run.states() == {"list": "finished", "each[0]": "finished", "each[1]": "finished", "join": "finished"}
+    assert run.result("join") == ["a 1 0", "b 2 1"]
+    found = run.result("each")
+    assert isinstance(found, list)
+    assert found[0]["here"] == lab.directory.name
+    assert found[1]["here"] == lab.directory.parent.name
+
+
+def test_an_empty_foreach_succeeds_with_an_empty_list(lab: Lab) -> None:
+    run = lab.run(
+        """
+        jobs:
+          list: {call: 'language_jobs:give', args: [[]]}
+          each: {depends_on: list, foreach: jobs.list.result, run: exit 1}
+          next: {depends_on: each, call: 'language_jobs:give', args: ["${{ jobs.each.result }}"]}
+        """
+    )
+    assert run.status == "finished"
+    assert run.result("next") == []
+
+
+def test_a_foreach_over_something_else(lab: Lab) -> None:
+    run = lab.run(
+        """
+        jobs:
+          list: {call: 'language_jobs:give', args: [7]}
+          each: {depends_on: list, foreach: jobs.list.result, run: 'true'}
+        """
+    )
+    assert run.states()["each"] == "failed/error"
+    assert run.status == "failed"
+    error = run.job("each").error or ""
+    assert "expected a list" in error
+    assert "inline.yaml:4" in error
+
+
+def test_a_cell_without_a_result_is_null(lab: Lab) -> None:
+    run = lab.run(
+        """
+        jobs:
+          each: {foreach: "[1, 2, 3]", allow_failure: true, run: 'if [ "${{ item }}" = 2 ]; then exit 1; fi; echo n=${{ item }} >> $FLOWQ_OUTPUT'}
+          grid: {matrix: {v: [1, 2]}, if: matrix.v == 2, call: 'language_jobs:give', args: ["${{ matrix.v }}"]}
+          next: {depends_on: {each: success, grid: ok}, call: 'language_jobs:give', args: [["${{ jobs.each.result[*].n }}", "${{ jobs.grid.result }}"]]}
+        """
+    )
+    assert run.result("next") == [["1", None, "3"], [None, 2]]
+    assert run.warnings == 1
+
+
+def test_only_failed_cells_run_again(lab: Lab) -> None:
+    run = lab.run(
+        """
+        jobs:
+          list: {call: 'language_jobs:give', args: [[0, 1, 2]]}
+          each: {depends_on: list, foreach: jobs.list.result, call: 'language_jobs:fail_until', args: ["count-${{ item }}", "${{ item == 1 ? 1 : 0 }}"]}
+          next: {depends_on: each, call: 'language_jobs:give', args: ["${{ jobs.each.result }}"]}
+        """
+    )
+    assert run.states() == {
+        "list": "finished", "each[0]": "finished", "each[1]": "failed/error", "each[2]": "finished",
+        "next": "skipped/upstream_failed",
+    }  # fmt: skip
+    run.retry().ended()
+    assert run.status == "finished"
+    assert run.result("next") == [1, 2, 1], "the others were not run a second time"
+
+
+def test_foreach_in_foreach_order_and_names(lab: Lab) -> None:
+    run = lab.run(
+        """
+        jobs:
+          each: {foreach: range(12), call: 'language_jobs:give', args: ["${{ index }}"]}
+        """
+    )
+    assert list(run.states()) == [f"each[{number}]" for number in range(12)]
+    assert run.result("each") == list(range(12))
+    assert run.result("each[11]") == 11
+
+
+@pytest.mark.parametrize("many", ["matrix: {v: [1, 2, 3, 4, 5, 6]}", "foreach: range(6)"])
+def test_max_parallel(lab: Lab, many: str) -> None:
+    run = lab.run(
+        f"""
+        jobs:
+          each: {{{many}, max_parallel: 2, call: 'language_jobs:concurrent', args: [here]}}
+        """
+    )
+    assert run.status == "finished"
+    found = run.result("each")
+    assert isinstance(found, list)
+    assert max(found) <= 2
+    assert len(found) == 6
+
+
+def test_a_foreach_over_ten_thousand_items(lab: Lab) -> None:
+    """Joins are not executed, so this is the engine's own time: expansion and release in bounded steps."""
+    items = json.dumps([{"n": number} for number in range(10_000)])
+    run = lab.start(
+        """
+        params: {items: {type: list}}
+        jobs:
+          each: {foreach: params.items, depends_on: start, delay: 1h, run: 'true'}
+          start: {run: 'true'}
+        """,
+        {"items": items},
+    )
+    run.until_job("each[9999]", "scheduled", "queued")
+    view = run.view
+    assert len(view.jobs) == 10_001
+    lab.store.runs.cancel(run.id)
+    assert run.ended().status == "canceled"
+
+
+def test_matrix_with_include_and_exclude(lab: Lab) -> None:
+    run = lab.run(
+        """
+        params: {langs: {type: list, default: [en, de]}}
+        jobs:
+          build:
+            matrix:
+              fmt: [pdf, html]
+              lang: ${{ params.langs }}
+              exclude: [{fmt: pdf, lang: de}]
+              include: [{fmt: html, theme: dark}, {fmt: epub, lang: fr}]
+            call: language_jobs:give
+            args: ["${{ matrix.fmt }}-${{ matrix.lang }}-${{ matrix.theme ?? 'plain' }}"]
+        """
+    )
+    assert run.result("build") == ["pdf-en-plain", "html-en-dark", "html-de-dark", "epub-fr-plain"]

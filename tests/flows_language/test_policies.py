@@ -1,0 +1,229 @@
+"""Retries with filters, waits, limits of time and number, approvals."""
+
+import json
+from itertools import pairwise
+
+import pytest
+
+from tests.flows_language.lab import Lab, Started
+
+
+def attempts(run: Started, job: str = "a") -> tuple[str, int]:
+    view = run.job(job)
+    return str(view.status), view.attempts
+
+
+@pytest.mark.parametrize(
+    ("on", "kind", "expected"),
+    [
+        ("failure", "temporary", ("finished", 2)),
+        ("timeout", "temporary", ("failed", 1)),
+        ("TemporaryError", "temporary", ("finished", 2)),
+        ("OSError", "temporary", ("finished", 2)),
+        ("language_jobs.TemporaryError", "temporary", ("finished", 2)),
+        ("TemporaryError", "value", ("failed", 1)),
+        ("[timeout, ValueError]", "value", ("finished", 2)),
+        ("abandoned", "value", ("failed", 1)),
+    ],
+)
+def test_retry_on_exceptions(lab: Lab, on: str, kind: str, expected: tuple[str, int]) -> None:
+    run = lab.run(f"jobs:\n  a: {{retry: {{max: 3, on: {on}}}, call: 'language_jobs:fail_until', args: [count, 1, {kind}]}}")
+    assert attempts(run) == expected
+
+
+@pytest.mark.parametrize(("on", "expected"), [("3", ("failed", 3)), ("[2, 3]", ("failed", 3)), ("4", ("failed", 1))])
+def test_retry_on_exit_codes(lab: Lab, on: str, expected: tuple[str, int]) -> None:
+    assert attempts(lab.run(f"jobs:\n  a: {{retry: {{max: 2, on: {on}}}, run: exit 3}}")) == expected
+
+
+@pytest.mark.parametrize(("on", "expected"), [("timeout", ("failed", 2)), ("failure", ("failed", 1))])
+def test_retry_on_timeout(lab: Lab, on: str, expected: tuple[str, int]) -> None:
+    assert attempts(lab.run(f"jobs:\n  a: {{timeout: 0.2, retry: {{max: 1, on: {on}}}, run: sleep 20}}")) == expected
+
+
+def test_backoff_grows_up_to_its_limit(lab: Lab) -> None:
+    run = lab.run(
+        "jobs:\n  a: {retry: {max: 3, interval: 0.1, backoff: 2, max_interval: 0.3}, call: 'language_jobs:fail_at', args: [times]}"
+    )
+    times = [int(line) / 1e9 for line in (lab.directory / "times").read_text().split()]
+    waits = [later - earlier for earlier, later in pairwise(times)]
+    assert len(waits) == 3
+    assert all(wait >= least for wait, least in zip(waits, (0.1, 0.2, 0.3), strict=True))
+    assert attempts(run) == ("failed", 4)
+
+
+def test_delay_and_ttl(lab: Lab) -> None:
+    run = lab.start(
+        """
+        jobs:
+          delayed: {delay: 0.3, run: 'true'}
+          expired: {ttl: 0.2, queue: nobody-listens, run: 'true'}
+          below: {depends_on: {expired: failure}, run: 'true'}
+        """
+    )
+    assert run.until_job("delayed", "scheduled").due_ms is not None
+    run.ended()
+    assert run.states() == {"delayed": "finished", "expired": "failed/expired", "below": "finished"}
+
+
+def test_priority_and_at_front(lab: Lab) -> None:
+    """All slots are held until all jobs wait, so that only the order in the queue decides who is first: one at a time."""
+    run = lab.start(
+        """
+        jobs:
+          hold: {priority: 100, matrix: {n: [1, 2, 3, 4, 5]}, call: 'language_jobs:wait_for', args: [never]}
+          last: {priority: 50, call: 'language_jobs:wait_for', args: [go]}
+          low: {priority: -1, run: echo low >> order}
+          normal: {run: echo normal >> order}
+          front: {at_front: true, run: echo front >> order}
+          high: {priority: 5, run: echo high >> order}
+        """
+    )
+    for name in (*(f"hold[n={number}]" for number in range(1, 6)), "last"):
+        run.until_job(name, "started")
+    for name in ("low", "normal", "front", "high"):
+        run.until_job(name, "queued")
+    (lab.directory / "go").touch()
+    for name in ("low", "normal", "front", "high"):
+        run.until_job(name, "finished")
+    assert (lab.directory / "order").read_text().split() == ["high", "front", "normal", "low"]
+    lab.store.runs.cancel(run.id)
+    run.ended()
+
+
+def test_concurrency_of_jobs_over_runs(lab: Lab) -> None:
+    text = """
+        params: {source: {}}
+        jobs:
+          a: {matrix: {n: [1, 2, 3, 4]}, concurrency: {group: "db-${{ params.source }}", max: 2}, call: 'language_jobs:concurrent', args: [here]}
+        """
+    runs = [lab.start(text, {"source": "x"}), lab.start(text, {"source": "x"})]
+    found = [number for run in runs for number in run.ended().result("a")]
+    assert len(found) == 8
+    assert max(found) <= 2
+
+
+def test_concurrency_with_a_value_of_the_run(lab: Lab) -> None:
+    run = lab.run(
+        """
+        jobs:
+          list: {call: 'language_jobs:give', args: [[{db: x}, {db: y}, {db: x}, {db: y}]]}
+          each: {depends_on: list, foreach: jobs.list.result, concurrency: {group: "db-${{ item.db }}"}, call: 'language_jobs:concurrent', args: ["${{ item.db }}"]}
+        """
+    )
+    assert run.result("each") == [1, 1, 1, 1]
+
+
+HELD = """
+params: {{file: {{}}}}
+concurrency: {{group: g-{name}, max: 1, on_conflict: {conflict}}}
+jobs: {{a: {{call: 'language_jobs:wait_for', args: ["${{{{ params.file }}}}"]}}}}
+"""
+
+
+def conflict(lab: Lab, how: str) -> tuple[Started, Started]:
+    text = HELD.format(name=how, conflict=how)
+    first = lab.start(text, {"file": "one"})
+    first.until_job("a", "started")
+    (lab.directory / "two").touch()
+    return first, lab.start(text, {"file": "two"})
+
+
+def test_runs_queue(lab: Lab) -> None:
+    first, second = conflict(lab, "queue")
+    assert second.status == "queued"
+    (lab.directory / "one").touch()
+    assert first.ended().status == "finished"
+    assert second.ended().status == "finished"
+
+
+def test_runs_skip(lab: Lab) -> None:
+    first, second = conflict(lab, "skip")
+    assert second.ended().status == "finished"
+    assert second.states() == {"a": "skipped/concurrency"}
+    (lab.directory / "one").touch()
+    assert first.ended().status == "finished"
+
+
+def test_runs_fail(lab: Lab) -> None:
+    first, second = conflict(lab, "fail")
+    assert second.ended().status == "failed"
+    (lab.directory / "one").touch()
+    assert first.ended().status == "finished"
+
+
+def test_runs_make_room(lab: Lab) -> None:
+    first, second = conflict(lab, "cancel_running")
+    assert first.ended().status == "canceled"
+    assert second.ended().status == "finished"
+
+
+APPROVAL = """
+params: {day: {default: friday}}
+jobs:
+  build: {run: 'true'}
+  ask: {depends_on: build, approval: {message: "Publish ${{ params.day }}?", timeout: TIMEOUT}}
+  publish: {depends_on: ask, call: 'language_jobs:give', args: ["${{ jobs.ask.status }}"]}
+  excuse: {depends_on: {ask: failure}, run: 'true'}
+"""
+
+
+def waiting(lab: Lab, timeout: str = "1d") -> Started:
+    run = lab.start(APPROVAL.replace("TIMEOUT", timeout))
+    run.until_job("ask", "deferred/approval")
+    return run
+
+
+def test_an_approval_waits_and_tells_who_decided(lab: Lab) -> None:
+    run = waiting(lab)
+    asked = run.job("ask")
+    assert asked.approval is not None
+    assert asked.approval.message == "Publish friday?"
+    lab.store.jobs.approve(asked.id, json.dumps({"by": "ann"}).encode(), by="ann", comment="fine")
+    run.ended()
+    decided = run.job("ask").approval
+    assert decided is not None
+    assert (decided.by, decided.comment) == ("ann", "fine")
+    assert decided.at_ms is not None
+    assert run.states() == {
+        "build": "finished", "ask": "finished", "publish": "finished", "excuse": "skipped/upstream_finished",
+    }  # fmt: skip
+
+
+def test_a_rejected_approval(lab: Lab) -> None:
+    run = waiting(lab)
+    lab.store.jobs.reject(run.job("ask").id, b"not today", by="ann")
+    run.ended()
+    states = run.states()
+    assert states["ask"].startswith("failed/")
+    assert states["publish"] == "skipped/upstream_failed"
+    assert states["excuse"] == "finished"
+
+
+def test_an_approval_that_nobody_answers(lab: Lab) -> None:
+    run = waiting(lab, "0.3")
+    run.ended()
+    assert run.states()["ask"].startswith("failed/")
+    assert run.status == "failed"
+
+
+def test_an_approval_holds_no_slot(lab: Lab) -> None:
+    run = lab.start(
+        """
+        jobs:
+          ask: {matrix: {n: [1, 2, 3, 4, 5, 6, 7, 8]}, approval: "Number ${{ matrix.n }}?"}
+          work: {run: 'true'}
+        """
+    )
+    for number in range(1, 9):
+        run.until_job(f"ask[n={number}]", "deferred/approval")
+    run.until_job("work", "finished")
+    lab.store.runs.cancel(run.id)
+    assert run.ended().status == "canceled"
+
+
+def test_a_canceled_run_does_not_wait_for_people(lab: Lab) -> None:
+    run = waiting(lab)
+    lab.store.runs.cancel(run.id)
+    assert run.ended().status == "canceled"
+    assert run.states()["ask"].startswith("canceled")

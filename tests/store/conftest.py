@@ -1,0 +1,16 @@
+"""Fixtures of the store's tests."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from flowq.store import Store
+from tests.support.driver import Driver
+
+
+@pytest.fixture
+def driver(store: Store) -> Iterator[Driver]:
+    """One slot's hands on the queue `default`."""
+    made = Driver(store)
+    yield made
+    made.close()
