@@ -124,7 +124,7 @@ def run_view(plan: Plan, snapshot: Snapshot) -> RunView:
     run = snapshot.run
     ended = _ended_by_ordinal(plan, snapshot)
     names = _visible_parents(plan)
-    jobs = tuple(_job_view(plan, cell, snapshot, ended, names) for cell in plan.jobs() if not cell.hidden)
+    jobs = tuple(_job_view(plan, cell, snapshot, ended, names) for cell in order(plan) if not (cell.group or cell.hidden))
     return RunView(
         id=run.id,
         flow=run.flow,

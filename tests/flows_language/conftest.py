@@ -21,6 +21,18 @@ NAMESPACE = "flowq-language"
 
 @pytest.fixture(scope="session")
 def _laboratory(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
+    yield from _work(tmp_path_factory)
+
+
+@pytest.fixture
+def large_lab(tmp_path_factory: pytest.TempPathFactory, tmp_path: Path) -> Iterator[Lab]:
+    """A server and worker for one test alone: the check of all others would look through its many jobs again and again."""
+    for store in _work(tmp_path_factory):
+        yield Lab(store, tmp_path)
+        invariants.check(store)
+
+
+def _work(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
     server = PrivateServer().start()
     store = Store(open_client(server.url), namespace=NAMESPACE).open()
     programs = tmp_path_factory.mktemp("bin")

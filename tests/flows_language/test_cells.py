@@ -117,10 +117,10 @@ def test_max_parallel(lab: Lab, many: str) -> None:
     assert len(found) == 6
 
 
-def test_a_foreach_over_ten_thousand_items(lab: Lab) -> None:
-    """Joins are not executed, so this is the engine's own time: expansion and release in bounded steps."""
+def test_a_foreach_over_ten_thousand_items(large_lab: Lab) -> None:
+    """The cells wait for an hour, so this is the engine's own time: expansion, release and cancel in bounded steps."""
     items = json.dumps([{"n": number} for number in range(10_000)])
-    run = lab.start(
+    run = large_lab.start(
         """
         params: {items: {type: list}}
         jobs:
@@ -132,7 +132,7 @@ def test_a_foreach_over_ten_thousand_items(lab: Lab) -> None:
     run.until_job("each[9999]", "scheduled", "queued")
     view = run.view
     assert len(view.jobs) == 10_001
-    lab.store.runs.cancel(run.id)
+    large_lab.store.runs.cancel(run.id)
     assert run.ended().status == "canceled"
 
 

@@ -13,7 +13,7 @@ from tests.support.driver import Driver
 from tests.support.driving import Drive
 from tests.support.graphs import Extra
 
-HANDLERS = {
+HANDLERS: dict[str, graphs.Shape] = {
     "success": {"cheer": []},
     "failure": {"page": [], "log": ["page"]},
     "cancel": {"tell": []},

@@ -96,7 +96,10 @@ def test_the_same_expansion_twice_is_one(store: Store, driver: Driver) -> None:
     run = graphs.run(store, {"each": []}, extra=EACH)
     (job,) = driver.tick().decide
     nonce = ids.nonce()
-    stage = lambda items, first, chunk: store.session.run("stage_items", job, nonce, chunk, first, items)  # noqa: E731
+
+    def stage(items: list[bytes], first: int, chunk: int) -> object:
+        return store.session.run("stage_items", job, nonce, chunk, first, items)
+
     assert stage([b"1", b"2"], 0, 0) == [b"done"]
     assert store.session.run("expand", job, nonce, 3) == [b"wrong_state"], "an item is missing"
     assert stage([b"1", b"2"], 0, 0) == [b"duplicate"]

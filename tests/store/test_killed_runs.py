@@ -146,3 +146,26 @@ def test_a_death_at_every_call(store: Store, monkeypatch: pytest.MonkeyPatch, bu
             assert (record.status, record.attempt) == ("finished", 2)
             invariants.check(store)
             assert not [key for key in store.client.scan_iter() if b":holders:" in key or b":waiters:" in key]
+
+
+@pytest.mark.parametrize("budget", [100, 1])
+def test_every_call_made_twice_tells_the_same(store: Store, monkeypatch: pytest.MonkeyPatch, budget: int) -> None:
+    """The first answer is lost, the second is what the caller sees."""
+    evaluate, transmit = Session._evaluate, Link._transmit
+
+    def twice(session: Session, script: Any, flat: Any) -> Any:
+        evaluate(session, script, flat)
+        return evaluate(session, script, flat)
+
+    def transmit_twice(link: Link, request: Any) -> None:
+        evaluate(link._session, request.script, request.arguments)
+        for job, _ in store.client.zscan_iter(store.session.keys("decide")):  # handed out, and the answer lost: its time passes
+            store.client.zadd(store.session.keys("decide"), {job: 1}, xx=True)
+        transmit(link, request)
+
+    monkeypatch.setattr(Session, "_evaluate", twice)
+    monkeypatch.setattr(Link, "_transmit", transmit_twice)
+    with small_steps(budget):
+        tell(store)
+    assert graphs.statuses(store, RUN) == DONE
+    assert store.runs.require(RUN).attempt == 2

@@ -58,7 +58,7 @@ def scenarios(draw: st.DrawFn, *, sure: bool) -> Scenario:
     foreach = [name for name, kind in kinds.items() if kind == "foreach"]
     nodes = {name: _settings(draw, kind, sure=sure) for name, kind in kinds.items()}
     if_false = frozenset(name for name in names if nodes[name].get("condition") and draw(st.booleans()))
-    handlers = {}
+    handlers: dict[str, graphs.Shape] = {}
     if draw(st.booleans()):
         handlers = {phase: {"h": [], "then": {"h": draw(CONDITIONS)}} for phase in ("success", "failure", "cancel", "exit")}
     flow = {} if sure else {"fail_fast": draw(st.booleans())}
