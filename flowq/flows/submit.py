@@ -52,7 +52,12 @@ def submit(
     }
     stored = plan.to_json().encode("utf-8", "surrogatepass")
     outcome = store.runs.submit(
-        run, _nonce(run_id, stored, directory, fields), staged_jobs(plan, run, local=local), plan=stored, directory=str(directory), fields=fields
+        run,
+        _nonce(run_id, stored, directory, fields),
+        staged_jobs(plan, run, local=local),
+        plan=stored,
+        directory=str(directory),
+        fields=fields,
     )
     if outcome is not Outcome.DONE and outcome is not Outcome.DUPLICATE:
         raise InvalidRunOperation(

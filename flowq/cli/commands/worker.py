@@ -60,5 +60,7 @@ def command(
         environment["FLOWQ_REDIS_URL"] = session.url
     sys.stdout.flush()
     os.execve(
-        sys.executable, [sys.executable, "-P", "-m", "flowq.worker.main", *argv, "--", *(queues or (defaults.QUEUE,))], environment
+        sys.executable,
+        [sys.executable, "-P", "-m", "flowq.worker.main", *argv, "--", *(queues or (defaults.QUEUE,))],
+        environment,
     )
