@@ -7,10 +7,11 @@ from flowq.cli.segments import Line, columns, cut, fit, pad
 from flowq.cli.session import Terminal
 from flowq.cli.wording import plural, reason_text, took
 from flowq.durations import format_duration
-from flowq.flows.estimate import Forecast, forecast, makespan
+from flowq.flows.estimate import Forecast, forecast
 from flowq.flows.foresee import Fate, run_status
 from flowq.flows.history import History
 from flowq.flows.local import default_slots
+from flowq.flows.simulation import makespan
 from flowq.flows.textsafe import safe_json, safe_line
 from flowq.plan import Cell, Node, Plan
 from flowq.states import JobStatus, Reason, RunStatus
@@ -80,7 +81,7 @@ def plan_json(plan: Plan, fates: Sequence[Fate], history: History, workers: int 
         else {
             "runs": history.runs,
             "workers": slots,
-            "duration": makespan(plan, expected.seconds, slots),
+            "duration": makespan(plan, expected.seconds, slots, expected.overhead),
             "critical_path": [plan.cells[ordinal].name for ordinal in expected.path],
             "critical_path_duration": expected.path_seconds,
         },
@@ -167,7 +168,7 @@ def _end(fate: Fate) -> tuple[str, str]:
 
 def _expectations(plan: Plan, expected: Forecast, history: History, workers: int | None, *, unicode: bool) -> Iterator[Line]:
     slots = workers or default_slots()
-    total = makespan(plan, expected.seconds, slots)
+    total = makespan(plan, expected.seconds, slots, expected.overhead)
     source = f"from {plural(history.runs, 'earlier run')}"
     if expected.unknown:
         source += f", {plural(expected.unknown, 'job')} guessed"

@@ -19,10 +19,10 @@ KNOWN_SHELLS: Final = frozenset({"sh", "bash", "dash", "ash", "ksh", "mksh"})
 
 
 def rewrite(node: Scalar, shell: tuple[str, ...], reader: SiteReader, report: Report) -> tuple[str, dict[str, Json]]:
-    """Return the constant script and its variables, templated.
+    """Return the constant script and its variables, templated. A script of a shell that is known must close its quotes.
 
     Args:
-        node: the `run` text.
+        node: the `run` text, with values in it or not.
         shell: the job's own shell, empty for the default.
         reader: collects the expressions.
         report: where refusals go.
@@ -30,6 +30,8 @@ def rewrite(node: Scalar, shell: tuple[str, ...], reader: SiteReader, report: Re
     pieces = list(reader.parts(node))
     holes = [piece for piece, _ in pieces if isinstance(piece, Hole)]
     if not _is_posix(shell):
+        if "${{" not in node.value:
+            return node.value, {}
         span = locate(report, node, holes[0].start, holes[0].end) if holes else node.span
         message = f"how `{shell[0][:40]}` quotes values is not known, so ${{{{ }}}} cannot stand in its scripts"
         report.add(Code.UNKNOWN_SHELL, span, message, "give the value in `env:` and read that variable in the script")
@@ -40,6 +42,9 @@ def rewrite(node: Scalar, shell: tuple[str, ...], reader: SiteReader, report: Re
         if lexer.styles.get(number) is not Style.DROPPED:
             span = locate(report, node, holes[number].start, holes[number].end)
             report.add(Code.UNSAFE_PLACE, span, f"no value can stand here: {refusal.reason}", refusal.help)
+    if lexer.unclosed is not None and not lexer.refusals and (holes or "${{" not in node.value):
+        span = locate(report, node, lexer.unclosed, lexer.unclosed + 1)
+        report.add(Code.UNSAFE_PLACE, span, "this quote is never closed", "close the quote")
     return _assemble([piece for piece, _ in pieces], lexer)
 
 

@@ -7,13 +7,26 @@ refuses everything behind that place: refusing too much costs a rewrite, allowin
 
 from typing import Final
 
-from flowq.compiler.shell_quotes import MAX_DEPTH, Frame, QuoteReader, Style, TooDeepError
-from flowq.compiler.shell_words import ASSIGNMENT, EXPANSION, HOLE, Refusal, Word, check_words, sets_integers
+from flowq.compiler.shell_quotes import MAX_DEPTH, Frame, Input, QuoteReader, Style, TooDeepError
+from flowq.compiler.shell_words import (
+    ASSIGNMENT,
+    EXPANSION,
+    FED,
+    HOLE,
+    Refusal,
+    Word,
+    check_subscripts,
+    check_words,
+    reads_script,
+    sets_integers,
+)
 from flowq.expr import Hole
 
 _SKIPPED: Final = frozenset(
     {"if", "then", "elif", "else", "fi", "do", "done", "while", "until", "!", "{", "}", "time", "coproc"}
 )
+_OPENING: Final = frozenset({"{", "if", "while", "until", "for", "select", "case"})
+_CLOSING: Final = frozenset({"}", "fi", "done", "esac"})
 _BLANK: Final = " \t"  # to a shell a carriage return is a letter
 _SPECIAL: Final = ";&|<>("
 
@@ -31,6 +44,7 @@ class ShellLexer(QuoteReader):
         super().__init__(text, holes)
         self._assigned: list[int] = []  # holes in assignments
         self._integers = False
+        self._frames: list[Frame] = []  # being read, innermost last
 
     def scan(self) -> None:
         """Read the script."""
@@ -52,6 +66,7 @@ class ShellLexer(QuoteReader):
         self._depth += 1
         if self._depth > MAX_DEPTH:
             raise TooDeepError
+        self._frames.append(frame)
         text, size = self._text, len(self._text)
         while self._position < size:
             if self._at_hole():
@@ -63,6 +78,8 @@ class ShellLexer(QuoteReader):
                 self._end_command(frame)
                 if closing and not frame.cases:
                     break
+                self._begin_pipeline(frame)
+                frame.pattern = False
             elif character in _BLANK:
                 self._position += 1
                 self._end_word(frame)
@@ -77,6 +94,7 @@ class ShellLexer(QuoteReader):
         self._end_command(frame)
         if frame.documents:
             self._doubt("a here-document is not read before the substitution ends", "end the line before the )")
+        self._frames.pop()
         self._depth -= 1
 
     def _special(self, frame: Frame, character: str) -> None:
@@ -99,12 +117,16 @@ class ShellLexer(QuoteReader):
         word, frame.word = frame.word, None
         if word is None:
             return
+        frame.input.joined = False
         if frame.redirect:
-            frame.redirect = False
+            if frame.redirect.startswith("<") and (frame.redirect == "<<<" or word.text.startswith((HOLE, EXPANSION))):
+                frame.input.redirected += word.holes + word.inner
+            frame.redirect = ""
             return
         if frame.test:
             frame.test = not (word.text == "]]" and not word.quoted)
         elif not frame.words and not frame.array and not word.quoted and not word.holes:
+            self._compound(frame, word.text)
             if word.text in _SKIPPED:
                 return
             if word.text == "esac":
@@ -112,22 +134,59 @@ class ShellLexer(QuoteReader):
                 return
             frame.cases += word.text == "case"
             frame.test = word.text == "[["
-        if word.holes and ASSIGNMENT.match(word.text):
-            self._assigned += word.holes
+        if ASSIGNMENT.match(word.text):
+            self._assigned += word.holes + word.inner
         frame.words.append(word)
+        if word.text == "in" and len(frame.words) == 3 and frame.words[0].text == "case":
+            frame.pattern = True
+
+    def _compound(self, frame: Frame, keyword: str) -> None:
+        """Keep track of `{ }`, `if`, `while` …: one standard input for all their commands, and one pipeline around them."""
+        source = frame.input
+        if keyword in _OPENING:
+            frame.input = Input(self._incoming(source), start=len(self._passed), around=source.around)
+            frame.input.around.append(source)
+        elif keyword in _CLOSING and source.around:
+            frame.input = source.around.pop()
+            frame.input.closed = source.reading
+            frame.input.reading = frame.input.reading or source.reading
+            frame.pattern = frame.pattern and keyword != "esac"
+
+    def _incoming(self, source: Input) -> list[int]:
+        """Return the values that come to the standard input of a command."""
+        return source.inherited + source.redirected + self._passed[source.start : source.piped]
 
     def _end_command(self, frame: Frame) -> None:
         self._end_word(frame)
-        for number, refusal in check_words(frame.words, only_subscripts=frame.array):
+        words, source = frame.words, frame.input
+        if frame.array:
+            refused = list(check_subscripts(words))
+        else:
+            incoming = self._incoming(source)
+            refused = list(check_words(words, incoming))
+            reading = not frame.pattern and reads_script(words)
+            source.reading = source.reading or reading
+            if reading or source.closed:
+                refused += [(number, FED) for number in incoming]
+            if source.drained:
+                refused += [(number, FED) for number in self._passed[source.start :]]
+            if [word.text for word in words] == ["exec"]:
+                source.inherited = incoming
+        for number, refusal in refused:
             self.refusals.setdefault(number, refusal)
-        self._integers = self._integers or sets_integers(frame.words)
+        self._integers = self._integers or sets_integers(words)
         frame.words = []
-        frame.redirect = False
+        frame.redirect = ""
         frame.test = False
+        source.redirected, source.drained = [], False
+
+    def _begin_pipeline(self, frame: Frame) -> None:
+        frame.input.start = frame.input.piped = len(self._passed)
+        frame.input.closed = False
 
     def _newline(self, frame: Frame) -> None:
         self._position += 1
-        self._separate(frame)
+        self._separate(frame, newline=True)
         documents, frame.documents = frame.documents, []
         for document in documents:
             self._here_document(*document)
@@ -138,14 +197,21 @@ class ShellLexer(QuoteReader):
             self._position += 1
             self._redirection(frame)
             return
-        self._position += 1
-        self._separate(frame)
+        pair = self._text[self._position : self._position + 2]
+        self._position += 2 if pair in (";;", ";&", "||", "|&", "&&") else 1
+        self._separate(frame, pipe=character == "|" and pair != "||")
+        frame.pattern = frame.pattern or (frame.cases > 0 and pair in (";;", ";&"))
 
-    def _separate(self, frame: Frame) -> None:
+    def _separate(self, frame: Frame, *, pipe: bool = False, newline: bool = False) -> None:
         """End a command, but not inside [[ ]] and arrays, where the same characters only part words."""
         self._end_word(frame)  # first: the word may be the ]] itself
-        if not frame.test and not frame.array:
-            self._end_command(frame)
+        if frame.test or frame.array:
+            return
+        self._end_command(frame)
+        if pipe and not frame.pattern:
+            frame.input.piped, frame.input.joined, frame.input.closed = len(self._passed), True, False
+        elif not (newline and frame.input.joined):
+            self._begin_pipeline(frame)
 
     def _comment(self) -> None:
         while self._position < len(self._text) and self._text[self._position] != "\n":
@@ -168,20 +234,26 @@ class ShellLexer(QuoteReader):
             self._arithmetic()
             return
         array = word is not None and word.text.endswith("=")
-        self._nested(frame, array=array)
+        inner = self._nested(frame, array=array)
         if array:
             return
         self._end_command(frame)
+        frame.input.closed = inner.input.reading
 
-    def _nested(self, outer: Frame, *, array: bool = False) -> None:
+    def _nested(self, outer: Frame | None, *, array: bool = False) -> Frame:
         """Read the inside of parentheses; the position is at the opening one."""
         start = self._position
         self._position += 1
-        self._commands(Frame(array=array), closing=True)
-        if outer.documents and "\n" in self._text[start : self._position]:
+        around = self._frames[-1].input
+        inner = Frame(array=array, input=Input(self._incoming(around), start=len(self._passed), piped=len(self._passed)))
+        self._commands(inner, closing=True)
+        around.reading = around.reading or inner.input.reading
+        around.joined = False
+        if outer is not None and outer.documents and "\n" in self._text[start : self._position]:
             self._doubt(
                 "a here-document begins on a line with a longer substitution", "put the substitution into a variable first"
             )
+        return inner
 
     # -- redirections -----------------------------------------------------------------------------------------------------
 
@@ -194,7 +266,10 @@ class ShellLexer(QuoteReader):
             frame.word = frame.word or Word()
             frame.word.text += EXPANSION
             self._position += 1
-            self._nested(frame)
+            passed = len(self._passed)
+            inner = self._nested(frame)
+            frame.word.inner += self._passed[passed:]
+            frame.input.drained = frame.input.drained or (text[position] == ">" and inner.input.reading)
             return
         self._end_word(frame)
         if text.startswith("<<", position) and not text.startswith("<<<", position):
@@ -202,7 +277,7 @@ class ShellLexer(QuoteReader):
             return
         while self._position < len(text) and text[self._position] in "<>|&" and not self._at_hole():
             self._position += 1
-        frame.redirect = not frame.test
+        frame.redirect = "" if frame.test else text[position : self._position]
 
     def _open_document(self, frame: Frame) -> None:
         self._position += 2

@@ -26,9 +26,10 @@ _ARITHMETIC = Refusal(
 _PARAMETER = Refusal("inside ${…} the value would be read as part of the expansion", _VARIABLE)
 _ESCAPED = Refusal("a backslash before ${{ takes the meaning from the $", "remove the backslash")
 _DOLLAR = Refusal("a $ right before ${{ changes what the shell reads", "quote the $ as '$', or remove it")
+_KEY = Refusal("a subscript is evaluated, and evaluation can run commands", _VARIABLE)
 _UNCLOSED = Refusal("the quote around it is never closed", "close the quote")
 
-
+_SUBSCRIPT = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\[[^\]=]*")  # the word so far, when a subscript is open
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*|[0-9$#?!@*-]")  # of a variable, behind its $
 
 
@@ -41,16 +42,33 @@ class Style(Enum):
 
 
 @dataclass(slots=True)
+class Input:
+    """Where the standard input of a command comes from, as far as values can reach it. Holes are counted as they are passed."""
+
+    inherited: list[int] = field(default_factory=list)  # holes in the input of the commands around
+    redirected: list[int] = field(default_factory=list)  # holes in the command's own redirections
+    start: int = 0  # of the pipeline
+    piped: int = 0  # the command reads what the holes from `start` up to here made
+    joined: bool = False  # right behind a |
+    reading: bool = False  # a command so far reads its script from the inherited input
+    closed: bool = False  # the compound command that has just ended has such a command in it
+    drained: bool = False  # a >(…) of the command is such a command
+    around: list["Input"] = field(default_factory=list)  # of the compound commands that are open, innermost last
+
+
+@dataclass(slots=True)
 class Frame:
     """One list of commands: the script, or the inside of `( )`, `$( )`, `<( )`."""
 
     array: bool = False
     words: list[Word] = field(default_factory=list)
     word: Word | None = None
-    redirect: bool = False  # the next word is the target of a redirection
+    redirect: str = ""  # the next word is the target of this redirection
     test: bool = False  # inside [[ ]]
     cases: int = 0
+    pattern: bool = False  # before the ) of a case
     documents: list[tuple[str, bool, bool]] = field(default_factory=list)  # here-documents to come: end, tabs removed, quoted
+    input: Input = field(default_factory=Input)
 
 
 class TooDeepError(Exception):
@@ -63,20 +81,23 @@ class QuoteReader(ABC):
     Attributes:
         styles: for each hole, by its number, how it can be written where it stands.
         refusals: for the holes that cannot stand where they do, why.
+        unclosed: where a quote begins that never ends, if the script is certainly read right up to there.
     """
 
     def __init__(self, text: str, holes: list[Hole]) -> None:
         self.styles: dict[int, Style] = {}
         self.refusals: dict[int, Refusal] = {}
+        self.unclosed: int | None = None
         self._text = text
         self._holes = {hole.start: (number, hole) for number, hole in enumerate(holes)}
+        self._passed: list[int] = []  # the holes read so far, without those in comments
         self._position = 0
         self._depth = 0
         self._refusing: list[Refusal] = []  # why no hole can stand in what is being read, innermost last
         self._unsure: Refusal | None = None  # why no hole can stand from here on
 
     @abstractmethod
-    def _nested(self, outer: Frame, *, array: bool = False) -> None:
+    def _nested(self, outer: Frame | None, *, array: bool = False) -> Frame:
         """Read commands in parentheses; the position is at the opening one."""
 
     # -- holes ------------------------------------------------------------------------------------------------------------
@@ -93,6 +114,7 @@ class QuoteReader(ABC):
         elif self._unsure is not None:
             self.refusals.setdefault(number, self._unsure)
         self.styles[number] = style
+        self._passed.append(number)
         return number
 
     def _refuse_next(self, refusal: Refusal) -> None:
@@ -102,6 +124,10 @@ class QuoteReader(ABC):
     def _doubt(self, why: str, help: str) -> None:  # noqa: A002 - the rendered word
         if self._unsure is None:
             self._unsure = Refusal(f"how shells read this place is not certain: {why}", help)
+
+    def _never_closed(self, start: int) -> None:
+        if self._unsure is None and self.unclosed is None:
+            self.unclosed = start
 
     # -- quotes and expansions ---------------------------------------------------------------------------------------------
 
@@ -147,6 +173,8 @@ class QuoteReader(ABC):
                 break
             else:
                 self._position += 1
+        else:
+            self._never_closed(start - 1)
         self._refusing.pop()
         found = self._text[start : self._position]
         self._position += 1
@@ -154,6 +182,7 @@ class QuoteReader(ABC):
 
     def _double(self, word: Word) -> None:
         """Read from `"` to behind the next one."""
+        start = self._position
         self._position += 1
         inside: list[int] = []
         while self._position < len(self._text):
@@ -177,6 +206,7 @@ class QuoteReader(ABC):
             else:
                 self._position += 1
                 word.text += character
+        self._never_closed(start)
         for number in inside:
             self.refusals.setdefault(number, _UNCLOSED)
 
@@ -184,8 +214,9 @@ class QuoteReader(ABC):
         """Read what begins with `$`."""
         rest = self._text[self._position : self._position + 3]
         self._refuse_next(_DOLLAR)
+        subscript = _SUBSCRIPT.fullmatch(word.text)
         word.text += EXPANSION
-        start = self._position
+        start, passed = self._position, len(self._passed)
         if self._at_hole(1):
             self._position += 1
         elif rest == "$((":
@@ -193,7 +224,7 @@ class QuoteReader(ABC):
             self._arithmetic()
         elif rest.startswith("$("):
             self._position += 1
-            self._nested(frame or Frame())
+            self._nested(frame)
         elif rest.startswith("${"):
             self._position += 2
             self._parameter(double=double)
@@ -212,6 +243,9 @@ class QuoteReader(ABC):
             name = _NAME.match(self._text, self._position + 1)
             self._position = name.end() if name else self._position + 1
         word.spread = word.spread or "@" in self._text[start : self._position]
+        word.inner += self._passed[passed:]
+        for number in self._passed[passed:] if subscript else ():
+            self.refusals.setdefault(number, _KEY)
 
     def _arithmetic(self) -> None:
         """Read to behind the `))` that closes what was opened by `((`."""

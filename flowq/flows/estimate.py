@@ -2,11 +2,11 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from heapq import heappop, heappush
 from typing import Final
 
 from flowq.flows.foresee import Fate, foresee
 from flowq.flows.history import History
+from flowq.flows.simulation import makespan
 from flowq.flows.views import RunView
 from flowq.plan import Plan
 
@@ -25,6 +25,7 @@ class Forecast:
     unknown: int
     path: tuple[int, ...]
     path_seconds: float
+    overhead: float = 0.0  # between two jobs of a slot
 
 
 def forecast(plan: Plan, fates: Sequence[Fate], history: History) -> Forecast | None:
@@ -36,7 +37,9 @@ def forecast(plan: Plan, fates: Sequence[Fate], history: History) -> Forecast | 
     middle = known[len(known) // 2]
     seconds = tuple(middle if value is None else value for value in expected)
     path = critical_path(plan, seconds)
-    return Forecast(seconds, sum(value is None for value in expected), path, sum(seconds[ordinal] for ordinal in path))
+    return Forecast(
+        seconds, sum(value is None for value in expected), path, sum(seconds[ordinal] for ordinal in path), history.overhead
+    )
 
 
 def critical_path(plan: Plan, seconds: Sequence[float]) -> tuple[int, ...]:
@@ -55,49 +58,6 @@ def critical_path(plan: Plan, seconds: Sequence[float]) -> tuple[int, ...]:
     return tuple(ordinal for ordinal in longest if ordinal != end and not plan.cells[ordinal].group)
 
 
-def makespan(plan: Plan, seconds: Sequence[float], slots: int) -> float:
-    """Return the seconds a run takes on this many slots, each job as long as given.
-
-    A simulation of what the queue does: jobs start in the order of their priority, then in the order in which they were released.
-    """
-    children = plan.children()
-    pending = [len(cell.parents) for cell in plan.cells]
-    ready: list[tuple[int, int, int]] = []  # negative priority, order of release, ordinal
-    running: list[tuple[float, int]] = []  # end, ordinal
-    now, released = 0.0, 0
-    ended = [cell.ordinal for cell in plan.cells if not cell.parents]
-    ended.reverse()
-    fresh = True  # the first round releases the roots themselves, not what comes after them
-    while True:
-        todo = (
-            ended
-            if fresh
-            else [edge.parent for ordinal in ended for edge in children[ordinal] if _released(pending, edge.parent)]
-        )
-        fresh = False
-        ended = []
-        for ordinal in sorted(todo):
-            if seconds[ordinal] <= 0:
-                ended.append(ordinal)
-                continue
-            released += 1
-            heappush(ready, (-plan.node_of(plan.cells[ordinal]).priority, released, ordinal))
-        if ended:
-            continue
-        while ready and len(running) < slots:
-            ordinal = heappop(ready)[2]
-            heappush(running, (now + seconds[ordinal], ordinal))
-        if not running:
-            return now
-        now, ordinal = heappop(running)
-        ended = [ordinal]
-
-
-def _released(pending: list[int], ordinal: int) -> bool:
-    pending[ordinal] -= 1
-    return pending[ordinal] == 0
-
-
 @dataclass(frozen=True, slots=True)
 class Outlook:
     """What is left of a run that goes on: `seconds` by ordinal as expected at its start, on this many slots."""
@@ -105,6 +65,7 @@ class Outlook:
     plan: Plan
     seconds: Sequence[float]
     slots: int
+    overhead: float = 0.0
 
     def left(self, run: RunView) -> float:
         """Return the seconds until the run will probably have ended."""
@@ -113,7 +74,7 @@ class Outlook:
             if not job.ended:
                 passed = job.duration or 0.0
                 rest[job.ordinal] = max(0.0, self.seconds[job.ordinal] - passed)
-        return makespan(self.plan, rest, self.slots)
+        return makespan(self.plan, rest, self.slots, self.overhead)
 
 
 def outlook(plan: Plan, history: History, slots: int) -> Outlook | None:
@@ -121,4 +82,4 @@ def outlook(plan: Plan, history: History, slots: int) -> Outlook | None:
     if len(plan.cells) > _LARGEST:
         return None
     expected = forecast(plan, foresee(plan), history)
-    return None if expected is None else Outlook(plan, expected.seconds, slots)
+    return None if expected is None else Outlook(plan, expected.seconds, slots, expected.overhead)

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from statistics import median
 from typing import TYPE_CHECKING, Final
 
+from flowq.flows.simulation import overhead_of
 from flowq.plan import Cell, Plan
 from flowq.states import JobStatus, RunStatus
 from flowq.store.records import JobRecord
@@ -28,6 +29,7 @@ class History:
     runs: int = 0
     cells: Mapping[str, float] = field(default_factory=dict)
     jobs: Mapping[str, float] = field(default_factory=dict)
+    overhead: float = 0.0  # s between two jobs of a slot, at a median run
 
     def expected(self, plan: Plan, cell: Cell) -> float | None:
         """Return the seconds a cell can be expected to take, None when nothing is known of its job."""
@@ -35,6 +37,15 @@ class History:
             return 0.0
         known = self.cells.get(cell.name)
         return self.jobs.get(plan.node_of(cell).name) if known is None else known
+
+
+@dataclass(frozen=True, slots=True)
+class PastRun:
+    """A run as read. `whole`: in one piece, not retried, so that the times of its jobs belong together."""
+
+    plan: Plan
+    records: Sequence[JobRecord | None]
+    whole: bool = True
 
 
 NOTHING: Final = History()
@@ -48,7 +59,7 @@ def read_history(store: "Store", flow: str, *, before: str | None = None) -> His
         flow: the flow's name.
         before: a run that is left out: the one that is going on.
     """
-    found: list[tuple[Plan, Sequence[JobRecord | None]]] = []
+    found: list[PastRun] = []
     jobs = 0
     for run_id in store.runs.recent(_SCANNED):
         record = None if run_id == before else store.runs.get(run_id)
@@ -58,25 +69,26 @@ def read_history(store: "Store", flow: str, *, before: str | None = None) -> His
         if found and jobs > _JOBS:
             break
         plan = Plan.from_json(store.runs.plan(run_id))
-        found.append((plan, store.runs.jobs(run_id, range(len(plan.cells)))))
+        found.append(PastRun(plan, store.runs.jobs(run_id, range(len(plan.cells))), whole=record.attempt == 1))
         if len(found) == _READ:
             break
     return summarize(found)
 
 
-def summarize(runs: Sequence[tuple[Plan, Sequence[JobRecord | None]]]) -> History:
-    """Return the medians of runs as read: their plans, and their records by ordinal."""
+def summarize(runs: Sequence[PastRun]) -> History:
+    """Return the medians of runs as read."""
     cells: dict[str, list[float]] = {}
     jobs: dict[str, list[float]] = {}
-    for plan, records in runs:
-        for cell in plan.jobs():
-            record = records[cell.ordinal]
+    for run in runs:
+        for cell in run.plan.jobs():
+            record = run.records[cell.ordinal]
             if record is None or record.status is not JobStatus.FINISHED or record.duration is None:
                 continue
             cells.setdefault(cell.name, []).append(record.duration)
-            jobs.setdefault(plan.node_of(cell).name, []).append(record.duration)
+            jobs.setdefault(run.plan.node_of(cell).name, []).append(record.duration)
     return History(
         runs=len(runs),
         cells={name: median(values) for name, values in cells.items()},
         jobs={name: median(values) for name, values in jobs.items()},
+        overhead=median([overhead_of(run.plan, run.records) for run in runs if run.whole] or [0.0]),
     )

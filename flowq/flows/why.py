@@ -5,7 +5,6 @@ A waiting job leads to what it waits for, a skipped one to the edge that did not
 to its error. Chains stay short enough to be read: long ones skip to their end and say how many steps they left out.
 """
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -13,6 +12,7 @@ from typing import Final
 from flowq.durations import format_duration
 from flowq.expr import ExprSyntaxError, parse, to_text
 from flowq.flows import rules
+from flowq.flows.failures import attempts, failure
 from flowq.flows.submit import queue_of
 from flowq.flows.surroundings import Surroundings
 from flowq.flows.views import JobView, RunView
@@ -24,7 +24,6 @@ _DEPTH: Final = 8  # steps shown of one chain before it skips to its end
 _BREADTH: Final = 3  # causes shown of one job
 _TOTAL: Final = 40  # causes shown at all
 
-_FRAME: Final = re.compile(r'^  File "(?P<file>[^"]+)", line (?P<line>\d+), in (?P<name>.+)$', re.MULTILINE)
 _UPSTREAM: Final = frozenset(
     {Reason.UPSTREAM_FAILED, Reason.UPSTREAM_SKIPPED, Reason.UPSTREAM_CANCELED, Reason.UPSTREAM_FINISHED}
 )
@@ -34,11 +33,6 @@ _ASKS: Final = {
     Condition.FAILURE: "to fail",
     Condition.SKIPPED: "to be skipped",
     Condition.DONE: "to end",
-}
-_FAILURES: Final = {
-    Reason.ABANDONED: "its worker was lost: no heartbeat came within the lease (killed, out of memory, machine gone)",
-    Reason.KILLED: "a signal killed it, which flowq did not send: often the machine was out of memory",
-    Reason.INVALID_RESULT: "it ran, but what it returned cannot be kept as a result",
 }
 _CANCELED: Final[Mapping[str, str]] = {
     Reason.RUN_CANCELED: "the run was canceled",
@@ -104,12 +98,6 @@ def cause_json(cause: Cause) -> dict[str, Json]:
     }
 
 
-def error_place(text: str) -> str:
-    """Return where an error was raised, `build.py:7 in build`: the innermost frame of the last traceback; else nothing."""
-    frames = list(_FRAME.finditer(text.rpartition("Traceback (most recent call last)")[2]))
-    return f"{frames[-1]['file']}:{frames[-1]['line']} in {frames[-1]['name']}" if frames else ""
-
-
 class _Explanation:
     def __init__(self, plan: Plan, run: RunView, around: Surroundings) -> None:
         self._plan = plan
@@ -161,12 +149,12 @@ class _Explanation:
             case JobStatus.SKIPPED:
                 return self._skipped(cell, job, node)
             case JobStatus.FAILED | JobStatus.STOPPED:
-                return _failed(job, node)
+                return (*failure(job, node), [])
             case JobStatus.CANCELED:
                 why = _CANCELED.get(job.reason or "", "somebody canceled this job")
                 return why, ["it was running" if job.attempts else "it had not been started"], []
             case _:
-                return "finished", _attempts(job), []
+                return "finished", attempts(job), []
 
     def _group(self, cell: Cell) -> tuple[str, list[str], list[int]]:
         """A matrix as a whole: the cells that matter."""
@@ -259,7 +247,7 @@ class _Explanation:
         details = [f"on worker {job.worker}"] if job.worker else []
         if node.timeout is not None:
             details.append(f"one attempt may take {format_duration(node.timeout)}")
-        return f"it is running{since}", [*details, *_attempts(job)], []
+        return f"it is running{since}", [*details, *attempts(job)], []
 
     def _skipped(self, cell: Cell, job: JobView, node: Node) -> tuple[str, list[str], list[int]]:
         if job.reason == Reason.IF_FALSE:
@@ -350,36 +338,6 @@ def _urgency(job: JobView) -> int:
     if job.reason in {Reason.NO_WORKER, Reason.SUSPENDED}:
         return 0
     return 1 + _URGENCY.index(job.status) if job.status in _URGENCY else 1
-
-
-def _failed(job: JobView, node: Node) -> tuple[str, list[str], list[int]]:
-    details: list[str] = []
-    text = job.error_line or "failed"
-    if job.status is JobStatus.STOPPED:
-        text = "somebody stopped it"
-    elif job.reason == Reason.TIMEOUT:
-        limit = "" if node.timeout is None else f" of {format_duration(node.timeout)}"
-        text = f"it took longer than its timeout{limit}"
-    elif job.reason == Reason.RUN_TIMEOUT:
-        text = "the run took longer than its timeout" + ("" if job.attempts else "; it had not been started")
-    elif job.reason == Reason.REJECTED:
-        text = job.error_line or "rejected"
-    elif job.reason == Reason.EXPIRED:
-        limit = "" if node.ttl is None else f" of {format_duration(node.ttl)}"
-        text = f"it waited in queue {job.queue} longer than its ttl{limit} and was never started"
-    elif job.reason in _FAILURES:
-        details.append(_FAILURES[Reason(job.reason)])
-    if job.error and (place := error_place(job.error)):
-        details.append(f"raised at {place}")
-    if job.allowed:
-        details.append("it is allowed to fail: what depends on it goes on")
-    if job.worker:
-        details.append(f"on worker {job.worker}")
-    return text, [*details, *_attempts(job)], []
-
-
-def _attempts(job: JobView) -> list[str]:
-    return [f"attempt {job.attempts} of {job.max_attempts}"] if job.attempts > 1 or job.max_attempts > 1 else []
 
 
 def _ended_word(end: rules.End) -> str:

@@ -23,30 +23,35 @@ if TYPE_CHECKING:
 
     from flowq.worker.task import Outcome, Task
 
-_PRIVATE: Final = ("FLOWQ_REDIS_URL", "FLOWQ_SECRET_KEY")  # flowq's own; a command has no business with the server
+PRIVATE: Final = ("FLOWQ_REDIS_URL", "FLOWQ_SECRET_KEY")  # flowq's own; what a flow executes has no business with the server
+_INSERTED: Final = "FLOWQ_V"  # the compiler's names of the values that a script refers to
 _RESTORED: Final = ("SIGPIPE", "SIGXFSZ", "SIGXFZ")  # the interpreter ignores them, commands expect the default
 
 
 def execute(task: Task, scratch: str) -> Outcome:
     """Execute the command to its end and return the outcome. `scratch` is created; the parent removes it."""
     signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGTERM,))
-    os.makedirs(os.path.dirname(scratch), mode=0o700, exist_ok=True)
-    os.mkdir(scratch, 0o700)
     output = os.path.join(scratch, "output")
-    _write(output, "")
-    env = {name: value for name, value in os.environ.items() if name not in _PRIVATE}
+    script = os.path.join(scratch, "script")
+    try:
+        os.makedirs(os.path.dirname(scratch), mode=0o700, exist_ok=True)
+        os.mkdir(scratch, 0o700)
+        _write(output, "")
+        if task["kind"] == "shell":
+            _write(script, task["script"])
+    except OSError as error:
+        return failed("error", _no_scratch(scratch, error))
+    env = {name: value for name, value in os.environ.items() if name not in PRIVATE}
     env["FLOWQ_OUTPUT"] = output
     if task["kind"] == "shell":
         env.update(task["variables"])
-        script = os.path.join(scratch, "script")
-        _write(script, task["script"])
         argv = [*(task["shell"] or _default_shell(env)), script]
     else:
         argv = task["argv"]
     try:
         pid = _spawn(argv, env)
     except OSError as error:
-        return failed("error", _cannot_start(argv, error), exit_code=126 if error.errno == errno.EACCES else 127)
+        return failed("error", _cannot_start(argv, env, error), exit_code=126 if error.errno == errno.EACCES else 127)
     _pass_on(pid)
     code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
     if code < 0:
@@ -124,19 +129,40 @@ def _pass_on(pid: int) -> None:
     signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGTERM,))
 
 
-def _cannot_start(argv: list[str], error: OSError) -> str:
+def _no_scratch(scratch: str, error: OSError) -> str:
+    where = os.path.dirname(os.path.dirname(scratch))
+    return (
+        f"a command needs a place for its files, and none can be made in {where}: {error.strerror};"
+        " make room there, or start the worker with TMPDIR set to a directory that it can write to"
+    )
+
+
+def _cannot_start(argv: list[str], env: Mapping[str, str], error: OSError) -> str:
     match error.errno:
         case errno.ENOENT:
             return f"command not found: {argv[0]}"
         case errno.EACCES:
             return f"not an executable program: {argv[0]}"
         case errno.E2BIG:
-            size = sum(len(item.encode()) for item in argv)
-            return f"{argv[0]} cannot be started: arguments ({size:,} bytes) and environment are larger than the system allows"
+            return _too_big(argv, env)
         case errno.EINVAL:
             return f"{argv[0]!r} cannot be started: an argument or variable contains a NUL character or is otherwise invalid"
         case _:
             return f"{argv[0]} cannot be started: {error.strerror}"
+
+
+def _too_big(argv: list[str], env: Mapping[str, str]) -> str:
+    """Say what is too big: nearly always it is one value, and whoever reads this must know which."""
+    arguments = {f"argument {index}": len(os.fsencode(item)) for index, item in enumerate(argv)}
+    variables = {f"the variable {name}": len(os.fsencode(f"{name}={value}")) for name, value in env.items()}
+    sizes = arguments | variables
+    largest = max(sizes, key=sizes.__getitem__)
+    inserted = " (a value that an expression puts into the script)" if largest.startswith(f"the variable {_INSERTED}") else ""
+    return (
+        f"{argv[0]} cannot be started: arguments ({sum(arguments.values()):,} bytes) and environment"
+        f" ({sum(variables.values()):,} bytes) are larger than the system allows; the largest is {largest}{inserted} with"
+        f" {sizes[largest]:,} bytes: hand over large values in a file, or use a `call`, which has no such limit"
+    )
 
 
 def _result(output: str, limit: int) -> Outcome:

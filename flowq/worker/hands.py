@@ -14,7 +14,6 @@ from flowq.exceptions import ServerError
 from flowq.states import Reason
 from flowq.store.outcomes import Claim, Execution, LogLines, Outcome, Verdict
 from flowq.worker.held import Held
-from flowq.worker.plain import callback_task
 from flowq.worker.prepare import UnpreparableError
 from flowq.worker.slots import Cause, Ended, Slot
 from flowq.worker.system import boottime
@@ -145,8 +144,10 @@ class Hands:
     # -- out ---------------------------------------------------------------------------------------------------------------
 
     def take_reports(self) -> list[Execution]:
-        """Return the ends to report."""
-        reports, self.reports = self.reports, []
+        """Return the ends to report: of executions whose output has been taken, because the store takes none after the end."""
+        pending = {entry.token for entry in self._logs}
+        reports = [report for report in self.reports if report.token not in pending]
+        self.reports = [report for report in self.reports if report.token in pending]
         return reports
 
     def take_logs(self, budget: int) -> list[LogLines]:
@@ -221,7 +222,7 @@ class Hands:
             _log.warning("job %s: %s; handed back", held.claim.id, end.outcome["error"])
             self.starved = True
             self._give_back(held)
-        elif held.end is None and (task := callback_task(held.claim, end, self._options)) is not None:
+        elif held.end is None and (task := self._preparer.callback(held.claim, end)) is not None:
             self._tell_death(held, end)
             held.end, held.started = end, None
             self._callbacks[slot.index] = task  # as soon as the slot is free

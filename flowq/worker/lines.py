@@ -31,19 +31,17 @@ class LineCutter:
         self._partial += data
         end = self._partial.rfind(b"\n") + 1
         if end:
-            self._keep(bytes(self._partial[:end]), _ENTRY)
+            self._keep(bytes(self._partial[:end]))
             del self._partial[:end]
-        if len(self._partial) > MAX_LOG_LINE:
-            # The last piece stays: whether it ends with a whole character is not known before the next byte.
-            kept = (len(self._partial) - 1) // MAX_LOG_LINE * MAX_LOG_LINE
-            kept = _character_end(self._partial, kept)
-            self._keep(bytes(self._partial[:kept]), MAX_LOG_LINE)
-            del self._partial[:kept]
+        while len(self._partial) > MAX_LOG_LINE:  # not at the limit itself: only the next byte tells where a character ends
+            cut = _character_end(self._partial, MAX_LOG_LINE)
+            self._keep(bytes(self._partial[:cut]))
+            del self._partial[:cut]
 
     def end(self) -> None:
         """The stream has ended: a last line without newline counts too."""
         if self._partial:
-            self._keep(bytes(self._partial), MAX_LOG_LINE)
+            self._keep(bytes(self._partial))
             self._partial.clear()
 
     @property
@@ -72,12 +70,12 @@ class LineCutter:
         self._kept = 0
         return ready
 
-    def _keep(self, data: bytes, size: int) -> None:
-        """Keep complete lines, or pieces of a long one, in entries of up to `size` bytes."""
+    def _keep(self, data: bytes) -> None:
+        """Keep complete lines, or a piece of a long one, in entries that end with a line where that is possible."""
         self._kept += len(data)
         start = 0
         while start < len(data):
-            end = min(start + size, len(data))
+            end = min(start + _ENTRY, len(data))
             if end < len(data):
                 end = data.rfind(b"\n", start, end) + 1 or _character_end(data, end)
             self._ready.append(data[start:end])

@@ -15,6 +15,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from flowq.worker import forkserver, protocol, warmth
+from flowq.worker.commands import PRIVATE
 from flowq.worker.loop import Loop
 from flowq.worker.protocol import Channel, PeerGoneError, ProtocolError
 
@@ -28,11 +29,16 @@ _BOOT = (
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """What a fork server is made for: horses of one directory, import path and environment can share imported modules."""
+    """What a fork server is made for: horses of one directory, import path and environment can share imported modules.
+
+    A `shared` one is for jobs with different environments: each sets its own in its horse, so that nothing may be kept imported there
+    that could have read another one.
+    """
 
     cwd: str | None = None
     path: tuple[str, ...] = ()
     env: tuple[tuple[str, str], ...] = ()
+    shared: bool = False
 
 
 class Horse:
@@ -93,7 +99,7 @@ class Origin:
                 [sys.executable, "-P", "-c", _BOOT, str(theirs.fileno()), _ROOT],
                 pass_fds=(theirs.fileno(),),
                 cwd=place.cwd if place.cwd and os.path.isdir(place.cwd) else None,  # if not, the horse will say so
-                env={**os.environ, **dict(place.env)},
+                env={name: value for name, value in os.environ.items() if name not in PRIVATE} | dict(place.env),
                 stdin=subprocess.DEVNULL,
                 start_new_session=True,  # Ctrl+C in the terminal is for the supervisor
             )

@@ -23,17 +23,18 @@ from flowq.states import JobStatus, Reason
 from flowq.store.outcomes import Claim
 from flowq.store.records import RunRecord
 from flowq.store.semaphores import group_semaphore
-from flowq.worker.plain import plain_task
+from flowq.worker.commands import PRIVATE
+from flowq.worker.plain import callback_task, plain_task
 from flowq.worker.retries import may_retry
 from flowq.worker.upstream import Shape, read_upstream
 
 if TYPE_CHECKING:
     from flowq.store import Store
     from flowq.worker.options import WorkerOptions
+    from flowq.worker.slots import Ended
     from flowq.worker.task import Task
 
 _PLANS: Final = 32  # runs whose plan is kept
-_PRIVATE: Final = frozenset({"FLOWQ_REDIS_URL", "FLOWQ_SECRET_KEY"})
 
 
 class UnpreparableError(FlowqError):
@@ -82,7 +83,10 @@ class Preparer:
         self._options = options
         self._runs: OrderedDict[str, _Run] = OrderedDict()
         # What expressions see as `env`, and a copy: reading os.environ decodes every variable anew.
-        self._environment = {name: value for name, value in os.environ.items() if name not in _PRIVATE}
+        self._environment = {name: value for name, value in os.environ.items() if name not in PRIVATE}
+        # Fork servers do not have these: a flow's jobs are anybody's code. A plain job is a call of flowq's own library, which may
+        # ask for its job or enqueue others, so it gets them with its task; they are in the environment of that one horse then.
+        self._connection = {name: os.environ[name] for name in PRIVATE if name in os.environ}
 
     def task(self, claim: Claim) -> "Task":
         """Return the task of a claimed job.
@@ -91,12 +95,17 @@ class Preparer:
             UnpreparableError: the job must end as failed; the text says why and where.
         """
         if claim.run is None or claim.ordinal is None:
-            return plain_task(claim, self._options)
+            return plain_task(claim, self._options) | {"env": self._connection}
         place = self._place(claim.run, claim.ordinal, claim.fields)
         try:
             return self._flow_task(place, claim)
         except EvalError as error:
             raise UnpreparableError(f"{_where(place.run.plan, place.node)}: {error}") from error
+
+    def callback(self, claim: Claim, end: "Ended") -> "Task | None":
+        """Return the task that makes up for a callback of a plain job whose horse could not call it any more, None for none."""
+        task = None if self._options is None else callback_task(claim, end, self._options)
+        return None if task is None else task | {"env": self._connection}
 
     def allowed(self, claim: Claim, exit_code: int | None) -> bool:
         """Return whether this failure of a job is one that its flow allows."""

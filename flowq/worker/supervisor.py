@@ -282,13 +282,12 @@ class Supervisor:
         if self._stopping.claiming:
             self._undecided.extend(job for job in reply.decide if job not in self._undecided)
 
-    def _refused(self, error: ServerError) -> None:
+    def _refused(self, _error: ServerError) -> None:
         """The server answered with an error: read-only, out of memory, loading. Try again, not at once."""
         _, logs, reports = self._sent
         self._sent = (0.0, [], [])
         self._hands.restore(logs, reports)
         self._quiet_until = time.monotonic() + _REFUSED
-        _log.warning("%s", error)
 
     def _hinted(self, queue: str) -> None:
         if queue == "":

@@ -154,6 +154,12 @@ def test_what_cannot_be_reported_is_said_before_anything_runs(
     process.end()
 
 
+def test_a_flow_that_is_not_valid_leaves_no_report(shell: Shell, checkout: Path) -> None:
+    (checkout / "bad.yaml").write_text("jobs: {a: {rum: x}}")
+    assert shell("flowq run bad.yaml --junit bad.xml").returncode == 3
+    assert not (checkout / "bad.xml").exists()
+
+
 def test_a_report_of_an_earlier_run(shell: Shell, checkout: Path) -> None:
     assert shell("flowq run pipeline.yaml --json > events").returncode == 1
     assert shell("flowq status --junit late/report.xml --failed").returncode == 0

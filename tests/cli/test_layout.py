@@ -6,6 +6,7 @@ from flowq.cli.layout import run_lines
 from flowq.cli.live import frame
 from flowq.cli.segments import columns, cut, fit, paint
 from flowq.cli.session import Terminal
+from flowq.cli.summary import failure_lines
 from flowq.flows.views import RunView
 from flowq.plan import Cell, Edge, Plan
 from flowq.states import JobStatus, RunStatus
@@ -50,6 +51,15 @@ def test_a_frame_fits_the_height(height: int) -> None:
     assert len(lines) <= max(height, 4)
     if height >= 7:
         assert "[fmt=pdf,lang=de]" in golden.plain(lines)  # what failed is seen first
+
+
+def test_the_tail_of_what_failed_stands_above_the_bar_where_there_is_room() -> None:
+    tail = list(failure_lines(RUNS["failed"], RUNS["failed"].bad_jobs[0], [b"building", b"no font\x1b[2J"], Terminal(width=80)))
+    high = golden.plain(frame(RUNS["failed"], Terminal(width=80, height=16), tail=tail)).splitlines()
+    assert len(high) <= 16
+    assert high[-2].strip() == "│ no font\\x1b[2J"
+    assert high[-4].startswith("build[fmt=pdf,lang=de] failed: ValueError")
+    assert "no font" not in golden.plain(frame(RUNS["failed"], Terminal(width=80, height=10), tail=tail))
 
 
 def test_a_frame_of_a_running_run() -> None:

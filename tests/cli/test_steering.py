@@ -124,8 +124,8 @@ def test_again_with_the_same_params_and_labels(cli: Cli, store: Store, tmp_path:
 
 def test_runs_by_label_and_time(cli: Cli, store: Store, tmp_path: Path) -> None:
     made = plan({"a": []})
-    first = submit(store, made, directory=tmp_path, labels={"team": "data", "env": "prod"})
-    second = submit(store, made, directory=tmp_path, labels={"team": "web"})
+    first = submit(store, made, directory=tmp_path, run_id="aaaaaaaa", labels={"team": "data", "env": "prod"})
+    second = submit(store, made, directory=tmp_path, run_id="bbbbbbbb", labels={"team": "web"})
 
     def listed(*arguments: str) -> list[str]:
         return [run["id"] for run in json.loads(cli("runs", "--json", *arguments).out)]

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.process import FLOWQ, on_terminal
+from tests.cli.process import on_terminal
 
 FLOW = """
 name: watched
@@ -29,16 +29,15 @@ def flow(tmp_path: Path, home: Path) -> Path:
 def test_a_run_is_watched_and_the_second_one_knows_how_long_it_takes(flow: Path, home: Path) -> None:
     env = {"FLOWQ_HOME": str(home)}
     first = on_terminal("run", "watched.yaml", "--workers", "2", cwd=flow, env=env, size=(16, 80))
-    first.expect("first  .*running")
-    first.expect("cells .*running")
-    first.expect(r"\[n=3\] .*failed")
+    first.expect("first  .*?running")
+    first.expect("cells .*?running")
     first.expect_exact("\x1b[?25h")
+    first.expect(r"\[n=3\] .*?failed")
     first.expect("next: ")
     assert first.wait() == 1
     first.close()
     second = on_terminal("run", "watched.yaml", "--workers", "2", cwd=flow, env=env, size=(16, 80))
-    second.expect(r"0/6  about \d+s left")
-    second.expect(r"5/6|6/6")
+    second.expect(r"/6.*?about \d+s left")
     second.expect("flowq retry")
     assert second.wait() == 1
     second.close()
@@ -48,9 +47,9 @@ def test_a_run_is_watched_and_the_second_one_knows_how_long_it_takes(flow: Path,
 def test_status_watch_from_another_terminal(flow: Path, home: Path) -> None:
     env = {"FLOWQ_HOME": str(home)}
     running = on_terminal("run", "watched.yaml", cwd=flow, env=env)
-    running.expect("first  .*running")
+    running.expect("first  .*?running")
     watching = on_terminal("status", "--watch", "--exit-status", cwd=flow, env=env, size=(10, 60))
-    watching.expect("cells .*running")
+    watching.expect("cells .*?running")
     watching.expect("next: ")
     assert watching.wait() == 1
     running.expect("next: ")
@@ -66,5 +65,4 @@ def test_annotations_switch_the_live_display_off(flow: Path, home: Path) -> None
     child.expect("flowq retry")
     assert child.wait() == 1
     assert not re.search(r"\x1b\[\?25l", child.before or "")
-    assert FLOWQ
     child.close()

@@ -6,10 +6,11 @@ import pytest
 
 from flowq.cli.commands.why import why_lines
 from flowq.cli.session import Terminal
+from flowq.flows.failures import error_place
 from flowq.flows.submit import submit
 from flowq.flows.surroundings import Surroundings
 from flowq.flows.views import RunView
-from flowq.flows.why import error_place, explain
+from flowq.flows.why import explain
 from flowq.states import JobStatus, RunStatus
 from flowq.store import Store
 from flowq.store.records import WorkerRecord

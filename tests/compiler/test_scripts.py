@@ -10,7 +10,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from flowq.compiler import compile_text
+from flowq.compiler import Diagnostic, compile_text
+from flowq.compiler.reader import read
+from flowq.compiler.scripts import rewrite
+from flowq.compiler.sites import Place, SiteReader
+from flowq.compiler.source import decode_source
+from flowq.compiler.tree import Mapping, Scalar
 from flowq.expr import render, to_text
 
 X = "${{ params.x }}"
@@ -29,6 +34,22 @@ ARRIVES = {  # scripts that print exactly the value
     "test": f"if [ {X} = {X} ]; then printf %s {X}; fi",
     "set": f'set -- {X} other; printf %s "$1"',
     "argument": f"sh -c 'printf %s \"$1\"' _ {X}",
+    "program behind options": f"printf '%s' 'printf %s \"$1\"' > show; bash -o pipefail show {X}",
+    "program before -c": f"sh -c 'printf %s \"$2\"' _ -c {X}",
+    "-c of a script": f"printf '%s' 'printf %s \"$2\"' > show2; sh show2 -c {X}",
+    "timeout": f"timeout 5 printf %s {X}",
+    "timeout with options": f"timeout -k 1 --signal TERM 5 printf %s {X}",
+    "nice": f"nice -n 5 printf %s {X}",
+    "env with a variable": f"env -u A B=c printf %s {X}",
+    "xargs": f"echo %s | xargs -I{{}} printf {{}} {X}",
+    "stdbuf": f"stdbuf -o0 printf %s {X}",
+    "find -exec": f"find . -maxdepth 0 -exec printf %s {X} \\;",
+    "find -exec sh": f"find . -maxdepth 0 -exec sh -c 'printf %s \"$1\"' _ {X} \\;",
+    "input of a program": f"printf %s {X} | cat",
+    "input of python -c": f"printf %s {X} | python3 -c 'import sys; sys.stdout.write(sys.stdin.buffer.read().decode(\"utf-8\"))'",
+    "input of a script": f"printf %s cat > show3; printf %s {X} | sh show3",
+    "input of sh -c": f"printf %s {X} | {{ sh -c cat; }}",
+    "case of a shell": f"case {X} in sh | bash) printf %s {X};; *) printf %s {X};; esac",
     "file": f'printf %s {X} > "$OUT"; cat "$OUT"',
     "comment": f"# {X} it's\nprintf %s {X}",
     "document before": f"cat > /dev/null <<'E'\nit's \" $(\nE\nprintf %s {X}",
@@ -176,7 +197,141 @@ REFUSED = {
     "sh -c with an option behind": f"sh -c -v {X}",
     "unsure": f'echo "${{A:-it\'s}}" {X}',
     "process substitution command": f"diff <({X}) b",
+    "quote elsewhere": f"echo {X}; echo 'a",
 }
+AGAIN = "reads this text again as a program"
+FED = "it comes to the standard input of a program that reads its script there"
+PROGRAM = "the value would choose which program runs"
+OPTION = "the value would choose which program or option runs"
+REFUSED_BECAUSE = {
+    **dict.fromkeys(
+        [
+            f"bash -o pipefail -c {X}",
+            f"bash -euo pipefail -c {X}",
+            f"bash -co pipefail {X}",
+            f"bash -ceu {X}",
+            f"bash +e -c {X}",
+            f"sh -o nounset -c {X}",
+            f"bash +O extglob -c {X}",
+            f"bash -O extglob -c {X}",
+            f"bash --rcfile x -c {X}",
+            f'bash -c "$(echo {X})"',
+            f"python3 -X dev -c {X}",
+            f"python3 -W ignore -Ic {X}",
+            f'python3 "-cprint({X})"',
+            f"perl -I lib -e {X}",
+            f"perl -e 1 -e {X}",
+            f"node -r fs -e {X}",
+            f"node --max-old-space-size 9 -e {X}",
+            f"ruby -r json -ne {X}",
+            f"php -d a=1 -r {X}",
+            f"su -s /bin/sh x -c {X}",
+            f"flock f -c {X}",
+            f"flock -w 3 f -c {X}",
+            f"script -qc {X}",
+            f"script -q -c {X} f",
+            f"env -S {X}",
+            f"timeout 5 bash -o pipefail -c {X}",
+            f"echo {X} | xargs sh -c",
+            f"echo {X} | xargs -I{{}} sh -c 'echo {{}}'",
+        ],
+        AGAIN,
+    ),
+    **dict.fromkeys([f"X=sh; $X -c {X}", f'"$X" -o pipefail -c {X}', f"${{A}}sh -ec {X}"], "could announce a program"),
+    **dict.fromkeys(
+        [
+            f"bash -s <<< {X}",
+            f"bash <<< {X}",
+            f"bash - <<< {X}",
+            f"bash -s a <<< {X}",
+            f"python3 - <<< {X}",
+            f"source /dev/stdin <<< {X}",
+            f"bash /dev/stdin <<< {X}",
+            f"sh < <(echo {X})",
+            f"sh < {X}",
+            f"echo {X} | sh",
+            f"echo {X} |\n  sh",
+            f"echo {X} | sudo -u x sh",
+            f"echo {X} | sudo -s",
+            f"echo {X} | env A=1 bash -eu",
+            f"echo {X} | grep a | bash -o pipefail",
+            f"echo {X} |& python3 -X dev",
+            f"echo {X} | perl -I lib",
+            f"echo {X} | node",
+            f"echo {X} | timeout 5 sh",
+            f"echo {X} | chroot /",
+            f"echo {X} | ssh host",
+            f"echo {X} | docker exec -i c sh",
+            f"echo {X} | (cd /; sh)",
+            f"echo {X} | if true; then sh; fi",
+            f"echo {X} | while true; do sh; done",
+            f'echo {X} | {{ y="$(sh)"; }}',
+            f"{{ echo a; echo {X}; }} | sh",
+            f"for y in {X}; do echo $y; done | sh",
+            f"(echo {X}) | sh",
+            f"{{ sh; }} <<< {X}",
+            f"(sh) <<< {X}",
+            f"exec <<< {X}; sh",
+            f"echo {X} | tee >(sh)",
+            f"echo {X} > >(bash -s)",
+            f"at now <<< {X}",
+            f"echo {X} | at now",
+            f"crontab - <<< {X}",
+            f"echo {X} | $SH",
+        ],
+        FED,
+    ),
+    **dict.fromkeys(
+        [
+            f"xargs {X}",
+            f"xargs -n 1 -I {{}} {X}",
+            f"echo {X} | xargs env",
+            f"find . -exec {X}",
+            f"find . -name a -execdir {X} {{}} +",
+            f"find . -exec nice {X} {{}} \\;",
+            f"timeout 5 {X}",
+            f"timeout --sig KILL 5 {X}",
+            f"timeout -k 1 5 {X}",
+            f"timeout $OPTS 5 {X}",
+            f"setsid {X}",
+            f"setsid -w {X}",
+            f"nice -n 5 {X}",
+            f"nice -5 nohup {X}",
+            f"ionice -c 2 {X}",
+            f"stdbuf -o0 {X}",
+            f"stdbuf -o 0 {X}",
+            f"chroot / {X}",
+            f"watch -n 5 -x {X}",
+            f"flock f {X}",
+            f"sudo -u x {X}",
+            f"exec -a a {X}",
+            f"$(echo {X}) a",
+            f'timeout 5 "$(echo {X})"',
+        ],
+        PROGRAM,
+    ),
+    **dict.fromkeys(
+        [f"bash <(echo {X})", f"bash --rcfile <(echo {X})", f"python3 -W {X} a.py", f"find . -exec sh {X}", f"echo {X} | xargs -n1 sh"],
+        OPTION,
+    ),
+    **dict.fromkeys(
+        [f". <(echo {X})", f"source <(echo {X})", f"source <(cat <<< {X})"], "the value would choose which script is read"
+    ),
+    f'eval "$(echo {X})"': "reads its words again",
+    f"watch {X}": "gives its words to a shell",
+    f"watch ls {X}": "gives its words to a shell",
+    f"[[ $(echo {X}) -eq 1 ]]": "evaluates numbers",
+    f"a[$(echo {X})]=1": "a subscript is evaluated",
+    f"declare -i n; n=$(echo {X})": "the script declares number variables",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("script", REFUSED_BECAUSE)
+def test_refused_because(script: str) -> None:
+    result = compile_text("params: {x: {default: a}}\njobs:\n  a:\n    run: " + json.dumps(script.replace("\\n", "\n")))
+    assert [item.code for item in result.diagnostics] == ["FQ501"]
+    assert REFUSED_BECAUSE[script] in result.diagnostics[0].message
+    assert result.diagnostics[0].help
 
 
 @pytest.mark.parametrize("place", REFUSED)
@@ -208,6 +363,52 @@ def test_refused_with_reason_and_fix(place: str) -> None:
         f"echo '#' {X} a#b {X}",
         f'"$PYTHON" {X}',
         f"$PYTHON -m report {X}",
+        f'"$PYTHON" -m report -c {X}',
+        f'"$TOOL" --file {X}',
+        f"bash -o pipefail x.sh {X}",
+        f"bash x.sh -c {X}",
+        f"bash -O extglob x.sh -c {X}",
+        f"python3 -X dev -m report -c {X}",
+        f"python3 -mreport -c {X}",
+        f"node app.js -e {X}",
+        f"perl -MPOSIX x.pl -e {X}",
+        f"timeout {X} curl {X}",
+        f"timeout --preserve-status 5 curl {X}",
+        f"timeout -s {X} 5 curl {X}",
+        f"nice -n {X} make {X}",
+        f"xargs -n1 echo {X}",
+        f"xargs -0 -n 1 -P 4 curl {X}",
+        f"sudo -n -u {X} curl {X}",
+        f"flock -n {X} curl {X}",
+        f"chroot {X} ls {X}",
+        f"setsid -w curl {X}",
+        f"env -i A={X} curl {X}",
+        f"watch -x curl {X}",
+        f"find . -name {X}",
+        f"find {X} -name a -exec grep x {{}} + -o -name {X}",
+        f"find . -exec bash ./x.sh {X} \\;",
+        f"echo {X} | grep x",
+        f"echo {X} | grep -q sh | tee bash",
+        f"echo {X} | xargs -n1 curl",
+        f"echo {X} | xargs -I{{}} curl a/{{}}",
+        f"echo {X} | xargs sh -c 'echo \"$1\"' _",
+        f"echo {X} | python3 -m json.tool",
+        f"echo {X} | python3 x.py - | sudo tee y",
+        f"echo {X} | ssh host 'cat > f'",
+        f"echo {X} | docker exec -i c cat",
+        f"echo {X} | cat && sh",
+        f"echo {X} | cat; bash -s < x.sh",
+        f"echo {X}\nsh",
+        f"echo {X} || sh",
+        f"{{ echo {X}; }}; sh",
+        f"while read -r l; do bash x.sh; done <<< {X}",
+        f"case {X} in a) ;; sh | bash) ls ;; esac",
+        f"diff <(echo {X}) <(sh)",
+        f"curl {X} > >(tee log)",
+        f"at {X} -f x.sh",
+        f'[ "$(wc -l < {X})" -gt 1 -a -n a ]',
+        f'printf "$(cat f)" {X}',
+        f'x=$(cat {X}) y="$(cat {X})"',
     ],
 )  # fmt: skip
 def test_allowed(script: str) -> None:
@@ -217,3 +418,60 @@ def test_allowed(script: str) -> None:
         ["bash", "-n"], input=result.plan.nodes[0].action.script.encode(), capture_output=True, check=False
     )
     assert checked.returncode == 0, checked.stderr
+
+
+UNCLOSED = {
+    "double": 'echo "a',
+    "single": "echo a\necho 'it",
+    "ansi": "echo $'a\\'",
+    "backtick": "echo `a",
+    "substitution": "echo $(echo 'a)",
+    "behind a here-document": "cat <<E\nit's\nE\necho 'a",
+    "apostrophe": "echo it's",
+}
+
+
+def rewritten(script: str, shell: tuple[str, ...] = ()) -> tuple[str, list[Diagnostic]]:
+    """Rewrite a script as the reader of jobs does."""
+    source, report = decode_source("flow.yaml", "run: " + json.dumps(script))
+    root = read(source, report)
+    assert isinstance(root, Mapping)
+    node = root.entries["run"][1]
+    assert isinstance(node, Scalar)
+    text, variables = rewrite(node, shell, SiteReader(report, Place.JOB), report)
+    assert not variables
+    return text, list(report.sorted())
+
+
+@pytest.mark.parametrize("name", UNCLOSED)
+def test_unclosed_quotes_are_refused_without_a_value_too(name: str) -> None:
+    script = UNCLOSED[name]
+    _, diagnostics = rewritten(script)
+    assert [(item.code, item.message, item.help) for item in diagnostics] == [
+        ("FQ501", "this quote is never closed", "close the quote")
+    ]
+    assert rewritten(script, ("python3",)) == (script, [])
+
+
+@pytest.mark.parametrize(
+    "script",
+    [
+        "",
+        "cat <<EOF\nit's \" ` $(\nEOF\necho a",
+        "cat <<'EOF'\nit's\nEOF",
+        "cat <<-EOF\n\tit's\n\tEOF\necho 'a'",
+        "cat <<A <<B\nit's\nA\nit's\nB",
+        "x=$(cat <<E\nit's\nE\n)",
+        "cat <<E\nit's never ended",
+        "# it's\necho a # it's",
+        "echo $'it\\'s' \"it's\" \\' it\\'s",
+        'echo "${x:-it\'s}"',
+        "echo ${x%'}'}",
+        "echo $(( 1 << 2 )) ${#x} $#; (( x = 1 << 2 ))",
+        "case a in 'a') echo \"$(case b in b) echo 'c';; esac)\";; esac",
+        "echo `echo \\`echo a\\``",
+    ],
+)
+def test_closed_quotes_are_not_refused(script: str) -> None:
+    assert rewritten(script) == (script, [])
+    assert subprocess.run(["bash", "--posix", "-n"], input=script.encode(), capture_output=True, check=False).returncode == 0

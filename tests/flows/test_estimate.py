@@ -1,7 +1,9 @@
 """Critical path and durations: by hand, and against runs that were measured."""
 
 import os
+from dataclasses import replace
 from pathlib import Path
+from statistics import median
 
 import pytest
 
@@ -10,10 +12,11 @@ from flowq.cli.live import frame
 from flowq.cli.session import Terminal
 from flowq.cli.timeline import gantt_lines
 from flowq.compiler import compile_text
-from flowq.flows.estimate import Outlook, critical_path, forecast, makespan, outlook
+from flowq.flows.estimate import Outlook, critical_path, forecast, outlook
 from flowq.flows.foresee import foresee
 from flowq.flows.gantt import bars
-from flowq.flows.history import NOTHING, read_history, summarize
+from flowq.flows.history import NOTHING, PastRun, read_history, summarize
+from flowq.flows.simulation import makespan, overhead_of
 from flowq.flows.submit import submit
 from flowq.plan import Plan
 from flowq.states import JobStatus, RunStatus
@@ -47,6 +50,16 @@ def test_the_duration_for_a_number_of_workers(slots: int, seconds: float) -> Non
     assert makespan(DIAMOND, (1.0, 5.0, 1.0, 1.0), slots) == seconds
 
 
+def test_the_time_between_jobs_is_learnt_from_a_run() -> None:
+    """A chain on one slot: 1 s each, and 0.1 s from the end of one to the start of the next."""
+    chain = plan({"a": [], "b": ["a"], "c": ["b"]})
+    records = [replace(samples.job(index, JobStatus.FINISHED, at=index * 1.1, took=1.0), ordinal=index) for index in range(3)]
+    # Three jobs have two gaps: spread over three, each takes 0.0667 s besides.
+    assert overhead_of(chain, records) == pytest.approx(0.2 / 3, abs=0.001)
+    assert overhead_of(chain, [None, None, None]) == 0.0
+    assert makespan(DIAMOND, (1.0, 5.0, 1.0, 1.0), 2, 0.5) == 8.5
+
+
 def test_a_matrix_waits_for_slots() -> None:
     cells = plan({"a": [], "m": ["a"], "z": ["m"]}, cells={"m": 4})
     seconds = (1.0, 2.0, 2.0, 2.0, 2.0, 0.0, 1.0)
@@ -60,7 +73,7 @@ def test_medians_of_earlier_runs() -> None:
         row[0] = samples.job(0, JobStatus.FINISHED, at=0, took=took)  # type: ignore[call-overload]
         row[2] = samples.job(2, JobStatus.FINISHED, at=0, took=took * 10)  # type: ignore[call-overload]
         row[7] = samples.job(7, JobStatus.FAILED, at=0, took=500)  # type: ignore[call-overload]
-    history = summarize([(made, row) for row in rows])
+    history = summarize([PastRun(made, row, whole=False) for row in rows])
     assert history.expected(made, made.cells[0]) == 2.0
     assert history.expected(made, made.cells[3]) == 20.0  # another cell of the same job
     assert history.expected(made, made.cells[6]) == 0.0  # a group
@@ -77,7 +90,7 @@ def test_predictions_hold_for_measured_runs(
     store: Store, server: PrivateServer, namespace: str, tmp_path: Path, name: str, slots: int
 ) -> None:
     """One run is measured on one number of slots and predicts another one's duration on a different number."""
-    options = Options(action="sleep", scale=0.002, cap=0.15)
+    options = Options(action="sleep", scale=0.004, cap=0.2)
     compilation = compile_text(convert(read(graph_file(name)), options), date="2026-01-31")
     made = compilation.plan
     assert made is not None
@@ -92,13 +105,14 @@ def test_predictions_hold_for_measured_runs(
             ends = [record.ended_ms for record in records if record.ended_ms is not None]
             return (max(ends) - min(starts)) / 1000
 
-    measured(slots)
-    expected = forecast(made, foresee(made), read_history(store, made.name))
-    assert expected is not None
-    predicted = makespan(made, expected.seconds, 2 * slots)
-    real = measured(2 * slots)
-    assert predicted == pytest.approx(real, rel=0.3), f"predicted {predicted:.2f} s, measured {real:.2f} s"
-    assert expected.path_seconds <= real * 1.1
+    # The machine may have other things to do: the median of three pairs counts.
+    ratios = []
+    for _ in range(3):
+        measured(slots)
+        expected = forecast(made, foresee(made), read_history(store, made.name))
+        assert expected is not None
+        ratios.append(makespan(made, expected.seconds, 2 * slots, expected.overhead) / measured(2 * slots))
+    assert median(ratios) == pytest.approx(1.0, abs=0.3), f"predicted / measured: {ratios}"
 
 
 def test_what_is_left_of_a_run() -> None:

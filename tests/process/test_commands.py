@@ -2,8 +2,10 @@
 
 import json
 import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -92,6 +94,28 @@ def test_commands_do_not_see_flowqs_own_secrets(stand: Stand) -> None:
     assert b"MINE" in names
     assert b"FLOWQ_OUTPUT" in names
     assert not names & {b"FLOWQ_REDIS_URL", b"FLOWQ_SECRET_KEY"}
+
+
+def test_a_value_that_is_too_large_is_named(stand: Stand) -> None:
+    outcome = stand.run(shell("true", variables={"FLOWQ_V1": "x" * 200_000}, env={"SMALL": "y" * 1000})).outcome
+    assert outcome["exit_code"] == 127
+    assert "the largest is the variable FLOWQ_V1 (a value that an expression puts into the script)" in outcome["error"]
+    assert "with 200,009 bytes: hand over large values in a file, or use a `call`" in outcome["error"]
+
+
+@pytest.mark.parametrize("job", [shell("true"), task("argv", argv=["true"])], ids=["shell", "argv"])
+def test_no_place_for_files_is_said_clearly(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, job: dict[str, Any]) -> None:
+    directory = tmp_path / "temporary"
+    directory.mkdir()
+    monkeypatch.setenv("TMPDIR", str(directory))
+    with Stand() as stand:
+        assert stand.run(job).outcome["outcome"] == "finished"
+        shutil.rmtree(directory)
+        directory.touch()  # not a matter of permissions, so that it is one for root too
+        outcome = stand.run(job).outcome
+    assert (outcome["outcome"], outcome["reason"]) == ("failed", "error")
+    assert f"needs a place for its files, and none can be made in {directory}: " in outcome["error"]
+    assert "TMPDIR" in outcome["error"]
 
 
 def test_pipes_end_as_commands_expect(stand: Stand) -> None:

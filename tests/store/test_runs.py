@@ -3,6 +3,7 @@
 import dataclasses
 import random
 from collections.abc import Mapping
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -428,7 +429,7 @@ def test_a_retention_of_never_is_kept(store: Store, driver: Driver) -> None:
 
 @pytest.mark.parametrize("how", ["expired", "abandoned", "undecidable"])
 def test_a_failure_that_no_worker_reports_is_allowed_too(store: Store, how: str) -> None:
-    options: dict[str, object] = {"allow_failure": True}
+    options: dict[str, Any] = {"allow_failure": True}
     if how == "expired":
         options["ttl"] = 0.02
     elif how == "undecidable":

@@ -1,0 +1,88 @@
+"""A run without a queue: how long it takes on some number of slots, and what a measured one says of the time between jobs."""
+
+from collections.abc import Sequence
+from heapq import heappop, heappush
+from typing import Final
+
+from flowq.plan import Plan
+from flowq.store.records import JobRecord
+
+_STEPS: Final = 12  # of the bisection: a 4096th of the range
+_LARGEST: Final = 5000  # cells of a plan that is simulated so often
+_MOST: Final = 0.5  # s of overhead; more is no overhead but something else
+
+
+def makespan(plan: Plan, seconds: Sequence[float], slots: int, overhead: float = 0.0) -> float:
+    """Return the seconds a run takes on this many slots, each job as long as given.
+
+    `overhead` is the seconds that each executed job takes besides. A simulation of what the queue does: jobs start in the order of their priority, then in the order in which they were released.
+    """
+    children = plan.children()
+    pending = [len(cell.parents) for cell in plan.cells]
+    ready: list[tuple[int, int, int]] = []  # negative priority, order of release, ordinal
+    running: list[tuple[float, int]] = []  # end, ordinal
+    now, released = 0.0, 0
+    ended = [cell.ordinal for cell in plan.cells if not cell.parents]
+    ended.reverse()
+    fresh = True  # the first round releases the roots themselves, not what comes after them
+    while True:
+        todo = (
+            ended
+            if fresh
+            else [edge.parent for ordinal in ended for edge in children[ordinal] if _released(pending, edge.parent)]
+        )
+        fresh = False
+        ended = []
+        for ordinal in sorted(todo):
+            if seconds[ordinal] <= 0:
+                ended.append(ordinal)
+                continue
+            released += 1
+            heappush(ready, (-plan.node_of(plan.cells[ordinal]).priority, released, ordinal))
+        if ended:
+            continue
+        while ready and len(running) < slots:
+            ordinal = heappop(ready)[2]
+            heappush(running, (now + seconds[ordinal] + overhead, ordinal))
+        if not running:
+            return now
+        now, ordinal = heappop(running)
+        ended = [ordinal]
+
+
+def _released(pending: list[int], ordinal: int) -> bool:
+    pending[ordinal] -= 1
+    return pending[ordinal] == 0
+
+
+def overhead_of(plan: Plan, records: Sequence[JobRecord | None]) -> float:
+    """Return the seconds between two jobs that a measured run must have had, so that its simulation takes as long as it did.
+
+    The number of slots is what ran at once at most. 0 where nothing can be said.
+    """
+    times = [(r.started_ms, r.ended_ms) if r and r.started_ms and r.ended_ms else None for r in records]
+    known = [time for time in times if time is not None]
+    if not known or len(plan.cells) > _LARGEST:
+        return 0.0
+    measured = (max(end for _start, end in known) - min(start for start, _end in known)) / 1000
+    seconds = [0.0 if time is None else max(0.001, (time[1] - time[0]) / 1000) for time in times]
+    slots = _most_at_once(known)
+    low, high = 0.0, _MOST
+    if makespan(plan, seconds, slots, high) < measured:
+        return 0.0
+    for _ in range(_STEPS):
+        middle = (low + high) / 2
+        if makespan(plan, seconds, slots, middle) < measured:
+            low = middle
+        else:
+            high = middle
+    return low
+
+
+def _most_at_once(times: Sequence[tuple[int, int]]) -> int:
+    changes = sorted(change for start, end in times for change in ((start, 1), (end, -1)))
+    running = most = 0
+    for _at, change in changes:
+        running += change
+        most = max(most, running)
+    return max(1, most)

@@ -1,0 +1,104 @@
+"""`flowq plan`: the table at the widths people have, its document, and what history adds."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from flowq.cli.planning import plan_lines, step_numbers
+from flowq.cli.segments import columns
+from flowq.cli.session import Terminal
+from flowq.flows.foresee import foresee
+from flowq.flows.history import NOTHING, History
+from flowq.plan import Plan
+from flowq.store import Store
+from tests.cli import golden, samples
+from tests.cli.conftest import Cli
+from tests.support.driver import Driver
+
+PLAN = samples.report_plan()
+TIMES = {"list-files": 0.12, "fetch": 3.4, "build": 12.5, "spellcheck": 0.2, "publish": 1.0}
+HISTORY = History(3, {cell.name: TIMES.get(PLAN.node_of(cell).name, 0.5) for cell in PLAN.jobs() if cell.ordinal != 8}, TIMES)
+
+
+def text(history: History, width: int | None, failing: tuple[int, ...] = ()) -> str:
+    names = [PLAN.cells[ordinal].name for ordinal in failing]
+    fates = foresee(PLAN, frozenset(failing))
+    return golden.plain(plan_lines(PLAN, fates, history, Terminal(width=width), workers=2, failing=names))
+
+
+@pytest.mark.parametrize("width", [80, 120])
+def test_a_plan_with_history(width: int) -> None:
+    golden.check(f"plan-history-{width}", text(HISTORY, width))
+
+
+@pytest.mark.parametrize("width", [80, 120])
+def test_a_plan_with_a_failure(width: int) -> None:
+    golden.check(f"plan-fail-{width}", text(NOTHING, width, (3,)))
+
+
+@pytest.mark.parametrize("width", [10, 20, 40])
+def test_a_plan_fits(width: int) -> None:
+    assert all(columns(line) <= width for line in text(HISTORY, width, (1,)).splitlines())
+
+
+def test_steps_count_jobs_not_groups() -> None:
+    steps = step_numbers(PLAN)
+    assert [steps[ordinal] for ordinal in (0, 1, 2, 7, 8, 9)] == [1, 2, 3, 3, 2, 4]
+
+
+FLOW = """
+name: planned
+params: {full: {type: boolean, default: false}}
+jobs:
+  a: {run: "true", retry: 2, timeout: 5m}
+  b: {matrix: {n: [1, 2]}, depends_on: [a], run: "true"}
+  c: {if: params.full, depends_on: {b: done}, run: "true"}
+"""
+
+
+@pytest.fixture
+def flow(tmp_path: Path) -> str:
+    (tmp_path / "planned.yaml").write_text(FLOW)
+    return "planned.yaml"
+
+
+def test_the_document(cli: Cli, flow: str) -> None:
+    document = json.loads(cli("plan", flow, "--fail", "b", "-p", "full=true", "--json").out)
+    jobs = {job["name"]: job for job in document["jobs"]}
+    assert document["status"] == "failed"
+    assert document["expected"] is None
+    assert (jobs["a"]["retries"], jobs["a"]["timeout"], jobs["a"]["step"]) == (2, 300.0, 1)
+    assert jobs["b[n=1]"]["status"] == "failed"
+    assert (jobs["c"]["status"], jobs["c"]["if"], jobs["c"]["conditions"]) == ("finished", "params.full", ["done"])
+    assert json.loads(cli("plan", flow, "--json").out)["jobs"][3]["reason"] == "if_false"
+
+
+def test_an_unknown_job(cli: Cli, flow: str) -> None:
+    outcome = cli("plan", flow, "--fail", "bb")
+    assert outcome.code == 2
+    assert "the flow planned has no job 'bb'" in outcome.err
+
+
+def test_history_of_earlier_runs(cli: Cli, store: Store, flow: str, submit_plan: Callable[[Plan], str]) -> None:
+    assert "expected" not in cli("plan", flow).out
+    assert cli("run", flow, "--detach").code == 0
+    driver = Driver(store)
+    driver.settle()
+    while claim := driver.claim():
+        driver.end(claim)
+        driver.settle()
+    driver.close()
+    shown = cli("plan", flow, "--workers", "2").out
+    assert "with 2 workers  (from 1 earlier run" in shown
+    assert "critical path" in shown
+    assert "expected" not in cli("plan", flow, "--no-history").out
+
+
+def test_a_plan_without_a_server(cli: Cli, flow: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FLOWQ_REDIS_URL", "redis://127.0.0.1:1")
+    outcome = cli("plan", flow)
+    assert outcome.code == 0
+    assert outcome.err.startswith("no history: ")
+    assert "3  c" in outcome.out
