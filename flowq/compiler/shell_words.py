@@ -5,7 +5,7 @@ subscript) or chooses the code (the command itself). These are the rules for suc
 """
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -184,6 +184,7 @@ _WRAPPERS: Final = {  # programs that run the command behind their own words
 }  # fmt: skip
 _SHELLS_WITHOUT_COMMAND: Final = frozenset({"chroot", "unshare", "nsenter", "script"})
 _REMOTE: Final = frozenset({"docker", "podman", "nerdctl", "kubectl", "ssh"})  # what they run reads their standard input
+_MOST: Final = 64  # commands that one simple command may run; nobody writes more, and each is checked up to the end
 _STDIN: Final = frozenset({"-", "/dev/stdin", "/dev/fd/0", "/proc/self/fd/0"})
 _FIND_COMMANDS: Final = frozenset({"-exec", "-execdir", "-ok", "-okdir"})
 _DECLARING: Final = frozenset({"declare", "typeset", "local", "export", "readonly"})
@@ -244,6 +245,7 @@ _FORMAT = Refusal("`printf` would read the value as its format or an option", "w
 _SET = Refusal("`set` could read the value as an option", "write set -- ${{ … }}")
 _INDEX = Refusal("a subscript is evaluated, and evaluation can run commands", "put only the value of an assignment in ${{ }}")
 _DECLARED = Refusal("the value would be read as a name or a number expression", "write name=${{ … }} without flags")
+_TOO_MANY = Refusal("the command could run too many others to be sure of them", "split the command into several")
 FED: Final = Refusal(
     "it comes to the standard input of a program that reads its script there",
     "write the script into the command and pass the value as an argument: sh -c '… \"$1\" …' _ ${{ … }}",
@@ -274,25 +276,32 @@ def check_words(words: list[Word], fed: Sequence[int] = ()) -> Iterator[tuple[in
             break
         if protected(match[1]):
             yield from _all(word, _LOADER)
+    commands = _commands(words)
+    if len(commands) > _MOST or sum(_interpreter(_name(word)) is not None for word in words) > _MOST:
+        for word in words:
+            yield from _all(word, _TOO_MANY)
+        yield from ((hole, _TOO_MANY) for hole in fed)
+        return
     yield from _inline_code(words)
-    for start, end in _commands(words):
+    for start, end in commands:
         yield from _command(words[start:end], fed)
 
 
 def reads_script(words: list[Word]) -> bool:
-    """Tell whether a command reads a script from its standard input."""
-    for start, end in _commands(words):
+    """Tell whether a command reads a script from its standard input, or could: there are too many to look at."""
+    commands = _commands(words)
+    if len(commands) > _MOST:
+        return True
+    for start, end in commands:
         name, arguments = _name(words[start]), words[start + 1 : end]
-        if name in _REMOTE:
-            starts: Iterable[int] = range(start, end)
-        else:
-            starts = (start,)
-        if any(_reads_script(_name(words[it]), words[it + 1 : end]) for it in starts):
+        if _reads_script(name, arguments):
             return True
-        if name == "ssh":
-            operands = [word for word in arguments if not word.text.startswith("-")]
-            if len(operands) < 2:
+        if name in _REMOTE:
+            inside = [position for position, word in enumerate(arguments) if _interpreter(_name(word)) is not None]
+            if len(inside) > _MOST or any(_reads_script(_name(arguments[it]), arguments[it + 1 :]) for it in inside):
                 return True
+        if name == "ssh" and sum(not word.text.startswith("-") for word in arguments) < 2:
+            return True
     return False
 
 
@@ -318,13 +327,15 @@ def _chooses(word: Word) -> bool:
     return word.text.startswith(HOLE) or (bool(word.inner) and word.text.startswith(EXPANSION))
 
 
-def _commands(words: list[Word]) -> Iterator[tuple[int, int]]:
-    """Yield where the commands may begin and end that a simple command runs: itself, and what its wrappers run.
+def _commands(words: list[Word]) -> list[tuple[int, int]]:
+    """Return where the commands may begin and end that a simple command runs: itself, and what its wrappers run.
 
-    An option that may or may not take an argument, or an expansion that may be empty, gives more than one place.
+    An option that may or may not take an argument, or an expansion that may be empty, gives more than one place. There is no point in
+    going on behind `_MOST` of them.
     """
+    found: list[tuple[int, int]] = []
     todo, seen = [(0, len(words))], set[tuple[int, int]]()
-    while todo:
+    while todo and len(found) <= _MOST:
         start, end = todo.pop()
         if (start, end) in seen or start >= end:
             continue
@@ -333,7 +344,7 @@ def _commands(words: list[Word]) -> Iterator[tuple[int, int]]:
         if ASSIGNMENT.match(word.text):
             todo.append((start + 1, end))
             continue
-        yield start, end
+        found.append((start, end))
         name = _name(word)
         if word.may_vanish:
             todo.append((start + 1, end))
@@ -341,6 +352,7 @@ def _commands(words: list[Word]) -> Iterator[tuple[int, int]]:
             todo += [(position, end) for position in _behind(_WRAPPERS[name], words, start + 1, end)]
         elif name in ("find", "gfind", "fd"):
             todo += _found(words, start + 1, end)
+    return found
 
 
 def _behind(options: _Options, words: list[Word], start: int, end: int) -> Iterator[int]:

@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
@@ -418,6 +419,39 @@ def test_allowed(script: str) -> None:
         ["bash", "-n"], input=result.plan.nodes[0].action.script.encode(), capture_output=True, check=False
     )
     assert checked.returncode == 0, checked.stderr
+
+
+@pytest.mark.parametrize(
+    "script",
+    [
+        f"xargs -n1 echo {X} < /dev/null",
+        f"find . -name {X}",
+        f"find . -maxdepth 0 -exec test -n {X} \\; -o -name {X}",
+        f"echo {X} | grep x || true",
+        f"echo {X} | xargs -n1 echo || true",
+        f"echo {X} | xargs -I{{}} echo a/{{}} || true",
+        f"echo {X} | xargs sh -c 'echo \"$1\"' _ || true",
+        f"env -i A={X} env",
+        f"printf %s {X} > show; cat show; echo {X} || sh",
+        f"timeout {X} true || true",
+        f"nice -n {X} true || true",
+        f"bash x.sh -c {X} || true",
+        f"bash -o pipefail x.sh {X} || true",
+    ],
+)
+def test_allowed_with_hostile_values(script: str, tmp_path: Path) -> None:
+    (tmp_path / "x.sh").write_text('printf %s "$@"', encoding="utf-8")
+    for value in HOSTILE:
+        output("bash", *compiled(script, value), tmp_path)
+        assert not (tmp_path / "CANARY").exists(), value
+
+
+@pytest.mark.parametrize("words", ["nohup ", "$a ", "timeout --sig ", "sh -o ", "xargs ", "find . -exec "])
+def test_commands_in_commands_without_end_are_refused_at_once(words: str) -> None:
+    started = time.perf_counter()
+    result = compile_text("params: {x: {default: a}}\njobs:\n  a:\n    run: " + json.dumps(f"echo {X} | {words * 5000}{X}"))
+    assert {item.code for item in result.diagnostics} == {"FQ501"}
+    assert time.perf_counter() - started < 10, "quadratic?"
 
 
 UNCLOSED = {
