@@ -170,8 +170,6 @@ def _script(job: MergedJob, node: Node, reader: SiteReader, report: Report) -> A
     if not isinstance(node, Scalar) or not isinstance(node.value, str):
         return INVALID
     shell = _shell(job.whole.get("shell"), report)
-    if "${{" not in node.value:
-        return Action("shell", script=node.value, shell=shell)
     script, variables = rewrite(node, shell, reader, report)
     return Action("shell", script=script, variables=variables, shell=shell)
 
