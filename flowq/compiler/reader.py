@@ -23,10 +23,9 @@ from flowq.compiler.codes import Code
 from flowq.compiler.diagnostics import START, Span
 from flowq.compiler.scalars import TAGS, ScalarError, resolve, resolve_tagged
 from flowq.compiler.source import Report, Source
-from flowq.compiler.syntax_help import explain
-from flowq.compiler.tree import Mapping, Node, Scalar, Sequence
+from flowq.compiler.syntax_help import TOO_DEEP, explain
+from flowq.compiler.tree import MAX_DEPTH, Mapping, Node, Scalar, Sequence
 
-MAX_DEPTH: Final = 100
 MAX_NODES: Final = 5_000_000  # with everything that aliases stand for
 
 _MAP_TAG: Final = "tag:yaml.org,2002:map"
@@ -152,8 +151,7 @@ class _Composer:
 
     def _open(self, event: Any, node: Sequence | Mapping, tag: str) -> None:
         if len(self._stack) >= MAX_DEPTH:
-            message = f"lists and maps may be nested {MAX_DEPTH} levels deep"
-            self._fail(Code.TOO_DEEP, _mark_span(event), message, "")
+            self._fail(Code.TOO_DEEP, _mark_span(event), TOO_DEEP, "")
         if event.tag is not None and event.tag not in (tag, "!"):
             self._unknown_tag(event)
         frame = _Frame(node, event.anchor, self._count)

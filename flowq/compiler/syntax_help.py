@@ -8,6 +8,9 @@ import yaml
 from flowq.compiler.codes import Code
 from flowq.compiler.diagnostics import START, Span
 from flowq.compiler.source import Source
+from flowq.compiler.tree import MAX_DEPTH
+
+TOO_DEEP: Final = f"lists and maps may be nested {MAX_DEPTH} levels deep"
 
 _KNOWN: Final[tuple[tuple[str, str, str], ...]] = (
     # a part of the parser's message, ours, the usual cause
@@ -45,6 +48,8 @@ def explain(error: yaml.YAMLError, source: Source) -> tuple[Code, Span, str, str
     if mark is None:
         return Code.SYNTAX, START, f"this is not YAML: {problem}", ""
     span = Span(mark.line + 1, mark.column + 1, mark.line + 1, mark.column + 2)
+    if "maximum nesting depth" in problem:  # newer parsers have a limit too, and look further ahead than the reader
+        return Code.TOO_DEEP, span, TOO_DEEP, ""
     line = source.line(span.line)
     if line[: span.column].strip(" -") in ("\t", "") and "\t" in line[: span.column]:
         return Code.SYNTAX, span, "a tab cannot be used to indent", "use spaces"

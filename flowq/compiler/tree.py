@@ -4,11 +4,13 @@ Not frozen dataclasses: a big flow has hundreds of thousands of these, and the f
 changed after the reader has finished. An alias gives the same object again, so the "tree" may share parts; it never has a cycle.
 """
 
-from typing import Any, Protocol, TypeAlias
+from typing import Any, Final, Protocol, TypeAlias
 
 from flowq.compiler.diagnostics import Span
 
 Json: TypeAlias = Any
+
+MAX_DEPTH: Final = 100  # lists and maps in each other
 
 
 class Mark(Protocol):
