@@ -76,7 +76,18 @@ class Code(StrEnum):
     UNSAFE_PLACE = "FQ501"
     UNKNOWN_SHELL = "FQ502"
     PROTECTED_ENV = "FQ503"
+    # 6xx: callables
+    NO_MODULE = "FQ601"
+    BROKEN_MODULE = "FQ602"
+    NO_CALLABLE = "FQ603"
+    ARGUMENTS = "FQ604"
+    ARGUMENT_TYPE = "FQ605"
 
 
-WARNINGS: Final = frozenset({Code.EXCLUDE_NOTHING, Code.EMPTY_MATRIX, Code.MATCH_NOTHING, Code.SUB_FLOW_IGNORES})
+WARNINGS: Final = frozenset(
+    {
+        *(Code.EXCLUDE_NOTHING, Code.EMPTY_MATRIX, Code.MATCH_NOTHING, Code.SUB_FLOW_IGNORES),
+        *(Code.NO_MODULE, Code.BROKEN_MODULE),
+    }
+)
 """Codes that do not keep a flow from running."""

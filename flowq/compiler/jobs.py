@@ -31,13 +31,15 @@ PHASES: Final = {"on_success": "success", "on_failure": "failure", "on_cancel": 
 class Surroundings:
     """What a flow is compiled with: the values given for its params, what is known of the run, and the files beside it.
 
-    `run` has the `name` of the run where the flow is a part of another one, and the `date` where it is known.
+    `run` has the `name` of the run where the flow is a part of another one, and the `date` where it is known. `modules` are the folders where
+    its jobs find modules before the installed ones; empty: nothing is said about callables.
     """
 
     given: Given
     run: MappingABC[str, Json]
     place: Beside
     files: Files
+    modules: tuple[str, ...] = ()
 
 
 def read_flow(root: Mapping, around: Surroundings, report: Report) -> FlowSpec:

@@ -91,7 +91,7 @@ class Report:
 
 def load_source(path: str, name: str = "") -> tuple[Source, Report]:
     """Read a file, shown as `name` or as its path; what keeps it from being read is in the report, with an empty text."""
-    data, problem = _read(path)
+    data, problem = read_file(path)
     if problem is not None:
         code, message, hint = problem
         return _refused(name or path, code, message, hint)
@@ -139,7 +139,8 @@ def _not_utf8(name: str, data: bytes, error: UnicodeDecodeError) -> tuple[Source
     return source, report
 
 
-def _read(path: str) -> tuple[bytes, tuple[Code, str, str] | None]:
+def read_file(path: str) -> tuple[bytes, tuple[Code, str, str] | None]:
+    """Return the bytes of a regular file within the limit, or what keeps it from being read: code, message, help."""
     try:
         # Non-blocking: opening a named pipe would otherwise wait for a writer for ever.
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
