@@ -62,7 +62,7 @@ def test_a_draft_can_be_canceled_and_deleted_and_leaves_nobody_hanging(queue: Qu
     assert [child.get_status() for child in children] == ["skipped", "skipped", "deferred"]
     drafts[0].requeue()
     assert queue.job_ids == [drafts[0].id]
-    with pytest.raises(InvalidJobOperation, match="cannot cancel .* it is created"):
+    with pytest.raises(InvalidJobOperation, match=r"cannot cancel .* it is created"):
         drafts[2].cancel()
     with pytest.raises(DuplicateJobError, match="it is created"):
         queue.enqueue(samples.add, job_id=drafts[2].id, unique=True)
