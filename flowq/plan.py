@@ -106,6 +106,9 @@ class Node:
     delay: float | None = None
     condition: str | None = None  # the expression of `if`
     env: Mapping[str, Json] = field(default_factory=dict)  # templated strings; flow env already merged below the job's
+    secrets: Mapping[str, Mapping[str, str]] = field(
+        default_factory=dict
+    )  # variables of its environment -> where the value is: {"env": variable of the worker} or {"file": path}
     workdir: Json = None  # templated string
     reads: tuple[str, ...] = ()  # full names of the nodes whose result or status the expressions use
     scope: str = (
@@ -162,6 +165,7 @@ class Plan:
     fail_fast: bool = False  # a failed job cancels the rest of the graph
     concurrency: Concurrency | None = None
     scopes: Mapping[str, Mapping[str, Json]] = field(default_factory=dict)  # params of the sub-flows, by `Node.scope`
+    withheld: tuple[str, ...] = ()  # variables that hold secrets: no job inherits them
 
     def jobs(self) -> Iterator[Cell]:
         """Yield the cells that are jobs, in ordinal order, without the groups."""
@@ -247,6 +251,7 @@ class Plan:
             fail_fast=document.get("fail_fast", False),
             concurrency=_concurrency(document.get("concurrency")),
             scopes=document.get("scopes", {}),
+            withheld=tuple(document.get("withheld", ())),
         )
 
 
@@ -271,6 +276,8 @@ def _limits_to_json(plan: Plan) -> dict[str, Json]:
         out["concurrency"] = _non_defaults(plan.concurrency)
     if plan.scopes:
         out["scopes"] = {scope: dict(params) for scope, params in plan.scopes.items()}
+    if plan.withheld:
+        out["withheld"] = list(plan.withheld)
     return out
 
 

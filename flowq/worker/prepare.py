@@ -26,7 +26,9 @@ from flowq.store.semaphores import group_semaphore
 from flowq.worker.commands import PRIVATE
 from flowq.worker.plain import callback_task, plain_task
 from flowq.worker.retries import may_retry
+from flowq.worker.secrets import SecretError, resolve
 from flowq.worker.upstream import Shape, read_upstream
+from flowq.worker.veil import Veil
 
 if TYPE_CHECKING:
     from flowq.store import Store
@@ -102,6 +104,22 @@ class Preparer:
         except EvalError as error:
             raise UnpreparableError(f"{_where(place.run.plan, place.node)}: {error}") from error
 
+    def veil(self, claim: Claim) -> Veil | None:
+        """Return the secrets of a claimed job, as they are now; None for a job without.
+
+        Raises:
+            UnpreparableError: a secret cannot be had.
+        """
+        if claim.run is None or claim.ordinal is None:
+            return None
+        place = self._place(claim.run, claim.ordinal, claim.fields)
+        if not place.node.secrets:
+            return None
+        try:
+            return Veil(resolve(place.node.secrets))
+        except SecretError as error:
+            raise UnpreparableError(f"{_where(place.run.plan, place.node)}: {error}") from error
+
     def callback(self, claim: Claim, end: "Ended") -> "Task | None":
         """Return the task that makes up for a callback of a plain job whose horse could not call it any more, None for none."""
         task = None if self._options is None else callback_task(claim, end, self._options)
@@ -154,10 +172,10 @@ class Preparer:
             message = to_text(render(node.action.message, scope))
         return Decision("go_on", semaphore=semaphore, message=message)
 
-    def first_task_place(self, run_id: str) -> tuple[str, tuple[str, ...]]:
-        """Return directory and import path of a run's jobs, so that a fork server can be started ahead."""
+    def first_task_place(self, run_id: str) -> tuple[str, tuple[str, ...], tuple[str, ...]]:
+        """Return directory, import path and withheld variables of a run's jobs, so that a fork server can be started ahead."""
         run = self._run(run_id)
-        return run.record.directory, _path(run, None)
+        return run.record.directory, _path(run, None), run.plan.withheld
 
     def _run(self, run_id: str) -> _Run:
         known = self._runs.get(run_id)
@@ -211,13 +229,17 @@ class Preparer:
             "limit": defaults.MAX_RESULT,
             "kind": node.action.kind,
         }
+        if run.plan.withheld:
+            task["withheld"] = list(run.plan.withheld)
+        if node.secrets:
+            task["secrets"] = list(node.secrets)
         return task | _action(node, scope)
 
     def _scope(self, place: _Place, attempt: int) -> dict[str, Json]:
         run, node = place.run, place.node
         scope: dict[str, Json] = {
             "params": run.plan.params_of(node),
-            "env": self._environment,
+            "env": {name: value for name, value in self._environment.items() if name not in run.plan.withheld},
             "run": self._run_scope(run, node),
             "jobs": read_upstream(self._store, run.shape, node),
             "matrix": place.cell.matrix or {},
