@@ -16,6 +16,7 @@ A chain of passes, each with a type of its own, so that a later one cannot hold 
     graph    names -> edges, order, cycles
     calls    callables and their arguments against the source of what is called (`signatures`)
     checks   expressions against names, ancestors and types
+    likely   warnings about what is allowed and hardly meant
     units    all of this for a flow and for the flows that are parts of it
     emit     units -> Plan, under the names of the whole
 

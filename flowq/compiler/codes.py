@@ -84,12 +84,19 @@ class Code(StrEnum):
     NO_CALLABLE = "FQ603"
     ARGUMENTS = "FQ604"
     ARGUMENT_TYPE = "FQ605"
+    # 7xx: likely mistakes
+    SKIPPED_TOO = "FQ701"
+    UNUSED = "FQ702"
+    NEVER_REACHED = "FQ703"
+    RETRY_NEVER = "FQ704"
+    NEVER_HOLDS = "FQ705"
 
 
 WARNINGS: Final = frozenset(
     {
         *(Code.EXCLUDE_NOTHING, Code.EMPTY_MATRIX, Code.MATCH_NOTHING, Code.SUB_FLOW_IGNORES),
         *(Code.NO_MODULE, Code.BROKEN_MODULE),
+        *(Code.SKIPPED_TOO, Code.UNUSED, Code.NEVER_REACHED, Code.RETRY_NEVER, Code.NEVER_HOLDS),
     }
 )
 """Codes that do not keep a flow from running."""

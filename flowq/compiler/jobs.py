@@ -218,7 +218,7 @@ def _depends_on(node: Node | None, report: Report) -> tuple[Dependency, ...]:
         if item.value in found:
             report.add(Code.DUPLICATE_DEPENDENCY, item.span, f"`{item.value[:60]}` stands twice in this list", "remove one")
             continue
-        found[item.value] = Dependency(item.value, "success", item.span)
+        found[item.value] = Dependency(item.value, "success", item.span, plain=True)
     return tuple(found.values())
 
 

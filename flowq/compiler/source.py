@@ -54,6 +54,7 @@ class Report:
     source: Source
     _found: list[Diagnostic] = field(default_factory=list)
     _errors: int = 0
+    _settled: frozenset[tuple[int, int]] = frozenset()
 
     @property
     def failed(self) -> bool:
@@ -74,9 +75,13 @@ class Report:
         """Record a problem at a place."""
         if code not in WARNINGS:
             self._errors += 1
-        if self.full:
+        if self.full or (span.line, span.column) in self._settled:
             return
         self._found.append(diagnostic(code, span, (message, help), file=self.source.name, text=self.source.line(span.line)))
+
+    def settle(self) -> None:
+        """Say no more about the places at which something was found: what stands there does not mean what it says."""
+        self._settled = frozenset((item.line, item.column) for item in self._found)
 
     def sorted(self) -> tuple[Diagnostic, ...]:
         """Return everything found, in the order of the file, each once."""

@@ -22,6 +22,7 @@ class Dependency:
     condition: str
     span: Span
     match: tuple[str, ...] = ()  # axes on which the cells must be equal; empty: all cells
+    plain: bool = False  # only the job is named: `success` was not thought about
 
 
 @dataclass(frozen=True, slots=True)

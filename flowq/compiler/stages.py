@@ -93,7 +93,7 @@ def _stage(name: str, members: list[JobSpec]) -> JobSpec:
         action=Action("stage"),
         queue=first.queue,
         timeout=None,
-        depends_on=tuple(Dependency(job.name, "success", _place(job)) for job in members),
+        depends_on=tuple(Dependency(job.name, "success", _place(job), plain=True) for job in members),
     )
 
 

@@ -41,10 +41,6 @@ _KNOWN: Final[tuple[tuple[str, str, str], ...]] = (
 
 def explain(error: yaml.YAMLError, source: Source) -> tuple[Code, Span, str, str]:
     """Return code, place, message and help for an error of the YAML parser."""
-    if "nesting depth" in str(error):
-        mark = getattr(error, "problem_mark", None)
-        deep = Span(mark.line + 1, mark.column + 1, mark.line + 1, mark.column + 2) if mark is not None else START
-        return Code.TOO_DEEP, deep, "lists and maps are nested too deeply", ""
     mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
     problem = str(getattr(error, "problem", None) or getattr(error, "reason", None) or "it cannot be read")
     if "unexpected end of stream" in problem:

@@ -16,6 +16,7 @@ from flowq.compiler.expand import MAX_CELLS, Budget, Cells, expand
 from flowq.compiler.files import Beside, Files
 from flowq.compiler.graph import Graph, build_graph
 from flowq.compiler.jobs import Surroundings, read_flow
+from flowq.compiler.likely import warn
 from flowq.compiler.matching import check_matches
 from flowq.compiler.params import Given
 from flowq.compiler.reader import read
@@ -93,6 +94,7 @@ class Units:
         found = {name: part for name, part in parts.items() if part is not None}
         if report.failed or main is None or len(found) < len(parts):
             return None
+        warn(flow, main.graph, tree, report)
         return Unit(flow, main, handlers, found, around.place.absolute(around.place.file) if around.place.file else "")
 
     def _signatures(self, flow: FlowSpec, around: Surroundings, report: Report) -> dict[str, Signature]:

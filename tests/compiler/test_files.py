@@ -136,7 +136,7 @@ def test_problems_of_a_file_of_params_are_at_its_lines(folder: Path) -> None:
     [("[1, 2]", "FQ022"), ("just text", "FQ022"), ("a: [", "FQ010"), ("a: 1\na: 2", "FQ013"), ("a: \0", "FQ004")],
 )
 def test_a_file_of_params_that_is_none(folder: Path, text: str, code: str) -> None:
-    (folder / "flow.yaml").write_text("jobs: {a: {run: x}}")
+    (folder / "flow.yaml").write_text("params: {a: {type: integer, required: false}}\njobs: {a: {run: x}}")
     (folder / "params.yaml").write_text(text)
     result = compile_file("flow.yaml", params_file="params.yaml")
     assert codes(result) == [code]
