@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from flowq.queue import Queue
     from flowq.repeat import Repeat
     from flowq.retry import Retry
+    from flowq.worker.classes import SpawnWorker
     from flowq.worker.simple import SimpleWorker
     from flowq.worker.worker import Worker
 
@@ -30,6 +31,7 @@ _HOMES: "Final" = {
     "Retry": "flowq.retry",
     "Run": "flowq.flows.flow",
     "SimpleWorker": "flowq.worker.simple",
+    "SpawnWorker": "flowq.worker.classes",
     "Worker": "flowq.worker.worker",
     "cancel_job": "flowq.job",
     "get_current_job": "flowq.job",
@@ -46,6 +48,7 @@ __all__ = [
     "Retry",
     "Run",
     "SimpleWorker",
+    "SpawnWorker",
     "Worker",
     "__version__",
     "cancel_job",
