@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from flowq.callbacks import Callback
     from flowq.dependency import Dependency
     from flowq.flows.flow import Flow, Run
+    from flowq.group import Group
     from flowq.job import Job, cancel_job, get_current_job, requeue_job
     from flowq.queue import Queue
     from flowq.repeat import Repeat
@@ -25,6 +26,7 @@ _HOMES: "Final" = {
     "Callback": "flowq.callbacks",
     "Dependency": "flowq.dependency",
     "Flow": "flowq.flows.flow",
+    "Group": "flowq.group",
     "Job": "flowq.job",
     "Queue": "flowq.queue",
     "Repeat": "flowq.repeat",
@@ -42,6 +44,7 @@ __all__ = [
     "Callback",
     "Dependency",
     "Flow",
+    "Group",
     "Job",
     "Queue",
     "Repeat",

@@ -56,11 +56,12 @@ class Job(JobSettings):
         meta: Mapping[str, Any] | None = None,
         failure_ttl: float | str | None = None,
         serializer: Any = None,
-        *,
-        repeat: Repeat | int | None = None,
+        group_id: str | None = None,
         on_success: Callback | Callable[..., Any] | str | None = None,
         on_failure: Callback | Callable[..., Any] | str | None = None,
         on_stopped: Callback | Callable[..., Any] | str | None = None,
+        *,
+        repeat: Repeat | int | None = None,
     ) -> Self:
         """Make a job without enqueueing it; `Queue.enqueue_job` does that.
 
@@ -81,10 +82,11 @@ class Job(JobSettings):
             meta: a dictionary of the user's own.
             failure_ttl: how long it is kept after a failure.
             serializer: for arguments, result and meta; the queue's unless given.
-            repeat: executions after a success.
+            group_id: the name of the group that it joins when it is enqueued.
             on_success: called after a success.
             on_failure: called after a failure.
             on_stopped: called after the job was stopped.
+            repeat: executions after a success.
 
         Raises:
             UsageError: not a function that a worker could import, or a wrong option.
@@ -103,6 +105,7 @@ class Job(JobSettings):
             "on_success": on_success,
             "on_failure": on_failure,
             "on_stopped": on_stopped,
+            "group_id": group_id,
         }
         call = Call.of(func, as_arguments(args), kwargs or {})
         return cls.assemble(call, parse_options(options), connection, serializer, origin=origin)

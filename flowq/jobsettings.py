@@ -202,6 +202,11 @@ class JobSettings(JobState):
         return None if self.options.repeat is None else self.options.repeat.intervals
 
     @property
+    def group_id(self) -> str | None:
+        """The name of the group it belongs to; see `flowq.group`."""
+        return self.options.group_id
+
+    @property
     def success_callback(self) -> Callable[..., Any] | None:
         """What is called after a success."""
         return _resolved(self.options.on_success)

@@ -44,6 +44,8 @@ class JobOptions:
     retry: Retry | None = None
     repeat: Repeat | None = None
     unique: bool = False
+    group_id: str | None = None
+    coming: int = 0  # of a group: jobs of the same request that follow this one; -1 of each of those
     on_success: Callback | None = None
     on_failure: Callback | None = None
     on_stopped: Callback | None = None
@@ -88,6 +90,7 @@ class JobOptions:
             at_front=fields.get("front") == "1",
             description=fields.get("description"),
             retry=Retry.restored(fields.get("retry")),
+            group_id=fields.get("group_id"),
             repeat=Repeat.restored(fields.get("repeat")),
             on_success=Callback.restored(fields.get("on_success")),
             on_failure=Callback.restored(fields.get("on_failure")),
@@ -175,6 +178,13 @@ def checked_id(value: Any) -> str:
     return value
 
 
+def group_name(value: Any) -> str:
+    """Return the name of a group, checked."""
+    if not isinstance(value, str) or not value or any(character in value for character in "\n\r\0"):
+        raise UsageError(f"a group's name must be a text without line breaks, found {value!r}")
+    return value
+
+
 def _dependencies(value: Any) -> tuple[Dependency, ...]:
     items = value if isinstance(value, (list, tuple)) else [value]
     found = tuple(item if isinstance(item, Dependency) else Dependency(item) for item in items)
@@ -198,6 +208,7 @@ _PARSERS: Final[Mapping[str, Callable[[Any], Any]]] = {
     "failure_ttl": _duration,
     "retry": _retry,
     "depends_on": _dependencies,
+    "group_id": group_name,
     "at_front": bool,
     "unique": bool,
     "meta": dict,

@@ -36,8 +36,8 @@ def execute(task: Task, announce: Callable[[float], None] | None = None) -> Outc
     if task.get("hooks"):
         try:
             hooks.adopt(task["hooks"])
-        except BaseException as error:  # noqa: BLE001 - a module of the user's that does not import here
-            return failed("error", _traceback(error), _name(error))
+        except BaseException as broken:  # noqa: BLE001 - a module of the user's that does not import here
+            return failed("error", _traceback(broken), _name(broken))
     if task["kind"] == "callback":
         return hooks.after_death(task)
     aside = hooks.aside(task, announce)

@@ -142,6 +142,7 @@ function L.set_status(job, to, reason, score, extra)
   end
   call('HSET', K.job(job.id), unpack(fields))
   if job.sems then L.semaphores_moved(job, from, to) end
+  if job.group_id then L.group_moved(job, from, to) end
   if job.kind ~= 'group' then
     enter(job, score)
     if job.run then
@@ -155,6 +156,7 @@ end
 -- A job's record is about to go (or it becomes a group): take it out of its structure.
 function L.forget(job, reason)
   leave(job)
+  if job.group_id then L.group_moved(job, job.status, '-') end
   L.event(job.run, job.id, job.status, '-', reason or 'deleted', L.execution_of(job.token), job.attempt)
 end
 
