@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from flowq.group import Group
     from flowq.job import Job, cancel_job, get_current_job, requeue_job
     from flowq.queue import Queue
+    from flowq.rate_limit import RateLimit
     from flowq.repeat import Repeat
     from flowq.retry import Retry
     from flowq.worker.classes import SpawnWorker
@@ -29,6 +30,7 @@ _HOMES: "Final" = {
     "Group": "flowq.group",
     "Job": "flowq.job",
     "Queue": "flowq.queue",
+    "RateLimit": "flowq.rate_limit",
     "Repeat": "flowq.repeat",
     "Retry": "flowq.retry",
     "Run": "flowq.flows.flow",
@@ -47,6 +49,7 @@ __all__ = [
     "Group",
     "Job",
     "Queue",
+    "RateLimit",
     "Repeat",
     "Retry",
     "Run",

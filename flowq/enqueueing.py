@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 from flowq import ids
 from flowq.call import Call
 from flowq.callbacks import Callback
-from flowq.exceptions import DuplicateJobError, InvalidJobDependency
+from flowq.exceptions import DuplicateJobError, InvalidJobDependency, UsageError
 from flowq.job import Job
 from flowq.options import JobOptions, as_arguments, group_name, parse_options, split_call
+from flowq.rate_limit import RateLimit
 from flowq.repeat import Repeat
 from flowq.retry import Retry
 from flowq.states import JobStatus
@@ -59,7 +60,7 @@ class Enqueueing:
             f: the function, or its dotted name where it cannot be imported here.
             *args: its positional arguments.
             **kwargs: its keyword arguments, and the options `job_timeout`, `result_ttl`, `ttl`, `failure_ttl`, `depends_on`, `job_id`,
-                `at_front`, `description`, `meta`, `retry`, `repeat`, `on_success`, `on_failure`, `on_stopped`, `unique`, `pipeline`.
+                `at_front`, `description`, `meta`, `retry`, `repeat`, `on_success`, `on_failure`, `on_stopped`, `unique`, `rate_limit`, `pipeline`.
                 `args=` and `kwargs=` give the function's arguments whole.
 
         Returns:
@@ -91,7 +92,7 @@ class Enqueueing:
         on_success: Callee = None,
         on_failure: Callee = None,
         on_stopped: Callee = None,
-        rate_limit: Any = None,
+        rate_limit: RateLimit | None = None,
         pipeline: Any = None,
         unique: bool = False,
         webhooks: Any = None,
@@ -163,6 +164,7 @@ class Enqueueing:
         on_failure: Callee = None,
         on_stopped: Callee = None,
         group_id: str | None = None,
+        rate_limit: RateLimit | None = None,
     ) -> Job:
         """Make a job for this queue without enqueueing it; `enqueue_job` does that."""
         options = {
@@ -180,6 +182,7 @@ class Enqueueing:
             "on_failure": on_failure,
             "on_stopped": on_stopped,
             "group_id": group_id,
+            "rate_limit": rate_limit,
         }
         return self._made(_described(func, args, kwargs, options))
 
@@ -203,6 +206,7 @@ class Enqueueing:
         on_stopped: Callee = None,
         repeat: Repeat | int | None = None,
         webhooks: Any = None,
+        rate_limit: RateLimit | None = None,
     ) -> EnqueueData:
         """Describe a job for `enqueue_many`."""
         options = {
@@ -221,6 +225,7 @@ class Enqueueing:
             "on_failure": on_failure,
             "on_stopped": on_stopped,
             "webhooks": webhooks,
+            "rate_limit": rate_limit,
         }
         return _described(func, args, kwargs, options)
 
@@ -278,6 +283,8 @@ class Enqueueing:
         if pipeline is not None:
             self.store.jobs.create_in(pipeline, new)
             return job
+        if job.options.rate_limit is not None and (here or not self.is_async):
+            raise UsageError("rate_limit is for jobs that workers execute: nobody waits for a place inside enqueue")
         if self.is_async and not here:
             return _accept(job, *self.store.jobs.create(new))
         inline: Any = import_module(_INLINE)

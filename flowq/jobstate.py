@@ -155,6 +155,11 @@ class JobState:
         return self.get_status() is JobStatus.SCHEDULED
 
     @property
+    def is_rate_limited(self) -> bool:
+        """Whether it waits for its rate limit."""
+        return self.get_status() is JobStatus.RATE_LIMITED
+
+    @property
     def is_canceled(self) -> bool:
         """Whether it was canceled."""
         return self.get_status() is JobStatus.CANCELED

@@ -37,6 +37,9 @@ TEMPLATES: Final[dict[str, str]] = {
     # -- semaphores
     "holders": "holders:{}",  # zset: who holds it -> until when (a place in a queue), or for ever
     "waiters": "waiters:{}",  # zset: who waits for it -> order
+    "limits": "limits:{}",  # hash of a rate limit: what its jobs carry -> how many of them
+    "starts": "starts:{}",  # list: when the latest executions under a rate limit began; lives as long as its period
+    "limited": "limited",  # set: rate limits that have jobs
     # -- workers
     "workers": "workers",  # zset: name -> last beat
     "worker": "worker:{}",  # hash

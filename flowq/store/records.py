@@ -180,5 +180,5 @@ class GroupRecord:
         return self.open <= 0 and self.coming <= 0
 
 
-REGISTRIES: Final = ("started", "deferred", "scheduled", "finished", "failed", "stopped", "canceled", "skipped")
+REGISTRIES: Final = ("started", "deferred", "scheduled", "rate_limited", "finished", "failed", "stopped", "canceled", "skipped")
 """Statuses that have a sorted set per queue; queued jobs are in the queue itself."""

@@ -31,6 +31,8 @@ class Picture:
     outbox: list[str] = field(default_factory=list)
     holders: dict[str, dict[str, float]] = field(default_factory=dict)  # semaphore -> who -> until when
     waiters: dict[str, list[str]] = field(default_factory=dict)
+    limits: dict[str, dict[str, str]] = field(default_factory=dict)
+    limited: set[str] = field(default_factory=set)
     groups: dict[str, dict[str, str]] = field(default_factory=dict)  # with "ends", when it expires
     members: dict[str, dict[str, float]] = field(default_factory=dict)  # group -> job -> when its record expires
     index: dict[str, float] = field(default_factory=dict)  # of groups
@@ -43,7 +45,7 @@ _PATTERNS = {
     name: re.compile("^" + re.escape(template).replace(r"\{\}", "(.+)", 1).replace(r"\{\}", "(.+)") + "$")
     for name, template in TEMPLATES.items()
     if name != "registry"
-} | {"registry": re.compile(r"^registry:([a-z]+):(.+)$")}
+} | {"registry": re.compile(r"^registry:([a-z_]+):(.+)$")}
 _SATELLITES = ("payload", "result", "results", "ledger", "parents")
 
 
@@ -58,6 +60,7 @@ def check(store: Store) -> None:
         *histories(picture),
         *semaphores(picture),
         *timers(picture),
+        *limits(picture),
         *groups(picture),
     ]
     assert not problems, "invariants broken:\n  " + "\n  ".join(problems[:20])
@@ -95,8 +98,8 @@ def _take(picture: Picture, client: Any, key: bytes, kind: str, groups: tuple[st
             picture.outbox = [item.decode() for item in client.lrange(key, 0, -1)]
         case "events":
             picture.events[groups[0]] = [_texts(row) for _, row in client.xrange(key)]
-        case "group" | "members" | "groups":
-            _take_group(picture, client, key, kind, *groups)
+        case "group" | "members" | "groups" | "limits" | "limited":
+            _take_shared(picture, client, key, kind, *groups)
         case _ if kind in _SATELLITES and client.pttl(key) == -1:
             picture.satellites[kind].append(groups[0])
         case _:
@@ -110,16 +113,23 @@ def _take_job(picture: Picture, client: Any, key: bytes, job: str) -> None:
             picture.expiries[job] = _expiry(client, key)
 
 
-def _take_group(picture: Picture, client: Any, key: bytes, kind: str, name: str = "") -> None:
-    if kind == "group":
-        if row := _texts(client.hgetall(key)):
-            picture.groups[name] = row | {"ends": str(_expiry(client, key))}
-        return
-    scores = {item.decode(): score for item, score in client.zrange(key, 0, -1, withscores=True)}
-    if kind == "members":
-        picture.members[name] = scores
-    else:
-        picture.index = scores
+def _take_shared(picture: Picture, client: Any, key: bytes, kind: str, name: str = "") -> None:
+    match kind:
+        case "limits":
+            picture.limits[name] = _texts(client.hgetall(key))
+        case "limited":
+            picture.limited = {item.decode() for item in client.smembers(key)}
+        case "group":
+            if row := _texts(client.hgetall(key)):
+                picture.groups[name] = row | {"ends": str(_expiry(client, key))}
+        case "members":
+            picture.members[name] = _scores(client, key)
+        case _:
+            picture.index = _scores(client, key)
+
+
+def _scores(client: Any, key: bytes) -> dict[str, float]:
+    return {item.decode(): score for item, score in client.zrange(key, 0, -1, withscores=True)}
 
 
 def _texts(row: dict[bytes, bytes]) -> dict[str, str]:
@@ -315,7 +325,7 @@ def semaphores(picture: Picture) -> list[str]:
     for name, waiting in picture.waiters.items():
         for who in waiting:
             status = (picture.runs if name.startswith("run/") else picture.jobs).get(who, {}).get("status", "gone")
-            if status != ("queued" if name.startswith("run/") else "deferred"):
+            if status != {"run": "queued", "rate": "rate_limited"}.get(name.partition("/")[0], "deferred"):
                 problems.append(f"{who} waits for {name} and is {status}")
     started: Counter[str] = Counter()
     most: dict[str, int] = {}
@@ -327,9 +337,22 @@ def semaphores(picture: Picture) -> list[str]:
             if picture.holders.get(name, {}).get(job) != float("inf"):
                 problems.append(f"job {job} is started without holding {name}")
     problems += [
-        f"{count} jobs are started under {name}, {most[name]} may" for name, count in started.items() if count > most[name]
+        f"{count} jobs are started under {name}, {most[name]} may"
+        for name, count in started.items()
+        if count > most[name] and not name.startswith("rate/")
     ]
     return problems
+
+
+def limits(picture: Picture) -> list[str]:
+    """A rate limit counts the jobs that carry it, and is listed while it has some."""
+    carrying: dict[str, Counter[str]] = defaultdict(Counter)
+    for row in picture.jobs.values():
+        if "limit" in row and row["status"] in {"rate_limited", "queued", "started"}:
+            carrying[row["sems"].partition(" ")[2]][row["limit"]] += 1
+    counted = {name: Counter({limit: int(count) for limit, count in row.items()}) for name, row in picture.limits.items()}
+    problems = [] if counted == carrying else [f"rate limits count {counted}, their jobs are {dict(carrying)}"]
+    return problems if picture.limited == set(carrying) else [*problems, f"rate limits {picture.limited} are listed"]
 
 
 def timers(picture: Picture) -> list[str]:

@@ -1,5 +1,5 @@
 -- cancel: one job, wherever it is
--- edges: created -> canceled, queued -> canceled, deferred -> canceled, scheduled -> canceled
+-- edges: created -> canceled, queued -> canceled, deferred -> canceled, scheduled -> canceled, rate_limited -> canceled
 -- args: id how release nonce
 -- guard: the job has not ended, except by this very request; a group ends by its cells, a handler before its turn, or a draft without a queue, has nothing to cancel
 -- replies: {done | requested (a worker has to kill it first) | wrong_state | not_found}

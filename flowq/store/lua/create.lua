@@ -1,5 +1,5 @@
 -- create: a plain job
--- edges: - -> queued, - -> deferred, - -> scheduled, - -> skipped
+-- edges: - -> queued, - -> deferred, - -> scheduled, - -> skipped, - -> rate_limited
 -- args: nonce id unique queue payload meta due front group coming parents* fields*
 -- guard: the same nonce again is a duplicate; with `unique`, or while the job is started, a taken id is a conflict; every parent exists
 -- replies: {done | duplicate | conflict, status} or {not_found, parent id}

@@ -1,5 +1,5 @@
 -- requeue: a plain job that has ended is executed again from its first attempt
--- edges: failed -> queued, stopped -> queued, canceled -> queued, finished -> queued
+-- edges: failed -> queued, stopped -> queued, canceled -> queued, finished -> queued, failed -> rate_limited, stopped -> rate_limited, canceled -> rate_limited, finished -> rate_limited
 -- args: id front nonce
 -- guard: ended, and not of a run (a run is retried as a whole); the same nonce again changes nothing
 -- replies: {done | wrong_state | not_found}
