@@ -54,6 +54,10 @@ class AmbiguousRunError(UsageError):
     """A prefix that fits several runs."""
 
 
+class NoSuchExecutionError(FlowqError, ValueError):
+    """An execution that is not in progress: it has ended, or was never there. RQ raises a plain `ValueError`."""
+
+
 class NoSuchGroupError(FlowqError):
     """No group with that name: it has no jobs yet, or all of them have expired or were deleted."""
 

@@ -156,12 +156,12 @@ class Jobs:
             job: the id.
             release: those who depend on the job do not mind how it ends.
         """
-        outcome = self._session.run("cancel", job, "1", release, ids.nonce())[0].decode()
+        outcome = self._session.run("cancel", job, "1", release, ids.nonce(), "")[0].decode()
         return Outcome.DONE if outcome == "requested" else Outcome(outcome)
 
-    def stop(self, job: str) -> Outcome:
-        """Ask the worker of a started plain job to kill it; the job ends `stopped`."""
-        outcome = self._session.run("cancel", job, "2", False, ids.nonce())[0].decode()
+    def stop(self, job: str, execution: str = "") -> Outcome:
+        """Ask the worker of a started plain job to kill it; the job ends `stopped`. With an execution's number, only while that one runs."""
+        outcome = self._session.run("cancel", job, "2", False, ids.nonce(), execution)[0].decode()
         return Outcome.DONE if outcome == "requested" else Outcome(outcome)
 
     def requeue(self, job: str, *, front: bool = False) -> Outcome:

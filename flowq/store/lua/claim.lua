@@ -27,6 +27,10 @@ end
 local function start(job, worker, claim_id, lease)
   L.archive(job)
   L.had_turn(job)
+  if job.cancel_only then
+    call('HDEL', K.job(job.id), 'cancel', 'cancel_only')
+    job.cancel, job.cancel_only = nil, nil
+  end
   local execution = L.execution_of(job.token) + 1
   local token = execution .. '-' .. claim_id
   local attempt = (tonumber(job.attempt) or 0) + 1

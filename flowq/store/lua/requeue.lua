@@ -11,7 +11,7 @@ function T.requeue()
   if job.request == nonce then return { 'done' } end
   if not L.ended(job.status) or job.status == 'skipped' or job.run then return { 'wrong_state' } end
   L.keep(job)
-  call('HDEL', K.job(id), 'cancel', 'returns', 'allowed', 'repeated')
+  call('HDEL', K.job(id), 'cancel', 'cancel_only', 'returns', 'allowed', 'repeated')
   job.attempt, job.allowed = 0, nil
   call('HSET', K.job(id), 'attempt', 0, 'request', nonce)
   L.enqueue(job, nil, front)
