@@ -89,6 +89,7 @@ class Preparer:
         # Fork servers do not have these: a flow's jobs are anybody's code. A plain job is a call of flowq's own library, which may
         # ask for its job or enqueue others, so it gets them with its task; they are in the environment of that one horse then.
         self._connection = {name: os.environ[name] for name in PRIVATE if name in os.environ}
+        self._connection.update(() if options is None else options.environment)
 
     def task(self, claim: Claim) -> "Task":
         """Return the task of a claimed job.
