@@ -220,6 +220,12 @@ class JobState:
         """Return the executions that are in progress: one, or none."""
         return list(Execution.of_jobs([self.id], self.store).values())
 
+    def get_position(self) -> int | None:
+        """Return how many jobs of its queue are before it; None when it does not wait there."""
+        return self.store.queues.position(self.origin, self.id) if self.origin else None
+
+    # -- results --------------------------------------------------------------------------------------------------------------
+
     @property
     def result(self) -> Any:
         """The return value; None while there is none."""
