@@ -92,6 +92,11 @@ class Reason(StrEnum):
     SUSPENDED = "suspended"
 
 
+UPSTREAM: Final = frozenset(
+    {Reason.UPSTREAM_FAILED, Reason.UPSTREAM_SKIPPED, Reason.UPSTREAM_CANCELED, Reason.UPSTREAM_FINISHED}
+)
+"""Reasons of jobs that were skipped because of how another one ended."""
+
 TRANSITIONS: Final[dict[str, frozenset[tuple[str, str]]]] = {
     # name of the Lua file -> the edges (from, to) it may take; "-" is "does not exist".
     "create": frozenset({("-", "queued"), ("-", "deferred"), ("-", "scheduled"), ("-", "skipped"), ("-", "rate_limited")}),

@@ -18,7 +18,7 @@ from flowq.exceptions import FlowqError, NoSuchRunError
 from flowq.expr import EvalError, evaluate, parse, render, to_text
 from flowq.grown import foreach_groups, grow, member_name
 from flowq.ids import member_id, split_member_id
-from flowq.plan import Cell, Json, Node, Plan
+from flowq.plan import GATE, Cell, Json, Node, Plan
 from flowq.states import JobStatus, Reason
 from flowq.store.outcomes import Claim
 from flowq.store.records import RunRecord
@@ -332,7 +332,7 @@ def _path(run: _Run, node: Node | None) -> tuple[str, ...]:
 
 
 def _where(plan: Plan, node: Node) -> str:
-    return f"{plan.file_of(node) or plan.name}:{node.line}: job {node.name}"
+    return f"{plan.file_of(node) or plan.name}:{node.line}: job {node.name.removesuffix(f'/{GATE}')}"
 
 
 _CHANGING: Final = ("attempt", "status", "failed_jobs")
