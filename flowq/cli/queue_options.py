@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
     from flowq.cli.session import Session
 
+LEVELS = ("debug", "info", "warning", "error", "critical")
+
 _Command = TypeVar("_Command", bound="Callable[..., Any]")
 
 
@@ -71,6 +73,52 @@ class QueueOptions:
         except (ValueError, TypeError, AttributeError, ImportError) as error:
             raise UsageError(f"{self.config}: DICT_CONFIG: {error}") from error
 
+    def queues(self) -> tuple[str, ...]:
+        """Return the names of the queues that the settings module names."""
+        if not self.settings:
+            return ()
+        from flowq.cli.settings_module import queues_of
+
+        return queues_of(self.settings, str(self.config))
+
+    @staticmethod
+    def function(name: str, option: str) -> Any:
+        """Return what a dotted name stands for.
+
+        Raises:
+            UsageError: there is no such thing.
+        """
+        from flowq.callables import resolve
+        from flowq.exceptions import UsageError
+
+        try:
+            return resolve(name)
+        except Exception as error:  # what the user's module does when it is imported
+            raise UsageError(f"{option} {name}: {type(error).__name__}: {error}") from error
+
+    @staticmethod
+    def module(name: str, option: str) -> None:
+        """Import a module.
+
+        Raises:
+            UsageError: it cannot be imported.
+        """
+        from importlib import import_module
+
+        from flowq.exceptions import UsageError
+
+        try:
+            import_module(name)
+        except Exception as error:
+            raise UsageError(f"{option} {name}: {type(error).__name__}: {error}") from error
+
+    def job(self) -> Any:
+        """Return the class of jobs."""
+        from flowq.callables import load_class
+        from flowq.job import Job
+
+        return load_class(self.job_class, Job)
+
     def queue(self, name: str, session: "Session") -> Any:
         """Return a queue as the options want it."""
         from flowq.callables import load_class
@@ -80,11 +128,52 @@ class QueueOptions:
         return kind(name, session.store(), job_class=self.job_class, serializer=self.serializer)
 
 
-def queue_options(*, config: str | None = "-c") -> "Callable[[_Command], _Command]":
+def logging_options(*names: str) -> "Callable[[_Command], _Command]":
+    """Add the options on logging; the command gets them as one argument, `log`: `level`, `format` and `dates`.
+
+    Args:
+        names: of the option for the level.
+    """
+    options = (
+        click.option(
+            *names, "log_level", type=click.Choice(LEVELS, case_sensitive=False), help="How much it tells.  [default: info]"
+        ),
+        click.option("-v", "--verbose", is_flag=True, help="Tell more: --log-level debug."),
+        click.option("-q", "--quiet", is_flag=True, help="Tell less: --log-level warning."),
+        click.option(
+            "--log-format",
+            default="%(asctime)s %(message)s",
+            metavar="FORMAT",
+            help="Of each line, as Python's logging has it.",
+        ),
+        click.option("--date-format", default="%H:%M:%S", metavar="FORMAT", help="Of the times in it, as strftime has it."),
+    )
+
+    def decorate(command: _Command) -> _Command:
+        @wraps(command)
+        def with_log(
+            *arguments: Any, log_level: str | None, log_format: str, date_format: str, verbose: bool, quiet: bool, **more: Any
+        ) -> Any:
+            if verbose and quiet:
+                raise click.UsageError("--verbose and --quiet exclude each other")
+            level = "debug" if verbose else "warning" if quiet else log_level or "info"
+            return command(*arguments, log={"level": level, "format": log_format, "dates": date_format}, **more)
+
+        wrapped: Any = with_log
+        for option in reversed(options):
+            wrapped = option(wrapped)
+        made: _Command = wrapped
+        return made
+
+    return decorate
+
+
+def queue_options(*, config: str | None = "-c", passed: bool = True) -> "Callable[[_Command], _Command]":
     """Add the options; the command gets them as one argument, `common`, ready for use.
 
     Args:
         config: the short form of `--config`; None where that letter means something else.
+        passed: False for a command that has no use for them beyond what they do by themselves.
     """
     options = (
         click.option(
@@ -107,7 +196,7 @@ def queue_options(*, config: str | None = "-c") -> "Callable[[_Command], _Comman
             names = ("config", "path", "serializer", "job_class", "queue_class", "worker_class")
             common = QueueOptions(**{name: more.pop(name) for name in names})
             common.apply(session)
-            return command(session, *arguments, common=common, **more)
+            return command(session, *arguments, **({"common": common} if passed else {}), **more)
 
         wrapped: Any = with_common
         for option in reversed(options):

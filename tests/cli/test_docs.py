@@ -35,7 +35,7 @@ def test_the_page_has_every_option(name: str) -> None:
     command = cli.get_command(click.Context(cli), name)
     assert command is not None
     text = section(name)
-    written = set(re.findall(r"(?<![\w-])(--[a-z][a-z-]+|-[a-zA-Z])\b", text))
+    written = set(re.findall(r"(?<![\w-])(--[a-z][a-z_-]+|-[a-zA-Z])\b", text))
     defined = options(command)
     long_names = {option for option in defined if option.startswith("--")} - EVERYWHERE - QUEUES
     assert long_names <= written, f"not on the page: {sorted(long_names - written)}"

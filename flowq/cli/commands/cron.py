@@ -2,10 +2,8 @@
 
 import click
 
-from flowq.cli.queue_options import QueueOptions, queue_options
+from flowq.cli.queue_options import LEVELS, QueueOptions, queue_options
 from flowq.cli.session import Session, pass_session, url_option
-
-_LEVELS = ("debug", "info", "warning", "error", "critical")
 
 
 @click.command(epilog="Example: flowq cron cron_config.py --timezone Europe/Berlin")
@@ -13,7 +11,7 @@ _LEVELS = ("debug", "info", "warning", "error", "critical")
 @click.option(
     "-l",
     "--logging-level",
-    type=click.Choice(_LEVELS, case_sensitive=False),
+    type=click.Choice(LEVELS, case_sensitive=False),
     default="info",
     show_default=True,
     help="How much it tells.",
