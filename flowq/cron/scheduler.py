@@ -6,11 +6,11 @@ import os
 import select
 import socket
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
-from flowq import binding, ids
+from flowq import binding, defaults, ids
 from flowq.callables import load_class
 from flowq.cron import registering
 from flowq.cron.job import CronJob
@@ -78,29 +78,47 @@ class CronScheduler:
 
     # -- entries --------------------------------------------------------------------------------------------------------------
 
-    def register(self, func: Callable[..., Any] | str, queue_name: str, *args: Any, **options: Any) -> CronJob:
-        """Add an entry. Arguments as of `flowq.cron.register`.
+    def register(  # noqa: PLR0913, PLR0917 - RQ's signature
+        self,
+        func: Callable[..., Any] | str,
+        queue_name: str,
+        args: Any = None,
+        kwargs: Mapping[str, Any] | None = None,
+        interval: float | str | None = None,
+        cron: str | None = None,
+        job_timeout: float | str | None = None,
+        result_ttl: float | str | None = defaults.RESULT_TTL,
+        ttl: float | str | None = None,
+        failure_ttl: float | str | None = None,
+        meta: Mapping[str, Any] | None = None,
+        webhooks: Any = None,
+        name: str = "",
+        *,
+        timezone: "tzinfo | str | None" = None,
+        **options: Any,
+    ) -> CronJob:
+        """Add an entry. Arguments as of `CronJob`.
 
         Raises:
             UsageError: something of it is not possible; says what.
         """
-        names = (
-            "args",
-            "kwargs",
-            "interval",
-            "cron",
-            "job_timeout",
-            "result_ttl",
-            "ttl",
-            "failure_ttl",
-            "meta",
-            "webhooks",
-            "name",
+        job = CronJob(
+            queue_name,
+            func,
+            args=args,
+            kwargs=kwargs,
+            interval=interval,
+            cron=cron,
+            job_timeout=job_timeout,
+            result_ttl=result_ttl,
+            ttl=ttl,
+            failure_ttl=failure_ttl,
+            meta=meta,
+            webhooks=webhooks,
+            name=name,
+            timezone=self.timezone if timezone is None and cron else timezone,
+            **options,
         )
-        settings = {**dict(zip(names, args, strict=False)), **options}
-        if settings.get("timezone") is None and settings.get("cron"):
-            settings["timezone"] = self.timezone
-        job = CronJob(queue_name, func, **settings)
         job.check(self._queue(job))
         self._jobs.append(job)
         self.log.info("registered %s on queue %s, %s", job.name, queue_name, job.when())
@@ -210,7 +228,7 @@ class CronScheduler:
         """Say that it lives; `start` does."""
         self._beat()
 
-    def register_death(self) -> None:
+    def register_death(self, pipeline: Any = None) -> None:  # noqa: ARG002 - RQ's signature
         """Take the scheduler off the list."""
         if _here.get(self.name) == self._nonce:
             del _here[self.name]
