@@ -94,6 +94,7 @@ class Reason(StrEnum):
 TRANSITIONS: Final[dict[str, frozenset[tuple[str, str]]]] = {
     # name of the Lua file -> the edges (from, to) it may take; "-" is "does not exist".
     "create": frozenset({("-", "queued"), ("-", "deferred"), ("-", "scheduled"), ("-", "skipped")}),
+    "draft": frozenset({("-", "created")}),
     "stage": frozenset({("-", "deferred")}),
     "claim": frozenset(("queued", to) for to in ("started", "failed", "canceled", "skipped", "deferred")),
     "take": frozenset({("queued", "started"), ("scheduled", "started")}),
@@ -138,7 +139,7 @@ TRANSITIONS: Final[dict[str, frozenset[tuple[str, str]]]] = {
         }
     ),
     "expire": frozenset({("queued", "failed")}),
-    "cancel": frozenset({("queued", "canceled"), ("deferred", "canceled"), ("scheduled", "canceled")}),
+    "cancel": frozenset((waiting, "canceled") for waiting in ("created", "queued", "deferred", "scheduled")),
     "requeue": frozenset({("failed", "queued"), ("stopped", "queued"), ("canceled", "queued"), ("finished", "queued")}),
     "reset": frozenset(
         {

@@ -33,7 +33,7 @@ _KNOWN: Final = frozenset(
             "attempt",
             "token",
         ),
-        *("worker", "pending", "allowed", "retry", "exit_code", "kind", "members"),
+        *("worker", "pending", "allowed", "exit_code", "kind", "members"),
     }
 )
 
@@ -104,6 +104,11 @@ class Jobs:
         """
         new.check()
         return _created(self._session.run("create", *new.arguments()))
+
+    def draft(self, new: NewJob) -> Outcome:
+        """Store a plain job without enqueueing it; `CONFLICT` when the id is that of a job that was enqueued."""
+        new.check()
+        return _created(self._session.run("draft", *new.arguments()))[0]
 
     def create_many(self, jobs: Sequence[NewJob]) -> list[tuple[Outcome, str]]:
         """Create plain jobs in one round trip; each is a transition of its own, answered as by `create`.
@@ -254,16 +259,21 @@ class Jobs:
 
     def dependents(self, job: str) -> list[str]:
         """Return the ids of those who wait (or waited) for a job."""
-        return self._edges("children", job)
+        return [child for child, _ in self._related("children", job)]
 
     def dependencies(self, job: str) -> list[str]:
         """Return the ids of those a plain job depends on."""
-        return self._edges("parents", job)
+        return [parent for parent, _ in self.edges(job)]
 
-    def _edges(self, kind: str, job: str) -> list[str]:
+    def edges(self, job: str) -> list[tuple[str, str]]:
+        """Return `(job id, condition)` of those a plain job depends on."""
+        return self._related("parents", job)
+
+    def _related(self, kind: str, job: str) -> list[tuple[str, str]]:
         with self._session.translated:
-            edges = self._session.client.lrange(self._keys(kind, job), 0, -1)
-        return [edge.decode().rpartition("|")[0] for edge in edges]
+            stored = self._session.client.lrange(self._keys(kind, job), 0, -1)
+        parts = (edge.decode().rpartition("|") for edge in stored)
+        return [(other, condition) for other, _, condition in parts]
 
     def payload(self, job: str) -> bytes | None:
         """Return the payload of a plain job."""

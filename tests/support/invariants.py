@@ -113,7 +113,7 @@ def structures(picture: Picture) -> list[str]:
                 places[job].append(f"{status}:{queue}")
     problems = []
     for job, row in picture.jobs.items():
-        if row.get("kind") == "group":
+        if row.get("kind") == "group" or row["status"] == "created":
             wanted: list[str] = []
         else:
             wanted = [f"{row['status']}:{row['origin']}"]

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 import click
 
 from flowq.cli.completing import complete_files, complete_runs
-from flowq.cli.options import Manner, execution_options
-from flowq.cli.pairs import Pair, params_of
+from flowq.cli.options import Inputs, Manner, execution_options, param_options
+from flowq.cli.pairs import Pair
 from flowq.cli.session import Session, pass_session, url_option
 from flowq.exceptions import InvalidRunOperation
 
@@ -21,14 +21,13 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from flowq.flows.process import WorkerProcess
-    from flowq.plan import Json
 
 _RUN_ID = re.compile(r"[a-z0-9]{8}\Z")
 
 
 @click.command(epilog="Example: flowq run nightly.yaml -p day=2026-01-31 --workers 4")
 @click.argument("file", required=False, shell_complete=complete_files)
-@click.option("-p", "--param", "params", type=Pair(), multiple=True, help="Value of a param of the flow; may be repeated.")
+@param_options
 @click.option(
     "--label", "labels", type=Pair(), multiple=True, help="Label of the run, over those of the flow; may be repeated."
 )
@@ -52,12 +51,12 @@ _RUN_ID = re.compile(r"[a-z0-9]{8}\Z")
 def command(
     session: Session,
     file: str | None,
-    params: tuple[tuple[str, str], ...],
     labels: tuple[tuple[str, str], ...],
     run_id: str | None,
     resume: str | None,
     again: str | None,
     *,
+    inputs: Inputs,
     dry_run: bool,
     manner: Manner,
 ) -> int:
@@ -68,9 +67,9 @@ def command(
     detaches.
     """
     if resume is not None:
-        if file is not None or params or labels or run_id is not None or again is not None or dry_run:
+        if file is not None or inputs or labels or run_id is not None or again is not None or dry_run:
             raise click.UsageError(
-                "--resume goes on with a run as it was submitted: no FILE, -p, --label, --run-id, --again or --dry-run with it"
+                "--resume goes on with a run as it was submitted: no FILE, -p, --params-file, --label, --run-id, --again or --dry-run with it"
             )
         manner.check()
         return _resume(session, resume, manner)
@@ -78,10 +77,12 @@ def command(
         raise click.UsageError(
             "expected the FILE of a flow" if file is None else "--again takes the file of the earlier run: no FILE with it"
         )
+    if again is not None and inputs.file is not None:
+        raise click.UsageError("--again takes the params of the earlier run: change some with -p, without --params-file")
     if run_id is not None and not _RUN_ID.match(run_id):
         raise click.UsageError(f"--run-id: expected 8 lower-case letters and digits, found {run_id!r}")
     manner.check()
-    order = _Order(file or "", params_of(params), dict(labels), run_id)
+    order = _Order(file or "", inputs, dict(labels), run_id)
     if again is not None:
         order = _again(session, again, order)
     if dry_run:
@@ -100,7 +101,7 @@ class _Order:
     """What is to be run. `directory`: where; None: here."""
 
     file: str
-    params: "Mapping[str, Json]"
+    inputs: Inputs
     labels: "Mapping[str, str]"
     run_id: str | None
     directory: str | None = None
@@ -114,7 +115,7 @@ def _again(session: Session, given: str, order: _Order) -> _Order:
     earlier = store.runs.require(select_run(store, given))
     return _Order(
         file=earlier.file,
-        params={**json.loads(earlier.params), **order.params},
+        inputs=Inputs({**json.loads(earlier.params), **order.inputs.values}),
         labels={**json.loads(earlier.labels), **order.labels},
         run_id=order.run_id,
         directory=earlier.directory,
@@ -136,7 +137,7 @@ def _run(session: Session, order: _Order, waiting: "WorkerProcess | None", manne
     from flowq.cli.signals import Interrupts
     from flowq.flows.submit import submit
 
-    plan = compile_flow(order.file, order.params, session.err)
+    plan = compile_flow(order.file, order.inputs, session.err)
     store = session.store()
     refuse_workers(store, manner.workers)
     with Interrupts() as interrupts:
@@ -176,7 +177,7 @@ def _preview(session: Session, order: _Order, *, as_json: bool) -> None:
     from flowq.cli.compiling import compile_flow, preview_json, preview_lines
     from flowq.cli.output import show, show_json
 
-    plan = compile_flow(order.file, order.params, session.err)
+    plan = compile_flow(order.file, order.inputs, session.err)
     if as_json:
         show_json(preview_json(plan))
     else:

@@ -1,7 +1,7 @@
 -- cancel: one job, wherever it is
--- edges: queued -> canceled, deferred -> canceled, scheduled -> canceled
+-- edges: created -> canceled, queued -> canceled, deferred -> canceled, scheduled -> canceled
 -- args: id how release nonce
--- guard: the job has not ended, except by this very request; a group ends by its cells, a handler before its turn has nothing to cancel
+-- guard: the job has not ended, except by this very request; a group ends by its cells, a handler before its turn, or a draft without a queue, has nothing to cancel
 -- replies: {done | requested (a worker has to kill it first) | wrong_state | not_found}
 -- uses: release
 -- `how` is 1 to cancel, 2 to stop (a stopped plain job counts as failed for those who depend on it). With `release` those who
@@ -24,7 +24,7 @@ function T.cancel()
   local job = L.load(id)
   if not job then return { 'not_found' } end
   if L.ended(job.status) then return { job.request == nonce and 'done' or 'wrong_state' } end
-  if job.kind == 'group' or before_its_turn(job) then return { 'wrong_state' } end
+  if job.kind == 'group' or job.origin == '' or before_its_turn(job) then return { 'wrong_state' } end
   if release and job.kids and not job.run then let_go(job) end
   if job.status == 'started' then
     call('HSET', K.job(id), 'cancel', how)

@@ -6,12 +6,19 @@
 -- uses: release
 -- `due` is a time in ms or -1, `meta` the user's own data ('' for none). `parents` are "<id>|<condition>"; `fields` are written to the job as they are.
 -- A job that is replaced (same id, not unique) leaves its structures first, so that the id is never in two places.
-local function replace(old)
+function L.replace(old)
   L.forget(old)
   local children = K.children(old.id) -- those who depend on the id go on waiting for it
   for _, key in ipairs(L.keys_of(old.id)) do
     if key ~= children then call('DEL', key) end
   end
+end
+
+function L.write(id, fields, payload, meta)
+  if call('EXISTS', K.children(id)) == 1 then call('HSET', K.job(id), 'kids', '1') end
+  call('HSET', K.job(id), unpack(fields))
+  call('SET', K.payload(id), payload)
+  if meta ~= '' then call('SET', K.meta_data(id), meta) end
 end
 
 function L.create()
@@ -28,11 +35,9 @@ function L.create()
     loaded[i] = L.load(parent_id)
     if not loaded[i] or parent_id == id then return { 'not_found', parent_id } end
   end
-  if old then replace(old) end
-  if call('EXISTS', K.children(id)) == 1 then call('HSET', K.job(id), 'kids', '1') end
-  call('HSET', K.job(id), 'status', 'deferred', 'origin', queue, 'nonce', nonce, 'created_at', now, 'pending', #parents, unpack(fields))
-  call('SET', K.payload(id), payload)
-  if meta ~= '' then call('SET', K.meta_data(id), meta) end
+  if old then L.replace(old) end
+  local first = { 'status', 'deferred', 'origin', queue, 'nonce', nonce, 'created_at', now, 'pending', #parents, unpack(fields) }
+  L.write(id, first, payload, meta)
   call('SADD', K.queues(), queue)
   local job = L.load(id)
   job.status = '-'
