@@ -10,7 +10,9 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Final
 
-from flowq.compiler.shell_words import EXPANSION, HOLE, Refusal, Word
+from flowq.compiler.shell_programs import EXPANSION
+from flowq.compiler.shell_refusals import Refusal
+from flowq.compiler.shell_words import HOLE, Word
 from flowq.expr import Hole
 
 MAX_DEPTH: Final = 40  # substitutions inside substitutions
