@@ -144,8 +144,8 @@ def test_entries_are_told_apart_by_all_that_they_say(connection: redis.Redis, qu
     cron.register(samples.add, "default", interval=601)
     assert len(cron.enqueue_jobs()) == 8
     again = scheduler(connection)  # another process would see them in the order of its configuration
-    for settings in ({"args": ("us",)}, {"args": ("asia",)}, {"args": ("eu",)}):
-        again.register(samples.add, "default", interval=600, **settings)
+    for region in ("us", "asia", "eu"):
+        again.register(samples.add, "default", interval=600, args=(region,))
     assert [job.args for job in again.enqueue_jobs()] == [("asia",)]
 
 
@@ -211,6 +211,8 @@ def test_slots_are_neither_lost_nor_doubled_while_schedulers_are_killed(
         running[victim] = start("cron", "crontab.py", "--name", f"s{victim}")  # the same name: its holder is dead
         wanted = len(queue) + 4
         until(lambda wanted=wanted: len(queue) > wanted, 30, f"jobs after kill {number}")  # type: ignore[misc]
+    pids = {process.pid for process in running}
+    until(lambda: {item.pid for item in CronScheduler.all(connection)} == pids, 30, "all of them to be at work")
     for process in running:
         process.send_signal(signal.SIGTERM)
         assert process.wait(20) == 0
