@@ -129,6 +129,7 @@ class Node:
     outputs: Mapping[str, Json] | None = (
         None  # of a sub-flow's group: its result, templated; {} where the file has no `outputs`
     )
+    flows: tuple[str, ...] = ()  # of a matrix of sub-flows: the names of theirs, in expansion order
     description: str = ""
     labels: Mapping[str, str] = field(default_factory=dict)
 
@@ -157,9 +158,9 @@ class Cell:
     @property
     def label(self) -> str:
         """What people call it: the gate of a sub-flow by the job with `flow`, the group of a stage as that stage."""
-        if not self.hidden or self.matrix is not None:
-            return self.name
-        return self.name.replace(STAGE, "stage ") if self.group else self.name.removesuffix(f"/{GATE}")
+        if self.hidden and not self.group:
+            return self.name.removesuffix(f"/{GATE}")
+        return self.name.replace(STAGE, "stage ") if self.hidden and self.matrix is None else self.name
 
 
 @dataclass(frozen=True, slots=True)
@@ -336,8 +337,9 @@ def _node_from_json(item: dict[str, Json]) -> Node:
         known["retry"] = RetryPolicy(**retry)
     if isinstance(known.get("allow_failure"), list):
         known["allow_failure"] = tuple(known["allow_failure"])
-    if "reads" in known:
-        known["reads"] = tuple(known["reads"])
+    for name in ("reads", "flows"):
+        if name in known:
+            known[name] = tuple(known[name])
     known["concurrency"] = _concurrency(known.get("concurrency"))
     return Node(**known)
 

@@ -92,8 +92,10 @@ def find_jobs(plan: Plan, given: str, whose: str) -> Sequence[int]:
         NoSuchJobError: there is no such job; the message names the nearest.
     """
     cells = plan.cells_of()
-    if given in cells:
+    if cells.get(given):
         return cells[given]
+    if given in cells:  # a sub-flow, or a matrix of them: its jobs
+        return [cell.ordinal for cell in plan.jobs() if not cell.hidden and cell.name.startswith((f"{given}/", f"{given}["))]
     for cell in plan.jobs():
         if cell.name == given:
             return [cell.ordinal]

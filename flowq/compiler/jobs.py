@@ -176,8 +176,7 @@ def _sub_flow(job: MergedJob, scope: StaticScope, report: Report) -> SubFlow | N
     if node is None or not path:
         return None
     entries = given.entries if isinstance(given, Mapping) else {}
-    values = {name: scope.evaluate(value, report) for name, (_, value) in entries.items()}
-    return SubFlow(path, node.span, values, {name: value.span for name, (_, value) in entries.items()})
+    return SubFlow(path, node.span, {name: value for name, (_, value) in entries.items()}, scope)
 
 
 def _expression(node: Node | None, key: str, reader: SiteReader, report: Report) -> str | None:

@@ -156,7 +156,7 @@ class _Explanation:
         open_jobs = [job for job in members if not job.ended]
         some = bad or open_jobs or [job for job in members if job.status in {JobStatus.CANCELED, JobStatus.SKIPPED}]
         what = "failed" if bad else "have not ended" if open_jobs else "did not finish"
-        noun = "cells" if self._plan.node_of(cell).matrix and not cell.label.startswith("stage ") else "jobs"
+        noun = "cells" if self._plan.node_of(cell).matrix and not self._plan.node_of(cell).flows else "jobs"
         none = "it has no cells" if noun == "cells" else "it has no jobs"
         text = f"{len(some)} of {len(members)} {noun} {what}" if some else f"all {noun} finished" if members else none
         return text, [], [job.ordinal for job in sorted(some, key=urgency)]
