@@ -185,6 +185,19 @@ class Plan:
         """Yield the cells that are jobs, in ordinal order, without the groups."""
         return (cell for cell in self.cells if not cell.group)
 
+    def shown_jobs(self) -> Iterator[Cell]:
+        """Yield the jobs that people know by name: all but the gates of sub-flows."""
+        return (cell for cell in self.jobs() if not cell.hidden)
+
+    def shown_parents(self, cell: Cell) -> Iterator[tuple[str, str]]:
+        """Yield what a cell depends on as (name, condition): below the gate of a sub-flow what that depends on."""
+        for edge in cell.parents:
+            parent = self.cells[edge.parent]
+            if parent.hidden and not parent.group:
+                yield from self.shown_parents(parent)
+            else:
+                yield parent.label, edge.condition
+
     def node_of(self, cell: Cell) -> Node:
         """Return the node a cell belongs to."""
         return self.nodes[cell.node]

@@ -95,11 +95,11 @@ def find_jobs(plan: Plan, given: str, whose: str) -> Sequence[int]:
     if cells.get(given):
         return cells[given]
     if given in cells:  # a sub-flow, or a matrix of them: its jobs
-        return [cell.ordinal for cell in plan.jobs() if not cell.hidden and cell.name.startswith((f"{given}/", f"{given}["))]
-    for cell in plan.jobs():
+        return [cell.ordinal for cell in plan.shown_jobs() if cell.name.startswith((f"{given}/", f"{given}["))]
+    for cell in plan.shown_jobs():
         if cell.name == given:
             return [cell.ordinal]
-    names = list(dict.fromkeys([*cells, *(cell.name for cell in plan.jobs())]))
+    names = list(dict.fromkeys([*cells, *(cell.name for cell in plan.shown_jobs())]))
     near = get_close_matches(given, names, n=1, cutoff=0.5)
     few = ", ".join(list(cells)[:8]) + (", …" if len(cells) > 8 else "")
     hint = f"did you mean {near[0]!r}?" if near else f"its jobs: {few}"
