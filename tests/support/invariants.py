@@ -230,6 +230,8 @@ def counters(picture: Picture) -> list[str]:
         rows = by_run[run]
         counted = {name[2:]: int(value) for name, value in record.items() if name.startswith("n:") and int(value)}
         actual = dict(Counter(row["status"] for row in rows if row.get("kind") != "group"))
+        gone = {name[2:]: int(value) for name, value in record.items() if name.startswith("x:")}  # not kept as long as the run
+        actual = {status: actual.get(status, 0) + gone.get(status, 0) for status in {*actual, *gone}}
         if counted != actual:
             problems.append(f"run {run} counts {counted}, its jobs are {actual}")
         if int(record["total"]) != sum(actual.values()):
