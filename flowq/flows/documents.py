@@ -63,7 +63,7 @@ def event_json(event: Event, plan: Plan) -> dict[str, Json]:
         "at": iso(event.at_ms),
         "run": event.run,
         "job": event.job,
-        "name": None if cell is None else cell.name,
+        "name": None if cell is None else cell.label,
         "from": event.old or None,
         "to": event.new,
         "reason": event.reason or None,

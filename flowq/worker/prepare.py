@@ -274,7 +274,7 @@ class Preparer:
         records = self._store.runs.jobs(run.record.id, [cell.ordinal for cell in cells])
         failing = {JobStatus.FAILED, JobStatus.STOPPED}
         return [
-            cell.name
+            cell.label
             for cell, record in zip(cells, records, strict=True)
             if record is not None and record.status in failing and not record.allowed
         ]

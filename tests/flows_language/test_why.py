@@ -399,14 +399,18 @@ def test_a_sub_flow_whose_if_cannot_be_decided_is_seen_to_have_failed(lab: Lab, 
     part = lab.directory / "part.yaml"
     run = lab.run(
         "jobs:\n  list: {call: 'language_jobs:give', args: [{n: 1}]}\n"
-        f"  part: {{depends_on: list, if: jobs.list.result.m == 1, flow: '{part}'}}"
+        f"  part: {{depends_on: list, if: jobs.list.result.m == 1, flow: '{part}'}}\n"
+        "on_failure:\n  tell: {call: 'language_jobs:give', args: ['${{ run.failed_jobs }}']}"
     )
     assert run.status == "failed"
-    assert run.states() == {"list": "finished", "part/one": "skipped/upstream_failed", "part": "failed/error"}
+    assert run.states() == {
+        "list": "finished", "part/one": "skipped/upstream_failed", "part": "failed/error", "on_failure/tell": "finished",
+    }  # fmt: skip
+    assert run.result("on_failure/tell") == ["part"]
     told = why(run, "part/one")
     assert "it needs part to succeed, which failed" in told
     assert "job part: if: " in told
-    assert [name for name, _ in plan_retry(lab.store, run.id).jobs] == ["part", "part/one"]
+    assert [name for name, _ in plan_retry(lab.store, run.id).jobs] == ["part", "part/one", "on_failure/tell"]
 
 
 def test_every_reason_has_been_told() -> None:
