@@ -75,8 +75,11 @@ def test_nothing_is_left_and_nothing_else_is_touched(
     for number, name in enumerate(encoders):
         data += ENCODERS[name](secrets[number % len(secrets)]) + noise[number + 1]
     patterns = set().union(*map(variants, secrets))
-    masked = streamed(Mask({f"S{number}": secret for number, secret in enumerate(secrets)}), pieces(data, cuts))
+    mask = Mask({f"S{number}": secret for number, secret in enumerate(secrets)})
+    masked = streamed(mask, pieces(data, cuts))
     assert masked == plainly(data, patterns)
+    long = data + b"\0" * 5000 + data  # more than is looked at at once
+    assert streamed(mask, pieces(long, cuts)) == plainly(long, patterns)
     assert not any(pattern in masked for pattern in patterns)
 
 
