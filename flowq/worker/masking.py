@@ -67,7 +67,7 @@ class Mask:
             if number + 1 < len(parts):
                 part = self._without_end(part)  # noqa: PLW2901 - the part, step by step
             parts[number] = self._without_begin(part) if number else part
-        return _CUT.join(parts).decode()
+        return _CUT.join(parts).decode("utf-8", "replace")  # a secret need not begin or end where a character does
 
     def scan(self, data: bytes, end: int | None = None) -> tuple[bytes, int, set[str]]:
         """Mask what is certain.
@@ -173,6 +173,7 @@ def variants(value: str) -> set[bytes]:
     for text in _parts(value.strip()):  # spaces around it are no secret, and a pattern that began with one would hold back much
         found |= {_bytes(form) for form in _spellings(text)} | _encodings(text)
     found |= {_bytes(form) for line in value.splitlines() for form in _escapes(line.strip())}
+    found |= {os.fsencode(line.strip()) for line in (value, *value.splitlines())}  # where the system's encoding is another one
     return {pattern for pattern in found if len(pattern) >= SHORTEST}
 
 
@@ -197,7 +198,9 @@ def _spellings(text: str) -> Iterator[str]:
     yield text.replace("'", "'\\''")
     yield text.translate({ord(character): f"\\{character}" for character in '\\"$`'})  # inside "…" of a shell
     yield _UNSAFE.sub(r"\\\g<0>", text)  # printf %q
-    yield repr(text + '"')[1:-2].replace('"', '\\"')  # both quotes in it: '…\'…' of $'…' and Python
+    quoted = repr(text + '"')[1:-2]  # as with both quotes in it: '…\'…' of Python, $'…\'…' of shells
+    yield quoted
+    yield quoted.replace('"', '\\"')
     yield html.escape(text, quote=False)
     yield html.escape(text)
     data = _bytes(text)
@@ -233,7 +236,7 @@ def _encodings(text: str) -> set[bytes]:
 
 
 def _bytes(text: str) -> bytes:
-    return os.fsencode(text)
+    return text.encode("utf-8", "surrogateescape")
 
 
 def too_short(values: Mapping[str, str]) -> Iterable[str]:

@@ -66,4 +66,4 @@ class Veil:
         text = value if isinstance(value, str) else json.dumps(value)
         masked, found = self._mask.apply(text.encode())
         names |= found
-        return masked.decode() if found else value
+        return masked.decode("utf-8", "replace") if found else value

@@ -151,6 +151,17 @@ def test_bytes_that_are_no_text() -> None:
     assert Mask({"S": "xxxx"}).text("lone \ud800 xxxx") == "lone \\ud800 ***"
 
 
+def test_bytes_that_end_inside_of_a_character() -> None:
+    """What is left need not be text any more; that must not take the worker down."""
+    secret = b"\xa9abcd\xc3".decode("utf-8", "surrogateescape")
+    veil = Veil({"S": secret})
+    outcome, notes = veil.outcome({"outcome": "finished", "value": '"éabcdé"'.encode(), "exit_code": 0})
+    assert json.loads(outcome["value"]) == "\ufffd***\ufffd"
+    assert len(notes) == 1
+    failed, _ = veil.outcome({"outcome": "failed", "error": "éabcdé and éabcd…"})
+    assert "abcd" not in failed["error"].encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+
+
 @pytest.mark.parametrize("cut", range(4, 100, 7))
 def test_a_message_that_was_cut_inside_of_a_secret(cut: int) -> None:
     """flowq cuts long texts in its messages, before they are masked."""
