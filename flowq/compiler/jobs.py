@@ -69,14 +69,15 @@ def _head(root: Mapping, around: Surroundings, report: Report) -> FlowHead:
     outputs = SiteReader(report, Place.OUTPUTS)
     output_node = root.get("outputs")
     entries = output_node.entries if isinstance(output_node, Mapping) else {}
+    env = {**read_dotenv(root.get("dotenv"), around.place, scope, around.files, report), **env}
     return FlowHead(
         name=name,
         bound=bound,
         description=fields.static_text(root.get("description"), scope, report),
         labels=fields.labels(root.get("labels"), scope, report),
-        env={**read_dotenv(root.get("dotenv"), around.place, scope, around.files, report), **env},
+        env=env,
         env_sites=tuple(sites),
-        secrets=declare_secrets(root, around.place, scope, report),
+        secrets=declare_secrets(root, around.place, env, scope, report),
         retention=fields.duration(root.get("retention"), scope, report, never=True),
         timeout=_time_limit(root, "timeout", scope, report, None),
         fail_fast=fields.flag(root.get("fail_fast")),
@@ -112,7 +113,6 @@ def _read_job(job: MergedJob, head: FlowHead, report: Report) -> JobSpec:
     secrets = listed if action.kind != "join" else {}
     if secrets:
         check_leaks(job.whole, action.shell, secrets, report)
-    inherited = {name: value for name, value in head.env.items() if name not in secrets} if secrets else head.env
     workdir = get("workdir")
     foreach = _expression(get("foreach"), "foreach", listing, report)
     stage = get("stage")
@@ -132,7 +132,7 @@ def _read_job(job: MergedJob, head: FlowHead, report: Report) -> JobSpec:
         at_front=fields.flag(get("at_front")),
         delay=fields.duration(get("delay"), scope, report, never=False) or None,
         condition=_expression(get("if"), "if", whole if "foreach" in job.whole.entries else reader, report),
-        env={**inherited, **env} if env else inherited,
+        env={**head.env, **env} if env else head.env,
         secrets=secrets,
         workdir=reader.value(workdir) if isinstance(workdir, Scalar) and isinstance(workdir.value, str) else None,
         depends_on=_depends_on(get("depends_on"), report),

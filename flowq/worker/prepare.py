@@ -28,13 +28,13 @@ from flowq.worker.plain import callback_task, plain_task
 from flowq.worker.retries import may_retry
 from flowq.worker.secrets import SecretError, resolve
 from flowq.worker.upstream import Shape, read_upstream
-from flowq.worker.veil import Veil
 
 if TYPE_CHECKING:
     from flowq.store import Store
     from flowq.worker.options import WorkerOptions
     from flowq.worker.slots import Ended
     from flowq.worker.task import Task
+    from flowq.worker.veil import Veil
 
 _PLANS: Final = 32  # runs whose plan is kept
 
@@ -105,7 +105,7 @@ class Preparer:
         except EvalError as error:
             raise UnpreparableError(f"{_where(place.run.plan, place.node)}: {error}") from error
 
-    def veil(self, claim: Claim) -> Veil | None:
+    def veil(self, claim: Claim) -> "Veil | None":
         """Return the secrets of a claimed job, as they are now; None for a job without.
 
         Raises:
@@ -116,6 +116,8 @@ class Preparer:
         place = self._place(claim.run, claim.ordinal, claim.fields)
         if not place.node.secrets:
             return None
+        from flowq.worker.veil import Veil  # most runs have no secrets, and the encodings of masks take milliseconds to import
+
         try:
             return Veil(resolve(place.node.secrets))
         except SecretError as error:
@@ -240,7 +242,7 @@ class Preparer:
         run, node = place.run, place.node
         scope: dict[str, Json] = {
             "params": run.plan.params_of(node),
-            "env": {name: value for name, value in self._environment.items() if name not in run.plan.withheld},
+            "env": self._environment_of(run.plan),
             "run": self._run_scope(run, node),
             "jobs": read_upstream(self._store, run.shape, node),
             "matrix": place.cell.matrix or {},
@@ -252,6 +254,12 @@ class Preparer:
                 raise EvalError("the item of this cell is gone from the store")
             scope |= {"item": json.loads(item), "index": place.index}
         return scope
+
+    def _environment_of(self, plan: Plan) -> dict[str, str]:
+        """Return what expressions may see of this process's environment: nothing that holds a secret."""
+        if not plan.withheld:
+            return self._environment
+        return {name: value for name, value in self._environment.items() if name not in plan.withheld}
 
     def _run_scope(self, run: _Run, node: Node) -> dict[str, Json]:
         record = run.record

@@ -45,8 +45,11 @@ class Veil:
             masked["error"] = self._mask.error(outcome["error"])
         if outcome.get("outcome") != "finished":
             return masked, []
+        written: bytes = outcome["value"]
+        if b"\\" not in written and not self._mask.apply(written)[1]:
+            return masked, []  # nothing is escaped, so that a secret would stand there as it is
         names: set[str] = set()
-        value = self._json(json.loads(outcome["value"]), names)
+        value = self._json(json.loads(written), names)
         if not names:
             return masked, []
         masked["value"] = json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
@@ -63,4 +66,4 @@ class Veil:
         text = value if isinstance(value, str) else json.dumps(value)
         masked, found = self._mask.apply(text.encode())
         names |= found
-        return masked.decode() if found else value
+        return masked.decode("utf-8", "replace") if found else value
