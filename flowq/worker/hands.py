@@ -281,7 +281,8 @@ class Hands:
         held.slot = slot
         held.started = boottime()
         self._in_slot[slot.index] = held
-        _log.info("job %s: %s, attempt %d", held.claim.id, task["name"], held.claim.attempt)
+        named = "" if task["name"] == held.claim.id else f"{task['name']}, "  # a plain job is named only by a description
+        _log.info("job %s: %sattempt %d", held.claim.id, named, held.claim.attempt)
         slot.start(task, origin, veil)
 
     def _allowed(self, held: Held, end: Ended | None) -> bool:

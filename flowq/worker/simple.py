@@ -66,6 +66,7 @@ class _Loop:
             slots=1,
             version=__version__,
         )
+        _log.info("worker %s listens on %s", options.name, ", ".join(options.queues))
         dry = executed = False
         try:
             while self._stopping.look(busy=False, dry=dry) is Stage.RUNNING:

@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import pexpect
 import pytest
 import redis
 
@@ -21,6 +22,7 @@ from flowq.job import Job
 from flowq.suspension import is_suspended
 from tests.api import samples
 from tests.api.conftest import Background
+from tests.cli.process import on_terminal
 from tests.support.wait import until
 
 Command = Callable[..., tuple[int, str, str]]
@@ -290,3 +292,17 @@ def test_broken_settings_are_one_sentence(command: Command, tmp_path: Path, text
     assert (code, out) == (2, "")
     assert said in error
     assert error.count("\n") == 1
+
+
+def test_watching_ends_with_ctrl_c(queue: Queue, tmp_path: Path) -> None:
+    url = f"unix://{queue.connection.connection_pool.connection_kwargs['path']}"
+    queue.enqueue(samples.add, 1)
+    terminal = on_terminal("info", "--interval", "0.2", cwd=tmp_path, env={"FLOWQ_REDIS_URL": url})
+    terminal.expect("1 job waiting")
+    queue.enqueue(samples.add, 1)
+    terminal.expect("2 jobs waiting")
+    terminal.sendintr()
+    terminal.expect(pexpect.EOF)
+    terminal.close()
+    assert (terminal.exitstatus, terminal.signalstatus) == (0, None)
+    assert "Traceback" not in (terminal.before or "")
