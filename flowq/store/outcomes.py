@@ -87,6 +87,7 @@ class StepReply:
     ended: tuple[Outcome, ...]
     claims: tuple[Claim | None, ...]
     more: bool  # dependents are still to be released: tick soon
+    webhooks: bool = False  # an end of a job is to be told
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,3 +99,4 @@ class TickReply:
     released: int
     more: bool
     decide: tuple[str, ...]  # ids of jobs whose `if` this worker should evaluate now
+    webhooks: int = 0  # deliveries that are due

@@ -16,7 +16,9 @@ from flowq.states import Reason
 from flowq.store.outcomes import Claim, Verdict
 from flowq.timeouts import JobStopped
 from flowq.worker import hooks, inline
+from flowq.worker.deliveries import Deliveries
 from flowq.worker.held import Held
+from flowq.worker.loop import Loop
 from flowq.worker.options import WorkerOptions
 from flowq.worker.plain import callback_task
 from flowq.worker.signals import StopSignals
@@ -51,6 +53,8 @@ class _Loop:
         self._store = store
         self._options = options
         self._stopping = stopping
+        self._loop = Loop()
+        self._deliveries = Deliveries(store, self._loop)
         self._queues = list(options.queues)
         self._next_beat = self._next_sweep = time.monotonic()
         self._more = False  # a sweep left something to do
@@ -87,14 +91,27 @@ class _Loop:
                     continue
                 dry = claim is None and not self._more
         finally:
-            self._store.workers.leave(options.name)
+            self._leave()
         return executed
+
+    def _leave(self) -> None:
+        try:
+            self._deliveries.settle(lambda: self._stopping.look(busy=True, dry=False) >= Stage.COLD)
+            self._deliveries.give_back()
+            self._store.workers.leave(self._options.name)
+        except ServerError as error:
+            _log.warning("could not take leave of the server: %s", error)
+        finally:
+            self._deliveries.close()
 
     def _keep_alive(self) -> None:
         now = time.monotonic()
         if now >= self._next_sweep:
             self._next_sweep = now + self._options.sweep
             self._more = self._store.workers.sweep(self._options.lease)
+            self._deliveries.wanted = True
+            self._loop.turn(0)
+            self._deliveries.tick(running=True)
         if now >= self._next_beat:
             self._next_beat = now + self._options.beat
             self._store.workers.beat(self._options.name, self._queues, self._options.lease, None, state="idle")

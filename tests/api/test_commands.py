@@ -13,7 +13,7 @@ import pexpect
 import pytest
 import redis
 
-from flowq import Queue, Worker
+from flowq import Queue, RateLimit, Worker
 from flowq.cli.main import run
 from flowq.cli.settings_module import url_of
 from flowq.connections import _client
@@ -134,6 +134,13 @@ def test_empty(command: Command, connection: redis.Redis) -> None:
     assert command("empty", "--all")[0] == 0
     assert len(queues[2]) == 0
     assert command("empty")[0] == 2
+
+
+def test_info_of_those_who_wait_for_a_rate_limit(command: Command, queue: Queue) -> None:
+    for number in range(3):
+        queue.enqueue(samples.add, number, rate_limit=RateLimit("a", 1))
+    assert "1 queue, 1 job waiting, 2 for a rate limit" in command("info")[1]
+    assert json.loads(command("info", "--json")[1])["queues"][0]["rate_limited"] == 2
 
 
 def test_info(command: Command, queue: Queue, background: Callable[..., Background]) -> None:

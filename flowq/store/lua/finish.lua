@@ -60,6 +60,7 @@ function L.finish()
     L.arrived(job)
   elseif outcome == 'finished' and job['repeat'] and go_round(job) then
     call('HSET', K.job(id), unpack(record(job, 'finished', has_value, value, exit_code)))
+    if job.webhooks then L.post(job, 'finished') end
     L.arrived(job)
   else
     local extra = record(job, outcome == 'retry' and 'exceeded' or outcome, has_value, value, exit_code)

@@ -3,7 +3,7 @@
 -- args: budget
 -- guard: a child is touched only while it is deferred; an edge is decided once, because the cursor over the parent's children moves in the same step
 -- replies: {edges and jobs dealt with, 1 when the outbox holds more}
--- uses: jobs outbox semaphore halt ending growth members
+-- uses: jobs outbox semaphore halt ending growth members webhooks
 
 -- What holds of a parent that has ended. A group has counted how its cells ended (fields g:…).
 local function mixed(parent)
@@ -115,6 +115,7 @@ function L.end_job(job, status, reason, extra)
   end
   L.set_status(job, status, reason, expiry(job, status), extra)
   if job.run then end_of_member(job) end
+  if job.webhooks then L.post(job, status) end
   if job.kids then
     L.push('edges', job.id, 0, job.run)
   else

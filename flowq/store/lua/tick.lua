@@ -2,7 +2,7 @@
 -- edges: -
 -- args: lease batch silent
 -- guard: those of reap, promote, expire, lapse, time_out_run, fade and collect, each on its own
--- replies: {reaped, timers dealt with, released, 1 when more is due now, jobs to decide*}
+-- replies: {reaped, timers dealt with, released, 1 when more is due now, jobs to decide*, webhooks that are due}
 -- uses: reap promote expire lapse time_out_run fade collect
 -- `silent` is how long (ms) a worker may be without a beat before it is forgotten.
 local DECIDE_AGAIN = 5000 -- a job handed out for its `if` is handed out again when no answer came in this time
@@ -63,5 +63,5 @@ function T.tick()
   local decide = call('ZRANGEBYSCORE', K.decide(), '-inf', now, 'LIMIT', 0, batch)
   for _, id in ipairs(decide) do call('ZADD', K.decide(), now + DECIDE_AGAIN, id) end
   if #lost == batch or #due == batch or #decide == batch or again then more = 1 end
-  return { #lost, #due, released, more, decide }
+  return { #lost, #due, released, more, decide, call('ZCOUNT', K.webhooks(), '-inf', now) }
 end
