@@ -29,7 +29,7 @@ def store_for(connection: Any = None) -> "Store":
         return default_store()
     if isinstance(connection, Store):
         return connection
-    store = _STORES.get(connection)
+    store = _STORES.get(connection) if hasattr(connection, "execute_command") else None
     if store is None:
         store = Store(_client_of(connection))
         _STORES[connection] = store

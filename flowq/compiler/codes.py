@@ -41,6 +41,8 @@ class Code(StrEnum):
     UNKNOWN_TEMPLATE = "FQ113"
     TEMPLATE_CYCLE = "FQ114"
     ENV_NAME = "FQ115"
+    SECRET = "FQ117"  # noqa: S105 - a code, as the next one
+    UNKNOWN_SECRET = "FQ118"  # noqa: S105
     # 2xx: parameters
     UNKNOWN_PARAM = "FQ201"
     MISSING_PARAM = "FQ202"

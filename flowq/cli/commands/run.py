@@ -132,7 +132,7 @@ def _early_worker(session: Session) -> "WorkerProcess | None":
 
 def _run(session: Session, order: _Order, waiting: "WorkerProcess | None", manner: Manner) -> int:
     from flowq.cli.compiling import compile_flow
-    from flowq.cli.executing import execute, is_embedded, refuse_workers
+    from flowq.cli.executing import execute, is_embedded, refuse_absent_secrets, refuse_workers
     from flowq.cli.selection import here
     from flowq.cli.signals import Interrupts
     from flowq.flows.submit import submit
@@ -140,6 +140,8 @@ def _run(session: Session, order: _Order, waiting: "WorkerProcess | None", manne
     plan = compile_flow(order.file, order.inputs, session.err)
     store = session.store()
     refuse_workers(store, manner.workers)
+    if is_embedded(store):
+        refuse_absent_secrets(plan)
     with Interrupts() as interrupts:
         submitted = submit(
             store,
