@@ -14,7 +14,7 @@ from flowq.compiler.signatures import Signature
 from flowq.compiler.sites import Site
 from flowq.compiler.source import Report
 from flowq.compiler.spec import FlowSpec, JobSpec, MatrixSpec
-from flowq.expr import Reference, parse
+from flowq.expr import ExprSyntaxError, Reference, parse
 from flowq.expr.types import ANY, MAP, NULL, NUMBER, STRING, Type, common, infer, type_of
 
 MAX_SAMPLES: Final = 1_000  # values of an axis that are looked at for its type
@@ -168,7 +168,7 @@ class _Checks:
             if self._site(site, known, scope):
                 self._collect(site, number)
         if job.name in self._signatures:
-            typed = lambda source: infer(parse(source), scope)[0]  # noqa: E731 - asked only where an argument has a known type
+            typed = lambda source: _type_of(source, scope)  # noqa: E731 - asked only where an argument has a known type
             check_arguments(job, self._signatures[job.name], typed, self._report)
 
     def _site(self, site: Site, known: Known, scope: Mapping[str, Type]) -> bool:
@@ -244,6 +244,14 @@ class _Checks:
         self._report.add(
             Code.MAYBE_ABSENT, span, f"`{job.name}` {why}: it may have no result", f"say what then: {text} ?? {otherwise_value}"
         )
+
+
+def _type_of(source: str, scope: Mapping[str, Type]) -> Type:
+    """Return the type of an expression, `ANY` of one that is not one: that is reported already."""
+    try:
+        return infer(parse(source), scope)[0]
+    except ExprSyntaxError:
+        return ANY
 
 
 def _needs_result(use: _Use, job: JobSpec) -> bool:

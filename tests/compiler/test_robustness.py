@@ -1,19 +1,15 @@
 """No input of any kind gives anything but a plan or diagnostics, in bounded time."""
 
-import os
 import resource
 import sys
 import time
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from flowq.compiler import Compilation, compile_file, compile_text, render
+from flowq.compiler import Compilation, compile_text, render
 
-CORPORA = Path(os.environ.get("FLOWQ_CORPORA") or Path(__file__).resolve().parents[3] / "shared" / "corpora")
 BOMB = "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n" + "".join(
     f"a{level}: &a{level} [{', '.join([f'*a{level - 1}'] * 10)}]\n" for level in range(1, 40)
 )
@@ -22,27 +18,6 @@ BOMB = "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n" + "".join(
 def shown(result: Compilation) -> str:
     assert (result.plan is None) == any(item.severity == "error" for item in result.diagnostics)
     return "\n".join(map(render, result.diagnostics))
-
-
-def corpus(pattern: str) -> Iterator[Path]:
-    return (path for path in CORPORA.glob(pattern) if path.is_file())
-
-
-def test_the_yaml_test_suite() -> None:
-    files = list(corpus("yaml-test-suite/**/in.yaml"))
-    if not files:
-        pytest.skip(f"the YAML test suite is not at {CORPORA}")
-    assert len(files) > 300
-    for path in files:
-        assert shown(compile_file(path)), path
-
-
-def test_workflow_files_of_other_systems() -> None:
-    files = list(corpus("yaml/**/*"))
-    if not files:
-        pytest.skip(f"the workflow files are not at {CORPORA}")
-    for path in files:
-        assert shown(compile_file(path)), path
 
 
 HARD = {
