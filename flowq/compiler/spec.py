@@ -11,7 +11,7 @@ from flowq.compiler.diagnostics import Span
 from flowq.compiler.params import Bound
 from flowq.compiler.sites import Site
 from flowq.compiler.tree import Json, Mapping
-from flowq.plan import Action, Concurrency, RetryPolicy
+from flowq.plan import Action, Cache, Concurrency, RetryPolicy
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +82,7 @@ class JobSpec:
     max_parallel: int | None = None
     fail_fast: bool = False
     concurrency: Concurrency | None = None
+    cache: Cache | None = None
     stage: str = ""
     sub: SubFlow | None = None
     description: str = ""

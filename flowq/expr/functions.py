@@ -63,7 +63,7 @@ class Signature:
 def function_help(name: str) -> str:
     """Return the help line for an unknown function."""
     if name == "hash_files":
-        return "hash_files() is part of `cache`, which this version does not support yet"
+        return "the files of `cache: {inputs: […]}` are hashed where the job runs; there is no function for it"
     close = difflib.get_close_matches(name, FUNCTIONS, n=1)
     return f"did you mean {close[0]}()?" if close else "known are " + ", ".join(FUNCTIONS)
 

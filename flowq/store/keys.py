@@ -40,6 +40,9 @@ TEMPLATES: Final[dict[str, str]] = {
     "limits": "limits:{}",  # hash of a rate limit: what its jobs carry -> how many of them
     "starts": "starts:{}",  # list: when the latest executions under a rate limit began; lives as long as its period
     "limited": "limited",  # set: rate limits that have jobs
+    # -- earlier results of jobs with `cache`
+    "cache": "cache:{}",  # hash: what goes with each of them, see lib/cache.lua
+    "cached": "cached:{}",  # hash: digest -> result
     # -- workers
     "workers": "workers",  # zset: name -> last beat
     "worker": "worker:{}",  # hash
