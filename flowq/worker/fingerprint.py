@@ -105,6 +105,7 @@ def _parts(task: Task) -> dict[str, str]:
     if cache["key"] is not None:
         parts["key"] = cache["key"]
     parts |= {f"variable {name}": value for name, value in (task.get("env") or {}).items()}
+    parts |= {f"secret {name}": "" for name in task.get("secrets") or ()}  # its name: it may be another one every day
     match task["kind"]:
         case "shell":
             parts["script"] = task["script"]

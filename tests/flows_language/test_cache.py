@@ -239,6 +239,34 @@ def test_a_sub_flow_and_a_handler(lab: Lab) -> None:
     assert Run(lab.store, again.id).result("p/a") == {"x": "1"}
 
 
+def test_secrets(lab: Lab) -> None:
+    """Their names count, their values do not, and a file that is called after one is kept under a mask, so it is not found again."""
+    text = """
+        secrets: {TOKEN: {file: PLACE}}
+        jobs:
+          a: {secrets: [TOKEN], cache: {key: 1}, run: 'echo "t=$TOKEN" >> "$FLOWQ_OUTPUT"'}
+          b: {secrets: [TOKEN], cache: {key: 1, outputs: out/*}, run: 'mkdir -p out; touch "out/$TOKEN"'}
+        """.replace("PLACE", str(lab.directory / "token"))
+    (lab.directory / "token").write_text("first-of-the-tokens")
+    lab.run(text)
+    everything = b"".join(
+        value
+        for kind in (b"cache:*", b"job:*")
+        for key in lab.store.session.client.scan_iter(match=b"*" + kind)
+        for pair in lab.store.session.client.hgetall(key).items()
+        for value in pair
+    )
+    assert b"first-of-the-tokens" not in everything
+    (lab.directory / "token").write_text("second-of-the-tokens")
+    run = lab.run(text)
+    assert (cache_of(run, "a").hit, run.result("a")) == (True, {"t": "***"})
+    assert cache_of(run, "b").reason == "outputs missing: out/***"
+    assert (
+        cache_of(lab.run(text.replace("secrets: [TOKEN], cache: {key: 1}, run", "cache: {key: 1}, run")), "a").reason
+        == "secret TOKEN changed"
+    )
+
+
 def test_hashing_is_part_of_the_attempt_and_nobody_else_waits(lab: Lab) -> None:
     """A file that takes minutes to read: the job runs into its timeout, jobs beside it go on meanwhile."""
     with (lab.directory / "endless").open("wb") as file:
