@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import os
 import stat
+from _blake2 import blake2b  # not `hashlib`, which loads all of OpenSSL: 10 ms for each job
 
 from flowq.worker.globs import GlobError, match
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Final, TypeAlias
+    from typing import Any, Final, TypeAlias
 
     from flowq.worker.task import Task
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
 SHORT: Final = 16  # hex digits of a digest that is kept to compare with
 _CHUNK: Final = 1024 * 1024
+_BYTES: Final = 32  # of a digest
 
 
 class UnusableError(Exception):
@@ -66,9 +68,7 @@ class Fingerprint:
 
 def digest(text: str) -> str:
     """Return the digest of a text."""
-    import hashlib
-
-    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+    return str(_hash(text.encode("utf-8", "surrogatepass")).hexdigest())
 
 
 def contents(base: str, patterns: list[str]) -> dict[str, str]:
@@ -142,8 +142,6 @@ def _source_of(module: str) -> str | None:
 
 def _digest_of_file(full: str, path: str, signatures: dict[str, Signature]) -> str:
     """Return the digest of a file's kind and content, and remember what tells that it was not touched."""
-    import hashlib
-
     try:
         link = os.lstat(full)
         try:
@@ -155,14 +153,18 @@ def _digest_of_file(full: str, path: str, signatures: dict[str, Signature]) -> s
             return digest(f"link to {os.readlink(full)}")
         if not stat.S_ISREG(state.st_mode):
             return digest(f"no file but {stat.S_IFMT(state.st_mode)}")  # a pipe is not waited for, a device not read
-        found = hashlib.sha256(b"x" if state.st_mode & 0o100 else b"-")
+        found = _hash(b"x" if state.st_mode & 0o100 else b"-")
         buffer = bytearray(_CHUNK)
         with open(full, "rb", buffering=0) as file:
             while size := file.readinto(buffer):
                 found.update(memoryview(buffer)[:size])
-        return found.hexdigest()
+        return str(found.hexdigest())
     except OSError as error:
         raise UnusableError(f"{path} cannot be read: {error.strerror}") from error
+
+
+def _hash(data: bytes) -> Any:
+    return blake2b(data, digest_size=_BYTES)
 
 
 def _signature(full: str) -> Signature:

@@ -3,6 +3,8 @@
 import json
 import os
 import random
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,6 +14,8 @@ import pytest
 
 from flowq.worker import cache
 from flowq.worker.task import failed, finished
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 @dataclass
@@ -284,3 +288,13 @@ def test_a_hit_is_exactly_what_was_seen_before(bench: Bench, seed: int) -> None:
         assert said["hit"] is expected, said
         seen[made_of()] = made_of()
         assert Path("out/x").read_text() == made_of(), "after every run, whatever it did, the output is that of the inputs"
+
+
+def test_what_decides_is_light() -> None:
+    """A horse pays for what it imports; hashlib alone would be 10 ms."""
+    told = (
+        "import sys; import flowq.worker.horse; before = set(sys.modules); import flowq.worker.cache; import re;"
+        " print(*sorted(name for name in set(sys.modules) - before if not name.startswith('flowq.')))"
+    )
+    done = subprocess.run([sys.executable, "-S", "-c", told], capture_output=True, text=True, check=True, cwd=ROOT)
+    assert set(done.stdout.split()) <= {"_blake2"}
