@@ -3,12 +3,13 @@
 Patterns may lead out of the job's directory: inputs are only read, and a data set or a shared folder lies where it lies.
 """
 
+from collections.abc import Iterable
 from typing import Final
 
 from flowq.compiler import fields
 from flowq.compiler.codes import Code
 from flowq.compiler.merge import MergedJob
-from flowq.compiler.sites import SiteReader
+from flowq.compiler.sites import Site, SiteReader
 from flowq.compiler.source import Report
 from flowq.compiler.static import StaticScope, has_holes
 from flowq.compiler.tree import Json, Mapping, Node, Scalar, Sequence
@@ -35,7 +36,6 @@ def read_cache(job: MergedJob, action: Action, reader: SiteReader, scope: Static
     key = _key(node.get("key"), reader, report)
     outputs = _globs(node, "outputs", reader, report)
     ttl = fields.duration(node.get("ttl"), scope, report, never=True, positive=True)
-    _warn_of_changing(job, reader, report)
     return Cache(inputs, key, outputs, None if ttl == NEVER else ttl)
 
 
@@ -78,9 +78,9 @@ def _key(node: Node | None, reader: SiteReader, report: Report) -> Json:
     return None if expression is None else {"$": expression.source}
 
 
-def _warn_of_changing(job: MergedJob, reader: SiteReader, report: Report) -> None:
-    """Say that what is different in every run makes a cache useless."""
-    for site in reader.sites:
+def warn_of_changing(job: MergedJob, sites: Iterable[Site], report: Report) -> None:
+    """Say that what is different in every run makes a job's cache useless. `sites`: all expressions that the job is made of."""
+    for site in sites:
         for reference in site.expression.references():
             if reference.path[:1] == ("run",) and reference.path[1:2] and reference.path[1] in _CHANGING:
                 name = ".".join(map(str, reference.path[:2]))

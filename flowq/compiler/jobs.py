@@ -8,7 +8,7 @@ from typing import Final
 from flowq import defaults
 from flowq.compiler import fields
 from flowq.compiler.actions import effective, read_action
-from flowq.compiler.caches import read_cache
+from flowq.compiler.caches import read_cache, warn_of_changing
 from flowq.compiler.codes import Code
 from flowq.compiler.dotenv import read_dotenv
 from flowq.compiler.files import Beside, Files
@@ -118,6 +118,8 @@ def _read_job(job: MergedJob, head: FlowHead, report: Report) -> JobSpec:
     foreach = _expression(get("foreach"), "foreach", listing, report)
     stage = get("stage")
     cache = read_cache(job, action, reader, scope, report)
+    if cache is not None:
+        warn_of_changing(job, (*reader.sites, *env_sites, *head.env_sites), report)
     return JobSpec(
         name=job.name,
         span=job.spelling.span,

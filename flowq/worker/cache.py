@@ -26,13 +26,13 @@ _NAMED: Final = 3  # files or parts named in a reason
 
 def through(task: Task, perform: Callable[[], Outcome]) -> Outcome:
     """Return the outcome of a job with `cache`: that of an earlier result, or what `perform` gives."""
-    base = os.getcwd()
-    made_of = None
+    base, made_of = "", None
     try:
+        base = _here()
         made_of = Fingerprint(task, base)
         problem = _problem(task, made_of, base) if task["cache"]["look"] else "without the cache, as asked"
     except UnusableError as error:
-        problem = f"not used: {error}"
+        problem = _readable(f"not used: {error}")
     if made_of is not None and not problem:
         return _taken_over(task, made_of)
     _say(f"miss: {problem}")
@@ -42,14 +42,27 @@ def through(task: Task, perform: Callable[[], Outcome]) -> Outcome:
     try:
         return _kept(task, made_of, base, outcome, problem)
     except UnusableError as error:
-        _say(f"not kept: {error}")
-        return _told(outcome, f"{problem}; not kept: {error}")
+        why_not = _readable(f"not kept: {error}")
+        _say(why_not)
+        return _told(outcome, f"{problem}; {why_not}")
+
+
+def _here() -> str:
+    try:
+        return os.getcwd()
+    except OSError as error:
+        raise UnusableError(f"the job's directory cannot be told: {error.strerror}") from error
+
+
+def _readable(text: str) -> str:
+    """Return a text in one line of legal characters: names of files may have any bytes."""
+    return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)
 
 
 def _say(text: str) -> None:
     """Write a line into the job's output, where people look first when a job did something else than they thought."""
     try:
-        os.write(2, f"cache {text}\n".encode("utf-8", "backslashreplace"))
+        os.write(2, f"cache {text}\n".encode())
     except OSError:
         pass  # the job has closed its output
 
@@ -57,7 +70,7 @@ def _say(text: str) -> None:
 def _taken_over(task: Task, made_of: Fingerprint) -> Outcome:
     """Return the outcome of a hit; its value is the one that the store has."""
     cache = task["cache"]
-    found = [] if cache["key"] is None else [f"key {cache['key'][:60]}"]
+    found = [] if cache["key"] is None else [f"key {_readable(cache['key'][:60])}"]
     if cache["inputs"]:
         found.append(f"{len(made_of.files):,} input file{'s' * (len(made_of.files) != 1)}")
     reason, run = f"{' and '.join(found)} unchanged", _earlier(task, made_of)["run"]
@@ -158,4 +171,4 @@ def _changed_files(before: Mapping[str, str], now: Mapping[str, str]) -> list[st
 
 def _some(names: list[str]) -> str:
     more = len(names) - _NAMED
-    return ", ".join(names[:_NAMED]) + (f" and {more:,} more" if more > 0 else "")
+    return _readable(", ".join(names[:_NAMED])) + (f" and {more:,} more" if more > 0 else "")

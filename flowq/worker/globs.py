@@ -107,7 +107,7 @@ class _Walk:
         try:
             with os.scandir(self._full(path)) as entries:
                 found = [(entry, _join(path, entry.name)) for entry in entries if _visible(entry.name, dots=dots)]
-        except NotADirectoryError:
+        except (NotADirectoryError, ValueError):  # a value has brought a NUL character: no such path
             return []
         except OSError as error:
             raise GlobError(f"the directory {path or '.'} cannot be read: {error.strerror}") from error

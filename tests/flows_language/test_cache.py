@@ -1,5 +1,6 @@
 """`cache`: a job whose files, values and code are the same has the earlier result, and says so."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -265,6 +266,15 @@ def test_secrets(lab: Lab) -> None:
         cache_of(lab.run(text.replace("secrets: [TOKEN], cache: {key: 1}, run", "cache: {key: 1}, run")), "a").reason
         == "secret TOKEN changed"
     )
+
+
+def test_names_of_any_bytes(lab: Lab, sources: Path) -> None:
+    text = "jobs: {a: {run: 'true', cache: {inputs: src}}}"
+    lab.run(text)
+    (sources / os.fsdecode(b"\xff\n")).write_text("")
+    run = lab.run(text)
+    assert cache_of(run, "a").reason == r"inputs changed: src/\udcff\n (new)"
+    assert cache_of(lab.run(text), "a").hit
 
 
 def test_hashing_is_part_of_the_attempt_and_nobody_else_waits(lab: Lab) -> None:

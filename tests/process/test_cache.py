@@ -143,6 +143,31 @@ def test_links(bench: Bench) -> None:
     assert bench.run()["reason"] == "inputs changed: src/directory"
 
 
+def test_names_of_any_bytes(bench: Bench) -> None:
+    """What is told is a line of text; what is kept tells the files apart."""
+    for name in (b"src/\xff.c", b"src/\xfe.c", b"src/a\nb \x1b[31m.c", "src/ü.c".encode()):
+        (bench.directory / os.fsdecode(name)).write_text("x")
+    bench.run(lambda: bench.write(os.fsdecode(b"out/\xff"), ""), outputs=["out/*"])
+    assert bench.run(outputs=["out/*"])["hit"] is True
+    (bench.directory / os.fsdecode(b"src/\xff.c")).write_text("y")
+    (bench.directory / "src/a\nb \x1b[31m.c").unlink()
+    said = bench.run(outputs=["out/*"])
+    assert said["reason"] == r"inputs changed: src/\udcff.c, src/a\nb \x1b[31m.c (gone)"
+    (bench.directory / os.fsdecode(b"out/\xff")).unlink()
+    assert bench.run(outputs=["out/*"])["reason"].startswith(r"outputs missing: out/\udcff")
+    assert bench.run(inputs=["src/*\0.c", "src/\0"])["reason"] == r"not used: no file matches src/*\x00.c, src/\x00"
+    assert bench.run(key='"\ud800\n"', inputs=[])["reason"].startswith("patterns, key changed")
+    assert bench.run(key='"\ud800\n"', inputs=[])["reason"] == r'key "\ud800\n" unchanged'
+
+
+def test_a_directory_that_is_gone(bench: Bench, tmp_path: Path) -> None:
+    (tmp_path / "gone").mkdir()
+    os.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    assert bench.run()["reason"] == "not used: the job's directory cannot be told: No such file or directory"
+    assert bench.ran == 1
+
+
 def test_a_pipe_among_the_inputs_is_not_waited_for(bench: Bench) -> None:
     os.mkfifo("src/pipe")
     bench.run()

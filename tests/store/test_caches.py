@@ -1,6 +1,7 @@
 """Earlier results: kept by `finish` and taken over by it, with everything that can happen in between."""
 
 import json
+import random
 from typing import Any
 
 import pytest
@@ -176,3 +177,32 @@ def test_what_was_told_goes_with_the_next_execution(store: Store, driver: Driver
     assert b"cache" not in row
     assert row[b"fresh"] == b"1"
     invariants.check(store)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_the_ten_that_were_used_last_whatever_the_order(store: Store, driver: Driver, seed: int) -> None:
+    """Results are kept, taken over, told twice and lost at random; a list in memory does the same."""
+    rng = random.Random(seed)
+    model: dict[str, bytes] = {}  # the one used last at the end
+    for number in range(120):
+        digest, value = f"d{rng.randrange(14)}", str(number).encode()
+        claim = claimed(store, driver)
+        if rng.random() < 0.5:
+            told = ended(claim, report(digest), value)
+            model.pop(digest, None)
+            model[digest] = value
+        else:
+            told = ended(claim, report(digest, hit=True))
+            if digest in model:
+                model[digest] = model.pop(digest)
+        model = dict(list(model.items())[-10:])
+        driver.step(told)
+        if rng.random() < 0.3:
+            assert driver.step(told).ended == (Outcome.DUPLICATE,)
+        if told.cache == report(digest, hit=True) and digest not in model:
+            driver.end(driver.take())  # it was handed back
+        elif told.cache == report(digest, hit=True):
+            assert result(store, claim.id) == ("finished", "cached", model[digest])
+        found = {name.decode(): item for name, item in store.session.client.hgetall(keys_of(store)[1]).items()}
+        assert found == model
+        assert set(store.caches.read(JOB).records) == set(model)
