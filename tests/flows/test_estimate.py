@@ -52,8 +52,8 @@ def test_the_duration_for_a_number_of_workers(slots: int, seconds: float) -> Non
 
 def test_a_job_that_had_its_result_from_the_cache_tells_nothing_of_its_duration() -> None:
     single = plan({"a": []})
-    ran = samples.job(0, JobStatus.FINISHED, took=8.0)
-    cached = replace(samples.job(0, JobStatus.FINISHED, took=0.01), reason="cached")
+    ran = samples.job(0, JobStatus.FINISHED, at=0.0, took=8.0)
+    cached = replace(samples.job(0, JobStatus.FINISHED, at=0.0, took=0.01), reason="cached")
     runs = [PastRun(single, [ran]), PastRun(single, [cached]), PastRun(single, [cached])]
     assert summarize(runs).cells == {"a": pytest.approx(8.0)}
 
