@@ -22,7 +22,7 @@ Values with expressions ("templated" values) are JSON in which
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from typing import Any, Final, TypeAlias, cast
 
 from flowq.exceptions import FlowqError
@@ -94,6 +94,20 @@ class Concurrency:
 
 
 @dataclass(frozen=True, slots=True)
+class Cache:
+    """When a job takes over an earlier result in place of running: nothing it is made of has changed.
+
+    `inputs` and `outputs` are templated globs, relative to the job's directory; `key` is a templated value, None for none.
+    """
+
+    inputs: tuple[Json, ...] = ()
+    key: Json = None
+    outputs: tuple[Json, ...] = ()
+    ttl: float | None = None  # s after which a result is not taken over any more
+    take: bool = True  # False: the run was told to execute everything; what comes out is kept all the same
+
+
+@dataclass(frozen=True, slots=True)
 class Node:
     """One job as the file states it. Times in seconds; None means "not limited" or "the run's rule"."""
 
@@ -126,6 +140,7 @@ class Node:
     max_parallel: int | None = None  # of a matrix or foreach: cells started at once
     fail_fast: bool = False  # of a matrix or foreach: a failed cell cancels the others
     concurrency: Concurrency | None = None
+    cache: Cache | None = None
     outputs: Mapping[str, Json] | None = (
         None  # of a sub-flow's group: its result, templated; {} where the file has no `outputs`
     )
@@ -237,6 +252,13 @@ class Plan:
                     own.append(cell.ordinal)
         return out
 
+    def without_cache(self) -> "Plan":
+        """Return the same flow, in which no job takes over an earlier result."""
+        nodes = (
+            replace(node, cache=replace(node.cache, take=False)) if node.cache is not None else node for node in self.nodes
+        )
+        return replace(self, nodes=tuple(nodes))
+
     def to_json(self) -> str:
         """Return the stored form: compact JSON with a version."""
         document = {
@@ -322,6 +344,8 @@ def _node_to_json(node: Node) -> dict[str, Json]:
         out["retry"] = _non_defaults(node.retry)
     if node.concurrency is not None:
         out["concurrency"] = _non_defaults(node.concurrency)
+    if node.cache is not None:
+        out["cache"] = _non_defaults(node.cache)
     return out
 
 
@@ -354,6 +378,9 @@ def _node_from_json(item: dict[str, Json]) -> Node:
         if name in known:
             known[name] = tuple(known[name])
     known["concurrency"] = _concurrency(known.get("concurrency"))
+    if "cache" in known:
+        cache = dict(known["cache"])
+        known["cache"] = Cache(**cache | {name: tuple(cache[name]) for name in ("inputs", "outputs") if name in cache})
     return Node(**known)
 
 

@@ -101,7 +101,8 @@ def _no_effect(job: MergedJob, action: str, key: str, report: Report) -> None:
         )
     elif action == "flow":
         message = f"`{key}` has no effect on a job that stands for a flow"
-        report.add(Code.MISPLACED_KEY, span, message, "put it to the jobs of that flow, or into its `defaults`")
+        of_all = ", or into its `defaults`" if key in schema_document()["$defs"]["defaults"]["properties"] else ""
+        report.add(Code.MISPLACED_KEY, span, message, f"put it to the jobs of that flow{of_all}")
     else:
         hint = "write approval: {message: …, timeout: 1d}" if key == "timeout" else "remove it"
         report.add(Code.MISPLACED_KEY, span, f"`{key}` has no effect on an approval", hint)

@@ -256,6 +256,7 @@ class _Emitter:
                 max_parallel=job.max_parallel if job.several else None,
                 fail_fast=job.fail_fast and job.several,
                 concurrency=job.concurrency,
+                cache=job.cache,
                 description=job.description,
                 labels=job.labels,
             )

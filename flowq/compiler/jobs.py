@@ -8,6 +8,7 @@ from typing import Final
 from flowq import defaults
 from flowq.compiler import fields
 from flowq.compiler.actions import effective, read_action
+from flowq.compiler.caches import read_cache, warn_of_changing
 from flowq.compiler.codes import Code
 from flowq.compiler.dotenv import read_dotenv
 from flowq.compiler.files import Beside, Files
@@ -116,6 +117,9 @@ def _read_job(job: MergedJob, head: FlowHead, report: Report) -> JobSpec:
     workdir = get("workdir")
     foreach = _expression(get("foreach"), "foreach", listing, report)
     stage = get("stage")
+    cache = read_cache(job, action, reader, scope, report)
+    if cache is not None:
+        warn_of_changing(job, (*reader.sites, *env_sites, *head.env_sites), report)
     return JobSpec(
         name=job.name,
         span=job.spelling.span,
@@ -141,6 +145,7 @@ def _read_job(job: MergedJob, head: FlowHead, report: Report) -> JobSpec:
         max_parallel=fields.integer(get("max_parallel"), 0) or None,
         fail_fast=fields.flag(get("fail_fast")),
         concurrency=_job_concurrency(get("concurrency"), reader) if action.kind != "join" else None,
+        cache=cache,
         stage=stage.value if isinstance(stage, Scalar) and isinstance(stage.value, str) else "",
         sub=_sub_flow(job, scope, report),
         description=fields.static_text(get("description"), scope, report),

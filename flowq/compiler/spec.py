@@ -12,7 +12,7 @@ from flowq.compiler.params import Bound
 from flowq.compiler.sites import Site
 from flowq.compiler.static import StaticScope
 from flowq.compiler.tree import Json, Mapping, Node
-from flowq.plan import Action, Concurrency, RetryPolicy
+from flowq.plan import Action, Cache, Concurrency, RetryPolicy
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +83,7 @@ class JobSpec:
     max_parallel: int | None = None
     fail_fast: bool = False
     concurrency: Concurrency | None = None
+    cache: Cache | None = None
     stage: str = ""
     sub: SubFlow | None = None
     description: str = ""

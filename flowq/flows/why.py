@@ -143,8 +143,11 @@ class _Explanation:
             case JobStatus.CANCELED:
                 why = _CANCELED.get(job.reason or "", "somebody canceled this job")
                 return why, ["it was running" if job.attempts else "it had not been started"], self._failed_before(cell, job)
+            case _ if job.cache is not None and job.cache.hit:
+                return f"it did not run, it has the result of run {job.cache.run}", [f"since then: {job.cache.reason}"], []
             case _:
-                return "finished", attempts(job), []
+                ran = [] if job.cache is None else [f"it ran, although it has a `cache`: {job.cache.reason}"]
+                return "finished", [*attempts(job), *ran], []
 
     def _group(self, cell: Cell) -> Answer:
         """A matrix, a foreach or a sub-flow as a whole: those of its jobs that matter."""

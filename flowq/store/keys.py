@@ -43,6 +43,9 @@ TEMPLATES: Final[dict[str, str]] = {
     # -- webhooks
     "webhook": "webhook:{}",  # hash: a delivery with all it needs
     "webhooks": "webhooks",  # zset: delivery -> when it is due, or its taker is given up
+    # -- earlier results of jobs with `cache`
+    "cache": "cache:{}",  # hash: what goes with each of them, see lib/cache.lua
+    "cached": "cached:{}",  # hash: digest -> result
     # -- workers
     "workers": "workers",  # zset: name -> last beat
     "worker": "worker:{}",  # hash

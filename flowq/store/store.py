@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING
 
+from flowq.store.caches import Caches
 from flowq.store.crons import Crons
 from flowq.store.groups import Groups
 from flowq.store.jobs import Jobs
@@ -43,6 +44,7 @@ class Store:
         self.groups = Groups(self.session)
         self.semaphores = Semaphores(self.session)
         self.crons = Crons(self.session)
+        self.caches = Caches(self.session)
 
     @property
     def namespace(self) -> str:

@@ -308,6 +308,8 @@ class Hands:
         elif execution.outcome == "failed":
             self.failed += 1
         _log.info("job %s: %s %s", execution.id, execution.outcome, execution.reason)
+        if execution.cache is not None:
+            _log.info("job %s: cache %s", execution.id, execution.cache.info)
         self.reports.append(execution)
 
     def _give_back(self, held: Held) -> None:

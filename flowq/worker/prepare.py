@@ -24,6 +24,7 @@ from flowq.store.outcomes import Claim
 from flowq.store.records import RunRecord
 from flowq.store.semaphores import group_semaphore
 from flowq.worker.commands import PRIVATE
+from flowq.worker.lookup import identity_of, read_cache
 from flowq.worker.plain import callback_task, plain_task
 from flowq.worker.retries import may_retry
 from flowq.worker.secrets import SecretError, resolve
@@ -236,6 +237,9 @@ class Preparer:
             task["withheld"] = list(run.plan.withheld)
         if node.secrets:
             task["secrets"] = list(node.secrets)
+        if node.cache is not None:
+            identity = identity_of(run.plan, node, place.cell, task["cwd"], scope.get("item"))
+            task["cache"] = read_cache(self._store, node.cache, identity, scope, claim.fields)
         return task | _action(node, scope)
 
     def _scope(self, place: _Place, attempt: int) -> dict[str, Json]:
@@ -351,6 +355,8 @@ def _uses_of_run(node: Node) -> frozenset[str]:
     group = node.concurrency.group if node.concurrency is not None else None
     action = node.action
     values: list[Json] = [node.env, node.workdir, list(action.args), action.kwargs, action.variables, action.message, group]
+    if node.cache is not None:
+        values += [node.cache.key, *node.cache.inputs, *node.cache.outputs]
     sources = [source for value in values for source in _expressions(value)]
     sources += [source for source in (node.condition, node.foreach) if source is not None]
     used: set[str] = set()
