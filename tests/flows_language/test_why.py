@@ -315,11 +315,12 @@ def test_a_turn_that_a_run_has_on_which_nobody_works(lab: Lab, why: Why, held: C
 
 
 def test_waiting_for_workers(lab: Lab, why: Why, held: Callable[[str], Started]) -> None:
+    until(lab.store.workers.live, message="the worker to be there")
     run = held("jobs:\n  a: {queue: nobody-listens, run: 'true'}")
     run.until_job("a", "queued")
     text = why(run, "a")
     assert "no worker listens on queue nobody-listens" in text
-    assert "workers that are there listen on: cpu, default, work" in text
+    assert "workers that are there listen on: aarch64, cpu, default, work" in text
     assert "flowq worker nobody-listens" in text
     lab.store.queues.suspend(None)
     run = held("jobs:\n  a: {run: 'true'}")
