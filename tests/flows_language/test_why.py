@@ -447,7 +447,7 @@ def test_a_sub_flow_whose_if_cannot_be_decided_is_seen_to_have_failed(lab: Lab, 
 def test_a_cached_job(lab: Lab, why: Why) -> None:
     text = "jobs:\n  a: {cache: {key: \"'told'\"}, run: 'true'}"
     first = lab.run(text)
-    assert f"its earlier result was taken over from run {first.id}" in why(lab.run(text), "a")
+    assert f"it did not run, it has the result of run {first.id}" in why(lab.run(text), "a")
 
 
 def test_every_reason_has_been_told() -> None:
