@@ -177,7 +177,7 @@ def test_the_second_interrupt_hands_jobs_back(
     until(lambda: not any(alive(pid) for pid in workers), message="all workers to be gone")
 
 
-@pytest.mark.parametrize("kind", ["flowq.Worker", "flowq.SimpleWorker"])
+@pytest.mark.parametrize("kind", ["flowq.Worker", "flowq.SpawnWorker", "flowq.SimpleWorker"])
 def test_when_the_pool_is_killed_its_workers_go_too(
     queue: Queue, connection: redis.Redis, pool: Callable[..., RunningPool], tmp_path: Path, kind: str
 ) -> None:
