@@ -7,6 +7,7 @@ from collections.abc import Callable
 from types import FrameType
 from typing import NoReturn
 
+from flowq.exceptions import FlowqError
 from flowq.worker.signals import STOP
 
 _log = logging.getLogger("flowq.worker.pool")
@@ -46,6 +47,8 @@ def _be_child(work: Callable[[], object], lifeline: tuple[int, int], mask: set[i
         os.close(lifeline[1])
         work()
         code = 0
+    except FlowqError as error:
+        _log.error("%s", error)
     except BaseException:  # noqa: BLE001 - it is told, and it ends this process
         _log.exception("a worker ends")
     finally:

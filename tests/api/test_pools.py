@@ -2,6 +2,8 @@
 
 import os
 import signal
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -202,6 +204,24 @@ def test_workers_that_die_at_once_are_replaced_slowly(connection: redis.Redis, t
     assert lines(tmp_path / "log") == ["died"]
     assert pool._not_before > 0
     pool.kill_workers()
+
+
+def test_without_a_server_it_says_so_and_goes_on_trying(tmp_path: Path) -> None:
+    code = (
+        "from redis import Redis; from redis.backoff import NoBackoff; from redis.retry import Retry;"
+        " from flowq.worker_pool import WorkerPool;"
+        f" client = Redis(unix_socket_path='{tmp_path}/none', retry=Retry(NoBackoff(), 0));"
+        " WorkerPool(['default'], client, 1).start()"
+    )
+    with subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        heard = ""
+        while heard.count("cannot be reached") < 2:  # two workers, one after the other
+            heard += process.stderr.readline()
+        process.send_signal(signal.SIGTERM)
+        heard += process.stderr.read()
+        assert process.wait() == 0
+    assert "Traceback" not in heard
 
 
 class Dying(Worker):
