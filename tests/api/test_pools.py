@@ -14,10 +14,10 @@ import redis
 from flowq import Queue, SimpleWorker, SpawnWorker, Worker
 from flowq.exceptions import ConfigError, UsageError
 from flowq.job import Job
-from flowq.worker import RandomWorker, RoundRobinWorker
+from flowq.worker import HerokuWorker, RandomWorker, RoundRobinWorker
 from flowq.worker_pool import WorkerPool
 from tests.api import samples
-from tests.api.conftest import lines, wait_for
+from tests.api.conftest import Background, lines, wait_for
 from tests.support.wait import until
 
 
@@ -244,6 +244,33 @@ def test_queues_in_turn_or_at_random(connection: redis.Redis, tmp_path: Path, wo
     assert sorted(lines(log)) == list("aaabbc")
     if worker_class is RoundRobinWorker:
         assert lines(log) == ["a", "b", "c", "a", "b", "a"]
+
+
+class Hasty(HerokuWorker):
+    imminent_shutdown_delay = 0.5
+
+
+def descendants(pid: int) -> list[int]:
+    found = [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+    return [*found, *(below for child in found for below in descendants(child))]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="finds the processes by /proc")
+@pytest.mark.parametrize("in_time", [True, False])
+def test_a_host_that_tells_every_process_to_stop(
+    queue: Queue, background: Callable[..., Background], tmp_path: Path, in_time: bool
+) -> None:
+    kind = HerokuWorker if in_time else Hasty
+    job = queue.enqueue(samples.wait_for_file, str(tmp_path / "go"))
+    worker = background(lambda: kind([queue]))
+    until((tmp_path / "go.started").exists, message="the job to run")
+    for pid in (worker.pid, *descendants(worker.pid)):
+        os.kill(pid, signal.SIGTERM)
+    if in_time:
+        until(lambda: Worker.all(queue.connection)[0].state == "stopping", message="the worker to stop")
+        (tmp_path / "go").touch()
+    assert worker.wait() == 0
+    assert (job.get_status(), job.number_of_retries) == ("finished" if in_time else "queued", 0)
 
 
 def test_a_spawn_worker_executes_below_a_fresh_interpreter(
