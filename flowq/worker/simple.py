@@ -8,6 +8,7 @@ import signal
 import socket
 import threading
 import time
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Final, Self
 
 from flowq import __version__, context
@@ -104,6 +105,12 @@ class _Loop:
         finally:
             self._deliveries.close()
 
+    def _report_deliveries(self) -> None:
+        """Report the webhooks that have been answered while a job is executed, so that nobody else takes them for lost."""
+        self._deliveries.wanted = False
+        self._loop.turn(0)
+        self._deliveries.tick(running=True)
+
     def _keep_alive(self) -> None:
         now = time.monotonic()
         if now >= self._next_sweep:
@@ -159,7 +166,7 @@ class _Loop:
         _log.info("job %s: %s %s", claim.id, execution.outcome, execution.reason)
 
     def _watched(self, claim: Claim) -> Ended:
-        pulse = _Pulse(self._store, self._options, claim)
+        pulse = _Pulse(self._store, self._options, claim, self._report_deliveries)
         try:
             with pulse:
                 outcome = inline.execute(self._store, claim)
@@ -174,11 +181,12 @@ class _Pulse:
     By a signal, which gets through a sleep or a read. SIGURG, because nobody minds one too many and the clock needs SIGALRM.
     """
 
-    def __init__(self, store: "Store", options: WorkerOptions, claim: Claim) -> None:
+    def __init__(self, store: "Store", options: WorkerOptions, claim: Claim, errand: Callable[[], None]) -> None:
         self.cause: Cause | None = None
         self._store = store
         self._options = options
         self._claim = claim
+        self._errand = errand  # done with every beat
         self._over = threading.Event()
         self._lock = threading.Lock()
         self._executor = threading.get_ident()
@@ -204,6 +212,7 @@ class _Pulse:
         while not self._over.wait(min(options.beat, _LONGEST_WAIT)):
             try:
                 verdict = self._store.workers.beat(options.name, options.queues, options.lease, self._claim)
+                self._errand()
             except ServerError as error:
                 _log.warning("%s", error)
                 continue
