@@ -77,6 +77,7 @@ class JobView:
     semaphores: tuple[str, ...] = ()  # of a job that waits for some of them
     approval: "ApprovalView | None" = None
     cache: CacheView | None = None  # once it is decided
+    phase: str = ""  # of a handler, see `Cell.phase`
 
     @property
     def ended(self) -> bool:
@@ -241,6 +242,7 @@ def _job_view(
         error=snapshot.errors.get(cell.ordinal),
         line=node.line,
         semaphores=_semaphores(record),
+        phase=cell.phase,
         approval=_approval(record) if node.action.kind == "approval" and record is not None else None,
         cache=None if record is None else _cache(record),
     )

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from flowq.cli.main import run as flowq
+from flowq.cli.wording import note
 from flowq.compiler import compile_text
 from flowq.flows.retry import plan_retry
 from flowq.flows.submit import submit
@@ -263,6 +264,7 @@ def test_waiting_for_jobs_time_and_people(why: Why, held: Callable[[str], Starte
     assert "waits for somebody's approval: Publish?" in text
     assert f"flowq approve {run.id} ask" in text
     assert "a handler: it waits for the end of the run's other jobs" in why(run, "on_exit/clean")
+    assert note(run.job("on_exit/clean"), 0) == "for the end of the jobs", "what `flowq status` says"
 
 
 def test_waiting_for_a_place(why: Why, held: Callable[[str], Started]) -> None:
@@ -393,6 +395,27 @@ def test_through_a_sub_flow(lab: Lab, why: Why, held: Callable[[str], Started]) 
     assert "params.full = false" in told
     assert "part skipped: was never begun" in why(skipped, "after")
     assert "params.go = false" in why(skipped, "other/one"), "the param of its own file"
+
+
+def test_through_a_matrix_of_sub_flows(lab: Lab, why: Why, held: Callable[[str], Started]) -> None:
+    (lab.directory / "part.yaml").write_text("params: {n: {type: integer}}\njobs:\n  one: {run: 'exit ${{ params.n }}'}\n")
+    part = f"matrix: {{n: [0, 1, 2]}}, if: matrix.n < 2, flow: '{lab.directory / 'part.yaml'}', params: {{n: '${{{{ matrix.n }}}}'}}"
+    run = held(f"jobs:\n  slow: {BLOCK}}}\n  part: {{depends_on: slow, {part}}}\n  after: {{depends_on: part}}")
+    run.until_job("slow", "started")
+    told = why(run, "after")
+    assert "part waiting: 3 of 3 flows have not ended" in told
+    assert "part[n=1] waiting: has not begun" in told
+    assert "slow running" in told
+    ended = lab.run(f"jobs:\n  part: {{{part}}}\n  after: {{depends_on: part}}")
+    told = why(ended, "after")
+    assert "part failed: 1 of 3 flows failed" in told
+    assert "part[n=1] failed: 1 of 1 jobs failed" in told
+    assert "part[n=1]/one failed: exit code 1" in told
+    told = why(ended, "part[n=2]/one")
+    assert "it needs part[n=2] to succeed, which was skipped" in told
+    assert "part[n=2] skipped: its `if: matrix.n < 2` was false" in told
+    assert "matrix.n = 2" in told
+    assert "@" not in told
 
 
 def test_a_sub_flow_whose_if_cannot_be_decided_is_seen_to_have_failed(lab: Lab, why: Why) -> None:
