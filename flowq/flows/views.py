@@ -78,6 +78,7 @@ class JobView:
     approval: "ApprovalView | None" = None
     phase: str = ""  # of a handler, see `Cell.phase`
     cache: CacheView | None = None  # once it is decided
+    phase: str = ""  # of a handler, see `Cell.phase`
 
     @property
     def ended(self) -> bool:
