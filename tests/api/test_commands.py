@@ -14,31 +14,15 @@ import pytest
 import redis
 
 from flowq import Queue, RateLimit, Worker
-from flowq.cli.main import run
 from flowq.cli.settings_module import url_of
 from flowq.connections import _client
 from flowq.cron import CronScheduler
 from flowq.job import Job
 from flowq.suspension import is_suspended
 from tests.api import samples
-from tests.api.conftest import Background
+from tests.api.conftest import Background, Command
 from tests.cli.process import on_terminal
 from tests.support.wait import until
-
-Command = Callable[..., tuple[int, str, str]]
-
-
-@pytest.fixture
-def command(connection: redis.Redis, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Command:
-    """Run `flowq` in this process and return exit code, output and complaints."""
-    monkeypatch.setenv("FLOWQ_REDIS_URL", f"unix://{connection.connection_pool.connection_kwargs['path']}")
-
-    def call(*arguments: str) -> tuple[int, str, str]:
-        code = run(arguments)
-        captured = capsys.readouterr()
-        return code, captured.out, captured.err
-
-    return call
 
 
 def test_enqueue(command: Command, queue: Queue, tmp_path: Path) -> None:

@@ -24,6 +24,7 @@ from flowq.job import Job
 from flowq.store import Store
 from flowq.store.outcomes import Outcome
 from tests.api import samples
+from tests.api.conftest import Command
 from tests.support.proxy import Proxy
 from tests.support.server import PrivateServer
 from tests.support.wait import until
@@ -319,14 +320,38 @@ BROKEN = {
 
 
 @pytest.mark.parametrize("text", BROKEN)
-def test_a_broken_configuration_is_one_sentence(text: str, start: Start, tmp_path: Path) -> None:
+def test_a_broken_configuration_is_one_sentence(
+    text: str, command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tmp_path / "broken.py").write_text(text)
-    process = start("cron", "broken.py")
-    out, error = process.communicate(timeout=30)
-    assert (process.returncode, out) == (2, "")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delitem(sys.modules, "broken", raising=False)
+    code, out, error = command("cron", "broken.py")
+    assert (code, out) == (2, "")
     assert error.count("\n") == 1
     assert error.startswith("error: ")
     assert BROKEN[text] in error
+
+
+def test_a_configuration_can_be_looked_at_without_a_server(start: Start, tmp_path: Path) -> None:
+    (tmp_path / "crontab.py").write_text(
+        "from flowq.cron import register\n"
+        "register('tasks.clean_up', 'maintenance', interval='30m')\n"
+        "register('tasks.send_report', 'mails', cron='30 6 1 1 *', timezone='Europe/Berlin')\n"
+        "register('tasks.other', 'mails', cron='0 0 1 7 *')\n"
+    )
+    process = start(
+        "cron", "crontab.py", "--check", "--timezone", "America/New_York", FLOWQ_REDIS_URL="redis://nowhere.invalid:1"
+    )
+    out, error = process.communicate(timeout=30)
+    assert (process.returncode, error) == (0, "")
+    year = datetime.now(UTC).year + 1
+    lines = [re.split(r"  +", line) for line in out.splitlines()]
+    assert lines[0] == ["NAME", "QUEUE", "WHEN", "NEXT"]
+    assert lines[1] == ["tasks.clean_up", "maintenance", "every 30m", "at once"]
+    assert lines[2] == ["tasks.send_report", "mails", "'30 6 1 1 *' (Europe/Berlin)", f"{year}-01-01 06:30:00 +0100"]
+    assert lines[3][2] == "'0 0 1 7 *' (America/New_York)"
+    assert lines[3][3].endswith("-07-01 00:00:00 -0400")
 
 
 def test_configurations_by_file_and_by_name(connection: redis.Redis, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
