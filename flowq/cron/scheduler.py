@@ -7,6 +7,7 @@ import select
 import socket
 from collections import Counter
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
@@ -69,6 +70,7 @@ class CronScheduler:
         self._jobs: list[CronJob] = []
         self._nonce = ids.nonce()
         self._stopped = False
+        self._trouble = ""  # what was said last of a server that cannot be used
         _set_up_logging(self.log, logging_level)
 
     @property
@@ -154,10 +156,8 @@ class CronScheduler:
                 "cron scheduler %s watches %d %s", self.name, len(self._jobs), "entry" if len(self._jobs) == 1 else "entries"
             )
             self._stopped = False
-            try:
+            with suppress(ServerError):  # the first look says it
                 self.register_birth()
-            except ServerError as error:
-                self.log.warning("%s", error)
             try:
                 while not signals.count and not self._stopped:
                     pause = self._turn()
@@ -202,14 +202,20 @@ class CronScheduler:
         """Do what is due and return for how long there is nothing to do."""
         try:
             self.enqueue_jobs()
-            return max(_SHORTEST, min(self._until_next(self.store.now_ms()), _BEAT))
+            pause = max(_SHORTEST, min(self._until_next(self.store.now_ms()), _BEAT))
         except DuplicateSchedulerError as error:
             self.log.error("%s", error)  # noqa: TRY400 - the sentence says it all
             self._stopped = True
             return 0
         except ServerError as error:
-            self.log.warning("%s", error)
+            if str(error) != self._trouble:  # once, not every second
+                self._trouble = str(error)
+                self.log.warning("%s; it is waited for", error)
             return _LATER
+        if self._trouble:
+            self._trouble = ""
+            self.log.info("the server is back")
+        return pause
 
     def _until_next(self, now: int) -> float:
         times = [job.next_enqueue_time for job in self._jobs if job.next_enqueue_time is not None]

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta, timezone
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -301,6 +301,7 @@ def test_a_server_that_goes_away_is_waited_for(start: Start, tmp_path: Path) -> 
         _, error = process.communicate(timeout=20)
         assert process.returncode == 0, error
         assert "Traceback" not in error
+        assert error.count("it is waited for") <= 3
     finally:
         server.stop()
 
@@ -386,7 +387,7 @@ def test_configurations_by_file_and_by_name(connection: redis.Redis, tmp_path: P
 def test_schedulers_are_listed_while_they_live(connection: redis.Redis) -> None:
     cron = scheduler(connection, "one")
     cron.register(samples.add, "default", (1, {2}), interval="5m", name="sum")
-    cron.register("tasks.b", "low", cron="30 2 * * *", timezone="Europe/Berlin", catch_up=False)
+    cron.register("tasks.b", "low", cron="30 2 * * *", timezone="Europe/Berlin", catch_up=False, ttl=9, meta={"a": 1}, retry=2)
     assert cron.last_heartbeat is None
     cron.register_birth()
     cron.enqueue_jobs()
@@ -394,6 +395,7 @@ def test_schedulers_are_listed_while_they_live(connection: redis.Redis) -> None:
     assert (shown, shown.hostname, shown.pid) == (cron, cron.hostname, cron.pid)
     assert shown.created_at == cron.created_at
     assert [job.to_dict() for job in shown.get_jobs()] == [job.to_dict() for job in cron.get_jobs()]
+    assert shown.get_jobs()[1].job_options == {"result_ttl": 500.0, "ttl": 9, "meta": {"a": 1}}
     assert [job.when() for job in shown.get_jobs()] == ["every 5m", "'30 2 * * *' (Europe/Berlin)"]
     assert shown.last_heartbeat is not None
     assert (datetime.now(UTC) - shown.last_heartbeat).total_seconds() < 30
@@ -402,6 +404,16 @@ def test_schedulers_are_listed_while_they_live(connection: redis.Redis) -> None:
     assert CronScheduler.all(connection) == []
     with pytest.raises(SchedulerNotFound, match="no cron scheduler 'one' lives"):
         CronScheduler.fetch("one", connection)
+
+
+def test_a_zone_without_a_name_is_shown_as_it_is(connection: redis.Redis) -> None:
+    cron = scheduler(connection, "one")
+    cron.register("tasks.b", "low", cron="30 2 * * *", timezone=timezone(timedelta(hours=2)))
+    cron.register_birth()
+    (shown,) = CronScheduler.fetch("one", connection).get_jobs()
+    assert shown.next_enqueue_time == cron.get_jobs()[0].next_enqueue_time
+    assert shown.next_enqueue_time is not None
+    assert (shown.next_enqueue_time.hour, shown.next_enqueue_time.minute) == (0, 30)
 
 
 def test_the_registries_of_rq(connection: redis.Redis) -> None:

@@ -187,7 +187,7 @@ ENQUEUED: Final = {
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(240)  # some forty processes, one after the other
+@pytest.mark.timeout(240)  # some twenty processes, one after the other
 def test_enqueue_worker_and_requeue(applications: list[Application]) -> None:
     seen = []
     options = ("--timeout", "1m", "-q", "high", "--result-ttl", "2m")
