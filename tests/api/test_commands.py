@@ -169,6 +169,7 @@ def test_info_in_the_words_of_rq(command: Command, queue: Queue, background: Cal
         "queue default 0, 0 executing, 0 finished, 1 failed\n"
         f"worker w1 ({socket.gethostname()} {worker.pid}) idle default. jobs: 0 finished, 0 failed\n"
     )
+    assert command("info", "--raw", "-W", "-R")[1] == "default: w1 (idle)\n"
     assert command("info", "--raw", "--json")[0] == 2
 
 

@@ -63,7 +63,8 @@ def command(
             else:
                 parts = [] if only_workers else [_raw_queues(picture) if raw else _queue_lines(picture.queues)]
                 if not only_queues:
-                    parts += [_raw_workers(picture)] if raw else [_by_queue(picture) if by_queue else _worker_lines(picture)]
+                    workers = _by_queue if by_queue else _raw_workers if raw else _worker_lines
+                    parts.append(workers(picture))
                     parts += [] if raw or queues else [_scheduler_lines(picture)]
                 if interval is not None and session.out.live:
                     click.clear()
