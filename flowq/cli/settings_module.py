@@ -8,6 +8,7 @@ from flowq.exceptions import UsageError
 
 _SSL_OPTIONS: Final = {
     "REDIS_SSL_CA_CERTS": "ssl_ca_certs",
+    "REDIS_SSL_CA_DATA": "ssl_ca_data",
     "REDIS_SSL_CERT_REQS": "ssl_cert_reqs",
     "REDIS_SSL_KEYFILE": "ssl_keyfile",
     "REDIS_SSL_CERTFILE": "ssl_certfile",
@@ -79,6 +80,7 @@ def _sentinel(sentinel: Any, path: str) -> str:
     options = {f"sentinel_{name}": own[name] for name in ("username", "password") if own.get(name) is not None}
     if sentinel.get("SOCKET_TIMEOUT") is not None:
         options["socket_timeout"] = sentinel["SOCKET_TIMEOUT"]
+    options |= {name: value for name, value in (sentinel.get("CONNECTION_KWARGS") or {}).items() if value is not None}
     url = f"{scheme}://{user}{hosts}/{quote(str(sentinel.get('MASTER_NAME') or 'mymaster'), safe='')}/{sentinel.get('DB') or 0}"
     return url + (f"?{urlencode(options)}" if options else "")
 

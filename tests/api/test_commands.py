@@ -253,10 +253,11 @@ def test_a_settings_module_names_the_server(
                     "PASSWORD": "pw",
                     "SOCKET_TIMEOUT": 3,
                     "SENTINEL_KWARGS": {"password": "spw"},
+                    "CONNECTION_KWARGS": {"ssl_ca_certs": "/ca", "socket_connect_timeout": None},
                     "SSL": True,
                 }
             },
-            "rediss+sentinel://:pw@s1:1,s2:2/main/2?sentinel_password=spw&socket_timeout=3",
+            "rediss+sentinel://:pw@s1:1,s2:2/main/2?sentinel_password=spw&socket_timeout=3&ssl_ca_certs=%2Fca",
         ),
     ],
 )
@@ -275,6 +276,7 @@ def test_the_address_in_settings(settings: dict[str, Any], url: str | None) -> N
         ("REDIS_HOST = 'h'\nREDIS_SSL = 'perhaps'", "REDIS_SSL must be true or false, found 'perhaps'"),
         ("SENTINEL = {'INSTANCES': ['x']}", "SENTINEL['INSTANCES'] must be a list of (host, port)"),
         ("SENTINEL = 'x'", "SENTINEL must be a dictionary"),
+        ("SENTINEL = {'CONNECTION_KWARGS': {'decode_responses': True}}", "unknown option 'decode_responses'"),
         ("REDIS_URL = 'ftp://x'", "'ftp://x' is not a server's address"),
     ],
 )
