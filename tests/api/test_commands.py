@@ -276,6 +276,7 @@ def test_the_address_in_settings(settings: dict[str, Any], url: str | None) -> N
         ("REDIS_HOST = 'h'\nREDIS_SSL = 'perhaps'", "REDIS_SSL must be true or false, found 'perhaps'"),
         ("SENTINEL = {'INSTANCES': ['x']}", "SENTINEL['INSTANCES'] must be a list of (host, port)"),
         ("SENTINEL = 'x'", "SENTINEL must be a dictionary"),
+        ("SENTINEL = {'CONNECTION_KWARGS': 5}", "SENTINEL['CONNECTION_KWARGS'] must be a dictionary, found 5"),
         ("SENTINEL = {'CONNECTION_KWARGS': {'decode_responses': True}}", "unknown option 'decode_responses'"),
         ("REDIS_URL = 'ftp://x'", "'ftp://x' is not a server's address"),
     ],

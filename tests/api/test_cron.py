@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta, timezone, tzinfo
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -139,6 +139,18 @@ def test_a_restart_is_no_reason_to_do_it_again(connection: redis.Redis, queue: Q
     assert len(queue) == 1
 
 
+def test_a_server_that_was_emptied_begins_again(connection: redis.Redis, queue: Queue) -> None:
+    cron = scheduler(connection, "one")
+    cron.register("tasks.a", "default", interval=3600)
+    cron.register("tasks.b", "default", cron="@yearly")
+    assert len(cron.enqueue_jobs()) == 1
+    connection.flushall()
+    assert [job.func_name for job in cron.enqueue_jobs()] == ["tasks.a"]
+    assert cron.enqueue_jobs() == []
+    assert len(queue) == 1
+    assert CronScheduler.all(connection) == [cron]
+
+
 def test_entries_are_told_apart_by_all_that_they_say(connection: redis.Redis, queue: Queue) -> None:
     cron = scheduler(connection)
     for settings in ({}, {"args": ("eu",)}, {"args": ("us",)}, {"args": ("us",)}, {"kwargs": {"x": 1}}, {"name": "other"}):
@@ -161,6 +173,27 @@ def test_the_identity_is_the_same_in_every_process(start: Start, tmp_path: Path)
     seen = {start("cron", "show.py", PYTHONHASHSEED=str(seed)).communicate(timeout=30)[0] for seed in (1, 2, 3)}
     assert len(seen) == 1
     assert len(seen.pop().strip()) == 24
+
+
+class Fast(datetime):
+    """A machine whose clock is two hours fast."""
+
+    @classmethod
+    def now(cls, tz: tzinfo | None = None) -> "Fast":
+        return super().now(tz) + timedelta(hours=2)
+
+
+def test_the_clock_is_the_servers(connection: redis.Redis, queue: Queue, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("flowq.cron.job.datetime", Fast)
+    cron = scheduler(connection)
+    hourly = cron.register("tasks.a", "default", cron="0 * * * *")
+    every = cron.register("tasks.b", "default", interval=3600)
+    cron.enqueue_jobs()
+    assert [job.func_name for job in queue.jobs] == ["tasks.b"]
+    assert cron.enqueue_jobs() == []
+    for job in (hourly, every):
+        assert job.next_enqueue_time is not None
+        assert job.next_enqueue_time - datetime.now(UTC) <= timedelta(hours=1)
 
 
 # -- several schedulers --------------------------------------------------------------------------------------------------------
