@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 import redis
 
-from flowq import Queue, SimpleWorker, cron_job_registry, cron_scheduler_registry
+from flowq import Queue, RateLimit, Retry, SimpleWorker, Webhook, cron_job_registry, cron_scheduler_registry
 from flowq.cron import CronJob, CronScheduler, create_cron, get_cron_job_ids, register
 from flowq.exceptions import DuplicateSchedulerError, SchedulerNotFound, UsageError
 from flowq.flows.flow import Run
@@ -98,6 +98,28 @@ def test_an_interval_is_enqueued_at_once_and_then_again(connection: redis.Redis,
     assert set(job.get_job_ids(connection)) == set(queue.job_ids)
     SimpleWorker([queue]).work(burst=True)
     assert Job.fetch(enqueued.id, connection).return_value() == 3
+
+
+def test_jobs_have_all_options_of_enqueue(connection: redis.Redis, queue: Queue) -> None:
+    cron = scheduler(connection)
+    hook = Webhook("https://example.org/told", "failed")
+    cron.register(
+        samples.add,
+        "default",
+        (1,),
+        interval="1h",
+        webhooks=[hook],
+        timeout=5,
+        retry=Retry(max=3),
+        rate_limit=RateLimit("one", concurrency=1),
+        on_failure=samples.nothing,
+        description="nightly",
+    )
+    cron.enqueue_jobs()
+    (job,) = queue.jobs
+    assert [item.url for item in job.webhooks or ()] == ["https://example.org/told"]
+    assert (job.retries_left, job.description, job.timeout) == (3, "nightly", 5)
+    assert job.failure_callback is not None
 
 
 def test_an_expression_counts_from_its_first_sight(connection: redis.Redis, queue: Queue) -> None:
