@@ -31,6 +31,9 @@ _DOLLAR = Refusal("a $ right before ${{ changes what the shell reads", "quote th
 _KEY = Refusal("a subscript is evaluated, and evaluation can run commands", _VARIABLE)
 _UNCLOSED = Refusal("the quote around it is never closed", "close the quote")
 
+LITERAL: Final = (_SINGLE, _ANSI, _ESCAPED)
+"""Why no value can stand where the shell takes everything as it is written."""
+
 _SUBSCRIPT = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\[[^\]=]*")  # the word so far, when a subscript is open
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*|[0-9$#?!@*-]")  # of a variable, behind its $
 
