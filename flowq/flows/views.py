@@ -78,7 +78,6 @@ class JobView:
     approval: "ApprovalView | None" = None
     phase: str = ""  # of a handler, see `Cell.phase`
     cache: CacheView | None = None  # once it is decided
-    phase: str = ""  # of a handler, see `Cell.phase`
 
     @property
     def ended(self) -> bool:

@@ -160,7 +160,7 @@ def test_a_ttl_that_is_longer_now_keeps_what_is_there(store: Store, driver: Driv
     driver.step(ended(claimed(store, driver), report(hit=True, ttl_ms=60_000)))
     assert all(50_000 < store.client.pttl(key) <= 60_000 for key in keys_of(store))
     keep(store, driver, "d2", ttl_ms=1_000)
-    assert all(50_000 < store.client.pttl(key) for key in keys_of(store)), "the other result has its time"
+    assert all(store.client.pttl(key) > 50_000 for key in keys_of(store)), "the other result has its time"
 
 
 def test_two_workers_that_make_the_same_at_once(store: Store, driver: Driver) -> None:
