@@ -444,10 +444,11 @@ def test_a_sub_flow_whose_if_cannot_be_decided_is_seen_to_have_failed(lab: Lab, 
     assert [name for name, _ in plan_retry(lab.store, run.id).jobs] == ["part", "part/one", "on_failure/tell"]
 
 
-def test_a_cached_job(lab: Lab, why: Why) -> None:
-    text = "jobs:\n  a: {cache: {key: \"'told'\"}, run: 'true'}"
-    first = lab.run(text)
-    assert f"it did not run, it has the result of run {first.id}" in why(lab.run(text), "a")
+def test_a_result_that_was_taken_over(lab: Lab, why: Why) -> None:
+    text = "jobs:\n  a: {cache: {key: \"'why'\"}, run: 'true'}"
+    first, second = lab.run(text), lab.run(text)
+    assert "it ran, although it has a `cache`: no earlier result" in why(first, "a")
+    assert f"it did not run, it has the result of run {first.id}" in why(second, "a")
 
 
 def test_every_reason_has_been_told() -> None:
