@@ -17,6 +17,8 @@ from flowq.flows.documents import run_json
 from flowq.flows.follow import START
 from flowq.flows.local import LocalWorker, local_queues
 from flowq.flows.snapshot import read_view
+from flowq.flows.stranded import room_taken
+from flowq.states import RunStatus
 
 if TYPE_CHECKING:
     from flowq.flows.process import WorkerProcess
@@ -91,6 +93,7 @@ def execute(
         worker.start(waiting)
     if manner.detach:
         _tell_detached(store, run.id, as_json=manner.as_json)
+        _tell_turn(store, run)
         return 0
     tended = None if worker is None else Tended(worker, log)
     return Following(store, run.id, interrupts, tended, events_after=events_after, manner=manner).to_the_end()
@@ -125,3 +128,10 @@ def _tell_detached(store: "Store", run_id: str, *, as_json: bool) -> None:
         return
     echo(run_id)
     complain(f"run {run_id} goes on in the background: flowq status {run_id} --watch")
+
+
+def _tell_turn(store: "Store", run: "RunRecord") -> None:
+    """Say for whom a run waits that its concurrency group has not let in: nobody is going to follow it."""
+    if run.sem is not None and run.status is RunStatus.QUEUED:
+        for number, sentence in enumerate(room_taken(store, run.sem)):
+            complain(f"run {run.id} {sentence}" if number == 0 else sentence)

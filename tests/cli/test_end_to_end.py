@@ -278,6 +278,11 @@ def test_a_run_that_waits_for_one_on_which_nobody_works_says_so(start: Start, fl
         f"nobody works on run {run} now: `flowq run --resume {run}` goes on with it, `flowq cancel {run}` ends it", 60
     )
     assert f"`flowq cancel {run}` ends it" in call(start, "doctor").out
+    detached = call(start, "run", "good.yaml", "--detach")
+    third = detached.out.strip()
+    assert f"run {third} waits for its turn in the concurrency group nightly, which run {run} has" in detached.err
+    assert f"nobody works on run {run} now" in detached.err
+    assert call(start, "cancel", third).code == 0
     assert call(start, "cancel", run).code == 0
     assert waiting.wait() == 0
     assert "5 jobs: 5 finished" in waiting.out
