@@ -263,6 +263,7 @@ def test_nothing_secret_is_left_or_shown(
     with client:
         stored = list(values_of(client))
     assert sum(b"***" in value for value in stored) > 5
+    assert any(b"***.made" in value for value in stored), "the cache"
     for value in stored:
         assert found_in(value, needles) == [], value[:200]
 
