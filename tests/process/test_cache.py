@@ -174,9 +174,10 @@ def test_a_pipe_among_the_inputs_is_not_waited_for(bench: Bench) -> None:
     assert bench.run()["hit"] is True
 
 
-@pytest.mark.skipif(os.getuid() == 0, reason="root reads everything")
 def test_a_file_that_cannot_be_read(bench: Bench) -> None:
     os.chmod("src/a.c", 0)
+    if os.access("src/a.c", os.R_OK):
+        pytest.skip("root reads everything")
     assert bench.run()["reason"] == "not used: src/a.c cannot be read: Permission denied"
     assert bench.kept == {}
 
