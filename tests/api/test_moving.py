@@ -59,7 +59,7 @@ def expected(seen: dict[str, Any]) -> None:
     assert (seen["retried"], seen["retried later"], seen["asked again"][0]) == (3, 2, "MAX_RETRIES_EXCEEDED")
     assert (seen["groups"], seen["group without jobs"], seen["pictures"]) == (["album", "short"], ["album"], [0, 3, 6, 9])
     assert seen["limited"] == ["queued", "queued", "rate_limited", "rate_limited"]
-    assert seen["limited after a cancel"] == ["queued", "canceled", "queued", "rate_limited"]
+    assert seen["limited after a cancel"] == ["canceled", "queued", "queued", "rate_limited"]
     assert (seen["limited counts"], seen["limits at the end"]) == ([2, True], [0, 0])
     assert [(job, status) for job, _, status, _ in seen["told"]] == [("told-1", "finished"), ("told-2", "failed")]
     assert seen["execution"] == [True, "the-worker", True]

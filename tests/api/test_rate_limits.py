@@ -206,6 +206,23 @@ def test_a_period_counts_after_its_jobs_have_gone(queue: Queue, driver: Driver) 
     assert enqueue(queue, limit)[0].is_rate_limited
 
 
+def test_a_small_rate_does_not_make_a_large_one_forget(queue: Queue, driver: Driver) -> None:
+    long = RateLimit("api", rate=3, period=60)
+    for _ in enqueue(queue, long, 3):
+        driver.end(driver.take())
+    short = enqueue(queue, RateLimit("api", rate=1, period=0.01), 3)
+
+    def all_done() -> bool:
+        driver.settle()
+        if (claim := driver.claim()) is not None:
+            driver.end(claim)
+        return all(job.is_finished for job in short)
+
+    until(all_done, message="the jobs with the small rate")
+    assert enqueue(queue, long)[0].is_rate_limited
+    assert queue.connection.llen("{flowq}:starts:rate/api") == 3
+
+
 def test_jobs_that_piled_up_do_not_start_all_at_once(queue: Queue, driver: Driver) -> None:
     jobs = enqueue(queue, RateLimit("api", rate=2, period=60), 6)
     for _ in range(3):  # nobody works: places are given up, others get them

@@ -23,7 +23,9 @@ from tests.api import samples
 from tests.api.conftest import Background, wait_for
 from tests.support.driver import Driver
 from tests.support.endpoint import Endpoint
+from tests.support.server import PrivateServer
 from tests.support.wait import until
+from tests.support.workers import WorkerProcess
 
 ALL = ("finished", "failed")
 
@@ -268,10 +270,33 @@ def test_the_process_that_sends_may_die(queue: Queue, background: Callable[..., 
         go.set()
 
 
+def children(parent: int) -> list[int]:
+    return [int(pid) for pid in Path(f"/proc/{parent}/task/{parent}/children").read_text().split()]
+
+
 def postmen(parent: int) -> list[int]:
     """The processes below a worker that send webhooks."""
-    children = Path(f"/proc/{parent}/task/{parent}/children").read_text().split()
-    return [int(pid) for pid in children if b"postman" in Path(f"/proc/{pid}/cmdline").read_bytes()]
+    return [pid for pid in children(parent) if b"postman" in Path(f"/proc/{pid}/cmdline").read_bytes()]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="finds the process by /proc")
+def test_the_process_that_sends_is_no_orphan_of_a_fork_server(queue: Queue, server: PrivateServer) -> None:
+    silent = Endpoint()
+    go = threading.Event()
+    silent.before = lambda: go.wait(20)
+    with silent, WorkerProcess(server.url, "default", namespace="flowq") as worker:
+        queue.enqueue(samples.add, 1, webhooks=both(silent))
+        until(lambda: silent.asked, message="the request")
+        parent = worker.process.pid
+        (sending,) = postmen(parent)
+        (fork_server,) = set(children(parent)) - {sending}
+        os.kill(fork_server, signal.SIGKILL)  # what is left below the worker is swept then
+        until(lambda: fork_server not in children(parent), message="the worker to see that it is gone")
+        wait_for(queue.enqueue(samples.add, 2), "finished", timeout=20)
+        assert postmen(parent) == [sending]
+        go.set()
+        until(lambda: not left(queue), message="the answer to be reported")
+        assert len(silent.asked) == 1
 
 
 def test_a_worker_that_stops_waits_for_answers_and_one_that_must_go_hands_back(

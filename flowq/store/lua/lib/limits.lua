@@ -52,6 +52,7 @@ function L.limit_started(name, job)
   end
   if most == 0 then return end
   local key = K.starts(name)
+  most = math.max(most, call('LLEN', key)) -- a larger rate that nobody carries just now may come back
   call('RPUSH', key, now)
   call('LTRIM', key, -most, -1)
   if call('PTTL', key) < longest then call('PEXPIRE', key, longest) end
