@@ -15,10 +15,12 @@ from typing import Any
 
 import pytest
 import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry as Retries
 
 from flowq import Queue, RateLimit, Retry, SimpleWorker, Webhook, cron_job_registry, cron_scheduler_registry
 from flowq.cron import CronJob, CronScheduler, create_cron, get_cron_job_ids, register
-from flowq.exceptions import DuplicateSchedulerError, SchedulerNotFound, UsageError
+from flowq.exceptions import DuplicateSchedulerError, SchedulerNotFound, ServerError, UsageError
 from flowq.flows.flow import Run
 from flowq.job import Job
 from flowq.store import Store
@@ -317,6 +319,31 @@ def test_a_flow_every_night(connection: redis.Redis, start: Start, tmp_path: Pat
     (job_id,) = get_cron_job_ids("flows_of_a_test.nightly", connection)
     run = Run.fetch(Job.fetch(job_id, connection).return_value(), connection)
     assert run.status == "finished"
+
+
+def test_a_death_at_every_call(connection: redis.Redis, queue: Queue) -> None:
+    """A scheduler hears nothing any more from some call on and is gone; the next one goes on. The slot gives one job, always."""
+    died = 0
+    for number in range(1, 9):
+        connection.flushall()
+        proxy = Proxy(connection.connection_pool.connection_kwargs["path"], lambda count, number=number: count >= number)  # type: ignore[misc]
+        with redis.Redis(unix_socket_path=proxy.path, socket_timeout=10, retry=Retries(NoBackoff(), 0)) as client:
+            cron = scheduler(client, "dies")
+            cron.register("tasks.a", "default", interval=3600)
+            cron.register("tasks.b", "default", interval=3600)
+            try:
+                cron.enqueue_jobs()
+            except ServerError:
+                died += 1
+        proxy.close()
+        successor = scheduler(connection, "lives")
+        for name in ("tasks.a", "tasks.b"):
+            successor.register(name, "default", interval=3600)
+        successor.enqueue_jobs()
+        assert sorted(job.func_name for job in queue.jobs) == ["tasks.a", "tasks.b"], f"dead at call {number}"
+        for name in ("tasks.a", "tasks.b"):
+            assert set(get_cron_job_ids(name, connection)) == {job.id for job in queue.jobs if job.func_name == name}
+    assert 3 <= died < 8, "the deaths were not where the calls are"
 
 
 # -- processes -----------------------------------------------------------------------------------------------------------------
