@@ -1,5 +1,8 @@
 """Schedulers: each slot gives one job, however many of them there are and whatever becomes of them."""
 
+import importlib
+import inspect
+import operator
 import os
 import random
 import re
@@ -541,3 +544,40 @@ def test_arguments_that_cannot_be_stored_are_refused_at_once(connection: redis.R
     with pytest.raises(UsageError, match="cannot be pickled"):
         cron.register(samples.add, "default", args=(lambda: 1,), interval=60)
     assert cron.get_jobs() == []
+
+
+# -- beside RQ's ---------------------------------------------------------------------------------------------------------------
+
+
+LEFT_OUT = {"CronScheduler": {"key", "save", "restore"}, "CronJob": {"job_history_key"}}  # docs/moving-from-rq.md says why
+
+
+def parameters(function: Any) -> dict[str, Any]:
+    """Return the parameters of a function that can be given by position, with their defaults."""
+    found = inspect.signature(function).parameters.values()
+    return {item.name: item.default for item in found if item.kind is item.POSITIONAL_OR_KEYWORD and item.name != "self"}
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("register", "create_cron", "get_cron_job_ids", "CronJob", "CronJob.enqueue", "CronJob.get_job_ids", "CronScheduler"),
+        *("CronScheduler.register", "CronScheduler.fetch", "CronScheduler.all", "CronScheduler.start"),
+        *("CronScheduler.enqueue_jobs", "CronScheduler.load_config_from_file", "CronScheduler.calculate_sleep_interval"),
+    ],
+)
+def test_what_can_be_called_takes_rqs_arguments(name: str) -> None:
+    theirs, ours = (operator.attrgetter(name)(importlib.import_module(f"{package}.cron")) for package in ("rq", "flowq"))
+    wanted, given = parameters(theirs), parameters(ours)
+    assert list(given)[: len(wanted)] == list(wanted)
+    assert {key: value for key, value in wanted.items() if value is not inspect.Parameter.empty and given[key] != value} == {}
+
+
+@pytest.mark.parametrize("name", LEFT_OUT)
+def test_classes_have_rqs_members(name: str, connection: redis.Redis) -> None:
+    def members(package: str, client: Any) -> set[str]:
+        module = importlib.import_module(f"{package}.cron")
+        made = module.CronScheduler(client, "ERROR") if name == "CronScheduler" else module.CronJob("q", print, interval=5)
+        return {item for item in dir(made) if not item.startswith("_")}
+
+    assert members("rq", connection) - members("flowq", connection) == LEFT_OUT[name]
