@@ -16,6 +16,7 @@ from flowq.cron.job import CronJob
 from flowq.cron.listing import Listed
 from flowq.exceptions import DuplicateSchedulerError, ServerError
 from flowq.queue import Queue
+from flowq.serializers import resolve_serializer
 from flowq.worker.signals import StopSignals
 
 if TYPE_CHECKING:
@@ -62,7 +63,8 @@ class CronScheduler(Listed):
         self.created_at = datetime.now(UTC)
         self.log = logging.getLogger("flowq.cron")
         self._queue_class: type[Queue] = load_class(queue_class, Queue)
-        self._queue_options = {"job_class": job_class, "serializer": serializer}
+        self.serializer = resolve_serializer(serializer)
+        self._job_class = job_class
         self._jobs: list[CronJob] = []
         self._nonce = ids.nonce()
         self._stopped = False
@@ -188,7 +190,7 @@ class CronScheduler(Listed):
         return fired
 
     def _queue(self, job: CronJob) -> Queue:
-        return self._queue_class(job.queue_name, self.store, **self._queue_options)
+        return self._queue_class(job.queue_name, self.store, job_class=self._job_class, serializer=self.serializer)
 
     def calculate_sleep_interval(self) -> float:
         """Return the seconds until the next entry is due, by the server's clock; 60 at most."""

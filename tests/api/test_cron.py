@@ -1,5 +1,8 @@
 """Schedulers: each slot gives one job, however many of them there are and whatever becomes of them."""
 
+import importlib
+import inspect
+import operator
 import os
 import random
 import re
@@ -15,10 +18,12 @@ from typing import Any
 
 import pytest
 import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry as Retries
 
 from flowq import Queue, RateLimit, Retry, SimpleWorker, Webhook, cron_job_registry, cron_scheduler_registry
 from flowq.cron import CronJob, CronScheduler, create_cron, get_cron_job_ids, register
-from flowq.exceptions import DuplicateSchedulerError, SchedulerNotFound, UsageError
+from flowq.exceptions import DuplicateSchedulerError, SchedulerNotFound, ServerError, UsageError
 from flowq.flows.flow import Run
 from flowq.job import Job
 from flowq.store import Store
@@ -319,6 +324,31 @@ def test_a_flow_every_night(connection: redis.Redis, start: Start, tmp_path: Pat
     assert run.status == "finished"
 
 
+def test_a_death_at_every_call(connection: redis.Redis, queue: Queue) -> None:
+    """A scheduler hears nothing any more from some call on and is gone; the next one goes on. The slot gives one job, always."""
+    died = 0
+    for number in range(1, 9):
+        connection.flushall()
+        proxy = Proxy(connection.connection_pool.connection_kwargs["path"], lambda count, number=number: count >= number)  # type: ignore[misc]
+        with redis.Redis(unix_socket_path=proxy.path, socket_timeout=10, retry=Retries(NoBackoff(), 0)) as client:
+            cron = scheduler(client, "dies")
+            cron.register("tasks.a", "default", interval=3600)
+            cron.register("tasks.b", "default", interval=3600)
+            try:
+                cron.enqueue_jobs()
+            except ServerError:
+                died += 1
+        proxy.close()
+        successor = scheduler(connection, "lives")
+        for name in ("tasks.a", "tasks.b"):
+            successor.register(name, "default", interval=3600)
+        successor.enqueue_jobs()
+        assert sorted(job.func_name for job in queue.jobs) == ["tasks.a", "tasks.b"], f"dead at call {number}"
+        for name in ("tasks.a", "tasks.b"):
+            assert set(get_cron_job_ids(name, connection)) == {job.id for job in queue.jobs if job.func_name == name}
+    assert 3 <= died < 8, "the deaths were not where the calls are"
+
+
 # -- processes -----------------------------------------------------------------------------------------------------------------
 
 
@@ -514,3 +544,40 @@ def test_arguments_that_cannot_be_stored_are_refused_at_once(connection: redis.R
     with pytest.raises(UsageError, match="cannot be pickled"):
         cron.register(samples.add, "default", args=(lambda: 1,), interval=60)
     assert cron.get_jobs() == []
+
+
+# -- beside RQ's ---------------------------------------------------------------------------------------------------------------
+
+
+LEFT_OUT = {"CronScheduler": {"key", "save", "restore"}, "CronJob": {"job_history_key"}}  # docs/moving-from-rq.md says why
+
+
+def parameters(function: Any) -> dict[str, Any]:
+    """Return the parameters of a function that can be given by position, with their defaults."""
+    found = inspect.signature(function).parameters.values()
+    return {item.name: item.default for item in found if item.kind is item.POSITIONAL_OR_KEYWORD and item.name != "self"}
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("register", "create_cron", "get_cron_job_ids", "CronJob", "CronJob.enqueue", "CronJob.get_job_ids", "CronScheduler"),
+        *("CronScheduler.register", "CronScheduler.fetch", "CronScheduler.all", "CronScheduler.start"),
+        *("CronScheduler.enqueue_jobs", "CronScheduler.load_config_from_file", "CronScheduler.calculate_sleep_interval"),
+    ],
+)
+def test_what_can_be_called_takes_rqs_arguments(name: str) -> None:
+    theirs, ours = (operator.attrgetter(name)(importlib.import_module(f"{package}.cron")) for package in ("rq", "flowq"))
+    wanted, given = parameters(theirs), parameters(ours)
+    assert list(given)[: len(wanted)] == list(wanted)
+    assert {key: value for key, value in wanted.items() if value is not inspect.Parameter.empty and given[key] != value} == {}
+
+
+@pytest.mark.parametrize("name", LEFT_OUT)
+def test_classes_have_rqs_members(name: str, connection: redis.Redis) -> None:
+    def members(package: str, client: Any) -> set[str]:
+        module = importlib.import_module(f"{package}.cron")
+        made = module.CronScheduler(client, "ERROR") if name == "CronScheduler" else module.CronJob("q", print, interval=5)
+        return {item for item in dir(made) if not item.startswith("_")}
+
+    assert members("rq", connection) - members("flowq", connection) == LEFT_OUT[name]

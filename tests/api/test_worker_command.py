@@ -193,7 +193,7 @@ def test_a_wrong_option_of_a_pool_is_one_sentence(arguments: list[str], said: st
     assert error.count("\n") == 1
 
 
-@pytest.mark.parametrize("kind", ["SimpleWorker", "SpawnWorker", "RoundRobinWorker", "RandomWorker"])
+@pytest.mark.parametrize("kind", ["SimpleWorker", "SpawnWorker", "HerokuWorker", "RoundRobinWorker", "RandomWorker"])
 def test_the_other_workers_by_name(kind: str, start: Start, queue: Queue, connection: redis.Redis) -> None:
     low = Queue("low", connection=connection)
     jobs = [each.enqueue(samples.add, number) for number in (1, 2) for each in (queue, low)]
