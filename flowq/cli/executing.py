@@ -53,13 +53,15 @@ def refuse_absent_secrets(plan: "Plan") -> None:
     from flowq.flows.absent import absent_secrets
 
     absent = absent_secrets(plan)
-    for item in absent:
-        if not item.sure:
-            complain(f"warning: {item.text}")
+    for text in _some([item.text for item in absent if not item.sure]):
+        complain(f"warning: {text}")
     refused = [item.text for item in absent if item.sure]
     if refused:
-        more = [f"and {len(refused) - _SHOWN} more"] if len(refused) > _SHOWN else []
-        raise UsageError("\n".join(["nothing was started:", *refused[:_SHOWN], *more]))
+        raise UsageError("\n".join(["nothing was started:", *_some(refused)]))
+
+
+def _some(texts: list[str]) -> list[str]:
+    return texts if len(texts) <= _SHOWN else [*texts[:_SHOWN], f"and {len(texts) - _SHOWN} more"]
 
 
 def execute(
@@ -84,7 +86,7 @@ def execute(
     log = _log_file() if live else None  # what the worker says must not tear the live display
     worker = _local_worker(run, plan, slots=manner.workers, detach=manner.detach, log=log) if run.local else None
     if worker is None:
-        announce_unserved(store, sorted({plan.node_of(cell).queue for cell in plan.jobs() if not cell.hidden}))
+        announce_unserved(store, sorted({plan.node_of(cell).queue for cell in plan.shown_jobs()}))
     else:
         worker.start(waiting)
     if manner.detach:

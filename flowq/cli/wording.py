@@ -77,6 +77,8 @@ def note(job: JobView, now_ms: int) -> str:
             return f"approval: {safe_line(message)}" if message else "approval"
         case JobStatus.DEFERRED if job.reason not in {None, Reason.DEPENDENCIES}:
             return reason_text(job.reason)
+        case JobStatus.DEFERRED if job.phase and not job.waits_for:
+            return "for the end of the jobs"
         case JobStatus.DEFERRED:
             return f"for {', '.join(safe_line(name) for name in job.waits_for)}" if job.waits_for else "to be released"
         case JobStatus.SCHEDULED:
@@ -90,7 +92,7 @@ def note(job: JobView, now_ms: int) -> str:
         case JobStatus.STARTED:
             return _attempt_note(job)
         case JobStatus.FINISHED:
-            return f"attempt {job.attempts}" if job.attempts > 1 else ""
+            return _finished_note(job)
         case _:
             return reason_text(job.reason)
 
@@ -111,6 +113,15 @@ def _failed_note(job: JobView) -> str:
         why = f"{named}: {why}" if why else named
     attempts = f"(attempt {job.attempts} of {job.max_attempts})" if job.attempts > 1 else ""
     return " ".join(part for part in ("allowed:" if job.allowed else "", why, attempts) if part)
+
+
+def _finished_note(job: JobView) -> str:
+    """Return what became of the cache, and whether it took several attempts."""
+    attempts = f"attempt {job.attempts}" if job.attempts > 1 else ""
+    if job.cache is None:
+        return attempts or reason_text(job.reason)
+    told = f"{reason_text(job.reason) if job.cache.hit else 'ran'}: {safe_line(job.cache.reason)}"
+    return ", ".join(part for part in (told, attempts) if part)
 
 
 def _attempt_note(job: JobView) -> str:

@@ -150,7 +150,7 @@ class _Checks:
 
     def _job(self, number: int, job: JobSpec) -> None:
         cells = self._cells.get(job.name, ())
-        axes = _axes(cells, job.matrix)
+        axes = axes_of(cells, job.matrix)
         known = Known(
             params=self._params,
             env=tuple(job.env),
@@ -271,7 +271,7 @@ def _job_type(job: JobSpec, results: Results) -> Type:
     return Type("map", keys={"result": Type("list", ANY) if job.several else result, "status": STRING})
 
 
-def _axes(cells: Cells, matrix: MatrixSpec | None) -> dict[str, bool]:
+def axes_of(cells: Cells, matrix: MatrixSpec | None) -> dict[str, bool]:
     """Return for each value of a matrix whether every cell has it. Where there are no cells, every name has the benefit of the doubt."""
     if not cells and matrix is not None:
         return dict.fromkeys([*matrix.axes, *(name for rule in matrix.include for name in rule.values)], True)

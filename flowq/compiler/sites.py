@@ -24,6 +24,7 @@ class Place(Enum):
     """Where an expression stands, in the words of the messages; it decides which root names can be used."""
 
     STATIC = "before the run"
+    CELL = "in the `params` of a sub-flow"
     FLOW_ENV = "in the environment of the flow"
     JOB_ENV = "in `env`"
     JOB = "in a job"
@@ -39,11 +40,12 @@ class Place(Enum):
     @property
     def run_keys(self) -> tuple[str, ...]:
         """What is known of the run."""
-        return STATIC_RUN if self is Place.STATIC else RUNTIME_RUN
+        return STATIC_RUN if self in (Place.STATIC, Place.CELL) else RUNTIME_RUN
 
 
 _ROOTS: Final[dict[Place, tuple[str, ...]]] = {
     Place.STATIC: ("params", "run"),
+    Place.CELL: ("params", "run", "matrix"),
     Place.FLOW_ENV: ("params", "run"),
     Place.JOB_ENV: ("params", "run", "jobs", "matrix", "item", "index", "job"),
     Place.JOB: ("params", "env", "run", "jobs", "matrix", "item", "index", "job"),

@@ -113,7 +113,7 @@ JSONISH = st.recursive(
     | st.sampled_from(["", "a", "b", "${{ params.x }}", "${{ jobs.a.result }}", "5m", "success", "m.f"]),
     lambda inner: (
         st.lists(inner, max_size=3)
-        | st.dictionaries(st.sampled_from(["a", "b", "max", "when", "exit_codes", "include"]), inner, max_size=3)
+        | st.dictionaries(st.sampled_from(["a", "b", "max", "when", "exit_codes", "include", "env", "file"]), inner, max_size=3)
     ),
     max_leaves=5,
 )
@@ -146,6 +146,7 @@ KEYS = st.sampled_from(
         "approval",
         "concurrency",
         "stage",
+        "secrets",
     ]
 )
 
@@ -155,7 +156,11 @@ KEYS = st.sampled_from(
 def test_any_job_of_json(jobs: dict[str, object]) -> None:
     import json
 
-    shown(compile_text(json.dumps({"params": {"x": {"default": "1"}}, "stages": ["a", "b"], "jobs": jobs})))
+    shown(
+        compile_text(
+            json.dumps({"params": {"x": {"default": "1"}}, "stages": ["a", "b"], "secrets": {"a": {"env": "a"}}, "jobs": jobs})
+        )
+    )
 
 
 TOP = st.sampled_from(
@@ -171,6 +176,7 @@ TOP = st.sampled_from(
         "on_cancel",
         "on_exit",
         "env",
+        "secrets",
     ]
 )
 
