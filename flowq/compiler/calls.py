@@ -108,7 +108,7 @@ class _Given:
                 )
             elif parameter is not None or "map" in self._more:
                 self.bound.append((parameter or self._more["map"], name, self._values.kwargs.get(name), node.span))
-                filled.add(name)
+                filled |= {name} if parameter is not None else set()  # what `**more` takes fills no parameter of that name
             else:
                 found.append((spelling.span, *self._unknown(name)))
         missing = [item.name for item in self._signature.parameters if item.required and item.name not in filled]
