@@ -1,5 +1,7 @@
 """Signatures are read from source: what is certain is said, everything else is silence, and nothing of the user's is ever executed."""
 
+import importlib
+import inspect
 import json
 import os
 import random
@@ -106,6 +108,9 @@ def test_the_first_folder_wins_and_then_what_is_installed(tmp_path: Path) -> Non
         "class f(f): ...",
         "class f:\n    def __new__(cls, a): ...",
         "class f:\n    __init__ = make()",
+        "def f(a): ...\nfrom unknown import *",
+        "class M(type): ...\nclass g(metaclass=M): ...\nclass f(g):\n    def __init__(self, a): ...",
+        "import enum\n@enum.global_enum\nclass E(enum.Enum):\n    f = print",
         "from functools import partial\nf = partial(g, 1)",
     ],
 )
@@ -335,3 +340,43 @@ def test_arguments_are_refused_when_python_would_refuse_them(modules: Modules, s
             assert name in refused, (functions[name], args, kwargs)
         else:
             assert name not in refused, (functions[name], args, kwargs)
+
+
+KINDS = {"positional": 0, "either": 1, "list": 2, "keyword": 3, "map": 4}  # as inspect numbers them
+LIBRARY = (
+    "collections",
+    "csv",
+    "enum",
+    "json",
+    "operator",
+    "os",
+    "random",
+    "shutil",
+    "ssl",
+    "statistics",
+    "subprocess",
+    "textwrap",
+    "unittest",
+    "urllib.parse",
+    "click",
+    "pytest",
+)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", LIBRARY)
+def test_what_is_said_of_real_modules_is_true(name: str) -> None:
+    """Modules of C, star imports that replace names, names made at run time, metaclasses: silence, and everything else as Python sees it."""
+    module = importlib.import_module(name)
+    lookup = Lookup([])
+    for attribute in dir(module):
+        value, found = getattr(module, attribute), lookup.find(name, attribute)
+        if attribute.startswith("__") or not callable(value):
+            continue
+        assert not isinstance(found, Problem), (attribute, found)
+        if isinstance(found, Signature):
+            parameters = inspect.signature(value).parameters.values()
+            expected = [
+                (item.name, int(item.kind), item.default is item.empty and item.kind not in {2, 4}) for item in parameters
+            ]
+            assert [(item.name, KINDS[item.kind], item.required) for item in found.parameters] == expected, attribute
