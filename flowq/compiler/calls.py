@@ -43,17 +43,16 @@ def _report_name(job: JobSpec, problem: Problem, report: Report) -> None:
     node = job.tree.get("call")
     span = job.span
     if isinstance(node, Scalar):
-        span = _part(node, problem.subject, report)
+        span = _part(node, problem, report)
     report.add(_CODES[problem.kind], span, problem.message, problem.help)
 
 
-def _part(node: Scalar, subject: str, report: Report) -> Span:
-    """Return the place of a part of the name, the whole where it cannot be told."""
-    raw = report.source.text[node.start.index : node.end.index] if not report.full else ""
-    place = (
-        raw.rfind(subject) if subject and ("." in subject or raw.endswith(subject)) else raw.find(subject) if subject else -1
-    )
-    return node.span if place < 0 else report.source.span(node.start.index + place, node.start.index + place + len(subject))
+def _part(node: Scalar, problem: Problem, report: Report) -> Span:
+    """Return the place of the part of the name that a problem is about, the whole where it cannot be told."""
+    raw = report.source.text[node.start.index : node.end.index] if not report.full and problem.subject else ""
+    place = raw.rfind(problem.subject) if problem.kind == "attribute" else raw.find(problem.subject)
+    start = node.start.index + place
+    return report.source.span(start, start + len(problem.subject)) if raw and place >= 0 else node.span
 
 
 def check_arguments(job: JobSpec, signature: Signature, typed: Callable[[str], Type], report: Report) -> None:
@@ -109,7 +108,7 @@ class _Given:
                 )
             elif parameter is not None or "map" in self._more:
                 self.bound.append((parameter or self._more["map"], name, self._values.kwargs.get(name), node.span))
-                filled.add(name)
+                filled |= {name} if parameter is not None else set()  # what `**more` takes fills no parameter of that name
             else:
                 found.append((spelling.span, *self._unknown(name)))
         missing = [item.name for item in self._signature.parameters if item.required and item.name not in filled]

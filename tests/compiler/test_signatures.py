@@ -1,10 +1,15 @@
 """Signatures are read from source: what is certain is said, everything else is silence, and nothing of the user's is ever executed."""
 
+import importlib
+import inspect
+import json
 import os
+import random
 import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -103,6 +108,9 @@ def test_the_first_folder_wins_and_then_what_is_installed(tmp_path: Path) -> Non
         "class f(f): ...",
         "class f:\n    def __new__(cls, a): ...",
         "class f:\n    __init__ = make()",
+        "def f(a): ...\nfrom unknown import *",
+        "class M(type): ...\nclass g(metaclass=M): ...\nclass f(g):\n    def __init__(self, a): ...",
+        "import enum\n@enum.global_enum\nclass E(enum.Enum):\n    f = print",
         "from functools import partial\nf = partial(g, 1)",
     ],
 )
@@ -285,3 +293,90 @@ def test_a_module_is_read_once(modules: Modules, monkeypatch: pytest.MonkeyPatch
     modules.write("flow.yaml", f"jobs:\n{jobs}\n")
     assert compile_file(modules.folder / "flow.yaml").diagnostics == ()
     assert [Path(path).name for path in read] == ["tasks.py"]
+
+
+def some_function(chance: random.Random, name: str) -> str:
+    """Return a function with parameters of any kinds."""
+    names = iter("abcdefgh")
+    positional = [next(names) for _ in range(chance.randint(0, 2))]
+    either = [next(names) for _ in range(chance.randint(0, 2))]
+    keyword = [next(names) for _ in range(chance.randint(0, 2))]
+    optional = chance.randint(0, len(positional + either))  # the last ones
+    written = [
+        f"{item}=0" if place >= len(positional + either) - optional else item for place, item in enumerate(positional + either)
+    ]
+    if positional:
+        written.insert(len(positional), "/")
+    if chance.random() < 0.3:
+        written.append("*rest")
+    elif keyword:
+        written.append("*")
+    written += [f"{item}=0" if chance.random() < 0.5 else item for item in keyword]
+    if chance.random() < 0.3:
+        written.append("**more")
+    return f"def {name}({', '.join(written)}): ...\n"
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_arguments_are_refused_when_python_would_refuse_them(modules: Modules, seed: int) -> None:
+    chance = random.Random(seed)
+    functions = {f"f{number}": some_function(chance, f"f{number}") for number in range(80)}
+    real: dict[str, Any] = {}
+    exec("".join(functions.values()), real)  # noqa: S102 - the text is the one above
+    calls = {
+        name: (list(range(chance.randint(0, 4))), {item: 0 for item in "abcdefx" if chance.random() < 0.3})
+        for name in functions
+    }
+    jobs = {name: {"call": f"tasks:{name}", "args": args, "kwargs": kwargs} for name, (args, kwargs) in calls.items()}
+    modules.write("tasks.py", "".join(functions.values()))
+    modules.write("flow.yaml", "jobs:\n" + "".join(f"  {name}: {json.dumps(job)}\n" for name, job in jobs.items()))
+    found = compile_file(modules.folder / "flow.yaml").diagnostics
+    assert {item.code for item in found} == {"FQ604"}
+    refused = {list(jobs)[item.line - 2] for item in found}
+    for name, (args, kwargs) in calls.items():
+        try:
+            real[name](*args, **kwargs)
+        except TypeError:
+            assert name in refused, (functions[name], args, kwargs)
+        else:
+            assert name not in refused, (functions[name], args, kwargs)
+
+
+KINDS = {"positional": 0, "either": 1, "list": 2, "keyword": 3, "map": 4}  # as inspect numbers them
+LIBRARY = (
+    "collections",
+    "csv",
+    "enum",
+    "json",
+    "operator",
+    "os",
+    "random",
+    "shutil",
+    "ssl",
+    "statistics",
+    "subprocess",
+    "textwrap",
+    "unittest",
+    "urllib.parse",
+    "click",
+    "pytest",
+)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", LIBRARY)
+def test_what_is_said_of_real_modules_is_true(name: str) -> None:
+    """Modules of C, star imports that replace names, names made at run time, metaclasses: silence, and everything else as Python sees it."""
+    module = importlib.import_module(name)
+    lookup = Lookup([])
+    for attribute in dir(module):
+        value, found = getattr(module, attribute), lookup.find(name, attribute)
+        if attribute.startswith("__") or not callable(value):
+            continue
+        assert not isinstance(found, Problem), (attribute, found)
+        if isinstance(found, Signature):
+            parameters = inspect.signature(value).parameters.values()
+            expected = [
+                (item.name, int(item.kind), item.default is item.empty and item.kind not in {2, 4}) for item in parameters
+            ]
+            assert [(item.name, KINDS[item.kind], item.required) for item in found.parameters] == expected, attribute

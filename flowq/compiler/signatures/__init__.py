@@ -16,7 +16,7 @@ griffe takes 70, and the limits have to hold before the work is done.
 """
 
 from flowq.compiler.signatures.annotations import Fit, misfit
-from flowq.compiler.signatures.lookup import Lookup, Problem
-from flowq.compiler.signatures.signature import Parameter, Signature
+from flowq.compiler.signatures.lookup import Lookup
+from flowq.compiler.signatures.signature import Parameter, Problem, Signature
 
 __all__ = ["Fit", "Lookup", "Parameter", "Problem", "Signature", "misfit"]

@@ -34,15 +34,18 @@ class Bindings:
     Attributes:
         names: the binding of each; `Unclear` where there are several and not the last one counts.
         stars: the modules all of whose names are imported.
+        covered: names that were bound before such an import, which may bind them anew.
         dynamic: whether names can be bound that the text does not show.
     """
 
     names: dict[str, Binding] = field(default_factory=dict)
     stars: list[Imported] = field(default_factory=list)
+    covered: set[str] = field(default_factory=set)
     dynamic: bool = False
 
     def bind(self, name: str, binding: Binding, *, surely: bool) -> None:
         """Note a binding. One that is made only under a condition does not replace an earlier one: both are possible."""
+        self.covered.discard(name)
         self.names[name] = binding if surely or name not in self.names else Unclear()
 
 
@@ -71,6 +74,7 @@ def _definition(node: ast.AST, found: Bindings, *, surely: bool) -> bool:
             return True
         case ast.ClassDef():
             found.bind(node.name, node, surely=surely)
+            found.dynamic |= any(_last_name(item) == "global_enum" for item in node.decorator_list)
             return True
         case ast.Import(names=names):
             for item in names:
@@ -82,6 +86,7 @@ def _definition(node: ast.AST, found: Bindings, *, surely: bool) -> bool:
                 origin = Imported(module or "", item.name, level)
                 if item.name == "*":
                     found.stars.append(origin)
+                    found.covered |= found.names.keys()
                 else:
                     found.bind(item.asname or item.name, origin, surely=surely)
             return True
@@ -109,7 +114,7 @@ def _expressions(node: ast.AST, found: Bindings) -> None:
                     found.names[name] = Unclear()
             case ast.Name(id=name) if name in _DYNAMIC:
                 found.dynamic = True
-            case ast.Attribute(attr="modules", value=ast.Name(id="sys")):
+            case ast.Attribute(attr="modules", value=ast.Name(id="sys")) | ast.Attribute(attr="_convert_"):
                 found.dynamic = True
             case ast.ExceptHandler(name=str(name)) | ast.MatchAs(name=str(name)) | ast.MatchStar(name=str(name)):
                 found.names[name] = Unclear()

@@ -2,13 +2,12 @@
 
 import ast
 from collections.abc import Sequence
-from copy import copy
 from dataclasses import dataclass, replace
 from typing import Final
 
 from flowq.compiler.signatures.bindings import Binding, Bindings, Function, Imported, bindings_of
 from flowq.compiler.signatures.modules import Module, Modules
-from flowq.compiler.signatures.signature import Signature, signature_of
+from flowq.compiler.signatures.signature import Problem, Signature, signature_of, without_first
 from flowq.compiler.suggest import close_match, listing
 from flowq.expr.types import ANY
 
@@ -25,15 +24,7 @@ _TRANSPARENT: Final = frozenset(
 )
 """Decorators below which a function keeps its arguments and its result."""
 
-
-@dataclass(frozen=True, slots=True)
-class Problem:
-    """What is wrong with a name. `kind` is `module`, `source` or `attribute`; `subject` is what it is about."""
-
-    kind: str
-    subject: str
-    message: str
-    help: str = ""
+_PLAIN_BASES: Final = frozenset({"builtins.object", "abc.ABC", "typing.Generic"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +105,7 @@ class _Walk:
         """Return what a name of a module is bound to, and where; None: not known."""
         module = spot.module
         binding = spot.bindings.names.get(name)
-        if binding is not None:
+        if binding is not None and name not in spot.bindings.covered:
             return spot, binding
         for star in spot.bindings.stars:
             origin = self._imported_module(module, star)
@@ -123,7 +114,9 @@ class _Walk:
                 return None
             found = self._bound(_Spot(origin, origin.bindings), name)
             if not isinstance(found, Problem):
-                return found
+                return found if binding is None else None  # which of the two it is, only running it tells
+        if binding is not None:
+            return spot, binding
         if spot.bindings.dynamic:
             return None
         if module.folders and self._modules.get(f"{module.name}.{name}") is not None:
@@ -199,7 +192,7 @@ class _Walk:
         """Return the signature of a function; `bound`: its first argument is given by Python."""
         if not all(self.name_of(spot, item) in _TRANSPARENT for item in function.decorator_list):
             return None
-        arguments = _without_first(function.args) if bound else function.args
+        arguments = without_first(function.args) if bound else function.args
         return self._signature(spot, function.name, arguments, function.returns, function.lineno)
 
     def _signature(self, spot: _Spot, name: str, arguments: ast.arguments, returns: ast.expr | None, line: int) -> Signature:
@@ -208,12 +201,9 @@ class _Walk:
     def _class(self, spot: _Spot, node: ast.ClassDef) -> Signature | None:
         """Return what a class is constructed with: its `__init__`, or that of its one base."""
         self._left -= 1
-        if self._left < 0 or node.decorator_list or node.keywords:
+        if not self._is_plain(spot, node):
             return None
-        names = bindings_of(node.body).names
-        init = names.get("__init__")
-        if "__new__" in names:
-            return None
+        init = bindings_of(node.body).names.get("__init__")
         if isinstance(init, Function):
             found = self._function(spot, init, bound=True)
             return None if found is None else replace(found, text=found.text.replace("__init__", node.name, 1), result=ANY)
@@ -224,6 +214,18 @@ class _Walk:
             return Signature((), ANY, f"{node.name}()", f"{spot.module.file}:{node.lineno}")
         above = self._base(spot, bases[0]) if len(bases) == 1 else None
         return None if above is None else self._class(*above)
+
+    def _is_plain(self, spot: _Spot, node: ast.ClassDef) -> bool:
+        """Tell whether a class and all above it are constructed by `__init__`: no metaclass, no `__new__`, no decorator."""
+        self._left -= 1
+        if self._left < 0 or node.decorator_list or node.keywords or "__new__" in bindings_of(node.body).names:
+            return False
+        for base in node.bases:
+            if self.name_of(spot, base) not in _PLAIN_BASES:
+                above = self._base(spot, base)
+                if above is None or not self._is_plain(*above):
+                    return False
+        return True
 
     def _base(self, spot: _Spot, base: ast.expr) -> tuple[_Spot, ast.ClassDef] | None:
         """Return a base class that is written in a module that can be read."""
@@ -293,13 +295,3 @@ class _Walk:
         if isinstance(binding, Imported):
             return "" if binding.level else ".".join([part for part in (binding.module, binding.name) if part] + parts)
         return "" if where.module is spot.module else ".".join([where.module.name, node.id, *parts])
-
-
-def _without_first(arguments: ast.arguments) -> ast.arguments:
-    """Return the parameters that are left when Python gives the first: `self`, `cls`."""
-    rest = copy(arguments)
-    if rest.posonlyargs:
-        rest.posonlyargs = rest.posonlyargs[1:]
-    else:
-        rest.args = rest.args[1:]
-    return rest

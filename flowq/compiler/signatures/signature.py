@@ -2,6 +2,7 @@
 
 import ast
 from collections.abc import Callable
+from copy import copy
 from dataclasses import dataclass
 from typing import Final
 
@@ -30,6 +31,16 @@ class Signature:
     result: Type
     text: str
     place: str
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """What is wrong with a name. `kind` is `module`, `source` or `attribute`; `subject` is what it is about."""
+
+    kind: str
+    subject: str
+    message: str
+    help: str = ""
 
 
 def signature_of(name: str, arguments: ast.arguments, returns: ast.expr | None, place: str, naming: Naming) -> Signature:
@@ -72,3 +83,13 @@ def _with_default(fit: Fit | None, default: ast.expr | None) -> Fit | None:
     """`name: str = None` means that None is fine, whatever the annotation says."""
     is_none = isinstance(default, ast.Constant) and default.value is None
     return fit.or_null() if fit is not None and is_none else fit
+
+
+def without_first(arguments: ast.arguments) -> ast.arguments:
+    """Return the parameters that are left when Python gives the first: `self`, `cls`."""
+    rest = copy(arguments)
+    if rest.posonlyargs:
+        rest.posonlyargs = rest.posonlyargs[1:]
+    else:
+        rest.args = rest.args[1:]
+    return rest
