@@ -1,6 +1,7 @@
 """The half of `Queue` that takes jobs in: options are parsed once, the store decides what becomes of the job."""
 
 import datetime as dt
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from importlib import import_module
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 from flowq import ids
 from flowq.call import Call
 from flowq.callbacks import Callback
-from flowq.exceptions import DuplicateJobError, InvalidJobDependency
+from flowq.exceptions import DuplicateJobError, InvalidJobDependency, UsageError
 from flowq.job import Job
 from flowq.options import JobOptions, as_arguments, parse_options, split_call
 from flowq.repeat import Repeat
@@ -226,9 +227,13 @@ class Enqueueing:
         """Put many calls on the queue in one round trip. One may depend on another that stands before it in the list.
 
         Raises:
+            UsageError: an id stands more than once in the list; nothing was enqueued.
             DuplicateJobError, InvalidJobDependency: of the first job that was refused; the others are enqueued.
         """
         jobs = [self._made(data) for data in job_datas]
+        repeated = [job_id for job_id, count in Counter(job.id for job in jobs).items() if count > 1]
+        if repeated:
+            raise UsageError(f"the id {repeated[0]!r} stands more than once in the list")
         if pipeline is not None or not self.is_async:
             return [self._submit(job, due_ms=_NOW, pipeline=pipeline) for job in jobs]
         news = [self._new(job, due_ms=_NOW) for job in jobs]

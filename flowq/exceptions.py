@@ -42,8 +42,15 @@ class DataLostError(ServerError):
 # -- jobs and runs ------------------------------------------------------------------------------------------------------------
 
 
-class NoSuchJobError(FlowqError):
-    """No job with that id: never created, expired or deleted."""
+class InvalidJobOperation(FlowqError):
+    """The job is not in a status in which this can be done."""
+
+
+InvalidJobOperationError = InvalidJobOperation  # RQ has both names
+
+
+class NoSuchJobError(InvalidJobOperation):
+    """No job with that id: never created, expired or deleted. Nothing can be done with such a job, so it is that error too."""
 
 
 class NoSuchRunError(FlowqError):
@@ -60,13 +67,6 @@ class NoSuchWorkerError(FlowqError):
 
 class DuplicateJobError(FlowqError):
     """`unique=True` and the id is taken."""
-
-
-class InvalidJobOperation(FlowqError):
-    """The job is not in a status in which this can be done."""
-
-
-InvalidJobOperationError = InvalidJobOperation  # RQ has both names
 
 
 class InvalidRunOperation(FlowqError):

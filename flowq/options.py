@@ -151,11 +151,20 @@ def parse_options(given: Mapping[str, Any]) -> JobOptions:
             values[name] = _PARSERS[name](value) if name in _PARSERS else value
         except UsageError as error:
             raise type(error)(f"{name}={value!r}: {error}") from error
+    if values.get("unique") and "id" not in values:
+        raise UsageError("unique=True needs an id: job_id=…")
     return JobOptions(**values)
 
 
 def _duration(value: Any) -> float:
     return parse_duration(value, never=True)
+
+
+def _limit(value: Any) -> float:
+    seconds = _duration(value)
+    if seconds == 0:
+        raise UsageError("must be more than 0; -1 is without limit")
+    return seconds
 
 
 def _retry(value: Any) -> Retry:
@@ -192,9 +201,9 @@ def _repeat(value: Any) -> Repeat:
 
 _PARSERS: Final[Mapping[str, Callable[[Any], Any]]] = {
     "id": checked_id,
-    "timeout": _duration,
+    "timeout": _limit,
     "result_ttl": _duration,
-    "ttl": _duration,
+    "ttl": _limit,
     "failure_ttl": _duration,
     "retry": _retry,
     "depends_on": _dependencies,

@@ -66,10 +66,13 @@ class Queue(Enqueueing):
             self.job_class = load_class(job_class, Job)
 
     @classmethod
-    def all(cls, connection: Any = None, job_class: Any = None, serializer: Any = None) -> "list[Queue]":
+    def all(
+        cls, connection: Any = None, job_class: Any = None, serializer: Any = None, death_penalty_class: Any = None
+    ) -> "list[Queue]":
         """Return all queues that hold or held jobs, by name."""
         store = store_for(connection)
-        return [cls(name, store, job_class=job_class, serializer=serializer) for name in store.queues.names()]
+        options = {"job_class": job_class, "serializer": serializer, "death_penalty_class": death_penalty_class}
+        return [cls(name, store, **options) for name in store.queues.names()]
 
     @property
     def connection(self) -> Any:

@@ -101,6 +101,8 @@ class ResultRecord:
     type: str  # successful, failed, stopped, retried, max_retries_exceeded
     execution: int
     created_ms: int
+    started_ms: int | None  # of the execution
+    worker: str
     value: bytes | None
 
 

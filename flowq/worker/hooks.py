@@ -8,6 +8,7 @@ heavy (the facade, and with it the client library) is imported only when a hook 
 from __future__ import annotations
 
 import sys
+from types import CoroutineType
 
 from flowq.timeouts import JobTimeoutException, UnixSignalDeathPenalty
 from flowq.worker.task import failed, finished
@@ -151,7 +152,11 @@ def call_back(which: str, name: str, seconds: float, *arguments: object) -> None
 
     function = resolve(name)
     with UnixSignalDeathPenalty(seconds, what=f"the {which} callback {name}"):
-        function(*arguments)
+        answer = function(*arguments)
+        if isinstance(answer, CoroutineType):
+            import asyncio
+
+            asyncio.run(answer)
 
 
 def after_death(task: Task) -> Outcome:

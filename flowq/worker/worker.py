@@ -52,37 +52,47 @@ class Worker(WorkerState):
         work_horse_killed_handler: called with `(job, pid, wait status, None)` when a job's process has died without an end.
         death_penalty_class: how timeouts are enforced in the job's process; SIGALRM by default.
         worker_ttl: seconds after which a job of a worker that has died is given to another (the lease, 10 s).
-        **ignored: RQ's options for what flowq does by itself: `maintenance_interval`, `job_monitoring_interval`, `prepare_for_work`,
-            `default_worker_ttl`, `disable_default_exception_handler`, `log_job_description`.
+        maintenance_interval, default_worker_ttl, log_job_description, job_monitoring_interval, disable_default_exception_handler,
+            prepare_for_work: accepted, for what they are about flowq does by itself.
+
+    Subclasses may set `job_class`, `queue_class` and `death_penalty_class`.
     """
 
+    job_class: type[Job] = Job
+    queue_class: type[Queue] = Queue
     death_penalty_class: Any = None
     python_version = sys.version
 
-    def __init__(  # noqa: PLR0913 - RQ's signature
+    def __init__(  # noqa: PLR0913, PLR0917 - RQ's signature
         self,
         queues: "Queue | str | Iterable[Queue | str]",
         name: str | None = None,
         default_result_ttl: float | str = defaults.RESULT_TTL,
         connection: Any = None,
         exception_handlers: Callable[..., Any] | Sequence[Callable[..., Any]] | None = None,
-        *,
+        maintenance_interval: float | None = None,  # noqa: ARG002
+        default_worker_ttl: float | None = None,  # noqa: ARG002
+        worker_ttl: float | str | None = None,
         job_class: Any = None,
         queue_class: Any = None,
+        log_job_description: bool = True,  # noqa: ARG002
+        job_monitoring_interval: float | None = None,  # noqa: ARG002
+        disable_default_exception_handler: bool = False,  # noqa: ARG002
+        prepare_for_work: bool = True,  # noqa: ARG002
         serializer: Any = None,
         work_horse_killed_handler: Callable[..., Any] | None = None,
+        *,
         death_penalty_class: Any = None,
-        worker_ttl: float | str | None = None,
-        **ignored: Any,
     ) -> None:
-        _refuse_unknown(ignored)
         items = [queues] if isinstance(queues, (str, Queue)) or not isinstance(queues, Iterable) else list(queues)
         if not items:
             raise UsageError("a worker needs at least one queue")
         bound = next((item.store for item in items if not isinstance(item, str)), None)
         self.store: Store = binding.store_for(connection if connection is not None or bound is None else bound)
-        self.job_class: type[Job] = load_class(job_class, Job)
-        self.queue_class: type[Queue] = load_class(queue_class, Queue)
+        if job_class is not None:
+            self.job_class = load_class(job_class, Job)
+        if queue_class is not None:
+            self.queue_class = load_class(queue_class, Queue)
         self.queues = [self.queue_class(item, self.store) if isinstance(item, str) else item for item in items]
         self.name = name or WorkerOptions(()).name
         self.default_result_ttl = parse_duration(default_result_ttl, never=True)
@@ -102,9 +112,9 @@ class Worker(WorkerState):
         """Return the names of its queues, in order of priority."""
         return [queue.name for queue in self.queues]
 
-    def push_exc_handler(self, handler: Callable[..., Any]) -> None:
+    def push_exc_handler(self, handler_func: Callable[..., Any]) -> None:
         """Add an exception handler behind those there are."""
-        self.exception_handlers.append(handler)
+        self.exception_handlers.append(handler_func)
 
     def pop_exc_handler(self) -> Callable[..., Any]:
         """Remove the last exception handler and return it."""
@@ -112,17 +122,17 @@ class Worker(WorkerState):
 
     # -- working --------------------------------------------------------------------------------------------------------------
 
-    def work(  # noqa: PLR0913 - RQ's signature
+    def work(  # noqa: PLR0913, PLR0917 - RQ's signature
         self,
         burst: bool = False,
         logging_level: str | int | None = None,
         date_format: str = "%H:%M:%S",
         log_format: str = "%(asctime)s %(message)s",
-        *,
         max_jobs: int | None = None,
         max_idle_time: float | None = None,
         with_scheduler: bool = False,  # noqa: ARG002 - every worker does what RQ's scheduler is for
         dequeue_strategy: str | DequeueStrategy = DequeueStrategy.DEFAULT,
+        *,
         slots: int = 1,
         lease: float | None = None,
     ) -> bool:
@@ -197,19 +207,27 @@ class Worker(WorkerState):
     # -- looking --------------------------------------------------------------------------------------------------------------
 
     @classmethod
-    def all(cls, connection: Any = None, *, queue: "Queue | None" = None) -> list[Self]:
-        """Return the workers that live, by name; with `queue`, those that serve it."""
+    def all(
+        cls,
+        connection: Any = None,
+        job_class: Any = None,
+        queue_class: Any = None,
+        queue: "Queue | None" = None,
+        serializer: Any = None,
+    ) -> list[Self]:
+        """Return the workers that live, by name; with `queue`, those that serve it. The classes are of what they are asked for."""
         store = binding.store_for(connection if connection is not None or queue is None else queue.store)
         wanted = None if queue is None else queue.name
+        classes = {"job_class": job_class, "queue_class": queue_class, "serializer": serializer}
         return [
-            cls(list(record.queues), record.name, connection=store)
+            cls(list(record.queues), record.name, connection=store, **classes)
             for record in store.workers.all()
             if wanted is None or wanted in record.queues
         ]
 
     @classmethod
-    def count(cls, connection: Any = None, *, queue: "Queue | None" = None) -> int:
-        """Return how many workers live."""
+    def count(cls, connection: Any = None, queue: "Queue | None" = None) -> int:
+        """Return how many workers live; with `queue`, how many serve it."""
         return len(cls.all(connection, queue=queue))
 
     @classmethod
@@ -229,20 +247,6 @@ class Worker(WorkerState):
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.queue_names()}, name={self.name!r})"
-
-
-_IGNORED = frozenset(
-    {
-        *("maintenance_interval", "job_monitoring_interval", "prepare_for_work", "default_worker_ttl"),
-        *("disable_default_exception_handler", "log_job_description"),
-    }
-)
-
-
-def _refuse_unknown(options: dict[str, Any]) -> None:
-    unknown = sorted(options.keys() - _IGNORED)
-    if unknown:
-        raise UsageError(f"a worker has no option {', '.join(unknown)}")
 
 
 def _as_list(handlers: Callable[..., Any] | Sequence[Callable[..., Any]] | None) -> list[Callable[..., Any]]:

@@ -59,6 +59,15 @@ def fail_until(path: str, attempts: int) -> int:
     return count
 
 
+def by_turns(path: str, steps: list[str]) -> Any:
+    """Return a `Retry`, fail or end, as the step of this execution says."""
+    write(path, "x")
+    step = steps[len(Path(path).read_text()) - 1]
+    if step == "fail":
+        raise ValueError(step)
+    return Retry(max=len(steps)) if step == "retry" else step
+
+
 class Unpicklable:
     def __reduce__(self) -> Any:
         raise TypeError("this object cannot be pickled")
@@ -129,6 +138,11 @@ class Counter:
 
 def on_success(job: Job, connection: Any, result: Any) -> None:
     write(job.meta["log"], f"success {result} {connection is not None}\n")
+
+
+async def on_success_later(job: Job, connection: Any, result: Any) -> None:
+    await asyncio.sleep(0)
+    write(job.meta["log"], f"success {result} later\n")
 
 
 def on_failure(job: Job, connection: Any, kind: Any, value: Any, trace: Any) -> None:

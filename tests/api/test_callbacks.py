@@ -137,6 +137,12 @@ def test_exception_handlers_are_called_in_order_until_one_says_false(
     assert job.is_failed
 
 
+def test_a_callback_may_be_a_coroutine_function(queue: Queue, log: Path, worker_class: type[Worker]) -> None:
+    queue.enqueue(samples.add, 1, 2, **{**options(log), "on_success": samples.on_success_later})
+    worker_class([queue]).work(burst=True)
+    assert lines(log) == ["success 3 later"]
+
+
 def test_what_cannot_be_a_callback_is_refused(queue: Queue) -> None:
     with pytest.raises(UsageError, match="import"):
         queue.enqueue(samples.add, 1, on_success=lambda *_: None)

@@ -1,11 +1,12 @@
 """What becomes of a `Job` between its making and its enqueueing, and what may be changed of it after."""
 
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
-from flowq import Callback, Dependency, Queue, Repeat, Retry
-from flowq.exceptions import DuplicateJobError, InvalidJobOperation, UsageError
+from flowq import Callback, Dependency, Queue, Repeat, Retry, Worker
+from flowq.exceptions import DuplicateJobError, InvalidJobOperation, NoSuchJobError, UsageError
 from flowq.job import Job
 from tests.api import samples
 
@@ -110,3 +111,44 @@ def test_what_may_be_changed_of_an_enqueued_job(queue: Queue, work: Work) -> Non
     for bad in ("", "a|b"):
         with pytest.raises(UsageError, match="expected a text"):
             job.id = bad
+
+
+def test_a_result_tells_who_executed_it_and_when(queue: Queue, work: Work, tmp_path: Path) -> None:
+    job = queue.enqueue(samples.fail_until, str(tmp_path / "log"), 2, retry=Retry(max=1))
+    Worker([queue], name="worker one").work(max_jobs=1)
+    Worker([queue], name="worker two").work(max_jobs=1)
+    last, first = job.results()
+    assert [(item.worker_name, item.execution_id) for item in (first, last)] == [("worker one", "1"), ("worker two", "2")]
+    assert first.execution_started_at is not None
+    assert last.execution_started_at is not None
+    assert first.execution_started_at <= first.execution_ended_at <= last.execution_started_at <= last.created_at
+    assert job.latest_result() == last
+
+
+def test_the_two_kinds_of_retry_do_not_eat_each_other_up(queue: Queue, work: Work, tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    job = queue.enqueue(samples.by_turns, str(log), ["retry", "fail", "retry", "fail", "end"], retry=Retry(max=2))
+    work()
+    assert (job.get_status(), job.result) == ("finished", "end")
+    assert job.number_of_retries == 2
+
+
+def test_what_could_only_be_a_mistake_is_refused(queue: Queue) -> None:
+    for wrong in ({"job_timeout": 0}, {"ttl": 0}, {"unique": True}):
+        with pytest.raises(UsageError, match=r"must be more than 0|needs an id"):
+            queue.enqueue(samples.add, 1, **wrong)
+    twice = [Queue.prepare_data(samples.add, (number,), job_id="same") for number in range(2)]
+    with pytest.raises(UsageError, match="'same' stands more than once"):
+        queue.enqueue_many(twice)
+    assert len(queue) == 0
+
+
+def test_nothing_can_be_done_with_a_job_that_is_gone(queue: Queue) -> None:
+    job = queue.enqueue(samples.add, 1)
+    job.delete()
+    for act in (job.get_status, job.refresh, job.cancel, job.requeue, job.save, job.save_meta):
+        with pytest.raises(InvalidJobOperation, match=job.id) as caught:
+            act()
+        assert isinstance(caught.value, NoSuchJobError)
+    job.delete()
+    assert (job.latest_result(), job.results(), job.meta, job.get_position()) == (None, [], {}, None)

@@ -137,8 +137,8 @@ def test_logging_is_set_up_when_asked_for(queue: Queue) -> None:
 def test_wrong_options_are_refused(queue: Queue) -> None:
     with pytest.raises(UsageError, match="at least one queue"):
         Worker([])
-    with pytest.raises(UsageError, match="no option colour"):
-        Worker([queue], colour="red")
+    with pytest.raises(TypeError, match="colour"):
+        Worker([queue], colour="red")  # type: ignore[call-arg]
     Worker([queue], maintenance_interval=5, job_monitoring_interval=3, disable_default_exception_handler=True)
 
 
@@ -224,13 +224,16 @@ def test_killing_the_horse_fails_the_job_and_the_worker_goes_on(queue: Queue, ba
 def test_commands_that_cannot_be(queue: Queue) -> None:
     with pytest.raises(NoSuchWorkerError, match="'nobody'"):
         send_shutdown_command(queue.connection, "nobody")
-    with pytest.raises(UsageError, match="kill-horse"):
-        send_command(queue.connection, "nobody", "dance")
+    for wrong in ("dance", "stop-job"):
+        with pytest.raises(UsageError, match="kill-horse"):
+            send_command(queue.connection, "nobody", wrong)
     with pytest.raises(NoSuchJobError):
         send_stop_job_command(queue.connection, "nobody")
     job = queue.enqueue(samples.add, 1)
     with pytest.raises(InvalidJobOperation, match="it is queued, not started"):
         send_stop_job_command(queue.connection, job.id)
+    with pytest.raises(InvalidJobOperation, match="it is queued, not started"):
+        send_command(queue.connection, "nobody", "stop-job", job_id=job.id)
 
 
 def test_the_worker_program_finds_modules_of_its_directory(queue: Queue, connection: redis.Redis, tmp_path: Path) -> None:
