@@ -191,7 +191,7 @@ class Job(JobSettings):
         if not self.store.jobs.save_meta(self.id, self.stored_meta()):
             raise NoSuchJobError(f"no job with the id {self.id!r}: its meta cannot be stored")
 
-    def save(self, include_meta: bool = True) -> None:
+    def save(self, *, include_meta: bool = True) -> None:
         """Store what is the user's: description, durations, retries and meta. The status is not touched.
 
         A job that was made but not enqueued is stored whole, with the status `created`: it can be fetched, and enqueued by

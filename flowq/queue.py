@@ -42,6 +42,7 @@ class Queue(Enqueueing):
         death_penalty_class: how a timeout is enforced without a worker, see `flowq.timeouts`.
     """
 
+    DEFAULT_TIMEOUT = int(defaults.JOB_TIMEOUT)
     job_class: type[Job] = Job
 
     def __init__(  # noqa: PLR0913, PLR0917 - RQ's signature

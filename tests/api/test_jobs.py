@@ -130,7 +130,7 @@ def test_the_two_kinds_of_retry_do_not_eat_each_other_up(queue: Queue, work: Wor
     job = queue.enqueue(samples.by_turns, str(log), ["retry", "fail", "retry", "fail", "end"], retry=Retry(max=2))
     work()
     assert (job.get_status(), job.result) == ("finished", "end")
-    assert job.number_of_retries == 2
+    assert (job.number_of_retries, job.retries_left) == (4, 0)
 
 
 def test_what_could_only_be_a_mistake_is_refused(queue: Queue) -> None:
