@@ -29,6 +29,8 @@ def store_for(connection: Any = None) -> "Store":
         return default_store()
     if isinstance(connection, Store):
         return connection
+    if not hasattr(connection, "execute_command"):
+        raise UsageError(f"connection must be a redis.Redis client, found {type(connection).__name__}")
     store = _STORES.get(connection)
     if store is None:
         store = Store(_client_of(connection))

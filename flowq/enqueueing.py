@@ -12,7 +12,7 @@ from flowq.call import Call
 from flowq.callbacks import Callback
 from flowq.exceptions import DuplicateJobError, InvalidJobDependency, UsageError
 from flowq.job import Job
-from flowq.options import JobOptions, as_arguments, parse_options, split_call
+from flowq.options import JobOptions, as_arguments, as_keywords, parse_options, split_call
 from flowq.repeat import Repeat
 from flowq.retry import Retry
 from flowq.states import JobStatus
@@ -135,6 +135,8 @@ class Enqueueing:
 
     def enqueue_in(self, time_delta: dt.timedelta, func: Function, *args: Any, **kwargs: Any) -> Job:
         """Put a call on the queue after a while, by the server's clock."""
+        if not isinstance(time_delta, dt.timedelta):
+            raise UsageError(f"expected a timedelta, found {time_delta!r}")
         return self._enqueue(self.store.now_ms() + int(time_delta.total_seconds() * 1000), func, args, kwargs)
 
     def schedule_job(self, job: Job, datetime: dt.datetime, pipeline: Any = None, unique: bool = False) -> Job:
@@ -283,7 +285,7 @@ class Enqueueing:
 
 
 def _described(func: Function, args: Any, kwargs: Mapping[str, Any] | None, options: Mapping[str, Any]) -> EnqueueData:
-    return EnqueueData(Call.of(func, as_arguments(args), kwargs or {}), parse_options(options))
+    return EnqueueData(Call.of(func, as_arguments(args), as_keywords(kwargs)), parse_options(options))
 
 
 def _accept(job: Job, outcome: Outcome, detail: str) -> Job:
@@ -296,4 +298,6 @@ def _accept(job: Job, outcome: Outcome, detail: str) -> Job:
 
 
 def _millis(when: dt.datetime) -> int:
+    if not isinstance(when, dt.datetime):
+        raise UsageError(f"expected a datetime, found {when!r}")
     return int(when.timestamp() * 1000)

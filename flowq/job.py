@@ -10,9 +10,9 @@ from flowq.callables import load_class, reference
 from flowq.callbacks import Callback
 from flowq.context import current_job_class, current_store, current_task
 from flowq.dependency import Dependency
-from flowq.exceptions import InvalidJobOperation, NoSuchJobError
+from flowq.exceptions import InvalidJobOperation, NoSuchJobError, UsageError
 from flowq.jobsettings import JobSettings
-from flowq.options import JobOptions, as_arguments, parse_options
+from flowq.options import JobOptions, as_arguments, as_keywords, checked_id, parse_options
 from flowq.repeat import Repeat
 from flowq.retry import Retry
 from flowq.states import ENDED, JobStatus
@@ -104,7 +104,7 @@ class Job(JobSettings):
             "on_failure": on_failure,
             "on_stopped": on_stopped,
         }
-        call = Call.of(func, as_arguments(args), kwargs or {})
+        call = Call.of(func, as_arguments(args), as_keywords(kwargs))
         return cls.assemble(call, parse_options(options), connection, serializer, origin=origin)
 
     @classmethod
@@ -126,7 +126,7 @@ class Job(JobSettings):
         Raises:
             NoSuchJobError: there is none with this id.
         """
-        job = cls(id, store_for(connection), serializer)
+        job = cls(checked_id(id), store_for(connection), serializer)
         job.refresh()
         return job
 
@@ -178,8 +178,15 @@ class Job(JobSettings):
         return {} if stored is None else dict(self.serializer.loads(stored))
 
     def stored_meta(self) -> bytes:
-        """Return `meta` as bytes."""
-        data = self.serializer.dumps(self.meta)
+        """Return `meta` as bytes.
+
+        Raises:
+            UsageError: it cannot be serialized.
+        """
+        try:
+            data = self.serializer.dumps(self.meta)
+        except Exception as error:  # a user's __reduce__ may raise anything
+            raise UsageError(f"the meta of job {self.id} cannot be serialized: {error}") from error
         return data.encode() if isinstance(data, str) else bytes(data)
 
     def save_meta(self) -> None:

@@ -132,6 +132,11 @@ class JobSettings(JobState):
         self._options = replace(self.options, **{name: getattr(parse_options({name: value}), name)})
         self._changes.add(name)
 
+    @property
+    def changed(self) -> bool:
+        """Whether something was changed here that is not saved."""
+        return bool(self._changes)
+
     def changes(self) -> dict[str, str | bytes | int]:
         """Return the fields of the store that were changed here since the last time; an empty text removes one."""
         fields = self.options.fields()

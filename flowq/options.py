@@ -122,10 +122,10 @@ def split_call(args: Sequence[Any], kwargs: Mapping[str, Any]) -> tuple[tuple[An
     if args:
         raise UsageError("give the function's arguments either after it or with args=…, kwargs=…, not both")
     explicit = rest.pop("args", None)
-    named = rest.pop("kwargs", None) or {}
+    named = as_keywords(rest.pop("kwargs", None))
     if rest:
         raise UsageError(f"unexpected options next to args=… and kwargs=…: {', '.join(sorted(rest))}")
-    return as_arguments(explicit), dict(named), parse_options(given)
+    return as_arguments(explicit), named, parse_options(given)
 
 
 def as_arguments(value: Any) -> tuple[Any, ...]:
@@ -133,6 +133,19 @@ def as_arguments(value: Any) -> tuple[Any, ...]:
     if value is None:
         return ()
     return tuple(value) if isinstance(value, (tuple, list)) else (value,)
+
+
+def as_keywords(value: Any) -> dict[str, Any]:
+    """Return keyword arguments; None is none.
+
+    Raises:
+        UsageError: not a mapping.
+    """
+    if value is None:
+        return {}
+    if not isinstance(value, Mapping):
+        raise UsageError(f"expected a mapping of keyword arguments, found kwargs={value!r}")
+    return dict(value)
 
 
 def parse_options(given: Mapping[str, Any]) -> JobOptions:
@@ -180,7 +193,7 @@ def checked_id(value: Any) -> str:
         UsageError: it cannot be one.
     """
     if not isinstance(value, str) or not value or any(character in value for character in "|\n\r\0"):
-        raise UsageError("expected a text without '|' and line breaks")
+        raise UsageError(f"a job's id must be a text without '|' and line breaks, found {value!r}")
     return value
 
 
@@ -191,6 +204,12 @@ def _dependencies(value: Any) -> tuple[Dependency, ...]:
         for job in dependency.ids:
             checked_id(job)
     return found
+
+
+def _mapping(value: Any) -> dict[str, Any]:
+    if not isinstance(value, Mapping):
+        raise UsageError("expected a mapping")
+    return dict(value)
 
 
 def _repeat(value: Any) -> Repeat:
@@ -209,7 +228,7 @@ _PARSERS: Final[Mapping[str, Callable[[Any], Any]]] = {
     "depends_on": _dependencies,
     "at_front": bool,
     "unique": bool,
-    "meta": dict,
+    "meta": _mapping,
     "repeat": _repeat,
     "on_success": Callback.of,
     "on_failure": Callback.of,

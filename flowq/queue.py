@@ -55,9 +55,7 @@ class Queue(Enqueueing):
         serializer: Any = None,
         death_penalty_class: Any = None,
     ) -> None:
-        if not name or any(character in name for character in "\n\r\0"):
-            raise UsageError(f"a queue's name must be a text without line breaks, found {name!r}")
-        self.name = name
+        self.name = _checked_name(name)
         self.store: Store = store_for(connection)
         self.default_timeout = defaults.JOB_TIMEOUT if default_timeout is None else parse_duration(default_timeout, never=True)
         self.is_async = is_async
@@ -209,3 +207,9 @@ class Queue(Enqueueing):
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.name!r})"
+
+
+def _checked_name(value: Any) -> str:
+    if not isinstance(value, str) or not value or any(character in value for character in "\n\r\0"):
+        raise UsageError(f"a queue's name must be a text without line breaks, found {value!r}")
+    return value

@@ -6,6 +6,7 @@ the caller are there in its jobs.
 
 import logging
 import sys
+import threading
 from collections.abc import Callable, Iterable, Sequence
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Self
@@ -87,6 +88,9 @@ class Worker(WorkerState):
         items = [queues] if isinstance(queues, (str, Queue)) or not isinstance(queues, Iterable) else list(queues)
         if not items:
             raise UsageError("a worker needs at least one queue")
+        wrong: list[Any] = [item for item in items if not isinstance(item, (str, Queue))]  # type: ignore[redundant-expr]
+        if wrong:
+            raise UsageError(f"a worker serves queues, or names of queues; found {wrong[0]!r}")
         bound = next((item.store for item in items if not isinstance(item, str)), None)
         self.store: Store = binding.store_for(connection if connection is not None or bound is None else bound)
         if job_class is not None:
@@ -154,11 +158,15 @@ class Worker(WorkerState):
             Whether a job was executed.
 
         Raises:
-            UsageError: there is no such strategy.
+            UsageError: there is no such strategy, or this is not the main thread.
             ServerError: the server could not be used at the start.
         """
         from flowq.store import Store
 
+        if threading.current_thread() is not threading.main_thread():
+            raise UsageError(
+                "work() must be called in the main thread, where signals arrive; a thread can have a process do it"
+            )
         _set_up_logging(logging_level, log_format, date_format)
         options = self._options(
             burst=burst, max_jobs=max_jobs, max_idle=max_idle_time, slots=slots, lease=self.lease if lease is None else lease
@@ -202,7 +210,10 @@ class Worker(WorkerState):
 
     def _tell_killed(self, job_id: str, pid: int, status: int) -> None:
         assert self.work_horse_killed_handler is not None
-        self.work_horse_killed_handler(self.job_class.fetch(job_id, self.store), pid, status, None)
+        job = self.job_class.fetch(job_id, self.store)
+        self.work_horse_killed_handler(job, pid, status, None)
+        if job.changed:  # `job.retries_left = 0`, say
+            job.save(include_meta=False)
 
     # -- looking --------------------------------------------------------------------------------------------------------------
 

@@ -42,12 +42,19 @@ def who_am_i() -> str:
     return job.id
 
 
+def result_of_parent() -> Any:
+    job = get_current_job()
+    assert job is not None
+    assert job.dependency is not None
+    return job.dependency.result
+
+
 def write(path: str, text: str) -> None:
     with Path(path).open("a") as file:
         file.write(text)
 
 
-def return_retry(max: int = 1, interval: float = 0) -> Retry:  # noqa: A002 - as the documents write it
+def return_retry(max: int = 1, interval: float | list[float] = 0) -> Retry:  # noqa: A002 - as the documents write it
     return Retry(max=max, interval=interval)
 
 

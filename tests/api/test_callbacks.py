@@ -98,6 +98,15 @@ def test_a_killed_horse_is_a_failure_that_is_told(queue: Queue, log: Path) -> No
     assert pid > 0
 
 
+def test_who_hears_of_a_killed_horse_may_forbid_the_retry(queue: Queue) -> None:
+    def handler(job: Job, pid: int, status: int, usage: Any) -> None:
+        job.retries_left = 0
+
+    job = queue.enqueue(samples.die, retry=Retry(max=5))
+    Worker([queue], work_horse_killed_handler=handler).work(burst=True)
+    assert (job.get_status(), len(job.results())) == ("failed", 1)
+
+
 def test_a_stopped_job(queue: Queue, log: Path, background: Start, worker_class: type[Worker]) -> None:
     started = log.with_name("started")
     job = queue.enqueue(samples.mark_and_hang, str(started), retry=Retry(max=3), **options(log))

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ import tests.api.samples as patched
 from flowq import Queue, Retry, SimpleWorker, Worker
 from flowq.command import send_command, send_kill_horse_command, send_shutdown_command, send_stop_job_command
 from flowq.exceptions import InvalidJobOperation, NoSuchJobError, NoSuchWorkerError, UsageError
+from flowq.job import Job
 from flowq.suspension import is_suspended, resume, suspend
 from flowq.timeouts import JobTimeoutException, TimerDeathPenalty
 from flowq.worker import DequeueStrategy, WorkerStatus
@@ -40,6 +42,13 @@ class Politely(TimerDeathPenalty):
         return f"{self.job_id}: your time is up"
 
 
+class LoudJob(Job):
+    """A class of jobs of a user's own."""
+
+    def perform(self) -> Any:
+        return "loud", super().perform()
+
+
 def test_simple_worker_executes_in_its_own_process(queue: Queue) -> None:
     job, bad = queue.enqueue(samples.pid), queue.enqueue(samples.div_by_zero, 1, retry=Retry(max=1))
     assert SimpleWorker([queue]).work(burst=True) is True
@@ -58,6 +67,47 @@ def test_what_the_callers_process_has_is_there_in_its_jobs(
     jobs = [queue.enqueue("late_module.answer"), queue.enqueue("tests.api.samples.add", 1)]
     worker_class([queue]).work(burst=True)
     assert [job.result for job in jobs] == [42, ("patched", 1, 0)]
+
+
+def test_functions_and_classes_of_the_main_program_are_there_in_its_jobs(queue: Queue, tmp_path: Path) -> None:
+    path = queue.connection.connection_pool.connection_kwargs["path"]
+    (tmp_path / "helpers.py").write_text("def double(thing):\n    return type(thing)(thing.number * 2)\n")
+    (tmp_path / "program.py").write_text(
+        "import helpers\n"
+        "from flowq import Queue, Worker\n"
+        "class Thing:\n"
+        "    def __init__(self, number): self.number = number\n"
+        "def of_main(): return 'of main'\n"
+        "if __name__ == '__main__':\n"
+        "    queue = Queue()\n"
+        "    jobs = [queue.enqueue(helpers.double, Thing(21)), queue.enqueue('__main__.of_main')]\n"
+        "    Worker([queue]).work(burst=True)\n"
+        "    print(jobs[0].result.number, jobs[1].result)\n"
+    )
+    env = {**os.environ, "FLOWQ_REDIS_URL": f"unix://{path}", "PYTHONPATH": str(Path(__file__).parents[2])}
+    done = subprocess.run([sys.executable, "program.py"], cwd=tmp_path, env=env, capture_output=True, text=True, check=False)
+    assert done.stdout == "42 of main\n", done.stderr
+
+
+class OfOurs(Worker):
+    """A worker whose classes are attributes, as those of RQ can be."""
+
+    job_class = LoudJob
+    death_penalty_class = Politely
+
+
+def test_a_subclass_of_worker_may_say_its_classes(queue: Queue) -> None:
+    job = queue.enqueue(samples.class_of_current_job)
+    slow = queue.enqueue(samples.spin, job_timeout=0.1)
+    OfOurs([queue]).work(burst=True)
+    assert job.result == ("loud", "LoudJob")
+    assert "your time is up" in (slow.exc_info or "")
+
+
+@pytest.mark.parametrize("kind", [Worker, SimpleWorker])
+def test_a_worker_in_a_thread_says_what_is_wrong(queue: Queue, kind: type[Worker]) -> None:
+    with ThreadPoolExecutor() as pool, pytest.raises(UsageError, match="main thread"):
+        pool.submit(kind([queue]).work, burst=True).result()
 
 
 def test_max_jobs_and_max_idle(queue: Queue, worker_class: type[Worker]) -> None:
