@@ -88,6 +88,10 @@ def fib(n: int) -> int:
     return n if n < 2 else fib(n - 1) + fib(n - 2)
 
 
+def pause(seconds: float) -> None:
+    time.sleep(seconds)
+
+
 def mark_and_hang(path: str) -> None:
     write(path, "started\n")
     hang()

@@ -19,6 +19,7 @@ from flowq import Queue, Retry, SimpleWorker, Worker
 from flowq.command import send_command, send_kill_horse_command, send_shutdown_command, send_stop_job_command
 from flowq.exceptions import InvalidJobOperation, NoSuchJobError, NoSuchWorkerError, UsageError
 from flowq.job import Job
+from flowq.store.session import Session
 from flowq.suspension import is_suspended, resume, suspend
 from flowq.timeouts import JobTimeoutException, TimerDeathPenalty
 from flowq.worker import DequeueStrategy, WorkerStatus
@@ -257,6 +258,44 @@ def test_shutdown_finishes_the_job(queue: Queue, background: Start, tmp_path: Pa
     (tmp_path / "go-on").touch()
     assert worker.wait() == 0
     assert job.is_finished
+
+
+def test_a_busy_simple_worker_hears_a_shutdown_between_two_jobs(queue: Queue, background: Start, tmp_path: Path) -> None:
+    jobs = [queue.enqueue(samples.pause, 0.2) for _ in range(40)]
+    worker = background(lambda: SimpleWorker([queue]))
+    wait_for(jobs[0], "started", "finished")
+    send_shutdown_command(queue.connection, worker.name)
+    assert worker.wait() == 0
+    assert len(queue) > 20
+    assert all(job.get_status() in {"finished", "queued"} for job in jobs)
+
+
+def test_the_second_signal_hands_the_job_of_a_simple_worker_back(queue: Queue, background: Start, tmp_path: Path) -> None:
+    started = tmp_path / "started"
+    job = queue.enqueue(samples.mark_and_hang, str(started))
+    worker = background(lambda: SimpleWorker([queue]))
+    until(started.exists)
+    worker.signal(signal.SIGINT)
+    worker.signal(signal.SIGTERM)
+    assert worker.wait() == 0
+    assert (job.get_status(), job.results()) == ("queued", [])
+
+
+def test_a_simple_worker_needs_one_call_a_job(queue: Queue, monkeypatch: pytest.MonkeyPatch) -> None:
+    for number in range(20):
+        queue.enqueue(samples.add, number)
+    names: list[str] = []
+    run = Session.run
+
+    def counted(self: Session, name: str, *arguments: object) -> Any:
+        names.append(name)
+        return run(self, name, *arguments)
+
+    monkeypatch.setattr(Session, "run", counted)
+    SimpleWorker([queue]).work(burst=True)
+    assert names.count("step") == 21
+    assert len(queue.finished_job_registry) == 20
+    assert len([name for name in names if name not in {"step", "tick", "beat"}]) == 2  # register and leave
 
 
 def test_killing_the_horse_fails_the_job_and_the_worker_goes_on(queue: Queue, background: Start, tmp_path: Path) -> None:
