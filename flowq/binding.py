@@ -29,9 +29,7 @@ def store_for(connection: Any = None) -> "Store":
         return default_store()
     if isinstance(connection, Store):
         return connection
-    if not hasattr(connection, "execute_command"):
-        raise UsageError(f"connection must be a redis.Redis client, found {type(connection).__name__}")
-    store = _STORES.get(connection)
+    store = _STORES.get(connection) if hasattr(connection, "execute_command") else None
     if store is None:
         store = Store(_client_of(connection))
         _STORES[connection] = store

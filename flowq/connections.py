@@ -17,7 +17,7 @@ import re
 import socket
 import weakref
 from typing import TYPE_CHECKING, Any, Final
-from urllib.parse import SplitResult, parse_qs, unquote, urlsplit
+from urllib.parse import SplitResult, parse_qs, quote, unquote, urlencode, urlsplit
 
 from flowq.config import Settings, load_settings, redact
 from flowq.exceptions import ConfigError, ServerError
@@ -106,6 +106,33 @@ def _embedded(home: str | None) -> "redis.Redis":
 
 
 # -- addresses
+
+
+def url_of(client: "redis.Redis") -> str:
+    """Return the address under which another process makes a client like this one. It holds the password: not for a command line.
+
+    Raises:
+        ConfigError: the client is of a kind that no single address stands for, and FLOWQ_REDIS_URL is not set either.
+    """
+    import redis
+
+    kind, settings = client.connection_pool.connection_class, client.connection_pool.connection_kwargs
+    known = kind in {redis.Connection, redis.SSLConnection, redis.UnixDomainSocketConnection}
+    if not known or settings.get("credential_provider") is not None:
+        if "FLOWQ_REDIS_URL" in os.environ:
+            return os.environ["FLOWQ_REDIS_URL"]
+        raise ConfigError(f"the settings of this client ({kind.__name__}) cannot be written as an address: set FLOWQ_REDIS_URL")
+    names = (settings.get("username"), settings.get("password"))
+    user = ":".join(quote(name or "", safe="") for name in names) + "@" if any(names) else ""
+    if kind is redis.UnixDomainSocketConnection:
+        return f"unix://{user}{quote(settings['path'])}?db={settings.get('db') or 0}"
+    host = str(settings.get("host", "localhost"))
+    address = f"{user}[{host}]" if ":" in host else f"{user}{quote(host)}"
+    url = f"{address}:{settings.get('port', PORT)}/{settings.get('db') or 0}"
+    if kind is redis.Connection:
+        return f"redis://{url}"
+    options = {name: value for name, value in settings.items() if name.startswith("ssl_") and isinstance(value, (str, bool))}
+    return f"rediss://{url}" + (f"?{urlencode(options)}" if options else "")
 
 
 def _client(url: str, namespace: str) -> "redis.Redis":

@@ -3,7 +3,7 @@
 import datetime as dt
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
@@ -12,7 +12,8 @@ from flowq.call import Call
 from flowq.callbacks import Callback
 from flowq.exceptions import DuplicateJobError, InvalidJobDependency, UsageError
 from flowq.job import Job
-from flowq.options import JobOptions, as_arguments, as_keywords, parse_options, split_call
+from flowq.options import JobOptions, as_arguments, as_keywords, group_name, parse_options, split_call
+from flowq.rate_limit import RateLimit
 from flowq.repeat import Repeat
 from flowq.retry import Retry
 from flowq.states import JobStatus
@@ -60,7 +61,7 @@ class Enqueueing:
             f: the function, or its dotted name where it cannot be imported here.
             *args: its positional arguments.
             **kwargs: its keyword arguments, and the options `job_timeout`, `result_ttl`, `ttl`, `failure_ttl`, `depends_on`, `job_id`,
-                `at_front`, `description`, `meta`, `retry`, `repeat`, `on_success`, `on_failure`, `on_stopped`, `unique`, `pipeline`.
+                `at_front`, `description`, `meta`, `retry`, `repeat`, `on_success`, `on_failure`, `on_stopped`, `unique`, `rate_limit`, `pipeline`.
                 `args=` and `kwargs=` give the function's arguments whole.
 
         Returns:
@@ -92,7 +93,7 @@ class Enqueueing:
         on_success: Callee = None,
         on_failure: Callee = None,
         on_stopped: Callee = None,
-        rate_limit: Any = None,
+        rate_limit: RateLimit | None = None,
         pipeline: Any = None,
         unique: bool = False,
         webhooks: Any = None,
@@ -165,6 +166,8 @@ class Enqueueing:
         on_success: Callee = None,
         on_failure: Callee = None,
         on_stopped: Callee = None,
+        group_id: str | None = None,
+        rate_limit: RateLimit | None = None,
     ) -> Job:
         """Make a job for this queue without enqueueing it; `enqueue_job` does that."""
         options = {
@@ -181,6 +184,8 @@ class Enqueueing:
             "on_success": on_success,
             "on_failure": on_failure,
             "on_stopped": on_stopped,
+            "group_id": group_id,
+            "rate_limit": rate_limit,
         }
         return self._made(_described(func, args, kwargs, options))
 
@@ -204,6 +209,7 @@ class Enqueueing:
         on_stopped: Callee = None,
         repeat: Repeat | int | None = None,
         webhooks: Any = None,
+        rate_limit: RateLimit | None = None,
     ) -> EnqueueData:
         """Describe a job for `enqueue_many`."""
         options = {
@@ -222,17 +228,23 @@ class Enqueueing:
             "on_failure": on_failure,
             "on_stopped": on_stopped,
             "webhooks": webhooks,
+            "rate_limit": rate_limit,
         }
         return _described(func, args, kwargs, options)
 
-    def enqueue_many(self, job_datas: Iterable[EnqueueData], pipeline: Any = None) -> list[Job]:
+    def enqueue_many(self, job_datas: Iterable[EnqueueData], pipeline: Any = None, group_id: str | None = None) -> list[Job]:
         """Put many calls on the queue in one round trip. One may depend on another that stands before it in the list.
+
+        Args:
+            job_datas: the calls, made by `prepare_data`.
+            pipeline: as of `enqueue`.
+            group_id: the group that all of them join; `Group.enqueue_many` says it.
 
         Raises:
             UsageError: an id stands more than once in the list; nothing was enqueued.
             DuplicateJobError, InvalidJobDependency: of the first job that was refused; the others are enqueued.
         """
-        jobs = [self._made(data) for data in job_datas]
+        jobs = [self._made(data) for data in (job_datas if group_id is None else _of_group(list(job_datas), group_id))]
         repeated = [job_id for job_id, count in Counter(job.id for job in jobs).items() if count > 1]
         if repeated:
             raise UsageError(f"the id {repeated[0]!r} stands more than once in the list")
@@ -267,6 +279,8 @@ class Enqueueing:
             parents=job.options.edges,
             fields=job.stored_fields(),
             meta=job.stored_meta() if job.meta else b"",
+            group=job.options.group_id or "",
+            coming=job.options.coming,
         )
 
     def _submit(
@@ -276,6 +290,8 @@ class Enqueueing:
         if pipeline is not None:
             self.store.jobs.create_in(pipeline, new)
             return job
+        if job.options.rate_limit is not None and (here or not self.is_async):
+            raise UsageError("rate_limit is for jobs that workers execute: nobody waits for a place inside enqueue")
         if self.is_async and not here:
             return _accept(job, *self.store.jobs.create(new))
         inline: Any = import_module(_INLINE)
@@ -286,6 +302,15 @@ class Enqueueing:
 
 def _described(func: Function, args: Any, kwargs: Mapping[str, Any] | None, options: Mapping[str, Any]) -> EnqueueData:
     return EnqueueData(Call.of(func, as_arguments(args), as_keywords(kwargs)), parse_options(options))
+
+
+def _of_group(datas: list[EnqueueData], group: str) -> list[EnqueueData]:
+    """Return the same as jobs of a group. The first says how many follow it: the group is not complete before they are there."""
+    following = [len(datas) - 1, *[-1] * (len(datas) - 1)]
+    return [
+        replace(data, options=replace(data.options, group_id=group_name(group), coming=coming))
+        for data, coming in zip(datas, following, strict=False)
+    ]
 
 
 def _accept(job: Job, outcome: Outcome, detail: str) -> Job:

@@ -13,6 +13,7 @@ from flowq.dependency import Dependency
 from flowq.exceptions import InvalidJobOperation, NoSuchJobError, UsageError
 from flowq.jobsettings import JobSettings
 from flowq.options import JobOptions, as_arguments, as_keywords, checked_id, parse_options
+from flowq.rate_limit import RateLimit
 from flowq.repeat import Repeat
 from flowq.retry import Retry
 from flowq.states import ENDED, JobStatus
@@ -56,11 +57,13 @@ class Job(JobSettings):
         meta: Mapping[str, Any] | None = None,
         failure_ttl: float | str | None = None,
         serializer: Any = None,
-        *,
-        repeat: Repeat | int | None = None,
+        group_id: str | None = None,
         on_success: Callback | Callable[..., Any] | str | None = None,
         on_failure: Callback | Callable[..., Any] | str | None = None,
         on_stopped: Callback | Callable[..., Any] | str | None = None,
+        *,
+        repeat: Repeat | int | None = None,
+        rate_limit: RateLimit | None = None,
     ) -> Self:
         """Make a job without enqueueing it; `Queue.enqueue_job` does that.
 
@@ -81,10 +84,12 @@ class Job(JobSettings):
             meta: a dictionary of the user's own.
             failure_ttl: how long it is kept after a failure.
             serializer: for arguments, result and meta; the queue's unless given.
-            repeat: executions after a success.
+            group_id: the name of the group that it joins when it is enqueued.
             on_success: called after a success.
             on_failure: called after a failure.
             on_stopped: called after the job was stopped.
+            repeat: executions after a success.
+            rate_limit: the limit that it shares with others.
 
         Raises:
             UsageError: not a function that a worker could import, or a wrong option.
@@ -103,6 +108,8 @@ class Job(JobSettings):
             "on_success": on_success,
             "on_failure": on_failure,
             "on_stopped": on_stopped,
+            "group_id": group_id,
+            "rate_limit": rate_limit,
         }
         call = Call.of(func, as_arguments(args), as_keywords(kwargs))
         return cls.assemble(call, parse_options(options), connection, serializer, origin=origin)
@@ -228,6 +235,7 @@ class Job(JobSettings):
             parents=self.options.edges,
             fields=self.stored_fields(),
             meta=self.stored_meta() if self.meta else b"",
+            group=self.options.group_id or "",
         )
 
     # -- dependencies ---------------------------------------------------------------------------------------------------------

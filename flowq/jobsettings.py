@@ -9,6 +9,7 @@ from flowq.callbacks import CALLBACK_TIMEOUT, Callback
 from flowq.exceptions import NoSuchJobError, UsageError
 from flowq.jobstate import JobState
 from flowq.options import JobOptions, parse_options
+from flowq.rate_limit import RateLimit
 from flowq.retry import Retry
 from flowq.serializers import serializer_name
 from flowq.states import JobStatus
@@ -209,6 +210,31 @@ class JobSettings(JobState):
     def repeat_intervals(self) -> list[float] | None:
         """Seconds before each repetition; None without `repeat`."""
         return None if self.options.repeat is None else self.options.repeat.intervals
+
+    @property
+    def rate_limit(self) -> RateLimit | None:
+        """The limit that it shares with others."""
+        return self.options.rate_limit
+
+    @property
+    def has_rate_limit(self) -> bool:
+        """Whether it shares a limit with others."""
+        return self.rate_limit is not None
+
+    @property
+    def rate_limit_key(self) -> str | None:
+        """The key of its limit."""
+        return None if self.rate_limit is None else self.rate_limit.key
+
+    @property
+    def rate_limit_concurrency(self) -> int | None:
+        """How many jobs of its limit it allows at once."""
+        return None if self.rate_limit is None else self.rate_limit.concurrency
+
+    @property
+    def group_id(self) -> str | None:
+        """The name of the group it belongs to; see `flowq.group`."""
+        return self.options.group_id
 
     @property
     def success_callback(self) -> Callable[..., Any] | None:

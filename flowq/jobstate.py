@@ -155,6 +155,11 @@ class JobState:
         return self.get_status() is JobStatus.SCHEDULED
 
     @property
+    def is_rate_limited(self) -> bool:
+        """Whether it waits for its rate limit."""
+        return self.get_status() is JobStatus.RATE_LIMITED
+
+    @property
     def is_canceled(self) -> bool:
         """Whether it was canceled."""
         return self.get_status() is JobStatus.CANCELED
@@ -213,13 +218,7 @@ class JobState:
 
     def get_executions(self) -> list[Execution]:
         """Return the executions that are in progress: one, or none."""
-        record = self.store.jobs.get(self.id)
-        if record is None or record.status is not JobStatus.STARTED or record.worker is None:
-            return []
-        worker = self.store.workers.get(record.worker)
-        beat = None if worker is None else _time(worker.beat_ms)
-        started = _time(record.started_ms) or self._created
-        return [Execution(str(record.execution), self.id, record.worker, started, beat)]
+        return list(Execution.of_jobs([self.id], self.store).values())
 
     def get_position(self) -> int | None:
         """Return how many jobs of its queue are before it; None when it does not wait there."""

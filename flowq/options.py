@@ -13,6 +13,7 @@ from flowq.callbacks import Callback
 from flowq.dependency import Dependency
 from flowq.durations import NEVER, milliseconds, parse_duration
 from flowq.exceptions import UsageError
+from flowq.rate_limit import RateLimit
 from flowq.repeat import Repeat
 from flowq.retry import Retry
 from flowq.states import RAN
@@ -24,7 +25,7 @@ _AT_ENQUEUE: Final[Mapping[str, str]] = {
     **{name: name for name in ("result_ttl", "ttl", "failure_ttl", "depends_on", "at_front", "description", "meta", "unique")},
     **{name: name for name in ("retry", "repeat", "on_success", "on_failure", "on_stopped", "rate_limit", "webhooks")},
 }
-_UNSUPPORTED: Final = ("rate_limit", "webhooks")  # options of RQ that must not end up as arguments of the function
+_UNSUPPORTED: Final = ("webhooks",)  # options of RQ that must not end up as arguments of the function
 _CALLBACKS: Final = ("on_success", "on_failure", "on_stopped")
 
 
@@ -44,6 +45,9 @@ class JobOptions:
     retry: Retry | None = None
     repeat: Repeat | None = None
     unique: bool = False
+    rate_limit: RateLimit | None = None
+    group_id: str | None = None
+    coming: int = 0  # of a group: jobs of the same request that follow this one; -1 of each of those
     on_success: Callback | None = None
     on_failure: Callback | None = None
     on_stopped: Callback | None = None
@@ -68,6 +72,8 @@ class JobOptions:
             out["description"] = self.description
         if self.retry is not None:
             out["retry"] = self.retry.stored()
+        if self.rate_limit is not None:
+            out |= self.rate_limit.fields()
         if self.repeat is not None:
             out["repeat"] = self.repeat.stored()
         for name in _CALLBACKS:
@@ -88,6 +94,8 @@ class JobOptions:
             at_front=fields.get("front") == "1",
             description=fields.get("description"),
             retry=Retry.restored(fields.get("retry")),
+            rate_limit=RateLimit.restored(fields.get("sems"), fields.get("limit")),
+            group_id=fields.get("group_id"),
             repeat=Repeat.restored(fields.get("repeat")),
             on_success=Callback.restored(fields.get("on_success")),
             on_failure=Callback.restored(fields.get("on_failure")),
@@ -197,6 +205,13 @@ def checked_id(value: Any) -> str:
     return value
 
 
+def group_name(value: Any) -> str:
+    """Return the name of a group, checked."""
+    if not isinstance(value, str) or not value or any(character in value for character in "\n\r\0"):
+        raise UsageError(f"a group's name must be a text without line breaks, found {value!r}")
+    return value
+
+
 def _dependencies(value: Any) -> tuple[Dependency, ...]:
     items = value if isinstance(value, (list, tuple)) else [value]
     found = tuple(item if isinstance(item, Dependency) else Dependency(item) for item in items)
@@ -210,6 +225,12 @@ def _mapping(value: Any) -> dict[str, Any]:
     if not isinstance(value, Mapping):
         raise UsageError("expected a mapping")
     return dict(value)
+
+
+def _rate_limit(value: Any) -> RateLimit:
+    if not isinstance(value, RateLimit):
+        raise UsageError("expected a flowq.RateLimit")
+    return value
 
 
 def _repeat(value: Any) -> Repeat:
@@ -226,10 +247,12 @@ _PARSERS: Final[Mapping[str, Callable[[Any], Any]]] = {
     "failure_ttl": _duration,
     "retry": _retry,
     "depends_on": _dependencies,
+    "group_id": group_name,
     "at_front": bool,
     "unique": bool,
     "meta": _mapping,
     "repeat": _repeat,
+    "rate_limit": _rate_limit,
     "on_success": Callback.of,
     "on_failure": Callback.of,
     "on_stopped": Callback.of,

@@ -29,6 +29,12 @@ from flowq.exceptions import FlowqError
 
 PLAN_VERSION: Final = 2
 
+GATE: Final = "@start"
+"""The last part of the name of a sub-flow's gate; no job's name has an @."""
+
+STAGE: Final = "stage:"
+"""What the name of a stage's group begins with; no job's name has a colon."""
+
 _READABLE: Final = (1, 2)  # version 2 added what version 1 says nothing of
 _GROUP, _HIDDEN = 1, 2  # flags of a cell's row
 
@@ -148,6 +154,13 @@ class Cell:
     hidden: bool = False  # nothing people know by name: a stage's group, the gate of a sub-flow
     phase: str = ""  # of a handler: "success", "failure", "cancel" or "exit"; it has no parents outside its phase
 
+    @property
+    def label(self) -> str:
+        """What people call it: the gate of a sub-flow by the job with `flow`, the group of a stage as that stage."""
+        if not self.hidden or self.matrix is not None:
+            return self.name
+        return self.name.replace(STAGE, "stage ") if self.group else self.name.removesuffix(f"/{GATE}")
+
 
 @dataclass(frozen=True, slots=True)
 class Plan:
@@ -201,11 +214,13 @@ class Plan:
         return out
 
     def cells_of(self) -> dict[str, list[int]]:
-        """Return for each node's name the ordinals of its jobs in expansion order, without hidden ones."""
-        out: dict[str, list[int]] = {node.name: [] for node in self.nodes}
-        for cell in self.jobs():
+        """Return for each node that people know by name the ordinals of its jobs in expansion order."""
+        out: dict[str, list[int]] = {}
+        for cell in self.cells:
             if not cell.hidden:
-                out[self.nodes[cell.node].name].append(cell.ordinal)
+                own = out.setdefault(self.nodes[cell.node].name, [])
+                if not cell.group:
+                    own.append(cell.ordinal)
         return out
 
     def to_json(self) -> str:

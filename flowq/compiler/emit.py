@@ -17,9 +17,7 @@ from flowq.compiler.sites import Site
 from flowq.compiler.spec import Dependency, JobSpec
 from flowq.compiler.tree import Json
 from flowq.compiler.units import Section, Unit
-from flowq.plan import Action, Cell, Edge, Node, Plan, cell_name
-
-GATE: Final = "@start"  # no job's name has an @
+from flowq.plan import GATE, Action, Cell, Edge, Node, Plan, cell_name
 
 _STOPPED_BY_A_SKIP: Final = frozenset({"success", "failure"})
 

@@ -187,9 +187,7 @@ class Run:
             return result_of(self._store, self.id, plan, job)
         named = next((cell.ordinal for cell in plan.jobs() if cell.name == job), None)
         if named is None:
-            raise NoSuchJobError(
-                f"the flow {plan.name} has no job {job!r}: it has {', '.join(node.name for node in plan.nodes)}"
-            )
+            raise NoSuchJobError(f"the flow {plan.name} has no job {job!r}: it has {', '.join(plan.cells_of())}")
         ((status, value),) = self._store.runs.results(self.id, [named])
         return json.loads(value) if status is JobStatus.FINISHED and value is not None else None
 

@@ -14,14 +14,11 @@ from flowq.exceptions import InvalidRunOperation
 from flowq.flows import rules
 from flowq.grown import foreach_groups, grow, order
 from flowq.plan import Cell, Edge, Plan
-from flowq.states import JobStatus, Reason
+from flowq.states import UPSTREAM, JobStatus
 from flowq.store import Store
 from flowq.store.outcomes import Outcome
 from flowq.store.records import JobRecord
 from flowq.store.runs import ResetJob
-
-UPSTREAM = frozenset({Reason.UPSTREAM_FAILED, Reason.UPSTREAM_SKIPPED, Reason.UPSTREAM_CANCELED, Reason.UPSTREAM_FINISHED})
-"""Reasons of jobs that were skipped because of how another one ended."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,11 +104,12 @@ class Selection:
             self._handlers()
 
     def names(self) -> tuple[tuple[str, str], ...]:
-        """Return what runs again, by name with the reason."""
+        """Return what runs again, by name with the reason. Of the gate of a sub-flow people know only if it failed."""
         return tuple(
-            (cell.name, reason)
+            (cell.label, reason)
             for ordinal, reason in self.why.items()
-            if not (cell := self.run.plan.cells[ordinal]).hidden and (not cell.group or ordinal in self.again)
+            if (not (cell := self.run.plan.cells[ordinal]).hidden or reason == str(JobStatus.FAILED))
+            and (not cell.group or ordinal in self.again)
         )
 
     def resets(self) -> tuple[ResetJob, ...]:
@@ -147,17 +145,7 @@ class Selection:
         if self.only and not counts:
             return None
         parent = next((edge.parent for edge in cell.parents if edge.parent in self.why), None)
-        return None if parent is None else f"depends on {self._shown(parent)}"
-
-    def _shown(self, ordinal: int) -> str:
-        """Return the name of a cell as people know it: of a stage, or the gate of a sub-flow, that of what stands behind it."""
-        cell = self.run.plan.cells[ordinal]
-        while cell.hidden:
-            parent = next((edge.parent for edge in cell.parents if edge.parent in self.why), None)
-            if parent is None:
-                break
-            cell = self.run.plan.cells[parent]
-        return cell.name
+        return None if parent is None else f"depends on {self.run.plan.cells[parent].label}"
 
     def _handlers(self) -> None:
         for cell in self.run.stored.cells:

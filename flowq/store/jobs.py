@@ -52,7 +52,8 @@ class NewJob:
 
     `payload` is what a worker executes, opaque here; `nonce` identifies the request (the same again changes nothing); `unique`
     refuses a taken id; `due_ms` is the server time before which it is not queued, or -1; `front` puts it at the front of its queue;
-    `parents` are `(job id, condition)`; `fields` are further fields of its record; `meta` is the user's own data.
+    `parents` are `(job id, condition)`; `fields` are further fields of its record; `meta` is the user's own data. `group` is the group it
+    joins; `coming` says how many jobs of the same request follow, or -1 of each of those.
     """
 
     id: str
@@ -65,12 +66,15 @@ class NewJob:
     parents: Sequence[tuple[str, str]] = ()
     fields: Mapping[str, str | bytes | int] = field(default_factory=dict)
     meta: bytes = b""
+    group: str = ""
+    coming: int = 0
 
     def arguments(self) -> list[object]:
         """Return the arguments of the script `create`."""
         flat = [part for pair in self.fields.items() for part in pair]
         edges = [f"{parent}|{condition}" for parent, condition in self.parents]
-        return [self.nonce, self.id, self.unique, self.queue, self.payload, self.meta, self.due_ms, self.front, edges, flat]
+        head = [self.nonce, self.id, self.unique, self.queue, self.payload, self.meta, self.due_ms, self.front]
+        return [*head, self.group, self.coming, edges, flat]
 
     def check(self) -> None:
         """Refuse what is too large to be stored.
@@ -153,12 +157,12 @@ class Jobs:
             job: the id.
             release: those who depend on the job do not mind how it ends.
         """
-        outcome = self._session.run("cancel", job, "1", release, ids.nonce())[0].decode()
+        outcome = self._session.run("cancel", job, "1", release, ids.nonce(), "")[0].decode()
         return Outcome.DONE if outcome == "requested" else Outcome(outcome)
 
-    def stop(self, job: str) -> Outcome:
-        """Ask the worker of a started plain job to kill it; the job ends `stopped`."""
-        outcome = self._session.run("cancel", job, "2", False, ids.nonce())[0].decode()
+    def stop(self, job: str, execution: str = "") -> Outcome:
+        """Ask the worker of a started plain job to kill it; the job ends `stopped`. With an execution's number, only while that one runs."""
+        outcome = self._session.run("cancel", job, "2", False, ids.nonce(), execution)[0].decode()
         return Outcome.DONE if outcome == "requested" else Outcome(outcome)
 
     def requeue(self, job: str, *, front: bool = False) -> Outcome:

@@ -18,7 +18,7 @@ from flowq.exceptions import FlowqError, NoSuchRunError
 from flowq.expr import EvalError, evaluate, parse, render, to_text
 from flowq.grown import foreach_groups, grow, member_name
 from flowq.ids import member_id, split_member_id
-from flowq.plan import Cell, Json, Node, Plan
+from flowq.plan import GATE, Cell, Json, Node, Plan
 from flowq.states import JobStatus, Reason
 from flowq.store.outcomes import Claim
 from flowq.store.records import RunRecord
@@ -89,6 +89,7 @@ class Preparer:
         # Fork servers do not have these: a flow's jobs are anybody's code. A plain job is a call of flowq's own library, which may
         # ask for its job or enqueue others, so it gets them with its task; they are in the environment of that one horse then.
         self._connection = {name: os.environ[name] for name in PRIVATE if name in os.environ}
+        self._connection.update(() if options is None else options.environment)
 
     def task(self, claim: Claim) -> "Task":
         """Return the task of a claimed job.
@@ -331,7 +332,7 @@ def _path(run: _Run, node: Node | None) -> tuple[str, ...]:
 
 
 def _where(plan: Plan, node: Node) -> str:
-    return f"{plan.file_of(node) or plan.name}:{node.line}: job {node.name}"
+    return f"{plan.file_of(node) or plan.name}:{node.line}: job {node.name.removesuffix(f'/{GATE}')}"
 
 
 _CHANGING: Final = ("attempt", "status", "failed_jobs")

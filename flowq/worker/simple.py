@@ -4,6 +4,7 @@ import logging
 import math
 import os
 import random
+import select
 import socket
 import time
 from typing import TYPE_CHECKING, Final
@@ -81,6 +82,8 @@ class _Loop:
     def _work(self) -> None:
         dry = False
         while True:
+            if self._is_orphan():
+                self._stopping.at_least(Stage.WARM)
             stage = self._stopping.look(busy=bool(self._ended), dry=dry)
             if stage is not Stage.RUNNING and not self._ended and not self._asked:
                 return
@@ -109,6 +112,10 @@ class _Loop:
         self._more = self._store.workers.sweep(self._options.lease)
         if any(command == "shutdown" for _, command in self._store.workers.commands(self._options.name)):
             self._stopping.at_least(Stage.WARM)
+
+    def _is_orphan(self) -> bool:
+        lifeline = self._options.lifeline
+        return lifeline is not None and bool(select.select([lifeline], [], [], 0)[0])
 
     def _step(self) -> Claim | None:
         """Report what has ended and claim the next job, in one call."""
