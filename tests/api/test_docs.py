@@ -15,7 +15,7 @@ from flowq import Queue, Worker, binding
 from flowq.suspension import resume
 
 DOCS = Path(__file__).parents[2] / "docs"
-PAGES = ("queues", "jobs", "results", "workers", "dependencies", "retries")  # "testing" is executed in a pytest of its own
+PAGES = ("queues", "jobs", "results", "workers", "dependencies", "retries", "scheduling")  # "testing" is a project of its own, see test_testing
 TASKS = """
 def resize(path, width=100):
     return f"{width}x{path}"
@@ -28,6 +28,12 @@ def fail():
 
 def tell_all():
     return "told"
+
+def clean_up():
+    pass
+
+def send_report(kind):
+    pass
 
 def tell_owner(job, connection, result):
     pass
