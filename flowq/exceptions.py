@@ -110,7 +110,7 @@ class HorseKilledError(FlowqError):
 
 
 class AbandonedJobError(FlowqError):
-    """The worker that executed the job was lost (its lease ran out). Stored as text on the job, never raised by flowq."""
+    """The worker that executed the job was lost (its lease ran out). Text on the job, and handed to `on_failure` callbacks."""
 
 
 # -- flows --------------------------------------------------------------------------------------------------------------------

@@ -114,6 +114,15 @@ class Workers:
         verdicts = self._session.run("beat", *flat)
         return Verdict(verdicts[0].decode()) if verdicts else None
 
+    def callbacks(self, queues: Sequence[str], limit: int) -> list[Claim]:
+        """Take over failure callbacks of executions that were lost with their worker; say `called` when one was called."""
+        rows = self._session.run("callbacks", limit, list(queues))
+        return [claim for claim in map(read_claim, rows) if claim is not None]
+
+    def called(self, lost: Claim) -> Outcome:
+        """Take note that the callback of a lost execution was called; until then it is handed out again after a while."""
+        return Outcome(self._session.run("called", lost.queue, lost.id, str(lost.execution))[0].decode())
+
     def sweep(self, lease: float) -> bool:
         """Do what every worker's sweep does: reap, promote, expire, release. Returns whether more is due now."""
         reply = self._session.run("tick", int(lease * 1000), _SWEEP_BATCH, int(lease * 1000) * SILENT_LEASES)

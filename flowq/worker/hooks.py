@@ -190,9 +190,10 @@ def after_death(task: Task) -> Outcome:
         job = _job()
         arguments: tuple[object, ...] = (job, job.connection)
         if task["which"] == "on_failure":
-            from flowq.exceptions import HorseKilledError
+            from flowq.exceptions import AbandonedJobError, HorseKilledError
 
-            kind = JobTimeoutException if task["reason"] == "timeout" else HorseKilledError
+            kinds = {"timeout": JobTimeoutException, "abandoned": AbandonedJobError}
+            kind = kinds.get(task["reason"], HorseKilledError)
             arguments += (kind, kind(task["error"]), None)
         call_back(task["which"], name, float(seconds), *arguments)
     except BaseException as error:  # noqa: BLE001 - as in `Aside`

@@ -17,7 +17,7 @@ from flowq.timeouts import JobStopped
 from flowq.worker import hooks, inline
 from flowq.worker.held import Held
 from flowq.worker.options import WorkerOptions
-from flowq.worker.plain import callback_task
+from flowq.worker.plain import LOST, callback_task
 from flowq.worker.pulse import Pulse
 from flowq.worker.signals import StopSignals
 from flowq.worker.slots import Cause, Ended
@@ -110,8 +110,21 @@ class _Loop:
             return
         self._next_sweep = now + self._options.sweep
         self._more = self._store.workers.sweep(self._options.lease)
+        self._mourn()
         if any(command == "shutdown" for _, command in self._store.workers.commands(self._options.name)):
             self._stopping.at_least(Stage.WARM)
+
+    def _mourn(self) -> None:
+        """Call the failure callbacks of executions that were lost with their workers."""
+        for lost in self._store.workers.callbacks(self._queues, 1) if self._stopping.claiming else ():
+            self._call_back(lost, LOST)
+            self._store.workers.called(lost)
+
+    def _call_back(self, claim: Claim, end: Ended) -> None:
+        task = callback_task(claim, end, self._options)
+        if task is not None:
+            with context.here(task, self._store):
+                hooks.after_death(task)
 
     def _is_orphan(self) -> bool:
         lifeline = self._options.lifeline
@@ -157,10 +170,7 @@ class _Loop:
         if end.cause is Cause.RETURNED:
             self._store.workers.unclaim(claim.id, claim.token)
             return
-        task = callback_task(claim, end, self._options)
-        if task is not None:
-            with context.here(task, self._store):
-                hooks.after_death(task)
+        self._call_back(claim, end)
         execution = held.ended(end, allowed=False)
         self._ended.append(execution)
         self._count(execution, time.monotonic() - started)

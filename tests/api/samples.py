@@ -97,6 +97,14 @@ def mark_and_hang(path: str) -> None:
     hang()
 
 
+def mark_once_and_hang(path: str) -> str:
+    """Hang the first time, return the second."""
+    if Path(path).exists():
+        return "again"
+    mark_and_hang(path)
+    return "unreachable"
+
+
 def wait_for_file(path: str) -> str:
     """Say on `<path>.started` that it runs, and end when `path` is there."""
     Path(path + ".started").touch()

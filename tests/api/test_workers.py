@@ -295,7 +295,7 @@ def test_a_simple_worker_needs_one_call_a_job(queue: Queue, monkeypatch: pytest.
     SimpleWorker([queue]).work(burst=True)
     assert names.count("step") == 21
     assert len(queue.finished_job_registry) == 20
-    assert len([name for name in names if name not in {"step", "tick", "beat"}]) == 2  # register and leave
+    assert len([name for name in names if name not in {"step", "tick", "beat", "callbacks"}]) == 2  # register and leave
 
 
 def test_killing_the_horse_fails_the_job_and_the_worker_goes_on(queue: Queue, background: Start, tmp_path: Path) -> None:
