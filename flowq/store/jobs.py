@@ -264,7 +264,14 @@ class Jobs:
 
     def dependents(self, job: str) -> list[str]:
         """Return the ids of those who wait (or waited) for a job."""
-        return [child for child, _ in self._related("children", job)]
+        edges = [name.partition("|") for name, _ in self._related("children", job)]
+        with self._session.translated:
+            pipe = self._session.client.pipeline(transaction=False)
+            for child, _, _ in edges:
+                pipe.hget(self._keys("job", child), "nonce")
+            nonces = pipe.execute() if edges else []
+        known = [child for (child, _, nonce), there in zip(edges, nonces, strict=True) if not nonce or there == nonce.encode()]
+        return list(dict.fromkeys(known))
 
     def dependencies(self, job: str) -> list[str]:
         """Return the ids of those a plain job depends on."""

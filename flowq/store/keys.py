@@ -14,7 +14,7 @@ TEMPLATES: Final[dict[str, str]] = {
     "result": "result:{}",  # string: value or error text of the latest execution; absent for null
     "results": "results:{}",  # list: earlier executions, newest first
     "ledger": "ledger:{}",  # hash: token of an earlier execution -> how it ended
-    "children": "children:{}",  # list: "<child id>|<condition>"
+    "children": "children:{}",  # list: "<child id>|<condition>", of a plain child "<id>|<nonce>|<condition>"
     "parents": "parents:{}",  # list: "<parent id>|<condition>" of a plain job
     "arrived": "arrived:{}",  # list: wakes those who wait for a result; short-lived
     "meta_data": "meta:{}",  # string: the user's `job.meta`

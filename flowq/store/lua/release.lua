@@ -96,10 +96,16 @@ local function end_of_member(job)
   if job.allowed ~= '1' then L.failed_fast(job) end
 end
 
-local function let_parents_go(job)
-  for _, edge in ipairs(call('LRANGE', K.parents(job.id), 0, -1)) do
+-- Edges to the parents that a plain job still holds: they are kept for it until its first end. A draft has not taken hold of them.
+function L.held_parents(job)
+  if job.run or job.freed or job.status == 'created' then return {} end
+  return call('LRANGE', K.parents(job.id), 0, -1)
+end
+
+function L.let_parents_go(edges)
+  for _, edge in ipairs(edges) do
     local parent = L.load(string.match(edge, '^(.*)|'))
-    if parent then
+    if parent and tonumber(parent.refs or 0) > 0 then
       parent.refs = call('HINCRBY', K.job(parent.id), 'refs', -1)
       if L.ended(parent.status) then retire(parent) end
     end
@@ -110,6 +116,8 @@ end
 function L.end_job(job, status, reason, extra)
   extra = extra or {}
   extra[#extra + 1], extra[#extra + 2] = 'ended_at', now
+  local parents = L.held_parents(job) -- before its keys may go
+  if #parents > 0 then extra[#extra + 1], extra[#extra + 2] = 'freed', '1' end
   if job.excuse and status == 'failed' and reason ~= 'run_timeout' and job.allowed ~= '1' then
     extra[#extra + 1], extra[#extra + 2] = 'allowed', '1'
   end
@@ -121,7 +129,7 @@ function L.end_job(job, status, reason, extra)
     retire(job)
   end
   if not job.run then
-    let_parents_go(job)
+    L.let_parents_go(parents)
     L.arrived(job)
   end
 end
@@ -161,9 +169,11 @@ local function tally(group, parent)
   group['g:' .. word] = call('HINCRBY', key, 'g:' .. word, 1)
 end
 
-local function decide_edge(parent, child_id, condition)
+-- The edge of a plain job names its creation too: "<id>|<nonce>". Another job that has its id now is none of this parent's business.
+local function decide_edge(parent, name, condition)
+  local child_id, nonce = string.match(name, '^([^|]*)|?(.*)$')
   local child = L.load(child_id)
-  if not child or child.status ~= 'deferred' then return end
+  if not child or child.status ~= 'deferred' or (nonce ~= '' and child.nonce ~= nonce) then return end
   if child.kind == 'group' then
     tally(child, parent)
   elseif not holds(parent, condition) then
