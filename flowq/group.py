@@ -107,7 +107,7 @@ class Group:
     # -- completion -----------------------------------------------------------------------------------------------------------
 
     @property
-    def counts(self) -> Mapping[JobStatus, int]:
+    def counts(self) -> Mapping[str, int]:
         """How many of its jobs are in which status. Those that have expired count as they ended, deleted ones do not."""
         record = self._record()
         return {} if record is None else dict(record.counts)
@@ -161,7 +161,7 @@ class Group:
         return f"{type(self).__name__}({self.name!r})"
 
 
-def _end(counts: Mapping[JobStatus, int]) -> GroupStatus:
+def _end(counts: Mapping[str, int]) -> GroupStatus:
     if counts.get(JobStatus.FAILED) or counts.get(JobStatus.STOPPED):
         return GroupStatus.FAILED
     if counts.get(JobStatus.CANCELED) or counts.get(JobStatus.SKIPPED):

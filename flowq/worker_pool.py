@@ -132,7 +132,7 @@ class WorkerPool:
             logging_level: log to standard error from this level on, unless logging is set up already.
             **work: further options of `Worker.work`.
         """
-        set_up_logging(logging_level)
+        set_up_logging(logging_level, **{name: work[name] for name in ("log_format", "date_format") if name in work})
         log.info("worker pool %s: %d workers on %s", self.name, self.num_workers, ", ".join(self._queue_names))
         with StopSignals() as signals:
             former = signal.signal(signal.SIGCHLD, _noticed)  # what wakes `_wait` is its number in the pipe

@@ -48,7 +48,7 @@ def show_diagnostics(diagnostics: "Iterable[Diagnostic]", terminal: Terminal, *,
 
 def preview_lines(plan: "Plan") -> Iterator[Line]:
     """Yield what a run of the plan would do: its jobs in order, with queue and what they wait for."""
-    jobs = list(plan.jobs())
+    jobs = list(plan.shown_jobs())
     yield ((f"{safe_line(plan.name)}: {plural(len(jobs), 'job')}, not run (--dry-run)", "bold"),)
     if plan.params:
         yield (
@@ -57,7 +57,7 @@ def preview_lines(plan: "Plan") -> Iterator[Line]:
     names = max((columns(safe_line(cell.name)) for cell in jobs), default=0)
     queues = max((columns(safe_line(plan.node_of(cell).queue)) for cell in jobs), default=0)
     for cell in jobs:
-        after = ", ".join(safe_line(plan.cells[edge.parent].name) + _condition(edge.condition) for edge in cell.parents)
+        after = ", ".join(safe_line(name) + _condition(condition) for name, condition in plan.shown_parents(cell))
         yield (
             (f"  {pad(safe_line(cell.name), names)}  ", ""),
             (pad(safe_line(plan.node_of(cell).queue), queues), "dim"),
@@ -76,10 +76,10 @@ def preview_json(plan: "Plan") -> dict[str, Any]:
                 "name": cell.name,
                 "job": plan.node_of(cell).name,
                 "queue": plan.node_of(cell).queue,
-                "depends_on": [plan.cells[edge.parent].name for edge in cell.parents],
+                "depends_on": [name for name, _condition in plan.shown_parents(cell)],
                 "line": plan.node_of(cell).line,
             }
-            for cell in plan.jobs()
+            for cell in plan.shown_jobs()
         ],
     }
 

@@ -84,7 +84,7 @@ def execute(
     log = _log_file() if live else None  # what the worker says must not tear the live display
     worker = _local_worker(run, plan, slots=manner.workers, detach=manner.detach, log=log) if run.local else None
     if worker is None:
-        announce_unserved(store, sorted({plan.node_of(cell).queue for cell in plan.jobs() if not cell.hidden}))
+        announce_unserved(store, sorted({plan.node_of(cell).queue for cell in plan.shown_jobs()}))
     else:
         worker.start(waiting)
     if manner.detach:

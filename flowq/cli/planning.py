@@ -31,7 +31,7 @@ def plan_lines(
 ) -> list[Line]:
     """Return the text: head, one row per job, what is expected, what a failure does."""
     expected = forecast(plan, fates, history)
-    lines: list[Line] = [((f"{safe_line(plan.name)}: {plural(sum(1 for _ in plan.jobs()), 'job')}", "bold"),)]
+    lines: list[Line] = [((f"{safe_line(plan.name)}: {plural(sum(1 for _ in plan.shown_jobs()), 'job')}", "bold"),)]
     if plan.params:
         values = (
             f"{safe_line(name)}={safe_line(value) if isinstance(value, str) else safe_json(value)}"
@@ -63,8 +63,8 @@ def plan_json(plan: Plan, fates: Sequence[Fate], history: History, workers: int 
                 "job": plan.node_of(cell).name,
                 "step": steps[cell.ordinal],
                 "queue": plan.node_of(cell).queue,
-                "depends_on": [plan.cells[edge.parent].name for edge in cell.parents],
-                "conditions": [edge.condition for edge in cell.parents],
+                "depends_on": [name for name, _condition in plan.shown_parents(cell)],
+                "conditions": [condition for _name, condition in plan.shown_parents(cell)],
                 "if": plan.node_of(cell).condition,
                 "timeout": plan.node_of(cell).timeout,
                 "retries": _retries(plan.node_of(cell)),
@@ -75,7 +75,7 @@ def plan_json(plan: Plan, fates: Sequence[Fate], history: History, workers: int 
                 "open": fates[cell.ordinal].open,
                 "expected": None if expected is None else expected.seconds[cell.ordinal],
             }
-            for cell in plan.jobs()
+            for cell in plan.shown_jobs()
         ],
         "expected": None
         if expected is None
@@ -83,23 +83,23 @@ def plan_json(plan: Plan, fates: Sequence[Fate], history: History, workers: int 
             "runs": history.runs,
             "workers": slots,
             "duration": makespan(plan, expected.seconds, slots, expected.overhead),
-            "critical_path": [plan.cells[ordinal].name for ordinal in expected.path],
+            "critical_path": [plan.cells[ordinal].label for ordinal in expected.path],
             "critical_path_duration": expected.path_seconds,
         },
     }
 
 
 def step_numbers(plan: Plan) -> list[int]:
-    """Return for each ordinal the earliest step in which it can run, from 1; groups take no step of their own."""
+    """Return for each ordinal the earliest step in which it can run, from 1; groups and gates take no step of their own."""
     steps: list[int] = []
     for cell in plan.cells:
         before = max((steps[edge.parent] for edge in cell.parents), default=0)
-        steps.append(before if cell.group else before + 1)
+        steps.append(before if cell.group or cell.hidden else before + 1)
     return steps
 
 
 def _table(plan: Plan, fates: Sequence[Fate], expected: Forecast | None, terminal: Terminal, *, fated: bool) -> Iterator[Line]:
-    jobs = list(plan.jobs())
+    jobs = list(plan.shown_jobs())
     steps = step_numbers(plan)
     jobs.sort(key=lambda cell: steps[cell.ordinal])
     names = [cut(safe_line(cell.name), _NAME, unicode=terminal.unicode) for cell in jobs]
@@ -148,10 +148,9 @@ def _why(plan: Plan, cell: Cell, fate: Fate) -> str:
     if fate.reason == Reason.IF_FALSE:
         return f"skipped: its `if: {safe_line(node.condition or '')}` is false"
     if fate.because is not None:
-        return f"{reason_text(fate.reason)}: {safe_line(plan.cells[fate.because].name)}"
+        return f"{reason_text(fate.reason)}: {safe_line(plan.cells[fate.because].label)}"
     parents = ", ".join(
-        safe_line(plan.cells[edge.parent].name) + ("" if edge.condition == "success" else f" ({edge.condition})")
-        for edge in cell.parents
+        safe_line(name) + ("" if condition == "success" else f" ({condition})") for name, condition in plan.shown_parents(cell)
     )
     parts = [f"after {parents}" if parents else "at once"]
     if node.condition is not None:
@@ -176,7 +175,7 @@ def _expectations(plan: Plan, expected: Forecast, history: History, workers: int
     if expected.unknown:
         source += f", {plural(expected.unknown, 'job')} guessed"
     yield ((f"expected: {took(total)} with {plural(slots, 'worker')}", "bold"), (f"  ({source})", "dim"))
-    names = [safe_line(plan.cells[ordinal].name) for ordinal in expected.path if expected.seconds[ordinal] > 0]
+    names = [safe_line(plan.cells[ordinal].label) for ordinal in expected.path if expected.seconds[ordinal] > 0]
     if len(names) > _PATH:
         names = [*names[: _PATH - 1], f"{len(names) - _PATH} more", names[-1]]
     arrow = " → " if unicode else " -> "
@@ -184,7 +183,7 @@ def _expectations(plan: Plan, expected: Forecast, history: History, workers: int
 
 
 def _consequence(plan: Plan, fates: Sequence[Fate], failing: Sequence[str]) -> Line:
-    jobs = [fates[cell.ordinal] for cell in plan.jobs()]
+    jobs = [fates[cell.ordinal] for cell in plan.shown_jobs()]
     skipped = sum(fate.end.status is JobStatus.SKIPPED for fate in jobs)
     failed = run_status(plan, list(fates)) is RunStatus.FAILED
     names = ", ".join(safe_line(name) for name in failing[:3]) + (f" and {len(failing) - 3} more" if len(failing) > 3 else "")

@@ -92,12 +92,14 @@ def find_jobs(plan: Plan, given: str, whose: str) -> Sequence[int]:
         NoSuchJobError: there is no such job; the message names the nearest.
     """
     cells = plan.cells_of()
-    if given in cells:
+    if cells.get(given):
         return cells[given]
-    for cell in plan.jobs():
+    if given in cells:  # a sub-flow, or a matrix of them: its jobs
+        return [cell.ordinal for cell in plan.shown_jobs() if cell.name.startswith((f"{given}/", f"{given}["))]
+    for cell in plan.shown_jobs():
         if cell.name == given:
             return [cell.ordinal]
-    names = list(dict.fromkeys([*cells, *(cell.name for cell in plan.jobs())]))
+    names = list(dict.fromkeys([*cells, *(cell.name for cell in plan.shown_jobs())]))
     near = get_close_matches(given, names, n=1, cutoff=0.5)
     few = ", ".join(list(cells)[:8]) + (", …" if len(cells) > 8 else "")
     hint = f"did you mean {near[0]!r}?" if near else f"its jobs: {few}"

@@ -90,7 +90,7 @@ def note(job: JobView, now_ms: int) -> str:
         case JobStatus.STARTED:
             return _attempt_note(job)
         case JobStatus.FINISHED:
-            return f"attempt {job.attempts}" if job.attempts > 1 else ""
+            return _finished_note(job)
         case _:
             return reason_text(job.reason)
 
@@ -111,6 +111,15 @@ def _failed_note(job: JobView) -> str:
         why = f"{named}: {why}" if why else named
     attempts = f"(attempt {job.attempts} of {job.max_attempts})" if job.attempts > 1 else ""
     return " ".join(part for part in ("allowed:" if job.allowed else "", why, attempts) if part)
+
+
+def _finished_note(job: JobView) -> str:
+    """Return what became of the cache, and whether it took several attempts."""
+    attempts = f"attempt {job.attempts}" if job.attempts > 1 else ""
+    if job.cache is None:
+        return attempts or reason_text(job.reason)
+    told = f"{reason_text(job.reason) if job.cache.hit else 'ran'}: {safe_line(job.cache.reason)}"
+    return ", ".join(part for part in (told, attempts) if part)
 
 
 def _attempt_note(job: JobView) -> str:

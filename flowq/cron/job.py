@@ -141,9 +141,9 @@ class CronJob:
             return None
         return slot
 
-    def see(self, latest: int | None, now: int) -> int | None:
-        """Take note of how the entry stands, and return the slot that is to come next."""
-        self.latest_enqueue_time = None if latest is None else _time(latest)
+    def see(self, latest: int | None, now: int, *, has_job: bool) -> int | None:
+        """Take note of how the entry stands (`has_job`: there is a job of `latest`), and return the slot that is to come next."""
+        self.latest_enqueue_time = _time(latest) if has_job and latest is not None else None
         slot = self.schedule.next_slot(latest, now)
         self.next_enqueue_time = None if slot is None else _time(slot)
         return slot

@@ -178,14 +178,15 @@ class CronScheduler:
         """
         beat = self._beat()
         fired = []
-        for entry, job, latest in zip(self._keys(), self._jobs, beat.latest, strict=True):
-            slot, known = job.due(latest, beat.now_ms), latest
+        for entry, job, latest, had_job in zip(self._keys(), self._jobs, beat.latest, beat.had_job, strict=True):
+            slot, known, has_job = job.due(latest, beat.now_ms), latest, had_job
             if slot is not None:
                 created, known = job.fire(self._queue(job), entry, latest, slot)
+                has_job = has_job or known != latest
                 if created is not None:
                     fired.append(job)
                     self.log.info("enqueued %s on queue %s as %s", job.name, job.queue_name, created.id)
-            job.see(known, beat.now_ms)
+            job.see(known, beat.now_ms, has_job=has_job)
         if fired:
             self._beat()  # what is shown of the entries has changed
         return fired

@@ -43,6 +43,15 @@ class ApprovalView:
 
 
 @dataclass(frozen=True, slots=True)
+class CacheView:
+    """Whether a job with `cache` took over an earlier result (of which run), and why, or why not."""
+
+    hit: bool
+    reason: str
+    run: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class JobView:
     """One job of a run. Times in ms since the epoch, durations in seconds. `status` is None once the record has expired."""
 
@@ -67,6 +76,7 @@ class JobView:
     line: int
     semaphores: tuple[str, ...] = ()  # of a job that waits for some of them
     approval: "ApprovalView | None" = None
+    cache: CacheView | None = None  # once it is decided
 
     @property
     def ended(self) -> bool:
@@ -232,6 +242,7 @@ def _job_view(
         line=node.line,
         semaphores=_semaphores(record),
         approval=_approval(record) if node.action.kind == "approval" and record is not None else None,
+        cache=None if record is None else _cache(record),
     )
 
 
@@ -246,6 +257,14 @@ def _approval(record: JobRecord) -> ApprovalView:
     options = record.options
     at_ms = int(options["decided_at"]) if "decided_at" in options else None
     return ApprovalView(options.get("message", ""), options.get("decided_by"), at_ms, options.get("comment", ""))
+
+
+def _cache(record: JobRecord) -> CacheView | None:
+    told = record.options.get("cache")
+    if told is None or not (record.ended or record.attempt):
+        return None
+    found = json.loads(told)
+    return CacheView(found["hit"], found["reason"], found["run"])
 
 
 def _visible_parents(plan: Plan) -> dict[int, tuple[int, ...]]:

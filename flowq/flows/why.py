@@ -143,8 +143,11 @@ class _Explanation:
             case JobStatus.CANCELED:
                 why = _CANCELED.get(job.reason or "", "somebody canceled this job")
                 return why, ["it was running" if job.attempts else "it had not been started"], self._failed_before(cell, job)
+            case _ if job.cache is not None and job.cache.hit:
+                return f"it did not run, it has the result of run {job.cache.run}", [f"since then: {job.cache.reason}"], []
             case _:
-                return "finished", attempts(job), []
+                ran = [] if job.cache is None else [f"it ran, although it has a `cache`: {job.cache.reason}"]
+                return "finished", [*attempts(job), *ran], []
 
     def _group(self, cell: Cell) -> Answer:
         """A matrix, a foreach or a sub-flow as a whole: those of its jobs that matter."""
@@ -156,7 +159,7 @@ class _Explanation:
         open_jobs = [job for job in members if not job.ended]
         some = bad or open_jobs or [job for job in members if job.status in {JobStatus.CANCELED, JobStatus.SKIPPED}]
         what = "failed" if bad else "have not ended" if open_jobs else "did not finish"
-        noun = "cells" if self._plan.node_of(cell).matrix and not cell.label.startswith("stage ") else "jobs"
+        noun = "cells" if self._plan.node_of(cell).matrix and not self._plan.node_of(cell).flows else "jobs"
         none = "it has no cells" if noun == "cells" else "it has no jobs"
         text = f"{len(some)} of {len(members)} {noun} {what}" if some else f"all {noun} finished" if members else none
         return text, [], [job.ordinal for job in sorted(some, key=urgency)]

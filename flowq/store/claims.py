@@ -35,4 +35,5 @@ def read_step(reply: Any) -> StepReply:
         ended=tuple(Outcome(item.decode()) for item in outcomes),
         claims=tuple(read_claim(item) for item in claims),
         more=bool(more),
+        webhooks=more == 2,
     )

@@ -278,5 +278,6 @@ def _verdicts(reply: Any) -> list[Verdict]:
 
 
 def _tick_reply(reply: Any) -> TickReply:
-    reaped, due, released, more, decide = reply
-    return TickReply(int(reaped), int(due), int(released), bool(more), tuple(item.decode() for item in decide))
+    reaped, due, released, more, decide, webhooks = reply
+    jobs = tuple(item.decode() for item in decide)
+    return TickReply(int(reaped), int(due), int(released), bool(more), jobs, int(webhooks))

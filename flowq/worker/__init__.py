@@ -24,7 +24,7 @@ Secrets
 
 What it must not know
     Horses and fork servers know nothing of Redis, plans or flows and import only small parts of the standard library:
-    `protocol`, `system`, `forkserver`, `children`, `horse`, `calls`, `results`, `commands`, `outputs`, `warmth` must stay free
+    `protocol`, `system`, `forkserver`, `children`, `horse`, `calls`, `results`, `commands`, `outputs`, `warmth`, `cache` must stay free
     of `typing`, `dataclasses` and everything else that costs milliseconds at import. This module imports nothing.
 """
 

@@ -15,7 +15,9 @@ from flowq.states import Reason
 from flowq.store.outcomes import Claim, Execution, Outcome
 from flowq.timeouts import JobStopped
 from flowq.worker import hooks, inline
+from flowq.worker.deliveries import Deliveries
 from flowq.worker.held import Held
+from flowq.worker.loop import Loop
 from flowq.worker.options import WorkerOptions
 from flowq.worker.plain import LOST, callback_task
 from flowq.worker.pulse import Pulse
@@ -52,6 +54,8 @@ class _Loop:
         self._options = options
         self._stopping = stopping
         self._pulse = pulse
+        self._loop = Loop()
+        self._deliveries = Deliveries(store, self._loop)
         self._queues = list(options.queues)
         self._next_sweep = time.monotonic()
         self._ended: list[Execution] = []  # to be reported
@@ -71,13 +75,24 @@ class _Loop:
             slots=1,
             version=__version__,
         )
+        _log.info("worker %s listens on %s", options.name, ", ".join(options.queues))
         try:
             self._work()
         except DataLostError as error:
             _log.error("%s", error)
-            return self._executed
-        self._store.workers.leave(options.name)
+        finally:
+            self._leave()
         return self._executed
+
+    def _leave(self) -> None:
+        try:
+            self._deliveries.settle(lambda: self._stopping.look(busy=True, dry=False) >= Stage.COLD)
+            self._deliveries.give_back()
+            self._store.workers.leave(self._options.name)
+        except ServerError as error:
+            _log.warning("could not take leave of the server: %s", error)
+        finally:
+            self._deliveries.close()
 
     def _work(self) -> None:
         dry = False
@@ -110,6 +125,9 @@ class _Loop:
             return
         self._next_sweep = now + self._options.sweep
         self._more = self._store.workers.sweep(self._options.lease)
+        self._deliveries.wanted = True
+        self._loop.turn(0)
+        self._deliveries.tick(running=True)
         self._mourn()
         if any(command == "shutdown" for _, command in self._store.workers.commands(self._options.name)):
             self._stopping.at_least(Stage.WARM)

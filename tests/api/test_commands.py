@@ -9,10 +9,11 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import pexpect
 import pytest
 import redis
 
-from flowq import Queue, Worker
+from flowq import Queue, RateLimit, Worker
 from flowq.cli.main import run
 from flowq.cli.settings_module import url_of
 from flowq.connections import _client
@@ -21,6 +22,7 @@ from flowq.job import Job
 from flowq.suspension import is_suspended
 from tests.api import samples
 from tests.api.conftest import Background
+from tests.cli.process import on_terminal
 from tests.support.wait import until
 
 Command = Callable[..., tuple[int, str, str]]
@@ -132,6 +134,13 @@ def test_empty(command: Command, connection: redis.Redis) -> None:
     assert command("empty", "--all")[0] == 0
     assert len(queues[2]) == 0
     assert command("empty")[0] == 2
+
+
+def test_info_of_those_who_wait_for_a_rate_limit(command: Command, queue: Queue) -> None:
+    for number in range(3):
+        queue.enqueue(samples.add, number, rate_limit=RateLimit("a", 1))
+    assert "1 queue, 1 job waiting, 2 for a rate limit" in command("info")[1]
+    assert json.loads(command("info", "--json")[1])["queues"][0]["rate_limited"] == 2
 
 
 def test_info(command: Command, queue: Queue, background: Callable[..., Background]) -> None:
@@ -290,3 +299,17 @@ def test_broken_settings_are_one_sentence(command: Command, tmp_path: Path, text
     assert (code, out) == (2, "")
     assert said in error
     assert error.count("\n") == 1
+
+
+def test_watching_ends_with_ctrl_c(queue: Queue, tmp_path: Path) -> None:
+    url = f"unix://{queue.connection.connection_pool.connection_kwargs['path']}"
+    queue.enqueue(samples.add, 1)
+    terminal = on_terminal("info", "--interval", "0.2", cwd=tmp_path, env={"FLOWQ_REDIS_URL": url})
+    terminal.expect("1 job waiting")
+    queue.enqueue(samples.add, 1)
+    terminal.expect("2 jobs waiting")
+    terminal.sendintr()
+    terminal.expect(pexpect.EOF)
+    terminal.close()
+    assert (terminal.exitstatus, terminal.signalstatus) == (0, None)
+    assert "Traceback" not in (terminal.before or "")

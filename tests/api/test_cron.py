@@ -2,6 +2,7 @@
 
 import os
 import random
+import re
 import signal
 import subprocess
 import sys
@@ -15,9 +16,10 @@ from typing import Any
 import pytest
 import redis
 
-from flowq import Queue, SimpleWorker
+from flowq import Queue, SimpleWorker, cron_job_registry, cron_scheduler_registry
 from flowq.cron import CronJob, CronScheduler, create_cron, get_cron_job_ids, register
 from flowq.exceptions import DuplicateSchedulerError, SchedulerNotFound, UsageError
+from flowq.flows.flow import Run
 from flowq.job import Job
 from flowq.store import Store
 from flowq.store.outcomes import Outcome
@@ -246,6 +248,21 @@ def test_a_connection_that_loses_replies(connection: redis.Redis, queue: Queue) 
     proxy.close()
 
 
+def test_a_flow_every_night(connection: redis.Redis, start: Start, tmp_path: Path) -> None:
+    (tmp_path / "nightly.yaml").write_text("name: nightly\njobs:\n  a: {run: echo hello}\n")
+    page = (ROOT / "docs" / "scheduling.md").read_text(encoding="utf-8")
+    function = next(code for code in re.findall(r"```python\n(.*?)```", page, re.DOTALL) if "def nightly" in code)
+    (tmp_path / "flows_of_a_test.py").write_text(function)
+    cron = scheduler(connection)
+    cron.register("flows_of_a_test.nightly", "default", interval=86400)
+    cron.enqueue_jobs()
+    worker = start("worker", "--burst")
+    assert worker.wait(60) == 0
+    (job_id,) = get_cron_job_ids("flows_of_a_test.nightly", connection)
+    run = Run.fetch(Job.fetch(job_id, connection).return_value(), connection)
+    assert run.status == "finished"
+
+
 # -- processes -----------------------------------------------------------------------------------------------------------------
 
 
@@ -360,6 +377,15 @@ def test_schedulers_are_listed_while_they_live(connection: redis.Redis) -> None:
     assert CronScheduler.all(connection) == []
     with pytest.raises(SchedulerNotFound, match="no cron scheduler 'one' lives"):
         CronScheduler.fetch("one", connection)
+
+
+def test_the_registries_of_rq(connection: redis.Redis) -> None:
+    cron = scheduler(connection, "one")
+    cron.register(samples.add, "default", (1,), interval=60, name="sum")
+    cron.register("tasks.b", "default", cron="@yearly")
+    cron.enqueue_jobs()
+    assert cron_job_registry.get_names(connection) == ["sum"]
+    assert cron_scheduler_registry.get_keys(connection) == ["one"]
 
 
 def test_a_silent_scheduler_is_not_listed(connection: redis.Redis) -> None:

@@ -15,15 +15,8 @@ from flowq import Queue, Worker, binding
 from flowq.suspension import resume
 
 DOCS = Path(__file__).parents[2] / "docs"
-PAGES = (
-    "queues",
-    "jobs",
-    "results",
-    "workers",
-    "dependencies",
-    "retries",
-    "scheduling",
-)  # "testing" is a project of its own, see test_testing
+# "testing" is a project of its own, see test_testing
+PAGES = ("queues", "jobs", "results", "workers", "dependencies", "retries", "scheduling", "groups", "rate-limits", "webhooks")
 TASKS = """
 def resize(path, width=100):
     return f"{width}x{path}"

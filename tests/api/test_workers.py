@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
@@ -295,7 +296,8 @@ def test_a_simple_worker_needs_one_call_a_job(queue: Queue, monkeypatch: pytest.
     SimpleWorker([queue]).work(burst=True)
     assert names.count("step") == 21
     assert len(queue.finished_job_registry) == 20
-    assert len([name for name in names if name not in {"step", "tick", "beat", "callbacks"}]) == 2  # register and leave
+    others = Counter(name for name in names if name != "step")
+    assert max(others.values()) < 10, "besides, only what is done once a second"
 
 
 def test_killing_the_horse_fails_the_job_and_the_worker_goes_on(queue: Queue, background: Start, tmp_path: Path) -> None:

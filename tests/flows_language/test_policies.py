@@ -5,7 +5,9 @@ from itertools import pairwise
 
 import pytest
 
+from flowq.flows.retry import plan_retry
 from tests.flows_language.lab import Lab, Started
+from tests.support.wait import until
 
 
 def attempts(run: Started, job: str = "a") -> tuple[str, int]:
@@ -227,3 +229,52 @@ def test_a_canceled_run_does_not_wait_for_people(lab: Lab) -> None:
     lab.store.runs.cancel(run.id)
     assert run.ended().status == "canceled"
     assert run.states()["ask"].startswith("canceled")
+
+
+KEPT = """
+retention: RETENTION
+jobs:
+  short: {result_ttl: 0.3, call: 'language_jobs:give', args: [1]}
+  long: {result_ttl: 1h, call: 'language_jobs:give', args: [2]}
+  bad: {result_ttl: 0.3, failure_ttl: 1h, run: exit 1}
+  short-bad: {failure_ttl: 0.6, allow_failure: true, run: exit 1}
+  each: {foreach: range(150), result_ttl: 0.3, if: 1 == 1, call: 'language_jobs:give', args: ["${{ item }}"]}
+  after: {depends_on: [short, long], call: 'language_jobs:give', args: [["${{ jobs.short.result }}", "${{ jobs.long.result }}"]]}
+  slow: {depends_on: [after], run: sleep 0.5}
+"""
+
+
+def gone(run: Started) -> set[str]:
+    return {job.name for job in run.view.jobs if job.status is None}
+
+
+def test_results_are_kept_for_their_time_after_the_end_of_the_run(lab: Lab) -> None:
+    run = lab.run(KEPT.replace("RETENTION", "1d"))
+    assert run.status == "failed"
+    assert run.states()["after"] == "finished", "the time begins at the end of the run: whoever needs a result has it"
+    cells = {f"each[{n}]" for n in range(150)}
+    until(lambda: gone(run) == {"short", "short-bad"} | cells, timeout=20)
+    assert run.result("short") is None
+    assert run.result("long") == 2
+    assert run.job("bad").error_line == "exit code 1"
+    assert (run.status, run.warnings) == ("failed", 1)
+    assert sum(lab.store.runs.require(run.id).counts.values()) == 156, "the run still counts all that it had"
+    assert [name for name, _ in plan_retry(lab.store, run.id).jobs] == ["bad"]
+    run.retry().ended()
+    assert gone(run) == {"short", "short-bad"} | cells, "a retry brings nothing back that is gone"
+    assert run.job("bad").status == "failed"
+
+
+def test_a_retry_in_time_keeps_what_it_needs(lab: Lab) -> None:
+    text = KEPT.replace("RETENTION", "1d").replace("0.3", "2").replace("0.6", "2").replace("range(150)", "range(2)")
+    run = lab.run(text.replace("sleep 0.5", "'if [ ${{ run.attempt }} = 1 ]; then exit 1; fi'"))
+    run.retry().ended()
+    assert gone(run) == set()
+    assert run.result("after") == [1, 2]
+    until(lambda: "short" in gone(run), timeout=20)
+
+
+def test_the_record_of_a_run_goes_with_its_retention(lab: Lab) -> None:
+    run = lab.run(KEPT.replace("RETENTION", "0.2").replace("range(150)", "range(3)"))
+    until(lambda: lab.store.runs.get(run.id) is None, timeout=20)
+    until(lambda: not [key for key in lab.store.client.scan_iter(count=5000) if run.id.encode() in key], timeout=20)

@@ -315,11 +315,12 @@ def test_a_turn_that_a_run_has_on_which_nobody_works(lab: Lab, why: Why, held: C
 
 
 def test_waiting_for_workers(lab: Lab, why: Why, held: Callable[[str], Started]) -> None:
+    until(lab.store.workers.live, message="the worker to be there")
     run = held("jobs:\n  a: {queue: nobody-listens, run: 'true'}")
     run.until_job("a", "queued")
     text = why(run, "a")
     assert "no worker listens on queue nobody-listens" in text
-    assert "workers that are there listen on: cpu, default, work" in text
+    assert "workers that are there listen on: aarch64, cpu, default, work" in text
     assert "flowq worker nobody-listens" in text
     lab.store.queues.suspend(None)
     run = held("jobs:\n  a: {run: 'true'}")
@@ -399,14 +400,18 @@ def test_a_sub_flow_whose_if_cannot_be_decided_is_seen_to_have_failed(lab: Lab, 
     part = lab.directory / "part.yaml"
     run = lab.run(
         "jobs:\n  list: {call: 'language_jobs:give', args: [{n: 1}]}\n"
-        f"  part: {{depends_on: list, if: jobs.list.result.m == 1, flow: '{part}'}}"
+        f"  part: {{depends_on: list, if: jobs.list.result.m == 1, flow: '{part}'}}\n"
+        "on_failure:\n  tell: {call: 'language_jobs:give', args: ['${{ run.failed_jobs }}']}"
     )
     assert run.status == "failed"
-    assert run.states() == {"list": "finished", "part/one": "skipped/upstream_failed", "part": "failed/error"}
+    assert run.states() == {
+        "list": "finished", "part/one": "skipped/upstream_failed", "part": "failed/error", "on_failure/tell": "finished",
+    }  # fmt: skip
+    assert run.result("on_failure/tell") == ["part"]
     told = why(run, "part/one")
     assert "it needs part to succeed, which failed" in told
     assert "job part: if: " in told
-    assert [name for name, _ in plan_retry(lab.store, run.id).jobs] == ["part", "part/one"]
+    assert [name for name, _ in plan_retry(lab.store, run.id).jobs] == ["part", "part/one", "on_failure/tell"]
 
 
 def test_every_reason_has_been_told() -> None:

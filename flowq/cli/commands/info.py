@@ -125,7 +125,11 @@ def _queue_lines(records: list["QueueRecord"]) -> Iterator[Line]:
         for name, count in zip(_COUNTS, counts, strict=True):
             cells.append((f"  {count:>9}", "bad" if name == "failed" and count else "" if count else "dim"))
         yield (*cells, (f"  {record.workers:>9}", "warn" if record.queued and not record.workers else ""))
-    yield ((f"{plural(len(records), 'queue')}, {plural(sum(record.queued for record in records), 'job')} waiting", "dim"),)
+    limited = sum(record.rate_limited for record in records)
+    waiting = f"{plural(sum(record.queued for record in records), 'job')} waiting" + (
+        f", {limited} for a rate limit" if limited else ""
+    )
+    yield ((f"{plural(len(records), 'queue')}, {waiting}", "dim"),)
 
 
 def _worker_lines(picture: _Picture) -> Iterator[Line]:
@@ -177,7 +181,8 @@ def _document(picture: _Picture) -> dict[str, object]:
     return {
         "suspended": picture.suspended,
         "queues": [
-            {"name": record.name, "workers": record.workers} | {name: getattr(record, name) for name in _COUNTS}
+            {"name": record.name, "workers": record.workers}
+            | {name: getattr(record, name) for name in (*_COUNTS, "rate_limited")}
             for record in picture.queues
         ],
         "workers": [

@@ -67,9 +67,10 @@ def command(
     detaches.
     """
     if resume is not None:
-        if file is not None or inputs or labels or run_id is not None or again is not None or dry_run:
+        if file is not None or inputs or labels or run_id is not None or again is not None or dry_run or not manner.cache:
             raise click.UsageError(
-                "--resume goes on with a run as it was submitted: no FILE, -p, --params-file, --label, --run-id, --again or --dry-run with it"
+                "--resume goes on with a run as it was submitted: no FILE, -p, --params-file, --label, --run-id, --again, --no-cache or"
+                " --dry-run with it"
             )
         manner.check()
         return _resume(session, resume, manner)
@@ -138,6 +139,8 @@ def _run(session: Session, order: _Order, waiting: "WorkerProcess | None", manne
     from flowq.flows.submit import submit
 
     plan = compile_flow(order.file, order.inputs, session.err)
+    if not manner.cache:
+        plan = plan.without_cache()
     store = session.store()
     refuse_workers(store, manner.workers)
     if is_embedded(store):

@@ -14,6 +14,7 @@ function L.collect(run, limit)
   local kept = tonumber(found[6]) or 0
   due = due or (status ~= 'running' and status ~= 'queued' and kept >= 0 and (tonumber(found[5]) or 0) + kept <= now)
   if not due then return 'wrong_state', 0 end
+  call('ZREM', K.timers(), 'fade|' .. run)
   call('ZREM', K.runs(), run)
   call('ZREM', K.run_ids(), run)
   call('DEL', K.plan(run), K.events(run), K.logs(run), K.staging(run), K.handlers(run))

@@ -77,6 +77,11 @@ def tick():
     return "tick"
 
 
+def endless():
+    while True:
+        time.sleep(0.1)
+
+
 async def fetch(number):
     return number + 1
 
