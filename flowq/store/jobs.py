@@ -412,15 +412,15 @@ def _latest_result(fields: Sequence[bytes | None], value: bytes | None) -> Resul
     outcome, token, ended, started, worker = fields
     if outcome is None or outcome == b"unclaimed":
         return None
-    times = int(ended or 0), int(started) if started else None
-    return ResultRecord(_result_type(outcome), _execution(token), *times, _text(worker), value)
+    begun = int(started) if started else None
+    return ResultRecord(_result_type(outcome), _execution(token), int(ended or 0), value, begun, _text(worker))
 
 
 def _older_result(item: bytes) -> ResultRecord:
     head, _, value = item.partition(b"\n")
     outcome, execution, ended, has_value, started, worker = head.split(b" ", 5)
-    times = int(ended), int(started) if started else None
-    return ResultRecord(_result_type(outcome), int(execution), *times, _text(worker), value if has_value == b"1" else None)
+    kept, begun = value if has_value == b"1" else None, int(started) if started else None
+    return ResultRecord(_result_type(outcome), int(execution), int(ended), kept, begun, _text(worker))
 
 
 def _text(value: bytes | None) -> str:

@@ -101,9 +101,9 @@ class ResultRecord:
     type: str  # successful, failed, stopped, retried, max_retries_exceeded
     execution: int
     created_ms: int
-    started_ms: int | None  # of the execution
-    worker: str
     value: bytes | None
+    started_ms: int | None = None  # of the execution
+    worker: str = ""
 
 
 @dataclass(frozen=True, slots=True)
