@@ -70,12 +70,13 @@ class Group:
 
     # -- jobs -----------------------------------------------------------------------------------------------------------------
 
-    def enqueue_many(self, queue: Queue, job_datas: Iterable[EnqueueData], pipeline: Any = None) -> list[Job]:
-        """Put many calls on a queue, as jobs of this group; see `Queue.enqueue_many`.
+    def enqueue_many(self, queue: Queue | str, job_datas: Iterable[EnqueueData], pipeline: Any = None) -> list[Job]:
+        """Put many calls on a queue (or the one of this name), as jobs of this group; see `Queue.enqueue_many`.
 
         The group is not complete before the last of them is there, however fast the first ones are executed.
         """
-        return queue.enqueue_many(job_datas, pipeline, group_id=self.name)
+        target = Queue(queue, self.store) if isinstance(queue, str) else queue
+        return target.enqueue_many(job_datas, pipeline, group_id=self.name)
 
     def get_jobs(self) -> list[Job]:
         """Return its jobs, the oldest first. Those that have expired or were deleted do not belong to it any more."""

@@ -306,6 +306,11 @@ class Plan:
         )
 
 
+def is_gate(node: str) -> bool:
+    """Return whether a node's name is that of a sub-flow's gate, which is also that of its only cell."""
+    return node.endswith(f"/{GATE}")
+
+
 def cell_name(node: str, matrix: Mapping[str, Json]) -> str:
     """Return the name people see for one cell of a matrix: `build[fmt=pdf,lang=en]`."""
     axes = ",".join(f"{axis}={_axis_text(value)}" for axis, value in matrix.items())
@@ -405,7 +410,7 @@ def _cell_from_json(ordinal: int, row: list[Json], nodes: tuple[Node, ...]) -> C
     name = nodes[node].name
     return Cell(
         ordinal=ordinal,
-        name=name if matrix is None else cell_name(name, matrix),
+        name=name if matrix is None or is_gate(name) else cell_name(name, matrix),
         node=node,
         parents=parents,
         matrix=matrix,

@@ -77,6 +77,8 @@ def note(job: JobView, now_ms: int) -> str:
             return f"approval: {safe_line(message)}" if message else "approval"
         case JobStatus.DEFERRED if job.reason not in {None, Reason.DEPENDENCIES}:
             return reason_text(job.reason)
+        case JobStatus.DEFERRED if job.phase and not job.waits_for:
+            return "for the end of the jobs"
         case JobStatus.DEFERRED:
             return f"for {', '.join(safe_line(name) for name in job.waits_for)}" if job.waits_for else "to be released"
         case JobStatus.SCHEDULED:

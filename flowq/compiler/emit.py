@@ -17,7 +17,7 @@ from flowq.compiler.sites import Site
 from flowq.compiler.spec import Dependency, JobSpec
 from flowq.compiler.tree import Json
 from flowq.compiler.units import Section, Unit
-from flowq.plan import GATE, Action, Cell, Edge, Node, Plan, cell_name
+from flowq.plan import GATE, Action, Cell, Edge, Node, Plan, cell_name, is_gate
 
 _STOPPED_BY_A_SKIP: Final = frozenset({"success", "failure"})
 
@@ -206,7 +206,7 @@ class _Emitter:
         hidden: bool = False,
     ) -> int:
         name = self.nodes[node].name
-        shown = name if matrix is None or name.endswith(GATE) else cell_name(name, matrix)
+        shown = name if matrix is None or is_gate(name) else cell_name(name, matrix)
         self.cells.append(Cell(len(self.cells), shown, node, edges, matrix, group, hidden, frame.phase))
         return len(self.cells) - 1
 

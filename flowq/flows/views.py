@@ -76,6 +76,7 @@ class JobView:
     line: int
     semaphores: tuple[str, ...] = ()  # of a job that waits for some of them
     approval: "ApprovalView | None" = None
+    phase: str = ""  # of a handler, see `Cell.phase`
     cache: CacheView | None = None  # once it is decided
 
     @property
@@ -241,6 +242,7 @@ def _job_view(
         error=snapshot.errors.get(cell.ordinal),
         line=node.line,
         semaphores=_semaphores(record),
+        phase=cell.phase,
         approval=_approval(record) if node.action.kind == "approval" and record is not None else None,
         cache=None if record is None else _cache(record),
     )

@@ -108,12 +108,13 @@ def _kept(task: Task, made_of: Fingerprint, base: str, outcome: Outcome, reason:
 
 
 def _latest(made_of: Fingerprint) -> str:
-    """Return what the next run compares with to tell what has changed; nothing where that would be too much."""
+    """Return what the next run compares with to tell what has changed: without the files, or without all, where it would be too much."""
     import json
 
-    short = {name: value[:SHORT] for name, value in made_of.parts.items()}
-    text = json.dumps({"parts": short, "files": {path: value[:SHORT] for path, value in made_of.files.items()}})
-    return text if len(text) <= MAX_RECORD else json.dumps({"parts": {}, "files": None})
+    parts = {name: value[:SHORT] for name, value in made_of.parts.items()}
+    files = {path: value[:SHORT] for path, value in made_of.files.items()}
+    texts = (json.dumps({"parts": parts, "files": files}), json.dumps({"parts": parts, "files": None}))
+    return next((text for text in texts if len(text) <= MAX_RECORD), json.dumps({"parts": None, "files": None}))
 
 
 def _earlier(task: Task, made_of: Fingerprint) -> dict[str, Any]:
@@ -146,7 +147,7 @@ def _difference(latest: bytes | None, made_of: Fingerprint) -> str:
     if latest is None:
         return "no earlier result"
     before = json.loads(latest)
-    if before["files"] is None:
+    if before["parts"] is None:
         return "something has changed"
     found = []
     parts = {name: value[:SHORT] for name, value in made_of.parts.items()}
@@ -154,9 +155,11 @@ def _difference(latest: bytes | None, made_of: Fingerprint) -> str:
     if names:
         words = dict.fromkeys("values in the script" if name.startswith("value ") else name for name in names)
         found.append(f"{_some(list(words))} changed")
-    files = _changed_files(before["files"], made_of.files)
+    files = [] if before["files"] is None else _changed_files(before["files"], made_of.files)
     if files:
         found.append(f"inputs changed: {_some(files)}")
+    elif before["files"] is None and not names:
+        found.append("inputs changed")
     return "; ".join(found) or "no earlier result that is still kept"
 
 

@@ -109,6 +109,9 @@ def _rehearse() -> None:
 
 def _equip(task: Task, secrets: dict[str, str]) -> None:
     """Make this the process of a task. Its secrets get into the environment, and nowhere else."""
+    if task.get("deaf"):
+        for number in system.STOP_SIGNALS:
+            _signal.signal(number, _signal.SIG_IGN)
     context.set_current_task(task)
     for name in task.get("withheld") or ():
         os.environ.pop(name, None)  # a clone of somebody's process has them

@@ -98,6 +98,10 @@ class Preparer:
         Raises:
             UnpreparableError: the job must end as failed; the text says why and where.
         """
+        task = self._task(claim)
+        return task | {"deaf": True} if self._options is not None and self._options.deaf else task
+
+    def _task(self, claim: Claim) -> "Task":
         if claim.run is None or claim.ordinal is None:
             return plain_task(claim, self._options) | {"env": self._connection}
         place = self._place(claim.run, claim.ordinal, claim.fields)

@@ -34,11 +34,13 @@ class Pulse:
     Attributes:
         counters: executions that finished, that failed, and the milliseconds they took, to be told with each beat.
         cause: why the latest job was interrupted; None when it was not.
+        errand: done with every beat while a job is executed, which is when nobody else does it.
     """
 
     def __init__(self, store: "Store", options: "WorkerOptions", impatient: Callable[[], bool]) -> None:
         self.counters = (0, 0, 0)
         self.cause: Cause | None = None
+        self.errand: Callable[[], None] = lambda: None
         self._store = store
         self._options = options
         self._impatient = impatient
@@ -79,15 +81,15 @@ class Pulse:
             claim = self._claim
             try:
                 cause = self._beat(claim)
+                with self._lock:  # the main thread is at the job, and stays there while this has the lock
+                    if claim is None or self._claim is not claim:
+                        continue
+                    self.errand()
+                    if cause is not None and self.cause is None:
+                        self.cause = cause
+                        signal.pthread_kill(self._executor, signal.SIGURG)
             except ServerError as error:
                 _log.warning("%s", error)
-                continue
-            if claim is None or cause is None:
-                continue
-            with self._lock:
-                if self._claim is claim and self.cause is None:
-                    self.cause = cause
-                    signal.pthread_kill(self._executor, signal.SIGURG)
 
     def _beat(self, claim: Claim | None) -> Cause | None:
         options = self._options

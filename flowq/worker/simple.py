@@ -56,6 +56,7 @@ class _Loop:
         self._pulse = pulse
         self._loop = Loop()
         self._deliveries = Deliveries(store, self._loop)
+        pulse.errand = self._report_deliveries
         self._queues = list(options.queues)
         self._next_sweep = time.monotonic()
         self._ended: list[Execution] = []  # to be reported
@@ -118,6 +119,12 @@ class _Loop:
                 time.sleep(_LONGEST_WAIT)
                 continue
             dry = claim is None and not self._more
+
+    def _report_deliveries(self) -> None:
+        """Report the webhooks that have been answered while a job is executed, so that nobody else takes them for lost."""
+        self._deliveries.wanted = False
+        self._loop.turn(0)
+        self._deliveries.tick(running=True)
 
     def _sweep(self) -> None:
         now = time.monotonic()

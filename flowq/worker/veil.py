@@ -74,6 +74,6 @@ class Veil:
         if value is None or isinstance(value, bool):
             return value
         text = value if isinstance(value, str) else json.dumps(value)
-        masked, found = self._mask.apply(text.encode())
+        masked, found = self._mask.apply(text.encode("utf-8", "surrogatepass"))  # names of files may have any bytes
         names |= found
         return masked.decode("utf-8", "replace") if found else value

@@ -14,31 +14,15 @@ import pytest
 import redis
 
 from flowq import Queue, RateLimit, Worker
-from flowq.cli.main import run
 from flowq.cli.settings_module import url_of
 from flowq.connections import _client
 from flowq.cron import CronScheduler
 from flowq.job import Job
 from flowq.suspension import is_suspended
 from tests.api import samples
-from tests.api.conftest import Background
+from tests.api.conftest import Background, Command
 from tests.cli.process import on_terminal
 from tests.support.wait import until
-
-Command = Callable[..., tuple[int, str, str]]
-
-
-@pytest.fixture
-def command(connection: redis.Redis, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Command:
-    """Run `flowq` in this process and return exit code, output and complaints."""
-    monkeypatch.setenv("FLOWQ_REDIS_URL", f"unix://{connection.connection_pool.connection_kwargs['path']}")
-
-    def call(*arguments: str) -> tuple[int, str, str]:
-        code = run(arguments)
-        captured = capsys.readouterr()
-        return code, captured.out, captured.err
-
-    return call
 
 
 def test_enqueue(command: Command, queue: Queue, tmp_path: Path) -> None:
@@ -185,6 +169,7 @@ def test_info_in_the_words_of_rq(command: Command, queue: Queue, background: Cal
         "queue default 0, 0 executing, 0 finished, 1 failed\n"
         f"worker w1 ({socket.gethostname()} {worker.pid}) idle default. jobs: 0 finished, 0 failed\n"
     )
+    assert command("info", "--raw", "-W", "-R")[1] == "default: w1 (idle)\n"
     assert command("info", "--raw", "--json")[0] == 2
 
 
@@ -268,10 +253,11 @@ def test_a_settings_module_names_the_server(
                     "PASSWORD": "pw",
                     "SOCKET_TIMEOUT": 3,
                     "SENTINEL_KWARGS": {"password": "spw"},
+                    "CONNECTION_KWARGS": {"ssl_ca_certs": "/ca", "socket_connect_timeout": None},
                     "SSL": True,
                 }
             },
-            "rediss+sentinel://:pw@s1:1,s2:2/main/2?sentinel_password=spw&socket_timeout=3",
+            "rediss+sentinel://:pw@s1:1,s2:2/main/2?sentinel_password=spw&socket_timeout=3&ssl_ca_certs=%2Fca",
         ),
     ],
 )
@@ -290,6 +276,8 @@ def test_the_address_in_settings(settings: dict[str, Any], url: str | None) -> N
         ("REDIS_HOST = 'h'\nREDIS_SSL = 'perhaps'", "REDIS_SSL must be true or false, found 'perhaps'"),
         ("SENTINEL = {'INSTANCES': ['x']}", "SENTINEL['INSTANCES'] must be a list of (host, port)"),
         ("SENTINEL = 'x'", "SENTINEL must be a dictionary"),
+        ("SENTINEL = {'CONNECTION_KWARGS': 5}", "SENTINEL['CONNECTION_KWARGS'] must be a dictionary, found 5"),
+        ("SENTINEL = {'CONNECTION_KWARGS': {'decode_responses': True}}", "unknown option 'decode_responses'"),
         ("REDIS_URL = 'ftp://x'", "'ftp://x' is not a server's address"),
     ],
 )

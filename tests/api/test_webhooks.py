@@ -295,6 +295,23 @@ def test_a_worker_that_stops_waits_for_answers_and_one_that_must_go_hands_back(
         assert left(queue) == []
 
 
+def test_a_simple_worker_reports_while_it_executes_a_job(
+    queue: Queue, background: Callable[..., Background], tmp_path: Path, endpoint: Endpoint
+) -> None:
+    go = threading.Event()
+    endpoint.before = lambda: go.wait(20)
+    background(lambda: SimpleWorker([queue]))
+    queue.enqueue(samples.add, 1, webhooks=both(endpoint))
+    until(lambda: endpoint.asked, message="the request")
+    job = queue.enqueue(samples.wait_for_file, str(tmp_path / "go"))
+    wait_for(job, "started")
+    go.set()
+    until(lambda: not left(queue), message="the answer to be reported")
+    assert job.is_started
+    (tmp_path / "go").touch()
+    wait_for(job, "finished")
+
+
 def test_a_worker_with_its_last_job_tells_its_end(queue: Queue, endpoint: Endpoint) -> None:
     queue.enqueue(samples.add, 1, webhooks=both(endpoint))
     queue.enqueue(samples.add, 2)

@@ -15,6 +15,7 @@ from flowq import Queue, Worker
 from flowq.job import Job
 from flowq.worker.worker import DequeueStrategy
 from tests.api import classes, samples
+from tests.api.conftest import Command
 from tests.support.wait import until
 
 ROOT = Path(__file__).parents[2]
@@ -133,15 +134,15 @@ def test_a_signal_stops_it_politely(own: tuple[str, ...], start: Start, queue: Q
         (["--worker-ttl", "0"], "0.0 is not in the range"),
     ],
 )
-def test_a_wrong_option_is_one_sentence(arguments: list[str], said: str, start: Start) -> None:
-    out, error = ended(start(*arguments, "--burst"), 2)
-    assert out == ""
+def test_a_wrong_option_is_one_sentence(arguments: list[str], said: str, command: Command) -> None:
+    code, out, error = command("worker", *arguments, "--burst")
+    assert (code, out) == (2, "")
     assert said in error
     assert error.count("\n") == 1
 
 
-def test_the_strategies_on_the_command_line_are_those_of_python(start: Start) -> None:
-    _, error = ended(start("-ds", "?", "--burst"), 2)
+def test_the_strategies_on_the_command_line_are_those_of_python(command: Command) -> None:
+    _, _, error = command("worker", "-ds", "?", "--burst")
     assert re.findall(r"'(\w+)'", error.partition("one of")[2]) == list(DequeueStrategy)
 
 
@@ -185,9 +186,9 @@ def test_a_pool_replaces_its_workers_and_stops_politely(start: Start, queue: Que
         (["--exception-handler", "os.nonesuch"], "module 'os' has no 'nonesuch'"),
     ],
 )
-def test_a_wrong_option_of_a_pool_is_one_sentence(arguments: list[str], said: str, start: Start) -> None:
-    out, error = ended(start(*arguments, "--burst", command="worker-pool"), 2)
-    assert out == ""
+def test_a_wrong_option_of_a_pool_is_one_sentence(arguments: list[str], said: str, command: Command) -> None:
+    code, out, error = command("worker-pool", *arguments, "--burst")
+    assert (code, out) == (2, "")
     assert said in error
     assert error.count("\n") == 1
 

@@ -45,6 +45,7 @@ def test_hits_and_misses_are_told(place: Path) -> None:
     ended, note, why = run(place)
     assert f'build | cache hit: key "mon" and 1 input file unchanged since run {first}' in ended.out
     assert "finished  build" in ended.out
+    assert "1 job: 1 finished (1 cached)" in ended.out
     assert any(line.endswith("  cached") for line in ended.out.splitlines())
     assert note == 'cached: key "mon" and 1 input file unchanged'
     assert f"build finished: it did not run, it has the result of run {first}" in why
@@ -73,3 +74,20 @@ def test_no_cache_does_not_go_with_resume(place: Path) -> None:
     ended = flowq("run", "--resume", "@latest", "--no-cache", cwd=place)
     assert ended.code == 2
     assert "--no-cache" in ended.err
+
+
+def test_cells_that_differ_are_shown_those_that_do_not_are_counted(place: Path) -> None:
+    (place / "kept.yaml").write_text(
+        "params: {list: {type: list, default: [1, 2]}}\n"
+        "jobs: {m: {matrix: {n: '${{ params.list }}'}, run: 'true', cache: {key: matrix.n}}}\n"
+    )
+    flowq("run", "kept.yaml", cwd=place)
+    flowq("run", "kept.yaml", cwd=place)
+    told = flowq("status", cwd=place).out
+    assert "2 jobs: 2 finished (2 cached)" in told
+    assert "2 of 2 cached" in told
+    assert "[n=1]" not in told
+    flowq("run", "kept.yaml", "-p", "list=[2, 3]", cwd=place)
+    told = flowq("status", cwd=place).out
+    assert "1 of 2 cached" in told
+    assert "├ [n=2]  finished" in told

@@ -45,6 +45,12 @@ def sources(lab: Lab) -> Path:
     return lab.directory / "src"
 
 
+def other_worker(lab: Lab, queue: str) -> WorkerProcess:
+    """Start a second worker on the server of the lab; it is killed at the end of the block."""
+    path = lab.store.client.connection_pool.connection_kwargs["path"]
+    return WorkerProcess(f"unix://{path}", queue, "-c", "2", "--log-level", "warning", namespace=lab.store.namespace)
+
+
 def log_of(run: Started) -> str:
     return b"".join(entry.data for entry in run.store.runs.logs(run.id)).decode()
 
@@ -224,6 +230,27 @@ def test_a_retry_looks_for_earlier_results_unless_it_is_told_not_to(lab: Lab) ->
         (lab.directory / "good").unlink()
 
 
+def test_cells_that_a_retry_makes_are_told_too(lab: Lab) -> None:
+    """The list of a foreach is evaluated after the reset: what its job was told goes on to the cells."""
+    text = """
+        jobs:
+          gate: {run: test -e good}
+          each: {depends_on: gate, foreach: "[1, 2]", run: echo x >> times, cache: {key: item}}
+        """
+    (lab.directory / "good").touch()
+    lab.run(text)
+    (lab.directory / "good").unlink()
+    run = lab.run(text)
+    assert run.states()["each"] == "skipped/upstream_failed"
+    (lab.directory / "good").touch()
+    plan_retry(lab.store, run.id).without_cache().apply(lab.store)
+    run.ended()
+    assert [cache_of(run, f"each[{index}]").reason for index in range(2)] == ["without the cache, as asked"] * 2
+    plan_rerun(lab.store, run.id, {run.job("each[1]").ordinal}, only=False).apply(lab.store)
+    run.ended()
+    assert times(lab) == 5
+
+
 def test_a_sub_flow_and_a_handler(lab: Lab) -> None:
     (lab.directory / "part.yaml").write_text(
         "outputs: {x: '${{ jobs.a.result.x }}'}\njobs: {a: {run: 'echo x=1 >> $FLOWQ_OUTPUT', cache: {key: 1}}}"
@@ -314,13 +341,11 @@ def test_a_worker_that_dies_in_between_keeps_nothing_wrong(lab: Lab, sources: Pa
         "    while not os.path.exists(go): time.sleep(0.01)\n"
     )
     (lab.directory / "out").write_text("")
-    url = lab.store.client.connection_pool.connection_kwargs["path"]
-    options = ("fragile", "-c", "1", "--log-level", "warning")
     run = lab.start(text)
-    with WorkerProcess(f"unix://{url}", *options, namespace=lab.store.namespace):
+    with other_worker(lab, "fragile"):
         until(lambda: (lab.directory / "out").read_text() == "x", message="the outputs of the first execution")
     (lab.directory / "go").touch()
-    with WorkerProcess(f"unix://{url}", *options, namespace=lab.store.namespace):
+    with other_worker(lab, "fragile"):
         run.ended()
         assert (run.status, run.job("a").attempts, cache_of(run, "a").reason) == ("finished", 2, "no earlier result")
         again = lab.start(text).ended()
@@ -328,12 +353,15 @@ def test_a_worker_that_dies_in_between_keeps_nothing_wrong(lab: Lab, sources: Pa
     assert (lab.directory / "out").read_text() == "xx"
 
 
-def test_many_cells_at_once(lab: Lab) -> None:
-    """Two runs side by side, each cell twice at the same time: whoever is first, both have the results."""
-    text = "jobs: {m: {matrix: {n: '${{ range(20) }}'}, cache: {key: matrix.n}, run: 'echo \"n=${{ matrix.n }}\" >> $FLOWQ_OUTPUT'}}"
-    runs = [lab.start(text), lab.start(text)]
+def test_two_workers_and_two_runs_at_once(lab: Lab) -> None:
+    """Each cell twice at the same time, wherever: whoever is first, both have the results, and there is one to take over."""
+    text = "jobs: {m: {matrix: {n: '${{ range(20) }}'}, cache: {key: matrix.n}, run: 'sleep 0.1; echo \"n=${{ matrix.n }}\" >> $FLOWQ_OUTPUT'}}"
     expected = [{"n": str(number)} for number in range(20)]
-    assert [run.ended().result("m") for run in runs] == [expected, expected]
+    with other_worker(lab, "default"):
+        until(lambda: len([worker for worker in lab.store.workers.all() if "default" in worker.queues]) == 2, timeout=30)
+        runs = [lab.start(text), lab.start(text)]
+        assert [run.ended().result("m") for run in runs] == [expected, expected]
+    assert len({job.worker for run in runs for job in run.view.jobs}) == 2
     third = lab.run(text)
     assert third.result("m") == expected
     assert all(job.cache is not None and job.cache.hit for job in third.view.jobs)

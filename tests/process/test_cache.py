@@ -236,12 +236,20 @@ def test_too_many_outputs(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None
 
 
 def test_what_is_compared_with_stays_small(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cache, "MAX_RECORD", 100)
-    bench.run()
-    assert bench.latest is not None
-    assert len(bench.latest) <= 100
-    bench.write("src/a.c", "changed")
-    assert bench.run()["reason"] == "something has changed"
+    for number in range(9):
+        bench.write(f"src/{number}", "")
+    for limit, reasons in (
+        (250, ("inputs changed", "script changed")),
+        (60, ("something has changed", "something has changed")),
+    ):
+        monkeypatch.setattr(cache, "MAX_RECORD", limit)
+        bench.run()
+        assert bench.latest is not None
+        assert len(bench.latest) <= limit
+        bench.write("src/a.c", f"changed for {limit}")
+        assert bench.run()["reason"] == reasons[0]
+        assert bench.run(script=f"other {limit}")["reason"] == reasons[1]
+        bench.run()
 
 
 def test_a_job_that_goes_elsewhere(bench: Bench) -> None:

@@ -184,6 +184,16 @@ def test_results() -> None:
     assert veil.outcome(clean) == (clean, []), "what has no secret in it stays byte by byte"
 
 
+def test_what_is_said_of_the_cache() -> None:
+    """A file may be called after a secret, and its name may have any bytes."""
+    record = json.dumps({"run": "r", "outputs": {"out/swordfish.txt": "0f", "\udcff-\udcfe": "1e"}})
+    said = {"hit": False, "reason": "inputs changed: swordfish", "record": record, "digest": "2d"}
+    outcome, _ = Veil({"S": "swordfish"}).outcome({"outcome": "finished", "value": b"{}", "cache": said})
+    assert outcome["cache"]["reason"] == "inputs changed: ***"
+    assert json.loads(outcome["cache"]["record"])["outputs"] == {"out/***.txt": "0f", "\udcff-\udcfe": "1e"}
+    assert outcome["cache"]["digest"] == "2d"
+
+
 def test_a_veil_shows_names_only() -> None:
     veil = Veil({"TOKEN": "hunter2hunter2", "PIN": "123"})
     assert repr(veil) == "Veil(TOKEN, PIN)"

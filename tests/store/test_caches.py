@@ -150,8 +150,17 @@ def test_a_result_with_a_ttl_does_not_get_younger(store: Store, driver: Driver) 
     assert all(0 < store.client.pttl(key) <= 60_000 for key in keys_of(store))
     for key in keys_of(store):
         store.client.pexpire(key, 5_000)
+    store.client.hset(keys_of(store)[0], "=d1", f"{store.now_ms() - 55_000} {{}}")  # it was made 55 s ago
     driver.step(ended(claimed(store, driver), report(hit=True, ttl_ms=60_000)))
     assert all(0 < store.client.pttl(key) <= 5_000 for key in keys_of(store))
+
+
+def test_a_ttl_that_is_longer_now_keeps_what_is_there(store: Store, driver: Driver) -> None:
+    keep(store, driver, ttl_ms=1_000)
+    driver.step(ended(claimed(store, driver), report(hit=True, ttl_ms=60_000)))
+    assert all(50_000 < store.client.pttl(key) <= 60_000 for key in keys_of(store))
+    keep(store, driver, "d2", ttl_ms=1_000)
+    assert all(store.client.pttl(key) > 50_000 for key in keys_of(store)), "the other result has its time"
 
 
 def test_two_workers_that_make_the_same_at_once(store: Store, driver: Driver) -> None:

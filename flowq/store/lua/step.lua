@@ -14,5 +14,5 @@ function T.step()
   local claims = {}
   for slot, claim_id in ipairs(A.list()) do claims[slot] = L.claim(worker, slot, claim_id, lease, queues) end
   local _, more = L.drain(100)
-  return { outcomes, claims, L.posted and 2 or more }
+  return { outcomes, claims, rawget(L, 'posted') and 2 or more }
 end

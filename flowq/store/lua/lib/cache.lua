@@ -26,8 +26,14 @@ local function used(report)
     call('HDEL', K.cached(report.id), oldest)
   end
   call('HSET', K.cache(report.id), 'order', table.concat(order, ' '))
-  if report.ttl and report.record == '' then return end -- a result does not get younger by being used
-  for _, key in ipairs({ K.cache(report.id), K.cached(report.id) }) do call('PEXPIRE', key, report.ttl or CACHED_FOR) end
+  local left = report.ttl or CACHED_FOR
+  if report.ttl and report.record == '' then -- with a ttl, a result does not get younger by being used
+    local made = string.match(call('HGET', K.cache(report.id), '=' .. report.digest) or '', '^(%d+)')
+    left = (tonumber(made) or now) + report.ttl - now
+  end
+  for _, key in ipairs({ K.cache(report.id), K.cached(report.id) }) do
+    if call('PTTL', key) < left then call('PEXPIRE', key, left) end
+  end
 end
 
 -- The result that is taken over, nil when it has gone meanwhile.
