@@ -34,7 +34,7 @@ TEMPLATES: Final[dict[str, str]] = {
     "timers": "timers",  # zset: "<kind>|<id>" -> due
     "outbox": "outbox",  # list: "<kind>|<id>|<cursor>", work that a transition left for bounded steps
     "decide": "decide",  # zset: job for which a supervisor has to evaluate something (`if`, a list, a group) -> when (again)
-    "callbacks": "callbacks:{}",  # zset per queue: "<execution>|<id>" of a lost execution whose on_failure is to be called -> when (again)
+    "callbacks": "callbacks:{}",  # zset per queue: "<execution>:<nonce>|<id>" of a lost execution whose on_failure is to be called -> when (again)
     # -- semaphores
     "holders": "holders:{}",  # zset: who holds it -> until when (a place in a queue), or for ever
     "waiters": "waiters:{}",  # zset: who waits for it -> order

@@ -121,7 +121,8 @@ class Workers:
 
     def called(self, lost: Claim) -> Outcome:
         """Take note that the callback of a lost execution was called; until then it is handed out again after a while."""
-        return Outcome(self._session.run("called", lost.queue, lost.id, str(lost.execution))[0].decode())
+        answer = self._session.run("called", lost.queue, lost.id, lost.execution, lost.fields["nonce"])
+        return Outcome(answer[0].decode())
 
     def sweep(self, lease: float) -> bool:
         """Do what every worker's sweep does: reap, promote, expire, release. Returns whether more is due now."""

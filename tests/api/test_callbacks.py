@@ -121,15 +121,19 @@ def test_who_was_lost_with_its_worker_is_told_by_the_next_one(
 
 
 def test_a_callback_whose_caller_is_lost_too_is_handed_out_again(queue: Queue, log: Path, worker_class: type[Worker]) -> None:
-    kept, deleted = (queue.enqueue(samples.add, 1, **options(log)) for _ in range(2))
-    for name in ("a", "b"):
+    kept, deleted, replaced = (queue.enqueue(samples.add, 1, **options(log)) for _ in range(3))
+    for name in ("a", "b", "c"):
         assert queue.store.workers.claim(name, ["default"], 0.001) is not None
     until(lambda: queue.store.workers.sweep(10) or kept.is_failed, message="the leases to run out")
+    until(lambda: queue.store.workers.sweep(10) or replaced.is_failed, message="the last lease to run out")
     deleted.delete()
+    queue.enqueue_in(timedelta(hours=1), samples.add, 1, job_id=replaced.id, **options(log))
     (lost,) = queue.store.workers.callbacks(["other", "default"], 10)
     assert (lost.id, lost.execution) == (kept.id, 1)
     assert queue.store.workers.callbacks(["default"], 10) == []  # somebody is at it
-    queue.connection.zadd(queue.store.session.keys("callbacks", "default"), {f"1|{kept.id}": 0})  # … and was lost
+    queue.connection.zadd(
+        queue.store.session.keys("callbacks", "default"), {f"1:{lost.fields['nonce']}|{kept.id}": 0}
+    )  # … and was lost
     worker_class([queue]).work(burst=True)
     assert lines(log) == ["failure AbandonedJobError"]
     assert queue.store.workers.called(lost) == "duplicate"

@@ -37,6 +37,7 @@ class Story:
             self.requeue,
             self.sweep,
             self.clear,
+            self.mourn,
         ]
         self.acts: list[Callable[[], object]] = [*enqueue, *acts, *[self.claim] * 2, *[self.report] * 2]
 
@@ -141,6 +142,10 @@ class Story:
 
     def sweep(self) -> None:
         self.store.workers.sweep(10)
+
+    def mourn(self) -> None:
+        for lost in self.store.workers.callbacks(["a", "b"], 2):
+            self.store.workers.called(lost)
 
     def clear(self) -> None:
         queue = self.rng.choice(self.queues)

@@ -13,9 +13,9 @@ function T.callbacks()
   for _, queue in ipairs(queues) do
     if #out >= limit then break end
     for _, entry in ipairs(call('ZRANGEBYSCORE', K.callbacks(queue), '-inf', now, 'LIMIT', 0, limit - #out)) do
-      local execution, id = string.match(entry, '^(%d+)|(.*)$')
+      local execution, nonce, id = string.match(entry, '^(%d+):([^|]*)|(.*)$')
       local job = L.load(id)
-      if job and job.on_failure then
+      if job and job.on_failure and job.nonce == nonce then -- not another job that has its id now
         local seconds = tonumber(string.match(job.on_failure, '|([^|]+)$')) or 60
         call('ZADD', K.callbacks(queue), now + math.ceil(seconds * 1000) + GRACE, entry)
         local fields = {}

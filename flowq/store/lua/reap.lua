@@ -24,7 +24,7 @@ function L.reap(id)
     L.end_job(job, 'stopped', 'canceled')
   else
     if job.on_failure and not job.run then
-      call('ZADD', K.callbacks(job.origin), now, L.execution_of(job.token) .. '|' .. id)
+      call('ZADD', K.callbacks(job.origin), now, L.execution_of(job.token) .. ':' .. job.nonce .. '|' .. id)
     end
     if not L.retry(job, true) then L.end_job(job, 'failed', 'abandoned') end
   end

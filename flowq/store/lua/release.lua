@@ -53,19 +53,24 @@ local function retire(job)
   for _, key in ipairs(L.keys_of(job.id)) do
     if ttl == 0 then call('DEL', key) else call('PEXPIRE', key, math.floor(ttl)) end
   end
-  if ttl == 0 then call('ZREM', K.registry(job.status, job.origin), job.id) end
+  if ttl == 0 then
+    call('ZREM', K.registry(job.status, job.origin), job.id)
+  elseif job.refs then -- it may have been kept beyond its time
+    call('ZADD', K.registry(job.status, job.origin), 'XX', now + math.floor(ttl), job.id)
+  end
 end
 
 -- A parent that has ended and got a new dependent is kept until that one has ended too.
 function L.keep(job)
   if job.group_id then L.group_record(job, nil) end
   for _, key in ipairs(L.keys_of(job.id)) do call('PERSIST', key) end
+  call('ZADD', K.registry(job.status, job.origin), 'XX', '+inf', job.id)
 end
 
 local function expiry(job, status)
   if job.run then return '+inf' end
   local ttl = tonumber((status == 'failed' or status == 'stopped') and job.failure_ttl or job.result_ttl) or 500000
-  if ttl < 0 then return '+inf' end
+  if ttl < 0 or tonumber(job.refs or 0) > 0 then return '+inf' end -- or kept for others: `retire` says until when
   -- Registries shed what has expired as they grow; counts leave it out anyway.
   local registry = K.registry(status, job.origin)
   local old = call('ZRANGEBYSCORE', registry, '-inf', now, 'LIMIT', 0, 10)
