@@ -9,22 +9,27 @@ from flowq.store.outcomes import Outcome
 
 SHUTDOWN = "shutdown"
 KILL_HORSE = "kill-horse"
+STOP_JOB = "stop-job"
 
 
-def send_command(connection: Any, worker_name: str, command: str) -> None:
+def send_command(connection: Any, worker_name: str, command: str, **kwargs: Any) -> None:
     """Tell a worker something.
 
     Args:
         connection: a redis-py client; None for the configured server.
         worker_name: as in `Worker.all`.
-        command: "shutdown" or "kill-horse".
+        command: "shutdown", "kill-horse", or "stop-job" with `job_id`.
+        **kwargs: `job_id`.
 
     Raises:
         UsageError: there is no such command.
         NoSuchWorkerError: there is no such worker.
     """
+    if command == STOP_JOB and "job_id" in kwargs:
+        send_stop_job_command(connection, kwargs["job_id"])
+        return
     if command not in {SHUTDOWN, KILL_HORSE}:
-        raise UsageError(f"expected the command {SHUTDOWN!r} or {KILL_HORSE!r}, found {command!r}")
+        raise UsageError(f"expected the command {SHUTDOWN!r}, {KILL_HORSE!r}, or {STOP_JOB!r} with job_id=…, found {command!r}")
     if store_for(connection).workers.command(worker_name, command) is Outcome.NOT_FOUND:
         raise NoSuchWorkerError(f"there is no worker {worker_name!r}: `flowq info` lists those there are")
 

@@ -1,6 +1,7 @@
 """The half of `Queue` that takes jobs in: options are parsed once, the store decides what becomes of the job."""
 
 import datetime as dt
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib import import_module
@@ -11,7 +12,7 @@ from flowq.call import Call
 from flowq.callbacks import Callback
 from flowq.exceptions import DuplicateJobError, InvalidJobDependency, UsageError
 from flowq.job import Job
-from flowq.options import JobOptions, as_arguments, group_name, parse_options, split_call
+from flowq.options import JobOptions, as_arguments, as_keywords, group_name, parse_options, split_call
 from flowq.rate_limit import RateLimit
 from flowq.repeat import Repeat
 from flowq.retry import Retry
@@ -137,6 +138,8 @@ class Enqueueing:
 
     def enqueue_in(self, time_delta: dt.timedelta, func: Function, *args: Any, **kwargs: Any) -> Job:
         """Put a call on the queue after a while, by the server's clock."""
+        if not isinstance(time_delta, dt.timedelta):
+            raise UsageError(f"expected a timedelta, found {time_delta!r}")
         return self._enqueue(self.store.now_ms() + int(time_delta.total_seconds() * 1000), func, args, kwargs)
 
     def schedule_job(self, job: Job, datetime: dt.datetime, pipeline: Any = None, unique: bool = False) -> Job:
@@ -242,9 +245,13 @@ class Enqueueing:
             group_id: the group that all of them join; `Group.enqueue_many` says it.
 
         Raises:
+            UsageError: an id stands more than once in the list; nothing was enqueued.
             DuplicateJobError, InvalidJobDependency: of the first job that was refused; the others are enqueued.
         """
         jobs = [self._made(data) for data in (job_datas if group_id is None else _of_group(list(job_datas), group_id))]
+        repeated = [job_id for job_id, count in Counter(job.id for job in jobs).items() if count > 1]
+        if repeated:
+            raise UsageError(f"the id {repeated[0]!r} stands more than once in the list")
         if pipeline is not None or not self.is_async:
             return [self._submit(job, due_ms=_NOW, pipeline=pipeline) for job in jobs]
         news = [self._new(job, due_ms=_NOW) for job in jobs]
@@ -303,7 +310,7 @@ class Enqueueing:
 
 
 def _described(func: Function, args: Any, kwargs: Mapping[str, Any] | None, options: Mapping[str, Any]) -> EnqueueData:
-    return EnqueueData(Call.of(func, as_arguments(args), kwargs or {}), parse_options(options))
+    return EnqueueData(Call.of(func, as_arguments(args), as_keywords(kwargs)), parse_options(options))
 
 
 def _of_group(datas: list[EnqueueData], group: str) -> list[EnqueueData]:
@@ -325,4 +332,6 @@ def _accept(job: Job, outcome: Outcome, detail: str) -> Job:
 
 
 def _millis(when: dt.datetime) -> int:
+    if not isinstance(when, dt.datetime):
+        raise UsageError(f"expected a datetime, found {when!r}")
     return int(when.timestamp() * 1000)

@@ -42,8 +42,15 @@ class DataLostError(ServerError):
 # -- jobs and runs ------------------------------------------------------------------------------------------------------------
 
 
-class NoSuchJobError(FlowqError):
-    """No job with that id: never created, expired or deleted."""
+class InvalidJobOperation(FlowqError):
+    """The job is not in a status in which this can be done."""
+
+
+InvalidJobOperationError = InvalidJobOperation  # RQ has both names
+
+
+class NoSuchJobError(InvalidJobOperation):
+    """No job with that id: never created, expired or deleted. Nothing can be done with such a job, so it is that error too."""
 
 
 class NoSuchRunError(FlowqError):
@@ -78,13 +85,6 @@ class DuplicateJobError(FlowqError):
     """`unique=True` and the id is taken."""
 
 
-class InvalidJobOperation(FlowqError):
-    """The job is not in a status in which this can be done."""
-
-
-InvalidJobOperationError = InvalidJobOperation  # RQ has both names
-
-
 class InvalidRunOperation(FlowqError):
     """The run is not in a status in which this can be done."""
 
@@ -110,7 +110,7 @@ class HorseKilledError(FlowqError):
 
 
 class AbandonedJobError(FlowqError):
-    """The worker that executed the job was lost (its lease ran out). Stored as text on the job, never raised by flowq."""
+    """The worker that executed the job was lost (its lease ran out). Text on the job, and handed to `on_failure` callbacks."""
 
 
 # -- flows --------------------------------------------------------------------------------------------------------------------

@@ -10,9 +10,9 @@ from flowq.callables import load_class, reference
 from flowq.callbacks import Callback
 from flowq.context import current_job_class, current_store, current_task
 from flowq.dependency import Dependency
-from flowq.exceptions import InvalidJobOperation, NoSuchJobError
+from flowq.exceptions import InvalidJobOperation, NoSuchJobError, UsageError
 from flowq.jobsettings import JobSettings
-from flowq.options import JobOptions, as_arguments, parse_options
+from flowq.options import JobOptions, as_arguments, as_keywords, checked_id, parse_options
 from flowq.rate_limit import RateLimit
 from flowq.repeat import Repeat
 from flowq.retry import Retry
@@ -115,7 +115,7 @@ class Job(JobSettings):
             "group_id": group_id,
             "rate_limit": rate_limit,
         }
-        call = Call.of(func, as_arguments(args), kwargs or {})
+        call = Call.of(func, as_arguments(args), as_keywords(kwargs))
         return cls.assemble(call, parse_options(options), connection, serializer, origin=origin)
 
     @classmethod
@@ -137,7 +137,7 @@ class Job(JobSettings):
         Raises:
             NoSuchJobError: there is none with this id.
         """
-        job = cls(id, store_for(connection), serializer)
+        job = cls(checked_id(id), store_for(connection), serializer)
         job.refresh()
         return job
 
@@ -189,8 +189,15 @@ class Job(JobSettings):
         return {} if stored is None else dict(self.serializer.loads(stored))
 
     def stored_meta(self) -> bytes:
-        """Return `meta` as bytes."""
-        data = self.serializer.dumps(self.meta)
+        """Return `meta` as bytes.
+
+        Raises:
+            UsageError: it cannot be serialized.
+        """
+        try:
+            data = self.serializer.dumps(self.meta)
+        except Exception as error:  # a user's __reduce__ may raise anything
+            raise UsageError(f"the meta of job {self.id} cannot be serialized: {error}") from error
         return data.encode() if isinstance(data, str) else bytes(data)
 
     def save_meta(self) -> None:
@@ -202,7 +209,7 @@ class Job(JobSettings):
         if not self.store.jobs.save_meta(self.id, self.stored_meta()):
             raise NoSuchJobError(f"no job with the id {self.id!r}: its meta cannot be stored")
 
-    def save(self, include_meta: bool = True) -> None:
+    def save(self, *, include_meta: bool = True) -> None:
         """Store what is the user's: description, durations, retries and meta. The status is not touched.
 
         A job that was made but not enqueued is stored whole, with the status `created`: it can be fetched, and enqueued by

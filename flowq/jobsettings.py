@@ -134,6 +134,11 @@ class JobSettings(JobState):
         self._options = replace(self.options, **{name: getattr(parse_options({name: value}), name)})
         self._changes.add(name)
 
+    @property
+    def changed(self) -> bool:
+        """Whether something was changed here that is not saved."""
+        return bool(self._changes)
+
     def changes(self) -> dict[str, str | bytes | int]:
         """Return the fields of the store that were changed here since the last time; an empty text removes one."""
         fields = self.options.fields()
@@ -168,7 +173,11 @@ class JobSettings(JobState):
 
     @property
     def number_of_retries(self) -> int:
-        """How often it has been executed again after a failure."""
+        """How often it has been executed again, after a failure or because it returned a `Retry`."""
+        record = self._live()
+        return 0 if record is None else max(0, record.attempt - 1)
+
+    def _retries_used(self) -> int:
         record = self._live()
         return 0 if record is None else max(0, record.attempt - 1 - int(record.options.get("returns", 0)))
 
@@ -176,14 +185,14 @@ class JobSettings(JobState):
     def retries_left(self) -> int | None:
         """How often it will be executed again after a failure; None without `retry`."""
         retry = self.options.retry
-        return None if retry is None else max(0, retry.max - self.number_of_retries)
+        return None if retry is None else max(0, retry.max - self._retries_used())
 
     @retries_left.setter
     def retries_left(self, value: int) -> None:
         if value < 0:
             raise UsageError(f"retries_left must be a number of retries, found {value!r}")
         former = self.options.retry or Retry(max=1)
-        retry = Retry(self.number_of_retries + value, former.intervals, former.enqueue_at_front) if value else None
+        retry = Retry(self._retries_used() + value, former.intervals, former.enqueue_at_front) if value else None
         self._options = replace(self.options, retry=retry)
         self._changes.add("retry")
 

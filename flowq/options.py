@@ -134,10 +134,10 @@ def split_call(args: Sequence[Any], kwargs: Mapping[str, Any]) -> tuple[tuple[An
     if args:
         raise UsageError("give the function's arguments either after it or with args=…, kwargs=…, not both")
     explicit = rest.pop("args", None)
-    named = rest.pop("kwargs", None) or {}
+    named = as_keywords(rest.pop("kwargs", None))
     if rest:
         raise UsageError(f"unexpected options next to args=… and kwargs=…: {', '.join(sorted(rest))}")
-    return as_arguments(explicit), dict(named), parse_options(given)
+    return as_arguments(explicit), named, parse_options(given)
 
 
 def as_arguments(value: Any) -> tuple[Any, ...]:
@@ -145,6 +145,19 @@ def as_arguments(value: Any) -> tuple[Any, ...]:
     if value is None:
         return ()
     return tuple(value) if isinstance(value, (tuple, list)) else (value,)
+
+
+def as_keywords(value: Any) -> dict[str, Any]:
+    """Return keyword arguments; None is none.
+
+    Raises:
+        UsageError: not a mapping.
+    """
+    if value is None:
+        return {}
+    if not isinstance(value, Mapping):
+        raise UsageError(f"expected a mapping of keyword arguments, found kwargs={value!r}")
+    return dict(value)
 
 
 def parse_options(given: Mapping[str, Any]) -> JobOptions:
@@ -161,11 +174,20 @@ def parse_options(given: Mapping[str, Any]) -> JobOptions:
             values[name] = _PARSERS[name](value) if name in _PARSERS else value
         except UsageError as error:
             raise type(error)(f"{name}={value!r}: {error}") from error
+    if values.get("unique") and "id" not in values:
+        raise UsageError("unique=True needs an id: job_id=…")
     return JobOptions(**values)
 
 
 def _duration(value: Any) -> float:
     return parse_duration(value, never=True)
+
+
+def _limit(value: Any) -> float:
+    seconds = _duration(value)
+    if seconds == 0:
+        raise UsageError("must be more than 0; -1 is without limit")
+    return seconds
 
 
 def _retry(value: Any) -> Retry:
@@ -181,7 +203,7 @@ def checked_id(value: Any) -> str:
         UsageError: it cannot be one.
     """
     if not isinstance(value, str) or not value or any(character in value for character in "|\n\r\0"):
-        raise UsageError("expected a text without '|' and line breaks")
+        raise UsageError(f"a job's id must be a text without '|' and line breaks, found {value!r}")
     return value
 
 
@@ -199,6 +221,12 @@ def _dependencies(value: Any) -> tuple[Dependency, ...]:
         for job in dependency.ids:
             checked_id(job)
     return found
+
+
+def _mapping(value: Any) -> dict[str, Any]:
+    if not isinstance(value, Mapping):
+        raise UsageError("expected a mapping")
+    return dict(value)
 
 
 def _rate_limit(value: Any) -> RateLimit:
@@ -222,16 +250,16 @@ def _repeat(value: Any) -> Repeat:
 
 _PARSERS: Final[Mapping[str, Callable[[Any], Any]]] = {
     "id": checked_id,
-    "timeout": _duration,
+    "timeout": _limit,
     "result_ttl": _duration,
-    "ttl": _duration,
+    "ttl": _limit,
     "failure_ttl": _duration,
     "retry": _retry,
     "depends_on": _dependencies,
     "group_id": group_name,
     "at_front": bool,
     "unique": bool,
-    "meta": dict,
+    "meta": _mapping,
     "repeat": _repeat,
     "rate_limit": _rate_limit,
     "webhooks": _webhooks,

@@ -42,6 +42,7 @@ class Queue(Enqueueing):
         death_penalty_class: how a timeout is enforced without a worker, see `flowq.timeouts`.
     """
 
+    DEFAULT_TIMEOUT = int(defaults.JOB_TIMEOUT)
     job_class: type[Job] = Job
 
     def __init__(  # noqa: PLR0913, PLR0917 - RQ's signature
@@ -54,9 +55,7 @@ class Queue(Enqueueing):
         serializer: Any = None,
         death_penalty_class: Any = None,
     ) -> None:
-        if not name or any(character in name for character in "\n\r\0"):
-            raise UsageError(f"a queue's name must be a text without line breaks, found {name!r}")
-        self.name = name
+        self.name = _checked_name(name)
         self.store: Store = store_for(connection)
         self.default_timeout = defaults.JOB_TIMEOUT if default_timeout is None else parse_duration(default_timeout, never=True)
         self.is_async = is_async
@@ -66,10 +65,13 @@ class Queue(Enqueueing):
             self.job_class = load_class(job_class, Job)
 
     @classmethod
-    def all(cls, connection: Any = None, job_class: Any = None, serializer: Any = None) -> "list[Queue]":
+    def all(
+        cls, connection: Any = None, job_class: Any = None, serializer: Any = None, death_penalty_class: Any = None
+    ) -> "list[Queue]":
         """Return all queues that hold or held jobs, by name."""
         store = store_for(connection)
-        return [cls(name, store, job_class=job_class, serializer=serializer) for name in store.queues.names()]
+        options = {"job_class": job_class, "serializer": serializer, "death_penalty_class": death_penalty_class}
+        return [cls(name, store, **options) for name in store.queues.names()]
 
     @property
     def connection(self) -> Any:
@@ -205,3 +207,9 @@ class Queue(Enqueueing):
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.name!r})"
+
+
+def _checked_name(value: Any) -> str:
+    if not isinstance(value, str) or not value or any(character in value for character in "\n\r\0"):
+        raise UsageError(f"a queue's name must be a text without line breaks, found {value!r}")
+    return value

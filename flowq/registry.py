@@ -1,6 +1,7 @@
 """Registries: the jobs of a queue by status. Counting is O(1) or O(log n) and changes nothing."""
 
 from datetime import UTC, datetime
+from importlib import import_module
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from flowq import defaults
@@ -22,23 +23,39 @@ class BaseRegistry:
         job_class: class of the jobs that `requeue` returns.
         queue: a queue, instead of name and connection.
         serializer: as of `Queue`.
+        death_penalty_class: as of `Queue`.
     """
 
     status: ClassVar[JobStatus]
     also: ClassVar[tuple[JobStatus, ...]] = ()  # statuses that are listed here too
 
-    def __init__(
+    def __init__(  # noqa: PLR0917 - RQ's signature
         self,
         name: str = "default",
         connection: Any = None,
         job_class: type[Job] | None = None,
         queue: Any = None,
         serializer: Any = None,
+        death_penalty_class: Any = None,
     ) -> None:
+        self._queue = queue
+        self.death_penalty_class = death_penalty_class
         self.name: str = name if queue is None else queue.name
         self.store: Store = store_for(connection) if queue is None else queue.store
         self.job_class: type[Job] = job_class or (Job if queue is None else queue.job_class)
         self.serializer = serializer
+
+    @property
+    def connection(self) -> Any:
+        """The redis-py client that the registry's server is reached with."""
+        return self.store.client
+
+    def get_queue(self) -> Any:
+        """Return the queue whose jobs these are."""
+        if self._queue is None:
+            queues: Any = import_module("flowq.queue")  # by name: queues stand above their registries
+            self._queue = queues.Queue(self.name, self.store, job_class=self.job_class, serializer=self.serializer)
+        return self._queue
 
     @property
     def _statuses(self) -> tuple[JobStatus, ...]:
@@ -100,7 +117,7 @@ class BaseRegistry:
             raise InvalidJobOperation(f"job {handle.id} is not in the {self.status} registry of queue {self.name!r}")
         return handle.requeue(at_front=at_front)
 
-    def remove(self, job: Job | str, delete_job: bool = False) -> None:
+    def remove(self, job: Job | str, *, delete_job: bool = False) -> None:
         """Take a job out of the registry.
 
         A job that waits is canceled; of one that has ended, the record goes with the entry, they are one.

@@ -37,6 +37,7 @@ class Result:
     """One execution's outcome.
 
     `return_value` is what the function returned (None unless successful), `exc_string` the error's text (None where there is none).
+    `worker_name` and the times are of the execution, which is counted from 1; `created_at` is its end.
     """
 
     Type: ClassVar[type[ResultType]] = ResultType
@@ -48,6 +49,18 @@ class Result:
     execution: int
     return_value: Any = None
     exc_string: str | None = None
+    worker_name: str = ""
+    execution_started_at: datetime | None = None
+
+    @property
+    def execution_id(self) -> str:
+        """The number of the execution, as text."""
+        return str(self.execution)
+
+    @property
+    def execution_ended_at(self) -> datetime:
+        """When the execution ended."""
+        return self.created_at
 
     @classmethod
     def from_record(cls, job_id: str, record: ResultRecord, serializer: Any = None) -> "Result":
@@ -65,6 +78,8 @@ class Result:
             created_at=datetime.fromtimestamp(record.created_ms / 1000, UTC),
             execution=record.execution,
             return_value=decode(job_id, record.value, serializer) if successful else None,
+            worker_name=record.worker,
+            execution_started_at=None if record.started_ms is None else datetime.fromtimestamp(record.started_ms / 1000, UTC),
             exc_string=None if successful or record.value is None else record.value.decode("utf-8", "replace"),
         )
 

@@ -47,9 +47,9 @@ class JSONSerializer:
         return json.dumps(obj, separators=(",", ":"), ensure_ascii=False).encode()
 
     @staticmethod
-    def loads(data: bytes) -> Any:
+    def loads(s: bytes) -> Any:
         """Return what the JSON text stands for."""
-        return json.loads(data)
+        return json.loads(s)
 
 
 _NAMES: Final[Mapping[str, Any]] = {"pickle": PickleSerializer, "json": JSONSerializer}

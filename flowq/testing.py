@@ -72,6 +72,7 @@ def flowq_work(flowq_connection: "redis.Redis") -> Callable[..., list[Job]]:
     """
 
     def work(*queues: str, forked: bool = False, allow_failures: bool = False) -> list[Job]:
+        __tracebackhide__ = True  # what failed is the job: its error is the message
         wanted = [Queue(name, flowq_connection) for name in queues] or Queue.all(flowq_connection)
         before = _failed(wanted)
         if wanted:

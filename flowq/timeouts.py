@@ -87,7 +87,7 @@ class UnixSignalDeathPenalty(BaseDeathPenalty):
     def setup_death_penalty(self) -> None:
         """Start the timer."""
         assert self._timeout is not None
-        self._former = _signal.signal(_signal.SIGALRM, self._raise)
+        self._former = _signal.signal(_signal.SIGALRM, self.handle_death_penalty)
         self._outer = _signal.setitimer(_signal.ITIMER_REAL, self._timeout)
 
     def cancel_death_penalty(self) -> None:
@@ -97,7 +97,8 @@ class UnixSignalDeathPenalty(BaseDeathPenalty):
         if self._outer[0] > 0:
             _signal.setitimer(_signal.ITIMER_REAL, *self._outer)
 
-    def _raise(self, _number: int, _frame: FrameType | None) -> None:
+    def handle_death_penalty(self, signum: int, frame: FrameType | None) -> None:  # noqa: ARG002 - a signal handler
+        """Raise: the time is up."""
         if self._active:
             self.fired = True
             raise self._exception(self._message())
@@ -115,7 +116,7 @@ class TimerDeathPenalty(BaseDeathPenalty):
 
         assert self._timeout is not None
         self._thread = threading.get_ident()
-        self._timer = threading.Timer(self._timeout, self._fire)
+        self._timer = threading.Timer(self._timeout, self.handle_death_penalty)
         self._timer.daemon = True
         self._timer.start()
 
@@ -123,7 +124,8 @@ class TimerDeathPenalty(BaseDeathPenalty):
         """Stop the timer."""
         self._timer.cancel()
 
-    def _fire(self) -> None:
+    def handle_death_penalty(self) -> None:
+        """Raise in the thread that has entered: the time is up."""
         if self._active:
             self.fired = True
             message = self._message()

@@ -1,9 +1,9 @@
-"""Reading what a claim gave: the one place that knows the shape of its reply."""
+"""Reading what a claim or a step gave: the one place that knows the shape of their replies."""
 
 from typing import Any
 
 from flowq.ids import split_member_id
-from flowq.store.outcomes import Claim
+from flowq.store.outcomes import Claim, Outcome, StepReply
 
 
 def read_claim(row: Any) -> Claim | None:
@@ -25,4 +25,15 @@ def read_claim(row: Any) -> Claim | None:
         payload=None if run else payload,
         fields=fields,
         canceling=fields.get("cancel") == "1",
+    )
+
+
+def read_step(reply: Any) -> StepReply:
+    """Return the reply of `step`."""
+    outcomes, claims, more = reply
+    return StepReply(
+        ended=tuple(Outcome(item.decode()) for item in outcomes),
+        claims=tuple(read_claim(item) for item in claims),
+        more=bool(more),
+        webhooks=more == 2,
     )

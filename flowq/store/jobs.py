@@ -37,6 +37,7 @@ _KNOWN: Final = frozenset(
     }
 )
 
+_RESULT_FIELDS: Final = ("outcome", "token", "ended_at", "started_at", "worker")
 _RESULT_TYPES: Final = {
     "finished": "successful",
     "retried": "retried",
@@ -263,7 +264,14 @@ class Jobs:
 
     def dependents(self, job: str) -> list[str]:
         """Return the ids of those who wait (or waited) for a job."""
-        return [child for child, _ in self._related("children", job)]
+        edges = [name.partition("|") for name, _ in self._related("children", job)]
+        with self._session.translated:
+            pipe = self._session.client.pipeline(transaction=False)
+            for child, _, _ in edges:
+                pipe.hget(self._keys("job", child), "nonce")
+            nonces = pipe.execute() if edges else []
+        known = [child for (child, _, nonce), there in zip(edges, nonces, strict=True) if not nonce or there == nonce.encode()]
+        return list(dict.fromkeys(known))
 
     def dependencies(self, job: str) -> list[str]:
         """Return the ids of those a plain job depends on."""
@@ -289,12 +297,13 @@ class Jobs:
         """Return the latest execution's result, None while there is none."""
         with self._session.translated:
             pipe = self._session.client.pipeline(transaction=False)
-            pipe.hmget(self._keys("job", job), "outcome", "token", "ended_at")
+            pipe.hmget(self._keys("job", job), _RESULT_FIELDS)
             pipe.get(self._keys("result", job))
-            (outcome, token, ended), value = pipe.execute()
-        if outcome is not None and outcome != b"unclaimed":
-            return ResultRecord(_result_type(outcome), _execution(token), int(ended or 0), value)
-        older = self._older(job, 0, 0) if token is not None else []
+            fields, value = pipe.execute()
+        latest = _latest_result(fields, value)
+        if latest is not None or fields[1] is None:
+            return latest
+        older = self._older(job, 0, 0)
         return older[0] if older else None
 
     def wait_for_result(self, job: str, timeout: float) -> ResultRecord | None:
@@ -318,16 +327,12 @@ class Jobs:
         """Return the results of the ten latest executions, newest first."""
         with self._session.translated:
             pipe = self._session.client.pipeline(transaction=False)
-            pipe.hmget(self._keys("job", job), "outcome", "token", "ended_at")
+            pipe.hmget(self._keys("job", job), _RESULT_FIELDS)
             pipe.get(self._keys("result", job))
             pipe.lrange(self._keys("results", job), 0, -1)
-            (outcome, token, ended), value, older = pipe.execute()
-        latest = (
-            []
-            if outcome in {None, b"unclaimed"}
-            else [ResultRecord(_result_type(outcome), _execution(token), int(ended or 0), value)]
-        )
-        return latest + [_older_result(item) for item in older]
+            fields, value, older = pipe.execute()
+        latest = _latest_result(fields, value)
+        return [*([] if latest is None else [latest]), *map(_older_result, older)]
 
     def _older(self, job: str, start: int, end: int) -> list[ResultRecord]:
         with self._session.translated:
@@ -403,7 +408,20 @@ def _result_type(outcome: bytes) -> str:
     return _RESULT_TYPES.get(outcome.decode(), "failed")
 
 
+def _latest_result(fields: Sequence[bytes | None], value: bytes | None) -> ResultRecord | None:
+    outcome, token, ended, started, worker = fields
+    if outcome is None or outcome == b"unclaimed":
+        return None
+    begun = int(started) if started else None
+    return ResultRecord(_result_type(outcome), _execution(token), int(ended or 0), value, begun, _text(worker))
+
+
 def _older_result(item: bytes) -> ResultRecord:
     head, _, value = item.partition(b"\n")
-    outcome, execution, created, has_value = head.split(b" ")
-    return ResultRecord(_result_type(outcome), int(execution), int(created), value if has_value == b"1" else None)
+    outcome, execution, ended, has_value, started, worker = head.split(b" ", 5)
+    kept, begun = value if has_value == b"1" else None, int(started) if started else None
+    return ResultRecord(_result_type(outcome), int(execution), int(ended), kept, begun, _text(worker))
+
+
+def _text(value: bytes | None) -> str:
+    return (value or b"").decode("utf-8", "replace")

@@ -14,7 +14,7 @@ TEMPLATES: Final[dict[str, str]] = {
     "result": "result:{}",  # string: value or error text of the latest execution; absent for null
     "results": "results:{}",  # list: earlier executions, newest first
     "ledger": "ledger:{}",  # hash: token of an earlier execution -> how it ended
-    "children": "children:{}",  # list: "<child id>|<condition>"
+    "children": "children:{}",  # list: "<child id>|<condition>", of a plain child "<id>|<nonce>|<condition>"
     "parents": "parents:{}",  # list: "<parent id>|<condition>" of a plain job
     "arrived": "arrived:{}",  # list: wakes those who wait for a result; short-lived
     "meta_data": "meta:{}",  # string: the user's `job.meta`
@@ -34,6 +34,7 @@ TEMPLATES: Final[dict[str, str]] = {
     "timers": "timers",  # zset: "<kind>|<id>" -> due
     "outbox": "outbox",  # list: "<kind>|<id>|<cursor>", work that a transition left for bounded steps
     "decide": "decide",  # zset: job for which a supervisor has to evaluate something (`if`, a list, a group) -> when (again)
+    "callbacks": "callbacks:{}",  # zset per queue: "<execution>:<nonce>|<id>" of a lost execution whose on_failure is to be called -> when (again)
     # -- semaphores
     "holders": "holders:{}",  # zset: who holds it -> until when (a place in a queue), or for ever
     "waiters": "waiters:{}",  # zset: who waits for it -> order

@@ -17,10 +17,10 @@ import redis
 
 from flowq import defaults
 from flowq.exceptions import ServerUnavailableError
-from flowq.store.claims import read_claim
+from flowq.store.claims import read_step
 from flowq.store.cluster import SlotConnection
 from flowq.store.errors import translate
-from flowq.store.outcomes import Execution, LogLines, Outcome, StepReply, TickReply, Verdict
+from flowq.store.outcomes import Execution, LogLines, StepReply, TickReply, Verdict
 from flowq.store.scripts import Script, flatten, load
 from flowq.store.session import Session, data_lost
 
@@ -163,7 +163,7 @@ class Link:
         flat += flatten([len(ended)])
         for execution in ended:
             flat += flatten(execution.arguments())
-        self._send(_Request(load("step"), flat + flatten([list(claims)]), _step_reply))
+        self._send(_Request(load("step"), flat + flatten([list(claims)]), read_step))
 
     def beat(
         self,
@@ -271,16 +271,6 @@ class Waiter:
         if isinstance(reply, redis.exceptions.ResponseError):
             raise translate(reply)
         return None if reply is None else reply[1].decode()
-
-
-def _step_reply(reply: Any) -> StepReply:
-    outcomes, claims, more = reply
-    return StepReply(
-        ended=tuple(Outcome(item.decode()) for item in outcomes),
-        claims=tuple(read_claim(item) for item in claims),
-        more=bool(more),
-        webhooks=more == 2,
-    )
 
 
 def _verdicts(reply: Any) -> list[Verdict]:

@@ -102,6 +102,8 @@ class ResultRecord:
     execution: int
     created_ms: int
     value: bytes | None
+    started_ms: int | None = None  # of the execution
+    worker: str = ""
 
 
 @dataclass(frozen=True, slots=True)

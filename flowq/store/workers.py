@@ -4,8 +4,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 from flowq import defaults, ids
-from flowq.store.claims import read_claim
-from flowq.store.outcomes import Claim, Outcome, Verdict
+from flowq.store.claims import read_claim, read_step
+from flowq.store.outcomes import Claim, Execution, Outcome, StepReply, Verdict
 from flowq.store.records import WorkerRecord
 from flowq.store.session import Session
 
@@ -89,28 +89,40 @@ class Workers:
         """Claim one job, waiting for the answer: for workers without an event loop. `lease` in seconds."""
         return read_claim(self._session.run("claim", name, 1, ids.nonce(), int(lease * 1000), list(queues)))
 
+    def step(
+        self, name: str, queues: Sequence[str], lease: float, ended: Sequence[Execution], claims: Sequence[str]
+    ) -> StepReply:
+        """Report ended executions and claim a job for each of `claims` (fresh ids), waiting for the answer; see `Link.step`."""
+        ends = [part for execution in ended for part in execution.arguments()]
+        return read_step(self._session.run("step", name, int(lease * 1000), list(queues), 0, len(ended), *ends, list(claims)))
+
     def beat(
-        self, name: str, queues: Sequence[str], lease: float, claim: Claim | None, *, state: str = "busy"
+        self,
+        name: str,
+        queues: Sequence[str],
+        lease: float,
+        claim: Claim | None,
+        counters: tuple[int, int, int] = (0, 0, 0),
     ) -> Verdict | None:
-        """Renew the lease of one claim (or just say that the worker lives) and return the verdict on it, waiting for the answer."""
+        """Renew the lease of one claim (or just say that the worker lives) and return the verdict on it, waiting for the answer.
+
+        `counters` as of `Link.beat`.
+        """
         executions = [] if claim is None else [claim.id, claim.token]
-        flat = [name, int(lease * 1000), state, *self._counters(name), list(queues), len(executions) // 2, *executions]
+        state = "busy" if executions else "idle"
+        flat = [name, int(lease * 1000), state, *counters, list(queues), len(executions) // 2, *executions]
         verdicts = self._session.run("beat", *flat)
         return Verdict(verdicts[0].decode()) if verdicts else None
 
-    def count_job(self, name: str, outcome: str, working_ms: int) -> None:
-        """Add one execution to the counters that a worker without a link keeps in its record."""
-        with self._session.translated:
-            pipe = self._session.client.pipeline(transaction=False)
-            if outcome in {"finished", "failed"}:
-                pipe.hincrby(self._keys("worker", name), outcome, 1)
-            pipe.hincrby(self._keys("worker", name), "working_ms", working_ms)
-            pipe.execute()
+    def callbacks(self, queues: Sequence[str], limit: int) -> list[Claim]:
+        """Take over failure callbacks of executions that were lost with their worker; say `called` when one was called."""
+        rows = self._session.run("callbacks", limit, list(queues))
+        return [claim for claim in map(read_claim, rows) if claim is not None]
 
-    def _counters(self, name: str) -> list[str]:
-        with self._session.translated:
-            found = self._session.client.hmget(self._keys("worker", name), "finished", "failed", "working_ms")
-        return [(item or b"0").decode() for item in found]
+    def called(self, lost: Claim) -> Outcome:
+        """Take note that the callback of a lost execution was called; until then it is handed out again after a while."""
+        answer = self._session.run("called", lost.queue, lost.id, lost.execution, lost.fields["nonce"])
+        return Outcome(answer[0].decode())
 
     def sweep(self, lease: float) -> bool:
         """Do what every worker's sweep does: reap, promote, expire, release. Returns whether more is due now."""

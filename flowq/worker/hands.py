@@ -14,6 +14,7 @@ from flowq.exceptions import ServerError
 from flowq.states import Reason
 from flowq.store.outcomes import Claim, Execution, LogLines, Outcome, Verdict
 from flowq.worker.held import Held
+from flowq.worker.plain import LOST
 from flowq.worker.prepare import UnpreparableError
 from flowq.worker.slots import Cause, Ended, Slot
 from flowq.worker.system import boottime
@@ -45,11 +46,13 @@ class Hands:
         self._held: dict[str, Held] = {}  # by token, until the end was acknowledged
         self._callbacks: dict[int, Task] = {}  # by slot: to be executed there before anything else
         self._waiting: deque[Held] = deque()  # claimed, but every slot is still taken
+        self._lost: deque[Claim] = deque()  # executions of workers that were lost: their callbacks are to be called
         self._logs: deque[LogLines] = deque()
         self._buffered = 0
         self._fetched = (0.0, 0.0)  # monotonic times at which output was fetched last, and before that
         self.reports: list[Execution] = []
         self.returned: list[Claim] = []  # to be handed back to their queues
+        self.called: list[Claim] = []  # lost executions whose callbacks were called
         self.stopping = False
         self.starved = False  # the system gave no process for a job: claim less for a while
         self.finished = 0
@@ -61,7 +64,7 @@ class Hands:
     @property
     def empty(self) -> bool:
         """Whether nothing is executed, held, or left to be told."""
-        return not (self._held or self._in_slot or self.reports or self.returned or self._logs)
+        return not (self._held or self._in_slot or self._lost or self.reports or self.returned or self.called or self._logs)
 
     @property
     def capacity(self) -> int:
@@ -101,13 +104,19 @@ class Hands:
             return
         self._waiting.append(held)
 
+    def call_back(self, lost: Claim) -> None:
+        """Take over the failure callback of an execution that was lost with its worker; it is called by `start`."""
+        self._lost.append(lost)
+
     def start(self) -> None:
-        """Start waiting jobs in free slots.
+        """Start waiting jobs in free slots; callbacks of lost executions come first.
 
         Raises:
             ServerError: something had to be read and could not; what waits keeps waiting.
         """
         for slot in self._slots:
+            if slot.free and self._lost:
+                self._start_callback(slot, self._lost.popleft())
             while slot.free and self._waiting:
                 self._start_in(slot, self._waiting[0])
 
@@ -198,6 +207,7 @@ class Hands:
     def return_waiting(self) -> None:
         """Hand back what has not been started, and take nothing any more."""
         self.stopping = True
+        self._lost.clear()  # they are handed out again, to others
         while self._waiting:
             self._give_back(self._waiting.popleft())
 
@@ -212,6 +222,10 @@ class Hands:
         """An execution is over: report it, hand it back, or drop it."""
         held = self._in_slot[slot.index]
         self._collect(slot, held)
+        if held.lost:
+            if end.cause is not Cause.RETURNED and not end.unstarted:
+                self.called.append(held.claim)
+            return
         if held.started is not None:
             self.working_ms += int((boottime() - held.started) * 1000)
         if end.cause is Cause.FENCED or boottime() > held.leased + self._fence:
@@ -284,6 +298,19 @@ class Hands:
         named = "" if task["name"] == held.claim.id else f"{task['name']}, "  # a plain job is named only by a description
         _log.info("job %s: %sattempt %d", held.claim.id, named, held.claim.attempt)
         slot.start(task, origin, veil)
+
+    def _start_callback(self, slot: Slot, lost: Claim) -> None:
+        task = self._preparer.callback(lost, LOST)
+        if task is None:
+            self.called.append(lost)
+            return
+        self._in_slot[slot.index] = Held(lost, 0.0, slot, lost=True)
+        _log.info("job %s: its failure callback, the job was lost with its worker", lost.id)
+        try:
+            slot.start(task, self._origins.for_task(task))
+        except OSError as error:  # it is handed out again
+            _log.warning("job %s: no process could be started for its callback: %s", lost.id, error.strerror)
+            del self._in_slot[slot.index]
 
     def _allowed(self, held: Held, end: Ended | None) -> bool:
         if end is not None and end.outcome.get("outcome") != "failed":

@@ -8,6 +8,7 @@ heavy (the facade, and with it the client library) is imported only when a hook 
 from __future__ import annotations
 
 import sys
+from types import CoroutineType
 
 from flowq.timeouts import JobTimeoutException, UnixSignalDeathPenalty
 from flowq.worker.task import failed, finished
@@ -175,7 +176,11 @@ def call_back(which: str, name: str, seconds: float, *arguments: object) -> None
 
     function = resolve(name)
     with UnixSignalDeathPenalty(seconds, what=f"the {which} callback {name}"):
-        function(*arguments)
+        answer = function(*arguments)
+        if isinstance(answer, CoroutineType):
+            import asyncio
+
+            asyncio.run(answer)
 
 
 def after_death(task: Task) -> Outcome:
@@ -185,9 +190,10 @@ def after_death(task: Task) -> Outcome:
         job = _job()
         arguments: tuple[object, ...] = (job, job.connection)
         if task["which"] == "on_failure":
-            from flowq.exceptions import HorseKilledError
+            from flowq.exceptions import AbandonedJobError, HorseKilledError
 
-            kind = JobTimeoutException if task["reason"] == "timeout" else HorseKilledError
+            kinds = {"timeout": JobTimeoutException, "abandoned": AbandonedJobError}
+            kind = kinds.get(task["reason"], HorseKilledError)
             arguments += (kind, kind(task["error"]), None)
         call_back(task["which"], name, float(seconds), *arguments)
     except BaseException as error:  # noqa: BLE001 - as in `Aside`

@@ -4,12 +4,19 @@ import os
 from typing import TYPE_CHECKING, Final
 
 from flowq import defaults
+from flowq.states import Reason
 from flowq.store.outcomes import Claim
 from flowq.worker.slots import Cause, Ended
+from flowq.worker.task import failed
 
 if TYPE_CHECKING:
     from flowq.worker.options import WorkerOptions
     from flowq.worker.task import Task
+
+LOST: Final = Ended(
+    failed(Reason.ABANDONED.value, "the worker that executed this job was lost (no heartbeat within the lease)")
+)
+"""How an execution has ended whose worker was lost, for its callback."""
 
 _TRAVELS: Final = ("serializer", "on_success", "on_failure")  # fields of the job that the horse needs
 

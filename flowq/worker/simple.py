@@ -1,27 +1,26 @@
 """`SimpleWorker`: a worker that executes jobs in its own process, one after the other. For tests and for debuggers."""
 
 import logging
+import math
 import os
 import random
 import select
-import signal
 import socket
-import threading
 import time
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Final, Self
+from typing import TYPE_CHECKING, Final
 
-from flowq import __version__, context
-from flowq.exceptions import ServerError
+from flowq import __version__, context, ids
+from flowq.exceptions import DataLostError, ServerError
 from flowq.states import Reason
-from flowq.store.outcomes import Claim, Verdict
+from flowq.store.outcomes import Claim, Execution, Outcome
 from flowq.timeouts import JobStopped
 from flowq.worker import hooks, inline
 from flowq.worker.deliveries import Deliveries
 from flowq.worker.held import Held
 from flowq.worker.loop import Loop
 from flowq.worker.options import WorkerOptions
-from flowq.worker.plain import callback_task
+from flowq.worker.plain import LOST, callback_task
+from flowq.worker.pulse import Pulse
 from flowq.worker.signals import StopSignals
 from flowq.worker.slots import Cause, Ended
 from flowq.worker.stopping import Stage, Stopping
@@ -32,7 +31,7 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger("flowq.worker")
 _LONGEST_WAIT: Final = 1.0  # s between looks at signals and the clock
-_CAUSES: Final = {Verdict.CANCEL: Cause.CANCEL, Verdict.STOP: Cause.STOP, Verdict.FENCED: Cause.FENCED}
+_IMPATIENT: Final = 2  # stop signals after which the running job is not waited for
 
 
 class SimpleWorker(Worker):
@@ -43,22 +42,28 @@ class SimpleWorker(Worker):
     """
 
     def _execute(self, store: "Store", options: WorkerOptions) -> bool:
-        with StopSignals() as signals:
-            return _Loop(store, options, Stopping(options, signals)).run()
+        with StopSignals() as signals, Pulse(store, options, lambda: signals.count >= _IMPATIENT) as pulse:
+            return _Loop(store, options, Stopping(options, signals), pulse).run()
 
 
 class _Loop:
-    """Claims, executes, reports, waits; sweeps and beats in between."""
+    """One call to the store for each job: the end of the last one, and the claim of the next. Sweeps in between."""
 
-    def __init__(self, store: "Store", options: WorkerOptions, stopping: Stopping) -> None:
+    def __init__(self, store: "Store", options: WorkerOptions, stopping: Stopping, pulse: Pulse) -> None:
         self._store = store
         self._options = options
         self._stopping = stopping
+        self._pulse = pulse
         self._loop = Loop()
         self._deliveries = Deliveries(store, self._loop)
+        pulse.errand = self._report_deliveries
         self._queues = list(options.queues)
-        self._next_beat = self._next_sweep = time.monotonic()
-        self._more = False  # a sweep left something to do
+        self._next_sweep = time.monotonic()
+        self._ended: list[Execution] = []  # to be reported
+        self._asked: list[str] = []  # ids of the claims of the next step; kept until it is answered: a reply may be lost
+        self._more = False  # something is left to be released: not dry yet
+        self._executed = False
+        self._working = 0.0  # s spent executing
 
     def run(self) -> bool:
         """Work until a reason to stop comes; return whether a job was executed."""
@@ -72,28 +77,13 @@ class _Loop:
             version=__version__,
         )
         _log.info("worker %s listens on %s", options.name, ", ".join(options.queues))
-        dry = executed = False
         try:
-            while self._stopping.look(busy=False, dry=dry) is Stage.RUNNING:
-                if self._is_orphan():
-                    self._stopping.at_least(Stage.WARM)
-                    continue
-                try:
-                    self._keep_alive()
-                    claim = self._claim()
-                    if claim is not None:
-                        self._execute(claim)
-                        executed = True
-                    elif not options.burst:
-                        self._wait()
-                except ServerError as error:
-                    _log.warning("%s", error)
-                    time.sleep(_LONGEST_WAIT)
-                    continue
-                dry = claim is None and not self._more
+            self._work()
+        except DataLostError as error:
+            _log.error("%s", error)
         finally:
             self._leave()
-        return executed
+        return self._executed
 
     def _leave(self) -> None:
         try:
@@ -105,34 +95,80 @@ class _Loop:
         finally:
             self._deliveries.close()
 
+    def _work(self) -> None:
+        dry = False
+        while True:
+            if self._is_orphan():
+                self._stopping.at_least(Stage.WARM)
+            stage = self._stopping.look(busy=bool(self._ended), dry=dry)
+            if stage is not Stage.RUNNING and not self._ended and not self._asked:
+                return
+            try:
+                self._sweep()
+                claim = self._step()
+                if claim is not None:
+                    self._execute(claim)
+                elif stage is Stage.RUNNING and not self._options.burst and not self._more:
+                    self._wait()
+            except DataLostError:
+                raise
+            except ServerError as error:
+                _log.warning("%s", error)
+                if stage >= Stage.COLD:
+                    return  # whoever stops it does not want to wait: the lease runs out
+                time.sleep(_LONGEST_WAIT)
+                continue
+            dry = claim is None and not self._more
+
     def _report_deliveries(self) -> None:
         """Report the webhooks that have been answered while a job is executed, so that nobody else takes them for lost."""
         self._deliveries.wanted = False
         self._loop.turn(0)
         self._deliveries.tick(running=True)
 
-    def _keep_alive(self) -> None:
+    def _sweep(self) -> None:
         now = time.monotonic()
-        if now >= self._next_sweep:
-            self._next_sweep = now + self._options.sweep
-            self._more = self._store.workers.sweep(self._options.lease)
-            self._deliveries.wanted = True
-            self._loop.turn(0)
-            self._deliveries.tick(running=True)
-        if now >= self._next_beat:
-            self._next_beat = now + self._options.beat
-            self._store.workers.beat(self._options.name, self._queues, self._options.lease, None, state="idle")
+        if now < self._next_sweep:
+            return
+        self._next_sweep = now + self._options.sweep
+        self._more = self._store.workers.sweep(self._options.lease)
+        self._deliveries.wanted = True
+        self._loop.turn(0)
+        self._deliveries.tick(running=True)
+        self._mourn()
+        if any(command == "shutdown" for _, command in self._store.workers.commands(self._options.name)):
+            self._stopping.at_least(Stage.WARM)
+
+    def _mourn(self) -> None:
+        """Call the failure callbacks of executions that were lost with their workers."""
+        for lost in self._store.workers.callbacks(self._queues, 1) if self._stopping.claiming else ():
+            self._call_back(lost, LOST)
+            self._store.workers.called(lost)
+
+    def _call_back(self, claim: Claim, end: Ended) -> None:
+        task = callback_task(claim, end, self._options)
+        if task is not None:
+            with context.here(task, self._store):
+                hooks.after_death(task)
 
     def _is_orphan(self) -> bool:
         lifeline = self._options.lifeline
         return lifeline is not None and bool(select.select([lifeline], [], [], 0)[0])
 
-    def _claim(self) -> Claim | None:
-        if not self._stopping.allowance(1):
-            return None
+    def _step(self) -> Claim | None:
+        """Report what has ended and claim the next job, in one call."""
+        if not self._asked and self._stopping.allowance(1):
+            self._asked = [ids.nonce()]
         if self._options.strategy == "random":
             random.shuffle(self._queues)
-        claim = self._store.workers.claim(self._options.name, self._queues, self._options.lease)
+        reply = self._store.workers.step(self._options.name, self._queues, self._options.lease, self._ended, self._asked)
+        for execution, outcome in zip(self._ended, reply.ended, strict=True):
+            if outcome is Outcome.FENCED:
+                _log.warning("job %s: its end was refused, the execution had lost the job", execution.id)
+        self._ended, self._asked, self._more = [], [], reply.more
+        if reply.more:
+            self._next_sweep = time.monotonic()
+        claim = reply.claims[0] if reply.claims else None
         if claim is not None:
             self._stopping.claimed += 1
             if self._options.strategy == "round_robin" and claim.queue in self._queues:
@@ -142,84 +178,43 @@ class _Loop:
 
     def _wait(self) -> None:
         self._store.workers.wait(self._options.name, self._queues, _LONGEST_WAIT)
-        if any(command == "shutdown" for _, command in self._store.workers.commands(self._options.name)):
-            self._stopping.at_least(Stage.WARM)
+        self._next_sweep = min(self._next_sweep, time.monotonic())  # it may be a call: what for is looked up there
 
     def _execute(self, claim: Claim) -> None:
         held = Held(claim, 0.0, result_ttl=self._options.result_ttl)
+        self._executed = True
         if claim.run is not None:
             text = "a SimpleWorker executes plain jobs only: start a Worker, or `flowq worker`, for the jobs of flows"
-            self._store.jobs.finish(held.failed(Reason.ERROR, text, allowed=False, retryable=False))
+            self._ended.append(held.failed(Reason.ERROR, text, allowed=False, retryable=False))
             return
         _log.info("job %s: attempt %d", claim.id, claim.attempt)
         started = time.monotonic()
         end = self._watched(claim)
         if end.cause is Cause.FENCED:
             return
-        task = callback_task(claim, end, self._options)
-        if task is not None:
-            with context.here(task, self._store):
-                hooks.after_death(task)
+        if end.cause is Cause.RETURNED:
+            self._store.workers.unclaim(claim.id, claim.token)
+            return
+        self._call_back(claim, end)
         execution = held.ended(end, allowed=False)
-        self._store.jobs.finish(execution)
-        self._store.workers.count_job(self._options.name, execution.outcome, int((time.monotonic() - started) * 1000))
+        self._ended.append(execution)
+        self._count(execution, time.monotonic() - started)
         _log.info("job %s: %s %s", claim.id, execution.outcome, execution.reason)
 
     def _watched(self, claim: Claim) -> Ended:
-        pulse = _Pulse(self._store, self._options, claim, self._report_deliveries)
+        if claim.canceling:
+            return Ended({}, Cause.CANCEL)
+        self._pulse.begin(claim)
         try:
-            with pulse:
-                outcome = inline.execute(self._store, claim)
+            outcome = inline.execute(self._store, claim)
+            self._pulse.end()
         except JobStopped:
+            self._pulse.end()
             outcome = {}
-        return Ended(outcome, pulse.cause)
+        return Ended(outcome, self._pulse.cause)
 
-
-class _Pulse:
-    """Beats for one job from a thread of its own, and interrupts the job when a beat is answered so.
-
-    By a signal, which gets through a sleep or a read. SIGURG, because nobody minds one too many and the clock needs SIGALRM.
-    """
-
-    def __init__(self, store: "Store", options: WorkerOptions, claim: Claim, errand: Callable[[], None]) -> None:
-        self.cause: Cause | None = None
-        self._store = store
-        self._options = options
-        self._claim = claim
-        self._errand = errand  # done with every beat
-        self._over = threading.Event()
-        self._lock = threading.Lock()
-        self._executor = threading.get_ident()
-        self._thread = threading.Thread(target=self._beat, name="flowq-pulse", daemon=True)
-
-    def __enter__(self) -> Self:
-        self._former = signal.signal(signal.SIGURG, self._interrupt)
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        with self._lock:
-            self._over.set()
-        self._thread.join()
-        signal.signal(signal.SIGURG, self._former)
-
-    def _interrupt(self, *_: object) -> None:
-        if not self._over.is_set():
-            raise JobStopped
-
-    def _beat(self) -> None:
-        options = self._options
-        while not self._over.wait(min(options.beat, _LONGEST_WAIT)):
-            try:
-                verdict = self._store.workers.beat(options.name, options.queues, options.lease, self._claim)
-                self._errand()
-            except ServerError as error:
-                _log.warning("%s", error)
-                continue
-            if verdict is None or verdict is Verdict.GO_ON:
-                continue
-            with self._lock:
-                if not self._over.is_set():
-                    self.cause = _CAUSES[verdict]
-                    signal.pthread_kill(self._executor, signal.SIGURG)
-            return
+    def _count(self, execution: Execution, seconds: float) -> None:
+        self._working += seconds
+        finished, failed, _ = self._pulse.counters
+        more = execution.outcome == "finished", execution.outcome == "failed"
+        self._pulse.counters = (finished + more[0], failed + more[1], math.ceil(self._working * 1000))

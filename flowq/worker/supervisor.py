@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from flowq.worker.prepare import Decision
 
 _log = logging.getLogger("flowq.worker")
+_MOURNING: Final = 5.0  # s between looks for callbacks that lost workers have left
 _DECIDING: Final = 0.05  # s in one turn of the loop for what jobs wait to have evaluated
 _FLUSH: Final = 0.1  # s that output may wait for a step to travel with
 _LOG_BUDGET: Final = 1024 * 1024  # bytes of output in one step
@@ -76,6 +77,7 @@ class Supervisor:
         self._next_sweep = now
         self._next_flush = now
         self._next_run_check = now
+        self._next_mourning = now
         self._pause_until = 0.0  # no claims before
         self._quiet_until = 0.0  # no requests before
 
@@ -146,6 +148,7 @@ class Supervisor:
                 claim = self._hands.returned[-1]
                 self._store.workers.unclaim(claim.id, claim.token)
                 self._hands.returned.pop()
+            self._mourn()
         except DataLostError:
             raise
         except ServerError as error:
@@ -153,6 +156,18 @@ class Supervisor:
             _log.warning("%s", error)
         self._decide()
         self._check_run()
+
+    def _mourn(self) -> None:
+        """Take over failure callbacks of executions that were lost with their workers."""
+        while self._hands.called and self._traffic.online:
+            self._store.workers.called(self._hands.called[-1])
+            self._hands.called.pop()
+        now = time.monotonic()
+        if now < self._next_mourning or not self._traffic.online or not self._stopping.claiming or self._hands.capacity < 1:
+            return
+        self._next_mourning = now + _MOURNING
+        for lost in self._store.workers.callbacks(self._options.queues, self._hands.capacity):
+            self._hands.call_back(lost)
 
     def _decide(self) -> None:
         """Evaluate what jobs wait for, for a moment: beats and ends of running jobs must not wait for a hundred of them."""
@@ -283,6 +298,8 @@ class Supervisor:
     def _swept(self, reply: TickReply) -> None:
         if reply.more:
             self._next_sweep = time.monotonic()
+        if reply.reaped:
+            self._next_mourning = time.monotonic()
         self._released = reply.more or bool(reply.decide)
         self._deliveries.wanted |= reply.webhooks > 0
         if reply.released or reply.due or reply.reaped or reply.decide:

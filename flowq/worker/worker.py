@@ -6,6 +6,7 @@ the caller are there in its jobs.
 
 import logging
 import sys
+import threading
 from collections.abc import Callable, Iterable, Sequence
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Self
@@ -54,39 +55,52 @@ class Worker(WorkerState):
         work_horse_killed_handler: called with `(job, pid, wait status, None)` when a job's process has died without an end.
         death_penalty_class: how timeouts are enforced in the job's process; SIGALRM by default.
         worker_ttl: seconds after which a job of a worker that has died is given to another (the lease, 10 s).
-        **ignored: RQ's options for what flowq does by itself: `maintenance_interval`, `job_monitoring_interval`, `prepare_for_work`,
-            `default_worker_ttl`, `disable_default_exception_handler`, `log_job_description`.
+        maintenance_interval, default_worker_ttl, log_job_description, job_monitoring_interval, disable_default_exception_handler,
+            prepare_for_work: accepted, for what they are about flowq does by itself.
+
+    Subclasses may set `job_class`, `queue_class` and `death_penalty_class`.
     """
 
+    job_class: type[Job] = Job
+    queue_class: type[Queue] = Queue
     death_penalty_class: Any = None
     python_version = sys.version
     dequeue_strategy = DequeueStrategy.DEFAULT
     lifeline: int | None = None  # a descriptor whose end means that whoever started this process is gone
 
-    def __init__(  # noqa: PLR0913 - RQ's signature
+    def __init__(  # noqa: PLR0913, PLR0917 - RQ's signature
         self,
         queues: "Queue | str | Iterable[Queue | str]",
         name: str | None = None,
         default_result_ttl: float | str = defaults.RESULT_TTL,
         connection: Any = None,
         exception_handlers: Callable[..., Any] | Sequence[Callable[..., Any]] | None = None,
-        *,
+        maintenance_interval: float | None = None,  # noqa: ARG002
+        default_worker_ttl: float | None = None,  # noqa: ARG002
+        worker_ttl: float | str | None = None,
         job_class: Any = None,
         queue_class: Any = None,
+        log_job_description: bool = True,  # noqa: ARG002
+        job_monitoring_interval: float | None = None,  # noqa: ARG002
+        disable_default_exception_handler: bool = False,  # noqa: ARG002
+        prepare_for_work: bool = True,  # noqa: ARG002
         serializer: Any = None,
         work_horse_killed_handler: Callable[..., Any] | None = None,
+        *,
         death_penalty_class: Any = None,
-        worker_ttl: float | str | None = None,
-        **ignored: Any,
     ) -> None:
-        _refuse_unknown(ignored)
         items = [queues] if isinstance(queues, (str, Queue)) or not isinstance(queues, Iterable) else list(queues)
         if not items:
             raise UsageError("a worker needs at least one queue")
+        wrong: list[Any] = [item for item in items if not isinstance(item, (str, Queue))]  # type: ignore[redundant-expr]
+        if wrong:
+            raise UsageError(f"a worker serves queues, or names of queues; found {wrong[0]!r}")
         bound = next((item.store for item in items if not isinstance(item, str)), None)
         self.store: Store = binding.store_for(connection if connection is not None or bound is None else bound)
-        self.job_class: type[Job] = load_class(job_class, Job)
-        self.queue_class: type[Queue] = load_class(queue_class, Queue)
+        if job_class is not None:
+            self.job_class = load_class(job_class, Job)
+        if queue_class is not None:
+            self.queue_class = load_class(queue_class, Queue)
         self.queues = [self.queue_class(item, self.store) if isinstance(item, str) else item for item in items]
         self.name = name or WorkerOptions(()).name
         self.default_result_ttl = parse_duration(default_result_ttl, never=True)
@@ -106,9 +120,9 @@ class Worker(WorkerState):
         """Return the names of its queues, in order of priority."""
         return [queue.name for queue in self.queues]
 
-    def push_exc_handler(self, handler: Callable[..., Any]) -> None:
+    def push_exc_handler(self, handler_func: Callable[..., Any]) -> None:
         """Add an exception handler behind those there are."""
-        self.exception_handlers.append(handler)
+        self.exception_handlers.append(handler_func)
 
     def pop_exc_handler(self) -> Callable[..., Any]:
         """Remove the last exception handler and return it."""
@@ -116,17 +130,17 @@ class Worker(WorkerState):
 
     # -- working --------------------------------------------------------------------------------------------------------------
 
-    def work(  # noqa: PLR0913 - RQ's signature
+    def work(  # noqa: PLR0913, PLR0917 - RQ's signature
         self,
         burst: bool = False,
         logging_level: str | int | None = None,
         date_format: str = _DATE_FORMAT,
         log_format: str = _LOG_FORMAT,
-        *,
         max_jobs: int | None = None,
         max_idle_time: float | None = None,
         with_scheduler: bool = False,  # noqa: ARG002 - every worker does what RQ's scheduler is for
         dequeue_strategy: str | DequeueStrategy | None = None,
+        *,
         slots: int = 1,
         lease: float | None = None,
     ) -> bool:
@@ -148,11 +162,15 @@ class Worker(WorkerState):
             Whether a job was executed.
 
         Raises:
-            UsageError: there is no such strategy.
+            UsageError: there is no such strategy, or this is not the main thread.
             ServerError: the server could not be used at the start.
         """
         from flowq.store import Store
 
+        if threading.current_thread() is not threading.main_thread():
+            raise UsageError(
+                "work() must be called in the main thread, where signals arrive; a thread can have a process do it"
+            )
         set_up_logging(logging_level, log_format, date_format)
         options = self._options(
             burst=burst, max_jobs=max_jobs, max_idle=max_idle_time, slots=slots, lease=self.lease if lease is None else lease
@@ -197,24 +215,35 @@ class Worker(WorkerState):
 
     def _tell_killed(self, job_id: str, pid: int, status: int) -> None:
         assert self.work_horse_killed_handler is not None
-        self.work_horse_killed_handler(self.job_class.fetch(job_id, self.store), pid, status, None)
+        job = self.job_class.fetch(job_id, self.store)
+        self.work_horse_killed_handler(job, pid, status, None)
+        if job.changed:  # `job.retries_left = 0`, say
+            job.save(include_meta=False)
 
     # -- looking --------------------------------------------------------------------------------------------------------------
 
     @classmethod
-    def all(cls, connection: Any = None, *, queue: "Queue | None" = None) -> list[Self]:
-        """Return the workers that live, by name; with `queue`, those that serve it."""
+    def all(
+        cls,
+        connection: Any = None,
+        job_class: Any = None,
+        queue_class: Any = None,
+        queue: "Queue | None" = None,
+        serializer: Any = None,
+    ) -> list[Self]:
+        """Return the workers that live, by name; with `queue`, those that serve it. The classes are of what they are asked for."""
         store = binding.store_for(connection if connection is not None or queue is None else queue.store)
         wanted = None if queue is None else queue.name
+        classes = {"job_class": job_class, "queue_class": queue_class, "serializer": serializer}
         return [
-            cls(list(record.queues), record.name, connection=store)
+            cls(list(record.queues), record.name, connection=store, **classes)
             for record in store.workers.all()
             if wanted is None or wanted in record.queues
         ]
 
     @classmethod
-    def count(cls, connection: Any = None, *, queue: "Queue | None" = None) -> int:
-        """Return how many workers live."""
+    def count(cls, connection: Any = None, queue: "Queue | None" = None) -> int:
+        """Return how many workers live; with `queue`, how many serve it."""
         return len(cls.all(connection, queue=queue))
 
     @classmethod
@@ -234,20 +263,6 @@ class Worker(WorkerState):
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.queue_names()}, name={self.name!r})"
-
-
-_IGNORED = frozenset(
-    {
-        *("maintenance_interval", "job_monitoring_interval", "prepare_for_work", "default_worker_ttl"),
-        *("disable_default_exception_handler", "log_job_description"),
-    }
-)
-
-
-def _refuse_unknown(options: dict[str, Any]) -> None:
-    unknown = sorted(options.keys() - _IGNORED)
-    if unknown:
-        raise UsageError(f"a worker has no option {', '.join(unknown)}")
 
 
 def _as_list(handlers: Callable[..., Any] | Sequence[Callable[..., Any]] | None) -> list[Callable[..., Any]]:

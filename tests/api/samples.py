@@ -42,12 +42,19 @@ def who_am_i() -> str:
     return job.id
 
 
+def result_of_parent() -> Any:
+    job = get_current_job()
+    assert job is not None
+    assert job.dependency is not None
+    return job.dependency.result
+
+
 def write(path: str, text: str) -> None:
     with Path(path).open("a") as file:
         file.write(text)
 
 
-def return_retry(max: int = 1, interval: float = 0) -> Retry:  # noqa: A002 - as the documents write it
+def return_retry(max: int = 1, interval: float | list[float] = 0) -> Retry:  # noqa: A002 - as the documents write it
     return Retry(max=max, interval=interval)
 
 
@@ -57,6 +64,15 @@ def fail_until(path: str, attempts: int) -> int:
     if count < attempts:
         raise ValueError(f"attempt {count}")
     return count
+
+
+def by_turns(path: str, steps: list[str]) -> Any:
+    """Return a `Retry`, fail or end, as the step of this execution says."""
+    write(path, "x")
+    step = steps[len(Path(path).read_text()) - 1]
+    if step == "fail":
+        raise ValueError(step)
+    return Retry(max=len(steps)) if step == "retry" else step
 
 
 class Unpicklable:
@@ -72,9 +88,21 @@ def fib(n: int) -> int:
     return n if n < 2 else fib(n - 1) + fib(n - 2)
 
 
+def pause(seconds: float) -> None:
+    time.sleep(seconds)
+
+
 def mark_and_hang(path: str) -> None:
     write(path, "started\n")
     hang()
+
+
+def mark_once_and_hang(path: str) -> str:
+    """Hang the first time, return the second."""
+    if Path(path).exists():
+        return "again"
+    mark_and_hang(path)
+    return "unreachable"
 
 
 def wait_for_file(path: str) -> str:
@@ -129,6 +157,11 @@ class Counter:
 
 def on_success(job: Job, connection: Any, result: Any) -> None:
     write(job.meta["log"], f"success {result} {connection is not None}\n")
+
+
+async def on_success_later(job: Job, connection: Any, result: Any) -> None:
+    await asyncio.sleep(0)
+    write(job.meta["log"], f"success {result} later\n")
 
 
 def on_failure(job: Job, connection: Any, kind: Any, value: Any, trace: Any) -> None:

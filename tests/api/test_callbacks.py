@@ -1,5 +1,6 @@
 """Callbacks of jobs, exception handlers of workers, and who hears of a killed horse."""
 
+import signal
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -13,6 +14,7 @@ from flowq.exceptions import UsageError
 from flowq.job import Job
 from tests.api import samples
 from tests.api.conftest import Background, lines, wait_for
+from tests.support.wait import until
 
 Start = Callable[..., Background]
 
@@ -98,6 +100,54 @@ def test_a_killed_horse_is_a_failure_that_is_told(queue: Queue, log: Path) -> No
     assert pid > 0
 
 
+@pytest.mark.parametrize("retries", [0, 1])
+def test_who_was_lost_with_its_worker_is_told_by_the_next_one(
+    queue: Queue, log: Path, background: Start, worker_class: type[Worker], retries: int
+) -> None:
+    started = log.with_name("started")
+    retry = {"retry": Retry(max=retries)} if retries else {}
+    job = queue.enqueue(samples.mark_once_and_hang, str(started), **retry, **options(log))
+    worker = background(lambda: Worker([queue], worker_ttl=1))
+    until(started.exists, message="the job to run")
+    worker.signal(signal.SIGKILL)
+    background(lambda: Worker(["other"], connection=queue.connection, worker_ttl=1))  # it reaps, but it has not the job's code
+    until(lambda: not job.is_started, timeout=20, message="the loss to be noticed")
+    assert lines(log) == []
+    worker_class([queue]).work(burst=True)
+    assert sorted(lines(log)) == ["failure AbandonedJobError", "success again True"][: retries + 1]
+    assert (job.get_status(), len(job.results())) == (("finished", 2) if retries else ("failed", 1))
+    assert queue.store.workers.callbacks(["default"], 10) == []
+    assert not list(queue.connection.scan_iter("*callbacks:*"))
+
+
+def test_a_callback_whose_caller_is_lost_too_is_handed_out_again(queue: Queue, log: Path, worker_class: type[Worker]) -> None:
+    kept, deleted, replaced = (queue.enqueue(samples.add, 1, **options(log)) for _ in range(3))
+    for name in ("a", "b", "c"):
+        assert queue.store.workers.claim(name, ["default"], 0.001) is not None
+    until(lambda: queue.store.workers.sweep(10) or kept.is_failed, message="the leases to run out")
+    until(lambda: queue.store.workers.sweep(10) or replaced.is_failed, message="the last lease to run out")
+    deleted.delete()
+    queue.enqueue_in(timedelta(hours=1), samples.add, 1, job_id=replaced.id, **options(log))
+    (lost,) = queue.store.workers.callbacks(["other", "default"], 10)
+    assert (lost.id, lost.execution) == (kept.id, 1)
+    assert queue.store.workers.callbacks(["default"], 10) == []  # somebody is at it
+    queue.connection.zadd(
+        queue.store.session.keys("callbacks", "default"), {f"1:{lost.fields['nonce']}|{kept.id}": 0}
+    )  # … and was lost
+    worker_class([queue]).work(burst=True)
+    assert lines(log) == ["failure AbandonedJobError"]
+    assert queue.store.workers.called(lost) == "duplicate"
+
+
+def test_who_hears_of_a_killed_horse_may_forbid_the_retry(queue: Queue) -> None:
+    def handler(job: Job, pid: int, status: int, usage: Any) -> None:
+        job.retries_left = 0
+
+    job = queue.enqueue(samples.die, retry=Retry(max=5))
+    Worker([queue], work_horse_killed_handler=handler).work(burst=True)
+    assert (job.get_status(), len(job.results())) == ("failed", 1)
+
+
 def test_a_stopped_job(queue: Queue, log: Path, background: Start, worker_class: type[Worker]) -> None:
     started = log.with_name("started")
     job = queue.enqueue(samples.mark_and_hang, str(started), retry=Retry(max=3), **options(log))
@@ -135,6 +185,12 @@ def test_exception_handlers_are_called_in_order_until_one_says_false(
     worker.work(burst=True)
     assert lines(log) == [f"{name} tests.api.samples.div_by_zero ZeroDivisionError division by zero" for name in "ab"]
     assert job.is_failed
+
+
+def test_a_callback_may_be_a_coroutine_function(queue: Queue, log: Path, worker_class: type[Worker]) -> None:
+    queue.enqueue(samples.add, 1, 2, **{**options(log), "on_success": samples.on_success_later})
+    worker_class([queue]).work(burst=True)
+    assert lines(log) == ["success 3 later"]
 
 
 def test_what_cannot_be_a_callback_is_refused(queue: Queue) -> None:

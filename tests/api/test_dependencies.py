@@ -153,3 +153,37 @@ def test_unknown_and_impossible_dependencies(queue: Queue) -> None:
     with pytest.raises(UsageError, match="jobs or ids"):
         queue.enqueue(samples.add, 1, depends_on=3)
     assert len(queue) == 0
+
+
+def test_a_job_that_took_the_id_of_another_is_no_child_of_its_parents(queue: Queue, work: Work) -> None:
+    former, parent = queue.enqueue(samples.add, 1), queue.enqueue_in(timedelta(hours=1), samples.add, 2)
+    queue.enqueue(samples.add, 3, job_id="child", depends_on=former)
+    child = queue.enqueue(samples.add, 4, job_id="child", depends_on=parent)
+    assert (former.dependent_ids, parent.dependent_ids) == ([], ["child"])
+    work()
+    assert (former.is_finished, child.get_status()) == (True, "deferred")
+    former.delete(delete_dependents=True)
+    assert child.is_deferred
+
+
+@pytest.mark.parametrize("other", ["vanishes at its end", "is replaced", "is a draft that is canceled", "runs twice"])
+def test_a_parent_is_kept_for_its_children_and_no_longer(queue: Queue, work: Work, other: str) -> None:
+    parent = queue.enqueue(samples.add, 20, 1, result_ttl=0)
+    later = queue.enqueue_in(timedelta(hours=1), samples.add, 1)
+    waiting = queue.enqueue(samples.result_of_parent, depends_on=[parent, later])
+    child = waiting
+    if other == "is a draft that is canceled":
+        draft = queue.create_job(samples.add, depends_on=parent)
+        draft.save()
+        draft.cancel()
+    else:
+        child = queue.enqueue(samples.add, 1, depends_on=parent, result_ttl=0 if other == "vanishes at its end" else 100)
+        if other == "is replaced":
+            queue.enqueue(samples.add, 2, job_id=child.id)
+    work()
+    if other == "runs twice":
+        child.requeue()
+        work()
+    assert (waiting.get_status(), parent.result) == ("deferred", 21)
+    waiting.cancel()
+    assert not Job.exists(parent.id, queue.connection)

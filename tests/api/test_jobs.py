@@ -1,13 +1,19 @@
 """What becomes of a `Job` between its making and its enqueueing, and what may be changed of it after."""
 
+import time
 from collections.abc import Callable
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
 
 import pytest
 
-from flowq import Callback, Dependency, Queue, Repeat, Retry
-from flowq.exceptions import DuplicateJobError, InvalidJobOperation, UsageError
+from flowq import Callback, Dependency, Queue, Repeat, Retry, Worker
+from flowq.exceptions import DuplicateJobError, InvalidJobOperation, NoSuchJobError, UsageError
 from flowq.job import Job
 from tests.api import samples
+from tests.api.conftest import Background
+from tests.support.wait import until
 
 Work = Callable[..., None]
 
@@ -108,5 +114,114 @@ def test_what_may_be_changed_of_an_enqueued_job(queue: Queue, work: Work) -> Non
     with pytest.raises(UsageError, match="timeout"):
         job.timeout = "soon"
     for bad in ("", "a|b"):
-        with pytest.raises(UsageError, match="expected a text"):
+        with pytest.raises(UsageError, match="a job's id must be a text"):
             job.id = bad
+
+
+def test_a_result_tells_who_executed_it_and_when(queue: Queue, work: Work, tmp_path: Path) -> None:
+    job = queue.enqueue(samples.fail_until, str(tmp_path / "log"), 2, retry=Retry(max=1))
+    Worker([queue], name="worker one").work(max_jobs=1)
+    Worker([queue], name="worker two").work(max_jobs=1)
+    last, first = job.results()
+    assert [(item.worker_name, item.execution_id) for item in (first, last)] == [("worker one", "1"), ("worker two", "2")]
+    assert first.execution_started_at is not None
+    assert last.execution_started_at is not None
+    assert first.execution_started_at <= first.execution_ended_at <= last.execution_started_at <= last.created_at
+    assert job.latest_result() == last
+
+
+def test_the_two_kinds_of_retry_do_not_eat_each_other_up(queue: Queue, work: Work, tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    job = queue.enqueue(samples.by_turns, str(log), ["retry", "fail", "retry", "fail", "end"], retry=Retry(max=2))
+    work()
+    assert (job.get_status(), job.result) == ("finished", "end")
+    assert (job.number_of_retries, job.retries_left) == (4, 0)
+
+
+def test_wrong_types_are_told(queue: Queue) -> None:
+    wrong: list[Callable[[], Any]] = [
+        lambda: queue.enqueue(samples.echo, kwargs=[1]),
+        lambda: queue.enqueue_call(samples.echo, kwargs=[1]),  # type: ignore[arg-type]
+        lambda: queue.enqueue(samples.echo, meta=[1]),
+        lambda: queue.enqueue(samples.echo, meta={"a": lambda: 1}),
+        lambda: queue.enqueue_at("tomorrow", samples.echo),  # type: ignore[arg-type]
+        lambda: queue.enqueue_in(5, samples.echo),  # type: ignore[arg-type]
+        lambda: Queue(3, connection=queue.connection),  # type: ignore[arg-type]
+        lambda: Queue(connection="redis://localhost"),
+        lambda: Worker([3], connection=queue.connection),  # type: ignore[list-item]
+        lambda: Job.fetch(None, connection=queue.connection),  # type: ignore[arg-type]
+    ]
+    for call in wrong:
+        with pytest.raises(UsageError, match=r"expected|must be|cannot be serialized|a worker serves"):
+            call()
+    assert Queue.all(queue.connection) == []
+
+
+def test_nobody_waits_for_a_result_that_cannot_come(queue: Queue, work: Work) -> None:
+    canceled = queue.enqueue(samples.add, 1)
+    canceled.cancel()
+    skipped = queue.enqueue(samples.add, 1, depends_on=canceled)
+    began = time.monotonic()
+    assert (canceled.latest_result(timeout=60), skipped.latest_result(timeout=60)) == (None, None)
+    assert time.monotonic() - began < 30
+
+
+def test_a_running_job_that_is_deleted_is_killed_and_leaves_nothing(
+    queue: Queue, background: Callable[..., Background], tmp_path: Path
+) -> None:
+    job = queue.enqueue(samples.mark_and_hang, str(tmp_path / "started"), meta={"a": 1})
+    child = queue.enqueue(samples.add, 1, depends_on=job)
+    background(lambda: Worker([queue]))
+    until((tmp_path / "started").exists, message="the job to run")
+    job.delete()
+    after = queue.enqueue(samples.add, 2)
+    assert after.latest_result(timeout=20) is not None  # the only slot is free again
+    assert (Job.exists(job.id, queue.connection), child.get_status()) == (False, "skipped")
+    assert not [key for key in queue.connection.scan_iter(count=1000) if job.id.encode() in key]
+
+
+@pytest.mark.parametrize("kind", ["exception", "returned", "repeat"])
+def test_the_last_interval_of_a_short_list_repeats(
+    queue: Queue, background: Callable[..., Background], tmp_path: Path, kind: str
+) -> None:
+    waits = [0.01, 0.3]
+    if kind == "exception":
+        job = queue.enqueue(samples.div_by_zero, 1, retry=Retry(max=3, interval=waits))
+    elif kind == "returned":
+        job = queue.enqueue(samples.return_retry, max=3, interval=waits)
+    else:
+        job = queue.enqueue(samples.add, 1, repeat=Repeat(times=3, interval=waits))
+    background(lambda: Worker([queue]))
+    until(lambda: len(job.results()) == 4, timeout=30, message="four executions")
+    times = [(item.execution_started_at, item.execution_ended_at) for item in reversed(job.results())]
+    gaps = [(start - end).total_seconds() for (_, end), (start, _) in pairwise(times) if start is not None]
+    assert gaps[1] >= 0.3
+    assert gaps[2] >= 0.3
+
+
+def test_a_parents_result_is_there_for_its_children_whatever_its_ttl(queue: Queue, work: Work) -> None:
+    parent = queue.enqueue(samples.add, 20, 1, result_ttl=0)
+    child = queue.enqueue(samples.result_of_parent, depends_on=parent)
+    work()
+    assert (child.result, Job.exists(parent.id, queue.connection)) == (21, False)
+
+
+def test_what_could_only_be_a_mistake_is_refused(queue: Queue) -> None:
+    for wrong in ({"job_timeout": 0}, {"ttl": 0}, {"unique": True}):
+        with pytest.raises(UsageError, match=r"must be more than 0|needs an id"):
+            queue.enqueue(samples.add, 1, **wrong)
+    twice = [Queue.prepare_data(samples.add, (number,), job_id="same") for number in range(2)]
+    with pytest.raises(UsageError, match="'same' stands more than once"):
+        queue.enqueue_many(twice)
+    assert len(queue) == 0
+
+
+def test_nothing_can_be_done_with_a_job_that_is_gone(queue: Queue) -> None:
+    job = queue.enqueue(samples.add, 1)
+    job.delete()
+    for act in (job.get_status, job.refresh, job.cancel, job.requeue, job.save, job.save_meta):
+        with pytest.raises(InvalidJobOperation, match=job.id) as caught:
+            act()
+        assert isinstance(caught.value, NoSuchJobError)
+    job.delete()
+    assert (job.latest_result(), job.results(), job.meta, job.get_position()) == (None, [], {}, None)

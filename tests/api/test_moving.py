@@ -16,9 +16,6 @@ import redis
 
 APPLICATION = Path(__file__).parent / "application"
 ROOT = Path(__file__).parents[2]
-PEER = Path(os.environ.get("FLOWQ_PEER_PYTHON") or ROOT / ".benchmarks" / "venv" / "bin" / "python")
-
-needs_rq = pytest.mark.skipif(not PEER.exists(), reason="RQ is not installed: `make bench` makes .benchmarks/venv")
 
 
 def copy(folder: Path, package: str) -> Path:
@@ -30,10 +27,10 @@ def copy(folder: Path, package: str) -> Path:
     return folder
 
 
-def start(python: Path, folder: Path, socket: str) -> subprocess.Popen[str]:
+def start(folder: Path, socket: str) -> subprocess.Popen[str]:
     env = {**os.environ, "APP_SOCKET": socket, "APP_LOG": str(folder / "log"), "PYTHONPATH": f"{folder}{os.pathsep}{ROOT}"}
     return subprocess.Popen(
-        [str(python), "app.py"], cwd=folder, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        [sys.executable, "app.py"], cwd=folder, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
 
 
@@ -63,23 +60,25 @@ def expected(seen: dict[str, Any]) -> None:
     assert (seen["limited counts"], seen["limits at the end"]) == ([2, True], [0, 0])
     assert [(job, status) for job, _, status, _ in seen["told"]] == [("told-1", "finished"), ("told-2", "failed")]
     assert seen["execution"] == [True, "the-worker", True]
-    assert seen["log"].count("tick") == 6
-    assert seen["log"].count("failed ValueError: no such customer") == 2
+    assert seen["log"].count("tick") == 11
+    assert seen["log"].count("failed ValueError: no such customer") == 3
     assert "succeeded tasks.resize 2" in seen["log"]
+    assert "stopped tasks.sleep" in seen["log"]
+    assert (seen["made"], seen["made result"]) == ([True, True, 60, 3], 14)
+    assert seen["arguments"] == [[[1], {"timeout": 2}]] * 2
 
 
 def test_the_application_runs_on_flowq(redis_client: redis.Redis, tmp_path: Path) -> None:
     socket = redis_client.connection_pool.connection_kwargs["path"]
-    expected(outcome(start(Path(sys.executable), copy(tmp_path / "flowq-app", "flowq"), socket)))
+    expected(outcome(start(copy(tmp_path / "flowq-app", "flowq"), socket)))
     assert all(key.startswith(b"{flowq}:") for key in redis_client.scan_iter(count=1000))
 
 
-@needs_rq
 @pytest.mark.slow
 def test_it_sees_the_same_on_both_at_the_same_time(redis_client: redis.Redis, tmp_path: Path) -> None:
     socket = redis_client.connection_pool.connection_kwargs["path"]
-    theirs = start(PEER, copy(tmp_path / "rq-app", "rq"), socket)
-    ours = start(Path(sys.executable), copy(tmp_path / "flowq-app", "flowq"), socket)
+    theirs = start(copy(tmp_path / "rq-app", "rq"), socket)
+    ours = start(copy(tmp_path / "flowq-app", "flowq"), socket)
     seen, wanted = outcome(ours), outcome(theirs)
     expected(wanted)
     assert seen == wanted

@@ -284,6 +284,8 @@ def test_counts_are_pure_and_lists_are_ordered(queue: Queue, work: Work) -> None
     work()
     registry = FinishedJobRegistry("default", connection=queue.connection)
     assert registry == queue.finished_job_registry
+    assert (registry.get_queue(), registry.connection) == (queue, queue.connection)
+    assert queue.failed_job_registry.get_queue() is queue
     while Job.exists(gone.id, connection=queue.connection):
         gone.latest_result(timeout=0.01)
     key = queue.store.session.keys("registry", "finished", "default")

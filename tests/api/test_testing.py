@@ -1,9 +1,11 @@
 """`flowq.testing`, used by a project's own tests in a pytest of its own."""
 
+import re
 import subprocess
 import sys
 from pathlib import Path
 
+PAGE = (Path(__file__).parents[2] / "docs" / "testing.md").read_text(encoding="utf-8")
 CONFTEST = 'pytest_plugins = ["flowq.testing"]\n'
 SHOP = """
 from flowq import Queue
@@ -54,14 +56,23 @@ def test_a_failed_job_fails_the_test(flowq_queue, flowq_work):
 
 
 def test_the_fixtures_serve_a_projects_tests(tmp_path: Path) -> None:
-    (tmp_path / "conftest.py").write_text(CONFTEST)
-    (tmp_path / "shop.py").write_text(SHOP)
-    (tmp_path / "test_shop.py").write_text(TESTS)
+    assert_passes(tmp_path, {"conftest.py": CONFTEST, "shop.py": SHOP, "test_shop.py": TESTS}, 4)
+
+
+def test_the_project_of_the_page_passes_its_tests(tmp_path: Path) -> None:
+    files = dict(re.findall(r"^<!-- file: (\S+) -->\n```python\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL))
+    assert len(files) == PAGE.count("```python"), "a block without a file's name"
+    assert_passes(tmp_path, files, sum(text.count("def test_") for text in files.values()))
+
+
+def assert_passes(folder: Path, files: dict[str, str], count: int) -> None:
+    for name, text in files.items():
+        (folder / name).write_text(text)
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--rootdir", str(tmp_path), str(tmp_path)],
-        cwd=tmp_path,
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--rootdir", str(folder), str(folder)],
+        cwd=folder,
         capture_output=True,
         text=True,
         check=False,
     )
-    assert "4 passed" in done.stdout, done.stdout + done.stderr
+    assert f"{count} passed" in done.stdout, done.stdout + done.stderr

@@ -5,7 +5,9 @@ import os
 import signal
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -17,6 +19,8 @@ import tests.api.samples as patched
 from flowq import Queue, Retry, SimpleWorker, Worker
 from flowq.command import send_command, send_kill_horse_command, send_shutdown_command, send_stop_job_command
 from flowq.exceptions import InvalidJobOperation, NoSuchJobError, NoSuchWorkerError, UsageError
+from flowq.job import Job
+from flowq.store.session import Session
 from flowq.suspension import is_suspended, resume, suspend
 from flowq.timeouts import JobTimeoutException, TimerDeathPenalty
 from flowq.worker import DequeueStrategy, WorkerStatus
@@ -40,6 +44,13 @@ class Politely(TimerDeathPenalty):
         return f"{self.job_id}: your time is up"
 
 
+class LoudJob(Job):
+    """A class of jobs of a user's own."""
+
+    def perform(self) -> Any:
+        return "loud", super().perform()
+
+
 def test_simple_worker_executes_in_its_own_process(queue: Queue) -> None:
     job, bad = queue.enqueue(samples.pid), queue.enqueue(samples.div_by_zero, 1, retry=Retry(max=1))
     assert SimpleWorker([queue]).work(burst=True) is True
@@ -58,6 +69,47 @@ def test_what_the_callers_process_has_is_there_in_its_jobs(
     jobs = [queue.enqueue("late_module.answer"), queue.enqueue("tests.api.samples.add", 1)]
     worker_class([queue]).work(burst=True)
     assert [job.result for job in jobs] == [42, ("patched", 1, 0)]
+
+
+def test_functions_and_classes_of_the_main_program_are_there_in_its_jobs(queue: Queue, tmp_path: Path) -> None:
+    path = queue.connection.connection_pool.connection_kwargs["path"]
+    (tmp_path / "helpers.py").write_text("def double(thing):\n    return type(thing)(thing.number * 2)\n")
+    (tmp_path / "program.py").write_text(
+        "import helpers\n"
+        "from flowq import Queue, Worker\n"
+        "class Thing:\n"
+        "    def __init__(self, number): self.number = number\n"
+        "def of_main(): return 'of main'\n"
+        "if __name__ == '__main__':\n"
+        "    queue = Queue()\n"
+        "    jobs = [queue.enqueue(helpers.double, Thing(21)), queue.enqueue('__main__.of_main')]\n"
+        "    Worker([queue]).work(burst=True)\n"
+        "    print(jobs[0].result.number, jobs[1].result)\n"
+    )
+    env = {**os.environ, "FLOWQ_REDIS_URL": f"unix://{path}", "PYTHONPATH": str(Path(__file__).parents[2])}
+    done = subprocess.run([sys.executable, "program.py"], cwd=tmp_path, env=env, capture_output=True, text=True, check=False)
+    assert done.stdout == "42 of main\n", done.stderr
+
+
+class OfOurs(Worker):
+    """A worker whose classes are attributes, as those of RQ can be."""
+
+    job_class = LoudJob
+    death_penalty_class = Politely
+
+
+def test_a_subclass_of_worker_may_say_its_classes(queue: Queue) -> None:
+    job = queue.enqueue(samples.class_of_current_job)
+    slow = queue.enqueue(samples.spin, job_timeout=0.1)
+    OfOurs([queue]).work(burst=True)
+    assert job.result == ("loud", "LoudJob")
+    assert "your time is up" in (slow.exc_info or "")
+
+
+@pytest.mark.parametrize("kind", [Worker, SimpleWorker])
+def test_a_worker_in_a_thread_says_what_is_wrong(queue: Queue, kind: type[Worker]) -> None:
+    with ThreadPoolExecutor() as pool, pytest.raises(UsageError, match="main thread"):
+        pool.submit(kind([queue]).work, burst=True).result()
 
 
 def test_max_jobs_and_max_idle(queue: Queue, worker_class: type[Worker]) -> None:
@@ -137,8 +189,8 @@ def test_logging_is_set_up_when_asked_for(queue: Queue) -> None:
 def test_wrong_options_are_refused(queue: Queue) -> None:
     with pytest.raises(UsageError, match="at least one queue"):
         Worker([])
-    with pytest.raises(UsageError, match="no option colour"):
-        Worker([queue], colour="red")
+    with pytest.raises(TypeError, match="colour"):
+        Worker([queue], colour="red")  # type: ignore[call-arg]
     Worker([queue], maintenance_interval=5, job_monitoring_interval=3, disable_default_exception_handler=True)
 
 
@@ -209,6 +261,45 @@ def test_shutdown_finishes_the_job(queue: Queue, background: Start, tmp_path: Pa
     assert job.is_finished
 
 
+def test_a_busy_simple_worker_hears_a_shutdown_between_two_jobs(queue: Queue, background: Start, tmp_path: Path) -> None:
+    jobs = [queue.enqueue(samples.pause, 0.2) for _ in range(40)]
+    worker = background(lambda: SimpleWorker([queue]))
+    wait_for(jobs[0], "started", "finished")
+    send_shutdown_command(queue.connection, worker.name)
+    assert worker.wait() == 0
+    assert len(queue) > 20
+    assert all(job.get_status() in {"finished", "queued"} for job in jobs)
+
+
+def test_the_second_signal_hands_the_job_of_a_simple_worker_back(queue: Queue, background: Start, tmp_path: Path) -> None:
+    started = tmp_path / "started"
+    job = queue.enqueue(samples.mark_and_hang, str(started))
+    worker = background(lambda: SimpleWorker([queue]))
+    until(started.exists)
+    worker.signal(signal.SIGINT)
+    worker.signal(signal.SIGTERM)
+    assert worker.wait() == 0
+    assert (job.get_status(), job.results()) == ("queued", [])
+
+
+def test_a_simple_worker_needs_one_call_a_job(queue: Queue, monkeypatch: pytest.MonkeyPatch) -> None:
+    for number in range(20):
+        queue.enqueue(samples.add, number)
+    names: list[str] = []
+    run = Session.run
+
+    def counted(self: Session, name: str, *arguments: object) -> Any:
+        names.append(name)
+        return run(self, name, *arguments)
+
+    monkeypatch.setattr(Session, "run", counted)
+    SimpleWorker([queue]).work(burst=True)
+    assert names.count("step") == 21
+    assert len(queue.finished_job_registry) == 20
+    others = Counter(name for name in names if name != "step")
+    assert max(others.values()) < 10, "besides, only what is done once a second"
+
+
 def test_killing_the_horse_fails_the_job_and_the_worker_goes_on(queue: Queue, background: Start, tmp_path: Path) -> None:
     started = tmp_path / "started"
     job = queue.enqueue(samples.mark_and_hang, str(started))
@@ -224,13 +315,16 @@ def test_killing_the_horse_fails_the_job_and_the_worker_goes_on(queue: Queue, ba
 def test_commands_that_cannot_be(queue: Queue) -> None:
     with pytest.raises(NoSuchWorkerError, match="'nobody'"):
         send_shutdown_command(queue.connection, "nobody")
-    with pytest.raises(UsageError, match="kill-horse"):
-        send_command(queue.connection, "nobody", "dance")
+    for wrong in ("dance", "stop-job"):
+        with pytest.raises(UsageError, match="kill-horse"):
+            send_command(queue.connection, "nobody", wrong)
     with pytest.raises(NoSuchJobError):
         send_stop_job_command(queue.connection, "nobody")
     job = queue.enqueue(samples.add, 1)
     with pytest.raises(InvalidJobOperation, match="it is queued, not started"):
         send_stop_job_command(queue.connection, job.id)
+    with pytest.raises(InvalidJobOperation, match="it is queued, not started"):
+        send_command(queue.connection, "nobody", "stop-job", job_id=job.id)
 
 
 def test_the_worker_program_finds_modules_of_its_directory(queue: Queue, connection: redis.Redis, tmp_path: Path) -> None:

@@ -51,7 +51,7 @@ def story(store: Store, driver: Driver) -> dict[str, str]:
     kept = [submit(store, graphs.plan({name: []}), directory="/d", run_id=f"story00{name}") for name in ("k", "h")]
     driver.step(execution(driver.take(), value=b"5", cache=CacheReport("{}", "job", "digest", "{}", "{}")))
     driver.step(execution(taking := driver.take(), cache=CacheReport("{}", "job", "digest", latest="{}")))
-    assert store.jobs.result(taking.id) == ResultRecord("successful", 1, ANY, b"5")
+    assert store.jobs.result(taking.id) == ResultRecord("successful", 1, ANY, b"5", ANY, ANY)
     return {name: status for one in (run, second, *kept) for name, status in graphs.statuses(store, one).items()}
 
 

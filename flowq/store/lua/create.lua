@@ -7,12 +7,16 @@
 -- `due` is a time in ms or -1, `meta` the user's own data ('' for none). `parents` are "<id>|<condition>"; `fields` are written to the job as they are.
 -- `group` is the group it joins ('' for none), `coming` how many jobs of the same request follow (the first of them) or -1 (each other).
 -- A job that is replaced (same id, not unique) leaves its structures first, so that the id is never in two places.
+-- Those who depend on the id go on waiting for it, and hold it. Returns the edges to the parents that the old one held.
 function L.replace(old)
+  local parents = L.ended(old.status) and {} or L.held_parents(old)
   L.forget(old)
-  local children = K.children(old.id) -- those who depend on the id go on waiting for it
+  local children = K.children(old.id)
   for _, key in ipairs(L.keys_of(old.id)) do
     if key ~= children then call('DEL', key) end
   end
+  if tonumber(old.refs or 0) > 0 then call('HSET', K.job(old.id), 'refs', old.refs) end
+  return parents
 end
 
 function L.write(id, fields, payload, meta)
@@ -42,7 +46,7 @@ function L.create()
       return { 'not_found', parent_id }
     end
   end
-  if old then L.replace(old) end
+  local former = old and L.replace(old) or {}
   local first = { 'status', 'deferred', 'origin', queue, 'nonce', nonce, 'created_at', now, 'pending', #parents, unpack(fields) }
   L.write(id, first, payload, meta)
   if group ~= '' then
@@ -63,10 +67,11 @@ function L.create()
       L.keep(parent)
       if L.holds(parent, string.match(edge, '|(%w+)$')) then open = open - 1 elseif not job.verdict then job.verdict = L.reason_of(parent) end
     else
-      call('RPUSH', K.children(parent.id), id .. '|' .. string.match(edge, '|(%w+)$'))
+      call('RPUSH', K.children(parent.id), id .. '|' .. nonce .. string.match(edge, '|%w+$'))
       call('HSET', K.job(parent.id), 'kids', '1')
     end
   end
+  L.let_parents_go(former)
   call('HSET', K.job(id), 'pending', open)
   if job.verdict then
     L.end_job(job, 'skipped', job.verdict)

@@ -5,7 +5,7 @@
 -- replies: {done | wrong_state}
 -- uses: release history retry finish
 -- A lost execution counts as an attempt. With retries left the job goes to the head of its queue (recovery must not wait behind
--- everything that came later), after its retry interval when it has one.
+-- everything that came later), after its retry interval when it has one. Its failure callback is left to the workers of its queue.
 function L.reap(id)
   local lease = tonumber(call('ZSCORE', K.leases(), id) or now + 1)
   local job = L.load(id)
@@ -22,8 +22,11 @@ function L.reap(id)
     L.end_job(job, L.killed(job))
   elseif job.cancel == '2' then
     L.end_job(job, 'stopped', 'canceled')
-  elseif not L.retry(job, true) then
-    L.end_job(job, 'failed', 'abandoned')
+  else
+    if job.on_failure and not job.run then
+      call('ZADD', K.callbacks(job.origin), now, L.execution_of(job.token) .. ':' .. job.nonce .. '|' .. id)
+    end
+    if not L.retry(job, true) then L.end_job(job, 'failed', 'abandoned') end
   end
   return 'done'
 end

@@ -53,19 +53,24 @@ local function retire(job)
   for _, key in ipairs(L.keys_of(job.id)) do
     if ttl == 0 then call('DEL', key) else call('PEXPIRE', key, math.floor(ttl)) end
   end
-  if ttl == 0 then call('ZREM', K.registry(job.status, job.origin), job.id) end
+  if ttl == 0 then
+    call('ZREM', K.registry(job.status, job.origin), job.id)
+  elseif job.refs then -- it may have been kept beyond its time
+    call('ZADD', K.registry(job.status, job.origin), 'XX', now + math.floor(ttl), job.id)
+  end
 end
 
 -- A parent that has ended and got a new dependent is kept until that one has ended too.
 function L.keep(job)
   if job.group_id then L.group_record(job, nil) end
   for _, key in ipairs(L.keys_of(job.id)) do call('PERSIST', key) end
+  call('ZADD', K.registry(job.status, job.origin), 'XX', '+inf', job.id)
 end
 
 local function expiry(job, status)
   if job.run then return '+inf' end
   local ttl = tonumber((status == 'failed' or status == 'stopped') and job.failure_ttl or job.result_ttl) or 500000
-  if ttl < 0 then return '+inf' end
+  if ttl < 0 or tonumber(job.refs or 0) > 0 then return '+inf' end -- or kept for others: `retire` says until when
   -- Registries shed what has expired as they grow; counts leave it out anyway.
   local registry = K.registry(status, job.origin)
   local old = call('ZRANGEBYSCORE', registry, '-inf', now, 'LIMIT', 0, 10)
@@ -96,10 +101,16 @@ local function end_of_member(job)
   if job.allowed ~= '1' then L.failed_fast(job) end
 end
 
-local function let_parents_go(job)
-  for _, edge in ipairs(call('LRANGE', K.parents(job.id), 0, -1)) do
+-- Edges to the parents that a plain job still holds: they are kept for it until its first end. A draft has not taken hold of them.
+function L.held_parents(job)
+  if job.run or job.freed or job.status == 'created' then return {} end
+  return call('LRANGE', K.parents(job.id), 0, -1)
+end
+
+function L.let_parents_go(edges)
+  for _, edge in ipairs(edges) do
     local parent = L.load(string.match(edge, '^(.*)|'))
-    if parent then
+    if parent and tonumber(parent.refs or 0) > 0 then
       parent.refs = call('HINCRBY', K.job(parent.id), 'refs', -1)
       if L.ended(parent.status) then retire(parent) end
     end
@@ -110,6 +121,8 @@ end
 function L.end_job(job, status, reason, extra)
   extra = extra or {}
   extra[#extra + 1], extra[#extra + 2] = 'ended_at', now
+  local parents = L.held_parents(job) -- before its keys may go
+  if #parents > 0 then extra[#extra + 1], extra[#extra + 2] = 'freed', '1' end
   if job.excuse and status == 'failed' and reason ~= 'run_timeout' and job.allowed ~= '1' then
     extra[#extra + 1], extra[#extra + 2] = 'allowed', '1'
   end
@@ -122,7 +135,7 @@ function L.end_job(job, status, reason, extra)
     retire(job)
   end
   if not job.run then
-    let_parents_go(job)
+    L.let_parents_go(parents)
     L.arrived(job)
   end
 end
@@ -162,9 +175,11 @@ local function tally(group, parent)
   group['g:' .. word] = call('HINCRBY', key, 'g:' .. word, 1)
 end
 
-local function decide_edge(parent, child_id, condition)
+-- The edge of a plain job names its creation too: "<id>|<nonce>". Another job that has its id now is none of this parent's business.
+local function decide_edge(parent, name, condition)
+  local child_id, nonce = string.match(name, '^([^|]*)|?(.*)$')
   local child = L.load(child_id)
-  if not child or child.status ~= 'deferred' then return end
+  if not child or child.status ~= 'deferred' or (nonce ~= '' and child.nonce ~= nonce) then return end
   if child.kind == 'group' then
     tally(child, parent)
   elseif not holds(parent, condition) then

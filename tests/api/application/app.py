@@ -2,20 +2,25 @@
 
 import json
 import os
-import signal
 import threading
 import time
 from datetime import datetime, timedelta, timezone
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import tasks
-from rq import Callback, Queue, RateLimit, Repeat, Retry, Webhook, Worker
-from rq.command import send_stop_execution_command
-from rq.exceptions import NoSuchGroupError, NoSuchJobError
+from rq import Callback, Queue, RateLimit, Repeat, Retry, SimpleWorker, Webhook, Worker, cancel_job, requeue_job
+from rq.command import (
+    send_kill_horse_command,
+    send_shutdown_command,
+    send_stop_execution_command,
+    send_stop_job_command,
+)
+from rq.exceptions import DuplicateJobError, InvalidJobOperation, NoSuchGroupError, NoSuchJobError
 from rq.group import Group
 from rq.job import Dependency, Job
 from rq.rate_limit import RateLimitRegistry
-from rq.registry import FailedJobRegistry, FinishedJobRegistry
+from rq.registry import CanceledJobRegistry, FailedJobRegistry, FinishedJobRegistry
+from rq.suspension import is_suspended, resume, suspend
 from settings import connection
 
 seen = {}
@@ -52,6 +57,26 @@ try:
     Job.fetch("nobody", connection=connection)
 except NoSuchJobError:
     seen["no such job"] = True
+try:
+    queue.enqueue(tasks.tick, job_id="resize-1", unique=True)
+except DuplicateJobError:
+    seen["taken"] = True
+seen["an empty queue is true"] = bool(mails)
+made = Job.create(tasks.resize, args=(7,), kwargs={"height": 2}, connection=connection, id="made", timeout="1m", meta={"a": 1})
+made.save()
+seen["made"] = [Job.exists("made", connection=connection), made.get_status() == "created", made.timeout, len(queue)]
+queue.enqueue_job(Job.fetch("made", connection=connection), at_front=True)
+called = queue.enqueue_call(tasks.echo, (1,), {"timeout": 2}, 90, description="called")
+direct = queue.enqueue(tasks.echo, 1, timeout=2)
+seen["timeouts"] = [called.timeout, direct.timeout, Job.fetch("made", connection=connection).timeout]
+with connection.pipeline() as pipe:
+    queue.enqueue_many([Queue.prepare_data(tasks.resize, (9,), job_id="piped")], pipeline=pipe)
+    seen["not yet"] = Job.exists("piped", connection=connection)
+    pipe.execute()
+seen["part"] = [job.func_name for job in queue.get_jobs(0, 2)]
+cancel_job(queue.enqueue(tasks.tick, job_id="never").id, connection=connection)
+seen["canceled by id"] = "never" in CanceledJobRegistry(queue=queue)
+queue.remove(queue.enqueue(tasks.tick))
 many = queue.enqueue_many(
     [Queue.prepare_data(tasks.resize, (number, 2), job_id=f"many-{number}", timeout=5) for number in range(3)]
 )
@@ -103,6 +128,11 @@ seen["finished registry"] = "resize-1" in FinishedJobRegistry("default", connect
 seen["decorated"] = poll(tasks.send_mail.delay("ann", subject="hi"), "finished").return_value()
 seen["coroutine"] = poll(queue.enqueue(tasks.fetch, 41), "finished").return_value()
 seen["dotted name"] = poll(queue.enqueue("tasks.resize", 5), "finished").return_value()
+seen["made result"] = poll(made, "finished").return_value()
+seen["arguments"] = [poll(job, "finished").return_value() for job in (called, direct)]
+seen["piped"] = poll(Job.fetch("piped", connection=connection), "finished").return_value()
+seen["a method"] = poll(queue.enqueue(tasks.Scale(3).times, 4), "finished").return_value()
+seen["who"] = poll(queue.enqueue(tasks.tick), "finished").latest_result().worker_name
 seen["block"] = queue.enqueue(tasks.resize, 6).latest_result(timeout=20).return_value
 
 # failures, retries, callbacks
@@ -118,8 +148,32 @@ after = queue.enqueue(tasks.tick, depends_on=Dependency(bad, allow_failure=True)
 seen["after a failure"] = poll(after, "finished").return_value()
 good = queue.enqueue(tasks.resize, 2, on_success=tasks.succeeded)
 seen["callback"] = poll(good, "finished").return_value()
+seen["expires"] = registry.get_expiration_time(bad) > datetime.now(timezone.utc) + timedelta(days=360)
+seen["its queue"] = registry.get_queue().name
 registry.requeue(bad)
 seen["requeued"] = poll(bad, "failed").is_failed
+
+requeue_job(bad.id, connection=connection)
+seen["requeued by id"] = poll(bad, "failed").is_failed
+late = poll(queue.enqueue(tasks.sleep, 30, job_timeout=1), "failed")
+seen["timed out"] = "timeout" in late.latest_result().exc_string
+dead = poll(queue.enqueue(tasks.die), "failed")
+seen["killed"] = dead.latest_result().type.name
+second = queue.enqueue(tasks.tick, depends_on=queue.enqueue(tasks.tick, depends_on=load))
+seen["a chain below a finished job"] = poll(second, "finished").return_value()
+stopped = poll(queue.enqueue(tasks.sleep, 30, on_stopped=Callback(tasks.stopped), job_id="stop-me"), "started")
+seen["running"] = [stopped in queue.started_job_registry, Job.fetch("stop-me", connection=connection).worker_name]
+time.sleep(0.2)
+send_stop_job_command(connection, "stop-me")
+seen["stopped job"] = [poll(stopped, "stopped").is_stopped, stopped in registry]
+killed = poll(queue.enqueue(tasks.sleep, 30), "started")
+time.sleep(0.2)
+send_kill_horse_command(connection, "the-worker")
+seen["horse killed"] = poll(killed, "failed").is_failed
+suspend(connection)
+seen["suspended"] = bool(is_suspended(connection))
+resume(connection)
+seen["resumed"] = [bool(is_suspended(connection)), poll(queue.enqueue(tasks.tick), "finished").return_value()]
 
 # one execution, stopped
 endless = poll(queue.enqueue(tasks.endless), "started")
@@ -170,11 +224,36 @@ seen["repeated"] = [result.type.name for result in repeated.results()]
 
 # the worker, and the end
 seen["workers"] = [(item.name, item.queue_names()) for item in Worker.all(connection=connection)]
-os.kill(worker, signal.SIGTERM)
+seen["counted"] = [Worker.count(connection=connection), Worker.count(queue=mails)]
+send_shutdown_command(connection, "the-worker")
 seen["worker's exit"] = os.waitpid(worker, 0)[1]
 left = queue.enqueue(tasks.tick)
+try:
+    send_stop_job_command(connection, left.id)
+except InvalidJobOperation:
+    seen["nothing to stop"] = True
 queue.empty()
 seen["emptied"] = [len(queue), Job.exists(left.id, connection=connection)]
+waits = queue.enqueue(tasks.tick, depends_on=queue.enqueue(tasks.tick, job_id="first"))
+Job.fetch("first", connection=connection).cancel(enqueue_dependents=True)
+handled = []
+
+
+def handler(job, *info):
+    handled.append(job.id)
+
+
+other = queue.enqueue(tasks.broken)
+simple_worker = SimpleWorker([queue], connection=connection, exception_handlers=[handler])
+simple_worker.work(burst=True, logging_level="ERROR")
+seen["in this process"] = [handled == [other.id], waits.get_status() == "finished"]
+json_queue = Queue("json", connection=connection, serializer="json")
+json_job = json_queue.enqueue(tasks.echo, {"a": [1]}, 2)
+SimpleWorker([json_queue], connection=connection, serializer="json").work(burst=True, logging_level="ERROR")
+seen["json"] = json_job.return_value()
+other.delete()
+seen["deleted"] = Job.exists(other.id, connection=connection)
+seen["queues"] = sorted(item.name for item in Queue.all(connection=connection))
 sync = Queue("sync", is_async=False, connection=connection)
 seen["sync"] = [sync.enqueue(tasks.resize, 3, 5).return_value(), sync.enqueue(tasks.resize, 1).get_status() == "finished"]
 seen["log"] = tasks.LOG.read_text().splitlines()

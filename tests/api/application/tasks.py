@@ -1,6 +1,7 @@
 """The tasks of a small web application, as they were written for RQ."""
 
 import os
+import signal
 import time
 from pathlib import Path
 
@@ -51,6 +52,26 @@ def asks_again(limit):
     return Retry(max=limit, interval=0)
 
 
+def echo(*args, **kwargs):
+    return [list(args), kwargs]
+
+
+def sleep(seconds):
+    time.sleep(seconds)
+
+
+def die():
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+class Scale:
+    def __init__(self, factor):
+        self.factor = factor
+
+    def times(self, number):
+        return self.factor * number
+
+
 def tick():
     note("tick")
     return "tick"
@@ -73,6 +94,10 @@ def send_mail(to, subject="hello"):
 
 def succeeded(job, connection, result):
     note(f"succeeded {job.func_name} {result}")
+
+
+def stopped(job, connection):
+    note(f"stopped {job.func_name}")
 
 
 def failed(job, connection, kind, value, traceback):

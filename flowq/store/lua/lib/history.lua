@@ -10,8 +10,8 @@ function L.archive(job)
   call('HSET', K.ledger(job.id), job.token, outcome)
   if outcome ~= 'unclaimed' then
     local value = call('GET', K.result(job.id))
-    local head = outcome .. ' ' .. L.execution_of(job.token) .. ' ' .. (job.ended_at or now) .. ' ' .. (value and 1 or 0) .. '\n'
-    call('LPUSH', K.results(job.id), head .. (value or ''))
+    local head = { outcome, L.execution_of(job.token), job.ended_at or now, value and 1 or 0, job.started_at or '', job.worker or '' }
+    call('LPUSH', K.results(job.id), table.concat(head, ' ') .. '\n' .. (value or ''))
     call('LTRIM', K.results(job.id), 0, RESULTS_KEPT - 2)
   end
   call('DEL', K.result(job.id))

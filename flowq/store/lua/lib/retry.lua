@@ -28,7 +28,7 @@ end
 -- Put a started job back when retries are left. Returns whether it did. `lost`: its worker was lost, it goes to the head.
 function L.retry(job, lost)
   local max = job.retry and tonumber(string.match(job.retry, '^%d+')) or 0
-  local attempt = tonumber(job.attempt) or 1
+  local attempt = (tonumber(job.attempt) or 1) - (tonumber(job.returns) or 0) -- a returned Retry is counted apart
   if attempt > max or (lost and job.retry_lost == '0') then return false end
   local wait = wait_before(job, attempt)
   if wait > 0 then
