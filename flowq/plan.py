@@ -30,7 +30,7 @@ from flowq.exceptions import FlowqError
 PLAN_VERSION: Final = 2
 
 _READABLE: Final = (1, 2)  # version 2 added what version 1 says nothing of
-_GROUP, _HIDDEN = 1, 2  # flags of a cell's row
+_GROUP, _HIDDEN, _LEFT_OUT = 1, 2, 4  # flags of a cell's row
 
 Json: TypeAlias = (
     Any  # None, bool, int, float, str, list[Json], dict[str, Json]; `Any` because mypy cannot narrow recursive unions well
@@ -122,6 +122,7 @@ class Node:
     )
     description: str = ""
     labels: Mapping[str, str] = field(default_factory=dict)
+    stage: str = ""  # of a job of the flow file itself
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,6 +145,19 @@ class Cell:
     group: bool = False  # counts; never executed (a matrix, a foreach as a whole, a stage, a sub-flow)
     hidden: bool = False  # nothing people know by name: a stage's group, the gate of a sub-flow
     phase: str = ""  # of a handler: "success", "failure", "cancel" or "exit"; it has no parents outside its phase
+    selected: bool = True  # else it is skipped at the start, has no parents, and is nobody's parent
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """The part of a flow that a run is of, as it was asked for: jobs, all jobs of stages, jobs with everything they need."""
+
+    jobs: tuple[str, ...] = ()
+    stages: tuple[str, ...] = ()
+    until: tuple[str, ...] = ()
+
+    def __bool__(self) -> bool:
+        return bool(self.jobs or self.stages or self.until)
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,10 +176,15 @@ class Plan:
     fail_fast: bool = False  # a failed job cancels the rest of the graph
     concurrency: Concurrency | None = None
     scopes: Mapping[str, Mapping[str, Json]] = field(default_factory=dict)  # params of the sub-flows, by `Node.scope`
+    selection: Selection = Selection()  # empty: the whole flow
 
     def jobs(self) -> Iterator[Cell]:
         """Yield the cells that are jobs, in ordinal order, without the groups."""
         return (cell for cell in self.cells if not cell.group)
+
+    def selected_jobs(self) -> Iterator[Cell]:
+        """Yield those of them that people know and that were selected."""
+        return (cell for cell in self.cells if cell.selected and not (cell.group or cell.hidden))
 
     def node_of(self, cell: Cell) -> Node:
         """Return the node a cell belongs to."""
@@ -247,6 +266,7 @@ class Plan:
             fail_fast=document.get("fail_fast", False),
             concurrency=_concurrency(document.get("concurrency")),
             scopes=document.get("scopes", {}),
+            selection=Selection(**{name: tuple(names) for name, names in document.get("selection", {}).items()}),
         )
 
 
@@ -271,6 +291,8 @@ def _limits_to_json(plan: Plan) -> dict[str, Json]:
         out["concurrency"] = _non_defaults(plan.concurrency)
     if plan.scopes:
         out["scopes"] = {scope: dict(params) for scope, params in plan.scopes.items()}
+    if plan.selection:
+        out["selection"] = _non_defaults(plan.selection)
     return out
 
 
@@ -325,7 +347,7 @@ def _cell_to_json(cell: Cell) -> list[Json]:
         edge.parent if edge.condition == "success" else [edge.parent, edge.condition] for edge in cell.parents
     ]
     row: list[Json] = [cell.node, parents, None if cell.matrix is None else dict(cell.matrix)]
-    flags = (_GROUP if cell.group else 0) | (_HIDDEN if cell.hidden else 0)
+    flags = (_GROUP if cell.group else 0) | (_HIDDEN if cell.hidden else 0) | (0 if cell.selected else _LEFT_OUT)
     if cell.phase:
         return [*row, flags, cell.phase]
     if flags:
@@ -348,4 +370,5 @@ def _cell_from_json(ordinal: int, row: list[Json], nodes: tuple[Node, ...]) -> C
         group=bool(flags & _GROUP),
         hidden=bool(flags & _HIDDEN),
         phase=row[4] if len(row) > 4 else "",
+        selected=not flags & _LEFT_OUT,
     )

@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Any
 from flowq.cli.segments import Line, columns, pad
 from flowq.cli.session import Terminal
 from flowq.cli.streams import echo
-from flowq.cli.wording import plural
+from flowq.cli.wording import of_all, plural
 from flowq.exceptions import InvalidFlowError
 from flowq.flows.textsafe import safe_line
+from flowq.flows.views import visible_parents
 
 if TYPE_CHECKING:
     from flowq.compiler import Compilation, Diagnostic
-    from flowq.plan import Json, Plan
+    from flowq.plan import Cell, Json, Plan
 
 
 def compile_flow(file: str, params: "Mapping[str, Json]", terminal: Terminal) -> "Plan":
@@ -47,8 +48,9 @@ def show_diagnostics(diagnostics: "Iterable[Diagnostic]", terminal: Terminal, *,
 
 def preview_lines(plan: "Plan") -> Iterator[Line]:
     """Yield what a run of the plan would do: its jobs in order, with queue and what they wait for."""
-    jobs = list(plan.jobs())
-    yield ((f"{safe_line(plan.name)}: {plural(len(jobs), 'job')}, not run (--dry-run)", "bold"),)
+    jobs = list(plan.selected_jobs())
+    visible = visible_parents(plan)
+    yield ((f"{safe_line(plan.name)}: {count_text(plan)}, not run (--dry-run)", "bold"),)
     if plan.params:
         yield (
             ("params " + ", ".join(f"{safe_line(name)}={safe_line(str(value))}" for name, value in plan.params.items()), "dim"),
@@ -56,7 +58,7 @@ def preview_lines(plan: "Plan") -> Iterator[Line]:
     names = max((columns(safe_line(cell.name)) for cell in jobs), default=0)
     queues = max((columns(safe_line(plan.node_of(cell).queue)) for cell in jobs), default=0)
     for cell in jobs:
-        after = ", ".join(safe_line(plan.cells[edge.parent].name) + _condition(edge.condition) for edge in cell.parents)
+        after = ", ".join(after_texts(plan, cell, visible))
         yield (
             (f"  {pad(safe_line(cell.name), names)}  ", ""),
             (pad(safe_line(plan.node_of(cell).queue), queues), "dim"),
@@ -66,6 +68,7 @@ def preview_lines(plan: "Plan") -> Iterator[Line]:
 
 def preview_json(plan: "Plan") -> dict[str, Any]:
     """Return the same for programs."""
+    visible = visible_parents(plan)
     return {
         "flow": plan.name,
         "file": plan.file,
@@ -75,13 +78,28 @@ def preview_json(plan: "Plan") -> dict[str, Any]:
                 "name": cell.name,
                 "job": plan.node_of(cell).name,
                 "queue": plan.node_of(cell).queue,
-                "depends_on": [plan.cells[edge.parent].name for edge in cell.parents],
+                "depends_on": [plan.cells[ordinal].name for ordinal, _condition in parents_of(cell, visible)],
                 "line": plan.node_of(cell).line,
             }
-            for cell in plan.jobs()
+            for cell in plan.selected_jobs()
         ],
     }
 
 
-def _condition(condition: str) -> str:
-    return "" if condition == "success" else f" ({condition})"
+def count_text(plan: "Plan") -> str:
+    """Return how many jobs a run of the plan has: `7 jobs`, `2 of 7 jobs`."""
+    every = sum(not (cell.group or cell.hidden) for cell in plan.cells)
+    return of_all(sum(1 for _ in plan.selected_jobs()), every, "job")
+
+
+def parents_of(cell: "Cell", visible: "Mapping[int, tuple[int, ...]]") -> "Iterator[tuple[int, str]]":
+    """Yield the parents of a job as people know them, with the condition asked of each: behind a stage stand its jobs."""
+    for edge in cell.parents:
+        for ordinal in visible.get(edge.parent, (edge.parent,)):
+            yield ordinal, edge.condition
+
+
+def after_texts(plan: "Plan", cell: "Cell", visible: "Mapping[int, tuple[int, ...]]") -> "Iterator[str]":
+    """Yield what a job comes after: `fetch`, `build (done)`."""
+    for ordinal, condition in parents_of(cell, visible):
+        yield safe_line(plan.cells[ordinal].name) + ("" if condition == "success" else f" ({condition})")

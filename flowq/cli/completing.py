@@ -10,6 +10,7 @@ import click
 from click.shell_completion import CompletionItem
 
 if TYPE_CHECKING:
+    from flowq.plan import Plan
     from flowq.store import Store
 
 _RUNS = 30  # latest runs offered
@@ -54,6 +55,32 @@ def complete_jobs(ctx: click.Context, _param: click.Parameter, incomplete: str) 
             names = [cell.name for cell in plan.jobs()] if "[" in incomplete else [node.name for node in plan.nodes]
             found = [CompletionItem(name) for name in names if name.startswith(incomplete)]
     return found
+
+
+def complete_flow_jobs(ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Offer the names of the jobs of the flow file that stands before."""
+    plan = _plan(ctx)
+    return [] if plan is None else [CompletionItem(node.name) for node in plan.nodes if _fits(node.name, incomplete)]
+
+
+def complete_flow_stages(ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Offer the stages of the flow file that stands before."""
+    plan = _plan(ctx)
+    stages = [] if plan is None else dict.fromkeys(node.stage for node in plan.nodes if node.stage)
+    return [CompletionItem(name) for name in stages if name.startswith(incomplete)]
+
+
+def _fits(name: str, incomplete: str) -> bool:
+    return name.startswith(incomplete) and "@" not in name and ":" not in name
+
+
+def _plan(ctx: click.Context) -> "Plan | None":
+    """Return the plan of the flow file on the command line; params with a value of their own may still be missing."""
+    with suppress(Exception):
+        from flowq.compiler import compile_file
+
+        return compile_file(ctx.params["file"], params=dict(ctx.params.get("params") or ())).plan
+    return None
 
 
 def complete_runs_and_jobs(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:

@@ -13,9 +13,10 @@ from typing import Final
 
 from flowq.cli.segments import Line, Segment, columns, cut, fit, pad
 from flowq.cli.session import Terminal
-from flowq.cli.wording import clock, note, plural, symbol, took, word
+from flowq.cli.wording import clock, note, of_all, plural, symbol, took, word
 from flowq.flows.textsafe import safe_json, safe_line
 from flowq.flows.views import JobView, RunView, matrix_status
+from flowq.plan import Selection
 from flowq.states import JobStatus, Reason, RunStatus
 
 CELLS_SHOWN: Final = 12  # of one matrix, before the rest is only counted
@@ -83,14 +84,22 @@ def head_lines(run: RunView) -> Iterator[Line]:
         (f"  attempt {run.attempt}", "") if run.attempt > 1 else ("", ""),
     )
     yield (
-        (f"{plural(len(run.jobs), 'job')}: ", ""),
-        *_count_segments(run.jobs),
+        (f"{of_all(len(run.selected_jobs), len(run.jobs), 'job')}: ", ""),
+        *_count_segments(run.selected_jobs),
         (f", {plural(run.warnings, 'warning')}" if run.warnings else "", "warn"),
     )
     yield ((f"started {clock(run.started_ms or run.created_ms)}", "dim"),)
     if run.params:
         params = ", ".join(f"{safe_line(name)}={_value(value)}" for name, value in run.params.items())
         yield ((f"params {params}", "dim"),)
+    if run.selection:
+        yield ((f"only {selection_text(run.selection)}; the rest of the flow was not selected", "dim"),)
+
+
+def selection_text(selection: Selection) -> str:
+    """Return the part of a flow as it was asked for: `build, stage test, publish with what it needs`."""
+    parts = [*selection.jobs, *(f"stage {name}" for name in selection.stages)]
+    return ", ".join(safe_line(part) for part in [*parts, *(f"{name} with what it needs" for name in selection.until)])
 
 
 def rows_that_fit(rows: Sequence[Row], room: int, *, unicode: bool) -> list[Row]:
@@ -104,7 +113,7 @@ def rows_that_fit(rows: Sequence[Row], room: int, *, unicode: bool) -> list[Row]
 
 def job_rows(run: RunView, *, unicode: bool, failed_only: bool = False) -> Iterator[Row]:
     """Yield the rows of the table: a row per job; of a matrix a row for the whole and rows for the cells worth seeing."""
-    for name, group in groupby(run.jobs, key=lambda job: job.job):
+    for name, group in groupby(run.selected_jobs, key=lambda job: job.job):
         cells = list(group)
         if failed_only:
             yield from (_row(job, job.name, run.now_ms, unicode=unicode) for job in cells if job.bad)

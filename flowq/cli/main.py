@@ -15,7 +15,7 @@ from flowq.cli.streams import echo
 from flowq.exceptions import FlowqError, InvalidFlowError, ServerError, UsageError
 
 COMMANDS: Final = {
-    "run": "Run a flow and follow it to its end.",
+    "run": "Run a flow, or a part of it, and follow it to its end.",
     "status": "Show a run: its jobs, their states and why.",
     "why": "Tell why a job waits, was skipped, failed or is queued.",
     "retry": "Run again what failed in a run, and what depends on it.",

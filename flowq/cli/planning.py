@@ -1,8 +1,9 @@
 """What `flowq plan` shows: the jobs of a flow in order, why each runs when it does, and what a failure would do."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from flowq.cli.compiling import after_texts, count_text, parents_of
 from flowq.cli.segments import Line, columns, cut, fit, pad
 from flowq.cli.session import Terminal
 from flowq.cli.wording import plural, reason_text, took
@@ -13,11 +14,19 @@ from flowq.flows.history import History
 from flowq.flows.local import default_slots
 from flowq.flows.simulation import makespan
 from flowq.flows.textsafe import safe_json, safe_line
+from flowq.flows.views import visible_parents
 from flowq.plan import Cell, Node, Plan
 from flowq.states import JobStatus, Reason, RunStatus
 
 _NAME = 40  # cells of a name before it is cut
 _PATH = 12  # jobs of the critical path shown
+_TURNS = {
+    "success": "when the run has succeeded",
+    "failure": "when the run has failed",
+    "cancel": "when the run was canceled",
+    "exit": "at the end, whatever came before",
+}
+"""When the handlers of a phase have their turn."""
 
 
 def plan_lines(
@@ -31,7 +40,7 @@ def plan_lines(
 ) -> list[Line]:
     """Return the text: head, one row per job, what is expected, what a failure does."""
     expected = forecast(plan, fates, history)
-    lines: list[Line] = [((f"{safe_line(plan.name)}: {plural(sum(1 for _ in plan.jobs()), 'job')}", "bold"),)]
+    lines: list[Line] = [((f"{safe_line(plan.name)}: {count_text(plan)}", "bold"),)]
     if plan.params:
         values = (
             f"{safe_line(name)}={safe_line(value) if isinstance(value, str) else safe_json(value)}"
@@ -50,6 +59,7 @@ def plan_lines(
 def plan_json(plan: Plan, fates: Sequence[Fate], history: History, workers: int | None) -> dict[str, Any]:
     """Return the same for programs."""
     steps = step_numbers(plan)
+    visible = visible_parents(plan)
     expected = forecast(plan, fates, history)
     slots = workers or default_slots()
     return {
@@ -63,8 +73,8 @@ def plan_json(plan: Plan, fates: Sequence[Fate], history: History, workers: int 
                 "job": plan.node_of(cell).name,
                 "step": steps[cell.ordinal],
                 "queue": plan.node_of(cell).queue,
-                "depends_on": [plan.cells[edge.parent].name for edge in cell.parents],
-                "conditions": [edge.condition for edge in cell.parents],
+                "depends_on": [plan.cells[ordinal].name for ordinal, _ in parents_of(cell, visible)],
+                "conditions": [condition for _, condition in parents_of(cell, visible)],
                 "if": plan.node_of(cell).condition,
                 "timeout": plan.node_of(cell).timeout,
                 "retries": _retries(plan.node_of(cell)),
@@ -75,6 +85,7 @@ def plan_json(plan: Plan, fates: Sequence[Fate], history: History, workers: int 
                 "expected": None if expected is None else expected.seconds[cell.ordinal],
             }
             for cell in plan.jobs()
+            if not cell.hidden
         ],
         "expected": None
         if expected is None
@@ -89,18 +100,20 @@ def plan_json(plan: Plan, fates: Sequence[Fate], history: History, workers: int 
 
 
 def step_numbers(plan: Plan) -> list[int]:
-    """Return for each ordinal the earliest step in which it can run, from 1; groups take no step of their own."""
+    """Return for each ordinal the earliest step in which it can run, from 1; what only counts or connects takes no step."""
     steps: list[int] = []
     for cell in plan.cells:
         before = max((steps[edge.parent] for edge in cell.parents), default=0)
-        steps.append(before if cell.group else before + 1)
+        nothing = (cell.group and plan.node_of(cell).foreach is None) or cell.hidden
+        steps.append(before if nothing else before + 1)
     return steps
 
 
 def _table(plan: Plan, fates: Sequence[Fate], expected: Forecast | None, terminal: Terminal, *, fated: bool) -> Iterator[Line]:
-    jobs = list(plan.jobs())
+    jobs = list(plan.selected_jobs())
     steps = step_numbers(plan)
-    jobs.sort(key=lambda cell: steps[cell.ordinal])
+    jobs.sort(key=lambda cell: (bool(cell.phase), steps[cell.ordinal]))
+    visible = visible_parents(plan)
     names = [cut(safe_line(cell.name), _NAME, unicode=terminal.unicode) for cell in jobs]
     queues = [safe_line(plan.node_of(cell).queue) for cell in jobs]
     limits = [_limits(plan.node_of(cell)) for cell in jobs]
@@ -114,12 +127,12 @@ def _table(plan: Plan, fates: Sequence[Fate], expected: Forecast | None, termina
     for index, cell in enumerate(jobs):
         end = _end(fates[cell.ordinal])
         yield (
-            (f"{steps[cell.ordinal]:>{digits}}  ", "dim"),
+            (f"{'' if cell.phase else steps[cell.ordinal]:>{digits}}  ", "dim"),
             (pad(names[index], name), ""),
             (f"  {end[0]:<8}" if fated else "", end[1]),
             (f"  {pad(queues[index], queue)}  {pad(limits[index], limit)}", "dim"),
             (f"  {took(expected.seconds[cell.ordinal]):>6}" if expected is not None else "", ""),
-            (f"  {_why(plan, cell, fates[cell.ordinal])}", ""),
+            (f"  {_why(plan, cell, fates, visible)}", ""),
         )
 
 
@@ -140,16 +153,17 @@ def _retries(node: Node) -> int:
     return node.retry.max if node.retry is not None else 0
 
 
-def _why(plan: Plan, cell: Cell, fate: Fate) -> str:
+def _why(plan: Plan, cell: Cell, fates: Sequence[Fate], visible: Mapping[int, tuple[int, ...]]) -> str:
     node = plan.node_of(cell)
+    fate = fates[cell.ordinal]
     if fate.reason == Reason.IF_FALSE:
         return f"skipped: its `if: {safe_line(node.condition or '')}` is false"
     if fate.because is not None:
-        return f"{reason_text(fate.reason)}: {safe_line(plan.cells[fate.because].name)}"
-    parents = ", ".join(
-        safe_line(plan.cells[edge.parent].name) + ("" if edge.condition == "success" else f" ({edge.condition})")
-        for edge in cell.parents
-    )
+        behind = [ordinal for ordinal in visible.get(fate.because, ()) if not fates[ordinal].end.succeeded]
+        return f"{reason_text(fate.reason)}: {safe_line(plan.cells[behind[0] if behind else fate.because].name)}"
+    if cell.phase and not cell.parents:
+        return _TURNS[cell.phase]
+    parents = ", ".join(after_texts(plan, cell, visible))
     parts = [f"after {parents}" if parents else "at once"]
     if node.condition is not None:
         parts.append(f"if {safe_line(node.condition)}")
@@ -181,7 +195,7 @@ def _expectations(plan: Plan, expected: Forecast, history: History, workers: int
 
 
 def _consequence(plan: Plan, fates: Sequence[Fate], failing: Sequence[str]) -> Line:
-    jobs = [fates[cell.ordinal] for cell in plan.jobs()]
+    jobs = [fates[cell.ordinal] for cell in plan.selected_jobs()]
     skipped = sum(fate.end.status is JobStatus.SKIPPED for fate in jobs)
     failed = run_status(plan, list(fates)) is RunStatus.FAILED
     names = ", ".join(safe_line(name) for name in failing[:3]) + (f" and {len(failing) - 3} more" if len(failing) > 3 else "")

@@ -7,7 +7,7 @@ from typing import Final
 from flowq.cli.layout import head_lines, job_rows, next_lines, rows_that_fit, table_lines, where
 from flowq.cli.segments import Line, fit
 from flowq.cli.session import Terminal
-from flowq.cli.wording import plural, reason_text
+from flowq.cli.wording import error_text, plural, reason_text
 from flowq.flows.follow import Update
 from flowq.flows.textsafe import safe_bytes, safe_line
 from flowq.flows.views import JobView, RunView, ordinal_of
@@ -65,7 +65,7 @@ def summary_lines(run: RunView, tails: Tails, terminal: Terminal, *, table: bool
 
 def failure_lines(run: RunView, job: JobView, tail: Sequence[bytes], terminal: Terminal) -> Iterator[Line]:
     """Yield what failed, why, where it stands in the file, and the last lines it printed."""
-    why = safe_line(job.error_line or "") or reason_text(job.reason) or "failed"
+    why = error_text(job) or reason_text(job.reason) or "failed"
     place = where(run, job.line)
     yield (
         (f"{safe_line(job.name)} {job.status}: ", "badbold"),

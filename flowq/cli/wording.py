@@ -44,6 +44,7 @@ _REASONS: Final = {
     "fail_fast": "another job failed (fail_fast)",
     "run_canceled": "the run was canceled",
     "canceled": "",
+    "run_timeout": "the run's time was over",
     "error": "",
     "retry": "",
     "delay": "",
@@ -103,12 +104,17 @@ def _scheduled_note(job: JobView, now_ms: int) -> str:
 
 def _failed_note(job: JobView) -> str:
     """Return why, the most telling part first: a narrow terminal cuts the end."""
-    why = safe_line(job.error_line or "")
+    why = error_text(job)
     named = reason_text(job.reason)
     if named and not why.lower().startswith(named):
         why = f"{named}: {why}" if why else named
     attempts = f"(attempt {job.attempts} of {job.max_attempts})" if job.attempts > 1 else ""
     return " ".join(part for part in ("allowed:" if job.allowed else "", why, attempts) if part)
+
+
+def error_text(job: JobView) -> str:
+    """Return the line of a job's error that says most; of a job that went down with its run there is nothing more to say."""
+    return "" if job.reason == Reason.RUN_TIMEOUT else safe_line(job.error_line or "")
 
 
 def _attempt_note(job: JobView) -> str:
@@ -139,3 +145,8 @@ def clock(at_ms: int | None) -> str:
 def plural(count: int, noun: str) -> str:
     """Return `1 job`, `2 jobs`."""
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
+def of_all(part: int, count: int, noun: str) -> str:
+    """Return `2 of 7 jobs`, and `7 jobs` where the part is the whole."""
+    return plural(count, noun) if part == count else f"{part} of {plural(count, noun)}"

@@ -232,6 +232,7 @@ class _Emitter:
                 concurrency=job.concurrency,
                 description=job.description,
                 labels=job.labels,
+                stage="" if frame.prefix else job.stage,
             )
         )
         return len(self.nodes) - 1

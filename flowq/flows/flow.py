@@ -3,7 +3,7 @@
 import json
 import os
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,11 +12,12 @@ from flowq.exceptions import InvalidFlowError, NoSuchJobError, ServerUnavailable
 from flowq.flows import approvals, retry
 from flowq.flows.follow import Follower
 from flowq.flows.local import LocalWorker, local_queues
+from flowq.flows.selecting import select
 from flowq.flows.snapshot import read_plan, read_view
 from flowq.flows.submit import submit
 from flowq.flows.values import result_of
 from flowq.flows.views import RunView
-from flowq.plan import Json, Plan
+from flowq.plan import Json, Plan, Selection
 from flowq.states import JobStatus
 from flowq.store.records import Event
 
@@ -55,6 +56,20 @@ class Flow:
             text = "\n\n".join(render(item) for item in compilation.diagnostics)
             raise InvalidFlowError(f"{os.fspath(path)} does not compile:\n\n{text}", compilation.diagnostics)
         return cls(compilation.plan)
+
+    def select(self, *, jobs: Iterable[str] = (), stages: Iterable[str] = (), until: Iterable[str] = ()) -> "Flow":
+        """Return the flow with only a part of it selected; the rest is skipped with the reason `not_selected`.
+
+        Args:
+            jobs: exactly these jobs; a matrix or one cell of it, a sub-flow or one job of it.
+            stages: exactly the jobs of these stages.
+            until: these jobs and everything they need.
+
+        Raises:
+            NoSuchJobError: there is no such job or stage.
+            UsageError: a selected job uses the result or the status of one that is not.
+        """
+        return Flow(select(self.plan, Selection(tuple(jobs), tuple(stages), tuple(until))))
 
     def submit(
         self,

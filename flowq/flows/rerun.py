@@ -8,7 +8,8 @@ from collections.abc import Collection, Mapping, Sequence
 
 from flowq.exceptions import InvalidRunOperation
 from flowq.flows import rules
-from flowq.flows.retry import RetryPlan
+from flowq.flows.retry import RetryPlan, after
+from flowq.flows.views import visible_parents
 from flowq.plan import Cell, Plan
 from flowq.states import JobStatus
 from flowq.store import Store
@@ -37,23 +38,31 @@ def plan_rerun(store: Store, run: str, chosen: Collection[int], *, only: bool) -
     plan = Plan.from_json(store.runs.plan(run))
     records = store.runs.jobs(run, range(len(plan.cells)))
     for ordinal in chosen:
+        if not plan.cells[ordinal].selected:
+            name = plan.cells[ordinal].name
+            raise InvalidRunOperation(f"{name!r} was not selected in run {run}: `flowq run --again {run} --job {name}` runs it")
         if records[ordinal] is None:
             raise InvalidRunOperation(f"{plan.cells[ordinal].name!r} of run {run} cannot run again: its record has expired")
     why = _reasons(plan, frozenset(chosen), only=only)
     ends = _ends(plan, records)
-    names = tuple((plan.cells[ordinal].name, reason) for ordinal, reason in why.items() if not plan.cells[ordinal].group)
+    names = tuple(
+        (plan.cells[ordinal].name, reason)
+        for ordinal, reason in why.items()
+        if not (plan.cells[ordinal].group or plan.cells[ordinal].hidden)
+    )
     return RetryPlan(run, record.attempt, names, tuple(_reset(plan.cells[ordinal], why, ends) for ordinal in why))
 
 
 def _reasons(plan: Plan, chosen: frozenset[int], *, only: bool) -> dict[int, str]:
     """Return the cells that are reset with their reasons; the group of a chosen cell counts again in any case."""
     why: dict[int, str] = {}
+    visible = visible_parents(plan)
     for cell in plan.cells:  # parents have smaller ordinals: one pass sees every parent before its children
-        parent = next((edge.parent for edge in cell.parents if edge.parent in why), None)
+        reason = after(plan, cell, why, visible)
         if cell.ordinal in chosen:
             why[cell.ordinal] = "chosen"
-        elif parent is not None and (cell.group or not only):
-            why[cell.ordinal] = f"depends on {plan.cells[parent].name}"
+        elif reason is not None and (cell.group or not only):
+            why[cell.ordinal] = reason
     return why
 
 

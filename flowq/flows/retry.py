@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from flowq import ids
 from flowq.exceptions import InvalidRunOperation
 from flowq.flows import rules
+from flowq.flows.views import visible_parents
 from flowq.grown import foreach_groups, grow, order
 from flowq.plan import Cell, Edge, Plan
 from flowq.states import ENDED, JobStatus, Reason
@@ -90,6 +91,15 @@ def _expanded(members: Mapping[int, range | None] | None) -> list[int]:
     return [ordinal for ordinal, cells in (members or {}).items() if cells is not None]
 
 
+def after(plan: Plan, cell: Cell, why: Mapping[int, str], visible: Mapping[int, tuple[int, ...]]) -> str | None:
+    """Return the reason of a cell that depends on one that is reset, by the name of a job that people know."""
+    parent = next((edge.parent for edge in cell.parents if edge.parent in why), None)
+    if parent is None:
+        return None
+    known = [ordinal for ordinal in visible.get(parent, ()) if ordinal in why]
+    return f"depends on {plan.cells[known[0] if known else parent].name}"
+
+
 @dataclass(slots=True)
 class _Selection:
     """`why` is what is reset, by ordinal, parents first; `again` are the foreach whose list is evaluated anew."""
@@ -100,6 +110,10 @@ class _Selection:
     expanded: frozenset[int]
     why: dict[int, str] = field(default_factory=dict)
     again: set[int] = field(default_factory=set)
+    visible: Mapping[int, tuple[int, ...]] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.visible = visible_parents(self.plan)
 
     def graph(self) -> None:
         for cell in order(self.plan):
@@ -145,8 +159,7 @@ class _Selection:
 
     def _after(self, cell: Cell) -> str | None:
         """Return the reason of a cell that depends on one that is reset."""
-        parent = next((edge.parent for edge in cell.parents if edge.parent in self.why), None)
-        return None if parent is None else f"depends on {self.plan.cells[parent].name}"
+        return after(self.plan, cell, self.why, self.visible)
 
     def _ends(self) -> dict[int, rules.End]:
         ends: dict[int, rules.End] = {}

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from flowq.grown import order
 from flowq.ids import member_id
-from flowq.plan import Cell, Json, Plan
+from flowq.plan import Cell, Json, Plan, Selection
 from flowq.states import ENDED, RUN_ENDED, JobStatus, Reason, RunStatus
 from flowq.store.records import JobRecord, RunRecord
 
@@ -67,6 +67,7 @@ class JobView:
     line: int
     semaphores: tuple[str, ...] = ()  # of a job that waits for some of them
     approval: "ApprovalView | None" = None
+    selected: bool = True  # a run of a part of the flow leaves the others out
 
     @property
     def ended(self) -> bool:
@@ -107,11 +108,17 @@ class RunView:
     local: bool
     canceling: bool
     semaphore: str | None = None  # of the concurrency group that it waits for
+    selection: Selection = field(default_factory=Selection)  # empty: the whole flow
 
     @property
     def ended(self) -> bool:
         """Whether the run has come to an end."""
         return self.status in RUN_ENDED
+
+    @property
+    def selected_jobs(self) -> tuple[JobView, ...]:
+        """The jobs without those that were not selected."""
+        return tuple(job for job in self.jobs if job.selected) if self.selection else self.jobs
 
     @property
     def bad_jobs(self) -> tuple[JobView, ...]:
@@ -123,7 +130,7 @@ def run_view(plan: Plan, snapshot: Snapshot) -> RunView:
     """Put a run's view together. Linear in jobs and edges."""
     run = snapshot.run
     ended = _ended_by_ordinal(plan, snapshot)
-    names = _visible_parents(plan)
+    names = visible_parents(plan)
     jobs = tuple(_job_view(plan, cell, snapshot, ended, names) for cell in order(plan) if not (cell.group or cell.hidden))
     return RunView(
         id=run.id,
@@ -145,6 +152,7 @@ def run_view(plan: Plan, snapshot: Snapshot) -> RunView:
         local=run.local,
         canceling=run.canceling,
         semaphore=run.sem if run.status is RunStatus.QUEUED else None,
+        selection=plan.selection,
     )
 
 
@@ -225,6 +233,7 @@ def _job_view(
         line=node.line,
         semaphores=_semaphores(record),
         approval=_approval(record) if node.action.kind == "approval" and record is not None else None,
+        selected=cell.selected,
     )
 
 
@@ -241,7 +250,7 @@ def _approval(record: JobRecord) -> ApprovalView:
     return ApprovalView(options.get("message", ""), options.get("decided_by"), at_ms, options.get("comment", ""))
 
 
-def _visible_parents(plan: Plan) -> dict[int, tuple[int, ...]]:
+def visible_parents(plan: Plan) -> dict[int, tuple[int, ...]]:
     """Return for what people do not know by name (a stage, the gate of a sub-flow) what stands behind it."""
     found: dict[int, tuple[int, ...]] = {}
     for cell in plan.cells:

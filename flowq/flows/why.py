@@ -252,6 +252,9 @@ class _Explanation:
     def _skipped(self, cell: Cell, job: JobView, node: Node) -> tuple[str, list[str], list[int]]:
         if job.reason == Reason.IF_FALSE:
             return f"its `if: {node.condition}` was false", self._condition_values(cell, node), []
+        if not cell.selected:
+            asked = "the run is of a part of the flow, and this job is not in it"
+            return "it was not selected", [asked], []
         if job.reason not in _UPSTREAM:
             return _SKIPPED.get(job.reason or "", (job.reason or "skipped").replace("_", " ")), [], []
         broken = [edge for edge in cell.parents if self._breaks(edge)]

@@ -85,17 +85,19 @@ def _folded(plan: Plan, jobs: dict[int, JobView]) -> Graph:
     cells_of = plan.cells_of()
     places: dict[int, int] = {}  # node -> vertex, in the order of the ordinals: parents first, whatever the order of the file
     for cell in plan.cells:
-        places.setdefault(cell.node, len(places))
+        if cell.selected:
+            places.setdefault(cell.node, len(places))
     vertices = []
     for index in places:
         node = plan.nodes[index]
-        views = [jobs[ordinal] for ordinal in cells_of[node.name] if ordinal in jobs]
+        shown = [ordinal for ordinal in cells_of[node.name] if plan.cells[ordinal].selected]
+        views = [jobs[ordinal] for ordinal in shown if ordinal in jobs]
         vertices.append(
             Vertex(
                 name=node.name,
                 queue=node.queue,
                 line=node.line,
-                cells=tuple(plan.cells[ordinal].name for ordinal in cells_of[node.name]) if node.matrix else (),
+                cells=tuple(plan.cells[ordinal].name for ordinal in shown) if node.matrix else (),
                 status=matrix_status(views) if node.matrix else views[0].status if views else None,
                 allowed=any(view.allowed for view in views),
                 duration=_duration(views),
@@ -112,7 +114,9 @@ def _folded(plan: Plan, jobs: dict[int, JobView]) -> Graph:
 
 def _expanded(plan: Plan, jobs: dict[int, JobView]) -> Graph:
     vertices = []
-    for cell in plan.cells:
+    places = {cell.ordinal: place for place, cell in enumerate(cell for cell in plan.cells if cell.selected)}
+    for ordinal in places:
+        cell = plan.cells[ordinal]
         node = plan.nodes[cell.node]
         view = jobs.get(cell.ordinal)
         views = [jobs[edge.parent] for edge in cell.parents if edge.parent in jobs] if cell.group else []
@@ -127,7 +131,7 @@ def _expanded(plan: Plan, jobs: dict[int, JobView]) -> Graph:
                 duration=view.duration if view else None,
             )
         )
-    edges = tuple((edge.parent, cell.ordinal, edge.condition) for cell in plan.cells for edge in cell.parents)
+    edges = ((places[edge.parent], places[cell.ordinal], edge.condition) for cell in plan.cells for edge in cell.parents)
     return Graph(plan.name, tuple(vertices), tuple(dict.fromkeys(edges)))
 
 
