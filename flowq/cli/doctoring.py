@@ -52,6 +52,7 @@ class Facts:
     queues: tuple[QueueRecord, ...] = ()
     workers: tuple[WorkerRecord, ...] = ()
     bash: str | None = None
+    due: int = 0  # runs past their retention that are still there
 
 
 def read_facts(store: "Store", address: str) -> Facts:
@@ -83,12 +84,13 @@ def read_facts(store: "Store", address: str) -> Facts:
         queues=tuple(store.queues.get(name) for name in names),
         workers=tuple(store.workers.all()),
         bash=shutil.which("bash"),
+        due=sum(1 for _ in store.runs.due()),
     )
 
 
 def examine(facts: Facts) -> list[Finding]:
     """Return the findings, in the order of their codes."""
-    return [*_here(facts), *_server(facts), *_persistence(facts), *_memory(facts), *_work(facts)]
+    return [*_here(facts), *_server(facts), *_persistence(facts), *_memory(facts), *_garbage(facts), *_work(facts)]
 
 
 def _info(store: "Store") -> dict[str, Any]:
@@ -179,6 +181,12 @@ def _memory(facts: Facts) -> Iterator[Finding]:
         )
     else:
         yield Finding("D401", OK, f"{used / 1e6:.1f} MB of memory in use" + (f" of {limit / 1e6:.0f} MB" if limit else ""))
+
+
+def _garbage(facts: Facts) -> Iterator[Finding]:
+    if facts.due:
+        text = f"{plural(facts.due, 'run')} whose retention has passed, and no worker was there to remove {'it' if facts.due == 1 else 'them'}"
+        yield Finding("D402", NOTE, text, "flowq gc")
 
 
 def _work(facts: Facts) -> Iterator[Finding]:

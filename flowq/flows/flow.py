@@ -232,5 +232,13 @@ class Run:
         """
         self._store.runs.refuse(self.id, self._store.runs.cancel(self.id), "cancel")
 
+    def delete(self) -> None:
+        """Delete the run, which must have ended, with its results and logs.
+
+        Raises:
+            InvalidRunOperation: the run has not ended.
+        """
+        self._store.runs.refuse(self.id, self._store.runs.delete(self.id), "delete")
+
     def __repr__(self) -> str:
         return f"Run({self.id!r})"

@@ -13,7 +13,7 @@ import click
 
 from flowq.cli.completing import complete_files, complete_runs
 from flowq.cli.options import Manner, Part, execution_options, selection_options
-from flowq.cli.pairs import Pair, params_of
+from flowq.cli.pairs import Duration, Pair, params_of
 from flowq.cli.session import Session, pass_session, url_option
 from flowq.exceptions import InvalidRunOperation
 
@@ -24,17 +24,6 @@ if TYPE_CHECKING:
     from flowq.plan import Json, Plan
 
 _RUN_ID = re.compile(r"[a-z0-9]{8}\Z")
-
-
-def _duration(_ctx: click.Context, _parameter: click.Parameter, value: str | None) -> float | None:
-    from flowq.durations import parse_duration
-
-    if value is None:
-        return None
-    try:
-        return parse_duration(value)
-    except ValueError as error:
-        raise click.BadParameter(f"expected a duration such as 90s or 2h, found {value!r}") from error
 
 
 @click.command(epilog="Example: flowq run nightly.yaml -p day=2026-01-31 --workers 4")
@@ -58,7 +47,7 @@ def _duration(_ctx: click.Context, _parameter: click.Parameter, value: str | Non
 )
 @selection_options
 @click.option(
-    "--timeout", metavar="DURATION", callback=_duration, help="Time for the whole run (90s, 2h), instead of the flow's own."
+    "--timeout", type=Duration(), metavar="DURATION", help="Time for the whole run (90s, 2h), instead of the flow's own."
 )
 @click.option("--dry-run", is_flag=True, help="Show what would run; submit nothing.")
 @execution_options

@@ -14,6 +14,7 @@ from flowq.cli.segments import Line, columns, cut, fit, pad
 from flowq.cli.session import Session, Terminal, complain, pass_session, url_option
 from flowq.cli.wording import clock, took
 from flowq.durations import parse_duration
+from flowq.exceptions import TimeoutFormatError
 from flowq.flows.documents import record_json
 from flowq.flows.textsafe import safe_line
 from flowq.states import JobStatus, RunStatus
@@ -105,7 +106,7 @@ def _since_ms(text: str, now_ms: int) -> int:
             moment = datetime.fromisoformat(text)
             return int(moment.replace(tzinfo=moment.tzinfo or UTC).timestamp() * 1000)
         return now_ms - int(parse_duration(text) * 1000)
-    except ValueError as error:
+    except (ValueError, TimeoutFormatError) as error:
         raise click.BadParameter(f"expected 2h, 7d or 2026-01-31, found {text!r}", param_hint="--since") from error
 
 
