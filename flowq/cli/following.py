@@ -129,7 +129,14 @@ class Following:
     def _follow(self, progress: Progress, tails: Tails, display: Display) -> bool:
         """Return whether the run has ended; False when Ctrl+C ended the following."""
         answered = 0
-        for update in Follower(self.store, self.run_id, events_after=self.events_after, logs_after=self.events_after).updates():
+        follower = Follower(
+            self.store,
+            self.run_id,
+            events_after=self.events_after,
+            logs_after=self.events_after,
+            workers=self.worker is None and shows_live(self.manner),
+        )
+        for update in follower.updates():
             progress.apply(update)
             tails.collect(update)
             display.update(update)

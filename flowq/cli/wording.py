@@ -66,8 +66,14 @@ def reason_text(reason: str | None) -> str:
     return "" if not reason else safe_line(_REASONS.get(reason, reason.replace("_", " ")))
 
 
-def note(job: JobView, now_ms: int) -> str:
-    """Return the remark beside a job: why it is as it is, in as few words as possible."""
+def note(job: JobView, now_ms: int, *, local: bool = True) -> str:
+    """Return the remark beside a job: why it is as it is, in as few words as possible.
+
+    Args:
+        job: the job.
+        now_ms: the time.
+        local: the run has a worker of its own, whose name tells nobody anything.
+    """
     match job.status:
         case None:
             return "its record has expired"
@@ -87,7 +93,7 @@ def note(job: JobView, now_ms: int) -> str:
         case JobStatus.FAILED | JobStatus.STOPPED:
             return _failed_note(job)
         case JobStatus.STARTED:
-            return _attempt_note(job)
+            return ", ".join(part for part in (_attempt_note(job), _place(job, local=local)) if part)
         case JobStatus.FINISHED:
             return f"attempt {job.attempts}" if job.attempts > 1 else ""
         case _:
@@ -115,6 +121,12 @@ def _failed_note(job: JobView) -> str:
 def error_text(job: JobView) -> str:
     """Return the line of a job's error that says most; of a job that went down with its run there is nothing more to say."""
     return "" if job.reason == Reason.RUN_TIMEOUT else safe_line(job.error_line or "")
+
+
+def _place(job: JobView, *, local: bool) -> str:
+    if job.lane is not None:
+        return f"slot {job.lane}"
+    return "" if local or not job.worker else f"on {safe_line(job.worker)}"
 
 
 def _attempt_note(job: JobView) -> str:

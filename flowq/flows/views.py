@@ -21,7 +21,8 @@ class Snapshot:
     """One read of a run, the input of `run_view`.
 
     `jobs` and `errors` are by ordinal, as long as the plan's cells; groups and jobs whose record has expired are None.
-    `unserved` are queues with waiting jobs on which no live worker listens; `suspended`: all workers are told to wait.
+    `unserved` are queues with waiting jobs on which no live worker listens; `suspended`: all workers are told to wait. `lanes` numbers
+    the jobs that run at once, from 1, where the reader has followed them from their start.
     """
 
     run: RunRecord
@@ -30,6 +31,7 @@ class Snapshot:
     unserved: frozenset[str] = frozenset()
     now_ms: int = 0
     suspended: bool = False
+    lanes: Mapping[int, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +70,7 @@ class JobView:
     semaphores: tuple[str, ...] = ()  # of a job that waits for some of them
     approval: "ApprovalView | None" = None
     selected: bool = True  # a run of a part of the flow leaves the others out
+    lane: int | None = None  # of a running job: which of the slots it occupies, as far as one can tell from outside
 
     @property
     def ended(self) -> bool:
@@ -234,6 +237,7 @@ def _job_view(
         semaphores=_semaphores(record),
         approval=_approval(record) if node.action.kind == "approval" and record is not None else None,
         selected=cell.selected,
+        lane=snapshot.lanes.get(cell.ordinal),
     )
 
 
