@@ -3,11 +3,12 @@
 Nothing is started for it, nothing is waited for, and no error is shown: a completion that cannot be had is an empty one.
 """
 
+import os
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import click
-from click.shell_completion import CompletionItem
+from click.shell_completion import CompletionItem, split_arg_string
 
 if TYPE_CHECKING:
     from flowq.plan import Plan
@@ -79,8 +80,18 @@ def _plan(ctx: click.Context) -> "Plan | None":
     with suppress(Exception):
         from flowq.compiler import compile_file
 
-        return compile_file(ctx.params["file"], params=dict(ctx.params.get("params") or ())).plan
+        file = ctx.params.get("file") or _typed_file()
+        return None if file is None else compile_file(file, params=dict(ctx.params.get("params") or ())).plan
     return None
+
+
+def _typed_file() -> str | None:
+    """Return the first word on the command line that is a file.
+
+    click gives up on the arguments when the last option has no value yet, which is when that is to be completed.
+    """
+    words = split_arg_string(os.environ.get("COMP_WORDS", ""))
+    return next((word for word in words[2:] if os.path.isfile(word)), None)  # noqa: PTH113 - completion starts on each Tab
 
 
 def complete_runs_and_jobs(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
