@@ -11,10 +11,13 @@ if TYPE_CHECKING:
     from flowq.callbacks import Callback
     from flowq.dependency import Dependency
     from flowq.flows.flow import Flow, Run
+    from flowq.group import Group
     from flowq.job import Job, cancel_job, get_current_job, requeue_job
     from flowq.queue import Queue
+    from flowq.rate_limit import RateLimit
     from flowq.repeat import Repeat
     from flowq.retry import Retry
+    from flowq.worker.classes import SpawnWorker
     from flowq.worker.simple import SimpleWorker
     from flowq.worker.worker import Worker
 
@@ -24,12 +27,15 @@ _HOMES: "Final" = {
     "Callback": "flowq.callbacks",
     "Dependency": "flowq.dependency",
     "Flow": "flowq.flows.flow",
+    "Group": "flowq.group",
     "Job": "flowq.job",
     "Queue": "flowq.queue",
+    "RateLimit": "flowq.rate_limit",
     "Repeat": "flowq.repeat",
     "Retry": "flowq.retry",
     "Run": "flowq.flows.flow",
     "SimpleWorker": "flowq.worker.simple",
+    "SpawnWorker": "flowq.worker.classes",
     "Worker": "flowq.worker.worker",
     "cancel_job": "flowq.job",
     "get_current_job": "flowq.job",
@@ -40,12 +46,15 @@ __all__ = [
     "Callback",
     "Dependency",
     "Flow",
+    "Group",
     "Job",
     "Queue",
+    "RateLimit",
     "Repeat",
     "Retry",
     "Run",
     "SimpleWorker",
+    "SpawnWorker",
     "Worker",
     "__version__",
     "cancel_job",

@@ -29,11 +29,9 @@ def store_for(connection: Any = None) -> "Store":
         return default_store()
     if isinstance(connection, Store):
         return connection
-    if not hasattr(connection, "execute_command") or not hasattr(connection, "connection_pool"):
-        raise UsageError(f"connection must be a redis.Redis client, found {type(connection).__name__}")
-    store = _STORES.get(connection)
+    store = _STORES.get(connection) if hasattr(connection, "execute_command") else None
     if store is None:
-        store = Store(_undecoded(connection))
+        store = Store(_client_of(connection))
         _STORES[connection] = store
     return store
 
@@ -53,6 +51,16 @@ def set_default_store(store: "Store | None") -> "Store | None":
     global _default
     former, _default = _default, store
     return former
+
+
+def _client_of(connection: Any) -> Any:
+    if hasattr(connection, "execute_command") and hasattr(connection, "connection_pool"):
+        return _undecoded(connection)
+    if hasattr(connection, "execute_command") and hasattr(connection, "nodes_manager"):
+        from flowq.store.cluster import slot_client_like
+
+        return slot_client_like(connection)
+    raise UsageError(f"connection must be a redis.Redis or redis.RedisCluster client, found {type(connection).__name__}")
 
 
 def _undecoded(connection: Any) -> Any:

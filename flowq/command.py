@@ -39,6 +39,21 @@ def send_kill_horse_command(connection: Any, worker_name: str) -> None:
     send_command(connection, worker_name, KILL_HORSE)
 
 
+def send_stop_execution_command(connection: Any, job_id: str, execution_id: str) -> None:
+    """Kill one execution of a job, if it is the one in progress; the job ends as `stopped` and is not retried.
+
+    Args:
+        connection: a redis-py client; None for the configured server.
+        job_id: the job's id.
+        execution_id: as in `Job.get_executions`.
+
+    Raises:
+        InvalidJobOperation: this execution is not in progress.
+    """
+    if store_for(connection).jobs.stop(job_id, str(execution_id)) is not Outcome.DONE:
+        raise InvalidJobOperation(f"cannot stop execution {execution_id} of job {job_id}: it is not in progress")
+
+
 def send_stop_job_command(connection: Any, job_id: str, serializer: Any = None) -> None:  # noqa: ARG001 - the signature of RQ
     """Kill a job that is executed now; it ends as `stopped` and is not retried.
 

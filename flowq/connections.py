@@ -9,6 +9,7 @@ Addresses:
     redis://[user[:password]@]host[:port][/db]                      rediss:// likewise, with TLS
     unix:///path/to/socket[?db=n]
     redis+sentinel://[user[:password]@]host[:port][,host[:port]…]/service[/db]      rediss+sentinel:// likewise, with TLS
+    redis+cluster://[user[:password]@]host[:port][,host[:port]…]    rediss+cluster:// likewise, with TLS
 """
 
 import os
@@ -16,7 +17,7 @@ import re
 import socket
 import weakref
 from typing import TYPE_CHECKING, Any, Final
-from urllib.parse import SplitResult, parse_qs, unquote, urlsplit
+from urllib.parse import SplitResult, parse_qs, quote, unquote, urlencode, urlsplit
 
 from flowq.config import Settings, load_settings, redact
 from flowq.exceptions import ConfigError, ServerError
@@ -29,10 +30,11 @@ if TYPE_CHECKING:
 
 SOCKET_TIMEOUT: Final = 10.0  # s for one reply; a blocking command must ask for less
 CONNECT_TIMEOUT: Final = 5.0  # s
+PORT: Final = 6379
 SENTINEL_PORT: Final = 26379
 OLDEST: Final = (7, 0)
 
-_SCHEMES: Final = ("redis", "rediss", "unix", "redis+sentinel", "rediss+sentinel")
+_SCHEMES: Final = ("redis", "rediss", "unix", "redis+sentinel", "rediss+sentinel", "redis+cluster", "rediss+cluster")
 _OPTIONS: Final = re.compile(
     r"db|socket_timeout|socket_connect_timeout|socket_keepalive|ssl_\w+|sentinel_username|sentinel_password"
 )
@@ -80,7 +82,7 @@ def _connect(settings: Settings) -> "redis.Redis":
         return _embedded(settings.home.value if settings.home else None)
     url = settings.url.value
     try:
-        client = _client(url)
+        client = _client(url, settings.namespace.value)
     except ConfigError as error:
         raise ConfigError(f"{error} (from {settings.url.source})") from error
     try:
@@ -106,13 +108,45 @@ def _embedded(home: str | None) -> "redis.Redis":
 # -- addresses
 
 
-def _client(url: str) -> "redis.Redis":
-    """Return a client of this address, not connected yet. Errors name what is wrong with the address, never its password."""
+def url_of(client: "redis.Redis") -> str:
+    """Return the address under which another process makes a client like this one. It holds the password: not for a command line.
+
+    Raises:
+        ConfigError: the client is of a kind that no single address stands for, and FLOWQ_REDIS_URL is not set either.
+    """
+    import redis
+
+    kind, settings = client.connection_pool.connection_class, client.connection_pool.connection_kwargs
+    known = kind in {redis.Connection, redis.SSLConnection, redis.UnixDomainSocketConnection}
+    if not known or settings.get("credential_provider") is not None:
+        if "FLOWQ_REDIS_URL" in os.environ:
+            return os.environ["FLOWQ_REDIS_URL"]
+        raise ConfigError(f"the settings of this client ({kind.__name__}) cannot be written as an address: set FLOWQ_REDIS_URL")
+    names = (settings.get("username"), settings.get("password"))
+    user = ":".join(quote(name or "", safe="") for name in names) + "@" if any(names) else ""
+    if kind is redis.UnixDomainSocketConnection:
+        return f"unix://{user}{quote(settings['path'])}?db={settings.get('db') or 0}"
+    host = str(settings.get("host", "localhost"))
+    address = f"{user}[{host}]" if ":" in host else f"{user}{quote(host)}"
+    url = f"{address}:{settings.get('port', PORT)}/{settings.get('db') or 0}"
+    if kind is redis.Connection:
+        return f"redis://{url}"
+    options = {name: value for name, value in settings.items() if name.startswith("ssl_") and isinstance(value, (str, bool))}
+    return f"rediss://{url}" + (f"?{urlencode(options)}" if options else "")
+
+
+def _client(url: str, namespace: str) -> "redis.Redis":
+    """Return a client of this address, not connected yet; on a cluster, of the node that has the namespace.
+
+    Errors name what is wrong with the address, never its password.
+    """
     import redis
 
     parts, options = _parse(url)
     if parts.scheme.endswith("+sentinel"):
         return _sentinel_client(url, parts, options)
+    if parts.scheme.endswith("+cluster"):
+        return _cluster_client(url, parts, options, namespace)
     if parts.scheme == "unix":
         if not parts.path:
             raise ConfigError(f"{redact(url)!r} names no socket, expected unix:///path/to/socket")
@@ -121,7 +155,7 @@ def _client(url: str) -> "redis.Redis":
         pool = redis.ConnectionPool(
             connection_class=redis.SSLConnection if parts.scheme == "rediss" else redis.Connection,
             host=unquote(parts.hostname or "localhost"),
-            port=_port(url, parts) or 6379,
+            port=_port(url, parts) or PORT,
             **{"db": _database(url, parts.path), **_common(), **_user(parts), **options},
         )
     return _constructed(url, redis.Redis.from_pool(pool))
@@ -131,24 +165,31 @@ def _sentinel_client(url: str, parts: SplitResult, options: dict[str, Any]) -> "
     from redis.sentinel import Sentinel
 
     service, _, database = parts.path.removeprefix("/").partition("/")
-    addresses = [_address(url, item) for item in parts.netloc.rpartition("@")[2].split(",") if item]
+    addresses = _addresses(url, parts, SENTINEL_PORT)
     if not service or not addresses:
         raise ConfigError(f"{redact(url)!r} is incomplete, expected redis+sentinel://host:port,host:port/service")
     own = {name: options.pop(f"sentinel_{name}") for name in ("username", "password") if f"sentinel_{name}" in options}
     sentinel: Any = Sentinel(addresses, sentinel_kwargs={**_common(), **own})  # type: ignore[no-untyped-call]
-    user = parts._replace(netloc=parts.netloc.rpartition("@")[0] + "@sentinel")  # urllib does not split a list of hosts
-    settings = {"db": _database(url, database), **_common(), **_user(user), **options}
+    settings = {"db": _database(url, database), **_common(), **_user_of_several(parts), **options}
     client: redis.Redis = sentinel.master_for(unquote(service), ssl=parts.scheme == "rediss+sentinel", **settings)
     return _constructed(url, client)
+
+
+def _cluster_client(url: str, parts: SplitResult, options: dict[str, Any], namespace: str) -> "redis.Redis":
+    from flowq.store.cluster import slot_client
+
+    addresses = _addresses(url, parts, PORT)
+    if not addresses:
+        raise ConfigError(f"{redact(url)!r} names no node, expected redis+cluster://host:port,host:port")
+    if _database(url, parts.path) or options.pop("db", 0):
+        raise ConfigError(f"{redact(url)!r}: a cluster has no databases but 0: use a namespace of your own (FLOWQ_NAMESPACE)")
+    settings = {**_common(), **_user_of_several(parts), **options}
+    return _constructed(url, slot_client(addresses, namespace, settings, tls=parts.scheme == "rediss+cluster"))
 
 
 def _parse(url: str) -> tuple[SplitResult, dict[str, Any]]:
     """Return the parts of an address and its options; refuse what is unknown, which redis-py partly ignores."""
     scheme = url.partition("://")[0]
-    if scheme in {"redis+cluster", "rediss+cluster"}:
-        raise ConfigError(
-            f"{redact(url)!r}: flowq cannot use a cluster yet; all keys of a namespace are in one slot: use that node's address"
-        )
     if scheme not in _SCHEMES or "://" not in url:
         raise ConfigError(
             f"{redact(url)!r} is not a server's address, expected one that starts with {', '.join(f'{s}://' for s in _SCHEMES)}"
@@ -177,9 +218,10 @@ def _option(url: str, name: str, text: str) -> Any:
     return {"true": True, "false": False}.get(text.lower(), text)
 
 
-def _address(url: str, text: str) -> tuple[str, int]:
-    parts = urlsplit(f"//{text}")
-    return unquote(parts.hostname or "localhost"), _port(url, parts) or SENTINEL_PORT
+def _addresses(url: str, parts: SplitResult, port: int) -> list[tuple[str, int]]:
+    """Return the hosts of an address with several, which urllib does not split."""
+    hosts = [urlsplit(f"//{item}") for item in parts.netloc.rpartition("@")[2].split(",") if item]
+    return [(unquote(host.hostname or "localhost"), _port(url, host) or port) for host in hosts]
 
 
 def _port(url: str, parts: SplitResult) -> int | None:
@@ -199,6 +241,11 @@ def _database(url: str, path: str) -> int:
 def _user(parts: SplitResult) -> dict[str, str]:
     found = {"username": parts.username, "password": parts.password}
     return {name: unquote(value) for name, value in found.items() if value}
+
+
+def _user_of_several(parts: SplitResult) -> dict[str, str]:
+    """Return user and password of an address with several hosts."""
+    return _user(parts._replace(netloc=parts.netloc.rpartition("@")[0] + "@several"))
 
 
 # -- what every connection is told

@@ -54,6 +54,14 @@ class AmbiguousRunError(UsageError):
     """A prefix that fits several runs."""
 
 
+class NoSuchExecutionError(FlowqError, ValueError):
+    """An execution that is not in progress: it has ended, or was never there. RQ raises a plain `ValueError`."""
+
+
+class NoSuchGroupError(FlowqError):
+    """No group with that name: it has no jobs yet, or all of them have expired or were deleted."""
+
+
 class NoSuchWorkerError(FlowqError):
     """No worker with that name: never started, stopped, or silent for long."""
 

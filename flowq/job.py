@@ -3,28 +3,31 @@
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Self
 
+from flowq import ids
 from flowq.binding import store_for
 from flowq.call import Call
 from flowq.callables import load_class, reference
+from flowq.callbacks import Callback
 from flowq.context import current_job_class, current_store, current_task
 from flowq.dependency import Dependency
 from flowq.exceptions import InvalidJobOperation, NoSuchJobError
-from flowq.jobstate import JobState
+from flowq.jobsettings import JobSettings
 from flowq.options import JobOptions, as_arguments, parse_options
-from flowq.results import Result
+from flowq.rate_limit import RateLimit
+from flowq.repeat import Repeat
 from flowq.retry import Retry
-from flowq.serializers import serializer_name
 from flowq.states import ENDED, JobStatus
+from flowq.store.jobs import NewJob
 from flowq.store.outcomes import Outcome
 from flowq.store.records import StoredJob
 
 if TYPE_CHECKING:
     from flowq.store import Store
 
-__all__ = ["Dependency", "Job", "JobStatus", "Retry", "cancel_job", "get_current_job", "reference", "requeue_job"]
+__all__ = ["Callback", "Dependency", "Job", "JobStatus", "Retry", "cancel_job", "get_current_job", "reference", "requeue_job"]
 
 
-class Job(JobState):
+class Job(JobSettings):
     """A handle on a plain job.
 
     Made by `Queue.enqueue`, `Job.create` or `Job.fetch`. What changes (status, times, result) is read from the store when it is
@@ -36,15 +39,31 @@ class Job(JobState):
     # -- making and finding ---------------------------------------------------------------------------------------------------
 
     @classmethod
-    def create(
+    def create(  # noqa: PLR0913, PLR0917 - RQ's signature
         cls,
         func: Callable[..., Any] | str,
         args: Any = None,
         kwargs: Mapping[str, Any] | None = None,
-        *,
         connection: Any = None,
+        result_ttl: float | str | None = None,
+        ttl: float | str | None = None,
+        status: JobStatus | str | None = None,  # noqa: ARG003 - a job's status is what has happened to it
+        description: str | None = None,
+        depends_on: Any = None,
+        timeout: float | str | None = None,
+        retry: Retry | int | None = None,
+        id: str | None = None,  # noqa: A002 - RQ's name
+        origin: str = "",
+        meta: Mapping[str, Any] | None = None,
+        failure_ttl: float | str | None = None,
         serializer: Any = None,
-        **options: Any,
+        group_id: str | None = None,
+        on_success: Callback | Callable[..., Any] | str | None = None,
+        on_failure: Callback | Callable[..., Any] | str | None = None,
+        on_stopped: Callback | Callable[..., Any] | str | None = None,
+        *,
+        repeat: Repeat | int | None = None,
+        rate_limit: RateLimit | None = None,
     ) -> Self:
         """Make a job without enqueueing it; `Queue.enqueue_job` does that.
 
@@ -53,18 +72,47 @@ class Job(JobState):
             args: positional arguments; anything that is no tuple or list is the only one.
             kwargs: keyword arguments.
             connection: a redis-py client; needed only for what is asked of the job before it is enqueued.
+            result_ttl: how long it is kept after a success; durations are seconds or texts such as "1h".
+            ttl: how long it may wait in its queue.
+            status: makes no difference.
+            description: for people; the call unless given.
+            depends_on: a job, an id, a `Dependency`, or a list of those.
+            timeout: how long one execution may take; the queue's `default_timeout` unless given.
+            retry: executions after a failure.
+            id: its id; random unless given.
+            origin: the name of its queue, until it is enqueued.
+            meta: a dictionary of the user's own.
+            failure_ttl: how long it is kept after a failure.
             serializer: for arguments, result and meta; the queue's unless given.
-            **options: `id`, `timeout`, `result_ttl`, `ttl`, `failure_ttl`, `depends_on`, `description`, `meta`, `retry`, `repeat`,
-                `on_success`, `on_failure`, `on_stopped`, `origin`, `status`.
+            group_id: the name of the group that it joins when it is enqueued.
+            on_success: called after a success.
+            on_failure: called after a failure.
+            on_stopped: called after the job was stopped.
+            repeat: executions after a success.
+            rate_limit: the limit that it shares with others.
 
         Raises:
             UsageError: not a function that a worker could import, or a wrong option.
         """
-        origin = options.pop("origin", None) or ""
-        options.pop("status", None)  # a job's status is what has happened to it
-        return cls.assemble(
-            Call.of(func, as_arguments(args), kwargs or {}), parse_options(options), connection, serializer, origin=origin
-        )
+        options = {
+            "timeout": timeout,
+            "result_ttl": result_ttl,
+            "ttl": ttl,
+            "failure_ttl": failure_ttl,
+            "description": description,
+            "depends_on": depends_on,
+            "id": id,
+            "meta": meta,
+            "retry": retry,
+            "repeat": repeat,
+            "on_success": on_success,
+            "on_failure": on_failure,
+            "on_stopped": on_stopped,
+            "group_id": group_id,
+            "rate_limit": rate_limit,
+        }
+        call = Call.of(func, as_arguments(args), kwargs or {})
+        return cls.assemble(call, parse_options(options), connection, serializer, origin=origin)
 
     @classmethod
     def assemble(
@@ -72,7 +120,7 @@ class Job(JobState):
     ) -> Self:
         """Make a job of a call and parsed options."""
         job = cls(options.id, connection, serializer)
-        job.options = options
+        job._options = options
         job.origin = origin
         job._call = call
         job._meta = dict(options.meta)
@@ -108,85 +156,11 @@ class Job(JobState):
         job._take(stored)
         return job
 
-    # -- what it executes -----------------------------------------------------------------------------------------------------
-
-    def payload(self) -> bytes:
-        """Return the function and its arguments as stored.
-
-        Raises:
-            UsageError: an argument cannot be serialized.
-        """
-        return self.call.stored(self.serializer)
-
-    @property
-    def func_name(self) -> str:
-        """The dotted name of the function; of a method its name."""
-        return self.call.name
-
-    @property
-    def func(self) -> Callable[..., Any]:
-        """The function.
-
-        Raises:
-            ImportError: it cannot be found here.
-        """
-        return self.call.function()
-
-    @property
-    def instance(self) -> Any:
-        """The object whose method is called, or None."""
-        return self.call.instance
-
-    @property
-    def args(self) -> tuple[Any, ...]:
-        """The positional arguments."""
-        return self.call.args
-
-    @property
-    def kwargs(self) -> dict[str, Any]:
-        """The keyword arguments."""
-        return dict(self.call.kwargs)
-
-    def get_call_string(self) -> str:
-        """Return the call as text, shortened: `pkg.mod.func(3, x=4)`."""
-        return str(self.call)
+    # -- executing ------------------------------------------------------------------------------------------------------------
 
     def perform(self) -> Any:
         """Call the function here and return what it returns; workers do, when they were given a `job_class` of their own."""
         return self.func(*self.args, **self.kwargs)
-
-    # -- results --------------------------------------------------------------------------------------------------------------
-
-    @property
-    def result(self) -> Any:
-        """The return value; None while there is none."""
-        return self.return_value()
-
-    def return_value(self, refresh: bool = False) -> Any:  # noqa: ARG002 - RQ's signature; it is always the present one
-        """Return the latest result's value; None unless that is a success."""
-        latest = self.latest_result()
-        return None if latest is None else latest.return_value
-
-    def latest_result(self, timeout: float = 0) -> Result | None:
-        """Return the latest result, or None.
-
-        Args:
-            timeout: seconds to wait for one when there is none yet.
-        """
-        record = self.store.jobs.result(self.id)
-        if record is None and timeout > 0:
-            record = self.store.jobs.wait_for_result(self.id, timeout)
-        return None if record is None else Result.from_record(self.id, record, self.serializer)
-
-    def results(self) -> list[Result]:
-        """Return the results of the ten latest executions, newest first."""
-        return [Result.from_record(self.id, record, self.serializer) for record in self.store.jobs.results(self.id)]
-
-    @property
-    def exc_info(self) -> str | None:
-        """The text of the latest error; None when the latest execution was no failure."""
-        latest = self.latest_result()
-        return None if latest is None else latest.exc_string
 
     # -- meta -----------------------------------------------------------------------------------------------------------------
 
@@ -225,27 +199,44 @@ class Job(JobState):
             raise NoSuchJobError(f"no job with the id {self.id!r}: its meta cannot be stored")
 
     def save(self, include_meta: bool = True) -> None:
-        """Store what is the user's: description, timeout and meta of an enqueued job. Its status is not touched.
+        """Store what is the user's: description, durations, retries and meta. The status is not touched.
+
+        A job that was made but not enqueued is stored whole, with the status `created`: it can be fetched, and enqueued by
+        whoever fetched it. It stays until then, or until it is deleted.
 
         Raises:
-            NoSuchJobError: the job is not in the store (a created one is stored by `Queue.enqueue_job`).
+            NoSuchJobError: the job was enqueued and is gone.
             InvalidJobOperation: it belongs to a run.
         """
-        fields: dict[str, str | bytes | int] = {}
-        if self.options.description is not None:
-            fields["description"] = self.options.description
-        if self.options.timeout is not None:
-            fields["timeout"] = repr(self.options.timeout)
-        self._expect(self.store.jobs.save(self.id, fields), "save")
+        if self.is_new:
+            outcome = self.store.jobs.draft(self._as_new())
+            if outcome is not Outcome.CONFLICT:  # somebody has enqueued the id meanwhile: then its settings are saved
+                self._changes.clear()
+                return
+        self._expect(self.store.jobs.save(self.id, self.changes()), "save")
         if include_meta and self._meta is not None:
             self.save_meta()
+
+    def _as_new(self) -> NewJob:
+        """Describe it for the store as a job that waits for being enqueued."""
+        return NewJob(
+            id=self.id,
+            queue=self.origin,
+            payload=self.payload(),
+            nonce=ids.nonce(),
+            front=self.options.front,
+            parents=self.options.edges,
+            fields=self.stored_fields(),
+            meta=self.stored_meta() if self.meta else b"",
+            group=self.options.group_id or "",
+        )
 
     # -- dependencies ---------------------------------------------------------------------------------------------------------
 
     @property
     def dependency_ids(self) -> list[str]:
         """The ids of the jobs that it waits or waited for."""
-        if self._record is None and self._call is not None:
+        if self.is_new:
             return [job for job, _ in self.options.edges]
         return self.store.jobs.dependencies(self.id)
 
@@ -271,7 +262,7 @@ class Job(JobState):
 
     # -- acting ---------------------------------------------------------------------------------------------------------------
 
-    def cancel(self, enqueue_dependents: bool = False, remove_from_dependencies: bool = False) -> None:
+    def cancel(self, *, enqueue_dependents: bool = False, remove_from_dependencies: bool = False) -> None:
         """Cancel the job; a running one is killed.
 
         Args:
@@ -293,7 +284,7 @@ class Job(JobState):
         self._record = None
         return self
 
-    def delete(self, delete_dependents: bool = False) -> None:
+    def delete(self, *, delete_dependents: bool = False) -> None:
         """Delete the job; whoever waits for it is decided as if it had been canceled, or deleted as well.
 
         Raises:
@@ -354,10 +345,3 @@ def requeue_job(job_id: str, connection: Any = None, serializer: Any = None) -> 
 def restore(job_ids: Sequence[str], connection: Any = None, job_class: type[Job] = Job, serializer: Any = None) -> list[Job]:
     """Return handles on those of the jobs that exist, in order."""
     return [job for job in job_class.fetch_many(job_ids, connection, serializer) if job is not None]
-
-
-def stored_fields(job: Job, default_timeout: float) -> dict[str, str | bytes | int]:
-    """Return what the store keeps of a job's options, and how its payload is to be read."""
-    fields = job.options.fields(default_timeout)
-    name = serializer_name(job.serializer)
-    return {**fields, "serializer": name} if name else fields

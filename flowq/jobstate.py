@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Any
 from flowq import ids
 from flowq.binding import store_for
 from flowq.call import Call
-from flowq.callbacks import Callback
 from flowq.exceptions import NoSuchJobError
 from flowq.executions import Execution
-from flowq.options import JobOptions, parse_options
+from flowq.options import JobOptions, checked_id
+from flowq.results import Result
 from flowq.serializers import resolve_serializer
 from flowq.states import JobStatus
 from flowq.store.records import JobRecord, StoredJob
@@ -19,19 +19,32 @@ if TYPE_CHECKING:
 
 
 class JobState:
-    """The half of `Job` that looks: status, times, and the options the job was enqueued with."""
+    """The part of `Job` that looks: what has become of the job."""
 
     def __init__(self, id: str | None = None, connection: Any = None, serializer: Any = None) -> None:  # noqa: A002 - RQ's name
-        self.id = id or ids.job_id()
-        self.options = JobOptions()
+        self._id = ids.job_id() if id is None else checked_id(id)
         self.origin = ""
         self.serializer = resolve_serializer(serializer)
         self._explicit_serializer = serializer is not None
         self._store: Store | None = None if connection is None else store_for(connection)
         self._record: JobRecord | None = None
         self._call: Call | None = None
+        self._payload: bytes | None = None
+        self._options: JobOptions | None = None
+        self._changes: set[str] = set()
         self._meta: dict[str, Any] | None = None
+        self._stored_meta: bytes | None = None
+        self._enqueued = False  # by this handle
         self._created = datetime.now(UTC)
+
+    @property
+    def id(self) -> str:
+        """Its id; can be set until it is enqueued."""
+        return self._id
+
+    @id.setter  # noqa: A003 - RQ's name
+    def id(self, value: str) -> None:
+        self._id = checked_id(value)
 
     # -- state ----------------------------------------------------------------------------------------------------------------
 
@@ -46,13 +59,6 @@ class JobState:
     def connection(self) -> Any:
         """The redis-py client that the job's server is reached with."""
         return self.store.client
-
-    def bind(self, store: "Store", serializer: Any, origin: str) -> None:
-        """Say where the job goes; a created job is bound when it is enqueued."""
-        self._store = store
-        self.origin = origin
-        if not self._explicit_serializer:
-            self.serializer = serializer
 
     def refresh(self) -> None:
         """Read everything again.
@@ -78,12 +84,11 @@ class JobState:
         if not self._explicit_serializer:
             self.serializer = resolve_serializer(stored.record.options.get("serializer"))
         self._call = None
+        self._options = None
+        self._changes.clear()
         self._payload = stored.payload
         self._meta = None
         self._stored_meta = stored.meta
-
-    _payload: bytes | None = None
-    _stored_meta: bytes | None = None
 
     def _look(self, record: JobRecord) -> None:
         self._record = record
@@ -91,18 +96,14 @@ class JobState:
 
     def _live(self) -> JobRecord | None:
         """Return the record as it is now; one that has ended is not read again (`refresh` does), it does not change by itself."""
+        if self._store is None and self._call is not None:
+            return None  # made here, and nowhere else yet
         if self._record is None or not self._record.ended:
             record = self.store.jobs.get(self.id)
             if record is None:
                 return self._record
             self._look(record)
         return self._record
-
-    def _option(self, name: str) -> str | None:
-        """Return a field that was stored with the job."""
-        if self._record is None:
-            self._live()
-        return None if self._record is None else self._record.options.get(name)
 
     def get_status(self, refresh: bool = True) -> JobStatus:
         """Return the status; of a job that was not enqueued yet, `created`."""
@@ -111,12 +112,17 @@ class JobState:
         if refresh or self._record is None:
             record = self.store.jobs.get(self.id)
             if record is None:
-                if self._call is not None and self._record is None:
+                if self.is_new:
                     return JobStatus.CREATED
                 raise NoSuchJobError(f"no job with the id {self.id!r}: it was deleted, or its result_ttl has passed")
             self._look(record)
         assert self._record is not None
         return self._record.status
+
+    @property
+    def is_new(self) -> bool:
+        """Whether it was made here and is not known to be in the store."""
+        return self._call is not None and self._record is None and not self._enqueued
 
     @property
     def is_finished(self) -> bool:
@@ -147,6 +153,11 @@ class JobState:
     def is_scheduled(self) -> bool:
         """Whether it waits for its time."""
         return self.get_status() is JobStatus.SCHEDULED
+
+    @property
+    def is_rate_limited(self) -> bool:
+        """Whether it waits for its rate limit."""
+        return self.get_status() is JobStatus.RATE_LIMITED
 
     @property
     def is_canceled(self) -> bool:
@@ -207,130 +218,45 @@ class JobState:
 
     def get_executions(self) -> list[Execution]:
         """Return the executions that are in progress: one, or none."""
-        record = self.store.jobs.get(self.id)
-        if record is None or record.status is not JobStatus.STARTED or record.worker is None:
-            return []
-        worker = self.store.workers.get(record.worker)
-        beat = None if worker is None else _time(worker.beat_ms)
-        started = _time(record.started_ms) or self._created
-        return [Execution(str(record.execution), self.id, record.worker, started, beat)]
-
-    @property
-    def call(self) -> Call:
-        """The function and its arguments.
-
-        Raises:
-            NoSuchJobError: the job is gone.
-            DeserializationError: the arguments cannot be decoded here.
-        """
-        if self._call is None:
-            stored = self._payload if self._payload is not None else self.store.jobs.payload(self.id)
-            if stored is None:
-                raise NoSuchJobError(f"no job with the id {self.id!r}, or it is a job of a run, whose call is in the flow")
-            self._call = Call.restored(stored, self.serializer, self.id)
-        return self._call
+        return list(Execution.of_jobs([self.id], self.store).values())
 
     def get_position(self) -> int | None:
         """Return how many jobs of its queue are before it; None when it does not wait there."""
         return self.store.queues.position(self.origin, self.id) if self.origin else None
 
-    # -- options --------------------------------------------------------------------------------------------------------------
+    # -- results --------------------------------------------------------------------------------------------------------------
 
     @property
-    def description(self) -> str:
-        """The given description, else the call as text."""
-        if self.options.description is not None:
-            return self.options.description
-        return (self._option("description") if self._call is None or self._record is not None else None) or str(self.call)
+    def result(self) -> Any:
+        """The return value; None while there is none."""
+        return self.return_value()
 
-    @description.setter
-    def description(self, value: str) -> None:
-        self.options = _changed(self.options, description=value)
+    def return_value(self, refresh: bool = False) -> Any:  # noqa: ARG002 - RQ's signature; it is always the present one
+        """Return the latest result's value; None unless that is a success."""
+        latest = self.latest_result()
+        return None if latest is None else latest.return_value
 
-    @property
-    def timeout(self) -> float | None:
-        """Seconds one execution may take; -1 without limit; None before it is enqueued, when it is the queue's."""
-        return self._seconds("timeout", self.options.timeout, 1)
+    def latest_result(self, timeout: float = 0) -> Result | None:
+        """Return the latest result, or None.
 
-    @timeout.setter
-    def timeout(self, value: float | str) -> None:
-        self.options = _changed(self.options, timeout=value)
+        Args:
+            timeout: seconds to wait for one when there is none yet.
+        """
+        record = self.store.jobs.result(self.id)
+        if record is None and timeout > 0:
+            record = self.store.jobs.wait_for_result(self.id, timeout)
+        return None if record is None else Result.from_record(self.id, record, self.serializer)
 
-    @property
-    def result_ttl(self) -> float | None:
-        """Seconds the job is kept after a success; None: the worker's default."""
-        return self._seconds("result_ttl", self.options.result_ttl)
-
-    @property
-    def failure_ttl(self) -> float | None:
-        """Seconds the job is kept after a failure."""
-        return self._seconds("failure_ttl", self.options.failure_ttl)
+    def results(self) -> list[Result]:
+        """Return the results of the ten latest executions, newest first."""
+        return [Result.from_record(self.id, record, self.serializer) for record in self.store.jobs.results(self.id)]
 
     @property
-    def ttl(self) -> float | None:
-        """Seconds the job may wait in its queue; None: for ever."""
-        return self._seconds("ttl", self.options.ttl)
-
-    def get_ttl(self, default_ttl: float | None = None) -> float | None:
-        """Return `ttl`, or the default."""
-        return default_ttl if self.ttl is None else self.ttl
-
-    def get_result_ttl(self, default_ttl: float) -> float:
-        """Return `result_ttl`, or the default."""
-        return default_ttl if self.result_ttl is None else self.result_ttl
-
-    def _seconds(self, name: str, given: float | None, divisor: int = 1000) -> float | None:
-        if given is not None and self._record is None:
-            return given
-        stored = self._option(name)
-        if stored is None:
-            return given
-        return -1 if float(stored) < 0 else float(stored) / divisor
-
-    @property
-    def number_of_retries(self) -> int:
-        """How often it has been executed again after a failure."""
-        record = self._live()
-        return 0 if record is None else max(0, record.attempt - 1 - int(record.options.get("returns", 0)))
-
-    @property
-    def retries_left(self) -> int | None:
-        """How often it will be executed again after a failure; None without `retry`."""
-        record = self._live()
-        if record is None:
-            return None if self.options.retry is None else self.options.retry.max
-        return max(0, record.retries - self.number_of_retries) if record.retries else None
-
-    @property
-    def repeats_left(self) -> int | None:
-        """How often it will be executed again after a success; None without `repeat`."""
-        record = self._live()
-        stored = None if record is None else record.options.get("repeat")
-        if stored is None or record is None:
-            return None if self.options.repeat is None else self.options.repeat.times
-        return int(stored.partition("|")[0]) - int(record.options.get("repeated", 0))
-
-    @property
-    def success_callback(self) -> Callback | None:
-        """What is called after a success."""
-        return self.options.on_success or Callback.restored(self._option("on_success"))
-
-    @property
-    def failure_callback(self) -> Callback | None:
-        """What is called after a failure."""
-        return self.options.on_failure or Callback.restored(self._option("on_failure"))
-
-    @property
-    def stopped_callback(self) -> Callback | None:
-        """What is called after the job was stopped."""
-        return self.options.on_stopped or Callback.restored(self._option("on_stopped"))
+    def exc_info(self) -> str | None:
+        """The text of the latest error; None when the latest execution was no failure."""
+        latest = self.latest_result()
+        return None if latest is None else latest.exc_string
 
 
 def _time(millis: int | None) -> datetime | None:
     return None if millis is None else datetime.fromtimestamp(millis / 1000, UTC)
-
-
-def _changed(options: JobOptions, **values: Any) -> JobOptions:
-    from dataclasses import replace
-
-    return replace(options, **{name: getattr(parse_options({name: value}), name) for name, value in values.items()})

@@ -13,14 +13,19 @@ from flowq.callbacks import Callback
 from flowq.dependency import Dependency
 from flowq.durations import NEVER, milliseconds, parse_duration
 from flowq.exceptions import UsageError
+from flowq.rate_limit import RateLimit
 from flowq.repeat import Repeat
 from flowq.retry import Retry
+from flowq.states import RAN
 
-_NAMES: Final[tuple[str, ...]] = (
-    *("timeout", "result_ttl", "ttl", "failure_ttl", "depends_on", "at_front", "description", "meta", "retry", "unique"),
-    *("on_success", "on_failure", "on_stopped", "repeat"),
-)
-_UNSUPPORTED: Final = ("rate_limit", "webhooks")  # options of RQ that must not end up as arguments of the function
+# What `enqueue` takes out of a call, and its name here. `timeout` is not among them: it may well be an argument of the function.
+_AT_ENQUEUE: Final[Mapping[str, str]] = {
+    "job_id": "id",
+    "job_timeout": "timeout",
+    **{name: name for name in ("result_ttl", "ttl", "failure_ttl", "depends_on", "at_front", "description", "meta", "unique")},
+    **{name: name for name in ("retry", "repeat", "on_success", "on_failure", "on_stopped", "rate_limit", "webhooks")},
+}
+_UNSUPPORTED: Final = ("webhooks",)  # options of RQ that must not end up as arguments of the function
 _CALLBACKS: Final = ("on_success", "on_failure", "on_stopped")
 
 
@@ -40,6 +45,9 @@ class JobOptions:
     retry: Retry | None = None
     repeat: Repeat | None = None
     unique: bool = False
+    rate_limit: RateLimit | None = None
+    group_id: str | None = None
+    coming: int = 0  # of a group: jobs of the same request that follow this one; -1 of each of those
     on_success: Callback | None = None
     on_failure: Callback | None = None
     on_stopped: Callback | None = None
@@ -54,17 +62,18 @@ class JobOptions:
         """Whether the job goes to the front of its queue."""
         return self.at_front or any(dependency.enqueue_at_front for dependency in self.depends_on)
 
-    def fields(self, default_timeout: float) -> dict[str, str | bytes | int]:
+    def fields(self) -> dict[str, str | bytes | int]:
         """Return what the store keeps of them; times in milliseconds there, the timeout in seconds."""
-        out: dict[str, str | bytes | int] = {"timeout": repr(default_timeout if self.timeout is None else self.timeout)}
+        out: dict[str, str | bytes | int] = {} if self.timeout is None else {"timeout": repr(self.timeout)}
         for name, seconds in (("result_ttl", self.result_ttl), ("failure_ttl", self.failure_ttl), ("ttl", self.ttl)):
             if seconds is not None and not (name == "ttl" and seconds == NEVER):
                 out[name] = milliseconds(seconds)
         if self.description is not None:
             out["description"] = self.description
         if self.retry is not None:
-            waits = ",".join(str(int(item * 1000)) for item in self.retry.intervals)
-            out["retry"] = f"{self.retry.max}|{waits}|0|{1 if self.retry.enqueue_at_front else 0}"
+            out["retry"] = self.retry.stored()
+        if self.rate_limit is not None:
+            out |= self.rate_limit.fields()
         if self.repeat is not None:
             out["repeat"] = self.repeat.stored()
         for name in _CALLBACKS:
@@ -73,17 +82,39 @@ class JobOptions:
                 out[name] = callback.stored()
         return out
 
+    @classmethod
+    def restored(cls, fields: Mapping[str, str], edges: Sequence[tuple[str, str]] = ()) -> "JobOptions":
+        """Return them from what the store keeps of a job, and the edges to those it depends on."""
+        return cls(
+            timeout=_restored_seconds(fields.get("timeout"), 1),
+            result_ttl=_restored_seconds(fields.get("result_ttl")),
+            ttl=_restored_seconds(fields.get("ttl")),
+            failure_ttl=_restored_seconds(fields.get("failure_ttl"), default=defaults.FAILURE_TTL),
+            depends_on=tuple(Dependency(job, allow_failure=condition == RAN) for job, condition in edges),
+            at_front=fields.get("front") == "1",
+            description=fields.get("description"),
+            retry=Retry.restored(fields.get("retry")),
+            rate_limit=RateLimit.restored(fields.get("sems"), fields.get("limit")),
+            group_id=fields.get("group_id"),
+            repeat=Repeat.restored(fields.get("repeat")),
+            on_success=Callback.restored(fields.get("on_success")),
+            on_failure=Callback.restored(fields.get("on_failure")),
+            on_stopped=Callback.restored(fields.get("on_stopped")),
+        )
 
-def split_call(
-    args: Sequence[Any], kwargs: Mapping[str, Any], *, id_name: str = "job_id", timeout_name: str = "job_timeout"
-) -> tuple[tuple[Any, ...], dict[str, Any], JobOptions]:
-    """Tell the options in a call from the arguments of the function.
+
+def _restored_seconds(stored: str | None, divisor: int = 1000, default: Any = None) -> Any:
+    if stored is None:
+        return default
+    return NEVER if float(stored) < 0 else float(stored) / divisor
+
+
+def split_call(args: Sequence[Any], kwargs: Mapping[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any], JobOptions]:
+    """Tell the options in a call of `enqueue` from the arguments of the function.
 
     Args:
         args: positional arguments of the call after the function.
         kwargs: keyword arguments of the call.
-        id_name: what the job's id is called here (`job_id` at enqueue, `id` at create).
-        timeout_name: what the timeout is called here (`job_timeout` at enqueue, `timeout` at create; both accept either).
 
     Returns:
         The function's positional and keyword arguments, and the options. `args=` and `kwargs=` give the function's arguments
@@ -93,13 +124,7 @@ def split_call(
         UsageError: an option's value is not what it should be, or both forms of arguments were used.
     """
     rest = dict(kwargs)
-    given = {name: rest.pop(name) for name in _NAMES if name in rest}
-    for name in (id_name, timeout_name):
-        if name in rest:
-            given["id" if name == id_name else "timeout"] = rest.pop(name)
-    for name in _UNSUPPORTED:
-        if rest.pop(name, None) is not None:
-            raise UsageError(f"the option {name}= is not supported by this version of flowq")
+    given = {option: rest.pop(name) for name, option in _AT_ENQUEUE.items() if name in rest}
     if "args" not in rest and "kwargs" not in rest:
         return tuple(args), rest, parse_options(given)
     if args:
@@ -128,6 +153,8 @@ def parse_options(given: Mapping[str, Any]) -> JobOptions:
     for name, value in given.items():
         if value is None:
             continue
+        if name in _UNSUPPORTED:
+            raise UsageError(f"the option {name}= is not supported by this version of flowq")
         try:
             values[name] = _PARSERS[name](value) if name in _PARSERS else value
         except UsageError as error:
@@ -145,9 +172,21 @@ def _retry(value: Any) -> Retry:
     return value if isinstance(value, Retry) else Retry(max=value)
 
 
-def _job_id(value: Any) -> str:
+def checked_id(value: Any) -> str:
+    """Return a job's id.
+
+    Raises:
+        UsageError: it cannot be one.
+    """
     if not isinstance(value, str) or not value or any(character in value for character in "|\n\r\0"):
         raise UsageError("expected a text without '|' and line breaks")
+    return value
+
+
+def group_name(value: Any) -> str:
+    """Return the name of a group, checked."""
+    if not isinstance(value, str) or not value or any(character in value for character in "\n\r\0"):
+        raise UsageError(f"a group's name must be a text without line breaks, found {value!r}")
     return value
 
 
@@ -156,8 +195,14 @@ def _dependencies(value: Any) -> tuple[Dependency, ...]:
     found = tuple(item if isinstance(item, Dependency) else Dependency(item) for item in items)
     for dependency in found:
         for job in dependency.ids:
-            _job_id(job)
+            checked_id(job)
     return found
+
+
+def _rate_limit(value: Any) -> RateLimit:
+    if not isinstance(value, RateLimit):
+        raise UsageError("expected a flowq.RateLimit")
+    return value
 
 
 def _repeat(value: Any) -> Repeat:
@@ -167,17 +212,19 @@ def _repeat(value: Any) -> Repeat:
 
 
 _PARSERS: Final[Mapping[str, Callable[[Any], Any]]] = {
-    "id": _job_id,
+    "id": checked_id,
     "timeout": _duration,
     "result_ttl": _duration,
     "ttl": _duration,
     "failure_ttl": _duration,
     "retry": _retry,
     "depends_on": _dependencies,
+    "group_id": group_name,
     "at_front": bool,
     "unique": bool,
     "meta": dict,
     "repeat": _repeat,
+    "rate_limit": _rate_limit,
     "on_success": Callback.of,
     "on_failure": Callback.of,
     "on_stopped": Callback.of,

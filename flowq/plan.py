@@ -29,6 +29,12 @@ from flowq.exceptions import FlowqError
 
 PLAN_VERSION: Final = 2
 
+GATE: Final = "@start"
+"""The last part of the name of a sub-flow's gate; no job's name has an @."""
+
+STAGE: Final = "stage:"
+"""What the name of a stage's group begins with; no job's name has a colon."""
+
 _READABLE: Final = (1, 2)  # version 2 added what version 1 says nothing of
 _GROUP, _HIDDEN, _LEFT_OUT = 1, 2, 4  # flags of a cell's row
 
@@ -106,6 +112,9 @@ class Node:
     delay: float | None = None
     condition: str | None = None  # the expression of `if`
     env: Mapping[str, Json] = field(default_factory=dict)  # templated strings; flow env already merged below the job's
+    secrets: Mapping[str, Mapping[str, str]] = field(
+        default_factory=dict
+    )  # variables of its environment -> where the value is: {"env": variable of the worker} or {"file": path}
     workdir: Json = None  # templated string
     reads: tuple[str, ...] = ()  # full names of the nodes whose result or status the expressions use
     scope: str = (
@@ -147,6 +156,13 @@ class Cell:
     phase: str = ""  # of a handler: "success", "failure", "cancel" or "exit"; it has no parents outside its phase
     selected: bool = True  # else it is skipped at the start, has no parents, and is nobody's parent
 
+    @property
+    def label(self) -> str:
+        """What people call it: the gate of a sub-flow by the job with `flow`, the group of a stage as that stage."""
+        if not self.hidden or self.matrix is not None:
+            return self.name
+        return self.name.replace(STAGE, "stage ") if self.group else self.name.removesuffix(f"/{GATE}")
+
 
 @dataclass(frozen=True, slots=True)
 class Selection:
@@ -176,6 +192,7 @@ class Plan:
     fail_fast: bool = False  # a failed job cancels the rest of the graph
     concurrency: Concurrency | None = None
     scopes: Mapping[str, Mapping[str, Json]] = field(default_factory=dict)  # params of the sub-flows, by `Node.scope`
+    withheld: tuple[str, ...] = ()  # variables that hold secrets: no job inherits them
     selection: Selection = Selection()  # empty: the whole flow
 
     def jobs(self) -> Iterator[Cell]:
@@ -216,11 +233,13 @@ class Plan:
         return out
 
     def cells_of(self) -> dict[str, list[int]]:
-        """Return for each node's name the ordinals of its jobs in expansion order, without hidden ones."""
-        out: dict[str, list[int]] = {node.name: [] for node in self.nodes}
-        for cell in self.jobs():
+        """Return for each node that people know by name the ordinals of its jobs in expansion order."""
+        out: dict[str, list[int]] = {}
+        for cell in self.cells:
             if not cell.hidden:
-                out[self.nodes[cell.node].name].append(cell.ordinal)
+                own = out.setdefault(self.nodes[cell.node].name, [])
+                if not cell.group:
+                    own.append(cell.ordinal)
         return out
 
     def to_json(self) -> str:
@@ -266,6 +285,7 @@ class Plan:
             fail_fast=document.get("fail_fast", False),
             concurrency=_concurrency(document.get("concurrency")),
             scopes=document.get("scopes", {}),
+            withheld=tuple(document.get("withheld", ())),
             selection=Selection(**{name: tuple(names) for name, names in document.get("selection", {}).items()}),
         )
 
@@ -291,6 +311,8 @@ def _limits_to_json(plan: Plan) -> dict[str, Json]:
         out["concurrency"] = _non_defaults(plan.concurrency)
     if plan.scopes:
         out["scopes"] = {scope: dict(params) for scope, params in plan.scopes.items()}
+    if plan.withheld:
+        out["withheld"] = list(plan.withheld)
     if plan.selection:
         out["selection"] = _non_defaults(plan.selection)
     return out

@@ -1,20 +1,16 @@
 """`Queue`: where plain jobs are put, as users of RQ know it."""
 
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from collections.abc import Iterator
 from functools import total_ordering
-from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from flowq import defaults, ids
+from flowq import defaults
 from flowq.binding import store_for
-from flowq.call import Call
 from flowq.callables import load_class
 from flowq.durations import parse_duration
-from flowq.exceptions import DuplicateJobError, InvalidJobDependency, InvalidJobOperation, UsageError
-from flowq.job import Job, restore, stored_fields
-from flowq.options import JobOptions, as_arguments, parse_options, split_call
+from flowq.enqueueing import EnqueueData, Enqueueing
+from flowq.exceptions import InvalidJobOperation, UsageError
+from flowq.job import Job, restore
 from flowq.registry import (
     CanceledJobRegistry,
     DeferredJobRegistry,
@@ -25,26 +21,15 @@ from flowq.registry import (
 )
 from flowq.serializers import resolve_serializer
 from flowq.states import JobStatus
-from flowq.store.jobs import NewJob
-from flowq.store.outcomes import Outcome
 
 if TYPE_CHECKING:
     from flowq.store import Store
 
-_NOW = -1  # in place of a time
-_INLINE = "flowq.worker.inline"  # by name: workers stand above queues, and sync mode borrows their way of executing a job
-
-
-@dataclass(frozen=True, slots=True)
-class EnqueueData:
-    """One job for `Queue.enqueue_many`, made by `Queue.prepare_data`."""
-
-    call: Call
-    options: JobOptions
+__all__ = ["EnqueueData", "Queue"]
 
 
 @total_ordering
-class Queue:
+class Queue(Enqueueing):
     """A named queue. It exists from its first job on, without setup.
 
     Args:
@@ -91,123 +76,16 @@ class Queue:
         """The redis-py client that the queue's server is reached with."""
         return self.store.client
 
-    # -- enqueueing -----------------------------------------------------------------------------------------------------------
-
-    def enqueue(self, f: Callable[..., Any] | str, *args: Any, **kwargs: Any) -> Job:
-        """Put a call on the queue; it is executed by a worker.
-
-        Args:
-            f: the function, or its dotted name where it cannot be imported here.
-            *args: its positional arguments.
-            **kwargs: its keyword arguments, and the options `job_timeout`, `result_ttl`, `ttl`, `failure_ttl`, `depends_on`, `job_id`,
-                `at_front`, `description`, `meta`, `retry`, `repeat`, `on_success`, `on_failure`, `on_stopped`, `unique`, `pipeline`.
-                `args=` and `kwargs=` give the function's arguments whole.
-
-        Returns:
-            A handle on the job.
-
-        Raises:
-            UsageError: the function or an option is not possible.
-            DuplicateJobError: `unique` and the id is taken, or the job of this id is being executed.
-            InvalidJobDependency: a dependency does not exist.
-        """
-        return self._enqueue(_NOW, f, args, kwargs)
-
-    def enqueue_call(self, func: Callable[..., Any] | str, args: Any = None, kwargs: Any = None, **options: Any) -> Job:
-        """Put a call on the queue with the function's arguments whole and the options under `Job.create`'s names."""
-        renamed = {{"timeout": "job_timeout"}.get(name, name): value for name, value in options.items()}
-        return self.enqueue(func, args=args, kwargs=kwargs, **renamed)
-
-    def enqueue_at(self, when: datetime, f: Callable[..., Any] | str, *args: Any, **kwargs: Any) -> Job:
-        """Put a call on the queue at a time (a naive one is local time), or once its dependencies have ended if that is later."""
-        return self._enqueue(_millis(when), f, args, kwargs)
-
-    def enqueue_in(self, time_delta: timedelta, func: Callable[..., Any] | str, *args: Any, **kwargs: Any) -> Job:
-        """Put a call on the queue after a while, by the server's clock."""
-        return self._enqueue(self.store.now_ms() + int(time_delta.total_seconds() * 1000), func, args, kwargs)
-
-    def enqueue_job(self, job: Job, pipeline: Any = None, at_front: bool = False, unique: bool = False) -> Job:
-        """Put a job made with `Job.create` (or `create_job`) on the queue."""
-        return self._submit(job, due_ms=_NOW, pipeline=pipeline, front=at_front, unique=unique)
-
-    def schedule_job(self, job: Job, when: datetime, pipeline: Any = None, unique: bool = False) -> Job:
-        """Put a job made with `Job.create` on the queue at a time."""
-        return self._submit(job, due_ms=_millis(when), pipeline=pipeline, unique=unique)
-
-    def create_job(self, func: Callable[..., Any] | str, args: Any = None, kwargs: Any = None, **options: Any) -> Job:
-        """Make a job for this queue without enqueueing it; `enqueue_job` does that. Options as of `prepare_data`."""
-        data = self.prepare_data(func, args, kwargs, **options)
-        return self.job_class.assemble(data.call, data.options, self.store, self.serializer, origin=self.name)
-
-    @staticmethod
-    def prepare_data(
-        func: Callable[..., Any] | str, args: Any = None, kwargs: Mapping[str, Any] | None = None, **options: Any
-    ) -> EnqueueData:
-        """Describe a job for `enqueue_many`. Options as of `Job.create`, the id as `job_id`, and `at_front`."""
-        if "job_id" in options:
-            options["id"] = options.pop("job_id")
-        if "job_timeout" in options:
-            options["timeout"] = options.pop("job_timeout")
-        return EnqueueData(Call.of(func, as_arguments(args), kwargs or {}), parse_options(options))
-
-    def enqueue_many(self, job_datas: Iterable[EnqueueData], pipeline: Any = None) -> list[Job]:
-        """Put many calls on the queue in one round trip. One may depend on another that stands before it in the list.
-
-        Raises:
-            DuplicateJobError, InvalidJobDependency: of the first job that was refused; the others are enqueued.
-        """
-        jobs = [self.job_class.assemble(data.call, data.options, self.store, self.serializer) for data in job_datas]
-        if pipeline is not None or not self.is_async:
-            return [self._submit(job, due_ms=_NOW, pipeline=pipeline) for job in jobs]
-        news = [self._new(job, due_ms=_NOW) for job in jobs]
-        answers = self.store.jobs.create_many(news)
-        for job, (outcome, detail) in zip(jobs, answers, strict=True):
-            _accept(job, outcome, detail)
-        return jobs
-
-    def run_sync(self, job: Job) -> Job:
-        """Put a job on the queue and execute it at once in this process."""
-        return self._submit(job, due_ms=_NOW, here=True)
-
-    def _enqueue(self, due_ms: int, f: Callable[..., Any] | str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Job:
-        pipeline = kwargs.pop("pipeline", None)
-        positional, named, options = split_call(args, kwargs)
-        job = self.job_class.assemble(Call.of(f, positional, named), options, self.store, self.serializer)
-        return self._submit(job, due_ms=due_ms, pipeline=pipeline)
-
-    def _new(self, job: Job, *, due_ms: int, front: bool = False, unique: bool = False) -> NewJob:
-        job.bind(self.store, self.serializer, self.name)
-        return NewJob(
-            id=job.id,
-            queue=self.name,
-            payload=job.payload(),
-            nonce=ids.nonce(),
-            unique=unique or job.options.unique,
-            due_ms=due_ms,
-            front=front or job.options.front,
-            parents=job.options.edges,
-            fields=stored_fields(job, self.default_timeout),
-            meta=job.stored_meta() if job.meta else b"",
-        )
-
-    def _submit(
-        self, job: Job, *, due_ms: int, pipeline: Any = None, front: bool = False, unique: bool = False, here: bool = False
-    ) -> Job:
-        new = self._new(job, due_ms=due_ms, front=front, unique=unique)
-        if pipeline is not None:
-            self.store.jobs.create_in(pipeline, new)
-            return job
-        if self.is_async and not here:
-            return _accept(job, *self.store.jobs.create(new))
-        inline: Any = import_module(_INLINE)
-        _accept(job, *inline.create_and_execute(self.store, new, self.death_penalty_class))
-        job.refresh_if_there()
-        return job
-
     # -- looking --------------------------------------------------------------------------------------------------------------
 
     def __len__(self) -> int:
         return self.count
+
+    def __bool__(self) -> bool:
+        return True  # an empty queue is a queue
+
+    def __iter__(self) -> "Iterator[Queue]":
+        yield self  # one queue may stand where several are asked for
 
     @property
     def count(self) -> int:
@@ -232,9 +110,9 @@ class Queue:
         """Return waiting jobs, the next one first."""
         return restore(self.get_job_ids(offset, length), self.store, self.job_class)
 
-    def get_job_position(self, job: Job | str) -> int | None:
+    def get_job_position(self, job_or_id: Job | str) -> int | None:
         """Return how many jobs are before this one, None when it does not wait here."""
-        return self.store.queues.position(self.name, job if isinstance(job, str) else job.id)
+        return self.store.queues.position(self.name, job_or_id if isinstance(job_or_id, str) else job_or_id.id)
 
     def is_empty(self) -> bool:
         """Return whether no job waits."""
@@ -327,16 +205,3 @@ class Queue:
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.name!r})"
-
-
-def _accept(job: Job, outcome: Outcome, detail: str) -> Job:
-    """Return the job, unless the store refused it."""
-    if outcome is Outcome.CONFLICT:
-        raise DuplicateJobError(f"a job with the id {job.id!r} exists already, it is {detail}: choose another id")
-    if outcome is Outcome.NOT_FOUND:
-        raise InvalidJobDependency(f"job {job.id} depends on {detail!r}, which does not exist")
-    return job
-
-
-def _millis(when: datetime) -> int:
-    return int(when.timestamp() * 1000)

@@ -30,6 +30,14 @@ class Repeat:
         """Return it as it is kept on a job: `<times>|<ms>,<ms>,…`."""
         return f"{self.times}|{','.join(str(int(item * 1000)) for item in self.intervals)}"
 
+    @classmethod
+    def restored(cls, text: str | None) -> "Repeat | None":
+        """Return it from what is kept on a job."""
+        if not text:
+            return None
+        times, _, waits = text.partition("|")
+        return cls(int(times), [int(item) / 1000 for item in waits.split(",")])
+
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Repeat) and other.stored() == self.stored()
 

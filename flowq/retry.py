@@ -31,5 +31,24 @@ class Retry:
         """Return the seconds to wait before the `retry`-th retry, counted from 1; the last interval repeats."""
         return self.intervals[min(retry, len(self.intervals)) - 1]
 
+    def stored(self) -> str:
+        """Return it as it is kept on a job: `<max>|<ms>,<ms>,…|<jitter in %>|<front 0 or 1>`."""
+        waits = ",".join(str(int(item * 1000)) for item in self.intervals)
+        return f"{self.max}|{waits}|0|{1 if self.enqueue_at_front else 0}"
+
+    @classmethod
+    def restored(cls, text: str | None) -> "Retry | None":
+        """Return it from what is kept on a job."""
+        if not text:
+            return None
+        times, waits, _, front = text.split("|")
+        return cls(int(times), [int(item) / 1000 for item in waits.split(",")], front == "1") if int(times) else None
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Retry) and other.stored() == self.stored()
+
+    def __hash__(self) -> int:
+        return hash(self.stored())
+
     def __repr__(self) -> str:
         return f"Retry(max={self.max}, interval={self.intervals}, enqueue_at_front={self.enqueue_at_front})"

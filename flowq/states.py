@@ -16,6 +16,7 @@ class JobStatus(StrEnum):
     STARTED = "started"
     DEFERRED = "deferred"
     SCHEDULED = "scheduled"
+    RATE_LIMITED = "rate_limited"  # of plain jobs: waits for its `RateLimit`, in no queue
     FINISHED = "finished"
     FAILED = "failed"
     STOPPED = "stopped"
@@ -91,13 +92,19 @@ class Reason(StrEnum):
     SUSPENDED = "suspended"
 
 
+UPSTREAM: Final = frozenset(
+    {Reason.UPSTREAM_FAILED, Reason.UPSTREAM_SKIPPED, Reason.UPSTREAM_CANCELED, Reason.UPSTREAM_FINISHED}
+)
+"""Reasons of jobs that were skipped because of how another one ended."""
+
 TRANSITIONS: Final[dict[str, frozenset[tuple[str, str]]]] = {
     # name of the Lua file -> the edges (from, to) it may take; "-" is "does not exist".
-    "create": frozenset({("-", "queued"), ("-", "deferred"), ("-", "scheduled"), ("-", "skipped")}),
+    "create": frozenset({("-", "queued"), ("-", "deferred"), ("-", "scheduled"), ("-", "skipped"), ("-", "rate_limited")}),
+    "draft": frozenset({("-", "created")}),
     "stage": frozenset({("-", "deferred")}),
-    "claim": frozenset(("queued", to) for to in ("started", "failed", "canceled", "skipped", "deferred")),
+    "claim": frozenset(("queued", to) for to in ("started", "failed", "canceled", "skipped", "deferred", "rate_limited")),
     "take": frozenset({("queued", "started"), ("scheduled", "started")}),
-    "unclaim": frozenset(("started", to) for to in ("queued", "canceled", "failed", "deferred")),
+    "unclaim": frozenset(("started", to) for to in ("queued", "canceled", "failed", "deferred", "rate_limited")),
     "finish": frozenset(
         {
             ("started", "finished"),
@@ -107,12 +114,15 @@ TRANSITIONS: Final[dict[str, frozenset[tuple[str, str]]]] = {
             ("started", "scheduled"),
             ("started", "queued"),
             ("started", "deferred"),  # retries are left, but somebody else has its semaphores
+            ("started", "rate_limited"),  # likewise
         }
     ),
     "release": frozenset(
         {
             ("deferred", "queued"),
             ("deferred", "scheduled"),
+            ("deferred", "rate_limited"),
+            ("rate_limited", "queued"),
             ("deferred", "skipped"),
             ("deferred", "canceled"),
             ("deferred", "finished"),  # a join point or a group: nothing to execute
@@ -126,7 +136,7 @@ TRANSITIONS: Final[dict[str, frozenset[tuple[str, str]]]] = {
     "expand": frozenset({("deferred", "-"), ("-", "deferred")}),  # a foreach becomes a group of cells
     "approve": frozenset({("deferred", "finished"), ("deferred", "failed")}),
     "lapse": frozenset({("deferred", "failed")}),
-    "promote": frozenset({("scheduled", "queued"), ("scheduled", "deferred")}),
+    "promote": frozenset({("scheduled", "queued"), ("scheduled", "deferred"), ("scheduled", "rate_limited")}),
     "reap": frozenset(
         {
             ("started", "queued"),
@@ -135,11 +145,14 @@ TRANSITIONS: Final[dict[str, frozenset[tuple[str, str]]]] = {
             ("started", "canceled"),
             ("started", "stopped"),
             ("started", "deferred"),
+            ("started", "rate_limited"),
         }
     ),
     "expire": frozenset({("queued", "failed")}),
-    "cancel": frozenset({("queued", "canceled"), ("deferred", "canceled"), ("scheduled", "canceled")}),
-    "requeue": frozenset({("failed", "queued"), ("stopped", "queued"), ("canceled", "queued"), ("finished", "queued")}),
+    "cancel": frozenset((waiting, "canceled") for waiting in ("created", "queued", "deferred", "scheduled", "rate_limited")),
+    "requeue": frozenset(
+        (ended, to) for ended in ("failed", "stopped", "canceled", "finished") for to in ("queued", "rate_limited")
+    ),
     "reset": frozenset(
         {
             ("failed", "deferred"),

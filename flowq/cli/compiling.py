@@ -1,9 +1,10 @@
-"""Flow files on the command line: `-p name=value`, the compiler's diagnostics, and what would run."""
+"""Flow files on the command line: the compiler's diagnostics, and what would run."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from flowq.cli.options import Inputs
 from flowq.cli.segments import Line, columns, pad
 from flowq.cli.session import Terminal
 from flowq.cli.streams import echo
@@ -14,16 +15,16 @@ from flowq.flows.views import visible_parents
 
 if TYPE_CHECKING:
     from flowq.compiler import Compilation, Diagnostic
-    from flowq.plan import Cell, Json, Plan
+    from flowq.plan import Cell, Plan
 
 
-def compile_flow(file: str, params: "Mapping[str, Json]", terminal: Terminal) -> "Plan":
+def compile_flow(file: str, inputs: Inputs, terminal: Terminal) -> "Plan":
     """Compile a flow file to run it; warnings and errors are written to standard error.
 
     Raises:
         InvalidFlowError: it does not compile.
     """
-    compilation = compile_now(file, params)
+    compilation = compile_now(file, inputs)
     show_diagnostics(compilation.diagnostics, terminal, err=True)
     if compilation.plan is None:
         errors = sum(item.severity == "error" for item in compilation.diagnostics)
@@ -31,11 +32,11 @@ def compile_flow(file: str, params: "Mapping[str, Json]", terminal: Terminal) ->
     return compilation.plan
 
 
-def compile_now(file: str, params: "Mapping[str, Json]") -> "Compilation":
+def compile_now(file: str, inputs: Inputs) -> "Compilation":
     """Compile a flow file with today's date (UTC) as `run.date`."""
     from flowq.compiler import compile_file
 
-    return compile_file(file, params=params, date=datetime.now(UTC).date().isoformat())
+    return compile_file(file, params=inputs.values, params_file=inputs.file, date=datetime.now(UTC).date().isoformat())
 
 
 def show_diagnostics(diagnostics: "Iterable[Diagnostic]", terminal: Terminal, *, err: bool) -> None:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 from flowq.cli.wording import plural
 from flowq.durations import format_duration
 from flowq.exceptions import ServerError, ServerUnavailableError
+from flowq.flows.stranded import stranded
 from flowq.store.errors import Translated
 from flowq.store.records import QueueRecord, WorkerRecord
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
 _CLOCK: Final = 2.0  # s that clocks may differ before times in lists are misleading
 _MEMORY: Final = 0.8  # of the limit
+_RUNS: Final = 200  # latest runs that are looked at
 _SLOW: Final = 0.02  # s for one round trip
 
 OK, NOTE, WARNING, PROBLEM = "ok", "note", "warning", "problem"
@@ -51,6 +53,7 @@ class Facts:
     suspended: bool = False
     queues: tuple[QueueRecord, ...] = ()
     workers: tuple[WorkerRecord, ...] = ()
+    stranded: tuple[str, ...] = ()  # local runs that have not ended and on which nobody works
     bash: str | None = None
     due: int = 0  # runs past their retention that are still there
 
@@ -83,6 +86,7 @@ def read_facts(store: "Store", address: str) -> Facts:
         suspended=store.queues.suspended(),
         queues=tuple(store.queues.get(name) for name in names),
         workers=tuple(store.workers.all()),
+        stranded=tuple(stranded(store, store.runs.recent(_RUNS))),
         bash=shutil.which("bash"),
         due=sum(1 for _ in store.runs.due()),
     )
@@ -198,6 +202,13 @@ def _work(facts: Facts) -> Iterator[Finding]:
             yield Finding(
                 "D502", WARNING, f"{jobs} in queue {queue.name!r}, and no worker listens on it", f"flowq worker {queue.name}"
             )
+    for run in facts.stranded:
+        yield Finding(
+            "D505",
+            WARNING,
+            f"nobody works on run {run}: the command that started it is gone; others wait for its places in concurrency groups",
+            f"`flowq run --resume {run}` goes on with it, `flowq cancel {run}` ends it",
+        )
     others = sorted({worker.version for worker in facts.workers if worker.version and worker.version != facts.flowq})
     if others:
         yield Finding(

@@ -3,7 +3,7 @@
 import os
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from flowq.cli.following import Following, announce_unserved, shows_live
 from flowq.cli.options import Manner
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from flowq.store import Store
     from flowq.store.records import RunRecord
 
+_SHOWN: Final = 20  # jobs without their secrets
+
 
 def is_embedded(store: "Store") -> bool:
     """Return whether the store is on the embedded server: runs then bring their own worker."""
@@ -40,6 +42,24 @@ def refuse_workers(store: "Store", workers: int | None) -> None:
         raise UsageError(
             "--workers is for the embedded server; on a server of your own, start workers with `flowq worker -c N`"
         )
+
+
+def refuse_absent_secrets(plan: "Plan") -> None:
+    """Refuse a local run whose jobs cannot have their secrets, and warn of jobs that may not.
+
+    Raises:
+        UsageError: a job that will be executed lacks a secret.
+    """
+    from flowq.flows.absent import absent_secrets
+
+    absent = absent_secrets(plan)
+    for item in absent:
+        if not item.sure:
+            complain(f"warning: {item.text}")
+    refused = [item.text for item in absent if item.sure]
+    if refused:
+        more = [f"and {len(refused) - _SHOWN} more"] if len(refused) > _SHOWN else []
+        raise UsageError("\n".join(["nothing was started:", *refused[:_SHOWN], *more]))
 
 
 def execute(

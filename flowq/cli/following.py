@@ -23,6 +23,7 @@ from flowq.exceptions import ServerUnavailableError
 from flowq.flows.documents import run_json
 from flowq.flows.follow import START, Follower, Progress, Update
 from flowq.flows.snapshot import read_snapshot, read_view
+from flowq.flows.stranded import room_taken
 from flowq.states import RunStatus
 
 if TYPE_CHECKING:
@@ -69,6 +70,8 @@ class Following:
     _interrupted: bool = field(default=False, init=False)
     _canceled: bool = field(default=False, init=False)
     _looked: float = field(default=0.0, init=False)
+    _asked: float = field(default=0.0, init=False)
+    _told: set[str] = field(default_factory=set, init=False)
 
     def to_the_end(self) -> int:
         """Follow until the run has ended or Ctrl+C says to stop; show the summary; return the exit code."""
@@ -148,6 +151,7 @@ class Following:
                     return False
             if self._interrupted and not self._canceled:
                 self._cancel()
+            self._look_for_room(progress, display)
             if self.worker is None:
                 self._look_for_workers(progress)
             elif not self._interrupted:
@@ -192,6 +196,18 @@ class Following:
                 f"detached; run {self.run_id} goes on: `flowq status {self.run_id} --watch` comes back to it,"
                 f" `flowq cancel {self.run_id}` cancels it"
             )
+
+    def _look_for_room(self, progress: Progress, display: Display) -> None:
+        """While the run waits for its concurrency group: say who has the places, once, and whom nobody works on."""
+        now = time.monotonic()
+        if progress.group is None or now - self._asked < _LOOK:
+            return
+        self._asked = now
+        with suppress(ServerUnavailableError):
+            for sentence in room_taken(self.store, progress.group):
+                if sentence not in self._told:
+                    self._told.add(sentence)
+                    display.remark(sentence)
 
     def _look_for_workers(self, progress: Progress) -> None:
         """Every now and then: who serves the queues in which jobs wait?"""

@@ -46,6 +46,7 @@ _COUNT_ORDER: Final = (
     JobStatus.STARTED,
     JobStatus.QUEUED,
     JobStatus.SCHEDULED,
+    JobStatus.RATE_LIMITED,
     JobStatus.DEFERRED,
     JobStatus.CREATED,
 )

@@ -6,13 +6,44 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from flowq.cli.completing import complete_flow_jobs, complete_flow_stages
+from flowq.cli.completing import complete_files, complete_flow_jobs, complete_flow_stages
+from flowq.cli.pairs import Pair, params_of
 from flowq.cli.reports import Reporting
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
-    from flowq.plan import Plan, Selection
+    from flowq.plan import Json, Plan, Selection
+
+
+@dataclass(frozen=True, slots=True)
+class Inputs:
+    """The values of params that a command was given: one by one, and in a file. Those of `values` win."""
+
+    values: "Mapping[str, Json]" = field(default_factory=dict)
+    file: str | None = None
+
+    def __bool__(self) -> bool:
+        """Whether any was given."""
+        return bool(self.values) or self.file is not None
+
+
+def param_options(command: "Callable[..., Any]") -> "Callable[..., Any]":
+    """Add the options that give values to the params of a flow; the command gets them as one argument, `inputs`."""
+
+    @wraps(command)
+    def with_inputs(*arguments: Any, params: tuple[tuple[str, str], ...], params_file: str | None, **more: Any) -> Any:
+        return command(*arguments, inputs=Inputs(params_of(params), params_file), **more)
+
+    wrapped: Callable[..., Any] = click.option(
+        "--params-file",
+        metavar="PATH",
+        shell_complete=complete_files,
+        help="YAML or JSON file with values of params by name; -p wins over it.",
+    )(with_inputs)
+    return click.option(
+        "-p", "--param", "params", type=Pair(), multiple=True, help="Value of a param of the flow; may be repeated."
+    )(wrapped)
 
 
 @dataclass(frozen=True, slots=True)

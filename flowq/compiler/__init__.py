@@ -1,7 +1,8 @@
 """The compiler: the text of a flow file in, a `Plan` or diagnostics out.
 
-It is pure. It reads the file it is given and those that this one names (sub-flows, `dotenv`), and nothing else: no Redis, no clock, no
-environment, no import or execution of the user's code. The same files, parameters and date give the same plan.
+It is pure. It reads the file it is given, those that this one names (sub-flows, `dotenv`) and the source of the modules that it calls, and
+nothing else: no Redis, no clock, no environment, no import or execution of the user's code. The same files, parameters and date give the
+same plan.
 
 A chain of passes, each with a type of its own, so that a later one cannot hold what an earlier one should have settled:
 
@@ -13,7 +14,9 @@ A chain of passes, each with a type of its own, so that a later one cannot hold 
     jobs     maps -> typed jobs (`spec`), their expressions parsed; scripts made safe (`scripts`); `stages` -> dependencies
     expand   matrix -> cells
     graph    names -> edges, order, cycles
+    calls    callables and their arguments against the source of what is called (`signatures`)
     checks   expressions against names, ancestors and types
+    likely   warnings about what is allowed and hardly meant
     units    all of this for a flow and for the flows that are parts of it
     emit     units -> Plan, under the names of the whole
 

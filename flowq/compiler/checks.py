@@ -2,13 +2,15 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Final, TypeAlias
+from dataclasses import dataclass, field
+from typing import Final
 
+from flowq.compiler.calls import check_arguments
 from flowq.compiler.codes import Code
 from flowq.compiler.expand import Cells
 from flowq.compiler.graph import Graph
 from flowq.compiler.names import Known, check_names
+from flowq.compiler.signatures import Signature
 from flowq.compiler.sites import Site
 from flowq.compiler.source import Report
 from flowq.compiler.spec import FlowSpec, JobSpec, MatrixSpec
@@ -26,8 +28,18 @@ _RUN = Type("map", keys={"id": STRING, "name": STRING, "date": STRING, "attempt"
 _HANDLER_RUN = Type("map", keys={**(_RUN.keys or {}), "status": STRING, "failed_jobs": Type("list", STRING)})
 _JOB = Type("map", keys={"name": STRING, "attempt": NUMBER})
 
-Results: TypeAlias = Mapping[str, tuple[str, ...] | None]
-"""The names of the outputs of each job with `flow`; None where that flow has a problem."""
+
+@dataclass(frozen=True, slots=True)
+class Results:
+    """What is known of the results of jobs by name.
+
+    Attributes:
+        outputs: the names of the outputs of each job with `flow`; None where that flow has a problem.
+        signatures: of what jobs call.
+    """
+
+    outputs: Mapping[str, tuple[str, ...] | None]
+    signatures: Mapping[str, Signature] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +58,7 @@ class Scene:
         flow: the flow.
         jobs: those of its graph, or the handlers of one section.
         cells: the cells of the jobs with a matrix.
-        results: what is known of the results of sub-flows.
+        results: what is known of the results of sub-flows and callables.
         outer: what these jobs see of the graph, where they are handlers.
     """
 
@@ -115,6 +127,7 @@ class _Checks:
         handler = outer is not None and bool(jobs)
         seen = (*outer.jobs, *jobs) if outer is not None else jobs
         used = any(job.sites for job in jobs) or (outer is not None and not jobs)
+        self._signatures = scene.results.signatures
         types = {job.name: _job_type(job, scene.results) for job in seen} if used else {}
         run = _HANDLER_RUN if handler else _RUN
         self._scope = {"params": flow.head.bound.types(), "run": run, "job": _JOB, "jobs": Type("map", keys=types)}
@@ -124,7 +137,7 @@ class _Checks:
             for site in self._flow.head.env_sites:
                 self._site(site, Known(self._params), self._scope)
         for number, job in enumerate(self._jobs):
-            if job.sites:
+            if job.sites or job.name in self._signatures:
                 self._job(number, job)
         if graph is not None:
             for used in self._uses:
@@ -154,6 +167,9 @@ class _Checks:
         for site in job.sites:
             if self._site(site, known, scope):
                 self._collect(site, number)
+        if job.name in self._signatures:
+            typed = lambda source: infer(parse(source), scope)[0]  # noqa: E731 - asked only where an argument has a known type
+            check_arguments(job, self._signatures[job.name], typed, self._report)
 
     def _site(self, site: Site, known: Known, scope: Mapping[str, Type]) -> bool:
         """Check names, then types: a type says nothing where a name is wrong."""
@@ -239,8 +255,10 @@ def _needs_result(use: _Use, job: JobSpec) -> bool:
 def _job_type(job: JobSpec, results: Results) -> Type:
     kinds = {"shell": MAP, "argv": MAP, "join": NULL}
     result = kinds.get(job.action.kind, ANY)
+    if job.name in results.signatures:
+        result = results.signatures[job.name].result
     if job.sub is not None:
-        outputs = results.get(job.name)
+        outputs = results.outputs.get(job.name)
         result = MAP if outputs is None else Type("map", keys=dict.fromkeys(outputs, ANY))
     return Type("map", keys={"result": Type("list", ANY) if job.several else result, "status": STRING})
 

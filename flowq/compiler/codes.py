@@ -41,6 +41,8 @@ class Code(StrEnum):
     UNKNOWN_TEMPLATE = "FQ113"
     TEMPLATE_CYCLE = "FQ114"
     ENV_NAME = "FQ115"
+    SECRET = "FQ117"  # noqa: S105 - a code, as the next one
+    UNKNOWN_SECRET = "FQ118"  # noqa: S105
     # 2xx: parameters
     UNKNOWN_PARAM = "FQ201"
     MISSING_PARAM = "FQ202"
@@ -76,7 +78,25 @@ class Code(StrEnum):
     UNSAFE_PLACE = "FQ501"
     UNKNOWN_SHELL = "FQ502"
     PROTECTED_ENV = "FQ503"
+    # 6xx: callables
+    NO_MODULE = "FQ601"
+    BROKEN_MODULE = "FQ602"
+    NO_CALLABLE = "FQ603"
+    ARGUMENTS = "FQ604"
+    ARGUMENT_TYPE = "FQ605"
+    # 7xx: likely mistakes
+    SKIPPED_TOO = "FQ701"
+    UNUSED = "FQ702"
+    NEVER_REACHED = "FQ703"
+    RETRY_NEVER = "FQ704"
+    NEVER_HOLDS = "FQ705"
 
 
-WARNINGS: Final = frozenset({Code.EXCLUDE_NOTHING, Code.EMPTY_MATRIX, Code.MATCH_NOTHING, Code.SUB_FLOW_IGNORES})
+WARNINGS: Final = frozenset(
+    {
+        *(Code.EXCLUDE_NOTHING, Code.EMPTY_MATRIX, Code.MATCH_NOTHING, Code.SUB_FLOW_IGNORES),
+        *(Code.NO_MODULE, Code.BROKEN_MODULE),
+        *(Code.SKIPPED_TOO, Code.UNUSED, Code.NEVER_REACHED, Code.RETRY_NEVER, Code.NEVER_HOLDS),
+    }
+)
 """Codes that do not keep a flow from running."""

@@ -60,7 +60,7 @@ def compile_file(
     files = Files()
     given = given_params(params, None if params_file is None else os.fspath(params_file), files)
     place = Beside(name, os.path.abspath(name))  # noqa: PTH100 - not resolve(): a link keeps the name it was given
-    return _compile(source, report, Surroundings(given, _run(date), place, files))
+    return _compile(source, report, Surroundings(given, _run(date), place, files, _modules(place.file)))
 
 
 def compile_text(
@@ -78,10 +78,10 @@ def compile_text(
         name: what diagnostics call it; its stem names the flow where it has no `name`.
         params: values of parameters by name.
         date: the UTC date of the run.
-        file: what the plan says its file is.
+        file: what the plan says its file is. Callables are looked for as from there; without it nothing is said about them.
     """
     source, report = decode_source(name, text)
-    return _compile(source, report, Surroundings(Given(params), _run(date), Beside(name, file), Files()))
+    return _compile(source, report, Surroundings(Given(params), _run(date), Beside(name, file), Files(), _modules(file)))
 
 
 def _compile(source: Source, report: Report, around: Surroundings) -> Compilation:
@@ -89,6 +89,17 @@ def _compile(source: Source, report: Report, around: Surroundings) -> Compilatio
         unit = None if report.failed else Units(around.files).top(source, report, around)
         plan = make_plan(unit, around.place.file) if unit is not None and not around.files.failed else None
     return Compilation(plan, around.files.diagnostics(report))
+
+
+def _modules(file: str) -> tuple[str, ...]:
+    """Return where jobs find modules: in the directory of the run, which is the current one, and beside the flow file."""
+    if not file:
+        return ()
+    try:
+        here = os.getcwd()  # noqa: PTH109
+    except FileNotFoundError:
+        here = os.path.dirname(file)  # noqa: PTH120
+    return tuple(dict.fromkeys((here, os.path.dirname(os.path.abspath(file)))))  # noqa: PTH100, PTH120
 
 
 def _run(date: str | None) -> dict[str, Json]:

@@ -12,13 +12,12 @@ from flowq.compiler.checks import reads_of
 from flowq.compiler.expand import Cells
 from flowq.compiler.jobs import PHASES
 from flowq.compiler.matching import by_values, key_of
+from flowq.compiler.secrets import sources_of
 from flowq.compiler.sites import Site
 from flowq.compiler.spec import Dependency, JobSpec
 from flowq.compiler.tree import Json
 from flowq.compiler.units import Section, Unit
-from flowq.plan import Action, Cell, Edge, Node, Plan, cell_name
-
-GATE: Final = "@start"  # no job's name has an @
+from flowq.plan import GATE, Action, Cell, Edge, Node, Plan, cell_name
 
 _STOPPED_BY_A_SKIP: Final = frozenset({"success", "failure"})
 
@@ -43,7 +42,13 @@ def make_plan(unit: Unit, file: str) -> Plan:
         fail_fast=head.fail_fast,
         concurrency=head.concurrency,
         scopes=emitter.scopes,
+        withheld=tuple(sorted(_withheld(unit))),
     )
+
+
+def _withheld(unit: Unit) -> set[str]:
+    """Return the variables that hold secrets of a flow or of its parts."""
+    return sources_of(unit.flow.head.secrets).union(*(_withheld(part) for part in unit.parts.values()))
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,6 +226,7 @@ class _Emitter:
                 delay=job.delay,
                 condition=job.condition,
                 env=job.env,
+                secrets=job.secrets,
                 workdir=job.workdir,
                 reads=self._reads(frame, job.sites),
                 scope=frame.prefix,

@@ -14,6 +14,7 @@ from flowq.compiler.files import Beside, Files
 from flowq.compiler.matrix import read_matrix
 from flowq.compiler.merge import MergedJob, merge_jobs
 from flowq.compiler.params import Given, bind_params, declare_params
+from flowq.compiler.secrets import declare_secrets, job_secrets
 from flowq.compiler.sites import Place, SiteReader
 from flowq.compiler.source import Report
 from flowq.compiler.spec import Dependency, FlowHead, FlowSpec, JobSpec, SubFlow
@@ -31,13 +32,15 @@ PHASES: Final = {"on_success": "success", "on_failure": "failure", "on_cancel": 
 class Surroundings:
     """What a flow is compiled with: the values given for its params, what is known of the run, and the files beside it.
 
-    `run` has the `name` of the run where the flow is a part of another one, and the `date` where it is known.
+    `run` has the `name` of the run where the flow is a part of another one, and the `date` where it is known. `modules` are the folders where
+    its jobs find modules before the installed ones; empty: nothing is said about callables.
     """
 
     given: Given
     run: MappingABC[str, Json]
     place: Beside
     files: Files
+    modules: tuple[str, ...] = ()
 
 
 def read_flow(root: Mapping, around: Surroundings, report: Report) -> FlowSpec:
@@ -72,6 +75,7 @@ def _head(root: Mapping, around: Surroundings, report: Report) -> FlowHead:
         labels=fields.labels(root.get("labels"), scope, report),
         env={**read_dotenv(root.get("dotenv"), around.place, scope, around.files, report), **env},
         env_sites=tuple(sites),
+        secrets=declare_secrets(root, around.place, scope, report),
         retention=fields.duration(root.get("retention"), scope, report, never=True),
         timeout=_time_limit(root, "timeout", scope, report, None),
         fail_fast=fields.flag(root.get("fail_fast")),
@@ -103,6 +107,9 @@ def _read_job(job: MergedJob, head: FlowHead, report: Report) -> JobSpec:
     listing, whole = SiteReader(report, Place.LIST), SiteReader(report, Place.WHOLE)
     action = read_action(job, reader, report)
     env, env_sites = fields.environment(get("env"), Place.JOB_ENV, report)
+    listed = job_secrets(get("secrets"), get("env"), head.secrets, report)
+    secrets = listed if action.kind != "join" else {}
+    inherited = {name: value for name, value in head.env.items() if name not in secrets} if secrets else head.env
     workdir = get("workdir")
     foreach = _expression(get("foreach"), "foreach", listing, report)
     stage = get("stage")
@@ -122,7 +129,8 @@ def _read_job(job: MergedJob, head: FlowHead, report: Report) -> JobSpec:
         at_front=fields.flag(get("at_front")),
         delay=fields.duration(get("delay"), scope, report, never=False) or None,
         condition=_expression(get("if"), "if", whole if "foreach" in job.whole.entries else reader, report),
-        env={**head.env, **env} if env else head.env,
+        env={**inherited, **env} if env else inherited,
+        secrets=secrets,
         workdir=reader.value(workdir) if isinstance(workdir, Scalar) and isinstance(workdir.value, str) else None,
         depends_on=_depends_on(get("depends_on"), report),
         matrix=read_matrix(get("matrix"), job.whole, scope, report),
@@ -210,7 +218,7 @@ def _depends_on(node: Node | None, report: Report) -> tuple[Dependency, ...]:
         if item.value in found:
             report.add(Code.DUPLICATE_DEPENDENCY, item.span, f"`{item.value[:60]}` stands twice in this list", "remove one")
             continue
-        found[item.value] = Dependency(item.value, "success", item.span)
+        found[item.value] = Dependency(item.value, "success", item.span, plain=True)
     return tuple(found.values())
 
 

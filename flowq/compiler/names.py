@@ -62,7 +62,7 @@ def check_names(site: Site, known: Known, report: Report) -> bool:
 def _problem(reference: Reference, site: Site, known: Known) -> tuple[Code, str, str] | None:
     root, *rest = reference.path
     if root not in site.place.roots:
-        return _root_problem(str(root), site.place, known)
+        return _secret_problem(rest, site.place) if root == "secrets" else _root_problem(str(root), site.place, known)
     if root == "matrix" and not known.is_matrix:
         return Code.NAME_NOT_HERE, "this job has no matrix", "add `matrix:` to the job, or use params"
     if root in ("item", "index") and not known.is_foreach:
@@ -86,15 +86,20 @@ def _problem(reference: Reference, site: Site, known: Known) -> tuple[Code, str,
             return _job(rest, known)
 
 
+def _secret_problem(rest: list[str | int], place: Place) -> tuple[Code, str, str]:
+    message = "secrets are not values: they reach the environment of a job, nothing else"
+    name = str(rest[0])[:60] if rest else "NAME"
+    job = "the job" if place in (Place.JOB, Place.JOB_ENV) else "the job that needs it"
+    return (
+        Code.NAME_NOT_HERE,
+        message,
+        f"give {job} secrets: [{name}] and read \"${name}\" in its script, os.environ['{name}'] in Python",
+    )
+
+
 def _root_problem(root: str, place: Place, known: Known) -> tuple[Code, str, str]:
     if root in ROOTS:
         return Code.NAME_NOT_HERE, f"`{root}` cannot be used {place.value}", f"known here are {', '.join(place.roots)}"
-    if root == "secrets":
-        return (
-            Code.NAME_NOT_HERE,
-            "secrets are not values: they reach the environment of a job, nothing else",
-            "read it in the job",
-        )
     if root in _FOREIGN:
         return Code.UNKNOWN_NAME, f"unknown name `{root}`", f"did you mean {_FOREIGN[root]}?"
     if root in known.params:

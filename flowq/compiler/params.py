@@ -56,12 +56,14 @@ class Given:
         places: where a value is written, for those that are in a file.
         report: where problems of these go, and of what is missing there; None: at the declarations.
         whole: the place of what gives all of them: the job with `flow`.
+        unread: their file could not be read, which is reported: nothing can be said about what is missing.
     """
 
     values: MappingABC[str, Json]
     places: MappingABC[str, Span] = field(default_factory=dict)
     report: Report | None = None
     whole: Span | None = None
+    unread: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,6 +213,8 @@ def _default(spec: ParamSpec, given: Given, scope: StaticScope, report: Report) 
     if spec.default is None:
         if not spec.required:
             return None
+        if given.unread:
+            return UNKNOWN
         message = f"the param `{spec.name}` needs a value"
         if given.report is not None and given.whole is not None:
             given.report.add(

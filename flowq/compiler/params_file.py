@@ -19,15 +19,17 @@ def given_params(values: MappingABC[str, Json], path: str | None, files: Files) 
         return Given(values)
     source, report = load_source(path)
     files.reports.append(report)
-    if report.failed or not source.text.strip():
+    if report.failed:
+        return Given(values, unread=True)
+    if not source.text.strip():
         return Given(values)
     tree = read(source, report)
     if tree is None:
-        return Given(values)
+        return Given(values, unread=True)
     if not isinstance(tree, Mapping):
         message = f"expected a map from param to value, found {type_name(tree)}"
         report.add(Code.PARAMS_FILE, tree.span, message, "write name: value")
-        return Given(values)
+        return Given(values, unread=True)
     listed = {name: plain(value) for name, (_, value) in tree.entries.items()}
     places = {name: spelling.span for name, (spelling, _) in tree.entries.items() if name not in values}
     return Given({**listed, **values}, places, report)

@@ -33,7 +33,11 @@ _SEQ_TAG: Final = "tag:yaml.org,2002:seq"
 
 
 def read(source: Source, report: Report) -> Node | None:
-    """Return the tree of a source, or None after a problem that is in the report."""
+    """Return the tree of a source, or None where it cannot be read to the end.
+
+    After a lesser problem (a key that stands twice, an unknown tag) there is a tree all the same, so that everything else that is wrong is
+    told too; what later passes would say at the same places is not.
+    """
     composer = _Composer(report)
     try:
         root = composer.run(_parser(source.text))
@@ -45,7 +49,8 @@ def read(source: Source, report: Report) -> Node | None:
         return None
     if root is None and not report.failed:
         report.add(Code.EMPTY, START, "the file is empty, expected a flow", "it needs at least `jobs:` with one job")
-    return None if report.failed else root
+    report.settle()
+    return root
 
 
 def _parser(text: str) -> Any:

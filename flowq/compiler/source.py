@@ -54,6 +54,7 @@ class Report:
     source: Source
     _found: list[Diagnostic] = field(default_factory=list)
     _errors: int = 0
+    _settled: frozenset[tuple[int, int]] = frozenset()
 
     @property
     def failed(self) -> bool:
@@ -74,9 +75,13 @@ class Report:
         """Record a problem at a place."""
         if code not in WARNINGS:
             self._errors += 1
-        if self.full:
+        if self.full or (span.line, span.column) in self._settled:
             return
         self._found.append(diagnostic(code, span, (message, help), file=self.source.name, text=self.source.line(span.line)))
+
+    def settle(self) -> None:
+        """Say no more about the places at which something was found: what stands there does not mean what it says."""
+        self._settled = frozenset((item.line, item.column) for item in self._found)
 
     def sorted(self) -> tuple[Diagnostic, ...]:
         """Return everything found, in the order of the file, each once."""
@@ -91,7 +96,7 @@ class Report:
 
 def load_source(path: str, name: str = "") -> tuple[Source, Report]:
     """Read a file, shown as `name` or as its path; what keeps it from being read is in the report, with an empty text."""
-    data, problem = _read(path)
+    data, problem = read_file(path)
     if problem is not None:
         code, message, hint = problem
         return _refused(name or path, code, message, hint)
@@ -139,7 +144,8 @@ def _not_utf8(name: str, data: bytes, error: UnicodeDecodeError) -> tuple[Source
     return source, report
 
 
-def _read(path: str) -> tuple[bytes, tuple[Code, str, str] | None]:
+def read_file(path: str) -> tuple[bytes, tuple[Code, str, str] | None]:
+    """Return the bytes of a regular file within the limit, or what keeps it from being read: code, message, help."""
     try:
         # Non-blocking: opening a named pipe would otherwise wait for a writer for ever.
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)

@@ -22,6 +22,7 @@ class Dependency:
     condition: str
     span: Span
     match: tuple[str, ...] = ()  # axes on which the cells must be equal; empty: all cells
+    plain: bool = False  # only the job is named: `success` was not thought about
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +74,7 @@ class JobSpec:
     delay: float | None = None
     condition: str | None = None
     env: MappingABC[str, Json] = field(default_factory=dict)
+    secrets: MappingABC[str, MappingABC[str, str]] = field(default_factory=dict)
     workdir: Json = None
     depends_on: tuple[Dependency, ...] = ()
     matrix: MatrixSpec | None = None
@@ -107,6 +109,7 @@ class FlowHead:
     labels: MappingABC[str, str] = field(default_factory=dict)
     env: MappingABC[str, Json] = field(default_factory=dict)
     env_sites: tuple[Site, ...] = ()
+    secrets: MappingABC[str, MappingABC[str, str]] = field(default_factory=dict)
     retention: float | None = None
     timeout: float | None = None
     fail_fast: bool = False

@@ -6,7 +6,6 @@ its jobs and which the others depend on; the plan makes a hidden group of it.
 """
 
 from dataclasses import replace
-from typing import Final
 
 from flowq.compiler.codes import Code
 from flowq.compiler.diagnostics import Span
@@ -14,9 +13,7 @@ from flowq.compiler.source import Report
 from flowq.compiler.spec import Dependency, JobSpec
 from flowq.compiler.suggest import did_you_mean
 from flowq.compiler.tree import Mapping, Scalar, Sequence
-from flowq.plan import Action
-
-PREFIX: Final = "stage:"  # no job's name has a colon
+from flowq.plan import STAGE, Action
 
 
 def with_stages(root: Mapping, jobs: tuple[JobSpec, ...], report: Report) -> tuple[JobSpec, ...]:
@@ -39,16 +36,16 @@ def with_stages(root: Mapping, jobs: tuple[JobSpec, ...], report: Report) -> tup
             continue
         if earlier not in waited:
             waited[earlier] = _stage(earlier, members[earlier])
-        found.append(replace(job, depends_on=(Dependency(PREFIX + earlier, "success", _place(job)),)))
+        found.append(replace(job, depends_on=(Dependency(STAGE + earlier, "success", _place(job)),)))
     return (*found, *waited.values())
 
 
 def _without_stages(job: JobSpec, report: Report) -> JobSpec:
     """Refuse `depends_on: stage:build`: stages have a name of that kind in the plan, but not in the language."""
-    kept = tuple(item for item in job.depends_on if not item.job.startswith(PREFIX))
+    kept = tuple(item for item in job.depends_on if not item.job.startswith(STAGE))
     if len(kept) == len(job.depends_on):
         return job
-    span = next(item.span for item in job.depends_on if item.job.startswith(PREFIX))
+    span = next(item.span for item in job.depends_on if item.job.startswith(STAGE))
     message = f"`{job.name}` depends on a stage: a dependency is a job"
     report.add(Code.UNKNOWN_JOB, span, message, "give the job a later `stage` and no `depends_on`")
     return replace(job, depends_on=kept)
@@ -87,13 +84,13 @@ def _nearest(order: list[str], members: dict[str, list[JobSpec]]) -> dict[str, s
 def _stage(name: str, members: list[JobSpec]) -> JobSpec:
     first = members[0]
     return JobSpec(
-        name=PREFIX + name,
+        name=STAGE + name,
         span=_place(first),
         tree=Mapping(first.tree.start),
         action=Action("stage"),
         queue=first.queue,
         timeout=None,
-        depends_on=tuple(Dependency(job.name, "success", _place(job)) for job in members),
+        depends_on=tuple(Dependency(job.name, "success", _place(job), plain=True) for job in members),
     )
 
 

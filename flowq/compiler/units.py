@@ -4,20 +4,24 @@ Each flow file is a unit of its own. Its names are its own: the expressions of a
 flow around it, so a file means the same alone and as a part. `emit` puts the units together.
 """
 
+import os
 from collections.abc import Mapping as MappingABC
 from dataclasses import dataclass, field
 from typing import Final
 
-from flowq.compiler.checks import Outer, Scene, check_expressions, check_outputs
+from flowq.compiler.calls import find_signatures
+from flowq.compiler.checks import Outer, Results, Scene, check_expressions, check_outputs
 from flowq.compiler.codes import Code
 from flowq.compiler.expand import MAX_CELLS, Budget, Cells, expand
 from flowq.compiler.files import Beside, Files
 from flowq.compiler.graph import Graph, build_graph
 from flowq.compiler.jobs import Surroundings, read_flow
+from flowq.compiler.likely import warn
 from flowq.compiler.matching import check_matches
 from flowq.compiler.params import Given
 from flowq.compiler.reader import read
 from flowq.compiler.schema import check_shape
+from flowq.compiler.signatures import Lookup, Signature
 from flowq.compiler.source import Report, Source
 from flowq.compiler.spec import FlowSpec, JobSpec, SubFlow
 from flowq.compiler.tree import Mapping
@@ -56,6 +60,7 @@ class Units:
     _trees: dict[str, Mapping | None] = field(default_factory=dict)  # by absolute path: a file is read and checked once
     _open: list[tuple[str, str]] = field(default_factory=list)  # (absolute path, as shown) of the flows this one is part of
     _count: int = 0
+    _lookups: dict[tuple[str, ...], Lookup] = field(default_factory=dict)
 
     def top(self, source: Source, report: Report, around: Surroundings) -> Unit | None:
         """Return the unit of the flow that is compiled, or None after a problem."""
@@ -78,9 +83,10 @@ class Units:
         main = self._section(flow.jobs, report)
         names = {name: None if part is None else tuple(part.flow.head.outputs) for name, part in parts.items()}
         graph = main.graph if main is not None else None
-        check_expressions(Scene(flow, flow.jobs, main.cells if main else {}, names), graph, report)
-        check_outputs(flow, graph, report, results=names)
-        handlers = self._handlers(flow, graph, names, report)
+        results = Results(names, self._signatures(flow, around, report))
+        check_expressions(Scene(flow, flow.jobs, main.cells if main else {}, results), graph, report)
+        check_outputs(flow, graph, report, results=results)
+        handlers = self._handlers(flow, graph, results, report)
         if before >= 0 and self.budget.left < 0 and not report.failed:
             report.add(
                 Code.TOO_MANY_JOBS, tree.key_span("jobs"), f"the flow has more than {MAX_CELLS:,} jobs", "split the flow"
@@ -88,7 +94,17 @@ class Units:
         found = {name: part for name, part in parts.items() if part is not None}
         if report.failed or main is None or len(found) < len(parts):
             return None
+        warn(flow, main.graph, tree, report)
         return Unit(flow, main, handlers, found, around.place.absolute(around.place.file) if around.place.file else "")
+
+    def _signatures(self, flow: FlowSpec, around: Surroundings, report: Report) -> dict[str, Signature]:
+        """Return what is known of the callables of a flow."""
+        if not around.modules:
+            return {}
+        if around.modules not in self._lookups:
+            self._lookups[around.modules] = Lookup(around.modules)
+        jobs = (*flow.jobs, *(job for section in flow.handlers.values() for job in section))
+        return find_signatures(jobs, self._lookups[around.modules], report)
 
     def _section(self, jobs: tuple[JobSpec, ...], report: Report, before: MappingABC[str, int] | None = None) -> Section | None:
         cells = expand(jobs, self.budget, report)
@@ -98,9 +114,7 @@ class Units:
         check_matches(graph, cells, report)
         return Section(graph, cells)
 
-    def _handlers(
-        self, flow: FlowSpec, graph: Graph | None, results: MappingABC[str, tuple[str, ...] | None], report: Report
-    ) -> dict[str, Section]:
+    def _handlers(self, flow: FlowSpec, graph: Graph | None, results: Results, report: Report) -> dict[str, Section]:
         found = {}
         for name, jobs in flow.handlers.items():
             section = self._section(jobs, report, before=graph.numbers if graph else {})
@@ -129,7 +143,8 @@ class Units:
         given = Given(sub.params, sub.places, report, sub.span)
         run = {"name": flow.head.name, **around.run}
         self._open.append((place, name))
-        unit = self._unit(tree, Surroundings(given, run, Beside(name, place), self.files), self.files.fresh(source))
+        modules = _modules_beside(around.modules, place)
+        unit = self._unit(tree, Surroundings(given, run, Beside(name, place), self.files, modules), self.files.fresh(source))
         self._open.pop()
         return None if read_report.failed else unit
 
@@ -157,3 +172,8 @@ class Units:
             if tree is not None and key in tree.entries:
                 message = f"`{key}` is for a run of this flow alone: where it is part of another flow it has no effect"
                 report.add(Code.SUB_FLOW_IGNORES, tree.key_span(key), message, "write it into the flow that is run")
+
+
+def _modules_beside(modules: tuple[str, ...], file: str) -> tuple[str, ...]:
+    """Return where the jobs of a sub-flow find modules: in the directory of the run, beside their own file, beside that of the whole flow."""
+    return tuple(dict.fromkeys((modules[0], os.path.dirname(file), modules[-1]))) if modules else ()  # noqa: PTH120

@@ -81,6 +81,11 @@ def join_holes(parts: Sequence[str | Hole]) -> Json:
     return {"$join": [{"$": part.source} if isinstance(part, Hole) else part for part in parts]}
 
 
+def spelled(value: Json) -> str | None:
+    """Return the expression that a templated value is, None where it is anything else."""
+    return value["$"] if isinstance(value, Mapping) and len(value) == 1 and "$" in value else None
+
+
 def literal(mapping: dict[str, Json]) -> dict[str, Json]:
     """Return the templated form of a map with values that are templated already."""
     return {"$lit": mapping} if any(key.startswith("$") for key in mapping) else mapping

@@ -5,6 +5,7 @@ import json
 import os
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
 from flowq.exceptions import InvalidJobOperation, NoSuchJobError
@@ -65,8 +66,13 @@ def decide(store: "Store", run: str, plan: Plan, name: str, decision: Decision) 
         InvalidJobOperation: the job is no approval, or does not wait for a decision.
     """
     cell = next((cell for cell in plan.jobs() if cell.name == name), None)
+    cells = plan.cells_of().get(name) if cell is None else None
+    if cells and plan.node_of(plan.cells[cells[0]]).action.kind == "approval":
+        raise InvalidJobOperation(f"{name!r} of run {run} is several approvals, decide about one; {_hint(store, run, plan)}")
     if cell is None:
-        raise NoSuchJobError(f"run {run} has no job {name!r}; {_hint(store, run, plan)}")
+        near = get_close_matches(name, [*plan.cells_of(), *(cell.name for cell in plan.jobs())], n=1, cutoff=0.5)
+        meant = f"did you mean {near[0]!r}? " if near else ""
+        raise NoSuchJobError(f"run {run} has no job {name!r}; {meant}{_hint(store, run, plan)}")
     if plan.node_of(cell).action.kind != "approval":
         raise InvalidJobOperation(f"{name!r} of run {run} is no approval; {_hint(store, run, plan)}")
     job = member_id(run, cell.ordinal)

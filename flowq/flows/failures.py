@@ -16,8 +16,8 @@ _FAILURES: Final = {
 }
 
 
-def failure(job: JobView, node: Node) -> tuple[str, list[str]]:
-    """Return how a job failed: the sentence that says most, and further facts."""
+def failure(job: JobView, node: Node, *, run_timeout: float | None = None) -> tuple[str, list[str]]:
+    """Return how a job failed: the sentence that says most, and further facts. `run_timeout` is that of its run, in seconds."""
     details: list[str] = []
     text = job.error_line or "failed"
     if job.status is JobStatus.STOPPED:
@@ -26,7 +26,8 @@ def failure(job: JobView, node: Node) -> tuple[str, list[str]]:
         limit = "" if node.timeout is None else f" of {format_duration(node.timeout)}"
         text = f"it took longer than its timeout{limit}"
     elif job.reason == Reason.RUN_TIMEOUT:
-        text = "the run took longer than its timeout" + ("" if job.attempts else "; it had not been started")
+        limit = "" if run_timeout is None else f" of {format_duration(run_timeout)}"
+        text = f"the run took longer than its timeout{limit}" + ("" if job.attempts else "; it had not been started")
     elif job.reason == Reason.REJECTED:
         text = job.error_line or "rejected"
     elif job.reason == Reason.EXPIRED:

@@ -38,12 +38,20 @@ class Flow:
         self.plan = plan
 
     @classmethod
-    def load(cls, path: str | os.PathLike[str], params: Mapping[str, Json] | None = None, **more: Json) -> "Flow":
+    def load(
+        cls,
+        path: str | os.PathLike[str],
+        params: Mapping[str, Json] | None = None,
+        *,
+        params_file: str | os.PathLike[str] | None = None,
+        **more: Json,
+    ) -> "Flow":
         """Compile a flow file.
 
         Args:
             path: the file.
             params: values of its params, for names that are no Python names.
+            params_file: a YAML or JSON file with values of its params; the others win.
             **more: values of its params.
 
         Raises:
@@ -51,7 +59,8 @@ class Flow:
         """
         from flowq.compiler import compile_file, render
 
-        compilation = compile_file(path, params={**(params or {}), **more}, date=datetime.now(UTC).date().isoformat())
+        given = {**(params or {}), **more}
+        compilation = compile_file(path, params=given, params_file=params_file, date=datetime.now(UTC).date().isoformat())
         if compilation.plan is None:
             text = "\n\n".join(render(item) for item in compilation.diagnostics)
             raise InvalidFlowError(f"{os.fspath(path)} does not compile:\n\n{text}", compilation.diagnostics)
@@ -193,9 +202,7 @@ class Run:
             return result_of(self._store, self.id, plan, job)
         named = next((cell.ordinal for cell in plan.jobs() if cell.name == job), None)
         if named is None:
-            raise NoSuchJobError(
-                f"the flow {plan.name} has no job {job!r}: it has {', '.join(node.name for node in plan.nodes)}"
-            )
+            raise NoSuchJobError(f"the flow {plan.name} has no job {job!r}: it has {', '.join(plan.cells_of())}")
         ((status, value),) = self._store.runs.results(self.id, [named])
         return json.loads(value) if status is JobStatus.FINISHED and value is not None else None
 

@@ -240,6 +240,11 @@ class Progress:
         lanes = self._lanes if self._run.local else {}  # jobs of several workers would get numbers that mean nothing
         return run_view(self.plan, Snapshot(self._run, self._jobs, self._errors, self.unserved, now, lanes=lanes))
 
+    @property
+    def group(self) -> str | None:
+        """The semaphore of the concurrency group that the run waits for, None once it has begun."""
+        return self._run.sem if self._run.status is RunStatus.QUEUED else None
+
     def waiting_queues(self) -> frozenset[str]:
         """Return the queues in which jobs wait now."""
         return frozenset(job.queue for job in self._jobs if job is not None and job.status is JobStatus.QUEUED)

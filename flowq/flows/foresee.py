@@ -16,7 +16,9 @@ from flowq.states import JobStatus, Reason, RunStatus
 
 @dataclass(frozen=True, slots=True)
 class Fate:
-    """How one cell would end. `because` is the ordinal of the parent that decided it; `open`: an `if` may still say otherwise."""
+    """How one cell would end. `because` is the ordinal of the parent that decided it; `open`: it may
+    still be otherwise: an `if` asks for what nobody knows yet, a handler is for failures that are not foreseen.
+    """
 
     end: rules.End
     reason: Reason | None = None
@@ -50,7 +52,7 @@ def foresee(plan: Plan, failing: Collection[int] = ()) -> list[Fate]:
         if cell.phase not in {"", "exit"}:
             fitting = fitting or rules.HANDLERS[run_status(plan, fates)]
             if cell.phase != fitting:
-                fates.append(Fate(_SKIPPED, Reason.NOT_SELECTED))
+                fates.append(Fate(_SKIPPED, Reason.NOT_SELECTED, open=cell.phase != "success"))
                 continue
         if cell.group:
             end = rules.group_end(fates[edge.parent].end for edge in cell.parents)

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
+from flowq.flows.stranded import stranded
 from flowq.flows.submit import queue_of
 from flowq.flows.views import RunView
 from flowq.states import JobStatus
@@ -13,19 +14,22 @@ if TYPE_CHECKING:
     from flowq.store import Store
 
 _POSITIONS: Final = 50  # queued jobs of which the place in the queue is asked
+_HOLDERS: Final = 20  # of one semaphore of which is asked whether somebody works on them
 
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
     """What explains a waiting job: who is there, how many jobs are before it (by ordinal), whether all are told to wait.
 
-    `holders` are those who hold the semaphores that jobs of the run (or the run itself) wait for, by the semaphore's name.
+    `holders` are those who hold the semaphores that jobs of the run (or the run itself) wait for, by the semaphore's name; `stranded`
+    are the runs among them on which nobody works.
     """
 
     workers: Sequence[WorkerRecord] = ()
     positions: Mapping[int, int] = field(default_factory=dict)
     suspended: bool = False
     holders: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    stranded: frozenset[str] = frozenset()
 
 
 def read_surroundings(store: "Store", run: RunView) -> Surroundings:
@@ -40,9 +44,14 @@ def read_surroundings(store: "Store", run: RunView) -> Surroundings:
         place = store.queues.position(queue_of(job.queue, run.id, local=run.local), job.id)
         if place is not None:
             positions[job.ordinal] = place
+    holders = {name: store.semaphores.holders(name) for name in limits}
+    others = [
+        who if name.startswith("run/") else who.rpartition("-")[0] for name, held in holders.items() for who in held[:_HOLDERS]
+    ]
     return Surroundings(
         store.workers.all(),
         positions,
         bool(queued) and store.queues.suspended(),
-        {name: store.semaphores.holders(name) for name in limits},
+        holders,
+        frozenset(stranded(store, (other for other in others if other != run.id))),
     )

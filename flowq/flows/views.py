@@ -112,6 +112,7 @@ class RunView:
     canceling: bool
     semaphore: str | None = None  # of the concurrency group that it waits for
     selection: Selection = field(default_factory=Selection)  # empty: the whole flow
+    gates: tuple[JobView, ...] = ()  # of sub-flows: what decides whether their jobs run at all; jobs only where they failed
 
     @property
     def ended(self) -> bool:
@@ -134,7 +135,12 @@ def run_view(plan: Plan, snapshot: Snapshot) -> RunView:
     run = snapshot.run
     ended = _ended_by_ordinal(plan, snapshot)
     names = visible_parents(plan)
-    jobs = tuple(_job_view(plan, cell, snapshot, ended, names) for cell in order(plan) if not (cell.group or cell.hidden))
+    gates = {cell.ordinal: _job_view(plan, cell, snapshot, ended, names) for cell in plan.jobs() if cell.hidden}
+    jobs = tuple(
+        gates[cell.ordinal] if cell.hidden else _job_view(plan, cell, snapshot, ended, names)
+        for cell in order(plan)
+        if not cell.group and (not cell.hidden or gates[cell.ordinal].bad)
+    )
     return RunView(
         id=run.id,
         flow=run.flow,
@@ -156,6 +162,7 @@ def run_view(plan: Plan, snapshot: Snapshot) -> RunView:
         canceling=run.canceling,
         semaphore=run.sem if run.status is RunStatus.QUEUED else None,
         selection=plan.selection,
+        gates=tuple(gates.values()),
     )
 
 
@@ -215,8 +222,8 @@ def _job_view(
     started = record.started_ms if record is not None and record.status is not JobStatus.DEFERRED else None
     ended_ms = record.ended_ms if record is not None and record.ended else None
     return JobView(
-        name=cell.name,
-        job=node.name,
+        name=cell.label,
+        job=cell.label if cell.hidden else node.name,
         id=member_id(snapshot.run.id, cell.ordinal),
         ordinal=cell.ordinal,
         status=None if record is None else record.status,

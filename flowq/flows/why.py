@@ -5,7 +5,7 @@ A waiting job leads to what it waits for, a skipped one to the edge that did not
 to its error. Chains stay short enough to be read: long ones skip to their end and say how many steps they left out.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -13,27 +13,17 @@ from flowq.durations import format_duration
 from flowq.expr import ExprSyntaxError, parse, to_text
 from flowq.flows import rules
 from flowq.flows.failures import attempts, failure
-from flowq.flows.submit import queue_of
 from flowq.flows.surroundings import Surroundings
 from flowq.flows.views import JobView, RunView
-from flowq.grown import cell_at, order
+from flowq.flows.waits import ASKS, BREADTH, Answer, Waits, urgency
+from flowq.grown import order
 from flowq.plan import Cell, Edge, Json, Node, Plan
-from flowq.states import ENDED, RUN_ENDED, Condition, JobStatus, Reason
+from flowq.states import ENDED, UPSTREAM, Condition, JobStatus, Reason
 
 _DEPTH: Final = 8  # steps shown of one chain before it skips to its end
-_BREADTH: Final = 3  # causes shown of one job
 _TOTAL: Final = 40  # causes shown at all
 
-_UPSTREAM: Final = frozenset(
-    {Reason.UPSTREAM_FAILED, Reason.UPSTREAM_SKIPPED, Reason.UPSTREAM_CANCELED, Reason.UPSTREAM_FINISHED}
-)
-_ASKS: Final = {
-    Condition.SUCCESS: "to succeed",
-    Condition.OK: "to succeed or be skipped",
-    Condition.FAILURE: "to fail",
-    Condition.SKIPPED: "to be skipped",
-    Condition.DONE: "to end",
-}
+_BEGUN: Final = rules.End(JobStatus.FINISHED)  # of the gate of a sub-flow
 _CANCELED: Final[Mapping[str, str]] = {
     Reason.RUN_CANCELED: "the run was canceled",
     Reason.FAIL_FAST: "another job failed, and `fail_fast` ends the others",
@@ -44,7 +34,6 @@ _SKIPPED: Final[Mapping[str, str]] = {
     Reason.FAIL_FAST: "another job failed before it was started, and `fail_fast` ends the others",
     Reason.CONCURRENCY: "the run's concurrency group was taken, and its `on_conflict` is `skip`",
 }
-_URGENCY: Final = (JobStatus.SCHEDULED, JobStatus.QUEUED, JobStatus.STARTED, JobStatus.DEFERRED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,8 +92,9 @@ class _Explanation:
         self._plan = plan
         self._run = run
         self._around = around
-        self._jobs = {job.ordinal: job for job in run.jobs}
+        self._jobs = {job.ordinal: job for job in (*run.gates, *run.jobs)}
         self._ends = self._all_ends()
+        self._waits = Waits(plan, run, around, self._jobs, self._ends)
         self._left = _TOTAL
 
     def of(self, ordinal: int, depth: int) -> Cause:
@@ -115,11 +105,11 @@ class _Explanation:
         skipped = 0
         if depth >= _DEPTH and before:
             before, skipped = self._end_of_chain(before[0])
-        causes = [self.of(parent, depth + 1) for parent in before[:_BREADTH] if self._left > 0]
+        causes = [self.of(parent, depth + 1) for parent in before[:BREADTH] if self._left > 0]
         job = self._jobs.get(ordinal)
         end = self._ends[ordinal]
         return Cause(
-            name=cell.name,
+            name=cell.label,
             ordinal=ordinal,
             status=end.status if job is None and end is not None else job.status if job is not None else JobStatus.DEFERRED,
             reason=None if job is None else job.reason,
@@ -133,138 +123,92 @@ class _Explanation:
 
     # -- what a cell comes from: a sentence, more facts, and the ordinals of its causes --------------------------------------
 
-    def _job(self, cell: Cell) -> tuple[str, list[str], list[int]]:
+    def _job(self, cell: Cell) -> Answer:
         job, node = self._jobs[cell.ordinal], self._plan.node_of(cell)
         match job.status:
             case None:
                 return "its record has expired: its result_ttl or failure_ttl has passed", [], []
             case JobStatus.DEFERRED:
-                return self._waiting(cell, node)
+                return self._waits.deferred(cell, job)
             case JobStatus.SCHEDULED:
-                return self._scheduled(job)
+                return self._waits.scheduled(job)
             case JobStatus.QUEUED:
-                return self._queued(job)
+                return self._waits.queued(job)
             case JobStatus.STARTED:
                 return self._started(job, node)
             case JobStatus.SKIPPED:
                 return self._skipped(cell, job, node)
             case JobStatus.FAILED | JobStatus.STOPPED:
-                return (*failure(job, node), [])
+                return (*failure(job, node, run_timeout=self._plan.timeout), [])
             case JobStatus.CANCELED:
                 why = _CANCELED.get(job.reason or "", "somebody canceled this job")
-                return why, ["it was running" if job.attempts else "it had not been started"], []
+                return why, ["it was running" if job.attempts else "it had not been started"], self._failed_before(cell, job)
             case _:
                 return "finished", attempts(job), []
 
-    def _group(self, cell: Cell) -> tuple[str, list[str], list[int]]:
-        """A matrix as a whole: the cells that matter."""
-        cells = [self._jobs[edge.parent] for edge in cell.parents if edge.parent in self._jobs]
-        bad = [job for job in cells if job.bad]
-        open_cells = [job for job in cells if not job.ended]
-        some = bad or open_cells or [job for job in cells if job.status in {JobStatus.CANCELED, JobStatus.SKIPPED}]
-        what = "failed" if bad else "have not ended" if open_cells else "did not finish"
-        text = f"{len(some)} of {len(cells)} cells {what}" if some else "all cells finished" if cells else "it has no cells"
-        return text, [], [job.ordinal for job in sorted(some, key=_urgency)]
+    def _group(self, cell: Cell) -> Answer:
+        """A matrix, a foreach or a sub-flow as a whole: those of its jobs that matter."""
+        gate = next((edge.parent for edge in cell.parents if self._is_gate(edge.parent)), None)
+        if gate is not None and (self._ends[gate] is None or self._ends[gate] != _BEGUN):
+            return ("has not begun" if self._ends[gate] is None else "was never begun"), [], [gate]
+        members = self._members(cell)
+        bad = [job for job in members if job.bad]
+        open_jobs = [job for job in members if not job.ended]
+        some = bad or open_jobs or [job for job in members if job.status in {JobStatus.CANCELED, JobStatus.SKIPPED}]
+        what = "failed" if bad else "have not ended" if open_jobs else "did not finish"
+        noun = "cells" if self._plan.node_of(cell).matrix and not cell.label.startswith("stage ") else "jobs"
+        none = "it has no cells" if noun == "cells" else "it has no jobs"
+        text = f"{len(some)} of {len(members)} {noun} {what}" if some else f"all {noun} finished" if members else none
+        return text, [], [job.ordinal for job in sorted(some, key=urgency)]
 
-    def _waiting(self, cell: Cell, node: Node) -> tuple[str, list[str], list[int]]:
-        if self._run.semaphore is not None:
-            name = self._run.semaphore.removeprefix("run/")
-            return f"the run waits for its turn in the concurrency group {name}", self._holders([self._run.semaphore]), []
-        job = self._jobs[cell.ordinal]
-        if job.reason == Reason.APPROVAL:
-            asks = f": {job.approval.message}" if job.approval is not None and job.approval.message else ""
-            return f"waits for somebody's approval{asks}", [f"flowq approve {self._run.id} {cell.name} [--reject]"], []
-        if job.reason in {Reason.CONCURRENCY, Reason.MAX_PARALLEL}:
-            what = (
-                f"{node.max_parallel} cells of {node.name} are"
-                if job.reason == Reason.MAX_PARALLEL
-                else "its concurrency group is"
-            )
-            return (
-                f"waits: {what} {'running' if job.reason == Reason.MAX_PARALLEL else 'full'}",
-                self._holders(job.semaphores),
-                [],
-            )
-        if cell.phase and self._run.status not in RUN_ENDED and not self._graph_ended():
-            return "a handler: it waits for the end of the run's other jobs", [], []
-        missing = [edge for edge in cell.parents if self._ends[edge.parent] is None]
-        if missing:
-            details = [f"it needs {self._name(edge)} {_ASKS[Condition(edge.condition)]}" for edge in missing[:_BREADTH]]
-            missing.sort(key=lambda edge: self._urgency(edge.parent))
-            count = f"{len(missing)} of {len(cell.parents)} jobs" if len(cell.parents) > 1 else self._name(missing[0])
-            return f"waits for {count}", details, [edge.parent for edge in missing]
-        if node.condition is None:
-            return "its dependencies have just been decided: the next sweep of a worker releases it", [], []
-        served = any(worker.state != "stopping" for worker in self._around.workers)
-        who = "a worker decides it in a moment" if served else "no worker is there to decide it"
-        return f"its `if: {node.condition}` is to be decided; {who}", [], []
+    def _is_gate(self, ordinal: int) -> bool:
+        cell = self._plan.cells[ordinal]
+        return cell.hidden and not cell.group
 
-    def _holders(self, semaphores: Sequence[str]) -> list[str]:
-        """Return a sentence per semaphore about who holds it."""
-        return [
-            f"{name.partition('/')[2]} is held by {', '.join(self._job_name(job) for job in held[:_BREADTH])}"
-            + (f" and {len(held) - _BREADTH} more" if len(held) > _BREADTH else "")
-            for name in semaphores
-            if (held := self._around.holders.get(name, ()))
-        ]
+    def _members(self, cell: Cell) -> list[JobView]:
+        """Return the jobs that a group counts, also through groups that it counts."""
+        found: list[JobView] = []
+        waiting = [edge.parent for edge in reversed(cell.parents)]
+        while waiting:
+            part = self._plan.cells[waiting.pop()]
+            if part.group:
+                waiting += [edge.parent for edge in reversed(part.parents)]
+            elif part.ordinal in self._jobs and not part.hidden:
+                found.append(self._jobs[part.ordinal])
+        return found
 
-    def _job_name(self, job: str) -> str:
-        run, _, ordinal = job.rpartition("-")
-        cell = cell_at(self._plan, int(ordinal)) if run == self._run.id else None
-        return job if cell is None else cell.name
-
-    def _graph_ended(self) -> bool:
-        return all(self._ends[cell.ordinal] is not None for cell in self._plan.cells if not cell.phase)
-
-    def _scheduled(self, job: JobView) -> tuple[str, list[str], list[int]]:
-        wait = "" if job.due_ms is None else f" in {max(0, job.due_ms - self._run.now_ms) / 1000:.1f} s"
-        if job.reason != Reason.RETRY:
-            return f"its delay has not passed: it is queued{wait}", [], []
-        details = [f"attempt {job.attempts} failed: {job.error_line}"] if job.error_line else []
-        return f"waits to be tried again: attempt {job.attempts + 1} of {job.max_attempts} is queued{wait}", details, []
-
-    def _queued(self, job: JobView) -> tuple[str, list[str], list[int]]:
-        queue = queue_of(job.queue, self._run.id, local=self._run.local)
-        workers = [worker for worker in self._around.workers if queue in worker.queues]
-        if not workers:
-            if self._run.local:
-                return "nobody works on this run now: the command that started it is gone", [], []
-            return f"no worker listens on queue {job.queue}", self._others(), []
-        if self._around.suspended:
-            return "the workers are suspended: none of them starts a job", [], []
-        slots, busy = sum(worker.slots for worker in workers), sum(worker.busy for worker in workers)
-        before = self._around.positions.get(job.ordinal)
-        place = "" if before is None else "next" if before == 0 else f"behind {before} other{'s' if before > 1 else ''}"
-        text = f"waits in queue {job.queue}" + (f", {place}" if place else "")
-        return text, [f"{_count(len(workers), 'worker')} with {_count(slots, 'slot')}, {busy} busy"], []
-
-    def _others(self) -> list[str]:
-        served = sorted({queue for worker in self._around.workers for queue in worker.queues})
-        return [f"workers that are there listen on: {', '.join(served)}"] if served else ["no worker is there at all"]
-
-    def _started(self, job: JobView, node: Node) -> tuple[str, list[str], list[int]]:
+    def _started(self, job: JobView, node: Node) -> Answer:
         since = "" if job.duration is None else f" for {job.duration:.1f} s"
         details = [f"on worker {job.worker}"] if job.worker else []
         if node.timeout is not None:
             details.append(f"one attempt may take {format_duration(node.timeout)}")
         return f"it is running{since}", [*details, *attempts(job)], []
 
-    def _skipped(self, cell: Cell, job: JobView, node: Node) -> tuple[str, list[str], list[int]]:
+    def _skipped(self, cell: Cell, job: JobView, node: Node) -> Answer:
         if job.reason == Reason.IF_FALSE:
             return f"its `if: {node.condition}` was false", self._condition_values(cell, node), []
         if not cell.selected:
             asked = "the run is of a part of the flow, and this job is not in it"
             return "it was not selected", [asked], []
-        if job.reason not in _UPSTREAM:
-            return _SKIPPED.get(job.reason or "", (job.reason or "skipped").replace("_", " ")), [], []
+        if job.reason not in UPSTREAM:
+            text = _SKIPPED.get(job.reason or "", (job.reason or "skipped").replace("_", " "))
+            return text, [], self._failed_before(cell, job)
         broken = [edge for edge in cell.parents if self._breaks(edge)]
         if not broken:  # the parents have been run again since, or their records have expired
             return job.reason.replace("_", " "), [], []
         edge = broken[0]
         end = self._ends[edge.parent]
         ended = "ended" if end is None else _ended_word(end)
-        text = f"it needs {self._name(edge)} {_ASKS[Condition(edge.condition)]}, which {ended}"
+        text = f"it needs {self._name(edge)} {ASKS[Condition(edge.condition)]}, which {ended}"
         return text, [], [item.parent for item in broken]
+
+    def _failed_before(self, cell: Cell, job: JobView) -> list[int]:
+        """Return the jobs whose failure ended this one by `fail_fast`, the first to fail first: those beside it, else of the run."""
+        if job.reason != Reason.FAIL_FAST:
+            return []
+        bad = sorted((other for other in self._run.bad_jobs if not self._plan.cells[other.ordinal].phase), key=_ended_at)
+        beside = [other.ordinal for other in bad if self._plan.cells[other.ordinal].node == cell.node]
+        return beside if beside and self._plan.node_of(cell).fail_fast else [other.ordinal for other in bad]
 
     def _condition_values(self, cell: Cell, node: Node) -> list[str]:
         """Return what the names in a job's `if` stood for, as far as the run's record tells."""
@@ -273,14 +217,15 @@ class _Explanation:
         except ExprSyntaxError:
             return []
         found: dict[str, None] = {}
+        params = self._plan.params_of(node)
         for reference in references:
             match reference.path:
-                case ("params", str(name), *_) if name in self._run.params:
-                    found[f"params.{name} = {to_text(self._run.params[name])}"] = None
+                case ("params", str(name), *_) if name in params:
+                    found[f"params.{name} = {to_text(params[name])}"] = None
                 case ("matrix", str(name), *_) if cell.matrix is not None and name in cell.matrix:
                     found[f"matrix.{name} = {to_text(cell.matrix[name])}"] = None
                 case ("jobs", str(name), "status", *_):
-                    target = self._plan.targets().get(name)
+                    target = self._plan.targets().get(node.scope + name)
                     end = None if target is None else self._ends[target]
                     if end is not None:
                         found[f"jobs.{name}.status = {end.status}"] = None
@@ -301,12 +246,6 @@ class _Explanation:
             elif (job := self._jobs.get(cell.ordinal)) is not None:
                 status = JobStatus.FINISHED if job.status is None else job.status
                 ends[cell.ordinal] = rules.End(status, allowed=job.allowed) if status in ENDED else None
-            else:  # the gate of a sub-flow, which no view has: it has ended with what it waits for
-                behind = [ends[edge.parent] for edge in cell.parents]
-                held = all(
-                    end is not None and rules.holds(end, edge.condition) for end, edge in zip(behind, cell.parents, strict=True)
-                )
-                ends[cell.ordinal] = None if None in behind else rules.End(JobStatus.FINISHED if held else JobStatus.SKIPPED)
         return ends
 
     def _breaks(self, edge: Edge) -> bool:
@@ -325,22 +264,12 @@ class _Explanation:
             steps += 1
         return [ordinal], steps
 
-    def _urgency(self, ordinal: int) -> int:
-        job = self._jobs.get(ordinal)
-        if job is not None:
-            return _urgency(job)
-        cells = [self._jobs[edge.parent] for edge in self._plan.cells[ordinal].parents if edge.parent in self._jobs]
-        return min(map(_urgency, cells), default=0)
-
     def _name(self, edge: Edge) -> str:
-        return self._plan.cells[edge.parent].name
+        return self._plan.cells[edge.parent].label
 
 
-def _urgency(job: JobView) -> int:
-    """Return a rank: what nothing moves without help comes first, then what is nearest to its end."""
-    if job.reason in {Reason.NO_WORKER, Reason.SUSPENDED}:
-        return 0
-    return 1 + _URGENCY.index(job.status) if job.status in _URGENCY else 1
+def _ended_at(job: JobView) -> int:
+    return job.ended_ms or 0
 
 
 def _ended_word(end: rules.End) -> str:
@@ -349,7 +278,3 @@ def _ended_word(end: rules.End) -> str:
     if end.status is JobStatus.FAILED and end.allowed:
         return "failed, but is allowed to"
     return {JobStatus.FINISHED: "finished", JobStatus.FAILED: "failed"}.get(end.status, f"was {end.status}")
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

@@ -33,7 +33,7 @@ _KNOWN: Final = frozenset(
             "attempt",
             "token",
         ),
-        *("worker", "pending", "allowed", "retry", "exit_code", "kind", "members"),
+        *("worker", "pending", "allowed", "exit_code", "kind", "members"),
     }
 )
 
@@ -51,7 +51,8 @@ class NewJob:
 
     `payload` is what a worker executes, opaque here; `nonce` identifies the request (the same again changes nothing); `unique`
     refuses a taken id; `due_ms` is the server time before which it is not queued, or -1; `front` puts it at the front of its queue;
-    `parents` are `(job id, condition)`; `fields` are further fields of its record; `meta` is the user's own data.
+    `parents` are `(job id, condition)`; `fields` are further fields of its record; `meta` is the user's own data. `group` is the group it
+    joins; `coming` says how many jobs of the same request follow, or -1 of each of those.
     """
 
     id: str
@@ -64,12 +65,15 @@ class NewJob:
     parents: Sequence[tuple[str, str]] = ()
     fields: Mapping[str, str | bytes | int] = field(default_factory=dict)
     meta: bytes = b""
+    group: str = ""
+    coming: int = 0
 
     def arguments(self) -> list[object]:
         """Return the arguments of the script `create`."""
         flat = [part for pair in self.fields.items() for part in pair]
         edges = [f"{parent}|{condition}" for parent, condition in self.parents]
-        return [self.nonce, self.id, self.unique, self.queue, self.payload, self.meta, self.due_ms, self.front, edges, flat]
+        head = [self.nonce, self.id, self.unique, self.queue, self.payload, self.meta, self.due_ms, self.front]
+        return [*head, self.group, self.coming, edges, flat]
 
     def check(self) -> None:
         """Refuse what is too large to be stored.
@@ -104,6 +108,11 @@ class Jobs:
         """
         new.check()
         return _created(self._session.run("create", *new.arguments()))
+
+    def draft(self, new: NewJob) -> Outcome:
+        """Store a plain job without enqueueing it; `CONFLICT` when the id is that of a job that was enqueued."""
+        new.check()
+        return _created(self._session.run("draft", *new.arguments()))[0]
 
     def create_many(self, jobs: Sequence[NewJob]) -> list[tuple[Outcome, str]]:
         """Create plain jobs in one round trip; each is a transition of its own, answered as by `create`.
@@ -147,12 +156,12 @@ class Jobs:
             job: the id.
             release: those who depend on the job do not mind how it ends.
         """
-        outcome = self._session.run("cancel", job, "1", release, ids.nonce())[0].decode()
+        outcome = self._session.run("cancel", job, "1", release, ids.nonce(), "")[0].decode()
         return Outcome.DONE if outcome == "requested" else Outcome(outcome)
 
-    def stop(self, job: str) -> Outcome:
-        """Ask the worker of a started plain job to kill it; the job ends `stopped`."""
-        outcome = self._session.run("cancel", job, "2", False, ids.nonce())[0].decode()
+    def stop(self, job: str, execution: str = "") -> Outcome:
+        """Ask the worker of a started plain job to kill it; the job ends `stopped`. With an execution's number, only while that one runs."""
+        outcome = self._session.run("cancel", job, "2", False, ids.nonce(), execution)[0].decode()
         return Outcome.DONE if outcome == "requested" else Outcome(outcome)
 
     def requeue(self, job: str, *, front: bool = False) -> Outcome:
@@ -254,16 +263,21 @@ class Jobs:
 
     def dependents(self, job: str) -> list[str]:
         """Return the ids of those who wait (or waited) for a job."""
-        return self._edges("children", job)
+        return [child for child, _ in self._related("children", job)]
 
     def dependencies(self, job: str) -> list[str]:
         """Return the ids of those a plain job depends on."""
-        return self._edges("parents", job)
+        return [parent for parent, _ in self.edges(job)]
 
-    def _edges(self, kind: str, job: str) -> list[str]:
+    def edges(self, job: str) -> list[tuple[str, str]]:
+        """Return `(job id, condition)` of those a plain job depends on."""
+        return self._related("parents", job)
+
+    def _related(self, kind: str, job: str) -> list[tuple[str, str]]:
         with self._session.translated:
-            edges = self._session.client.lrange(self._keys(kind, job), 0, -1)
-        return [edge.decode().rpartition("|")[0] for edge in edges]
+            stored = self._session.client.lrange(self._keys(kind, job), 0, -1)
+        parts = (edge.decode().rpartition("|") for edge in stored)
+        return [(other, condition) for other, _, condition in parts]
 
     def payload(self, job: str) -> bytes | None:
         """Return the payload of a plain job."""

@@ -24,6 +24,11 @@ TEMPLATES: Final[dict[str, str]] = {
     "wake": "wake:{}",  # list: capped hints "a job was queued"
     "queues": "queues",  # set: names
     "registry": "registry:{}:{}",  # zset per status and queue: id -> expiry, lease, due time
+    # -- groups of plain jobs
+    "group": "group:{}",  # hash: counts by status; lives as long as the last record of its jobs
+    "members": "members:{}",  # zset: job -> when its record expires
+    "groups": "groups",  # zset: name -> when its last record expires
+    "gathered": "gathered:{}",  # list: wakes those who wait for the end of a group; short-lived
     # -- what is due
     "leases": "leases",  # zset: started job -> lease deadline
     "timers": "timers",  # zset: "<kind>|<id>" -> due
@@ -32,6 +37,9 @@ TEMPLATES: Final[dict[str, str]] = {
     # -- semaphores
     "holders": "holders:{}",  # zset: who holds it -> until when (a place in a queue), or for ever
     "waiters": "waiters:{}",  # zset: who waits for it -> order
+    "limits": "limits:{}",  # hash of a rate limit: what its jobs carry -> how many of them
+    "starts": "starts:{}",  # list: when the latest executions under a rate limit began; lives as long as its period
+    "limited": "limited",  # set: rate limits that have jobs
     # -- workers
     "workers": "workers",  # zset: name -> last beat
     "worker": "worker:{}",  # hash

@@ -18,6 +18,7 @@ import redis
 from flowq import defaults
 from flowq.exceptions import ServerUnavailableError
 from flowq.store.claims import read_claim
+from flowq.store.cluster import SlotConnection
 from flowq.store.errors import translate
 from flowq.store.outcomes import Execution, LogLines, Outcome, StepReply, TickReply, Verdict
 from flowq.store.scripts import Script, flatten, load
@@ -80,7 +81,16 @@ class _Wire:
         if not data:
             raise ServerUnavailableError("the server closed the connection")
         self._reader.feed(data)
-        return self._reader.gets()
+        reply = self._reader.gets()
+        if isinstance(reply, redis.exceptions.ResponseError) and isinstance(self._connection, SlotConnection):
+            self._check_moved(self._connection, str(reply))
+        return reply
+
+    def _check_moved(self, connection: SlotConnection, answer: str) -> None:
+        """Being sent to another node of a cluster is a lost connection: the next one goes there."""
+        if answer.startswith(("MOVED ", "ASK ")):
+            connection.moved()
+            raise ServerUnavailableError(f"the namespace is on another node of the cluster now ({answer})")
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,9 @@ from flowq.store.records import QueueRecord
 from flowq.store.session import Session
 
 _BATCH = 100  # jobs deleted by one call
-_LIVE = frozenset({JobStatus.STARTED, JobStatus.DEFERRED, JobStatus.SCHEDULED})  # their scores are no expiry
+_LIVE = frozenset(
+    {JobStatus.STARTED, JobStatus.DEFERRED, JobStatus.SCHEDULED, JobStatus.RATE_LIMITED}
+)  # their scores are no expiry
 _SHED = sorted(ENDED)
 _COUNTED = ("started", "deferred", "scheduled", "finished", "failed", "canceled")
 

@@ -165,5 +165,20 @@ class QueueRecord:
     workers: int
 
 
-REGISTRIES: Final = ("started", "deferred", "scheduled", "finished", "failed", "stopped", "canceled", "skipped")
+@dataclass(frozen=True, slots=True)
+class GroupRecord:
+    """How the jobs of a group are at one moment. `counts` by status; jobs whose records have expired count as they ended."""
+
+    name: str
+    counts: Mapping[JobStatus, int]
+    open: int  # jobs that have not ended
+    coming: int  # jobs that a producer is about to add
+
+    @property
+    def complete(self) -> bool:
+        """Whether every job has ended and nobody is adding any."""
+        return self.open <= 0 and self.coming <= 0
+
+
+REGISTRIES: Final = ("started", "deferred", "scheduled", "rate_limited", "finished", "failed", "stopped", "canceled", "skipped")
 """Statuses that have a sorted set per queue; queued jobs are in the queue itself."""

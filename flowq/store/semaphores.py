@@ -36,6 +36,12 @@ class Semaphores:
         kept = float("-inf") if name.startswith("run/") else now  # of runs the score is when they took it
         return [item.decode() for item, until in found if until >= kept]
 
+    def limited(self) -> list[str]:
+        """Return the keys of the rate limits that have jobs, sorted."""
+        with self._session.translated:
+            found = self._session.client.smembers(self._session.keys("limited"))
+        return sorted(item.decode().partition("/")[2] for item in found)
+
     def waiters(self, name: str) -> list[str]:
         """Return the ids of those who wait for a semaphore, in their order."""
         with self._session.translated:

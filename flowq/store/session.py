@@ -144,7 +144,7 @@ def _address(client: "redis.Redis") -> str:
     settings = client.connection_pool.connection_kwargs
     if settings.get("path"):
         return f"the server at {settings['path']}"
-    if "host" not in settings:
+    if not settings.get("host"):  # a Sentinel or a cluster says where it is
         return "the server"
     return f"the server at {settings['host']}:{settings.get('port', 6379)}"
 

@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING
 
+from flowq.store.groups import Groups
 from flowq.store.jobs import Jobs
 from flowq.store.link import Link, Waiter
 from flowq.store.queues import Queues
@@ -36,6 +37,7 @@ class Store:
         self.runs = Runs(self.session, self.jobs)
         self.queues = Queues(self.session)
         self.workers = Workers(self.session)
+        self.groups = Groups(self.session)
         self.semaphores = Semaphores(self.session)
 
     @property

@@ -50,13 +50,16 @@ class Workers:
         return sorted((record for record in found if record is not None), key=lambda record: record.name)
 
     def serving(self, queues: Iterable[str]) -> set[str]:
-        """Return those of the queues that a live worker listens on: one that has told so within two leases.
+        """Return those of the queues that a live worker listens on."""
+        return {queue for worker in self.live() for queue in worker.queues} & set(queues)
+
+    def live(self) -> list[WorkerRecord]:
+        """Return the workers that have told so within two leases.
 
         A dead worker is taken off the list by the sweeps of the others; where it was the only one, nobody does.
         """
         oldest = self._session.now_ms() - _LIVE_MS
-        served = {queue for worker in self.all() if worker.beat_ms >= oldest for queue in worker.queues}
-        return served & set(queues)
+        return [worker for worker in self.all() if worker.beat_ms >= oldest]
 
     def get(self, name: str) -> WorkerRecord | None:
         """Return one live worker, or None."""

@@ -25,15 +25,19 @@ What it must not know
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from flowq.worker.classes import RandomWorker, RoundRobinWorker, SpawnWorker
     from flowq.worker.monitoring import WorkerStatus
     from flowq.worker.simple import SimpleWorker
     from flowq.worker.worker import DequeueStrategy, Worker
 
-__all__ = ["DequeueStrategy", "SimpleWorker", "Worker", "WorkerStatus"]
+__all__ = ["DequeueStrategy", "RandomWorker", "RoundRobinWorker", "SimpleWorker", "SpawnWorker", "Worker", "WorkerStatus"]
 
 _HOMES = {
     "DequeueStrategy": "flowq.worker.worker",
+    "RandomWorker": "flowq.worker.classes",
+    "RoundRobinWorker": "flowq.worker.classes",
     "SimpleWorker": "flowq.worker.simple",
+    "SpawnWorker": "flowq.worker.classes",
     "Worker": "flowq.worker.worker",
     "WorkerStatus": "flowq.worker.monitoring",
 }

@@ -33,6 +33,11 @@ def execute(task: Task, announce: Callable[[float], None] | None = None) -> Outc
 
     `announce` is told when the function has ended and a callback goes on, with the seconds that may take.
     """
+    if task.get("hooks"):
+        try:
+            hooks.adopt(task["hooks"])
+        except BaseException as broken:  # noqa: BLE001 - a module of the user's that does not import here
+            return failed("error", _traceback(broken), _name(broken))
     if task["kind"] == "callback":
         return hooks.after_death(task)
     aside = hooks.aside(task, announce)

@@ -264,6 +264,7 @@ class Hands:
     def _start_in(self, slot: Slot, held: Held) -> None:
         try:
             task = self._preparer.task(held.claim)
+            veil = self._preparer.veil(held.claim)
             origin = self._origins.for_task(task)
         except UnpreparableError as error:
             self._waiting.popleft()
@@ -281,7 +282,7 @@ class Hands:
         held.started = boottime()
         self._in_slot[slot.index] = held
         _log.info("job %s: %s, attempt %d", held.claim.id, task["name"], held.claim.attempt)
-        slot.start(task, origin)
+        slot.start(task, origin, veil)
 
     def _allowed(self, held: Held, end: Ended | None) -> bool:
         if end is not None and end.outcome.get("outcome") != "failed":

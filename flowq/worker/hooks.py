@@ -59,6 +59,30 @@ def install(hooks: Hooks) -> Hooks:
     return former
 
 
+def adopt(names: dict[str, Any]) -> None:
+    """Install hooks by their names, in a horse that is no clone of the worker's process.
+
+    Raises:
+        ImportError: one of them cannot be found here.
+    """
+    from flowq import context
+    from flowq.callables import resolve
+
+    job_class = resolve(names["job_class"]) if "job_class" in names else None
+    context.set_current_job_class(job_class)
+    performs = job_class is not None and "perform" in vars(job_class)
+    serializer = None
+    if "serializer" in names:
+        from flowq.serializers import resolve_serializer, serializer_name
+
+        found = resolve_serializer(names["serializer"])
+        serializer = (found, serializer_name(found))
+    penalty_class = resolve(names["penalty_class"]) if "penalty_class" in names else None
+    install(
+        Hooks(job_class if performs else None, serializer, penalty_class, [resolve(name) for name in names.get("handlers", ())])
+    )
+
+
 def penalty(task: Task) -> Any:
     """Return the context in which a task's time runs."""
     chosen = task.get("penalty_class") or _installed.penalty_class  # a class in a task: it never leaves its process

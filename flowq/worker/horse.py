@@ -43,8 +43,10 @@ def live(channel: Channel, *, parent: int, scratch: str) -> NoReturn:
     code = BROKEN
     try:
         _settle(parent)
-        (task,), pipes = channel.wait()
-        outcome = _execute(task, pipes, scratch, lambda seconds: _announce(channel, seconds))
+        (task, secrets), pipes = channel.wait()
+        _redirect(pipes)
+        _equip(task, secrets)
+        outcome = _execute(task, scratch, lambda seconds: _announce(channel, seconds))
         channel.send(outcome)
         channel.drain()
         code = 0
@@ -105,11 +107,16 @@ def _rehearse() -> None:
         del os.environ[name]
 
 
-def _execute(task: Task, pipes: list[int], scratch: str, announce: Callable[[float], None]) -> Outcome:
-    _redirect(pipes)
+def _equip(task: Task, secrets: dict[str, str]) -> None:
+    """Make this the process of a task. Its secrets get into the environment, and nowhere else."""
     context.set_current_task(task)
-    for name, value in _environment(task).items():
-        os.environ[name] = value
+    for name in task.get("withheld") or ():
+        os.environ.pop(name, None)  # a clone of somebody's process has them
+    os.environ.update(_environment(task))
+    os.environ.update(secrets)
+
+
+def _execute(task: Task, scratch: str, announce: Callable[[float], None]) -> Outcome:
     try:
         if task.get("cwd"):
             os.chdir(task["cwd"])

@@ -6,28 +6,44 @@ from collections import deque
 
 from flowq.defaults import MAX_LOG_LINE
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from flowq.worker.masking import MaskedStream
+
 _ENTRY = 64 * 1024  # bytes of lines put into one entry
 _KEPT = 8 * 1024 * 1024  # bytes that wait for the store before its job is held back, per stream
 _CHARACTER = 4  # bytes of the longest character in UTF-8
 
 
 class LineCutter:
-    """Collects one stream.
+    """Collects one stream; `mask` takes the job's secrets out of it before anything else is done.
 
     It never drops anything by itself: who feeds it looks at `full` and either reads no further, which holds the writer back, or
     calls `shed`. Then the oldest go, because the reason of a failure stands at the end; how many bytes that were is said.
     """
 
-    __slots__ = ("_kept", "_lost", "_partial", "_ready")
+    __slots__ = ("_ended", "_kept", "_lost", "_mask", "_partial", "_ready")
 
-    def __init__(self) -> None:
+    def __init__(self, mask: MaskedStream | None = None) -> None:
+        self._mask = mask
         self._partial = bytearray()
+        self._ended = True  # what was kept so far ends with a line
         self._ready: deque[bytes] = deque()
         self._kept = 0
         self._lost = 0
 
     def feed(self, data: bytes) -> None:
         """Take bytes as they were read."""
+        self._add(data if self._mask is None else self._mask.feed(data))
+
+    def note(self, text: str) -> None:
+        """Add a line of flowq's own."""
+        if self._mask is not None:
+            self._add(self._mask.end())
+        begin = "" if self._ended and not self._partial else "\n"
+        self._add(f"{begin}[flowq: {text}]\n".encode())
+
+    def _add(self, data: bytes) -> None:
         self._partial += data
         end = self._partial.rfind(b"\n") + 1
         if end:
@@ -40,6 +56,8 @@ class LineCutter:
 
     def end(self) -> None:
         """The stream has ended: a last line without newline counts too."""
+        if self._mask is not None:
+            self._add(self._mask.end())
         if self._partial:
             self._keep(bytes(self._partial))
             self._partial.clear()
@@ -73,6 +91,7 @@ class LineCutter:
     def _keep(self, data: bytes) -> None:
         """Keep complete lines, or a piece of a long one, in entries that end with a line where that is possible."""
         self._kept += len(data)
+        self._ended = data.endswith(b"\n")
         start = 0
         while start < len(data):
             end = min(start + _ENTRY, len(data))

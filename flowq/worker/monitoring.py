@@ -5,6 +5,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from flowq.exceptions import NoSuchWorkerError
+from flowq.executions import Execution
 from flowq.job import Job
 from flowq.states import JobStatus
 
@@ -64,6 +65,16 @@ class WorkerState:
         """Return the job that it executes, None for none."""
         job_id = self.get_current_job_id()
         return None if job_id is None else self.job_class.fetch_many([job_id], self.store)[0]
+
+    def get_current_executions(self, refresh: bool = False) -> list[Execution]:  # noqa: ARG002 - they are always the present ones
+        """Return the executions that are in progress."""
+        found = Execution.of_jobs(self.store.workers.jobs(self.name), self.store).values()
+        return [execution for execution in found if execution.worker_name == self.name]
+
+    @property
+    def current_execution_count(self) -> int:
+        """How many executions are in progress."""
+        return len(self.get_current_executions())
 
     @property
     def hostname(self) -> str:

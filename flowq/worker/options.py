@@ -2,8 +2,9 @@
 
 import os
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from flowq import defaults, ids
 
@@ -31,6 +32,9 @@ class WorkerOptions:
         alone: this process is only a worker: it may adopt and kill what is left of its descendants.
         strategy: in what order queues are served: "default" as given, "round_robin", or "random".
         result_ttl: how long finished plain jobs are kept that do not say so themselves.
+        path: of jobs that are not clones: where they look for modules; the current directory unless given.
+        environment: variables of plain jobs beyond the inherited ones.
+        hooks: of jobs that are not clones: names of what is to be installed in them, see `flowq.worker.hooks.adopt`.
         killed: called with `(job id, pid, wait status)` when the horse of a plain job has died without an outcome.
         lease, beat, sweep, grace: see `flowq.defaults`.
     """
@@ -49,6 +53,9 @@ class WorkerOptions:
     alone: bool = False
     strategy: str = "default"
     result_ttl: float | None = None
+    path: tuple[str, ...] = ()
+    environment: tuple[tuple[str, str], ...] = ()
+    hooks: Mapping[str, Any] = field(default_factory=dict)
     killed: Callable[[str, int, int], None] | None = None
     lease: float = defaults.LEASE
     beat: float = defaults.BEAT

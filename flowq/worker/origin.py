@@ -32,13 +32,14 @@ class Place:
     """What a fork server is made for: horses of one directory, import path and environment can share imported modules.
 
     A `shared` one is for jobs with different environments: each sets its own in its horse, so that nothing may be kept imported there
-    that could have read another one.
+    that could have read another one. `withheld` variables are not inherited from this process.
     """
 
     cwd: str | None = None
     path: tuple[str, ...] = ()
     env: tuple[tuple[str, str], ...] = ()
     shared: bool = False
+    withheld: tuple[str, ...] = ()
 
 
 class Horse:
@@ -99,7 +100,7 @@ class Origin:
                 [sys.executable, "-P", "-c", _BOOT, str(theirs.fileno()), _ROOT],
                 pass_fds=(theirs.fileno(),),
                 cwd=place.cwd if place.cwd and os.path.isdir(place.cwd) else None,  # if not, the horse will say so
-                env={name: value for name, value in os.environ.items() if name not in PRIVATE} | dict(place.env),
+                env=_inherited(place) | dict(place.env),
                 stdin=subprocess.DEVNULL,
                 start_new_session=True,  # Ctrl+C in the terminal is for the supervisor
             )
@@ -300,6 +301,10 @@ class Origin:
     def _end_if_done(self) -> None:
         if self.retired and not self._horses and not self._waiters and not self.lost:
             self.close()
+
+
+def _inherited(place: Place) -> dict[str, str]:
+    return {name: value for name, value in os.environ.items() if name not in PRIVATE and name not in place.withheld}
 
 
 def _reap(pid: int) -> None:

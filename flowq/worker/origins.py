@@ -4,6 +4,7 @@ import os
 import re
 import stat
 from collections import OrderedDict
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from flowq.worker import forkserver
@@ -70,7 +71,7 @@ class Origins:
 
     def used(self, task: "Task") -> None:
         """Take note that a task ended well: its modules are worth being kept imported."""
-        if not self._options.warm or self._options.clone:
+        if not self._options.warm or self._options.clone or task.get("secrets"):
             return
         origin = self._origins.get(place_of(task))  # never a shared one
         if origin is not None:
@@ -95,6 +96,8 @@ class Origins:
         An interpreter of its own pays for many jobs with one environment, because it keeps their modules imported; for a matrix whose
         cells differ in theirs it would be started for one job each.
         """
+        if place.shared:
+            return self._shared(place)
         if not place.env:
             return place
         self._seen[place] = self._seen.pop(place, 0) + 1
@@ -102,8 +105,12 @@ class Origins:
             self._seen.popitem(last=False)
         if self._seen[place] >= _OFTEN or place in self._origins:
             return place
+        return self._shared(place)
+
+    @staticmethod
+    def _shared(place: Place) -> Place:
         early = tuple((name, value) for name, value in place.env if _EARLY.fullmatch(name))
-        return Place(place.cwd, place.path, early, shared=True)
+        return replace(place, env=early, shared=True)
 
     def _start(self, place: Place) -> Origin:
         if self._options.clone:
@@ -134,12 +141,17 @@ class Origins:
 
 
 def place_of(task: "Task") -> Place:
-    """Return where a task belongs. Commands import nothing, so their environment needs no server of its own."""
+    """Return where a task belongs. Commands import nothing, so their environment needs no server of its own.
+
+    A call with secrets goes to a shared one: what is kept imported may have looked for them where they are not, and set them aside.
+    """
     env = task.get("env") or {}
     return Place(
         cwd=task.get("home"),
         path=tuple(task.get("path") or ()),
         env=tuple(sorted(env.items())) if task["kind"] == "call" else (),
+        shared=task["kind"] == "call" and bool(task.get("secrets")),
+        withheld=tuple(task.get("withheld") or ()),
     )
 
 

@@ -29,7 +29,9 @@ def plain_task(claim: Claim, options: "WorkerOptions | None" = None) -> "Task":
         "payload": claim.payload or b"",
     }
     if options is not None and not options.clone:
-        task["path"] = [os.getcwd()]
+        task["path"] = list(options.path) or [os.getcwd()]
+        if options.hooks:
+            task["hooks"] = dict(options.hooks)
     for name in _TRAVELS:
         if name in claim.fields:
             task[name] = claim.fields[name]

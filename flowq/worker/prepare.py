@@ -18,7 +18,7 @@ from flowq.exceptions import FlowqError, NoSuchRunError
 from flowq.expr import EvalError, evaluate, parse, render, to_text
 from flowq.grown import foreach_groups, grow, member_name
 from flowq.ids import member_id, split_member_id
-from flowq.plan import Cell, Json, Node, Plan
+from flowq.plan import GATE, Cell, Json, Node, Plan
 from flowq.states import JobStatus, Reason
 from flowq.store.outcomes import Claim
 from flowq.store.records import RunRecord
@@ -26,7 +26,9 @@ from flowq.store.semaphores import group_semaphore
 from flowq.worker.commands import PRIVATE
 from flowq.worker.plain import callback_task, plain_task
 from flowq.worker.retries import may_retry
+from flowq.worker.secrets import SecretError, resolve
 from flowq.worker.upstream import Shape, read_upstream
+from flowq.worker.veil import Veil
 
 if TYPE_CHECKING:
     from flowq.store import Store
@@ -87,6 +89,7 @@ class Preparer:
         # Fork servers do not have these: a flow's jobs are anybody's code. A plain job is a call of flowq's own library, which may
         # ask for its job or enqueue others, so it gets them with its task; they are in the environment of that one horse then.
         self._connection = {name: os.environ[name] for name in PRIVATE if name in os.environ}
+        self._connection.update(() if options is None else options.environment)
 
     def task(self, claim: Claim) -> "Task":
         """Return the task of a claimed job.
@@ -100,6 +103,22 @@ class Preparer:
         try:
             return self._flow_task(place, claim)
         except EvalError as error:
+            raise UnpreparableError(f"{_where(place.run.plan, place.node)}: {error}") from error
+
+    def veil(self, claim: Claim) -> Veil | None:
+        """Return the secrets of a claimed job, as they are now; None for a job without.
+
+        Raises:
+            UnpreparableError: a secret cannot be had.
+        """
+        if claim.run is None or claim.ordinal is None:
+            return None
+        place = self._place(claim.run, claim.ordinal, claim.fields)
+        if not place.node.secrets:
+            return None
+        try:
+            return Veil(resolve(place.node.secrets))
+        except SecretError as error:
             raise UnpreparableError(f"{_where(place.run.plan, place.node)}: {error}") from error
 
     def callback(self, claim: Claim, end: "Ended") -> "Task | None":
@@ -154,10 +173,10 @@ class Preparer:
             message = to_text(render(node.action.message, scope))
         return Decision("go_on", semaphore=semaphore, message=message)
 
-    def first_task_place(self, run_id: str) -> tuple[str, tuple[str, ...]]:
-        """Return directory and import path of a run's jobs, so that a fork server can be started ahead."""
+    def first_task_place(self, run_id: str) -> tuple[str, tuple[str, ...], tuple[str, ...]]:
+        """Return directory, import path and withheld variables of a run's jobs, so that a fork server can be started ahead."""
         run = self._run(run_id)
-        return run.record.directory, _path(run, None)
+        return run.record.directory, _path(run, None), run.plan.withheld
 
     def _run(self, run_id: str) -> _Run:
         known = self._runs.get(run_id)
@@ -211,13 +230,17 @@ class Preparer:
             "limit": defaults.MAX_RESULT,
             "kind": node.action.kind,
         }
+        if run.plan.withheld:
+            task["withheld"] = list(run.plan.withheld)
+        if node.secrets:
+            task["secrets"] = list(node.secrets)
         return task | _action(node, scope)
 
     def _scope(self, place: _Place, attempt: int) -> dict[str, Json]:
         run, node = place.run, place.node
         scope: dict[str, Json] = {
             "params": run.plan.params_of(node),
-            "env": self._environment,
+            "env": {name: value for name, value in self._environment.items() if name not in run.plan.withheld},
             "run": self._run_scope(run, node),
             "jobs": read_upstream(self._store, run.shape, node),
             "matrix": place.cell.matrix or {},
@@ -309,7 +332,7 @@ def _path(run: _Run, node: Node | None) -> tuple[str, ...]:
 
 
 def _where(plan: Plan, node: Node) -> str:
-    return f"{plan.file_of(node) or plan.name}:{node.line}: job {node.name}"
+    return f"{plan.file_of(node) or plan.name}:{node.line}: job {node.name.removesuffix(f'/{GATE}')}"
 
 
 _CHANGING: Final = ("attempt", "status", "failed_jobs")

@@ -3,6 +3,7 @@
 import logging
 import os
 import random
+import select
 import signal
 import socket
 import threading
@@ -68,6 +69,9 @@ class _Loop:
         dry = executed = False
         try:
             while self._stopping.look(busy=False, dry=dry) is Stage.RUNNING:
+                if self._is_orphan():
+                    self._stopping.at_least(Stage.WARM)
+                    continue
                 try:
                     self._keep_alive()
                     claim = self._claim()
@@ -93,6 +97,10 @@ class _Loop:
         if now >= self._next_beat:
             self._next_beat = now + self._options.beat
             self._store.workers.beat(self._options.name, self._queues, self._options.lease, None, state="idle")
+
+    def _is_orphan(self) -> bool:
+        lifeline = self._options.lifeline
+        return lifeline is not None and bool(select.select([lifeline], [], [], 0)[0])
 
     def _claim(self) -> Claim | None:
         if not self._stopping.allowance(1):

@@ -31,6 +31,7 @@ from flowq.worker.task import failed
 
 if TYPE_CHECKING:
     from flowq.worker.task import Outcome, Task
+    from flowq.worker.veil import Veil
 
 _READ: Final = 64 * 1024
 _DRAIN_READS: Final = 17  # one pipe of 1 MiB (the largest an unprivileged program can make) and the end of it
@@ -83,6 +84,7 @@ class Slot:
         self._horse: Horse | None = None
         self._pipes: dict[int, LineCutter] = {}
         self._logs: dict[str, LineCutter] = {}
+        self._veil: Veil | None = None
         self._held_back: set[int] = set()  # pipes that are not read until somebody fetches the output
         self._held_since = 0.0  # monotonic time
         self._shedding = False  # nobody fetches the output: the oldest is dropped
@@ -106,15 +108,18 @@ class Slot:
         """The monotonic time at which `tick` wants to be called."""
         return self._alarm
 
-    def start(self, task: Task, origin: Origin) -> None:
-        """Execute a task. The slot must be free."""
+    def start(self, task: Task, origin: Origin, veil: Veil | None = None) -> None:
+        """Execute a task. The slot must be free. `veil`: its secrets, where it has some."""
         assert self.task is None, "a slot holds one task at a time"
         self.task = task
         self._over = False
         self._cause = None
         self._stage = 0
         self._shedding = False
-        self._logs = {"out": LineCutter(), "err": LineCutter()}
+        self._veil = veil
+        self._logs = {name: LineCutter(None if veil is None else veil.stream()) for name in ("out", "err")}
+        for warning in veil.warnings() if veil is not None else ():
+            self._logs["err"].note(warning)
         self._alarm = time.monotonic() + _START_LIMIT
         self._origin = origin
         origin.obtain(self._got_horse)
@@ -203,7 +208,8 @@ class Slot:
                 read, write = os.pipe()
                 reads.append(read)
                 writes.append(write)
-            horse.channel.send((task,), writes)  # the socket is empty, so the descriptors are on their way at least
+            secrets = {} if self._veil is None else self._veil.environment()
+            horse.channel.send((task, secrets), writes)  # the socket is empty, so the descriptors are on their way at least
         except PeerGoneError:
             pass  # it died while it waited; its exit is on the way and tells how
         except BaseException:
@@ -255,7 +261,7 @@ class Slot:
             messages = messages[1:]
         if messages and not self._over:
             self._drain_pipes()  # what the job printed before its end belongs before its end
-            self._end(Ended(self._judged(messages[0][0]), self._cause))
+            self._end(Ended(self._judged(self._veiled(messages[0][0])), self._cause))
             self._alarm = time.monotonic() + _EXIT_LIMIT
 
     def _exited(self, code: int | None) -> None:
@@ -269,6 +275,15 @@ class Slot:
             self._end(Ended(self._judged(_death(code, self._cause)), self._cause, pid=self._horse.pid, code=code))
         self._loop.forget(self._horse.channel.fileno())
         self._release()
+
+    def _veiled(self, outcome: Outcome) -> Outcome:
+        """Return an outcome without the job's secrets."""
+        if self._veil is None:
+            return outcome
+        outcome, notes = self._veil.outcome(outcome)
+        for note in notes:
+            self._logs["err"].note(note)
+        return outcome
 
     def _judged(self, outcome: Outcome) -> Outcome:
         """Return the outcome to report: after our own SIGTERM or SIGKILL for a timeout it is a timeout, whatever the horse says."""
@@ -288,6 +303,7 @@ class Slot:
         self._horse = self._origin = None
         self._alarm = None
         self.task = None
+        self._veil = None
         self._owner.freed(self)
 
     def _signal(self, number: int) -> None:

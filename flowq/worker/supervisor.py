@@ -342,10 +342,10 @@ class Supervisor:
             self._origins.prepare(Place())
         elif self._options.until_run is not None:
             try:
-                directory, path = self._preparer.first_task_place(self._options.until_run)
+                directory, path, withheld = self._preparer.first_task_place(self._options.until_run)
             except UnpreparableError:
                 return
-            self._origins.prepare(Place(directory, path))
+            self._origins.prepare(Place(directory, path, withheld=withheld))
 
     def _check_run(self) -> None:
         run = self._options.until_run

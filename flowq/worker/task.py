@@ -5,12 +5,15 @@ Task (`?` marks what may be absent; everything is text, a number, a list or a di
     kind                                   "call", "pickle", "shell" or "argv"
     home?                                  directory of the run: with path and env it decides which fork server is asked
     cwd?, path?, env?                      directory of this job, additions to sys.path, variables on top of the inherited environment
+    secrets?, withheld?                    names of what travels beside the task; variables that are not inherited
     timeout?                               s; None is no limit
     limit                                  bytes a result may have
     call:   module, attribute, args, kwargs
     pickle: payload                        pickle of (name of the callable, args, kwargs)
     shell:  script, variables, shell       shell: argv that the script's file is appended to; empty: the default
     argv:   argv
+
+A task goes to the horse together with a dict of its secrets by name: values are never in it.
 
 Outcome, answered once:
     {"outcome": "finished", "value": bytes, "exit_code": 0}

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from flowq.store import Store
 
 _LOGGER = "flowq.worker"
+_LOG_FORMAT = "%(asctime)s %(message)s"
+_DATE_FORMAT = "%H:%M:%S"
 
 
 class DequeueStrategy(StrEnum):
@@ -58,6 +60,8 @@ class Worker(WorkerState):
 
     death_penalty_class: Any = None
     python_version = sys.version
+    dequeue_strategy = DequeueStrategy.DEFAULT
+    lifeline: int | None = None  # a descriptor whose end means that whoever started this process is gone
 
     def __init__(  # noqa: PLR0913 - RQ's signature
         self,
@@ -116,13 +120,13 @@ class Worker(WorkerState):
         self,
         burst: bool = False,
         logging_level: str | int | None = None,
-        date_format: str = "%H:%M:%S",
-        log_format: str = "%(asctime)s %(message)s",
+        date_format: str = _DATE_FORMAT,
+        log_format: str = _LOG_FORMAT,
         *,
         max_jobs: int | None = None,
         max_idle_time: float | None = None,
         with_scheduler: bool = False,  # noqa: ARG002 - every worker does what RQ's scheduler is for
-        dequeue_strategy: str | DequeueStrategy = DequeueStrategy.DEFAULT,
+        dequeue_strategy: str | DequeueStrategy | None = None,
         slots: int = 1,
         lease: float | None = None,
     ) -> bool:
@@ -136,7 +140,7 @@ class Worker(WorkerState):
             max_jobs: stop after that many jobs.
             max_idle_time: stop after that many seconds without a job.
             with_scheduler: makes no difference: every worker enqueues what is due.
-            dequeue_strategy: in what order the queues are served.
+            dequeue_strategy: in what order the queues are served; that of the class unless given.
             slots: jobs at once.
             lease: seconds after which a job of a worker that has died is given to another; `worker_ttl` unless given.
 
@@ -149,11 +153,11 @@ class Worker(WorkerState):
         """
         from flowq.store import Store
 
-        _set_up_logging(logging_level, log_format, date_format)
+        set_up_logging(logging_level, log_format, date_format)
         options = self._options(
             burst=burst, max_jobs=max_jobs, max_idle=max_idle_time, slots=slots, lease=self.lease if lease is None else lease
         )
-        options = _with_strategy(options, dequeue_strategy)
+        options = _with_strategy(options, self.dequeue_strategy if dequeue_strategy is None else dequeue_strategy)
         own = Store(self.store.client, self.store.namespace, follow=False, anchor=self.store.anchor)
         former_store = binding.set_default_store(self.store)
         former_hooks, former_class = hooks.install(self._hooks()), context.current_job_class()
@@ -176,6 +180,7 @@ class Worker(WorkerState):
             queues=tuple(self.queue_names()),
             name=self.name,
             clone=True,
+            lifeline=self.lifeline,
             beat=lease * defaults.BEAT / defaults.LEASE,
             result_ttl=None if self.default_result_ttl == defaults.RESULT_TTL else self.default_result_ttl,
             killed=self._tell_killed if self.work_horse_killed_handler is not None else None,
@@ -261,7 +266,8 @@ def _with_strategy(options: WorkerOptions, strategy: str) -> WorkerOptions:
         raise UsageError(f"dequeue_strategy: expected one of {known}, found {strategy!r}") from error
 
 
-def _set_up_logging(level: str | int | None, log_format: str, date_format: str) -> None:
+def set_up_logging(level: str | int | None, log_format: str = _LOG_FORMAT, date_format: str = _DATE_FORMAT) -> None:
+    """Let flowq log to standard error from this level on, unless logging is set up already; None does nothing."""
     if level is None:
         return
     logger = logging.getLogger(_LOGGER)

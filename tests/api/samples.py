@@ -154,3 +154,9 @@ def spin() -> None:
 
 def class_of_current_job() -> str:
     return type(get_current_job()).__name__
+
+
+def enter_and_leave(path: str) -> None:
+    write(path, "in\n")
+    time.sleep(0.05)
+    write(path, "out\n")

@@ -44,8 +44,9 @@ def test_success_and_failure(queue: Queue, log: Path, worker_class: type[Worker]
     assert lines(log) == ["success 3 True", "failure ZeroDivisionError", "failure ZeroDivisionError"]
     assert bad.is_failed
     found = Job.fetch(bad.id, connection=queue.connection)
-    assert found.failure_callback == Callback(samples.on_failure, timeout=5)
-    assert found.success_callback == Callback(samples.on_success)
+    assert (found.failure_callback, found.failure_callback_timeout) == (samples.on_failure, 5)
+    assert (found.success_callback, found.success_callback_timeout) == (samples.on_success, 60)
+    assert (found.stopped_callback, found.stopped_callback_timeout) == (samples.on_stopped, 60)
 
 
 def test_sync_mode_calls_them_too(queue: Queue, log: Path) -> None:

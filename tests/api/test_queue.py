@@ -289,7 +289,7 @@ def test_a_decoding_client_is_fine(queue: Queue) -> None:
 
 
 def test_something_that_is_no_client_is_refused() -> None:
-    with pytest.raises(UsageError, match=r"must be a redis\.Redis client, found str"):
+    with pytest.raises(UsageError, match=r"must be a redis\.Redis or redis\.RedisCluster client, found str"):
         Queue(connection="redis://localhost")
 
 

@@ -108,7 +108,7 @@ def test_a_pipeline_of_the_users_own(queue: Queue, work: Work, transaction: bool
     assert job.result == 3
 
 
-@pytest.mark.parametrize("name", ["rate_limit", "webhooks"])
+@pytest.mark.parametrize("name", ["webhooks"])
 def test_options_that_are_not_there_yet_are_no_arguments(queue: Queue, name: str) -> None:
     with pytest.raises(UsageError, match=f"{name}= is not supported"):
         queue.enqueue(samples.echo, **{name: 1})
@@ -170,6 +170,20 @@ def test_methods_callable_objects_classes_and_coroutines(queue: Queue, work: Wor
     assert isinstance(Job.fetch(jobs[0].id, connection=queue.connection).instance, samples.Counter)
 
 
+def test_an_argument_named_timeout_is_the_functions(queue: Queue, work: Work) -> None:
+    job = queue.enqueue(samples.echo, timeout=3)
+    work()
+    assert (job.result, job.timeout) == (((), {"timeout": 3}), 180)
+
+
+def test_an_empty_queue_is_true_and_one_queue_may_stand_for_several(queue: Queue) -> None:
+    assert queue
+    assert list(queue) == [queue]
+    job = queue.enqueue(samples.add, 1)
+    Worker(queue).work(burst=True)
+    assert job.is_finished
+
+
 # -- looking and clearing ------------------------------------------------------------------------------------------------------
 
 
@@ -219,8 +233,9 @@ def test_save_writes_what_is_the_users(queue: Queue) -> None:
     job.save()
     found = Job.fetch(job.id, connection=queue.connection)
     assert (found.description, found.timeout, found.meta, found.get_status()) == ("renamed", 300, {"a": 1}, "queued")
+    job.delete()
     with pytest.raises(NoSuchJobError):
-        Job.create(samples.add, connection=queue.connection).save()
+        job.save()
 
 
 def test_refresh_and_get_meta(queue: Queue) -> None:

@@ -312,6 +312,26 @@ def test_the_run_of_a_killed_command_is_picked_up(start: Start, flows: Path) -> 
     assert "there is nothing to resume" in refused.err
 
 
+def test_a_run_that_waits_for_one_on_which_nobody_works_says_so(start: Start, flows: Path) -> None:
+    for name in ("slow", "good"):
+        (flows / f"{name}.yaml").write_text("concurrency: {group: nightly}\n" + (flows / f"{name}.yaml").read_text())
+    first = start("run", "slow.yaml")
+    until((flows / "sleeper.pid").exists)
+    waiting = start("run", "good.yaml")
+    run = first.out.split()[1]
+    waiting.expect(f"waits for its turn in the concurrency group nightly, which run {run} has")
+    assert "nobody works on" not in waiting.out
+    first.signal(signal.SIGKILL)
+    first.wait()
+    waiting.expect(
+        f"nobody works on run {run} now: `flowq run --resume {run}` goes on with it, `flowq cancel {run}` ends it", 60
+    )
+    assert f"`flowq cancel {run}` ends it" in call(start, "doctor").out
+    assert call(start, "cancel", run).code == 0
+    assert waiting.wait() == 0
+    assert "5 jobs: 5 finished" in waiting.out
+
+
 @pytest.mark.usefixtures("home")
 def test_a_reader_that_goes_away_does_not_end_the_run(start: Start, flows: Path) -> None:
     reading, writing = os.pipe()

@@ -60,6 +60,7 @@ def test_all_is_well() -> None:
         ({"suspended": True}, "D501", "warning"),
         ({"queues": (WAITING,)}, "D502", "warning"),
         ({"workers": (replace(WORKER, version="0.0.9"),)}, "D503", "warning"),
+        ({"stranded": ("7k2m9x0d",)}, "D505", "warning"),
     ],
 )
 def test_each_finding_has_a_code_and_advice(change: dict[str, Any], code: str, level: str) -> None:
@@ -80,6 +81,7 @@ def test_the_page_lists_every_code() -> None:
         suspended=True,
         queues=(WAITING,),
         workers=(replace(WORKER, version="9"),),
+        stranded=("7k2m9x0d",),
     )
     everything = replace(everything, server=SERVER | {"role": "slave", "loading": 1})
     assert all(code in page for code in found(everything))

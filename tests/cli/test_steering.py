@@ -10,8 +10,9 @@ from flowq.flows.submit import submit
 from flowq.store import Store
 from tests.cli.conftest import Cli
 from tests.support.driver import Driver
-from tests.support.graphs import plan, statuses
+from tests.support.graphs import Extra, Shape, plan, statuses
 
+EACH = Extra(foreach=["each"])
 SHAPE = {"a": [], "m": ["a"], "after": ["m"], "side": ["a"], "end": ["after", "side"]}
 
 
@@ -26,6 +27,7 @@ def ended(store: Store, tmp_path: Path) -> str:
 def drain(store: Store, *, failing: set[int] = frozenset()) -> list[int]:  # type: ignore[assignment]
     """Execute everything; return the ordinals in their order."""
     driver = Driver(store)
+    driver.settle()
     executed = []
     while claim := driver.claim():
         executed.append(claim.ordinal or 0)
@@ -75,6 +77,37 @@ def test_a_job_below_one_that_stays_failed_is_skipped_again(store: Store, ended:
     plan_rerun(store, ended, {5}, only=False).apply(store)
     assert drain(store) == []
     assert statuses(store, ended)["after"] == "skipped/upstream_failed"
+
+
+def test_cells_of_a_foreach_run_again(cli: Cli, store: Store, tmp_path: Path) -> None:
+    run = submit(store, plan({"list": [], "each": ["list"], "after": ["each"]}, extra=EACH), directory=tmp_path)
+    drain(store)
+    document = json.loads(cli("retry", run, "--job", "each[1]", "--dry-run", "--json").out)
+    assert [job["name"] for job in document["jobs"]] == ["each[1]", "after"]
+    plan_rerun(store, run, {4}, only=False).apply(store)
+    assert drain(store) == [4, 2]
+    document = json.loads(cli("retry", run, "--job", "each", "--dry-run", "--json").out)
+    assert [(job["name"], job["reason"]) for job in document["jobs"]] == [
+        ("each[0]", "chosen"), ("each[1]", "chosen"), ("after", "depends on each"),
+    ]  # fmt: skip
+    document = json.loads(cli("retry", run, "--job", "list", "--dry-run", "--json").out)
+    assert [(job["name"], job["reason"]) for job in document["jobs"]] == [
+        ("list", "chosen"), ("each", "depends on list"), ("after", "depends on each"),
+    ]  # fmt: skip
+    plan_rerun(store, run, {0}, only=False).apply(store)
+    assert drain(store) == [0, 5, 6, 2], "the list is made anew, the old cells are gone"
+    assert store.runs.require(run).status == "finished"
+
+
+@pytest.mark.parametrize("only", [True, False])
+def test_handlers_have_their_turn_again(store: Store, tmp_path: Path, *, only: bool) -> None:
+    handlers: dict[str, Shape] = {"success": {"tell": []}, "failure": {"page": []}, "exit": {"clean": []}}
+    run = submit(store, plan({"a": [], "b": ["a"]}, extra=Extra(handlers=handlers)), directory=tmp_path)
+    assert drain(store, failing={1}) == [0, 1, 3, 4]
+    plan_rerun(store, run, {1}, only=only).apply(store)
+    assert drain(store) == [1, 2, 4]
+    assert store.runs.require(run).status == "finished"
+    assert statuses(store, run)["failure/page"] == "skipped/not_selected"
 
 
 @pytest.mark.parametrize(

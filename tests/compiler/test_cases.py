@@ -1,12 +1,13 @@
 """Golden cases: each flow in `cases/` gives exactly the text beside it. `FLOWQ_UPDATE_CASES=1` writes the texts anew; read the difference.
 
 Comments on top of a case give what the compiler is called with: `# params: {json}` and `# date: 2026-01-31`. What is in `cases/parts/` are
-the files that cases use: sub-flows and files of variables.
+the files that cases use: sub-flows and files of variables; modules beside the cases are what their jobs call.
 """
 
 import json
 import os
 import re
+from contextlib import chdir
 from pathlib import Path
 
 import pytest
@@ -25,7 +26,8 @@ def compiled(path: Path) -> Compilation:
     text = path.read_text(encoding="utf-8")
     head = dict(re.findall(r"^# (params|date): (.*)$", text, re.MULTILINE))
     params = json.loads(head.get("params", "{}"))
-    return compile_text(text, name=path.name, params=params, date=head.get("date"), file=str(path))
+    with chdir(path.parent):
+        return compile_text(text, name=path.name, params=params, date=head.get("date"), file=str(path))
 
 
 def outcome(result: Compilation) -> str:

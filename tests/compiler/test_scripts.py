@@ -448,10 +448,10 @@ def test_allowed_with_hostile_values(script: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("words", ["nohup ", "$a ", "timeout --sig ", "sh -o ", "xargs ", "find . -exec "])
 def test_commands_in_commands_without_end_are_refused_at_once(words: str) -> None:
-    started = time.perf_counter()
+    started = time.process_time()
     result = compile_text("params: {x: {default: a}}\njobs:\n  a:\n    run: " + json.dumps(f"echo {X} | {words * 5000}{X}"))
     assert {item.code for item in result.diagnostics} == {"FQ501"}
-    assert time.perf_counter() - started < 10, "quadratic?"
+    assert time.process_time() - started < 10, "quadratic?"
 
 
 UNCLOSED = {

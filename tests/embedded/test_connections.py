@@ -169,7 +169,6 @@ def _reachable(url: str) -> bool:
         ("unix://", "names no socket, expected unix:///path/to/socket"),
         ("redis+sentinel://host:26379", "is incomplete, expected redis+sentinel://host:port,host:port/service"),
         ("redis+sentinel://host:x/main", "the port must be a number"),
-        ("redis+cluster://host:1", "flowq cannot use a cluster yet"),
         ("redis://u:geheim@host:port", "'redis://u:***@host:port'"),
     ],
 )

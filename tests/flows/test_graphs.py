@@ -2,6 +2,8 @@
 
 import random
 import re
+from pathlib import Path
+from typing import Any
 from xml.etree import ElementTree as ET
 
 import pytest
@@ -21,6 +23,7 @@ from tests.cli import golden, samples
 from tests.examples.corpora import CORPORA
 
 PEN = Pen(columns, cut, lambda vertex: vertex.label)
+PARTS = Path(__file__).parents[1] / "flows_language" / "flows"
 SVG = "{http://www.w3.org/2000/svg}"
 
 RIGHT, UP, DOWN = "─┬┴┼╭╰├╥╨╫", "│╰╯├┤┴┼╨╫", "│╭╮├┤┬┼╥╫"
@@ -160,6 +163,74 @@ def test_svg_is_well_formed_and_loads_nothing() -> None:
     assert "<script" not in text
     assert "@import" not in text
     assert text.count("http") == 1  # the name of the namespace
+
+
+def drawn(text: str, *, cells: bool = False) -> dict[str, Any]:
+    """The picture of a flow, by name."""
+    compilation = compile_text(text, date="2026-01-31", file=str(PARTS / "inline.yaml"))
+    assert compilation.plan is not None, compilation.diagnostics
+    document: dict[str, Any] = graph_json(graph_of(compilation.plan, cells=cells))
+    return document
+
+
+def test_stages_are_edges_between_their_jobs() -> None:
+    document = drawn(
+        """
+        stages: [build, test, deploy]
+        jobs:
+          a: {stage: build, run: x}
+          b: {stage: build, run: x, depends_on: [a]}
+          m: {stage: build, run: x, matrix: {v: [1, 2]}}
+          t: {stage: test, run: x}
+          u: {stage: test, run: x}
+          d: {stage: deploy, run: x}
+        """
+    )
+    assert [node["name"] for node in document["nodes"]] == ["a", "b", "m", "t", "u", "d"]
+    assert sorted(document["edges"]) == [
+        ["a", "b", "success"], ["b", "t", "success"], ["b", "u", "success"], ["m", "t", "success"], ["m", "u", "success"],
+        ["t", "d", "success"], ["u", "d", "success"],
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("cells", [False, True])
+def test_a_sub_flow_is_its_jobs(cells: bool) -> None:
+    document = drawn(
+        """
+        jobs:
+          before: {run: x}
+          part: {flow: parts/nested.yaml, depends_on: {before: done}}
+          after: {run: x, depends_on: {part: ok}}
+          alone: {flow: parts/two.yaml, params: {code: 0}}
+        """,
+        cells=cells,
+    )
+    names = [node["name"] for node in document["nodes"]]
+    assert not [name for name in names if "@" in name or name in {"part", "part/inner", "alone"}]
+    assert ["before", "part/inner/list", "done"] in document["edges"]
+    assert ["part/anyway", "after", "ok"] in document["edges"]
+    assert ["before", "after", "done"] not in document["edges"], "the way leads through the part"
+    assert not [edge for edge in document["edges"] if edge[0].startswith("alone") and not edge[1].startswith("alone")]
+
+
+def test_cells_that_match_are_seen_as_cells() -> None:
+    text = """
+        jobs:
+          build: {matrix: {lang: [en, de], fmt: [a, b]}, run: x}
+          spell: {depends_on: {build: {when: ok, match: [lang]}}, matrix: {lang: [en, de]}, run: x}
+        """
+    assert drawn(text)["edges"] == [["build", "spell", "ok"]]
+    edges = drawn(text, cells=True)["edges"]
+    assert ["build[lang=en,fmt=a]", "spell[lang=en]", "ok"] in edges
+    assert ["build[lang=en,fmt=b]", "spell[lang=en]", "ok"] in edges
+    assert not [edge for edge in edges if edge[0].startswith("build[lang=en") and edge[1] == "spell[lang=de]"]
+
+
+def test_where_one_stands_for_very_many_edges_it_is_drawn() -> None:
+    jobs = "".join(f"  {stage[0]}{n}: {{stage: {stage}, run: x}}\n" for stage in ("one", "two") for n in range(150))
+    document = drawn(f"stages: [one, two]\njobs:\n{jobs}")
+    assert len(document["edges"]) == 300
+    assert [node["name"] for node in document["nodes"] if node["group"]] == ["stage one"]
 
 
 HOSTILE = '<script>alert(1)</script>"]; x --> y\n\x1b[2J\u202e&#59;\ufffe'

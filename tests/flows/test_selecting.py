@@ -175,7 +175,7 @@ def test_a_failure_and_its_retry_stay_inside_the_part(store: Store) -> None:
             "c",
             "exit/clean",
         }
-        assert [name for name, _why in plan_rerun(store, run, {1}, only=False).jobs] == ["b", "c"]
+        assert [name for name, _why in plan_rerun(store, run, {1}, only=False).jobs] == ["b", "c", "exit/clean"]
         with pytest.raises(InvalidRunOperation, match="'d' was not selected"):
             plan_rerun(store, run, {3}, only=False)
     finally:

@@ -10,7 +10,7 @@ import pytest
 
 from flowq.connections import open_client
 from flowq.store import Store
-from tests.flows_language.guide import PROGRAMS
+from tests.flows_language.guide import PROGRAMS, VARIABLES
 from tests.flows_language.lab import MODULES, Lab
 from tests.support import invariants
 from tests.support.server import PrivateServer
@@ -39,7 +39,7 @@ def _work(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
     for name in PROGRAMS:
         _program(programs / name, "exit 0")
     _program(programs / "python", f'exec {shlex.quote(sys.executable)} "$@"')
-    env = {"PATH": f"{programs}:{os.environ['PATH']}"}
+    env = {"PATH": f"{programs}:{os.environ['PATH']}", **VARIABLES}
     arguments = ("default", "cpu", "work", "-c", "6", "--log-level", "warning")
     with WorkerProcess(server.url, *arguments, namespace=NAMESPACE, env=env):
         yield store

@@ -16,6 +16,16 @@ PROGRAMS: Final = (
 )
 """What the examples execute, besides the tools every system has: here programs that do nothing."""
 
+VARIABLES: Final = {
+    "DATABASE_URL": "postgres://flow:g0ose-f3ather@db.example.org/rows",
+    "SHIPPING_TOKEN": "can't be $een: /a+b c",
+    "EMPTY_TOKEN": "",
+}
+"""What the worker's environment has for them and for the tests of secrets."""
+
+SECRETS: Final = {"secrets/token": "a-token-of-the-guide\n"}
+"""Files with secrets."""
+
 _BLOCK = re.compile(r"(?:<!-- ends: (?P<ends>\w+) -->\n)?```(?P<kind>yaml|ini)\n(?P<text>.*?)```", re.DOTALL)
 _FILE = re.compile(r"# file: (\S+)\n")
 

@@ -4,7 +4,7 @@ import pytest
 
 from flowq.compiler import compile_file
 from flowq.states import RUN_ENDED
-from tests.flows_language.guide import Example, examples, files
+from tests.flows_language.guide import SECRETS, Example, examples, files
 from tests.flows_language.lab import DATE, Lab, Started, plan_of
 from tests.support.wait import until
 
@@ -13,7 +13,8 @@ EXAMPLES = examples()
 
 @pytest.mark.parametrize("example", EXAMPLES, ids=lambda example: example.title.lower().replace(" ", "-"))
 def test_example(lab: Lab, example: Example) -> None:
-    for name, text in files().items():
+    for name, text in (files() | SECRETS).items():
+        (lab.directory / name).parent.mkdir(exist_ok=True)
         (lab.directory / name).write_text(text)
     path = lab.directory / "flow.yaml"
     path.write_text(example.text)

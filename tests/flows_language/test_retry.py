@@ -1,7 +1,19 @@
 """The retry of a run: what is reset, what keeps its result."""
 
-from flowq.flows.retry import plan_retry
-from tests.flows_language.lab import Lab, Started
+import sys
+from collections.abc import Callable
+from types import FrameType
+from typing import Any
+
+import pytest
+
+from flowq.compiler import compile_text
+from flowq.exceptions import InvalidRunOperation
+from flowq.flows.resets import EndedRun
+from flowq.flows.retry import plan_retry, seeds_of
+from flowq.states import JobStatus
+from flowq.store.records import JobRecord
+from tests.flows_language.lab import Lab, Started, plan_of
 
 
 def counted(name: str, failures: int = 0, **more: str) -> str:
@@ -105,16 +117,94 @@ def test_a_stage_and_a_match_are_reset_with_their_cells(lab: Lab) -> None:
     }  # fmt: skip
 
 
-def test_layers_of_fully_connected_pairs_are_as_quick_as_a_chain(lab: Lab) -> None:
-    """There are 2^30 paths through this graph; whoever follows paths instead of jobs does not come back."""
-    layers = "".join(
+def test_an_allowed_failure_runs_again_only_where_that_repeats_nothing(lab: Lab) -> None:
+    run = lab.run(
+        "jobs:\n"
+        + counted("lint", 1, allow_failure="true")
+        + counted("check", 1, allow_failure="true")
+        + counted("build", depends_on="check")
+        + counted("ship", 1, depends_on="build")
+        + counted("doubt", 1, allow_failure="true")
+        + counted("below", depends_on="[doubt, ship]")
+    )
+    selected = dict(plan_retry(lab.store, run.id).jobs)
+    assert selected == {
+        "lint": "failed (allowed)", "ship": "failed", "doubt": "failed (allowed)", "below": "skipped (upstream_failed)",
+    }, "check stays: build went on after it, and has finished"  # fmt: skip
+    run.retry().ended()
+    names = ["lint", "check", "build", "ship", "doubt", "below"]
+    assert {name: times(run, lab, name) for name in names} == {
+        "lint": 2, "check": 1, "build": 1, "ship": 2, "doubt": 2, "below": 1,
+    }  # fmt: skip
+    assert (run.status, run.warnings) == ("finished", 1)
+    with pytest.raises(InvalidRunOperation, match="finished jobs depend on it"):
+        plan_retry(lab.store, run.id)
+
+
+def layers(width: int, depth: int) -> str:
+    """The text of a graph of which each job depends on all of the layer above; there are width ** depth paths through it."""
+    text = "".join(f"  a{side}.0: {{call: 'nowhere:x'}}\n" for side in range(width))
+    for layer in range(1, depth):
+        above = ", ".join(f"a{side}.{layer - 1}" for side in range(width))
+        text += "".join(f"  a{side}.{layer}: {{call: 'nowhere:x', depends_on: [{above}]}}\n" for side in range(width))
+    return f"jobs:\n{text}"
+
+
+def lines_executed(work: Callable[[], object]) -> int:
+    """How many lines of the retry's modules a call executes."""
+    count = 0
+
+    def local(_frame: FrameType, event: str, _argument: object) -> Any:
+        nonlocal count
+        count += event == "line"
+        return local
+
+    def trace(frame: FrameType, _event: str, _argument: object) -> Any:
+        return local if frame.f_code.co_filename.endswith(("resets.py", "retry.py", "rules.py", "grown.py")) else None
+
+    before = sys.gettrace()
+    sys.settrace(trace)
+    try:
+        work()
+    finally:
+        sys.settrace(before)
+    return count
+
+
+def test_layers_of_fully_connected_pairs_are_as_quick_as_a_chain() -> None:
+    """Steps are counted, no time is measured: each job and each edge costs the same, whatever the number of paths."""
+    costs = {}
+    for name, width, depth in (("pairs", 2, 30), ("chain", 1, 120), ("long pairs", 2, 300)):
+        plan = plan_of(compile_text(layers(width, depth)))
+        statuses = [JobStatus.FAILED if not cell.parents else JobStatus.SKIPPED for cell in plan.cells]
+        records = [
+            JobRecord(f"r-{ordinal}", status, "default", reason=None if status is JobStatus.FAILED else "upstream_failed")
+            for ordinal, status in enumerate(statuses)
+        ]
+        run = EndedRun("r", 1, plan, plan, records)
+        size = len(plan.cells) + sum(len(cell.parents) for cell in plan.cells)
+        costs[name] = lines_executed(lambda run=run: run.retry(seeds_of(run))) / size  # type: ignore[misc]
+    assert max(costs.values()) < 2 * min(costs.values()), costs
+
+
+def test_a_graph_of_layers_is_retried_on_the_engine_in_linear_steps(lab: Lab) -> None:
+    pairs = "".join(
         f"  {side}{layer}: {{run: 'true', depends_on: [a{layer - 1}, b{layer - 1}]}}\n"
         for layer in range(1, 30)
         for side in "ab"
     )
-    run = lab.run("jobs:\n" + counted("a0", 1) + counted("b0") + layers)
+    run = lab.run("jobs:\n" + counted("a0", 1) + counted("b0") + pairs)
     assert run.status == "failed"
     assert len(plan_retry(lab.store, run.id).jobs) == 59, "all but b0"
+    before = retried_steps(lab)
     run.retry().ended()
     assert run.status == "finished"
     assert times(run, lab, "b0") == 1
+    changes = retried_steps(lab) - before
+    assert changes < 60 * 40, f"{changes} writes for 60 jobs and 116 edges"
+
+
+def retried_steps(lab: Lab) -> int:
+    """How often an edge was counted down or a job changed so far: the writes that grow with edges and jobs."""
+    stats: Any = lab.store.client.info("commandstats")
+    return sum(int(stats.get(f"cmdstat_{name}", {}).get("calls", 0)) for name in ("hincrby", "hdel"))

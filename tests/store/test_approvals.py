@@ -93,7 +93,7 @@ def test_what_cannot_be_decided_says_what_can(store: Store, driver: Driver) -> N
     run = asked(store, driver)
     with pytest.raises(InvalidJobOperation, match=r"'build' .* is no approval; waiting for a decision: sign"):
         decide(store, run, approved=True, name="build")
-    with pytest.raises(NoSuchJobError, match="no job 'sing'; waiting for a decision: sign"):
+    with pytest.raises(NoSuchJobError, match=r"no job 'sing'; did you mean 'sign'\? waiting for a decision: sign"):
         decide(store, run, approved=True, name="sing")
     store.runs.cancel(run)
     driver.settle()

@@ -16,7 +16,7 @@ from tests.support.budgets import small_steps
 from tests.support.driver import Driver
 from tests.support.driving import Drive
 from tests.support.graphs import Extra
-from tests.support.reference import differences, expected, inconsistencies
+from tests.support.reference import differences, expected, inconsistencies, reset_names
 
 CONDITIONS = st.sampled_from(["success", "success", "success", "ok", "failure", "skipped", "done"])
 ENDS = st.sampled_from(["finished", "finished", "finished", "failed", "failed!", "stopped", "lost"])
@@ -111,11 +111,14 @@ class Story:
     def tell(self) -> None:
         for attempt in self.scenario.attempts:
             self._attempt(attempt)
-            self._look()
+            wanted = self._look()
             try:
-                retry.plan_retry(self.store, self.run).apply(self.store)
+                again = retry.plan_retry(self.store, self.run)
             except InvalidRunOperation:
+                assert wanted == set()
                 break
+            assert {name for name, why in again.jobs if why != "handlers run again"} == wanted
+            again.apply(self.store)
             invariants.check(self.store)
         else:
             self.store.runs.cancel(self.run)
@@ -147,7 +150,8 @@ class Story:
         ]
         return max(limits)
 
-    def _look(self) -> None:
+    def _look(self) -> set[str]:
+        """Hold the ends against the rules; return what a retry is to reset."""
         invariants.check(self.store)
         record = self.store.runs.require(self.run)
         assert record.ended
@@ -162,6 +166,7 @@ class Story:
             if job is not None and job.allowed
         ]
         assert inconsistencies(plan, actual, allowed) == []
+        return reset_names(plan, self.stored, actual, allowed)
 
     def _node_of(self, job: str) -> str:
         return self._plan_node(job).name

@@ -4,6 +4,7 @@ Reads everything with a plain client, by its own understanding of the keys, so t
 """
 
 import re
+import time
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 from typing import Any
@@ -30,6 +31,12 @@ class Picture:
     outbox: list[str] = field(default_factory=list)
     holders: dict[str, dict[str, float]] = field(default_factory=dict)  # semaphore -> who -> until when
     waiters: dict[str, list[str]] = field(default_factory=dict)
+    limits: dict[str, dict[str, str]] = field(default_factory=dict)
+    limited: set[str] = field(default_factory=set)
+    groups: dict[str, dict[str, str]] = field(default_factory=dict)  # with "ends", when it expires
+    members: dict[str, dict[str, float]] = field(default_factory=dict)  # group -> job -> when its record expires
+    index: dict[str, float] = field(default_factory=dict)  # of groups
+    expiries: dict[str, float] = field(default_factory=dict)  # of the records of jobs in groups
     satellites: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))  # kind -> ids
     events: dict[str, list[dict[str, str]]] = field(default_factory=dict)
 
@@ -38,7 +45,7 @@ _PATTERNS = {
     name: re.compile("^" + re.escape(template).replace(r"\{\}", "(.+)", 1).replace(r"\{\}", "(.+)") + "$")
     for name, template in TEMPLATES.items()
     if name != "registry"
-} | {"registry": re.compile(r"^registry:([a-z]+):(.+)$")}
+} | {"registry": re.compile(r"^registry:([a-z_]+):(.+)$")}
 _SATELLITES = ("payload", "result", "results", "ledger", "parents")
 
 
@@ -53,6 +60,8 @@ def check(store: Store) -> None:
         *histories(picture),
         *semaphores(picture),
         *timers(picture),
+        *limits(picture),
+        *groups(picture),
     ]
     assert not problems, "invariants broken:\n  " + "\n  ".join(problems[:20])
 
@@ -72,9 +81,7 @@ def read(client: Any, namespace: str) -> Picture:
 def _take(picture: Picture, client: Any, key: bytes, kind: str, groups: tuple[str, ...]) -> None:
     match kind:
         case "job":
-            row = _texts(client.hgetall(key))
-            if row:  # may expire between the scan and here
-                picture.jobs[groups[0]] = row
+            _take_job(picture, client, key, groups[0])
         case "run":
             picture.runs[groups[0]] = _texts(client.hgetall(key))
         case "queue":
@@ -91,14 +98,86 @@ def _take(picture: Picture, client: Any, key: bytes, kind: str, groups: tuple[st
             picture.outbox = [item.decode() for item in client.lrange(key, 0, -1)]
         case "events":
             picture.events[groups[0]] = [_texts(row) for _, row in client.xrange(key)]
+        case "group" | "members" | "groups" | "limits" | "limited":
+            _take_shared(picture, client, key, kind, *groups)
         case _ if kind in _SATELLITES and client.pttl(key) == -1:
             picture.satellites[kind].append(groups[0])
         case _:
             pass
 
 
+def _take_job(picture: Picture, client: Any, key: bytes, job: str) -> None:
+    if row := _texts(client.hgetall(key)):  # may expire between the scan and here
+        picture.jobs[job] = row
+        if "group_id" in row:
+            picture.expiries[job] = _expiry(client, key)
+
+
+def _take_shared(picture: Picture, client: Any, key: bytes, kind: str, name: str = "") -> None:
+    match kind:
+        case "limits":
+            picture.limits[name] = _texts(client.hgetall(key))
+        case "limited":
+            picture.limited = {item.decode() for item in client.smembers(key)}
+        case "group":
+            if row := _texts(client.hgetall(key)):
+                picture.groups[name] = row | {"ends": str(_expiry(client, key))}
+        case "members":
+            picture.members[name] = _scores(client, key)
+        case _:
+            picture.index = _scores(client, key)
+
+
+def _scores(client: Any, key: bytes) -> dict[str, float]:
+    return {item.decode(): score for item, score in client.zrange(key, 0, -1, withscores=True)}
+
+
 def _texts(row: dict[bytes, bytes]) -> dict[str, str]:
     return {name.decode(): value.decode("utf-8", "replace") for name, value in row.items()}
+
+
+def _expiry(client: Any, key: bytes) -> float:
+    """When a key expires (ms), infinite for one that does not."""
+    when = client.pexpiretime(key)
+    return float("inf") if when == -1 else float(when)
+
+
+def groups(picture: Picture) -> list[str]:
+    """A group lists its jobs with the ends of their records, counts them, and lives as long as the last of them."""
+    problems = []
+    now = time.time() * 1000 + 50
+    for job, row in picture.jobs.items():
+        name = row.get("group_id")
+        if name is None or picture.expiries[job] < now:
+            continue
+        listed = picture.members.get(name, {}).get(job)
+        if listed != picture.expiries[job]:
+            problems.append(f"job {job} lasts until {picture.expiries[job]}, its group {name} says {listed}")
+    for name, members in picture.members.items():
+        living = {job: picture.jobs[job] for job, score in members.items() if score > now and job in picture.jobs}
+        problems += [
+            f"group {name} lists {job}, which is gone" for job, score in members.items() if score > now and job not in living
+        ]
+        group = picture.groups.get(name, {})
+        counts = {key[2:]: int(value) for key, value in group.items() if key.startswith("n:")}
+        actual = Counter(row["status"] for row in living.values())
+        if any(counts.get(status, 0) < count for status, count in actual.items()) or min(counts.values(), default=0) < 0:
+            problems.append(f"group {name} counts {counts}, its jobs are {dict(actual)}")
+        still_open = sum(row["status"] not in ENDED for row in living.values())
+        if int(group.get("open", -1)) != still_open or still_open != sum(n for s, n in counts.items() if s not in ENDED):
+            problems.append(f"group {name} has open={group.get('open')}, counts {counts}, and {still_open} are")
+        ends = max(members.values())
+        if {float(group.get("ends", -1)), picture.index.get(name)} != {ends}:
+            problems.append(
+                f"group {name} ends {group.get('ends')}, listed until {picture.index.get(name)}, its jobs until {ends}"
+            )
+    problems += [f"group {name} exists without jobs" for name in picture.groups if name not in picture.members]
+    problems += [
+        f"group {name} is listed without jobs"
+        for name, end in picture.index.items()
+        if end > now and name not in picture.members
+    ]
+    return problems
 
 
 def structures(picture: Picture) -> list[str]:
@@ -113,7 +192,7 @@ def structures(picture: Picture) -> list[str]:
                 places[job].append(f"{status}:{queue}")
     problems = []
     for job, row in picture.jobs.items():
-        if row.get("kind") == "group":
+        if row.get("kind") == "group" or row["status"] == "created":
             wanted: list[str] = []
         else:
             wanted = [f"{row['status']}:{row['origin']}"]
@@ -246,7 +325,7 @@ def semaphores(picture: Picture) -> list[str]:
     for name, waiting in picture.waiters.items():
         for who in waiting:
             status = (picture.runs if name.startswith("run/") else picture.jobs).get(who, {}).get("status", "gone")
-            if status != ("queued" if name.startswith("run/") else "deferred"):
+            if status != {"run": "queued", "rate": "rate_limited"}.get(name.partition("/")[0], "deferred"):
                 problems.append(f"{who} waits for {name} and is {status}")
     started: Counter[str] = Counter()
     most: dict[str, int] = {}
@@ -258,9 +337,22 @@ def semaphores(picture: Picture) -> list[str]:
             if picture.holders.get(name, {}).get(job) != float("inf"):
                 problems.append(f"job {job} is started without holding {name}")
     problems += [
-        f"{count} jobs are started under {name}, {most[name]} may" for name, count in started.items() if count > most[name]
+        f"{count} jobs are started under {name}, {most[name]} may"
+        for name, count in started.items()
+        if count > most[name] and not name.startswith("rate/")
     ]
     return problems
+
+
+def limits(picture: Picture) -> list[str]:
+    """A rate limit counts the jobs that carry it, and is listed while it has some."""
+    carrying: dict[str, Counter[str]] = defaultdict(Counter)
+    for row in picture.jobs.values():
+        if "limit" in row and row["status"] in {"rate_limited", "queued", "started"}:
+            carrying[row["sems"].partition(" ")[2]][row["limit"]] += 1
+    counted = {name: Counter({limit: int(count) for limit, count in row.items()}) for name, row in picture.limits.items()}
+    problems = [] if counted == carrying else [f"rate limits count {counted}, their jobs are {dict(carrying)}"]
+    return problems if picture.limited == set(carrying) else [*problems, f"rate limits {picture.limited} are listed"]
 
 
 def timers(picture: Picture) -> list[str]:

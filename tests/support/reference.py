@@ -1,6 +1,6 @@
 """The end of every job of a plan, computed from the rules in plain Python: what the store must arrive at."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from flowq.flows import rules
 from flowq.grown import order
@@ -75,7 +75,12 @@ class _Reference:
 
     def _group(self, cell: Cell) -> None:
         self.ends[cell.ordinal] = rules.group_end(self.ends[edge.parent] for edge in cell.parents)
-        if self.plan.node_of(cell).foreach is not None and self._broken(self.stored.cells[cell.ordinal].parents):
+        dropped = cell.hidden and not cell.name  # a cell of an earlier attempt
+        if (
+            self.plan.node_of(cell).foreach is not None
+            and not dropped
+            and self._broken(self.stored.cells[cell.ordinal].parents)
+        ):
             self.out[cell.name] = "one job that is skipped: an edge does not hold"
 
     def _unfitting(self, cell: Cell) -> None:
@@ -86,6 +91,74 @@ class _Reference:
     def _broken(self, edges: Iterable[Edge]) -> str:
         found = [edge for edge in edges if not rules.holds(self.ends[edge.parent], edge.condition)]
         return "|".join(sorted({f"skipped/{rules.skip_reason(self.ends[edge.parent])}" for edge in found}))
+
+
+def reset_names(plan: Plan, stored: Plan, actual: Mapping[str, str], allowed: Collection[str] = ()) -> set[str]:
+    """Return the names of what a retry of an ended run resets, its handlers aside: the page's words, by plain reachability.
+
+    Args:
+        plan: with the cells of its foreach jobs.
+        stored: the plan before.
+        actual: the end of every job by name, with its reason after a slash.
+        allowed: names of the failed jobs that were allowed to fail.
+    """
+    below = _below(plan, stored)
+    jobs = [cell for cell in plan.cells if not (cell.phase or cell.group)]
+    seeds = {cell.ordinal for cell in jobs if _is_seed(actual[cell.name]) and cell.name not in allowed}
+    reset = seeds.union(*(_reach(below, ordinal) for ordinal in seeds))
+    kept = {
+        cell.ordinal
+        for cell in jobs
+        if cell.ordinal not in reset and actual[cell.name] == "finished" and plan.node_of(cell).action.kind != "join"
+    }
+    with_cells = _below(plan, stored, cells=True)
+    for cell in jobs:
+        if cell.name in allowed and not _reach(with_cells, cell.ordinal) & kept:
+            reset |= {cell.ordinal, *_reach(below, cell.ordinal)}
+    return _named(plan, stored, reset)
+
+
+def _is_seed(end: str) -> bool:
+    status, _, reason = end.partition("/")
+    again = {"upstream_failed", "upstream_skipped", "upstream_canceled", "fail_fast"}
+    return status in {"failed", "stopped", "canceled"} or (status == "skipped" and reason in again)
+
+
+def _below(plan: Plan, stored: Plan, *, cells: bool = False) -> list[set[int]]:
+    """Return the children of each cell. What a foreach depends on has the group below it, and with `cells` those too."""
+    below: list[set[int]] = [set() for _ in plan.cells]
+    for cell in plan.cells:
+        for edge in cell.parents if cells or cell.ordinal < len(stored.cells) else ():
+            below[edge.parent].add(cell.ordinal)
+    for cell in stored.cells:
+        for edge in cell.parents:
+            below[edge.parent].add(cell.ordinal)
+    return below
+
+
+def _reach(below: Sequence[set[int]], start: int) -> set[int]:
+    found: set[int] = set()
+    waiting = [start]
+    while waiting:
+        new = below[waiting.pop()] - found
+        found |= new
+        waiting += new
+    return found
+
+
+def _named(plan: Plan, stored: Plan, reset: set[int]) -> set[str]:
+    """Return the names of reset jobs; of a foreach that is evaluated anew its own, and none of its cells."""
+    again = {
+        cell.ordinal
+        for cell in stored.cells
+        if cell.group and stored.node_of(cell).foreach is not None and any(edge.parent in reset for edge in cell.parents)
+    }
+    gone = {edge.parent for ordinal in again for edge in plan.cells[ordinal].parents if plan.cells[ordinal].group}
+    return {
+        plan.cells[ordinal].name
+        for ordinal in reset - gone
+        if not plan.cells[ordinal].hidden and (not plan.cells[ordinal].group or ordinal in again)
+    }
 
 
 def differences(actual: Mapping[str, str], wanted: Mapping[str, str]) -> dict[str, tuple[str | None, str]]:

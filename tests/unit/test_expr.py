@@ -151,7 +151,7 @@ def outcome(source: str, scope: dict[str, Any]) -> str:
 
 def test_budgets() -> None:
     scope = {"big": ["x" * 1000] * 10_000, "deep": json.loads("[" * 900 + "]" * 900)}
-    start = time.perf_counter()
+    start = time.process_time()
     for source in (
         "join([join(big), join(big)])",
         "format('{0}{0}{0}{0}{0}{0}{0}{0}{0}{0}', join(big, ''))",
@@ -161,7 +161,7 @@ def test_budgets() -> None:
             evaluate(source, scope)
     for source in ("deep == deep", "to_json(deep)", "from_json('" + "[" * 5000 + "')"):
         assert outcome(source, scope) in {"value", "nested too deeply"}
-    assert time.perf_counter() - start < 5
+    assert time.process_time() - start < 5
 
 
 def parsed(source: str) -> Expression | ExprSyntaxError:

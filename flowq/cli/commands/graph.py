@@ -7,8 +7,8 @@ import click
 
 from flowq.cli.compiling import compile_flow
 from flowq.cli.completing import complete_files_and_runs
+from flowq.cli.options import Inputs, param_options
 from flowq.cli.output import show, show_json
-from flowq.cli.pairs import Pair, params_of
 from flowq.cli.segments import Line, columns, cut, fit
 from flowq.cli.selection import looks_like_file, select_run
 from flowq.cli.session import Session, Terminal, pass_session, url_option
@@ -27,7 +27,7 @@ _FORMATS = ("ascii", "mermaid", "dot", "svg", "json")
 
 @click.command(epilog="Example: flowq graph nightly.yaml --format svg -o nightly.svg")
 @click.argument("target", required=False, metavar="[FILE|RUN]", shell_complete=complete_files_and_runs)
-@click.option("-p", "--param", "params", type=Pair(), multiple=True, help="Value of a param of the flow; may be repeated.")
+@param_options
 @click.option("--format", "form", type=click.Choice(_FORMATS), default="ascii", show_default=True, help="What to write.")
 @click.option("--cells", is_flag=True, help="Draw every cell of a matrix, instead of one box for all of them.")
 @click.option("--gantt", is_flag=True, help="Draw a run against time: who ran when, who waited, the critical path.")
@@ -37,9 +37,9 @@ _FORMATS = ("ascii", "mermaid", "dot", "svg", "json")
 def command(
     session: Session,
     target: str | None,
-    params: tuple[tuple[str, str], ...],
     form: str,
     *,
+    inputs: Inputs,
     cells: bool,
     gantt: bool,
     output: str | None,
@@ -49,7 +49,7 @@ def command(
     A FILE is compiled, no server is needed. A RUN is drawn with the state of each job; without either, the latest run.
     `ascii` draws with lines where that fits the terminal, else it lists the jobs in the same order.
     """
-    plan, run = _read(session, target, params)
+    plan, run = _read(session, target, inputs)
     if gantt:
         _show_gantt(session, plan, run, form)
         return
@@ -105,11 +105,11 @@ def _style(vertex: Vertex, *, stated: bool) -> str:
     return "warn" if vertex.allowed else word(vertex.status)[1]
 
 
-def _read(session: Session, target: str | None, params: tuple[tuple[str, str], ...]) -> "tuple[Plan, RunView | None]":
+def _read(session: Session, target: str | None, inputs: Inputs) -> "tuple[Plan, RunView | None]":
     if target is not None and looks_like_file(target):
-        return compile_flow(target, params_of(params), session.err), None
-    if params:
-        raise UsageError("-p is for a FILE: a run has the params it was submitted with")
+        return compile_flow(target, inputs, session.err), None
+    if inputs:
+        raise UsageError("-p and --params-file are for a FILE: a run has the params it was submitted with")
     from flowq.flows.snapshot import read_snapshot
 
     store = session.store()

@@ -6,9 +6,8 @@ import click
 
 from flowq.cli.compiling import compile_flow
 from flowq.cli.completing import complete_files
-from flowq.cli.options import Part, selection_options
+from flowq.cli.options import Inputs, Part, param_options, selection_options
 from flowq.cli.output import show, show_json
-from flowq.cli.pairs import Pair, params_of
 from flowq.cli.planning import plan_json, plan_lines
 from flowq.cli.session import Session, complain, pass_session, url_option
 from flowq.exceptions import ServerError
@@ -20,7 +19,7 @@ from flowq.plan import Plan
 
 @click.command(epilog="Example: flowq plan nightly.yaml --fail fetch")
 @click.argument("file", shell_complete=complete_files)
-@click.option("-p", "--param", "params", type=Pair(), multiple=True, help="Value of a param of the flow; may be repeated.")
+@param_options
 @selection_options
 @click.option("--fail", "failing", metavar="JOB", multiple=True, help="Show what a failure of this job does; may be repeated.")
 @click.option("--workers", type=click.IntRange(1, 512), metavar="N", help="Predict the duration with N jobs side by side.")
@@ -31,9 +30,9 @@ from flowq.plan import Plan
 def command(
     session: Session,
     file: str,
-    params: tuple[tuple[str, str], ...],
     failing: tuple[str, ...],
     *,
+    inputs: Inputs,
     part: Part,
     workers: int | None,
     no_history: bool,
@@ -45,7 +44,7 @@ def command(
     give the expected duration and the critical path. With --fail: who would be skipped, who would still run, by the same rules
     as the engine's.
     """
-    plan = part.of(compile_flow(file, params_of(params), session.err))
+    plan = part.of(compile_flow(file, inputs, session.err))
     failed = [ordinal for name in failing for ordinal in find_jobs(plan, name, f"the flow {plan.name}")]
     fates = foresee(plan, frozenset(failed))
     history = NOTHING if no_history else _history(session, plan)

@@ -20,7 +20,7 @@ from flowq.flows.snapshot import read_plan
 from flowq.flows.textsafe import safe_line
 
 if TYPE_CHECKING:
-    from flowq.flows.retry import RetryPlan
+    from flowq.flows.resets import RetryPlan
     from flowq.store import Store
 
 _SHOWN = 30  # jobs listed before a retry that is carried out; --dry-run lists all

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 import click
 
 from flowq.cli.completing import complete_files, complete_runs
-from flowq.cli.options import Manner, Part, execution_options, selection_options
-from flowq.cli.pairs import Duration, Pair, params_of
+from flowq.cli.options import Inputs, Manner, Part, execution_options, param_options, selection_options
+from flowq.cli.pairs import Duration, Pair
 from flowq.cli.session import Session, pass_session, url_option
 from flowq.exceptions import InvalidRunOperation
 
@@ -21,14 +21,14 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from flowq.flows.process import WorkerProcess
-    from flowq.plan import Json, Plan
+    from flowq.plan import Plan
 
 _RUN_ID = re.compile(r"[a-z0-9]{8}\Z")
 
 
 @click.command(epilog="Example: flowq run nightly.yaml -p day=2026-01-31 --workers 4")
 @click.argument("file", required=False, shell_complete=complete_files)
-@click.option("-p", "--param", "params", type=Pair(), multiple=True, help="Value of a param of the flow; may be repeated.")
+@param_options
 @click.option(
     "--label", "labels", type=Pair(), multiple=True, help="Label of the run, over those of the flow; may be repeated."
 )
@@ -56,12 +56,12 @@ _RUN_ID = re.compile(r"[a-z0-9]{8}\Z")
 def command(
     session: Session,
     file: str | None,
-    params: tuple[tuple[str, str], ...],
     labels: tuple[tuple[str, str], ...],
     run_id: str | None,
     resume: str | None,
     again: str | None,
     *,
+    inputs: Inputs,
     part: Part,
     timeout: float | None,
     dry_run: bool,
@@ -75,7 +75,7 @@ def command(
     """
     if resume is not None:
         given = (file, run_id, again, timeout) != (None,) * 4
-        if given or params or labels or part or dry_run:
+        if given or inputs or labels or part or dry_run:
             raise click.UsageError(
                 "--resume goes on with a run as it was submitted: nothing that says what to run goes with it, such as FILE or -p"
             )
@@ -85,10 +85,12 @@ def command(
         raise click.UsageError(
             "expected the FILE of a flow" if file is None else "--again takes the file of the earlier run: no FILE with it"
         )
+    if again is not None and inputs.file is not None:
+        raise click.UsageError("--again takes the params of the earlier run: change some with -p, without --params-file")
     if run_id is not None and not _RUN_ID.match(run_id):
         raise click.UsageError(f"--run-id: expected 8 lower-case letters and digits, found {run_id!r}")
     manner.check()
-    order = _Order(file or "", params_of(params), dict(labels), run_id, part, timeout)
+    order = _Order(file or "", inputs, dict(labels), run_id, part, timeout)
     if again is not None:
         order = _again(session, again, order)
     if dry_run:
@@ -107,7 +109,7 @@ class _Order:
     """What is to be run. `directory`: where; None: here."""
 
     file: str
-    params: "Mapping[str, Json]"
+    inputs: Inputs
     labels: "Mapping[str, str]"
     run_id: str | None
     part: Part
@@ -118,7 +120,7 @@ class _Order:
         """Compile it."""
         from flowq.cli.compiling import compile_flow
 
-        plan = self.part.of(compile_flow(self.file, self.params, session.err))
+        plan = self.part.of(compile_flow(self.file, self.inputs, session.err))
         return plan if self.timeout is None else replace(plan, timeout=self.timeout)
 
 
@@ -133,7 +135,7 @@ def _again(session: Session, given: str, order: _Order) -> _Order:
     return replace(
         order,
         file=earlier.file,
-        params={**json.loads(earlier.params), **order.params},
+        inputs=Inputs({**json.loads(earlier.params), **order.inputs.values}),
         labels={**json.loads(earlier.labels), **order.labels},
         part=order.part or Part(selected.jobs, selected.stages, selected.until),
         directory=earlier.directory,
@@ -149,7 +151,7 @@ def _early_worker(session: Session) -> "WorkerProcess | None":
 
 
 def _run(session: Session, order: _Order, waiting: "WorkerProcess | None", manner: Manner) -> int:
-    from flowq.cli.executing import execute, is_embedded, refuse_workers
+    from flowq.cli.executing import execute, is_embedded, refuse_absent_secrets, refuse_workers
     from flowq.cli.selection import here
     from flowq.cli.signals import Interrupts
     from flowq.flows.submit import submit
@@ -157,6 +159,8 @@ def _run(session: Session, order: _Order, waiting: "WorkerProcess | None", manne
     plan = order.plan(session)
     store = session.store()
     refuse_workers(store, manner.workers)
+    if is_embedded(store):
+        refuse_absent_secrets(plan)
     with Interrupts() as interrupts:
         submitted = submit(
             store,

@@ -1,6 +1,5 @@
 """`flowq validate`."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -8,8 +7,8 @@ import click
 
 from flowq.cli import exits
 from flowq.cli.compiling import compile_now, show_diagnostics
+from flowq.cli.options import Inputs, param_options
 from flowq.cli.output import show, show_json
-from flowq.cli.pairs import Pair, params_of
 from flowq.cli.segments import Line
 from flowq.cli.session import Session, pass_session
 from flowq.cli.wording import plural
@@ -21,17 +20,16 @@ if TYPE_CHECKING:
 
 @click.command(epilog="Example: flowq validate flows/*.yaml")
 @click.argument("files", nargs=-1, required=True, metavar="FILE...")
-@click.option("-p", "--param", "params", type=Pair(), multiple=True, help="Value of a param, to check it too; may be repeated.")
+@param_options
 @click.option("--json", "as_json", is_flag=True, help="Print the diagnostics as a JSON list.")
 @pass_session
-def command(session: Session, files: tuple[str, ...], params: tuple[tuple[str, str], ...], *, as_json: bool) -> int:
+def command(session: Session, files: tuple[str, ...], *, inputs: Inputs, as_json: bool) -> int:
     """Check flow files and show every problem.
 
     Nothing is run and no server is needed. A param without a default needs no value here. Exit code 0 when every file is a
     valid flow, else 3.
     """
-    given = params_of(params)
-    checked = [_check(file, given) for file in files]
+    checked = [_check(file, inputs) for file in files]
     invalid = sum(not item.valid for item in checked)
     if as_json:
         show_json([diagnostic.to_json() for item in checked for diagnostic in item.diagnostics])
@@ -66,10 +64,10 @@ class _Checked:
         return ((f"{safe_line(self.file)}: ", ""), ("valid", "good"), (jobs + needs, ""))
 
 
-def _check(file: str, params: Mapping[str, str]) -> _Checked:
+def _check(file: str, inputs: Inputs) -> _Checked:
     from flowq.compiler import Code
 
-    compilation = compile_now(file, params)
+    compilation = compile_now(file, inputs)
     kept = tuple(item for item in compilation.diagnostics if item.code != Code.MISSING_PARAM)
     jobs = None if compilation.plan is None else sum(1 for _ in compilation.plan.jobs())
     return _Checked(file, kept, jobs, len(compilation.diagnostics) - len(kept))

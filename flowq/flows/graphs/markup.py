@@ -15,6 +15,7 @@ COLORS: Final = {
     JobStatus.STARTED: ("#0969da", "#ddf4ff"),
     JobStatus.QUEUED: ("#57606a", "#ffffff"),
     JobStatus.SCHEDULED: ("#9a6700", "#ffffff"),
+    JobStatus.RATE_LIMITED: ("#9a6700", "#ffffff"),
     JobStatus.DEFERRED: ("#8c959f", "#ffffff"),
     JobStatus.CREATED: ("#8c959f", "#ffffff"),
 }

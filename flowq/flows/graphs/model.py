@@ -1,14 +1,16 @@
 """The graph that is drawn: vertices in topological order and edges between them, made from a plan and the state of a run.
 
 A matrix is one vertex (`build ×4`) unless its cells are asked for; then the group that counts them is a vertex too, so that n
-cells above m dependents stay n + m edges.
+cells above m dependents stay n + m edges. What only counts for the engine's sake is looked through, see `contract`.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from flowq.flows.graphs.contract import Contraction
 from flowq.flows.views import JobView, RunView, matrix_status
-from flowq.plan import Json, Plan
+from flowq.grown import order
+from flowq.plan import GATE, STAGE, Json, Plan
 from flowq.states import JobStatus
 
 
@@ -82,47 +84,56 @@ def graph_json(graph: Graph) -> dict[str, Json]:
 
 
 def _folded(plan: Plan, jobs: dict[int, JobView]) -> Graph:
+    drawing = Contraction(plan, cells=False)
     cells_of = plan.cells_of()
     places: dict[int, int] = {}  # node -> vertex, in the order of the ordinals: parents first, whatever the order of the file
     for cell in plan.cells:
-        if cell.selected:
+        if cell.ordinal in drawing.drawn:
             places.setdefault(cell.node, len(places))
     vertices = []
     for index in places:
         node = plan.nodes[index]
-        shown = [ordinal for ordinal in cells_of[node.name] if plan.cells[ordinal].selected]
-        views = [jobs[ordinal] for ordinal in shown if ordinal in jobs]
+        own = [ordinal for ordinal in cells_of.get(node.name, []) if plan.cells[ordinal].selected]  # none of a stage
+        views = [jobs[ordinal] for ordinal in own if ordinal in jobs]
         vertices.append(
             Vertex(
-                name=node.name,
+                name=_name(node.name),
                 queue=node.queue,
                 line=node.line,
-                cells=tuple(plan.cells[ordinal].name for ordinal in shown) if node.matrix else (),
+                cells=tuple(plan.cells[ordinal].name for ordinal in own) if node.matrix else (),
                 status=matrix_status(views) if node.matrix else views[0].status if views else None,
                 allowed=any(view.allowed for view in views),
+                group=not own and not node.matrix and node.foreach is None,
                 duration=_duration(views),
             )
         )
     edges: dict[tuple[int, int, str], None] = {}
-    for cell in plan.cells:
-        for edge in cell.parents:
-            parent = plan.cells[edge.parent].node
-            if parent != cell.node:
-                edges[places[parent], places[cell.node], edge.condition] = None
+    for above, below, condition in drawing.edges():
+        parent, child = plan.cells[above].node, plan.cells[below].node
+        if parent != child:
+            edges[places[parent], places[child], condition] = None
     return Graph(plan.name, tuple(vertices), tuple(edges))
 
 
+def _name(node: str) -> str:
+    """Return how a node is called that is drawn only because it stands for very many edges."""
+    return node.removesuffix(f"/{GATE}").replace(STAGE, "stage ")
+
+
 def _expanded(plan: Plan, jobs: dict[int, JobView]) -> Graph:
-    vertices = []
-    places = {cell.ordinal: place for place, cell in enumerate(cell for cell in plan.cells if cell.selected)}
-    for ordinal in places:
-        cell = plan.cells[ordinal]
+    drawing = Contraction(plan, cells=True)
+    vertices: list[Vertex] = []
+    places: dict[int, int] = {}
+    for cell in order(plan):
+        if cell.ordinal not in drawing.drawn:
+            continue
+        places[cell.ordinal] = len(vertices)
         node = plan.nodes[cell.node]
         view = jobs.get(cell.ordinal)
         views = [jobs[edge.parent] for edge in cell.parents if edge.parent in jobs] if cell.group else []
         vertices.append(
             Vertex(
-                name=cell.name,
+                name=cell.label,
                 queue=node.queue,
                 line=node.line,
                 status=matrix_status(views) if cell.group else view.status if view else None,
@@ -131,7 +142,7 @@ def _expanded(plan: Plan, jobs: dict[int, JobView]) -> Graph:
                 duration=view.duration if view else None,
             )
         )
-    edges = ((places[edge.parent], places[cell.ordinal], edge.condition) for cell in plan.cells for edge in cell.parents)
+    edges = ((places[parent], places[child], condition) for parent, child, condition in drawing.edges())
     return Graph(plan.name, tuple(vertices), tuple(dict.fromkeys(edges)))
 
 

@@ -1,5 +1,5 @@
 -- claim: the head of the first queue that has one goes to a slot of a worker
--- edges: queued -> started, queued -> failed (its ttl has passed), queued -> canceled (its run is), queued -> skipped (its run stops), queued -> deferred (its place was given up meanwhile)
+-- edges: queued -> started, queued -> failed (its ttl has passed), queued -> canceled (its run is), queued -> skipped (its run stops), queued -> deferred (its place was given up meanwhile), queued -> rate_limited (likewise)
 -- args: worker slot claim_id lease queues*
 -- guard: not suspended (or not any more); the slot's same claim id gets the same answer again
 -- replies: {id, token, payload ('' for a job of a run), fields*} or {} when every queue is empty
@@ -27,6 +27,10 @@ end
 local function start(job, worker, claim_id, lease)
   L.archive(job)
   L.had_turn(job)
+  if job.cancel_only then
+    call('HDEL', K.job(job.id), 'cancel', 'cancel_only')
+    job.cancel, job.cancel_only = nil, nil
+  end
   local execution = L.execution_of(job.token) + 1
   local token = execution .. '-' .. claim_id
   local attempt = (tonumber(job.attempt) or 0) + 1
@@ -42,7 +46,7 @@ function L.claim(worker, slot, claim_id, lease, queues)
   local unseen = false
   for _, queue in ipairs(queues) do
     for pass = 1, SKIPS do
-      local id = call('ZPOPMIN', K.queue(queue))[1]
+      local id, place = unpack(call('ZPOPMIN', K.queue(queue)))
       if not id then break end
       unseen = unseen or pass == SKIPS
       local job = L.load(id)
@@ -54,7 +58,7 @@ function L.claim(worker, slot, claim_id, lease, queues)
       elseif L.halted(job) then
         L.halt(job, L.halted(job))
       elseif job.sems and not L.hold(job, true) then
-        L.park(job, L.score(job, true))
+        L.park(job, place) -- in its order among those who wait
       else
         call('HSET', K.worker(worker), 'claim:' .. slot, claim_id .. ' ' .. id)
         return start(job, worker, claim_id, lease)

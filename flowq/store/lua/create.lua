@@ -1,12 +1,13 @@
 -- create: a plain job
--- edges: - -> queued, - -> deferred, - -> scheduled, - -> skipped
--- args: nonce id unique queue payload meta due front parents* fields*
+-- edges: - -> queued, - -> deferred, - -> scheduled, - -> skipped, - -> rate_limited
+-- args: nonce id unique queue payload meta due front group coming parents* fields*
 -- guard: the same nonce again is a duplicate; with `unique`, or while the job is started, a taken id is a conflict; every parent exists
 -- replies: {done | duplicate | conflict, status} or {not_found, parent id}
 -- uses: release
 -- `due` is a time in ms or -1, `meta` the user's own data ('' for none). `parents` are "<id>|<condition>"; `fields` are written to the job as they are.
+-- `group` is the group it joins ('' for none), `coming` how many jobs of the same request follow (the first of them) or -1 (each other).
 -- A job that is replaced (same id, not unique) leaves its structures first, so that the id is never in two places.
-local function replace(old)
+function L.replace(old)
   L.forget(old)
   local children = K.children(old.id) -- those who depend on the id go on waiting for it
   for _, key in ipairs(L.keys_of(old.id)) do
@@ -14,25 +15,40 @@ local function replace(old)
   end
 end
 
+function L.write(id, fields, payload, meta)
+  if call('EXISTS', K.children(id)) == 1 then call('HSET', K.job(id), 'kids', '1') end
+  call('HSET', K.job(id), unpack(fields))
+  call('SET', K.payload(id), payload)
+  if meta ~= '' then call('SET', K.meta_data(id), meta) end
+end
+
 function L.create()
   local nonce, id, unique, queue, payload, meta = A.text(), A.text(), A.text(), A.text(), A.text(), A.text()
-  local due, front, parents, fields = A.number(), A.text(), A.list(), A.list()
+  local due, front, group, coming, parents, fields = A.number(), A.text(), A.text(), A.number(), A.list(), A.list()
   local old = L.load(id)
   if old then
     if old.nonce == nonce then return { 'duplicate', old.status } end
-    if unique == '1' or old.status == 'started' or old.run then return { 'conflict', old.status } end
+    if unique == '1' or old.status == 'started' or old.run then
+      if group ~= '' then L.group_without(group) end
+      return { 'conflict', old.status }
+    end
   end
   local loaded = {}
   for i, edge in ipairs(parents) do
     local parent_id = string.match(edge, '^(.*)|')
     loaded[i] = L.load(parent_id)
-    if not loaded[i] or parent_id == id then return { 'not_found', parent_id } end
+    if not loaded[i] or parent_id == id then
+      if group ~= '' then L.group_without(group) end
+      return { 'not_found', parent_id }
+    end
   end
-  if old then replace(old) end
-  if call('EXISTS', K.children(id)) == 1 then call('HSET', K.job(id), 'kids', '1') end
-  call('HSET', K.job(id), 'status', 'deferred', 'origin', queue, 'nonce', nonce, 'created_at', now, 'pending', #parents, unpack(fields))
-  call('SET', K.payload(id), payload)
-  if meta ~= '' then call('SET', K.meta_data(id), meta) end
+  if old then L.replace(old) end
+  local first = { 'status', 'deferred', 'origin', queue, 'nonce', nonce, 'created_at', now, 'pending', #parents, unpack(fields) }
+  L.write(id, first, payload, meta)
+  if group ~= '' then
+    call('HSET', K.job(id), 'group_id', group)
+    L.group_coming(group, coming)
+  end
   call('SADD', K.queues(), queue)
   local job = L.load(id)
   job.status = '-'

@@ -1,5 +1,5 @@
 -- delete: a plain job vanishes; nobody who depends on it is left hanging
--- edges: created -> -, queued -> -, started -> -, deferred -> -, scheduled -> -, finished -> -, failed -> -, stopped -> -, canceled -> -, skipped -> -
+-- edges: created -> -, queued -> -, started -> -, deferred -> -, scheduled -> -, finished -> -, failed -> -, stopped -> -, canceled -> -, skipped -> -, rate_limited -> -
 -- args: id
 -- guard: not of a run
 -- replies: {done | wrong_state | not_found}

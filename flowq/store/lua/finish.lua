@@ -1,5 +1,5 @@
 -- finish: one execution reports how it ended
--- edges: started -> finished, started -> failed, started -> stopped, started -> canceled, started -> scheduled, started -> queued, started -> deferred
+-- edges: started -> finished, started -> failed, started -> stopped, started -> canceled, started -> scheduled, started -> queued, started -> deferred, started -> rate_limited
 -- args: id token outcome reason has_value value allowed retryable delay max_returns exit_code front result_ttl
 -- guard: the token is the job's current one; an execution that reported before gets duplicate, one that lost the job gets fenced
 -- replies: {done | duplicate | fenced | not_found}

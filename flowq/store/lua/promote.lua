@@ -1,5 +1,5 @@
 -- promote: a scheduled job is due
--- edges: scheduled -> queued, scheduled -> deferred (its semaphores are taken)
+-- edges: scheduled -> queued, scheduled -> deferred (its semaphores are taken), scheduled -> rate_limited
 -- args: id
 -- guard: scheduled, and due
 -- replies: {done | wrong_state}

@@ -1,5 +1,5 @@
 -- reap: an execution whose lease ran out is lost
--- edges: started -> queued, started -> scheduled, started -> failed, started -> canceled, started -> stopped, started -> deferred
+-- edges: started -> queued, started -> scheduled, started -> failed, started -> canceled, started -> stopped, started -> deferred, started -> rate_limited
 -- args: id
 -- guard: started, and its lease has run out
 -- replies: {done | wrong_state}

@@ -1,9 +1,9 @@
 -- release: what an end means for those who depend on it, in bounded steps
--- edges: deferred -> queued, deferred -> scheduled, deferred -> skipped, deferred -> canceled, deferred -> finished, deferred -> failed, queued -> skipped, queued -> canceled, queued -> failed, scheduled -> skipped, scheduled -> canceled, scheduled -> failed, - -> deferred
+-- edges: deferred -> queued, deferred -> scheduled, deferred -> skipped, deferred -> canceled, deferred -> finished, deferred -> failed, queued -> skipped, queued -> canceled, queued -> failed, scheduled -> skipped, scheduled -> canceled, scheduled -> failed, - -> deferred, deferred -> rate_limited, rate_limited -> queued
 -- args: budget
 -- guard: a child is touched only while it is deferred; an edge is decided once, because the cursor over the parent's children moves in the same step
 -- replies: {edges and jobs dealt with, 1 when the outbox holds more}
--- uses: jobs outbox semaphore halt ending growth
+-- uses: jobs outbox semaphore halt ending growth members
 
 -- What holds of a parent that has ended. A group has counted how its cells ended (fields g:…).
 local function mixed(parent)
@@ -49,6 +49,7 @@ local function retire(job)
   local ttl = (job.status == 'failed' or job.status == 'stopped') and job.failure_ttl or job.result_ttl
   ttl = tonumber(ttl) or 500000
   if ttl < 0 then return end
+  if job.group_id then L.group_record(job, math.floor(ttl)) end
   for _, key in ipairs(L.keys_of(job.id)) do
     if ttl == 0 then call('DEL', key) else call('PEXPIRE', key, math.floor(ttl)) end
   end
@@ -57,6 +58,7 @@ end
 
 -- A parent that has ended and got a new dependent is kept until that one has ended too.
 function L.keep(job)
+  if job.group_id then L.group_record(job, nil) end
   for _, key in ipairs(L.keys_of(job.id)) do call('PERSIST', key) end
 end
 

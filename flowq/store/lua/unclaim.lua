@@ -1,5 +1,5 @@
 -- unclaim: a worker hands a job back that it cannot or may not execute; nothing is charged
--- edges: started -> queued, started -> canceled, started -> failed, started -> deferred
+-- edges: started -> queued, started -> canceled, started -> failed, started -> deferred, started -> rate_limited
 -- args: id token
 -- guard: the token is the job's current one
 -- replies: {done | duplicate | fenced | not_found}

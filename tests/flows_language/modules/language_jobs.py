@@ -67,3 +67,8 @@ def concurrent(file: str, seconds: float = 0.05) -> int:
     time.sleep(seconds)
     mine.unlink()
     return number
+
+
+def unkeepable() -> object:
+    """Return what is no JSON."""
+    return object()

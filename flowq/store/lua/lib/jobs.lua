@@ -142,6 +142,8 @@ function L.set_status(job, to, reason, score, extra)
   end
   call('HSET', K.job(job.id), unpack(fields))
   if job.sems then L.semaphores_moved(job, from, to) end
+  if job.limit then L.limit_moved(job, from, to) end
+  if job.group_id then L.group_moved(job, from, to) end
   if job.kind ~= 'group' then
     enter(job, score)
     if job.run then
@@ -155,6 +157,9 @@ end
 -- A job's record is about to go (or it becomes a group): take it out of its structure.
 function L.forget(job, reason)
   leave(job)
+  if job.sems then L.semaphores_moved(job, job.status, '-') end
+  if job.limit then L.limit_moved(job, job.status, '-') end
+  if job.group_id then L.group_moved(job, job.status, '-') end
   L.event(job.run, job.id, job.status, '-', reason or 'deleted', L.execution_of(job.token), job.attempt)
 end
 
@@ -174,7 +179,7 @@ end
 
 -- Into its queue; with semaphores that are not to be had now, among those who wait for them.
 function L.enqueue(job, reason, front)
-  if job.sems and not L.hold(job, false) then return L.park(job, L.score(job, front or job.front == '1')) end
+  if job.sems and (L.others_wait(job) or not L.hold(job, false)) then return L.park(job, L.score(job, front or job.front == '1')) end
   L.queue_now(job, reason, front)
 end
 

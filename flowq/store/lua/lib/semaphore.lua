@@ -1,42 +1,49 @@
 -- semaphore: the one limiter: holders by id, waiters in order, several semaphores taken all or nothing
--- uses: outbox
+-- uses: outbox limits
 -- A job's field `sems` is one line "<max> <name>" per semaphore. It asks when it would be queued. Holding, it is queued and then
 -- started; a place in a queue is held for RESERVED only, so that a queue nobody serves any more holds nobody else up, and is
 -- confirmed by the claim. Who finds a semaphore full waits `deferred`, in no queue. Leaving queued and started gives the semaphores
 -- back in the same step, whoever does it (a worker, the sweep that finds it dead, a cancel): that is why no crash leaks one.
--- Names: "job/<group>" and "run/<group>" over all runs, "cells/<job id>" (max_parallel: its cells have one queue, nothing expires).
+-- A plain job waits `rate_limited` and not deferred. Names: "rate/<key>" (its room is what `limits` says), "job/<group>" and "run/<group>" over all runs, "cells/<job id>" (max_parallel: its cells have one queue, nothing expires).
 local RESERVED = 10000 -- ms
 local HOLDING = { queued = true, started = true }
+local WAITING = { deferred = true, rate_limited = true }
 
 local function each(job)
   local list = {}
-  for max, name in string.gmatch(job.sems, '(%d+) ([^\n]+)') do list[#list + 1] = { name = name, max = tonumber(max) } end
+  for max, name in string.gmatch(job.sems, '(%d+) ([^\n]+)') do
+    list[#list + 1] = { name = name, max = tonumber(max), limited = string.sub(name, 1, 5) == 'rate/' }
+  end
   return list
 end
 
-local function room(name, max, id)
-  local key = K.holders(name)
+local function room(sem, job, started)
+  local key = K.holders(sem.name)
   call('ZREMRANGEBYSCORE', key, '-inf', now)
-  return call('ZCARD', key) < max or (call('ZSCORE', key, id) and true or false)
+  if sem.limited then return L.limit_room(sem.name, job, started) end
+  return call('ZCARD', key) < sem.max or (call('ZSCORE', key, job.id) and true or false)
 end
 
 -- Take all semaphores of a job or none. `started`: for an execution, else for a place in a queue.
 function L.hold(job, started)
   local list = each(job)
   for _, sem in ipairs(list) do
-    if not room(sem.name, sem.max, job.id) then return false end
+    if not room(sem, job, started) then return false end
   end
   for _, sem in ipairs(list) do
     local for_ever = started or string.sub(sem.name, 1, 6) == 'cells/'
     call('ZADD', K.holders(sem.name), for_ever and '+inf' or now + RESERVED, job.id)
+    if sem.limited and started then L.limit_started(sem.name, job) end
   end
   return true
 end
 
--- Look again when the first place in a queue runs out.
+-- Look again when the first place in a queue runs out, or a period ends.
 local function look_again(name)
-  local first = call('ZRANGEBYSCORE', K.holders(name), now, '(+inf', 'WITHSCORES', 'LIMIT', 0, 1)
-  if first[2] then call('ZADD', K.timers(), first[2], 'admit|' .. name) end
+  local first = tonumber(call('ZRANGEBYSCORE', K.holders(name), now, '(+inf', 'WITHSCORES', 'LIMIT', 0, 1)[2])
+  local frees = string.sub(name, 1, 5) == 'rate/' and L.limit_frees(name)
+  if frees and (not first or frees < first) then first = frees end
+  if first then call('ZADD', K.timers(), string.format('%.0f', first), 'admit|' .. name) end
 end
 
 -- Wait in all of its semaphores, where it stood before if it did.
@@ -45,6 +52,7 @@ function L.park(job, score)
     call('ZADD', K.waiters(sem.name), 'NX', job.parked or score, job.id)
     look_again(sem.name)
   end
+  if job.limit then return L.set_status(job, 'rate_limited', nil, now, { 'parked', job.parked or score }) end
   local reason = string.find(job.sems, ' cells/', 1, true) and not string.find(job.sems, ' job/', 1, true) and 'max_parallel' or 'concurrency'
   local extra = { 'parked', job.parked or score }
   if job.status == 'deferred' then
@@ -62,7 +70,7 @@ function L.semaphores_moved(job, from, to)
       if call('EXISTS', K.waiters(sem.name)) == 1 then L.push('admit', sem.name, 0) end
     end
   end
-  if job.parked and to ~= 'deferred' then
+  if job.parked and not WAITING[to] then
     for _, sem in ipairs(each(job)) do call('ZREM', K.waiters(sem.name), job.id) end
     if not HOLDING[to] then
       call('HDEL', K.job(job.id), 'parked')
@@ -82,13 +90,13 @@ end
 -- nil: it does not wait any more; else whether it was let in, and how many may hold this semaphore at once.
 local function admit_job(id, name)
   local job = L.load(id)
-  if not job or job.status ~= 'deferred' or not job.parked then return nil end
+  if not job or not WAITING[job.status] or not job.parked then return nil end
   if L.hold(job, false) then
     L.queue_now(job)
     return true
   end
   for _, sem in ipairs(each(job)) do
-    if sem.name == name then return false, room(name, sem.max, id) end
+    if sem.name == name then return false, room(sem, job, false) end
   end
   return nil
 end

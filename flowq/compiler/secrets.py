@@ -1,0 +1,116 @@
+"""`secrets`: where a flow's passwords and keys are found, and which job gets which. Values never come near the compiler.
+
+What is read here are references, `{env: NAME}` or `{file: path}`. They are resolved where a job runs, for each attempt anew, and put into
+the environment of the jobs that list them; the plan has nothing but the references.
+"""
+
+import re
+from collections.abc import Mapping as MappingABC
+from typing import Final, TypeAlias
+
+from flowq.compiler.codes import Code
+from flowq.compiler.fields import protected, static_text
+from flowq.compiler.files import Beside
+from flowq.compiler.source import Report
+from flowq.compiler.static import StaticScope
+from flowq.compiler.suggest import did_you_mean
+from flowq.compiler.tree import Mapping, Node, Scalar, Sequence
+
+References: TypeAlias = MappingABC[str, MappingABC[str, str]]
+"""By the name of a secret: `{"env": variable}` or `{"file": absolute path, or one that begins with ~/}`."""
+
+_VARIABLE: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,255}")
+_HARMLESS: Final = re.compile(
+    r"(?:GIT|NODE)_\w*(?:TOKEN|PASSWORD|SECRET|KEY)"
+)  # NODE_AUTH_TOKEN: what programs expect a secret in
+
+
+def declare_secrets(root: Mapping, place: Beside, scope: StaticScope, report: Report) -> References:
+    """Return the references that a flow declares; those with a problem have none, but their names are known."""
+    section = root.get("secrets")
+    if not isinstance(section, Mapping):
+        return {}
+    found: dict[str, MappingABC[str, str]] = {}
+    for name, (spelling, node) in section.entries.items():
+        _check_name(name, spelling, report)
+        found[name] = _reference(name, node, place, scope, report) if isinstance(node, Mapping) else {}
+    return found
+
+
+def job_secrets(node: Node | None, env: Node | None, declared: References, report: Report) -> References:
+    """Return the references of the secrets that a job lists. `env`: the job's own variables, which cannot have the same names."""
+    if not isinstance(node, Sequence):
+        return {}
+    found: dict[str, MappingABC[str, str]] = {}
+    for item in node.items:
+        if not isinstance(item, Scalar) or not isinstance(item.value, str):
+            continue
+        name = item.value
+        if name not in declared:
+            hint = did_you_mean(name, declared, "the secrets are") if declared else "declare it: secrets: {NAME: {env: NAME}}"
+            report.add(Code.UNKNOWN_SECRET, item.span, f"the flow has no secret `{name[:60]}`", hint)
+            continue
+        if isinstance(env, Mapping) and name in env.entries:
+            message = f"{name[:60]} is a secret of this job and stands in its `env` too"
+            report.add(Code.SECRET, env.key_span(name), message, "remove one of them")
+        found[name] = declared[name]
+    return found
+
+
+def sources_of(references: References) -> set[str]:
+    """Return the variables that hold secrets: jobs see them only as secrets of theirs."""
+    return {reference["env"] for reference in references.values() if "env" in reference}
+
+
+def _check_name(name: str, spelling: Scalar, report: Report) -> None:
+    """Secrets become variables of these names."""
+    if name.startswith("FLOWQ_"):
+        message = f"{name[:60]} is set by flowq itself: FLOWQ_… names are reserved"
+        report.add(Code.ENV_NAME, spelling.span, message, "choose another name")
+    elif _changes_loading(name):
+        message = f"{name[:60]} changes how programs load: it cannot be a secret"
+        report.add(Code.PROTECTED_ENV, spelling.span, message, "choose another name")
+
+
+def _changes_loading(name: str) -> bool:
+    return protected(name) and not _HARMLESS.fullmatch(name)
+
+
+def _reference(name: str, node: Mapping, place: Beside, scope: StaticScope, report: Report) -> dict[str, str]:
+    kinds = [kind for kind in ("env", "file") if kind in node.entries]
+    if len(kinds) != 1:
+        found = "both `env` and `file`" if kinds else "neither `env` nor `file`"
+        span = node.key_span(kinds[-1]) if kinds else node.span
+        hint = f"write {name[:60]}: {{env: NAME}} or {name[:60]}: {{file: path}}"
+        if kinds or not node.entries:  # an unknown key is reported already
+            report.add(Code.SECRET, span, f"{name[:60]} has {found}: a secret is in one place", hint)
+        return {}
+    kind = kinds[0]
+    value = node.entries[kind][1]
+    text = static_text(value, scope, report)
+    if not text:
+        return {}
+    problem = _variable_problem(text) if kind == "env" else _path_problem(text)
+    if problem is not None:
+        report.add(Code.SECRET, value.span, *problem)
+        return {}
+    return {kind: text if kind == "env" or text.startswith("~/") else place.absolute(text)}
+
+
+def _variable_problem(name: str) -> tuple[str, str] | None:
+    if not _VARIABLE.fullmatch(name):
+        return (
+            f"expected the name of an environment variable, found {name[:60]!r}",
+            "only the name stands here, never the value",
+        )
+    if name.startswith("FLOWQ_"):
+        return f"{name[:60]} is a setting of flowq's own, which no job gets", "take a variable of yours"
+    if _changes_loading(name):
+        return f"{name[:60]} changes how programs load: every job needs it, so it cannot be a secret", "take another variable"
+    return None
+
+
+def _path_problem(path: str) -> tuple[str, str] | None:
+    if "\0" in path or "\n" in path:
+        return f"expected the path of a file, found {path[:60]!r}", "only the path stands here, never the value"
+    return None

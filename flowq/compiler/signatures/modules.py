@@ -1,0 +1,172 @@
+"""Modules by name: where they are, and what they say."""
+
+import ast
+import os
+import sys
+import warnings
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from importlib import machinery
+from importlib.machinery import ModuleSpec
+from pathlib import Path
+from typing import Final
+
+from flowq.compiler.signatures.bindings import Bindings, bindings_of
+from flowq.compiler.source import read_file
+
+MAX_SOURCE: Final = 1024 * 1024  # bytes of one module; larger ones are data
+MAX_TOTAL: Final = 8 * 1024 * 1024  # bytes of all that are parsed for one flow
+_LOADERS: Final = (
+    (machinery.ExtensionFileLoader, machinery.EXTENSION_SUFFIXES),
+    (machinery.SourceFileLoader, machinery.SOURCE_SUFFIXES),
+    (machinery.SourcelessFileLoader, machinery.BYTECODE_SUFFIXES),
+)
+
+
+@dataclass(frozen=True)
+class Module:
+    """A module that exists.
+
+    Attributes:
+        name: its dotted name.
+        file: its source as people see it, "" where it has none: C, an archive, a folder without `__init__.py`.
+        folders: where its submodules are; empty where it is no package.
+        tree: its statements; None: they are not known.
+        error: why it cannot be parsed, "" if that is not so.
+    """
+
+    name: str
+    file: str = ""
+    folders: tuple[str, ...] = ()
+    tree: ast.Module | None = None
+    error: str = ""
+
+    @cached_property
+    def bindings(self) -> Bindings:
+        """What its statements bind."""
+        return bindings_of(self.tree.body) if self.tree is not None else Bindings(dynamic=True)
+
+    @property
+    def package(self) -> str:
+        """The package that relative imports in it begin at."""
+        return self.name if self.folders else self.name.rpartition(".")[0]
+
+
+class Modules:
+    """The modules that a job can import: first those of some folders, then those of this interpreter."""
+
+    def __init__(self, folders: Sequence[str]) -> None:
+        self._folders = tuple(dict.fromkeys(folders))
+        self._found: dict[str, Module | None] = {}
+        self._left = MAX_TOTAL
+
+    def get(self, name: str) -> Module | None:
+        """Return a module, or None where there is none of that name."""
+        if name not in self._found:
+            self._found[name] = None  # also while its parents are looked for
+            self._found[name] = self._find(name)
+        return self._found[name]
+
+    def nearest(self, name: str) -> Module | None:
+        """Return the closest package above a name that exists, or None."""
+        while "." in name:
+            name = name.rpartition(".")[0]
+            if (module := self.get(name)) is not None:
+                return module
+        return None
+
+    def submodules(self, module: Module) -> list[str]:
+        """Return the names of what is in a package, to suggest one."""
+        return self._listed(module.folders)
+
+    def beside(self) -> list[str]:
+        """Return the names of what is in the folders that come first."""
+        return self._listed(self._folders)
+
+    @staticmethod
+    def _listed(folders: Sequence[str]) -> list[str]:
+        names: dict[str, None] = {}
+        for folder in folders:
+            try:
+                listed = sorted(entry.name for entry in Path(folder).iterdir())
+            except OSError:
+                continue
+            for entry in listed[:1000]:
+                stem = entry.partition(".")[0]
+                if stem.isidentifier() and not stem.startswith("__"):
+                    names[stem] = None
+        return list(names)
+
+    def _find(self, name: str) -> Module | None:
+        above, _, _ = name.rpartition(".")
+        if not above:
+            spec = _among(name, self._folders) or _installed(name)
+        else:
+            parent = self.get(above)
+            if parent is None or not parent.folders:
+                return None
+            spec = _among(name, parent.folders)
+        return None if spec is None else self._read(name, spec)
+
+    def _read(self, name: str, spec: ModuleSpec) -> Module:
+        folders = tuple(spec.submodule_search_locations or ())
+        file = spec.origin or ""
+        if not file.endswith(".py"):
+            return Module(name, folders=folders)
+        shown = self._shown(file)
+        data, problem = read_file(file)
+        self._left -= len(data)
+        if problem is not None or len(data) > MAX_SOURCE or self._left < 0:
+            return Module(name, shown, folders)
+        try:
+            return Module(name, shown, folders, _parsed(data))
+        except SyntaxError as error:
+            return Module(name, shown, folders, error=f"line {error.lineno}: {error.msg}" if error.lineno else str(error.msg))
+        except (ValueError, RecursionError, MemoryError):
+            return Module(name, shown, folders)
+
+    def _shown(self, file: str) -> str:
+        """Return a file as it is written from the first folder, the current one, if it is below it."""
+        return file.removeprefix(f"{self._folders[0]}{os.sep}") if self._folders else file
+
+
+def _parsed(data: bytes) -> ast.Module:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # an invalid escape in somebody's module is no business of the flow
+        return ast.parse(data)
+
+
+def _among(name: str, folders: Sequence[str]) -> ModuleSpec | None:
+    """Find a module as the import system does, in some folders; it is not one that has been imported: nothing is remembered."""
+    portions: list[str] = []
+    for folder in folders:
+        try:
+            spec = machinery.FileFinder(folder, *_LOADERS).find_spec(name)
+        except (OSError, ValueError):
+            continue
+        if spec is not None and spec.loader is not None:
+            return spec
+        if spec is not None:  # a folder without __init__.py: a part of a package, if nothing better comes
+            portions += spec.submodule_search_locations or ()
+    if not portions:
+        return None
+    spec = ModuleSpec(name, None, is_package=True)
+    spec.submodule_search_locations = portions
+    return spec
+
+
+def _installed(name: str) -> ModuleSpec | None:
+    """Find a top-level module of this interpreter: built in, on its path, or known to an import hook."""
+    for found in _asked(name):
+        if found is not None:
+            return found
+    return None
+
+
+def _asked(name: str) -> Iterator[ModuleSpec | None]:
+    for finder in list(sys.meta_path):
+        try:
+            yield finder.find_spec(name, None)
+        except Exception:  # noqa: BLE001 - somebody's hook: what it cannot find is not found
+            yield None

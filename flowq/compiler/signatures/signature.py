@@ -1,0 +1,74 @@
+"""A signature: from the text of a function's parameters to what can be asked about them."""
+
+import ast
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+from flowq.compiler.signatures.annotations import Fit, Naming, fit_of, type_of_fit
+from flowq.expr.types import ANY, Type
+
+MAX_TEXT: Final = 160  # characters of a signature that are shown
+MAX_SHOWN: Final = 30  # parameters of one that is shown
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    """A parameter. `kind` is `positional`, `either`, `keyword`, `list` (`*args`) or `map` (`**kwargs`)."""
+
+    name: str
+    kind: str
+    required: bool
+    fit: Fit | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Signature:
+    """What a callable takes and gives. `text` is how it is written, `place` its file and line."""
+
+    parameters: tuple[Parameter, ...]
+    result: Type
+    text: str
+    place: str
+
+
+def signature_of(name: str, arguments: ast.arguments, returns: ast.expr | None, place: str, naming: Naming) -> Signature:
+    """Return the signature of a function.
+
+    Args:
+        name: what it is called.
+        arguments: its parameters.
+        returns: its return annotation.
+        place: its file and line.
+        naming: gives the full names of its annotations.
+    """
+    many = len(arguments.posonlyargs) + len(arguments.args) + len(arguments.kwonlyargs) > MAX_SHOWN
+    text = f"{name}({'…' if many else ast.unparse(arguments)})"
+    return Signature(
+        parameters=tuple(_parameters(arguments, lambda item: fit_of(item.annotation, naming))),
+        result=ANY if returns is None else type_of_fit(fit_of(returns, naming)),
+        text=text if len(text) <= MAX_TEXT else text[: MAX_TEXT - 1] + "…",
+        place=place,
+    )
+
+
+def _parameters(arguments: ast.arguments, fit: Callable[[ast.arg], Fit | None]) -> list[Parameter]:
+    positional = [*((item, "positional") for item in arguments.posonlyargs), *((item, "either") for item in arguments.args)]
+    optional = len(positional) - len(arguments.defaults)
+    found = []
+    for position, (item, kind) in enumerate(positional):
+        default = arguments.defaults[position - optional] if position >= optional else None
+        found.append(Parameter(item.arg, kind, default is None, _with_default(fit(item), default)))
+    if arguments.vararg is not None:
+        found.append(Parameter(arguments.vararg.arg, "list", False, fit(arguments.vararg)))
+    for item, default in zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True):
+        found.append(Parameter(item.arg, "keyword", default is None, _with_default(fit(item), default)))
+    if arguments.kwarg is not None:
+        found.append(Parameter(arguments.kwarg.arg, "map", False, fit(arguments.kwarg)))
+    return found
+
+
+def _with_default(fit: Fit | None, default: ast.expr | None) -> Fit | None:
+    """`name: str = None` means that None is fine, whatever the annotation says."""
+    is_none = isinstance(default, ast.Constant) and default.value is None
+    return fit.or_null() if fit is not None and is_none else fit

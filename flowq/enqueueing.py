@@ -1,0 +1,319 @@
+"""The half of `Queue` that takes jobs in: options are parsed once, the store decides what becomes of the job."""
+
+import datetime as dt
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
+
+from flowq import ids
+from flowq.call import Call
+from flowq.callbacks import Callback
+from flowq.exceptions import DuplicateJobError, InvalidJobDependency, UsageError
+from flowq.job import Job
+from flowq.options import JobOptions, as_arguments, group_name, parse_options, split_call
+from flowq.rate_limit import RateLimit
+from flowq.repeat import Repeat
+from flowq.retry import Retry
+from flowq.states import JobStatus
+from flowq.store.jobs import NewJob
+from flowq.store.outcomes import Outcome
+
+if TYPE_CHECKING:
+    from flowq.store import Store
+
+Function: TypeAlias = Callable[..., Any] | str
+Duration: TypeAlias = float | str | None
+Callee: TypeAlias = Callback | Callable[..., Any] | str | None
+
+_NOW: Final = -1  # in place of a time
+_INLINE: Final = (
+    "flowq.worker.inline"  # by name: workers stand above queues, and sync mode borrows their way of executing a job
+)
+
+
+@dataclass(frozen=True, slots=True)
+class EnqueueData:
+    """One job for `Queue.enqueue_many`, made by `Queue.prepare_data`."""
+
+    call: Call
+    options: JobOptions
+
+
+class Enqueueing:
+    """Everything of a queue that puts a job in it, now, later or in place of a worker."""
+
+    name: str
+    store: "Store"
+    job_class: type[Job]
+    serializer: Any
+    default_timeout: float
+    death_penalty_class: Any
+    is_async: bool
+
+    # -- now ------------------------------------------------------------------------------------------------------------------
+
+    def enqueue(self, f: Function, *args: Any, **kwargs: Any) -> Job:
+        """Put a call on the queue; it is executed by a worker.
+
+        Args:
+            f: the function, or its dotted name where it cannot be imported here.
+            *args: its positional arguments.
+            **kwargs: its keyword arguments, and the options `job_timeout`, `result_ttl`, `ttl`, `failure_ttl`, `depends_on`, `job_id`,
+                `at_front`, `description`, `meta`, `retry`, `repeat`, `on_success`, `on_failure`, `on_stopped`, `unique`, `rate_limit`, `pipeline`.
+                `args=` and `kwargs=` give the function's arguments whole.
+
+        Returns:
+            A handle on the job.
+
+        Raises:
+            UsageError: the function or an option is not possible.
+            DuplicateJobError: `unique` and the id is taken, or the job of this id is being executed.
+            InvalidJobDependency: a dependency does not exist.
+        """
+        return self._enqueue(_NOW, f, args, kwargs)
+
+    def enqueue_call(  # noqa: PLR0913, PLR0917 - RQ's signature
+        self,
+        func: Function,
+        args: Any = None,
+        kwargs: Mapping[str, Any] | None = None,
+        timeout: Duration = None,
+        result_ttl: Duration = None,
+        ttl: Duration = None,
+        failure_ttl: Duration = None,
+        description: str | None = None,
+        depends_on: Any = None,
+        job_id: str | None = None,
+        at_front: bool = False,
+        meta: Mapping[str, Any] | None = None,
+        retry: Retry | int | None = None,
+        repeat: Repeat | int | None = None,
+        on_success: Callee = None,
+        on_failure: Callee = None,
+        on_stopped: Callee = None,
+        rate_limit: RateLimit | None = None,
+        pipeline: Any = None,
+        unique: bool = False,
+        webhooks: Any = None,
+    ) -> Job:
+        """Put a call on the queue with the function's arguments whole, so that they cannot be mistaken for options."""
+        options = {
+            "timeout": timeout,
+            "result_ttl": result_ttl,
+            "ttl": ttl,
+            "failure_ttl": failure_ttl,
+            "description": description,
+            "depends_on": depends_on,
+            "id": job_id,
+            "at_front": at_front,
+            "meta": meta,
+            "retry": retry,
+            "repeat": repeat,
+            "on_success": on_success,
+            "on_failure": on_failure,
+            "on_stopped": on_stopped,
+            "unique": unique,
+            "rate_limit": rate_limit,
+            "webhooks": webhooks,
+        }
+        return self._submit(self._made(_described(func, args, kwargs, options)), due_ms=_NOW, pipeline=pipeline)
+
+    def enqueue_job(self, job: Job, pipeline: Any = None, at_front: bool = False, unique: bool = False) -> Job:
+        """Put a job made with `Job.create` (or `create_job`) on the queue; one that has run already is executed once more."""
+        return self._submit(job, due_ms=_NOW, pipeline=pipeline, front=at_front, unique=unique)
+
+    def run_sync(self, job: Job) -> Job:
+        """Put a job on the queue and execute it at once in this process."""
+        return self._submit(job, due_ms=_NOW, here=True)
+
+    # -- later ----------------------------------------------------------------------------------------------------------------
+
+    def enqueue_at(self, datetime: dt.datetime, f: Function, *args: Any, **kwargs: Any) -> Job:
+        """Put a call on the queue at a time (a naive one is local time), or once its dependencies have ended if that is later."""
+        return self._enqueue(_millis(datetime), f, args, kwargs)
+
+    def enqueue_in(self, time_delta: dt.timedelta, func: Function, *args: Any, **kwargs: Any) -> Job:
+        """Put a call on the queue after a while, by the server's clock."""
+        return self._enqueue(self.store.now_ms() + int(time_delta.total_seconds() * 1000), func, args, kwargs)
+
+    def schedule_job(self, job: Job, datetime: dt.datetime, pipeline: Any = None, unique: bool = False) -> Job:
+        """Put a job made with `Job.create` on the queue at a time."""
+        return self._submit(job, due_ms=_millis(datetime), pipeline=pipeline, unique=unique)
+
+    # -- made first, enqueued after -------------------------------------------------------------------------------------------
+
+    def create_job(  # noqa: PLR0913, PLR0917 - RQ's signature
+        self,
+        func: Function,
+        args: Any = None,
+        kwargs: Mapping[str, Any] | None = None,
+        timeout: Duration = None,
+        result_ttl: Duration = None,
+        ttl: Duration = None,
+        failure_ttl: Duration = None,
+        description: str | None = None,
+        depends_on: Any = None,
+        job_id: str | None = None,
+        meta: Mapping[str, Any] | None = None,
+        status: JobStatus | str | None = None,  # noqa: ARG002 - a job's status is what has happened to it
+        retry: Retry | int | None = None,
+        repeat: Repeat | int | None = None,
+        *,
+        on_success: Callee = None,
+        on_failure: Callee = None,
+        on_stopped: Callee = None,
+        group_id: str | None = None,
+        rate_limit: RateLimit | None = None,
+    ) -> Job:
+        """Make a job for this queue without enqueueing it; `enqueue_job` does that."""
+        options = {
+            "timeout": timeout,
+            "result_ttl": result_ttl,
+            "ttl": ttl,
+            "failure_ttl": failure_ttl,
+            "description": description,
+            "depends_on": depends_on,
+            "id": job_id,
+            "meta": meta,
+            "retry": retry,
+            "repeat": repeat,
+            "on_success": on_success,
+            "on_failure": on_failure,
+            "on_stopped": on_stopped,
+            "group_id": group_id,
+            "rate_limit": rate_limit,
+        }
+        return self._made(_described(func, args, kwargs, options))
+
+    @staticmethod
+    def prepare_data(  # noqa: PLR0913, PLR0917 - RQ's signature
+        func: Function,
+        args: Any = None,
+        kwargs: Mapping[str, Any] | None = None,
+        timeout: Duration = None,
+        result_ttl: Duration = None,
+        ttl: Duration = None,
+        failure_ttl: Duration = None,
+        description: str | None = None,
+        depends_on: Any = None,
+        job_id: str | None = None,
+        at_front: bool = False,
+        meta: Mapping[str, Any] | None = None,
+        retry: Retry | int | None = None,
+        on_success: Callee = None,
+        on_failure: Callee = None,
+        on_stopped: Callee = None,
+        repeat: Repeat | int | None = None,
+        webhooks: Any = None,
+        rate_limit: RateLimit | None = None,
+    ) -> EnqueueData:
+        """Describe a job for `enqueue_many`."""
+        options = {
+            "timeout": timeout,
+            "result_ttl": result_ttl,
+            "ttl": ttl,
+            "failure_ttl": failure_ttl,
+            "description": description,
+            "depends_on": depends_on,
+            "id": job_id,
+            "at_front": at_front,
+            "meta": meta,
+            "retry": retry,
+            "repeat": repeat,
+            "on_success": on_success,
+            "on_failure": on_failure,
+            "on_stopped": on_stopped,
+            "webhooks": webhooks,
+            "rate_limit": rate_limit,
+        }
+        return _described(func, args, kwargs, options)
+
+    def enqueue_many(self, job_datas: Iterable[EnqueueData], pipeline: Any = None, group_id: str | None = None) -> list[Job]:
+        """Put many calls on the queue in one round trip. One may depend on another that stands before it in the list.
+
+        Args:
+            job_datas: the calls, made by `prepare_data`.
+            pipeline: as of `enqueue`.
+            group_id: the group that all of them join; `Group.enqueue_many` says it.
+
+        Raises:
+            DuplicateJobError, InvalidJobDependency: of the first job that was refused; the others are enqueued.
+        """
+        jobs = [self._made(data) for data in (job_datas if group_id is None else _of_group(list(job_datas), group_id))]
+        if pipeline is not None or not self.is_async:
+            return [self._submit(job, due_ms=_NOW, pipeline=pipeline) for job in jobs]
+        news = [self._new(job, due_ms=_NOW) for job in jobs]
+        answers = self.store.jobs.create_many(news)
+        for job, (outcome, detail) in zip(jobs, answers, strict=True):
+            _accept(job, outcome, detail)
+        return jobs
+
+    # -- how ------------------------------------------------------------------------------------------------------------------
+
+    def _made(self, data: EnqueueData) -> Job:
+        return self.job_class.assemble(data.call, data.options, self.store, self.serializer, origin=self.name)
+
+    def _enqueue(self, due_ms: int, f: Function, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Job:
+        pipeline = kwargs.pop("pipeline", None)
+        positional, named, options = split_call(args, kwargs)
+        return self._submit(self._made(EnqueueData(Call.of(f, positional, named), options)), due_ms=due_ms, pipeline=pipeline)
+
+    def _new(self, job: Job, *, due_ms: int, front: bool = False, unique: bool = False) -> NewJob:
+        job.bind(self.store, self.serializer, self.name, self.default_timeout)
+        return NewJob(
+            id=job.id,
+            queue=self.name,
+            payload=job.payload(),
+            nonce=ids.nonce(),
+            unique=unique or job.options.unique,
+            due_ms=due_ms,
+            front=front or job.options.front,
+            parents=job.options.edges,
+            fields=job.stored_fields(),
+            meta=job.stored_meta() if job.meta else b"",
+            group=job.options.group_id or "",
+            coming=job.options.coming,
+        )
+
+    def _submit(
+        self, job: Job, *, due_ms: int, pipeline: Any = None, front: bool = False, unique: bool = False, here: bool = False
+    ) -> Job:
+        new = self._new(job, due_ms=due_ms, front=front, unique=unique)
+        if pipeline is not None:
+            self.store.jobs.create_in(pipeline, new)
+            return job
+        if job.options.rate_limit is not None and (here or not self.is_async):
+            raise UsageError("rate_limit is for jobs that workers execute: nobody waits for a place inside enqueue")
+        if self.is_async and not here:
+            return _accept(job, *self.store.jobs.create(new))
+        inline: Any = import_module(_INLINE)
+        _accept(job, *inline.create_and_execute(self.store, new, self.death_penalty_class))
+        job.refresh_if_there()
+        return job
+
+
+def _described(func: Function, args: Any, kwargs: Mapping[str, Any] | None, options: Mapping[str, Any]) -> EnqueueData:
+    return EnqueueData(Call.of(func, as_arguments(args), kwargs or {}), parse_options(options))
+
+
+def _of_group(datas: list[EnqueueData], group: str) -> list[EnqueueData]:
+    """Return the same as jobs of a group. The first says how many follow it: the group is not complete before they are there."""
+    following = [len(datas) - 1, *[-1] * (len(datas) - 1)]
+    return [
+        replace(data, options=replace(data.options, group_id=group_name(group), coming=coming))
+        for data, coming in zip(datas, following, strict=False)
+    ]
+
+
+def _accept(job: Job, outcome: Outcome, detail: str) -> Job:
+    """Return the job, unless the store refused it."""
+    if outcome is Outcome.CONFLICT:
+        raise DuplicateJobError(f"a job with the id {job.id!r} exists already, it is {detail}: choose another id")
+    if outcome is Outcome.NOT_FOUND:
+        raise InvalidJobDependency(f"job {job.id} depends on {detail!r}, which does not exist")
+    return job
+
+
+def _millis(when: dt.datetime) -> int:
+    return int(when.timestamp() * 1000)

@@ -1,0 +1,193 @@
+"""What a retry resets, and what each reset job has to know. Linear in jobs and edges, however many paths there are.
+
+A retry starts from *seeds*: jobs that are reset for a reason of their own (they failed, or somebody chose them). Everything that depends on
+a reset job, whatever the edge, is reset with it. What is not reset keeps its end and its result, and a reset job is decided
+against those ends as it would have been the first time. Of a matrix or foreach only such cells are reset; a foreach that itself depends on
+a reset job is evaluated anew, its cells go. Handlers always have their turn again: the run ends once more.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from flowq import ids
+from flowq.exceptions import InvalidRunOperation
+from flowq.flows import rules
+from flowq.grown import foreach_groups, grow, order
+from flowq.plan import Cell, Edge, Plan
+from flowq.states import UPSTREAM, JobStatus
+from flowq.store import Store
+from flowq.store.outcomes import Outcome
+from flowq.store.records import JobRecord
+from flowq.store.runs import ResetJob
+
+
+@dataclass(frozen=True, slots=True)
+class RetryPlan:
+    """What a retry would do.
+
+    `jobs` are the names of the jobs that would run again, each with the reason; `resets` is the same for the store.
+    """
+
+    run: str
+    attempt: int
+    jobs: tuple[tuple[str, str], ...]
+    resets: tuple[ResetJob, ...]
+
+    def apply(self, store: Store) -> int:
+        """Carry the retry out, at one instant; return the run's new attempt.
+
+        Raises:
+            InvalidRunOperation: the run is running, or was retried by somebody else meanwhile.
+        """
+        outcome = store.runs.reset(self.run, ids.nonce(), self.attempt, self.resets)
+        if outcome not in {Outcome.DONE, Outcome.DUPLICATE}:
+            store.runs.refuse(self.run, outcome, "retry")
+        return self.attempt + 1
+
+
+@dataclass(frozen=True, slots=True)
+class EndedRun:
+    """A run that has ended, as a retry sees it.
+
+    `stored` is the plan as submitted, `plan` has the cells of its foreach jobs; `records` are those of all its cells, by ordinal.
+    `expanded` are the foreach jobs (by the ordinals of their groups) whose list was known.
+    """
+
+    id: str
+    attempt: int
+    stored: Plan
+    plan: Plan
+    records: Sequence[JobRecord | None]
+    expanded: frozenset[int] = frozenset()
+
+    def retry(self, seeds: Mapping[int, str], *, only: bool = False) -> RetryPlan:
+        """Return the retry that starts from these jobs, by ordinal with the reason; `only`: without what depends on them."""
+        selection = Selection(self, seeds, only=only)
+        return RetryPlan(self.id, self.attempt, selection.names(), selection.resets())
+
+
+def read_ended(store: Store, run: str) -> EndedRun:
+    """Read a run that is to be retried.
+
+    Raises:
+        NoSuchRunError: there is no such run.
+        InvalidRunOperation: the run has not ended.
+    """
+    record = store.runs.require(run)
+    if not record.ended:
+        raise InvalidRunOperation(
+            f"run {run} is {record.status}: only a run that has ended can be retried (`flowq cancel {run}` ends it)"
+        )
+    stored = Plan.from_json(store.runs.plan(run))
+    members = store.runs.members(run, foreach_groups(stored))
+    plan = grow(stored, members)
+    expanded = frozenset(ordinal for ordinal, cells in members.items() if cells is not None)
+    return EndedRun(run, record.attempt, stored, plan, store.runs.jobs(run, range(len(plan.cells))), expanded)
+
+
+@dataclass(slots=True)
+class Selection:
+    """The reset set. `why` are its cells by ordinal, parents first, each with the reason; `again` the foreach evaluated anew."""
+
+    run: EndedRun
+    seeds: Mapping[int, str]
+    only: bool = False
+    why: dict[int, str] = field(default_factory=dict)
+    again: set[int] = field(default_factory=set)
+
+    def __post_init__(self) -> None:
+        """Walk through the graph once, parents first."""
+        for cell in order(self.run.plan):
+            if not (cell.phase or (cell.hidden and not cell.name)):
+                self._look_at(cell)
+        if self.why:
+            self._handlers()
+
+    def names(self) -> tuple[tuple[str, str], ...]:
+        """Return what runs again, by name with the reason. Of the gate of a sub-flow people know only if it failed."""
+        return tuple(
+            (cell.label, reason)
+            for ordinal, reason in self.why.items()
+            if (not (cell := self.run.plan.cells[ordinal]).hidden or reason == str(JobStatus.FAILED))
+            and (not cell.group or ordinal in self.again)
+        )
+
+    def resets(self) -> tuple[ResetJob, ...]:
+        """Return the same as the store takes it."""
+        ends = self._ends()
+        return tuple(self._reset(ordinal, ends) for ordinal in self.why)
+
+    # -- who ------------------------------------------------------------------------------------------------------------------
+
+    def _look_at(self, cell: Cell) -> None:
+        if cell.ordinal in self.run.expanded:
+            self._foreach(cell)
+            return
+        reason = self.seeds.get(cell.ordinal)
+        if reason is None and cell.ordinal < len(self.run.stored.cells):  # what a foreach depends on is its group's concern
+            reason = self._after(cell, counts=cell.group)
+        if reason is not None:
+            self.why[cell.ordinal] = reason
+
+    def _foreach(self, group: Cell) -> None:
+        reason = self._after(self.run.stored.cells[group.ordinal])
+        if reason is not None:
+            self.again.add(group.ordinal)
+            for edge in group.parents:
+                self.why.pop(edge.parent, None)
+        else:
+            reason = self._after(group, counts=True)
+        if reason is not None:
+            self.why[group.ordinal] = reason
+
+    def _after(self, cell: Cell, *, counts: bool = False) -> str | None:
+        """Return the reason of a cell that depends on one that is reset. What counts cells counts them again in any case."""
+        if self.only and not counts:
+            return None
+        parent = next((edge.parent for edge in cell.parents if edge.parent in self.why), None)
+        return None if parent is None else f"depends on {self.run.plan.cells[parent].label}"
+
+    def _handlers(self) -> None:
+        for cell in self.run.stored.cells:
+            if cell.phase:
+                self.why[cell.ordinal] = "handlers run again"
+                if cell.ordinal in self.run.expanded:
+                    self.again.add(cell.ordinal)
+
+    # -- with what ------------------------------------------------------------------------------------------------------------
+
+    def _ends(self) -> list[rules.End]:
+        """Return how each cell has ended. One whose record has expired counts as finished, see also `_verdict`."""
+        ends = [rules.End(JobStatus.FINISHED)] * len(self.run.plan.cells)
+        for cell in order(self.run.plan):
+            if cell.group:
+                ends[cell.ordinal] = rules.group_end(ends[edge.parent] for edge in cell.parents)
+            elif (record := self.run.records[cell.ordinal]) is not None:
+                ends[cell.ordinal] = rules.End(record.status, allowed=record.allowed)
+        return ends
+
+    def _reset(self, ordinal: int, ends: Sequence[rules.End]) -> ResetJob:
+        parents = self._parents(ordinal)
+        staying = [edge for edge in parents if edge.parent not in self.why]
+        pending = len(parents) - len(staying)
+        again = ordinal in self.again
+        if self.run.plan.cells[ordinal].group and not again:
+            return ResetJob(ordinal, pending, tally=rules.tally(ends[edge.parent] for edge in staying))
+        return ResetJob(ordinal, pending, verdict=self._verdict(ordinal, staying, pending, ends), again=again)
+
+    def _parents(self, ordinal: int) -> tuple[Edge, ...]:
+        """Return the edges that a reset arms: a cell of a foreach has none of its own."""
+        if ordinal >= len(self.run.stored.cells):
+            return ()
+        return (self.run.stored if ordinal in self.again else self.run.plan).cells[ordinal].parents
+
+    def _verdict(self, ordinal: int, staying: Sequence[Edge], pending: int, ends: Sequence[rules.End]) -> str:
+        """Return why a job is skipped again, because of an edge from a job that stays as it is; nothing if all those hold."""
+        broken = next((edge for edge in staying if not rules.holds(ends[edge.parent], edge.condition)), None)
+        if broken is not None:
+            return str(rules.skip_reason(ends[broken.parent]))
+        record = self.run.records[ordinal]
+        if pending or record is None or record.status is not JobStatus.SKIPPED or record.reason not in UPSTREAM:
+            return ""
+        gone = any(self.run.records[edge.parent] is None for edge in staying if not self.run.plan.cells[edge.parent].group)
+        return str(record.reason) if gone else ""  # it was skipped because of one whose record has expired since

@@ -1,0 +1,73 @@
+"""The other workers that users of RQ know: queues in turn or at random, and horses that are not forked from the caller."""
+
+import os
+import sys
+from dataclasses import replace
+from typing import Any
+
+from flowq.callables import reference
+from flowq.connections import url_of
+from flowq.exceptions import UsageError
+from flowq.job import Job
+from flowq.serializers import serializer_name
+from flowq.worker.options import WorkerOptions
+from flowq.worker.worker import DequeueStrategy, Worker
+
+
+class RoundRobinWorker(Worker):
+    """A `Worker` that serves its queues in turn, one job of each."""
+
+    dequeue_strategy = DequeueStrategy.ROUND_ROBIN
+
+
+class RandomWorker(Worker):
+    """A `Worker` that serves its queues in random order."""
+
+    dequeue_strategy = DequeueStrategy.RANDOM
+
+
+class SpawnWorker(Worker):
+    """A `Worker` whose jobs run below a fresh interpreter instead of a clone of the calling process.
+
+    For programs that must not be forked: with threads, with native libraries that do not stand it. Jobs see the caller's `sys.path`,
+    directory and environment, nothing that it has imported or patched; classes and handlers that they need must be importable.
+
+    Raises:
+        UsageError: a class, a handler or a serializer that a fresh interpreter could not import, or a connection that cannot be
+            written as an address.
+    """
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self._spawned_hooks()
+
+    def _options(self, **settings: Any) -> WorkerOptions:
+        return replace(
+            super()._options(**settings),
+            clone=False,
+            path=tuple(os.path.abspath(entry) if entry else os.getcwd() for entry in sys.path),
+            environment=(("FLOWQ_REDIS_URL", url_of(self.connection)), ("FLOWQ_NAMESPACE", self.store.namespace)),
+            hooks=self._spawned_hooks(),
+        )
+
+    def _spawned_hooks(self) -> dict[str, Any]:
+        """Return the names under which a fresh interpreter finds what `Worker` hands to its clone as it is."""
+        wanted = {
+            "job_class": None if self.job_class is Job else self.job_class,
+            "penalty_class": self.death_penalty_class,
+        }
+        hooks: dict[str, Any] = {name: _name(value) for name, value in wanted.items() if value is not None}
+        if self.serializer is not None:
+            hooks["serializer"] = serializer_name(self.serializer) or "pickle"
+        if self.exception_handlers:
+            hooks["handlers"] = [_name(handler) for handler in self.exception_handlers]
+        return hooks
+
+
+def _name(value: Any) -> str:
+    try:
+        return reference(value)
+    except UsageError as error:
+        raise UsageError(
+            f"a SpawnWorker cannot use {value!r}: its jobs' interpreter has to import it by name ({error})"
+        ) from error

@@ -1,0 +1,5 @@
+"""What the jobs of the sub-flows call."""
+
+
+def list_files(day: str) -> list[str]:
+    return [day]

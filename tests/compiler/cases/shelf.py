@@ -1,0 +1,5 @@
+"""Names that `work` takes over with a star."""
+
+
+def book(title: str, pages: int) -> str:
+    return f"{title} {pages}"

@@ -1,0 +1,226 @@
+"""`secrets`: who gets which, from where, and that only names are seen of them afterwards."""
+
+from pathlib import Path
+
+from flowq.compiler import compile_file
+from tests.flows_language.guide import VARIABLES
+from tests.flows_language.lab import DATE, Lab, Started, plan_of
+
+TOKEN = VARIABLES["SHIPPING_TOKEN"]
+KEY = "-----BEGIN KEY-----\nMIIEvQIBADANBgkqhkiG9w0BAQEFAASC\n-----END KEY-----\n"
+
+
+def run_file(lab: Lab, text: str, **files: str) -> Started:
+    for name, content in files.items():
+        (lab.directory / name.replace("__", ".")).write_text(content)
+    path = lab.directory / "flow.yaml"
+    path.write_text(text)
+    return lab.submit(plan_of(compile_file(path, date=DATE))).ended()
+
+
+def log(run: Started, job: str) -> str:
+    wanted = run.job(job).id
+    return b"".join(entry.data for entry in run.store.runs.logs(run.id) if entry.job == wanted).decode()
+
+
+def test_a_job_gets_what_it_lists_and_nothing_else(lab: Lab) -> None:
+    run = run_file(
+        lab,
+        """
+        secrets: {TOKEN: {env: SHIPPING_TOKEN}, KEY: {file: key.pem}, UNUSED: {env: DATABASE_URL}}
+        templates: {both: {secrets: [TOKEN, KEY]}}
+        defaults: {secrets: [KEY]}
+        jobs:
+          both: {extends: both, call: 'secret_jobs:lengths', args: &names [TOKEN, KEY, UNUSED, SHIPPING_TOKEN, DATABASE_URL]}
+          key: {call: 'secret_jobs:lengths', args: *names}
+          none: {secrets: [], call: 'secret_jobs:lengths', args: *names}
+          script: {secrets: [TOKEN], run: 'echo "t=${#TOKEN} k=${KEY:-none} s=${SHIPPING_TOKEN:-none}" >> "$FLOWQ_OUTPUT"'}
+          argv: {secrets: [TOKEN], run: [sh, -c, 'echo "t=${#TOKEN}" >> "$FLOWQ_OUTPUT"']}
+          server: {secrets: [TOKEN], call: 'secret_jobs:inherited'}
+        on_exit:
+          handler: {secrets: [TOKEN], call: 'secret_jobs:lengths', args: *names}
+        """,
+        key__pem=KEY,
+    )
+    absent = {"UNUSED": None, "SHIPPING_TOKEN": None, "DATABASE_URL": None}
+    assert run.result("both") == {"TOKEN": len(TOKEN), "KEY": len(KEY) - 1, **absent}
+    assert run.result("key") == {"TOKEN": None, "KEY": len(KEY) - 1, **absent}
+    assert run.result("none") == {"TOKEN": None, "KEY": None, **absent}
+    assert run.result("script") == {"t": f"{len(TOKEN)} k=none s=none"}
+    assert run.result("argv") == {"t": str(len(TOKEN))}
+    assert run.result("on_exit/handler") == {"TOKEN": len(TOKEN), "KEY": None, **absent}
+    inherited = run.result("server")
+    assert isinstance(inherited, list)
+    assert "PATH" in inherited
+    assert not {"TOKEN", "SHIPPING_TOKEN", "DATABASE_URL"} & set(inherited), "not even the fork server has them"
+
+
+def test_another_run_still_has_its_variables(lab: Lab) -> None:
+    run = run_file(lab, "jobs: {a: {call: 'secret_jobs:lengths', args: [SHIPPING_TOKEN]}}")
+    assert run.result("a") == {"SHIPPING_TOKEN": len(TOKEN)}
+
+
+def test_expressions_do_not_see_where_secrets_come_from(lab: Lab) -> None:
+    run = run_file(
+        lab,
+        """
+        secrets: {TOKEN: {env: SHIPPING_TOKEN}}
+        params: {which: {default: SHIPPING_TOKEN}}
+        jobs:
+          a: {run: ["echo", "${{ env[params.which] ?? 'nothing' }}", "${{ contains(env, 'SHIPPING_TOKEN') }}"]}
+        """,
+    )
+    assert log(run, "a") == "nothing false\n"
+
+
+def test_output_errors_and_results_are_masked(lab: Lab) -> None:
+    run = run_file(
+        lab,
+        """
+        secrets: {TOKEN: {env: SHIPPING_TOKEN}, KEY: {file: key.pem}}
+        defaults: {secrets: [TOKEN, KEY]}
+        jobs:
+          tell: {call: 'secret_jobs:tell', args: [TOKEN]}
+          fail: {call: 'secret_jobs:fail', args: [TOKEN], allow_failure: true}
+          script:
+            run: |
+              printf '%s' "$TOKEN" | base64
+              printf '%s' "user:$TOKEN" | base64
+              printf '%q %s\\n' "$TOKEN" "${TOKEN:0:3}"
+              echo "$KEY" | tail -n 2
+              set -x
+              true "$TOKEN" 2>&1
+              echo "token=$TOKEN" >> "$FLOWQ_OUTPUT"
+          garbage: {run: 'echo "$KEY" >> "$FLOWQ_OUTPUT"', allow_failure: true}
+          exits: {run: ["python", "-c", "import os, sys; sys.exit(os.environ['TOKEN'])"], allow_failure: true}
+          next: {depends_on: [tell, script], secrets: [], run: ["echo", "${{ jobs.script.result.token }}", "${{ to_json(jobs.tell.result) }}"]}
+        """,
+        key__pem=KEY,
+    )
+    assert run.status == "finished"
+    assert log(run, "tell") == (
+        '***\n"***" to err\n[flowq: the job\'s result had the secret TOKEN in it: it is masked there too]\n'
+    )
+    assert run.result("tell") == {"inside": ["<***>"], "plain": 1}
+    assert run.result("script") == {"token": "***"}
+    error = run.job("fail").error or ""
+    assert "KeyError: " in error
+    assert error.endswith("ValueError: cannot use ***")
+    assert (run.job("garbage").error or "").startswith("line 1 of $FLOWQ_OUTPUT is '***")
+    assert log(run, "exits") == "***\n"
+    lines = log(run, "script").splitlines()
+    assert lines[0] == "***"
+    assert lines[1].count("***") == 1
+    assert lines[2] == "*** can"
+    assert lines[3:5] == ["***", "***"]
+    assert log(run, "next") == '*** {"inside":["<***>"],"plain":1}\n'
+    assert_nowhere(run)
+
+
+def assert_nowhere(run: Started) -> None:
+    """No part of the secrets is in what the store has of a run."""
+    plan = run.store.runs.plan(run.id).decode()
+    seen = [plan, *(log(run, job.name) for job in run.view.jobs), *(job.error or "" for job in run.view.jobs)]
+    for text in seen:
+        for canary in (TOKEN, "$een", "MIIEvQIBADAN", "Y2FuJ3QgYmUg"):
+            assert canary not in text
+
+
+def test_each_attempt_reads_anew(lab: Lab) -> None:
+    run = run_file(
+        lab,
+        """
+        secrets: {TOKEN: {file: token}}
+        jobs: {a: {call: 'secret_jobs:rotate', args: [token, TOKEN], secrets: [TOKEN], retry: 1}}
+        """,
+        token="old\n",
+    )
+    assert run.result("a") == len("the-new-value")
+    assert "the secret TOKEN has fewer than 4 characters: it is not masked" in log(run, "a"), "of the first attempt"
+
+
+def test_a_module_is_imported_where_the_secret_is(lab: Lab) -> None:
+    """A module that reads it when it is imported must not be kept imported without it."""
+    text = """
+    secrets: {TOKEN: {env: SHIPPING_TOKEN}}
+    jobs:
+      warm: {matrix: {n: [1, 2, 3]}, call: 'secret_jobs:at_import'}
+      a: {depends_on: warm, call: 'secret_jobs:at_import', secrets: [TOKEN]}
+      b: {depends_on: a, call: 'secret_jobs:at_import', secrets: [TOKEN]}
+      c: {depends_on: b, call: 'secret_jobs:at_import'}
+    """
+    run = run_file(lab, text)
+    assert [run.result(job) for job in ("warm", "a", "b", "c")] == [[False] * 3, True, True, False]
+
+
+def test_what_is_not_there_fails_the_job_at_once(lab: Lab) -> None:
+    run = run_file(
+        lab,
+        """
+        secrets: {A: {env: NO_SUCH_TOKEN}, B: {file: nowhere/token}, C: {env: EMPTY_TOKEN}, D: {file: .}, E: {file: nul}, F: {file: big}}
+        jobs:
+          a: {secrets: [A], run: echo not executed, retry: 5}
+          b: {secrets: [B], run: echo not executed}
+          c: {secrets: [C], run: echo not executed}
+          d: {secrets: [D], run: echo not executed}
+          e: {secrets: [E], run: echo not executed}
+          f: {secrets: [F], run: echo not executed}
+        """,
+        nul="a\0b",
+        big="x" * 70_000,
+    )
+    assert set(run.states().values()) == {"failed/error"}
+    assert run.job("a").attempts == 1
+    place = str(lab.directory / "flow.yaml")
+    missing = "secret A: the variable NO_SUCH_TOKEN is not set; export it before the worker (or `flowq run`) starts"
+    assert run.job("a").error == f"{place}:4: job a: {missing}"
+    assert f"secret B: {lab.directory}/nowhere/token cannot be read: No such file or directory" in (run.job("b").error or "")
+    assert (run.job("c").error or "").endswith("secret C: the variable EMPTY_TOKEN is empty")
+    assert "is not a regular file" in (run.job("d").error or "")
+    assert "has a NUL character in it" in (run.job("e").error or "")
+    assert "has more than 65,536 bytes: let the job read the file itself" in (run.job("f").error or "")
+    assert [log(run, job) for job in "abcdef"] == [""] * 6
+
+
+def test_a_part_has_secrets_of_its_own(lab: Lab) -> None:
+    (lab.directory / "sub").mkdir()
+    (lab.directory / "sub" / "token").write_text("inner value\n\n")
+    (lab.directory / "sub" / "part.yaml").write_text(
+        """
+        secrets: {INNER: {file: token}}
+        jobs: {a: {call: 'secret_jobs:lengths', args: [TOKEN, INNER, SHIPPING_TOKEN], secrets: [INNER]}}
+        """
+    )
+    run = run_file(
+        lab,
+        """
+        secrets: {TOKEN: {env: SHIPPING_TOKEN}}
+        defaults: {secrets: [TOKEN]}
+        jobs: {part: {flow: sub/part.yaml}}
+        """,
+    )
+    assert run.result("part/a") == {"TOKEN": None, "INNER": 11, "SHIPPING_TOKEN": None}
+
+
+def test_cells_and_items(lab: Lab) -> None:
+    run = run_file(
+        lab,
+        """
+        secrets: {TOKEN: {env: SHIPPING_TOKEN}}
+        jobs:
+          cells: {matrix: {n: [1, 2]}, secrets: [TOKEN], run: 'echo "$TOKEN"'}
+          items: {foreach: "${{ range(2) }}", secrets: [TOKEN], run: 'echo "${{ item }} $TOKEN"'}
+        """,
+    )
+    assert [log(run, name) for name in ("cells[n=1]", "items[1]")] == ["***\n", "1 ***\n"]
+
+
+def test_a_file_in_the_home_directory(lab: Lab) -> None:
+    home = Path("~").expanduser()
+    name = f".flowq-test-{lab.directory.name}"
+    (home / name).write_text("at-home")
+    try:
+        run = run_file(lab, f"secrets: {{T: {{file: ~/{name}}}}}\njobs: {{a: {{run: 'echo \"${{#T}} $T\"', secrets: [T]}}}}\n")
+    finally:
+        (home / name).unlink()
+    assert log(run, "a") == "7 ***\n"

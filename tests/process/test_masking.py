@@ -1,0 +1,197 @@
+"""Masks: of each form of a secret nothing is left, everything else stays, wherever the chunks end."""
+
+import base64
+import html
+import json
+import re
+import shlex
+import urllib.parse
+from collections.abc import Callable
+from itertools import pairwise
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from flowq.worker.lines import LineCutter
+from flowq.worker.masking import MASK, SHORTEST, Mask, MaskedStream, variants
+from flowq.worker.veil import Veil
+
+ENCODERS: dict[str, Callable[[str], bytes]] = {
+    "raw": str.encode,
+    "json": lambda text: json.dumps(text)[1:-1].encode(),
+    "json, unescaped": lambda text: json.dumps(text, ensure_ascii=False)[1:-1].encode(),
+    "repr": lambda text: repr(text)[1:-1].encode(),
+    "repr of bytes": lambda text: repr(text.encode())[2:-1].encode(),
+    "quoted for a shell": lambda text: shlex.quote(text).strip("'").encode(),
+    "base64": lambda text: base64.b64encode(text.encode()),
+    "base64, without padding": lambda text: base64.b64encode(text.encode()).rstrip(b"="),
+    "base64, with a newline": lambda text: base64.b64encode(text.encode() + b"\n"),
+    "base64, urlsafe": lambda text: base64.urlsafe_b64encode(text.encode()),
+    "hex": lambda text: text.encode().hex().encode(),
+    "HEX": lambda text: text.encode().hex().upper().encode(),
+    "url": lambda text: urllib.parse.quote(text, safe="").encode(),
+    "url path": lambda text: urllib.parse.quote(text).encode(),
+    "url form": lambda text: urllib.parse.quote_plus(text).encode(),
+    "url, small letters": lambda text: re.sub("%..", lambda escape: escape[0].lower(), urllib.parse.quote(text, "")).encode(),
+    "html": lambda text: html.escape(text).encode(),
+}
+
+# No asterisks: what a mask leaves behind could look like a secret of asterisks.
+CHARACTERS = st.characters(exclude_characters="*\0", exclude_categories=["Cs"])
+SECRETS = st.text(CHARACTERS, min_size=SHORTEST, max_size=60).filter(lambda text: len(text.strip()) >= SHORTEST)
+NOISE = st.binary(max_size=40)
+
+
+def pieces(data: bytes, cuts: list[int]) -> list[bytes]:
+    edges = sorted({0, len(data), *(cut % (len(data) + 1) for cut in cuts)})
+    return [data[start:end] for start, end in pairwise(edges)]
+
+
+def streamed(mask: Mask, chunks: list[bytes]) -> bytes:
+    stream = MaskedStream(mask)
+    return b"".join([*(stream.feed(chunk) for chunk in chunks), stream.end()])
+
+
+def plainly(data: bytes, patterns: set[bytes]) -> bytes:
+    """What masking means: from the left, the longest form that begins at a place."""
+    longest_first = sorted(patterns, key=lambda pattern: (-len(pattern), pattern))
+    return re.sub(b"|".join(map(re.escape, longest_first)), MASK, data)
+
+
+@settings(max_examples=400, deadline=None)
+@given(
+    secrets=st.lists(SECRETS, min_size=1, max_size=3),
+    encoders=st.lists(st.sampled_from(sorted(ENCODERS)), min_size=1, max_size=4),
+    noise=st.lists(NOISE, min_size=5, max_size=5),
+    cuts=st.lists(st.integers(0, 10_000), max_size=12),
+)
+@example(secrets=["aaaa", "aaaaaaa"], encoders=["raw", "raw"], noise=[b"aaa", b"a", b"", b"", b"aa"], cuts=[1, 2, 3, 4, 5])
+@example(secrets=["one line\nand two"], encoders=["raw"], noise=[b"one line\nand", b"", b"", b"", b""], cuts=[9, 12])
+def test_nothing_is_left_and_nothing_else_is_touched(
+    secrets: list[str], encoders: list[str], noise: list[bytes], cuts: list[int]
+) -> None:
+    data = noise[0]
+    for number, name in enumerate(encoders):
+        data += ENCODERS[name](secrets[number % len(secrets)]) + noise[number + 1]
+    patterns = set().union(*map(variants, secrets))
+    masked = streamed(Mask({f"S{number}": secret for number, secret in enumerate(secrets)}), pieces(data, cuts))
+    assert masked == plainly(data, patterns)
+    assert not any(pattern in masked for pattern in patterns)
+
+
+@settings(max_examples=200, deadline=None)
+@given(secret=SECRETS, name=st.sampled_from(sorted(ENCODERS)), before=NOISE, after=NOISE)
+def test_every_form_is_masked(secret: str, name: str, before: bytes, after: bytes) -> None:
+    form = ENCODERS[name](secret.strip())
+    assert form not in Mask({"S": secret}).apply(before + b" " + form + b" " + after)[0]
+
+
+@settings(deadline=None)
+@given(secret=SECRETS, before=st.binary(max_size=9), after=st.binary(max_size=9), urlsafe=st.booleans())
+def test_base64_of_something_longer(secret: str, before: bytes, after: bytes, urlsafe: bool) -> None:
+    """As `user:secret` in a header: what only the secret decides is gone, at most two characters at its edges are left."""
+    encode = base64.urlsafe_b64encode if urlsafe else base64.b64encode
+    data = secret.strip().encode()
+    masked, names = Mask({"S": secret}).apply(encode(before + data + after))
+    assert names == {"S"}
+    assert len(masked) - len(MASK) <= len(encode(before + after)) + 4
+
+
+@settings(deadline=None)
+@given(data=st.binary(max_size=300), cuts=st.lists(st.integers(0, 10_000), max_size=12))
+def test_what_has_no_secret_in_it_is_not_changed(data: bytes, cuts: list[int]) -> None:
+    assert streamed(Mask({"S": "zzzz-correct-horse"}), pieces(data, cuts)) == data
+
+
+def test_base64_in_lines() -> None:
+    secret = "".join(chr(33 + number * 7 % 90) for number in range(400)).replace("*", "x")
+    whole = base64.b64encode(secret.encode())
+    for text in (base64.encodebytes(secret.encode()), b"\n".join(pieces(whole, list(range(64, len(whole), 64))))):
+        lines = Mask({"S": secret}).apply(text)[0].split()
+        assert set(lines[:-1]) == {MASK}
+        assert lines[-1] in {MASK, b"JA=="}, "a last line of a few characters is found everywhere"
+
+
+def test_the_lines_of_a_key() -> None:
+    key = "-----BEGIN KEY-----\nMIIEvQIBADANBg\nkqhk\nab\n-----END KEY-----"
+    masked = Mask({"K": key}).apply(b"1: MIIEvQIBADANBg\n2: kqhk\n3: ab\n  -----END KEY-----\r\n")[0]
+    assert masked == b"1: ***\n2: ***\n3: ab\n  ***\r\n", "lines of less than four characters would be found everywhere"
+    assert Mask({"K": key}).apply(key.encode() + b"!")[0] == b"***!"
+
+
+def test_the_password_in_a_url() -> None:
+    mask = Mask({"DB_URL": "postgres://flow:g0ose%20feather@db.example.org/rows"})
+    assert mask.text("FATAL: password g0ose feather (g0ose%20feather) for flow") == "FATAL: password *** (***) for flow"
+    assert mask.text("postgres://flow:g0ose%20feather@db.example.org/rows?x") == "***?x"
+    assert Mask({"X": "http://[broken"}).text("http://[broken") == "***"
+
+
+def test_output_is_not_held_longer_than_it_must() -> None:
+    stream = MaskedStream(Mask({"S": "swordfish"}))
+    assert stream.feed(b"is it sword") == b"is it "
+    assert stream.feed(b"y?\nswordfis") == b"swordy?\n"
+    assert stream.feed(b"h\n") == b"***\n"
+    assert stream.feed(b"s") == b""
+    assert stream.end() == b"s"
+
+
+def test_a_longer_secret_wins_over_its_beginning() -> None:
+    mask = Mask({"A": "pass", "B": "password-two"})
+    assert streamed(mask, [b"pass", b"word-", b"two pass", b"word"]) == b"*** ***word"
+
+
+def test_bytes_that_are_no_text() -> None:
+    secret = b"\xff\xfe\x01raw".decode("utf-8", "surrogateescape")
+    assert Mask({"S": secret}).apply(b"a\xff\xfe\x01rawb")[0] == b"a***b"
+    assert Mask({"S": secret}).text(f"ValueError: {secret}") == "ValueError: ***"
+    assert Mask({"S": "xxxx"}).text("lone \ud800 xxxx") == "lone \\ud800 ***"
+
+
+@pytest.mark.parametrize("cut", range(4, 100, 7))
+def test_a_message_that_was_cut_inside_of_a_secret(cut: int) -> None:
+    """flowq cuts long texts in its messages, before they are masked."""
+    secret = "".join(chr(97 + number * 11 % 26) for number in range(100))
+    mask = Mask({"S": secret})
+    assert mask.error(f"line 1 is '{secret[:cut]}…'; expected key=value") == "line 1 is '***…'; expected key=value"
+    left_out = f"begin {secret[:cut]}\n… 9 characters left out …\n{secret[cut:]} end"
+    assert mask.error(left_out) == f"begin ***\n… 9 characters left out …\n{'***' if 100 - cut >= 4 else secret[cut:]} end"
+    assert mask.error("nothing … of the kind …") == "nothing … of the kind …"
+
+
+def test_results() -> None:
+    veil = Veil({"PIN": "12345678", "TOKEN": 'to"ken\n'})
+    value = {"a": ['x to"ken', 12345678, 1.5, None, True], "12345678": {"b": "plain"}}
+    outcome, notes = veil.outcome({"outcome": "finished", "value": json.dumps(value).encode(), "exit_code": 0})
+    assert json.loads(outcome["value"]) == {"a": ["x ***", "***", 1.5, None, True], "***": {"b": "plain"}}
+    assert [note for note in notes if "PIN" in note or "TOKEN" in note] == notes
+    assert len(notes) == 2
+    clean = {"outcome": "finished", "value": b'{"a":1e5, "b": [ ]}', "exit_code": 0}
+    assert veil.outcome(clean) == (clean, []), "what has no secret in it stays byte by byte"
+
+
+def test_a_veil_shows_names_only() -> None:
+    veil = Veil({"TOKEN": "hunter2hunter2", "PIN": "123"})
+    assert repr(veil) == "Veil(TOKEN, PIN)"
+    assert repr(Mask({"TOKEN": "hunter2hunter2"})) == "Mask(['TOKEN'])"
+    assert list(veil.warnings()) == ["the secret PIN has fewer than 4 characters: it is not masked"]
+
+
+def test_long_lines_are_masked_before_they_are_cut() -> None:
+    secret = "0123456789abcdef" * 8
+    cutter = LineCutter(Veil({"S": secret}).stream())
+    data = b"y" * (64 * 1024 - 50) + secret.encode() + b"z" * 70_000
+    for start in range(0, len(data), 4096):
+        cutter.feed(data[start : start + 4096])
+    cutter.end()
+    assert b"".join(cutter.take()) == data.replace(secret.encode(), MASK)
+
+
+def test_a_note_stands_on_a_line_of_its_own() -> None:
+    cutter = LineCutter(Veil({"S": "swordfish"}).stream())
+    cutter.feed(b"half a sword")
+    cutter.note("hello")
+    cutter.feed(b"rest")
+    cutter.end()
+    cutter.note("and bye")
+    assert b"".join(cutter.take()) == b"half a sword\n[flowq: hello]\nrest\n[flowq: and bye]\n"

@@ -1,0 +1,100 @@
+"""A real cluster for tests: two primaries and a replica of the first, on loopback ports, gone with the test process."""
+
+import contextlib
+import socket
+from collections.abc import Iterator
+from typing import Any
+
+from redis.crc import key_slot
+
+from tests.support.server import PrivateServer
+from tests.support.wait import until
+
+_SLOTS = 16384
+
+
+class Cluster:
+    """Its nodes. `primary(namespace)` has the slot of a namespace, `replica` copies the first node."""
+
+    def __init__(self, nodes: list[PrivateServer], ports: list[int]) -> None:
+        self.nodes = nodes
+        self.ports = ports
+        self.clients = [node.client() for node in nodes]
+
+    @property
+    def url(self) -> str:
+        """An address with one node that is another one's replica and one that has half of the slots."""
+        return f"redis+cluster://127.0.0.1:{self.ports[2]},127.0.0.1:{self.ports[1]}"
+
+    def ask(self, node: int, *command: object) -> Any:
+        """Send a cluster command to a node."""
+        return self.clients[node].execute_command("CLUSTER", *command)  # type: ignore[no-untyped-call]
+
+    def owner(self, namespace: str) -> int:
+        """Return the number of the node that has a namespace, as the second node sees it."""
+        slot = slot_of(namespace)
+        ports = [member[1] for first, last, member, *_ in self.ask(1, "SLOTS") if first <= slot <= last]
+        return self.ports.index(ports[0])
+
+    def move(self, namespace: str, target: int) -> None:
+        """Move the slot of a namespace to another node while it is used, in one atomic step of the servers."""
+        slot = slot_of(namespace)
+        self.ask(self.owner(namespace), "MIGRATESLOTS", "SLOTSRANGE", slot, slot, "NODE", self.ask(target, "MYID").decode())
+        until(lambda: self.owner(namespace) == target, 20, "the slot to move")
+
+
+def slot_of(namespace: str) -> int:
+    """Return the slot that all keys of a namespace are in."""
+    return key_slot(f"{{{namespace}}}".encode())
+
+
+@contextlib.contextmanager
+def running_cluster() -> Iterator[Cluster]:
+    """Start a cluster and wait until all nodes agree about it."""
+    with contextlib.ExitStack() as stack:
+        ports, buses = free_ports(3), free_ports(3)
+        nodes = []
+        for port, bus in zip(ports, buses, strict=True):
+            node = PrivateServer()
+            stack.callback(node.stop)
+            # A small delay before a full synchronization, so that the replica is there at once.
+            nodes.append(
+                node.start(
+                    *("--port", str(port), "--cluster-enabled", "yes", "--cluster-port", str(bus)),
+                    *("--cluster-node-timeout", "2000", "--repl-diskless-sync-delay", "0", "--bind", "127.0.0.1"),
+                )
+            )
+        cluster = Cluster(nodes, ports)
+        for client in cluster.clients:
+            stack.callback(client.close)
+        _join(cluster, buses)
+        yield cluster
+
+
+def _join(cluster: Cluster, buses: list[int]) -> None:
+    cluster.ask(0, "ADDSLOTSRANGE", 0, _SLOTS // 2 - 1)
+    cluster.ask(1, "ADDSLOTSRANGE", _SLOTS // 2, _SLOTS - 1)
+    for number in range(3):
+        cluster.ask(number, "SET-CONFIG-EPOCH", number + 1)
+    for number in (1, 2):
+        cluster.ask(0, "MEET", "127.0.0.1", cluster.ports[number], buses[number])
+    first = cluster.ask(0, "MYID").decode()
+
+    def knows(number: int) -> bool:
+        return b"cluster_state:ok" in cluster.ask(number, "INFO") and b"cluster_known_nodes:3" in cluster.ask(number, "INFO")
+
+    until(lambda: all(knows(number) for number in range(3)), 20, "the nodes to know each other")
+    cluster.ask(2, "REPLICATE", first)
+    until(lambda: cluster.clients[2].info("replication").get("master_link_status") == "up", 20, "the replica to be there")
+    until(lambda: all(_members(cluster, number) == 2 for number in range(3)), 20, "all nodes to know the replica")
+
+
+def _members(cluster: Cluster, number: int) -> int:
+    return next(len(members) for first, _, *members in cluster.ask(number, "SLOTS") if first == 0)
+
+
+def free_ports(count: int) -> list[int]:
+    """Return ports that nobody listens on."""
+    with contextlib.ExitStack() as stack:
+        sockets = [stack.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(count)]
+        return [int(item.getsockname()[1]) for item in sockets]
