@@ -42,6 +42,34 @@ def forecast(plan: Plan, fates: Sequence[Fate], history: History) -> Forecast | 
     )
 
 
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """How long a run will probably take, in seconds, and the jobs that decide it: the critical path, by name, first to last.
+
+    `runs` counts the earlier runs that this is made from; `guessed` the jobs that were in none of them.
+    """
+
+    seconds: float
+    critical_path: tuple[str, ...]
+    critical_path_seconds: float
+    runs: int
+    guessed: int = 0
+
+
+def predict(plan: Plan, history: History, slots: int) -> Prediction | None:
+    """Return the prediction for a run of a plan in which nothing fails, on this many slots; None when nothing of it ever ran."""
+    expected = forecast(plan, foresee(plan), history)
+    if expected is None:
+        return None
+    return Prediction(
+        seconds=makespan(plan, expected.seconds, slots, expected.overhead),
+        critical_path=tuple(plan.cells[ordinal].name for ordinal in expected.path if expected.seconds[ordinal] > 0),
+        critical_path_seconds=expected.path_seconds,
+        runs=history.runs,
+        guessed=expected.unknown,
+    )
+
+
 def critical_path(plan: Plan, seconds: Sequence[float]) -> tuple[int, ...]:
     """Return the ordinals of the longest chain of jobs by time, first to last, without the groups."""
     import networkx as nx

@@ -4,9 +4,9 @@ import pytest
 
 from flowq import ids
 from flowq.exceptions import InvalidRunOperation, NoSuchRunError
-from flowq.flows.flow import Run
 from flowq.flows.garbage import Garbage, Wish, find_garbage, garbage_json
 from flowq.flows.retry import plan_retry
+from flowq.flows.run import Run
 from flowq.flows.submit import staged_jobs, submit
 from flowq.store import Store
 from flowq.store.outcomes import Outcome
