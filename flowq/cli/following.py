@@ -99,6 +99,7 @@ class Following:
         if self.manner.as_json:
             writer.json_line(run_json(view))
         else:
+            writer.terminal = Terminal.of(sys.stdout)  # it may have been resized
             writer.lines([(("", ""),), *summary_lines(view, tails, writer.terminal, table=live)])
             writer.raw(display.last_words())
         return exits.INTERRUPTED if self._interrupted and view.status is RunStatus.CANCELED else exits.of_run(view)
@@ -119,10 +120,12 @@ class Following:
 
     def _outlook(self, progress: Progress) -> "Outlook | None":
         """Return what earlier runs of the flow tell of this one."""
-        from flowq.flows.estimate import outlook
+        from flowq.flows.estimate import LARGEST, outlook
         from flowq.flows.history import read_history
         from flowq.flows.local import default_slots
 
+        if len(progress.plan.cells) > LARGEST:
+            return None
         run = progress.view()
         slots = self.manner.workers or default_slots()
         if not run.local:

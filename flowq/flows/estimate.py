@@ -10,7 +10,7 @@ from flowq.flows.simulation import makespan
 from flowq.flows.views import RunView
 from flowq.plan import Plan
 
-_LARGEST: Final = 5000  # cells of a plan for which the rest is worked out while it runs
+LARGEST: Final = 5000  # cells of a plan for which the rest is worked out while it runs
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +107,7 @@ class Outlook:
 
 def outlook(plan: Plan, history: History, slots: int) -> Outlook | None:
     """Return the outlook of a run that begins; None when nothing of the flow ever ran, or it is too large to be worked out often."""
-    if len(plan.cells) > _LARGEST:
+    if len(plan.cells) > LARGEST:
         return None
     expected = forecast(plan, foresee(plan), history)
     return None if expected is None else Outlook(plan, expected.seconds, slots, expected.overhead)
