@@ -54,6 +54,7 @@ examples: $(DEVELOP) ## compile every example flow
 
 stale: $(DEVELOP) ## texts made from the code that are no longer what it says
 	$(BIN)/python -m tests.house.readme --check
+	$(BIN)/python -m tests.house.reference --check
 
 bench: $(DEVELOP) $(PEERS) ## compare with RQ, side by side: one table of medians and ratios
 	$(BIN)/python -m benchmarks $(ARGS)

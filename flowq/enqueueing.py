@@ -259,6 +259,11 @@ class Enqueueing:
         positional, named, options = split_call(args, kwargs)
         return self._submit(self._made(EnqueueData(Call.of(f, positional, named), options)), due_ms=due_ms, pipeline=pipeline)
 
+    def submission(self, data: EnqueueData) -> tuple[Job, NewJob]:
+        """Return a job and what puts it on the queue now; for those who make that a part of a larger transition."""
+        job = self._made(data)
+        return job, self._new(job, due_ms=_NOW)
+
     def _new(self, job: Job, *, due_ms: int, front: bool = False, unique: bool = False) -> NewJob:
         job.bind(self.store, self.serializer, self.name, self.default_timeout)
         return NewJob(

@@ -71,6 +71,14 @@ class NoSuchWorkerError(FlowqError):
     """No worker with that name: never started, stopped, or silent for long."""
 
 
+class SchedulerNotFound(FlowqError):
+    """No cron scheduler with that name: never started, stopped, or silent for long."""
+
+
+class DuplicateSchedulerError(FlowqError):
+    """A cron scheduler with that name lives already."""
+
+
 class DuplicateJobError(FlowqError):
     """`unique=True` and the id is taken."""
 

@@ -30,6 +30,7 @@ COMMANDS: Final = {
     "graph": "Draw the graph of a flow, or of a run with its states.",
     "worker": "Execute jobs of the given queues.",
     "enqueue": "Put a call of a Python function on a queue.",
+    "cron": "Put jobs on queues at their times.",
     "requeue": "Put failed jobs of a queue back into it.",
     "empty": "Delete the jobs that wait in queues.",
     "info": "Show queues and workers.",
@@ -60,7 +61,7 @@ class LazyGroup(click.Group):
         """Import the command's module and return its `command`."""
         if cmd_name not in COMMANDS:
             return None
-        command: click.Command = import_module(f"flowq.cli.commands.{cmd_name}").command
+        command: click.Command = import_module(f"flowq.cli.commands.{cmd_name.replace('-', '_')}").command
         return command
 
     def resolve_command(self, ctx: click.Context, args: list[str]) -> tuple[str | None, click.Command | None, list[str]]:

@@ -78,6 +78,7 @@ def plan_json(plan: Plan, fates: Sequence[Fate], history: History, workers: int 
                 "if": plan.node_of(cell).condition,
                 "timeout": plan.node_of(cell).timeout,
                 "retries": _retries(plan.node_of(cell)),
+                "secrets": list(plan.node_of(cell).secrets),
                 "line": plan.node_of(cell).line,
                 "status": str(fates[cell.ordinal].end.status),
                 "reason": None if fates[cell.ordinal].reason is None else str(fates[cell.ordinal].reason),
@@ -146,6 +147,8 @@ def _limits(node: Node) -> str:
         parts.append(f"delay {format_duration(node.delay)}")
     if node.allow_failure is not False:
         parts.append("may fail")
+    if node.secrets:
+        parts.append(f"secrets {' '.join(node.secrets)}")
     return ", ".join(parts)
 
 

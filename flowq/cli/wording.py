@@ -156,9 +156,9 @@ def clock(at_ms: int | None) -> str:
     return "" if at_ms is None else f"{datetime.fromtimestamp(at_ms // 1000, UTC):%Y-%m-%d %H:%M:%S} UTC"
 
 
-def plural(count: int, noun: str) -> str:
-    """Return `1 job`, `2 jobs`."""
-    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+def plural(count: int, noun: str, many: str = "") -> str:
+    """Return `1 job`, `2 jobs`; `many` is a plural that is not made with an s."""
+    return f"{count} {noun}" if count == 1 else f"{count} {many or noun + 's'}"
 
 
 def of_all(part: int, count: int, noun: str) -> str:

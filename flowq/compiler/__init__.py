@@ -11,7 +11,8 @@ A chain of passes, each with a type of its own, so that a later one cannot hold 
     schema   the tree has the shape that schemas/flow.schema.json describes
     params   declarations and given values -> bound parameters
     merge    defaults, templates, extends -> one map per job
-    jobs     maps -> typed jobs (`spec`), their expressions parsed; scripts made safe (`scripts`); `stages` -> dependencies
+    jobs     maps -> typed jobs (`spec`), their expressions parsed; scripts made safe (`scripts`); references to secrets (`secrets`) and
+             where they leak (`leaks`); `stages` -> dependencies
     expand   matrix -> cells
     graph    names -> edges, order, cycles
     calls    callables and their arguments against the source of what is called (`signatures`)

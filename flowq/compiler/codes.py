@@ -78,6 +78,8 @@ class Code(StrEnum):
     UNSAFE_PLACE = "FQ501"
     UNKNOWN_SHELL = "FQ502"
     PROTECTED_ENV = "FQ503"
+    SECRET_LEAK = "FQ504"  # noqa: S105
+    SECRET_UNREAD = "FQ505"  # noqa: S105
     # 6xx: callables
     NO_MODULE = "FQ601"
     BROKEN_MODULE = "FQ602"
@@ -97,6 +99,7 @@ WARNINGS: Final = frozenset(
         *(Code.EXCLUDE_NOTHING, Code.EMPTY_MATRIX, Code.MATCH_NOTHING, Code.SUB_FLOW_IGNORES),
         *(Code.NO_MODULE, Code.BROKEN_MODULE),
         *(Code.SKIPPED_TOO, Code.UNUSED, Code.NEVER_REACHED, Code.RETRY_NEVER, Code.NEVER_HOLDS),
+        *(Code.SECRET_LEAK, Code.SECRET_UNREAD),
     }
 )
 """Codes that do not keep a flow from running."""

@@ -11,6 +11,7 @@ from flowq.compiler.actions import effective, read_action
 from flowq.compiler.codes import Code
 from flowq.compiler.dotenv import read_dotenv
 from flowq.compiler.files import Beside, Files
+from flowq.compiler.leaks import check_leaks
 from flowq.compiler.matrix import read_matrix
 from flowq.compiler.merge import MergedJob, merge_jobs
 from flowq.compiler.params import Given, bind_params, declare_params
@@ -109,6 +110,8 @@ def _read_job(job: MergedJob, head: FlowHead, report: Report) -> JobSpec:
     env, env_sites = fields.environment(get("env"), Place.JOB_ENV, report)
     listed = job_secrets(get("secrets"), get("env"), head.secrets, report)
     secrets = listed if action.kind != "join" else {}
+    if secrets:
+        check_leaks(job.whole, action.shell, secrets, report)
     inherited = {name: value for name, value in head.env.items() if name not in secrets} if secrets else head.env
     workdir = get("workdir")
     foreach = _expression(get("foreach"), "foreach", listing, report)

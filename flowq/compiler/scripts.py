@@ -29,7 +29,7 @@ def rewrite(node: Scalar, shell: tuple[str, ...], reader: SiteReader, report: Re
     """
     pieces = list(reader.parts(node))
     holes = [piece for piece, _ in pieces if isinstance(piece, Hole)]
-    if not _is_posix(shell):
+    if not is_posix(shell):
         if "${{" not in node.value:
             return node.value, {}
         span = locate(report, node, holes[0].start, holes[0].end) if holes else node.span
@@ -48,7 +48,8 @@ def rewrite(node: Scalar, shell: tuple[str, ...], reader: SiteReader, report: Re
     return _assemble([piece for piece, _ in pieces], lexer)
 
 
-def _is_posix(shell: tuple[str, ...]) -> bool:
+def is_posix(shell: tuple[str, ...]) -> bool:
+    """Tell whether a job's shell is one whose quoting is known; empty: the default one."""
     words = [word.rpartition("/")[2] for word in shell[:2]]
     return not words or words[0] in KNOWN_SHELLS or (words[0] == "env" and words[-1] in KNOWN_SHELLS)
 

@@ -7,19 +7,12 @@ refuses everything behind that place: refusing too much costs a rewrite, allowin
 
 from typing import Final
 
+from flowq.compiler.shell_commands import reads_script
+from flowq.compiler.shell_programs import EXPANSION
 from flowq.compiler.shell_quotes import MAX_DEPTH, Frame, Input, QuoteReader, Style, TooDeepError
-from flowq.compiler.shell_words import (
-    ASSIGNMENT,
-    EXPANSION,
-    FED,
-    HOLE,
-    Refusal,
-    Word,
-    check_subscripts,
-    check_words,
-    reads_script,
-    sets_integers,
-)
+from flowq.compiler.shell_refusals import FED, Refusal
+from flowq.compiler.shell_rules import check_subscripts, check_words, sets_integers
+from flowq.compiler.shell_words import ASSIGNMENT, HOLE, Word
 from flowq.expr import Hole
 
 _SKIPPED: Final = frozenset(

@@ -10,7 +10,9 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Final
 
-from flowq.compiler.shell_words import EXPANSION, HOLE, Refusal, Word
+from flowq.compiler.shell_programs import EXPANSION
+from flowq.compiler.shell_refusals import Refusal
+from flowq.compiler.shell_words import HOLE, Word
 from flowq.expr import Hole
 
 MAX_DEPTH: Final = 40  # substitutions inside substitutions
@@ -28,6 +30,9 @@ _ESCAPED = Refusal("a backslash before ${{ takes the meaning from the $", "remov
 _DOLLAR = Refusal("a $ right before ${{ changes what the shell reads", "quote the $ as '$', or remove it")
 _KEY = Refusal("a subscript is evaluated, and evaluation can run commands", _VARIABLE)
 _UNCLOSED = Refusal("the quote around it is never closed", "close the quote")
+
+LITERAL: Final = (_SINGLE, _ANSI, _ESCAPED)
+"""Why no value can stand where the shell takes everything as it is written."""
 
 _SUBSCRIPT = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\[[^\]=]*")  # the word so far, when a subscript is open
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*|[0-9$#?!@*-]")  # of a variable, behind its $

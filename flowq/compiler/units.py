@@ -94,7 +94,8 @@ class Units:
         found = {name: part for name, part in parts.items() if part is not None}
         if report.failed or main is None or len(found) < len(parts):
             return None
-        warn(flow, main.graph, tree, report)
+        if not self.files.failed:
+            warn(flow, main.graph, tree, report)
         return Unit(flow, main, handlers, found, around.place.absolute(around.place.file) if around.place.file else "")
 
     def _signatures(self, flow: FlowSpec, around: Surroundings, report: Report) -> dict[str, Signature]:

@@ -44,6 +44,12 @@ TEMPLATES: Final[dict[str, str]] = {
     "workers": "workers",  # zset: name -> last beat
     "worker": "worker:{}",  # hash
     "call": "call:{}",  # list: wakes one worker for a command
+    # -- cron
+    "cron": "cron:{}",  # hash of an entry: slot (the latest one that was dealt with), job, at
+    "cron_jobs": "cron-jobs:{}",  # zset per name: job -> its slot
+    "cron_names": "cron-names",  # zset: name -> when a job of it was created last
+    "schedulers": "schedulers",  # zset: cron scheduler -> last beat
+    "scheduler": "scheduler:{}",  # hash
     # -- runs
     "run": "run:{}",  # hash
     "plan": "plan:{}",  # string

@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING
 
+from flowq.store.crons import Crons
 from flowq.store.groups import Groups
 from flowq.store.jobs import Jobs
 from flowq.store.link import Link, Waiter
@@ -39,6 +40,7 @@ class Store:
         self.workers = Workers(self.session)
         self.groups = Groups(self.session)
         self.semaphores = Semaphores(self.session)
+        self.crons = Crons(self.session)
 
     @property
     def namespace(self) -> str:

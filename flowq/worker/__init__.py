@@ -17,6 +17,11 @@ Invariants
     * An exit without an outcome is a failure, whatever the exit code.
     * Only a parent sends signals to a process, and only before it has reaped it: a recycled pid is never hit.
 
+Secrets
+    The supervisor resolves a job's references for each execution (`secrets`) and holds the values in a `veil`: they travel beside the
+    task, over the horse's channel, into the environment of that one horse. Fork servers do not have the variables they come from. All
+    that comes back from the horse, output, errors and results, passes the veil's mask (`masking`) before it goes anywhere.
+
 What it must not know
     Horses and fork servers know nothing of Redis, plans or flows and import only small parts of the standard library:
     `protocol`, `system`, `forkserver`, `children`, `horse`, `calls`, `results`, `commands`, `outputs`, `warmth` must stay free

@@ -29,7 +29,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             return 0
         arguments = ordered
     logging.basicConfig(
-        level=arguments.log_level.upper(), format="%(asctime)s %(message)s", datefmt="%H:%M:%S", stream=sys.stderr
+        level=arguments.log_level.upper(), format=arguments.log_format, datefmt=arguments.date_format, stream=sys.stderr
     )
     try:
         store = open_store(None, arguments.namespace, follow=False)
@@ -81,7 +81,10 @@ def _options(arguments: argparse.Namespace) -> WorkerOptions:
         max_idle=arguments.max_idle,
         until_run=arguments.until_run,
         lifeline=arguments.lifeline,
+        path=tuple(arguments.path),
         preload=tuple(arguments.preload),
+        strategy=arguments.strategy,
+        result_ttl=arguments.result_ttl,
         warm=not arguments.no_warm,
         lease=arguments.lease,
         beat=arguments.lease * defaults.BEAT / defaults.LEASE,
@@ -108,11 +111,16 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--orders", type=int, metavar="FD", help="wait for the arguments on this inherited descriptor")
     parser.add_argument("--detached", action="store_true", help="with --orders: do not stop when the descriptor is closed")
     parser.add_argument("--preload", action="append", default=[], metavar="MODULE", help="import it before the first fork")
+    parser.add_argument("--path", action="append", default=[], metavar="DIRECTORY", help="plain jobs find modules here too")
+    parser.add_argument("--strategy", default="default", choices=["default", "round_robin", "random"], help="order of queues")
+    parser.add_argument("--result-ttl", type=float, metavar="SECONDS", help="how long successes are kept that do not say so")
     parser.add_argument("--no-warm", action="store_true", help="import modules in each job only")
     parser.add_argument(
         "--lease", type=_seconds, default=defaults.LEASE, help="seconds after which a silent worker's jobs are lost"
     )
-    parser.add_argument("--log-level", default="info", choices=["debug", "info", "warning", "error"])
+    parser.add_argument("--log-level", default="info", choices=["debug", "info", "warning", "error", "critical"])
+    parser.add_argument("--log-format", default="%(asctime)s %(message)s", help="of each line of the log")
+    parser.add_argument("--date-format", default="%H:%M:%S", help="of the times in it")
     return parser
 
 

@@ -1,15 +1,22 @@
 """The commands for plain queues: enqueue, requeue, empty, info, suspend, resume."""
 
 import json
+import os
+import re
+import socket
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 import redis
 
 from flowq import Queue, Worker
 from flowq.cli.main import run
+from flowq.cli.settings_module import url_of
+from flowq.connections import _client
+from flowq.cron import CronScheduler
 from flowq.job import Job
 from flowq.suspension import is_suspended
 from tests.api import samples
@@ -138,7 +145,7 @@ def test_info(command: Command, queue: Queue, background: Callable[..., Backgrou
     _, out, _ = command("info")
     assert "2 queues, 1 job waiting" in out
     assert "w1" in out
-    assert "default: w1\nother: nobody" in command("info", "--by-queue")[1]
+    assert "default: w1 (idle)\nother: nobody" in command("info", "--by-queue")[1]
     assert "w1" not in command("info", "--only-queues")[1]
     assert "QUEUE" not in command("info", "--only-workers")[1]
     assert "other" not in command("info", "default")[1]
@@ -157,3 +164,129 @@ def test_suspend_and_resume(command: Command, queue: Queue) -> None:
     assert "suspended" in command("info")[1]
     assert command("resume")[1] == "workers go on\n"
     assert not is_suspended(queue.connection)
+
+
+def test_info_in_the_words_of_rq(command: Command, queue: Queue, background: Callable[..., Background]) -> None:
+    queue.enqueue(samples.div_by_zero, 1)
+    Worker([queue]).work(burst=True)
+    worker = background(lambda: Worker([queue], name="w1"))
+    until(lambda: Worker.count(queue.connection) == 1)
+    _, out, _ = command("info", "--raw")
+    assert out == (
+        "queue default 0, 0 executing, 0 finished, 1 failed\n"
+        f"worker w1 ({socket.gethostname()} {worker.pid}) idle default. jobs: 0 finished, 0 failed\n"
+    )
+    assert command("info", "--raw", "--json")[0] == 2
+
+
+def test_info_lists_cron_schedulers(command: Command, queue: Queue) -> None:
+    cron = CronScheduler(queue.connection, "ERROR", "nightly")
+    cron.register(samples.add, "default", cron="0 0 1 1 *", timezone="UTC")
+    cron.register_birth()
+    cron.enqueue_jobs()
+    cron.heartbeat()
+    _, out, _ = command("info")
+    assert re.search(r"^nightly  cron    1 entry, next at \d{4}-01-01 00:00:00 UTC$", out, re.MULTILINE)
+    (shown,) = json.loads(command("info", "--json")[1])["schedulers"]
+    assert (shown["name"], shown["pid"], shown["entries"][0]["cron"]) == ("nightly", os.getpid(), "0 0 1 1 *")
+    cron.register_death()
+    assert "cron" not in command("info")[1]
+
+
+def test_enqueue_reads_files_in_every_form(command: Command, queue: Queue, tmp_path: Path) -> None:
+    (tmp_path / "data.json").write_text('{"a": [1]}')
+    (tmp_path / "literal").write_text("(1, 'x')")
+    _, out, _ = command(
+        *("enqueue", "tests.api.samples.echo", f":@{tmp_path}/data.json", f"%@{tmp_path}/literal"),
+        *(f"j:=@{tmp_path}/data.json", f"l%=@{tmp_path}/literal", f"t=@{tmp_path}/literal", "http://x/?a=b"),
+    )
+    job = Job.fetch(out.strip(), queue.connection)
+    assert job.args == ({"a": [1]}, (1, "x"), "http://x/?a=b")
+    assert job.kwargs == {"j": {"a": [1]}, "l": (1, "x"), "t": "(1, 'x')"}
+    assert command("enqueue", "f.g", "a=1", "a:=2")[0] == 2
+    assert command("enqueue", "f.g", "--quiet")[:2] == (0, "")
+
+
+def test_enqueue_with_classes_and_a_serializer(command: Command, queue: Queue) -> None:
+    code, out, error = command(
+        *("enqueue", "tests.api.samples.add", ":1", "-S", "json"),
+        *("--job-class", "tests.api.classes.OwnJob", "--queue-class", "tests.api.classes.OwnQueue"),
+    )
+    assert code == 0, error
+    assert queue.connection.get(f"{{flowq}}:payload:{out.strip()}") == b'["tests.api.samples.add",[1],{}]'
+    code, _, error = command("enqueue", "f.g", "--job-class", "tests.api.classes.nobody")
+    assert (code, error.count("\n")) == (2, 1)
+
+
+# -- settings ------------------------------------------------------------------------------------------------------------------
+
+
+def test_a_settings_module_names_the_server(
+    command: Command, queue: Queue, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url = os.environ["FLOWQ_REDIS_URL"]
+    monkeypatch.setenv("FLOWQ_REDIS_URL", "redis://nowhere.invalid:1")
+    (tmp_path / "settings_of_a_test.py").write_text(f"REDIS_URL = {url!r}\nlower = 1\n")
+    queue.enqueue(samples.add, 1)
+    monkeypatch.chdir(tmp_path)
+    assert "1 job waiting" in command("info", "-c", "settings_of_a_test")[1]
+    assert "1 job waiting" in command("info", "--config", "settings_of_a_test.py")[1]
+    monkeypatch.chdir("/")
+    assert "1 job waiting" in command("info", "-c", "settings_of_a_test", "-P", str(tmp_path))[1]
+    monkeypatch.setenv("FLOWQ_CONFIG", str(tmp_path / "settings_of_a_test.py"))
+    assert command("empty", "default")[:2] == (0, "deleted 1 job of queue default\n")
+    assert command("info", "-u", url)[0] == 0
+    assert command("-u", "redis://nowhere.invalid:1", "info")[0] == 6, "-u goes before the settings"
+    assert command("suspend", "-P", str(tmp_path))[0] == command("resume")[0] == 0
+
+
+@pytest.mark.parametrize(
+    ("settings", "url"),
+    [
+        ({"REDIS_URL": "redis://a"}, "redis://a"),
+        ({"QUEUES": ["a"]}, None),
+        ({"REDIS_HOST": "db"}, "redis://db:6379/0"),
+        ({"REDIS_PORT": 6380, "REDIS_DB": 3, "REDIS_PASSWORD": "a/b@c"}, "redis://:a%2Fb%40c@localhost:6380/3"),
+        ({"REDIS_HOST": "db", "REDIS_SSL": True, "REDIS_SSL_CA_CERTS": "/ca"}, "rediss://db:6379/0?ssl_ca_certs=%2Fca"),
+        ({"REDIS_HOST": "db", "REDIS_SSL": "no"}, "redis://db:6379/0"),
+        ({"SENTINEL": {}}, "redis+sentinel://localhost:26379/mymaster/0"),
+        (
+            {
+                "SENTINEL": {
+                    "INSTANCES": [("s1", 1), ("s2", 2)],
+                    "MASTER_NAME": "main",
+                    "DB": 2,
+                    "PASSWORD": "pw",
+                    "SOCKET_TIMEOUT": 3,
+                    "SENTINEL_KWARGS": {"password": "spw"},
+                    "SSL": True,
+                }
+            },
+            "rediss+sentinel://:pw@s1:1,s2:2/main/2?sentinel_password=spw&socket_timeout=3",
+        ),
+    ],
+)
+def test_the_address_in_settings(settings: dict[str, Any], url: str | None) -> None:
+    assert url_of(settings, "settings") == url
+    if url is not None:
+        _client(url, "flowq").close()  # it is one that can be used
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("1 +", "line 1: "),
+        ("import nonesuch", "line 1: ModuleNotFoundError: No module named 'nonesuch'"),
+        ("REDIS_URL = 5", "REDIS_URL must be a text, found 5"),
+        ("REDIS_HOST = 'h'\nREDIS_SSL = 'perhaps'", "REDIS_SSL must be true or false, found 'perhaps'"),
+        ("SENTINEL = {'INSTANCES': ['x']}", "SENTINEL['INSTANCES'] must be a list of (host, port)"),
+        ("SENTINEL = 'x'", "SENTINEL must be a dictionary"),
+        ("REDIS_URL = 'ftp://x'", "'ftp://x' is not a server's address"),
+    ],
+)
+def test_broken_settings_are_one_sentence(command: Command, tmp_path: Path, text: str, said: str) -> None:
+    (tmp_path / "broken_settings.py").write_text(text)
+    code, out, error = command("info", "-c", str(tmp_path / "broken_settings.py"))
+    assert (code, out) == (2, "")
+    assert said in error
+    assert error.count("\n") == 1

@@ -11,7 +11,7 @@ import redis
 from flowq import Queue, Worker, binding
 
 DOCS = Path(__file__).parents[2] / "docs"
-PAGES = ("queues", "jobs", "results", "workers", "dependencies", "retries")
+PAGES = ("queues", "jobs", "results", "workers", "dependencies", "retries", "scheduling")
 TASKS = """
 def resize(path, width=100):
     return f"{width}x{path}"
@@ -24,6 +24,12 @@ def fail():
 
 def tell_all():
     return "told"
+
+def clean_up():
+    pass
+
+def send_report(kind):
+    pass
 
 def tell_owner(job, connection, result):
     pass

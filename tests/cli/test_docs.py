@@ -10,6 +10,7 @@ from flowq.cli.main import COMMANDS, cli
 
 PAGE = (Path(__file__).parents[2] / "docs" / "cli.md").read_text(encoding="utf-8")
 EVERYWHERE = {"--help", "-h", "-u", "--url", "--json"}
+QUEUES = {"--config", "--path", "--serializer", "--job-class", "--queue-class", "--worker-class"}  # told once for all of them
 
 
 def section(name: str) -> str:
@@ -34,14 +35,19 @@ def test_the_page_has_every_option(name: str) -> None:
     command = cli.get_command(click.Context(cli), name)
     assert command is not None
     text = section(name)
-    written = set(re.findall(r"(?<![\w-])(--[a-z][a-z-]+|-[a-zA-Z])\b", text))
+    written = set(re.findall(r"(?<![\w-])(--[a-z][a-z_-]+|-[a-zA-Z])\b", text))
     defined = options(command)
-    long_names = {option for option in defined if option.startswith("--")} - EVERYWHERE
+    long_names = {option for option in defined if option.startswith("--")} - EVERYWHERE - QUEUES
     assert long_names <= written, f"not on the page: {sorted(long_names - written)}"
 
 
 def test_the_page_has_no_section_without_a_command() -> None:
-    assert re.findall(r"^## flowq (\w+)", PAGE, re.MULTILINE) == list(COMMANDS)
+    assert re.findall(r"^## flowq ([\w-]+)", PAGE, re.MULTILINE) == list(COMMANDS)
+
+
+def test_what_is_told_once_is_told() -> None:
+    (text,) = re.findall(r"^\*\*Commands for plain queues.*?(?=^\*\*)", PAGE, re.MULTILINE | re.DOTALL)
+    assert set(re.findall(r"--[a-z-]+", text)) >= QUEUES
 
 
 def test_every_option_on_the_page_exists() -> None:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shlex
 import shutil
 import subprocess
@@ -20,7 +21,9 @@ from flowq.store import Store
 from flowq.store.records import QueueRecord, WorkerRecord
 from tests.cli import golden, samples
 from tests.cli.conftest import Cli
-from tests.cli.process import FLOWQ
+from tests.cli.hand import HandWorker
+from tests.cli.process import FLOWQ, on_terminal
+from tests.support.server import PrivateServer
 
 SERVER: dict[str, Any] = {
     "redis_version": "7.4.1",
@@ -124,6 +127,33 @@ def test_config_says_where_each_value_comes_from(cli: Cli, monkeypatch: pytest.M
     assert "argument" in text
     (tmp_path / "flowq.toml").write_text("colour = 1\n")
     assert cli("config").code == 2
+
+
+# -- info ---------------------------------------------------------------------------------------------------------------------
+
+
+def test_info_shows_the_runs_that_go_on(cli: Cli, report: str) -> None:
+    text = cli("info").out
+    assert text.count("RUN ") == 1
+    assert re.search(rf"^{report}  nightly-report  running   .* UTC .*s  0/9$", text, re.MULTILINE), text
+    assert [run["id"] for run in json.loads(cli("info", "--json").out)["runs"]] == [report]
+    assert report not in cli("info", "--only-queues").out
+    assert report not in cli("info", "default").out
+
+
+def test_info_is_watched(store: Store, report: str, server: PrivateServer, namespace: str, tmp_path: Path) -> None:
+    """The picture changes while a person looks on, and Ctrl+C ends the looking."""
+    environment = {"FLOWQ_REDIS_URL": server.url, "FLOWQ_NAMESPACE": namespace}
+    child = on_terminal("info", "--watch", cwd=tmp_path, env=environment, size=(24, 120))
+    child.expect_exact("0/9")
+    worker = HandWorker(store, "default")
+    worker.finish(worker.claim())
+    child.expect_exact("1/9")
+    child.sendintr()
+    child.expect(pexpect.EOF)
+    child.close()
+    assert child.exitstatus == 0
+    worker.close()
 
 
 # -- completion ---------------------------------------------------------------------------------------------------------------

@@ -5,7 +5,9 @@ from pathlib import Path
 
 from flowq.compiler import Code
 from flowq.compiler.codes import WARNINGS
+from flowq.compiler.schema import schema_document
 from flowq.expr.functions import FUNCTIONS
+from tests.house.reference import reference
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 GUIDE = (DOCS / "language.md").read_text(encoding="utf-8")
@@ -23,3 +25,15 @@ def test_the_index_has_every_code_once_and_in_order() -> None:
 
 def test_what_this_version_leaves_out_is_not_promised() -> None:
     assert not re.search(r"cache:|hash_files", GUIDE)
+
+
+def test_the_reference_is_what_schema_and_code_say() -> None:
+    assert (DOCS / "reference.md").read_text(encoding="utf-8") == reference(), "python -m tests.house.reference --write"
+
+
+def test_the_reference_has_every_key_and_function() -> None:
+    text = (DOCS / "reference.md").read_text(encoding="utf-8")
+    document = schema_document()
+    keys = [*document["properties"], *document["$defs"]["job"]["properties"], *document["$defs"]["param"]["properties"]]
+    assert [key for key in keys if f"| `{key}` |" not in text] == []
+    assert [name for name in FUNCTIONS if f"| `{name}(" not in text] == []

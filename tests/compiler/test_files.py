@@ -108,7 +108,7 @@ def test_a_sub_flow_has_its_own_variables(folder: Path) -> None:
     assert {node.name: dict(node.env) for node in result.plan.nodes}["a/work"] == {"A": "1", "B": "b"}
 
 
-PARAMS = "params: {day: {type: date}, n: {type: integer, default: 1}, s: {default: x}}\njobs: {a: {run: ['${{ params }}']}}\n"
+PARAMS = "params: {day: {type: date}, n: {type: integer, default: 1}, s: {default: x}}\njobs: {a: {run: [x, '${{ to_json(params) }}']}}\n"
 
 
 @pytest.mark.parametrize("text", ["day: 2026-01-31\nn: 3\n", '{"day": "2026-01-31", "n": 3}'])
@@ -133,10 +133,10 @@ def test_problems_of_a_file_of_params_are_at_its_lines(folder: Path) -> None:
 
 @pytest.mark.parametrize(
     ("text", "code"),
-    [("[1, 2]", "FQ022"), ("just text", "FQ022"), ("a: [", "FQ010"), ("a: 1\na: 2", "FQ013"), ("a: \0", "FQ004")],
+    [("[1, 2]", "FQ022"), ("just text", "FQ022"), ("a: [", "FQ010"), ("_a: 1\n_a: 2", "FQ013"), ("a: \0", "FQ004")],
 )
 def test_a_file_of_params_that_is_none(folder: Path, text: str, code: str) -> None:
-    (folder / "flow.yaml").write_text("params: {a: {type: integer, required: false}}\njobs: {a: {run: ['${{ params.a }}']}}")
+    (folder / "flow.yaml").write_text("params: {_a: {type: integer, required: false}}\njobs: {a: {run: x}}")
     (folder / "params.yaml").write_text(text)
     result = compile_file("flow.yaml", params_file="params.yaml")
     assert codes(result) == [code]

@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import pytest
+
 from tests.examples.running import FLOWS, flowq, jobs_by_name, run_flow
 
 
@@ -54,3 +56,22 @@ def test_retries_broken_fails_and_only_that_job_would_run_again(home: Path) -> N
     assert dry.code == 0
     assert "publish" in dry.out
     assert "upload" not in dry.out
+
+
+def test_signed_without_its_key_does_not_start(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("SIGNING_KEY", raising=False)
+    ended = flowq("run", str(FLOWS / "signed.yaml"))
+    assert ended.code == 2
+    assert "secret SIGNING_KEY: the variable SIGNING_KEY is not set" in ended.err
+
+
+def test_signed_tells_its_key_to_nobody(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SIGNING_KEY", "correct-horse-battery")
+    run = run_flow(FLOWS / "signed.yaml", "-p", "careless=true")
+    assert run["counts"] == {"finished": 5}
+    logs = flowq("logs", run["id"]).out
+    assert "pack | the key is not here" in logs
+    assert "the key is ***, *** in base64, *** in hexadecimal" in logs
+    assert "the job's result had the secret SIGNING_KEY in it" in logs
+    assert '"key": "***"' in flowq("result", run["id"], "careless").out
+    assert "horse" not in logs

@@ -2,6 +2,7 @@
 
 import click
 
+from flowq.cli.queue_options import QueueOptions, queue_options
 from flowq.cli.session import Session, pass_session, url_option
 from flowq.cli.wording import plural
 from flowq.flows.textsafe import safe_line
@@ -12,13 +13,13 @@ from flowq.flows.textsafe import safe_line
 @click.option("-a", "--all", "all_queues", is_flag=True, help="Empty every queue.")
 @url_option
 @pass_session
-def command(session: Session, queues: tuple[str, ...], *, all_queues: bool) -> None:
+@queue_options()
+def command(session: Session, queues: tuple[str, ...], common: QueueOptions, *, all_queues: bool) -> None:
     """Delete the jobs that wait in queues.
 
     Running, scheduled and ended jobs stay; so do the jobs of runs: `flowq cancel` is for those.
     """
     if bool(queues) == all_queues:
         raise click.UsageError("name the queues to empty, or --all")
-    store = session.store()
-    for name in store.queues.names() if all_queues else queues:
-        click.echo(f"deleted {plural(store.queues.empty(name), 'job')} of queue {safe_line(name)}")
+    for name in session.store().queues.names() if all_queues else queues:
+        click.echo(f"deleted {plural(common.queue(name, session).empty(), 'job')} of queue {safe_line(name)}")

@@ -3,14 +3,17 @@
 import json
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import click
 
 from flowq import defaults
+from flowq.cli.queue_options import QueueOptions, queue_options
 from flowq.cli.session import Session, pass_session, url_option
 from flowq.durations import parse_duration
 from flowq.exceptions import UsageError
+
+_MARKS: Final = {":": "JSON", "%": "a Python literal"}
 
 
 @click.command(epilog="Example: flowq enqueue myapp.jobs.report 42 day=2026-01-31 'parts:=[1, 2]'")
@@ -31,15 +34,27 @@ from flowq.exceptions import UsageError
 @click.option(
     "--schedule-at", metavar="WHEN", help="Enqueue it at this time: 2026-01-31T21:45:00, local unless it says a zone."
 )
+@click.option("--quiet", is_flag=True, help="Print nothing.")
 @url_option
 @pass_session
-def command(session: Session, /, function: str, arguments: tuple[str, ...], name: str, **options: Any) -> None:
+@queue_options()
+def command(
+    session: Session,
+    /,
+    function: str,
+    arguments: tuple[str, ...],
+    name: str,
+    common: QueueOptions,
+    *,
+    quiet: bool,
+    **options: Any,
+) -> None:
     """Put a call of a Python function on a queue.
 
-    Prints the id of the job. FUNCTION is its dotted name. An ARGUMENT is text, or `:VALUE` for JSON, `%VALUE` for a Python literal, `@FILE` for the text of a file;
-    with `NAME=` before it (`NAME:=VALUE` for JSON, `NAME%=VALUE` for a literal) it is a keyword argument.
+    Prints the id of the job. FUNCTION is its dotted name. An ARGUMENT is text, or `:VALUE` for JSON, `%VALUE` for a Python literal;
+    with `NAME=` before it (`NAME:=VALUE` for JSON, `NAME%=VALUE` for a literal) it is a keyword argument. A VALUE `@FILE` is read
+    from a file.
     """
-    from flowq.queue import Queue
     from flowq.retry import Retry
 
     args, kwargs = _arguments(arguments)
@@ -53,14 +68,15 @@ def command(session: Session, /, function: str, arguments: tuple[str, ...], name
         settings["depends_on"] = list(settings["depends_on"])
     if retries is not None:
         settings["retry"] = Retry(max=retries, interval=list(waits) or 0)
-    queue = Queue(name, session.store())
+    queue = common.queue(name, session)
     if at is not None:
         job = queue.enqueue_at(_time(at), function, args=args, kwargs=kwargs, **settings)
     elif after is not None:
         job = queue.enqueue_in(timedelta(seconds=parse_duration(after)), function, args=args, kwargs=kwargs, **settings)
     else:
         job = queue.enqueue(function, args=args, kwargs=kwargs, **settings)
-    click.echo(job.id)
+    if not quiet:
+        click.echo(job.id)
 
 
 def _time(text: str) -> datetime:
@@ -78,24 +94,30 @@ def _arguments(texts: tuple[str, ...]) -> tuple[list[Any], dict[str, Any]]:
         name, equals, value = text.partition("=")
         bare = name.removesuffix(":").removesuffix("%")
         if not equals or not bare.isidentifier():
-            args.append(_value(text[:1], text[1:]) if text[:1] in {":", "%", "@"} else text)
+            mark = text[:1] if text[:1] in _MARKS else ""
+            args.append(_value(mark, text.removeprefix(mark)))
             continue
-        mark = name[len(bare) :] or (value[:1] if value[:1] == "@" else "")
-        kwargs[bare] = _value(mark, value.removeprefix("@") if mark == "@" else value) if mark else value
+        if bare in kwargs:
+            raise UsageError(f"the keyword argument {bare} is given twice")
+        kwargs[bare] = _value(name[len(bare) :], value)
     return args, kwargs
 
 
 def _value(mark: str, text: str) -> Any:
+    source = text
     try:
+        if text.startswith("@"):
+            source = Path(text[1:]).read_text(encoding="utf-8")
         if mark == ":":
-            return json.loads(text)
+            return json.loads(source)
         if mark == "%":
             from ast import literal_eval
 
-            return literal_eval(text)
-        return Path(text).read_text(encoding="utf-8")
+            return literal_eval(source)
     except OSError as error:
-        raise UsageError(f"argument @{text}: the file cannot be read: {error.strerror}") from error
+        raise UsageError(f"argument {text}: the file cannot be read: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise UsageError(f"argument {text}: expected a file with text in UTF-8: {error}") from error
     except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError) as error:
-        kind = {":": "JSON", "%": "a Python literal", "@": "text in UTF-8"}[mark]
-        raise UsageError(f"argument {text!r}: expected {kind}: {error}") from error
+        raise UsageError(f"argument {text!r}: expected {_MARKS[mark]}: {error}") from error
+    return source

@@ -57,14 +57,10 @@ def _lines(gone: Garbage, *, dry_run: bool) -> Iterator[Line]:
     ):
         if runs:
             names = ", ".join(runs[:_SHOWN]) + (f" and {len(runs) - _SHOWN} more" if len(runs) > _SHOWN else "")
-            count = plural(len(runs), noun) if noun != "retry" or len(runs) == 1 else f"{len(runs)} retries"
+            count = plural(len(runs), noun, "retries" if noun == "retry" else "")
             yield ((f"{verb} {count} ({why}): ", ""), (names, "dim"))
     if gone.entries:
-        count = (
-            plural(sum(gone.entries.values()), "entry")
-            if sum(gone.entries.values()) == 1
-            else f"{sum(gone.entries.values())} entries"
-        )
+        count = plural(sum(gone.entries.values()), "entry", "entries")
         yield ((f"{verb} {count} of expired jobs in {plural(len(gone.entries), 'queue')}", ""),)
     if not gone:
         yield (("nothing to remove", "good"),)

@@ -3,6 +3,7 @@
 import click
 
 from flowq import defaults
+from flowq.cli.queue_options import QueueOptions, queue_options
 from flowq.cli.session import Session, complain, pass_session, url_option
 from flowq.cli.wording import plural
 from flowq.exceptions import InvalidJobOperation, NoSuchJobError
@@ -14,7 +15,8 @@ from flowq.exceptions import InvalidJobOperation, NoSuchJobError
 @click.option("-a", "--all", "all_jobs", is_flag=True, help="Requeue every failed job of the queue.")
 @url_option
 @pass_session
-def command(session: Session, job_ids: tuple[str, ...], name: str, *, all_jobs: bool) -> int:
+@queue_options()
+def command(session: Session, job_ids: tuple[str, ...], name: str, common: QueueOptions, *, all_jobs: bool) -> int:
     """Put failed jobs of a queue back into it.
 
     JOB is the id of a plain job; failed jobs of runs are for `flowq retry`. The exit code is 1 when one could not be requeued.
@@ -24,7 +26,7 @@ def command(session: Session, job_ids: tuple[str, ...], name: str, *, all_jobs: 
     if bool(job_ids) == all_jobs:
         raise click.UsageError("give either ids of jobs or --all")
     store = session.store()
-    registry = FailedJobRegistry(name, store)
+    registry = FailedJobRegistry(name, store, common.job())
     wanted = list(job_ids)
     if all_jobs:
         wanted = [item.id for item in store.jobs.get_many(registry.get_job_ids()) if item is not None and item.run is None]

@@ -2,6 +2,7 @@
 
 import click
 
+from flowq.cli.queue_options import queue_options
 from flowq.cli.session import Session, pass_session, url_option
 from flowq.durations import format_duration, parse_duration
 
@@ -10,6 +11,7 @@ from flowq.durations import format_duration, parse_duration
 @click.option("--duration", metavar="TIME", help="Go on by themselves after this: seconds, or 10m, 1h, …  [default: never]")
 @url_option
 @pass_session
+@queue_options(passed=False)
 def command(session: Session, duration: str | None) -> None:
     """Let no worker claim a job.
 

@@ -2,13 +2,58 @@
 
 import os
 import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
 
 import click
 
 from flowq import defaults
+from flowq.cli.queue_options import QueueOptions, logging_options, queue_options
 from flowq.cli.session import Session, pass_session, url_option
 
-_LEVELS = ("debug", "info", "warning", "error")
+_NOT_NEEDED: Final = (
+    # what RQ needs to be told and flowq does by itself: accepted, so that a command line that was written for RQ goes on working
+    (("-s", "--with-scheduler"), {"is_flag": True}),
+    (("-d", "--disable-default-exception-handler"), {"is_flag": True}),
+    (("--disable-job-desc-logging",), {"is_flag": True}),
+    (("--maintenance-interval",), {"type": int}),
+    (("--job-monitoring-interval",), {"type": int}),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    """What kind of worker the options ask for."""
+
+    queues: tuple[str, ...]
+    concurrency: int
+    name: str | None
+    burst: bool
+    max_jobs: int | None
+    max_idle_time: float | None
+    results_ttl: float
+    worker_ttl: float | None
+    dequeue_strategy: str
+    exception_handlers: tuple[str, ...]
+    preload: tuple[str, ...]
+    log: dict[str, str] = field(default_factory=dict)
+
+
+class _Concurrency(click.IntRange):
+    """A number; RQ's `-c settings` is answered with what is meant there."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return the number."""
+        if isinstance(value, str) and not value.lstrip("-").isdigit():
+            self.fail(f"expected a number of jobs, found {value!r} (a settings module is named with --config)", param, ctx)
+        return super().convert(value, param, ctx)
+
+
+def _not_needed(command: Any) -> Any:
+    for names, settings in reversed(_NOT_NEEDED):
+        command = click.option(*names, expose_value=False, hidden=True, **settings)(command)
+    return command
 
 
 @click.command(epilog="Example: flowq worker high default -c 4")
@@ -16,29 +61,65 @@ _LEVELS = ("debug", "info", "warning", "error")
 @click.option(
     "-c",
     "--concurrency",
-    type=click.IntRange(1, 512),
+    type=_Concurrency(1, 512),
     default=1,
     show_default=True,
     metavar="N",
     help="Jobs executed side by side.",
 )
-@click.option("--burst", is_flag=True, help="Stop when there is nothing left to do.")
-@click.option("--name", metavar="NAME", help="Name of the worker.  [default: made from host and process]")
+@click.option("-b", "--burst", is_flag=True, help="Stop when there is nothing left to do.")
+@click.option("-n", "--name", metavar="NAME", help="Name of the worker.  [default: made from host and process]")
 @click.option("--max-jobs", type=click.IntRange(1), metavar="N", help="Stop after N jobs.")
-@click.option("--max-idle", type=click.FloatRange(0), metavar="SECONDS", help="Stop after so long without a job.")
+@click.option(
+    "--max-idle",
+    "--max-idle-time",
+    "max_idle_time",
+    type=click.FloatRange(0),
+    metavar="SECONDS",
+    help="Stop after so long without a job.",
+)
+@click.option(
+    "--results-ttl",
+    default=str(int(defaults.RESULT_TTL)),
+    metavar="TIME",
+    help="How long successes are kept that do not say so.",
+)
+@click.option(
+    "--worker-ttl", type=click.FloatRange(0.5, 3600), metavar="SECONDS", help="After how long without a sign it counts as lost."
+)
+@click.option(
+    "-ds",
+    "--dequeue-strategy",
+    type=click.Choice(("default", "round_robin", "random")),
+    default="default",
+    show_default=True,
+    help="In what order queues are served.",
+)
+@click.option(
+    "--exception-handler", "handlers", multiple=True, metavar="FUNCTION", help="Call this when a job fails; may be repeated."
+)
 @click.option("--preload", multiple=True, metavar="MODULE", help="Import this before the first job; may be repeated.")
-@click.option("--log-level", type=click.Choice(_LEVELS), default="info", show_default=True, help="How much the worker tells.")
+@click.option("--pid", type=click.Path(dir_okay=False), metavar="FILE", help="Write the process id to this file.")
+@logging_options("--log-level", "--logging-level", "--logging_level", "-l")
+@_not_needed
 @url_option
 @pass_session
+@queue_options(config=None)
 def command(
     session: Session,
     queues: tuple[str, ...],
     concurrency: int,
     name: str | None,
     max_jobs: int | None,
-    max_idle: float | None,
+    max_idle_time: float | None,
+    results_ttl: str,
+    worker_ttl: float | None,
+    dequeue_strategy: str,
+    handlers: tuple[str, ...],
     preload: tuple[str, ...],
-    log_level: str,
+    pid: str | None,
+    log: dict[str, str],
+    common: QueueOptions,
     *,
     burst: bool,
 ) -> None:
@@ -47,20 +128,99 @@ def command(
     Queues are served in the order given; without one, the queue "default". The first Ctrl+C finishes the running jobs, the
     second hands them back.
     """
-    argv = ["-c", str(concurrency), "--log-level", log_level]
-    argv += ["--burst"] if burst else []
-    for option, value in (("--name", name), ("--max-jobs", max_jobs), ("--max-idle", max_idle)):
-        argv += [option, str(value)] if value is not None else []
-    for module in preload:
-        argv += ["--preload", module]
-    # The worker takes this process's place: a lean program of its own that signals and supervisors reach directly. The
-    # address of the server goes by the environment, because everybody on the machine can read a command line.
+    from flowq.durations import parse_duration
+
+    wanted = _Wanted(
+        queues or common.queues() or (defaults.QUEUE,),
+        concurrency,
+        name or common.settings.get("NAME"),
+        burst,
+        max_jobs,
+        max_idle_time,
+        parse_duration(results_ttl, never=True),
+        worker_ttl,
+        dequeue_strategy,
+        handlers,
+        preload,
+        log,
+    )
+    common.set_up_logging()
+    if pid is not None:
+        _write_pid(pid)
+    sys.stdout.flush()
+    own = (
+        common.worker_class,
+        common.job_class,
+        common.queue_class,
+        common.serializer,
+        *handlers,
+        common.settings.get("DICT_CONFIG"),
+    )
+    if any(own):
+        _work_here(wanted, common, session)
+    else:
+        _become_a_worker(wanted, common, session)
+
+
+def _become_a_worker(wanted: _Wanted, common: QueueOptions, session: Session) -> None:
+    """Let a worker take this process's place: a lean program of its own that signals and supervisors reach directly."""
+    argv = ["-c", str(wanted.concurrency), "--strategy", wanted.dequeue_strategy]
+    argv += ["--burst"] if wanted.burst else []
+    options = {
+        "--name": wanted.name,
+        "--max-jobs": wanted.max_jobs,
+        "--max-idle": wanted.max_idle_time,
+        "--result-ttl": None if wanted.results_ttl == defaults.RESULT_TTL else wanted.results_ttl,
+        "--lease": wanted.worker_ttl,
+        "--log-level": wanted.log["level"],
+        "--log-format": wanted.log["format"],
+        "--date-format": wanted.log["dates"],
+    }
+    argv += [f"{option}={value}" for option, value in options.items() if value is not None]
+    argv += [f"--preload={module}" for module in wanted.preload]
+    argv += [f"--path={directory}" for directory in common.directories()]
+    # The address of the server goes by the environment, because everybody on the machine can read a command line.
     environment = dict(os.environ)
     if session.url is not None:
         environment["FLOWQ_REDIS_URL"] = session.url
-    sys.stdout.flush()
-    os.execve(
-        sys.executable,
-        [sys.executable, "-P", "-m", "flowq.worker.main", *argv, "--", *(queues or (defaults.QUEUE,))],
-        environment,
+    os.execve(sys.executable, [sys.executable, "-P", "-m", "flowq.worker.main", *argv, "--", *wanted.queues], environment)
+
+
+def _work_here(wanted: _Wanted, common: QueueOptions, session: Session) -> None:
+    """Be the worker: classes and functions of the user's are looked for in this process, and jobs are forked from it."""
+    from flowq.callables import load_class
+    from flowq.worker.worker import Worker
+
+    handlers = [common.function(name, "--exception-handler") for name in wanted.exception_handlers]
+    for module in wanted.preload:
+        common.module(module, "--preload")
+    worker = load_class(common.worker_class, Worker)(
+        list(wanted.queues),
+        wanted.name,
+        wanted.results_ttl,
+        session.store(),
+        handlers,
+        job_class=common.job_class,
+        queue_class=common.queue_class,
+        serializer=common.serializer,
+        worker_ttl=wanted.worker_ttl,
     )
+    worker.work(
+        burst=wanted.burst,
+        logging_level=wanted.log["level"].upper(),
+        date_format=wanted.log["dates"],
+        log_format=wanted.log["format"],
+        max_jobs=wanted.max_jobs,
+        max_idle_time=wanted.max_idle_time,
+        dequeue_strategy=wanted.dequeue_strategy,
+        slots=wanted.concurrency,
+    )
+
+
+def _write_pid(path: str) -> None:
+    from flowq.exceptions import UsageError
+
+    try:
+        Path(path).expanduser().write_text(f"{os.getpid()}\n", encoding="ascii")
+    except OSError as error:
+        raise UsageError(f"--pid {path}: the file cannot be written: {error.strerror}") from error

@@ -1,0 +1,100 @@
+"""The configuration of a scheduler: a Python file or module that calls `register`."""
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from flowq import defaults
+from flowq.cron.job import CronJob
+from flowq.exceptions import UsageError
+from flowq.user_code import NOT_IMPORTABLE, import_user_module
+
+if TYPE_CHECKING:
+    from datetime import tzinfo
+    from types import ModuleType
+
+_registered: list[dict[str, Any]] = []
+
+
+def register(  # noqa: PLR0913, PLR0917 - RQ's signature
+    func: Callable[..., Any] | str,
+    queue_name: str,
+    args: Any = None,
+    kwargs: Mapping[str, Any] | None = None,
+    interval: float | str | None = None,
+    cron: str | None = None,
+    job_timeout: float | str | None = None,
+    result_ttl: float | str | None = defaults.RESULT_TTL,
+    ttl: float | str | None = None,
+    failure_ttl: float | str | None = None,
+    meta: Mapping[str, Any] | None = None,
+    webhooks: Any = None,
+    name: str = "",
+    *,
+    timezone: "tzinfo | str | None" = None,
+    catch_up: bool = True,
+    **options: Any,
+) -> dict[str, Any]:
+    """Say in a configuration file that a function is to be put on a queue again and again. Arguments as of `CronJob`.
+
+    Returns:
+        What was registered.
+
+    Raises:
+        UsageError: something of it is not possible; says what.
+    """
+    data = {
+        "func": func,
+        "queue_name": queue_name,
+        "args": args,
+        "kwargs": kwargs,
+        "interval": interval,
+        "cron": cron,
+        "job_timeout": job_timeout,
+        "result_ttl": result_ttl,
+        "ttl": ttl,
+        "failure_ttl": failure_ttl,
+        "meta": meta,
+        "webhooks": webhooks,
+        "name": name,
+        "timezone": timezone,
+        "catch_up": catch_up,
+        **options,
+    }
+    CronJob(**data)  # whatever is wrong is said where it stands
+    _registered.append(data)
+    return data
+
+
+def taken() -> list[dict[str, Any]]:
+    """Return what was registered since the last call."""
+    found = list(_registered)
+    _registered.clear()
+    return found
+
+
+def load(path: str) -> list[dict[str, Any]]:
+    """Execute a configuration and return what it registers.
+
+    Args:
+        path: a Python file, or the dotted name of a module.
+
+    Raises:
+        UsageError: it cannot be found or executed, or registers nothing; names the line.
+    """
+    taken()
+    module = import_user_module(path, "cron configuration")
+    found = taken()
+    if not found:
+        raise UsageError(f"the cron configuration {path} registers nothing: it has to call flowq.cron.register(…)")
+    if module.__name__.startswith(NOT_IMPORTABLE):
+        _refuse_functions_of(module, path, found)
+    return found
+
+
+def _refuse_functions_of(module: "ModuleType", path: str, found: list[dict[str, Any]]) -> None:
+    for data in found:
+        if getattr(data["func"], "__module__", None) == module.__name__:
+            raise UsageError(
+                f"{data['func'].__name__} is defined in {path}, which workers cannot import: move it into a module of theirs, or"
+                " start the scheduler where the file can be imported (-P DIRECTORY)"
+            )

@@ -1,0 +1,191 @@
+"""When an entry is due: cron expressions and intervals as pure functions of time. Milliseconds since the epoch in and out.
+
+Cron expressions are evaluated by `cronsim`, which follows Debian's cron, also where clocks are changed: an expression with a
+fixed minute and hour happens once on such a day (in a skipped hour right after it, in a repeated hour the first time), one whose
+minute or hour starts with `*` goes on with real time.
+"""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, tzinfo
+from typing import TYPE_CHECKING, Final, Protocol
+
+from flowq.cron.zones import named
+from flowq.durations import milliseconds, parse_duration
+from flowq.exceptions import UsageError
+
+if TYPE_CHECKING:
+    from cronsim import CronSim
+
+_ALIASES: Final = {
+    "@yearly": "0 0 1 1 *",
+    "@annually": "0 0 1 1 *",
+    "@monthly": "0 0 1 * *",
+    "@weekly": "0 0 * * 0",
+    "@daily": "0 0 * * *",
+    "@midnight": "0 0 * * *",
+    "@hourly": "0 * * * *",
+}
+_FIELDS: Final = 5
+_SECONDS: Final = 60
+_MINUTE: Final = 60_000
+_WINDOWS: Final = tuple(_MINUTE * minutes for minutes in (1, 60, 24 * 60, 32 * 24 * 60, 367 * 24 * 60, 9 * 366 * 24 * 60))
+_SHORTEST: Final = 100  # ms
+
+
+class Schedule(Protocol):
+    """When something is due. A slot is a time at which it is."""
+
+    def next_slot(self, after: int | None, now: int) -> int | None:
+        """Return the first slot that is still to come: after `after` (the latest one there was) and after `now`; None for none."""
+
+    def missed_slot(self, after: int | None, now: int) -> int | None:
+        """Return the last slot that is due: later than `after` and not later than `now`; None for none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Interval:
+    """Every so many milliseconds, counted from the first time, which is at once."""
+
+    length: int
+
+    @classmethod
+    def of(cls, value: object) -> "Interval":
+        """Make one of seconds or a text such as "5m".
+
+        Raises:
+            UsageError: not a duration, or too short.
+        """
+        try:
+            length = milliseconds(parse_duration(value))
+        except UsageError as error:
+            raise type(error)(f"interval: {error}") from error
+        if length < _SHORTEST:
+            raise UsageError(f"interval: expected {_SHORTEST} ms or more, found {value!r}")
+        return cls(length)
+
+    def next_slot(self, after: int | None, now: int) -> int | None:
+        """See `Schedule`."""
+        if after is None or after > now:
+            return now if after is None else after + self.length
+        return after + ((now - after) // self.length + 1) * self.length
+
+    def missed_slot(self, after: int | None, now: int) -> int | None:
+        """See `Schedule`."""
+        if after is None:
+            return now
+        passed = (now - after) // self.length
+        return after + passed * self.length if passed > 0 else None
+
+
+@dataclass(frozen=True, slots=True)
+class Expression:
+    """A cron expression in a time zone."""
+
+    text: str  # as it was written
+    fields: str  # as `cronsim` reads it
+    zone: tzinfo
+    second: int = 0  # within the minute; for an expression with six fields of which the last is one number
+
+    @classmethod
+    def of(cls, text: object, zone: tzinfo | str | None = None) -> "Expression":
+        """Read an expression: five fields, or six with the seconds last, or an alias such as "@daily".
+
+        Args:
+            text: the expression.
+            zone: a time zone or its name; None: the local one.
+
+        Raises:
+            UsageError: not an expression, one that never happens, or an unknown zone.
+        """
+        if not isinstance(text, str) or not text.strip():
+            raise UsageError(f"cron: expected an expression such as '30 2 * * *', found {text!r}")
+        fields, second = _fields(text)
+        made = cls(text, fields, named(zone), second)
+        from cronsim import CronSimError
+
+        try:
+            now = datetime.now(UTC)
+            made._iterator(now)
+            never = next(made._iterator(now), None) is None
+        except CronSimError as error:
+            problem = str(error).lower().replace("bad", "wrong")
+            raise UsageError(
+                f"cron: {problem} in {text!r}: expected minute hour day month weekday, and seconds as a sixth field if need be"
+            ) from error
+        if never:
+            raise UsageError(f"cron: {text!r} never happens")
+        return made
+
+    def next_slot(self, after: int | None, now: int) -> int | None:
+        """See `Schedule`."""
+        start = now if after is None else max(after, now)
+        return next(self._slots(start), None)
+
+    def missed_slot(self, after: int | None, now: int) -> int | None:
+        """See `Schedule`. Looks back in growing steps: after a year it does not go through every minute of it."""
+        if after is None or after >= now:
+            return None
+        for window in _WINDOWS:
+            start = max(after, now - window)
+            found = None
+            for slot in self._slots(start):
+                if slot > now:
+                    break
+                found = slot
+            if found is not None or start == after:
+                return found
+        return None
+
+    def _slots(self, start: int) -> "_Slots":
+        """Iterate over the slots later than `start`."""
+        offset = self.second * 1000
+        return _Slots(self._iterator(datetime.fromtimestamp((start - offset) / 1000, UTC)), start, offset)
+
+    def _iterator(self, start: datetime) -> "CronSim":
+        from cronsim import CronSim
+
+        return CronSim(self.fields, start.astimezone(self.zone))
+
+
+class _Slots:
+    """The slots of an expression, strictly growing.
+
+    In a repeated hour a fixed time stands for its first occurrence: asked in the second, `cronsim` names one that has been.
+    """
+
+    def __init__(self, times: "CronSim", after: int, offset: int) -> None:
+        self._times = times
+        self._latest = after
+        self._offset = offset
+
+    def __iter__(self) -> "_Slots":
+        return self
+
+    def __next__(self) -> int:
+        while True:
+            slot = round(next(self._times).timestamp() * 1000) + self._offset
+            if slot > self._latest:
+                self._latest = slot
+                return slot
+
+
+def _fields(text: str) -> tuple[str, int]:
+    """Return an expression in the form of `cronsim`, where the seconds are the first field, and what is to be added to its times.
+
+    One fixed second is added afterwards: with six fields `cronsim` leaves changes of the clock alone.
+    """
+    written = text.strip().lower()
+    if written.startswith("@"):
+        if written not in _ALIASES:
+            raise UsageError(f"cron: there is no {text!r}, expected one of {', '.join(_ALIASES)}")
+        return _ALIASES[written], 0
+    *fields, last = text.split()
+    if len(fields) == _FIELDS - 1:
+        return " ".join([*fields, last]), 0
+    if len(fields) == _FIELDS and last.isascii() and last.isdigit() and int(last) < _SECONDS:
+        return " ".join(fields), int(last)
+    if len(fields) == _FIELDS:
+        return " ".join([last, *fields]), 0
+    raise UsageError(
+        f"cron: expected five fields (minute hour day month weekday), or six with the seconds last, found {len(fields) + 1} in {text!r}"
+    )

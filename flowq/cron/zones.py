@@ -1,0 +1,64 @@
+"""Time zones: by their name, or what this machine calls local."""
+
+from datetime import UTC, datetime, timedelta, tzinfo
+from typing import Final, cast
+
+from flowq.exceptions import UsageError
+
+
+class _Local(tzinfo):
+    """The machine's local time with its changes, as the C library has it: from `TZ` in any form, else /etc/localtime."""
+
+    def utcoffset(self, dt: datetime | None) -> timedelta | None:
+        """Return the offset at a local time."""
+        return None if dt is None else dt.replace(tzinfo=None).astimezone().utcoffset()
+
+    def dst(self, dt: datetime | None) -> timedelta | None:  # noqa: ARG002 - the signature of tzinfo
+        """Return None: it is not known."""
+        return None
+
+    def tzname(self, dt: datetime | None) -> str | None:
+        """Return the abbreviation at a local time."""
+        return "local" if dt is None else dt.replace(tzinfo=None).astimezone().tzname()
+
+    def fromutc(self, dt: datetime) -> datetime:
+        """Return the local time of a UTC time; `fold` says which one of two it is."""
+        local = datetime.fromtimestamp(dt.replace(tzinfo=UTC).timestamp())  # noqa: DTZ006 - local time is what is wanted
+        return local.replace(tzinfo=self)
+
+    def __repr__(self) -> str:
+        return "local"
+
+
+LOCAL: Final = _Local()
+
+
+def named(zone: tzinfo | str | None) -> tzinfo:
+    """Return a time zone.
+
+    Args:
+        zone: one, its name in the IANA database such as "Europe/Berlin", or None for the local one.
+
+    Raises:
+        UsageError: there is no such zone.
+    """
+    if zone is None or zone == "local":
+        return LOCAL
+    if isinstance(zone, tzinfo):
+        return zone
+    from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+    try:
+        return ZoneInfo(zone)
+    except (ZoneInfoNotFoundError, ValueError, TypeError, OSError) as error:
+        raise UsageError(
+            f"timezone: there is no time zone {zone!r} here, expected a name such as Europe/Berlin"
+            " (a system without a zone database needs the package tzdata)"
+        ) from error
+
+
+def name_of(zone: tzinfo) -> str:
+    """Return the name under which `named` finds a zone again."""
+    return cast("str | None", getattr(zone, "key", None)) or (
+        "UTC" if zone is UTC else str(zone) if zone is not LOCAL else "local"
+    )

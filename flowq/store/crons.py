@@ -1,0 +1,110 @@
+"""Cron entries and the schedulers that watch them."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from flowq.store.jobs import NewJob
+from flowq.store.outcomes import Outcome
+from flowq.store.session import Session
+
+SCHEDULER_TTL: Final = 60.0  # s without a beat after which a scheduler is gone
+
+
+@dataclass(frozen=True, slots=True)
+class CronBeat:
+    """What a beat of a scheduler answers."""
+
+    now_ms: int
+    latest: tuple[int | None, ...] = ()  # per entry the slot that was dealt with last, None when there was none
+    holder: tuple[str, int] | None = None  # host and process of another scheduler that has the name; the beat was refused then
+
+
+class Crons:
+    """The store's view of cron."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self._keys = session.keys
+
+    def fire(self, entry: str, name: str, after: int | None, slot: int, new: NewJob) -> tuple[Outcome, int | None]:
+        """Create the job of one slot of an entry, if nobody has.
+
+        Args:
+            entry: id of the entry.
+            name: under which the job is listed.
+            after: the entry's latest slot as the caller saw it; another one now means that somebody was quicker.
+            slot: the time, by the server's clock, that has come.
+            new: the job.
+
+        Returns:
+            `DONE`, `DUPLICATE` (a repeated call), `CONFLICT` (somebody was quicker) or `WRONG_STATE` (too early), and the latest
+            slot there is now.
+        """
+        new.check()
+        flat = [entry, -1 if after is None else after, slot, name, *new.arguments()]
+        outcome, _, latest = self._session.run("cron", *flat)
+        return Outcome(outcome.decode()), _slot(latest)
+
+    def beat(
+        self,
+        scheduler: str,
+        nonce: str,
+        fields: Mapping[str, str | int],
+        entries: Sequence[tuple[str, bool]],
+        *,
+        force: bool = False,
+    ) -> CronBeat:
+        """Say that a scheduler lives, and learn the server's time and the latest slot of each entry.
+
+        Args:
+            scheduler: its name.
+            nonce: tells it from another one of the same name.
+            fields: what is shown of it.
+            entries: id of each entry, and whether the time before its first sight does not count (else it is due at once).
+            force: take the name over from a scheduler that is known to be dead.
+        """
+        flat = [part for pair in fields.items() for part in pair]
+        marked = [f"{entry}|{int(waits)}" for entry, waits in entries]
+        ttl = int(SCHEDULER_TTL * 1000)
+        outcome, now, rest = self._session.run("cron_beat", scheduler, nonce, ttl, force, flat, marked)
+        if outcome == b"conflict":
+            hostname, pid = rest
+            return CronBeat(now, holder=(hostname.decode(), int(pid or 0)))
+        return CronBeat(now, tuple(_slot(item) for item in rest))
+
+    def leave(self, scheduler: str, nonce: str) -> Outcome:
+        """Take a scheduler off the list."""
+        return Outcome(self._session.run("cron_leave", scheduler, nonce)[0].decode())
+
+    def schedulers(self) -> list[str]:
+        """Return the names of the schedulers that live, the one that was silent for longest first."""
+        oldest = self._session.now_ms() - int(SCHEDULER_TTL * 1000)
+        with self._session.translated:
+            found = self._session.client.zrangebyscore(self._keys("schedulers"), f"({oldest}", "+inf")
+        return [item.decode() for item in found]
+
+    def scheduler(self, name: str) -> dict[str, str] | None:
+        """Return what is shown of a scheduler, with the time of its last beat as `beat` (ms); None when it does not live."""
+        with self._session.translated:
+            pipe = self._session.client.pipeline(transaction=False)
+            pipe.hgetall(self._keys("scheduler", name))
+            pipe.zscore(self._keys("schedulers"), name)
+            row, beat = pipe.execute()
+        if not row or beat is None or beat <= self._session.now_ms() - SCHEDULER_TTL * 1000:
+            return None
+        return {key.decode(): value.decode("utf-8", "replace") for key, value in row.items()} | {"beat": str(int(beat))}
+
+    def names(self) -> list[str]:
+        """Return the names of which a job was created within a year, the longest ago first."""
+        with self._session.translated:
+            return [item.decode() for item in self._session.client.zrange(self._keys("cron_names"), 0, -1)]
+
+    def job_ids(self, name: str, start: int = 0, end: int = -1) -> list[str]:
+        """Return the ids of the jobs of a name, the newest first; at most 1000 are kept."""
+        with self._session.translated:
+            return [item.decode() for item in self._session.client.zrevrange(self._keys("cron_jobs", name), start, end)]
+
+
+def _slot(number: int) -> int | None:
+    return None if number < 0 else int(number)

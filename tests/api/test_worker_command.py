@@ -1,0 +1,145 @@
+"""`flowq worker` with RQ's options, as processes."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import redis
+
+from flowq import Queue, Worker
+from flowq.job import Job
+from flowq.worker.worker import DequeueStrategy
+from tests.api import classes, samples
+from tests.support.wait import until
+
+ROOT = Path(__file__).parents[2]
+Start = Callable[..., "subprocess.Popen[str]"]
+
+
+@pytest.fixture
+def start(tmp_path: Path, connection: redis.Redis) -> Iterator[Start]:
+    """Start `flowq worker` in the test's directory; modules of the tests are found with `-P`, nothing else leads to them."""
+    url = f"unix://{connection.connection_pool.connection_kwargs['path']}"
+    started: list[subprocess.Popen[str]] = []
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+
+    def run(*arguments: str, **more: str) -> "subprocess.Popen[str]":
+        started.append(
+            subprocess.Popen(
+                [sys.executable, "-P", "-m", "flowq.cli.main", "worker", *arguments],
+                cwd=tmp_path,
+                env={**environment, "FLOWQ_REDIS_URL": url, **more},
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                text=True,
+            )
+        )
+        return started[-1]
+
+    yield run
+    for process in started:
+        if process.poll() is None:
+            process.kill()
+        process.communicate()
+
+
+def ended(process: "subprocess.Popen[str]", code: int = 0) -> tuple[str, str]:
+    """Wait for the end of a process; return what it printed."""
+    out, error = process.communicate(timeout=60)
+    assert process.returncode == code, error
+    assert "Traceback" not in error
+    return out, error
+
+
+def test_the_lean_worker_takes_rqs_options(start: Start, queue: Queue, connection: redis.Redis, tmp_path: Path) -> None:
+    (tmp_path / "lib").mkdir()
+    (tmp_path / "lib" / "only_in_lib.py").write_text("def f():\n    return __file__\n")
+    low = Queue("low", connection=connection)
+    first, second = queue.enqueue("only_in_lib.f"), low.enqueue("only_in_lib.f", result_ttl=50)
+    options = ["-b", "-n", "mine", "--results-ttl", "77", "--worker-ttl", "5", "-P", "lib", "--pid", "pid", "-s", "-d"]
+    options += ["--log-format", "<%(levelname)s %(message)s>", "--date-format", "%Y", "--maintenance-interval", "5"]
+    process = start(*options, "-ds", "round_robin", "default", "low")
+    _, error = ended(process)
+    assert "<INFO worker mine listens on default, low" in error
+    assert (tmp_path / "pid").read_text() == f"{process.pid}\n"
+    for job, ttl in ((first, 77), (second, 50)):
+        assert job.return_value() == str(tmp_path / "lib" / "only_in_lib.py")
+        assert ttl - 30 < connection.pttl(f"{{flowq}}:job:{job.id}") / 1000 <= ttl
+
+
+def test_classes_handlers_and_a_serializer(start: Start, connection: redis.Redis, tmp_path: Path) -> None:
+    queue = classes.OwnQueue("own", connection=connection, serializer="json")
+    good = queue.enqueue(samples.add, 1, 2)
+    bad = queue.enqueue(samples.div_by_zero, 1, meta={"log": str(tmp_path / "log")})
+    options = [
+        "-w",
+        "tests.api.classes.OwnWorker",
+        "-j",
+        "tests.api.classes.OwnJob",
+        "--queue-class",
+        "tests.api.classes.OwnQueue",
+    ]
+    options += ["-S", "json", "--exception-handler", "tests.api.classes.note_failure", "-P", str(ROOT), "--max-jobs", "2", "-q"]
+    out, error = ended(start(*options, "--name", "w", "own"))
+    assert (out, error) == ("own worker w works\n", "")
+    assert Job.fetch(good.id, connection, "json").return_value() == ["own", 3]
+    assert bad.get_status() == "failed"
+    assert (tmp_path / "log").read_text() == "ZeroDivisionError: division by zero\n"
+
+
+def test_settings_name_queues_worker_and_logging(start: Start, queue: Queue, tmp_path: Path) -> None:
+    (tmp_path / "settings_of_a_worker.py").write_text(
+        "QUEUES = ['default', 'second']\nNAME = 'from-settings'\n"
+        "DICT_CONFIG = {'version': 1, 'formatters': {'f': {'format': 'MINE %(message)s'}},\n"
+        "  'handlers': {'h': {'class': 'logging.StreamHandler', 'formatter': 'f'}},\n"
+        "  'loggers': {'flowq.worker': {'handlers': ['h'], 'level': 'INFO'}}}\n"
+    )
+    queue.enqueue(samples.nothing)
+    process = start("--config", "settings_of_a_worker", "--burst", "-P", str(ROOT))
+    _, error = ended(process)
+    assert "MINE worker from-settings listens on default, second" in error
+    assert len(queue) == 0
+
+
+@pytest.mark.parametrize("own", [(), ("-w", "tests.api.classes.OwnWorker", "-P", str(ROOT))])
+def test_a_signal_stops_it_politely(own: tuple[str, ...], start: Start, queue: Queue) -> None:
+    process = start("--max-idle-time", "300", *own)
+    until(lambda: Worker.count(queue.connection) == 1, 30)
+    process.send_signal(signal.SIGTERM)
+    ended(process)
+    assert Worker.count(queue.connection) == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["-c", "settings"], "expected a number of jobs, found 'settings' (a settings module is named with --config)"),
+        (["-c", "0"], "'-c' / '--concurrency': 0 is not in the range"),
+        (["-w", "nonesuch.Worker"], "there is no class 'nonesuch.Worker'"),
+        (["-w", "flowq.Queue"], "expected a subclass of flowq.worker.worker.Worker"),
+        (["--exception-handler", "os.nonesuch"], "--exception-handler os.nonesuch: ImportError: module 'os' has no 'nonesuch'"),
+        (["-S", "nonesuch.Thing"], "there is no serializer 'nonesuch.Thing'"),
+        (["-ds", "backwards"], "'backwards' is not one of 'default', 'round_robin', 'random'"),
+        (["-v", "-q"], "--verbose and --quiet exclude each other"),
+        (["-P", "nowhere"], "there is no such directory"),
+        (["--pid", "/nowhere/at/all"], "--pid /nowhere/at/all: the file cannot be written: No such file or directory"),
+        (["--results-ttl", "soon"], "expected a duration"),
+        (["--worker-ttl", "0"], "0.0 is not in the range"),
+    ],
+)
+def test_a_wrong_option_is_one_sentence(arguments: list[str], said: str, start: Start) -> None:
+    out, error = ended(start(*arguments, "--burst"), 2)
+    assert out == ""
+    assert said in error
+    assert error.count("\n") == 1
+
+
+def test_the_strategies_on_the_command_line_are_those_of_python(start: Start) -> None:
+    _, error = ended(start("-ds", "?", "--burst"), 2)
+    assert re.findall(r"'(\w+)'", error.partition("one of")[2]) == list(DequeueStrategy)

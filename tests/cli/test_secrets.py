@@ -1,0 +1,316 @@
+"""Canaries: runs that leak secrets wherever a job can, and a look at everything flowq leaves or shows; and what is told before a run."""
+
+import base64
+import json
+import os
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+import redis
+
+from flowq.cli import main
+from flowq.embedded.control import server_status, stop_server
+from tests.cli.process import Process
+
+MODULE = '''
+import base64, json, logging, os, sys, urllib.parse
+
+def values(names):
+    return {name: os.environ[name] for name in names}
+
+def leak(*names):
+    """Print and return secrets in many forms."""
+    logging.basicConfig(level=logging.INFO)
+    for name, value in values(names).items():
+        print(value, repr(value), json.dumps({"value": value}), urllib.parse.quote(value, ""), value.encode().hex(), flush=True)
+        sys.stderr.write(base64.b64encode(value.encode()).decode() + "\\n")
+        for user in ("a", "ab", "abc"):
+            print("Authorization: Basic", base64.b64encode(f"{user}:{value}".encode()).decode())
+        logging.info("the value is %s", value)
+        for character in value:
+            os.write(1, character.encode())
+    return {"values": values(names), "list": [{value: [value]} for value in values(names).values()]}
+
+def boom(*names):
+    """Raise an error that tells secrets."""
+    raise ValueError(values(names), *values(names).values())
+
+def deep(*names):
+    """Let flowq say what cannot be a result."""
+    return {value: {1, 2} for value in values(names).values()}
+'''
+
+SCRIPT = r"""
+for name in NAMES; do
+  value="${!name}"
+  printf '%s\n' "$value"
+  printf '%s' "$value" | base64 | tee /dev/stderr
+  printf '%s' "user:$value" | base64 -w 0
+  printf ' %q\n' "$value"
+  printf '%s<<END_OF_IT\n%s\nEND_OF_IT\n' "$name" "$value" >> "$FLOWQ_OUTPUT"
+done
+set -x
+true "$value"
+"""
+
+
+RUN = ("run", "flow.yaml", "--run-id", "canaries", "--junit", "junit.xml", "--annotations", "github", "--workers", "3")
+
+
+class Canaries:
+    """Twenty secrets: by name the value, and where it is."""
+
+    def __init__(self, directory: Path) -> None:
+        self.cores: dict[str, str] = {}
+        self.environment: dict[str, str] = {}
+        self.files: list[str] = []
+        self._directory = directory
+        for number in range(10):
+            self.environment[f"SOURCE_{number}"] = f"{self._core(f'E{number}')}{['', ' ', '/+', chr(34), chr(39)][number % 5]}!"
+        self.environment["SOURCE_URL"] = f"postgres://user:{self._core('URL')}@host/db"
+        for number in range(6):
+            self._file(f"F{number}", [self._core(f"F{number}") + ["", "é", "$x"][number % 3]])
+        for number in range(3):
+            self._file(f"M{number}", [f"-----BEGIN {number}-----", self._core(f"M{number}"), "-----END-----"])
+
+    def declarations(self) -> dict[str, dict[str, str]]:
+        """The `secrets` of a flow."""
+        env = {
+            name: {"env": "SOURCE_URL" if name == "URL" else f"SOURCE_{name[1:]}"}
+            for name in self.cores
+            if name not in self.files
+        }
+        return env | {name: {"file": f"private/{name}"} for name in self.files}
+
+    def needles(self, names: list[str]) -> list[bytes]:
+        """What must not be found: the part of each that no spelling changes, and that part in encodings, made without flowq."""
+        found = []
+        for name in names:
+            core = self.cores[name].encode()
+            found += [core, core.hex().encode(), core.hex().upper().encode(), core[:20], core[-20:]]
+            found += [base64.b64encode(b"x" * offset + core)[4 if offset else 0 : -4] for offset in range(3)]
+        return found
+
+    def _core(self, name: str) -> str:
+        self.cores[name] = os.urandom(16).hex()
+        return self.cores[name]
+
+    def _file(self, name: str, lines: list[str]) -> None:
+        self.files.append(name)
+        (self._directory / "private").mkdir(exist_ok=True)
+        (self._directory / "private" / name).write_text("\n".join(lines) + "\n")
+
+
+def flow_of(canaries: Canaries) -> str:
+    """A flow whose jobs leak all of them in every way."""
+    names = list(canaries.cores)
+    may_fail = {"secrets": names, "allow_failure": True}
+    jobs = {
+        "leak": {"secrets": names, "call": "canary:leak", "args": names},
+        "boom": may_fail | {"call": "canary:boom", "args": names, "retry": 1},
+        "deep": may_fail | {"call": "canary:deep", "args": names},
+        "script": {"secrets": names, "run": SCRIPT.replace("NAMES", " ".join(names))},
+        "garbage": may_fail | {"run": f'echo "{"x" * 35}${names[0]}" >> "$FLOWQ_OUTPUT"'},
+        "missing": may_fail | {"run": f'"/bin/${names[1]}"'},
+        "exits": may_fail | {"run": [sys.executable, "-c", "import os, sys; sys.exit(os.environ['F1'])"]},
+        "killed": may_fail | {"run": f'echo "${names[2]}"; kill -9 $$'},
+        "slow": may_fail | {"run": f'printf "%s" "${names[3]}"; sleep 20', "timeout": 1},
+        "argv": {"secrets": names, "run": f'sh -c "sleep 0.5; true" child "${names[4]}" "$F2"'},
+        "none": {"run": "sleep 0.3; env"},
+        "after": {
+            "depends_on": ["leak", "script"],
+            "run": ["echo", "${{ to_json(jobs.leak.result) }}", "${{ to_json(jobs.script.result) }}"],
+        },
+        "ask": {
+            "depends_on": "leak",
+            "allow_failure": True,
+            "approval": {"message": "Publish ${{ to_json(jobs.leak.result) }}?", "timeout": "500ms"},
+        },
+    }
+    clean = {"secrets": names, "call": "canary:leak", "args": names}
+    return json.dumps({"secrets": canaries.declarations(), "jobs": jobs, "on_exit": {"clean": clean}})
+
+
+class Watch:
+    """Looks at every process again and again: which have a needle among their arguments or in their environment."""
+
+    def __init__(self, canaries: Canaries) -> None:
+        self.arguments: set[bytes] = set()
+        self.environments: set[bytes] = set()
+        self.seen = 0
+        self._all = canaries.needles(list(canaries.cores))
+        self._over = threading.Event()
+
+    @contextmanager
+    def running(self) -> Iterator["Watch"]:
+        """Look until the end of the block."""
+        thread = threading.Thread(target=self._run)
+        thread.start()
+        try:
+            yield self
+        finally:
+            self._over.set()
+            thread.join()
+
+    def _run(self) -> None:
+        while not self._over.wait(0.02):
+            for pid in filter(str.isdecimal, os.listdir("/proc")):
+                try:
+                    arguments = Path(f"/proc/{pid}/cmdline").read_bytes()
+                    environment = Path(f"/proc/{pid}/environ").read_bytes()
+                except OSError:
+                    continue
+                self.seen += 1
+                self._look(arguments, environment)
+
+    def _look(self, arguments: bytes, environment: bytes) -> None:
+        own = b"FLOWQ_JOB_ID=" in environment  # the command of a job, or what that has started
+        if any(needle in arguments for needle in self._all) and not (own and b"FLOWQ_JOB_NAME=argv\0" in environment):
+            self.arguments.add(arguments)
+        holders = (b"flowq.worker.main", b"flowq.cli.main")  # they were started with the variables
+        if not own and any(needle in environment for needle in self._all) and not any(name in arguments for name in holders):
+            self.environments.add(arguments)
+
+
+def values_of(client: Any) -> Iterator[bytes]:
+    """Yield everything a server holds."""
+    read: dict[bytes, Callable[[bytes], object]] = {
+        b"string": client.get,
+        b"hash": client.hgetall,
+        b"list": lambda key: client.lrange(key, 0, -1),
+        b"set": client.smembers,
+        b"zset": lambda key: client.zrange(key, 0, -1, withscores=True),
+        b"stream": client.xrange,
+    }
+    for key in client.scan_iter():
+        kind = client.type(key)
+        if kind != b"none":
+            yield key + b" " + b"".join(_flat(read[kind](key)))
+
+
+def _flat(value: object) -> Iterator[bytes]:
+    if isinstance(value, bytes):
+        yield value
+    elif isinstance(value, dict):
+        for pair in value.items():
+            yield from _flat(pair)
+    elif isinstance(value, (list, tuple, set)):
+        for item in value:
+            yield from _flat(item)
+
+
+def found_in(data: bytes, needles: list[bytes]) -> list[bytes]:
+    return [needle for needle in needles if needle in data]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
+def test_nothing_secret_is_left_or_shown(
+    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    canaries = Canaries(tmp_path)
+    needles = canaries.needles(list(canaries.cores))
+    assert len(canaries.cores) == 20
+    (tmp_path / "canary.py").write_text(MODULE)
+    (tmp_path / "flow.yaml").write_text(flow_of(canaries))
+    temporary = tmp_path / "tmp"
+    temporary.mkdir()
+    env = {**canaries.environment, "TMPDIR": str(temporary)}
+    monkeypatch.chdir(tmp_path)
+    shown: list[bytes] = []
+
+    with Watch(canaries).running() as watch:
+        run = Process(*RUN, cwd=tmp_path, env=env)
+        try:
+            assert run.wait(60) == 0, run.out + run.err
+        finally:
+            run.end()
+        shown.append(run.out.encode() + run.err.encode())
+    assert watch.seen > 1000
+    assert watch.arguments == set()
+    assert watch.environments == set()
+    assert b"***" in shown[0]
+
+    def flowq(*arguments: str) -> None:
+        capfd.readouterr()
+        main.run(arguments)
+        shown.append("".join(capfd.readouterr()).encode())
+
+    for job in json.loads((tmp_path / "flow.yaml").read_text())["jobs"]:
+        flowq("logs", "canaries", job)
+        flowq("result", "canaries", job)
+        flowq("why", "canaries", job)
+    for command in (
+        ("status", "canaries"), ("status", "canaries", "--json"), ("runs",), ("runs", "--json"), ("logs", "canaries"), ("logs", "canaries", "--json"),
+        ("plan", "flow.yaml", "--json"), ("plan", "flow.yaml"), ("graph", "flow.yaml"), ("run", "flow.yaml", "--dry-run"), ("doctor",), ("config",),
+    ):  # fmt: skip
+        flowq(*command)
+    assert shown[1].count(b"***") > 100, "the logs of `leak`"
+    assert sum(b"***" in text for text in shown) > 10
+    for text in shown:
+        assert found_in(text, needles) == [], text[:200]
+
+    client = redis.Redis(unix_socket_path=str(server_status(str(home)).socket))
+    with client:
+        stored = list(values_of(client))
+    assert sum(b"***" in value for value in stored) > 5
+    for value in stored:
+        assert found_in(value, needles) == [], value[:200]
+
+    stop_server(str(home), force=True)
+    appended = [path for path in home.rglob("*.aof") if path.stat().st_size > 10_000]
+    assert appended, "the append-only file was looked at"
+    for directory in (home, temporary):
+        for path in directory.rglob("*"):
+            if path.is_file():
+                assert found_in(path.read_bytes(), needles) == [], path
+    report = (tmp_path / "junit.xml").read_bytes()
+    assert b"***" in report
+    assert found_in(report, needles) == []
+
+
+FLOW = """
+params: {publish: {type: boolean, default: false}}
+secrets: {KEY: {env: NO_SUCH_VARIABLE}, FILE: {file: made.txt}}
+jobs:
+  make: {run: printf made-of-a-job > made.txt}
+  use: {run: 'echo "${#FILE}"', secrets: [FILE], depends_on: make}
+  publish: {run: 'echo "$KEY"', secrets: [KEY], if: params.publish}
+on_failure:
+  tell: {run: 'echo "$KEY"', secrets: [KEY]}
+"""
+
+
+def run_here(directory: Path, *arguments: str) -> Process:
+    process = Process("run", "flow.yaml", *arguments, cwd=directory)
+    try:
+        process.wait(60)
+    finally:
+        process.end()
+    return process
+
+
+def test_what_surely_fails_does_not_start(home: Path, tmp_path: Path) -> None:
+    (tmp_path / "flow.yaml").write_text(FLOW)
+    refused = run_here(tmp_path, "-p", "publish=true")
+    place = tmp_path / "flow.yaml"
+    assert refused.code == 2
+    assert refused.err.splitlines()[-2:] == [
+        "error: nothing was started:",
+        f"{place}:7: job publish: secret KEY: the variable NO_SUCH_VARIABLE is not set; export it before the worker (or `flowq run`) starts",
+    ]
+    assert not (tmp_path / "made.txt").exists()
+
+
+def test_what_may_fail_is_said_and_starts(home: Path, tmp_path: Path) -> None:
+    """A file may be made by an earlier job; a handler may not be needed; a job whose `if` is false does not matter."""
+    (tmp_path / "flow.yaml").write_text(FLOW)
+    started = run_here(tmp_path)
+    assert started.code == 0, started.err
+    warnings = [line for line in started.err.splitlines() if line.startswith("warning:")]
+    assert [line.split(": ")[2] for line in warnings] == ["job use", "job on_failure/tell"]
+    assert "use | 13" in started.out

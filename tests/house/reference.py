@@ -1,0 +1,219 @@
+"""Makes `docs/reference.md` of the schema and the code: `python -m tests.house.reference --check` or `--write`.
+
+The guide (`docs/language.md`) explains; the reference lists. What it says comes from `schemas/flow.schema.json`, the tables of the expression
+language and the limits of the compiler, so it cannot be out of date without `make stale` saying so.
+"""
+
+import argparse
+import difflib
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Final, TypeAlias
+
+from flowq import defaults
+from flowq.compiler import expand, fields, files, likely, merge, reader, source, tree, units
+from flowq.compiler.codes import WARNINGS, Code
+from flowq.compiler.schema import schema_document
+from flowq.compiler.sites import HANDLER_RUN, RUNTIME_RUN, STATIC_RUN, Place
+from flowq.expr import functions, parser, tokens
+from flowq.expr.functions import FUNCTIONS, Signature
+
+ROOT: Final = Path(__file__).resolve().parents[2]
+TARGET: Final = ROOT / "docs" / "reference.md"
+Schema: TypeAlias = dict[str, Any]
+
+HEAD: Final = """# Reference of the flow language
+
+Every key, name, function and limit, made of the schema and the code by `python -m tests.house.reference --write`. What they mean together is in
+[the guide](language.md), what the compiler says in [the index of errors](errors.md).
+"""
+_WORDS: Final = {
+    "object": "a map",
+    "array": "a list",
+    "string": "a text",
+    "integer": "a whole number",
+    "number": "a number",
+    "boolean": "true or false",
+    "null": "null",
+}
+_OPERATORS: Final = (
+    ("`a ? b : c`", "b if a is true, else c"),
+    ("`a ?? b`", "b where a is null or not there"),
+    ("`a || b`", "either; booleans"),
+    ("`a && b`", "both; booleans"),
+    ("`==` `!=`", "equal values of one type; `1 == 1.0`, and nothing equals a value of another type"),
+    ("`<` `<=` `>` `>=`", "two numbers or two strings"),
+    ("`a in b`", "an item of a list, a key of a map, a part of a string"),
+    ("`!a`", "not; a boolean"),
+    ("`a.name` `a['name']` `a[0]`", "a part of a map or list"),
+    ("`a[*].name`", "that part of every item of a list"),
+    ("`[a, b]` `{name: a}`", "a list, a map"),
+)
+
+
+def reference() -> str:
+    """Return the text of the page."""
+    document = schema_document()
+    parts = [HEAD, "## Top level\n", _table(document["properties"]), "## A job\n", _table(_definition("job")["properties"])]
+    for title, path in _SECTIONS.items():
+        parts += [f"## {title}\n", _table(_inner(path))]
+    parts += ["## Names in expressions\n", "\n".join(_names()) + "\n"]
+    parts += ["## Operators\n\nFrom the loosest to the tightest.\n", _rows(("operator", "gives"), _OPERATORS)]
+    parts += [
+        "## Functions\n",
+        _rows(("function", "gets", "gives"), [_function(name, item) for name, item in FUNCTIONS.items()]),
+    ]
+    parts += ["## Limits\n", _rows(("limit", "value"), _limits())]
+    parts += ["## Diagnostics\n", f"{len(Code)} codes, {len(WARNINGS)} of them warnings: [errors.md](errors.md).\n"]
+    return "\n".join(parts)
+
+
+_SECTIONS: Final = {
+    "A param": "param",
+    "An entry of depends_on": "dependency",
+    "`matrix`": "matrix",
+    "`retry`": "retry",
+    "`allow_failure`": "allow_failure",
+    "`approval`": "approval",
+    "`concurrency` of a job": "job_concurrency",
+    "`concurrency` of the flow": "run_concurrency",
+}
+
+
+def _definition(name: str) -> Schema:
+    found: Schema = schema_document()["$defs"][name]
+    return found
+
+
+def _inner(name: str) -> Schema:
+    """Return the keys of a definition, of the map among its alternatives where it has some."""
+    definition = _definition(name)
+    options = [definition, *definition.get("anyOf", ())]
+    found: Schema = next(_resolved(option)["properties"] for option in options if "properties" in _resolved(option))
+    return found
+
+
+def _resolved(schema: Schema) -> Schema:
+    while "$ref" in schema:
+        target: Any = schema_document()
+        for part in schema["$ref"].removeprefix("#/").split("/"):
+            target = target[part]
+        schema = target
+    return schema
+
+
+def _table(properties: Schema) -> str:
+    rows = [(f"`{key}`", _value(schema), _text(schema, "description")) for key, schema in properties.items()]
+    return _rows(("key", "value", "meaning"), rows)
+
+
+def _text(schema: Schema, key: str) -> str:
+    return str(schema.get(key) or _resolved(schema).get(key, ""))
+
+
+def _value(schema: Schema) -> str:
+    """Return what a value may be, in words."""
+    found = _resolved(schema)
+    if "enum" in found:
+        return " ".join(f"`{item}`" for item in found["enum"])
+    expected = schema.get("x-expected") or found.get("x-expected")
+    words = expected or " or ".join(_WORDS[kind] for kind in _kinds(found)) or "any value"
+    return words + _range(found)
+
+
+def _kinds(schema: Schema) -> list[str]:
+    if "anyOf" in schema:
+        return list(dict.fromkeys(kind for option in schema["anyOf"] for kind in _kinds(_resolved(option))))
+    declared = schema.get("type", [])
+    return [declared] if isinstance(declared, str) else list(declared)
+
+
+def _range(schema: Schema) -> str:
+    least, most = schema.get("minimum"), schema.get("maximum")
+    if least is None and most is None:
+        return ""
+    return f", {least:,} to {most:,}" if most is not None and least is not None else f", at least {least:,}"
+
+
+def _names() -> Iterator[str]:
+    yield "| root | where |"
+    yield "|---|---|"
+    roots = dict.fromkeys(root for place in Place for root in place.roots)
+    for root in roots:
+        places = [_PLACES.get(place, place.value) for place in Place if root in place.roots]
+        yield f"| `{root}` | {'everywhere' if len(places) == len(Place) else ', '.join(places)} |"
+    yield ""
+    yield f"Of the run: {_listed('run.', STATIC_RUN)} before the run, {_listed('run.', RUNTIME_RUN)} in it, and {_listed('run.', HANDLER_RUN)} in handlers."
+
+
+_PLACES: Final = {
+    Place.STATIC: "values that are fixed before the run",
+    Place.FLOW_ENV: "`env` of the flow",
+    Place.JOB_ENV: "`env` of a job",
+    Place.JOB: "everything else of a job",
+    Place.LIST: "`foreach`",
+    Place.WHOLE: "`if` of a job with `foreach`",
+    Place.OUTPUTS: "`outputs`",
+}
+
+
+def _listed(prefix: str, names: tuple[str, ...]) -> str:
+    return ", ".join(f"`{prefix}{name}`" for name in sorted(names))
+
+
+def _function(name: str, signature: Signature) -> tuple[str, str, str]:
+    usage, _, words = signature.usage.partition(":")
+    gets = ", ".join(" or ".join(kinds) for kinds in signature.parameters) + (", …" if signature.repeats else "")
+    text = f"`{usage.strip()}`" + (f":{words}" if words else "")
+    assert text.startswith(f"`{name}("), f"the usage of {name} does not begin with it"
+    return text, gets, signature.result
+
+
+def _limits() -> list[tuple[str, str]]:
+    return [
+        ("size of a file", f"{source.MAX_BYTES // 1024**2} MiB"),
+        ("levels of lists and maps", f"{tree.MAX_DEPTH:,}"),
+        ("values of a file, with those that its aliases stand for", f"{reader.MAX_NODES:,}"),
+        ("jobs of a run, with the cells of its matrices and the jobs of its sub-flows", f"{expand.MAX_CELLS:,}"),
+        ("items of a `foreach`", f"{defaults.MAX_ITEMS:,}"),
+        ("levels of flows in flows", f"{units.MAX_DEPTH:,}"),
+        ("flows that are parts of one", f"{units.MAX_UNITS:,}"),
+        ("files that a flow uses", f"{files.MAX_FILES:,}"),
+        ("templates that extend each other", f"{merge.MAX_CHAIN:,}"),
+        ("longest wait before a retry", f"{fields.MAX_WAIT / 86400:g} days"),
+        ("characters of an expression", f"{tokens.MAX_SOURCE:,}"),
+        ("levels of an expression", f"{parser.MAX_DEPTH:,}"),
+        ("characters of a text that an expression makes", f"{functions.MAX_TEXT:,}"),
+        ("items of a list that an expression makes", f"{functions.MAX_ITEMS:,}"),
+        ("different conditions that are followed for FQ701", f"{likely.MAX_CONDITIONS:,}"),
+    ]
+
+
+def _rows(head: tuple[str, ...], rows: Any) -> str:
+    lines = [f"| {' | '.join(head)} |", f"|{'---|' * len(head)}"]
+    lines += [f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in row)} |" for row in rows]
+    return "\n".join(lines) + "\n"
+
+
+def main() -> int:
+    """Check the page or write it; the exit code is 1 when it is stale."""
+    options = argparse.ArgumentParser(description=__doc__)
+    options.add_argument("--check", action="store_true")
+    options.add_argument("--write", action="store_true")
+    chosen = options.parse_args()
+    text = reference()
+    if chosen.write:
+        TARGET.write_text(text, encoding="utf-8")
+        return 0
+    old = TARGET.read_text(encoding="utf-8") if TARGET.exists() else ""
+    if old != text:
+        sys.stdout.write("docs/reference.md is stale; `python -m tests.house.reference --write` makes it anew\n")
+        sys.stdout.writelines(
+            difflib.unified_diff(old.splitlines(keepends=True), text.splitlines(keepends=True), "docs", "now")
+        )
+    return int(old != text)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
