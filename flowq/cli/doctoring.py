@@ -206,7 +206,7 @@ def _work(facts: Facts) -> Iterator[Finding]:
         yield Finding(
             "D505",
             WARNING,
-            f"nobody works on run {run}: the command that started it is gone; others wait for its places in concurrency groups",
+            f"nobody works on run {run}: the command that started it is gone",
             f"`flowq run --resume {run}` goes on with it, `flowq cancel {run}` ends it",
         )
     others = sorted({worker.version for worker in facts.workers if worker.version and worker.version != facts.flowq})

@@ -168,6 +168,9 @@ def _report(error: BaseException) -> int:
             return exits.BROKEN_PIPE
         case KeyboardInterrupt() | click.Abort():
             return exits.INTERRUPTED
+        case click.exceptions.NoArgsIsHelpError():  # `flowq` alone asks what there is
+            echo(error.format_message())
+            return 0
         case click.ClickException():
             return _say(_usage_text(error), exits.USAGE)
         case FlowqError():
