@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from flowq.rate_limit import RateLimit
     from flowq.repeat import Repeat
     from flowq.retry import Retry
+    from flowq.webhook import Webhook
     from flowq.worker.classes import SpawnWorker
     from flowq.worker.simple import SimpleWorker
     from flowq.worker.worker import Worker
@@ -37,6 +38,7 @@ _HOMES: "Final" = {
     "Run": "flowq.flows.run",
     "SimpleWorker": "flowq.worker.simple",
     "SpawnWorker": "flowq.worker.classes",
+    "Webhook": "flowq.webhook",
     "Worker": "flowq.worker.worker",
     "cancel_job": "flowq.job",
     "get_current_job": "flowq.job",
@@ -56,6 +58,7 @@ __all__ = [
     "Run",
     "SimpleWorker",
     "SpawnWorker",
+    "Webhook",
     "Worker",
     "__version__",
     "cancel_job",

@@ -21,7 +21,7 @@ class job:  # noqa: N801 - the name that users of RQ know
         timeout: seconds one execution may take, or text such as "1h".
         queue_class: for a name; `Queue` otherwise.
         **options: `result_ttl`, `ttl`, `failure_ttl`, `depends_on`, `at_front`, `meta`, `description`, `retry`, `repeat`, `on_success`,
-            `on_failure`, `on_stopped`, as of `Queue.enqueue`. `depends_on`, `job_id` and `at_front` may be given to `delay` as well.
+            `on_failure`, `on_stopped`, `rate_limit`, `webhooks`, as of `Queue.enqueue`. `depends_on`, `job_id` and `at_front` may be given to `delay` as well.
 
     Example:
         >>> @job("low", timeout=5)

@@ -1,7 +1,7 @@
 """The half of `Queue` that takes jobs in: options are parsed once, the store decides what becomes of the job."""
 
 import datetime as dt
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
@@ -18,6 +18,7 @@ from flowq.retry import Retry
 from flowq.states import JobStatus
 from flowq.store.jobs import NewJob
 from flowq.store.outcomes import Outcome
+from flowq.webhook import Webhook
 
 if TYPE_CHECKING:
     from flowq.store import Store
@@ -60,7 +61,8 @@ class Enqueueing:
             f: the function, or its dotted name where it cannot be imported here.
             *args: its positional arguments.
             **kwargs: its keyword arguments, and the options `job_timeout`, `result_ttl`, `ttl`, `failure_ttl`, `depends_on`, `job_id`,
-                `at_front`, `description`, `meta`, `retry`, `repeat`, `on_success`, `on_failure`, `on_stopped`, `unique`, `rate_limit`, `pipeline`.
+                `at_front`, `description`, `meta`, `retry`, `repeat`, `on_success`, `on_failure`, `on_stopped`, `unique`, `rate_limit`,
+                `webhooks`, `pipeline`.
                 `args=` and `kwargs=` give the function's arguments whole.
 
         Returns:
@@ -95,7 +97,7 @@ class Enqueueing:
         rate_limit: RateLimit | None = None,
         pipeline: Any = None,
         unique: bool = False,
-        webhooks: Any = None,
+        webhooks: Sequence[Webhook] | None = None,
     ) -> Job:
         """Put a call on the queue with the function's arguments whole, so that they cannot be mistaken for options."""
         options = {
@@ -163,6 +165,7 @@ class Enqueueing:
         on_success: Callee = None,
         on_failure: Callee = None,
         on_stopped: Callee = None,
+        webhooks: Sequence[Webhook] | None = None,
         group_id: str | None = None,
         rate_limit: RateLimit | None = None,
     ) -> Job:
@@ -181,6 +184,7 @@ class Enqueueing:
             "on_success": on_success,
             "on_failure": on_failure,
             "on_stopped": on_stopped,
+            "webhooks": webhooks,
             "group_id": group_id,
             "rate_limit": rate_limit,
         }
@@ -205,7 +209,7 @@ class Enqueueing:
         on_failure: Callee = None,
         on_stopped: Callee = None,
         repeat: Repeat | int | None = None,
-        webhooks: Any = None,
+        webhooks: Sequence[Webhook] | None = None,
         rate_limit: RateLimit | None = None,
     ) -> EnqueueData:
         """Describe a job for `enqueue_many`."""

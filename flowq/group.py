@@ -70,12 +70,13 @@ class Group:
 
     # -- jobs -----------------------------------------------------------------------------------------------------------------
 
-    def enqueue_many(self, queue: Queue, job_datas: Iterable[EnqueueData], pipeline: Any = None) -> list[Job]:
-        """Put many calls on a queue, as jobs of this group; see `Queue.enqueue_many`.
+    def enqueue_many(self, queue: Queue | str, job_datas: Iterable[EnqueueData], pipeline: Any = None) -> list[Job]:
+        """Put many calls on a queue (or the one of this name), as jobs of this group; see `Queue.enqueue_many`.
 
         The group is not complete before the last of them is there, however fast the first ones are executed.
         """
-        return queue.enqueue_many(job_datas, pipeline, group_id=self.name)
+        target = Queue(queue, self.store) if isinstance(queue, str) else queue
+        return target.enqueue_many(job_datas, pipeline, group_id=self.name)
 
     def get_jobs(self) -> list[Job]:
         """Return its jobs, the oldest first. Those that have expired or were deleted do not belong to it any more."""
@@ -107,7 +108,7 @@ class Group:
     # -- completion -----------------------------------------------------------------------------------------------------------
 
     @property
-    def counts(self) -> Mapping[JobStatus, int]:
+    def counts(self) -> Mapping[str, int]:
         """How many of its jobs are in which status. Those that have expired count as they ended, deleted ones do not."""
         record = self._record()
         return {} if record is None else dict(record.counts)
@@ -161,7 +162,7 @@ class Group:
         return f"{type(self).__name__}({self.name!r})"
 
 
-def _end(counts: Mapping[JobStatus, int]) -> GroupStatus:
+def _end(counts: Mapping[str, int]) -> GroupStatus:
     if counts.get(JobStatus.FAILED) or counts.get(JobStatus.STOPPED):
         return GroupStatus.FAILED
     if counts.get(JobStatus.CANCELED) or counts.get(JobStatus.SKIPPED):

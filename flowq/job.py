@@ -20,6 +20,7 @@ from flowq.states import ENDED, JobStatus
 from flowq.store.jobs import NewJob
 from flowq.store.outcomes import Outcome
 from flowq.store.records import StoredJob
+from flowq.webhook import Webhook
 
 if TYPE_CHECKING:
     from flowq.store import Store
@@ -61,6 +62,7 @@ class Job(JobSettings):
         on_success: Callback | Callable[..., Any] | str | None = None,
         on_failure: Callback | Callable[..., Any] | str | None = None,
         on_stopped: Callback | Callable[..., Any] | str | None = None,
+        webhooks: Sequence[Webhook] | None = None,
         *,
         repeat: Repeat | int | None = None,
         rate_limit: RateLimit | None = None,
@@ -88,6 +90,7 @@ class Job(JobSettings):
             on_success: called after a success.
             on_failure: called after a failure.
             on_stopped: called after the job was stopped.
+            webhooks: what is told about its end to the world.
             repeat: executions after a success.
             rate_limit: the limit that it shares with others.
 
@@ -108,6 +111,7 @@ class Job(JobSettings):
             "on_success": on_success,
             "on_failure": on_failure,
             "on_stopped": on_stopped,
+            "webhooks": webhooks,
             "group_id": group_id,
             "rate_limit": rate_limit,
         }

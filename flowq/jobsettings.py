@@ -14,6 +14,7 @@ from flowq.retry import Retry
 from flowq.serializers import serializer_name
 from flowq.states import JobStatus
 from flowq.store.records import JobRecord
+from flowq.webhook import Webhook
 
 if TYPE_CHECKING:
     from flowq.store import Store
@@ -144,6 +145,8 @@ class JobSettings(JobState):
         """Return what the store keeps of the options, and how the payload is to be read."""
         fields = self.options.fields()
         name = serializer_name(self.serializer)
+        if self.options.webhooks:
+            fields["func"] = self.func_name  # so that nobody has to decode the payload for the telling
         return {**fields, "serializer": name} if name else fields
 
     @property
@@ -201,6 +204,11 @@ class JobSettings(JobState):
     def repeat_intervals(self) -> list[float] | None:
         """Seconds before each repetition; None without `repeat`."""
         return None if self.options.repeat is None else self.options.repeat.intervals
+
+    @property
+    def webhooks(self) -> list[Webhook]:
+        """What is told about its end to the world; see `flowq.webhook`."""
+        return list(self.options.webhooks)
 
     @property
     def rate_limit(self) -> RateLimit | None:

@@ -17,6 +17,7 @@ from flowq.rate_limit import RateLimit
 from flowq.repeat import Repeat
 from flowq.retry import Retry
 from flowq.states import RAN
+from flowq.webhook import Webhook
 
 # What `enqueue` takes out of a call, and its name here. `timeout` is not among them: it may well be an argument of the function.
 _AT_ENQUEUE: Final[Mapping[str, str]] = {
@@ -25,7 +26,6 @@ _AT_ENQUEUE: Final[Mapping[str, str]] = {
     **{name: name for name in ("result_ttl", "ttl", "failure_ttl", "depends_on", "at_front", "description", "meta", "unique")},
     **{name: name for name in ("retry", "repeat", "on_success", "on_failure", "on_stopped", "rate_limit", "webhooks")},
 }
-_UNSUPPORTED: Final = ("webhooks",)  # options of RQ that must not end up as arguments of the function
 _CALLBACKS: Final = ("on_success", "on_failure", "on_stopped")
 
 
@@ -51,6 +51,7 @@ class JobOptions:
     on_success: Callback | None = None
     on_failure: Callback | None = None
     on_stopped: Callback | None = None
+    webhooks: tuple[Webhook, ...] = ()
 
     @property
     def edges(self) -> list[tuple[str, str]]:
@@ -76,6 +77,8 @@ class JobOptions:
             out |= self.rate_limit.fields()
         if self.repeat is not None:
             out["repeat"] = self.repeat.stored()
+        if self.webhooks:
+            out["webhooks"] = "\n".join(webhook.stored() for webhook in self.webhooks)
         for name in _CALLBACKS:
             callback: Callback | None = getattr(self, name)
             if callback is not None:
@@ -100,6 +103,7 @@ class JobOptions:
             on_success=Callback.restored(fields.get("on_success")),
             on_failure=Callback.restored(fields.get("on_failure")),
             on_stopped=Callback.restored(fields.get("on_stopped")),
+            webhooks=Webhook.restored(fields.get("webhooks")),
         )
 
 
@@ -153,8 +157,6 @@ def parse_options(given: Mapping[str, Any]) -> JobOptions:
     for name, value in given.items():
         if value is None:
             continue
-        if name in _UNSUPPORTED:
-            raise UsageError(f"the option {name}= is not supported by this version of flowq")
         try:
             values[name] = _PARSERS[name](value) if name in _PARSERS else value
         except UsageError as error:
@@ -205,6 +207,13 @@ def _rate_limit(value: Any) -> RateLimit:
     return value
 
 
+def _webhooks(value: Any) -> tuple[Webhook, ...]:
+    items = (value,) if isinstance(value, Webhook) else tuple(value) if isinstance(value, (list, tuple)) else (None,)
+    if not all(isinstance(item, Webhook) for item in items):
+        raise UsageError("expected a list of flowq.Webhook")
+    return items
+
+
 def _repeat(value: Any) -> Repeat:
     if isinstance(value, bool) or not isinstance(value, (int, Repeat)):
         raise UsageError("expected a flowq.Repeat or a number of repetitions")
@@ -225,6 +234,7 @@ _PARSERS: Final[Mapping[str, Callable[[Any], Any]]] = {
     "meta": dict,
     "repeat": _repeat,
     "rate_limit": _rate_limit,
+    "webhooks": _webhooks,
     "on_success": Callback.of,
     "on_failure": Callback.of,
     "on_stopped": Callback.of,

@@ -22,7 +22,7 @@ Values with expressions ("templated" values) are JSON in which
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from typing import Any, Final, TypeAlias, cast
 
 from flowq.exceptions import FlowqError
@@ -94,6 +94,20 @@ class Concurrency:
 
 
 @dataclass(frozen=True, slots=True)
+class Cache:
+    """When a job takes over an earlier result in place of running: nothing it is made of has changed.
+
+    `inputs` and `outputs` are templated globs, relative to the job's directory; `key` is a templated value, None for none.
+    """
+
+    inputs: tuple[Json, ...] = ()
+    key: Json = None
+    outputs: tuple[Json, ...] = ()
+    ttl: float | None = None  # s after which a result is not taken over any more
+    take: bool = True  # False: the run was told to execute everything; what comes out is kept all the same
+
+
+@dataclass(frozen=True, slots=True)
 class Node:
     """One job as the file states it. Times in seconds; None means "not limited" or "the run's rule"."""
 
@@ -126,9 +140,11 @@ class Node:
     max_parallel: int | None = None  # of a matrix or foreach: cells started at once
     fail_fast: bool = False  # of a matrix or foreach: a failed cell cancels the others
     concurrency: Concurrency | None = None
+    cache: Cache | None = None
     outputs: Mapping[str, Json] | None = (
         None  # of a sub-flow's group: its result, templated; {} where the file has no `outputs`
     )
+    flows: tuple[str, ...] = ()  # of a matrix of sub-flows: the names of theirs, in expansion order
     description: str = ""
     labels: Mapping[str, str] = field(default_factory=dict)
     stage: str = ""  # of a job of the flow file itself
@@ -159,9 +175,9 @@ class Cell:
     @property
     def label(self) -> str:
         """What people call it: the gate of a sub-flow by the job with `flow`, the group of a stage as that stage."""
-        if not self.hidden or self.matrix is not None:
-            return self.name
-        return self.name.replace(STAGE, "stage ") if self.group else self.name.removesuffix(f"/{GATE}")
+        if self.hidden and not self.group:
+            return self.name.removesuffix(f"/{GATE}")
+        return self.name.replace(STAGE, "stage ") if self.hidden and self.matrix is None else self.name
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,9 +215,22 @@ class Plan:
         """Yield the cells that are jobs, in ordinal order, without the groups."""
         return (cell for cell in self.cells if not cell.group)
 
+    def shown_jobs(self) -> Iterator[Cell]:
+        """Yield the jobs that people know by name: all but the gates of sub-flows."""
+        return (cell for cell in self.jobs() if not cell.hidden)
+
+    def shown_parents(self, cell: Cell) -> Iterator[tuple[str, str]]:
+        """Yield what a cell depends on as (name, condition): below the gate of a sub-flow what that depends on."""
+        for edge in cell.parents:
+            parent = self.cells[edge.parent]
+            if parent.hidden and not parent.group:
+                yield from self.shown_parents(parent)
+            else:
+                yield parent.label, edge.condition
+
     def selected_jobs(self) -> Iterator[Cell]:
-        """Yield those of them that people know and that were selected."""
-        return (cell for cell in self.cells if cell.selected and not (cell.group or cell.hidden))
+        """Yield those of them that were selected."""
+        return (cell for cell in self.shown_jobs() if cell.selected)
 
     def node_of(self, cell: Cell) -> Node:
         """Return the node a cell belongs to."""
@@ -241,6 +270,13 @@ class Plan:
                 if not cell.group:
                     own.append(cell.ordinal)
         return out
+
+    def without_cache(self) -> "Plan":
+        """Return the same flow, in which no job takes over an earlier result."""
+        nodes = (
+            replace(node, cache=replace(node.cache, take=False)) if node.cache is not None else node for node in self.nodes
+        )
+        return replace(self, nodes=tuple(nodes))
 
     def to_json(self) -> str:
         """Return the stored form: compact JSON with a version."""
@@ -290,6 +326,11 @@ class Plan:
         )
 
 
+def is_gate(node: str) -> bool:
+    """Return whether a node's name is that of a sub-flow's gate, which is also that of its only cell."""
+    return node.endswith(f"/{GATE}")
+
+
 def cell_name(node: str, matrix: Mapping[str, Json]) -> str:
     """Return the name people see for one cell of a matrix: `build[fmt=pdf,lang=en]`."""
     axes = ",".join(f"{axis}={_axis_text(value)}" for axis, value in matrix.items())
@@ -330,6 +371,8 @@ def _node_to_json(node: Node) -> dict[str, Json]:
         out["retry"] = _non_defaults(node.retry)
     if node.concurrency is not None:
         out["concurrency"] = _non_defaults(node.concurrency)
+    if node.cache is not None:
+        out["cache"] = _non_defaults(node.cache)
     return out
 
 
@@ -358,9 +401,13 @@ def _node_from_json(item: dict[str, Json]) -> Node:
         known["retry"] = RetryPolicy(**retry)
     if isinstance(known.get("allow_failure"), list):
         known["allow_failure"] = tuple(known["allow_failure"])
-    if "reads" in known:
-        known["reads"] = tuple(known["reads"])
+    for name in ("reads", "flows"):
+        if name in known:
+            known[name] = tuple(known[name])
     known["concurrency"] = _concurrency(known.get("concurrency"))
+    if "cache" in known:
+        cache = dict(known["cache"])
+        known["cache"] = Cache(**cache | {name: tuple(cache[name]) for name in ("inputs", "outputs") if name in cache})
     return Node(**known)
 
 
@@ -385,7 +432,7 @@ def _cell_from_json(ordinal: int, row: list[Json], nodes: tuple[Node, ...]) -> C
     name = nodes[node].name
     return Cell(
         ordinal=ordinal,
-        name=name if matrix is None else cell_name(name, matrix),
+        name=name if matrix is None or is_gate(name) else cell_name(name, matrix),
         node=node,
         parents=parents,
         matrix=matrix,

@@ -78,6 +78,8 @@ class Reason(StrEnum):
     # of canceled
     CANCELED = "canceled"
     RUN_CANCELED = "run_canceled"
+    # of finished
+    CACHED = "cached"  # an earlier result was taken over
     # of queued and scheduled
     REPEAT = "repeat"
     # of waiting jobs (stored of those that wait, deferred, for something else than other jobs)

@@ -13,7 +13,7 @@ import time
 from collections.abc import Iterable
 from enum import Enum
 from types import FrameType
-from typing import Any, Final, NamedTuple, NoReturn
+from typing import Any, Final, NamedTuple
 
 from flowq import ids
 from flowq.binding import store_for
@@ -22,7 +22,8 @@ from flowq.exceptions import ServerError, UsageError
 from flowq.job import Job
 from flowq.queue import Queue
 from flowq.serializers import resolve_serializer
-from flowq.worker.signals import STOP, StopSignals
+from flowq.worker import offspring
+from flowq.worker.signals import StopSignals
 from flowq.worker.worker import Worker, set_up_logging
 
 _LONGEST_WAIT: Final = 5.0  # s between looks at the workers; their deaths are told by a signal
@@ -132,7 +133,7 @@ class WorkerPool:
             logging_level: log to standard error from this level on, unless logging is set up already.
             **work: further options of `Worker.work`.
         """
-        set_up_logging(logging_level)
+        set_up_logging(logging_level, **{name: work[name] for name in ("log_format", "date_format") if name in work})
         log.info("worker pool %s: %d workers on %s", self.name, self.num_workers, ", ".join(self._queue_names))
         with StopSignals() as signals:
             former = signal.signal(signal.SIGCHLD, _noticed)  # what wakes `_wait` is its number in the pipe
@@ -184,18 +185,7 @@ class WorkerPool:
         name = f"{self.name}.{self._numbers}"
         if self._lifeline is None:
             self._lifeline = os.pipe()
-        # No signal may get lost between the fork and the moment at which the child is ready for it.
-        former = signal.pthread_sigmask(signal.SIG_BLOCK, STOP)
-        try:
-            pid = os.fork()
-            if pid == 0:
-                self._be_worker(name, former)
-            try:
-                os.setpgid(pid, pid)  # the child does it too; whoever is first
-            except (PermissionError, ProcessLookupError):
-                pass
-        finally:
-            signal.pthread_sigmask(signal.SIG_SETMASK, former)
+        pid = offspring.fork(lambda: self._be_worker(name), self._lifeline)
         self.worker_dict[name] = WorkerData(name, pid, time.monotonic())
         log.debug("started worker %s with pid %d", name, pid)
 
@@ -279,35 +269,15 @@ class WorkerPool:
             **self._options,
         )
 
-    def _be_worker(self, name: str, mask: set[int | signal.Signals]) -> NoReturn:
-        code = 1
-        try:
-            os.setpgid(0, 0)
-            signal.set_wakeup_fd(-1)
-            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-            for number in STOP:
-                signal.signal(number, _leave)
-            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
-            assert self._lifeline is not None
-            os.close(self._lifeline[1])
-            worker = self._new_worker(name)
-            worker.lifeline = self._lifeline[0]
-            worker.work(**self._work)
-            code = 0
-        except BaseException:
-            log.exception("worker %s ends", name)
-        finally:
-            logging.shutdown()
-            os._exit(code)
+    def _be_worker(self, name: str) -> None:
+        assert self._lifeline is not None
+        worker = self._new_worker(name)
+        worker.lifeline = self._lifeline[0]
+        worker.work(**self._work)
 
 
 def _noticed(_number: int, _frame: FrameType | None) -> None:
     """Do nothing: the signal's number in the wake-up pipe is what counts."""
-
-
-def _leave(_number: int, _frame: FrameType | None) -> NoReturn:
-    """Exit: a stop before the worker has begun, or after it has ended."""
-    os._exit(0)
 
 
 def _how(code: int) -> str:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 @pytest.fixture(autouse=True)
 def _no_settings_of_the_user(monkeypatch: pytest.MonkeyPatch) -> None:
     """A test that forgets to say where its server is must not find the developer's."""
-    for name in ("REDIS_URL", "NAMESPACE", "ALLOW_EVICTION", "SECRET_KEY", "LINGER", "HOME"):
+    for name in ("REDIS_URL", "NAMESPACE", "ALLOW_EVICTION", "SECRET_KEY", "LINGER", "HOME", "CONFIG"):
         monkeypatch.delenv(f"FLOWQ_{name}", raising=False)
     monkeypatch.setenv("XDG_STATE_HOME", f"{os.devnull}/a test that needs the embedded server asks for the fixture `home`")
 

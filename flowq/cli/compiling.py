@@ -1,6 +1,6 @@
 """Flow files on the command line: the compiler's diagnostics, and what would run."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -11,11 +11,10 @@ from flowq.cli.streams import echo
 from flowq.cli.wording import of_all, plural
 from flowq.exceptions import InvalidFlowError
 from flowq.flows.textsafe import safe_line
-from flowq.flows.views import visible_parents
 
 if TYPE_CHECKING:
     from flowq.compiler import Compilation, Diagnostic
-    from flowq.plan import Cell, Plan
+    from flowq.plan import Plan
 
 
 def compile_flow(file: str, inputs: Inputs, terminal: Terminal) -> "Plan":
@@ -50,7 +49,6 @@ def show_diagnostics(diagnostics: "Iterable[Diagnostic]", terminal: Terminal, *,
 def preview_lines(plan: "Plan") -> Iterator[Line]:
     """Yield what a run of the plan would do: its jobs in order, with queue and what they wait for."""
     jobs = list(plan.selected_jobs())
-    visible = visible_parents(plan)
     yield ((f"{safe_line(plan.name)}: {count_text(plan)}, not run (--dry-run)", "bold"),)
     if plan.params:
         yield (
@@ -59,7 +57,7 @@ def preview_lines(plan: "Plan") -> Iterator[Line]:
     names = max((columns(safe_line(cell.name)) for cell in jobs), default=0)
     queues = max((columns(safe_line(plan.node_of(cell).queue)) for cell in jobs), default=0)
     for cell in jobs:
-        after = ", ".join(after_texts(plan, cell, visible))
+        after = ", ".join(safe_line(name) + _condition(condition) for name, condition in plan.shown_parents(cell))
         yield (
             (f"  {pad(safe_line(cell.name), names)}  ", ""),
             (pad(safe_line(plan.node_of(cell).queue), queues), "dim"),
@@ -69,7 +67,6 @@ def preview_lines(plan: "Plan") -> Iterator[Line]:
 
 def preview_json(plan: "Plan") -> dict[str, Any]:
     """Return the same for programs."""
-    visible = visible_parents(plan)
     return {
         "flow": plan.name,
         "file": plan.file,
@@ -79,7 +76,7 @@ def preview_json(plan: "Plan") -> dict[str, Any]:
                 "name": cell.name,
                 "job": plan.node_of(cell).name,
                 "queue": plan.node_of(cell).queue,
-                "depends_on": [plan.cells[ordinal].name for ordinal, _condition in parents_of(cell, visible)],
+                "depends_on": [name for name, _condition in plan.shown_parents(cell)],
                 "line": plan.node_of(cell).line,
             }
             for cell in plan.selected_jobs()
@@ -89,18 +86,9 @@ def preview_json(plan: "Plan") -> dict[str, Any]:
 
 def count_text(plan: "Plan") -> str:
     """Return how many jobs a run of the plan has: `7 jobs`, `2 of 7 jobs`."""
-    every = sum(not (cell.group or cell.hidden) for cell in plan.cells)
+    every = sum(1 for _ in plan.shown_jobs())
     return of_all(sum(1 for _ in plan.selected_jobs()), every, "job")
 
 
-def parents_of(cell: "Cell", visible: "Mapping[int, tuple[int, ...]]") -> "Iterator[tuple[int, str]]":
-    """Yield the parents of a job as people know them, with the condition asked of each: behind a stage stand its jobs."""
-    for edge in cell.parents:
-        for ordinal in visible.get(edge.parent, (edge.parent,)):
-            yield ordinal, edge.condition
-
-
-def after_texts(plan: "Plan", cell: "Cell", visible: "Mapping[int, tuple[int, ...]]") -> "Iterator[str]":
-    """Yield what a job comes after: `fetch`, `build (done)`."""
-    for ordinal, condition in parents_of(cell, visible):
-        yield safe_line(plan.cells[ordinal].name) + ("" if condition == "success" else f" ({condition})")
+def _condition(condition: str) -> str:
+    return "" if condition == "success" else f" ({condition})"

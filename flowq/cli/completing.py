@@ -53,7 +53,7 @@ def complete_jobs(ctx: click.Context, _param: click.Parameter, incomplete: str) 
             from flowq.flows.snapshot import read_plan
 
             plan = read_plan(store, select_run(store, ctx.params.get("run")))
-            names = [cell.name for cell in plan.jobs() if not cell.hidden] if "[" in incomplete else list(plan.cells_of())
+            names = [cell.name for cell in plan.shown_jobs()] if "[" in incomplete else list(plan.cells_of())
             found = [CompletionItem(name) for name in names if name.startswith(incomplete)]
     return found
 

@@ -53,13 +53,15 @@ def refuse_absent_secrets(plan: "Plan") -> None:
     from flowq.flows.absent import absent_secrets
 
     absent = absent_secrets(plan)
-    for item in absent:
-        if not item.sure:
-            complain(f"warning: {item.text}")
+    for text in _some([item.text for item in absent if not item.sure]):
+        complain(f"warning: {text}")
     refused = [item.text for item in absent if item.sure]
     if refused:
-        more = [f"and {len(refused) - _SHOWN} more"] if len(refused) > _SHOWN else []
-        raise UsageError("\n".join(["nothing was started:", *refused[:_SHOWN], *more]))
+        raise UsageError("\n".join(["nothing was started:", *_some(refused)]))
+
+
+def _some(texts: list[str]) -> list[str]:
+    return texts if len(texts) <= _SHOWN else [*texts[:_SHOWN], f"and {len(texts) - _SHOWN} more"]
 
 
 def execute(

@@ -184,7 +184,7 @@ def missing_worker_commands(run: RunView) -> list[tuple[str, str]]:
     return [(f"flowq worker {names}", f"no worker listens on {', '.join(safe_line(name) for name in queues)}")]
 
 
-def counts_text(jobs: Iterable[JobView]) -> str:
+def counts_text(jobs: Sequence[JobView]) -> str:
     """Return `3 finished, 1 failed, 2 waiting`."""
     return "".join(text for text, _style in _count_segments(jobs))
 
@@ -260,7 +260,8 @@ def _matrix_note(cells: Sequence[JobView], now_ms: int) -> str:
         return counts_text(cells)
     notes = {note(job, now_ms) for job in cells}
     common = notes.pop() if len(notes) == 1 else ""
-    return common or f"{sum(job.ended for job in cells)} of {len(cells)}"
+    cached = _cached(cells)
+    return common or (f"{cached} of {len(cells)} cached" if cached else f"{sum(job.ended for job in cells)} of {len(cells)}")
 
 
 def _cells_worth_seeing(cells: Sequence[JobView]) -> set[int]:
@@ -283,8 +284,14 @@ def _span(cells: Sequence[JobView], now_ms: int) -> float | None:
     return max(0, last - min(starts)) / 1000
 
 
-def _count_segments(jobs: Iterable[JobView]) -> tuple[Segment, ...]:
+def _cached(jobs: Iterable[JobView]) -> int:
+    """Return how many jobs have taken over an earlier result."""
+    return sum(job.reason == Reason.CACHED for job in jobs)
+
+
+def _count_segments(jobs: Sequence[JobView]) -> tuple[Segment, ...]:
     counts = Counter(word(job.status) for job in jobs)
+    cached = _cached(jobs)
     order = [*dict.fromkeys(word(status) for status in _COUNT_ORDER), word(None)]
     merged: dict[str, tuple[int, str]] = {}
     for text, style in order:
@@ -293,6 +300,8 @@ def _count_segments(jobs: Iterable[JobView]) -> tuple[Segment, ...]:
     segments: list[Segment] = []
     for text, (count, style) in merged.items():
         segments += [(", ", "") if segments else ("", ""), (f"{count} {text}", style)]
+        if cached and text == word(JobStatus.FINISHED)[0]:
+            segments.append((f" ({cached} cached)", "dim"))
     return tuple(segments)
 
 

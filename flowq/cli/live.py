@@ -140,7 +140,7 @@ def _left_text(seconds: float) -> str:
 
 
 def _open_text(jobs: Sequence[JobView]) -> str:
-    return counts_text(job for job in jobs if job.bad or job.status in {JobStatus.STARTED, JobStatus.QUEUED})
+    return counts_text([job for job in jobs if job.bad or job.status in {JobStatus.STARTED, JobStatus.QUEUED}])
 
 
 def _text(line: Line) -> Text:

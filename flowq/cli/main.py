@@ -29,6 +29,7 @@ COMMANDS: Final = {
     "plan": "Show what a run would do, and what a failure would.",
     "graph": "Draw the graph of a flow, or of a run with its states.",
     "worker": "Execute jobs of the given queues.",
+    "worker-pool": "Run several workers, and replace those that die.",
     "enqueue": "Put a call of a Python function on a queue.",
     "cron": "Put jobs on queues at their times.",
     "requeue": "Put failed jobs of a queue back into it.",

@@ -53,6 +53,7 @@ class Manner:
     detach: bool = False
     workers: int | None = None
     as_json: bool = False
+    cache: bool = True
     reporting: Reporting = field(default_factory=Reporting)
 
     def check(self) -> None:
@@ -99,15 +100,18 @@ def execution_options(command: "Callable[..., Any]") -> "Callable[..., Any]":
         as_json: bool,
         junit: str | None,
         annotations: str | None,
+        no_cache: bool,
         **more: Any,
     ) -> Any:
-        return command(*arguments, manner=Manner(detach, workers, as_json, Reporting(junit, annotations)), **more)
+        manner = Manner(detach, workers, as_json, not no_cache, Reporting(junit, annotations))
+        return command(*arguments, manner=manner, **more)
 
     options = (
         click.option("--detach", is_flag=True, help="Do not follow: print the run's id; it goes on in the background."),
         click.option(
             "--workers", type=click.IntRange(1, 512), metavar="N", help="Jobs executed side by side.  [default: one per core]"
         ),
+        click.option("--no-cache", is_flag=True, help="Run jobs with `cache` whatever is kept; their results are kept again."),
         click.option("--junit", metavar="FILE", help="At the end, write a JUnit report: one test case per job."),
         click.option(
             "--annotations",

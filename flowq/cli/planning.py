@@ -1,9 +1,9 @@
 """What `flowq plan` shows: the jobs of a flow in order, why each runs when it does, and what a failure would do."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
-from flowq.cli.compiling import after_texts, count_text, parents_of
+from flowq.cli.compiling import count_text
 from flowq.cli.segments import Line, columns, cut, fit, pad
 from flowq.cli.session import Terminal
 from flowq.cli.wording import plural, reason_text, took
@@ -14,7 +14,6 @@ from flowq.flows.history import History
 from flowq.flows.local import default_slots
 from flowq.flows.simulation import makespan
 from flowq.flows.textsafe import safe_json, safe_line
-from flowq.flows.views import visible_parents
 from flowq.plan import Cell, Node, Plan
 from flowq.states import JobStatus, Reason, RunStatus
 
@@ -59,7 +58,6 @@ def plan_lines(
 def plan_json(plan: Plan, fates: Sequence[Fate], history: History, workers: int | None) -> dict[str, Any]:
     """Return the same for programs."""
     steps = step_numbers(plan)
-    visible = visible_parents(plan)
     expected = forecast(plan, fates, history)
     slots = workers or default_slots()
     return {
@@ -73,8 +71,8 @@ def plan_json(plan: Plan, fates: Sequence[Fate], history: History, workers: int 
                 "job": plan.node_of(cell).name,
                 "step": steps[cell.ordinal],
                 "queue": plan.node_of(cell).queue,
-                "depends_on": [plan.cells[ordinal].name for ordinal, _ in parents_of(cell, visible)],
-                "conditions": [condition for _, condition in parents_of(cell, visible)],
+                "depends_on": [name for name, _condition in plan.shown_parents(cell)],
+                "conditions": [condition for _name, condition in plan.shown_parents(cell)],
                 "if": plan.node_of(cell).condition,
                 "timeout": plan.node_of(cell).timeout,
                 "retries": _retries(plan.node_of(cell)),
@@ -85,8 +83,7 @@ def plan_json(plan: Plan, fates: Sequence[Fate], history: History, workers: int 
                 "open": fates[cell.ordinal].open,
                 "expected": None if expected is None else expected.seconds[cell.ordinal],
             }
-            for cell in plan.jobs()
-            if not cell.hidden
+            for cell in plan.shown_jobs()
         ],
         "expected": None
         if expected is None
@@ -94,19 +91,18 @@ def plan_json(plan: Plan, fates: Sequence[Fate], history: History, workers: int 
             "runs": history.runs,
             "workers": slots,
             "duration": makespan(plan, expected.seconds, slots, expected.overhead),
-            "critical_path": [plan.cells[ordinal].name for ordinal in expected.path],
+            "critical_path": [plan.cells[ordinal].label for ordinal in expected.path],
             "critical_path_duration": expected.path_seconds,
         },
     }
 
 
 def step_numbers(plan: Plan) -> list[int]:
-    """Return for each ordinal the earliest step in which it can run, from 1; what only counts or connects takes no step."""
+    """Return for each ordinal the earliest step in which it can run, from 1; groups and gates take no step of their own."""
     steps: list[int] = []
     for cell in plan.cells:
         before = max((steps[edge.parent] for edge in cell.parents), default=0)
-        nothing = (cell.group and plan.node_of(cell).foreach is None) or cell.hidden
-        steps.append(before if nothing else before + 1)
+        steps.append(before if (cell.group and plan.node_of(cell).foreach is None) or cell.hidden else before + 1)
     return steps
 
 
@@ -114,7 +110,6 @@ def _table(plan: Plan, fates: Sequence[Fate], expected: Forecast | None, termina
     jobs = list(plan.selected_jobs())
     steps = step_numbers(plan)
     jobs.sort(key=lambda cell: (bool(cell.phase), steps[cell.ordinal]))
-    visible = visible_parents(plan)
     names = [cut(safe_line(cell.name), _NAME, unicode=terminal.unicode) for cell in jobs]
     queues = [safe_line(plan.node_of(cell).queue) for cell in jobs]
     limits = [_limits(plan.node_of(cell)) for cell in jobs]
@@ -133,7 +128,7 @@ def _table(plan: Plan, fates: Sequence[Fate], expected: Forecast | None, termina
             (f"  {end[0]:<8}" if fated else "", end[1]),
             (f"  {pad(queues[index], queue)}  {pad(limits[index], limit)}", "dim"),
             (f"  {took(expected.seconds[cell.ordinal]):>6}" if expected is not None else "", ""),
-            (f"  {_why(plan, cell, fates, visible)}", ""),
+            (f"  {_why(plan, cell, fates[cell.ordinal])}", ""),
         )
 
 
@@ -156,17 +151,17 @@ def _retries(node: Node) -> int:
     return node.retry.max if node.retry is not None else 0
 
 
-def _why(plan: Plan, cell: Cell, fates: Sequence[Fate], visible: Mapping[int, tuple[int, ...]]) -> str:
+def _why(plan: Plan, cell: Cell, fate: Fate) -> str:
     node = plan.node_of(cell)
-    fate = fates[cell.ordinal]
     if fate.reason == Reason.IF_FALSE:
         return f"skipped: its `if: {safe_line(node.condition or '')}` is false"
     if fate.because is not None:
-        behind = [ordinal for ordinal in visible.get(fate.because, ()) if not fates[ordinal].end.succeeded]
-        return f"{reason_text(fate.reason)}: {safe_line(plan.cells[behind[0] if behind else fate.because].name)}"
+        return f"{reason_text(fate.reason)}: {safe_line(plan.cells[fate.because].label)}"
     if cell.phase and not cell.parents:
         return _TURNS[cell.phase]
-    parents = ", ".join(after_texts(plan, cell, visible))
+    parents = ", ".join(
+        safe_line(name) + ("" if condition == "success" else f" ({condition})") for name, condition in plan.shown_parents(cell)
+    )
     parts = [f"after {parents}" if parents else "at once"]
     if node.condition is not None:
         parts.append(f"if {safe_line(node.condition)}")
@@ -190,7 +185,7 @@ def _expectations(plan: Plan, expected: Forecast, history: History, workers: int
     if expected.unknown:
         source += f", {plural(expected.unknown, 'job')} guessed"
     yield ((f"expected: {took(total)} with {plural(slots, 'worker')}", "bold"), (f"  ({source})", "dim"))
-    names = [safe_line(plan.cells[ordinal].name) for ordinal in expected.path if expected.seconds[ordinal] > 0]
+    names = [safe_line(plan.cells[ordinal].label) for ordinal in expected.path if expected.seconds[ordinal] > 0]
     if len(names) > _PATH:
         names = [*names[: _PATH - 1], f"{len(names) - _PATH} more", names[-1]]
     arrow = " → " if unicode else " -> "

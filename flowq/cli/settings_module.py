@@ -8,6 +8,7 @@ from flowq.exceptions import UsageError
 
 _SSL_OPTIONS: Final = {
     "REDIS_SSL_CA_CERTS": "ssl_ca_certs",
+    "REDIS_SSL_CA_DATA": "ssl_ca_data",
     "REDIS_SSL_CERT_REQS": "ssl_cert_reqs",
     "REDIS_SSL_KEYFILE": "ssl_keyfile",
     "REDIS_SSL_CERTFILE": "ssl_certfile",
@@ -75,12 +76,20 @@ def _sentinel(sentinel: Any, path: str) -> str:
         raise UsageError(f"{path}: SENTINEL['INSTANCES'] must be a list of (host, port), found {places!r}") from error
     scheme = "rediss+sentinel" if sentinel.get("SSL") else "redis+sentinel"
     user = _user(sentinel.get("USERNAME"), sentinel.get("PASSWORD"))
-    own = sentinel.get("SENTINEL_KWARGS") or {}
+    own = _mapping(sentinel, "SENTINEL_KWARGS", path)
     options = {f"sentinel_{name}": own[name] for name in ("username", "password") if own.get(name) is not None}
     if sentinel.get("SOCKET_TIMEOUT") is not None:
         options["socket_timeout"] = sentinel["SOCKET_TIMEOUT"]
+    options |= {name: value for name, value in _mapping(sentinel, "CONNECTION_KWARGS", path).items() if value is not None}
     url = f"{scheme}://{user}{hosts}/{quote(str(sentinel.get('MASTER_NAME') or 'mymaster'), safe='')}/{sentinel.get('DB') or 0}"
     return url + (f"?{urlencode(options)}" if options else "")
+
+
+def _mapping(sentinel: Mapping[str, Any], key: str, path: str) -> Mapping[str, Any]:
+    found = sentinel.get(key) or {}
+    if not isinstance(found, Mapping):
+        raise UsageError(f"{path}: SENTINEL[{key!r}] must be a dictionary, found {found!r}")
+    return found
 
 
 def _user(name: str | None, password: str | None) -> str:

@@ -84,6 +84,8 @@ def note(job: JobView, now_ms: int, *, local: bool = True) -> str:
             return f"approval: {safe_line(message)}" if message else "approval"
         case JobStatus.DEFERRED if job.reason not in {None, Reason.DEPENDENCIES}:
             return reason_text(job.reason)
+        case JobStatus.DEFERRED if job.phase and not job.waits_for:
+            return "for the end of the jobs"
         case JobStatus.DEFERRED:
             return f"for {', '.join(safe_line(name) for name in job.waits_for)}" if job.waits_for else "to be released"
         case JobStatus.SCHEDULED:
@@ -97,7 +99,7 @@ def note(job: JobView, now_ms: int, *, local: bool = True) -> str:
         case JobStatus.STARTED:
             return ", ".join(part for part in (_attempt_note(job), _place(job, local=local)) if part)
         case JobStatus.FINISHED:
-            return f"attempt {job.attempts}" if job.attempts > 1 else ""
+            return _finished_note(job)
         case _:
             return reason_text(job.reason)
 
@@ -129,6 +131,15 @@ def _place(job: JobView, *, local: bool) -> str:
     if job.lane is not None:
         return f"slot {job.lane}"
     return "" if local or not job.worker else f"on {safe_line(job.worker)}"
+
+
+def _finished_note(job: JobView) -> str:
+    """Return what became of the cache, and whether it took several attempts."""
+    attempts = f"attempt {job.attempts}" if job.attempts > 1 else ""
+    if job.cache is None:
+        return attempts or reason_text(job.reason)
+    told = f"{reason_text(job.reason) if job.cache.hit else 'ran'}: {safe_line(job.cache.reason)}"
+    return ", ".join(part for part in (told, attempts) if part)
 
 
 def _attempt_note(job: JobView) -> str:

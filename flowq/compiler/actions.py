@@ -21,7 +21,7 @@ _ACTIONS: Final = ("call", "run", "flow", "approval")
 _FITS: Final = {"args": "call", "kwargs": "call", "shell": "run", "params": "flow"}
 _ANYWHERE: Final = frozenset({"depends_on", "if", "description", "labels", "stage", "extends", *_FITS, *_ACTIONS})
 _BESIDE: Final = {  # the keys an action without a process can have
-    "flow": _ANYWHERE,
+    "flow": _ANYWHERE | {"matrix"},
     "approval": _ANYWHERE | {"matrix", "foreach", "fail_fast", "allow_failure"},
 }
 _MANY: Final = ("matrix", "foreach")
@@ -89,12 +89,20 @@ _HINTS: Final = {
 
 def _no_effect(job: MergedJob, action: str, key: str, report: Report) -> None:
     span = job.own.key_span(key)
-    if action == "flow" and key in _MANY:
-        message = f"`{key}` together with `flow` is not supported yet by this version of flowq"
-        report.add(Code.NOT_YET, span, message, f"put `{key}` to the jobs of that flow")
+    if action == "flow" and key == "foreach":
+        message = (
+            "`foreach` together with `flow` is not supported: a flow is built in before the run, when the list is not known yet"
+        )
+        report.add(
+            Code.NOT_YET,
+            span,
+            message,
+            "use a `matrix` where the values are known, else put `foreach` to the jobs of that flow",
+        )
     elif action == "flow":
         message = f"`{key}` has no effect on a job that stands for a flow"
-        report.add(Code.MISPLACED_KEY, span, message, "put it to the jobs of that flow, or into its `defaults`")
+        of_all = ", or into its `defaults`" if key in schema_document()["$defs"]["defaults"]["properties"] else ""
+        report.add(Code.MISPLACED_KEY, span, message, f"put it to the jobs of that flow{of_all}")
     else:
         hint = "write approval: {message: …, timeout: 1d}" if key == "timeout" else "remove it"
         report.add(Code.MISPLACED_KEY, span, f"`{key}` has no effect on an approval", hint)

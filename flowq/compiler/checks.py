@@ -14,7 +14,7 @@ from flowq.compiler.signatures import Signature
 from flowq.compiler.sites import Site
 from flowq.compiler.source import Report
 from flowq.compiler.spec import FlowSpec, JobSpec, MatrixSpec
-from flowq.expr import Reference, parse
+from flowq.expr import ExprSyntaxError, Reference, parse
 from flowq.expr.types import ANY, MAP, NULL, NUMBER, STRING, Type, common, infer, type_of
 
 MAX_SAMPLES: Final = 1_000  # values of an axis that are looked at for its type
@@ -150,7 +150,7 @@ class _Checks:
 
     def _job(self, number: int, job: JobSpec) -> None:
         cells = self._cells.get(job.name, ())
-        axes = _axes(cells, job.matrix)
+        axes = axes_of(cells, job.matrix)
         known = Known(
             params=self._params,
             env=tuple(job.env),
@@ -168,7 +168,7 @@ class _Checks:
             if self._site(site, known, scope):
                 self._collect(site, number)
         if job.name in self._signatures:
-            typed = lambda source: infer(parse(source), scope)[0]  # noqa: E731 - asked only where an argument has a known type
+            typed = lambda source: _type_of(source, scope)  # noqa: E731 - asked only where an argument has a known type
             check_arguments(job, self._signatures[job.name], typed, self._report)
 
     def _site(self, site: Site, known: Known, scope: Mapping[str, Type]) -> bool:
@@ -246,6 +246,14 @@ class _Checks:
         )
 
 
+def _type_of(source: str, scope: Mapping[str, Type]) -> Type:
+    """Return the type of an expression, `ANY` of one that is not one: that is reported already."""
+    try:
+        return infer(parse(source), scope)[0]
+    except ExprSyntaxError:
+        return ANY
+
+
 def _needs_result(use: _Use, job: JobSpec) -> bool:
     """A status is always there, and so is the list of a matrix or foreach, in which missing results are null."""
     path = use.reference.path
@@ -263,7 +271,7 @@ def _job_type(job: JobSpec, results: Results) -> Type:
     return Type("map", keys={"result": Type("list", ANY) if job.several else result, "status": STRING})
 
 
-def _axes(cells: Cells, matrix: MatrixSpec | None) -> dict[str, bool]:
+def axes_of(cells: Cells, matrix: MatrixSpec | None) -> dict[str, bool]:
     """Return for each value of a matrix whether every cell has it. Where there are no cells, every name has the benefit of the doubt."""
     if not cells and matrix is not None:
         return dict.fromkeys([*matrix.axes, *(name for rule in matrix.include for name in rule.values)], True)

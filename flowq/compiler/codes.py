@@ -43,6 +43,8 @@ class Code(StrEnum):
     ENV_NAME = "FQ115"
     SECRET = "FQ117"  # noqa: S105 - a code, as the next one
     UNKNOWN_SECRET = "FQ118"  # noqa: S105
+    CACHE = "FQ120"
+    CACHE_NEVER = "FQ121"
     # 2xx: parameters
     UNKNOWN_PARAM = "FQ201"
     MISSING_PARAM = "FQ202"
@@ -97,7 +99,7 @@ class Code(StrEnum):
 WARNINGS: Final = frozenset(
     {
         *(Code.EXCLUDE_NOTHING, Code.EMPTY_MATRIX, Code.MATCH_NOTHING, Code.SUB_FLOW_IGNORES),
-        *(Code.NO_MODULE, Code.BROKEN_MODULE),
+        *(Code.NO_MODULE, Code.BROKEN_MODULE, Code.CACHE_NEVER),
         *(Code.SKIPPED_TOO, Code.UNUSED, Code.NEVER_REACHED, Code.RETRY_NEVER, Code.NEVER_HOLDS),
         *(Code.SECRET_LEAK, Code.SECRET_UNREAD),
     }

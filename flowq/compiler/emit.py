@@ -17,7 +17,7 @@ from flowq.compiler.sites import Site
 from flowq.compiler.spec import Dependency, JobSpec
 from flowq.compiler.tree import Json
 from flowq.compiler.units import Section, Unit
-from flowq.plan import GATE, Action, Cell, Edge, Node, Plan, cell_name
+from flowq.plan import GATE, Action, Cell, Edge, Node, Plan, cell_name, is_gate
 
 _STOPPED_BY_A_SKIP: Final = frozenset({"success", "failure"})
 
@@ -48,7 +48,7 @@ def make_plan(unit: Unit, file: str) -> Plan:
 
 def _withheld(unit: Unit) -> set[str]:
     """Return the variables that hold secrets of a flow or of its parts."""
-    return sources_of(unit.flow.head.secrets).union(*(_withheld(part) for part in unit.parts.values()))
+    return sources_of(unit.flow.head.secrets).union(*(_withheld(part) for parts in unit.parts.values() for part in parts))
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +61,8 @@ class _Frame:
     phase: str = ""
     gate: int | None = None
     targets: dict[int, int] = field(default_factory=dict)  # number of a job -> the ordinal that stands for the whole of it
-    members: dict[int, list[int]] = field(default_factory=dict)  # number of a job with a matrix -> its cells
+    members: dict[int, list[int]] = field(default_factory=dict)  # number of a job with a matrix -> what stands for its cells
+    wholes: dict[int, int] = field(default_factory=dict)  # number of a job with a matrix -> the node of the whole of it
     matched: dict[tuple[int, tuple[str, ...], tuple[str, ...]], int] = field(default_factory=dict)
     indexes: dict[tuple[int, tuple[str, ...]], Mapping[tuple[str, ...], list[int]]] = field(default_factory=dict)
 
@@ -89,14 +90,13 @@ class _Emitter:
         for number in frame.section.graph.order:
             job = frame.section.graph.jobs[number]
             edges = self._edges(frame, number)
-            part = frame.unit.parts.get(job.name) if job.sub is not None else None
             if job.counts:
                 counted = [edge.parent for edge in edges]
                 frame.targets[number] = self._group(self._node(frame, job, Action("join")), counted, frame, hidden=True)
-            elif part is not None:
-                frame.targets[number] = self._part(frame, job, part, edges)
             elif job.matrix is not None:
                 frame.targets[number] = self._matrix(frame, number, edges)
+            elif job.sub is not None:
+                frame.targets[number] = self._part(frame, job, frame.unit.parts[job.name][0], edges)
             else:
                 node = self._node(frame, job, job.action)
                 frame.targets[number] = self._add(node, edges, frame, group=job.foreach is not None)
@@ -104,18 +104,32 @@ class _Emitter:
     def _matrix(self, frame: _Frame, number: int, edges: tuple[Edge, ...]) -> int:
         job = frame.section.graph.jobs[number]
         cells = frame.cells_of(job)
-        node = self._node(frame, job, job.action)
+        node = frame.wholes[number] = self._node(frame, job, Action("join") if job.sub is not None else job.action)
         matches = [(parent, item) for parent, item in frame.section.graph.parents(number) if item.match]
         # First all edges, which may need groups of their own: the cells of a matrix have ordinals without a gap.
         matched = [
             [edge for parent, item in matches for edge in self._matched(frame, parent, item, values)] for values in cells
         ]
-        found = frame.members[number] = [
-            self._add(node, (*edges, *own), frame, matrix=values) for values, own in zip(cells, matched, strict=True)
-        ]
+        if job.sub is not None:
+            found = self._parts(frame, number, edges, matched)
+        else:
+            found = [self._add(node, (*edges, *own), frame, matrix=values) for values, own in zip(cells, matched, strict=True)]
+        frame.members[number] = found
         if not cells:
             return self._add(node, edges, frame, group=True)
         return self._group(node, found, frame)
+
+    def _parts(self, frame: _Frame, number: int, edges: tuple[Edge, ...], matched: Sequence[Sequence[Edge]]) -> list[int]:
+        """Write a sub-flow for each cell of a matrix; return what stands for them. Their results are those of the matrix."""
+        job = frame.section.graph.jobs[number]
+        found = [
+            self._part(frame, job, part, (*edges, *own), values)
+            for values, part, own in zip(frame.cells_of(job), frame.unit.parts[job.name], matched, strict=True)
+        ]
+        names = tuple(self.nodes[self.cells[ordinal].node].name for ordinal in found)
+        whole = frame.wholes[number]
+        self.nodes[whole] = replace(self.nodes[whole], condition=None, reads=(), flows=names)
+        return found
 
     def _matched(self, frame: _Frame, parent: int, dependency: Dependency, values: Mapping[str, Json]) -> Sequence[Edge]:
         """Return the edge to those cells of a parent that are equal on some axes.
@@ -134,15 +148,21 @@ class _Emitter:
             target = fitting[0]
             if len(fitting) > 1:
                 shared = {axis: values[axis] for axis in axes}
-                target = self._group(self.cells[target].node, fitting, frame, matrix=shared, hidden=True)
+                target = self._group(frame.wholes[parent], fitting, frame, matrix=shared, hidden=True)
             frame.matched[parent, axes, key] = target
         return (Edge(target, dependency.condition),)
 
-    def _part(self, frame: _Frame, job: JobSpec, part: Unit, edges: tuple[Edge, ...]) -> int:
-        """Write a sub-flow: the gate, which has the edges and the `if`, its jobs, and the group that counts them all."""
-        name = frame.prefix + job.name
+    def _part(
+        self, frame: _Frame, job: JobSpec, part: Unit, edges: tuple[Edge, ...], values: Mapping[str, Json] | None = None
+    ) -> int:
+        """Write a sub-flow: the gate, which has the edges and the `if`, its jobs, and the group that counts them all.
+
+        `values` are those of the cell, where it is one of a matrix.
+        """
+        name = frame.prefix + (job.name if values is None else cell_name(job.name, values))
         gate_node = self._node(frame, job, Action("join"), name=f"{name}/{GATE}")
-        gate = self._add(gate_node, edges, frame, hidden=True)
+        self.nodes[gate_node] = replace(self.nodes[gate_node], matrix=False)
+        gate = self._add(gate_node, edges, frame, matrix=values, hidden=True)
         scope = f"{name}/"
         self.scopes[scope] = dict(part.flow.head.bound.values)
         inner = _Frame(part, part.main, prefix=scope, phase=frame.phase, gate=gate)
@@ -186,7 +206,7 @@ class _Emitter:
         hidden: bool = False,
     ) -> int:
         name = self.nodes[node].name
-        shown = name if matrix is None else cell_name(name, matrix)
+        shown = name if matrix is None or is_gate(name) else cell_name(name, matrix)
         self.cells.append(Cell(len(self.cells), shown, node, edges, matrix, group, hidden, frame.phase))
         return len(self.cells) - 1
 
@@ -236,6 +256,7 @@ class _Emitter:
                 max_parallel=job.max_parallel if job.several else None,
                 fail_fast=job.fail_fast and job.several,
                 concurrency=job.concurrency,
+                cache=job.cache,
                 description=job.description,
                 labels=job.labels,
                 stage="" if frame.prefix else job.stage,

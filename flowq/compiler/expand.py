@@ -69,7 +69,8 @@ def _cells(job: JobSpec, matrix: MatrixSpec, report: Report) -> Cells:
     if not cells and axes:
         message = f"the matrix of `{job.name}` has no cells: the job succeeds with an empty list"
         report.add(Code.EMPTY_MATRIX, matrix.span, message, "give each axis a value")
-    _check_unique(job, cells, matrix, report)
+    if matrix.include:  # the values of an axis were compared when it was read
+        _check_unique(job, cells, matrix, report)
     return tuple(cells)
 
 

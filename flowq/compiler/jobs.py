@@ -8,6 +8,7 @@ from typing import Final
 from flowq import defaults
 from flowq.compiler import fields
 from flowq.compiler.actions import effective, read_action
+from flowq.compiler.caches import read_cache, warn_of_changing
 from flowq.compiler.codes import Code
 from flowq.compiler.dotenv import read_dotenv
 from flowq.compiler.files import Beside, Files
@@ -69,14 +70,15 @@ def _head(root: Mapping, around: Surroundings, report: Report) -> FlowHead:
     outputs = SiteReader(report, Place.OUTPUTS)
     output_node = root.get("outputs")
     entries = output_node.entries if isinstance(output_node, Mapping) else {}
+    env = {**read_dotenv(root.get("dotenv"), around.place, scope, around.files, report), **env}
     return FlowHead(
         name=name,
         bound=bound,
         description=fields.static_text(root.get("description"), scope, report),
         labels=fields.labels(root.get("labels"), scope, report),
-        env={**read_dotenv(root.get("dotenv"), around.place, scope, around.files, report), **env},
+        env=env,
         env_sites=tuple(sites),
-        secrets=declare_secrets(root, around.place, scope, report),
+        secrets=declare_secrets(root, around.place, env, scope, report),
         retention=fields.duration(root.get("retention"), scope, report, never=True),
         timeout=_time_limit(root, "timeout", scope, report, None),
         fail_fast=fields.flag(root.get("fail_fast")),
@@ -112,10 +114,12 @@ def _read_job(job: MergedJob, head: FlowHead, report: Report) -> JobSpec:
     secrets = listed if action.kind != "join" else {}
     if secrets:
         check_leaks(job.whole, action.shell, secrets, report)
-    inherited = {name: value for name, value in head.env.items() if name not in secrets} if secrets else head.env
     workdir = get("workdir")
     foreach = _expression(get("foreach"), "foreach", listing, report)
     stage = get("stage")
+    cache = read_cache(job, action, reader, scope, report)
+    if cache is not None:
+        warn_of_changing(job, (*reader.sites, *env_sites, *head.env_sites), report)
     return JobSpec(
         name=job.name,
         span=job.spelling.span,
@@ -132,7 +136,7 @@ def _read_job(job: MergedJob, head: FlowHead, report: Report) -> JobSpec:
         at_front=fields.flag(get("at_front")),
         delay=fields.duration(get("delay"), scope, report, never=False) or None,
         condition=_expression(get("if"), "if", whole if "foreach" in job.whole.entries else reader, report),
-        env={**inherited, **env} if env else inherited,
+        env={**head.env, **env} if env else head.env,
         secrets=secrets,
         workdir=reader.value(workdir) if isinstance(workdir, Scalar) and isinstance(workdir.value, str) else None,
         depends_on=_depends_on(get("depends_on"), report),
@@ -141,6 +145,7 @@ def _read_job(job: MergedJob, head: FlowHead, report: Report) -> JobSpec:
         max_parallel=fields.integer(get("max_parallel"), 0) or None,
         fail_fast=fields.flag(get("fail_fast")),
         concurrency=_job_concurrency(get("concurrency"), reader) if action.kind != "join" else None,
+        cache=cache,
         stage=stage.value if isinstance(stage, Scalar) and isinstance(stage.value, str) else "",
         sub=_sub_flow(job, scope, report),
         description=fields.static_text(get("description"), scope, report),
@@ -176,8 +181,7 @@ def _sub_flow(job: MergedJob, scope: StaticScope, report: Report) -> SubFlow | N
     if node is None or not path:
         return None
     entries = given.entries if isinstance(given, Mapping) else {}
-    values = {name: scope.evaluate(value, report) for name, (_, value) in entries.items()}
-    return SubFlow(path, node.span, values, {name: value.span for name, (_, value) in entries.items()})
+    return SubFlow(path, node.span, {name: value for name, (_, value) in entries.items()}, scope)
 
 
 def _expression(node: Node | None, key: str, reader: SiteReader, report: Report) -> str | None:

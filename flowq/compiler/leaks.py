@@ -23,10 +23,11 @@ _RESULT: Final = "FLOWQ_OUTPUT"
 _PRINTING: Final = frozenset({"echo", "printf"})
 _DUMPING: Final = frozenset({"env", "printenv"})
 _INSIDE: Final = frozenset({  # of the shell itself: their words are no arguments of a process
-    *(":", ".", "[", "[[", "alias", "bind", "break", "builtin", "case", "cd", "command", "continue", "declare", "echo", "eval", "exit"),
+    *(":", ".", "[", "[[", "alias", "bind", "break", "builtin", "case", "cd", "continue", "declare", "echo", "eval", "exit"),
     *("export", "false", "for", "getopts", "hash", "let", "local", "mapfile", "popd", "printf", "pushd", "read", "readarray", "readonly"),
     *("return", "select", "set", "shift", "shopt", "source", "test", "trap", "true", "type", "typeset", "unset", "wait"),
 })  # fmt: skip
+_PREFIXES: Final = frozenset({"exec", "command"})
 _INTO_FILE: Final = (">", ">>", ">|", "&>", "&>>")
 _FUNCTION = re.compile(r"^\s*(?:function\s+([\w.-]+)|([\w.-]+)\s*\(\))", re.MULTILINE)
 
@@ -155,8 +156,8 @@ class _Command:
 
     def program(self) -> list[Word]:
         """Return its words from the program on."""
-        first = next((place for place, word in enumerate(self.words) if not ASSIGNMENT.match(word.text)), len(self.words))
-        return self.words[first:]
+        before = (place for place, word in enumerate(self.words) if not (ASSIGNMENT.match(word.text) or word.text in _PREFIXES))
+        return self.words[next(before, len(self.words)) :]
 
 
 class _Reader(ShellLexer):

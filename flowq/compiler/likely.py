@@ -40,6 +40,7 @@ def warn(flow: FlowSpec, graph: Graph, root: Mapping, report: Report) -> None:
     _never_failing(graph, report)
     _unused_params(flow, report)
     _unused_templates(root, report)
+    _unused_secrets(flow, root, report)
 
 
 # -- jobs that are skipped with another one ---------------------------------------------------------------------------------------
@@ -196,6 +197,18 @@ def _unused_templates(root: Mapping, report: Report) -> None:
         if name not in used and not name.startswith("_"):
             hint = f"remove it, or call it _{name} if that is meant"
             report.add(Code.UNUSED, spelling.span, f"nothing extends the template `{name[:60]}`", hint)
+
+
+def _unused_secrets(flow: FlowSpec, root: Mapping, report: Report) -> None:
+    section = root.get("secrets")
+    if not isinstance(section, Mapping):
+        return
+    jobs = (*flow.jobs, *(job for handlers in flow.handlers.values() for job in handlers))
+    listed = {name for job in jobs for name in job.secrets}
+    for name, (spelling, _) in section.entries.items():
+        if name not in listed and not name.startswith("_"):
+            hint = f"add it to `secrets` of the job that needs it, or call it _{name[:60]} if that is meant"
+            report.add(Code.UNUSED, spelling.span, f"no job lists the secret `{name[:60]}`", hint)
 
 
 def _extended(root: Mapping) -> Iterator[str]:

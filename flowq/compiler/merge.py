@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from flowq.compiler.codes import Code
+from flowq.compiler.schema import schema_document
 from flowq.compiler.source import Report
 from flowq.compiler.suggest import did_you_mean
 from flowq.compiler.tree import Mapping, Node, Scalar, Sequence
@@ -30,12 +31,24 @@ class MergedJob:
 def merge_jobs(root: Mapping, sections: Iterable[str], report: Report) -> dict[str, list[MergedJob]]:
     """Return the jobs of each of these sections of a flow (`jobs`, `on_exit`, …) in the order of the file."""
     templates = _Templates(root.get("templates"), report)
-    merged = {name: _merge_section(root.get(name), root.get("defaults"), templates) for name in sections}
+    defaults = _known(root.get("defaults"))
+    merged = {name: _merge_section(root.get(name), defaults, templates) for name in sections}
     templates.check_all()
     return merged
 
 
-def _merge_section(section: Node | None, defaults: Node | None, templates: "_Templates") -> list[MergedJob]:
+def _known(defaults: Node | None) -> Mapping | None:
+    """Return the defaults without keys that cannot stand there: they are reported, and would only make every job wrong as well."""
+    if not isinstance(defaults, Mapping):
+        return None
+    found = Mapping(defaults.start)
+    found.end = defaults.end
+    legal = schema_document()["$defs"]["defaults"]["properties"]
+    found.entries = {key: entry for key, entry in defaults.entries.items() if key in legal}
+    return found
+
+
+def _merge_section(section: Node | None, defaults: Mapping | None, templates: "_Templates") -> list[MergedJob]:
     if not isinstance(section, Mapping):
         return []
     merged = []
@@ -45,7 +58,7 @@ def _merge_section(section: Node | None, defaults: Node | None, templates: "_Tem
             merged.append(MergedJob(name, spelling, nothing, nothing, is_map=False))  # reported; others may depend on its name
             continue
         own = templates.applied(node)
-        whole = overlay(defaults, own) if isinstance(defaults, Mapping) else own
+        whole = overlay(defaults, own) if defaults is not None else own
         merged.append(MergedJob(name, spelling, own, whole))
     return merged
 

@@ -154,7 +154,9 @@ def _run(key: str, place: Place, known: Known) -> tuple[Code, str, str] | None:
 def _job(rest: list[str | int], known: Known) -> tuple[Code, str, str] | None:
     name = str(rest[0])
     if name not in known.jobs:
-        return Code.UNKNOWN_JOB_NAME, f"there is no job `{name[:60]}`", did_you_mean(name, known.jobs, "the jobs are")
+        dotted = next((job for job in known.jobs if "." in job and job == ".".join(map(str, rest[: job.count(".") + 1]))), None)
+        hint = f"a name with a dot is written jobs['{dotted}']" if dotted else did_you_mean(name, known.jobs, "the jobs are")
+        return Code.UNKNOWN_JOB_NAME, f"there is no job `{name[:60]}`", hint
     if len(rest) > 1 and rest[1] not in ("result", "status"):
         hint = (
             "did you mean result?" if rest[1] in ("output", "outputs", "value", "return_value") else "known are result, status"

@@ -8,6 +8,7 @@ import datetime as dt
 import json
 import math
 import re
+import warnings
 from collections.abc import Callable
 from typing import Final
 
@@ -84,7 +85,11 @@ def compile_pattern(pattern: str) -> re.Pattern[str]:
             "a pattern may have three repetitions, and none of a group", "use character classes, such as [a-z0-9-]+"
         )
     try:
-        return re.compile(pattern)
+        with warnings.catch_warnings():
+            warnings.simplefilter(
+                "ignore"
+            )  # what a later Python would read differently is no business of whoever runs the flow
+            return re.compile(pattern)
     except (re.error, RecursionError, OverflowError) as error:
         raise ParamProblem(f"the pattern is not a regular expression: {error}") from error
 
@@ -95,14 +100,12 @@ def _comparable(value: Json) -> Json:
         return value
     if not isinstance(value, str):
         return None
-    if _DATE.fullmatch(value):
-        return dt.datetime.fromisoformat(value).replace(tzinfo=dt.UTC).timestamp()
-    if _DATETIME.fullmatch(value):
-        moment = dt.datetime.fromisoformat(value)
-        return (moment if moment.tzinfo else moment.replace(tzinfo=dt.UTC)).timestamp()
     try:
+        if _DATE.fullmatch(value) or _DATETIME.fullmatch(value):
+            moment = dt.datetime.fromisoformat(value)
+            return (moment if moment.tzinfo else moment.replace(tzinfo=dt.UTC)).timestamp()
         return parse_duration(value)
-    except UsageError:
+    except (UsageError, ValueError, OverflowError):  # a text that only looks like one
         return None
 
 

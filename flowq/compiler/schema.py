@@ -4,7 +4,6 @@ The checker interprets the schema document itself; it knows the keywords the doc
 nothing in the document can be without effect. A test compares its verdicts with the jsonschema library's. Keywords of our own:
 
 * `x-expected`: what to say was expected, instead of a list of types.
-* `x-later`: keys of an object that belong to the language but not to this version.
 * `x-synonyms`: keys people try, with the right one.
 * `x-code`: the code of a pattern's diagnostics.
 """
@@ -173,7 +172,7 @@ class _Builder:
 
 _KEYWORDS: Final = {
     "any": ("type", "anyOf", "x-expected", "x-code"),
-    "object": ("properties", "additionalProperties", "propertyNames", "required", "minProperties", "x-later", "x-synonyms"),
+    "object": ("properties", "additionalProperties", "propertyNames", "required", "minProperties", "x-synonyms"),
     "array": ("items", "minItems", "maxItems"),
     "scalar": ("enum", "pattern", "minLength", "maxLength", "minimum", "maximum"),
 }
@@ -246,16 +245,11 @@ def _type_help(node: Node, types: frozenset[str]) -> str:
 
 def _unknown_key(schema: Schema) -> Callable[[Scalar, Report], None]:
     known = tuple(schema.get("properties", {}))
-    later = frozenset(schema.get("x-later", ()))
     synonyms: dict[str, str] = schema.get("x-synonyms", {})
 
     def report_it(spelling: Scalar, report: Report) -> None:
         name = spelling.text
         if report.full:
-            return
-        if name in later:
-            message = f"`{name}` is not supported yet by this version of flowq"
-            report.add(Code.NOT_YET, spelling.span, message, "remove it; the flow would not do what it says")
             return
         meant = synonyms.get(name.lower()) or close_match(name, known)
         if meant is None and (tried := close_match(name, synonyms)) is not None:

@@ -5,6 +5,7 @@ the environment of the jobs that list them; the plan has nothing but the referen
 """
 
 import re
+from collections.abc import Collection
 from collections.abc import Mapping as MappingABC
 from typing import Final, TypeAlias
 
@@ -25,8 +26,16 @@ _HARMLESS: Final = re.compile(
 )  # NODE_AUTH_TOKEN: what programs expect a secret in
 
 
-def declare_secrets(root: Mapping, place: Beside, scope: StaticScope, report: Report) -> References:
-    """Return the references that a flow declares; those with a problem have none, but their names are known."""
+def declare_secrets(root: Mapping, place: Beside, env: Collection[str], scope: StaticScope, report: Report) -> References:
+    """Return the references that a flow declares; those with a problem have none, but their names are known.
+
+    Args:
+        root: the tree of the flow.
+        place: where it stands: paths are beside it.
+        env: the names of the flow's own variables.
+        scope: what is known before the run.
+        report: where problems go.
+    """
     section = root.get("secrets")
     if not isinstance(section, Mapping):
         return {}
@@ -34,6 +43,10 @@ def declare_secrets(root: Mapping, place: Beside, scope: StaticScope, report: Re
     for name, (spelling, node) in section.entries.items():
         _check_name(name, spelling, report)
         found[name] = _reference(name, node, place, scope, report) if isinstance(node, Mapping) else {}
+        for double in sorted({name, found[name].get("env", name)} & {*env}):
+            message = f"{double[:60]} stands in the flow's `env` or `dotenv` too, and what is there is stored with the run"
+            hint = "remove it there: the value of a secret is looked for where the worker runs"
+            report.add(Code.SECRET, spelling.span, message, hint)
     return found
 
 

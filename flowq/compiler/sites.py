@@ -24,6 +24,7 @@ class Place(Enum):
     """Where an expression stands, in the words of the messages; it decides which root names can be used."""
 
     STATIC = "before the run"
+    CELL = "in the `params` of a sub-flow"
     FLOW_ENV = "in the environment of the flow"
     JOB_ENV = "in `env`"
     JOB = "in a job"
@@ -39,11 +40,12 @@ class Place(Enum):
     @property
     def run_keys(self) -> tuple[str, ...]:
         """What is known of the run."""
-        return STATIC_RUN if self is Place.STATIC else RUNTIME_RUN
+        return STATIC_RUN if self in (Place.STATIC, Place.CELL) else RUNTIME_RUN
 
 
 _ROOTS: Final[dict[Place, tuple[str, ...]]] = {
     Place.STATIC: ("params", "run"),
+    Place.CELL: ("params", "run", "matrix"),
     Place.FLOW_ENV: ("params", "run"),
     Place.JOB_ENV: ("params", "run", "jobs", "matrix", "item", "index", "job"),
     Place.JOB: ("params", "env", "run", "jobs", "matrix", "item", "index", "job"),
@@ -120,7 +122,8 @@ def locate(report: Report, scalar: Scalar, start: int, end: int) -> Span:
     """Return the place in the file of `value[start:end]` of a text scalar.
 
     What stands in the file is not what the value says: quotes, escapes, indentation and folding lie between. Instead of undoing them, the
-    words around the place are looked for in the raw text, from the left, one after the other: that is exact unless escapes spell them.
+    words around the place are looked for in the raw text, from the left, one after the other, as their quotes spell them: that is exact unless
+    they are written with other escapes than those of the quote and the backslash.
     """
     if report.full:
         return scalar.span
@@ -128,14 +131,22 @@ def locate(report: Report, scalar: Scalar, start: int, end: int) -> Span:
     raw = report.source.text[scalar.start.index : scalar.end.index]
     base = scalar.start.index
     position = raw.find("\n") + 1 if scalar.style in ("|", ">") else len(scalar.style)
-    for word in value[:start].split():
+    for before in value[:start].split():
+        word = _as_written(before, scalar.style)
         found = raw.find(word, position)
         if found < 0:
             return scalar.span
         position = found + len(word)
     wanted = value[start:end] if end > start else value[start : start + 1]
-    word = wanted.split("\n")[0].rstrip() or wanted[:1]
+    word = _as_written(wanted.split("\n")[0].rstrip() or wanted[:1], scalar.style)
     found = raw.find(word, position) if word.strip() else position
     if found < 0:
         return scalar.span
     return report.source.span(base + found, base + found + max(len(word), 1))
+
+
+def _as_written(word: str, style: str) -> str:
+    """Return a word without blanks as it stands in a file in some quotes."""
+    if style == "'":
+        return word.replace("'", "''")
+    return word.replace("\\", "\\\\").replace('"', '\\"') if style == '"' else word

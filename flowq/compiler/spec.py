@@ -10,8 +10,9 @@ from dataclasses import dataclass, field
 from flowq.compiler.diagnostics import Span
 from flowq.compiler.params import Bound
 from flowq.compiler.sites import Site
-from flowq.compiler.tree import Json, Mapping
-from flowq.plan import Action, Concurrency, RetryPolicy
+from flowq.compiler.static import StaticScope
+from flowq.compiler.tree import Json, Mapping, Node
+from flowq.plan import Action, Cache, Concurrency, RetryPolicy
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,12 +28,12 @@ class Dependency:
 
 @dataclass(frozen=True, slots=True)
 class SubFlow:
-    """The other flow a job stands for: its file and the values of its params, as far as they have one, each with its place."""
+    """The other flow a job stands for: its file, and its params as they are written: each cell of a matrix has values of its own."""
 
     path: str
     span: Span
-    params: MappingABC[str, Json]
-    places: MappingABC[str, Span]
+    params: MappingABC[str, Node]
+    scope: StaticScope
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +83,7 @@ class JobSpec:
     max_parallel: int | None = None
     fail_fast: bool = False
     concurrency: Concurrency | None = None
+    cache: Cache | None = None
     stage: str = ""
     sub: SubFlow | None = None
     description: str = ""

@@ -1,7 +1,7 @@
 """Values that must be known before the run: expressions in them are evaluated here and now, with the params that were given."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import Final
 
@@ -23,22 +23,28 @@ UNKNOWN: Final = _Unknown.UNKNOWN
 
 @dataclass(frozen=True, slots=True)
 class StaticScope:
-    """What can be known before the run."""
+    """What can be known before the run. `matrix`: the cell, `axes` whether each of its values is one of every cell."""
 
     params: Mapping[str, Json]  # those that have a value
     declared: tuple[str, ...]
     run: Mapping[str, Json]
+    matrix: Mapping[str, Json] | None = None
+    axes: Mapping[str, bool] = field(default_factory=dict)
+
+    def for_cell(self, cell: Mapping[str, Json], axes: Mapping[str, bool]) -> "StaticScope":
+        """Return what can be known of one cell of a matrix."""
+        return replace(self, matrix=cell, axes=axes)
 
     def evaluate(self, node: Node, report: Report) -> Json:
         """Return the value of a node with its expressions evaluated, or `UNKNOWN` after a problem."""
-        reader = SiteReader(report, Place.STATIC)
+        reader = SiteReader(report, Place.STATIC if self.matrix is None else Place.CELL)
         before = report.errors
         templated = reader.value(node)
         if report.errors > before:
             return UNKNOWN
         if not reader.sites:
             return templated
-        known = Known(self.declared)
+        known = Known(self.declared, matrix=self.axes, is_matrix=self.matrix is not None)
         if False in [check_names(site, known, report) for site in reader.sites]:  # a list: each one reports
             return UNKNOWN
         if any(self._missing(reference.path) for site in reader.sites for reference in site.expression.references()):
@@ -53,7 +59,7 @@ class StaticScope:
 
     def _render(self, templated: Json, node: Node, report: Report) -> Json:
         try:
-            return render(templated, {"params": dict(self.params), "run": dict(self.run)})
+            return render(templated, {"params": dict(self.params), "run": dict(self.run), "matrix": dict(self.matrix or {})})
         except EvalError as error:
             hint = "give the compiler the date of the run" if "date" not in self.run and "run.date" in str(error) else ""
             report.add(Code.EVALUATION, node.span, f"this has no value: {error}", hint)

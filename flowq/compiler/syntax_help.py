@@ -34,6 +34,7 @@ _KNOWN: Final[tuple[tuple[str, str, str], ...]] = (
     ("expected ',' or '}'", "this map is not closed: expected `,` or `}`", "close it, or put a value with braces in quotes"),
     ("found unexpected end of stream", "this text is not closed", "add the closing quote"),
     ("found unexpected document indicator", "`---` or `...` inside a quoted text", "close the quote above"),
+    ("hexdecimal", "an escape in double quotes is not complete", r"write \\ for a backslash, or use single quotes"),
     ("found unknown escape character", "unknown escape in double quotes", r"write \\ for a backslash, or use single quotes"),
     ("found undefined tag handle", "the tag is not known", "remove it, or put a text that begins with ! in quotes"),
 )

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from flowq.compiler.calls import find_signatures
-from flowq.compiler.checks import Outer, Results, Scene, check_expressions, check_outputs
+from flowq.compiler.checks import Outer, Results, Scene, axes_of, check_expressions, check_outputs
 from flowq.compiler.codes import Code
 from flowq.compiler.expand import MAX_CELLS, Budget, Cells, expand
 from flowq.compiler.files import Beside, Files
@@ -24,7 +24,9 @@ from flowq.compiler.schema import check_shape
 from flowq.compiler.signatures import Lookup, Signature
 from flowq.compiler.source import Report, Source
 from flowq.compiler.spec import FlowSpec, JobSpec, SubFlow
+from flowq.compiler.static import StaticScope
 from flowq.compiler.tree import Mapping
+from flowq.plan import cell_name
 
 MAX_DEPTH: Final = 20  # flows in flows
 MAX_UNITS: Final = 1_000  # flows that are parts of one
@@ -42,12 +44,15 @@ class Section:
 
 @dataclass(frozen=True, slots=True)
 class Unit:
-    """A flow with nothing wrong in it. `parts` are the units of its jobs with `flow`, `handlers` its handlers by section."""
+    """A flow with nothing wrong in it. `handlers` are its handlers by section.
+
+    `parts` are the units of its jobs with `flow`: one of each, or one for each cell of its matrix.
+    """
 
     flow: FlowSpec
     main: Section
     handlers: MappingABC[str, Section]
-    parts: MappingABC[str, "Unit"]
+    parts: MappingABC[str, tuple["Unit", ...]]
     file: str
 
 
@@ -79,9 +84,12 @@ class Units:
     def _unit(self, tree: Mapping, around: Surroundings, report: Report) -> Unit | None:
         before = self.budget.left
         flow = read_flow(tree, around, report)
-        parts = {job.name: self._part(job.sub, flow, around, report) for job in flow.jobs if job.sub is not None}
-        main = self._section(flow.jobs, report)
-        names = {name: None if part is None else tuple(part.flow.head.outputs) for name, part in parts.items()}
+        cells = expand(flow.jobs, self.budget, report)
+        parts = {
+            job.name: self._parts(job, cells.get(job.name), flow, around, report) for job in flow.jobs if job.sub is not None
+        }
+        main = self._section(flow.jobs, cells, report)
+        names = {name: tuple(units[0].flow.head.outputs) if units else None for name, units in parts.items()}
         graph = main.graph if main is not None else None
         results = Results(names, self._signatures(flow, around, report))
         check_expressions(Scene(flow, flow.jobs, main.cells if main else {}, results), graph, report)
@@ -91,7 +99,7 @@ class Units:
             report.add(
                 Code.TOO_MANY_JOBS, tree.key_span("jobs"), f"the flow has more than {MAX_CELLS:,} jobs", "split the flow"
             )
-        found = {name: part for name, part in parts.items() if part is not None}
+        found = {name: units for name, units in parts.items() if units is not None}
         if report.failed or main is None or len(found) < len(parts):
             return None
         if not self.files.failed:
@@ -107,8 +115,13 @@ class Units:
         jobs = (*flow.jobs, *(job for section in flow.handlers.values() for job in section))
         return find_signatures(jobs, self._lookups[around.modules], report)
 
-    def _section(self, jobs: tuple[JobSpec, ...], report: Report, before: MappingABC[str, int] | None = None) -> Section | None:
-        cells = expand(jobs, self.budget, report)
+    def _section(
+        self,
+        jobs: tuple[JobSpec, ...],
+        cells: MappingABC[str, Cells],
+        report: Report,
+        before: MappingABC[str, int] | None = None,
+    ) -> Section | None:
         graph = build_graph(jobs, report, before=before or ())
         if graph is None:
             return None
@@ -118,7 +131,8 @@ class Units:
     def _handlers(self, flow: FlowSpec, graph: Graph | None, results: Results, report: Report) -> dict[str, Section]:
         found = {}
         for name, jobs in flow.handlers.items():
-            section = self._section(jobs, report, before=graph.numbers if graph else {})
+            cells = expand(jobs, self.budget, report)
+            section = self._section(jobs, cells, report, before=graph.numbers if graph else {})
             outer = Outer(flow.jobs, graph.never_skipped() if graph and name == "on_success" else frozenset())
             own = section.graph if section is not None else None
             check_expressions(Scene(flow, jobs, section.cells if section else {}, results, outer), own, report)
@@ -126,8 +140,27 @@ class Units:
                 found[name] = section
         return found
 
-    def _part(self, sub: SubFlow, flow: FlowSpec, around: Surroundings, report: Report) -> Unit | None:
-        """Return the unit of a job with `flow`, or None after a problem."""
+    def _parts(
+        self, job: JobSpec, cells: Cells | None, flow: FlowSpec, around: Surroundings, report: Report
+    ) -> tuple[Unit, ...] | None:
+        """Return the units of a job with `flow`, one for each cell where it has a matrix, or None after a problem."""
+        assert job.sub is not None
+        if job.matrix is None:
+            unit = self._part(job.sub, job.sub.scope, flow, around, report)
+            return None if unit is None else (unit,)
+        if cells is None or not _names_differ(job, cells, report):
+            return None
+        axes = axes_of(cells, job.matrix)
+        units = []
+        for cell in cells:
+            unit = self._part(job.sub, job.sub.scope.for_cell(cell, axes), flow, around, report)
+            if unit is None:
+                return None  # the next cell would have the same problem
+            units.append(unit)
+        return tuple(units)
+
+    def _part(self, sub: SubFlow, scope: StaticScope, flow: FlowSpec, around: Surroundings, report: Report) -> Unit | None:
+        """Return a unit of a job with `flow`, or None after a problem. `scope`: what its params are made of."""
         place, name = around.place.absolute(sub.path), around.place.shown(sub.path)
         if not self._may_open(place, name, sub, report):
             return None
@@ -141,7 +174,8 @@ class Units:
         tree = self._trees[place]
         if tree is None:
             return None
-        given = Given(sub.params, sub.places, report, sub.span)
+        values = {name: scope.evaluate(value, report) for name, value in sub.params.items()}
+        given = Given(values, {name: value.span for name, value in sub.params.items()}, report, sub.span)
         run = {"name": flow.head.name, **around.run}
         self._open.append((place, name))
         modules = _modules_beside(around.modules, place)
@@ -178,3 +212,17 @@ class Units:
 def _modules_beside(modules: tuple[str, ...], file: str) -> tuple[str, ...]:
     """Return where the jobs of a sub-flow find modules: in the directory of the run, beside their own file, beside that of the whole flow."""
     return tuple(dict.fromkeys((modules[0], os.path.dirname(file), modules[-1]))) if modules else ()  # noqa: PTH120
+
+
+def _names_differ(job: JobSpec, cells: Cells, report: Report) -> bool:
+    """Report two cells that would give the jobs of their sub-flows the same names."""
+    names: set[str] = set()
+    for cell in cells:
+        name = cell_name(job.name, cell)
+        if name in names:
+            assert job.matrix is not None
+            message = f"two cells are called {name[:100]}: the jobs of their flows would have the same names"
+            report.add(Code.MATRIX, job.matrix.span, message, "give the values names that differ")
+            return False
+        names.add(name)
+    return True

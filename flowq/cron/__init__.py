@@ -6,7 +6,7 @@ any number of schedulers can run side by side, each can be killed at any moment,
 
     schedule   expressions and intervals: pure functions of time      zones        time zones, the local one too
     job        `CronJob`: an entry                                    registering  configuration files
-    scheduler  `CronScheduler`: the loop
+    scheduler  `CronScheduler`: the loop                              listing      the list of schedulers that live
 """
 
 from typing import TYPE_CHECKING, Any

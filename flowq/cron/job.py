@@ -11,7 +11,7 @@ from flowq import binding, defaults
 from flowq.call import Call
 from flowq.callables import reference
 from flowq.cron.schedule import Expression, Interval, Schedule
-from flowq.cron.zones import LOCAL, name_of, named
+from flowq.cron.zones import name_of, named
 from flowq.durations import format_duration, parse_duration
 from flowq.enqueueing import EnqueueData
 from flowq.exceptions import UsageError
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 GRACE: Final = 60_000  # ms by which a slot may be late and still be kept with `catch_up=False`
 _RENAMED: Final = {"job_timeout": "timeout"}
 _KNOWN: Final = frozenset(field.name for field in fields(JobOptions)) | {"webhooks", "rate_limit"}
+_SHOWN: Final = ("job_timeout", "result_ttl", "ttl", "failure_ttl", "meta")
 _REFUSED: Final = (
     "job_id",
     "id",
@@ -141,9 +142,9 @@ class CronJob:
             return None
         return slot
 
-    def see(self, latest: int | None, now: int) -> int | None:
-        """Take note of how the entry stands, and return the slot that is to come next."""
-        self.latest_enqueue_time = None if latest is None else _time(latest)
+    def see(self, latest: int | None, now: int, *, has_job: bool) -> int | None:
+        """Take note of how the entry stands (`has_job`: there is a job of `latest`), and return the slot that is to come next."""
+        self.latest_enqueue_time = _time(latest) if has_job and latest is not None else None
         slot = self.schedule.next_slot(latest, now)
         self.next_enqueue_time = None if slot is None else _time(slot)
         return slot
@@ -213,6 +214,7 @@ class CronJob:
             "cron": self.cron,
             "timezone": name_of(self.timezone),
             "catch_up": self.catch_up,
+            **{name: _plain(self.job_options[name]) for name in _SHOWN if name in self.job_options},
             "latest_enqueue_time": _text(self.latest_enqueue_time),
             "next_enqueue_time": _text(self.next_enqueue_time),
         }
@@ -220,7 +222,10 @@ class CronJob:
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> "CronJob":
         """Make one of what `to_dict` returned, to look at."""
-        zone = data.get("timezone")
+        try:
+            zone = named(data.get("timezone"))
+        except UsageError:  # one that is not known here, or has no name
+            zone = UTC
         made = cls(
             data["queue_name"],
             func_name=data["func_name"],
@@ -229,8 +234,9 @@ class CronJob:
             interval=data.get("interval"),
             cron=data.get("cron"),
             name=data.get("name", ""),
-            timezone=LOCAL if zone == "local" else zone,
+            timezone=zone,
             catch_up=data.get("catch_up", True),
+            **{name: data.get(name) for name in _SHOWN},
         )
         latest, coming = data.get("latest_enqueue_time"), data.get("next_enqueue_time")
         made.latest_enqueue_time = datetime.fromisoformat(latest) if latest else None

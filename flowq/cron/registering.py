@@ -91,6 +91,11 @@ def load(path: str) -> list[dict[str, Any]]:
     return found
 
 
+def entries(path: str, zone: "tzinfo | str | None" = None) -> list[CronJob]:
+    """Return the entries that a configuration registers, for those who only look; `zone` is of expressions that do not say theirs."""
+    return [CronJob(**{**data, "timezone": zone if data["timezone"] is None else data["timezone"]}) for data in load(path)]
+
+
 def _refuse_functions_of(module: "ModuleType", path: str, found: list[dict[str, Any]]) -> None:
     for data in found:
         if getattr(data["func"], "__module__", None) == module.__name__:

@@ -60,10 +60,15 @@ class Signature:
         return self.parameters[min(position, len(self.parameters) - 1)]
 
 
+_OF_OTHERS: Final = {"success": "success", "always": "done", "failure": "failure", "cancelled": "done", "canceled": "done"}
+
+
 def function_help(name: str) -> str:
     """Return the help line for an unknown function."""
     if name == "hash_files":
-        return "hash_files() is part of `cache`, which this version does not support yet"
+        return "the files of `cache: {inputs: […]}` are hashed where the job runs; there is no function for it"
+    if name in _OF_OTHERS:
+        return f"whether a job waits for success is said in `depends_on`: {{job: {_OF_OTHERS[name]}}}"
     close = difflib.get_close_matches(name, FUNCTIONS, n=1)
     return f"did you mean {close[0]}()?" if close else "known are " + ", ".join(FUNCTIONS)
 

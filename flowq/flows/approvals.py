@@ -70,7 +70,7 @@ def decide(store: "Store", run: str, plan: Plan, name: str, decision: Decision) 
     if cells and plan.node_of(plan.cells[cells[0]]).action.kind == "approval":
         raise InvalidJobOperation(f"{name!r} of run {run} is several approvals, decide about one; {_hint(store, run, plan)}")
     if cell is None:
-        near = get_close_matches(name, [*plan.cells_of(), *(cell.name for cell in plan.jobs())], n=1, cutoff=0.5)
+        near = get_close_matches(name, [*plan.cells_of(), *(cell.name for cell in plan.shown_jobs())], n=1, cutoff=0.5)
         meant = f"did you mean {near[0]!r}? " if near else ""
         raise NoSuchJobError(f"run {run} has no job {name!r}; {meant}{_hint(store, run, plan)}")
     if plan.node_of(cell).action.kind != "approval":

@@ -6,7 +6,7 @@ Times are ISO 8601 in UTC with milliseconds, durations are seconds.
 import json
 from datetime import UTC, datetime
 
-from flowq.flows.views import ApprovalView, JobView, RunView, ordinal_of
+from flowq.flows.views import ApprovalView, CacheView, JobView, RunView, ordinal_of
 from flowq.grown import cell_at
 from flowq.plan import Json, Plan, Selection
 from flowq.states import JobStatus
@@ -71,7 +71,7 @@ def event_json(event: Event, plan: Plan) -> dict[str, Json]:
         "at": iso(event.at_ms),
         "run": event.run,
         "job": event.job,
-        "name": None if cell is None else cell.name,
+        "name": None if cell is None else cell.label,
         "from": event.old or None,
         "to": event.new,
         "reason": event.reason or None,
@@ -106,7 +106,12 @@ def _job_json(job: JobView) -> dict[str, Json]:
         "error": job.error,
         "line": job.line,
         **({} if job.approval is None else {"approval": _approval_json(job.approval)}),
+        **({} if job.cache is None else {"cache": _cache_json(job.cache)}),
     }
+
+
+def _cache_json(cache: CacheView) -> dict[str, Json]:
+    return {"hit": cache.hit, "reason": cache.reason, "run": cache.run}
 
 
 def _approval_json(approval: ApprovalView) -> dict[str, Json]:

@@ -123,6 +123,7 @@ class Flow:
         directory: str | Path | None = None,
         run_id: str | None = None,
         labels: Mapping[str, str] | None = None,
+        cache: bool = True,
     ) -> "Run":
         """Submit a run and return at once.
 
@@ -133,12 +134,14 @@ class Flow:
             directory: where its modules are imported from and its scripts run; the current one.
             run_id: instead of a random one.
             labels: over those of the flow.
+            cache: whether jobs with `cache` may take over earlier results.
         """
         from flowq.binding import store_for
 
         store = store_for(connection)
+        plan = self.plan if cache else self.plan.without_cache()
         name = submit(
-            store, self.plan, directory=directory or Path.cwd(), local=store.anchor is not None, run_id=run_id, labels=labels
+            store, plan, directory=directory or Path.cwd(), local=store.anchor is not None, run_id=run_id, labels=labels
         )
         return Run(store, name)
 
@@ -149,7 +152,7 @@ class Flow:
             connection: as for `submit`.
             workers: jobs at once, on the embedded server.
             timeout: seconds to wait at most; the run goes on where others execute it.
-            **more: `directory`, `run_id`, `labels` of `submit`.
+            **more: `directory`, `run_id`, `labels`, `cache` of `submit`.
         """
         run = self.submit(connection=connection, **more)
         run.wait(timeout, workers=workers)

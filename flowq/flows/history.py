@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from flowq.flows.simulation import overhead_of
 from flowq.plan import Cell, Plan
-from flowq.states import JobStatus, RunStatus
+from flowq.states import JobStatus, Reason, RunStatus
 from flowq.store.records import JobRecord
 
 if TYPE_CHECKING:
@@ -84,6 +84,8 @@ def summarize(runs: Sequence[PastRun]) -> History:
             record = run.records[cell.ordinal]
             if record is None or record.status is not JobStatus.FINISHED or record.duration is None:
                 continue
+            if record.reason == Reason.CACHED:
+                continue  # it did not run
             cells.setdefault(cell.name, []).append(record.duration)
             jobs.setdefault(run.plan.node_of(cell).name, []).append(record.duration)
     return History(

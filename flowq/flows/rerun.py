@@ -31,4 +31,5 @@ def plan_rerun(store: Store, run: str, chosen: Collection[int], *, only: bool) -
         if ended.records[ordinal] is None:
             name = ended.plan.cells[ordinal].name
             raise InvalidRunOperation(f"{name!r} of run {run} cannot run again: its record has expired")
-    return ended.retry(dict.fromkeys(sorted(chosen), "chosen"), only=only)
+    # Who asks for a job wants to see it run; what depends on it need not, if nothing it is made of has changed.
+    return ended.retry(dict.fromkeys(sorted(chosen), "chosen"), only=only).without_cache(chosen)

@@ -6,8 +6,8 @@ against those ends as it would have been the first time. Of a matrix or foreach 
 a reset job is evaluated anew, its cells go. Handlers always have their turn again: the run ends once more.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 from flowq import ids
 from flowq.exceptions import InvalidRunOperation
@@ -43,6 +43,11 @@ class RetryPlan:
         if outcome not in {Outcome.DONE, Outcome.DUPLICATE}:
             store.runs.refuse(self.run, outcome, "retry")
         return self.attempt + 1
+
+    def without_cache(self, jobs: Collection[int] | None = None) -> "RetryPlan":
+        """Return the same retry, in which these jobs (by ordinal; None: all of them) take over no earlier result."""
+        resets = (replace(job, fresh=job.fresh or jobs is None or job.ordinal in jobs) for job in self.resets)
+        return replace(self, resets=tuple(resets))
 
 
 @dataclass(frozen=True, slots=True)

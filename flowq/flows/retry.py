@@ -18,6 +18,7 @@ from flowq.store.records import JobRecord
 _STATUSES: Final = frozenset({JobStatus.FAILED, JobStatus.STOPPED, JobStatus.CANCELED})
 _REASONS: Final = frozenset({Reason.UPSTREAM_FAILED, Reason.UPSTREAM_SKIPPED, Reason.UPSTREAM_CANCELED, Reason.FAIL_FAST})
 _ALLOWED: Final = "failed (allowed)"
+_PASSED_ON: Final = f"skipped ({Reason.UPSTREAM_SKIPPED})"
 
 
 def plan_retry(store: Store, run: str) -> RetryPlan:
@@ -41,8 +42,9 @@ def seeds_of(run: EndedRun) -> dict[int, str]:
         for cell in run.plan.jobs()
         if not cell.phase and (reason := _seed(run.records[cell.ordinal])) is not None
     }
-    allowed = [ordinal for ordinal, reason in seeds.items() if reason == _ALLOWED]
-    if not allowed:
+    if set(seeds.values()) == {_PASSED_ON}:  # everything went well: they were skipped because of an `if`, and would be again
+        return {}
+    if _ALLOWED not in seeds.values():
         return seeds
     firm = {ordinal: reason for ordinal, reason in seeds.items() if reason != _ALLOWED}
     kept = _above_kept_work(run, Selection(run, firm).why)
@@ -77,7 +79,8 @@ def _is_kept_work(run: EndedRun, cell: Cell, reset: dict[int, str]) -> bool:
 
 
 def _why_nothing(run: EndedRun) -> str:
-    if any(record is not None and record.allowed for record in run.records):
+    graph = (run.records[cell.ordinal] for cell in run.plan.jobs() if not cell.phase)
+    if any(record is not None and record.allowed for record in graph):
         return (
             "what failed was allowed to, and finished jobs depend on it; `flowq retry RUN --job NAME` runs it again with them"
         )

@@ -81,7 +81,9 @@ def _counted(plan: Plan, cell: Cell) -> list[int]:
     if not cell.group or (node.foreach is not None and not cell.hidden):
         return []
     parents = [edge.parent for edge in cell.parents]
-    return [ordinal for ordinal in parents if plan.cells[ordinal].node == cell.node] if node.matrix else parents
+    if node.matrix and not node.flows:  # an empty one has the edges of its job
+        return [ordinal for ordinal in parents if plan.cells[ordinal].node == cell.node]
+    return parents
 
 
 def _named(plan: Plan, name: str, whose: str) -> Iterable[int]:

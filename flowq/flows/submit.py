@@ -83,6 +83,8 @@ def run_fields(plan: Plan, *, local: bool, labels: Mapping[str, str]) -> dict[st
         "total": sum(1 for cell in plan.cells if not cell.group or plan.node_of(cell).foreach is not None),
         "retention": _retention_ms(plan.retention),
     }
+    if times := {time for node in plan.nodes for _name, time in _kept(node, fields["retention"])}:
+        fields["fades"] = " ".join(map(str, sorted(times)))
     if plan.timeout is not None:
         fields["timeout"] = int(plan.timeout * 1000)
     if plan.concurrency is not None:
@@ -95,6 +97,13 @@ def run_fields(plan: Plan, *, local: bool, labels: Mapping[str, str]) -> dict[st
         if count:
             fields[name] = count
     return fields
+
+
+def _kept(node: Node, retention: str | int) -> Iterator[tuple[str, int]]:
+    """Yield how long (ms after the end of the run) a job is kept that finished, and one that failed, where the run is kept longer."""
+    for name, seconds in (("keep", node.result_ttl), ("keep_failed", node.failure_ttl)):
+        if seconds is not None and seconds != NEVER and not 0 <= int(retention) <= seconds * 1000:
+            yield name, int(seconds * 1000)
 
 
 def _retention_ms(seconds: float | None) -> int:
@@ -151,7 +160,7 @@ def _fields(plan: Plan, cell: Cell, run: str, group: _Group | None, *, local: bo
         if node.fail_fast and not cell.hidden and group is not None:
             fields["members"] = f"{group[1][0]} {group[1][1]}"
         return fields
-    limits = _limits(node, run, group)
+    limits = _limits(node, run, group) | dict(_kept(node, _retention_ms(plan.retention)))
     if cell.group:
         template = {key: fields[key] for key in ("origin", "phase", "ff") if key in fields} | _policies(node) | limits
         if _asks_supervisor(node):

@@ -45,6 +45,15 @@ class ApprovalView:
 
 
 @dataclass(frozen=True, slots=True)
+class CacheView:
+    """Whether a job with `cache` took over an earlier result (of which run), and why, or why not."""
+
+    hit: bool
+    reason: str
+    run: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class JobView:
     """One job of a run. Times in ms since the epoch, durations in seconds. `status` is None once the record has expired."""
 
@@ -69,6 +78,8 @@ class JobView:
     line: int
     semaphores: tuple[str, ...] = ()  # of a job that waits for some of them
     approval: "ApprovalView | None" = None
+    phase: str = ""  # of a handler, see `Cell.phase`
+    cache: CacheView | None = None  # once it is decided
     selected: bool = True  # a run of a part of the flow leaves the others out
     lane: int | None = None  # of a running job: which of the slots it occupies, as far as one can tell from outside
 
@@ -134,7 +145,7 @@ def run_view(plan: Plan, snapshot: Snapshot) -> RunView:
     """Put a run's view together. Linear in jobs and edges."""
     run = snapshot.run
     ended = _ended_by_ordinal(plan, snapshot)
-    names = visible_parents(plan)
+    names = _visible_parents(plan)
     gates = {cell.ordinal: _job_view(plan, cell, snapshot, ended, names) for cell in plan.jobs() if cell.hidden}
     jobs = tuple(
         gates[cell.ordinal] if cell.hidden else _job_view(plan, cell, snapshot, ended, names)
@@ -242,7 +253,9 @@ def _job_view(
         error=snapshot.errors.get(cell.ordinal),
         line=node.line,
         semaphores=_semaphores(record),
+        phase=cell.phase,
         approval=_approval(record) if node.action.kind == "approval" and record is not None else None,
+        cache=None if record is None else _cache(record),
         selected=cell.selected,
         lane=snapshot.lanes.get(cell.ordinal),
     )
@@ -261,7 +274,15 @@ def _approval(record: JobRecord) -> ApprovalView:
     return ApprovalView(options.get("message", ""), options.get("decided_by"), at_ms, options.get("comment", ""))
 
 
-def visible_parents(plan: Plan) -> dict[int, tuple[int, ...]]:
+def _cache(record: JobRecord) -> CacheView | None:
+    told = record.options.get("cache")
+    if told is None or not (record.ended or record.attempt):
+        return None
+    found = json.loads(told)
+    return CacheView(found["hit"], found["reason"], found["run"])
+
+
+def _visible_parents(plan: Plan) -> dict[int, tuple[int, ...]]:
     """Return for what people do not know by name (a stage, the gate of a sub-flow) what stands behind it."""
     found: dict[int, tuple[int, ...]] = {}
     for cell in plan.cells:

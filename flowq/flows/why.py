@@ -143,23 +143,38 @@ class _Explanation:
             case JobStatus.CANCELED:
                 why = _CANCELED.get(job.reason or "", "somebody canceled this job")
                 return why, ["it was running" if job.attempts else "it had not been started"], self._failed_before(cell, job)
+            case _ if job.cache is not None and job.cache.hit:
+                return f"it did not run, it has the result of run {job.cache.run}", [f"since then: {job.cache.reason}"], []
             case _:
-                return "finished", attempts(job), []
+                ran = [] if job.cache is None else [f"it ran, although it has a `cache`: {job.cache.reason}"]
+                return "finished", [*attempts(job), *ran], []
 
     def _group(self, cell: Cell) -> Answer:
         """A matrix, a foreach or a sub-flow as a whole: those of its jobs that matter."""
         gate = next((edge.parent for edge in cell.parents if self._is_gate(edge.parent)), None)
         if gate is not None and (self._ends[gate] is None or self._ends[gate] != _BEGUN):
             return ("has not begun" if self._ends[gate] is None else "was never begun"), [], [gate]
+        if self._plan.node_of(cell).flows:
+            return self._flows(cell)
         members = self._members(cell)
         bad = [job for job in members if job.bad]
         open_jobs = [job for job in members if not job.ended]
         some = bad or open_jobs or [job for job in members if job.status in {JobStatus.CANCELED, JobStatus.SKIPPED}]
         what = "failed" if bad else "have not ended" if open_jobs else "did not finish"
-        noun = "cells" if self._plan.node_of(cell).matrix and not cell.label.startswith("stage ") else "jobs"
+        noun = "cells" if self._plan.node_of(cell).matrix else "jobs"
         none = "it has no cells" if noun == "cells" else "it has no jobs"
         text = f"{len(some)} of {len(members)} {noun} {what}" if some else f"all {noun} finished" if members else none
         return text, [], [job.ordinal for job in sorted(some, key=urgency)]
+
+    def _flows(self, cell: Cell) -> Answer:
+        """A matrix of sub-flows: those that matter."""
+        parts = {edge.parent: self._ends[edge.parent] for edge in cell.parents}
+        bad = [part for part, end in parts.items() if end is not None and end.status in rules.FAILING]
+        still = [part for part, end in parts.items() if end is None]
+        some = bad or still or [part for part, end in parts.items() if end is not None and not end.succeeded]
+        what = "failed" if bad else "have not ended" if still else "did not finish"
+        text = f"{len(some)} of {len(parts)} flows {what}" if some else "all flows finished" if parts else "it has no cells"
+        return text, [], some
 
     def _is_gate(self, ordinal: int) -> bool:
         cell = self._plan.cells[ordinal]

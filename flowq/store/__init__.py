@@ -7,7 +7,7 @@ twice changes nothing the second time.
     keys      names of keys, for Python and Lua          scripts   loads and composes the Lua files
     session   one client, one namespace: calls scripts   errors    redis errors in flowq's words
     records   what reading returns                       outcomes  what transitions return
-    jobs, runs, queues, workers, crons   the store's views; `link` is a worker's asynchronous connection
+    jobs, runs, queues, workers, crons, caches   the store's views; `link` is a worker's asynchronous connection
 """
 
 from typing import TYPE_CHECKING, Any

@@ -17,6 +17,7 @@ class CronBeat:
 
     now_ms: int
     latest: tuple[int | None, ...] = ()  # per entry the slot that was dealt with last, None when there was none
+    had_job: tuple[bool, ...] = ()  # per entry whether that slot had a job; the one of its first sight has not
     holder: tuple[str, int] | None = None  # host and process of another scheduler that has the name; the beat was refused then
 
 
@@ -67,11 +68,11 @@ class Crons:
         flat = [part for pair in fields.items() for part in pair]
         marked = [f"{entry}|{int(waits)}" for entry, waits in entries]
         ttl = int(SCHEDULER_TTL * 1000)
-        outcome, now, rest = self._session.run("cron_beat", scheduler, nonce, ttl, force, flat, marked)
+        outcome, now, rest, *had = self._session.run("cron_beat", scheduler, nonce, ttl, force, flat, marked)
         if outcome == b"conflict":
             hostname, pid = rest
             return CronBeat(now, holder=(hostname.decode(), int(pid or 0)))
-        return CronBeat(now, tuple(_slot(item) for item in rest))
+        return CronBeat(now, tuple(_slot(item) for item in rest), tuple(item == 1 for item in had[0]))
 
     def leave(self, scheduler: str, nonce: str) -> Outcome:
         """Take a scheduler off the list."""

@@ -3,7 +3,6 @@
 import time
 from typing import TYPE_CHECKING, Any, Final
 
-from flowq.states import JobStatus
 from flowq.store.outcomes import Outcome
 from flowq.store.records import GroupRecord
 
@@ -32,7 +31,7 @@ class Groups:
             row = self._session.client.hgetall(self._keys("group", name))
         if not row:
             return None
-        counts = {JobStatus(key[2:].decode()): int(value) for key, value in row.items() if key.startswith(b"n:")}
+        counts = {key[2:].decode(): int(value) for key, value in row.items() if key.startswith(b"n:")}
         coming = int(row.get(b"coming", 0)) if int(row.get(b"coming_until", 0)) > self._session.now_ms() else 0
         return GroupRecord(name=name, counts=counts, open=int(row.get(b"open", 0)), coming=coming)
 

@@ -40,6 +40,12 @@ TEMPLATES: Final[dict[str, str]] = {
     "limits": "limits:{}",  # hash of a rate limit: what its jobs carry -> how many of them
     "starts": "starts:{}",  # list: when the latest executions under a rate limit began; lives as long as its period
     "limited": "limited",  # set: rate limits that have jobs
+    # -- webhooks
+    "webhook": "webhook:{}",  # hash: a delivery with all it needs
+    "webhooks": "webhooks",  # zset: delivery -> when it is due, or its taker is given up
+    # -- earlier results of jobs with `cache`
+    "cache": "cache:{}",  # hash: what goes with each of them, see lib/cache.lua
+    "cached": "cached:{}",  # hash: digest -> result
     # -- workers
     "workers": "workers",  # zset: name -> last beat
     "worker": "worker:{}",  # hash

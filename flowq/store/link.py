@@ -279,6 +279,7 @@ def _step_reply(reply: Any) -> StepReply:
         ended=tuple(Outcome(item.decode()) for item in outcomes),
         claims=tuple(read_claim(item) for item in claims),
         more=bool(more),
+        webhooks=more == 2,
     )
 
 
@@ -287,5 +288,6 @@ def _verdicts(reply: Any) -> list[Verdict]:
 
 
 def _tick_reply(reply: Any) -> TickReply:
-    reaped, due, released, more, decide = reply
-    return TickReply(int(reaped), int(due), int(released), bool(more), tuple(item.decode() for item in decide))
+    reaped, due, released, more, decide, webhooks = reply
+    jobs = tuple(item.decode() for item in decide)
+    return TickReply(int(reaped), int(due), int(released), bool(more), jobs, int(webhooks))

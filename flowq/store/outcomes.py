@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from flowq.store.caches import CacheReport
+
 
 class Outcome(StrEnum):
     """What a transition answered."""
@@ -60,12 +62,14 @@ class Execution:
     exit_code: int | None = None
     at_front: bool = False
     result_ttl_ms: int | None = None  # how long the record is kept when the job does not say
+    cache: CacheReport | None = None  # of a job with `cache`
 
     def arguments(self) -> list[object]:
         """Return the arguments of the script `finish`."""
         return [
             *(self.id, self.token, self.outcome, self.reason, self.value is not None, self.value, self.allowed, self.retryable),
             *(self.delay_ms, self.max_returns, self.exit_code, self.at_front, self.result_ttl_ms),
+            [] if self.cache is None else self.cache.arguments(),
         ]
 
 
@@ -87,6 +91,7 @@ class StepReply:
     ended: tuple[Outcome, ...]
     claims: tuple[Claim | None, ...]
     more: bool  # dependents are still to be released: tick soon
+    webhooks: bool = False  # an end of a job is to be told
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,3 +103,4 @@ class TickReply:
     released: int
     more: bool
     decide: tuple[str, ...]  # ids of jobs whose `if` this worker should evaluate now
+    webhooks: int = 0  # deliveries that are due

@@ -12,7 +12,7 @@ _LIVE = frozenset(
     {JobStatus.STARTED, JobStatus.DEFERRED, JobStatus.SCHEDULED, JobStatus.RATE_LIMITED}
 )  # their scores are no expiry
 _SHED = sorted(ENDED)
-_COUNTED = ("started", "deferred", "scheduled", "finished", "failed", "canceled")
+_COUNTED = ("started", "deferred", "scheduled", "rate_limited", "finished", "failed", "canceled")
 
 
 class Queues:
@@ -162,7 +162,7 @@ class Queues:
             pipe.zcard(self._keys("queue", queue))
             pipe.zcount(self._keys("ttls", queue), "-inf", now)
             for status in _COUNTED:
-                pipe.zcount(self._keys("registry", status, queue), "-inf" if status in _COUNTED[:3] else now, "+inf")
+                pipe.zcount(self._keys("registry", status, queue), "-inf" if status in _COUNTED[:4] else now, "+inf")
             queued, expired, *counts = pipe.execute()
         workers = sum(queue in served for served in self._served())
         by_status = {status: int(count) for status, count in zip(_COUNTED, counts, strict=True)}

@@ -163,6 +163,7 @@ class QueueRecord:
     failed: int
     canceled: int
     workers: int
+    rate_limited: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,7 +171,7 @@ class GroupRecord:
     """How the jobs of a group are at one moment. `counts` by status; jobs whose records have expired count as they ended."""
 
     name: str
-    counts: Mapping[JobStatus, int]
+    counts: Mapping[str, int]
     open: int  # jobs that have not ended
     coming: int  # jobs that a producer is about to add
 

@@ -38,7 +38,7 @@ class ResetJob:
 
     `pending` counts its edges from jobs that are reset too; `verdict` is a skip reason when an edge from a job that stays as it is
     does not hold; `tally` is, for a group, how many of its cells stay (finished, failed, skipped, canceled). `again`: a foreach whose
-    list is evaluated anew; its cells go.
+    list is evaluated anew; its cells go. `fresh`: it takes over no earlier result.
     """
 
     ordinal: int
@@ -46,6 +46,7 @@ class ResetJob:
     verdict: str = ""
     tally: tuple[int, int, int, int] = (0, 0, 0, 0)
     again: bool = False
+    fresh: bool = False
 
 
 class Runs:
@@ -103,7 +104,7 @@ class Runs:
         chunks = 0
         for start in range(0, len(jobs), _CHUNK):
             entries = [
-                f"{job.ordinal} {job.pending} {job.verdict or '-'} {' '.join(map(str, job.tally))} {int(job.again)}"
+                f"{job.ordinal} {job.pending} {job.verdict or '-'} {' '.join(map(str, job.tally))} {int(job.again)} {int(job.fresh)}"
                 for job in jobs[start : start + _CHUNK]
             ]
             outcome = Outcome(self._session.run("stage_reset", run, nonce, chunks, entries)[0].decode())

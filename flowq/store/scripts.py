@@ -4,6 +4,9 @@ A transition is one file `lua/<name>.lua` whose header says what it is (`-- edge
 what it is composed of (`-- uses:`). A script is put together from the prelude, the generated key builders, the guard, the used
 fragments in order of their dependencies, and the transition itself: composites share the fragments, so no rule stands twice.
 
+Each function of a script is a closure that every call makes anew, whether it is needed or not. A fragment for what most jobs do not have
+says `-- loaded: on first use`: its functions are made when the first of them is called.
+
 Arguments are flat texts read in order by the script; `flatten` writes lists with their length in front.
 """
 
@@ -19,6 +22,17 @@ from flowq.store.keys import lua_builders
 
 _LUA: Final = Path(__file__).parent / "lua"
 _HEADER: Final = re.compile(r"^-- (?P<key>\w+): *(?P<value>.*)$")
+_LOADER: Final = """local rest = function()
+{fragments}end
+setmetatable(L, { __index = function(_, name)
+  if rest then
+    local load = rest
+    rest = nil
+    load()
+  end
+  return rawget(L, name)
+end })
+"""
 _UNGUARDED: Final = frozenset({"open"})
 
 
@@ -33,6 +47,7 @@ class Header:
     guard: str
     replies: str
     uses: tuple[str, ...]
+    lazy: bool = False  # of a fragment: loaded on first use
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,20 +84,39 @@ def read_header(name: str) -> Header:
         guard=values.get("guard", ""),
         replies=values.get("replies", ""),
         uses=() if uses in {"-", "-."} else tuple(uses.rstrip(".").split()),
+        lazy="loaded" in values,
     )
 
 
 @cache
 def load(name: str) -> Script:
     """Compose the script of a transition."""
-    body = [] if name in _UNGUARDED else [_lib("guard")]
-    body += [_path(item).read_text(encoding="utf-8") for item in _order(name, [])]
-    # Each builder is a closure made anew by every call: only those that are used, or a third of a short call goes into them.
-    used = None if "K[" in "".join(body) else set(re.findall(r"K\.(\w+)\(", "".join(body)))
-    parts = [_lib("prelude"), lua_builders(used), *body]
+    body = "" if name in _UNGUARDED else _lib("guard")
+    later = ""
+    for item in _order(name, []):
+        if read_header(item).lazy:
+            later += _path(item).read_text(encoding="utf-8")
+        else:
+            body += _path(item).read_text(encoding="utf-8")
+    wanted = _builders(body)
+    parts = [_lib("prelude"), lua_builders(wanted), *([_on_first_use(later, wanted)] if later else []), body]
     parts.append(f"return T.{name}()\n")
     text = "\n".join(parts)
     return Script(name, text, hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest())
+
+
+def _builders(body: str) -> set[str] | None:
+    """Return the names of the keys that a text builds, None for all."""
+    return None if "K[" in body else set(re.findall(r"K\.(\w+)\(", body))
+
+
+def _on_first_use(fragments: str, made: set[str] | None) -> str:
+    """Return fragments as one function, which is called when something is looked for in `L` that is not there yet.
+
+    With them go the builders of keys that nothing else needs.
+    """
+    builders = "" if made is None else lua_builders((_builders(fragments) or set()) - made)
+    return _LOADER.replace("{fragments}", f"{builders}\n{fragments}")
 
 
 def _order(name: str, seen: list[str]) -> list[str]:

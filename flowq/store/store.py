@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING
 
+from flowq.store.caches import Caches
 from flowq.store.crons import Crons
 from flowq.store.groups import Groups
 from flowq.store.jobs import Jobs
@@ -10,6 +11,7 @@ from flowq.store.queues import Queues
 from flowq.store.runs import Runs
 from flowq.store.semaphores import Semaphores
 from flowq.store.session import Session
+from flowq.store.webhooks import Webhooks
 from flowq.store.workers import Workers
 
 if TYPE_CHECKING:
@@ -38,9 +40,11 @@ class Store:
         self.runs = Runs(self.session, self.jobs)
         self.queues = Queues(self.session)
         self.workers = Workers(self.session)
+        self.webhooks = Webhooks(self.session)
         self.groups = Groups(self.session)
         self.semaphores = Semaphores(self.session)
         self.crons = Crons(self.session)
+        self.caches = Caches(self.session)
 
     @property
     def namespace(self) -> str:

@@ -24,21 +24,31 @@ Secrets
 
 What it must not know
     Horses and fork servers know nothing of Redis, plans or flows and import only small parts of the standard library:
-    `protocol`, `system`, `forkserver`, `children`, `horse`, `calls`, `results`, `commands`, `outputs`, `warmth` must stay free
+    `protocol`, `system`, `forkserver`, `children`, `horse`, `calls`, `results`, `commands`, `outputs`, `warmth`, `cache` must stay free
     of `typing`, `dataclasses` and everything else that costs milliseconds at import. This module imports nothing.
 """
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from flowq.worker.classes import RandomWorker, RoundRobinWorker, SpawnWorker
+    from flowq.worker.classes import HerokuWorker, RandomWorker, RoundRobinWorker, SpawnWorker
     from flowq.worker.monitoring import WorkerStatus
     from flowq.worker.simple import SimpleWorker
     from flowq.worker.worker import DequeueStrategy, Worker
 
-__all__ = ["DequeueStrategy", "RandomWorker", "RoundRobinWorker", "SimpleWorker", "SpawnWorker", "Worker", "WorkerStatus"]
+__all__ = [
+    "DequeueStrategy",
+    "HerokuWorker",
+    "RandomWorker",
+    "RoundRobinWorker",
+    "SimpleWorker",
+    "SpawnWorker",
+    "Worker",
+    "WorkerStatus",
+]
 
 _HOMES = {
     "DequeueStrategy": "flowq.worker.worker",
+    "HerokuWorker": "flowq.worker.classes",
     "RandomWorker": "flowq.worker.classes",
     "RoundRobinWorker": "flowq.worker.classes",
     "SimpleWorker": "flowq.worker.simple",

@@ -26,6 +26,19 @@ class RandomWorker(Worker):
     dequeue_strategy = DequeueStrategy.RANDOM
 
 
+class HerokuWorker(Worker):
+    """A `Worker` for hosts that tell every process to stop, and kill what is left soon after.
+
+    Its jobs' processes ignore SIGTERM and SIGINT. When the worker is told to stop it lets what runs go on for `imminent_shutdown_delay`
+    seconds, then hands it back to its queues without charging an attempt.
+    """
+
+    imminent_shutdown_delay: float = 6
+
+    def _options(self, **settings: Any) -> WorkerOptions:
+        return replace(super()._options(**settings), stop_within=self.imminent_shutdown_delay, deaf=True)
+
+
 class SpawnWorker(Worker):
     """A `Worker` whose jobs run below a fresh interpreter instead of a clone of the calling process.
 

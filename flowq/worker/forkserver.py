@@ -154,7 +154,8 @@ class ForkServer:
         if self._fence is not None and now >= self._fence:
             # The supervisor could not renew its lease (stopped, or cut off): others may have its jobs by now.
             self._fence = None
-            for pid in tuple(self._numbers):
+            for pid, number in tuple(self._numbers.items()):
+                self._control.send((protocol.FENCED, number))
                 self._children.signal(pid, signal.SIGKILL)
         if self._warmth.deadline is not None and now >= self._warmth.deadline and self._warmth.pid is not None:
             self._children.signal(self._warmth.pid, signal.SIGKILL)

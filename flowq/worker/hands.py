@@ -281,7 +281,8 @@ class Hands:
         held.slot = slot
         held.started = boottime()
         self._in_slot[slot.index] = held
-        _log.info("job %s: %s, attempt %d", held.claim.id, task["name"], held.claim.attempt)
+        named = "" if task["name"] == held.claim.id else f"{task['name']}, "  # a plain job is named only by a description
+        _log.info("job %s: %sattempt %d", held.claim.id, named, held.claim.attempt)
         slot.start(task, origin, veil)
 
     def _allowed(self, held: Held, end: Ended | None) -> bool:
@@ -307,6 +308,8 @@ class Hands:
         elif execution.outcome == "failed":
             self.failed += 1
         _log.info("job %s: %s %s", execution.id, execution.outcome, execution.reason)
+        if execution.cache is not None:
+            _log.info("job %s: cache %s", execution.id, execution.cache.info)
         self.reports.append(execution)
 
     def _give_back(self, held: Held) -> None:

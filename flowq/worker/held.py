@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import json
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from flowq.durations import milliseconds
 from flowq.states import Reason
+from flowq.store.caches import CacheReport
 from flowq.store.outcomes import Claim, Execution, LogLines
 from flowq.worker.slots import Cause, Ended, Slot
 
@@ -58,6 +60,7 @@ class Held:
                     value=outcome["value"],
                     exit_code=outcome["exit_code"],
                     result_ttl_ms=None if self.result_ttl is None else milliseconds(self.result_ttl),
+                    cache=cache_report(outcome),
                 )
             case "retry":
                 returns = int(claim.fields.get("returns") or 0)
@@ -73,7 +76,7 @@ class Held:
                     value=b"the job asked for another attempt by returning Retry",
                 )
             case _:
-                return self._execution(
+                failure = self._execution(
                     "failed",
                     outcome["reason"],
                     outcome["error"],
@@ -81,6 +84,7 @@ class Held:
                     retryable=retryable,
                     exit_code=outcome["exit_code"],
                 )
+                return replace(failure, cache=cache_report(outcome))
 
     def _execution(
         self, outcome: str, reason: str, text: str, *, allowed: bool, retryable: bool = True, exit_code: int | None = None
@@ -95,3 +99,14 @@ class Held:
             retryable=retryable,
             exit_code=exit_code,
         )
+
+
+def cache_report(outcome: Outcome) -> CacheReport | None:
+    """Return what an outcome says of the cache, None for a job without one."""
+    said = outcome.get("cache")
+    if said is None:
+        return None
+    info = json.dumps({key: said.get(key) for key in ("hit", "reason", "run")}, ensure_ascii=False)
+    if "digest" not in said:
+        return CacheReport(info)
+    return CacheReport(info, said["id"], said["digest"], said.get("record", ""), said.get("latest", ""), said["ttl"])

@@ -109,6 +109,9 @@ def _rehearse() -> None:
 
 def _equip(task: Task, secrets: dict[str, str]) -> None:
     """Make this the process of a task. Its secrets get into the environment, and nowhere else."""
+    if task.get("deaf"):
+        for number in system.STOP_SIGNALS:
+            _signal.signal(number, _signal.SIG_IGN)
     context.set_current_task(task)
     for name in task.get("withheld") or ():
         os.environ.pop(name, None)  # a clone of somebody's process has them
@@ -122,9 +125,18 @@ def _execute(task: Task, scratch: str, announce: Callable[[float], None]) -> Out
             os.chdir(task["cwd"])
     except OSError as error:
         return failed("error", f"the job's directory {task['cwd']} cannot be entered: {error.strerror}")
+    if task["kind"] not in {"shell", "argv"}:
+        sys.path[:0] = [entry for entry in task.get("path") or () if entry not in sys.path]
+    if "cache" not in task:
+        return _perform(task, scratch, announce)
+    from flowq.worker import cache
+
+    return cache.through(task, lambda: _perform(task, scratch, announce))
+
+
+def _perform(task: Task, scratch: str, announce: Callable[[float], None]) -> Outcome:
     if task["kind"] in {"shell", "argv"}:
         return commands.execute(task, scratch)
-    sys.path[:0] = [entry for entry in task.get("path") or () if entry not in sys.path]
     outcome = calls.execute(task, announce)
     for stream in (sys.stdout, sys.stderr):
         try:

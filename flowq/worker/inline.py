@@ -16,6 +16,7 @@ from flowq.store.jobs import NewJob
 from flowq.store.outcomes import Claim, Outcome
 from flowq.timeouts import TimerDeathPenalty
 from flowq.worker import calls
+from flowq.worker.deliveries import deliver_here
 from flowq.worker.held import Held
 from flowq.worker.plain import plain_task
 from flowq.worker.slots import Ended
@@ -46,6 +47,8 @@ def create_and_execute(store: "Store", new: NewJob, penalty_class: Any = None) -
         claim = todo.popleft()
         outcome = execute(store, claim, penalty_class)
         store.jobs.finish(Held(claim, 0.0).ended(Ended(outcome), allowed=False))
+        if "webhooks" in claim.fields:
+            deliver_here(store, claim.id)
         if outcome.get("exception") == "KeyboardInterrupt":
             raise KeyboardInterrupt
         for job in (claim.id, *_successors(store, claim.id)):

@@ -22,6 +22,7 @@ SHORTEST: Final = 4  # bytes; what is shorter would be found everywhere
 
 _UNSAFE: Final = re.compile(r"[^\w@%+=:,./-]", re.ASCII)
 _WRAPPED: Final = (76, 64)  # characters of a line of base64 as coreutils, MIME, PEM and openssl write it
+_LITTLE: Final = 4096  # bytes in which all patterns are looked for at once; in more, looking for one after the other is faster
 _PIECE: Final = 8  # characters of the shortest line of wrapped base64 that is a pattern
 _CUT: Final = "…".encode()  # stands in flowq's messages where a text was cut
 
@@ -35,7 +36,9 @@ class Mask:
             for pattern in variants(value):
                 self._names.setdefault(pattern, name)
         self._patterns = sorted(self._names, key=len, reverse=True)
-        self._heads = {pattern[:size] for pattern in self._patterns for size in range(1, SHORTEST)}
+        self._ends = {pattern[:size] for pattern in self._patterns for size in range(1, SHORTEST)}
+        heads = sorted({re.escape(pattern[:SHORTEST]) for pattern in self._patterns})
+        self._heads = re.compile(b"|".join(heads)) if heads else None
 
     def __repr__(self) -> str:
         return f"Mask({sorted(set(self._names.values()))})"
@@ -64,7 +67,7 @@ class Mask:
             if number + 1 < len(parts):
                 part = self._without_end(part)  # noqa: PLW2901 - the part, step by step
             parts[number] = self._without_begin(part) if number else part
-        return _CUT.join(parts).decode()
+        return _CUT.join(parts).decode("utf-8", "replace")  # a secret need not begin or end where a character does
 
     def scan(self, data: bytes, end: int | None = None) -> tuple[bytes, int, set[str]]:
         """Mask what is certain.
@@ -77,6 +80,9 @@ class Mask:
             The masked bytes, how many of `data` they stand for, and the names of the secrets that were in them. The rest may be the
             beginning of a secret.
         """
+        if self._heads is None or (len(data) <= _LITTLE and self._heads.search(data) is None):
+            certain = self._tail(data, 0) if end is None else end
+            return data[:certain], certain, set()
         certain = self._begun(data, 0) if end is None else end
         matches = sorted(self._matches(data), key=lambda match: (match[0], -match[1]))
         if not matches:
@@ -113,10 +119,12 @@ class Mask:
                     first = place
                     break
                 place = data.find(pattern[:SHORTEST], place + 1)
-        for place in range(max(since, size - SHORTEST + 1), first):
-            if data[place:] in self._heads:
-                return place
-        return first
+        return min(first, self._tail(data, since))
+
+    def _tail(self, data: bytes, since: int) -> int:
+        """Return the same for beginnings that are shorter than all patterns."""
+        size = len(data)
+        return next((place for place in range(max(since, size - SHORTEST + 1), size) if data[place:] in self._ends), size)
 
     def _without_end(self, data: bytes) -> bytes:
         kept = data.removesuffix(b"\n")
@@ -164,7 +172,8 @@ def variants(value: str) -> set[bytes]:
     found = _encodings(value)
     for text in _parts(value.strip()):  # spaces around it are no secret, and a pattern that began with one would hold back much
         found |= {_bytes(form) for form in _spellings(text)} | _encodings(text)
-    found |= {_bytes(form) for line in value.splitlines() for form in _spellings(line.strip())}
+    found |= {_bytes(form) for line in value.splitlines() for form in _escapes(line.strip())}
+    found |= {os.fsencode(line.strip()) for line in (value, *value.splitlines())}  # where the system's encoding is another one
     return {pattern for pattern in found if len(pattern) >= SHORTEST}
 
 
@@ -183,23 +192,30 @@ def _parts(value: str) -> Iterator[str]:
 
 def _spellings(text: str) -> Iterator[str]:
     """Yield how programming languages, shells and documents write a text."""
-    yield text
-    yield json.dumps(text, ensure_ascii=False)[1:-1]
-    yield json.dumps(text)[1:-1]
+    yield from _escapes(text)
     yield json.dumps(text)[1:-1].replace("/", "\\/")
-    yield repr(text)[1:-1]
-    yield repr(_bytes(text))[2:-1]
     yield shlex.quote(text)[1:-1] if shlex.quote(text) != text else text
     yield text.replace("'", "'\\''")
     yield text.translate({ord(character): f"\\{character}" for character in '\\"$`'})  # inside "…" of a shell
     yield _UNSAFE.sub(r"\\\g<0>", text)  # printf %q
-    yield repr(text + '"')[1:-2].replace('"', '\\"')  # both quotes in it: '…\'…' of $'…' and Python
+    quoted = repr(text + '"')[1:-2]  # as with both quotes in it: '…\'…' of Python, $'…\'…' of shells
+    yield quoted
+    yield quoted.replace('"', '\\"')
     yield html.escape(text, quote=False)
     yield html.escape(text)
     data = _bytes(text)
     for form in (quote(data, safe=""), quote(data), quote(data, safe="!*'()~"), quote_plus(data)):
         yield form
         yield re.sub("%[0-9A-F]{2}", lambda escape: escape[0].lower(), form)
+
+
+def _escapes(text: str) -> Iterator[str]:
+    """Yield a text, and how JSON and Python write it."""
+    yield text
+    yield json.dumps(text, ensure_ascii=False)[1:-1]
+    yield json.dumps(text)[1:-1]
+    yield repr(text)[1:-1]
+    yield repr(_bytes(text))[2:-1]
 
 
 def _encodings(text: str) -> set[bytes]:
@@ -220,7 +236,7 @@ def _encodings(text: str) -> set[bytes]:
 
 
 def _bytes(text: str) -> bytes:
-    return os.fsencode(text)
+    return text.encode("utf-8", "surrogateescape")
 
 
 def too_short(values: Mapping[str, str]) -> Iterable[str]:

@@ -32,6 +32,8 @@ class WorkerOptions:
         alone: this process is only a worker: it may adopt and kill what is left of its descendants.
         strategy: in what order queues are served: "default" as given, "round_robin", or "random".
         result_ttl: how long finished plain jobs are kept that do not say so themselves.
+        stop_within: how long a stop waits for what runs before that is handed back; None: until it has ended.
+        deaf: horses ignore stop signals, which some hosts send to every process.
         path: of jobs that are not clones: where they look for modules; the current directory unless given.
         environment: variables of plain jobs beyond the inherited ones.
         hooks: of jobs that are not clones: names of what is to be installed in them, see `flowq.worker.hooks.adopt`.
@@ -53,6 +55,8 @@ class WorkerOptions:
     alone: bool = False
     strategy: str = "default"
     result_ttl: float | None = None
+    stop_within: float | None = None
+    deaf: bool = False
     path: tuple[str, ...] = ()
     environment: tuple[tuple[str, str], ...] = ()
     hooks: Mapping[str, Any] = field(default_factory=dict)

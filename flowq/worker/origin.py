@@ -43,9 +43,12 @@ class Place:
 
 
 class Horse:
-    """A horse as the supervisor sees it. `on_exit` is called once, with its exit code or None if nobody could tell."""
+    """A horse as the supervisor sees it. `on_exit` is called once, with its exit code or None if nobody could tell.
 
-    __slots__ = ("channel", "number", "on_exit", "origin", "pid")
+    `fenced`: its fork server has killed it, because no lease was renewed in time.
+    """
+
+    __slots__ = ("channel", "fenced", "number", "on_exit", "origin", "pid")
 
     def __init__(self, origin: Origin, number: int, pid: int, channel: Channel) -> None:
         self.origin = origin
@@ -53,6 +56,7 @@ class Horse:
         self.pid = pid
         self.channel = channel
         self.on_exit: Callable[[int | None], None] | None = None
+        self.fenced = False
 
     def signal(self, number: int) -> None:
         """Send a signal to the horse's process group."""
@@ -216,6 +220,8 @@ class Origin:
                     self._release(horse)
                 else:
                     self._spares.append(horse)
+            case (protocol.FENCED, int(number)):
+                self._fenced(self._horses.get(number))
             case (protocol.EXITED, int(number), int(code)):
                 self._exited(self._horses.pop(number, None), code)
             case (protocol.NO_FORK, int(), str(why)):
@@ -229,6 +235,12 @@ class Origin:
     def _refuse(self, why: str) -> None:
         if self._waiters:
             self._waiters.popleft()(None, why)
+
+    def _fenced(self, horse: Horse | None) -> None:
+        if horse is not None:
+            horse.fenced = True
+            if horse in self._spares:
+                self._spares.remove(horse)
 
     def _exited(self, horse: Horse | None, code: int) -> None:
         if horse is None:

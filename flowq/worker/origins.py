@@ -78,6 +78,10 @@ class Origins:
             for module in modules_of(task):
                 origin.warm(module)
 
+    def tolerate(self, pid: int) -> None:
+        """Take note of a child of this process that is no orphan."""
+        self._others.add(pid)
+
     def renew(self, seconds: float) -> None:
         """Let all horses live for `seconds` more, whatever happens to this process."""
         self._fence = seconds

@@ -24,17 +24,18 @@ from flowq.store.outcomes import Claim
 from flowq.store.records import RunRecord
 from flowq.store.semaphores import group_semaphore
 from flowq.worker.commands import PRIVATE
+from flowq.worker.lookup import identity_of, read_cache
 from flowq.worker.plain import callback_task, plain_task
 from flowq.worker.retries import may_retry
 from flowq.worker.secrets import SecretError, resolve
 from flowq.worker.upstream import Shape, read_upstream
-from flowq.worker.veil import Veil
 
 if TYPE_CHECKING:
     from flowq.store import Store
     from flowq.worker.options import WorkerOptions
     from flowq.worker.slots import Ended
     from flowq.worker.task import Task
+    from flowq.worker.veil import Veil
 
 _PLANS: Final = 32  # runs whose plan is kept
 
@@ -97,6 +98,10 @@ class Preparer:
         Raises:
             UnpreparableError: the job must end as failed; the text says why and where.
         """
+        task = self._task(claim)
+        return task | {"deaf": True} if self._options is not None and self._options.deaf else task
+
+    def _task(self, claim: Claim) -> "Task":
         if claim.run is None or claim.ordinal is None:
             return plain_task(claim, self._options) | {"env": self._connection}
         place = self._place(claim.run, claim.ordinal, claim.fields)
@@ -105,7 +110,7 @@ class Preparer:
         except EvalError as error:
             raise UnpreparableError(f"{_where(place.run.plan, place.node)}: {error}") from error
 
-    def veil(self, claim: Claim) -> Veil | None:
+    def veil(self, claim: Claim) -> "Veil | None":
         """Return the secrets of a claimed job, as they are now; None for a job without.
 
         Raises:
@@ -116,6 +121,8 @@ class Preparer:
         place = self._place(claim.run, claim.ordinal, claim.fields)
         if not place.node.secrets:
             return None
+        from flowq.worker.veil import Veil  # most runs have no secrets, and the encodings of masks take milliseconds to import
+
         try:
             return Veil(resolve(place.node.secrets))
         except SecretError as error:
@@ -234,13 +241,16 @@ class Preparer:
             task["withheld"] = list(run.plan.withheld)
         if node.secrets:
             task["secrets"] = list(node.secrets)
+        if node.cache is not None:
+            identity = identity_of(run.plan, node, place.cell, task["cwd"], scope.get("item"))
+            task["cache"] = read_cache(self._store, node.cache, identity, scope, claim.fields)
         return task | _action(node, scope)
 
     def _scope(self, place: _Place, attempt: int) -> dict[str, Json]:
         run, node = place.run, place.node
         scope: dict[str, Json] = {
             "params": run.plan.params_of(node),
-            "env": {name: value for name, value in self._environment.items() if name not in run.plan.withheld},
+            "env": self._environment_of(run.plan),
             "run": self._run_scope(run, node),
             "jobs": read_upstream(self._store, run.shape, node),
             "matrix": place.cell.matrix or {},
@@ -252,6 +262,12 @@ class Preparer:
                 raise EvalError("the item of this cell is gone from the store")
             scope |= {"item": json.loads(item), "index": place.index}
         return scope
+
+    def _environment_of(self, plan: Plan) -> dict[str, str]:
+        """Return what expressions may see of this process's environment: nothing that holds a secret."""
+        if not plan.withheld:
+            return self._environment
+        return {name: value for name, value in self._environment.items() if name not in plan.withheld}
 
     def _run_scope(self, run: _Run, node: Node) -> dict[str, Json]:
         record = run.record
@@ -274,7 +290,7 @@ class Preparer:
         records = self._store.runs.jobs(run.record.id, [cell.ordinal for cell in cells])
         failing = {JobStatus.FAILED, JobStatus.STOPPED}
         return [
-            cell.name
+            cell.label
             for cell, record in zip(cells, records, strict=True)
             if record is not None and record.status in failing and not record.allowed
         ]
@@ -343,6 +359,8 @@ def _uses_of_run(node: Node) -> frozenset[str]:
     group = node.concurrency.group if node.concurrency is not None else None
     action = node.action
     values: list[Json] = [node.env, node.workdir, list(action.args), action.kwargs, action.variables, action.message, group]
+    if node.cache is not None:
+        values += [node.cache.key, *node.cache.inputs, *node.cache.outputs]
     sources = [source for value in values for source in _expressions(value)]
     sources += [source for source in (node.condition, node.foreach) if source is not None]
     used: set[str] = set()

@@ -9,7 +9,8 @@ Messages are tuples whose first item is the kind:
     supervisor -> fork server                         fork server -> supervisor
     (FORK, number)          fork a horse              (HORSE, number, pid) + socket   it waits for a task there
     (KILL, number, signal)  signal the horse's group  (EXITED, number, code)          horse and all it started are gone
-    (LEASE, seconds)        kill all after this time  (NO_FORK, number, why)
+    (LEASE, seconds)        kill all after this time  (FENCED, number)                killed for that, its exit follows
+                                                      (NO_FORK, number, why)
     (WARM, module)          import it, if harmless    (WARMED, module, stamps) | (COLD, module, why)
 
 A task and an outcome (supervisor <-> horse) are single dicts, described in `task`. `_socket` is used in place of `socket`:
@@ -36,6 +37,7 @@ LEASE: Final = "lease"
 WARM: Final = "warm"
 HORSE: Final = "horse"
 EXITED: Final = "exited"
+FENCED: Final = "fenced"
 NO_FORK: Final = "no_fork"
 WARMED: Final = "warmed"
 COLD: Final = "cold"

@@ -8,6 +8,7 @@ import signal
 import socket
 import threading
 import time
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Final, Self
 
 from flowq import __version__, context
@@ -16,7 +17,9 @@ from flowq.states import Reason
 from flowq.store.outcomes import Claim, Verdict
 from flowq.timeouts import JobStopped
 from flowq.worker import hooks, inline
+from flowq.worker.deliveries import Deliveries
 from flowq.worker.held import Held
+from flowq.worker.loop import Loop
 from flowq.worker.options import WorkerOptions
 from flowq.worker.plain import callback_task
 from flowq.worker.signals import StopSignals
@@ -51,6 +54,8 @@ class _Loop:
         self._store = store
         self._options = options
         self._stopping = stopping
+        self._loop = Loop()
+        self._deliveries = Deliveries(store, self._loop)
         self._queues = list(options.queues)
         self._next_beat = self._next_sweep = time.monotonic()
         self._more = False  # a sweep left something to do
@@ -66,6 +71,7 @@ class _Loop:
             slots=1,
             version=__version__,
         )
+        _log.info("worker %s listens on %s", options.name, ", ".join(options.queues))
         dry = executed = False
         try:
             while self._stopping.look(busy=False, dry=dry) is Stage.RUNNING:
@@ -86,14 +92,33 @@ class _Loop:
                     continue
                 dry = claim is None and not self._more
         finally:
-            self._store.workers.leave(options.name)
+            self._leave()
         return executed
+
+    def _leave(self) -> None:
+        try:
+            self._deliveries.settle(lambda: self._stopping.look(busy=True, dry=False) >= Stage.COLD)
+            self._deliveries.give_back()
+            self._store.workers.leave(self._options.name)
+        except ServerError as error:
+            _log.warning("could not take leave of the server: %s", error)
+        finally:
+            self._deliveries.close()
+
+    def _report_deliveries(self) -> None:
+        """Report the webhooks that have been answered while a job is executed, so that nobody else takes them for lost."""
+        self._deliveries.wanted = False
+        self._loop.turn(0)
+        self._deliveries.tick(running=True)
 
     def _keep_alive(self) -> None:
         now = time.monotonic()
         if now >= self._next_sweep:
             self._next_sweep = now + self._options.sweep
             self._more = self._store.workers.sweep(self._options.lease)
+            self._deliveries.wanted = True
+            self._loop.turn(0)
+            self._deliveries.tick(running=True)
         if now >= self._next_beat:
             self._next_beat = now + self._options.beat
             self._store.workers.beat(self._options.name, self._queues, self._options.lease, None, state="idle")
@@ -141,7 +166,7 @@ class _Loop:
         _log.info("job %s: %s %s", claim.id, execution.outcome, execution.reason)
 
     def _watched(self, claim: Claim) -> Ended:
-        pulse = _Pulse(self._store, self._options, claim)
+        pulse = _Pulse(self._store, self._options, claim, self._report_deliveries)
         try:
             with pulse:
                 outcome = inline.execute(self._store, claim)
@@ -156,11 +181,12 @@ class _Pulse:
     By a signal, which gets through a sleep or a read. SIGURG, because nobody minds one too many and the clock needs SIGALRM.
     """
 
-    def __init__(self, store: "Store", options: WorkerOptions, claim: Claim) -> None:
+    def __init__(self, store: "Store", options: WorkerOptions, claim: Claim, errand: Callable[[], None]) -> None:
         self.cause: Cause | None = None
         self._store = store
         self._options = options
         self._claim = claim
+        self._errand = errand  # done with every beat
         self._over = threading.Event()
         self._lock = threading.Lock()
         self._executor = threading.get_ident()
@@ -186,6 +212,7 @@ class _Pulse:
         while not self._over.wait(min(options.beat, _LONGEST_WAIT)):
             try:
                 verdict = self._store.workers.beat(options.name, options.queues, options.lease, self._claim)
+                self._errand()
             except ServerError as error:
                 _log.warning("%s", error)
                 continue

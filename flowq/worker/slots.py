@@ -272,6 +272,8 @@ class Slot:
         for fd in tuple(self._pipes):
             self._close_pipe(fd)  # nobody who could write is left, or it is a daemon that cannot be swept here
         if not self._over:
+            if self._horse.fenced and code is not None:
+                self._cause = Cause.FENCED  # not the job's fault: its lease runs out, and it is lost as with its worker
             self._end(Ended(self._judged(_death(code, self._cause)), self._cause, pid=self._horse.pid, code=code))
         self._loop.forget(self._horse.channel.fileno())
         self._release()

@@ -32,6 +32,7 @@ class Stopping:
         self._options = options
         self._signals = signals
         self._idle_since = time.monotonic()
+        self._warm_since: float | None = None
 
     @property
     def claiming(self) -> bool:
@@ -68,7 +69,18 @@ class Stopping:
             idle = time.monotonic() - self._idle_since
             if options.burst or (options.max_idle is not None and idle >= options.max_idle):
                 self.at_least(Stage.WARM)
+        self._hurry()
         return self.stage
+
+    def _hurry(self) -> None:
+        """Go from warm to cold when what runs has had its time."""
+        limit = self._options.stop_within
+        if self.stage is not Stage.WARM or limit is None:
+            return
+        if self._warm_since is None:
+            self._warm_since = time.monotonic()
+        elif time.monotonic() - self._warm_since >= limit:
+            self.at_least(Stage.COLD)
 
 
 def watch_lifeline(fd: int, gone: Callable[[], None]) -> Callable[[], None]:

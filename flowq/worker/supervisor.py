@@ -20,6 +20,7 @@ from flowq.defaults import SELF_FENCE
 from flowq.exceptions import DataLostError, FlowqError, ServerError
 from flowq.store.outcomes import Outcome, StepReply, TickReply
 from flowq.worker import system
+from flowq.worker.deliveries import Deliveries
 from flowq.worker.hands import Hands
 from flowq.worker.loop import Loop
 from flowq.worker.origin import Place
@@ -54,6 +55,7 @@ class Supervisor:
         self._options = options
         self._loop = Loop()
         self._origins = Origins(self._loop, options)
+        self._deliveries = Deliveries(store, self._loop, self._origins.tolerate)
         self._preparer = Preparer(store, options)
         self._hands = Hands(self._loop, options, self._origins, self._preparer, options.lease * SELF_FENCE)
         self._traffic = Traffic(
@@ -114,12 +116,14 @@ class Supervisor:
         before = Stage.RUNNING
         deadline: float | None = None
         while True:
-            stage = stopping.look(busy=not self._hands.empty, dry=not (self._hungry or self._released or self._undecided))
+            todo = self._hungry or self._released or self._undecided or self._deliveries.pending
+            stage = stopping.look(busy=not self._hands.empty, dry=not todo)
             if stage is not before:
                 self._stop(stage)
                 before = stage
                 deadline = time.monotonic() + _FAREWELL
-            if stage is Stage.NOW or (stage is not Stage.RUNNING and self._hands.empty and self._traffic.ready):
+            through = self._hands.empty and self._traffic.ready and (stage is Stage.COLD or not self._deliveries.pending)
+            if stage is Stage.NOW or (stage is not Stage.RUNNING and through):
                 return
             if deadline is not None and not self._hands.running and not self._traffic.online and time.monotonic() > deadline:
                 _log.error("the server stays away: %d ends could not be reported", len(self._hands.reports))
@@ -136,6 +140,8 @@ class Supervisor:
             if self._hands.starved:  # before anything is handed back, or it would be claimed again at once
                 self._hands.starved = False
                 self._pause_until = time.monotonic() + _STARVED
+            if self._traffic.online:
+                self._deliveries.tick(running=self._stopping.claiming)
             while self._hands.returned and self._traffic.online:
                 claim = self._hands.returned[-1]
                 self._store.workers.unclaim(claim.id, claim.token)
@@ -264,6 +270,7 @@ class Supervisor:
         if reports:
             self._hungry = self._hungry or not reply.claims
         self._released = reply.more
+        self._deliveries.wanted |= reply.webhooks
         if reply.more:
             self._next_sweep = time.monotonic()
 
@@ -277,6 +284,7 @@ class Supervisor:
         if reply.more:
             self._next_sweep = time.monotonic()
         self._released = reply.more or bool(reply.decide)
+        self._deliveries.wanted |= reply.webhooks > 0
         if reply.released or reply.due or reply.reaped or reply.decide:
             self._hungry = True
         if self._stopping.claiming:
@@ -378,8 +386,10 @@ class Supervisor:
         self._origins.close()
         if self._stopping.stage is not Stage.NOW:
             try:
+                self._deliveries.give_back()
                 self._store.workers.leave(self._options.name)
             except (FlowqError, OSError):
                 _log.info("could not take leave of the server")
+        self._deliveries.close()
         self._traffic.close()
         self._loop.close()

@@ -7,7 +7,9 @@ Task (`?` marks what may be absent; everything is text, a number, a list or a di
     cwd?, path?, env?                      directory of this job, additions to sys.path, variables on top of the inherited environment
     secrets?, withheld?                    names of what travels beside the task; variables that are not inherited
     timeout?                               s; None is no limit
+    deaf?                                  stop signals are ignored
     limit                                  bytes a result may have
+    cache?                                 when an earlier result is taken over, see `lookup`
     call:   module, attribute, args, kwargs
     pickle: payload                        pickle of (name of the callable, args, kwargs)
     shell:  script, variables, shell       shell: argv that the script's file is appended to; empty: the default
@@ -20,6 +22,9 @@ Outcome, answered once:
     {"outcome": "failed", "reason": …, "error": text, "exception": dotted name or "", "exit_code": int or None,
      "bases"?: dotted names of the exception's base classes}
     {"outcome": "retry", "max": int, "intervals": [s], "at_front": bool}
+and of a task with `cache`, also
+    "cache": {"hit": bool, "reason": text, "run"?: of the earlier result, "id"?, "ttl"?, "digest"?: the result of a hit, or under which
+              this one is kept, "record"?: what is kept with it, "latest"?: what the next execution compares with}
 """
 
 from __future__ import annotations

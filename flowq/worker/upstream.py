@@ -1,7 +1,7 @@
 """What a job's expressions see of other jobs: `jobs.<name>.result` and `.status`.
 
 A single job has its value; a matrix or foreach the list of its cells in expansion order, null where a cell has none; a sub-flow what
-its `outputs` come to. Everything is read from the store when it is needed: a cell that a retry runs again gives another value.
+its `outputs` come to, and a matrix of sub-flows the list of that. Everything is read from the store when it is needed: a cell that a retry runs again gives another value.
 """
 
 from collections.abc import Mapping, Sequence
@@ -40,7 +40,9 @@ def read_upstream(store: "Store", shape: Shape, node: Node) -> dict[str, Json]:
         return {}
     members = _members(store, shape, node.reads)
     cells = {name: _cells(shape, name, members) for name in node.reads}
-    ordinals = [ordinal for name in node.reads for ordinal in (*cells[name], shape.targets[name])]
+    parts = [part for name in node.reads for part in shape.nodes[name].flows]
+    targets = [shape.targets[name] for name in (*node.reads, *parts)]
+    ordinals = [*targets, *(ordinal for name in node.reads for ordinal in cells[name])]
     found = dict(zip(ordinals, store.runs.results(shape.run, ordinals), strict=True))
     out: dict[str, Json] = {}
     for name in node.reads:
@@ -49,7 +51,9 @@ def read_upstream(store: "Store", shape: Shape, node: Node) -> dict[str, Json]:
         values = [_result(*found[ordinal]) for ordinal in cells[name]]
         source = shape.nodes[name]
         result: Json = values
-        if source.outputs is not None:
+        if source.flows:
+            result = [_outputs(store, shape, shape.nodes[part], found[shape.targets[part]][0]) for part in source.flows]
+        elif source.outputs is not None:
             result = _outputs(store, shape, source, status)
         elif cells[name] == [target]:
             result = values[0]

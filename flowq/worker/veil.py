@@ -43,14 +43,27 @@ class Veil:
         masked = dict(outcome)
         if "error" in outcome:
             masked["error"] = self._mask.error(outcome["error"])
+        if "cache" in outcome:
+            masked["cache"] = self._cache(outcome["cache"])
         if outcome.get("outcome") != "finished":
             return masked, []
+        written: bytes = outcome["value"]
+        if b"\\" not in written and not self._mask.apply(written)[1]:
+            return masked, []  # nothing is escaped, so that a secret would stand there as it is
         names: set[str] = set()
-        value = self._json(json.loads(outcome["value"]), names)
+        value = self._json(json.loads(written), names)
         if not names:
             return masked, []
         masked["value"] = json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
         return masked, [f"the job's result had the secret {name} in it: it is masked there too" for name in sorted(names)]
+
+    def _cache(self, said: "Mapping[str, Json]") -> "dict[str, Json]":
+        """Return what a job says of its cache: a file may be called after a secret. Such a file is not found again, so the job runs."""
+        told = {**said, "reason": self._mask.text(said["reason"])}
+        for name in ("record", "latest"):
+            if name in said:
+                told[name] = json.dumps(self._json(json.loads(said[name]), set()))
+        return told
 
     def _json(self, value: "Json", names: set[str]) -> "Json":
         """Return a JSON value without secrets; a number that is one becomes text."""
@@ -61,6 +74,6 @@ class Veil:
         if value is None or isinstance(value, bool):
             return value
         text = value if isinstance(value, str) else json.dumps(value)
-        masked, found = self._mask.apply(text.encode())
+        masked, found = self._mask.apply(text.encode("utf-8", "surrogatepass"))  # names of files may have any bytes
         names |= found
-        return masked.decode() if found else value
+        return masked.decode("utf-8", "replace") if found else value

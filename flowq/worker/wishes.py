@@ -13,13 +13,16 @@ _DOTTED: Final = re.compile(r"(?P<module>[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*)\.[A-Za
 
 
 def modules_of(task: "Task") -> tuple[str, ...]:
-    """Return the modules that a horse has to import for this task.
+    """Return the modules that a horse has to import for this task: the user's, and flowq's own that not every job needs.
 
     Of a plain job that is `pickle` too. A method's name ends in class and method; the class is then taken for a module, which a
     probe finds out to be none: such jobs import for themselves.
     """
+    own = ("flowq.worker.cache",) if "cache" in task else ()
+    if task["kind"] in {"shell", "argv"}:
+        return own
     if task["kind"] == "call":
-        return (task["module"],)
+        return (*own, task["module"])
     if task["kind"] != "pickle" or task.get("serializer"):
         return ()
     module = _module_in(task["payload"])

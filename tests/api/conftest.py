@@ -2,6 +2,7 @@
 
 import os
 import signal
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pytest
 import redis
 
 from flowq import Queue, Worker
+from flowq.cli.main import run
 from flowq.job import Job
 from tests.support import invariants
 from tests.support.wait import until
@@ -34,6 +36,23 @@ def work(queue: Queue) -> Callable[..., None]:
         Worker(list(queues) or [queue]).work(burst=True, **options)  # type: ignore[arg-type]
 
     return run
+
+
+Command = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def command(connection: redis.Redis, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Command:
+    """Run `flowq` in this process and return exit code, output and complaints. What it adds to the import path goes with the test."""
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    monkeypatch.setenv("FLOWQ_REDIS_URL", f"unix://{connection.connection_pool.connection_kwargs['path']}")
+
+    def call(*arguments: str) -> tuple[int, str, str]:
+        code = run(arguments)
+        captured = capsys.readouterr()
+        return code, captured.out, captured.err
+
+    return call
 
 
 class Background:

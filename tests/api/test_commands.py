@@ -9,34 +9,20 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import pexpect
 import pytest
 import redis
 
-from flowq import Queue, Worker
-from flowq.cli.main import run
+from flowq import Queue, RateLimit, Worker
 from flowq.cli.settings_module import url_of
 from flowq.connections import _client
 from flowq.cron import CronScheduler
 from flowq.job import Job
 from flowq.suspension import is_suspended
 from tests.api import samples
-from tests.api.conftest import Background
+from tests.api.conftest import Background, Command
+from tests.cli.process import on_terminal
 from tests.support.wait import until
-
-Command = Callable[..., tuple[int, str, str]]
-
-
-@pytest.fixture
-def command(connection: redis.Redis, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Command:
-    """Run `flowq` in this process and return exit code, output and complaints."""
-    monkeypatch.setenv("FLOWQ_REDIS_URL", f"unix://{connection.connection_pool.connection_kwargs['path']}")
-
-    def call(*arguments: str) -> tuple[int, str, str]:
-        code = run(arguments)
-        captured = capsys.readouterr()
-        return code, captured.out, captured.err
-
-    return call
 
 
 def test_enqueue(command: Command, queue: Queue, tmp_path: Path) -> None:
@@ -134,6 +120,13 @@ def test_empty(command: Command, connection: redis.Redis) -> None:
     assert command("empty")[0] == 2
 
 
+def test_info_of_those_who_wait_for_a_rate_limit(command: Command, queue: Queue) -> None:
+    for number in range(3):
+        queue.enqueue(samples.add, number, rate_limit=RateLimit("a", 1))
+    assert "1 queue, 1 job waiting, 2 for a rate limit" in command("info")[1]
+    assert json.loads(command("info", "--json")[1])["queues"][0]["rate_limited"] == 2
+
+
 def test_info(command: Command, queue: Queue, background: Callable[..., Background]) -> None:
     assert "no queues" in command("info")[1]
     queue.enqueue(samples.div_by_zero, 1)
@@ -176,6 +169,7 @@ def test_info_in_the_words_of_rq(command: Command, queue: Queue, background: Cal
         "queue default 0, 0 executing, 0 finished, 1 failed\n"
         f"worker w1 ({socket.gethostname()} {worker.pid}) idle default. jobs: 0 finished, 0 failed\n"
     )
+    assert command("info", "--raw", "-W", "-R")[1] == "default: w1 (idle)\n"
     assert command("info", "--raw", "--json")[0] == 2
 
 
@@ -259,10 +253,11 @@ def test_a_settings_module_names_the_server(
                     "PASSWORD": "pw",
                     "SOCKET_TIMEOUT": 3,
                     "SENTINEL_KWARGS": {"password": "spw"},
+                    "CONNECTION_KWARGS": {"ssl_ca_certs": "/ca", "socket_connect_timeout": None},
                     "SSL": True,
                 }
             },
-            "rediss+sentinel://:pw@s1:1,s2:2/main/2?sentinel_password=spw&socket_timeout=3",
+            "rediss+sentinel://:pw@s1:1,s2:2/main/2?sentinel_password=spw&socket_timeout=3&ssl_ca_certs=%2Fca",
         ),
     ],
 )
@@ -281,6 +276,8 @@ def test_the_address_in_settings(settings: dict[str, Any], url: str | None) -> N
         ("REDIS_HOST = 'h'\nREDIS_SSL = 'perhaps'", "REDIS_SSL must be true or false, found 'perhaps'"),
         ("SENTINEL = {'INSTANCES': ['x']}", "SENTINEL['INSTANCES'] must be a list of (host, port)"),
         ("SENTINEL = 'x'", "SENTINEL must be a dictionary"),
+        ("SENTINEL = {'CONNECTION_KWARGS': 5}", "SENTINEL['CONNECTION_KWARGS'] must be a dictionary, found 5"),
+        ("SENTINEL = {'CONNECTION_KWARGS': {'decode_responses': True}}", "unknown option 'decode_responses'"),
         ("REDIS_URL = 'ftp://x'", "'ftp://x' is not a server's address"),
     ],
 )
@@ -290,3 +287,17 @@ def test_broken_settings_are_one_sentence(command: Command, tmp_path: Path, text
     assert (code, out) == (2, "")
     assert said in error
     assert error.count("\n") == 1
+
+
+def test_watching_ends_with_ctrl_c(queue: Queue, tmp_path: Path) -> None:
+    url = f"unix://{queue.connection.connection_pool.connection_kwargs['path']}"
+    queue.enqueue(samples.add, 1)
+    terminal = on_terminal("info", "--interval", "0.2", cwd=tmp_path, env={"FLOWQ_REDIS_URL": url})
+    terminal.expect("1 job waiting")
+    queue.enqueue(samples.add, 1)
+    terminal.expect("2 jobs waiting")
+    terminal.sendintr()
+    terminal.expect(pexpect.EOF)
+    terminal.close()
+    assert (terminal.exitstatus, terminal.signalstatus) == (0, None)
+    assert "Traceback" not in (terminal.before or "")

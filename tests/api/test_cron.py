@@ -2,12 +2,13 @@
 
 import os
 import random
+import re
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta, timezone, tzinfo
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -15,13 +16,15 @@ from typing import Any
 import pytest
 import redis
 
-from flowq import Queue, SimpleWorker
+from flowq import Queue, RateLimit, Retry, SimpleWorker, Webhook, cron_job_registry, cron_scheduler_registry
 from flowq.cron import CronJob, CronScheduler, create_cron, get_cron_job_ids, register
 from flowq.exceptions import DuplicateSchedulerError, SchedulerNotFound, UsageError
+from flowq.flows.run import Run
 from flowq.job import Job
 from flowq.store import Store
 from flowq.store.outcomes import Outcome
 from tests.api import samples
+from tests.api.conftest import Command
 from tests.support.proxy import Proxy
 from tests.support.server import PrivateServer
 from tests.support.wait import until
@@ -97,6 +100,28 @@ def test_an_interval_is_enqueued_at_once_and_then_again(connection: redis.Redis,
     assert Job.fetch(enqueued.id, connection).return_value() == 3
 
 
+def test_jobs_have_all_options_of_enqueue(connection: redis.Redis, queue: Queue) -> None:
+    cron = scheduler(connection)
+    hook = Webhook("https://example.org/told", "failed")
+    cron.register(
+        samples.add,
+        "default",
+        (1,),
+        interval="1h",
+        webhooks=[hook],
+        timeout=5,
+        retry=Retry(max=3),
+        rate_limit=RateLimit("one", concurrency=1),
+        on_failure=samples.nothing,
+        description="nightly",
+    )
+    cron.enqueue_jobs()
+    (job,) = queue.jobs
+    assert [item.url for item in job.webhooks or ()] == ["https://example.org/told"]
+    assert (job.retries_left, job.description, job.timeout) == (3, "nightly", 5)
+    assert job.failure_callback is not None
+
+
 def test_an_expression_counts_from_its_first_sight(connection: redis.Redis, queue: Queue) -> None:
     cron = scheduler(connection)
     job = cron.register("tasks.report", "default", cron="0 * * * *", timezone="Asia/Kolkata", name="report")
@@ -136,6 +161,18 @@ def test_a_restart_is_no_reason_to_do_it_again(connection: redis.Redis, queue: Q
     assert len(queue) == 1
 
 
+def test_a_server_that_was_emptied_begins_again(connection: redis.Redis, queue: Queue) -> None:
+    cron = scheduler(connection, "one")
+    cron.register("tasks.a", "default", interval=3600)
+    cron.register("tasks.b", "default", cron="@yearly")
+    assert len(cron.enqueue_jobs()) == 1
+    connection.flushall()
+    assert [job.func_name for job in cron.enqueue_jobs()] == ["tasks.a"]
+    assert cron.enqueue_jobs() == []
+    assert len(queue) == 1
+    assert CronScheduler.all(connection) == [cron]
+
+
 def test_entries_are_told_apart_by_all_that_they_say(connection: redis.Redis, queue: Queue) -> None:
     cron = scheduler(connection)
     for settings in ({}, {"args": ("eu",)}, {"args": ("us",)}, {"args": ("us",)}, {"kwargs": {"x": 1}}, {"name": "other"}):
@@ -158,6 +195,27 @@ def test_the_identity_is_the_same_in_every_process(start: Start, tmp_path: Path)
     seen = {start("cron", "show.py", PYTHONHASHSEED=str(seed)).communicate(timeout=30)[0] for seed in (1, 2, 3)}
     assert len(seen) == 1
     assert len(seen.pop().strip()) == 24
+
+
+class Fast(datetime):
+    """A machine whose clock is two hours fast."""
+
+    @classmethod
+    def now(cls, tz: tzinfo | None = None) -> "Fast":
+        return super().now(tz) + timedelta(hours=2)
+
+
+def test_the_clock_is_the_servers(connection: redis.Redis, queue: Queue, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("flowq.cron.job.datetime", Fast)
+    cron = scheduler(connection)
+    hourly = cron.register("tasks.a", "default", cron="0 * * * *")
+    every = cron.register("tasks.b", "default", interval=3600)
+    cron.enqueue_jobs()
+    assert [job.func_name for job in queue.jobs] == ["tasks.b"]
+    assert cron.enqueue_jobs() == []
+    for job in (hourly, every):
+        assert job.next_enqueue_time is not None
+        assert job.next_enqueue_time - datetime.now(UTC) <= timedelta(hours=1)
 
 
 # -- several schedulers --------------------------------------------------------------------------------------------------------
@@ -246,6 +304,21 @@ def test_a_connection_that_loses_replies(connection: redis.Redis, queue: Queue) 
     proxy.close()
 
 
+def test_a_flow_every_night(connection: redis.Redis, start: Start, tmp_path: Path) -> None:
+    (tmp_path / "nightly.yaml").write_text("name: nightly\njobs:\n  a: {run: echo hello}\n")
+    page = (ROOT / "docs" / "scheduling.md").read_text(encoding="utf-8")
+    function = next(code for code in re.findall(r"```python\n(.*?)```", page, re.DOTALL) if "def nightly" in code)
+    (tmp_path / "flows_of_a_test.py").write_text(function)
+    cron = scheduler(connection)
+    cron.register("flows_of_a_test.nightly", "default", interval=86400)
+    cron.enqueue_jobs()
+    worker = start("worker", "--burst")
+    assert worker.wait(60) == 0
+    (job_id,) = get_cron_job_ids("flows_of_a_test.nightly", connection)
+    run = Run.fetch(Job.fetch(job_id, connection).return_value(), connection)
+    assert run.status == "finished"
+
+
 # -- processes -----------------------------------------------------------------------------------------------------------------
 
 
@@ -283,6 +356,7 @@ def test_a_server_that_goes_away_is_waited_for(start: Start, tmp_path: Path) -> 
         _, error = process.communicate(timeout=20)
         assert process.returncode == 0, error
         assert "Traceback" not in error
+        assert error.count("it is waited for") <= 3
     finally:
         server.stop()
 
@@ -302,14 +376,38 @@ BROKEN = {
 
 
 @pytest.mark.parametrize("text", BROKEN)
-def test_a_broken_configuration_is_one_sentence(text: str, start: Start, tmp_path: Path) -> None:
+def test_a_broken_configuration_is_one_sentence(
+    text: str, command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tmp_path / "broken.py").write_text(text)
-    process = start("cron", "broken.py")
-    out, error = process.communicate(timeout=30)
-    assert (process.returncode, out) == (2, "")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delitem(sys.modules, "broken", raising=False)
+    code, out, error = command("cron", "broken.py")
+    assert (code, out) == (2, "")
     assert error.count("\n") == 1
     assert error.startswith("error: ")
     assert BROKEN[text] in error
+
+
+def test_a_configuration_can_be_looked_at_without_a_server(start: Start, tmp_path: Path) -> None:
+    (tmp_path / "crontab.py").write_text(
+        "from flowq.cron import register\n"
+        "register('tasks.clean_up', 'maintenance', interval='30m')\n"
+        "register('tasks.send_report', 'mails', cron='30 6 1 1 *', timezone='Europe/Berlin')\n"
+        "register('tasks.other', 'mails', cron='0 0 1 7 *')\n"
+    )
+    process = start(
+        "cron", "crontab.py", "--check", "--timezone", "America/New_York", FLOWQ_REDIS_URL="redis://nowhere.invalid:1"
+    )
+    out, error = process.communicate(timeout=30)
+    assert (process.returncode, error) == (0, "")
+    year = datetime.now(UTC).year + 1
+    lines = [re.split(r"  +", line) for line in out.splitlines()]
+    assert lines[0] == ["NAME", "QUEUE", "WHEN", "NEXT"]
+    assert lines[1] == ["tasks.clean_up", "maintenance", "every 30m", "at once"]
+    assert lines[2] == ["tasks.send_report", "mails", "'30 6 1 1 *' (Europe/Berlin)", f"{year}-01-01 06:30:00 +0100"]
+    assert lines[3][2] == "'0 0 1 7 *' (America/New_York)"
+    assert lines[3][3].endswith("-07-01 00:00:00 -0400")
 
 
 def test_configurations_by_file_and_by_name(connection: redis.Redis, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -344,7 +442,7 @@ def test_configurations_by_file_and_by_name(connection: redis.Redis, tmp_path: P
 def test_schedulers_are_listed_while_they_live(connection: redis.Redis) -> None:
     cron = scheduler(connection, "one")
     cron.register(samples.add, "default", (1, {2}), interval="5m", name="sum")
-    cron.register("tasks.b", "low", cron="30 2 * * *", timezone="Europe/Berlin", catch_up=False)
+    cron.register("tasks.b", "low", cron="30 2 * * *", timezone="Europe/Berlin", catch_up=False, ttl=9, meta={"a": 1}, retry=2)
     assert cron.last_heartbeat is None
     cron.register_birth()
     cron.enqueue_jobs()
@@ -352,6 +450,7 @@ def test_schedulers_are_listed_while_they_live(connection: redis.Redis) -> None:
     assert (shown, shown.hostname, shown.pid) == (cron, cron.hostname, cron.pid)
     assert shown.created_at == cron.created_at
     assert [job.to_dict() for job in shown.get_jobs()] == [job.to_dict() for job in cron.get_jobs()]
+    assert shown.get_jobs()[1].job_options == {"result_ttl": 500.0, "ttl": 9, "meta": {"a": 1}}
     assert [job.when() for job in shown.get_jobs()] == ["every 5m", "'30 2 * * *' (Europe/Berlin)"]
     assert shown.last_heartbeat is not None
     assert (datetime.now(UTC) - shown.last_heartbeat).total_seconds() < 30
@@ -360,6 +459,25 @@ def test_schedulers_are_listed_while_they_live(connection: redis.Redis) -> None:
     assert CronScheduler.all(connection) == []
     with pytest.raises(SchedulerNotFound, match="no cron scheduler 'one' lives"):
         CronScheduler.fetch("one", connection)
+
+
+def test_a_zone_without_a_name_is_shown_as_it_is(connection: redis.Redis) -> None:
+    cron = scheduler(connection, "one")
+    cron.register("tasks.b", "low", cron="30 2 * * *", timezone=timezone(timedelta(hours=2)))
+    cron.register_birth()
+    (shown,) = CronScheduler.fetch("one", connection).get_jobs()
+    assert shown.next_enqueue_time == cron.get_jobs()[0].next_enqueue_time
+    assert shown.next_enqueue_time is not None
+    assert (shown.next_enqueue_time.hour, shown.next_enqueue_time.minute) == (0, 30)
+
+
+def test_the_registries_of_rq(connection: redis.Redis) -> None:
+    cron = scheduler(connection, "one")
+    cron.register(samples.add, "default", (1,), interval=60, name="sum")
+    cron.register("tasks.b", "default", cron="@yearly")
+    cron.enqueue_jobs()
+    assert cron_job_registry.get_names(connection) == ["sum"]
+    assert cron_scheduler_registry.get_keys(connection) == ["one"]
 
 
 def test_a_silent_scheduler_is_not_listed(connection: redis.Redis) -> None:

@@ -11,7 +11,7 @@ import redis
 from flowq import Queue, Worker, binding
 
 DOCS = Path(__file__).parents[2] / "docs"
-PAGES = ("queues", "jobs", "results", "workers", "dependencies", "retries", "scheduling")
+PAGES = ("queues", "jobs", "results", "workers", "dependencies", "retries", "scheduling", "groups", "rate-limits", "webhooks")
 TASKS = """
 def resize(path, width=100):
     return f"{width}x{path}"

@@ -70,6 +70,9 @@ def test_a_group_without_jobs_has_nothing_open(queue: Queue, connection: redis.R
 def test_two_queues_and_jobs_made_one_by_one(queue: Queue, connection: redis.Redis, group: Group) -> None:
     group.enqueue_many(queue, [data(samples.add, (1,))])
     group.enqueue_many(Queue("other", connection=connection), [data(samples.add, (2,))])
+    (named,) = group.enqueue_many("other", [data(samples.add, (2,))])
+    assert named.origin == "other"
+    group.delete_job(named.id)
     created = Job.create(samples.add, (3,), group_id="thumbs", connection=connection)
     assert created.group_id == "thumbs"
     queue.enqueue_job(created)

@@ -57,6 +57,12 @@ def expected(seen: dict[str, Any]) -> None:
     ]
     assert seen["chain"] == [{"day": "2026-01-31", "rows": 3}, "2026-01-31.pdf", "2026-01-31.html"]
     assert (seen["retried"], seen["retried later"], seen["asked again"][0]) == (3, 2, "MAX_RETRIES_EXCEEDED")
+    assert (seen["groups"], seen["group without jobs"], seen["pictures"]) == (["album", "short"], ["album"], [0, 3, 6, 9])
+    assert seen["limited"] == ["queued", "queued", "rate_limited", "rate_limited"]
+    assert seen["limited after a cancel"] == ["queued", "canceled", "queued", "rate_limited"]
+    assert (seen["limited counts"], seen["limits at the end"]) == ([2, True], [0, 0])
+    assert [(job, status) for job, _, status, _ in seen["told"]] == [("told-1", "finished"), ("told-2", "failed")]
+    assert seen["execution"] == [True, "the-worker", True]
     assert seen["log"].count("tick") == 6
     assert seen["log"].count("failed ValueError: no such customer") == 2
     assert "succeeded tasks.resize 2" in seen["log"]

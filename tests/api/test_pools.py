@@ -2,6 +2,8 @@
 
 import os
 import signal
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -12,10 +14,10 @@ import redis
 from flowq import Queue, SimpleWorker, SpawnWorker, Worker
 from flowq.exceptions import ConfigError, UsageError
 from flowq.job import Job
-from flowq.worker import RandomWorker, RoundRobinWorker
+from flowq.worker import HerokuWorker, RandomWorker, RoundRobinWorker
 from flowq.worker_pool import WorkerPool
 from tests.api import samples
-from tests.api.conftest import lines, wait_for
+from tests.api.conftest import Background, lines, wait_for
 from tests.support.wait import until
 
 
@@ -177,7 +179,7 @@ def test_the_second_interrupt_hands_jobs_back(
     until(lambda: not any(alive(pid) for pid in workers), message="all workers to be gone")
 
 
-@pytest.mark.parametrize("kind", ["flowq.Worker", "flowq.SimpleWorker"])
+@pytest.mark.parametrize("kind", ["flowq.Worker", "flowq.SpawnWorker", "flowq.SimpleWorker"])
 def test_when_the_pool_is_killed_its_workers_go_too(
     queue: Queue, connection: redis.Redis, pool: Callable[..., RunningPool], tmp_path: Path, kind: str
 ) -> None:
@@ -204,6 +206,24 @@ def test_workers_that_die_at_once_are_replaced_slowly(connection: redis.Redis, t
     pool.kill_workers()
 
 
+def test_without_a_server_it_says_so_and_goes_on_trying(tmp_path: Path) -> None:
+    code = (
+        "from redis import Redis; from redis.backoff import NoBackoff; from redis.retry import Retry;"
+        " from flowq.worker_pool import WorkerPool;"
+        f" client = Redis(unix_socket_path='{tmp_path}/none', retry=Retry(NoBackoff(), 0));"
+        " WorkerPool(['default'], client, 1).start()"
+    )
+    with subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        heard = ""
+        while heard.count("cannot be reached") < 2:  # two workers, one after the other
+            heard += process.stderr.readline()
+        process.send_signal(signal.SIGTERM)
+        heard += process.stderr.read()
+        assert process.wait() == 0
+    assert "Traceback" not in heard
+
+
 class Dying(Worker):
     def work(self, *_: Any, **__: Any) -> bool:
         samples.write(os.environ["DYING_LOG"], "died\n")
@@ -224,6 +244,33 @@ def test_queues_in_turn_or_at_random(connection: redis.Redis, tmp_path: Path, wo
     assert sorted(lines(log)) == list("aaabbc")
     if worker_class is RoundRobinWorker:
         assert lines(log) == ["a", "b", "c", "a", "b", "a"]
+
+
+class Hasty(HerokuWorker):
+    imminent_shutdown_delay = 0.5
+
+
+def descendants(pid: int) -> list[int]:
+    found = [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+    return [*found, *(below for child in found for below in descendants(child))]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="finds the processes by /proc")
+@pytest.mark.parametrize("in_time", [True, False])
+def test_a_host_that_tells_every_process_to_stop(
+    queue: Queue, background: Callable[..., Background], tmp_path: Path, in_time: bool
+) -> None:
+    kind = HerokuWorker if in_time else Hasty
+    job = queue.enqueue(samples.wait_for_file, str(tmp_path / "go"))
+    worker = background(lambda: kind([queue]))
+    until((tmp_path / "go.started").exists, message="the job to run")
+    for pid in (worker.pid, *descendants(worker.pid)):
+        os.kill(pid, signal.SIGTERM)
+    if in_time:
+        until(lambda: Worker.all(queue.connection)[0].state == "stopping", message="the worker to stop")
+        (tmp_path / "go").touch()
+    assert worker.wait() == 0
+    assert (job.get_status(), job.number_of_retries) == ("finished" if in_time else "queued", 0)
 
 
 def test_a_spawn_worker_executes_below_a_fresh_interpreter(

@@ -108,12 +108,6 @@ def test_a_pipeline_of_the_users_own(queue: Queue, work: Work, transaction: bool
     assert job.result == 3
 
 
-@pytest.mark.parametrize("name", ["webhooks"])
-def test_options_that_are_not_there_yet_are_no_arguments(queue: Queue, name: str) -> None:
-    with pytest.raises(UsageError, match=f"{name}= is not supported"):
-        queue.enqueue(samples.echo, **{name: 1})
-
-
 def test_unique(queue: Queue) -> None:
     queue.enqueue(samples.add, 1, job_id="mine", unique=True)
     with pytest.raises(DuplicateJobError, match="'mine'"):

@@ -15,6 +15,7 @@ from flowq import Queue, Worker
 from flowq.job import Job
 from flowq.worker.worker import DequeueStrategy
 from tests.api import classes, samples
+from tests.api.conftest import Command
 from tests.support.wait import until
 
 ROOT = Path(__file__).parents[2]
@@ -28,10 +29,10 @@ def start(tmp_path: Path, connection: redis.Redis) -> Iterator[Start]:
     started: list[subprocess.Popen[str]] = []
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
 
-    def run(*arguments: str, **more: str) -> "subprocess.Popen[str]":
+    def run(*arguments: str, command: str = "worker", **more: str) -> "subprocess.Popen[str]":
         started.append(
             subprocess.Popen(
-                [sys.executable, "-P", "-m", "flowq.cli.main", "worker", *arguments],
+                [sys.executable, "-P", "-m", "flowq.cli.main", command, *arguments],
                 cwd=tmp_path,
                 env={**environment, "FLOWQ_REDIS_URL": url, **more},
                 stdin=subprocess.DEVNULL,
@@ -133,13 +134,70 @@ def test_a_signal_stops_it_politely(own: tuple[str, ...], start: Start, queue: Q
         (["--worker-ttl", "0"], "0.0 is not in the range"),
     ],
 )
-def test_a_wrong_option_is_one_sentence(arguments: list[str], said: str, start: Start) -> None:
-    out, error = ended(start(*arguments, "--burst"), 2)
-    assert out == ""
+def test_a_wrong_option_is_one_sentence(arguments: list[str], said: str, command: Command) -> None:
+    code, out, error = command("worker", *arguments, "--burst")
+    assert (code, out) == (2, "")
     assert said in error
     assert error.count("\n") == 1
 
 
-def test_the_strategies_on_the_command_line_are_those_of_python(start: Start) -> None:
-    _, error = ended(start("-ds", "?", "--burst"), 2)
+def test_the_strategies_on_the_command_line_are_those_of_python(command: Command) -> None:
+    _, _, error = command("worker", "-ds", "?", "--burst")
     assert re.findall(r"'(\w+)'", error.partition("one of")[2]) == list(DequeueStrategy)
+
+
+# -- pools ---------------------------------------------------------------------------------------------------------------------
+
+
+def test_a_pool_in_a_burst(start: Start, connection: redis.Redis, tmp_path: Path) -> None:
+    queue = classes.OwnQueue("own", connection=connection, serializer="json")
+    good = queue.enqueue(samples.add, 1, 2)
+    bad = queue.enqueue(samples.div_by_zero, 1, meta={"log": str(tmp_path / "log")})
+    options = ["-w", "tests.api.classes.OwnWorker", "-j", "tests.api.classes.OwnJob", "-S", "json", "-P", str(ROOT), "-n", "2"]
+    options += ["--exception-handler", "tests.api.classes.note_failure", "--burst", "--log-format", "POOL %(message)s", "own"]
+    out, error = ended(start(*options, command="worker-pool"))
+    assert out.count("own worker ") == 2
+    assert re.search(r"^POOL worker pool \w+: 2 workers on own$", error, re.MULTILINE)
+    assert good.return_value() == ["own", 3]
+    assert bad.get_status() == "failed"
+    assert (tmp_path / "log").read_text() == "ZeroDivisionError: division by zero\n"
+
+
+def test_a_pool_replaces_its_workers_and_stops_politely(start: Start, queue: Queue, tmp_path: Path) -> None:
+    (tmp_path / "settings_of_a_pool.py").write_text("QUEUES = ['default', 'low']\n")
+    process = start("-c", "settings_of_a_pool", "-n", "2", command="worker-pool")
+    first = until(lambda: found if len(found := Worker.all(queue.connection)) == 2 else None, 60)
+    assert first is not None
+    assert {tuple(worker.queue_names()) for worker in first} == {("default", "low")}
+    os.kill(first[0].pid, signal.SIGKILL)
+    names = {worker.name for worker in first}
+    until(lambda: {worker.name for worker in Worker.all(queue.connection)} - names, 60, "another worker")
+    process.send_signal(signal.SIGINT)
+    ended(process)
+    assert Worker.all(queue.connection) == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["-n", "0"], "0 is not in the range"),
+        (["-w", "nonesuch.Worker"], "there is no class 'nonesuch.Worker'"),
+        (["-c", "nonesuch"], "there is no settings module nonesuch"),
+        (["--exception-handler", "os.nonesuch"], "module 'os' has no 'nonesuch'"),
+    ],
+)
+def test_a_wrong_option_of_a_pool_is_one_sentence(arguments: list[str], said: str, command: Command) -> None:
+    code, out, error = command("worker-pool", *arguments, "--burst")
+    assert (code, out) == (2, "")
+    assert said in error
+    assert error.count("\n") == 1
+
+
+@pytest.mark.parametrize("kind", ["SimpleWorker", "SpawnWorker", "RoundRobinWorker", "RandomWorker"])
+def test_the_other_workers_by_name(kind: str, start: Start, queue: Queue, connection: redis.Redis) -> None:
+    low = Queue("low", connection=connection)
+    jobs = [each.enqueue(samples.add, number) for number in (1, 2) for each in (queue, low)]
+    ended(start("-b", "-w", f"flowq.worker.{kind}", "-P", str(ROOT), "default", "low"))
+    assert [job.return_value() for job in jobs] == [1, 1, 2, 2]
+    if kind == "RoundRobinWorker":
+        assert sorted(jobs, key=lambda job: job.started_at or 0) == jobs

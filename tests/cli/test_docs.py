@@ -7,6 +7,7 @@ import click
 import pytest
 
 from flowq.cli.main import COMMANDS, cli
+from flowq.states import Reason
 
 PAGE = (Path(__file__).parents[2] / "docs" / "cli.md").read_text(encoding="utf-8")
 EVERYWHERE = {"--help", "-h", "-u", "--url", "--json"}
@@ -58,3 +59,9 @@ def test_every_option_on_the_page_exists() -> None:
         known |= options(command)
     for written in re.findall(r"\| `((?:-\w, )?--[a-z-]+)", PAGE):
         assert written.rpartition(" ")[2] in known, written
+
+
+def test_the_page_tells_every_reason() -> None:
+    table = PAGE.partition("| status | `reason` |")[2].partition("\n\n")[0]
+    told = set(re.findall(r"`(\w+)`", " ".join(line.split("|")[2] for line in table.splitlines()[2:])))
+    assert told == {str(reason) for reason in Reason} - {"repeat"}  # that one is of plain jobs

@@ -132,3 +132,20 @@ def test_a_part_of_a_flow(cli: Cli, tmp_path: Path) -> None:
     wrong = cli("plan", "parts.yaml", "--stage", "chek")
     assert (wrong.code, wrong.out) == (2, "")
     assert wrong.err == "error: the flow parts has no stage 'chek'; did you mean 'check'?\n"
+
+
+def test_gates_and_stages_are_not_seen(cli: Cli, tmp_path: Path) -> None:
+    (tmp_path / "part.yaml").write_text("jobs:\n  one: {run: x}\n  two: {run: x, depends_on: one}\n")
+    (tmp_path / "flow.yaml").write_text(
+        "stages: [build, ship]\njobs:\n  a: {run: x, stage: build}\n  b: {run: x, stage: build}\n"
+        "  part: {flow: part.yaml, stage: ship}\n  cells: {matrix: {n: [1, 2]}, flow: part.yaml, depends_on: {part: done}}\n"
+    )
+    for command in (("plan", "--no-history"), ("plan", "--no-history", "--fail", "a"), ("run", "--dry-run"), ("validate",)):
+        text = cli(command[0], "flow.yaml", *command[1:]).out
+        assert "8 jobs" in text
+        assert "@" not in text
+        assert "stage:" not in text
+    document = json.loads(cli("plan", "flow.yaml", "--no-history", "--json").out)
+    jobs = {job["name"]: job for job in document["jobs"]}
+    assert jobs["part/one"]["depends_on"] == ["stage build"]
+    assert [jobs[name]["step"] for name in ("a", "part/one", "part/two", "cells[n=1]/one")] == [1, 2, 3, 4]

@@ -122,6 +122,11 @@ def flow_of(canaries: Canaries) -> str:
         "slow": may_fail | {"run": f'printf "%s" "${names[3]}"; sleep 20', "timeout": 1},
         "argv": {"secrets": names, "run": f'sh -c "sleep 0.5; true" child "${names[4]}" "$F2"'},
         "none": {"run": "sleep 0.3; env"},
+        "cached": {
+            "secrets": names,
+            "cache": {"key": "params", "outputs": ["*.made"]},
+            "run": ': > "$E5.made"; echo "key=$E6" >> "$FLOWQ_OUTPUT"',
+        },
         "after": {
             "depends_on": ["leak", "script"],
             "run": ["echo", "${{ to_json(jobs.leak.result) }}", "${{ to_json(jobs.script.result) }}"],

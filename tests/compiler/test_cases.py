@@ -54,7 +54,7 @@ def test_the_python_parser_gives_the_same_plans(monkeypatch: pytest.MonkeyPatch)
         if result.plan is not None:
             assert outcome(result) == path.with_suffix(".expected").read_text(encoding="utf-8"), path.name
         else:
-            assert path.with_suffix(".expected").read_text(encoding="utf-8").startswith(path.name), path.name
+            assert path.with_suffix(".expected").read_text(encoding="utf-8").startswith((path.name, "parts/")), path.name
 
 
 def test_there_is_a_plan_exactly_when_there_is_no_error() -> None:
@@ -69,4 +69,4 @@ def test_every_code_has_a_case() -> None:
 
 
 def test_there_are_enough_cases() -> None:
-    assert len(CASES) >= 60
+    assert len(CASES) >= 200

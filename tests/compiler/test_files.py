@@ -85,10 +85,10 @@ def test_flows_of_flows_of_flows_are_bounded(folder: Path) -> None:
         parts = ", ".join(f"p{part}: {{flow: f{number + 1}.yaml}}" for part in range(10))
         (folder / f"f{number}.yaml").write_text(f"jobs: {{{parts}}}")
     (folder / "f12.yaml").write_text(LEAF)
-    start = time.process_time()
+    start = time.perf_counter()
     result = compile_file("f0.yaml")
     assert result.plan is None
-    assert time.process_time() - start < 20
+    assert time.perf_counter() - start < 20
     assert "FQ311" in codes(result)
 
 

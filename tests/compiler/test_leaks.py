@@ -51,6 +51,13 @@ LEAKS = [
     ('true && ! argv "$TOKEN"', True),
     ('argv <(printf %s "$TOKEN")', False),
     ('printf %s "$TOKEN" | argv', False),
+    ('exec argv "$TOKEN"', True),
+    ('X=1 command argv "$TOKEN"', True),
+    ('timeout 9 argv "$TOKEN"', True),
+    ('(cd . && argv "$TOKEN")', True),
+    ('x=$(argv "$TOKEN")', True),
+    ('f() { argv "$1"; }; f x "$TOKEN"', False),
+    ('argv x; [ -n "$TOKEN" ]', False),
     ('argv <<< "$TOKEN"', False),
     ("argv x # $TOKEN", False),
 ]

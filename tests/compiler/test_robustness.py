@@ -1,19 +1,15 @@
 """No input of any kind gives anything but a plan or diagnostics, in bounded time."""
 
-import os
 import resource
 import sys
 import time
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from flowq.compiler import Compilation, compile_file, compile_text, render
+from flowq.compiler import Compilation, compile_text, render
 
-CORPORA = Path(os.environ.get("FLOWQ_CORPORA") or Path(__file__).resolve().parents[3] / "shared" / "corpora")
 BOMB = "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n" + "".join(
     f"a{level}: &a{level} [{', '.join([f'*a{level - 1}'] * 10)}]\n" for level in range(1, 40)
 )
@@ -22,27 +18,6 @@ BOMB = "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n" + "".join(
 def shown(result: Compilation) -> str:
     assert (result.plan is None) == any(item.severity == "error" for item in result.diagnostics)
     return "\n".join(map(render, result.diagnostics))
-
-
-def corpus(pattern: str) -> Iterator[Path]:
-    return (path for path in CORPORA.glob(pattern) if path.is_file())
-
-
-def test_the_yaml_test_suite() -> None:
-    files = list(corpus("yaml-test-suite/**/in.yaml"))
-    if not files:
-        pytest.skip(f"the YAML test suite is not at {CORPORA}")
-    assert len(files) > 300
-    for path in files:
-        assert shown(compile_file(path)), path
-
-
-def test_workflow_files_of_other_systems() -> None:
-    files = list(corpus("yaml/**/*"))
-    if not files:
-        pytest.skip(f"the workflow files are not at {CORPORA}")
-    for path in files:
-        assert shown(compile_file(path)), path
 
 
 HARD = {
@@ -138,7 +113,7 @@ JSONISH = st.recursive(
     | st.sampled_from(["", "a", "b", "${{ params.x }}", "${{ jobs.a.result }}", "5m", "success", "m.f"]),
     lambda inner: (
         st.lists(inner, max_size=3)
-        | st.dictionaries(st.sampled_from(["a", "b", "max", "when", "exit_codes", "include"]), inner, max_size=3)
+        | st.dictionaries(st.sampled_from(["a", "b", "max", "when", "exit_codes", "include", "env", "file"]), inner, max_size=3)
     ),
     max_leaves=5,
 )
@@ -171,6 +146,7 @@ KEYS = st.sampled_from(
         "approval",
         "concurrency",
         "stage",
+        "secrets",
     ]
 )
 
@@ -180,7 +156,11 @@ KEYS = st.sampled_from(
 def test_any_job_of_json(jobs: dict[str, object]) -> None:
     import json
 
-    shown(compile_text(json.dumps({"params": {"x": {"default": "1"}}, "stages": ["a", "b"], "jobs": jobs})))
+    shown(
+        compile_text(
+            json.dumps({"params": {"x": {"default": "1"}}, "stages": ["a", "b"], "secrets": {"a": {"env": "a"}}, "jobs": jobs})
+        )
+    )
 
 
 TOP = st.sampled_from(
@@ -196,6 +176,7 @@ TOP = st.sampled_from(
         "on_cancel",
         "on_exit",
         "env",
+        "secrets",
     ]
 )
 

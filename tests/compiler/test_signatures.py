@@ -207,13 +207,13 @@ def test_hostile_sources(tmp_path: Path) -> None:
         (tmp_path / f"hostile{number}").mkdir()
         (tmp_path / f"hostile{number}" / "itself.py").write_bytes(source)
     script = (
-        "import sys, resource, warnings\n"
+        "import sys, warnings\n"
         "warnings.simplefilter('error')\n"
         "from flowq.compiler.signatures import Lookup\n"
         "for number in range(int(sys.argv[1])):\n"
         "    Lookup([f'hostile{number}']).find('itself', 'f')\n"
         "    print(number, flush=True)\n"
-        "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // (1024 if sys.platform == 'darwin' else 1))\n"
+        "from tests.support.memory import peak\nprint(peak())\n"
     )
     root = str(Path(__file__).resolve().parents[2])
     start = time.process_time()

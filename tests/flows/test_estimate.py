@@ -51,6 +51,14 @@ def test_the_duration_for_a_number_of_workers(slots: int, seconds: float) -> Non
     assert makespan(DIAMOND, (1.0, 5.0, 1.0, 1.0), slots) == seconds
 
 
+def test_a_job_that_had_its_result_from_the_cache_tells_nothing_of_its_duration() -> None:
+    single = plan({"a": []})
+    ran = samples.job(0, JobStatus.FINISHED, at=0.0, took=8.0)
+    cached = replace(samples.job(0, JobStatus.FINISHED, at=0.0, took=0.01), reason="cached")
+    runs = [PastRun(single, [ran]), PastRun(single, [cached]), PastRun(single, [cached])]
+    assert summarize(runs).cells == {"a": pytest.approx(8.0)}
+
+
 def test_the_time_between_jobs_is_learnt_from_a_run() -> None:
     """A chain on one slot: 1 s each, and 0.1 s from the end of one to the start of the next."""
     chain = plan({"a": [], "b": ["a"], "c": ["b"]})

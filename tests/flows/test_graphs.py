@@ -213,6 +213,19 @@ def test_a_sub_flow_is_its_jobs(cells: bool) -> None:
     assert not [edge for edge in document["edges"] if edge[0].startswith("alone") and not edge[1].startswith("alone")]
 
 
+def test_a_matrix_of_sub_flows_is_their_jobs() -> None:
+    document = drawn(
+        """
+        jobs:
+          part: {matrix: {c: [0, 1]}, flow: parts/two.yaml, params: {code: "${{ matrix.c }}"}}
+          after: {run: x, depends_on: part}
+        """
+    )
+    names = [node["name"] for node in document["nodes"]]
+    assert names == ["part[c=0]/one", "part[c=0]/two", "part[c=1]/one", "part[c=1]/two", "after"]
+    assert ["part[c=1]/two", "after", "success"] in document["edges"]
+
+
 def test_cells_that_match_are_seen_as_cells() -> None:
     text = """
         jobs:

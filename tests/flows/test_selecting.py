@@ -104,6 +104,31 @@ def test_what_is_selected(whole: Plan, wanted: Selection, found: set[str]) -> No
     assert {vertex.name for vertex in graph_of(part).vertices} >= {name.partition("[")[0] for name in found}
 
 
+@pytest.mark.parametrize(
+    ("wanted", "found"),
+    [
+        (Selection(jobs=("fan",)), {f"fan[n={n}]/{name}" for n in (1, 2) for name in ("up", "down[n=1]", "down[n=2]")}),
+        (Selection(jobs=("fan[n=2]",)), {"fan[n=2]/up", "fan[n=2]/down[n=1]", "fan[n=2]/down[n=2]"}),
+        (Selection(until=("fan[n=1]/up",)), {"first", "fan[n=1]/up"}),
+        (
+            Selection(until=("last",)),
+            {"first", "last"} | {f"fan[n={n}]/{x}" for n in (1, 2) for x in ("up", "down[n=1]", "down[n=2]")},
+        ),
+    ],
+)
+def test_parts_of_a_matrix_of_flows(tmp_path: Path, wanted: Selection, found: set[str]) -> None:
+    (tmp_path / "inner.yaml").write_text(INNER, encoding="utf-8")
+    text = """
+    jobs:
+      first: {run: echo}
+      fan: {depends_on: [first], matrix: {n: [1, 2]}, flow: inner.yaml}
+      last: {depends_on: [fan], run: echo}
+    """
+    made = compile_text(text, file=str(tmp_path / "fan.yaml"), date="2026-01-31").plan
+    assert made is not None
+    assert names(select(made, wanted)) == found
+
+
 def test_nothing_asked_for_is_everything(whole: Plan) -> None:
     assert select(whole, Selection()) is whole
     assert "selection" not in whole.to_json()

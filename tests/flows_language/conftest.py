@@ -40,7 +40,7 @@ def _work(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
         _program(programs / name, "exit 0")
     _program(programs / "python", f'exec {shlex.quote(sys.executable)} "$@"')
     env = {"PATH": f"{programs}:{os.environ['PATH']}", **VARIABLES}
-    arguments = ("default", "cpu", "work", "-c", "6", "--log-level", "warning")
+    arguments = ("default", "cpu", "work", "aarch64", "-c", "6", "--log-level", "warning")
     with WorkerProcess(server.url, *arguments, namespace=NAMESPACE, env=env):
         yield store
     server.stop()

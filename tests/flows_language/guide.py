@@ -26,7 +26,7 @@ VARIABLES: Final = {
 SECRETS: Final = {"secrets/token": "a-token-of-the-guide\n"}
 """Files with secrets."""
 
-_BLOCK = re.compile(r"(?:<!-- ends: (?P<ends>\w+) -->\n)?```(?P<kind>yaml|ini)\n(?P<text>.*?)```", re.DOTALL)
+_BLOCK = re.compile(r"(?:<!-- ends: (?P<ends>\w+) -->\n)?```(?P<kind>yaml|ini|csv)\n(?P<text>.*?)```", re.DOTALL)
 _FILE = re.compile(r"# file: (\S+)\n")
 
 

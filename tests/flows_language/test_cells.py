@@ -4,7 +4,8 @@ import json
 
 import pytest
 
-from tests.flows_language.lab import Lab
+from flowq.flows.retry import plan_retry
+from tests.flows_language.lab import MODULES, Lab
 
 
 def test_foreach_over_a_result(lab: Lab) -> None:
@@ -134,6 +135,31 @@ def test_a_foreach_over_ten_thousand_items(large_lab: Lab) -> None:
     assert len(view.jobs) == 10_001
     large_lab.store.runs.cancel(run.id)
     assert run.ended().status == "canceled"
+
+
+@pytest.mark.chaos
+@pytest.mark.timeout(300)
+def test_ten_thousand_cells_are_executed_and_their_results_are_in_order(
+    large_lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tests.flows_language.lab.TIMEOUT", 250.0)
+    for module in MODULES.glob("[a-z]*"):
+        (large_lab.directory / module.name).symlink_to(module)
+    run = large_lab.run(
+        """
+        jobs:
+          each: {foreach: range(10000), max_parallel: 100, call: 'language_jobs:fail_at_first', args: ["${{ item }}", "${{ run.attempt }}"]}
+          total: {depends_on: {each: done}, call: 'language_jobs:give', args: ["${{ jobs.each.result }}"]}
+        """
+    )
+    assert run.result("total") == [None if number % 1000 == 7 else number for number in range(10_000)]
+    assert [name for name, _ in plan_retry(large_lab.store, run.id).jobs] == [
+        *(f"each[{n}]" for n in range(7, 10_000, 1000)),
+        "total",
+    ]
+    run.retry().ended()
+    assert run.status == "finished"
+    assert run.result("total") == list(range(10_000))
 
 
 def test_matrix_with_include_and_exclude(lab: Lab) -> None:

@@ -5,7 +5,9 @@ from itertools import pairwise
 
 import pytest
 
+from flowq.flows.retry import plan_retry
 from tests.flows_language.lab import Lab, Started
+from tests.support.wait import until
 
 
 def attempts(run: Started, job: str = "a") -> tuple[str, int]:
@@ -227,3 +229,115 @@ def test_a_canceled_run_does_not_wait_for_people(lab: Lab) -> None:
     lab.store.runs.cancel(run.id)
     assert run.ended().status == "canceled"
     assert run.states()["ask"].startswith("canceled")
+
+
+KEPT = """
+retention: RETENTION
+jobs:
+  short: {result_ttl: 0.3, call: 'language_jobs:give', args: [1]}
+  long: {result_ttl: 1h, call: 'language_jobs:give', args: [2]}
+  bad: {result_ttl: 0.3, failure_ttl: 1h, run: exit 1}
+  short-bad: {failure_ttl: 0.6, allow_failure: true, run: exit 1}
+  each: {foreach: range(150), result_ttl: 0.3, if: 1 == 1, call: 'language_jobs:give', args: ["${{ item }}"]}
+  after: {depends_on: [short, long], call: 'language_jobs:give', args: [["${{ jobs.short.result }}", "${{ jobs.long.result }}"]]}
+  slow: {depends_on: [after], run: sleep 0.5}
+"""
+
+
+def gone(run: Started) -> set[str]:
+    return {job.name for job in run.view.jobs if job.status is None}
+
+
+def test_results_are_kept_for_their_time_after_the_end_of_the_run(lab: Lab) -> None:
+    run = lab.run(KEPT.replace("RETENTION", "1d"))
+    assert run.status == "failed"
+    assert run.states()["after"] == "finished", "the time begins at the end of the run: whoever needs a result has it"
+    cells = {f"each[{n}]" for n in range(150)}
+    until(lambda: gone(run) == {"short", "short-bad"} | cells, timeout=20)
+    assert run.result("short") is None
+    assert run.result("long") == 2
+    assert run.job("bad").error_line == "exit code 1"
+    assert (run.status, run.warnings) == ("failed", 1)
+    assert sum(lab.store.runs.require(run.id).counts.values()) == 156, "the run still counts all that it had"
+    assert [name for name, _ in plan_retry(lab.store, run.id).jobs] == ["bad"]
+    run.retry().ended()
+    assert gone(run) == {"short", "short-bad"} | cells, "a retry brings nothing back that is gone"
+    assert run.job("bad").status == "failed"
+
+
+def test_a_retry_in_time_keeps_what_it_needs(lab: Lab) -> None:
+    text = KEPT.replace("RETENTION", "1d").replace("0.3", "2").replace("0.6", "2").replace("range(150)", "range(2)")
+    run = lab.run(text.replace("sleep 0.5", "'if [ ${{ run.attempt }} = 1 ]; then exit 1; fi'"))
+    run.retry().ended()
+    assert gone(run) == set()
+    assert run.result("after") == [1, 2]
+    until(lambda: "short" in gone(run), timeout=20)
+
+
+def test_the_record_of_a_run_goes_with_its_retention(lab: Lab) -> None:
+    run = lab.run(KEPT.replace("RETENTION", "0.2").replace("range(150)", "range(3)"))
+    until(lambda: lab.store.runs.get(run.id) is None, timeout=20)
+    until(lambda: not [key for key in lab.store.client.scan_iter(count=5000) if run.id.encode() in key], timeout=20)
+
+
+def test_only_the_exit_codes_that_are_named_are_allowed(lab: Lab) -> None:
+    run = lab.run(
+        """
+        defaults: {allow_failure: {exit_codes: [2, 3]}}
+        jobs:
+          two: {run: exit 2}
+          three: {run: ["sh", "-c", "exit 3"]}
+          retried: {retry: 1, run: exit 2}
+          four: {run: exit 4}
+          killed: {run: kill -9 $$}
+          slow: {timeout: 0.2, run: sleep 20}
+          raised: {call: 'language_jobs:fail'}
+          below: {depends_on: [two, three, retried], run: 'true'}
+        """
+    )
+    assert run.states() == {
+        "two": "allowed/error", "three": "allowed/error", "retried": "allowed/error", "four": "failed/error",
+        "killed": "failed/killed", "slow": "failed/timeout", "raised": "failed/error", "below": "finished",
+    }  # fmt: skip
+    assert attempts(run, "retried") == ("failed", 2), "what is allowed is tried again all the same"
+    assert (run.status, run.warnings) == ("failed", 3)
+
+
+def test_two_runs_of_a_group_at_once(lab: Lab) -> None:
+    text = HELD.format(name="two", conflict="queue").replace("max: 1", "max: 2")
+    runs = [lab.start(text, {"file": f"go-{number}"}) for number in range(4)]
+    for run in runs[:2]:
+        run.until_job("a", "started")
+    assert [run.status for run in runs] == ["running", "running", "queued", "queued"]
+    (lab.directory / "go-1").touch()
+    runs[2].until_job("a", "started")
+    assert [run.status for run in runs] == ["running", "finished", "running", "queued"]
+    for number in (0, 2, 3):
+        (lab.directory / f"go-{number}").touch()
+    assert {run.ended().status for run in runs} == {"finished"}
+    assert lab.store.semaphores.holders("run/g-two") == []
+
+
+def test_a_group_is_left_also_by_a_run_that_fails_is_canceled_or_runs_out_of_time(lab: Lab) -> None:
+    for number, jobs in enumerate(("{run: exit 1}", "{run: sleep 20}", "{run: sleep 20}")):
+        limit = "timeout: 0.3\n" if number == 1 else ""
+        run = lab.start(f"{limit}concurrency: {{group: g-left}}\njobs: {{a: {jobs}}}")
+        if number == 2:
+            run.until_job("a", "started")
+            lab.store.runs.cancel(run.id)
+        assert run.ended().status == ("canceled" if number == 2 else "failed")
+        assert lab.store.semaphores.holders("run/g-left") == []
+
+
+def test_what_waits_for_a_place_is_canceled_with_its_run(lab: Lab) -> None:
+    text = "jobs:\n  a: {concurrency: {group: g-waits}, call: 'language_jobs:wait_for', args: [never]}"
+    first = lab.start(text)
+    first.until_job("a", "started")
+    second = lab.start(text)
+    second.until_job("a", "deferred/concurrency")
+    lab.store.runs.cancel(second.id)
+    assert second.ended().states() == {"a": "canceled/run_canceled"}
+    assert lab.store.semaphores.waiters("job/g-waits") == []
+    lab.store.runs.cancel(first.id)
+    first.ended()
+    assert lab.store.semaphores.holders("job/g-waits") == []

@@ -141,6 +141,16 @@ def test_an_allowed_failure_runs_again_only_where_that_repeats_nothing(lab: Lab)
         plan_retry(lab.store, run.id)
 
 
+def test_a_run_in_which_all_went_well_is_not_retried(lab: Lab) -> None:
+    run = lab.run(
+        "jobs:\n  never: {if: false, run: 'true'}\n  below: {depends_on: never, run: 'true'}\n"
+        "on_success:\n  tell: {run: 'true'}\n"
+    )
+    assert run.states()["below"] == "skipped/upstream_skipped"
+    with pytest.raises(InvalidRunOperation, match="no job of it failed or was canceled"):
+        plan_retry(lab.store, run.id)
+
+
 def layers(width: int, depth: int) -> str:
     """The text of a graph of which each job depends on all of the layer above; there are width ** depth paths through it."""
     text = "".join(f"  a{side}.0: {{call: 'nowhere:x'}}\n" for side in range(width))

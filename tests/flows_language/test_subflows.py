@@ -1,7 +1,8 @@
 """Flows as parts of flows."""
 
 from flowq.compiler import compile_file
-from tests.flows_language.lab import FLOWS, Lab
+from flowq.flows.retry import plan_retry
+from tests.flows_language.lab import FLOWS, Lab, Started
 
 
 def test_params_in_and_outputs_out(lab: Lab) -> None:
@@ -120,3 +121,120 @@ def test_a_part_alone_is_the_same_flow(lab: Lab) -> None:
     compiled = compile_file(FLOWS / "parts" / "backfill.yaml", params={"days": ["x"]})
     assert compiled.plan is not None
     assert lab.submit(compiled.plan).ended().result("load") == ["rows of x in load[0]"]
+
+
+DEPLOY = """
+params:
+  env: {enum: [eu, us, ap]}
+  hosts: {type: list, default: [one, two]}
+outputs: {url: "https://${{ params.env }}.example", hosts: "${{ jobs.host.result }}"}
+jobs:
+  migrate: {call: 'language_jobs:fail_until', args: ["${{ params.env }}", "${{ params.env == 'us' ? 1 : 0 }}"]}
+  host: {depends_on: migrate, matrix: {name: "${{ params.hosts }}"}, call: 'language_jobs:give', args: ["${{ matrix.name }} of ${{ params.env }}"]}
+"""
+
+
+def deploy(lab: Lab, text: str) -> Started:
+    (lab.directory / "deploy.yaml").write_text(DEPLOY)
+    (lab.directory / "flow.yaml").write_text(text)
+    return lab.start_file(lab.directory / "flow.yaml").ended()
+
+
+def test_a_flow_for_each_cell_of_a_matrix(lab: Lab) -> None:
+    run = deploy(
+        lab,
+        """
+        params: {envs: {type: list, default: [eu, ap]}}
+        jobs:
+          build: {run: 'true'}
+          deploy:
+            depends_on: build
+            matrix: {env: "${{ params.envs }}", include: [{env: eu, hosts: [main]}]}
+            flow: deploy.yaml
+            params: {env: "${{ matrix.env }}", hosts: "${{ matrix.hosts ?? ['spare'] }}"}
+          use: {depends_on: deploy, call: 'language_jobs:give', args: ["${{ jobs.deploy.result }}"]}
+          urls: {depends_on: deploy, call: 'language_jobs:give', args: ["${{ jobs.deploy.result[*].url }}"]}
+          status: {depends_on: deploy, call: 'language_jobs:give', args: ["${{ jobs.deploy.status }}"]}
+        """,
+    )
+    assert run.states() == dict.fromkeys(
+        [
+            "build", 'deploy[env=eu,hosts=["main"]]/migrate', 'deploy[env=eu,hosts=["main"]]/host[name=main]',
+            "deploy[env=ap]/migrate", "deploy[env=ap]/host[name=spare]", "use", "urls", "status",
+        ],
+        "finished",
+    )  # fmt: skip
+    assert run.result("use") == [
+        {"url": "https://eu.example", "hosts": ["main of eu"]}, {"url": "https://ap.example", "hosts": ["spare of ap"]},
+    ]  # fmt: skip
+    assert run.result("urls") == ["https://eu.example", "https://ap.example"]
+    assert run.result("status") == "finished"
+    assert run.result("deploy") == run.result("use")
+    assert run.result("deploy[env=ap]") == {"url": "https://ap.example", "hosts": ["spare of ap"]}
+
+
+def test_if_match_and_failure_are_of_each_cell(lab: Lab) -> None:
+    run = deploy(
+        lab,
+        """
+        jobs:
+          check: {matrix: {env: [eu, us, ap]}, run: 'true'}
+          deploy:
+            depends_on: {check: {match: env}}
+            matrix: {env: [eu, us, ap]}
+            if: matrix.env != 'ap'
+            flow: deploy.yaml
+            params: {env: "${{ matrix.env }}", hosts: [a]}
+          smoke: {depends_on: {deploy: {match: env}}, matrix: {env: [eu, us, ap]}, run: 'true'}
+          all: {depends_on: deploy, run: 'true'}
+          any: {depends_on: {deploy: done}, call: 'language_jobs:give', args: ["${{ jobs.deploy.result }}"]}
+        """,
+    )
+    states = run.states()
+    assert {name: state for name, state in states.items() if not name.startswith("check")} == {
+        "deploy[env=eu]/migrate": "finished", "deploy[env=eu]/host[name=a]": "finished",
+        "deploy[env=us]/migrate": "failed/error", "deploy[env=us]/host[name=a]": "skipped/upstream_failed",
+        "deploy[env=ap]/migrate": "skipped/upstream_skipped", "deploy[env=ap]/host[name=a]": "skipped/upstream_skipped",
+        "smoke[env=eu]": "finished", "smoke[env=us]": "skipped/upstream_failed", "smoke[env=ap]": "skipped/upstream_skipped",
+        "all": "skipped/upstream_failed", "any": "finished",
+    }  # fmt: skip
+    assert run.result("any") == [{"url": "https://eu.example", "hosts": ["a of eu"]}, None, None]
+    assert [name for name, _ in plan_retry(lab.store, run.id).jobs][:2] == [
+        "deploy[env=us]/migrate",
+        "deploy[env=us]/host[name=a]",
+    ]
+    run.retry().ended()
+    assert run.states()["deploy[env=us]/host[name=a]"] == "finished"
+    assert (lab.directory / "eu").read_text() == "x\n", "what finished in the other cells is left alone"
+    assert run.states()["all"] == "skipped/upstream_skipped", "one of three is skipped: not all of it succeeded"
+
+
+def test_a_matrix_of_flows_without_cells_is_an_empty_list(lab: Lab) -> None:
+    run = deploy(
+        lab,
+        """
+        params: {envs: {type: list, default: []}}
+        jobs:
+          deploy: {matrix: {env: "${{ params.envs }}"}, flow: deploy.yaml, params: {env: "${{ matrix.env }}"}}
+          use: {depends_on: deploy, call: 'language_jobs:give', args: ["${{ jobs.deploy.result }}"]}
+        """,
+    )
+    assert run.states() == {"use": "finished"}
+    assert run.result("use") == []
+
+
+def test_flows_in_cells_of_flows_in_cells(lab: Lab) -> None:
+    (lab.directory / "region.yaml").write_text(
+        'params: {env: {}}\noutputs: {all: "${{ jobs.deploy.result[*].url }}"}\njobs:\n'
+        "  deploy: {matrix: {n: [1, 2]}, flow: deploy.yaml, params: {env: '${{ params.env }}', hosts: [a]}}\n"
+    )
+    run = deploy(
+        lab,
+        """
+        jobs:
+          region: {matrix: {env: [eu, ap]}, flow: region.yaml, params: {env: "${{ matrix.env }}"}}
+          use: {depends_on: region, call: 'language_jobs:give', args: ["${{ jobs.region.result }}"]}
+        """,
+    )
+    assert run.states()["region[env=eu]/deploy[n=2]/migrate"] == "finished"
+    assert run.result("use") == [{"all": ["https://eu.example"] * 2}, {"all": ["https://ap.example"] * 2}]

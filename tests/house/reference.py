@@ -149,6 +149,7 @@ def _names() -> Iterator[str]:
 
 _PLACES: Final = {
     Place.STATIC: "values that are fixed before the run",
+    Place.CELL: "`params` of a job with `flow`",
     Place.FLOW_ENV: "`env` of the flow",
     Place.JOB_ENV: "`env` of a job",
     Place.JOB: "everything else of a job",

@@ -193,6 +193,20 @@ def test_a_stopped_supervisor_loses_its_horses_when_its_lease_ends(
     process.send_signal(signal.SIGCONT)
 
 
+def test_a_supervisor_that_was_late_does_not_blame_its_jobs(tmp_path: Path) -> None:
+    """The fork server has killed them because no lease came in time; that is no failure of theirs to be reported."""
+    with Stand() as stand:
+        execution = stand.start(call("block", str(tmp_path / "pid")))
+        stand.turn((tmp_path / "pid").exists)
+        stand.origin.renew(0.1)
+        stand.turn(lambda: execution.freed)
+        assert execution.end is not None
+        assert execution.end.cause is Cause.FENCED
+        stand.origin.renew(60.0)
+        stand.turn(lambda: not stand.origin._spares)  # it had one, and that was killed too
+        assert stand.run(call("echo", 1)).outcome["value"] == b"1", "the slot goes on"
+
+
 def test_no_process_to_spare_is_said_and_survived(tmp_path: Path) -> None:
     import resource
 

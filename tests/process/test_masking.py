@@ -75,8 +75,11 @@ def test_nothing_is_left_and_nothing_else_is_touched(
     for number, name in enumerate(encoders):
         data += ENCODERS[name](secrets[number % len(secrets)]) + noise[number + 1]
     patterns = set().union(*map(variants, secrets))
-    masked = streamed(Mask({f"S{number}": secret for number, secret in enumerate(secrets)}), pieces(data, cuts))
+    mask = Mask({f"S{number}": secret for number, secret in enumerate(secrets)})
+    masked = streamed(mask, pieces(data, cuts))
     assert masked == plainly(data, patterns)
+    long = data + b"\0" * 5000 + data  # more than is looked at at once
+    assert streamed(mask, pieces(long, cuts)) == plainly(long, patterns)
     assert not any(pattern in masked for pattern in patterns)
 
 
@@ -148,6 +151,17 @@ def test_bytes_that_are_no_text() -> None:
     assert Mask({"S": "xxxx"}).text("lone \ud800 xxxx") == "lone \\ud800 ***"
 
 
+def test_bytes_that_end_inside_of_a_character() -> None:
+    """What is left need not be text any more; that must not take the worker down."""
+    secret = b"\xa9abcd\xc3".decode("utf-8", "surrogateescape")
+    veil = Veil({"S": secret})
+    outcome, notes = veil.outcome({"outcome": "finished", "value": '"éabcdé"'.encode(), "exit_code": 0})
+    assert json.loads(outcome["value"]) == "\ufffd***\ufffd"
+    assert len(notes) == 1
+    failed, _ = veil.outcome({"outcome": "failed", "error": "éabcdé and éabcd…"})
+    assert "abcd" not in failed["error"].encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+
+
 @pytest.mark.parametrize("cut", range(4, 100, 7))
 def test_a_message_that_was_cut_inside_of_a_secret(cut: int) -> None:
     """flowq cuts long texts in its messages, before they are masked."""
@@ -168,6 +182,16 @@ def test_results() -> None:
     assert len(notes) == 2
     clean = {"outcome": "finished", "value": b'{"a":1e5, "b": [ ]}', "exit_code": 0}
     assert veil.outcome(clean) == (clean, []), "what has no secret in it stays byte by byte"
+
+
+def test_what_is_said_of_the_cache() -> None:
+    """A file may be called after a secret, and its name may have any bytes."""
+    record = json.dumps({"run": "r", "outputs": {"out/swordfish.txt": "0f", "\udcff-\udcfe": "1e"}})
+    said = {"hit": False, "reason": "inputs changed: swordfish", "record": record, "digest": "2d"}
+    outcome, _ = Veil({"S": "swordfish"}).outcome({"outcome": "finished", "value": b"{}", "cache": said})
+    assert outcome["cache"]["reason"] == "inputs changed: ***"
+    assert json.loads(outcome["cache"]["record"])["outputs"] == {"out/***.txt": "0f", "\udcff-\udcfe": "1e"}
+    assert outcome["cache"]["digest"] == "2d"
 
 
 def test_a_veil_shows_names_only() -> None:

@@ -110,6 +110,13 @@ def test_the_module_of_a_plain_job_is_seen_without_decoding_it(name: str, module
     assert modules_of(task("pickle", payload=payload)) == modules
 
 
+def test_a_job_with_cache_wants_what_decides_it_besides_its_own_module() -> None:
+    own = "flowq.worker.cache"
+    assert modules_of(task("shell", script="x", cache={})) == (own,)
+    assert modules_of(task("call", module="m", cache={})) == (own, "m")
+    assert modules_of(task("shell", script="x")) == ()
+
+
 @pytest.mark.parametrize(
     "payload", [b"", b"\x80", b"\x80\x05\x8c", b"\x80\x05\x8c\xff", b'["json", []]', b"\x80\x05\x8c\x03\xff\xfe."]
 )

@@ -3,6 +3,7 @@
 import random
 from collections.abc import Iterator
 from typing import Any
+from unittest.mock import ANY
 
 import pytest
 
@@ -13,10 +14,12 @@ from flowq.flows.submit import submit
 from flowq.plan import RetryPolicy
 from flowq.states import JobStatus
 from flowq.store import Store
+from flowq.store.caches import CacheReport
 from flowq.store.link import Link
+from flowq.store.records import ResultRecord
 from flowq.store.session import Session
 from tests.support import graphs, invariants
-from tests.support.driver import Driver
+from tests.support.driver import Driver, execution
 from tests.support.proxy import Proxy
 from tests.support.server import PrivateServer
 
@@ -45,7 +48,11 @@ def story(store: Store, driver: Driver) -> dict[str, str]:
     store.runs.cancel(second)
     driver.settle()
     driver.end(claim, "failed")
-    return {**graphs.statuses(store, run), **graphs.statuses(store, second)}
+    kept = [submit(store, graphs.plan({name: []}), directory="/d", run_id=f"story00{name}") for name in ("k", "h")]
+    driver.step(execution(driver.take(), value=b"5", cache=CacheReport("{}", "job", "digest", "{}", "{}")))
+    driver.step(execution(taking := driver.take(), cache=CacheReport("{}", "job", "digest", latest="{}")))
+    assert store.jobs.result(taking.id) == ResultRecord("successful", 1, ANY, b"5")
+    return {name: status for one in (run, second, *kept) for name, status in graphs.statuses(store, one).items()}
 
 
 EXPECTED = {
@@ -58,6 +65,8 @@ EXPECTED = {
     "alarm": "skipped/upstream_finished",
     "x": "canceled/run_canceled",
     "y": "canceled/run_canceled",
+    "k": "finished",
+    "h": "finished/cached",
 }
 
 

@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from flowq.exceptions import InvalidRunOperation
-from flowq.flows import retry
+from flowq.flows import rerun, retry
 from flowq.plan import Concurrency, Node, Plan, RetryPolicy
 from flowq.store import Store
 from tests.support import graphs, invariants
@@ -125,7 +125,23 @@ class Story:
             self.driver.settle()
             Drive(self.store, self.driver, self.run).to_the_end()
             assert self.store.runs.require(self.run).ended
+        self._chosen(random.Random(self.scenario.seed))
         self.driver.close()
+
+    def _chosen(self, dice: random.Random) -> None:
+        """Run some jobs again, whatever became of them, first with what depends on them, then alone."""
+        for only in (False, True):
+            plan = graphs.grown(self.store, self.run)
+            jobs = [cell.ordinal for cell in plan.shown_jobs() if not cell.phase]
+            if not jobs:
+                return
+            rerun.plan_rerun(self.store, self.run, dice.sample(jobs, min(len(jobs), 2)), only=only).apply(self.store)
+            invariants.check(self.store)
+            Drive(self.store, self.driver, self.run, rng=dice, slots=4).to_the_end()
+            invariants.check(self.store)
+            assert self.store.runs.require(self.run).ended
+            if not only:
+                self._consistent()
 
     def _attempt(self, attempt: Attempt) -> None:
         self.driver.list_of = lambda job: range(attempt.lists[self._node_of(job)])
@@ -160,13 +176,19 @@ class Story:
         if self.scenario.sure:
             wanted = expected(plan, self.known, stored=self.stored, skipped=self.scenario.if_false)
             assert differences(actual, wanted) == {}
+        allowed = self._consistent()
+        return reset_names(plan, self.stored, actual, allowed)
+
+    def _consistent(self) -> list[str]:
+        """See that no two ends contradict each other; return the names of the jobs whose failure was allowed."""
+        plan, actual = graphs.grown(self.store, self.run), graphs.statuses(self.store, self.run)
         allowed = [
             cell.name
             for cell, job in zip(plan.cells, self.store.runs.jobs(self.run, range(len(plan.cells))), strict=True)
             if job is not None and job.allowed
         ]
         assert inconsistencies(plan, actual, allowed) == []
-        return reset_names(plan, self.stored, actual, allowed)
+        return allowed
 
     def _node_of(self, job: str) -> str:
         return self._plan_node(job).name

@@ -468,3 +468,24 @@ def test_a_noisy_run_keeps_the_end_of_its_output(store: Store, driver: Driver) -
     assert sum(len(entry.data) for entry in entries) <= 64 << 20
     assert store.runs.logs_dropped(run) == 71 - len(entries) > 0
     driver.end(claim)
+
+
+def test_jobs_that_are_kept_shorter_go_once_and_not_before_their_time(store: Store, driver: Driver) -> None:
+    nodes = {"a": {"result_ttl": 60.0}, "b": {"failure_ttl": 3600.0}, "c": {"result_ttl": 60.0}}
+    run = graphs.run(store, {"a": [], "b": [], "c": ["b"]}, extra=graphs.Extra(nodes=nodes))
+
+    def fade() -> bytes:
+        reply: bytes = store.session.run("fade", run, 2)[0]
+        return reply
+
+    assert fade() == b"wrong_state", "the run goes on"
+    drive(store, driver, run, {"b": "failed"})
+    assert fade() == b"wrong_state", "not yet"
+    store.client.hincrby(store.session.keys("run", run), "ended_at", -61_000)
+    assert [fade(), fade()] == [b"done", b"done"], "two jobs, then the third"
+    assert graphs.statuses(store, run) == {"b": "failed/error"}
+    assert fade() == b"wrong_state", "the next time has not come"
+    store.client.hincrby(store.session.keys("run", run), "ended_at", -3_600_000)
+    assert [fade(), fade(), fade()] == [b"done", b"done", b"wrong_state"]
+    assert graphs.statuses(store, run) == {}
+    assert run_status(store, run) == "failed"

@@ -33,6 +33,8 @@ class Picture:
     waiters: dict[str, list[str]] = field(default_factory=dict)
     limits: dict[str, dict[str, str]] = field(default_factory=dict)
     limited: set[str] = field(default_factory=set)
+    deliveries: set[str] = field(default_factory=set)  # of webhooks
+    due: set[str] = field(default_factory=set)
     groups: dict[str, dict[str, str]] = field(default_factory=dict)  # with "ends", when it expires
     members: dict[str, dict[str, float]] = field(default_factory=dict)  # group -> job -> when its record expires
     index: dict[str, float] = field(default_factory=dict)  # of groups
@@ -61,6 +63,7 @@ def check(store: Store) -> None:
         *semaphores(picture),
         *timers(picture),
         *limits(picture),
+        *webhooks(picture),
         *groups(picture),
     ]
     assert not problems, "invariants broken:\n  " + "\n  ".join(problems[:20])
@@ -98,7 +101,7 @@ def _take(picture: Picture, client: Any, key: bytes, kind: str, groups: tuple[st
             picture.outbox = [item.decode() for item in client.lrange(key, 0, -1)]
         case "events":
             picture.events[groups[0]] = [_texts(row) for _, row in client.xrange(key)]
-        case "group" | "members" | "groups" | "limits" | "limited":
+        case "webhook" | "group" | "members" | "groups" | "limits" | "limited" | "webhooks":
             _take_shared(picture, client, key, kind, *groups)
         case _ if kind in _SATELLITES and client.pttl(key) == -1:
             picture.satellites[kind].append(groups[0])
@@ -117,6 +120,10 @@ def _take_shared(picture: Picture, client: Any, key: bytes, kind: str, name: str
     match kind:
         case "limits":
             picture.limits[name] = _texts(client.hgetall(key))
+        case "webhook":
+            picture.deliveries.add(name)
+        case "webhooks":
+            picture.due = set(_scores(client, key))
         case "limited":
             picture.limited = {item.decode() for item in client.smembers(key)}
         case "group":
@@ -230,6 +237,8 @@ def counters(picture: Picture) -> list[str]:
         rows = by_run[run]
         counted = {name[2:]: int(value) for name, value in record.items() if name.startswith("n:") and int(value)}
         actual = dict(Counter(row["status"] for row in rows if row.get("kind") != "group"))
+        gone = {name[2:]: int(value) for name, value in record.items() if name.startswith("x:")}  # not kept as long as the run
+        actual = {status: actual.get(status, 0) + gone.get(status, 0) for status in {*actual, *gone}}
         if counted != actual:
             problems.append(f"run {run} counts {counted}, its jobs are {actual}")
         if int(record["total"]) != sum(actual.values()):
@@ -342,6 +351,11 @@ def semaphores(picture: Picture) -> list[str]:
         if count > most[name] and not name.startswith("rate/")
     ]
     return problems
+
+
+def webhooks(picture: Picture) -> list[str]:
+    """Each delivery has its time, and each time its delivery."""
+    return [f"webhook {name} is half there" for name in picture.deliveries ^ picture.due]
 
 
 def limits(picture: Picture) -> list[str]:

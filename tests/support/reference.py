@@ -105,6 +105,10 @@ def reset_names(plan: Plan, stored: Plan, actual: Mapping[str, str], allowed: Co
     below = _below(plan, stored)
     jobs = [cell for cell in plan.cells if not (cell.phase or cell.group)]
     seeds = {cell.ordinal for cell in jobs if _is_seed(actual[cell.name]) and cell.name not in allowed}
+    if not any(cell.name in allowed for cell in jobs) and {actual[plan.cells[ordinal].name] for ordinal in seeds} <= {
+        "skipped/upstream_skipped"
+    }:
+        return set()
     reset = seeds.union(*(_reach(below, ordinal) for ordinal in seeds))
     kept = {
         cell.ordinal

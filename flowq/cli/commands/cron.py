@@ -18,11 +18,19 @@ from flowq.cli.session import Session, pass_session, url_option
 )
 @click.option("--name", metavar="NAME", help="Name of the scheduler.  [default: made from host and process]")
 @click.option("--timezone", metavar="ZONE", help="Of cron expressions that do not say theirs.  [default: the local one]")
+@click.option("--check", is_flag=True, help="Only show the entries and when they are due next; no server is needed.")
 @url_option
 @pass_session
 @queue_options()
 def command(
-    session: Session, configuration: str, logging_level: str, name: str | None, timezone: str | None, common: QueueOptions
+    session: Session,
+    configuration: str,
+    logging_level: str,
+    name: str | None,
+    timezone: str | None,
+    common: QueueOptions,
+    *,
+    check: bool,
 ) -> None:
     """Put jobs on queues at their times.
 
@@ -34,6 +42,9 @@ def command(
 
     common.set_up_logging()
     named(timezone)  # a wrong one is said before the configuration is executed
+    if check:
+        _show(configuration, timezone, session)
+        return
     scheduler = CronScheduler(
         session.store(),
         logging_level.upper(),
@@ -45,3 +56,23 @@ def command(
     )
     scheduler.load_config_from_file(configuration)
     scheduler.start()
+
+
+def _show(configuration: str, timezone: str | None, session: Session) -> None:
+    """Print the entries of a configuration, each with the next time that it is due."""
+    from flowq.cli.output import show
+    from flowq.cli.segments import columns, pad
+    from flowq.cron import registering
+    from flowq.flows.textsafe import safe_line
+
+    entries = registering.entries(configuration, timezone)
+    rows = [("NAME", "QUEUE", "WHEN", "NEXT")]
+    for entry in entries:
+        coming = entry.next_enqueue_time
+        then = "at once" if coming is None else f"{coming.astimezone(entry.timezone):%Y-%m-%d %H:%M:%S %z}"
+        rows.append((safe_line(entry.name), safe_line(entry.queue_name), safe_line(entry.when()), then))
+    widths = [max(columns(row[index]) for row in rows) for index in range(3)]
+    lines = [
+        (("  ".join([*(pad(cell, width) for cell, width in zip(row, widths, strict=False)), row[3]]), ""),) for row in rows
+    ]
+    show([((lines[0][0][0], "dim"),), *lines[1:]], session.out)

@@ -61,6 +61,8 @@ def command(
     refuse_workers(store, manner.workers)
     run_id = select_run(store, run, failed=failed)
     retry = _plan_jobs(store, run_id, jobs, only=only) if jobs else plan_retry(store, run_id)
+    if not manner.cache:
+        retry = retry.without_cache()
     if dry_run and manner.as_json:
         show_json(
             {

@@ -74,7 +74,7 @@ def command(
     detaches.
     """
     if resume is not None:
-        given = (file, run_id, again, timeout) != (None,) * 4
+        given = (file, run_id, again, timeout) != (None,) * 4 or not manner.cache
         if given or inputs or labels or part or dry_run:
             raise click.UsageError(
                 "--resume goes on with a run as it was submitted: nothing that says what to run goes with it, such as FILE or -p"
@@ -157,6 +157,8 @@ def _run(session: Session, order: _Order, waiting: "WorkerProcess | None", manne
     from flowq.flows.submit import submit
 
     plan = order.plan(session)
+    if not manner.cache:
+        plan = plan.without_cache()
     store = session.store()
     refuse_workers(store, manner.workers)
     if is_embedded(store):

@@ -69,5 +69,5 @@ def _check(file: str, inputs: Inputs) -> _Checked:
 
     compilation = compile_now(file, inputs)
     kept = tuple(item for item in compilation.diagnostics if item.code != Code.MISSING_PARAM)
-    jobs = None if compilation.plan is None else sum(1 for _ in compilation.plan.jobs())
+    jobs = None if compilation.plan is None else sum(1 for _ in compilation.plan.shown_jobs())
     return _Checked(file, kept, jobs, len(compilation.diagnostics) - len(kept))

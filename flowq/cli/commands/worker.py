@@ -34,7 +34,7 @@ class _Wanted:
     max_idle_time: float | None
     results_ttl: float
     worker_ttl: float | None
-    dequeue_strategy: str
+    dequeue_strategy: str | None
     exception_handlers: tuple[str, ...]
     preload: tuple[str, ...]
     log: dict[str, str] = field(default_factory=dict)
@@ -91,9 +91,7 @@ def _not_needed(command: Any) -> Any:
     "-ds",
     "--dequeue-strategy",
     type=click.Choice(("default", "round_robin", "random")),
-    default="default",
-    show_default=True,
-    help="In what order queues are served.",
+    help="In what order queues are served.  [default: as given]",
 )
 @click.option(
     "--exception-handler", "handlers", multiple=True, metavar="FUNCTION", help="Call this when a job fails; may be repeated."
@@ -114,7 +112,7 @@ def command(
     max_idle_time: float | None,
     results_ttl: str,
     worker_ttl: float | None,
-    dequeue_strategy: str,
+    dequeue_strategy: str | None,
     handlers: tuple[str, ...],
     preload: tuple[str, ...],
     pid: str | None,
@@ -164,7 +162,7 @@ def command(
 
 def _become_a_worker(wanted: _Wanted, common: QueueOptions, session: Session) -> None:
     """Let a worker take this process's place: a lean program of its own that signals and supervisors reach directly."""
-    argv = ["-c", str(wanted.concurrency), "--strategy", wanted.dequeue_strategy]
+    argv = ["-c", str(wanted.concurrency)]
     argv += ["--burst"] if wanted.burst else []
     options = {
         "--name": wanted.name,
@@ -172,6 +170,7 @@ def _become_a_worker(wanted: _Wanted, common: QueueOptions, session: Session) ->
         "--max-idle": wanted.max_idle_time,
         "--result-ttl": None if wanted.results_ttl == defaults.RESULT_TTL else wanted.results_ttl,
         "--lease": wanted.worker_ttl,
+        "--strategy": wanted.dequeue_strategy,
         "--log-level": wanted.log["level"],
         "--log-format": wanted.log["format"],
         "--date-format": wanted.log["dates"],

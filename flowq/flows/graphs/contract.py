@@ -47,8 +47,9 @@ class Contraction:
     def _passes(self, cell: Cell) -> bool:
         """Return whether a cell is nothing that people wrote."""
         if cell.hidden:
-            return self._cells or cell.matrix is None
-        return cell.group and self._plan.node_of(cell).outputs is not None
+            return self._cells or _is_gate(cell) or cell.matrix is None
+        node = self._plan.node_of(cell)
+        return cell.group and (node.outputs is not None or bool(node.flows))
 
     def _look_through(self, cell: Cell) -> bool:
         """Find what stands behind a cell; return whether that is little enough."""

@@ -21,6 +21,7 @@ end
 function L.dismantle(run, limit)
   local key = K.run(run)
   local found = call('HMGET', key, 'cells', 'collected', 'directory_key')
+  call('ZREM', K.timers(), 'fade|' .. run)
   call('ZREM', K.runs(), run)
   call('ZREM', K.run_ids(), run)
   call('UNLINK', K.plan(run), K.events(run), K.logs(run), K.staging(run), K.handlers(run)) -- streams may be long

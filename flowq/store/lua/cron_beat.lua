@@ -2,7 +2,7 @@
 -- edges: -
 -- args: scheduler nonce ttl force fields* entries*
 -- guard: no other scheduler of this name has beaten within `ttl` (ms), unless `force`
--- replies: {done, now, {latest slot or -1 of each entry}} or {conflict, now, {hostname, pid of the other}}
+-- replies: {done, now, {latest slot or -1 of each entry}, {whether it had a job}} or {conflict, now, {hostname, pid of the other}}
 -- uses: -
 -- `entries` are "<id>|<1 when it starts with its first sight, 0 when it is due at once>".
 local YEAR = 31536000000
@@ -21,17 +21,17 @@ function T.cron_beat()
   end
   call('HSET', key, 'nonce', nonce, unpack(fields))
   call('ZADD', K.schedulers(), now, name)
-  local latest = {}
+  local latest, had = {}, {}
   for i, text in ipairs(entries) do
     local id, waits = string.match(text, '^(.*)|(%d)$')
     local entry = K.cron(id)
-    local slot = call('HGET', entry, 'slot')
+    local slot, job = unpack(call('HMGET', entry, 'slot', 'job'))
     if not slot and waits == '1' then
       slot = now
       call('HSET', entry, 'slot', slot)
     end
     if slot then call('PEXPIRE', entry, 2 * YEAR) end
-    latest[i] = tonumber(slot or -1)
+    latest[i], had[i] = tonumber(slot or -1), job and 1 or 0
   end
-  return { 'done', now, latest }
+  return { 'done', now, latest, had }
 end

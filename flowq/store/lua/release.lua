@@ -3,7 +3,7 @@
 -- args: budget
 -- guard: a child is touched only while it is deferred; an edge is decided once, because the cursor over the parent's children moves in the same step
 -- replies: {edges and jobs dealt with, 1 when the outbox holds more}
--- uses: jobs outbox semaphore halt ending growth members
+-- uses: jobs outbox semaphore halt ending growth members webhooks
 
 -- What holds of a parent that has ended. A group has counted how its cells ended (fields g:…).
 local function mixed(parent)
@@ -115,6 +115,7 @@ function L.end_job(job, status, reason, extra)
   end
   L.set_status(job, status, reason, expiry(job, status), extra)
   if job.run then end_of_member(job) end
+  if job.webhooks then L.post(job, status) end
   if job.kids then
     L.push('edges', job.id, 0, job.run)
   else
@@ -217,11 +218,12 @@ end
 
 -- A retry has been flipped: first every job of it is deferred again with its edges re-armed, then the roots start. Two walks,
 -- because a root that ends between them must find its children armed.
--- An entry is "<ordinal> <undecided edges> <skip reason or -> <finished> <failed> <skipped> <canceled> <again>"; the four are what a
--- group has counted of cells that stay as they are; `again` is 1 for a foreach whose list is evaluated anew.
+-- An entry is "<ordinal> <undecided edges> <skip reason or -> <finished> <failed> <skipped> <canceled> <again> <fresh>"; the four are what
+-- a group has counted of cells that stay as they are; `again` is 1 for a foreach whose list is evaluated anew, `fresh` for a job that
+-- takes over no earlier result from now on.
 local TRACES = {
   'allowed', 'cancel', 'why', 'halt', 'returns', 'verdict', 'exit_code', 'worker', 'ended_at', 'started_at', 'enqueued_at', 'decided_by', 'decided_at',
-  'decision', 'comment', 'asked_at',
+  'decision', 'comment', 'asked_at', 'cache',
 }
 
 local function arm_one(run, entry)
@@ -235,6 +237,7 @@ local function arm_one(run, entry)
   if field[8] == '1' and job.kind == 'group' then L.shrink(job) end
   local extra = { 'pending', field[2], 'attempt', 0 }
   if field[3] ~= '-' then extra[5], extra[6] = 'verdict', field[3] end
+  if field[9] == '1' then extra[#extra + 1], extra[#extra + 2] = job.kind == 'foreach' and 'c:fresh' or 'fresh', '1' end
   if job.kind == 'group' then
     for i, name in ipairs({ 'finished', 'failed', 'skipped', 'canceled' }) do
       extra[#extra + 1], extra[#extra + 2] = 'g:' .. name, field[3 + i]

@@ -16,8 +16,8 @@ function T.reset()
   if status == 'running' or status == 'queued' then return { 'wrong_state' } end
   if found[2] ~= nonce or tonumber(found[3]) ~= chunks or tonumber(found[4]) ~= attempt then return { 'wrong_state' } end
   call('HSET', key, 'attempt', attempt + 1, 'reset_done', nonce)
-  call('HDEL', key, 'cancel', 'ended_at', 'phase', 'outcome')
-  call('ZREM', K.timers(), 'collect|' .. run)
+  call('HDEL', key, 'cancel', 'ended_at', 'phase', 'outcome', 'fade', 'fade_from')
+  call('ZREM', K.timers(), 'collect|' .. run, 'fade|' .. run)
   if not found[6] or L.enter_group(run, found[6], tonumber(found[7]), 'arm') then
     L.begin_run(run, 'arm', status, attempt + 1)
   else

@@ -2,7 +2,7 @@
 -- edges: -
 -- args: worker lease queues* logs (id token index stream data)… ends (see finish)… claims*
 -- guard: those of logs, finish and claim, each on its own
--- replies: {outcomes*, claims*, 1 when dependents are left to release}
+-- replies: {outcomes*, claims*, 1 when dependents are left to release, 2 when a webhook is due}
 -- uses: claim finish logs
 -- A composite of shared fragments: it has no rule of its own.
 function T.step()
@@ -14,5 +14,5 @@ function T.step()
   local claims = {}
   for slot, claim_id in ipairs(A.list()) do claims[slot] = L.claim(worker, slot, claim_id, lease, queues) end
   local _, more = L.drain(100)
-  return { outcomes, claims, more }
+  return { outcomes, claims, rawget(L, 'posted') and 2 or more }
 end

@@ -1,9 +1,9 @@
 -- tick: the sweep that every worker does every second: whatever is due by time, in bounded batches, without a leader
 -- edges: -
 -- args: lease batch silent
--- guard: those of reap, promote, expire, lapse, time_out_run and collect, each on its own
--- replies: {reaped, timers dealt with, released, 1 when more is due now, jobs to decide*}
--- uses: reap promote expire lapse time_out_run collect
+-- guard: those of reap, promote, expire, lapse, time_out_run, fade and collect, each on its own
+-- replies: {reaped, timers dealt with, released, 1 when more is due now, jobs to decide*, webhooks that are due}
+-- uses: reap promote expire lapse time_out_run fade collect
 -- `silent` is how long (ms) a worker may be without a beat before it is forgotten.
 local DECIDE_AGAIN = 5000 -- a job handed out for its `if` is handed out again when no answer came in this time
 
@@ -40,6 +40,9 @@ local function fire(timer)
     L.time_out_run(id)
   elseif kind == 'admit' then
     L.push('admit', id, 0)
+  elseif kind == 'fade' then
+    local _, more = L.fade(id, 100)
+    return more == 1
   elseif kind == 'collect' then
     local _, more = L.collect(id, 100)
     return more == 1
@@ -60,5 +63,5 @@ function T.tick()
   local decide = call('ZRANGEBYSCORE', K.decide(), '-inf', now, 'LIMIT', 0, batch)
   for _, id in ipairs(decide) do call('ZADD', K.decide(), now + DECIDE_AGAIN, id) end
   if #lost == batch or #due == batch or #decide == batch or again then more = 1 end
-  return { #lost, #due, released, more, decide }
+  return { #lost, #due, released, more, decide, call('ZCOUNT', K.webhooks(), '-inf', now) }
 end

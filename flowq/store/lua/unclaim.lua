@@ -8,11 +8,9 @@ function T.unclaim()
   local id, token = A.text(), A.text()
   local job = L.load(id)
   local standing = L.standing(job, token)
-  if standing == 'fenced' and job and job.token == token and job.outcome == 'unclaimed' then return { 'duplicate' } end
+  if standing == 'fenced' and L.handed_back(job, token) then return { 'duplicate' } end
   if standing then return { standing } end
-  call('HSET', K.job(id), 'outcome', 'unclaimed', 'attempt', tonumber(job.attempt) - 1)
-  job.outcome, job.attempt = 'unclaimed', tonumber(job.attempt) - 1
-  if job.cancel == '1' then L.end_job(job, L.killed(job)) else L.enqueue(job, nil, true) end
+  local outcome = L.hand_back(job)
   L.drain(100)
-  return { 'done' }
+  return { outcome }
 end

@@ -3,13 +3,18 @@
 import json
 import os
 import signal
+import threading
 import time
 from datetime import datetime, timedelta, timezone
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import tasks
-from rq import Callback, Queue, Repeat, Retry, Worker
-from rq.exceptions import NoSuchJobError
+from rq import Callback, Queue, RateLimit, Repeat, Retry, Webhook, Worker
+from rq.command import send_stop_execution_command
+from rq.exceptions import NoSuchGroupError, NoSuchJobError
+from rq.group import Group
 from rq.job import Dependency, Job
+from rq.rate_limit import RateLimitRegistry
 from rq.registry import FailedJobRegistry, FinishedJobRegistry
 from settings import connection
 
@@ -51,6 +56,28 @@ many = queue.enqueue_many(
     [Queue.prepare_data(tasks.resize, (number, 2), job_id=f"many-{number}", timeout=5) for number in range(3)]
 )
 
+# groups and rate limits
+group = Group.create(connection=connection, name="album")
+pictures = group.enqueue_many(queue, [Queue.prepare_data(tasks.resize, (number, 3)) for number in range(4)])
+seen["group"] = [group.name, sorted(job.id for job in group.get_jobs()) == sorted(job.id for job in pictures)]
+seen["group of a job"] = {Job.fetch(job.id, connection=connection).group_id for job in pictures} == {"album"}
+try:
+    Group.fetch("nobody", connection=connection)
+except NoSuchGroupError:
+    seen["no such group"] = True
+short = Group.create(connection=connection, name="short")
+for job in short.enqueue_many(mails, [Queue.prepare_data(tasks.tick)]):
+    seen["groups"] = sorted(item.name for item in Group.all(connection=connection))
+    job.delete()
+seen["group without jobs"] = [item.name for item in Group.all(connection=connection)]
+limit = RateLimit(key="thumbnails", concurrency=2)
+limited = [queue.enqueue(tasks.resize, number, rate_limit=limit) for number in range(4)]
+seen["limited"] = [str(job.get_status()).split(".")[-1].lower() for job in limited]
+rates = RateLimitRegistry("thumbnails", connection)
+seen["limited counts"] = [rates.get_allowed_job_count(), rates.get_rate_limited_job_ids() == [job.id for job in limited[2:]]]
+limited[1].cancel()
+seen["limited after a cancel"] = [str(job.get_status()).split(".")[-1].lower() for job in limited]
+
 worker = os.fork()
 if worker == 0:
     Worker([queue, mails], connection=connection, name="the-worker").work(with_scheduler=True, logging_level="ERROR")
@@ -64,6 +91,10 @@ seen["fetched"] = [again.func_name, list(again.args), again.kwargs, again.descri
 seen["times"] = again.created_at <= again.enqueued_at <= again.started_at <= again.ended_at
 seen["chain"] = [poll(job, "finished").return_value() for job in (load, pdf, html)]
 seen["many"] = [poll(job, "finished").return_value() for job in many]
+seen["pictures"] = [poll(job, "finished").return_value() for job in pictures]
+seen["limited results"] = [poll(job, "finished").return_value() for job in (limited[0], *limited[2:])]
+seen["limits at the end"] = [rates.get_allowed_job_count(), rates.get_rate_limited_job_count()]
+seen["group at the end"] = [len(Group.fetch("album", connection=connection).get_jobs())]
 seen["fetch many"] = [job and job.id for job in Job.fetch_many(["many-1", "nobody"], connection=connection)]
 seen["finished registry"] = "resize-1" in FinishedJobRegistry("default", connection=connection)
 seen["decorated"] = poll(tasks.send_mail.delay("ann", subject="hi"), "finished").return_value()
@@ -86,6 +117,42 @@ good = queue.enqueue(tasks.resize, 2, on_success=tasks.succeeded)
 seen["callback"] = poll(good, "finished").return_value()
 registry.requeue(bad)
 seen["requeued"] = poll(bad, "failed").is_failed
+
+# one execution, stopped
+endless = poll(queue.enqueue(tasks.endless), "started")
+deadline = time.monotonic() + 20
+while not endless.get_executions() and time.monotonic() < deadline:
+    time.sleep(0.02)
+(execution,) = endless.get_executions()
+seen["execution"] = [execution.job_id == endless.id, execution.worker_name, execution.job.id == endless.id]
+send_stop_execution_command(connection, endless.id, execution.id)
+seen["stopped"] = poll(endless, "failed", "stopped") is endless and not endless.get_executions()
+
+# webhooks
+told = []
+
+
+class Told(BaseHTTPRequestHandler):
+    def do_POST(self):
+        told.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+        self.send_response(204)
+        self.end_headers()
+
+    def log_message(self, *args):
+        pass
+
+
+server = ThreadingHTTPServer(("127.0.0.1", 0), Told)
+threading.Thread(target=server.serve_forever, daemon=True).start()
+hooks = [Webhook(f"http://127.0.0.1:{server.server_port}", status, method="POST") for status in ("finished", "failed")]
+poll(queue.enqueue(tasks.resize, 1, webhooks=hooks, job_id="told-1"), "finished")
+poll(queue.enqueue(tasks.broken, webhooks=hooks, job_id="told-2"), "failed")
+deadline = time.monotonic() + 20
+while len(told) < 2 and time.monotonic() < deadline:
+    time.sleep(0.02)
+told.sort(key=lambda item: item["job_id"])
+seen["told"] = [(item["job_id"], item["func_name"], item["status"], sorted(item)) for item in told]
+seen["told why"] = "no such customer" in told[1]["exc_info"]
 
 # later
 soon = queue.enqueue_in(timedelta(seconds=1), tasks.tick)

@@ -1,6 +1,7 @@
 """The tasks of a small web application, as they were written for RQ."""
 
 import os
+import time
 from pathlib import Path
 
 from rq import Retry, get_current_job
@@ -53,6 +54,11 @@ def asks_again(limit):
 def tick():
     note("tick")
     return "tick"
+
+
+def endless():
+    while True:
+        time.sleep(0.1)
 
 
 async def fetch(number):

@@ -72,3 +72,10 @@ def concurrent(file: str, seconds: float = 0.05) -> int:
 def unkeepable() -> object:
     """Return what is no JSON."""
     return object()
+
+
+def fail_at_first(number: int, attempt: int) -> int:
+    """Return the number; every thousandth fails in the first attempt of the run."""
+    if attempt == 1 and number % 1000 == 7:
+        raise RuntimeError("as asked")
+    return number

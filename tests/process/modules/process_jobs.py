@@ -232,3 +232,17 @@ def own_id():
 
 def report_death(job, connection, kind, value, trace):
     Path(os.environ["REPORT"]).write_text(job.id)
+
+
+def task_as_text():
+    from flowq import context
+
+    return repr(context.current_task())
+
+
+def fail_slowly(name):
+    secret = os.environ[name]
+    try:
+        time.sleep(60)
+    except BaseException as error:
+        raise type(error)(f"{error} with {secret}") from error

@@ -53,7 +53,7 @@ end
 
 local NAMES = {
   'open', 'outbox', 'n:failed', 'n:stopped', 'n:canceled', 'warnings', 'status', 'attempt', 'retention', 'phase', 'outcome', 'h:early', 'h:exit',
-  'timeout', 'sem',
+  'timeout', 'sem', 'fades',
 }
 
 local function open_phase(run, phase, count)
@@ -77,6 +77,7 @@ function L.advance(run)
   if f['h:exit'] and f.phase ~= 'exit' then return open_phase(run, 'exit', f['h:exit']) end
   call('HSET', K.run(run), 'status', f.outcome, 'ended_at', now)
   if tonumber(f.retention) >= 0 then call('ZADD', K.timers(), now + f.retention, 'collect|' .. run) end -- below 0: kept for ever
+  if f.fades then call('ZADD', K.timers(), now + tonumber(string.match(f.fades, '%d+')), 'fade|' .. run) end
   L.event(run, '', 'running', f.outcome, '', 0, f.attempt)
   if f.sem then L.leave_group(run, f.sem) end
 end

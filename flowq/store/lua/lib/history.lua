@@ -15,8 +15,8 @@ function L.archive(job)
     call('LTRIM', K.results(job.id), 0, RESULTS_KEPT - 2)
   end
   call('DEL', K.result(job.id))
-  call('HDEL', K.job(job.id), 'outcome', 'exit_code', 'ended_at')
-  job.outcome, job.exit_code, job.ended_at = nil, nil, nil
+  call('HDEL', K.job(job.id), 'outcome', 'exit_code', 'ended_at', 'cache')
+  job.outcome, job.exit_code, job.ended_at, job.cache = nil, nil, nil, nil
 end
 
 -- How an execution that reports now stands to its job: nil (it holds it), 'duplicate' or 'fenced'.

@@ -1,5 +1,6 @@
 -- limits: rate limits of plain jobs: how many may be queued or started at once, and how many may start in a period
 -- uses: outbox
+-- loaded: on first use
 -- A job's field `limit` is "<concurrency>|<rate>|<period, ms>", empty where it says nothing; its semaphore is "rate/<key>", whose holders
 -- and waiters are those of any semaphore. Producers may disagree: each limit that a job of the key carries while it waits for the key,
 -- is queued or started, holds at the same time, so the strictest decides and nobody's is ever exceeded. The hash `limits` counts the

@@ -1,5 +1,6 @@
 -- members: groups of plain jobs: who belongs to one, how many are in which status, and when the last record is gone
 -- uses: jobs
+-- loaded: on first use
 -- A job's field `group_id` names its group. The hash `group` counts its jobs: `n:<status>` (of one whose record has expired, how it
 -- ended), `open` those that have not ended, `coming` those that a producer is about to add. `members` has each with the time at
 -- which its record expires, +inf while that is not known. Both keys, and the entry in `groups`, live exactly as long as the last

@@ -1,0 +1,55 @@
+"""`flowq worker-pool`."""
+
+import sys
+
+import click
+
+from flowq import defaults
+from flowq.cli.queue_options import QueueOptions, logging_options, queue_options
+from flowq.cli.session import Session, pass_session, url_option
+
+
+@click.command(epilog="Example: flowq worker-pool high default -n 3")
+@click.argument("queues", nargs=-1, metavar="[QUEUE]...")
+@click.option(
+    "-n", "--num-workers", type=click.IntRange(1, 512), default=1, show_default=True, metavar="N", help="How many workers."
+)
+@click.option("-b", "--burst", is_flag=True, help="Stop when there is nothing left to do.")
+@click.option(
+    "--exception-handler", "handlers", multiple=True, metavar="FUNCTION", help="Call this when a job fails; may be repeated."
+)
+@logging_options("-l", "--logging-level", "--log-level")
+@url_option
+@pass_session
+@queue_options()
+def command(
+    session: Session,
+    queues: tuple[str, ...],
+    num_workers: int,
+    handlers: tuple[str, ...],
+    log: dict[str, str],
+    common: QueueOptions,
+    *,
+    burst: bool,
+) -> None:
+    """Run several workers, and replace those that die.
+
+    Each is a process with its own jobs; `flowq worker -c N` is one process with N jobs. The first Ctrl+C finishes the running jobs, the
+    second hands them back.
+    """
+    from flowq.worker.worker import Worker
+    from flowq.worker_pool import WorkerPool
+
+    common.set_up_logging()
+    pool = WorkerPool(
+        queues or common.queues() or (defaults.QUEUE,),
+        session.store(),
+        num_workers,
+        common.worker_class or Worker,
+        common.serializer,
+        common.job_class,
+        common.queue_class,
+        [common.function(name, "--exception-handler") for name in handlers],
+    )
+    sys.stdout.flush()
+    pool.start(burst, log["level"].upper(), log_format=log["format"], date_format=log["dates"])

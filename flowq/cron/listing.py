@@ -1,0 +1,141 @@
+"""The half of a scheduler that others see: its place on the list of those that live, and what is shown of its entries."""
+
+import json
+import logging
+import os
+from collections import Counter
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Self
+
+from flowq import binding
+from flowq.cron.job import CronJob
+from flowq.exceptions import DuplicateSchedulerError, SchedulerNotFound
+
+if TYPE_CHECKING:
+    from flowq.store import Store
+    from flowq.store.crons import CronBeat
+
+_here: dict[str, str] = {}  # name -> nonce of the schedulers that live in this process
+
+
+class Listed:
+    """A scheduler that lives is on a list; its beats keep it there, and tell it how its entries stand."""
+
+    name: str
+    store: "Store"
+    hostname: str
+    pid: int
+    config_file: str
+    created_at: datetime
+    _jobs: list[CronJob]
+    _nonce: str
+
+    def register_birth(self) -> None:
+        """Put the scheduler on the list of those that live.
+
+        Raises:
+            DuplicateSchedulerError: another one of this name does.
+        """
+        self._beat()
+
+    def heartbeat(self) -> None:
+        """Say that it lives; `start` does."""
+        self._beat()
+
+    def register_death(self, pipeline: Any = None) -> None:  # noqa: ARG002 - RQ's signature
+        """Take the scheduler off the list."""
+        if _here.get(self.name) == self._nonce:
+            del _here[self.name]
+        self.store.crons.leave(self.name, self._nonce)
+
+    @property
+    def last_heartbeat(self) -> datetime | None:
+        """When it was last heard of, None when it does not live."""
+        row = self.store.crons.scheduler(self.name)
+        return None if row is None else datetime.fromtimestamp(int(row["beat"]) / 1000, UTC)
+
+    @classmethod
+    def all(cls, connection: Any = None, cleanup: bool = True) -> list[Self]:  # noqa: ARG003 - RQ's signature
+        """Return the schedulers that live, to look at."""
+        store = binding.store_for(connection)
+        rows = ((name, store.crons.scheduler(name)) for name in store.crons.schedulers())
+        return [cls._restored(name, row, store) for name, row in rows if row is not None]
+
+    @classmethod
+    def fetch(cls, name: str, connection: Any = None) -> Self:
+        """Return the scheduler of a name, to look at.
+
+        Raises:
+            SchedulerNotFound: there is none that lives.
+        """
+        store = binding.store_for(connection)
+        row = store.crons.scheduler(name)
+        if row is None:
+            raise SchedulerNotFound(f"no cron scheduler {name!r} lives: it has not started, or has stopped")
+        return cls._restored(name, row, store)
+
+    @classmethod
+    def _restored(cls, name: str, row: dict[str, str], store: "Store") -> Self:
+        found = cls(store, logging.NOTSET, name)  # type: ignore[call-arg] # of the scheduler
+        found.hostname, found.pid = row["hostname"], int(row["pid"])
+        found.config_file = row["config_file"]
+        found.created_at = datetime.fromisoformat(row["created_at"])
+        found._jobs = [CronJob.from_dict(data) for data in json.loads(row["cron_jobs"])]
+        return found
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return what is shown of it."""
+        return {
+            "hostname": self.hostname,
+            "pid": self.pid,
+            "name": self.name,
+            "created_at": self.created_at.isoformat(),
+            "config_file": self.config_file,
+            "cron_jobs": json.dumps([job.to_dict() for job in self._jobs]),
+        }
+
+    def _beat(self) -> "CronBeat":
+        entries = [(key, job.interval is None) for key, job in zip(self._keys(), self._jobs, strict=True)]
+        beat = self.store.crons.beat(self.name, self._nonce, self.to_dict(), entries)
+        if beat.holder is not None:
+            host, pid = beat.holder
+            if not self._is_dead(host, pid):
+                raise DuplicateSchedulerError(
+                    f"another cron scheduler named {self.name!r} lives (process {pid} on {host}): stop it, or choose another name"
+                )
+            beat = self.store.crons.beat(self.name, self._nonce, self.to_dict(), entries, force=True)
+        _here[self.name] = self._nonce
+        return beat
+
+    def _is_dead(self, hostname: str, pid: int) -> bool:
+        """Return whether the process that has the name is known to be gone, so that a restart after a crash need not wait."""
+        if hostname != self.hostname:
+            return False
+        if pid == os.getpid():  # as in a container that was started again: unless it is one of this very process
+            return _here.get(self.name, self._nonce) == self._nonce
+        try:
+            os.kill(pid, 0)
+        except ProcessLookupError:
+            return True
+        except PermissionError:
+            return False
+        return False
+
+    def _keys(self) -> list[str]:
+        """Return the identity of each entry; those that are registered twice alike are told apart by their order."""
+        seen: Counter[str] = Counter()
+        keys = []
+        for job in self._jobs:
+            key = job.key()
+            keys.append(f"{key}-{seen[key]}" if seen[key] else key)
+            seen[key] += 1
+        return keys
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Listed) and other.name == self.name
+
+    def __hash__(self) -> int:
+        return hash(self.name)
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}(name={self.name!r})"

@@ -1,0 +1,66 @@
+"""Earlier results of jobs with `cache`: read before an execution; `finish` writes them, and takes them over."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+from flowq.store.session import Session
+
+FRESH: Final = "fresh"
+"""Field of a job that somebody wants to see run: from now on it takes over no earlier result."""
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """What is kept of one job's results.
+
+    Attributes:
+        records: by digest the age in ms, and what the worker said goes with the result; opaque here.
+        latest: what the latest result was made of; opaque here.
+    """
+
+    records: Mapping[str, tuple[int, bytes]] = field(default_factory=dict)
+    latest: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CacheReport:
+    """What the end of an execution means for the cache.
+
+    `info` is what people are told, JSON, kept in the job's record. With a digest and a record the result is kept; with a digest alone the
+    one that is kept under it is taken over. `latest` is what the next execution compares with. `identity` names the job over all runs; `ttl_ms` is how long its results are of use.
+    """
+
+    info: str
+    identity: str = ""
+    digest: str = ""
+    record: str = ""
+    latest: str = ""
+    ttl_ms: int | None = None
+
+    def arguments(self) -> list[object]:
+        """Return the arguments of the script `finish`."""
+        return [self.info, self.identity, self.digest, self.record, self.latest, self.ttl_ms]
+
+
+class Caches:
+    """The store's view of earlier results."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self._keys = session.keys
+
+    def read(self, identity: str) -> Kept:
+        """Return what is kept of the results of one job, without the results themselves."""
+        with self._session.translated:
+            pipe = self._session.client.pipeline(transaction=False)
+            pipe.hgetall(self._keys("cache", identity))
+            pipe.time()
+            row, (seconds, micros) = pipe.execute()
+        now_ms = int(seconds) * 1000 + int(micros) // 1000
+        records = {}
+        for name, value in row.items():
+            if name.startswith(b"="):
+                at_ms, _, record = value.partition(b" ")
+                records[name[1:].decode()] = (now_ms - int(at_ms), record)
+        return Kept(records, row.get(b"latest"))

@@ -1,0 +1,195 @@
+"""Which files the patterns of a `cache` mean, in one order on every machine.
+
+Patterns are the shell's: `*`, `?`, `[…]`, `{a,b}`, and `**` for any number of directories. Wildcards do not match a leading dot, nor
+`__pycache__`, which Python fills while a job runs. A directory that is named without wildcards, or with `**` behind it, is all files
+below it. `!pattern` leaves out what it matches and everything below. Links to directories are followed where a pattern names them, but
+not by `**`: there they count with where they lead to.
+"""
+
+from __future__ import annotations
+
+import os
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import re
+    from collections.abc import Iterator
+    from typing import Final
+
+MAX_FILES: Final = 100_000
+_MAX_BRACES: Final = 1_000
+_MAGIC: Final = frozenset("*?[")
+
+
+class GlobError(Exception):
+    """The patterns cannot be followed: too many files, or a directory that cannot be read; the message says which."""
+
+
+def match(base: str, patterns: list[str], without: list[str]) -> tuple[list[str], list[str]]:
+    """Return the files that patterns mean, sorted, and the patterns that mean none.
+
+    Args:
+        base: the directory that relative patterns start from, absolute.
+        patterns: with `!` in front: leave these out.
+        without: more patterns that are left out.
+
+    Raises:
+        GlobError: over `MAX_FILES`, or a directory cannot be read.
+    """
+    left_out = [*(pattern[1:] for pattern in patterns if pattern.startswith("!")), *without]
+    excluded = [_regex(item) for pattern in left_out for item in _braces(pattern)]
+    files: set[str] = set()
+    unmatched = []
+    for pattern in patterns:
+        if pattern.startswith("!"):
+            continue
+        found = False
+        for path in (path for item in _braces(pattern) for path in _Walk(base, excluded).of(item)):
+            found = True
+            files.add(path)
+            if len(files) > MAX_FILES:
+                raise GlobError(f"more than {MAX_FILES:,} files match")
+        if not found:
+            unmatched.append(pattern)
+    return sorted(files), unmatched
+
+
+class _Walk:
+    """Follows one pattern. Paths are as the pattern spells them: relative to `base` unless it is absolute."""
+
+    def __init__(self, base: str, excluded: list[re.Pattern[str]]) -> None:
+        self._base = base
+        self._excluded = excluded
+        self._seen: set[tuple[str, int]] = set()  # `a/**/b/**` reaches a directory in many ways
+
+    def of(self, pattern: str) -> Iterator[str]:
+        return self._follow("/" if pattern.startswith("/") else "", _segments(pattern))
+
+    def _follow(self, path: str, segments: list[str]) -> Iterator[str]:
+        if (path, len(segments)) in self._seen:
+            return
+        self._seen.add((path, len(segments)))
+        if not segments:
+            yield from self._whole(path)
+            return
+        head, rest = segments[0], segments[1:]
+        if head == "**":
+            yield from self._follow(path, rest)
+            for entry, name in self._entries(path):
+                if entry.is_dir(follow_symlinks=False):
+                    yield from self._follow(name, segments)
+        elif _MAGIC.isdisjoint(head):
+            name = _join(path, head)
+            if os.path.lexists(self._full(name)) and not self._left_out(name):
+                yield from self._follow(name, rest)
+        else:
+            fits = _segment(head)
+            for entry, name in self._entries(path, dots=head.startswith(".")):
+                if not fits.fullmatch(entry.name):
+                    continue
+                if rest and entry.is_dir():
+                    yield from self._follow(name, rest)
+                elif not rest and not entry.is_dir(follow_symlinks=False):
+                    yield name
+
+    def _whole(self, path: str) -> Iterator[str]:
+        """A file, or all files below a directory."""
+        if not os.path.isdir(self._full(path)):
+            yield path
+            return
+        for entry, name in self._entries(path):
+            if entry.is_dir(follow_symlinks=False):
+                yield from self._whole(name)
+            else:
+                yield name
+
+    def _entries(self, path: str, *, dots: bool = False) -> list[tuple[os.DirEntry[str], str]]:
+        try:
+            with os.scandir(self._full(path)) as entries:
+                found = [(entry, _join(path, entry.name)) for entry in entries if _visible(entry.name, dots=dots)]
+        except (NotADirectoryError, ValueError):  # a value has brought a NUL character: no such path
+            return []
+        except OSError as error:
+            raise GlobError(f"the directory {path or '.'} cannot be read: {error.strerror}") from error
+        return [(entry, name) for entry, name in found if not self._left_out(name)]
+
+    def _full(self, path: str) -> str:
+        return os.path.join(self._base, path)
+
+    def _left_out(self, path: str) -> bool:
+        return any(pattern.fullmatch(path) for pattern in self._excluded)
+
+
+def _visible(name: str, *, dots: bool) -> bool:
+    return (dots or not name.startswith(".")) and name != "__pycache__"
+
+
+def _join(path: str, name: str) -> str:
+    return name if not path else f"{path}{name}" if path.endswith("/") else f"{path}/{name}"
+
+
+def _braces(pattern: str) -> list[str]:
+    """Return the patterns that one with `{a,b}` stands for."""
+    done: list[str] = []
+    todo = [pattern]
+    while todo:
+        text = todo.pop()
+        end = text.find("}")
+        start = text.rfind("{", 0, max(end, 0))
+        if end < 0 or start < 0:
+            done.append(text)
+            continue
+        todo += [f"{text[:start]}{choice}{text[end + 1 :]}" for choice in text[start + 1 : end].split(",")]
+        if len(todo) + len(done) > _MAX_BRACES:
+            raise GlobError(f"{pattern[:60]!r} stands for more than {_MAX_BRACES:,} patterns")
+    return done
+
+
+def _segment(text: str) -> re.Pattern[str]:
+    """Return what one segment of a path has to match; it has no `/` in it."""
+    import re
+
+    return re.compile(_translated(text), re.DOTALL)
+
+
+def _regex(pattern: str) -> re.Pattern[str]:
+    """Return what a path has to match to be left out: the pattern itself, and all that lies below it."""
+    import re
+
+    segments = _segments(pattern)
+    parts = ["(?:[^/]+/)*" if part == "**" else _translated(part) + "/" for part in segments]
+    if parts and segments[-1] != "**":
+        parts[-1] = parts[-1][:-1]
+    start = "/" if pattern.startswith("/") else ""
+    return re.compile(f"{start}{''.join(parts)}(?:/.*)?", re.DOTALL)
+
+
+def _segments(pattern: str) -> list[str]:
+    """Split a pattern; `**` at its end says no more than the directory before it."""
+    segments = [part for part in pattern.split("/") if part not in {"", "."}]
+    while segments and segments[-1] == "**":
+        segments.pop()
+    return segments
+
+
+def _translated(text: str) -> str:
+    """Return one segment as a regular expression."""
+    import re
+
+    out = []
+    position = 0
+    while position < len(text):
+        char = text[position]
+        end = text.find("]", position + 2 + (text[position + 1 : position + 2] == "!")) if char == "[" else -1
+        if char == "*":
+            out.append("[^/]*")
+        elif char == "?":
+            out.append("[^/]")
+        elif end > 0:
+            body = text[position + 1 : end].replace("\\", r"\\").replace("[", r"\[").replace("^", r"\^")
+            out.append(f"(?!/)[^{body[1:]}]" if body.startswith("!") else f"[{body}]")
+            position = end
+        else:
+            out.append(re.escape(char))
+        position += 1
+    return "".join(out)

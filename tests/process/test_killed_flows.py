@@ -1,0 +1,270 @@
+"""kill -9 at any call to the server: of a worker that expands, releases and executes, of a command that submits or resets a run.
+
+The victim speaks to the server through a proxy that counts its calls. At the n-th one the victim is killed, and the call is carried out
+or is not; somebody else, who speaks to the server directly, goes on. `tests/store/test_killed_runs.py` does the same to transitions one by
+one, without processes; here everything is real.
+"""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from flowq.compiler import compile_text
+from flowq.flows.retry import plan_retry
+from flowq.flows.submit import submit
+from flowq.plan import Plan
+from flowq.store import Store
+from tests.cli.process import Process
+from tests.support import graphs, invariants
+from tests.support.proxy import Proxy
+from tests.support.server import PrivateServer
+from tests.support.wait import until
+from tests.support.workers import WorkerProcess
+
+ITEMS = 120  # of the foreach: more than one step makes
+RUN = "killed00"
+MODULE = """
+def numbers(n):
+    return list(range(n))
+
+def work(item, attempt):
+    if item == 77 and attempt == 1:
+        raise RuntimeError("as asked")
+    return item
+"""
+FLOW = f"""
+concurrency: {{group: one-at-a-time}}
+defaults: {{retry: {{max: 20, on: [abandoned]}}}}
+jobs:
+  list: {{call: 'killed_jobs:numbers', args: [{ITEMS}]}}
+  each: {{depends_on: list, foreach: jobs.list.result, max_parallel: 20, call: 'killed_jobs:work', args: ["${{{{ item }}}}", "${{{{ run.attempt }}}}"]}}
+  grid: {{depends_on: list, matrix: {{a: [1, 2, 3], b: [x, y]}}, if: matrix.a < 3, run: 'true'}}
+  after: {{depends_on: {{each: success, grid: ok}}, run: 'true'}}
+  repair: {{depends_on: {{each: failure}}, run: 'true'}}
+on_failure: {{page: {{run: 'true'}}}}
+on_exit: {{clean: {{run: 'true'}}}}
+"""
+COMMON = {
+    "list": "finished",
+    **{f"each[{n}]": "finished" for n in range(ITEMS)},
+    **{f"grid[a={a},b={b}]": "finished" if a < 3 else "skipped/if_false" for a in (1, 2, 3) for b in "xy"},
+    "on_exit/clean": "finished",
+}
+FAILED = COMMON | {
+    "each[77]": "failed/error", "after": "skipped/upstream_failed", "repair": "finished", "on_failure/page": "finished",
+}  # fmt: skip
+FINISHED = COMMON | {"after": "finished", "repair": "skipped/upstream_finished", "on_failure/page": "skipped/not_selected"}
+
+
+class Killer:
+    """Kills its victim at call number `at`; `fired` tells whether it came to that."""
+
+    def __init__(self, server: PrivateServer, at: int, *, carried_out: bool) -> None:
+        self.victim: int | None = None
+        self.fired = False
+        self._at, self._carried_out = at, carried_out
+        self.proxy = Proxy(server.socket, self._call)
+
+    def _call(self, number: int) -> bool:
+        if number != self._at:
+            return False
+        until(lambda: self.victim is not None)
+        assert self.victim is not None
+        os.kill(self.victim, signal.SIGKILL)
+        self.fired = True
+        if not self._carried_out:
+            raise ConnectionAbortedError  # the call goes no further
+        return True
+
+    def close(self) -> None:
+        self.proxy.close()
+
+
+@pytest.fixture
+def plan(tmp_path: Path) -> Plan:
+    (tmp_path / "killed_jobs.py").write_text(MODULE)
+    compiled = compile_text(FLOW, file=str(tmp_path / "flow.yaml")).plan
+    assert compiled is not None
+    return compiled
+
+
+def ended(store: Store) -> dict[str, str]:
+    until(lambda: store.runs.require(RUN).ended, timeout=60, message="the run to end")
+    invariants.check(store)
+    return graphs.statuses(store, RUN)
+
+
+def story(store: Store, server: PrivateServer, plan: Plan, directory: Path, killer: Killer) -> None:
+    """Run the flow, then retry it; the first worker is killed somewhere on the way, a second one finds what it left."""
+    submit(store, plan, directory=directory, run_id=RUN)
+    with WorkerProcess(killer.proxy.url, "default", "-c", "2", "--lease", "1", "--log-level", "error") as first:
+        killer.victim = first.process.pid
+        until(lambda: killer.fired or store.runs.require(RUN).ended, timeout=60)
+        invariants.check(store)
+        with WorkerProcess(server.url, "default", "-c", "2", "--lease", "1", "--log-level", "error"):
+            assert ended(store) == FAILED
+            plan_retry(store, RUN).apply(store)
+            assert ended(store) == FINISHED
+    assert store.semaphores.holders("run/one-at-a-time") == []
+    counts = store.runs.require(RUN).counts
+    assert sum(counts.values()) == len(FINISHED)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("at", "carried_out"), [(4, True), (7, False), (11, True), (18, False)])
+def test_a_worker_is_killed(
+    store: Store, server: PrivateServer, plan: Plan, tmp_path: Path, at: int, carried_out: bool
+) -> None:
+    killer = Killer(server, at, carried_out=carried_out)
+    try:
+        story(store, server, plan, tmp_path, killer)
+        assert killer.fired
+    finally:
+        killer.close()
+
+
+@pytest.mark.chaos
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("carried_out", [True, False], ids=["after", "before"])
+@pytest.mark.parametrize("at", range(1, 60))
+def test_a_worker_is_killed_at_every_call(
+    store: Store, server: PrivateServer, plan: Plan, tmp_path: Path, at: int, carried_out: bool
+) -> None:
+    killer = Killer(server, at, carried_out=carried_out)
+    try:
+        story(store, server, plan, tmp_path, killer)
+    finally:
+        killer.close()
+
+
+# -- commands ------------------------------------------------------------------------------------------------------------------
+
+SWEEPS = [
+    pytest.param((220, 3), marks=pytest.mark.slow),
+    pytest.param((1200, 1), marks=[pytest.mark.chaos, pytest.mark.timeout(600)]),
+]
+"""How many jobs a run has, and at every how many calls the command is killed."""
+
+
+@pytest.fixture(params=SWEEPS, ids=["some calls", "every call"])
+def sweep(request: pytest.FixtureRequest) -> tuple[int, int]:
+    found: tuple[int, int] = request.param
+    return found
+
+
+@pytest.fixture
+def many(tmp_path: Path, sweep: tuple[int, int]) -> Path:
+    flow = tmp_path / "many.yaml"
+    values = ", ".join(map(str, range(sweep[0])))
+    flow.write_text(f"jobs:\n  a: {{matrix: {{n: [{values}]}}, run: 'true'}}\n  b: {{depends_on: a, run: 'true'}}\n")
+    return flow
+
+
+def command(url: str, directory: Path, *arguments: str) -> Process:
+    return Process(*arguments, cwd=directory, env={"FLOWQ_REDIS_URL": url, "FLOWQ_NAMESPACE": "flowq-test"})
+
+
+def killed(killer: Killer, directory: Path, *arguments: str) -> bool:
+    """Run a command that is killed at its call; return whether it came to that."""
+    process = command(killer.proxy.url, directory, *arguments)
+    try:
+        killer.victim = process.pid
+        process.wait(60)
+        assert (process.code == -signal.SIGKILL) == killer.fired, process.err
+        return killer.fired
+    finally:
+        process.end()
+
+
+def again(server: PrivateServer, directory: Path, *arguments: str) -> tuple[int, str]:
+    process = command(server.url, directory, *arguments)
+    try:
+        return process.wait(60), process.err
+    finally:
+        process.end()
+
+
+@pytest.fixture(params=[True, False], ids=["after", "before"])
+def killers(request: pytest.FixtureRequest, server: PrivateServer, sweep: tuple[int, int]) -> Iterator[Killer]:
+    """Killers for one call after the other; each is closed when the next one is asked for."""
+
+    def one_after_the_other() -> Iterator[Killer]:
+        for at in range(2 if sweep[1] > 1 else 1, 60, sweep[1]):
+            killer = Killer(server, at, carried_out=request.param)
+            try:
+                yield killer
+            finally:
+                killer.close()
+
+    return one_after_the_other()
+
+
+def test_a_command_that_submits_is_killed(
+    store: Store, server: PrivateServer, many: Path, sweep: tuple[int, int], killers: Iterator[Killer]
+) -> None:
+    """All of the run is there or nothing; the same command again submits it once."""
+    submission = ("run", str(many), "--detach", "--run-id", RUN)
+    fired = 0
+    for killer in killers:
+        store.client.flushall()
+        store.open()
+        if not killed(killer, many.parent, *submission):
+            break
+        fired += 1
+        invariants.check(store)
+        there = store.runs.get(RUN)
+        if there is not None:
+            assert len(graphs.statuses(store, RUN)) == sweep[0] + 1
+        assert again(server, many.parent, *submission)[0] == 0
+        assert len(graphs.statuses(store, RUN)) == sweep[0] + 1
+        assert store.runs.recent() == [RUN]
+        invariants.check(store)
+    assert fired > (1 if sweep[1] > 1 else 5), "several chunks, and the flip"
+
+
+def test_a_command_that_resets_is_killed(
+    store: Store, server: PrivateServer, many: Path, sweep: tuple[int, int], killers: Iterator[Killer]
+) -> None:
+    """The retry has taken effect as a whole, or not at all and can be asked for again."""
+    plan = compile_text(many.read_text(), file=str(many)).plan
+    assert plan is not None
+    fired = 0
+    for killer in killers:
+        store.client.flushall()
+        store.open()
+        submit(store, plan, directory=many.parent, run_id=RUN)
+        store.runs.cancel(RUN)
+        with WorkerProcess(server.url, "nobody-waits-here", "--log-level", "error"):
+            until(lambda: store.runs.require(RUN).ended, timeout=30)
+            if not killed(killer, many.parent, "retry", RUN, "--failed", "--detach"):
+                break
+            fired += 1
+            invariants.check(store)
+            first = store.runs.require(RUN)
+            assert (first.attempt, first.ended) in {(1, True), (2, False)}
+            code, error = again(server, many.parent, "retry", RUN, "--failed", "--detach")
+            assert code == (0 if first.attempt == 1 else 2), error
+            until(lambda: list(graphs.statuses(store, RUN).values()) == ["queued"] * sweep[0] + ["deferred"], timeout=30)
+            assert store.runs.require(RUN).attempt == 2
+            invariants.check(store)
+    assert fired > (0 if sweep[1] > 1 else 3)
+
+
+def test_the_proxy_kills_before_and_after(server: PrivateServer, store: Store) -> None:
+    """The tests above prove nothing if the call went through in both cases."""
+    for carried_out in (True, False):
+        key = f"probe-{carried_out}"
+        killer = Killer(server, 1, carried_out=carried_out)
+        script = f"import redis; redis.Redis(unix_socket_path={killer.proxy.path!r}).eval(\"redis.call('SET', KEYS[1], 1)\", 1, {key!r})"
+        with subprocess.Popen([sys.executable, "-c", script], stderr=subprocess.DEVNULL) as victim:
+            killer.victim = victim.pid
+            victim.wait(20)
+        killer.close()
+        assert bool(store.client.exists(key)) == carried_out
+    store.client.flushall()
+    store.open()

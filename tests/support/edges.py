@@ -1,0 +1,29 @@
+"""The graph of a compiled flow as other systems would draw it: jobs and their parents, without what only counts."""
+
+from collections.abc import Mapping
+
+from flowq.grown import foreach_groups, grow
+from flowq.plan import Plan
+
+
+def edges(plan: Plan) -> dict[str, set[str]]:
+    """Return for each job of the graph (cells of a matrix as `name.0`, `name.1`, …) its parents; groups stand for all of theirs."""
+    plan = grow(plan, dict.fromkeys(foreach_groups(plan)))  # a foreach is one job, before its list is known
+    names: dict[int, str] = {}
+    for node, ordinals in plan.cells_of().items():
+        several = next(item for item in plan.nodes if item.name == node).matrix
+        names |= {ordinal: f"{node}.{number}" if several else node for number, ordinal in enumerate(ordinals)}
+    behind: dict[int, set[str]] = {}
+    for cell in plan.cells:
+        above = {name for edge in cell.parents for name in behind[edge.parent]}
+        behind[cell.ordinal] = above if cell.group or cell.hidden else {names[cell.ordinal]}
+    return {
+        names[cell.ordinal]: {name for edge in cell.parents for name in behind[edge.parent]}
+        for cell in plan.jobs()
+        if not cell.phase and not cell.hidden
+    }
+
+
+def renamed(graph: Mapping[str, set[str]], names: Mapping[str, str]) -> dict[str, set[str]]:
+    """Return a graph with other names for some jobs."""
+    return {names.get(job, job): {names.get(parent, parent) for parent in parents} for job, parents in graph.items()}

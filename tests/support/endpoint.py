@@ -1,0 +1,68 @@
+"""A web server of the test's own that notes what it is asked and answers as it is told."""
+
+import json
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any, Self
+
+
+@dataclass(frozen=True)
+class Asked:
+    """One request as it arrived."""
+
+    method: str
+    path: str
+    headers: dict[str, str]
+    body: bytes
+
+    @property
+    def document(self) -> Any:
+        """The body, which must be JSON."""
+        return json.loads(self.body)
+
+
+@dataclass
+class Endpoint:
+    """Use as a context manager. `answers` are the statuses of the first requests, then it is 200; `before` runs ahead of each answer."""
+
+    answers: list[int] = field(default_factory=list)
+    before: Callable[[], object] = lambda: None
+    asked: list[Asked] = field(default_factory=list)
+
+    def __enter__(self) -> Self:
+        endpoint = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def answer(self) -> None:
+                body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+                endpoint.asked.append(Asked(self.command, self.path, dict(self.headers), body))
+                status = endpoint.answers.pop(0) if endpoint.answers else 200
+                endpoint.before()
+                try:
+                    self.send_response(status)
+                    self.end_headers()
+                except (BrokenPipeError, ConnectionResetError):
+                    return  # whoever asked has gone
+
+            do_GET = do_POST = answer  # noqa: N815 - http.server's names
+
+            def log_message(self, *_: object) -> None:
+                return
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._server.daemon_threads = True
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True)
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join()
+
+    @property
+    def url(self) -> str:
+        """Where it is."""
+        return f"http://127.0.0.1:{self._server.server_address[1]}"
