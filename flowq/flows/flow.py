@@ -127,7 +127,7 @@ class Flow:
     ) -> "Run":
         """Submit a run and return at once.
 
-        On a server of your own its workers execute it; on the embedded one, `Run.work` (or `run`) brings a worker.
+        On a server of your own its workers execute it; on the embedded one, `Run.wait` (or `run`) brings a worker.
 
         Args:
             connection: a redis-py client; without one the configured server, else the embedded one.
