@@ -29,7 +29,7 @@ def flow(tmp_path: Path, home: Path) -> Path:
 def test_a_run_is_watched_and_the_second_one_knows_how_long_it_takes(flow: Path, home: Path) -> None:
     env = {"FLOWQ_HOME": str(home)}
     first = on_terminal("run", "watched.yaml", "--workers", "2", cwd=flow, env=env, size=(16, 80))
-    first.expect("first  .*?running")
+    first.expect("first  .*?running.*?slot 1")
     first.expect("cells .*?running")
     first.expect_exact("\x1b[?25h")
     first.expect(r"\[n=3\] .*?failed")
