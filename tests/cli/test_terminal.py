@@ -45,11 +45,13 @@ def test_a_run_is_watched_and_the_second_one_knows_how_long_it_takes(flow: Path,
 
 @pytest.mark.slow
 def test_status_watch_from_another_terminal(flow: Path, home: Path) -> None:
+    (flow / "watched.yaml").write_text(FLOW.replace("sleep 0.3", "while [ ! -e go ]; do sleep 0.05; done"))
     env = {"FLOWQ_HOME": str(home)}
     running = on_terminal("run", "watched.yaml", cwd=flow, env=env)
     running.expect("first  .*?running")
     watching = on_terminal("status", "--watch", "--exit-status", cwd=flow, env=env, size=(10, 60))
-    watching.expect("cells .*?running")
+    watching.expect("first .*?running")
+    (flow / "go").touch()
     watching.expect("next: ")
     assert watching.wait() == 1
     running.expect("next: ")
