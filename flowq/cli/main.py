@@ -1,5 +1,6 @@
 """The entry point: the group of commands, loaded when used, and the one place where errors become words and exit codes."""
 
+import gc
 import os
 import sys
 from collections.abc import Sequence
@@ -13,6 +14,8 @@ from flowq.cli import exits
 from flowq.cli.session import Session, url_option
 from flowq.cli.streams import echo
 from flowq.exceptions import FlowqError, InvalidFlowError, ServerError, UsageError
+
+_GARBAGE: Final = 50_000  # new objects between two searches for cycles; importing makes many objects and no garbage
 
 COMMANDS: Final = {
     "run": "Run a flow, or a part of it, and follow it to its end.",
@@ -148,9 +151,11 @@ def _invoke(arguments: list[str]) -> object:
 
 def main() -> None:
     """Entry point of the `flowq` script."""
+    gc.set_threshold(_GARBAGE)
     code = run(sys.argv[1:])
     if code == exits.BROKEN_PIPE:
         _forget_stdout()
+    gc.freeze()  # the process ends: nothing is worth being looked through once more
     sys.exit(code)
 
 
