@@ -10,7 +10,8 @@ if TYPE_CHECKING:
 
     from flowq.callbacks import Callback
     from flowq.dependency import Dependency
-    from flowq.flows.flow import Flow, Run
+    from flowq.flows.flow import Flow
+    from flowq.flows.run import Run
     from flowq.group import Group
     from flowq.job import Job, cancel_job, get_current_job, requeue_job
     from flowq.queue import Queue
@@ -34,7 +35,7 @@ _HOMES: "Final" = {
     "RateLimit": "flowq.rate_limit",
     "Repeat": "flowq.repeat",
     "Retry": "flowq.retry",
-    "Run": "flowq.flows.flow",
+    "Run": "flowq.flows.run",
     "SimpleWorker": "flowq.worker.simple",
     "SpawnWorker": "flowq.worker.classes",
     "Webhook": "flowq.webhook",

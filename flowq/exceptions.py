@@ -3,6 +3,11 @@
 A message says what was expected, what was found and what to do. Names that users of RQ know keep their meaning.
 """
 
+# `typing` would be most of what a keeper or a horse imports: checkers understand this without it.
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from flowq.compiler import Diagnostic
+
 
 class FlowqError(Exception):
     """Base of all errors that flowq raises on purpose."""
@@ -119,6 +124,6 @@ class AbandonedJobError(FlowqError):
 class InvalidFlowError(FlowqError):
     """A flow file did not compile. `diagnostics` holds every problem found."""
 
-    def __init__(self, message: str, diagnostics: tuple[object, ...] = ()) -> None:
+    def __init__(self, message: str, diagnostics: "tuple[Diagnostic, ...]" = ()) -> None:
         super().__init__(message)
         self.diagnostics = diagnostics

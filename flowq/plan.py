@@ -36,7 +36,7 @@ STAGE: Final = "stage:"
 """What the name of a stage's group begins with; no job's name has a colon."""
 
 _READABLE: Final = (1, 2)  # version 2 added what version 1 says nothing of
-_GROUP, _HIDDEN = 1, 2  # flags of a cell's row
+_GROUP, _HIDDEN, _LEFT_OUT = 1, 2, 4  # flags of a cell's row
 
 Json: TypeAlias = (
     Any  # None, bool, int, float, str, list[Json], dict[str, Json]; `Any` because mypy cannot narrow recursive unions well
@@ -147,6 +147,7 @@ class Node:
     flows: tuple[str, ...] = ()  # of a matrix of sub-flows: the names of theirs, in expansion order
     description: str = ""
     labels: Mapping[str, str] = field(default_factory=dict)
+    stage: str = ""  # of a job of the flow file itself
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,6 +170,7 @@ class Cell:
     group: bool = False  # counts; never executed (a matrix, a foreach as a whole, a stage, a sub-flow)
     hidden: bool = False  # nothing people know by name: a stage's group, the gate of a sub-flow
     phase: str = ""  # of a handler: "success", "failure", "cancel" or "exit"; it has no parents outside its phase
+    selected: bool = True  # else it is skipped at the start, has no parents, and is nobody's parent
 
     @property
     def label(self) -> str:
@@ -176,6 +178,18 @@ class Cell:
         if self.hidden and not self.group:
             return self.name.removesuffix(f"/{GATE}")
         return self.name.replace(STAGE, "stage ") if self.hidden and self.matrix is None else self.name
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """The part of a flow that a run is of, as it was asked for: jobs, all jobs of stages, jobs with everything they need."""
+
+    jobs: tuple[str, ...] = ()
+    stages: tuple[str, ...] = ()
+    until: tuple[str, ...] = ()
+
+    def __bool__(self) -> bool:
+        return bool(self.jobs or self.stages or self.until)
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,6 +209,7 @@ class Plan:
     concurrency: Concurrency | None = None
     scopes: Mapping[str, Mapping[str, Json]] = field(default_factory=dict)  # params of the sub-flows, by `Node.scope`
     withheld: tuple[str, ...] = ()  # variables that hold secrets: no job inherits them
+    selection: Selection = Selection()  # empty: the whole flow
 
     def jobs(self) -> Iterator[Cell]:
         """Yield the cells that are jobs, in ordinal order, without the groups."""
@@ -212,6 +227,10 @@ class Plan:
                 yield from self.shown_parents(parent)
             else:
                 yield parent.label, edge.condition
+
+    def selected_jobs(self) -> Iterator[Cell]:
+        """Yield those of them that were selected."""
+        return (cell for cell in self.shown_jobs() if cell.selected)
 
     def node_of(self, cell: Cell) -> Node:
         """Return the node a cell belongs to."""
@@ -303,6 +322,7 @@ class Plan:
             concurrency=_concurrency(document.get("concurrency")),
             scopes=document.get("scopes", {}),
             withheld=tuple(document.get("withheld", ())),
+            selection=Selection(**{name: tuple(names) for name, names in document.get("selection", {}).items()}),
         )
 
 
@@ -334,6 +354,8 @@ def _limits_to_json(plan: Plan) -> dict[str, Json]:
         out["scopes"] = {scope: dict(params) for scope, params in plan.scopes.items()}
     if plan.withheld:
         out["withheld"] = list(plan.withheld)
+    if plan.selection:
+        out["selection"] = _non_defaults(plan.selection)
     return out
 
 
@@ -394,7 +416,7 @@ def _cell_to_json(cell: Cell) -> list[Json]:
         edge.parent if edge.condition == "success" else [edge.parent, edge.condition] for edge in cell.parents
     ]
     row: list[Json] = [cell.node, parents, None if cell.matrix is None else dict(cell.matrix)]
-    flags = (_GROUP if cell.group else 0) | (_HIDDEN if cell.hidden else 0)
+    flags = (_GROUP if cell.group else 0) | (_HIDDEN if cell.hidden else 0) | (0 if cell.selected else _LEFT_OUT)
     if cell.phase:
         return [*row, flags, cell.phase]
     if flags:
@@ -417,4 +439,5 @@ def _cell_from_json(ordinal: int, row: list[Json], nodes: tuple[Node, ...]) -> C
         group=bool(flags & _GROUP),
         hidden=bool(flags & _HIDDEN),
         phase=row[4] if len(row) > 4 else "",
+        selected=not flags & _LEFT_OUT,
     )

@@ -7,6 +7,8 @@ import importlib
 import importlib.util
 import os
 import shutil
+import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -84,3 +86,14 @@ def home(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     stop_server(str(directory), force=True)
     assert not server_status(str(directory)).running, "the embedded server is still running after the test"
     shutil.rmtree(directory)
+
+
+@pytest.fixture(scope="session")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The wheel of this checkout, built as a release would be: by way of a source archive."""
+    folder = tmp_path_factory.mktemp("dist")
+    command = [sys.executable, "-m", "build", "--outdir", str(folder), str(Path(__file__).parents[1])]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
+    (found,) = folder.glob("*.whl")
+    return found

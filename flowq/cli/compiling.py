@@ -8,7 +8,7 @@ from flowq.cli.options import Inputs
 from flowq.cli.segments import Line, columns, pad
 from flowq.cli.session import Terminal
 from flowq.cli.streams import echo
-from flowq.cli.wording import plural
+from flowq.cli.wording import of_all, plural
 from flowq.exceptions import InvalidFlowError
 from flowq.flows.textsafe import safe_line
 
@@ -48,8 +48,8 @@ def show_diagnostics(diagnostics: "Iterable[Diagnostic]", terminal: Terminal, *,
 
 def preview_lines(plan: "Plan") -> Iterator[Line]:
     """Yield what a run of the plan would do: its jobs in order, with queue and what they wait for."""
-    jobs = list(plan.shown_jobs())
-    yield ((f"{safe_line(plan.name)}: {plural(len(jobs), 'job')}, not run (--dry-run)", "bold"),)
+    jobs = list(plan.selected_jobs())
+    yield ((f"{safe_line(plan.name)}: {count_text(plan)}, not run (--dry-run)", "bold"),)
     if plan.params:
         yield (
             ("params " + ", ".join(f"{safe_line(name)}={safe_line(str(value))}" for name, value in plan.params.items()), "dim"),
@@ -79,9 +79,15 @@ def preview_json(plan: "Plan") -> dict[str, Any]:
                 "depends_on": [name for name, _condition in plan.shown_parents(cell)],
                 "line": plan.node_of(cell).line,
             }
-            for cell in plan.shown_jobs()
+            for cell in plan.selected_jobs()
         ],
     }
+
+
+def count_text(plan: "Plan") -> str:
+    """Return how many jobs a run of the plan has: `7 jobs`, `2 of 7 jobs`."""
+    every = sum(1 for _ in plan.shown_jobs())
+    return of_all(sum(1 for _ in plan.selected_jobs()), every, "job")
 
 
 def _condition(condition: str) -> str:

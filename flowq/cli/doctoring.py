@@ -55,6 +55,7 @@ class Facts:
     workers: tuple[WorkerRecord, ...] = ()
     stranded: tuple[str, ...] = ()  # local runs that have not ended and on which nobody works
     bash: str | None = None
+    due: int = 0  # runs past their retention that are still there
 
 
 def read_facts(store: "Store", address: str) -> Facts:
@@ -87,12 +88,13 @@ def read_facts(store: "Store", address: str) -> Facts:
         workers=tuple(store.workers.all()),
         stranded=tuple(stranded(store, store.runs.recent(_RUNS))),
         bash=shutil.which("bash"),
+        due=sum(1 for _ in store.runs.due()),
     )
 
 
 def examine(facts: Facts) -> list[Finding]:
     """Return the findings, in the order of their codes."""
-    return [*_here(facts), *_server(facts), *_persistence(facts), *_memory(facts), *_work(facts)]
+    return [*_here(facts), *_server(facts), *_persistence(facts), *_memory(facts), *_garbage(facts), *_work(facts)]
 
 
 def _info(store: "Store") -> dict[str, Any]:
@@ -185,6 +187,12 @@ def _memory(facts: Facts) -> Iterator[Finding]:
         yield Finding("D401", OK, f"{used / 1e6:.1f} MB of memory in use" + (f" of {limit / 1e6:.0f} MB" if limit else ""))
 
 
+def _garbage(facts: Facts) -> Iterator[Finding]:
+    if facts.due:
+        text = f"{plural(facts.due, 'run')} whose retention has passed, and no worker was there to remove {'it' if facts.due == 1 else 'them'}"
+        yield Finding("D402", NOTE, text, "flowq gc")
+
+
 def _work(facts: Facts) -> Iterator[Finding]:
     if facts.suspended:
         yield Finding("D501", WARNING, "the workers are suspended: no job is started", "`flowq resume` lets them go on")
@@ -198,7 +206,7 @@ def _work(facts: Facts) -> Iterator[Finding]:
         yield Finding(
             "D505",
             WARNING,
-            f"nobody works on run {run}: the command that started it is gone; others wait for its places in concurrency groups",
+            f"nobody works on run {run}: the command that started it is gone",
             f"`flowq run --resume {run}` goes on with it, `flowq cancel {run}` ends it",
         )
     others = sorted({worker.version for worker in facts.workers if worker.version and worker.version != facts.flowq})

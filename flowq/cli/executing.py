@@ -15,7 +15,7 @@ from flowq.cli.tending import Tended
 from flowq.exceptions import InvalidRunOperation, UsageError
 from flowq.flows.documents import run_json
 from flowq.flows.follow import START
-from flowq.flows.local import LocalWorker, local_queues
+from flowq.flows.local import LocalWorker, local_queues, needed_queues
 from flowq.flows.snapshot import read_view
 from flowq.flows.stranded import room_taken
 from flowq.states import RunStatus
@@ -88,7 +88,7 @@ def execute(
     log = _log_file() if live else None  # what the worker says must not tear the live display
     worker = _local_worker(run, plan, slots=manner.workers, detach=manner.detach, log=log) if run.local else None
     if worker is None:
-        announce_unserved(store, sorted({plan.node_of(cell).queue for cell in plan.shown_jobs()}))
+        announce_unserved(store, needed_queues(plan))
     else:
         worker.start(waiting)
     if manner.detach:

@@ -99,6 +99,7 @@ class Following:
         if self.manner.as_json:
             writer.json_line(run_json(view))
         else:
+            writer.terminal = Terminal.of(sys.stdout)  # it may have been resized
             writer.lines([(("", ""),), *summary_lines(view, tails, writer.terminal, table=live)])
             writer.raw(display.last_words())
         return exits.INTERRUPTED if self._interrupted and view.status is RunStatus.CANCELED else exits.of_run(view)
@@ -119,10 +120,12 @@ class Following:
 
     def _outlook(self, progress: Progress) -> "Outlook | None":
         """Return what earlier runs of the flow tell of this one."""
-        from flowq.flows.estimate import outlook
+        from flowq.flows.estimate import LARGEST, outlook
         from flowq.flows.history import read_history
         from flowq.flows.local import default_slots
 
+        if len(progress.plan.cells) > LARGEST:
+            return None
         run = progress.view()
         slots = self.manner.workers or default_slots()
         if not run.local:
@@ -132,7 +135,14 @@ class Following:
     def _follow(self, progress: Progress, tails: Tails, display: Display) -> bool:
         """Return whether the run has ended; False when Ctrl+C ended the following."""
         answered = 0
-        for update in Follower(self.store, self.run_id, events_after=self.events_after, logs_after=self.events_after).updates():
+        follower = Follower(
+            self.store,
+            self.run_id,
+            events_after=self.events_after,
+            logs_after=self.events_after,
+            workers=self.worker is None and shows_live(self.manner),
+        )
+        for update in follower.updates():
             progress.apply(update)
             tails.collect(update)
             display.update(update)

@@ -13,9 +13,10 @@ from typing import Final
 
 from flowq.cli.segments import Line, Segment, columns, cut, fit, pad
 from flowq.cli.session import Terminal
-from flowq.cli.wording import clock, note, plural, symbol, took, word
+from flowq.cli.wording import clock, note, of_all, plural, symbol, took, word
 from flowq.flows.textsafe import safe_json, safe_line
 from flowq.flows.views import JobView, RunView, matrix_status
+from flowq.plan import Selection
 from flowq.states import JobStatus, Reason, RunStatus
 
 CELLS_SHOWN: Final = 12  # of one matrix, before the rest is only counted
@@ -84,14 +85,22 @@ def head_lines(run: RunView) -> Iterator[Line]:
         (f"  attempt {run.attempt}", "") if run.attempt > 1 else ("", ""),
     )
     yield (
-        (f"{plural(len(run.jobs), 'job')}: ", ""),
-        *_count_segments(run.jobs),
+        (f"{of_all(len(run.selected_jobs), len(run.jobs), 'job')}: ", ""),
+        *_count_segments(run.selected_jobs),
         (f", {plural(run.warnings, 'warning')}" if run.warnings else "", "warn"),
     )
     yield ((f"started {clock(run.started_ms or run.created_ms)}", "dim"),)
     if run.params:
         params = ", ".join(f"{safe_line(name)}={_value(value)}" for name, value in run.params.items())
         yield ((f"params {params}", "dim"),)
+    if run.selection:
+        yield ((f"only {selection_text(run.selection)}; the rest of the flow was not selected", "dim"),)
+
+
+def selection_text(selection: Selection) -> str:
+    """Return the part of a flow as it was asked for: `build, stage test, publish with what it needs`."""
+    parts = [*selection.jobs, *(f"stage {name}" for name in selection.stages)]
+    return ", ".join(safe_line(part) for part in [*parts, *(f"{name} with what it needs" for name in selection.until)])
 
 
 def rows_that_fit(rows: Sequence[Row], room: int, *, unicode: bool) -> list[Row]:
@@ -99,20 +108,23 @@ def rows_that_fit(rows: Sequence[Row], room: int, *, unicode: bool) -> list[Row]
     if len(rows) <= room:
         return list(rows)
     chosen = sorted(sorted(range(len(rows)), key=lambda index: (rows[index].rank, index))[: room - 1])
-    more = f"{'…' if unicode else '...'} {plural(len(rows) - len(chosen), 'more line')}"
-    return [*(rows[index] for index in chosen), Row(mark=" ", name=more, state="", style="dim", time="", note="", rank=4)]
+    seen = set(chosen)
+    states = Counter(row.state for index, row in enumerate(rows) if index not in seen and row.state)
+    more = f"{'…' if unicode else '...'} {len(rows) - len(chosen)} more"
+    counts = ", ".join(f"{count} {state}" for state, count in states.items())
+    return [*(rows[index] for index in chosen), Row(mark=" ", name=more, state="", style="dim", time="", note=counts, rank=4)]
 
 
 def job_rows(run: RunView, *, unicode: bool, failed_only: bool = False) -> Iterator[Row]:
     """Yield the rows of the table: a row per job; of a matrix a row for the whole and rows for the cells worth seeing."""
-    for name, group in groupby(run.jobs, key=lambda job: job.job):
+    for name, group in groupby(run.selected_jobs, key=lambda job: job.job):
         cells = list(group)
         if failed_only:
-            yield from (_row(job, job.name, run.now_ms, unicode=unicode) for job in cells if job.bad)
+            yield from (_row(job, job.name, run, unicode=unicode) for job in cells if job.bad)
         elif len(cells) == 1 and cells[0].name == name:
-            yield _row(cells[0], name, run.now_ms, unicode=unicode)
+            yield _row(cells[0], name, run, unicode=unicode)
         else:
-            yield from _matrix_rows(name, cells, run.now_ms, unicode=unicode)
+            yield from _matrix_rows(name, cells, run, unicode=unicode)
 
 
 def table_lines(rows: Sequence[Row], terminal: Terminal) -> Iterator[Line]:
@@ -186,7 +198,7 @@ def where(run: RunView, line: int) -> str:
 # -- rows ---------------------------------------------------------------------------------------------------------------------
 
 
-def _row(job: JobView, name: str, now_ms: int, *, unicode: bool) -> Row:
+def _row(job: JobView, name: str, run: RunView, *, unicode: bool) -> Row:
     state, style = word(job.status)
     if job.allowed:
         style = "warn"
@@ -196,7 +208,7 @@ def _row(job: JobView, name: str, now_ms: int, *, unicode: bool) -> Row:
         state=state,
         style=style,
         time=took(job.duration),
-        note=note(job, now_ms),
+        note=note(job, run.now_ms, local=run.local),
         rank=_rank(job),
     )
 
@@ -215,7 +227,7 @@ def _rank(job: JobView) -> int:
             return 3
 
 
-def _matrix_rows(name: str, cells: Sequence[JobView], now_ms: int, *, unicode: bool) -> Iterator[Row]:
+def _matrix_rows(name: str, cells: Sequence[JobView], run: RunView, *, unicode: bool) -> Iterator[Row]:
     """Yield the row of a matrix as a whole, then its cells if they differ in what happened to them."""
     status = matrix_status(cells)
     state, style = word(status)
@@ -224,8 +236,8 @@ def _matrix_rows(name: str, cells: Sequence[JobView], now_ms: int, *, unicode: b
         name=safe_line(name),
         state=state,
         style=style,
-        time=took(_span(cells, now_ms)),
-        note=_matrix_note(cells, now_ms),
+        time=took(_span(cells, run.now_ms)),
+        note=_matrix_note(cells, run.now_ms),
         rank=min(_rank(job) for job in cells),
     )
     if len({(job.status, job.reason) for job in cells}) == 1 and cells[0].status in _FOLDED:
@@ -236,7 +248,7 @@ def _matrix_rows(name: str, cells: Sequence[JobView], now_ms: int, *, unicode: b
     branch, corner = ("├ ", "└ ") if unicode else ("|- ", "`- ")
     for index, job in enumerate(visible):
         glyph = corner if index == len(visible) - 1 and not hidden else branch
-        yield _row(job, glyph + job.name.removeprefix(name), now_ms, unicode=unicode)
+        yield _row(job, glyph + job.name.removeprefix(name), run, unicode=unicode)
     if hidden:
         more = f"{corner}{'…' if unicode else '...'} {len(hidden)} more"
         yield Row(mark=" ", name=more, state="", style="dim", time="", note=counts_text(hidden), rank=4)
@@ -253,8 +265,13 @@ def _matrix_note(cells: Sequence[JobView], now_ms: int) -> str:
 
 
 def _cells_worth_seeing(cells: Sequence[JobView]) -> set[int]:
-    """Return the ordinals of the cells shown below a matrix: all of a small one, else those that ask for attention most."""
-    return {job.ordinal for job in sorted(cells, key=_rank)[:CELLS_SHOWN]}
+    """Return the ordinals of the cells shown below a matrix: all of a small one, else those that ask for attention."""
+    asking = cells if len(cells) <= CELLS_SHOWN else [job for job in cells if _asks_for_attention(job)]
+    return {job.ordinal for job in sorted(asking, key=_rank)[:CELLS_SHOWN]}
+
+
+def _asks_for_attention(job: JobView) -> bool:
+    return job.bad or job.status in {JobStatus.STARTED, JobStatus.SCHEDULED} or job.reason == Reason.APPROVAL
 
 
 def _span(cells: Sequence[JobView], now_ms: int) -> float | None:

@@ -116,19 +116,20 @@ def frame(
 
 def bar_line(run: RunView, terminal: Terminal, left: float | None = None) -> Line:
     """Return the bar of what has ended, with the counts behind it, and the seconds that are left where that is known."""
-    ended = sum(job.ended for job in run.jobs)
-    total = max(1, len(run.jobs))
+    jobs = run.selected_jobs
+    ended = sum(job.ended for job in jobs)
+    total = max(1, len(jobs))
     cells = min(_BAR, max(4, (terminal.width or 80) // 3))
-    bad = -(-cells * sum(job.bad for job in run.jobs) // total)
+    bad = -(-cells * sum(job.bad for job in jobs) // total)
     done = max(bad, cells * ended // total)
     full, empty = ("━", "─") if terminal.unicode else ("#", "-")
     return (
         (full * (done - bad), "good"),
         (full * bad, "bad"),
         (empty * (cells - done), "dim"),
-        (f" {ended}/{len(run.jobs)}", "bold"),
+        (f" {ended}/{len(jobs)}", "bold"),
         ("" if left is None else f"  {_left_text(left)}", ""),
-        (f"  {_open_text(run.jobs)}", "dim"),
+        (f"  {_open_text(jobs)}", "dim"),
     )
 
 

@@ -1,5 +1,6 @@
 """The entry point: the group of commands, loaded when used, and the one place where errors become words and exit codes."""
 
+import gc
 import os
 import sys
 from collections.abc import Sequence
@@ -14,8 +15,10 @@ from flowq.cli.session import Session, url_option
 from flowq.cli.streams import echo
 from flowq.exceptions import FlowqError, InvalidFlowError, ServerError, UsageError
 
+_GARBAGE: Final = 50_000  # new objects between two searches for cycles; importing makes many objects and no garbage
+
 COMMANDS: Final = {
-    "run": "Run a flow and follow it to its end.",
+    "run": "Run a flow, or a part of it, and follow it to its end.",
     "status": "Show a run: its jobs, their states and why.",
     "why": "Tell why a job waits, was skipped, failed or is queued.",
     "retry": "Run again what failed in a run, and what depends on it.",
@@ -24,6 +27,7 @@ COMMANDS: Final = {
     "logs": "Show what the jobs of a run printed.",
     "result": "Print the result of a job as JSON.",
     "runs": "List the latest runs, newest first.",
+    "delete": "Delete runs that have ended, with their results and logs.",
     "validate": "Check flow files and show every problem.",
     "plan": "Show what a run would do, and what a failure would.",
     "graph": "Draw the graph of a flow, or of a run with its states.",
@@ -38,6 +42,7 @@ COMMANDS: Final = {
     "resume": "Let suspended workers claim jobs again.",
     "server": "Start, stop or look at the embedded server.",
     "doctor": "Check the server and the workers, and say what to do.",
+    "gc": "Remove what only takes memory on the server.",
     "config": "Show every setting, its value and where that comes from.",
     "completion": "Print the script for completion in bash, zsh or fish.",
     "schema": "Print the JSON Schema of flow files.",
@@ -146,9 +151,11 @@ def _invoke(arguments: list[str]) -> object:
 
 def main() -> None:
     """Entry point of the `flowq` script."""
+    gc.set_threshold(_GARBAGE)
     code = run(sys.argv[1:])
     if code == exits.BROKEN_PIPE:
         _forget_stdout()
+    gc.freeze()  # the process ends: nothing is worth being looked through once more
     sys.exit(code)
 
 
@@ -167,6 +174,9 @@ def _report(error: BaseException) -> int:
             return exits.BROKEN_PIPE
         case KeyboardInterrupt() | click.Abort():
             return exits.INTERRUPTED
+        case click.exceptions.NoArgsIsHelpError():  # `flowq` alone asks what there is
+            echo(error.format_message())
+            return 0
         case click.ClickException():
             return _say(_usage_text(error), exits.USAGE)
         case FlowqError():

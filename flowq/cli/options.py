@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from flowq.cli.completing import complete_files
+from flowq.cli.completing import complete_files, complete_flow_jobs, complete_flow_stages
 from flowq.cli.pairs import Pair, params_of
 from flowq.cli.reports import Reporting
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from flowq.plan import Json
+    from flowq.plan import Json, Plan, Selection
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +65,30 @@ class Manner:
         self.reporting.check(detach=self.detach, as_json=self.as_json)
 
 
+@dataclass(frozen=True, slots=True)
+class Part:
+    """The part of a flow that was asked for, as typed."""
+
+    jobs: tuple[str, ...] = ()
+    stages: tuple[str, ...] = ()
+    until: tuple[str, ...] = ()
+
+    def __bool__(self) -> bool:
+        return bool(self.jobs or self.stages or self.until)
+
+    def of(self, plan: "Plan") -> "Plan":
+        """Return the plan with only this part of it selected."""
+        from flowq.flows.selecting import select
+
+        return select(plan, self.selection())
+
+    def selection(self) -> "Selection":
+        """Return it in the plan's own form."""
+        from flowq.plan import Selection
+
+        return Selection(self.jobs, self.stages, self.until)
+
+
 def execution_options(command: "Callable[..., Any]") -> "Callable[..., Any]":
     """Add the options that say how a run is executed; the command gets them as one argument, `manner`."""
 
@@ -97,6 +121,46 @@ def execution_options(command: "Callable[..., Any]") -> "Callable[..., Any]":
         click.option("--json", "as_json", is_flag=True, help="Print one event per line, then the run, as JSON."),
     )
     wrapped: Callable[..., Any] = with_manner
+    for option in reversed(options):
+        wrapped = option(wrapped)
+    return wrapped
+
+
+def selection_options(command: "Callable[..., Any]") -> "Callable[..., Any]":
+    """Add the options that pick a part of a flow; the command gets them as one argument, `part`."""
+
+    @wraps(command)
+    def with_part(
+        *arguments: Any, only_jobs: tuple[str, ...], stages: tuple[str, ...], until: tuple[str, ...], **more: Any
+    ) -> Any:
+        return command(*arguments, part=Part(only_jobs, stages, until), **more)
+
+    options = (
+        click.option(
+            "--job",
+            "only_jobs",
+            metavar="JOB",
+            multiple=True,
+            shell_complete=complete_flow_jobs,
+            help="Only this job, without what it depends on; may be repeated.",
+        ),
+        click.option(
+            "--stage",
+            "stages",
+            metavar="STAGE",
+            multiple=True,
+            shell_complete=complete_flow_stages,
+            help="Only the jobs of this stage; may be repeated.",
+        ),
+        click.option(
+            "--until",
+            metavar="JOB",
+            multiple=True,
+            shell_complete=complete_flow_jobs,
+            help="Only this job and everything it needs; may be repeated.",
+        ),
+    )
+    wrapped: Callable[..., Any] = with_part
     for option in reversed(options):
         wrapped = option(wrapped)
     return wrapped

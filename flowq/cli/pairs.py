@@ -1,4 +1,4 @@
-"""`-p name=value` and its like."""
+"""Types of options: `-p name=value`, durations."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -21,6 +21,24 @@ class Pair(click.ParamType[tuple[str, str]]):
         if any("\ud800" <= char <= "\udfff" for char in str(value)):  # how Python keeps bytes that are not UTF-8
             self.fail(f"expected UTF-8 text, found {value!r}", param, ctx)
         return name.strip(), text
+
+
+class Duration(click.ParamType[float]):
+    """`90s`, `2h`, `7d`: seconds."""
+
+    name = "duration"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """Read the text."""
+        from flowq.durations import parse_duration
+        from flowq.exceptions import TimeoutFormatError
+
+        if isinstance(value, float):
+            return value
+        try:
+            return parse_duration(value)
+        except TimeoutFormatError as error:
+            self.fail(str(error), param, ctx)
 
 
 def params_of(pairs: Iterable[tuple[str, str]]) -> dict[str, str]:

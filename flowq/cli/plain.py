@@ -6,14 +6,14 @@ from typing import Final
 
 from flowq.cli.output import Writer
 from flowq.cli.segments import Line, Segment
-from flowq.cli.wording import plural, reason_text, symbol, took, word
+from flowq.cli.wording import of_all, reason_text, symbol, took, word
 from flowq.flows.documents import event_json
 from flowq.flows.follow import GONE, Progress, Update
 from flowq.flows.textsafe import safe_bytes, safe_line
 from flowq.flows.views import error_line, ordinal_of
 from flowq.grown import cell_at
 from flowq.plan import Plan
-from flowq.states import JobStatus
+from flowq.states import JobStatus, Reason
 from flowq.store.records import Event, LogEntry
 
 _SHOWN: Final = frozenset(
@@ -39,7 +39,10 @@ class PlainDisplay:
         self._epoch_ms: int | None = None  # of the first event: a retry counts from its own start
         self._started: dict[int, int] = {}
         self._lost = False
-        head: Line = ((f"run {view.id}", "bold"), (f"  {safe_line(view.flow)}  {plural(len(view.jobs), 'job')}", ""))
+        head: Line = (
+            (f"run {view.id}", "bold"),
+            (f"  {safe_line(view.flow)}  {of_all(len(view.selected_jobs), len(view.jobs), 'job')}", ""),
+        )
         if view.attempt > 1:
             head = (*head, (f"  attempt {view.attempt}", ""))
         writer.lines([head])
@@ -82,7 +85,7 @@ class PlainDisplay:
     def _event_lines(self, event: Event, update: Update) -> Iterator[Line]:
         ordinal = ordinal_of(event.job)
         cell = cell_at(self._progress.plan, ordinal)
-        if ordinal is None or event.new == GONE or cell is None or cell.group or cell.hidden:
+        if ordinal is None or event.new == GONE or cell is None or cell.group or cell.hidden or not cell.selected:
             return
         status = JobStatus(event.new)
         if status is JobStatus.STARTED:
@@ -116,7 +119,8 @@ class PlainDisplay:
         if event.new == JobStatus.STARTED:
             return f"attempt {event.attempt}" if event.attempt > 1 else ""
         parts = ["allowed" if ordinal in update.allowed and event.new == JobStatus.FAILED else "", reason_text(event.reason)]
-        if event.old == JobStatus.STARTED and event.new not in {JobStatus.FINISHED, JobStatus.CANCELED}:
+        ended_with_run = event.reason == Reason.RUN_TIMEOUT
+        if event.old == JobStatus.STARTED and event.new not in {JobStatus.FINISHED, JobStatus.CANCELED} and not ended_with_run:
             parts.append(safe_line(error_line(update.errors.get(ordinal, ""))))
         return ": ".join(part for part in parts if part)
 

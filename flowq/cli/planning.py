@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from flowq.cli.compiling import count_text
 from flowq.cli.segments import Line, columns, cut, fit, pad
 from flowq.cli.session import Terminal
 from flowq.cli.wording import plural, reason_text, took
@@ -18,6 +19,13 @@ from flowq.states import JobStatus, Reason, RunStatus
 
 _NAME = 40  # cells of a name before it is cut
 _PATH = 12  # jobs of the critical path shown
+_TURNS = {
+    "success": "when the run has succeeded",
+    "failure": "when the run has failed",
+    "cancel": "when the run was canceled",
+    "exit": "at the end, whatever came before",
+}
+"""When the handlers of a phase have their turn."""
 
 
 def plan_lines(
@@ -31,7 +39,7 @@ def plan_lines(
 ) -> list[Line]:
     """Return the text: head, one row per job, what is expected, what a failure does."""
     expected = forecast(plan, fates, history)
-    lines: list[Line] = [((f"{safe_line(plan.name)}: {plural(sum(1 for _ in plan.shown_jobs()), 'job')}", "bold"),)]
+    lines: list[Line] = [((f"{safe_line(plan.name)}: {count_text(plan)}", "bold"),)]
     if plan.params:
         values = (
             f"{safe_line(name)}={safe_line(value) if isinstance(value, str) else safe_json(value)}"
@@ -94,14 +102,14 @@ def step_numbers(plan: Plan) -> list[int]:
     steps: list[int] = []
     for cell in plan.cells:
         before = max((steps[edge.parent] for edge in cell.parents), default=0)
-        steps.append(before if cell.group or cell.hidden else before + 1)
+        steps.append(before if (cell.group and plan.node_of(cell).foreach is None) or cell.hidden else before + 1)
     return steps
 
 
 def _table(plan: Plan, fates: Sequence[Fate], expected: Forecast | None, terminal: Terminal, *, fated: bool) -> Iterator[Line]:
-    jobs = list(plan.shown_jobs())
+    jobs = list(plan.selected_jobs())
     steps = step_numbers(plan)
-    jobs.sort(key=lambda cell: steps[cell.ordinal])
+    jobs.sort(key=lambda cell: (bool(cell.phase), steps[cell.ordinal]))
     names = [cut(safe_line(cell.name), _NAME, unicode=terminal.unicode) for cell in jobs]
     queues = [safe_line(plan.node_of(cell).queue) for cell in jobs]
     limits = [_limits(plan.node_of(cell)) for cell in jobs]
@@ -115,7 +123,7 @@ def _table(plan: Plan, fates: Sequence[Fate], expected: Forecast | None, termina
     for index, cell in enumerate(jobs):
         end = _end(fates[cell.ordinal])
         yield (
-            (f"{steps[cell.ordinal]:>{digits}}  ", "dim"),
+            (f"{'' if cell.phase else steps[cell.ordinal]:>{digits}}  ", "dim"),
             (pad(names[index], name), ""),
             (f"  {end[0]:<8}" if fated else "", end[1]),
             (f"  {pad(queues[index], queue)}  {pad(limits[index], limit)}", "dim"),
@@ -149,6 +157,8 @@ def _why(plan: Plan, cell: Cell, fate: Fate) -> str:
         return f"skipped: its `if: {safe_line(node.condition or '')}` is false"
     if fate.because is not None:
         return f"{reason_text(fate.reason)}: {safe_line(plan.cells[fate.because].label)}"
+    if cell.phase and not cell.parents:
+        return _TURNS[cell.phase]
     parents = ", ".join(
         safe_line(name) + ("" if condition == "success" else f" ({condition})") for name, condition in plan.shown_parents(cell)
     )
@@ -183,7 +193,7 @@ def _expectations(plan: Plan, expected: Forecast, history: History, workers: int
 
 
 def _consequence(plan: Plan, fates: Sequence[Fate], failing: Sequence[str]) -> Line:
-    jobs = [fates[cell.ordinal] for cell in plan.shown_jobs()]
+    jobs = [fates[cell.ordinal] for cell in plan.selected_jobs()]
     skipped = sum(fate.end.status is JobStatus.SKIPPED for fate in jobs)
     failed = run_status(plan, list(fates)) is RunStatus.FAILED
     names = ", ".join(safe_line(name) for name in failing[:3]) + (f" and {len(failing) - 3} more" if len(failing) > 3 else "")

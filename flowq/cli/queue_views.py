@@ -1,18 +1,22 @@
-"""What `flowq info` shows: queues, workers and cron schedulers, as tables, as RQ's plain lines, or as a document."""
+"""What `flowq info` shows: queues, workers, cron schedulers and the runs that go on, as tables, as RQ's plain lines, or as a document."""
 
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from flowq.cli.listing import runs_table
 from flowq.cli.segments import Line, columns, pad
+from flowq.cli.session import Terminal
 from flowq.cli.wording import plural
+from flowq.flows.documents import record_json
 from flowq.flows.textsafe import safe_line
 
 if TYPE_CHECKING:
     from flowq.store import Store
-    from flowq.store.records import QueueRecord, WorkerRecord
+    from flowq.store.records import QueueRecord, RunRecord, WorkerRecord
 
+_RECENT = 50  # runs among which those that go on are looked for
 _COUNTS = ("queued", "started", "deferred", "scheduled", "finished", "failed", "canceled")
 
 
@@ -35,6 +39,7 @@ class Picture:
     workers: "list[WorkerRecord]"
     schedulers: dict[str, dict[str, str]]
     suspended: bool
+    runs: "list[RunRecord]"  # that go on
 
     @classmethod
     def taken(cls, store: "Store", queues: tuple[str, ...]) -> "Picture":
@@ -44,16 +49,19 @@ class Picture:
             [item for item in store.workers.all() if not queues or set(queues) & set(item.queues)],
             {name: row for name in sorted(store.crons.schedulers()) if (row := store.crons.scheduler(name)) is not None},
             store.queues.suspended(),
+            [] if queues else [run for run in map(store.runs.get, store.runs.recent(_RECENT)) if run and not run.ended],
         )
 
 
-def lines_of(picture: Picture, choice: Choice) -> list[Line]:
+def lines_of(picture: Picture, choice: Choice, terminal: Terminal) -> list[Line]:
     """Return what is shown on a terminal or in a pipe."""
     parts = [] if choice.only_workers else [_raw_queues(picture) if choice.raw else _queue_lines(picture.queues)]
     if not choice.only_queues:
         workers = _by_queue if choice.by_queue else _raw_workers if choice.raw else _worker_lines
         parts.append(workers(picture))
         parts += [] if choice.raw or choice.queues else [_scheduler_lines(picture)]
+    if picture.runs and not (choice.raw or choice.only_queues or choice.only_workers):
+        parts.append(runs_table(picture.runs, terminal))
     return _joined(parts, apart=not choice.raw)
 
 
@@ -161,6 +169,7 @@ def document(picture: Picture) -> dict[str, object]:
             }
             for worker in picture.workers
         ],
+        "runs": [record_json(run) for run in picture.runs],
         "schedulers": [
             {
                 "name": name,

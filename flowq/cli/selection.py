@@ -2,11 +2,11 @@
 
 import re
 from collections.abc import Sequence
-from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from flowq.exceptions import NoSuchJobError, NoSuchRunError, UsageError
+from flowq.exceptions import NoSuchRunError, UsageError
+from flowq.flows.selecting import find_jobs
 from flowq.flows.views import ordinal_of
 from flowq.ids import split_member_id
 from flowq.plan import Plan
@@ -83,27 +83,6 @@ def select_jobs(plan: Plan, run_id: str, given: str) -> Sequence[int]:
     if given.startswith(f"{run_id}-") and ordinal is not None and ordinal < len(plan.cells) and not plan.cells[ordinal].group:
         return [ordinal]
     return find_jobs(plan, given, f"run {run_id}")
-
-
-def find_jobs(plan: Plan, given: str, whose: str) -> Sequence[int]:
-    """Return the ordinals a name stands for in a plan. `whose` is for the message: "run 7k2m9x0d".
-
-    Raises:
-        NoSuchJobError: there is no such job; the message names the nearest.
-    """
-    cells = plan.cells_of()
-    if cells.get(given):
-        return cells[given]
-    if given in cells:  # a sub-flow, or a matrix of them: its jobs
-        return [cell.ordinal for cell in plan.shown_jobs() if cell.name.startswith((f"{given}/", f"{given}["))]
-    for cell in plan.shown_jobs():
-        if cell.name == given:
-            return [cell.ordinal]
-    names = list(dict.fromkeys([*cells, *(cell.name for cell in plan.shown_jobs())]))
-    near = get_close_matches(given, names, n=1, cutoff=0.5)
-    few = ", ".join(list(cells)[:8]) + (", …" if len(cells) > 8 else "")
-    hint = f"did you mean {near[0]!r}?" if near else f"its jobs: {few}"
-    raise NoSuchJobError(f"{whose} has no job {given!r}; {hint}")
 
 
 def looks_like_file(given: str) -> bool:

@@ -7,7 +7,7 @@ from typing import Final
 from flowq.cli.layout import head_lines, job_rows, next_lines, rows_that_fit, table_lines, where
 from flowq.cli.segments import Line, fit
 from flowq.cli.session import Terminal
-from flowq.cli.wording import plural, reason_text
+from flowq.cli.wording import error_text, plural, reason_text
 from flowq.flows.follow import Update
 from flowq.flows.textsafe import safe_bytes, safe_line
 from flowq.flows.views import JobView, RunView, ordinal_of
@@ -16,6 +16,8 @@ from flowq.states import JobStatus
 TAIL: Final = 12  # lines of output shown of a job that failed
 JOBS: Final = 3  # failed jobs of which the output is shown
 ROWS: Final = 60  # of the table, at most
+_FEWEST: Final = 10  # of the table, on a low terminal
+_AROUND: Final = 12  # lines of the rest of a summary: what it says shall be seen without scrolling back
 
 _DROPPED: Final = frozenset({JobStatus.FINISHED, JobStatus.SKIPPED})
 
@@ -51,7 +53,8 @@ def summary_lines(run: RunView, tails: Tails, terminal: Terminal, *, table: bool
     """Return the summary. The table is left out where the lines above have told the same."""
     lines: list[Line] = list(head_lines(run)) if table else list(head_lines(run))[:2]
     if table:
-        rows = rows_that_fit(list(job_rows(run, unicode=terminal.unicode)), ROWS, unicode=terminal.unicode)
+        room = min(ROWS, max(_FEWEST, terminal.height - _AROUND))
+        rows = rows_that_fit(list(job_rows(run, unicode=terminal.unicode)), room, unicode=terminal.unicode)
         lines += [(("", ""),), *table_lines(rows, terminal)]
     for job in run.bad_jobs[:JOBS]:
         lines += [(("", ""),), *failure_lines(run, job, tails.of(job.ordinal), terminal)]
@@ -65,7 +68,7 @@ def summary_lines(run: RunView, tails: Tails, terminal: Terminal, *, table: bool
 
 def failure_lines(run: RunView, job: JobView, tail: Sequence[bytes], terminal: Terminal) -> Iterator[Line]:
     """Yield what failed, why, where it stands in the file, and the last lines it printed."""
-    why = safe_line(job.error_line or "") or reason_text(job.reason) or "failed"
+    why = error_text(job) or reason_text(job.reason) or "failed"
     place = where(run, job.line)
     yield (
         (f"{safe_line(job.name)} {job.status}: ", "badbold"),

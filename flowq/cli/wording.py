@@ -46,6 +46,7 @@ _REASONS: Final = {
     "fail_fast": "another job failed (fail_fast)",
     "run_canceled": "the run was canceled",
     "canceled": "",
+    "run_timeout": "the run's time was over",
     "error": "",
     "retry": "",
     "delay": "",
@@ -67,8 +68,14 @@ def reason_text(reason: str | None) -> str:
     return "" if not reason else safe_line(_REASONS.get(reason, reason.replace("_", " ")))
 
 
-def note(job: JobView, now_ms: int) -> str:
-    """Return the remark beside a job: why it is as it is, in as few words as possible."""
+def note(job: JobView, now_ms: int, *, local: bool = True) -> str:
+    """Return the remark beside a job: why it is as it is, in as few words as possible.
+
+    Args:
+        job: the job.
+        now_ms: the time.
+        local: the run has a worker of its own, whose name tells nobody anything.
+    """
     match job.status:
         case None:
             return "its record has expired"
@@ -90,7 +97,7 @@ def note(job: JobView, now_ms: int) -> str:
         case JobStatus.FAILED | JobStatus.STOPPED:
             return _failed_note(job)
         case JobStatus.STARTED:
-            return _attempt_note(job)
+            return ", ".join(part for part in (_attempt_note(job), _place(job, local=local)) if part)
         case JobStatus.FINISHED:
             return _finished_note(job)
         case _:
@@ -107,12 +114,23 @@ def _scheduled_note(job: JobView, now_ms: int) -> str:
 
 def _failed_note(job: JobView) -> str:
     """Return why, the most telling part first: a narrow terminal cuts the end."""
-    why = safe_line(job.error_line or "")
+    why = error_text(job)
     named = reason_text(job.reason)
     if named and not why.lower().startswith(named):
         why = f"{named}: {why}" if why else named
     attempts = f"(attempt {job.attempts} of {job.max_attempts})" if job.attempts > 1 else ""
     return " ".join(part for part in ("allowed:" if job.allowed else "", why, attempts) if part)
+
+
+def error_text(job: JobView) -> str:
+    """Return the line of a job's error that says most; of a job that went down with its run there is nothing more to say."""
+    return "" if job.reason == Reason.RUN_TIMEOUT else safe_line(job.error_line or "")
+
+
+def _place(job: JobView, *, local: bool) -> str:
+    if job.lane is not None:
+        return f"slot {job.lane}"
+    return "" if local or not job.worker else f"on {safe_line(job.worker)}"
 
 
 def _finished_note(job: JobView) -> str:
@@ -152,3 +170,8 @@ def clock(at_ms: int | None) -> str:
 def plural(count: int, noun: str, many: str = "") -> str:
     """Return `1 job`, `2 jobs`; `many` is a plural that is not made with an s."""
     return f"{count} {noun}" if count == 1 else f"{count} {many or noun + 's'}"
+
+
+def of_all(part: int, count: int, noun: str) -> str:
+    """Return `2 of 7 jobs`, and `7 jobs` where the part is the whole."""
+    return plural(count, noun) if part == count else f"{part} of {plural(count, noun)}"

@@ -3,19 +3,20 @@
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from flowq.compiler.calls import check_arguments
 from flowq.compiler.codes import Code
 from flowq.compiler.expand import Cells
 from flowq.compiler.graph import Graph
 from flowq.compiler.names import Known, check_names
-from flowq.compiler.signatures import Signature
 from flowq.compiler.sites import Site
 from flowq.compiler.source import Report
 from flowq.compiler.spec import FlowSpec, JobSpec, MatrixSpec
 from flowq.expr import ExprSyntaxError, Reference, parse
 from flowq.expr.types import ANY, MAP, NULL, NUMBER, STRING, Type, common, infer, type_of
+
+if TYPE_CHECKING:
+    from flowq.compiler.signatures import Signature
 
 MAX_SAMPLES: Final = 1_000  # values of an axis that are looked at for its type
 
@@ -39,7 +40,7 @@ class Results:
     """
 
     outputs: Mapping[str, tuple[str, ...] | None]
-    signatures: Mapping[str, Signature] = field(default_factory=dict)
+    signatures: "Mapping[str, Signature]" = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,6 +170,8 @@ class _Checks:
                 self._collect(site, number)
         if job.name in self._signatures:
             typed = lambda source: _type_of(source, scope)  # noqa: E731 - asked only where an argument has a known type
+            from flowq.compiler.calls import check_arguments
+
             check_arguments(job, self._signatures[job.name], typed, self._report)
 
     def _site(self, site: Site, known: Known, scope: Mapping[str, Type]) -> bool:

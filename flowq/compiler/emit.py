@@ -259,6 +259,7 @@ class _Emitter:
                 cache=job.cache,
                 description=job.description,
                 labels=job.labels,
+                stage="" if frame.prefix else job.stage,
             )
         )
         return len(self.nodes) - 1

@@ -7,9 +7,8 @@ flow around it, so a file means the same alone and as a part. `emit` puts the un
 import os
 from collections.abc import Mapping as MappingABC
 from dataclasses import dataclass, field
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from flowq.compiler.calls import find_signatures
 from flowq.compiler.checks import Outer, Results, Scene, axes_of, check_expressions, check_outputs
 from flowq.compiler.codes import Code
 from flowq.compiler.expand import MAX_CELLS, Budget, Cells, expand
@@ -21,12 +20,14 @@ from flowq.compiler.matching import check_matches
 from flowq.compiler.params import Given
 from flowq.compiler.reader import read
 from flowq.compiler.schema import check_shape
-from flowq.compiler.signatures import Lookup, Signature
 from flowq.compiler.source import Report, Source
 from flowq.compiler.spec import FlowSpec, JobSpec, SubFlow
 from flowq.compiler.static import StaticScope
 from flowq.compiler.tree import Mapping
 from flowq.plan import cell_name
+
+if TYPE_CHECKING:
+    from flowq.compiler.signatures import Lookup, Signature
 
 MAX_DEPTH: Final = 20  # flows in flows
 MAX_UNITS: Final = 1_000  # flows that are parts of one
@@ -65,7 +66,7 @@ class Units:
     _trees: dict[str, Mapping | None] = field(default_factory=dict)  # by absolute path: a file is read and checked once
     _open: list[tuple[str, str]] = field(default_factory=list)  # (absolute path, as shown) of the flows this one is part of
     _count: int = 0
-    _lookups: dict[tuple[str, ...], Lookup] = field(default_factory=dict)
+    _lookups: "dict[tuple[str, ...], Lookup]" = field(default_factory=dict)
 
     def top(self, source: Source, report: Report, around: Surroundings) -> Unit | None:
         """Return the unit of the flow that is compiled, or None after a problem."""
@@ -106,13 +107,17 @@ class Units:
             warn(flow, main.graph, tree, report)
         return Unit(flow, main, handlers, found, around.place.absolute(around.place.file) if around.place.file else "")
 
-    def _signatures(self, flow: FlowSpec, around: Surroundings, report: Report) -> dict[str, Signature]:
+    def _signatures(self, flow: FlowSpec, around: Surroundings, report: Report) -> "dict[str, Signature]":
         """Return what is known of the callables of a flow."""
-        if not around.modules:
+        every = (*flow.jobs, *(job for section in flow.handlers.values() for job in section))
+        jobs = [job for job in every if job.action.kind == "call"]
+        if not (around.modules and jobs):
             return {}
+        from flowq.compiler.calls import find_signatures  # a flow of commands need not wait for what reads Python
+        from flowq.compiler.signatures import Lookup
+
         if around.modules not in self._lookups:
             self._lookups[around.modules] = Lookup(around.modules)
-        jobs = (*flow.jobs, *(job for section in flow.handlers.values() for job in section))
         return find_signatures(jobs, self._lookups[around.modules], report)
 
     def _section(

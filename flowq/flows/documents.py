@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 
 from flowq.flows.views import ApprovalView, CacheView, JobView, RunView, ordinal_of
 from flowq.grown import cell_at
-from flowq.plan import Json, Plan
+from flowq.plan import Json, Plan, Selection
 from flowq.states import JobStatus
 from flowq.store.records import Event, RunRecord
 
@@ -30,6 +30,7 @@ def run_json(run: RunView) -> dict[str, Json]:
         "counts": {str(status): run.counts[status] for status in JobStatus if run.counts.get(status)},
         "file": run.file,
         "directory": run.directory,
+        "selection": selection_json(run.selection),
         "jobs": [_job_json(job) for job in run.jobs],
     }
 
@@ -52,6 +53,13 @@ def record_json(run: RunRecord) -> dict[str, Json]:
         "file": run.file,
         "directory": run.directory,
     }
+
+
+def selection_json(selection: Selection) -> dict[str, Json] | None:
+    """Return the part of the flow that a run is of; None: all of it."""
+    if not selection:
+        return None
+    return {"jobs": list(selection.jobs), "stages": list(selection.stages), "until": list(selection.until)}
 
 
 def event_json(event: Event, plan: Plan) -> dict[str, Json]:

@@ -10,7 +10,7 @@ from flowq.flows.simulation import makespan
 from flowq.flows.views import RunView
 from flowq.plan import Plan
 
-_LARGEST: Final = 5000  # cells of a plan for which the rest is worked out while it runs
+LARGEST: Final = 5000  # cells of a plan for which the rest is worked out while it runs
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +39,34 @@ def forecast(plan: Plan, fates: Sequence[Fate], history: History) -> Forecast | 
     path = critical_path(plan, seconds)
     return Forecast(
         seconds, sum(value is None for value in expected), path, sum(seconds[ordinal] for ordinal in path), history.overhead
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """How long a run will probably take, in seconds, and the jobs that decide it: the critical path, by name, first to last.
+
+    `runs` counts the earlier runs that this is made from; `guessed` the jobs that were in none of them.
+    """
+
+    seconds: float
+    critical_path: tuple[str, ...]
+    critical_path_seconds: float
+    runs: int
+    guessed: int = 0
+
+
+def predict(plan: Plan, history: History, slots: int) -> Prediction | None:
+    """Return the prediction for a run of a plan in which nothing fails, on this many slots; None when nothing of it ever ran."""
+    expected = forecast(plan, foresee(plan), history)
+    if expected is None:
+        return None
+    return Prediction(
+        seconds=makespan(plan, expected.seconds, slots, expected.overhead),
+        critical_path=tuple(plan.cells[ordinal].name for ordinal in expected.path if expected.seconds[ordinal] > 0),
+        critical_path_seconds=expected.path_seconds,
+        runs=history.runs,
+        guessed=expected.unknown,
     )
 
 
@@ -79,7 +107,7 @@ class Outlook:
 
 def outlook(plan: Plan, history: History, slots: int) -> Outlook | None:
     """Return the outlook of a run that begins; None when nothing of the flow ever ran, or it is too large to be worked out often."""
-    if len(plan.cells) > _LARGEST:
+    if len(plan.cells) > LARGEST:
         return None
     expected = forecast(plan, foresee(plan), history)
     return None if expected is None else Outlook(plan, expected.seconds, slots, expected.overhead)

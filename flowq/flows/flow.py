@@ -1,27 +1,23 @@
-"""`Flow` and `Run`: flows from Python, with the same parts that the command line uses."""
+"""`Flow`: flows from Python, with the same parts that the command line uses."""
 
-import json
 import os
-import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from flowq.exceptions import InvalidFlowError, NoSuchJobError, ServerUnavailableError
-from flowq.flows import approvals, retry
-from flowq.flows.follow import Follower
-from flowq.flows.local import LocalWorker, local_queues
-from flowq.flows.snapshot import read_plan, read_view
+from flowq.exceptions import InvalidFlowError
+from flowq.flows.estimate import Prediction, predict
+from flowq.flows.foresee import Fate, foresee
+from flowq.flows.history import read_history
+from flowq.flows.local import default_slots
+from flowq.flows.run import Run
+from flowq.flows.selecting import find_jobs, select
 from flowq.flows.submit import submit
-from flowq.flows.values import result_of
-from flowq.flows.views import RunView
-from flowq.plan import Json, Plan
-from flowq.states import JobStatus
-from flowq.store.records import Event
+from flowq.plan import Json, Plan, Selection
 
 if TYPE_CHECKING:
-    from flowq.store import Store
+    from flowq.compiler import Compilation
 
 
 class Flow:
@@ -56,14 +52,69 @@ class Flow:
         Raises:
             InvalidFlowError: with every problem of the file in its text and as `diagnostics`.
         """
-        from flowq.compiler import compile_file, render
+        from flowq.compiler import compile_file
 
         given = {**(params or {}), **more}
-        compilation = compile_file(path, params=given, params_file=params_file, date=datetime.now(UTC).date().isoformat())
-        if compilation.plan is None:
-            text = "\n\n".join(render(item) for item in compilation.diagnostics)
-            raise InvalidFlowError(f"{os.fspath(path)} does not compile:\n\n{text}", compilation.diagnostics)
-        return cls(compilation.plan)
+        return cls(_plan_of(compile_file(path, params=given, params_file=params_file, date=_today()), os.fspath(path)))
+
+    @classmethod
+    def compile(
+        cls, text: str, params: Mapping[str, Json] | None = None, *, file: str | os.PathLike[str] = "flow.yaml", **more: Json
+    ) -> "Flow":
+        """Compile the text of a flow, from wherever it comes.
+
+        Args:
+            text: YAML.
+            params: values of its params, for names that are no Python names.
+            file: what diagnostics call it; flows and modules that it names are looked for beside it.
+            **more: values of its params.
+
+        Raises:
+            InvalidFlowError: with every problem of the text, as for `load`.
+        """
+        from flowq.compiler import compile_text
+
+        name = os.fspath(file)
+        return cls(_plan_of(compile_text(text, file=name, params={**(params or {}), **more}, date=_today()), name))
+
+    def foresee(self, *failing: str) -> dict[str, Fate]:
+        """Return what would become of each job, by the rules of the engine; nothing is submitted.
+
+        Args:
+            *failing: jobs that are taken to fail; all others are taken to succeed.
+
+        Raises:
+            NoSuchJobError: there is no such job.
+        """
+        whose = f"the flow {self.plan.name}"
+        failed = {ordinal for name in failing for ordinal in find_jobs(self.plan, name, whose)}
+        fates = foresee(self.plan, failed)
+        return {cell.name: fates[cell.ordinal] for cell in self.plan.jobs() if not cell.hidden}
+
+    def forecast(self, workers: int | None = None, *, connection: Any = None) -> Prediction | None:
+        """Return how long a run will probably take, by the flow's earlier runs; None when there is none.
+
+        Args:
+            workers: jobs at once; as many as a run would have.
+            connection: as for `submit`.
+        """
+        from flowq.binding import store_for
+
+        return predict(self.plan, read_history(store_for(connection), self.plan.name), workers or default_slots())
+
+    def select(self, *, jobs: Iterable[str] = (), stages: Iterable[str] = (), until: Iterable[str] = ()) -> "Flow":
+        """Return the flow with only a part of it selected; the rest is skipped with the reason `not_selected`.
+
+        Args:
+            jobs: exactly these jobs; a matrix or one cell of it, a sub-flow or one job of it.
+            stages: exactly the jobs of these stages.
+            until: these jobs and everything they need.
+
+        Raises:
+            NoSuchJobError: there is no such job or stage.
+            UsageError: a selected job uses the result or the status of one that is not.
+        """
+        return Flow(select(self.plan, Selection(tuple(jobs), tuple(stages), tuple(until))))
 
     def submit(
         self,
@@ -76,7 +127,7 @@ class Flow:
     ) -> "Run":
         """Submit a run and return at once.
 
-        On a server of your own its workers execute it; on the embedded one, `Run.work` (or `run`) brings a worker.
+        On a server of your own its workers execute it; on the embedded one, `Run.wait` (or `run`) brings a worker.
 
         Args:
             connection: a redis-py client; without one the configured server, else the embedded one.
@@ -108,124 +159,14 @@ class Flow:
         return run
 
 
-class Run:
-    """A run of a flow.
+def _today() -> str:
+    return datetime.now(UTC).date().isoformat()
 
-    Args:
-        store: where it is.
-        run_id: its full id.
-    """
 
-    def __init__(self, store: "Store", run_id: str) -> None:
-        self.id = run_id
-        self._store = store
+def _plan_of(compilation: "Compilation", name: str) -> Plan:
+    from flowq.compiler import render
 
-    @classmethod
-    def fetch(cls, run_id: str, connection: Any = None) -> "Run":
-        """Return a handle on a run by its id or a unique prefix of it.
-
-        Raises:
-            NoSuchRunError, AmbiguousRunError: none, or several.
-        """
-        from flowq.binding import store_for
-
-        store = store_for(connection)
-        return cls(store, store.runs.resolve(run_id))
-
-    @property
-    def status(self) -> str:
-        """The run's status: queued, running, finished, failed or canceled."""
-        return str(self._store.runs.require(self.id).status)
-
-    def view(self) -> RunView:
-        """Return the whole state: what `flowq status` shows."""
-        return read_view(self._store, self.id)
-
-    def wait(self, timeout: float | None = None, *, workers: int | None = None) -> str:
-        """Wait for the end; on the embedded server, execute the run meanwhile. Return the status.
-
-        Args:
-            timeout: seconds to wait at most.
-            workers: jobs at once, on the embedded server.
-        """
-        record = self._store.runs.require(self.id)
-        if record.ended:
-            return str(record.status)
-        worker = None
-        if record.local:
-            plan = Plan.from_json(self._store.runs.plan(self.id))
-            worker = LocalWorker(self.id, local_queues(plan, self.id), directory=record.directory, slots=workers)
-            worker.start()
-        try:
-            self._follow(None if timeout is None else time.monotonic() + timeout, worker)
-        finally:
-            if worker is not None:
-                if self._store.runs.require(self.id).ended:
-                    worker.wait(5.0)
-                worker.stop()
-        return self.status
-
-    def _follow(self, deadline: float | None, worker: LocalWorker | None) -> None:
-        for update in Follower(self._store, self.id, wait=0.5).updates():
-            if update.ended or (deadline is not None and time.monotonic() >= deadline):
-                return
-            if worker is not None and worker.poll() is not None and not self._store.runs.require(self.id).ended:
-                raise ServerUnavailableError(
-                    f"the worker of run {self.id} ended with exit code {worker.poll()}: `flowq run --resume {self.id}` goes on"
-                )
-
-    def events(self) -> Iterator[Event]:
-        """Yield the run's changes of state from its beginning, and go on until it has ended."""
-        for update in Follower(self._store, self.id, wait=0.5).updates():
-            yield from update.events
-
-    def result(self, job: str) -> Json:
-        """Return the result of a job by its name; of a matrix, the list of its cells' in expansion order, null where one has none.
-
-        Raises:
-            NoSuchJobError: the flow has no such job.
-        """
-        plan = read_plan(self._store, self.id)
-        if job in plan.targets():
-            return result_of(self._store, self.id, plan, job)
-        named = next((cell.ordinal for cell in plan.jobs() if cell.name == job), None)
-        if named is None:
-            raise NoSuchJobError(f"the flow {plan.name} has no job {job!r}: it has {', '.join(plan.cells_of())}")
-        ((status, value),) = self._store.runs.results(self.id, [named])
-        return json.loads(value) if status is JobStatus.FINISHED and value is not None else None
-
-    def approve(self, job: str, *, by: str | None = None, comment: str = "", reject: bool = False) -> None:
-        """Decide about an approval that waits.
-
-        Args:
-            job: its name.
-            by: who decides; the user of this process.
-            comment: kept with the decision.
-            reject: let it fail.
-
-        Raises:
-            NoSuchJobError: the flow has no such job.
-            InvalidJobOperation: the job is no approval, or does not wait for a decision.
-        """
-        approvals.decide(
-            self._store, self.id, read_plan(self._store, self.id), job, approvals.Decision(not reject, by, comment)
-        )
-
-    def retry(self) -> int:
-        """Reset what failed and everything that depends on it; return the new attempt. `wait` then executes it.
-
-        Raises:
-            InvalidRunOperation: the run has not ended, or nothing of it failed.
-        """
-        return retry.plan_retry(self._store, self.id).apply(self._store)
-
-    def cancel(self) -> None:
-        """Cancel what has not ended.
-
-        Raises:
-            InvalidRunOperation: the run has ended.
-        """
-        self._store.runs.refuse(self.id, self._store.runs.cancel(self.id), "cancel")
-
-    def __repr__(self) -> str:
-        return f"Run({self.id!r})"
+    if compilation.plan is None:
+        text = "\n\n".join(render(item) for item in compilation.diagnostics)
+        raise InvalidFlowError(f"{name} does not compile:\n\n{text}", compilation.diagnostics)
+    return compilation.plan

@@ -38,7 +38,8 @@ class Update:
 
     `errors` has the error's text of jobs whose execution failed, `allowed` those that had failed and were allowed to (both by
     ordinal, as they are now). `members` has the ordinals of the cells of each foreach (by ordinal) whose list has become known.
-    `lost` says why the server cannot be asked just now.
+    `workers` has the names of those who execute the jobs that were started, where that was asked for. `lost` says why the server
+    cannot be asked just now.
     """
 
     events: Sequence[Event] = ()
@@ -46,6 +47,7 @@ class Update:
     errors: Mapping[int, str] = field(default_factory=dict)
     allowed: frozenset[int] = frozenset()
     members: Mapping[int, range] = field(default_factory=dict)
+    workers: Mapping[int, str] = field(default_factory=dict)
     lost: str | None = None
     ended: bool = False
 
@@ -58,16 +60,25 @@ class Follower:
         run_id: its full id.
         wait: seconds after which an empty update is given when nothing happens; the caller's heartbeat.
         events_after, logs_after: positions to start behind; `START` gives everything that is kept.
+        workers: read who executes the jobs that are started.
     """
 
     def __init__(
-        self, store: "Store", run_id: str, *, wait: float = 0.1, events_after: str = START, logs_after: str = START
+        self,
+        store: "Store",
+        run_id: str,
+        *,
+        wait: float = 0.1,
+        events_after: str = START,
+        logs_after: str = START,
+        workers: bool = False,
     ) -> None:
         self._store = store
         self._run_id = run_id
         self._wait_ms = max(1, int(wait * 1000))
         self._events_after = events_after
         self._logs_after = logs_after
+        self._asks_workers = workers
         self._checked = 0.0
         self._ended = False
 
@@ -111,6 +122,7 @@ class Follower:
             errors=read_errors(self._store, self._run_id, failed),
             allowed=self._allowed(failed),
             members=self._members(events),
+            workers=self._workers(events) if self._asks_workers else {},
             ended=known_end and not events and not logs,
         )
         if events:
@@ -137,6 +149,17 @@ class Follower:
         wanted = sorted(ordinal for ordinal in groups if ordinal is not None)
         found = self._store.runs.members(self._run_id, wanted)
         return {ordinal: members for ordinal, members in found.items() if members is not None}
+
+    def _workers(self, events: Sequence[Event]) -> dict[int, str]:
+        """Read who executes the jobs that these events leave running."""
+        latest = {ordinal_of(event.job): event.new for event in events}
+        started = [ordinal for ordinal, new in latest.items() if ordinal is not None and new == JobStatus.STARTED]
+        records = self._store.runs.jobs(self._run_id, started) if started else []
+        return {
+            ordinal: record.worker
+            for ordinal, record in zip(started, records, strict=True)
+            if record is not None and record.worker is not None
+        }
 
     def _allowed(self, failed: Sequence[int]) -> frozenset[int]:
         if not failed:
@@ -166,6 +189,10 @@ class Progress:
         self._jobs: list[JobRecord | None] = list(snapshot.jobs)
         self._errors: dict[int, str] = dict(snapshot.errors)
         self.unserved = snapshot.unserved
+        self._lanes: dict[int, int] = {}
+        for record in self._jobs:
+            if record is not None and record.ordinal is not None:
+                self._occupy(record.ordinal, record.status)
 
     def apply(self, update: Update) -> None:
         """Take in what is new."""
@@ -178,6 +205,18 @@ class Progress:
             elif ordinal < len(self._jobs) and event.new != GONE:
                 self._apply_to_job(ordinal, event, allowed=ordinal in update.allowed)
         self._errors.update(update.errors)
+        for ordinal, worker in update.workers.items():
+            record = self._jobs[ordinal] if ordinal < len(self._jobs) else None
+            if record is not None:
+                self._jobs[ordinal] = replace(record, worker=worker)
+
+    def _occupy(self, ordinal: int, status: JobStatus) -> None:
+        """Give a job that starts the first free lane, and take it back when it runs no more."""
+        if status is not JobStatus.STARTED:
+            self._lanes.pop(ordinal, None)
+        elif ordinal not in self._lanes:
+            taken = set(self._lanes.values())
+            self._lanes[ordinal] = next(lane for lane in range(1, len(taken) + 2) if lane not in taken)
 
     def _grow(self, members: Mapping[int, range]) -> None:
         """Foreach jobs have become groups: put their cells in, as far as they are not known yet."""
@@ -198,7 +237,8 @@ class Progress:
     def view(self, now_ms: int | None = None) -> RunView:
         """Return the run as it is now."""
         now = time.time_ns() // 1_000_000 if now_ms is None else now_ms
-        return run_view(self.plan, Snapshot(self._run, self._jobs, self._errors, self.unserved, now))
+        lanes = self._lanes if self._run.local else {}  # jobs of several workers would get numbers that mean nothing
+        return run_view(self.plan, Snapshot(self._run, self._jobs, self._errors, self.unserved, now, lanes=lanes))
 
     @property
     def group(self) -> str | None:
@@ -224,6 +264,7 @@ class Progress:
         if record is None:
             return
         status = JobStatus(event.new)
+        self._occupy(ordinal, status)
         started = event.at_ms if status is JobStatus.STARTED else record.started_ms
         self._jobs[ordinal] = replace(
             record,

@@ -4,7 +4,7 @@ Everything else is taken to succeed. An `if` is decided where it only asks for w
 jobs end); where it asks for a result, the job is taken to run, and says so.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -16,7 +16,9 @@ from flowq.states import JobStatus, Reason, RunStatus
 
 @dataclass(frozen=True, slots=True)
 class Fate:
-    """How one cell would end. `because` is the ordinal of the parent that decided it; `open`: an `if` may still say otherwise."""
+    """How one cell would end. `because` is the ordinal of the parent that decided it; `open`: it may
+    still be otherwise: an `if` asks for what nobody knows yet, a handler is for failures that are not foreseen.
+    """
 
     end: rules.End
     reason: Reason | None = None
@@ -42,7 +44,16 @@ def foresee(plan: Plan, failing: Collection[int] = ()) -> list[Fate]:
     """
     fates: list[Fate] = []
     targets = plan.targets()
+    fitting = ""  # the phase whose handlers have their turn, known when the graph is done: handlers stand behind it
     for cell in plan.cells:  # parents have smaller ordinals
+        if not cell.selected:
+            fates.append(Fate(_SKIPPED, Reason.NOT_SELECTED))
+            continue
+        if cell.phase not in {"", "exit"}:
+            fitting = fitting or rules.HANDLERS[run_status(plan, fates)]
+            if cell.phase != fitting:
+                fates.append(Fate(_SKIPPED, Reason.NOT_SELECTED, open=cell.phase != "success"))
+                continue
         if cell.group:
             end = rules.group_end(fates[edge.parent].end for edge in cell.parents)
             fates.append(Fate(end, open=any(fates[edge.parent].open for edge in cell.parents)))
@@ -64,9 +75,9 @@ def foresee(plan: Plan, failing: Collection[int] = ()) -> list[Fate]:
     return fates
 
 
-def run_status(plan: Plan, fates: list[Fate]) -> RunStatus:
-    """Return how the run would end: failed if a job failed that is not allowed to."""
-    ends = (fates[cell.ordinal].end for cell in plan.jobs())
+def run_status(plan: Plan, fates: Sequence[Fate]) -> RunStatus:
+    """Return how the run would end: failed if a job of the graph failed that is not allowed to."""
+    ends = (fates[cell.ordinal].end for cell in plan.jobs() if not cell.phase)
     return RunStatus.FAILED if any(end.status in rules.FAILING and not end.succeeded for end in ends) else RunStatus.FINISHED
 
 

@@ -27,7 +27,7 @@ def junit_xml(run: RunView, output: Mapping[int, str]) -> str:
         run: the run, usually after its end; jobs that have not ended are shown as skipped.
         output: what jobs printed, by ordinal; those that are there appear in the report.
     """
-    kinds = [_kind(job) for job in run.jobs]
+    kinds = [_kind(job) for job in run.selected_jobs]
     counts = _attributes(
         name=run.flow,
         tests=str(len(kinds)),
@@ -45,7 +45,7 @@ def junit_xml(run: RunView, output: Mapping[int, str]) -> str:
         *(f"      <property{_attributes(name=name, value=value)}/>" for name, value in _properties(run).items()),
         "    </properties>",
     ]
-    for job, kind in zip(run.jobs, kinds, strict=True):
+    for job, kind in zip(run.selected_jobs, kinds, strict=True):
         lines += _case(run, job, kind, output.get(job.ordinal, ""))
     return "\n".join([*lines, "  </testsuite>", "</testsuites>"]) + "\n"
 

@@ -20,10 +20,16 @@ def default_slots() -> int:
     return max(2, os.cpu_count() or 1)
 
 
+def needed_queues(plan: Plan) -> list[str]:
+    """Return the queues that jobs of a run will wait in."""
+    cells = (cell for cell in plan.cells if cell.selected and not cell.hidden)
+    nodes = (plan.node_of(cell) for cell in cells if not cell.group or plan.node_of(cell).foreach is not None)
+    return sorted({node.queue for node in nodes})
+
+
 def local_queues(plan: Plan, run: str) -> list[str]:
     """Return the store's names of the queues of a local run."""
-    nodes = (plan.node_of(cell) for cell in plan.cells if not cell.group or plan.node_of(cell).foreach is not None)
-    return sorted({queue_of(node.queue, run, local=True) for node in nodes})
+    return sorted(queue_of(queue, run, local=True) for queue in needed_queues(plan))
 
 
 class LocalWorker:

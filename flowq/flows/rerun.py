@@ -25,6 +25,9 @@ def plan_rerun(store: Store, run: str, chosen: Collection[int], *, only: bool) -
     """
     ended = read_ended(store, run)
     for ordinal in chosen:
+        if not ended.plan.cells[ordinal].selected:
+            name = ended.plan.cells[ordinal].name
+            raise InvalidRunOperation(f"{name!r} was not selected in run {run}: `flowq run --again {run} --job {name}` runs it")
         if ended.records[ordinal] is None:
             name = ended.plan.cells[ordinal].name
             raise InvalidRunOperation(f"{name!r} of run {run} cannot run again: its record has expired")

@@ -149,6 +149,8 @@ def _groups(plan: Plan) -> dict[int, _Group]:
 def _fields(plan: Plan, cell: Cell, run: str, group: _Group | None, *, local: bool) -> dict[str, str | int]:
     node = plan.node_of(cell)
     fields: dict[str, str | int] = {"origin": queue_of(node.queue, run, local=local), "pending": len(cell.parents)}
+    if not cell.selected:
+        fields["verdict"] = Reason.NOT_SELECTED
     if cell.phase:
         fields["phase"] = cell.phase
     if plan.fail_fast and not cell.phase:

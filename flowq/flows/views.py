@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from flowq.grown import order
 from flowq.ids import member_id
-from flowq.plan import Cell, Json, Plan
+from flowq.plan import Cell, Json, Plan, Selection
 from flowq.states import ENDED, RUN_ENDED, JobStatus, Reason, RunStatus
 from flowq.store.records import JobRecord, RunRecord
 
@@ -21,7 +21,8 @@ class Snapshot:
     """One read of a run, the input of `run_view`.
 
     `jobs` and `errors` are by ordinal, as long as the plan's cells; groups and jobs whose record has expired are None.
-    `unserved` are queues with waiting jobs on which no live worker listens; `suspended`: all workers are told to wait.
+    `unserved` are queues with waiting jobs on which no live worker listens; `suspended`: all workers are told to wait. `lanes` numbers
+    the jobs that run at once, from 1, where the reader has followed them from their start.
     """
 
     run: RunRecord
@@ -30,6 +31,7 @@ class Snapshot:
     unserved: frozenset[str] = frozenset()
     now_ms: int = 0
     suspended: bool = False
+    lanes: Mapping[int, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +80,8 @@ class JobView:
     approval: "ApprovalView | None" = None
     phase: str = ""  # of a handler, see `Cell.phase`
     cache: CacheView | None = None  # once it is decided
+    selected: bool = True  # a run of a part of the flow leaves the others out
+    lane: int | None = None  # of a running job: which of the slots it occupies, as far as one can tell from outside
 
     @property
     def ended(self) -> bool:
@@ -118,12 +122,18 @@ class RunView:
     local: bool
     canceling: bool
     semaphore: str | None = None  # of the concurrency group that it waits for
+    selection: Selection = field(default_factory=Selection)  # empty: the whole flow
     gates: tuple[JobView, ...] = ()  # of sub-flows: what decides whether their jobs run at all; jobs only where they failed
 
     @property
     def ended(self) -> bool:
         """Whether the run has come to an end."""
         return self.status in RUN_ENDED
+
+    @property
+    def selected_jobs(self) -> tuple[JobView, ...]:
+        """The jobs without those that were not selected."""
+        return tuple(job for job in self.jobs if job.selected) if self.selection else self.jobs
 
     @property
     def bad_jobs(self) -> tuple[JobView, ...]:
@@ -162,6 +172,7 @@ def run_view(plan: Plan, snapshot: Snapshot) -> RunView:
         local=run.local,
         canceling=run.canceling,
         semaphore=run.sem if run.status is RunStatus.QUEUED else None,
+        selection=plan.selection,
         gates=tuple(gates.values()),
     )
 
@@ -245,6 +256,8 @@ def _job_view(
         phase=cell.phase,
         approval=_approval(record) if node.action.kind == "approval" and record is not None else None,
         cache=None if record is None else _cache(record),
+        selected=cell.selected,
+        lane=snapshot.lanes.get(cell.ordinal),
     )
 
 

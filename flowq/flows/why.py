@@ -202,6 +202,9 @@ class _Explanation:
     def _skipped(self, cell: Cell, job: JobView, node: Node) -> Answer:
         if job.reason == Reason.IF_FALSE:
             return f"its `if: {node.condition}` was false", self._condition_values(cell, node), []
+        if not cell.selected:
+            asked = "the run is of a part of the flow, and this job is not in it"
+            return "it was not selected", [asked], []
         if job.reason not in UPSTREAM:
             text = _SKIPPED.get(job.reason or "", (job.reason or "skipped").replace("_", " "))
             return text, [], self._failed_before(cell, job)

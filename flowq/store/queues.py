@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from flowq.states import JobStatus
+from flowq.states import ENDED, JobStatus
 from flowq.store.outcomes import Outcome
 from flowq.store.records import QueueRecord
 from flowq.store.session import Session
@@ -11,6 +11,7 @@ _BATCH = 100  # jobs deleted by one call
 _LIVE = frozenset(
     {JobStatus.STARTED, JobStatus.DEFERRED, JobStatus.SCHEDULED, JobStatus.RATE_LIMITED}
 )  # their scores are no expiry
+_SHED = sorted(ENDED)
 _COUNTED = ("started", "deferred", "scheduled", "rate_limited", "finished", "failed", "canceled")
 
 
@@ -95,6 +96,23 @@ class Queues:
     def shed(self, queue: str, status: JobStatus) -> int:
         """Remove the entries of jobs that have expired; return how many there were (at most 1000 a call)."""
         return int(self._session.run("shed", status, queue, 1000)[0])
+
+    def stale(self, queue: str) -> int:
+        """Return how many entries of a queue's registries stand for jobs that have expired."""
+        now = self._session.now_ms()
+        with self._session.translated:
+            pipe = self._session.client.pipeline(transaction=False)
+            for status in _SHED:
+                pipe.zcount(self._keys("registry", status, queue), "-inf", now)
+            return sum(map(int, pipe.execute()))
+
+    def shed_all(self, queue: str) -> int:
+        """Remove the entries of expired jobs from all registries of a queue, in bounded steps; return how many there were."""
+        went = 0
+        for status in _SHED:
+            while some := self.shed(queue, status):
+                went += some
+        return went
 
     def empty(self, queue: str) -> int:
         """Delete the jobs that wait in a queue now; return how many. Those who depend on them are decided."""

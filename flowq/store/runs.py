@@ -19,6 +19,7 @@ from flowq.store.records import Event, JobRecord, LogEntry, RunRecord
 from flowq.store.session import Session
 
 _CHUNK: Final = 500  # records read by one pipeline
+_DISMANTLED: Final = 200  # jobs that go with one call
 _EDGES_A_CHUNK: Final = 2000  # children staged by one call at most, so that no call is long
 
 
@@ -112,6 +113,24 @@ class Runs:
             chunks += 1
         return Outcome(self._session.run("reset", run, nonce, chunks, attempt)[0].decode())
 
+    def delete(self, run: str) -> Outcome:
+        """Delete a run that has ended, before its retention has passed. From the first step on nobody finds it any more."""
+        outcome, left = self._session.run("delete_run", run, _DISMANTLED)
+        if int(left):
+            self.collect(run)
+        return Outcome(outcome.decode())
+
+    def collect(self, run: str) -> Outcome:
+        """Take a run apart whose retention has passed, whose submitter died or whose deleter did; in bounded steps."""
+        while True:
+            outcome, left = self._session.run("collect", run, _DISMANTLED)
+            if not int(left):
+                return Outcome(outcome.decode())
+
+    def unstage(self, run: str) -> Outcome:
+        """Drop what a retry of a run has left that died before it took effect."""
+        return Outcome(self._session.run("unstage", run)[0].decode())
+
     # -- finding --------------------------------------------------------------------------------------------------------------
 
     def resolve(self, prefix: str) -> str:
@@ -149,6 +168,40 @@ class Runs:
             if record is not None and record.status in {RunStatus.FAILED, RunStatus.CANCELED}:
                 return run
         return None
+
+    def due(self) -> Iterator[tuple[str, bool]]:
+        """Yield what is due to be collected: ids of runs, and whether they ever became visible.
+
+        Workers collect them as they go, where there are some.
+        """
+        now, position = self._session.now_ms(), 0
+        while True:
+            with self._session.translated:
+                page = self._session.client.zrangebyscore(self._keys("timers"), "-inf", now, start=position, num=_CHUNK)
+                runs = [name for kind, _, name in (item.decode().partition("|") for item in page) if kind == "collect"]
+                pipe = self._session.client.pipeline(transaction=False)
+                for run in runs:
+                    pipe.hget(self._keys("run", run), "status")
+                states = pipe.execute()
+            yield from ((run, status != b"staging") for run, status in zip(runs, states, strict=True) if status is not None)
+            position += len(page)
+            if len(page) < _CHUNK:
+                return
+
+    def staged_retries(self, runs: Iterable[str]) -> list[str]:
+        """Return which of these runs hold what a retry has staged: of one that has ended, a retry that has not taken effect."""
+        wanted = list(runs)
+        found: list[str] = []
+        for start in range(0, len(wanted), _CHUNK):
+            some = wanted[start : start + _CHUNK]
+            with self._session.translated:
+                pipe = self._session.client.pipeline(transaction=False)
+                for run in some:
+                    pipe.exists(self._keys("staging", run))
+                    pipe.hget(self._keys("run", run), "ended_at")
+                answers = pipe.execute()
+            found += [run for index, run in enumerate(some) if answers[2 * index] and answers[2 * index + 1]]
+        return found
 
     # -- reading --------------------------------------------------------------------------------------------------------------
 

@@ -4,6 +4,7 @@ The server's address comes from the environment or the configuration, never from
 """
 
 import argparse
+import gc
 import json
 import logging
 import os
@@ -139,4 +140,6 @@ def _positive(text: str) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    code = main()
+    gc.freeze()  # the process ends: nothing is worth being looked through once more, and somebody waits for it
+    sys.exit(code)

@@ -24,7 +24,7 @@ from redis.retry import Retry as Retries
 from flowq import Queue, RateLimit, Retry, SimpleWorker, Webhook, cron_job_registry, cron_scheduler_registry
 from flowq.cron import CronJob, CronScheduler, create_cron, get_cron_job_ids, register
 from flowq.exceptions import DuplicateSchedulerError, SchedulerNotFound, ServerError, UsageError
-from flowq.flows.flow import Run
+from flowq.flows.run import Run
 from flowq.job import Job
 from flowq.store import Store
 from flowq.store.outcomes import Outcome

@@ -31,6 +31,8 @@ READING = (
     ["cancel"],
     ["retry", "--failed"],
     ["doctor"],
+    ["gc"],
+    ["delete", "@latest"],
 )
 
 
@@ -171,6 +173,23 @@ def test_a_narrow_terminal(home: Path, tmp_path: Path, width: int) -> None:
         shown = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", screen(child)).splitlines()
         assert child.exitstatus == 0, (command, shown)
         assert all(columns(line) <= width for line in shown if "flowq " not in line), (command, shown)
+
+
+def test_a_terminal_that_is_resized(home: Path, tmp_path: Path) -> None:
+    """The next frame has the new width and height, and the run does not mind."""
+    (tmp_path / "x.yaml").write_text(
+        "jobs:\n  a-job-with-a-long-name: {run: 'while [ ! -e go ]; do sleep 0.05; done'}\n"
+        + "".join(f"  waits-for-it-{number}: {{depends_on: [a-job-with-a-long-name], run: 'true'}}\n" for number in range(30))
+    )
+    child = on_terminal("run", "x.yaml", cwd=tmp_path, env={"FLOWQ_HOME": str(home)}, size=(24, 100))
+    child.expect_exact("11 more")  # 31 rows and 24 lines: head, 20 rows, what is left out, bar
+    child.setwinsize(10, 40)
+    child.expect_exact("25 more")
+    child.expect_exact("0/31")
+    (tmp_path / "go").touch()
+    shown = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", screen(child)).splitlines()
+    assert child.exitstatus == 0
+    assert [line for line in shown if columns(line) > 40] == []
 
 
 def test_a_terminal_without_utf_8(home: Path, tmp_path: Path) -> None:

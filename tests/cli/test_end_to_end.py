@@ -169,6 +169,55 @@ def test_a_dry_run_submits_nothing(start: Start, home: Path) -> None:
     assert not any(home.iterdir())
 
 
+PARTS = """
+name: parts
+jobs:
+  fetch: {run: echo fetched}
+  test: {depends_on: [fetch], run: "echo tested; test ! -e broken"}
+  ship: {depends_on: [test], run: echo shipped}
+  slow: {run: sleep 60}
+"""
+
+
+@pytest.mark.slow
+def test_a_part_of_a_flow(start: Start, flows: Path) -> None:
+    (flows / "parts.yaml").write_text(PARTS, encoding="utf-8")
+    done = call(start, "run", "parts.yaml", "--job", "test")
+    assert done.code == 0, done.err
+    assert "parts  1 of 4 jobs\n" in done.out
+    assert "test | tested" in done.out
+    assert "fetched" not in done.out
+    assert "not selected" not in done.out
+    assert done.out.endswith("1 of 4 jobs: 1 finished\n")
+    document = status(start)
+    assert document["selection"] == {"jobs": ["test"], "stages": [], "until": []}
+    assert {job["name"]: job["reason"] for job in document["jobs"]} == {
+        "fetch": "not_selected",
+        "test": None,
+        "ship": "not_selected",
+        "slow": "not_selected",
+    }
+    assert "only test; the rest of the flow was not selected" in call(start, "status").out
+    assert call(start, "why", "@latest", "ship").out.startswith("↷ ship skipped: it was not selected")
+    # The same part again, and another one instead; a failure of a part is retried inside of it.
+    assert call(start, "run", "--again", "@latest").out.endswith("1 of 4 jobs: 1 finished\n")
+    (flows / "broken").touch()
+    assert call(start, "run", "--again", "@latest", "--until", "ship").code == 1
+    (flows / "broken").unlink()
+    assert call(start, "retry", "--failed").out.endswith("3 of 4 jobs: 3 finished\n")
+    refused = call(start, "retry", "@latest", "--job", "slow")
+    assert (refused.code, "was not selected" in refused.err) == (2, True)
+
+
+@pytest.mark.slow
+def test_a_time_for_the_whole_run(start: Start, flows: Path) -> None:
+    (flows / "parts.yaml").write_text(PARTS, encoding="utf-8")
+    done = call(start, "run", "parts.yaml", "--job", "slow", "--timeout", "0.3s")
+    assert done.code == 5
+    assert "slow failed: the run's time was over" in done.out
+    assert call(start, "run", "parts.yaml", "--timeout", "soon").code == 2
+
+
 def test_a_detached_run_goes_on_without_its_command(start: Start, flows: Path) -> None:
     done = call(start, "run", "slow.yaml", "--detach")
     assert done.code == 0

@@ -16,6 +16,9 @@ from flowq.plan import Action, Cell, Edge, Node, Plan, RetryPolicy
 from flowq.store import Store
 from tests.cli.hand import HandWorker
 from tests.cli.process import FLOWQ, Process, on_terminal
+from tests.support.driver import Driver
+from tests.support.graphs import Extra
+from tests.support.graphs import plan as plan_of
 from tests.support.server import PrivateServer
 from tests.support.wait import until
 
@@ -161,6 +164,45 @@ def test_logs_follow_until_the_end(start: Start, store: Store, run_id: str) -> N
     assert following.wait() == 0
     assert following.out == "first | before\nfirst | after\n"
     worker.close()
+
+
+def test_logs_follow_what_fails(start: Start, store: Store, run_id: str) -> None:
+    worker = HandWorker(store, "default")
+    claim = worker.claim()
+    worker.print(claim, "not yet\n")
+    following = start("logs", run_id, "-f", "--failed")
+    plain = start("logs", run_id, "-f")
+    plain.expect("first | not yet")
+    worker.fail(claim, "exit code 1")
+    following.expect("first | not yet")
+    assert following.wait() == plain.wait() == 0
+    assert following.out == "first | not yet\n"
+    worker.close()
+
+
+def test_logs_follow_cells_that_did_not_exist(start: Start, store: Store, tmp_path: Path) -> None:
+    """A foreach makes its cells while its output is followed."""
+    made = plan_of({"first": [], "each": ["first"]}, extra=Extra(foreach=["each"]))
+    run = submit(store, made, directory=tmp_path)
+    driver = Driver(store)
+    driver.list_of = lambda _job: ["x", "y"]
+    first = driver.take()
+    following = start("logs", run, "-f")
+    one_job = start("logs", run, "each", "-f")
+    worker = HandWorker(store, "default")
+    worker.print(first, "listed\n")
+    following.expect("first | listed")
+    driver.end(first, "finished")
+    driver.settle()
+    for number in range(2):
+        claim = worker.claim()
+        worker.print(claim, f"cell {number}\n")
+        worker.finish(claim)
+    assert following.wait() == one_job.wait() == 0
+    assert following.out == "first | listed\neach[0] | cell 0\neach[1] | cell 1\n"
+    assert one_job.out == "each[0] | cell 0\neach[1] | cell 1\n"
+    worker.close()
+    driver.close()
 
 
 def test_a_reader_that_goes_away_ends_logs_quietly(settings: dict[str, str], store: Store, run_id: str, tmp_path: Path) -> None:

@@ -1,5 +1,7 @@
 """What `flowq status` and the live display show, at the widths people have."""
 
+from dataclasses import replace
+
 import pytest
 
 from flowq.cli.layout import run_lines
@@ -119,3 +121,21 @@ def test_fit_shortens_the_segment_that_crosses_the_border() -> None:
 def test_colour_is_only_where_it_is_asked_for() -> None:
     assert paint((("ok", "good"), (" x", "")), color=True) == "\x1b[32mok\x1b[0m x"
     assert paint((("ok", "good"), (" x  ", "")), color=False) == "ok x"
+
+
+def test_a_running_matrix_shows_what_runs_and_counts_the_rest() -> None:
+    view = big_matrix(50)
+    states = [JobStatus.FINISHED] * 20 + [JobStatus.STARTED] * 2 + [JobStatus.QUEUED] * 28
+    cells = tuple(replace(job, status=status, reason=None) for job, status in zip(view.jobs, states, strict=False))
+    run = replace(view, status=RunStatus.RUNNING, jobs=cells)
+    text = golden.plain(run_lines(run, Terminal(width=80)))
+    assert "20 finished, 2 running, 28 queued" in text
+    assert [line.split()[2] for line in text.splitlines() if "[n=" in line] == ["[n=20]", "[n=21]"]
+    assert "… 48 more" in text
+
+
+def test_a_small_frame_counts_what_it_leaves_out() -> None:
+    lines = golden.plain(frame(RUNS["running"], Terminal(width=60, height=6))).splitlines()
+    assert len(lines) == 5
+    assert lines[-2].split(maxsplit=3)[:3] == ["…", "8", "more"]
+    assert "finished" in lines[-2]

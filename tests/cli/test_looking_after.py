@@ -2,6 +2,8 @@
 
 import json
 import os
+import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -9,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import pexpect
 import pytest
 
 from flowq.cli.commands.doctor import finding_lines
@@ -16,9 +19,11 @@ from flowq.cli.doctoring import Facts, examine
 from flowq.cli.session import Terminal
 from flowq.store import Store
 from flowq.store.records import QueueRecord, WorkerRecord
-from tests.cli import golden
+from tests.cli import golden, samples
 from tests.cli.conftest import Cli
-from tests.cli.process import FLOWQ
+from tests.cli.hand import HandWorker
+from tests.cli.process import FLOWQ, on_terminal
+from tests.support.server import PrivateServer
 
 SERVER: dict[str, Any] = {
     "redis_version": "7.4.1",
@@ -54,6 +59,7 @@ def test_all_is_well() -> None:
         ({"server": SERVER | {"loading": 1}}, "D303", "problem"),
         ({"server": SERVER | {"maxmemory_policy": "allkeys-lru"}}, "D401", "problem"),
         ({"server": SERVER | {"used_memory": 95_000_000}}, "D401", "warning"),
+        ({"due": 3}, "D402", "note"),
         ({"suspended": True}, "D501", "warning"),
         ({"queues": (WAITING,)}, "D502", "warning"),
         ({"workers": (replace(WORKER, version="0.0.9"),)}, "D503", "warning"),
@@ -74,6 +80,7 @@ def test_the_page_lists_every_code() -> None:
         bash=None,
         round_trip=1.0,
         ahead_ms=9000,
+        due=1,
         suspended=True,
         queues=(WAITING,),
         workers=(replace(WORKER, version="9"),),
@@ -120,6 +127,33 @@ def test_config_says_where_each_value_comes_from(cli: Cli, monkeypatch: pytest.M
     assert "argument" in text
     (tmp_path / "flowq.toml").write_text("colour = 1\n")
     assert cli("config").code == 2
+
+
+# -- info ---------------------------------------------------------------------------------------------------------------------
+
+
+def test_info_shows_the_runs_that_go_on(cli: Cli, report: str) -> None:
+    text = cli("info").out
+    assert text.count("RUN ") == 1
+    assert re.search(rf"^{report}  nightly-report  running   .* UTC .*s  0/9$", text, re.MULTILINE), text
+    assert [run["id"] for run in json.loads(cli("info", "--json").out)["runs"]] == [report]
+    assert report not in cli("info", "--only-queues").out
+    assert report not in cli("info", "default").out
+
+
+def test_info_is_watched(store: Store, report: str, server: PrivateServer, namespace: str, tmp_path: Path) -> None:
+    """The picture changes while a person looks on, and Ctrl+C ends the looking."""
+    environment = {"FLOWQ_REDIS_URL": server.url, "FLOWQ_NAMESPACE": namespace}
+    child = on_terminal("info", "--watch", cwd=tmp_path, env=environment, size=(24, 120))
+    child.expect_exact("0/9")
+    worker = HandWorker(store, "default")
+    worker.finish(worker.claim())
+    child.expect_exact("1/9")
+    child.sendintr()
+    child.expect(pexpect.EOF)
+    child.close()
+    assert child.exitstatus == 0
+    worker.close()
 
 
 # -- completion ---------------------------------------------------------------------------------------------------------------
@@ -171,17 +205,73 @@ def test_the_script_is_one_that_the_shell_reads(cli: Cli, shell: str, tmp_path: 
     subprocess.run([shell, "-n", str(tmp_path / "script")], check=True, timeout=30)
 
 
-def test_a_real_bash_completes(cli: Cli, report: str, tmp_path: Path) -> None:
-    (tmp_path / "script").write_text(cli("completion", "bash").out)
-    line = "source ./script; COMP_WORDS=(flowq status 7k); COMP_CWORD=2; _flowq_completion flowq; printf '%s\\n' \"${COMPREPLY[@]}\""
-    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
-    done = subprocess.run(
-        ["bash", "-c", line],
-        cwd=tmp_path,
-        env={**os.environ, "PATH": path},
-        capture_output=True,
-        text=True,
-        timeout=30,
-        check=False,
+TYPED = [
+    ("flowq stat", "flowq status "),
+    ("flowq status 7k", f"flowq status {samples.RUN} "),
+    ("flowq result @latest publ", "flowq result @latest publish "),
+    ("flowq run part.yaml --stage sh", "flowq run part.yaml --stage ship "),
+    ("flowq run part.yaml --until dep", "flowq run part.yaml --until deploy "),
+    (r"flowq result @latest build\[fmt=html,lang=e", "build[fmt=html,lang=en]"),
+]
+PART = "stages: [ship]\njobs:\n  build: {run: 'true'}\n  deploy: {stage: ship, run: 'true'}\n"
+
+
+@pytest.fixture
+def typing(cli: Cli, report: str, tmp_path: Path) -> dict[str, str]:
+    """The environment of a shell that completes; the scripts and a flow file are in the test's directory."""
+    for shell in ("bash", "zsh", "fish"):
+        (tmp_path / f"completion.{shell}").write_text(cli("completion", shell).out)
+    (tmp_path / "part.yaml").write_text(PART)
+    environment = {name: value for name, value in os.environ.items() if name not in {"CI", "NO_COLOR"}}
+    return environment | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}", "TERM": "dumb"}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("shell", "opening"),
+    [
+        (("bash", "--norc", "-i"), ("source ./completion.bash",)),
+        (("zsh", "-f", "-i"), ("autoload -U compinit; compinit -u -D", "source ./completion.zsh")),
+    ],
+)
+def test_what_is_typed_is_completed(
+    typing: dict[str, str], tmp_path: Path, shell: tuple[str, ...], opening: tuple[str, ...]
+) -> None:
+    """A real shell on a real terminal: Tab is pressed, and the line is what a person wants."""
+    if shutil.which(shell[0]) is None:
+        pytest.skip(f"no {shell[0]} on PATH")
+    person = pexpect.spawn(
+        shell[0], list(shell[1:]), cwd=str(tmp_path), env=typing, encoding="utf-8", timeout=30, dimensions=(24, 150)
     )
-    assert done.stdout.split() == [report], done.stderr
+    try:
+        for line in ("PS1='> '", *opening):
+            person.sendline(line)
+        for typed, expected in TYPED:
+            person.sendline("echo NO''W")
+            person.expect_exact("NOW\r\n")
+            person.send(typed + "\t")
+            shown = expected.replace("]", r"\]") if shell[0] == "zsh" else expected
+            rest = shown[len(typed) :] if shown.startswith(typed) else shown.rpartition("=")[2]
+            person.expect_exact(rest.rstrip(" "))
+            person.send("\x15")  # the line is dropped
+    finally:
+        person.close(force=True)
+
+
+@pytest.mark.slow
+def test_fish_completes(typing: dict[str, str], tmp_path: Path) -> None:
+    if shutil.which("fish") is None:
+        pytest.skip("no fish on PATH")
+    for typed, expected in TYPED:
+        line = f"source completion.fish; complete -C {shlex.quote(typed)}"
+        done = subprocess.run(
+            ["fish", "--no-config", "-c", line],
+            cwd=tmp_path,
+            env=typing,
+            capture_output=True,
+            text=True,
+            timeout=30,
+            check=False,
+        )
+        offered_words = [word.partition("\t")[0] for word in done.stdout.splitlines()]
+        assert expected.split()[-1] in offered_words, (typed, done.stdout, done.stderr)

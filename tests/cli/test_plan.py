@@ -104,6 +104,36 @@ def test_a_plan_without_a_server(cli: Cli, flow: str, monkeypatch: pytest.Monkey
     assert "3  c" in outcome.out
 
 
+PARTS = """
+name: parts
+stages: [check, ship]
+jobs:
+  unit: {stage: check, run: "true", queue: cpu}
+  lint: {stage: check, run: "true", allow_failure: true}
+  ship: {stage: ship, run: "true", timeout: 5m, retry: 2}
+  note: {depends_on: {ship: done}, run: "true"}
+on_failure:
+  page: {run: "true"}
+"""
+
+
+def test_a_part_of_a_flow(cli: Cli, tmp_path: Path) -> None:
+    (tmp_path / "parts.yaml").write_text(PARTS, encoding="utf-8")
+    golden.check("plan-whole", cli("plan", "parts.yaml", "--no-history").out)
+    golden.check("plan-part", cli("plan", "parts.yaml", "--no-history", "--until", "ship", "--fail", "unit").out)
+    document = json.loads(cli("plan", "parts.yaml", "--no-history", "--json", "--stage", "check").out)
+    assert {job["name"]: job["reason"] for job in document["jobs"] if job["reason"]} == {
+        "ship": "not_selected",
+        "note": "not_selected",
+        "on_failure/page": "not_selected",  # nothing fails
+    }
+    preview = json.loads(cli("run", "parts.yaml", "--dry-run", "--json", "--job", "note").out)
+    assert [job["name"] for job in preview["jobs"]] == ["note", "on_failure/page"]
+    wrong = cli("plan", "parts.yaml", "--stage", "chek")
+    assert (wrong.code, wrong.out) == (2, "")
+    assert wrong.err == "error: the flow parts has no stage 'chek'; did you mean 'check'?\n"
+
+
 def test_gates_and_stages_are_not_seen(cli: Cli, tmp_path: Path) -> None:
     (tmp_path / "part.yaml").write_text("jobs:\n  one: {run: x}\n  two: {run: x, depends_on: one}\n")
     (tmp_path / "flow.yaml").write_text(

@@ -36,6 +36,14 @@ def test_start_up_is_lean(arguments: list[str]) -> None:
     assert not HEAVY & imported_by(*arguments)
 
 
+@pytest.mark.parametrize("arguments", [[], ["server"]])
+def test_a_group_alone_shows_what_there_is(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(arguments) == 0
+    captured = capsys.readouterr()
+    assert captured.out.startswith("Usage: flowq ")
+    assert captured.err == ""
+
+
 def test_validate_needs_no_server() -> None:
     assert not {"redis", "rich"} & imported_by("validate", "no-such-file.yaml")
 

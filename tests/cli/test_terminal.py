@@ -29,7 +29,7 @@ def flow(tmp_path: Path, home: Path) -> Path:
 def test_a_run_is_watched_and_the_second_one_knows_how_long_it_takes(flow: Path, home: Path) -> None:
     env = {"FLOWQ_HOME": str(home)}
     first = on_terminal("run", "watched.yaml", "--workers", "2", cwd=flow, env=env, size=(16, 80))
-    first.expect("first  .*?running")
+    first.expect("first  .*?running.*?slot 1")
     first.expect("cells .*?running")
     first.expect_exact("\x1b[?25h")
     first.expect(r"\[n=3\] .*?failed")
@@ -45,11 +45,13 @@ def test_a_run_is_watched_and_the_second_one_knows_how_long_it_takes(flow: Path,
 
 @pytest.mark.slow
 def test_status_watch_from_another_terminal(flow: Path, home: Path) -> None:
+    (flow / "watched.yaml").write_text(FLOW.replace("sleep 0.3", "while [ ! -e go ]; do sleep 0.05; done"))
     env = {"FLOWQ_HOME": str(home)}
     running = on_terminal("run", "watched.yaml", cwd=flow, env=env)
     running.expect("first  .*?running")
     watching = on_terminal("status", "--watch", "--exit-status", cwd=flow, env=env, size=(10, 60))
-    watching.expect("cells .*?running")
+    watching.expect("first .*?running")
+    (flow / "go").touch()
     watching.expect("next: ")
     assert watching.wait() == 1
     running.expect("next: ")

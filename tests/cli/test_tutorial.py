@@ -4,6 +4,7 @@ import os
 import re
 import subprocess
 import sys
+import sysconfig
 from pathlib import Path
 
 import pytest
@@ -28,18 +29,45 @@ def test_the_page_has_commands() -> None:
     assert len(commands()) > 15
 
 
+@pytest.fixture
+def new_environment(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A new environment with the wheel in it; its `bin` folder.
+
+    What flowq depends on comes from the package index, as for everybody; without one, from the environment of the tests.
+    """
+    folder = tmp_path_factory.mktemp("new") / "venv"
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(folder)], check=True)
+    pip = [sys.executable, "-m", "pip", "--python", str(folder / "bin" / "python"), "--disable-pip-version-check", "--quiet"]
+    done = subprocess.run([*pip, "install", "--retries", "0", "--timeout", "10", str(wheel)], capture_output=True, check=False)
+    if done.returncode:
+        subprocess.run([*pip, "install", "--no-index", "--no-deps", str(wheel)], check=True)
+        (packages,) = folder.glob("lib/python*/site-packages")
+        (packages / "others.pth").write_text(sysconfig.get_path("purelib") + "\n", encoding="utf-8")
+    return folder / "bin"
+
+
 @pytest.mark.slow
-def test_every_command_does_what_the_page_says(home: Path, tmp_path: Path) -> None:
-    files = re.findall(r"^```yaml\n# (\S+)\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
+@pytest.mark.timeout(300)
+def test_every_command_does_what_the_page_says(new_environment: Path, home: Path, tmp_path: Path) -> None:
+    files = re.findall(r"^```(?:yaml|python)\n# (\S+)\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
     for name, text in files:
         (tmp_path / name).write_text(f"# {name}\n{text}", encoding="utf-8")
     environment = {
-        "PATH": f"{Path(sys.executable).parent}:/usr/bin:/bin",
+        "PATH": f"{new_environment}:/usr/bin:/bin",
         "HOME": str(tmp_path),
         "FLOWQ_HOME": str(home),
         "FLOWQ_LINGER": "30",
         "LANG": "C.UTF-8",
     }
+    where = subprocess.run(
+        [new_environment / "python", "-c", "import flowq; print(flowq.__file__)"],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert Path(where.stdout).is_relative_to(new_environment.parent)  # not this checkout
     for command, expected in commands():
         done = subprocess.run(
             ["bash", "-c", command], cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=60, check=False

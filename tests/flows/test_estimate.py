@@ -1,7 +1,8 @@
 """Critical path and durations: by hand, and against runs that were measured."""
 
 import os
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from heapq import heappop, heappush
 from pathlib import Path
 from statistics import median
 
@@ -92,35 +93,107 @@ def test_medians_of_earlier_runs() -> None:
     assert forecast(made, foresee(made), NOTHING) is None
 
 
+GRAPHS = [("montage-chameleon-2mass-005d-001.json", 4), ("dax-cybershake_50.json", 2)]
+
+
+@dataclass(frozen=True)
+class Laboratory:
+    """Runs a graph of sleeping jobs with real workers, and says how long it took."""
+
+    store: Store
+    server: PrivateServer
+    namespace: str
+    directory: Path
+
+    def plan(self, name: str) -> Plan:
+        """A real workflow whose jobs sleep as long as its tasks took, scaled down."""
+        options = Options(action="sleep", scale=0.004, cap=0.2)
+        made = compile_text(convert(read(graph_file(name)), options), date="2026-01-31").plan
+        assert made is not None
+        return made
+
+    def run(self, made: Plan, slots: int) -> list[tuple[float, float]]:
+        """Return start and end of every job by ordinal, in seconds since the first start."""
+        environment = {"PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])}
+        with WorkerProcess(self.server.url, "default", "-c", str(slots), namespace=self.namespace, env=environment):
+            run = submit(self.store, made, directory=self.directory)
+            records = ended(self.store, run, timeout=60)
+        assert {record.status for record in records} == {JobStatus.FINISHED}
+        times = [((record.started_ms or 0) / 1000, (record.ended_ms or 0) / 1000) for record in records]
+        first = min(start for start, _end in times)
+        return [(start - first, end - first) for start, end in times]
+
+
+@pytest.fixture
+def laboratory(store: Store, server: PrivateServer, namespace: str, tmp_path: Path) -> Laboratory:
+    return Laboratory(store, server, namespace, tmp_path)
+
+
+def took(times: list[tuple[float, float]]) -> float:
+    return max(end for _start, end in times)
+
+
+def gaps(made: Plan, times: list[tuple[float, float]], slots: int) -> list[float]:
+    """Return for each job the time from the moment it could start, by the rules, to its start: what the machine took for itself."""
+    found = [0.0] * len(times)
+    free = [0.0] * slots
+    for ordinal in sorted(range(len(times)), key=lambda index: times[index]):
+        released = max((times[edge.parent][1] for edge in made.cells[ordinal].parents), default=0.0)
+        found[ordinal] = times[ordinal][0] - max(released, heappop(free))
+        heappush(free, times[ordinal][1])
+    return found
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize(("name", "slots"), [("montage-chameleon-2mass-005d-001.json", 4), ("dax-cybershake_50.json", 2)])
-def test_predictions_hold_for_measured_runs(
-    store: Store, server: PrivateServer, namespace: str, tmp_path: Path, name: str, slots: int
-) -> None:
-    """One run is measured on one number of slots and predicts another one's duration on a different number."""
-    options = Options(action="sleep", scale=0.004, cap=0.2)
-    compilation = compile_text(convert(read(graph_file(name)), options), date="2026-01-31")
-    made = compilation.plan
-    assert made is not None
-    environment = {"PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])}
+@pytest.mark.parametrize(("name", "slots"), GRAPHS)
+def test_a_measured_run_is_replayed(laboratory: Laboratory, name: str, slots: int) -> None:
+    """The rules of the prediction are those of the engine, on whatever machine.
 
-    def measured(count: int) -> float:
-        with WorkerProcess(server.url, "default", "-c", str(count), namespace=namespace, env=environment):
-            run = submit(store, made, directory=tmp_path)
-            records = ended(store, run, timeout=60)
-            assert {record.status for record in records} == {JobStatus.FINISHED}
-            starts = [record.started_ms for record in records if record.started_ms is not None]
-            ends = [record.ended_ms for record in records if record.ended_ms is not None]
-            return (max(ends) - min(starts)) / 1000
+    With the measured times of its jobs, and the measured time between a job's release and its start, the simulation takes as long as the
+    run did. What is left are jobs of the same release that started in another order: a few of the shortest jobs.
+    """
+    made = laboratory.plan(name)
+    for count in (slots, 2 * slots):
+        times = laboratory.run(made, count)
+        waits = gaps(made, times, count)
+        assert min(waits) > -0.002, "more jobs at once than slots, or before their parents had ended"
+        seconds = [end - start + max(0.0, wait) for (start, end), wait in zip(times, waits, strict=True)]
+        assert makespan(made, seconds, count) == pytest.approx(took(times), rel=0.05, abs=0.02)
+        # And without what the machine took for itself it is a lower bound, which no schedule of the same jobs comes below.
+        bare = [max(0.001, end - start) for start, end in times]
+        assert max(sum(bare) / count, sum(bare[ordinal] for ordinal in critical_path(made, bare))) <= took(times) + 0.01
 
-    # The machine may have other things to do: the median of three pairs counts.
-    ratios = []
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("name", "slots"), GRAPHS)
+def test_predictions_hold_for_measured_runs(laboratory: Laboratory, name: str, slots: int) -> None:
+    """Runs on one number of slots predict the duration on twice as many.
+
+    What a prediction takes for granted is that the jobs take as long the next time, and that the machine takes as much for itself. By
+    how much it did not is measured and allowed for: on a quiet machine that is nothing, on a busy one it is most of the difference. For
+    the rules themselves 15 % are left: the overhead of a job grows with what runs at once, and jobs of one release have no order.
+    """
+    made = laboratory.plan(name)
+    errors = []
     for _ in range(3):
-        measured(slots)
-        expected = forecast(made, foresee(made), read_history(store, made.name))
+        before = laboratory.run(made, slots)
+        expected = forecast(made, foresee(made), read_history(laboratory.store, made.name))
         assert expected is not None
-        ratios.append(makespan(made, expected.seconds, 2 * slots, expected.overhead) / measured(2 * slots))
-    assert median(ratios) == pytest.approx(1.0, abs=0.3), f"predicted / measured: {ratios}"
+        predicted = makespan(made, expected.seconds, 2 * slots, expected.overhead)
+        after = laboratory.run(made, 2 * slots)
+        slower = abs(sum(map(seconds_of, after)) / sum(map(seconds_of, before)) - 1)
+        dearer = abs(overhead_share(made, after, 2 * slots) - overhead_share(made, before, slots))
+        errors.append(max(0.0, abs(predicted / took(after) - 1) - slower - dearer))
+    assert median(errors) < 0.15, errors
+
+
+def seconds_of(time: tuple[float, float]) -> float:
+    return max(0.001, time[1] - time[0])
+
+
+def overhead_share(made: Plan, times: list[tuple[float, float]], slots: int) -> float:
+    """Return which share of a run was not the time of its jobs."""
+    return 1 - makespan(made, [seconds_of(time) for time in times], slots) / took(times)
 
 
 def test_what_is_left_of_a_run() -> None:

@@ -13,7 +13,7 @@ from flowq.states import JobStatus, RunStatus
 from flowq.store import Store
 from tests.support import reference
 from tests.support.driver import Driver
-from tests.support.graphs import plan, statuses
+from tests.support.graphs import Extra, plan, statuses
 
 CONDITIONS = ("success", "success", "success", "ok", "failure", "skipped", "done")
 
@@ -100,3 +100,22 @@ def test_a_failure_that_is_allowed() -> None:
     assert fates[made.targets()["after"]].runs
     assert fates[made.targets()["late"]].runs
     assert run_status(made, fates) is RunStatus.FINISHED
+
+
+@pytest.mark.parametrize("failing", [frozenset(), frozenset({0})])
+def test_handlers_have_their_turn_as_foreseen(store: Store, failing: frozenset[int]) -> None:
+    handlers: dict[str, dict[str, list[str]]] = {"success": {"tell": []}, "failure": {"page": []}, "exit": {"clean": []}}
+    made = plan({"a": []}, extra=Extra(handlers=handlers))
+    run = submit(store, made, directory="/nowhere")
+    driver = Driver(store)
+    try:
+        while claim := driver.claim():
+            driver.end(claim, "failed" if claim.ordinal in failing else "finished")
+            driver.settle()
+    finally:
+        driver.close()
+    told = foreseen(made, failing)
+    assert {name: text.split("/")[0] for name, text in statuses(store, run).items()} == {
+        name: text.split("/")[0] for name, text in told.items()
+    }
+    assert told["success/tell" if failing else "failure/page"] == "skipped/not_selected"

@@ -68,15 +68,34 @@ def test_text_that_xml_cannot_hold() -> None:
     assert text.startswith("]]> <b>&amp; \\x00\\x1b[31m\\x0b\\ud800\\ufffe\\uffff\\r\n\\u202e end")
 
 
-def test_the_schema_finds_faults() -> None:
-    good = "<testsuites><testsuite name='a' tests='1' failures='0' errors='0'><testcase name='x' classname='c'/></testsuite></testsuites>"
-    assert problems(ET.fromstring(good)) == []
-    for wrong in (
-        "<testsuites><testcase name='x'/></testsuites>",
-        "<testsuites><testsuite tests='1'/></testsuites>",
-        "<testsuites><testsuite name='a' tests='x' failures='0' errors='0'/></testsuites>",
-        "<testsuites><testsuite name='a' tests='1' failures='0' errors='0'><testcase name='x' classname='c' colour='red'/></testsuite></testsuites>",
-        "<testsuites><testsuite name='a' tests='1' failures='0' errors='0'><testcase name='x' classname='c'><system-out/><failure/></testcase></testsuite></testsuites>",
-        "<testsuites><testsuite name='a' tests='2' failures='0' errors='0'><testcase name='x' classname='c'/></testsuite></testsuites>",
-    ):
-        assert problems(ET.fromstring(wrong)), wrong
+COUNTS = "tests='1' failures='0' errors='0'"
+CASE = "<testcase name='x' classname='c'/>"
+
+
+def document(suite: str = f"name='a' {COUNTS}", body: str = CASE) -> str:
+    return f"<testsuites {COUNTS}><testsuite {suite}>{body}</testsuite></testsuites>"
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        "<testsuite name='a' tests='0' failures='0' errors='0'/>",
+        f"<testsuites {COUNTS}>{CASE}</testsuites>",
+        document(suite="tests='1' failures='0' errors='0'"),
+        document(suite="name='a' tests='x' failures='0' errors='0'"),
+        document(suite="name='a' tests='2' failures='0' errors='0'"),
+        document(suite=f"name='a' {COUNTS} skipped='1'"),
+        document(suite=f"name='a' {COUNTS} timestamp='2026-01-31T06:00:00Z'"),
+        document(suite=f"name='a' {COUNTS} timestamp='2026-13-31T06:00:00'"),
+        document(body="<testcase name='x'/>"),
+        document(body="<testcase name='x' classname='c' colour='red'/>"),
+        document(body="<testcase name='x' classname='c' time='-1'/>"),
+        document(body="<testcase name='x' classname='c' line='0'/>"),
+        document(body="<testcase name='x' classname='c'><system-out/><skipped/></testcase>"),
+        document(body="<testcase name='x' classname='c'><failure/><error/></testcase>"),
+        document(suite="name='a' tests='2' failures='0' errors='0'", body=CASE * 2),
+    ],
+)
+def test_the_schema_finds_faults(wrong: str) -> None:
+    assert problems(ET.fromstring(document())) == []
+    assert problems(ET.fromstring(wrong))

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Final
 
 from flowq.compiler import Compilation, compile_file, compile_text, render
-from flowq.flows.flow import Run
 from flowq.flows.retry import plan_retry
+from flowq.flows.run import Run
 from flowq.flows.snapshot import read_view
 from flowq.flows.submit import submit
 from flowq.flows.views import JobView, RunView

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from flowq.compiler import compile_text
-from flowq.flows.flow import Run
 from flowq.flows.rerun import plan_rerun
 from flowq.flows.retry import plan_retry
+from flowq.flows.run import Run
 from flowq.flows.views import CacheView
 from tests.flows_language.lab import FLOWS, Lab, Started, plan_of
 from tests.support.wait import until

@@ -1,10 +1,10 @@
 """`flowq completion`."""
 
 import click
-from click.shell_completion import get_completion_class
+from click.shell_completion import ZshComplete
 
+from flowq.cli.shells import BASH, FISH
 from flowq.cli.streams import echo
-from flowq.exceptions import UsageError
 
 _SHELLS = ("bash", "zsh", "fish")
 
@@ -19,9 +19,9 @@ def command(ctx: click.Context, shell: str) -> None:
     bash and zsh: put `eval "$(flowq completion bash)"` into ~/.bashrc or ~/.zshrc. fish: write the output to
     ~/.config/fish/completions/flowq.fish.
     """
-    found = get_completion_class(shell)
-    if found is None:
-        raise UsageError(f"there is no completion for {shell}, expected one of: {', '.join(_SHELLS)}")
-    # click would look for bash on PATH and complain about old ones; the script itself runs from bash 4.4 on.
-    completion = found(ctx.find_root().command, {}, "flowq", "_FLOWQ_COMPLETE")
-    echo(completion.source_template % completion.source_vars())
+    own = {"bash": BASH, "fish": FISH}.get(shell)
+    if own is not None:
+        echo(own.strip())
+        return
+    completion = ZshComplete(ctx.find_root().command, {}, "flowq", "_FLOWQ_COMPLETE")
+    echo(completion.source())

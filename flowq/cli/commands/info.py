@@ -9,10 +9,13 @@ from flowq.cli.output import show, show_json
 from flowq.cli.queue_options import queue_options
 from flowq.cli.session import Session, pass_session, url_option
 
+_WATCH = 2.0  # s between two looks
 
-@click.command(epilog="Example: flowq info --interval 2")
+
+@click.command(epilog="Example: flowq info --watch")
 @click.argument("queues", nargs=-1, metavar="[QUEUE]...")
 @click.option("-i", "--interval", type=click.FloatRange(0.1), metavar="SECONDS", help="Stay and show it again and again.")
+@click.option("--watch", is_flag=True, help="Stay, and show it again every two seconds.")
 @click.option("-r", "--raw", is_flag=True, help="One plain line per queue and worker, as RQ prints them.")
 @click.option("-Q", "--only-queues", is_flag=True, help="Only the queues.")
 @click.option("-W", "--only-workers", is_flag=True, help="Only the workers.")
@@ -26,6 +29,7 @@ def command(
     queues: tuple[str, ...],
     interval: float | None,
     *,
+    watch: bool,
     raw: bool,
     only_queues: bool,
     only_workers: bool,
@@ -34,9 +38,11 @@ def command(
 ) -> None:
     """Show queues and workers.
 
-    Of queues the jobs by status, of workers (and cron schedulers) those that live and what they do. With QUEUE, only those queues and the
-    workers that serve them.
+    Of queues the jobs by status, of workers (and cron schedulers) those that live and what they do, of runs those that go on. With QUEUE,
+    only those queues and the workers that serve them.
     """
+    if watch and interval is None:
+        interval = _WATCH
     if only_queues and only_workers:
         raise click.UsageError("--only-queues and --only-workers leave nothing to show")
     if raw and as_json:
@@ -51,7 +57,7 @@ def command(
             if as_json:
                 show_json(document(picture))
             else:
-                lines = lines_of(picture, choice)
+                lines = lines_of(picture, choice, session.out)
                 if interval is not None and session.out.live:
                     click.clear()
                 show(lines, session.out)

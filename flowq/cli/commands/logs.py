@@ -2,8 +2,8 @@
 
 from collections import defaultdict, deque
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Final
 
 import click
 
@@ -14,14 +14,17 @@ from flowq.cli.selection import select_jobs, select_run
 from flowq.cli.session import Session, Terminal, complain, pass_session, url_option
 from flowq.flows.documents import iso
 from flowq.flows.follow import START, Follower
-from flowq.flows.snapshot import read_snapshot
+from flowq.flows.snapshot import read_plan, read_snapshot
 from flowq.flows.textsafe import safe_bytes, safe_line
 from flowq.flows.views import ordinal_of, run_view
 from flowq.plan import Plan
+from flowq.states import JobStatus
 from flowq.store.records import LogEntry
 
 if TYPE_CHECKING:
     from flowq.store import Store
+
+_BAD: Final = frozenset({JobStatus.FAILED, JobStatus.STOPPED})
 
 
 @click.command(epilog="Example: flowq logs @latest build -f --tail 20")
@@ -53,37 +56,62 @@ def command(
     store = session.store()
     run_id = select_run(store, run)
     plan, snapshot = read_snapshot(store, run_id)
-    ordinals = set(select_jobs(plan, run_id, job)) if job is not None else {cell.ordinal for cell in plan.jobs()}
-    if failed:
-        ordinals &= {view.ordinal for view in run_view(plan, snapshot).bad_jobs}
-        if not ordinals and not follow:
-            complain(f"no job of run {run_id} has failed")
-            return
-    selection = _Selection(plan, frozenset(ordinals), attempt, timestamps=timestamps, named=job is None or len(ordinals) > 1)
+    bad = frozenset(view.ordinal for view in run_view(plan, snapshot).bad_jobs) if failed else None
+    selection = _Selection(store, run_id, _Asked(job, attempt, timestamps=timestamps, bad=bad), plan)
+    if failed and not selection.ordinals and not follow:
+        complain(f"no job of run {run_id} has failed")
+        return
     if store.runs.logs_dropped(run_id):
         complain(f"run {run_id} printed more than is kept (64 MiB): its oldest output is gone")
     position = _show_past(store, run_id, selection, tail, session.out)
     if follow:
-        _show_future(store, run_id, selection, position, session.out)
+        _show_future(store, run_id, selection, position, session.out, tail=tail)
 
 
 @dataclass(frozen=True, slots=True)
+class _Asked:
+    """What was asked for. `bad`: only of the jobs that failed, which are these now."""
+
+    job: str | None
+    execution: int | None
+    timestamps: bool = field(kw_only=True)
+    bad: frozenset[int] | None = field(kw_only=True)
+
+
 class _Selection:
     """Which entries are shown, and how their lines look."""
 
-    plan: Plan
-    ordinals: frozenset[int]
-    execution: int | None
-    timestamps: bool = field(kw_only=True)
-    named: bool = field(kw_only=True)
+    def __init__(self, store: "Store", run_id: str, asked: _Asked, plan: Plan) -> None:
+        self._store = store
+        self._run_id = run_id
+        self._asked = asked
+        self._know(plan)
+
+    def _know(self, plan: Plan) -> None:
+        job = self._asked.job
+        chosen = select_jobs(plan, self._run_id, job) if job is not None else [cell.ordinal for cell in plan.jobs()]
+        self._plan = plan
+        self.ordinals = frozenset(chosen) if self._asked.bad is None else self._asked.bad & frozenset(chosen)
+        self._named = job is None or len(chosen) > 1
+
+    def failed(self, ordinals: Iterable[int]) -> "_Selection":
+        """Return the same selection for jobs that have failed now."""
+        return _Selection(self._store, self._run_id, replace(self._asked, bad=frozenset(ordinals)), self._plan)
+
+    @property
+    def failed_only(self) -> bool:
+        """Whether only jobs that failed are shown."""
+        return self._asked.bad is not None
 
     def lines(self, entry: LogEntry) -> Iterator[Line]:
         """Yield an entry's lines, none if it is not selected."""
         ordinal = ordinal_of(entry.job)
-        if ordinal not in self.ordinals or self.execution not in {None, entry.execution}:
+        if ordinal is not None and ordinal >= len(self._plan.cells):  # of a cell that a foreach has made since
+            self._know(read_plan(self._store, self._run_id))
+        if ordinal not in self.ordinals or self._asked.execution not in {None, entry.execution}:
             return
-        time = f"{iso(entry.at_ms)} " if self.timestamps else ""
-        name = f"{safe_line(self.plan.cells[ordinal].name)} | " if self.named else ""
+        time = f"{iso(entry.at_ms)} " if self._asked.timestamps else ""
+        name = f"{safe_line(self._plan.cells[ordinal].name)} | " if self._named else ""
         for text in safe_bytes(entry.data).removesuffix("\n").split("\n"):
             yield ((time + name, "dim"), (text, "warn" if entry.stream == "err" else ""))
 
@@ -102,14 +130,24 @@ def _show_past(store: "Store", run_id: str, selection: _Selection, tail: int | N
     return position
 
 
-def _show_future(store: "Store", run_id: str, selection: _Selection, position: str, terminal: Terminal) -> None:
+def _show_future(
+    store: "Store", run_id: str, selection: _Selection, position: str, terminal: Terminal, *, tail: int | None
+) -> None:
     """Show what comes until the run has ended."""
     lost = False
+    shown = set(selection.ordinals)
     for update in Follower(store, run_id, events_after=position, logs_after=position).updates():
         if update.lost is not None and not lost:
             complain(f"{update.lost}; waiting for it")
         lost = update.lost is not None
-        show((line for entry in update.logs for line in selection.lines(entry)), terminal)
+        if not selection.failed_only:
+            show((line for entry in update.logs for line in selection.lines(entry)), terminal)
+            continue
+        ended = {ordinal_of(event.job) for event in update.events if event.new in _BAD} - {None}
+        new = {ordinal for ordinal in ended if ordinal is not None and ordinal not in update.allowed} - shown
+        if new:  # now it is known that what they have printed is to be shown
+            shown |= new
+            _show_past(store, run_id, selection.failed(new), tail, terminal)
 
 
 class _LastLines:

@@ -6,20 +6,21 @@ import click
 
 from flowq.cli.compiling import compile_flow
 from flowq.cli.completing import complete_files
-from flowq.cli.options import Inputs, param_options
+from flowq.cli.options import Inputs, Part, param_options, selection_options
 from flowq.cli.output import show, show_json
 from flowq.cli.planning import plan_json, plan_lines
-from flowq.cli.selection import find_jobs
 from flowq.cli.session import Session, complain, pass_session, url_option
 from flowq.exceptions import ServerError
 from flowq.flows.foresee import foresee
 from flowq.flows.history import NOTHING, History, read_history
+from flowq.flows.selecting import find_jobs
 from flowq.plan import Plan
 
 
 @click.command(epilog="Example: flowq plan nightly.yaml --fail fetch")
 @click.argument("file", shell_complete=complete_files)
 @param_options
+@selection_options
 @click.option("--fail", "failing", metavar="JOB", multiple=True, help="Show what a failure of this job does; may be repeated.")
 @click.option("--workers", type=click.IntRange(1, 512), metavar="N", help="Predict the duration with N jobs side by side.")
 @click.option("--no-history", is_flag=True, help="Do not ask a server how long the jobs took before.")
@@ -32,6 +33,7 @@ def command(
     failing: tuple[str, ...],
     *,
     inputs: Inputs,
+    part: Part,
     workers: int | None,
     no_history: bool,
     as_json: bool,
@@ -42,7 +44,7 @@ def command(
     give the expected duration and the critical path. With --fail: who would be skipped, who would still run, by the same rules
     as the engine's.
     """
-    plan = compile_flow(file, inputs, session.err)
+    plan = part.of(compile_flow(file, inputs, session.err))
     failed = [ordinal for name in failing for ordinal in find_jobs(plan, name, f"the flow {plan.name}")]
     fates = foresee(plan, frozenset(failed))
     history = NOTHING if no_history else _history(session, plan)

@@ -6,14 +6,14 @@ what it needs side by side with this one.
 
 import json
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import click
 
 from flowq.cli.completing import complete_files, complete_runs
-from flowq.cli.options import Inputs, Manner, execution_options, param_options
-from flowq.cli.pairs import Pair
+from flowq.cli.options import Inputs, Manner, Part, execution_options, param_options, selection_options
+from flowq.cli.pairs import Duration, Pair
 from flowq.cli.session import Session, pass_session, url_option
 from flowq.exceptions import InvalidRunOperation
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from flowq.flows.process import WorkerProcess
+    from flowq.plan import Plan
 
 _RUN_ID = re.compile(r"[a-z0-9]{8}\Z")
 
@@ -42,7 +43,11 @@ _RUN_ID = re.compile(r"[a-z0-9]{8}\Z")
     "--again",
     metavar="RUN",
     shell_complete=complete_runs,
-    help="Run the flow of an earlier run with its params and labels; -p and --label change some.",
+    help="Run the flow of an earlier run with its params, labels and selection; -p, --label, --job … change them.",
+)
+@selection_options
+@click.option(
+    "--timeout", type=Duration(), metavar="DURATION", help="Time for the whole run (90s, 2h), instead of the flow's own."
 )
 @click.option("--dry-run", is_flag=True, help="Show what would run; submit nothing.")
 @execution_options
@@ -57,20 +62,22 @@ def command(
     again: str | None,
     *,
     inputs: Inputs,
+    part: Part,
+    timeout: float | None,
     dry_run: bool,
     manner: Manner,
 ) -> int:
-    """Run a flow and follow it to its end.
+    """Run a flow, or a part of it, and follow it to its end.
 
     The exit code is the run's: 0 finished, 1 failed, 4 canceled by somebody else, 5 timed out; 3 when the file is not a
     valid flow. Ctrl+C cancels the run, a second one kills it; a run executed by workers elsewhere goes on, the command only
     detaches.
     """
     if resume is not None:
-        if file is not None or inputs or labels or run_id is not None or again is not None or dry_run or not manner.cache:
+        given = (file, run_id, again, timeout) != (None,) * 4 or not manner.cache
+        if given or inputs or labels or part or dry_run:
             raise click.UsageError(
-                "--resume goes on with a run as it was submitted: no FILE, -p, --params-file, --label, --run-id, --again, --no-cache or"
-                " --dry-run with it"
+                "--resume goes on with a run as it was submitted: nothing that says what to run goes with it, such as FILE or -p"
             )
         manner.check()
         return _resume(session, resume, manner)
@@ -83,7 +90,7 @@ def command(
     if run_id is not None and not _RUN_ID.match(run_id):
         raise click.UsageError(f"--run-id: expected 8 lower-case letters and digits, found {run_id!r}")
     manner.check()
-    order = _Order(file or "", inputs, dict(labels), run_id)
+    order = _Order(file or "", inputs, dict(labels), run_id, part, timeout)
     if again is not None:
         order = _again(session, again, order)
     if dry_run:
@@ -105,20 +112,32 @@ class _Order:
     inputs: Inputs
     labels: "Mapping[str, str]"
     run_id: str | None
+    part: Part
+    timeout: float | None
     directory: str | None = None
+
+    def plan(self, session: Session) -> "Plan":
+        """Compile it."""
+        from flowq.cli.compiling import compile_flow
+
+        plan = self.part.of(compile_flow(self.file, self.inputs, session.err))
+        return plan if self.timeout is None else replace(plan, timeout=self.timeout)
 
 
 def _again(session: Session, given: str, order: _Order) -> _Order:
     """Return the order of an earlier run, changed by what was given now."""
     from flowq.cli.selection import select_run
+    from flowq.flows.snapshot import read_plan
 
     store = session.store()
     earlier = store.runs.require(select_run(store, given))
-    return _Order(
+    selected = read_plan(store, earlier.id).selection
+    return replace(
+        order,
         file=earlier.file,
         inputs=Inputs({**json.loads(earlier.params), **order.inputs.values}),
         labels={**json.loads(earlier.labels), **order.labels},
-        run_id=order.run_id,
+        part=order.part or Part(selected.jobs, selected.stages, selected.until),
         directory=earlier.directory,
     )
 
@@ -132,13 +151,12 @@ def _early_worker(session: Session) -> "WorkerProcess | None":
 
 
 def _run(session: Session, order: _Order, waiting: "WorkerProcess | None", manner: Manner) -> int:
-    from flowq.cli.compiling import compile_flow
     from flowq.cli.executing import execute, is_embedded, refuse_absent_secrets, refuse_workers
     from flowq.cli.selection import here
     from flowq.cli.signals import Interrupts
     from flowq.flows.submit import submit
 
-    plan = compile_flow(order.file, order.inputs, session.err)
+    plan = order.plan(session)
     if not manner.cache:
         plan = plan.without_cache()
     store = session.store()
@@ -179,10 +197,10 @@ def _resume(session: Session, given: str, manner: Manner) -> int:
 
 
 def _preview(session: Session, order: _Order, *, as_json: bool) -> None:
-    from flowq.cli.compiling import compile_flow, preview_json, preview_lines
+    from flowq.cli.compiling import preview_json, preview_lines
     from flowq.cli.output import show, show_json
 
-    plan = compile_flow(order.file, order.inputs, session.err)
+    plan = order.plan(session)
     if as_json:
         show_json(preview_json(plan))
     else:

@@ -8,28 +8,20 @@ from typing import TYPE_CHECKING
 
 import click
 
+from flowq.cli.listing import runs_table
 from flowq.cli.output import show, show_json
 from flowq.cli.pairs import Pair
-from flowq.cli.segments import Line, columns, cut, fit, pad
-from flowq.cli.session import Session, Terminal, complain, pass_session, url_option
-from flowq.cli.wording import clock, took
+from flowq.cli.session import Session, complain, pass_session, url_option
 from flowq.durations import parse_duration
+from flowq.exceptions import TimeoutFormatError
 from flowq.flows.documents import record_json
-from flowq.flows.textsafe import safe_line
-from flowq.states import JobStatus, RunStatus
+from flowq.states import RunStatus
 from flowq.store.records import RunRecord
 
 if TYPE_CHECKING:
     from flowq.store import Store
 
 _SCANNED = 1000  # of the latest runs, when a filter is given
-_STYLES = {
-    RunStatus.FINISHED: "good",
-    RunStatus.FAILED: "badbold",
-    RunStatus.RUNNING: "busy",
-    RunStatus.CANCELED: "warn",
-    RunStatus.QUEUED: "dim",
-}
 
 
 @click.command(epilog="Example: flowq runs --status failed --limit 5")
@@ -59,7 +51,7 @@ def command(
         show_json([record_json(run) for run in found])
     elif found:
         terminal = session.out
-        show(_table(found, terminal), terminal)
+        show(runs_table(found, terminal), terminal)
     else:
         complain("no runs: `flowq run FILE` starts one" if wanted == _Wanted() else "no such runs")
 
@@ -105,33 +97,5 @@ def _since_ms(text: str, now_ms: int) -> int:
             moment = datetime.fromisoformat(text)
             return int(moment.replace(tzinfo=moment.tzinfo or UTC).timestamp() * 1000)
         return now_ms - int(parse_duration(text) * 1000)
-    except ValueError as error:
+    except (ValueError, TimeoutFormatError) as error:
         raise click.BadParameter(f"expected 2h, 7d or 2026-01-31, found {text!r}", param_hint="--since") from error
-
-
-def _table(runs: list[RunRecord], terminal: Terminal) -> Iterator[Line]:
-    names = min(max(columns(safe_line(run.flow)) for run in runs), 32)
-    head: Line = ((f"{'RUN':<8}  {pad('FLOW', names)}  {'STATUS':<8}  {'STARTED':<23}  {'TOOK':>6}  JOBS", "dim"),)
-    yield fit(head, terminal.width, unicode=terminal.unicode)
-    for run in runs:
-        flow = pad(cut(safe_line(run.flow), names, unicode=terminal.unicode), names)
-        line: Line = (
-            (f"{run.id:<8}  ", "bold"),
-            (f"{flow}  ", ""),
-            (f"{run.status:<8}  ", _STYLES[run.status]),
-            (f"{clock(run.created_ms):<23}  ", "dim"),
-            (f"{took(_duration(run)):>6}  ", ""),
-            (_jobs(run), "dim"),
-        )
-        yield fit(line, terminal.width, unicode=terminal.unicode)
-
-
-def _duration(run: RunRecord) -> float | None:
-    if run.started_ms is None or run.ended_ms is None:
-        return None
-    return max(0, run.ended_ms - run.started_ms) / 1000
-
-
-def _jobs(run: RunRecord) -> str:
-    failed = run.counts.get(JobStatus.FAILED, 0) + run.counts.get(JobStatus.STOPPED, 0)
-    return f"{run.counts.get(JobStatus.FINISHED, 0)}/{run.total}" + (f", {failed} failed" if failed else "")

@@ -30,7 +30,7 @@ class Contraction:
         self._sources: dict[int, list[tuple[int, str]]] = {}  # of what is not drawn: (drawn cell, condition or "" for any)
         self.drawn: set[int] = set()
         for cell in order(plan):  # parents first
-            if not self._passes(cell) or not self._look_through(cell):
+            if cell.selected and (not self._passes(cell) or not self._look_through(cell)):
                 self.drawn.add(cell.ordinal)
 
     def edges(self) -> Iterator[tuple[int, int, str]]:

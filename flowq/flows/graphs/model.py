@@ -93,7 +93,7 @@ def _folded(plan: Plan, jobs: dict[int, JobView]) -> Graph:
     vertices = []
     for index in places:
         node = plan.nodes[index]
-        own = cells_of.get(node.name, [])  # none of a stage
+        own = [ordinal for ordinal in cells_of.get(node.name, []) if plan.cells[ordinal].selected]  # none of a stage
         views = [jobs[ordinal] for ordinal in own if ordinal in jobs]
         vertices.append(
             Vertex(

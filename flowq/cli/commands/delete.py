@@ -1,0 +1,32 @@
+"""`flowq delete`."""
+
+import click
+
+from flowq.cli.completing import complete_runs
+from flowq.cli.selection import select_run
+from flowq.cli.session import Session, pass_session, url_option
+from flowq.cli.streams import echo
+from flowq.exceptions import InvalidRunOperation
+from flowq.flows.textsafe import safe_line
+
+
+@click.command(epilog="Example: flowq delete 7k2m 9x0d")
+@click.argument("runs", metavar="RUN...", nargs=-1, required=True, shell_complete=complete_runs)
+@url_option
+@pass_session
+def command(session: Session, runs: tuple[str, ...]) -> None:
+    """Delete runs that have ended, with their results and logs.
+
+    Runs go by themselves when their retention has passed; this is for those who do not want to wait. All of them are looked at before
+    the first one is deleted.
+    """
+    store = session.store()
+    found = [store.runs.require(run) for run in dict.fromkeys(select_run(store, given) for given in runs)]
+    for run in found:
+        if not run.ended:
+            raise InvalidRunOperation(
+                f"cannot delete run {run.id}: it is {run.status}; `flowq cancel {run.id}` ends it. Nothing was deleted"
+            )
+    for run in found:
+        store.runs.refuse(run.id, store.runs.delete(run.id), "delete")
+        echo(f"deleted run {run.id} ({safe_line(run.flow)}, {run.status})")

@@ -1,0 +1,66 @@
+"""`flowq gc`."""
+
+from collections.abc import Iterator
+
+import click
+
+from flowq.cli.output import show, show_json
+from flowq.cli.pairs import Duration
+from flowq.cli.segments import Line
+from flowq.cli.session import Session, pass_session, url_option
+from flowq.cli.wording import plural
+from flowq.flows.garbage import Garbage, Wish, find_garbage, garbage_json
+
+_SHOWN = 8  # ids of a kind
+
+
+@click.command(epilog="Example: flowq gc --older-than 30d --keep 10 --dry-run")
+@click.option("--older-than", type=Duration(), metavar="DURATION", help="Delete runs too that ended longer ago (7d, 12h).")
+@click.option(
+    "--keep",
+    type=click.IntRange(0),
+    metavar="N",
+    help="Keep the latest N runs of each flow; without --older-than, delete all others that have ended.",
+)
+@click.option("--flow", metavar="NAME", help="With these two: only runs of this flow.")
+@click.option("--dry-run", is_flag=True, help="Show what would go; change nothing.")
+@click.option("--json", "as_json", is_flag=True, help="Print a JSON document.")
+@url_option
+@pass_session
+def command(
+    session: Session, older_than: float | None, keep: int | None, flow: str | None, *, dry_run: bool, as_json: bool
+) -> None:
+    """Remove what only takes memory on the server.
+
+    Runs whose retention has passed, submissions and retries that died halfway, entries of plain jobs that have expired: workers remove
+    these as they go, so this is for servers on which none runs. With --older-than or --keep, runs that nobody wants any more.
+    """
+    wish = Wish(older_than, keep, flow)
+    if flow is not None and not wish:
+        raise click.UsageError("--flow goes with --older-than or --keep")
+    store = session.store()
+    found = find_garbage(store, wish)
+    gone = found if dry_run else found.remove(store)
+    if as_json:
+        show_json({"dry_run": dry_run, **garbage_json(gone)})
+    else:
+        show(_lines(gone, dry_run=dry_run), session.out)
+
+
+def _lines(gone: Garbage, *, dry_run: bool) -> Iterator[Line]:
+    verb = "would remove" if dry_run else "removed"
+    for noun, why, runs in (
+        ("run", "retention has passed", gone.expired),
+        ("run", "chosen by --older-than and --keep", gone.chosen),
+        ("submission", "died halfway", gone.unfinished),
+        ("retry", "died halfway", gone.retries),
+    ):
+        if runs:
+            names = ", ".join(runs[:_SHOWN]) + (f" and {len(runs) - _SHOWN} more" if len(runs) > _SHOWN else "")
+            count = plural(len(runs), noun, "retries" if noun == "retry" else "")
+            yield ((f"{verb} {count} ({why}): ", ""), (names, "dim"))
+    if gone.entries:
+        count = plural(sum(gone.entries.values()), "entry", "entries")
+        yield ((f"{verb} {count} of expired jobs in {plural(len(gone.entries), 'queue')}", ""),)
+    if not gone:
+        yield (("nothing to remove", "good"),)

@@ -1,0 +1,202 @@
+"""`Run`: a run of a flow from Python, with the same parts that the command line uses."""
+
+import json
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from flowq.exceptions import InvalidJobOperation, NoSuchJobError, ServerUnavailableError
+from flowq.flows import approvals, retry
+from flowq.flows.follow import Follower
+from flowq.flows.local import LocalWorker, local_queues
+from flowq.flows.rerun import plan_rerun
+from flowq.flows.selecting import find_jobs
+from flowq.flows.snapshot import read_output, read_plan, read_view
+from flowq.flows.values import result_of
+from flowq.flows.views import RunView
+from flowq.ids import member_id
+from flowq.plan import Json, Plan
+from flowq.states import JobStatus
+from flowq.store.outcomes import Outcome
+from flowq.store.records import Event
+
+if TYPE_CHECKING:
+    from flowq.store import Store
+
+
+class Run:
+    """A run of a flow.
+
+    Args:
+        store: where it is.
+        run_id: its full id.
+    """
+
+    def __init__(self, store: "Store", run_id: str) -> None:
+        self.id = run_id
+        self._store = store
+
+    @classmethod
+    def fetch(cls, run_id: str, connection: Any = None) -> "Run":
+        """Return a handle on a run by its id or a unique prefix of it.
+
+        Raises:
+            NoSuchRunError, AmbiguousRunError: none, or several.
+        """
+        from flowq.binding import store_for
+
+        store = store_for(connection)
+        return cls(store, store.runs.resolve(run_id))
+
+    @classmethod
+    def latest(cls, *, directory: str | Path | None = None, failed: bool = False, connection: Any = None) -> "Run | None":
+        """Return the latest run, None where there is none.
+
+        Args:
+            directory: only of those that were started there.
+            failed: only of those that failed or were canceled.
+            connection: as for `Flow.submit`.
+        """
+        from flowq.binding import store_for
+
+        store = store_for(connection)
+        found = store.runs.latest(None if directory is None else str(directory), failed=failed)
+        return None if found is None else cls(store, found)
+
+    @property
+    def status(self) -> str:
+        """The run's status: queued, running, finished, failed or canceled."""
+        return str(self._store.runs.require(self.id).status)
+
+    def view(self) -> RunView:
+        """Return the whole state: what `flowq status` shows."""
+        return read_view(self._store, self.id)
+
+    def wait(self, timeout: float | None = None, *, workers: int | None = None) -> str:
+        """Wait for the end; on the embedded server, execute the run meanwhile. Return the status.
+
+        Args:
+            timeout: seconds to wait at most.
+            workers: jobs at once, on the embedded server.
+        """
+        record = self._store.runs.require(self.id)
+        if record.ended:
+            return str(record.status)
+        worker = None
+        if record.local:
+            plan = Plan.from_json(self._store.runs.plan(self.id))
+            worker = LocalWorker(self.id, local_queues(plan, self.id), directory=record.directory, slots=workers)
+            worker.start()
+        try:
+            self._follow(None if timeout is None else time.monotonic() + timeout, worker)
+        finally:
+            if worker is not None:
+                if self._store.runs.require(self.id).ended:
+                    worker.wait(5.0)
+                worker.stop()
+        return self.status
+
+    def _follow(self, deadline: float | None, worker: LocalWorker | None) -> None:
+        for update in Follower(self._store, self.id, wait=0.5).updates():
+            if update.ended or (deadline is not None and time.monotonic() >= deadline):
+                return
+            if worker is not None and worker.poll() is not None and not self._store.runs.require(self.id).ended:
+                raise ServerUnavailableError(
+                    f"the worker of run {self.id} ended with exit code {worker.poll()}: `flowq run --resume {self.id}` goes on"
+                )
+
+    def events(self) -> Iterator[Event]:
+        """Yield the run's changes of state from its beginning, and go on until it has ended."""
+        for update in Follower(self._store, self.id, wait=0.5).updates():
+            yield from update.events
+
+    def result(self, job: str) -> Json:
+        """Return the result of a job by its name; of a matrix, the list of its cells' in expansion order, null where one has none.
+
+        Raises:
+            NoSuchJobError: the flow has no such job.
+        """
+        plan = read_plan(self._store, self.id)
+        if job in plan.targets():
+            return result_of(self._store, self.id, plan, job)
+        named = next((cell.ordinal for cell in plan.jobs() if cell.name == job), None)
+        if named is None:
+            raise NoSuchJobError(f"the flow {plan.name} has no job {job!r}: it has {', '.join(plan.cells_of())}")
+        ((status, value),) = self._store.runs.results(self.id, [named])
+        return json.loads(value) if status is JobStatus.FINISHED and value is not None else None
+
+    def approve(self, job: str, *, by: str | None = None, comment: str = "", reject: bool = False) -> None:
+        """Decide about an approval that waits.
+
+        Args:
+            job: its name.
+            by: who decides; the user of this process.
+            comment: kept with the decision.
+            reject: let it fail.
+
+        Raises:
+            NoSuchJobError: the flow has no such job.
+            InvalidJobOperation: the job is no approval, or does not wait for a decision.
+        """
+        approvals.decide(
+            self._store, self.id, read_plan(self._store, self.id), job, approvals.Decision(not reject, by, comment)
+        )
+
+    def output(self, job: str) -> str:
+        """Return the end of what a job printed in its latest execution; of a matrix, of one cell after the other.
+
+        Raises:
+            NoSuchJobError: the flow has no such job.
+        """
+        ordinals = self._find(job)
+        found = read_output(self._store, self.id, ordinals)
+        return "".join(found.get(ordinal, "") for ordinal in ordinals)
+
+    def retry(self, *jobs: str, only: bool = False) -> int:
+        """Reset what failed, or the jobs that are named, and what depends on them. `wait` then executes it.
+
+        Args:
+            *jobs: these jobs, whatever became of them; without any: what failed, was canceled or was skipped because of that.
+            only: leave what depends on the named jobs as it is.
+
+        Returns:
+            The new attempt.
+
+        Raises:
+            NoSuchJobError: the flow has no such job.
+            InvalidRunOperation: the run has not ended, or there is nothing to retry.
+        """
+        if not jobs:
+            return retry.plan_retry(self._store, self.id).apply(self._store)
+        chosen = {ordinal for job in jobs for ordinal in self._find(job)}
+        return plan_rerun(self._store, self.id, chosen, only=only).apply(self._store)
+
+    def cancel(self, job: str | None = None) -> None:
+        """Cancel what has not ended of the run, or of one job.
+
+        Raises:
+            NoSuchJobError: the flow has no such job.
+            InvalidRunOperation: the run has ended.
+            InvalidJobOperation: the job has ended.
+        """
+        if job is None:
+            self._store.runs.refuse(self.id, self._store.runs.cancel(self.id), "cancel")
+            return
+        outcomes = {self._store.jobs.cancel(member_id(self.id, ordinal)) for ordinal in self._find(job)}
+        if not outcomes & {Outcome.DONE, Outcome.DUPLICATE}:
+            raise InvalidJobOperation(f"cannot cancel {job!r} of run {self.id}: it has already ended")
+
+    def _find(self, job: str) -> Sequence[int]:
+        return find_jobs(read_plan(self._store, self.id), job, f"run {self.id}")
+
+    def delete(self) -> None:
+        """Delete the run, which must have ended, with its results and logs.
+
+        Raises:
+            InvalidRunOperation: the run has not ended.
+        """
+        self._store.runs.refuse(self.id, self._store.runs.delete(self.id), "delete")
+
+    def __repr__(self) -> str:
+        return f"Run({self.id!r})"

@@ -1,0 +1,144 @@
+"""A part of a flow: the jobs that were asked for, instead of all of them.
+
+`jobs` and `stages` are exactly those; `until` is a job with everything it needs. What is not selected is skipped with the reason
+`not_selected`, and to the others it is as if it were not there: nobody waits for it, a matrix counts only its selected cells. What a job
+reads must have been selected with it, which is found before anything runs. Handlers have their turn as always.
+"""
+
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import replace
+from difflib import get_close_matches
+from typing import Final
+
+from flowq.exceptions import NoSuchJobError, UsageError
+from flowq.plan import Cell, Plan, Selection
+
+_NAMED: Final = 8  # names listed in a message
+
+
+def select(plan: Plan, wanted: Selection) -> Plan:
+    """Return the plan with only these jobs selected. Linear in cells and edges.
+
+    Args:
+        plan: the whole flow.
+        wanted: names as people give them; an empty selection is the whole flow.
+
+    Raises:
+        NoSuchJobError: there is no such job or stage.
+        UsageError: a selected job reads a job that is not, or is a handler.
+    """
+    if not wanted:
+        return plan
+    chosen = _chosen(plan, wanted)
+    cells = tuple(_cell(cell, chosen) for cell in plan.cells)
+    _check_reads(plan, chosen)
+    return replace(plan, cells=cells, selection=wanted)
+
+
+def find_jobs(plan: Plan, given: str, whose: str) -> Sequence[int]:
+    """Return the ordinals of the jobs a name stands for: a job, all cells of a matrix, one cell, all jobs of a sub-flow.
+
+    Args:
+        plan: where to look.
+        given: the name.
+        whose: for the message, "run 7k2m9x0d".
+
+    Raises:
+        NoSuchJobError: there is no such job; the message names the nearest.
+    """
+    cells = plan.cells_of()
+    if given in cells:
+        return cells[given] or [ordinal for ordinal in _members(plan, plan.targets()[given]) if _is_job(plan.cells[ordinal])]
+    for cell in plan.jobs():
+        if cell.name == given:
+            return [cell.ordinal]
+    names = list(dict.fromkeys([*cells, *(cell.name for cell in plan.jobs())]))
+    raise NoSuchJobError(f"{whose} has no job {given!r}; {_hint(given, names, list(cells), 'jobs')}")
+
+
+def _is_job(cell: Cell) -> bool:
+    return not (cell.group or cell.hidden)
+
+
+def _chosen(plan: Plan, wanted: Selection) -> set[int]:
+    whose = f"the flow {plan.name}"
+    chosen = {ordinal for name in wanted.jobs for ordinal in _named(plan, name, whose)}
+    chosen |= {ordinal for name in wanted.stages for ordinal in _stage(plan, name, whose)}
+    needed = {ordinal for name in wanted.until for ordinal in _named(plan, name, whose)}
+    for cell in reversed(plan.cells):  # children have larger ordinals: one pass sees every child before its parents
+        if cell.ordinal in needed:
+            needed.update(edge.parent for edge in cell.parents)
+    chosen |= needed
+    for cell in plan.cells:
+        if any(ordinal in chosen for ordinal in _counted(plan, cell)):
+            chosen.add(cell.ordinal)
+    return chosen
+
+
+def _counted(plan: Plan, cell: Cell) -> list[int]:
+    """Return the ordinals of what a cell counts; none of one that is executed, or that will have cells of its own."""
+    node = plan.node_of(cell)
+    if not cell.group or (node.foreach is not None and not cell.hidden):
+        return []
+    parents = [edge.parent for edge in cell.parents]
+    if node.matrix and not node.flows:  # an empty one has the edges of its job
+        return [ordinal for ordinal in parents if plan.cells[ordinal].node == cell.node]
+    return parents
+
+
+def _named(plan: Plan, name: str, whose: str) -> Iterable[int]:
+    """Return the cells a name stands for, those that people do not see among them."""
+    target = plan.targets().get(name)
+    found = list(_members(plan, target)) if target is not None else find_jobs(plan, name, whose)
+    if any(plan.cells[ordinal].phase for ordinal in found):
+        raise UsageError(f"{name!r} is a handler: handlers have their turn at the end of every run, they are not selected")
+    return found
+
+
+def _members(plan: Plan, ordinal: int) -> Iterator[int]:
+    """Yield a cell and, of one that counts others, all those, however deep: a sub-flow with the matrices in it."""
+    waiting = [ordinal]
+    while waiting:
+        cell = plan.cells[waiting.pop()]
+        yield cell.ordinal
+        waiting += _counted(plan, cell)
+
+
+def _stage(plan: Plan, name: str, whose: str) -> Iterator[int]:
+    stages = list(dict.fromkeys(node.stage for node in plan.nodes if node.stage))
+    if name not in stages:
+        raise NoSuchJobError(f"{whose} has no stage {name!r}; {_hint(name, stages, stages, 'stages')}")
+    for target in plan.targets().values():
+        if plan.node_of(plan.cells[target]).stage == name:
+            yield from _members(plan, target)
+
+
+def _hint(given: str, names: Sequence[str], few: Sequence[str], kind: str) -> str:
+    near = get_close_matches(given, names, n=1, cutoff=0.5)
+    if near:
+        return f"did you mean {near[0]!r}?"
+    return f"its {kind}: {', '.join(few[:_NAMED])}{', …' if len(few) > _NAMED else ''}" if few else f"it has no {kind}"
+
+
+def _cell(cell: Cell, chosen: Collection[int]) -> Cell:
+    if cell.phase:
+        return cell
+    if cell.ordinal not in chosen:
+        return replace(cell, parents=(), selected=False)
+    parents = tuple(edge for edge in cell.parents if edge.parent in chosen)
+    return cell if len(parents) == len(cell.parents) else replace(cell, parents=parents)
+
+
+def _check_reads(plan: Plan, chosen: Collection[int]) -> None:
+    """Refuse a job that would look for the result or the status of one that is not there."""
+    there = {plan.node_of(plan.cells[ordinal]).name for ordinal in chosen}
+    for ordinal in sorted(chosen):
+        cell = plan.cells[ordinal]
+        node = plan.node_of(cell)
+        missing = [name for name in node.reads if name not in there]
+        if missing and not cell.group:
+            names = ", ".join(repr(name) for name in missing)
+            raise UsageError(
+                f"{node.name!r} (line {node.line}) uses the result or status of {names}, which is not selected:"
+                f" add --job {missing[0]}, or take everything it needs with --until {node.name}"
+            )
