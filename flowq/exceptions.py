@@ -110,6 +110,10 @@ class DeserializationError(FlowqError):
     """Stored bytes could not be decoded."""
 
 
+class SignatureError(FlowqError):
+    """`FLOWQ_SECRET_KEY` is set, and something that came from the server is not signed with it: it is neither decoded nor executed."""
+
+
 class HorseKilledError(FlowqError):
     """The process that executed the job was killed or crashed. Handed to `on_failure` callbacks, never raised by flowq."""
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Self
 
-from flowq import ids
+from flowq import ids, signing
 from flowq.binding import store_for
 from flowq.call import Call
 from flowq.callables import load_class, reference
@@ -186,7 +186,7 @@ class Job(JobSettings):
         return self._meta
 
     def _decoded_meta(self, stored: bytes | None) -> dict[str, Any]:
-        return {} if stored is None else dict(self.serializer.loads(stored))
+        return {} if stored is None else dict(self.serializer.loads(signing.unseal(stored, "meta of job", self.id)))
 
     def stored_meta(self) -> bytes:
         """Return `meta` as bytes.
@@ -198,7 +198,7 @@ class Job(JobSettings):
             data = self.serializer.dumps(self.meta)
         except Exception as error:  # a user's __reduce__ may raise anything
             raise UsageError(f"the meta of job {self.id} cannot be serialized: {error}") from error
-        return data.encode() if isinstance(data, str) else bytes(data)
+        return signing.seal(data.encode() if isinstance(data, str) else bytes(data), "meta of job", self.id)
 
     def save_meta(self) -> None:
         """Store `meta`, for others to see while the job runs.

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
+from flowq import signing
 from flowq.call import Call
 from flowq.callbacks import CALLBACK_TIMEOUT, Callback
 from flowq.exceptions import NoSuchJobError, UsageError
@@ -52,12 +53,16 @@ class JobSettings(JobState):
         Raises:
             NoSuchJobError: the job is gone.
             DeserializationError: the arguments cannot be decoded here.
+            SignatureError: they are not signed with the key that is set here.
         """
         if self._call is None:
             stored = self._payload if self._payload is not None else self.store.jobs.payload(self.id)
             if stored is None:
                 raise NoSuchJobError(f"no job with the id {self.id!r}, or it is a job of a run, whose call is in the flow")
-            self._call = Call.restored(stored, self.serializer, self.id)
+            fields = {} if self._record is None else self._record.options
+            self._call = Call.restored(
+                signing.unseal(stored, *signing.payload_context(self.id, fields)), self.serializer, self.id
+            )
         return self._call
 
     def payload(self) -> bytes:
@@ -66,7 +71,7 @@ class JobSettings(JobState):
         Raises:
             UsageError: an argument cannot be serialized.
         """
-        return self.call.stored(self.serializer)
+        return signing.seal(self.call.stored(self.serializer), *signing.payload_context(self.id, self.stored_fields()))
 
     @property
     def func_name(self) -> str:

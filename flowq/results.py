@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 from enum import IntEnum
 from typing import Any, ClassVar
 
+from flowq import signing
 from flowq.exceptions import DeserializationError
 from flowq.serializers import resolve_serializer
 from flowq.store.records import ResultRecord
@@ -89,10 +90,12 @@ def decode(job_id: str, value: bytes | None, serializer: Any = None) -> Any:
 
     Raises:
         DeserializationError: it cannot be decoded here.
+        SignatureError: it is not signed with the key that is set here.
     """
     if value is None:
         return None
+    plain = signing.unseal(value, "result of job", job_id)
     try:
-        return resolve_serializer(serializer).loads(value)
+        return resolve_serializer(serializer).loads(plain)
     except Exception as error:
         raise DeserializationError(f"the result of job {job_id} cannot be decoded here: {error}") from error

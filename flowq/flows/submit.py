@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TypeAlias
 
-from flowq import defaults, ids
+from flowq import defaults, ids, signing
 from flowq.durations import NEVER
 from flowq.exceptions import InvalidRunOperation
 from flowq.plan import Cell, Edge, Node, Plan, RetryPolicy
@@ -49,6 +49,8 @@ def submit(
     run = run_id or ids.run_id()
     stored = plan.to_json().encode("utf-8", "surrogatepass")
     fields = run_fields(plan, local=local, labels=labels or {})
+    if signed := signing.signature(stored, "plan of run", run, str(directory)):
+        fields["signature"] = signed
     outcome = store.runs.submit(
         run,
         _nonce(run_id, stored, directory, fields),

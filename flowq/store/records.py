@@ -87,6 +87,7 @@ class RunRecord:
     counts: Mapping[JobStatus, int]
     outcome: RunStatus | None = None  # of the graph, fixed before the handlers run
     sem: str | None = None  # the semaphore of its concurrency group
+    signature: str = ""  # of its plan, see `flowq.signing`
 
     @property
     def ended(self) -> bool:

@@ -371,6 +371,7 @@ def _run_record(run: str, row: Mapping[bytes, bytes]) -> RunRecord | None:
         canceling=fields.get("cancel") in {"1", "2"},
         outcome=RunStatus(fields["outcome"]) if "outcome" in fields else None,
         sem=fields.get("sem"),
+        signature=fields.get("signature", ""),
         retention=int(fields.get("retention", 0)) / 1000,
         counts=counts,
     )

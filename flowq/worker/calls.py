@@ -8,7 +8,7 @@ from types import CoroutineType
 
 from flowq import timeouts
 from flowq.timeouts import JobStopped, JobTimeoutException
-from flowq.worker import hooks, results
+from flowq.worker import hooks, permits, results
 from flowq.worker.results import InvalidResultError
 from flowq.worker.task import failed, finished, retry
 
@@ -82,6 +82,8 @@ def _call(task: Task) -> object:
         function = _attribute(_module(task["module"]), task["attribute"], task["module"])
         args, kwargs = task["args"], task["kwargs"]
     elif (perform := hooks.performer(task)) is not None:
+        if task.get("allow"):
+            _decoded(task)
         function, args, kwargs = perform, (), {}
     else:
         function, args, kwargs = _decoded(task)
@@ -100,8 +102,17 @@ def _decoded(task: Task) -> tuple[Callable[..., object], list[object], dict[str,
         import pickle as serializer
     name, args, kwargs, *instance = serializer.loads(task["payload"])
     if instance:
-        return _attribute(instance[0], name, type(instance[0]).__qualname__), args, kwargs
+        kind = type(instance[0])
+        _permit(f"{kind.__module__}.{kind.__qualname__}.{name}", task)
+        return _attribute(instance[0], name, kind.__qualname__), args, kwargs
+    _permit(name, task)
     return _by_dotted_name(name), args, kwargs
+
+
+def _permit(name: str, task: Task) -> None:
+    """See that the worker allows this; before its module is imported."""
+    if (refused := permits.refusal(name, task.get("allow") or ())) is not None:
+        raise _CallableError(refused)
 
 
 def _finished(task: Task, value: object) -> Outcome:

@@ -6,6 +6,7 @@ import json
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from flowq import signing
 from flowq.durations import milliseconds
 from flowq.states import Reason
 from flowq.store.caches import CacheReport
@@ -58,7 +59,7 @@ class Held:
                     claim.id,
                     claim.token,
                     "finished",
-                    value=outcome["value"],
+                    value=outcome["value"] if claim.run is not None else _sealed(claim, outcome["value"]),
                     exit_code=outcome["exit_code"],
                     result_ttl_ms=None if self.result_ttl is None else milliseconds(self.result_ttl),
                     cache=cache_report(outcome),
@@ -100,6 +101,10 @@ class Held:
             retryable=retryable,
             exit_code=exit_code,
         )
+
+
+def _sealed(claim: Claim, value: bytes) -> bytes:
+    return signing.seal(value, "result of job", claim.id) if value else value
 
 
 def cache_report(outcome: Outcome) -> CacheReport | None:

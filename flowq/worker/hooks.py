@@ -11,6 +11,7 @@ import sys
 from types import CoroutineType
 
 from flowq.timeouts import JobTimeoutException, UnixSignalDeathPenalty
+from flowq.worker.permits import refusal
 from flowq.worker.task import failed, finished
 
 TYPE_CHECKING = False
@@ -156,7 +157,7 @@ class Aside:
         name, _, seconds = self._task[which].rpartition("|")
         if self._announce is not None:
             self._announce(float(seconds))
-        call_back(which, name, float(seconds), *arguments)
+        call_back(self._task, which, name, float(seconds), *arguments)
 
     @staticmethod
     def _guarded(outcome: Outcome, call: Callable[[Any], Any]) -> Any:
@@ -170,9 +171,13 @@ class Aside:
             return None
 
 
-def call_back(which: str, name: str, seconds: float, *arguments: object) -> None:
-    """Find a callback by its name and call it within its time."""
+def call_back(task: Task, which: str, name: str, seconds: float, *arguments: object) -> None:
+    """Find a callback of a task by its name and call it within its time."""
     from flowq.callables import resolve
+    from flowq.exceptions import UsageError
+
+    if (refused := refusal(name, task.get("allow") or ())) is not None:
+        raise UsageError(f"{which}: {refused}")
 
     function = resolve(name)
     with UnixSignalDeathPenalty(seconds, what=f"the {which} callback {name}"):
@@ -195,7 +200,7 @@ def after_death(task: Task) -> Outcome:
             kinds = {"timeout": JobTimeoutException, "abandoned": AbandonedJobError}
             kind = kinds.get(task["reason"], HorseKilledError)
             arguments += (kind, kind(task["error"]), None)
-        call_back(task["which"], name, float(seconds), *arguments)
+        call_back(task, task["which"], name, float(seconds), *arguments)
     except BaseException as error:  # noqa: BLE001 - as in `Aside`
         import traceback
 

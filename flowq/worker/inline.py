@@ -11,6 +11,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from flowq import context, defaults
+from flowq.exceptions import SignatureError
 from flowq.states import JobStatus
 from flowq.store.jobs import NewJob
 from flowq.store.outcomes import Claim, Outcome
@@ -20,9 +21,11 @@ from flowq.worker.deliveries import deliver_here
 from flowq.worker.held import Held
 from flowq.worker.plain import plain_task
 from flowq.worker.slots import Ended
+from flowq.worker.task import failed
 
 if TYPE_CHECKING:
     from flowq.store import Store
+    from flowq.worker.options import WorkerOptions
 
 _SPARE: Final = 60.0  # s of lease above the job's timeout: nobody beats for it
 _FOREVER: Final = 100 * 86400.0  # s of lease of a job without a timeout
@@ -58,9 +61,12 @@ def create_and_execute(store: "Store", new: NewJob, penalty_class: Any = None) -
     return created
 
 
-def execute(store: "Store", claim: Claim, penalty_class: Any = None) -> dict[str, Any]:
-    """Execute a claimed plain job in this thread and return its outcome."""
-    task = plain_task(claim)
+def execute(store: "Store", claim: Claim, penalty_class: Any = None, options: "WorkerOptions | None" = None) -> dict[str, Any]:
+    """Execute a claimed plain job in this thread, of a worker with these options, and return its outcome."""
+    try:
+        task = plain_task(claim, options)
+    except SignatureError as error:
+        return failed("error", str(error))
     if penalty_class is None and threading.current_thread() is not threading.main_thread():
         penalty_class = TimerDeathPenalty  # signals are for the main thread
     if penalty_class is not None:

@@ -84,6 +84,7 @@ def _options(arguments: argparse.Namespace) -> WorkerOptions:
         lifeline=arguments.lifeline,
         path=tuple(arguments.path),
         preload=tuple(arguments.preload),
+        allow=tuple(arguments.allow),
         strategy=arguments.strategy,
         result_ttl=arguments.result_ttl,
         warm=not arguments.no_warm,
@@ -112,6 +113,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--orders", type=int, metavar="FD", help="wait for the arguments on this inherited descriptor")
     parser.add_argument("--detached", action="store_true", help="with --orders: do not stop when the descriptor is closed")
     parser.add_argument("--preload", action="append", default=[], metavar="MODULE", help="import it before the first fork")
+    parser.add_argument("--allow", action="append", default=[], metavar="PATTERN", help="call nothing else")
     parser.add_argument("--path", action="append", default=[], metavar="DIRECTORY", help="plain jobs find modules here too")
     parser.add_argument("--strategy", default="default", choices=["default", "round_robin", "random"], help="order of queues")
     parser.add_argument("--result-ttl", type=float, metavar="SECONDS", help="how long successes are kept that do not say so")

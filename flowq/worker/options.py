@@ -37,6 +37,7 @@ class WorkerOptions:
         path: of jobs that are not clones: where they look for modules; the current directory unless given.
         environment: variables of plain jobs beyond the inherited ones.
         hooks: of jobs that are not clones: names of what is to be installed in them, see `flowq.worker.hooks.adopt`.
+        allow: patterns of what may be called, see `flowq.worker.permits`; none allow everything.
         killed: called with `(job id, pid, wait status)` when the horse of a plain job has died without an outcome.
         lease, beat, sweep, grace: see `flowq.defaults`.
     """
@@ -60,6 +61,7 @@ class WorkerOptions:
     path: tuple[str, ...] = ()
     environment: tuple[tuple[str, str], ...] = ()
     hooks: Mapping[str, Any] = field(default_factory=dict)
+    allow: tuple[str, ...] = ()
     killed: Callable[[str, int, int], None] | None = None
     lease: float = defaults.LEASE
     beat: float = defaults.BEAT

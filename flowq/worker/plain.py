@@ -3,7 +3,8 @@
 import os
 from typing import TYPE_CHECKING, Final
 
-from flowq import defaults
+from flowq import defaults, signing
+from flowq.exceptions import SignatureError
 from flowq.states import Reason
 from flowq.store.outcomes import Claim
 from flowq.worker.slots import Cause, Ended
@@ -22,7 +23,11 @@ _TRAVELS: Final = ("serializer", "on_success", "on_failure")  # fields of the jo
 
 
 def plain_task(claim: Claim, options: "WorkerOptions | None" = None) -> "Task":
-    """Return the task of a plain job. Modules are looked for in the worker's directory too, unless the worker is a clone."""
+    """Return the task of a plain job. Modules are looked for in the worker's directory too, unless the worker is a clone.
+
+    Raises:
+        SignatureError: the job is not signed with the key that is set here.
+    """
     timeout = float(claim.fields.get("timeout") or defaults.JOB_TIMEOUT)
     task: Task = {
         "id": claim.id,
@@ -33,8 +38,10 @@ def plain_task(claim: Claim, options: "WorkerOptions | None" = None) -> "Task":
         "timeout": timeout if timeout > 0 else None,
         "limit": defaults.MAX_RESULT,
         "kind": "pickle",
-        "payload": claim.payload or b"",
+        "payload": signing.unseal(claim.payload or b"", *signing.payload_context(claim.id, claim.fields)),
     }
+    if options is not None and options.allow:
+        task["allow"] = list(options.allow)
     if options is not None and not options.clone:
         task["path"] = list(options.path) or [os.getcwd()]
         if options.hooks:
@@ -55,8 +62,12 @@ def callback_task(claim: Claim, end: Ended, options: "WorkerOptions") -> "Task |
     callback = claim.fields.get(which)
     if not callback or not (stopped or (died and not end.unstarted and not end.outcome.get("called"))):
         return None
+    try:
+        task = plain_task(claim, options)
+    except SignatureError:
+        return None  # then its callbacks are not to be trusted either
     return {
-        **plain_task(claim, options),
+        **task,
         "kind": "callback",
         "which": which,
         "callback": callback,

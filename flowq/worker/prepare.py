@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
-from flowq import defaults
-from flowq.exceptions import FlowqError, NoSuchRunError
+from flowq import defaults, signing
+from flowq.exceptions import FlowqError, NoSuchRunError, SignatureError
 from flowq.expr import EvalError, evaluate, parse, render, to_text
 from flowq.grown import foreach_groups, grow, member_name
 from flowq.ids import member_id, split_member_id
@@ -25,6 +25,7 @@ from flowq.store.records import RunRecord
 from flowq.store.semaphores import group_semaphore
 from flowq.worker.commands import PRIVATE
 from flowq.worker.lookup import identity_of, read_cache
+from flowq.worker.permits import COMMANDS, refusal
 from flowq.worker.plain import callback_task, plain_task
 from flowq.worker.retries import may_retry
 from flowq.worker.secrets import SecretError, resolve
@@ -103,7 +104,10 @@ class Preparer:
 
     def _task(self, claim: Claim) -> "Task":
         if claim.run is None or claim.ordinal is None:
-            return plain_task(claim, self._options) | {"env": self._connection}
+            try:
+                return plain_task(claim, self._options) | {"env": self._connection}
+            except SignatureError as error:
+                raise UnpreparableError(str(error)) from error
         place = self._place(claim.run, claim.ordinal, claim.fields)
         try:
             return self._flow_task(place, claim)
@@ -192,8 +196,10 @@ class Preparer:
             return known
         try:
             record = self._store.runs.require(run_id)
-            plan = Plan.from_json(self._store.runs.plan(run_id))
-        except NoSuchRunError as error:
+            stored = self._store.runs.plan(run_id)
+            signing.verify(stored, record.signature, "plan of run", run_id, record.directory)
+            plan = Plan.from_json(stored)
+        except (NoSuchRunError, SignatureError) as error:
             raise UnpreparableError(str(error)) from error
         changing = {node.name: used for node in plan.nodes if (used := _uses_of_run(node))}
         run = _Run(record, Shape.of(run_id, plan), changing)
@@ -244,7 +250,12 @@ class Preparer:
         if node.cache is not None:
             identity = identity_of(run.plan, node, place.cell, task["cwd"], scope.get("item"))
             task["cache"] = read_cache(self._store, node.cache, identity, scope, claim.fields)
-        return task | _action(node, scope)
+        action = _action(node, scope)
+        if self._options is not None and self._options.allow:
+            called = f"{node.action.module}.{node.action.attribute}" if node.action.kind == "call" else COMMANDS
+            if (refused := refusal(called, self._options.allow)) is not None:
+                raise UnpreparableError(f"{_where(run.plan, node)}: {refused}")
+        return task | action
 
     def _scope(self, place: _Place, attempt: int) -> dict[str, Json]:
         run, node = place.run, place.node

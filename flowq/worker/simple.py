@@ -206,7 +206,7 @@ class _Loop:
             return Ended({}, Cause.CANCEL)
         self._pulse.begin(claim)
         try:
-            outcome = inline.execute(self._store, claim)
+            outcome = inline.execute(self._store, claim, options=self._options)
             self._pulse.end()
         except JobStopped:
             self._pulse.end()

@@ -143,6 +143,7 @@ class Worker(WorkerState):
         *,
         slots: int = 1,
         lease: float | None = None,
+        allow: Iterable[str] = (),
     ) -> bool:
         """Execute jobs until stopped (SIGINT or SIGTERM: running jobs finish first; a second one hands them back).
 
@@ -157,6 +158,7 @@ class Worker(WorkerState):
             dequeue_strategy: in what order the queues are served; that of the class unless given.
             slots: jobs at once.
             lease: seconds after which a job of a worker that has died is given to another; `worker_ttl` unless given.
+            allow: patterns of the dotted names of what may be called, such as "reports.*"; none allow everything.
 
         Returns:
             Whether a job was executed.
@@ -173,7 +175,12 @@ class Worker(WorkerState):
             )
         set_up_logging(logging_level, log_format, date_format)
         options = self._options(
-            burst=burst, max_jobs=max_jobs, max_idle=max_idle_time, slots=slots, lease=self.lease if lease is None else lease
+            burst=burst,
+            max_jobs=max_jobs,
+            max_idle=max_idle_time,
+            slots=slots,
+            lease=self.lease if lease is None else lease,
+            allow=tuple(allow),
         )
         options = _with_strategy(options, self.dequeue_strategy if dequeue_strategy is None else dequeue_strategy)
         own = Store(self.store.client, self.store.namespace, follow=False, anchor=self.store.anchor)

@@ -37,6 +37,7 @@ class _Wanted:
     dequeue_strategy: str | None
     exception_handlers: tuple[str, ...]
     preload: tuple[str, ...]
+    allow: tuple[str, ...]
     log: dict[str, str] = field(default_factory=dict)
 
 
@@ -97,6 +98,12 @@ def _not_needed(command: Any) -> Any:
     "--exception-handler", "handlers", multiple=True, metavar="FUNCTION", help="Call this when a job fails; may be repeated."
 )
 @click.option("--preload", multiple=True, metavar="MODULE", help="Import this before the first job; may be repeated.")
+@click.option(
+    "--allow",
+    multiple=True,
+    metavar="PATTERN",
+    help="Call nothing but functions like this ('reports.*'), and `run`: commands; may be repeated.",
+)
 @click.option("--pid", type=click.Path(dir_okay=False), metavar="FILE", help="Write the process id to this file.")
 @logging_options("--log-level", "--logging-level", "--logging_level", "-l")
 @_not_needed
@@ -115,6 +122,7 @@ def command(
     dequeue_strategy: str | None,
     handlers: tuple[str, ...],
     preload: tuple[str, ...],
+    allow: tuple[str, ...],
     pid: str | None,
     log: dict[str, str],
     common: QueueOptions,
@@ -140,6 +148,7 @@ def command(
         dequeue_strategy,
         handlers,
         preload,
+        allow,
         log,
     )
     common.set_up_logging()
@@ -177,6 +186,7 @@ def _become_a_worker(wanted: _Wanted, common: QueueOptions, session: Session) ->
     }
     argv += [f"{option}={value}" for option, value in options.items() if value is not None]
     argv += [f"--preload={module}" for module in wanted.preload]
+    argv += [f"--allow={pattern}" for pattern in wanted.allow]
     argv += [f"--path={directory}" for directory in common.directories()]
     # The address of the server goes by the environment, because everybody on the machine can read a command line.
     environment = dict(os.environ)
@@ -213,6 +223,7 @@ def _work_here(wanted: _Wanted, common: QueueOptions, session: Session) -> None:
         max_idle_time=wanted.max_idle_time,
         dequeue_strategy=wanted.dequeue_strategy,
         slots=wanted.concurrency,
+        allow=wanted.allow,
     )
 
 

@@ -2,7 +2,7 @@
 -- edges: -
 -- args: limit queues*
 -- guard: an entry is handed out again when nobody said in time that it was called; it goes with its job
--- replies: {as of claim, without payload}…
+-- replies: {as of claim}…
 -- uses: jobs
 -- Whoever notices that a worker is lost may be one without the job's code, so reap only notes what is to be called.
 local GRACE = 30000 -- ms above the callback's own time
@@ -20,7 +20,7 @@ function T.callbacks()
         call('ZADD', K.callbacks(queue), now + math.ceil(seconds * 1000) + GRACE, entry)
         local fields = {}
         for name, value in pairs(job) do fields[#fields + 1], fields[#fields + 2] = name, tostring(value) end
-        out[#out + 1] = { id, execution .. '-lost', '', fields }
+        out[#out + 1] = { id, execution .. '-lost', call('GET', K.payload(id)) or '', fields }
       else
         call('ZREM', K.callbacks(queue), entry)
       end
