@@ -24,7 +24,7 @@ _STYLES: Final = {
 def runs_table(runs: Sequence[RunRecord], terminal: Terminal) -> Iterator[Line]:
     """Yield the lines of a table of runs; one that goes on has taken the time up to now."""
     now_ms = time.time_ns() // 1_000_000
-    names = min(max(columns(safe_line(run.flow)) for run in runs), 32)
+    names = min(max(len("FLOW"), *(columns(safe_line(run.flow)) for run in runs)), 32)
     head: Line = ((f"{'RUN':<8}  {pad('FLOW', names)}  {'STATUS':<8}  {'STARTED':<23}  {'TOOK':>6}  JOBS", "dim"),)
     yield fit(head, terminal.width, unicode=terminal.unicode)
     for run in runs:

@@ -1,12 +1,16 @@
 """Views: the JSON of `status`, the reasons of waiting jobs, exit codes."""
 
+from typing import Any
+
 import pytest
 
 from flowq.cli import exits
+from flowq.cli.listing import runs_table
+from flowq.cli.session import Terminal
 from flowq.flows.documents import event_json, iso, run_json
 from flowq.flows.views import Snapshot, elapsed, error_line, ordinal_of, run_view
 from flowq.states import JobStatus, RunStatus
-from flowq.store.records import Event
+from flowq.store.records import Event, RunRecord
 from tests.cli import samples
 
 RUN_KEYS = {
@@ -151,3 +155,28 @@ def test_an_event_as_json() -> None:
         "execution": 2,
         "attempt": 2,
     }
+
+
+def test_the_columns_of_runs_stand_below_their_heads() -> None:
+    """Also where every flow's name is shorter than the word above it."""
+    told: dict[str, Any] = {
+        "created_ms": 0,
+        "started_ms": 0,
+        "ended_ms": 1000,
+        "retention": 0.0,
+        "directory": "/",
+        "file": "/f",
+    }
+    told |= {
+        "params": "{}",
+        "labels": "{}",
+        "attempt": 1,
+        "total": 1,
+        "open": 0,
+        "warnings": 0,
+        "local": False,
+        "canceling": False,
+    }
+    run = RunRecord("ab12cd34", "ci", RunStatus.FINISHED, counts={JobStatus.FINISHED: 1}, **told)
+    head, line = ("".join(text for text, _style in row) for row in runs_table([run], Terminal(width=120)))
+    assert head.index("STATUS") == line.index("finished")
