@@ -303,6 +303,26 @@ def test_counts_are_pure_and_lists_are_ordered(queue: Queue, work: Work) -> None
     assert registry.get_job_count() == 2
 
 
+def test_counting_is_one_look_that_changes_nothing(queue: Queue, work: Work) -> None:
+    """No listing, no cleaning up on the way: the server counts a sorted set."""
+    for job in (queue.enqueue(samples.add, 1), queue.enqueue(samples.div_by_zero, 1)):
+        queue.enqueue(samples.add, 2, depends_on=job)
+    work()
+    queue.enqueue_in(timedelta(hours=1), samples.add, 1)
+    names = ("started", "finished", "failed", "deferred", "scheduled", "canceled")
+    registries = [getattr(queue, f"{name}_job_registry") for name in names]
+    looks = {"zcard", "zcount", "time"}  # none grows with what is counted by more than its logarithm, none writes
+    counts = [*(registry.__len__ for registry in registries), queue.__len__]
+    counts[0]()  # the connection greets the server with commands of its own
+    for count, expected in zip(counts, [0, 2, 1, 0, 1, 0, 0], strict=True):
+        queue.connection.config_resetstat()
+        assert count() == expected
+        told = queue.connection.info("commandstats")
+        calls = {name.removeprefix("cmdstat_"): row["calls"] for name, row in told.items() if "|" not in name}
+        assert calls.keys() - {"info"} <= looks
+        assert sum(calls[name] for name in calls.keys() & looks) <= 4, calls  # of the failed registry: two statuses
+
+
 def test_removing_from_a_registry(queue: Queue, work: Work) -> None:
     bad, kept = queue.enqueue(samples.div_by_zero, 1), queue.enqueue(samples.div_by_zero, 1)
     waiting = queue.enqueue(samples.add, 1, depends_on=queue.enqueue_in(timedelta(hours=1), samples.add, 1))

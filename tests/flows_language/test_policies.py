@@ -54,6 +54,21 @@ def test_backoff_grows_up_to_its_limit(lab: Lab) -> None:
     assert attempts(run) == ("failed", 4)
 
 
+def test_retries_are_spread(lab: Lab) -> None:
+    run = lab.start(
+        "jobs:\n  a: {matrix: {n: [1, 2, 3, 4, 5, 6, 7, 8]}, run: exit 3, retry: {max: 1, interval: 1h, jitter: 0.25}}"
+    )
+    records = [lab.store.jobs.get(run.until_job(f"a[n={number}]", "scheduled").id) for number in range(1, 9)]
+    waits = [
+        (record.due_ms - record.ended_ms) / 3_600_000 for record in records if record and record.due_ms and record.ended_ms
+    ]
+    lab.store.runs.cancel(run.id)
+    run.ended()
+    assert len(waits) == 8
+    assert all(0.75 <= wait <= 1.25 for wait in waits), waits
+    assert len({round(wait, 4) for wait in waits}) > 1, "not all at once"
+
+
 def test_delay_and_ttl(lab: Lab) -> None:
     run = lab.start(
         """
