@@ -6,6 +6,8 @@
 PYTHON ?= python3
 VENV   ?= .venv
 ARGS   ?=
+# Tests executed at once. They wait more than they work, so this may be more than there are processors.
+JOBS   ?= 3
 
 BIN     := $(VENV)/bin
 PIP     := $(BIN)/python -m pip --disable-pip-version-check --quiet
@@ -31,7 +33,7 @@ run: $(RUNTIME) ## run the example data pipeline on the embedded server
 	@$(if $(ARGS),,echo && echo "The report is out/penguins/report.html; \`$(BIN)/flowq status\` shows the run again.")
 
 test: $(DEVELOP) ## run the test suite (ARGS='tests/compiler -k matrix' for a part of it)
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile $(ARGS)
 
 check: lint types contract examples stale ## everything that is checked without running tests
 

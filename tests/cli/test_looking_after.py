@@ -16,7 +16,6 @@ import pytest
 
 from flowq.cli.commands.doctor import finding_lines
 from flowq.cli.doctoring import Facts, examine
-from flowq.cli.session import Terminal
 from flowq.store import Store
 from flowq.store.records import QueueRecord, WorkerRecord
 from tests.cli import golden, samples
@@ -43,7 +42,7 @@ def found(facts: Facts) -> dict[str, str]:
 
 def test_all_is_well() -> None:
     assert set(found(WELL).values()) == {"ok"}
-    golden.check("doctor-well", golden.plain(finding_lines(examine(WELL), Terminal(width=80))))
+    golden.check("doctor-well", golden.plain(finding_lines(examine(WELL))))
 
 
 @pytest.mark.parametrize(

@@ -81,14 +81,17 @@ def test_the_cells_of_a_matrix_find_their_own_variables(store: Store, server: Pr
     assert len(set(parents)) == 1
 
 
-def test_jobs_of_flows_do_not_see_the_servers_address(store: Store, server: PrivateServer, tmp_path: Path) -> None:
+def test_jobs_of_flows_do_not_see_the_servers_address(
+    store: Store, server: PrivateServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FLOWQ_SECRET_KEY", "a key that only flowq's own processes know")
     action = Action("call", module="process_jobs", attribute="environment", args=SECRETS)
     own = Path(MODULES) / "process_jobs.py"
     initial = (
         f"tr '\\0' '\\n' < /proc/$(cut -d' ' -f4 /proc/$PPID/stat)/environ | grep -c -e {SECRETS[0]} -e {SECRETS[1]} || true"
     )
     run = start(store, flow(node("a", action), node("b", script(initial)), file=str(own)), tmp_path)
-    with WorkerProcess(server.url, "--until-run", run, env={"FLOWQ_SECRET_KEY": "secret"}):
+    with WorkerProcess(server.url, "--until-run", run):
         ended(store, run)
     assert store.runs.results(run, [0]) == [(JobStatus.FINISHED, b'{"FLOWQ_REDIS_URL":null,"FLOWQ_SECRET_KEY":null}')]
     if sys.platform == "linux":  # the environment that the fork server was started with can be read by everything of this user

@@ -8,8 +8,8 @@ import click
 from flowq.cli import exits
 from flowq.cli.doctoring import OK, PROBLEM, WARNING, Finding, examine, read_facts
 from flowq.cli.output import show, show_json
-from flowq.cli.segments import Line, fit
-from flowq.cli.session import Session, Terminal, pass_session, url_option
+from flowq.cli.segments import Line
+from flowq.cli.session import Session, pass_session, url_option
 from flowq.cli.wording import plural
 from flowq.config import load_settings, redact
 from flowq.exceptions import ServerError
@@ -40,11 +40,11 @@ def command(session: Session, *, as_json: bool) -> int:
     if as_json:
         show_json([asdict(finding) for finding in findings])
     else:
-        show(finding_lines(findings, session.out), session.out)
+        show(finding_lines(findings), session.out)
     return code
 
 
-def finding_lines(findings: Sequence[Finding], terminal: Terminal) -> list[Line]:
+def finding_lines(findings: Sequence[Finding]) -> list[Line]:
     """Return the findings with their advice, and how many ask for something."""
     lines: list[Line] = []
     for finding in findings:
@@ -57,4 +57,4 @@ def finding_lines(findings: Sequence[Finding], terminal: Terminal) -> list[Line]
         (("", ""),),
         ((f"{plural(asking, 'finding')} to look at" if asking else "all is well", "warn" if asking else "good"),),
     ]
-    return [fit(line, terminal.width, unicode=terminal.unicode) for line in lines]
+    return lines  # not cut at the terminal's width: an advice of which the end is missing is none

@@ -77,7 +77,7 @@ def command(
         given = (file, run_id, again, timeout) != (None,) * 4 or not manner.cache
         if given or inputs or labels or part or dry_run:
             raise click.UsageError(
-                "--resume goes on with a run as it was submitted: nothing that says what to run goes with it, such as FILE, -p or --no-cache"
+                "--resume goes on with a run as it was submitted: nothing that says what to run goes with it, such as FILE, -p, --params-file or --no-cache"
             )
         manner.check()
         return _resume(session, resume, manner)
