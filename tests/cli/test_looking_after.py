@@ -16,6 +16,7 @@ import pytest
 
 from flowq.cli.commands.doctor import finding_lines
 from flowq.cli.doctoring import Facts, examine
+from flowq.cli.session import Terminal
 from flowq.store import Store
 from flowq.store.records import QueueRecord, WorkerRecord
 from tests.cli import golden, samples
@@ -42,7 +43,7 @@ def found(facts: Facts) -> dict[str, str]:
 
 def test_all_is_well() -> None:
     assert set(found(WELL).values()) == {"ok"}
-    golden.check("doctor-well", golden.plain(finding_lines(examine(WELL))))
+    golden.check("doctor-well", golden.plain(finding_lines(examine(WELL), Terminal(width=80))))
 
 
 @pytest.mark.parametrize(
@@ -274,3 +275,9 @@ def test_fish_completes(typing: dict[str, str], tmp_path: Path) -> None:
         )
         offered_words = [word.partition("\t")[0] for word in done.stdout.splitlines()]
         assert expected.split()[-1] in offered_words, (typed, done.stdout, done.stderr)
+
+
+def test_an_advice_is_told_to_its_end() -> None:
+    text = golden.plain(finding_lines(examine(replace(WELL, stranded=("7k2m9x0d",))), Terminal(width=40)))
+    assert "`flowq run --resume 7k2m9x0d` goes on with it, `flowq cancel 7k2m9x0d` ends it" in " ".join(text.split())
+    assert max(map(len, text.splitlines())) <= 40

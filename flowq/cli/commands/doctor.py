@@ -1,6 +1,7 @@
 """`flowq doctor`."""
 
-from collections.abc import Sequence
+import textwrap
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 
 import click
@@ -8,8 +9,8 @@ import click
 from flowq.cli import exits
 from flowq.cli.doctoring import OK, PROBLEM, WARNING, Finding, examine, read_facts
 from flowq.cli.output import show, show_json
-from flowq.cli.segments import Line
-from flowq.cli.session import Session, pass_session, url_option
+from flowq.cli.segments import Line, fit
+from flowq.cli.session import Session, Terminal, pass_session, url_option
 from flowq.cli.wording import plural
 from flowq.config import load_settings, redact
 from flowq.exceptions import ServerError
@@ -40,21 +41,28 @@ def command(session: Session, *, as_json: bool) -> int:
     if as_json:
         show_json([asdict(finding) for finding in findings])
     else:
-        show(finding_lines(findings), session.out)
+        show(finding_lines(findings, session.out), session.out)
     return code
 
 
-def finding_lines(findings: Sequence[Finding]) -> list[Line]:
+def finding_lines(findings: Sequence[Finding], terminal: Terminal) -> list[Line]:
     """Return the findings with their advice, and how many ask for something."""
     lines: list[Line] = []
     for finding in findings:
         style = _STYLES.get(finding.level, "dim")
         lines.append(((f"{finding.code}  ", "dim"), (f"{finding.level:<8} ", style), (safe_line(finding.text), "")))
-        if finding.advice:
-            lines.append((("                ", ""), (safe_line(finding.advice), "bold")))
+        lines += _advice_lines(safe_line(finding.advice), terminal.width)
     asking = sum(finding.level in {WARNING, PROBLEM} for finding in findings)
     lines += [
         (("", ""),),
         ((f"{plural(asking, 'finding')} to look at" if asking else "all is well", "warn" if asking else "good"),),
     ]
-    return lines  # not cut at the terminal's width: an advice of which the end is missing is none
+    return [fit(line, terminal.width, unicode=terminal.unicode) for line in lines]
+
+
+def _advice_lines(advice: str, width: int | None) -> Iterator[Line]:
+    """Yield an advice in lines that fit: one of which the end is missing is none."""
+    margin = " " * (16 if width is None else min(16, width // 5))
+    for text in [advice] if width is None else textwrap.wrap(advice, width - len(margin)):
+        if text:
+            yield (margin, ""), (text, "bold")
