@@ -26,6 +26,7 @@ from dataclasses import dataclass, field, fields, replace
 from typing import Any, Final, TypeAlias, cast
 
 from flowq.exceptions import FlowqError
+from flowq.record import record
 
 PLAN_VERSION: Final = 2
 
@@ -59,7 +60,7 @@ class RetryPolicy:
     ] = ()  # what is retried: failure, timeout, abandoned, "exit:<code>", dotted exception names; empty: everything
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Action:
     """What a node executes.
 
@@ -107,7 +108,7 @@ class Cache:
     take: bool = True  # False: the run was told to execute everything; what comes out is kept all the same
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Node:
     """One job as the file states it. Times in seconds; None means "not limited" or "the run's rule"."""
 
@@ -150,7 +151,7 @@ class Node:
     stage: str = ""  # of a job of the flow file itself
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Edge:
     """One dependency: the parent's ordinal and the condition asked of it."""
 
@@ -158,7 +159,7 @@ class Edge:
     condition: str = "success"
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Cell:
     """One job of the run (or, with `group`, the counting node of a matrix)."""
 

@@ -25,6 +25,7 @@ _BESIDE: Final = {  # the keys an action without a process can have
     "approval": _ANYWHERE | {"matrix", "foreach", "fail_fast", "allow_failure"},
 }
 _MANY: Final = ("matrix", "foreach")
+_OF_CELLS: Final = frozenset({*_MANY, "max_parallel", "fail_fast"})
 
 JOIN: Final = Action("join")
 INVALID: Final = Action("invalid")  # of a job with a problem; never part of a plan
@@ -58,7 +59,7 @@ def read_action(job: MergedJob, reader: SiteReader, report: Report) -> Action:
 
 def effective(job: MergedJob) -> MergedJob:
     """Return a job without what the flow's defaults say to jobs that execute something, where it does not."""
-    kept = next((_BESIDE[key] for key in _BESIDE if key in job.own.entries), None)
+    kept = next((_BESIDE[key] for key in _BESIDE if key in job.own.entries), None) if job.whole is not job.own else None
     if kept is None or job.whole.entries.keys() <= kept:
         return job
     whole = Mapping(job.whole.start)
@@ -68,12 +69,17 @@ def effective(job: MergedJob) -> MergedJob:
 
 
 def _check_keys(job: MergedJob, chosen: list[str], report: Report) -> None:
-    for action in chosen[:1]:
-        for key in job.own.entries.keys() - _BESIDE.get(action, job.own.entries.keys()):
+    if not chosen:
+        return
+    entries = job.own.entries
+    if chosen[0] in _BESIDE:
+        for key in entries.keys() - _BESIDE[chosen[0]]:
             if key in schema_document()["$defs"]["job"]["properties"]:
-                _no_effect(job, action, key, report)
+                _no_effect(job, chosen[0], key, report)
+    if _FITS.keys().isdisjoint(entries):
+        return
     for key, owner in _FITS.items():
-        if key not in job.own.entries or owner in chosen or not chosen:
+        if key not in entries or owner in chosen:
             continue
         hint = _HINTS[key]
         report.add(Code.MISPLACED_KEY, job.own.key_span(key), f"`{key}` belongs to `{owner}`, this job has `{chosen[0]}`", hint)
@@ -111,6 +117,8 @@ def _no_effect(job: MergedJob, action: str, key: str, report: Report) -> None:
 def _check_cells(job: MergedJob, report: Report) -> None:
     """Report keys about cells at a job that has none."""
     own = job.own.entries
+    if _OF_CELLS.isdisjoint(job.whole.entries):
+        return
     if all(key in job.whole.entries for key in _MANY):
         message = "a job has either `matrix` or `foreach`"
         report.add(

@@ -92,6 +92,8 @@ def check_expressions(scene: Scene, graph: Graph | None, report: Report) -> None
 
 def check_outputs(flow: FlowSpec, graph: Graph | None, report: Report, *, results: Results) -> None:
     """Report what is wrong with the `outputs` of a flow: they are made when it has ended, of any of its jobs."""
+    if not flow.head.output_sites:
+        return
     sure = graph.never_skipped() if graph is not None else frozenset(range(len(flow.jobs)))
     checks = _Checks(Scene(flow, (), {}, results, Outer(flow.jobs, sure)), report)
     known = Known(tuple(spec.name for spec in flow.head.bound.specs), jobs=_names(flow.jobs))

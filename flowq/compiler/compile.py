@@ -86,9 +86,14 @@ def compile_text(
 
 def _compile(source: Source, report: Report, around: Surroundings) -> Compilation:
     with _no_collection():
-        unit = None if report.failed else Units(around.files).top(source, report, around)
-        plan = make_plan(unit, around.place.file) if unit is not None and not around.files.failed else None
+        plan = None if report.failed else _plan(source, report, around)
     return Compilation(plan, around.files.diagnostics(report))
+
+
+def _plan(source: Source, report: Report, around: Surroundings) -> Plan | None:
+    """Everything but the plan is gone again when this returns, before the collector may look at it."""
+    unit = Units(around.files).top(source, report, around)
+    return make_plan(unit, around.place.file) if unit is not None and not around.files.failed else None
 
 
 def _modules(file: str) -> tuple[str, ...]:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from flowq.compiler.codes import WARNINGS, Code
+from flowq.record import record
 
 MAX_DIAGNOSTICS: Final = 200  # of one file; the rest is counted
 MAX_LINE: Final = 160  # characters of a source line that are shown
@@ -14,7 +15,7 @@ _UNPRINTABLE = re.compile(
 )
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Span:
     """A place in a file, 1-based; the end is behind the last character."""
 

@@ -84,6 +84,7 @@ class _Emitter:
         self.cells: list[Cell] = []
         self.scopes: dict[str, dict[str, Json]] = {}
         self._file = file
+        self._shared: dict[tuple[int, str], Edge] = {}
 
     def section(self, frame: _Frame) -> None:
         """Write the jobs of a section, parents first."""
@@ -188,12 +189,18 @@ class _Emitter:
 
         In a sub-flow, a job also waits for the gate, unless it would be skipped anyway when everything above it is.
         """
-        parents = list(frame.section.graph.parents(number))
-        edges = [Edge(frame.targets[parent], item.condition) for parent, item in parents if not item.match]
-        stopped = any(edge.condition in _STOPPED_BY_A_SKIP for edge in edges)
-        if frame.gate is not None and not stopped:
+        parents = frame.section.graph.parents(number)
+        edges = [self._edge(frame.targets[parent], item.condition) for parent, item in parents if not item.match]
+        if frame.gate is not None and not any(edge.condition in _STOPPED_BY_A_SKIP for edge in edges):
             edges.insert(0, Edge(frame.gate))
         return tuple(edges)
+
+    def _edge(self, parent: int, condition: str) -> Edge:
+        """Return an edge. The children of a job have the same one, which makes a big plan a good deal smaller."""
+        known = self._shared.get((parent, condition))
+        if known is None:
+            known = self._shared[parent, condition] = Edge(parent, condition)
+        return known
 
     def _add(
         self,

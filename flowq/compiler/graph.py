@@ -32,13 +32,11 @@ class Graph:
     order: tuple[int, ...]
     rank: tuple[int, ...]
     children: tuple[tuple[tuple[int, str], ...], ...]
+    _parents: tuple[tuple[tuple[int, Dependency], ...], ...]
 
-    def parents(self, number: int) -> Iterator[tuple[int, Dependency]]:
-        """Yield the existing parents of a job."""
-        for dependency in self.jobs[number].depends_on:
-            parent = self.numbers.get(dependency.job)
-            if parent is not None:
-                yield parent, dependency
+    def parents(self, number: int) -> tuple[tuple[int, Dependency], ...]:
+        """Return the existing parents of a job."""
+        return self._parents[number]
 
     def below(self, number: int, wanted: Collection[int]) -> set[int]:
         """Return which of `wanted` have the job as an ancestor."""
@@ -86,8 +84,8 @@ def build_graph(jobs: tuple[JobSpec, ...], report: Report, *, before: Collection
         before: the jobs of the graph, where these are handlers: they have ended and cannot be waited for.
     """
     numbers = {job.name: number for number, job in enumerate(jobs)}
-    parents = [_known_parents(job, numbers, before, report) for job in jobs]
-    order, cycles = _sort(parents)
+    parents = tuple(tuple(_known_parents(job, numbers, before, report)) for job in jobs)
+    order, cycles = _sort([[parent for parent, _ in found] for found in parents])
     for cycle in cycles[:MAX_CYCLES]:
         _report_cycle(cycle, jobs, report)
     if cycles:
@@ -95,11 +93,12 @@ def build_graph(jobs: tuple[JobSpec, ...], report: Report, *, before: Collection
     rank = [0] * len(jobs)
     for position, number in enumerate(order):
         rank[number] = position
-    return Graph(jobs, numbers, tuple(order), tuple(rank), _children(jobs, numbers))
+    return Graph(jobs, numbers, tuple(order), tuple(rank), _children(parents), parents)
 
 
-def _known_parents(job: JobSpec, numbers: dict[str, int], before: Collection[str], report: Report) -> list[int]:
-    found = []
+def _known_parents(
+    job: JobSpec, numbers: dict[str, int], before: Collection[str], report: Report
+) -> Iterator[tuple[int, Dependency]]:
     for dependency in job.depends_on:
         number = numbers.get(dependency.job)
         if number is None and report.full:
@@ -112,17 +111,14 @@ def _known_parents(job: JobSpec, numbers: dict[str, int], before: Collection[str
             message = f"`{job.name}` depends on `{dependency.job[:60]}`, which is not a job of this flow"
             report.add(Code.UNKNOWN_JOB, dependency.span, message, did_you_mean(dependency.job, known, "the jobs are"))
         else:
-            found.append(number)
-    return found
+            yield number, dependency
 
 
-def _children(jobs: tuple[JobSpec, ...], numbers: dict[str, int]) -> tuple[tuple[tuple[int, str], ...], ...]:
-    found: list[list[tuple[int, str]]] = [[] for _ in jobs]
-    for number, job in enumerate(jobs):
-        for dependency in job.depends_on:
-            parent = numbers.get(dependency.job)
-            if parent is not None:
-                found[parent].append((number, dependency.condition))
+def _children(parents: tuple[tuple[tuple[int, Dependency], ...], ...]) -> tuple[tuple[tuple[int, str], ...], ...]:
+    found: list[list[tuple[int, str]]] = [[] for _ in parents]
+    for number, above in enumerate(parents):
+        for parent, dependency in above:
+            found[parent].append((number, dependency.condition))
     return tuple(map(tuple, found))
 
 

@@ -1,9 +1,10 @@
 """From the merged maps to typed jobs: those of the graph and those of the handlers."""
 
+from collections.abc import Callable
 from collections.abc import Mapping as MappingABC
 from dataclasses import dataclass
 from pathlib import PurePath
-from typing import Final
+from typing import Any, Final
 
 from flowq import defaults
 from flowq.compiler import fields
@@ -24,7 +25,7 @@ from flowq.compiler.stages import with_stages
 from flowq.compiler.static import StaticScope
 from flowq.compiler.tree import Json, Mapping, Node, Scalar, Sequence
 from flowq.durations import NEVER
-from flowq.plan import Concurrency
+from flowq.plan import Action, Concurrency
 
 PHASES: Final = {"on_success": "success", "on_failure": "failure", "on_cancel": "cancel", "on_exit": "exit"}
 """The sections of handlers, with what the plan calls them."""
@@ -103,12 +104,25 @@ def _read_handler(job: MergedJob, head: FlowHead, report: Report) -> JobSpec:
 
 
 def _read_job(job: MergedJob, head: FlowHead, report: Report) -> JobSpec:
+    """Read a job by the keys it has: most jobs of a big flow have two or three of the thirty."""
     job = effective(job)
-    scope = head.bound.scope
-    get = job.whole.get
+    scope, entries = head.bound.scope, job.whole.entries
     reader = SiteReader(report, Place.JOB)
-    listing, whole = SiteReader(report, Place.LIST), SiteReader(report, Place.WHOLE)
     action = read_action(job, reader, report)
+    found = {key: _SIMPLE[key](entry[1], scope, report) for key, entry in entries.items() if key in _SIMPLE}
+    found["env"] = head.env
+    found["sites"] = tuple(reader.sites)
+    if not _OTHERS.isdisjoint(entries):
+        found |= _read_others(job, action, head, reader, report)
+    timeout = _timeout(job, action.kind, scope, report)
+    queue = found.pop("queue", None) or defaults.QUEUE
+    return JobSpec(job.name, job.spelling.span, job.whole, action, queue, timeout, **found)
+
+
+def _read_others(job: MergedJob, action: Action, head: FlowHead, reader: SiteReader, report: Report) -> dict[str, Any]:
+    """Return the fields of a job that hold expressions, or depend on more than one key."""
+    scope, get = head.bound.scope, job.whole.get
+    listing, whole = SiteReader(report, Place.LIST), SiteReader(report, Place.WHOLE)
     env, env_sites = fields.environment(get("env"), Place.JOB_ENV, report)
     listed = job_secrets(get("secrets"), get("env"), head.secrets, report)
     secrets = listed if action.kind != "join" else {}
@@ -116,42 +130,62 @@ def _read_job(job: MergedJob, head: FlowHead, report: Report) -> JobSpec:
         check_leaks(job.whole, action.shell, secrets, report)
     workdir = get("workdir")
     foreach = _expression(get("foreach"), "foreach", listing, report)
-    stage = get("stage")
     cache = read_cache(job, action, reader, scope, report)
     if cache is not None:
         warn_of_changing(job, (*reader.sites, *env_sites, *head.env_sites), report)
-    return JobSpec(
-        name=job.name,
-        span=job.spelling.span,
-        tree=job.whole,
-        action=action,
-        queue=fields.queue(get("queue"), scope, report) or defaults.QUEUE,
-        timeout=_timeout(job, action.kind, scope, report),
-        ttl=_time_limit(job.whole, "ttl", scope, report, None),
-        result_ttl=fields.duration(get("result_ttl"), scope, report, never=True),
-        failure_ttl=fields.duration(get("failure_ttl"), scope, report, never=True),
-        retry=fields.retry(get("retry"), scope, report),
-        allow_failure=fields.allow_failure(get("allow_failure")) if "allow_failure" in job.whole.entries else False,
-        priority=fields.integer(get("priority"), 0),
-        at_front=fields.flag(get("at_front")),
-        delay=fields.duration(get("delay"), scope, report, never=False) or None,
-        condition=_expression(get("if"), "if", whole if "foreach" in job.whole.entries else reader, report),
-        env={**head.env, **env} if env else head.env,
-        secrets=secrets,
-        workdir=reader.value(workdir) if isinstance(workdir, Scalar) and isinstance(workdir.value, str) else None,
-        depends_on=_depends_on(get("depends_on"), report),
-        matrix=read_matrix(get("matrix"), job.whole, scope, report),
-        foreach=foreach,
-        max_parallel=fields.integer(get("max_parallel"), 0) or None,
-        fail_fast=fields.flag(get("fail_fast")),
-        concurrency=_job_concurrency(get("concurrency"), reader) if action.kind != "join" else None,
-        cache=cache,
-        stage=stage.value if isinstance(stage, Scalar) and isinstance(stage.value, str) else "",
-        sub=_sub_flow(job, scope, report),
-        description=fields.static_text(get("description"), scope, report),
-        labels=fields.labels(get("labels"), scope, report),
-        sites=(*reader.sites, *env_sites, *listing.sites, *whole.sites),
-    )
+    condition = _expression(get("if"), "if", whole if "foreach" in job.whole.entries else reader, report)
+    found: dict[str, Any] = {
+        "env": {**head.env, **env} if env else head.env,
+        "secrets": secrets,
+        "condition": condition,
+        "workdir": reader.value(workdir) if isinstance(workdir, Scalar) and isinstance(workdir.value, str) else None,
+        "matrix": read_matrix(get("matrix"), job.whole, scope, report),
+        "foreach": foreach,
+        "concurrency": _job_concurrency(get("concurrency"), reader) if action.kind != "join" else None,
+        "cache": cache,
+        "sub": _sub_flow(job, scope, report),
+    }
+    return found | {"sites": (*reader.sites, *env_sites, *listing.sites, *whole.sites)}
+
+
+def _limit(node: Node, scope: StaticScope, report: Report) -> float | None:
+    """Return a limit in seconds, None for no limit."""
+    seconds = fields.duration(node, scope, report, never=True, positive=True)
+    return None if seconds == NEVER else seconds
+
+
+def _kept(node: Node, scope: StaticScope, report: Report) -> float | None:
+    return fields.duration(node, scope, report, never=True)
+
+
+def _delay(node: Node, scope: StaticScope, report: Report) -> float | None:
+    return fields.duration(node, scope, report, never=False) or None
+
+
+def _text(node: Node, _scope: StaticScope, _report: Report) -> str:
+    return node.value if isinstance(node, Scalar) and isinstance(node.value, str) else ""
+
+
+_SIMPLE: Final[MappingABC[str, Callable[[Node, StaticScope, Report], Any]]] = {
+    "queue": fields.queue,
+    "ttl": _limit,
+    "result_ttl": _kept,
+    "failure_ttl": _kept,
+    "retry": fields.retry,
+    "allow_failure": lambda node, _scope, _report: fields.allow_failure(node),
+    "priority": lambda node, _scope, _report: fields.integer(node, 0),
+    "at_front": lambda node, _scope, _report: fields.flag(node),
+    "delay": _delay,
+    "depends_on": lambda node, _scope, report: _depends_on(node, report),
+    "max_parallel": lambda node, _scope, _report: fields.integer(node, 0) or None,
+    "fail_fast": lambda node, _scope, _report: fields.flag(node),
+    "stage": _text,
+    "description": fields.static_text,
+    "labels": fields.labels,
+}
+"""The keys that are fields of the same name, each read by itself."""
+
+_OTHERS: Final = frozenset({"env", "secrets", "if", "workdir", "matrix", "foreach", "concurrency", "cache", "flow"})
 
 
 def _timeout(job: MergedJob, kind: str, scope: StaticScope, report: Report) -> float | None:
@@ -166,8 +200,7 @@ def _time_limit(node: Mapping, key: str, scope: StaticScope, report: Report, def
     """Return a limit in seconds, None for no limit."""
     if key not in node.entries:
         return default
-    seconds = fields.duration(node.get(key), scope, report, never=True, positive=True)
-    return None if seconds == NEVER else seconds
+    return _limit(node.entries[key][1], scope, report)
 
 
 def _job_concurrency(node: Node | None, reader: SiteReader) -> Concurrency | None:
@@ -210,13 +243,9 @@ def _expression(node: Node | None, key: str, reader: SiteReader, report: Report)
     return None if expression is None else expression.source
 
 
-def _depends_on(node: Node | None, report: Report) -> tuple[Dependency, ...]:
-    if node is None:
-        return ()
+def _depends_on(node: Node, report: Report) -> tuple[Dependency, ...]:
     if isinstance(node, Mapping):
-        return tuple(
-            Dependency(name, _edge(value), spelling.span, _axes(value)) for name, (spelling, value) in node.entries.items()
-        )
+        return tuple(Dependency(name, _edge(value), spelling, _axes(value)) for name, (spelling, value) in node.entries.items())
     items = node.items if isinstance(node, Sequence) else [node]
     found: dict[str, Dependency] = {}
     for item in items:
@@ -225,7 +254,7 @@ def _depends_on(node: Node | None, report: Report) -> tuple[Dependency, ...]:
         if item.value in found:
             report.add(Code.DUPLICATE_DEPENDENCY, item.span, f"`{item.value[:60]}` stands twice in this list", "remove one")
             continue
-        found[item.value] = Dependency(item.value, "success", item.span, plain=True)
+        found[item.value] = Dependency(item.value, "success", item, plain=True)
     return tuple(found.values())
 
 

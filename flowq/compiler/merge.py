@@ -5,7 +5,6 @@ written at, be it in a template.
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Final
 
 from flowq.compiler.codes import Code
@@ -13,11 +12,12 @@ from flowq.compiler.schema import schema_document
 from flowq.compiler.source import Report
 from flowq.compiler.suggest import did_you_mean
 from flowq.compiler.tree import Mapping, Node, Scalar, Sequence
+from flowq.record import record
 
 MAX_CHAIN: Final = 50  # templates that extend each other
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class MergedJob:
     """A job with what it takes over. `own` lacks the flow's defaults: keys in it were meant for this job."""
 

@@ -4,6 +4,7 @@ So no value is ever part of a script. What the script refers with is quoted for 
 inside double quotes. Where no reference is safe, the place is refused with the reason and the fix.
 """
 
+import re
 from typing import Final
 
 from flowq.compiler.codes import Code
@@ -17,6 +18,8 @@ from flowq.expr import Hole
 PREFIX: Final = "FLOWQ_V"
 KNOWN_SHELLS: Final = frozenset({"sh", "bash", "dash", "ash", "ksh", "mksh"})
 
+_QUOTE: Final = re.compile("['\"`]")
+
 
 def rewrite(node: Scalar, shell: tuple[str, ...], reader: SiteReader, report: Report) -> tuple[str, dict[str, Json]]:
     """Return the constant script and its variables, templated. A script of a shell that is known must close its quotes.
@@ -27,6 +30,8 @@ def rewrite(node: Scalar, shell: tuple[str, ...], reader: SiteReader, report: Re
         reader: collects the expressions.
         report: where refusals go.
     """
+    if "${{" not in node.value and not _QUOTE.search(node.value):
+        return node.value, {}  # no value stands in it, and no quote can be open: most scripts of a big flow
     pieces = list(reader.parts(node))
     holes = [piece for piece, _ in pieces if isinstance(piece, Hole)]
     if not is_posix(shell):

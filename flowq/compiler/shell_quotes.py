@@ -35,6 +35,7 @@ LITERAL: Final = (_SINGLE, _ANSI, _ESCAPED)
 """Why no value can stand where the shell takes everything as it is written."""
 
 _SUBSCRIPT = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\[[^\]=]*")  # the word so far, when a subscript is open
+_ORDINARY = re.compile(r"[A-Za-z0-9_./:,@%+=-]+")  # what is text wherever it stands
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*|[0-9$#?!@*-]")  # of a variable, behind its $
 
 
@@ -154,8 +155,14 @@ class QuoteReader(ABC):
         elif character == "$":
             self._dollar(frame, word, double=False)
         else:
-            self._position += 1
-            word.text += character
+            self._text_part(word)
+
+    def _text_part(self, word: Word) -> None:
+        """Read characters that mean themselves: as many as are surely such, or one."""
+        run = _ORDINARY.match(self._text, self._position)
+        end = run.end() if run else self._position + 1
+        word.text += self._text[self._position : end]
+        self._position = end
 
     def _backslash(self, word: Word) -> None:
         self._refuse_next(_ESCAPED)
@@ -209,8 +216,7 @@ class QuoteReader(ABC):
             elif character == "$":
                 self._dollar(None, word, double=True)
             else:
-                self._position += 1
-                word.text += character
+                self._text_part(word)
         self._never_closed(start)
         for number in inside:
             self.refusals.setdefault(number, _UNCLOSED)

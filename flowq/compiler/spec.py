@@ -11,19 +11,25 @@ from flowq.compiler.diagnostics import Span
 from flowq.compiler.params import Bound
 from flowq.compiler.sites import Site
 from flowq.compiler.static import StaticScope
-from flowq.compiler.tree import Json, Mapping, Node
+from flowq.compiler.tree import Json, Mapping, Node, Scalar
 from flowq.plan import Action, Cache, Concurrency, RetryPolicy
+from flowq.record import record
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Dependency:
     """One entry of `depends_on`."""
 
     job: str
     condition: str
-    span: Span
+    place: "Scalar | JobSpec"  # what says so
     match: tuple[str, ...] = ()  # axes on which the cells must be equal; empty: all cells
     plain: bool = False  # only the job is named: `success` was not thought about
+
+    @property
+    def span(self) -> Span:
+        """The place in the file."""
+        return self.place.span
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +61,7 @@ class MatrixSpec:
     complete: bool = True
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class JobSpec:
     """A job. Times in seconds. `tree` is the map it was read from, defaults and templates merged in."""
 

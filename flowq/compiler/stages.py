@@ -8,7 +8,6 @@ its jobs and which the others depend on; the plan makes a hidden group of it.
 from dataclasses import replace
 
 from flowq.compiler.codes import Code
-from flowq.compiler.diagnostics import Span
 from flowq.compiler.source import Report
 from flowq.compiler.spec import Dependency, JobSpec
 from flowq.compiler.suggest import did_you_mean
@@ -85,7 +84,7 @@ def _stage(name: str, members: list[JobSpec]) -> JobSpec:
     first = members[0]
     return JobSpec(
         name=STAGE + name,
-        span=_place(first),
+        span=_place(first).span,
         tree=Mapping(first.tree.start),
         action=Action("stage"),
         queue=first.queue,
@@ -94,6 +93,7 @@ def _stage(name: str, members: list[JobSpec]) -> JobSpec:
     )
 
 
-def _place(job: JobSpec) -> Span:
-    entry = job.tree.entries.get("stage")
-    return job.span if entry is None else entry[1].span
+def _place(job: JobSpec) -> Scalar | JobSpec:
+    """Return what says that a job is in its stage, or the job."""
+    node = job.tree.get("stage")
+    return node if isinstance(node, Scalar) else job

@@ -12,6 +12,7 @@ from typing import Any, Final
 from flowq import defaults, ids
 from flowq.exceptions import AmbiguousRunError, InvalidRunOperation, NoSuchRunError, TooLargeError
 from flowq.ids import member_id
+from flowq.record import record
 from flowq.states import JobStatus, RunStatus
 from flowq.store.jobs import Jobs
 from flowq.store.outcomes import Outcome
@@ -23,7 +24,7 @@ _DISMANTLED: Final = 200  # jobs that go with one call
 _EDGES_A_CHUNK: Final = 2000  # children staged by one call at most, so that no call is long
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class StagedJob:
     """One job of a run on its way in. `children` are `(ordinal, condition)`; `fields` are its record's first fields."""
 
