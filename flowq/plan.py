@@ -21,12 +21,14 @@ Values with expressions ("templated" values) are JSON in which
 """
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, fields, replace
+from itertools import compress
+from operator import attrgetter, ne
 from typing import Any, Final, TypeAlias, cast
 
+from flowq.bulk import no_collection, record
 from flowq.exceptions import FlowqError
-from flowq.record import record
 
 PLAN_VERSION: Final = 2
 
@@ -302,7 +304,11 @@ class Plan:
         Raises:
             PlanVersionError: the plan has a version this flowq does not know.
         """
-        document = json.loads(text)
+        with no_collection():
+            return cls._from(json.loads(text))
+
+    @classmethod
+    def _from(cls, document: dict[str, Json]) -> "Plan":
         version = document.get("version")
         if version not in _READABLE:
             raise PlanVersionError(
@@ -377,14 +383,20 @@ def _node_to_json(node: Node) -> dict[str, Json]:
     return out
 
 
-def _non_defaults(record: Any) -> dict[str, Json]:
-    out: dict[str, Json] = {}
-    for item in fields(record):
-        value = getattr(record, item.name)
-        default = {} if item.default_factory is dict else item.default
-        if value != default:
-            out[item.name] = value
-    return out
+def _non_defaults(item: Any) -> dict[str, Json]:
+    names, values_of, defaults = _SHAPES[type(item)]
+    values = values_of(item)
+    return dict(compress(zip(names, values, strict=True), map(ne, values, defaults)))
+
+
+def _shape(kind: type[Any]) -> tuple[tuple[str, ...], Callable[[Any], tuple[Json, ...]], tuple[Json, ...]]:
+    """Return the names of a record's fields, what gets their values, and their defaults."""
+    every = fields(kind)
+    names = tuple(item.name for item in every)
+    return names, attrgetter(*names), tuple({} if item.default_factory is dict else item.default for item in every)
+
+
+_SHAPES: Final = {kind: _shape(kind) for kind in (Node, Action, RetryPolicy, Concurrency, Cache, Selection)}
 
 
 def _node_from_json(item: dict[str, Json]) -> Node:

@@ -1,12 +1,10 @@
 """The chain of passes, from a file to a plan."""
 
-import gc
 import os
-from collections.abc import Iterator
 from collections.abc import Mapping as MappingABC
-from contextlib import contextmanager
 from dataclasses import dataclass
 
+from flowq.bulk import no_collection
 from flowq.compiler.diagnostics import Diagnostic
 from flowq.compiler.emit import make_plan
 from flowq.compiler.files import Beside, Files
@@ -85,7 +83,7 @@ def compile_text(
 
 
 def _compile(source: Source, report: Report, around: Surroundings) -> Compilation:
-    with _no_collection():
+    with no_collection():
         plan = None if report.failed else _plan(source, report, around)
     return Compilation(plan, around.files.diagnostics(report))
 
@@ -109,17 +107,3 @@ def _modules(file: str) -> tuple[str, ...]:
 
 def _run(date: str | None) -> dict[str, Json]:
     return {} if date is None else {"date": date}
-
-
-@contextmanager
-def _no_collection() -> Iterator[None]:
-    """Hold back the cyclic garbage collector: nothing made here is a cycle, and it would look through all of a big tree again and again,
-    which takes half of the time of a flow of 10,000 jobs.
-    """
-    was_on = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_on:
-            gc.enable()

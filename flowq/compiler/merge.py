@@ -7,12 +7,12 @@ written at, be it in a template.
 from collections.abc import Iterable
 from typing import Final
 
+from flowq.bulk import record
 from flowq.compiler.codes import Code
 from flowq.compiler.schema import schema_document
 from flowq.compiler.source import Report
 from flowq.compiler.suggest import did_you_mean
 from flowq.compiler.tree import Mapping, Node, Scalar, Sequence
-from flowq.record import record
 
 MAX_CHAIN: Final = 50  # templates that extend each other
 

@@ -7,13 +7,13 @@ for the places of things (`JobSpec.tree`).
 from collections.abc import Mapping as MappingABC
 from dataclasses import dataclass, field
 
+from flowq.bulk import record
 from flowq.compiler.diagnostics import Span
 from flowq.compiler.params import Bound
 from flowq.compiler.sites import Site
 from flowq.compiler.static import StaticScope
 from flowq.compiler.tree import Json, Mapping, Node, Scalar
 from flowq.plan import Action, Cache, Concurrency, RetryPolicy
-from flowq.record import record
 
 
 @record

@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import TypeAlias
 
 from flowq import defaults, ids, signing
+from flowq.bulk import no_collection
 from flowq.durations import NEVER
 from flowq.exceptions import InvalidRunOperation
-from flowq.plan import Cell, Edge, Node, Plan, RetryPolicy
+from flowq.plan import Cell, Node, Plan, RetryPolicy
 from flowq.states import Reason
 from flowq.store import Store
 from flowq.store.outcomes import Outcome
@@ -47,18 +48,19 @@ def submit(
         TooLargeError: the plan is over the limit.
     """
     run = run_id or ids.run_id()
-    stored = plan.to_json().encode("utf-8", "surrogatepass")
-    fields = run_fields(plan, local=local, labels=labels or {})
-    if signed := signing.signature(stored, "plan of run", run, str(directory)):
-        fields["signature"] = signed
-    outcome = store.runs.submit(
-        run,
-        _nonce(run_id, stored, directory, fields),
-        staged_jobs(plan, run, local=local),
-        plan=stored,
-        directory=str(directory),
-        fields=fields,
-    )
+    with no_collection():
+        stored = plan.to_json().encode("utf-8", "surrogatepass")
+        fields = run_fields(plan, local=local, labels=labels or {})
+        if signed := signing.signature(stored, "plan of run", run, str(directory)):
+            fields["signature"] = signed
+        outcome = store.runs.submit(
+            run,
+            _nonce(run_id, stored, directory, fields),
+            staged_jobs(plan, run, local=local),
+            plan=stored,
+            directory=str(directory),
+            fields=fields,
+        )
     if outcome is not Outcome.DONE and outcome is not Outcome.DUPLICATE:
         raise InvalidRunOperation(
             f"a run of something else has the id {run} already: choose another id, or `flowq status {run}` to see it"
@@ -116,20 +118,18 @@ def _retention_ms(seconds: float | None) -> int:
 
 def staged_jobs(plan: Plan, run: str, *, local: bool) -> Iterator[StagedJob]:
     """Yield what the store is told of each cell, in ordinal order."""
-    children = plan.children()
+    children: list[list[tuple[int, str]]] = [[] for _ in plan.cells]
+    for cell in plan.cells:
+        for edge in cell.parents:
+            children[edge.parent].append((cell.ordinal, edge.condition))
     groups = _groups(plan)
     for cell in plan.cells:
-        fields = _fields(plan, cell, run, groups.get(cell.node), local=local)
-        yield StagedJob(cell.ordinal, fields, [_edge(edge) for edge in children[cell.ordinal]])
+        yield StagedJob(cell.ordinal, _fields(plan, cell, run, groups.get(cell.node), local=local), children[cell.ordinal])
 
 
 def queue_of(queue: str, run: str, *, local: bool) -> str:
     """Return the store's name of a queue as a job of this run uses it."""
     return f"{run}/{queue}" if local else queue
-
-
-def _edge(edge: Edge) -> tuple[int, str]:
-    return edge.parent, edge.condition
 
 
 def _groups(plan: Plan) -> dict[int, _Group]:

@@ -1,6 +1,6 @@
 -- flip: a staged run becomes visible with all its jobs, at one instant
 -- edges: -
--- args: run nonce chunks plan directory_key handlers* fields*
+-- args: run nonce chunks directory_key handlers* fields*
 -- guard: every chunk of this nonce is staged; the same nonce again is a duplicate
 -- replies: {done | duplicate | conflict | wrong_state}
 -- uses: release cancel_run
@@ -39,7 +39,7 @@ local function begin(run, cells)
 end
 
 function T.flip()
-  local run, nonce, chunks, plan, directory, handlers, fields = A.text(), A.text(), A.number(), A.text(), A.text(), A.list(), A.list()
+  local run, nonce, chunks, directory, handlers, fields = A.text(), A.text(), A.number(), A.text(), A.list(), A.list()
   local key = K.run(run)
   local found = call('HMGET', key, 'status', 'nonce', 'chunks', 'cells')
   if found[1] and found[1] ~= 'staging' then return { found[2] == nonce and 'duplicate' or 'conflict' } end
@@ -49,7 +49,6 @@ function T.flip()
   call('HSET', key, 'nonce', nonce, 'attempt', 1, 'created_at', now, 'cells', cells, 'staged', cells, 'open', cells - #handlers, 'outbox', 0,
     'warnings', 0, unpack(fields))
   call('HSET', key, 'n:deferred', call('HGET', key, 'total'))
-  call('SET', K.plan(run), plan)
   call('ZREM', K.timers(), 'collect|' .. run)
   call('ZADD', K.runs(), now, run)
   call('ZADD', K.run_ids(), 0, run)

@@ -1,24 +1,25 @@
--- stage: some jobs of a run that is being submitted, invisible until the flip
+-- stage: some jobs of a run that is being submitted, and a piece of its plan, invisible until the flip
 -- edges: - -> deferred
--- args: run nonce chunk rows
--- guard: the run id is free or staged by the same nonce; a chunk that was staged before is a duplicate
--- replies: {done | duplicate | conflict}
+-- args: run nonce chunk rows piece
+-- guard: the run id is free or staged by the same nonce; chunks arrive in order, one that was staged before is a duplicate
+-- replies: {done | duplicate | conflict | wrong_state}
 -- uses: jobs
--- Each of `rows` is: ordinal, a list of fields, a list of children "<ordinal>|<condition>". A submitter that dies leaves the run
--- `staging`; a timer that each chunk pushes on collects it.
+-- `rows` is JSON, a list of jobs: [ordinal, [field, value, ...], ["<ordinal of a child>|<condition>", ...]], all texts. A submitter that dies
+-- leaves the run `staging`; a timer that each chunk pushes on collects it.
 local STAGING_LIFE = 60000
 
 function T.stage()
-  local run, nonce, chunk, rows = A.text(), A.text(), A.number(), A.number()
+  local run, nonce, chunk, rows, piece = A.text(), A.text(), A.number(), cjson.decode(A.text()), A.text()
   local key = K.run(run)
   local found = call('HMGET', key, 'status', 'nonce', 'chunks')
   if found[1] and (found[1] ~= 'staging' or found[2] ~= nonce) then
     return { found[2] == nonce and 'duplicate' or 'conflict' }
   end
-  if tonumber(found[3] or 0) > chunk then return { 'duplicate' } end
-  for _ = 1, rows do
-    local id = run .. '-' .. A.text()
-    local fields, children = A.list(), A.list()
+  local staged = tonumber(found[3] or 0)
+  if staged > chunk then return { 'duplicate' } end
+  if staged < chunk then return { 'wrong_state' } end
+  for _, row in ipairs(rows) do
+    local id, fields, children = run .. '-' .. row[1], row[2], row[3]
     if #children > 0 then
       fields[#fields + 1], fields[#fields + 2] = 'kids', '1'
     end
@@ -29,8 +30,9 @@ function T.stage()
       call('RPUSH', K.children(id), unpack(some))
     end
   end
+  call(chunk == 0 and 'SET' or 'APPEND', K.plan(run), piece)
   call('HSET', key, 'status', 'staging', 'nonce', nonce, 'chunks', chunk + 1)
-  call('HINCRBY', key, 'cells', rows)
+  call('HINCRBY', key, 'cells', #rows)
   call('ZADD', K.timers(), now + STAGING_LIFE, 'collect|' .. run)
   return { 'done' }
 end
