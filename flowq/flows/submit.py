@@ -14,8 +14,8 @@ from flowq.plan import Cell, Node, Plan, RetryPolicy
 from flowq.states import Reason
 from flowq.store import Store
 from flowq.store.outcomes import Outcome
-from flowq.store.runs import StagedJob
 from flowq.store.semaphores import group_semaphore
+from flowq.store.staging import StagedJob
 
 _Group: TypeAlias = tuple[int, tuple[int, int]]
 """The group that counts the cells of a node: its ordinal; the first ordinal and the number of its cells."""

@@ -7,7 +7,7 @@ that has no reply is sent again, one after the other.
 
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 import redis
 
@@ -16,76 +16,87 @@ from flowq.store.session import Session
 
 _UNDER_WAY: Final = 4  # calls without a reply
 
+_Call: TypeAlias = Sequence[object]  # the arguments
 
-def run_ahead(session: Session, name: str, calls: Iterable[Sequence[object]]) -> Iterator[Any]:
+
+def run_ahead(session: Session, name: str, calls: Iterable[_Call]) -> Iterator[Any]:
     """Call a script once for each of `calls` and yield the raw replies in order.
 
     Raises:
         DataLostError: the data was replaced and the session does not follow.
         ServerError: the server cannot be used.
     """
-    lane: _Lane | None = None
-    waiting: deque[Sequence[object]] = deque()
+    lane = _Lane(session, name)
     try:
         for arguments in calls:
-            if lane is None:
-                yield session.run(name, *arguments)  # knows what to do about a script or data that are not there
-                lane = _Lane(session, name)
-                continue
-            waiting.append(arguments)
-            if lane.send(arguments) and len(waiting) < _UNDER_WAY:
-                continue
-            reply = lane.receive()
-            if reply is not None:
-                waiting.popleft()
-                yield reply
-                continue
-            lane.close()
-            lane = None
-            while waiting:
-                yield session.run(name, *waiting.popleft())
-        while waiting:
-            reply = None if lane is None else lane.receive()
-            arguments = waiting.popleft()
-            if reply is None and lane is not None:
-                lane.close()
-                lane = None
-            yield session.run(name, *arguments) if reply is None else reply
+            yield from lane.push(arguments)
+        yield from lane.rest()
     finally:
-        if lane is not None:
-            lane.close(idle=not waiting)
+        lane.close()
 
 
 class _Lane:
-    """One connection of the pool, while it is ours."""
+    """One connection of the pool for a while, and what is under way on it."""
 
     def __init__(self, session: Session, name: str) -> None:
         self._session = session
-        self._script = load(name)
-        self._pool = session.client.connection_pool
+        self._name = name
         self._connection: Any = None
+        self._waiting: deque[_Call] = deque()
 
-    def send(self, arguments: Sequence[object]) -> bool:
-        """Send a call; return whether that was possible."""
-        head = ("EVALSHA", self._script.sha, 1, self._session.keys("meta"), self._session.incarnation)
+    def push(self, arguments: _Call) -> Iterator[Any]:
+        """Send a call; yield the replies that had to come first."""
+        if self._connection is None:
+            yield self._session.run(
+                self._name, *arguments
+            )  # brings the script, and knows what to do when the data is not there
+            self._connect()
+            return
+        self._waiting.append(arguments)
+        if not self._send(arguments):
+            yield from self._one_by_one()
+        elif len(self._waiting) >= _UNDER_WAY:
+            yield from self._next()
+
+    def rest(self) -> Iterator[Any]:
+        """Yield the replies that are still to come."""
+        while self._waiting:
+            yield from self._next()
+
+    def close(self) -> None:
+        """Give the connection back."""
+        if self._connection is None:
+            return
+        if self._waiting:
+            self._connection.disconnect()  # else the replies would be taken for those of somebody else's calls
+        self._session.client.connection_pool.release(self._connection)
+        self._connection = None
+
+    def _connect(self) -> None:
         try:
-            if self._connection is None:
-                self._connection = self._pool.get_connection()
+            self._connection = self._session.client.connection_pool.get_connection()
+        except (redis.exceptions.RedisError, OSError):
+            self._connection = None
+
+    def _send(self, arguments: _Call) -> bool:
+        session = self._session
+        head = ("EVALSHA", load(self._name).sha, 1, session.keys("meta"), session.incarnation)
+        try:
             self._connection.send_command(*head, *flatten(arguments))
         except (redis.exceptions.RedisError, OSError):
             return False
         return True
 
-    def receive(self) -> Any:
-        """Return the next reply, None when there is none to be had: the connection broke, or the answer is an error."""
+    def _next(self) -> Iterator[Any]:
         try:
-            return None if self._connection is None else self._connection.read_response()
-        except (redis.exceptions.RedisError, OSError):
-            return None
+            reply = self._connection.read_response()
+        except (redis.exceptions.RedisError, OSError):  # an answer that is an error, too: the session knows what it means
+            yield from self._one_by_one()
+            return
+        self._waiting.popleft()
+        yield reply
 
-    def close(self, *, idle: bool = False) -> None:
-        """Give the connection back; `idle` when every call has its reply."""
-        if self._connection is not None:
-            if not idle:
-                self._connection.disconnect()
-            self._pool.release(self._connection)
+    def _one_by_one(self) -> Iterator[Any]:
+        self.close()
+        while self._waiting:
+            yield self._session.run(self._name, *self._waiting.popleft())

@@ -5,39 +5,25 @@ step whose reply was lost is sent again safely.
 """
 
 import hashlib
-import json
-import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import zip_longest
+from functools import partial
 from typing import Any, Final
 
 from flowq import defaults, ids
-from flowq.bulk import record
 from flowq.exceptions import AmbiguousRunError, InvalidRunOperation, NoSuchRunError, TooLargeError
 from flowq.ids import member_id
 from flowq.states import JobStatus, RunStatus
+from flowq.store import staging
 from flowq.store.ahead import run_ahead
 from flowq.store.jobs import Jobs
 from flowq.store.outcomes import Outcome
 from flowq.store.records import Event, JobRecord, LogEntry, RunRecord
 from flowq.store.session import Session, data_lost
+from flowq.store.staging import StagedJob
 
 _CHUNK: Final = 500  # records read by one pipeline
 _DISMANTLED: Final = 200  # jobs that go with one call
-_EDGES_A_CHUNK: Final = 2000  # children staged by one call at most, so that no call is long
-_READABLE: Final = 2048  # bytes of a plan that is stored as it is
-_PIECE: Final = 64 * 1024  # bytes of a plan that are staged by one call
-_READ_AT_ONCE: Final = 1024 * 1024  # bytes of a plan that are read by one call
-
-
-@record
-class StagedJob:
-    """One job of a run on its way in. `children` are `(ordinal, condition)`; `fields` are its record's first fields."""
-
-    ordinal: int
-    fields: Mapping[str, str | int]
-    children: Sequence[tuple[int, str]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +54,14 @@ class Runs:
     # -- transitions ----------------------------------------------------------------------------------------------------------
 
     def submit(
-        self, run: str, nonce: str, jobs: Iterable[StagedJob], *, plan: bytes, directory: str, fields: Mapping[str, str | int]
+        self,
+        run: str,
+        nonce: str,
+        jobs: Iterable[StagedJob],
+        *,
+        plan: bytes,
+        directory: str,
+        fields: Mapping[str, str | int],
     ) -> Outcome:
         """Submit a run: all of it becomes visible at one instant, or nothing does.
 
@@ -87,16 +80,8 @@ class Runs:
             raise TooLargeError(
                 f"the compiled flow takes {len(plan):,} bytes, at most {defaults.MAX_PLAN:,} are allowed: split the flow"
             )
-        handlers: list[int] = []
-
-        def staged() -> Iterator[tuple[object, ...]]:
-            parts = zip_longest(_chunks(jobs), _pieces(_pack(plan)))
-            for index, (rows, piece) in enumerate(parts):
-                handlers.extend(row.ordinal for row in rows or () if "phase" in row.fields)
-                yield run, nonce, index, _rows(rows or ()), piece or b""
-
         chunks = 0
-        for reply in run_ahead(self._session, "stage", staged()):
+        for reply in run_ahead(self._session, "stage", staging.calls(run, nonce, jobs, plan)):
             outcome = Outcome(reply[0].decode())
             if outcome is Outcome.CONFLICT:
                 return outcome
@@ -105,7 +90,7 @@ class Runs:
             chunks += 1
         key = directory_key(directory)
         pairs = [part for pair in {**fields, "directory": directory, "directory_key": key}.items() for part in pair]
-        return Outcome(self._session.run("flip", run, nonce, chunks, key, handlers, pairs)[0].decode())
+        return Outcome(self._session.run("flip", run, nonce, chunks, key, pairs)[0].decode())
 
     def cancel(self, run: str) -> Outcome:
         """Cancel what has not ended of a run; its handlers run all the same. Called while they do, it cancels them too."""
@@ -240,15 +225,11 @@ class Runs:
         Raises:
             NoSuchRunError: there is none.
         """
-        found = b""
         with self._session.translated:
-            while piece := self._session.client.getrange(self._keys("plan", run), len(found), len(found) + _READ_AT_ONCE - 1):
-                found += piece
-                if len(piece) < _READ_AT_ONCE:
-                    break
+            found = staging.read(partial(self._session.client.getrange, self._keys("plan", run)))
         if not found:
             raise NoSuchRunError(f"no run with the id {run!r}: `flowq runs` lists the runs there are")
-        return _unpack(found)
+        return staging.unpack(found)
 
     def jobs(self, run: str, ordinals: Iterable[int]) -> list[JobRecord | None]:
         """Return the records of jobs of a run."""
@@ -330,46 +311,6 @@ class Runs:
 def directory_key(directory: str) -> str:
     """Return the short name of a directory inside keys."""
     return hashlib.sha256(directory.encode("utf-8", "surrogateescape")).hexdigest()[:16]
-
-
-def _rows(jobs: Iterable[StagedJob]) -> bytes:
-    """Return jobs as the JSON that `stage` reads."""
-    rows = [
-        (
-            str(job.ordinal),
-            [str(part) for pair in job.fields.items() for part in pair],
-            [f"{child}|{condition}" for child, condition in job.children],
-        )
-        for job in jobs
-    ]
-    return json.dumps(rows, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "surrogatepass")
-
-
-def _pack(plan: bytes) -> bytes:
-    """Return the stored form of a plan: of a big one an eighth of its size. The smallest stay readable for people."""
-    return zlib.compress(plan, 1) if len(plan) > _READABLE else plan
-
-
-def _unpack(stored: bytes) -> bytes:
-    return stored if stored.startswith(b"{") else zlib.decompressobj().decompress(stored, defaults.MAX_PLAN)
-
-
-def _pieces(text: bytes) -> Iterator[bytes]:
-    for start in range(0, len(text), _PIECE):
-        yield text[start : start + _PIECE]
-
-
-def _chunks(jobs: Iterable[StagedJob]) -> Iterator[list[StagedJob]]:
-    chunk: list[StagedJob] = []
-    edges = 0
-    for job in jobs:
-        chunk.append(job)
-        edges += len(job.children)
-        if len(chunk) >= defaults.STAGE_CHUNK or edges >= _EDGES_A_CHUNK:
-            yield chunk
-            chunk, edges = [], 0
-    if chunk:
-        yield chunk
 
 
 def _event(run: str, seq: str, row: Mapping[bytes, bytes]) -> Event:

@@ -10,6 +10,7 @@ from flowq.flows.run import Run
 from flowq.flows.submit import staged_jobs, submit
 from flowq.store import Store
 from flowq.store.outcomes import Outcome
+from flowq.store.staging import as_rows
 from tests.support.driver import Driver
 from tests.support.graphs import plan
 
@@ -72,8 +73,7 @@ def test_what_is_due_is_found_and_removed(store: Store, driver: Driver) -> None:
     store.client.hset(store.session.keys("run", expired), "retention", 0)
     dead = ids.run_id()
     rows = list(staged_jobs(plan({f"j{number}": [] for number in range(300)}), dead, local=False))
-    flat = (part for row in rows for part in (row.ordinal, ["origin", "default", "pending", 0], []))
-    store.session.run("stage", dead, "nonce", 0, len(rows), *flat)
+    store.session.run("stage", dead, "nonce", 0, as_rows(rows), b"{}")
     store.client.zadd(store.session.keys("timers"), {f"collect|{expired}": 1, f"collect|{dead}": 1})
     store.client.zadd(store.session.keys("registry", "finished", "old"), {"gone": 1, "too": 2})
     store.client.sadd(store.session.keys("queues"), "old")

@@ -18,6 +18,7 @@ from flowq.plan import Cell, Edge, Plan
 from flowq.states import Condition, RunStatus
 from flowq.store import Store
 from flowq.store.outcomes import LogLines, Outcome
+from flowq.store.staging import as_rows
 from tests.support import graphs, invariants
 from tests.support.driver import Driver
 from tests.support.reference import differences, expected
@@ -101,14 +102,7 @@ def test_a_dead_submitters_staging_is_collected(store: Store, driver: Driver) ->
     plan = graphs.plan({f"j{number}": [] for number in range(200)})
     run = ids.run_id()
     rows = list(staged_jobs(plan, run, local=False))[:150]
-    store.session.run(
-        "stage",
-        run,
-        "nonce",
-        0,
-        len(rows),
-        *(part for row in rows for part in (row.ordinal, ["origin", "default", "pending", 0], [])),
-    )
+    store.session.run("stage", run, "nonce", 0, as_rows(rows), b"{}")
     assert store.client.exists(store.session.keys("job", f"{run}-3"))
     store.client.zadd(store.session.keys("timers"), {f"collect|{run}": 1})  # its minute has passed
     driver.settle()

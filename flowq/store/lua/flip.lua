@@ -1,11 +1,10 @@
 -- flip: a staged run becomes visible with all its jobs, at one instant
 -- edges: -
--- args: run nonce chunks directory_key handlers* fields*
+-- args: run nonce chunks directory_key fields*
 -- guard: every chunk of this nonce is staged; the same nonce again is a duplicate
 -- replies: {done | duplicate | conflict | wrong_state}
 -- uses: release cancel_run
--- `handlers` are the ordinals of the jobs outside the graph; the fields h:early and h:exit count them by when they have their turn. With
--- the fields `sem` and `max` (its concurrency group) the run begins when the group has room, or does what `on_conflict` says.
+-- The fields h:early and h:exit count the handlers, which are outside the graph, by when they have their turn. With the fields `sem` and `max` (its concurrency group) the run begins when the group has room, or does what `on_conflict` says.
 local EVERYBODY = 100 -- runs of a group that one submission cancels at most
 
 local function make_room(name, max)
@@ -39,21 +38,20 @@ local function begin(run, cells)
 end
 
 function T.flip()
-  local run, nonce, chunks, directory, handlers, fields = A.text(), A.text(), A.number(), A.text(), A.list(), A.list()
+  local run, nonce, chunks, directory, fields = A.text(), A.text(), A.number(), A.text(), A.list()
   local key = K.run(run)
   local found = call('HMGET', key, 'status', 'nonce', 'chunks', 'cells')
   if found[1] and found[1] ~= 'staging' then return { found[2] == nonce and 'duplicate' or 'conflict' } end
   if found[1] and found[2] ~= nonce then return { 'conflict' } end
   if tonumber(found[3] or 0) ~= chunks then return { 'wrong_state' } end
-  local cells = tonumber(found[4] or 0)
-  call('HSET', key, 'nonce', nonce, 'attempt', 1, 'created_at', now, 'cells', cells, 'staged', cells, 'open', cells - #handlers, 'outbox', 0,
+  local cells, handlers = tonumber(found[4] or 0), call('LLEN', K.handlers(run))
+  call('HSET', key, 'nonce', nonce, 'attempt', 1, 'created_at', now, 'cells', cells, 'staged', cells, 'open', cells - handlers, 'outbox', 0,
     'warnings', 0, unpack(fields))
   call('HSET', key, 'n:deferred', call('HGET', key, 'total'))
   call('ZREM', K.timers(), 'collect|' .. run)
   call('ZADD', K.runs(), now, run)
   call('ZADD', K.run_ids(), 0, run)
   call('ZADD', K.directory(directory), now, run)
-  if #handlers > 0 then call('RPUSH', K.handlers(run), unpack(handlers)) end
   begin(run, cells)
   L.drain(100)
   return { 'done' }
