@@ -137,8 +137,13 @@ class _Composer:
                     self._report.add(Code.NUMBER, _mark_span(event), str(error), "put it in quotes if text is meant")
         else:
             value = self._tagged(event)
-        style = event.style or ""
-        node = Scalar(value, text, "" if style == "plain" else style, event.start_mark, event.end_mark)
+        style = event.style
+        start, end = event.start_mark, event.end_mark
+        if not style or style == "plain":
+            style = ""
+            if end.line == start.line and end.column - start.column == len(text):  # the text is all that is written
+                end = None
+        node = Scalar(value, text, style, start, end)
         if event.anchor is not None:
             self._anchors[event.anchor] = _Anchor(node)
         self._add(node)

@@ -4,6 +4,7 @@ Not frozen dataclasses: a big flow has hundreds of thousands of these, and the f
 changed after the reader has finished. An alias gives the same object again, so the "tree" may share parts; it never has a cycle.
 """
 
+from dataclasses import dataclass
 from typing import Any, Final, Protocol, TypeAlias
 
 from flowq.compiler.diagnostics import Span
@@ -16,22 +17,50 @@ MAX_DEPTH: Final = 100  # lists and maps in each other
 class Mark(Protocol):
     """A place as the YAML parser gives it, 0-based."""
 
+    @property
+    def index(self) -> int:
+        """Characters before it in the file."""
+
+    @property
+    def line(self) -> int:
+        """Lines before it in the file."""
+
+    @property
+    def column(self) -> int:
+        """Characters before it in the line."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A place that is reckoned."""
+
     index: int
     line: int
     column: int
 
 
 class Scalar:
-    """A text, number, boolean or null. `value` is what it means, `text` what it says, `style` its quotes: "" for none."""
+    """A text, number, boolean or null. `value` is what it means, `text` what it says, `style` its quotes: "" for none.
 
-    __slots__ = ("end", "start", "style", "text", "value")
+    Without an `end` it ends where its text does: so do most, and a place takes more memory than a short text.
+    """
 
-    def __init__(self, value: Json, text: str, style: str, start: Mark, end: Mark) -> None:
+    __slots__ = ("_end", "start", "style", "text", "value")
+
+    def __init__(self, value: Json, text: str, style: str, start: Mark, end: Mark | None) -> None:
         self.value = value
         self.text = text
         self.style = style
         self.start = start
-        self.end = end
+        self._end = end
+
+    @property
+    def end(self) -> Mark:
+        """The place behind it."""
+        if self._end is not None:
+            return self._end
+        start, length = self.start, len(self.text)
+        return Place(start.index + length, start.line, start.column + length)
 
     @property
     def span(self) -> Span:
