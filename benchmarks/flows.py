@@ -55,6 +55,10 @@ def _called(number: int) -> list[str]:
     return ["call: benchmarks.noop:pause", f"kwargs: {{seconds: {number}}}", "timeout: 5m", "retry: {max: 3, interval: 10s}"]
 
 
+def _valued(number: int) -> list[str]:
+    return [f'run: tool --part {number} --day ${{{{ run.date }}}} > "out/${{{{ job.name }}}}"', "if: job.attempt < 3"]
+
+
 def _nothing(_number: int) -> list[str]:
     return ["call: benchmarks.noop:noop"]
 
@@ -62,6 +66,7 @@ def _nothing(_number: int) -> list[str]:
 SHAPES: Final[Mapping[str, Callable[[int], list[str]]]] = {
     "run, short commands": _command,
     "run, scripts with quotes": _quoted,
+    "run, expressions": _valued,
     "call, arguments, retries": _called,
 }
 

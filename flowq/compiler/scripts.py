@@ -18,7 +18,8 @@ from flowq.expr import Hole
 PREFIX: Final = "FLOWQ_V"
 KNOWN_SHELLS: Final = frozenset({"sh", "bash", "dash", "ash", "ksh", "mksh"})
 
-_QUOTE: Final = re.compile("['\"`]")
+_PLAIN: Final = re.compile(r"""[^'"\\`#$<]+|'[^']*'|"(?:[^"\\`$]|\$(?=\w))*"|<(?!<)|\$(?=\w)""")
+"""What is read in one way only: neither an escape, a comment, a here-document, a substitution, nor an open quote."""
 
 
 def rewrite(node: Scalar, shell: tuple[str, ...], reader: SiteReader, report: Report) -> tuple[str, dict[str, Json]]:
@@ -30,8 +31,8 @@ def rewrite(node: Scalar, shell: tuple[str, ...], reader: SiteReader, report: Re
         reader: collects the expressions.
         report: where refusals go.
     """
-    if "${{" not in node.value and not _QUOTE.search(node.value):
-        return node.value, {}  # no value stands in it, and no quote can be open: most scripts of a big flow
+    if "${{" not in node.value and not _PLAIN.sub("", node.value):
+        return node.value, {}  # no quote is open: so are most scripts of a big flow
     pieces = list(reader.parts(node))
     holes = [piece for piece, _ in pieces if isinstance(piece, Hole)]
     if not is_posix(shell):

@@ -5,6 +5,7 @@ Where a word could be one thing or another, it is both.
 
 import re
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import Final
 
 from flowq.compiler.shell_programs import (
@@ -57,6 +58,7 @@ def program(word: Word) -> str:
     return "" if word.holes else word.text.rpartition("/")[2]
 
 
+@lru_cache(maxsize=1024)
 def interpreter(name: str) -> Options | None:
     """Return the options of a program that takes a program as an argument, None for any other."""
     return next((options for names, options in INTERPRETERS if names.fullmatch(name)), None)

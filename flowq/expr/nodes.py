@@ -3,7 +3,7 @@
 Every node keeps its place (`start`, `end`: offsets into the source), so that an error can point at the operand that is wrong.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 Json: TypeAlias = Any
@@ -140,12 +140,15 @@ class Expression:
 
     source: str
     root: Node
+    _references: list[tuple[Reference, ...]] = field(default_factory=list, init=False, repr=False, compare=False)
 
     def references(self) -> tuple[Reference, ...]:
-        """Return every name the expression uses, in the order of the text."""
-        found: list[Reference] = []
-        _collect(self.root, found, guarded=False)
-        return tuple(found)
+        """Return every name the expression uses, in the order of the text. They are looked for once: many jobs have the same expressions."""
+        if not self._references:
+            found: list[Reference] = []
+            _collect(self.root, found, guarded=False)
+            self._references.append(tuple(found))
+        return self._references[0]
 
 
 def children(node: Node) -> tuple[Node, ...]:

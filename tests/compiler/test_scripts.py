@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 
 from flowq.compiler import Diagnostic, compile_text
 from flowq.compiler.reader import read
-from flowq.compiler.scripts import rewrite
+from flowq.compiler.scripts import _PLAIN, rewrite
+from flowq.compiler.shell_lexer import ShellLexer
 from flowq.compiler.sites import Place, SiteReader
 from flowq.compiler.source import decode_source
 from flowq.compiler.tree import Mapping, Scalar
@@ -546,3 +547,18 @@ def test_unclosed_quotes_are_refused_without_a_value_too(name: str) -> None:
 def test_closed_quotes_are_not_refused(script: str) -> None:
     assert rewritten(script) == (script, [])
     assert subprocess.run(["bash", "--posix", "-n"], input=script.encode(), capture_output=True, check=False).returncode == 0
+
+
+@settings(max_examples=500, deadline=None, derandomize=True)
+@given(
+    st.lists(
+        st.sampled_from([*"ab'\"\\$`#<>(){}[]|&;=\n ", "$(", "${", "$'", "<<E\n", "((", "))", "$x", "case a in ", "esac"]),
+        max_size=14,
+    )
+)
+def test_a_script_that_is_not_read_has_no_open_quote(parts: list[str]) -> None:
+    script = "".join(parts)
+    lexer = ShellLexer(script, [])
+    lexer.scan()
+    if lexer.unclosed is not None:
+        assert _PLAIN.sub("", script)
