@@ -1,0 +1,175 @@
+"""`Plan`: a compiled flow as a whole."""
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Final
+
+from flowq.bulk import no_collection
+from flowq.exceptions import FlowqError
+from flowq.plan import stored
+from flowq.plan.records import Cell, Concurrency, Edge, Json, Node, Selection
+
+PLAN_VERSION: Final = 2
+
+_READABLE: Final = (1, 2)  # version 2 added what version 1 says nothing of
+
+
+class PlanVersionError(FlowqError):
+    """A stored plan was written by a version of flowq that this one cannot read."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A compiled flow. `cells[i].ordinal == i`; parents have smaller ordinals than their children."""
+
+    name: str
+    nodes: tuple[Node, ...]
+    cells: tuple[Cell, ...]
+    file: str = ""  # the flow file, absolute
+    params: Mapping[str, Json] = field(default_factory=dict)
+    description: str = ""
+    labels: Mapping[str, str] = field(default_factory=dict)
+    retention: float | None = None
+    timeout: float | None = None  # s, of the whole graph, without the handlers
+    fail_fast: bool = False  # a failed job cancels the rest of the graph
+    concurrency: Concurrency | None = None
+    scopes: Mapping[str, Mapping[str, Json]] = field(default_factory=dict)  # params of the sub-flows, by `Node.scope`
+    withheld: tuple[str, ...] = ()  # variables that hold secrets: no job inherits them
+    selection: Selection = field(default_factory=Selection)  # empty: the whole flow
+
+    def jobs(self) -> Iterator[Cell]:
+        """Yield the cells that are jobs, in ordinal order, without the groups."""
+        return (cell for cell in self.cells if not cell.group)
+
+    def shown_jobs(self) -> Iterator[Cell]:
+        """Yield the jobs that people know by name: all but the gates of sub-flows."""
+        return (cell for cell in self.jobs() if not cell.hidden)
+
+    def shown_parents(self, cell: Cell) -> Iterator[tuple[str, str]]:
+        """Yield what a cell depends on as (name, condition): below the gate of a sub-flow what that depends on."""
+        for edge in cell.parents:
+            parent = self.cells[edge.parent]
+            if parent.hidden and not parent.group:
+                yield from self.shown_parents(parent)
+            else:
+                yield parent.label, edge.condition
+
+    def selected_jobs(self) -> Iterator[Cell]:
+        """Yield those of them that were selected."""
+        return (cell for cell in self.shown_jobs() if cell.selected)
+
+    def node_of(self, cell: Cell) -> Node:
+        """Return the node a cell belongs to."""
+        return self.nodes[cell.node]
+
+    def params_of(self, node: Node) -> Mapping[str, Json]:
+        """Return the params that a node's expressions see: those of the flow file it was written in."""
+        return self.scopes.get(node.scope, self.params)
+
+    def file_of(self, node: Node) -> str:
+        """Return the flow file a node stands in."""
+        return node.file or self.file
+
+    def children(self) -> list[list[Edge]]:
+        """Return for each ordinal its outgoing edges, as `Edge(child ordinal, condition)`. Linear in cells and edges."""
+        out: list[list[Edge]] = [[] for _ in self.cells]
+        for cell in self.cells:
+            for edge in cell.parents:
+                out[edge.parent].append(Edge(cell.ordinal, edge.condition))
+        return out
+
+    def targets(self) -> dict[str, int]:
+        """Return for each node's name the ordinal that stands for the whole of it: its only cell or its group."""
+        out: dict[str, int] = {}
+        for cell in self.cells:
+            node = self.nodes[cell.node]
+            if (cell.group and not cell.hidden) or not (cell.group or node.matrix):
+                out[node.name] = cell.ordinal
+        return out
+
+    def cells_of(self) -> dict[str, list[int]]:
+        """Return for each node that people know by name the ordinals of its jobs in expansion order."""
+        out: dict[str, list[int]] = {}
+        for cell in self.cells:
+            if not cell.hidden:
+                own = out.setdefault(self.nodes[cell.node].name, [])
+                if not cell.group:
+                    own.append(cell.ordinal)
+        return out
+
+    def without_cache(self) -> "Plan":
+        """Return the same flow, in which no job takes over an earlier result."""
+        nodes = (
+            replace(node, cache=replace(node.cache, take=False)) if node.cache is not None else node for node in self.nodes
+        )
+        return replace(self, nodes=tuple(nodes))
+
+    def to_json(self) -> str:
+        """Return the stored form: compact JSON with a version."""
+        document = {
+            "version": PLAN_VERSION,
+            "name": self.name,
+            "file": self.file,
+            "params": dict(self.params),
+            "description": self.description,
+            "labels": dict(self.labels),
+            "retention": self.retention,
+            **_limits_to_json(self),
+            "nodes": [stored.node_to_json(node) for node in self.nodes],
+            "cells": [stored.cell_to_json(cell) for cell in self.cells],
+        }
+        return json.dumps(document, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+
+    @classmethod
+    def from_json(cls, text: str | bytes) -> "Plan":
+        """Read the stored form.
+
+        Raises:
+            PlanVersionError: the plan has a version this flowq does not know.
+        """
+        with no_collection():
+            return cls._from(json.loads(text))
+
+    @classmethod
+    def _from(cls, document: dict[str, Json]) -> "Plan":
+        version = document.get("version")
+        if version not in _READABLE:
+            raise PlanVersionError(
+                f"this run's plan has version {version!r}, this flowq reads up to {PLAN_VERSION}: use the flowq that submitted it"
+            )
+        nodes = tuple(stored.node_from_json(item) for item in document["nodes"])
+        return cls(
+            name=document["name"],
+            nodes=nodes,
+            cells=tuple(stored.cell_from_json(ordinal, row, nodes) for ordinal, row in enumerate(document["cells"])),
+            file=document["file"],
+            params=document["params"],
+            description=document["description"],
+            labels=document["labels"],
+            retention=document["retention"],
+            timeout=document.get("timeout"),
+            fail_fast=document.get("fail_fast", False),
+            concurrency=stored.concurrency_from_json(document.get("concurrency")),
+            scopes=document.get("scopes", {}),
+            withheld=tuple(document.get("withheld", ())),
+            selection=Selection(**{name: tuple(names) for name, names in document.get("selection", {}).items()}),
+        )
+
+
+def _limits_to_json(plan: Plan) -> dict[str, Json]:
+    """Write what few flows have, where they have it."""
+    out: dict[str, Json] = {}
+    if plan.timeout is not None:
+        out["timeout"] = plan.timeout
+    if plan.fail_fast:
+        out["fail_fast"] = True
+    if plan.concurrency is not None:
+        out["concurrency"] = stored.non_defaults(plan.concurrency)
+    if plan.scopes:
+        out["scopes"] = {scope: dict(params) for scope, params in plan.scopes.items()}
+    if plan.withheld:
+        out["withheld"] = list(plan.withheld)
+    if plan.selection:
+        out["selection"] = stored.non_defaults(plan.selection)
+    return out

@@ -1,0 +1,178 @@
+"""What a plan is made of: plain records. Times in seconds."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final, TypeAlias
+
+from flowq.bulk import record
+
+GATE: Final = "@start"
+"""The last part of the name of a sub-flow's gate; no job's name has an @."""
+
+STAGE: Final = "stage:"
+"""What the name of a stage's group begins with; no job's name has a colon."""
+
+Json: TypeAlias = (
+    Any  # None, bool, int, float, str, list[Json], dict[str, Json]; `Any` because mypy cannot narrow recursive unions well
+)
+
+
+@dataclass(frozen=True, slots=True)
+class RetryPolicy:
+    """Retries of a job after its first attempt. Times in seconds."""
+
+    max: int
+    intervals: tuple[float, ...] = (0.0,)  # wait before retry 1, 2, …; the last repeats (backoff is already worked in)
+    jitter: float = 0.0  # 0.2: each wait is spread evenly over ±20 %
+    on: tuple[
+        str, ...
+    ] = ()  # what is retried: failure, timeout, abandoned, "exit:<code>", dotted exception names; empty: everything
+
+
+@record
+class Action:
+    """What a node executes.
+
+    kind "call": `module` and `attribute` name a callable; `args`, `kwargs` are templated JSON.
+    kind "shell": `script` is constant text; `variables` maps environment names to templated values that the script references.
+    kind "argv": `args` is the templated argument vector, its items rendered to strings.
+    kind "join": nothing is executed; the job finishes when its edges hold.
+    kind "approval": waits for a person, holds no slot; `message` is a templated string, `timeout` of the node ends the wait as rejected.
+    """
+
+    kind: str
+    module: str = ""
+    attribute: str = ""
+    args: tuple[Json, ...] = ()
+    kwargs: Mapping[str, Json] = field(default_factory=dict)
+    script: str = ""
+    variables: Mapping[str, Json] = field(default_factory=dict)
+    shell: tuple[str, ...] = ()  # argv of the shell, the script's file name is appended; empty: the default shell
+    message: Json = None  # of an approval
+
+
+@dataclass(frozen=True, slots=True)
+class Concurrency:
+    """At most `max` holders of a group at once, over all runs of the namespace.
+
+    `group` is a templated string (of a run: params and run only). `on_conflict` (of a run): queue, skip, cancel_running or fail.
+    """
+
+    group: Json
+    max: int = 1
+    on_conflict: str = "queue"
+
+
+@dataclass(frozen=True, slots=True)
+class Cache:
+    """When a job takes over an earlier result in place of running: nothing it is made of has changed.
+
+    `inputs` and `outputs` are templated globs, relative to the job's directory; `key` is a templated value, None for none.
+    """
+
+    inputs: tuple[Json, ...] = ()
+    key: Json = None
+    outputs: tuple[Json, ...] = ()
+    ttl: float | None = None  # s after which a result is not taken over any more
+    take: bool = True  # False: the run was told to execute everything; what comes out is kept all the same
+
+
+@record
+class Node:
+    """One job as the file states it. Times in seconds; None means "not limited" or "the run's rule"."""
+
+    name: str
+    line: int  # 1-based line of the job in the flow file
+    action: Action
+    queue: str
+    timeout: float | None
+    ttl: float | None = None
+    result_ttl: float | None = None
+    failure_ttl: float | None = None
+    retry: RetryPolicy | None = None
+    allow_failure: bool | tuple[int, ...] = False  # or the exit codes that are allowed
+    priority: int = 0  # higher first
+    at_front: bool = False
+    delay: float | None = None
+    condition: str | None = None  # the expression of `if`
+    env: Mapping[str, Json] = field(default_factory=dict)  # templated strings; flow env already merged below the job's
+    secrets: Mapping[str, Mapping[str, str]] = field(
+        default_factory=dict
+    )  # variables of its environment -> where the value is: {"env": variable of the worker} or {"file": path}
+    workdir: Json = None  # templated string
+    reads: tuple[str, ...] = ()  # full names of the nodes whose result or status the expressions use
+    scope: str = (
+        ""  # prefix of the names its expressions use: "" for the file's own, "job/" in a sub-flow, "on_exit/" in a handler
+    )
+    file: str = ""  # the flow file it stands in, absolute, where that is not the plan's
+    matrix: bool = False  # has several cells and a group cell
+    foreach: str | None = None  # the expression whose list is fanned out at run time: one planned cell, expanded by the engine
+    max_parallel: int | None = None  # of a matrix or foreach: cells started at once
+    fail_fast: bool = False  # of a matrix or foreach: a failed cell cancels the others
+    concurrency: Concurrency | None = None
+    cache: Cache | None = None
+    outputs: Mapping[str, Json] | None = (
+        None  # of a sub-flow's group: its result, templated; {} where the file has no `outputs`
+    )
+    flows: tuple[str, ...] = ()  # of a matrix of sub-flows: the names of theirs, in expansion order
+    description: str = ""
+    labels: Mapping[str, str] = field(default_factory=dict)
+    stage: str = ""  # of a job of the flow file itself
+
+
+@record
+class Edge:
+    """One dependency: the parent's ordinal and the condition asked of it."""
+
+    parent: int
+    condition: str = "success"
+
+
+@record
+class Cell:
+    """One job of the run (or, with `group`, the counting node of a matrix)."""
+
+    ordinal: int
+    name: str  # "build" or "build[fmt=pdf,lang=en]"; a group has the node's name
+    node: int  # index into Plan.nodes
+    parents: tuple[Edge, ...] = ()
+    matrix: Mapping[str, Json] | None = None
+    group: bool = False  # counts; never executed (a matrix, a foreach as a whole, a stage, a sub-flow)
+    hidden: bool = False  # nothing people know by name: a stage's group, the gate of a sub-flow
+    phase: str = ""  # of a handler: "success", "failure", "cancel" or "exit"; it has no parents outside its phase
+    selected: bool = True  # else it is skipped at the start, has no parents, and is nobody's parent
+
+    @property
+    def label(self) -> str:
+        """What people call it: the gate of a sub-flow by the job with `flow`, the group of a stage as that stage."""
+        if self.hidden and not self.group:
+            return self.name.removesuffix(f"/{GATE}")
+        return self.name.replace(STAGE, "stage ") if self.hidden and self.matrix is None else self.name
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """The part of a flow that a run is of, as it was asked for: jobs, all jobs of stages, jobs with everything they need."""
+
+    jobs: tuple[str, ...] = ()
+    stages: tuple[str, ...] = ()
+    until: tuple[str, ...] = ()
+
+    def __bool__(self) -> bool:
+        return bool(self.jobs or self.stages or self.until)
+
+
+def is_gate(node: str) -> bool:
+    """Return whether a node's name is that of a sub-flow's gate, which is also that of its only cell."""
+    return node.endswith(f"/{GATE}")
+
+
+def cell_name(node: str, matrix: Mapping[str, Json]) -> str:
+    """Return the name people see for one cell of a matrix: `build[fmt=pdf,lang=en]`."""
+    axes = ",".join(f"{axis}={_axis_text(value)}" for axis, value in matrix.items())
+    return f"{node}[{axes}]"
+
+
+def _axis_text(value: Json) -> str:
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, separators=(",", ":"))

@@ -1,0 +1,106 @@
+"""The records of a plan as JSON and back. Only what differs from the default is written: 10,000 nodes stay small."""
+
+from collections.abc import Callable
+from dataclasses import fields
+from itertools import compress
+from operator import attrgetter, ne
+from typing import Any, Final, cast
+
+from flowq.plan.records import Action, Cache, Cell, Concurrency, Edge, Json, Node, RetryPolicy, Selection, cell_name, is_gate
+
+_GROUP, _HIDDEN, _LEFT_OUT = 1, 2, 4  # flags of a cell's row
+
+
+def concurrency_from_json(item: dict[str, Json] | None) -> Concurrency | None:
+    """Return a limit, None for none."""
+    return None if item is None else Concurrency(**item)
+
+
+def node_to_json(node: Node) -> dict[str, Json]:
+    """Return the JSON of a node."""
+    out = non_defaults(node)
+    out["action"] = non_defaults(node.action)
+    if node.retry is not None:
+        out["retry"] = non_defaults(node.retry)
+    if node.concurrency is not None:
+        out["concurrency"] = non_defaults(node.concurrency)
+    if node.cache is not None:
+        out["cache"] = non_defaults(node.cache)
+    return out
+
+
+def non_defaults(item: Any) -> dict[str, Json]:
+    """Return the fields of a record that differ from their defaults."""
+    names, values_of, defaults = _SHAPES[type(item)]
+    values = values_of(item)
+    return dict(compress(zip(names, values, strict=True), map(ne, values, defaults)))
+
+
+def _shape(kind: type[Any]) -> tuple[tuple[str, ...], Callable[[Any], tuple[Json, ...]], tuple[Json, ...]]:
+    """Return the names of a record's fields, what gets their values, and their defaults."""
+    every = fields(kind)
+    names = tuple(item.name for item in every)
+    return names, attrgetter(*names), tuple({} if item.default_factory is dict else item.default for item in every)
+
+
+_SHAPES: Final = {kind: _shape(kind) for kind in (Node, Action, RetryPolicy, Concurrency, Cache, Selection)}
+
+
+def node_from_json(item: dict[str, Json]) -> Node:
+    """Return the node of its JSON."""
+    known = dict(item)
+    action = dict(known.pop("action"))
+    for name in ("args", "shell"):
+        if name in action:
+            action[name] = tuple(action[name])
+    known["action"] = Action(**action)
+    if "retry" in known:
+        retry = dict(known["retry"])
+        for name in ("intervals", "on"):
+            if name in retry:
+                retry[name] = tuple(retry[name])
+        known["retry"] = RetryPolicy(**retry)
+    if isinstance(known.get("allow_failure"), list):
+        known["allow_failure"] = tuple(known["allow_failure"])
+    for name in ("reads", "flows"):
+        if name in known:
+            known[name] = tuple(known[name])
+    known["concurrency"] = concurrency_from_json(known.get("concurrency"))
+    if "cache" in known:
+        cache = dict(known["cache"])
+        known["cache"] = Cache(**cache | {name: tuple(cache[name]) for name in ("inputs", "outputs") if name in cache})
+    return Node(**known)
+
+
+def cell_to_json(cell: Cell) -> list[Json]:
+    """Return the JSON of a cell: a short row, its ordinal is its position."""
+    parents: list[Json] = [
+        edge.parent if edge.condition == "success" else [edge.parent, edge.condition] for edge in cell.parents
+    ]
+    row: list[Json] = [cell.node, parents, None if cell.matrix is None else dict(cell.matrix)]
+    flags = (_GROUP if cell.group else 0) | (_HIDDEN if cell.hidden else 0) | (0 if cell.selected else _LEFT_OUT)
+    if cell.phase:
+        return [*row, flags, cell.phase]
+    if flags:
+        return [*row, flags]
+    return row if cell.matrix is not None else row[:2]
+
+
+def cell_from_json(ordinal: int, row: list[Json], nodes: tuple[Node, ...]) -> Cell:
+    """Return the cell of its row."""
+    node = cast("int", row[0])
+    parents = tuple(Edge(item) if isinstance(item, int) else Edge(item[0], item[1]) for item in row[1])
+    matrix = row[2] if len(row) > 2 else None
+    flags = row[3] if len(row) > 3 else 0
+    name = nodes[node].name
+    return Cell(
+        ordinal=ordinal,
+        name=name if matrix is None or is_gate(name) else cell_name(name, matrix),
+        node=node,
+        parents=parents,
+        matrix=matrix,
+        group=bool(flags & _GROUP),
+        hidden=bool(flags & _HIDDEN),
+        phase=row[4] if len(row) > 4 else "",
+        selected=not flags & _LEFT_OUT,
+    )
