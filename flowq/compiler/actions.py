@@ -59,8 +59,10 @@ def read_action(job: MergedJob, reader: SiteReader, report: Report) -> Action:
 
 def effective(job: MergedJob) -> MergedJob:
     """Return a job without what the flow's defaults say to jobs that execute something, where it does not."""
-    kept = next((_BESIDE[key] for key in _BESIDE if key in job.own.entries), None) if job.whole is not job.own else None
-    if kept is None or job.whole.entries.keys() <= kept:
+    if _BESIDE.keys().isdisjoint(job.own.entries):
+        return job
+    kept = next(_BESIDE[key] for key in _BESIDE if key in job.own.entries)
+    if job.whole.entries.keys() <= kept:
         return job
     whole = Mapping(job.whole.start)
     whole.end = job.whole.end

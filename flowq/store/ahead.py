@@ -47,9 +47,8 @@ class _Lane:
     def push(self, arguments: _Call) -> Iterator[Any]:
         """Send a call; yield the replies that had to come first."""
         if self._connection is None:
-            yield self._session.run(
-                self._name, *arguments
-            )  # brings the script, and knows what to do when the data is not there
+            # The session brings the script along, and knows what to do when the data is not there.
+            yield self._session.run(self._name, *arguments)
             self._connect()
             return
         self._waiting.append(arguments)

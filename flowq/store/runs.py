@@ -11,7 +11,7 @@ from functools import partial
 from typing import Any, Final
 
 from flowq import defaults, ids
-from flowq.exceptions import AmbiguousRunError, InvalidRunOperation, NoSuchRunError, TooLargeError
+from flowq.exceptions import AmbiguousRunError, DataLostError, InvalidRunOperation, NoSuchRunError, TooLargeError
 from flowq.ids import member_id
 from flowq.states import JobStatus, RunStatus
 from flowq.store import staging
@@ -19,7 +19,7 @@ from flowq.store.ahead import run_ahead
 from flowq.store.jobs import Jobs
 from flowq.store.outcomes import Outcome
 from flowq.store.records import Event, JobRecord, LogEntry, RunRecord
-from flowq.store.session import Session, data_lost
+from flowq.store.session import Session
 from flowq.store.staging import StagedJob
 
 _CHUNK: Final = 500  # records read by one pipeline
@@ -75,6 +75,7 @@ class Runs:
 
         Raises:
             TooLargeError: the plan is over `defaults.MAX_PLAN`.
+            DataLostError: what was staged is gone, so nothing was submitted.
         """
         if len(plan) > defaults.MAX_PLAN:
             raise TooLargeError(
@@ -86,7 +87,10 @@ class Runs:
             if outcome is Outcome.CONFLICT:
                 return outcome
             if outcome is Outcome.WRONG_STATE:
-                raise data_lost(self._session.keys.namespace)  # what was staged before is not there any more
+                raise DataLostError(
+                    f"what was submitted so far of run {run} is gone: the server was emptied meanwhile, or the submission stood still for"
+                    " a minute; submit it again"
+                )
             chunks += 1
         key = directory_key(directory)
         pairs = [part for pair in {**fields, "directory": directory, "directory_key": key}.items() for part in pair]

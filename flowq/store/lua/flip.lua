@@ -4,7 +4,8 @@
 -- guard: every chunk of this nonce is staged; the same nonce again is a duplicate
 -- replies: {done | duplicate | conflict | wrong_state}
 -- uses: release cancel_run
--- The fields h:early and h:exit count the handlers, which are outside the graph, by when they have their turn. With the fields `sem` and `max` (its concurrency group) the run begins when the group has room, or does what `on_conflict` says.
+-- The fields h:early and h:exit count the handlers, which are outside the graph, by when they have their turn. With the fields `sem` and
+-- `max` (its concurrency group) the run begins when the group has room, or does what `on_conflict` says.
 local EVERYBODY = 100 -- runs of a group that one submission cancels at most
 
 local function make_room(name, max)
