@@ -1,9 +1,10 @@
-"""The names of all keys, for Python and Lua alike: the Lua builders are generated from the table below.
+"""The names of all keys, for Python and Lua alike: in Lua, `K.job(id)` is replaced by what the table below says.
 
 Every key starts with the namespace as a hash tag, `{flowq}:`, so that one namespace lives in one slot of a Cluster and every
 script is atomic over all of it. Nothing outside this package builds a key.
 """
 
+import re
 from typing import Final
 
 TEMPLATES: Final[dict[str, str]] = {
@@ -83,24 +84,51 @@ class Keys:
         return self.prefix + TEMPLATES[name].format(*parts)
 
 
-def lua_builders(used: set[str] | None = None) -> str:
-    """Return the Lua text that defines the same builders (all, or those used) as functions of a table `K`: `K.job(id)`."""
-    lines = []
-    for name, template in TEMPLATES.items():
-        if used is not None and name not in used:
-            continue
-        pieces = template.split("{}")
-        parameters = ", ".join("abc"[: len(pieces) - 1])
-        body = " .. ".join(
-            [
-                "NS",
-                *(part for index, piece in enumerate(pieces) for part in _piece(piece, index, last=index == len(pieces) - 1)),
-            ]
-        )
-        lines.append(f"function K.{name}({parameters}) return {body} end")
-    return "\n".join(lines)
+def with_keys(lua: str) -> str:
+    """Return a Lua text in which each `K.job(id)` is the expression of that key, `(NS .. 'job:' .. id)`.
+
+    The text's own lines stay where they are. That is for speed: a function for each key would have to be made anew by every call of a script.
+    """
+    out, end = [], 0
+    for match in _BUILDER.finditer(lua):
+        if match.start() < end:
+            continue  # inside the arguments of another one
+        arguments, behind = _arguments(lua, match.end())
+        out += [lua[end : match.start()], _expression(match["name"], arguments)]
+        end = behind
+    return "".join([*out, lua[end:]])
 
 
-def _piece(text: str, index: int, *, last: bool) -> list[str]:
-    out = [f"'{text}'"] if text else []
-    return out if last else [*out, "abc"[index]]
+_BUILDER: Final = re.compile(r"\bK\.(?P<name>\w+)\(")
+_SIMPLE: Final = re.compile(r"[\w.]+")
+
+
+def _arguments(lua: str, start: int) -> tuple[list[str], int]:
+    """Return the arguments of a call, and where it ends. `start` is behind the opening parenthesis."""
+    found, begun, depth, position = [], start, 1, start
+    while depth:
+        character = lua[position]
+        if character in "'\"":
+            position = lua.index(character, position + 1)
+        elif character in "([{":
+            depth += 1
+        elif character in ")]}":
+            depth -= 1
+        if (character == "," and depth == 1) or not depth:
+            found.append(lua[begun:position].strip())
+            begun = position + 1
+        position += 1
+    return [item for item in found if item], position
+
+
+def _expression(name: str, arguments: list[str]) -> str:
+    pieces = TEMPLATES[name].split("{}")
+    assert len(arguments) == len(pieces) - 1, f"K.{name} takes {len(pieces) - 1} arguments, not {arguments}"
+    parts = ["NS"]
+    for index, piece in enumerate(pieces):
+        if piece:
+            parts.append(f"'{piece}'")
+        if index < len(arguments):
+            argument = with_keys(arguments[index])
+            parts.append(argument if _SIMPLE.fullmatch(argument) else f"({argument})")
+    return f"({' .. '.join(parts)})"

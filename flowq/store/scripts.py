@@ -1,8 +1,8 @@
 """Loads the Lua files and calls them.
 
 A transition is one file `lua/<name>.lua` whose header says what it is (`-- edges:`, `-- args:`, `-- guard:`, `-- replies:`) and
-what it is composed of (`-- uses:`). A script is put together from the prelude, the generated key builders, the guard, the used
-fragments in order of their dependencies, and the transition itself: composites share the fragments, so no rule stands twice.
+what it is composed of (`-- uses:`). A script is put together from the prelude, the guard, the used fragments in order of their
+dependencies, and the transition itself, with the keys written out: composites share the fragments, so no rule stands twice.
 
 Each function of a script is a closure that every call makes anew, whether it is needed or not. A fragment for what most jobs do not have
 says `-- loaded: on first use`: its functions are made when the first of them is called.
@@ -18,20 +18,29 @@ from functools import cache
 from pathlib import Path
 from typing import Final
 
-from flowq.store.keys import lua_builders
+from flowq.store.keys import with_keys
 
 _LUA: Final = Path(__file__).parent / "lua"
 _HEADER: Final = re.compile(r"^-- (?P<key>\w+): *(?P<value>.*)$")
-_LOADER: Final = """local rest = function()
-{fragments}end
-setmetatable(L, { __index = function(_, name)
-  if rest then
-    local load = rest
-    rest = nil
-    load()
+_DEFINED: Final = re.compile(r"^(?:function )?L\.(step\.)?(\w+)(?:\(|, L\.| =)", re.MULTILINE)
+_LOADER: Final = """local rest = {{
+{functions}}}
+local function load(name)
+  local number = ({{ {places} }})[name]
+  local fragment = number and rest[number]
+  if fragment then
+    rest[number] = false
+    fragment()
   end
+end
+setmetatable(L, {{ __index = function(_, name)
+  load(name)
   return rawget(L, name)
-end })
+end }})
+L.step = setmetatable({{}}, {{ __index = function(steps, name)
+  load('step.' .. name)
+  return rawget(steps, name)
+end }})
 """
 _UNGUARDED: Final = frozenset({"open"})
 
@@ -91,32 +100,25 @@ def read_header(name: str) -> Header:
 @cache
 def load(name: str) -> Script:
     """Compose the script of a transition."""
-    body = "" if name in _UNGUARDED else _lib("guard")
-    later = ""
-    for item in _order(name, []):
-        if read_header(item).lazy:
-            later += _path(item).read_text(encoding="utf-8")
-        else:
-            body += _path(item).read_text(encoding="utf-8")
-    wanted = _builders(body)
-    parts = [_lib("prelude"), lua_builders(wanted), *([_on_first_use(later, wanted)] if later else []), body]
-    parts.append(f"return T.{name}()\n")
-    text = "\n".join(parts)
+    order = [read_header(item) for item in _order(name, [])]
+    parts = [_lib("prelude")]
+    if later := [header.name for header in order if header.lazy]:
+        parts.append(_on_first_use(later))
+    if name not in _UNGUARDED:
+        parts.append(_lib("guard"))
+    parts += [_path(header.name).read_text(encoding="utf-8") for header in order if not header.lazy]
+    text = with_keys("\n".join([*parts, f"return T.{name}()\n"]))
     return Script(name, text, hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest())
 
 
-def _builders(body: str) -> set[str] | None:
-    """Return the names of the keys that a text builds, None for all."""
-    return None if "K[" in body else set(re.findall(r"K\.(\w+)\(", body))
-
-
-def _on_first_use(fragments: str, made: set[str] | None) -> str:
-    """Return fragments as one function, which is called when something is looked for in `L` that is not there yet.
-
-    With them go the builders of keys that nothing else needs.
-    """
-    builders = "" if made is None else lua_builders((_builders(fragments) or set()) - made)
-    return _LOADER.replace("{fragments}", f"{builders}\n{fragments}")
+def _on_first_use(names: list[str]) -> str:
+    """Return fragments as functions, each of which is called when something is looked for in `L` that it defines and is not there yet."""
+    functions, places = "", []
+    for number, name in enumerate(names, 1):
+        text = _path(name).read_text(encoding="utf-8")
+        functions += f"function()\n{text}end,\n"
+        places += [f"['{'step.' if step else ''}{item}'] = {number}" for step, item in _DEFINED.findall(text)]
+    return _LOADER.format(functions=functions, places=", ".join(places))
 
 
 def _order(name: str, seen: list[str]) -> list[str]:

@@ -1,11 +1,19 @@
 """The headers of the Lua files are the table of transitions."""
 
+import re
+
 import pytest
 
 from flowq.states import TRANSITIONS
 from flowq.store import scripts
+from flowq.store.keys import with_keys
 
 NAMES = scripts.transition_names()
+FRAGMENTS = sorted(
+    path.stem
+    for path in (scripts._LUA / "lib").glob("*.lua")
+    if path.stem not in {"prelude", "guard"} and scripts.read_header(path.stem).lazy
+)
 
 
 def test_every_transition_of_the_table_has_its_file() -> None:
@@ -30,3 +38,24 @@ def test_a_script_is_composed_once_of_each_fragment() -> None:
     text = scripts.load("step").text
     for line in ("function L.finish()", "function L.claim(", "function L.end_job(", "function L.set_status("):
         assert text.count(line) == 1
+
+
+@pytest.mark.parametrize("name", FRAGMENTS)
+def test_what_a_fragment_defines_is_found_when_it_is_made_on_first_use(name: str) -> None:
+    lines = scripts._path(name).read_text(encoding="utf-8").splitlines()
+    heads = [line.partition("=")[0].partition("(")[0] for line in lines if re.match(r"(function )?L\.", line)]
+    defined = [item for head in heads for item in re.findall(r"\bL\.((?:step\.)?\w+)", head)]
+    assert defined
+    loader = scripts._on_first_use([name])
+    assert re.findall(r"\['([\w.]+)'\] = 1", loader) == defined
+
+
+def test_keys_are_written_out() -> None:
+    assert with_keys("call('GET', K.plan(run))") == "call('GET', (NS .. 'plan:' .. run))"
+    assert with_keys("K.queues()") == "(NS .. 'queues')"
+    assert with_keys("K.registry(f(a, ')'), b or '-')") == "(NS .. 'registry:' .. (f(a, ')')) .. ':' .. (b or '-'))"
+    assert with_keys("K.job(call('GET', K.plan(x)))") == "(NS .. 'job:' .. (call('GET', (NS .. 'plan:' .. x))))"
+    with pytest.raises(AssertionError, match="takes 1 argument"):
+        with_keys("K.job(a, b)")
+    with pytest.raises(KeyError):
+        with_keys("K.nothing(a)")

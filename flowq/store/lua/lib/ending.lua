@@ -1,5 +1,6 @@
 -- ending: how a run starts and ends: its turn in its concurrency group, the outcome of its graph, its handlers
 -- uses: outbox semaphore halt
+-- loaded: on first use
 -- The graph's outcome is fixed when nothing of it is open; then the handlers of that outcome take part (field `phase` of the run:
 -- early), then those of `exit`, then the run ends. Handlers that do not fit are skipped. `open` counts who takes part.
 local FITS = { finished = 'success', failed = 'failure', canceled = 'cancel' }

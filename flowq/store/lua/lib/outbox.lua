@@ -3,7 +3,7 @@
 -- Work that one transition makes is taken from a list in memory first; what the budget does not cover goes to the outbox with its
 -- cursor, and any worker's sweep goes on there. A run counts its entries and cannot end before they are gone. A step is a function
 -- of L.step: (id, cursor, budget) -> what was dealt with, the next cursor (nil: through).
-L.step = {}
+L.step = L.step or {}
 
 local todo, todo_at = {}, 1
 local may_have_ended = {}

@@ -1,5 +1,6 @@
 -- semaphore: the one limiter: holders by id, waiters in order, several semaphores taken all or nothing
 -- uses: outbox limits
+-- loaded: on first use
 -- A job's field `sems` is one line "<max> <name>" per semaphore. It asks when it would be queued. Holding, it is queued and then
 -- started; a place in a queue is held for RESERVED only, so that a queue nobody serves any more holds nobody else up, and is
 -- confirmed by the claim. Who finds a semaphore full waits `deferred`, in no queue. Leaving queued and started gives the semaphores
