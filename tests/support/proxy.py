@@ -64,14 +64,18 @@ class Proxy:
         back = threading.Thread(target=self._back, args=(server, client, doomed), daemon=True)
         back.start()
         try:
-            while data := client.recv(1 << 20):
-                if b"EVAL" in data[:32]:  # handshakes are let alone: only requests count
-                    with self._lock:
-                        self.requests += 1
-                        if self._lose_reply(self.requests):
-                            self.lost += 1
-                            doomed.set()
-                server.sendall(data)
+            data = b""
+            while received := client.recv(1 << 20):
+                data += received
+                while size := _first(data):
+                    if b"EVAL" in data[:32]:  # handshakes are let alone: only requests count
+                        with self._lock:
+                            self.requests += 1
+                            if self._lose_reply(self.requests):
+                                self.lost += 1
+                                doomed.set()
+                    server.sendall(data[:size])
+                    data = data[size:]
         except OSError:
             pass
         finally:
@@ -89,3 +93,17 @@ class Proxy:
         for item in (client, server):  # a shutdown wakes the other thread, a close would not
             with contextlib.suppress(OSError):
                 item.shutdown(socket.SHUT_RDWR)
+
+
+def _first(data: bytes) -> int:
+    """Return how long the first request is, 0 while it is not complete: several may be under way at once, each is one of its own."""
+    end = data.find(b"\r\n")
+    if end < 0:
+        return 0
+    position = end + 2
+    for _ in range(int(data[1:end])):
+        end = data.find(b"\r\n", position)
+        if end < 0:
+            return 0
+        position = end + 2 + int(data[position + 1 : end]) + 2
+    return position if position <= len(data) else 0
