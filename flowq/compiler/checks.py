@@ -14,6 +14,7 @@ from flowq.compiler.source import Report
 from flowq.compiler.spec import FlowSpec, JobSpec, MatrixSpec
 from flowq.expr import ExprSyntaxError, Reference, parse
 from flowq.expr.types import ANY, MAP, NULL, NUMBER, STRING, Type, common, infer, type_of
+from flowq.states import ENDED, RUN_ENDED, JobStatus, RunStatus
 
 if TYPE_CHECKING:
     from flowq.compiler.signatures import Signature
@@ -25,8 +26,16 @@ _WANTED: Final = {
     "list": ("foreach", "the result of a job that gives a list, or keys(map), values(map), range(n)"),
 }
 
+_NO_STATUS: Final = {
+    **dict.fromkeys(("success", "succeeded", "successful", "ok", "done", "complete", "completed", "passed"), "finished"),
+    **dict.fromkeys(("failure", "error", "errored"), "failed"),
+    **dict.fromkeys(("cancelled", "cancel"), "canceled"),
+}
+"""Words for statuses that other systems have, and conditions of dependencies."""
+_JOB_STATUS: Final = Type("string", values=tuple(str(status) for status in JobStatus if status in ENDED), meant=_NO_STATUS)
+_RUN_STATUS: Final = Type("string", values=tuple(str(status) for status in RunStatus if status in RUN_ENDED), meant=_NO_STATUS)
 _RUN = Type("map", keys={"id": STRING, "name": STRING, "date": STRING, "attempt": NUMBER})
-_HANDLER_RUN = Type("map", keys={**(_RUN.keys or {}), "status": STRING, "failed_jobs": Type("list", STRING)})
+_HANDLER_RUN = Type("map", keys={**(_RUN.keys or {}), "status": _RUN_STATUS, "failed_jobs": Type("list", STRING)})
 _JOB = Type("map", keys={"name": STRING, "attempt": NUMBER})
 
 
@@ -271,7 +280,7 @@ def _job_type(job: JobSpec, results: Results) -> Type:
     if job.sub is not None:
         outputs = results.outputs.get(job.name)
         result = MAP if outputs is None else Type("map", keys=dict.fromkeys(outputs, ANY))
-    return Type("map", keys={"result": Type("list", ANY) if job.several else result, "status": STRING})
+    return Type("map", keys={"result": Type("list", ANY) if job.several else result, "status": _JOB_STATUS})
 
 
 def axes_of(cells: Cells, matrix: MatrixSpec | None) -> dict[str, bool]:
