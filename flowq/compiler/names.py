@@ -22,6 +22,8 @@ _FOREIGN: Final = {
     "github": "run.id, run.name, run.date",
     "date": "run.date",
     "result": "jobs.<name>.result",
+    **dict.fromkeys(("yes", "on"), "true"),
+    **dict.fromkeys(("no", "off"), "false"),
 }
 
 

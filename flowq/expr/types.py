@@ -40,6 +40,7 @@ class Type:
         keys: those of a map all of whose keys are known.
         values: the only texts that a string can be.
         meant: texts that are none of these, with the one that is meant.
+        part: what a key is called in messages, where one that is not among `keys` is a mistake: "output of `fetch`".
     """
 
     kind: str
@@ -47,6 +48,7 @@ class Type:
     keys: Mapping[str, "Type"] | None = field(default=None, hash=False)
     values: tuple[str, ...] | None = None
     meant: Mapping[str, str] | None = field(default=None, hash=False, compare=False)
+    part: str = ""
 
     def __str__(self) -> str:
         return {"any": "any value"}.get(self.kind, self.kind)
@@ -75,6 +77,7 @@ class TypeProblem:
     end: int
     help: str = ""
     unknown_function: bool = False
+    unknown_name: bool = False
 
 
 def type_of(value: Json) -> Type:
@@ -166,7 +169,18 @@ class _Inference:
         if base.kind not in ("map", "any"):
             self._problem(node, f"only a map has named parts, this is a {base}")
             return ANY
-        return base.keys.get(key, ANY) if base.keys is not None else ANY
+        return self._key(node, base, key)
+
+    def _key(self, node: Node, base: Type, key: str) -> Type:
+        keys = base.keys
+        if keys is not None and key not in keys and base.part:
+            close = _close(key, tuple(keys))
+            hint = (
+                f"did you mean {close}?" if close else f"it has {', '.join(list(keys)[:MAX_SHOWN])}" if keys else "it has none"
+            )
+            message = f"there is no {base.part} called `{key[:60]}`"
+            self._problems.append(TypeProblem(message, node.start, node.end, hint, unknown_name=True))
+        return keys.get(key, ANY) if keys is not None else ANY
 
     def _index(self, node: Node, base: Type, index: Node) -> Type:
         found = self.of(index)
@@ -189,8 +203,11 @@ class _Inference:
             return LIST
         item = base.item or ANY
         for part in node.tail:
+            if isinstance(part, str) and item.kind not in ("map", "any"):
+                self._problem(node, f"only a map has named parts, the items of this list are {item}s")
+                return LIST
             if isinstance(part, str):
-                item = (item.keys or {}).get(part, ANY)
+                item = self._key(node, item, part)
             else:
                 self.of(part)
                 item = ANY
