@@ -120,7 +120,8 @@ def bind_params(specs: tuple[ParamSpec, ...], given: Given, run: MappingABC[str,
     values: dict[str, Json] = {}
     left = MAX_TEXT
     for position, spec in enumerate(specs):
-        scope = StaticScope(dict(values), names[:position], run)  # a default may use the params above it
+        # a default may use the params above it
+        scope = StaticScope(dict(values), names[:position], run, later=names[position:])
         value = _given(spec, given, report) if spec.name in given.values else _default(spec, given, scope, report)
         if spec.name not in given.values and spec.default is not None and _has_expressions(spec.default):
             left -= _size(value, left)
