@@ -66,6 +66,10 @@ def check_arguments(job: JobSpec, signature: Signature, typed: Callable[[str], T
     """
     if report.full:
         return
+    if signature.gives:
+        message = f"{_name(signature)}() gives {signature.gives}, and the result of a job is JSON: the job would fail"
+        hint = "return null, booleans, numbers, texts, lists or maps of these"
+        report.add(Code.NO_CALLABLE, _span(job, "call"), message, f"{hint} ({signature.place})")
     given = _Given(job, signature)
     for span, message, hint in given.problems():
         report.add(Code.ARGUMENTS, span, message, hint)

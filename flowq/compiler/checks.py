@@ -13,7 +13,9 @@ from flowq.compiler.sites import Site
 from flowq.compiler.source import Report
 from flowq.compiler.spec import FlowSpec, JobSpec, MatrixSpec
 from flowq.expr import ExprSyntaxError, Reference, parse
+from flowq.expr.defaults import default_for
 from flowq.expr.types import ANY, MAP, NULL, NUMBER, STRING, Type, common, infer, type_of
+from flowq.states import ENDED, RUN_ENDED, JobStatus, RunStatus
 
 if TYPE_CHECKING:
     from flowq.compiler.signatures import Signature
@@ -25,8 +27,16 @@ _WANTED: Final = {
     "list": ("foreach", "the result of a job that gives a list, or keys(map), values(map), range(n)"),
 }
 
+_NO_STATUS: Final = {
+    **dict.fromkeys(("success", "succeeded", "successful", "ok", "done", "complete", "completed", "passed"), "finished"),
+    **dict.fromkeys(("failure", "error", "errored"), "failed"),
+    **dict.fromkeys(("cancelled", "cancel"), "canceled"),
+}
+"""Words for statuses that other systems have, and conditions of dependencies."""
+_JOB_STATUS: Final = Type("string", values=tuple(str(status) for status in JobStatus if status in ENDED), meant=_NO_STATUS)
+_RUN_STATUS: Final = Type("string", values=tuple(str(status) for status in RunStatus if status in RUN_ENDED), meant=_NO_STATUS)
 _RUN = Type("map", keys={"id": STRING, "name": STRING, "date": STRING, "attempt": NUMBER})
-_HANDLER_RUN = Type("map", keys={**(_RUN.keys or {}), "status": STRING, "failed_jobs": Type("list", STRING)})
+_HANDLER_RUN = Type("map", keys={**(_RUN.keys or {}), "status": _RUN_STATUS, "failed_jobs": Type("list", STRING)})
 _JOB = Type("map", keys={"name": STRING, "attempt": NUMBER})
 
 
@@ -182,7 +192,7 @@ class _Checks:
             return False
         found, problems = infer(site.expression, scope)
         for problem in problems:
-            code = Code.FUNCTION if problem.unknown_function else Code.TYPE
+            code = Code.FUNCTION if problem.unknown_function else Code.UNKNOWN_NAME if problem.unknown_name else Code.TYPE
             self._report.add(code, site.span(self._report, problem.start, problem.end), problem.message, problem.help)
         if site.wanted and not problems and found.kind not in (site.wanted, "any"):
             span = site.span(self._report, 0, len(site.expression.source))
@@ -245,10 +255,12 @@ class _Checks:
         why = "is allowed to fail" if job.allow_failure is not False else otherwise
         text = use.site.expression.source[use.reference.start : use.reference.end]
         span = use.site.span(self._report, use.reference.start, use.reference.end)
-        otherwise_value = "[]" if use.site.wanted == "list" else "null"
-        self._report.add(
-            Code.MAYBE_ABSENT, span, f"`{job.name}` {why}: it may have no result", f"say what then: {text} ?? {otherwise_value}"
-        )
+        instead = default_for(use.site.expression, use.reference, use.site.wanted)
+        if use.site.scalar.style == "'":
+            instead = instead.replace("'", '"')
+        whole = use.reference.start == 0 and use.reference.end == len(use.site.expression.source)
+        fix = f"{text} ?? {instead}" if whole else f"({text} ?? {instead})"
+        self._report.add(Code.MAYBE_ABSENT, span, f"`{job.name}` {why}: it may have no result", f"say what then: {fix}")
 
 
 def _type_of(source: str, scope: Mapping[str, Type]) -> Type:
@@ -272,8 +284,8 @@ def _job_type(job: JobSpec, results: Results) -> Type:
         result = results.signatures[job.name].result
     if job.sub is not None:
         outputs = results.outputs.get(job.name)
-        result = MAP if outputs is None else Type("map", keys=dict.fromkeys(outputs, ANY))
-    return Type("map", keys={"result": Type("list", ANY) if job.several else result, "status": STRING})
+        result = MAP if outputs is None else Type("map", keys=dict.fromkeys(outputs, ANY), part=f"output of `{job.name}`")
+    return Type("map", keys={"result": Type("list", result) if job.several else result, "status": _JOB_STATUS})
 
 
 def axes_of(cells: Cells, matrix: MatrixSpec | None) -> dict[str, bool]:

@@ -94,13 +94,14 @@ class Code(StrEnum):
     NEVER_REACHED = "FQ703"
     RETRY_NEVER = "FQ704"
     NEVER_HOLDS = "FQ705"
+    DEFAULT_TAKES_ALL = "FQ706"
 
 
 WARNINGS: Final = frozenset(
     {
         *(Code.EXCLUDE_NOTHING, Code.EMPTY_MATRIX, Code.MATCH_NOTHING, Code.SUB_FLOW_IGNORES),
         *(Code.NO_MODULE, Code.BROKEN_MODULE, Code.CACHE_NEVER),
-        *(Code.SKIPPED_TOO, Code.UNUSED, Code.NEVER_REACHED, Code.RETRY_NEVER, Code.NEVER_HOLDS),
+        *(Code.SKIPPED_TOO, Code.UNUSED, Code.NEVER_REACHED, Code.RETRY_NEVER, Code.NEVER_HOLDS, Code.DEFAULT_TAKES_ALL),
         *(Code.SECRET_LEAK, Code.SECRET_UNREAD),
     }
 )

@@ -12,7 +12,7 @@ from flowq.compiler.suggest import did_you_mean
 MAX_CYCLES: Final = 20  # that are told; one slip can close very many
 
 _RUNS_ONLY_IF_RUN: Final = frozenset({"success", "failure"})
-_HOLD_ON_SUCCESS: Final = frozenset({"success", "ok", "done"})
+_HOLD_ANYWAY: Final = frozenset({"ok", "done"})  # where no job fails
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +57,10 @@ class Graph:
         """Return the jobs that run in every run in which no job fails: neither an `if` nor an edge can skip them."""
         found: set[int] = set()
         for number in self.order:
-            kept = all(parent in found and edge.condition in _HOLD_ON_SUCCESS for parent, edge in self.parents(number))
+            kept = all(
+                edge.condition in _HOLD_ANYWAY or (edge.condition == "success" and parent in found)
+                for parent, edge in self.parents(number)
+            )
             if kept and self.jobs[number].condition is None:
                 found.add(number)
         return frozenset(found)

@@ -15,6 +15,7 @@ from flowq.compiler.source import Report
 from flowq.compiler.spec import Dependency, FlowSpec, JobSpec
 from flowq.compiler.tree import Mapping, Node, Scalar, Sequence
 from flowq.durations import format_duration
+from flowq.expr.defaults import swallowing
 
 MAX_CONDITIONS: Final = 200  # different ones that are followed through the graph
 
@@ -41,6 +42,7 @@ def warn(flow: FlowSpec, graph: Graph, root: Mapping, report: Report) -> None:
     _unused_params(flow, report)
     _unused_templates(root, report)
     _unused_secrets(flow, root, report)
+    _defaults(flow, report)
 
 
 # -- jobs that are skipped with another one ---------------------------------------------------------------------------------------
@@ -166,6 +168,26 @@ def _retries(job: JobSpec, defaults: Node | None, report: Report) -> None:
 def _of_defaults(defaults: Node | None) -> Node | None:
     retry = defaults.get("retry") if isinstance(defaults, Mapping) else None
     return retry.get("on") if isinstance(retry, Mapping) else None
+
+
+# -- expressions ------------------------------------------------------------------------------------------------------------------
+
+
+def _defaults(flow: FlowSpec, report: Report) -> None:
+    """Find `a ?? b == c`, in which what looks like the default of `a` belongs to the comparison."""
+    jobs = (*flow.jobs, *(job for handlers in flow.handlers.values() for job in handlers))
+    sites = (*flow.head.env_sites, *(site for job in jobs for site in job.sites), *flow.head.output_sites)
+    told: set[tuple[int, int]] = set()  # an expression of a template is one of many jobs
+    for site in sites:
+        if "??" not in site.expression.source or (id(site.scalar), site.offset) in told:
+            continue
+        told.add((id(site.scalar), site.offset))
+        for node in swallowing(site.expression):
+            source = site.expression.source
+            value, rest = source[node.left.start : node.left.end], source[node.right.start : node.right.end]
+            message = f"`??` takes everything behind it: this is {value[:60]} ?? ({rest[:60]})"
+            hint = f"write ({value[:60]} ?? …) {node.right.operator} …, or brackets as in the message if that is meant"
+            report.add(Code.DEFAULT_TAKES_ALL, site.span(report, node.start, node.end), message, hint)
 
 
 # -- what nobody uses -------------------------------------------------------------------------------------------------------------

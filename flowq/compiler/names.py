@@ -22,6 +22,8 @@ _FOREIGN: Final = {
     "github": "run.id, run.name, run.date",
     "date": "run.date",
     "result": "jobs.<name>.result",
+    **dict.fromkeys(("yes", "on"), "true"),
+    **dict.fromkeys(("no", "off"), "false"),
 }
 
 
@@ -30,6 +32,7 @@ class Known:
     """The names that exist at a site."""
 
     params: Collection[str]
+    later: tuple[str, ...] = ()  # the param whose default this is, and those that are declared below
     env: Collection[str] = ()
     jobs: Collection[str] = ()
     matrix: Mapping[str, bool] = field(default_factory=dict)  # axis -> every cell has it
@@ -71,6 +74,11 @@ def _problem(reference: Reference, site: Site, known: Known) -> tuple[Code, str,
         return None
     key = str(rest[0])
     match root:
+        case "params" if key in known.later:
+            if key == known.later[0]:
+                return Code.NAME_NOT_HERE, f"the default of `{key[:60]}` cannot be made of itself", "give it another value"
+            message = f"the param `{key[:60]}` is declared below, a default may use those above it"
+            return Code.NAME_NOT_HERE, message, f"move {key[:60]} up"
         case "params":
             return _member("param", key, known.params, "declare it under `params:`")
         case "env":

@@ -8,10 +8,11 @@ from flowq.compiler.codes import Code
 from flowq.compiler.diagnostics import START, Span
 from flowq.compiler.param_values import ParamProblem, check_rules, compile_pattern, convert
 from flowq.compiler.source import Report
-from flowq.compiler.static import UNKNOWN, StaticScope
+from flowq.compiler.static import UNKNOWN, StaticScope, has_holes
 from flowq.compiler.suggest import did_you_mean
 from flowq.compiler.tree import Json, Mapping, Node, Scalar, Sequence, plain
 from flowq.expr import types
+from flowq.expr.functions import MAX_TEXT
 
 TYPES: Final = {
     "string": types.STRING,
@@ -44,7 +45,11 @@ class ParamSpec:
     @property
     def static_type(self) -> types.Type:
         """The type of the value in expressions; an optional one without a default may be null."""
-        return types.ANY if self.default is None and not self.required else TYPES[self.type]
+        if self.default is None and not self.required:
+            return types.ANY
+        if self.type == "string" and self.enum:
+            return types.Type("string", values=self.enum)
+        return TYPES[self.type]
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,9 +118,17 @@ def bind_params(specs: tuple[ParamSpec, ...], given: Given, run: MappingABC[str,
             where, place = _place(given, name, declared, report)
             where.add(Code.UNKNOWN_PARAM, place, f"there is no param `{name[:60]}`", hint)
     values: dict[str, Json] = {}
+    left = MAX_TEXT
     for position, spec in enumerate(specs):
-        scope = StaticScope(dict(values), names[:position], run)  # a default may use the params above it
+        # a default may use the params above it
+        scope = StaticScope(dict(values), names[:position], run, later=names[position:])
         value = _given(spec, given, report) if spec.name in given.values else _default(spec, given, scope, report)
+        if spec.name not in given.values and spec.default is not None and _has_expressions(spec.default):
+            left -= _size(value, left)
+            if left < 0:
+                message = f"the defaults that are made by expressions have more than {MAX_TEXT:,} characters in all"
+                report.add(Code.EVALUATION, spec.default.span, message, "compute such values in a job")
+                value, left = UNKNOWN, 0
         if value is not UNKNOWN:
             values[spec.name] = value
     return Bound(specs, StaticScope(values, names, run))
@@ -201,6 +214,30 @@ def _place(given: Given, name: str, declared: Span, report: Report) -> tuple[Rep
     if given.report is not None and name in given.places:
         return given.report, given.places[name]
     return report, declared
+
+
+def _has_expressions(default: Node) -> bool:
+    seen: set[int] = set()  # what aliases give again is looked at once
+    waiting = [default]
+    while waiting:
+        node = waiting.pop()
+        if has_holes(node):
+            return True
+        if not isinstance(node, Scalar) and id(node) not in seen:
+            seen.add(id(node))
+            waiting += node.items if isinstance(node, Sequence) else [item for _, item in node.entries.values()]
+    return False
+
+
+def _size(value: Json, limit: int) -> int:
+    """Return how many characters a value has, written out, an item as 16; something more than the limit where it is beyond that."""
+    size = 0
+    waiting = [value]
+    while waiting and size <= limit:
+        item = waiting.pop()
+        size += len(item) if isinstance(item, str) else 16
+        waiting += item if isinstance(item, list) else item.values() if isinstance(item, dict) else ()
+    return size
 
 
 def _given(spec: ParamSpec, given: Given, report: Report) -> Json:

@@ -284,7 +284,10 @@ class _Composer:
     def _unknown_tag(self, event: Any) -> None:
         name = str(event.tag).replace("tag:yaml.org,2002:", "!!")
         message = f"the tag {name[:60]} is not known"
-        self._report.add(Code.TAG, _mark_span(event), message, "remove it; in a flow file no value needs a tag")
+        hint = "remove it; in a flow file no value needs a tag"
+        if "." in name or "(" in name:  # a name of an expression; names of tags are words
+            hint = f'if `!` means not, put the whole in quotes: "{name[:60]} …"; in a flow file no value needs a tag'
+        self._report.add(Code.TAG, _mark_span(event), message, hint)
 
     def _fail(self, code: Code, span: Span, message: str, hint: str) -> None:
         self._report.add(code, span, message, hint)

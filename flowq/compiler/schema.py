@@ -239,7 +239,8 @@ def _type_help(node: Node, types: frozenset[str]) -> str:
             return "this value is needed before the run: an expression cannot stand here"
         return "write it without quotes" if node.style else ""
     if isinstance(node, Scalar) and types == _ARRAY:
-        return f"for one item write [{node.text[:60]}]"
+        text = node.text[:60]
+        return f"for one item write [{json.dumps(text, ensure_ascii=False) if node.style or '${{' in text else text}]"
     return ""
 
 

@@ -23,13 +23,23 @@ UNKNOWN: Final = _Unknown.UNKNOWN
 
 @dataclass(frozen=True, slots=True)
 class StaticScope:
-    """What can be known before the run. `matrix`: the cell, `axes` whether each of its values is one of every cell."""
+    """What can be known before the run.
 
-    params: Mapping[str, Json]  # those that have a value
+    Attributes:
+        params: those that have a value.
+        declared: the names of all.
+        run: what is known of the run.
+        matrix: the cell.
+        axes: whether each of its values is one of every cell.
+        later: the param whose default is looked at, and those that are declared further down.
+    """
+
+    params: Mapping[str, Json]
     declared: tuple[str, ...]
     run: Mapping[str, Json]
     matrix: Mapping[str, Json] | None = None
     axes: Mapping[str, bool] = field(default_factory=dict)
+    later: tuple[str, ...] = ()
 
     def for_cell(self, cell: Mapping[str, Json], axes: Mapping[str, bool]) -> "StaticScope":
         """Return what can be known of one cell of a matrix."""
@@ -44,7 +54,7 @@ class StaticScope:
             return UNKNOWN
         if not reader.sites:
             return templated
-        known = Known(self.declared, matrix=self.axes, is_matrix=self.matrix is not None)
+        known = Known(self.declared, later=self.later, matrix=self.axes, is_matrix=self.matrix is not None)
         if False in [check_names(site, known, report) for site in reader.sites]:  # a list: each one reports
             return UNKNOWN
         if any(self._missing(reference.path) for site in reader.sites for reference in site.expression.references()):

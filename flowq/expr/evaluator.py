@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from flowq.expr.errors import AbsentError, EvalError
-from flowq.expr.functions import FUNCTIONS, contains, function_help, same, text_of
+from flowq.expr.functions import FUNCTIONS, MAX_TEXT, contains, function_help, same, text_of
 from flowq.expr.nodes import (
     Binary,
     Call,
@@ -24,11 +24,16 @@ from flowq.expr.nodes import (
     Project,
     Ternary,
     Unary,
+    children,
 )
 from flowq.expr.parser import parse
 from flowq.expr.types import kind_of
 
 MAX_STEPS: Final = 1_000_000  # nodes visited, and items a projection touches
+MAX_MADE: Final = 2 * MAX_TEXT  # characters of all the texts that the functions of one evaluation make; an item of a list is 16
+
+_WRITTEN: Final = frozenset({"to_json", "join", "format"})  # functions that write out all that is in a value
+_SHORT: Final = 16  # characters; shorter texts are only counted in what is there again as a whole
 
 
 def evaluate(expression: str | Expression, scope: Mapping[str, Json]) -> Json:
@@ -44,9 +49,12 @@ def evaluate(expression: str | Expression, scope: Mapping[str, Json]) -> Json:
     """
     parsed = parse(expression) if isinstance(expression, str) else expression
     try:
-        return _Evaluation(parsed.source, scope).of(parsed.root)
+        value = _Evaluation(parsed.source, scope).of(parsed.root)
+        if isinstance(value, (list, dict)) and _builds(parsed.root):
+            check_repeated(value)
     except RecursionError as error:
         raise EvalError(f"{parsed.source}: a value is nested too deeply") from error
+    return value
 
 
 def to_text(value: Json) -> str:
@@ -57,11 +65,41 @@ def to_text(value: Json) -> str:
         raise EvalError("a value is nested too deeply to become text") from error
 
 
+def check_repeated(value: Json) -> None:
+    """Refuse a value in which the same long texts, lists and maps stand again and again.
+
+    In memory each is there once; written out as JSON it is there as often as it is named, and what a few names can stand for has no limit.
+
+    Raises:
+        EvalError: what stands in it more than once would be too large.
+    """
+    seen: set[int] = set()
+    repeated = 0
+    waiting = [value]
+    while waiting:
+        item = waiting.pop()
+        inner = item if isinstance(item, list) else item.values() if isinstance(item, dict) else ()
+        if not inner and not (isinstance(item, str) and len(item) > _SHORT):
+            continue
+        if id(item) in seen:
+            repeated += _size(item) + sum(len(part) for part in inner if isinstance(part, str) and len(part) <= _SHORT)
+            if repeated > MAX_TEXT:
+                raise EvalError(f"the value has the same things in it again and again, more than {MAX_TEXT:,} characters")
+        seen.add(id(item))
+        waiting += inner
+
+
+def _builds(node: Node) -> bool:
+    """Tell whether an expression puts lists or maps together, in which a value can be more than once."""
+    return isinstance(node, (ListLiteral, MapLiteral, Project)) or any(map(_builds, children(node)))
+
+
 class _Evaluation:
     def __init__(self, source: str, scope: Mapping[str, Json]) -> None:
         self._source = source
         self._scope = scope
         self._steps = 0
+        self._made = 0
 
     def of(self, node: Node) -> Json:
         self._step(1)
@@ -211,7 +249,18 @@ class _Evaluation:
             if "any" not in wanted and kind_of(value) not in wanted:
                 raise self._error(argument, f"{node.function}() needs a {' or '.join(wanted)} here, this is a {kind_of(value)}")
             self._step(len(value) if isinstance(value, (list, dict)) else 1)
-        return signature.apply(*arguments)
+        if node.function in _WRITTEN:
+            check_repeated(arguments)
+        made = signature.apply(*arguments)
+        self._made += len(arguments[0]) if node.function == "from_json" else _size(made)
+        if self._made > MAX_MADE:
+            raise self._error(node, f"with this, the expression has made texts and lists of more than {MAX_MADE:,} characters")
+        return made
+
+
+def _size(made: Json) -> int:
+    """Return how much a value takes by itself, in characters: an item of a list counts as 16."""
+    return len(made) if isinstance(made, str) else 16 * len(made) if isinstance(made, (list, dict)) else 1
 
 
 def _there(key: str, base: Mapping[str, Json]) -> str:

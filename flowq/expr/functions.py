@@ -15,7 +15,7 @@ from typing import Final
 
 from flowq.durations import parse_duration
 from flowq.exceptions import UsageError
-from flowq.expr.errors import EvalError
+from flowq.expr.errors import AbsentError, EvalError
 from flowq.expr.nodes import Json
 
 MAX_TEXT: Final = 8 * 1024 * 1024  # characters of a text an expression may make
@@ -183,7 +183,7 @@ def _extreme(name: str, pick: Callable[[list[Json]], Json]) -> Callable[..., Jso
     def apply(*values: Json) -> Json:
         items = values[0] if len(values) == 1 and isinstance(values[0], list) else list(values)
         if not items:
-            raise EvalError(f"{name}() of an empty list has no value: give it one with ??")
+            raise AbsentError(f"{name}() of an empty list has no value: give it one with ??")
         if not (all(map(_is_number, items)) or all(isinstance(item, str) for item in items)):
             raise EvalError(f"{name}() needs only numbers or only strings")
         return pick(items)
@@ -219,9 +219,9 @@ def _range(start: Json, stop: Json = None, step: Json = 1) -> list[Json]:
 
 
 def _date_add(date: str, amount: Json) -> str:
-    negative = isinstance(amount, str) and amount.startswith("-")
+    negative = amount.startswith("-") if isinstance(amount, str) else amount < 0
     try:
-        seconds = parse_duration(amount[1:] if negative else amount)
+        seconds = parse_duration(amount[1:] if isinstance(amount, str) and negative else amount if not negative else -amount)
         delta = dt.timedelta(seconds=-seconds if negative else seconds)
         if _DATE.fullmatch(date):
             if delta.seconds or delta.microseconds:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from flowq.expr.errors import EvalError, ExprSyntaxError
 from flowq.expr.evaluator import evaluate, to_text
+from flowq.expr.functions import MAX_TEXT
 from flowq.expr.nodes import Json
 from flowq.expr.tokens import MAX_SOURCE
 
@@ -116,7 +117,18 @@ def _render(value: Json, scope: Mapping[str, Json]) -> Json:
         if "$" in value:
             return evaluate(value["$"], scope)
         if "$join" in value:
-            return "".join(to_text(_render(part, scope)) for part in value["$join"])
+            return _joined(value["$join"], scope)
         if "$lit" in value:
             return {key: _render(item, scope) for key, item in value["$lit"].items()}
     return {key: _render(item, scope) for key, item in value.items()}
+
+
+def _joined(parts: Sequence[Json], scope: Mapping[str, Json]) -> str:
+    texts: list[str] = []
+    size = 0
+    for part in parts:
+        texts.append(part if isinstance(part, str) else to_text(_render(part, scope)))
+        size += len(texts[-1]) if not isinstance(part, str) else 0  # what stands in the file is not made here
+        if size > MAX_TEXT:
+            raise EvalError(f"the expressions of a text give more than {MAX_TEXT:,} characters")
+    return "".join(texts)

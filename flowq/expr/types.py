@@ -4,11 +4,13 @@ A type is a kind with, for lists, the type of the items and, for maps, what is k
 everywhere. Inference reports an error only where no value could make the expression work.
 """
 
+import difflib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
+from flowq.expr.constants import constant_problem
 from flowq.expr.functions import FUNCTIONS, Signature, function_help
 from flowq.expr.nodes import (
     Binary,
@@ -30,11 +32,23 @@ from flowq.expr.nodes import (
 
 @dataclass(frozen=True, slots=True)
 class Type:
-    """A static type. `kind` is one of `null boolean number string list map any`."""
+    """A static type. `kind` is one of `null boolean number string list map any`.
+
+    Attributes:
+        kind: as said.
+        item: the type of the items of a list.
+        keys: those of a map all of whose keys are known.
+        values: the only texts that a string can be.
+        meant: texts that are none of these, with the one that is meant.
+        part: what a key is called in messages, where one that is not among `keys` is a mistake: "output of `fetch`".
+    """
 
     kind: str
-    item: "Type | None" = None  # of a list
-    keys: Mapping[str, "Type"] | None = field(default=None, hash=False)  # of a map whose keys are all known
+    item: "Type | None" = None
+    keys: Mapping[str, "Type"] | None = field(default=None, hash=False)
+    values: tuple[str, ...] | None = None
+    meant: Mapping[str, str] | None = field(default=None, hash=False, compare=False)
+    part: str = ""
 
     def __str__(self) -> str:
         return {"any": "any value"}.get(self.kind, self.kind)
@@ -50,6 +64,7 @@ MAP: Final = Type("map")
 
 _BY_KIND: Final = {item.kind: item for item in (ANY, NULL, BOOLEAN, NUMBER, STRING, LIST, MAP)}
 _UNQUOTED = re.compile(r"-?[0-9]+(\.[0-9]+)?|true|false|null")
+MAX_SHOWN: Final = 12  # values that a string can be
 _ORDERED: Final = ("number", "string", "any")
 
 
@@ -62,6 +77,7 @@ class TypeProblem:
     end: int
     help: str = ""
     unknown_function: bool = False
+    unknown_name: bool = False
 
 
 def type_of(value: Json) -> Type:
@@ -105,11 +121,12 @@ def infer(expression: Expression, scope: Mapping[str, Type]) -> tuple[Type, list
             what could be there.
     """
     problems: list[TypeProblem] = []
-    return _Inference(scope, problems).of(expression.root), problems
+    return _Inference(expression.source, scope, problems).of(expression.root), problems
 
 
 class _Inference:
-    def __init__(self, scope: Mapping[str, Type], problems: list[TypeProblem]) -> None:
+    def __init__(self, source: str, scope: Mapping[str, Type], problems: list[TypeProblem]) -> None:
+        self._source = source
         self._scope = scope
         self._problems = problems
 
@@ -152,7 +169,18 @@ class _Inference:
         if base.kind not in ("map", "any"):
             self._problem(node, f"only a map has named parts, this is a {base}")
             return ANY
-        return base.keys.get(key, ANY) if base.keys is not None else ANY
+        return self._key(node, base, key)
+
+    def _key(self, node: Node, base: Type, key: str) -> Type:
+        keys = base.keys
+        if keys is not None and key not in keys and base.part:
+            close = _close(key, tuple(keys))
+            hint = (
+                f"did you mean {close}?" if close else f"it has {', '.join(list(keys)[:MAX_SHOWN])}" if keys else "it has none"
+            )
+            message = f"there is no {base.part} called `{key[:60]}`"
+            self._problems.append(TypeProblem(message, node.start, node.end, hint, unknown_name=True))
+        return keys.get(key, ANY) if keys is not None else ANY
 
     def _index(self, node: Node, base: Type, index: Node) -> Type:
         found = self.of(index)
@@ -175,8 +203,11 @@ class _Inference:
             return LIST
         item = base.item or ANY
         for part in node.tail:
+            if isinstance(part, str) and item.kind not in ("map", "any"):
+                self._problem(node, f"only a map has named parts, the items of this list are {item}s")
+                return LIST
             if isinstance(part, str):
-                item = (item.keys or {}).get(part, ANY)
+                item = self._key(node, item, part)
             else:
                 self.of(part)
                 item = ANY
@@ -203,6 +234,9 @@ class _Inference:
             self._problem(node.right, f"`in` looks into a list, a map or a string, this is a {right}")
         elif right.kind in ("map", "string") and left.kind not in ("string", "any"):
             self._problem(node.left, f"`in` looks for a string in a {right}, this is a {left}")
+        elif isinstance(node.right, ListLiteral):
+            for item in node.right.items:
+                self._possible(left, item, node.left)
 
     def _comparable(self, node: Binary, left: Type, right: Type) -> None:
         kinds = {left.kind, right.kind}
@@ -212,6 +246,20 @@ class _Inference:
                 f"a {left} and a {right} are never equal: `{node.operator}` always gives {str(node.operator == '!=').lower()}",
                 _quote_help(node),
             )
+        self._possible(left, node.right, node.left)
+        self._possible(right, node.left, node.right)
+
+    def _possible(self, found: Type, other: Node, named: Node) -> None:
+        """Report a text that something is compared with and can never be: `jobs.a.status == 'success'`."""
+        if found.values is None or not isinstance(other, Literal) or not isinstance(other.value, str):
+            return
+        if other.value not in found.values:
+            name = self._source[named.start : named.end]
+            meant = (found.meant or {}).get(other.value.lower()) or _close(other.value, found.values)
+            hint = f"did you mean '{meant}'? " if meant else ""
+            shown = [f"'{value}'" for value in found.values[:MAX_SHOWN]]
+            more = f" and {len(found.values) - MAX_SHOWN} more" if len(found.values) > MAX_SHOWN else ""
+            self._problem(other, f"`{name}` is never {other.value[:60]!r}", f"{hint}it can be {', '.join(shown)}{more}")
 
     def _ordered(self, node: Binary, left: Type, right: Type) -> None:
         for side, found in ((node.left, left), (node.right, right)):
@@ -224,6 +272,7 @@ class _Inference:
             )
 
     def _call(self, node: Call) -> Type:
+        before = len(self._problems)
         arguments = [self.of(argument) for argument in node.arguments]
         signature = FUNCTIONS.get(node.function)
         if signature is None:
@@ -241,13 +290,54 @@ class _Inference:
             return _BY_KIND[signature.result]
         for position, (argument, found) in enumerate(zip(node.arguments, arguments, strict=True)):
             self._argument(node, signature, position, argument, found)
+        result = self._result(node, signature, arguments)
+        if len(self._problems) == before and (problem := constant_problem(node)):
+            self._problem(node, problem, f"it is {signature.usage}")
+        return result
+
+    def _result(self, node: Call, signature: Signature, arguments: list[Type]) -> Type:
+        first = arguments[0]
+        match node.function:
+            case "min" | "max":
+                return self._extreme(node, arguments)
+            case "sum" if first.item is not None and first.item.kind not in ("number", "any"):
+                self._problem(node.arguments[0], f"sum() needs a list of numbers, this is one of {first.item}s")
+            case "split" | "keys":
+                return Type("list", STRING)
+            case "range":
+                return Type("list", NUMBER)
+            case "values" if first.keys:
+                return Type("list", common(list(first.keys.values())))
+            case _:
+                pass
         return _BY_KIND[signature.result]
+
+    def _extreme(self, node: Call, arguments: list[Type]) -> Type:
+        if len(arguments) == 1:
+            if arguments[0].kind not in ("list", "number", "string", "any"):
+                self._problem(node.arguments[0], f"{node.function}() needs numbers or strings, found a {arguments[0]}")
+                return ANY
+            arguments = [arguments[0].item or ANY] if arguments[0].kind == "list" else arguments
+        for argument, found in zip(node.arguments, arguments, strict=True):
+            if found.kind not in _ORDERED:
+                self._problem(argument, f"{node.function}() needs numbers or strings, found a {found}")
+                return ANY
+        kinds = {found.kind for found in arguments} - {"any"}
+        if len(kinds) > 1:
+            self._problem(
+                node, f"{node.function}() needs only numbers or only strings", "there is no implicit conversion between types"
+            )
+        return _BY_KIND[kinds.pop()] if len(kinds) == 1 and all(found.kind != "any" for found in arguments) else ANY
 
     def _argument(self, node: Call, signature: Signature, position: int, argument: Node, found: Type) -> None:
         wanted = signature.parameter(position)
         if found.kind != "any" and "any" not in wanted and found.kind not in wanted:
             expected = " or ".join(wanted)
             self._problem(argument, f"{node.function}() needs a {expected} here, this is a {found}", f"it is {signature.usage}")
+
+
+def _close(text: str, known: tuple[str, ...]) -> str:
+    return next(iter(difflib.get_close_matches(text[:100], known[:500], n=1)), "")
 
 
 def _boolean_help(found: Type) -> str:

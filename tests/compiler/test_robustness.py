@@ -20,7 +20,30 @@ def shown(result: Compilation) -> str:
     return "\n".join(map(render, result.diagnostics))
 
 
+LAUGHS = (
+    "params:\n  p0: {type: list, default: [x, x, x]}\n"
+    + "".join(f'  p{n}: {{type: list, default: "${{{{ [{", ".join([f"params.p{n - 1}"] * 10)}] }}}}"}}\n' for n in range(1, 30))
+    + "jobs: {a: {run: x}}"
+)
+
 HARD = {
+    "params made of params": (LAUGHS, "FQ409"),
+    "params made of all params": (
+        "params:\n  p0: {type: list, default: [x, x, x]}\n"
+        + "".join(f'  p{n}: {{type: map, default: "${{{{ params }}}}"}}\n' for n in range(1, 60))
+        + "jobs: {a: {run: x}}",
+        "FQ409",
+    ),
+    "many long params": (
+        f"params:\n  p0: {{default: {'x' * 1_000_000}}}\n"
+        + "".join(f'  p{n}: {{default: "${{{{ lower(params.p0) }}}}"}}\n' for n in range(1, 500))
+        + "jobs: {a: {run: x}}",
+        "FQ409",
+    ),
+    "many long lists": (
+        "jobs: {a: {run: x, queue: '${{ [" + ", ".join(["range(100000)"] * 190) + "] }}'}}",
+        "FQ409",
+    ),
     "nested lists": ("[" * 100_000, "FQ011"),
     "nested maps": ("{a: " * 10_000, "FQ011"),
     "nested blocks": ("".join(" " * level + "a:\n" for level in range(300)), "FQ011"),

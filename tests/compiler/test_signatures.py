@@ -110,6 +110,7 @@ def test_the_first_folder_wins_and_then_what_is_installed(tmp_path: Path) -> Non
         "class f:\n    __init__ = make()",
         "def f(a): ...\nfrom unknown import *",
         "class M(type): ...\nclass g(metaclass=M): ...\nclass f(g):\n    def __init__(self, a): ...",
+        "class f:\n    pass\nf.other = classmethod(print)",
         "import enum\n@enum.global_enum\nclass E(enum.Enum):\n    f = print",
         "from functools import partial\nf = partial(g, 1)",
     ],
@@ -178,6 +179,31 @@ def test_a_deep_annotation_is_read_as_far_as_it_makes_sense(modules: Modules) ->
     assert isinstance(found, Signature)
     assert 5 < str(found.parameters[0].fit).count("lists") < 30
     assert "whole" not in str(found.parameters[0].fit)
+
+
+@pytest.mark.parametrize(
+    ("source", "gives"),
+    [
+        ("def f():\n    for x in 'ab':\n        yield x", "a generator"),
+        ("def f():\n    x = yield from g()", "a generator"),
+        ("async def f():\n    yield 1", "a generator"),
+        ("def f():\n    def g():\n        yield 1\n    h = lambda: (yield)\n    return list(g())", ""),
+        ("class f: ...", "an object"),
+        ("class f:\n    def __init__(self, a): ...", "an object"),
+        ("def f() -> set[str]: ...", "a set"),
+        ("from collections.abc import Iterator\ndef f() -> Iterator[int]: ...", "an iterator"),
+        ("from pathlib import Path\ndef f() -> Path: ...", "a path"),
+        ("def f() -> bytes: ...", "bytes"),
+        ("class bytes(str): ...\ndef f() -> bytes: ...", ""),
+        ("def f() -> set[str] | None: ...", ""),
+        ("from typing import Iterable\ndef f() -> Iterable[int]: ...", ""),
+    ],
+)
+def test_what_is_no_json_is_found(modules: Modules, source: str, gives: str) -> None:
+    modules.write("gives.py", source)
+    found = modules.find("gives:f")
+    assert isinstance(found, Signature)
+    assert found.gives == gives
 
 
 def test_a_class_of_the_module_is_not_a_builtin(modules: Modules) -> None:

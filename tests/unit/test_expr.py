@@ -22,7 +22,7 @@ from flowq.expr import (
     to_text,
 )
 from flowq.expr.functions import FUNCTIONS
-from flowq.expr.types import infer, type_of
+from flowq.expr.types import ANY, BOOLEAN, MAP, NUMBER, STRING, Type, infer, type_of
 
 SCOPE: dict[str, Any] = {
     "params": {"day": "2026-01-31", "n": 3, "full": True, "tags": ["a", "b"], "none": None, "map": {"a b": 1, "x": {"y": 2}}},
@@ -49,7 +49,7 @@ SCOPE: dict[str, Any] = {
         ("starts_with(params.day, '2026')", True), ("ends_with(params.day, '30')", False), ("join([1, 'a', null, [true]])", "1,a,null,[true]"), ("join([], '-')", ""),
         ("split('a,b,,c', ',')", ["a", "b", "", "c"]), ("lower('AbÉ')", "abé"), ("upper('a')", "A"), ("trim('  a ')", "a"),
         ("to_json({a: [1, 'é']})", '{"a":[1,"é"]}'), ("from_json('{\"a\": [1]}').a[0]", 1), ("keys(params.map)", ["a b", "x"]), ("values({a: 1})", [1]),
-        ("min(3, 1, 2)", 1), ("max(['a', 'b'])", "b"), ("sum([1, 2.5])", 3.5), ("range(3)", [0, 1, 2]), ("range(5, 1, -2)", [5, 3]), ("range(0)", []),
+        ("min(3, 1, 2)", 1), ("min([]) ?? 7", 7), ("date_add('2026-01-31', -86400)", "2026-01-30"), ("max(['a', 'b'])", "b"), ("sum([1, 2.5])", 3.5), ("range(3)", [0, 1, 2]), ("range(5, 1, -2)", [5, 3]), ("range(0)", []),
         ("format('{0} of {1}, {{{0}}}', 1, 'two')", "1 of two, {1}"), ("date_add('2026-01-31', '1d')", "2026-02-01"), ("date_add('2026-03-01', '-1d')", "2026-02-28"),
         ("date_add('2026-01-31T23:30:00+00:00', '90m')", "2026-02-01T01:00:00+00:00"), ("(1)", 1), ("[1,]", [1]),
     ],
@@ -132,6 +132,34 @@ def test_types_know_no_false_alarm() -> None:
         assert infer(parse(source), scope)[1] == [], source
 
 
+def test_what_no_value_can_make_right() -> None:
+    scope = {
+        "s": STRING, "n": NUMBER, "x": ANY, "b": BOOLEAN, "names": Type("list", STRING), "m": MAP,
+        "status": Type("string", values=("finished", "failed"), meant={"success": "finished"}),
+    }  # fmt: skip
+    wrong = {
+        "min(1, 'a')": "min(1, 'a')", "max(n, s)": "max(n, s)", "min(b)": "b", "max(x, m)": "m", "min([m])": "[m]", "sum(names)": "names",
+        "split(s, ',')[0] == 1": "split(s, ',')[0] == 1", "keys(m)[0] < 1": "keys(m)[0] < 1", "'a' in s && range(n)[0] == 'a'": "range(n)[0] == 'a'",
+        "values({a: 1})[0] == 'x'": "values({a: 1})[0] == 'x'", "max(names) == 1": "max(names) == 1", "split(s, '')": "split(s, '')",
+        "format('{1}', s)": "format('{1}', s)", "len(format('{', x)) > 1": "format('{', x)", "date_add(s, '1x')": "date_add(s, '1x')",
+        "date_add('x', s)": "date_add('x', s)", "range(1.5)": "range(1.5)", "from_json('{') ?? 1": "from_json('{')",
+        "status == 'success'": "'success'", "'x' != status": "'x'", "status in ['finished', 'done']": "'done'", "x ? 1 : status == 'a'": "'a'",
+    }  # fmt: skip
+    for source, place in wrong.items():
+        _, problems = infer(parse(source), scope)
+        assert [source[problem.start : problem.end] for problem in problems] == [place], source
+
+
+def test_what_some_value_can_make_right() -> None:
+    scope = {"s": STRING, "n": NUMBER, "x": ANY, "names": Type("list", STRING), "m": MAP, "status": Type("string", values=("a", "b"))}  # fmt: skip
+    for source in (
+        "min(x) == 'a'", "min([]) ?? 0", "max(n, x) == 1", "max(names) < 'b'", "sum([x, 1]) > 1", "sum([])", "format(s, 1)", "format('{0}{1}', x, n)", "split(s, s)",
+        "date_add(s, s)", "date_add(s, -1)", "date_add('2026-01-31', x)", "range(n, 3)", "from_json(s).x", "values(m)[0].x", "status == s", "status != 'a'", "status in ['a', s]",
+        "status in names", "status == x", "status == null", "keys(m)[0] == 'x'", "range(n)[0] == 1",
+    ):  # fmt: skip
+        assert infer(parse(source), scope)[1] == [], source
+
+
 def test_types_of_results() -> None:
     scope = {name: type_of(value) for name, value in SCOPE.items()}
     kinds = {
@@ -162,6 +190,30 @@ def test_budgets() -> None:
     for source in ("deep == deep", "to_json(deep)", "from_json('" + "[" * 5000 + "')"):
         assert outcome(source, scope) in {"value", "nested too deeply"}
     assert time.process_time() - start < 5
+
+
+def test_values_that_hold_the_same_again_and_again() -> None:
+    scope = {"rows": [{"text": "x" * 1000}] * 500, "text": "x" * 1_000_000, "short": ["abcdefgh"] * 100_000}
+    for source in (
+        "[" + ",".join(["rows"] * 40) + "]",
+        "{a: [" + ",".join(["[rows[*].text, rows[*].text]"] * 20) + "]}",
+        "true ? [" + ",".join(["text"] * 12) + "] : null",
+        "to_json([" + ",".join(["rows"] * 40) + "])",
+        "[" + ",".join(["short"] * 20) + "]",
+        "[" + ",".join(["range(90000)"] * 20) + "]",
+        "[" + ",".join(["lower(text)"] * 20) + "]",
+        "[" + ",".join(["from_json(to_json(short))"] * 20) + "]",
+    ):
+        assert outcome(source, scope) != "value", source
+    for source in ("rows", "[rows, rows]", "[text, text]", "rows ?? []", "[short, len(short)]", "[range(99999), range(99999)]"):
+        assert outcome(source, scope) == "value", source
+
+
+def test_a_text_of_many_expressions_has_a_limit() -> None:
+    value = {"$join": [{"$": "text"}] * 9}
+    assert len(render(value, {"text": "x" * 100_000})) == 900_000
+    with pytest.raises(EvalError, match="a text give more than"):
+        render(value, {"text": "x" * 1_000_000})
 
 
 def parsed(source: str) -> Expression | ExprSyntaxError:

@@ -57,6 +57,17 @@ _MAPS: Final = (
 )
 _SEQUENCES: Final = ("builtins.tuple", "typing.Tuple", "collections.abc.Sequence", "typing.Sequence")
 _WRAPPERS: Final = ("typing.Annotated", "typing.Final", "typing.Required", "typing.NotRequired")
+_NO_JSON: Final = {
+    **dict.fromkeys(("builtins.set", "builtins.frozenset", "typing.Set", "typing.FrozenSet"), "a set"),
+    **dict.fromkeys(("builtins.bytes", "builtins.bytearray"), "bytes"),
+    **dict.fromkeys(
+        (f"{module}.{name}" for module in ("typing", "collections.abc") for name in ("Iterator", "Generator")), "an iterator"
+    ),
+    **dict.fromkeys(("pathlib.Path", "pathlib.PurePath"), "a path"),
+    "builtins.complex": "a complex number",
+    "decimal.Decimal": "a decimal",
+    "uuid.UUID": "a UUID",
+}
 _TYPES: Final = {
     "null": types.NULL,
     "boolean": types.BOOLEAN,
@@ -150,6 +161,13 @@ def _literal(parts: list[ast.expr]) -> Fit | None:
 def _union(parts: list[Fit | None]) -> Fit | None:
     known = [part for part in parts if part is not None]
     return Fit(tuple(form for part in known for form in part.forms)) if len(known) == len(parts) and known else None
+
+
+def not_json(annotation: ast.expr | None, naming: Naming) -> str:
+    """Return what a return annotation promises if that cannot be the result of a job, in words."""
+    if isinstance(annotation, ast.Subscript):
+        annotation = annotation.value
+    return _NO_JSON.get(_typing(naming(annotation)), "") if isinstance(annotation, ast.Name | ast.Attribute) else ""
 
 
 def type_of_fit(fit: Fit | None) -> Type:

@@ -112,6 +112,8 @@ def _expressions(node: ast.AST, found: Bindings) -> None:
             case ast.Name(id=name, ctx=ast.Store() | ast.Del()):
                 if not simple:
                     found.names[name] = Unclear()
+            case ast.Attribute(value=ast.Name(id=name), ctx=ast.Store()) if isinstance(found.names.get(name), ast.ClassDef):
+                found.names[name] = Unclear()  # a class that gets another attribute from outside
             case ast.Name(id=name) if name in _DYNAMIC:
                 found.dynamic = True
             case ast.Attribute(attr="modules", value=ast.Name(id="sys")) | ast.Attribute(attr="_convert_"):
@@ -135,6 +137,18 @@ def _globals(function: Function, found: Bindings) -> None:
                 found.names[name] = Unclear()
         elif isinstance(node, ast.stmt | ast.ExceptHandler | ast.match_case):
             waiting += _inner(node)
+
+
+def yields(function: Function) -> bool:
+    """Tell whether a function is a generator: it has a `yield` of its own, not in a function inside it."""
+    waiting: list[ast.AST] = list(function.body)
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, ast.Yield | ast.YieldFrom):
+            return True
+        if not isinstance(node, Function | ast.ClassDef | ast.Lambda):
+            waiting += ast.iter_child_nodes(node)
+    return False
 
 
 def _inner(node: ast.AST) -> list[ast.AST]:

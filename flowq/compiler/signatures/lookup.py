@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
-from flowq.compiler.signatures.bindings import Binding, Bindings, Function, Imported, bindings_of
+from flowq.compiler.signatures.bindings import Binding, Bindings, Function, Imported, bindings_of, yields
 from flowq.compiler.signatures.modules import Module, Modules
 from flowq.compiler.signatures.signature import Problem, Signature, signature_of, without_first
 from flowq.compiler.suggest import close_match, listing
@@ -193,7 +193,8 @@ class _Walk:
         if not all(self.name_of(spot, item) in _TRANSPARENT for item in function.decorator_list):
             return None
         arguments = without_first(function.args) if bound else function.args
-        return self._signature(spot, function.name, arguments, function.returns, function.lineno)
+        found = self._signature(spot, function.name, arguments, function.returns, function.lineno)
+        return replace(found, gives="a generator") if yields(function) else found
 
     def _signature(self, spot: _Spot, name: str, arguments: ast.arguments, returns: ast.expr | None, line: int) -> Signature:
         return signature_of(name, arguments, returns, f"{spot.module.file}:{line}", lambda node: self.name_of(spot, node))
@@ -206,12 +207,16 @@ class _Walk:
         init = bindings_of(node.body).names.get("__init__")
         if isinstance(init, Function):
             found = self._function(spot, init, bound=True)
-            return None if found is None else replace(found, text=found.text.replace("__init__", node.name, 1), result=ANY)
+            return (
+                None
+                if found is None
+                else replace(found, text=found.text.replace("__init__", node.name, 1), result=ANY, gives="an object")
+            )
         if init is not None:
             return None
         bases = [base for base in node.bases if self.name_of(spot, base) != "builtins.object"]
         if not bases:
-            return Signature((), ANY, f"{node.name}()", f"{spot.module.file}:{node.lineno}")
+            return Signature((), ANY, f"{node.name}()", f"{spot.module.file}:{node.lineno}", "an object")
         above = self._base(spot, bases[0]) if len(bases) == 1 else None
         return None if above is None else self._class(*above)
 

@@ -6,7 +6,7 @@ from copy import copy
 from dataclasses import dataclass
 from typing import Final
 
-from flowq.compiler.signatures.annotations import Fit, Naming, fit_of, type_of_fit
+from flowq.compiler.signatures.annotations import Fit, Naming, fit_of, not_json, type_of_fit
 from flowq.expr.types import ANY, Type
 
 MAX_TEXT: Final = 160  # characters of a signature that are shown
@@ -25,12 +25,21 @@ class Parameter:
 
 @dataclass(frozen=True, slots=True)
 class Signature:
-    """What a callable takes and gives. `text` is how it is written, `place` its file and line."""
+    """What a callable takes and gives.
+
+    Attributes:
+        parameters: what it takes.
+        result: the type of what it gives.
+        text: how it is written.
+        place: its file and line.
+        gives: what it gives if that is surely no JSON, in words: a job that calls it fails.
+    """
 
     parameters: tuple[Parameter, ...]
     result: Type
     text: str
     place: str
+    gives: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +69,7 @@ def signature_of(name: str, arguments: ast.arguments, returns: ast.expr | None, 
         result=ANY if returns is None else type_of_fit(fit_of(returns, naming)),
         text=text if len(text) <= MAX_TEXT else text[: MAX_TEXT - 1] + "…",
         place=place,
+        gives=not_json(returns, naming),
     )
 
 

@@ -113,3 +113,11 @@ class Plain:
         @staticmethod
         def run(a: int) -> int:
             return a
+
+
+def rows(count: int):
+    yield from range(count)
+
+
+def languages() -> set[str]:
+    return {"en", "de"}

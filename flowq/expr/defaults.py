@@ -1,0 +1,99 @@
+"""Values for what may be missing: which one to suggest, and where `??` takes more than it seems to."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final
+
+from flowq.expr.functions import FUNCTIONS
+from flowq.expr.nodes import (
+    Binary,
+    Call,
+    Expression,
+    Index,
+    Literal,
+    Member,
+    Node,
+    Project,
+    Reference,
+    Ternary,
+    Unary,
+    children,
+)
+from flowq.expr.types import kind_of
+
+_VALUES: Final = {"list": "[]", "string": "''", "number": "0", "boolean": "false", "map": "{}"}
+
+
+_LOOSE: Final = ("==", "!=", "<", "<=", ">", ">=", "in", "&&", "||")
+
+
+@dataclass(frozen=True, slots=True)
+class Swallowing:
+    """`left ?? right`, where `right` is an operation without brackets around it."""
+
+    start: int
+    end: int
+    left: Node
+    right: Binary
+
+
+def swallowing(expression: Expression) -> Iterator[Swallowing]:
+    """Yield the places where what stands behind `??` is a whole comparison, as in `a ?? b == c`."""
+    waiting = [expression.root]
+    while waiting:
+        node = waiting.pop()
+        waiting += children(node)
+        if not (isinstance(node, Binary) and node.operator == "??"):
+            continue
+        right = node.right
+        if isinstance(right, Binary) and right.operator in _LOOSE:
+            between = expression.source[node.left.end : right.start]
+            if not between.rstrip().endswith("("):
+                yield Swallowing(node.start, node.end, node.left, right)
+
+
+def default_for(expression: Expression, reference: Reference, wanted: str) -> str:
+    """Return what to write behind `??` of a reference.
+
+    Args:
+        expression: the expression it stands in.
+        reference: the name.
+        wanted: the type the whole expression must have, "" for any.
+    """
+    node, kind = expression.root, wanted
+    while (node.start, node.end) != (reference.start, reference.end):
+        inner = next((part for part in children(node) if part.start <= reference.start and reference.end <= part.end), None)
+        if inner is None:
+            break
+        kind = _needed(node, inner, kind)
+        node = inner
+    return _VALUES.get(kind, "null")
+
+
+def _needed(node: Node, part: Node, wanted: str) -> str:
+    """Return the type that a part of a node must have."""
+    match node:
+        case Call(function=name, arguments=arguments) if name in FUNCTIONS:
+            kinds = FUNCTIONS[name].parameter(next(place for place, item in enumerate(arguments) if item is part))
+            return "list" if "list" in kinds else kinds[0]
+        case Unary():
+            return "boolean"
+        case Binary(operator="&&" | "||"):
+            return "boolean"
+        case Binary(operator="in", right=right):
+            return "list" if part is right else ""
+        case Binary(operator="<" | "<=" | ">" | ">=" | "==" | "!=", left=left, right=right):
+            other = right if part is left else left
+            return kind_of(other.value) if isinstance(other, Literal) else ""
+        case Binary(operator="??"):
+            return wanted
+        case Ternary(test=test):
+            return "boolean" if part is test else wanted
+        case Project(base=base):
+            return "list" if part is base else ""
+        case Index(base=base):
+            return "" if part is base else "number"
+        case Member():
+            return "map"
+        case _:
+            return ""
