@@ -13,8 +13,10 @@ from typing import Any
 import pytest
 import redis
 
+from flowq import Flow
 from flowq.cli import main
 from flowq.embedded.control import server_status, stop_server
+from flowq.exceptions import InvalidFlowError
 from tests.cli.process import Process
 
 MODULE = '''
@@ -320,3 +322,53 @@ def test_what_may_fail_is_said_and_starts(home: Path, tmp_path: Path) -> None:
     warnings = [line for line in started.err.splitlines() if line.startswith("warning:")]
     assert [line.split(": ")[2] for line in warnings] == ["job use", "job on_failure/tell"]
     assert "use | 13" in started.out
+
+
+LITERAL = """
+secrets:
+  TOKEN: canary-5e1d-7f
+  OTHER: {value: canary-5e1d-7f}
+  THIRD: !canary-5e1d-7f x
+  LINES: |
+    canary-5e1d-7f
+    canary-5e1d-7f
+  FOURTH: {env: canary-5e1d-7f}
+jobs: {a: {run: work, secrets: [TOKEN]}}
+"""
+
+
+@pytest.mark.parametrize("text", [LITERAL, LITERAL + "x: y: z\n", LITERAL + "\x07"], ids=["shape", "syntax", "character"])
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("validate", "flow.yaml"),
+        ("validate", "flow.yaml", "--json"),
+        ("plan", "flow.yaml", "--json"),
+        ("run", "flow.yaml", "--json"),
+        ("run", "flow.yaml", "--annotations", "github", "--junit", "junit.xml"),
+        ("run", "flow.yaml", "--annotations", "gitlab"),
+    ],
+    ids=" ".join,
+)
+def test_a_value_in_the_flow_file_is_not_repeated(
+    home: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+    arguments: tuple[str, ...],
+    text: str,
+) -> None:
+    (tmp_path / "flow.yaml").write_text(text)
+    monkeypatch.chdir(tmp_path)
+    assert main.run(arguments) == 3
+    shown = "".join(capfd.readouterr())
+    assert "flow.yaml" in shown
+    assert "canary" not in shown
+    assert not (tmp_path / "junit.xml").exists()
+
+
+def test_a_value_in_the_flow_file_is_not_repeated_in_python() -> None:
+    with pytest.raises(InvalidFlowError) as error:
+        Flow.compile(LITERAL)
+    assert "canary" not in str(error.value)
+    assert "canary" not in repr(error.value.diagnostics)
