@@ -3,7 +3,7 @@
 import os
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from flowq.cli.following import Following, announce_unserved, shows_live
 from flowq.cli.options import Manner
@@ -21,12 +21,13 @@ from flowq.flows.stranded import room_taken
 from flowq.states import RunStatus
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from flowq.flows.absent import Absent
     from flowq.flows.process import WorkerProcess
     from flowq.plan import Plan
     from flowq.store import Store
     from flowq.store.records import RunRecord
-
-_SHOWN: Final = 20  # jobs without their secrets
 
 
 def is_embedded(store: "Store") -> bool:
@@ -46,24 +47,17 @@ def refuse_workers(store: "Store", workers: int | None) -> None:
         )
 
 
-def refuse_absent_secrets(plan: "Plan") -> None:
-    """Refuse a local run whose jobs cannot have their secrets, and warn of jobs that may not.
+def tell_absent(absent: "Sequence[Absent]") -> None:
+    """Refuse what this machine would execute without its secrets, and warn of jobs that may lack one.
 
     Raises:
         UsageError: a job that will be executed lacks a secret.
     """
-    from flowq.flows.absent import absent_secrets
+    from flowq.flows.absent import refuse_absent, some
 
-    absent = absent_secrets(plan)
-    for text in _some([item.text for item in absent if not item.sure]):
+    for text in some([item.text for item in absent if not item.sure]):
         complain(f"warning: {text}")
-    refused = [item.text for item in absent if item.sure]
-    if refused:
-        raise UsageError("\n".join(["nothing was started:", *_some(refused)]))
-
-
-def _some(texts: list[str]) -> list[str]:
-    return texts if len(texts) <= _SHOWN else [*texts[:_SHOWN], f"and {len(texts) - _SHOWN} more"]
+    refuse_absent(absent)
 
 
 def execute(

@@ -11,6 +11,7 @@ from typing import Final
 from flowq.compiler.codes import Code
 from flowq.compiler.diagnostics import MAX_DIAGNOSTICS, Diagnostic, Span
 from flowq.compiler.source import Report, Source, load_source
+from flowq.compiler.tree import Node
 
 MAX_FILES: Final = 1_000  # read for one flow
 
@@ -43,9 +44,9 @@ class Files:
             return None
         return source, own
 
-    def fresh(self, source: Source) -> Report:
-        """Return another report about a text, for what depends on where it is used."""
-        report = Report(source)
+    def fresh(self, source: Source, tree: Node) -> Report:
+        """Return another report about a text that is read already, for what depends on where it is used."""
+        report = Report(source, tree)
         self.reports.append(report)
         return report
 

@@ -1,19 +1,18 @@
 """Places of a job that give one of its secrets away, or where it does not arrive: warnings, because what a program does nobody knows.
 
-The script reader of `shell_lexer` is used with the uses of secrets as its holes: so `$TOKEN` in a comment or in '…' is none, and each other
-is a part of a word of a command.
+The script reader of `shell_streams` is used with the uses of secrets as its holes: so `$TOKEN` in a comment or in '…' is none, and each
+other is a part of a word of a command or of a here-document, of which is known where it goes.
 """
 
 import re
 from collections.abc import Collection, Iterator
+from collections.abc import Mapping as MappingABC
 from dataclasses import dataclass
 from typing import Final
 
 from flowq.compiler.codes import Code
 from flowq.compiler.scripts import KNOWN_SHELLS, is_posix
-from flowq.compiler.shell_lexer import ShellLexer
-from flowq.compiler.shell_quotes import LITERAL, Frame
-from flowq.compiler.shell_words import ASSIGNMENT, Word
+from flowq.compiler.shell_streams import Command, End, StreamReader
 from flowq.compiler.sites import locate
 from flowq.compiler.source import Report
 from flowq.compiler.tree import Mapping, Node, Scalar, Sequence
@@ -21,14 +20,13 @@ from flowq.expr import ExprSyntaxError, Hole, split_template
 
 _RESULT: Final = "FLOWQ_OUTPUT"
 _PRINTING: Final = frozenset({"echo", "printf"})
+_WRITING: Final = frozenset({*_PRINTING, "eval"})
 _DUMPING: Final = frozenset({"env", "printenv"})
 _INSIDE: Final = frozenset({  # of the shell itself: their words are no arguments of a process
     *(":", ".", "[", "[[", "alias", "bind", "break", "builtin", "case", "cd", "continue", "declare", "echo", "eval", "exit"),
     *("export", "false", "for", "getopts", "hash", "let", "local", "mapfile", "popd", "printf", "pushd", "read", "readarray", "readonly"),
     *("return", "select", "set", "shift", "shopt", "source", "test", "trap", "true", "type", "typeset", "unset", "wait"),
 })  # fmt: skip
-_PREFIXES: Final = frozenset({"exec", "command"})
-_INTO_FILE: Final = (">", ">>", ">|", "&>", "&>>")
 _FUNCTION = re.compile(r"^\s*(?:function\s+([\w.-]+)|([\w.-]+)\s*\(\))", re.MULTILINE)
 
 
@@ -81,13 +79,15 @@ def _check_script(node: Scalar, secrets: Collection[str], report: Report) -> Non
         return  # reported
     uses = {(start, end): name for start, end, name in _uses(text, {*secrets, _RESULT})}
     holes = sorted([*holes, *(Hole(text[start:end], start, start, end) for start, end in uses)], key=lambda hole: hole.start)
-    reader = _Reader(text, holes)
+    reader = StreamReader(text, holes)
     reader.scan()
     names = {number: name for number, hole in enumerate(holes) if (name := uses.get((hole.start, hole.end)))}
+    results = frozenset(number for number, name in names.items() if name == _RESULT)
+    hidden = {number: name for number, name in names.items() if name != _RESULT}
     functions = {match[1] or match[2] for match in _FUNCTION.finditer(text)}
     told: set[tuple[str, str]] = set()
     for command in reader.commands:
-        for finding in _findings(command, names, functions):
+        for finding in _findings(command, hidden, results, functions):
             if (finding.secret, finding.help) in told or reader.literal(finding.hole):
                 continue
             told.add((finding.secret, finding.help))
@@ -107,86 +107,48 @@ class _Finding:
     help: str
 
 
-def _findings(command: "_Command", names: dict[int, str], functions: Collection[str]) -> Iterator[_Finding]:
-    words = command.program()
-    name = words[0].text.rpartition("/")[2] if words else ""
+def _findings(
+    command: Command, secrets: MappingABC[int, str], marks: frozenset[int], functions: Collection[str]
+) -> Iterator[_Finding]:
+    words, name = command.program(), command.name
     outside = bool(words) and not words[0].holes and name not in _INSIDE and name not in functions
-    into_result = any(names.get(number) == _RESULT for _, target in command.targets for number in target.holes)
-    for number in (number for word in words for number in word.holes):
-        secret = names.get(number, _RESULT)
-        if secret == _RESULT:
-            continue
-        if into_result:
-            message = f"the secret {secret} would be in the job's result, where `***` takes its place"
-            yield _Finding(name, number, secret, message, "leave it out: the job that needs it lists the secret itself")
-        elif name in _PRINTING and command.prints:
-            message = f"`{name}` prints the secret {secret} into the job's log"
-            yield _Finding(name, number, secret, message, "remove it; masks in logs are a safety net")
+    end = command.end(marks)
+    for number in (number for word in words for number in word.holes if number in secrets):
+        if end is End.MARKED and (name in _WRITING or name in functions):
+            yield _in_result(name, number, secrets[number])
+        elif end is End.OUTPUT and name in _PRINTING:
+            yield _in_log(name, number, secrets[number])
         elif outside:
-            shown = f"`{name[:40]}`"
-            message = (
-                f"the secret {secret} becomes an argument of {shown}, which every user of the machine can read while it runs"
-            )
-            hint = f"let {shown} read it from its environment, a file or standard input: <(printf '%s' \"${secret}\")"
-            yield _Finding(name, number, secret, message, hint)
-    if name in _DUMPING and len(words) == 1 and command.prints:
+            yield _argument(name, number, secrets[number])
+    passed = command.passed(marks) if command.passes else End.ELSEWHERE
+    for number in (number for number in command.read if number in secrets):
+        if passed is End.MARKED:
+            yield _in_result(name, number, secrets[number])
+        elif passed is End.OUTPUT:
+            yield _in_log(name, number, secrets[number])
+    if name in _DUMPING and len(words) == 1 and end is End.OUTPUT:
         message = f"`{name}` prints all variables into the job's log, secrets too"
         yield _Finding(name, None, "", message, "name the variables you want to see")
+
+
+def _in_result(name: str, number: int, secret: str) -> _Finding:
+    message = f"the secret {secret} would be in the job's result, where `***` takes its place"
+    return _Finding(name, number, secret, message, "leave it out: the job that needs it lists the secret itself")
+
+
+def _in_log(name: str, number: int, secret: str) -> _Finding:
+    message = f"`{name}` prints the secret {secret} into the job's log"
+    return _Finding(name, number, secret, message, "remove it; masks in logs are a safety net")
+
+
+def _argument(name: str, number: int, secret: str) -> _Finding:
+    shown = f"`{name[:40]}`"
+    message = f"the secret {secret} becomes an argument of {shown}, which every user of the machine can read while it runs"
+    hint = f"let {shown} read it from its environment, a file or standard input: <(printf '%s' \"${secret}\")"
+    return _Finding(name, number, secret, message, hint)
 
 
 def _line_of(program: str, text: str) -> tuple[int, int]:
     """Return the place of a program that stands alone."""
     match = re.search(rf"(?:^|[\n;&|])[ \t]*(?P<name>\S*\b{re.escape(program)})[ \t]*(?=$|[\n;&|])", text)
     return (match.start("name"), match.end("name")) if match else (0, len(text))
-
-
-@dataclass(slots=True)
-class _Command:
-    """A simple command. `targets`: its redirections, each with the word behind it."""
-
-    words: list[Word]
-    targets: list[tuple[str, Word]]
-    piped: bool
-    nested: bool
-
-    @property
-    def prints(self) -> bool:
-        """Whether what it writes goes to the job's own output, as far as is sure."""
-        return not (self.piped or self.nested or any(operator in _INTO_FILE for operator, _ in self.targets))
-
-    def program(self) -> list[Word]:
-        """Return its words from the program on."""
-        before = (place for place, word in enumerate(self.words) if not (ASSIGNMENT.match(word.text) or word.text in _PREFIXES))
-        return self.words[next(before, len(self.words)) :]
-
-
-class _Reader(ShellLexer):
-    """Collects the commands of a script."""
-
-    def __init__(self, text: str, holes: list[Hole]) -> None:
-        super().__init__(text, holes)
-        self.commands: list[_Command] = []
-        self._targets: dict[int, list[tuple[str, Word]]] = {}  # by the frame they stand in
-        self._piping = False
-
-    def literal(self, number: int | None) -> bool:
-        """Tell whether a hole stands where the shell expands nothing."""
-        return number is not None and self.refusals.get(number) in LITERAL
-
-    def _end_word(self, frame: Frame) -> None:
-        if frame.redirect and frame.word is not None:
-            self._targets.setdefault(id(frame), []).append((frame.redirect, frame.word))
-        super()._end_word(frame)
-
-    def _separate(self, frame: Frame, *, pipe: bool = False, newline: bool = False) -> None:
-        self._piping = pipe
-        super()._separate(frame, pipe=pipe, newline=newline)
-        self._piping = False
-
-    def _end_command(self, frame: Frame) -> None:
-        self._end_word(frame)
-        targets = self._targets.pop(id(frame), [])
-        if frame.words and not frame.array and not frame.pattern:
-            nested = len(self._frames) > 1 or bool(frame.input.around)
-            self.commands.append(_Command(list(frame.words), targets, self._piping, nested))
-        super()._end_command(frame)

@@ -50,6 +50,7 @@ def read(source: Source, report: Report) -> Node | None:
     if root is None and not report.failed:
         report.add(Code.EMPTY, START, "the file is empty, expected a flow", "it needs at least `jobs:` with one job")
     report.settle()
+    report.tree = root
     return root
 
 

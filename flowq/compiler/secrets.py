@@ -10,6 +10,7 @@ from collections.abc import Mapping as MappingABC
 from typing import Final, TypeAlias
 
 from flowq.compiler.codes import Code
+from flowq.compiler.concealed import VARIABLE
 from flowq.compiler.fields import protected, static_text
 from flowq.compiler.files import Beside
 from flowq.compiler.source import Report
@@ -20,7 +21,6 @@ from flowq.compiler.tree import Mapping, Node, Scalar, Sequence
 References: TypeAlias = MappingABC[str, MappingABC[str, str]]
 """By the name of a secret: `{"env": variable}` or `{"file": absolute path, or one that begins with ~/}`."""
 
-_VARIABLE: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,255}")
 _HARMLESS: Final = re.compile(
     r"(?:GIT|NODE)_\w*(?:TOKEN|PASSWORD|SECRET|KEY)"
 )  # NODE_AUTH_TOKEN: what programs expect a secret in
@@ -111,11 +111,9 @@ def _reference(name: str, node: Mapping, place: Beside, scope: StaticScope, repo
 
 
 def _variable_problem(name: str) -> tuple[str, str] | None:
-    if not _VARIABLE.fullmatch(name):
-        return (
-            f"expected the name of an environment variable, found {name[:60]!r}",
-            "only the name stands here, never the value",
-        )
+    if not VARIABLE.fullmatch(name):  # what it is instead may be the value
+        message = "expected the name of an environment variable: letters, digits and `_`, not a digit first"
+        return message, "only the name stands here, never the value"
     if name.startswith("FLOWQ_"):
         return f"{name[:60]} is a setting of flowq's own, which no job gets", "take a variable of yours"
     if _changes_loading(name):
@@ -125,5 +123,5 @@ def _variable_problem(name: str) -> tuple[str, str] | None:
 
 def _path_problem(path: str) -> tuple[str, str] | None:
     if "\0" in path or "\n" in path:
-        return f"expected the path of a file, found {path[:60]!r}", "only the path stands here, never the value"
+        return "expected the path of a file, found a text with line breaks", "only the path stands here, never the value"
     return None

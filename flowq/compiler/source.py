@@ -15,7 +15,9 @@ from pathlib import Path
 from typing import Final
 
 from flowq.compiler.codes import WARNINGS, Code
+from flowq.compiler.concealed import conceal
 from flowq.compiler.diagnostics import MAX_DIAGNOSTICS, START, Diagnostic, Span, diagnostic
+from flowq.compiler.tree import Node
 
 MAX_BYTES: Final = 32 * 1024 * 1024
 
@@ -53,9 +55,10 @@ class Source:
 
 @dataclass(slots=True)
 class Report:
-    """Collects the diagnostics of one compilation."""
+    """Collects the diagnostics of one compilation. `tree`: of the source, once it could be read to its end."""
 
     source: Source
+    tree: Node | None = None
     _found: list[Diagnostic] = field(default_factory=list)
     _errors: int = 0
     _settled: frozenset[tuple[int, int]] = frozenset()
@@ -88,8 +91,8 @@ class Report:
         self._settled = frozenset((item.line, item.column) for item in self._found)
 
     def sorted(self) -> tuple[Diagnostic, ...]:
-        """Return everything found, in the order of the file, each once."""
-        unique = list(dict.fromkeys(self._found))
+        """Return everything found, in the order of the file, each once, and without values of secrets."""
+        unique = conceal(list(dict.fromkeys(self._found)), self.source.text, self.tree)
         unique.sort(key=lambda item: (item.line, item.column))
         if self.full:
             last = unique[-1]

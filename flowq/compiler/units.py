@@ -184,7 +184,9 @@ class Units:
         run = {"name": flow.head.name, **around.run}
         self._open.append((place, name))
         modules = _modules_beside(around.modules, place)
-        unit = self._unit(tree, Surroundings(given, run, Beside(name, place), self.files, modules), self.files.fresh(source))
+        unit = self._unit(
+            tree, Surroundings(given, run, Beside(name, place), self.files, modules), self.files.fresh(source, tree)
+        )
         self._open.pop()
         return None if read_report.failed else unit
 

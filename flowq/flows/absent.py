@@ -1,11 +1,23 @@
-"""Secrets that are not there, told before a run begins: its worker will have the environment and the files of this process."""
+"""Secrets that are not there, told before a run begins or goes on: its worker will have the environment and the files of this process."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
 
+from flowq.exceptions import UsageError
+from flowq.flows import rules
 from flowq.flows.foresee import foresee
+from flowq.flows.local import local_queues
 from flowq.plan import Plan
+from flowq.states import ENDED, JobStatus
 from flowq.worker.secrets import problem_of
+
+if TYPE_CHECKING:
+    from flowq.flows.resets import RetryPlan
+    from flowq.store import Store
+
+_NOTHING: Final[Mapping[int, rules.End]] = {}
+_SHOWN: Final = 20  # jobs without their secrets
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,20 +32,69 @@ class Absent:
     sure: bool
 
 
-def absent_secrets(plan: Plan) -> list[Absent]:
-    """Return what is absent, each secret of a job once."""
-    if not any(node.secrets for node in plan.nodes):
+def absent_secrets(plan: Plan, ended: Mapping[int, rules.End] = _NOTHING) -> list[Absent]:
+    """Return what is absent, each secret of a job once. `ended`: the jobs that are not executed any more, by ordinal."""
+    if not _any(plan):
         return []
-    fates = foresee(plan)
+    fates = foresee(plan, ended=ended)
     possible: set[int] = set()  # nodes
     certain: dict[int, bool] = {}  # node -> whether there is nothing before it
     for cell in plan.cells:
         fate = fates[cell.ordinal]
+        if cell.ordinal in ended:
+            continue
         if fate.runs or fate.open:
             possible.add(cell.node)
         if fate.runs and not fate.open and not cell.group and cell.phase in {"", "exit"}:
-            certain[cell.node] = certain.get(cell.node, False) or not (cell.parents or cell.phase)
+            first = not cell.phase and all(edge.parent in ended for edge in cell.parents)
+            certain[cell.node] = certain.get(cell.node, False) or first
     return list(_absent(plan, possible, certain))
+
+
+def absent_on_retry(store: "Store", retry: "RetryPlan") -> list[Absent]:
+    """Return what is absent for the jobs that a retry runs again."""
+    return _left(store, retry.run, {job.ordinal for job in retry.resets})
+
+
+def absent_on_resume(store: "Store", run: str) -> list[Absent]:
+    """Return what is absent for the jobs that a run has before it; nothing where a worker has the run already: it knows its own."""
+    absent = _left(store, run)
+    return absent if absent and not store.workers.serving(local_queues(Plan.from_json(store.runs.plan(run)), run)) else []
+
+
+def refuse_absent(absent: Sequence[Absent]) -> None:
+    """Refuse to start what surely fails.
+
+    Raises:
+        UsageError: a job that will be executed lacks a secret.
+    """
+    refused = [item.text for item in absent if item.sure]
+    if refused:
+        raise UsageError("\n".join(["nothing was started:", *some(refused)]))
+
+
+def some(texts: list[str]) -> list[str]:
+    """Return as many of the texts as people read."""
+    return texts if len(texts) <= _SHOWN else [*texts[:_SHOWN], f"and {len(texts) - _SHOWN} more"]
+
+
+def _any(plan: Plan) -> bool:
+    return any(node.secrets for node in plan.nodes)
+
+
+def _left(store: "Store", run: str, again: Collection[int] = ()) -> list[Absent]:
+    plan = Plan.from_json(store.runs.plan(run))
+    if not _any(plan):
+        return []
+    ended: dict[int, rules.End] = {}
+    for cell, record in zip(plan.cells, store.runs.jobs(run, range(len(plan.cells))), strict=True):
+        if cell.ordinal in again or (cell.group and plan.node_of(cell).foreach is None):
+            continue  # a group ends as its cells do
+        if record is None:  # its record has expired
+            ended[cell.ordinal] = rules.End(JobStatus.FINISHED)
+        elif record.status in ENDED:
+            ended[cell.ordinal] = rules.End(record.status, allowed=record.allowed)
+    return absent_secrets(plan, ended)
 
 
 def _absent(plan: Plan, possible: set[int], certain: dict[int, bool]) -> Iterator[Absent]:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from flowq.exceptions import InvalidFlowError
+from flowq.flows.absent import absent_secrets, refuse_absent
 from flowq.flows.estimate import Prediction, predict
 from flowq.flows.foresee import Fate, foresee
 from flowq.flows.history import read_history
@@ -135,11 +136,16 @@ class Flow:
             run_id: instead of a random one.
             labels: over those of the flow.
             cache: whether jobs with `cache` may take over earlier results.
+
+        Raises:
+            UsageError: this machine would execute the run, and lacks a secret of a job that will be executed.
         """
         from flowq.binding import store_for
 
         store = store_for(connection)
         plan = self.plan if cache else self.plan.without_cache()
+        if store.anchor is not None:
+            refuse_absent(absent_secrets(plan))
         name = submit(
             store, plan, directory=directory or Path.cwd(), local=store.anchor is not None, run_id=run_id, labels=labels
         )

@@ -35,12 +35,16 @@ _RUNS: Final = rules.End(JobStatus.FINISHED)
 _SKIPPED: Final = rules.End(JobStatus.SKIPPED)
 
 
-def foresee(plan: Plan, failing: Collection[int] = ()) -> list[Fate]:
+_NOTHING: Final[Mapping[int, rules.End]] = {}
+
+
+def foresee(plan: Plan, failing: Collection[int] = (), ended: Mapping[int, rules.End] = _NOTHING) -> list[Fate]:
     """Return the fate of each cell, groups included, by ordinal. Linear in cells and edges.
 
     Args:
         plan: the plan.
         failing: ordinals of the jobs that fail, all their attempts, if they are executed at all.
+        ended: how jobs have ended already, by ordinal, where the run is in the middle.
     """
     fates: list[Fate] = []
     targets = plan.targets()
@@ -48,6 +52,9 @@ def foresee(plan: Plan, failing: Collection[int] = ()) -> list[Fate]:
     for cell in plan.cells:  # parents have smaller ordinals
         if not cell.selected:
             fates.append(Fate(_SKIPPED, Reason.NOT_SELECTED))
+            continue
+        if cell.ordinal in ended:
+            fates.append(Fate(ended[cell.ordinal]))
             continue
         if cell.phase not in {"", "exit"}:
             fitting = fitting or rules.HANDLERS[run_status(plan, fates)]

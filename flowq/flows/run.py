@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from flowq.exceptions import InvalidJobOperation, NoSuchJobError, ServerUnavailableError
 from flowq.flows import approvals, retry
+from flowq.flows.absent import absent_on_resume, absent_on_retry, refuse_absent
 from flowq.flows.follow import Follower
 from flowq.flows.local import LocalWorker, local_queues
 from flowq.flows.rerun import plan_rerun
@@ -79,12 +80,16 @@ class Run:
         Args:
             timeout: seconds to wait at most.
             workers: jobs at once, on the embedded server.
+
+        Raises:
+            UsageError: this machine is to execute the run, and lacks a secret of a job that has not run yet.
         """
         record = self._store.runs.require(self.id)
         if record.ended:
             return str(record.status)
         worker = None
         if record.local:
+            refuse_absent(absent_on_resume(self._store, self.id))
             plan = Plan.from_json(self._store.runs.plan(self.id))
             worker = LocalWorker(self.id, local_queues(plan, self.id), directory=record.directory, slots=workers)
             worker.start()
@@ -166,11 +171,16 @@ class Run:
         Raises:
             NoSuchJobError: the flow has no such job.
             InvalidRunOperation: the run has not ended, or there is nothing to retry.
+            UsageError: this machine is to execute it, and lacks a secret of a job that will run again.
         """
-        if not jobs:
-            return retry.plan_retry(self._store, self.id).apply(self._store)
-        chosen = {ordinal for job in jobs for ordinal in self._find(job)}
-        return plan_rerun(self._store, self.id, chosen, only=only).apply(self._store)
+        if jobs:
+            chosen = {ordinal for job in jobs for ordinal in self._find(job)}
+            planned = plan_rerun(self._store, self.id, chosen, only=only)
+        else:
+            planned = retry.plan_retry(self._store, self.id)
+        if self._store.runs.require(self.id).local:
+            refuse_absent(absent_on_retry(self._store, planned))
+        return planned.apply(self._store)
 
     def cancel(self, job: str | None = None) -> None:
         """Cancel what has not ended of the run, or of one job.

@@ -21,9 +21,13 @@ MASK: Final = b"***"
 SHORTEST: Final = 4  # bytes; what is shorter would be found everywhere
 
 _UNSAFE: Final = re.compile(r"[^\w@%+=:,./-]", re.ASCII)
+_SPECIAL: Final = re.compile(r"""[\s'"\\|&;()<>!{}*\[?\]^$`,]|^[~#]""", re.ASCII)
+_MARKUP: Final = re.compile("[<>&]")
+_CAREFUL: Final = re.compile(r"""\\"|[<>&'+`]""")
+_HEX_LINE: Final = 60  # characters of a line of `xxd -p`
 _WRAPPED: Final = (76, 64)  # characters of a line of base64 as coreutils, MIME, PEM and openssl write it
 _LITTLE: Final = 4096  # bytes in which all patterns are looked for at once; in more, looking for one after the other is faster
-_PIECE: Final = 8  # characters of the shortest line of wrapped base64 that is a pattern
+_PIECE: Final = 8  # characters of the shortest line of wrapped base64 or hexadecimal that is a pattern
 _CUT: Final = "…".encode()  # stands in flowq's messages where a text was cut
 
 
@@ -172,7 +176,7 @@ def variants(value: str) -> set[bytes]:
     found = _encodings(value)
     for text in _parts(value.strip()):  # spaces around it are no secret, and a pattern that began with one would hold back much
         found |= {_bytes(form) for form in _spellings(text)} | _encodings(text)
-    found |= {_bytes(form) for line in value.splitlines() for form in _escapes(line.strip())}
+    found |= {_bytes(form) for line in value.splitlines() for form in (*_escapes(line.strip()), *_quotings(line.strip()))}
     found |= {os.fsencode(line.strip()) for line in (value, *value.splitlines())}  # where the system's encoding is another one
     return {pattern for pattern in found if len(pattern) >= SHORTEST}
 
@@ -192,21 +196,56 @@ def _parts(value: str) -> Iterator[str]:
 
 def _spellings(text: str) -> Iterator[str]:
     """Yield how programming languages, shells and documents write a text."""
-    yield from _escapes(text)
+    for form in {*_escapes(text)}:
+        yield form
+        yield from _escapes(form)  # a text with a text in it
+    yield from _quotings(text)
     yield json.dumps(text)[1:-1].replace("/", "\\/")
-    yield shlex.quote(text)[1:-1] if shlex.quote(text) != text else text
-    yield text.replace("'", "'\\''")
-    yield text.translate({ord(character): f"\\{character}" for character in '\\"$`'})  # inside "…" of a shell
-    yield _UNSAFE.sub(r"\\\g<0>", text)  # printf %q
-    quoted = repr(text + '"')[1:-2]  # as with both quotes in it: '…\'…' of Python, $'…\'…' of shells
-    yield quoted
-    yield quoted.replace('"', '\\"')
-    yield html.escape(text, quote=False)
-    yield html.escape(text)
+    for safe in (json.dumps(text, ensure_ascii=False)[1:-1], json.dumps(text)[1:-1]):
+        yield _MARKUP.sub(lambda found: f"\\u{ord(found[0]):04x}", safe)  # Go
+        careful = _CAREFUL.sub(lambda found: f"\\u{ord(found[0][-1]):04x}", safe)  # PHP, .NET
+        yield re.sub(r"\\u[0-9a-f]{4}", lambda found: "\\u" + found[0][2:].upper(), careful)
+    markup = html.escape(text, quote=False)
+    yield markup
+    for double, single in (
+        ("&quot;", "&#x27;"),
+        ("&quot;", "&#39;"),
+        ("&quot;", "&#039;"),
+        ("&quot;", "&apos;"),
+        ("&#34;", "&#39;"),
+    ):
+        yield markup.replace('"', double).replace("'", single)
     data = _bytes(text)
     for form in (quote(data, safe=""), quote(data), quote(data, safe="!*'()~"), quote_plus(data)):
         yield form
         yield re.sub("%[0-9A-F]{2}", lambda escape: escape[0].lower(), form)
+        yield form.replace("%", "%25")  # an address in an address
+
+
+def _quotings(text: str) -> Iterator[str]:
+    """Yield how shells, their tools and tables quote a text."""
+    yield shlex.quote(text)[1:-1] if shlex.quote(text) != text else text
+    yield text.replace("'", "'\\''")
+    yield text.replace("'", "''")
+    yield text.replace('"', '""')
+    yield text.translate({ord(character): f"\\{character}" for character in '\\"$`'})  # inside "…" of a shell
+    yield _UNSAFE.sub(r"\\\g<0>", text)
+    yield _SPECIAL.sub(r"\\\g<0>", text)  # printf %q of bash
+    named = {"\n": "\\n", "\t": "\\t", "\r": "\\r", "\\": "\\\\", "'": "\\'"}
+    octal = "".join(
+        named.get(character)
+        or (character if " " <= character <= "~" else "".join(f"\\{byte:03o}" for byte in _bytes(character)))
+        for character in text
+    )
+    yield octal  # $'…' of bash, where the locale is C
+    yield octal.replace("\\'", "'")
+    yield octal.replace("\\'", "'").replace('"', '\\"')
+    for several in (r"[^ -~]+", r"[\0-\x1f\x7f]+"):  # ls, cat and their like, in the locale C and in others
+        yield re.sub(several, lambda found: f"'$'{_octal(found[0])}''", text.replace("'", "'\\''"))
+
+
+def _octal(text: str) -> str:
+    return "".join({10: "\\n", 9: "\\t", 13: "\\r"}.get(byte) or f"\\{byte:03o}" for byte in _bytes(text))
 
 
 def _escapes(text: str) -> Iterator[str]:
@@ -215,19 +254,29 @@ def _escapes(text: str) -> Iterator[str]:
     yield json.dumps(text, ensure_ascii=False)[1:-1]
     yield json.dumps(text)[1:-1]
     yield repr(text)[1:-1]
+    yield ascii(text)[1:-1]
     yield repr(_bytes(text))[2:-1]
+    yield ascii(_bytes(text).decode("ascii", "surrogateescape"))[1:-1]  # Python, where the locale is C
+    for both in (
+        repr(text + '"')[1:-2],
+        ascii(text + '"')[1:-2],
+    ):  # as with both quotes in it: '…\'…' of Python, $'…\'…' of shells
+        yield both
+        yield both.replace('"', '\\"')
 
 
 def _encodings(text: str) -> set[bytes]:
     data = _bytes(text)
-    found = {data.hex().encode(), data.hex().upper().encode()}
+    digits = data.hex()
+    lines = [digits[start : start + _HEX_LINE] for start in range(0, len(digits), _HEX_LINE)]
+    found = {digits.encode(), digits.upper().encode(), *(line.encode() for line in lines if len(line) >= _PIECE)}
     plain: set[bytes] = set()
     for ended in (data, data + b"\n", data + b"\r\n"):  # with what `echo` adds
         whole = base64.b64encode(ended)
         plain |= {whole, whole.rstrip(b"=")}
         for width in _WRAPPED:
-            lines = [whole[start : start + width] for start in range(0, len(whole), width)]
-            plain |= {line for line in lines if len(line) >= _PIECE and len(lines) > 1}
+            pieces = [whole[start : start + width] for start in range(0, len(whole), width)]
+            plain |= {piece for piece in pieces if len(piece) >= _PIECE and len(pieces) > 1}
     for offset in range(3):  # as a part of something longer: characters that only the secret decides
         first = -(-8 * offset // 6)
         last = 8 * (offset + len(data)) // 6

@@ -3,6 +3,7 @@
 import base64
 import json
 import os
+import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -13,9 +14,13 @@ from typing import Any
 import pytest
 import redis
 
+from flowq import Flow, Run
 from flowq.cli import main
+from flowq.connections import open_store
 from flowq.embedded.control import server_status, stop_server
+from flowq.exceptions import InvalidFlowError, UsageError
 from tests.cli.process import Process
+from tests.support.wait import until
 
 MODULE = '''
 import base64, json, logging, os, sys, urllib.parse
@@ -320,3 +325,181 @@ def test_what_may_fail_is_said_and_starts(home: Path, tmp_path: Path) -> None:
     warnings = [line for line in started.err.splitlines() if line.startswith("warning:")]
     assert [line.split(": ")[2] for line in warnings] == ["job use", "job on_failure/tell"]
     assert "use | 13" in started.out
+
+
+AGAIN = """
+secrets: {KEY: {env: KEY_OF_TEST}, FILE: {file: made.txt}, GONE: {env: GONE_OF_TEST}}
+jobs:
+  before: {run: 'echo "${#GONE}"', secrets: [GONE]}
+  fails: {run: 'test -e repaired', depends_on: before}
+  use: {run: 'echo "$KEY"', secrets: [KEY], depends_on: fails}
+  after: {run: 'rm made.txt', secrets: [FILE], depends_on: use}
+  other: {run: 'echo "${#GONE}"', secrets: [GONE], depends_on: {fails: failure}}
+"""
+
+
+@pytest.fixture
+def failed(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The directory of a run `repairme` that failed, with its secrets; it can be repaired, and they are gone."""
+    (tmp_path / "flow.yaml").write_text(AGAIN)
+    (tmp_path / "made.txt").write_text("made-by-hand")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("flowq.binding._default", None)
+    with monkeypatch.context() as patch:
+        patch.setenv("KEY_OF_TEST", "swordfish")
+        patch.setenv("GONE_OF_TEST", "goldfish")
+        assert main.run(("run", "flow.yaml", "--run-id", "repairme")) == 1
+    (tmp_path / "repaired").touch()
+    return tmp_path
+
+
+MISSING = (
+    "flow.yaml:6: job use: secret KEY: the variable KEY_OF_TEST is not set; export it before the worker (or `flowq run`) starts"
+)
+
+
+def test_a_retry_that_surely_fails_does_not_start(
+    failed: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """What is not run again needs nothing; what is skipped neither."""
+    (failed / "made.txt").unlink()
+    capfd.readouterr()
+    assert main.run(("retry", "repairme", "--failed", "--dry-run")) == 0
+    assert "KEY" not in capfd.readouterr().err
+    for command in (
+        ("retry", "repairme", "--failed"),
+        ("retry", "--failed", "--detach"),
+        ("retry", "repairme", "--job", "fails"),
+    ):
+        assert main.run(command) == 2
+        lines = capfd.readouterr().err.splitlines()
+        assert lines[-2:] == ["error: nothing was started:", f"{failed}/{MISSING}"]
+        assert [line.split("job ")[1][:19] for line in lines[:-2]] == ["after: secret FILE:"]
+    assert Run.fetch("repairme").view().attempt == 1
+    (failed / "made.txt").write_text("again")
+    monkeypatch.setenv("KEY_OF_TEST", "swordfish")
+    assert main.run(("retry", "repairme", "--failed")) == 0, capfd.readouterr()
+
+
+def test_only_what_a_retry_runs_is_looked_at(failed: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    assert main.run(("retry", "repairme", "--job", "fails", "--only")) == 0, "`use` stays skipped"
+    assert main.run(("retry", "repairme", "--job", "before", "--only")) == 2
+    assert "job before: secret GONE: the variable GONE_OF_TEST is not set" in capfd.readouterr().err
+
+
+def test_a_file_that_is_needed_at_once_is_surely_absent(failed: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """What made it will not run again."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("KEY_OF_TEST", "swordfish")
+        assert main.run(("retry", "repairme", "--failed")) == 0
+    assert not (failed / "made.txt").exists()
+    assert main.run(("retry", "repairme", "--job", "after")) == 2
+    assert f"job after: secret FILE: {failed}/made.txt cannot be read" in capfd.readouterr().err
+
+
+def test_python_does_not_start_what_surely_fails(failed: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    flow, run = Flow.load("flow.yaml"), Run.fetch("repairme")
+    starts: list[Callable[[], object]] = [flow.run, flow.submit]
+    for start in starts:
+        with pytest.raises(UsageError, match=r"nothing was started:\n.*job before: secret GONE"):
+            start()
+    retries: list[Callable[[], object]] = [run.retry, lambda: run.retry("fails")]
+    for again in retries:
+        with pytest.raises(UsageError) as error:
+            again()
+        assert str(error.value) == f"nothing was started:\n{failed}/{MISSING}"
+    assert Run.latest() is not None
+    assert [run.view().attempt, run.status] == [1, "failed"]
+    monkeypatch.setenv("KEY_OF_TEST", "swordfish")
+    assert run.retry() == 2
+    monkeypatch.delenv("KEY_OF_TEST")
+    with pytest.raises(UsageError, match=r"nothing was started:\n.*job use: secret KEY"):
+        run.wait()
+    monkeypatch.setenv("KEY_OF_TEST", "swordfish")
+    assert run.wait() == "finished"
+
+
+def test_a_resume_that_surely_fails_does_not_start(
+    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    text = """
+    secrets: {KEY: {env: KEY_OF_TEST}, GONE: {env: GONE_OF_TEST}}
+    jobs:
+      before: {run: 'echo "${#GONE}"', secrets: [GONE]}
+      slow: {run: 'touch begun; while [ ! -e go ]; do sleep 0.05; done', depends_on: before}
+      use: {run: 'echo "${#KEY}"', secrets: [KEY], depends_on: slow}
+    """
+    (tmp_path / "flow.yaml").write_text(text)
+    monkeypatch.chdir(tmp_path)
+    store = open_store()
+    secrets = {"KEY_OF_TEST": "swordfish", "GONE_OF_TEST": "goldfish"}
+    run = Process("run", "flow.yaml", "--run-id", "resumeme", cwd=tmp_path, env=secrets)
+    try:
+        until((tmp_path / "begun").exists)
+        following = Process("run", "--resume", "resumeme", "--detach", cwd=tmp_path)
+        try:
+            assert following.wait() == 0, "the worker that has it needs nothing of this process"
+        finally:
+            following.end()
+        run.signal(signal.SIGKILL)
+        run.wait()
+    finally:
+        run.end()
+    until(lambda: not store.workers.live())
+    (tmp_path / "go").touch()
+    assert main.run(("run", "--resume", "resumeme")) == 2
+    lines = capfd.readouterr().err.splitlines()
+    assert lines[-2] == "error: nothing was started:"
+    assert lines[-1].startswith(f"{tmp_path}/flow.yaml:6: job use: secret KEY: the variable KEY_OF_TEST is not set")
+    monkeypatch.setenv("KEY_OF_TEST", "swordfish")
+    assert main.run(("run", "--resume", "resumeme")) == 0, "what has ended needs no secret any more"
+
+
+LITERAL = """
+secrets:
+  TOKEN: canary-5e1d-7f
+  OTHER: {value: canary-5e1d-7f}
+  THIRD: !canary-5e1d-7f x
+  LINES: |
+    canary-5e1d-7f
+    canary-5e1d-7f
+  FOURTH: {env: canary-5e1d-7f}
+jobs: {a: {run: work, secrets: [TOKEN]}}
+"""
+
+
+@pytest.mark.parametrize("text", [LITERAL, LITERAL + "x: y: z\n", LITERAL + "\x07"], ids=["shape", "syntax", "character"])
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("validate", "flow.yaml"),
+        ("validate", "flow.yaml", "--json"),
+        ("plan", "flow.yaml", "--json"),
+        ("run", "flow.yaml", "--json"),
+        ("run", "flow.yaml", "--annotations", "github", "--junit", "junit.xml"),
+        ("run", "flow.yaml", "--annotations", "gitlab"),
+    ],
+    ids=" ".join,
+)
+def test_a_value_in_the_flow_file_is_not_repeated(
+    home: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+    arguments: tuple[str, ...],
+    text: str,
+) -> None:
+    (tmp_path / "flow.yaml").write_text(text)
+    monkeypatch.chdir(tmp_path)
+    assert main.run(arguments) == 3
+    shown = "".join(capfd.readouterr())
+    assert "flow.yaml" in shown
+    assert "canary" not in shown
+    assert not (tmp_path / "junit.xml").exists()
+
+
+def test_a_value_in_the_flow_file_is_not_repeated_in_python() -> None:
+    with pytest.raises(InvalidFlowError) as error:
+        Flow.compile(LITERAL)
+    assert "canary" not in str(error.value)
+    assert "canary" not in repr(error.value.diagnostics)

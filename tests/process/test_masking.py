@@ -3,8 +3,13 @@
 import base64
 import html
 import json
+import os
 import re
 import shlex
+import shutil
+import subprocess
+import sys
+import textwrap
 import urllib.parse
 from collections.abc import Callable
 from itertools import pairwise
@@ -16,6 +21,8 @@ from hypothesis import strategies as st
 from flowq.worker.lines import LineCutter
 from flowq.worker.masking import MASK, SHORTEST, Mask, MaskedStream, variants
 from flowq.worker.veil import Veil
+
+BASH = shutil.which("bash")
 
 ENCODERS: dict[str, Callable[[str], bytes]] = {
     "raw": str.encode,
@@ -34,7 +41,21 @@ ENCODERS: dict[str, Callable[[str], bytes]] = {
     "url path": lambda text: urllib.parse.quote(text).encode(),
     "url form": lambda text: urllib.parse.quote_plus(text).encode(),
     "url, small letters": lambda text: re.sub("%..", lambda escape: escape[0].lower(), urllib.parse.quote(text, "")).encode(),
+    "url in a url": lambda text: urllib.parse.quote(urllib.parse.quote(text, safe=""), safe="").encode(),
     "html": lambda text: html.escape(text).encode(),
+    "html, of Go": lambda text: html.escape(text).replace("&#x27;", "&#39;").replace("&quot;", "&#34;").encode(),
+    "html, of PHP": lambda text: html.escape(text).replace("&#x27;", "&#039;").encode(),
+    "xml": lambda text: html.escape(text).replace("&#x27;", "&apos;").encode(),
+    "json in json": lambda text: json.dumps(json.dumps(text))[3:-3].encode(),
+    "json in json, unescaped": lambda text: json.dumps(json.dumps(text, ensure_ascii=False), ensure_ascii=False)[3:-3].encode(),
+    "json, of Go": lambda text: re.sub(
+        "[<>&]", lambda found: f"\\u{ord(found[0]):04x}", json.dumps(text, ensure_ascii=False)[1:-1]
+    ).encode(),
+    "ascii": lambda text: ascii(text)[1:-1].encode(),
+    "repr of a repr": lambda text: repr(repr(text))[2:-2].encode(),
+    "repr with both quotes": lambda text: repr("'" + text + '"')[3:-2].encode(),
+    "sql": lambda text: text.replace("'", "''").encode(),
+    "csv": lambda text: text.replace('"', '""').encode(),
 }
 
 # No asterisks: what a mask leaves behind could look like a secret of asterisks.
@@ -88,6 +109,46 @@ def test_nothing_is_left_and_nothing_else_is_touched(
 def test_every_form_is_masked(secret: str, name: str, before: bytes, after: bytes) -> None:
     form = ENCODERS[name](secret.strip())
     assert form not in Mask({"S": secret}).apply(before + b" " + form + b" " + after)[0]
+
+
+AWKWARD = [
+    *("it's-a-s3cret", "a'bb\"cc\\quartz$ee`ff-9", "café-garçon", "k\U0001f511quartz", "two quartzes +/=", "tab\tquartz"),
+    *("one\nit's quartz", "~home#x!{brace},^caret"),
+]
+PROGRAMS = r"""
+printf '%q\n' "$S"
+echo "${S@Q}"
+declare -p S
+"$S"
+cat "/nowhere/$S"
+stat "/nowhere/$S"
+dash -c 'set -x; : "$S" "<$S>"'
+"$PYTHON" -c 'import os; raise KeyError({"v": os.environ["S"]}, os.environ["S"])'
+"$PYTHON" -c 'import os, logging; logging.warning("%r", [str([os.environ["S"]])])'
+set -x
+: "$S" "<$S>"
+x="<$S>"
+"""
+
+
+@pytest.mark.parametrize("locale", ["C", "C.UTF-8"])
+@pytest.mark.parametrize("secret", AWKWARD)
+@pytest.mark.skipif(not BASH or not shutil.which("dash"), reason="no shells")
+def test_what_programs_really_print(secret: str, locale: str) -> None:
+    env = {"PATH": os.environ["PATH"], "S": secret, "LC_ALL": locale, "PYTHON": sys.executable}
+    done = subprocess.run([str(BASH), "-c", PROGRAMS], env=env, capture_output=True, check=False)
+    printed = (done.stdout + done.stderr).decode("utf-8", "replace")
+    masked = Mask({"S": secret}).apply(done.stdout + done.stderr)[0].decode("utf-8", "replace")
+    assert masked.count(MASK.decode()) >= 14, printed
+    word = max(re.findall("[a-z0-9]+", secret), key=len)
+    assert word in printed
+    assert word not in masked, masked
+
+
+def test_hexadecimal_in_lines() -> None:
+    secret = "ghp_" + "aB3dE5gH" * 9
+    lines = "\n".join(textwrap.wrap((secret + "\n").encode().hex(), 60)).encode()
+    assert Mask({"S": secret}).apply(lines)[0] == b"***\n***\n***0a"
 
 
 @settings(deadline=None)

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 import click
 
 from flowq.cli.completing import complete_jobs, complete_runs
-from flowq.cli.executing import execute, refuse_workers
+from flowq.cli.executing import execute, refuse_workers, tell_absent
 from flowq.cli.following import last_position
 from flowq.cli.options import Manner, execution_options
 from flowq.cli.output import show, show_json
@@ -14,6 +14,7 @@ from flowq.cli.selection import refuse_beside_running, select_jobs, select_run
 from flowq.cli.session import Session, pass_session, url_option
 from flowq.cli.signals import Interrupts
 from flowq.cli.wording import plural
+from flowq.flows.absent import absent_on_retry
 from flowq.flows.rerun import plan_rerun
 from flowq.flows.retry import plan_retry
 from flowq.flows.snapshot import read_plan
@@ -72,6 +73,8 @@ def command(
             }
         )
         return 0
+    if not dry_run and store.runs.require(run_id).local:
+        tell_absent(absent_on_retry(store, retry))
     if not manner.as_json and not manner.detach:
         show(_lines(retry, dry_run=dry_run), session.out)
     if dry_run:

@@ -151,7 +151,7 @@ def _early_worker(session: Session) -> "WorkerProcess | None":
 
 
 def _run(session: Session, order: _Order, waiting: "WorkerProcess | None", manner: Manner) -> int:
-    from flowq.cli.executing import execute, is_embedded, refuse_absent_secrets, refuse_workers
+    from flowq.cli.executing import execute, is_embedded, refuse_workers, tell_absent
     from flowq.cli.selection import here
     from flowq.cli.signals import Interrupts
     from flowq.flows.submit import submit
@@ -162,7 +162,9 @@ def _run(session: Session, order: _Order, waiting: "WorkerProcess | None", manne
     store = session.store()
     refuse_workers(store, manner.workers)
     if is_embedded(store):
-        refuse_absent_secrets(plan)
+        from flowq.flows.absent import absent_secrets
+
+        tell_absent(absent_secrets(plan))
     with Interrupts() as interrupts:
         submitted = submit(
             store,
@@ -177,10 +179,11 @@ def _run(session: Session, order: _Order, waiting: "WorkerProcess | None", manne
 
 
 def _resume(session: Session, given: str, manner: Manner) -> int:
-    from flowq.cli.executing import execute, refuse_workers
+    from flowq.cli.executing import execute, refuse_workers, tell_absent
     from flowq.cli.following import last_position
     from flowq.cli.selection import select_run
     from flowq.cli.signals import Interrupts
+    from flowq.flows.absent import absent_on_resume
     from flowq.flows.snapshot import read_plan
 
     store = session.store()
@@ -190,6 +193,8 @@ def _resume(session: Session, given: str, manner: Manner) -> int:
         raise InvalidRunOperation(
             f"run {run.id} has ended ({run.status}): there is nothing to resume; `flowq retry {run.id} --failed` runs it again"
         )
+    if run.local:
+        tell_absent(absent_on_resume(store, run.id))
     plan = read_plan(store, run.id)
     position = last_position(store, run.id)
     with Interrupts() as interrupts:
