@@ -2,6 +2,7 @@
 -- edges: deferred -> queued, deferred -> scheduled, deferred -> skipped, deferred -> canceled, deferred -> finished, deferred -> failed, queued -> skipped, queued -> canceled, queued -> failed, scheduled -> skipped, scheduled -> canceled, scheduled -> failed, - -> deferred, deferred -> rate_limited, rate_limited -> queued
 -- args: budget
 -- guard: a child is touched only while it is deferred; an edge is decided once, because the cursor over the parent's children moves in the same step
+--   (of a plain job it is in the record, field `settled`: a second end goes on where the first one was)
 -- replies: {edges and jobs dealt with, 1 when the outbox holds more}
 -- uses: jobs outbox semaphore halt ending growth members webhooks
 
@@ -191,20 +192,63 @@ local function decide_edge(parent, name, condition)
   if child.pending == 0 then L.ready(child) end
 end
 
--- Decide the edges below an ended job.
-function L.step.edges(id, cursor, budget)
-  local parent = L.load(id)
-  if not parent then return 0, nil end
-  local edges = call('LRANGE', K.children(id), cursor, cursor + budget - 1)
+local function decide_edges(parent, id, from, to)
+  local edges = call('LRANGE', K.children(id), from, to)
   for _, edge in ipairs(edges) do
     local child, condition = string.match(edge, '^(.*)|(%w+)$')
     decide_edge(parent, child, condition)
   end
-  if #edges < budget then
-    if not parent.run then retire(parent) end
-    return #edges, nil
+  return #edges
+end
+
+-- Whether edges of a plain job that has ended are still to be decided.
+function L.unsettled(job)
+  if not job.kids then return false end
+  return tonumber(call('HGET', K.job(job.id), 'settled') or 0) < call('LLEN', K.children(job.id))
+end
+
+-- A plain job that has ended is about to wait again (requeued, or made anew with its id). Edges that this end has not decided yet are
+-- decided by it all the same, so the size of the fan-out makes no difference. Field `ends`: "<status>|<allowed>|<edges until here>;"….
+function L.remember_end(job)
+  if not L.unsettled(job) then return end
+  job.ends = (job.ends or '') .. string.format('%s|%s|%d;', job.status, job.allowed or '0', call('LLEN', K.children(job.id)))
+  call('HSET', K.job(job.id), 'ends', job.ends)
+end
+
+-- The plain job as it ended when that decided its edge number `at`, and the first edge that this end says nothing about (nil: it is
+-- the latest). Nil when the next end will decide.
+local function as_it_ended(job, at)
+  for status, allowed, upto in string.gmatch(job.ends or '', '(%w+)|(%d)|(%d+);') do
+    if at < tonumber(upto) then return { status = status, allowed = allowed }, tonumber(upto) end
   end
-  return #edges, cursor + #edges
+  return L.ended(job.status) and job or nil
+end
+
+local function edges_of_plain(job, cursor, budget)
+  local key = K.job(job.id)
+  local from = tonumber(job.settled or cursor)
+  local ended, upto = as_it_ended(job, from)
+  if not ended then
+    call('HDEL', key, 'ends')
+    return 0, nil
+  end
+  local did = decide_edges(ended, job.id, from, math.min(from + budget, upto or math.huge) - 1)
+  -- The record may have gone with the last child. Entries of several ends share this cursor.
+  if did > 0 and call('EXISTS', key) == 1 then call('HSET', key, 'settled', from + did) end
+  if did == budget or from + did == upto then return did, from + did end
+  if job.ends then call('HDEL', key, 'ends') end
+  retire(job)
+  return did, nil
+end
+
+-- Decide the edges below an ended job.
+function L.step.edges(id, cursor, budget)
+  local parent = L.load(id)
+  if not parent then return 0, nil end
+  if not parent.run then return edges_of_plain(parent, cursor, budget) end
+  local did = decide_edges(parent, id, cursor, cursor + budget - 1)
+  if did < budget then return did, nil end
+  return did, cursor + did
 end
 
 -- A run has become visible: queue its roots, list the others as deferred. Handlers are not part of the graph, they wait for its end.
