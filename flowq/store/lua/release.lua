@@ -43,10 +43,14 @@ local function group_status(group)
   return 'finished'
 end
 
+-- Somebody needs the record beyond its time: dependents that have not ended, or failure callbacks of lost executions (`uncalled`).
+local function is_needed(job)
+  return tonumber(job.refs or 0) > 0 or tonumber(job.uncalled or 0) > 0
+end
+
 -- Keys of a plain job that has ended and that nobody needs any more live on for its ttl, then vanish by themselves.
 local function retire(job)
-  if job.run then return end
-  if tonumber(job.refs or 0) > 0 then return end
+  if job.run or is_needed(job) then return end
   local ttl = (job.status == 'failed' or job.status == 'stopped') and job.failure_ttl or job.result_ttl
   ttl = tonumber(ttl) or 500000
   if ttl < 0 then return end
@@ -56,7 +60,7 @@ local function retire(job)
   end
   if ttl == 0 then
     call('ZREM', K.registry(job.status, job.origin), job.id)
-  elseif job.refs then -- it may have been kept beyond its time
+  elseif job.refs or job.uncalled then -- it may have been kept beyond its time
     call('ZADD', K.registry(job.status, job.origin), 'XX', now + math.floor(ttl), job.id)
   end
 end
@@ -71,12 +75,18 @@ end
 local function expiry(job, status)
   if job.run then return '+inf' end
   local ttl = tonumber((status == 'failed' or status == 'stopped') and job.failure_ttl or job.result_ttl) or 500000
-  if ttl < 0 or tonumber(job.refs or 0) > 0 then return '+inf' end -- or kept for others: `retire` says until when
+  if ttl < 0 or is_needed(job) then return '+inf' end -- or kept for others: `retire` says until when
   -- Registries shed what has expired as they grow; counts leave it out anyway.
   local registry = K.registry(status, job.origin)
   local old = call('ZRANGEBYSCORE', registry, '-inf', now, 'LIMIT', 0, 10)
   if #old > 0 then call('ZREM', registry, unpack(old)) end
   return now + ttl
+end
+
+-- The failure callback of a lost execution has been called, or there is none any more.
+function L.was_called(job)
+  job.uncalled = call('HINCRBY', K.job(job.id), 'uncalled', -1)
+  if L.ended(job.status) then retire(job) end
 end
 
 -- Wake those who wait for a result of a plain job.
