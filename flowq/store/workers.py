@@ -126,7 +126,7 @@ class Workers:
 
     def sweep(self, lease: float) -> bool:
         """Do what every worker's sweep does: reap, promote, expire, release. Returns whether more is due now."""
-        reply = self._session.run("tick", int(lease * 1000), _SWEEP_BATCH, int(lease * 1000) * SILENT_LEASES)
+        reply = self._session.run("tick", int(lease * 1000), _SWEEP_BATCH, int(lease * 1000) * SILENT_LEASES, False)
         return bool(reply[3])
 
     def wait(self, name: str, queues: Sequence[str], timeout: float) -> None:

@@ -1,8 +1,10 @@
 """Rate limits: never more at once or in a period than anybody allows, in order of arrival, and nothing is lost with a worker."""
 
+import itertools
 import random
 import signal
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -16,6 +18,7 @@ from flowq.job import Job
 from flowq.rate_limit import RateLimitRegistry
 from flowq.store import Store
 from flowq.store.outcomes import Claim
+from flowq.worker.options import WorkerOptions
 from tests.api import samples
 from tests.api.conftest import Background, wait_for
 from tests.support.driver import Driver
@@ -196,6 +199,40 @@ def test_no_more_start_in_a_period_than_may(queue: Queue, driver: Driver) -> Non
     assert began[-1] - began[0] < 2000  # two periods, and not much more
     assert keys(queue, "limit*") == []
     until(lambda: not keys(queue, "starts:*"), message="what is remembered to go")
+
+
+class SlowSweeper(Worker):
+    """A worker that looks only once a minute for what time has brought, unless it is told."""
+
+    def _options(self, **settings: Any) -> WorkerOptions:
+        return replace(super()._options(**settings), sweep=60.0)
+
+
+def test_a_worker_is_told_when_time_makes_room(queue: Queue, background: Callable[..., Background]) -> None:
+    background(lambda: SlowSweeper([queue]))
+    jobs = enqueue(queue, RateLimit("api", rate=1, period=0.2), 4)
+    until(lambda: all(job.is_finished for job in jobs), timeout=20, message="all to have their turn, without a sweep")
+    began = sorted(job.started_at for job in jobs if job.started_at)
+    gaps = [(later - earlier).total_seconds() for earlier, later in itertools.pairwise(began)]
+    assert all(gap >= 0.199 for gap in gaps)
+
+
+def test_one_of_many_workers_is_told_when_to_come_back(queue: Queue, driver: Driver) -> None:
+    other = Driver(driver.store, name="other")
+    assert driver.tick().again is None
+    queue.enqueue_in(timedelta(hours=1), samples.add, 1)
+    assert keys(queue, "wake:@decide") == []  # a sweep is early enough
+    queue.enqueue_in(timedelta(seconds=0.9), samples.add, 1)
+    assert len(keys(queue, "wake:@decide")) == 1
+    told = driver.tick().again
+    assert told is not None
+    assert 0 < told <= 0.9
+    assert (driver.tick().again, other.tick().again) == (None, None)
+    queue.enqueue_in(timedelta(seconds=0.2), samples.add, 1)
+    sooner = other.tick().again
+    assert sooner is not None
+    assert sooner <= 0.2
+    other.close()
 
 
 def test_a_period_counts_after_its_jobs_have_gone(queue: Queue, driver: Driver) -> None:

@@ -43,7 +43,7 @@ local function look_again(name)
   local first = tonumber(call('ZRANGEBYSCORE', K.holders(name), now, '(+inf', 'WITHSCORES', 'LIMIT', 0, 1)[2])
   local frees = string.sub(name, 1, 5) == 'rate/' and L.limit_frees(name)
   if frees and (not first or frees < first) then first = frees end
-  if first then call('ZADD', K.timers(), string.format('%.0f', first), 'admit|' .. name) end
+  if first then L.set_timer(string.format('%.0f', first), 'admit|' .. name) end
 end
 
 -- Wait in all of its semaphores, where it stood before if it did.
