@@ -135,6 +135,11 @@ class Workers:
         with self._session.translated:
             self._session.client.blpop(keys, timeout=timeout)
 
+    def vacate(self, lost: Claim) -> Outcome:
+        """The process of an execution whose job was deleted is gone: give up its place under a rate limit, which was kept until now."""
+        answer = self._session.run("vacate", lost.id, lost.token, lost.fields["sems"].partition(" ")[2])
+        return Outcome(answer[0].decode())
+
     def unclaim(self, job: str, token: str) -> Outcome:
         """Hand a claimed job back without charging an attempt."""
         return Outcome(self._session.run("unclaim", job, token)[0].decode())

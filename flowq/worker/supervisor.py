@@ -150,6 +150,10 @@ class Supervisor:
                 claim = self._hands.returned[-1]
                 self._store.workers.unclaim(claim.id, claim.token)
                 self._hands.returned.pop()
+            while self._hands.vacated and self._traffic.online:
+                self._store.workers.vacate(self._hands.vacated[-1])
+                self._hands.vacated.pop()
+                self._hungry = True
             self._mourn()
         except DataLostError:
             raise

@@ -9,7 +9,10 @@ function L.delete(id)
   local job = L.load(id)
   if not job then return 'not_found' end
   if job.run then return 'wrong_state' end
-  if job.status == 'started' then L.call_worker(job.worker) end
+  if job.status == 'started' then
+    L.call_worker(job.worker)
+    if job.limit then L.keep_place(job, call('ZSCORE', K.leases(), id) or now) end
+  end
   if not L.ended(job.status) then L.end_job(job, 'canceled', 'canceled') end
   -- The record that its edges are decided by goes when all are.
   local _, waiting = L.drain(5000)

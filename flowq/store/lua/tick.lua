@@ -40,6 +40,8 @@ local function fire(timer)
     L.time_out_run(id)
   elseif kind == 'admit' then
     L.push('admit', id, 0)
+  elseif kind == 'vacate' then
+    L.vacate(string.match(id, '^([^\n]*)\n(.*)$'))
   elseif kind == 'fade' then
     local _, more = L.fade(id, 100)
     return more == 1

@@ -79,6 +79,26 @@ function L.semaphores_moved(job, from, to)
   end
 end
 
+-- Who holds the place of a deleted job whose process still runs.
+function L.place_of(id, token)
+  return id .. '|' .. token
+end
+
+function L.vacate(name, place)
+  call('ZREM', K.timers(), 'vacate|' .. name .. '\n' .. place)
+  if call('ZREM', K.holders(name), place) == 0 then return false end
+  if call('EXISTS', K.waiters(name)) == 1 then L.push('admit', name, 0) end
+  return true
+end
+
+-- A started job with a rate limit is deleted: its place is kept until its worker says that the process is gone, or has to have killed
+-- it because the lease ran out.
+function L.keep_place(job, lease)
+  local name, place = string.match(job.sems, ' ([^\n]+)'), L.place_of(job.id, job.token)
+  call('ZADD', K.holders(name), '+inf', place)
+  call('ZADD', K.timers(), lease, 'vacate|' .. name .. '\n' .. place)
+end
+
 -- A started job has used its turn: next time it waits behind the others.
 function L.had_turn(job)
   if job.parked then
