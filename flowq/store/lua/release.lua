@@ -156,6 +156,7 @@ function L.ready(job, decided)
   if job.kind == 'group' then return L.end_job(job, group_status(job), nil) end
   local mode = L.halted(job) or (L.cell_halted(job) and 'fail_fast')
   if mode then return L.halt(job, mode) end
+  if job.verdict then return L.end_job(job, 'skipped', job.verdict) end -- of a retry, whose second walk has not come to it yet
   if job['if'] and not decided then
     L.stay(job)
     call('ZADD', K.decide(), now, job.id)
