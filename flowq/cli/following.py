@@ -170,6 +170,7 @@ class Following:
         if self.worker is None:
             return False
         if self._interrupted:
+            self._cancel()  # once more: its handlers too
             self.worker.kill()
             return False
         self._interrupted = True
@@ -185,12 +186,25 @@ class Following:
             return
         self._canceled = True
 
+    def _ended_by_the_kill(self) -> bool:
+        """Return whether the run has ended. What was cut off is canceled by now, and handlers that this has woken will have no worker."""
+        self._cancel()
+        try:
+            record = self.store.runs.get(self.run_id)
+        except ServerUnavailableError:
+            return False
+        return record is not None and record.ended
+
     def _say_how_to_come_back(self) -> None:
         complain("")
         if self._interrupted:
             complain(
                 f"killed run {self.run_id}: `flowq status {self.run_id}` shows what came of it,"
-                f" `flowq retry {self.run_id} --failed` runs again what was cut off"
+                + (
+                    f" `flowq retry {self.run_id} --failed` runs again what was cut off"
+                    if self._ended_by_the_kill()
+                    else f" `flowq run --resume {self.run_id}` brings it to its end"
+                )
             )
         elif self.only_watching:
             complain(f"run {self.run_id} goes on: flowq status {self.run_id} --watch")

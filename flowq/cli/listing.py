@@ -42,4 +42,4 @@ def runs_table(runs: Sequence[RunRecord], terminal: Terminal) -> Iterator[Line]:
 
 def _jobs(run: RunRecord) -> str:
     failed = run.counts.get(JobStatus.FAILED, 0) + run.counts.get(JobStatus.STOPPED, 0)
-    return f"{run.counts.get(JobStatus.FINISHED, 0)}/{run.total}" + (f", {failed} failed" if failed else "")
+    return f"{run.counts.get(JobStatus.FINISHED, 0)}/{run.total - run.left_out}" + (f", {failed} failed" if failed else "")

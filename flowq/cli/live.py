@@ -4,9 +4,10 @@ rich moves the cursor and gives the terminal back as it was; the lines are those
 cheap, so the next one waits ten times as long as the last one took.
 """
 
+import os
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from rich.console import Console
@@ -14,7 +15,7 @@ from rich.live import Live
 from rich.text import Text
 
 from flowq.cli.layout import counts_text, head_lines, job_rows, rows_that_fit, table_lines
-from flowq.cli.segments import RICH_STYLES, Line, fit
+from flowq.cli.segments import RICH_STYLES, Line, columns, fit
 from flowq.cli.session import Terminal
 from flowq.cli.summary import Tails, failure_lines
 from flowq.cli.wording import took
@@ -52,6 +53,7 @@ class LiveDisplay:
         )
         self._remark = ""
         self._next = 0.0
+        self._drawn: list[Line] = []  # the frame that is there
         self._live.start()
 
     def update(self, update: Update) -> None:
@@ -78,8 +80,16 @@ class LiveDisplay:
         latest = max(view.bad_jobs, key=lambda job: job.ended_ms or 0, default=None)
         tail = [] if latest is None else list(failure_lines(view, latest, self._tails.of(latest.ordinal)[-_TAIL:], terminal))
         lines = frame(view, terminal, remark=self._remark, left=self._look_ahead(view, begun), tail=tail)
+        self._unwrap(terminal)
+        self._drawn = lines
         self._live.update(Text("\n").join(_text(line) for line in lines), refresh=True)
         self._next = begun + max(_FRAME, _SHARE * (time.monotonic() - begun))
+
+    def _unwrap(self, terminal: Terminal) -> None:
+        """Go up over the rows that the frame before has more now, because the terminal has become narrower and wrapped it."""
+        more = wrapped_rows(self._drawn, terminal.width) if _rewraps(os.environ) else 0
+        if more:
+            self._live.console.file.write("\r\x1b[2K\x1b[1A" * min(more, terminal.height))
 
     def _look_ahead(self, view: RunView, now: float) -> float | None:
         """Return the seconds that are left, worked out now and then and counted down in between."""
@@ -91,6 +101,7 @@ class LiveDisplay:
 
     def close(self) -> None:
         """Remove the display and give the terminal back."""
+        self._unwrap(Terminal.of(sys.stdout))
         self._live.stop()
 
     def last_words(self) -> tuple[str, ...]:
@@ -112,6 +123,18 @@ def frame(
     room = max(1, terminal.height - len(head) - len(foot) - 1)
     lines = [*head, *table_lines(rows_that_fit(rows, room, unicode=terminal.unicode), terminal), *foot]
     return [fit(line, terminal.width, unicode=terminal.unicode) for line in lines]
+
+
+def wrapped_rows(lines: Sequence[Line], width: int | None) -> int:
+    """Return how many rows more than lines these take on a terminal of this width that wraps what it shows when it becomes narrower."""
+    return sum(max(0, -(-columns("".join(text for text, _style in line)) // width) - 1) for line in lines) if width else 0
+
+
+def _rewraps(environment: Mapping[str, str]) -> bool:
+    """Most terminals wrap anew when their size changes. The console of Linux, screen and xterm cut; there no row may be taken for ours."""
+    if "TMUX" in environment:
+        return True
+    return "XTERM_VERSION" not in environment and not environment.get("TERM", "").startswith(("linux", "screen"))
 
 
 def bar_line(run: RunView, terminal: Terminal, left: float | None = None) -> Line:

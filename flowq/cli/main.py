@@ -1,5 +1,6 @@
 """The entry point: the group of commands, loaded when used, and the one place where errors become words and exit codes."""
 
+import errno
 import gc
 import os
 import sys
@@ -16,6 +17,8 @@ from flowq.cli.streams import echo
 from flowq.exceptions import FlowqError, InvalidFlowError, ServerError, UsageError
 
 _GARBAGE: Final = 50_000  # new objects between two searches for cycles; importing makes many objects and no garbage
+
+_NO_ROOM: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 COMMANDS: Final = {
     "run": "Run a flow, or a part of it, and follow it to its end.",
@@ -181,6 +184,9 @@ def _report(error: BaseException) -> int:
             return _say(_usage_text(error), exits.USAGE)
         case FlowqError():
             return _say(str(error), _exit_code(error))
+        case OSError() if error.errno in _NO_ROOM:
+            _forget_stdout()
+            return _say(f"cannot write: {error.strerror}: make room, or write somewhere else", exits.USAGE)
         case _:
             return _report_bug(error)
 

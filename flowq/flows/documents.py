@@ -50,6 +50,7 @@ def record_json(run: RunRecord) -> dict[str, Json]:
         "ended_at": iso(run.ended_ms),
         "counts": {str(status): run.counts[status] for status in JobStatus if run.counts.get(status)},
         "total": run.total,
+        "selected": run.total - run.left_out,
         "file": run.file,
         "directory": run.directory,
     }

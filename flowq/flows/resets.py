@@ -14,7 +14,7 @@ from flowq.exceptions import InvalidRunOperation
 from flowq.flows import rules
 from flowq.grown import foreach_groups, grow, order
 from flowq.plan import Cell, Edge, Plan
-from flowq.states import UPSTREAM, JobStatus
+from flowq.states import UPSTREAM, JobStatus, Reason
 from flowq.store import Store
 from flowq.store.outcomes import Outcome
 from flowq.store.records import JobRecord
@@ -25,13 +25,15 @@ from flowq.store.runs import ResetJob
 class RetryPlan:
     """What a retry would do.
 
-    `jobs` are the names of the jobs that would run again, each with the reason; `resets` is the same for the store.
+    `jobs` are the names of the jobs that would run again, each with the reason; `skipped` those that are decided again, and skipped again,
+    because of jobs that stay as they are, each with the reason of that; `resets` are both for the store.
     """
 
     run: str
     attempt: int
     jobs: tuple[tuple[str, str], ...]
     resets: tuple[ResetJob, ...]
+    skipped: tuple[tuple[str, str], ...] = ()
 
     def apply(self, store: Store) -> int:
         """Carry the retry out, at one instant; return the run's new attempt.
@@ -65,10 +67,19 @@ class EndedRun:
     records: Sequence[JobRecord | None]
     expanded: frozenset[int] = frozenset()
 
-    def retry(self, seeds: Mapping[int, str], *, only: bool = False) -> RetryPlan:
-        """Return the retry that starts from these jobs, by ordinal with the reason; `only`: without what depends on them."""
-        selection = Selection(self, seeds, only=only)
-        return RetryPlan(self.id, self.attempt, selection.names(), selection.resets())
+    def retry(self, seeds: Mapping[int, str], *, only: bool = False, passive: Collection[int] = ()) -> RetryPlan:
+        """Return the retry that starts from these jobs, by ordinal with the reason.
+
+        Args:
+            seeds: the jobs.
+            only: without what depends on them.
+            passive: those of them that are reset only together with one that they depend on.
+        """
+        selection = Selection(self, seeds, only=only, passive=passive)
+        skipped = selection.skipped()
+        jobs = tuple((name, reason) for ordinal, name, reason in selection.names() if ordinal not in skipped)
+        again = tuple((name, str(skipped[ordinal])) for ordinal, name, _ in selection.names() if ordinal in skipped)
+        return RetryPlan(self.id, self.attempt, jobs, selection.resets(), again)
 
 
 def read_ended(store: Store, run: str) -> EndedRun:
@@ -97,6 +108,7 @@ class Selection:
     run: EndedRun
     seeds: Mapping[int, str]
     only: bool = False
+    passive: Collection[int] = ()
     why: dict[int, str] = field(default_factory=dict)
     again: set[int] = field(default_factory=set)
 
@@ -108,10 +120,10 @@ class Selection:
         if self.why:
             self._handlers()
 
-    def names(self) -> tuple[tuple[str, str], ...]:
-        """Return what runs again, by name with the reason. Of the gate of a sub-flow people know only if it failed."""
+    def names(self) -> tuple[tuple[int, str, str], ...]:
+        """Return ordinal, name and reason of what is reset. Of the gate of a sub-flow people know only if it failed."""
         return tuple(
-            (cell.label, reason)
+            (ordinal, cell.label, reason)
             for ordinal, reason in self.why.items()
             if (not (cell := self.run.plan.cells[ordinal]).hidden or reason == str(JobStatus.FAILED))
             and (not cell.group or ordinal in self.again)
@@ -122,6 +134,26 @@ class Selection:
         ends = self._ends()
         return tuple(self._reset(ordinal, ends) for ordinal in self.why)
 
+    def skipped(self) -> dict[int, Reason]:
+        """Return who is skipped again whatever becomes of the jobs that run again, by ordinal with the reason."""
+        ends = self._ends()
+        out: dict[int, Reason] = {}
+        open_ends: set[int] = set()  # nobody knows yet how these will end
+        for ordinal in self.why:
+            parents = self._parents(ordinal)
+            known = [edge for edge in parents if edge.parent not in open_ends]
+            cell = self.run.plan.cells[ordinal]
+            if cell.group and ordinal not in self.again:
+                ends[ordinal] = rules.group_end(ends[edge.parent] for edge in known)
+                if len(known) < len(parents):
+                    open_ends.add(ordinal)
+            elif not cell.phase and (reason := self._verdict(ordinal, known, len(parents) - len(known), ends)):
+                ends[ordinal] = rules.End(JobStatus.SKIPPED)
+                out[ordinal] = Reason(reason)
+            else:
+                open_ends.add(ordinal)
+        return out
+
     # -- who ------------------------------------------------------------------------------------------------------------------
 
     def _look_at(self, cell: Cell) -> None:
@@ -129,8 +161,9 @@ class Selection:
             self._foreach(cell)
             return
         reason = self.seeds.get(cell.ordinal)
-        if reason is None and cell.ordinal < len(self.run.stored.cells):  # what a foreach depends on is its group's concern
-            reason = self._after(cell, counts=cell.group)
+        if (reason is None or cell.ordinal in self.passive) and cell.ordinal < len(self.run.stored.cells):
+            after = self._after(cell, counts=cell.group)  # what a foreach depends on is its group's concern
+            reason = after if reason is None or after is None else reason
         if reason is not None:
             self.why[cell.ordinal] = reason
 

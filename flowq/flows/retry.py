@@ -1,24 +1,24 @@
 """The retry of what failed in a run: which jobs it starts from. What follows from them is in `flowq.flows.resets`.
 
-Reset are the jobs that failed, were stopped or canceled, and those skipped because of such a job or by `fail_fast`. A failure that was
+Reset are the jobs that failed, were stopped or canceled, and those skipped because of one that is reset or by `fail_fast`. A failure that was
 allowed is tried again too, but only where no finished work is repeated by it: a job that went on after an allowed failure has taken
 it as a success, and so it, and all below it, would have to run again although nothing was wrong with them.
 """
 
+from collections.abc import Collection
 from typing import Final
 
 from flowq.exceptions import InvalidRunOperation
 from flowq.flows.resets import EndedRun, RetryPlan, Selection, read_ended
 from flowq.grown import order
 from flowq.plan import Cell
-from flowq.states import ENDED, JobStatus, Reason
+from flowq.states import ENDED, UPSTREAM, JobStatus, Reason
 from flowq.store import Store
 from flowq.store.records import JobRecord
 
 _STATUSES: Final = frozenset({JobStatus.FAILED, JobStatus.STOPPED, JobStatus.CANCELED})
 _REASONS: Final = frozenset({Reason.UPSTREAM_FAILED, Reason.UPSTREAM_SKIPPED, Reason.UPSTREAM_CANCELED, Reason.FAIL_FAST})
 _ALLOWED: Final = "failed (allowed)"
-_PASSED_ON: Final = f"skipped ({Reason.UPSTREAM_SKIPPED})"
 
 
 def plan_retry(store: Store, run: str) -> RetryPlan:
@@ -29,7 +29,8 @@ def plan_retry(store: Store, run: str) -> RetryPlan:
         InvalidRunOperation: the run has not ended, or nothing of it failed.
     """
     ended = read_ended(store, run)
-    retry = ended.retry(seeds_of(ended))
+    seeds = seeds_of(ended)
+    retry = ended.retry(seeds, passive=_passive(ended, seeds))
     if not retry.resets:
         raise InvalidRunOperation(f"nothing to retry in run {run}: {_why_nothing(ended)}")
     return retry
@@ -42,13 +43,16 @@ def seeds_of(run: EndedRun) -> dict[int, str]:
         for cell in run.plan.jobs()
         if not cell.phase and (reason := _seed(run.records[cell.ordinal])) is not None
     }
-    if set(seeds.values()) == {_PASSED_ON}:  # everything went well: they were skipped because of an `if`, and would be again
-        return {}
     if _ALLOWED not in seeds.values():
         return seeds
     firm = {ordinal: reason for ordinal, reason in seeds.items() if reason != _ALLOWED}
-    kept = _above_kept_work(run, Selection(run, firm).why)
+    kept = _above_kept_work(run, Selection(run, firm, passive=_passive(run, firm)).why)
     return {ordinal: reason for ordinal, reason in seeds.items() if reason != _ALLOWED or ordinal not in kept}
+
+
+def _passive(run: EndedRun, seeds: Collection[int]) -> set[int]:
+    """Return those that were skipped because of another job: below one that an `if` skipped they would be again, and change nothing."""
+    return {ordinal for ordinal in seeds if (record := run.records[ordinal]) is not None and record.reason in UPSTREAM}
 
 
 def _seed(record: JobRecord | None) -> str | None:

@@ -89,6 +89,8 @@ def run_fields(plan: Plan, *, local: bool, labels: Mapping[str, str]) -> dict[st
     }
     if times := {time for node in plan.nodes for _name, time in _kept(node, fields["retention"])}:
         fields["fades"] = " ".join(map(str, sorted(times)))
+    if left_out := sum(1 for cell in plan.cells if not cell.selected and not cell.group):
+        fields["left_out"] = left_out
     if plan.timeout is not None:
         fields["timeout"] = int(plan.timeout * 1000)
     if plan.concurrency is not None:

@@ -171,7 +171,9 @@ class Jobs:
 
     def delete(self, job: str) -> Outcome:
         """Delete a plain job; dependents that wait for it are decided as if it had been canceled."""
-        return Outcome(self._session.run("delete", job)[0].decode())
+        while (reply := self._session.run("delete", job)[0]) == b"more":
+            pass
+        return Outcome(reply.decode())
 
     def decide(
         self, job: str, verdict: str, reason: str = "", text: str = "", *, semaphore: str = "", message: str = ""

@@ -181,7 +181,9 @@ class Link:
 
     def tick(self) -> None:
         """Send a sweep; `receive` gives a `TickReply`."""
-        self._send(_Request(load("tick"), flatten([self._lease_ms, _TICK_BATCH, self._lease_ms * _SILENT_LEASES]), _tick_reply))
+        self._send(
+            _Request(load("tick"), flatten([self._lease_ms, _TICK_BATCH, self._lease_ms * _SILENT_LEASES, True]), _tick_reply)
+        )
 
     def receive(self) -> Reply | None:
         """Read what has arrived and return the reply, or None when it is not complete yet.
@@ -278,6 +280,7 @@ def _verdicts(reply: Any) -> list[Verdict]:
 
 
 def _tick_reply(reply: Any) -> TickReply:
-    reaped, due, released, more, decide, webhooks = reply
+    reaped, due, released, more, decide, webhooks, again_ms = reply
     jobs = tuple(item.decode() for item in decide)
-    return TickReply(int(reaped), int(due), int(released), bool(more), jobs, int(webhooks))
+    again = None if again_ms < 0 else again_ms / 1000
+    return TickReply(int(reaped), int(due), int(released), bool(more), jobs, int(webhooks), again)

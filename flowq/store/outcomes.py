@@ -104,3 +104,4 @@ class TickReply:
     more: bool
     decide: tuple[str, ...]  # ids of jobs whose `if` this worker should evaluate now
     webhooks: int = 0  # deliveries that are due
+    again: float | None = None  # s until something is due, where this worker is the one to see to it

@@ -88,6 +88,7 @@ class RunRecord:
     outcome: RunStatus | None = None  # of the graph, fixed before the handlers run
     sem: str | None = None  # the semaphore of its concurrency group
     signature: str = ""  # of its plan, see `flowq.signing`
+    left_out: int = 0  # of `total`: jobs that were not selected
 
     @property
     def ended(self) -> bool:

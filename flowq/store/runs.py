@@ -360,6 +360,7 @@ def _run_record(run: str, row: Mapping[bytes, bytes]) -> RunRecord | None:
         outcome=RunStatus(fields["outcome"]) if "outcome" in fields else None,
         sem=fields.get("sem"),
         signature=fields.get("signature", ""),
+        left_out=int(fields.get("left_out", 0)),
         retention=int(fields.get("retention", 0)) / 1000,
         counts=counts,
     )

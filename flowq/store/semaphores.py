@@ -34,7 +34,8 @@ class Semaphores:
         with self._session.translated:
             found = self._session.client.zrange(self._session.keys("holders", name), 0, -1, withscores=True)
         kept = float("-inf") if name.startswith("run/") else now  # of runs the score is when they took it
-        return [item.decode() for item, until in found if until >= kept]
+        # "<id>|<token>" keeps the place of a deleted job until its process is gone.
+        return [item.decode().partition("|")[0] for item, until in found if until >= kept]
 
     def limited(self) -> list[str]:
         """Return the keys of the rate limits that have jobs, sorted."""

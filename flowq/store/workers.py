@@ -126,7 +126,7 @@ class Workers:
 
     def sweep(self, lease: float) -> bool:
         """Do what every worker's sweep does: reap, promote, expire, release. Returns whether more is due now."""
-        reply = self._session.run("tick", int(lease * 1000), _SWEEP_BATCH, int(lease * 1000) * SILENT_LEASES)
+        reply = self._session.run("tick", int(lease * 1000), _SWEEP_BATCH, int(lease * 1000) * SILENT_LEASES, False)
         return bool(reply[3])
 
     def wait(self, name: str, queues: Sequence[str], timeout: float) -> None:
@@ -134,6 +134,11 @@ class Workers:
         keys = [self._keys("call", name), *(self._keys("wake", queue) for queue in queues)]
         with self._session.translated:
             self._session.client.blpop(keys, timeout=timeout)
+
+    def vacate(self, lost: Claim) -> Outcome:
+        """The process of an execution whose job was deleted is gone: give up its place under a rate limit, which was kept until now."""
+        answer = self._session.run("vacate", lost.id, lost.token, lost.fields["sems"].partition(" ")[2])
+        return Outcome(answer[0].decode())
 
     def unclaim(self, job: str, token: str) -> Outcome:
         """Hand a claimed job back without charging an attempt."""

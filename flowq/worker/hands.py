@@ -52,6 +52,7 @@ class Hands:
         self._fetched = (0.0, 0.0)  # monotonic times at which output was fetched last, and before that
         self.reports: list[Execution] = []
         self.returned: list[Claim] = []  # to be handed back to their queues
+        self.vacated: list[Claim] = []  # under a rate limit, taken away while they ran: their processes are gone
         self.called: list[Claim] = []  # lost executions whose callbacks were called
         self.stopping = False
         self.starved = False  # the system gave no process for a job: claim less for a while
@@ -64,7 +65,16 @@ class Hands:
     @property
     def empty(self) -> bool:
         """Whether nothing is executed, held, or left to be told."""
-        return not (self._held or self._in_slot or self._lost or self.reports or self.returned or self.called or self._logs)
+        return not (
+            self._held
+            or self._in_slot
+            or self._lost
+            or self.reports
+            or self.returned
+            or self.called
+            or self.vacated
+            or self._logs
+        )
 
     @property
     def capacity(self) -> int:
@@ -122,7 +132,9 @@ class Hands:
 
     def acknowledged(self, execution: Execution, outcome: Outcome) -> None:
         """The store has taken note of an end."""
-        self._held.pop(execution.token, None)
+        held = self._held.pop(execution.token, None)
+        if held is not None and outcome is Outcome.NOT_FOUND:
+            self._vacate(held)
         if outcome is Outcome.FENCED:
             _log.warning("job %s: its end was refused, the execution had lost the job", execution.id)
 
@@ -140,7 +152,7 @@ class Hands:
                 continue
             self._waiting.remove(held)
             if verdict is Verdict.FENCED:
-                del self._held[token]
+                self._vacate(self._held.pop(token))
             else:
                 self._report(held, held.ended(Ended({}, _KILL[verdict]), allowed=False))
 
@@ -230,6 +242,7 @@ class Hands:
             self.working_ms += int((boottime() - held.started) * 1000)
         if end.cause is Cause.FENCED or boottime() > held.leased + self._fence:
             self._held.pop(held.claim.token, None)
+            held.fenced = True
         elif end.cause is Cause.RETURNED:
             self._give_back(held)
         elif end.unstarted and end.cause is None:
@@ -252,6 +265,8 @@ class Hands:
         """A slot can be used again."""
         held = self._in_slot.pop(slot.index)
         self._collect(slot, held)
+        if held.fenced:
+            self._vacate(held)
         task = self._callbacks.pop(slot.index, None)
         if task is None:
             return
@@ -338,6 +353,10 @@ class Hands:
         if execution.cache is not None:
             _log.info("job %s: cache %s", execution.id, execution.cache.info)
         self.reports.append(execution)
+
+    def _vacate(self, held: Held) -> None:
+        if "limit" in held.claim.fields:
+            self.vacated.append(held.claim)
 
     def _give_back(self, held: Held) -> None:
         self._held.pop(held.claim.token, None)

@@ -29,6 +29,7 @@ class Held:
     logged: int = 0
     end: Ended | None = None  # how the job has ended, while another horse calls one of its callbacks
     result_ttl: float | None = None  # the worker's default, s
+    fenced: bool = False  # it was taken away while it ran
     lost: bool = False  # another worker's, lost with it: here only its failure callback is called
 
     def log(self, entries: list[tuple[str, bytes]]) -> list[LogLines]:

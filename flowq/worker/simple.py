@@ -191,6 +191,8 @@ class _Loop:
         started = time.monotonic()
         end = self._watched(claim)
         if end.cause is Cause.FENCED:
+            if "limit" in claim.fields:
+                self._store.workers.vacate(claim)
             return
         if end.cause is Cause.RETURNED:
             self._store.workers.unclaim(claim.id, claim.token)

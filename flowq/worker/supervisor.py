@@ -8,6 +8,7 @@ steps. Nothing in here waits for the server, except reading what a job needs of 
 from __future__ import annotations
 
 import logging
+import math
 import os
 import random
 import socket
@@ -75,6 +76,7 @@ class Supervisor:
         now = time.monotonic()
         self._next_beat = now + options.beat
         self._next_sweep = now
+        self._alarm = math.inf  # when something is due that this worker is to see to
         self._next_flush = now
         self._next_run_check = now
         self._next_mourning = now
@@ -148,6 +150,10 @@ class Supervisor:
                 claim = self._hands.returned[-1]
                 self._store.workers.unclaim(claim.id, claim.token)
                 self._hands.returned.pop()
+            while self._hands.vacated and self._traffic.online:
+                self._store.workers.vacate(self._hands.vacated[-1])
+                self._hands.vacated.pop()
+                self._hungry = True
             self._mourn()
         except DataLostError:
             raise
@@ -205,7 +211,7 @@ class Supervisor:
         now = time.monotonic()
         if self._undecided:
             return 0.0
-        due = [self._next_beat, self._next_sweep, now + 1.0]
+        due = [self._next_beat, min(self._next_sweep, self._alarm), now + 1.0]
         due += [moment for moment in (self._hands.alarm(), self._traffic.again) if moment is not None]
         if self._hands.has_output:
             due.append(self._next_flush)
@@ -232,7 +238,8 @@ class Supervisor:
             self._beat(now)
         elif self._hands.reports or claims or (self._hands.has_output and now >= self._next_flush):
             self._step(now, claims)
-        elif now >= self._next_sweep:
+        elif now >= min(self._next_sweep, self._alarm):
+            self._alarm = math.inf if now >= self._alarm else self._alarm
             self._next_sweep = now + self._options.sweep * random.uniform(0.75, 1.25)  # noqa: S311 - workers must not sweep in step
             self._traffic.send(lambda link: link.tick())
         elif self._stopping.allowance(self._hands.capacity) and now >= self._pause_until:
@@ -300,6 +307,8 @@ class Supervisor:
             self._next_sweep = time.monotonic()
         if reply.reaped:
             self._next_mourning = time.monotonic()
+        if reply.again is not None:
+            self._alarm = min(self._alarm, time.monotonic() + reply.again)
         self._released = reply.more or bool(reply.decide)
         self._deliveries.wanted |= reply.webhooks > 0
         if reply.released or reply.due or reply.reaped or reply.decide:

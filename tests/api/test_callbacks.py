@@ -139,6 +139,29 @@ def test_a_callback_whose_caller_is_lost_too_is_handed_out_again(queue: Queue, l
     assert queue.store.workers.called(lost) == "duplicate"
 
 
+@pytest.mark.parametrize("retries", [0, 1])
+def test_a_lost_job_that_leaves_nothing_is_told_first(
+    queue: Queue, log: Path, worker_class: type[Worker], retries: int
+) -> None:
+    retry = {"retry": Retry(max=retries)} if retries else {}
+    job = queue.enqueue(samples.add, 1, failure_ttl=0, result_ttl=0, **retry, **options(log))
+    assert queue.store.workers.claim("lost", ["default"], 0.001) is not None
+    until(lambda: queue.store.workers.sweep(10) or job.get_status() != "started", message="the lease to run out")
+    worker_class([queue]).work(burst=True)
+    assert sorted(lines(log)) == ["failure AbandonedJobError", "success 1 True"][: retries + 1]
+    assert not Job.exists(job.id, queue.connection)
+    assert len(queue.failed_job_registry) == 0
+
+
+def test_a_callback_that_was_taken_away_keeps_no_job(queue: Queue, log: Path) -> None:
+    job = queue.enqueue(samples.add, 1, failure_ttl=0, **options(log))
+    assert queue.store.workers.claim("lost", ["default"], 0.001) is not None
+    until(lambda: queue.store.workers.sweep(10) or job.is_failed, message="the lease to run out")
+    queue.store.jobs.save(job.id, {"on_failure": ""})
+    assert queue.store.workers.callbacks(["default"], 10) == []
+    assert not Job.exists(job.id, queue.connection)
+
+
 def test_who_hears_of_a_killed_horse_may_forbid_the_retry(queue: Queue) -> None:
     def handler(job: Job, pid: int, status: int, usage: Any) -> None:
         job.retries_left = 0

@@ -1,8 +1,11 @@
 """Rate limits: never more at once or in a period than anybody allows, in order of arrival, and nothing is lost with a worker."""
 
+import itertools
 import random
 import signal
+import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -10,12 +13,13 @@ from typing import Any
 import pytest
 import redis
 
-from flowq import Group, Queue, RateLimit, Webhook, Worker
+from flowq import Group, Queue, RateLimit, SimpleWorker, Webhook, Worker
 from flowq.exceptions import UsageError
 from flowq.job import Job
 from flowq.rate_limit import RateLimitRegistry
 from flowq.store import Store
 from flowq.store.outcomes import Claim
+from flowq.worker.options import WorkerOptions
 from tests.api import samples
 from tests.api.conftest import Background, wait_for
 from tests.support.driver import Driver
@@ -152,6 +156,45 @@ def test_canceling_deleting_and_replacing(queue: Queue, driver: Driver) -> None:
     assert [driver.take().id for _ in range(2)] == [d.id, e.id]
 
 
+def test_a_deleted_job_keeps_its_place_until_its_process_is_gone(queue: Queue, driver: Driver) -> None:
+    first, second = enqueue(queue, RateLimit("a", 1), 2)
+    claim = driver.take()
+    first.delete()
+    assert not Job.exists(first.id, queue.connection)
+    assert second.is_rate_limited
+    assert RateLimitRegistry("a", queue.connection).get_allowed_job_ids() == [first.id]
+    assert [driver.store.workers.vacate(claim) for _ in range(2)] == ["done", "duplicate"]
+    assert driver.take().id == second.id
+    assert list(queue.connection.zscan_iter("{flowq}:timers", match="vacate*")) == []
+
+
+def test_the_place_of_a_deleted_job_is_free_at_last_when_its_lease_is_over(queue: Queue, driver: Driver) -> None:
+    first, second = enqueue(queue, RateLimit("a", 1), 2)
+    driver.take()
+    first.delete()
+    driver.settle()
+    assert second.is_rate_limited
+    ((timer, _),) = queue.connection.zscan_iter("{flowq}:timers", match="vacate*")
+    queue.connection.zadd("{flowq}:timers", {timer: 1})  # the worker was lost with it
+    driver.settle()
+    assert driver.take().id == second.id
+
+
+@pytest.mark.parametrize("worker_class", [Worker, SimpleWorker])
+def test_the_next_one_has_its_turn_as_soon_as_a_deleted_job_was_killed(
+    queue: Queue, background: Callable[..., Background], worker_class: type[Worker], tmp_path: Path
+) -> None:
+    limit = RateLimit("a", 1)
+    first = queue.enqueue(samples.mark_and_hang, str(tmp_path / "started"), rate_limit=limit)
+    second = enqueue(queue, limit)[0]
+    background(lambda: worker_class([queue]))
+    until((tmp_path / "started").exists, message="the job to run")
+    began = time.monotonic()
+    first.delete()
+    until(lambda: second.is_finished, timeout=20, message="the next one to have its turn")
+    assert time.monotonic() - began < 8  # it is told, it does not wait for the lease to run out
+
+
 def test_dependencies_and_times_come_first(queue: Queue, driver: Driver) -> None:
     limit = RateLimit("a", 1)
     parent = queue.enqueue(samples.add, 1)
@@ -196,6 +239,41 @@ def test_no_more_start_in_a_period_than_may(queue: Queue, driver: Driver) -> Non
     assert began[-1] - began[0] < 2000  # two periods, and not much more
     assert keys(queue, "limit*") == []
     until(lambda: not keys(queue, "starts:*"), message="what is remembered to go")
+
+
+class SlowSweeper(Worker):
+    """A worker that looks only once a minute for what time has brought, unless it is told."""
+
+    def _options(self, **settings: Any) -> WorkerOptions:
+        return replace(super()._options(**settings), sweep=60.0)
+
+
+def test_a_worker_is_told_when_time_makes_room(queue: Queue, background: Callable[..., Background]) -> None:
+    background(lambda: SlowSweeper([queue]))
+    jobs = enqueue(queue, RateLimit("api", rate=1, period=0.2), 4)
+    until(lambda: all(job.is_finished for job in jobs), timeout=20, message="all to have their turn, without a sweep")
+    began = sorted(job.started_at for job in jobs if job.started_at)
+    gaps = [(later - earlier).total_seconds() for earlier, later in itertools.pairwise(began)]
+    assert all(gap >= 0.199 for gap in gaps)
+
+
+def test_one_of_many_workers_is_told_when_to_come_back(queue: Queue, driver: Driver) -> None:
+    until(lambda: not queue.connection.info("clients")["blocked_clients"], message="the workers of other tests to be gone")
+    other = Driver(driver.store, name="other")
+    assert driver.tick().again is None
+    queue.enqueue_in(timedelta(hours=1), samples.add, 1)
+    assert keys(queue, "wake:@decide") == []  # a sweep is early enough
+    queue.enqueue_in(timedelta(seconds=0.9), samples.add, 1)
+    assert len(keys(queue, "wake:@decide")) == 1
+    told = driver.tick().again
+    assert told is not None
+    assert 0 < told <= 0.9
+    assert (driver.tick().again, other.tick().again) == (None, None)
+    queue.enqueue_in(timedelta(seconds=0.2), samples.add, 1)
+    sooner = other.tick().again
+    assert sooner is not None
+    assert sooner <= 0.2
+    other.close()
 
 
 def test_a_period_counts_after_its_jobs_have_gone(queue: Queue, driver: Driver) -> None:

@@ -57,12 +57,15 @@ class Story:
         """Execute what there is, successfully."""
         while True:
             self.sweep()
+            self.mourn()
             claim = self.store.workers.claim("w", ["a", "b"], 100)
             if claim is not None:
                 self.held.append(claim)
             if not self.held:
                 break
             self.store.jobs.finish(_execution(self.held.pop(), "finished"))
+        while self.mourn():
+            pass
         invariants.check(self.store)
         jobs = {job.id: job for job in Job.fetch_many(IDS, self.connection) if job is not None}
         waiting = {
@@ -143,9 +146,11 @@ class Story:
     def sweep(self) -> None:
         self.store.workers.sweep(10)
 
-    def mourn(self) -> None:
-        for lost in self.store.workers.callbacks(["a", "b"], 2):
-            self.store.workers.called(lost)
+    def mourn(self) -> bool:
+        lost = self.store.workers.callbacks(["a", "b"], 2)
+        for claim in lost:
+            self.store.workers.called(claim)
+        return bool(lost)
 
     def clear(self) -> None:
         queue = self.rng.choice(self.queues)

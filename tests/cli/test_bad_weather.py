@@ -37,6 +37,17 @@ def test_a_file_that_is_named_like_a_module_is_left_alone(project: Path, name: s
     assert (done.returncode, done.stderr) == (0, "")
 
 
+@pytest.mark.parametrize("command", [("runs",), ("schema",), ("status", "--json")])
+def test_a_full_disk_behind_the_output_is_no_bug_of_flowqs(project: Path, command: tuple[str, ...]) -> None:
+    assert flowq("run", "quick.yaml", cwd=project).returncode == 0
+    with Path("/dev/full").open("w") as full:
+        done = flowq(*command, cwd=project, stdout=full)
+    assert (done.returncode, done.stderr) == (
+        2,
+        "error: cannot write: No space left on device: make room, or write somewhere else\n",
+    )
+
+
 def test_a_full_disk_behind_the_output_does_not_end_the_run(project: Path) -> None:
     with Path("/dev/full").open("w") as full:
         done = flowq("run", "quick.yaml", cwd=project, stdout=full)

@@ -261,7 +261,27 @@ def test_ctrl_c_twice_kills_a_local_run_that_does_not_react(start: Start, flows:
     following.signal(signal.SIGINT)
     assert following.wait() == 130
     assert "killed run" in following.err
+    assert "flowq run --resume" in following.err  # the worker has not said yet what became of the job
     until(lambda: not alive(flows))
+
+
+@pytest.mark.parametrize("handled", ["job", "handler"])
+def test_what_is_killed_by_ctrl_c_has_ended_also_with_handlers(start: Start, flows: Path, handled: str) -> None:
+    """The second Ctrl+C comes while the job ends, or while the handler of the first one is at work."""
+    job = "trap '' TERM INT; touch job; while :; do sleep 0.05; done" if handled == "job" else "touch job; sleep 60"
+    text = f"jobs:\n  a: {{run: {json.dumps(job)}}}\non_cancel:\n  tidy: {{run: 'touch handler; sleep 60'}}\n"
+    (flows / "handled.yaml").write_text(text, encoding="utf-8")
+    following = start("run", "handled.yaml")
+    until((flows / "job").exists, timeout=20)
+    following.signal(signal.SIGINT)
+    following.expect("Ctrl+C again kills it")
+    if handled == "handler":
+        until((flows / "handler").exists, timeout=20)
+    following.signal(signal.SIGINT)
+    assert following.wait() == 130
+    assert "retry" in following.err
+    assert status(start)["status"] == "canceled"
+    assert call(start, "retry", "--failed", "--dry-run").code == 0
 
 
 @pytest.mark.slow

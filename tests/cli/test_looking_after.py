@@ -211,6 +211,7 @@ TYPED = [
     ("flowq result @latest publ", "flowq result @latest publish "),
     ("flowq run part.yaml --stage sh", "flowq run part.yaml --stage ship "),
     ("flowq run part.yaml --until dep", "flowq run part.yaml --until deploy "),
+    ("flowq graph part.yaml --until dep", "flowq graph part.yaml --until deploy "),
     (r"flowq result @latest build\[fmt=html,lang=e", "build[fmt=html,lang=en]"),
 ]
 PART = "stages: [ship]\njobs:\n  build: {run: 'true'}\n  deploy: {stage: ship, run: 'true'}\n"

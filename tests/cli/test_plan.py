@@ -129,9 +129,25 @@ def test_a_part_of_a_flow(cli: Cli, tmp_path: Path) -> None:
     }
     preview = json.loads(cli("run", "parts.yaml", "--dry-run", "--json", "--job", "note").out)
     assert [job["name"] for job in preview["jobs"]] == ["note", "on_failure/page"]
+    drawn = json.loads(cli("graph", "parts.yaml", "--format", "json", "--stage", "check").out)
+    assert [node["name"] for node in drawn["nodes"]] == ["unit", "lint", "on_failure/page"]
     wrong = cli("plan", "parts.yaml", "--stage", "chek")
     assert (wrong.code, wrong.out) == (2, "")
     assert wrong.err == "error: the flow parts has no stage 'chek'; did you mean 'check'?\n"
+
+
+def test_a_run_of_a_part_is_counted_by_what_was_selected(cli: Cli, store: Store, tmp_path: Path) -> None:
+    (tmp_path / "parts.yaml").write_text(PARTS, encoding="utf-8")
+    run = cli("run", "parts.yaml", "--until", "ship", "--detach").out.split()[0]
+    driver = Driver(store, "default", "cpu")
+    while claim := driver.claim():
+        driver.end(claim)
+        driver.settle()
+    driver.close()
+    assert cli("runs").out.splitlines()[1].split()[-1] == "3/4"  # the handler is for failures
+    (document,) = json.loads(cli("runs", "--json").out)
+    assert (document["id"], document["total"], document["selected"]) == (run, 5, 4)
+    assert cli("graph", run, "--job", "ship").code == 2
 
 
 def test_gates_and_stages_are_not_seen(cli: Cli, tmp_path: Path) -> None:

@@ -1,11 +1,18 @@
 """The live display on a real terminal: what a person sees while a run goes on, and what is left when it has ended."""
 
+import os
 import re
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
+from flowq.cli.live import wrapped_rows
+from flowq.cli.segments import Line
 from tests.cli.process import on_terminal
+from tests.support.wait import until
 
 FLOW = """
 name: watched
@@ -68,3 +75,42 @@ def test_annotations_switch_the_live_display_off(flow: Path, home: Path) -> None
     assert child.wait() == 1
     assert not re.search(r"\x1b\[\?25l", child.before or "")
     child.close()
+
+
+def test_a_narrower_terminal_wraps_what_it_shows() -> None:
+    lines: list[Line] = [(("x" * 30, ""), ("y" * 10, "dim")), (("x" * 20, ""),), (("", ""),), (("x" * 41, ""),)]
+    assert [wrapped_rows(lines, width) for width in (None, 60, 41, 40, 20, 10)] == [0, 0, 0, 1, 3, 8]
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("tmux") is None, reason="tmux, which wraps anew when it is resized, is not installed")
+def test_a_resize_leaves_no_stray_line(flow: Path, home: Path) -> None:
+    (flow / "watched.yaml").write_text(
+        "name: watched\njobs:\n  a-job-with-a-rather-long-name: {run: 'while [ ! -e go ]; do sleep 0.05; done'}\n"
+    )
+    environment = {name: value for name, value in os.environ.items() if name not in {"CI", "NO_COLOR", "TMUX"}}
+    environment |= {"FLOWQ_HOME": str(home), "TERM": "xterm", "LC_ALL": "C.UTF-8"}
+
+    def tmux(*words: str) -> str:
+        command = ("tmux", "-S", str(home / "t"), "-f", "/dev/null", *words)
+        return subprocess.run(command, cwd=flow, env=environment, check=True, capture_output=True, text=True, timeout=30).stdout
+
+    def shown() -> list[str]:
+        lines = tmux("capture-pane", "-p", "-S", "-").splitlines()
+        return [line for line in lines if line.strip() and not line.isdigit()]
+
+    # The lines above: tmux moves as many rows into its history as there are new ones, and there nobody can erase them.
+    flowq = str(Path(sys.executable).with_name("flowq"))
+    tmux("new-session", "-d", "-x", "100", "-y", "20", f"seq 12; {flowq} run watched.yaml; exec cat")
+    try:
+        until(lambda: "slot 1" in "".join(shown()), timeout=30, message="the live display")
+        for width in ("40", "25", "100"):
+            tmux("resize-window", "-x", width, "-y", "20")
+            until(lambda: len(shown()) <= 3, timeout=10, message=f"nothing but head, job and bar at a width of {width}")
+        (flow / "go").touch()
+        until(lambda: "1 job: 1 finished" in "".join(shown()), timeout=30, message="the end")
+        assert [line.split()[0] for line in shown()] == ["run", "1", "started", "✔"]
+    except AssertionError as error:
+        raise AssertionError(f"the terminal shows\n{tmux('capture-pane', '-p', '-S', '-')}") from error
+    finally:
+        tmux("kill-server")

@@ -151,6 +151,48 @@ def test_a_run_in_which_all_went_well_is_not_retried(lab: Lab) -> None:
         plan_retry(lab.store, run.id)
 
 
+def test_what_an_if_skipped_stays_as_it_is(lab: Lab) -> None:
+    run = lab.run(
+        "jobs:\n"
+        + counted("bad", 1)
+        + "  never: {if: false, run: 'true'}\n"
+        + counted("below-never", depends_on="never")
+        + counted("kept", depends_on="{below-never: done}")
+        + counted("both", depends_on="[bad, never]")
+        + counted("deeper", depends_on="both")
+        + counted("anyhow", depends_on="{deeper: done}")
+    )
+    assert run.states()["both"].startswith("skipped/")
+    retry = plan_retry(lab.store, run.id)
+    assert dict(retry.jobs) == {"bad": "failed", "anyhow": "depends on deeper"}
+    assert dict(retry.skipped) == {"both": "upstream_skipped", "deeper": "upstream_skipped"}
+    run.retry().ended()
+    states = run.states()
+    assert {name: states[name] for name in ("never", "below-never", "both", "deeper")} == {
+        "never": "skipped/if_false", "below-never": "skipped/upstream_skipped",
+        "both": "skipped/upstream_skipped", "deeper": "skipped/upstream_skipped",
+    }  # fmt: skip
+    assert {name: times(run, lab, name) for name in ("bad", "kept", "anyhow")} == {"bad": 2, "kept": 1, "anyhow": 2}
+
+
+def test_who_waits_for_a_matrix_that_is_skipped_again_in_part(lab: Lab) -> None:
+    run = lab.run(
+        "jobs:\n"
+        + counted("bad", 1)
+        + "  cells: {matrix: {n: [1, 2]}, depends_on: bad, if: \"${{ matrix.n == 1 }}\", run: 'true'}\n"
+        + "  never: {if: false, run: 'true'}\n"
+        + "  dead: {matrix: {n: [1, 2]}, depends_on: [bad, never], run: 'true'}\n"
+        + counted("after", depends_on="{cells: ok}")
+        + counted("after-dead", depends_on="dead")
+    )
+    retry = plan_retry(lab.store, run.id)
+    assert [name for name, _ in retry.jobs] == ["bad", "cells[n=1]", "cells[n=2]", "after"]
+    assert [name for name, _ in retry.skipped] == ["dead[n=1]", "dead[n=2]", "after-dead"]
+    run.retry().ended()
+    states = run.states()
+    assert (states["after"], states["after-dead"]) == ("finished", "skipped/upstream_skipped")
+
+
 def layers(width: int, depth: int) -> str:
     """The text of a graph of which each job depends on all of the layer above; there are width ** depth paths through it."""
     text = "".join(f"  a{side}.0: {{call: 'nowhere:x'}}\n" for side in range(width))

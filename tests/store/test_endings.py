@@ -9,6 +9,7 @@ from flowq.plan import RetryPolicy
 from flowq.store import Store
 from flowq.store.outcomes import Outcome
 from tests.support import graphs, invariants
+from tests.support.budgets import small_steps
 from tests.support.driver import Driver
 from tests.support.driving import Drive
 from tests.support.graphs import Extra
@@ -227,3 +228,21 @@ def test_the_reset_of_a_group_over_a_mixed_group(store: Store, driver: Driver) -
     found = graphs.statuses(store, run)
     assert (found["strict"], found["lenient"]) == ("skipped/upstream_skipped", "finished")
     invariants.check(store)
+
+
+def test_who_is_skipped_again_is_not_run_by_a_parent_that_is_quicker_than_the_restart(store: Store, driver: Driver) -> None:
+    others: graphs.Shape = {f"other-{number}": [] for number in range(20)}
+    run = graphs.run(store, {"a": [], "fine": [], **others, "mend": {"a": "done", "fine": "failure"}})
+    Drive(store, driver, run, {"a": "failed", **dict.fromkeys(others, "failed")}).to_the_end()
+    assert graphs.statuses(store, run)["mend"] == "skipped/upstream_finished"
+    again = retry.plan_retry(store, run)
+    assert again.skipped == (("mend", "upstream_finished"),)
+    with small_steps(1):  # as it is with hundreds of jobs: the first are executed while the last still wait to be started
+        again.apply(store)
+        while (claim := driver.claim()) is None:
+            driver.tick()
+        assert claim.id == f"{run}-0"
+        driver.end(claim)
+        assert store.client.llen(store.session.keys("outbox")) > 0
+        Drive(store, driver, run).to_the_end()
+    assert graphs.statuses(store, run)["mend"] == "skipped/upstream_finished"

@@ -320,11 +320,16 @@ def histories(picture: Picture) -> list[str]:
     return problems
 
 
+def _jobs_and_runs(picture: Picture, name: str, held: dict[str, float]) -> list[str]:
+    """Who holds a semaphore, without the places of deleted jobs whose processes still run."""
+    return [who for who in held if f"vacate|{name}\n{who}" not in picture.timers]
+
+
 def semaphores(picture: Picture) -> list[str]:
     """Nobody holds a semaphore who is not queued, started or running; nobody waits who does not; no more hold than may."""
     problems = []
     for name, held in picture.holders.items():
-        for who in held:
+        for who in _jobs_and_runs(picture, name, held):
             if name.startswith("run/"):
                 status = picture.runs.get(who, {}).get("status", "gone")
                 if status != "running":

@@ -105,10 +105,6 @@ def reset_names(plan: Plan, stored: Plan, actual: Mapping[str, str], allowed: Co
     below = _below(plan, stored)
     jobs = [cell for cell in plan.cells if not (cell.phase or cell.group)]
     seeds = {cell.ordinal for cell in jobs if _is_seed(actual[cell.name]) and cell.name not in allowed}
-    if not any(cell.name in allowed for cell in jobs) and {actual[plan.cells[ordinal].name] for ordinal in seeds} <= {
-        "skipped/upstream_skipped"
-    }:
-        return set()
     reset = seeds.union(*(_reach(below, ordinal) for ordinal in seeds))
     kept = {
         cell.ordinal
@@ -123,9 +119,8 @@ def reset_names(plan: Plan, stored: Plan, actual: Mapping[str, str], allowed: Co
 
 
 def _is_seed(end: str) -> bool:
-    status, _, reason = end.partition("/")
-    again = {"upstream_failed", "upstream_skipped", "upstream_canceled", "fail_fast"}
-    return status in {"failed", "stopped", "canceled"} or (status == "skipped" and reason in again)
+    """Who was skipped because of another job is reset together with that one, or not at all."""
+    return end.partition("/")[0] in {"failed", "stopped", "canceled"} or end == "skipped/fail_fast"
 
 
 def _below(plan: Plan, stored: Plan, *, cells: bool = False) -> list[set[int]]:

@@ -7,7 +7,7 @@ import click
 
 from flowq.cli.compiling import compile_flow
 from flowq.cli.completing import complete_files_and_runs
-from flowq.cli.options import Inputs, param_options
+from flowq.cli.options import Inputs, Part, param_options, selection_options
 from flowq.cli.output import show, show_json
 from flowq.cli.segments import Line, columns, cut, fit
 from flowq.cli.selection import looks_like_file, select_run
@@ -28,6 +28,7 @@ _FORMATS = ("ascii", "mermaid", "dot", "svg", "json")
 @click.command(epilog="Example: flowq graph nightly.yaml --format svg -o nightly.svg")
 @click.argument("target", required=False, metavar="[FILE|RUN]", shell_complete=complete_files_and_runs)
 @param_options
+@selection_options
 @click.option("--format", "form", type=click.Choice(_FORMATS), default="ascii", show_default=True, help="What to write.")
 @click.option("--cells", is_flag=True, help="Draw every cell of a matrix, instead of one box for all of them.")
 @click.option("--gantt", is_flag=True, help="Draw a run against time: who ran when, who waited, the critical path.")
@@ -40,6 +41,7 @@ def command(
     form: str,
     *,
     inputs: Inputs,
+    part: Part,
     cells: bool,
     gantt: bool,
     output: str | None,
@@ -49,7 +51,7 @@ def command(
     A FILE is compiled, no server is needed. A RUN is drawn with the state of each job; without either, the latest run.
     `ascii` draws with lines where that fits the terminal, else it lists the jobs in the same order.
     """
-    plan, run = _read(session, target, inputs)
+    plan, run = _read(session, target, inputs, part)
     if gantt:
         _show_gantt(session, plan, run, form)
         return
@@ -105,9 +107,11 @@ def _style(vertex: Vertex, *, stated: bool) -> str:
     return "warn" if vertex.allowed else word(vertex.status)[1]
 
 
-def _read(session: Session, target: str | None, inputs: Inputs) -> "tuple[Plan, RunView | None]":
+def _read(session: Session, target: str | None, inputs: Inputs, part: Part) -> "tuple[Plan, RunView | None]":
     if target is not None and looks_like_file(target):
-        return compile_flow(target, inputs, session.err), None
+        return part.of(compile_flow(target, inputs, session.err)), None
+    if part:
+        raise UsageError("--job, --stage and --until are for a FILE: a run is drawn with the part it was started with")
     if inputs:
         raise UsageError("-p and --params-file are for a FILE: a run has the params it was submitted with")
     from flowq.flows.snapshot import read_snapshot

@@ -70,6 +70,7 @@ def command(
                 "run": retry.run,
                 "attempt": retry.attempt + 1,
                 "jobs": [{"name": name, "reason": why} for name, why in retry.jobs],
+                "skipped": [{"name": name, "reason": why} for name, why in retry.skipped],
             }
         )
         return 0
@@ -95,14 +96,21 @@ def _plan_jobs(store: "Store", run_id: str, jobs: tuple[str, ...], *, only: bool
 
 
 def _lines(retry: "RetryPlan", *, dry_run: bool) -> list[Line]:
-    """Return which jobs run again, and why."""
-    verb = "would run" if dry_run else "runs"
-    shown = retry.jobs if dry_run else retry.jobs[:_SHOWN]
+    """Return which jobs run again, and which are skipped again, and why."""
+    run, skip = ("would run", "would skip") if dry_run else ("runs", "skips")
+    most = None if dry_run else _SHOWN
+    head = f"attempt {retry.attempt + 1} of run {retry.run}"
+    lines = _listed(f"{head} {run} again {plural(len(retry.jobs), 'job')}:", retry.jobs, most)
+    if retry.skipped:
+        lines += _listed(f"it {skip} again {plural(len(retry.skipped), 'job')}:", retry.skipped, most)
+    return lines
+
+
+def _listed(title: str, jobs: "tuple[tuple[str, str], ...]", most: int | None) -> list[Line]:
+    shown = jobs[:most]
     names = max((columns(safe_line(name)) for name, _why in shown), default=0)
-    lines: list[Line] = [
-        ((f"attempt {retry.attempt + 1} of run {retry.run} {verb} again {plural(len(retry.jobs), 'job')}:", "bold"),)
-    ]
+    lines: list[Line] = [((title, "bold"),)]
     lines += [((f"  {pad(safe_line(name), names)}  ", ""), (safe_line(why), "dim")) for name, why in shown]
-    if len(shown) < len(retry.jobs):
-        lines.append(((f"  and {len(retry.jobs) - len(shown)} more", "dim"),))
+    if len(shown) < len(jobs):
+        lines.append(((f"  and {len(jobs) - len(shown)} more", "dim"),))
     return lines

@@ -3,7 +3,7 @@
 -- args: limit queues*
 -- guard: an entry is handed out again when nobody said in time that it was called; it goes with its job
 -- replies: {as of claim}…
--- uses: jobs
+-- uses: release
 -- Whoever notices that a worker is lost may be one without the job's code, so reap only notes what is to be called.
 local GRACE = 30000 -- ms above the callback's own time
 
@@ -23,6 +23,7 @@ function T.callbacks()
         out[#out + 1] = { id, execution .. '-lost', call('GET', K.payload(id)) or '', fields }
       else
         call('ZREM', K.callbacks(queue), entry)
+        if job and job.nonce == nonce then L.was_called(job) end
       end
     end
   end

@@ -3,8 +3,11 @@
 -- args: queue id execution nonce
 -- guard: it was to be called
 -- replies: {done | duplicate}
--- uses: -
+-- uses: release
 function T.called()
   local queue, id, execution, nonce = A.text(), A.text(), A.text(), A.text()
-  return { call('ZREM', K.callbacks(queue), execution .. ':' .. nonce .. '|' .. id) == 1 and 'done' or 'duplicate' }
+  if call('ZREM', K.callbacks(queue), execution .. ':' .. nonce .. '|' .. id) == 0 then return { 'duplicate' } end
+  local job = L.load(id)
+  if job and job.nonce == nonce then L.was_called(job) end
+  return { 'done' }
 end

@@ -8,14 +8,20 @@
 -- `group` is the group it joins ('' for none), `coming` how many jobs of the same request follow (the first of them) or -1 (each other).
 -- A job that is replaced (same id, not unique) leaves its structures first, so that the id is never in two places.
 -- Those who depend on the id go on waiting for it, and hold it. Returns the edges to the parents that the old one held.
+local INHERITED = { 'refs', 'settled', 'ends' }
+
 function L.replace(old)
   local parents = L.ended(old.status) and {} or L.held_parents(old)
+  if L.ended(old.status) then L.remember_end(old) end
   L.forget(old)
   local children = K.children(old.id)
   for _, key in ipairs(L.keys_of(old.id)) do
     if key ~= children then call('DEL', key) end
   end
-  if tonumber(old.refs or 0) > 0 then call('HSET', K.job(old.id), 'refs', old.refs) end
+  call('PERSIST', children)
+  for _, name in ipairs(INHERITED) do
+    if old[name] then call('HSET', K.job(old.id), name, old[name]) end
+  end
   return parents
 end
 

@@ -5,7 +5,8 @@
 -- replies: {done | wrong_state}
 -- uses: release history retry finish
 -- A lost execution counts as an attempt. With retries left the job goes to the head of its queue (recovery must not wait behind
--- everything that came later), after its retry interval when it has one. Its failure callback is left to the workers of its queue.
+-- everything that came later), after its retry interval when it has one. Its failure callback is left to the workers of its queue; until
+-- it was called the record stays, whatever its ttl.
 function L.reap(id)
   local lease = tonumber(call('ZSCORE', K.leases(), id) or now + 1)
   local job = L.load(id)
@@ -25,6 +26,7 @@ function L.reap(id)
   else
     if job.on_failure and not job.run then
       call('ZADD', K.callbacks(job.origin), now, L.execution_of(job.token) .. ':' .. job.nonce .. '|' .. id)
+      job.uncalled = call('HINCRBY', K.job(id), 'uncalled', 1)
     end
     if not L.retry(job, true) then L.end_job(job, 'failed', 'abandoned') end
   end

@@ -2,6 +2,7 @@
 -- edges: deferred -> queued, deferred -> scheduled, deferred -> skipped, deferred -> canceled, deferred -> finished, deferred -> failed, queued -> skipped, queued -> canceled, queued -> failed, scheduled -> skipped, scheduled -> canceled, scheduled -> failed, - -> deferred, deferred -> rate_limited, rate_limited -> queued
 -- args: budget
 -- guard: a child is touched only while it is deferred; an edge is decided once, because the cursor over the parent's children moves in the same step
+--   (of a plain job it is in the record, field `settled`: a second end goes on where the first one was)
 -- replies: {edges and jobs dealt with, 1 when the outbox holds more}
 -- uses: jobs outbox semaphore halt ending growth members webhooks
 
@@ -42,10 +43,14 @@ local function group_status(group)
   return 'finished'
 end
 
+-- Somebody needs the record beyond its time: dependents that have not ended, or failure callbacks of lost executions (`uncalled`).
+local function is_needed(job)
+  return tonumber(job.refs or 0) > 0 or tonumber(job.uncalled or 0) > 0
+end
+
 -- Keys of a plain job that has ended and that nobody needs any more live on for its ttl, then vanish by themselves.
 local function retire(job)
-  if job.run then return end
-  if tonumber(job.refs or 0) > 0 then return end
+  if job.run or is_needed(job) then return end
   local ttl = (job.status == 'failed' or job.status == 'stopped') and job.failure_ttl or job.result_ttl
   ttl = tonumber(ttl) or 500000
   if ttl < 0 then return end
@@ -55,7 +60,7 @@ local function retire(job)
   end
   if ttl == 0 then
     call('ZREM', K.registry(job.status, job.origin), job.id)
-  elseif job.refs then -- it may have been kept beyond its time
+  elseif job.refs or job.uncalled then -- it may have been kept beyond its time
     call('ZADD', K.registry(job.status, job.origin), 'XX', now + math.floor(ttl), job.id)
   end
 end
@@ -70,12 +75,18 @@ end
 local function expiry(job, status)
   if job.run then return '+inf' end
   local ttl = tonumber((status == 'failed' or status == 'stopped') and job.failure_ttl or job.result_ttl) or 500000
-  if ttl < 0 or tonumber(job.refs or 0) > 0 then return '+inf' end -- or kept for others: `retire` says until when
+  if ttl < 0 or is_needed(job) then return '+inf' end -- or kept for others: `retire` says until when
   -- Registries shed what has expired as they grow; counts leave it out anyway.
   local registry = K.registry(status, job.origin)
   local old = call('ZRANGEBYSCORE', registry, '-inf', now, 'LIMIT', 0, 10)
   if #old > 0 then call('ZREM', registry, unpack(old)) end
   return now + ttl
+end
+
+-- The failure callback of a lost execution has been called, or there is none any more.
+function L.was_called(job)
+  job.uncalled = call('HINCRBY', K.job(job.id), 'uncalled', -1)
+  if L.ended(job.status) then retire(job) end
 end
 
 -- Wake those who wait for a result of a plain job.
@@ -145,6 +156,7 @@ function L.ready(job, decided)
   if job.kind == 'group' then return L.end_job(job, group_status(job), nil) end
   local mode = L.halted(job) or (L.cell_halted(job) and 'fail_fast')
   if mode then return L.halt(job, mode) end
+  if job.verdict then return L.end_job(job, 'skipped', job.verdict) end -- of a retry, whose second walk has not come to it yet
   if job['if'] and not decided then
     L.stay(job)
     call('ZADD', K.decide(), now, job.id)
@@ -191,20 +203,63 @@ local function decide_edge(parent, name, condition)
   if child.pending == 0 then L.ready(child) end
 end
 
--- Decide the edges below an ended job.
-function L.step.edges(id, cursor, budget)
-  local parent = L.load(id)
-  if not parent then return 0, nil end
-  local edges = call('LRANGE', K.children(id), cursor, cursor + budget - 1)
+local function decide_edges(parent, id, from, to)
+  local edges = call('LRANGE', K.children(id), from, to)
   for _, edge in ipairs(edges) do
     local child, condition = string.match(edge, '^(.*)|(%w+)$')
     decide_edge(parent, child, condition)
   end
-  if #edges < budget then
-    if not parent.run then retire(parent) end
-    return #edges, nil
+  return #edges
+end
+
+-- Whether edges of a plain job that has ended are still to be decided.
+function L.unsettled(job)
+  if not job.kids then return false end
+  return tonumber(call('HGET', K.job(job.id), 'settled') or 0) < call('LLEN', K.children(job.id))
+end
+
+-- A plain job that has ended is about to wait again (requeued, or made anew with its id). Edges that this end has not decided yet are
+-- decided by it all the same, so the size of the fan-out makes no difference. Field `ends`: "<status>|<allowed>|<edges until here>;"….
+function L.remember_end(job)
+  if not L.unsettled(job) then return end
+  job.ends = (job.ends or '') .. string.format('%s|%s|%d;', job.status, job.allowed or '0', call('LLEN', K.children(job.id)))
+  call('HSET', K.job(job.id), 'ends', job.ends)
+end
+
+-- The plain job as it ended when that decided its edge number `at`, and the first edge that this end says nothing about (nil: it is
+-- the latest). Nil when the next end will decide.
+local function as_it_ended(job, at)
+  for status, allowed, upto in string.gmatch(job.ends or '', '(%w+)|(%d)|(%d+);') do
+    if at < tonumber(upto) then return { status = status, allowed = allowed }, tonumber(upto) end
   end
-  return #edges, cursor + #edges
+  return L.ended(job.status) and job or nil
+end
+
+local function edges_of_plain(job, cursor, budget)
+  local key = K.job(job.id)
+  local from = tonumber(job.settled or cursor)
+  local ended, upto = as_it_ended(job, from)
+  if not ended then
+    call('HDEL', key, 'ends')
+    return 0, nil
+  end
+  local did = decide_edges(ended, job.id, from, math.min(from + budget, upto or math.huge) - 1)
+  -- The record may have gone with the last child. Entries of several ends share this cursor.
+  if did > 0 and call('EXISTS', key) == 1 then call('HSET', key, 'settled', from + did) end
+  if did == budget or from + did == upto then return did, from + did end
+  if job.ends then call('HDEL', key, 'ends') end
+  retire(job)
+  return did, nil
+end
+
+-- Decide the edges below an ended job.
+function L.step.edges(id, cursor, budget)
+  local parent = L.load(id)
+  if not parent then return 0, nil end
+  if not parent.run then return edges_of_plain(parent, cursor, budget) end
+  local did = decide_edges(parent, id, cursor, cursor + budget - 1)
+  if did < budget then return did, nil end
+  return did, cursor + did
 end
 
 -- A run has become visible: queue its roots, list the others as deferred. Handlers are not part of the graph, they wait for its end.

@@ -1,10 +1,10 @@
 -- tick: the sweep that every worker does every second: whatever is due by time, in bounded batches, without a leader
 -- edges: -
--- args: lease batch silent
+-- args: lease batch silent punctual
 -- guard: those of reap, promote, expire, lapse, time_out_run, fade and collect, each on its own
--- replies: {reaped, timers dealt with, released, 1 when more is due now, jobs to decide*, webhooks that are due}
+-- replies: {reaped, timers dealt with, released, 1 when more is due now, jobs to decide*, webhooks that are due, ms until this worker is to sweep again or -1}
 -- uses: reap promote expire lapse time_out_run fade collect
--- `silent` is how long (ms) a worker may be without a beat before it is forgotten.
+-- `silent` is how long (ms) a worker may be without a beat before it is forgotten. With `punctual` the worker can come back at a given time.
 local DECIDE_AGAIN = 5000 -- a job handed out for its `if` is handed out again when no answer came in this time
 
 -- After a restart of the server nobody could beat: each running job gets one more lease, or a short outage would look like the
@@ -40,6 +40,8 @@ local function fire(timer)
     L.time_out_run(id)
   elseif kind == 'admit' then
     L.push('admit', id, 0)
+  elseif kind == 'vacate' then
+    L.vacate(string.match(id, '^([^\n]*)\n(.*)$'))
   elseif kind == 'fade' then
     local _, more = L.fade(id, 100)
     return more == 1
@@ -50,8 +52,18 @@ local function fire(timer)
   return false
 end
 
+-- When the next timer is due, if that is sooner than the next sweep; each time is told to one worker. Should it be lost, the others'
+-- sweeps are not far.
+local AHEAD = 1250 -- ms
+local function alarm()
+  local at = call('ZRANGE', K.timers(), 0, 0, 'WITHSCORES')[2]
+  if not at or tonumber(at) > now + AHEAD or call('HGET', KEYS[1], 'alarm') == at then return -1 end
+  call('HSET', KEYS[1], 'alarm', at)
+  return math.max(0, tonumber(at) - now)
+end
+
 function T.tick()
-  local lease, batch, silent = A.number(), A.number(), A.number()
+  local lease, batch, silent, punctual = A.number(), A.number(), A.number(), A.text() == '1'
   grace_after_restart(lease)
   forget_silent_workers(silent)
   local lost = call('ZRANGEBYSCORE', K.leases(), '-inf', now, 'LIMIT', 0, batch)
@@ -63,5 +75,5 @@ function T.tick()
   local decide = call('ZRANGEBYSCORE', K.decide(), '-inf', now, 'LIMIT', 0, batch)
   for _, id in ipairs(decide) do call('ZADD', K.decide(), now + DECIDE_AGAIN, id) end
   if #lost == batch or #due == batch or #decide == batch or again then more = 1 end
-  return { #lost, #due, released, more, decide, call('ZCOUNT', K.webhooks(), '-inf', now) }
+  return { #lost, #due, released, more, decide, call('ZCOUNT', K.webhooks(), '-inf', now), punctual and alarm() or -1 }
 end

@@ -38,6 +38,13 @@ function L.wake(queue)
   if call('LLEN', key) < HINTS then call('RPUSH', key, queue) end
 end
 
+-- Something is due at a time. What a sweep would notice late is told to a waiting worker: it sweeps now and learns when to sweep again.
+local SOON = 1000 -- ms, about the time between two sweeps
+function L.set_timer(at, what)
+  call('ZADD', K.timers(), at, what)
+  if tonumber(at) < now + SOON then L.wake('@decide') end
+end
+
 function L.call_worker(name)
   if name and name ~= '' then
     local key = K.call(name)
@@ -95,7 +102,7 @@ local function enter(job, score)
     call('ZADD', K.leases(), score, id)
   elseif status == 'scheduled' then
     call('SADD', K.queues(), queue)
-    call('ZADD', K.timers(), score, 'promote|' .. id)
+    L.set_timer(score, 'promote|' .. id)
   end
 end
 

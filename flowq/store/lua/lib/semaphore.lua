@@ -44,7 +44,7 @@ local function look_again(name)
   local first = tonumber(call('ZRANGEBYSCORE', K.holders(name), now, '(+inf', 'WITHSCORES', 'LIMIT', 0, 1)[2])
   local frees = string.sub(name, 1, 5) == 'rate/' and L.limit_frees(name)
   if frees and (not first or frees < first) then first = frees end
-  if first then call('ZADD', K.timers(), string.format('%.0f', first), 'admit|' .. name) end
+  if first then L.set_timer(string.format('%.0f', first), 'admit|' .. name) end
 end
 
 -- Wait in all of its semaphores, where it stood before if it did.
@@ -78,6 +78,26 @@ function L.semaphores_moved(job, from, to)
       job.parked = nil
     end
   end
+end
+
+-- Who holds the place of a deleted job whose process still runs.
+function L.place_of(id, token)
+  return id .. '|' .. token
+end
+
+function L.vacate(name, place)
+  call('ZREM', K.timers(), 'vacate|' .. name .. '\n' .. place)
+  if call('ZREM', K.holders(name), place) == 0 then return false end
+  if call('EXISTS', K.waiters(name)) == 1 then L.push('admit', name, 0) end
+  return true
+end
+
+-- A started job with a rate limit is deleted: its place is kept until its worker says that the process is gone, or has to have killed
+-- it because the lease ran out.
+function L.keep_place(job, lease)
+  local name, place = string.match(job.sems, ' ([^\n]+)'), L.place_of(job.id, job.token)
+  call('ZADD', K.holders(name), '+inf', place)
+  call('ZADD', K.timers(), lease, 'vacate|' .. name .. '\n' .. place)
 end
 
 -- A started job has used its turn: next time it waits behind the others.
