@@ -17,6 +17,7 @@ RUNTIME := $(VENV)/.stamp-run
 DEVELOP := $(VENV)/.stamp-dev
 # What flowq is compared with has an environment of its own.
 PEERS   := .benchmarks/venv/.stamp
+PEERPIP := .benchmarks/venv/bin/python -m pip --disable-pip-version-check --quiet install
 FLOWS   := examples/flows
 
 .DEFAULT_GOAL := help
@@ -58,7 +59,7 @@ stale: $(DEVELOP) ## texts made from the code that are no longer what it says
 	$(BIN)/python -m tests.house.readme --check
 	$(BIN)/python -m tests.house.reference --check
 
-bench: $(DEVELOP) $(PEERS) ## compare with RQ, side by side: one table of medians and ratios
+bench: $(DEVELOP) $(PEERS) ## compare with RQ, Celery and others, side by side: one table of medians and ratios
 	$(BIN)/python -m benchmarks $(ARGS)
 
 chaos: $(DEVELOP) ## the long sweeps of kills and lost replies
@@ -89,8 +90,12 @@ $(DEVELOP): pyproject.toml | $(MADE)
 	@$(PIP) install --editable '.[dev]'
 	@touch $(RUNTIME) $@
 
-$(PEERS): Makefile | $(MADE)
-	@echo "installing RQ into .benchmarks/venv (once) …"
+# One that cannot be installed is a dash in the table. What jobs import is on the path of all of them alike.
+$(PEERS): benchmarks/peers.txt | $(MADE)
+	@echo "installing what flowq is compared with into .benchmarks (once) …"
 	@$(BIN)/python -m venv .benchmarks/venv
-	@.benchmarks/venv/bin/python -m pip --disable-pip-version-check --quiet install 'rq>=3,<4' hiredis
+	@$(PEERPIP) --requirement benchmarks/peers.txt || while read -r peer; do \
+	    $(PEERPIP) "$$peer" </dev/null || echo "not compared: $$peer cannot be installed" >&2; \
+	done < benchmarks/peers.txt
+	@$(PEERPIP) --target .benchmarks/lib --upgrade 'numpy>=2,<3' || echo "no numpy: a part of the standard library stands in for it" >&2
 	@touch $@

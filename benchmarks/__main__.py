@@ -1,61 +1,107 @@
 """`python -m benchmarks`: measure in rounds, every contestant once in each, and print one table."""
 
 import argparse
+import json
 import os
 import platform
+import signal
 import subprocess
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 
-from benchmarks.contestants import PEERS, ROWS, RQ, contestants
-from benchmarks.measure import MeasurementError, NotThereError, rate
+from benchmarks.blocks import BLOCKS, Block, Line
+from benchmarks.contestants import OWN, PEERS
+from benchmarks.measure import Figures, Key, figures, key
+from benchmarks.process import MeasurementError, NotThereError
 from benchmarks.table import render
 from flowq.embedded.binary import find_server
 
+_VERSIONS = """
+import json, sys
+from importlib.metadata import PackageNotFoundError, version
+found = {}
+for name in sys.argv[1:]:
+    try:
+        found[name] = version(name)
+    except PackageNotFoundError:
+        pass
+print(json.dumps(found))
+"""
+
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the benchmarks; the exit code is 1 when a contestant could not do its work."""
+    """Run the benchmarks; the exit code is 1 when flowq could not do its work."""
     parser = argparse.ArgumentParser(
-        prog="benchmarks", description="Compare flowq with RQ: medians of several rounds, and ratios."
+        prog="benchmarks", description="Compare flowq with its peers: medians of several rounds, and ratios."
     )
     parser.add_argument("--rounds", type=int, default=3, help="how often everything is measured (default: 3)")
     parser.add_argument("--jobs", type=int, default=600, help="no-op jobs of one measurement (default: 600)")
-    parser.add_argument("--only", default="", metavar="TEXT", help="only rows whose title contains TEXT")
+    parser.add_argument("--only", default="", metavar="TEXT", help="only what has TEXT in its title, or in its lines")
     options = parser.parse_args(argv)
-    if not RQ.bin.exists():
+    signal.signal(signal.SIGTERM, lambda number, _frame: sys.exit(128 + number))  # as Ctrl+C: what was started is stopped
+    if not (PEERS / "bin" / "python").exists():
         print(f"the peers are not installed in {PEERS}: `make bench` does that", file=sys.stderr)
         return 1
-    names = list(dict.fromkeys(name for row in ROWS if options.only in row.title for name in (row.peer, row.own)))
-    rates, failures = _measure(names, options.rounds, options.jobs)
-    print(f"\n{_machine()}\nmedians of {options.rounds} rounds, jobs per second\n\n{render(rates)}")
-    for name, failure in failures.items():
-        print(f"{name}: {failure}", file=sys.stderr)
-    return 0 if all(isinstance(failure, NotThereError) for failure in failures.values()) else 1
+    blocks = selected(options.only)
+    if not blocks:
+        parser.error(f"nothing has {options.only!r} in its title or in its lines; there is\n" + "\n".join(_titles()))
+    measured, failures = _measure(blocks, options.rounds, options.jobs)
+    print(f"\n{_machine()}\nmedians of {options.rounds} rounds\n")
+    print(render(blocks, measured, {name: str(failure) for name, failure in failures.items()}))
+    return 1 if _own_failures(blocks, failures) else 0
 
 
-def _measure(names: Sequence[str], rounds: int, jobs: int) -> tuple[dict[str, list[float]], dict[str, MeasurementError]]:
+def selected(text: str) -> list[Block]:
+    """Return the blocks with `text` in their titles, whole, and of others the lines that have it, beside their first."""
+    found: list[Block] = []
+    for block in BLOCKS:
+        lines = [line for line in block.lines[1:] if text in line.worker.name]
+        if text in block.title or text in block.lines[0].worker.name:
+            found.append(block)
+        elif lines:
+            found.append(replace(block, lines=(block.lines[0], *lines)))
+    return found
+
+
+def _measure(blocks: Sequence[Block], rounds: int, jobs: int) -> tuple[dict[Key, list[Figures]], dict[Key, MeasurementError]]:
     """Measure in turns, so that whatever else the machine does hits everybody; one that failed is not asked again."""
-    everybody = contestants(jobs)
-    rates: dict[str, list[float]] = {name: [] for name in names}
-    failures: dict[str, MeasurementError] = {}
+    lines: dict[Key, Line] = {}
+    for line in (line for block in blocks for line in block.lines):
+        lines.setdefault(key(line.worker, line.task), line)
+    measured: dict[Key, list[Figures]] = {name: [] for name in lines}
+    failures: dict[Key, MeasurementError] = {}
     for number in range(1, rounds + 1):
-        for name in names:
+        for name, line in lines.items():
             if name in failures:
                 continue
+            what = f"round {number}: {line.worker.name}: {line.task.name}"
             try:
-                rates[name].append(rate(everybody[name]))
+                found = figures(line.worker, line.task, jobs)
             except MeasurementError as error:
                 failures[name] = error
+                print(f"{what}: {error}", file=sys.stderr)
                 continue
-            print(f"round {number}: {name}: {rates[name][-1]:,.0f}/s", file=sys.stderr)
-    return rates, failures
+            measured[name].append(found)
+            print(f"{what}: " + ", ".join(f"{figure} {value:,.2f}" for figure, value in found.items()), file=sys.stderr)
+    return measured, failures
+
+
+def _own_failures(blocks: Sequence[Block], failures: dict[Key, MeasurementError]) -> bool:
+    own = {key(line.worker, line.task) for block in blocks for line in block.lines if line.worker.environment == OWN}
+    return any(name in own and not isinstance(failure, NotThereError) for name, failure in failures.items())
+
+
+def _titles() -> list[str]:
+    return [f"  {block.title}" for block in BLOCKS]
 
 
 def _machine() -> str:
-    version = subprocess.run(
-        RQ.python("-c", "import rq; print(rq.__version__)"), capture_output=True, text=True, check=True
-    ).stdout.strip()
-    return f"{os.cpu_count()} cores, Python {platform.python_version()}, {find_server()} on a unix socket, RQ {version}"
+    peers = ("rq", "celery", "dramatiq", "huey", "saq", "distributed")
+    command = [str(PEERS / "bin" / "python"), "-c", _VERSIONS, *peers]
+    versions = json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+    found = ", ".join(f"{name} {version}" for name, version in versions.items())
+    return f"{os.cpu_count()} cores, Python {platform.python_version()}, {find_server()} on a unix socket\n{found}"
 
 
 if __name__ == "__main__":

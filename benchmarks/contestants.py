@@ -1,82 +1,94 @@
-"""Who is compared, doing what, and which figure of `rows` each pair gives."""
+"""The workers that are compared, each started as its documentation says, and what a job of theirs can take along."""
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 ROOT: Final = Path(__file__).resolve().parent.parent
 PEERS: Final = ROOT / ".benchmarks" / "venv"  # made by `make bench`; never the project's own environment
+OWN: Final = Path(sys.prefix)
+
+# What a job lives in, so what goes with it when it crashes, leaks, or has to be killed because it hangs:
+FORK: Final = "process per job"
+POOL: Final = "process of a pool"  # it stays for the next jobs
+SAME: Final = "the worker itself"
 
 
 @dataclass(frozen=True, slots=True)
-class Environment:
-    """An interpreter with one of the libraries in it."""
+class Worker:
+    """Who executes jobs.
 
+    `library` is a module of `benchmarks.libraries`; `environment` is where it is installed. Without a `command` nobody does, or the
+    driver itself starts those who do, in `slots` processes.
+    """
+
+    name: str
     library: str
-    bin: Path
+    isolation: str
+    environment: Path
+    command: Sequence[str] = ()
+    slots: int = 1
 
-    def python(self, *arguments: str) -> list[str]:
-        """Return the command of a Python process in this environment."""
-        return [str(self.bin / "python"), *arguments]
-
-    def peer(self, *arguments: str) -> list[str]:
-        """Return the command of `benchmarks.peer` with this library."""
-        return self.python("-m", "benchmarks.peer", self.library, *arguments)
-
-
-@dataclass(frozen=True, slots=True)
-class Contestant:
-    """One way to get the same work done: a command that fills the queue, one that works it off."""
-
-    fill: list[str]
-    work: list[str]
-    jobs: int
+    def driver(self, task: str, count: int) -> list[str]:
+        """Return the command of `benchmarks.driver` with this worker's library."""
+        return [str(self.environment / "bin" / "python"), "-m", "benchmarks.driver", self.library, task, str(count)]
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
-    """One line of the table. `goal` is the ratio that the project aims at; None where none is set."""
-
-    title: str
-    peer: str
-    own: str
-    goal: float | None
+def _own(name: str, isolation: str, command: str, library: str = "flowq") -> Worker:
+    program, *arguments = command.split()
+    return Worker(name, library, isolation, OWN, (str(OWN / "bin" / program), *arguments))
 
 
-RQ: Final = Environment("rq", PEERS / "bin")
-FLOWQ: Final = Environment("flowq", Path(sys.executable).parent)
+def _peer(name: str, isolation: str, command: str, library: str = "", slots: int = 1) -> Worker:
+    program, *arguments = command.split()
+    return Worker(name, library or program, isolation, PEERS, (str(PEERS / "bin" / program), *arguments), slots)
 
-ROWS: Final = (
-    Row("fork per job: worker, one slot", "rq worker", "flowq worker", 12),
-    Row("fork per job: four slots, RQ one worker", "rq worker", "flowq worker -c 4", 16),
-    Row("fork per job: four slots, RQ a pool of four", "rq pool of 4", "flowq worker -c 4", None),
-    Row("fork per job: Worker.work() in a process", "rq Worker", "flowq Worker", 7),
-    Row("no fork: SimpleWorker", "rq SimpleWorker", "flowq SimpleWorker", 12),
-    Row("1 -> 300 -> 1, fork per job", "rq fan 300 forked", "flowq fan 300 forked", None),
-    Row("1 -> 300 -> 1, no fork", "rq fan 300", "flowq fan 300", None),
-    Row("1 -> 1200 -> 1, no fork", "rq fan 1200", "flowq fan 1200", 100),
-    Row("1 -> 1200 -> 1, RQ without, flowq with a fork", "rq fan 1200", "flowq fan 1200 forked", None),
+
+ALONE: Final = tuple(  # nobody executes
+    Worker(library, library, "", OWN if library == "flowq" else PEERS)
+    for library in ("flowq", "rq", "celery", "dramatiq", "huey", "saq", "dask")
 )
 
+_FORKING: Final = "flowq worker --quiet -c"
 
-def contestants(jobs: int) -> Mapping[str, Contestant]:
-    """Return all contestants by name; those without a graph work off `jobs` no-op jobs."""
-    found: dict[str, Contestant] = {}
-    for environment in (RQ, FLOWQ):
-        name = environment.library
-        fill = environment.peer("singles", str(jobs))
-        found[f"{name} Worker"] = Contestant(fill, environment.peer("work"), jobs)
-        found[f"{name} SimpleWorker"] = Contestant(fill, environment.peer("simple"), jobs)
-        for width in (300, 1200):
-            fan = environment.peer("fan", str(width))
-            found[f"{name} fan {width}"] = Contestant(fan, environment.peer("simple"), width)
-            found[f"{name} fan {width} forked"] = Contestant(fan, environment.peer("work"), width)
-    rq, rq_fill = str(RQ.bin / "rq"), RQ.peer("singles", str(jobs))
-    found["rq worker"] = Contestant(rq_fill, [rq, "worker", "--burst", "--quiet"], jobs)
-    found["rq pool of 4"] = Contestant(rq_fill, [rq, "worker-pool", "--burst", "--quiet", "-n", "4"], jobs)
-    own, own_fill = [str(FLOWQ.bin / "flowq"), "worker", "--burst", "--log-level", "warning"], FLOWQ.peer("singles", str(jobs))
-    found["flowq worker"] = Contestant(own_fill, [*own, "-c", "1"], jobs)
-    found["flowq worker -c 4"] = Contestant(own_fill, [*own, "-c", "4"], jobs)
-    return found
+FLOWQ: Final = _own("flowq worker", FORK, f"{_FORKING} 1")
+FLOWQ_2: Final = _own("flowq worker -c 2: depends_on", FORK, f"{_FORKING} 2")
+FLOWQ_2_FLOW: Final = _own("flowq worker -c 2: a flow", FORK, f"{_FORKING} 2", "flowq_flow")
+FLOWQ_4: Final = _own("flowq worker -c 4", FORK, f"{_FORKING} 4")
+FLOWQ_PRELOAD: Final = _own("flowq worker --preload", FORK, f"{_FORKING} 1 --preload benchmarks.heavy")
+FLOWQ_WORK: Final = _own("flowq Worker.work()", FORK, "python -m benchmarks.work flowq Worker")
+FLOWQ_SIMPLE: Final = _own("flowq SimpleWorker", SAME, "python -m benchmarks.work flowq SimpleWorker")
+FLOWQ_SIMPLE_2: Final = _own("flowq SimpleWorker, two", SAME, "flowq worker-pool -q -n 2 -w flowq.worker.SimpleWorker")
+
+RQ: Final = _peer("rq worker", FORK, "rq worker --quiet")
+RQ_2: Final = _peer("rq worker-pool -n 2", FORK, "rq worker-pool --quiet -n 2")
+RQ_4: Final = _peer("rq worker-pool -n 4", FORK, "rq worker-pool --quiet -n 4")
+RQ_WORK: Final = _peer("rq Worker.work()", FORK, "python -m benchmarks.work rq Worker", "rq")
+RQ_SIMPLE: Final = _peer("rq SimpleWorker", SAME, "python -m benchmarks.work rq SimpleWorker", "rq")
+
+_CELERY: Final = "celery -A benchmarks.libraries.celery worker --loglevel error"
+CELERY_FORK: Final = _peer("celery worker --max-tasks-per-child 1", FORK, f"{_CELERY} -c 1 --max-tasks-per-child 1")
+CELERY: Final = _peer("celery worker -c 1", POOL, f"{_CELERY} -c 1")
+CELERY_2: Final = _peer("celery worker -c 2", POOL, f"{_CELERY} -c 2")
+CELERY_4: Final = _peer("celery worker -c 4", POOL, f"{_CELERY} -c 4")
+CELERY_SOLO: Final = _peer("celery worker -P solo", SAME, f"{_CELERY} -P solo")
+
+_DRAMATIQ: Final = "dramatiq benchmarks.libraries.dramatiq -t 1"
+DRAMATIQ: Final = _peer("dramatiq -p 1 -t 1", POOL, f"{_DRAMATIQ} -p 1")
+DRAMATIQ_2: Final = _peer("dramatiq -p 2 -t 1", POOL, f"{_DRAMATIQ} -p 2")
+DRAMATIQ_4: Final = _peer("dramatiq -p 4 -t 1", POOL, f"{_DRAMATIQ} -p 4")
+
+_HUEY: Final = "huey_consumer benchmarks.libraries.huey.huey --quiet -k process"
+HUEY: Final = _peer("huey_consumer -k process -w 1", POOL, f"{_HUEY} -w 1", "huey")
+HUEY_2: Final = _peer("huey_consumer -k process -w 2", POOL, f"{_HUEY} -w 2", "huey")
+HUEY_4: Final = _peer("huey_consumer -k process -w 4", POOL, f"{_HUEY} -w 4", "huey")
+
+_SAQ: Final = "saq benchmarks.libraries.saq.settings"
+SAQ: Final = _peer("saq", SAME, _SAQ)
+SAQ_4: Final = _peer("saq, concurrency 4", SAME, _SAQ, slots=4)
+
+DASK: Final = Worker("dask, a cluster of one process", "dask", POOL, PEERS)
+DASK_2: Final = Worker("dask, a cluster of two processes", "dask", POOL, PEERS, slots=2)
+DASK_4: Final = Worker("dask, a cluster of four processes", "dask", POOL, PEERS, slots=4)

@@ -1,33 +1,35 @@
-"""One measurement: a contestant, a server of its own, and two marks.
+"""One measurement: a server of its own, a driver, a worker, and figures.
 
-The first and the last job of the work write the time; the rate is the jobs between them by the seconds between them. So the
-start of the worker's process is not part of it, and both libraries are timed by the same clock in the same function.
+Where a queue is filled and then worked off, the first and the last job write the time: the rate is the jobs between them by the seconds
+between them, so the start of the worker's process is not part of it. Where the worker stands, the driver times what it asks for.
 """
 
+import json
 import os
-import subprocess
-from collections.abc import Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Final
 
-from benchmarks.contestants import ROOT, Contestant
-from benchmarks.peer import MISSING
+from benchmarks.blocks import Task
+from benchmarks.contestants import ROOT, Worker
+from benchmarks.marks import Marks, MissingMarkError
+from benchmarks.process import MeasurementError, Process
 from tests.support.server import PrivateServer
 
-PATIENCE: Final = 300  # s for one command
+PATIENCE: Final = 120  # s for one command
+
+Figures = Mapping[str, float]
+Key = tuple[object, ...]
 
 
-class MeasurementError(Exception):
-    """A contestant did not do its work; the message has what it wrote to stderr."""
+def key(worker: Worker, task: Task) -> Key:
+    """Return what makes two measurements the same one."""
+    return worker.library, worker.environment, tuple(worker.command), worker.slots, task
 
 
-class NotThereError(MeasurementError):
-    """The library does not have what the measurement needs: a dash in the table, not a mishap."""
-
-
-def rate(contestant: Contestant) -> float:
-    """Let the contestant do its work once on a fresh server and return jobs per second.
+def figures(worker: Worker, task: Task, jobs: int) -> Figures:
+    """Measure once, on a fresh server.
 
     Raises:
         MeasurementError: a command failed or took too long, or the marks are not there.
@@ -35,37 +37,65 @@ def rate(contestant: Contestant) -> float:
     server = PrivateServer().start()
     try:
         with TemporaryDirectory() as folder:
-            marks = Path(folder) / "marks"
-            environment = _environment(server.url, marks)
-            _run(contestant.fill, environment)
-            _run(contestant.work, environment)
-            return contestant.jobs / _seconds(marks)
+            environment = _environment(server.url, str(Path(folder) / "marks"), worker.slots)
+            ask = worker.driver(task.name, task.jobs(jobs))
+            if task.standing:
+                return _standing(ask, worker, environment)
+            return _worked_off(ask, worker, environment, server, task.jobs(jobs))
     finally:
         server.stop()
 
 
-def _environment(url: str, marks: Path) -> dict[str, str]:
-    """Say where the server is in each library's own way, and where the jobs are, to both alike."""
-    named = {"BENCHMARK_URL": url, "BENCHMARK_MARKS": str(marks), "FLOWQ_REDIS_URL": url, "RQ_REDIS_URL": url}
-    return {**os.environ, **named, "PYTHONPATH": str(ROOT)}
+def _standing(ask: list[str], worker: Worker, environment: dict[str, str]) -> Figures:
+    """Let the driver ask for work while the worker stands."""
+    if not worker.command:
+        return _driven(ask, environment)
+    with Process(worker.command, environment) as process:
+        try:
+            return _driven(ask, environment)
+        except MeasurementError as error:
+            if process.ended():
+                raise process.failure("ended at once") from error
+            raise
 
 
-def _run(command: Sequence[str], environment: dict[str, str]) -> None:
-    try:
-        done = subprocess.run(
-            command, env=environment, cwd=ROOT, stdin=subprocess.DEVNULL, capture_output=True, timeout=PATIENCE, check=False
-        )
-    except subprocess.TimeoutExpired as error:
-        raise MeasurementError(f"{' '.join(command)}: not done after {PATIENCE} s") from error
-    if done.returncode != 0:
-        tail = done.stderr.decode(errors="replace").strip().splitlines()[-3:]
-        if tail and tail[-1].startswith(MISSING):
-            raise NotThereError(tail[-1])
-        raise MeasurementError(f"{' '.join(command)}: exit code {done.returncode}: {' / '.join(tail)}")
+def _driven(ask: list[str], environment: dict[str, str]) -> Figures:
+    with Marks(environment["BENCHMARK_MARKS"]), Process(ask, environment) as driver:
+        found: Figures = json.loads(driver.output(PATIENCE).strip().splitlines()[-1])
+        return found
 
 
-def _seconds(marks: Path) -> float:
-    times = [int(line) for line in marks.read_text(encoding="ascii").split()] if marks.exists() else []
-    if len(times) != 2:
-        raise MeasurementError(f"expected the first and the last job to have run once each, found {len(times)} marks")
-    return (times[1] - times[0]) / 1e9
+def _worked_off(ask: list[str], worker: Worker, environment: dict[str, str], server: PrivateServer, jobs: int) -> Figures:
+    """Let the driver fill the queue and the worker work it off; between the marks the server counts, too."""
+    with Process(ask, environment) as driver:
+        driver.output(PATIENCE)
+    with (
+        server.client() as client,
+        Marks(environment["BENCHMARK_MARKS"]) as marks,
+        Process(worker.command, environment) as process,
+    ):
+        times, counts = [], []
+        for found in range(2):
+            try:
+                times.append(marks.read(process.ended))
+            except MissingMarkError as error:
+                raise process.failure(f"the first and the last job did not run once each, found {found} marks") from error
+            counts.append(client.info("everything"))
+    between = jobs + 1  # from mark to mark: all of the jobs, and the last mark's own
+    delta = {name: counts[1][name] - counts[0][name] for name in _COUNTED}
+    return {
+        "rate": between / ((times[1] - times[0]) / 1e9),
+        "trips": delta["total_reads_processed"] / between,
+        "connections": delta["total_connections_received"] / between,
+        "server": (delta["used_cpu_user"] + delta["used_cpu_sys"]) * 1e6 / between,
+    }
+
+
+_COUNTED: Final = ("total_reads_processed", "total_connections_received", "used_cpu_user", "used_cpu_sys")
+
+
+def _environment(url: str, marks: str, slots: int) -> dict[str, str]:
+    """Say where the server is in each library's own way, and where the jobs are, to all alike."""
+    named = {"BENCHMARK_URL": url, "BENCHMARK_MARKS": marks, "BENCHMARK_SLOTS": str(slots)}
+    libraries = os.pathsep.join((str(ROOT), str(ROOT / ".benchmarks" / "lib")))  # what jobs import, of any environment
+    return {**os.environ, **named, "FLOWQ_REDIS_URL": url, "RQ_REDIS_URL": url, "PYTHONPATH": libraries}

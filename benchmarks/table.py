@@ -3,41 +3,58 @@
 import statistics
 from collections.abc import Iterator, Mapping, Sequence
 
-from benchmarks.contestants import ROWS
+from benchmarks.blocks import Block, Line, Ratio
+from benchmarks.measure import Figures, Key, key
 
-Rates = Mapping[str, Sequence[float]]  # of each contestant: jobs per second, one figure per round
+Measured = Mapping[Key, Sequence[Figures]]  # one per round
 
-_HEAD = ("work", "RQ /s", "flowq /s", "ratio", "goal")
-_WIDTHS = (48, 9, 10, 9, 11)
-
-
-def render(rates: Rates) -> str:
-    """Return the table as text; a figure that could not be measured is a dash."""
-    lines = [_line(_HEAD), _line(["-" * (width - 1) for width in _WIDTHS])]
-    lines += [_line(cells) for cells in _rows(rates)]
-    return "\n".join(lines)
+LEGEND = """\
+ratio: how many times better the first line of a block is; less than 1: it is worse.
+       Of whole commands: how many times as long as its yardstick it takes.
+goal:  of that ratio; in flowq's own line, of the figure."""
+_HEAD = ("work, who does it", "in", "median", "ratio", "goal")
+_WIDTHS = (43, 20, 12, 10, 11)
 
 
-def _rows(rates: Rates) -> Iterator[Sequence[str]]:
-    for row in ROWS:
-        peer, own = _median(rates, row.peer), _median(rates, row.own)
-        if peer is None and own is None:
-            continue
-        ratio = f"{own / peer:.1f} x" if peer and own else "-"
-        yield row.title, _figure(peer), _figure(own), ratio, f">= {row.goal:g} x" if row.goal else ""
+def render(blocks: Sequence[Block], measured: Measured, reasons: Mapping[Key, str]) -> str:
+    """Return the table as text. A figure that could not be measured is a dash, and below the table stands why."""
+    lines = [_line(_HEAD), "-" * sum(_WIDTHS)]
+    for block in blocks:
+        lines += [block.title, *(_line(cells) for cells in _rows(block, measured)), ""]
+    missing = {
+        f"{line.worker.name}, {line.task.name}": reasons.get(key(line.worker, line.task))
+        for block in blocks
+        for line in block.lines
+    }
+    return "\n".join([*lines, LEGEND, *(f"- {name}: {reason}" for name, reason in missing.items() if reason)])
 
 
-def _median(rates: Rates, contestant: str) -> float | None:
-    measured = rates.get(contestant)
-    return statistics.median(measured) if measured else None
+def _rows(block: Block, measured: Measured) -> Iterator[Sequence[str]]:
+    own = _median(block.lines[0], measured)
+    for line in block.lines:
+        value = _median(line, measured)
+        compared = _ratio(block.ratio, own, value) if line is not block.lines[0] else ""
+        yield f"  {line.worker.name}", line.worker.isolation, _figure(value), compared, line.goal
+
+
+def _ratio(kind: Ratio, own: float | None, other: float | None) -> str:
+    if not own or not other:  # not measured, or nothing to divide by
+        return "-"
+    ratio = other / own if kind is Ratio.LESS else own / other
+    return f"{ratio:,.1f} x" if ratio >= 1 else f"{ratio:.2f} x"
+
+
+def _median(line: Line, measured: Measured) -> float | None:
+    values = [figures[line.figure] for figures in measured.get(key(line.worker, line.task), ())]
+    return statistics.median(values) if values else None
 
 
 def _figure(value: float | None) -> str:
-    return "-" if value is None else f"{value:,.0f}"
+    if value is None:
+        return "-"
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}" if value >= 0.01 else f"{value:.3f}"
 
 
 def _line(cells: Sequence[str]) -> str:
-    first, *rest = cells
-    return (
-        first.ljust(_WIDTHS[0]) + "".join(cell.rjust(width) for cell, width in zip(rest, _WIDTHS[1:], strict=True))
-    ).rstrip()
+    left = "".join(cell.ljust(width) for cell, width in zip(cells[:2], _WIDTHS[:2], strict=True))
+    return (left + "".join(cell.rjust(width) for cell, width in zip(cells[2:], _WIDTHS[2:], strict=True))).rstrip()

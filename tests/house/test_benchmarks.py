@@ -1,46 +1,145 @@
 """The benchmarks measure what they say. Nothing is compared here: that is for `make bench`."""
 
 import sys
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
-from benchmarks.contestants import ROWS, Contestant, contestants
-from benchmarks.measure import MeasurementError, NotThereError, rate
-from benchmarks.peer import MISSING
+from benchmarks import contestants, patterns
+from benchmarks.__main__ import selected
+from benchmarks.blocks import BLOCKS, Block, Line, Ratio, Task
+from benchmarks.contestants import FLOWQ, FLOWQ_2_FLOW, FLOWQ_SIMPLE, OWN, RQ, Worker
+from benchmarks.driver import MISSING
+from benchmarks.marks import Marks, MissingMarkError
+from benchmarks.measure import figures, key
+from benchmarks.metg import smallest_granularity
+from benchmarks.process import MeasurementError, NotThereError
 from benchmarks.table import render
 
-TWO_MARKS = "import os; from benchmarks.noop import mark; [mark(os.environ['BENCHMARK_MARKS']) for _ in range(2)]"
+SINGLES = Task("singles")
+FIRST_AND_LAST = (
+    "import os, time; from benchmarks.noop import mark; m = lambda: mark(os.environ['BENCHMARK_MARKS']); m(); {}; m()"
+)
 
 
-def python(code: str) -> list[str]:
-    return [sys.executable, "-c", code]
-
-
-def test_every_row_names_contestants() -> None:
-    assert {name for row in ROWS for name in (row.peer, row.own)} <= set(contestants(1))
+def python(code: str) -> Worker:
+    """Return a worker that is this code: the queue is filled for flowq, and nobody looks at it."""
+    return Worker("a script", "flowq", "", OWN, (sys.executable, "-c", code))
 
 
 def test_the_rate_is_jobs_by_the_time_between_the_marks() -> None:
-    pause = TWO_MARKS.replace("for _", "if not __import__('time').sleep(0.1) else 0 for _")
-    assert 0 < rate(Contestant(python(""), python(pause), jobs=100)) <= 1000
+    assert 0 < figures(python(FIRST_AND_LAST.format("time.sleep(0.1)")), SINGLES, 9)["rate"] <= 100
 
 
-def test_a_contestant_that_fails_is_told_with_its_last_words() -> None:
-    with pytest.raises(MeasurementError, match="exit code 1: the reason"):
-        rate(Contestant(python(""), python("raise SystemExit('the reason')"), jobs=1))
+def test_what_the_server_counts_is_that_of_the_jobs() -> None:
+    asking = "from redis import Redis; c = Redis.from_url(os.environ['BENCHMARK_URL']); [c.ping() for _ in range(40)]; time.sleep(0.1)"
+    found = figures(python(FIRST_AND_LAST.format(asking)), SINGLES, 19)
+    assert found["trips"] == pytest.approx(2, abs=0.5)  # 40 for 20 jobs, and what the client says when it comes
+    assert found["connections"] == pytest.approx(1 / 20)
 
 
-def test_a_missing_feature_is_no_mishap() -> None:
-    with pytest.raises(NotThereError, match="has no SimpleWorker"):
-        rate(Contestant(python(""), python(f"raise SystemExit('{MISSING}: x has no SimpleWorker')"), jobs=1))
+def test_a_worker_that_fails_is_told_with_its_last_words() -> None:
+    with pytest.raises(MeasurementError, match="found 0 marks: the reason"):
+        figures(python("raise SystemExit('the reason')"), SINGLES, 2)
 
 
 def test_work_that_was_not_done_is_not_a_rate() -> None:
-    with pytest.raises(MeasurementError, match="found 0 marks"):
-        rate(Contestant(python(""), python(""), jobs=1))
+    with pytest.raises(MeasurementError, match="found 1 marks"):
+        figures(python(FIRST_AND_LAST.format("raise SystemExit")), SINGLES, 2)
 
 
-def test_the_table_has_medians_ratios_and_dashes() -> None:
-    table = render({"rq worker": [90.0, 100.0, 1000.0], "flowq worker": [1500.0], "rq SimpleWorker": [400.0]}).splitlines()
-    assert table[2].split() == ["fork", "per", "job:", "worker,", "one", "slot", "100", "1,500", "15.0", "x", ">=", "12", "x"]
-    assert table[-1].split()[-6:] == ["400", "-", "-", ">=", "12", "x"]
+def test_a_missing_feature_is_no_mishap() -> None:
+    worker = replace(python(""), library="saq", command=())
+    with pytest.raises(NotThereError, match=r"^saq is not installed$"):
+        figures(worker, replace(SINGLES, standing=True), 2)
+    with pytest.raises(NotThereError, match=r"^x has no y$"):
+        figures(python(f"raise SystemExit('{MISSING}: x has no y')"), SINGLES, 2)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("worker", [FLOWQ, FLOWQ_SIMPLE], ids=lambda worker: worker.name)
+def test_flowq_needs_one_round_trip_and_no_connection_for_a_job(worker: Worker) -> None:
+    """Not a matter of time, so it can be said here."""
+    found = figures(worker, SINGLES, 100)
+    assert found["trips"] < 1.3
+    assert found["connections"] == 0
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("task", [Task("chain", 3, standing=True), Task("span", 3, standing=True)], ids=lambda task: task.name)
+def test_a_standing_worker_is_timed_by_the_driver(task: Task) -> None:
+    assert figures(FLOWQ_2_FLOW, task, 0)["ms"] > 0
+
+
+def test_marks_are_read_one_by_one_and_missed_when_nobody_is_left(tmp_path: Path) -> None:
+    pipe = tmp_path / "marks"
+    with Marks(str(pipe)) as marks:
+        pipe.write_text("1\n2\n", encoding="ascii")
+        assert [marks.read(), marks.read(lambda: True)] == [1, 2]
+        with pytest.raises(MissingMarkError):
+            marks.read(lambda: True)
+
+
+def test_a_stencil_waits_for_its_neighbours() -> None:
+    nodes = {node.name: list(node.parents) for node in patterns.stencil(3, 2, (), ())}
+    assert nodes["s0-c1"] == []
+    assert nodes["s1-c0"] == ["s0-c0", "s0-c1"]
+    assert nodes["s1-c1"] == ["s0-c0", "s0-c1", "s0-c2"]
+    assert nodes["last"] == ["s1-c0", "s1-c1", "s1-c2"]
+
+
+@pytest.mark.parametrize("overhead", [0.0003, 0.003, 0.02])
+def test_the_granularity_at_one_half_is_twice_the_overhead(overhead: float) -> None:
+    """A machine of two cores that needs so long for each task beside the task's own work."""
+    found = smallest_granularity(lambda duration: (duration + overhead) * 100 / 2, tasks=100, cores=2)
+    assert found == pytest.approx(2 * overhead, rel=0.15)
+
+
+def test_a_machine_that_is_not_to_be_had_has_no_granularity() -> None:
+    with pytest.raises(ValueError, match="do not reach half"):
+        smallest_granularity(lambda duration: duration * 100, tasks=100, cores=2.5)
+
+
+def test_lines_of_a_block_have_one_figure_and_begin_with_flowq() -> None:
+    for block in BLOCKS:
+        assert block.lines[0].worker.environment == OWN, block.title
+        assert len({line.worker for line in block.lines}) == len(block.lines), block.title
+
+
+def test_every_library_has_a_module() -> None:
+    folder = Path(contestants.__file__).parent / "libraries"
+    assert {line.worker.library for block in BLOCKS for line in block.lines} <= {path.stem for path in folder.glob("*.py")}
+
+
+def test_only_takes_whole_blocks_by_title_and_lines_by_name() -> None:
+    assert [block.title for block in selected("METG")] == [block.title for block in BLOCKS if "METG" in block.title]
+    blocks = selected("rq SimpleWorker")
+    assert blocks
+    assert all([line.worker.name for line in block.lines[1:]] == ["rq SimpleWorker"] for block in blocks)
+    assert selected("no such thing") == []
+
+
+def test_the_table_has_medians_ratios_dashes_and_reasons() -> None:
+    line, peer = Line(FLOWQ, SINGLES, "rate"), Line(RQ, SINGLES, "rate", ">= 12 x")
+    dash = Line(FLOWQ_SIMPLE, SINGLES, "rate")
+    own, other, none = (key(item.worker, SINGLES) for item in (line, peer, dash))
+    measured = {own: [{"rate": 1500.0}], other: [{"rate": rate} for rate in (90.0, 100.0, 1000.0)]}
+    table = render([Block("no-op jobs", (line, peer, dash))], measured, {none: "not installed"})
+    assert [text.split() for text in table.splitlines()[2:6]] == [
+        ["no-op", "jobs"],
+        ["flowq", "worker", "process", "per", "job", "1,500"],
+        ["rq", "worker", "process", "per", "job", "100", "15.0", "x", ">=", "12", "x"],
+        ["flowq", "SimpleWorker", "the", "worker", "itself", "-", "-"],
+    ]
+    assert table.splitlines()[-1] == "- flowq SimpleWorker, singles: not installed"
+    assert max(len(text) for text in table.splitlines()) <= 100
+
+
+def test_of_times_the_ratio_says_how_many_times_sooner_or_longer() -> None:
+    line, peer = Line(FLOWQ, SINGLES, "ms"), Line(RQ, SINGLES, "ms")
+    measured = {key(FLOWQ, SINGLES): [{"ms": 50.0}], key(RQ, SINGLES): [{"ms": 10.0}]}
+    ratios = [
+        render([Block("", (line, peer), kind)], measured, {}).splitlines()[4].split()[-2] for kind in (Ratio.LESS, Ratio.COST)
+    ]
+    assert ratios == ["0.20", "5.0"]

@@ -1,0 +1,184 @@
+"""What the workers are asked to do, and which figures stand side by side in the table."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from enum import Enum
+from typing import Final
+
+from benchmarks import contestants as who
+from benchmarks.contestants import ALONE, OWN, Worker
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """Something to do: a task of `benchmarks.driver`.
+
+    `count` is how many jobs it has; without it as many as the command line says, divided by `share`. `standing`: the driver measures
+    while the worker works; otherwise the driver only fills the queue, and then the worker is timed by marks.
+    """
+
+    name: str
+    count: int | None = None
+    share: int = 1
+    standing: bool = False
+
+    def jobs(self, asked: int) -> int:
+        """Return how many jobs the task has when the command line says `asked`."""
+        return self.count or max(asked // self.share, 2)
+
+
+class Ratio(Enum):
+    """How a figure of a block is compared with that of its first line."""
+
+    MORE = "more is better: the first by this one"
+    LESS = "less is better: this one by the first"
+    COST = "less is better, and never less than the yardstick: the first by this one"
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One figure of one contestant, and what the project aims at: for the figure in the first line of a block, else for the ratio."""
+
+    worker: Worker
+    task: Task
+    figure: str
+    goal: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """Lines that are compared with the first of them, which is flowq's."""
+
+    title: str
+    lines: tuple[Line, ...]
+    ratio: Ratio = Ratio.MORE
+
+
+Goals = dict[Worker, str]
+
+
+def _lines(task: Task, figure: str, workers: Iterable[Worker], goals: Goals | None = None) -> tuple[Line, ...]:
+    # Dask has no queue that could be filled before its workers start: the same jobs are streamed to them.
+    stream = Task("throughput", task.count, standing=True)
+    return tuple(
+        Line(worker, task if worker.command or task.standing else stream, figure, (goals or {}).get(worker, ""))
+        for worker in workers
+    )
+
+
+def _commands() -> tuple[Block, ...]:
+    task = Task("startup", 5, standing=True)
+    compared = (
+        ("flowq --help", "python -c pass", "<= 8 x"),
+        ("flowq status", "import redis", "<= 2 x"),
+        ("flowq run, one job, no server yet", "import redis", "<= 5 x"),
+    )
+    workers = {name: Worker(name, "flowq", "", OWN) for names in compared for name in names[:2]}
+    return tuple(
+        Block(
+            f"a whole command: {own}, ms", (Line(workers[own], task, own), Line(workers[other], task, other, goal)), Ratio.COST
+        )
+        for own, other, goal in compared
+    )
+
+
+_SINGLES: Final = Task("singles")
+_HEAVY: Final = Task("heavy")
+_FAN_300, _FAN_1200 = Task("fan", 300), Task("fan", 1200)
+_LATENCY: Final = Task("latency", 100, standing=True)
+_METG: Final = (who.FLOWQ_2_FLOW, who.FLOWQ_SIMPLE_2, who.DASK_2)
+_METG_GOALS: Final = {who.FLOWQ_2_FLOW: "<= 4 ms", who.FLOWQ_SIMPLE_2: "<= 1 ms"}
+_POOLS: Final = (who.CELERY, who.CELERY_SOLO, who.DRAMATIQ, who.HUEY, who.SAQ, who.DASK)
+_ON_REDIS: Final = (who.FLOWQ, who.FLOWQ_SIMPLE, who.RQ, who.RQ_SIMPLE, who.CELERY, who.DRAMATIQ, who.HUEY, who.SAQ)
+_TWO_SLOTS: Final = (who.FLOWQ_2_FLOW, who.FLOWQ_2, who.RQ_2, who.CELERY_2, who.DRAMATIQ_2, who.HUEY_2, who.DASK_2)
+_IDLE: Final = (who.FLOWQ, who.RQ, who.CELERY, who.DRAMATIQ, who.HUEY, who.SAQ, who.DASK)
+
+BLOCKS: Final = (
+    Block(
+        "no-op jobs, one slot, jobs/s",
+        (
+            *_lines(_SINGLES, "rate", (who.FLOWQ, who.RQ), {who.RQ: ">= 12 x"}),
+            *_lines(
+                replace(_SINGLES, share=200), "rate", (who.CELERY_FORK,)
+            ),  # its pool looks every five seconds for a child to replace
+            *_lines(_SINGLES, "rate", _POOLS),
+        ),
+    ),
+    Block(
+        "no-op jobs, four slots, jobs/s",
+        _lines(
+            _SINGLES,
+            "rate",
+            (who.FLOWQ_4, who.RQ, who.RQ_4, who.CELERY_4, who.DRAMATIQ_4, who.HUEY_4, who.SAQ_4, who.DASK_4),
+            {who.RQ: ">= 16 x"},
+        ),
+    ),
+    Block(
+        "no-op jobs, a worker in a program of one's own, jobs/s",
+        _lines(_SINGLES, "rate", (who.FLOWQ_WORK, who.RQ_WORK), {who.RQ_WORK: ">= 7 x"}),
+    ),
+    Block(
+        "no-op jobs, one slot, without isolation, jobs/s",
+        _lines(_SINGLES, "rate", (who.FLOWQ_SIMPLE, who.RQ_SIMPLE, *_POOLS), {who.RQ_SIMPLE: ">= 12 x"}),
+    ),
+    Block("round trips per job", _lines(_SINGLES, "trips", _ON_REDIS, {who.FLOWQ: "1"}), Ratio.LESS),
+    Block("new connections per job", _lines(_SINGLES, "connections", _ON_REDIS, {who.FLOWQ: "0"}), Ratio.LESS),
+    Block("the server's processor time per job, us", _lines(_SINGLES, "server", _ON_REDIS), Ratio.LESS),
+    Block(
+        "a job whose module imports numpy, jobs/s",
+        (
+            *_lines(_HEAVY, "rate", (who.FLOWQ_PRELOAD, who.FLOWQ)),
+            *_lines(replace(_HEAVY, share=20), "rate", (who.RQ,), {who.RQ: ">= 50 x"}),
+        ),
+    ),
+    Block("1 -> 300 -> 1, a process per job, jobs/s", _lines(_FAN_300, "rate", (who.FLOWQ, who.RQ))),
+    Block("1 -> 300 -> 1, without isolation, jobs/s", _lines(_FAN_300, "rate", (who.FLOWQ_SIMPLE, who.RQ_SIMPLE))),
+    Block(
+        "1 -> 1200 -> 1, one slot, jobs/s",
+        _lines(
+            _FAN_1200,
+            "rate",
+            (who.FLOWQ_SIMPLE, who.FLOWQ, who.RQ_SIMPLE, who.CELERY, who.DASK),
+            {who.RQ_SIMPLE: ">= 100 x"},
+        ),
+    ),
+    Block(
+        "1 -> 200 -> 1, two slots, from asking to the last line, ms",
+        _lines(
+            Task("span", 200, standing=True),
+            "ms",
+            (who.FLOWQ_2_FLOW, who.FLOWQ_2, who.RQ_2, who.CELERY_2, who.DASK_2),
+            {who.FLOWQ_2_FLOW: "<= 150 ms"},
+        ),
+        Ratio.LESS,
+    ),
+    Block(
+        "a chain of 40 short jobs, two slots, from asking to the last line, ms",
+        _lines(Task("chain", 40, standing=True), "ms", _TWO_SLOTS, {who.FLOWQ_2_FLOW: "<= 50 ms"}),
+        Ratio.LESS,
+    ),
+    Block(
+        "idle worker, from asking to the job's first line, p50, ms",
+        _lines(_LATENCY, "p50", _IDLE, {who.FLOWQ: "<= 1 ms"}),
+        Ratio.LESS,
+    ),
+    Block(
+        "idle worker, from asking to the job's first line, p99, ms",
+        _lines(_LATENCY, "p99", _IDLE, {who.FLOWQ: "<= 3 ms"}),
+        Ratio.LESS,
+    ),
+    Block(
+        "METG(50 %), stencil of 4 x 50 jobs, ms",
+        _lines(Task("metg_stencil", 200, standing=True), "metg", _METG, _METG_GOALS),
+        Ratio.LESS,
+    ),
+    Block(
+        "METG(50 %), 1 -> 200 -> 1, ms", _lines(Task("metg_fan", 200, standing=True), "metg", _METG, _METG_GOALS), Ratio.LESS
+    ),
+    Block("enqueue, one call each, jobs/s", _lines(Task("enqueue", standing=True), "rate", ALONE, {ALONE[1]: ">= 3 x"})),
+    Block(
+        "enqueue many at once, jobs/s",
+        _lines(Task("enqueue_many", standing=True), "rate", ALONE[:2], {ALONE[0]: ">= 50,000"}),
+    ),
+    *_commands(),
+)

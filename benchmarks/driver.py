@@ -1,0 +1,187 @@
+"""One side of a measurement: asks a library for something, in that library's own environment.
+
+    python -m benchmarks.driver LIBRARY TASK N
+
+LIBRARY is a module of `benchmarks.libraries`, TASK a function below. Some tasks only fill a queue; the others print their figures as one
+JSON object. The server is `BENCHMARK_URL`; `BENCHMARK_MARKS` is a pipe into which jobs write when they ran.
+"""
+
+import importlib
+import json
+import os
+import statistics
+import sys
+import time
+from collections.abc import Callable, Sequence
+from types import ModuleType
+from typing import Final
+
+from benchmarks import noop, patterns
+from benchmarks.marks import Marks
+from benchmarks.metg import cores_to_be_had, smallest_granularity
+from benchmarks.patterns import Call, Submit
+
+MISSING: Final = "not available"  # said before the reason when the library lacks what is asked of it
+_MARKS: Final = os.environ.get("BENCHMARK_MARKS", "")
+_MARK: Final[Call] = (noop.mark, _MARKS)
+_REPEATS: Final = 5  # of what takes a fraction of a second, with the worker standing
+_REST: Final = 0.02  # s after which a worker that has just written its mark is idle again
+
+Figures = dict[str, float]
+
+
+def singles(library: ModuleType, count: int) -> None:
+    """Fill the queue with jobs that do nothing, between two marks."""
+    for call in (_MARK, *[(noop.noop,)] * count, _MARK):
+        library.put(call)
+
+
+def heavy(library: ModuleType, count: int) -> None:
+    """Fill the queue with jobs whose module imports much, between two marks."""
+    from benchmarks.heavy import heavy as job  # the one driver that pays for it
+
+    for call in (_MARK, *[(job,)] * count, _MARK):
+        library.put(call)
+
+
+def fan(library: ModuleType, count: int) -> None:
+    """Fill the queue with a mark, jobs that wait for it, and a mark that waits for all of them."""
+    _fan(library, _MARK, [(noop.noop,)] * count, _MARK)()
+
+
+def enqueue(library: ModuleType, count: int) -> Figures:
+    """Jobs per second that one process enqueues one by one."""
+    library.put((noop.noop,))  # connects
+    begun = time.perf_counter()
+    for _ in range(count):
+        library.put((noop.noop,))
+    return {"rate": count / (time.perf_counter() - begun)}
+
+
+def enqueue_many(library: ModuleType, count: int) -> Figures:
+    """Jobs per second that one process enqueues at once."""
+    put_many = _offered(library, "put_many", "a way to enqueue many jobs at once")
+    library.put((noop.noop,))
+    begun = time.perf_counter()
+    put_many([(noop.noop,)] * count)
+    return {"rate": count / (time.perf_counter() - begun)}
+
+
+def chain(library: ModuleType, count: int) -> Figures:
+    """Seconds from asking for a chain of short jobs to its last line, workers standing."""
+    return _seconds(library, lambda: _chain(library, [*[(noop.short,)] * count, _MARK]))
+
+
+def span(library: ModuleType, count: int) -> Figures:
+    """Seconds from asking for 1 -> count -> 1 to its last line, workers standing."""
+    return _seconds(library, lambda: _fan(library, (noop.noop,), [(noop.noop,)] * count, _MARK))
+
+
+def throughput(library: ModuleType, count: int) -> Figures:
+    """Jobs per second between two marks, workers standing: of libraries that have no queue to be filled beforehand."""
+    with Marks(_MARKS) as marks:
+        _ready(library, marks)
+        submit = _fan(library, _MARK, [(noop.noop,)] * count, _MARK)
+        submit()
+        first = marks.read()
+        return {"rate": (count + 1) * 1e9 / (marks.read() - first)}
+
+
+def latency(library: ModuleType, count: int) -> Figures:
+    """Milliseconds from asking an idle worker for a job to that job's first line."""
+    with Marks(_MARKS) as marks:
+        _ready(library, marks)
+        times: list[float] = []
+        for _ in range(count):
+            time.sleep(_REST)
+            library.put((noop.since, _MARKS, time.monotonic_ns()))
+            times.append(marks.read() / 1e6)
+    return {"p50": statistics.median(times), "p99": statistics.quantiles(times, n=100, method="inclusive")[98]}
+
+
+def metg_stencil(library: ModuleType, count: int) -> Figures:
+    """METG(50 %) in milliseconds of a stencil with four columns."""
+    return _metg(library, count, lambda job: patterns.stencil(4, count // 4, job, _MARK))
+
+
+def metg_fan(library: ModuleType, count: int) -> Figures:
+    """METG(50 %) in milliseconds of a fan."""
+    return _metg(library, count, lambda job: patterns.fan((noop.noop,), [job] * count, _MARK))
+
+
+def startup(_library: ModuleType, count: int) -> Figures:
+    """Milliseconds of flowq's commands and of what they are compared with."""
+    from benchmarks.startup import startup as measured
+
+    return measured(count)
+
+
+def _metg(library: ModuleType, count: int, nodes_with: Callable[[Call], Sequence[patterns.Node]]) -> Figures:
+    graph = _offered(library, "graph", "graphs")
+    with Marks(_MARKS) as marks:
+        _ready(library, marks)
+
+        def wall(duration: float) -> float:
+            return _timed(graph(nodes_with((noop.spin, duration))), marks)
+
+        cores = cores_to_be_had(os.cpu_count() or 1)
+        try:
+            return {"metg": smallest_granularity(wall, tasks=count, cores=cores) * 1000, "cores": cores}
+        except ValueError as error:  # of the machine at this time rather than of the library
+            sys.exit(f"{MISSING}: {error}")
+
+
+def _seconds(library: ModuleType, prepare: Callable[[], Submit]) -> Figures:
+    with Marks(_MARKS) as marks:
+        _ready(library, marks)
+        return {"ms": statistics.median(_timed(prepare(), marks) for _ in range(_REPEATS)) * 1000}
+
+
+def _timed(submit: Submit, marks: Marks) -> float:
+    time.sleep(_REST)
+    begun = time.monotonic_ns()
+    submit()
+    return (marks.read() - begun) / 1e9
+
+
+def _ready(library: ModuleType, marks: Marks) -> None:
+    """Wait until a worker works."""
+    library.put(_MARK)
+    marks.read()
+
+
+def _chain(library: ModuleType, calls: Sequence[Call]) -> Submit:
+    if hasattr(library, "graph"):
+        return library.graph(patterns.chain(calls))  # type: ignore[no-any-return]
+    return _offered(library, "chain", "chains")(calls)
+
+
+def _fan(library: ModuleType, first: Call, middle: Sequence[Call], last: Call) -> Submit:
+    if hasattr(library, "graph"):
+        return library.graph(patterns.fan(first, middle, last))  # type: ignore[no-any-return]
+    return _offered(library, "fan", "one job, many behind it, and one behind those")(first, middle, last)
+
+
+def _offered(library: ModuleType, name: str, what: str) -> Callable[..., Submit]:
+    found: Callable[..., Submit] | None = getattr(library, name, None)
+    if found is None:
+        sys.exit(f"{MISSING}: {library.__name__.rpartition('.')[2]} has no {what}")
+    return found
+
+
+_TASKS: Final = (singles, heavy, fan, enqueue, enqueue_many, chain, span, throughput, latency, metg_stencil, metg_fan, startup)
+
+
+def main(name: str, task: str, count: int) -> None:
+    """Do one task with one library."""
+    try:
+        library = importlib.import_module(f"benchmarks.libraries.{name}")
+    except ModuleNotFoundError as error:
+        sys.exit(f"{MISSING}: {error.name} is not installed")
+    figures = {function.__name__: function for function in _TASKS}[task](library, count)
+    if figures is not None:
+        print(json.dumps(figures), flush=True)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], sys.argv[2], int(sys.argv[3]))

@@ -1,0 +1,19 @@
+"""A worker in a process of one's own: `python -m benchmarks.work LIBRARY CLASS`. flowq has RQ's names, so one script serves both."""
+
+import importlib
+import os
+import sys
+
+from redis import Redis
+
+
+def main(library: str, kind: str) -> None:
+    """Work until a signal comes."""
+    package = importlib.import_module(library)
+    connection = Redis.from_url(os.environ["BENCHMARK_URL"])
+    queue = package.Queue("default", connection=connection)
+    getattr(package, kind)([queue], connection=connection).work(logging_level="WARNING")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], sys.argv[2])
