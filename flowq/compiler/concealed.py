@@ -22,12 +22,18 @@ _CUTS: Final = (30, 40, 60)  # where messages cut what they quote
 _QUOTING: Final = "\"'!&*"  # what YAML has around and before a value
 
 # Without a tree, and for what did not get into it:
-_OPENING = re.compile(r"""^[ \t{,]*["']?secrets?["']?[ \t]*:(?![ \t]*\[)""", re.MULTILINE)
+# Of a job, a list has names in it.
+_OPENING = re.compile(r"""^(?:["']?secrets?["']?[ \t]*:|[ \t{,]+["']?secrets?["']?[ \t]*:(?![ \t]*\[))""", re.MULTILINE)
 _NEXT_KEY = re.compile(r"""^["']?\w[^:\n]*:(?=\s)""", re.MULTILINE)
-_KEY = re.compile(r"""(?:^|[{,])[ \t]*["']?[A-Za-z_]\w*["']?:(?=[ \t]|$)""")
+_KEY = re.compile(r"""(?:^|\{)[ \t]*["']?[A-Za-z_]\w*["']?:(?=[ \t]|$)""")
+_KEY_IN_BRACES = re.compile(r"""\{[ \t]*["']?[A-Za-z_]\w*["']?:(?=[ \t]|$)""")
+_TWICE = re.compile(r"""(?:^|[{,])[ \t]*["']?(?P<name>[A-Za-z_]\w*)["']?:(?=[ \t]|$)""")
 _REFERENCE = re.compile(
     r"""(?<=[{ ])(?:["']?env["']?:[ \t]+["']?[A-Za-z_]\w*|["']?file["']?:[ \t]+["']?[A-Za-z_.~/][\w.~/-]*)["']?(?=[ \t]*(?:$|[},#]))"""
 )
+_NAMED = re.compile(r"(the tag|no anchor) \S+")  # in messages, of what is written with a value
+_TAG_IN_QUOTES = re.compile(r'"!\S*')
+_MARKED = re.compile(r"[!&*]+([^\s,\[\]{}]+)")
 _SHOWN = re.compile(r"""(?:[\s{}\[\],:"']|-(?=\s))+""")
 
 _Place: TypeAlias = tuple[int, int]  # line and column, 1-based
@@ -37,13 +43,15 @@ _Place: TypeAlias = tuple[int, int]  # line and column, 1-based
 class _Section:
     """From one place to behind another.
 
-    `kept` are the places inside that are known to be harmless, `values` the texts that are not; `guessed`: nobody has read it.
+    `kept` are the places inside that are known to be harmless, `values` the texts that are not, `names` those of the secrets; `guessed`:
+    nobody has read it.
     """
 
     start: _Place
     end: _Place
     kept: list[Span] = field(default_factory=list)
     values: list[str] = field(default_factory=list)
+    names: set[str] = field(default_factory=set)
     guessed: bool = False
     seen: set[int] = field(default_factory=set)  # lists and maps, by identity
 
@@ -58,14 +66,14 @@ def conceal(found: Sequence[Diagnostic], text: str, root: Node | None) -> list[D
     """
     if not found or "secret" not in text:
         return list(found)
-    sections = list(_sections(root) if isinstance(root, Mapping) else _guessed(text))
+    sections = list(_sections(root, text) if isinstance(root, Mapping) else _guessed(text))
     return [_concealed(item, sections) for item in found]
 
 
-def _sections(root: Mapping) -> Iterator[_Section]:
+def _sections(root: Mapping, text: str) -> Iterator[_Section]:
     for name, (spelling, node) in root.entries.items():
         if name.lower() in _SECTIONS:
-            yield _section(spelling, node)
+            yield _section(spelling, node, text)
     jobs: list[Node | None] = [root.get("defaults")]
     for name in _JOBS:
         below = root.get(name)
@@ -73,10 +81,10 @@ def _sections(root: Mapping) -> Iterator[_Section]:
     for job in jobs:
         listed = job.entries.get("secrets") if isinstance(job, Mapping) else None
         if listed is not None and isinstance(listed[1], Mapping):  # a list has names in it
-            yield _section(*listed)
+            yield _section(*listed, text)
 
 
-def _section(spelling: Scalar, node: Node) -> _Section:
+def _section(spelling: Scalar, node: Node, text: str) -> _Section:
     key, own = spelling.span, node.span
     begin = min((key.end_line, key.end_column), (own.line, own.column))  # an alias stands for what is above
     section = _Section(begin, (own.end_line, own.end_column))
@@ -84,7 +92,11 @@ def _section(spelling: Scalar, node: Node) -> _Section:
         _hide(node, section)
         return section
     for name, reference in node.entries.values():
+        if isinstance(reference, Scalar) and not reference.text and ":" not in text[name.end.index : reference.end.index]:
+            section.values.append(name.text)  # {TOKEN: ,value}: without a colon it is no name
+            continue
         section.kept.append(name.span)
+        section.names.add(name.text)
         if not isinstance(reference, Mapping):
             _hide(reference, section)
             continue
@@ -104,9 +116,8 @@ def _is_reference(kind: str, node: Scalar) -> bool:
     text = node.value
     if not isinstance(text, str) or kind not in ("env", "file"):
         return False
-    if "${{" in text:
-        return True
-    return VARIABLE.fullmatch(text) is not None if kind == "env" else not ("\n" in text or "\0" in text)
+    text = re.sub(r"\$\{\{.*?\}\}", "_", text)  # what is chosen by params is a name all the same
+    return VARIABLE.fullmatch(text) is not None if kind == "env" else not any(it in text for it in ("\n", "\0", "${{"))
 
 
 def _hide(node: Node, section: _Section) -> None:
@@ -118,7 +129,9 @@ def _hide(node: Node, section: _Section) -> None:
         return
     if id(node) not in section.seen:  # aliases can make very much of little
         section.seen.add(id(node))
-        for item in [entry[1] for entry in node.entries.values()] if isinstance(node, Mapping) else node.items:
+        for name, item in node.entries.values() if isinstance(node, Mapping) else ((None, item) for item in node.items):
+            if name is not None and VARIABLE.fullmatch(name.text):
+                section.kept.append(name.span)
             _hide(item, section)
 
 
@@ -142,18 +155,25 @@ def _concealed(item: Diagnostic, sections: list[_Section]) -> Diagnostic:
             continue
         first = section.start[1] - 1 if item.line == section.start[0] else 0
         last = section.end[1] - 1 if item.line == section.end[0] else len(item.text)
+        if item.text[last:].lstrip().startswith("#"):
+            last = len(item.text)  # a comment behind it
         shown = list(_shown(item.text[first:last], first, item.line, section))
         hidden = [*_between(shown, first, last)]
         values = [*section.values, *_quoted(item.text, hidden)]
         for start, end in hidden:
             item = replace(item, text=item.text[:start] + "*" * (end - start) + item.text[end:])
-        item = replace(item, message=_without(values, item.message), help=_without(values, item.help))
+        message, advice = _NAMED.sub(r"\1 ***", item.message), _TAG_IN_QUOTES.sub('"***', item.help)
+        item = replace(item, message=_without(values, message), help=_without(values, advice))
     return item
 
 
 def _shown(part: str, first: int, line: int, section: _Section) -> Iterator[tuple[int, int]]:
     """Yield what is harmless of a line: from one column, counted from 0, to behind another."""
-    for pattern in (_KEY, _SHOWN, *([_REFERENCE] if section.guessed else [])):
+    key = _KEY_IN_BRACES if line == section.start[0] else _KEY  # behind `secrets:` no other begins
+    for match in _TWICE.finditer(part):  # the second of two equal keys is not in the tree
+        if match["name"] in section.names:
+            yield first + match.start(), first + match.end()
+    for pattern in (_SHOWN, key, _REFERENCE) if section.guessed else (_SHOWN,):
         yield from ((first + match.start(), first + match.end()) for match in pattern.finditer(part))
     for span in section.kept:
         if span.line == line == span.end_line:
@@ -177,6 +197,7 @@ def _quoted(text: str, hidden: list[tuple[int, int]]) -> Iterator[str]:
         word = text[start:end].lstrip(_QUOTING)
         if text[start] in "!&*" or word.strip("-+.").isalnum():
             yield word
+        yield from _MARKED.findall(text[start:end])
 
 
 def _without(values: Sequence[str], text: str) -> str:

@@ -34,7 +34,7 @@ SHAPES: dict[str, Callable[[str], str]] = {
 }
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=1500, deadline=None, derandomize=True)
 @given(
     shape=st.sampled_from(sorted(SHAPES)),
     core=CORES,
@@ -43,6 +43,16 @@ SHAPES: dict[str, Callable[[str], str]] = {
     behind=st.sampled_from(["", "x: y: z\n", "\t\n"]),
 )
 @example(shape="plain", core="222222", before="", after="", behind="")
+@example(shape="whole", core="222222", before="[:", after="", behind="")
+@example(shape="plain", core="222222", before="[?!", after="", behind="")
+@example(shape="flow", core="222222", before=",", after="", behind="")
+@example(shape="whole", core="222222", before="#", after="", behind="")
+@example(shape="whole", core="B22222", before="", after=":", behind="")
+@example(shape="plain", core="222222", before="!:;", after="", behind="")
+@example(shape="dumped", core="222222", before="", after="${{", behind="")
+@example(shape="dumped", core="B22222", before=",", after=":", behind="")
+@example(shape="flow", core="222222", before=",", after=" ,", behind="")
+@example(shape="twice", core="222222", before="!:;.", after="", behind="")
 @example(shape="plain", core="22222222222222222222222222", before="", after="", behind="")
 def test_no_value_is_shown(shape: str, core: str, before: str, after: str, behind: str) -> None:
     text = SHAPES[shape](before + core + after) + "\njobs: {a: {run: work, secrets: [TOKEN]}}\n" + behind

@@ -65,10 +65,12 @@ def check(path: Path, seed: int, directory: Path) -> None:
         assert "nothing to retry" in preview.err
         return
     (document,) = preview.documents()
-    assert {job["name"] for job in document["jobs"]} == wanted
+    skipped = {job["name"] for job in document["skipped"]}
+    assert {job["name"] for job in document["jobs"]} | skipped == wanted
     again = _run("retry", run["id"], "--failed", "--json", cwd=directory)
     assert (again["id"], again["attempt"]) == (run["id"], 2)
     _compare(plan, again, known | chosen.outcomes(2, wanted))
+    assert skipped <= {job["name"] for job in again["jobs"] if job["status"] == "skipped"}
     kept = {job["name"]: job for job in again["jobs"] if job["name"] not in wanted}
     for job in run["jobs"]:
         if job["name"] in kept:
