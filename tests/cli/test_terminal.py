@@ -3,8 +3,10 @@
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -82,6 +84,11 @@ def test_a_narrower_terminal_wraps_what_it_shows() -> None:
     assert [wrapped_rows(lines, width) for width in (None, 60, 41, 40, 20, 10)] == [0, 0, 0, 1, 3, 8]
 
 
+def _has_columns(tty: str, count: int) -> bool:
+    with open(tty, "rb") as terminal:
+        return os.get_terminal_size(terminal.fileno()).columns == count
+
+
 @pytest.mark.slow
 @pytest.mark.skipif(shutil.which("tmux") is None, reason="tmux, which wraps anew when it is resized, is not installed")
 def test_a_resize_leaves_no_stray_line(flow: Path, home: Path) -> None:
@@ -104,8 +111,13 @@ def test_a_resize_leaves_no_stray_line(flow: Path, home: Path) -> None:
     tmux("new-session", "-d", "-x", "100", "-y", "20", f"seq 12; {flowq} run watched.yaml; exec cat")
     try:
         until(lambda: "slot 1" in "".join(shown()), timeout=30, message="the live display")
-        for width in ("40", "25", "100"):
-            tmux("resize-window", "-x", width, "-y", "20")
+        tty, shell = tmux("display-message", "-p", "#{pane_tty} #{pane_pid}").split()
+        (child,) = Path(f"/proc/{shell}/task/{shell}/children").read_text(encoding="ascii").split()
+        for width in (40, 25, 100):
+            os.kill(int(child), signal.SIGSTOP)  # tmux tells the program its new size some time after it has resized the window
+            tmux("resize-window", "-x", str(width), "-y", "20")
+            until(partial(_has_columns, tty, width), timeout=30, message=f"the terminal to have {width} columns")
+            os.kill(int(child), signal.SIGCONT)
             until(lambda: len(shown()) <= 3, timeout=10, message=f"nothing but head, job and bar at a width of {width}")
         (flow / "go").touch()
         until(lambda: "1 job: 1 finished" in "".join(shown()), timeout=30, message="the end")
