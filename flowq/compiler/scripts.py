@@ -1,7 +1,7 @@
 """Scripts of `run`: each `${{ }}` becomes an environment variable and the script a constant text that refers to it.
 
 So no value is ever part of a script. What the script refers with is quoted for the place: `"$FLOWQ_V1"` for a bare word, `${FLOWQ_V1}`
-inside double quotes. Where no reference is safe, the place is refused with the reason and the fix.
+inside double quotes, and inside single quotes `'"$FLOWQ_V1"'`, which leaves them for the value. Where no reference is safe, the place is refused with the reason and the fix.
 """
 
 import re
@@ -18,6 +18,7 @@ from flowq.expr import Hole
 PREFIX: Final = "FLOWQ_V"
 KNOWN_SHELLS: Final = frozenset({"sh", "bash", "dash", "ash", "ksh", "mksh"})
 
+_REFERENCES: Final = {Style.BARE: '"${}"', Style.DOUBLE: "${{{}}}", Style.SINGLE: "'\"${}\"'"}
 _PLAIN: Final = re.compile(r"""[^'"\\`#$<]+|'[^']*'|"(?:[^"\\`$]|\$(?=\w))*"|<(?!<)|\$(?=\w)""")
 """What is read in one way only: neither an escape, a comment, a here-document, a substitution, nor an open quote."""
 
@@ -73,5 +74,5 @@ def _assemble(pieces: list[str | Hole], lexer: ShellLexer) -> tuple[str, dict[st
         if style is Style.DROPPED:
             continue
         name = variables.setdefault(piece.source, f"{PREFIX}{len(variables) + 1}")
-        script.append(f'"${name}"' if style is Style.BARE else f"${{{name}}}")
+        script.append(_REFERENCES[style].format(name))
     return "".join(script), {name: {"$": source} for source, name in variables.items()}

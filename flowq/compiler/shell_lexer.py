@@ -7,10 +7,10 @@ refuses everything behind that place: refusing too much costs a rewrite, allowin
 
 from typing import Final
 
-from flowq.compiler.shell_commands import reads_script
-from flowq.compiler.shell_programs import EXPANSION
+from flowq.compiler.shell_commands import program, reads_script
+from flowq.compiler.shell_programs import EXPANSION, LANGUAGES
 from flowq.compiler.shell_quotes import MAX_DEPTH, Frame, Input, QuoteReader, Style, TooDeepError
-from flowq.compiler.shell_refusals import FED, Refusal
+from flowq.compiler.shell_refusals import FED, LANGUAGE, Refusal
 from flowq.compiler.shell_rules import check_subscripts, check_words, sets_integers
 from flowq.compiler.shell_words import ASSIGNMENT, HOLE, Word
 from flowq.expr import Hole
@@ -159,6 +159,7 @@ class ShellLexer(QuoteReader):
             refused = list(check_words(words, incoming))
             reading = not frame.pattern and reads_script(words)
             source.reading = source.reading or reading
+            refused += self._programs(words)
             if reading or source.closed:
                 refused += [(number, FED) for number in incoming]
             if source.drained:
@@ -172,6 +173,12 @@ class ShellLexer(QuoteReader):
         frame.redirect = ""
         frame.test = False
         source.redirected, source.drained = [], False
+
+    def _programs(self, words: list[Word]) -> list[tuple[int, Refusal]]:
+        """Return the values in '…' of a command whose programs are written there: a value would be code of awk, sed or jq."""
+        if not any(program(word) in LANGUAGES for word in words):
+            return []
+        return [(hole, LANGUAGE) for word in words for hole in word.holes if self.styles[hole] is Style.SINGLE]
 
     def _begin_pipeline(self, frame: Frame) -> None:
         frame.input.start = frame.input.piped = len(self._passed)

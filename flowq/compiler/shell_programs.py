@@ -7,6 +7,9 @@ import re
 from dataclasses import dataclass
 from typing import Final
 
+LANGUAGES: Final = frozenset({"awk", "gawk", "mawk", "nawk", "sed", "gsed", "jq", "yq"})
+"""Programs whose own programs people write in single quotes."""
+
 EXPANSION: Final = "\1"  # stands in the text of a word for what the shell itself expands
 
 

@@ -18,7 +18,6 @@ from flowq.expr import Hole
 MAX_DEPTH: Final = 40  # substitutions inside substitutions
 
 _VARIABLE = 'put the value into a variable first: x=${{ … }}, then use "$x" here'
-_SINGLE = Refusal("inside '…' nothing is expanded", "use double quotes, or leave the quotes out: a value is always one word")
 _ANSI = Refusal("inside $'…' nothing is expanded", "use double quotes")
 _LOCALE = Refusal('$"…" is translated before it is used', 'write "…" without the $')
 _BACKTICK = Refusal("inside `…` quotes are read twice", "write $(…) instead of `…`")
@@ -31,8 +30,9 @@ _DOLLAR = Refusal("a $ right before ${{ changes what the shell reads", "quote th
 _KEY = Refusal("a subscript is evaluated, and evaluation can run commands", _VARIABLE)
 _UNCLOSED = Refusal("the quote around it is never closed", "close the quote")
 
-LITERAL: Final = (_SINGLE, _ANSI, _ESCAPED)
-"""Why no value can stand where the shell takes everything as it is written."""
+QUOTED: Final = Refusal("inside '…' nothing is expanded", "use double quotes")
+LITERAL: Final = (QUOTED, _ANSI, _ESCAPED)
+"""Where the shell takes everything as it is written: an expansion of its own is none there."""
 
 _SUBSCRIPT = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\[[^\]=]*")  # the word so far, when a subscript is open
 _ORDINARY = re.compile(r"[A-Za-z0-9_./:,@%+=-]+")  # what is text wherever it stands
@@ -44,6 +44,7 @@ class Style(Enum):
 
     BARE = "bare"
     DOUBLE = "double"
+    SINGLE = "single"
     DROPPED = "dropped"
 
 
@@ -143,8 +144,7 @@ class QuoteReader(ABC):
             self._backslash(word)
         elif character == "'":
             word.quoted = True
-            self._position += 1
-            word.text += self._until("'", _SINGLE, escapes=False)
+            self._single(word)
         elif character == '"':
             word.quoted = True
             self._double(word)
@@ -191,6 +191,27 @@ class QuoteReader(ABC):
         found = self._text[start : self._position]
         self._position += 1
         return found
+
+    def _single(self, word: Word) -> None:
+        """Read from `'` to behind the next one. The script that runs leaves the quotes for a value: `'a'"$FLOWQ_V1"'b'` is one word."""
+        start = self._position
+        self._position += 1
+        inside: list[int] = []
+        while self._position < len(self._text):
+            if self._at_hole():
+                number = self._hole(Style.SINGLE)
+                inside.append(number)
+                word.text += HOLE
+                word.holes.append(number)
+                continue
+            character = self._text[self._position]
+            self._position += 1
+            if character == "'":
+                return
+            word.text += character
+        self._never_closed(start)
+        for number in inside:
+            self.refusals.setdefault(number, _UNCLOSED)
 
     def _double(self, word: Word) -> None:
         """Read from `"` to behind the next one."""

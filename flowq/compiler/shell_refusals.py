@@ -73,3 +73,7 @@ FED: Final = Refusal(
     "write the script into the command and pass the value as an argument: sh -c '… \"$1\" …' _ ${{ … }}",
 )
 LOADER = Refusal("this variable changes how programs load or how the shell reads", "give it a constant value")
+LANGUAGE: Final = Refusal(
+    "inside '…' the value would be a part of a program for awk, sed or jq",
+    "give it as a variable: awk -v x=${{ … }}, jq --arg x ${{ … }}; for sed write the value outside the quotes, if it may be code",
+)

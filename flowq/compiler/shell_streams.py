@@ -10,7 +10,7 @@ from enum import Enum
 from typing import Final
 
 from flowq.compiler.shell_lexer import ShellLexer
-from flowq.compiler.shell_quotes import LITERAL, Frame
+from flowq.compiler.shell_quotes import LITERAL, QUOTED, Frame
 from flowq.compiler.shell_words import ASSIGNMENT, Word
 from flowq.expr import Hole
 
@@ -136,6 +136,11 @@ class StreamReader(ShellLexer):
     def literal(self, number: int | None) -> bool:
         """Tell whether a hole stands where the shell expands nothing."""
         return number is not None and self.refusals.get(number) in LITERAL
+
+    def _single(self, word: Word) -> None:
+        """What looks like an expansion in '…' is none: it does not count as a part of the word."""
+        self._position += 1
+        word.text += self._until("'", QUOTED, escapes=False)
 
     # -- groups -----------------------------------------------------------------------------------------------------------
 
