@@ -95,7 +95,9 @@ def test_a_resize_leaves_no_stray_line(flow: Path, home: Path) -> None:
     (flow / "watched.yaml").write_text(
         "name: watched\njobs:\n  a-job-with-a-rather-long-name: {run: 'while [ ! -e go ]; do sleep 0.05; done'}\n"
     )
-    environment = {name: value for name, value in os.environ.items() if name not in {"CI", "NO_COLOR", "TMUX"}}
+    environment = {
+        name: value for name, value in os.environ.items() if name not in {"CI", "NO_COLOR", "TMUX", "COLUMNS", "LINES"}
+    }
     environment |= {"FLOWQ_HOME": str(home), "TERM": "xterm", "LC_ALL": "C.UTF-8"}
 
     def tmux(*words: str) -> str:
