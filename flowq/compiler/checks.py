@@ -37,6 +37,7 @@ _JOB_STATUS: Final = Type("string", values=tuple(str(status) for status in JobSt
 _RUN_STATUS: Final = Type("string", values=tuple(str(status) for status in RunStatus if status in RUN_ENDED), meant=_NO_STATUS)
 _RUN = Type("map", keys={"id": STRING, "name": STRING, "date": STRING, "attempt": NUMBER})
 _HANDLER_RUN = Type("map", keys={**(_RUN.keys or {}), "status": _RUN_STATUS, "failed_jobs": Type("list", STRING)})
+_NOTHING = Type("map", keys={})
 _JOB = Type("map", keys={"name": STRING, "attempt": NUMBER})
 
 
@@ -163,7 +164,7 @@ class _Checks:
 
     def _job(self, number: int, job: JobSpec) -> None:
         cells = self._cells.get(job.name, ())
-        axes = axes_of(cells, job.matrix)
+        axes = axes_of(cells, job.matrix) if cells or job.matrix is not None else {}
         known = Known(
             params=self._params,
             env=tuple(job.env),
@@ -173,7 +174,8 @@ class _Checks:
             is_foreach=job.foreach is not None,
             is_handler=self._outer is not None,
         )
-        scope = {**self._scope, "env": Type("map", keys=dict.fromkeys(job.env, STRING)), "matrix": _matrix_type(cells, axes)}
+        env = Type("map", keys=dict.fromkeys(job.env, STRING)) if job.env else _NOTHING
+        scope = {**self._scope, "env": env, "matrix": _matrix_type(cells, axes) if axes else _NOTHING}
         if job.foreach is not None:
             listed, _ = infer(parse(job.foreach), self._scope)
             scope.update(item=(listed.item or ANY) if listed.kind == "list" else ANY, index=NUMBER)

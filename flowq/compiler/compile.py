@@ -85,11 +85,13 @@ def compile_text(
 def _compile(source: Source, report: Report, around: Surroundings) -> Compilation:
     with no_collection():
         plan = None if report.failed else _plan(source, report, around)
-    return Compilation(plan, around.files.diagnostics(report))
+        diagnostics = around.files.diagnostics(report)
+        for one in (report, *around.files.reports):
+            one.tree = None  # only the plan is left when the collector may look again
+    return Compilation(plan, diagnostics)
 
 
 def _plan(source: Source, report: Report, around: Surroundings) -> Plan | None:
-    """Everything but the plan is gone again when this returns, before the collector may look at it."""
     unit = Units(around.files).top(source, report, around)
     return make_plan(unit, around.place.file) if unit is not None and not around.files.failed else None
 

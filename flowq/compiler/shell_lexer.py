@@ -176,9 +176,8 @@ class ShellLexer(QuoteReader):
 
     def _programs(self, words: list[Word]) -> list[tuple[int, Refusal]]:
         """Return the values in '…' of a command whose programs are written there: a value would be code of awk, sed or jq."""
-        if not any(program(word) in LANGUAGES for word in words):
-            return []
-        return [(hole, LANGUAGE) for word in words for hole in word.holes if self.styles[hole] is Style.SINGLE]
+        holes = [hole for word in words for hole in word.holes if self.styles[hole] is Style.SINGLE]
+        return [(hole, LANGUAGE) for hole in holes] if holes and any(program(word) in LANGUAGES for word in words) else []
 
     def _begin_pipeline(self, frame: Frame) -> None:
         frame.input.start = frame.input.piped = len(self._passed)

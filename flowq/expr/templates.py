@@ -4,8 +4,10 @@ A *templated* value is JSON in which `{"$": "expression"}` stands for a value, `
 and `{"$lit": {…}}` for a map whose own keys look like that (its values are templated again).
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from flowq.expr.errors import EvalError, ExprSyntaxError
 from flowq.expr.evaluator import evaluate, to_text
@@ -27,6 +29,9 @@ class Hole:
     offset: int
     start: int
     end: int
+
+
+_UNPLAIN: Final = re.compile("""['"{}]""")  # what makes the end of a hole doubtful
 
 
 def split_template(text: str) -> list[str | Hole]:
@@ -52,6 +57,9 @@ def split_template(text: str) -> list[str | Hole]:
 
 def _find_close(text: str, position: int) -> int:
     """Find the `}}` that closes a hole: not one inside a quoted text or the end of two nested maps."""
+    first = text.find(CLOSE, position)
+    if 0 <= first <= position + 2 * MAX_SOURCE - len(CLOSE) and not _UNPLAIN.search(text, position, first):
+        return first
     opening, depth, quote = position - len(OPEN), 0, ""
     limit = min(len(text), position + 2 * MAX_SOURCE)
     while position < limit:
