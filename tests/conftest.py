@@ -3,6 +3,7 @@
 Nothing here touches a server or a directory of the user: the variables that lead to them are cleared for every test.
 """
 
+import fcntl
 import importlib
 import importlib.util
 import os
@@ -90,10 +91,15 @@ def home(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 @pytest.fixture(scope="session")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The wheel of this checkout, built as a release would be: by way of a source archive."""
+    """The wheel of this checkout, built as a release would be: by way of a source archive.
+
+    One process builds at a time: the archive is put together inside the checkout.
+    """
     folder = tmp_path_factory.mktemp("dist")
     command = [sys.executable, "-m", "build", "--outdir", str(folder), str(Path(__file__).parents[1])]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    with (tmp_path_factory.getbasetemp().parent / "wheel.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
     (found,) = folder.glob("*.whl")
     return found
