@@ -77,11 +77,10 @@ class LazyGroup(click.Group):
         if name in COMMANDS:
             return super().resolve_command(ctx, args)
         from difflib import get_close_matches
-        from pathlib import Path
 
         near = get_close_matches(name, COMMANDS, n=1)
         hint = f"did you mean `flowq {near[0]}`?" if near else "`flowq --help` lists the commands"
-        if Path(name).is_file():
+        if os.path.isfile(name):  # noqa: PTH113 - a name that is too long is no file
             hint = f"to run a flow file: flowq run {name}"
         raise click.UsageError(f"there is no command {name!r}; {hint}", ctx)
 

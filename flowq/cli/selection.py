@@ -1,5 +1,6 @@
 """From what people type to ids: `@latest`, `@2`, a prefix or nothing for a run; a name, a cell's name or an id for a job."""
 
+import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -87,7 +88,8 @@ def select_jobs(plan: Plan, run_id: str, given: str) -> Sequence[int]:
 
 def looks_like_file(given: str) -> bool:
     """Return whether what was given where a FILE or a RUN may stand is a file: it exists, or it cannot be a run's id."""
-    return Path(given).exists() or not (_PREFIX.match(given.lower()) or _NTH.match(given) or _MEMBER.fullmatch(given))
+    is_there = os.path.exists(given)  # noqa: PTH110 - a name that is too long is not
+    return is_there or not (_PREFIX.match(given.lower()) or _NTH.match(given) or _MEMBER.fullmatch(given))
 
 
 def here() -> str:

@@ -251,3 +251,11 @@ def test_ten_thousand_jobs(cli: Cli, store: Store, tmp_path: Path) -> None:
     assert cli("status", run, "--junit", "x.xml").code == 0
     assert (tmp_path / "x.xml").read_text().count("<testcase") == 10_000
     assert time.monotonic() - begun < 60
+
+
+@pytest.mark.parametrize("words", [[], ["run"], ["validate"], ["plan"], ["graph"], ["status"], ["logs"]])
+def test_words_that_are_longer_than_names_can_be(words: list[str], home: Path, tmp_path: Path) -> None:
+    command = [*FLOWQ, *words, "a" * 300]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL)
+    assert done.returncode in {2, 3}  # wrong words, or a flow that cannot be read
+    assert "went wrong" not in done.stderr

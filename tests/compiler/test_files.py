@@ -194,3 +194,19 @@ def test_any_bytes_as_a_part(folder: Path, data: bytes) -> None:
     result = compile_text("dotenv: x.env\njobs: {a: {flow: x.yaml}}")
     assert not result.ok
     assert messages(result)
+
+
+@pytest.mark.parametrize("length", [200, 249, 251, 255, 256, 5000])
+@pytest.mark.parametrize("suffix", [".env", ".yaml", ".yml"])
+def test_a_name_that_is_as_long_as_names_can_be(folder: Path, length: int, suffix: str) -> None:
+    name = "n" * (length - len(suffix)) + suffix
+    problems = [
+        compile_text(text, file=str(folder / "flow.yaml")).diagnostics
+        for text in (
+            f"dotenv: {name}\njobs: {{a: {{run: x}}}}",
+            f"jobs: {{a: {{flow: {name}}}}}",
+            f"jobs: {{a: {{call: '{name[:-5]}:f'}}}}",
+        )
+    ]
+    problems.append(compile_file(folder / name).diagnostics)
+    assert all(len(found) == 1 for found in problems[:2] + problems[3:])
