@@ -141,7 +141,7 @@ def test_ten_thousand_items_are_released_in_bounded_steps(store: Store, driver: 
     store.runs.cancel(run)
     driver.settle()
     assert status_of(store, run) == "canceled"
-    store.client.hset(store.session.keys("run", run), "retention", 1)
+    store.client.hset(store.session.keys("run", run), "retention", 0)
     store.client.zadd(store.session.keys("timers"), {f"collect|{run}": 1})
     until_gone = time.monotonic() + 60
     while store.runs.get(run) is not None or store.client.exists(store.session.keys("run", run)):
