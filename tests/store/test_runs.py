@@ -321,7 +321,7 @@ def test_a_large_retry_takes_effect_in_bounded_steps(store: Store, driver: Drive
 
 def test_a_collected_run_leaves_nothing(store: Store, driver: Driver) -> None:
     run = submit(store, graphs.plan({f"j{n}": [] for n in range(450)}), directory="/d", local=True)
-    store.client.hset(store.session.keys("run", run), "retention", 1)
+    store.client.hset(store.session.keys("run", run), "retention", 0)
     local = Driver(store, f"{run}/default", name="local")
     drive(store, local, run, {})
     until(lambda: driver.swept() and store.runs.get(run) is None)
