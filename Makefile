@@ -56,8 +56,8 @@ examples: $(DEVELOP) ## compile every example flow
 	$(BIN)/flowq validate $(FLOWS)/*.yaml $(FLOWS)/*/*.yaml
 
 stale: $(DEVELOP) ## texts made from the code that are no longer what it says
-	$(BIN)/python -m tests.house.readme --check
-	$(BIN)/python -m tests.house.reference --check
+	$(BIN)/python -m tests.repository.readme --check
+	$(BIN)/python -m tests.repository.reference --check
 
 bench: $(DEVELOP) $(PEERS) ## compare with RQ, Celery and others, side by side: one table of medians and ratios
 	$(BIN)/python -m benchmarks $(ARGS)

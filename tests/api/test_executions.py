@@ -14,7 +14,7 @@ from flowq.executions import Execution, ExecutionRegistry
 from flowq.store import Store
 from tests.api import samples
 from tests.api.conftest import Background, wait_for
-from tests.support.driver import Driver
+from tests.support.slot_driver import Driver
 from tests.support.wait import until
 
 

@@ -16,7 +16,7 @@ from flowq.job import Job
 from flowq.store import Store
 from tests.api import samples
 from tests.api.conftest import Background, wait_for
-from tests.support.driver import Driver
+from tests.support.slot_driver import Driver
 from tests.support.wait import until
 
 data = Queue.prepare_data

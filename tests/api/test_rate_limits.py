@@ -22,7 +22,7 @@ from flowq.store.outcomes import Claim
 from flowq.worker.options import WorkerOptions
 from tests.api import samples
 from tests.api.conftest import Background, wait_for
-from tests.support.driver import Driver
+from tests.support.slot_driver import Driver
 from tests.support.wait import until
 
 

@@ -21,9 +21,9 @@ from flowq.store.outcomes import Outcome
 from flowq.worker import deliveries
 from tests.api import samples
 from tests.api.conftest import Background, wait_for
-from tests.support.driver import Driver
 from tests.support.endpoint import Endpoint
 from tests.support.server import PrivateServer
+from tests.support.slot_driver import Driver
 from tests.support.wait import until
 from tests.support.workers import WorkerProcess
 

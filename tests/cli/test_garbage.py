@@ -8,8 +8,8 @@ from flowq.states import JobStatus
 from flowq.store import Store
 from tests.cli.conftest import Cli
 from tests.store.test_garbage import ended_run
-from tests.support.driver import Driver
 from tests.support.graphs import plan
+from tests.support.slot_driver import Driver
 
 
 def test_the_commands(cli: Cli, store: Store, tmp_path: Path) -> None:

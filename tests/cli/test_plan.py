@@ -15,7 +15,7 @@ from flowq.plan import Plan
 from flowq.store import Store
 from tests.cli import golden, samples
 from tests.cli.conftest import Cli
-from tests.support.driver import Driver
+from tests.support.slot_driver import Driver
 
 PLAN = samples.report_plan()
 TIMES = {"list-files": 0.12, "fetch": 3.4, "build": 12.5, "spellcheck": 0.2, "publish": 1.0}

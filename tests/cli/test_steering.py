@@ -9,8 +9,8 @@ from flowq.flows.rerun import plan_rerun
 from flowq.flows.submit import submit
 from flowq.store import Store
 from tests.cli.conftest import Cli
-from tests.support.driver import Driver
 from tests.support.graphs import Extra, Shape, plan, statuses
+from tests.support.slot_driver import Driver
 
 EACH = Extra(foreach=["each"])
 SHAPE = {"a": [], "m": ["a"], "after": ["m"], "side": ["a"], "end": ["after", "side"]}

@@ -40,7 +40,7 @@ def seeds() -> list[str]:
     paths = [
         *ROOT.glob("tests/compiler/cases/**/*.yaml"),
         *ROOT.glob("examples/**/*.yaml"),
-        *ROOT.glob("tests/flows_language/flows/**/*.yaml"),
+        *ROOT.glob("tests/language/flows/**/*.yaml"),
     ]
     texts = [path.read_bytes().decode("utf-8", "replace") for path in sorted(paths)]
     return [text for text in texts if len(text) < MOST // 4]

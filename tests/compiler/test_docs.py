@@ -1,4 +1,4 @@
-"""The guide has every function, and the index of errors every code once. The guide's examples run in `tests/flows_language`."""
+"""The guide has every function, and the index of errors every code once. The guide's examples run in `tests/language`."""
 
 import re
 from pathlib import Path
@@ -7,7 +7,7 @@ from flowq.compiler import Code
 from flowq.compiler.codes import WARNINGS
 from flowq.compiler.schema import schema_document
 from flowq.expr.functions import FUNCTIONS
-from tests.house.reference import reference
+from tests.repository.reference import reference
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 GUIDE = (DOCS / "language.md").read_text(encoding="utf-8")
@@ -28,7 +28,7 @@ def test_what_this_version_leaves_out_is_not_promised() -> None:
 
 
 def test_the_reference_is_what_schema_and_code_say() -> None:
-    assert (DOCS / "reference.md").read_text(encoding="utf-8") == reference(), "python -m tests.house.reference --write"
+    assert (DOCS / "reference.md").read_text(encoding="utf-8") == reference(), "python -m tests.repository.reference --write"
 
 
 def test_the_reference_has_every_key_and_function() -> None:

@@ -16,7 +16,7 @@ from flowq.plan import Plan
 from tests.examples.corpora import CORPORA, graph_files
 from tests.examples.failing import Chosen, write
 from tests.examples.running import ROOT, flowq
-from tests.support.reference import differences, expected, reset_names
+from tests.support.expected_ends import differences, expected, reset_names
 
 LARGEST = 2500  # jobs
 QUICK = [

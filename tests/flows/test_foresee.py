@@ -11,9 +11,9 @@ from flowq.flows.submit import submit
 from flowq.plan import Plan
 from flowq.states import JobStatus, RunStatus
 from flowq.store import Store
-from tests.support import reference
-from tests.support.driver import Driver
+from tests.support import expected_ends
 from tests.support.graphs import Extra, plan, statuses
+from tests.support.slot_driver import Driver
 
 CONDITIONS = ("success", "success", "success", "ok", "failure", "skipped", "done")
 
@@ -56,8 +56,8 @@ def test_the_engine_does_what_was_foreseen(store: Store, seed: int) -> None:
     assert {name: text.split("/")[0] for name, text in actual.items()} == {
         name: text.split("/")[0] for name, text in told.items()
     }
-    wanted = reference.expected(made, {made.cells[ordinal].name: "failed" for ordinal in failing})
-    assert not reference.differences(told, wanted)
+    wanted = expected_ends.expected(made, {made.cells[ordinal].name: "failed" for ordinal in failing})
+    assert not expected_ends.differences(told, wanted)
     assert store.runs.require(run).status == run_status(made, foresee(made, failing))
 
 

@@ -23,7 +23,7 @@ from tests.cli import golden, samples
 from tests.examples.corpora import CORPORA
 
 PEN = Pen(columns, cut, lambda vertex: vertex.label)
-PARTS = Path(__file__).parents[1] / "flows_language" / "flows"
+PARTS = Path(__file__).parents[1] / "language" / "flows"
 SVG = "{http://www.w3.org/2000/svg}"
 
 RIGHT, UP, DOWN = "─┬┴┼╭╰├╥╨╫", "│╰╯├┤┴┼╨╫", "│╭╮├┤┬┼╥╫"

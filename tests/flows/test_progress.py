@@ -9,8 +9,8 @@ from flowq.flows.snapshot import read_snapshot
 from flowq.flows.submit import submit
 from flowq.store import Store
 from flowq.store.outcomes import Claim
-from tests.support.driver import Driver
 from tests.support.graphs import plan
+from tests.support.slot_driver import Driver
 
 
 @pytest.mark.parametrize("local", [True, False])

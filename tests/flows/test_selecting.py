@@ -22,8 +22,8 @@ from flowq.plan import Plan, Selection
 from flowq.states import JobStatus
 from flowq.store import Store
 from tests.flows.test_foresee import foreseen, random_plan
-from tests.support.driver import Driver
 from tests.support.graphs import Extra, plan, statuses
+from tests.support.slot_driver import Driver
 
 FLOW = """
 name: sel

@@ -12,7 +12,7 @@ import pytest
 from flowq.plan import RetryPolicy
 from flowq.store import Store
 from tests.support.server import PrivateServer
-from tests.support.stand import survivors
+from tests.support.supervisor_stub import survivors
 from tests.support.workers import WorkerProcess, flow, node, records, script, start
 
 pytestmark = [

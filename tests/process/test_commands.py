@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from flowq.worker.slots import Cause
-from tests.support.stand import Stand, call, gone, shell, survivors, task
+from tests.support.supervisor_stub import Stand, call, gone, shell, survivors, task
 from tests.support.wait import until
 
 

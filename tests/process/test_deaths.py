@@ -12,7 +12,7 @@ from typing import TypeAlias
 import pytest
 
 from flowq.worker.slots import Cause
-from tests.support.stand import MARK, Stand, call, gone, shell, survivors
+from tests.support.supervisor_stub import MARK, Stand, call, gone, shell, survivors
 from tests.support.wait import until
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks for survivors in /proc")
@@ -132,7 +132,7 @@ Busy: TypeAlias = tuple["subprocess.Popen[str]", str, list[int]]
 
 SUPERVISOR = """
 import sys
-from tests.support.stand import Stand, call, shell
+from tests.support.supervisor_stub import Stand, call, shell
 stand = Stand(slots=3)
 print(stand.mark, stand.origin.pid, flush=True)
 directory = sys.argv[1]

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.stand import MODULES, Stand, call, survivors, task
+from tests.support.supervisor_stub import MODULES, Stand, call, survivors, task
 from tests.support.wait import until
 
 

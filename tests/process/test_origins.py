@@ -21,7 +21,7 @@ from flowq.worker.loop import Loop
 from flowq.worker.options import WorkerOptions
 from flowq.worker.origins import Origins, place_of, remove_leftovers
 from tests.support.server import PrivateServer
-from tests.support.stand import MODULES, call
+from tests.support.supervisor_stub import MODULES, call
 from tests.support.wait import until
 from tests.support.workers import WorkerProcess, ended, flow, node, script, start
 

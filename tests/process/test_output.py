@@ -8,7 +8,7 @@ import pytest
 from flowq.store import Store
 from flowq.worker.slots import Cause
 from tests.support.server import PrivateServer
-from tests.support.stand import Stand, shell
+from tests.support.supervisor_stub import Stand, shell
 from tests.support.wait import until
 from tests.support.workers import WorkerProcess, ended, flow, node, script, start
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.stand import Stand, call, gone, shell, survivors
+from tests.support.supervisor_stub import Stand, call, gone, shell, survivors
 from tests.support.wait import until
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from flowq.worker.slots import Cause
 from flowq.worker.veil import Veil
-from tests.support.stand import Execution, Stand, call, shell, survivors
+from tests.support.supervisor_stub import Execution, Stand, call, shell, survivors
 from tests.support.wait import until
 
 CANARY = "canary-31f0 with spaces"

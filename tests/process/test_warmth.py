@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from flowq.worker.wishes import modules_of
-from tests.support.stand import Stand, task
+from tests.support.supervisor_stub import Stand, task
 from tests.support.wait import until
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="nothing is warmed where threads cannot be counted")

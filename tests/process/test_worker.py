@@ -19,7 +19,7 @@ from flowq.states import JobStatus, RunStatus
 from flowq.store import Store
 from flowq.store.jobs import NewJob
 from tests.support.server import PrivateServer
-from tests.support.stand import MARK, MODULES, gone, survivors
+from tests.support.supervisor_stub import MARK, MODULES, gone, survivors
 from tests.support.wait import until
 from tests.support.workers import WorkerProcess, ended, flow, node, records, script, start
 

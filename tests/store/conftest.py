@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from flowq.store import Store
-from tests.support.driver import Driver
+from tests.support.slot_driver import Driver
 
 
 @pytest.fixture

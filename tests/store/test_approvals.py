@@ -14,9 +14,9 @@ from flowq.plan import Action
 from flowq.store import Store
 from flowq.store.outcomes import Outcome
 from tests.support import graphs
-from tests.support.driver import Driver
-from tests.support.driving import Drive
 from tests.support.graphs import Extra
+from tests.support.run_driver import Drive
+from tests.support.slot_driver import Driver
 
 SHAPE: graphs.Shape = {"build": [], "sign": ["build"], "publish": ["sign"], "undo": {"sign": "failure"}}
 

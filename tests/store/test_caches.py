@@ -11,7 +11,7 @@ from flowq.store import Store
 from flowq.store.caches import CacheReport
 from flowq.store.outcomes import Claim, Execution, Outcome
 from tests.support import graphs, invariants
-from tests.support.driver import Driver, execution
+from tests.support.slot_driver import Driver, execution
 
 JOB = "0123456789abcdef"
 

@@ -9,7 +9,7 @@ from flowq.states import JobStatus
 from flowq.store import Store
 from flowq.store.jobs import NewJob
 from flowq.store.outcomes import Claim, Outcome
-from tests.support.driver import Driver, execution
+from tests.support.slot_driver import Driver, execution
 
 MANY = 250  # one call decides 100
 PARENTS, CHILDREN = "parents", "children"

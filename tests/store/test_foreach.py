@@ -10,9 +10,9 @@ from flowq.flows.snapshot import read_view
 from flowq.store import Store
 from flowq.store.outcomes import Outcome
 from tests.support import graphs, invariants
-from tests.support.driver import Driver
-from tests.support.driving import Drive
 from tests.support.graphs import Extra
+from tests.support.run_driver import Drive
+from tests.support.slot_driver import Driver
 
 SHAPE: graphs.Shape = {"list": [], "each": ["list"], "after": ["each"], "anyway": {"each": "done"}}
 EACH = Extra(foreach=["each"])

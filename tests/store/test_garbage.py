@@ -11,8 +11,8 @@ from flowq.flows.submit import staged_jobs, submit
 from flowq.store import Store
 from flowq.store.outcomes import Outcome
 from flowq.store.staging import as_rows
-from tests.support.driver import Driver
 from tests.support.graphs import plan
+from tests.support.slot_driver import Driver
 
 
 def ended_run(store: Store, driver: Driver, *, run_id: str | None = None, outcome: str = "finished", jobs: int = 1) -> str:

@@ -8,7 +8,7 @@ from flowq.states import JobStatus
 from flowq.store import Store
 from flowq.store.jobs import NewJob
 from flowq.store.outcomes import Outcome, Verdict
-from tests.support.driver import Driver, execution
+from tests.support.slot_driver import Driver, execution
 from tests.support.wait import until
 
 

@@ -17,9 +17,9 @@ from flowq.store.link import Link
 from flowq.store.session import Session
 from tests.support import graphs, invariants
 from tests.support.budgets import small_steps
-from tests.support.driver import Driver
-from tests.support.driving import name_of
 from tests.support.graphs import Extra
+from tests.support.run_driver import name_of
+from tests.support.slot_driver import Driver
 
 RUN = "killed00"
 SHAPE: graphs.Shape = {"list": [], "each": ["list"], "m": [], "after": ["each", "m"], "tidy": {"each": "done"}}

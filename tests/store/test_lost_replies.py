@@ -19,9 +19,9 @@ from flowq.store.link import Link
 from flowq.store.records import ResultRecord
 from flowq.store.session import Session
 from tests.support import graphs, invariants
-from tests.support.driver import Driver, execution
 from tests.support.proxy import Proxy
 from tests.support.server import PrivateServer
+from tests.support.slot_driver import Driver, execution
 
 SHAPE: graphs.Shape = {"a": [], "m": ["a"], "b": ["m"], "tidy": {"m": "done"}, "alarm": {"b": "failure"}}
 

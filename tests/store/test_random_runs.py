@@ -13,10 +13,10 @@ from flowq.plan import Concurrency, Node, Plan, RetryPolicy
 from flowq.store import Store
 from tests.support import graphs, invariants
 from tests.support.budgets import small_steps
-from tests.support.driver import Driver
-from tests.support.driving import Drive
+from tests.support.expected_ends import differences, expected, inconsistencies, reset_names
 from tests.support.graphs import Extra
-from tests.support.reference import differences, expected, inconsistencies, reset_names
+from tests.support.run_driver import Drive
+from tests.support.slot_driver import Driver
 
 CONDITIONS = st.sampled_from(["success", "success", "success", "ok", "failure", "skipped", "done"])
 ENDS = st.sampled_from(["finished", "finished", "finished", "failed", "failed!", "stopped", "lost"])

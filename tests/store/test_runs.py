@@ -20,8 +20,8 @@ from flowq.store import Store
 from flowq.store.outcomes import LogLines, Outcome
 from flowq.store.staging import as_rows
 from tests.support import graphs, invariants
-from tests.support.driver import Driver
-from tests.support.reference import differences, expected
+from tests.support.expected_ends import differences, expected
+from tests.support.slot_driver import Driver
 from tests.support.wait import until
 
 

@@ -13,9 +13,9 @@ from flowq.store import Store
 from flowq.store.outcomes import Outcome
 from flowq.store.semaphores import group_semaphore
 from tests.support import graphs, invariants
-from tests.support.driver import Driver
-from tests.support.driving import Drive
 from tests.support.graphs import Extra
+from tests.support.run_driver import Drive
+from tests.support.slot_driver import Driver
 
 
 def one_of(group: str, limit: int = 1) -> dict[str, object]:

@@ -15,9 +15,9 @@ from flowq.store import Store, staging
 from flowq.store.outcomes import Outcome
 from flowq.store.staging import StagedJob, as_rows
 from tests.support import graphs, invariants
-from tests.support.driver import Driver
 from tests.support.proxy import Proxy
 from tests.support.server import PrivateServer
+from tests.support.slot_driver import Driver
 
 JOBS = 1250  # thirteen chunks
 WIDE = graphs.plan({f"j{number}": [f"j{number - 1}"] if number % 100 else [] for number in range(JOBS)})

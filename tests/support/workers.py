@@ -11,7 +11,7 @@ from flowq.flows.submit import submit
 from flowq.plan import Action, Cell, Edge, Node, Plan
 from flowq.store import Store
 from flowq.store.records import JobRecord
-from tests.support.stand import MARK, survivors
+from tests.support.supervisor_stub import MARK, survivors
 from tests.support.wait import until
 
 

@@ -3,7 +3,7 @@
 import pytest
 
 from flowq.states import Condition
-from tests.flows_language.lab import Lab
+from tests.language.lab import Lab
 
 CONDITIONS = [str(condition) for condition in Condition]
 RUNS = "finished"

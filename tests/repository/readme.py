@@ -1,4 +1,4 @@
-"""Keeps the README true: `python -m tests.house.readme --check` or `--write`.
+"""Keeps the README true: `python -m tests.repository.readme --check` or `--write`.
 
 Two kinds of marked blocks are made, not written:
 
@@ -106,7 +106,7 @@ def check() -> int:
             continue
         stale = 1
         difference = difflib.unified_diff(block.text.splitlines(), text.splitlines(), "README.md", "now", lineterm="")
-        remedy = "`python -m tests.house.readme --write` makes it anew"
+        remedy = "`python -m tests.repository.readme --write` makes it anew"
         lines = [f"README.md: the block `{block.kind}: {block.what}` is stale; {remedy}", *difference]
         sys.stdout.write("\n".join(lines) + "\n")
     return stale

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.flows_language.lab import Lab, Started
+from tests.language.lab import Lab, Started
 
 HANDLERS = """
 on_success:

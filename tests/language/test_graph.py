@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.flows_language.lab import Lab
+from tests.language.lab import Lab
 
 
 def test_stages(lab: Lab) -> None:

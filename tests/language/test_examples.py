@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.flows_language.lab import Lab, Started
+from tests.language.lab import Lab, Started
 
 FLOWS = Path(__file__).resolve().parents[2] / "examples" / "flows"
 

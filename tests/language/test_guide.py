@@ -4,8 +4,8 @@ import pytest
 
 from flowq.compiler import compile_file
 from flowq.states import RUN_ENDED
-from tests.flows_language.guide import SECRETS, Example, examples, files
-from tests.flows_language.lab import DATE, Lab, Started, plan_of
+from tests.language.guide import SECRETS, Example, examples, files
+from tests.language.lab import DATE, Lab, Started, plan_of
 from tests.support.wait import until
 
 EXAMPLES = examples()

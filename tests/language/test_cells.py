@@ -5,7 +5,7 @@ import json
 import pytest
 
 from flowq.flows.retry import plan_retry
-from tests.flows_language.lab import MODULES, Lab
+from tests.language.lab import MODULES, Lab
 
 
 def test_foreach_over_a_result(lab: Lab) -> None:
@@ -142,7 +142,7 @@ def test_a_foreach_over_ten_thousand_items(large_lab: Lab) -> None:
 def test_ten_thousand_cells_are_executed_and_their_results_are_in_order(
     large_lab: Lab, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("tests.flows_language.lab.TIMEOUT", 250.0)
+    monkeypatch.setattr("tests.language.lab.TIMEOUT", 250.0)
     for module in MODULES.glob("[a-z]*"):
         (large_lab.directory / module.name).symlink_to(module)
     run = large_lab.run(

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.house.makefile import ROOT
+from tests.repository.makefile import ROOT
 
 LINT_IMPORTS = Path(sys.executable).parent / "lint-imports"
 

@@ -6,7 +6,7 @@ from itertools import pairwise
 import pytest
 
 from flowq.flows.retry import plan_retry
-from tests.flows_language.lab import Lab, Started
+from tests.language.lab import Lab, Started
 from tests.support.wait import until
 
 

@@ -2,7 +2,7 @@
 
 import yaml
 
-from tests.house.makefile import ROOT
+from tests.repository.makefile import ROOT
 
 
 def test_every_folder_of_tests_is_a_part_of_the_pipeline() -> None:

@@ -1,7 +1,7 @@
 """Params, files of params, environment and dotenv; defaults, templates and anchors; what a job inherits."""
 
 from flowq.compiler import compile_file
-from tests.flows_language.lab import DATE, Lab, Started, plan_of
+from tests.language.lab import DATE, Lab, Started, plan_of
 
 ENVIRONMENT = "call: 'language_jobs:environment', args: [PLAIN, QUOTED, LEVEL, OWN]"
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.house.makefile import ROOT
+from tests.repository.makefile import ROOT
 
 PACKAGE = ROOT / "flowq"
 IMPORT_NAMES = {"pyyaml": "yaml"}  # where the name to install differs from the name to import

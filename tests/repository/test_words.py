@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from tests.house.makefile import ROOT
+from tests.repository.makefile import ROOT
 
 # Written so that no pattern matches its own line here.
 FORBIDDEN = {

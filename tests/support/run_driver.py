@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from flowq.plan import Plan
 from flowq.store import Store
 from flowq.store.outcomes import Claim, Outcome
-from tests.support.driver import Driver
+from tests.support.slot_driver import Driver
 
 LOST = "lost"  # an outcome: the worker dies
 

@@ -10,7 +10,7 @@ from flowq.flows.rerun import plan_rerun
 from flowq.flows.retry import plan_retry
 from flowq.flows.run import Run
 from flowq.flows.views import CacheView
-from tests.flows_language.lab import FLOWS, Lab, Started, plan_of
+from tests.language.lab import FLOWS, Lab, Started, plan_of
 from tests.support.wait import until
 from tests.support.workers import WorkerProcess
 

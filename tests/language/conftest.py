@@ -10,8 +10,8 @@ import pytest
 
 from flowq.connections import open_client
 from flowq.store import Store
-from tests.flows_language.guide import PROGRAMS, VARIABLES
-from tests.flows_language.lab import MODULES, Lab
+from tests.language.guide import PROGRAMS, VARIABLES
+from tests.language.lab import MODULES, Lab
 from tests.support import invariants
 from tests.support.server import PrivateServer
 from tests.support.workers import WorkerProcess

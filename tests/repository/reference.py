@@ -1,4 +1,4 @@
-"""Makes `docs/reference.md` of the schema and the code: `python -m tests.house.reference --check` or `--write`.
+"""Makes `docs/reference.md` of the schema and the code: `python -m tests.repository.reference --check` or `--write`.
 
 The guide (`docs/language.md`) explains; the reference lists. What it says comes from `schemas/flow.schema.json`, the tables of the expression
 language and the limits of the compiler, so it cannot be out of date without `make stale` saying so.
@@ -25,7 +25,7 @@ Schema: TypeAlias = dict[str, Any]
 
 HEAD: Final = """# Reference of the flow language
 
-Every key, name, function and limit, made of the schema and the code by `python -m tests.house.reference --write`. What they mean together is in
+Every key, name, function and limit, made of the schema and the code by `python -m tests.repository.reference --write`. What they mean together is in
 [the guide](language.md), what the compiler says in [the index of errors](errors.md).
 """
 _WORDS: Final = {
@@ -209,7 +209,7 @@ def main() -> int:
         return 0
     old = TARGET.read_text(encoding="utf-8") if TARGET.exists() else ""
     if old != text:
-        sys.stdout.write("docs/reference.md is stale; `python -m tests.house.reference --write` makes it anew\n")
+        sys.stdout.write("docs/reference.md is stale; `python -m tests.repository.reference --write` makes it anew\n")
         sys.stdout.writelines(
             difflib.unified_diff(old.splitlines(keepends=True), text.splitlines(keepends=True), "docs", "now")
         )

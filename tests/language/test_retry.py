@@ -13,7 +13,7 @@ from flowq.flows.resets import EndedRun
 from flowq.flows.retry import plan_retry, seeds_of
 from flowq.states import JobStatus
 from flowq.store.records import JobRecord
-from tests.flows_language.lab import Lab, Started, plan_of
+from tests.language.lab import Lab, Started, plan_of
 
 
 def counted(name: str, failures: int = 0, **more: str) -> str:

@@ -11,7 +11,7 @@ import yaml
 
 from flowq.compiler import compile_file
 from flowq.plan import Json, Plan
-from tests.flows_language.lab import DATE, Lab, Started, plan_of
+from tests.language.lab import DATE, Lab, Started, plan_of
 from tests.support.edges import edges, renamed
 
 ROOT = Path(__file__).resolve().parents[2]

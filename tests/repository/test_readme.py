@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from flowq.cli.main import COMMANDS
-from tests.house.makefile import ROOT, phony_targets, recipe_targets
-from tests.house.readme import Block, blocks, same
+from tests.repository.makefile import ROOT, phony_targets, recipe_targets
+from tests.repository.readme import Block, blocks, same
 
 DOCUMENTS = ("README.md", "CONTRIBUTING.md")
 

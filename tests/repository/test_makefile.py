@@ -5,7 +5,7 @@ import re
 import subprocess
 from pathlib import Path
 
-from tests.house.makefile import ROOT, phony_targets, recipe_targets
+from tests.repository.makefile import ROOT, phony_targets, recipe_targets
 
 
 def make(*arguments: str) -> subprocess.CompletedProcess[str]:

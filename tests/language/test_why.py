@@ -12,8 +12,8 @@ from flowq.compiler import compile_text
 from flowq.flows.retry import plan_retry
 from flowq.flows.submit import submit
 from flowq.states import Reason
-from tests.flows_language.conftest import NAMESPACE
-from tests.flows_language.lab import DATE, FLOWS, Lab, Started, plan_of
+from tests.language.conftest import NAMESPACE
+from tests.language.lab import DATE, FLOWS, Lab, Started, plan_of
 from tests.support.wait import until
 
 Why = Callable[[Started, str], str]

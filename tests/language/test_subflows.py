@@ -2,7 +2,7 @@
 
 from flowq.compiler import compile_file
 from flowq.flows.retry import plan_retry
-from tests.flows_language.lab import FLOWS, Lab, Started
+from tests.language.lab import FLOWS, Lab, Started
 
 
 def test_params_in_and_outputs_out(lab: Lab) -> None:

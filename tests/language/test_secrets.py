@@ -3,8 +3,8 @@
 from pathlib import Path
 
 from flowq.compiler import compile_file
-from tests.flows_language.guide import VARIABLES
-from tests.flows_language.lab import DATE, Lab, Started, plan_of
+from tests.language.guide import VARIABLES
+from tests.language.lab import DATE, Lab, Started, plan_of
 
 TOKEN = VARIABLES["SHIPPING_TOKEN"]
 KEY = "-----BEGIN KEY-----\nMIIEvQIBADANBgkqhkiG9w0BAQEFAASC\n-----END KEY-----\n"

@@ -1,1 +1,0 @@
-"""The house: what the README promises, what the Makefile offers, what the wheel contains, who may import whom."""
