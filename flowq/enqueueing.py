@@ -1,5 +1,7 @@
 """The half of `Queue` that takes jobs in: options are parsed once, the store decides what becomes of the job."""
 
+from __future__ import annotations
+
 import datetime as dt
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -11,7 +13,6 @@ from flowq import ids
 from flowq.call import Call
 from flowq.callbacks import Callback
 from flowq.exceptions import DuplicateJobError, InvalidJobDependency, UsageError
-from flowq.job import Job
 from flowq.options import JobOptions, as_arguments, as_keywords, group_name, parse_options, split_call
 from flowq.rate_limit import RateLimit
 from flowq.repeat import Repeat
@@ -22,6 +23,7 @@ from flowq.store.outcomes import Outcome
 from flowq.webhook import Webhook
 
 if TYPE_CHECKING:
+    from flowq.job import Job
     from flowq.store import Store
 
 Function: TypeAlias = Callable[..., Any] | str
@@ -46,7 +48,7 @@ class Enqueueing:
     """Everything of a queue that puts a job in it, now, later or in place of a worker."""
 
     name: str
-    store: "Store"
+    store: Store
     job_class: type[Job]
     serializer: Any
     default_timeout: float

@@ -6,7 +6,8 @@ A message says what was expected, what was found and what to do. Names that user
 # `typing` would be most of what a keeper or a horse imports: checkers understand this without it.
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from flowq.compiler import Diagnostic
+    from collections.abc import Sequence
+    from typing import Any
 
 
 class FlowqError(Exception):
@@ -126,8 +127,8 @@ class AbandonedJobError(FlowqError):
 
 
 class InvalidFlowError(FlowqError):
-    """A flow file did not compile. `diagnostics` holds every problem found."""
+    """A flow file did not compile. `diagnostics` holds every problem found (`flowq.compiler.Diagnostic`)."""
 
-    def __init__(self, message: str, diagnostics: "tuple[Diagnostic, ...]" = ()) -> None:
+    def __init__(self, message: str, diagnostics: "Sequence[Any]" = ()) -> None:
         super().__init__(message)
-        self.diagnostics = diagnostics
+        self.diagnostics = tuple(diagnostics)

@@ -9,10 +9,10 @@ from typing import Final
 from flowq.cli.output import Writer
 from flowq.cli.plain import PlainDisplay
 from flowq.cli.segments import Line
-from flowq.cli.wording import plural, reason_text, symbol, took, word
+from flowq.cli.wording import reason_text, symbol, took, word
 from flowq.flows.annotations import Annotations, Fold, Mark
 from flowq.flows.follow import Progress, Update
-from flowq.flows.textsafe import safe_bytes, safe_line
+from flowq.flows.textsafe import plural, safe_bytes, safe_line
 from flowq.flows.views import error_line, ordinal_of
 from flowq.states import JobStatus
 from flowq.store.records import Event, LogEntry

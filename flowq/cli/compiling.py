@@ -6,11 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 from flowq.cli.options import Inputs
 from flowq.cli.segments import Line, columns, pad
-from flowq.cli.session import Terminal
-from flowq.cli.streams import echo
-from flowq.cli.wording import of_all, plural
+from flowq.cli.streams import Terminal, echo
+from flowq.cli.wording import count_text
 from flowq.exceptions import InvalidFlowError
-from flowq.flows.textsafe import safe_line
+from flowq.flows.textsafe import plural, safe_line
 
 if TYPE_CHECKING:
     from flowq.compiler import Compilation, Diagnostic
@@ -82,12 +81,6 @@ def preview_json(plan: "Plan") -> dict[str, Any]:
             for cell in plan.selected_jobs()
         ],
     }
-
-
-def count_text(plan: "Plan") -> str:
-    """Return how many jobs a run of the plan has: `7 jobs`, `2 of 7 jobs`."""
-    every = sum(1 for _ in plan.shown_jobs())
-    return of_all(sum(1 for _ in plan.selected_jobs()), every, "job")
 
 
 def _condition(condition: str) -> str:

@@ -11,10 +11,10 @@ from dataclasses import dataclass, field
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, Final
 
-from flowq.cli.wording import plural
 from flowq.durations import format_duration
 from flowq.exceptions import ServerError, ServerUnavailableError
 from flowq.flows.stranded import stranded
+from flowq.flows.textsafe import plural
 from flowq.store.errors import Translated
 from flowq.store.records import QueueRecord, WorkerRecord
 

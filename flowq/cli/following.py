@@ -15,8 +15,9 @@ from flowq.cli import exits
 from flowq.cli.options import Manner
 from flowq.cli.output import Writer
 from flowq.cli.plain import JsonDisplay, PlainDisplay
-from flowq.cli.session import Terminal, complain
+from flowq.cli.session import complain
 from flowq.cli.signals import Interrupts
+from flowq.cli.streams import Terminal
 from flowq.cli.summary import Tails, summary_lines
 from flowq.cli.tending import Tended
 from flowq.exceptions import ServerUnavailableError

@@ -12,9 +12,9 @@ from itertools import groupby
 from typing import Final
 
 from flowq.cli.segments import Line, Segment, columns, cut, fit, pad
-from flowq.cli.session import Terminal
-from flowq.cli.wording import clock, note, of_all, plural, symbol, took, word
-from flowq.flows.textsafe import safe_json, safe_line
+from flowq.cli.streams import Terminal
+from flowq.cli.wording import clock, note, of_all, symbol, took, word
+from flowq.flows.textsafe import plural, safe_json, safe_line
 from flowq.flows.views import JobView, RunView, matrix_status
 from flowq.plan import Selection
 from flowq.states import JobStatus, Reason, RunStatus

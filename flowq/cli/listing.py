@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 from flowq.cli.segments import Line, columns, cut, fit, pad
-from flowq.cli.session import Terminal
+from flowq.cli.streams import Terminal
 from flowq.cli.wording import clock, took
 from flowq.flows.textsafe import safe_line
 from flowq.flows.views import elapsed

@@ -16,7 +16,7 @@ from rich.text import Text
 
 from flowq.cli.layout import counts_text, head_lines, job_rows, rows_that_fit, table_lines
 from flowq.cli.segments import RICH_STYLES, Line, columns, fit
-from flowq.cli.session import Terminal
+from flowq.cli.streams import Terminal
 from flowq.cli.summary import Tails, failure_lines
 from flowq.cli.wording import took
 from flowq.flows.estimate import Outlook

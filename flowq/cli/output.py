@@ -6,8 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from flowq.cli.segments import Line, paint
-from flowq.cli.session import Terminal
-from flowq.cli.streams import echo
+from flowq.cli.streams import Terminal, echo
 
 
 def show(lines: Iterable[Line], terminal: Terminal) -> None:

@@ -3,17 +3,16 @@
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from flowq.cli.compiling import count_text
 from flowq.cli.segments import Line, columns, cut, fit, pad
-from flowq.cli.session import Terminal
-from flowq.cli.wording import plural, reason_text, took
+from flowq.cli.streams import Terminal
+from flowq.cli.wording import count_text, reason_text, took
 from flowq.durations import format_duration
 from flowq.flows.estimate import Forecast, forecast
 from flowq.flows.foresee import Fate, run_status
 from flowq.flows.history import History
 from flowq.flows.local import default_slots
 from flowq.flows.simulation import makespan
-from flowq.flows.textsafe import safe_json, safe_line
+from flowq.flows.textsafe import plural, safe_json, safe_line
 from flowq.plan import Cell, Node, Plan
 from flowq.states import JobStatus, Reason, RunStatus
 

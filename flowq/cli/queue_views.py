@@ -7,10 +7,9 @@ from typing import TYPE_CHECKING
 
 from flowq.cli.listing import runs_table
 from flowq.cli.segments import Line, columns, pad
-from flowq.cli.session import Terminal
-from flowq.cli.wording import plural
+from flowq.cli.streams import Terminal
 from flowq.flows.documents import record_json
-from flowq.flows.textsafe import safe_line
+from flowq.flows.textsafe import plural, safe_line
 
 if TYPE_CHECKING:
     from flowq.store import Store

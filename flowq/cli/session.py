@@ -3,11 +3,11 @@
 import os
 import sys
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, TextIO, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from flowq.cli.streams import echo
+from flowq.cli.streams import Terminal, echo
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -15,37 +15,6 @@ if TYPE_CHECKING:
     from flowq.store import Store
 
 _Command = TypeVar("_Command", bound="Callable[..., Any]")
-
-
-@dataclass(frozen=True, slots=True)
-class Terminal:
-    """What an output stream can show. `width` and `height` in cells; no `width`: it is not a terminal, lines may be long."""
-
-    width: int | None = None
-    height: int = 24
-    color: bool = False
-    live: bool = False
-    unicode: bool = True
-
-    @classmethod
-    def of(cls, stream: TextIO) -> "Terminal":
-        """Look at a stream and the environment.
-
-        Colour and the live display are for terminals only; `NO_COLOR`, `TERM=dumb` and `CI` (a log that people read later)
-        turn them off. `COLUMNS` sets the width, also where there is no terminal.
-        """
-        environ = os.environ
-        tty = _is_terminal(stream)
-        clever = tty and environ.get("TERM", "") != "dumb" and not environ.get("CI")
-        columns, lines = _size(stream) if tty else (None, 24)
-        asked = environ.get("COLUMNS", "")
-        return cls(
-            width=int(asked) if asked.isdigit() and int(asked) > 0 else columns,
-            height=lines,
-            color=clever and not environ.get("NO_COLOR"),
-            live=clever,
-            unicode=(stream.encoding or "ascii").lower().replace("-", "").startswith("utf"),
-        )
 
 
 @dataclass(slots=True)
@@ -111,18 +80,3 @@ def complain(text: str) -> None:
     from flowq.flows.textsafe import safe
 
     echo(safe(text), err=True)
-
-
-def _is_terminal(stream: TextIO) -> bool:
-    try:
-        return stream.isatty()
-    except ValueError:  # closed
-        return False
-
-
-def _size(stream: TextIO) -> tuple[int, int]:
-    try:
-        size = os.get_terminal_size(stream.fileno())
-    except (OSError, ValueError):
-        return 80, 24
-    return size.columns or 80, size.lines or 24

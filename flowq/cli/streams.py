@@ -1,14 +1,69 @@
-"""Writing text to standard output and error as they are.
+"""Standard output and error: what they can show, and writing text to them as it is."""
 
-click's own `echo` takes a stream for misconfigured when its encoding is ASCII and writes UTF-8 all the same; a terminal that asked for
-ASCII gets escapes here (the streams are set so, see `flowq.cli.main`).
-"""
-
+import os
 import sys
+from dataclasses import dataclass
+from typing import TextIO
 
 import click
 
 
+@dataclass(frozen=True, slots=True)
+class Terminal:
+    """What an output stream can show. `width` and `height` in cells; no `width`: it is not a terminal, lines may be long."""
+
+    width: int | None = None
+    height: int = 24
+    color: bool = False
+    live: bool = False
+    unicode: bool = True
+
+    @classmethod
+    def of(cls, stream: TextIO) -> "Terminal":
+        """Look at a stream and the environment.
+
+        Colour and the live display are for terminals only; `NO_COLOR`, `TERM=dumb` and `CI` (a log that people read later)
+        turn them off. `COLUMNS` sets the width, also where there is no terminal.
+        """
+        environ = os.environ
+        tty = _is_terminal(stream)
+        clever = tty and environ.get("TERM", "") != "dumb" and not environ.get("CI")
+        columns, lines = _size(stream) if tty else (None, 24)
+        asked = environ.get("COLUMNS", "")
+        return cls(
+            width=int(asked) if asked.isdigit() and int(asked) > 0 else columns,
+            height=lines,
+            color=clever and not environ.get("NO_COLOR"),
+            live=clever,
+            unicode=(stream.encoding or "ascii").lower().replace("-", "").startswith("utf"),
+        )
+
+
 def echo(text: str, *, err: bool = False, nl: bool = True, color: bool | None = None) -> None:
-    """Write text. `color` False removes escape sequences, True keeps them; None decides by the stream."""
+    """Write text to standard output, or with `err` to standard error.
+
+    click's own `echo` treats a stream whose encoding is ASCII as misconfigured and writes UTF-8 to it; `flowq.cli.main` has set the
+    streams to write escapes there.
+
+    Args:
+        text: what to write.
+        err: write to standard error.
+        nl: end with a newline.
+        color: False removes escape sequences, True keeps them, None decides by the stream.
+    """
     click.echo(text, file=sys.stderr if err else sys.stdout, nl=nl, color=color)
+
+
+def _is_terminal(stream: TextIO) -> bool:
+    try:
+        return stream.isatty()
+    except ValueError:  # closed
+        return False
+
+
+def _size(stream: TextIO) -> tuple[int, int]:
+    try:
+        size = os.get_terminal_size(stream.fileno())
+    except (OSError, ValueError):
+        return 80, 24
+    return size.columns or 80, size.lines or 24

@@ -6,10 +6,10 @@ from typing import Final
 
 from flowq.cli.layout import head_lines, job_rows, next_lines, rows_that_fit, table_lines, where
 from flowq.cli.segments import Line, fit
-from flowq.cli.session import Terminal
-from flowq.cli.wording import error_text, plural, reason_text
+from flowq.cli.streams import Terminal
+from flowq.cli.wording import error_text, reason_text
 from flowq.flows.follow import Update
-from flowq.flows.textsafe import safe_bytes, safe_line
+from flowq.flows.textsafe import plural, safe_bytes, safe_line
 from flowq.flows.views import JobView, RunView, ordinal_of
 from flowq.states import JobStatus
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 
 from flowq.cli.segments import Line, columns, cut, fit, pad
-from flowq.cli.session import Terminal
+from flowq.cli.streams import Terminal
 from flowq.cli.wording import symbol, took, word
 from flowq.flows.gantt import Bar
 from flowq.flows.textsafe import safe_line

@@ -3,8 +3,9 @@
 from datetime import UTC, datetime
 from typing import Final
 
-from flowq.flows.textsafe import safe_line
+from flowq.flows.textsafe import plural, safe_line
 from flowq.flows.views import JobView
+from flowq.plan import Plan
 from flowq.states import JobStatus, Reason
 
 WORDS: Final = {
@@ -167,11 +168,12 @@ def clock(at_ms: int | None) -> str:
     return "" if at_ms is None else f"{datetime.fromtimestamp(at_ms // 1000, UTC):%Y-%m-%d %H:%M:%S} UTC"
 
 
-def plural(count: int, noun: str, many: str = "") -> str:
-    """Return `1 job`, `2 jobs`; `many` is a plural that is not made with an s."""
-    return f"{count} {noun}" if count == 1 else f"{count} {many or noun + 's'}"
-
-
 def of_all(part: int, count: int, noun: str) -> str:
     """Return `2 of 7 jobs`, and `7 jobs` where the part is the whole."""
     return plural(count, noun) if part == count else f"{part} of {plural(count, noun)}"
+
+
+def count_text(plan: Plan) -> str:
+    """Return how many jobs a run of the plan has: `7 jobs`, `2 of 7 jobs`."""
+    every = sum(1 for _ in plan.shown_jobs())
+    return of_all(sum(1 for _ in plan.selected_jobs()), every, "job")

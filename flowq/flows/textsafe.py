@@ -60,3 +60,8 @@ def _json_escape(match: re.Match[str]) -> str:
         return f"\\u{code:04x}"
     code -= 0x10000
     return f"\\u{0xD800 + (code >> 10):04x}\\u{0xDC00 + (code & 0x3FF):04x}"
+
+
+def plural(count: int, noun: str, many: str = "") -> str:
+    """Return `1 job`, `2 jobs`; `many` is a plural that is not made with an s."""
+    return f"{count} {noun}" if count == 1 else f"{count} {many or noun + 's'}"

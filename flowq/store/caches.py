@@ -23,26 +23,6 @@ class Kept:
     latest: bytes | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class CacheReport:
-    """What the end of an execution means for the cache.
-
-    `info` is what people are told, JSON, kept in the job's record. With a digest and a record the result is kept; with a digest alone the
-    one that is kept under it is taken over. `latest` is what the next execution compares with. `identity` names the job over all runs; `ttl_ms` is how long its results are of use.
-    """
-
-    info: str
-    identity: str = ""
-    digest: str = ""
-    record: str = ""
-    latest: str = ""
-    ttl_ms: int | None = None
-
-    def arguments(self) -> list[object]:
-        """Return the arguments of the script `finish`."""
-        return [self.info, self.identity, self.digest, self.record, self.latest, self.ttl_ms]
-
-
 class Caches:
     """The store's view of earlier results."""
 

@@ -4,8 +4,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from flowq.store.caches import CacheReport
-
 
 class Outcome(StrEnum):
     """What a transition answered."""
@@ -25,6 +23,26 @@ class Verdict(StrEnum):
     CANCEL = "cancel"  # somebody asked to cancel the job: kill it and report `canceled`
     STOP = "stop"  # somebody asked to stop the job (a plain job's stop command): kill it and report `stopped`
     FENCED = "fenced"  # the execution has lost the job: kill it, report nothing
+
+
+@dataclass(frozen=True, slots=True)
+class CacheReport:
+    """What the end of an execution means for the cache.
+
+    `info` is what people are told, JSON, kept in the job's record. With a digest and a record the result is kept; with a digest alone the
+    one that is kept under it is taken over. `latest` is what the next execution compares with. `identity` names the job over all runs; `ttl_ms` is how long its results are of use.
+    """
+
+    info: str
+    identity: str = ""
+    digest: str = ""
+    record: str = ""
+    latest: str = ""
+    ttl_ms: int | None = None
+
+    def arguments(self) -> list[object]:
+        """Return the arguments of the script `finish`."""
+        return [self.info, self.identity, self.digest, self.record, self.latest, self.ttl_ms]
 
 
 @dataclass(frozen=True, slots=True)

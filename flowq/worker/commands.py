@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 
     from flowq.worker.task import Outcome, Task
 
-PRIVATE: Final = ("FLOWQ_REDIS_URL", "FLOWQ_SECRET_KEY")  # flowq's own; what a flow executes has no business with the server
 _INSERTED: Final = "FLOWQ_V"  # the compiler's names of the values that a script refers to
 _RESTORED: Final = ("SIGPIPE", "SIGXFSZ", "SIGXFZ")  # the interpreter ignores them, commands expect the default
 
@@ -41,7 +40,7 @@ def execute(task: Task, scratch: str) -> Outcome:
             _write(script, task["script"])
     except OSError as error:
         return failed("error", _no_scratch(scratch, error))
-    env = {name: value for name, value in os.environ.items() if name not in PRIVATE}
+    env = {name: value for name, value in os.environ.items() if name not in system.PRIVATE}
     env["FLOWQ_OUTPUT"] = output
     if task["kind"] == "shell":
         env.update(task["variables"])

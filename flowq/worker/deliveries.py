@@ -19,8 +19,8 @@ from urllib.parse import quote
 from flowq import __version__
 from flowq.webhook import Webhook
 from flowq.worker import postman
-from flowq.worker.commands import PRIVATE
 from flowq.worker.protocol import Channel, PeerGoneError, ProtocolError
+from flowq.worker.system import PRIVATE
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING
 from flowq import signing
 from flowq.durations import milliseconds
 from flowq.states import Reason
-from flowq.store.caches import CacheReport
-from flowq.store.outcomes import Claim, Execution, LogLines
+from flowq.store.outcomes import CacheReport, Claim, Execution, LogLines
 from flowq.worker.slots import Cause, Ended, Slot
 
 if TYPE_CHECKING:

@@ -15,9 +15,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from flowq.worker import forkserver, protocol, warmth
-from flowq.worker.commands import PRIVATE
 from flowq.worker.loop import Loop
 from flowq.worker.protocol import Channel, PeerGoneError, ProtocolError
+from flowq.worker.system import PRIVATE
 
 _ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(forkserver.__file__))))
 # The package is found wherever this one was found; afterwards the path is what the interpreter has by itself.

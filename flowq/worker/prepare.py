@@ -23,12 +23,12 @@ from flowq.states import JobStatus, Reason
 from flowq.store.outcomes import Claim
 from flowq.store.records import RunRecord
 from flowq.store.semaphores import group_semaphore
-from flowq.worker.commands import PRIVATE
 from flowq.worker.lookup import identity_of, read_cache
 from flowq.worker.permits import COMMANDS, refusal
 from flowq.worker.plain import callback_task, plain_task
 from flowq.worker.retries import may_retry
 from flowq.worker.secrets import SecretError, resolve
+from flowq.worker.system import PRIVATE
 from flowq.worker.upstream import Shape, read_upstream
 
 if TYPE_CHECKING:

@@ -12,6 +12,10 @@ import sys
 import time
 
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+PRIVATE = (
+    "FLOWQ_REDIS_URL",
+    "FLOWQ_SECRET_KEY",
+)  # variables of the server, which no process that runs user code of a flow may see
 
 _PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER = 36

@@ -7,7 +7,7 @@ import pytest
 from flowq.cli.layout import run_lines
 from flowq.cli.live import frame
 from flowq.cli.segments import columns, cut, fit, paint
-from flowq.cli.session import Terminal
+from flowq.cli.streams import Terminal
 from flowq.cli.summary import failure_lines
 from flowq.flows.views import RunView
 from flowq.plan import Cell, Edge, Plan

@@ -16,7 +16,7 @@ import pytest
 
 from flowq.cli.commands.doctor import finding_lines
 from flowq.cli.doctoring import Facts, examine
-from flowq.cli.session import Terminal
+from flowq.cli.streams import Terminal
 from flowq.store import Store
 from flowq.store.records import QueueRecord, WorkerRecord
 from tests.cli import golden, samples

@@ -8,7 +8,7 @@ import pytest
 
 from flowq.cli.planning import plan_lines, step_numbers
 from flowq.cli.segments import columns
-from flowq.cli.session import Terminal
+from flowq.cli.streams import Terminal
 from flowq.flows.foresee import foresee
 from flowq.flows.history import NOTHING, History
 from flowq.plan import Plan

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from flowq.cli.layout import run_lines
 from flowq.cli.live import frame
-from flowq.cli.session import Terminal
+from flowq.cli.streams import Terminal
 from flowq.flows.textsafe import safe, safe_bytes, safe_json, safe_line
 from flowq.plan import Action, Cell, Node, Plan
 from flowq.states import JobStatus, RunStatus

@@ -6,7 +6,7 @@ import pytest
 
 from flowq.cli import exits
 from flowq.cli.listing import runs_table
-from flowq.cli.session import Terminal
+from flowq.cli.streams import Terminal
 from flowq.flows.documents import event_json, iso, run_json
 from flowq.flows.views import Snapshot, elapsed, error_line, ordinal_of, run_view
 from flowq.states import JobStatus, RunStatus

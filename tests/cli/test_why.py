@@ -5,7 +5,7 @@ import json
 import pytest
 
 from flowq.cli.commands.why import why_lines
-from flowq.cli.session import Terminal
+from flowq.cli.streams import Terminal
 from flowq.flows.failures import error_place
 from flowq.flows.submit import submit
 from flowq.flows.surroundings import Surroundings

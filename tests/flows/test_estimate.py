@@ -10,7 +10,7 @@ import pytest
 
 from benchmarks.graph2flow import Options, convert, read
 from flowq.cli.live import frame
-from flowq.cli.session import Terminal
+from flowq.cli.streams import Terminal
 from flowq.cli.timeline import gantt_lines
 from flowq.compiler import compile_text
 from flowq.flows.estimate import Outlook, critical_path, forecast, outlook

@@ -11,7 +11,7 @@ import pytest
 from benchmarks.graph2flow import convert, read
 from flowq.cli.commands.graph import graph_lines
 from flowq.cli.segments import columns, cut
-from flowq.cli.session import Terminal
+from flowq.cli.streams import Terminal
 from flowq.compiler import compile_text
 from flowq.flows.graphs.layers import lay_out, levels, reduced
 from flowq.flows.graphs.markup import to_dot, to_mermaid

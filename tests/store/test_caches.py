@@ -8,8 +8,7 @@ import pytest
 
 from flowq.flows import retry
 from flowq.store import Store
-from flowq.store.caches import CacheReport
-from flowq.store.outcomes import Claim, Execution, Outcome
+from flowq.store.outcomes import CacheReport, Claim, Execution, Outcome
 from tests.support import graphs, invariants
 from tests.support.slot_driver import Driver, execution
 

@@ -14,8 +14,8 @@ from flowq.flows.submit import submit
 from flowq.plan import RetryPolicy
 from flowq.states import JobStatus
 from flowq.store import Store
-from flowq.store.caches import CacheReport
 from flowq.store.link import Link
+from flowq.store.outcomes import CacheReport
 from flowq.store.records import ResultRecord
 from flowq.store.session import Session
 from tests.support import graphs, invariants

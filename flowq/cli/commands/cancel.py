@@ -8,10 +8,9 @@ from flowq.cli.executing import is_embedded
 from flowq.cli.selection import select_jobs, select_open_run
 from flowq.cli.session import Session, pass_session, url_option
 from flowq.cli.streams import echo
-from flowq.cli.wording import plural
 from flowq.exceptions import InvalidJobOperation
 from flowq.flows.snapshot import read_plan
-from flowq.flows.textsafe import safe_line
+from flowq.flows.textsafe import plural, safe_line
 from flowq.ids import member_id
 from flowq.store.outcomes import Outcome
 

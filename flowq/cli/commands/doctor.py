@@ -10,11 +10,11 @@ from flowq.cli import exits
 from flowq.cli.doctoring import OK, PROBLEM, WARNING, Finding, examine, read_facts
 from flowq.cli.output import show, show_json
 from flowq.cli.segments import Line, fit
-from flowq.cli.session import Session, Terminal, pass_session, url_option
-from flowq.cli.wording import plural
+from flowq.cli.session import Session, pass_session, url_option
+from flowq.cli.streams import Terminal
 from flowq.config import load_settings, redact
 from flowq.exceptions import ServerError
-from flowq.flows.textsafe import safe_line
+from flowq.flows.textsafe import plural, safe_line
 
 _STYLES = {OK: "good", WARNING: "warn", PROBLEM: "badbold"}
 

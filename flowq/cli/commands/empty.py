@@ -4,8 +4,7 @@ import click
 
 from flowq.cli.queue_options import QueueOptions, queue_options
 from flowq.cli.session import Session, pass_session, url_option
-from flowq.cli.wording import plural
-from flowq.flows.textsafe import safe_line
+from flowq.flows.textsafe import plural, safe_line
 
 
 @click.command(epilog="Example: flowq empty low")

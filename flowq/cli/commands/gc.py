@@ -8,8 +8,8 @@ from flowq.cli.output import show, show_json
 from flowq.cli.pairs import Duration
 from flowq.cli.segments import Line
 from flowq.cli.session import Session, pass_session, url_option
-from flowq.cli.wording import plural
 from flowq.flows.garbage import Garbage, Wish, find_garbage, garbage_json
+from flowq.flows.textsafe import plural
 
 _SHOWN = 8  # ids of a kind
 

@@ -11,8 +11,8 @@ from flowq.cli.options import Inputs, Part, param_options, selection_options
 from flowq.cli.output import show, show_json
 from flowq.cli.segments import Line, columns, cut, fit
 from flowq.cli.selection import looks_like_file, select_run
-from flowq.cli.session import Session, Terminal, pass_session, url_option
-from flowq.cli.streams import echo
+from flowq.cli.session import Session, pass_session, url_option
+from flowq.cli.streams import Terminal, echo
 from flowq.cli.wording import symbol, word
 from flowq.exceptions import UsageError
 from flowq.flows.graphs.model import Graph, Vertex, graph_json, graph_of

@@ -11,7 +11,8 @@ from flowq.cli.completing import complete_jobs, complete_runs
 from flowq.cli.output import show
 from flowq.cli.segments import Line
 from flowq.cli.selection import select_jobs, select_run
-from flowq.cli.session import Session, Terminal, complain, pass_session, url_option
+from flowq.cli.session import Session, complain, pass_session, url_option
+from flowq.cli.streams import Terminal
 from flowq.flows.documents import iso
 from flowq.flows.follow import START, Follower
 from flowq.flows.snapshot import read_plan, read_snapshot

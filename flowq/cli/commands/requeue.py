@@ -5,8 +5,8 @@ import click
 from flowq import defaults
 from flowq.cli.queue_options import QueueOptions, queue_options
 from flowq.cli.session import Session, complain, pass_session, url_option
-from flowq.cli.wording import plural
 from flowq.exceptions import InvalidJobOperation, NoSuchJobError
+from flowq.flows.textsafe import plural
 
 
 @click.command(epilog="Example: flowq requeue --queue myqueue --all")

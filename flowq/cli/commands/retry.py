@@ -13,12 +13,11 @@ from flowq.cli.segments import Line, columns, pad
 from flowq.cli.selection import refuse_beside_running, select_jobs, select_run
 from flowq.cli.session import Session, pass_session, url_option
 from flowq.cli.signals import Interrupts
-from flowq.cli.wording import plural
 from flowq.flows.absent import absent_on_retry
 from flowq.flows.rerun import plan_rerun
 from flowq.flows.retry import plan_retry
 from flowq.flows.snapshot import read_plan
-from flowq.flows.textsafe import safe_line
+from flowq.flows.textsafe import plural, safe_line
 
 if TYPE_CHECKING:
     from flowq.flows.resets import RetryPlan

@@ -11,8 +11,7 @@ from flowq.cli.options import Inputs, param_options
 from flowq.cli.output import show, show_json
 from flowq.cli.segments import Line
 from flowq.cli.session import Session, pass_session
-from flowq.cli.wording import plural
-from flowq.flows.textsafe import safe_line
+from flowq.flows.textsafe import plural, safe_line
 
 if TYPE_CHECKING:
     from flowq.compiler import Diagnostic

@@ -11,12 +11,13 @@ from flowq.cli.layout import commands_lines, where
 from flowq.cli.output import show, show_json
 from flowq.cli.segments import Line, fit
 from flowq.cli.selection import select_jobs, select_run
-from flowq.cli.session import Session, Terminal, pass_session, url_option
-from flowq.cli.wording import plural, symbol, word
+from flowq.cli.session import Session, pass_session, url_option
+from flowq.cli.streams import Terminal
+from flowq.cli.wording import symbol, word
 from flowq.exceptions import UsageError
 from flowq.flows.snapshot import read_snapshot
 from flowq.flows.surroundings import read_surroundings
-from flowq.flows.textsafe import safe_line
+from flowq.flows.textsafe import plural, safe_line
 from flowq.flows.views import RunView, run_view
 from flowq.flows.why import Cause, cause_json, explain
 from flowq.states import JobStatus, Reason
