@@ -100,14 +100,14 @@ UPSTREAM: Final = frozenset(
 """Reasons of jobs that were skipped because of how another one ended."""
 
 TRANSITIONS: Final[dict[str, frozenset[tuple[str, str]]]] = {
-    # name of the Lua file -> the edges (from, to) it may take; "-" is "does not exist".
-    "create": frozenset({("-", "queued"), ("-", "deferred"), ("-", "scheduled"), ("-", "skipped"), ("-", "rate_limited")}),
-    "draft": frozenset({("-", "created")}),
-    "stage": frozenset({("-", "deferred")}),
-    "claim": frozenset(("queued", to) for to in ("started", "failed", "canceled", "skipped", "deferred", "rate_limited")),
-    "take": frozenset({("queued", "started"), ("scheduled", "started")}),
-    "unclaim": frozenset(("started", to) for to in ("queued", "canceled", "failed", "deferred", "rate_limited")),
-    "finish": frozenset(
+    # the Lua file below flowq/store/lua -> the edges (from, to) it may take; "-" is "does not exist".
+    "job/create": frozenset({("-", "queued"), ("-", "deferred"), ("-", "scheduled"), ("-", "skipped"), ("-", "rate_limited")}),
+    "job/create_draft": frozenset({("-", "created")}),
+    "run/upload_jobs": frozenset({("-", "deferred")}),
+    "job/claim": frozenset(("queued", to) for to in ("started", "failed", "canceled", "skipped", "deferred", "rate_limited")),
+    "job/claim_by_id": frozenset({("queued", "started"), ("scheduled", "started")}),
+    "job/return_claim": frozenset(("started", to) for to in ("queued", "canceled", "failed", "deferred", "rate_limited")),
+    "job/finish": frozenset(
         {
             ("started", "finished"),
             ("started", "failed"),
@@ -119,7 +119,7 @@ TRANSITIONS: Final[dict[str, frozenset[tuple[str, str]]]] = {
             ("started", "rate_limited"),  # likewise
         }
     ),
-    "release": frozenset(
+    "job/release_dependents": frozenset(
         {
             ("deferred", "queued"),
             ("deferred", "scheduled"),
@@ -134,12 +134,14 @@ TRANSITIONS: Final[dict[str, frozenset[tuple[str, str]]]] = {
             ("-", "deferred"),  # the cells of a foreach
         }
     ),
-    "decide": frozenset(("deferred", to) for to in ("queued", "skipped", "failed", "finished", "scheduled", "canceled")),
-    "expand": frozenset({("deferred", "-"), ("-", "deferred")}),  # a foreach becomes a group of cells
-    "approve": frozenset({("deferred", "finished"), ("deferred", "failed")}),
-    "lapse": frozenset({("deferred", "failed")}),
-    "promote": frozenset({("scheduled", "queued"), ("scheduled", "deferred"), ("scheduled", "rate_limited")}),
-    "reap": frozenset(
+    "job/resolve_conditions": frozenset(
+        ("deferred", to) for to in ("queued", "skipped", "failed", "finished", "scheduled", "canceled")
+    ),
+    "job/expand_foreach": frozenset({("deferred", "-"), ("-", "deferred")}),  # a foreach becomes a group of cells
+    "job/approve": frozenset({("deferred", "finished"), ("deferred", "failed")}),
+    "job/time_out_approval": frozenset({("deferred", "failed")}),
+    "job/promote_scheduled": frozenset({("scheduled", "queued"), ("scheduled", "deferred"), ("scheduled", "rate_limited")}),
+    "job/reap_expired_lease": frozenset(
         {
             ("started", "queued"),
             ("started", "scheduled"),
@@ -150,12 +152,14 @@ TRANSITIONS: Final[dict[str, frozenset[tuple[str, str]]]] = {
             ("started", "rate_limited"),
         }
     ),
-    "expire": frozenset({("queued", "failed")}),
-    "cancel": frozenset((waiting, "canceled") for waiting in ("created", "queued", "deferred", "scheduled", "rate_limited")),
-    "requeue": frozenset(
+    "job/expire_queued": frozenset({("queued", "failed")}),
+    "job/cancel": frozenset(
+        (waiting, "canceled") for waiting in ("created", "queued", "deferred", "scheduled", "rate_limited")
+    ),
+    "job/requeue": frozenset(
         (ended, to) for ended in ("failed", "stopped", "canceled", "finished") for to in ("queued", "rate_limited")
     ),
-    "reset": frozenset(
+    "run/retry": frozenset(
         {
             ("failed", "deferred"),
             ("stopped", "deferred"),
@@ -164,6 +168,6 @@ TRANSITIONS: Final[dict[str, frozenset[tuple[str, str]]]] = {
             ("finished", "deferred"),
         }
     ),
-    "delete": frozenset({(str(status), "-") for status in JobStatus}),
+    "job/delete": frozenset({(str(status), "-") for status in JobStatus}),
 }
 """The state machine: every legal change of a job's status, by the transition that makes it."""

@@ -1,7 +1,7 @@
 """Calls that are put on queues again and again: by cron expressions and intervals.
 
 A scheduler decides *when*; what it puts on a queue is an ordinary job that any worker executes. It keeps nothing to itself: which
-slot of which entry was dealt with last is in the store, noted in the same step that creates the job (`store/lua/cron.lua`). So
+slot of which entry was dealt with last is in the store, noted in the same step that creates the job (`store/lua/cron/enqueue_slot.lua`). So
 any number of schedulers can run side by side, each can be killed at any moment, and a slot gives one job, neither none nor two.
 
     schedule   expressions and intervals: pure functions of time      zones        time zones, the local one too

@@ -44,7 +44,7 @@ class Crons:
         """
         new.check()
         flat = [entry, -1 if after is None else after, slot, name, *new.arguments()]
-        outcome, _, latest = self._session.run("cron", *flat)
+        outcome, _, latest = self._session.run("cron/enqueue_slot", *flat)
         return Outcome(outcome.decode()), _slot(latest)
 
     def beat(
@@ -68,7 +68,7 @@ class Crons:
         flat = [part for pair in fields.items() for part in pair]
         marked = [f"{entry}|{int(waits)}" for entry, waits in entries]
         ttl = int(SCHEDULER_TTL * 1000)
-        outcome, now, rest, *had = self._session.run("cron_beat", scheduler, nonce, ttl, force, flat, marked)
+        outcome, now, rest, *had = self._session.run("cron/heartbeat", scheduler, nonce, ttl, force, flat, marked)
         if outcome == b"conflict":
             hostname, pid = rest
             return CronBeat(now, holder=(hostname.decode(), int(pid or 0)))
@@ -76,7 +76,7 @@ class Crons:
 
     def leave(self, scheduler: str, nonce: str) -> Outcome:
         """Take a scheduler off the list."""
-        return Outcome(self._session.run("cron_leave", scheduler, nonce)[0].decode())
+        return Outcome(self._session.run("cron/unregister", scheduler, nonce)[0].decode())
 
     def schedulers(self) -> list[str]:
         """Return the names of the schedulers that live, the one that was silent for longest first."""

@@ -1,4 +1,4 @@
-"""Groups of plain jobs as the store sees them. How they are kept: `lua/lib/members.lua`."""
+"""Groups of plain jobs as the store sees them. How they are kept: `lua/lib/groups.lua`."""
 
 import time
 from typing import TYPE_CHECKING, Any, Final
@@ -48,7 +48,7 @@ class Groups:
         A group without jobs (any more) has nothing to wait for.
         """
         deadline = None if timeout is None else time.monotonic() + timeout
-        while self._session.run("await_group", name)[0] == b"waiting":
+        while self._session.run("group/await", name)[0] == b"waiting":
             left = _LONGEST_WAIT if deadline is None else deadline - time.monotonic()
             if left <= 0:
                 return False
@@ -58,8 +58,8 @@ class Groups:
 
     def leave(self, name: str, job: str) -> Outcome:
         """Take a job out of a group; the job goes on as it is."""
-        return Outcome(self._session.run("leave_group", job, name)[0].decode())
+        return Outcome(self._session.run("group/leave", job, name)[0].decode())
 
     def leave_in(self, pipeline: Any, name: str, job: str) -> None:
         """Put `leave` into a pipeline of the user's."""
-        self._session.put_into(pipeline, "leave_group", [job, name])
+        self._session.put_into(pipeline, "group/leave", [job, name])

@@ -108,12 +108,12 @@ class Jobs:
             TooLargeError: the payload is over `defaults.MAX_PAYLOAD`.
         """
         new.check()
-        return _created(self._session.run("create", *new.arguments()))
+        return _created(self._session.run("job/create", *new.arguments()))
 
     def draft(self, new: NewJob) -> Outcome:
         """Store a plain job without enqueueing it; `CONFLICT` when the id is that of a job that was enqueued."""
         new.check()
-        return _created(self._session.run("draft", *new.arguments()))[0]
+        return _created(self._session.run("job/create_draft", *new.arguments()))[0]
 
     def create_many(self, jobs: Sequence[NewJob]) -> list[tuple[Outcome, str]]:
         """Create plain jobs in one round trip; each is a transition of its own, answered as by `create`.
@@ -123,12 +123,12 @@ class Jobs:
         """
         for new in jobs:
             new.check()
-        return [_created(reply) for reply in self._session.run_many("create", [new.arguments() for new in jobs])]
+        return [_created(reply) for reply in self._session.run_many("job/create", [new.arguments() for new in jobs])]
 
     def create_in(self, pipeline: Any, new: NewJob) -> None:
         """Put the creation of a job into a pipeline of the user's; what `create` would have answered is among its replies."""
         new.check()
-        self._session.put_into(pipeline, "create", new.arguments())
+        self._session.put_into(pipeline, "job/create", new.arguments())
 
     def create_here(self, new: NewJob, worker: str, lease: float) -> tuple[tuple[Outcome, str], Claim | None]:
         """Create a plain job that the caller executes itself, if it is ready; no worker can get hold of it in between.
@@ -139,16 +139,18 @@ class Jobs:
             lease: seconds after which the execution is lost.
         """
         new.check()
-        created, taken = self._session.run("create_here", worker, ids.nonce(), int(lease * 1000), new.id, *new.arguments())
+        created, taken = self._session.run(
+            "job/create_and_claim", worker, ids.nonce(), int(lease * 1000), new.id, *new.arguments()
+        )
         return _created(created), read_claim(taken)
 
     def take(self, job: str, worker: str, lease: float) -> Claim | None:
         """Claim one named job past its queue; None when it is not ready or somebody else has it."""
-        return read_claim(self._session.run("take", job, worker, ids.nonce(), int(lease * 1000)))
+        return read_claim(self._session.run("job/claim_by_id", job, worker, ids.nonce(), int(lease * 1000)))
 
     def finish(self, execution: Execution) -> Outcome:
         """Report the end of one execution (workers do it through their link, together with other things)."""
-        return Outcome(self._session.run("finish", *execution.arguments())[0].decode())
+        return Outcome(self._session.run("job/finish", *execution.arguments())[0].decode())
 
     def cancel(self, job: str, *, release: bool = False) -> Outcome:
         """Cancel a job wherever it is. A started job is killed by its worker; `DONE` also when that has been asked for.
@@ -157,21 +159,21 @@ class Jobs:
             job: the id.
             release: those who depend on the job do not mind how it ends.
         """
-        outcome = self._session.run("cancel", job, "1", release, ids.nonce(), "")[0].decode()
+        outcome = self._session.run("job/cancel", job, "1", release, ids.nonce(), "")[0].decode()
         return Outcome.DONE if outcome == "requested" else Outcome(outcome)
 
     def stop(self, job: str, execution: str = "") -> Outcome:
         """Ask the worker of a started plain job to kill it; the job ends `stopped`. With an execution's number, only while that one runs."""
-        outcome = self._session.run("cancel", job, "2", False, ids.nonce(), execution)[0].decode()
+        outcome = self._session.run("job/cancel", job, "2", False, ids.nonce(), execution)[0].decode()
         return Outcome.DONE if outcome == "requested" else Outcome(outcome)
 
     def requeue(self, job: str, *, front: bool = False) -> Outcome:
         """Execute an ended plain job again, from its first attempt."""
-        return Outcome(self._session.run("requeue", job, front, ids.nonce())[0].decode())
+        return Outcome(self._session.run("job/requeue", job, front, ids.nonce())[0].decode())
 
     def delete(self, job: str) -> Outcome:
         """Delete a plain job; dependents that wait for it are decided as if it had been canceled."""
-        while (reply := self._session.run("delete", job)[0]) == b"more":
+        while (reply := self._session.run("job/delete", job)[0]) == b"more":
             pass
         return Outcome(reply.decode())
 
@@ -188,18 +190,18 @@ class Jobs:
             semaphore: of its concurrency group, "<max> <name>".
             message: of an approval, as its expressions came out.
         """
-        return Outcome(self._session.run("decide", job, verdict, reason, text, semaphore, message)[0].decode())
+        return Outcome(self._session.run("job/resolve_conditions", job, verdict, reason, text, semaphore, message)[0].decode())
 
     def expand(self, job: str, items: Sequence[bytes]) -> Outcome:
         """Tell a foreach its list, each item as JSON: it becomes a group with a cell per item."""
         nonce = ids.nonce()
         first = 0
         for number, chunk in enumerate(_item_chunks(items)):
-            outcome = Outcome(self._session.run("stage_items", job, nonce, number, first, chunk)[0].decode())
+            outcome = Outcome(self._session.run("job/upload_foreach_items", job, nonce, number, first, chunk)[0].decode())
             if outcome is not Outcome.DONE and outcome is not Outcome.DUPLICATE:
                 return outcome
             first += len(chunk)
-        return Outcome(self._session.run("expand", job, nonce, len(items))[0].decode())
+        return Outcome(self._session.run("job/expand_foreach", job, nonce, len(items))[0].decode())
 
     def approve(self, job: str, value: bytes, *, by: str, comment: str = "") -> Outcome:
         """Let an approval succeed; `value` is its result, JSON."""
@@ -210,7 +212,7 @@ class Jobs:
         return self._approve(job, "reject", text, by, comment)
 
     def _approve(self, job: str, verdict: str, value: bytes, by: str, comment: str) -> Outcome:
-        return Outcome(self._session.run("approve", job, ids.nonce(), verdict, value, by, comment)[0].decode())
+        return Outcome(self._session.run("job/approve", job, ids.nonce(), verdict, value, by, comment)[0].decode())
 
     def item(self, group: str, index: int) -> bytes | None:
         """Return the JSON of one item of a foreach."""
@@ -220,11 +222,13 @@ class Jobs:
 
     def save_meta(self, job: str, data: bytes) -> bool:
         """Store the user's own data about a job; return False when there is no such job."""
-        return Outcome(self._session.run("save_meta", job, data)[0].decode()) is Outcome.DONE
+        return Outcome(self._session.run("job/save_meta", job, data)[0].decode()) is Outcome.DONE
 
     def save(self, job: str, fields: Mapping[str, str | bytes | int]) -> Outcome:
         """Write fields of a plain job that are the user's; an empty value removes the field."""
-        return Outcome(self._session.run("save", job, [part for pair in fields.items() for part in pair])[0].decode())
+        return Outcome(
+            self._session.run("job/save_fields", job, [part for pair in fields.items() for part in pair])[0].decode()
+        )
 
     # -- reading --------------------------------------------------------------------------------------------------------------
 
@@ -311,7 +315,7 @@ class Jobs:
     def wait_for_result(self, job: str, timeout: float) -> ResultRecord | None:
         """Wait up to `timeout` seconds for a result of a job; return it, or None."""
         deadline = time.monotonic() + timeout
-        while self._session.run("await_result", job)[0] == b"waiting":
+        while self._session.run("job/await_result", job)[0] == b"waiting":
             left = deadline - time.monotonic()
             if left <= 0:
                 return None

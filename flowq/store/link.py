@@ -163,7 +163,7 @@ class Link:
         flat += flatten([len(ended)])
         for execution in ended:
             flat += flatten(execution.arguments())
-        self._send(_Request(load("step"), flat + flatten([list(claims)]), read_step))
+        self._send(_Request(load("worker/exchange"), flat + flatten([list(claims)]), read_step))
 
     def beat(
         self,
@@ -177,12 +177,14 @@ class Link:
         `counters` are this worker's executions that finished, that failed, and the milliseconds they took, since its start.
         """
         flat = flatten([self._worker, self._lease_ms, state, *counters, list(queues), len(executions)])
-        self._send(_Request(load("beat"), flat + [part for pair in executions for part in pair], _verdicts))
+        self._send(_Request(load("worker/heartbeat"), flat + [part for pair in executions for part in pair], _verdicts))
 
     def tick(self) -> None:
         """Send a sweep; `receive` gives a `TickReply`."""
         self._send(
-            _Request(load("tick"), flatten([self._lease_ms, _TICK_BATCH, self._lease_ms * _SILENT_LEASES, True]), _tick_reply)
+            _Request(
+                load("worker/sweep"), flatten([self._lease_ms, _TICK_BATCH, self._lease_ms * _SILENT_LEASES, True]), _tick_reply
+            )
         )
 
     def receive(self) -> Reply | None:

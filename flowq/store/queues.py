@@ -95,7 +95,7 @@ class Queues:
 
     def shed(self, queue: str, status: JobStatus) -> int:
         """Remove the entries of jobs that have expired; return how many there were (at most 1000 a call)."""
-        return int(self._session.run("shed", status, queue, 1000)[0])
+        return int(self._session.run("queue/purge_registry", status, queue, 1000)[0])
 
     def stale(self, queue: str) -> int:
         """Return how many entries of a queue's registries stand for jobs that have expired."""
@@ -119,7 +119,7 @@ class Queues:
         left = self.count(queue)
         deleted = 0
         while left > 0:
-            some, waiting = self._session.run("empty", queue, min(left, _BATCH))
+            some, waiting = self._session.run("queue/empty", queue, min(left, _BATCH))
             if not some:
                 break
             deleted += int(some)
@@ -128,17 +128,17 @@ class Queues:
 
     def drop(self, queue: str) -> Outcome:
         """Take an empty queue off the list of queues."""
-        return Outcome(self._session.run("drop_queue", queue)[0].decode())
+        return Outcome(self._session.run("queue/delete", queue)[0].decode())
 
     # -- suspension -----------------------------------------------------------------------------------------------------------
 
     def suspend(self, ttl: float | None) -> None:
         """Let no worker claim anything, for `ttl` seconds or until `resume`."""
-        self._session.run("suspend", -1 if ttl is None else int(ttl * 1000))
+        self._session.run("queue/suspend", -1 if ttl is None else int(ttl * 1000))
 
     def resume(self) -> bool:
         """Let workers claim again; return whether they were suspended."""
-        return Outcome(self._session.run("resume")[0].decode()) is Outcome.DONE
+        return Outcome(self._session.run("queue/resume")[0].decode()) is Outcome.DONE
 
     def suspended(self) -> bool:
         """Return whether workers are suspended."""

@@ -82,7 +82,7 @@ class Runs:
                 f"the compiled flow takes {len(plan):,} bytes, at most {defaults.MAX_PLAN:,} are allowed: split the flow"
             )
         chunks = 0
-        for reply in run_ahead(self._session, "stage", staging.calls(run, nonce, jobs, plan)):
+        for reply in run_ahead(self._session, "run/upload_jobs", staging.calls(run, nonce, jobs, plan)):
             outcome = Outcome(reply[0].decode())
             if outcome is Outcome.CONFLICT:
                 return outcome
@@ -94,11 +94,11 @@ class Runs:
             chunks += 1
         key = directory_key(directory)
         pairs = [part for pair in {**fields, "directory": directory, "directory_key": key}.items() for part in pair]
-        return Outcome(self._session.run("flip", run, nonce, chunks, key, pairs)[0].decode())
+        return Outcome(self._session.run("run/publish", run, nonce, chunks, key, pairs)[0].decode())
 
     def cancel(self, run: str) -> Outcome:
         """Cancel what has not ended of a run; its handlers run all the same. Called while they do, it cancels them too."""
-        return Outcome(self._session.run("cancel_run", run, ids.nonce())[0].decode())
+        return Outcome(self._session.run("run/cancel", run, ids.nonce())[0].decode())
 
     def reset(self, run: str, nonce: str, attempt: int, jobs: Sequence[ResetJob]) -> Outcome:
         """Retry a run: these jobs are executed again. `attempt` is the attempt that the caller saw; a newer one is `WRONG_STATE`."""
@@ -108,15 +108,15 @@ class Runs:
                 f"{job.ordinal} {job.pending} {job.verdict or '-'} {' '.join(map(str, job.tally))} {int(job.again)} {int(job.fresh)}"
                 for job in jobs[start : start + _CHUNK]
             ]
-            outcome = Outcome(self._session.run("stage_reset", run, nonce, chunks, entries)[0].decode())
+            outcome = Outcome(self._session.run("run/upload_retry", run, nonce, chunks, entries)[0].decode())
             if outcome not in {Outcome.DONE, Outcome.DUPLICATE}:
                 return outcome
             chunks += 1
-        return Outcome(self._session.run("reset", run, nonce, chunks, attempt)[0].decode())
+        return Outcome(self._session.run("run/retry", run, nonce, chunks, attempt)[0].decode())
 
     def delete(self, run: str) -> Outcome:
         """Delete a run that has ended, before its retention has passed. From the first step on nobody finds it any more."""
-        outcome, left = self._session.run("delete_run", run, _DISMANTLED)
+        outcome, left = self._session.run("run/delete", run, _DISMANTLED)
         if int(left):
             self.collect(run)
         return Outcome(outcome.decode())
@@ -124,13 +124,13 @@ class Runs:
     def collect(self, run: str) -> Outcome:
         """Take a run apart whose retention has passed, whose submitter died or whose deleter did; in bounded steps."""
         while True:
-            outcome, left = self._session.run("collect", run, _DISMANTLED)
+            outcome, left = self._session.run("run/collect_garbage", run, _DISMANTLED)
             if not int(left):
                 return Outcome(outcome.decode())
 
     def unstage(self, run: str) -> Outcome:
         """Drop what a retry of a run has left that died before it took effect."""
-        return Outcome(self._session.run("unstage", run)[0].decode())
+        return Outcome(self._session.run("run/discard_upload", run)[0].decode())
 
     # -- finding --------------------------------------------------------------------------------------------------------------
 

@@ -1,8 +1,9 @@
 """Loads the Lua files and calls them.
 
-A transition is one file `lua/<name>.lua` whose header says what it is (`-- edges:`, `-- args:`, `-- guard:`, `-- replies:`) and
-what it is composed of (`-- uses:`). A script is put together from the prelude, the guard, the used fragments in order of their
-dependencies, and the transition itself, with the keys written out: composites share the fragments, so no rule stands twice.
+A transition is one file `lua/<noun>/<verb>.lua`, called after what changes and what happens to it. Its header says what it is
+(`-- edges:`, `-- args:`, `-- guard:`, `-- replies:`) and what it is composed of (`-- uses:`). A script is put together from the
+prelude, the check of the incarnation, the used fragments in order of their dependencies, and the transition itself, with the keys
+written out: composites share the fragments, so no rule is stated twice.
 
 Each function of a script is a closure that every call makes anew, whether it is needed or not. A fragment for what most jobs do not have
 says `-- loaded: on first use`: its functions are made when the first of them is called.
@@ -21,7 +22,7 @@ from typing import Final
 from flowq.store.keys import with_keys
 
 _LUA: Final = Path(__file__).parent / "lua"
-_HEADER: Final = re.compile(r"^-- (?P<key>\w+): *(?P<value>.*)$")
+_HEADER: Final = re.compile(r"^-- (?P<key>[\w/]+): *(?P<value>.*)$")
 _DEFINED: Final = re.compile(r"^(?:function )?L\.(step\.)?(\w+)(?:\(|, L\.| =)", re.MULTILINE)
 _LOADER: Final = """local rest = {{
 {functions}}}
@@ -42,7 +43,7 @@ L.step = setmetatable({{}}, {{ __index = function(steps, name)
   return rawget(steps, name)
 end }})
 """
-_UNGUARDED: Final = frozenset({"open"})
+_UNGUARDED: Final = frozenset({"namespace/open"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,13 +71,13 @@ class Script:
 
 def transition_names() -> list[str]:
     """Return the names of all transitions, sorted."""
-    return sorted(path.stem for path in _LUA.glob("*.lua"))
+    return sorted(name for name in _names() if not name.startswith("lib/"))
 
 
 def read_header(name: str) -> Header:
     """Read the contract of a transition or fragment."""
     values: dict[str, str] = {}
-    for line in _path(name).read_text(encoding="utf-8").splitlines():
+    for line in _text(name).splitlines():
         match = _HEADER.match(line)
         if match is None and not line.startswith("--"):
             break
@@ -101,13 +102,13 @@ def read_header(name: str) -> Header:
 def load(name: str) -> Script:
     """Compose the script of a transition."""
     order = [read_header(item) for item in _order(name, [])]
-    parts = [_lib("prelude")]
+    parts = [_text("lib/prelude")]
     if later := [header.name for header in order if header.lazy]:
         parts.append(_on_first_use(later))
     if name not in _UNGUARDED:
-        parts.append(_lib("guard"))
-    parts += [_path(header.name).read_text(encoding="utf-8") for header in order if not header.lazy]
-    text = with_keys("\n".join([*parts, f"return T.{name}()\n"]))
+        parts.append(_text("lib/incarnation"))
+    parts += [_text(header.name) for header in order if not header.lazy]
+    text = with_keys("\n".join([*parts, f"return T.{name.rpartition('/')[2]}()\n"]))
     return Script(name, text, hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest())
 
 
@@ -115,7 +116,7 @@ def _on_first_use(names: list[str]) -> str:
     """Return fragments as functions, each of which is called when something is looked for in `L` that it defines and is not there yet."""
     functions, places = "", []
     for number, name in enumerate(names, 1):
-        text = _path(name).read_text(encoding="utf-8")
+        text = _text(name)
         functions += f"function()\n{text}end,\n"
         places += [f"['{'step.' if step else ''}{item}'] = {number}" for step, item in _DEFINED.findall(text)]
     return _LOADER.format(functions=functions, places=", ".join(places))
@@ -130,13 +131,12 @@ def _order(name: str, seen: list[str]) -> list[str]:
     return seen
 
 
-def _lib(name: str) -> str:
-    return (_LUA / "lib" / f"{name}.lua").read_text(encoding="utf-8")
+def _names() -> list[str]:
+    return [path.relative_to(_LUA).with_suffix("").as_posix() for path in _LUA.rglob("*.lua")]
 
 
-def _path(name: str) -> Path:
-    path = _LUA / f"{name}.lua"
-    return path if path.exists() else _LUA / "lib" / f"{name}.lua"
+def _text(name: str) -> str:
+    return (_LUA / f"{name}.lua").read_text(encoding="utf-8")
 
 
 def flatten(arguments: Iterable[object]) -> list[str | bytes]:

@@ -1,4 +1,4 @@
-"""Semaphores as readers see them. How they are taken and given back: `lua/lib/semaphore.lua`."""
+"""Semaphores as readers see them. How they are taken and given back: `lua/lib/semaphores.lua`."""
 
 import hashlib
 import re

@@ -43,7 +43,7 @@ class Session:
             SchemaVersionError: the data was written with another schema.
             ServerError: the server cannot be used.
         """
-        schema, incarnation, _ = self._send(load("open"), [SCHEMA, ids.nonce()])
+        schema, incarnation, _ = self._send(load("namespace/open"), [SCHEMA, ids.nonce()])
         if schema.decode() != SCHEMA:
             raise SchemaVersionError(
                 f"the data of namespace {self.keys.namespace!r} has schema {schema.decode()}, this flowq works with schema {SCHEMA}:"

@@ -37,7 +37,7 @@ class Webhooks:
 
     def take(self, limit: int, *, job: str = "") -> list[Delivery]:
         """Take up to `limit` deliveries that are due, with `job` those of one job only."""
-        rows = self._session.run("take_webhooks", limit, int(MARGIN * 1000), job)
+        rows = self._session.run("webhook/claim", limit, int(MARGIN * 1000), job)
         return [_delivery(name.decode(), int(tries), flat) for name, tries, flat in rows]
 
     def over(self, delivery: Delivery) -> Outcome:
@@ -53,7 +53,7 @@ class Webhooks:
         return self._report(delivery, "back")
 
     def _report(self, delivery: Delivery, outcome: str, delay: float = 0.0) -> Outcome:
-        reply = self._session.run("webhook_sent", delivery.id, delivery.tries, outcome, int(delay * 1000))
+        reply = self._session.run("webhook/acknowledge", delivery.id, delivery.tries, outcome, int(delay * 1000))
         return Outcome(reply[0].decode())
 
 

@@ -32,11 +32,11 @@ class Workers:
             "state": "idle",
             "busy": 0,
         }
-        self._session.run("register", name, [part for pair in fields.items() for part in pair])
+        self._session.run("worker/register", name, [part for pair in fields.items() for part in pair])
 
     def leave(self, name: str) -> None:
         """Take a worker off the list."""
-        self._session.run("leave", name)
+        self._session.run("worker/unregister", name)
 
     def all(self) -> list[WorkerRecord]:
         """Return the live workers by name."""
@@ -76,7 +76,7 @@ class Workers:
 
     def command(self, name: str, command: str) -> Outcome:
         """Tell a worker something and wake it; `flowq.worker.supervisor` knows the words."""
-        return Outcome(self._session.run("command", name, ids.nonce(), command)[0].decode())
+        return Outcome(self._session.run("worker/send_command", name, ids.nonce(), command)[0].decode())
 
     def commands(self, name: str) -> list[tuple[str, str]]:
         """Return what a worker was told lately, as `(nonce, command)`, oldest first."""
@@ -87,14 +87,16 @@ class Workers:
 
     def claim(self, name: str, queues: Sequence[str], lease: float) -> Claim | None:
         """Claim one job, waiting for the answer: for workers without an event loop. `lease` in seconds."""
-        return read_claim(self._session.run("claim", name, 1, ids.nonce(), int(lease * 1000), list(queues)))
+        return read_claim(self._session.run("job/claim", name, 1, ids.nonce(), int(lease * 1000), list(queues)))
 
     def step(
         self, name: str, queues: Sequence[str], lease: float, ended: Sequence[Execution], claims: Sequence[str]
     ) -> StepReply:
         """Report ended executions and claim a job for each of `claims` (fresh ids), waiting for the answer; see `Link.step`."""
         ends = [part for execution in ended for part in execution.arguments()]
-        return read_step(self._session.run("step", name, int(lease * 1000), list(queues), 0, len(ended), *ends, list(claims)))
+        return read_step(
+            self._session.run("worker/exchange", name, int(lease * 1000), list(queues), 0, len(ended), *ends, list(claims))
+        )
 
     def beat(
         self,
@@ -111,22 +113,24 @@ class Workers:
         executions = [] if claim is None else [claim.id, claim.token]
         state = "busy" if executions else "idle"
         flat = [name, int(lease * 1000), state, *counters, list(queues), len(executions) // 2, *executions]
-        verdicts = self._session.run("beat", *flat)
+        verdicts = self._session.run("worker/heartbeat", *flat)
         return Verdict(verdicts[0].decode()) if verdicts else None
 
     def callbacks(self, queues: Sequence[str], limit: int) -> list[Claim]:
         """Take over failure callbacks of executions that were lost with their worker; say `called` when one was called."""
-        rows = self._session.run("callbacks", limit, list(queues))
+        rows = self._session.run("worker/take_lost_callbacks", limit, list(queues))
         return [claim for claim in map(read_claim, rows) if claim is not None]
 
     def called(self, lost: Claim) -> Outcome:
         """Take note that the callback of a lost execution was called; until then it is handed out again after a while."""
-        answer = self._session.run("called", lost.queue, lost.id, lost.execution, lost.fields["nonce"])
+        answer = self._session.run(
+            "worker/acknowledge_lost_callback", lost.queue, lost.id, lost.execution, lost.fields["nonce"]
+        )
         return Outcome(answer[0].decode())
 
     def sweep(self, lease: float) -> bool:
         """Do what every worker's sweep does: reap, promote, expire, release. Returns whether more is due now."""
-        reply = self._session.run("tick", int(lease * 1000), _SWEEP_BATCH, int(lease * 1000) * SILENT_LEASES, False)
+        reply = self._session.run("worker/sweep", int(lease * 1000), _SWEEP_BATCH, int(lease * 1000) * SILENT_LEASES, False)
         return bool(reply[3])
 
     def wait(self, name: str, queues: Sequence[str], timeout: float) -> None:
@@ -137,12 +141,12 @@ class Workers:
 
     def vacate(self, lost: Claim) -> Outcome:
         """The process of an execution whose job was deleted is gone: give up its place under a rate limit, which was kept until now."""
-        answer = self._session.run("vacate", lost.id, lost.token, lost.fields["sems"].partition(" ")[2])
+        answer = self._session.run("rate_limit/release_slot", lost.id, lost.token, lost.fields["sems"].partition(" ")[2])
         return Outcome(answer[0].decode())
 
     def unclaim(self, job: str, token: str) -> Outcome:
         """Hand a claimed job back without charging an attempt."""
-        return Outcome(self._session.run("unclaim", job, token)[0].decode())
+        return Outcome(self._session.run("job/return_claim", job, token)[0].decode())
 
 
 def _worker_record(name: str, row: Mapping[bytes, bytes]) -> WorkerRecord | None:

@@ -71,7 +71,7 @@ def test_a_rejected_job_fails(store: Store, driver: Driver) -> None:
 def test_nobody_decides_in_time(store: Store, driver: Driver) -> None:
     run = asked(store, driver)
     job = ids.member_id(run, 1)
-    assert store.session.run("lapse", job) == [b"wrong_state"]
+    assert store.session.run("job/time_out_approval", job) == [b"wrong_state"]
     store.client.hset(store.session.keys("job", job), "asked_at", 1)
     store.client.zadd(store.session.keys("timers"), {f"lapse|{job}": 1}, xx=True)
     Drive(store, driver, run).to_the_end()
@@ -82,8 +82,8 @@ def test_nobody_decides_in_time(store: Store, driver: Driver) -> None:
 def test_a_decision_counts_once(store: Store, driver: Driver) -> None:
     run = asked(store, driver)
     job, nonce = ids.member_id(run, 1), ids.nonce()
-    assert store.session.run("approve", job, nonce, "approve", b"true", "ada", "") == [b"done"]
-    assert store.session.run("approve", job, nonce, "approve", b"true", "ada", "") == [b"duplicate"]
+    assert store.session.run("job/approve", job, nonce, "approve", b"true", "ada", "") == [b"done"]
+    assert store.session.run("job/approve", job, nonce, "approve", b"true", "ada", "") == [b"duplicate"]
     with pytest.raises(InvalidJobOperation, match="does not wait for a decision, it is finished"):
         decide(store, run, approved=False)
     Drive(store, driver, run).to_the_end()

@@ -9,11 +9,7 @@ from flowq.store import scripts
 from flowq.store.keys import with_keys
 
 NAMES = scripts.transition_names()
-FRAGMENTS = sorted(
-    path.stem
-    for path in (scripts._LUA / "lib").glob("*.lua")
-    if path.stem not in {"prelude", "guard"} and scripts.read_header(path.stem).lazy
-)
+FRAGMENTS = sorted(name for name in scripts._names() if name.startswith("lib/") and scripts.read_header(name).lazy)
 
 
 def test_every_transition_of_the_table_has_its_file() -> None:
@@ -35,14 +31,14 @@ def test_a_header_is_a_whole_contract(name: str) -> None:
 
 
 def test_a_script_is_composed_once_of_each_fragment() -> None:
-    text = scripts.load("step").text
+    text = scripts.load("worker/exchange").text
     for line in ("function L.finish()", "function L.claim(", "function L.end_job(", "function L.set_status("):
         assert text.count(line) == 1
 
 
 @pytest.mark.parametrize("name", FRAGMENTS)
 def test_what_a_fragment_defines_is_found_when_it_is_made_on_first_use(name: str) -> None:
-    lines = scripts._path(name).read_text(encoding="utf-8").splitlines()
+    lines = scripts._text(name).splitlines()
     heads = [line.partition("=")[0].partition("(")[0] for line in lines if re.match(r"(function )?L\.", line)]
     defined = [item for head in heads for item in re.findall(r"\bL\.((?:step\.)?\w+)", head)]
     assert defined

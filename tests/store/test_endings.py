@@ -89,8 +89,8 @@ def test_handlers_run_after_a_cancel_and_can_be_canceled_themselves(store: Store
 def test_a_cancel_whose_reply_was_lost_does_not_cancel_the_handlers(store: Store, driver: Driver) -> None:
     run = graphs.run(store, {"a": []}, extra=Extra(handlers=HANDLERS))
     nonce = ids.nonce()
-    assert store.session.run("cancel_run", run, nonce) == [b"done"]
-    assert store.session.run("cancel_run", run, nonce) == [b"duplicate"]
+    assert store.session.run("run/cancel", run, nonce) == [b"done"]
+    assert store.session.run("run/cancel", run, nonce) == [b"duplicate"]
     assert Drive(store, driver, run).to_the_end() == ["cancel/tell", "exit/clean", "exit/bill"]
 
 
@@ -193,10 +193,10 @@ def test_a_run_out_of_time_fails_what_runs_and_what_is_ready(store: Store, drive
 
 def test_a_timer_that_comes_too_early_or_too_late_does_nothing(store: Store, driver: Driver) -> None:
     run = graphs.run(store, {"a": []}, extra=Extra(flow={"timeout": 3600.0}))
-    assert store.session.run("time_out_run", run) == [b"wrong_state"]
+    assert store.session.run("run/time_out", run) == [b"wrong_state"]
     Drive(store, driver, run).to_the_end()
     store.client.hset(store.session.keys("run", run), "started_at", 1)
-    assert store.session.run("time_out_run", run) == [b"wrong_state"]
+    assert store.session.run("run/time_out", run) == [b"wrong_state"]
 
 
 @pytest.mark.parametrize(

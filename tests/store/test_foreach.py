@@ -98,27 +98,27 @@ def test_the_same_expansion_twice_is_one(store: Store, driver: Driver) -> None:
     nonce = ids.nonce()
 
     def stage(items: list[bytes], first: int, chunk: int) -> object:
-        return store.session.run("stage_items", job, nonce, chunk, first, items)
+        return store.session.run("job/upload_foreach_items", job, nonce, chunk, first, items)
 
     assert stage([b"1", b"2"], 0, 0) == [b"done"]
-    assert store.session.run("expand", job, nonce, 3) == [b"wrong_state"], "an item is missing"
+    assert store.session.run("job/expand_foreach", job, nonce, 3) == [b"wrong_state"], "an item is missing"
     assert stage([b"1", b"2"], 0, 0) == [b"duplicate"]
     assert stage([b"3"], 2, 1) == [b"done"]
-    assert store.session.run("expand", job, nonce, 3) == [b"done"]
-    assert store.session.run("expand", job, nonce, 3) == [b"duplicate"]
+    assert store.session.run("job/expand_foreach", job, nonce, 3) == [b"done"]
+    assert store.session.run("job/expand_foreach", job, nonce, 3) == [b"duplicate"]
     assert stage([b"3"], 2, 1) == [b"duplicate"]
-    assert store.session.run("expand", job, ids.nonce(), 3) == [b"wrong_state"]
+    assert store.session.run("job/expand_foreach", job, ids.nonce(), 3) == [b"wrong_state"]
     assert len(Drive(store, driver, run).to_the_end()) == 3
 
 
 def test_a_supervisor_that_dies_with_its_list_half_told_is_followed_by_another(store: Store, driver: Driver) -> None:
     run = graphs.run(store, {"each": []}, extra=EACH)
     (job,) = driver.tick().decide
-    store.session.run("stage_items", job, "dead", 0, 0, [b"1", b"2"])
+    store.session.run("job/upload_foreach_items", job, "dead", 0, 0, [b"1", b"2"])
     store.client.zadd(store.session.keys("decide"), {job: 1})  # its five seconds have passed
     driver.list_of = lambda _job: ["only"]
     assert Drive(store, driver, run).to_the_end() == ["each[0]"]
-    assert store.session.run("expand", job, "dead", 2) == [b"wrong_state"]
+    assert store.session.run("job/expand_foreach", job, "dead", 2) == [b"wrong_state"]
 
 
 def test_ten_thousand_items_are_released_in_bounded_steps(store: Store, driver: Driver) -> None:

@@ -45,7 +45,7 @@ def test_a_deleted_run_leaves_nothing(store: Store, driver: Driver) -> None:
 
 def test_a_run_whose_deleter_died_is_gone_all_the_same(store: Store, driver: Driver) -> None:
     run = ended_run(store, driver, jobs=450)
-    outcome, left = store.session.run("delete_run", run, 100)
+    outcome, left = store.session.run("run/delete", run, 100)
     assert (outcome, int(left)) == (b"done", 1)
     assert store.runs.get(run) is None
     assert store.runs.recent() == []
@@ -73,7 +73,7 @@ def test_what_is_due_is_found_and_removed(store: Store, driver: Driver) -> None:
     store.client.hset(store.session.keys("run", expired), "retention", 0)
     dead = ids.run_id()
     rows = list(staged_jobs(plan({f"j{number}": [] for number in range(300)}), dead, local=False))
-    store.session.run("stage", dead, "nonce", 0, as_rows(rows), b"{}")
+    store.session.run("run/upload_jobs", dead, "nonce", 0, as_rows(rows), b"{}")
     store.client.zadd(store.session.keys("timers"), {f"collect|{expired}": 1, f"collect|{dead}": 1})
     store.client.zadd(store.session.keys("registry", "finished", "old"), {"gone": 1, "too": 2})
     store.client.sadd(store.session.keys("queues"), "old")
@@ -93,12 +93,12 @@ def test_a_retry_that_died_halfway(store: Store, driver: Driver) -> None:
     run = ended_run(store, driver, outcome="failed")
     retry = plan_retry(store, run)
     entries = [f"{job.ordinal} {job.pending} - 0 0 0 0 0" for job in retry.resets]
-    store.session.run("stage_reset", run, "dead", 0, entries)
+    store.session.run("run/upload_retry", run, "dead", 0, entries)
     found = find_garbage(store)
     assert found == Garbage(retries=[run])
     assert found.remove(store) == found
     # The dead retry cannot take effect any more, a new one can; while it goes on there is nothing to remove.
-    assert store.session.run("reset", run, "dead", 1, 1)[0] == b"wrong_state"
+    assert store.session.run("run/retry", run, "dead", 1, 1)[0] == b"wrong_state"
     retry.apply(store)
     assert store.runs.unstage(run) is Outcome.WRONG_STATE
     assert not find_garbage(store)

@@ -130,7 +130,16 @@ def test_a_death_at_every_call(store: Store, monkeypatch: pytest.MonkeyPatch, bu
         tell(store)
         assert graphs.statuses(store, RUN) == DONE
         calls = list(deaths.calls)
-        assert {"stage", "flip", "tick", "step", "stage_items", "expand", "stage_reset", "reset"} <= set(calls)
+        assert {
+            "run/upload_jobs",
+            "run/publish",
+            "worker/sweep",
+            "worker/exchange",
+            "job/upload_foreach_items",
+            "job/expand_foreach",
+            "run/upload_retry",
+            "run/retry",
+        } <= set(calls)
         for at in range(len(calls)):
             store.client.flushall()
             store.open()

@@ -88,7 +88,15 @@ def test_every_call_made_twice_tells_the_same_story(store: Store, monkeypatch: p
     monkeypatch.setattr(Session, "_evaluate", twice)
     monkeypatch.setattr(Link, "_transmit", transmit_twice)
     assert story(store, Driver(store)) == EXPECTED
-    assert {"stage", "flip", "step", "tick", "stage_reset", "reset", "cancel_run"} <= sent
+    assert {
+        "run/upload_jobs",
+        "run/publish",
+        "worker/exchange",
+        "worker/sweep",
+        "run/upload_retry",
+        "run/retry",
+        "run/cancel",
+    } <= sent
 
 
 @pytest.fixture

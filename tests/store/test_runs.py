@@ -102,7 +102,7 @@ def test_a_dead_submitters_staging_is_collected(store: Store, driver: Driver) ->
     plan = graphs.plan({f"j{number}": [] for number in range(200)})
     run = ids.run_id()
     rows = list(staged_jobs(plan, run, local=False))[:150]
-    store.session.run("stage", run, "nonce", 0, as_rows(rows), b"{}")
+    store.session.run("run/upload_jobs", run, "nonce", 0, as_rows(rows), b"{}")
     assert store.client.exists(store.session.keys("job", f"{run}-3"))
     store.client.zadd(store.session.keys("timers"), {f"collect|{run}": 1})  # its minute has passed
     driver.settle()
@@ -469,7 +469,7 @@ def test_jobs_that_are_kept_shorter_go_once_and_not_before_their_time(store: Sto
     run = graphs.run(store, {"a": [], "b": [], "c": ["b"]}, extra=graphs.Extra(nodes=nodes))
 
     def fade() -> bytes:
-        reply: bytes = store.session.run("fade", run, 2)[0]
+        reply: bytes = store.session.run("run/expire_jobs", run, 2)[0]
         return reply
 
     assert fade() == b"wrong_state", "the run goes on"

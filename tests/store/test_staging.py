@@ -80,12 +80,12 @@ def test_the_data_is_gone_in_the_middle(store: Store) -> None:
 def test_a_chunk_out_of_its_turn_is_refused(store: Store) -> None:
     run = ids.run_id()
     rows = as_rows(list(staged_jobs(WIDE, run, local=False))[:10])
-    assert store.session.run("stage", run, "nonce", 1, rows, b"{") == [b"wrong_state"]
+    assert store.session.run("run/upload_jobs", run, "nonce", 1, rows, b"{") == [b"wrong_state"]
     assert not list(store.client.scan_iter(f"*{run}*"))
-    assert store.session.run("stage", run, "nonce", 0, rows, b"{") == [b"done"]
-    assert store.session.run("stage", run, "nonce", 2, rows, b"}") == [b"wrong_state"]
-    assert store.session.run("stage", run, "nonce", 1, rows, b"}") == [b"done"]
-    assert store.session.run("stage", run, "nonce", 1, rows, b"}") == [b"duplicate"]
+    assert store.session.run("run/upload_jobs", run, "nonce", 0, rows, b"{") == [b"done"]
+    assert store.session.run("run/upload_jobs", run, "nonce", 2, rows, b"}") == [b"wrong_state"]
+    assert store.session.run("run/upload_jobs", run, "nonce", 1, rows, b"}") == [b"done"]
+    assert store.session.run("run/upload_jobs", run, "nonce", 1, rows, b"}") == [b"duplicate"]
     assert store.runs.plan(run) == b"{}"
     store.client.zadd(store.session.keys("timers"), {f"collect|{run}": 1})
     Driver(store).settle()

@@ -1,5 +1,5 @@
--- outbox: what follows from a transition for others, in bounded steps that no crash can lose
--- uses: jobs
+-- lib/outbox: what follows from a transition for others, in bounded steps that no crash can lose
+-- uses: lib/status
 -- Work that one transition makes is taken from a list in memory first; what the budget does not cover goes to the outbox with its
 -- cursor, and any worker's sweep goes on there. A run counts its entries and cannot end before they are gone. A step is a function
 -- of L.step: (id, cursor, budget) -> what was dealt with, the next cursor (nil: through).

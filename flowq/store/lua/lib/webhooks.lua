@@ -1,5 +1,5 @@
--- webhooks: what is to be told to the world when a plain job ends; workers do the telling, outside of any script
--- uses: jobs
+-- lib/webhooks: what is to be told to the world when a plain job ends; workers do the telling, outside of any script
+-- uses: lib/status
 -- loaded: on first use
 -- A job's field `webhooks` has one line "<status> <timeout, ms> <JSON>" for each; `func` is the name of its function. The end of the job
 -- puts a delivery with all it needs on the list, in the same step: it does not depend on the job's record any more, and it is there

@@ -1,0 +1,14 @@
+-- cron/unregister: a cron scheduler says goodbye
+-- edges: -
+-- args: scheduler nonce
+-- guard: the name is still its own
+-- replies: {done | not_found}
+-- uses: -
+-- What it noted of its entries stays: the next scheduler goes on from there.
+function T.unregister()
+  local name, nonce = A.text(), A.text()
+  if call('HGET', K.scheduler(name), 'nonce') ~= nonce then return { 'not_found' } end
+  call('ZREM', K.schedulers(), name)
+  call('DEL', K.scheduler(name))
+  return { 'done' }
+end

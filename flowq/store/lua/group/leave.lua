@@ -1,0 +1,16 @@
+-- group/leave: a job does not belong to its group any more
+-- edges: -
+-- args: id name
+-- guard: it belongs to this one
+-- replies: {done | wrong_state | not_found}
+-- uses: lib/groups
+-- The job itself goes on as it is.
+function T.leave()
+  local id, name = A.text(), A.text()
+  local job = L.load(id)
+  if not job then return { 'not_found' } end
+  if job.group_id ~= name then return { 'wrong_state' } end
+  L.group_moved(job, job.status, '-')
+  call('HDEL', K.job(id), 'group_id')
+  return { 'done' }
+end

@@ -1,0 +1,78 @@
+-- job/claim: the head of the first queue that has one goes to a slot of a worker
+-- edges: queued -> started, queued -> failed (its ttl has passed), queued -> canceled (its run is), queued -> skipped (its run stops), queued -> deferred (its place was given up meanwhile), queued -> rate_limited (likewise)
+-- args: worker slot claim_id lease queues*
+-- guard: not suspended (or not any more); the slot's same claim id gets the same answer again
+-- replies: {id, token, payload ('' for a job of a run), fields*} or {} when every queue is empty
+-- uses: job/release_dependents lib/execution_history
+local SKIPS = 50 -- expired or stale entries passed over by one claim at most
+
+local function answer(job)
+  local fields = {}
+  for name, value in pairs(job) do
+    if name ~= 'id' and name ~= 'popped' then fields[#fields + 1], fields[#fields + 2] = name, tostring(value) end
+  end
+  return { job.id, job.token, job.run and '' or call('GET', K.payload(job.id)) or '', fields }
+end
+
+local function repeated(worker, slot, claim_id)
+  local last = call('HGET', K.worker(worker), 'claim:' .. slot)
+  if not last then return nil end
+  local cid, id = string.match(last, '^(%S+) (.*)$')
+  if cid ~= claim_id then return nil end
+  local job = L.load(id)
+  if job and job.status == 'started' and string.match(job.token, '^%d+%-(.*)$') == cid then return answer(job) end
+  return {}
+end
+
+local function start(job, worker, claim_id, lease)
+  L.archive(job)
+  L.had_turn(job)
+  if job.cancel_only then
+    call('HDEL', K.job(job.id), 'cancel', 'cancel_only')
+    job.cancel, job.cancel_only = nil, nil
+  end
+  local execution = L.execution_of(job.token) + 1
+  local token = execution .. '-' .. claim_id
+  local attempt = (tonumber(job.attempt) or 0) + 1
+  job.token, job.attempt = token, attempt
+  L.set_status(job, 'started', nil, now + lease, { 'token', token, 'attempt', attempt, 'worker', worker, 'started_at', now })
+  return answer(job)
+end
+
+function L.claim(worker, slot, claim_id, lease, queues)
+  local again = repeated(worker, slot, claim_id)
+  if again then return again end
+  if suspended and (suspended == 'forever' or tonumber(suspended) > now) then return {} end
+  local unseen = false
+  for _, queue in ipairs(queues) do
+    for pass = 1, SKIPS do
+      local id, place = unpack(call('ZPOPMIN', K.queue(queue)))
+      if not id then break end
+      unseen = unseen or pass == SKIPS
+      local job = L.load(id)
+      if job then job.popped = true end
+      if not job or job.status ~= 'queued' then
+        -- its record expired or was deleted by hand: the entry is gone with the pop
+      elseif job.ttl and (tonumber(job.enqueued_at) or now) + tonumber(job.ttl) <= now then
+        L.end_job(job, 'failed', 'expired')
+      elseif L.halted(job) then
+        L.halt(job, L.halted(job))
+      elseif job.sems and not L.hold(job, true) then
+        L.park(job, place) -- in its order among those who wait
+      else
+        call('HSET', K.worker(worker), 'claim:' .. slot, claim_id .. ' ' .. id)
+        return start(job, worker, claim_id, lease)
+      end
+    end
+  end
+  if not unseen then
+    for _, queue in ipairs(queues) do call('DEL', K.wake(queue)) end
+  end
+  return {}
+end
+
+function T.claim()
+  local reply = L.claim(A.text(), A.text(), A.text(), A.number(), A.list())
+  L.drain(100)
+  return reply
+end

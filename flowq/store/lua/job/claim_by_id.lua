@@ -1,0 +1,21 @@
+-- job/claim_by_id: one named job goes to the process that asks for it, past the queue (sync mode)
+-- edges: queued -> started, scheduled -> started
+-- args: id worker claim_id lease
+-- guard: queued, or scheduled for a retry or repetition; the same claim id gets the same answer again
+-- replies: as claim; {} when somebody else has the job, or it is not ready
+-- uses: job/claim
+-- Suspension does not matter: it holds workers back, and nobody but the caller is waiting here.
+function L.take(id, worker, claim_id, lease)
+  local job = L.load(id)
+  if not job then return {} end
+  if job.status == 'started' and string.match(job.token, '^%d+%-(.*)$') == claim_id then return answer(job) end
+  local again = job.status == 'scheduled' and (job.reason == 'retry' or job.reason == 'repeat')
+  if job.run or (job.status ~= 'queued' and not again) then return {} end
+  return start(job, worker, claim_id, lease)
+end
+
+function T.claim_by_id()
+  local reply = L.take(A.text(), A.text(), A.text(), A.number())
+  L.drain(0)
+  return reply
+end

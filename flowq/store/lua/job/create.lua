@@ -1,0 +1,96 @@
+-- job/create: a plain job
+-- edges: - -> queued, - -> deferred, - -> scheduled, - -> skipped, - -> rate_limited
+-- args: nonce id unique queue payload meta due front group coming parents* fields*
+-- guard: the same nonce again is a duplicate; with `unique`, or while the job is started, a taken id is a conflict; every parent exists
+-- replies: {done | duplicate | conflict, status} or {not_found, parent id}
+-- uses: job/release_dependents
+-- `due` is a time in ms or -1, `meta` the user's own data ('' for none). `parents` are "<id>|<condition>"; `fields` are written to the job as they are.
+-- `group` is the group it joins ('' for none), `coming` how many jobs of the same request follow (the first of them) or -1 (each other).
+-- A job that is replaced (same id, not unique) leaves its structures first, so that the id is never in two places.
+-- Those who depend on the id go on waiting for it, and hold it. Returns the edges to the parents that the old one held.
+local INHERITED = { 'refs', 'settled', 'ends' }
+
+function L.replace(old)
+  local parents = L.ended(old.status) and {} or L.held_parents(old)
+  if L.ended(old.status) then L.remember_end(old) end
+  L.forget(old)
+  local children = K.children(old.id)
+  for _, key in ipairs(L.keys_of(old.id)) do
+    if key ~= children then call('DEL', key) end
+  end
+  call('PERSIST', children)
+  for _, name in ipairs(INHERITED) do
+    if old[name] then call('HSET', K.job(old.id), name, old[name]) end
+  end
+  return parents
+end
+
+function L.write(id, fields, payload, meta)
+  if call('EXISTS', K.children(id)) == 1 then call('HSET', K.job(id), 'kids', '1') end
+  call('HSET', K.job(id), unpack(fields))
+  call('SET', K.payload(id), payload)
+  if meta ~= '' then call('SET', K.meta_data(id), meta) end
+end
+
+function L.create()
+  local nonce, id, unique, queue, payload, meta = A.text(), A.text(), A.text(), A.text(), A.text(), A.text()
+  local due, front, group, coming, parents, fields = A.number(), A.text(), A.text(), A.number(), A.list(), A.list()
+  local old = L.load(id)
+  if old then
+    if old.nonce == nonce then return { 'duplicate', old.status } end
+    if unique == '1' or old.status == 'started' or old.run then
+      if group ~= '' then L.group_without(group) end
+      return { 'conflict', old.status }
+    end
+  end
+  local loaded = {}
+  for i, edge in ipairs(parents) do
+    local parent_id = string.match(edge, '^(.*)|')
+    loaded[i] = L.load(parent_id)
+    if not loaded[i] or parent_id == id then
+      if group ~= '' then L.group_without(group) end
+      return { 'not_found', parent_id }
+    end
+  end
+  local former = old and L.replace(old) or {}
+  local first = { 'status', 'deferred', 'origin', queue, 'nonce', nonce, 'created_at', now, 'pending', #parents, unpack(fields) }
+  L.write(id, first, payload, meta)
+  if group ~= '' then
+    call('HSET', K.job(id), 'group_id', group)
+    L.group_coming(group, coming)
+  end
+  call('SADD', K.queues(), queue)
+  local job = L.load(id)
+  job.status = '-'
+  if due >= 0 then job.at = due call('HSET', K.job(id), 'at', due) end
+  if front == '1' then job.front = '1' call('HSET', K.job(id), 'front', '1') end
+  local open = #parents
+  for i, edge in ipairs(parents) do
+    local parent = loaded[i]
+    call('RPUSH', K.parents(id), edge)
+    call('HINCRBY', K.job(parent.id), 'refs', 1)
+    if L.ended(parent.status) then
+      L.keep(parent)
+      if L.holds(parent, string.match(edge, '|(%w+)$')) then open = open - 1 elseif not job.verdict then job.verdict = L.reason_of(parent) end
+    else
+      call('RPUSH', K.children(parent.id), id .. '|' .. nonce .. string.match(edge, '|%w+$'))
+      call('HSET', K.job(parent.id), 'kids', '1')
+    end
+  end
+  L.let_parents_go(former)
+  call('HSET', K.job(id), 'pending', open)
+  if job.verdict then
+    L.end_job(job, 'skipped', job.verdict)
+  elseif open == 0 then
+    L.ready(job)
+  else
+    L.set_status(job, 'deferred', nil, now)
+  end
+  return { 'done', job.status }
+end
+
+function T.create()
+  local reply = L.create()
+  L.drain(100)
+  return reply
+end

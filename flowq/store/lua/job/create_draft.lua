@@ -1,0 +1,23 @@
+-- job/create_draft: a plain job that was made is stored without being enqueued
+-- edges: - -> created
+-- args: as of create; `unique`, `due` and `coming` make no difference
+-- guard: the same nonce again is a duplicate; a taken id is a conflict, unless by a draft, which is replaced
+-- replies: {done | duplicate | conflict, status}
+-- uses: job/create
+-- A draft is in no structure and has no end. Those whom it depends on are looked for when it is enqueued, and then it joins its group.
+function T.create_draft()
+  local nonce, id, _, queue, payload, meta = A.text(), A.text(), A.text(), A.text(), A.text(), A.text()
+  local _, front, group, _, parents, fields = A.number(), A.text(), A.text(), A.number(), A.list(), A.list()
+  local old = L.load(id)
+  if old then
+    if old.nonce == nonce then return { 'duplicate', old.status } end
+    if old.status ~= 'created' then return { 'conflict', old.status } end
+    L.replace(old)
+  end
+  L.write(id, { 'status', 'created', 'origin', queue, 'nonce', nonce, 'created_at', now, unpack(fields) }, payload, meta)
+  if group ~= '' then call('HSET', K.job(id), 'group_id', group) end
+  if front == '1' then call('HSET', K.job(id), 'front', '1') end
+  for _, edge in ipairs(parents) do call('RPUSH', K.parents(id), edge) end
+  L.event(nil, id, '-', 'created')
+  return { 'done', 'created' }
+end

@@ -1,0 +1,27 @@
+-- job/delete: a plain job vanishes; nobody who depends on it is left hanging
+-- edges: created -> -, queued -> -, started -> -, deferred -> -, scheduled -> -, finished -> -, failed -> -, stopped -> -, canceled -> -, skipped -> -, rate_limited -> -
+-- args: id
+-- guard: not of a run
+-- replies: {done | more (very many depend on it: it is canceled, the same call again goes on) | wrong_state | not_found}
+-- uses: job/release_dependents
+-- Dependents of a job that had not ended are decided as if it had been canceled.
+function L.delete(id)
+  local job = L.load(id)
+  if not job then return 'not_found' end
+  if job.run then return 'wrong_state' end
+  if job.status == 'started' then
+    L.call_worker(job.worker)
+    if job.limit then L.keep_place(job, call('ZSCORE', K.leases(), id) or now) end
+  end
+  if not L.ended(job.status) then L.end_job(job, 'canceled', 'canceled') end
+  -- The record that its edges are decided by goes when all are.
+  local _, waiting = L.drain(5000)
+  if waiting == 1 and L.unsettled(job) then return 'more' end
+  L.forget(job)
+  call('DEL', unpack(L.keys_of(id)))
+  return 'done'
+end
+
+function T.delete()
+  return { L.delete(A.text()) }
+end

@@ -1,0 +1,106 @@
+-- job/finish: one execution reports how it ended
+-- edges: started -> finished, started -> failed, started -> stopped, started -> canceled, started -> scheduled, started -> queued, started -> deferred, started -> rate_limited
+-- args: id token outcome reason has_value value allowed retryable delay max_returns exit_code front result_ttl cache*
+-- guard: the token is the job's current one; an execution that reported before gets duplicate, one that lost the job gets fenced
+-- replies: {done | duplicate | fenced | not_found}
+-- uses: job/release_dependents lib/execution_history lib/retry lib/cache
+-- outcome `retry` is a job that returned Retry: `delay` ms (-1: at once), at most `max_returns` times, apart from the retries for failures.
+-- A failure that is not the last attempt, and a returned Retry, leave a result too (outcome `retried`, of a Retry that is not granted
+-- any more `exceeded`). A success of a job with repetitions left (field `repeat`, "<times>|<ms>,…") leaves one and goes round again.
+-- `result_ttl` is the worker's default (ms, '' for none) for a job that has none of its own.
+-- `cache` (of a job with `cache`): what people are told, and the result to keep or to take over (see lib/cache). One that was to be taken
+-- over and has gone meanwhile: the job goes back to its queue uncharged, to be looked at again.
+local function again(job, delay, max_returns, front)
+  local returns = tonumber(job.returns or 0)
+  if returns >= max_returns then return false end
+  call('HINCRBY', K.job(job.id), 'returns', 1)
+  if delay > 0 then
+    L.schedule(job, delay, 'retry', { 'ended_at', now })
+  else
+    call('HSET', K.job(job.id), 'ended_at', now)
+    L.enqueue(job, 'retry', front)
+  end
+  return true
+end
+
+local function go_round(job)
+  local times, waits = string.match(job['repeat'], '^(%d+)|([%d,]*)$')
+  local number = tonumber(job.repeated or 0) + 1
+  if number > tonumber(times) or job.cancel then return false end
+  job.attempt = 0
+  call('HSET', K.job(job.id), 'repeated', number, 'attempt', 0, 'ended_at', now)
+  call('HDEL', K.job(job.id), 'returns')
+  local wait = L.nth_wait(waits, number)
+  if wait > 0 then L.schedule(job, wait, 'repeat') else L.enqueue(job, 'repeat') end
+  return true
+end
+
+-- The claim has put the results of earlier executions away, so there is nothing to delete where this one has none.
+local function record(job, outcome, has_value, value, exit_code)
+  if has_value then call('SET', K.result(job.id), value) end
+  local extra = { 'outcome', outcome }
+  if exit_code ~= '' then extra[3], extra[4] = 'exit_code', exit_code end
+  if job.cache then extra[#extra + 1], extra[#extra + 2] = 'cache', job.cache end
+  return extra
+end
+
+-- A worker has not executed the job after all: nothing is charged.
+function L.hand_back(job)
+  call('HSET', K.job(job.id), 'outcome', 'unclaimed', 'attempt', tonumber(job.attempt) - 1)
+  job.outcome, job.attempt = 'unclaimed', tonumber(job.attempt) - 1
+  if job.cancel == '1' then L.end_job(job, L.killed(job)) else L.enqueue(job, nil, true) end
+  return 'done'
+end
+
+-- The same call as before, which handed the job back.
+function L.handed_back(job, token)
+  return job and job.token == token and job.outcome == 'unclaimed'
+end
+
+function L.finish()
+  local id, token, outcome, reason, has_value, value = A.text(), A.text(), A.text(), A.text(), A.text() == '1', A.text()
+  local allowed, retryable, delay, max_returns = A.text() == '1', A.text() == '1', A.number(), A.number()
+  local exit_code, front, result_ttl = A.text(), A.text() == '1', A.text()
+  local cache = L.cache_report(A.list())
+  local job = L.load(id)
+  local standing = L.standing(job, token)
+  if standing == 'fenced' and L.cache_hit(cache) and L.handed_back(job, token) then return 'duplicate' end
+  if standing then return standing end
+  if job.cancel == '1' and outcome ~= 'finished' then
+    outcome, reason = L.killed(job)
+    retryable, allowed = false, false
+  end
+  if outcome == 'finished' and L.cache_hit(cache) then
+    value, has_value, reason = L.cache_take(cache), true, 'cached'
+    if not value then return L.hand_back(job) end
+  end
+  job.cache = cache.info
+  if outcome == 'retry' and again(job, delay, max_returns, front) then
+    call('HSET', K.job(id), unpack(record(job, 'retried', has_value, value, exit_code)))
+    L.arrived(job)
+  elseif outcome == 'failed' and retryable and L.retry(job, false) then
+    call('HSET', K.job(id), unpack(record(job, 'retried', has_value, value, exit_code)))
+    L.arrived(job)
+  elseif outcome == 'finished' and job['repeat'] and go_round(job) then
+    call('HSET', K.job(id), unpack(record(job, 'finished', has_value, value, exit_code)))
+    if job.webhooks then L.post(job, 'finished') end
+    L.arrived(job)
+  else
+    local extra = record(job, outcome == 'retry' and 'exceeded' or outcome, has_value, value, exit_code)
+    if outcome == 'retry' then outcome, reason = 'failed', 'error' end
+    if result_ttl ~= '' and not job.result_ttl then
+      job.result_ttl, extra[#extra + 1], extra[#extra + 2] = result_ttl, 'result_ttl', result_ttl
+    end
+    if outcome == 'failed' and allowed then extra[#extra + 1], extra[#extra + 2] = 'allowed', '1' end
+    if outcome == 'failed' and allowed then job.allowed = '1' end
+    if outcome == 'finished' and cache.record ~= '' then L.cache_keep(cache, value) end
+    L.end_job(job, outcome, reason, extra)
+  end
+  return 'done'
+end
+
+function T.finish()
+  local outcome = L.finish()
+  L.drain(100)
+  return { outcome }
+end

@@ -1,0 +1,34 @@
+-- lib/execution_history: what is kept of executions that are not the latest: exactly nine results in a list, and the ledger of tokens.
+-- uses: lib/status
+
+local RESULTS_KEPT = 10
+
+-- Before a new execution: the previous one's result goes to the list, its token to the ledger.
+function L.archive(job)
+  if not job.token then return end
+  local outcome = job.outcome or 'lost'
+  call('HSET', K.ledger(job.id), job.token, outcome)
+  if outcome ~= 'unclaimed' then
+    local value = call('GET', K.result(job.id))
+    local head = { outcome, L.execution_of(job.token), job.ended_at or now, value and 1 or 0, job.started_at or '', job.worker or '' }
+    call('LPUSH', K.results(job.id), table.concat(head, ' ') .. '\n' .. (value or ''))
+    call('LTRIM', K.results(job.id), 0, RESULTS_KEPT - 2)
+  end
+  call('DEL', K.result(job.id))
+  call('HDEL', K.job(job.id), 'outcome', 'exit_code', 'ended_at', 'cache')
+  job.outcome, job.exit_code, job.ended_at, job.cache = nil, nil, nil, nil
+end
+
+-- How an execution that reports now stands to its job: nil (it holds it), 'duplicate' or 'fenced'.
+function L.standing(job, token)
+  if not job then return 'not_found' end
+  local outcome
+  if job.token == token then
+    if job.status == 'started' then return nil end
+    outcome = job.outcome
+  else
+    outcome = call('HGET', K.ledger(job.id), token)
+  end
+  if not outcome or outcome == 'lost' or outcome == 'unclaimed' then return 'fenced' end
+  return 'duplicate'
+end

@@ -1,0 +1,107 @@
+-- lib/run_cancellation: what is told to stop before its time: a canceled run, a run or matrix with fail_fast after a failure, a run out of time
+-- uses: lib/outbox
+-- A run's field `cancel` says how: 1 canceled, 2 canceled with its handlers, `fail_fast`, `run_timeout`, `skip` and `fail` (its concurrency
+-- group was taken). From then on nothing of it is queued: a walk ends what is ready, started jobs are killed by their workers, who
+-- becomes ready ends in place of being queued. Under fail_fast and run_timeout jobs with undecided edges follow by their edges.
+local REASON = { ['1'] = 'run_canceled', ['2'] = 'run_canceled', skip = 'concurrency', fail = 'concurrency' }
+local asked = {}
+
+local function mode_of(run)
+  if asked[run] == nil then asked[run] = call('HGET', K.run(run), 'cancel') or false end
+  return asked[run] or nil
+end
+
+-- How this job is told to stop, nil when it is not. Handlers only mind a cancel that is meant for them.
+function L.halted(job)
+  if not job.run then return nil end
+  local mode = mode_of(job.run)
+  if job.phase and mode ~= '2' and mode ~= 'skip' and mode ~= 'fail' then return nil end
+  return mode
+end
+
+function L.set_halt(run, mode)
+  call('HSET', K.run(run), 'cancel', mode)
+  asked[run] = mode
+end
+
+-- End a job that has not started.
+function L.halt(job, mode)
+  local reason = REASON[mode] or mode
+  if mode == 'run_timeout' then return L.end_job(job, 'failed', reason) end
+  local skipped = mode == 'skip' or (mode == 'fail_fast' and (tonumber(job.attempt) or 0) == 0)
+  return L.end_job(job, skipped and 'skipped' or 'canceled', reason)
+end
+
+-- How a started job ends whose worker was asked to kill it.
+function L.killed(job)
+  return job.why == 'run_timeout' and 'failed' or 'canceled', job.why or 'canceled'
+end
+
+local function ready(job)
+  if job.status == 'queued' or job.status == 'scheduled' then return true end
+  return job.status == 'deferred' and job.kind ~= 'group' and tonumber(job.pending) == 0
+end
+
+-- `all`: also who waits for others. A group ends by its cells, unless nothing of its run has begun.
+local function halt_one(job, mode, all)
+  if not job or L.ended(job.status) then return end
+  if job.status == 'started' then
+    call('HSET', K.job(job.id), 'cancel', '1', 'why', REASON[mode] or mode)
+    L.call_worker(job.worker)
+  elseif job.kind == 'group' then
+    if tonumber(job.pending) == 0 then L.ready(job) end
+  elseif all or ready(job) then
+    L.halt(job, mode)
+  end
+end
+
+-- Handlers have their turn, unless they are what is canceled: then those that take part.
+local function concerned(job, mode, phase)
+  if mode == 'skip' or mode == 'fail' then return true end
+  if mode ~= '2' then return not job.phase end
+  return phase == 'exit' or job.phase ~= 'exit'
+end
+
+function L.step.cancel(run, cursor, budget)
+  local found = call('HMGET', K.run(run), 'cells', 'cancel', 'phase')
+  local cells, mode = tonumber(found[1]), found[2]
+  local last = math.min(cells, cursor + budget) - 1
+  local all = mode == '1' or mode == 'skip' or mode == 'fail'
+  for ordinal = cursor, mode and last or -1 do
+    local job = L.load(run .. '-' .. ordinal)
+    if job and concerned(job, mode, found[3]) then halt_one(job, mode, all) end
+  end
+  L.may_have_ended(run)
+  if last + 1 >= cells then return last + 1 - cursor, nil end
+  return budget, last + 1
+end
+
+-- A cell of a matrix or foreach has failed: the others.
+function L.step.halt_cells(group, cursor, budget)
+  local run, ordinal = string.match(group, '^(.*)-(%d+)$')
+  local first, count = string.match(call('HGET', K.job(group), 'members') or '0 0', '^(%d+) (%d+)$')
+  local last = math.min(tonumber(count), cursor + budget) - 1
+  for i = cursor, last do
+    local job = L.load(run .. '-' .. (first + i))
+    if job and job.cell_of == ordinal then halt_one(job, 'fail_fast', false) end
+  end
+  if last + 1 >= tonumber(count) then return last + 1 - cursor, nil end
+  return budget, last + 1
+end
+
+-- A job has failed or was stopped, and that is not allowed: who goes down with it.
+function L.failed_fast(job)
+  if job.ff and not mode_of(job.run) then
+    L.set_halt(job.run, 'fail_fast')
+    L.later('cancel', job.run)
+  end
+  if job.gff then
+    local group = job.run .. '-' .. job.cell_of
+    if call('HSETNX', K.job(group), 'halt', '1') == 1 then L.push('halt_cells', group, 0, job.run) end
+  end
+end
+
+-- Whether a cell that has become ready may not start any more because another one has failed.
+function L.cell_halted(job)
+  return job.gff and call('HGET', K.job(job.run .. '-' .. job.cell_of), 'halt') == '1'
+end

@@ -1,0 +1,104 @@
+-- lib/run_lifecycle: how a run starts and ends: its turn in its concurrency group, the outcome of its graph, its handlers
+-- uses: lib/outbox lib/semaphores lib/run_cancellation
+-- loaded: on first use
+-- The graph's outcome is fixed when nothing of it is open; then the handlers of that outcome take part (field `phase` of the run:
+-- early), then those of `exit`, then the run ends. Handlers that do not fit are skipped. `open` counts who takes part.
+local FITS = { finished = 'success', failed = 'failure', canceled = 'cancel' }
+
+-- A run that holds its concurrency group (or has none) begins. `with` is the walk that starts it: start, or arm for a retry.
+function L.begin_run(run, with, from, attempt)
+  local timeout = call('HGET', K.run(run), 'timeout')
+  call('HSET', K.run(run), 'status', 'running', 'started_at', now)
+  if timeout then call('ZADD', K.timers(), now + timeout, 'timeout|' .. run) end
+  L.event(run, '', from, 'running', with == 'arm' and 'retry' or '', 0, attempt)
+  L.later(with, run)
+end
+
+function L.run_has_room(name, max, id)
+  return call('ZCARD', K.holders(name)) < max or (call('ZSCORE', K.holders(name), id) and true or false)
+end
+
+-- Take the concurrency group of a run, or wait for it. Returns whether the run can begin.
+function L.enter_group(run, name, max, with)
+  if L.run_has_room(name, max, run) then
+    call('ZADD', K.holders(name), now, run)
+    return true
+  end
+  call('HSET', K.run(run), 'status', 'queued', 'next', with)
+  call('ZADD', K.waiters(name), call('HINCRBY', KEYS[1], 'back', 1), run)
+  return false
+end
+
+-- nil: it does not wait any more.
+function L.admit_run(run, name)
+  local found = call('HMGET', K.run(run), 'status', 'max', 'next', 'attempt')
+  if found[1] ~= 'queued' then return nil end
+  if not L.run_has_room(name, tonumber(found[2]), run) then return false end
+  call('ZREM', K.waiters(name), run)
+  call('ZADD', K.holders(name), now, run)
+  L.begin_run(run, found[3], 'queued', found[4])
+  return true
+end
+
+function L.leave_group(run, name)
+  call('ZREM', K.holders(name), run)
+  call('ZREM', K.waiters(name), run)
+  if call('EXISTS', K.waiters(name)) == 1 then L.push('admit', name, 0) end
+end
+
+local function outcome_of(f)
+  local function n(name) return tonumber(f[name] or 0) or 0 end
+  if n('n:failed') - n('warnings') + n('n:stopped') > 0 then return 'failed' end
+  return n('n:canceled') > 0 and 'canceled' or 'finished'
+end
+
+local NAMES = {
+  'open', 'outbox', 'n:failed', 'n:stopped', 'n:canceled', 'warnings', 'status', 'attempt', 'retention', 'phase', 'outcome', 'h:early', 'h:exit',
+  'timeout', 'sem', 'fades',
+}
+
+local function open_phase(run, phase, count)
+  call('HSET', K.run(run), 'phase', phase)
+  call('HINCRBY', K.run(run), 'open', count)
+  L.later('hooks', run)
+end
+
+-- Nothing of a run may be open any more: on to the next phase, or to the end.
+function L.advance(run)
+  local values = call('HMGET', K.run(run), unpack(NAMES))
+  local f = {}
+  for i, name in ipairs(NAMES) do f[name] = values[i] end
+  if f.status ~= 'running' or tonumber(f.open) ~= 0 or tonumber(f.outbox) ~= 0 then return end
+  if not f.phase then
+    f.outcome = outcome_of(f)
+    call('HSET', K.run(run), 'outcome', f.outcome)
+    if f.timeout then call('ZREM', K.timers(), 'timeout|' .. run) end
+    if f['h:early'] then return open_phase(run, 'early', f['h:early']) end
+  end
+  if f['h:exit'] and f.phase ~= 'exit' then return open_phase(run, 'exit', f['h:exit']) end
+  call('HSET', K.run(run), 'status', f.outcome, 'ended_at', now)
+  if tonumber(f.retention) >= 0 then call('ZADD', K.timers(), now + f.retention, 'collect|' .. run) end -- below 0: kept for ever
+  if f.fades then call('ZADD', K.timers(), now + tonumber(string.match(f.fades, '%d+')), 'fade|' .. run) end
+  L.event(run, '', 'running', f.outcome, '', 0, f.attempt)
+  if f.sem then L.leave_group(run, f.sem) end
+end
+
+-- The handlers of a phase that has begun.
+function L.step.hooks(run, cursor, budget)
+  local found = call('HMGET', K.run(run), 'phase', 'outcome')
+  local entries = call('LRANGE', K.handlers(run), cursor, cursor + budget - 1)
+  for _, ordinal in ipairs(entries) do
+    local job = L.load(run .. '-' .. ordinal)
+    if job and job.status == 'deferred' and (job.phase == 'exit') == (found[1] == 'exit') then
+      if job.phase ~= 'exit' and job.phase ~= FITS[found[2]] then
+        L.end_job(job, 'skipped', 'not_selected')
+      elseif tonumber(job.pending) == 0 then
+        L.ready(job)
+      else
+        L.stay(job)
+      end
+    end
+  end
+  if #entries < budget then return #entries, nil end
+  return #entries, cursor + #entries
+end

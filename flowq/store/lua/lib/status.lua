@@ -1,0 +1,201 @@
+-- lib/status: the structures a job can be in, and the one function that changes a status.
+-- uses: -
+-- Each status has exactly one structure (engine page, invariants): queued -> the queue; every other -> the registry of that
+-- status and queue. Started jobs are in `leases` too, scheduled ones in `timers`. Groups are counters of the graph, they are
+-- in no structure.
+
+local ENDED = { finished = true, failed = true, stopped = true, canceled = true, skipped = true }
+local EVENTS_KEPT = 200000 -- a run of 10,000 jobs writes about 40,000
+local HINTS = 64 -- hints in a wake list at most: as many idle slots may wake at once
+
+function L.load(id)
+  local flat = call('HGETALL', K.job(id))
+  if #flat == 0 then return nil end
+  local job = { id = id }
+  for i = 1, #flat, 2 do job[flat[i]] = flat[i + 1] end
+  return job
+end
+
+-- All keys of one job, its record first.
+function L.keys_of(id)
+  return {
+    K.job(id), K.payload(id), K.result(id), K.results(id), K.ledger(id), K.children(id), K.parents(id), K.meta_data(id), K.logs(id),
+  }
+end
+
+function L.execution_of(token)
+  return token and tonumber(string.match(token, '^(%d+)')) or 0
+end
+
+function L.event(run, job, from, to, reason, execution, attempt)
+  call('XADD', K.events(run or '-'), 'MAXLEN', '~', EVENTS_KEPT, '*',
+    'j', job, 'f', from, 't', to, 'r', reason or '', 'x', execution or 0, 'a', attempt or 0)
+end
+
+-- One hint per queued job, capped; a waiting worker takes one and then claims. Losing a hint is harmless: beats renew them.
+function L.wake(queue)
+  local key = K.wake(queue)
+  if call('LLEN', key) < HINTS then call('RPUSH', key, queue) end
+end
+
+-- Something is due at a time. What a sweep would notice late is told to a waiting worker: it sweeps now and learns when to sweep again.
+local SOON = 1000 -- ms, about the time between two sweeps
+function L.set_timer(at, what)
+  call('ZADD', K.timers(), at, what)
+  if tonumber(at) < now + SOON then L.wake('@decide') end
+end
+
+function L.call_worker(name)
+  if name and name ~= '' then
+    local key = K.call(name)
+    call('RPUSH', key, '')
+    call('LTRIM', key, 0, 9)
+    call('PEXPIRE', key, 60000)
+  end
+end
+
+-- Order in a queue: higher priority first, then the sequence; the front of a priority counts downwards.
+-- 2^42 sequence numbers and priorities of -1000..1000 stay exact in a double.
+function L.score(job, front)
+  local base = -(tonumber(job.priority) or 0) * 4398046511104
+  if front then return base - call('HINCRBY', KEYS[1], 'front', 1) end
+  return base + call('HINCRBY', KEYS[1], 'back', 1)
+end
+
+local function leave(job)
+  local status, id, queue = job.status, job.id, job.origin
+  if status == 'queued' then
+    if not job.popped then call('ZREM', K.queue(queue), id) end
+    if job.ttl then
+      call('ZREM', K.ttls(queue), id)
+      call('ZREM', K.timers(), 'expire|' .. id)
+    end
+    return
+  end
+  call('ZREM', K.registry(status, queue), id)
+  if status == 'started' then
+    call('ZREM', K.leases(), id)
+  elseif status == 'scheduled' then
+    call('ZREM', K.timers(), 'promote|' .. id)
+  elseif status == 'deferred' then
+    if job['if'] then call('ZREM', K.decide(), id) end
+    if job.wait then call('ZREM', K.timers(), 'lapse|' .. id) end
+  end
+end
+
+-- `score`: of queued the place in the queue, of started the lease, of scheduled the due time, of an end the expiry.
+local function enter(job, score)
+  local status, id, queue = job.status, job.id, job.origin
+  if status == 'queued' then
+    call('SADD', K.queues(), queue)
+    call('ZADD', K.queue(queue), score, id)
+    if job.ttl then
+      local deadline = now + job.ttl
+      call('ZADD', K.ttls(queue), deadline, id)
+      call('ZADD', K.timers(), deadline, 'expire|' .. id)
+    end
+    L.wake(queue)
+    return
+  end
+  call('ZADD', K.registry(status, queue), score, id)
+  if status == 'started' then
+    call('ZADD', K.leases(), score, id)
+  elseif status == 'scheduled' then
+    call('SADD', K.queues(), queue)
+    L.set_timer(score, 'promote|' .. id)
+  end
+end
+
+-- Counters of runs are added up in memory and written once at the end of the script: one job that ends and one that starts in the
+-- same call change `started` by nothing.
+local sums = {}
+function L.add(run, field, by)
+  local of_run = sums[run]
+  if not of_run then
+    of_run = {}
+    sums[run] = of_run
+  end
+  of_run[field] = (of_run[field] or 0) + by
+end
+
+-- Write the sums; `ended(run)` is called for each run that may have nothing open any more (a sum of 0 too: what was opened by
+-- this call may have ended in it).
+function L.write_sums(ended)
+  for run, fields in pairs(sums) do
+    for field, by in pairs(fields) do
+      local value = by ~= 0 and call('HINCRBY', K.run(run), field, by) or 0
+      if value == 0 and (field == 'open' or field == 'outbox') then ended(run) end
+    end
+  end
+  sums = {}
+end
+
+-- The one place where a status changes. `extra` is a flat list of further fields to write with it.
+function L.set_status(job, to, reason, score, extra)
+  local from, had_reason = job.status, job.reason
+  if job.kind ~= 'group' then leave(job) end
+  job.status, job.reason = to, reason
+  local fields = { 'status', to }
+  if reason and reason ~= '' then
+    fields[3], fields[4] = 'reason', reason
+  elseif had_reason then
+    call('HDEL', K.job(job.id), 'reason')
+  end
+  if extra then
+    for i = 1, #extra, 2 do
+      fields[#fields + 1], fields[#fields + 2] = extra[i], extra[i + 1]
+      job[extra[i]] = extra[i + 1]
+    end
+  end
+  call('HSET', K.job(job.id), unpack(fields))
+  if job.sems then L.semaphores_moved(job, from, to) end
+  if job.limit then L.limit_moved(job, from, to) end
+  if job.group_id then L.group_moved(job, from, to) end
+  if job.kind ~= 'group' then
+    enter(job, score)
+    if job.run then
+      if from ~= '-' then L.add(job.run, 'n:' .. from, -1) end
+      L.add(job.run, 'n:' .. to, 1)
+    end
+    L.event(job.run, job.id, from, to, reason, L.execution_of(job.token), job.attempt)
+  end
+end
+
+-- A job's record is about to go (or it becomes a group): take it out of its structure.
+function L.forget(job, reason)
+  leave(job)
+  if job.sems then L.semaphores_moved(job, job.status, '-') end
+  if job.limit then L.limit_moved(job, job.status, '-') end
+  if job.group_id then L.group_moved(job, job.status, '-') end
+  L.event(job.run, job.id, job.status, '-', reason or 'deleted', L.execution_of(job.token), job.attempt)
+end
+
+-- A deferred job goes on waiting, for a reason of its own.
+function L.stay(job, reason, extra)
+  if job.kind ~= 'group' then call('ZADD', K.registry('deferred', job.origin), now, job.id) end
+  if not reason then return end
+  extra = extra or {}
+  extra[#extra + 1], extra[#extra + 2] = 'reason', reason
+  for i = 1, #extra, 2 do job[extra[i]] = extra[i + 1] end
+  call('HSET', K.job(job.id), unpack(extra))
+end
+
+function L.queue_now(job, reason, front)
+  L.set_status(job, 'queued', reason, L.score(job, front or job.front == '1'), { 'enqueued_at', now })
+end
+
+-- Into its queue; with semaphores that are not to be had now, among those who wait for them.
+function L.enqueue(job, reason, front)
+  if job.sems and (L.others_wait(job) or not L.hold(job, false)) then return L.park(job, L.score(job, front or job.front == '1')) end
+  L.queue_now(job, reason, front)
+end
+
+function L.schedule(job, delay_ms, reason, extra)
+  extra = extra or {}
+  extra[#extra + 1], extra[#extra + 2] = 'due', now + delay_ms
+  L.set_status(job, 'scheduled', reason, now + delay_ms, extra)
+end
+
+function L.ended(status)
+  return ENDED[status] or false
+end

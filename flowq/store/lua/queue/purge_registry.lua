@@ -1,0 +1,15 @@
+-- queue/purge_registry: entries of a registry whose jobs have expired go
+-- edges: -
+-- args: status queue limit
+-- guard: the entry has expired and its job is gone
+-- replies: {entries that went}
+-- uses: -
+-- Counting leaves them out anyway, and every end sheds a few: this is for those who want it done now.
+function T.purge_registry()
+  local key, limit = K.registry(A.text(), A.text()), A.number()
+  local went = 0
+  for _, id in ipairs(call('ZRANGEBYSCORE', key, '-inf', now, 'LIMIT', 0, limit)) do
+    if call('EXISTS', K.job(id)) == 0 then went = went + call('ZREM', key, id) end
+  end
+  return { went }
+end

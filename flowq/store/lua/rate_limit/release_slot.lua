@@ -1,0 +1,12 @@
+-- rate_limit/release_slot: the process of a deleted job is gone, its place under a rate limit is free
+-- edges: -
+-- args: id token semaphore
+-- guard: the place is still kept
+-- replies: {done | duplicate}
+-- uses: job/release_dependents
+function T.release_slot()
+  local place, name = L.place_of(A.text(), A.text()), A.text()
+  if not L.vacate(name, place) then return { 'duplicate' } end
+  L.drain(100)
+  return { 'done' }
+end

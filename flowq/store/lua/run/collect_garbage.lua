@@ -1,0 +1,56 @@
+-- run/collect_garbage: the record of a run is past its retention, or its submitter died before the flip
+-- edges: -
+-- args: run limit
+-- guard: the run has ended and its retention has passed, or it is still staged, or it is on its way out already
+-- replies: {done | wrong_state, 1 when jobs are left}
+-- uses: lib/status
+-- The run disappears from the indexes first, its jobs in batches; a timer brings the rest.
+local function forget_member(run, id)
+  local job = call('HMGET', K.job(id), 'status', 'origin')
+  if job[1] and job[2] then
+    call('ZREM', K.registry(job[1], job[2]), id)
+    if string.sub(job[2], 1, #run + 1) == run .. '/' then
+      call('SREM', K.queues(), job[2])
+      call('DEL', K.wake(job[2]))
+    end
+  end
+  call('DEL', K.items(id), unpack(L.keys_of(id)))
+end
+
+-- Take a run apart, `limit` of its jobs now; returns 1 when some are left.
+function L.dismantle(run, limit)
+  local key = K.run(run)
+  local found = call('HMGET', key, 'cells', 'collected', 'directory_key')
+  call('ZREM', K.timers(), 'fade|' .. run)
+  call('ZREM', K.runs(), run)
+  call('ZREM', K.run_ids(), run)
+  call('UNLINK', K.plan(run), K.events(run), K.logs(run), K.staging(run), K.handlers(run)) -- streams may be long
+  if found[3] then call('ZREM', K.directory(found[3]), run) end
+  local from, cells = tonumber(found[2] or 0), tonumber(found[1] or 0)
+  local to = math.min(cells, from + limit)
+  for ordinal = from, to - 1 do forget_member(run, run .. '-' .. ordinal) end
+  if to < cells then
+    call('HSET', key, 'status', 'collecting', 'collected', to)
+    call('ZADD', K.timers(), now, 'collect|' .. run)
+    return 1
+  end
+  call('ZREM', K.timers(), 'collect|' .. run)
+  call('DEL', key)
+  return 0
+end
+
+function L.collect(run, limit)
+  local found = call('HMGET', K.run(run), 'status', 'ended_at', 'retention')
+  local status = found[1]
+  if not status then return 'wrong_state', 0 end
+  local due = status == 'staging' or status == 'collecting'
+  local kept = tonumber(found[3]) or 0
+  due = due or (status ~= 'running' and status ~= 'queued' and kept >= 0 and (tonumber(found[2]) or 0) + kept <= now)
+  if not due then return 'wrong_state', 0 end
+  return 'done', L.dismantle(run, limit)
+end
+
+function T.collect_garbage()
+  local outcome, more = L.collect(A.text(), A.number())
+  return { outcome, more }
+end

@@ -1,0 +1,14 @@
+-- run/delete: a run that has ended vanishes before its retention has passed, with its jobs, results and logs
+-- edges: -
+-- args: run limit
+-- guard: the run has ended; one that is on its way out already goes on going
+-- replies: {done | wrong_state | not_found, 1 when jobs are left}
+-- uses: run/collect_garbage
+-- Nobody finds it from the first step on. Whoever deletes it collects the rest; if he dies, a timer brings it.
+function T.delete()
+  local run, limit = A.text(), A.number()
+  local status = call('HGET', K.run(run), 'status')
+  if not status or status == 'staging' then return { 'not_found', 0 } end
+  if status == 'running' or status == 'queued' then return { 'wrong_state', 0 } end
+  return { 'done', L.dismantle(run, limit) }
+end

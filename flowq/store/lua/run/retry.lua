@@ -1,0 +1,28 @@
+-- run/retry: the retry of a run takes effect, at one instant, however many jobs it resets
+-- edges: failed -> deferred, stopped -> deferred, canceled -> deferred, skipped -> deferred, finished -> deferred
+-- args: run nonce chunks attempt
+-- guard: the run has ended with this attempt and all chunks of the nonce are staged; the same nonce again is a duplicate
+-- replies: {done | duplicate | wrong_state | not_found}
+-- uses: job/release_dependents
+-- The jobs themselves change in bounded steps from the outbox: armed first, started after. A run with a concurrency group waits for
+-- its turn again, whatever its on_conflict says: somebody asked for it.
+function T.retry()
+  local run, nonce, chunks, attempt = A.text(), A.text(), A.number(), A.number()
+  local key = K.run(run)
+  local found = call('HMGET', key, 'status', 'reset', 'reset_chunks', 'attempt', 'reset_done', 'sem', 'max')
+  local status = found[1]
+  if not status or status == 'staging' or status == 'collecting' then return { 'not_found' } end
+  if found[5] == nonce then return { 'duplicate' } end
+  if status == 'running' or status == 'queued' then return { 'wrong_state' } end
+  if found[2] ~= nonce or tonumber(found[3]) ~= chunks or tonumber(found[4]) ~= attempt then return { 'wrong_state' } end
+  call('HSET', key, 'attempt', attempt + 1, 'reset_done', nonce)
+  call('HDEL', key, 'cancel', 'ended_at', 'phase', 'outcome', 'fade', 'fade_from')
+  call('ZREM', K.timers(), 'collect|' .. run, 'fade|' .. run)
+  if not found[6] or L.enter_group(run, found[6], tonumber(found[7]), 'arm') then
+    L.begin_run(run, 'arm', status, attempt + 1)
+  else
+    L.event(run, '', status, 'queued', 'retry', 0, attempt + 1)
+  end
+  L.drain(100)
+  return { 'done' }
+end

@@ -1,0 +1,23 @@
+-- run/upload_retry: some jobs of a run's coming attempt, without effect until flip_reset
+-- edges: -
+-- args: run nonce chunk entries*
+-- guard: the run has ended; chunks of one nonce arrive in order, the first chunk of another nonce starts afresh
+-- replies: {done | duplicate | wrong_state | not_found}
+-- uses: -
+function T.upload_retry()
+  local run, nonce, chunk, entries = A.text(), A.text(), A.number(), A.list()
+  local found = call('HMGET', K.run(run), 'status', 'reset', 'reset_chunks')
+  local status = found[1]
+  if not status or status == 'staging' or status == 'collecting' then return { 'not_found' } end
+  if status == 'running' or status == 'queued' then return { 'wrong_state' } end
+  if chunk == 0 and found[2] ~= nonce then
+    call('DEL', K.staging(run))
+    call('HSET', K.run(run), 'reset', nonce, 'reset_chunks', 0)
+    found[2], found[3] = nonce, 0
+  end
+  if found[2] ~= nonce then return { 'wrong_state' } end
+  if tonumber(found[3]) > chunk then return { 'duplicate' } end
+  for _, entry in ipairs(entries) do call('RPUSH', K.staging(run), entry) end
+  call('HSET', K.run(run), 'reset_chunks', chunk + 1)
+  return { 'done' }
+end

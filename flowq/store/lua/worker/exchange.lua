@@ -1,0 +1,18 @@
+-- worker/exchange: a worker's one call per job: its logs, the ends of its executions, and new claims for its free slots
+-- edges: -
+-- args: worker lease queues* logs (id token index stream data)… ends (see finish)… claims*
+-- guard: those of logs, finish and claim, each on its own
+-- replies: {outcomes*, claims*, 1 when dependents are left to release, 2 when a webhook is due}
+-- uses: job/claim job/finish job/append_logs
+-- A composite of shared fragments: it has no rule of its own.
+function T.exchange()
+  local worker, lease, queues = A.text(), A.number(), A.list()
+  for _ = 1, A.number() do L.logs() end
+  local outcomes = {}
+  for i = 1, A.number() do outcomes[i] = L.finish() end
+  L.spread(100)
+  local claims = {}
+  for slot, claim_id in ipairs(A.list()) do claims[slot] = L.claim(worker, slot, claim_id, lease, queues) end
+  local _, more = L.drain(100)
+  return { outcomes, claims, rawget(L, 'posted') and 2 or more }
+end

@@ -1,0 +1,35 @@
+-- worker/heartbeat: a worker lives; its leases are renewed and it learns what it must give up
+-- edges: -
+-- args: worker lease state finished failed working_ms queues* (id token)…
+-- guard: a lease is renewed only for the execution that holds the job
+-- replies: {go_on | cancel | stop | fenced per execution}
+-- uses: lib/status
+local WORKER_LIFE = 86400000 -- ms its record is kept without a beat; the sweep forgets a silent worker much earlier
+
+function T.heartbeat()
+  local worker, lease, state = A.text(), A.number(), A.text()
+  local finished, failed, working_ms, queues = A.text(), A.text(), A.text(), A.list()
+  local key = K.worker(worker)
+  call('HSET', key, 'state', state, 'beat', now, 'finished', finished, 'failed', failed, 'working_ms', working_ms)
+  call('PEXPIRE', key, WORKER_LIFE)
+  call('ZADD', K.workers(), now, worker)
+  -- A hint that was lost (its taker died, or it was taken by a busy worker) is renewed here.
+  for _, queue in ipairs(queues) do
+    if call('EXISTS', K.queue(queue)) == 1 and call('EXISTS', K.wake(queue)) == 0 then L.wake(queue) end
+  end
+  local verdicts = {}
+  local executions = A.number()
+  call('HSET', key, 'busy', executions)
+  for i = 1, executions do
+    local id, token = A.text(), A.text()
+    local found = call('HMGET', K.job(id), 'status', 'token', 'cancel', 'origin')
+    if found[1] ~= 'started' or found[2] ~= token then
+      verdicts[i] = 'fenced'
+    else
+      call('ZADD', K.leases(), now + lease, id)
+      call('ZADD', K.registry('started', found[4]), now + lease, id)
+      verdicts[i] = found[3] == '1' and 'cancel' or (found[3] == '2' and 'stop' or 'go_on')
+    end
+  end
+  return verdicts
+end

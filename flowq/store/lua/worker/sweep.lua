@@ -1,0 +1,79 @@
+-- worker/sweep: the sweep that every worker does every second: whatever is due by time, in bounded batches, without a leader
+-- edges: -
+-- args: lease batch silent punctual
+-- guard: those of reap, promote, expire, lapse, time_out_run, fade and collect, each on its own
+-- replies: {reaped, timers dealt with, released, 1 when more is due now, jobs to decide*, webhooks that are due, ms until this worker is to sweep again or -1}
+-- uses: job/reap_expired_lease job/promote_scheduled job/expire_queued job/time_out_approval run/time_out run/expire_jobs run/collect_garbage
+-- `silent` is how long (ms) a worker may be without a beat before it is forgotten. With `punctual` the worker can come back at a given time.
+local DECIDE_AGAIN = 5000 -- a job handed out for its `if` is handed out again when no answer came in this time
+
+-- After a restart of the server nobody could beat: each running job gets one more lease, or a short outage would look like the
+-- death of every worker.
+local function grace_after_restart(lease)
+  local ok, info = pcall(call, 'INFO', 'server')
+  if not ok then return end
+  local server = string.match(info, 'run_id:(%w+)')
+  local known = call('HGET', KEYS[1], 'server')
+  if known == server then return end
+  call('HSET', KEYS[1], 'server', server)
+  if not known then return end
+  for _, id in ipairs(call('ZRANGE', K.leases(), 0, 4999)) do call('ZADD', K.leases(), 'GT', now + lease, id) end
+end
+
+local function forget_silent_workers(silent)
+  for _, name in ipairs(call('ZRANGEBYSCORE', K.workers(), '-inf', now - silent, 'LIMIT', 0, 50)) do
+    call('ZREM', K.workers(), name)
+    call('DEL', K.worker(name), K.call(name))
+  end
+end
+
+local function fire(timer)
+  local kind, id = string.match(timer, '^(%w+)|(.*)$')
+  call('ZREM', K.timers(), timer)
+  if kind == 'promote' then
+    L.promote(id)
+  elseif kind == 'expire' then
+    L.expire(id)
+  elseif kind == 'lapse' then
+    L.lapse(id)
+  elseif kind == 'timeout' then
+    L.time_out_run(id)
+  elseif kind == 'admit' then
+    L.push('admit', id, 0)
+  elseif kind == 'vacate' then
+    L.vacate(string.match(id, '^([^\n]*)\n(.*)$'))
+  elseif kind == 'fade' then
+    local _, more = L.fade(id, 100)
+    return more == 1
+  elseif kind == 'collect' then
+    local _, more = L.collect(id, 100)
+    return more == 1
+  end
+  return false
+end
+
+-- When the next timer is due, if that is sooner than the next sweep; each time is told to one worker. Should it be lost, the others'
+-- sweeps are not far.
+local AHEAD = 1250 -- ms
+local function alarm()
+  local at = call('ZRANGE', K.timers(), 0, 0, 'WITHSCORES')[2]
+  if not at or tonumber(at) > now + AHEAD or call('HGET', KEYS[1], 'alarm') == at then return -1 end
+  call('HSET', KEYS[1], 'alarm', at)
+  return math.max(0, tonumber(at) - now)
+end
+
+function T.sweep()
+  local lease, batch, silent, punctual = A.number(), A.number(), A.number(), A.text() == '1'
+  grace_after_restart(lease)
+  forget_silent_workers(silent)
+  local lost = call('ZRANGEBYSCORE', K.leases(), '-inf', now, 'LIMIT', 0, batch)
+  for _, id in ipairs(lost) do L.reap(id) end
+  local due = call('ZRANGEBYSCORE', K.timers(), '-inf', now, 'LIMIT', 0, batch)
+  local again = false
+  for _, timer in ipairs(due) do again = fire(timer) or again end
+  local released, more = L.drain(100)
+  local decide = call('ZRANGEBYSCORE', K.decide(), '-inf', now, 'LIMIT', 0, batch)
+  for _, id in ipairs(decide) do call('ZADD', K.decide(), now + DECIDE_AGAIN, id) end
+  if #lost == batch or #due == batch or #decide == batch or again then more = 1 end
+  return { #lost, #due, released, more, decide, call('ZCOUNT', K.webhooks(), '-inf', now), punctual and alarm() or -1 }
+end

@@ -1,0 +1,31 @@
+-- worker/take_lost_callbacks: the failure callbacks of lost executions go to a worker that serves their queue
+-- edges: -
+-- args: limit queues*
+-- guard: an entry is handed out again when nobody said in time that it was called; it goes with its job
+-- replies: {as of claim}…
+-- uses: job/release_dependents
+-- Whoever notices that a worker is lost may be one without the job's code, so reap only notes what is to be called.
+local GRACE = 30000 -- ms above the callback's own time
+
+function T.take_lost_callbacks()
+  local limit, queues = A.number(), A.list()
+  local out = {}
+  for _, queue in ipairs(queues) do
+    if #out >= limit then break end
+    for _, entry in ipairs(call('ZRANGEBYSCORE', K.callbacks(queue), '-inf', now, 'LIMIT', 0, limit - #out)) do
+      local execution, nonce, id = string.match(entry, '^(%d+):([^|]*)|(.*)$')
+      local job = L.load(id)
+      if job and job.on_failure and job.nonce == nonce then -- not another job that has its id now
+        local seconds = tonumber(string.match(job.on_failure, '|([^|]+)$')) or 60
+        call('ZADD', K.callbacks(queue), now + math.ceil(seconds * 1000) + GRACE, entry)
+        local fields = {}
+        for name, value in pairs(job) do fields[#fields + 1], fields[#fields + 2] = name, tostring(value) end
+        out[#out + 1] = { id, execution .. '-lost', call('GET', K.payload(id)) or '', fields }
+      else
+        call('ZREM', K.callbacks(queue), entry)
+        if job and job.nonce == nonce then L.was_called(job) end
+      end
+    end
+  end
+  return out
+end
