@@ -19,9 +19,9 @@ if TYPE_CHECKING:
     from flowq.repeat import Repeat
     from flowq.retry import Retry
     from flowq.webhook import Webhook
-    from flowq.worker.classes import SpawnWorker
-    from flowq.worker.simple import SimpleWorker
+    from flowq.worker.inprocess.simple_worker import SimpleWorker
     from flowq.worker.worker import Worker
+    from flowq.worker.worker_classes import SpawnWorker
 
 __version__: "Final" = "0.1.0"
 
@@ -36,8 +36,8 @@ _HOMES: "Final" = {
     "Repeat": "flowq.repeat",
     "Retry": "flowq.retry",
     "Run": "flowq.flows.run",
-    "SimpleWorker": "flowq.worker.simple",
-    "SpawnWorker": "flowq.worker.classes",
+    "SimpleWorker": "flowq.worker.inprocess.simple_worker",
+    "SpawnWorker": "flowq.worker.worker_classes",
     "Webhook": "flowq.webhook",
     "Worker": "flowq.worker.worker",
     "cancel_job": "flowq.job",

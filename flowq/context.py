@@ -21,7 +21,7 @@ _thread = _local()
 
 
 def current_task() -> dict[str, Any] | None:
-    """Return the task this thread or process executes (see `flowq.worker.task`), or None outside of a job."""
+    """Return the task this thread or process executes (see `flowq.worker.ipc.messages`), or None outside of a job."""
     task: dict[str, Any] | None = getattr(_thread, "task", None)
     return _current if task is None else task
 

@@ -32,7 +32,7 @@ Callee: TypeAlias = Callback | Callable[..., Any] | str | None
 
 _NOW: Final = -1  # in place of a time
 _INLINE: Final = (
-    "flowq.worker.inline"  # by name: workers stand above queues, and sync mode borrows their way of executing a job
+    "flowq.worker.inprocess.sync"  # by name: workers stand above queues, and sync mode borrows their way of executing a job
 )
 
 

@@ -1,6 +1,6 @@
 """The soft half of a job's timeout: an exception raised inside the job when its time is up.
 
-The hard half, signals to the job's whole process group by the worker's own clock, is in `flowq.worker.slots`: it does not depend on
+The hard half, signals to the job's whole process group by the worker's own clock, is in `flowq.worker.supervisor.slot`: it does not depend on
 the job's cooperation. The names are those that users of RQ know.
 """
 

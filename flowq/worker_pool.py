@@ -22,8 +22,8 @@ from flowq.exceptions import ServerError, UsageError
 from flowq.job import Job
 from flowq.queue import Queue
 from flowq.serializers import resolve_serializer
-from flowq.worker import offspring
-from flowq.worker.signals import StopSignals
+from flowq.worker import forked_worker
+from flowq.worker.supervisor.signals import StopSignals
 from flowq.worker.worker import Worker, set_up_logging
 
 _LONGEST_WAIT: Final = 5.0  # s between looks at the workers; their deaths are told by a signal
@@ -185,7 +185,7 @@ class WorkerPool:
         name = f"{self.name}.{self._numbers}"
         if self._lifeline is None:
             self._lifeline = os.pipe()
-        pid = offspring.fork(lambda: self._be_worker(name), self._lifeline)
+        pid = forked_worker.fork(lambda: self._be_worker(name), self._lifeline)
         self.worker_dict[name] = WorkerData(name, pid, time.monotonic())
         log.debug("started worker %s with pid %d", name, pid)
 

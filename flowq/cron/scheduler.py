@@ -17,7 +17,7 @@ from flowq.cron.listing import Listed
 from flowq.exceptions import DuplicateSchedulerError, ServerError
 from flowq.queue import Queue
 from flowq.serializers import resolve_serializer
-from flowq.worker.signals import StopSignals
+from flowq.worker.supervisor.signals import StopSignals
 
 if TYPE_CHECKING:
     from datetime import tzinfo

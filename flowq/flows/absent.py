@@ -10,7 +10,7 @@ from flowq.flows.foresee import foresee
 from flowq.flows.local import local_queues
 from flowq.plan import Plan
 from flowq.states import ENDED, JobStatus
-from flowq.worker.secrets import problem_of
+from flowq.worker.secrets.resolve import problem_of
 
 if TYPE_CHECKING:
     from flowq.flows.resets import RetryPlan

@@ -75,7 +75,7 @@ class Workers:
         return [value.partition(b" ")[2].decode() for _, value in claims]
 
     def command(self, name: str, command: str) -> Outcome:
-        """Tell a worker something and wake it; `flowq.worker.supervisor` knows the words."""
+        """Tell a worker something and wake it; `flowq.worker.supervisor.supervisor` knows the words."""
         return Outcome(self._session.run("worker/send_command", name, ids.nonce(), command)[0].decode())
 
     def commands(self, name: str) -> list[tuple[str, str]]:

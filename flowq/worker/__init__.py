@@ -30,10 +30,10 @@ What it must not know
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from flowq.worker.classes import HerokuWorker, RandomWorker, RoundRobinWorker, SpawnWorker
+    from flowq.worker.inprocess.simple_worker import SimpleWorker
     from flowq.worker.monitoring import WorkerStatus
-    from flowq.worker.simple import SimpleWorker
     from flowq.worker.worker import DequeueStrategy, Worker
+    from flowq.worker.worker_classes import HerokuWorker, RandomWorker, RoundRobinWorker, SpawnWorker
 
 __all__ = [
     "DequeueStrategy",
@@ -48,11 +48,11 @@ __all__ = [
 
 _HOMES = {
     "DequeueStrategy": "flowq.worker.worker",
-    "HerokuWorker": "flowq.worker.classes",
-    "RandomWorker": "flowq.worker.classes",
-    "RoundRobinWorker": "flowq.worker.classes",
-    "SimpleWorker": "flowq.worker.simple",
-    "SpawnWorker": "flowq.worker.classes",
+    "HerokuWorker": "flowq.worker.worker_classes",
+    "RandomWorker": "flowq.worker.worker_classes",
+    "RoundRobinWorker": "flowq.worker.worker_classes",
+    "SimpleWorker": "flowq.worker.inprocess.simple_worker",
+    "SpawnWorker": "flowq.worker.worker_classes",
     "Worker": "flowq.worker.worker",
     "WorkerStatus": "flowq.worker.monitoring",
 }

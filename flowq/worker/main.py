@@ -15,7 +15,7 @@ from flowq import defaults
 from flowq.connections import open_store
 from flowq.exceptions import FlowqError, ServerUnavailableError
 from flowq.worker.options import WorkerOptions
-from flowq.worker.supervisor import Supervisor
+from flowq.worker.supervisor.supervisor import Supervisor
 
 _USAGE_ERROR = 2
 _UNREACHABLE = 6

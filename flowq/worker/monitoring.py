@@ -24,7 +24,7 @@ class WorkerStatus(StrEnum):
     STOPPING = "stopping"
 
 
-class WorkerState:
+class WorkerInfo:
     """The half of `Worker` that looks. Everything but the state raises `NoSuchWorkerError` when the worker does not live."""
 
     name: str

@@ -36,8 +36,8 @@ class WorkerOptions:
         deaf: horses ignore stop signals, which some hosts send to every process.
         path: of jobs that are not clones: where they look for modules; the current directory unless given.
         environment: variables of plain jobs beyond the inherited ones.
-        hooks: of jobs that are not clones: names of what is to be installed in them, see `flowq.worker.hooks.adopt`.
-        allow: patterns of what may be called, see `flowq.worker.permits`; none allow everything.
+        hooks: of jobs that are not clones: names of what is to be installed in them, see `flowq.worker.horse.callbacks.adopt`.
+        allow: patterns of what may be called, see `flowq.worker.horse.allowlist`; none allow everything.
         killed: called with `(job id, pid, wait status)` when the horse of a plain job has died without an outcome.
         lease, beat, sweep, grace: see `flowq.defaults`.
     """

@@ -18,10 +18,10 @@ from flowq.exceptions import UsageError
 from flowq.job import Job
 from flowq.queue import Queue
 from flowq.serializers import resolve_serializer, serializer_name
-from flowq.worker import hooks
-from flowq.worker.monitoring import WorkerState
+from flowq.worker.horse import callbacks
+from flowq.worker.monitoring import WorkerInfo
 from flowq.worker.options import WorkerOptions
-from flowq.worker.supervisor import Supervisor
+from flowq.worker.supervisor.supervisor import Supervisor
 
 if TYPE_CHECKING:
     from flowq.store import Store
@@ -39,7 +39,7 @@ class DequeueStrategy(StrEnum):
     RANDOM = "random"
 
 
-class Worker(WorkerState):
+class Worker(WorkerInfo):
     """Executes the jobs of queues, each in a forked process.
 
     Args:
@@ -185,13 +185,13 @@ class Worker(WorkerState):
         options = _with_strategy(options, self.dequeue_strategy if dequeue_strategy is None else dequeue_strategy)
         own = Store(self.store.client, self.store.namespace, follow=False, anchor=self.store.anchor)
         former_store = binding.set_default_store(self.store)
-        former_hooks, former_class = hooks.install(self._hooks()), context.current_job_class()
+        former_hooks, former_class = callbacks.install(self._hooks()), context.current_job_class()
         context.set_current_job_class(self.job_class)
         try:
             return self._execute(own.open(), options)
         finally:
             binding.set_default_store(former_store)
-            hooks.install(former_hooks)
+            callbacks.install(former_hooks)
             context.set_current_job_class(former_class)
 
     def _execute(self, store: "Store", options: WorkerOptions) -> bool:
@@ -212,8 +212,8 @@ class Worker(WorkerState):
             **settings,
         )
 
-    def _hooks(self) -> hooks.Hooks:
-        return hooks.Hooks(
+    def _hooks(self) -> callbacks.Hooks:
+        return callbacks.Hooks(
             self.job_class if self.job_class.perform is not Job.perform else None,
             None if self.serializer is None else (self.serializer, serializer_name(self.serializer)),
             self.death_penalty_class,

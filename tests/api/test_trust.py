@@ -15,7 +15,7 @@ from flowq import Callback, Job, Queue, SimpleWorker, signing
 from flowq.compiler import compile_text
 from flowq.exceptions import ConfigError, DeserializationError, SignatureError
 from flowq.flows.submit import submit
-from flowq.worker.permits import refusal
+from flowq.worker.horse.allowlist import refusal
 from tests.api import samples
 from tests.support.wait import until
 from tests.support.workers import WorkerProcess, ended

@@ -18,7 +18,7 @@ from flowq.exceptions import UsageError
 from flowq.job import Job
 from flowq.store import Store
 from flowq.store.outcomes import Outcome
-from flowq.worker import deliveries
+from flowq.worker.webhooks import delivery
 from tests.api import samples
 from tests.api.conftest import Background, wait_for
 from tests.support.endpoint import Endpoint
@@ -46,7 +46,7 @@ def driver(queue: Queue) -> Iterator[Driver]:
 @pytest.fixture
 def soon(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let tries follow each other quickly, in workers that are forked from here."""
-    monkeypatch.setattr(deliveries, "_WAITS", (0.01,) * 5)
+    monkeypatch.setattr(delivery, "_WAITS", (0.01,) * 5)
 
 
 def both(endpoint: Endpoint, **more: Any) -> list[Webhook]:

@@ -11,7 +11,7 @@ from flowq.flows.submit import submit
 from flowq.plan import Plan
 from flowq.store import Store
 from tests.cli import samples
-from tests.cli.terminal_driver import HandWorker
+from tests.cli.manual_worker import HandWorker
 from tests.support.server import PrivateServer
 
 

@@ -15,8 +15,8 @@ from flowq.cli.segments import columns
 from flowq.flows.submit import submit
 from flowq.store import Store
 from tests.cli.conftest import Cli
+from tests.cli.manual_worker import HandWorker
 from tests.cli.process import FLOWQ, on_terminal
-from tests.cli.terminal_driver import HandWorker
 from tests.support.graphs import plan
 from tests.support.server import PrivateServer
 from tests.support.wait import until

@@ -13,7 +13,7 @@ from flowq.states import JobStatus
 from flowq.store import Store
 from tests.cli import samples
 from tests.cli.conftest import Cli
-from tests.cli.terminal_driver import HandWorker
+from tests.cli.manual_worker import HandWorker
 
 
 def job_named(document: dict[str, list[dict[str, object]]], name: str) -> dict[str, object]:

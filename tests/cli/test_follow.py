@@ -14,8 +14,8 @@ import pytest
 from flowq.flows.submit import submit
 from flowq.plan import Action, Cell, Edge, Node, Plan, RetryPolicy
 from flowq.store import Store
+from tests.cli.manual_worker import HandWorker
 from tests.cli.process import FLOWQ, Process, on_terminal
-from tests.cli.terminal_driver import HandWorker
 from tests.support.graphs import Extra
 from tests.support.graphs import plan as plan_of
 from tests.support.server import PrivateServer

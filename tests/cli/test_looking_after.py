@@ -21,8 +21,8 @@ from flowq.store import Store
 from flowq.store.records import QueueRecord, WorkerRecord
 from tests.cli import golden, samples
 from tests.cli.conftest import Cli
+from tests.cli.manual_worker import HandWorker
 from tests.cli.process import FLOWQ, on_terminal
-from tests.cli.terminal_driver import HandWorker
 from tests.support.server import PrivateServer
 
 SERVER: dict[str, Any] = {

@@ -16,7 +16,7 @@ from flowq.store import Store
 from flowq.store.records import WorkerRecord
 from tests.cli import golden, samples
 from tests.cli.conftest import Cli
-from tests.cli.terminal_driver import HandWorker
+from tests.cli.manual_worker import HandWorker
 from tests.support.graphs import plan
 
 CPU = WorkerRecord("cpu-1", ("cpu", "default"), "host", 1, 2, 1, "0", 0, 0, "busy", 0, 0, 0)

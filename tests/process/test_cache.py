@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from flowq.worker import cache
-from flowq.worker.task import failed, finished
+from flowq.worker.horse.cache import decide
+from flowq.worker.ipc.messages import failed, finished
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -35,7 +35,7 @@ class Bench:
             perform()
             return finished(b"1") if ends == "finished" else failed("error", "boom")
 
-        outcome = cache.through(self.task(**changes), performed)
+        outcome = decide.through(self.task(**changes), performed)
         said: dict[str, Any] = outcome["cache"]
         if "record" in said:
             self.kept[said["digest"]] = said["record"]
@@ -229,7 +229,7 @@ def test_a_failure_keeps_nothing(bench: Bench) -> None:
 
 
 def test_too_many_outputs(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cache, "MAX_RECORD", 100)
+    monkeypatch.setattr(decide, "MAX_RECORD", 100)
     for number in range(9):
         bench.write(f"out/{number}", "")
     said = bench.run(outputs=["out/*"])
@@ -243,7 +243,7 @@ def test_what_is_compared_with_stays_small(bench: Bench, monkeypatch: pytest.Mon
         (250, ("inputs changed", "script changed")),
         (60, ("something has changed", "something has changed")),
     ):
-        monkeypatch.setattr(cache, "MAX_RECORD", limit)
+        monkeypatch.setattr(decide, "MAX_RECORD", limit)
         bench.run()
         assert bench.latest is not None
         assert len(bench.latest) <= limit
@@ -327,7 +327,7 @@ def test_a_hit_is_exactly_what_was_seen_before(bench: Bench, seed: int) -> None:
 def test_what_decides_is_light() -> None:
     """A horse pays for what it imports; hashlib alone would be 10 ms."""
     told = (
-        "import sys; import flowq.worker.horse; before = set(sys.modules); import flowq.worker.cache; import re;"
+        "import sys; import flowq.worker.horse.horse; before = set(sys.modules); import flowq.worker.horse.cache.decide; import re;"
         " print(*sorted(name for name in set(sys.modules) - before if not name.startswith('flowq.')))"
     )
     done = subprocess.run([sys.executable, "-S", "-c", told], capture_output=True, text=True, check=True, cwd=ROOT)

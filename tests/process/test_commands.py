@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from flowq.worker.slots import Cause
+from flowq.worker.supervisor.slot import Cause
 from tests.support.supervisor_stub import Stand, call, gone, shell, survivors, task
 from tests.support.wait import until
 

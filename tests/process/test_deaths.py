@@ -11,7 +11,7 @@ from typing import TypeAlias
 
 import pytest
 
-from flowq.worker.slots import Cause
+from flowq.worker.supervisor.slot import Cause
 from tests.support.supervisor_stub import MARK, Stand, call, gone, shell, survivors
 from tests.support.wait import until
 

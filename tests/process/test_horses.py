@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from flowq.worker.ipc.platform import PACKAGE
 from tests.support.supervisor_stub import MODULES, Stand, call, survivors, task
 from tests.support.wait import until
 
@@ -95,7 +96,8 @@ def test_a_traceback_shows_the_users_frames_only(stand: Stand) -> None:
     assert lines[0] == "Traceback (most recent call last):"
     assert lines[1].startswith(f'  File "{MODULES}/process_jobs.py", line ')
     assert lines[-1] == "process_jobs.Failing: no luck today"
-    assert "flowq/worker" not in outcome["error"]
+    assert [line for line in lines if line.startswith("  File ")] == [lines[1]]
+    assert f"{PACKAGE}/" not in outcome["error"]
 
 
 def test_errors_that_cannot_be_shown_are_named(stand: Stand) -> None:

@@ -18,9 +18,9 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from flowq.worker.lines import LineCutter
-from flowq.worker.masking import MASK, SHORTEST, Mask, MaskedStream, variants
-from flowq.worker.veil import Veil
+from flowq.worker.secrets.execution import ExecutionSecrets
+from flowq.worker.secrets.masking import MASK, SHORTEST, Mask, MaskedStream, variants
+from flowq.worker.supervisor.output_buffer import OutputBuffer
 
 BASH = shutil.which("bash")
 
@@ -215,7 +215,7 @@ def test_bytes_that_are_no_text() -> None:
 def test_bytes_that_end_inside_of_a_character() -> None:
     """What is left need not be text any more; that must not take the worker down."""
     secret = b"\xa9abcd\xc3".decode("utf-8", "surrogateescape")
-    veil = Veil({"S": secret})
+    veil = ExecutionSecrets({"S": secret})
     outcome, notes = veil.outcome({"outcome": "finished", "value": '"éabcdé"'.encode(), "exit_code": 0})
     assert json.loads(outcome["value"]) == "\ufffd***\ufffd"
     assert len(notes) == 1
@@ -235,7 +235,7 @@ def test_a_message_that_was_cut_inside_of_a_secret(cut: int) -> None:
 
 
 def test_results() -> None:
-    veil = Veil({"PIN": "12345678", "TOKEN": 'to"ken\n'})
+    veil = ExecutionSecrets({"PIN": "12345678", "TOKEN": 'to"ken\n'})
     value = {"a": ['x to"ken', 12345678, 1.5, None, True], "12345678": {"b": "plain"}}
     outcome, notes = veil.outcome({"outcome": "finished", "value": json.dumps(value).encode(), "exit_code": 0})
     assert json.loads(outcome["value"]) == {"a": ["x ***", "***", 1.5, None, True], "***": {"b": "plain"}}
@@ -249,14 +249,14 @@ def test_what_is_said_of_the_cache() -> None:
     """A file may be called after a secret, and its name may have any bytes."""
     record = json.dumps({"run": "r", "outputs": {"out/swordfish.txt": "0f", "\udcff-\udcfe": "1e"}})
     said = {"hit": False, "reason": "inputs changed: swordfish", "record": record, "digest": "2d"}
-    outcome, _ = Veil({"S": "swordfish"}).outcome({"outcome": "finished", "value": b"{}", "cache": said})
+    outcome, _ = ExecutionSecrets({"S": "swordfish"}).outcome({"outcome": "finished", "value": b"{}", "cache": said})
     assert outcome["cache"]["reason"] == "inputs changed: ***"
     assert json.loads(outcome["cache"]["record"])["outputs"] == {"out/***.txt": "0f", "\udcff-\udcfe": "1e"}
     assert outcome["cache"]["digest"] == "2d"
 
 
 def test_a_veil_shows_names_only() -> None:
-    veil = Veil({"TOKEN": "hunter2hunter2", "PIN": "123"})
+    veil = ExecutionSecrets({"TOKEN": "hunter2hunter2", "PIN": "123"})
     assert repr(veil) == "Veil(TOKEN, PIN)"
     assert repr(Mask({"TOKEN": "hunter2hunter2"})) == "Mask(['TOKEN'])"
     assert list(veil.warnings()) == ["the secret PIN has fewer than 4 characters: it is not masked"]
@@ -264,7 +264,7 @@ def test_a_veil_shows_names_only() -> None:
 
 def test_long_lines_are_masked_before_they_are_cut() -> None:
     secret = "0123456789abcdef" * 8
-    cutter = LineCutter(Veil({"S": secret}).stream())
+    cutter = OutputBuffer(ExecutionSecrets({"S": secret}).stream())
     data = b"y" * (64 * 1024 - 50) + secret.encode() + b"z" * 70_000
     for start in range(0, len(data), 4096):
         cutter.feed(data[start : start + 4096])
@@ -273,7 +273,7 @@ def test_long_lines_are_masked_before_they_are_cut() -> None:
 
 
 def test_a_note_stands_on_a_line_of_its_own() -> None:
-    cutter = LineCutter(Veil({"S": "swordfish"}).stream())
+    cutter = OutputBuffer(ExecutionSecrets({"S": "swordfish"}).stream())
     cutter.feed(b"half a sword")
     cutter.note("hello")
     cutter.feed(b"rest")

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from flowq.store import Store
-from flowq.worker.slots import Cause
+from flowq.worker.supervisor.slot import Cause
 from tests.support.server import PrivateServer
 from tests.support.supervisor_stub import Stand, shell
 from tests.support.wait import until

@@ -320,7 +320,7 @@ from flowq import ids
 from flowq.connections import open_store
 from flowq.store.jobs import NewJob
 from flowq.worker.options import WorkerOptions
-from flowq.worker.supervisor import Supervisor
+from flowq.worker.supervisor.supervisor import Supervisor
 
 def only_in_main(number):
     return number + 1, SETTING

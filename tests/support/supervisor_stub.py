@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
-from flowq.worker.loop import Loop
-from flowq.worker.origin import Origin, Place
-from flowq.worker.slots import Ended, Slot
+from flowq.worker.supervisor.event_loop import Loop
+from flowq.worker.supervisor.fork_server_client import ForkServerClient, ForkServerKey
+from flowq.worker.supervisor.slot import Ended, Slot
 
 MODULES = str(Path(__file__).parent.parent / "process" / "modules")
 MARK = "FLOWQ_TEST_MARK"
@@ -42,10 +42,12 @@ class Stand:
         self.loop = Loop()
         self.slots = [Slot(self.loop, self, index, grace=grace) for index in range(slots)]
         self.executions: dict[int, Execution] = {}
-        self.lost: list[Origin] = []
-        place = Place(path=(MODULES,), env=((MARK, self.mark),))
+        self.lost: list[ForkServerClient] = []
+        place = ForkServerKey(path=(MODULES,), env=((MARK, self.mark),))
         self.origin = (
-            Origin.clone(self.loop) if clone else Origin.start(self.loop, place, preload=preload, on_lost=self.lost.append)
+            ForkServerClient.clone(self.loop)
+            if clone
+            else ForkServerClient.start(self.loop, place, preload=preload, on_lost=self.lost.append)
         )
 
     def __enter__(self) -> Self:

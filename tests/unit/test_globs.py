@@ -8,8 +8,8 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from flowq.worker import globs
-from flowq.worker.globs import GlobError, match
+from flowq import globs
+from flowq.globs import GlobError, match
 
 FILES = (
     "a.c",

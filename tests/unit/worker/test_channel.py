@@ -5,8 +5,8 @@ import threading
 
 import pytest
 
-from flowq.worker import protocol
-from flowq.worker.protocol import Channel, PeerGoneError, ProtocolError
+from flowq.worker.ipc import channel as protocol
+from flowq.worker.ipc.channel import Channel, PeerGoneError, ProtocolError
 from tests.support.wait import until
 
 

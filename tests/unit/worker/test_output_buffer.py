@@ -3,14 +3,14 @@
 import pytest
 
 from flowq.defaults import MAX_LOG_LINE
-from flowq.worker.lines import LineCutter
+from flowq.worker.supervisor.output_buffer import OutputBuffer
 
 READ = 64 * 1024  # bytes that a slot reads at once
 
 
 def cut(data: bytes, size: int = READ) -> list[bytes]:
     """Return the entries of a stream that arrives in reads of `size` bytes."""
-    cutter = LineCutter()
+    cutter = OutputBuffer()
     for start in range(0, len(data), size):
         cutter.feed(data[start : start + size])
     cutter.end()
@@ -46,7 +46,7 @@ def test_bytes_that_are_no_text_are_cut_all_the_same() -> None:
 
 
 def test_what_is_shed_is_the_oldest_and_is_counted() -> None:
-    cutter = LineCutter()
+    cutter = OutputBuffer()
     fed = 0
     while not cutter.full:
         cutter.feed(b"old\n" * 8192)

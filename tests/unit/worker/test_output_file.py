@@ -2,7 +2,7 @@
 
 import pytest
 
-from flowq.worker.outputs import OutputError, parse
+from flowq.worker.horse.output_file import OutputError, parse
 
 
 @pytest.mark.parametrize(

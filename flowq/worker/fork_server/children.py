@@ -1,0 +1,137 @@
+"""The children of a fork server: signal, reap, sweep.
+
+Every child is either known (a horse, a probe) or an orphan of a horse that has ended: horses are subreapers, so whatever their
+jobs start stays below them, and falls to the fork server only when the horse is gone. An unknown child is therefore always killed.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+
+from flowq.worker.ipc import platform
+
+_SWEEP_LIMIT = 2.0  # s; what does not die of SIGKILL in that time hangs in the kernel and must not hold up the worker
+
+
+class Children:
+    """Knows the living children by pid. An end is given out only when nothing of that child is left."""
+
+    __slots__ = ("_ended", "_known", "_list", "_since")
+
+    def __init__(self) -> None:
+        self._known: set[int] = set()
+        self._list = platform.ChildList()
+        self._ended: list[tuple[int, int]] = []  # (pid, exit code) of reaped children whose leftovers are being swept
+        self._since = 0.0
+
+    def add(self, pid: int) -> None:
+        """Take note of a child that was just forked."""
+        self._known.add(pid)
+
+    def forget(self) -> None:
+        """In a fresh child: these are not its children."""
+        self._list.close()
+
+    def signal(self, pid: int, number: int) -> None:
+        """Send a signal to the process group of a known child; a child that has been reaped is never signalled."""
+        if pid in self._known:
+            _signal_group(pid, number)
+
+    @property
+    def sweeping(self) -> bool:
+        """Whether ended children wait for their leftovers to die: call `reap` again soon."""
+        return bool(self._ended)
+
+    def reap(self) -> list[tuple[int, int]]:
+        """Return `(pid, exit code)` of the known children that have ended with all they started.
+
+        The exit code is negative for a signal. Leftovers are killed here; while they are dying, `sweeping` is true.
+        """
+        while (end := self._reap_one()) is not None:
+            if end[0] in self._known:
+                self._known.discard(end[0])
+                if not self._ended:
+                    self._since = time.monotonic()
+                self._ended.append(end)
+        if self._ended and (self._sweep() == 0 or time.monotonic() - self._since > _SWEEP_LIMIT):
+            ended, self._ended = self._ended, []
+            return ended
+        return []
+
+    def kill_all(self) -> None:
+        """Kill every child and everything below, and return when they are gone (or after a few seconds)."""
+        deadline = time.monotonic() + _SWEEP_LIMIT
+        for pid in tuple(self._known):
+            _signal_group(pid, signal.SIGKILL)
+        while time.monotonic() < deadline:
+            while (end := self._reap_one()) is not None:
+                self._known.discard(end[0])
+            if self._sweep() == 0 and not self._known:
+                return
+            time.sleep(0.001)
+
+    def _sweep(self) -> int:
+        """Kill the unknown children; return how many there are."""
+        unknown = self._list.pids() - self._known
+        for pid in unknown:
+            # Not reaped yet, so the pid is still theirs; they may lead a group of their own or be in any other.
+            _signal_group(pid, signal.SIGKILL)
+        return len(unknown)
+
+    def _reap_one(self) -> tuple[int, int] | None:
+        try:
+            if hasattr(os, "waitid"):
+                # Look first, reap later: as long as the zombie is there, its process group id cannot be used by others.
+                found = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+                if found is None:
+                    return None
+                _signal_group(found.si_pid, signal.SIGKILL)
+                pid, status = os.waitpid(found.si_pid, 0)
+            else:
+                pid, status = os.waitpid(-1, os.WNOHANG)
+                if pid == 0:
+                    return None
+                _signal_group(pid, signal.SIGKILL)
+        except ChildProcessError:
+            return None
+        return pid, os.waitstatus_to_exitcode(status)
+
+
+def own_children() -> set[int]:
+    """Return the pids of this process's children (none where the system cannot tell)."""
+    listing = platform.ChildList()
+    try:
+        return listing.pids()
+    finally:
+        listing.close()
+
+
+def kill_orphans(keep: set[int]) -> None:
+    """Kill every child of this process that is not to be kept, and whatever falls to it when they die, until none is left."""
+    listing = platform.ChildList()
+    deadline = time.monotonic() + _SWEEP_LIMIT
+    try:
+        while (unknown := listing.pids() - keep) and time.monotonic() < deadline:
+            for pid in unknown:
+                _signal_group(pid, signal.SIGKILL)
+            for pid in unknown:
+                try:
+                    os.waitpid(pid, os.WNOHANG)
+                except ChildProcessError:
+                    continue
+            time.sleep(0.001)
+    finally:
+        listing.close()
+
+
+def _signal_group(pid: int, number: int) -> None:
+    """Signal the group that `pid` leads, and `pid` itself if it does not lead one (yet)."""
+    try:
+        os.killpg(pid, number)
+    except (ProcessLookupError, PermissionError):
+        try:
+            os.kill(pid, number)
+        except (ProcessLookupError, PermissionError):
+            pass  # it has ended, or is a program with other rights: nothing that could be done

@@ -1,0 +1,197 @@
+"""The fork server: forks horses on request, reaps them, and takes everything down when its supervisor is gone.
+
+It is started by exec (`flowq.worker.supervisor.fork_server_client` says how: a lean interpreter) or as a clone of the process that called `Worker.work()`;
+the loop is the same. It is single-threaded, holds no connection and runs no user code except modules that a probe has shown to
+be harmless (`warmth`).
+"""
+
+from __future__ import annotations
+
+import gc
+import os
+import select
+import signal
+import sys
+
+from flowq.worker.fork_server.children import Children
+from flowq.worker.fork_server.preload import ModulePreloader
+from flowq.worker.horse import horse
+from flowq.worker.ipc import channel as protocol
+from flowq.worker.ipc import platform
+from flowq.worker.ipc.channel import Channel, PeerGoneError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import NoReturn
+
+_IDLE = -1
+_SWEEP_STEP = 5  # ms between looks at leftovers that are being killed
+
+
+class ForkServer:
+    """One fork server, from its first request to the end of its control channel."""
+
+    def __init__(self, control: Channel) -> None:
+        self._control = control
+        self._children = Children()
+        self._horses: dict[int, int] = {}  # number -> pid
+        self._numbers: dict[int, int] = {}  # pid -> number
+        self._warmth = ModulePreloader()
+        self._fence: float | None = None  # boot time at which the supervisor's lease is over
+        self._scratch = os.path.join(_temporary(), f"flowq-{os.getpid()}-{os.urandom(6).hex()}")
+        self._wake_read, self._wake_write = os.pipe()
+
+    def serve(self) -> None:
+        """Serve until the control channel ends; then kill all that is left."""
+        self._take_over_signals()
+        platform.become_subreaper()
+        horse.open_streams()
+        gc.collect()
+        gc.freeze()  # what is there now is shared with the horses: do not touch it in their collections
+        poller = select.poll()
+        poller.register(self._control.fileno(), select.POLLIN)
+        poller.register(self._wake_read, select.POLLIN)
+        try:
+            while True:
+                # Before the first poll too: requests may have come together with the greeting, and are buffered here then.
+                for message, _ in self._control.receive():
+                    self._obey(message)
+                self._report_ends()
+                self._check_clocks()
+                self._control.drain()
+                if self._wake_read in dict(poller.poll(self._patience())):
+                    os.read(self._wake_read, 4096)
+        except PeerGoneError:
+            pass
+        finally:
+            self._children.kill_all()
+            horse.remove_tree(self._scratch)
+
+    def _take_over_signals(self) -> None:
+        os.set_blocking(self._wake_write, False)
+        signal.signal(signal.SIGCHLD, _noticed)
+        signal.set_wakeup_fd(self._wake_write, warn_on_full_buffer=False)
+        # The supervisor decides when this ends, by the control channel. Blocked, not ignored: a horse inherits it, and a signal that
+        # is meant for a horse in its first moments then waits until the horse can be ended by it, instead of being lost.
+        signal.pthread_sigmask(signal.SIG_BLOCK, platform.STOP_SIGNALS)
+
+    def _patience(self) -> int:
+        """Return the milliseconds to wait for events."""
+        if self._children.sweeping:
+            return _SWEEP_STEP
+        limits = [limit for limit in (self._fence, self._warmth.deadline) if limit is not None]
+        if not limits:
+            return _IDLE
+        return max(0, int((min(limits) - platform.boottime()) * 1000) + 1)
+
+    def _obey(self, message: tuple[object, ...]) -> None:
+        match message:
+            case (protocol.FORK, int(number)):
+                self._fork(number)
+            case (protocol.KILL, int(number), int(sign)):
+                if number in self._horses:
+                    self._children.signal(self._horses[number], sign)
+            case (protocol.LEASE, float(seconds)):
+                self._fence = platform.boottime() + seconds
+            case (protocol.WARM, str(module)):
+                self._warm(module)
+
+    def _fork(self, number: int) -> None:
+        try:
+            ours, theirs = Channel.pair()
+        except OSError as error:
+            self._control.send((protocol.NO_FORK, number, error.strerror or str(error)))
+            return
+        me = os.getpid()
+        try:
+            pid = os.fork()
+        except OSError as error:
+            ours.close()
+            theirs.close()
+            self._control.send((protocol.NO_FORK, number, error.strerror or str(error)))
+            return
+        if pid == 0:
+            try:
+                self._become_child(theirs)
+                horse.live(ours, parent=me, scratch=os.path.join(self._scratch, str(number)))
+            finally:
+                os._exit(horse.BROKEN)  # whatever happens, a child never returns into this loop
+        ours.close()
+        self._children.add(pid)
+        self._horses[number] = pid
+        self._numbers[pid] = number
+        self._control.send((protocol.HORSE, number, pid), (theirs.fileno(),))
+        self._control.drain()
+        theirs.close()
+
+    def _become_child(self, *channels: Channel) -> None:
+        """In a fresh child: let go of everything that is the server's."""
+        signal.set_wakeup_fd(-1)
+        self._children.forget()
+        os.close(self._wake_read)
+        os.close(self._wake_write)
+        self._control.close()
+        for channel in channels:
+            channel.close()
+
+    def _warm(self, module: str) -> None:
+        pid = self._warmth.probe(module, self._become_child)
+        if pid is not None:
+            self._children.add(pid)
+
+    def _report_ends(self) -> None:
+        for pid, code in self._children.reap():
+            number = self._numbers.pop(pid, None)
+            if number is not None:
+                del self._horses[number]
+                horse.remove_tree(os.path.join(self._scratch, str(number)))
+                self._control.send((protocol.EXITED, number, code))
+            elif (answer := self._warmth.probed(pid, code)) is not None:
+                self._control.send(answer)
+                if (module := self._warmth.waiting()) is not None:
+                    self._warm(module)
+
+    def _check_clocks(self) -> None:
+        now = platform.boottime()
+        if self._fence is not None and now >= self._fence:
+            # The supervisor could not renew its lease (stopped, or cut off): others may have its jobs by now.
+            self._fence = None
+            for pid, number in tuple(self._numbers.items()):
+                self._control.send((protocol.FENCED, number))
+                self._children.signal(pid, signal.SIGKILL)
+        if self._warmth.deadline is not None and now >= self._warmth.deadline and self._warmth.pid is not None:
+            self._children.signal(self._warmth.pid, signal.SIGKILL)
+            self._warmth.give_up()
+
+
+def _temporary() -> str:
+    """Return the directory for temporary files; `tempfile` is too heavy to be imported here."""
+    named = os.environ.get("TMPDIR")
+    return named if named and os.path.isdir(named) else "/tmp"  # noqa: S108 - what is made there has a random name and mode 0700
+
+
+def _noticed(_number: int, _frame: object) -> None:
+    """Do nothing: the byte in the wake-up pipe is what matters."""
+
+
+def serve(control: Channel) -> NoReturn:
+    """Be a fork server from here on; the process ends with the control channel."""
+    code = horse.BROKEN
+    try:
+        ForkServer(control).serve()
+        code = 0
+    finally:
+        os._exit(code)
+
+
+def main() -> None:
+    """Run as the program of an exec'd fork server; `sys.argv[1]` is the control descriptor. The first message is the greeting."""
+    control = Channel.adopt(int(sys.argv[1]))
+    greeting, _ = control.wait()
+    sys.path[:0] = greeting["path"]
+    for module in greeting["preload"]:
+        try:
+            __import__(module)
+        except Exception as error:  # noqa: BLE001 - user code; the job that needs it will show the whole traceback
+            sys.stderr.write(f"flowq: cannot preload {module}: {type(error).__name__}: {error}\n")
+    serve(control)

@@ -1,0 +1,215 @@
+"""What users add to the execution of plain jobs: callbacks, exception handlers, classes of their own.
+
+A `Worker` installs its hooks before it clones itself, so its horses inherit them as they are: nothing has to be importable by name.
+Callbacks belong to jobs and travel with the task. Both are rare: a job without them must not pay for them, so everything that is
+heavy (the facade, and with it the client library) is imported only when a hook is to be called.
+"""
+
+from __future__ import annotations
+
+import sys
+from types import CoroutineType
+
+from flowq.timeouts import JobTimeoutException, UnixSignalDeathPenalty
+from flowq.worker.horse.allowlist import refusal
+from flowq.worker.ipc.messages import failed, finished
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from typing import Any
+
+    from flowq.worker.ipc.messages import Task, TaskResult
+
+    Announce = Callable[[float], None]
+
+
+class Hooks:
+    """The hooks of one worker.
+
+    Attributes:
+        job_class: executes jobs by its `perform`, when it overrides that.
+        serializer: the only one that is read, None for whatever a job says.
+        serializer_name: as jobs say it.
+        penalty_class: enforces timeouts in place of SIGALRM.
+        handlers: called with `(job, type, value, traceback)` after a failure, until one returns False.
+    """
+
+    __slots__ = ("handlers", "job_class", "penalty_class", "serializer", "serializer_name")
+
+    def __init__(
+        self,
+        job_class: Any = None,
+        serializer: tuple[Any, str] | None = None,
+        penalty_class: Any = None,
+        handlers: Sequence[Callable[..., Any]] = (),
+    ) -> None:
+        self.job_class = job_class
+        self.serializer = None if serializer is None else serializer[0]
+        self.serializer_name = "" if serializer is None else serializer[1]
+        self.penalty_class = penalty_class
+        self.handlers = tuple(handlers)
+
+
+_installed = Hooks()
+
+
+def install(hooks: Hooks) -> Hooks:
+    """Make these the hooks of this process and of those that it forks; return the former ones."""
+    global _installed
+    former, _installed = _installed, hooks
+    return former
+
+
+def adopt(names: dict[str, Any]) -> None:
+    """Install hooks by their names, in a horse that is no clone of the worker's process.
+
+    Raises:
+        ImportError: one of them cannot be found here.
+    """
+    from flowq import context
+    from flowq.callables import resolve
+
+    job_class = resolve(names["job_class"]) if "job_class" in names else None
+    context.set_current_job_class(job_class)
+    performs = job_class is not None and "perform" in vars(job_class)
+    serializer = None
+    if "serializer" in names:
+        from flowq.serializers import resolve_serializer, serializer_name
+
+        found = resolve_serializer(names["serializer"])
+        serializer = (found, serializer_name(found))
+    penalty_class = resolve(names["penalty_class"]) if "penalty_class" in names else None
+    install(
+        Hooks(job_class if performs else None, serializer, penalty_class, [resolve(name) for name in names.get("handlers", ())])
+    )
+
+
+def penalty(task: Task) -> Any:
+    """Return the context in which a task's time runs."""
+    chosen = task.get("penalty_class") or _installed.penalty_class  # a class in a task: it never leaves its process
+    if chosen is None or not task.get("timeout"):
+        return UnixSignalDeathPenalty(task.get("timeout"))
+    return chosen(task["timeout"], JobTimeoutException, job_id=task["id"])
+
+
+def performer(task: Task) -> Callable[[], object] | None:
+    """Return the `perform` of the worker's own class of jobs, None when there is none."""
+    if task["kind"] != "pickle" or _installed.job_class is None:
+        return None
+    job = _job()
+    perform: Callable[[], object] = job.perform
+    return perform
+
+
+def serializer(task: Task) -> Any:
+    """Return what decodes a plain task's payload and encodes its result; None is pickle.
+
+    Raises:
+        ValueError: the job was made with another serializer than this worker's.
+    """
+    name = task.get("serializer") or ""
+    if _installed.serializer is not None:
+        if name != _installed.serializer_name:
+            wanted = _installed.serializer_name or "pickle"
+            raise ValueError(f"this worker only reads jobs serialized with {wanted}, this one is in {name or 'pickle'}")
+        return _installed.serializer
+    if not name:
+        return None
+    from flowq.serializers import resolve_serializer
+
+    return resolve_serializer(name)
+
+
+def aside(task: Task, announce: Announce | None) -> Aside | None:
+    """Return what is to be called when the task has ended, None for nothing."""
+    if task["kind"] == "pickle" and (_installed.handlers or task.get("on_success") or task.get("on_failure")):
+        return Aside(task, announce)
+    return None
+
+
+class Aside:
+    """What is called in the horse after the job's function."""
+
+    __slots__ = ("_announce", "_task")
+
+    def __init__(self, task: Task, announce: Announce | None) -> None:
+        self._task = task
+        self._announce = announce
+
+    def succeeded(self, value: object) -> None:
+        """Call `on_success`; what it raises makes the job a failure."""
+        if self._task.get("on_success"):
+            job = _job()
+            self._call("on_success", job, job.connection, value)
+
+    def failed(self, outcome: TaskResult, error: BaseException) -> None:
+        """Call `on_failure` and the exception handlers; what they raise is added to the job's error."""
+        outcome["called"] = True
+        reason = (type(error), error, error.__traceback__)
+        if self._task.get("on_failure"):
+            self._guarded(outcome, lambda job: self._call("on_failure", job, job.connection, *reason))
+        for handler in _installed.handlers:
+            if self._guarded(outcome, lambda job, handler=handler: handler(job, *reason)) is False:  # type: ignore[misc]
+                break
+
+    def _call(self, which: str, *arguments: object) -> None:
+        name, _, seconds = self._task[which].rpartition("|")
+        if self._announce is not None:
+            self._announce(float(seconds))
+        call_back(self._task, which, name, float(seconds), *arguments)
+
+    @staticmethod
+    def _guarded(outcome: TaskResult, call: Callable[[Any], Any]) -> Any:
+        try:
+            return call(_job())
+        except BaseException as error:  # noqa: BLE001 - whatever it is, the job's own failure is what is reported
+            import traceback
+
+            text = "".join(traceback.format_exception(error)).rstrip("\n")
+            outcome["error"] += f"\n\nWhile this failure was handled, another one came:\n\n{text}"
+            return None
+
+
+def call_back(task: Task, which: str, name: str, seconds: float, *arguments: object) -> None:
+    """Find a callback of a task by its name and call it within its time."""
+    from flowq.callables import resolve
+    from flowq.exceptions import UsageError
+
+    if (refused := refusal(name, task.get("allow") or ())) is not None:
+        raise UsageError(f"{which}: {refused}")
+
+    function = resolve(name)
+    with UnixSignalDeathPenalty(seconds, what=f"the {which} callback {name}"):
+        answer = function(*arguments)
+        if isinstance(answer, CoroutineType):
+            import asyncio
+
+            asyncio.run(answer)
+
+
+def after_death(task: Task) -> TaskResult:
+    """Execute a task of kind "callback": the job's own horse is dead, this one calls what it could not call any more."""
+    name, _, seconds = task["callback"].rpartition("|")
+    try:
+        job = _job()
+        arguments: tuple[object, ...] = (job, job.connection)
+        if task["which"] == "on_failure":
+            from flowq.exceptions import AbandonedJobError, HorseKilledError
+
+            kinds = {"timeout": JobTimeoutException, "abandoned": AbandonedJobError}
+            kind = kinds.get(task["reason"], HorseKilledError)
+            arguments += (kind, kind(task["error"]), None)
+        call_back(task, task["which"], name, float(seconds), *arguments)
+    except BaseException as error:  # noqa: BLE001 - as in `Aside`
+        import traceback
+
+        traceback.print_exception(error, file=sys.stderr)
+        return failed("error", str(error))
+    return finished(b"")
+
+
+def _job() -> Any:
+    from flowq.job import get_current_job
+
+    return get_current_job()

@@ -1,0 +1,201 @@
+"""Execute a task of kind "call" or "pickle": find the callable, run it under its timeout, encode what it returns."""
+
+from __future__ import annotations
+
+import os
+import sys
+from types import CoroutineType
+
+from flowq.timeouts import JobStopped, JobTimeoutException
+from flowq.worker.horse import allowlist, callbacks, result_encoding
+from flowq.worker.horse.result_encoding import InvalidResultError
+from flowq.worker.ipc.messages import failed, finished, retry
+from flowq.worker.ipc.platform import PACKAGE
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Final
+
+    from flowq.worker.ipc.messages import Task, TaskResult
+
+_MAX_ERROR: Final = 128 * 1024  # characters of a traceback that are kept; endless recursion and giant messages exist
+_OWN: Final = PACKAGE + os.sep  # frames of flowq's own are cut from tracebacks
+
+
+class _CallableError(Exception):
+    """The task names something that is not there or cannot be called."""
+
+
+def execute(task: Task, announce: Callable[[float], None] | None = None) -> TaskResult:
+    """Execute the task in this process and return its outcome. Only `os._exit` and signals get past this function.
+
+    `announce` is told when the function has ended and a callback goes on, with the seconds that may take.
+    """
+    if task.get("hooks"):
+        try:
+            callbacks.adopt(task["hooks"])
+        except BaseException as broken:  # noqa: BLE001 - a module of the user's that does not import here
+            return failed("error", _traceback(broken), _name(broken))
+    if task["kind"] == "callback":
+        return callbacks.after_death(task)
+    aside = callbacks.aside(task, announce)
+    outcome, error = _attempt(task, aside)
+    if aside is not None and error is not None:
+        aside.failed(outcome, error)
+    return outcome
+
+
+def _attempt(task: Task, aside: callbacks.Aside | None) -> tuple[TaskResult, BaseException | None]:
+    """Return the outcome, and the exception where there was one."""
+    try:
+        penalty = callbacks.penalty(task)
+        with penalty:
+            value = _call(task)
+            outcome = _finished(task, value)
+        if aside is not None and outcome["outcome"] == "finished":
+            aside.succeeded(value)
+    except InvalidResultError as error:
+        return failed("invalid_result", str(error)), error
+    except _CallableError as error:
+        return failed("error", str(error), "ImportError"), error
+    except JobTimeoutException as error:
+        return failed("timeout", _traceback(error), _name(error)), error
+    except JobStopped:
+        raise  # not the job's doing; whoever raised it knows why
+    except SystemExit as error:
+        return failed("error", _exit_text(error), "SystemExit", _exit_code(error)), error
+    except BaseException as error:  # noqa: BLE001 - whatever a job raises is that job's failure
+        return failed("error", _traceback(error), _name(error)) | {"bases": _bases(error)}, error
+    if getattr(penalty, "fired", False):
+        text = (
+            f"the job ran longer than its timeout of {task['timeout']:g} s; it caught JobTimeoutException and went on to its end,"
+            " which counts as a timeout all the same"
+        )
+        return failed("timeout", text, "JobTimeoutException"), JobTimeoutException(text)
+    return outcome, None
+
+
+def _call(task: Task) -> object:
+    if task["kind"] == "call":
+        function = _attribute(_module(task["module"]), task["attribute"], task["module"])
+        args, kwargs = task["args"], task["kwargs"]
+    elif (perform := callbacks.performer(task)) is not None:
+        if task.get("allow"):
+            _decoded(task)
+        function, args, kwargs = perform, (), {}
+    else:
+        function, args, kwargs = _decoded(task)
+    value = function(*args, **kwargs)
+    if isinstance(value, CoroutineType):
+        import asyncio
+
+        return asyncio.run(value)
+    return value
+
+
+def _decoded(task: Task) -> tuple[Callable[..., object], list[object], dict[str, object]]:
+    """Return what a plain job calls: a function by its name, or a method of an object."""
+    serializer = callbacks.serializer(task)
+    if serializer is None:
+        import pickle as serializer
+    name, args, kwargs, *instance = serializer.loads(task["payload"])
+    if instance:
+        kind = type(instance[0])
+        _permit(f"{kind.__module__}.{kind.__qualname__}.{name}", task)
+        return _attribute(instance[0], name, kind.__qualname__), args, kwargs
+    _permit(name, task)
+    return _by_dotted_name(name), args, kwargs
+
+
+def _permit(name: str, task: Task) -> None:
+    """See that the worker allows this; before its module is imported."""
+    if (refused := allowlist.refusal(name, task.get("allow") or ())) is not None:
+        raise _CallableError(refused)
+
+
+def _finished(task: Task, value: object) -> TaskResult:
+    # Whoever returned a Retry has imported it: no need to import it in every horse.
+    known = sys.modules.get("flowq.retry")
+    if known is not None and isinstance(value, known.Retry):
+        return retry(value.max, list(value.intervals), value.enqueue_at_front)
+    if task["kind"] == "call":
+        return finished(result_encoding.to_json(value, task["limit"]))
+    return finished(result_encoding.to_bytes(value, task["limit"], callbacks.serializer(task)))
+
+
+def _module(name: str) -> object:
+    __import__(name)  # not importlib.import_module: that one leaves its own frames in a traceback
+    return sys.modules[name]
+
+
+def _attribute(module: object, attribute: str, where: str) -> Callable[..., object]:
+    target = module
+    for part in attribute.split("."):
+        try:
+            target = getattr(target, part)
+        except AttributeError as error:
+            file = getattr(module, "__file__", None)
+            raise _CallableError(f"module {where!r} ({file or 'built in'}) has no {attribute!r}") from error
+    if not callable(target):
+        raise _CallableError(f"{where}.{attribute} is a {type(target).__name__}, not something that can be called")
+    return target
+
+
+def _by_dotted_name(name: str) -> Callable[..., object]:
+    """Find `package.module.Class.method`: the longest prefix that can be imported is the module."""
+    parts = name.split(".")
+    for cut in range(len(parts) - 1, 0, -1):
+        module = ".".join(parts[:cut])
+        try:
+            found = _module(module)
+        except ModuleNotFoundError as error:
+            # Only "this prefix is no module" may be tried further; a missing import inside the user's module is his error.
+            if error.name is None or not (module == error.name or module.startswith(error.name + ".")) or cut == 1:
+                raise
+            continue
+        return _attribute(found, ".".join(parts[cut:]), module)
+    return _attribute(_module("builtins"), name, "builtins")
+
+
+def _name(error: BaseException) -> str:
+    kind = type(error)
+    return kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
+
+
+def _bases(error: BaseException) -> list[str]:
+    """Return the names of what the exception also is, for `retry: {on: …}`."""
+    return [f"{kind.__module__}.{kind.__qualname__}" for kind in type(error).__mro__[1:-2]]
+
+
+def _traceback(error: BaseException) -> str:
+    """Return the traceback as text, without the frames of flowq: only the user's own code is of interest."""
+    try:
+        import traceback
+
+        report = traceback.TracebackException.from_exception(error)
+        part: traceback.TracebackException | None = report
+        seen = set()
+        while part is not None and id(part) not in seen:
+            seen.add(id(part))
+            part.stack[:] = [frame for frame in part.stack if not frame.filename.startswith(_OWN)]
+            part = part.__cause__ or part.__context__
+        text = "".join(report.format()).rstrip("\n")
+    except Exception:  # noqa: BLE001 - a broken __str__, no memory left: say at least what it was
+        return f"{_name(error)} (its traceback could not be formatted)"
+    if len(text) <= _MAX_ERROR:
+        return text
+    half = _MAX_ERROR // 2
+    return f"{text[:half]}\n… {len(text) - 2 * half} characters left out …\n{text[-half:]}"
+
+
+def _exit_code(error: SystemExit) -> int:
+    if error.code is None:
+        return 0
+    return error.code if isinstance(error.code, int) else 1
+
+
+def _exit_text(error: SystemExit) -> str:
+    if error.code is not None and not isinstance(error.code, int):
+        return f"SystemExit: {error.code}"
+    return f"the job called sys.exit({'' if error.code is None else error.code}) in place of returning a result"

@@ -1,0 +1,187 @@
+"""The horse: a forked process that executes one task and exits.
+
+A horse is a session leader (its group can be killed as one), dies with its fork server, and is a subreaper (what its job
+daemonizes stays below it and is swept with it).
+"""
+
+from __future__ import annotations
+
+import _signal  # type: ignore[import-not-found]
+import os
+import sys
+
+from flowq import context
+from flowq.worker.horse import function, shell
+from flowq.worker.ipc import platform
+from flowq.worker.ipc.channel import Channel, PeerGoneError
+from flowq.worker.ipc.messages import failed
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import NoReturn
+
+    from flowq.worker.ipc.messages import Task, TaskResult
+
+_REHEARSAL: Task = {
+    "id": "",
+    "name": "",
+    "attempt": 0,
+    "execution": 0,
+    "timeout": 60.0,
+    "limit": 64,
+    "kind": "call",
+    "module": "builtins",
+    "attribute": "bool",
+    "args": [],
+    "kwargs": {},
+}
+BROKEN = 70  # EX_SOFTWARE: the horse itself failed; the supervisor sees an exit without an outcome
+
+
+def live(channel: Channel, *, parent: int, scratch: str) -> NoReturn:
+    """Be a horse: wait for one task on `channel`, execute it, answer, exit. `scratch` may be created; the parent removes it."""
+    code = BROKEN
+    try:
+        _settle(parent)
+        (task, secrets), pipes = channel.wait()
+        _redirect(pipes)
+        _equip(task, secrets)
+        outcome = _execute(task, scratch, lambda seconds: _announce(channel, seconds))
+        channel.send(outcome)
+        channel.drain()
+        code = 0
+    except PeerGoneError:
+        code = 0  # a spare that is not needed any more, or there is nobody left to work for
+    except BaseException as error:  # noqa: BLE001 - the very last line: whatever it is, the process ends here
+        os.write(2, f"flowq: a work horse broke: {type(error).__name__}: {error}\n".encode(errors="backslashreplace"))
+    finally:
+        os._exit(code)
+
+
+def remove_tree(path: str) -> None:
+    """Remove a horse's scratch directory, if there is one. Never follows links, never raises."""
+    try:
+        entries = os.listdir(path)
+    except OSError:
+        return
+    for entry in entries:
+        full = os.path.join(path, entry)
+        if os.path.isdir(full) and not os.path.islink(full):
+            remove_tree(full)
+            continue
+        try:
+            os.unlink(full)
+        except OSError:
+            continue
+    try:
+        os.rmdir(path)
+    except OSError:
+        return
+
+
+def _settle(parent: int) -> None:
+    """Everything that can be done before the task is known, so that a spare horse starts at once."""
+    os.setsid()
+    platform.die_with_parent(parent)
+    platform.become_subreaper()
+    # `_signal`, because `signal` turns every number into an enum: 0.4 ms for these lines, most of it copied pages.
+    _signal.signal(_signal.SIGCHLD, _signal.SIG_DFL)
+    _signal.signal(_signal.SIGTERM, _signal.SIG_DFL)
+    _signal.signal(_signal.SIGINT, _signal.default_int_handler)
+    _signal.pthread_sigmask(_signal.SIG_UNBLOCK, platform.STOP_SIGNALS)
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(nothing, 0)
+    os.close(nothing)
+    _rehearse()
+
+
+def _rehearse() -> None:
+    """Do once, for nothing, what every job does.
+
+    After a fork each page is copied when it is first written to, and in Python that is almost every page that is used. A spare horse
+    has the time for it, a job has not.
+    """
+    os.environ.update(_environment(_REHEARSAL))
+    function.execute(_REHEARSAL)
+    for name in _environment(_REHEARSAL):
+        del os.environ[name]
+
+
+def _equip(task: Task, secrets: dict[str, str]) -> None:
+    """Make this the process of a task. Its secrets get into the environment, and nowhere else."""
+    if task.get("deaf"):
+        for number in platform.STOP_SIGNALS:
+            _signal.signal(number, _signal.SIG_IGN)
+    context.set_current_task(task)
+    for name in task.get("withheld") or ():
+        os.environ.pop(name, None)  # a clone of somebody's process has them
+    os.environ.update(_environment(task))
+    os.environ.update(secrets)
+
+
+def _execute(task: Task, scratch: str, announce: Callable[[float], None]) -> TaskResult:
+    try:
+        if task.get("cwd"):
+            os.chdir(task["cwd"])
+    except OSError as error:
+        return failed("error", f"the job's directory {task['cwd']} cannot be entered: {error.strerror}")
+    if task["kind"] not in {"shell", "argv"}:
+        sys.path[:0] = [entry for entry in task.get("path") or () if entry not in sys.path]
+    if "cache" not in task:
+        return _perform(task, scratch, announce)
+    from flowq.worker.horse.cache import decide
+
+    return decide.through(task, lambda: _perform(task, scratch, announce))
+
+
+def _perform(task: Task, scratch: str, announce: Callable[[float], None]) -> TaskResult:
+    if task["kind"] in {"shell", "argv"}:
+        return shell.execute(task, scratch)
+    outcome = function.execute(task, announce)
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except (OSError, ValueError):
+            pass  # the job closed or broke its own output; its outcome stands
+    return outcome
+
+
+def _announce(channel: Channel, seconds: float) -> None:
+    """Say that the job's function has ended and something else goes on, for so long at most."""
+    channel.send({"phase": seconds})
+    channel.drain()
+
+
+def _redirect(pipes: list[int]) -> None:
+    """Make the job's pipes stdout and stderr."""
+    for number, pipe in enumerate(pipes, start=1):
+        os.dup2(pipe, number)
+        os.close(pipe)
+
+
+def open_streams() -> None:
+    """Give this process streams on descriptors 1 and 2 that pass on every line, so that output can be followed while a job runs.
+
+    Done once in the fork server: made anew in each horse they would cost a quarter of a millisecond.
+    """
+    for fd in (1, 2):
+        try:
+            os.fstat(fd)
+        except OSError:  # a worker that was started with its output closed
+            os.dup2(os.open(os.devnull, os.O_WRONLY), fd)
+    sys.stdout = sys.__stdout__ = open(1, "w", 1, "utf-8", "backslashreplace", closefd=False)  # type: ignore[misc] # noqa: SIM115
+    sys.stderr = sys.__stderr__ = open(2, "w", 1, "utf-8", "backslashreplace", closefd=False)  # type: ignore[misc] # noqa: SIM115
+
+
+def _environment(task: Task) -> dict[str, str]:
+    """Return the variables this job gets on top of the inherited ones."""
+    return {
+        **(task.get("env") or {}),
+        "FLOWQ_JOB_ID": task["id"],
+        "FLOWQ_JOB_NAME": task["name"],
+        "FLOWQ_RUN_ID": task.get("run") or "",
+        "FLOWQ_ATTEMPT": str(task["attempt"]),
+        "FLOWQ_EXECUTION": str(task["execution"]),
+        "FLOWQ_IDEMPOTENCY_KEY": task["id"],
+    }

@@ -1,0 +1,179 @@
+"""Execute a task of kind "shell" or "argv": write the script, start it, wait, read `$FLOWQ_OUTPUT`.
+
+The horse stays between the fork server and the command: it ignores SIGTERM, which goes to the whole group, so that a command that
+cleans up on SIGTERM has its grace period and its end is reported as what it was. One that comes before there is a command is kept
+for it: a job that is canceled in its first moment must not run out its grace period.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import signal
+
+from flowq.worker.horse import output_file, result_encoding
+from flowq.worker.horse.output_file import OutputError
+from flowq.worker.horse.result_encoding import InvalidResultError
+from flowq.worker.ipc import platform
+from flowq.worker.ipc.messages import failed, finished
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Final
+
+    from flowq.worker.ipc.messages import Task, TaskResult
+
+_INSERTED: Final = "FLOWQ_V"  # the compiler's names of the values that a script refers to
+_RESTORED: Final = ("SIGPIPE", "SIGXFSZ", "SIGXFZ")  # the interpreter ignores them, commands expect the default
+
+
+def execute(task: Task, scratch: str) -> TaskResult:
+    """Execute the command to its end and return the outcome. `scratch` is created; the parent removes it."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGTERM,))
+    output = os.path.join(scratch, "output")
+    script = os.path.join(scratch, "script")
+    try:
+        os.makedirs(os.path.dirname(scratch), mode=0o700, exist_ok=True)
+        os.mkdir(scratch, 0o700)
+        _write(output, "")
+        if task["kind"] == "shell":
+            _write(script, task["script"])
+    except OSError as error:
+        return failed("error", _no_scratch(scratch, error))
+    env = {name: value for name, value in os.environ.items() if name not in platform.PRIVATE}
+    env["FLOWQ_OUTPUT"] = output
+    if task["kind"] == "shell":
+        env.update(task["variables"])
+        argv = [*(task["shell"] or _default_shell(env)), script]
+    else:
+        argv = task["argv"]
+    try:
+        pid = _spawn(argv, env)
+    except OSError as error:
+        return failed("error", _cannot_start(argv, env, error), exit_code=126 if error.errno == errno.EACCES else 127)
+    _pass_on(pid)
+    code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+    if code < 0:
+        return failed("killed", f"killed by {signal_name(-code)}", exit_code=128 - code)
+    if code > 0:
+        return failed("error", f"exit code {code}", exit_code=code)
+    return _result(output, task["limit"])
+
+
+def signal_name(number: int) -> str:
+    """Return `SIGKILL` and the like; real-time signals have only numbers."""
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"
+
+
+def _default_shell(env: Mapping[str, str]) -> list[str]:
+    bash = _find("bash", env)
+    return [bash, "--noprofile", "--norc", "-euo", "pipefail"] if bash else ["/bin/sh", "-eu"]
+
+
+def _find(program: str, env: Mapping[str, str]) -> str | None:
+    for directory in env.get("PATH", os.defpath).split(os.pathsep):
+        candidate = os.path.join(directory, program)
+        if directory and os.access(candidate, os.X_OK) and os.path.isfile(candidate):
+            return candidate
+    return None
+
+
+def _write(path: str, text: str) -> None:
+    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
+    with open(fd, "w", encoding="utf-8", newline="") as file:
+        file.write(text)
+
+
+def _spawn(argv: list[str], env: dict[str, str]) -> int:
+    """Start the program and return its pid. Not `posix_spawn`: the child must ask to die with this horse.
+
+    Raises:
+        OSError: the program could not be executed.
+    """
+    told, tell = os.pipe()
+    me = os.getpid()
+    pid = os.fork()
+    if pid == 0:
+        try:
+            platform.die_with_parent(me)
+            for name in ("SIGTERM", "SIGINT", *_RESTORED):
+                if hasattr(signal, name):
+                    signal.signal(getattr(signal, name), signal.SIG_DFL)
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGTERM,))
+            os.execvpe(argv[0], argv, env)
+        except OSError as error:
+            os.write(tell, str(error.errno or errno.EINVAL).encode())
+        except ValueError:  # a NUL character
+            os.write(tell, str(errno.EINVAL).encode())
+        finally:
+            os._exit(127)
+    os.close(tell)
+    problem = os.read(told, 16)
+    os.close(told)
+    if problem:
+        os.waitpid(pid, 0)
+        number = int(problem)
+        raise OSError(number, os.strerror(number))
+    return pid
+
+
+def _pass_on(pid: int) -> None:
+    """From now on SIGTERM is the command's; give it the one that may have come too early."""
+    if signal.SIGTERM in signal.sigpending():
+        os.kill(pid, signal.SIGTERM)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGTERM,))
+
+
+def _no_scratch(scratch: str, error: OSError) -> str:
+    where = os.path.dirname(os.path.dirname(scratch))
+    return (
+        f"a command needs a place for its files, and none can be made in {where}: {error.strerror};"
+        " make room there, or start the worker with TMPDIR set to a directory that it can write to"
+    )
+
+
+def _cannot_start(argv: list[str], env: Mapping[str, str], error: OSError) -> str:
+    match error.errno:
+        case errno.ENOENT:
+            return f"command not found: {argv[0]}"
+        case errno.EACCES:
+            return f"not an executable program: {argv[0]}"
+        case errno.E2BIG:
+            return _too_big(argv, env)
+        case errno.EINVAL:
+            return f"{argv[0]!r} cannot be started: an argument or variable contains a NUL character or is otherwise invalid"
+        case _:
+            return f"{argv[0]} cannot be started: {error.strerror}"
+
+
+def _too_big(argv: list[str], env: Mapping[str, str]) -> str:
+    """Say what is too big: nearly always it is one value, and whoever reads this must know which."""
+    arguments = {f"argument {index}": len(os.fsencode(item)) for index, item in enumerate(argv)}
+    variables = {f"the variable {name}": len(os.fsencode(f"{name}={value}")) for name, value in env.items()}
+    sizes = arguments | variables
+    largest = max(sizes, key=sizes.__getitem__)
+    inserted = " (a value that an expression puts into the script)" if largest.startswith(f"the variable {_INSERTED}") else ""
+    return (
+        f"{argv[0]} cannot be started: arguments ({sum(arguments.values()):,} bytes) and environment"
+        f" ({sum(variables.values()):,} bytes) are larger than the system allows; the largest is {largest}{inserted} with"
+        f" {sizes[largest]:,} bytes: hand over large values in a file, or use a `call`, which has no such limit"
+    )
+
+
+def _result(output: str, limit: int) -> TaskResult:
+    try:
+        with open(output, "rb") as file:
+            data = file.read(limit + 1)
+        if len(data) > limit:
+            return failed("invalid_result", f"$FLOWQ_OUTPUT has more than the limit of {limit:,} bytes")
+        value = output_file.parse(data)
+        return finished(result_encoding.to_json(value, limit) if value else b"{}")
+    except (OutputError, InvalidResultError) as error:
+        return failed("invalid_result", str(error), exit_code=0)
+    except OSError as error:
+        return failed("invalid_result", f"$FLOWQ_OUTPUT cannot be read any more: {error.strerror}", exit_code=0)

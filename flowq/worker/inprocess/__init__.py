@@ -1,0 +1,1 @@
+"""Execution without a horse: `SimpleWorker`, and jobs that are executed inside `enqueue`."""

@@ -1,0 +1,99 @@
+"""The heartbeat of a worker that executes jobs in its own process: from a thread, while the main thread is at work."""
+
+import logging
+import signal
+import threading
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Final, Self
+
+from flowq.exceptions import ServerError
+from flowq.store.outcomes import Claim, Verdict
+from flowq.timeouts import JobStopped
+from flowq.worker.supervisor.signals import STOP
+from flowq.worker.supervisor.slot import Cause
+
+if TYPE_CHECKING:
+    from flowq.store import Store
+    from flowq.worker.options import WorkerOptions
+
+_log = logging.getLogger("flowq.worker")
+_LONGEST_WAIT: Final = 1.0  # s between two looks at what was asked of the job
+_CAUSES: Final = {Verdict.CANCEL: Cause.CANCEL, Verdict.STOP: Cause.STOP, Verdict.FENCED: Cause.FENCED}
+
+
+class HeartbeatThread:
+    """Beats for the worker and the job it executes, and interrupts the job when it is to end.
+
+    By a signal, which gets through a sleep or a read. SIGURG, because nobody minds one too many and the clock needs SIGALRM.
+
+    Args:
+        store: beats go there.
+        options: of the worker.
+        impatient: whether whoever stops the worker does not want to wait for its job.
+
+    Attributes:
+        counters: executions that finished, that failed, and the milliseconds they took, to be told with each beat.
+        cause: why the latest job was interrupted; None when it was not.
+        errand: done with every beat while a job is executed, which is when nobody else does it.
+    """
+
+    def __init__(self, store: "Store", options: "WorkerOptions", impatient: Callable[[], bool]) -> None:
+        self.counters = (0, 0, 0)
+        self.cause: Cause | None = None
+        self.errand: Callable[[], None] = lambda: None
+        self._store = store
+        self._options = options
+        self._impatient = impatient
+        self._claim: Claim | None = None
+        self._over = threading.Event()
+        self._lock = threading.Lock()
+        self._executor = threading.get_ident()
+        self._thread = threading.Thread(target=self._run, name="flowq-pulse", daemon=True)
+
+    def __enter__(self) -> Self:
+        self._former = signal.signal(signal.SIGURG, self._interrupt)
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._over.set()
+        self._thread.join()
+        signal.signal(signal.SIGURG, self._former)
+
+    def begin(self, claim: Claim) -> None:
+        """Beat for this job from now on; it may be interrupted by `JobStopped`."""
+        self.cause = None
+        self._claim = claim
+
+    def end(self) -> None:
+        """The job has ended: it is not interrupted any more. (One that is interrupted in here has to say so again.)"""
+        with self._lock:
+            self._claim = None
+
+    def _interrupt(self, *_: object) -> None:
+        if self._claim is not None:
+            raise JobStopped
+
+    def _run(self) -> None:
+        # For the main thread: were they delivered here, a job that sleeps would not be woken by them.
+        signal.pthread_sigmask(signal.SIG_BLOCK, STOP)
+        while not self._over.wait(min(self._options.beat, _LONGEST_WAIT)):
+            claim = self._claim
+            try:
+                cause = self._beat(claim)
+                with self._lock:  # the main thread is at the job, and stays there while this has the lock
+                    if claim is None or self._claim is not claim:
+                        continue
+                    self.errand()
+                    if cause is not None and self.cause is None:
+                        self.cause = cause
+                        signal.pthread_kill(self._executor, signal.SIGURG)
+            except ServerError as error:
+                _log.warning("%s", error)
+
+    def _beat(self, claim: Claim | None) -> Cause | None:
+        options = self._options
+        verdict = self._store.workers.beat(options.name, options.queues, options.lease, claim, self.counters)
+        if claim is not None and self._impatient():
+            return Cause.RETURNED
+        return None if verdict is None else _CAUSES.get(verdict)

@@ -1,0 +1,223 @@
+"""`SimpleWorker`: a worker that executes jobs in its own process, one after the other. For tests and for debuggers."""
+
+import logging
+import math
+import os
+import random
+import select
+import socket
+import time
+from typing import TYPE_CHECKING, Final
+
+from flowq import __version__, context, ids
+from flowq.exceptions import DataLostError, ServerError
+from flowq.states import Reason
+from flowq.store.outcomes import Claim, Execution, Outcome
+from flowq.timeouts import JobStopped
+from flowq.worker.horse import callbacks
+from flowq.worker.inprocess import sync
+from flowq.worker.inprocess.heartbeat import HeartbeatThread
+from flowq.worker.options import WorkerOptions
+from flowq.worker.supervisor.active_job import ActiveJob
+from flowq.worker.supervisor.event_loop import Loop
+from flowq.worker.supervisor.plain_jobs import LOST, callback_task
+from flowq.worker.supervisor.shutdown import Shutdown, ShutdownStage
+from flowq.worker.supervisor.signals import StopSignals
+from flowq.worker.supervisor.slot import Cause, Ended
+from flowq.worker.webhooks.delivery import Deliveries
+from flowq.worker.worker import Worker
+
+if TYPE_CHECKING:
+    from flowq.store import Store
+
+_log = logging.getLogger("flowq.worker")
+_LONGEST_WAIT: Final = 1.0  # s between looks at signals and the clock
+_IMPATIENT: Final = 2  # stop signals after which the running job is not waited for
+
+
+class SimpleWorker(Worker):
+    """A worker without work horses: a job runs in the process that called `work()`.
+
+    Everything else is as of `Worker`, except what needs a process per job: a job that crashes takes the worker along, one that
+    blocks in C code is not interrupted, and jobs of flows are refused.
+    """
+
+    def _execute(self, store: "Store", options: WorkerOptions) -> bool:
+        with StopSignals() as signals, HeartbeatThread(store, options, lambda: signals.count >= _IMPATIENT) as pulse:
+            return _Loop(store, options, Shutdown(options, signals), pulse).run()
+
+
+class _Loop:
+    """One call to the store for each job: the end of the last one, and the claim of the next. Sweeps in between."""
+
+    def __init__(self, store: "Store", options: WorkerOptions, stopping: Shutdown, pulse: HeartbeatThread) -> None:
+        self._store = store
+        self._options = options
+        self._stopping = stopping
+        self._pulse = pulse
+        self._loop = Loop()
+        self._deliveries = Deliveries(store, self._loop)
+        pulse.errand = self._report_deliveries
+        self._queues = list(options.queues)
+        self._next_sweep = time.monotonic()
+        self._ended: list[Execution] = []  # to be reported
+        self._asked: list[str] = []  # ids of the claims of the next step; kept until it is answered: a reply may be lost
+        self._more = False  # something is left to be released: not dry yet
+        self._executed = False
+        self._working = 0.0  # s spent executing
+
+    def run(self) -> bool:
+        """Work until a reason to stop comes; return whether a job was executed."""
+        options = self._options
+        self._store.workers.register(
+            options.name,
+            queues=options.queues,
+            hostname=socket.gethostname(),
+            pid=os.getpid(),
+            slots=1,
+            version=__version__,
+        )
+        _log.info("worker %s listens on %s", options.name, ", ".join(options.queues))
+        try:
+            self._work()
+        except DataLostError as error:
+            _log.error("%s", error)
+        finally:
+            self._leave()
+        return self._executed
+
+    def _leave(self) -> None:
+        try:
+            self._deliveries.settle(lambda: self._stopping.look(busy=True, dry=False) >= ShutdownStage.COLD)
+            self._deliveries.give_back()
+            self._store.workers.leave(self._options.name)
+        except ServerError as error:
+            _log.warning("could not take leave of the server: %s", error)
+        finally:
+            self._deliveries.close()
+
+    def _work(self) -> None:
+        dry = False
+        while True:
+            if self._is_orphan():
+                self._stopping.at_least(ShutdownStage.WARM)
+            stage = self._stopping.look(busy=bool(self._ended), dry=dry)
+            if stage is not ShutdownStage.RUNNING and not self._ended and not self._asked:
+                return
+            try:
+                self._sweep()
+                claim = self._step()
+                if claim is not None:
+                    self._execute(claim)
+                elif stage is ShutdownStage.RUNNING and not self._options.burst and not self._more:
+                    self._wait()
+            except DataLostError:
+                raise
+            except ServerError as error:
+                _log.warning("%s", error)
+                if stage >= ShutdownStage.COLD:
+                    return  # whoever stops it does not want to wait: the lease runs out
+                time.sleep(_LONGEST_WAIT)
+                continue
+            dry = claim is None and not self._more
+
+    def _report_deliveries(self) -> None:
+        """Report the webhooks that have been answered while a job is executed, so that nobody else takes them for lost."""
+        self._deliveries.wanted = False
+        self._loop.turn(0)
+        self._deliveries.tick(running=True)
+
+    def _sweep(self) -> None:
+        now = time.monotonic()
+        if now < self._next_sweep:
+            return
+        self._next_sweep = now + self._options.sweep
+        self._more = self._store.workers.sweep(self._options.lease)
+        self._deliveries.wanted = True
+        self._loop.turn(0)
+        self._deliveries.tick(running=True)
+        self._mourn()
+        if any(command == "shutdown" for _, command in self._store.workers.commands(self._options.name)):
+            self._stopping.at_least(ShutdownStage.WARM)
+
+    def _mourn(self) -> None:
+        """Call the failure callbacks of executions that were lost with their workers."""
+        for lost in self._store.workers.callbacks(self._queues, 1) if self._stopping.claiming else ():
+            self._call_back(lost, LOST)
+            self._store.workers.called(lost)
+
+    def _call_back(self, claim: Claim, end: Ended) -> None:
+        task = callback_task(claim, end, self._options)
+        if task is not None:
+            with context.here(task, self._store):
+                callbacks.after_death(task)
+
+    def _is_orphan(self) -> bool:
+        lifeline = self._options.lifeline
+        return lifeline is not None and bool(select.select([lifeline], [], [], 0)[0])
+
+    def _step(self) -> Claim | None:
+        """Report what has ended and claim the next job, in one call."""
+        if not self._asked and self._stopping.allowance(1):
+            self._asked = [ids.nonce()]
+        if self._options.strategy == "random":
+            random.shuffle(self._queues)
+        reply = self._store.workers.step(self._options.name, self._queues, self._options.lease, self._ended, self._asked)
+        for execution, outcome in zip(self._ended, reply.ended, strict=True):
+            if outcome is Outcome.FENCED:
+                _log.warning("job %s: its end was refused, the execution had lost the job", execution.id)
+        self._ended, self._asked, self._more = [], [], reply.more
+        if reply.more:
+            self._next_sweep = time.monotonic()
+        claim = reply.claims[0] if reply.claims else None
+        if claim is not None:
+            self._stopping.claimed += 1
+            if self._options.strategy == "round_robin" and claim.queue in self._queues:
+                cut = self._queues.index(claim.queue) + 1
+                self._queues = self._queues[cut:] + self._queues[:cut]
+        return claim
+
+    def _wait(self) -> None:
+        self._store.workers.wait(self._options.name, self._queues, _LONGEST_WAIT)
+        self._next_sweep = min(self._next_sweep, time.monotonic())  # it may be a call: what for is looked up there
+
+    def _execute(self, claim: Claim) -> None:
+        held = ActiveJob(claim, 0.0, result_ttl=self._options.result_ttl)
+        self._executed = True
+        if claim.run is not None:
+            text = "a SimpleWorker executes plain jobs only: start a Worker, or `flowq worker`, for the jobs of flows"
+            self._ended.append(held.failed(Reason.ERROR, text, allowed=False, retryable=False))
+            return
+        _log.info("job %s: attempt %d", claim.id, claim.attempt)
+        started = time.monotonic()
+        end = self._watched(claim)
+        if end.cause is Cause.FENCED:
+            if "limit" in claim.fields:
+                self._store.workers.vacate(claim)
+            return
+        if end.cause is Cause.RETURNED:
+            self._store.workers.unclaim(claim.id, claim.token)
+            return
+        self._call_back(claim, end)
+        execution = held.ended(end, allowed=False)
+        self._ended.append(execution)
+        self._count(execution, time.monotonic() - started)
+        _log.info("job %s: %s %s", claim.id, execution.outcome, execution.reason)
+
+    def _watched(self, claim: Claim) -> Ended:
+        if claim.canceling:
+            return Ended({}, Cause.CANCEL)
+        self._pulse.begin(claim)
+        try:
+            outcome = sync.execute(self._store, claim, options=self._options)
+            self._pulse.end()
+        except JobStopped:
+            self._pulse.end()
+            outcome = {}
+        return Ended(outcome, self._pulse.cause)
+
+    def _count(self, execution: Execution, seconds: float) -> None:
+        self._working += seconds
+        finished, failed, _ = self._pulse.counters
+        more = execution.outcome == "finished", execution.outcome == "failed"
+        self._pulse.counters = (finished + more[0], failed + more[1], math.ceil(self._working * 1000))

@@ -1,0 +1,81 @@
+"""Executing plain jobs in the process that asks for it: sync mode (`Queue(is_async=False)`) and `SimpleWorker`.
+
+It is the path of every job, only shorter: the same claim, the same task, the same `calls.execute`, the same report. There is no
+horse, so a job can take the process down, and what it prints is not captured.
+"""
+
+import os
+import threading
+from collections import deque
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Final
+
+from flowq import context, defaults
+from flowq.exceptions import SignatureError
+from flowq.states import JobStatus
+from flowq.store.jobs import NewJob
+from flowq.store.outcomes import Claim, Outcome
+from flowq.timeouts import TimerDeathPenalty
+from flowq.worker.horse import function
+from flowq.worker.ipc.messages import failed
+from flowq.worker.supervisor.active_job import ActiveJob
+from flowq.worker.supervisor.plain_jobs import plain_task
+from flowq.worker.supervisor.slot import Ended
+from flowq.worker.webhooks.delivery import deliver_here
+
+if TYPE_CHECKING:
+    from flowq.store import Store
+    from flowq.worker.options import WorkerOptions
+
+_SPARE: Final = 60.0  # s of lease above the job's timeout: nobody beats for it
+_FOREVER: Final = 100 * 86400.0  # s of lease of a job without a timeout
+SYNC: Final = "sync"  # field of jobs that were made in sync mode: their successors are executed in the same process
+
+
+def create_and_execute(store: "Store", new: NewJob, penalty_class: Any = None) -> tuple[Outcome, str]:
+    """Create a job, execute it if it is ready, and go on with those of its successors that were made in sync mode too.
+
+    Retries and repetitions follow at once: nobody would be served by sleeping through their intervals.
+
+    Returns:
+        What `Jobs.create` returns.
+    """
+    worker = f"sync-{os.getpid()}-{threading.get_ident()}"
+    timeout = float(new.fields.get("timeout") or defaults.JOB_TIMEOUT)
+    lease = timeout + _SPARE if timeout > 0 else _FOREVER
+    new = replace(new, fields={**new.fields, SYNC: "1"})
+    created, claim = store.jobs.create_here(new, worker, lease)
+    todo = deque([] if claim is None else [claim])
+    while todo:
+        claim = todo.popleft()
+        outcome = execute(store, claim, penalty_class)
+        store.jobs.finish(ActiveJob(claim, 0.0).ended(Ended(outcome), allowed=False))
+        if "webhooks" in claim.fields:
+            deliver_here(store, claim.id)
+        if outcome.get("exception") == "KeyboardInterrupt":
+            raise KeyboardInterrupt
+        for job in (claim.id, *_successors(store, claim.id)):
+            following = store.jobs.take(job, worker, lease)
+            if following is not None:
+                todo.append(following)
+    return created
+
+
+def execute(store: "Store", claim: Claim, penalty_class: Any = None, options: "WorkerOptions | None" = None) -> dict[str, Any]:
+    """Execute a claimed plain job in this thread, of a worker with these options, and return its outcome."""
+    try:
+        task = plain_task(claim, options)
+    except SignatureError as error:
+        return failed("error", str(error))
+    if penalty_class is None and threading.current_thread() is not threading.main_thread():
+        penalty_class = TimerDeathPenalty  # signals are for the main thread
+    if penalty_class is not None:
+        task["penalty_class"] = penalty_class
+    with context.here(task, store):
+        return function.execute(task)
+
+
+def _successors(store: "Store", job: str) -> list[str]:
+    ids = store.jobs.dependents(job)
+    records = store.jobs.get_many(ids)
+    return [item.id for item in records if item is not None and item.status is JobStatus.QUEUED and SYNC in item.options]

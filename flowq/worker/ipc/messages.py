@@ -1,0 +1,52 @@
+"""The two plain dicts that cross between supervisor and horse. Plain, because `marshal` carries nothing else.
+
+Task (`?` marks what may be absent; everything is text, a number, a list or a dict of those):
+    id, name, run?, attempt, execution     which job this is
+    kind                                   "call", "pickle", "shell" or "argv"
+    home?                                  directory of the run: with path and env it decides which fork server is asked
+    cwd?, path?, env?                      directory of this job, additions to sys.path, variables on top of the inherited environment
+    secrets?, withheld?                    names of what travels beside the task; variables that are not inherited
+    timeout?                               s; None is no limit
+    deaf?                                  stop signals are ignored
+    limit                                  bytes a result may have
+    cache?                                 when an earlier result is taken over, see `lookup`
+    call:   module, attribute, args, kwargs
+    pickle: payload                        pickle of (name of the callable, args, kwargs)
+    shell:  script, variables, shell       shell: argv that the script's file is appended to; empty: the default
+    argv:   argv
+
+A task goes to the horse together with a dict of its secrets by name: values are never in it.
+
+Outcome, answered once:
+    {"outcome": "finished", "value": bytes, "exit_code": 0}
+    {"outcome": "failed", "reason": …, "error": text, "exception": dotted name or "", "exit_code": int or None,
+     "bases"?: dotted names of the exception's base classes}
+    {"outcome": "retry", "max": int, "intervals": [s], "at_front": bool}
+and of a task with `cache`, also
+    "cache": {"hit": bool, "reason": text, "run"?: of the earlier result, "id"?, "ttl"?, "digest"?: the result of a hit, or under which
+              this one is kept, "record"?: what is kept with it, "latest"?: what the next execution compares with}
+"""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, TypeAlias
+
+    Task: TypeAlias = dict[str, Any]
+    TaskResult: TypeAlias = dict[str, Any]
+
+
+def finished(value: bytes) -> TaskResult:
+    """Return the outcome of a success; `value` is the encoded result."""
+    return {"outcome": "finished", "value": value, "exit_code": 0}
+
+
+def failed(reason: str, error: str, exception: str = "", exit_code: int | None = None) -> TaskResult:
+    """Return the outcome of a failure. `reason` is one of `flowq.states.Reason`, `exception` a dotted name or empty."""
+    return {"outcome": "failed", "reason": reason, "error": error, "exception": exception, "exit_code": exit_code}
+
+
+def retry(maximum: int, intervals: list[float], at_front: bool) -> TaskResult:
+    """Return the outcome of a job that returned a `flowq.Retry`; intervals in seconds."""
+    return {"outcome": "retry", "max": maximum, "intervals": intervals, "at_front": at_front}

@@ -1,0 +1,122 @@
+"""What the kernel is asked for beyond POSIX. Linux has all of it; elsewhere each call says that it has not.
+
+Without parent-death signals and subreapers (macOS) the fork server still kills process groups; only a daemon that left its
+group by `setsid` can outlive its job there.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import time
+
+STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+PACKAGE = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))  # directory of flowq itself
+PRIVATE = (
+    "FLOWQ_REDIS_URL",
+    "FLOWQ_SECRET_KEY",
+)  # variables of the server, which no process that runs user code of a flow may see
+
+_PR_SET_PDEATHSIG = 1
+_PR_SET_CHILD_SUBREAPER = 36
+
+if sys.platform == "linux":
+    # Once per process tree, before the first fork: the horses inherit the loaded function.
+    import ctypes
+
+    _prctl = ctypes.CDLL(None).prctl
+
+    def become_subreaper() -> bool:
+        """Let orphaned descendants become children of this process; return whether the kernel does that."""
+        return bool(_prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) == 0)
+
+    def die_with_parent(parent: int) -> None:
+        """Have this process killed when `parent` dies. Exits at once if that has happened already.
+
+        The order matters: a parent that died before the call sends no signal any more, but is then no longer our parent.
+        """
+        _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+        if os.getppid() != parent:
+            os._exit(1)
+
+    def boottime() -> float:
+        """Return seconds of a clock that never jumps and also counts while the machine sleeps."""
+        return time.clock_gettime(time.CLOCK_BOOTTIME)
+
+    class ChildList:
+        """The pids of the children of the process that made it, zombies included. Holds one descriptor."""
+
+        __slots__ = ("_fd",)
+
+        def __init__(self) -> None:
+            try:
+                # Kept open: it is read after every job, and must be readable when no descriptor is left to be had.
+                self._fd = os.open(f"/proc/self/task/{os.getpid()}/children", os.O_RDONLY)
+            except FileNotFoundError:  # a kernel without CONFIG_PROC_CHILDREN
+                self._fd = -1
+
+        def pids(self) -> set[int]:
+            """Return the pids of now."""
+            if self._fd < 0:
+                return _children_by_scan()
+            data = b""
+            while piece := os.pread(self._fd, 65536, len(data)):
+                data += piece
+            return {int(pid) for pid in data.split()}
+
+        def close(self) -> None:
+            """Let go of the descriptor."""
+            if self._fd >= 0:
+                os.close(self._fd)
+
+    def _children_by_scan() -> set[int]:
+        me = os.getpid()
+        found = set()
+        for name in os.listdir("/proc"):
+            if not name.isdecimal():
+                continue
+            try:
+                with open(f"/proc/{name}/stat", "rb") as file:
+                    # the second field is the program's name in parentheses and may hold anything
+                    parent = int(file.read().rpartition(b")")[2].split()[1])
+            except (OSError, IndexError, ValueError):  # it ended while we looked
+                continue
+            if parent == me:
+                found.add(int(name))
+        return found
+
+    def threads() -> int:
+        """Return how many threads this process has, those of native libraries included."""
+        return len(os.listdir("/proc/self/task"))
+
+else:
+
+    def become_subreaper() -> bool:
+        """Report that this system has no subreapers."""
+        return False
+
+    def die_with_parent(parent: int) -> None:
+        """Exit if the parent is gone already; this system cannot promise more."""
+        if os.getppid() != parent:
+            os._exit(1)
+
+    def boottime() -> float:
+        """Return seconds of a clock that never jumps."""
+        return time.monotonic()
+
+    class ChildList:
+        """Nothing: orphans go to init here, so there are no unknown children."""
+
+        __slots__ = ()
+
+        def pids(self) -> set[int]:
+            """Return the empty set."""
+            return set()
+
+        def close(self) -> None:
+            """Do nothing."""
+
+    def threads() -> int:
+        """Return 0: not known on this system."""
+        return 0

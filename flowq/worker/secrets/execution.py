@@ -1,0 +1,79 @@
+"""The secrets of one execution: their values for the horse, and the mask for everything that comes back from it."""
+
+import json
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING
+
+from flowq.worker.secrets.masking import MASK, SHORTEST, Mask, MaskedStream, too_short
+
+if TYPE_CHECKING:
+    from flowq.plan import Json
+    from flowq.worker.ipc.messages import TaskResult
+
+_MASK = MASK.decode()
+
+
+class ExecutionSecrets:
+    """Holds values, and shows them to nobody but `environment`'s caller. `values`: by the names of the variables that get them."""
+
+    __slots__ = ("_mask", "_values")
+
+    def __init__(self, values: Mapping[str, str]) -> None:
+        self._values = dict(values)
+        self._mask = Mask(values)
+
+    def __repr__(self) -> str:
+        return f"Veil({', '.join(self._values)})"
+
+    def environment(self) -> dict[str, str]:
+        """Return the variables with their values, for the horse."""
+        return dict(self._values)
+
+    def warnings(self) -> Iterator[str]:
+        """Yield what whoever reads the job's log must know before."""
+        for name in too_short(self._values):
+            yield f"the secret {name} has fewer than {SHORTEST} characters: it is not masked"
+
+    def stream(self) -> MaskedStream:
+        """Return the mask of one stream of output."""
+        return MaskedStream(self._mask)
+
+    def outcome(self, outcome: "TaskResult") -> "tuple[TaskResult, list[str]]":
+        """Return an outcome without secrets, and what is to be said of that in the job's log."""
+        masked = dict(outcome)
+        if "error" in outcome:
+            masked["error"] = self._mask.error(outcome["error"])
+        if "cache" in outcome:
+            masked["cache"] = self._cache(outcome["cache"])
+        if outcome.get("outcome") != "finished":
+            return masked, []
+        written: bytes = outcome["value"]
+        if b"\\" not in written and not self._mask.apply(written)[1]:
+            return masked, []  # nothing is escaped, so that a secret would stand there as it is
+        names: set[str] = set()
+        value = self._json(json.loads(written), names)
+        if not names:
+            return masked, []
+        masked["value"] = json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
+        return masked, [f"the job's result had the secret {name} in it: it is masked there too" for name in sorted(names)]
+
+    def _cache(self, said: "Mapping[str, Json]") -> "dict[str, Json]":
+        """Return what a job says of its cache: a file may be called after a secret. Such a file is not found again, so the job runs."""
+        told = {**said, "reason": self._mask.text(said["reason"])}
+        for name in ("record", "latest"):
+            if name in said:
+                told[name] = json.dumps(self._json(json.loads(said[name]), set()))
+        return told
+
+    def _json(self, value: "Json", names: set[str]) -> "Json":
+        """Return a JSON value without secrets; a number that is one becomes text."""
+        if isinstance(value, dict):
+            return {self._json(key, names): self._json(item, names) for key, item in value.items()}
+        if isinstance(value, list):
+            return [self._json(item, names) for item in value]
+        if value is None or isinstance(value, bool):
+            return value
+        text = value if isinstance(value, str) else json.dumps(value)
+        masked, found = self._mask.apply(text.encode("utf-8", "surrogatepass"))  # names of files may have any bytes
+        names |= found
+        return masked.decode("utf-8", "replace") if found else value

@@ -1,0 +1,118 @@
+"""A claimed job in this worker's hands, from the claim to the acknowledged report of its end."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from flowq import signing
+from flowq.durations import milliseconds
+from flowq.states import Reason
+from flowq.store.outcomes import CacheReport, Claim, Execution, LogLines
+from flowq.worker.supervisor.slot import Cause, Ended, Slot
+
+if TYPE_CHECKING:
+    from flowq.worker.ipc.messages import TaskResult
+
+
+@dataclass(slots=True)
+class ActiveJob:
+    """One execution. `leased` is the boot time at which the lease was last asked for and granted, `started` that of its start."""
+
+    claim: Claim
+    leased: float
+    slot: Slot | None = None
+    started: float | None = None
+    reported: bool = False
+    logged: int = 0
+    end: Ended | None = None  # how the job has ended, while another horse calls one of its callbacks
+    result_ttl: float | None = None  # the worker's default, s
+    fenced: bool = False  # it was taken away while it ran
+    lost: bool = False  # another worker's, lost with it: here only its failure callback is called
+
+    def log(self, entries: list[tuple[str, bytes]]) -> list[LogLines]:
+        """Return captured output with numbers, so that the store takes each entry once."""
+        first = self.logged + 1
+        self.logged += len(entries)
+        return [LogLines(self.claim.id, self.claim.token, index, *entry) for index, entry in enumerate(entries, start=first)]
+
+    def ended(self, end: Ended, *, allowed: bool, retryable: bool = True) -> Execution:
+        """Return the report of an end. `allowed`, `retryable`: what the flow says of such a failure."""
+        match end.cause:
+            case Cause.CANCEL:
+                return self._execution("canceled", Reason.CANCELED, "canceled", allowed=False)
+            case Cause.STOP:
+                return self._execution("stopped", "", "stopped by request", allowed=False)
+            case _:
+                return self._by_outcome(end.outcome, allowed, retryable)
+
+    def failed(self, reason: Reason, text: str, *, allowed: bool, retryable: bool) -> Execution:
+        """Return the report of a failure for which no horse was needed."""
+        return self._execution("failed", reason, text, allowed=allowed, retryable=retryable)
+
+    def _by_outcome(self, outcome: TaskResult, allowed: bool, retryable: bool) -> Execution:
+        claim = self.claim
+        match outcome["outcome"]:
+            case "finished":
+                return Execution(
+                    claim.id,
+                    claim.token,
+                    "finished",
+                    value=outcome["value"] if claim.run is not None else _sealed(claim, outcome["value"]),
+                    exit_code=outcome["exit_code"],
+                    result_ttl_ms=None if self.result_ttl is None else milliseconds(self.result_ttl),
+                    cache=cache_report(outcome),
+                )
+            case "retry":
+                returns = int(claim.fields.get("returns") or 0)
+                intervals = outcome["intervals"] or [0.0]
+                wait = intervals[min(returns, len(intervals) - 1)]
+                return Execution(
+                    claim.id,
+                    claim.token,
+                    "retry",
+                    delay_ms=int(wait * 1000),
+                    max_returns=outcome["max"],
+                    at_front=outcome["at_front"],
+                    value=b"the job asked for another attempt by returning Retry",
+                )
+            case _:
+                failure = self._execution(
+                    "failed",
+                    outcome["reason"],
+                    outcome["error"],
+                    allowed=allowed,
+                    retryable=retryable,
+                    exit_code=outcome["exit_code"],
+                )
+                return replace(failure, cache=cache_report(outcome))
+
+    def _execution(
+        self, outcome: str, reason: str, text: str, *, allowed: bool, retryable: bool = True, exit_code: int | None = None
+    ) -> Execution:
+        return Execution(
+            self.claim.id,
+            self.claim.token,
+            outcome,
+            reason=reason,
+            value=text.encode("utf-8", "backslashreplace"),
+            allowed=allowed,
+            retryable=retryable,
+            exit_code=exit_code,
+        )
+
+
+def _sealed(claim: Claim, value: bytes) -> bytes:
+    return signing.seal(value, "result of job", claim.id) if value else value
+
+
+def cache_report(outcome: TaskResult) -> CacheReport | None:
+    """Return what an outcome says of the cache, None for a job without one."""
+    said = outcome.get("cache")
+    if said is None:
+        return None
+    info = json.dumps({key: said.get(key) for key in ("hit", "reason", "run")}, ensure_ascii=False)
+    if "digest" not in said:
+        return CacheReport(info)
+    return CacheReport(info, said["id"], said["digest"], said.get("record", ""), said.get("latest", ""), said["ttl"])

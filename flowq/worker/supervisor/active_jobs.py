@@ -1,0 +1,370 @@
+"""Everything this worker holds: claimed jobs, the slots that execute them, and what is to be reported of them.
+
+Knows nothing of connections. It is fed with claims and verdicts, and gives reports, output and jobs to hand back.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections import deque
+from typing import TYPE_CHECKING, Final
+
+from flowq.exceptions import ServerError
+from flowq.states import Reason
+from flowq.store.outcomes import Claim, Execution, LogLines, Outcome, Verdict
+from flowq.worker.ipc.platform import boottime
+from flowq.worker.supervisor.active_job import ActiveJob
+from flowq.worker.supervisor.plain_jobs import LOST
+from flowq.worker.supervisor.slot import Cause, Ended, Slot
+from flowq.worker.supervisor.task_builder import UnpreparableError
+
+if TYPE_CHECKING:
+    from flowq.worker.ipc.messages import Task
+    from flowq.worker.options import WorkerOptions
+    from flowq.worker.supervisor.event_loop import Loop
+    from flowq.worker.supervisor.fork_server_pool import ForkServerPool
+    from flowq.worker.supervisor.task_builder import TaskBuilder
+
+_log = logging.getLogger("flowq.worker")
+_BUFFERED: Final = 4 * 1024 * 1024  # bytes of output taken over from the slots while the store does not take them
+_AWAY: Final = 10.0  # s without the store taking output after which jobs are not held back for it any more
+
+_KILL: Final = {Verdict.CANCEL: Cause.CANCEL, Verdict.STOP: Cause.STOP, Verdict.FENCED: Cause.FENCED}
+
+
+class ActiveJobs:
+    """The jobs between claim and acknowledged end. `fence` is how many seconds after a granted lease a job must be given up."""
+
+    def __init__(
+        self, loop: Loop, options: WorkerOptions, origins: ForkServerPool, preparer: TaskBuilder, fence: float
+    ) -> None:
+        self._origins = origins
+        self._preparer = preparer
+        self._fence = fence
+        self._options = options
+        self._slots = [Slot(loop, self, index, grace=options.grace) for index in range(options.slots)]
+        self._in_slot: dict[int, ActiveJob] = {}
+        self._held: dict[str, ActiveJob] = {}  # by token, until the end was acknowledged
+        self._callbacks: dict[int, Task] = {}  # by slot: to be executed there before anything else
+        self._waiting: deque[ActiveJob] = deque()  # claimed, but every slot is still taken
+        self._lost: deque[Claim] = deque()  # executions of workers that were lost: their callbacks are to be called
+        self._logs: deque[LogLines] = deque()
+        self._buffered = 0
+        self._fetched = (0.0, 0.0)  # monotonic times at which output was fetched last, and before that
+        self.reports: list[Execution] = []
+        self.returned: list[Claim] = []  # to be handed back to their queues
+        self.vacated: list[Claim] = []  # under a rate limit, taken away while they ran: their processes are gone
+        self.called: list[Claim] = []  # lost executions whose callbacks were called
+        self.stopping = False
+        self.starved = False  # the system gave no process for a job: claim less for a while
+        self.finished = 0
+        self.failed = 0
+        self.working_ms = 0
+
+    # -- what there is -----------------------------------------------------------------------------------------------------
+
+    @property
+    def empty(self) -> bool:
+        """Whether nothing is executed, held, or left to be told."""
+        return not (
+            self._held
+            or self._in_slot
+            or self._lost
+            or self.reports
+            or self.returned
+            or self.called
+            or self.vacated
+            or self._logs
+        )
+
+    @property
+    def capacity(self) -> int:
+        """How many more jobs can be claimed: slots whose execution has ended count, their horse is on its way out."""
+        running = sum(slot.running for slot in self._slots)
+        return len(self._slots) - running - len(self._waiting)
+
+    @property
+    def running(self) -> int:
+        """How many executions are in progress."""
+        return sum(slot.running for slot in self._slots)
+
+    @property
+    def has_output(self) -> bool:
+        """Whether captured output waits to be reported."""
+        return bool(self._logs) or any(slot.has_output for slot in self._slots)
+
+    def executions(self) -> list[tuple[str, str]]:
+        """Return `(job id, token)` of all that is held, for the heartbeat."""
+        return [(held.claim.id, held.claim.token) for held in self._held.values()]
+
+    def alarm(self) -> float | None:
+        """Return the earliest monotonic time at which `tick` has something to do."""
+        return min((slot.alarm for slot in self._slots if slot.alarm is not None), default=None)
+
+    # -- in ----------------------------------------------------------------------------------------------------------------
+
+    def take(self, claim: Claim, leased: float) -> None:
+        """Take over a claimed job; it is started by `start`."""
+        if self.stopping:
+            self.returned.append(claim)
+            return
+        held = ActiveJob(claim, leased, result_ttl=self._options.result_ttl)
+        self._held[claim.token] = held
+        if claim.canceling:
+            self._report(held, held.ended(Ended({}, Cause.CANCEL), allowed=False))
+            return
+        self._waiting.append(held)
+
+    def call_back(self, lost: Claim) -> None:
+        """Take over the failure callback of an execution that was lost with its worker; it is called by `start`."""
+        self._lost.append(lost)
+
+    def start(self) -> None:
+        """Start waiting jobs in free slots; callbacks of lost executions come first.
+
+        Raises:
+            ServerError: something had to be read and could not; what waits keeps waiting.
+        """
+        for slot in self._slots:
+            if slot.free and self._lost:
+                self._start_callback(slot, self._lost.popleft())
+            while slot.free and self._waiting:
+                self._start_in(slot, self._waiting[0])
+
+    def acknowledged(self, execution: Execution, outcome: Outcome) -> None:
+        """The store has taken note of an end."""
+        held = self._held.pop(execution.token, None)
+        if held is not None and outcome is Outcome.NOT_FOUND:
+            self._vacate(held)
+        if outcome is Outcome.FENCED:
+            _log.warning("job %s: its end was refused, the execution had lost the job", execution.id)
+
+    def judged(self, verdicts: list[tuple[str, Verdict]]) -> None:
+        """Apply the verdicts of a heartbeat: `(token, verdict)`."""
+        for token, verdict in verdicts:
+            held = self._held.get(token)
+            if held is None or held.reported or verdict is Verdict.GO_ON:
+                continue
+            if held.end is not None and verdict is not Verdict.FENCED:
+                continue  # it has been killed already, what runs is its callback
+            _log.info("job %s: %s", held.claim.id, verdict)
+            if held.slot is not None:
+                held.slot.kill(_KILL[verdict])
+                continue
+            self._waiting.remove(held)
+            if verdict is Verdict.FENCED:
+                self._vacate(self._held.pop(token))
+            else:
+                self._report(held, held.ended(Ended({}, _KILL[verdict]), allowed=False))
+
+    def renewed(self, tokens: list[str], since: float) -> None:
+        """Leases of these executions were granted anew, asked for at boot time `since`."""
+        for token in tokens:
+            if token in self._held:
+                self._held[token].leased = since
+
+    # -- out ---------------------------------------------------------------------------------------------------------------
+
+    def take_reports(self) -> list[Execution]:
+        """Return the ends to report: of executions whose output has been taken, because the store takes none after the end."""
+        pending = {entry.token for entry in self._logs}
+        reports = [report for report in self.reports if report.token not in pending]
+        self.reports = [report for report in self.reports if report.token in pending]
+        return reports
+
+    def take_logs(self, budget: int) -> list[LogLines]:
+        """Return up to `budget` bytes of output (at least one entry, if there is any)."""
+        self._fetched = (time.monotonic(), self._fetched[0])
+        for index, held in tuple(self._in_slot.items()):
+            if self._buffered >= _BUFFERED:
+                break
+            self._collect(self._slots[index], held)
+            self._in_slot[index] = self._in_slot.pop(index)  # the others come first the next time
+        out = []
+        while self._logs and budget > 0:
+            entry = self._logs.popleft()
+            self._buffered -= len(entry.data)
+            budget -= len(entry.data)
+            out.append(entry)
+        return out
+
+    def restore(self, logs: list[LogLines], reports: list[Execution]) -> None:
+        """Take back what the store refused."""
+        if logs:
+            self._fetched = (self._fetched[1], self._fetched[1])  # that was no time at which it was taken
+        self._logs.extendleft(reversed(logs))
+        self._buffered += sum(len(entry.data) for entry in logs)
+        self.reports[:0] = reports
+
+    # -- time and stop -----------------------------------------------------------------------------------------------------
+
+    def tick(self) -> None:
+        """Do what is due by the clocks: hard timeouts, and giving up executions whose lease may have run out."""
+        limit = time.monotonic() - _AWAY
+        for slot in self._slots:
+            slot.tick()
+            if self._fetched[0] < limit:
+                slot.let_go(limit)
+        now = boottime()
+        for token, held in tuple(self._held.items()):
+            if held.reported or now < held.leased + self._fence:
+                continue
+            _log.warning("job %s: no heartbeat within its lease, giving it up", held.claim.id)
+            if held.slot is not None:
+                held.leased = now  # the kill is under way; do not say it again
+                held.slot.kill(Cause.FENCED)
+            else:
+                self._waiting.remove(held)
+                del self._held[token]
+
+    def return_waiting(self) -> None:
+        """Hand back what has not been started, and take nothing any more."""
+        self.stopping = True
+        self._lost.clear()  # they are handed out again, to others
+        while self._waiting:
+            self._give_back(self._waiting.popleft())
+
+    def kill_all(self, cause: Cause) -> None:
+        """Kill every running execution."""
+        for slot in self._slots:
+            slot.kill(cause)
+
+    # -- owner of the slots ------------------------------------------------------------------------------------------------
+
+    def ended(self, slot: Slot, end: Ended) -> None:
+        """An execution is over: report it, hand it back, or drop it."""
+        held = self._in_slot[slot.index]
+        self._collect(slot, held)
+        if held.lost:
+            if end.cause is not Cause.RETURNED and not end.unstarted:
+                self.called.append(held.claim)
+            return
+        if held.started is not None:
+            self.working_ms += int((boottime() - held.started) * 1000)
+        if end.cause is Cause.FENCED or boottime() > held.leased + self._fence:
+            self._held.pop(held.claim.token, None)
+            held.fenced = True
+        elif end.cause is Cause.RETURNED:
+            self._give_back(held)
+        elif end.unstarted and end.cause is None:
+            _log.warning("job %s: %s; handed back", held.claim.id, end.outcome["error"])
+            self.starved = True
+            self._give_back(held)
+        elif held.end is None and (task := self._preparer.callback(held.claim, end)) is not None:
+            self._tell_death(held, end)
+            held.end, held.started = end, None
+            self._callbacks[slot.index] = task  # as soon as the slot is free
+        else:
+            if held.end is None:
+                self._tell_death(held, end)
+            end = held.end or end
+            self._report(held, held.ended(end, allowed=self._allowed(held, end), retryable=self._retryable(held, end)))
+            if end.outcome["outcome"] == "finished" and slot.task is not None:
+                self._origins.used(slot.task)
+
+    def freed(self, slot: Slot) -> None:
+        """A slot can be used again."""
+        held = self._in_slot.pop(slot.index)
+        self._collect(slot, held)
+        if held.fenced:
+            self._vacate(held)
+        task = self._callbacks.pop(slot.index, None)
+        if task is None:
+            return
+        self._in_slot[slot.index] = held
+        try:
+            slot.start(task, self._origins.for_task(task))
+        except OSError as error:
+            _log.warning("job %s: no process could be started for its callback: %s", held.claim.id, error.strerror)
+            self._in_slot.pop(slot.index)
+            end = held.end or Ended({})
+            self._report(held, held.ended(end, allowed=False))
+
+    def _tell_death(self, held: ActiveJob, end: Ended) -> None:
+        """Tell whoever wants to know that a horse has died."""
+        killed = self._options.killed
+        if killed is None or not end.pid or held.claim.run is not None:
+            return
+        status = 0 if end.code is None else -end.code if end.code < 0 else end.code << 8
+        try:
+            killed(held.claim.id, end.pid, status)
+        except Exception:  # noqa: BLE001 - the user's own code; the worker goes on
+            _log.exception("job %s: work_horse_killed_handler failed", held.claim.id)
+
+    def _start_in(self, slot: Slot, held: ActiveJob) -> None:
+        try:
+            task = self._preparer.task(held.claim)
+            veil = self._preparer.veil(held.claim)
+            origin = self._origins.for_task(task)
+        except UnpreparableError as error:
+            self._waiting.popleft()
+            allowed = self._allowed(held, None)
+            self._report(held, held.failed(Reason.ERROR, str(error), allowed=allowed, retryable=False))
+            return
+        except OSError as error:
+            self._waiting.popleft()
+            _log.warning("job %s: no process could be started (%s); handed back", held.claim.id, error.strerror)
+            self.starved = True
+            self._give_back(held)
+            return
+        self._waiting.popleft()
+        held.slot = slot
+        held.started = boottime()
+        self._in_slot[slot.index] = held
+        named = "" if task["name"] == held.claim.id else f"{task['name']}, "  # a plain job is named only by a description
+        _log.info("job %s: %sattempt %d", held.claim.id, named, held.claim.attempt)
+        slot.start(task, origin, veil)
+
+    def _start_callback(self, slot: Slot, lost: Claim) -> None:
+        task = self._preparer.callback(lost, LOST)
+        if task is None:
+            self.called.append(lost)
+            return
+        self._in_slot[slot.index] = ActiveJob(lost, 0.0, slot, lost=True)
+        _log.info("job %s: its failure callback, the job was lost with its worker", lost.id)
+        try:
+            slot.start(task, self._origins.for_task(task))
+        except OSError as error:  # it is handed out again
+            _log.warning("job %s: no process could be started for its callback: %s", lost.id, error.strerror)
+            del self._in_slot[slot.index]
+
+    def _allowed(self, held: ActiveJob, end: Ended | None) -> bool:
+        if end is not None and end.outcome.get("outcome") != "failed":
+            return False
+        try:
+            return self._preparer.allowed(held.claim, end.outcome["exit_code"] if end is not None else None)
+        except (UnpreparableError, ServerError):
+            return False  # the plan is not to be had; a failure that nobody can excuse counts
+
+    def _retryable(self, held: ActiveJob, end: Ended) -> bool:
+        if end.outcome.get("outcome") != "failed":
+            return True
+        try:
+            return self._preparer.retryable(held.claim, end.outcome)
+        except (UnpreparableError, ServerError):
+            return True
+
+    def _report(self, held: ActiveJob, execution: Execution) -> None:
+        held.reported = True
+        if execution.outcome == "finished":
+            self.finished += 1
+        elif execution.outcome == "failed":
+            self.failed += 1
+        _log.info("job %s: %s %s", execution.id, execution.outcome, execution.reason)
+        if execution.cache is not None:
+            _log.info("job %s: cache %s", execution.id, execution.cache.info)
+        self.reports.append(execution)
+
+    def _vacate(self, held: ActiveJob) -> None:
+        if "limit" in held.claim.fields:
+            self.vacated.append(held.claim)
+
+    def _give_back(self, held: ActiveJob) -> None:
+        self._held.pop(held.claim.token, None)
+        self.returned.append(held.claim)
+
+    def _collect(self, slot: Slot, held: ActiveJob) -> None:
+        for entry in held.log(slot.logs()):
+            self._logs.append(entry)
+            self._buffered += len(entry.data)

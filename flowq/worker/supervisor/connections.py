@@ -1,0 +1,212 @@
+"""The worker's connections as the loop sees them: one request at a time, hints, calls, and coming back after a loss."""
+
+from __future__ import annotations
+
+import logging
+import random
+import time
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Final
+
+from flowq.exceptions import DataLostError, ServerError, ServerUnavailableError
+from flowq.store.outcomes import StepReply, TickReply, Verdict
+
+if TYPE_CHECKING:
+    from flowq.store.link import Link, Waiter
+    from flowq.worker.supervisor.event_loop import Loop
+
+_log = logging.getLogger("flowq.worker")
+_FIRST_PAUSE: Final = 0.05  # s before the first attempt to reconnect
+_LONGEST_PAUSE: Final = 2.0
+_REARM: Final = 0.5  # s before a waiter waits again that was answered with an error
+_ELSEWHERE: Final = 10.0  # s of refusals after which the address may lead to another server by now: a fail-over
+_CALM: Final = 5.0  # s without a refusal after which the trouble is over
+
+
+class StoreConnections:
+    """Owns the link and the two waiters: one armed on the hints of queues, one always armed on calls to this worker.
+
+    A waiter that blocks cannot be told other queues; calls must come through while every slot is busy. So there are two.
+
+    An error that the server answered (it is loading, its disk is full) is no loss: the connections stand, and the request is made
+    anew after a while. Only a reply proves that a server can be used again; a connection that is accepted does not, so the pauses
+    between attempts grow until there is one.
+    """
+
+    def __init__(self, loop: Loop, link: Link, hints: Waiter, calls: Waiter) -> None:
+        self.on_reply: Callable[[StepReply | TickReply | list[Verdict]], None] = lambda _reply: None
+        self.on_refused: Callable[[ServerError], None] = lambda _error: None
+        self.on_hint: Callable[[str], None] = lambda _queue: None
+        self._loop = loop
+        self._link = link
+        self._hints = hints
+        self._calls = calls
+        self._pause = _FIRST_PAUSE
+        self._again: float | None = None  # monotonic time of the next attempt to connect; None while connected
+        self._rearm: float | None = None  # monotonic time before which no waiter is armed, after an answered error
+        self._refused_since: float | None = None  # monotonic time of the first refusal without a reply since
+        self._refused_at = -_CALM  # monotonic time of the last refusal
+        self._told: set[str] = set()  # why there is no traffic, as far as it was logged
+        self._watched: list[int] = []
+
+    def connect(self) -> None:
+        """Connect for the first time.
+
+        Raises:
+            ServerError: the server cannot be used.
+        """
+        self._link.connect()
+        self._hints.connect()
+        self._calls.connect()
+        self._watch()
+
+    @property
+    def online(self) -> bool:
+        """Whether the connections stand, as far as known."""
+        return self._again is None
+
+    @property
+    def ready(self) -> bool:
+        """Whether a request can be sent."""
+        return self._again is None and not self._link.busy
+
+    @property
+    def again(self) -> float | None:
+        """The monotonic time of the next attempt to connect, None while connected."""
+        return self._again
+
+    def send(self, request: Callable[[Link], None]) -> None:
+        """Send a request through the link; it is sent again by itself if the connection is lost."""
+        try:
+            request(self._link)
+        except ServerUnavailableError as error:
+            self._lost(error)
+
+    def arm(self, queues: Sequence[str]) -> None:
+        """Wait for a hint of one of the queues, unless that is so already."""
+        self._arm(self._hints, queues)
+
+    def tick(self) -> None:
+        """Try to connect again, when it is time for that."""
+        now = time.monotonic()
+        if self._rearm is not None and now >= self._rearm:
+            self._rearm = None
+            self._arm(self._calls, ())
+        if self._again is None or now < self._again:
+            return
+        try:
+            self._link.reconnect()
+            self._hints.connect()
+            self._calls.connect()
+        except DataLostError:
+            raise
+        except ServerError as error:
+            self._tell(f"{error}; running jobs go on, trying to reconnect")
+            self._try_later()
+            return
+        self._again = self._rearm = None
+        self._watch()
+
+    def close(self) -> None:
+        """Close everything."""
+        self._forget()
+        for connection in (self._link, self._hints, self._calls):
+            connection.close()
+
+    def _watch(self) -> None:
+        for fd, callback in (
+            (self._link.fileno(), self._read_link),
+            (self._hints.fileno(), self._read_hints),
+            (self._calls.fileno(), self._read_calls),
+        ):
+            self._loop.watch(fd, callback)
+            self._watched.append(fd)
+        self._arm(self._calls, ())
+
+    def _arm(self, waiter: Waiter, queues: Sequence[str]) -> None:
+        if self._again is not None or self._rearm is not None or waiter.armed:
+            return
+        try:
+            waiter.arm(queues)
+        except ServerUnavailableError as error:
+            self._lost(error)
+
+    def _forget(self) -> None:
+        while self._watched:
+            self._loop.forget(self._watched.pop())
+
+    def _lost(self, error: ServerError) -> None:
+        self._tell(f"{error}; running jobs go on, trying to reconnect")
+        if self._again is None:
+            self._try_later()
+        self._forget()
+
+    def _try_later(self) -> None:
+        self._again = time.monotonic() + self._pause * random.uniform(0.5, 1.0)  # noqa: S311 - spreads workers, hides nothing
+        self._pause = min(_LONGEST_PAUSE, self._pause * 2)
+
+    def _answered(self, error: ServerError) -> None:
+        """Take note of a refusal."""
+        now = time.monotonic()
+        if self._refused_since is None:
+            self._refused_since = now
+        elif now - self._refused_since > _ELSEWHERE:
+            self._refused_since = now
+            self._try_later()
+            self._forget()
+        self._refused_at = now
+        self._tell(str(error))
+
+    def _succeeded(self) -> None:
+        self._pause = _FIRST_PAUSE
+        self._refused_since = None
+        # A server that is out of memory refuses one request and answers the next: that is not yet good news.
+        if self._told and time.monotonic() - self._refused_at > _CALM:
+            _log.warning("the server can be used again")
+            self._told.clear()
+
+    def _tell(self, reason: str) -> None:
+        if reason not in self._told:  # not at every attempt: a server may load its data for minutes
+            _log.warning("%s", reason)
+            self._told.add(reason)
+
+    def _read_link(self) -> None:
+        asked = self._link.busy
+        try:
+            reply = self._link.receive()
+        except DataLostError:
+            raise
+        except ServerError as error:
+            if asked and not self._link.busy:
+                self.on_refused(error)
+                self._answered(error)
+            else:
+                self._lost(error)  # the request that was under way, if any, is sent again by the link
+            return
+        if reply is not None:
+            self._succeeded()
+            self.on_reply(reply)
+
+    def _read_hints(self) -> None:
+        queue = self._read_waiter(self._hints)
+        if queue is not None:
+            self.on_hint(queue)
+
+    def _read_calls(self) -> None:
+        call = self._read_waiter(self._calls)
+        self._arm(self._calls, ())
+        if call is not None:
+            self.on_hint(call)
+
+    def _read_waiter(self, waiter: Waiter) -> str | None:
+        """Return what a waiter was told, None for nothing (yet)."""
+        waited = waiter.armed
+        try:
+            return waiter.receive()
+        except ServerError as error:
+            if waited and not waiter.armed:
+                self._rearm = time.monotonic() + _REARM
+                self._tell(str(error))
+            else:
+                self._lost(error)
+            return None

@@ -1,0 +1,340 @@
+"""The supervisor's end of a fork server: ask for horses, keep one spare, pass on signals and ends.
+
+Where a fork server comes from is the only difference between `flowq worker` (a lean interpreter started by exec) and
+`Worker.work()` in a user's process (a clone of the caller, so that its imports, paths and patches are there).
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from flowq.worker.fork_server import preload as warmth
+from flowq.worker.fork_server import server
+from flowq.worker.ipc import channel as protocol
+from flowq.worker.ipc.channel import Channel, PeerGoneError, ProtocolError
+from flowq.worker.ipc.platform import PACKAGE, PRIVATE
+from flowq.worker.supervisor.event_loop import Loop
+
+_ROOT = os.path.dirname(PACKAGE)
+# The package is found wherever this one was found; afterwards the path is what the interpreter has by itself.
+_BOOT = (
+    "import sys; sys.path.insert(0, sys.argv[2]);"
+    " from flowq.worker.fork_server import server; sys.path.remove(sys.argv[2]); server.main()"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class ForkServerKey:
+    """What a fork server is made for: horses of one directory, import path and environment can share imported modules.
+
+    A `shared` one is for jobs with different environments: each sets its own in its horse, so that nothing may be kept imported there
+    that could have read another one. `withheld` variables are not inherited from this process.
+    """
+
+    cwd: str | None = None
+    path: tuple[str, ...] = ()
+    env: tuple[tuple[str, str], ...] = ()
+    shared: bool = False
+    withheld: tuple[str, ...] = ()
+
+
+class Horse:
+    """A horse as the supervisor sees it. `on_exit` is called once, with its exit code or None if nobody could tell.
+
+    `fenced`: its fork server has killed it, because no lease was renewed in time.
+    """
+
+    __slots__ = ("channel", "fenced", "number", "on_exit", "origin", "pid")
+
+    def __init__(self, origin: ForkServerClient, number: int, pid: int, channel: Channel) -> None:
+        self.origin = origin
+        self.number = number
+        self.pid = pid
+        self.channel = channel
+        self.on_exit: Callable[[int | None], None] | None = None
+        self.fenced = False
+
+    def signal(self, number: int) -> None:
+        """Send a signal to the horse's process group."""
+        self.origin.signal(self, number)
+
+
+Waiter = Callable[[Horse | None, str], None]
+"""Called with a horse, or with None and why there is none."""
+
+
+class ForkServerClient:
+    """One fork server. Never blocks; everything happens in callbacks of the loop."""
+
+    def __init__(
+        self,
+        loop: Loop,
+        control: Channel,
+        pid: int,
+        *,
+        spares: int = 1,
+        on_lost: Callable[[ForkServerClient], None] | None = None,
+    ) -> None:
+        self.pid = pid
+        self.retired = False
+        self._loop = loop
+        self._control = control
+        self._spares_wanted = spares
+        self._on_lost = on_lost
+        self._numbers = 0
+        self._asked = 0  # forks asked for and not answered yet
+        self._spares: deque[Horse] = deque()
+        self._waiters: deque[Waiter] = deque()
+        self._horses: dict[int, Horse] = {}
+        self._tried: set[str] = set()
+        self._stamps: dict[str, tuple[int, int]] = {}
+        self.lost = False
+        loop.watch(control.fileno(), self._readable, self._writable)
+
+    @classmethod
+    def start(
+        cls,
+        loop: Loop,
+        place: ForkServerKey,
+        *,
+        preload: Sequence[str] = (),
+        on_lost: Callable[[ForkServerClient], None] | None = None,
+    ) -> ForkServerClient:
+        """Start a lean interpreter as a fork server.
+
+        Raises:
+            OSError: no process or no descriptor is left.
+        """
+        ours, theirs = Channel.pair()
+        try:
+            process = subprocess.Popen(
+                [sys.executable, "-P", "-c", _BOOT, str(theirs.fileno()), _ROOT],
+                pass_fds=(theirs.fileno(),),
+                cwd=place.cwd if place.cwd and os.path.isdir(place.cwd) else None,  # if not, the horse will say so
+                env=_inherited(place) | dict(place.env),
+                stdin=subprocess.DEVNULL,
+                start_new_session=True,  # Ctrl+C in the terminal is for the supervisor
+            )
+        except BaseException:
+            ours.close()
+            raise
+        finally:
+            theirs.close()
+        ours.send({"path": list(place.path), "preload": list(preload)})
+        pid = process.pid
+        process.returncode = 0  # this module reaps it; the Popen object must not
+        return cls(loop, ours, pid, on_lost=on_lost)
+
+    @classmethod
+    def clone(cls, loop: Loop, *, on_lost: Callable[[ForkServerClient], None] | None = None) -> ForkServerClient:
+        """Fork the calling process as a fork server, with all that it has imported and patched."""
+        ours, theirs = Channel.pair()
+        for stream in (sys.stdout, sys.stderr):
+            if stream is not None:
+                stream.flush()  # or the horses would write the buffered text once more
+        pid = os.fork()
+        if pid == 0:
+            try:
+                ours.close()
+                os.setsid()
+                signal.set_wakeup_fd(-1)
+                server.serve(theirs)
+            finally:
+                os._exit(1)
+        theirs.close()
+        return cls(loop, ours, pid, on_lost=on_lost)
+
+    @property
+    def busy(self) -> bool:
+        """Whether horses that were given out are still there."""
+        return len(self._horses) > len(self._spares)
+
+    def obtain(self, waiter: Waiter) -> None:
+        """Give a horse to `waiter`, the spare one at once, else as soon as it is forked."""
+        if self.lost:
+            waiter(None, "its fork server has ended")
+            return
+        if self._spares:
+            horse = self._spares.popleft()
+            waiter(horse, "")
+        else:
+            self._waiters.append(waiter)
+        self._top_up()
+
+    def signal(self, horse: Horse, number: int) -> None:
+        """Send a signal to a horse's process group, unless the horse has ended."""
+        if horse.number in self._horses and not self.lost:
+            self._send((protocol.KILL, horse.number, int(number)))
+
+    def renew(self, seconds: float) -> None:
+        """Let the horses live for `seconds` more, whatever happens to this supervisor."""
+        self._send((protocol.LEASE, float(seconds)))
+
+    def warm(self, module: str) -> None:
+        """Ask the server to hold a module imported, if that does no harm. Asked once; the server may refuse."""
+        if module not in self._tried:
+            self._tried.add(module)
+            self._send((protocol.WARM, module))
+
+    def fresh(self) -> bool:
+        """Return whether the source of every module that is warm is still what was imported."""
+        return warmth.unchanged(self._stamps)
+
+    def abandon(self) -> None:
+        """Give up a server that does not answer: kill it. Its end is noticed and told like any other."""
+        if not self.lost:
+            os.kill(self.pid, signal.SIGKILL)
+
+    def retire(self) -> None:
+        """Take no new jobs, and end when the last horse has."""
+        self.retired = True
+        self._drop_spares()
+        self._end_if_done()
+
+    def close(self) -> None:
+        """End the server now, with all its horses. Their `on_exit` is not called any more."""
+        if self.lost:
+            return
+        self._loop.forget(self._control.fileno())
+        self._control.close()
+        for horse in self._horses.values():
+            self._release(horse)
+        self._horses.clear()
+        self.lost = True
+        _reap(self.pid)
+
+    # -- from the server ---------------------------------------------------------------------------------------------------
+
+    def _readable(self) -> None:
+        try:
+            for message, fds in self._control.receive():
+                self._take(message, fds)
+        except (PeerGoneError, ProtocolError):
+            self._fail()
+
+    def _take(self, message: tuple[object, ...], fds: list[int]) -> None:
+        match message:
+            case (protocol.HORSE, int(number), int(pid)):
+                self._asked -= 1
+                if fds[0] == protocol.LOST:  # the horse sees that nobody holds the other end, and exits
+                    self._refuse("too many open files")
+                    return
+                self._horses[number] = horse = Horse(self, number, pid, Channel.adopt(fds[0]))
+                if self._waiters:
+                    self._waiters.popleft()(horse, "")
+                    self._top_up()
+                elif self.retired:
+                    self._release(horse)
+                else:
+                    self._spares.append(horse)
+            case (protocol.FENCED, int(number)):
+                self._fenced(self._horses.get(number))
+            case (protocol.EXITED, int(number), int(code)):
+                self._exited(self._horses.pop(number, None), code)
+            case (protocol.NO_FORK, int(), str(why)):
+                self._asked -= 1
+                self._refuse(why)
+            case (protocol.WARMED, str(), dict(stamps)):
+                self._stamps = stamps
+                self._drop_spares()  # they were forked before and would have to import it once more
+                self._top_up()
+
+    def _refuse(self, why: str) -> None:
+        if self._waiters:
+            self._waiters.popleft()(None, why)
+
+    def _fenced(self, horse: Horse | None) -> None:
+        if horse is not None:
+            horse.fenced = True
+            if horse in self._spares:
+                self._spares.remove(horse)
+
+    def _exited(self, horse: Horse | None, code: int) -> None:
+        if horse is None:
+            return
+        if horse in self._spares:  # killed while it waited: out of memory, or by somebody's hand
+            self._spares.remove(horse)
+        if horse.on_exit is not None:
+            horse.on_exit(code)
+        self._release(horse)
+        self._end_if_done()
+
+    def _fail(self) -> None:
+        """The server is gone. Whatever it was the parent of dies by its parent-death signal; make sure of it."""
+        self.lost = True
+        self._loop.forget(self._control.fileno())
+        self._control.close()
+        horses, self._horses = self._horses, {}
+        self._spares.clear()
+        for horse in horses.values():
+            try:
+                os.killpg(horse.pid, signal.SIGKILL)
+            except (ProcessLookupError, PermissionError):
+                continue
+        _reap(self.pid)
+        for horse in horses.values():
+            if horse.on_exit is not None:
+                horse.on_exit(None)
+            self._release(horse)
+        waiters, self._waiters = self._waiters, deque()
+        for waiter in waiters:
+            waiter(None, "its fork server has ended")
+        if self._on_lost is not None:
+            self._on_lost(self)
+
+    # -- to the server -----------------------------------------------------------------------------------------------------
+
+    def _top_up(self) -> None:
+        wanted = len(self._waiters) + (0 if self.retired else self._spares_wanted) - len(self._spares)
+        while self._asked < wanted:
+            self._asked += 1
+            self._numbers += 1
+            self._send((protocol.FORK, self._numbers))
+
+    def _send(self, message: tuple[object, ...]) -> None:
+        if self.lost:
+            return
+        try:
+            self._control.send(message)
+        except PeerGoneError:
+            return  # the loop sees the end of the channel and settles everything in one place
+        if self._control.sending:
+            self._loop.wants_write(self._control.fileno(), True)
+
+    def _writable(self) -> None:
+        try:
+            if self._control.flush():
+                self._loop.wants_write(self._control.fileno(), False)
+        except PeerGoneError:
+            self._loop.wants_write(self._control.fileno(), False)
+
+    def _drop_spares(self) -> None:
+        while self._spares:
+            self._release(self._spares.popleft())
+
+    def _release(self, horse: Horse) -> None:
+        """Close our end of a horse's channel; a spare that waits for a task exits then."""
+        self._loop.forget(horse.channel.fileno())
+        horse.channel.close()
+
+    def _end_if_done(self) -> None:
+        if self.retired and not self._horses and not self._waiters and not self.lost:
+            self.close()
+
+
+def _inherited(place: ForkServerKey) -> dict[str, str]:
+    return {name: value for name, value in os.environ.items() if name not in PRIVATE and name not in place.withheld}
+
+
+def _reap(pid: int) -> None:
+    """Collect a fork server that has ended or is about to."""
+    try:
+        os.waitpid(pid, 0)
+    except ChildProcessError:
+        pass  # somebody in this process has waited for all children already

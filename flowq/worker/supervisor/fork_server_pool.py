@@ -1,0 +1,190 @@
+"""Which fork server a task goes to: one per directory, import path and environment, a few of them kept."""
+
+import os
+import re
+import stat
+from collections import OrderedDict
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final
+
+from flowq.worker.fork_server import server
+from flowq.worker.fork_server.children import kill_orphans, own_children
+from flowq.worker.horse.horse import remove_tree
+from flowq.worker.options import WorkerOptions
+from flowq.worker.supervisor.event_loop import Loop
+from flowq.worker.supervisor.fork_server_client import ForkServerClient, ForkServerKey
+from flowq.worker.supervisor.task_imports import imports_of
+
+if TYPE_CHECKING:
+    from flowq.worker.ipc.messages import Task
+
+_KEPT: Final = 6  # fork servers; about 10 MB each
+_OFTEN: Final = 3  # tasks of one environment after which it gets a fork server of its own
+
+# What an interpreter, its loader and its C library read when they start, and the fork server before it forks. Set in a horse these
+# would come too late; all others do not.
+_EARLY: Final = re.compile(r"(PYTHON|LD_|DYLD_|MALLOC|GLIBC_|LC_)\w*|LANG|LANGUAGE|TZ|TMPDIR")
+_SCRATCH: Final = re.compile(r"flowq-(?P<pid>[1-9][0-9]*)-[0-9a-f]{12}")  # what a fork server calls its directory
+
+
+class ForkServerPool:
+    """Starts, finds, renews and retires fork servers."""
+
+    def __init__(self, loop: Loop, options: WorkerOptions) -> None:
+        self._loop = loop
+        self._options = options
+        self._origins: OrderedDict[ForkServerKey, ForkServerClient] = OrderedDict()
+        # How many tasks each of the latest places had that set variables of their own. No more than can be served at once: a matrix
+        # in which every cell has its own environment must not have one of them come back and take a server away from another.
+        self._seen: OrderedDict[ForkServerKey, int] = OrderedDict()
+        self._fence: float | None = None
+        # What this process has started before, the keeper of the embedded server for one, is not to be swept.
+        self._others = own_children() if options.alone else set()
+        self._living: set[ForkServerClient] = set()  # also those that take no new jobs any more
+        remove_leftovers()
+
+    def for_task(self, task: "Task") -> ForkServerClient:
+        """Return the fork server for a task, a new one when there is none or when source that it has imported was changed.
+
+        Raises:
+            OSError: no process or no descriptor is left.
+        """
+        place = ForkServerKey() if self._options.clone else self._choose(place_of(task))
+        origin = self._origins.get(place)
+        if origin is not None and not origin.fresh():
+            del self._origins[place]
+            origin.retire()
+            origin = None
+        if origin is None:
+            origin = self.prepare(place)
+        self._origins.move_to_end(place)
+        return origin
+
+    def prepare(self, place: ForkServerKey) -> ForkServerClient:
+        """Start a fork server ahead of its first task."""
+        origin = self._origins.get(place)
+        if origin is None:
+            self._make_room()
+            origin = self._start(place)
+            self._origins[place] = origin
+        return origin
+
+    def used(self, task: "Task") -> None:
+        """Take note that a task ended well: its modules are worth being kept imported."""
+        if not self._options.warm or self._options.clone or task.get("secrets"):
+            return
+        origin = self._origins.get(place_of(task))  # never a shared one
+        if origin is not None:
+            for module in imports_of(task):
+                origin.warm(module)
+
+    def tolerate(self, pid: int) -> None:
+        """Take note of a child of this process that is no orphan."""
+        self._others.add(pid)
+
+    def renew(self, seconds: float) -> None:
+        """Let all horses live for `seconds` more, whatever happens to this process."""
+        self._fence = seconds
+        for origin in self._living:
+            origin.renew(seconds)
+
+    def close(self) -> None:
+        """End all fork servers and everything below them."""
+        self._origins.clear()
+        while self._living:
+            self._living.pop().close()
+
+    def _choose(self, place: ForkServerKey) -> ForkServerKey:
+        """Return the place itself, or the shared one while its environment has not been seen often enough.
+
+        An interpreter of its own pays for many jobs with one environment, because it keeps their modules imported; for a matrix whose
+        cells differ in theirs it would be started for one job each.
+        """
+        if place.shared:
+            return self._shared(place)
+        if not place.env:
+            return place
+        self._seen[place] = self._seen.pop(place, 0) + 1
+        while len(self._seen) > _KEPT:
+            self._seen.popitem(last=False)
+        if self._seen[place] >= _OFTEN or place in self._origins:
+            return place
+        return self._shared(place)
+
+    @staticmethod
+    def _shared(place: ForkServerKey) -> ForkServerKey:
+        early = tuple((name, value) for name, value in place.env if _EARLY.fullmatch(name))
+        return replace(place, env=early, shared=True)
+
+    def _start(self, place: ForkServerKey) -> ForkServerClient:
+        if self._options.clone:
+            origin = ForkServerClient.clone(self._loop, on_lost=self._lost)
+        else:
+            preload = () if place.shared else self._options.preload
+            origin = ForkServerClient.start(self._loop, place, preload=preload, on_lost=self._lost)
+        if self._fence is not None:
+            origin.renew(self._fence)
+        self._living = {known for known in self._living if not known.lost}
+        self._living.add(origin)
+        return origin
+
+    def _make_room(self) -> None:
+        if len(self._origins) < _KEPT:
+            return
+        place = next((place for place, origin in self._origins.items() if not origin.busy), next(iter(self._origins)))
+        self._origins.pop(place).retire()
+
+    def _lost(self, origin: ForkServerClient) -> None:
+        for place, known in tuple(self._origins.items()):
+            if known is origin:
+                del self._origins[place]
+        if self._options.alone:
+            # Its horses, and in turn whatever they had below them, are children of this process now.
+            kill_orphans(self._others | {known.pid for known in self._living if not known.lost})
+        remove_leftovers()
+
+
+def place_of(task: "Task") -> ForkServerKey:
+    """Return where a task belongs. Commands import nothing, so their environment needs no server of its own.
+
+    A call with secrets goes to a shared one: what is kept imported may have looked for them where they are not, and set them aside.
+    """
+    env = task.get("env") or {}
+    return ForkServerKey(
+        cwd=task.get("home"),
+        path=tuple(task.get("path") or ()),
+        env=tuple(sorted(env.items())) if task["kind"] == "call" else (),
+        shared=task["kind"] == "call" and bool(task.get("secrets")),
+        withheld=tuple(task.get("withheld") or ()),
+    )
+
+
+def remove_leftovers() -> None:
+    """Remove the scratch directories of fork servers that were killed; their ends remove them otherwise.
+
+    Only what such a server has certainly made: a directory of this user that nobody else may enter, named after a process that is
+    no more. A pid that is in use again keeps its directory until the next time.
+    """
+    try:
+        with os.scandir(server._temporary()) as entries:  # noqa: SLF001 - only it knows where they are
+            found = [(entry, match) for entry in entries if (match := _SCRATCH.fullmatch(entry.name))]
+    except OSError:
+        return  # there is no such directory: nothing was left in it
+    for entry, match in found:
+        try:
+            state = entry.stat(follow_symlinks=False)
+        except OSError:
+            continue  # somebody else was faster
+        private = stat.S_ISDIR(state.st_mode) and stat.S_IMODE(state.st_mode) == 0o700 and state.st_uid == os.getuid()
+        if private and not _alive(int(match["pid"])):
+            remove_tree(entry.path)
+
+
+def _alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except PermissionError:
+        return True
+    return True

@@ -1,0 +1,77 @@
+"""Plain jobs on the supervisor's side: from a claim to a task, and what follows the death of a horse."""
+
+import os
+from typing import TYPE_CHECKING, Final
+
+from flowq import defaults, signing
+from flowq.exceptions import SignatureError
+from flowq.states import Reason
+from flowq.store.outcomes import Claim
+from flowq.worker.ipc.messages import failed
+from flowq.worker.supervisor.slot import Cause, Ended
+
+if TYPE_CHECKING:
+    from flowq.worker.ipc.messages import Task
+    from flowq.worker.options import WorkerOptions
+
+LOST: Final = Ended(
+    failed(Reason.ABANDONED.value, "the worker that executed this job was lost (no heartbeat within the lease)")
+)
+"""How an execution has ended whose worker was lost, for its callback."""
+
+_TRAVELS: Final = ("serializer", "on_success", "on_failure")  # fields of the job that the horse needs
+
+
+def plain_task(claim: Claim, options: "WorkerOptions | None" = None) -> "Task":
+    """Return the task of a plain job. Modules are looked for in the worker's directory too, unless the worker is a clone.
+
+    Raises:
+        SignatureError: the job is not signed with the key that is set here.
+    """
+    timeout = float(claim.fields.get("timeout") or defaults.JOB_TIMEOUT)
+    task: Task = {
+        "id": claim.id,
+        "name": claim.fields.get("description") or claim.id,
+        "run": None,
+        "attempt": claim.attempt,
+        "execution": claim.execution,
+        "timeout": timeout if timeout > 0 else None,
+        "limit": defaults.MAX_RESULT,
+        "kind": "pickle",
+        "payload": signing.unseal(claim.payload or b"", *signing.payload_context(claim.id, claim.fields)),
+    }
+    if options is not None and options.allow:
+        task["allow"] = list(options.allow)
+    if options is not None and not options.clone:
+        task["path"] = list(options.path) or [os.getcwd()]
+        if options.hooks:
+            task["hooks"] = dict(options.hooks)
+    for name in _TRAVELS:
+        if name in claim.fields:
+            task[name] = claim.fields[name]
+    return task
+
+
+def callback_task(claim: Claim, end: Ended, options: "WorkerOptions") -> "Task | None":
+    """Return the task that makes up for a callback which the job's own horse could not call any more, None for none."""
+    if claim.run is not None:
+        return None
+    stopped = end.cause is Cause.STOP
+    died = end.cause in {None, Cause.TIMEOUT, Cause.KILL} and end.outcome.get("outcome") == "failed"
+    which = "on_stopped" if stopped else "on_failure"
+    callback = claim.fields.get(which)
+    if not callback or not (stopped or (died and not end.unstarted and not end.outcome.get("called"))):
+        return None
+    try:
+        task = plain_task(claim, options)
+    except SignatureError:
+        return None  # then its callbacks are not to be trusted either
+    return {
+        **task,
+        "kind": "callback",
+        "which": which,
+        "callback": callback,
+        "reason": end.outcome.get("reason", ""),
+        "error": end.outcome.get("error", ""),
+        "timeout": float(callback.rpartition("|")[2]),
+    }

@@ -1,0 +1,375 @@
+"""A slot executes one task at a time: it feeds a horse, collects output and outcome, and enforces the hard timeout.
+
+An execution ends when its outcome arrives; the slot is free when the horse and all it started are gone. Both can be seen in one
+turn of the loop in either order, so the horse's channel is always read to its end before an exit is believed.
+
+Timeouts, by this process's own clock (the job cannot dodge it; it may block signals, or sit in C code):
+    call, pickle    T: exception in the horse    T + grace: SIGTERM to the group    T + 2 grace: SIGKILL
+    shell, argv                                  T: SIGTERM to the group            T + grace: SIGKILL
+
+Output that nobody fetches holds the job back, as a full pipe does everywhere: its pipe is not read any more until `logs` was called.
+Only when that takes too long (the owner decides, and calls `let_go`) the job goes on, and its oldest output is dropped.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from dataclasses import dataclass
+from enum import StrEnum
+from functools import partial
+from typing import TYPE_CHECKING, Final, Protocol
+
+from flowq.defaults import TIMEOUT_GRACE
+from flowq.worker.horse.shell import signal_name
+from flowq.worker.ipc.channel import PeerGoneError, ProtocolError
+from flowq.worker.ipc.messages import failed
+from flowq.worker.supervisor.event_loop import Loop
+from flowq.worker.supervisor.fork_server_client import ForkServerClient, Horse
+from flowq.worker.supervisor.output_buffer import OutputBuffer
+
+if TYPE_CHECKING:
+    from flowq.worker.ipc.messages import Task, TaskResult
+    from flowq.worker.secrets.execution import ExecutionSecrets
+
+_READ: Final = 64 * 1024
+_DRAIN_READS: Final = 17  # one pipe of 1 MiB (the largest an unprivileged program can make) and the end of it
+_START_LIMIT: Final = 60.0  # s a fork server may take to give a horse; then something is badly stuck
+_EXIT_LIMIT: Final = 5.0  # s a horse may take to exit after its outcome
+
+
+class Cause(StrEnum):
+    """Why a slot killed its horse: what is reported in place of the horse's own outcome."""
+
+    TIMEOUT = "timeout"
+    CANCEL = "canceled"
+    STOP = "stopped"
+    FENCED = "fenced"  # the store has given the job to somebody else: report nothing
+    KILL = "killed"  # somebody asked for the death of what runs; it is a failure like any other
+    RETURNED = "returned"  # the worker stops now: the job goes back to its queue
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """How an execution ended. `cause` is set when it was killed on purpose; `unstarted` when no horse could be had."""
+
+    outcome: TaskResult
+    cause: Cause | None = None
+    unstarted: bool = False
+    pid: int = 0  # of the horse, when it died without an outcome
+    code: int | None = None  # and its exit code
+
+
+class Owner(Protocol):
+    """Who is told. Both calls come from the loop; `ended` always comes before `freed`."""
+
+    def ended(self, slot: Slot, end: Ended) -> None:
+        """The execution is over; the horse may still be on its way out."""
+
+    def freed(self, slot: Slot) -> None:
+        """The slot can take the next task."""
+
+
+class Slot:
+    """One place for a running job. `index` is its number, from 0."""
+
+    def __init__(self, loop: Loop, owner: Owner, index: int, *, grace: float = TIMEOUT_GRACE) -> None:
+        self.index = index
+        self.task: Task | None = None
+        self._loop = loop
+        self._owner = owner
+        self._grace = grace
+        self._origin: ForkServerClient | None = None
+        self._horse: Horse | None = None
+        self._pipes: dict[int, OutputBuffer] = {}
+        self._logs: dict[str, OutputBuffer] = {}
+        self._veil: ExecutionSecrets | None = None
+        self._held_back: set[int] = set()  # pipes that are not read until somebody fetches the output
+        self._held_since = 0.0  # monotonic time
+        self._shedding = False  # nobody fetches the output: the oldest is dropped
+        self._over = True  # the outcome of the current task is known
+        self._cause: Cause | None = None
+        self._alarm: float | None = None  # monotonic time of the next signal
+        self._stage = 0
+
+    @property
+    def free(self) -> bool:
+        """Whether a task can be started."""
+        return self.task is None
+
+    @property
+    def running(self) -> bool:
+        """Whether an execution is in progress whose end has not been told."""
+        return not self._over
+
+    @property
+    def alarm(self) -> float | None:
+        """The monotonic time at which `tick` wants to be called."""
+        return self._alarm
+
+    def start(self, task: Task, origin: ForkServerClient, veil: ExecutionSecrets | None = None) -> None:
+        """Execute a task. The slot must be free. `veil`: its secrets, where it has some."""
+        assert self.task is None, "a slot holds one task at a time"
+        self.task = task
+        self._over = False
+        self._cause = None
+        self._stage = 0
+        self._shedding = False
+        self._veil = veil
+        self._logs = {name: OutputBuffer(None if veil is None else veil.stream()) for name in ("out", "err")}
+        for warning in veil.warnings() if veil is not None else ():
+            self._logs["err"].note(warning)
+        self._alarm = time.monotonic() + _START_LIMIT
+        self._origin = origin
+        origin.obtain(self._got_horse)
+
+    @property
+    def has_output(self) -> bool:
+        """Whether `logs` would return something."""
+        return any(cutter.ready for cutter in self._logs.values())
+
+    def logs(self) -> list[tuple[str, bytes]]:
+        """Return the output since the last call: `(stream, lines)`, stream is "out" or "err"."""
+        taken = [(stream, data) for stream, cutter in self._logs.items() for data in cutter.take()]
+        self._shedding = False
+        self._read_on()
+        return taken
+
+    def let_go(self, since: float) -> None:
+        """Let a job go on that has been held back since before this monotonic time, at the price of its oldest output."""
+        if self._held_back and self._held_since < since:
+            self._shedding = True
+            self._read_on()
+
+    @property
+    def has_horse(self) -> bool:
+        """Whether a process executes the task by now."""
+        return self._horse is not None
+
+    def kill(self, cause: Cause) -> None:
+        """End the execution before its time. Politely first for a cancel or a stop, at once for the others."""
+        if self._over:
+            return
+        if self._cause is None or cause in {Cause.FENCED, Cause.RETURNED}:
+            self._cause = cause
+        if cause in {Cause.FENCED, Cause.RETURNED, Cause.KILL}:
+            self._signal(signal.SIGKILL)
+            self._alarm = None if self._horse is not None else self._alarm
+        elif self._stage == 0:
+            self._signal(signal.SIGTERM)
+            self._stage = 2
+            self._alarm = time.monotonic() + self._grace
+
+    def tick(self) -> None:
+        """Send the signals that are due."""
+        now = time.monotonic()
+        if self._alarm is None or now < self._alarm:
+            return
+        self._alarm = None
+        if self._horse is None:
+            if self._origin is not None:
+                self._origin.abandon()  # it has not answered for a minute; its end tells `_got_horse`
+        elif self._over or self._stage >= 2:
+            self._signal(signal.SIGKILL)
+        else:
+            self._cause = Cause.TIMEOUT
+            self._signal(signal.SIGTERM)
+            self._stage = 2
+            self._alarm = now + self._grace
+
+    # -- life of one execution ---------------------------------------------------------------------------------------------
+
+    def _got_horse(self, horse: Horse | None, why: str) -> None:
+        task = self.task
+        if task is None or self._over:  # given up while we waited
+            if horse is not None:
+                horse.channel.close()
+            return
+        if horse is not None and self._cause is None:
+            try:
+                self._hand_over(horse, task)
+            except OSError as error:
+                why = error.strerror or str(error)
+                horse.channel.close()
+            else:
+                return
+        text = f"no process could be started for the job: {why}"
+        if horse is not None and self._cause is not None:
+            horse.channel.close()
+            text = "the job was killed before it began"
+        self._end(Ended(failed("error", text), self._cause, unstarted=True))
+        self._release()
+
+    def _hand_over(self, horse: Horse, task: Task) -> None:
+        reads, writes = [], []
+        try:
+            for _ in range(2):
+                read, write = os.pipe()
+                reads.append(read)
+                writes.append(write)
+            secrets = {} if self._veil is None else self._veil.environment()
+            horse.channel.send((task, secrets), writes)  # the socket is empty, so the descriptors are on their way at least
+        except PeerGoneError:
+            pass  # it died while it waited; its exit is on the way and tells how
+        except BaseException:
+            for fd in reads:
+                os.close(fd)
+            raise
+        finally:
+            for fd in writes:
+                os.close(fd)
+        for fd, cutter in zip(reads, self._logs.values(), strict=True):
+            os.set_blocking(fd, False)
+            self._pipes[fd] = cutter
+            self._watch_pipe(fd)
+        self._horse = horse
+        horse.on_exit = self._exited
+        self._loop.watch(horse.channel.fileno(), self._read_outcome, self._write_task)
+        if horse.channel.sending:
+            self._loop.wants_write(horse.channel.fileno(), True)
+        self._alarm = self._hard_limit(task)
+
+    def _hard_limit(self, task: Task) -> float | None:
+        timeout = task.get("timeout")
+        if timeout is None or timeout <= 0:
+            return None
+        soft = task["kind"] in {"call", "pickle", "callback"}
+        return time.monotonic() + float(timeout) + (self._grace if soft else 0.0)
+
+    def _write_task(self) -> None:
+        assert self._horse is not None
+        channel = self._horse.channel
+        try:
+            written = channel.flush()
+        except PeerGoneError:
+            written = True  # its exit is on the way
+        if written:
+            self._loop.wants_write(channel.fileno(), False)
+
+    def _read_outcome(self) -> None:
+        assert self._horse is not None
+        channel = self._horse.channel
+        try:
+            messages = channel.receive()
+        except (PeerGoneError, ProtocolError):
+            self._loop.forget(channel.fileno())  # its exit is on the way; garbage is treated like no outcome
+            return
+        if messages and "phase" in messages[0][0]:
+            # The job's function has ended, a callback goes on and has its own time.
+            self._alarm = time.monotonic() + float(messages[0][0]["phase"]) + self._grace
+            messages = messages[1:]
+        if messages and not self._over:
+            self._drain_pipes()  # what the job printed before its end belongs before its end
+            self._end(Ended(self._judged(self._veiled(messages[0][0])), self._cause))
+            self._alarm = time.monotonic() + _EXIT_LIMIT
+
+    def _exited(self, code: int | None) -> None:
+        assert self._horse is not None
+        if not self._over:
+            self._read_outcome()
+        self._drain_pipes()
+        for fd in tuple(self._pipes):
+            self._close_pipe(fd)  # nobody who could write is left, or it is a daemon that cannot be swept here
+        if not self._over:
+            if self._horse.fenced and code is not None:
+                self._cause = Cause.FENCED  # not the job's fault: its lease runs out, and it is lost as with its worker
+            self._end(Ended(self._judged(_death(code, self._cause)), self._cause, pid=self._horse.pid, code=code))
+        self._loop.forget(self._horse.channel.fileno())
+        self._release()
+
+    def _veiled(self, outcome: TaskResult) -> TaskResult:
+        """Return an outcome without the job's secrets."""
+        if self._veil is None:
+            return outcome
+        outcome, notes = self._veil.outcome(outcome)
+        for note in notes:
+            self._logs["err"].note(note)
+        return outcome
+
+    def _judged(self, outcome: TaskResult) -> TaskResult:
+        """Return the outcome to report: after our own SIGTERM or SIGKILL for a timeout it is a timeout, whatever the horse says."""
+        if self._cause is not Cause.TIMEOUT or outcome.get("reason") == "timeout":
+            return outcome
+        assert self.task is not None
+        text = f"the job ran longer than its timeout of {float(self.task['timeout']):g} s and was killed"
+        return failed("timeout", text, exit_code=outcome.get("exit_code"))
+
+    def _end(self, end: Ended) -> None:
+        self._over = True
+        for cutter in self._logs.values():
+            cutter.end()
+        self._owner.ended(self, end)
+
+    def _release(self) -> None:
+        self._horse = self._origin = None
+        self._alarm = None
+        self.task = None
+        self._veil = None
+        self._owner.freed(self)
+
+    def _signal(self, number: int) -> None:
+        if self._horse is not None:
+            self._horse.signal(number)
+
+    # -- output ------------------------------------------------------------------------------------------------------------
+
+    def _watch_pipe(self, fd: int) -> None:
+        self._loop.watch(fd, partial(self._pipe_readable, fd))
+
+    def _pipe_readable(self, fd: int) -> None:
+        self._read_pipe(fd)
+        if fd in self._pipes and self._pipes[fd].full and not self._shedding:
+            if not self._held_back:
+                self._held_since = time.monotonic()
+            self._held_back.add(fd)
+            self._loop.forget(fd)
+
+    def _read_on(self) -> None:
+        while self._held_back:
+            self._watch_pipe(self._held_back.pop())
+
+    def _read_pipe(self, fd: int) -> bool:
+        """Read once; return whether there may be more."""
+        try:
+            data = os.read(fd, _READ)
+        except BlockingIOError:
+            return False
+        if not data:
+            self._close_pipe(fd)
+            return False
+        self._pipes[fd].feed(data)
+        if self._shedding:
+            self._pipes[fd].shed()
+        return True
+
+    def _drain_pipes(self) -> None:
+        for fd in tuple(self._pipes):
+            # A grandchild may write for ever: at most what fits into a pipe is from before this moment.
+            for _ in range(_DRAIN_READS):
+                if not self._read_pipe(fd):
+                    break
+
+    def _close_pipe(self, fd: int) -> None:
+        self._loop.forget(fd)
+        self._held_back.discard(fd)
+        self._pipes.pop(fd).end()
+        os.close(fd)
+
+
+def _death(code: int | None, cause: Cause | None) -> TaskResult:
+    """Return the outcome of a horse that ended without one. An exit code of 0 is no better than any other."""
+    if code is None:
+        return failed("killed", "the job's processes were killed together with the fork server they belonged to")
+    if code >= 0:
+        return failed(
+            "killed",
+            f"the job's process exited with code {code} without a result (os._exit, or a crash at exit)",
+            exit_code=code,
+        )
+    text = f"the job's process was killed by {signal_name(-code)}"
+    if -code == signal.SIGKILL and cause is None:
+        text += "; this worker did not send it: the system was probably out of memory"
+    elif cause is Cause.KILL:
+        text += " because somebody asked for it"
+    return failed("killed", text, exit_code=128 - code)

@@ -1,0 +1,423 @@
+"""The supervisor: one process, one thread, one loop that keeps slots busy and the store informed.
+
+In the steady state a job costs one round trip: the report of one end, its output, and the claim of the next job travel together,
+and several slots that end while a request is under way share the next one. Beats and sweeps go over the same connection, between
+steps. Nothing in here waits for the server, except reading what a job needs of earlier results.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import os
+import random
+import socket
+import time
+from collections import deque
+from typing import TYPE_CHECKING, Final
+
+from flowq import __version__, ids
+from flowq.defaults import SELF_FENCE
+from flowq.exceptions import DataLostError, FlowqError, ServerError
+from flowq.store.outcomes import Outcome, StepReply, TickReply
+from flowq.worker.ipc import platform
+from flowq.worker.supervisor.active_jobs import ActiveJobs
+from flowq.worker.supervisor.connections import StoreConnections
+from flowq.worker.supervisor.event_loop import Loop
+from flowq.worker.supervisor.fork_server_client import ForkServerKey
+from flowq.worker.supervisor.fork_server_pool import ForkServerPool
+from flowq.worker.supervisor.shutdown import Shutdown, ShutdownStage, watch_lifeline
+from flowq.worker.supervisor.signals import StopSignals
+from flowq.worker.supervisor.slot import Cause
+from flowq.worker.supervisor.task_builder import TaskBuilder, UnpreparableError
+from flowq.worker.webhooks.delivery import Deliveries
+
+if TYPE_CHECKING:
+    from flowq.store import Store
+    from flowq.store.outcomes import Execution, LogLines, Verdict
+    from flowq.worker.options import WorkerOptions
+    from flowq.worker.supervisor.task_builder import Decision
+
+_log = logging.getLogger("flowq.worker")
+_MOURNING: Final = 5.0  # s between looks for callbacks that lost workers have left
+_DECIDING: Final = 0.05  # s in one turn of the loop for what jobs wait to have evaluated
+_FLUSH: Final = 0.1  # s that output may wait for a step to travel with
+_LOG_BUDGET: Final = 1024 * 1024  # bytes of output in one step
+_STARVED: Final = 1.0  # s without claims after the system refused a process
+_REFUSED: Final = 0.5  # s without requests after the server refused one
+_RUN_CHECK: Final = 0.25  # s between looks at the run of `until_run`, while there is nothing to do
+_FAREWELL: Final = 20.0  # s a stopping worker tries to deliver what it has to tell
+
+
+class Supervisor:
+    """Executes jobs until a reason to stop comes; `run` returns the exit code."""
+
+    def __init__(self, store: Store, options: WorkerOptions) -> None:
+        self._store = store
+        self._options = options
+        self._loop = Loop()
+        self._origins = ForkServerPool(self._loop, options)
+        self._deliveries = Deliveries(store, self._loop, self._origins.tolerate)
+        self._preparer = TaskBuilder(store, options)
+        self._hands = ActiveJobs(self._loop, options, self._origins, self._preparer, options.lease * SELF_FENCE)
+        self._traffic = StoreConnections(
+            self._loop, store.link(options.name, options.lease), store.waiter(options.name), store.waiter(options.name)
+        )
+        self._traffic.on_reply = self._replied
+        self._traffic.on_refused = self._refused
+        self._traffic.on_hint = self._hinted
+        self._queues = list(options.queues)  # in the order in which they are served next
+        self._obeyed: set[str] = set()  # commands that were carried out
+        self._hungry = True  # a claim may find something
+        self._released = False  # dependents are about to be released: not dry yet
+        self._undecided: deque[str] = deque()  # jobs that wait for what this worker is to evaluate
+        self._sent: tuple[float, list[LogLines], list[Execution]] = (0.0, [], [])
+        self._beaten: list[str] = []  # tokens in the beat that is under way
+        now = time.monotonic()
+        self._next_beat = now + options.beat
+        self._next_sweep = now
+        self._alarm = math.inf  # when something is due that this worker is to see to
+        self._next_flush = now
+        self._next_run_check = now
+        self._next_mourning = now
+        self._pause_until = 0.0  # no claims before
+        self._quiet_until = 0.0  # no requests before
+
+    @property
+    def executed(self) -> int:
+        """How many executions of this worker have ended so far."""
+        return self._hands.finished + self._hands.failed
+
+    def run(self) -> int:
+        """Work. The calling thread must be the main one: signals are handled here.
+
+        Returns:
+            0 after a stop, 1 when the worker could not go on.
+
+        Raises:
+            ServerError: the server could not be used at the start.
+        """
+        with StopSignals() as signals:
+            stopping = self._stopping = Shutdown(self._options, signals)
+            self._loop.watch(signals.fileno(), signals.acknowledge)
+            if self._options.lifeline is not None:
+                self._loop.watch(self._options.lifeline, watch_lifeline(self._options.lifeline, self._parent_gone))
+            if self._options.alone:
+                platform.become_subreaper()
+            try:
+                self._announce()
+                self._work(stopping)
+            except DataLostError as error:
+                _log.error("%s", error)
+                return 1
+            finally:
+                self._leave()
+        return 0
+
+    # -- the loop ----------------------------------------------------------------------------------------------------------
+
+    def _work(self, stopping: Shutdown) -> None:
+        before = ShutdownStage.RUNNING
+        deadline: float | None = None
+        while True:
+            todo = self._hungry or self._released or self._undecided or self._deliveries.pending
+            stage = stopping.look(busy=not self._hands.empty, dry=not todo)
+            if stage is not before:
+                self._stop(stage)
+                before = stage
+                deadline = time.monotonic() + _FAREWELL
+            through = (
+                self._hands.empty and self._traffic.ready and (stage is ShutdownStage.COLD or not self._deliveries.pending)
+            )
+            if stage is ShutdownStage.NOW or (stage is not ShutdownStage.RUNNING and through):
+                return
+            if deadline is not None and not self._hands.running and not self._traffic.online and time.monotonic() > deadline:
+                _log.error("the server stays away: %d ends could not be reported", len(self._hands.reports))
+                return
+            self._send_what_is_due()
+            self._loop.turn(self._patience())
+            self._tick()
+
+    def _tick(self) -> None:
+        self._traffic.tick()
+        self._hands.tick()
+        try:
+            self._hands.start()
+            if self._hands.starved:  # before anything is handed back, or it would be claimed again at once
+                self._hands.starved = False
+                self._pause_until = time.monotonic() + _STARVED
+            if self._traffic.online:
+                self._deliveries.tick(running=self._stopping.claiming)
+            while self._hands.returned and self._traffic.online:
+                claim = self._hands.returned[-1]
+                self._store.workers.unclaim(claim.id, claim.token)
+                self._hands.returned.pop()
+            while self._hands.vacated and self._traffic.online:
+                self._store.workers.vacate(self._hands.vacated[-1])
+                self._hands.vacated.pop()
+                self._hungry = True
+            self._mourn()
+        except DataLostError:
+            raise
+        except ServerError as error:
+            self._quiet_until = time.monotonic() + _REFUSED
+            _log.warning("%s", error)
+        self._decide()
+        self._check_run()
+
+    def _mourn(self) -> None:
+        """Take over failure callbacks of executions that were lost with their workers."""
+        while self._hands.called and self._traffic.online:
+            self._store.workers.called(self._hands.called[-1])
+            self._hands.called.pop()
+        now = time.monotonic()
+        if now < self._next_mourning or not self._traffic.online or not self._stopping.claiming or self._hands.capacity < 1:
+            return
+        self._next_mourning = now + _MOURNING
+        for lost in self._store.workers.callbacks(self._options.queues, self._hands.capacity):
+            self._hands.call_back(lost)
+
+    def _decide(self) -> None:
+        """Evaluate what jobs wait for, for a moment: beats and ends of running jobs must not wait for a hundred of them."""
+        until = time.monotonic() + _DECIDING
+        while self._undecided and time.monotonic() < until:
+            if not self._stopping.claiming or not self._traffic.online:
+                self._undecided.clear()  # they are handed out again, to whoever is there
+                return
+            job = self._undecided.popleft()
+            try:
+                decision = self._preparer.decide(job)
+                if self._store_decision(job, decision) is Outcome.DONE:
+                    self._hungry = True
+                    self._next_sweep = min(self._next_sweep, time.monotonic() + _FLUSH)
+            except DataLostError:
+                raise
+            except ServerError as error:
+                _log.warning("%s", error)
+                return  # it is handed out again in some seconds
+
+    def _store_decision(self, job: str, decision: Decision) -> Outcome:
+        if decision.items is not None:
+            return self._store.jobs.expand(job, decision.items)
+        return self._store.jobs.decide(
+            job,
+            decision.verdict,
+            decision.reason,
+            decision.text,
+            semaphore=decision.semaphore,
+            message=decision.message,
+        )
+
+    def _patience(self) -> float:
+        """Return the seconds until something is due by the clock."""
+        now = time.monotonic()
+        if self._undecided:
+            return 0.0
+        due = [self._next_beat, min(self._next_sweep, self._alarm), now + 1.0]
+        due += [moment for moment in (self._hands.alarm(), self._traffic.again) if moment is not None]
+        if self._hands.has_output:
+            due.append(self._next_flush)
+        if self._options.until_run is not None and self._hands.empty:
+            due.append(self._next_run_check)
+        if self._hands.returned:
+            due.append(self._quiet_until)
+        if self._pause_until > now:
+            due.append(self._pause_until)
+        if self._quiet_until > now:
+            return max(0.0, self._quiet_until - now)
+        return max(0.0, min(due) - now) if self._traffic.ready else max(0.0, min(1.0, *(moment - now for moment in due[2:])))
+
+    # -- requests ----------------------------------------------------------------------------------------------------------
+
+    def _send_what_is_due(self) -> None:
+        now = time.monotonic()
+        if not self._traffic.ready or now < self._quiet_until:
+            return
+        claims = 0
+        if self._hungry and now >= self._pause_until:
+            claims = self._stopping.allowance(self._hands.capacity)
+        if now >= self._next_beat:
+            self._beat(now)
+        elif self._hands.reports or claims or (self._hands.has_output and now >= self._next_flush):
+            self._step(now, claims)
+        elif now >= min(self._next_sweep, self._alarm):
+            self._alarm = math.inf if now >= self._alarm else self._alarm
+            self._next_sweep = now + self._options.sweep * random.uniform(0.75, 1.25)  # noqa: S311 - workers must not sweep in step
+            self._traffic.send(lambda link: link.tick())
+        elif self._stopping.allowance(self._hands.capacity) and now >= self._pause_until:
+            self._traffic.arm(self._options.queues)
+
+    def _beat(self, now: float) -> None:
+        self._next_beat = now + self._options.beat
+        executions = self._hands.executions()
+        self._beaten = [token for _, token in executions]
+        self._sent = (platform.boottime(), [], [])
+        state = "stopping" if not self._stopping.claiming else "busy" if executions else "idle"
+        counters = (self._hands.finished, self._hands.failed, self._hands.working_ms)
+        self._traffic.send(lambda link: link.beat(state, self._options.queues, executions, counters))
+
+    def _step(self, now: float, claims: int) -> None:
+        self._next_flush = now + _FLUSH
+        logs, reports = self._hands.take_logs(_LOG_BUDGET), self._hands.take_reports()
+        self._sent = (platform.boottime(), logs, reports)
+        wanted = [ids.nonce() for _ in range(claims)]
+        if self._options.strategy == "random":
+            random.shuffle(self._queues)
+        self._traffic.send(lambda link: link.step(self._queues, logs=logs, ended=reports, claims=wanted))
+
+    def _replied(self, reply: StepReply | TickReply | list[Verdict]) -> None:
+        if isinstance(reply, StepReply):
+            self._stepped(reply)
+        elif isinstance(reply, TickReply):
+            self._swept(reply)
+        else:
+            since = self._sent[0]
+            self._hands.renewed(
+                [token for token, verdict in zip(self._beaten, reply, strict=True) if verdict != "fenced"], since
+            )
+            self._hands.judged(list(zip(self._beaten, reply, strict=True)))
+            self._origins.renew(max(0.1, since + self._options.lease * SELF_FENCE - platform.boottime()))
+
+    def _stepped(self, reply: StepReply) -> None:
+        since, _, reports = self._sent
+        self._sent = (since, [], [])
+        for execution, outcome in zip(reports, reply.ended, strict=True):
+            self._hands.acknowledged(execution, outcome)
+        for claim in reply.claims:
+            if claim is not None:
+                self._stopping.claimed += 1
+                if self._options.strategy == "round_robin":
+                    self._rotate(claim.queue)
+                self._hands.take(claim, since)
+        if reply.claims:
+            self._hungry = None not in reply.claims
+        if reports:
+            self._hungry = self._hungry or not reply.claims
+        self._released = reply.more
+        self._deliveries.wanted |= reply.webhooks
+        if reply.more:
+            self._next_sweep = time.monotonic()
+
+    def _rotate(self, served: str) -> None:
+        """Put the queue that was served behind all others, and those before it as well."""
+        if served in self._queues:
+            cut = self._queues.index(served) + 1
+            self._queues = self._queues[cut:] + self._queues[:cut]
+
+    def _swept(self, reply: TickReply) -> None:
+        if reply.more:
+            self._next_sweep = time.monotonic()
+        if reply.reaped:
+            self._next_mourning = time.monotonic()
+        if reply.again is not None:
+            self._alarm = min(self._alarm, time.monotonic() + reply.again)
+        self._released = reply.more or bool(reply.decide)
+        self._deliveries.wanted |= reply.webhooks > 0
+        if reply.released or reply.due or reply.reaped or reply.decide:
+            self._hungry = True
+        if self._stopping.claiming:
+            self._undecided.extend(job for job in reply.decide if job not in self._undecided)
+
+    def _refused(self, _error: ServerError) -> None:
+        """The server answered with an error: read-only, out of memory, loading. Try again, not at once."""
+        _, logs, reports = self._sent
+        self._sent = (0.0, [], [])
+        self._hands.restore(logs, reports)
+        self._quiet_until = time.monotonic() + _REFUSED
+
+    def _hinted(self, queue: str) -> None:
+        if queue == "":
+            self._next_beat = time.monotonic()  # about a job: the verdicts say what
+            self._obey()
+        elif queue == "@decide":
+            self._next_sweep = time.monotonic()
+        else:
+            self._hungry = True
+
+    def _obey(self) -> None:
+        """Do what this worker was told, if it was called for that."""
+        try:
+            commands = self._store.workers.commands(self._options.name)
+        except DataLostError:
+            raise
+        except ServerError as error:
+            _log.warning("%s", error)
+            return
+        for nonce, command in commands:
+            if nonce in self._obeyed:
+                continue
+            self._obeyed.add(nonce)
+            _log.info("told to %s", command)
+            if command == "shutdown":
+                self._stopping.at_least(ShutdownStage.WARM)
+            elif command == "kill-horse":
+                self._hands.kill_all(Cause.KILL)
+
+    # -- begin and end -----------------------------------------------------------------------------------------------------
+
+    def _announce(self) -> None:
+        options = self._options
+        self._store.workers.register(
+            options.name,
+            queues=options.queues,
+            hostname=socket.gethostname(),
+            pid=os.getpid(),
+            slots=options.slots,
+            version=__version__,
+        )
+        # For nothing, so that script and connection are there: a worker that is out of descriptors must be able to hand back.
+        self._store.workers.unclaim("-", "-")
+        self._traffic.connect()
+        self._origins.renew(options.lease * SELF_FENCE)
+        self._start_ahead()
+        _log.info("worker %s listens on %s with %d slots", options.name, ", ".join(options.queues), options.slots)
+
+    def _start_ahead(self) -> None:
+        """Start the fork server that will be wanted while the first claim is under way."""
+        if self._options.clone:
+            self._origins.prepare(ForkServerKey())
+        elif self._options.until_run is not None:
+            try:
+                directory, path, withheld = self._preparer.first_task_place(self._options.until_run)
+            except UnpreparableError:
+                return
+            self._origins.prepare(ForkServerKey(directory, path, withheld=withheld))
+
+    def _check_run(self) -> None:
+        run = self._options.until_run
+        now = time.monotonic()
+        if run is None or not self._hands.empty or now < self._next_run_check or not self._traffic.online:
+            return
+        self._next_run_check = now + _RUN_CHECK
+        try:
+            record = self._store.runs.get(run)
+        except ServerError:
+            return
+        if record is None or record.ended:
+            self._stopping.at_least(ShutdownStage.WARM)
+
+    def _parent_gone(self) -> None:
+        if self._options.lifeline is not None:
+            self._loop.forget(self._options.lifeline)
+        self._stopping.at_least(ShutdownStage.COLD)
+
+    def _stop(self, stage: ShutdownStage) -> None:
+        self._hands.return_waiting()
+        self._next_beat = time.monotonic()  # say at once that nothing more is claimed
+        if stage is ShutdownStage.WARM:
+            _log.info("stopping: %d running jobs are finished first", self._hands.running)
+        elif stage is ShutdownStage.COLD:
+            _log.warning("stopping now: %d running jobs go back to their queues", self._hands.running)
+            self._hands.kill_all(Cause.RETURNED)
+
+    def _leave(self) -> None:
+        self._origins.close()
+        if self._stopping.stage is not ShutdownStage.NOW:
+            try:
+                self._deliveries.give_back()
+                self._store.workers.leave(self._options.name)
+            except (FlowqError, OSError):
+                _log.info("could not take leave of the server")
+        self._deliveries.close()
+        self._traffic.close()
+        self._loop.close()

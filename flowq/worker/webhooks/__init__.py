@@ -1,0 +1,1 @@
+"""Delivery of webhooks: the worker takes those that are due, and a process of their own sends them."""

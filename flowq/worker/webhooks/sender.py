@@ -1,0 +1,65 @@
+"""The process that delivers webhooks for a worker: requests come over a channel, each is sent from a thread, outcomes go back.
+
+It exists so that no endpoint, however slow, holds up the loop that beats for jobs, and ends with its worker: their channel closes.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+from typing import TYPE_CHECKING, Any, Final
+
+from flowq.worker.ipc.channel import Channel, PeerGoneError, ProtocolError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+DONE: Final = "done"
+AGAIN: Final = "again"  # it may go well later
+HOPELESS: Final = "hopeless"  # the receiver does not want it
+_LATER: Final = frozenset({408, 425, 429})  # answers below 500 that do not mean never
+
+
+def send(request: Mapping[str, Any]) -> tuple[str, str]:
+    """Make one HTTP request (`url`, `method`, `headers`, `body`, `timeout` in seconds); return how it went, and what happened in words.
+
+    Redirects are followed and proxies of the environment used, as urllib does.
+    """
+    from urllib.error import HTTPError
+    from urllib.request import Request, urlopen
+
+    try:
+        prepared = Request(request["url"], data=request["body"], headers=request["headers"], method=request["method"])  # noqa: S310 - http and https only, `Webhook` sees to it
+        with urlopen(prepared, timeout=request["timeout"]) as response:  # noqa: S310 - as above; urllib leaves them on no redirect
+            return DONE, str(response.status)
+    except HTTPError as error:
+        error.close()
+        later = error.code >= 500 or error.code in _LATER
+        return (AGAIN if later else HOPELESS), f"the answer was {error.code} {error.reason}"
+    except ValueError as error:  # something in it cannot be written as HTTP
+        return HOPELESS, str(error)
+    except Exception as error:  # noqa: BLE001 - names that do not resolve, refusals, time-outs, TLS, answers that are no HTTP
+        return AGAIN, f"{type(error).__name__}: {error}"
+
+
+def main() -> None:
+    """Serve until the worker is gone. `sys.argv[1]` is the channel's descriptor."""
+    channel = Channel.adopt(int(sys.argv[1]))
+    lock = threading.Lock()
+    try:
+        while True:
+            (number, request), _ = channel.wait()
+            threading.Thread(target=_deliver, args=(channel, lock, number, request), daemon=True).start()
+    except (PeerGoneError, ProtocolError):
+        os._exit(0)  # threads that wait for an answer do not matter any more
+
+
+def _deliver(channel: Channel, lock: threading.Lock, number: int, request: Mapping[str, Any]) -> None:
+    verdict, text = send(request)
+    try:
+        with lock:
+            channel.send((number, verdict, text))
+            channel.drain()
+    except PeerGoneError:
+        os._exit(0)

@@ -1,0 +1,145 @@
+"""Which fork server a job goes to, what it inherits, and what is left of one that was killed."""
+
+import os
+import pickle
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from flowq import ids
+from flowq.plan import Action
+from flowq.states import JobStatus
+from flowq.store import Store
+from flowq.store.jobs import NewJob
+from flowq.worker.options import WorkerOptions
+from flowq.worker.supervisor.event_loop import Loop
+from flowq.worker.supervisor.fork_server_pool import ForkServerPool, place_of, remove_leftovers
+from tests.support.server import PrivateServer
+from tests.support.supervisor_stub import MODULES, call
+from tests.support.wait import until
+from tests.support.workers import WorkerProcess, ended, flow, node, script, start
+
+SECRETS = ("FLOWQ_REDIS_URL", "FLOWQ_SECRET_KEY")
+
+
+@pytest.fixture
+def origins() -> Iterator[ForkServerPool]:
+    loop = Loop()
+    one = ForkServerPool(loop, WorkerOptions(("q",)))
+    yield one
+    one.close()
+    loop.close()
+
+
+def with_env(**env: str) -> dict[str, Any]:
+    return call("noop", env=env)
+
+
+def test_jobs_with_different_variables_share_a_fork_server(origins: ForkServerPool) -> None:
+    assert len({origins.for_task(with_env(CELL=str(number))) for number in range(20)}) == 1
+
+
+def test_variables_that_come_too_late_in_a_horse_do_not(origins: ForkServerPool) -> None:
+    chosen = [origins.for_task(with_env(**env)) for env in ({"A": "1"}, {"PYTHONHASHSEED": "1"}, {"TZ": "UTC"}, {"A": "2"})]
+    assert len(set(chosen)) == 3
+    assert chosen[0] is chosen[3]
+
+
+def test_an_environment_that_comes_often_gets_a_server_that_keeps_modules(origins: ForkServerPool) -> None:
+    chosen = [origins.for_task(with_env(STAGE="test")) for _ in range(4)]
+    assert chosen[0] is chosen[1]
+    assert chosen[2] is chosen[3]
+    assert chosen[1] is not chosen[2]
+    assert chosen[0] is origins.for_task(with_env(STAGE="other"))
+
+
+def test_a_shared_server_keeps_no_modules(origins: ForkServerPool) -> None:
+    job = with_env(CELL="1")
+    shared = origins.for_task(job)
+    origins.used(job)
+    assert not shared._tried
+    assert place_of(job) != replace(place_of(job), shared=True)
+
+
+def test_the_cells_of_a_matrix_find_their_own_variables(store: Store, server: PrivateServer, tmp_path: Path) -> None:
+    action = Action("call", module="process_jobs", attribute="parent_and", args=("CELL",))
+    nodes = [node(f"n{number}", action, env={"CELL": str(number)}) for number in range(8)]
+    run = start(store, flow(*nodes, file=f"{MODULES}/flow.yaml"), tmp_path)
+    with WorkerProcess(server.url, "--until-run", run):
+        ended(store, run)
+    results = [value for _, value in store.runs.results(run, range(8))]
+    parents, cells = zip(
+        *[map(int, (value or b"").strip(b"[]").replace(b'"', b"").split(b",")) for value in results], strict=True
+    )
+    assert cells == tuple(range(8))
+    assert len(set(parents)) == 1
+
+
+def test_jobs_of_flows_do_not_see_the_servers_address(
+    store: Store, server: PrivateServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FLOWQ_SECRET_KEY", "a key that only flowq's own processes know")
+    action = Action("call", module="process_jobs", attribute="environment", args=SECRETS)
+    own = Path(MODULES) / "process_jobs.py"
+    initial = (
+        f"tr '\\0' '\\n' < /proc/$(cut -d' ' -f4 /proc/$PPID/stat)/environ | grep -c -e {SECRETS[0]} -e {SECRETS[1]} || true"
+    )
+    run = start(store, flow(node("a", action), node("b", script(initial)), file=str(own)), tmp_path)
+    with WorkerProcess(server.url, "--until-run", run):
+        ended(store, run)
+    assert store.runs.results(run, [0]) == [(JobStatus.FINISHED, b'{"FLOWQ_REDIS_URL":null,"FLOWQ_SECRET_KEY":null}')]
+    if sys.platform == "linux":  # the environment that the fork server was started with can be read by everything of this user
+        assert [entry.data for entry in store.runs.logs(run)] == [b"0\n"]
+
+
+def test_plain_jobs_and_their_callbacks_reach_the_server(store: Store, server: PrivateServer, tmp_path: Path) -> None:
+    def create(name: str, function: str, *args: object, **fields: str) -> None:
+        payload = pickle.dumps((f"process_jobs.{function}", args, {}))
+        store.jobs.create(NewJob(name, "q", payload, ids.nonce(), fields=fields))
+
+    create("asks", "own_id")
+    create("sees", "environment", "FLOWQ_REDIS_URL")
+    create("dies", "kill_me", int(signal.SIGKILL), on_failure="process_jobs.report_death|10")
+    env = {"PYTHONPATH": MODULES, "FLOWQ_NAMESPACE": "flowq-test", "REPORT": str(tmp_path / "report")}
+    with WorkerProcess(server.url, "q", "--burst", env=env) as worker:
+        assert worker.wait() == 0
+    results = [store.jobs.result(name) for name in ("asks", "sees")]
+    values = [pickle.loads(result.value) for result in results if result is not None and result.value is not None]  # noqa: S301
+    assert values == ["asks", {"FLOWQ_REDIS_URL": server.url}]
+    assert (tmp_path / "report").read_text() == "dies"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_the_files_of_a_killed_fork_server_are_removed(store: Store, server: PrivateServer, tmp_path: Path) -> None:
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    kill = script(f"ls {scratch} > {tmp_path}/seen; kill -9 $(cut -d' ' -f4 /proc/$PPID/stat); sleep 60")
+    run = start(store, flow(node("a", kill)), tmp_path)
+    with WorkerProcess(server.url, env={"TMPDIR": str(scratch)}):
+        assert ended(store, run)[0].reason == "killed"
+        assert (tmp_path / "seen").read_text().startswith("flowq-")
+        until(lambda: not list(scratch.iterdir()), message="the directory to be removed")
+
+
+def test_only_what_a_dead_fork_server_has_made_is_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    ended_process = subprocess.Popen(["true"])
+    ended_process.wait()
+    dead = ended_process.pid
+    kept = [f"flowq-{os.getpid()}-0123456789ab", f"flowq-{dead}-short", f"other-{dead}-0123456789ab"]
+    for name in (*kept, f"flowq-{dead}-0123456789ab"):
+        (tmp_path / name / "7").mkdir(parents=True)
+        (tmp_path / name).chmod(0o700)
+        (tmp_path / name / "7" / "script").touch()
+    (tmp_path / f"flowq-{dead}-aaaaaaaaaaaa").mkdir(mode=0o755)
+    (tmp_path / f"flowq-{dead}-bbbbbbbbbbbb").symlink_to(tmp_path / kept[0])
+    remove_leftovers()
+    left = {entry.name for entry in tmp_path.iterdir()}
+    assert left == {*kept, f"flowq-{dead}-aaaaaaaaaaaa", f"flowq-{dead}-bbbbbbbbbbbb"}
+    assert (tmp_path / kept[0] / "7" / "script").exists()

@@ -1,0 +1,132 @@
+"""Modules are kept imported in the fork server only when that does no harm, and only as long as their source stays the same."""
+
+import pickle
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from flowq.worker.supervisor.task_imports import imports_of
+from tests.support.supervisor_stub import Stand, task
+from tests.support.wait import until
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="nothing is warmed where threads cannot be counted")
+
+
+def loaded(stand: Stand, module: str, directory: Path) -> bool:
+    """Return whether a fresh horse has the module before its job asks for it."""
+    job = task("call", module="process_jobs", attribute="loaded", args=[module], kwargs={}, path=[str(directory)])
+    return bool(stand.run(job).outcome["value"] == b"true")
+
+
+def warmed(stand: Stand, directory: Path, name: str, source: str) -> bool:
+    """Write a module, ask for it to be warmed, and return whether it was."""
+    (directory / f"{name}.py").write_text(source)
+    answers = []
+    take = stand.origin._take
+
+    def listen(message: tuple[object, ...], fds: list[int]) -> None:
+        if message[0] in {"warmed", "cold"}:
+            answers.append(message)
+        take(message, fds)
+
+    stand.origin._take = listen  # type: ignore[method-assign]
+    stand.origin.warm(name)
+    stand.turn(lambda: answers)
+    stand.origin._take = take  # type: ignore[method-assign]
+    return bool(answers[0][0] == "warmed")
+
+
+@pytest.fixture
+def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A directory that is on the path of fork servers started in the test."""
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "1")
+    return tmp_path
+
+
+def test_a_harmless_module_is_warmed(place: Path) -> None:
+    with Stand() as stand:
+        assert not loaded(stand, "harmless", place)
+        assert warmed(stand, place, "harmless", "import json\nVALUE = 1\n")
+        assert loaded(stand, "harmless", place)
+        assert stand.origin.fresh()
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "raise RuntimeError('not today')",
+        "import sys; sys.exit(0)",
+        "import os; os._exit(3)",
+        "import os; os.kill(os.getpid(), 11)",
+        "import threading, time\nthreading.Thread(target=time.sleep, args=(60,), daemon=True).start()",
+        "import socket\nSOCKET = socket.socket()",
+    ],
+    ids=["fails", "exits", "exits hard", "crashes", "thread", "socket"],
+)
+def test_a_harmful_module_stays_with_the_horses(place: Path, source: str) -> None:
+    with Stand() as stand:
+        assert not warmed(stand, place, "harmful", source)
+        assert not loaded(stand, "harmful", place)
+
+
+def test_a_module_that_hangs_is_given_up_and_holds_up_nobody(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (place / "hangs.py").write_text("import time\ntime.sleep(600)\n")
+    with Stand() as stand:
+        stand.run(task("argv", argv=["true"]))
+        stand.origin.warm("hangs")
+        before = time.monotonic()
+        for _ in range(3):
+            assert stand.run(task("argv", argv=["true"])).outcome["outcome"] == "finished"
+        assert time.monotonic() - before < 4
+
+
+def test_an_edited_file_makes_the_server_stale(place: Path) -> None:
+    with Stand() as stand:
+        assert warmed(stand, place, "edited", "VALUE = 1\n")
+        assert stand.origin.fresh()
+        (place / "edited.py").write_text("VALUE = 200\n")
+        assert not stand.origin.fresh()
+        stand.origin.retire()
+        until(lambda: stand.origin.lost)
+
+
+@pytest.mark.parametrize("protocol", [4, 5])
+@pytest.mark.parametrize(
+    ("name", "modules"),
+    [
+        ("pkg.mod.func", ("pickle", "pkg.mod")),
+        ("mod.func", ("pickle", "mod")),
+        ("func", ("pickle",)),
+        ("__main__.func", ("pickle",)),
+        ("no module.func", ("pickle",)),
+        ("pkg." + "x" * 300, ("pickle",)),
+    ],
+)
+def test_the_module_of_a_plain_job_is_seen_without_decoding_it(name: str, modules: tuple[str, ...], protocol: int) -> None:
+    payload = pickle.dumps((name, (1, "two.three"), {"a": [1]}), protocol=protocol)
+    assert imports_of(task("pickle", payload=payload)) == modules
+
+
+def test_a_job_with_cache_wants_what_decides_it_besides_its_own_module() -> None:
+    own = "flowq.worker.horse.cache.decide"
+    assert imports_of(task("shell", script="x", cache={})) == (own,)
+    assert imports_of(task("call", module="m", cache={})) == (own, "m")
+    assert imports_of(task("shell", script="x")) == ()
+
+
+@pytest.mark.parametrize(
+    "payload", [b"", b"\x80", b"\x80\x05\x8c", b"\x80\x05\x8c\xff", b'["json", []]', b"\x80\x05\x8c\x03\xff\xfe."]
+)
+def test_other_payloads_wish_for_nothing_of_the_users(payload: bytes) -> None:
+    assert imports_of(task("pickle", payload=payload)) == ("pickle",)
+    assert imports_of(task("pickle", payload=payload, serializer="json")) == ()
+
+
+def test_preload_imports_at_the_start_and_a_failure_is_no_end(place: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    (place / "early.py").write_text("VALUE = 1\n")
+    with Stand(preload=("early", "no_such_module")) as stand:
+        assert loaded(stand, "early", place)
+    assert "cannot preload no_such_module: ModuleNotFoundError" in capfd.readouterr().err
