@@ -25,8 +25,8 @@ Every pass reports into one `Report` and goes on as far as it makes sense: all p
 or eats memory: limits are checked before the work is done.
 """
 
-from flowq.compiler.codes import Code
 from flowq.compiler.compile import Compilation, compile_file, compile_text
-from flowq.compiler.diagnostics import Diagnostic, render
+from flowq.compiler.diagnostics.codes import Code
+from flowq.compiler.diagnostics.diagnostic import Diagnostic, render
 
 __all__ = ["Code", "Compilation", "Diagnostic", "compile_file", "compile_text", "render"]

@@ -1,22 +1,22 @@
 """The chain of passes, from a file to a plan."""
 
 import os
-from collections.abc import Mapping as MappingABC
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from flowq.bulk import no_collection
-from flowq.compiler.diagnostics import Diagnostic
+from flowq.compiler.binding.flow import Surroundings
+from flowq.compiler.diagnostics.diagnostic import Diagnostic
 from flowq.compiler.emit import make_plan
-from flowq.compiler.files import Beside, Files
-from flowq.compiler.jobs import Surroundings
-from flowq.compiler.params import Given
-from flowq.compiler.params_file import given_params
-from flowq.compiler.source import Report, Source, decode_source, load_source
-from flowq.compiler.tree import Json
+from flowq.compiler.params.file import given_params
+from flowq.compiler.params.params import Given
+from flowq.compiler.syntax.files import Beside, Files
+from flowq.compiler.syntax.nodes import Json
+from flowq.compiler.syntax.source import Report, Source, decode_source, load_source
 from flowq.compiler.units import Units
 from flowq.plan import Plan
 
-_NO_PARAMS: MappingABC[str, Json] = {}
+_NO_PARAMS: Mapping[str, Json] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +35,7 @@ class Compilation:
 def compile_file(
     path: str | os.PathLike[str],
     *,
-    params: MappingABC[str, Json] = _NO_PARAMS,
+    params: Mapping[str, Json] = _NO_PARAMS,
     params_file: str | os.PathLike[str] | None = None,
     date: str | None = None,
 ) -> Compilation:
@@ -65,7 +65,7 @@ def compile_text(
     text: str | bytes,
     *,
     name: str = "flow.yaml",
-    params: MappingABC[str, Json] = _NO_PARAMS,
+    params: Mapping[str, Json] = _NO_PARAMS,
     date: str | None = None,
     file: str = "",
 ) -> Compilation:

@@ -8,14 +8,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
-from flowq.compiler.checks import reads_of
-from flowq.compiler.expand import Cells
-from flowq.compiler.jobs import PHASES
-from flowq.compiler.matching import by_values, key_of
-from flowq.compiler.secrets import sources_of
-from flowq.compiler.sites import Site
-from flowq.compiler.spec import Dependency, JobSpec
-from flowq.compiler.tree import Json
+from flowq.compiler.analysis.expressions import reads_of
+from flowq.compiler.analysis.matrix_cells import Cells
+from flowq.compiler.analysis.matrix_match import by_values, key_of
+from flowq.compiler.binding.flow import PHASES
+from flowq.compiler.binding.secrets import sources_of
+from flowq.compiler.binding.spec import Dependency, JobSpec
+from flowq.compiler.expressions.sites import ExpressionSite
+from flowq.compiler.syntax.nodes import Json
 from flowq.compiler.units import Section, Unit
 from flowq.plan import GATE, Action, Cell, Edge, Node, Plan, cell_name, is_gate
 
@@ -229,7 +229,7 @@ class _Emitter:
         edges = tuple(Edge(ordinal, "done") for ordinal in counted)
         return self._add(node, edges, frame, matrix=matrix, group=True, hidden=hidden)
 
-    def _reads(self, frame: _Frame, sites: Iterable[Site]) -> tuple[str, ...]:
+    def _reads(self, frame: _Frame, sites: Iterable[ExpressionSite]) -> tuple[str, ...]:
         """Return full names of the jobs that expressions use: those of the own section, for handlers else those of the graph."""
         own = frame.section.graph.numbers
         return tuple(frame.prefix + name if name in own else name for name in reads_of(sites))

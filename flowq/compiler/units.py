@@ -5,25 +5,25 @@ flow around it, so a file means the same alone and as a part. `emit` puts the un
 """
 
 import os
-from collections.abc import Mapping as MappingABC
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-from flowq.compiler.checks import Outer, Results, Scene, axes_of, check_expressions, check_outputs
-from flowq.compiler.codes import Code
-from flowq.compiler.expand import MAX_CELLS, Budget, Cells, expand
-from flowq.compiler.files import Beside, Files
-from flowq.compiler.graph import Graph, build_graph
-from flowq.compiler.jobs import Surroundings, read_flow
-from flowq.compiler.likely import warn
-from flowq.compiler.matching import check_matches
-from flowq.compiler.params import Given
-from flowq.compiler.reader import read
-from flowq.compiler.schema import check_shape
-from flowq.compiler.source import Report, Source
-from flowq.compiler.spec import FlowSpec, JobSpec, SubFlow
-from flowq.compiler.static import StaticScope
-from flowq.compiler.tree import Mapping
+from flowq.compiler.analysis.expressions import Outer, Results, Scene, axes_of, check_expressions, check_outputs
+from flowq.compiler.analysis.graph import Graph, build_graph
+from flowq.compiler.analysis.lint import warn
+from flowq.compiler.analysis.matrix_cells import MAX_CELLS, Budget, Cells, expand
+from flowq.compiler.analysis.matrix_match import check_matches
+from flowq.compiler.binding.flow import Surroundings, read_flow
+from flowq.compiler.binding.spec import FlowSpec, JobSpec, SubFlow
+from flowq.compiler.diagnostics.codes import Code
+from flowq.compiler.expressions.constants import StaticScope
+from flowq.compiler.params.params import Given
+from flowq.compiler.syntax.files import Beside, Files
+from flowq.compiler.syntax.nodes import MapNode
+from flowq.compiler.syntax.parser import read
+from flowq.compiler.syntax.schema import check_shape
+from flowq.compiler.syntax.source import Report, Source
 from flowq.plan import cell_name
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ class Section:
     """Jobs with the graph they make and the cells of those with a matrix."""
 
     graph: Graph
-    cells: MappingABC[str, Cells]
+    cells: Mapping[str, Cells]
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,8 +52,8 @@ class Unit:
 
     flow: FlowSpec
     main: Section
-    handlers: MappingABC[str, Section]
-    parts: MappingABC[str, tuple["Unit", ...]]
+    handlers: Mapping[str, Section]
+    parts: Mapping[str, tuple["Unit", ...]]
     file: str
 
 
@@ -63,7 +63,7 @@ class Units:
 
     files: Files
     budget: Budget = field(default_factory=Budget)
-    _trees: dict[str, Mapping | None] = field(default_factory=dict)  # by absolute path: a file is read and checked once
+    _trees: dict[str, MapNode | None] = field(default_factory=dict)  # by absolute path: a file is read and checked once
     _open: list[tuple[str, str]] = field(default_factory=list)  # (absolute path, as shown) of the flows this one is part of
     _count: int = 0
     _lookups: "dict[tuple[str, ...], Lookup]" = field(default_factory=dict)
@@ -76,13 +76,13 @@ class Units:
         self._open.append((around.place.file, around.place.name))
         return self._unit(tree, around, report)
 
-    def _tree(self, source: Source, report: Report) -> Mapping | None:
+    def _tree(self, source: Source, report: Report) -> MapNode | None:
         tree = read(source, report)
         if tree is not None:
             check_shape(tree, report)
-        return tree if isinstance(tree, Mapping) else None
+        return tree if isinstance(tree, MapNode) else None
 
-    def _unit(self, tree: Mapping, around: Surroundings, report: Report) -> Unit | None:
+    def _unit(self, tree: MapNode, around: Surroundings, report: Report) -> Unit | None:
         before = self.budget.left
         flow = read_flow(tree, around, report)
         cells = expand(flow.jobs, self.budget, report)
@@ -113,7 +113,7 @@ class Units:
         jobs = [job for job in every if job.action.kind == "call"]
         if not (around.modules and jobs):
             return {}
-        from flowq.compiler.calls import find_signatures  # a flow of commands need not wait for what reads Python
+        from flowq.compiler.analysis.calls import find_signatures  # a flow of commands need not wait for what reads Python
         from flowq.compiler.signatures import Lookup
 
         if around.modules not in self._lookups:
@@ -123,9 +123,9 @@ class Units:
     def _section(
         self,
         jobs: tuple[JobSpec, ...],
-        cells: MappingABC[str, Cells],
+        cells: Mapping[str, Cells],
         report: Report,
-        before: MappingABC[str, int] | None = None,
+        before: Mapping[str, int] | None = None,
     ) -> Section | None:
         graph = build_graph(jobs, report, before=before or ())
         if graph is None:
@@ -208,7 +208,7 @@ class Units:
             return False
         return self.budget.left >= 0
 
-    def _warn(self, tree: Mapping | None, report: Report) -> None:
+    def _warn(self, tree: MapNode | None, report: Report) -> None:
         """Say what of a file has no effect where it is a part."""
         for key in _OF_A_RUN:
             if tree is not None and key in tree.entries:

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Final
 
 from flowq.compiler import Compilation, compile_text, render
-from flowq.compiler.schema import schema_document
+from flowq.compiler.syntax.schema import schema_document
 from flowq.expr.functions import FUNCTIONS
 from tests.support.memory import peak
 

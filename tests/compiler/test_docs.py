@@ -4,8 +4,8 @@ import re
 from pathlib import Path
 
 from flowq.compiler import Code
-from flowq.compiler.codes import WARNINGS
-from flowq.compiler.schema import schema_document
+from flowq.compiler.diagnostics.codes import WARNINGS
+from flowq.compiler.syntax.schema import schema_document
 from flowq.expr.functions import FUNCTIONS
 from tests.repository.reference import reference
 

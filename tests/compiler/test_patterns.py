@@ -14,7 +14,7 @@ import flowq.compiler
 import flowq.durations
 import flowq.expr
 from flowq.compiler import compile_text, render
-from flowq.compiler.param_values import MAX_MATCHED, compile_pattern
+from flowq.compiler.params.types import MAX_MATCHED, compile_pattern
 
 SIZES = (1_000, 4_000, 16_000, 65_536)
 PIECES = (

@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from flowq.compiler.reader import read
-from flowq.compiler.schema import check_shape, schema_document, schema_path
-from flowq.compiler.source import decode_source
-from flowq.compiler.tree import plain
+from flowq.compiler.syntax.nodes import plain
+from flowq.compiler.syntax.parser import read
+from flowq.compiler.syntax.schema import check_shape, schema_document, schema_path
+from flowq.compiler.syntax.source import decode_source
 
 from .test_cases import CASES
 from .test_robustness import JSONISH, KEYS

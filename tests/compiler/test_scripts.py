@@ -14,12 +14,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from flowq.compiler import Diagnostic, compile_text
-from flowq.compiler.reader import read
-from flowq.compiler.scripts import _PLAIN, rewrite
-from flowq.compiler.shell_lexer import ShellLexer
-from flowq.compiler.sites import Place, SiteReader
-from flowq.compiler.source import decode_source
-from flowq.compiler.tree import Mapping, Scalar
+from flowq.compiler.expressions.sites import Context, SiteReader
+from flowq.compiler.shell.interpolation import _PLAIN, rewrite
+from flowq.compiler.shell.lexer import ShellLexer
+from flowq.compiler.syntax.nodes import MapNode, ScalarNode
+from flowq.compiler.syntax.parser import read
+from flowq.compiler.syntax.source import decode_source
 from flowq.expr import render, to_text
 
 X = "${{ params.x }}"
@@ -523,10 +523,10 @@ def rewritten(script: str, shell: tuple[str, ...] = ()) -> tuple[str, list[Diagn
     """Rewrite a script as the reader of jobs does."""
     source, report = decode_source("flow.yaml", "run: " + json.dumps(script))
     root = read(source, report)
-    assert isinstance(root, Mapping)
+    assert isinstance(root, MapNode)
     node = root.entries["run"][1]
-    assert isinstance(node, Scalar)
-    text, variables = rewrite(node, shell, SiteReader(report, Place.JOB), report)
+    assert isinstance(node, ScalarNode)
+    text, variables = rewrite(node, shell, SiteReader(report, Context.JOB), report)
     assert not variables
     return text, list(report.sorted())
 

@@ -16,7 +16,7 @@ import pytest
 from flowq.compiler import compile_file, compile_text, render
 from flowq.compiler.signatures import Lookup, Problem, Signature
 from flowq.compiler.signatures.modules import MAX_SOURCE
-from flowq.compiler.source import read_file
+from flowq.compiler.syntax.source import read_file
 
 
 class Modules:

@@ -34,7 +34,7 @@ def ended_or_approved(lab: Lab, run: Started) -> bool:
 
 
 def test_there_is_an_example_of_every_key() -> None:
-    from flowq.compiler.schema import schema_document
+    from flowq.compiler.syntax.schema import schema_document
 
     document = schema_document()
     text = "\n".join(example.text for example in EXAMPLES) + "\n".join(files().values())

@@ -12,10 +12,14 @@ from pathlib import Path
 from typing import Any, Final, TypeAlias
 
 from flowq import defaults
-from flowq.compiler import expand, fields, files, likely, merge, reader, source, tree, units
-from flowq.compiler.codes import WARNINGS, Code
-from flowq.compiler.schema import schema_document
-from flowq.compiler.sites import HANDLER_RUN, RUNTIME_RUN, STATIC_RUN, Place
+from flowq.compiler import units
+from flowq.compiler.analysis import lint, matrix_cells
+from flowq.compiler.binding import fields, inheritance
+from flowq.compiler.diagnostics.codes import WARNINGS, Code
+from flowq.compiler.expressions.sites import HANDLER_RUN, RUNTIME_RUN, STATIC_RUN, Context
+from flowq.compiler.syntax import files, nodes, source
+from flowq.compiler.syntax import parser as yaml_parser
+from flowq.compiler.syntax.schema import schema_document
 from flowq.expr import functions, parser, tokens
 from flowq.expr.functions import FUNCTIONS, Signature
 
@@ -139,23 +143,23 @@ def _range(schema: Schema) -> str:
 def _names() -> Iterator[str]:
     yield "| root | where |"
     yield "|---|---|"
-    roots = dict.fromkeys(root for place in Place for root in place.roots)
+    roots = dict.fromkeys(root for place in Context for root in place.roots)
     for root in roots:
-        places = [_PLACES.get(place, place.value) for place in Place if root in place.roots]
-        yield f"| `{root}` | {'everywhere' if len(places) == len(Place) else ', '.join(places)} |"
+        places = [_PLACES.get(place, place.value) for place in Context if root in place.roots]
+        yield f"| `{root}` | {'everywhere' if len(places) == len(Context) else ', '.join(places)} |"
     yield ""
     yield f"Of the run: {_listed('run.', STATIC_RUN)} before the run, {_listed('run.', RUNTIME_RUN)} in it, and {_listed('run.', HANDLER_RUN)} in handlers."
 
 
 _PLACES: Final = {
-    Place.STATIC: "values that are fixed before the run",
-    Place.CELL: "`params` of a job with `flow`",
-    Place.FLOW_ENV: "`env` of the flow",
-    Place.JOB_ENV: "`env` of a job",
-    Place.JOB: "everything else of a job",
-    Place.LIST: "`foreach`",
-    Place.WHOLE: "`if` of a job with `foreach`",
-    Place.OUTPUTS: "`outputs`",
+    Context.STATIC: "values that are fixed before the run",
+    Context.CELL: "`params` of a job with `flow`",
+    Context.FLOW_ENV: "`env` of the flow",
+    Context.JOB_ENV: "`env` of a job",
+    Context.JOB: "everything else of a job",
+    Context.LIST: "`foreach`",
+    Context.WHOLE: "`if` of a job with `foreach`",
+    Context.OUTPUTS: "`outputs`",
 }
 
 
@@ -174,20 +178,20 @@ def _function(name: str, signature: Signature) -> tuple[str, str, str]:
 def _limits() -> list[tuple[str, str]]:
     return [
         ("size of a file", f"{source.MAX_BYTES // 1024**2} MiB"),
-        ("levels of lists and maps", f"{tree.MAX_DEPTH:,}"),
-        ("values of a file, with those that its aliases stand for", f"{reader.MAX_NODES:,}"),
-        ("jobs of a run, with the cells of its matrices and the jobs of its sub-flows", f"{expand.MAX_CELLS:,}"),
+        ("levels of lists and maps", f"{nodes.MAX_DEPTH:,}"),
+        ("values of a file, with those that its aliases stand for", f"{yaml_parser.MAX_NODES:,}"),
+        ("jobs of a run, with the cells of its matrices and the jobs of its sub-flows", f"{matrix_cells.MAX_CELLS:,}"),
         ("items of a `foreach`", f"{defaults.MAX_ITEMS:,}"),
         ("levels of flows in flows", f"{units.MAX_DEPTH:,}"),
         ("flows that are parts of one", f"{units.MAX_UNITS:,}"),
         ("files that a flow uses", f"{files.MAX_FILES:,}"),
-        ("templates that extend each other", f"{merge.MAX_CHAIN:,}"),
+        ("templates that extend each other", f"{inheritance.MAX_CHAIN:,}"),
         ("longest wait before a retry", f"{fields.MAX_WAIT / 86400:g} days"),
         ("characters of an expression", f"{tokens.MAX_SOURCE:,}"),
         ("levels of an expression", f"{parser.MAX_DEPTH:,}"),
         ("characters of a text that an expression makes", f"{functions.MAX_TEXT:,}"),
         ("items of a list that an expression makes", f"{functions.MAX_ITEMS:,}"),
-        ("different conditions that are followed for FQ701", f"{likely.MAX_CONDITIONS:,}"),
+        ("different conditions that are followed for FQ701", f"{lint.MAX_CONDITIONS:,}"),
     ]
 
 

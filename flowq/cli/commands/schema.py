@@ -3,7 +3,7 @@
 import click
 
 from flowq.cli.streams import echo
-from flowq.compiler.schema import schema_path
+from flowq.compiler.syntax.schema import schema_path
 
 
 @click.command(epilog="Example: flowq schema > flow.schema.json")

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final, TypeAlias
 
-from flowq.compiler.tree import Json
+from flowq.compiler.syntax.nodes import Json
 from flowq.expr import types
 from flowq.expr.types import Type
 

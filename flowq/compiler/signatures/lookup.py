@@ -5,10 +5,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
+from flowq.compiler.diagnostics.suggestions import close_match, listing
 from flowq.compiler.signatures.bindings import Binding, Bindings, Function, Imported, bindings_of, yields
 from flowq.compiler.signatures.modules import Module, Modules
 from flowq.compiler.signatures.signature import Problem, Signature, signature_of, without_first
-from flowq.compiler.suggest import close_match, listing
 from flowq.expr.types import ANY
 
 MAX_HOPS: Final = 30  # from one name to the next

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from flowq.compiler.signatures.bindings import Bindings, bindings_of
-from flowq.compiler.source import read_file
+from flowq.compiler.syntax.source import read_file
 
 MAX_SOURCE: Final = 1024 * 1024  # bytes of one module; larger ones are data
 MAX_TOTAL: Final = 8 * 1024 * 1024  # bytes of all that are parsed for one flow

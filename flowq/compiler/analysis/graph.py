@@ -1,0 +1,171 @@
+"""The graph of the jobs: unknown names, cycles, an order in which parents come first, and questions about ancestors."""
+
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+from typing import Final
+
+from flowq.compiler.binding.spec import Dependency, JobSpec
+from flowq.compiler.diagnostics.codes import Code
+from flowq.compiler.diagnostics.suggestions import did_you_mean
+from flowq.compiler.syntax.source import Report
+
+MAX_CYCLES: Final = 20  # that are told; one slip can close very many
+
+_RUNS_ONLY_IF_RUN: Final = frozenset({"success", "failure"})
+_HOLD_ANYWAY: Final = frozenset({"ok", "done"})  # where no job fails
+
+
+@dataclass(frozen=True, slots=True)
+class Graph:
+    """Jobs by number (their position in the file), with edges that exist and make no cycle.
+
+    Attributes:
+        jobs: the jobs of the flow.
+        numbers: the number of each name.
+        order: the numbers, parents before children, else as in the file.
+        rank: the position of each number in `order`.
+        children: for each number its edges to children, as (child, condition).
+    """
+
+    jobs: tuple[JobSpec, ...]
+    numbers: dict[str, int]
+    order: tuple[int, ...]
+    rank: tuple[int, ...]
+    children: tuple[tuple[tuple[int, str], ...], ...]
+    _parents: tuple[tuple[tuple[int, Dependency], ...], ...]
+
+    def parents(self, number: int) -> tuple[tuple[int, Dependency], ...]:
+        """Return the existing parents of a job."""
+        return self._parents[number]
+
+    def below(self, number: int, wanted: Collection[int]) -> set[int]:
+        """Return which of `wanted` have the job as an ancestor."""
+        return self._reach({child for child, _ in self.children[number]}, wanted, None)
+
+    def surely_after(self, number: int, wanted: Collection[int]) -> set[int]:
+        """Return which of `wanted` can only run after the job has finished with a result.
+
+        That is so along `success` edges out of the job, unless its failure is allowed, and then along edges that hold only if their
+        parent ran: `success` and `failure`.
+        """
+        if self.jobs[number].allow_failure is not False:
+            return set()
+        first = {child for child, condition in self.children[number] if condition == "success"}
+        return self._reach(first, wanted, _RUNS_ONLY_IF_RUN)
+
+    def never_skipped(self) -> frozenset[int]:
+        """Return the jobs that run in every run in which no job fails: neither an `if` nor an edge can skip them."""
+        found: set[int] = set()
+        for number in self.order:
+            kept = all(
+                edge.condition in _HOLD_ANYWAY or (edge.condition == "success" and parent in found)
+                for parent, edge in self.parents(number)
+            )
+            if kept and self.jobs[number].condition is None:
+                found.add(number)
+        return frozenset(found)
+
+    def _reach(self, start: set[int], wanted: Collection[int], conditions: frozenset[str] | None) -> set[int]:
+        """Walk downwards, no further than the last of `wanted` in the order."""
+        last = max((self.rank[number] for number in wanted), default=-1)
+        seen = set(start)
+        waiting = list(start)
+        while waiting:
+            for child, condition in self.children[waiting.pop()]:
+                if child not in seen and self.rank[child] <= last and (conditions is None or condition in conditions):
+                    seen.add(child)
+                    waiting.append(child)
+        return seen & set(wanted)
+
+
+def build_graph(jobs: tuple[JobSpec, ...], report: Report, *, before: Collection[str] = ()) -> Graph | None:
+    """Return the graph, or None where it has a cycle.
+
+    Args:
+        jobs: the jobs of the graph, or the handlers of one phase.
+        report: where problems go.
+        before: the jobs of the graph, where these are handlers: they have ended and cannot be waited for.
+    """
+    numbers = {job.name: number for number, job in enumerate(jobs)}
+    parents = tuple(tuple(_known_parents(job, numbers, before, report)) for job in jobs)
+    order, cycles = _sort([[parent for parent, _ in found] for found in parents])
+    for cycle in cycles[:MAX_CYCLES]:
+        _report_cycle(cycle, jobs, report)
+    if cycles:
+        return None
+    rank = [0] * len(jobs)
+    for position, number in enumerate(order):
+        rank[number] = position
+    return Graph(jobs, numbers, tuple(order), tuple(rank), _children(parents), parents)
+
+
+def _known_parents(
+    job: JobSpec, numbers: dict[str, int], before: Collection[str], report: Report
+) -> Iterator[tuple[int, Dependency]]:
+    for dependency in job.depends_on:
+        number = numbers.get(dependency.job)
+        if number is None and report.full:
+            continue
+        if number is None and dependency.job in before:
+            message = f"`{job.name}` is a handler: when it starts, `{dependency.job[:60]}` has ended"
+            report.add(Code.UNKNOWN_JOB, dependency.span, message, "handlers wait only for handlers of their own section")
+        elif number is None:
+            known = [name for name in numbers if name != job.name and ":" not in name] if len(numbers) < 1000 else numbers
+            message = f"`{job.name}` depends on `{dependency.job[:60]}`, which is not a job of this flow"
+            report.add(Code.UNKNOWN_JOB, dependency.span, message, did_you_mean(dependency.job, known, "the jobs are"))
+        else:
+            yield number, dependency
+
+
+def _children(parents: tuple[tuple[tuple[int, Dependency], ...], ...]) -> tuple[tuple[tuple[int, str], ...], ...]:
+    found: list[list[tuple[int, str]]] = [[] for _ in parents]
+    for number, above in enumerate(parents):
+        for parent, dependency in above:
+            found[parent].append((number, dependency.condition))
+    return tuple(map(tuple, found))
+
+
+def _sort(parents: list[list[int]]) -> tuple[list[int], list[list[int]]]:
+    """Return the numbers with parents first, and the cycles: depth first along parents, without recursion.
+
+    A parent that is still open closes a cycle; the open path from it on is the cycle, child first.
+    """
+    order: list[int] = []
+    cycles: list[list[int]] = []
+    state = bytearray(len(parents))  # 0 new, 1 open, 2 done
+    for root in range(len(parents)):
+        if state[root]:
+            continue
+        state[root] = 1
+        path, iterators = [root], [iter(parents[root])]
+        while path:
+            for parent in iterators[-1]:
+                if state[parent] == 0:
+                    state[parent] = 1
+                    path.append(parent)
+                    iterators.append(iter(parents[parent]))
+                    break
+                if state[parent] == 1 and len(cycles) < MAX_CYCLES:
+                    cycles.append(path[path.index(parent) :])
+            else:
+                done = path.pop()
+                iterators.pop()
+                state[done] = 2
+                order.append(done)
+    return order, cycles
+
+
+def _report_cycle(cycle: list[int], jobs: tuple[JobSpec, ...], report: Report) -> None:
+    """Tell a cycle in the user's names, beginning with the job that comes first in the file: `a -> b -> a` means a waits for b."""
+    first = cycle.index(min(cycle))
+    numbers = cycle[first:] + cycle[:first]
+    names = [jobs[number].name for number in numbers]
+    job = jobs[numbers[0]]
+    after = names[1] if len(names) > 1 else names[0]
+    span = next(item.span for item in job.depends_on if item.job == after)
+    if len(names) == 1:
+        report.add(Code.CYCLE, span, f"`{names[0]}` depends on itself", "remove this dependency")
+        return
+    shown = [*names, names[0]] if len(names) <= 12 else [*names[:6], f"… {len(names) - 8} more …", *names[-2:], names[0]]
+    message = f"these jobs wait for each other: {' -> '.join(shown)}"
+    report.add(Code.CYCLE, span, message, "remove one of these dependencies (a -> b: a depends on b)")

@@ -1,0 +1,242 @@
+"""Warnings: what a flow may say and its author hardly meant.
+
+Each has a way to say that it is meant, which is what the help line names: an explicit condition of a dependency, a name with an underscore.
+"""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final
+
+from flowq.compiler.analysis.graph import Graph
+from flowq.compiler.binding.fields import RETRIED
+from flowq.compiler.binding.spec import Dependency, FlowSpec, JobSpec
+from flowq.compiler.diagnostics.codes import Code
+from flowq.compiler.syntax.nodes import ListNode, MapNode, ScalarNode, YamlNode
+from flowq.compiler.syntax.source import Report
+from flowq.durations import format_duration
+from flowq.expr.defaults import swallowing
+
+MAX_CONDITIONS: Final = 200  # different ones that are followed through the graph
+
+_PASSED_ON: Final = frozenset({"success", "failure"})  # a skipped parent skips the job too
+_USED_PARAMS = re.compile(r"""\bparams\b(?!\s*['"]?\s*:)(?:\s*\.\s*(\w+)|\s*\[\s*\\?['"](\w+))?""")
+
+
+def warn(flow: FlowSpec, graph: Graph, root: MapNode, report: Report) -> None:
+    """Report what is likely a mistake in a flow that has nothing wrong in it so far.
+
+    Args:
+        flow: the flow.
+        graph: of its jobs.
+        root: its tree.
+        report: where warnings go.
+    """
+    _skipped_joins(graph, report)
+    told: set[int] = set()  # what defaults and templates say for many jobs
+    for job in flow.jobs:
+        _times(job, flow, told, report)
+    for job in (*flow.jobs, *(job for section in flow.handlers.values() for job in section)):
+        _retries(job, root.get("defaults"), report)
+    _never_failing(graph, report)
+    _unused_params(flow, report)
+    _unused_templates(root, report)
+    _unused_secrets(flow, root, report)
+    _defaults(flow, report)
+
+
+# -- jobs that are skipped with another one ---------------------------------------------------------------------------------------
+
+
+@dataclass(slots=True)
+class _Doubt:
+    """The conditions that can skip a job, as bits, and a job whose `if` each is."""
+
+    bits: dict[str, int]
+    owners: list[str]
+
+    def bit(self, job: JobSpec) -> int:
+        """Return the bit of a job's own condition, 0 for none."""
+        text = job.condition
+        if text is None or text == "true":
+            return 0
+        if text not in self.bits:
+            if len(self.bits) >= MAX_CONDITIONS:
+                return 0
+            self.bits[text] = 1 << len(self.bits)
+            self.owners.append(job.name)
+        return self.bits[text]
+
+    def owner(self, bits: int) -> str:
+        """Return a job whose `if` is among some conditions."""
+        return self.owners[(bits & -bits).bit_length() - 1]
+
+
+def _skipped_joins(graph: Graph, report: Report) -> None:
+    """Find jobs that come together from several parents, and are skipped as soon as the `if` of one of these is false.
+
+    A chain is meant to be skipped as a whole, so nothing is said about it. Where a condition was told once it is not told again further down.
+    """
+    if all(job.condition is None for job in graph.jobs):
+        return
+    doubt = _Doubt({}, [])
+    masks = [0] * len(graph.jobs)
+    for number in graph.order:
+        job = graph.jobs[number]
+        own = doubt.bit(job)
+        parents = list(graph.parents(number))
+        mask = own
+        for parent, edge in parents:
+            if edge.condition not in _PASSED_ON:
+                continue
+            found = masks[parent]
+            others = [masks[other] for other, _ in parents if other != parent]
+            lonely = found & ~own & ~_all_of(others) if others else 0
+            if edge.plain and edge.condition == "success" and (lonely or _some_cells(graph.jobs[parent])):
+                _report_join(job, edge, (graph.jobs[parent], doubt.owner(lonely) if lonely else ""), report)
+                found &= ~lonely
+            mask |= found
+        masks[number] = mask
+
+
+def _all_of(masks: list[int]) -> int:
+    common = masks[0]
+    for mask in masks[1:]:
+        common &= mask
+    return common
+
+
+def _some_cells(parent: JobSpec) -> bool:
+    """Tell whether a matrix skips some of its cells: then it did not succeed as a whole."""
+    return parent.matrix is not None and parent.condition is not None and re.search(r"\bmatrix\b", parent.condition) is not None
+
+
+def _report_join(job: JobSpec, edge: Dependency, cause: tuple[JobSpec, str], report: Report) -> None:
+    parent, owner = cause
+    if job.counts:
+        message = f"the jobs of the next stage are skipped whenever `{parent.name}` is, and it has an `if`"
+        hint = "give them `depends_on: {" + parent.name + ": ok, …}`, or put the `if` to them as well"
+    elif not owner:
+        message = f"`{job.name}` is skipped when the `if` of `{parent.name}` leaves out one of its cells"
+        hint = f"write {{{parent.name}: ok}} to run it all the same, {{{parent.name}: success}} if this is meant"
+    else:
+        why = "which has an `if`" if owner == parent.name else f"which goes by the `if` of `{owner}`"
+        message = f"`{job.name}` is skipped whenever `{parent.name}` is, {why}, though it waits for other jobs too"
+        hint = f"write {{{parent.name}: ok, …}} to run it all the same, {{{parent.name}: success, …}} if this is meant"
+    report.add(Code.SKIPPED_TOO, edge.span, message, hint)
+
+
+def _never_failing(graph: Graph, report: Report) -> None:
+    """Find `failure` edges to jobs all of whose failures count as success."""
+    for number, job in enumerate(graph.jobs):
+        for parent, edge in graph.parents(number):
+            if edge.condition == "failure" and graph.jobs[parent].allow_failure is True:
+                name = graph.jobs[parent].name
+                message = f"`{job.name}` waits for a failure of `{name}`, which is allowed to fail: that counts as a success"
+                hint = f"remove `allow_failure` of {name}, or depend on it with `done` and ask for jobs.{name}.result"
+                report.add(Code.NEVER_HOLDS, edge.span, message, hint)
+
+
+# -- times and retries ------------------------------------------------------------------------------------------------------------
+
+
+def _times(job: JobSpec, flow: FlowSpec, told: set[int], report: Report) -> None:
+    limit = flow.head.timeout
+    if limit is None:
+        return
+    for key, value in (("timeout", job.timeout), ("delay", job.delay)):
+        node = job.tree.get(key)
+        if node is None or value is None or value < limit or (key == "timeout" and value == limit) or id(node) in told:
+            continue
+        told.add(id(node))
+        message = f"`{key}` of `{job.name}` is {format_duration(value)}, and the whole run has {format_duration(limit)}"
+        report.add(Code.NEVER_REACHED, node.span, message, "make it shorter, or the flow's `timeout` longer")
+
+
+def _retries(job: JobSpec, defaults: YamlNode | None, report: Report) -> None:
+    """Find names of exceptions where a program runs: it ends with an exit code."""
+    retry = job.tree.get("retry")
+    node = retry.get("on") if isinstance(retry, MapNode) else None
+    if node is None or job.action.kind not in ("shell", "argv") or node is _of_defaults(defaults):
+        return
+    for item in node.items if isinstance(node, ListNode) else [node]:
+        if isinstance(item, ScalarNode) and isinstance(item.value, str) and item.value not in RETRIED:
+            message = f"`{job.name}` runs a program: it fails with an exit code, never with {item.value[:60]}"
+            report.add(Code.RETRY_NEVER, item.span, message, "write the exit code, such as 75, or `failure`")
+
+
+def _of_defaults(defaults: YamlNode | None) -> YamlNode | None:
+    retry = defaults.get("retry") if isinstance(defaults, MapNode) else None
+    return retry.get("on") if isinstance(retry, MapNode) else None
+
+
+# -- expressions ------------------------------------------------------------------------------------------------------------------
+
+
+def _defaults(flow: FlowSpec, report: Report) -> None:
+    """Find `a ?? b == c`, in which what looks like the default of `a` belongs to the comparison."""
+    jobs = (*flow.jobs, *(job for handlers in flow.handlers.values() for job in handlers))
+    sites = (*flow.head.env_sites, *(site for job in jobs for site in job.sites), *flow.head.output_sites)
+    told: set[tuple[int, int]] = set()  # an expression of a template is one of many jobs
+    for site in sites:
+        if "??" not in site.expression.source or (id(site.scalar), site.offset) in told:
+            continue
+        told.add((id(site.scalar), site.offset))
+        for node in swallowing(site.expression):
+            source = site.expression.source
+            value, rest = source[node.left.start : node.left.end], source[node.right.start : node.right.end]
+            message = f"`??` takes everything behind it: this is {value[:60]} ?? ({rest[:60]})"
+            hint = f"write ({value[:60]} ?? …) {node.right.operator} …, or brackets as in the message if that is meant"
+            report.add(Code.DEFAULT_TAKES_ALL, site.span(report, node.start, node.end), message, hint)
+
+
+# -- what nobody uses -------------------------------------------------------------------------------------------------------------
+
+
+def _unused_params(flow: FlowSpec, report: Report) -> None:
+    """Look for the names in the text: it does not matter whether a use is in a template nobody extends."""
+    declared = [spec for spec in flow.head.bound.specs if not spec.name.startswith("_")]
+    if not declared:
+        return
+    used = set()
+    for match in _USED_PARAMS.finditer(report.source.text):
+        name = match[1] or match[2]
+        if name is None:
+            return  # all of them: to_json(params)
+        used.add(name)
+    for spec in declared:
+        if spec.name not in used:
+            hint = f"remove it, or call it _{spec.name} if that is meant"
+            report.add(Code.UNUSED, spec.span, f"nothing uses the param `{spec.name}`", hint)
+
+
+def _unused_templates(root: MapNode, report: Report) -> None:
+    templates = root.get("templates")
+    if not isinstance(templates, MapNode):
+        return
+    used = set(_extended(root))
+    for name, (spelling, _) in templates.entries.items():
+        if name not in used and not name.startswith("_"):
+            hint = f"remove it, or call it _{name} if that is meant"
+            report.add(Code.UNUSED, spelling.span, f"nothing extends the template `{name[:60]}`", hint)
+
+
+def _unused_secrets(flow: FlowSpec, root: MapNode, report: Report) -> None:
+    section = root.get("secrets")
+    if not isinstance(section, MapNode):
+        return
+    jobs = (*flow.jobs, *(job for handlers in flow.handlers.values() for job in handlers))
+    listed = {name for job in jobs for name in job.secrets}
+    for name, (spelling, _) in section.entries.items():
+        if name not in listed and not name.startswith("_"):
+            hint = f"add it to `secrets` of the job that needs it, or call it _{name[:60]} if that is meant"
+            report.add(Code.UNUSED, spelling.span, f"no job lists the secret `{name[:60]}`", hint)
+
+
+def _extended(root: MapNode) -> Iterator[str]:
+    for _, section in root.entries.values():
+        for _, job in section.entries.values() if isinstance(section, MapNode) else ():
+            wanted = job.get("extends") if isinstance(job, MapNode) else None
+            for item in wanted.items if isinstance(wanted, ListNode) else [wanted]:
+                if isinstance(item, ScalarNode) and isinstance(item.value, str):
+                    yield item.value

@@ -1,0 +1,1 @@
+"""Binding: the tree of nodes becomes typed records (`spec`), with templates, defaults and stages resolved."""

@@ -1,0 +1,221 @@
+"""Reading single values of a job or a flow: durations, texts, environments, retry policies.
+
+Each function gets the node of one key and gives its typed value. What has the wrong type was reported by the shape; it reads as absent
+here, so that one slip gives one diagnostic.
+"""
+
+import re
+from typing import Final
+
+from flowq.compiler.diagnostics.codes import Code
+from flowq.compiler.diagnostics.diagnostic import Span
+from flowq.compiler.diagnostics.suggestions import did_you_mean
+from flowq.compiler.expressions.constants import UNKNOWN, StaticScope, has_holes
+from flowq.compiler.expressions.sites import Context, ExpressionSite, SiteReader
+from flowq.compiler.shell.variables import protected
+from flowq.compiler.syntax.nodes import Json, ListNode, MapNode, ScalarNode, YamlNode, written
+from flowq.compiler.syntax.source import Report
+from flowq.durations import parse_duration
+from flowq.exceptions import UsageError
+from flowq.expr import to_text
+from flowq.plan import Concurrency, RetryPolicy
+
+MAX_WAIT: Final = 365 * 86_400.0  # s; backoff stops growing here
+
+RETRIED: Final = ("failure", "timeout", "abandoned")
+
+_EXCEPTION = re.compile(r"(?:[A-Za-z_]\w*\.)+[A-Za-z_]\w*|[A-Z_]\w*")  # dotted, or a class by its capital letter
+_QUEUE = re.compile(r"[A-Za-z0-9_.:-]{1,128}")
+
+
+def duration(node: YamlNode | None, scope: StaticScope, report: Report, *, never: bool, positive: bool = False) -> float | None:
+    """Return seconds, `NEVER`, or None where nothing (valid) is given."""
+    if not isinstance(node, ScalarNode) or node.value is None or isinstance(node.value, bool):
+        return None
+    value = scope.evaluate(node, report) if has_holes(node) else node.value
+    if value is UNKNOWN:
+        return None
+    try:
+        seconds = parse_duration(value, never=never)
+    except UsageError as error:
+        report.add(Code.DURATION, node.span, str(error), "" if never else _never_help(value))
+        return None
+    if positive and seconds == 0:
+        report.add(Code.DURATION, node.span, "a duration of 0 leaves no time at all", "write `never` for no limit")
+        return None
+    return seconds
+
+
+def _never_help(value: Json) -> str:
+    return "leave the key out for no wait" if value in (-1, "-1", "never") else ""
+
+
+def static_text(node: YamlNode | None, scope: StaticScope, report: Report) -> str:
+    """Return a text that is fixed before the run, "" where none is given."""
+    if not isinstance(node, ScalarNode) or not isinstance(node.value, str):
+        return ""
+    if not has_holes(node):
+        return node.value
+    value = scope.evaluate(node, report)
+    return "" if value is UNKNOWN else to_text(value)
+
+
+def queue(node: YamlNode | None, scope: StaticScope, report: Report) -> str | None:
+    """Return a queue's name, or None where none is given."""
+    if not isinstance(node, ScalarNode) or not isinstance(node.value, str):
+        return None
+    name = static_text(node, scope, report)
+    if name and not _QUEUE.fullmatch(name) and has_holes(node):
+        report.add(
+            Code.NAME, node.span, f"expected a queue's name, found {name[:60]!r}", "letters, digits, `_`, `-`, `.` and `:`"
+        )
+    return name or None
+
+
+def integer(node: YamlNode | None, default: int) -> int:
+    """Return a whole number."""
+    return node.value if isinstance(node, ScalarNode) and type(node.value) is int else default
+
+
+def labels(node: YamlNode | None, scope: StaticScope, report: Report) -> dict[str, str]:
+    """Return labels as texts."""
+    if not isinstance(node, MapNode):
+        return {}
+    found = {}
+    for name, (_, value) in node.entries.items():
+        if isinstance(value, ScalarNode) and value.value is not None:
+            found[name] = static_text(value, scope, report) if isinstance(value.value, str) else written(value)
+    return found
+
+
+def flag(node: YamlNode | None) -> bool:
+    """Return whether a key says true."""
+    return isinstance(node, ScalarNode) and node.value is True
+
+
+def concurrency(node: YamlNode | None, group: Json, conflict: str = "queue") -> Concurrency | None:
+    """Return the limit of a group whose name was read already; None where there is none."""
+    if not isinstance(node, MapNode) or not group:
+        return None
+    return Concurrency(group, max(integer(node.get("max"), 1), 1), conflict)
+
+
+def run_concurrency(node: YamlNode | None, scope: StaticScope, report: Report) -> Concurrency | None:
+    """Return the limit on the runs of a group. The group's name is fixed before the run."""
+    if not isinstance(node, MapNode):
+        return None
+    conflict = node.get("on_conflict")
+    known = isinstance(conflict, ScalarNode) and conflict.value in ("queue", "skip", "cancel_running", "fail")
+    value = conflict.value if isinstance(conflict, ScalarNode) and known else "queue"
+    return concurrency(node, static_text(node.get("group"), scope, report), value)
+
+
+def environment(node: YamlNode | None, place: Context, report: Report) -> tuple[dict[str, Json], list[ExpressionSite]]:
+    """Return environment variables as templated texts, and the expressions in them."""
+    if not isinstance(node, MapNode):
+        return {}, []
+    reader = SiteReader(report, place)
+    found: dict[str, Json] = {}
+    for name, (spelling, value) in node.entries.items():
+        if name.startswith("FLOWQ_"):
+            message = f"{name[:60]} is set by flowq itself: FLOWQ_… names are reserved"
+            report.add(Code.ENV_NAME, spelling.span, message, "choose another name")
+        if not isinstance(value, ScalarNode):
+            continue
+        if has_holes(value) and protected(name):
+            message = f"{name[:60]} changes how programs load: it cannot be set from an expression"
+            report.add(Code.PROTECTED_ENV, value.span, message, "give it a constant value")
+        if isinstance(value.value, str) and "\0" in value.value:
+            report.add(Code.WRONG_VALUE, value.span, f"{name[:60]}: a variable cannot have NUL characters", "remove it")
+        found[name] = _text(value, reader)
+    return found, reader.sites
+
+
+def _text(value: ScalarNode, reader: SiteReader) -> Json:
+    if value.value is None:
+        return ""
+    return reader.value(value) if isinstance(value.value, str) else written(value)
+
+
+def allow_failure(node: YamlNode | None) -> bool | tuple[int, ...]:
+    """Return whether any failure, or which exit codes, are allowed."""
+    if isinstance(node, ScalarNode):
+        return node.value is True
+    codes = node.get("exit_codes") if isinstance(node, MapNode) else None
+    items = codes.items if isinstance(codes, ListNode) else [codes]
+    found = [item.value for item in items if isinstance(item, ScalarNode) and type(item.value) is int]
+    return tuple(dict.fromkeys(found)) or False
+
+
+def retry(node: YamlNode | None, scope: StaticScope, report: Report) -> RetryPolicy | None:
+    """Return the retry policy with backoff worked into the intervals; None for no retries."""
+    if isinstance(node, ScalarNode):
+        count = integer(node, 0)
+        return RetryPolicy(count) if count > 0 else None
+    if not isinstance(node, MapNode):
+        return None
+    count = integer(node.get("max"), -1)
+    if count < 0:
+        if "max" not in node.entries:
+            report.add(Code.RETRY, _place(node), "`retry` needs `max`, how many retries there are", "add `max: 3`")
+        return None
+    intervals = _intervals(node, count, scope, report)
+    jitter = _number(node.get("jitter"), 0.0)
+    filters = _filters(node.get("on"), report)
+    return RetryPolicy(count, intervals, jitter, filters) if count else None
+
+
+def _filters(node: YamlNode | None, report: Report) -> tuple[str, ...]:
+    """Return what is tried again, in the words of `RetryPolicy.on`."""
+    found: dict[str, None] = {}
+    for item in node.items if isinstance(node, ListNode) else [node]:
+        if not isinstance(item, ScalarNode) or item.value is None or isinstance(item.value, (bool, float)):
+            continue
+        if isinstance(item.value, int):
+            found[f"exit:{item.value}"] = None
+        elif item.value in RETRIED or _EXCEPTION.fullmatch(item.value):
+            found[item.value] = None
+        else:
+            message = f"{item.value[:60]!r} is not something that can be tried again"
+            hint = did_you_mean(item.value, RETRIED) + "; an exit code is a number, an exception a name such as ConnectionError"
+            report.add(Code.RETRY, item.span, message, hint)
+    return tuple(found)
+
+
+def _place(node: MapNode) -> Span:
+    for spelling, _ in node.entries.values():
+        return spelling.span
+    return node.span
+
+
+def _intervals(node: MapNode, count: int, scope: StaticScope, report: Report) -> tuple[float, ...]:
+    interval = node.get("interval")
+    longest = duration(node.get("max_interval"), scope, report, never=False)
+    factor = _number(node.get("backoff"), 1.0)
+    if isinstance(interval, ListNode):
+        if "backoff" in node.entries:
+            message = "`backoff` works on one interval, this is a list"
+            report.add(Code.RETRY, node.key_span("backoff"), message, "remove `backoff`, or give the first interval only")
+        listed = [duration(item, scope, report, never=False) or 0.0 for item in interval.items]
+        return tuple(min(item, longest) if longest is not None else item for item in listed) or (0.0,)
+    first = duration(interval, scope, report, never=False)
+    if first is None:
+        for key in ("backoff", "max_interval"):
+            if key in node.entries and interval is None:
+                report.add(Code.RETRY, node.key_span(key), f"`{key}` needs `interval`, the first wait", "add `interval: 5s`")
+        return (0.0,)
+    return _grown(first, factor, MAX_WAIT if longest is None else longest, count)
+
+
+def _grown(first: float, factor: float, longest: float, count: int) -> tuple[float, ...]:
+    """Return first, first*factor, … up to `longest`, after which the last value repeats by itself."""
+    waits = [min(first, longest)]
+    while len(waits) < count and waits[-1] < longest and factor > 1 and first > 0:
+        waits.append(min(waits[-1] * factor, longest))
+    return tuple(round(wait, 3) for wait in waits)
+
+
+def _number(node: YamlNode | None, default: float) -> float:
+    if isinstance(node, ScalarNode) and isinstance(node.value, (int, float)) and not isinstance(node.value, bool):
+        return float(node.value)
+    return default

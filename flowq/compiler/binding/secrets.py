@@ -1,0 +1,127 @@
+"""`secrets`: where a flow's passwords and keys are found, and which job gets which. Values never come near the compiler.
+
+What is read here are references, `{env: NAME}` or `{file: path}`. They are resolved where a job runs, for each attempt anew, and put into
+the environment of the jobs that list them; the plan has nothing but the references.
+"""
+
+import re
+from collections.abc import Collection, Mapping
+from typing import Final, TypeAlias
+
+from flowq.compiler.binding.fields import static_text
+from flowq.compiler.diagnostics.codes import Code
+from flowq.compiler.diagnostics.suggestions import did_you_mean
+from flowq.compiler.expressions.constants import StaticScope
+from flowq.compiler.shell.variables import protected
+from flowq.compiler.syntax.files import Beside
+from flowq.compiler.syntax.nodes import ListNode, MapNode, ScalarNode, YamlNode
+from flowq.compiler.syntax.redaction import VARIABLE
+from flowq.compiler.syntax.source import Report
+
+References: TypeAlias = Mapping[str, Mapping[str, str]]
+"""By the name of a secret: `{"env": variable}` or `{"file": absolute path, or one that begins with ~/}`."""
+
+_HARMLESS: Final = re.compile(
+    r"(?:GIT|NODE)_\w*(?:TOKEN|PASSWORD|SECRET|KEY)"
+)  # NODE_AUTH_TOKEN: what programs expect a secret in
+
+
+def declare_secrets(root: MapNode, place: Beside, env: Collection[str], scope: StaticScope, report: Report) -> References:
+    """Return the references that a flow declares; those with a problem have none, but their names are known.
+
+    Args:
+        root: the tree of the flow.
+        place: where it stands: paths are beside it.
+        env: the names of the flow's own variables.
+        scope: what is known before the run.
+        report: where problems go.
+    """
+    section = root.get("secrets")
+    if not isinstance(section, MapNode):
+        return {}
+    found: dict[str, Mapping[str, str]] = {}
+    for name, (spelling, node) in section.entries.items():
+        _check_name(name, spelling, report)
+        found[name] = _reference(name, node, place, scope, report) if isinstance(node, MapNode) else {}
+        for double in sorted({name, found[name].get("env", name)} & {*env}):
+            message = f"{double[:60]} stands in the flow's `env` or `dotenv` too, and what is there is stored with the run"
+            hint = "remove it there: the value of a secret is looked for where the worker runs"
+            report.add(Code.SECRET, spelling.span, message, hint)
+    return found
+
+
+def job_secrets(node: YamlNode | None, env: YamlNode | None, declared: References, report: Report) -> References:
+    """Return the references of the secrets that a job lists. `env`: the job's own variables, which cannot have the same names."""
+    if not isinstance(node, ListNode):
+        return {}
+    found: dict[str, Mapping[str, str]] = {}
+    for item in node.items:
+        if not isinstance(item, ScalarNode) or not isinstance(item.value, str):
+            continue
+        name = item.value
+        if name not in declared:
+            hint = did_you_mean(name, declared, "the secrets are") if declared else "declare it: secrets: {NAME: {env: NAME}}"
+            report.add(Code.UNKNOWN_SECRET, item.span, f"the flow has no secret `{name[:60]}`", hint)
+            continue
+        if isinstance(env, MapNode) and name in env.entries:
+            message = f"{name[:60]} is a secret of this job and stands in its `env` too"
+            report.add(Code.SECRET, env.key_span(name), message, "remove one of them")
+        found[name] = declared[name]
+    return found
+
+
+def sources_of(references: References) -> set[str]:
+    """Return the variables that hold secrets: jobs see them only as secrets of theirs."""
+    return {reference["env"] for reference in references.values() if "env" in reference}
+
+
+def _check_name(name: str, spelling: ScalarNode, report: Report) -> None:
+    """Secrets become variables of these names."""
+    if name.startswith("FLOWQ_"):
+        message = f"{name[:60]} is set by flowq itself: FLOWQ_… names are reserved"
+        report.add(Code.ENV_NAME, spelling.span, message, "choose another name")
+    elif _changes_loading(name):
+        message = f"{name[:60]} changes how programs load: it cannot be a secret"
+        report.add(Code.PROTECTED_ENV, spelling.span, message, "choose another name")
+
+
+def _changes_loading(name: str) -> bool:
+    return protected(name) and not _HARMLESS.fullmatch(name)
+
+
+def _reference(name: str, node: MapNode, place: Beside, scope: StaticScope, report: Report) -> dict[str, str]:
+    kinds = [kind for kind in ("env", "file") if kind in node.entries]
+    if len(kinds) != 1:
+        found = "both `env` and `file`" if kinds else "neither `env` nor `file`"
+        span = node.key_span(kinds[-1]) if kinds else node.span
+        hint = f"write {name[:60]}: {{env: NAME}} or {name[:60]}: {{file: path}}"
+        if kinds or not node.entries:  # an unknown key is reported already
+            report.add(Code.SECRET, span, f"{name[:60]} has {found}: a secret is in one place", hint)
+        return {}
+    kind = kinds[0]
+    value = node.entries[kind][1]
+    text = static_text(value, scope, report)
+    if not text:
+        return {}
+    problem = _variable_problem(text) if kind == "env" else _path_problem(text)
+    if problem is not None:
+        report.add(Code.SECRET, value.span, *problem)
+        return {}
+    return {kind: text if kind == "env" or text.startswith("~/") else place.absolute(text)}
+
+
+def _variable_problem(name: str) -> tuple[str, str] | None:
+    if not VARIABLE.fullmatch(name):  # what it is instead may be the value
+        message = "expected the name of an environment variable: letters, digits and `_`, not a digit first"
+        return message, "only the name stands here, never the value"
+    if name.startswith("FLOWQ_"):
+        return f"{name[:60]} is a setting of flowq's own, which no job gets", "take a variable of yours"
+    if _changes_loading(name):
+        return f"{name[:60]} changes how programs load: every job needs it, so it cannot be a secret", "take another variable"
+    return None
+
+
+def _path_problem(path: str) -> tuple[str, str] | None:
+    if "\0" in path or "\n" in path:
+        return "expected the path of a file, found a text with line breaks", "only the path stands here, never the value"
+    return None

@@ -1,0 +1,81 @@
+"""Values that must be known before the run: expressions in them are evaluated here and now, with the params that were given."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from enum import Enum
+from typing import Final
+
+from flowq.compiler.diagnostics.codes import Code
+from flowq.compiler.expressions.names import Known, check_names
+from flowq.compiler.expressions.sites import Context, SiteReader
+from flowq.compiler.syntax.nodes import Json, ScalarNode, YamlNode
+from flowq.compiler.syntax.source import Report
+from flowq.expr import EvalError, render
+
+
+class _Unknown(Enum):
+    UNKNOWN = "unknown"
+
+
+UNKNOWN: Final = _Unknown.UNKNOWN
+"""Stands for a value that cannot be known because of a problem that is already reported."""
+
+
+@dataclass(frozen=True, slots=True)
+class StaticScope:
+    """What can be known before the run.
+
+    Attributes:
+        params: those that have a value.
+        declared: the names of all.
+        run: what is known of the run.
+        matrix: the cell.
+        axes: whether each of its values is one of every cell.
+        later: the param whose default is looked at, and those that are declared further down.
+    """
+
+    params: Mapping[str, Json]
+    declared: tuple[str, ...]
+    run: Mapping[str, Json]
+    matrix: Mapping[str, Json] | None = None
+    axes: Mapping[str, bool] = field(default_factory=dict)
+    later: tuple[str, ...] = ()
+
+    def for_cell(self, cell: Mapping[str, Json], axes: Mapping[str, bool]) -> "StaticScope":
+        """Return what can be known of one cell of a matrix."""
+        return replace(self, matrix=cell, axes=axes)
+
+    def evaluate(self, node: YamlNode, report: Report) -> Json:
+        """Return the value of a node with its expressions evaluated, or `UNKNOWN` after a problem."""
+        reader = SiteReader(report, Context.STATIC if self.matrix is None else Context.CELL)
+        before = report.errors
+        templated = reader.value(node)
+        if report.errors > before:
+            return UNKNOWN
+        if not reader.sites:
+            return templated
+        known = Known(self.declared, later=self.later, matrix=self.axes, is_matrix=self.matrix is not None)
+        if False in [check_names(site, known, report) for site in reader.sites]:  # a list: each one reports
+            return UNKNOWN
+        if any(self._missing(reference.path) for site in reader.sites for reference in site.expression.references()):
+            return UNKNOWN
+        return self._render(templated, node, report)
+
+    def _missing(self, path: tuple[str | int, ...]) -> bool:
+        """Whether a param that is used has no value: why is reported where it is declared."""
+        if path[0] != "params":
+            return False
+        return len(self.params) < len(self.declared) if len(path) == 1 else path[1] not in self.params
+
+    def _render(self, templated: Json, node: YamlNode, report: Report) -> Json:
+        try:
+            return render(templated, {"params": dict(self.params), "run": dict(self.run), "matrix": dict(self.matrix or {})})
+        except EvalError as error:
+            hint = "give the compiler the date of the run" if "date" not in self.run and "run.date" in str(error) else ""
+            report.add(Code.EVALUATION, node.span, f"this has no value: {error}", hint)
+            return UNKNOWN
+
+
+def has_holes(node: YamlNode) -> bool:
+    """Tell whether a scalar has an expression in it."""
+    return isinstance(node, ScalarNode) and type(node.value) is str and "${{" in node.value

@@ -1,0 +1,173 @@
+"""The names an expression may use: unknown ones, and known ones in the wrong place, with what to write instead."""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+from flowq.compiler.diagnostics.codes import Code
+from flowq.compiler.diagnostics.suggestions import close_match, did_you_mean, listing
+from flowq.compiler.expressions.sites import HANDLER_RUN, RUNTIME_RUN, Context, ExpressionSite
+from flowq.compiler.syntax.source import Report
+from flowq.expr import Reference
+
+ROOTS: Final = ("params", "env", "run", "jobs", "matrix", "item", "index", "job")
+
+_FOREIGN: Final = {
+    "needs": "jobs.<name>.result",
+    "steps": "jobs.<name>.result",
+    "tasks": "jobs.<name>.result",
+    "inputs": "params.<name>",
+    "parameters": "params.<name>",
+    "vars": "params.<name> or env.<name>",
+    "github": "run.id, run.name, run.date",
+    "date": "run.date",
+    "result": "jobs.<name>.result",
+    **dict.fromkeys(("yes", "on"), "true"),
+    **dict.fromkeys(("no", "off"), "false"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """The names that exist at a site."""
+
+    params: Collection[str]
+    later: tuple[str, ...] = ()  # the param whose default this is, and those that are declared below
+    env: Collection[str] = ()
+    jobs: Collection[str] = ()
+    matrix: Mapping[str, bool] = field(default_factory=dict)  # axis -> every cell has it
+    is_matrix: bool = False
+    is_foreach: bool = False
+    is_handler: bool = False
+
+    @property
+    def run_keys(self) -> tuple[str, ...]:
+        """What of the run is known beyond what every job knows."""
+        return HANDLER_RUN if self.is_handler else ()
+
+
+def check_names(site: ExpressionSite, known: Known, report: Report) -> bool:
+    """Report the names of an expression that do not exist or cannot be used where it stands; tell whether all is well.
+
+    Job names are only checked for existence here; whether they are ancestors is the graph's business.
+    """
+    before = report.errors
+    if report.full:
+        return False
+    for reference in site.expression.references():
+        problem = _problem(reference, site, known)
+        if problem is not None:
+            code, message, hint = problem
+            report.add(code, site.span(report, reference.start, reference.end), message, hint)
+    return report.errors == before
+
+
+def _problem(reference: Reference, site: ExpressionSite, known: Known) -> tuple[Code, str, str] | None:
+    root, *rest = reference.path
+    if root not in site.place.roots:
+        return _secret_problem(rest, site.place) if root == "secrets" else _root_problem(str(root), site.place, known)
+    if root == "matrix" and not known.is_matrix:
+        return Code.NAME_NOT_HERE, "this job has no matrix", "add `matrix:` to the job, or use params"
+    if root in ("item", "index") and not known.is_foreach:
+        return Code.NAME_NOT_HERE, f"`{root}` is known in a job with `foreach`", "add `foreach:` to the job"
+    if not rest or root in ("item", "index"):
+        return None
+    key = str(rest[0])
+    match root:
+        case "params" if key in known.later:
+            if key == known.later[0]:
+                return Code.NAME_NOT_HERE, f"the default of `{key[:60]}` cannot be made of itself", "give it another value"
+            message = f"the param `{key[:60]}` is declared below, a default may use those above it"
+            return Code.NAME_NOT_HERE, message, f"move {key[:60]} up"
+        case "params":
+            return _member("param", key, known.params, "declare it under `params:`")
+        case "env":
+            hint = "only variables of the flow's and the job's `env` can be read"
+            return _member("environment variable", key, known.env, hint)
+        case "matrix":
+            return _axis(reference, key, known)
+        case "run":
+            return _run(key, site.place, known)
+        case "job":
+            return _member("part of job", key, ("name", "attempt"), "")
+        case _:
+            return _job(rest, known)
+
+
+def _secret_problem(rest: list[str | int], place: Context) -> tuple[Code, str, str]:
+    message = "secrets are not values: they reach the environment of a job, nothing else"
+    name = str(rest[0])[:60] if rest else "NAME"
+    job = "the job" if place in (Context.JOB, Context.JOB_ENV) else "the job that needs it"
+    return (
+        Code.NAME_NOT_HERE,
+        message,
+        f"give {job} secrets: [{name}] and read \"${name}\" in its script, os.environ['{name}'] in Python",
+    )
+
+
+def _root_problem(root: str, place: Context, known: Known) -> tuple[Code, str, str]:
+    if root in ROOTS:
+        return Code.NAME_NOT_HERE, f"`{root}` cannot be used {place.value}", f"known here are {', '.join(place.roots)}"
+    if root in _FOREIGN:
+        return Code.UNKNOWN_NAME, f"unknown name `{root}`", f"did you mean {_FOREIGN[root]}?"
+    if root in known.params:
+        return Code.UNKNOWN_NAME, f"unknown name `{root}`", f"did you mean params.{root}?"
+    if root in known.matrix:
+        return Code.UNKNOWN_NAME, f"unknown name `{root}`", f"did you mean matrix.{root}?"
+    if root in known.jobs:
+        return Code.UNKNOWN_NAME, f"unknown name `{root}`", f"did you mean jobs.{root}.result?"
+    return (
+        Code.UNKNOWN_NAME,
+        f"unknown name `{root[:60]}`",
+        did_you_mean(root, place.roots, "known here are") + _text_hint(root, place),
+    )
+
+
+def _text_hint(root: str, place: Context) -> str:
+    return "" if close_match(root, place.roots) else f"; a text is written '{root[:40]}'"
+
+
+def _member(what: str, key: str, known: Collection[str], otherwise: str) -> tuple[Code, str, str] | None:
+    if key in known:
+        return None
+    close = close_match(key, known)
+    there = f"known are {listing(known)}" if known else "there are none"
+    hint = f"did you mean {close}?" if close else "; ".join(part for part in (there, otherwise) if part)
+    return Code.UNKNOWN_NAME, f"there is no {what} `{key[:60]}`", hint
+
+
+def _axis(reference: Reference, key: str, known: Known) -> tuple[Code, str, str] | None:
+    if key not in known.matrix:
+        return _member("matrix value", key, known.matrix, "")
+    if not known.matrix[key] and not reference.guarded:
+        return Code.MAYBE_ABSENT, f"not every cell of the matrix has `{key}`", f"say what then: matrix.{key} ?? ''"
+    return None
+
+
+def _run(key: str, place: Context, known: Known) -> tuple[Code, str, str] | None:
+    if key in place.run_keys or key in known.run_keys:
+        return None
+    if key in RUNTIME_RUN:
+        return (
+            Code.NAME_NOT_HERE,
+            f"`run.{key}` is not known before the run",
+            f"known here are run.{', run.'.join(place.run_keys)}",
+        )
+    if key in HANDLER_RUN:
+        hint = "use it in a job of on_success, on_failure, on_cancel or on_exit"
+        return Code.NAME_NOT_HERE, f"`run.{key}` is known when the graph has ended, in handlers", hint
+    return _member("part of run", key, place.run_keys, "")
+
+
+def _job(rest: list[str | int], known: Known) -> tuple[Code, str, str] | None:
+    name = str(rest[0])
+    if name not in known.jobs:
+        dotted = next((job for job in known.jobs if "." in job and job == ".".join(map(str, rest[: job.count(".") + 1]))), None)
+        hint = f"a name with a dot is written jobs['{dotted}']" if dotted else did_you_mean(name, known.jobs, "the jobs are")
+        return Code.UNKNOWN_JOB_NAME, f"there is no job `{name[:60]}`", hint
+    if len(rest) > 1 and rest[1] not in ("result", "status"):
+        hint = (
+            "did you mean result?" if rest[1] in ("output", "outputs", "value", "return_value") else "known are result, status"
+        )
+        return Code.UNKNOWN_NAME, f"there is no `{str(rest[1])[:60]}` of a job", hint
+    return None

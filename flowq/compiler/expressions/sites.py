@@ -1,0 +1,152 @@
+"""Expressions where they stand in a file: finding them in the strings of the tree, and pointing at any part of them.
+
+A *site* is one expression of a flow with its place. The stages that read values collect sites; `checks` looks at all of them once the
+graph is known.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import Enum
+from typing import Final
+
+from flowq.compiler.diagnostics.codes import Code
+from flowq.compiler.diagnostics.diagnostic import Span
+from flowq.compiler.syntax.nodes import Json, MapNode, ScalarNode, YamlNode
+from flowq.compiler.syntax.source import Report
+from flowq.expr import Expression, ExprSyntaxError, Hole, join_holes, literal, parse, split_template
+
+STATIC_RUN: Final = ("date", "name")
+RUNTIME_RUN: Final = ("attempt", "date", "id", "name")
+HANDLER_RUN: Final = ("failed_jobs", "status")  # what handlers know besides
+
+
+class Context(Enum):
+    """Where an expression stands, in the words of the messages; it decides which root names can be used."""
+
+    STATIC = "before the run"
+    CELL = "in the `params` of a sub-flow"
+    FLOW_ENV = "in the environment of the flow"
+    JOB_ENV = "in `env`"
+    JOB = "in a job"
+    LIST = "in `foreach`"
+    WHOLE = "in the `if` of a `foreach`"
+    OUTPUTS = "in `outputs`"
+
+    @property
+    def roots(self) -> tuple[str, ...]:
+        """The root names that can be used."""
+        return _ROOTS[self]
+
+    @property
+    def run_keys(self) -> tuple[str, ...]:
+        """What is known of the run."""
+        return STATIC_RUN if self in (Context.STATIC, Context.CELL) else RUNTIME_RUN
+
+
+_ROOTS: Final[dict[Context, tuple[str, ...]]] = {
+    Context.STATIC: ("params", "run"),
+    Context.CELL: ("params", "run", "matrix"),
+    Context.FLOW_ENV: ("params", "run"),
+    Context.JOB_ENV: ("params", "run", "jobs", "matrix", "item", "index", "job"),
+    Context.JOB: ("params", "env", "run", "jobs", "matrix", "item", "index", "job"),
+    Context.LIST: ("params", "run", "jobs"),
+    Context.WHOLE: ("params", "run", "jobs"),
+    Context.OUTPUTS: ("params", "jobs"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class ExpressionSite:
+    """One expression with its place. `offset` is where its source begins in the scalar's value."""
+
+    expression: Expression
+    scalar: ScalarNode
+    offset: int
+    place: Context
+    wanted: str = ""  # the type it must have: boolean, list
+
+    def span(self, report: Report, start: int, end: int) -> Span:
+        """Return the place in the file of `source[start:end]` of the expression."""
+        return locate(report, self.scalar, self.offset + start, self.offset + end)
+
+
+class SiteReader:
+    """Turns nodes of the tree into templated JSON and collects the sites found on the way."""
+
+    def __init__(self, report: Report, place: Context) -> None:
+        self.sites: list[ExpressionSite] = []
+        self._report = report
+        self._place = place
+        self._done: dict[int, Json] = {}  # lists and maps that aliases give again: an alias costs no more than its name
+
+    def value(self, node: YamlNode) -> Json:
+        """Return the templated form of a node."""
+        if isinstance(node, ScalarNode):
+            return self.text(node) if type(node.value) is str and "${{" in node.value else node.value
+        if id(node) not in self._done:
+            self._done[id(node)] = (
+                literal({key: self.value(item) for key, (_, item) in node.entries.items()})
+                if isinstance(node, MapNode)
+                else [self.value(item) for item in node.items]
+            )
+        return self._done[id(node)]
+
+    def text(self, node: ScalarNode) -> Json:
+        """Return the templated form of a text with holes in it."""
+        return join_holes([part for part, _ in self.parts(node)])
+
+    def parts(self, node: ScalarNode) -> Iterator[tuple[str | Hole, Expression | None]]:
+        """Yield the pieces of a text: constant ones, and holes with their expression (None after a problem)."""
+        try:
+            pieces = split_template(node.value)
+        except ExprSyntaxError as error:
+            self._report.add(Code.EXPRESSION, locate(self._report, node, error.start, error.end), error.message, error.help)
+            yield "", None
+            return
+        for piece in pieces:
+            yield piece, self.expression(node, piece.source, piece.offset) if isinstance(piece, Hole) else None
+
+    def expression(self, node: ScalarNode, source: str, offset: int, *, wanted: str = "") -> Expression | None:
+        """Parse one expression of a scalar and remember its place; None after a problem."""
+        try:
+            expression = parse(source)
+        except ExprSyntaxError as error:
+            span = locate(self._report, node, offset + error.start, offset + error.end)
+            self._report.add(Code.EXPRESSION, span, error.message, error.help)
+            return None
+        self.sites.append(ExpressionSite(expression, node, offset, self._place, wanted))
+        return expression
+
+
+def locate(report: Report, scalar: ScalarNode, start: int, end: int) -> Span:
+    """Return the place in the file of `value[start:end]` of a text scalar.
+
+    What stands in the file is not what the value says: quotes, escapes, indentation and folding lie between. Instead of undoing them, the
+    words around the place are looked for in the raw text, from the left, one after the other, as their quotes spell them: that is exact unless
+    they are written with other escapes than those of the quote and the backslash.
+    """
+    if report.full:
+        return scalar.span
+    value: str = scalar.value if isinstance(scalar.value, str) else scalar.text
+    raw = report.source.text[scalar.start.index : scalar.end.index]
+    base = scalar.start.index
+    position = raw.find("\n") + 1 if scalar.style in ("|", ">") else len(scalar.style)
+    for before in value[:start].split():
+        word = _as_written(before, scalar.style)
+        found = raw.find(word, position)
+        if found < 0:
+            return scalar.span
+        position = found + len(word)
+    wanted = value[start:end] if end > start else value[start : start + 1]
+    word = _as_written(wanted.split("\n")[0].rstrip() or wanted[:1], scalar.style)
+    found = raw.find(word, position) if word.strip() else position
+    if found < 0:
+        return scalar.span
+    return report.source.span(base + found, base + found + max(len(word), 1))
+
+
+def _as_written(word: str, style: str) -> str:
+    """Return a word without blanks as it stands in a file in some quotes."""
+    if style == "'":
+        return word.replace("'", "''")
+    return word.replace("\\", "\\\\").replace('"', '\\"') if style == '"' else word

@@ -1,0 +1,1 @@
+"""Params: their declarations, types and values."""

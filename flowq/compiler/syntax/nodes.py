@@ -1,0 +1,160 @@
+"""The tree the reader makes of a file: values that know where they stand.
+
+Not frozen dataclasses: a big flow has hundreds of thousands of these, and the frozen kind costs four times as much to make. They are never
+changed after the reader has finished. An alias gives the same object again, so the "tree" may share parts; it never has a cycle.
+"""
+
+from dataclasses import dataclass
+from typing import Any, Final, Protocol, TypeAlias
+
+from flowq.compiler.diagnostics.diagnostic import Span
+
+Json: TypeAlias = Any
+
+MAX_DEPTH: Final = 100  # lists and maps in each other
+
+
+class Mark(Protocol):
+    """A place as the YAML parser gives it, 0-based."""
+
+    @property
+    def index(self) -> int:
+        """Characters before it in the file."""
+
+    @property
+    def line(self) -> int:
+        """Lines before it in the file."""
+
+    @property
+    def column(self) -> int:
+        """Characters before it in the line."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A place that is reckoned."""
+
+    index: int
+    line: int
+    column: int
+
+
+class ScalarNode:
+    """A text, number, boolean or null. `value` is what it means, `text` what it says, `style` its quotes: "" for none.
+
+    Without an `end` it ends where its text does: so do most, and a place takes more memory than a short text.
+    """
+
+    __slots__ = ("_end", "start", "style", "text", "value")
+
+    def __init__(self, value: Json, text: str, style: str, start: Mark, end: Mark | None) -> None:
+        self.value = value
+        self.text = text
+        self.style = style
+        self.start = start
+        self._end = end
+
+    @property
+    def end(self) -> Mark:
+        """The place behind it."""
+        if self._end is not None:
+            return self._end
+        start, length = self.start, len(self.text)
+        return Place(start.index + length, start.line, start.column + length)
+
+    @property
+    def span(self) -> Span:
+        """The place of the whole scalar."""
+        return _span(self.start, self.end)
+
+
+class ListNode:
+    """A list."""
+
+    __slots__ = ("end", "items", "start")
+
+    def __init__(self, start: Mark) -> None:
+        self.items: list[YamlNode] = []
+        self.start = start
+        self.end = start
+
+    @property
+    def span(self) -> Span:
+        """The place of the whole list."""
+        return _span(self.start, self.end)
+
+
+class MapNode:
+    """A map. `entries` holds for each key the scalar that spells it and the value."""
+
+    __slots__ = ("end", "entries", "start")
+
+    def __init__(self, start: Mark) -> None:
+        self.entries: dict[str, tuple[ScalarNode, YamlNode]] = {}
+        self.start = start
+        self.end = start
+
+    @property
+    def span(self) -> Span:
+        """The place of the whole map."""
+        return _span(self.start, self.end)
+
+    def get(self, key: str) -> "YamlNode | None":
+        """Return the value of a key, or None."""
+        entry = self.entries.get(key)
+        return None if entry is None else entry[1]
+
+    def key_span(self, key: str) -> Span:
+        """Return the place of a key, or of the map where it has no such key."""
+        entry = self.entries.get(key)
+        return self.span if entry is None else entry[0].span
+
+
+YamlNode: TypeAlias = ScalarNode | ListNode | MapNode
+
+
+def _span(start: Mark, end: Mark) -> Span:
+    return Span(start.line + 1, start.column + 1, end.line + 1, end.column + 1)
+
+
+def type_name(node: YamlNode) -> str:
+    """Return what a node is, in the words of the messages."""
+    if isinstance(node, MapNode):
+        return "a map"
+    if isinstance(node, ListNode):
+        return "a list"
+    value = node.value
+    if value is None:
+        return "nothing" if not node.text else "null"
+    if isinstance(value, bool):
+        return f"the boolean {node.text}"
+    if isinstance(value, (int, float)):
+        return f"the number {node.text[:30]}"
+    return f"the text {value[:40]!r}" if value else "an empty text"
+
+
+def written(node: ScalarNode) -> str:
+    """Return a number or boolean as text where a text is wanted: as it is written, so that a version 3.10 does not become 3.1."""
+    if isinstance(node.value, bool):
+        return "true" if node.value else "false"
+    return node.text
+
+
+def plain(node: YamlNode) -> Json:
+    """Return the JSON value of a node. Parts that are shared by aliases stay shared."""
+    return _plain(node, {})
+
+
+def _plain(node: YamlNode, done: dict[int, Json]) -> Json:
+    if isinstance(node, ScalarNode):
+        return node.value
+    known = done.get(id(node))
+    if known is not None:
+        return known
+    value: Json
+    if isinstance(node, MapNode):
+        value = {key: _plain(item, done) for key, (_, item) in node.entries.items()}
+    else:
+        value = [_plain(item, done) for item in node.items]
+    done[id(node)] = value
+    return value

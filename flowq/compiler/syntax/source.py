@@ -1,0 +1,185 @@
+"""The text of a flow file with an index of its lines, and the report that diagnostics about it are collected in.
+
+The limits are checked before the work is done: size before reading, encoding and characters before parsing.
+"""
+
+import bisect
+import os
+import re
+import stat
+from array import array
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from itertools import chain
+from typing import Final
+
+from flowq.compiler.diagnostics.codes import WARNINGS, Code
+from flowq.compiler.diagnostics.diagnostic import MAX_DIAGNOSTICS, START, Diagnostic, Span, diagnostic
+from flowq.compiler.syntax.nodes import YamlNode
+from flowq.compiler.syntax.redaction import conceal
+
+MAX_BYTES: Final = 32 * 1024 * 1024
+
+_BREAK = re.compile("\r\n|[\n\r\x85\u2028\u2029]")  # what the YAML parsers count as the end of a line
+_FORBIDDEN = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f\ud800-\udfff\ufeff\ufffe\uffff]")
+
+
+class Source:
+    """A flow file: the name it is shown under, and its text."""
+
+    def __init__(self, name: str, text: str) -> None:
+        self.name = name
+        self.text = text
+
+    @cached_property
+    def _starts(self) -> "array[int]":
+        return array(
+            "Q", chain((0,), (match.end() for match in _BREAK.finditer(self.text)))
+        )  # a list would take five times the memory
+
+    def line(self, number: int) -> str:
+        """Return a line by its 1-based number, without its end; "" where there is none."""
+        if not 1 <= number <= len(self._starts):
+            return ""
+        start = self._starts[number - 1]
+        end = self._starts[number] if number < len(self._starts) else len(self.text)
+        return self.text[start:end].rstrip("\r\n\x85\u2028\u2029")
+
+    def span(self, start: int, end: int) -> Span:
+        """Return the place of `text[start:end]`."""
+        line = bisect.bisect_right(self._starts, start)
+        end_line = bisect.bisect_right(self._starts, end)
+        return Span(line, start - self._starts[line - 1] + 1, end_line, end - self._starts[end_line - 1] + 1)
+
+
+@dataclass(slots=True)
+class Report:
+    """Collects the diagnostics of one compilation. `tree`: of the source, once it could be read to its end."""
+
+    source: Source
+    tree: YamlNode | None = None
+    _found: list[Diagnostic] = field(default_factory=list)
+    _errors: int = 0
+    _settled: frozenset[tuple[int, int]] = frozenset()
+
+    @property
+    def failed(self) -> bool:
+        """Whether an error was found."""
+        return self._errors > 0
+
+    @property
+    def errors(self) -> int:
+        """How many errors were found; a stage compares before and after."""
+        return self._errors
+
+    @property
+    def full(self) -> bool:
+        """Whether so much is wrong that nothing more is shown: a stage need not look for places and suggestions any longer."""
+        return len(self._found) >= MAX_DIAGNOSTICS
+
+    def add(self, code: Code, span: Span, message: str, help: str = "") -> None:  # noqa: A002 - the rendered word
+        """Record a problem at a place."""
+        if code not in WARNINGS:
+            self._errors += 1
+        if self.full or (span.line, span.column) in self._settled:
+            return
+        self._found.append(diagnostic(code, span, (message, help), file=self.source.name, text=self.source.line(span.line)))
+
+    def settle(self) -> None:
+        """Say no more about the places at which something was found: what stands there does not mean what it says."""
+        self._settled = frozenset((item.line, item.column) for item in self._found)
+
+    def sorted(self) -> tuple[Diagnostic, ...]:
+        """Return everything found, in the order of the file, each once, and without values of secrets."""
+        unique = conceal(list(dict.fromkeys(self._found)), self.source.text, self.tree)
+        unique.sort(key=lambda item: (item.line, item.column))
+        if self.full:
+            last = unique[-1]
+            note = f"{last.help} (these are the first {MAX_DIAGNOSTICS} problems; there may be more)".strip()
+            unique[-1] = replace(last, help=note)
+        return tuple(unique)
+
+
+def load_source(path: str, name: str = "") -> tuple[Source, Report]:
+    """Read a file, shown as `name` or as its path; what keeps it from being read is in the report, with an empty text."""
+    data, problem = read_file(path)
+    if problem is not None:
+        code, message, hint = problem
+        return _refused(name or path, code, message, hint)
+    return decode_source(name or path, data)
+
+
+def decode_source(name: str, data: bytes | str) -> tuple[Source, Report]:
+    """Make a source of bytes (UTF-8) or text, checking size, encoding and characters."""
+    if isinstance(data, bytes):
+        if len(data) > MAX_BYTES:
+            return _refused(name, Code.TOO_LARGE, _size_message(len(data)), "split the flow")
+        try:
+            text = data.decode("utf-8")
+        except UnicodeDecodeError as error:
+            return _not_utf8(name, data, error)
+    else:
+        text = data
+        if len(text) > MAX_BYTES:
+            return _refused(name, Code.TOO_LARGE, _size_message(len(text)), "split the flow")
+    source = Source(name, text.removeprefix("\ufeff"))
+    report = Report(source)
+    if found := _FORBIDDEN.search(source.text):
+        span = source.span(found.start(), found.end())
+        message = f"the character U+{ord(found[0]):04X} is not allowed in a flow file"
+        report.add(Code.CONTROL_CHARACTER, span, message, 'remove it, or write it as an escape in double quotes: "\\x07"')
+    return source, report
+
+
+def _refused(name: str, code: Code, message: str, hint: str) -> tuple[Source, Report]:
+    report = Report(Source(name, ""))
+    report.add(code, START, message, hint)
+    return report.source, report
+
+
+def _size_message(size: int) -> str:
+    return f"a flow file may have {MAX_BYTES // 1024**2} MiB, this one has {size / 1024**2:.1f} MiB"
+
+
+def _not_utf8(name: str, data: bytes, error: UnicodeDecodeError) -> tuple[Source, Report]:
+    source = Source(name, data.decode("utf-8", "replace").removeprefix("\ufeff"))
+    report = Report(source)
+    place = len(data[: error.start].decode("utf-8").removeprefix("\ufeff"))
+    message = f"the file is not UTF-8: byte 0x{data[error.start]:02x} at offset {error.start}"
+    report.add(Code.NOT_UTF8, source.span(place, place + 1), message, "save it as UTF-8")
+    return source, report
+
+
+def read_file(path: str) -> tuple[bytes, tuple[Code, str, str] | None]:
+    """Return the bytes of a regular file within the limit, or what keeps it from being read: code, message, help."""
+    try:
+        # Non-blocking: opening a named pipe would otherwise wait for a writer for ever.
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return b"", (Code.UNREADABLE, "there is no such file", _missing_help(path))
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+        return b"", (Code.UNREADABLE, f"cannot read the file: {reason}", "")
+    try:
+        return _content(descriptor)
+    except OSError as error:
+        return b"", (Code.UNREADABLE, f"cannot read the file: {error.strerror}", "")
+    finally:
+        os.close(descriptor)
+
+
+def _content(descriptor: int) -> tuple[bytes, tuple[Code, str, str] | None]:
+    status = os.fstat(descriptor)
+    if stat.S_ISDIR(status.st_mode):
+        return b"", (Code.UNREADABLE, "this is a directory, expected a flow file", "name the file in it")
+    if not stat.S_ISREG(status.st_mode):
+        return b"", (Code.UNREADABLE, "this is not a regular file", "copy its content to a file")
+    if status.st_size > MAX_BYTES:
+        return b"", (Code.TOO_LARGE, _size_message(status.st_size), "split the flow")
+    with open(descriptor, "rb", closefd=False) as file:
+        return file.read(MAX_BYTES + 1), None
+
+
+def _missing_help(path: str) -> str:
+    other = path[:-4] + ".yaml" if path.endswith(".yml") else path[:-5] + ".yml" if path.endswith(".yaml") else path + ".yaml"
+    return f"there is {other}" if os.path.isfile(other) else "check the path"  # noqa: PTH113 - a name that is too long is no file

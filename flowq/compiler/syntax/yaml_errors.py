@@ -1,0 +1,66 @@
+"""PyYAML's syntax errors in words that help: what is wrong at this place, and the usual cause."""
+
+import re
+from typing import Final
+
+import yaml
+
+from flowq.compiler.diagnostics.codes import Code
+from flowq.compiler.diagnostics.diagnostic import START, Span
+from flowq.compiler.syntax.nodes import MAX_DEPTH
+from flowq.compiler.syntax.source import Source
+
+TOO_DEEP: Final = f"lists and maps may be nested {MAX_DEPTH} levels deep"
+
+_KNOWN: Final[tuple[tuple[str, str, str], ...]] = (
+    # a part of the parser's message, ours, the usual cause
+    ("cannot start any token", "a value cannot begin with this character", "put the value in quotes"),
+    ("mapping values are not allowed", "a `:` where no key can be", "put the text in quotes if it contains `: `"),
+    ("did not find expected key", "expected a key at this place", "check the indentation of this line and the quotes above it"),
+    ("expected <block end>", "expected a key at this place", "check the indentation of this line and the quotes above it"),
+    ("did not find expected '-' indicator", "expected a `- ` at this place", "check the indentation of this line"),
+    ("could not find expected ':'", "expected a `:` behind the key", "a key is written `name: value`, with a space"),
+    (
+        "did not find expected ',' or ']'",
+        "this list is not closed: expected `,` or `]`",
+        "close it, or put a value with brackets in quotes",
+    ),
+    ("expected ',' or ']'", "this list is not closed: expected `,` or `]`", "close it, or put a value with brackets in quotes"),
+    (
+        "did not find expected ',' or '}'",
+        "this map is not closed: expected `,` or `}`",
+        "close it, or put a value with braces in quotes",
+    ),
+    ("expected ',' or '}'", "this map is not closed: expected `,` or `}`", "close it, or put a value with braces in quotes"),
+    ("found unexpected end of stream", "this text is not closed", "add the closing quote"),
+    ("found unexpected document indicator", "`---` or `...` inside a quoted text", "close the quote above"),
+    ("hexdecimal", "an escape in double quotes is not complete", r"write \\ for a backslash, or use single quotes"),
+    ("found unknown escape character", "unknown escape in double quotes", r"write \\ for a backslash, or use single quotes"),
+    ("found undefined tag handle", "the tag is not known", "remove it, or put a text that begins with ! in quotes"),
+)
+
+
+def explain(error: yaml.YAMLError, source: Source) -> tuple[Code, Span, str, str]:
+    """Return code, place, message and help for an error of the YAML parser."""
+    mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
+    problem = str(getattr(error, "problem", None) or getattr(error, "reason", None) or "it cannot be read")
+    if "unexpected end of stream" in problem:
+        mark = getattr(error, "context_mark", None) or mark  # where it was opened says more than the end of the file
+    if mark is None:
+        return Code.SYNTAX, START, f"this is not YAML: {problem}", ""
+    span = Span(mark.line + 1, mark.column + 1, mark.line + 1, mark.column + 2)
+    if "maximum nesting depth" in problem:  # newer parsers have a limit too, and look further ahead than the reader
+        return Code.TOO_DEEP, span, TOO_DEEP, ""
+    line = source.line(span.line)
+    if line[: span.column].strip(" -") in ("\t", "") and "\t" in line[: span.column]:
+        return Code.SYNTAX, span, "a tab cannot be used to indent", "use spaces"
+    for part, message, hint in _KNOWN:
+        if part in problem:
+            return Code.SYNTAX, span, message, _expression_help(line) or hint
+    return Code.SYNTAX, span, f"this is not YAML: {problem}", _expression_help(line)
+
+
+def _expression_help(line: str) -> str:
+    """The most frequent slip: an expression without quotes inside `[…]` or `{…}`."""
+    found = re.search(r"(?<![\"'])\$\{\{.{0,200}?\}\}", line)
+    return f'put the expression in quotes: "{found[0]}"' if found else ""
