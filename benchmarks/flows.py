@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from flowq.compiler import compile_file
-from flowq.flows.submit import submit
+from flowq.flows.actions.submit import submit
 from flowq.plan import Plan
 from flowq.store import Store
 from tests.support.server import PrivateServer

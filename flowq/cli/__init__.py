@@ -2,7 +2,7 @@ r"""The command line: argv -> one call -> render -> exit code. It decides nothin
 
 What it owns: how arguments are spelled, how a run looks on a terminal and in a pipe, where errors go and which exit code
 stands for what. What it must not know: keys, scripts, transitions, how a flow is compiled. It asks `flowq.compiler`,
-`flowq.flows` and `flowq.store`, and shows `flowq.flows.views`.
+`flowq.flows` and `flowq.store`, and shows `flowq.flows.views.run_view`.
 
 The parts:
     main        the group with its lazily loaded commands and the one error boundary
@@ -15,7 +15,7 @@ The parts:
 Rules that hold everywhere:
     * Start-up is lean: `flowq --help` imports click and this package, nothing of redis, yaml or rich. Commands import what
       they need.
-    * Text from outside is shown through `flowq.flows.textsafe`, on a terminal or not.
+    * Text from outside is shown through `flowq.flows.views.text`, on a terminal or not.
     * Standard output carries what was asked for, standard error everything else; with `--json` the former is only JSON.
     * Bad input ends in one sentence and an exit code. A traceback of flowq's own code is a bug.
 """

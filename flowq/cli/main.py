@@ -11,9 +11,9 @@ from typing import Any, Final
 
 import click
 
-from flowq.cli import exits
-from flowq.cli.session import Session, url_option
-from flowq.cli.streams import echo
+from flowq.cli import exit_codes
+from flowq.cli.context import CliContext, url_option
+from flowq.cli.terminal import echo
 from flowq.exceptions import FlowqError, InvalidFlowError, ServerError, UsageError
 
 _GARBAGE: Final = 50_000  # new objects between two searches for cycles; importing makes many objects and no garbage
@@ -104,7 +104,7 @@ def cli(ctx: click.Context) -> None:
 
     Without a server of your own (-u, FLOWQ_REDIS_URL, flowq.toml) flowq starts a private one and keeps its data.
     """
-    ctx.ensure_object(Session)
+    ctx.ensure_object(CliContext)
     try:
         os.getcwd()  # noqa: PTH109 - pathlib is not imported yet
     except FileNotFoundError as error:
@@ -147,7 +147,7 @@ def _invoke(arguments: list[str]) -> object:
         from click.shell_completion import shell_complete
 
         return shell_complete(cli, {}, "flowq", "_FLOWQ_COMPLETE", instruction)
-    with cli.make_context("flowq", arguments, obj=Session()) as context:
+    with cli.make_context("flowq", arguments, obj=CliContext()) as context:
         return cli.invoke(context)
 
 
@@ -155,7 +155,7 @@ def main() -> None:
     """Entry point of the `flowq` script."""
     gc.set_threshold(_GARBAGE)
     code = run(sys.argv[1:])
-    if code == exits.BROKEN_PIPE:
+    if code == exit_codes.BROKEN_PIPE:
         _forget_stdout()
     gc.freeze()  # the process ends: nothing is worth being looked through once more
     sys.exit(code)
@@ -173,33 +173,33 @@ def _report(error: BaseException) -> int:
         case SystemExit():
             return error.code if isinstance(error.code, int) else int(error.code is not None)
         case BrokenPipeError():
-            return exits.BROKEN_PIPE
+            return exit_codes.BROKEN_PIPE
         case KeyboardInterrupt() | click.Abort():
-            return exits.INTERRUPTED
+            return exit_codes.INTERRUPTED
         case click.exceptions.NoArgsIsHelpError():  # `flowq` alone asks what there is
             echo(error.format_message())
             return 0
         case click.ClickException():
-            return _say(_usage_text(error), exits.USAGE)
+            return _say(_usage_text(error), exit_codes.USAGE)
         case FlowqError():
             return _say(str(error), _exit_code(error))
         case OSError() if error.errno in _NO_ROOM:
             _forget_stdout()
-            return _say(f"cannot write: {error.strerror}: make room, or write somewhere else", exits.USAGE)
+            return _say(f"cannot write: {error.strerror}: make room, or write somewhere else", exit_codes.USAGE)
         case _:
             return _report_bug(error)
 
 
 def _exit_code(error: FlowqError) -> int:
     if isinstance(error, InvalidFlowError):
-        return exits.INVALID
-    return exits.UNREACHABLE if isinstance(error, ServerError) else exits.USAGE
+        return exit_codes.INVALID
+    return exit_codes.UNREACHABLE if isinstance(error, ServerError) else exit_codes.USAGE
 
 
 def _report_bug(error: BaseException) -> int:
     text = f"{type(error).__name__}: {error}".rstrip(": ")
     return _say(
-        f"flowq itself went wrong ({text}); this is a bug. FLOWQ_DEBUG=1 shows where: please report that text", exits.BUG
+        f"flowq itself went wrong ({text}); this is a bug. FLOWQ_DEBUG=1 shows where: please report that text", exit_codes.BUG
     )
 
 
@@ -216,7 +216,7 @@ def _say(text: str, code: int) -> int:
 
     What the text quotes may come from anywhere: it is made safe.
     """
-    from flowq.flows.textsafe import safe
+    from flowq.flows.views.text import safe
 
     # Standard output or error may be gone: the exit code is then all that can still be told.
     with suppress(OSError):

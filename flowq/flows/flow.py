@@ -7,14 +7,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from flowq.exceptions import InvalidFlowError
-from flowq.flows.absent import absent_secrets, refuse_absent
-from flowq.flows.estimate import Prediction, predict
-from flowq.flows.foresee import Fate, foresee
-from flowq.flows.history import read_history
-from flowq.flows.local import default_slots
+from flowq.flows.actions.selection import find_jobs, select
+from flowq.flows.actions.submit import submit
+from flowq.flows.forecast.duration import Prediction, predict
+from flowq.flows.forecast.history import read_history
+from flowq.flows.forecast.outcomes import PredictedEnd, foresee
+from flowq.flows.local_worker.missing_secrets import absent_secrets, refuse_absent
+from flowq.flows.local_worker.worker import default_slots
 from flowq.flows.run import Run
-from flowq.flows.selecting import find_jobs, select
-from flowq.flows.submit import submit
 from flowq.plan import Json, Plan, Selection
 
 if TYPE_CHECKING:
@@ -78,7 +78,7 @@ class Flow:
         name = os.fspath(file)
         return cls(_plan_of(compile_text(text, file=name, params={**(params or {}), **more}, date=_today()), name))
 
-    def foresee(self, *failing: str) -> dict[str, Fate]:
+    def foresee(self, *failing: str) -> dict[str, PredictedEnd]:
         """Return what would become of each job, by the rules of the engine; nothing is submitted.
 
         Args:

@@ -7,15 +7,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from flowq.exceptions import InvalidJobOperation, NoSuchJobError, ServerUnavailableError
-from flowq.flows import approvals, retry
-from flowq.flows.absent import absent_on_resume, absent_on_retry, refuse_absent
-from flowq.flows.follow import Follower
-from flowq.flows.local import LocalWorker, local_queues
-from flowq.flows.rerun import plan_rerun
-from flowq.flows.selecting import find_jobs
-from flowq.flows.snapshot import read_output, read_plan, read_view
-from flowq.flows.values import result_of
-from flowq.flows.views import RunView
+from flowq.flows.actions import approval, retry
+from flowq.flows.actions.retry import plan_rerun
+from flowq.flows.actions.selection import find_jobs
+from flowq.flows.local_worker.missing_secrets import absent_on_resume, absent_on_retry, refuse_absent
+from flowq.flows.local_worker.worker import LocalWorker, local_queues
+from flowq.flows.views.follow import Follower
+from flowq.flows.views.job_result import result_of
+from flowq.flows.views.run_view import RunView
+from flowq.flows.views.snapshot import read_output, read_plan, read_view
 from flowq.ids import member_id
 from flowq.plan import Json, Plan
 from flowq.states import JobStatus
@@ -144,9 +144,7 @@ class Run:
             NoSuchJobError: the flow has no such job.
             InvalidJobOperation: the job is no approval, or does not wait for a decision.
         """
-        approvals.decide(
-            self._store, self.id, read_plan(self._store, self.id), job, approvals.Decision(not reject, by, comment)
-        )
+        approval.decide(self._store, self.id, read_plan(self._store, self.id), job, approval.Decision(not reject, by, comment))
 
     def output(self, job: str) -> str:
         """Return the end of what a job printed in its latest execution; of a matrix, of one cell after the other.

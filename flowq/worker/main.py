@@ -47,7 +47,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _await_orders(descriptor: int) -> argparse.Namespace | None:
-    """Wait for what this process is to do (see `flowq.flows.process`); None when nobody wants it any more.
+    """Wait for what this process is to do (see `flowq.flows.local_worker.process`); None when nobody wants it any more.
 
     What takes long is done before: the imports of this module. The pipe that brings the orders is the lifeline after.
     """

@@ -14,7 +14,7 @@ import pytest
 import redis
 
 from flowq import Queue, RateLimit, Worker
-from flowq.cli.settings_module import url_of
+from flowq.cli.options.config_module import url_of
 from flowq.connections import _client
 from flowq.cron import CronScheduler
 from flowq.job import Job

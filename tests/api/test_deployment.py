@@ -15,8 +15,8 @@ import click
 import pytest
 import yaml
 
+from flowq.cli.context import CliContext
 from flowq.cli.main import cli
-from flowq.cli.session import Session
 
 PAGE = (Path(__file__).parents[2] / "docs" / "deployment.md").read_text(encoding="utf-8")
 
@@ -44,9 +44,9 @@ def test_every_command_can_be_given() -> None:
     found = list(commands())
     assert len(found) >= 7
     for name, *arguments in found:
-        command = cli.get_command(click.Context(cli, obj=Session()), name)
+        command = cli.get_command(click.Context(cli, obj=CliContext()), name)
         assert command is not None
-        command.make_context(name, arguments, parent=click.Context(cli, obj=Session()))
+        command.make_context(name, arguments, parent=click.Context(cli, obj=CliContext()))
 
 
 def unit() -> configparser.ConfigParser:

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from flowq import Callback, Job, Queue, SimpleWorker, signing
 from flowq.compiler import compile_text
 from flowq.exceptions import ConfigError, DeserializationError, SignatureError
-from flowq.flows.submit import submit
+from flowq.flows.actions.submit import submit
 from flowq.worker.horse.allowlist import refusal
 from tests.api import samples
 from tests.support.wait import until

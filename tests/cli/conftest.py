@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from flowq.cli.main import run
-from flowq.flows.submit import submit
+from flowq.flows.actions.submit import submit
 from flowq.plan import Plan
 from flowq.store import Store
 from tests.cli import samples

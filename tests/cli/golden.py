@@ -4,7 +4,7 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
-from flowq.cli.segments import Line, paint
+from flowq.cli.render.styled_text import Line, paint
 
 FOLDER = Path(__file__).parent / "golden"
 

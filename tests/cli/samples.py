@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from flowq.flows.views import RunView, Snapshot, run_view
+from flowq.flows.views.run_view import RunView, Snapshot, run_view
 from flowq.ids import member_id
 from flowq.plan import Action, Cell, Edge, Node, Plan, RetryPolicy, cell_name
 from flowq.states import JobStatus, RunStatus

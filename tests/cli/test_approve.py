@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from flowq.compiler import compile_text
-from flowq.flows.submit import submit
+from flowq.flows.actions.submit import submit
 from flowq.store import Store
 from tests.cli.conftest import Cli
 from tests.support.graphs import statuses

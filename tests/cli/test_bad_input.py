@@ -11,8 +11,8 @@ from pathlib import Path
 import pexpect
 import pytest
 
-from flowq.cli.segments import columns
-from flowq.flows.submit import submit
+from flowq.cli.render.styled_text import columns
+from flowq.flows.actions.submit import submit
 from flowq.store import Store
 from tests.cli.conftest import Cli
 from tests.cli.manual_worker import HandWorker

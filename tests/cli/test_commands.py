@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from flowq.flows.snapshot import read_view
-from flowq.flows.submit import submit
+from flowq.flows.actions.submit import submit
+from flowq.flows.views.snapshot import read_view
 from flowq.plan import Plan
 from flowq.states import JobStatus
 from flowq.store import Store

@@ -11,7 +11,7 @@ from pathlib import Path
 import pexpect
 import pytest
 
-from flowq.flows.submit import submit
+from flowq.flows.actions.submit import submit
 from flowq.plan import Action, Cell, Edge, Node, Plan, RetryPolicy
 from flowq.store import Store
 from tests.cli.manual_worker import HandWorker

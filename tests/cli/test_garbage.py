@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-from flowq.flows.submit import submit
+from flowq.flows.actions.submit import submit
 from flowq.states import JobStatus
 from flowq.store import Store
 from tests.cli.conftest import Cli

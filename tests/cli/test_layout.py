@@ -4,12 +4,12 @@ from dataclasses import replace
 
 import pytest
 
-from flowq.cli.layout import run_lines
-from flowq.cli.live import frame
-from flowq.cli.segments import columns, cut, fit, paint
-from flowq.cli.streams import Terminal
-from flowq.cli.summary import failure_lines
-from flowq.flows.views import RunView
+from flowq.cli.follow.live_display import frame
+from flowq.cli.render.run_table import run_lines
+from flowq.cli.render.styled_text import columns, cut, fit, paint
+from flowq.cli.render.summary import failure_lines
+from flowq.cli.terminal import Terminal
+from flowq.flows.views.run_view import RunView
 from flowq.plan import Cell, Edge, Plan
 from flowq.states import JobStatus, RunStatus
 from tests.cli import golden, samples

@@ -15,8 +15,8 @@ import pexpect
 import pytest
 
 from flowq.cli.commands.doctor import finding_lines
-from flowq.cli.doctoring import Facts, examine
-from flowq.cli.streams import Terminal
+from flowq.cli.terminal import Terminal
+from flowq.flows.health import Facts, examine
 from flowq.store import Store
 from flowq.store.records import QueueRecord, WorkerRecord
 from tests.cli import golden, samples

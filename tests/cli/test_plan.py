@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from flowq.cli.planning import plan_lines, step_numbers
-from flowq.cli.segments import columns
-from flowq.cli.streams import Terminal
-from flowq.flows.foresee import foresee
-from flowq.flows.history import NOTHING, History
+from flowq.cli.render.plan_table import plan_lines, step_numbers
+from flowq.cli.render.styled_text import columns
+from flowq.cli.terminal import Terminal
+from flowq.flows.forecast.history import NOTHING, History
+from flowq.flows.forecast.outcomes import foresee
 from flowq.plan import Plan
 from flowq.store import Store
 from tests.cli import golden, samples

@@ -10,7 +10,7 @@ import pytest
 
 from flowq.cli.main import COMMANDS, LazyGroup, cli, run
 from flowq.exceptions import FlowqError, InvalidFlowError, NoSuchRunError, ServerUnavailableError
-from flowq.flows.submit import submit
+from flowq.flows.actions.submit import submit
 from flowq.store import Store
 from tests.support.graphs import plan
 from tests.support.server import PrivateServer

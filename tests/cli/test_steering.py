@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from flowq.flows.rerun import plan_rerun
-from flowq.flows.submit import submit
+from flowq.flows.actions.retry import plan_rerun
+from flowq.flows.actions.submit import submit
 from flowq.store import Store
 from tests.cli.conftest import Cli
 from tests.support.graphs import Extra, Shape, plan, statuses

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from flowq.cli.live import wrapped_rows
-from flowq.cli.segments import Line
+from flowq.cli.follow.live_display import wrapped_rows
+from flowq.cli.render.styled_text import Line
 from tests.cli.process import on_terminal
 from tests.support.wait import until
 

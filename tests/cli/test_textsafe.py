@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flowq.cli.layout import run_lines
-from flowq.cli.live import frame
-from flowq.cli.streams import Terminal
-from flowq.flows.textsafe import safe, safe_bytes, safe_json, safe_line
+from flowq.cli.follow.live_display import frame
+from flowq.cli.render.run_table import run_lines
+from flowq.cli.terminal import Terminal
+from flowq.flows.views.text import safe, safe_bytes, safe_json, safe_line
 from flowq.plan import Action, Cell, Node, Plan
 from flowq.states import JobStatus, RunStatus
 from tests.cli import golden, samples

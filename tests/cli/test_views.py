@@ -4,11 +4,11 @@ from typing import Any
 
 import pytest
 
-from flowq.cli import exits
-from flowq.cli.listing import runs_table
-from flowq.cli.streams import Terminal
-from flowq.flows.documents import event_json, iso, run_json
-from flowq.flows.views import Snapshot, elapsed, error_line, ordinal_of, run_view
+from flowq.cli import exit_codes
+from flowq.cli.render.runs_table import runs_table
+from flowq.cli.terminal import Terminal
+from flowq.flows.views.json_documents import event_json, iso, run_json
+from flowq.flows.views.run_view import Snapshot, elapsed, error_line, ordinal_of, run_view
 from flowq.states import JobStatus, RunStatus
 from flowq.store.records import Event, RunRecord
 from tests.cli import samples
@@ -108,7 +108,7 @@ def test_a_job_whose_record_has_expired_is_told_as_such() -> None:
 def test_exit_code(status: RunStatus, reason: str, code: int) -> None:
     job = samples.job(0, JobStatus.FAILED if reason else JobStatus.FINISHED, at=0.0, took=1.0, reason=reason)
     run = samples.run_record(status, 1, ended=None if status is RunStatus.RUNNING else 1.0)
-    assert exits.of_run(samples.view(samples.report_plan(), run, {0: job}, {}, frozenset())) == code
+    assert exit_codes.of_run(samples.view(samples.report_plan(), run, {0: job}, {}, frozenset())) == code
 
 
 @pytest.mark.parametrize(

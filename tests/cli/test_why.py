@@ -5,12 +5,12 @@ import json
 import pytest
 
 from flowq.cli.commands.why import why_lines
-from flowq.cli.streams import Terminal
-from flowq.flows.failures import error_place
-from flowq.flows.submit import submit
-from flowq.flows.surroundings import Surroundings
-from flowq.flows.views import RunView
-from flowq.flows.why import explain
+from flowq.cli.terminal import Terminal
+from flowq.flows.actions.submit import submit
+from flowq.flows.explain.failures import error_place
+from flowq.flows.explain.queue_state import QueueState
+from flowq.flows.explain.why import explain
+from flowq.flows.views.run_view import RunView
 from flowq.states import JobStatus, RunStatus
 from flowq.store import Store
 from flowq.store.records import WorkerRecord
@@ -24,7 +24,7 @@ RUNS = {"failed": samples.failed_run(), "running": samples.running_run()}
 
 
 def chain(run: RunView, ordinal: int, width: int = 80) -> str:
-    around = Surroundings([CPU], {5: 0})
+    around = QueueState([CPU], {5: 0})
     cause = explain(samples.report_plan(), run, ordinal, around)
     return golden.plain(why_lines(cause, run, Terminal(width=width)))
 

@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from flowq.compiler import compile_text, render
-from flowq.flows import rules
+from flowq.flows.forecast import graph_rules
 from flowq.plan import Cell, Json, Plan
 from flowq.states import Condition, JobStatus
 
@@ -102,16 +102,16 @@ def inner_flows(draw: st.DrawFn) -> dict[str, Json]:
     return {"jobs": jobs}
 
 
-def ends(plan: Plan, given: dict[str, JobStatus]) -> dict[str, rules.End]:
+def ends(plan: Plan, given: dict[str, JobStatus]) -> dict[str, graph_rules.End]:
     """Return how the cells end when some are told to and all others finish if they may."""
-    found: list[rules.End] = []
+    found: list[graph_rules.End] = []
     for cell in plan.cells:
         if cell.group and plan.node_of(cell).foreach is None:
-            found.append(rules.group_end(found[edge.parent] for edge in cell.parents))
+            found.append(graph_rules.group_end(found[edge.parent] for edge in cell.parents))
             continue
-        held = all(rules.holds(found[edge.parent], edge.condition) for edge in cell.parents)
+        held = all(graph_rules.holds(found[edge.parent], edge.condition) for edge in cell.parents)
         status = given.get(cell.name, JobStatus.FINISHED) if held else JobStatus.SKIPPED
-        found.append(rules.End(status))
+        found.append(graph_rules.End(status))
     return {cell.name: end for cell, end in zip(plan.cells, found, strict=True) if not (cell.hidden and cell.group)}
 
 

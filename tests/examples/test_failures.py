@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from flowq.compiler import compile_file
-from flowq.flows.foresee import foresee, run_status
+from flowq.flows.forecast.outcomes import foresee, run_status
 from flowq.plan import Plan
 from tests.examples.corpora import CORPORA, graph_files
 from tests.examples.failing import Chosen, write

@@ -9,16 +9,16 @@ from statistics import median
 import pytest
 
 from benchmarks.graph2flow import Options, convert, read
-from flowq.cli.live import frame
-from flowq.cli.streams import Terminal
-from flowq.cli.timeline import gantt_lines
+from flowq.cli.follow.live_display import frame
+from flowq.cli.render.gantt import gantt_lines
+from flowq.cli.terminal import Terminal
 from flowq.compiler import compile_text
-from flowq.flows.estimate import Outlook, critical_path, forecast, outlook
-from flowq.flows.foresee import foresee
-from flowq.flows.gantt import bars
-from flowq.flows.history import NOTHING, PastRun, read_history, summarize
-from flowq.flows.simulation import makespan, overhead_of
-from flowq.flows.submit import submit
+from flowq.flows.actions.submit import submit
+from flowq.flows.forecast.duration import Outlook, critical_path, forecast, outlook
+from flowq.flows.forecast.history import NOTHING, PastRun, read_history, summarize
+from flowq.flows.forecast.makespan import makespan, overhead_of
+from flowq.flows.forecast.outcomes import foresee
+from flowq.flows.render.gantt import bars
 from flowq.plan import Plan
 from flowq.states import JobStatus, RunStatus
 from flowq.store import Store

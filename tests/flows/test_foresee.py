@@ -6,8 +6,8 @@ from collections.abc import Mapping
 import pytest
 
 from flowq.compiler import compile_text
-from flowq.flows.foresee import foresee, run_status
-from flowq.flows.submit import submit
+from flowq.flows.actions.submit import submit
+from flowq.flows.forecast.outcomes import foresee, run_status
 from flowq.plan import Plan
 from flowq.states import JobStatus, RunStatus
 from flowq.store import Store

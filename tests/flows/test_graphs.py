@@ -10,14 +10,14 @@ import pytest
 
 from benchmarks.graph2flow import convert, read
 from flowq.cli.commands.graph import graph_lines
-from flowq.cli.segments import columns, cut
-from flowq.cli.streams import Terminal
+from flowq.cli.render.styled_text import columns, cut
+from flowq.cli.terminal import Terminal
 from flowq.compiler import compile_text
-from flowq.flows.graphs.layers import lay_out, levels, reduced
-from flowq.flows.graphs.markup import to_dot, to_mermaid
-from flowq.flows.graphs.model import Graph, Vertex, graph_json, graph_of
-from flowq.flows.graphs.svg import to_svg
-from flowq.flows.graphs.text import Pen, draw
+from flowq.flows.render.graph.dot_mermaid import to_dot, to_mermaid
+from flowq.flows.render.graph.layout import lay_out, levels, reduced
+from flowq.flows.render.graph.model import Graph, Vertex, graph_json, graph_of
+from flowq.flows.render.graph.svg import to_svg
+from flowq.flows.render.graph.text import Pen, draw
 from flowq.plan import Plan
 from tests.cli import golden, samples
 from tests.examples.corpora import CORPORA

@@ -4,8 +4,8 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from flowq.flows.junit import junit_xml
-from flowq.flows.views import RunView
+from flowq.flows.render.junit import junit_xml
+from flowq.flows.views.run_view import RunView
 from flowq.states import JobStatus, RunStatus
 from tests.cli import samples
 from tests.flows.junit_schema import problems

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from flowq.flows.follow import Follower, Progress
-from flowq.flows.snapshot import read_snapshot
-from flowq.flows.submit import submit
+from flowq.flows.actions.submit import submit
+from flowq.flows.views.follow import Follower, Progress
+from flowq.flows.views.snapshot import read_snapshot
 from flowq.store import Store
 from flowq.store.outcomes import Claim
 from tests.support.graphs import plan

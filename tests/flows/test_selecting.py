@@ -9,15 +9,14 @@ import pytest
 
 from flowq.compiler import compile_text
 from flowq.exceptions import InvalidRunOperation, NoSuchJobError, UsageError
+from flowq.flows.actions.retry import plan_rerun, plan_retry
+from flowq.flows.actions.selection import select
+from flowq.flows.actions.submit import submit
 from flowq.flows.flow import Flow
-from flowq.flows.foresee import foresee
-from flowq.flows.graphs.model import graph_of
-from flowq.flows.local import needed_queues
-from flowq.flows.rerun import plan_rerun
-from flowq.flows.retry import plan_retry
-from flowq.flows.selecting import select
-from flowq.flows.snapshot import read_view
-from flowq.flows.submit import submit
+from flowq.flows.forecast.outcomes import foresee
+from flowq.flows.local_worker.worker import needed_queues
+from flowq.flows.render.graph.model import graph_of
+from flowq.flows.views.snapshot import read_view
 from flowq.plan import Plan, Selection
 from flowq.states import JobStatus
 from flowq.store import Store

@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import Final
 
 from flowq.compiler import Compilation, compile_file, compile_text, render
-from flowq.flows.retry import plan_retry
+from flowq.flows.actions.retry import plan_retry
+from flowq.flows.actions.submit import submit
 from flowq.flows.run import Run
-from flowq.flows.snapshot import read_view
-from flowq.flows.submit import submit
-from flowq.flows.views import JobView, RunView
+from flowq.flows.views.run_view import JobView, RunView
+from flowq.flows.views.snapshot import read_view
 from flowq.plan import Json, Plan
 from flowq.states import JobStatus
 from flowq.store import Store

@@ -6,10 +6,9 @@ from pathlib import Path
 import pytest
 
 from flowq.compiler import compile_text
-from flowq.flows.rerun import plan_rerun
-from flowq.flows.retry import plan_retry
+from flowq.flows.actions.retry import plan_rerun, plan_retry
 from flowq.flows.run import Run
-from flowq.flows.views import CacheView
+from flowq.flows.views.run_view import CacheView
 from tests.language.lab import FLOWS, Lab, Started, plan_of
 from tests.support.wait import until
 from tests.support.workers import WorkerProcess

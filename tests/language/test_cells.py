@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from flowq.flows.retry import plan_retry
+from flowq.flows.actions.retry import plan_retry
 from tests.language.lab import MODULES, Lab
 
 

@@ -5,7 +5,7 @@ from itertools import pairwise
 
 import pytest
 
-from flowq.flows.retry import plan_retry
+from flowq.flows.actions.retry import plan_retry
 from tests.language.lab import Lab, Started
 from tests.support.wait import until
 

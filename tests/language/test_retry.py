@@ -9,8 +9,8 @@ import pytest
 
 from flowq.compiler import compile_text
 from flowq.exceptions import InvalidRunOperation
-from flowq.flows.resets import EndedRun
-from flowq.flows.retry import plan_retry, seeds_of
+from flowq.flows.actions.reset import EndedRun
+from flowq.flows.actions.retry import plan_retry, seeds_of
 from flowq.states import JobStatus
 from flowq.store.records import JobRecord
 from tests.language.lab import Lab, Started, plan_of

@@ -1,7 +1,7 @@
 """Flows as parts of flows."""
 
 from flowq.compiler import compile_file
-from flowq.flows.retry import plan_retry
+from flowq.flows.actions.retry import plan_retry
 from tests.language.lab import FLOWS, Lab, Started
 
 

@@ -7,10 +7,10 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from flowq.cli.main import run as flowq
-from flowq.cli.wording import note
+from flowq.cli.render.vocabulary import note
 from flowq.compiler import compile_text
-from flowq.flows.retry import plan_retry
-from flowq.flows.submit import submit
+from flowq.flows.actions.retry import plan_retry
+from flowq.flows.actions.submit import submit
 from flowq.states import Reason
 from tests.language.conftest import NAMESPACE
 from tests.language.lab import DATE, FLOWS, Lab, Started, plan_of

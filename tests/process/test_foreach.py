@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from flowq.flows import retry
+from flowq.flows.actions import retry
 from flowq.ids import member_id
 from flowq.plan import Action, Cell, Concurrency, Edge, Node, Plan, RetryPolicy
 from flowq.store import Store

@@ -15,8 +15,8 @@ from pathlib import Path
 import pytest
 
 from flowq.compiler import compile_text
-from flowq.flows.retry import plan_retry
-from flowq.flows.submit import submit
+from flowq.flows.actions.retry import plan_retry
+from flowq.flows.actions.submit import submit
 from flowq.plan import Plan
 from flowq.store import Store
 from tests.cli.process import Process

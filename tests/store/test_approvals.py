@@ -6,10 +6,10 @@ import pytest
 
 from flowq import ids
 from flowq.exceptions import InvalidJobOperation, NoSuchJobError
-from flowq.flows import approvals, retry
-from flowq.flows.snapshot import read_snapshot, read_view
-from flowq.flows.surroundings import read_surroundings
-from flowq.flows.why import explain
+from flowq.flows.actions import approval, retry
+from flowq.flows.explain.queue_state import read_surroundings
+from flowq.flows.explain.why import explain
+from flowq.flows.views.snapshot import read_snapshot, read_view
 from flowq.plan import Action
 from flowq.store import Store
 from flowq.store.outcomes import Outcome
@@ -32,14 +32,14 @@ def asked(store: Store, driver: Driver, **settings: object) -> str:
 
 
 def decide(store: Store, run: str, *, approved: bool, name: str = "sign") -> None:
-    approvals.decide(store, run, graphs.grown(store, run), name, approvals.Decision(approved, "ada", "looks good"))
+    approval.decide(store, run, graphs.grown(store, run), name, approval.Decision(approved, "ada", "looks good"))
 
 
 def test_an_approved_job_finishes_with_who_decided(store: Store, driver: Driver) -> None:
     run = asked(store, driver)
     assert graphs.statuses(store, run)["sign"] == "deferred/approval"
     assert driver.claim() is None, "nothing is executed for it"
-    assert approvals.waiting(store, run, graphs.grown(store, run)) == ["sign"]
+    assert approval.waiting(store, run, graphs.grown(store, run)) == ["sign"]
     decide(store, run, approved=True)
     assert Drive(store, driver, run).to_the_end() == ["publish"]
     view = next(job for job in read_view(store, run).jobs if job.name == "sign")

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from flowq.flows import retry
+from flowq.flows.actions import retry
 from flowq.store import Store
 from flowq.store.outcomes import CacheReport, Claim, Execution, Outcome
 from tests.support import graphs, invariants

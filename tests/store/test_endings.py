@@ -4,7 +4,7 @@ import pytest
 
 from flowq import ids
 from flowq.exceptions import InvalidRunOperation
-from flowq.flows import retry
+from flowq.flows.actions import retry
 from flowq.plan import RetryPolicy
 from flowq.store import Store
 from flowq.store.outcomes import Outcome

@@ -5,8 +5,8 @@ import time
 import pytest
 
 from flowq import ids
-from flowq.flows import retry
-from flowq.flows.snapshot import read_view
+from flowq.flows.actions import retry
+from flowq.flows.views.snapshot import read_view
 from flowq.store import Store
 from flowq.store.outcomes import Outcome
 from tests.support import graphs, invariants

@@ -4,10 +4,10 @@ import pytest
 
 from flowq import ids
 from flowq.exceptions import InvalidRunOperation, NoSuchRunError
-from flowq.flows.garbage import Garbage, Wish, find_garbage, garbage_json
-from flowq.flows.retry import plan_retry
+from flowq.flows.actions.garbage_collection import Garbage, Wish, find_garbage, garbage_json
+from flowq.flows.actions.retry import plan_retry
+from flowq.flows.actions.submit import staged_jobs, submit
 from flowq.flows.run import Run
-from flowq.flows.submit import staged_jobs, submit
 from flowq.store import Store
 from flowq.store.outcomes import Outcome
 from flowq.store.staging import as_rows

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from flowq.flows import retry
-from flowq.flows.submit import submit
+from flowq.flows.actions import retry
+from flowq.flows.actions.submit import submit
 from flowq.plan import Concurrency, Plan, RetryPolicy
 from flowq.store import Store
 from flowq.store.link import Link

@@ -9,8 +9,8 @@ import pytest
 
 from flowq.connections import open_client
 from flowq.exceptions import ServerUnavailableError
-from flowq.flows import retry
-from flowq.flows.submit import submit
+from flowq.flows.actions import retry
+from flowq.flows.actions.submit import submit
 from flowq.plan import RetryPolicy
 from flowq.states import JobStatus
 from flowq.store import Store

@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from flowq.exceptions import InvalidRunOperation
-from flowq.flows import rerun, retry
+from flowq.flows.actions import retry
 from flowq.plan import Concurrency, Node, Plan, RetryPolicy
 from flowq.store import Store
 from tests.support import graphs, invariants
@@ -137,7 +137,7 @@ class Story:
             jobs = [cell.ordinal for cell in plan.shown_jobs() if not cell.phase]
             if not jobs:
                 return
-            rerun.plan_rerun(self.store, self.run, dice.sample(jobs, min(len(jobs), 2)), only=only).apply(self.store)
+            retry.plan_rerun(self.store, self.run, dice.sample(jobs, min(len(jobs), 2)), only=only).apply(self.store)
             invariants.check(self.store)
             Drive(self.store, self.driver, self.run, rng=dice, slots=4).to_the_end()
             invariants.check(self.store)

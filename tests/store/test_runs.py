@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from flowq import ids
 from flowq.durations import NEVER
 from flowq.exceptions import AmbiguousRunError, InvalidRunOperation, NoSuchRunError
-from flowq.flows import rerun, retry
-from flowq.flows.submit import staged_jobs, submit
+from flowq.flows.actions import retry
+from flowq.flows.actions.submit import staged_jobs, submit
 from flowq.plan import Cell, Edge, Plan
 from flowq.states import Condition, RunStatus
 from flowq.store import Store
@@ -444,7 +444,7 @@ def test_a_failure_that_no_worker_reports_is_allowed_too(store: Store, how: str)
     assert (record.status, record.warnings) == ("finished", 1)
     with pytest.raises(InvalidRunOperation, match="allowed to, and finished jobs depend on it"):
         retry.plan_retry(store, run)
-    rerun.plan_rerun(store, run, {0}, only=False).apply(store)
+    retry.plan_rerun(store, run, {0}, only=False).apply(store)
     assert store.runs.require(run).warnings == 0
     store.runs.cancel(run)
     driver.settle()

@@ -6,8 +6,8 @@ import random
 import pytest
 
 from flowq import ids
-from flowq.flows import retry
-from flowq.flows.submit import submit
+from flowq.flows.actions import retry
+from flowq.flows.actions.submit import submit
 from flowq.plan import Concurrency, RetryPolicy
 from flowq.store import Store
 from flowq.store.outcomes import Outcome

@@ -9,7 +9,7 @@ import pytest
 from flowq import ids
 from flowq.connections import open_client
 from flowq.exceptions import DataLostError
-from flowq.flows.submit import run_fields, staged_jobs, submit
+from flowq.flows.actions.submit import run_fields, staged_jobs, submit
 from flowq.plan import Plan
 from flowq.store import Store, staging
 from flowq.store.outcomes import Outcome

@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
-from flowq.flows import rules
+from flowq.flows.forecast import graph_rules
 from flowq.grown import order
 from flowq.plan import Cell, Edge, Plan
 from flowq.states import JobStatus
@@ -33,7 +33,7 @@ def expected(
 class _Reference:
     def __init__(self, plan: Plan, outcomes: Mapping[str, str], stored: Plan, if_false: frozenset[str]) -> None:
         self.plan, self.outcomes, self.stored, self.if_false = plan, outcomes, stored, if_false
-        self.ends: dict[int, rules.End] = {}
+        self.ends: dict[int, graph_rules.End] = {}
         self.out: dict[str, str] = {}
 
     def all(self) -> dict[str, str]:
@@ -41,9 +41,9 @@ class _Reference:
         for cell in cells:
             if not cell.phase:
                 self._cell(cell)
-        outcome = rules.outcome(self.ends[cell.ordinal] for cell in cells if not (cell.phase or cell.group))
+        outcome = graph_rules.outcome(self.ends[cell.ordinal] for cell in cells if not (cell.phase or cell.group))
         for cell in cells:
-            if cell.phase in {"exit", rules.HANDLERS[outcome]}:
+            if cell.phase in {"exit", graph_rules.HANDLERS[outcome]}:
                 self._cell(cell)
             elif cell.phase:
                 self._unfitting(cell)
@@ -55,14 +55,14 @@ class _Reference:
             return
         broken = self._broken(cell.parents)
         if broken:
-            self.ends[cell.ordinal] = rules.End(JobStatus.SKIPPED)
+            self.ends[cell.ordinal] = graph_rules.End(JobStatus.SKIPPED)
             self.out[cell.name] = broken
         elif self.plan.node_of(cell).name in self.if_false:
-            self.ends[cell.ordinal] = rules.End(JobStatus.SKIPPED)
+            self.ends[cell.ordinal] = graph_rules.End(JobStatus.SKIPPED)
             self.out[cell.name] = "skipped/if_false"
         elif self.stored.cells[cell.ordinal : cell.ordinal + 1] and self.stored.cells[cell.ordinal].group:
             self.out[cell.name] = "a group of cells: its edges hold"
-            self.ends[cell.ordinal] = rules.End(JobStatus.FINISHED)
+            self.ends[cell.ordinal] = graph_rules.End(JobStatus.FINISHED)
         else:
             self._executed(cell)
 
@@ -70,11 +70,11 @@ class _Reference:
         join = self.plan.node_of(cell).action.kind == "join"
         wanted = "finished" if join else self.outcomes.get(cell.name, "finished")
         status = "failed" if wanted == "lost" else wanted.removesuffix("!")
-        self.ends[cell.ordinal] = rules.End(JobStatus(status), allowed=wanted.endswith("!"))
+        self.ends[cell.ordinal] = graph_rules.End(JobStatus(status), allowed=wanted.endswith("!"))
         self.out[cell.name] = _EXECUTED[wanted]
 
     def _group(self, cell: Cell) -> None:
-        self.ends[cell.ordinal] = rules.group_end(self.ends[edge.parent] for edge in cell.parents)
+        self.ends[cell.ordinal] = graph_rules.group_end(self.ends[edge.parent] for edge in cell.parents)
         dropped = cell.hidden and not cell.name  # a cell of an earlier attempt
         if (
             self.plan.node_of(cell).foreach is not None
@@ -84,13 +84,13 @@ class _Reference:
             self.out[cell.name] = "one job that is skipped: an edge does not hold"
 
     def _unfitting(self, cell: Cell) -> None:
-        self.ends[cell.ordinal] = rules.End(JobStatus.SKIPPED)
+        self.ends[cell.ordinal] = graph_rules.End(JobStatus.SKIPPED)
         if not cell.group:
             self.out[cell.name] = "skipped/not_selected|skipped/upstream_skipped"
 
     def _broken(self, edges: Iterable[Edge]) -> str:
-        found = [edge for edge in edges if not rules.holds(self.ends[edge.parent], edge.condition)]
-        return "|".join(sorted({f"skipped/{rules.skip_reason(self.ends[edge.parent])}" for edge in found}))
+        found = [edge for edge in edges if not graph_rules.holds(self.ends[edge.parent], edge.condition)]
+        return "|".join(sorted({f"skipped/{graph_rules.skip_reason(self.ends[edge.parent])}" for edge in found}))
 
 
 def reset_names(plan: Plan, stored: Plan, actual: Mapping[str, str], allowed: Collection[str] = ()) -> set[str]:
@@ -173,18 +173,18 @@ def inconsistencies(plan: Plan, actual: Mapping[str, str], allowed: Iterable[str
         actual: the end of every job by name, with its reason after a slash.
         allowed: names of the failed jobs that were allowed to fail.
     """
-    ends: dict[int, rules.End] = {}
+    ends: dict[int, graph_rules.End] = {}
     problems = []
     for cell in order(plan):
         if cell.group:
-            ends[cell.ordinal] = rules.group_end(ends[edge.parent] for edge in cell.parents)
+            ends[cell.ordinal] = graph_rules.group_end(ends[edge.parent] for edge in cell.parents)
             continue
         status, _, reason = actual[cell.name].partition("/")
-        ends[cell.ordinal] = rules.End(JobStatus(status), allowed=cell.name in allowed)
+        ends[cell.ordinal] = graph_rules.End(JobStatus(status), allowed=cell.name in allowed)
         broken = {
-            str(rules.skip_reason(ends[edge.parent]))
+            str(graph_rules.skip_reason(ends[edge.parent]))
             for edge in cell.parents
-            if not rules.holds(ends[edge.parent], edge.condition)
+            if not graph_rules.holds(ends[edge.parent], edge.condition)
         }
         if status == "skipped" and reason.startswith("upstream_"):
             if reason not in broken:

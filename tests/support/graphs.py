@@ -4,7 +4,7 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from flowq.flows.submit import submit
+from flowq.flows.actions.submit import submit
 from flowq.grown import foreach_groups, grow
 from flowq.plan import Action, Cell, Edge, Node, Plan, RetryPolicy
 from flowq.store import Store

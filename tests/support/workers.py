@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import Any, Self
 
-from flowq.flows.submit import submit
+from flowq.flows.actions.submit import submit
 from flowq.plan import Action, Cell, Edge, Node, Plan
 from flowq.store import Store
 from flowq.store.records import JobRecord

@@ -2,11 +2,11 @@
 
 import click
 
-from flowq.cli.selection import select_run
-from flowq.cli.session import Session, pass_session, url_option
-from flowq.flows import approvals
-from flowq.flows.snapshot import read_plan
-from flowq.flows.textsafe import safe_line
+from flowq.cli.context import CliContext, pass_context, url_option
+from flowq.cli.targets import select_run
+from flowq.flows.actions import approval
+from flowq.flows.views.snapshot import read_plan
+from flowq.flows.views.text import safe_line
 
 
 @click.command(epilog='Example: flowq approve @latest sign-off --comment "figures checked"')
@@ -16,14 +16,14 @@ from flowq.flows.textsafe import safe_line
 @click.option("--comment", metavar="TEXT", default="", help="Kept with the decision.")
 @click.option("--by", metavar="NAME", default=None, help="Who decides, instead of the user who runs this command.")
 @url_option
-@pass_session
-def command(session: Session, run: str, job: str, reject: bool, comment: str, by: str | None) -> None:
+@pass_context
+def command(session: CliContext, run: str, job: str, reject: bool, comment: str, by: str | None) -> None:
     """Decide about a job that waits for approval.
 
     Who decided, when and why is recorded with the run.
     """
     store = session.store()
     run_id = select_run(store, run)
-    decision = approvals.Decision(not reject, by, comment)
-    approvals.decide(store, run_id, read_plan(store, run_id), job, decision)
+    decision = approval.Decision(not reject, by, comment)
+    approval.decide(store, run_id, read_plan(store, run_id), job, decision)
     click.echo(f"{'rejected' if reject else 'approved'} {safe_line(job)} of run {run_id} as {safe_line(decision.who)}")

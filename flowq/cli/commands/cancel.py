@@ -3,14 +3,14 @@
 import click
 
 from flowq import defaults
-from flowq.cli.completing import complete_jobs, complete_runs
-from flowq.cli.executing import is_embedded
-from flowq.cli.selection import select_jobs, select_open_run
-from flowq.cli.session import Session, pass_session, url_option
-from flowq.cli.streams import echo
+from flowq.cli.completion.candidates import complete_jobs, complete_runs
+from flowq.cli.context import CliContext, pass_context, url_option
+from flowq.cli.execution import is_embedded
+from flowq.cli.targets import select_jobs, select_open_run
+from flowq.cli.terminal import echo
 from flowq.exceptions import InvalidJobOperation
-from flowq.flows.snapshot import read_plan
-from flowq.flows.textsafe import plural, safe_line
+from flowq.flows.views.snapshot import read_plan
+from flowq.flows.views.text import plural, safe_line
 from flowq.ids import member_id
 from flowq.store.outcomes import Outcome
 
@@ -26,8 +26,8 @@ _DONE = frozenset({Outcome.DONE, Outcome.DUPLICATE})
     help="Cancel only this job: its name, a cell's name (all cells of a matrix by its name), or an id.",
 )
 @url_option
-@pass_session
-def command(session: Session, run: str | None, job: str | None) -> None:
+@pass_context
+def command(session: CliContext, run: str | None, job: str | None) -> None:
     """Cancel a run, or one job of it.
 
     Running jobs are killed, waiting ones never start. Without RUN: the latest run that has not ended.

@@ -3,8 +3,8 @@
 import click
 from click.shell_completion import ZshComplete
 
-from flowq.cli.shells import BASH, FISH
-from flowq.cli.streams import echo
+from flowq.cli.completion.shell_scripts import BASH, FISH
+from flowq.cli.terminal import echo
 
 _SHELLS = ("bash", "zsh", "fish")
 

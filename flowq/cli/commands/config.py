@@ -2,11 +2,11 @@
 
 import click
 
-from flowq.cli.output import show, show_json
-from flowq.cli.segments import Line, columns, fit, pad
-from flowq.cli.session import Session, pass_session, url_option
+from flowq.cli.context import CliContext, pass_context, url_option
+from flowq.cli.render.output import show, show_json
+from flowq.cli.render.styled_text import Line, columns, fit, pad
 from flowq.config import load_settings, redact, variable_of
-from flowq.flows.textsafe import safe_line
+from flowq.flows.views.text import safe_line
 
 _DEFAULTS = {"url": "(the embedded server)", "home": "(the user's state directory)"}
 
@@ -14,8 +14,8 @@ _DEFAULTS = {"url": "(the embedded server)", "home": "(the user's state director
 @click.command(epilog="Example: flowq config --json")
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON document.")
 @url_option
-@pass_session
-def command(session: Session, *, as_json: bool) -> None:
+@pass_context
+def command(session: CliContext, *, as_json: bool) -> None:
     """Show every setting, its value and where that comes from.
 
     An argument goes before the environment, that before flowq.toml and [tool.flowq] in pyproject.toml (the nearest one, from

@@ -2,8 +2,8 @@
 
 import click
 
-from flowq.cli.queue_options import LEVELS, QueueOptions, queue_options
-from flowq.cli.session import Session, pass_session, url_option
+from flowq.cli.context import CliContext, pass_context, url_option
+from flowq.cli.options.queues import LEVELS, QueueOptions, queue_options
 
 
 @click.command(epilog="Example: flowq cron cron_config.py --timezone Europe/Berlin")
@@ -20,10 +20,10 @@ from flowq.cli.session import Session, pass_session, url_option
 @click.option("--timezone", metavar="ZONE", help="Of cron expressions that do not say theirs.  [default: the local one]")
 @click.option("--check", is_flag=True, help="Only show the entries and when they are due next; no server is needed.")
 @url_option
-@pass_session
+@pass_context
 @queue_options()
 def command(
-    session: Session,
+    session: CliContext,
     configuration: str,
     logging_level: str,
     name: str | None,
@@ -58,12 +58,12 @@ def command(
     scheduler.start()
 
 
-def _show(configuration: str, timezone: str | None, session: Session) -> None:
+def _show(configuration: str, timezone: str | None, session: CliContext) -> None:
     """Print the entries of a configuration, each with the next time that it is due."""
-    from flowq.cli.output import show
-    from flowq.cli.segments import columns, pad
+    from flowq.cli.render.output import show
+    from flowq.cli.render.styled_text import columns, pad
     from flowq.cron import registering
-    from flowq.flows.textsafe import safe_line
+    from flowq.flows.views.text import safe_line
 
     entries = registering.entries(configuration, timezone)
     rows = [("NAME", "QUEUE", "WHEN", "NEXT")]

@@ -2,19 +2,19 @@
 
 import click
 
-from flowq.cli.completing import complete_runs
-from flowq.cli.selection import select_run
-from flowq.cli.session import Session, pass_session, url_option
-from flowq.cli.streams import echo
+from flowq.cli.completion.candidates import complete_runs
+from flowq.cli.context import CliContext, pass_context, url_option
+from flowq.cli.targets import select_run
+from flowq.cli.terminal import echo
 from flowq.exceptions import InvalidRunOperation
-from flowq.flows.textsafe import safe_line
+from flowq.flows.views.text import safe_line
 
 
 @click.command(epilog="Example: flowq delete 7k2m 9x0d")
 @click.argument("runs", metavar="RUN...", nargs=-1, required=True, shell_complete=complete_runs)
 @url_option
-@pass_session
-def command(session: Session, runs: tuple[str, ...]) -> None:
+@pass_context
+def command(session: CliContext, runs: tuple[str, ...]) -> None:
     """Delete runs that have ended, with their results and logs.
 
     Runs go by themselves when their retention has passed; this is for those who do not want to wait. All of them are looked at before

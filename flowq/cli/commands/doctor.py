@@ -6,15 +6,15 @@ from dataclasses import asdict
 
 import click
 
-from flowq.cli import exits
-from flowq.cli.doctoring import OK, PROBLEM, WARNING, Finding, examine, read_facts
-from flowq.cli.output import show, show_json
-from flowq.cli.segments import Line, fit
-from flowq.cli.session import Session, pass_session, url_option
-from flowq.cli.streams import Terminal
+from flowq.cli import exit_codes
+from flowq.cli.context import CliContext, pass_context, url_option
+from flowq.cli.render.output import show, show_json
+from flowq.cli.render.styled_text import Line, fit
+from flowq.cli.terminal import Terminal
 from flowq.config import load_settings, redact
 from flowq.exceptions import ServerError
-from flowq.flows.textsafe import plural, safe_line
+from flowq.flows.health import OK, PROBLEM, WARNING, Finding, examine, read_facts
+from flowq.flows.views.text import plural, safe_line
 
 _STYLES = {OK: "good", WARNING: "warn", PROBLEM: "badbold"}
 
@@ -22,22 +22,22 @@ _STYLES = {OK: "good", WARNING: "warn", PROBLEM: "badbold"}
 @click.command(epilog="Example: flowq doctor -u redis://queue.example/0")
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON list of findings.")
 @url_option
-@pass_session
-def command(session: Session, *, as_json: bool) -> int:
+@pass_context
+def command(session: CliContext, *, as_json: bool) -> int:
     """Check the server and the workers, and say what to do.
 
     Versions, persistence, memory, clocks, queues without a worker. Every finding has a code. The exit code is 1 when there is a problem, 6 when the server cannot be used.
     """
     settings = load_settings(session.url)
     address = "this machine" if settings.url is None else redact(settings.url.value)
-    code = exits.OK
+    code = exit_codes.OK
     try:
         findings = examine(read_facts(session.store(), address))
     except ServerError as error:
         findings = [Finding("D201", PROBLEM, str(error), "`flowq config` shows where the address comes from")]
-        code = exits.UNREACHABLE
+        code = exit_codes.UNREACHABLE
     if any(finding.level == PROBLEM for finding in findings):
-        code = code or exits.FAILED
+        code = code or exit_codes.FAILED
     if as_json:
         show_json([asdict(finding) for finding in findings])
     else:

@@ -2,18 +2,18 @@
 
 import click
 
-from flowq.cli.queue_options import QueueOptions, queue_options
-from flowq.cli.session import Session, pass_session, url_option
-from flowq.flows.textsafe import plural, safe_line
+from flowq.cli.context import CliContext, pass_context, url_option
+from flowq.cli.options.queues import QueueOptions, queue_options
+from flowq.flows.views.text import plural, safe_line
 
 
 @click.command(epilog="Example: flowq empty low")
 @click.argument("queues", nargs=-1, metavar="[QUEUE]...")
 @click.option("-a", "--all", "all_queues", is_flag=True, help="Empty every queue.")
 @url_option
-@pass_session
+@pass_context
 @queue_options()
-def command(session: Session, queues: tuple[str, ...], common: QueueOptions, *, all_queues: bool) -> None:
+def command(session: CliContext, queues: tuple[str, ...], common: QueueOptions, *, all_queues: bool) -> None:
     """Delete the jobs that wait in queues.
 
     Running, scheduled and ended jobs stay; so do the jobs of runs: `flowq cancel` is for those.

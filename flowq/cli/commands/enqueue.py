@@ -8,8 +8,8 @@ from typing import Any, Final
 import click
 
 from flowq import defaults
-from flowq.cli.queue_options import QueueOptions, queue_options
-from flowq.cli.session import Session, pass_session, url_option
+from flowq.cli.context import CliContext, pass_context, url_option
+from flowq.cli.options.queues import QueueOptions, queue_options
 from flowq.durations import parse_duration
 from flowq.exceptions import UsageError
 
@@ -36,10 +36,10 @@ _MARKS: Final = {":": "JSON", "%": "a Python literal"}
 )
 @click.option("--quiet", is_flag=True, help="Print nothing.")
 @url_option
-@pass_session
+@pass_context
 @queue_options()
 def command(
-    session: Session,
+    session: CliContext,
     /,
     function: str,
     arguments: tuple[str, ...],

@@ -4,12 +4,12 @@ from collections.abc import Iterator
 
 import click
 
-from flowq.cli.output import show, show_json
-from flowq.cli.pairs import Duration
-from flowq.cli.segments import Line
-from flowq.cli.session import Session, pass_session, url_option
-from flowq.flows.garbage import Garbage, Wish, find_garbage, garbage_json
-from flowq.flows.textsafe import plural
+from flowq.cli.context import CliContext, pass_context, url_option
+from flowq.cli.options.types import Duration
+from flowq.cli.render.output import show, show_json
+from flowq.cli.render.styled_text import Line
+from flowq.flows.actions.garbage_collection import Garbage, Wish, find_garbage, garbage_json
+from flowq.flows.views.text import plural
 
 _SHOWN = 8  # ids of a kind
 
@@ -26,9 +26,9 @@ _SHOWN = 8  # ids of a kind
 @click.option("--dry-run", is_flag=True, help="Show what would go; change nothing.")
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON document.")
 @url_option
-@pass_session
+@pass_context
 def command(
-    session: Session, older_than: float | None, keep: int | None, flow: str | None, *, dry_run: bool, as_json: bool
+    session: CliContext, older_than: float | None, keep: int | None, flow: str | None, *, dry_run: bool, as_json: bool
 ) -> None:
     """Remove what only takes memory on the server.
 

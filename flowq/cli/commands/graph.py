@@ -5,19 +5,19 @@ from typing import TYPE_CHECKING
 
 import click
 
-from flowq.cli.compiling import compile_flow
-from flowq.cli.completing import complete_files_and_runs
-from flowq.cli.options import Inputs, Part, param_options, selection_options
-from flowq.cli.output import show, show_json
-from flowq.cli.segments import Line, columns, cut, fit
-from flowq.cli.selection import looks_like_file, select_run
-from flowq.cli.session import Session, pass_session, url_option
-from flowq.cli.streams import Terminal, echo
-from flowq.cli.wording import symbol, word
+from flowq.cli.completion.candidates import complete_files_and_runs
+from flowq.cli.context import CliContext, pass_context, url_option
+from flowq.cli.flow_file import compile_flow
+from flowq.cli.options.flows import Inputs, Part, param_options, selection_options
+from flowq.cli.render.output import show, show_json
+from flowq.cli.render.styled_text import Line, columns, cut, fit
+from flowq.cli.render.vocabulary import symbol, word
+from flowq.cli.targets import looks_like_file, select_run
+from flowq.cli.terminal import Terminal, echo
 from flowq.exceptions import UsageError
-from flowq.flows.graphs.model import Graph, Vertex, graph_json, graph_of
-from flowq.flows.textsafe import safe_line
-from flowq.flows.views import RunView, run_view
+from flowq.flows.render.graph.model import Graph, Vertex, graph_json, graph_of
+from flowq.flows.views.run_view import RunView, run_view
+from flowq.flows.views.text import safe_line
 
 if TYPE_CHECKING:
     from flowq.plan import Plan
@@ -34,9 +34,9 @@ _FORMATS = ("ascii", "mermaid", "dot", "svg", "json")
 @click.option("--gantt", is_flag=True, help="Draw a run against time: who ran when, who waited, the critical path.")
 @click.option("-o", "--output", metavar="PATH", help="Write to this file instead of standard output.")
 @url_option
-@pass_session
+@pass_context
 def command(
-    session: Session,
+    session: CliContext,
     target: str | None,
     form: str,
     *,
@@ -66,9 +66,9 @@ def command(
         _write(_document(graph, form, title, stated=run is not None), output)
 
 
-def _show_gantt(session: Session, plan: "Plan", run: RunView | None, form: str) -> None:
-    from flowq.cli.timeline import gantt_json, gantt_lines
-    from flowq.flows.gantt import bars
+def _show_gantt(session: CliContext, plan: "Plan", run: RunView | None, form: str) -> None:
+    from flowq.cli.render.gantt import gantt_json, gantt_lines
+    from flowq.flows.render.gantt import bars
 
     if run is None:
         raise UsageError("--gantt is for a RUN: a flow file has no times; `flowq plan` tells what to expect")
@@ -83,7 +83,7 @@ def _show_gantt(session: Session, plan: "Plan", run: RunView | None, form: str) 
 
 def graph_lines(graph: Graph, terminal: Terminal, *, stated: bool) -> list[Line]:
     """Return the text form for a terminal: names in the colour of their state, lines dim."""
-    from flowq.flows.graphs import text
+    from flowq.flows.render.graph import text
 
     def label(vertex: Vertex) -> str:
         mark = symbol(vertex.status, unicode=terminal.unicode) + " " if stated else ""
@@ -107,14 +107,14 @@ def _style(vertex: Vertex, *, stated: bool) -> str:
     return "warn" if vertex.allowed else word(vertex.status)[1]
 
 
-def _read(session: Session, target: str | None, inputs: Inputs, part: Part) -> "tuple[Plan, RunView | None]":
+def _read(session: CliContext, target: str | None, inputs: Inputs, part: Part) -> "tuple[Plan, RunView | None]":
     if target is not None and looks_like_file(target):
         return part.of(compile_flow(target, inputs, session.err)), None
     if part:
         raise UsageError("--job, --stage and --until are for a FILE: a run is drawn with the part it was started with")
     if inputs:
         raise UsageError("-p and --params-file are for a FILE: a run has the params it was submitted with")
-    from flowq.flows.snapshot import read_snapshot
+    from flowq.flows.views.snapshot import read_snapshot
 
     store = session.store()
     plan, snapshot = read_snapshot(store, select_run(store, target))
@@ -124,8 +124,8 @@ def _read(session: Session, target: str | None, inputs: Inputs, part: Part) -> "
 def _document(graph: Graph, form: str, title: str, *, stated: bool) -> str:
     import json
 
-    from flowq.flows.graphs.markup import to_dot, to_mermaid
-    from flowq.flows.graphs.svg import to_svg
+    from flowq.flows.render.graph.dot_mermaid import to_dot, to_mermaid
+    from flowq.flows.render.graph.svg import to_svg
 
     match form:
         case "mermaid":

@@ -5,9 +5,9 @@ import time
 
 import click
 
-from flowq.cli.output import show, show_json
-from flowq.cli.queue_options import queue_options
-from flowq.cli.session import Session, pass_session, url_option
+from flowq.cli.context import CliContext, pass_context, url_option
+from flowq.cli.options.queues import queue_options
+from flowq.cli.render.output import show, show_json
 
 _WATCH = 2.0  # s between two looks
 
@@ -22,10 +22,10 @@ _WATCH = 2.0  # s between two looks
 @click.option("-R", "--by-queue", is_flag=True, help="The workers by the queue they serve.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 @url_option
-@pass_session
+@pass_context
 @queue_options(passed=False)
 def command(
-    session: Session,
+    session: CliContext,
     queues: tuple[str, ...],
     interval: float | None,
     *,
@@ -47,7 +47,7 @@ def command(
         raise click.UsageError("--only-queues and --only-workers leave nothing to show")
     if raw and as_json:
         raise click.UsageError("--raw and --json exclude each other")
-    from flowq.cli.queue_views import Choice, Picture, document, lines_of
+    from flowq.cli.render.queue_tables import Choice, Picture, document, lines_of
 
     choice = Choice(queues, raw=raw, by_queue=by_queue, only_queues=only_queues, only_workers=only_workers)
     store = session.store()

@@ -7,17 +7,17 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
-from flowq.cli.completing import complete_jobs, complete_runs
-from flowq.cli.output import show
-from flowq.cli.segments import Line
-from flowq.cli.selection import select_jobs, select_run
-from flowq.cli.session import Session, complain, pass_session, url_option
-from flowq.cli.streams import Terminal
-from flowq.flows.documents import iso
-from flowq.flows.follow import START, Follower
-from flowq.flows.snapshot import read_plan, read_snapshot
-from flowq.flows.textsafe import safe_bytes, safe_line
-from flowq.flows.views import ordinal_of, run_view
+from flowq.cli.completion.candidates import complete_jobs, complete_runs
+from flowq.cli.context import CliContext, complain, pass_context, url_option
+from flowq.cli.render.output import show
+from flowq.cli.render.styled_text import Line
+from flowq.cli.targets import select_jobs, select_run
+from flowq.cli.terminal import Terminal
+from flowq.flows.views.follow import START, Follower
+from flowq.flows.views.json_documents import iso
+from flowq.flows.views.run_view import ordinal_of, run_view
+from flowq.flows.views.snapshot import read_plan, read_snapshot
+from flowq.flows.views.text import safe_bytes, safe_line
 from flowq.plan import Plan
 from flowq.states import JobStatus
 from flowq.store.records import LogEntry
@@ -37,9 +37,9 @@ _BAD: Final = frozenset({JobStatus.FAILED, JobStatus.STOPPED})
 @click.option("--timestamps", is_flag=True, help="Put the time (UTC) in front of each line.")
 @click.option("--tail", type=click.IntRange(0), metavar="N", help="Only the last N lines of each job.")
 @url_option
-@pass_session
+@pass_context
 def command(
-    session: Session,
+    session: CliContext,
     run: str | None,
     job: str | None,
     *,

@@ -4,16 +4,16 @@ from collections.abc import Sequence
 
 import click
 
-from flowq.cli.compiling import compile_flow
-from flowq.cli.completing import complete_files
-from flowq.cli.options import Inputs, Part, param_options, selection_options
-from flowq.cli.output import show, show_json
-from flowq.cli.planning import plan_json, plan_lines
-from flowq.cli.session import Session, complain, pass_session, url_option
+from flowq.cli.completion.candidates import complete_files
+from flowq.cli.context import CliContext, complain, pass_context, url_option
+from flowq.cli.flow_file import compile_flow
+from flowq.cli.options.flows import Inputs, Part, param_options, selection_options
+from flowq.cli.render.output import show, show_json
+from flowq.cli.render.plan_table import plan_json, plan_lines
 from flowq.exceptions import ServerError
-from flowq.flows.foresee import foresee
-from flowq.flows.history import NOTHING, History, read_history
-from flowq.flows.selecting import find_jobs
+from flowq.flows.actions.selection import find_jobs
+from flowq.flows.forecast.history import NOTHING, History, read_history
+from flowq.flows.forecast.outcomes import foresee
 from flowq.plan import Plan
 
 
@@ -26,9 +26,9 @@ from flowq.plan import Plan
 @click.option("--no-history", is_flag=True, help="Do not ask a server how long the jobs took before.")
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON document.")
 @url_option
-@pass_session
+@pass_context
 def command(
-    session: Session,
+    session: CliContext,
     file: str,
     failing: tuple[str, ...],
     *,
@@ -59,7 +59,7 @@ def _names(plan: Plan, ordinals: Sequence[int]) -> list[str]:
     return [plan.cells[ordinal].name for ordinal in ordinals]
 
 
-def _history(session: Session, plan: Plan) -> History:
+def _history(session: CliContext, plan: Plan) -> History:
     """Read how long the jobs took; a server that is not there is no reason not to plan."""
     if not session.has_history():
         return NOTHING

@@ -3,10 +3,10 @@
 import click
 
 from flowq import defaults
-from flowq.cli.queue_options import QueueOptions, queue_options
-from flowq.cli.session import Session, complain, pass_session, url_option
+from flowq.cli.context import CliContext, complain, pass_context, url_option
+from flowq.cli.options.queues import QueueOptions, queue_options
 from flowq.exceptions import InvalidJobOperation, NoSuchJobError
-from flowq.flows.textsafe import plural
+from flowq.flows.views.text import plural
 
 
 @click.command(epilog="Example: flowq requeue --queue myqueue --all")
@@ -14,9 +14,9 @@ from flowq.flows.textsafe import plural
 @click.option("--queue", "name", default=defaults.QUEUE, show_default=True, metavar="QUEUE", help="Queue the jobs belong to.")
 @click.option("-a", "--all", "all_jobs", is_flag=True, help="Requeue every failed job of the queue.")
 @url_option
-@pass_session
+@pass_context
 @queue_options()
-def command(session: Session, job_ids: tuple[str, ...], name: str, common: QueueOptions, *, all_jobs: bool) -> int:
+def command(session: CliContext, job_ids: tuple[str, ...], name: str, common: QueueOptions, *, all_jobs: bool) -> int:
     """Put failed jobs of a queue back into it.
 
     JOB is the id of a plain job; failed jobs of runs are for `flowq retry`. The exit code is 1 when one could not be requeued.

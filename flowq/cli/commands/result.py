@@ -5,14 +5,14 @@ from typing import TYPE_CHECKING
 
 import click
 
-from flowq.cli.completing import complete_jobs, complete_runs
-from flowq.cli.selection import select_jobs, select_run
-from flowq.cli.session import Session, pass_session, url_option
-from flowq.cli.streams import echo
+from flowq.cli.completion.candidates import complete_jobs, complete_runs
+from flowq.cli.context import CliContext, pass_context, url_option
+from flowq.cli.targets import select_jobs, select_run
+from flowq.cli.terminal import echo
 from flowq.exceptions import InvalidJobOperation
-from flowq.flows.snapshot import read_plan
-from flowq.flows.textsafe import safe_bytes, safe_json
-from flowq.flows.values import result_of
+from flowq.flows.views.job_result import result_of
+from flowq.flows.views.snapshot import read_plan
+from flowq.flows.views.text import safe_bytes, safe_json
 from flowq.plan import Plan
 from flowq.states import JobStatus
 
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 @click.argument("run", shell_complete=complete_runs)
 @click.argument("job", shell_complete=complete_jobs)
 @url_option
-@pass_session
-def command(session: Session, run: str, job: str) -> None:
+@pass_context
+def command(session: CliContext, run: str, job: str) -> None:
     """Print the result of a job as JSON.
 
     The name of a matrix gives the list of its cells' results in expansion order, null where a cell has none.

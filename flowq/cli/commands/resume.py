@@ -2,15 +2,15 @@
 
 import click
 
-from flowq.cli.queue_options import queue_options
-from flowq.cli.session import Session, pass_session, url_option
+from flowq.cli.context import CliContext, pass_context, url_option
+from flowq.cli.options.queues import queue_options
 
 
 @click.command(epilog="Example: flowq resume")
 @url_option
-@pass_session
+@pass_context
 @queue_options(passed=False)
-def command(session: Session) -> None:
+def command(session: CliContext) -> None:
     """Let suspended workers claim jobs again."""
     from flowq.suspension import resume
 

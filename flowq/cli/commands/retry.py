@@ -4,23 +4,22 @@ from typing import TYPE_CHECKING
 
 import click
 
-from flowq.cli.completing import complete_jobs, complete_runs
-from flowq.cli.executing import execute, refuse_workers, tell_absent
-from flowq.cli.following import last_position
-from flowq.cli.options import Manner, execution_options
-from flowq.cli.output import show, show_json
-from flowq.cli.segments import Line, columns, pad
-from flowq.cli.selection import refuse_beside_running, select_jobs, select_run
-from flowq.cli.session import Session, pass_session, url_option
-from flowq.cli.signals import Interrupts
-from flowq.flows.absent import absent_on_retry
-from flowq.flows.rerun import plan_rerun
-from flowq.flows.retry import plan_retry
-from flowq.flows.snapshot import read_plan
-from flowq.flows.textsafe import plural, safe_line
+from flowq.cli.completion.candidates import complete_jobs, complete_runs
+from flowq.cli.context import CliContext, pass_context, url_option
+from flowq.cli.execution import execute, refuse_workers, tell_absent
+from flowq.cli.follow.follow import last_position
+from flowq.cli.interrupts import Interrupts
+from flowq.cli.options.flows import Manner, execution_options
+from flowq.cli.render.output import show, show_json
+from flowq.cli.render.styled_text import Line, columns, pad
+from flowq.cli.targets import refuse_beside_running, select_jobs, select_run
+from flowq.flows.actions.retry import plan_rerun, plan_retry
+from flowq.flows.local_worker.missing_secrets import absent_on_retry
+from flowq.flows.views.snapshot import read_plan
+from flowq.flows.views.text import plural, safe_line
 
 if TYPE_CHECKING:
-    from flowq.flows.resets import RetryPlan
+    from flowq.flows.actions.reset import RetryPlan
     from flowq.store import Store
 
 _SHOWN = 30  # jobs listed before a retry that is carried out; --dry-run lists all
@@ -43,9 +42,9 @@ _SHOWN = 30  # jobs listed before a retry that is carried out; --dry-run lists a
 @click.option("--dry-run", is_flag=True, help="Show which jobs would run again and why; change nothing.")
 @execution_options
 @url_option
-@pass_session
+@pass_context
 def command(
-    session: Session, run: str | None, jobs: tuple[str, ...], *, failed: bool, only: bool, dry_run: bool, manner: Manner
+    session: CliContext, run: str | None, jobs: tuple[str, ...], *, failed: bool, only: bool, dry_run: bool, manner: Manner
 ) -> int:
     """Run again what failed in a run, and what depends on it.
 

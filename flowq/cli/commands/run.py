@@ -11,16 +11,16 @@ from typing import TYPE_CHECKING
 
 import click
 
-from flowq.cli.completing import complete_files, complete_runs
-from flowq.cli.options import Inputs, Manner, Part, execution_options, param_options, selection_options
-from flowq.cli.pairs import Duration, Pair
-from flowq.cli.session import Session, pass_session, url_option
+from flowq.cli.completion.candidates import complete_files, complete_runs
+from flowq.cli.context import CliContext, pass_context, url_option
+from flowq.cli.options.flows import Inputs, Manner, Part, execution_options, param_options, selection_options
+from flowq.cli.options.types import Duration, Pair
 from flowq.exceptions import InvalidRunOperation
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from flowq.flows.process import WorkerProcess
+    from flowq.flows.local_worker.process import WorkerProcess
     from flowq.plan import Plan
 
 _RUN_ID = re.compile(r"[a-z0-9]{8}\Z")
@@ -52,9 +52,9 @@ _RUN_ID = re.compile(r"[a-z0-9]{8}\Z")
 @click.option("--dry-run", is_flag=True, help="Show what would run; submit nothing.")
 @execution_options
 @url_option
-@pass_session
+@pass_context
 def command(
-    session: Session,
+    session: CliContext,
     file: str | None,
     labels: tuple[tuple[str, str], ...],
     run_id: str | None,
@@ -116,18 +116,18 @@ class _Order:
     timeout: float | None
     directory: str | None = None
 
-    def plan(self, session: Session) -> "Plan":
+    def plan(self, session: CliContext) -> "Plan":
         """Compile it."""
-        from flowq.cli.compiling import compile_flow
+        from flowq.cli.flow_file import compile_flow
 
         plan = self.part.of(compile_flow(self.file, self.inputs, session.err))
         return plan if self.timeout is None else replace(plan, timeout=self.timeout)
 
 
-def _again(session: Session, given: str, order: _Order) -> _Order:
+def _again(session: CliContext, given: str, order: _Order) -> _Order:
     """Return the order of an earlier run, changed by what was given now."""
-    from flowq.cli.selection import select_run
-    from flowq.flows.snapshot import read_plan
+    from flowq.cli.targets import select_run
+    from flowq.flows.views.snapshot import read_plan
 
     store = session.store()
     earlier = store.runs.require(select_run(store, given))
@@ -142,19 +142,19 @@ def _again(session: Session, given: str, order: _Order) -> _Order:
     )
 
 
-def _early_worker(session: Session) -> "WorkerProcess | None":
+def _early_worker(session: CliContext) -> "WorkerProcess | None":
     """Start the worker of a local run, before it is known whether there will be a run; without one it leaves unseen."""
     from flowq.config import load_settings
-    from flowq.flows.process import WorkerProcess
+    from flowq.flows.local_worker.process import WorkerProcess
 
     return WorkerProcess() if load_settings(session.url).url is None else None
 
 
-def _run(session: Session, order: _Order, waiting: "WorkerProcess | None", manner: Manner) -> int:
-    from flowq.cli.executing import execute, is_embedded, refuse_workers, tell_absent
-    from flowq.cli.selection import here
-    from flowq.cli.signals import Interrupts
-    from flowq.flows.submit import submit
+def _run(session: CliContext, order: _Order, waiting: "WorkerProcess | None", manner: Manner) -> int:
+    from flowq.cli.execution import execute, is_embedded, refuse_workers, tell_absent
+    from flowq.cli.interrupts import Interrupts
+    from flowq.cli.targets import here
+    from flowq.flows.actions.submit import submit
 
     plan = order.plan(session)
     if not manner.cache:
@@ -162,7 +162,7 @@ def _run(session: Session, order: _Order, waiting: "WorkerProcess | None", manne
     store = session.store()
     refuse_workers(store, manner.workers)
     if is_embedded(store):
-        from flowq.flows.absent import absent_secrets
+        from flowq.flows.local_worker.missing_secrets import absent_secrets
 
         tell_absent(absent_secrets(plan))
     with Interrupts() as interrupts:
@@ -178,13 +178,13 @@ def _run(session: Session, order: _Order, waiting: "WorkerProcess | None", manne
         return execute(store, run, plan, interrupts, manner, waiting=waiting, fresh=order.run_id is None)
 
 
-def _resume(session: Session, given: str, manner: Manner) -> int:
-    from flowq.cli.executing import execute, refuse_workers, tell_absent
-    from flowq.cli.following import last_position
-    from flowq.cli.selection import select_run
-    from flowq.cli.signals import Interrupts
-    from flowq.flows.absent import absent_on_resume
-    from flowq.flows.snapshot import read_plan
+def _resume(session: CliContext, given: str, manner: Manner) -> int:
+    from flowq.cli.execution import execute, refuse_workers, tell_absent
+    from flowq.cli.follow.follow import last_position
+    from flowq.cli.interrupts import Interrupts
+    from flowq.cli.targets import select_run
+    from flowq.flows.local_worker.missing_secrets import absent_on_resume
+    from flowq.flows.views.snapshot import read_plan
 
     store = session.store()
     refuse_workers(store, manner.workers)
@@ -201,9 +201,9 @@ def _resume(session: Session, given: str, manner: Manner) -> int:
         return execute(store, run, plan, interrupts, manner, events_after=position, fresh=False)
 
 
-def _preview(session: Session, order: _Order, *, as_json: bool) -> None:
-    from flowq.cli.compiling import preview_json, preview_lines
-    from flowq.cli.output import show, show_json
+def _preview(session: CliContext, order: _Order, *, as_json: bool) -> None:
+    from flowq.cli.flow_file import preview_json, preview_lines
+    from flowq.cli.render.output import show, show_json
 
     plan = order.plan(session)
     if as_json:

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 
 import click
 
-from flowq.cli.listing import runs_table
-from flowq.cli.output import show, show_json
-from flowq.cli.pairs import Pair
-from flowq.cli.session import Session, complain, pass_session, url_option
+from flowq.cli.context import CliContext, complain, pass_context, url_option
+from flowq.cli.options.types import Pair
+from flowq.cli.render.output import show, show_json
+from flowq.cli.render.runs_table import runs_table
 from flowq.durations import parse_duration
 from flowq.exceptions import TimeoutFormatError
-from flowq.flows.documents import record_json
+from flowq.flows.views.json_documents import record_json
 from flowq.states import RunStatus
 from flowq.store.records import RunRecord
 
@@ -32,9 +32,9 @@ _SCANNED = 1000  # of the latest runs, when a filter is given
 @click.option("--limit", type=click.IntRange(1, 1000), default=20, show_default=True, help="How many to show.")
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON list.")
 @url_option
-@pass_session
+@pass_context
 def command(
-    session: Session,
+    session: CliContext,
     flow: str | None,
     status: str | None,
     since: str | None,

@@ -2,7 +2,7 @@
 
 import click
 
-from flowq.cli.streams import echo
+from flowq.cli.terminal import echo
 from flowq.compiler.syntax.schema import schema_path
 
 

@@ -4,10 +4,10 @@ import dataclasses
 
 import click
 
-from flowq.cli.output import show_json
-from flowq.cli.session import complain
-from flowq.cli.streams import echo
-from flowq.cli.wording import took
+from flowq.cli.context import complain
+from flowq.cli.render.output import show_json
+from flowq.cli.render.vocabulary import took
+from flowq.cli.terminal import echo
 from flowq.embedded.control import ServerStatus, server_status, start_server, stop_server
 
 

@@ -4,17 +4,17 @@ from typing import TYPE_CHECKING
 
 import click
 
-from flowq.cli import exits
-from flowq.cli.completing import complete_runs
-from flowq.cli.layout import run_lines
-from flowq.cli.options import Manner
-from flowq.cli.output import show, show_json
-from flowq.cli.reports import Reporting
-from flowq.cli.selection import select_run
-from flowq.cli.session import Session, complain, pass_session, url_option
-from flowq.flows.documents import run_json
-from flowq.flows.snapshot import read_view
-from flowq.flows.views import RunView
+from flowq.cli import exit_codes
+from flowq.cli.completion.candidates import complete_runs
+from flowq.cli.context import CliContext, complain, pass_context, url_option
+from flowq.cli.options.flows import Manner
+from flowq.cli.render.output import show, show_json
+from flowq.cli.render.reports import Reporting
+from flowq.cli.render.run_table import run_lines
+from flowq.cli.targets import select_run
+from flowq.flows.views.json_documents import run_json
+from flowq.flows.views.run_view import RunView
+from flowq.flows.views.snapshot import read_view
 
 if TYPE_CHECKING:
     from flowq.store import Store
@@ -28,9 +28,9 @@ if TYPE_CHECKING:
 @click.option("--junit", metavar="FILE", help="Write a JUnit report too: one test case per job.")
 @click.option("--exit-status", is_flag=True, help="Exit with the code of the run (1 while it has not ended).")
 @url_option
-@pass_session
+@pass_context
 def command(
-    session: Session, run: str | None, *, as_json: bool, watch: bool, failed: bool, junit: str | None, exit_status: bool
+    session: CliContext, run: str | None, *, as_json: bool, watch: bool, failed: bool, junit: str | None, exit_status: bool
 ) -> int:
     """Show a run: its jobs, their states and why.
 
@@ -54,15 +54,15 @@ def command(
 
 
 def _watch(store: "Store", run_id: str, manner: Manner, *, exit_status: bool) -> int:
-    from flowq.cli.following import Following
-    from flowq.cli.signals import Interrupts
+    from flowq.cli.follow.follow import Following
+    from flowq.cli.interrupts import Interrupts
 
     with Interrupts() as interrupts:
         code = Following(store, run_id, interrupts, manner=manner, only_watching=True).to_the_end()
-    return code if exit_status or code == exits.INTERRUPTED else 0
+    return code if exit_status or code == exit_codes.INTERRUPTED else 0
 
 
 def _code(view: RunView) -> int:
     if not view.ended:
         complain(f"run {view.id} has not ended: --watch waits for it")
-    return exits.of_run(view)
+    return exit_codes.of_run(view)

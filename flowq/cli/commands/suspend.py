@@ -2,17 +2,17 @@
 
 import click
 
-from flowq.cli.queue_options import queue_options
-from flowq.cli.session import Session, pass_session, url_option
+from flowq.cli.context import CliContext, pass_context, url_option
+from flowq.cli.options.queues import queue_options
 from flowq.durations import format_duration, parse_duration
 
 
 @click.command(epilog="Example: flowq suspend --duration 10m")
 @click.option("--duration", metavar="TIME", help="Go on by themselves after this: seconds, or 10m, 1h, …  [default: never]")
 @url_option
-@pass_session
+@pass_context
 @queue_options(passed=False)
-def command(session: Session, duration: str | None) -> None:
+def command(session: CliContext, duration: str | None) -> None:
     """Let no worker claim a job.
 
     Until `flowq resume`, or for `--duration`. Jobs that are being executed go on to their end.

@@ -5,13 +5,13 @@ from typing import TYPE_CHECKING
 
 import click
 
-from flowq.cli import exits
-from flowq.cli.compiling import compile_now, show_diagnostics
-from flowq.cli.options import Inputs, param_options
-from flowq.cli.output import show, show_json
-from flowq.cli.segments import Line
-from flowq.cli.session import Session, pass_session
-from flowq.flows.textsafe import plural, safe_line
+from flowq.cli import exit_codes
+from flowq.cli.context import CliContext, pass_context
+from flowq.cli.flow_file import compile_now, show_diagnostics
+from flowq.cli.options.flows import Inputs, param_options
+from flowq.cli.render.output import show, show_json
+from flowq.cli.render.styled_text import Line
+from flowq.flows.views.text import plural, safe_line
 
 if TYPE_CHECKING:
     from flowq.compiler import Diagnostic
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 @click.argument("files", nargs=-1, required=True, metavar="FILE...")
 @param_options
 @click.option("--json", "as_json", is_flag=True, help="Print the diagnostics as a JSON list.")
-@pass_session
-def command(session: Session, files: tuple[str, ...], *, inputs: Inputs, as_json: bool) -> int:
+@pass_context
+def command(session: CliContext, files: tuple[str, ...], *, inputs: Inputs, as_json: bool) -> int:
     """Check flow files and show every problem.
 
     Nothing is run and no server is needed. A param without a default needs no value here. Exit code 0 when every file is a
@@ -32,14 +32,14 @@ def command(session: Session, files: tuple[str, ...], *, inputs: Inputs, as_json
     invalid = sum(not item.valid for item in checked)
     if as_json:
         show_json([diagnostic.to_json() for item in checked for diagnostic in item.diagnostics])
-        return exits.INVALID if invalid else exits.OK
+        return exit_codes.INVALID if invalid else exit_codes.OK
     for item in checked:
         show_diagnostics(item.diagnostics, session.out, err=False)
         if item.valid:
             show([item.verdict()], session.out)
     if invalid and len(files) > 1:
         show([((f"{invalid} of {len(files)} files are not valid", "bad"),)], session.out)
-    return exits.INVALID if invalid else exits.OK
+    return exit_codes.INVALID if invalid else exit_codes.OK
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,8 +5,8 @@ from importlib.metadata import version
 
 import click
 
-from flowq.cli.output import show_json
-from flowq.cli.streams import echo
+from flowq.cli.render.output import show_json
+from flowq.cli.terminal import echo
 
 
 @click.command(epilog="Example: flowq version --json")

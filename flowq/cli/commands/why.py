@@ -6,20 +6,20 @@ from typing import TYPE_CHECKING
 
 import click
 
-from flowq.cli.completing import complete_jobs, complete_runs_and_jobs
-from flowq.cli.layout import commands_lines, where
-from flowq.cli.output import show, show_json
-from flowq.cli.segments import Line, fit
-from flowq.cli.selection import select_jobs, select_run
-from flowq.cli.session import Session, pass_session, url_option
-from flowq.cli.streams import Terminal
-from flowq.cli.wording import symbol, word
+from flowq.cli.completion.candidates import complete_jobs, complete_runs_and_jobs
+from flowq.cli.context import CliContext, pass_context, url_option
+from flowq.cli.render.output import show, show_json
+from flowq.cli.render.run_table import commands_lines, where
+from flowq.cli.render.styled_text import Line, fit
+from flowq.cli.render.vocabulary import symbol, word
+from flowq.cli.targets import select_jobs, select_run
+from flowq.cli.terminal import Terminal
 from flowq.exceptions import UsageError
-from flowq.flows.snapshot import read_snapshot
-from flowq.flows.surroundings import read_surroundings
-from flowq.flows.textsafe import plural, safe_line
-from flowq.flows.views import RunView, run_view
-from flowq.flows.why import Cause, cause_json, explain
+from flowq.flows.explain.queue_state import read_surroundings
+from flowq.flows.explain.why import Cause, cause_json, explain
+from flowq.flows.views.run_view import RunView, run_view
+from flowq.flows.views.snapshot import read_snapshot
+from flowq.flows.views.text import plural, safe_line
 from flowq.states import JobStatus, Reason
 
 if TYPE_CHECKING:
@@ -33,8 +33,8 @@ _COMMANDS = 4  # proposed at most
 @click.argument("job", required=False, shell_complete=complete_jobs)
 @click.option("--json", "as_json", is_flag=True, help="Print the chain as a JSON document.")
 @url_option
-@pass_session
-def command(session: Session, run: str, job: str | None, *, as_json: bool) -> None:
+@pass_context
+def command(session: CliContext, run: str, job: str | None, *, as_json: bool) -> None:
     """Tell why a job waits, was skipped, failed or is queued.
 
     The chain of causes is followed down to where something can be done: the line of the flow file, the error and the place

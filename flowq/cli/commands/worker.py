@@ -9,8 +9,8 @@ from typing import Any, Final
 import click
 
 from flowq import defaults
-from flowq.cli.queue_options import QueueOptions, logging_options, queue_options
-from flowq.cli.session import Session, pass_session, url_option
+from flowq.cli.context import CliContext, pass_context, url_option
+from flowq.cli.options.queues import QueueOptions, logging_options, queue_options
 
 _NOT_NEEDED: Final = (
     # what RQ needs to be told and flowq does by itself: accepted, so that a command line that was written for RQ goes on working
@@ -108,10 +108,10 @@ def _not_needed(command: Any) -> Any:
 @logging_options("--log-level", "--logging-level", "--logging_level", "-l")
 @_not_needed
 @url_option
-@pass_session
+@pass_context
 @queue_options(config=None)
 def command(
-    session: Session,
+    session: CliContext,
     queues: tuple[str, ...],
     concurrency: int,
     name: str | None,
@@ -169,7 +169,7 @@ def command(
         _become_a_worker(wanted, common, session)
 
 
-def _become_a_worker(wanted: _Wanted, common: QueueOptions, session: Session) -> None:
+def _become_a_worker(wanted: _Wanted, common: QueueOptions, session: CliContext) -> None:
     """Let a worker take this process's place: a lean program of its own that signals and supervisors reach directly."""
     argv = ["-c", str(wanted.concurrency)]
     argv += ["--burst"] if wanted.burst else []
@@ -195,7 +195,7 @@ def _become_a_worker(wanted: _Wanted, common: QueueOptions, session: Session) ->
     os.execve(sys.executable, [sys.executable, "-P", "-m", "flowq.worker.main", *argv, "--", *wanted.queues], environment)
 
 
-def _work_here(wanted: _Wanted, common: QueueOptions, session: Session) -> None:
+def _work_here(wanted: _Wanted, common: QueueOptions, session: CliContext) -> None:
     """Be the worker: classes and functions of the user's are looked for in this process, and jobs are forked from it."""
     from flowq.callables import load_class
     from flowq.worker.worker import Worker

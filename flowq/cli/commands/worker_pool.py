@@ -5,8 +5,8 @@ import sys
 import click
 
 from flowq import defaults
-from flowq.cli.queue_options import QueueOptions, logging_options, queue_options
-from flowq.cli.session import Session, pass_session, url_option
+from flowq.cli.context import CliContext, pass_context, url_option
+from flowq.cli.options.queues import QueueOptions, logging_options, queue_options
 
 
 @click.command(epilog="Example: flowq worker-pool high default -n 3")
@@ -20,10 +20,10 @@ from flowq.cli.session import Session, pass_session, url_option
 )
 @logging_options("-l", "--logging-level", "--log-level")
 @url_option
-@pass_session
+@pass_context
 @queue_options()
 def command(
-    session: Session,
+    session: CliContext,
     queues: tuple[str, ...],
     num_workers: int,
     handlers: tuple[str, ...],

@@ -1,0 +1,82 @@
+"""What every command shares: the address of the server, opened when first needed, and what the terminal can do."""
+
+import os
+import sys
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from flowq.cli.terminal import Terminal, echo
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from flowq.store import Store
+
+_Command = TypeVar("_Command", bound="Callable[..., Any]")
+
+
+@dataclass(slots=True)
+class CliContext:
+    """One invocation of `flowq`."""
+
+    url: str | None = None
+    _store: "Store | None" = field(default=None, repr=False)
+
+    @property
+    def out(self) -> Terminal:
+        """What standard output can show, now (a terminal may be resized)."""
+        return Terminal.of(sys.stdout)
+
+    @property
+    def err(self) -> Terminal:
+        """What standard error can show."""
+        return Terminal.of(sys.stderr)
+
+    def store(self) -> "Store":
+        """Open the store, at most once: the server of the user's own, or the embedded one, started if need be."""
+        if self._store is None:
+            from flowq.connections import open_store
+
+            self._store = open_store(self.url)
+        return self._store
+
+    def has_history(self) -> bool:
+        """Return whether there may be earlier runs: a server is configured, or the embedded one has data."""
+        from flowq.config import load_settings
+
+        settings = load_settings(self.url)
+        if settings.url is not None:
+            return True
+        from flowq.embedded.home import locate
+
+        return os.path.isdir(locate(settings.home.value if settings.home else None).data)  # noqa: PTH112 - pathlib may not be imported yet
+
+
+def url_option(command: _Command) -> _Command:
+    """Add `-u/--url`, which may stand before or after the name of the command."""
+
+    def remember(ctx: click.Context, _parameter: click.Parameter, value: str | None) -> None:
+        if value is not None:
+            ctx.ensure_object(CliContext).url = value
+
+    option = click.option(
+        "-u",
+        "--url",
+        metavar="URL",
+        expose_value=False,
+        callback=remember,
+        help="Server to use, redis://… or unix://…  [default: FLOWQ_REDIS_URL, flowq.toml, else the embedded server]",
+    )
+    return option(command)
+
+
+pass_context = click.make_pass_decorator(CliContext, ensure=True)
+
+
+def complain(text: str) -> None:
+    """Write a remark to standard error, made safe; standard output stays what was asked for."""
+    from flowq.flows.views.text import safe
+
+    echo(safe(text), err=True)

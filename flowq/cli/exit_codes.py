@@ -1,0 +1,30 @@
+"""Exit codes: the one list, and which one stands for the end of a run."""
+
+from typing import TYPE_CHECKING, Final
+
+from flowq.states import RunStatus
+
+if TYPE_CHECKING:
+    from flowq.flows.views.run_view import RunView
+
+OK: Final = 0
+FAILED: Final = 1
+USAGE: Final = 2
+INVALID: Final = 3
+CANCELED: Final = 4
+TIMED_OUT: Final = 5
+UNREACHABLE: Final = 6
+BUG: Final = 70  # sysexits' EX_SOFTWARE: never mistaken for the outcome of a run
+INTERRUPTED: Final = 130
+BROKEN_PIPE: Final = 141  # what a shell reports of a program that SIGPIPE ended
+
+_RUN_TIMEOUT: Final = "run_timeout"
+
+
+def of_run(run: "RunView") -> int:
+    """Return the code that stands for how a run ended; of a run that has not ended `FAILED`: it is not all well yet."""
+    if run.status is RunStatus.FINISHED:
+        return OK
+    if run.status is RunStatus.CANCELED:
+        return CANCELED
+    return TIMED_OUT if any(job.reason == _RUN_TIMEOUT for job in run.jobs) else FAILED

@@ -1,0 +1,87 @@
+"""Flow files on the command line: the compiler's diagnostics, and what would run."""
+
+from collections.abc import Iterable, Iterator
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from flowq.cli.options.flows import Inputs
+from flowq.cli.render.styled_text import Line, columns, pad
+from flowq.cli.render.vocabulary import count_text
+from flowq.cli.terminal import Terminal, echo
+from flowq.exceptions import InvalidFlowError
+from flowq.flows.views.text import plural, safe_line
+
+if TYPE_CHECKING:
+    from flowq.compiler import Compilation, Diagnostic
+    from flowq.plan import Plan
+
+
+def compile_flow(file: str, inputs: Inputs, terminal: Terminal) -> "Plan":
+    """Compile a flow file to run it; warnings and errors are written to standard error.
+
+    Raises:
+        InvalidFlowError: it does not compile.
+    """
+    compilation = compile_now(file, inputs)
+    show_diagnostics(compilation.diagnostics, terminal, err=True)
+    if compilation.plan is None:
+        errors = sum(item.severity == "error" for item in compilation.diagnostics)
+        raise InvalidFlowError(f"{file} cannot run: {plural(errors, 'error')}", tuple(compilation.diagnostics))
+    return compilation.plan
+
+
+def compile_now(file: str, inputs: Inputs) -> "Compilation":
+    """Compile a flow file with today's date (UTC) as `run.date`."""
+    from flowq.compiler import compile_file
+
+    return compile_file(file, params=inputs.values, params_file=inputs.file, date=datetime.now(UTC).date().isoformat())
+
+
+def show_diagnostics(diagnostics: "Iterable[Diagnostic]", terminal: Terminal, *, err: bool) -> None:
+    """Write every diagnostic, with an empty line after it."""
+    from flowq.compiler import render
+
+    for item in diagnostics:
+        echo(render(item, color=terminal.color) + "\n", err=err, color=terminal.color)
+
+
+def preview_lines(plan: "Plan") -> Iterator[Line]:
+    """Yield what a run of the plan would do: its jobs in order, with queue and what they wait for."""
+    jobs = list(plan.selected_jobs())
+    yield ((f"{safe_line(plan.name)}: {count_text(plan)}, not run (--dry-run)", "bold"),)
+    if plan.params:
+        yield (
+            ("params " + ", ".join(f"{safe_line(name)}={safe_line(str(value))}" for name, value in plan.params.items()), "dim"),
+        )
+    names = max((columns(safe_line(cell.name)) for cell in jobs), default=0)
+    queues = max((columns(safe_line(plan.node_of(cell).queue)) for cell in jobs), default=0)
+    for cell in jobs:
+        after = ", ".join(safe_line(name) + _condition(condition) for name, condition in plan.shown_parents(cell))
+        yield (
+            (f"  {pad(safe_line(cell.name), names)}  ", ""),
+            (pad(safe_line(plan.node_of(cell).queue), queues), "dim"),
+            (f"  after {after}" if after else "", "dim"),
+        )
+
+
+def preview_json(plan: "Plan") -> dict[str, Any]:
+    """Return the same for programs."""
+    return {
+        "flow": plan.name,
+        "file": plan.file,
+        "params": dict(plan.params),
+        "jobs": [
+            {
+                "name": cell.name,
+                "job": plan.node_of(cell).name,
+                "queue": plan.node_of(cell).queue,
+                "depends_on": [name for name, _condition in plan.shown_parents(cell)],
+                "line": plan.node_of(cell).line,
+            }
+            for cell in plan.selected_jobs()
+        ],
+    }
+
+
+def _condition(condition: str) -> str:
+    return "" if condition == "success" else f" ({condition})"

@@ -1,0 +1,101 @@
+"""The display of a run in a CI system's log: a line per change, the output of each job folded in one piece when it has ended."""
+
+import os
+import shlex
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Final
+
+from flowq.cli.follow.log_display import PlainDisplay
+from flowq.cli.render.output import Writer
+from flowq.cli.render.styled_text import Line
+from flowq.cli.render.vocabulary import reason_text, symbol, took, word
+from flowq.flows.render.ci_annotations import Annotations, Fold, Mark
+from flowq.flows.views.follow import Progress, Update
+from flowq.flows.views.run_view import error_line, ordinal_of
+from flowq.flows.views.text import plural, safe_bytes, safe_line
+from flowq.states import JobStatus
+from flowq.store.records import Event, LogEntry
+
+_LINES: Final = 5000  # of one execution; a log that is longer is for `flowq logs`
+_BAD: Final = frozenset({JobStatus.FAILED, JobStatus.STOPPED})
+
+
+class AnnotatedDisplay(PlainDisplay):
+    """Writes folds and marks.
+
+    Args:
+        writer: standard output.
+        progress: the run.
+        dialect: of the CI system.
+        file: the flow file.
+    """
+
+    def __init__(self, writer: Writer, progress: Progress, dialect: Annotations, file: str) -> None:
+        writer.raw(dialect.opening())
+        super().__init__(writer, progress)
+        self._dialect = dialect
+        self._file = _relative(file)
+        self._kept: dict[int, list[str]] = {}
+        self._left_out: dict[int, int] = {}
+        self._ended: list[tuple[Event, str, bool]] = []  # executions whose output may not be complete yet
+
+    def update(self, update: Update) -> None:
+        """Write what is new; a fold when its job has ended and all its output has been read."""
+        super().update(update)
+        for event in update.events:
+            ordinal = ordinal_of(event.job)
+            if ordinal is not None and event.old == JobStatus.STARTED:
+                self._ended.append((event, update.errors.get(ordinal, ""), ordinal in update.allowed))
+        read_to = update.logs[-1].at_ms if update.logs and not update.ended else None
+        waiting = []
+        for event, error, allowed in self._ended:
+            if read_to is not None and read_to <= event.at_ms:
+                waiting.append((event, error, allowed))
+            else:
+                self._writer.raw(self._piece(event, error, allowed=allowed))
+        self._ended = waiting
+
+    def last_words(self) -> Sequence[str]:
+        """Return what stands behind the summary."""
+        return self._dialect.closing()
+
+    def _output(self, entry: LogEntry) -> Iterator[Line]:
+        """Keep output for its fold."""
+        ordinal = ordinal_of(entry.job)
+        if ordinal is not None:
+            kept = self._kept.setdefault(ordinal, [])
+            new = safe_bytes(entry.data).rstrip("\n").split("\n")
+            room = max(0, _LINES - len(kept))
+            kept += new[:room]
+            self._left_out[ordinal] = self._left_out.get(ordinal, 0) + len(new[room:])
+        return iter(())
+
+    def _piece(self, event: Event, error: str, *, allowed: bool) -> Iterator[str]:
+        ordinal = ordinal_of(event.job) or 0
+        status = JobStatus(event.new)
+        name = self._progress.plan.cells[ordinal].name
+        begun = self._started.get(ordinal, event.at_ms)
+        failed = status in _BAD and not allowed
+        lines = self._kept.pop(ordinal, [])
+        more = self._left_out.pop(ordinal, 0)
+        if more:
+            lines.append(f"… {plural(more, 'more line')}: flowq logs {event.run} {shlex.quote(safe_line(name))}")
+        mark = symbol(status, unicode=self._writer.terminal.unicode)
+        if lines:
+            title = f"{mark} {name} {word(status)[0]} {took((event.at_ms - begun) / 1000)}"
+            key = f"flowq_{event.run}_{ordinal}_{event.execution}"
+            yield from self._dialect.fold(Fold(key, title, lines, begun // 1000, event.at_ms // 1000, failed))
+        if failed:
+            why = error_line(error) or reason_text(event.reason) or str(status)
+            line = self._progress.plan.node_of(self._progress.plan.cells[ordinal]).line
+            yield from self._dialect.mark(Mark(self._file, line, f"{name} {status}", why))
+
+
+def _relative(file: str) -> str:
+    """Return the file's path inside the checkout; as it is when it lies elsewhere."""
+    root = os.environ.get("GITHUB_WORKSPACE") or os.environ.get("CI_PROJECT_DIR") or str(Path.cwd())
+    try:
+        return str(Path(file).resolve().relative_to(Path(root).resolve()))
+    except ValueError:
+        return file

@@ -1,0 +1,262 @@
+"""Following a run on the terminal until it ends: the display, the local worker, Ctrl+C, and the exit code.
+
+Who follows decides what Ctrl+C means. A run that executes on this command's own worker is canceled by the first and killed
+by the second; from a run that others execute the command only detaches.
+"""
+
+import shlex
+import sys
+import time
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final, Protocol
+
+from flowq.cli import exit_codes
+from flowq.cli.context import complain
+from flowq.cli.follow.local_worker import Tended
+from flowq.cli.follow.log_display import JsonDisplay, PlainDisplay
+from flowq.cli.interrupts import Interrupts
+from flowq.cli.options.flows import Manner
+from flowq.cli.render.output import Writer
+from flowq.cli.render.summary import Tails, summary_lines
+from flowq.cli.terminal import Terminal
+from flowq.exceptions import ServerUnavailableError
+from flowq.flows.local_worker.orphaned_runs import room_taken
+from flowq.flows.views.follow import START, Follower, Progress, Update
+from flowq.flows.views.json_documents import run_json
+from flowq.flows.views.snapshot import read_snapshot, read_view
+from flowq.states import RunStatus
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from flowq.flows.forecast.duration import Outlook
+    from flowq.store import Store
+
+_LOOK: Final = 2.0  # s between looks at who serves the queues
+
+
+class Display(Protocol):
+    """What shows a run while it is followed."""
+
+    def update(self, update: Update) -> None:
+        """Show what is new."""
+
+    def remark(self, text: str) -> None:
+        """Show a sentence about the following itself."""
+
+    def close(self) -> None:
+        """Give back what was taken, the terminal above all."""
+
+    def last_words(self) -> "Sequence[str]":
+        """Return what is to be written, as it is, behind everything else."""
+
+
+@dataclass(slots=True)
+class Following:
+    """One run that is followed.
+
+    `interrupts` counts Ctrl+C since before the run was submitted, so that none is lost on the way here. `worker` executes a
+    local run and belongs to this command. `events_after` is where the story starts for this command: a retry does not tell
+    the earlier attempts again. `only_watching`: Ctrl+C just ends the watching.
+    """
+
+    store: "Store"
+    run_id: str
+    interrupts: Interrupts
+    worker: Tended | None = None
+    events_after: str = START
+    manner: Manner = field(default_factory=Manner)
+    only_watching: bool = False
+    _interrupted: bool = field(default=False, init=False)
+    _canceled: bool = field(default=False, init=False)
+    _looked: float = field(default=0.0, init=False)
+    _asked: float = field(default=0.0, init=False)
+    _told: set[str] = field(default_factory=set, init=False)
+
+    def to_the_end(self) -> int:
+        """Follow until the run has ended or Ctrl+C says to stop; show the summary; return the exit code."""
+        writer = Writer(Terminal.of(sys.stdout))
+        plan, snapshot = read_snapshot(self.store, self.run_id)
+        progress = Progress(plan, snapshot)
+        if self.worker is not None:
+            progress.unserved = frozenset()  # it is on its way
+        tails = Tails()
+        live = shows_live(self.manner)
+        display = self._display(writer, progress, tails, live=live)
+        ended = False
+        try:
+            ended = self._follow(progress, tails, display)
+        finally:
+            display.close()
+            if self.worker is not None:
+                self.worker.end(idle=ended)
+        if not ended:
+            writer.raw(display.last_words())
+            self._say_how_to_come_back()
+            return exit_codes.INTERRUPTED
+        view = read_view(self.store, self.run_id)
+        self.manner.reporting.write(self.store, view)
+        if self.manner.as_json:
+            writer.json_line(run_json(view))
+        else:
+            writer.terminal = Terminal.of(sys.stdout)  # it may have been resized
+            writer.lines([(("", ""),), *summary_lines(view, tails, writer.terminal, table=live)])
+            writer.raw(display.last_words())
+        return exit_codes.INTERRUPTED if self._interrupted and view.status is RunStatus.CANCELED else exit_codes.of_run(view)
+
+    def _display(self, writer: Writer, progress: Progress, tails: Tails, *, live: bool) -> Display:
+        if self.manner.as_json:
+            return JsonDisplay(writer, progress)
+        if self.manner.reporting.annotations is not None:
+            from flowq.cli.follow.ci_display import AnnotatedDisplay
+            from flowq.flows.render.ci_annotations import annotations
+
+            return AnnotatedDisplay(writer, progress, annotations(self.manner.reporting.annotations), progress.plan.file)
+        if live:
+            from flowq.cli.follow.live_display import LiveDisplay
+
+            return LiveDisplay(progress, tails, self._outlook(progress))
+        return PlainDisplay(writer, progress)
+
+    def _outlook(self, progress: Progress) -> "Outlook | None":
+        """Return what earlier runs of the flow tell of this one."""
+        from flowq.flows.forecast.duration import LARGEST, outlook
+        from flowq.flows.forecast.history import read_history
+        from flowq.flows.local_worker.worker import default_slots
+
+        if len(progress.plan.cells) > LARGEST:
+            return None
+        run = progress.view()
+        slots = self.manner.workers or default_slots()
+        if not run.local:
+            slots = sum(worker.slots for worker in self.store.workers.all()) or slots
+        return outlook(progress.plan, read_history(self.store, run.flow, before=run.id), slots)
+
+    def _follow(self, progress: Progress, tails: Tails, display: Display) -> bool:
+        """Return whether the run has ended; False when Ctrl+C ended the following."""
+        answered = 0
+        follower = Follower(
+            self.store,
+            self.run_id,
+            events_after=self.events_after,
+            logs_after=self.events_after,
+            workers=self.worker is None and shows_live(self.manner),
+        )
+        for update in follower.updates():
+            progress.apply(update)
+            tails.collect(update)
+            display.update(update)
+            if update.ended:
+                return True
+            while self.interrupts.count > answered:
+                answered += 1
+                if not self._interrupt(display):
+                    return False
+            if self._interrupted and not self._canceled:
+                self._cancel()
+            self._look_for_room(progress, display)
+            if self.worker is None:
+                self._look_for_workers(progress)
+            elif not self._interrupted:
+                remark = self.worker.look_after(self.store, self.run_id)
+                if remark:
+                    display.remark(remark)
+        return True
+
+    # -- Ctrl+C ---------------------------------------------------------------------------------------------------------------
+
+    def _interrupt(self, display: Display) -> bool:
+        """Answer one Ctrl+C; return whether to go on following."""
+        if self.worker is None:
+            return False
+        if self._interrupted:
+            self._cancel()  # once more: its handlers too
+            self.worker.kill()
+            return False
+        self._interrupted = True
+        self._cancel()
+        display.remark(f"canceling run {self.run_id}; Ctrl+C again kills it")
+        return True
+
+    def _cancel(self) -> None:
+        """Ask for the cancel; while the server is away it is asked for again at the next heartbeat."""
+        try:
+            self.store.runs.cancel(self.run_id)
+        except ServerUnavailableError:
+            return
+        self._canceled = True
+
+    def _ended_by_the_kill(self) -> bool:
+        """Return whether the run has ended. What was cut off is canceled by now, and handlers that this has woken will have no worker."""
+        self._cancel()
+        try:
+            record = self.store.runs.get(self.run_id)
+        except ServerUnavailableError:
+            return False
+        return record is not None and record.ended
+
+    def _say_how_to_come_back(self) -> None:
+        complain("")
+        if self._interrupted:
+            complain(
+                f"killed run {self.run_id}: `flowq status {self.run_id}` shows what came of it,"
+                + (
+                    f" `flowq retry {self.run_id} --failed` runs again what was cut off"
+                    if self._ended_by_the_kill()
+                    else f" `flowq run --resume {self.run_id}` brings it to its end"
+                )
+            )
+        elif self.only_watching:
+            complain(f"run {self.run_id} goes on: flowq status {self.run_id} --watch")
+        else:
+            complain(
+                f"detached; run {self.run_id} goes on: `flowq status {self.run_id} --watch` comes back to it,"
+                f" `flowq cancel {self.run_id}` cancels it"
+            )
+
+    def _look_for_room(self, progress: Progress, display: Display) -> None:
+        """While the run waits for its concurrency group: say who has the places, once, and whom nobody works on."""
+        now = time.monotonic()
+        if progress.group is None or now - self._asked < _LOOK:
+            return
+        self._asked = now
+        with suppress(ServerUnavailableError):
+            for sentence in room_taken(self.store, progress.group):
+                if sentence not in self._told:
+                    self._told.add(sentence)
+                    display.remark(sentence)
+
+    def _look_for_workers(self, progress: Progress) -> None:
+        """Every now and then: who serves the queues in which jobs wait?"""
+        now = time.monotonic()
+        if now - self._looked < _LOOK:
+            return
+        self._looked = now
+        waiting = progress.waiting_queues()
+        with suppress(ServerUnavailableError):
+            progress.unserved = waiting - self.store.workers.serving(waiting) if waiting else waiting
+
+
+def shows_live(manner: Manner) -> bool:
+    """Return whether the run is shown in place, on a terminal, rather than in lines."""
+    return not manner.as_json and manner.reporting.annotations is None and Terminal.of(sys.stdout).live
+
+
+def announce_unserved(store: "Store", queues: "Sequence[str]") -> None:
+    """Say at once when nobody serves a queue that a run needs: it would only wait."""
+    unserved = sorted(set(queues) - store.workers.serving(queues))
+    if unserved:
+        names = ", ".join(repr(name) for name in unserved)
+        complain(
+            f"warning: no worker listens on {'queue' if len(unserved) == 1 else 'queues'} {names}:"
+            f" jobs wait there until one does; start one with: flowq worker {shlex.join(unserved)}"
+        )
+
+
+def last_position(store: "Store", run_id: str) -> str:
+    """Return the position behind everything a run's stream of events holds now."""
+    position = START
+    while events := store.runs.events(run_id, after=position, count=5000):
+        position = events[-1].seq
+    return position

@@ -1,0 +1,157 @@
+"""The append-only display of a run: a line per change, the output of jobs with their names in front. For pipes and CI."""
+
+from collections import deque
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+from flowq.cli.render.output import Writer
+from flowq.cli.render.styled_text import Line, Segment
+from flowq.cli.render.vocabulary import of_all, reason_text, symbol, took, word
+from flowq.flows.views.follow import GONE, Progress, Update
+from flowq.flows.views.json_documents import event_json
+from flowq.flows.views.run_view import error_line, ordinal_of
+from flowq.flows.views.text import safe_bytes, safe_line
+from flowq.grown import cell_at
+from flowq.plan import Plan
+from flowq.states import JobStatus, Reason
+from flowq.store.records import Event, LogEntry
+
+_SHOWN: Final = frozenset(
+    {
+        JobStatus.STARTED,
+        JobStatus.FINISHED,
+        JobStatus.FAILED,
+        JobStatus.STOPPED,
+        JobStatus.CANCELED,
+        JobStatus.SKIPPED,
+        JobStatus.SCHEDULED,
+    }
+)
+
+
+class PlainDisplay:
+    """Writes what is new as lines, once; never moves back."""
+
+    def __init__(self, writer: Writer, progress: Progress) -> None:
+        self._writer = writer
+        self._progress = progress
+        view = progress.view()
+        self._epoch_ms: int | None = None  # of the first event: a retry counts from its own start
+        self._started: dict[int, int] = {}
+        self._lost = False
+        head: Line = (
+            (f"run {view.id}", "bold"),
+            (f"  {safe_line(view.flow)}  {of_all(len(view.selected_jobs), len(view.jobs), 'job')}", ""),
+        )
+        if view.attempt > 1:
+            head = (*head, (f"  attempt {view.attempt}", ""))
+        writer.lines([head])
+
+    def update(self, update: Update) -> None:
+        """Write what is new, output before the change that follows it."""
+        if self._epoch_ms is None and update.events:
+            self._epoch_ms = update.events[0].at_ms
+        if update.lost is not None:
+            if not self._lost:
+                self._writer.lines([((f"{safe_line(update.lost)}; waiting for it", "warn"),)])
+            self._lost = True
+            return
+        self._lost = False
+        lines: list[Line] = []
+        logs = deque(update.logs)
+        for event in update.events:
+            while logs and logs[0].at_ms <= event.at_ms:
+                lines += self._output(logs.popleft())
+            lines += self._event_lines(event, update)
+        for entry in logs:
+            lines += self._output(entry)
+        self._writer.lines(lines)
+
+    def _output(self, entry: LogEntry) -> Iterator[Line]:
+        """Yield what is shown of a job's output when it comes."""
+        return _log_lines(self._progress.plan, entry)
+
+    def remark(self, text: str) -> None:
+        """Write a line about the following itself."""
+        self._writer.lines([((safe_line(text), "warn"),)])
+
+    def close(self) -> None:
+        """Nothing is held that would have to be given back."""
+
+    def last_words(self) -> Sequence[str]:
+        """Return nothing: the summary is the end."""
+        return ()
+
+    def _event_lines(self, event: Event, update: Update) -> Iterator[Line]:
+        ordinal = ordinal_of(event.job)
+        cell = cell_at(self._progress.plan, ordinal)
+        if ordinal is None or event.new == GONE or cell is None or cell.group or cell.hidden or not cell.selected:
+            return
+        status = JobStatus(event.new)
+        if status is JobStatus.STARTED:
+            self._started[ordinal] = event.at_ms
+        if status not in _SHOWN and event.old != JobStatus.STARTED:
+            return
+        yield self._line(ordinal, event, update)
+
+    def _line(self, ordinal: int, event: Event, update: Update) -> Line:
+        status = JobStatus(event.new)
+        text, style = word(status)
+        if event.old == JobStatus.STARTED and status in {JobStatus.SCHEDULED, JobStatus.QUEUED}:
+            text, style = "retrying", "warn"
+        if ordinal in update.allowed:
+            style = "warn"
+        seconds = max(0, event.at_ms - (self._epoch_ms or event.at_ms)) / 1000
+        segments: list[Segment] = [
+            (f"{took(seconds):>7}  ", "dim"),
+            (f"{symbol(status, unicode=self._writer.terminal.unicode)} {text:<8}  ", style),
+            (safe_line(self._progress.plan.cells[ordinal].name), ""),
+        ]
+        started = self._started.get(ordinal)
+        if event.old == JobStatus.STARTED and started is not None:
+            segments.append((f"  {took((event.at_ms - started) / 1000)}", "dim"))
+        remark = self._remark(ordinal, event, update)
+        if remark:
+            segments.append((f"  {remark}", "bad" if style == "badbold" else "dim"))
+        return tuple(segments)
+
+    def _remark(self, ordinal: int, event: Event, update: Update) -> str:
+        if event.new == JobStatus.STARTED:
+            return f"attempt {event.attempt}" if event.attempt > 1 else ""
+        parts = ["allowed" if ordinal in update.allowed and event.new == JobStatus.FAILED else "", reason_text(event.reason)]
+        ended_with_run = event.reason == Reason.RUN_TIMEOUT
+        if event.old == JobStatus.STARTED and event.new not in {JobStatus.FINISHED, JobStatus.CANCELED} and not ended_with_run:
+            parts.append(safe_line(error_line(update.errors.get(ordinal, ""))))
+        return ": ".join(part for part in parts if part)
+
+
+class JsonDisplay:
+    """Writes each event as one line of JSON. Output of jobs is not part of it: `flowq logs` has that."""
+
+    def __init__(self, writer: Writer, progress: Progress) -> None:
+        self._writer = writer
+        self._progress = progress
+
+    def update(self, update: Update) -> None:
+        """Write the new events."""
+        for event in update.events:
+            self._writer.json_line(event_json(event, self._progress.plan))
+
+    def remark(self, text: str) -> None:
+        """Remarks are for people."""
+
+    def close(self) -> None:
+        """Nothing is held that would have to be given back."""
+
+    def last_words(self) -> Sequence[str]:
+        """Return nothing: the summary is the end."""
+        return ()
+
+
+def _log_lines(plan: Plan, entry: LogEntry) -> Iterator[Line]:
+    ordinal = ordinal_of(entry.job)
+    cell = cell_at(plan, ordinal)
+    name = safe_line(entry.job if cell is None else cell.name)
+    style = "warn" if entry.stream == "err" else ""
+    for text in safe_bytes(entry.data).rstrip("\n").split("\n"):
+        yield ((f"{name} | ", "dim"), (text, style))

@@ -1,0 +1,1 @@
+"""Renderers: views become lines of styled text, JSON or reports."""

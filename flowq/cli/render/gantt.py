@@ -1,0 +1,61 @@
+"""`flowq graph --gantt`: a run against time, one row per job."""
+
+from collections.abc import Iterator, Sequence
+
+from flowq.cli.render.styled_text import Line, columns, cut, fit, pad
+from flowq.cli.render.vocabulary import symbol, took, word
+from flowq.cli.terminal import Terminal
+from flowq.flows.render.gantt import Bar
+from flowq.flows.views.text import safe_line
+
+_NAME = 32  # cells of a name before it is cut
+_LEAST = 10  # cells of the time axis
+_WIDE = 100  # cells in a pipe
+
+
+def gantt_lines(bars: Sequence[Bar], terminal: Terminal) -> list[Line]:
+    """Return the axis, a row per job, and the length of the critical path."""
+    if not bars:
+        return [(("nothing of this run has been executed yet", "dim"),)]
+    total = max(*(bar.end for bar in bars), 0.001)
+    width = terminal.width or _WIDE
+    names = min(_NAME, max(columns(safe_line(bar.job.name)) for bar in bars), max(6, width // 3))
+    cells = max(_LEAST, width - names - 13)
+    end = took(total)
+    head: Line = ((f"  {pad('', names)}  0{end.rjust(cells - 1)}", "dim"),)
+    lines = [head, *(_row(bar, names, cells, total, terminal) for bar in bars)]
+    critical = [bar for bar in bars if bar.critical]
+    if critical:
+        length = sum(bar.end - bar.begin for bar in critical)
+        mark = "█" if terminal.unicode else "#"
+        lines += [(("", ""),), ((f"critical path {mark}: {took(length)} of {end}", "bold"), (f", {len(critical)} jobs", "dim"))]
+    return [fit(line, terminal.width, unicode=terminal.unicode) for line in lines]
+
+
+def _row(bar: Bar, names: int, cells: int, total: float, terminal: Terminal) -> Line:
+    first = min(cells - 1, int(bar.begin / total * cells))
+    last = max(first + 1, round(bar.end / total * cells))
+    waited = min(first, round(bar.waited / total * cells))
+    full, plain, wait = ("█", "▒", "·") if terminal.unicode else ("#", "=", ".")
+    style = "warn" if bar.job.allowed else word(bar.job.status)[1]
+    name = pad(cut(safe_line(bar.job.name), names, unicode=terminal.unicode), names)
+    return (
+        (f"{symbol(bar.job.status, unicode=terminal.unicode)} ", style),
+        (f"{name}  ", ""),
+        (" " * (first - waited) + wait * waited, "dim"),
+        ((full if bar.critical else plain) * (last - first), style),
+        (" " * (cells - last) + f"  {took(bar.end - bar.begin):>7}", "dim"),
+    )
+
+
+def gantt_json(bars: Sequence[Bar]) -> Iterator[dict[str, object]]:
+    """Yield the same for programs. Seconds since the start of the run."""
+    for bar in bars:
+        yield {
+            "name": bar.job.name,
+            "worker": bar.job.worker,
+            "begin": round(bar.begin, 3),
+            "end": round(bar.end, 3),
+            "waited": round(bar.waited, 3),
+            "critical": bar.critical,
+        }

@@ -1,0 +1,206 @@
+"""What `flowq plan` shows: the jobs of a flow in order, why each runs when it does, and what a failure would do."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from flowq.cli.render.styled_text import Line, columns, cut, fit, pad
+from flowq.cli.render.vocabulary import count_text, reason_text, took
+from flowq.cli.terminal import Terminal
+from flowq.durations import format_duration
+from flowq.flows.forecast.duration import Forecast, forecast
+from flowq.flows.forecast.history import History
+from flowq.flows.forecast.makespan import makespan
+from flowq.flows.forecast.outcomes import PredictedEnd, run_status
+from flowq.flows.local_worker.worker import default_slots
+from flowq.flows.views.text import plural, safe_json, safe_line
+from flowq.plan import Cell, Node, Plan
+from flowq.states import JobStatus, Reason, RunStatus
+
+_NAME = 40  # cells of a name before it is cut
+_PATH = 12  # jobs of the critical path shown
+_TURNS = {
+    "success": "when the run has succeeded",
+    "failure": "when the run has failed",
+    "cancel": "when the run was canceled",
+    "exit": "at the end, whatever came before",
+}
+"""When the handlers of a phase have their turn."""
+
+
+def plan_lines(
+    plan: Plan,
+    fates: Sequence[PredictedEnd],
+    history: History,
+    terminal: Terminal,
+    *,
+    workers: int | None,
+    failing: Sequence[str],
+) -> list[Line]:
+    """Return the text: head, one row per job, what is expected, what a failure does."""
+    expected = forecast(plan, fates, history)
+    lines: list[Line] = [((f"{safe_line(plan.name)}: {count_text(plan)}", "bold"),)]
+    if plan.params:
+        values = (
+            f"{safe_line(name)}={safe_line(value) if isinstance(value, str) else safe_json(value)}"
+            for name, value in plan.params.items()
+        )
+        lines.append(((f"params {', '.join(values)}", "dim"),))
+    lines.append((("", ""),))
+    lines += _table(plan, fates, expected, terminal, fated=bool(failing))
+    if expected is not None:
+        lines += [(("", ""),), *_expectations(plan, expected, history, workers, unicode=terminal.unicode)]
+    if failing:
+        lines += [(("", ""),), _consequence(plan, fates, failing)]
+    return [fit(line, terminal.width, unicode=terminal.unicode) for line in lines]
+
+
+def plan_json(plan: Plan, fates: Sequence[PredictedEnd], history: History, workers: int | None) -> dict[str, Any]:
+    """Return the same for programs."""
+    steps = step_numbers(plan)
+    expected = forecast(plan, fates, history)
+    slots = workers or default_slots()
+    return {
+        "flow": plan.name,
+        "file": plan.file,
+        "params": dict(plan.params),
+        "status": str(run_status(plan, list(fates))),
+        "jobs": [
+            {
+                "name": cell.name,
+                "job": plan.node_of(cell).name,
+                "step": steps[cell.ordinal],
+                "queue": plan.node_of(cell).queue,
+                "depends_on": [name for name, _condition in plan.shown_parents(cell)],
+                "conditions": [condition for _name, condition in plan.shown_parents(cell)],
+                "if": plan.node_of(cell).condition,
+                "timeout": plan.node_of(cell).timeout,
+                "retries": _retries(plan.node_of(cell)),
+                "secrets": list(plan.node_of(cell).secrets),
+                "line": plan.node_of(cell).line,
+                "status": str(fates[cell.ordinal].end.status),
+                "reason": None if fates[cell.ordinal].reason is None else str(fates[cell.ordinal].reason),
+                "open": fates[cell.ordinal].open,
+                "expected": None if expected is None else expected.seconds[cell.ordinal],
+            }
+            for cell in plan.shown_jobs()
+        ],
+        "expected": None
+        if expected is None
+        else {
+            "runs": history.runs,
+            "workers": slots,
+            "duration": makespan(plan, expected.seconds, slots, expected.overhead),
+            "critical_path": [plan.cells[ordinal].label for ordinal in expected.path],
+            "critical_path_duration": expected.path_seconds,
+        },
+    }
+
+
+def step_numbers(plan: Plan) -> list[int]:
+    """Return for each ordinal the earliest step in which it can run, from 1; groups and gates take no step of their own."""
+    steps: list[int] = []
+    for cell in plan.cells:
+        before = max((steps[edge.parent] for edge in cell.parents), default=0)
+        steps.append(before if (cell.group and plan.node_of(cell).foreach is None) or cell.hidden else before + 1)
+    return steps
+
+
+def _table(
+    plan: Plan, fates: Sequence[PredictedEnd], expected: Forecast | None, terminal: Terminal, *, fated: bool
+) -> Iterator[Line]:
+    jobs = list(plan.selected_jobs())
+    steps = step_numbers(plan)
+    jobs.sort(key=lambda cell: (bool(cell.phase), steps[cell.ordinal]))
+    names = [cut(safe_line(cell.name), _NAME, unicode=terminal.unicode) for cell in jobs]
+    queues = [safe_line(plan.node_of(cell).queue) for cell in jobs]
+    limits = [_limits(plan.node_of(cell)) for cell in jobs]
+    name, queue, limit = (
+        max([columns(text) for text in texts] + [least]) for texts, least in ((names, 3), (queues, 5), (limits, 6))
+    )
+    digits = max(1, len(str(max(steps, default=1))))
+    times = f"  {'TIME':>6}" if expected is not None else ""
+    fate = f"  {'THEN':<8}" if fated else ""
+    yield ((f"{'#':>{digits}}  {pad('JOB', name)}{fate}  {pad('QUEUE', queue)}  {pad('LIMITS', limit)}{times}  WHY", "dim"),)
+    for index, cell in enumerate(jobs):
+        end = _end(fates[cell.ordinal])
+        yield (
+            (f"{'' if cell.phase else steps[cell.ordinal]:>{digits}}  ", "dim"),
+            (pad(names[index], name), ""),
+            (f"  {end[0]:<8}" if fated else "", end[1]),
+            (f"  {pad(queues[index], queue)}  {pad(limits[index], limit)}", "dim"),
+            (f"  {took(expected.seconds[cell.ordinal]):>6}" if expected is not None else "", ""),
+            (f"  {_why(plan, cell, fates[cell.ordinal])}", ""),
+        )
+
+
+def _limits(node: Node) -> str:
+    parts = [format_duration(node.timeout)] if node.timeout is not None else []
+    if _retries(node):
+        parts.append(f"{_retries(node)} {'retry' if _retries(node) == 1 else 'retries'}")
+    if node.ttl is not None:
+        parts.append(f"ttl {format_duration(node.ttl)}")
+    if node.delay:
+        parts.append(f"delay {format_duration(node.delay)}")
+    if node.allow_failure is not False:
+        parts.append("may fail")
+    if node.secrets:
+        parts.append(f"secrets {' '.join(node.secrets)}")
+    return ", ".join(parts)
+
+
+def _retries(node: Node) -> int:
+    return node.retry.max if node.retry is not None else 0
+
+
+def _why(plan: Plan, cell: Cell, fate: PredictedEnd) -> str:
+    node = plan.node_of(cell)
+    if fate.reason == Reason.IF_FALSE:
+        return f"skipped: its `if: {safe_line(node.condition or '')}` is false"
+    if fate.because is not None:
+        return f"{reason_text(fate.reason)}: {safe_line(plan.cells[fate.because].label)}"
+    if cell.phase and not cell.parents:
+        return _TURNS[cell.phase]
+    parents = ", ".join(
+        safe_line(name) + ("" if condition == "success" else f" ({condition})") for name, condition in plan.shown_parents(cell)
+    )
+    parts = [f"after {parents}" if parents else "at once"]
+    if node.condition is not None:
+        parts.append(f"if {safe_line(node.condition)}")
+    return ", ".join(parts)
+
+
+def _end(fate: PredictedEnd) -> tuple[str, str]:
+    match fate.end.status:
+        case JobStatus.SKIPPED:
+            return "skipped", "dim"
+        case JobStatus.FAILED:
+            return ("fails", "warn" if fate.end.allowed else "badbold")
+        case _:
+            return ("may run" if fate.open else "runs"), "good"
+
+
+def _expectations(plan: Plan, expected: Forecast, history: History, workers: int | None, *, unicode: bool) -> Iterator[Line]:
+    slots = workers or default_slots()
+    total = makespan(plan, expected.seconds, slots, expected.overhead)
+    source = f"from {plural(history.runs, 'earlier run')}"
+    if expected.unknown:
+        source += f", {plural(expected.unknown, 'job')} guessed"
+    yield ((f"expected: {took(total)} with {plural(slots, 'worker')}", "bold"), (f"  ({source})", "dim"))
+    names = [safe_line(plan.cells[ordinal].label) for ordinal in expected.path if expected.seconds[ordinal] > 0]
+    if len(names) > _PATH:
+        names = [*names[: _PATH - 1], f"{len(names) - _PATH} more", names[-1]]
+    arrow = " → " if unicode else " -> "
+    yield ((f"critical path: {took(expected.path_seconds)}  ", ""), (arrow.join(names), "dim"))
+
+
+def _consequence(plan: Plan, fates: Sequence[PredictedEnd], failing: Sequence[str]) -> Line:
+    jobs = [fates[cell.ordinal] for cell in plan.selected_jobs()]
+    skipped = sum(fate.end.status is JobStatus.SKIPPED for fate in jobs)
+    failed = run_status(plan, list(fates)) is RunStatus.FAILED
+    names = ", ".join(safe_line(name) for name in failing[:3]) + (f" and {len(failing) - 3} more" if len(failing) > 3 else "")
+    verb = "fails" if len(failing) == 1 else "fail"
+    return (
+        (f"if {names} {verb}: ", "bold"),
+        ("the run fails" if failed else "the run finishes all the same", "badbold" if failed else "good"),
+        (f"; {skipped} of {plural(len(jobs), 'job')} skipped, {sum(fate.runs for fate in jobs)} executed", ""),
+    )

@@ -1,0 +1,182 @@
+"""What `flowq info` shows: queues, workers, cron schedulers and the runs that go on, as tables, as RQ's plain lines, or as a document."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from flowq.cli.render.runs_table import runs_table
+from flowq.cli.render.styled_text import Line, columns, pad
+from flowq.cli.terminal import Terminal
+from flowq.flows.views.json_documents import record_json
+from flowq.flows.views.text import plural, safe_line
+
+if TYPE_CHECKING:
+    from flowq.store import Store
+    from flowq.store.records import QueueRecord, RunRecord, WorkerRecord
+
+_RECENT = 50  # runs among which those that go on are looked for
+_COUNTS = ("queued", "started", "deferred", "scheduled", "finished", "failed", "canceled")
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """What of it is wanted."""
+
+    queues: tuple[str, ...] = ()  # () for all
+    raw: bool = False
+    by_queue: bool = False
+    only_queues: bool = False
+    only_workers: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """What is shown, as one look saw it."""
+
+    queues: "list[QueueRecord]"
+    workers: "list[WorkerRecord]"
+    schedulers: dict[str, dict[str, str]]
+    suspended: bool
+    runs: "list[RunRecord]"  # that go on
+
+    @classmethod
+    def taken(cls, store: "Store", queues: tuple[str, ...]) -> "Picture":
+        """Look at these queues and who serves them, or at all."""
+        return cls(
+            [store.queues.get(name) for name in (queues or _named(store))],
+            [item for item in store.workers.all() if not queues or set(queues) & set(item.queues)],
+            {name: row for name in sorted(store.crons.schedulers()) if (row := store.crons.scheduler(name)) is not None},
+            store.queues.suspended(),
+            [] if queues else [run for run in map(store.runs.get, store.runs.recent(_RECENT)) if run and not run.ended],
+        )
+
+
+def lines_of(picture: Picture, choice: Choice, terminal: Terminal) -> list[Line]:
+    """Return what is shown on a terminal or in a pipe."""
+    parts = [] if choice.only_workers else [_raw_queues(picture) if choice.raw else _queue_lines(picture.queues)]
+    if not choice.only_queues:
+        workers = _by_queue if choice.by_queue else _raw_workers if choice.raw else _worker_lines
+        parts.append(workers(picture))
+        parts += [] if choice.raw or choice.queues else [_scheduler_lines(picture)]
+    if picture.runs and not (choice.raw or choice.only_queues or choice.only_workers):
+        parts.append(runs_table(picture.runs, terminal))
+    return _joined(parts, apart=not choice.raw)
+
+
+def _joined(parts: "list[Iterator[Line]]", *, apart: bool) -> "list[Line]":
+    """Return the lines of several parts, those that have any, with an empty line between them."""
+    lines: list[Line] = []
+    for part in parts:
+        more = list(part)
+        if lines and more and apart:
+            lines.append((("", ""),))
+        lines += more
+    return lines
+
+
+def _named(store: "Store") -> list[str]:
+    """Return the queues to show: not those that a run on the embedded server has for itself."""
+    return [name for name in store.queues.names() if "/" not in name]
+
+
+def _queue_lines(records: list["QueueRecord"]) -> Iterator[Line]:
+    if not records:
+        yield (("no queues: a queue exists from its first job on", "dim"),)
+        return
+    width = max(5, *(columns(safe_line(record.name)) for record in records))
+    yield ((pad("QUEUE", width) + "".join(f"  {name.upper():>9}" for name in _COUNTS) + "    WORKERS", "dim"),)
+    for record in records:
+        counts = [getattr(record, name) for name in _COUNTS]
+        cells: list[tuple[str, str]] = [(pad(safe_line(record.name), width), "bold")]
+        for name, count in zip(_COUNTS, counts, strict=True):
+            cells.append((f"  {count:>9}", "bad" if name == "failed" and count else "" if count else "dim"))
+        yield (*cells, (f"  {record.workers:>9}", "warn" if record.queued and not record.workers else ""))
+    limited = sum(record.rate_limited for record in records)
+    waiting = f"{plural(sum(record.queued for record in records), 'job')} waiting" + (
+        f", {limited} for a rate limit" if limited else ""
+    )
+    yield ((f"{plural(len(records), 'queue')}, {waiting}", "dim"),)
+
+
+def _worker_lines(picture: Picture) -> Iterator[Line]:
+    workers = picture.workers
+    if picture.suspended:
+        yield (("workers are suspended: `flowq resume` lets them go on", "warn"),)
+    for worker in workers:
+        yield (
+            (f"{safe_line(worker.name)}  ", "bold"),
+            (f"{safe_line(worker.state)}  ", "busy" if worker.busy else ""),
+            (f"{worker.busy}/{worker.slots} slots  {', '.join(safe_line(name) for name in worker.queues)}  ", ""),
+            (f"{worker.finished} finished, {worker.failed} failed, {worker.working_ms / 1000:.1f}s working", "dim"),
+        )
+    yield ((f"{plural(len(workers), 'worker')}" if workers else "no workers: `flowq worker` starts one", "dim"),)
+
+
+def _by_queue(picture: Picture) -> Iterator[Line]:
+    for record in picture.queues:
+        names = [f"{safe_line(item.name)} ({safe_line(item.state)})" for item in picture.workers if record.name in item.queues]
+        yield ((f"{safe_line(record.name)}: ", "bold"), (", ".join(names) or "nobody", "" if names else "warn"))
+
+
+def _scheduler_lines(picture: Picture) -> Iterator[Line]:
+    for name, row in picture.schedulers.items():
+        entries = json.loads(row["cron_jobs"])
+        times = [entry["next_enqueue_time"] for entry in entries if entry["next_enqueue_time"]]
+        coming = f", next at {min(times)[:19].replace('T', ' ')} UTC" if times else ""
+        yield (
+            (f"{safe_line(name)}  ", "bold"),
+            (f"cron  {safe_line(row['config_file'])}  ", ""),
+            (f"{plural(len(entries), 'entry', 'entries')}{coming}", "dim"),
+        )
+
+
+def _raw_queues(picture: Picture) -> Iterator[Line]:
+    for item in picture.queues:
+        counts = f"{item.queued}, {item.started} executing, {item.finished} finished, {item.failed} failed"
+        yield ((f"queue {safe_line(item.name)} {counts}", ""),)
+
+
+def _raw_workers(picture: Picture) -> Iterator[Line]:
+    for item in picture.workers:
+        who = f"{safe_line(item.name)} ({safe_line(item.hostname)} {item.pid})"
+        what = f"{safe_line(item.state)} {', '.join(safe_line(name) for name in item.queues)}"
+        yield ((f"worker {who} {what}. jobs: {item.finished} finished, {item.failed} failed", ""),)
+
+
+def document(picture: Picture) -> dict[str, object]:
+    """Return what is shown as JSON."""
+    return {
+        "suspended": picture.suspended,
+        "queues": [
+            {"name": record.name, "workers": record.workers}
+            | {name: getattr(record, name) for name in (*_COUNTS, "rate_limited")}
+            for record in picture.queues
+        ],
+        "workers": [
+            {
+                "name": worker.name,
+                "queues": list(worker.queues),
+                "hostname": worker.hostname,
+                "pid": worker.pid,
+                "state": worker.state,
+                "slots": worker.slots,
+                "busy": worker.busy,
+                "finished": worker.finished,
+                "failed": worker.failed,
+                "working_seconds": worker.working_ms / 1000,
+            }
+            for worker in picture.workers
+        ],
+        "runs": [record_json(run) for run in picture.runs],
+        "schedulers": [
+            {
+                "name": name,
+                "hostname": row["hostname"],
+                "pid": int(row["pid"]),
+                "configuration": row["config_file"],
+                "entries": json.loads(row["cron_jobs"]),
+            }
+            for name, row in picture.schedulers.items()
+        ],
+    }

@@ -1,0 +1,313 @@
+"""A run as lines: a head, the jobs as a tree of two levels in the order of the graph, and what to do next.
+
+The cells of a matrix stand below their job and are folded when there is nothing to see in them. Columns give way in order of
+worth as the terminal gets narrower: first the note is cut, then time and note go, last the name is cut.
+"""
+
+import shlex
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from typing import Final
+
+from flowq.cli.render.styled_text import Line, Segment, columns, cut, fit, pad
+from flowq.cli.render.vocabulary import clock, note, of_all, symbol, took, word
+from flowq.cli.terminal import Terminal
+from flowq.flows.views.run_view import JobView, RunView, matrix_status
+from flowq.flows.views.text import plural, safe_json, safe_line
+from flowq.plan import Selection
+from flowq.states import JobStatus, Reason, RunStatus
+
+CELLS_SHOWN: Final = 12  # of one matrix, before the rest is only counted
+NAMES_SHOWN: Final = 3  # of failed jobs, in what to do next
+
+_WORD: Final = 8  # cells of the widest word for a status
+_TIME: Final = 6  # cells of a duration
+_NARROW: Final = 48  # cells below which only mark, name and word are shown
+_NOTE: Final = 24  # cells that names leave to notes
+_RUN_STYLES: Final = {
+    RunStatus.QUEUED: "warn",
+    RunStatus.RUNNING: "busy",
+    RunStatus.FINISHED: "good",
+    RunStatus.FAILED: "badbold",
+    RunStatus.CANCELED: "warn",
+}
+_FOLDED: Final = frozenset(
+    {JobStatus.FINISHED, JobStatus.DEFERRED, JobStatus.QUEUED, JobStatus.CANCELED, JobStatus.SKIPPED, None}
+)
+"""A matrix of which all cells have the same of these is one line: there is nothing more to see in it."""
+_COUNT_ORDER: Final = (
+    JobStatus.FINISHED,
+    JobStatus.FAILED,
+    JobStatus.STOPPED,
+    JobStatus.CANCELED,
+    JobStatus.SKIPPED,
+    JobStatus.STARTED,
+    JobStatus.QUEUED,
+    JobStatus.SCHEDULED,
+    JobStatus.RATE_LIMITED,
+    JobStatus.DEFERRED,
+    JobStatus.CREATED,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One line of the table before it is fitted: `rank` says how much it deserves to be seen (0 most)."""
+
+    mark: str
+    name: str
+    state: str
+    style: str
+    time: str
+    note: str
+    rank: int
+
+
+def run_lines(run: RunView, terminal: Terminal, *, failed_only: bool = False) -> list[Line]:
+    """Return everything `flowq status` shows of a run."""
+    rows = list(job_rows(run, unicode=terminal.unicode, failed_only=failed_only))
+    lines = [*head_lines(run), (("", ""),), *table_lines(rows, terminal)]
+    lines = [fit(line, terminal.width, unicode=terminal.unicode) for line in lines]
+    advice = list(next_lines(run, terminal.width))
+    return [*lines, (("", ""),), *advice] if advice else lines
+
+
+def head_lines(run: RunView) -> Iterator[Line]:
+    """Yield the lines above the table: which run, how it is, since when, with which params."""
+    state = "canceling" if run.canceling and not run.ended else str(run.status)
+    yield (
+        (f"run {run.id}", "bold"),
+        (f"  {safe_line(run.flow)}  ", ""),
+        (state, _RUN_STYLES[run.status]),
+        (f"  {took(run.duration)}", "") if run.duration is not None else ("", ""),
+        (f"  attempt {run.attempt}", "") if run.attempt > 1 else ("", ""),
+    )
+    yield (
+        (f"{of_all(len(run.selected_jobs), len(run.jobs), 'job')}: ", ""),
+        *_count_segments(run.selected_jobs),
+        (f", {plural(run.warnings, 'warning')}" if run.warnings else "", "warn"),
+    )
+    yield ((f"started {clock(run.started_ms or run.created_ms)}", "dim"),)
+    if run.params:
+        params = ", ".join(f"{safe_line(name)}={_value(value)}" for name, value in run.params.items())
+        yield ((f"params {params}", "dim"),)
+    if run.selection:
+        yield ((f"only {selection_text(run.selection)}; the rest of the flow was not selected", "dim"),)
+
+
+def selection_text(selection: Selection) -> str:
+    """Return the part of a flow as it was asked for: `build, stage test, publish with what it needs`."""
+    parts = [*selection.jobs, *(f"stage {name}" for name in selection.stages)]
+    return ", ".join(safe_line(part) for part in [*parts, *(f"{name} with what it needs" for name in selection.until)])
+
+
+def rows_that_fit(rows: Sequence[Row], room: int, *, unicode: bool) -> list[Row]:
+    """Return at most `room` rows in their order: what failed and what runs first; one last row counts those left out."""
+    if len(rows) <= room:
+        return list(rows)
+    chosen = sorted(sorted(range(len(rows)), key=lambda index: (rows[index].rank, index))[: room - 1])
+    seen = set(chosen)
+    states = Counter(row.state for index, row in enumerate(rows) if index not in seen and row.state)
+    more = f"{'…' if unicode else '...'} {len(rows) - len(chosen)} more"
+    counts = ", ".join(f"{count} {state}" for state, count in states.items())
+    return [*(rows[index] for index in chosen), Row(mark=" ", name=more, state="", style="dim", time="", note=counts, rank=4)]
+
+
+def job_rows(run: RunView, *, unicode: bool, failed_only: bool = False) -> Iterator[Row]:
+    """Yield the rows of the table: a row per job; of a matrix a row for the whole and rows for the cells worth seeing."""
+    for name, group in groupby(run.selected_jobs, key=lambda job: job.job):
+        cells = list(group)
+        if failed_only:
+            yield from (_row(job, job.name, run, unicode=unicode) for job in cells if job.bad)
+        elif len(cells) == 1 and cells[0].name == name:
+            yield _row(cells[0], name, run, unicode=unicode)
+        else:
+            yield from _matrix_rows(name, cells, run, unicode=unicode)
+
+
+def table_lines(rows: Sequence[Row], terminal: Terminal) -> Iterator[Line]:
+    """Yield the rows as lines whose columns stand below each other and fit the width."""
+    longest = max((columns(row.name) for row in rows), default=0)
+    width = terminal.width
+    if width is None:
+        names, wide = longest, True
+    else:
+        wide = width >= _NARROW
+        fixed = 2 + 2 + _WORD + (2 + _TIME + 2 if wide else 0)
+        names = min(longest, max(8 if wide else 4, width - fixed - (_NOTE if wide else 0)))
+    for row in rows:
+        name = pad(cut(row.name, names, unicode=terminal.unicode), names)
+        segments: list[Segment] = [(f"{row.mark} ", row.style), (f"{name}  ", ""), (pad(row.state, _WORD), row.style)]
+        if wide:
+            segments += [(f"  {row.time:>{_TIME}}", "dim"), (f"  {row.note}" if row.note else "", _note_style(row))]
+        yield fit(tuple(segments), width, unicode=terminal.unicode)
+
+
+def next_lines(run: RunView, width: int | None) -> Iterator[Line]:
+    """Yield what a person can do now: read the log of what failed, try again, start the worker that is missing.
+
+    Commands are there to be copied: they are never cut, the remarks behind them are left out where they do not fit.
+    """
+    commands: list[tuple[str, str]] = []
+    bad = run.bad_jobs
+    commands += [(f"flowq logs {run.id} {shlex.quote(safe_line(job.name))}", where(run, job.line)) for job in bad[:NAMES_SHOWN]]
+    if run.ended and (bad or run.status is RunStatus.CANCELED):
+        commands.append((f"flowq retry {run.id} --failed", "what failed, and what depends on it"))
+    elif not run.ended:
+        commands += missing_worker_commands(run)
+    yield from commands_lines(commands, width)
+
+
+def commands_lines(commands: Sequence[tuple[str, str]], width: int | None) -> Iterator[Line]:
+    """Yield commands with their remarks below each other, for people to copy."""
+    widest = max((columns(command) for command, _why in commands), default=0)
+    for index, (command, why) in enumerate(commands):
+        lead = "next: " if index == 0 else "      "
+        fits = width is None or len(lead) + widest + 4 + columns(why) <= width
+        yield (
+            (lead, "dim"),
+            (pad(command, widest if fits and why else 0), "bold"),
+            (f"  # {why}" if fits and why else "", "dim"),
+        )
+
+
+def missing_worker_commands(run: RunView) -> list[tuple[str, str]]:
+    """Return the command that would serve the queues nobody serves, with its reason."""
+    queues = sorted({job.queue for job in run.jobs if job.reason == Reason.NO_WORKER})
+    if not queues:
+        return []
+    if run.local:
+        return [(f"flowq run --resume {run.id}", "nobody works on this run now")]
+    names = " ".join(shlex.quote(safe_line(name)) for name in queues)
+    return [(f"flowq worker {names}", f"no worker listens on {', '.join(safe_line(name) for name in queues)}")]
+
+
+def counts_text(jobs: Sequence[JobView]) -> str:
+    """Return `3 finished, 1 failed, 2 waiting`."""
+    return "".join(text for text, _style in _count_segments(jobs))
+
+
+def where(run: RunView, line: int) -> str:
+    """Return a line of the run's flow file, `flow.yaml:41`."""
+    name = run.file.rpartition("/")[2]
+    return f"{safe_line(name)}:{line}" if name else ""
+
+
+# -- rows ---------------------------------------------------------------------------------------------------------------------
+
+
+def _row(job: JobView, name: str, run: RunView, *, unicode: bool) -> Row:
+    state, style = word(job.status)
+    if job.allowed:
+        style = "warn"
+    return Row(
+        mark=symbol(job.status, unicode=unicode),
+        name=safe_line(name),
+        state=state,
+        style=style,
+        time=took(job.duration),
+        note=note(job, run.now_ms, local=run.local),
+        rank=_rank(job),
+    )
+
+
+def _rank(job: JobView) -> int:
+    if job.bad:
+        return 0
+    match job.status:
+        case JobStatus.STARTED:
+            return 1
+        case JobStatus.SCHEDULED | JobStatus.QUEUED | JobStatus.CANCELED:
+            return 2
+        case JobStatus.FINISHED | JobStatus.SKIPPED | None:
+            return 4
+        case _:
+            return 3
+
+
+def _matrix_rows(name: str, cells: Sequence[JobView], run: RunView, *, unicode: bool) -> Iterator[Row]:
+    """Yield the row of a matrix as a whole, then its cells if they differ in what happened to them."""
+    status = matrix_status(cells)
+    state, style = word(status)
+    yield Row(
+        mark=symbol(status, unicode=unicode),
+        name=safe_line(name),
+        state=state,
+        style=style,
+        time=took(_span(cells, run.now_ms)),
+        note=_matrix_note(cells, run.now_ms),
+        rank=min(_rank(job) for job in cells),
+    )
+    if len({(job.status, job.reason) for job in cells}) == 1 and cells[0].status in _FOLDED:
+        return
+    shown = _cells_worth_seeing(cells)
+    hidden = [job for job in cells if job.ordinal not in shown]
+    visible = [job for job in cells if job.ordinal in shown]
+    branch, corner = ("├ ", "└ ") if unicode else ("|- ", "`- ")
+    for index, job in enumerate(visible):
+        glyph = corner if index == len(visible) - 1 and not hidden else branch
+        yield _row(job, glyph + job.name.removeprefix(name), run, unicode=unicode)
+    if hidden:
+        more = f"{corner}{'…' if unicode else '...'} {len(hidden)} more"
+        yield Row(mark=" ", name=more, state="", style="dim", time="", note=counts_text(hidden), rank=4)
+
+
+def _matrix_note(cells: Sequence[JobView], now_ms: int) -> str:
+    """Return what the cells have in common, else how many are how far."""
+    if len({job.status for job in cells}) > 1:
+        return counts_text(cells)
+    notes = {note(job, now_ms) for job in cells}
+    common = notes.pop() if len(notes) == 1 else ""
+    cached = _cached(cells)
+    return common or (f"{cached} of {len(cells)} cached" if cached else f"{sum(job.ended for job in cells)} of {len(cells)}")
+
+
+def _cells_worth_seeing(cells: Sequence[JobView]) -> set[int]:
+    """Return the ordinals of the cells shown below a matrix: all of a small one, else those that ask for attention."""
+    asking = cells if len(cells) <= CELLS_SHOWN else [job for job in cells if _asks_for_attention(job)]
+    return {job.ordinal for job in sorted(asking, key=_rank)[:CELLS_SHOWN]}
+
+
+def _asks_for_attention(job: JobView) -> bool:
+    return job.bad or job.status in {JobStatus.STARTED, JobStatus.SCHEDULED} or job.reason == Reason.APPROVAL
+
+
+def _span(cells: Sequence[JobView], now_ms: int) -> float | None:
+    """Return the seconds from the first start to the last end of the cells, or to now."""
+    starts = [job.started_ms for job in cells if job.started_ms is not None]
+    if not starts:
+        return None
+    ends = [job.ended_ms for job in cells if job.ended_ms is not None]
+    last = max(ends) if ends and all(job.ended for job in cells) else now_ms
+    return max(0, last - min(starts)) / 1000
+
+
+def _cached(jobs: Iterable[JobView]) -> int:
+    """Return how many jobs have taken over an earlier result."""
+    return sum(job.reason == Reason.CACHED for job in jobs)
+
+
+def _count_segments(jobs: Sequence[JobView]) -> tuple[Segment, ...]:
+    counts = Counter(word(job.status) for job in jobs)
+    cached = _cached(jobs)
+    order = [*dict.fromkeys(word(status) for status in _COUNT_ORDER), word(None)]
+    merged: dict[str, tuple[int, str]] = {}
+    for text, style in order:
+        if counts[text, style]:
+            merged[text] = (merged.get(text, (0, ""))[0] + counts[text, style], style)
+    segments: list[Segment] = []
+    for text, (count, style) in merged.items():
+        segments += [(", ", "") if segments else ("", ""), (f"{count} {text}", style)]
+        if cached and text == word(JobStatus.FINISHED)[0]:
+            segments.append((f" ({cached} cached)", "dim"))
+    return tuple(segments)
+
+
+def _note_style(row: Row) -> str:
+    return "bad" if row.rank == 0 else "dim"
+
+
+def _value(value: object) -> str:
+    return safe_line(value) if isinstance(value, str) else safe_json(value)

@@ -1,0 +1,45 @@
+"""Runs as a table: what `flowq runs` lists, and what goes on now in `flowq info`."""
+
+import time
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+from flowq.cli.render.styled_text import Line, columns, cut, fit, pad
+from flowq.cli.render.vocabulary import clock, took
+from flowq.cli.terminal import Terminal
+from flowq.flows.views.run_view import elapsed
+from flowq.flows.views.text import safe_line
+from flowq.states import JobStatus, RunStatus
+from flowq.store.records import RunRecord
+
+_STYLES: Final = {
+    RunStatus.FINISHED: "good",
+    RunStatus.FAILED: "badbold",
+    RunStatus.RUNNING: "busy",
+    RunStatus.CANCELED: "warn",
+    RunStatus.QUEUED: "dim",
+}
+
+
+def runs_table(runs: Sequence[RunRecord], terminal: Terminal) -> Iterator[Line]:
+    """Yield the lines of a table of runs; one that goes on has taken the time up to now."""
+    now_ms = time.time_ns() // 1_000_000
+    names = min(max(len("FLOW"), *(columns(safe_line(run.flow)) for run in runs)), 32)
+    head: Line = ((f"{'RUN':<8}  {pad('FLOW', names)}  {'STATUS':<8}  {'STARTED':<23}  {'TOOK':>6}  JOBS", "dim"),)
+    yield fit(head, terminal.width, unicode=terminal.unicode)
+    for run in runs:
+        flow = pad(cut(safe_line(run.flow), names, unicode=terminal.unicode), names)
+        line: Line = (
+            (f"{run.id:<8}  ", "bold"),
+            (f"{flow}  ", ""),
+            (f"{run.status:<8}  ", _STYLES[run.status]),
+            (f"{clock(run.created_ms):<23}  ", "dim"),
+            (f"{took(elapsed(run.started_ms, run.ended_ms, now_ms)):>6}  ", ""),
+            (_jobs(run), "dim"),
+        )
+        yield fit(line, terminal.width, unicode=terminal.unicode)
+
+
+def _jobs(run: RunRecord) -> str:
+    failed = run.counts.get(JobStatus.FAILED, 0) + run.counts.get(JobStatus.STOPPED, 0)
+    return f"{run.counts.get(JobStatus.FINISHED, 0)}/{run.total - run.left_out}" + (f", {failed} failed" if failed else "")

@@ -1,0 +1,80 @@
+"""The end of a followed run: what came of it, the last lines of what failed, and what to do now."""
+
+from collections import deque
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+from flowq.cli.render.run_table import head_lines, job_rows, next_lines, rows_that_fit, table_lines, where
+from flowq.cli.render.styled_text import Line, fit
+from flowq.cli.render.vocabulary import error_text, reason_text
+from flowq.cli.terminal import Terminal
+from flowq.flows.views.follow import Update
+from flowq.flows.views.run_view import JobView, RunView, ordinal_of
+from flowq.flows.views.text import plural, safe_bytes, safe_line
+from flowq.states import JobStatus
+
+TAIL: Final = 12  # lines of output shown of a job that failed
+JOBS: Final = 3  # failed jobs of which the output is shown
+ROWS: Final = 60  # of the table, at most
+_FEWEST: Final = 10  # of the table, on a low terminal
+_AROUND: Final = 12  # lines of the rest of a summary: what it says shall be seen without scrolling back
+
+_DROPPED: Final = frozenset({JobStatus.FINISHED, JobStatus.SKIPPED})
+
+
+class Tails:
+    """The last lines that each job printed in its latest execution; forgotten as soon as the job has finished well."""
+
+    def __init__(self) -> None:
+        self._lines: dict[int, deque[bytes]] = {}
+        self._executions: dict[int, int] = {}
+
+    def collect(self, update: Update) -> None:
+        """Take in new output."""
+        for entry in update.logs:
+            ordinal = ordinal_of(entry.job)
+            if ordinal is None:
+                continue
+            if self._executions.get(ordinal) != entry.execution:
+                self._executions[ordinal] = entry.execution
+                self._lines[ordinal] = deque(maxlen=TAIL)
+            self._lines.setdefault(ordinal, deque(maxlen=TAIL)).extend(entry.data.rstrip(b"\n").split(b"\n"))
+        for event in update.events:
+            ordinal = ordinal_of(event.job)
+            if ordinal is not None and event.new in _DROPPED:
+                self._lines.pop(ordinal, None)
+
+    def of(self, ordinal: int) -> list[bytes]:
+        """Return the last lines of a job, oldest first."""
+        return list(self._lines.get(ordinal, ()))
+
+
+def summary_lines(run: RunView, tails: Tails, terminal: Terminal, *, table: bool) -> list[Line]:
+    """Return the summary. The table is left out where the lines above have told the same."""
+    lines: list[Line] = list(head_lines(run)) if table else list(head_lines(run))[:2]
+    if table:
+        room = min(ROWS, max(_FEWEST, terminal.height - _AROUND))
+        rows = rows_that_fit(list(job_rows(run, unicode=terminal.unicode)), room, unicode=terminal.unicode)
+        lines += [(("", ""),), *table_lines(rows, terminal)]
+    for job in run.bad_jobs[:JOBS]:
+        lines += [(("", ""),), *failure_lines(run, job, tails.of(job.ordinal), terminal)]
+    more = len(run.bad_jobs) - JOBS
+    if more > 0:
+        lines += [(("", ""),), ((f"and {plural(more, 'more failed job')}: flowq status {run.id} --failed", "bad"),)]
+    lines = [fit(line, terminal.width, unicode=terminal.unicode) for line in lines]
+    advice = list(next_lines(run, terminal.width))
+    return [*lines, (("", ""),), *advice] if advice else lines
+
+
+def failure_lines(run: RunView, job: JobView, tail: Sequence[bytes], terminal: Terminal) -> Iterator[Line]:
+    """Yield what failed, why, where it stands in the file, and the last lines it printed."""
+    why = error_text(job) or reason_text(job.reason) or "failed"
+    place = where(run, job.line)
+    yield (
+        (f"{safe_line(job.name)} {job.status}: ", "badbold"),
+        (why, "bad"),
+        (f"  ({place})" if place else "", "dim"),
+    )
+    border = "│ " if terminal.unicode else "| "
+    for data in tail:
+        yield ((f"  {border}", "dim"), (safe_bytes(data).expandtabs(), ""))

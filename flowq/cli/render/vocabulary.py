@@ -1,0 +1,179 @@
+"""How states, reasons, durations and times read: one vocabulary for tables, event lines and the live display."""
+
+from datetime import UTC, datetime
+from typing import Final
+
+from flowq.flows.views.run_view import JobView
+from flowq.flows.views.text import plural, safe_line
+from flowq.plan import Plan
+from flowq.states import JobStatus, Reason
+
+WORDS: Final = {
+    JobStatus.CREATED: ("created", "dim"),
+    JobStatus.DEFERRED: ("waiting", "dim"),
+    JobStatus.SCHEDULED: ("waiting", "warn"),
+    JobStatus.RATE_LIMITED: ("waiting", "warn"),
+    JobStatus.QUEUED: ("queued", ""),
+    JobStatus.STARTED: ("running", "busy"),
+    JobStatus.FINISHED: ("finished", "good"),
+    JobStatus.FAILED: ("failed", "badbold"),
+    JobStatus.STOPPED: ("stopped", "badbold"),
+    JobStatus.CANCELED: ("canceled", "warn"),
+    JobStatus.SKIPPED: ("skipped", "dim"),
+}
+"""Word and style of each status. People wait, whatever structure their job waits in."""
+
+_SYMBOLS: Final = {
+    JobStatus.CREATED: "·.",
+    JobStatus.DEFERRED: "·.",
+    JobStatus.SCHEDULED: "◷~",
+    JobStatus.RATE_LIMITED: "◷~",
+    JobStatus.QUEUED: "○o",
+    JobStatus.STARTED: "▶>",
+    JobStatus.FINISHED: "✔+",
+    JobStatus.FAILED: "✖x",
+    JobStatus.STOPPED: "✖x",
+    JobStatus.CANCELED: "⊘/",
+    JobStatus.SKIPPED: "↷-",
+}
+
+_REASONS: Final = {
+    "if_false": "its `if` was false",
+    "upstream_failed": "a job before it failed",
+    "upstream_skipped": "a job before it was skipped",
+    "upstream_canceled": "a job before it was canceled",
+    "upstream_finished": "no job before it failed",
+    "not_selected": "not selected",
+    "fail_fast": "another job failed (fail_fast)",
+    "run_canceled": "the run was canceled",
+    "canceled": "",
+    "run_timeout": "the run's time was over",
+    "error": "",
+    "retry": "",
+    "delay": "",
+}
+
+
+def symbol(status: JobStatus | None, *, unicode: bool) -> str:
+    """Return the one-cell mark of a status."""
+    return "?" if status is None else _SYMBOLS[status][0 if unicode else 1]
+
+
+def word(status: JobStatus | None) -> tuple[str, str]:
+    """Return the word for a status and its style."""
+    return ("expired", "dim") if status is None else WORDS[status]
+
+
+def reason_text(reason: str | None) -> str:
+    """Return a stored reason in words; the statuses that need none give an empty text."""
+    return "" if not reason else safe_line(_REASONS.get(reason, reason.replace("_", " ")))
+
+
+def note(job: JobView, now_ms: int, *, local: bool = True) -> str:
+    """Return the remark beside a job: why it is as it is, in as few words as possible.
+
+    Args:
+        job: the job.
+        now_ms: the time.
+        local: the run has a worker of its own, whose name tells nobody anything.
+    """
+    match job.status:
+        case None:
+            return "its record has expired"
+        case JobStatus.DEFERRED if job.reason == Reason.APPROVAL:
+            message = job.approval.message if job.approval is not None else ""
+            return f"approval: {safe_line(message)}" if message else "approval"
+        case JobStatus.DEFERRED if job.reason not in {None, Reason.DEPENDENCIES}:
+            return reason_text(job.reason)
+        case JobStatus.DEFERRED if job.phase and not job.waits_for:
+            return "for the end of the jobs"
+        case JobStatus.DEFERRED:
+            return f"for {', '.join(safe_line(name) for name in job.waits_for)}" if job.waits_for else "to be released"
+        case JobStatus.SCHEDULED:
+            return _scheduled_note(job, now_ms)
+        case JobStatus.QUEUED:
+            if job.reason == Reason.SUSPENDED:
+                return "workers are suspended"
+            return f"no worker on queue {safe_line(job.queue)}" if job.reason == Reason.NO_WORKER else ""
+        case JobStatus.FAILED | JobStatus.STOPPED:
+            return _failed_note(job)
+        case JobStatus.STARTED:
+            return ", ".join(part for part in (_attempt_note(job), _place(job, local=local)) if part)
+        case JobStatus.FINISHED:
+            return _finished_note(job)
+        case _:
+            return reason_text(job.reason)
+
+
+def _scheduled_note(job: JobView, now_ms: int) -> str:
+    wait = "" if job.due_ms is None else f" in {took(max(0, job.due_ms - now_ms) / 1000)}"
+    if job.reason != Reason.RETRY:
+        return f"delay, starts{wait}" if wait else "delay"
+    after = f", after: {safe_line(job.error_line)}" if job.error_line else ""
+    return f"attempt {job.attempts + 1} of {job.max_attempts}{wait}{after}"
+
+
+def _failed_note(job: JobView) -> str:
+    """Return why, the most telling part first: a narrow terminal cuts the end."""
+    why = error_text(job)
+    named = reason_text(job.reason)
+    if named and not why.lower().startswith(named):
+        why = f"{named}: {why}" if why else named
+    attempts = f"(attempt {job.attempts} of {job.max_attempts})" if job.attempts > 1 else ""
+    return " ".join(part for part in ("allowed:" if job.allowed else "", why, attempts) if part)
+
+
+def error_text(job: JobView) -> str:
+    """Return the line of a job's error that says most; of a job that went down with its run there is nothing more to say."""
+    return "" if job.reason == Reason.RUN_TIMEOUT else safe_line(job.error_line or "")
+
+
+def _place(job: JobView, *, local: bool) -> str:
+    if job.lane is not None:
+        return f"slot {job.lane}"
+    return "" if local or not job.worker else f"on {safe_line(job.worker)}"
+
+
+def _finished_note(job: JobView) -> str:
+    """Return what became of the cache, and whether it took several attempts."""
+    attempts = f"attempt {job.attempts}" if job.attempts > 1 else ""
+    if job.cache is None:
+        return attempts or reason_text(job.reason)
+    told = f"{reason_text(job.reason) if job.cache.hit else 'ran'}: {safe_line(job.cache.reason)}"
+    return ", ".join(part for part in (told, attempts) if part)
+
+
+def _attempt_note(job: JobView) -> str:
+    return f"attempt {job.attempts} of {job.max_attempts}" if job.attempts > 1 else ""
+
+
+def took(seconds: float | None) -> str:
+    """Return a duration in at most seven cells: `0.12s`, `12.3s`, `2m05s`, `1h02m`, `3d04h`; nothing for None."""
+    if seconds is None:
+        return ""
+    if seconds < 9.995:
+        return f"{seconds:.2f}s"
+    if seconds < 59.95:
+        return f"{seconds:.1f}s"
+    whole = round(seconds)
+    if whole < 3600:
+        return f"{whole // 60}m{whole % 60:02d}s"
+    if whole < 86400:
+        return f"{whole // 3600}h{whole % 3600 // 60:02d}m"
+    return f"{whole // 86400}d{whole % 86400 // 3600:02d}h"
+
+
+def clock(at_ms: int | None) -> str:
+    """Return a time for people: `2026-01-31 06:00:00 UTC`."""
+    return "" if at_ms is None else f"{datetime.fromtimestamp(at_ms // 1000, UTC):%Y-%m-%d %H:%M:%S} UTC"
+
+
+def of_all(part: int, count: int, noun: str) -> str:
+    """Return `2 of 7 jobs`, and `7 jobs` where the part is the whole."""
+    return plural(count, noun) if part == count else f"{part} of {plural(count, noun)}"
+
+
+def count_text(plan: Plan) -> str:
+    """Return how many jobs a run of the plan has: `7 jobs`, `2 of 7 jobs`."""
+    every = sum(1 for _ in plan.shown_jobs())
+    return of_all(sum(1 for _ in plan.selected_jobs()), every, "job")

@@ -1,0 +1,1 @@
+"""Actions: what changes a run. Submit, retry, select, approve, remove."""

@@ -1,0 +1,1 @@
+"""Explanations: why a job is waiting, was skipped, failed or is queued."""

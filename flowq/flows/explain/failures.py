@@ -1,0 +1,55 @@
+"""How a job failed, in sentences: what the error says, what the reason means, where in the user's code it was raised."""
+
+import re
+from typing import Final
+
+from flowq.durations import format_duration
+from flowq.flows.views.run_view import JobView
+from flowq.plan import Node
+from flowq.states import JobStatus, Reason
+
+_FRAME: Final = re.compile(r'^  File "(?P<file>[^"]+)", line (?P<line>\d+), in (?P<name>.+)$', re.MULTILINE)
+_FAILURES: Final = {
+    Reason.ABANDONED: "its worker was lost: no heartbeat came within the lease (killed, out of memory, machine gone)",
+    Reason.KILLED: "a signal killed it, which flowq did not send: often the machine was out of memory",
+    Reason.INVALID_RESULT: "it ran, but what it returned cannot be kept as a result",
+}
+
+
+def failure(job: JobView, node: Node, *, run_timeout: float | None = None) -> tuple[str, list[str]]:
+    """Return how a job failed: the sentence that says most, and further facts. `run_timeout` is that of its run, in seconds."""
+    details: list[str] = []
+    text = job.error_line or "failed"
+    if job.status is JobStatus.STOPPED:
+        text = "somebody stopped it"
+    elif job.reason == Reason.TIMEOUT:
+        limit = "" if node.timeout is None else f" of {format_duration(node.timeout)}"
+        text = f"it took longer than its timeout{limit}"
+    elif job.reason == Reason.RUN_TIMEOUT:
+        limit = "" if run_timeout is None else f" of {format_duration(run_timeout)}"
+        text = f"the run took longer than its timeout{limit}" + ("" if job.attempts else "; it had not been started")
+    elif job.reason == Reason.REJECTED:
+        text = job.error_line or "rejected"
+    elif job.reason == Reason.EXPIRED:
+        limit = "" if node.ttl is None else f" of {format_duration(node.ttl)}"
+        text = f"it waited in queue {job.queue} longer than its ttl{limit} and was never started"
+    elif job.reason in _FAILURES:
+        details.append(_FAILURES[Reason(job.reason)])
+    if job.error and (place := error_place(job.error)):
+        details.append(f"raised at {place}")
+    if job.allowed:
+        details.append("it is allowed to fail: what depends on it goes on")
+    if job.worker:
+        details.append(f"on worker {job.worker}")
+    return text, [*details, *attempts(job)]
+
+
+def attempts(job: JobView) -> list[str]:
+    """Return which attempt it was, where there can be several."""
+    return [f"attempt {job.attempts} of {job.max_attempts}"] if job.attempts > 1 or job.max_attempts > 1 else []
+
+
+def error_place(text: str) -> str:
+    """Return where an error was raised, `build.py:7 in build`: the innermost frame of the last traceback; else nothing."""
+    frames = list(_FRAME.finditer(text.rpartition("Traceback (most recent call last)")[2]))
+    return f"{frames[-1]['file']}:{frames[-1]['line']} in {frames[-1]['name']}" if frames else ""

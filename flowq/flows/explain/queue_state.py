@@ -1,0 +1,57 @@
+"""What explains a queued job and is no part of its run: the workers, and its place in the queue."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+from flowq.flows.actions.submit import queue_of
+from flowq.flows.local_worker.orphaned_runs import stranded
+from flowq.flows.views.run_view import RunView
+from flowq.states import JobStatus
+from flowq.store.records import WorkerRecord
+
+if TYPE_CHECKING:
+    from flowq.store import Store
+
+_POSITIONS: Final = 50  # queued jobs of which the place in the queue is asked
+_HOLDERS: Final = 20  # of one semaphore of which is asked whether somebody works on them
+
+
+@dataclass(frozen=True, slots=True)
+class QueueState:
+    """What explains a waiting job: who is there, how many jobs are before it (by ordinal), whether all are told to wait.
+
+    `holders` are those who hold the semaphores that jobs of the run (or the run itself) wait for, by the semaphore's name; `stranded`
+    are the runs among them on which nobody works.
+    """
+
+    workers: Sequence[WorkerRecord] = ()
+    positions: Mapping[int, int] = field(default_factory=dict)
+    suspended: bool = False
+    holders: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    stranded: frozenset[str] = frozenset()
+
+
+def read_surroundings(store: "Store", run: RunView) -> QueueState:
+    """Read what explains the queued jobs of a run: the workers, and the places in the queues. Nothing if none is queued."""
+    queued = [job for job in run.jobs if job.status is JobStatus.QUEUED]
+    waiting = [job for job in run.jobs if job.status is JobStatus.DEFERRED]
+    if not queued and not waiting:
+        return QueueState()
+    limits = {name for job in waiting for name in job.semaphores} | ({run.semaphore} if run.semaphore else set())
+    positions = {}
+    for job in queued[:_POSITIONS]:
+        place = store.queues.position(queue_of(job.queue, run.id, local=run.local), job.id)
+        if place is not None:
+            positions[job.ordinal] = place
+    holders = {name: store.semaphores.holders(name) for name in limits}
+    others = [
+        who if name.startswith("run/") else who.rpartition("-")[0] for name, held in holders.items() for who in held[:_HOLDERS]
+    ]
+    return QueueState(
+        store.workers.all(),
+        positions,
+        bool(queued) and store.queues.suspended(),
+        holders,
+        frozenset(stranded(store, (other for other in others if other != run.id))),
+    )

@@ -1,0 +1,96 @@
+"""How long the jobs of a flow took in its earlier runs: what estimates are made from.
+
+Few runs tell enough, so only the latest few are read, however long the history is. The median of them is taken: one run on a busy
+machine does not count for more than the others.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from statistics import median
+from typing import TYPE_CHECKING, Final
+
+from flowq.flows.forecast.makespan import overhead_of
+from flowq.plan import Cell, Plan
+from flowq.states import JobStatus, Reason, RunStatus
+from flowq.store.records import JobRecord
+
+if TYPE_CHECKING:
+    from flowq.store import Store
+
+_SCANNED: Final = 200  # of the latest runs of all flows
+_READ: Final = 5  # runs of this flow
+_JOBS: Final = 20_000  # read at most, over all of these runs
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """Median seconds of one execution, by the name of the job or cell, and by job over all its cells."""
+
+    runs: int = 0
+    cells: Mapping[str, float] = field(default_factory=dict)
+    jobs: Mapping[str, float] = field(default_factory=dict)
+    overhead: float = 0.0  # s between two jobs of a slot, at a median run
+
+    def expected(self, plan: Plan, cell: Cell) -> float | None:
+        """Return the seconds a cell can be expected to take, None when nothing is known of its job."""
+        if cell.group or plan.node_of(cell).action.kind == "join":
+            return 0.0
+        known = self.cells.get(cell.name)
+        return self.jobs.get(plan.node_of(cell).name) if known is None else known
+
+
+@dataclass(frozen=True, slots=True)
+class PastRun:
+    """A run as read. `whole`: in one piece, not retried, so that the times of its jobs belong together."""
+
+    plan: Plan
+    records: Sequence[JobRecord | None]
+    whole: bool = True
+
+
+NOTHING: Final = History()
+
+
+def read_history(store: "Store", flow: str, *, before: str | None = None) -> History:
+    """Read the latest runs of a flow that have ended, finished ones or failed ones.
+
+    Args:
+        store: where they are.
+        flow: the flow's name.
+        before: a run that is left out: the one that is going on.
+    """
+    found: list[PastRun] = []
+    jobs = 0
+    for run_id in store.runs.recent(_SCANNED):
+        record = None if run_id == before else store.runs.get(run_id)
+        if record is None or record.flow != flow or record.status not in {RunStatus.FINISHED, RunStatus.FAILED}:
+            continue
+        jobs += record.total
+        if found and jobs > _JOBS:
+            break
+        plan = Plan.from_json(store.runs.plan(run_id))
+        found.append(PastRun(plan, store.runs.jobs(run_id, range(len(plan.cells))), whole=record.attempt == 1))
+        if len(found) == _READ:
+            break
+    return summarize(found)
+
+
+def summarize(runs: Sequence[PastRun]) -> History:
+    """Return the medians of runs as read."""
+    cells: dict[str, list[float]] = {}
+    jobs: dict[str, list[float]] = {}
+    for run in runs:
+        for cell in run.plan.jobs():
+            record = run.records[cell.ordinal]
+            if record is None or record.status is not JobStatus.FINISHED or record.duration is None:
+                continue
+            if record.reason == Reason.CACHED:
+                continue  # it did not run
+            cells.setdefault(cell.name, []).append(record.duration)
+            jobs.setdefault(run.plan.node_of(cell).name, []).append(record.duration)
+    return History(
+        runs=len(runs),
+        cells={name: median(values) for name, values in cells.items()},
+        jobs={name: median(values) for name, values in jobs.items()},
+        overhead=median([overhead_of(run.plan, run.records) for run in runs if run.whole] or [0.0]),
+    )

@@ -1,0 +1,221 @@
+"""The checks of `flowq doctor`: from what was read to findings, each with a code that documentation and scripts can name.
+
+Reading (`read_facts`) and judging (`examine`) are apart: every finding can be had from made-up facts, without a broken server.
+"""
+
+import shutil
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any, Final
+
+from flowq.durations import format_duration
+from flowq.exceptions import ServerError, ServerUnavailableError
+from flowq.flows.local_worker.orphaned_runs import stranded
+from flowq.flows.views.text import plural
+from flowq.store.errors import Translated
+from flowq.store.records import QueueRecord, WorkerRecord
+
+if TYPE_CHECKING:
+    from flowq.store import Store
+
+_CLOCK: Final = 2.0  # s that clocks may differ before times in lists are misleading
+_MEMORY: Final = 0.8  # of the limit
+_RUNS: Final = 200  # latest runs that are looked at
+_SLOW: Final = 0.02  # s for one round trip
+
+OK, NOTE, WARNING, PROBLEM = "ok", "note", "warning", "problem"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """The result of one check. `advice` says what to do, empty when nothing is to be done."""
+
+    code: str
+    level: str
+    text: str
+    advice: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What was read. `server` is what the server says of itself (INFO), empty where its user may not ask."""
+
+    flowq: str
+    python: tuple[int, int, int]
+    embedded: bool
+    address: str
+    server: dict[str, Any] = field(default_factory=dict)
+    ahead_ms: int = 0  # of the server's clock, over this machine's
+    round_trip: float = 0.0  # s
+    suspended: bool = False
+    queues: tuple[QueueRecord, ...] = ()
+    workers: tuple[WorkerRecord, ...] = ()
+    stranded: tuple[str, ...] = ()  # local runs that have not ended and on which nobody works
+    bash: str | None = None
+    due: int = 0  # runs past their retention that are still there
+
+
+def read_facts(store: "Store", address: str) -> Facts:
+    """Read everything that is judged.
+
+    Args:
+        store: opened.
+        address: of the server, without its password.
+
+    Raises:
+        ServerError: the server cannot be asked.
+    """
+    begun = time.perf_counter()
+    store.now_ms()
+    took = time.perf_counter() - begun
+    server = _info(store)
+    before = time.time_ns() // 1_000_000
+    ahead = store.now_ms() - (before + time.time_ns() // 1_000_000) // 2
+    names = [name for name in store.queues.names() if "/" not in name]  # those of local runs belong to their commands
+    return Facts(
+        flowq=version("flowq"),
+        python=sys.version_info[:3],
+        embedded=store.anchor is not None,
+        address=address,
+        server=server,
+        ahead_ms=ahead,
+        round_trip=took,
+        suspended=store.queues.suspended(),
+        queues=tuple(store.queues.get(name) for name in names),
+        workers=tuple(store.workers.all()),
+        stranded=tuple(stranded(store, store.runs.recent(_RUNS))),
+        bash=shutil.which("bash"),
+        due=sum(1 for _ in store.runs.due()),
+    )
+
+
+def examine(facts: Facts) -> list[Finding]:
+    """Return the findings, in the order of their codes."""
+    return [*_here(facts), *_server(facts), *_persistence(facts), *_memory(facts), *_garbage(facts), *_work(facts)]
+
+
+def _info(store: "Store") -> dict[str, Any]:
+    """Return what the server says of itself; nothing where its user may not ask (ACL)."""
+    found: dict[str, Any] = {}
+    try:
+        with Translated("the server"):
+            for section in ("server", "memory", "persistence", "replication"):
+                found |= store.client.info(section)
+    except ServerUnavailableError:
+        raise
+    except ServerError:
+        return {}
+    return found
+
+
+def _here(facts: Facts) -> Iterator[Finding]:
+    yield Finding("D101", OK, f"flowq {facts.flowq} on Python {'.'.join(map(str, facts.python))}")
+    if facts.bash is None:
+        yield Finding(
+            "D102", NOTE, "there is no bash: scripts of jobs run with `sh -eu`", "install bash, or write scripts for sh"
+        )
+    else:
+        yield Finding("D102", OK, f"scripts of jobs run with {facts.bash}")
+
+
+def _server(facts: Facts) -> Iterator[Finding]:
+    kind = "embedded server" if facts.embedded else "server"
+    name = "Valkey" if "valkey_version" in facts.server else "Redis"
+    number = facts.server.get("valkey_version") or facts.server.get("redis_version")
+    yield Finding("D201", OK, f"the {kind} at {facts.address} answers" + (f": {name} {number}" if number else ""))
+    if facts.round_trip > _SLOW:
+        yield Finding(
+            "D202",
+            NOTE,
+            f"one round trip takes {facts.round_trip * 1000:.0f} ms",
+            "each job costs one: let workers run near the server",
+        )
+    if abs(facts.ahead_ms) > _CLOCK * 1000:
+        way = "ahead of" if facts.ahead_ms > 0 else "behind"
+        yield Finding(
+            "D203",
+            WARNING,
+            f"the server's clock is {format_duration(round(abs(facts.ahead_ms) / 1000))} {way} this machine's",
+            "let both follow the same time service; flowq itself goes by the server's clock",
+        )
+
+
+def _persistence(facts: Facts) -> Iterator[Finding]:
+    if not facts.server:
+        yield Finding("D301", NOTE, "the server's user may not ask for INFO: persistence and memory are not checked")
+        return
+    if str(facts.server.get("role", "master")) != "master":
+        yield Finding("D302", PROBLEM, "the server is a replica and read-only", "use the address of its primary")
+    if facts.server.get("loading"):
+        yield Finding("D303", PROBLEM, "the server is loading its data", "wait until it is through")
+    if str(facts.server.get("aof_enabled", "0")) == "1":
+        wrong = str(facts.server.get("aof_last_write_status", "ok")) != "ok"
+        yield (
+            Finding("D301", PROBLEM, "the server could not write its append-only file", "see its log: is the disk full?")
+            if wrong
+            else Finding("D301", OK, "an append-only file keeps what was done")
+        )
+    else:
+        yield Finding(
+            "D301",
+            WARNING,
+            "the server has no append-only file: a restart forgets runs and queued jobs",
+            "set `appendonly yes` (and `appendfsync everysec`)",
+        )
+
+
+def _memory(facts: Facts) -> Iterator[Finding]:
+    if not facts.server:
+        return
+    limit, used = int(facts.server.get("maxmemory", 0)), int(facts.server.get("used_memory", 0))
+    policy = str(facts.server.get("maxmemory_policy", "noeviction"))
+    if limit and policy != "noeviction":
+        yield Finding(
+            "D401", PROBLEM, f"a full server throws away keys ({policy}): jobs vanish", "set `maxmemory-policy noeviction`"
+        )
+    elif limit and used > _MEMORY * limit:
+        yield Finding(
+            "D401",
+            WARNING,
+            f"{used / limit:.0%} of the server's memory are in use; full, it refuses new jobs",
+            "raise `maxmemory`, or keep runs for a shorter time (`retention`)",
+        )
+    else:
+        yield Finding("D401", OK, f"{used / 1e6:.1f} MB of memory in use" + (f" of {limit / 1e6:.0f} MB" if limit else ""))
+
+
+def _garbage(facts: Facts) -> Iterator[Finding]:
+    if facts.due:
+        text = f"{plural(facts.due, 'run')} whose retention has passed, and no worker was there to remove {'it' if facts.due == 1 else 'them'}"
+        yield Finding("D402", NOTE, text, "flowq gc")
+
+
+def _work(facts: Facts) -> Iterator[Finding]:
+    if facts.suspended:
+        yield Finding("D501", WARNING, "the workers are suspended: no job is started", "`flowq resume` lets them go on")
+    for queue in facts.queues:
+        if queue.queued and not queue.workers:
+            jobs = plural(queue.queued, "job")
+            yield Finding(
+                "D502", WARNING, f"{jobs} in queue {queue.name!r}, and no worker listens on it", f"flowq worker {queue.name}"
+            )
+    for run in facts.stranded:
+        yield Finding(
+            "D505",
+            WARNING,
+            f"nobody works on run {run}: the command that started it is gone",
+            f"`flowq run --resume {run}` goes on with it, `flowq cancel {run}` ends it",
+        )
+    others = sorted({worker.version for worker in facts.workers if worker.version and worker.version != facts.flowq})
+    if others:
+        yield Finding(
+            "D503",
+            WARNING,
+            f"there are workers of flowq {', '.join(others)}, this is {facts.flowq}",
+            "use one version everywhere",
+        )
+    slots, busy = sum(worker.slots for worker in facts.workers), sum(worker.busy for worker in facts.workers)
+    yield Finding("D504", OK, f"{plural(len(facts.workers), 'worker')} with {plural(slots, 'slot')}, {busy} busy")

@@ -1,0 +1,1 @@
+"""The worker that `flowq run` starts on this machine, and the runs that such a worker left behind."""

@@ -1,0 +1,151 @@
+"""The graph that is drawn: vertices in topological order and edges between them, made from a plan and the state of a run.
+
+A matrix is one vertex (`build ×4`) unless its cells are asked for; then the group that counts them is a vertex too, so that n
+cells above m dependents stay n + m edges. What only counts for the engine's sake is looked through, see `contract`.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from flowq.flows.render.graph.simplify import Contraction
+from flowq.flows.views.run_view import JobView, RunView, matrix_status
+from flowq.grown import order
+from flowq.plan import GATE, STAGE, Json, Plan
+from flowq.states import JobStatus
+
+
+@dataclass(frozen=True, slots=True)
+class Vertex:
+    """One job as drawn. `status` is None without a run. `group`: it only counts the cells above it."""
+
+    name: str
+    queue: str
+    line: int
+    cells: tuple[str, ...] = ()  # of a matrix drawn as one
+    status: JobStatus | None = None
+    allowed: bool = False
+    group: bool = False
+    duration: float | None = None  # s
+
+    @property
+    def label(self) -> str:
+        """What is written beside its mark."""
+        return f"{self.name} ×{len(self.cells)}" if self.cells else self.name
+
+
+@dataclass(frozen=True, slots=True)
+class Graph:
+    """Vertices in topological order; edges as `(parent, child, condition)` by index, each once."""
+
+    name: str
+    vertices: tuple[Vertex, ...]
+    edges: tuple[tuple[int, int, str], ...]
+
+    def parents(self) -> list[list[int]]:
+        """Return the parents of each vertex, each once, in the order of the edges."""
+        found: list[dict[int, None]] = [{} for _ in self.vertices]
+        for parent, child, _condition in self.edges:
+            found[child][parent] = None
+        return [list(some) for some in found]
+
+
+def graph_of(plan: Plan, run: RunView | None = None, *, cells: bool = False) -> Graph:
+    """Return the graph of a plan, with the states of a run of it. Linear in cells and edges.
+
+    Args:
+        plan: the plan.
+        run: a run of this plan.
+        cells: a vertex for each cell of a matrix, instead of one for the matrix.
+    """
+    jobs = {} if run is None else {job.ordinal: job for job in run.jobs}
+    return _expanded(plan, jobs) if cells else _folded(plan, jobs)
+
+
+def graph_json(graph: Graph) -> dict[str, Json]:
+    """Return the form for programs: `{"nodes": [...], "edges": [[parent, child, condition], ...]}`, by name."""
+    return {
+        "name": graph.name,
+        "nodes": [
+            {
+                "name": vertex.name,
+                "queue": vertex.queue,
+                "line": vertex.line,
+                "cells": list(vertex.cells),
+                "group": vertex.group,
+                "status": None if vertex.status is None else str(vertex.status),
+                "allowed": vertex.allowed,
+            }
+            for vertex in graph.vertices
+        ],
+        "edges": [
+            [graph.vertices[parent].name, graph.vertices[child].name, condition] for parent, child, condition in graph.edges
+        ],
+    }
+
+
+def _folded(plan: Plan, jobs: dict[int, JobView]) -> Graph:
+    drawing = Contraction(plan, cells=False)
+    cells_of = plan.cells_of()
+    places: dict[int, int] = {}  # node -> vertex, in the order of the ordinals: parents first, whatever the order of the file
+    for cell in plan.cells:
+        if cell.ordinal in drawing.drawn:
+            places.setdefault(cell.node, len(places))
+    vertices = []
+    for index in places:
+        node = plan.nodes[index]
+        own = [ordinal for ordinal in cells_of.get(node.name, []) if plan.cells[ordinal].selected]  # none of a stage
+        views = [jobs[ordinal] for ordinal in own if ordinal in jobs]
+        vertices.append(
+            Vertex(
+                name=_name(node.name),
+                queue=node.queue,
+                line=node.line,
+                cells=tuple(plan.cells[ordinal].name for ordinal in own) if node.matrix else (),
+                status=matrix_status(views) if node.matrix else views[0].status if views else None,
+                allowed=any(view.allowed for view in views),
+                group=not own and not node.matrix and node.foreach is None,
+                duration=_duration(views),
+            )
+        )
+    edges: dict[tuple[int, int, str], None] = {}
+    for above, below, condition in drawing.edges():
+        parent, child = plan.cells[above].node, plan.cells[below].node
+        if parent != child:
+            edges[places[parent], places[child], condition] = None
+    return Graph(plan.name, tuple(vertices), tuple(edges))
+
+
+def _name(node: str) -> str:
+    """Return how a node is called that is drawn only because it stands for very many edges."""
+    return node.removesuffix(f"/{GATE}").replace(STAGE, "stage ")
+
+
+def _expanded(plan: Plan, jobs: dict[int, JobView]) -> Graph:
+    drawing = Contraction(plan, cells=True)
+    vertices: list[Vertex] = []
+    places: dict[int, int] = {}
+    for cell in order(plan):
+        if cell.ordinal not in drawing.drawn:
+            continue
+        places[cell.ordinal] = len(vertices)
+        node = plan.nodes[cell.node]
+        view = jobs.get(cell.ordinal)
+        views = [jobs[edge.parent] for edge in cell.parents if edge.parent in jobs] if cell.group else []
+        vertices.append(
+            Vertex(
+                name=cell.label,
+                queue=node.queue,
+                line=node.line,
+                status=matrix_status(views) if cell.group else view.status if view else None,
+                allowed=view is not None and view.allowed,
+                group=cell.group,
+                duration=view.duration if view else None,
+            )
+        )
+    edges = ((places[parent], places[child], condition) for parent, child, condition in drawing.edges())
+    return Graph(plan.name, tuple(vertices), tuple(dict.fromkeys(edges)))
+
+
+def _duration(views: Sequence[JobView]) -> float | None:
+    known = [view.duration for view in views if view.duration is not None]
+    return max(known) if known else None

@@ -1,0 +1,119 @@
+"""The JSON forms of runs, jobs and events: what programs read. Keys are only ever added.
+
+Times are ISO 8601 in UTC with milliseconds, durations are seconds.
+"""
+
+import json
+from datetime import UTC, datetime
+
+from flowq.flows.views.run_view import ApprovalView, CacheView, JobView, RunView, ordinal_of
+from flowq.grown import cell_at
+from flowq.plan import Json, Plan, Selection
+from flowq.states import JobStatus
+from flowq.store.records import Event, RunRecord
+
+
+def run_json(run: RunView) -> dict[str, Json]:
+    """Return the document of `flowq status --json`. Keys are only ever added."""
+    return {
+        "id": run.id,
+        "flow": run.flow,
+        "status": str(run.status),
+        "attempt": run.attempt,
+        "params": dict(run.params),
+        "labels": dict(run.labels),
+        "warnings": run.warnings,
+        "created_at": iso(run.created_ms),
+        "started_at": iso(run.started_ms),
+        "ended_at": iso(run.ended_ms),
+        "duration": run.duration,
+        "counts": {str(status): run.counts[status] for status in JobStatus if run.counts.get(status)},
+        "file": run.file,
+        "directory": run.directory,
+        "selection": selection_json(run.selection),
+        "jobs": [_job_json(job) for job in run.jobs],
+    }
+
+
+def record_json(run: RunRecord) -> dict[str, Json]:
+    """Return the document of one run in `flowq runs --json`: what its record says, without reading its jobs."""
+    return {
+        "id": run.id,
+        "flow": run.flow,
+        "status": str(run.status),
+        "attempt": run.attempt,
+        "params": json.loads(run.params or "{}"),
+        "labels": json.loads(run.labels or "{}"),
+        "warnings": run.warnings,
+        "created_at": iso(run.created_ms),
+        "started_at": iso(run.started_ms),
+        "ended_at": iso(run.ended_ms),
+        "counts": {str(status): run.counts[status] for status in JobStatus if run.counts.get(status)},
+        "total": run.total,
+        "selected": run.total - run.left_out,
+        "file": run.file,
+        "directory": run.directory,
+    }
+
+
+def selection_json(selection: Selection) -> dict[str, Json] | None:
+    """Return the part of the flow that a run is of; None: all of it."""
+    if not selection:
+        return None
+    return {"jobs": list(selection.jobs), "stages": list(selection.stages), "until": list(selection.until)}
+
+
+def event_json(event: Event, plan: Plan) -> dict[str, Json]:
+    """Return one line of `flowq run --json`: a change of a job, or of the run itself (`job` and `name` null)."""
+    cell = cell_at(plan, ordinal_of(event.job))
+    return {
+        "v": 1,
+        "seq": event.seq,
+        "at": iso(event.at_ms),
+        "run": event.run,
+        "job": event.job,
+        "name": None if cell is None else cell.label,
+        "from": event.old or None,
+        "to": event.new,
+        "reason": event.reason or None,
+        "execution": event.execution,
+        "attempt": event.attempt,
+    }
+
+
+def iso(at_ms: int | None) -> str | None:
+    """Return a time as ISO 8601 in UTC with milliseconds: `2026-01-31T06:00:00.123Z`."""
+    if at_ms is None:
+        return None
+    moment = datetime.fromtimestamp(at_ms // 1000, UTC)
+    return f"{moment:%Y-%m-%dT%H:%M:%S}.{at_ms % 1000:03d}Z"
+
+
+def _job_json(job: JobView) -> dict[str, Json]:
+    return {
+        "name": job.name,
+        "job": job.job,
+        "id": job.id,
+        "status": None if job.status is None else str(job.status),
+        "reason": None if job.reason is None else str(job.reason),
+        "allowed": job.allowed,
+        "attempts": job.attempts,
+        "queue": job.queue,
+        "worker": job.worker,
+        "depends_on": list(job.depends_on),
+        "started_at": iso(job.started_ms),
+        "ended_at": iso(job.ended_ms),
+        "duration": job.duration,
+        "error": job.error,
+        "line": job.line,
+        **({} if job.approval is None else {"approval": _approval_json(job.approval)}),
+        **({} if job.cache is None else {"cache": _cache_json(job.cache)}),
+    }
+
+
+def _cache_json(cache: CacheView) -> dict[str, Json]:
+    return {"hit": cache.hit, "reason": cache.reason, "run": cache.run}
+
+
+def _approval_json(approval: ApprovalView) -> dict[str, Json]:
+    return {"message": approval.message, "by": approval.by, "at": iso(approval.at_ms), "comment": approval.comment}

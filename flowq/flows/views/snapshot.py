@@ -1,0 +1,97 @@
+"""Reading one run from the store for a view: the plan, the records, the errors, who serves its queues."""
+
+import time
+from collections import deque
+from typing import TYPE_CHECKING
+
+from flowq.exceptions import NoSuchRunError
+from flowq.flows.views.run_view import RunView, Snapshot, ordinal_of, run_view
+from flowq.grown import foreach_groups, grow
+from flowq.plan import Plan
+from flowq.states import JobStatus
+from flowq.store.records import JobRecord
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from flowq.store import Store
+
+_OUTPUT = 2000  # entries of a job's output that are kept, the latest
+_OUTPUT_BYTES = 100_000
+_WITH_ERROR = frozenset({JobStatus.FAILED, JobStatus.STOPPED, JobStatus.SCHEDULED})
+
+
+def read_view(store: "Store", run_id: str) -> RunView:
+    """Read a run as it is now. The reads take one round trip per kind of record, whatever the number of jobs.
+
+    Raises:
+        NoSuchRunError: the run is not, or no longer, on the server.
+    """
+    return run_view(*read_snapshot(store, run_id))
+
+
+def read_snapshot(store: "Store", run_id: str) -> tuple[Plan, Snapshot]:
+    """Read the plan of a run, with the cells of its foreach jobs, and the records."""
+    plan = read_plan(store, run_id)
+    return plan, take_snapshot(store, run_id, plan)
+
+
+def read_plan(store: "Store", run_id: str) -> Plan:
+    """Read the plan that a run was submitted with, with the cells that its foreach jobs have made since."""
+    plan = Plan.from_json(store.runs.plan(run_id))
+    groups = foreach_groups(plan)
+    return grow(plan, store.runs.members(run_id, groups)) if groups else plan
+
+
+def take_snapshot(store: "Store", run_id: str, plan: Plan) -> Snapshot:
+    """Read the records of a run whose plan is known."""
+    # The run first: a job that ends in between makes the jobs newer than the run, never a run that ended with open jobs.
+    run = store.runs.get(run_id)
+    if run is None:
+        raise NoSuchRunError(f"run {run_id} is no longer on the server: its retention has passed or it was deleted")
+    ordinals = [cell.ordinal for cell in plan.jobs()]
+    jobs: list[JobRecord | None] = [None] * len(plan.cells)
+    for ordinal, record in zip(ordinals, store.runs.jobs(run_id, ordinals), strict=True):
+        jobs[ordinal] = record
+    queues = frozenset(job.queue for job in jobs if job is not None and job.status in {JobStatus.QUEUED, JobStatus.STARTED})
+    return Snapshot(
+        run=run,
+        jobs=jobs,
+        errors=read_errors(
+            store, run_id, [job.ordinal for job in jobs if job and job.ordinal is not None and _may_have_error(job)]
+        ),
+        unserved=queues - store.workers.serving(queues) if queues else queues,
+        now_ms=time.time_ns() // 1_000_000,
+        suspended=bool(queues) and store.queues.suspended(),
+    )
+
+
+def read_errors(store: "Store", run_id: str, ordinals: "Sequence[int]") -> dict[int, str]:
+    """Read the text of the latest error of each of these jobs that has one."""
+    if not ordinals:
+        return {}
+    texts = zip(ordinals, store.runs.errors(run_id, ordinals), strict=True)
+    return {ordinal: text.decode("utf-8", "backslashreplace") for ordinal, text in texts if text}
+
+
+def read_output(store: "Store", run_id: str, ordinals: "Sequence[int]") -> dict[int, str]:
+    """Read the end of what each of these jobs printed in its latest execution."""
+    wanted = frozenset(ordinals)
+    kept: dict[int, deque[bytes]] = {}
+    executions: dict[int, int] = {}
+    position = "0"
+    while wanted and (entries := store.runs.logs(run_id, after=position)):
+        position = entries[-1].seq
+        for entry in entries:
+            ordinal = ordinal_of(entry.job)
+            if ordinal is None or ordinal not in wanted:
+                continue
+            if executions.get(ordinal) != entry.execution:
+                executions[ordinal] = entry.execution
+                kept[ordinal] = deque(maxlen=_OUTPUT)
+            kept[ordinal].append(entry.data)
+    return {ordinal: b"".join(chunks)[-_OUTPUT_BYTES:].decode("utf-8", "backslashreplace") for ordinal, chunks in kept.items()}
+
+
+def _may_have_error(job: JobRecord) -> bool:
+    return job.status in _WITH_ERROR and (job.attempt > 0 or job.status is JobStatus.FAILED)
