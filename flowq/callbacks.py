@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any, Final
 
-from flowq.callables import reference, resolve
+from flowq.dotted_names import reference, resolve
 from flowq.durations import parse_duration
 from flowq.exceptions import UsageError
 

@@ -2,10 +2,10 @@
 
 from typing import Any
 
-from flowq.binding import store_for
+from flowq.connections.stores import store_for
 from flowq.exceptions import InvalidJobOperation, NoSuchJobError, NoSuchWorkerError, UsageError
 from flowq.states import JobStatus
-from flowq.store.outcomes import Outcome
+from flowq.store.schema.outcomes import Outcome
 
 SHUTDOWN = "shutdown"
 KILL_HORSE = "kill-horse"

@@ -34,7 +34,7 @@ class Settings:
 
     url: Setting | None  # of the server; None: the embedded one
     namespace: Setting
-    home: Setting | None  # directory of the embedded server; None: the default, see `flowq.embedded.home`
+    home: Setting | None  # directory of the embedded server; None: the default, see `flowq.embedded.directory`
     allow_eviction: Setting  # "true" or "false": use a server although it may evict keys
 
     def __iter__(self) -> Iterator[tuple[str, Setting | None]]:

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from flowq.binding import store_for
+from flowq.connections.stores import store_for
 
 
 def get_names(connection: Any = None, cleanup: bool = True) -> list[str]:  # noqa: ARG001 - RQ's signature

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from functools import wraps
 from typing import Any, TypeVar
 
-from flowq.callables import load_class
+from flowq.dotted_names import load_class
 from flowq.job import Job
 from flowq.queue import Queue
 

@@ -6,13 +6,13 @@ from datetime import UTC, datetime
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final, Self
 
-from flowq.binding import store_for
+from flowq.connections.stores import store_for
 from flowq.exceptions import NoSuchExecutionError
 from flowq.states import JobStatus
 
 if TYPE_CHECKING:
     from flowq.store import Store
-    from flowq.store.records import JobRecord
+    from flowq.store.schema.records import JobRecord
 
 _JOB: Final = "flowq.job"  # by name: jobs stand above their executions
 

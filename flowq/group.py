@@ -5,17 +5,17 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Self
 
 from flowq import ids
-from flowq.binding import store_for
+from flowq.connections.stores import store_for
 from flowq.exceptions import InvalidJobOperation, NoSuchGroupError, NoSuchJobError
 from flowq.job import Job, restore
-from flowq.options import group_name
+from flowq.jobs.options import group_name
 from flowq.queue import EnqueueData, Queue
 from flowq.states import JobStatus
-from flowq.store.outcomes import Outcome
+from flowq.store.schema.outcomes import Outcome
 
 if TYPE_CHECKING:
     from flowq.store import Store
-    from flowq.store.records import GroupRecord
+    from flowq.store.schema.records import GroupRecord
 
 
 class GroupStatus(StrEnum):

@@ -4,22 +4,22 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Self
 
 from flowq import ids, signing
-from flowq.binding import store_for
-from flowq.call import Call
-from flowq.callables import load_class, reference
 from flowq.callbacks import Callback
-from flowq.context import current_job_class, current_store, current_task
+from flowq.connections.stores import store_for
 from flowq.dependency import Dependency
+from flowq.dotted_names import load_class, reference
 from flowq.exceptions import InvalidJobOperation, NoSuchJobError, UsageError
-from flowq.jobsettings import JobSettings
-from flowq.options import JobOptions, as_arguments, as_keywords, checked_id, parse_options
+from flowq.jobs.call import Call
+from flowq.jobs.context import current_job_class, current_store, current_task
+from flowq.jobs.options import JobOptions, as_arguments, as_keywords, checked_id, parse_options
+from flowq.jobs.settings import JobSettings
 from flowq.rate_limit import RateLimit
 from flowq.repeat import Repeat
 from flowq.retry import Retry
 from flowq.states import ENDED, JobStatus
 from flowq.store.jobs import NewJob
-from flowq.store.outcomes import Outcome
-from flowq.store.records import StoredJob
+from flowq.store.schema.outcomes import Outcome
+from flowq.store.schema.records import StoredJob
 from flowq.webhook import Webhook
 
 if TYPE_CHECKING:

@@ -5,12 +5,12 @@ from functools import total_ordering
 from typing import TYPE_CHECKING, Any
 
 from flowq import defaults
-from flowq.binding import store_for
-from flowq.callables import load_class
+from flowq.connections.stores import store_for
+from flowq.dotted_names import load_class
 from flowq.durations import parse_duration
-from flowq.enqueueing import EnqueueData, Enqueueing
 from flowq.exceptions import InvalidJobOperation, UsageError
 from flowq.job import Job, restore
+from flowq.jobs.enqueue import EnqueueData, Enqueueing
 from flowq.registry import (
     CanceledJobRegistry,
     DeferredJobRegistry,

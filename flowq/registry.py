@@ -5,7 +5,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from flowq import defaults
-from flowq.binding import store_for
+from flowq.connections.stores import store_for
 from flowq.exceptions import InvalidJobOperation, NoSuchJobError
 from flowq.job import Job
 from flowq.states import ENDED, JobStatus

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 from flowq import signing
 from flowq.exceptions import DeserializationError
 from flowq.serializers import resolve_serializer
-from flowq.store.records import ResultRecord
+from flowq.store.schema.records import ResultRecord
 
 
 class ResultType(IntEnum):

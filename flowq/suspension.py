@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from flowq.binding import store_for
+from flowq.connections.stores import store_for
 from flowq.durations import parse_duration
 
 

@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from flowq import binding
-from flowq.connections import open_client
+from flowq.connections import stores
+from flowq.connections.clients import open_client
 from flowq.embedded.control import start_server, stop_server
 from flowq.job import Job
 from flowq.queue import Queue
@@ -48,12 +48,12 @@ def flowq_server() -> Iterator[str]:
 def flowq_connection(flowq_server: str, monkeypatch: pytest.MonkeyPatch) -> "Iterator[redis.Redis]":
     """A client of the private server, which is empty; `FLOWQ_REDIS_URL` leads to it, also in child processes."""
     monkeypatch.setenv("FLOWQ_REDIS_URL", flowq_server)
-    former = binding.set_default_store(None)
+    former = stores.set_default_store(None)
     client: Any = open_client(flowq_server)
     client.flushall()
     yield client
     client.close()
-    binding.set_default_store(former)
+    stores.set_default_store(former)
 
 
 @pytest.fixture

@@ -16,8 +16,8 @@ from types import FrameType
 from typing import Any, Final, NamedTuple
 
 from flowq import ids
-from flowq.binding import store_for
-from flowq.callables import load_class
+from flowq.connections.stores import store_for
+from flowq.dotted_names import load_class
 from flowq.exceptions import ServerError, UsageError
 from flowq.job import Job
 from flowq.queue import Queue

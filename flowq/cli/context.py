@@ -37,7 +37,7 @@ class CliContext:
     def store(self) -> "Store":
         """Open the store, at most once: the server of the user's own, or the embedded one, started if need be."""
         if self._store is None:
-            from flowq.connections import open_store
+            from flowq.connections.clients import open_store
 
             self._store = open_store(self.url)
         return self._store
@@ -49,7 +49,7 @@ class CliContext:
         settings = load_settings(self.url)
         if settings.url is not None:
             return True
-        from flowq.embedded.home import locate
+        from flowq.embedded.directory import locate
 
         return os.path.isdir(locate(settings.home.value if settings.home else None).data)  # noqa: PTH112 - pathlib may not be imported yet
 

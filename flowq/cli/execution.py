@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from flowq.flows.local_worker.process import WorkerProcess
     from flowq.plan import Plan
     from flowq.store import Store
-    from flowq.store.records import RunRecord
+    from flowq.store.schema.records import RunRecord
 
 
 def is_embedded(store: "Store") -> bool:

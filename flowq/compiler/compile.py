@@ -4,7 +4,6 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from flowq.bulk import no_collection
 from flowq.compiler.binding.flow import Surroundings
 from flowq.compiler.diagnostics.diagnostic import Diagnostic
 from flowq.compiler.emit import make_plan
@@ -15,6 +14,7 @@ from flowq.compiler.syntax.nodes import Json
 from flowq.compiler.syntax.source import Report, Source, decode_source, load_source
 from flowq.compiler.units import Units
 from flowq.plan import Plan
+from flowq.plan.bulk import no_collection
 
 _NO_PARAMS: Mapping[str, Json] = {}
 

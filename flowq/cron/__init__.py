@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from flowq.cron.job import CronJob, get_cron_job_ids
-    from flowq.cron.registering import register
+    from flowq.cron.registration import register
     from flowq.cron.scheduler import CronScheduler, create_cron
 
 __all__ = ["CronJob", "CronScheduler", "create_cron", "get_cron_job_ids", "register"]
@@ -23,7 +23,7 @@ _HOMES = {
     "CronScheduler": "flowq.cron.scheduler",
     "create_cron": "flowq.cron.scheduler",
     "get_cron_job_ids": "flowq.cron.job",
-    "register": "flowq.cron.registering",
+    "register": "flowq.cron.registration",
 }
 
 

@@ -7,17 +7,18 @@ from dataclasses import fields
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
-from flowq import binding, defaults
-from flowq.call import Call
-from flowq.callables import reference
-from flowq.cron.schedule import Expression, Interval, Schedule
-from flowq.cron.zones import name_of, named
+from flowq import defaults
+from flowq.connections import stores
+from flowq.dotted_names import reference
 from flowq.durations import format_duration, parse_duration
-from flowq.enqueueing import EnqueueData
 from flowq.exceptions import UsageError
-from flowq.options import JobOptions, as_arguments, parse_options
+from flowq.jobs.call import Call
+from flowq.jobs.enqueue import EnqueueData
+from flowq.jobs.options import JobOptions, as_arguments, parse_options
 from flowq.queue import Queue
-from flowq.store.outcomes import Outcome
+from flowq.slots.schedule import Expression, Interval, Schedule
+from flowq.slots.timezones import name_of, named
+from flowq.store.schema.outcomes import Outcome
 
 if TYPE_CHECKING:
     from datetime import tzinfo
@@ -249,7 +250,7 @@ class CronJob:
 
 def get_cron_job_ids(name: str, connection: Any = None, start: int = 0, end: int = -1) -> list[str]:
     """Return the ids of the jobs that were created under a name, the newest first; `start` and `end` are inclusive."""
-    store: Store = binding.store_for(connection)
+    store: Store = stores.store_for(connection)
     return store.crons.job_ids(name, start, end)
 
 

@@ -9,11 +9,12 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
-from flowq import binding, defaults, ids
-from flowq.callables import load_class
-from flowq.cron import registering
+from flowq import defaults, ids
+from flowq.connections import stores
+from flowq.cron import registration
 from flowq.cron.job import CronJob
-from flowq.cron.listing import Listed
+from flowq.cron.schedulers import Listed
+from flowq.dotted_names import load_class
 from flowq.exceptions import DuplicateSchedulerError, ServerError
 from flowq.queue import Queue
 from flowq.serializers import resolve_serializer
@@ -54,7 +55,7 @@ class CronScheduler(Listed):
         job_class: Any = None,
         serializer: Any = None,
     ) -> None:
-        self.store: Store = binding.store_for(connection)
+        self.store: Store = stores.store_for(connection)
         self.hostname = socket.gethostname()
         self.pid = os.getpid()
         self.name = name or f"{self.hostname}:{self.pid}:{ids.nonce()[:6]}"
@@ -137,7 +138,7 @@ class CronScheduler(Listed):
         Raises:
             UsageError: it cannot be found or executed, or registers nothing; names the line.
         """
-        for data in registering.load(config_path):
+        for data in registration.load(config_path):
             self.register(data.pop("func"), data.pop("queue_name"), **data)
         self.config_file = config_path
 
@@ -229,7 +230,7 @@ class CronScheduler(Listed):
 def create_cron(connection: Any = None) -> CronScheduler:
     """Return a scheduler with the entries that were registered in this process and not taken yet."""
     scheduler = CronScheduler(connection)
-    for data in registering.taken():
+    for data in registration.taken():
         scheduler.register(data.pop("func"), data.pop("queue_name"), **data)
     return scheduler
 

@@ -9,9 +9,9 @@ from fcntl import F_DUPFD_CLOEXEC, fcntl
 from types import TracebackType
 from typing import Final, Self
 
-from flowq.embedded import keeper, wire
+from flowq.embedded import resp, watchdog
 from flowq.embedded.binary import ServerBinary, find_server
-from flowq.embedded.home import Home, locate, prepare
+from flowq.embedded.directory import Home, locate, prepare
 from flowq.embedded.locks import LockFile
 from flowq.embedded.process import last_words
 from flowq.exceptions import ConfigError, ServerError, ServerUnavailableError
@@ -62,7 +62,7 @@ def attach(home: str | None = None, environ: Mapping[str, str] = os.environ) -> 
     """Attach to the embedded server, which is started if it does not run. Attaching to a running one takes less than a millisecond.
 
     Args:
-        home: the state directory; None: the one that applies, see `flowq.embedded.home.locate`.
+        home: the state directory; None: the one that applies, see `flowq.embedded.directory.locate`.
         environ: where `FLOWQ_HOME`, `FLOWQ_LINGER`, `FLOWQ_REDIS_SERVER` and the like are read.
 
     Raises:
@@ -90,10 +90,10 @@ def _wait_until_alive(home: Home, deadline: float, environ: Mapping[str, str]) -
     pause = 0.001
     while True:
         kept = _ensure_keeper(home, environ)
-        answer = wire.ping(home.socket)
-        if kept and answer == wire.ALIVE:
+        answer = resp.ping(home.socket)
+        if kept and answer == resp.ALIVE:
             return
-        if time.monotonic() > (loading_deadline if answer == wire.LOADING else deadline):
+        if time.monotonic() > (loading_deadline if answer == resp.LOADING else deadline):
             raise ServerUnavailableError(
                 f"the embedded server in {home.root} does not answer ({answer}; keeper: {last_words(home.keeper_log)}):"
                 " see server.log there, or stop it with `flowq server stop --force` and try again"
@@ -110,11 +110,11 @@ def _ensure_keeper(home: Home, environ: Mapping[str, str]) -> bool:
     lock = LockFile(home.keeper_lock)
     try:
         if not lock.try_exclusive():
-            return not lock.read().endswith(keeper.STOPPING)
+            return not lock.read().endswith(watchdog.STOPPING)
         linger = _linger(environ)
         binary = find_server(environ)
         _refuse_older(home, binary)
-        _launch(home, keeper.command(home, binary.path, str(binary), linger, keeper.HANDED), lock)
+        _launch(home, watchdog.command(home, binary.path, str(binary), linger, watchdog.HANDED), lock)
         return True
     finally:
         lock.close()
@@ -125,7 +125,7 @@ def _launch(home: Home, command: list[str], lock: LockFile) -> None:
     ready, answer = os.pipe()
     try:
         try:
-            pid = _spawn(command, {keeper.LOCK_DESCRIPTOR: lock.fileno(), keeper.READY_DESCRIPTOR: answer})
+            pid = _spawn(command, {watchdog.LOCK_DESCRIPTOR: lock.fileno(), watchdog.READY_DESCRIPTOR: answer})
         finally:
             os.close(answer)
         try:

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from typing import Final
 
 from flowq.config import load_settings
-from flowq.embedded import wire
+from flowq.embedded import resp
 from flowq.embedded.attach import attach
-from flowq.embedded.home import Home, locate
+from flowq.embedded.directory import Home, locate
 from flowq.embedded.locks import LockFile, is_held, take_unused
 from flowq.exceptions import ServerError
 
@@ -97,7 +97,7 @@ def _end(home: Home) -> None:
     asked: set[int] = set()
     while _running(home):
         keeper = _keeper_pid(home)
-        server = int(wire.info(home.socket).get("process_id", 0)) if keeper is None else 0
+        server = int(resp.info(home.socket).get("process_id", 0)) if keeper is None else 0
         for pid in {keeper or 0, server} - asked - {0}:
             asked.add(pid)
             with suppress(ProcessLookupError):  # it has just left
@@ -130,7 +130,7 @@ def _status(home: Home) -> ServerStatus:
     unused = take_unused(home.users_lock)
     if unused is not None:
         unused.close()
-    facts = wire.info(home.socket)
+    facts = resp.info(home.socket)
     product = "valkey" if "valkey_version" in facts else "redis"
     return ServerStatus(
         home.root,
@@ -151,7 +151,7 @@ def _status(home: Home) -> ServerStatus:
 def _connected(home: Home) -> tuple[int, ...]:
     """Return the processes that have a connection: flowq's clients call themselves `flowq-<host>-<pid>`."""
     try:
-        clients = wire.request(home.socket, "CLIENT", "LIST", timeout=2.0).decode("utf-8", "replace")
+        clients = resp.request(home.socket, "CLIENT", "LIST", timeout=2.0).decode("utf-8", "replace")
     except OSError:
         return ()
     return tuple(sorted({int(match[1]) for match in _CLIENT.finditer(clients)}))

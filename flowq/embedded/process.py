@@ -4,8 +4,8 @@ import os
 import signal
 import time
 
-from flowq.embedded import wire
-from flowq.embedded.home import Home
+from flowq.embedded import resp
+from flowq.embedded.directory import Home
 from flowq.embedded.locks import LockFile
 
 _START_LIMIT = 20.0  # s until a server that runs but does not answer is given up
@@ -76,8 +76,8 @@ class ServerProcess:
         path = self.home.socket
         deadline = time.monotonic() + _START_LIMIT
         while True:
-            self.pid = int(wire.info(path).get("process_id", 0))
-            if self.pid or wire.ping(path) == wire.LOADING:
+            self.pid = int(resp.info(path).get("process_id", 0))
+            if self.pid or resp.ping(path) == resp.LOADING:
                 self.own = False
                 return
             probe = LockFile(self.home.alive_lock)
@@ -97,11 +97,11 @@ class ServerProcess:
         """Wait until the server works. Reading its data may take long, and may be what ends it, so LOADING is not enough."""
         deadline = time.monotonic() + _START_LIMIT
         pause = 0.001
-        while (answer := wire.ping(path)) != wire.ALIVE:
+        while (answer := resp.ping(path)) != resp.ALIVE:
             if os.waitpid(self.pid, os.WNOHANG)[0]:
                 log = self.home.server_log
                 raise StartError(f"the embedded server ended as it started: {last_words(log)}; its log is {log}")
-            if answer == wire.LOADING:
+            if answer == resp.LOADING:
                 deadline = time.monotonic() + _START_LIMIT
             if self.unwanted or time.monotonic() > deadline:
                 os.kill(self.pid, signal.SIGTERM if self.unwanted else signal.SIGKILL)
@@ -110,7 +110,7 @@ class ServerProcess:
 
     def signal(self, number: int) -> None:
         """Send the server a signal, if it is known and there."""
-        pid = self.pid or int(wire.info(self.home.socket).get("process_id", 0))
+        pid = self.pid or int(resp.info(self.home.socket).get("process_id", 0))
         if pid:
             try:
                 os.kill(pid, number)

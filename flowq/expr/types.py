@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-from flowq.expr.constants import constant_problem
+from flowq.expr.folding import constant_problem
 from flowq.expr.functions import FUNCTIONS, Signature, function_help
 from flowq.expr.nodes import (
     Binary,

@@ -99,7 +99,7 @@ class Flow:
             workers: jobs at once; as many as a run would have.
             connection: as for `submit`.
         """
-        from flowq.binding import store_for
+        from flowq.connections.stores import store_for
 
         return predict(self.plan, read_history(store_for(connection), self.plan.name), workers or default_slots())
 
@@ -140,7 +140,7 @@ class Flow:
         Raises:
             UsageError: this machine would execute the run, and lacks a secret of a job that will be executed.
         """
-        from flowq.binding import store_for
+        from flowq.connections.stores import store_for
 
         store = store_for(connection)
         plan = self.plan if cache else self.plan.without_cache()

@@ -15,8 +15,8 @@ from flowq.durations import format_duration
 from flowq.exceptions import ServerError, ServerUnavailableError
 from flowq.flows.local_worker.orphaned_runs import stranded
 from flowq.flows.views.text import plural
-from flowq.store.errors import Translated
-from flowq.store.records import QueueRecord, WorkerRecord
+from flowq.store.client.errors import Translated
+from flowq.store.schema.records import QueueRecord, WorkerRecord
 
 if TYPE_CHECKING:
     from flowq.store import Store

@@ -19,8 +19,8 @@ from flowq.flows.views.snapshot import read_output, read_plan, read_view
 from flowq.ids import member_id
 from flowq.plan import Json, Plan
 from flowq.states import JobStatus
-from flowq.store.outcomes import Outcome
-from flowq.store.records import Event
+from flowq.store.schema.outcomes import Outcome
+from flowq.store.schema.records import Event
 
 if TYPE_CHECKING:
     from flowq.store import Store
@@ -45,7 +45,7 @@ class Run:
         Raises:
             NoSuchRunError, AmbiguousRunError: none, or several.
         """
-        from flowq.binding import store_for
+        from flowq.connections.stores import store_for
 
         store = store_for(connection)
         return cls(store, store.runs.resolve(run_id))
@@ -59,7 +59,7 @@ class Run:
             failed: only of those that failed or were canceled.
             connection: as for `Flow.submit`.
         """
-        from flowq.binding import store_for
+        from flowq.connections.stores import store_for
 
         store = store_for(connection)
         found = store.runs.latest(None if directory is None else str(directory), failed=failed)

@@ -5,9 +5,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Final
 
-from flowq.bulk import no_collection
 from flowq.exceptions import FlowqError
 from flowq.plan import stored
+from flowq.plan.bulk import no_collection
 from flowq.plan.records import Cell, Concurrency, Edge, Json, Node, Selection
 
 PLAN_VERSION: Final = 2

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, TypeAlias
 
-from flowq.bulk import record
+from flowq.plan.bulk import record
 
 GATE: Final = "@start"
 """The last part of the name of a sub-flow's gate; no job's name has an @."""

@@ -3,11 +3,11 @@
 import time
 from typing import TYPE_CHECKING, Any, Final
 
-from flowq.store.outcomes import Outcome
-from flowq.store.records import GroupRecord
+from flowq.store.schema.outcomes import Outcome
+from flowq.store.schema.records import GroupRecord
 
 if TYPE_CHECKING:
-    from flowq.store.session import Session
+    from flowq.store.client.session import Session
 
 _LONGEST_WAIT: Final = 3.0  # s of one blocking read: well below the connection's time-out
 

@@ -9,10 +9,10 @@ from flowq import defaults, ids
 from flowq.exceptions import TooLargeError
 from flowq.ids import split_member_id
 from flowq.states import JobStatus
-from flowq.store.claims import read_claim
-from flowq.store.outcomes import Claim, Execution, Outcome
-from flowq.store.records import JobRecord, ResultRecord, StoredJob
-from flowq.store.session import Session
+from flowq.store.client.session import Session
+from flowq.store.schema.outcomes import Claim, Execution, Outcome
+from flowq.store.schema.records import JobRecord, ResultRecord, StoredJob
+from flowq.store.schema.replies import read_claim
 
 _CHUNK: Final = 500  # records read by one pipeline
 _ITEMS: Final = 500  # items of a foreach staged by one call

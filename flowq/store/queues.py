@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 
 from flowq.states import ENDED, JobStatus
-from flowq.store.outcomes import Outcome
-from flowq.store.records import QueueRecord
-from flowq.store.session import Session
+from flowq.store.client.session import Session
+from flowq.store.schema.outcomes import Outcome
+from flowq.store.schema.records import QueueRecord
 
 _BATCH = 100  # jobs deleted by one call
 _LIVE = frozenset(

@@ -14,13 +14,13 @@ from flowq import defaults, ids
 from flowq.exceptions import AmbiguousRunError, DataLostError, InvalidRunOperation, NoSuchRunError, TooLargeError
 from flowq.ids import member_id
 from flowq.states import JobStatus, RunStatus
-from flowq.store import staging
-from flowq.store.ahead import run_ahead
+from flowq.store import run_upload
+from flowq.store.client.pipelining import run_ahead
+from flowq.store.client.session import Session
 from flowq.store.jobs import Jobs
-from flowq.store.outcomes import Outcome
-from flowq.store.records import Event, JobRecord, LogEntry, RunRecord
-from flowq.store.session import Session
-from flowq.store.staging import StagedJob
+from flowq.store.run_upload import StagedJob
+from flowq.store.schema.outcomes import Outcome
+from flowq.store.schema.records import Event, JobRecord, LogEntry, RunRecord
 
 _CHUNK: Final = 500  # records read by one pipeline
 _DISMANTLED: Final = 200  # jobs that go with one call
@@ -82,7 +82,7 @@ class Runs:
                 f"the compiled flow takes {len(plan):,} bytes, at most {defaults.MAX_PLAN:,} are allowed: split the flow"
             )
         chunks = 0
-        for reply in run_ahead(self._session, "run/upload_jobs", staging.calls(run, nonce, jobs, plan)):
+        for reply in run_ahead(self._session, "run/upload_jobs", run_upload.calls(run, nonce, jobs, plan)):
             outcome = Outcome(reply[0].decode())
             if outcome is Outcome.CONFLICT:
                 return outcome
@@ -230,10 +230,10 @@ class Runs:
             NoSuchRunError: there is none.
         """
         with self._session.translated:
-            found = staging.read(partial(self._session.client.getrange, self._keys("plan", run)))
+            found = run_upload.read(partial(self._session.client.getrange, self._keys("plan", run)))
         if not found:
             raise NoSuchRunError(f"no run with the id {run!r}: `flowq runs` lists the runs there are")
-        return staging.unpack(found)
+        return run_upload.unpack(found)
 
     def jobs(self, run: str, ordinals: Iterable[int]) -> list[JobRecord | None]:
         """Return the records of jobs of a run."""

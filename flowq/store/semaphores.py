@@ -5,7 +5,7 @@ import re
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from flowq.store.session import Session
+    from flowq.store.client.session import Session
 
 _PLAIN: Final = re.compile(r"[\w.:/@+=, -]{1,200}")
 

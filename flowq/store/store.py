@@ -2,15 +2,15 @@
 
 from typing import TYPE_CHECKING
 
-from flowq.store.caches import Caches
-from flowq.store.crons import Crons
+from flowq.store.cache import Caches
+from flowq.store.client.async_connection import Link, Waiter
+from flowq.store.client.session import Session
+from flowq.store.cron import Crons
 from flowq.store.groups import Groups
 from flowq.store.jobs import Jobs
-from flowq.store.link import Link, Waiter
 from flowq.store.queues import Queues
 from flowq.store.runs import Runs
 from flowq.store.semaphores import Semaphores
-from flowq.store.session import Session
 from flowq.store.webhooks import Webhooks
 from flowq.store.workers import Workers
 
@@ -24,7 +24,7 @@ class Store:
     """Everything flowq keeps on a server, in one namespace.
 
     Args:
-        client: a redis-py client made by `flowq.connections.open_client` (no response decoding, no retries of its own).
+        client: a redis-py client made by `flowq.connections.clients.open_client` (no response decoding, no retries of its own).
         namespace: the hash tag of all keys.
         follow: see `Session`.
         anchor: something to keep alive as long as the store, e.g. the attachment to the embedded server.

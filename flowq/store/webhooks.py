@@ -4,10 +4,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from flowq.store.outcomes import Outcome
+from flowq.store.schema.outcomes import Outcome
 
 if TYPE_CHECKING:
-    from flowq.store.session import Session
+    from flowq.store.client.session import Session
 
 MARGIN: Final = 30.0  # s above its timeout after which a delivery that nobody reported is due again
 

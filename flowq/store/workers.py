@@ -4,10 +4,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 from flowq import defaults, ids
-from flowq.store.claims import read_claim, read_step
-from flowq.store.outcomes import Claim, Execution, Outcome, StepReply, Verdict
-from flowq.store.records import WorkerRecord
-from flowq.store.session import Session
+from flowq.store.client.session import Session
+from flowq.store.schema.outcomes import Claim, Execution, Outcome, StepReply, Verdict
+from flowq.store.schema.records import WorkerRecord
+from flowq.store.schema.replies import read_claim, read_step
 
 SILENT_LEASES: Final = 6  # leases without a beat after which a worker is forgotten
 _SWEEP_BATCH: Final = 100

@@ -12,7 +12,7 @@ import sys
 from collections.abc import Sequence
 
 from flowq import defaults
-from flowq.connections import open_store
+from flowq.connections.clients import open_store
 from flowq.exceptions import FlowqError, ServerUnavailableError
 from flowq.worker.options import WorkerOptions
 from flowq.worker.supervisor.supervisor import Supervisor

@@ -11,7 +11,7 @@ from flowq.states import JobStatus
 
 if TYPE_CHECKING:
     from flowq.store import Store
-    from flowq.store.records import WorkerRecord
+    from flowq.store.schema.records import WorkerRecord
 
 
 class WorkerStatus(StrEnum):

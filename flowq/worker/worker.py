@@ -11,11 +11,13 @@ from collections.abc import Callable, Iterable, Sequence
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Self
 
-from flowq import binding, context, defaults
-from flowq.callables import load_class
+from flowq import defaults
+from flowq.connections import stores
+from flowq.dotted_names import load_class
 from flowq.durations import parse_duration
 from flowq.exceptions import UsageError
 from flowq.job import Job
+from flowq.jobs import context
 from flowq.queue import Queue
 from flowq.serializers import resolve_serializer, serializer_name
 from flowq.worker.horse import callbacks
@@ -96,7 +98,7 @@ class Worker(WorkerInfo):
         if wrong:
             raise UsageError(f"a worker serves queues, or names of queues; found {wrong[0]!r}")
         bound = next((item.store for item in items if not isinstance(item, str)), None)
-        self.store: Store = binding.store_for(connection if connection is not None or bound is None else bound)
+        self.store: Store = stores.store_for(connection if connection is not None or bound is None else bound)
         if job_class is not None:
             self.job_class = load_class(job_class, Job)
         if queue_class is not None:
@@ -184,13 +186,13 @@ class Worker(WorkerInfo):
         )
         options = _with_strategy(options, self.dequeue_strategy if dequeue_strategy is None else dequeue_strategy)
         own = Store(self.store.client, self.store.namespace, follow=False, anchor=self.store.anchor)
-        former_store = binding.set_default_store(self.store)
+        former_store = stores.set_default_store(self.store)
         former_hooks, former_class = callbacks.install(self._hooks()), context.current_job_class()
         context.set_current_job_class(self.job_class)
         try:
             return self._execute(own.open(), options)
         finally:
-            binding.set_default_store(former_store)
+            stores.set_default_store(former_store)
             callbacks.install(former_hooks)
             context.set_current_job_class(former_class)
 
@@ -239,7 +241,7 @@ class Worker(WorkerInfo):
         serializer: Any = None,
     ) -> list[Self]:
         """Return the workers that live, by name; with `queue`, those that serve it. The classes are of what they are asked for."""
-        store = binding.store_for(connection if connection is not None or queue is None else queue.store)
+        store = stores.store_for(connection if connection is not None or queue is None else queue.store)
         wanted = None if queue is None else queue.name
         classes = {"job_class": job_class, "queue_class": queue_class, "serializer": serializer}
         return [
@@ -256,7 +258,7 @@ class Worker(WorkerInfo):
     @classmethod
     def find(cls, name: str, connection: Any = None) -> Self | None:
         """Return the worker of this name, None when it does not live."""
-        record = binding.store_for(connection).workers.get(name)
+        record = stores.store_for(connection).workers.get(name)
         return None if record is None else cls(list(record.queues), name, connection=connection)
 
     def refresh(self) -> None:

@@ -5,8 +5,8 @@ import sys
 from dataclasses import replace
 from typing import Any
 
-from flowq.callables import reference
-from flowq.connections import url_of
+from flowq.connections.urls import url_of
+from flowq.dotted_names import reference
 from flowq.exceptions import UsageError
 from flowq.job import Job
 from flowq.serializers import serializer_name

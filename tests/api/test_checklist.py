@@ -64,7 +64,7 @@ def test_s3_s24_a_queue_exists_from_its_first_job_on(connection: redis.Redis) ->
 def test_s4_s30_s31_c1_no_connection_is_needed(connection: redis.Redis, monkeypatch: pytest.MonkeyPatch) -> None:
     path = connection.connection_pool.connection_kwargs["path"]
     monkeypatch.setenv("FLOWQ_REDIS_URL", f"unix://{path}")
-    monkeypatch.setattr("flowq.binding._default", None)
+    monkeypatch.setattr("flowq.connections.stores._default", None)
     assert Queue().name == "default"
     high = Queue("high", default_timeout=8)
     job = Job.create(samples.add, (1, 2))
@@ -596,7 +596,7 @@ def test_c19_connections_are_optional_where_the_current_documents_leave_them_out
 ) -> None:
     path = connection.connection_pool.connection_kwargs["path"]
     monkeypatch.setenv("FLOWQ_REDIS_URL", f"unix://{path}")
-    monkeypatch.setattr("flowq.binding._default", None)
+    monkeypatch.setattr("flowq.connections.stores._default", None)
     job = Queue().enqueue(samples.add, 1)
     flowq.cancel_job(job.id)
     assert job.is_canceled

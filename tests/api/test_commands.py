@@ -15,7 +15,7 @@ import redis
 
 from flowq import Queue, RateLimit, Worker
 from flowq.cli.options.config_module import url_of
-from flowq.connections import _client
+from flowq.connections.clients import _client
 from flowq.cron import CronScheduler
 from flowq.job import Job
 from flowq.suspension import is_suspended

@@ -27,7 +27,7 @@ from flowq.exceptions import DuplicateSchedulerError, SchedulerNotFound, ServerE
 from flowq.flows.run import Run
 from flowq.job import Job
 from flowq.store import Store
-from flowq.store.outcomes import Outcome
+from flowq.store.schema.outcomes import Outcome
 from tests.api import samples
 from tests.api.conftest import Command
 from tests.support.proxy import Proxy

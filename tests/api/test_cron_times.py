@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from flowq.cron.schedule import Expression, Interval
-from flowq.cron.zones import LOCAL, name_of, named
 from flowq.exceptions import UsageError
+from flowq.slots.schedule import Expression, Interval
+from flowq.slots.timezones import LOCAL, name_of, named
 
 BERLIN = ZoneInfo("Europe/Berlin")  # 2026: on 29 March 02:00 becomes 03:00, on 25 October 03:00 becomes 02:00
 NEW_YORK = ZoneInfo("America/New_York")  # 2026: on 8 March 02:00 becomes 03:00, on 1 November 02:00 becomes 01:00

@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 import redis
 
-from flowq import Queue, Worker, binding
+from flowq import Queue, Worker
+from flowq.connections import stores
 from flowq.suspension import resume
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -56,7 +57,7 @@ def names(connection: redis.Redis, monkeypatch: pytest.MonkeyPatch, tmp_path: Pa
 
     monkeypatch.setattr(redis, "Redis", Here)
     monkeypatch.setenv("FLOWQ_REDIS_URL", f"unix://{path}")
-    monkeypatch.setattr(binding, "_default", None)
+    monkeypatch.setattr(stores, "_default", None)
     (tmp_path / "tasks.py").write_text(TASKS)
     monkeypatch.syspath_prepend(str(tmp_path))
     monkeypatch.delitem(sys.modules, "tasks", raising=False)

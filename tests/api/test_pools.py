@@ -310,7 +310,8 @@ def test_what_a_spawn_worker_cannot_take_along_is_refused(queue: Queue) -> None:
     ],
 )
 def test_the_address_of_a_client(client: redis.Redis, url: str) -> None:
-    from flowq.connections import _client, url_of
+    from flowq.connections.clients import _client
+    from flowq.connections.urls import url_of
 
     found = url_of(client)
     assert found.startswith(url)
@@ -322,7 +323,7 @@ def test_the_address_of_a_client(client: redis.Redis, url: str) -> None:
 
 
 def test_a_client_without_an_address_is_refused() -> None:
-    from flowq.connections import url_of
+    from flowq.connections.urls import url_of
 
     with pytest.raises(ConfigError, match="FLOWQ_REDIS_URL"):
         url_of(redis.Redis(credential_provider=redis.UsernamePasswordCredentialProvider("u", "p")))

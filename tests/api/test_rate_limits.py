@@ -18,7 +18,7 @@ from flowq.exceptions import UsageError
 from flowq.job import Job
 from flowq.rate_limit import RateLimitRegistry
 from flowq.store import Store
-from flowq.store.outcomes import Claim
+from flowq.store.schema.outcomes import Claim
 from flowq.worker.options import WorkerOptions
 from tests.api import samples
 from tests.api.conftest import Background, wait_for

@@ -58,7 +58,7 @@ def here(connection: redis.Redis, monkeypatch: pytest.MonkeyPatch, tmp_path: Pat
     monkeypatch.setattr(redis, "Redis", Here)
     monkeypatch.setattr(redis, "StrictRedis", Here)
     monkeypatch.setenv("FLOWQ_REDIS_URL", f"unix://{path}")
-    monkeypatch.setattr("flowq.binding._default", None)
+    monkeypatch.setattr("flowq.connections.stores._default", None)
     reader = os.getpid()
     monkeypatch.setattr(time, "sleep", lambda _seconds: work(connection) if os.getpid() == reader else None)
     (tmp_path / "somewhere.py").write_text("def count_words_at_url(url, **more):\n    return 889\n")

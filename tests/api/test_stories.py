@@ -10,7 +10,7 @@ import pytest
 from flowq import Dependency, Queue, Repeat, Retry
 from flowq.exceptions import FlowqError
 from flowq.job import Job
-from flowq.store.outcomes import Claim, Execution
+from flowq.store.schema.outcomes import Claim, Execution
 from tests.api import samples
 from tests.support import invariants
 

@@ -17,7 +17,7 @@ from flowq.command import send_stop_job_command
 from flowq.exceptions import UsageError
 from flowq.job import Job
 from flowq.store import Store
-from flowq.store.outcomes import Outcome
+from flowq.store.schema.outcomes import Outcome
 from flowq.worker.webhooks import delivery
 from tests.api import samples
 from tests.api.conftest import Background, wait_for

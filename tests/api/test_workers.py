@@ -20,7 +20,7 @@ from flowq import Queue, Retry, SimpleWorker, Worker
 from flowq.command import send_command, send_kill_horse_command, send_shutdown_command, send_stop_job_command
 from flowq.exceptions import InvalidJobOperation, NoSuchJobError, NoSuchWorkerError, UsageError
 from flowq.job import Job
-from flowq.store.session import Session
+from flowq.store.client.session import Session
 from flowq.suspension import is_suspended, resume, suspend
 from flowq.timeouts import JobTimeoutException, TimerDeathPenalty
 from flowq.worker import DequeueStrategy, WorkerStatus

@@ -6,8 +6,8 @@ from typing import Any
 
 from flowq import ids
 from flowq.store import Store
-from flowq.store.link import Link
-from flowq.store.outcomes import Claim, Execution, LogLines, StepReply, TickReply
+from flowq.store.client.async_connection import Link
+from flowq.store.schema.outcomes import Claim, Execution, LogLines, StepReply, TickReply
 
 
 class HandWorker:

@@ -6,7 +6,7 @@ from flowq.flows.views.run_view import RunView, Snapshot, run_view
 from flowq.ids import member_id
 from flowq.plan import Action, Cell, Edge, Node, Plan, RetryPolicy, cell_name
 from flowq.states import JobStatus, RunStatus
-from flowq.store.records import JobRecord, RunRecord
+from flowq.store.schema.records import JobRecord, RunRecord
 
 RUN = "7k2m9x0d"
 START = 1_769_839_200_123  # 2026-01-31T06:00:00.123Z

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from flowq.connections import open_store
+from flowq.connections.clients import open_store
 from tests.cli.process import FLOWQ
 from tests.support.wait import until
 

@@ -18,7 +18,7 @@ from flowq.cli.commands.doctor import finding_lines
 from flowq.cli.terminal import Terminal
 from flowq.flows.health import Facts, examine
 from flowq.store import Store
-from flowq.store.records import QueueRecord, WorkerRecord
+from flowq.store.schema.records import QueueRecord, WorkerRecord
 from tests.cli import golden, samples
 from tests.cli.conftest import Cli
 from tests.cli.manual_worker import HandWorker

@@ -16,7 +16,7 @@ import redis
 
 from flowq import Flow, Run
 from flowq.cli import main
-from flowq.connections import open_store
+from flowq.connections.clients import open_store
 from flowq.embedded.control import server_status, stop_server
 from flowq.exceptions import InvalidFlowError, UsageError
 from tests.cli.process import Process
@@ -344,7 +344,7 @@ def failed(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "flow.yaml").write_text(AGAIN)
     (tmp_path / "made.txt").write_text("made-by-hand")
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("flowq.binding._default", None)
+    monkeypatch.setattr("flowq.connections.stores._default", None)
     with monkeypatch.context() as patch:
         patch.setenv("KEY_OF_TEST", "swordfish")
         patch.setenv("GONE_OF_TEST", "goldfish")

@@ -10,7 +10,7 @@ from flowq.cli.terminal import Terminal
 from flowq.flows.views.json_documents import event_json, iso, run_json
 from flowq.flows.views.run_view import Snapshot, elapsed, error_line, ordinal_of, run_view
 from flowq.states import JobStatus, RunStatus
-from flowq.store.records import Event, RunRecord
+from flowq.store.schema.records import Event, RunRecord
 from tests.cli import samples
 
 RUN_KEYS = {

@@ -13,7 +13,7 @@ from flowq.flows.explain.why import explain
 from flowq.flows.views.run_view import RunView
 from flowq.states import JobStatus, RunStatus
 from flowq.store import Store
-from flowq.store.records import WorkerRecord
+from flowq.store.schema.records import WorkerRecord
 from tests.cli import golden, samples
 from tests.cli.conftest import Cli
 from tests.cli.manual_worker import HandWorker

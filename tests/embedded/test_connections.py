@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import redis
 
-from flowq.connections import open_client, open_store
+from flowq.connections.clients import open_client, open_store
 from flowq.embedded.control import server_status
 from flowq.exceptions import ConfigError, ServerError, ServerUnavailableError
 from tests.embedded.users import gone, server_pid

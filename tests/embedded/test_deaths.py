@@ -174,9 +174,9 @@ def test_a_full_disk_is_told_from_a_dead_server(clean_home: Path) -> None:
     script = """
 import resource, sys
 resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, 200_000))
-from flowq.connections import open_client
+from flowq.connections.clients import open_client
 from flowq.embedded.attach import attach
-from flowq.store.errors import Translated
+from flowq.store.client.errors import Translated
 client = open_client()
 value = "x" * 10_000
 try:

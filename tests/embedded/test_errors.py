@@ -7,7 +7,7 @@ import pytest
 import redis
 
 from flowq.exceptions import ServerError, ServerUnavailableError
-from flowq.store.errors import Translated, translate
+from flowq.store.client.errors import Translated, translate
 from tests.support.server import PrivateServer
 from tests.support.wait import until
 

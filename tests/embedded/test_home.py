@@ -9,7 +9,7 @@ import pytest
 
 from flowq.embedded.attach import attach
 from flowq.embedded.control import server_status, stop_server
-from flowq.embedded.home import LONGEST_SOCKET_PATH, Home, locate
+from flowq.embedded.directory import LONGEST_SOCKET_PATH, Home, locate
 from flowq.exceptions import ConfigError, FlowqError
 from tests.embedded.users import client, gone, server_pid
 from tests.support.wait import until

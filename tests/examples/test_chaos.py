@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from benchmarks.graph2flow import Options, convert, read
-from flowq.connections import open_store
+from flowq.connections.clients import open_store
 from tests.examples.corpora import graph_file, graph_files
 from tests.examples.running import ROOT, check_order, flowq, run_flow
 from tests.support import invariants

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.graph2flow import Options, convert, read
-from flowq.connections import open_store
+from flowq.connections.clients import open_store
 from tests.examples.corpora import graph_file
 from tests.examples.running import check_order, run_flow
 

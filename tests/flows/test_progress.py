@@ -8,7 +8,7 @@ from flowq.flows.actions.submit import submit
 from flowq.flows.views.follow import Follower, Progress
 from flowq.flows.views.snapshot import read_snapshot
 from flowq.store import Store
-from flowq.store.outcomes import Claim
+from flowq.store.schema.outcomes import Claim
 from tests.support.graphs import plan
 from tests.support.slot_driver import Driver
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from flowq.connections import open_client
+from flowq.connections.clients import open_client
 from flowq.store import Store
 from tests.language.guide import PROGRAMS, VARIABLES
 from tests.language.lab import MODULES, Lab

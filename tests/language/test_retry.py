@@ -12,7 +12,7 @@ from flowq.exceptions import InvalidRunOperation
 from flowq.flows.actions.reset import EndedRun
 from flowq.flows.actions.retry import plan_retry, seeds_of
 from flowq.states import JobStatus
-from flowq.store.records import JobRecord
+from flowq.store.schema.records import JobRecord
 from tests.language.lab import Lab, Started, plan_of
 
 

@@ -9,7 +9,7 @@ import pytest
 import redis
 
 from flowq import Queue
-from flowq.connections import open_client, open_store
+from flowq.connections.clients import open_client, open_store
 from flowq.exceptions import ConfigError, ServerError, ServerUnavailableError
 from flowq.states import JobStatus
 from flowq.store import Store

@@ -317,7 +317,7 @@ def test_a_killed_fork_server_is_replaced(store: Store, url: str, tmp_path: Path
 CLONED = """
 import os, pickle, sys
 from flowq import ids
-from flowq.connections import open_store
+from flowq.connections.clients import open_store
 from flowq.store.jobs import NewJob
 from flowq.worker.options import WorkerOptions
 from flowq.worker.supervisor.supervisor import Supervisor

@@ -12,7 +12,7 @@ from flowq.flows.explain.why import explain
 from flowq.flows.views.snapshot import read_snapshot, read_view
 from flowq.plan import Action
 from flowq.store import Store
-from flowq.store.outcomes import Outcome
+from flowq.store.schema.outcomes import Outcome
 from tests.support import graphs
 from tests.support.graphs import Extra
 from tests.support.run_driver import Drive

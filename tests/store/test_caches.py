@@ -8,7 +8,7 @@ import pytest
 
 from flowq.flows.actions import retry
 from flowq.store import Store
-from flowq.store.outcomes import CacheReport, Claim, Execution, Outcome
+from flowq.store.schema.outcomes import CacheReport, Claim, Execution, Outcome
 from tests.support import graphs, invariants
 from tests.support.slot_driver import Driver, execution
 

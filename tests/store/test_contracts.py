@@ -5,8 +5,8 @@ import re
 import pytest
 
 from flowq.states import TRANSITIONS
-from flowq.store import scripts
-from flowq.store.keys import with_keys
+from flowq.store.client import scripts
+from flowq.store.schema.keys import with_keys
 
 NAMES = scripts.transition_names()
 FRAGMENTS = sorted(name for name in scripts._names() if name.startswith("lib/") and scripts.read_header(name).lazy)

@@ -7,7 +7,7 @@ from flowq.exceptions import InvalidRunOperation
 from flowq.flows.actions import retry
 from flowq.plan import RetryPolicy
 from flowq.store import Store
-from flowq.store.outcomes import Outcome
+from flowq.store.schema.outcomes import Outcome
 from tests.support import graphs, invariants
 from tests.support.budgets import small_steps
 from tests.support.graphs import Extra

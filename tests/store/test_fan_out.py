@@ -8,7 +8,7 @@ from flowq import ids
 from flowq.states import JobStatus
 from flowq.store import Store
 from flowq.store.jobs import NewJob
-from flowq.store.outcomes import Claim, Outcome
+from flowq.store.schema.outcomes import Claim, Outcome
 from tests.support.slot_driver import Driver, execution
 
 MANY = 250  # one call decides 100

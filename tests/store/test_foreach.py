@@ -8,7 +8,7 @@ from flowq import ids
 from flowq.flows.actions import retry
 from flowq.flows.views.snapshot import read_view
 from flowq.store import Store
-from flowq.store.outcomes import Outcome
+from flowq.store.schema.outcomes import Outcome
 from tests.support import graphs, invariants
 from tests.support.graphs import Extra
 from tests.support.run_driver import Drive

@@ -9,8 +9,8 @@ from flowq.flows.actions.retry import plan_retry
 from flowq.flows.actions.submit import staged_jobs, submit
 from flowq.flows.run import Run
 from flowq.store import Store
-from flowq.store.outcomes import Outcome
-from flowq.store.staging import as_rows
+from flowq.store.run_upload import as_rows
+from flowq.store.schema.outcomes import Outcome
 from tests.support.graphs import plan
 from tests.support.slot_driver import Driver
 

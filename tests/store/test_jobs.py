@@ -7,7 +7,7 @@ from flowq.exceptions import DataLostError, TooLargeError
 from flowq.states import JobStatus
 from flowq.store import Store
 from flowq.store.jobs import NewJob
-from flowq.store.outcomes import Outcome, Verdict
+from flowq.store.schema.outcomes import Outcome, Verdict
 from tests.support.slot_driver import Driver, execution
 from tests.support.wait import until
 
@@ -311,7 +311,7 @@ def test_a_scheduled_job_is_queued_when_it_is_due(store: Store, driver: Driver) 
 
 
 def test_logs_are_stored_once_and_only_by_the_holder(store: Store, driver: Driver) -> None:
-    from flowq.store.outcomes import LogLines
+    from flowq.store.schema.outcomes import LogLines
 
     create(store, "a")
     claim = driver.take()

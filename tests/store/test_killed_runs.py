@@ -13,8 +13,8 @@ from flowq.flows.actions import retry
 from flowq.flows.actions.submit import submit
 from flowq.plan import Concurrency, Plan, RetryPolicy
 from flowq.store import Store
-from flowq.store.link import Link
-from flowq.store.session import Session
+from flowq.store.client.async_connection import Link
+from flowq.store.client.session import Session
 from tests.support import graphs, invariants
 from tests.support.budgets import small_steps
 from tests.support.graphs import Extra

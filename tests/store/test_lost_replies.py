@@ -7,17 +7,17 @@ from unittest.mock import ANY
 
 import pytest
 
-from flowq.connections import open_client
+from flowq.connections.clients import open_client
 from flowq.exceptions import ServerUnavailableError
 from flowq.flows.actions import retry
 from flowq.flows.actions.submit import submit
 from flowq.plan import RetryPolicy
 from flowq.states import JobStatus
 from flowq.store import Store
-from flowq.store.link import Link
-from flowq.store.outcomes import CacheReport
-from flowq.store.records import ResultRecord
-from flowq.store.session import Session
+from flowq.store.client.async_connection import Link
+from flowq.store.client.session import Session
+from flowq.store.schema.outcomes import CacheReport
+from flowq.store.schema.records import ResultRecord
 from tests.support import graphs, invariants
 from tests.support.proxy import Proxy
 from tests.support.server import PrivateServer

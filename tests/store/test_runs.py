@@ -17,8 +17,8 @@ from flowq.flows.actions.submit import staged_jobs, submit
 from flowq.plan import Cell, Edge, Plan
 from flowq.states import Condition, RunStatus
 from flowq.store import Store
-from flowq.store.outcomes import LogLines, Outcome
-from flowq.store.staging import as_rows
+from flowq.store.run_upload import as_rows
+from flowq.store.schema.outcomes import LogLines, Outcome
 from tests.support import graphs, invariants
 from tests.support.expected_ends import differences, expected
 from tests.support.slot_driver import Driver

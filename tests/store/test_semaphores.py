@@ -10,7 +10,7 @@ from flowq.flows.actions import retry
 from flowq.flows.actions.submit import submit
 from flowq.plan import Concurrency, RetryPolicy
 from flowq.store import Store
-from flowq.store.outcomes import Outcome
+from flowq.store.schema.outcomes import Outcome
 from flowq.store.semaphores import group_semaphore
 from tests.support import graphs, invariants
 from tests.support.graphs import Extra

@@ -7,13 +7,13 @@ from collections.abc import Iterator
 import pytest
 
 from flowq import ids
-from flowq.connections import open_client
+from flowq.connections.clients import open_client
 from flowq.exceptions import DataLostError
 from flowq.flows.actions.submit import run_fields, staged_jobs, submit
 from flowq.plan import Plan
-from flowq.store import Store, staging
-from flowq.store.outcomes import Outcome
-from flowq.store.staging import StagedJob, as_rows
+from flowq.store import Store, run_upload
+from flowq.store.run_upload import StagedJob, as_rows
+from flowq.store.schema.outcomes import Outcome
 from tests.support import graphs, invariants
 from tests.support.proxy import Proxy
 from tests.support.server import PrivateServer
@@ -134,8 +134,8 @@ def test_a_job_with_very_many_children(store: Store) -> None:
 
 @pytest.mark.parametrize("size", [10, 699, 700, 701, 5000])
 def test_a_plan_comes_back_as_it_was(store: Store, monkeypatch: pytest.MonkeyPatch, size: int) -> None:
-    monkeypatch.setattr(staging, "_PIECE", 700)
-    monkeypatch.setattr(staging, "_READ_AT_ONCE", 350)
+    monkeypatch.setattr(run_upload, "_PIECE", 700)
+    monkeypatch.setattr(run_upload, "_READ_AT_ONCE", 350)
     fan = graphs.plan({"a": []})
     stored = json.dumps({"it": os.urandom(size).hex()}).encode()  # does not get much smaller
     run = ids.run_id()

@@ -8,8 +8,9 @@ from functools import cache
 
 import pytest
 
-from flowq.store import jobs, link, session
-from flowq.store.scripts import Script, load
+from flowq.store import jobs
+from flowq.store.client import async_connection, session
+from flowq.store.client.scripts import Script, load
 
 
 @contextmanager
@@ -23,6 +24,6 @@ def small_steps(budget: int) -> Iterator[None]:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(session, "load", smaller)
-        patch.setattr(link, "load", smaller)
+        patch.setattr(async_connection, "load", smaller)
         patch.setattr(jobs, "_ITEMS", 2)
         yield

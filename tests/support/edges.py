@@ -2,8 +2,8 @@
 
 from collections.abc import Mapping
 
-from flowq.grown import foreach_groups, grow
 from flowq.plan import Plan
+from flowq.plan.foreach import foreach_groups, grow
 
 
 def edges(plan: Plan) -> dict[str, set[str]]:

@@ -3,8 +3,8 @@
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from flowq.flows.forecast import graph_rules
-from flowq.grown import order
 from flowq.plan import Cell, Edge, Plan
+from flowq.plan.foreach import order
 from flowq.states import JobStatus
 
 _EXECUTED = {

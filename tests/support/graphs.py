@@ -5,8 +5,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from flowq.flows.actions.submit import submit
-from flowq.grown import foreach_groups, grow
 from flowq.plan import Action, Cell, Edge, Node, Plan, RetryPolicy
+from flowq.plan.foreach import foreach_groups, grow
 from flowq.store import Store
 
 Parents = Mapping[str, str] | Sequence[str]

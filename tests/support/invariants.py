@@ -11,7 +11,7 @@ from typing import Any
 
 from flowq.states import TRANSITIONS
 from flowq.store import Store
-from flowq.store.keys import TEMPLATES
+from flowq.store.schema.keys import TEMPLATES
 
 ENDED = {"finished", "failed", "stopped", "canceled", "skipped"}
 LEGAL = {edge for edges in TRANSITIONS.values() for edge in edges}

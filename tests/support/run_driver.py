@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from flowq.plan import Plan
 from flowq.store import Store
-from flowq.store.outcomes import Claim, Outcome
+from flowq.store.schema.outcomes import Claim, Outcome
 from tests.support.slot_driver import Driver
 
 LOST = "lost"  # an outcome: the worker dies

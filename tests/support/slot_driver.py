@@ -6,8 +6,8 @@ from collections.abc import Callable, Sequence
 
 from flowq import ids
 from flowq.store import Store
-from flowq.store.link import Reply
-from flowq.store.outcomes import Claim, Execution, LogLines, Outcome, StepReply, TickReply, Verdict
+from flowq.store.client.async_connection import Reply
+from flowq.store.schema.outcomes import Claim, Execution, LogLines, Outcome, StepReply, TickReply, Verdict
 
 
 class Driver:

@@ -10,7 +10,7 @@ from typing import Any, Self
 from flowq.flows.actions.submit import submit
 from flowq.plan import Action, Cell, Edge, Node, Plan
 from flowq.store import Store
-from flowq.store.records import JobRecord
+from flowq.store.schema.records import JobRecord
 from tests.support.supervisor_stub import MARK, survivors
 from tests.support.wait import until
 

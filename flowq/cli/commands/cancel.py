@@ -12,7 +12,7 @@ from flowq.exceptions import InvalidJobOperation
 from flowq.flows.views.snapshot import read_plan
 from flowq.flows.views.text import plural, safe_line
 from flowq.ids import member_id
-from flowq.store.outcomes import Outcome
+from flowq.store.schema.outcomes import Outcome
 
 _DONE = frozenset({Outcome.DONE, Outcome.DUPLICATE})
 

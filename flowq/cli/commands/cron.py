@@ -38,7 +38,7 @@ def command(
     The first Ctrl+C ends it.
     """
     from flowq.cron import CronScheduler
-    from flowq.cron.zones import named
+    from flowq.slots.timezones import named
 
     common.set_up_logging()
     named(timezone)  # a wrong one is said before the configuration is executed
@@ -62,10 +62,10 @@ def _show(configuration: str, timezone: str | None, session: CliContext) -> None
     """Print the entries of a configuration, each with the next time that it is due."""
     from flowq.cli.render.output import show
     from flowq.cli.render.styled_text import columns, pad
-    from flowq.cron import registering
+    from flowq.cron import registration
     from flowq.flows.views.text import safe_line
 
-    entries = registering.entries(configuration, timezone)
+    entries = registration.entries(configuration, timezone)
     rows = [("NAME", "QUEUE", "WHEN", "NEXT")]
     for entry in entries:
         coming = entry.next_enqueue_time

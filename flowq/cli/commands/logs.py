@@ -20,7 +20,7 @@ from flowq.flows.views.snapshot import read_plan, read_snapshot
 from flowq.flows.views.text import safe_bytes, safe_line
 from flowq.plan import Plan
 from flowq.states import JobStatus
-from flowq.store.records import LogEntry
+from flowq.store.schema.records import LogEntry
 
 if TYPE_CHECKING:
     from flowq.store import Store

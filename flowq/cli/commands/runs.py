@@ -16,7 +16,7 @@ from flowq.durations import parse_duration
 from flowq.exceptions import TimeoutFormatError
 from flowq.flows.views.json_documents import record_json
 from flowq.states import RunStatus
-from flowq.store.records import RunRecord
+from flowq.store.schema.records import RunRecord
 
 if TYPE_CHECKING:
     from flowq.store import Store

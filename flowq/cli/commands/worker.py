@@ -197,7 +197,7 @@ def _become_a_worker(wanted: _Wanted, common: QueueOptions, session: CliContext)
 
 def _work_here(wanted: _Wanted, common: QueueOptions, session: CliContext) -> None:
     """Be the worker: classes and functions of the user's are looked for in this process, and jobs are forked from it."""
-    from flowq.callables import load_class
+    from flowq.dotted_names import load_class
     from flowq.worker.worker import Worker
 
     handlers = [common.function(name, "--exception-handler") for name in wanted.exception_handlers]

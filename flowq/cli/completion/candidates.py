@@ -102,7 +102,7 @@ def complete_runs_and_jobs(ctx: click.Context, param: click.Parameter, incomplet
 def _store() -> "Store | None":
     """Return the store if its server is there already."""
     from flowq.config import load_settings
-    from flowq.connections import open_store
+    from flowq.connections.clients import open_store
 
     settings = load_settings()
     if settings.url is None:

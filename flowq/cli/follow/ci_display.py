@@ -15,7 +15,7 @@ from flowq.flows.views.follow import Progress, Update
 from flowq.flows.views.run_view import error_line, ordinal_of
 from flowq.flows.views.text import plural, safe_bytes, safe_line
 from flowq.states import JobStatus
-from flowq.store.records import Event, LogEntry
+from flowq.store.schema.records import Event, LogEntry
 
 _LINES: Final = 5000  # of one execution; a log that is longer is for `flowq logs`
 _BAD: Final = frozenset({JobStatus.FAILED, JobStatus.STOPPED})

@@ -11,10 +11,10 @@ from flowq.flows.views.follow import GONE, Progress, Update
 from flowq.flows.views.json_documents import event_json
 from flowq.flows.views.run_view import error_line, ordinal_of
 from flowq.flows.views.text import safe_bytes, safe_line
-from flowq.grown import cell_at
 from flowq.plan import Plan
+from flowq.plan.foreach import cell_at
 from flowq.states import JobStatus, Reason
-from flowq.store.records import Event, LogEntry
+from flowq.store.schema.records import Event, LogEntry
 
 _SHOWN: Final = frozenset(
     {

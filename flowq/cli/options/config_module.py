@@ -27,7 +27,7 @@ def read_settings(path: str) -> dict[str, Any]:
     Raises:
         UsageError: it cannot be found, or its code raised something.
     """
-    from flowq.user_code import import_user_module
+    from flowq.jobs.user_modules import import_user_module
 
     module = import_user_module(path, "settings module")
     return {name: value for name, value in vars(module).items() if name.isupper()}

@@ -88,7 +88,7 @@ class QueueOptions:
         Raises:
             UsageError: there is no such thing.
         """
-        from flowq.callables import resolve
+        from flowq.dotted_names import resolve
         from flowq.exceptions import UsageError
 
         try:
@@ -114,14 +114,14 @@ class QueueOptions:
 
     def job(self) -> Any:
         """Return the class of jobs."""
-        from flowq.callables import load_class
+        from flowq.dotted_names import load_class
         from flowq.job import Job
 
         return load_class(self.job_class, Job)
 
     def queue(self, name: str, session: "CliContext") -> Any:
         """Return a queue as the options want it."""
-        from flowq.callables import load_class
+        from flowq.dotted_names import load_class
         from flowq.queue import Queue
 
         kind = load_class(self.queue_class, Queue)

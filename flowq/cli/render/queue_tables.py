@@ -13,7 +13,7 @@ from flowq.flows.views.text import plural, safe_line
 
 if TYPE_CHECKING:
     from flowq.store import Store
-    from flowq.store.records import QueueRecord, RunRecord, WorkerRecord
+    from flowq.store.schema.records import QueueRecord, RunRecord, WorkerRecord
 
 _RECENT = 50  # runs among which those that go on are looked for
 _COUNTS = ("queued", "started", "deferred", "scheduled", "finished", "failed", "canceled")

@@ -10,7 +10,7 @@ from flowq.cli.terminal import Terminal
 from flowq.flows.views.run_view import elapsed
 from flowq.flows.views.text import safe_line
 from flowq.states import JobStatus, RunStatus
-from flowq.store.records import RunRecord
+from flowq.store.schema.records import RunRecord
 
 _STYLES: Final = {
     RunStatus.FINISHED: "good",

@@ -7,12 +7,12 @@ written at, be it in a template.
 from collections.abc import Iterable
 from typing import Final
 
-from flowq.bulk import record
 from flowq.compiler.diagnostics.codes import Code
 from flowq.compiler.diagnostics.suggestions import did_you_mean
 from flowq.compiler.syntax.nodes import ListNode, MapNode, ScalarNode, YamlNode
 from flowq.compiler.syntax.schema import schema_document
 from flowq.compiler.syntax.source import Report
+from flowq.plan.bulk import record
 
 MAX_CHAIN: Final = 50  # templates that extend each other
 

@@ -7,13 +7,13 @@ for the places of things (`JobSpec.tree`).
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from flowq.bulk import record
 from flowq.compiler.diagnostics.diagnostic import Span
 from flowq.compiler.expressions.constants import StaticScope
 from flowq.compiler.expressions.sites import ExpressionSite
 from flowq.compiler.params.params import Bound
 from flowq.compiler.syntax.nodes import Json, MapNode, ScalarNode, YamlNode
 from flowq.plan import Action, Cache, Concurrency, RetryPolicy
+from flowq.plan.bulk import record
 
 
 @record

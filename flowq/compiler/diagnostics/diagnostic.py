@@ -4,8 +4,8 @@ import re
 from dataclasses import dataclass
 from typing import Any, Final
 
-from flowq.bulk import record
 from flowq.compiler.diagnostics.codes import WARNINGS, Code
+from flowq.plan.bulk import record
 
 MAX_DIAGNOSTICS: Final = 200  # of one file; the rest is counted
 MAX_LINE: Final = 160  # characters of a source line that are shown

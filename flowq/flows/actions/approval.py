@@ -12,7 +12,7 @@ from flowq.exceptions import InvalidJobOperation, NoSuchJobError
 from flowq.ids import member_id
 from flowq.plan import Plan
 from flowq.states import Reason
-from flowq.store.outcomes import Outcome
+from flowq.store.schema.outcomes import Outcome
 
 if TYPE_CHECKING:
     from flowq.store import Store

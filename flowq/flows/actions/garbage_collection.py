@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from flowq.plan import Json
-from flowq.store.outcomes import Outcome
-from flowq.store.records import RunRecord
+from flowq.store.schema.outcomes import Outcome
+from flowq.store.schema.records import RunRecord
 
 if TYPE_CHECKING:
     from flowq.store import Store

@@ -12,13 +12,13 @@ from dataclasses import dataclass, field, replace
 from flowq import ids
 from flowq.exceptions import InvalidRunOperation
 from flowq.flows.forecast import graph_rules
-from flowq.grown import foreach_groups, grow, order
 from flowq.plan import Cell, Edge, Plan
+from flowq.plan.foreach import foreach_groups, grow, order
 from flowq.states import UPSTREAM, JobStatus, Reason
 from flowq.store import Store
-from flowq.store.outcomes import Outcome
-from flowq.store.records import JobRecord
 from flowq.store.runs import ResetJob
+from flowq.store.schema.outcomes import Outcome
+from flowq.store.schema.records import JobRecord
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,11 +12,11 @@ from typing import Final
 
 from flowq.exceptions import InvalidRunOperation
 from flowq.flows.actions.reset import EndedRun, RetryPlan, Selection, read_ended
-from flowq.grown import order
 from flowq.plan import Cell
+from flowq.plan.foreach import order
 from flowq.states import ENDED, UPSTREAM, JobStatus, Reason
 from flowq.store import Store
-from flowq.store.records import JobRecord
+from flowq.store.schema.records import JobRecord
 
 _STATUSES: Final = frozenset({JobStatus.FAILED, JobStatus.STOPPED, JobStatus.CANCELED})
 _REASONS: Final = frozenset({Reason.UPSTREAM_FAILED, Reason.UPSTREAM_SKIPPED, Reason.UPSTREAM_CANCELED, Reason.FAIL_FAST})

@@ -7,15 +7,15 @@ from pathlib import Path
 from typing import TypeAlias
 
 from flowq import defaults, ids, signing
-from flowq.bulk import no_collection
 from flowq.durations import NEVER
 from flowq.exceptions import InvalidRunOperation
 from flowq.plan import Cell, Node, Plan, RetryPolicy
+from flowq.plan.bulk import no_collection
 from flowq.states import Reason
 from flowq.store import Store
-from flowq.store.outcomes import Outcome
+from flowq.store.run_upload import StagedJob
+from flowq.store.schema.outcomes import Outcome
 from flowq.store.semaphores import group_semaphore
-from flowq.store.staging import StagedJob
 
 _Group: TypeAlias = tuple[int, tuple[int, int]]
 """The group that counts the cells of a node: its ordinal; the first ordinal and the number of its cells."""

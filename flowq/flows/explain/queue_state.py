@@ -8,7 +8,7 @@ from flowq.flows.actions.submit import queue_of
 from flowq.flows.local_worker.orphaned_runs import stranded
 from flowq.flows.views.run_view import RunView
 from flowq.states import JobStatus
-from flowq.store.records import WorkerRecord
+from flowq.store.schema.records import WorkerRecord
 
 if TYPE_CHECKING:
     from flowq.store import Store

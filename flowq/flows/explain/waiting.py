@@ -11,8 +11,8 @@ from flowq.flows.explain.queue_state import QueueState
 from flowq.flows.forecast import graph_rules
 from flowq.flows.local_worker.orphaned_runs import advice
 from flowq.flows.views.run_view import JobView, RunView
-from flowq.grown import cell_at
 from flowq.plan import Cell, Edge, Node, Plan
+from flowq.plan.foreach import cell_at
 from flowq.states import RUN_ENDED, Condition, JobStatus, Reason
 
 BREADTH: Final = 3  # causes shown of one job

@@ -16,8 +16,8 @@ from flowq.flows.explain.queue_state import QueueState
 from flowq.flows.explain.waiting import ASKS, BREADTH, Answer, Waits, urgency
 from flowq.flows.forecast import graph_rules
 from flowq.flows.views.run_view import JobView, RunView
-from flowq.grown import order
 from flowq.plan import Cell, Edge, Json, Node, Plan
+from flowq.plan.foreach import order
 from flowq.states import ENDED, UPSTREAM, Condition, JobStatus, Reason
 
 _DEPTH: Final = 8  # steps shown of one chain before it skips to its end

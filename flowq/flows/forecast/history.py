@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 from flowq.flows.forecast.makespan import overhead_of
 from flowq.plan import Cell, Plan
 from flowq.states import JobStatus, Reason, RunStatus
-from flowq.store.records import JobRecord
+from flowq.store.schema.records import JobRecord
 
 if TYPE_CHECKING:
     from flowq.store import Store

@@ -5,7 +5,7 @@ from heapq import heappop, heappush
 from typing import Final
 
 from flowq.plan import Plan
-from flowq.store.records import JobRecord
+from flowq.store.schema.records import JobRecord
 
 _STEPS: Final = 12  # of the bisection: a 4096th of the range
 _LARGEST: Final = 5000  # cells of a plan that is simulated so often

@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Final
 from flowq.exceptions import NoSuchRunError, ServerUnavailableError
 from flowq.flows.views.run_view import RunView, Snapshot, ordinal_of, run_view
 from flowq.flows.views.snapshot import read_errors
-from flowq.grown import grow
 from flowq.ids import member_id
 from flowq.plan import Plan
+from flowq.plan.foreach import grow
 from flowq.states import RUN_ENDED, JobStatus, RunStatus
-from flowq.store.records import Event, JobRecord, LogEntry, RunRecord
+from flowq.store.schema.records import Event, JobRecord, LogEntry, RunRecord
 
 if TYPE_CHECKING:
     from flowq.store import Store

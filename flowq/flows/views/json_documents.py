@@ -7,10 +7,10 @@ import json
 from datetime import UTC, datetime
 
 from flowq.flows.views.run_view import ApprovalView, CacheView, JobView, RunView, ordinal_of
-from flowq.grown import cell_at
 from flowq.plan import Json, Plan, Selection
+from flowq.plan.foreach import cell_at
 from flowq.states import JobStatus
-from flowq.store.records import Event, RunRecord
+from flowq.store.schema.records import Event, RunRecord
 
 
 def run_json(run: RunView) -> dict[str, Json]:

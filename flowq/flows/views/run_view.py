@@ -9,11 +9,11 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from flowq.grown import order
 from flowq.ids import member_id
 from flowq.plan import Cell, Json, Plan, Selection
+from flowq.plan.foreach import order
 from flowq.states import ENDED, RUN_ENDED, JobStatus, Reason, RunStatus
-from flowq.store.records import JobRecord, RunRecord
+from flowq.store.schema.records import JobRecord, RunRecord
 
 
 @dataclass(frozen=True, slots=True)

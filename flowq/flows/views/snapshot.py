@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 
 from flowq.exceptions import NoSuchRunError
 from flowq.flows.views.run_view import RunView, Snapshot, ordinal_of, run_view
-from flowq.grown import foreach_groups, grow
 from flowq.plan import Plan
+from flowq.plan.foreach import foreach_groups, grow
 from flowq.states import JobStatus
-from flowq.store.records import JobRecord
+from flowq.store.schema.records import JobRecord
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -67,8 +67,8 @@ def adopt(names: dict[str, Any]) -> None:
     Raises:
         ImportError: one of them cannot be found here.
     """
-    from flowq import context
-    from flowq.callables import resolve
+    from flowq.dotted_names import resolve
+    from flowq.jobs import context
 
     job_class = resolve(names["job_class"]) if "job_class" in names else None
     context.set_current_job_class(job_class)
@@ -173,7 +173,7 @@ class Aside:
 
 def call_back(task: Task, which: str, name: str, seconds: float, *arguments: object) -> None:
     """Find a callback of a task by its name and call it within its time."""
-    from flowq.callables import resolve
+    from flowq.dotted_names import resolve
     from flowq.exceptions import UsageError
 
     if (refused := refusal(name, task.get("allow") or ())) is not None:

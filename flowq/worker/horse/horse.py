@@ -10,7 +10,7 @@ import _signal  # type: ignore[import-not-found]
 import os
 import sys
 
-from flowq import context
+from flowq.jobs import context
 from flowq.worker.horse import function, shell
 from flowq.worker.ipc import platform
 from flowq.worker.ipc.channel import Channel, PeerGoneError

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Final, Self
 
 from flowq.exceptions import ServerError
-from flowq.store.outcomes import Claim, Verdict
+from flowq.store.schema.outcomes import Claim, Verdict
 from flowq.timeouts import JobStopped
 from flowq.worker.supervisor.signals import STOP
 from flowq.worker.supervisor.slot import Cause

@@ -9,10 +9,11 @@ import socket
 import time
 from typing import TYPE_CHECKING, Final
 
-from flowq import __version__, context, ids
+from flowq import __version__, ids
 from flowq.exceptions import DataLostError, ServerError
+from flowq.jobs import context
 from flowq.states import Reason
-from flowq.store.outcomes import Claim, Execution, Outcome
+from flowq.store.schema.outcomes import Claim, Execution, Outcome
 from flowq.timeouts import JobStopped
 from flowq.worker.horse import callbacks
 from flowq.worker.inprocess import sync

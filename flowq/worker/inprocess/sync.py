@@ -10,11 +10,12 @@ from collections import deque
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
-from flowq import context, defaults
+from flowq import defaults
 from flowq.exceptions import SignatureError
+from flowq.jobs import context
 from flowq.states import JobStatus
 from flowq.store.jobs import NewJob
-from flowq.store.outcomes import Claim, Outcome
+from flowq.store.schema.outcomes import Claim, Outcome
 from flowq.timeouts import TimerDeathPenalty
 from flowq.worker.horse import function
 from flowq.worker.ipc.messages import failed

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from flowq import signing
 from flowq.durations import milliseconds
 from flowq.states import Reason
-from flowq.store.outcomes import CacheReport, Claim, Execution, LogLines
+from flowq.store.schema.outcomes import CacheReport, Claim, Execution, LogLines
 from flowq.worker.supervisor.slot import Cause, Ended, Slot
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from flowq.exceptions import ServerError
 from flowq.states import Reason
-from flowq.store.outcomes import Claim, Execution, LogLines, Outcome, Verdict
+from flowq.store.schema.outcomes import Claim, Execution, LogLines, Outcome, Verdict
 from flowq.worker.ipc.platform import boottime
 from flowq.worker.supervisor.active_job import ActiveJob
 from flowq.worker.supervisor.plain_jobs import LOST

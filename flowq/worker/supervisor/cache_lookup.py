@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from flowq.expr import render, to_text
 from flowq.plan import Cache, Cell, Json, Node, Plan
-from flowq.store.caches import FRESH
+from flowq.store.cache import FRESH
 
 if TYPE_CHECKING:
     from flowq.store import Store

@@ -9,10 +9,10 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Final
 
 from flowq.exceptions import DataLostError, ServerError, ServerUnavailableError
-from flowq.store.outcomes import StepReply, TickReply, Verdict
+from flowq.store.schema.outcomes import StepReply, TickReply, Verdict
 
 if TYPE_CHECKING:
-    from flowq.store.link import Link, Waiter
+    from flowq.store.client.async_connection import Link, Waiter
     from flowq.worker.supervisor.event_loop import Loop
 
 _log = logging.getLogger("flowq.worker")

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 from flowq import defaults, signing
 from flowq.exceptions import SignatureError
 from flowq.states import Reason
-from flowq.store.outcomes import Claim
+from flowq.store.schema.outcomes import Claim
 from flowq.worker.ipc.messages import failed
 from flowq.worker.supervisor.slot import Cause, Ended
 

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Final
 from flowq import __version__, ids
 from flowq.defaults import SELF_FENCE
 from flowq.exceptions import DataLostError, FlowqError, ServerError
-from flowq.store.outcomes import Outcome, StepReply, TickReply
+from flowq.store.schema.outcomes import Outcome, StepReply, TickReply
 from flowq.worker.ipc import platform
 from flowq.worker.supervisor.active_jobs import ActiveJobs
 from flowq.worker.supervisor.connections import StoreConnections
@@ -34,7 +34,7 @@ from flowq.worker.webhooks.delivery import Deliveries
 
 if TYPE_CHECKING:
     from flowq.store import Store
-    from flowq.store.outcomes import Execution, LogLines, Verdict
+    from flowq.store.schema.outcomes import Execution, LogLines, Verdict
     from flowq.worker.options import WorkerOptions
     from flowq.worker.supervisor.task_builder import Decision
 

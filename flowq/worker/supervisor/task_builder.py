@@ -16,12 +16,12 @@ from typing import TYPE_CHECKING, Final
 from flowq import defaults, signing
 from flowq.exceptions import FlowqError, NoSuchRunError, SignatureError
 from flowq.expr import EvalError, evaluate, parse, render, to_text
-from flowq.grown import foreach_groups, grow, member_name
 from flowq.ids import member_id, split_member_id
 from flowq.plan import GATE, Cell, Json, Node, Plan
+from flowq.plan.foreach import foreach_groups, grow, member_name
 from flowq.states import JobStatus, Reason
-from flowq.store.outcomes import Claim
-from flowq.store.records import RunRecord
+from flowq.store.schema.outcomes import Claim
+from flowq.store.schema.records import RunRecord
 from flowq.store.semaphores import group_semaphore
 from flowq.worker.horse.allowlist import COMMANDS, refusal
 from flowq.worker.ipc.platform import PRIVATE

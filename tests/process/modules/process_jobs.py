@@ -209,7 +209,7 @@ def descriptors():
 
 
 def current_job_id():
-    from flowq.context import current_task
+    from flowq.jobs.context import current_task
 
     task = current_task()
     return task and task["id"]
@@ -235,7 +235,7 @@ def report_death(job, connection, kind, value, trace):
 
 
 def task_as_text():
-    from flowq import context
+    from flowq.jobs import context
 
     return repr(context.current_task())
 

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 
 from flowq.flows.render.graph.simplify import Contraction
 from flowq.flows.views.run_view import JobView, RunView, matrix_status
-from flowq.grown import order
 from flowq.plan import GATE, STAGE, Json, Plan
+from flowq.plan.foreach import order
 from flowq.states import JobStatus
 
 

@@ -8,8 +8,8 @@ user's end asked: of a group the edge below it, of a gate the edge above it.
 from collections.abc import Iterator
 from typing import Final
 
-from flowq.grown import order
 from flowq.plan import Cell, Plan
+from flowq.plan.foreach import order
 
 MOST: Final = 400  # edges that one cell may be replaced by; where it would be more, it is drawn after all
 

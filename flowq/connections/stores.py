@@ -40,7 +40,7 @@ def default_store() -> "Store":
     """Return the store on the configured server (environment, flowq.toml, else the embedded server), opened once per process."""
     global _default  # noqa: PLW0603 - one server per process is what "no connection given" means
     if _default is None:
-        from flowq.connections import open_store
+        from flowq.connections.clients import open_store
 
         _default = open_store()
     return _default
@@ -57,7 +57,7 @@ def _client_of(connection: Any) -> Any:
     if hasattr(connection, "execute_command") and hasattr(connection, "connection_pool"):
         return _undecoded(connection)
     if hasattr(connection, "execute_command") and hasattr(connection, "nodes_manager"):
-        from flowq.store.cluster import slot_client_like
+        from flowq.store.client.cluster import slot_client_like
 
         return slot_client_like(connection)
     raise UsageError(f"connection must be a redis.Redis or redis.RedisCluster client, found {type(connection).__name__}")

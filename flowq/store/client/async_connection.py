@@ -17,12 +17,12 @@ import redis
 
 from flowq import defaults
 from flowq.exceptions import ServerUnavailableError
-from flowq.store.claims import read_step
-from flowq.store.cluster import SlotConnection
-from flowq.store.errors import translate
-from flowq.store.outcomes import Execution, LogLines, StepReply, TickReply, Verdict
-from flowq.store.scripts import Script, flatten, load
-from flowq.store.session import Session, data_lost
+from flowq.store.client.cluster import SlotConnection
+from flowq.store.client.errors import translate
+from flowq.store.client.scripts import Script, flatten, load
+from flowq.store.client.session import Session, data_lost
+from flowq.store.schema.outcomes import Execution, LogLines, StepReply, TickReply, Verdict
+from flowq.store.schema.replies import read_step
 
 _READ: Final = 65536
 _WAIT: Final = 30  # s of one BLPOP; then it is armed again, so that a dead connection is noticed

@@ -19,9 +19,9 @@ from functools import cache
 from pathlib import Path
 from typing import Final
 
-from flowq.store.keys import with_keys
+from flowq.store.schema.keys import with_keys
 
-_LUA: Final = Path(__file__).parent / "lua"
+_LUA: Final = Path(__file__).parents[1] / "lua"
 _HEADER: Final = re.compile(r"^-- (?P<key>[\w/]+): *(?P<value>.*)$")
 _DEFINED: Final = re.compile(r"^(?:function )?L\.(step\.)?(\w+)(?:\(|, L\.| =)", re.MULTILINE)
 _LOADER: Final = """local rest = {{

@@ -11,8 +11,8 @@ from typing import Any, Final, TypeAlias
 
 import redis
 
-from flowq.store.scripts import flatten, load
-from flowq.store.session import Session
+from flowq.store.client.scripts import flatten, load
+from flowq.store.client.session import Session
 
 _UNDER_WAY: Final = 4  # calls without a reply
 

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from flowq.callables import bound_to, reference, resolve
+from flowq.dotted_names import bound_to, reference, resolve
 from flowq.exceptions import DeserializationError, UsageError
 
 

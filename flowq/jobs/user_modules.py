@@ -85,7 +85,7 @@ def _explained(path: str, what: str, file: Path | None, error: Exception) -> Usa
         )
     if isinstance(error, SyntaxError):
         return UsageError(f"{error.filename or path}, line {error.lineno}: {error.msg}")
-    package = Path(__file__).parent
+    package = Path(__file__).parents[1]
     frames = [frame for frame in traceback.extract_tb(error.__traceback__) if "importlib" not in frame.filename]
     theirs = [frame for frame in frames if package not in Path(frame.filename).parents]
     where = f"{theirs[-1].filename}, line {theirs[-1].lineno}" if theirs else f"{what} {path}"

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-from flowq.store.session import Session
+from flowq.store.client.session import Session
 
 FRESH: Final = "fresh"
 """Field of a job that somebody wants to see run: from now on it takes over no earlier result."""

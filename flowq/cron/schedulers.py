@@ -7,13 +7,13 @@ from collections import Counter
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Self
 
-from flowq import binding
+from flowq.connections import stores
 from flowq.cron.job import CronJob
 from flowq.exceptions import DuplicateSchedulerError, SchedulerNotFound
 
 if TYPE_CHECKING:
     from flowq.store import Store
-    from flowq.store.crons import CronBeat
+    from flowq.store.cron import CronBeat
 
 _here: dict[str, str] = {}  # name -> nonce of the schedulers that live in this process
 
@@ -57,7 +57,7 @@ class Listed:
     @classmethod
     def all(cls, connection: Any = None, cleanup: bool = True) -> list[Self]:  # noqa: ARG003 - RQ's signature
         """Return the schedulers that live, to look at."""
-        store = binding.store_for(connection)
+        store = stores.store_for(connection)
         rows = ((name, store.crons.scheduler(name)) for name in store.crons.schedulers())
         return [cls._restored(name, row, store) for name, row in rows if row is not None]
 
@@ -68,7 +68,7 @@ class Listed:
         Raises:
             SchedulerNotFound: there is none that lives.
         """
-        store = binding.store_for(connection)
+        store = stores.store_for(connection)
         row = store.crons.scheduler(name)
         if row is None:
             raise SchedulerNotFound(f"no cron scheduler {name!r} lives: it has not started, or has stopped")

@@ -3,7 +3,7 @@
 from typing import Any
 
 from flowq.ids import split_member_id
-from flowq.store.outcomes import Claim, Outcome, StepReply
+from flowq.store.schema.outcomes import Claim, Outcome, StepReply
 
 
 def read_claim(row: Any) -> Claim | None:

@@ -4,9 +4,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from flowq.store.client.session import Session
 from flowq.store.jobs import NewJob
-from flowq.store.outcomes import Outcome
-from flowq.store.session import Session
+from flowq.store.schema.outcomes import Outcome
 
 SCHEDULER_TTL: Final = 60.0  # s without a beat after which a scheduler is gone
 

@@ -15,7 +15,7 @@ from redis.crc import key_slot
 from redis.exceptions import AskError, ClusterDownError, MovedError, RedisError
 from redis.retry import Retry
 
-from flowq.store.keys import Keys
+from flowq.store.schema.keys import Keys
 
 Address: TypeAlias = tuple[str, int]
 

@@ -5,16 +5,16 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from flowq import signing
-from flowq.call import Call
 from flowq.callbacks import CALLBACK_TIMEOUT, Callback
 from flowq.exceptions import NoSuchJobError, UsageError
-from flowq.jobstate import JobState
-from flowq.options import JobOptions, parse_options
+from flowq.jobs.call import Call
+from flowq.jobs.options import JobOptions, parse_options
+from flowq.jobs.state import JobState
 from flowq.rate_limit import RateLimit
 from flowq.retry import Retry
 from flowq.serializers import serializer_name
 from flowq.states import JobStatus
-from flowq.store.records import JobRecord
+from flowq.store.schema.records import JobRecord
 from flowq.webhook import Webhook
 
 if TYPE_CHECKING:

@@ -1,6 +1,6 @@
 """One client on one namespace: calls scripts, translates errors, notices when the data was replaced.
 
-redis-py is told not to retry (see `flowq.connections`): a transition may be sent again after a lost reply only because it is
+redis-py is told not to retry (see `flowq.connections.clients`): a transition may be sent again after a lost reply only because it is
 idempotent, and that decision is made here, once, for every call.
 """
 
@@ -11,9 +11,9 @@ import redis
 
 from flowq import ids
 from flowq.exceptions import DataLostError, SchemaVersionError, ServerUnavailableError
-from flowq.store.errors import Translated
-from flowq.store.keys import Keys
-from flowq.store.scripts import Script, flatten, load
+from flowq.store.client.errors import Translated
+from flowq.store.client.scripts import Script, flatten, load
+from flowq.store.schema.keys import Keys
 
 SCHEMA: Final = "1"
 _ATTEMPTS: Final = 3  # sends of one call: a reply may be lost twice in a row

@@ -18,7 +18,7 @@ import signal
 import sys
 import time
 
-from flowq.embedded.home import Home
+from flowq.embedded.directory import Home
 from flowq.embedded.locks import LockFile, take_unused
 from flowq.embedded.process import ServerProcess, StartError, rotate
 
@@ -212,7 +212,7 @@ def log(text: str) -> None:
 
 def command(home: Home, binary: str, version: str, linger: float, origin: str) -> list[str]:
     """Return the argument vector that starts a keeper: as little Python as possible, nothing of the user's in its path."""
-    start = "from flowq.embedded.keeper import main; main()"
+    start = "from flowq.embedded.watchdog import main; main()"
     return [sys.executable, "-S", "-s", "-P", "-c", start, home.root, binary, version, repr(linger), origin]
 
 

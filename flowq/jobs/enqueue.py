@@ -10,16 +10,16 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from flowq import ids
-from flowq.call import Call
 from flowq.callbacks import Callback
 from flowq.exceptions import DuplicateJobError, InvalidJobDependency, UsageError
-from flowq.options import JobOptions, as_arguments, as_keywords, group_name, parse_options, split_call
+from flowq.jobs.call import Call
+from flowq.jobs.options import JobOptions, as_arguments, as_keywords, group_name, parse_options, split_call
 from flowq.rate_limit import RateLimit
 from flowq.repeat import Repeat
 from flowq.retry import Retry
 from flowq.states import JobStatus
 from flowq.store.jobs import NewJob
-from flowq.store.outcomes import Outcome
+from flowq.store.schema.outcomes import Outcome
 from flowq.webhook import Webhook
 
 if TYPE_CHECKING:

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, tzinfo
 from typing import TYPE_CHECKING, Final, Protocol
 
-from flowq.cron.zones import named
 from flowq.durations import milliseconds, parse_duration
 from flowq.exceptions import UsageError
+from flowq.slots.timezones import named
 
 if TYPE_CHECKING:
     from cronsim import CronSim

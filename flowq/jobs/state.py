@@ -4,15 +4,15 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from flowq import ids
-from flowq.binding import store_for
-from flowq.call import Call
+from flowq.connections.stores import store_for
 from flowq.exceptions import NoSuchJobError
 from flowq.executions import Execution
-from flowq.options import JobOptions, checked_id
+from flowq.jobs.call import Call
+from flowq.jobs.options import JobOptions, checked_id
 from flowq.results import Result
 from flowq.serializers import resolve_serializer
 from flowq.states import JobStatus
-from flowq.store.records import JobRecord, StoredJob
+from flowq.store.schema.records import JobRecord, StoredJob
 
 if TYPE_CHECKING:
     from flowq.store import Store

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 from flowq import defaults
 from flowq.cron.job import CronJob
 from flowq.exceptions import UsageError
-from flowq.user_code import NOT_IMPORTABLE, import_user_module
+from flowq.jobs.user_modules import NOT_IMPORTABLE, import_user_module
 
 if TYPE_CHECKING:
     from datetime import tzinfo

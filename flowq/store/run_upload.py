@@ -10,7 +10,7 @@ from itertools import zip_longest
 from typing import Final
 
 from flowq import defaults
-from flowq.bulk import record
+from flowq.plan.bulk import record
 
 _EDGES_A_CHUNK: Final = 2000  # children staged by one call at most
 _READABLE: Final = 2048  # bytes of a plan that is stored as it is

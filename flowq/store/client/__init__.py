@@ -1,0 +1,1 @@
+"""How the store talks to a server: scripts, pipelines, clusters, and errors in the words of flowq."""
