@@ -276,7 +276,7 @@ def children(parent: int) -> list[int]:
 
 def postmen(parent: int) -> list[int]:
     """The processes below a worker that send webhooks."""
-    return [pid for pid in children(parent) if b"postman" in Path(f"/proc/{pid}/cmdline").read_bytes()]
+    return [pid for pid in children(parent) if b"webhooks import sender" in Path(f"/proc/{pid}/cmdline").read_bytes()]
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="finds the process by /proc")

@@ -294,9 +294,9 @@ def test_a_simple_worker_needs_one_call_a_job(queue: Queue, monkeypatch: pytest.
 
     monkeypatch.setattr(Session, "run", counted)
     SimpleWorker([queue]).work(burst=True)
-    assert names.count("step") == 21
+    assert names.count("worker/exchange") == 21
     assert len(queue.finished_job_registry) == 20
-    others = Counter(name for name in names if name != "step")
+    others = Counter(name for name in names if name != "worker/exchange")
     assert max(others.values()) < 10, "besides, only what is done once a second"
 
 

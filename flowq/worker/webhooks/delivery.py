@@ -166,7 +166,7 @@ class Deliveries:
 
 
 def request_of(delivery: Delivery) -> dict[str, Any]:
-    """Return the HTTP request of a delivery, as `postman.send` takes it."""
+    """Return the HTTP request of a delivery, as `sender.send` takes it."""
     webhook = Webhook.from_dict(json.loads(delivery.spec))
     headers = {
         "User-Agent": f"flowq/{__version__}",
