@@ -58,6 +58,7 @@ examples: $(DEVELOP) ## compile every example flow
 stale: $(DEVELOP) ## texts made from the code that are no longer what it says
 	$(BIN)/python -m tests.repository.readme --check
 	$(BIN)/python -m tests.repository.reference --check
+	$(BIN)/python -m tests.repository.states_page --check
 
 bench: $(DEVELOP) $(PEERS) ## compare with RQ, Celery and others, side by side: one table of medians and ratios
 	$(BIN)/python -m benchmarks $(ARGS)
