@@ -232,3 +232,33 @@ def test_the_mark_is_seen() -> None:
     before = time.monotonic()
     until(lambda: not survivors("seen"))
     assert time.monotonic() - before < 5
+
+
+@pytest.mark.parametrize("clone", [False, True])
+def test_a_job_that_stops_its_fork_server_is_killed_at_its_timeout(tmp_path: Path, clone: bool) -> None:
+    with Stand(clone=clone) as stand:
+        execution = stand.start(
+            shell(f"echo $PPID > {tmp_path}/pid; kill -STOP $(ps -o ppid= -p $PPID); sleep 60", timeout=0.2)
+        )
+        stand.turn(lambda: execution.freed)
+        assert execution.outcome["reason"] == "timeout"
+        assert gone(pid_in(tmp_path / "pid"), stand.mark)
+
+
+def test_a_job_that_ends_after_it_has_stopped_its_fork_server_frees_its_slot() -> None:
+    with Stand() as stand:
+        execution = stand.run(shell("kill -STOP $(ps -o ppid= -p $PPID)", timeout=30))
+        assert execution.outcome["outcome"] == "finished"
+        assert stand.origin.lost
+
+
+def test_a_fork_server_that_does_not_answer_is_closed_all_the_same(tmp_path: Path) -> None:
+    stand = Stand()
+    execution = stand.start(call("block", str(tmp_path / "pid")))
+    stand.turn((tmp_path / "pid").exists)
+    os.kill(stand.origin.pid, signal.SIGSTOP)
+    began = time.monotonic()
+    stand.__exit__()
+    assert time.monotonic() - began < 5
+    assert not execution.freed
+    until(lambda: not survivors(stand.mark))

@@ -10,6 +10,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -21,6 +22,8 @@ from flowq.worker.ipc.channel import Channel, PeerGoneError, ProtocolError
 from flowq.worker.ipc.platform import PACKAGE, PRIVATE
 from flowq.worker.supervisor.event_loop import Loop
 
+_CLOSE_LIMIT = 0.5  # s a fork server may take to end after its control channel; it kills and sweeps in that time
+_REAP_STEP = 0.002  # s between looks at a fork server that is about to end
 _ROOT = os.path.dirname(PACKAGE)
 # The package is found wherever this one was found; afterwards the path is what the interpreter has by itself.
 _BOOT = (
@@ -95,6 +98,7 @@ class ForkServerClient:
         self._tried: set[str] = set()
         self._stamps: dict[str, tuple[int, int]] = {}
         self.lost = False
+        self._unanswered = False  # it was killed because it did not answer
         loop.watch(control.fileno(), self._readable, self._writable)
 
     @classmethod
@@ -151,6 +155,10 @@ class ForkServerClient:
         return cls(loop, ours, pid, on_lost=on_lost)
 
     @property
+    def _end(self) -> str:
+        return "its fork server did not answer and was killed" if self._unanswered else "its fork server has ended"
+
+    @property
     def busy(self) -> bool:
         """Whether horses that were given out are still there."""
         return len(self._horses) > len(self._spares)
@@ -158,7 +166,7 @@ class ForkServerClient:
     def obtain(self, waiter: Waiter) -> None:
         """Give a horse to `waiter`, the spare one at once, else as soon as it is forked."""
         if self.lost:
-            waiter(None, "its fork server has ended")
+            waiter(None, self._end)
             return
         if self._spares:
             horse = self._spares.popleft()
@@ -187,8 +195,9 @@ class ForkServerClient:
         return warmth.unchanged(self._stamps)
 
     def abandon(self) -> None:
-        """Give up a server that does not answer: kill it. Its end is noticed and told like any other."""
+        """Kill a server that does not answer. Its end is noticed and told like any other."""
         if not self.lost:
+            self._unanswered = True
             os.kill(self.pid, signal.SIGKILL)
 
     def retire(self) -> None:
@@ -205,9 +214,12 @@ class ForkServerClient:
         self._control.close()
         for horse in self._horses.values():
             self._release(horse)
-        self._horses.clear()
+        horses, self._horses = self._horses, {}
         self.lost = True
-        _reap(self.pid)
+        if not _reaped(self.pid, _CLOSE_LIMIT):
+            os.kill(self.pid, signal.SIGKILL)
+            _kill_groups(horses)
+            _reaped(self.pid, _CLOSE_LIMIT)
 
     # -- from the server ---------------------------------------------------------------------------------------------------
 
@@ -272,19 +284,15 @@ class ForkServerClient:
         self._control.close()
         horses, self._horses = self._horses, {}
         self._spares.clear()
-        for horse in horses.values():
-            try:
-                os.killpg(horse.pid, signal.SIGKILL)
-            except (ProcessLookupError, PermissionError):
-                continue
-        _reap(self.pid)
+        _kill_groups(horses)
+        _reaped(self.pid, _CLOSE_LIMIT)
         for horse in horses.values():
             if horse.on_exit is not None:
                 horse.on_exit(None)
             self._release(horse)
         waiters, self._waiters = self._waiters, deque()
         for waiter in waiters:
-            waiter(None, "its fork server has ended")
+            waiter(None, self._end)
         if self._on_lost is not None:
             self._on_lost(self)
 
@@ -332,9 +340,23 @@ def _inherited(place: ForkServerKey) -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if name not in PRIVATE and name not in place.withheld}
 
 
-def _reap(pid: int) -> None:
-    """Collect a fork server that has ended or is about to."""
+def _kill_groups(horses: dict[int, Horse]) -> None:
+    """Kill horses whose fork server does not; each is the leader of a group of its own."""
+    for horse in horses.values():
+        try:
+            os.killpg(horse.pid, signal.SIGKILL)
+        except (ProcessLookupError, PermissionError):
+            continue
+
+
+def _reaped(pid: int, limit: float) -> bool:
+    """Collect a fork server that has ended or is about to; return False if it has not ended within `limit` seconds."""
+    deadline = time.monotonic() + limit
     try:
-        os.waitpid(pid, 0)
+        while os.waitpid(pid, os.WNOHANG) == (0, 0):
+            if time.monotonic() > deadline:
+                return False
+            time.sleep(_REAP_STEP)
     except ChildProcessError:
-        pass  # somebody in this process has waited for all children already
+        pass  # another part of this process has waited for all children already
+    return True

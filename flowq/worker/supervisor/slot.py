@@ -7,6 +7,9 @@ Timeouts, by this process's own clock (the job cannot dodge it; it may block sig
     call, pickle    T: exception in the horse    T + grace: SIGTERM to the group    T + 2 grace: SIGKILL
     shell, argv                                  T: SIGTERM to the group            T + grace: SIGKILL
 
+The fork server carries the signals out. One that does not (a job can stop its parent, an import can hang) is killed in turn, together
+with all its horses, `_ANSWER_LIMIT` after a SIGKILL that had no effect: no job keeps a slot.
+
 Output that nobody fetches holds the job back, as a full pipe does everywhere: its pipe is not read any more until `logs` was called.
 Only when that takes too long (the owner decides, and calls `let_go`) the job goes on, and its oldest output is dropped.
 """
@@ -37,6 +40,9 @@ _READ: Final = 64 * 1024
 _DRAIN_READS: Final = 17  # one pipe of 1 MiB (the largest an unprivileged program can make) and the end of it
 _START_LIMIT: Final = 60.0  # s a fork server may take to give a horse; then something is badly stuck
 _EXIT_LIMIT: Final = 5.0  # s a horse may take to exit after its outcome
+_ANSWER_LIMIT: Final = 5.0  # s from a SIGKILL to the report of the exit; then the fork server is killed
+
+_TERM_SENT, _KILL_SENT = 2, 3  # how far the signals of an execution have gone
 
 
 class Cause(StrEnum):
@@ -91,7 +97,7 @@ class Slot:
         self._over = True  # the outcome of the current task is known
         self._cause: Cause | None = None
         self._alarm: float | None = None  # monotonic time of the next signal
-        self._stage = 0
+        self._stage = 0  # 0, `_TERM_SENT` or `_KILL_SENT`
 
     @property
     def free(self) -> bool:
@@ -154,11 +160,10 @@ class Slot:
         if self._cause is None or cause in {Cause.FENCED, Cause.RETURNED}:
             self._cause = cause
         if cause in {Cause.FENCED, Cause.RETURNED, Cause.KILL}:
-            self._signal(signal.SIGKILL)
-            self._alarm = None if self._horse is not None else self._alarm
+            self._kill_group()
         elif self._stage == 0:
             self._signal(signal.SIGTERM)
-            self._stage = 2
+            self._stage = _TERM_SENT
             self._alarm = time.monotonic() + self._grace
 
     def tick(self) -> None:
@@ -167,16 +172,23 @@ class Slot:
         if self._alarm is None or now < self._alarm:
             return
         self._alarm = None
-        if self._horse is None:
-            if self._origin is not None:
-                self._origin.abandon()  # it has not answered for a minute; its end tells `_got_horse`
-        elif self._over or self._stage >= 2:
-            self._signal(signal.SIGKILL)
+        if self._horse is None or self._stage == _KILL_SENT:
+            assert self._origin is not None
+            self._origin.abandon()  # it does not answer; its end tells `_got_horse` or `_exited`
+        elif self._over or self._stage == _TERM_SENT:
+            self._kill_group()
         else:
             self._cause = Cause.TIMEOUT
             self._signal(signal.SIGTERM)
-            self._stage = 2
+            self._stage = _TERM_SENT
             self._alarm = now + self._grace
+
+    def _kill_group(self) -> None:
+        """Kill the horse's process group; while there is no horse yet, the limit for getting one goes on."""
+        if self._horse is not None:
+            self._signal(signal.SIGKILL)
+            self._stage = _KILL_SENT
+            self._alarm = time.monotonic() + _ANSWER_LIMIT
 
     # -- life of one execution ---------------------------------------------------------------------------------------------
 
