@@ -7,7 +7,7 @@ there, and `place/` has the flows and modules of its runs. `write_fixture.py` ha
 In namespace `flowq`, which is suspended:
 
     plain jobs    created, queued (also with callbacks, at the front, with a ttl, serialized as JSON), deferred, scheduled, rate-limited,
-                  executed by a worker that was killed (one with retries left), finished, failed, canceled, skipped; waiting for a
+                  executed by a worker that was killed (one with retries left), finished, failed, stopped, canceled, skipped; waiting for a
                   retry, for a repetition, for another try of a webhook; in a group; put on a queue by a cron entry
     finished      a run with matrix, sub-flow, cache, allowed failure, join point and handler
     approval, lapsing1    wait for a decision, the second one for a minute at most

@@ -24,12 +24,11 @@ EXPECTED: Final[dict[str, Any]] = json.loads((DATA / "expected.json").read_text(
 class OldHome:
     """A home with the old data. Use as a context manager: its server runs meanwhile, and nothing is left running."""
 
-    def __init__(self, *, unpack: bool = True) -> None:
+    def __init__(self) -> None:
         self.root = Path(tempfile.mkdtemp(prefix="fq-old-", dir="/tmp"))
         self._processes: list[Process] = []
-        if unpack:
-            with tarfile.open(DATA / "home.tar.gz") as archive:
-                archive.extractall(self.root, filter="data")
+        with tarfile.open(DATA / "home.tar.gz") as archive:
+            archive.extractall(self.root, filter="data")
 
     def __enter__(self) -> Self:
         self.call("server", "start")

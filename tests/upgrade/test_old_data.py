@@ -1,68 +1,25 @@
 """A data directory of f5782f9 is read, executed, approved, retried, explained and drawn by today's flowq."""
 
 import json
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 import flowq
-from flowq.cli.main import run as command_line
 from flowq.cron import get_cron_job_ids
 from flowq.exceptions import NoSuchRunError
-from flowq.flows.views import RunView
 from flowq.rate_limit import RateLimitRegistry
 from flowq.store import Store
-from tests.support.endpoint import Asked, Endpoint
 from tests.support.wait import until
+from tests.upgrade.conftest import ENDS, SEALED, After, Reads, still_open
 from tests.upgrade.old_home import EXPECTED, OldHome, contained
 from tests.upgrade.picture import describe_job, describe_queues, lasting
-from tests.upgrade.place import KEY, SIGNED, taken_place
+from tests.upgrade.place import KEY, SIGNED
 
 pytestmark = pytest.mark.slow
 
-Reads = Callable[..., str]
-SEALED = {"FLOWQ_NAMESPACE": SIGNED, "FLOWQ_SECRET_KEY": KEY}
-CELLS = [f"part[lang={lang},fmt={fmt}]" for lang in ("en", "de") for fmt in ("pdf", "html")]
-
-
-@pytest.fixture(scope="module")
-def place() -> Iterator[Path]:
-    with taken_place() as directory:
-        yield directory
-
-
-@pytest.fixture(scope="module")
-def opened(place: Path) -> Iterator[OldHome]:
-    """The data as it was written; no worker works on it, so the tests that share it only read."""
-    with OldHome() as home:
-        yield home
-
-
-@pytest.fixture
-def fresh(place: Path) -> Iterator[OldHome]:
-    """The data as it was written, of which a test may change something."""
-    with OldHome() as home:
-        yield home
-        home.check()
-
-
-@pytest.fixture
-def reads(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], place: Path) -> Reads:
-    """Execute `flowq` in this process on a home's data; return what it prints."""
-
-    def call(home: OldHome, *arguments: str) -> str:
-        monkeypatch.setenv("FLOWQ_REDIS_URL", home.address)
-        monkeypatch.chdir(place)
-        capfd.readouterr()
-        code = command_line(arguments)
-        out, err = capfd.readouterr()
-        assert code == 0, f"flowq {' '.join(arguments)}: {code}\n{out}{err}"
-        return out
-
-    return call
+META = "{flowq}:meta"
 
 
 # -- read ---------------------------------------------------------------------------------------------------------------------
@@ -74,7 +31,7 @@ def test_every_attribute_of_every_job_is_what_it_was(opened: OldHome) -> None:
     assert contained(EXPECTED["jobs"], found) == []
     assert {job["status"] for job in found.values()} == {
         *("created", "queued", "started", "deferred", "scheduled", "rate_limited"),
-        *("finished", "failed", "canceled", "skipped"),
+        *("finished", "failed", "stopped", "canceled", "skipped"),
     }
 
 
@@ -160,9 +117,6 @@ def test_what_waits_can_be_canceled_and_deleted(fresh: OldHome) -> None:
     assert flowq.Job.fetch("deferred", fresh.client).get_status() == "skipped"
 
 
-META = "{flowq}:meta"
-
-
 def test_a_newer_schema_is_refused_with_a_sentence(fresh: OldHome) -> None:
     schema = int(fresh.client.hget(META, "schema") or 0)
     fresh.client.hset(META, "schema", schema + 1)
@@ -184,73 +138,9 @@ def test_a_worker_ends_when_the_data_is_taken_over_by_a_newer_schema(fresh: OldH
 
 # -- executed ------------------------------------------------------------------------------------------------------------------
 
-ENDS = {
-    **dict.fromkeys(("queued", "front", "deferred", "due", "json", "created", "member-1", "member-2", "finished"), "finished"),
-    **dict.fromkeys(("announced", "retrying", "repeated", "restarted", "limited-0", "limited-1", "limited-2"), "finished"),
-    **dict.fromkeys(("failed", "started", "expiring"), "failed"),
-    "skipped": "skipped",
-    "canceled": "canceled",
-    "scheduled": "scheduled",
-}
-RUN_ENDS = {
-    **dict.fromkeys(("approval", "finished", "firstone", "halfdone", "retrying", "secondly"), "finished"),
-    **dict.fromkeys(("handlers", "lapsing1", "timedout"), "failed"),
-    "canceled": "canceled",
-}
-
-
-@dataclass(frozen=True)
-class After:
-    """The data after today's workers have done all that was left to do."""
-
-    home: OldHome
-    asked: list[Asked]
-    again: str
-
-    def view(self, run: str) -> RunView:
-        """Return a run as `flowq status` shows it."""
-        return flowq.Run.fetch(run, connection=self.home.client).view()
-
-    def statuses(self, run: str) -> dict[str, str]:
-        """Return the statuses of a run's jobs."""
-        return {job.name: str(job.status) for job in self.view(run).jobs}
-
-
-@pytest.fixture(scope="module")
-def after(place: Path) -> Iterator[After]:
-    with OldHome() as home, Endpoint() as endpoint:
-        for name in ("go", "mended"):
-            (place / name).touch()
-        queues = ("later", "flows", "now", "cron", "default")
-        home.start("worker", *queues, "-c", "4", "--worker-ttl", "3", env={"http_proxy": endpoint.url})
-        home.call("resume")
-        home.call("approve", "approval", "sign-off", "--by", "reader")
-        ending = [home.start("run", "--resume", "halfdone"), home.start("retry", "signedno", "--failed", env=SEALED)]
-        again = home.start("run", "--again", "finished")
-        home.start("cron", "crontab.py", "--timezone", "UTC")
-        home.call("requeue", "--queue", "now", "failed")
-        flowq.Queue("later", home.client).enqueue_job(flowq.Job.fetch("created", home.client))
-        home.call("worker", "later", "--burst", env=SEALED)
-        for process in (*ending, again):
-            assert process.wait() == 0, process.out + process.err
-        until(lambda: not _still_open(home), timeout=60, message="all to end")
-        until(lambda: len(get_cron_job_ids("work.add", connection=home.client)) > 1, message="the cron entry")
-        until(lambda: endpoint.asked, message="the webhook")
-        until((place / "failure-started").exists, message="the callback")
-        yield After(home, endpoint.asked, again.out)
-        home.check()
-
-
-def _still_open(home: OldHome) -> dict[str, str]:
-    """Return what has not come to its end: jobs, and runs but those that were deleted."""
-    jobs = {job.id: str(job.get_status()) for job in flowq.Job.fetch_many(ENDS, home.client) if job is not None}
-    runs = {name: str(flowq.Run.fetch(name, connection=home.client).status) for name in RUN_ENDS}
-    wanted = {**ENDS, **RUN_ENDS}
-    return {name: status for name, status in {**jobs, **runs}.items() if status != wanted[name]}
-
 
 def test_every_job_comes_to_its_end(after: After) -> None:
-    assert _still_open(after.home) == {}
+    assert still_open(after.home) == {}
 
 
 def test_the_values_of_plain_jobs(after: After) -> None:

@@ -90,6 +90,7 @@ def plain_jobs(client: Any) -> None:
     now.enqueue("work.add", 5, 5, job_id="announced", webhooks=[hook], **kept)
     now.enqueue("work.wait", "started", job_id="started", on_failure=Callback("work.tell_failure", timeout=20), **kept)
     now.enqueue("work.wait", "restarted", job_id="restarted", retry=Retry(1), **kept)
+    now.enqueue("work.wait", "stopped", job_id="stopped", on_stopped=Callback("work.tell_stopped"), **kept)
     later.enqueue("work.add", 2, 2, job_id="queued", on_success=Callback("work.tell_success"), job_timeout="10m", **kept)
     later.enqueue("work.add", 3, 3, job_id="front", at_front=True, **kept)
     later.enqueue("work.add", 3, 4, job_id="deferred", depends_on="queued", **kept)
@@ -107,6 +108,8 @@ def plain_jobs(client: Any) -> None:
 
 def served_runs(writer: Writer) -> "subprocess.Popen[bytes]":
     """Submit runs for a worker that is started here, and return it when all has come as far as it can; it is not stopped."""
+    from flowq.command import send_stop_job_command
+
     worker = writer.start("worker", "now", "flows", "-c", "6", "--name", "old-worker", "--quiet")
     for flow, run in (("approval", "approval"), ("lapsing", "lapsing1"), ("mixed", "firstone"), ("waiting", "secondly")):
         writer.submit(flow, run)
@@ -116,8 +119,10 @@ def served_runs(writer: Writer) -> "subprocess.Popen[bytes]":
     _until(lambda: _status(writer.client, "announced") == "finished", "the plain jobs")
     _until(lambda: _status(writer.client, "repeated") == "scheduled", "the repetition")
     _until(lambda: _status(writer.client, "retrying") == "scheduled", "the retry")
-    for name in ("started", "restarted", "firstone"):
+    for name in ("started", "restarted", "firstone", "stopped"):
         _until((writer.place / f"waits-{name}").exists, f"{name} to be executed")
+    send_stop_job_command(writer.client, "stopped")
+    _until((writer.place / "stopped-stopped").exists, "the callback of what was stopped")
     for run in ("approval", "lapsing1"):
         _until(partial(_asks, writer, run), f"{run} to ask")
     _until(lambda: writer.status("retrying")["status"] == "failed", "the failure of `retrying`")
@@ -217,11 +222,10 @@ def main(out: Path) -> None:
 
     describe: Any = import_module("picture")
     places: Any = import_module("place")
-    home = Path(tempfile.mkdtemp(prefix="fq-old-"))
-    with places.taken_place() as place:
-        writer = Writer(home, place)
+    with tempfile.TemporaryDirectory(prefix="fq-old-") as directory, places.taken_place() as place:
+        writer = Writer(Path(directory), place)
         writer.call("server", "start", served=False)
-        writer.client = redis.Redis(unix_socket_path=f"{home}/server.sock")
+        writer.client = redis.Redis(unix_socket_path=f"{directory}/server.sock")
         try:
             plain_jobs(writer.client)
             own_runs(writer, places.SIGNED, places.KEY)
@@ -233,7 +237,7 @@ def main(out: Path) -> None:
             keep_for_good(writer.client)
         finally:
             writer.end()
-    pack(home, out / "home.tar.gz")
+        pack(writer.home, out / "home.tar.gz")
     text = json.dumps(expected, indent=1, ensure_ascii=False, sort_keys=True)
     (out / "expected.json").write_text(text + "\n", encoding="utf-8")
 

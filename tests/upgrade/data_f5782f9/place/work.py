@@ -54,3 +54,8 @@ def tell_success(job: Any, connection: Any, result: Any) -> None:
 def tell_failure(job: Any, connection: Any, kind: Any, value: Any, trace: Any) -> None:
     """Note that the callback of a failure was called."""
     Path(f"failure-{job.id}").write_text(kind.__name__, encoding="utf-8")
+
+
+def tell_stopped(job: Any, connection: Any) -> None:
+    """Note that the callback of a stop was called."""
+    Path(f"stopped-{job.id}").write_text(str(job.get_status()), encoding="utf-8")
