@@ -9,7 +9,6 @@ import pytest
 import flowq
 from flowq.cli.main import run as command_line
 from flowq.cron import get_cron_job_ids
-from flowq.flows.views import RunView
 from tests.support.endpoint import Asked, Endpoint
 from tests.support.wait import until
 from tests.upgrade.old_home import OldHome
@@ -79,13 +78,13 @@ class After:
     asked: list[Asked]
     again: str
 
-    def view(self, run: str) -> RunView:
-        """Return a run as `flowq status` shows it."""
-        return flowq.Run.fetch(run, connection=self.home.client).view()
+    def run(self, name: str) -> flowq.Run:
+        """Return a run."""
+        return flowq.Run.fetch(name, connection=self.home.client)
 
     def statuses(self, run: str) -> dict[str, str]:
         """Return the statuses of a run's jobs."""
-        return {job.name: str(job.status) for job in self.view(run).jobs}
+        return {job.name: str(job.status) for job in self.run(run).view().jobs}
 
 
 @pytest.fixture(scope="module")
@@ -95,7 +94,7 @@ def after(place: Path) -> Iterator[After]:
         for name in ("go", "mended"):
             (place / name).touch()
         queues = ("later", "flows", "now", "cron", "default")
-        home.start("worker", *queues, "-c", "4", "--worker-ttl", "3", env={"http_proxy": endpoint.url})
+        home.start("worker", *queues, "-c", "4", "--worker-ttl", "3", env={"http_proxy": endpoint.url, "no_proxy": ""})
         home.call("resume")
         home.call("approve", "approval", "sign-off", "--by", "reader")
         ending = [home.start("run", "--resume", "halfdone"), home.start("retry", "signedno", "--failed", env=SEALED)]

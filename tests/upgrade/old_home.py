@@ -75,7 +75,7 @@ class OldHome:
     def check(self) -> None:
         """Assert the invariants of the store, of what is signed and of what is not."""
         for namespace in (NAMESPACE, SIGNED):
-            invariants.check(Store(self.client, namespace=namespace))
+            invariants.check(Store(self.client, namespace=namespace).open())
 
 
 def contained(expected: Any, found: Any, where: str = "") -> list[str]:

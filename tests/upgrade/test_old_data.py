@@ -82,12 +82,13 @@ def test_each_run_is_listed_explained_and_drawn(opened: OldHome, reads: Reads, r
     assert executed or "nothing of this run has been executed yet" in drawn
 
 
-def test_info_and_doctor_read_it(opened: OldHome, reads: Reads) -> None:
+def test_queues_are_listed_and_the_suspension_is_told(opened: OldHome, reads: Reads) -> None:
     text = reads(opened, "info")
     assert "later" in text
     assert "halfdone" in text
     assert json.loads(reads(opened, "info", "--json"))
     assert "suspended" in reads(opened, "why", "retrying", "second")
+    assert "suspended" in reads(opened, "doctor")
 
 
 def test_the_invariants_of_the_store_hold(opened: OldHome) -> None:
@@ -124,14 +125,17 @@ def test_a_newer_schema_is_refused_with_a_sentence(fresh: OldHome) -> None:
         said = fresh.call(*command, code=code)
         assert f"has schema {schema + 1}, this flowq works with schema {schema}: use the flowq version that wrote it" in said
         assert "Traceback" not in said
+    fresh.client.hset(META, "schema", schema)
 
 
 def test_a_worker_ends_when_the_data_is_taken_over_by_a_newer_schema(fresh: OldHome) -> None:
     """The incarnation is what a worker that runs looks at: who raises the schema of data must renew it in the same step."""
     worker = fresh.start("worker", "nothing", "--name", "surprised")
     until(lambda: fresh.client.zscore("{flowq}:workers", "surprised"), message="the worker")
+    schema = fresh.client.hget(META, "schema") or b""
     fresh.client.hset(META, mapping={"schema": "1000000", "incarnation": "of a newer flowq"})
     assert worker.wait() == 1
+    fresh.client.hset(META, "schema", schema)
     assert "the data of namespace 'flowq' is gone" in worker.err
     assert "Traceback" not in worker.err
 
@@ -172,7 +176,7 @@ def test_the_approved_run_goes_on(after: After, reads: Reads) -> None:
 
 def test_the_foreach_goes_on_and_finishes(after: After, reads: Reads) -> None:
     assert json.loads(reads(after.home, "result", "halfdone", "word")) == "abcdef"
-    attempts = {job.name: job.attempts for job in after.view("halfdone").jobs}
+    attempts = {job.name: job.attempts for job in after.run("halfdone").view().jobs}
     assert [attempts[f"each[{index}]"] for index in range(6)] == [1, 1, 2, 2, 1, 1]
     assert "each[5]" in reads(after.home, "graph", "halfdone", "--gantt")
 
@@ -183,14 +187,14 @@ def test_limits_let_the_others_in(after: After, reads: Reads) -> None:
 
 
 def test_the_retry_that_was_on_its_way_goes_on(after: After) -> None:
-    assert after.view("retrying").attempt == 2
+    assert after.run("retrying").view().attempt == 2
     assert list(after.statuses("retrying").values()) == ["finished", "finished", "finished", "skipped"]
 
 
 def test_handlers_run_and_the_time_of_a_run_ends(after: After, reads: Reads) -> None:
     assert after.statuses("handlers") == {"work": "failed", "on_failure/page": "finished", "on_exit/clean": "finished"}
     assert reads(after.home, "logs", "handlers", "on_failure/page") == "failed work\n"
-    assert [(job.name, job.reason) for job in after.view("timedout").bad_jobs] == [("slow", "run_timeout")]
+    assert [(job.name, job.reason) for job in after.run("timedout").view().bad_jobs] == [("slow", "run_timeout")]
     assert reads(after.home, "logs", "timedout", "on_exit/clean") == "clean after failed\n"
 
 
@@ -214,7 +218,7 @@ def test_the_earlier_result_is_taken_over(after: After) -> None:
 
 def test_runs_whose_retention_has_passed_are_gone(after: After) -> None:
     with pytest.raises(NoSuchRunError):
-        after.view("shortest")
+        after.run("shortest")
 
 
 def test_what_was_canceled_runs_again(after: After) -> None:
