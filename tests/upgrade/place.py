@@ -1,7 +1,7 @@
 """The directory in which the flows of the data run.
 
-A run keeps the directory it was started in, and the signature of a plan covers it. So it is the same for whoever writes the data and
-whoever reads it: one fixed path, used by one process at a time.
+A run keeps the directory it was started in, and the signature of a plan covers it. So the writer and the tests use
+the same fixed path, one process at a time.
 """
 
 import fcntl
@@ -15,13 +15,13 @@ from typing import Final
 PLACE: Final = Path("/tmp/flowq-f5782f9")  # made with mode 0700
 SOURCES: Final = Path(__file__).parent / "data_f5782f9" / "place"
 NAMESPACE: Final = "flowq"
-SIGNED: Final = "signed"  # the namespace of what is signed
+SIGNED: Final = "signed"  # the namespace of the signed run and job
 KEY: Final = "the key that signed the data of f5782f9"
 
 
 @contextmanager
 def taken_place() -> Iterator[Path]:
-    """Make the directory with the flows and their modules in it, and remove it at the end; another process waits for that."""
+    """Make the directory with the flows and their modules in it, and remove it at the end; other processes wait until then."""
     descriptor = os.open(f"{PLACE}.lock", os.O_RDONLY | os.O_CREAT | os.O_NOFOLLOW, 0o644)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)

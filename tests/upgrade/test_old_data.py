@@ -98,7 +98,7 @@ def test_the_invariants_of_the_store_hold(opened: OldHome) -> None:
 # -- changed by hand -----------------------------------------------------------------------------------------------------------
 
 
-def test_what_nobody_wants_goes(fresh: OldHome) -> None:
+def test_gc_and_delete_remove_ended_runs(fresh: OldHome) -> None:
     assert "removed 1 run (retention has passed): shortest" in fresh.call("gc")
     fresh.call("delete", "canceled")
     assert "finished" in fresh.call("gc", "--keep", "0")
@@ -106,7 +106,7 @@ def test_what_nobody_wants_goes(fresh: OldHome) -> None:
     assert left == set(EXPECTED["runs"]) - {"shortest", "canceled", "finished"}
 
 
-def test_what_waits_can_be_canceled_and_deleted(fresh: OldHome) -> None:
+def test_waiting_runs_and_jobs_can_be_canceled_and_deleted(fresh: OldHome) -> None:
     for run in ("secondly", "firstone", "approval", "halfdone"):
         fresh.call("cancel", run)
     statuses = {run["id"]: run["status"] for run in json.loads(fresh.call("runs", "--json"))}
@@ -129,7 +129,7 @@ def test_a_newer_schema_is_refused_with_a_sentence(fresh: OldHome) -> None:
 
 
 def test_a_worker_ends_when_the_data_is_taken_over_by_a_newer_schema(fresh: OldHome) -> None:
-    """The incarnation is what a worker that runs looks at: who raises the schema of data must renew it in the same step."""
+    """A running worker compares the incarnation alone, so a version that raises the schema must renew it in the same step."""
     worker = fresh.start("worker", "nothing", "--name", "surprised")
     until(lambda: fresh.client.zscore("{flowq}:workers", "surprised"), message="the worker")
     schema = fresh.client.hget(META, "schema") or b""
@@ -198,7 +198,7 @@ def test_handlers_run_and_the_time_of_a_run_ends(after: After, reads: Reads) -> 
     assert reads(after.home, "logs", "timedout", "on_exit/clean") == "clean after failed\n"
 
 
-def test_what_is_signed_is_retried_and_executed(after: After, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_signed_run_is_retried_and_the_signed_job_executed(after: After, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FLOWQ_SECRET_KEY", KEY)
     signed = Store(after.home.client, namespace=SIGNED)
     run = flowq.Run.fetch("signedno", connection=signed).view()
@@ -207,7 +207,7 @@ def test_what_is_signed_is_retried_and_executed(after: After, monkeypatch: pytes
     assert (job.kwargs, job.result) == ({"left": 20, "right": 22}, 42)
 
 
-def test_what_is_signed_is_refused_with_another_key(fresh: OldHome) -> None:
+def test_the_signed_run_is_refused_with_another_key(fresh: OldHome) -> None:
     said = fresh.call("retry", "signedno", "--failed", code=1, env={**SEALED, "FLOWQ_SECRET_KEY": "a key of another user"})
     assert "the signature of the plan of run signedno is wrong" in said
 
@@ -221,7 +221,7 @@ def test_runs_whose_retention_has_passed_are_gone(after: After) -> None:
         after.run("shortest")
 
 
-def test_what_was_canceled_runs_again(after: After) -> None:
+def test_the_canceled_run_is_retried(after: After) -> None:
     assert "2 finished" in after.home.call("retry", "canceled", "--failed")
     assert after.statuses("canceled") == {"turn": "finished", "after": "finished"}
 

@@ -69,7 +69,7 @@ class Writer:
         return document
 
     def end(self) -> None:
-        """Kill what is left of the processes, and stop the server."""
+        """Kill the remaining processes and stop the server."""
         for process in self.started:
             process.kill()
             process.wait()
@@ -107,7 +107,7 @@ def plain_jobs(client: Any) -> None:
 
 
 def served_runs(writer: Writer) -> "subprocess.Popen[bytes]":
-    """Submit runs for a worker that is started here, and return it when all has come as far as it can; it is not stopped."""
+    """Submit runs for a worker, and return the worker when their jobs have got as far as they can; it still runs."""
     from flowq.command import send_stop_job_command
 
     worker = writer.start("worker", "now", "flows", "-c", "6", "--name", "old-worker", "--quiet")
@@ -152,8 +152,8 @@ def killed_run(writer: Writer) -> None:
     command.kill()
 
 
-def last_words(writer: Writer) -> None:
-    """Do what must not be looked at by a worker any more."""
+def latest_changes(writer: Writer) -> None:
+    """Add jobs and runs that no worker may sweep any more: they change when they are due."""
     from flowq import Queue, RateLimit
 
     for number in range(3):
@@ -171,7 +171,7 @@ def last_words(writer: Writer) -> None:
 
 
 def expectation(writer: Writer, describe: Any) -> dict[str, Any]:
-    """Return what this flowq reads of all that was written."""
+    """Return everything that this flowq reads of the data."""
     from flowq import Job, Queue
 
     queues = [queue for queue in Queue.all(writer.client) if "/" not in queue.name]
@@ -210,7 +210,7 @@ def keep_for_good(client: Any) -> None:
 
 
 def pack(home: Path, archive: Path) -> None:
-    """Put what the stopped server left on disk into an archive."""
+    """Pack the files of the stopped server into an archive."""
     with tarfile.open(archive, "w:gz", compresslevel=9) as file:
         for name in ("data", "written-by"):
             file.add(home / name, name, filter=_anonymous)
@@ -232,7 +232,7 @@ def main(out: Path) -> None:
             worker = served_runs(writer)
             killed_run(writer)
             worker.kill()
-            last_words(writer)
+            latest_changes(writer)
             expected = expectation(writer, describe)
             keep_for_good(writer.client)
         finally:
