@@ -5,6 +5,8 @@ import json
 import pytest
 
 from flowq.flows.actions.retry import plan_retry
+from flowq.flows.render.gantt import bars
+from flowq.flows.views.snapshot import read_plan
 from tests.language.lab import MODULES, Lab
 
 
@@ -30,6 +32,7 @@ def test_foreach_over_a_result(lab: Lab) -> None:
     assert isinstance(found, list)
     assert found[0]["here"] == lab.directory.name
     assert found[1]["here"] == lab.directory.parent.name
+    assert {bar.job.name for bar in bars(read_plan(lab.store, run.id), run.view)} == {"list", "each[0]", "each[1]", "join"}
 
 
 def test_an_empty_foreach_succeeds_with_an_empty_list(lab: Lab) -> None:

@@ -1,11 +1,11 @@
 """A run against time: which job ran when, on which worker, and which jobs decided how long it took."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from flowq.flows.forecast.duration import critical_path
 from flowq.flows.views.run_view import JobView, RunView
 from flowq.plan import Plan
+from flowq.plan.foreach import order
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,11 +48,11 @@ def bars(plan: Plan, run: RunView) -> list[Bar]:
     return sorted(found, key=lambda bar: (bar.begin, bar.job.ordinal))
 
 
-def _ends(plan: Plan, executed: dict[int, JobView], zero: int) -> Sequence[int]:
+def _ends(plan: Plan, executed: dict[int, JobView], zero: int) -> dict[int, int]:
     """Return for each cell when it had ended (ms); one that was not executed ended with its parents."""
-    ends: list[int] = []
-    for cell in plan.cells:
+    ends: dict[int, int] = {}
+    for cell in order(plan):
         job = executed.get(cell.ordinal)
         before = max((ends[edge.parent] for edge in cell.parents), default=zero)
-        ends.append(before if job is None or job.ended_ms is None else job.ended_ms)
+        ends[cell.ordinal] = before if job is None or job.ended_ms is None else job.ended_ms
     return ends
