@@ -82,7 +82,14 @@ def queue(node: Node | None, scope: StaticScope, report: Report) -> str | None:
 
 def integer(node: Node | None, default: int) -> int:
     """Return a whole number."""
-    return node.value if isinstance(node, Scalar) and type(node.value) is int else default
+    value = _whole(node)
+    return default if value is None else value
+
+
+def _whole(node: Node | None) -> int | None:
+    """Return the whole number a node says, None where it says none. As in JSON Schema 3.0 is one."""
+    value = node.value if isinstance(node, Scalar) else None
+    return int(value) if type(value) is int or (type(value) is float and value.is_integer()) else None
 
 
 def labels(node: Node | None, scope: StaticScope, report: Report) -> dict[str, str]:
@@ -151,7 +158,7 @@ def allow_failure(node: Node | None) -> bool | tuple[int, ...]:
         return node.value is True
     codes = node.get("exit_codes") if isinstance(node, Mapping) else None
     items = codes.items if isinstance(codes, Sequence) else [codes]
-    found = [item.value for item in items if isinstance(item, Scalar) and type(item.value) is int]
+    found = [code for code in map(_whole, items) if code is not None]
     return tuple(dict.fromkeys(found)) or False
 
 
@@ -177,10 +184,11 @@ def _filters(node: Node | None, report: Report) -> tuple[str, ...]:
     """Return what is tried again, in the words of `RetryPolicy.on`."""
     found: dict[str, None] = {}
     for item in node.items if isinstance(node, Sequence) else [node]:
-        if not isinstance(item, Scalar) or item.value is None or isinstance(item.value, (bool, float)):
+        code = _whole(item)
+        if code is not None:
+            found[f"exit:{code}"] = None
+        elif not isinstance(item, Scalar) or not isinstance(item.value, str):
             continue
-        if isinstance(item.value, int):
-            found[f"exit:{item.value}"] = None
         elif item.value in RETRIED or _EXCEPTION.fullmatch(item.value):
             found[item.value] = None
         else:
