@@ -15,7 +15,18 @@ from flowq.store import Store
 from tests.support.graphs import plan
 from tests.support.server import PrivateServer
 
-HEAVY = {"redis", "yaml", "jsonschema", "networkx", "rich", "asyncio", "flowq.store", "flowq.compiler", "hiredis"}
+HEAVY = {
+    "redis",
+    "yaml",
+    "jsonschema",
+    "jsonschema_rs",
+    "networkx",
+    "rich",
+    "asyncio",
+    "flowq.store",
+    "flowq.compiler",
+    "hiredis",
+}
 
 
 def imported_by(*arguments: str) -> set[str]:
@@ -46,6 +57,14 @@ def test_a_group_alone_shows_what_there_is(arguments: list[str], capsys: pytest.
 
 def test_validate_needs_no_server() -> None:
     assert not {"redis", "rich"} & imported_by("validate", "no-such-file.yaml")
+
+
+def test_what_finds_errors_is_imported_where_there_are_some(tmp_path: Path) -> None:
+    flow = tmp_path / "flow.yaml"
+    flow.write_text("jobs: {a: {run: x}}")
+    assert {"jsonschema", "jsonschema_rs", "networkx"} & imported_by("validate", str(flow)) == {"jsonschema_rs"}
+    flow.write_text("jobs: {a: {rum: x}}")
+    assert "jsonschema" in imported_by("validate", str(flow))
 
 
 def test_help_lists_every_command_with_its_own_first_line(capsys: pytest.CaptureFixture[str]) -> None:
@@ -187,4 +206,4 @@ def test_commands_that_look_at_a_run_stay_light(
     monkeypatch.setenv("FLOWQ_NAMESPACE", namespace)
     monkeypatch.chdir(tmp_path)
     store.runs.cancel(submit(store, plan({"j": []}), directory=tmp_path))
-    assert not {"yaml", "jsonschema", "networkx", "rich", "flowq.compiler"} & imported_by(*command)
+    assert not {"yaml", "jsonschema", "jsonschema_rs", "networkx", "rich", "flowq.compiler"} & imported_by(*command)

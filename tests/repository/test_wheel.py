@@ -13,7 +13,7 @@ import pytest
 from tests.repository.makefile import ROOT
 
 PACKAGE = ROOT / "flowq"
-IMPORT_NAMES = {"pyyaml": "yaml"}  # where the name to install differs from the name to import
+IMPORT_NAMES = {"jsonschema-rs": "jsonschema_rs", "pyyaml": "yaml"}  # where the name to install differs from the name to import
 
 
 def project() -> dict[str, list[str]]:

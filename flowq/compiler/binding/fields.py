@@ -74,7 +74,14 @@ def queue(node: YamlNode | None, scope: StaticScope, report: Report) -> str | No
 
 def integer(node: YamlNode | None, default: int) -> int:
     """Return a whole number."""
-    return node.value if isinstance(node, ScalarNode) and type(node.value) is int else default
+    value = _whole(node)
+    return default if value is None else value
+
+
+def _whole(node: YamlNode | None) -> int | None:
+    """Return the whole number a node says, None where it says none. As in JSON Schema 3.0 is one."""
+    value = node.value if isinstance(node, ScalarNode) else None
+    return int(value) if type(value) is int or (type(value) is float and value.is_integer()) else None
 
 
 def labels(node: YamlNode | None, scope: StaticScope, report: Report) -> dict[str, str]:
@@ -143,7 +150,7 @@ def allow_failure(node: YamlNode | None) -> bool | tuple[int, ...]:
         return node.value is True
     codes = node.get("exit_codes") if isinstance(node, MapNode) else None
     items = codes.items if isinstance(codes, ListNode) else [codes]
-    found = [item.value for item in items if isinstance(item, ScalarNode) and type(item.value) is int]
+    found = [code for code in map(_whole, items) if code is not None]
     return tuple(dict.fromkeys(found)) or False
 
 
@@ -169,10 +176,11 @@ def _filters(node: YamlNode | None, report: Report) -> tuple[str, ...]:
     """Return what is tried again, in the words of `RetryPolicy.on`."""
     found: dict[str, None] = {}
     for item in node.items if isinstance(node, ListNode) else [node]:
-        if not isinstance(item, ScalarNode) or item.value is None or isinstance(item.value, (bool, float)):
+        code = _whole(item)
+        if code is not None:
+            found[f"exit:{code}"] = None
+        elif not isinstance(item, ScalarNode) or not isinstance(item.value, str):
             continue
-        if isinstance(item.value, int):
-            found[f"exit:{item.value}"] = None
         elif item.value in RETRIED or _EXCEPTION.fullmatch(item.value):
             found[item.value] = None
         else:

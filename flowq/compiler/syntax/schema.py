@@ -1,7 +1,8 @@
-"""`schemas/flow.schema.json`, the one description of the shape, turned into a checker that reports with places.
+"""The shape of a flow: `schemas/flow.schema.json` says what is legal, its validators say what is not, the tree says where.
 
-The checker interprets the schema document itself; it knows the keywords the document uses and refuses others when it is built, so that
-nothing in the document can be without effect. A test compares its verdicts with the jsonschema library's. Keywords of our own:
+Every file passes the gate, which is compiled (`jsonschema_rs`) and says only yes or no. Where it says no, the `jsonschema` package finds
+the errors, and a table turns each into a diagnostic. The gate also decides on parts: `jsonschema`, a thousand times slower, looks only
+into those that have an error. Keywords of our own:
 
 * `x-expected`: what to say was expected, instead of a list of types.
 * `x-synonyms`: keys people try, with the right one.
@@ -9,22 +10,24 @@ nothing in the document can be without effect. A test compares its verdicts with
 """
 
 import json
-import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
-from typing import Any, Final, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
 
 from flowq.compiler.diagnostics.codes import Code
-from flowq.compiler.diagnostics.diagnostic import Span
+from flowq.compiler.diagnostics.diagnostic import MAX_DIAGNOSTICS, Span
 from flowq.compiler.diagnostics.suggestions import close_match, did_you_mean, listing
-from flowq.compiler.syntax.nodes import ListNode, MapNode, ScalarNode, YamlNode, type_name
+from flowq.compiler.syntax.nodes import ListNode, MapNode, ScalarNode, YamlNode, plain, type_name
 from flowq.compiler.syntax.source import Report
 
-Check: TypeAlias = Callable[[YamlNode, str, Report], None]  # node, the key it stands under, where to report
-Schema: TypeAlias = dict[str, Any]
+if TYPE_CHECKING:
+    from jsonschema import ValidationError
+    from jsonschema_rs import Draft202012Validator
 
-_IGNORED: Final = frozenset({"$schema", "$id", "$defs", "title", "description"})
+Schema: TypeAlias = dict[str, Any]
+Told: TypeAlias = Iterator[tuple[Code, Span, str, str]]  # code, place, message, help
+
 _WORDS: Final = {
     "object": "a map",
     "array": "a list",
@@ -34,13 +37,13 @@ _WORDS: Final = {
     "boolean": "true or false",
     "null": "null",
 }
-_HERE: Final = Path(__file__).resolve()
+_PACKAGE: Final = Path(__file__).resolve().parents[2]
 
 
 def schema_path() -> Path:
     """Return where the schema document is: inside the installed package, else beside it in a checkout."""
-    inside = _HERE.parent.parent / "schemas" / "flow.schema.json"
-    return inside if inside.exists() else _HERE.parent.parent.parent / "schemas" / "flow.schema.json"
+    inside = _PACKAGE / "schemas" / "flow.schema.json"
+    return inside if inside.exists() else _PACKAGE.parent / "schemas" / "flow.schema.json"
 
 
 @cache
@@ -52,247 +55,219 @@ def schema_document() -> Schema:
 
 def check_shape(root: YamlNode, report: Report) -> None:
     """Report everything in the tree that does not have the shape of a flow."""
-    _checker()(root, "the flow", report)
+    value = plain(root)
+    if is_flow(value):
+        return
+    for error in shape_errors(value):
+        if report.full:
+            return
+        for told in _TABLE[str(error.validator)](_fault(root, error)):
+            report.add(*told)
+
+
+# -- what is wrong ----------------------------------------------------------------------------------------------------------------
+
+
+def is_flow(value: Any) -> bool:
+    """Return whether a value has the shape of a flow."""
+    return _accepts(_gate("#"), value)
+
+
+def shape_errors(value: Any) -> "Iterator[ValidationError]":
+    """Yield what keeps a value from having the shape of a flow."""
+    from jsonschema.validators import Draft202012Validator, extend
+
+    library = Draft202012Validator.VALIDATORS["$ref"]
+
+    def part(validator: Any, ref: str, instance: Any, schema: Schema) -> "Iterator[ValidationError]":
+        """Look into a part only where the gate finds an error in it."""
+        if not _accepts(_gate(ref), instance):
+            yield from library(validator, ref, instance, schema)
+
+    keywords = {"$ref": part, "anyOf": _branch, "pattern": _pattern}
+    validator = extend(Draft202012Validator, keywords)  # type: ignore[no-untyped-call]
+    yield from validator(schema_document()).iter_errors(value)
 
 
 @cache
-def _checker() -> Check:
-    return _Builder(schema_document()).build(schema_document())
+def _gate(ref: str) -> "Draft202012Validator":
+    """Return the compiled validator of a part of the document."""
+    from jsonschema_rs import Draft202012Validator
+
+    document = schema_document()
+    return Draft202012Validator(document if ref == "#" else {"$defs": document["$defs"], "$ref": ref})
 
 
-class _Builder:
-    """Makes closures of schemas; each is built once, `$ref`s share it."""
+@cache
+def _matcher(pattern: str) -> "Draft202012Validator":
+    from jsonschema_rs import Draft202012Validator
 
-    def __init__(self, document: Schema) -> None:
-        self._document = document
-        self._built: dict[int, Check] = {}
+    return Draft202012Validator({"pattern": pattern})
 
-    def build(self, schema: Schema) -> Check:
-        """Return the checker of a schema."""
-        known = self._built.get(id(schema))
-        if known is None:
-            known = self._built[id(schema)] = self._make(self.resolve(schema))
-        return known
 
-    def resolve(self, schema: Schema) -> Schema:
-        """Follow `$ref`; beside it only words for people may stand."""
-        while "$ref" in schema:
-            assert set(schema) <= _IGNORED | {"$ref"}, f"keys beside $ref in {schema}"
-            target: Any = self._document
-            for part in schema["$ref"].removeprefix("#/").split("/"):
-                target = target[part]
-            schema = target
-        return schema
+def _accepts(gate: "Draft202012Validator", value: Any) -> bool:
+    try:
+        return gate.is_valid(value)
+    except UnicodeEncodeError:  # half of a surrogate pair, which PyYAML's Python parser lets pass: `jsonschema` can judge it
+        return False
 
-    def _make(self, schema: Schema) -> Check:
-        known = {key for keys in _KEYWORDS.values() for key in keys}
-        assert set(schema) <= known | _IGNORED, f"keywords the checker does not know in {schema}"
-        if "anyOf" in schema:
-            return self._any_of(schema)
-        types = _types(schema)
-        parts: dict[type, Check] = {
-            MapNode: self._object(schema),
-            ListNode: self._array(schema),
-            ScalarNode: _scalar(schema),
-        }
-        wrong = _wrong_type(schema, types)
 
-        def check(node: YamlNode, key: str, report: Report) -> None:
-            if types is not None and not (_json_types(node) & types):
-                wrong(node, key, report)
-                return
-            parts[type(node)](node, key, report)
+def _pattern(_validator: Any, pattern: str, instance: Any, _schema: Schema) -> "Iterator[ValidationError]":
+    """Match as the gate does, in the dialect of the specification: Python's `$` also matches before a final line break."""
+    from jsonschema import ValidationError
 
-        return check
+    if not _accepts(_matcher(pattern), instance):
+        yield ValidationError(pattern)
 
-    def _any_of(self, schema: Schema) -> Check:
-        """Branches differ in type here, so that a problem is told for the branch that was meant."""
-        branches = [(_types(self.resolve(item)), self.build(item)) for item in schema["anyOf"]]
-        wrong = _wrong_type(schema, frozenset().union(*(types or frozenset() for types, _ in branches)))
-        by_type: dict[str, Check] = {}
-        for types, check in branches:
-            assert types is not None, "a branch of anyOf needs a type"
-            assert not types & by_type.keys(), "branches of anyOf must differ in type"
-            by_type.update(dict.fromkeys(types, check))
 
-        def check_any(node: YamlNode, key: str, report: Report) -> None:
-            for name in _json_types(node):
-                if name in by_type:
-                    by_type[name](node, key, report)
-                    return
-            wrong(node, key, report)
+def _branch(validator: Any, branches: list[Schema], instance: Any, schema: Schema) -> "Iterator[ValidationError]":
+    """Yield the errors of the branch of an `anyOf` that was meant. Branches differ in type here, a test holds that."""
+    types: list[str] = []
+    for branch in branches:
+        own = _types(branch)
+        if any(validator.is_type(instance, name) for name in own):
+            yield from validator.descend(instance, branch)
+            return
+        types += own
+    yield from validator.descend(instance, {"type": types, "x-expected": schema.get("x-expected")})
 
-        return check_any
 
-    def _object(self, schema: Schema) -> Check:
-        properties = {name: self.build(item) for name, item in schema.get("properties", {}).items()}
-        extra = schema.get("additionalProperties", True)
-        others = self.build(extra) if isinstance(extra, dict) else None
-        names = self.build(schema["propertyNames"]) if "propertyNames" in schema else None
-        required = tuple(schema.get("required", ()))
-        least = schema.get("minProperties", 0)
-        unknown = _unknown_key(schema) if extra is False else None
+def _types(schema: Schema) -> list[str]:
+    while "$ref" in schema:
+        target: Any = schema_document()
+        for name in schema["$ref"].removeprefix("#/").split("/"):
+            target = target[name]
+        schema = target
+    declared = schema["type"]
+    return [declared] if isinstance(declared, str) else declared
 
-        def check(node: YamlNode, key: str, report: Report) -> None:
-            assert isinstance(node, MapNode)
-            for name, (spelling, value) in node.entries.items():
-                part = properties.get(name, others)
-                if part is not None:
-                    part(value, name, report)
-                elif unknown is not None:
-                    unknown(spelling, report)
-                if names is not None:
-                    names(_as_text(spelling), name, report)
-            for name in required:
-                if name not in node.entries:
-                    report.add(Code.MISSING_KEY, _head(node), f"{key} needs the key `{name}`", f"add `{name}:`")
-            if len(node.entries) < least:
-                report.add(
-                    Code.WRONG_VALUE, _head(node), f"{key} is empty", f"expected {schema.get('x-expected', 'at least one key')}"
-                )
 
-        return check
+# -- where it is ------------------------------------------------------------------------------------------------------------------
 
-    def _array(self, schema: Schema) -> Check:
-        items = self.build(schema["items"]) if "items" in schema else None
-        least, most = schema.get("minItems", 0), schema.get("maxItems")
 
-        def check(node: YamlNode, key: str, report: Report) -> None:
+class Fault(NamedTuple):
+    """An error of `jsonschema` with its place: the node it is about and the key that stands under, in the tree that was read."""
+
+    node: YamlNode
+    key: str
+    found: Any
+    legal: Any  # what the keyword says
+    schema: Schema  # where it stands
+
+
+def _fault(root: YamlNode, error: "ValidationError") -> Fault:
+    node, key = root, "the flow"
+    for step in error.absolute_path:
+        if isinstance(node, MapNode):
+            key = str(step)
+            node = node.entries[key][1]
+        else:
             assert isinstance(node, ListNode)
-            if len(node.items) < least:
-                report.add(Code.WRONG_VALUE, node.span, f"{key} is an empty list", f"it needs at least {least} item")
-            if most is not None and len(node.items) > most:
-                report.add(Code.WRONG_VALUE, node.span, f"{key} may have {most:,} items, this has {len(node.items):,}", "")
-            if items is not None:
-                for item in node.items:
-                    items(item, key, report)
-
-        return check
+            node = node.items[int(step)]
+    if "propertyNames" in error.absolute_schema_path:  # the path ends at the map
+        assert isinstance(node, MapNode)
+        node = node.entries[str(error.instance)][0]
+    assert isinstance(error.schema, dict)
+    return Fault(node, key, error.instance, error.validator_value, error.schema)
 
 
-_KEYWORDS: Final = {
-    "any": ("type", "anyOf", "x-expected", "x-code"),
-    "object": ("properties", "additionalProperties", "propertyNames", "required", "minProperties", "x-synonyms"),
-    "array": ("items", "minItems", "maxItems"),
-    "scalar": ("enum", "pattern", "minLength", "maxLength", "minimum", "maximum"),
-}
-
-_OBJECT: Final = frozenset({"object"})
-_ARRAY: Final = frozenset({"array"})
-_STRING: Final = frozenset({"string"})
-_SCALARS: Final[dict[type, frozenset[str]]] = {
-    str: frozenset({"string"}),
-    bool: frozenset({"boolean"}),
-    int: frozenset({"integer", "number"}),
-    float: frozenset({"number"}),
-    type(None): frozenset({"null"}),
-}
-
-
-def _json_types(node: YamlNode) -> frozenset[str]:
-    if type(node) is ScalarNode:
-        return _SCALARS[type(node.value)]
-    return _OBJECT if type(node) is MapNode else _ARRAY
-
-
-def _types(schema: Schema) -> frozenset[str] | None:
-    declared = schema.get("type")
-    if declared is None:
-        return None
-    return frozenset([declared] if isinstance(declared, str) else declared)
-
-
-def _as_text(key: ScalarNode) -> ScalarNode:
-    return key if type(key.value) is str else ScalarNode(key.text, key.text, key.style, key.start, key.end)
-
-
-def _head(node: MapNode) -> Span:
-    """The place to show for a map as a whole: its first key, where it has one."""
-    for spelling, _ in node.entries.values():
-        return spelling.span
+def _head(node: YamlNode) -> Span:
+    """Return the place to show for a node as a whole: of a map its first key, where it has one."""
+    if isinstance(node, MapNode):
+        for spelling, _ in node.entries.values():
+            return spelling.span
     return node.span
 
 
-def _wrong_type(schema: Schema, types: frozenset[str] | None) -> Check:
-    words = [
-        word for name, word in _WORDS.items() if name in (types or ()) and not (name == "integer" and "number" in (types or ()))
-    ]
-    expected = schema.get("x-expected") or " or ".join(words)
-
-    def report_it(node: YamlNode, key: str, report: Report) -> None:
-        span = _head(node) if isinstance(node, MapNode) else node.span
-        report.add(
-            Code.WRONG_TYPE,
-            span,
-            f"{key}: expected {expected}, found {type_name(node)}",
-            _type_help(node, types or frozenset()),
-        )
-
-    return report_it
+# -- what to say ------------------------------------------------------------------------------------------------------------------
 
 
-def _type_help(node: YamlNode, types: frozenset[str]) -> str:
-    if isinstance(node, ScalarNode) and types == _STRING and node.text and node.value is not None:
+def _type(fault: Fault) -> Told:
+    declared = fault.legal
+    types = {declared} if isinstance(declared, str) else set(declared)
+    words = [word for name, word in _WORDS.items() if name in types and not (name == "integer" and "number" in types)]
+    expected = fault.schema.get("x-expected") or " or ".join(words)
+    yield (
+        Code.WRONG_TYPE,
+        _head(fault.node),
+        f"{fault.key}: expected {expected}, found {type_name(fault.node)}",
+        _type_help(fault.node, types),
+    )
+
+
+def _type_help(node: YamlNode, types: set[str]) -> str:
+    if isinstance(node, ScalarNode) and types == {"string"} and node.text and node.value is not None:
         return f'in quotes it is a text: "{node.text[:60]}"'
     if isinstance(node, ScalarNode) and isinstance(node.value, str) and types & {"integer", "number", "boolean"}:
         if "${{" in node.value:
             return "this value is needed before the run: an expression cannot stand here"
         return "write it without quotes" if node.style else ""
-    if isinstance(node, ScalarNode) and types == _ARRAY:
+    if isinstance(node, ScalarNode) and types == {"array"}:
         text = node.text[:60]
         return f"for one item write [{json.dumps(text, ensure_ascii=False) if node.style or '${{' in text else text}]"
     return ""
 
 
-def _unknown_key(schema: Schema) -> Callable[[ScalarNode, Report], None]:
-    known = tuple(schema.get("properties", {}))
-    synonyms: dict[str, str] = schema.get("x-synonyms", {})
-
-    def report_it(spelling: ScalarNode, report: Report) -> None:
+def _unknown_keys(fault: Fault) -> Told:
+    assert isinstance(fault.node, MapNode)
+    known = tuple(fault.schema.get("properties", {}))
+    synonyms: dict[str, str] = fault.schema.get("x-synonyms", {})
+    unknown = [spelling for name, (spelling, _) in fault.node.entries.items() if name not in known]
+    for spelling in unknown[:MAX_DIAGNOSTICS]:
         name = spelling.text
-        if report.full:
-            return
         meant = synonyms.get(name.lower()) or close_match(name, known)
         if meant is None and (tried := close_match(name, synonyms)) is not None:
             meant = synonyms[tried]  # a slip in a synonym: `comand`
         hint = f"did you mean {meant}?" if meant else f"known here are {listing(known, 40)}"
-        report.add(Code.UNKNOWN_KEY, spelling.span, f"unknown key `{name[:60]}`", hint)
-
-    return report_it
+        yield Code.UNKNOWN_KEY, spelling.span, f"unknown key `{name[:60]}`", hint
 
 
-def _scalar(schema: Schema) -> Check:
-    """Return the checker of everything a scalar's value must fulfil beside its type."""
-    pattern = re.compile(schema["pattern"]) if "pattern" in schema else None
-    legal = schema.get("enum")
-    expected = schema.get("x-expected", "")
-    code = Code(schema["x-code"]) if "x-code" in schema else Code.NAME if pattern is not None else Code.WRONG_VALUE
-    least, most = schema.get("minimum"), schema.get("maximum")
-    shortest, longest = schema.get("minLength", 0), schema.get("maxLength")
-    if pattern is None and legal is None and least is None and most is None and not shortest and longest is None:
-        return lambda _node, _key, _report: None
-
-    def check(node: YamlNode, key: str, report: Report) -> None:
-        assert isinstance(node, ScalarNode)
-        value = node.value
-        if isinstance(value, str):
-            if legal is not None and value not in legal:
-                message = f"{key}: {value[:60]!r} is not one of the legal values"
-                report.add(Code.WRONG_VALUE, node.span, message, did_you_mean(value, legal) + _legal(value, legal))
-            elif pattern is not None and not pattern.search(value):
-                report.add(code, node.span, f"expected {expected}, found {value[:60]!r}", "")
-            elif len(value) < shortest:
-                report.add(Code.WRONG_VALUE, node.span, f"{key} is empty", f"expected {expected}" if expected else "")
-            elif longest is not None and len(value) > longest:
-                report.add(Code.WRONG_VALUE, node.span, f"{key} may have {longest} characters, this has {len(value)}", "")
-        elif isinstance(value, (int, float)) and not isinstance(value, bool):
-            if least is not None and value < least:
-                report.add(Code.WRONG_VALUE, node.span, f"{key} must be at least {least}, found {node.text}", "")
-            elif most is not None and value > most:
-                report.add(Code.WRONG_VALUE, node.span, f"{key} must be at most {most}, found {node.text}", "")
-
-    return check
+def _missing_keys(fault: Fault) -> Told:
+    assert isinstance(fault.node, MapNode)
+    for name in fault.legal:
+        if name not in fault.node.entries:
+            yield Code.MISSING_KEY, _head(fault.node), f"{fault.key} needs the key `{name}`", f"add `{name}:`"
 
 
-def _legal(value: str, legal: list[str]) -> str:
-    return f" legal are {listing(legal, 40)}" if close_match(value, legal) else ""
+def _no_legal_value(fault: Fault) -> Told:
+    value, legal = fault.found, fault.legal
+    if isinstance(value, str):  # else its type is told
+        others = f" legal are {listing(legal, 40)}" if close_match(value, legal) else ""
+        yield from _value(
+            fault, f"{fault.key}: {value[:60]!r} is not one of the legal values", did_you_mean(value, legal) + others
+        )
+
+
+def _no_match(fault: Fault) -> Told:
+    code = Code(fault.schema.get("x-code", Code.NAME))
+    yield code, fault.node.span, f"expected {fault.schema.get('x-expected', '')}, found {fault.found[:60]!r}", ""
+
+
+def _empty(fault: Fault, expected: str) -> Told:
+    expected = fault.schema.get("x-expected", expected)
+    return _value(fault, f"{fault.key} is empty", f"expected {expected}" if expected else "")
+
+
+def _limit(fault: Fault, limit: str) -> Told:
+    assert isinstance(fault.node, ScalarNode)
+    return _value(fault, f"{fault.key} must be {limit} {fault.legal}, found {fault.node.text}")
+
+
+def _value(fault: Fault, message: str, hint: str = "") -> Told:
+    yield Code.WRONG_VALUE, fault.node.span, message, hint
+
+
+_TABLE: Final[dict[str, Callable[[Fault], Told]]] = {
+    "additionalProperties": _unknown_keys,
+    "enum": _no_legal_value,
+    "maxItems": lambda it: _value(it, f"{it.key} may have {it.legal:,} items, this has {len(it.found):,}"),
+    "maxLength": lambda it: _value(it, f"{it.key} may have {it.legal} characters, this has {len(it.found)}"),
+    "maximum": lambda it: _limit(it, "at most"),
+    "minItems": lambda it: _value(it, f"{it.key} is an empty list", f"it needs at least {it.legal} item"),
+    "minLength": lambda it: _empty(it, ""),
+    "minProperties": lambda it: _empty(it, "at least one key"),
+    "minimum": lambda it: _limit(it, "at least"),
+    "pattern": _no_match,
+    "required": _missing_keys,
+    "type": _type,
+}
