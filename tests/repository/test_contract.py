@@ -13,8 +13,10 @@ LINT_IMPORTS = Path(sys.executable).parent / "lint-imports"
 
 VIOLATIONS = {
     "the store knows a command": ("store/records.py", "import flowq.cli.main"),
-    "the compiler knows the store": ("compiler/diagnostics.py", "import flowq.store"),
-    "the compiler knows the clock of the server": ("compiler/diagnostics.py", "import redis"),
+    "the compiler knows the store": ("compiler/diagnostics/diagnostic.py", "import flowq.store"),
+    "the compiler knows the clock of the server": ("compiler/diagnostics/diagnostic.py", "import redis"),
+    "a stage of the compiler knows a later one": ("compiler/signatures/signature.py", "import flowq.compiler.analysis.graph"),
+    "a stage of the compiler knows the one beside it": ("compiler/params/types.py", "import flowq.compiler.shell.variables"),
     "the expressions know the plan's user": ("expr/parser.py", "import flowq.compiler"),
     "a read side speaks Redis": ("flows/views.py", "import redis"),
     "a read side draws": ("flows/views.py", "import rich.table"),
