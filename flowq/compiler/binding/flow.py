@@ -117,7 +117,9 @@ def _read_job(job: MergedJob, head: FlowHead, report: Report) -> JobSpec:
         found |= _read_others(job, action, head, reader, report)
     timeout = _timeout(job, action.kind, scope, report)
     queue = found.pop("queue", None) or defaults.QUEUE
-    return JobSpec(job.name, job.spelling.span, job.whole, action, queue, timeout, **found)
+    if not {"matrix", "foreach"} & entries.keys():
+        found |= {"max_parallel": None, "fail_fast": False}  # `defaults` may have them for jobs with cells
+    return JobSpec(action, queue, timeout, name=job.name, span=job.spelling.span, tree=job.whole, **found)
 
 
 def _read_others(job: MergedJob, action: Action, head: FlowHead, reader: SiteReader, report: Report) -> dict[str, Any]:
