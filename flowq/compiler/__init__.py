@@ -1,28 +1,27 @@
 """The compiler: the text of a flow file in, a `Plan` or diagnostics out.
 
-It is pure. It reads the file it is given, those that this one names (sub-flows, `dotenv`) and the source of the modules that it calls, and
-nothing else: no Redis, no clock, no environment, no import or execution of the user's code. The same files, parameters and date give the
-same plan.
+It is pure. It reads the flow file, the files that the flow names (sub-flows, `dotenv`, parameter files) and the source of the modules that
+its jobs call, and nothing else: no Redis, no clock, no environment, no import or execution of user code. The same files, parameters and
+date give the same plan.
 
-A chain of passes, each with a type of its own, so that a later one cannot hold what an earlier one should have settled:
+Each folder is a stage with types of its own, so that a later stage cannot hold what an earlier one should have settled. A stage imports only
+the stages above it in this list; the import contract in pyproject.toml holds the order.
 
-    source   bytes -> text with an index of lines            (limits on size, encoding and characters)
-    reader   text -> tree of nodes that know their place     (YAML 1.2; limits on depth and number)
-    schema   the tree has the shape that schemas/flow.schema.json describes
-    params   declarations and given values -> bound parameters
-    merge    defaults, templates, extends -> one map per job
-    jobs     maps -> typed jobs (`spec`), their expressions parsed; scripts made safe (`scripts`); references to secrets (`secrets`) and
-             where they leak (`leaks`); `stages` -> dependencies
-    expand   matrix -> cells
-    graph    names -> edges, order, cycles
-    calls    callables and their arguments against the source of what is called (`signatures`)
-    checks   expressions against names, ancestors and types
-    likely   warnings about what is allowed and hardly meant
-    units    all of this for a flow and for the flows that are parts of it
-    emit     units -> Plan, under the names of the whole
+    diagnostics  codes, places and suggestions; the only place where a diagnostic becomes text
+    syntax       bytes -> text with an index of lines (`source`) -> tree of nodes with places (`parser`) -> checked against
+                 schemas/flow.schema.json (`schema`); no value of a secret leaves it in a diagnostic (`redaction`)
+    expressions  the texts of the tree in which `${{ }}` stands, parsed, their names checked; expressions that are constant, evaluated
+    params       declarations and given values -> bound parameters
+    shell        scripts with `${{ }}` -> scripts with quoted variables, or a refusal
+    binding      defaults, templates and `extends` merged; maps -> typed jobs (`spec`); `stages` -> dependencies
+    signatures   the callables that jobs name -> their signatures, read from source
+    analysis     the graph and its cycles, the cells of matrices, types of expressions, arguments of calls, warnings
+    units        all of this for a flow and for its sub-flows
+    emit         units -> `Plan`, under the names of the whole run
+    compile      the chain, from a file name to a `Compilation`
 
-Every pass reports into one `Report` and goes on as far as it makes sense: all problems of a file are told at once. No input raises, hangs
-or eats memory: limits are checked before the work is done.
+Every stage reports into one `Report` and goes on as far as it makes sense: all problems of a file are reported at once. No input raises an
+exception, hangs or exhausts memory: limits are checked before the work is done.
 """
 
 from flowq.compiler.compile import Compilation, compile_file, compile_text

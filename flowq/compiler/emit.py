@@ -5,7 +5,8 @@ jobs keep the names of their file; only here do they get the names of the plan.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
+from operator import attrgetter
 from typing import Final
 
 from flowq.compiler.analysis.expressions import reads_of
@@ -17,9 +18,10 @@ from flowq.compiler.binding.spec import Dependency, JobSpec
 from flowq.compiler.expressions.sites import ExpressionSite
 from flowq.compiler.syntax.nodes import Json
 from flowq.compiler.units import Section, Unit
-from flowq.plan import GATE, Action, Cell, Edge, Node, Plan, cell_name, is_gate
+from flowq.plan import GATE, Action, Cell, Edge, JobFields, Node, Plan, cell_name, is_gate
 
 _STOPPED_BY_A_SKIP: Final = frozenset({"success", "failure"})
+_after_action = attrgetter(*(item.name for item in fields(JobFields) if item.name != "action"))
 
 
 def make_plan(unit: Unit, file: str) -> Plan:
@@ -236,37 +238,16 @@ class _Emitter:
 
     def _node(self, frame: _Frame, job: JobSpec, action: Action, *, name: str = "") -> int:
         file = frame.unit.file
-        self.nodes.append(
-            Node(
-                name=name or frame.prefix + job.name,
-                line=job.span.line,
-                action=action,
-                queue=job.queue,
-                timeout=job.timeout,
-                ttl=job.ttl,
-                result_ttl=job.result_ttl,
-                failure_ttl=job.failure_ttl,
-                retry=job.retry,
-                allow_failure=job.allow_failure,
-                priority=job.priority,
-                at_front=job.at_front,
-                delay=job.delay,
-                condition=job.condition,
-                env=job.env,
-                secrets=job.secrets,
-                workdir=job.workdir,
-                reads=self._reads(frame, job.sites),
-                scope=frame.prefix,
-                file="" if file == self._file else file,
-                matrix=job.matrix is not None,
-                foreach=job.foreach,
-                max_parallel=job.max_parallel if job.several else None,
-                fail_fast=job.fail_fast and job.several,
-                concurrency=job.concurrency,
-                cache=job.cache,
-                description=job.description,
-                labels=job.labels,
-                stage="" if frame.prefix else job.stage,
-            )
+        node = Node(
+            action,
+            *_after_action(job),
+            name=name or frame.prefix + job.name,
+            line=job.span.line,
+            reads=self._reads(frame, job.sites),
+            scope=frame.prefix,
+            file="" if file == self._file else file,
+            matrix=job.matrix is not None,
+            stage="" if frame.prefix else job.stage,
         )
+        self.nodes.append(node)
         return len(self.nodes) - 1

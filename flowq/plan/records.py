@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import KW_ONLY, dataclass, field
 from typing import Any, Final, TypeAlias
 
 from flowq.plan.bulk import record
@@ -79,11 +79,9 @@ class Cache:
 
 
 @record
-class Node:
-    """One job as the file states it. Times in seconds; None means "not limited" or "the run's rule"."""
+class JobFields:
+    """What the compiler and the plan say of a job in the same words. Times in seconds; None means "not limited" or "the run's rule"."""
 
-    name: str
-    line: int  # 1-based line of the job in the flow file
     action: Action
     queue: str
     timeout: float | None
@@ -101,23 +99,32 @@ class Node:
         default_factory=dict
     )  # variables of its environment -> where the value is: {"env": variable of the worker} or {"file": path}
     workdir: Json = None  # templated string
+    foreach: str | None = None  # the expression whose list is fanned out at run time: one planned cell, expanded by the engine
+    max_parallel: int | None = None  # of a matrix or foreach: cells started at once
+    fail_fast: bool = False  # of a matrix or foreach: a failed cell cancels the others
+    concurrency: Concurrency | None = None
+    cache: Cache | None = None
+    description: str = ""
+    labels: Mapping[str, str] = field(default_factory=dict)
+
+
+@record
+class Node(JobFields):
+    """One job as the file states it."""
+
+    _: KW_ONLY
+    name: str
+    line: int  # 1-based line of the job in the flow file
     reads: tuple[str, ...] = ()  # full names of the nodes whose result or status the expressions use
     scope: str = (
         ""  # prefix of the names its expressions use: "" for the file's own, "job/" in a sub-flow, "on_exit/" in a handler
     )
     file: str = ""  # the flow file it stands in, absolute, where that is not the plan's
     matrix: bool = False  # has several cells and a group cell
-    foreach: str | None = None  # the expression whose list is fanned out at run time: one planned cell, expanded by the engine
-    max_parallel: int | None = None  # of a matrix or foreach: cells started at once
-    fail_fast: bool = False  # of a matrix or foreach: a failed cell cancels the others
-    concurrency: Concurrency | None = None
-    cache: Cache | None = None
     outputs: Mapping[str, Json] | None = (
         None  # of a sub-flow's group: its result, templated; {} where the file has no `outputs`
     )
     flows: tuple[str, ...] = ()  # of a matrix of sub-flows: the names of theirs, in expansion order
-    description: str = ""
-    labels: Mapping[str, str] = field(default_factory=dict)
     stage: str = ""  # of a job of the flow file itself
 
 

@@ -6,7 +6,20 @@ from itertools import compress
 from operator import attrgetter, ne
 from typing import Any, Final, cast
 
-from flowq.plan.records import Action, Cache, Cell, Concurrency, Edge, Json, Node, RetryPolicy, Selection, cell_name, is_gate
+from flowq.plan.records import (
+    Action,
+    Cache,
+    Cell,
+    Concurrency,
+    Edge,
+    JobFields,
+    Json,
+    Node,
+    RetryPolicy,
+    Selection,
+    cell_name,
+    is_gate,
+)
 
 _GROUP, _HIDDEN, _LEFT_OUT = 1, 2, 4  # flags of a cell's row
 
@@ -38,9 +51,27 @@ def non_defaults(item: Any) -> dict[str, Json]:
 
 def _shape(kind: type[Any]) -> tuple[tuple[str, ...], Callable[[Any], tuple[Json, ...]], tuple[Json, ...]]:
     """Return the names of a record's fields, what gets their values, and their defaults."""
-    every = fields(kind)
-    names = tuple(item.name for item in every)
-    return names, attrgetter(*names), tuple({} if item.default_factory is dict else item.default for item in every)
+    every = {item.name: item for item in fields(kind)}
+    names = tuple(_keys_of_nodes() if kind is Node else every)
+    defaults = (every[name] for name in names)
+    return names, attrgetter(*names), tuple({} if item.default_factory is dict else item.default for item in defaults)
+
+
+def _keys_of_nodes() -> list[str]:
+    """Return the fields of a node in the order of the stored form: plans are compared and signed as text."""
+    names = [item.name for item in fields(JobFields)]
+    own = [item.name for item in fields(Node) if item.name not in names]
+    for name in own:
+        names.insert(names.index(_BEFORE[name]) if name in _BEFORE else len(names), name)
+    return names
+
+
+_BEFORE: Final = {
+    **dict.fromkeys(("name", "line"), "action"),
+    **dict.fromkeys(("reads", "scope", "file", "matrix"), "foreach"),
+    **dict.fromkeys(("outputs", "flows"), "description"),
+}
+"""Fields of a node alone, and the field of `JobFields` that they stand before."""
 
 
 _SHAPES: Final = {kind: _shape(kind) for kind in (Node, Action, RetryPolicy, Concurrency, Cache, Selection)}

@@ -15,6 +15,8 @@ VIOLATIONS = {
     "the store knows a command": ("store/schema/records.py", "import flowq.cli.main"),
     "the compiler knows the store": ("compiler/diagnostics/diagnostic.py", "import flowq.store"),
     "the compiler knows the clock of the server": ("compiler/diagnostics/diagnostic.py", "import redis"),
+    "a stage of the compiler knows a later one": ("compiler/signatures/signature.py", "import flowq.compiler.analysis.graph"),
+    "a stage of the compiler knows the one beside it": ("compiler/params/types.py", "import flowq.compiler.shell.variables"),
     "the expressions know the plan's user": ("expr/parser.py", "import flowq.compiler"),
     "a read side speaks Redis": ("flows/views/run_view.py", "import redis"),
     "a read side draws": ("flows/views/run_view.py", "import rich.table"),

@@ -64,7 +64,7 @@ class WorkerProcess:
 
 def node(name: str, action: Action, **fields: Any) -> Node:
     """Return a job of a test's flow."""
-    return Node(name, 1, action, fields.pop("queue", "default"), fields.pop("timeout", 30.0), **fields)
+    return Node(action, fields.pop("queue", "default"), fields.pop("timeout", 30.0), name=name, line=1, **fields)
 
 
 def script(text: str) -> Action:

@@ -21,7 +21,9 @@ EVERYTHING = Plan(
         node("sub/inner", scope="sub/", file="/flows/sub.yaml"),
         node("sub", outputs={"n": {"$": "jobs.inner.result.n"}}, reads=("sub/inner",), scope="sub/"),
         node("on_exit/clean", scope="on_exit/"),
-        Node("ask", 9, Action("approval", message={"$join": ["Publish ", {"$": "params.day"}, "?"]}), "default", None),
+        Node(
+            Action("approval", message={"$join": ["Publish ", {"$": "params.day"}, "?"]}), "default", None, name="ask", line=9
+        ),
     ),
     cells=(
         Cell(0, "plain", 0),

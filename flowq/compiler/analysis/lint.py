@@ -5,7 +5,6 @@ Each has a way to say that it is meant, which is what the help line names: an ex
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Final
 
 from flowq.compiler.analysis.graph import Graph
@@ -48,62 +47,40 @@ def warn(flow: FlowSpec, graph: Graph, root: MapNode, report: Report) -> None:
 # -- jobs that are skipped with another one ---------------------------------------------------------------------------------------
 
 
-@dataclass(slots=True)
-class _Doubt:
-    """The conditions that can skip a job, as bits, and a job whose `if` each is."""
-
-    bits: dict[str, int]
-    owners: list[str]
-
-    def bit(self, job: JobSpec) -> int:
-        """Return the bit of a job's own condition, 0 for none."""
-        text = job.condition
-        if text is None or text == "true":
-            return 0
-        if text not in self.bits:
-            if len(self.bits) >= MAX_CONDITIONS:
-                return 0
-            self.bits[text] = 1 << len(self.bits)
-            self.owners.append(job.name)
-        return self.bits[text]
-
-    def owner(self, bits: int) -> str:
-        """Return a job whose `if` is among some conditions."""
-        return self.owners[(bits & -bits).bit_length() - 1]
-
-
 def _skipped_joins(graph: Graph, report: Report) -> None:
-    """Find jobs that come together from several parents, and are skipped as soon as the `if` of one of these is false.
+    """Find jobs with several parents that are skipped as soon as the `if` of one of these is false.
 
-    A chain is meant to be skipped as a whole, so nothing is said about it. Where a condition was told once it is not told again further down.
+    A chain is meant to be skipped as a whole, so nothing is said about it. A condition that was reported at one job is not reported again at
+    the jobs below it.
     """
     if all(job.condition is None for job in graph.jobs):
         return
-    doubt = _Doubt({}, [])
-    masks = [0] * len(graph.jobs)
+    owners: dict[str, str] = {}  # condition -> the first job whose `if` it is
+    skipped_by: list[frozenset[str]] = [frozenset()] * len(graph.jobs)  # for each job the conditions that can skip it
     for number in graph.order:
         job = graph.jobs[number]
-        own = doubt.bit(job)
-        parents = list(graph.parents(number))
-        mask = own
+        own = found = _own_condition(job, owners)
+        parents = graph.parents(number)
+        shared = frozenset.intersection(*(skipped_by[parent] for parent, _ in parents)) if parents else frozenset()
         for parent, edge in parents:
             if edge.condition not in _PASSED_ON:
                 continue
-            found = masks[parent]
-            others = [masks[other] for other, _ in parents if other != parent]
-            lonely = found & ~own & ~_all_of(others) if others else 0
-            if edge.plain and edge.condition == "success" and (lonely or _some_cells(graph.jobs[parent])):
-                _report_join(job, edge, (graph.jobs[parent], doubt.owner(lonely) if lonely else ""), report)
-                found &= ~lonely
-            mask |= found
-        masks[number] = mask
+            passed = skipped_by[parent]
+            alone = passed - own - shared
+            if edge.plain and edge.condition == "success" and (alone or _some_cells(graph.jobs[parent])):
+                owner = next((name for text, name in owners.items() if text in alone), "")
+                _report_join(job, edge, (graph.jobs[parent], owner), report)
+                passed -= alone
+            found |= passed
+        skipped_by[number] = found
 
 
-def _all_of(masks: list[int]) -> int:
-    common = masks[0]
-    for mask in masks[1:]:
-        common &= mask
-    return common
+def _own_condition(job: JobSpec, owners: dict[str, str]) -> frozenset[str]:
+    text = job.condition
+    if text is None or text == "true" or (text not in owners and len(owners) >= MAX_CONDITIONS):
+        return frozenset()
+    owners.setdefault(text, job.name)
+    return frozenset((text,))
 
 
 def _some_cells(parent: JobSpec) -> bool:

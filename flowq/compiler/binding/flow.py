@@ -1,30 +1,23 @@
-"""From the merged maps to typed jobs: those of the graph and those of the handlers."""
+"""A flow, typed: its head, the jobs of the graph and those of the handlers."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import PurePath
-from typing import Any, Final
+from typing import Final
 
-from flowq import defaults
 from flowq.compiler.binding import fields
-from flowq.compiler.binding.actions import effective, read_action
-from flowq.compiler.binding.cache import read_cache, warn_of_changing
 from flowq.compiler.binding.dotenv import read_dotenv
 from flowq.compiler.binding.inheritance import MergedJob, merge_jobs
-from flowq.compiler.binding.matrix import read_matrix
-from flowq.compiler.binding.secrets import declare_secrets, job_secrets
-from flowq.compiler.binding.spec import Dependency, FlowHead, FlowSpec, JobSpec, SubFlow
+from flowq.compiler.binding.job import read_job, time_limit
+from flowq.compiler.binding.secrets import declare_secrets
+from flowq.compiler.binding.spec import FlowHead, FlowSpec, JobSpec
 from flowq.compiler.binding.stages import with_stages
 from flowq.compiler.diagnostics.codes import Code
-from flowq.compiler.expressions.constants import StaticScope
 from flowq.compiler.expressions.sites import Context, SiteReader
 from flowq.compiler.params.params import Given, bind_params, declare_params
-from flowq.compiler.shell.secret_leaks import check_leaks
 from flowq.compiler.syntax.files import Beside, Files
-from flowq.compiler.syntax.nodes import Json, ListNode, MapNode, ScalarNode, YamlNode
+from flowq.compiler.syntax.nodes import Json, MapNode, ScalarNode
 from flowq.compiler.syntax.source import Report
-from flowq.durations import NEVER
-from flowq.plan import Action, Concurrency
 
 PHASES: Final = {"on_success": "success", "on_failure": "failure", "on_cancel": "cancel", "on_exit": "exit"}
 """The sections of handlers, with what the plan calls them."""
@@ -55,7 +48,7 @@ def read_flow(root: MapNode, around: Surroundings, report: Report) -> FlowSpec:
     """
     head = _head(root, around, report)
     merged = merge_jobs(root, ("jobs", *PHASES), report)
-    jobs = tuple(_read_job(job, head, report) for job in merged["jobs"])
+    jobs = tuple(read_job(job, head, report) for job in merged["jobs"])
     handlers = {section: tuple(_read_handler(job, head, report) for job in merged[section]) for section in PHASES}
     found = {section: specs for section, specs in handlers.items() if specs}
     return FlowSpec(head, with_stages(root, jobs, report), found)
@@ -82,7 +75,7 @@ def _head(root: MapNode, around: Surroundings, report: Report) -> FlowHead:
         env_sites=tuple(sites),
         secrets=declare_secrets(root, around.place, env, scope, report),
         retention=fields.duration(root.get("retention"), scope, report, never=True),
-        timeout=_time_limit(root, "timeout", scope, report, None),
+        timeout=time_limit(root, "timeout", scope, report, None),
         fail_fast=fields.flag(root.get("fail_fast")),
         concurrency=fields.run_concurrency(root.get("concurrency"), scope, report),
         outputs={key: outputs.value(value) for key, (_, value) in entries.items()},
@@ -101,171 +94,4 @@ def _read_handler(job: MergedJob, head: FlowHead, report: Report) -> JobSpec:
             what = "has no stage" if key == "stage" else f"cannot be a job with `{key}`"
             hint = "a handler starts when the graph has ended; use `call` or `run`"
             report.add(Code.MISPLACED_KEY, job.own.key_span(key), f"a handler {what}", hint)
-    return _read_job(job, head, report)
-
-
-def _read_job(job: MergedJob, head: FlowHead, report: Report) -> JobSpec:
-    """Read a job by the keys it has: most jobs of a big flow have two or three of the thirty."""
-    job = effective(job)
-    scope, entries = head.bound.scope, job.whole.entries
-    reader = SiteReader(report, Context.JOB)
-    action = read_action(job, reader, report)
-    found = {key: _SIMPLE[key](entry[1], scope, report) for key, entry in entries.items() if key in _SIMPLE}
-    found["env"] = head.env
-    found["sites"] = tuple(reader.sites)
-    if not _OTHERS.isdisjoint(entries):
-        found |= _read_others(job, action, head, reader, report)
-    timeout = _timeout(job, action.kind, scope, report)
-    queue = found.pop("queue", None) or defaults.QUEUE
-    return JobSpec(job.name, job.spelling.span, job.whole, action, queue, timeout, **found)
-
-
-def _read_others(job: MergedJob, action: Action, head: FlowHead, reader: SiteReader, report: Report) -> dict[str, Any]:
-    """Return the fields of a job that hold expressions, or depend on more than one key."""
-    scope, get = head.bound.scope, job.whole.get
-    listing, whole = SiteReader(report, Context.LIST), SiteReader(report, Context.WHOLE)
-    env, env_sites = fields.environment(get("env"), Context.JOB_ENV, report)
-    listed = job_secrets(get("secrets"), get("env"), head.secrets, report)
-    secrets = listed if action.kind != "join" else {}
-    if secrets:
-        check_leaks(job.whole, action.shell, secrets, report)
-    workdir = get("workdir")
-    foreach = _expression(get("foreach"), "foreach", listing, report)
-    cache = read_cache(job, action, reader, scope, report)
-    if cache is not None:
-        warn_of_changing(job, (*reader.sites, *env_sites, *head.env_sites), report)
-    condition = _expression(get("if"), "if", whole if "foreach" in job.whole.entries else reader, report)
-    found: dict[str, Any] = {
-        "env": {**head.env, **env} if env else head.env,
-        "secrets": secrets,
-        "condition": condition,
-        "workdir": reader.value(workdir) if isinstance(workdir, ScalarNode) and isinstance(workdir.value, str) else None,
-        "matrix": read_matrix(get("matrix"), job.whole, scope, report),
-        "foreach": foreach,
-        "concurrency": _job_concurrency(get("concurrency"), reader) if action.kind != "join" else None,
-        "cache": cache,
-        "sub": _sub_flow(job, scope, report),
-    }
-    return found | {"sites": (*reader.sites, *env_sites, *listing.sites, *whole.sites)}
-
-
-def _limit(node: YamlNode, scope: StaticScope, report: Report) -> float | None:
-    """Return a limit in seconds, None for no limit."""
-    seconds = fields.duration(node, scope, report, never=True, positive=True)
-    return None if seconds == NEVER else seconds
-
-
-def _kept(node: YamlNode, scope: StaticScope, report: Report) -> float | None:
-    return fields.duration(node, scope, report, never=True)
-
-
-def _delay(node: YamlNode, scope: StaticScope, report: Report) -> float | None:
-    return fields.duration(node, scope, report, never=False) or None
-
-
-def _text(node: YamlNode, _scope: StaticScope, _report: Report) -> str:
-    return node.value if isinstance(node, ScalarNode) and isinstance(node.value, str) else ""
-
-
-_SIMPLE: Final[Mapping[str, Callable[[YamlNode, StaticScope, Report], Any]]] = {
-    "queue": fields.queue,
-    "ttl": _limit,
-    "result_ttl": _kept,
-    "failure_ttl": _kept,
-    "retry": fields.retry,
-    "allow_failure": lambda node, _scope, _report: fields.allow_failure(node),
-    "priority": lambda node, _scope, _report: fields.integer(node, 0),
-    "at_front": lambda node, _scope, _report: fields.flag(node),
-    "delay": _delay,
-    "depends_on": lambda node, _scope, report: _depends_on(node, report),
-    "max_parallel": lambda node, _scope, _report: fields.integer(node, 0) or None,
-    "fail_fast": lambda node, _scope, _report: fields.flag(node),
-    "stage": _text,
-    "description": fields.static_text,
-    "labels": fields.labels,
-}
-"""The keys that are fields of the same name, each read by itself."""
-
-_OTHERS: Final = frozenset({"env", "secrets", "if", "workdir", "matrix", "foreach", "concurrency", "cache", "flow"})
-
-
-def _timeout(job: MergedJob, kind: str, scope: StaticScope, report: Report) -> float | None:
-    """Return the limit of an attempt; of an approval, the longest wait for an answer, which the defaults of the jobs do not limit."""
-    if kind != "approval":
-        return _time_limit(job.whole, "timeout", scope, report, defaults.FLOW_JOB_TIMEOUT)
-    asked = job.whole.get("approval")
-    return _time_limit(asked, "timeout", scope, report, None) if isinstance(asked, MapNode) else None
-
-
-def _time_limit(node: MapNode, key: str, scope: StaticScope, report: Report, default: float | None) -> float | None:
-    """Return a limit in seconds, None for no limit."""
-    if key not in node.entries:
-        return default
-    return _limit(node.entries[key][1], scope, report)
-
-
-def _job_concurrency(node: YamlNode | None, reader: SiteReader) -> Concurrency | None:
-    group = node.get("group") if isinstance(node, MapNode) else None
-    return fields.concurrency(node, reader.value(group) if isinstance(group, ScalarNode) else None)
-
-
-def _sub_flow(job: MergedJob, scope: StaticScope, report: Report) -> SubFlow | None:
-    node, given = job.own.get("flow"), job.own.get("params")
-    path = fields.static_text(node, scope, report)
-    if node is None or not path:
-        return None
-    entries = given.entries if isinstance(given, MapNode) else {}
-    return SubFlow(path, node.span, {name: value for name, (_, value) in entries.items()}, scope)
-
-
-def _expression(node: YamlNode | None, key: str, reader: SiteReader, report: Report) -> str | None:
-    """Return the one expression of `if` or `foreach`, written with or without `${{ }}`."""
-    if not isinstance(node, ScalarNode) or node.value is None:
-        return None
-    if isinstance(node.value, bool) and key == "if":
-        return "true" if node.value else "false"
-    if not isinstance(node.value, str):
-        return None
-    text = node.value
-    source, offset = text.strip(), len(text) - len(text.lstrip())
-    if source.startswith("${{") and source.endswith("}}") and source.count("${{") == 1:
-        inner = source[3:-2]
-        offset += 3 + len(inner) - len(inner.lstrip())
-        source = inner.strip()
-    elif "${{" in source:
-        report.add(
-            Code.EXPRESSION,
-            node.span,
-            f"`{key}` is one expression, this has text around ${{{{ }}}}",
-            "write it without ${{ }}: " + ("a == b && c" if key == "if" else "jobs.a.result"),
-        )
-        return None
-    expression = reader.expression(node, source, offset, wanted="boolean" if key == "if" else "list")
-    return None if expression is None else expression.source
-
-
-def _depends_on(node: YamlNode, report: Report) -> tuple[Dependency, ...]:
-    if isinstance(node, MapNode):
-        return tuple(Dependency(name, _edge(value), spelling, _axes(value)) for name, (spelling, value) in node.entries.items())
-    items = node.items if isinstance(node, ListNode) else [node]
-    found: dict[str, Dependency] = {}
-    for item in items:
-        if not isinstance(item, ScalarNode) or not isinstance(item.value, str):
-            continue
-        if item.value in found:
-            report.add(Code.DUPLICATE_DEPENDENCY, item.span, f"`{item.value[:60]}` stands twice in this list", "remove one")
-            continue
-        found[item.value] = Dependency(item.value, "success", item, plain=True)
-    return tuple(found.values())
-
-
-def _axes(node: YamlNode) -> tuple[str, ...]:
-    axes = node.get("match") if isinstance(node, MapNode) else None
-    items = axes.items if isinstance(axes, ListNode) else [axes]
-    return tuple(dict.fromkeys(item.value for item in items if isinstance(item, ScalarNode) and isinstance(item.value, str)))
-
-
-def _edge(node: YamlNode) -> str:
-    if isinstance(node, MapNode):
-        node = node.get("when") or node
-    return node.value if isinstance(node, ScalarNode) and isinstance(node.value, str) else "success"
+    return read_job(job, head, report)

@@ -5,14 +5,14 @@ for the places of things (`JobSpec.tree`).
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import KW_ONLY, dataclass, field
 
 from flowq.compiler.diagnostics.diagnostic import Span
 from flowq.compiler.expressions.constants import StaticScope
 from flowq.compiler.expressions.sites import ExpressionSite
 from flowq.compiler.params.params import Bound
 from flowq.compiler.syntax.nodes import Json, MapNode, ScalarNode, YamlNode
-from flowq.plan import Action, Cache, Concurrency, RetryPolicy
+from flowq.plan import Concurrency, JobFields
 from flowq.plan.bulk import record
 
 
@@ -62,38 +62,17 @@ class MatrixSpec:
 
 
 @record
-class JobSpec:
-    """A job. Times in seconds. `tree` is the map it was read from, defaults and templates merged in."""
+class JobSpec(JobFields):
+    """A job: the fields of the plan, and what the stages up to the plan need besides."""
 
+    _: KW_ONLY
     name: str
     span: Span
-    tree: MapNode
-    action: Action
-    queue: str
-    timeout: float | None
-    ttl: float | None = None
-    result_ttl: float | None = None
-    failure_ttl: float | None = None
-    retry: RetryPolicy | None = None
-    allow_failure: bool | tuple[int, ...] = False
-    priority: int = 0
-    at_front: bool = False
-    delay: float | None = None
-    condition: str | None = None
-    env: Mapping[str, Json] = field(default_factory=dict)
-    secrets: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
-    workdir: Json = None
+    tree: MapNode  # the map it was read from, defaults and templates merged in
     depends_on: tuple[Dependency, ...] = ()
     matrix: MatrixSpec | None = None
-    foreach: str | None = None
-    max_parallel: int | None = None
-    fail_fast: bool = False
-    concurrency: Concurrency | None = None
-    cache: Cache | None = None
     stage: str = ""
     sub: SubFlow | None = None
-    description: str = ""
-    labels: Mapping[str, str] = field(default_factory=dict)
     sites: tuple[ExpressionSite, ...] = ()
 
     @property
