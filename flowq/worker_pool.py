@@ -23,7 +23,7 @@ from flowq.job import Job
 from flowq.queue import Queue
 from flowq.serializers import resolve_serializer
 from flowq.worker import forked_worker
-from flowq.worker.supervisor.signals import StopSignals
+from flowq.worker.signals import StopSignals
 from flowq.worker.worker import Worker, set_up_logging
 
 _LONGEST_WAIT: Final = 5.0  # s between looks at the workers; their deaths are told by a signal

@@ -18,7 +18,7 @@ from flowq.dotted_names import load_class
 from flowq.exceptions import DuplicateSchedulerError, ServerError
 from flowq.queue import Queue
 from flowq.serializers import resolve_serializer
-from flowq.worker.supervisor.signals import StopSignals
+from flowq.worker.signals import StopSignals
 
 if TYPE_CHECKING:
     from datetime import tzinfo

@@ -8,7 +8,7 @@ from types import FrameType
 from typing import NoReturn
 
 from flowq.exceptions import FlowqError
-from flowq.worker.supervisor.signals import STOP
+from flowq.worker.signals import STOP
 
 _log = logging.getLogger("flowq.worker.pool")
 

@@ -300,6 +300,16 @@ def test_a_simple_worker_needs_one_call_a_job(queue: Queue, monkeypatch: pytest.
     assert max(others.values()) < 10, "besides, only what is done once a second"
 
 
+@pytest.mark.parametrize("worker_class", [Worker, SimpleWorker])
+def test_a_burst_worker_executes_what_is_overdue(queue: Queue, worker_class: type[Worker]) -> None:
+    due = datetime.now(UTC) + timedelta(milliseconds=50)
+    jobs = [queue.enqueue_at(due, samples.add, number) for number in range(3)]
+    until(lambda: datetime.now(UTC) > due)
+    assert all(job.get_status() == "scheduled" for job in jobs)
+    worker_class([queue]).work(burst=True)
+    assert [job.get_status() for job in jobs] == ["finished"] * 3
+
+
 def test_killing_the_horse_fails_the_job_and_the_worker_goes_on(queue: Queue, background: Start, tmp_path: Path) -> None:
     started = tmp_path / "started"
     job = queue.enqueue(samples.mark_and_hang, str(started))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final, Self
 from flowq.exceptions import ServerError
 from flowq.store.schema.outcomes import Claim, Verdict
 from flowq.timeouts import JobStopped
-from flowq.worker.supervisor.signals import STOP
+from flowq.worker.signals import STOP
 from flowq.worker.supervisor.slot import Cause
 
 if TYPE_CHECKING:

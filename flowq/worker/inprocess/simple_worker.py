@@ -19,11 +19,11 @@ from flowq.worker.horse import callbacks
 from flowq.worker.inprocess import sync
 from flowq.worker.inprocess.heartbeat import HeartbeatThread
 from flowq.worker.options import WorkerOptions
+from flowq.worker.signals import StopSignals
 from flowq.worker.supervisor.active_job import ActiveJob
 from flowq.worker.supervisor.event_loop import Loop
 from flowq.worker.supervisor.plain_jobs import LOST, callback_task
 from flowq.worker.supervisor.shutdown import Shutdown, ShutdownStage
-from flowq.worker.supervisor.signals import StopSignals
 from flowq.worker.supervisor.slot import Cause, Ended
 from flowq.worker.webhooks.delivery import Deliveries
 from flowq.worker.worker import Worker
@@ -93,7 +93,7 @@ class _Loop:
             self._deliveries.give_back()
             self._store.workers.leave(self._options.name)
         except ServerError as error:
-            _log.warning("could not take leave of the server: %s", error)
+            _log.warning("could not unregister the worker: %s", error)
         finally:
             self._deliveries.close()
 

@@ -1,6 +1,6 @@
 """Everything this worker holds: claimed jobs, the slots that execute them, and what is to be reported of them.
 
-Knows nothing of connections. It is fed with claims and verdicts, and gives reports, output and jobs to hand back.
+It knows nothing of connections: it takes claims and verdicts, and gives ends, output and follow-ups to send.
 """
 
 from __future__ import annotations
@@ -8,21 +8,25 @@ from __future__ import annotations
 import logging
 import time
 from collections import deque
+from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
-from flowq.exceptions import ServerError
+from flowq.defaults import SELF_FENCE
 from flowq.states import Reason
 from flowq.store.schema.outcomes import Claim, Execution, LogLines, Outcome, Verdict
 from flowq.worker.ipc.platform import boottime
 from flowq.worker.supervisor.active_job import ActiveJob
+from flowq.worker.supervisor.job_scope import UnpreparableError
 from flowq.worker.supervisor.plain_jobs import LOST
 from flowq.worker.supervisor.slot import Cause, Ended, Slot
-from flowq.worker.supervisor.task_builder import UnpreparableError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from flowq.worker.ipc.messages import Task
     from flowq.worker.options import WorkerOptions
     from flowq.worker.supervisor.event_loop import Loop
+    from flowq.worker.supervisor.failure_policy import FailurePolicy
     from flowq.worker.supervisor.fork_server_pool import ForkServerPool
     from flowq.worker.supervisor.task_builder import TaskBuilder
 
@@ -33,15 +37,24 @@ _AWAY: Final = 10.0  # s without the store taking output after which jobs are no
 _KILL: Final = {Verdict.CANCEL: Cause.CANCEL, Verdict.STOP: Cause.STOP, Verdict.FENCED: Cause.FENCED}
 
 
+class FollowUp(StrEnum):
+    """What the store has to be told of a claim beside its end."""
+
+    RETURN = "return"  # the job goes back to its queue, uncharged
+    RELEASE = "release"  # its place under a rate limit is free: it was taken away, and its processes are gone
+    ACKNOWLEDGE = "acknowledge"  # the failure callback of a lost execution was called
+
+
 class ActiveJobs:
-    """The jobs between claim and acknowledged end. `fence` is how many seconds after a granted lease a job must be given up."""
+    """The jobs between claim and acknowledged end."""
 
     def __init__(
-        self, loop: Loop, options: WorkerOptions, origins: ForkServerPool, preparer: TaskBuilder, fence: float
+        self, loop: Loop, options: WorkerOptions, origins: ForkServerPool, builder: TaskBuilder, policy: FailurePolicy
     ) -> None:
         self._origins = origins
-        self._preparer = preparer
-        self._fence = fence
+        self._builder = builder
+        self._policy = policy
+        self._fence = options.lease * SELF_FENCE
         self._options = options
         self._slots = [Slot(loop, self, index, grace=options.grace) for index in range(options.slots)]
         self._in_slot: dict[int, ActiveJob] = {}
@@ -52,31 +65,20 @@ class ActiveJobs:
         self._logs: deque[LogLines] = deque()
         self._buffered = 0
         self._fetched = (0.0, 0.0)  # monotonic times at which output was fetched last, and before that
-        self.reports: list[Execution] = []
-        self.returned: list[Claim] = []  # to be handed back to their queues
-        self.vacated: list[Claim] = []  # under a rate limit, taken away while they ran: their processes are gone
-        self.called: list[Claim] = []  # lost executions whose callbacks were called
-        self.stopping = False
-        self.starved = False  # the system gave no process for a job: claim less for a while
-        self.finished = 0
-        self.failed = 0
-        self.working_ms = 0
+        self._reports: list[Execution] = []
+        self._follow_ups: list[tuple[FollowUp, Claim]] = []  # the last one first: what was claimed last goes back first
+        self._stopping = False
+        self._starved = False  # the system gave no process for a job
+        self._finished = 0
+        self._failed = 0
+        self._working_ms = 0
 
     # -- what there is -----------------------------------------------------------------------------------------------------
 
     @property
     def empty(self) -> bool:
         """Whether nothing is executed, held, or left to be told."""
-        return not (
-            self._held
-            or self._in_slot
-            or self._lost
-            or self.reports
-            or self.returned
-            or self.called
-            or self.vacated
-            or self._logs
-        )
+        return not (self._held or self._in_slot or self._lost or self._reports or self._follow_ups or self._logs)
 
     @property
     def capacity(self) -> int:
@@ -88,6 +90,21 @@ class ActiveJobs:
     def running(self) -> int:
         """How many executions are in progress."""
         return sum(slot.running for slot in self._slots)
+
+    @property
+    def unreported(self) -> int:
+        """How many ends the store has not been told."""
+        return len(self._reports)
+
+    @property
+    def has_follow_ups(self) -> bool:
+        """Whether `follow_up` has something to do."""
+        return bool(self._follow_ups)
+
+    @property
+    def counters(self) -> tuple[int, int, int]:
+        """How many jobs finished and failed so far, and the milliseconds they took together."""
+        return self._finished, self._failed, self._working_ms
 
     @property
     def has_output(self) -> bool:
@@ -106,8 +123,8 @@ class ActiveJobs:
 
     def take(self, claim: Claim, leased: float) -> None:
         """Take over a claimed job; it is started by `start`."""
-        if self.stopping:
-            self.returned.append(claim)
+        if self._stopping:
+            self._follow_ups.append((FollowUp.RETURN, claim))
             return
         held = ActiveJob(claim, leased, result_ttl=self._options.result_ttl)
         self._held[claim.token] = held
@@ -169,8 +186,8 @@ class ActiveJobs:
     def take_reports(self) -> list[Execution]:
         """Return the ends to report: of executions whose output has been taken, because the store takes none after the end."""
         pending = {entry.token for entry in self._logs}
-        reports = [report for report in self.reports if report.token not in pending]
-        self.reports = [report for report in self.reports if report.token in pending]
+        reports = [report for report in self._reports if report.token not in pending]
+        self._reports = [report for report in self._reports if report.token in pending]
         return reports
 
     def take_logs(self, budget: int) -> list[LogLines]:
@@ -195,7 +212,22 @@ class ActiveJobs:
             self._fetched = (self._fetched[1], self._fetched[1])  # that was no time at which it was taken
         self._logs.extendleft(reversed(logs))
         self._buffered += sum(len(entry.data) for entry in logs)
-        self.reports[:0] = reports
+        self._reports[:0] = reports
+
+    def follow_up(self, tell: Callable[[FollowUp, Claim], None]) -> None:
+        """Tell the store what is left to tell.
+
+        Raises:
+            ServerError: by `tell`; what was not told is kept.
+        """
+        while self._follow_ups:
+            tell(*self._follow_ups[-1])
+            self._follow_ups.pop()
+
+    def was_starved(self) -> bool:
+        """Return whether the system gave no process for a job since the last call."""
+        starved, self._starved = self._starved, False
+        return starved
 
     # -- time and stop -----------------------------------------------------------------------------------------------------
 
@@ -220,7 +252,7 @@ class ActiveJobs:
 
     def return_waiting(self) -> None:
         """Hand back what has not been started, and take nothing any more."""
-        self.stopping = True
+        self._stopping = True
         self._lost.clear()  # they are handed out again, to others
         while self._waiting:
             self._give_back(self._waiting.popleft())
@@ -238,10 +270,10 @@ class ActiveJobs:
         self._collect(slot, held)
         if held.lost:
             if end.cause is not Cause.RETURNED and not end.unstarted:
-                self.called.append(held.claim)
+                self._follow_ups.append((FollowUp.ACKNOWLEDGE, held.claim))
             return
         if held.started is not None:
-            self.working_ms += int((boottime() - held.started) * 1000)
+            self._working_ms += int((boottime() - held.started) * 1000)
         if end.cause is Cause.FENCED or boottime() > held.leased + self._fence:
             self._held.pop(held.claim.token, None)
             held.fenced = True
@@ -249,9 +281,9 @@ class ActiveJobs:
             self._give_back(held)
         elif end.unstarted and end.cause is None:
             _log.warning("job %s: %s; handed back", held.claim.id, end.outcome["error"])
-            self.starved = True
+            self._starved = True
             self._give_back(held)
-        elif held.end is None and (task := self._preparer.callback(held.claim, end)) is not None:
+        elif held.end is None and (task := self._builder.callback(held.claim, end)) is not None:
             self._tell_death(held, end)
             held.end, held.started = end, None
             self._callbacks[slot.index] = task  # as soon as the slot is free
@@ -294,8 +326,8 @@ class ActiveJobs:
 
     def _start_in(self, slot: Slot, held: ActiveJob) -> None:
         try:
-            task = self._preparer.task(held.claim)
-            veil = self._preparer.veil(held.claim)
+            task = self._builder.task(held.claim)
+            secrets = self._builder.secrets(held.claim)
             origin = self._origins.for_task(task)
         except UnpreparableError as error:
             self._waiting.popleft()
@@ -305,7 +337,7 @@ class ActiveJobs:
         except OSError as error:
             self._waiting.popleft()
             _log.warning("job %s: no process could be started (%s); handed back", held.claim.id, error.strerror)
-            self.starved = True
+            self._starved = True
             self._give_back(held)
             return
         self._waiting.popleft()
@@ -314,12 +346,12 @@ class ActiveJobs:
         self._in_slot[slot.index] = held
         named = "" if task["name"] == held.claim.id else f"{task['name']}, "  # a plain job is named only by a description
         _log.info("job %s: %sattempt %d", held.claim.id, named, held.claim.attempt)
-        slot.start(task, origin, veil)
+        slot.start(task, origin, secrets)
 
     def _start_callback(self, slot: Slot, lost: Claim) -> None:
-        task = self._preparer.callback(lost, LOST)
+        task = self._builder.callback(lost, LOST)
         if task is None:
-            self.called.append(lost)
+            self._follow_ups.append((FollowUp.ACKNOWLEDGE, lost))
             return
         self._in_slot[slot.index] = ActiveJob(lost, 0.0, slot, lost=True)
         _log.info("job %s: its failure callback, the job was lost with its worker", lost.id)
@@ -332,37 +364,29 @@ class ActiveJobs:
     def _allowed(self, held: ActiveJob, end: Ended | None) -> bool:
         if end is not None and end.outcome.get("outcome") != "failed":
             return False
-        try:
-            return self._preparer.allowed(held.claim, end.outcome["exit_code"] if end is not None else None)
-        except (UnpreparableError, ServerError):
-            return False  # the plan is not to be had; a failure that nobody can excuse counts
+        return self._policy.allowed(held.claim, end.outcome["exit_code"] if end is not None else None)
 
     def _retryable(self, held: ActiveJob, end: Ended) -> bool:
-        if end.outcome.get("outcome") != "failed":
-            return True
-        try:
-            return self._preparer.retryable(held.claim, end.outcome)
-        except (UnpreparableError, ServerError):
-            return True
+        return end.outcome.get("outcome") != "failed" or self._policy.retryable(held.claim, end.outcome)
 
     def _report(self, held: ActiveJob, execution: Execution) -> None:
         held.reported = True
         if execution.outcome == "finished":
-            self.finished += 1
+            self._finished += 1
         elif execution.outcome == "failed":
-            self.failed += 1
+            self._failed += 1
         _log.info("job %s: %s %s", execution.id, execution.outcome, execution.reason)
         if execution.cache is not None:
             _log.info("job %s: cache %s", execution.id, execution.cache.info)
-        self.reports.append(execution)
+        self._reports.append(execution)
 
     def _vacate(self, held: ActiveJob) -> None:
         if "limit" in held.claim.fields:
-            self.vacated.append(held.claim)
+            self._follow_ups.append((FollowUp.RELEASE, held.claim))
 
     def _give_back(self, held: ActiveJob) -> None:
         self._held.pop(held.claim.token, None)
-        self.returned.append(held.claim)
+        self._follow_ups.append((FollowUp.RETURN, held.claim))
 
     def _collect(self, slot: Slot, held: ActiveJob) -> None:
         for entry in held.log(slot.logs()):

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from flowq.worker.options import WorkerOptions
-    from flowq.worker.supervisor.signals import StopSignals
+    from flowq.worker.signals import StopSignals
 
 
 class ShutdownStage(IntEnum):

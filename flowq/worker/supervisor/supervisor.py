@@ -1,8 +1,7 @@
 """The supervisor: one process, one thread, one loop that keeps slots busy and the store informed.
 
-In the steady state a job costs one round trip: the report of one end, its output, and the claim of the next job travel together,
-and several slots that end while a request is under way share the next one. Beats and sweeps go over the same connection, between
-steps. Nothing in here waits for the server, except reading what a job needs of earlier results.
+A job costs one round trip: the report of one end, its output and the claim of the next job travel together, and ends that come while a
+request is under way share the next one. Nothing waits for the server, except reading what a job needs of earlier results.
 """
 
 from __future__ import annotations
@@ -13,34 +12,35 @@ import os
 import random
 import socket
 import time
-from collections import deque
 from typing import TYPE_CHECKING, Final
 
 from flowq import __version__, ids
 from flowq.defaults import SELF_FENCE
 from flowq.exceptions import DataLostError, FlowqError, ServerError
-from flowq.store.schema.outcomes import Outcome, StepReply, TickReply
+from flowq.store.schema.outcomes import StepReply, TickReply
 from flowq.worker.ipc import platform
-from flowq.worker.supervisor.active_jobs import ActiveJobs
+from flowq.worker.signals import StopSignals
+from flowq.worker.supervisor.active_jobs import ActiveJobs, FollowUp
+from flowq.worker.supervisor.conditions import Conditions
 from flowq.worker.supervisor.connections import StoreConnections
 from flowq.worker.supervisor.event_loop import Loop
+from flowq.worker.supervisor.failure_policy import FailurePolicy
 from flowq.worker.supervisor.fork_server_client import ForkServerKey
 from flowq.worker.supervisor.fork_server_pool import ForkServerPool
+from flowq.worker.supervisor.job_scope import JobScopes, UnpreparableError
 from flowq.worker.supervisor.shutdown import Shutdown, ShutdownStage, watch_lifeline
-from flowq.worker.supervisor.signals import StopSignals
 from flowq.worker.supervisor.slot import Cause
-from flowq.worker.supervisor.task_builder import TaskBuilder, UnpreparableError
+from flowq.worker.supervisor.task_builder import TaskBuilder
 from flowq.worker.webhooks.delivery import Deliveries
 
 if TYPE_CHECKING:
     from flowq.store import Store
-    from flowq.store.schema.outcomes import Execution, LogLines, Verdict
+    from flowq.store.schema.outcomes import Claim, Execution, LogLines, Verdict
     from flowq.worker.options import WorkerOptions
-    from flowq.worker.supervisor.task_builder import Decision
 
 _log = logging.getLogger("flowq.worker")
-_MOURNING: Final = 5.0  # s between looks for callbacks that lost workers have left
-_DECIDING: Final = 0.05  # s in one turn of the loop for what jobs wait to have evaluated
+_CALLBACKS: Final = 5.0  # s between looks for callbacks that lost workers have left
+_EVALUATING: Final = 0.05  # s in one turn of the loop for what jobs wait to have evaluated
 _FLUSH: Final = 0.1  # s that output may wait for a step to travel with
 _LOG_BUDGET: Final = 1024 * 1024  # bytes of output in one step
 _STARVED: Final = 1.0  # s without claims after the system refused a process
@@ -58,8 +58,10 @@ class Supervisor:
         self._loop = Loop()
         self._origins = ForkServerPool(self._loop, options)
         self._deliveries = Deliveries(store, self._loop, self._origins.tolerate)
-        self._preparer = TaskBuilder(store, options)
-        self._hands = ActiveJobs(self._loop, options, self._origins, self._preparer, options.lease * SELF_FENCE)
+        scopes = JobScopes(store)
+        self._builder = TaskBuilder(store, scopes, options)
+        self._conditions = Conditions(store, scopes)
+        self._jobs = ActiveJobs(self._loop, options, self._origins, self._builder, FailurePolicy(scopes))
         self._traffic = StoreConnections(
             self._loop, store.link(options.name, options.lease), store.waiter(options.name), store.waiter(options.name)
         )
@@ -70,7 +72,7 @@ class Supervisor:
         self._obeyed: set[str] = set()  # commands that were carried out
         self._hungry = True  # a claim may find something
         self._released = False  # dependents are about to be released: not dry yet
-        self._undecided: deque[str] = deque()  # jobs that wait for what this worker is to evaluate
+        self._swept_once = False  # a burst worker is not dry before it has seen to what is overdue
         self._sent: tuple[float, list[LogLines], list[Execution]] = (0.0, [], [])
         self._beaten: list[str] = []  # tokens in the beat that is under way
         now = time.monotonic()
@@ -79,14 +81,14 @@ class Supervisor:
         self._alarm = math.inf  # when something is due that this worker is to see to
         self._next_flush = now
         self._next_run_check = now
-        self._next_mourning = now
+        self._next_callbacks = now
         self._pause_until = 0.0  # no claims before
         self._quiet_until = 0.0  # no requests before
 
     @property
     def executed(self) -> int:
         """How many executions of this worker have ended so far."""
-        return self._hands.finished + self._hands.failed
+        return sum(self._jobs.counters[:2])
 
     def run(self) -> int:
         """Work. The calling thread must be the main one: signals are handled here.
@@ -120,19 +122,19 @@ class Supervisor:
         before = ShutdownStage.RUNNING
         deadline: float | None = None
         while True:
-            todo = self._hungry or self._released or self._undecided or self._deliveries.pending
-            stage = stopping.look(busy=not self._hands.empty, dry=not todo)
+            todo = (
+                not self._swept_once or self._hungry or self._released or self._conditions.pending or self._deliveries.pending
+            )
+            stage = stopping.look(busy=not self._jobs.empty, dry=not todo)
             if stage is not before:
                 self._stop(stage)
                 before = stage
                 deadline = time.monotonic() + _FAREWELL
-            through = (
-                self._hands.empty and self._traffic.ready and (stage is ShutdownStage.COLD or not self._deliveries.pending)
-            )
+            through = self._jobs.empty and self._traffic.ready and (stage is ShutdownStage.COLD or not self._deliveries.pending)
             if stage is ShutdownStage.NOW or (stage is not ShutdownStage.RUNNING and through):
                 return
-            if deadline is not None and not self._hands.running and not self._traffic.online and time.monotonic() > deadline:
-                _log.error("the server stays away: %d ends could not be reported", len(self._hands.reports))
+            if deadline is not None and not self._jobs.running and not self._traffic.online and time.monotonic() > deadline:
+                _log.error("the server stays away: %d ends could not be reported", self._jobs.unreported)
                 return
             self._send_what_is_due()
             self._loop.turn(self._patience())
@@ -140,86 +142,62 @@ class Supervisor:
 
     def _tick(self) -> None:
         self._traffic.tick()
-        self._hands.tick()
+        self._jobs.tick()
         try:
-            self._hands.start()
-            if self._hands.starved:  # before anything is handed back, or it would be claimed again at once
-                self._hands.starved = False
+            self._jobs.start()
+            if self._jobs.was_starved():  # before anything is handed back, or it would be claimed again at once
                 self._pause_until = time.monotonic() + _STARVED
             if self._traffic.online:
                 self._deliveries.tick(running=self._stopping.claiming)
-            while self._hands.returned and self._traffic.online:
-                claim = self._hands.returned[-1]
-                self._store.workers.unclaim(claim.id, claim.token)
-                self._hands.returned.pop()
-            while self._hands.vacated and self._traffic.online:
-                self._store.workers.vacate(self._hands.vacated[-1])
-                self._hands.vacated.pop()
-                self._hungry = True
-            self._mourn()
+            if self._traffic.online:
+                self._jobs.follow_up(self._follow_up)
+            self._take_lost_callbacks()
         except DataLostError:
             raise
         except ServerError as error:
             self._quiet_until = time.monotonic() + _REFUSED
             _log.warning("%s", error)
-        self._decide()
+        self._evaluate_conditions()
         self._check_run()
 
-    def _mourn(self) -> None:
+    def _follow_up(self, kind: FollowUp, claim: Claim) -> None:
+        workers = self._store.workers
+        if kind is FollowUp.RETURN:
+            workers.unclaim(claim.id, claim.token)
+        elif kind is FollowUp.RELEASE:
+            workers.vacate(claim)
+            self._hungry = True
+        else:
+            workers.called(claim)
+
+    def _take_lost_callbacks(self) -> None:
         """Take over failure callbacks of executions that were lost with their workers."""
-        while self._hands.called and self._traffic.online:
-            self._store.workers.called(self._hands.called[-1])
-            self._hands.called.pop()
         now = time.monotonic()
-        if now < self._next_mourning or not self._traffic.online or not self._stopping.claiming or self._hands.capacity < 1:
+        if now < self._next_callbacks or not self._traffic.online or not self._stopping.claiming or self._jobs.capacity < 1:
             return
-        self._next_mourning = now + _MOURNING
-        for lost in self._store.workers.callbacks(self._options.queues, self._hands.capacity):
-            self._hands.call_back(lost)
+        self._next_callbacks = now + _CALLBACKS
+        for lost in self._store.workers.callbacks(self._options.queues, self._jobs.capacity):
+            self._jobs.call_back(lost)
 
-    def _decide(self) -> None:
-        """Evaluate what jobs wait for, for a moment: beats and ends of running jobs must not wait for a hundred of them."""
-        until = time.monotonic() + _DECIDING
-        while self._undecided and time.monotonic() < until:
-            if not self._stopping.claiming or not self._traffic.online:
-                self._undecided.clear()  # they are handed out again, to whoever is there
-                return
-            job = self._undecided.popleft()
-            try:
-                decision = self._preparer.decide(job)
-                if self._store_decision(job, decision) is Outcome.DONE:
-                    self._hungry = True
-                    self._next_sweep = min(self._next_sweep, time.monotonic() + _FLUSH)
-            except DataLostError:
-                raise
-            except ServerError as error:
-                _log.warning("%s", error)
-                return  # it is handed out again in some seconds
-
-    def _store_decision(self, job: str, decision: Decision) -> Outcome:
-        if decision.items is not None:
-            return self._store.jobs.expand(job, decision.items)
-        return self._store.jobs.decide(
-            job,
-            decision.verdict,
-            decision.reason,
-            decision.text,
-            semaphore=decision.semaphore,
-            message=decision.message,
-        )
+    def _evaluate_conditions(self) -> None:
+        if not self._stopping.claiming or not self._traffic.online:
+            self._conditions.forget()  # they are handed out again, to any worker
+        elif self._conditions.resolve(_EVALUATING):
+            self._hungry = True
+            self._next_sweep = min(self._next_sweep, time.monotonic() + _FLUSH)
 
     def _patience(self) -> float:
         """Return the seconds until something is due by the clock."""
         now = time.monotonic()
-        if self._undecided:
+        if self._conditions.pending:
             return 0.0
         due = [self._next_beat, min(self._next_sweep, self._alarm), now + 1.0]
-        due += [moment for moment in (self._hands.alarm(), self._traffic.again) if moment is not None]
-        if self._hands.has_output:
+        due += [moment for moment in (self._jobs.alarm(), self._traffic.again) if moment is not None]
+        if self._jobs.has_output:
             due.append(self._next_flush)
-        if self._options.until_run is not None and self._hands.empty:
+        if self._options.until_run is not None and self._jobs.empty:
             due.append(self._next_run_check)
-        if self._hands.returned:
+        if self._jobs.has_follow_ups:
             due.append(self._quiet_until)
         if self._pause_until > now:
             due.append(self._pause_until)
@@ -235,30 +213,29 @@ class Supervisor:
             return
         claims = 0
         if self._hungry and now >= self._pause_until:
-            claims = self._stopping.allowance(self._hands.capacity)
+            claims = self._stopping.allowance(self._jobs.capacity)
         if now >= self._next_beat:
             self._beat(now)
-        elif self._hands.reports or claims or (self._hands.has_output and now >= self._next_flush):
+        elif self._jobs.unreported or claims or (self._jobs.has_output and now >= self._next_flush):
             self._step(now, claims)
         elif now >= min(self._next_sweep, self._alarm):
             self._alarm = math.inf if now >= self._alarm else self._alarm
             self._next_sweep = now + self._options.sweep * random.uniform(0.75, 1.25)  # noqa: S311 - workers must not sweep in step
             self._traffic.send(lambda link: link.tick())
-        elif self._stopping.allowance(self._hands.capacity) and now >= self._pause_until:
+        elif self._stopping.allowance(self._jobs.capacity) and now >= self._pause_until:
             self._traffic.arm(self._options.queues)
 
     def _beat(self, now: float) -> None:
         self._next_beat = now + self._options.beat
-        executions = self._hands.executions()
+        executions = self._jobs.executions()
         self._beaten = [token for _, token in executions]
         self._sent = (platform.boottime(), [], [])
         state = "stopping" if not self._stopping.claiming else "busy" if executions else "idle"
-        counters = (self._hands.finished, self._hands.failed, self._hands.working_ms)
-        self._traffic.send(lambda link: link.beat(state, self._options.queues, executions, counters))
+        self._traffic.send(lambda link: link.beat(state, self._options.queues, executions, self._jobs.counters))
 
     def _step(self, now: float, claims: int) -> None:
         self._next_flush = now + _FLUSH
-        logs, reports = self._hands.take_logs(_LOG_BUDGET), self._hands.take_reports()
+        logs, reports = self._jobs.take_logs(_LOG_BUDGET), self._jobs.take_reports()
         self._sent = (platform.boottime(), logs, reports)
         wanted = [ids.nonce() for _ in range(claims)]
         if self._options.strategy == "random":
@@ -272,23 +249,23 @@ class Supervisor:
             self._swept(reply)
         else:
             since = self._sent[0]
-            self._hands.renewed(
+            self._jobs.renewed(
                 [token for token, verdict in zip(self._beaten, reply, strict=True) if verdict != "fenced"], since
             )
-            self._hands.judged(list(zip(self._beaten, reply, strict=True)))
+            self._jobs.judged(list(zip(self._beaten, reply, strict=True)))
             self._origins.renew(max(0.1, since + self._options.lease * SELF_FENCE - platform.boottime()))
 
     def _stepped(self, reply: StepReply) -> None:
         since, _, reports = self._sent
         self._sent = (since, [], [])
         for execution, outcome in zip(reports, reply.ended, strict=True):
-            self._hands.acknowledged(execution, outcome)
+            self._jobs.acknowledged(execution, outcome)
         for claim in reply.claims:
             if claim is not None:
                 self._stopping.claimed += 1
                 if self._options.strategy == "round_robin":
                     self._rotate(claim.queue)
-                self._hands.take(claim, since)
+                self._jobs.take(claim, since)
         if reply.claims:
             self._hungry = None not in reply.claims
         if reports:
@@ -305,10 +282,11 @@ class Supervisor:
             self._queues = self._queues[cut:] + self._queues[:cut]
 
     def _swept(self, reply: TickReply) -> None:
+        self._swept_once = True
         if reply.more:
             self._next_sweep = time.monotonic()
         if reply.reaped:
-            self._next_mourning = time.monotonic()
+            self._next_callbacks = time.monotonic()
         if reply.again is not None:
             self._alarm = min(self._alarm, time.monotonic() + reply.again)
         self._released = reply.more or bool(reply.decide)
@@ -316,13 +294,13 @@ class Supervisor:
         if reply.released or reply.due or reply.reaped or reply.decide:
             self._hungry = True
         if self._stopping.claiming:
-            self._undecided.extend(job for job in reply.decide if job not in self._undecided)
+            self._conditions.add(reply.decide)
 
     def _refused(self, _error: ServerError) -> None:
         """The server answered with an error: read-only, out of memory, loading. Try again, not at once."""
         _, logs, reports = self._sent
         self._sent = (0.0, [], [])
-        self._hands.restore(logs, reports)
+        self._jobs.restore(logs, reports)
         self._quiet_until = time.monotonic() + _REFUSED
 
     def _hinted(self, queue: str) -> None:
@@ -351,7 +329,7 @@ class Supervisor:
             if command == "shutdown":
                 self._stopping.at_least(ShutdownStage.WARM)
             elif command == "kill-horse":
-                self._hands.kill_all(Cause.KILL)
+                self._jobs.kill_all(Cause.KILL)
 
     # -- begin and end -----------------------------------------------------------------------------------------------------
 
@@ -378,17 +356,16 @@ class Supervisor:
             self._origins.prepare(ForkServerKey())
         elif self._options.until_run is not None:
             try:
-                directory, path, withheld = self._preparer.first_task_place(self._options.until_run)
+                directory, path, withheld = self._builder.first_task_place(self._options.until_run)
             except UnpreparableError:
                 return
             self._origins.prepare(ForkServerKey(directory, path, withheld=withheld))
 
     def _check_run(self) -> None:
         run = self._options.until_run
-        now = time.monotonic()
-        if run is None or not self._hands.empty or now < self._next_run_check or not self._traffic.online:
+        if run is None or not self._jobs.empty or time.monotonic() < self._next_run_check or not self._traffic.online:
             return
-        self._next_run_check = now + _RUN_CHECK
+        self._next_run_check = time.monotonic() + _RUN_CHECK
         try:
             record = self._store.runs.get(run)
         except ServerError:
@@ -402,13 +379,13 @@ class Supervisor:
         self._stopping.at_least(ShutdownStage.COLD)
 
     def _stop(self, stage: ShutdownStage) -> None:
-        self._hands.return_waiting()
+        self._jobs.return_waiting()
         self._next_beat = time.monotonic()  # say at once that nothing more is claimed
         if stage is ShutdownStage.WARM:
-            _log.info("stopping: %d running jobs are finished first", self._hands.running)
+            _log.info("stopping: %d running jobs are finished first", self._jobs.running)
         elif stage is ShutdownStage.COLD:
-            _log.warning("stopping now: %d running jobs go back to their queues", self._hands.running)
-            self._hands.kill_all(Cause.RETURNED)
+            _log.warning("stopping now: %d running jobs go back to their queues", self._jobs.running)
+            self._jobs.kill_all(Cause.RETURNED)
 
     def _leave(self) -> None:
         self._origins.close()
@@ -417,7 +394,7 @@ class Supervisor:
                 self._deliveries.give_back()
                 self._store.workers.leave(self._options.name)
             except (FlowqError, OSError):
-                _log.info("could not take leave of the server")
+                _log.info("could not unregister the worker")
         self._deliveries.close()
         self._traffic.close()
         self._loop.close()

@@ -1,0 +1,205 @@
+"""What a job of a run is made of: its place in the plan, and the scope in which its expressions are evaluated.
+
+A plan is read once for each run. What changes while a run goes on (its status, its failed jobs) is read again where an expression uses it.
+"""
+
+import json
+import os
+from collections import OrderedDict
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Final
+
+from flowq import signing
+from flowq.exceptions import FlowqError, NoSuchRunError, SignatureError
+from flowq.expr import EvalError, parse
+from flowq.ids import member_id
+from flowq.plan import GATE, Cell, Json, Node, Plan
+from flowq.plan.foreach import foreach_groups, grow, member_name
+from flowq.states import JobStatus
+from flowq.store.schema.records import RunRecord
+from flowq.worker.ipc.platform import PRIVATE
+from flowq.worker.supervisor.job_outputs import Shape, read_upstream
+
+if TYPE_CHECKING:
+    from flowq.store import Store
+
+_PLANS: Final = 32  # runs whose plan is kept
+_CHANGING: Final = ("attempt", "status", "failed_jobs")
+
+
+class UnpreparableError(FlowqError):
+    """The job cannot be made ready: an expression without a value, a plan that cannot be read. It ends failed with this text."""
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedRun:
+    """A run with its plan. `changing`: by node, what it uses of the run's attempt, status and failed jobs."""
+
+    record: RunRecord
+    shape: Shape
+    changing: Mapping[str, frozenset[str]]
+
+    @property
+    def plan(self) -> Plan:
+        """The plan of the run."""
+        return self.shape.plan
+
+    def import_path(self, node: Node | None) -> tuple[str, ...]:
+        """Return where modules are found: the directory of the run, that of the job's flow file, that of the whole flow."""
+        files = (self.plan.file_of(node), self.plan.file) if node is not None else (self.plan.file,)
+        candidates = (self.record.directory, *(os.path.dirname(file) for file in files))
+        return tuple(dict.fromkeys(entry for entry in candidates if entry))
+
+
+@dataclass(frozen=True, slots=True)
+class JobPlace:
+    """A job in its run; a cell of a foreach has the ordinal of its group and its index there."""
+
+    run: PlannedRun
+    cell: Cell
+    node: Node
+    group: int | None = None
+    index: int = 0
+
+    @property
+    def where(self) -> str:
+        """File, line and name, as messages show them."""
+        plan = self.run.plan
+        return f"{plan.file_of(self.node) or plan.name}:{self.node.line}: job {self.node.name.removesuffix(f'/{GATE}')}"
+
+
+class JobScopes:
+    """Finds jobs in plans and makes their scopes. Reads the store, so its methods may raise `ServerError`: repeat the call later."""
+
+    def __init__(self, store: "Store") -> None:
+        self._store = store
+        self._runs: OrderedDict[str, PlannedRun] = OrderedDict()
+        # What expressions see as `env`, and a copy: reading os.environ decodes each variable every time.
+        self._environment = {name: value for name, value in os.environ.items() if name not in PRIVATE}
+
+    def run(self, run_id: str) -> PlannedRun:
+        """Return a run with its plan.
+
+        Raises:
+            UnpreparableError: there is no such run, or its plan is not signed as it must be.
+        """
+        known = self._runs.get(run_id)
+        if known is not None:
+            self._runs.move_to_end(run_id)
+            return known
+        try:
+            record = self._store.runs.require(run_id)
+            stored = self._store.runs.plan(run_id)
+            signing.verify(stored, record.signature, "plan of run", run_id, record.directory)
+            plan = Plan.from_json(stored)
+        except (NoSuchRunError, SignatureError) as error:
+            raise UnpreparableError(str(error)) from error
+        changing = {node.name: used for node in plan.nodes if (used := _uses_of_run(node))}
+        run = PlannedRun(record, Shape.of(run_id, plan), changing)
+        self._runs[run_id] = run
+        while len(self._runs) > _PLANS:
+            self._runs.popitem(last=False)
+        return run
+
+    def find(self, run_id: str, ordinal: int, fields: Mapping[str, str]) -> JobPlace:
+        """Return the place of a job; of a cell of a foreach, which is not in the plan, by the fields of its record.
+
+        Raises:
+            UnpreparableError: as `run`, or there is no such job.
+        """
+        run = self.run(run_id)
+        if ordinal < len(run.plan.cells):
+            cell = run.plan.cells[ordinal]
+            return JobPlace(run, cell, run.plan.node_of(cell))
+        if "cell_of" not in fields:
+            raise UnpreparableError(f"job {member_id(run_id, ordinal)} is not in the plan of its run")
+        group = run.plan.cells[int(fields["cell_of"])]
+        index = int(fields["index"])
+        cell = Cell(ordinal, member_name(run.plan, group, index), group.node, group.parents, phase=group.phase)
+        return JobPlace(run, cell, run.plan.node_of(group), group.ordinal, index)
+
+    def scope(self, place: JobPlace, attempt: int) -> dict[str, Json]:
+        """Return the names and values that the expressions of a job may use.
+
+        Raises:
+            EvalError: a value that the job needs is not in the store any more.
+        """
+        run, node = place.run, place.node
+        scope: dict[str, Json] = {
+            "params": run.plan.params_of(node),
+            "env": self._environment_of(run.plan),
+            "run": self._run_scope(run, node),
+            "jobs": read_upstream(self._store, run.shape, node),
+            "matrix": place.cell.matrix or {},
+            "job": {"name": place.cell.name, "attempt": attempt},
+        }
+        if place.group is not None:
+            item = self._store.jobs.item(member_id(run.record.id, place.group), place.index)
+            if item is None:
+                raise EvalError("the item of this cell is gone from the store")
+            scope |= {"item": json.loads(item), "index": place.index}
+        return scope
+
+    def _environment_of(self, plan: Plan) -> dict[str, str]:
+        """Return what expressions may see of this process's environment: nothing that holds a secret."""
+        if not plan.withheld:
+            return self._environment
+        return {name: value for name, value in self._environment.items() if name not in plan.withheld}
+
+    def _run_scope(self, run: PlannedRun, node: Node) -> dict[str, Json]:
+        record = run.record
+        used = run.changing.get(node.name, frozenset())
+        if used:
+            record = self._store.runs.get(record.id) or record
+        return {
+            "id": record.id,
+            "name": run.plan.name,
+            "date": datetime.fromtimestamp(record.created_ms / 1000, UTC).date().isoformat(),
+            "attempt": record.attempt,
+            "status": str(record.outcome or record.status),
+            "failed_jobs": self._failed_jobs(run) if "failed_jobs" in used else [],
+        }
+
+    def _failed_jobs(self, run: PlannedRun) -> list[str]:
+        """Return the names of the graph's jobs that failed and were not allowed to, in the order of the plan."""
+        plan = grow(run.plan, self._store.runs.members(run.record.id, foreach_groups(run.plan)))
+        cells = [cell for cell in plan.jobs() if not cell.phase]
+        records = self._store.runs.jobs(run.record.id, [cell.ordinal for cell in cells])
+        failing = {JobStatus.FAILED, JobStatus.STOPPED}
+        return [
+            cell.label
+            for cell, record in zip(cells, records, strict=True)
+            if record is not None and record.status in failing and not record.allowed
+        ]
+
+
+def _uses_of_run(node: Node) -> frozenset[str]:
+    """Return what the expressions of a node use of a run that is not the same from its beginning to its end."""
+    group = node.concurrency.group if node.concurrency is not None else None
+    action = node.action
+    values: list[Json] = [node.env, node.workdir, list(action.args), action.kwargs, action.variables, action.message, group]
+    if node.cache is not None:
+        values += [node.cache.key, *node.cache.inputs, *node.cache.outputs]
+    sources = [source for value in values for source in _expressions(value)]
+    sources += [source for source in (node.condition, node.foreach) if source is not None]
+    used: set[str] = set()
+    for source in sources:
+        if "run" in source:  # most do not, and parsing takes a while
+            for reference in parse(source).references():
+                if reference.path[:1] == ("run",):
+                    used |= set(_CHANGING) if len(reference.path) == 1 else {str(reference.path[1])} & set(_CHANGING)
+    return frozenset(used)
+
+
+def _expressions(value: Json) -> Iterator[str]:
+    if isinstance(value, Mapping):
+        if "$" in value and len(value) == 1:
+            yield value["$"]
+            return
+        for item in value.values():
+            yield from _expressions(item)
+    elif isinstance(value, list):
+        for item in value:
+            yield from _expressions(item)
