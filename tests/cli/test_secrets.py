@@ -32,7 +32,7 @@ def leak(*names):
     """Print and return secrets in many forms."""
     logging.basicConfig(level=logging.INFO)
     for name, value in values(names).items():
-        print(value, repr(value), json.dumps({"value": value}), urllib.parse.quote(value, ""), value.encode().hex(), flush=True)
+        print(value, repr(value), json.dumps({"value": value}), urllib.parse.quote(value, ""), flush=True)
         sys.stderr.write(base64.b64encode(value.encode()).decode() + "\\n")
         for user in ("a", "ab", "abc"):
             print("Authorization: Basic", base64.b64encode(f"{user}:{value}".encode()).decode())
@@ -97,7 +97,7 @@ class Canaries:
         found = []
         for name in names:
             core = self.cores[name].encode()
-            found += [core, core.hex().encode(), core.hex().upper().encode(), core[:20], core[-20:]]
+            found += [core, core[:20], core[-20:]]
             found += [base64.b64encode(b"x" * offset + core)[4 if offset else 0 : -4] for offset in range(3)]
         return found
 

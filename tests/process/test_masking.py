@@ -1,7 +1,6 @@
 """Masks: of each form of a secret nothing is left, everything else stays, wherever the chunks end."""
 
 import base64
-import html
 import json
 import os
 import re
@@ -9,7 +8,6 @@ import shlex
 import shutil
 import subprocess
 import sys
-import textwrap
 import urllib.parse
 from collections.abc import Callable
 from itertools import pairwise
@@ -18,8 +16,9 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from flowq.worker.secrets.encodings import SHORTEST, variants
 from flowq.worker.secrets.execution import ExecutionSecrets
-from flowq.worker.secrets.masking import MASK, SHORTEST, Mask, MaskedStream, variants
+from flowq.worker.secrets.masking import MASK, Mask, MaskedStream
 from flowq.worker.supervisor.output_buffer import OutputBuffer
 
 BASH = shutil.which("bash")
@@ -35,27 +34,12 @@ ENCODERS: dict[str, Callable[[str], bytes]] = {
     "base64, without padding": lambda text: base64.b64encode(text.encode()).rstrip(b"="),
     "base64, with a newline": lambda text: base64.b64encode(text.encode() + b"\n"),
     "base64, urlsafe": lambda text: base64.urlsafe_b64encode(text.encode()),
-    "hex": lambda text: text.encode().hex().encode(),
-    "HEX": lambda text: text.encode().hex().upper().encode(),
     "url": lambda text: urllib.parse.quote(text, safe="").encode(),
     "url path": lambda text: urllib.parse.quote(text).encode(),
     "url form": lambda text: urllib.parse.quote_plus(text).encode(),
     "url, small letters": lambda text: re.sub("%..", lambda escape: escape[0].lower(), urllib.parse.quote(text, "")).encode(),
-    "url in a url": lambda text: urllib.parse.quote(urllib.parse.quote(text, safe=""), safe="").encode(),
-    "html": lambda text: html.escape(text).encode(),
-    "html, of Go": lambda text: html.escape(text).replace("&#x27;", "&#39;").replace("&quot;", "&#34;").encode(),
-    "html, of PHP": lambda text: html.escape(text).replace("&#x27;", "&#039;").encode(),
-    "xml": lambda text: html.escape(text).replace("&#x27;", "&apos;").encode(),
-    "json in json": lambda text: json.dumps(json.dumps(text))[3:-3].encode(),
-    "json in json, unescaped": lambda text: json.dumps(json.dumps(text, ensure_ascii=False), ensure_ascii=False)[3:-3].encode(),
-    "json, of Go": lambda text: re.sub(
-        "[<>&]", lambda found: f"\\u{ord(found[0]):04x}", json.dumps(text, ensure_ascii=False)[1:-1]
-    ).encode(),
     "ascii": lambda text: ascii(text)[1:-1].encode(),
-    "repr of a repr": lambda text: repr(repr(text))[2:-2].encode(),
     "repr with both quotes": lambda text: repr("'" + text + '"')[3:-2].encode(),
-    "sql": lambda text: text.replace("'", "''").encode(),
-    "csv": lambda text: text.replace('"', '""').encode(),
 }
 
 # No asterisks: what a mask leaves behind could look like a secret of asterisks.
@@ -120,11 +104,8 @@ printf '%q\n' "$S"
 echo "${S@Q}"
 declare -p S
 "$S"
-cat "/nowhere/$S"
-stat "/nowhere/$S"
 dash -c 'set -x; : "$S" "<$S>"'
 "$PYTHON" -c 'import os; raise KeyError({"v": os.environ["S"]}, os.environ["S"])'
-"$PYTHON" -c 'import os, logging; logging.warning("%r", [str([os.environ["S"]])])'
 set -x
 : "$S" "<$S>"
 x="<$S>"
@@ -139,16 +120,10 @@ def test_what_programs_really_print(secret: str, locale: str) -> None:
     done = subprocess.run([str(BASH), "-c", PROGRAMS], env=env, capture_output=True, check=False)
     printed = (done.stdout + done.stderr).decode("utf-8", "replace")
     masked = Mask({"S": secret}).apply(done.stdout + done.stderr)[0].decode("utf-8", "replace")
-    assert masked.count(MASK.decode()) >= 14, printed
+    assert masked.count(MASK.decode()) >= 11, printed
     word = max(re.findall("[a-z0-9]+", secret), key=len)
     assert word in printed
     assert word not in masked, masked
-
-
-def test_hexadecimal_in_lines() -> None:
-    secret = "ghp_" + "aB3dE5gH" * 9
-    lines = "\n".join(textwrap.wrap((secret + "\n").encode().hex(), 60)).encode()
-    assert Mask({"S": secret}).apply(lines)[0] == b"***\n***\n***0a"
 
 
 @settings(deadline=None)
@@ -255,9 +230,9 @@ def test_what_is_said_of_the_cache() -> None:
     assert outcome["cache"]["digest"] == "2d"
 
 
-def test_a_veil_shows_names_only() -> None:
+def test_execution_secrets_show_names_only() -> None:
     veil = ExecutionSecrets({"TOKEN": "hunter2hunter2", "PIN": "123"})
-    assert repr(veil) == "Veil(TOKEN, PIN)"
+    assert repr(veil) == "ExecutionSecrets(TOKEN, PIN)"
     assert repr(Mask({"TOKEN": "hunter2hunter2"})) == "Mask(['TOKEN'])"
     assert list(veil.warnings()) == ["the secret PIN has fewer than 4 characters: it is not masked"]
 

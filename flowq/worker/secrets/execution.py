@@ -4,7 +4,8 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
-from flowq.worker.secrets.masking import MASK, SHORTEST, Mask, MaskedStream, too_short
+from flowq.worker.secrets.encodings import SHORTEST
+from flowq.worker.secrets.masking import MASK, Mask, MaskedStream, too_short
 
 if TYPE_CHECKING:
     from flowq.plan import Json
@@ -14,7 +15,7 @@ _MASK = MASK.decode()
 
 
 class ExecutionSecrets:
-    """Holds values, and shows them to nobody but `environment`'s caller. `values`: by the names of the variables that get them."""
+    """Values of secrets by the names of the variables that get them. Only `environment` returns values."""
 
     __slots__ = ("_mask", "_values")
 
@@ -23,14 +24,14 @@ class ExecutionSecrets:
         self._mask = Mask(values)
 
     def __repr__(self) -> str:
-        return f"Veil({', '.join(self._values)})"
+        return f"ExecutionSecrets({', '.join(self._values)})"
 
     def environment(self) -> dict[str, str]:
         """Return the variables with their values, for the horse."""
         return dict(self._values)
 
     def warnings(self) -> Iterator[str]:
-        """Yield what whoever reads the job's log must know before."""
+        """Yield warnings for the job's log."""
         for name in too_short(self._values):
             yield f"the secret {name} has fewer than {SHORTEST} characters: it is not masked"
 

@@ -1,33 +1,21 @@
-"""Taking secrets out of bytes: as they are, in the encodings programs commonly print, and over the borders of what is read at once.
+"""Masking: secrets are taken out of bytes, also where one begins in one chunk of output and ends in the next.
 
-    value ── variants ──> patterns ── Mask ──> whole texts          (errors, results)
-                                        └───── MaskedStream ──────> output, chunk by chunk
+    value -- encodings.variants --> patterns -- Mask --> whole texts          (errors, results)
+                                             -- MaskedStream --> output, chunk by chunk
 
-It is best effort by nature: whoever prints a secret backwards or one character a line gets it past every mask. What it does promise is
-that of each variant nothing is left, that everything else stays byte by byte, and that the result does not depend on where chunks end.
+Masking is best effort: a program that prints a secret backwards gets it past every mask. Of each variant nothing is left, everything
+else stays byte by byte, and the result does not depend on where chunks end.
 """
 
-import base64
-import html
-import json
-import os
 import re
-import shlex
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Final
-from urllib.parse import quote, quote_plus, unquote, urlsplit
+
+from flowq.worker.secrets.encodings import SHORTEST, encoded, variants
 
 MASK: Final = b"***"
-SHORTEST: Final = 4  # bytes; what is shorter would be found everywhere
 
-_UNSAFE: Final = re.compile(r"[^\w@%+=:,./-]", re.ASCII)
-_SPECIAL: Final = re.compile(r"""[\s'"\\|&;()<>!{}*\[?\]^$`,]|^[~#]""", re.ASCII)
-_MARKUP: Final = re.compile("[<>&]")
-_CAREFUL: Final = re.compile(r"""\\"|[<>&'+`]""")
-_HEX_LINE: Final = 60  # characters of a line of `xxd -p`
-_WRAPPED: Final = (76, 64)  # characters of a line of base64 as coreutils, MIME, PEM and openssl write it
 _LITTLE: Final = 4096  # bytes in which all patterns are looked for at once; in more, looking for one after the other is faster
-_PIECE: Final = 8  # characters of the shortest line of wrapped base64 or hexadecimal that is a pattern
 _CUT: Final = "…".encode()  # stands in flowq's messages where a text was cut
 
 
@@ -171,123 +159,6 @@ class MaskedStream:
         return self._mask.apply(rest)[0]
 
 
-def variants(value: str) -> set[bytes]:
-    """Return the forms of a secret that are looked for: itself, its lines, what common encodings make of it."""
-    found = _encodings(value)
-    for text in _parts(value.strip()):  # spaces around it are no secret, and a pattern that began with one would hold back much
-        found |= {_bytes(form) for form in _spellings(text)} | _encodings(text)
-    found |= {_bytes(form) for line in value.splitlines() for form in (*_escapes(line.strip()), *_quotings(line.strip()))}
-    found |= {os.fsencode(line.strip()) for line in (value, *value.splitlines())}  # where the system's encoding is another one
-    return {pattern for pattern in found if len(pattern) >= SHORTEST}
-
-
-def _parts(value: str) -> Iterator[str]:
-    """Yield a secret and, of a URL, the password in it: programs tell that alone."""
-    yield value
-    if "://" in value:
-        try:
-            password = urlsplit(value).password
-        except ValueError:
-            return
-        if password and len(password) >= SHORTEST:
-            yield password
-            yield unquote(password)
-
-
-def _spellings(text: str) -> Iterator[str]:
-    """Yield how programming languages, shells and documents write a text."""
-    for form in {*_escapes(text)}:
-        yield form
-        yield from _escapes(form)  # a text with a text in it
-    yield from _quotings(text)
-    yield json.dumps(text)[1:-1].replace("/", "\\/")
-    for safe in (json.dumps(text, ensure_ascii=False)[1:-1], json.dumps(text)[1:-1]):
-        yield _MARKUP.sub(lambda found: f"\\u{ord(found[0]):04x}", safe)  # Go
-        careful = _CAREFUL.sub(lambda found: f"\\u{ord(found[0][-1]):04x}", safe)  # PHP, .NET
-        yield re.sub(r"\\u[0-9a-f]{4}", lambda found: "\\u" + found[0][2:].upper(), careful)
-    markup = html.escape(text, quote=False)
-    yield markup
-    for double, single in (
-        ("&quot;", "&#x27;"),
-        ("&quot;", "&#39;"),
-        ("&quot;", "&#039;"),
-        ("&quot;", "&apos;"),
-        ("&#34;", "&#39;"),
-    ):
-        yield markup.replace('"', double).replace("'", single)
-    data = _bytes(text)
-    for form in (quote(data, safe=""), quote(data), quote(data, safe="!*'()~"), quote_plus(data)):
-        yield form
-        yield re.sub("%[0-9A-F]{2}", lambda escape: escape[0].lower(), form)
-        yield form.replace("%", "%25")  # an address in an address
-
-
-def _quotings(text: str) -> Iterator[str]:
-    """Yield how shells, their tools and tables quote a text."""
-    yield shlex.quote(text)[1:-1] if shlex.quote(text) != text else text
-    yield text.replace("'", "'\\''")
-    yield text.replace("'", "''")
-    yield text.replace('"', '""')
-    yield text.translate({ord(character): f"\\{character}" for character in '\\"$`'})  # inside "…" of a shell
-    yield _UNSAFE.sub(r"\\\g<0>", text)
-    yield _SPECIAL.sub(r"\\\g<0>", text)  # printf %q of bash
-    named = {"\n": "\\n", "\t": "\\t", "\r": "\\r", "\\": "\\\\", "'": "\\'"}
-    octal = "".join(
-        named.get(character)
-        or (character if " " <= character <= "~" else "".join(f"\\{byte:03o}" for byte in _bytes(character)))
-        for character in text
-    )
-    yield octal  # $'…' of bash, where the locale is C
-    yield octal.replace("\\'", "'")
-    yield octal.replace("\\'", "'").replace('"', '\\"')
-    for several in (r"[^ -~]+", r"[\0-\x1f\x7f]+"):  # ls, cat and their like, in the locale C and in others
-        yield re.sub(several, lambda found: f"'$'{_octal(found[0])}''", text.replace("'", "'\\''"))
-
-
-def _octal(text: str) -> str:
-    return "".join({10: "\\n", 9: "\\t", 13: "\\r"}.get(byte) or f"\\{byte:03o}" for byte in _bytes(text))
-
-
-def _escapes(text: str) -> Iterator[str]:
-    """Yield a text, and how JSON and Python write it."""
-    yield text
-    yield json.dumps(text, ensure_ascii=False)[1:-1]
-    yield json.dumps(text)[1:-1]
-    yield repr(text)[1:-1]
-    yield ascii(text)[1:-1]
-    yield repr(_bytes(text))[2:-1]
-    yield ascii(_bytes(text).decode("ascii", "surrogateescape"))[1:-1]  # Python, where the locale is C
-    for both in (
-        repr(text + '"')[1:-2],
-        ascii(text + '"')[1:-2],
-    ):  # as with both quotes in it: '…\'…' of Python, $'…\'…' of shells
-        yield both
-        yield both.replace('"', '\\"')
-
-
-def _encodings(text: str) -> set[bytes]:
-    data = _bytes(text)
-    digits = data.hex()
-    lines = [digits[start : start + _HEX_LINE] for start in range(0, len(digits), _HEX_LINE)]
-    found = {digits.encode(), digits.upper().encode(), *(line.encode() for line in lines if len(line) >= _PIECE)}
-    plain: set[bytes] = set()
-    for ended in (data, data + b"\n", data + b"\r\n"):  # with what `echo` adds
-        whole = base64.b64encode(ended)
-        plain |= {whole, whole.rstrip(b"=")}
-        for width in _WRAPPED:
-            pieces = [whole[start : start + width] for start in range(0, len(whole), width)]
-            plain |= {piece for piece in pieces if len(piece) >= _PIECE and len(pieces) > 1}
-    for offset in range(3):  # as a part of something longer: characters that only the secret decides
-        first = -(-8 * offset // 6)
-        last = 8 * (offset + len(data)) // 6
-        plain.add(base64.b64encode(b"\0" * offset + data)[first:last])
-    return found | plain | {form.translate(bytes.maketrans(b"+/", b"-_")) for form in plain}
-
-
-def _bytes(text: str) -> bytes:
-    return text.encode("utf-8", "surrogateescape")
-
-
 def too_short(values: Mapping[str, str]) -> Iterable[str]:
     """Return the names of the secrets that cannot be masked."""
-    return [name for name, value in values.items() if len(_bytes(value.strip())) < SHORTEST]
+    return [name for name, value in values.items() if len(encoded(value.strip())) < SHORTEST]
