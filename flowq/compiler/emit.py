@@ -14,7 +14,7 @@ from flowq.compiler.analysis.matrix_cells import Cells
 from flowq.compiler.analysis.matrix_match import by_values, key_of
 from flowq.compiler.binding.flow import PHASES
 from flowq.compiler.binding.secrets import sources_of
-from flowq.compiler.binding.spec import Dependency, JobSpec
+from flowq.compiler.binding.spec import DependencySpec, JobSpec
 from flowq.compiler.expressions.sites import ExpressionSite
 from flowq.compiler.syntax.nodes import Json
 from flowq.compiler.units import Section, Unit
@@ -134,7 +134,7 @@ class _Emitter:
         self.nodes[whole] = replace(self.nodes[whole], condition=None, reads=(), flows=names)
         return found
 
-    def _matched(self, frame: _Frame, parent: int, dependency: Dependency, values: Mapping[str, Json]) -> Sequence[Edge]:
+    def _matched(self, frame: _Frame, parent: int, dependency: DependencySpec, values: Mapping[str, Json]) -> Sequence[Edge]:
         """Return the edge to those cells of a parent that are equal on some axes.
 
         To one cell it is an edge like any other. Several are counted by a group of their own, which ends as the whole matrix would.

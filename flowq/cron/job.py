@@ -16,7 +16,7 @@ from flowq.jobs.call import Call
 from flowq.jobs.enqueue import EnqueueData
 from flowq.jobs.options import JobOptions, as_arguments, parse_options
 from flowq.queue import Queue
-from flowq.slots.schedule import Expression, Interval, Schedule
+from flowq.slots.schedule import CronExpression, Interval, Schedule
 from flowq.slots.timezones import name_of, named
 from flowq.store.schema.outcomes import Outcome
 
@@ -107,7 +107,7 @@ class CronJob:
         }
         given |= {"webhooks": list(webhooks) if webhooks else None, **options}
         self.job_options = {option: value for option, value in given.items() if value is not None}
-        self.schedule: Schedule = Interval.of(interval) if interval else Expression.of(cron, self.timezone)
+        self.schedule: Schedule = Interval.of(interval) if interval else CronExpression.of(cron, self.timezone)
         self.latest_enqueue_time: datetime | None = None
         self.next_enqueue_time: datetime | None = None if interval else self.get_next_enqueue_time()
         if self.func is not None:

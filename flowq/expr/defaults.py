@@ -7,8 +7,8 @@ from typing import Final
 from flowq.expr.functions import FUNCTIONS
 from flowq.expr.nodes import (
     Binary,
-    Call,
     Expression,
+    FunctionCall,
     Index,
     Literal,
     Member,
@@ -73,7 +73,7 @@ def default_for(expression: Expression, reference: Reference, wanted: str) -> st
 def _needed(node: Node, part: Node, wanted: str) -> str:
     """Return the type that a part of a node must have."""
     match node:
-        case Call(function=name, arguments=arguments) if name in FUNCTIONS:
+        case FunctionCall(function=name, arguments=arguments) if name in FUNCTIONS:
             kinds = FUNCTIONS[name].parameter(next(place for place, item in enumerate(arguments) if item is part))
             return "list" if "list" in kinds else kinds[0]
         case Unary():

@@ -11,8 +11,8 @@ from flowq.expr.errors import AbsentError, EvalError
 from flowq.expr.functions import FUNCTIONS, MAX_TEXT, contains, function_help, same, text_of
 from flowq.expr.nodes import (
     Binary,
-    Call,
     Expression,
+    FunctionCall,
     Index,
     Json,
     ListLiteral,
@@ -116,7 +116,7 @@ class _Evaluation:
                 return self._project(node)
             case Binary():
                 return self._binary(node)
-            case Call():
+            case FunctionCall():
                 return self._call(node)
             case Unary(operand=operand):
                 return not self._boolean(operand, "!")
@@ -237,7 +237,7 @@ class _Evaluation:
         result = {"<": left < right, "<=": left <= right, ">": left > right, ">=": left >= right}[node.operator]
         return bool(result)
 
-    def _call(self, node: Call) -> Json:
+    def _call(self, node: FunctionCall) -> Json:
         signature = FUNCTIONS.get(node.function)
         if signature is None:
             raise EvalError(f"there is no function {node.function}(): {function_help(node.function)}")

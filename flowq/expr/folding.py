@@ -7,7 +7,7 @@ from typing import Final
 
 from flowq.expr.errors import AbsentError, EvalError
 from flowq.expr.functions import FUNCTIONS
-from flowq.expr.nodes import Call, Json, ListLiteral, Literal, MapLiteral, Node
+from flowq.expr.nodes import FunctionCall, Json, ListLiteral, Literal, MapLiteral, Node
 
 _SOME_DATE: Final = "2000-01-01T00:00:00"
 _STAND_INS: Final[dict[str, tuple[Json, ...]]] = {
@@ -22,7 +22,7 @@ class _NotConstant(Exception):
     """Something has to be evaluated in the run."""
 
 
-def constant_problem(node: Call) -> str:
+def constant_problem(node: FunctionCall) -> str:
     """Return why a call cannot work in any run, "" where it may. The kinds of its arguments are right."""
     signature = FUNCTIONS[node.function]
     stand_ins = _STAND_INS.get(node.function)

@@ -26,7 +26,7 @@ _DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 
 
 @dataclass(frozen=True, slots=True)
-class Signature:
+class FunctionSignature:
     """A function of the language.
 
     Attributes:
@@ -238,26 +238,26 @@ _NUMBER = ("number",)
 _ANY = ("any",)
 _SIZED = ("string", "list", "map")
 
-FUNCTIONS: Final[dict[str, Signature]] = {
-    "len": Signature("len(x): items of a list, keys of a map, characters of a string", (_SIZED,), "number", len, 1),
-    "contains": Signature("contains(list|map|string, item)", (_SIZED, _ANY), "boolean", _contains, 2),
-    "starts_with": Signature("starts_with(string, start)", (_TEXT, _TEXT), "boolean", str.startswith, 2),
-    "ends_with": Signature("ends_with(string, end)", (_TEXT, _TEXT), "boolean", str.endswith, 2),
-    "join": Signature("join(list, separator = ',')", (_LIST, _TEXT), "string", _join, 1),
-    "split": Signature("split(string, separator)", (_TEXT, _TEXT), "list", _split, 2),
-    "lower": Signature("lower(string)", (_TEXT,), "string", str.lower, 1),
-    "upper": Signature("upper(string)", (_TEXT,), "string", str.upper, 1),
-    "trim": Signature("trim(string)", (_TEXT,), "string", str.strip, 1),
-    "to_json": Signature("to_json(x)", (_ANY,), "string", to_json, 1),
-    "from_json": Signature("from_json(string)", (_TEXT,), "any", _from_json, 1),
-    "keys": Signature("keys(map)", (("map",),), "list", list, 1),
-    "values": Signature("values(map)", (("map",),), "list", lambda value: list(value.values()), 1),
-    "min": Signature("min(list) or min(a, b, …)", (_ANY,), "any", _extreme("min", min), 1, repeats=True),
-    "max": Signature("max(list) or max(a, b, …)", (_ANY,), "any", _extreme("max", max), 1, repeats=True),
-    "sum": Signature("sum(list)", (_LIST,), "number", _sum, 1),
-    "range": Signature("range(stop) or range(start, stop, step = 1)", (_NUMBER, _NUMBER, _NUMBER), "list", _range, 1),
-    "format": Signature("format('{0} of {1}', a, b)", (_TEXT, _ANY), "string", _format, 1, repeats=True),
-    "date_add": Signature(
+FUNCTIONS: Final[dict[str, FunctionSignature]] = {
+    "len": FunctionSignature("len(x): items of a list, keys of a map, characters of a string", (_SIZED,), "number", len, 1),
+    "contains": FunctionSignature("contains(list|map|string, item)", (_SIZED, _ANY), "boolean", _contains, 2),
+    "starts_with": FunctionSignature("starts_with(string, start)", (_TEXT, _TEXT), "boolean", str.startswith, 2),
+    "ends_with": FunctionSignature("ends_with(string, end)", (_TEXT, _TEXT), "boolean", str.endswith, 2),
+    "join": FunctionSignature("join(list, separator = ',')", (_LIST, _TEXT), "string", _join, 1),
+    "split": FunctionSignature("split(string, separator)", (_TEXT, _TEXT), "list", _split, 2),
+    "lower": FunctionSignature("lower(string)", (_TEXT,), "string", str.lower, 1),
+    "upper": FunctionSignature("upper(string)", (_TEXT,), "string", str.upper, 1),
+    "trim": FunctionSignature("trim(string)", (_TEXT,), "string", str.strip, 1),
+    "to_json": FunctionSignature("to_json(x)", (_ANY,), "string", to_json, 1),
+    "from_json": FunctionSignature("from_json(string)", (_TEXT,), "any", _from_json, 1),
+    "keys": FunctionSignature("keys(map)", (("map",),), "list", list, 1),
+    "values": FunctionSignature("values(map)", (("map",),), "list", lambda value: list(value.values()), 1),
+    "min": FunctionSignature("min(list) or min(a, b, …)", (_ANY,), "any", _extreme("min", min), 1, repeats=True),
+    "max": FunctionSignature("max(list) or max(a, b, …)", (_ANY,), "any", _extreme("max", max), 1, repeats=True),
+    "sum": FunctionSignature("sum(list)", (_LIST,), "number", _sum, 1),
+    "range": FunctionSignature("range(stop) or range(start, stop, step = 1)", (_NUMBER, _NUMBER, _NUMBER), "list", _range, 1),
+    "format": FunctionSignature("format('{0} of {1}', a, b)", (_TEXT, _ANY), "string", _format, 1, repeats=True),
+    "date_add": FunctionSignature(
         "date_add(date, '1d') or date_add(datetime, '-90m')", (_TEXT, ("string", "number")), "string", _date_add, 2
     ),
 }

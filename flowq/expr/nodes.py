@@ -109,7 +109,7 @@ class Ternary:
 
 
 @dataclass(frozen=True, slots=True)
-class Call:
+class FunctionCall:
     """`function(arguments)`."""
 
     start: int
@@ -118,7 +118,7 @@ class Call:
     arguments: tuple["Node", ...]
 
 
-Node: TypeAlias = Literal | ListLiteral | MapLiteral | Name | Member | Index | Project | Unary | Binary | Ternary | Call
+Node: TypeAlias = Literal | ListLiteral | MapLiteral | Name | Member | Index | Project | Unary | Binary | Ternary | FunctionCall
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,7 +170,7 @@ def children(node: Node) -> tuple[Node, ...]:
             return (left, right)
         case Ternary(test=test, yes=yes, no=no):
             return (test, yes, no)
-        case Call(arguments=arguments):
+        case FunctionCall(arguments=arguments):
             return arguments
         case _:
             return ()

@@ -10,8 +10,8 @@ from typing import Final, TypeVar
 from flowq.expr.errors import ExprSyntaxError
 from flowq.expr.nodes import (
     Binary,
-    Call,
     Expression,
+    FunctionCall,
     Index,
     ListLiteral,
     Literal,
@@ -233,7 +233,7 @@ class _Parser:
             return Literal(token.start, token.end, _CONSTANTS[token.text])
         if self._accept("("):
             arguments, close = self._items(")", self._expression)
-            return Call(token.start, close.end, token.text, tuple(arguments))
+            return FunctionCall(token.start, close.end, token.text, tuple(arguments))
         if token.text in _MISSPELT or token.text == "in":
             self._position -= 1
             raise self._unexpected("a value")

@@ -11,11 +11,11 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from flowq.expr.folding import constant_problem
-from flowq.expr.functions import FUNCTIONS, Signature, function_help
+from flowq.expr.functions import FUNCTIONS, FunctionSignature, function_help
 from flowq.expr.nodes import (
     Binary,
-    Call,
     Expression,
+    FunctionCall,
     Index,
     Json,
     ListLiteral,
@@ -154,7 +154,7 @@ class _Inference:
                 return common([self.of(yes), self.of(no)])
             case Binary():
                 return self._binary(node)
-            case Call():
+            case FunctionCall():
                 return self._call(node)
 
     def _problem(self, node: Node, message: str, help: str = "") -> None:  # noqa: A002 - the diagnostics' word for it
@@ -271,7 +271,7 @@ class _Inference:
                 node, f"{node.operator} compares two numbers or two strings, found a {left} and a {right}", _quote_help(node)
             )
 
-    def _call(self, node: Call) -> Type:
+    def _call(self, node: FunctionCall) -> Type:
         before = len(self._problems)
         arguments = [self.of(argument) for argument in node.arguments]
         signature = FUNCTIONS.get(node.function)
@@ -295,7 +295,7 @@ class _Inference:
             self._problem(node, problem, f"it is {signature.usage}")
         return result
 
-    def _result(self, node: Call, signature: Signature, arguments: list[Type]) -> Type:
+    def _result(self, node: FunctionCall, signature: FunctionSignature, arguments: list[Type]) -> Type:
         first = arguments[0]
         match node.function:
             case "min" | "max":
@@ -312,7 +312,7 @@ class _Inference:
                 pass
         return _BY_KIND[signature.result]
 
-    def _extreme(self, node: Call, arguments: list[Type]) -> Type:
+    def _extreme(self, node: FunctionCall, arguments: list[Type]) -> Type:
         if len(arguments) == 1:
             if arguments[0].kind not in ("list", "number", "string", "any"):
                 self._problem(node.arguments[0], f"{node.function}() needs numbers or strings, found a {arguments[0]}")
@@ -329,7 +329,7 @@ class _Inference:
             )
         return _BY_KIND[kinds.pop()] if len(kinds) == 1 and all(found.kind != "any" for found in arguments) else ANY
 
-    def _argument(self, node: Call, signature: Signature, position: int, argument: Node, found: Type) -> None:
+    def _argument(self, node: FunctionCall, signature: FunctionSignature, position: int, argument: Node, found: Type) -> None:
         wanted = signature.parameter(position)
         if found.kind != "any" and "any" not in wanted and found.kind not in wanted:
             expected = " or ".join(wanted)

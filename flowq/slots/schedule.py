@@ -78,7 +78,7 @@ class Interval:
 
 
 @dataclass(frozen=True, slots=True)
-class Expression:
+class CronExpression:
     """A cron expression in a time zone."""
 
     text: str  # as it was written
@@ -87,7 +87,7 @@ class Expression:
     second: int = 0  # within the minute; for an expression with six fields of which the last is one number
 
     @classmethod
-    def of(cls, text: object, zone: tzinfo | str | None = None) -> "Expression":
+    def of(cls, text: object, zone: tzinfo | str | None = None) -> "CronExpression":
         """Read an expression: five fields, or six with the seconds last, or an alias such as "@daily".
 
         Args:

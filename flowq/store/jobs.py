@@ -10,7 +10,7 @@ from flowq.exceptions import TooLargeError
 from flowq.ids import split_member_id
 from flowq.states import JobStatus
 from flowq.store.client.session import Session
-from flowq.store.schema.outcomes import Claim, Execution, Outcome
+from flowq.store.schema.outcomes import Claim, ExecutionReport, Outcome
 from flowq.store.schema.records import JobRecord, ResultRecord, StoredJob
 from flowq.store.schema.replies import read_claim
 
@@ -148,7 +148,7 @@ class Jobs:
         """Claim one named job past its queue; None when it is not ready or somebody else has it."""
         return read_claim(self._session.run("job/claim_by_id", job, worker, ids.nonce(), int(lease * 1000)))
 
-    def finish(self, execution: Execution) -> Outcome:
+    def finish(self, execution: ExecutionReport) -> Outcome:
         """Report the end of one execution (workers do it through their link, together with other things)."""
         return Outcome(self._session.run("job/finish", *execution.arguments())[0].decode())
 

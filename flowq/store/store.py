@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 from flowq.store.cache import Caches
-from flowq.store.client.async_connection import Link, Waiter
+from flowq.store.client.async_connection import WakeupConnection, WorkerConnection
 from flowq.store.client.session import Session
 from flowq.store.cron import Crons
 from flowq.store.groups import Groups
@@ -60,13 +60,13 @@ class Store:
         """Return the server's clock in milliseconds."""
         return self.session.now_ms()
 
-    def link(self, worker: str, lease: float) -> Link:
+    def link(self, worker: str, lease: float) -> WorkerConnection:
         """Return a worker's own connection for its transitions. `lease` in seconds."""
-        return Link(self.session, worker, lease)
+        return WorkerConnection(self.session, worker, lease)
 
-    def waiter(self, worker: str) -> Waiter:
+    def waiter(self, worker: str) -> WakeupConnection:
         """Return a worker's second connection, which waits for hints."""
-        return Waiter(self.session, worker)
+        return WakeupConnection(self.session, worker)
 
     def close(self) -> None:
         """Close the connections, and give up the use of the embedded server where that is what the store is on."""

@@ -5,7 +5,7 @@ from typing import Final
 
 from flowq import defaults, ids
 from flowq.store.client.session import Session
-from flowq.store.schema.outcomes import Claim, Execution, Outcome, StepReply, Verdict
+from flowq.store.schema.outcomes import Claim, ExchangeReply, ExecutionReport, Outcome, Verdict
 from flowq.store.schema.records import WorkerRecord
 from flowq.store.schema.replies import read_claim, read_step
 
@@ -90,9 +90,9 @@ class Workers:
         return read_claim(self._session.run("job/claim", name, 1, ids.nonce(), int(lease * 1000), list(queues)))
 
     def step(
-        self, name: str, queues: Sequence[str], lease: float, ended: Sequence[Execution], claims: Sequence[str]
-    ) -> StepReply:
-        """Report ended executions and claim a job for each of `claims` (fresh ids), waiting for the answer; see `Link.step`."""
+        self, name: str, queues: Sequence[str], lease: float, ended: Sequence[ExecutionReport], claims: Sequence[str]
+    ) -> ExchangeReply:
+        """Report ended executions and claim a job for each of `claims` (fresh ids), waiting for the answer; see `WorkerConnection.step`."""
         ends = [part for execution in ended for part in execution.arguments()]
         return read_step(
             self._session.run("worker/exchange", name, int(lease * 1000), list(queues), 0, len(ended), *ends, list(claims))
@@ -108,7 +108,7 @@ class Workers:
     ) -> Verdict | None:
         """Renew the lease of one claim (or just say that the worker lives) and return the verdict on it, waiting for the answer.
 
-        `counters` as of `Link.beat`.
+        `counters` as of `WorkerConnection.beat`.
         """
         executions = [] if claim is None else [claim.id, claim.token]
         state = "busy" if executions else "idle"

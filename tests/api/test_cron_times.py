@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from flowq.exceptions import UsageError
-from flowq.slots.schedule import Expression, Interval
+from flowq.slots.schedule import CronExpression, Interval
 from flowq.slots.timezones import LOCAL, name_of, named
 
 BERLIN = ZoneInfo("Europe/Berlin")  # 2026: on 29 March 02:00 becomes 03:00, on 25 October 03:00 becomes 02:00
@@ -27,7 +27,7 @@ def millis(when: datetime) -> int:
 
 def slots(text: str, zone: tzinfo | None, start: datetime, count: int) -> list[str]:
     """Return the next slots after a time as local times with their offset."""
-    expression, at, found = Expression.of(text, zone), millis(start), []
+    expression, at, found = CronExpression.of(text, zone), millis(start), []
     for _ in range(count):
         coming = expression.next_slot(at, at)
         assert coming is not None
@@ -62,7 +62,7 @@ def test_a_fixed_time_happens_once_where_clocks_are_changed(text: str, start: da
 @pytest.mark.parametrize("day", [SPRING, AUTUMN])
 @pytest.mark.parametrize("text", ["*/20 * * * *", "7 * * * *", "* * * * *"])
 def test_what_happens_every_hour_goes_on_with_real_time(text: str, day: datetime) -> None:
-    expression, at, times = Expression.of(text, BERLIN), millis(day), []
+    expression, at, times = CronExpression.of(text, BERLIN), millis(day), []
     while at < millis(day) + DAY:
         at = expression.next_slot(at, at) or 0
         times.append(at)
@@ -135,7 +135,7 @@ def test_fixed_times_are_those_of_the_wall_clock(
     start = millis(day) + offset * MINUTE
     end = start + 2 * DAY
     text = f"{','.join(map(str, sorted(minutes)))} {','.join(map(str, sorted(hours)))} * * *"
-    expression, at, found = Expression.of(text, zone), start, []
+    expression, at, found = CronExpression.of(text, zone), start, []
     while (coming := expression.next_slot(at, at)) is not None and coming < end:
         found.append(coming)
         at = coming
@@ -155,7 +155,7 @@ def test_fixed_times_are_those_of_the_wall_clock(
 def test_what_was_missed_is_the_last_of_what_was_to_come(
     text: str, zone: ZoneInfo, day: datetime, past: int, offset: int
 ) -> None:
-    expression = Expression.of(text, zone)
+    expression = CronExpression.of(text, zone)
     now = millis(day) + offset
     after = now - past * MINUTE
     missed = expression.missed_slot(after, now)
@@ -173,8 +173,8 @@ def test_what_was_missed_is_the_last_of_what_was_to_come(
 def test_looking_back_over_years_takes_no_time() -> None:
     started = time.monotonic()
     now = millis(datetime(2026, 7, 1, tzinfo=UTC))
-    assert Expression.of("* * * * * *", BERLIN).missed_slot(0, now) == now
-    leap = Expression.of("0 0 29 2 *", BERLIN).missed_slot(0, now)
+    assert CronExpression.of("* * * * * *", BERLIN).missed_slot(0, now) == now
+    leap = CronExpression.of("0 0 29 2 *", BERLIN).missed_slot(0, now)
     assert leap == millis(datetime(2024, 2, 29, tzinfo=BERLIN))
     assert time.monotonic() - started < 1
 
@@ -212,7 +212,7 @@ def test_an_interval_is_due_at_once_and_then_keeps_its_steps() -> None:
 )
 def test_a_wrong_expression_is_a_sentence(text: object, said: str) -> None:
     with pytest.raises(UsageError, match=said.replace("*", r"\*")):
-        Expression.of(text)
+        CronExpression.of(text)
 
 
 def test_a_wrong_zone_and_a_wrong_interval_are_sentences() -> None:

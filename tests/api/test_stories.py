@@ -10,7 +10,7 @@ import pytest
 from flowq import Dependency, Queue, Repeat, Retry
 from flowq.exceptions import FlowqError
 from flowq.job import Job
-from flowq.store.schema.outcomes import Claim, Execution
+from flowq.store.schema.outcomes import Claim, ExecutionReport
 from tests.api import samples
 from tests.support import invariants
 
@@ -161,10 +161,10 @@ class Story:
                 queue.delete(delete_jobs=how == 1)
 
 
-def _execution(claim: Claim, outcome: str, delay_ms: int = -1) -> Execution:
+def _execution(claim: Claim, outcome: str, delay_ms: int = -1) -> ExecutionReport:
     reason = "error" if outcome == "failed" else ""
     wait = delay_ms if outcome == "retry" else -1
-    return Execution(claim.id, claim.token, outcome, reason=reason, value=b"x", delay_ms=wait, max_returns=1)
+    return ExecutionReport(claim.id, claim.token, outcome, reason=reason, value=b"x", delay_ms=wait, max_returns=1)
 
 
 @pytest.mark.parametrize("seed", range(12))

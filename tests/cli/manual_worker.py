@@ -6,8 +6,8 @@ from typing import Any
 
 from flowq import ids
 from flowq.store import Store
-from flowq.store.client.async_connection import Link
-from flowq.store.schema.outcomes import Claim, Execution, LogLines, StepReply, TickReply
+from flowq.store.client.async_connection import WorkerConnection
+from flowq.store.schema.outcomes import Claim, ExchangeReply, ExecutionReport, LogLines, SweepReply
 
 
 class HandWorker:
@@ -16,7 +16,7 @@ class HandWorker:
     def __init__(self, store: Store, *queues: str, name: str = "hand") -> None:
         own = Store(store.client, store.namespace, follow=False)
         own.workers.register(name, queues=queues, hostname="test", pid=os.getpid(), slots=1, version="0")
-        self._link = Link(own.session, name)
+        self._link = WorkerConnection(own.session, name)
         self._link.connect()
         self._queues = list(queues)
         self._index = 0
@@ -36,34 +36,36 @@ class HandWorker:
 
     def finish(self, claim: Claim, value: bytes = b"null") -> None:
         """Let a claimed job finish with a JSON value."""
-        self._end(Execution(claim.id, claim.token, "finished", value=value))
+        self._end(ExecutionReport(claim.id, claim.token, "finished", value=value))
 
     def fail(
         self, claim: Claim, error: str, *, reason: str = "error", exit_code: int | None = None, allowed: bool = False
     ) -> None:
         """Let a claimed job fail."""
         value = error.encode("utf-8", "surrogatepass")
-        self._end(Execution(claim.id, claim.token, "failed", reason=reason, value=value, exit_code=exit_code, allowed=allowed))
+        self._end(
+            ExecutionReport(claim.id, claim.token, "failed", reason=reason, value=value, exit_code=exit_code, allowed=allowed)
+        )
 
     def close(self) -> None:
         """Give the connection back."""
         self._link.close()
 
-    def _end(self, execution: Execution) -> None:
+    def _end(self, execution: ExecutionReport) -> None:
         self._step(ended=[execution])
         while self._tick().more:
             continue
 
-    def _tick(self) -> TickReply:
+    def _tick(self) -> SweepReply:
         self._link.tick()
         reply = self._receive()
-        assert isinstance(reply, TickReply)
+        assert isinstance(reply, SweepReply)
         return reply
 
-    def _step(self, **parts: Any) -> StepReply:
+    def _step(self, **parts: Any) -> ExchangeReply:
         self._link.step(self._queues, **parts)
         reply = self._receive()
-        assert isinstance(reply, StepReply)
+        assert isinstance(reply, ExchangeReply)
         return reply
 
     def _receive(self) -> object:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from flowq.worker.supervisor.slot import Cause
+from flowq.worker.supervisor.slot import KillCause
 from tests.support.supervisor_stub import Stand, call, gone, shell, survivors, task
 from tests.support.wait import until
 
@@ -149,5 +149,5 @@ def test_a_cancel_in_the_first_moments_is_not_lost(kind: str, moment: int) -> No
         stand.turn(lambda: slot.has_horse)
         for _ in range(moment):
             stand.loop.turn(0.0002)
-        slot.kill(Cause.CANCEL)
+        slot.kill(KillCause.CANCEL)
         stand.turn(lambda: execution.freed, timeout=10)

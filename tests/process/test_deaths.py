@@ -11,7 +11,7 @@ from typing import TypeAlias
 
 import pytest
 
-from flowq.worker.supervisor.slot import Cause
+from flowq.worker.supervisor.slot import KillCause
 from tests.support.supervisor_stub import MARK, Stand, call, gone, shell, survivors
 from tests.support.wait import until
 
@@ -78,10 +78,10 @@ def test_a_daemon_in_another_slot_is_not_swept(tmp_path: Path) -> None:
         for _ in range(3):
             stand.run(call("noop"))
         assert not gone(pid_in(tmp_path / "daemon"), stand.mark)
-        stand.slots[1].kill(Cause.RETURNED)
+        stand.slots[1].kill(KillCause.RETURNED)
         stand.turn(lambda: other.freed)
         assert other.end is not None
-        assert other.end.cause is Cause.RETURNED
+        assert other.end.cause is KillCause.RETURNED
         assert gone(pid_in(tmp_path / "daemon"), stand.mark)
 
 
@@ -109,7 +109,7 @@ def test_a_job_that_kills_its_parent_takes_only_the_fork_server() -> None:
 
 def test_kill_at_once_and_kill_politely(tmp_path: Path) -> None:
     with Stand() as stand:
-        for cause in (Cause.FENCED, Cause.RETURNED, Cause.CANCEL, Cause.STOP):
+        for cause in (KillCause.FENCED, KillCause.RETURNED, KillCause.CANCEL, KillCause.STOP):
             file = tmp_path / cause
             execution = stand.start(call("ignore_term", str(file)))
             stand.turn(file.exists)
@@ -122,10 +122,10 @@ def test_kill_at_once_and_kill_politely(tmp_path: Path) -> None:
 def test_a_kill_before_the_horse_is_there() -> None:
     with Stand() as stand:
         execution = stand.start(call("noop"))
-        stand.slots[0].kill(Cause.CANCEL)
+        stand.slots[0].kill(KillCause.CANCEL)
         stand.turn(lambda: execution.freed)
         assert execution.end is not None
-        assert execution.end.cause is Cause.CANCEL
+        assert execution.end.cause is KillCause.CANCEL
 
 
 Busy: TypeAlias = tuple["subprocess.Popen[str]", str, list[int]]
@@ -201,7 +201,7 @@ def test_a_supervisor_that_was_late_does_not_blame_its_jobs(tmp_path: Path) -> N
         stand.origin.renew(0.1)
         stand.turn(lambda: execution.freed)
         assert execution.end is not None
-        assert execution.end.cause is Cause.FENCED
+        assert execution.end.cause is KillCause.FENCED
         stand.origin.renew(60.0)
         stand.turn(lambda: not stand.origin._spares)  # it had one, and that was killed too
         assert stand.run(call("echo", 1)).outcome["value"] == b"1", "the slot goes on"

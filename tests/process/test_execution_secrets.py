@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from flowq.worker.secrets.execution import ExecutionSecrets
-from flowq.worker.supervisor.slot import Cause
+from flowq.worker.supervisor.slot import KillCause
 from tests.support.supervisor_stub import Execution, Stand, call, shell, survivors
 from tests.support.wait import until
 
@@ -57,7 +57,7 @@ def test_output_of_a_job_that_is_killed_while_it_prints_a_secret(stand: Stand, t
     script = 'printf "%s\\nand %s" "$SECRET" "${SECRET:0:9}"; touch "$HALF"; sleep 60'
     stand.slots[0].start(shell(script, env={"HALF": str(half)}), stand.origin, ExecutionSecrets({"SECRET": CANARY}))
     stand.turn(half.exists)
-    stand.slots[0].kill(Cause.KILL)
+    stand.slots[0].kill(KillCause.KILL)
     stand.turn(lambda: execution.freed)
     assert execution.output() == b"***\nand canary-31", "what was held turned out to be no secret"
 

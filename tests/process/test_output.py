@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from flowq.store import Store
-from flowq.worker.supervisor.slot import Cause
+from flowq.worker.supervisor.slot import KillCause
 from tests.support.server import PrivateServer
 from tests.support.supervisor_stub import Stand, shell
 from tests.support.wait import until
@@ -60,7 +60,7 @@ def test_only_the_stream_that_floods_is_held_back() -> None:
         heard = slot._logs["err"]._kept
         stand.turn(lambda: slot._logs["err"]._kept > heard)
         assert len(slot._held_back) == 1
-        slot.kill(Cause.KILL)
+        slot.kill(KillCause.KILL)
         stand.turn(lambda: execution.freed)
         assert execution.outcome["reason"] == "killed"
 

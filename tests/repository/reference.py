@@ -21,7 +21,7 @@ from flowq.compiler.syntax import files, nodes, source
 from flowq.compiler.syntax import parser as yaml_parser
 from flowq.compiler.syntax.schema import schema_document
 from flowq.expr import functions, parser, tokens
-from flowq.expr.functions import FUNCTIONS, Signature
+from flowq.expr.functions import FUNCTIONS, FunctionSignature
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 TARGET: Final = ROOT / "docs" / "reference.md"
@@ -167,7 +167,7 @@ def _listed(prefix: str, names: tuple[str, ...]) -> str:
     return ", ".join(f"`{prefix}{name}`" for name in sorted(names))
 
 
-def _function(name: str, signature: Signature) -> tuple[str, str, str]:
+def _function(name: str, signature: FunctionSignature) -> tuple[str, str, str]:
     usage, _, words = signature.usage.partition(":")
     gets = ", ".join(" or ".join(kinds) for kinds in signature.parameters) + (", …" if signature.repeats else "")
     text = f"`{usage.strip()}`" + (f":{words}" if words else "")

@@ -8,7 +8,7 @@ import pytest
 
 from flowq.flows.actions import retry
 from flowq.store import Store
-from flowq.store.schema.outcomes import CacheReport, Claim, Execution, Outcome
+from flowq.store.schema.outcomes import CacheReport, Claim, ExecutionReport, Outcome
 from tests.support import graphs, invariants
 from tests.support.slot_driver import Driver, execution
 
@@ -20,7 +20,7 @@ def report(digest: str = "d1", *, hit: bool = False, ttl_ms: int | None = None, 
     return CacheReport(info, JOB, digest, "" if hit else record, f"made of {digest}", ttl_ms)
 
 
-def ended(claim: Claim, cache: CacheReport, value: bytes = b"null", outcome: str = "finished", **more: Any) -> Execution:
+def ended(claim: Claim, cache: CacheReport, value: bytes = b"null", outcome: str = "finished", **more: Any) -> ExecutionReport:
     return execution(claim, outcome, value=value, cache=cache, **more)
 
 

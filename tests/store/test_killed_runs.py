@@ -13,7 +13,7 @@ from flowq.flows.actions import retry
 from flowq.flows.actions.submit import submit
 from flowq.plan import Concurrency, Plan, RetryPolicy
 from flowq.store import Store
-from flowq.store.client.async_connection import Link
+from flowq.store.client.async_connection import WorkerConnection
 from flowq.store.client.session import Session
 from tests.support import graphs, invariants
 from tests.support.budgets import small_steps
@@ -48,9 +48,9 @@ class Deaths:
         self.at = -1
         self.carried_out = False
         self.calls: list[str] = []
-        evaluate, transmit = Session._evaluate, Link._transmit
+        evaluate, transmit = Session._evaluate, WorkerConnection._transmit
         monkeypatch.setattr(Session, "_evaluate", self._around(evaluate))
-        monkeypatch.setattr(Link, "_transmit", self._around_link(evaluate, transmit))
+        monkeypatch.setattr(WorkerConnection, "_transmit", self._around_link(evaluate, transmit))
 
     def arm(self, at: int, *, carried_out: bool) -> None:
         self.at, self.carried_out, self.calls = at, carried_out, []
@@ -70,7 +70,7 @@ class Deaths:
         return evaluate
 
     def _around_link(self, evaluate: Callable[..., Any], transmit: Callable[..., Any]) -> Callable[..., Any]:
-        def send(link: Link, request: Any) -> None:
+        def send(link: WorkerConnection, request: Any) -> None:
             if not self._here(request.script.name):
                 transmit(link, request)
                 return
@@ -160,20 +160,20 @@ def test_a_death_at_every_call(store: Store, monkeypatch: pytest.MonkeyPatch, bu
 @pytest.mark.parametrize("budget", [100, 1])
 def test_every_call_made_twice_tells_the_same(store: Store, monkeypatch: pytest.MonkeyPatch, budget: int) -> None:
     """The first answer is lost, the second is what the caller sees."""
-    evaluate, transmit = Session._evaluate, Link._transmit
+    evaluate, transmit = Session._evaluate, WorkerConnection._transmit
 
     def twice(session: Session, script: Any, flat: Any) -> Any:
         evaluate(session, script, flat)
         return evaluate(session, script, flat)
 
-    def transmit_twice(link: Link, request: Any) -> None:
+    def transmit_twice(link: WorkerConnection, request: Any) -> None:
         evaluate(link._session, request.script, request.arguments)
         for job, _ in store.client.zscan_iter(store.session.keys("decide")):  # handed out, and the answer lost: its time passes
             store.client.zadd(store.session.keys("decide"), {job: 1}, xx=True)
         transmit(link, request)
 
     monkeypatch.setattr(Session, "_evaluate", twice)
-    monkeypatch.setattr(Link, "_transmit", transmit_twice)
+    monkeypatch.setattr(WorkerConnection, "_transmit", transmit_twice)
     with small_steps(budget):
         tell(store)
     assert graphs.statuses(store, RUN) == DONE

@@ -14,7 +14,7 @@ from flowq.flows.actions.submit import submit
 from flowq.plan import RetryPolicy
 from flowq.states import JobStatus
 from flowq.store import Store
-from flowq.store.client.async_connection import Link
+from flowq.store.client.async_connection import WorkerConnection
 from flowq.store.client.session import Session
 from flowq.store.schema.outcomes import CacheReport
 from flowq.store.schema.records import ResultRecord
@@ -73,20 +73,20 @@ EXPECTED = {
 def test_every_call_made_twice_tells_the_same_story(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     """The first answer is thrown away, the second is what the caller sees."""
     sent: set[str] = set()
-    evaluate, transmit = Session._evaluate, Link._transmit
+    evaluate, transmit = Session._evaluate, WorkerConnection._transmit
 
     def twice(self: Session, script: Any, flat: Any) -> Any:
         sent.add(script.name)
         evaluate(self, script, flat)
         return evaluate(self, script, flat)
 
-    def transmit_twice(self: Link, request: Any) -> None:
+    def transmit_twice(self: WorkerConnection, request: Any) -> None:
         sent.add(request.script.name)
         evaluate(self._session, request.script, request.arguments)
         transmit(self, request)
 
     monkeypatch.setattr(Session, "_evaluate", twice)
-    monkeypatch.setattr(Link, "_transmit", transmit_twice)
+    monkeypatch.setattr(WorkerConnection, "_transmit", transmit_twice)
     assert story(store, Driver(store)) == EXPECTED
     assert {
         "run/upload_jobs",

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from flowq import ids
 from flowq.store import Store
 from flowq.store.client.async_connection import Reply
-from flowq.store.schema.outcomes import Claim, Execution, LogLines, Outcome, StepReply, TickReply, Verdict
+from flowq.store.schema.outcomes import Claim, ExchangeReply, ExecutionReport, LogLines, Outcome, SweepReply, Verdict
 
 
 class Driver:
@@ -34,10 +34,10 @@ class Driver:
             if answer is not None:
                 return answer
 
-    def step(self, *ended: Execution, claims: int = 0, logs: tuple[LogLines, ...] = ()) -> StepReply:
+    def step(self, *ended: ExecutionReport, claims: int = 0, logs: tuple[LogLines, ...] = ()) -> ExchangeReply:
         self.link.step(self.queues, logs=logs, ended=ended, claims=[ids.nonce() for _ in range(claims)])
         answer = self.reply()
-        assert isinstance(answer, StepReply)
+        assert isinstance(answer, ExchangeReply)
         return answer
 
     def claim(self) -> Claim | None:
@@ -52,10 +52,10 @@ class Driver:
     def end(self, claim: Claim, outcome: str = "finished", **more: object) -> Outcome:
         return self.step(execution(claim, outcome, **more)).ended[0]
 
-    def tick(self) -> TickReply:
+    def tick(self) -> SweepReply:
         self.link.tick()
         answer = self.reply()
-        assert isinstance(answer, TickReply)
+        assert isinstance(answer, SweepReply)
         return answer
 
     def swept(self) -> bool:
@@ -92,7 +92,7 @@ class Driver:
         return answer
 
 
-def execution(claim: Claim, outcome: str = "finished", **more: object) -> Execution:
+def execution(claim: Claim, outcome: str = "finished", **more: object) -> ExecutionReport:
     """Return the report that a claim's execution ended so."""
     reasons = {"failed": "error", "canceled": "canceled"}
     settings: dict[str, object] = {
@@ -100,4 +100,4 @@ def execution(claim: Claim, outcome: str = "finished", **more: object) -> Execut
         "value": b"null" if outcome == "finished" else b"boom",
         **more,
     }
-    return Execution(claim.id, claim.token, outcome, **settings)  # type: ignore[arg-type]
+    return ExecutionReport(claim.id, claim.token, outcome, **settings)  # type: ignore[arg-type]

@@ -15,7 +15,7 @@ from flowq.cli.render.vocabulary import symbol, word
 from flowq.cli.targets import looks_like_file, select_run
 from flowq.cli.terminal import Terminal, echo
 from flowq.exceptions import UsageError
-from flowq.flows.render.graph.model import Graph, Vertex, graph_json, graph_of
+from flowq.flows.render.graph.model import Drawing, Vertex, graph_json, graph_of
 from flowq.flows.views.run_view import RunView, run_view
 from flowq.flows.views.text import safe_line
 
@@ -81,7 +81,7 @@ def _show_gantt(session: CliContext, plan: "Plan", run: RunView | None, form: st
         show(gantt_lines(bars(plan, run), terminal), terminal)
 
 
-def graph_lines(graph: Graph, terminal: Terminal, *, stated: bool) -> list[Line]:
+def graph_lines(graph: Drawing, terminal: Terminal, *, stated: bool) -> list[Line]:
     """Return the text form for a terminal: names in the colour of their state, lines dim."""
     from flowq.flows.render.graph import text
 
@@ -97,7 +97,7 @@ def graph_lines(graph: Graph, terminal: Terminal, *, stated: bool) -> list[Line]
     return [fit(line, terminal.width, unicode=terminal.unicode) for line in ([*lines, (("", ""),), *notes] if notes else lines)]
 
 
-def _line(pieces: list[tuple[str, int]], graph: Graph, *, stated: bool) -> Line:
+def _line(pieces: list[tuple[str, int]], graph: Drawing, *, stated: bool) -> Line:
     return tuple((text, "dim" if vertex < 0 else _style(graph.vertices[vertex], stated=stated)) for text, vertex in pieces)
 
 
@@ -121,7 +121,7 @@ def _read(session: CliContext, target: str | None, inputs: Inputs, part: Part) -
     return plan, run_view(plan, snapshot)
 
 
-def _document(graph: Graph, form: str, title: str, *, stated: bool) -> str:
+def _document(graph: Drawing, form: str, title: str, *, stated: bool) -> str:
     import json
 
     from flowq.flows.render.graph.dot_mermaid import to_dot, to_mermaid

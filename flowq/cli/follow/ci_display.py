@@ -10,7 +10,7 @@ from flowq.cli.follow.log_display import PlainDisplay
 from flowq.cli.render.output import Writer
 from flowq.cli.render.styled_text import Line
 from flowq.cli.render.vocabulary import reason_text, symbol, took, word
-from flowq.flows.render.ci_annotations import Annotations, Fold, Mark
+from flowq.flows.render.ci_annotations import Annotation, Annotations, Fold
 from flowq.flows.views.follow import Progress, Update
 from flowq.flows.views.run_view import error_line, ordinal_of
 from flowq.flows.views.text import plural, safe_bytes, safe_line
@@ -89,7 +89,7 @@ class AnnotatedDisplay(PlainDisplay):
         if failed:
             why = error_line(error) or reason_text(event.reason) or str(status)
             line = self._progress.plan.node_of(self._progress.plan.cells[ordinal]).line
-            yield from self._dialect.mark(Mark(self._file, line, f"{name} {status}", why))
+            yield from self._dialect.mark(Annotation(self._file, line, f"{name} {status}", why))
 
 
 def _relative(file: str) -> str:

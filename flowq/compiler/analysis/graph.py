@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from flowq.compiler.binding.spec import Dependency, JobSpec
+from flowq.compiler.binding.spec import DependencySpec, JobSpec
 from flowq.compiler.diagnostics.codes import Code
 from flowq.compiler.diagnostics.suggestions import did_you_mean
 from flowq.compiler.syntax.source import Report
@@ -32,9 +32,9 @@ class Graph:
     order: tuple[int, ...]
     rank: tuple[int, ...]
     children: tuple[tuple[tuple[int, str], ...], ...]
-    _parents: tuple[tuple[tuple[int, Dependency], ...], ...]
+    _parents: tuple[tuple[tuple[int, DependencySpec], ...], ...]
 
-    def parents(self, number: int) -> tuple[tuple[int, Dependency], ...]:
+    def parents(self, number: int) -> tuple[tuple[int, DependencySpec], ...]:
         """Return the existing parents of a job."""
         return self._parents[number]
 
@@ -101,7 +101,7 @@ def build_graph(jobs: tuple[JobSpec, ...], report: Report, *, before: Collection
 
 def _known_parents(
     job: JobSpec, numbers: dict[str, int], before: Collection[str], report: Report
-) -> Iterator[tuple[int, Dependency]]:
+) -> Iterator[tuple[int, DependencySpec]]:
     for dependency in job.depends_on:
         number = numbers.get(dependency.job)
         if number is None and report.full:
@@ -117,7 +117,7 @@ def _known_parents(
             yield number, dependency
 
 
-def _children(parents: tuple[tuple[tuple[int, Dependency], ...], ...]) -> tuple[tuple[tuple[int, str], ...], ...]:
+def _children(parents: tuple[tuple[tuple[int, DependencySpec], ...], ...]) -> tuple[tuple[tuple[int, str], ...], ...]:
     found: list[list[tuple[int, str]]] = [[] for _ in parents]
     for number, above in enumerate(parents):
         for parent, dependency in above:

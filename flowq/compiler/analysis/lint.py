@@ -9,7 +9,7 @@ from typing import Final
 
 from flowq.compiler.analysis.graph import Graph
 from flowq.compiler.binding.fields import RETRIED
-from flowq.compiler.binding.spec import Dependency, FlowSpec, JobSpec
+from flowq.compiler.binding.spec import DependencySpec, FlowSpec, JobSpec
 from flowq.compiler.diagnostics.codes import Code
 from flowq.compiler.syntax.nodes import ListNode, MapNode, ScalarNode, YamlNode
 from flowq.compiler.syntax.source import Report
@@ -88,7 +88,7 @@ def _some_cells(parent: JobSpec) -> bool:
     return parent.matrix is not None and parent.condition is not None and re.search(r"\bmatrix\b", parent.condition) is not None
 
 
-def _report_join(job: JobSpec, edge: Dependency, cause: tuple[JobSpec, str], report: Report) -> None:
+def _report_join(job: JobSpec, edge: DependencySpec, cause: tuple[JobSpec, str], report: Report) -> None:
     parent, owner = cause
     if job.counts:
         message = f"the jobs of the next stage are skipped whenever `{parent.name}` is, and it has an `if`"

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 
 from flowq.compiler.analysis.graph import Graph
 from flowq.compiler.analysis.matrix_cells import Cells, value_key
-from flowq.compiler.binding.spec import Dependency, JobSpec
+from flowq.compiler.binding.spec import DependencySpec, JobSpec
 from flowq.compiler.diagnostics.codes import Code
 from flowq.compiler.diagnostics.suggestions import listing
 from flowq.compiler.syntax.nodes import Json
@@ -36,7 +36,7 @@ def check_matches(graph: Graph, cells: Mapping[str, Cells], report: Report) -> N
                 _check_cells(job, graph.jobs[parent], dependency, cells, report)
 
 
-def _possible(job: JobSpec, parent: JobSpec, dependency: Dependency, cells: Mapping[str, Cells], report: Report) -> bool:
+def _possible(job: JobSpec, parent: JobSpec, dependency: DependencySpec, cells: Mapping[str, Cells], report: Report) -> bool:
     for one in (job, parent):
         if one.matrix is None:
             message = f"`match` compares the cells of two matrices, `{one.name}` has none"
@@ -51,7 +51,7 @@ def _possible(job: JobSpec, parent: JobSpec, dependency: Dependency, cells: Mapp
     return True
 
 
-def _check_cells(job: JobSpec, parent: JobSpec, dependency: Dependency, cells: Mapping[str, Cells], report: Report) -> None:
+def _check_cells(job: JobSpec, parent: JobSpec, dependency: DependencySpec, cells: Mapping[str, Cells], report: Report) -> None:
     there = by_values(cells.get(parent.name, ()), dependency.match)
     for cell in cells.get(job.name, ()):
         if key_of(cell, dependency.match) not in there:

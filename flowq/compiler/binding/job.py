@@ -10,7 +10,7 @@ from flowq.compiler.binding.cache import read_cache, warn_of_changing
 from flowq.compiler.binding.inheritance import MergedJob
 from flowq.compiler.binding.matrix import read_matrix
 from flowq.compiler.binding.secrets import job_secrets
-from flowq.compiler.binding.spec import Dependency, FlowHead, JobSpec, SubFlow
+from flowq.compiler.binding.spec import DependencySpec, FlowHead, JobSpec, SubFlow
 from flowq.compiler.diagnostics.codes import Code
 from flowq.compiler.expressions.constants import StaticScope
 from flowq.compiler.expressions.sites import Context, SiteReader
@@ -163,18 +163,20 @@ def _expression(node: YamlNode | None, key: str, reader: SiteReader, report: Rep
     return None if expression is None else expression.source
 
 
-def _depends_on(node: YamlNode, report: Report) -> tuple[Dependency, ...]:
+def _depends_on(node: YamlNode, report: Report) -> tuple[DependencySpec, ...]:
     if isinstance(node, MapNode):
-        return tuple(Dependency(name, _edge(value), spelling, _axes(value)) for name, (spelling, value) in node.entries.items())
+        return tuple(
+            DependencySpec(name, _edge(value), spelling, _axes(value)) for name, (spelling, value) in node.entries.items()
+        )
     items = node.items if isinstance(node, ListNode) else [node]
-    found: dict[str, Dependency] = {}
+    found: dict[str, DependencySpec] = {}
     for item in items:
         if not isinstance(item, ScalarNode) or not isinstance(item.value, str):
             continue
         if item.value in found:
             report.add(Code.DUPLICATE_DEPENDENCY, item.span, f"`{item.value[:60]}` stands twice in this list", "remove one")
             continue
-        found[item.value] = Dependency(item.value, "success", item, plain=True)
+        found[item.value] = DependencySpec(item.value, "success", item, plain=True)
     return tuple(found.values())
 
 

@@ -17,7 +17,7 @@ from flowq.plan.bulk import record
 
 
 @record
-class Dependency:
+class DependencySpec:
     """One entry of `depends_on`."""
 
     job: str
@@ -69,7 +69,7 @@ class JobSpec(JobFields):
     name: str
     span: Span
     tree: MapNode  # the map it was read from, defaults and templates merged in
-    depends_on: tuple[Dependency, ...] = ()
+    depends_on: tuple[DependencySpec, ...] = ()
     matrix: MatrixSpec | None = None
     stage: str = ""
     sub: SubFlow | None = None

@@ -7,7 +7,7 @@ its jobs and which the others depend on; the plan makes a hidden group of it.
 
 from dataclasses import replace
 
-from flowq.compiler.binding.spec import Dependency, JobSpec
+from flowq.compiler.binding.spec import DependencySpec, JobSpec
 from flowq.compiler.diagnostics.codes import Code
 from flowq.compiler.diagnostics.suggestions import did_you_mean
 from flowq.compiler.syntax.nodes import ListNode, MapNode, ScalarNode
@@ -35,7 +35,7 @@ def with_stages(root: MapNode, jobs: tuple[JobSpec, ...], report: Report) -> tup
             continue
         if earlier not in waited:
             waited[earlier] = _stage(earlier, members[earlier])
-        found.append(replace(job, depends_on=(Dependency(STAGE + earlier, "success", _place(job)),)))
+        found.append(replace(job, depends_on=(DependencySpec(STAGE + earlier, "success", _place(job)),)))
     return (*found, *waited.values())
 
 
@@ -89,7 +89,7 @@ def _stage(name: str, members: list[JobSpec]) -> JobSpec:
         action=Action("stage"),
         queue=first.queue,
         timeout=None,
-        depends_on=tuple(Dependency(job.name, "success", _place(job), plain=True) for job in members),
+        depends_on=tuple(DependencySpec(job.name, "success", _place(job), plain=True) for job in members),
     )
 
 

@@ -12,7 +12,7 @@ from typing import Final
 from flowq.compiler.diagnostics.codes import Code
 from flowq.compiler.expressions.sites import locate
 from flowq.compiler.shell.interpolation import KNOWN_SHELLS, is_posix
-from flowq.compiler.shell.streams import Command, End, StreamReader
+from flowq.compiler.shell.streams import Command, StreamEnd, StreamReader
 from flowq.compiler.syntax.nodes import ListNode, MapNode, ScalarNode, YamlNode
 from flowq.compiler.syntax.source import Report
 from flowq.expr import ExprSyntaxError, Hole, split_template
@@ -113,19 +113,19 @@ def _findings(
     outside = bool(words) and not words[0].holes and name not in _INSIDE and name not in functions
     end = command.end(marks)
     for number in (number for word in words for number in word.holes if number in secrets):
-        if end is End.MARKED and (name in _WRITING or name in functions):
+        if end is StreamEnd.MARKED and (name in _WRITING or name in functions):
             yield _in_result(name, number, secrets[number])
-        elif end is End.OUTPUT and name in _PRINTING:
+        elif end is StreamEnd.OUTPUT and name in _PRINTING:
             yield _in_log(name, number, secrets[number])
         elif outside:
             yield _argument(name, number, secrets[number])
-    passed = command.passed(marks) if command.passes else End.ELSEWHERE
+    passed = command.passed(marks) if command.passes else StreamEnd.ELSEWHERE
     for number in (number for number in command.read if number in secrets):
-        if passed is End.MARKED:
+        if passed is StreamEnd.MARKED:
             yield _in_result(name, number, secrets[number])
-        elif passed is End.OUTPUT:
+        elif passed is StreamEnd.OUTPUT:
             yield _in_log(name, number, secrets[number])
-    if name in _DUMPING and len(words) == 1 and end is End.OUTPUT:
+    if name in _DUMPING and len(words) == 1 and end is StreamEnd.OUTPUT:
         message = f"`{name}` prints all variables into the job's log, secrets too"
         yield _Finding(name, None, "", message, "name the variables you want to see")
 

@@ -20,7 +20,7 @@ _NO_ARGUMENTS: Final = re.compile(r"\([ \t]*\)")
 _OPENING: Final = frozenset({"{", "if", "while", "until", "for", "select", "case"})
 
 
-class End(Enum):
+class StreamEnd(Enum):
     """Where something that is written ends, as far as that is sure."""
 
     OUTPUT = "output"  # of the script itself
@@ -68,19 +68,19 @@ class Command:
         files = [text for text in arguments if not text.startswith("-") or text == "-"]
         return self.name == "tee" or (self.name == "cat" and (not files or "-" in files))
 
-    def end(self, marks: frozenset[int]) -> End:
+    def end(self, marks: frozenset[int]) -> StreamEnd:
         """Return where ends what it writes. `marks`: the holes that name the file that is looked for."""
         for outlet in self.outlets:
             if outlet.targets:
-                return End.MARKED if outlet.marked(marks) else End.ELSEWHERE
+                return StreamEnd.MARKED if outlet.marked(marks) else StreamEnd.ELSEWHERE
             if outlet.piped:
-                return End.ELSEWHERE if outlet.into is None or not outlet.into.passes else outlet.into.passed(marks)
-        return End.ELSEWHERE if self.depth else End.OUTPUT
+                return StreamEnd.ELSEWHERE if outlet.into is None or not outlet.into.passes else outlet.into.passed(marks)
+        return StreamEnd.ELSEWHERE if self.depth else StreamEnd.OUTPUT
 
-    def passed(self, marks: frozenset[int]) -> End:
+    def passed(self, marks: frozenset[int]) -> StreamEnd:
         """Return where ends what it reads, of a command that passes it on."""
         copied = self.name == "tee" and any(number in marks for word in self.program()[1:] for number in word.holes)
-        return End.MARKED if copied else self.end(marks)
+        return StreamEnd.MARKED if copied else self.end(marks)
 
 
 @dataclass(slots=True)

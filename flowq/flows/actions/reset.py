@@ -75,7 +75,7 @@ class EndedRun:
             only: without what depends on them.
             passive: those of them that are reset only together with one that they depend on.
         """
-        selection = Selection(self, seeds, only=only, passive=passive)
+        selection = ResetSelection(self, seeds, only=only, passive=passive)
         skipped = selection.skipped()
         jobs = tuple((name, reason) for ordinal, name, reason in selection.names() if ordinal not in skipped)
         again = tuple((name, str(skipped[ordinal])) for ordinal, name, _ in selection.names() if ordinal in skipped)
@@ -102,7 +102,7 @@ def read_ended(store: Store, run: str) -> EndedRun:
 
 
 @dataclass(slots=True)
-class Selection:
+class ResetSelection:
     """The reset set. `why` are its cells by ordinal, parents first, each with the reason; `again` the foreach evaluated anew."""
 
     run: EndedRun

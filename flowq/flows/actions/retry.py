@@ -11,7 +11,7 @@ from collections.abc import Collection
 from typing import Final
 
 from flowq.exceptions import InvalidRunOperation
-from flowq.flows.actions.reset import EndedRun, RetryPlan, Selection, read_ended
+from flowq.flows.actions.reset import EndedRun, ResetSelection, RetryPlan, read_ended
 from flowq.plan import Cell
 from flowq.plan.foreach import order
 from flowq.states import ENDED, UPSTREAM, JobStatus, Reason
@@ -73,7 +73,7 @@ def seeds_of(run: EndedRun) -> dict[int, str]:
     if _ALLOWED not in seeds.values():
         return seeds
     firm = {ordinal: reason for ordinal, reason in seeds.items() if reason != _ALLOWED}
-    kept = _above_kept_work(run, Selection(run, firm, passive=_passive(run, firm)).why)
+    kept = _above_kept_work(run, ResetSelection(run, firm, passive=_passive(run, firm)).why)
     return {ordinal: reason for ordinal, reason in seeds.items() if reason != _ALLOWED or ordinal not in kept}
 
 

@@ -28,7 +28,7 @@ class Fold:
 
 
 @dataclass(frozen=True, slots=True)
-class Mark:
+class Annotation:
     """A failure and its place; `file` is relative to the checkout, or empty."""
 
     file: str
@@ -49,7 +49,7 @@ class Annotations(Protocol):
     def fold(self, fold: Fold) -> Iterator[str]:
         """Yield the lines of a fold."""
 
-    def mark(self, mark: Mark) -> Iterator[str]:
+    def mark(self, mark: Annotation) -> Iterator[str]:
         """Yield what marks a failure."""
 
 
@@ -85,7 +85,7 @@ class GitHub:
         yield "::endgroup::"
         yield self._ignore()
 
-    def mark(self, mark: Mark) -> Iterator[str]:
+    def mark(self, mark: Annotation) -> Iterator[str]:
         """Yield an error command: it appears at the line of the file in the review, and on top of the job."""
         place = f"file={_property(mark.file)},line={mark.line}," if mark.file else ""
         yield self._listen()
@@ -117,7 +117,7 @@ class GitLab:
         yield from fold.lines
         yield f"\x1b[0Ksection_end:{fold.ended}:{key}\r\x1b[0K"
 
-    def mark(self, mark: Mark) -> Iterator[str]:
+    def mark(self, mark: Annotation) -> Iterator[str]:
         """Yield a red line."""
         place = f" ({safe_line(mark.file)}:{mark.line})" if mark.file else ""
         yield f"\x1b[31;1mERROR: {safe_line(mark.title)}: {safe_line(mark.message)}{place}\x1b[0m"

@@ -1,11 +1,11 @@
 """A worker's connections, made for an event loop: nothing here waits for the server.
 
-`Link` carries transitions, one request at a time: send it, go on with other work while it is under way, `receive` when the
+`WorkerConnection` carries transitions, one request at a time: send it, go on with other work while it is under way, `receive` when the
 descriptor is readable. redis-py makes the connection (authentication, TLS, Sentinel) and packs commands; replies are parsed by
 hiredis as they arrive. A lost connection raises `ServerUnavailableError`; the request stays with the link, and after `reconnect` it
 is sent again as it was, which is safe because transitions are idempotent.
 
-`Waiter` is the second connection. It blocks in BLPOP on hint keys, so an idle worker costs the server nothing until a job is queued.
+`WakeupConnection` is the second connection. It blocks in BLPOP on hint keys, so an idle worker costs the server nothing until a job is queued.
 """
 
 from collections.abc import Callable, Sequence
@@ -21,7 +21,7 @@ from flowq.store.client.cluster import SlotConnection
 from flowq.store.client.errors import translate
 from flowq.store.client.scripts import Script, flatten, load
 from flowq.store.client.session import Session, data_lost
-from flowq.store.schema.outcomes import Execution, LogLines, StepReply, TickReply, Verdict
+from flowq.store.schema.outcomes import ExchangeReply, ExecutionReport, LogLines, SweepReply, Verdict
 from flowq.store.schema.replies import read_step
 
 _READ: Final = 65536
@@ -29,7 +29,7 @@ _WAIT: Final = 30  # s of one BLPOP; then it is armed again, so that a dead conn
 _TICK_BATCH: Final = 100
 _SILENT_LEASES: Final = 6  # leases without a beat after which a worker is forgotten
 
-Reply: TypeAlias = StepReply | TickReply | list[Verdict]
+Reply: TypeAlias = ExchangeReply | SweepReply | list[Verdict]
 
 
 class _Wire:
@@ -100,7 +100,7 @@ class _Request:
     parse: Callable[[Any], Reply]
 
 
-class Link:
+class WorkerConnection:
     """The connection over which one worker makes its transitions.
 
     Args:
@@ -150,12 +150,12 @@ class Link:
         queues: Sequence[str],
         *,
         logs: Sequence[LogLines] = (),
-        ended: Sequence[Execution] = (),
+        ended: Sequence[ExecutionReport] = (),
         claims: Sequence[str] = (),
     ) -> None:
         """Send a step: captured output, ended executions, and a claim for each free slot (`claims`: fresh ids of 96 random bits).
 
-        `receive` gives a `StepReply`.
+        `receive` gives a `ExchangeReply`.
         """
         flat = flatten([self._worker, self._lease_ms, list(queues), len(logs)])
         for entry in logs:
@@ -180,7 +180,7 @@ class Link:
         self._send(_Request(load("worker/heartbeat"), flat + [part for pair in executions for part in pair], _verdicts))
 
     def tick(self) -> None:
-        """Send a sweep; `receive` gives a `TickReply`."""
+        """Send a sweep; `receive` gives a `SweepReply`."""
         self._send(
             _Request(
                 load("worker/sweep"), flatten([self._lease_ms, _TICK_BATCH, self._lease_ms * _SILENT_LEASES, True]), _tick_reply
@@ -229,7 +229,7 @@ class Link:
         return [1, self._session.keys("meta"), self._session.incarnation, *request.arguments]
 
 
-class Waiter:
+class WakeupConnection:
     """Waits for hints: a job was queued, a job waits for a decision, or this worker is called."""
 
     DECIDE: Final = "@decide"
@@ -281,8 +281,8 @@ def _verdicts(reply: Any) -> list[Verdict]:
     return [Verdict(item.decode()) for item in reply]
 
 
-def _tick_reply(reply: Any) -> TickReply:
+def _tick_reply(reply: Any) -> SweepReply:
     reaped, due, released, more, decide, webhooks, again_ms = reply
     jobs = tuple(item.decode() for item in decide)
     again = None if again_ms < 0 else again_ms / 1000
-    return TickReply(int(reaped), int(due), int(released), bool(more), jobs, int(webhooks), again)
+    return SweepReply(int(reaped), int(due), int(released), bool(more), jobs, int(webhooks), again)

@@ -62,7 +62,7 @@ class Claim:
 
 
 @dataclass(frozen=True, slots=True)
-class Execution:
+class ExecutionReport:
     """How one execution ended, as the worker reports it.
 
     `outcome` is finished, failed, stopped, canceled or retry (the job asked for it by returning a `Retry`).
@@ -103,7 +103,7 @@ class LogLines:
 
 
 @dataclass(frozen=True, slots=True)
-class StepReply:
+class ExchangeReply:
     """The answer to one step: an outcome per reported execution, a claim (or None) per asked slot, in order."""
 
     ended: tuple[Outcome, ...]
@@ -113,7 +113,7 @@ class StepReply:
 
 
 @dataclass(frozen=True, slots=True)
-class TickReply:
+class SweepReply:
     """What a sweep did. `more`: call again at once, the batch limit was reached."""
 
     reaped: int

@@ -3,7 +3,7 @@
 from typing import Any
 
 from flowq.ids import split_member_id
-from flowq.store.schema.outcomes import Claim, Outcome, StepReply
+from flowq.store.schema.outcomes import Claim, ExchangeReply, Outcome
 
 
 def read_claim(row: Any) -> Claim | None:
@@ -28,10 +28,10 @@ def read_claim(row: Any) -> Claim | None:
     )
 
 
-def read_step(reply: Any) -> StepReply:
+def read_step(reply: Any) -> ExchangeReply:
     """Return the reply of `step`."""
     outcomes, claims, more = reply
-    return StepReply(
+    return ExchangeReply(
         ended=tuple(Outcome(item.decode()) for item in outcomes),
         claims=tuple(read_claim(item) for item in claims),
         more=bool(more),

@@ -10,7 +10,7 @@ from flowq.exceptions import ServerError
 from flowq.store.schema.outcomes import Claim, Verdict
 from flowq.timeouts import JobStopped
 from flowq.worker.signals import STOP
-from flowq.worker.supervisor.slot import Cause
+from flowq.worker.supervisor.slot import KillCause
 
 if TYPE_CHECKING:
     from flowq.store import Store
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger("flowq.worker")
 _LONGEST_WAIT: Final = 1.0  # s between two looks at what was asked of the job
-_CAUSES: Final = {Verdict.CANCEL: Cause.CANCEL, Verdict.STOP: Cause.STOP, Verdict.FENCED: Cause.FENCED}
+_CAUSES: Final = {Verdict.CANCEL: KillCause.CANCEL, Verdict.STOP: KillCause.STOP, Verdict.FENCED: KillCause.FENCED}
 
 
 class HeartbeatThread:
@@ -39,7 +39,7 @@ class HeartbeatThread:
 
     def __init__(self, store: "Store", options: "WorkerOptions", impatient: Callable[[], bool]) -> None:
         self.counters = (0, 0, 0)
-        self.cause: Cause | None = None
+        self.cause: KillCause | None = None
         self.errand: Callable[[], None] = lambda: None
         self._store = store
         self._options = options
@@ -91,9 +91,9 @@ class HeartbeatThread:
             except ServerError as error:
                 _log.warning("%s", error)
 
-    def _beat(self, claim: Claim | None) -> Cause | None:
+    def _beat(self, claim: Claim | None) -> KillCause | None:
         options = self._options
         verdict = self._store.workers.beat(options.name, options.queues, options.lease, claim, self.counters)
         if claim is not None and self._impatient():
-            return Cause.RETURNED
+            return KillCause.RETURNED
         return None if verdict is None else _CAUSES.get(verdict)

@@ -13,7 +13,7 @@ from flowq import __version__, ids
 from flowq.exceptions import DataLostError, ServerError
 from flowq.jobs import context
 from flowq.states import Reason
-from flowq.store.schema.outcomes import Claim, Execution, Outcome
+from flowq.store.schema.outcomes import Claim, ExecutionReport, Outcome
 from flowq.timeouts import JobStopped
 from flowq.worker.horse import callbacks
 from flowq.worker.inprocess import sync
@@ -24,7 +24,7 @@ from flowq.worker.supervisor.active_job import ActiveJob
 from flowq.worker.supervisor.event_loop import Loop
 from flowq.worker.supervisor.plain_jobs import LOST, callback_task
 from flowq.worker.supervisor.shutdown import Shutdown, ShutdownStage
-from flowq.worker.supervisor.slot import Cause, Ended
+from flowq.worker.supervisor.slot import Ended, KillCause
 from flowq.worker.webhooks.delivery import Deliveries
 from flowq.worker.worker import Worker
 
@@ -61,7 +61,7 @@ class _Loop:
         pulse.errand = self._report_deliveries
         self._queues = list(options.queues)
         self._next_sweep = time.monotonic()
-        self._ended: list[Execution] = []  # to be reported
+        self._ended: list[ExecutionReport] = []  # to be reported
         self._asked: list[str] = []  # ids of the claims of the next step; kept until it is answered: a reply may be lost
         self._more = False  # something is left to be released: not dry yet
         self._executed = False
@@ -192,11 +192,11 @@ class _Loop:
         _log.info("job %s: attempt %d", claim.id, claim.attempt)
         started = time.monotonic()
         end = self._watched(claim)
-        if end.cause is Cause.FENCED:
+        if end.cause is KillCause.FENCED:
             if "limit" in claim.fields:
                 self._store.workers.vacate(claim)
             return
-        if end.cause is Cause.RETURNED:
+        if end.cause is KillCause.RETURNED:
             self._store.workers.unclaim(claim.id, claim.token)
             return
         self._call_back(claim, end)
@@ -207,7 +207,7 @@ class _Loop:
 
     def _watched(self, claim: Claim) -> Ended:
         if claim.canceling:
-            return Ended({}, Cause.CANCEL)
+            return Ended({}, KillCause.CANCEL)
         self._pulse.begin(claim)
         try:
             outcome = sync.execute(self._store, claim, options=self._options)
@@ -217,7 +217,7 @@ class _Loop:
             outcome = {}
         return Ended(outcome, self._pulse.cause)
 
-    def _count(self, execution: Execution, seconds: float) -> None:
+    def _count(self, execution: ExecutionReport, seconds: float) -> None:
         self._working += seconds
         finished, failed, _ = self._pulse.counters
         more = execution.outcome == "finished", execution.outcome == "failed"

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 from flowq import signing
 from flowq.durations import milliseconds
 from flowq.states import Reason
-from flowq.store.schema.outcomes import CacheReport, Claim, Execution, LogLines
-from flowq.worker.supervisor.slot import Cause, Ended, Slot
+from flowq.store.schema.outcomes import CacheReport, Claim, ExecutionReport, LogLines
+from flowq.worker.supervisor.slot import Ended, KillCause, Slot
 
 if TYPE_CHECKING:
     from flowq.worker.ipc.messages import TaskResult
@@ -37,25 +37,25 @@ class ActiveJob:
         self.logged += len(entries)
         return [LogLines(self.claim.id, self.claim.token, index, *entry) for index, entry in enumerate(entries, start=first)]
 
-    def ended(self, end: Ended, *, allowed: bool, retryable: bool = True) -> Execution:
+    def ended(self, end: Ended, *, allowed: bool, retryable: bool = True) -> ExecutionReport:
         """Return the report of an end. `allowed`, `retryable`: what the flow says of such a failure."""
         match end.cause:
-            case Cause.CANCEL:
+            case KillCause.CANCEL:
                 return self._execution("canceled", Reason.CANCELED, "canceled", allowed=False)
-            case Cause.STOP:
+            case KillCause.STOP:
                 return self._execution("stopped", "", "stopped by request", allowed=False)
             case _:
                 return self._by_outcome(end.outcome, allowed, retryable)
 
-    def failed(self, reason: Reason, text: str, *, allowed: bool, retryable: bool) -> Execution:
+    def failed(self, reason: Reason, text: str, *, allowed: bool, retryable: bool) -> ExecutionReport:
         """Return the report of a failure for which no horse was needed."""
         return self._execution("failed", reason, text, allowed=allowed, retryable=retryable)
 
-    def _by_outcome(self, outcome: TaskResult, allowed: bool, retryable: bool) -> Execution:
+    def _by_outcome(self, outcome: TaskResult, allowed: bool, retryable: bool) -> ExecutionReport:
         claim = self.claim
         match outcome["outcome"]:
             case "finished":
-                return Execution(
+                return ExecutionReport(
                     claim.id,
                     claim.token,
                     "finished",
@@ -68,7 +68,7 @@ class ActiveJob:
                 returns = int(claim.fields.get("returns") or 0)
                 intervals = outcome["intervals"] or [0.0]
                 wait = intervals[min(returns, len(intervals) - 1)]
-                return Execution(
+                return ExecutionReport(
                     claim.id,
                     claim.token,
                     "retry",
@@ -90,8 +90,8 @@ class ActiveJob:
 
     def _execution(
         self, outcome: str, reason: str, text: str, *, allowed: bool, retryable: bool = True, exit_code: int | None = None
-    ) -> Execution:
-        return Execution(
+    ) -> ExecutionReport:
+        return ExecutionReport(
             self.claim.id,
             self.claim.token,
             outcome,

@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Final
 
 from flowq.defaults import SELF_FENCE
 from flowq.states import Reason
-from flowq.store.schema.outcomes import Claim, Execution, LogLines, Outcome, Verdict
+from flowq.store.schema.outcomes import Claim, ExecutionReport, LogLines, Outcome, Verdict
 from flowq.worker.ipc.platform import boottime
 from flowq.worker.supervisor.active_job import ActiveJob
 from flowq.worker.supervisor.job_scope import UnpreparableError
 from flowq.worker.supervisor.plain_jobs import LOST
-from flowq.worker.supervisor.slot import Cause, Ended, Slot
+from flowq.worker.supervisor.slot import Ended, KillCause, Slot
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -34,7 +34,7 @@ _log = logging.getLogger("flowq.worker")
 _BUFFERED: Final = 4 * 1024 * 1024  # bytes of output taken over from the slots while the store does not take them
 _AWAY: Final = 10.0  # s without the store taking output after which jobs are not held back for it any more
 
-_KILL: Final = {Verdict.CANCEL: Cause.CANCEL, Verdict.STOP: Cause.STOP, Verdict.FENCED: Cause.FENCED}
+_KILL: Final = {Verdict.CANCEL: KillCause.CANCEL, Verdict.STOP: KillCause.STOP, Verdict.FENCED: KillCause.FENCED}
 
 
 class FollowUp(StrEnum):
@@ -65,7 +65,7 @@ class ActiveJobs:
         self._logs: deque[LogLines] = deque()
         self._buffered = 0
         self._fetched = (0.0, 0.0)  # monotonic times at which output was fetched last, and before that
-        self._reports: list[Execution] = []
+        self._reports: list[ExecutionReport] = []
         self._follow_ups: list[tuple[FollowUp, Claim]] = []  # the last one first: what was claimed last goes back first
         self._stopping = False
         self._starved = False  # the system gave no process for a job
@@ -129,7 +129,7 @@ class ActiveJobs:
         held = ActiveJob(claim, leased, result_ttl=self._options.result_ttl)
         self._held[claim.token] = held
         if claim.canceling:
-            self._report(held, held.ended(Ended({}, Cause.CANCEL), allowed=False))
+            self._report(held, held.ended(Ended({}, KillCause.CANCEL), allowed=False))
             return
         self._waiting.append(held)
 
@@ -149,7 +149,7 @@ class ActiveJobs:
             while slot.free and self._waiting:
                 self._start_in(slot, self._waiting[0])
 
-    def acknowledged(self, execution: Execution, outcome: Outcome) -> None:
+    def acknowledged(self, execution: ExecutionReport, outcome: Outcome) -> None:
         """The store has taken note of an end."""
         held = self._held.pop(execution.token, None)
         if held is not None and outcome is Outcome.NOT_FOUND:
@@ -183,7 +183,7 @@ class ActiveJobs:
 
     # -- out ---------------------------------------------------------------------------------------------------------------
 
-    def take_reports(self) -> list[Execution]:
+    def take_reports(self) -> list[ExecutionReport]:
         """Return the ends to report: of executions whose output has been taken, because the store takes none after the end."""
         pending = {entry.token for entry in self._logs}
         reports = [report for report in self._reports if report.token not in pending]
@@ -206,7 +206,7 @@ class ActiveJobs:
             out.append(entry)
         return out
 
-    def restore(self, logs: list[LogLines], reports: list[Execution]) -> None:
+    def restore(self, logs: list[LogLines], reports: list[ExecutionReport]) -> None:
         """Take back what the store refused."""
         if logs:
             self._fetched = (self._fetched[1], self._fetched[1])  # that was no time at which it was taken
@@ -245,7 +245,7 @@ class ActiveJobs:
             _log.warning("job %s: no heartbeat within its lease, giving it up", held.claim.id)
             if held.slot is not None:
                 held.leased = now  # the kill is under way; do not say it again
-                held.slot.kill(Cause.FENCED)
+                held.slot.kill(KillCause.FENCED)
             else:
                 self._waiting.remove(held)
                 del self._held[token]
@@ -257,7 +257,7 @@ class ActiveJobs:
         while self._waiting:
             self._give_back(self._waiting.popleft())
 
-    def kill_all(self, cause: Cause) -> None:
+    def kill_all(self, cause: KillCause) -> None:
         """Kill every running execution."""
         for slot in self._slots:
             slot.kill(cause)
@@ -269,15 +269,15 @@ class ActiveJobs:
         held = self._in_slot[slot.index]
         self._collect(slot, held)
         if held.lost:
-            if end.cause is not Cause.RETURNED and not end.unstarted:
+            if end.cause is not KillCause.RETURNED and not end.unstarted:
                 self._follow_ups.append((FollowUp.ACKNOWLEDGE, held.claim))
             return
         if held.started is not None:
             self._working_ms += int((boottime() - held.started) * 1000)
-        if end.cause is Cause.FENCED or boottime() > held.leased + self._fence:
+        if end.cause is KillCause.FENCED or boottime() > held.leased + self._fence:
             self._held.pop(held.claim.token, None)
             held.fenced = True
-        elif end.cause is Cause.RETURNED:
+        elif end.cause is KillCause.RETURNED:
             self._give_back(held)
         elif end.unstarted and end.cause is None:
             _log.warning("job %s: %s; handed back", held.claim.id, end.outcome["error"])
@@ -369,7 +369,7 @@ class ActiveJobs:
     def _retryable(self, held: ActiveJob, end: Ended) -> bool:
         return end.outcome.get("outcome") != "failed" or self._policy.retryable(held.claim, end.outcome)
 
-    def _report(self, held: ActiveJob, execution: Execution) -> None:
+    def _report(self, held: ActiveJob, execution: ExecutionReport) -> None:
         held.reported = True
         if execution.outcome == "finished":
             self._finished += 1

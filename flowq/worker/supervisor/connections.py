@@ -9,10 +9,10 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Final
 
 from flowq.exceptions import DataLostError, ServerError, ServerUnavailableError
-from flowq.store.schema.outcomes import StepReply, TickReply, Verdict
+from flowq.store.schema.outcomes import ExchangeReply, SweepReply, Verdict
 
 if TYPE_CHECKING:
-    from flowq.store.client.async_connection import Link, Waiter
+    from flowq.store.client.async_connection import WakeupConnection, WorkerConnection
     from flowq.worker.supervisor.event_loop import Loop
 
 _log = logging.getLogger("flowq.worker")
@@ -33,8 +33,8 @@ class StoreConnections:
     between attempts grow until there is one.
     """
 
-    def __init__(self, loop: Loop, link: Link, hints: Waiter, calls: Waiter) -> None:
-        self.on_reply: Callable[[StepReply | TickReply | list[Verdict]], None] = lambda _reply: None
+    def __init__(self, loop: Loop, link: WorkerConnection, hints: WakeupConnection, calls: WakeupConnection) -> None:
+        self.on_reply: Callable[[ExchangeReply | SweepReply | list[Verdict]], None] = lambda _reply: None
         self.on_refused: Callable[[ServerError], None] = lambda _error: None
         self.on_hint: Callable[[str], None] = lambda _queue: None
         self._loop = loop
@@ -75,7 +75,7 @@ class StoreConnections:
         """The monotonic time of the next attempt to connect, None while connected."""
         return self._again
 
-    def send(self, request: Callable[[Link], None]) -> None:
+    def send(self, request: Callable[[WorkerConnection], None]) -> None:
         """Send a request through the link; it is sent again by itself if the connection is lost."""
         try:
             request(self._link)
@@ -123,7 +123,7 @@ class StoreConnections:
             self._watched.append(fd)
         self._arm(self._calls, ())
 
-    def _arm(self, waiter: Waiter, queues: Sequence[str]) -> None:
+    def _arm(self, waiter: WakeupConnection, queues: Sequence[str]) -> None:
         if self._again is not None or self._rearm is not None or waiter.armed:
             return
         try:
@@ -198,7 +198,7 @@ class StoreConnections:
         if call is not None:
             self.on_hint(call)
 
-    def _read_waiter(self, waiter: Waiter) -> str | None:
+    def _read_waiter(self, waiter: WakeupConnection) -> str | None:
         """Return what a waiter was told, None for nothing (yet)."""
         waited = waiter.armed
         try:

@@ -8,7 +8,7 @@ from flowq.exceptions import SignatureError
 from flowq.states import Reason
 from flowq.store.schema.outcomes import Claim
 from flowq.worker.ipc.messages import failed
-from flowq.worker.supervisor.slot import Cause, Ended
+from flowq.worker.supervisor.slot import Ended, KillCause
 
 if TYPE_CHECKING:
     from flowq.worker.ipc.messages import Task
@@ -56,8 +56,8 @@ def callback_task(claim: Claim, end: Ended, options: "WorkerOptions") -> "Task |
     """Return the task that makes up for a callback which the job's own horse could not call any more, None for none."""
     if claim.run is not None:
         return None
-    stopped = end.cause is Cause.STOP
-    died = end.cause in {None, Cause.TIMEOUT, Cause.KILL} and end.outcome.get("outcome") == "failed"
+    stopped = end.cause is KillCause.STOP
+    died = end.cause in {None, KillCause.TIMEOUT, KillCause.KILL} and end.outcome.get("outcome") == "failed"
     which = "on_stopped" if stopped else "on_failure"
     callback = claim.fields.get(which)
     if not callback or not (stopped or (died and not end.unstarted and not end.outcome.get("called"))):

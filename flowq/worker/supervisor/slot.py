@@ -45,7 +45,7 @@ _ANSWER_LIMIT: Final = 5.0  # s from a SIGKILL to the report of the exit; then t
 _TERM_SENT, _KILL_SENT = 2, 3  # how far the signals of an execution have gone
 
 
-class Cause(StrEnum):
+class KillCause(StrEnum):
     """Why a slot killed its horse: what is reported in place of the horse's own outcome."""
 
     TIMEOUT = "timeout"
@@ -61,7 +61,7 @@ class Ended:
     """How an execution ended. `cause` is set when it was killed on purpose; `unstarted` when no horse could be had."""
 
     outcome: TaskResult
-    cause: Cause | None = None
+    cause: KillCause | None = None
     unstarted: bool = False
     pid: int = 0  # of the horse, when it died without an outcome
     code: int | None = None  # and its exit code
@@ -95,7 +95,7 @@ class Slot:
         self._held_since = 0.0  # monotonic time
         self._shedding = False  # nobody fetches the output: the oldest is dropped
         self._over = True  # the outcome of the current task is known
-        self._cause: Cause | None = None
+        self._cause: KillCause | None = None
         self._alarm: float | None = None  # monotonic time of the next signal
         self._stage = 0  # 0, `_TERM_SENT` or `_KILL_SENT`
 
@@ -153,13 +153,13 @@ class Slot:
         """Whether a process executes the task by now."""
         return self._horse is not None
 
-    def kill(self, cause: Cause) -> None:
+    def kill(self, cause: KillCause) -> None:
         """End the execution before its time. Politely first for a cancel or a stop, at once for the others."""
         if self._over:
             return
-        if self._cause is None or cause in {Cause.FENCED, Cause.RETURNED}:
+        if self._cause is None or cause in {KillCause.FENCED, KillCause.RETURNED}:
             self._cause = cause
-        if cause in {Cause.FENCED, Cause.RETURNED, Cause.KILL}:
+        if cause in {KillCause.FENCED, KillCause.RETURNED, KillCause.KILL}:
             self._kill_group()
         elif self._stage == 0:
             self._signal(signal.SIGTERM)
@@ -178,7 +178,7 @@ class Slot:
         elif self._over or self._stage == _TERM_SENT:
             self._kill_group()
         else:
-            self._cause = Cause.TIMEOUT
+            self._cause = KillCause.TIMEOUT
             self._signal(signal.SIGTERM)
             self._stage = _TERM_SENT
             self._alarm = now + self._grace
@@ -285,7 +285,7 @@ class Slot:
             self._close_pipe(fd)  # nobody who could write is left, or it is a daemon that cannot be swept here
         if not self._over:
             if self._horse.fenced and code is not None:
-                self._cause = Cause.FENCED  # not the job's fault: its lease runs out, and it is lost as with its worker
+                self._cause = KillCause.FENCED  # not the job's fault: its lease runs out, and it is lost as with its worker
             self._end(Ended(self._judged(_death(code, self._cause)), self._cause, pid=self._horse.pid, code=code))
         self._loop.forget(self._horse.channel.fileno())
         self._release()
@@ -301,7 +301,7 @@ class Slot:
 
     def _judged(self, outcome: TaskResult) -> TaskResult:
         """Return the outcome to report: after our own SIGTERM or SIGKILL for a timeout it is a timeout, whatever the horse says."""
-        if self._cause is not Cause.TIMEOUT or outcome.get("reason") == "timeout":
+        if self._cause is not KillCause.TIMEOUT or outcome.get("reason") == "timeout":
             return outcome
         assert self.task is not None
         text = f"the job ran longer than its timeout of {float(self.task['timeout']):g} s and was killed"
@@ -369,7 +369,7 @@ class Slot:
         os.close(fd)
 
 
-def _death(code: int | None, cause: Cause | None) -> TaskResult:
+def _death(code: int | None, cause: KillCause | None) -> TaskResult:
     """Return the outcome of a horse that ended without one. An exit code of 0 is no better than any other."""
     if code is None:
         return failed("killed", "the job's processes were killed together with the fork server they belonged to")
@@ -382,6 +382,6 @@ def _death(code: int | None, cause: Cause | None) -> TaskResult:
     text = f"the job's process was killed by {signal_name(-code)}"
     if -code == signal.SIGKILL and cause is None:
         text += "; this worker did not send it: the system was probably out of memory"
-    elif cause is Cause.KILL:
+    elif cause is KillCause.KILL:
         text += " because somebody asked for it"
     return failed("killed", text, exit_code=128 - code)

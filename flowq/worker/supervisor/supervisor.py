@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Final
 from flowq import __version__, ids
 from flowq.defaults import SELF_FENCE
 from flowq.exceptions import DataLostError, FlowqError, ServerError
-from flowq.store.schema.outcomes import StepReply, TickReply
+from flowq.store.schema.outcomes import ExchangeReply, SweepReply
 from flowq.worker.ipc import platform
 from flowq.worker.signals import StopSignals
 from flowq.worker.supervisor.active_jobs import ActiveJobs, FollowUp
@@ -29,13 +29,13 @@ from flowq.worker.supervisor.fork_server_client import ForkServerKey
 from flowq.worker.supervisor.fork_server_pool import ForkServerPool
 from flowq.worker.supervisor.job_scope import JobScopes, UnpreparableError
 from flowq.worker.supervisor.shutdown import Shutdown, ShutdownStage, watch_lifeline
-from flowq.worker.supervisor.slot import Cause
+from flowq.worker.supervisor.slot import KillCause
 from flowq.worker.supervisor.task_builder import TaskBuilder
 from flowq.worker.webhooks.delivery import Deliveries
 
 if TYPE_CHECKING:
     from flowq.store import Store
-    from flowq.store.schema.outcomes import Claim, Execution, LogLines, Verdict
+    from flowq.store.schema.outcomes import Claim, ExecutionReport, LogLines, Verdict
     from flowq.worker.options import WorkerOptions
 
 _log = logging.getLogger("flowq.worker")
@@ -73,7 +73,7 @@ class Supervisor:
         self._hungry = True  # a claim may find something
         self._released = False  # dependents are about to be released: not dry yet
         self._swept_once = False  # a burst worker is not dry before it has seen to what is overdue
-        self._sent: tuple[float, list[LogLines], list[Execution]] = (0.0, [], [])
+        self._sent: tuple[float, list[LogLines], list[ExecutionReport]] = (0.0, [], [])
         self._beaten: list[str] = []  # tokens in the beat that is under way
         now = time.monotonic()
         self._next_beat = now + options.beat
@@ -242,10 +242,10 @@ class Supervisor:
             random.shuffle(self._queues)
         self._traffic.send(lambda link: link.step(self._queues, logs=logs, ended=reports, claims=wanted))
 
-    def _replied(self, reply: StepReply | TickReply | list[Verdict]) -> None:
-        if isinstance(reply, StepReply):
+    def _replied(self, reply: ExchangeReply | SweepReply | list[Verdict]) -> None:
+        if isinstance(reply, ExchangeReply):
             self._stepped(reply)
-        elif isinstance(reply, TickReply):
+        elif isinstance(reply, SweepReply):
             self._swept(reply)
         else:
             since = self._sent[0]
@@ -255,7 +255,7 @@ class Supervisor:
             self._jobs.judged(list(zip(self._beaten, reply, strict=True)))
             self._origins.renew(max(0.1, since + self._options.lease * SELF_FENCE - platform.boottime()))
 
-    def _stepped(self, reply: StepReply) -> None:
+    def _stepped(self, reply: ExchangeReply) -> None:
         since, _, reports = self._sent
         self._sent = (since, [], [])
         for execution, outcome in zip(reports, reply.ended, strict=True):
@@ -281,7 +281,7 @@ class Supervisor:
             cut = self._queues.index(served) + 1
             self._queues = self._queues[cut:] + self._queues[:cut]
 
-    def _swept(self, reply: TickReply) -> None:
+    def _swept(self, reply: SweepReply) -> None:
         self._swept_once = True
         if reply.more:
             self._next_sweep = time.monotonic()
@@ -329,7 +329,7 @@ class Supervisor:
             if command == "shutdown":
                 self._stopping.at_least(ShutdownStage.WARM)
             elif command == "kill-horse":
-                self._jobs.kill_all(Cause.KILL)
+                self._jobs.kill_all(KillCause.KILL)
 
     # -- begin and end -----------------------------------------------------------------------------------------------------
 
@@ -385,7 +385,7 @@ class Supervisor:
             _log.info("stopping: %d running jobs are finished first", self._jobs.running)
         elif stage is ShutdownStage.COLD:
             _log.warning("stopping now: %d running jobs go back to their queues", self._jobs.running)
-            self._jobs.kill_all(Cause.RETURNED)
+            self._jobs.kill_all(KillCause.RETURNED)
 
     def _leave(self) -> None:
         self._origins.close()

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from flowq.flows.render.graph.model import Graph, Vertex
+from flowq.flows.render.graph.model import Drawing, Vertex
 from flowq.flows.views.text import safe_line
 from flowq.states import JobStatus
 
@@ -32,7 +32,7 @@ def colors_of(vertex: Vertex) -> tuple[str, str]:
     return ALLOWED if vertex.allowed and vertex.status is JobStatus.FAILED else COLORS[vertex.status]
 
 
-def to_mermaid(graph: Graph) -> str:
+def to_mermaid(graph: Drawing) -> str:
     """Return a flowchart; conditions other than success stand on dotted arrows, states are classes."""
     lines = ["flowchart LR"]
     for index, vertex in enumerate(graph.vertices):
@@ -50,7 +50,7 @@ def to_mermaid(graph: Graph) -> str:
     return "\n".join(lines) + "\n"
 
 
-def to_dot(graph: Graph) -> str:
+def to_dot(graph: Drawing) -> str:
     """Return a digraph for Graphviz."""
     lines = [
         f"digraph {_dot(graph.name)} {{",

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from statistics import median
 from typing import Final
 
-from flowq.flows.render.graph.model import Graph
+from flowq.flows.render.graph.model import Drawing
 
 _SWEEPS: Final = 8
 
@@ -41,7 +41,7 @@ class Layout:
         return _children(self.parents)
 
 
-def lay_out(graph: Graph) -> Layout:
+def lay_out(graph: Drawing) -> Layout:
     """Lay a graph out. Edges that follow from others are left out: a -> c where there is a -> b -> c."""
     level = levels(graph)
     parents = reduced(graph)
@@ -53,7 +53,7 @@ def lay_out(graph: Graph) -> Layout:
     return Layout(len(graph.vertices), tuple(map(tuple, columns)), tuple(rows), tuple(map(tuple, item_parents)))
 
 
-def levels(graph: Graph) -> list[int]:
+def levels(graph: Drawing) -> list[int]:
     """Return the column of each vertex: 0 without parents, else one more than the largest of the parents'."""
     level = [0] * len(graph.vertices)
     for parent, child, _condition in sorted(graph.edges, key=lambda edge: edge[1]):  # children in topological order
@@ -61,7 +61,7 @@ def levels(graph: Graph) -> list[int]:
     return level
 
 
-def reduced(graph: Graph) -> list[list[int]]:
+def reduced(graph: Drawing) -> list[list[int]]:
     """Return each vertex's parents without those that another parent already comes after.
 
     Sets of ancestors are integers with a bit per vertex: for 10,000 vertices they take some ten megabytes and a moment.

@@ -34,7 +34,7 @@ class Vertex:
 
 
 @dataclass(frozen=True, slots=True)
-class Graph:
+class Drawing:
     """Vertices in topological order; edges as `(parent, child, condition)` by index, each once."""
 
     name: str
@@ -49,7 +49,7 @@ class Graph:
         return [list(some) for some in found]
 
 
-def graph_of(plan: Plan, run: RunView | None = None, *, cells: bool = False) -> Graph:
+def graph_of(plan: Plan, run: RunView | None = None, *, cells: bool = False) -> Drawing:
     """Return the graph of a plan, with the states of a run of it. Linear in cells and edges.
 
     Args:
@@ -61,7 +61,7 @@ def graph_of(plan: Plan, run: RunView | None = None, *, cells: bool = False) -> 
     return _expanded(plan, jobs) if cells else _folded(plan, jobs)
 
 
-def graph_json(graph: Graph) -> dict[str, Json]:
+def graph_json(graph: Drawing) -> dict[str, Json]:
     """Return the form for programs: `{"nodes": [...], "edges": [[parent, child, condition], ...]}`, by name."""
     return {
         "name": graph.name,
@@ -83,7 +83,7 @@ def graph_json(graph: Graph) -> dict[str, Json]:
     }
 
 
-def _folded(plan: Plan, jobs: dict[int, JobView]) -> Graph:
+def _folded(plan: Plan, jobs: dict[int, JobView]) -> Drawing:
     drawing = Contraction(plan, cells=False)
     cells_of = plan.cells_of()
     places: dict[int, int] = {}  # node -> vertex, in the order of the ordinals: parents first, whatever the order of the file
@@ -112,7 +112,7 @@ def _folded(plan: Plan, jobs: dict[int, JobView]) -> Graph:
         parent, child = plan.cells[above].node, plan.cells[below].node
         if parent != child:
             edges[places[parent], places[child], condition] = None
-    return Graph(plan.name, tuple(vertices), tuple(edges))
+    return Drawing(plan.name, tuple(vertices), tuple(edges))
 
 
 def _name(node: str) -> str:
@@ -120,7 +120,7 @@ def _name(node: str) -> str:
     return node.removesuffix(f"/{GATE}").replace(STAGE, "stage ")
 
 
-def _expanded(plan: Plan, jobs: dict[int, JobView]) -> Graph:
+def _expanded(plan: Plan, jobs: dict[int, JobView]) -> Drawing:
     drawing = Contraction(plan, cells=True)
     vertices: list[Vertex] = []
     places: dict[int, int] = {}
@@ -143,7 +143,7 @@ def _expanded(plan: Plan, jobs: dict[int, JobView]) -> Graph:
             )
         )
     edges = ((places[parent], places[child], condition) for parent, child, condition in drawing.edges())
-    return Graph(plan.name, tuple(vertices), tuple(dict.fromkeys(edges)))
+    return Drawing(plan.name, tuple(vertices), tuple(dict.fromkeys(edges)))
 
 
 def _duration(views: Sequence[JobView]) -> float | None:

@@ -6,7 +6,7 @@ from xml.sax.saxutils import escape
 
 from flowq.flows.render.graph.dot_mermaid import colors_of
 from flowq.flows.render.graph.layout import Layout, lay_out
-from flowq.flows.render.graph.model import Graph, Vertex
+from flowq.flows.render.graph.model import Drawing, Vertex
 from flowq.flows.views.text import safe_line
 
 _CHAR: Final = 7.3  # px of an average character at 12 px
@@ -32,7 +32,7 @@ _TIP: Final = (
 )
 
 
-def to_svg(graph: Graph, title: str) -> str:
+def to_svg(graph: Drawing, title: str) -> str:
     """Return the document. With a run's states the boxes have their colour; a box tells its state when pointed at."""
     layout = lay_out(graph)
     labels = [_short(safe_line(vertex.label)) for vertex in graph.vertices]
@@ -68,7 +68,7 @@ def _middle(layout: Layout, item: int) -> float:
     return _EDGE + 24 + layout.rows[item] * _ROW + _ROW / 2
 
 
-def _edges(graph: Graph, layout: Layout, lefts: Sequence[float], widths: Sequence[float]) -> Iterator[str]:
+def _edges(graph: Drawing, layout: Layout, lefts: Sequence[float], widths: Sequence[float]) -> Iterator[str]:
     special = {(parent, child) for parent, child, condition in graph.edges if condition != "success"}
     for index, column in enumerate(layout.columns):
         for item in column:
@@ -85,7 +85,7 @@ def _edges(graph: Graph, layout: Layout, lefts: Sequence[float], widths: Sequenc
 
 
 def _boxes(
-    graph: Graph, layout: Layout, lefts: Sequence[float], widths: Sequence[float], labels: Sequence[str]
+    graph: Drawing, layout: Layout, lefts: Sequence[float], widths: Sequence[float], labels: Sequence[str]
 ) -> Iterator[str]:
     for index, column in enumerate(layout.columns):
         for item in column:

@@ -10,7 +10,7 @@ from typing import Final
 
 from flowq.flows.render.graph.edge_routing import Bundle, bundles_between, route
 from flowq.flows.render.graph.layout import Layout, lay_out, levels
-from flowq.flows.render.graph.model import Graph, Vertex
+from flowq.flows.render.graph.model import Drawing, Vertex
 
 Piece = tuple[str, int]
 """Some text, and the vertex whose name it is (-1: a line)."""
@@ -49,7 +49,7 @@ class Pen:
     unicode: bool = True
 
 
-def draw(graph: Graph, width: int | None, pen: Pen) -> list[list[Piece]] | None:
+def draw(graph: Drawing, width: int | None, pen: Pen) -> list[list[Piece]] | None:
     """Return the drawing as lines of pieces, None when it does not fit the width or would be too tall to be followed."""
     layout = lay_out(graph)
     if layout.height > _TALL:
@@ -63,7 +63,7 @@ def draw(graph: Graph, width: int | None, pen: Pen) -> list[list[Piece]] | None:
     return None  # not reached: stretched rows of neighbouring columns never collide
 
 
-def listing(graph: Graph, pen: Pen) -> list[list[Piece]]:
+def listing(graph: Drawing, pen: Pen) -> list[list[Piece]]:
     """Return the list form: a line per vertex, by column, with its parents behind an arrow."""
     level = levels(graph)
     conditions: list[dict[int, str]] = [{} for _ in graph.vertices]
@@ -89,7 +89,7 @@ def listing(graph: Graph, pen: Pen) -> list[list[Piece]]:
     return lines
 
 
-def remarks(graph: Graph, drawn: Sequence[Sequence[Piece]], pen: Pen) -> Iterator[str]:
+def remarks(graph: Drawing, drawn: Sequence[Sequence[Piece]], pen: Pen) -> Iterator[str]:
     """Yield what a drawing does not show by itself: how taps are read, and edges that ask for something else than success."""
     taps = [_plain(tap, pen) for tap in _TAPS.values()]
     if any(tap in text for line in drawn for text, vertex in line if vertex < 0 for tap in taps):
@@ -114,7 +114,7 @@ def _with_columns(layout: Layout) -> list[tuple[int, int]]:
 class _Sheet:
     """A layout with the row of each item and the routed gap to the left of each column."""
 
-    graph: Graph
+    graph: Drawing
     layout: Layout
     rows: Sequence[int]
     gaps: Sequence[Sequence[Bundle]]
