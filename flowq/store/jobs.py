@@ -7,9 +7,8 @@ from typing import Any, Final
 
 from flowq import defaults, ids
 from flowq.exceptions import TooLargeError
-from flowq.ids import split_member_id
-from flowq.states import JobStatus
 from flowq.store.client.session import Session
+from flowq.store.schema.job_rows import RESULT_FIELDS, job_record, latest_result, older_result
 from flowq.store.schema.outcomes import Claim, ExecutionReport, Outcome
 from flowq.store.schema.records import JobRecord, ResultRecord, StoredJob
 from flowq.store.schema.replies import read_claim
@@ -18,32 +17,6 @@ _CHUNK: Final = 500  # records read by one pipeline
 _ITEMS: Final = 500  # items of a foreach staged by one call
 _ITEM_BYTES: Final = 262_144
 _LONGEST_WAIT: Final = 3.0  # s of one blocking read: well below the connection's time-out
-_KNOWN: Final = frozenset(
-    {
-        *(
-            "status",
-            "origin",
-            "run",
-            "reason",
-            "created_at",
-            "enqueued_at",
-            "started_at",
-            "ended_at",
-            "due",
-            "attempt",
-            "token",
-        ),
-        *("worker", "pending", "allowed", "exit_code", "kind", "members"),
-    }
-)
-
-_RESULT_FIELDS: Final = ("outcome", "token", "ended_at", "started_at", "worker")
-_RESULT_TYPES: Final = {
-    "finished": "successful",
-    "retried": "retried",
-    "stopped": "stopped",
-    "exceeded": "max_retries_exceeded",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -303,10 +276,10 @@ class Jobs:
         """Return the latest execution's result, None while there is none."""
         with self._session.translated:
             pipe = self._session.client.pipeline(transaction=False)
-            pipe.hmget(self._keys("job", job), _RESULT_FIELDS)
+            pipe.hmget(self._keys("job", job), RESULT_FIELDS)
             pipe.get(self._keys("result", job))
             fields, value = pipe.execute()
-        latest = _latest_result(fields, value)
+        latest = latest_result(fields, value)
         if latest is not None or fields[1] is None:
             return latest
         older = self._older(job, 0, 0)
@@ -333,48 +306,16 @@ class Jobs:
         """Return the results of the ten latest executions, newest first."""
         with self._session.translated:
             pipe = self._session.client.pipeline(transaction=False)
-            pipe.hmget(self._keys("job", job), _RESULT_FIELDS)
+            pipe.hmget(self._keys("job", job), RESULT_FIELDS)
             pipe.get(self._keys("result", job))
             pipe.lrange(self._keys("results", job), 0, -1)
             fields, value, older = pipe.execute()
-        latest = _latest_result(fields, value)
-        return [*([] if latest is None else [latest]), *map(_older_result, older)]
+        latest = latest_result(fields, value)
+        return [*([] if latest is None else [latest]), *map(older_result, older)]
 
     def _older(self, job: str, start: int, end: int) -> list[ResultRecord]:
         with self._session.translated:
-            return [_older_result(item) for item in self._session.client.lrange(self._keys("results", job), start, end)]
-
-
-def job_record(job: str, row: Mapping[bytes, bytes]) -> JobRecord | None:
-    """Make a record of a job hash as read; None of an empty one."""
-    if not row:
-        return None
-    fields = {name.decode(): value.decode("utf-8", "replace") for name, value in row.items()}
-    run = fields.get("run")
-    retry = fields.get("retry")
-    return JobRecord(
-        id=job,
-        status=JobStatus(fields["status"]),
-        queue=fields.get("origin", ""),
-        run=run,
-        ordinal=split_member_id(job)[1] if run else None,
-        reason=fields.get("reason"),
-        created_ms=_integer(fields.get("created_at")),
-        enqueued_ms=_integer(fields.get("enqueued_at")),
-        started_ms=_integer(fields.get("started_at")),
-        ended_ms=_integer(fields.get("ended_at")),
-        due_ms=_integer(fields.get("due")),
-        attempt=int(fields.get("attempt", 0)),
-        execution=_execution(row.get(b"token")),
-        worker=fields.get("worker"),
-        pending=int(fields.get("pending", 0)),
-        allowed=fields.get("allowed") == "1",
-        retries=int(retry.partition("|")[0]) if retry else 0,
-        exit_code=_integer(fields.get("exit_code")),
-        kind=fields.get("kind", ""),
-        members=_members(fields.get("members")),
-        options={name: value for name, value in fields.items() if name not in _KNOWN},
-    )
+            return [older_result(item) for item in self._session.client.lrange(self._keys("results", job), start, end)]
 
 
 def _item_chunks(items: Sequence[bytes]) -> Iterator[list[bytes]]:
@@ -393,41 +334,3 @@ def _item_chunks(items: Sequence[bytes]) -> Iterator[list[bytes]]:
 def _created(reply: Any) -> tuple[Outcome, str]:
     outcome, detail = reply
     return Outcome(outcome.decode()), detail.decode()
-
-
-def _integer(text: str | None) -> int | None:
-    return None if text is None else int(float(text))
-
-
-def _execution(token: bytes | None) -> int:
-    return int(token.partition(b"-")[0]) if token else 0
-
-
-def _members(text: str | None) -> range | None:
-    if text is None:
-        return None
-    first, count = map(int, text.split())
-    return range(first, first + count)
-
-
-def _result_type(outcome: bytes) -> str:
-    return _RESULT_TYPES.get(outcome.decode(), "failed")
-
-
-def _latest_result(fields: Sequence[bytes | None], value: bytes | None) -> ResultRecord | None:
-    outcome, token, ended, started, worker = fields
-    if outcome is None or outcome == b"unclaimed":
-        return None
-    begun = int(started) if started else None
-    return ResultRecord(_result_type(outcome), _execution(token), int(ended or 0), value, begun, _text(worker))
-
-
-def _older_result(item: bytes) -> ResultRecord:
-    head, _, value = item.partition(b"\n")
-    outcome, execution, ended, has_value, started, worker = head.split(b" ", 5)
-    kept, begun = value if has_value == b"1" else None, int(started) if started else None
-    return ResultRecord(_result_type(outcome), int(execution), int(ended), kept, begun, _text(worker))
-
-
-def _text(value: bytes | None) -> str:
-    return (value or b"").decode("utf-8", "replace")

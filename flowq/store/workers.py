@@ -7,10 +7,16 @@ from flowq import defaults, ids
 from flowq.store.client.session import Session
 from flowq.store.schema.outcomes import Claim, ExchangeReply, ExecutionReport, Outcome, Verdict
 from flowq.store.schema.records import WorkerRecord
-from flowq.store.schema.replies import read_claim, read_step
+from flowq.store.schema.replies import (
+    exchange_arguments,
+    heartbeat_arguments,
+    read_claim,
+    read_exchange,
+    read_sweep,
+    read_verdicts,
+    sweep_arguments,
+)
 
-SILENT_LEASES: Final = 6  # leases without a beat after which a worker is forgotten
-_SWEEP_BATCH: Final = 100
 _LIVE_MS: Final = int(2000 * defaults.LEASE)
 
 
@@ -87,18 +93,19 @@ class Workers:
 
     def claim(self, name: str, queues: Sequence[str], lease: float) -> Claim | None:
         """Claim one job, waiting for the answer: for workers without an event loop. `lease` in seconds."""
-        return read_claim(self._session.run("job/claim", name, 1, ids.nonce(), int(lease * 1000), list(queues)))
+        return read_claim(self._session.run("job/claim", name, 1, ids.nonce(), _ms(lease), list(queues)))
 
-    def step(
+    def exchange(
         self, name: str, queues: Sequence[str], lease: float, ended: Sequence[ExecutionReport], claims: Sequence[str]
     ) -> ExchangeReply:
-        """Report ended executions and claim a job for each of `claims` (fresh ids), waiting for the answer; see `WorkerConnection.step`."""
-        ends = [part for execution in ended for part in execution.arguments()]
-        return read_step(
-            self._session.run("worker/exchange", name, int(lease * 1000), list(queues), 0, len(ended), *ends, list(claims))
+        """Report ended executions and claim a job for each of `claims` (fresh ids); see `WorkerConnection.exchange`."""
+        return read_exchange(
+            self._session.run(
+                "worker/exchange", *exchange_arguments(name, _ms(lease), queues, logs=(), ended=ended, claims=claims)
+            )
         )
 
-    def beat(
+    def heartbeat(
         self,
         name: str,
         queues: Sequence[str],
@@ -106,15 +113,14 @@ class Workers:
         claim: Claim | None,
         counters: tuple[int, int, int] = (0, 0, 0),
     ) -> Verdict | None:
-        """Renew the lease of one claim (or just say that the worker lives) and return the verdict on it, waiting for the answer.
+        """Renew the lease of one claim, or without one say that the worker lives; return the verdict on the claim.
 
-        `counters` as of `WorkerConnection.beat`.
+        `counters` as in `heartbeat_arguments`.
         """
-        executions = [] if claim is None else [claim.id, claim.token]
+        executions = [] if claim is None else [(claim.id, claim.token)]
         state = "busy" if executions else "idle"
-        flat = [name, int(lease * 1000), state, *counters, list(queues), len(executions) // 2, *executions]
-        verdicts = self._session.run("worker/heartbeat", *flat)
-        return Verdict(verdicts[0].decode()) if verdicts else None
+        flat = heartbeat_arguments(name, _ms(lease), state, queues, counters=counters, executions=executions)
+        return next(iter(read_verdicts(self._session.run("worker/heartbeat", *flat))), None)
 
     def callbacks(self, queues: Sequence[str], limit: int) -> list[Claim]:
         """Take over failure callbacks of executions that were lost with their worker; say `called` when one was called."""
@@ -130,8 +136,7 @@ class Workers:
 
     def sweep(self, lease: float) -> bool:
         """Do what every worker's sweep does: reap, promote, expire, release. Returns whether more is due now."""
-        reply = self._session.run("worker/sweep", int(lease * 1000), _SWEEP_BATCH, int(lease * 1000) * SILENT_LEASES, False)
-        return bool(reply[3])
+        return read_sweep(self._session.run("worker/sweep", *sweep_arguments(_ms(lease), punctual=False))).more
 
     def wait(self, name: str, queues: Sequence[str], timeout: float) -> None:
         """Wait until a job may be there, somebody calls this worker, or `timeout` seconds have passed."""
@@ -147,6 +152,10 @@ class Workers:
     def unclaim(self, job: str, token: str) -> Outcome:
         """Hand a claimed job back without charging an attempt."""
         return Outcome(self._session.run("job/return_claim", job, token)[0].decode())
+
+
+def _ms(seconds: float) -> int:
+    return int(seconds * 1000)
 
 
 def _worker_record(name: str, row: Mapping[bytes, bytes]) -> WorkerRecord | None:

@@ -57,13 +57,13 @@ class HandWorker:
             continue
 
     def _tick(self) -> SweepReply:
-        self._link.tick()
+        self._link.sweep()
         reply = self._receive()
         assert isinstance(reply, SweepReply)
         return reply
 
     def _step(self, **parts: Any) -> ExchangeReply:
-        self._link.step(self._queues, **parts)
+        self._link.exchange(self._queues, **parts)
         reply = self._receive()
         assert isinstance(reply, ExchangeReply)
         return reply

@@ -35,7 +35,7 @@ class Driver:
                 return answer
 
     def step(self, *ended: ExecutionReport, claims: int = 0, logs: tuple[LogLines, ...] = ()) -> ExchangeReply:
-        self.link.step(self.queues, logs=logs, ended=ended, claims=[ids.nonce() for _ in range(claims)])
+        self.link.exchange(self.queues, logs=logs, ended=ended, claims=[ids.nonce() for _ in range(claims)])
         answer = self.reply()
         assert isinstance(answer, ExchangeReply)
         return answer
@@ -53,7 +53,7 @@ class Driver:
         return self.step(execution(claim, outcome, **more)).ended[0]
 
     def tick(self) -> SweepReply:
-        self.link.tick()
+        self.link.sweep()
         answer = self.reply()
         assert isinstance(answer, SweepReply)
         return answer
@@ -86,7 +86,7 @@ class Driver:
         self.settle()
 
     def beat(self, *claims: Claim) -> list[Verdict]:
-        self.link.beat("busy", self.queues, [(claim.id, claim.token) for claim in claims])
+        self.link.heartbeat("busy", self.queues, [(claim.id, claim.token) for claim in claims])
         answer = self.reply()
         assert isinstance(answer, list)
         return answer

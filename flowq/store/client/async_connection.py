@@ -22,12 +22,17 @@ from flowq.store.client.errors import translate
 from flowq.store.client.scripts import Script, flatten, load
 from flowq.store.client.session import Session, data_lost
 from flowq.store.schema.outcomes import ExchangeReply, ExecutionReport, LogLines, SweepReply, Verdict
-from flowq.store.schema.replies import read_step
+from flowq.store.schema.replies import (
+    exchange_arguments,
+    heartbeat_arguments,
+    read_exchange,
+    read_sweep,
+    read_verdicts,
+    sweep_arguments,
+)
 
 _READ: Final = 65536
 _WAIT: Final = 30  # s of one BLPOP; then it is armed again, so that a dead connection is noticed
-_TICK_BATCH: Final = 100
-_SILENT_LEASES: Final = 6  # leases without a beat after which a worker is forgotten
 
 Reply: TypeAlias = ExchangeReply | SweepReply | list[Verdict]
 
@@ -145,7 +150,7 @@ class WorkerConnection:
         """Close the connection."""
         self._wire.close()
 
-    def step(
+    def exchange(
         self,
         queues: Sequence[str],
         *,
@@ -153,19 +158,14 @@ class WorkerConnection:
         ended: Sequence[ExecutionReport] = (),
         claims: Sequence[str] = (),
     ) -> None:
-        """Send a step: captured output, ended executions, and a claim for each free slot (`claims`: fresh ids of 96 random bits).
+        """Send an exchange: captured output, ended executions, and a claim for each free slot (`claims`: fresh ids of 96 random bits).
 
-        `receive` gives a `ExchangeReply`.
+        `receive` gives an `ExchangeReply`.
         """
-        flat = flatten([self._worker, self._lease_ms, list(queues), len(logs)])
-        for entry in logs:
-            flat += flatten([entry.id, entry.token, entry.index, entry.stream, entry.data])
-        flat += flatten([len(ended)])
-        for execution in ended:
-            flat += flatten(execution.arguments())
-        self._send(_Request(load("worker/exchange"), flat + flatten([list(claims)]), read_step))
+        flat = exchange_arguments(self._worker, self._lease_ms, queues, logs=logs, ended=ended, claims=claims)
+        self._send(_Request(load("worker/exchange"), flatten(flat), read_exchange))
 
-    def beat(
+    def heartbeat(
         self,
         state: str,
         queues: Sequence[str],
@@ -174,18 +174,14 @@ class WorkerConnection:
     ) -> None:
         """Send a heartbeat with the `(job id, token)` of each running execution; `receive` gives a verdict for each, in order.
 
-        `counters` are this worker's executions that finished, that failed, and the milliseconds they took, since its start.
+        `counters` as in `heartbeat_arguments`.
         """
-        flat = flatten([self._worker, self._lease_ms, state, *counters, list(queues), len(executions)])
-        self._send(_Request(load("worker/heartbeat"), flat + [part for pair in executions for part in pair], _verdicts))
+        flat = heartbeat_arguments(self._worker, self._lease_ms, state, queues, counters=counters, executions=executions)
+        self._send(_Request(load("worker/heartbeat"), flatten(flat), read_verdicts))
 
-    def tick(self) -> None:
+    def sweep(self) -> None:
         """Send a sweep; `receive` gives a `SweepReply`."""
-        self._send(
-            _Request(
-                load("worker/sweep"), flatten([self._lease_ms, _TICK_BATCH, self._lease_ms * _SILENT_LEASES, True]), _tick_reply
-            )
-        )
+        self._send(_Request(load("worker/sweep"), flatten(sweep_arguments(self._lease_ms, punctual=True)), read_sweep))
 
     def receive(self) -> Reply | None:
         """Read what has arrived and return the reply, or None when it is not complete yet.
@@ -275,14 +271,3 @@ class WakeupConnection:
         if isinstance(reply, redis.exceptions.ResponseError):
             raise translate(reply)
         return None if reply is None else reply[1].decode()
-
-
-def _verdicts(reply: Any) -> list[Verdict]:
-    return [Verdict(item.decode()) for item in reply]
-
-
-def _tick_reply(reply: Any) -> SweepReply:
-    reaped, due, released, more, decide, webhooks, again_ms = reply
-    jobs = tuple(item.decode() for item in decide)
-    again = None if again_ms < 0 else again_ms / 1000
-    return SweepReply(int(reaped), int(due), int(released), bool(more), jobs, int(webhooks), again)

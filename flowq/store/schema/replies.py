@@ -1,13 +1,80 @@
-"""Reading what a claim or a step gave: the one place that knows the shape of their replies."""
+"""Arguments and replies of the scripts that workers call: the one place that knows their shapes.
 
-from typing import Any
+Two transports use them: `store.workers`, which waits for the answer, and `store.client.async_connection`, which does not.
+"""
+
+from collections.abc import Sequence
+from typing import Any, Final
 
 from flowq.ids import split_member_id
-from flowq.store.schema.outcomes import Claim, ExchangeReply, Outcome
+from flowq.store.schema.outcomes import Claim, ExchangeReply, ExecutionReport, LogLines, Outcome, SweepReply, Verdict
+
+_SILENT_LEASES: Final = 6  # without a heartbeat for so many leases a worker is forgotten
+_SWEEP_BATCH: Final = 100  # entries of each kind that one sweep deals with
+
+
+def exchange_arguments(
+    worker: str,
+    lease_ms: int,
+    queues: Sequence[str],
+    *,
+    logs: Sequence[LogLines],
+    ended: Sequence[ExecutionReport],
+    claims: Sequence[str],
+) -> list[object]:
+    """Return the arguments of `worker/exchange`: output, ended executions, and a fresh id for each claim."""
+    flat: list[object] = [worker, lease_ms, list(queues), len(logs)]
+    for entry in logs:
+        flat += [entry.id, entry.token, entry.index, entry.stream, entry.data]
+    flat.append(len(ended))
+    for execution in ended:
+        flat += execution.arguments()
+    return [*flat, list(claims)]
+
+
+def heartbeat_arguments(
+    worker: str,
+    lease_ms: int,
+    state: str,
+    queues: Sequence[str],
+    *,
+    counters: tuple[int, int, int],
+    executions: Sequence[tuple[str, str]],
+) -> list[object]:
+    """Return the arguments of `worker/heartbeat`.
+
+    Args:
+        worker: its name.
+        lease_ms: of each execution, from now.
+        state: "idle", "busy" or "stopping".
+        queues: which it listens on.
+        counters: executions that finished, that failed, and the milliseconds they took, since the start of the worker.
+        executions: `(job id, token)` of each one that runs.
+    """
+    pairs = [part for pair in executions for part in pair]
+    return [worker, lease_ms, state, *counters, list(queues), len(executions), *pairs]
+
+
+def sweep_arguments(lease_ms: int, *, punctual: bool) -> list[object]:
+    """Return the arguments of `worker/sweep`. `punctual`: the worker can come back at a given time."""
+    return [lease_ms, _SWEEP_BATCH, lease_ms * _SILENT_LEASES, punctual]
+
+
+def read_verdicts(reply: Any) -> list[Verdict]:
+    """Return the verdicts of a heartbeat, in the order of its executions."""
+    return [Verdict(item.decode()) for item in reply]
+
+
+def read_sweep(reply: Any) -> SweepReply:
+    """Return the reply of a sweep."""
+    reaped, due, released, more, decide, webhooks, again_ms = reply
+    jobs = tuple(item.decode() for item in decide)
+    again = None if again_ms < 0 else again_ms / 1000
+    return SweepReply(int(reaped), int(due), int(released), bool(more), jobs, int(webhooks), again)
 
 
 def read_claim(row: Any) -> Claim | None:
-    """Return the claim of a reply of `claim` or `take`, None of an empty one."""
+    """Return the claim of a reply of `job/claim` or `job/claim_by_id`, None of an empty one."""
     if not row:
         return None
     job, token, payload, flat = row
@@ -28,8 +95,8 @@ def read_claim(row: Any) -> Claim | None:
     )
 
 
-def read_step(reply: Any) -> ExchangeReply:
-    """Return the reply of `step`."""
+def read_exchange(reply: Any) -> ExchangeReply:
+    """Return the reply of an exchange."""
     outcomes, claims, more = reply
     return ExchangeReply(
         ended=tuple(Outcome(item.decode()) for item in outcomes),

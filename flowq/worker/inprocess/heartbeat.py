@@ -93,7 +93,7 @@ class HeartbeatThread:
 
     def _beat(self, claim: Claim | None) -> KillCause | None:
         options = self._options
-        verdict = self._store.workers.beat(options.name, options.queues, options.lease, claim, self.counters)
+        verdict = self._store.workers.heartbeat(options.name, options.queues, options.lease, claim, self.counters)
         if claim is not None and self._impatient():
             return KillCause.RETURNED
         return None if verdict is None else _CAUSES.get(verdict)

@@ -163,7 +163,7 @@ class _Loop:
             self._asked = [ids.nonce()]
         if self._options.strategy == "random":
             random.shuffle(self._queues)
-        reply = self._store.workers.step(self._options.name, self._queues, self._options.lease, self._ended, self._asked)
+        reply = self._store.workers.exchange(self._options.name, self._queues, self._options.lease, self._ended, self._asked)
         for execution, outcome in zip(self._ended, reply.ended, strict=True):
             if outcome is Outcome.FENCED:
                 _log.warning("job %s: its end was refused, the execution had lost the job", execution.id)

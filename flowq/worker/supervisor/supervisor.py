@@ -221,7 +221,7 @@ class Supervisor:
         elif now >= min(self._next_sweep, self._alarm):
             self._alarm = math.inf if now >= self._alarm else self._alarm
             self._next_sweep = now + self._options.sweep * random.uniform(0.75, 1.25)  # noqa: S311 - workers must not sweep in step
-            self._traffic.send(lambda link: link.tick())
+            self._traffic.send(lambda link: link.sweep())
         elif self._stopping.allowance(self._jobs.capacity) and now >= self._pause_until:
             self._traffic.arm(self._options.queues)
 
@@ -231,7 +231,7 @@ class Supervisor:
         self._beaten = [token for _, token in executions]
         self._sent = (platform.boottime(), [], [])
         state = "stopping" if not self._stopping.claiming else "busy" if executions else "idle"
-        self._traffic.send(lambda link: link.beat(state, self._options.queues, executions, self._jobs.counters))
+        self._traffic.send(lambda link: link.heartbeat(state, self._options.queues, executions, self._jobs.counters))
 
     def _step(self, now: float, claims: int) -> None:
         self._next_flush = now + _FLUSH
@@ -240,7 +240,7 @@ class Supervisor:
         wanted = [ids.nonce() for _ in range(claims)]
         if self._options.strategy == "random":
             random.shuffle(self._queues)
-        self._traffic.send(lambda link: link.step(self._queues, logs=logs, ended=reports, claims=wanted))
+        self._traffic.send(lambda link: link.exchange(self._queues, logs=logs, ended=reports, claims=wanted))
 
     def _replied(self, reply: ExchangeReply | SweepReply | list[Verdict]) -> None:
         if isinstance(reply, ExchangeReply):

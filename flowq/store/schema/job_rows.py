@@ -1,0 +1,107 @@
+"""Records of jobs and results, made of what Redis holds. `job_fields` says what each field of a job's hash means."""
+
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+from flowq.ids import split_member_id
+from flowq.states import JobStatus
+from flowq.store.schema.records import JobRecord, ResultRecord
+
+_KNOWN: Final = frozenset(
+    {
+        *(
+            "status",
+            "origin",
+            "run",
+            "reason",
+            "created_at",
+            "enqueued_at",
+            "started_at",
+            "ended_at",
+            "due",
+            "attempt",
+            "token",
+        ),
+        *("worker", "pending", "allowed", "exit_code", "kind", "members"),
+    }
+)
+
+RESULT_FIELDS: Final = ("outcome", "token", "ended_at", "started_at", "worker")
+_RESULT_TYPES: Final = {
+    "finished": "successful",
+    "retried": "retried",
+    "stopped": "stopped",
+    "exceeded": "max_retries_exceeded",
+}
+
+
+def job_record(job: str, row: Mapping[bytes, bytes]) -> JobRecord | None:
+    """Return the record of a job's hash, None of an empty one."""
+    if not row:
+        return None
+    fields = {name.decode(): value.decode("utf-8", "replace") for name, value in row.items()}
+    run = fields.get("run")
+    retry = fields.get("retry")
+    return JobRecord(
+        id=job,
+        status=JobStatus(fields["status"]),
+        queue=fields.get("origin", ""),
+        run=run,
+        ordinal=split_member_id(job)[1] if run else None,
+        reason=fields.get("reason"),
+        created_ms=_integer(fields.get("created_at")),
+        enqueued_ms=_integer(fields.get("enqueued_at")),
+        started_ms=_integer(fields.get("started_at")),
+        ended_ms=_integer(fields.get("ended_at")),
+        due_ms=_integer(fields.get("due")),
+        attempt=int(fields.get("attempt", 0)),
+        execution=_execution(row.get(b"token")),
+        worker=fields.get("worker"),
+        pending=int(fields.get("pending", 0)),
+        allowed=fields.get("allowed") == "1",
+        retries=int(retry.partition("|")[0]) if retry else 0,
+        exit_code=_integer(fields.get("exit_code")),
+        kind=fields.get("kind", ""),
+        members=_members(fields.get("members")),
+        options={name: value for name, value in fields.items() if name not in _KNOWN},
+    )
+
+
+def _integer(text: str | None) -> int | None:
+    return None if text is None else int(float(text))
+
+
+def _execution(token: bytes | None) -> int:
+    return int(token.partition(b"-")[0]) if token else 0
+
+
+def _members(text: str | None) -> range | None:
+    if text is None:
+        return None
+    first, count = map(int, text.split())
+    return range(first, first + count)
+
+
+def _result_type(outcome: bytes) -> str:
+    return _RESULT_TYPES.get(outcome.decode(), "failed")
+
+
+def latest_result(fields: Sequence[bytes | None], value: bytes | None) -> ResultRecord | None:
+    """Return the result of the latest execution, of `RESULT_FIELDS` and the stored value; None while there is none."""
+    outcome, token, ended, started, worker = fields
+    if outcome is None or outcome == b"unclaimed":
+        return None
+    begun = int(started) if started else None
+    return ResultRecord(_result_type(outcome), _execution(token), int(ended or 0), value, begun, _text(worker))
+
+
+def older_result(item: bytes) -> ResultRecord:
+    """Return the result of an earlier execution, of its entry in the list of results."""
+    head, _, value = item.partition(b"\n")
+    outcome, execution, ended, has_value, started, worker = head.split(b" ", 5)
+    kept, begun = value if has_value == b"1" else None, int(started) if started else None
+    return ResultRecord(_result_type(outcome), int(execution), int(ended), kept, begun, _text(worker))
+
+
+def _text(value: bytes | None) -> str:
+    return (value or b"").decode("utf-8", "replace")
