@@ -24,6 +24,7 @@ from flowq.expr.functions import FUNCTIONS
 from tests.support.memory import peak
 
 ROOT: Final = Path(__file__).resolve().parents[2]
+CASES: Final = ROOT / "tests" / "compiler" / "cases"
 SLOW: Final = 20.0  # s of one input: it hangs
 MOST: Final = 60_000  # characters of an input
 TOKENS: Final = (
@@ -38,7 +39,7 @@ TOKENS: Final = (
 def seeds() -> list[str]:
     """Return the texts to begin with: the golden cases, the examples, and what the schema and the language know."""
     paths = [
-        *ROOT.glob("tests/compiler/cases/**/*.yaml"),
+        *CASES.glob("**/*.yaml"),
         *ROOT.glob("examples/**/*.yaml"),
         *ROOT.glob("tests/language/flows/**/*.yaml"),
     ]
@@ -109,7 +110,9 @@ class Fuzzer:
 
 def check(text: str) -> Compilation:
     """Compile and render an input; anything but a plan or diagnostics raises."""
-    result = compile_text(text, file=str(ROOT / "tests" / "compiler" / "cases" / "fuzzed.yaml"), date="2026-01-31")
+    result = compile_text(
+        text, file=str(ROOT / "tests" / "compiler" / "cases" / "calls" / "modules" / "fuzzed.yaml"), date="2026-01-31"
+    )
     assert (result.plan is None) == any(item.severity == "error" for item in result.diagnostics), "a plan beside an error"
     for item in result.diagnostics:
         shown = render(item, color=True)

@@ -1,7 +1,8 @@
-"""Golden cases: each flow in `cases/` gives exactly the text beside it. `FLOWQ_UPDATE_CASES=1` writes the texts anew; read the difference.
+"""Golden cases: each `cases/<stage>/<case>/flow.yaml` gives exactly the texts beside it.
 
-Comments on top of a case give what the compiler is called with: `# params: {json}` and `# date: 2026-01-31`. What is in `cases/parts/` are
-the files that cases use: sub-flows and files of variables; modules beside the cases are what their jobs call.
+`expected.txt` has the diagnostics, `plan.json` the plan where the case is about it. `FLOWQ_UPDATE_CASES=1` rewrites them; read the difference.
+Comments on top of a case give what the compiler is called with: `# params: {json}` and `# date: 2026-01-31`. Sub-flows and files of variables
+that a case uses are in its `parts/`; the modules that jobs call are in `cases/calls/modules/`.
 """
 
 import json
@@ -15,7 +16,9 @@ import yaml
 
 from flowq.compiler import Code, Compilation, compile_text, render
 
-CASES = sorted((Path(__file__).parent / "cases").glob("*.yaml"))
+ROOT = Path(__file__).parent / "cases"
+MODULES = ROOT / "calls" / "modules"
+CASES = sorted(ROOT.glob("*/*/flow.yaml"))
 ELSEWHERE = {
     *(Code.UNREADABLE, Code.TOO_LARGE, Code.NOT_UTF8, Code.CONTROL_CHARACTER),  # test_source.py: they are about bytes
     Code.PARAMS_FILE,  # test_files.py
@@ -26,24 +29,51 @@ def compiled(path: Path) -> Compilation:
     text = path.read_text(encoding="utf-8")
     head = dict(re.findall(r"^# (params|date): (.*)$", text, re.MULTILINE))
     params = json.loads(head.get("params", "{}"))
-    with chdir(path.parent):
+    with chdir(MODULES):
         return compile_text(text, name=path.name, params=params, date=head.get("date"), file=str(path))
 
 
-def outcome(result: Compilation) -> str:
-    parts = [render(item) for item in result.diagnostics]
-    if result.plan is not None:
-        parts.append(json.dumps(json.loads(result.plan.to_json()), indent=1, ensure_ascii=False))
-    return "\n".join(parts).replace(f"{Path(__file__).parent / 'cases'}/", "") + "\n"
+def diagnostics(result: Compilation) -> str:
+    return "".join(f"{render(item)}\n" for item in result.diagnostics)
 
 
-@pytest.mark.parametrize("path", CASES, ids=lambda path: path.stem)
+def plan(result: Compilation, path: Path) -> str:
+    if result.plan is None:
+        return ""
+    text = json.dumps(json.loads(result.plan.to_json()), indent=1, ensure_ascii=False)
+    return text.replace(f"{path.parent}/", "") + "\n"
+
+
+def texts(path: Path) -> tuple[str, str | None]:
+    """Return what is expected: diagnostics, and the plan where the case is about it."""
+    said, made = path.with_name("expected.txt"), path.with_name("plan.json")
+    return (
+        said.read_text(encoding="utf-8") if said.exists() else "",
+        made.read_text(encoding="utf-8") if made.exists() else None,
+    )
+
+
+def update(path: Path, result: Compilation) -> None:
+    if result.diagnostics:
+        path.with_name("expected.txt").write_text(diagnostics(result), encoding="utf-8")
+    else:
+        path.with_name("expected.txt").unlink(missing_ok=True)
+        path.with_name("plan.json").write_text(plan(result, path), encoding="utf-8")
+
+
+def check(path: Path, result: Compilation) -> None:
+    said, made = texts(path)
+    assert diagnostics(result) == said
+    if made is not None:
+        assert plan(result, path) == made
+
+
+@pytest.mark.parametrize("path", CASES, ids=lambda path: f"{path.parent.parent.name}/{path.parent.name}")
 def test_case(path: Path) -> None:
-    found = outcome(compiled(path))
-    expected = path.with_suffix(".expected")
+    result = compiled(path)
     if os.environ.get("FLOWQ_UPDATE_CASES"):
-        expected.write_text(found, encoding="utf-8")
-    assert found == expected.read_text(encoding="utf-8")
+        update(path, result)
+    check(path, result)
 
 
 def test_the_python_parser_gives_the_same_plans(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -52,21 +82,25 @@ def test_the_python_parser_gives_the_same_plans(monkeypatch: pytest.MonkeyPatch)
     for path in CASES:
         result = compiled(path)
         if result.plan is not None:
-            assert outcome(result) == path.with_suffix(".expected").read_text(encoding="utf-8"), path.name
+            check(path, result)
         else:
-            assert path.with_suffix(".expected").read_text(encoding="utf-8").startswith((path.name, "parts/")), path.name
+            assert texts(path)[0].startswith(("flow.yaml", "parts/")), path.parent.name
 
 
 def test_there_is_a_plan_exactly_when_there_is_no_error() -> None:
     for path in CASES:
         result = compiled(path)
-        assert (result.plan is None) == any(item.severity == "error" for item in result.diagnostics), path.name
+        assert (result.plan is None) == any(item.severity == "error" for item in result.diagnostics), path.parent.name
 
 
 def test_every_code_has_a_case() -> None:
-    text = "".join(path.with_suffix(".expected").read_text(encoding="utf-8") for path in CASES)
+    text = "".join(texts(path)[0] for path in CASES)
     assert {code for code in Code if f"[{code}]" not in text} == ELSEWHERE
 
 
 def test_there_are_enough_cases() -> None:
     assert len(CASES) >= 200
+
+
+def test_every_case_says_something() -> None:
+    assert [path for path in CASES if texts(path) == ("", None)] == []
