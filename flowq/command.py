@@ -1,4 +1,4 @@
-"""Commands to workers. Each is a field of a record and a wake-up; nothing is pickled, and nothing is lost when nobody listens yet."""
+"""Commands to workers. Each is a field of a record and a wake-up; nothing is pickled, and nothing is lost when the worker does not listen yet."""
 
 from typing import Any
 

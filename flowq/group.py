@@ -135,7 +135,7 @@ class Group:
         Blocks in the server, does not poll. Returns at once for a group without jobs.
 
         Args:
-            timeout: seconds; None waits for ever.
+            timeout: seconds; None waits without a limit.
         """
         return self.store.groups.wait(self.name, timeout)
 

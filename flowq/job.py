@@ -213,7 +213,7 @@ class Job(JobSettings):
         """Store what is the user's: description, durations, retries and meta. The status is not touched.
 
         A job that was made but not enqueued is stored whole, with the status `created`: it can be fetched, and enqueued by
-        whoever fetched it. It stays until then, or until it is deleted.
+        whichever process fetched it. It stays until then, or until it is deleted.
 
         Raises:
             NoSuchJobError: the job was enqueued and is gone.
@@ -221,7 +221,7 @@ class Job(JobSettings):
         """
         if self.is_new:
             outcome = self.store.jobs.draft(self._as_new())
-            if outcome is not Outcome.CONFLICT:  # somebody has enqueued the id meanwhile: then its settings are saved
+            if outcome is not Outcome.CONFLICT:  # another client has enqueued the id meanwhile: then its settings are saved
                 self._changes.clear()
                 return
         self._expect(self.store.jobs.save(self.id, self.changes()), "save")
@@ -296,7 +296,7 @@ class Job(JobSettings):
         return self
 
     def delete(self, *, delete_dependents: bool = False) -> None:
-        """Delete the job; whoever waits for it is decided as if it had been canceled, or deleted as well.
+        """Delete the job; its dependents are decided as if it had been canceled, or deleted as well.
 
         Raises:
             InvalidJobOperation: it belongs to a run.

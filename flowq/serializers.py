@@ -28,7 +28,7 @@ class Serializer(Protocol):
 
 
 class PickleSerializer:
-    """Python's pickle, protocol 5: any Python object; whoever can write to the server can run code in the workers."""
+    """Python's pickle, protocol 5: any Python object; write access to the server is enough to run code in the workers."""
 
     dumps: ClassVar[Any] = partial(pickle.dumps, protocol=5)
     loads: ClassVar[Any] = staticmethod(pickle.loads)

@@ -1,6 +1,6 @@
 """Signatures: with `FLOWQ_SECRET_KEY` set, nothing that came from the server is decoded or executed unless it was signed with that key.
 
-Pickled bytes execute code when they are read, and a plan says which commands are run: whoever can write to the server can run code
+Pickled bytes execute code when they are read, and a plan says which commands are run: write access to the server is enough to run code
 where its workers are. A key that producers and workers share, and the server has not, takes that power from those who reach only the
 server. Without a key everything is taken as it comes.
 

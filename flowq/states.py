@@ -74,7 +74,7 @@ class Reason(StrEnum):
     ABANDONED = "abandoned"
     KILLED = "killed"
     INVALID_RESULT = "invalid_result"
-    REJECTED = "rejected"  # an approval, by somebody or because nobody decided in time
+    REJECTED = "rejected"  # an approval: by a person, or because it timed out
     # of canceled
     CANCELED = "canceled"
     RUN_CANCELED = "run_canceled"
@@ -115,7 +115,7 @@ TRANSITIONS: Final[dict[str, frozenset[tuple[str, str]]]] = {
             ("started", "canceled"),
             ("started", "scheduled"),
             ("started", "queued"),
-            ("started", "deferred"),  # retries are left, but somebody else has its semaphores
+            ("started", "deferred"),  # retries are left, but other jobs hold its semaphores
             ("started", "rate_limited"),  # likewise
         }
     ),

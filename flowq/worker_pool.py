@@ -201,7 +201,7 @@ class WorkerPool:
         for data in tuple(self.worker_dict.values()):
             try:
                 pid, status = os.waitpid(data.pid, os.WNOHANG)
-            except ChildProcessError:  # somebody in this process has waited for all children already
+            except ChildProcessError:  # other code in this process has waited for all children already
                 pid, status = data.pid, 0
             if pid:
                 self._ended(data, os.waitstatus_to_exitcode(status))

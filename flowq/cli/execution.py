@@ -1,4 +1,4 @@
-"""What `run` and `retry` share: somebody must execute the run, and somebody may follow it."""
+"""What `run` and `retry` share: the worker that executes a run, and the display that follows it."""
 
 import os
 import tempfile
@@ -73,7 +73,7 @@ def execute(
 ) -> int:
     """See to it that a submitted run is executed, and follow it unless it is detached; return the exit code.
 
-    `fresh`: nobody can be executing it yet. Else a local run gets a worker only if it has none.
+    `fresh`: no worker can be executing it yet. Else a local run gets a worker only if it has none.
     """
     if not fresh and run.local and store.workers.serving(local_queues(plan, run.id)):
         complain(f"run {run.id} has its worker already: following it")
@@ -125,7 +125,7 @@ def _tell_detached(store: "Store", run_id: str, *, as_json: bool) -> None:
 
 
 def _tell_turn(store: "Store", run: "RunRecord") -> None:
-    """Say for whom a run waits that its concurrency group has not let in: nobody is going to follow it."""
+    """Say for whom a run waits that its concurrency group has not let in: it is not followed."""
     if run.sem is not None and run.status is RunStatus.QUEUED:
         for number, sentence in enumerate(room_taken(store, run.sem)):
             complain(f"run {run.id} {sentence}" if number == 0 else sentence)

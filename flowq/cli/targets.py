@@ -49,7 +49,7 @@ def select_run(store: "Store", given: str | None, *, failed: bool = False) -> st
 
 
 def refuse_beside_running(store: "Store", chosen: str) -> None:
-    """Refuse to act on a run that nobody named while a newer one of this directory is going on: that one may have been meant.
+    """Refuse to act on a run that was not named while a newer one of this directory is going on: that one may have been meant.
 
     Raises:
         UsageError: the latest run of this directory has not ended.

@@ -1,12 +1,12 @@
-"""The embedded server: a private Redis that appears when flowq needs one and goes when nobody uses it any more.
+"""The embedded server: a private Redis that appears when flowq needs one and goes when it is not used any more.
 
 What it owns: one directory (`FLOWQ_HOME`, mode 0700) with the server's data, its socket, its logs and three lock files, and the
 processes that belong to it. What it must not know: what is stored, or that there are jobs at all.
 
 Who is there is told by locks, not by files with process ids, because the kernel drops a lock with its holder, however that dies:
 
-    users.lock    shared by every flowq process that uses the server; whoever gets it exclusively knows that nobody does
-    keeper.lock   held by the keeper for as long as it lives; it is also the start mutex, because whoever finds it free locks it
+    users.lock    shared by every flowq process that uses the server; the process that gets it exclusively knows that no other does
+    keeper.lock   held by the keeper for as long as it lives; it is also the start mutex, because the process that finds it free locks it
                   first and hands the locked descriptor to the keeper it starts: there is no moment in between
     alive.lock    inherited and never touched by the server itself; free means that no server process is left
 

@@ -27,7 +27,7 @@ _KEPT = ("HOME", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "PATH", "PYTHONHOME", "TZ"
 
 
 class Attachment:
-    """A process's use of the embedded server, which stays as long as somebody is attached.
+    """A process's use of the embedded server, which stays as long as a process is attached.
 
     The lock goes with this process and with the forked children that have not replaced themselves (exec). A process that is to
     outlive this one attaches on its own.

@@ -76,7 +76,7 @@ def stop_server(home: str | None = None, *, force: bool = False) -> bool:
         return False
     unused = take_unused(
         place.users_lock
-    )  # held until the server has stopped: who comes in the meantime waits, and starts it anew
+    )  # held until the server has stopped: a process that attaches in the meantime waits, and starts it again
     try:
         if unused is None and not force:
             raise ServerInUseError(f"{_who(place)} the embedded server in {place.root}: wait for that to end, or use --force")

@@ -21,7 +21,7 @@ class Home:
         self.users_lock = f"{root}/users.lock"
         self.keeper_lock = f"{root}/keeper.lock"  # says "<process id of the keeper>", and " stopping" while it stops the server
         self.alive_lock = f"{root}/alive.lock"
-        self.pin = f"{root}/pinned"  # exists: `flowq server start` asked to keep the server although nobody uses it
+        self.pin = f"{root}/pinned"  # exists: `flowq server start` asked to keep the server while it is unused
         self.server_log = f"{root}/server.log"
         self.keeper_log = f"{root}/keeper.log"
 
@@ -29,7 +29,7 @@ class Home:
     def socket(self) -> str:
         """Where the server listens: below `root`, or where that path would be too long, where the keeper noted it.
 
-        A path that is noted nowhere yet is answered with the place where the note will be: nobody listens there.
+        A path that is noted nowhere yet is answered with the place where the note will be: no server listens there.
         """
         path = f"{self.root}/server.sock"
         if len(os.fsencode(path)) <= LONGEST_SOCKET_PATH:
@@ -59,7 +59,7 @@ class Home:
         return path
 
     def unpin(self) -> None:
-        """Let the server go when nobody uses it."""
+        """Let the server stop when it is unused."""
         _remove(self.pin)
 
     def tidy(self) -> None:
@@ -71,7 +71,7 @@ class Home:
             try:
                 os.rmdir(os.path.dirname(path))
             except OSError:
-                return  # somebody put something there; it is not ours to remove
+                return  # another program has put something there; it is not ours to remove
             _remove(self._note)
 
 
@@ -98,10 +98,10 @@ def locate(configured: str | None = None, environ: Mapping[str, str] = os.enviro
 
 
 def prepare(home: Home) -> None:
-    """Make the directory, readable for nobody else, or check that an existing one is.
+    """Make the directory, readable for this user only, or check that an existing one is.
 
     Raises:
-        ConfigError: it cannot be made, belongs to somebody else or is open to others.
+        ConfigError: it cannot be made, belongs to another user or is open to others.
     """
     try:
         os.makedirs(os.path.dirname(home.root), exist_ok=True)

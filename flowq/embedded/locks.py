@@ -34,11 +34,11 @@ class LockFile:
         return self._descriptor
 
     def try_exclusive(self) -> bool:
-        """Lock for oneself if nobody else has the lock; return whether that was so."""
+        """Take the lock exclusively if it is free; return whether it was."""
         return self._flock(fcntl.LOCK_EX | fcntl.LOCK_NB)
 
     def try_shared(self) -> bool:
-        """Lock together with others if nobody has the lock for oneself; return whether that was so."""
+        """Take the lock shared if no process holds it exclusively; return whether that was so."""
         return self._flock(fcntl.LOCK_SH | fcntl.LOCK_NB)
 
     def exclusive(self) -> None:
@@ -52,7 +52,7 @@ class LockFile:
             deadline: on the monotonic clock, in seconds.
 
         Raises:
-            ServerUnavailableError: somebody had the lock exclusively until the deadline.
+            ServerUnavailableError: another process held the lock exclusively until the deadline.
         """
         while not self.try_shared():
             if time.monotonic() > deadline:
@@ -97,7 +97,7 @@ class LockFile:
 
 
 def is_held(path: str) -> bool:
-    """Whether somebody has this lock for oneself (keeper.lock, alive.lock). The file may not exist.
+    """Return whether a process holds this lock exclusively (keeper.lock, alive.lock). The file may not exist.
 
     Asks for a shared lock, so that two who ask at the same time do not take each other for the holder.
     """
@@ -111,7 +111,7 @@ def is_held(path: str) -> bool:
 
 
 def take_unused(path: str) -> LockFile | None:
-    """Return the lock, taken exclusively, if nobody uses it (users.lock); None if somebody does.
+    """Return the lock, taken exclusively, if no process uses it (users.lock), else None.
 
     Others who ask the same question have the lock for a moment, so one refusal proves nothing.
     """

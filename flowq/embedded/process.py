@@ -19,7 +19,7 @@ class StartError(Exception):
 class ServerProcess:
     """One server and its directory.
 
-    `own`: it is a child of this process. `pid` is 0 while it is not known. `unwanted`, set by a signal handler: whoever waits for
+    `own`: it is a child of this process. `pid` is 0 while it is not known. `unwanted`, set by a signal handler: a caller that waits for
     the server to come up shall end it instead.
     """
 

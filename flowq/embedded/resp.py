@@ -5,7 +5,7 @@ import socket
 ALIVE = "alive"
 LOADING = "loading"  # reads its data; answers, but does not work yet
 SILENT = "silent"  # accepts connections but does not answer: stopped, swapped out, or very busy
-ABSENT = "absent"  # nobody listens
+ABSENT = "absent"  # no server listens
 
 
 def ping(path: str, timeout: float = 1.0) -> str:

@@ -23,7 +23,7 @@ from flowq.embedded.locks import LockFile, take_unused
 from flowq.embedded.process import ServerProcess, StartError, rotate
 
 LOCK_DESCRIPTOR = 3  # where `attach` puts the locked keeper.lock
-READY_DESCRIPTOR = 4  # a pipe to whoever started the keeper: "ok" or what went wrong
+READY_DESCRIPTOR = 4  # a pipe to the process that started the keeper: "ok" or what went wrong
 STOPPING = "stopping"
 HANDED, ORPHANED = "handed", "orphaned"  # started by `attach` with both descriptors, or by the shell a dead keeper left
 
@@ -38,7 +38,7 @@ class Witness:
     """A shell that waits for the keeper's death and then starts the next keeper in its own place.
 
     It reads a pipe of which only the keeper has the other end. A line means that the keeper leaves in order; the end of the file
-    means that it was killed. A shell, because it is small and because whoever kills every Python process should not orphan a server.
+    means that it was killed. A shell, because it is small, and because `pkill python` must not orphan a server.
     """
 
     __slots__ = ("command", "end", "pid")
@@ -90,7 +90,7 @@ class Keeper:
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
 
     def serve(self) -> None:
-        """Keep the server until it is unused for long enough or somebody asks for its end."""
+        """Keep the server until it is unused for long enough or told to stop."""
         self._watch(self.home.alive_lock, _DIED)
         self._watch(self.home.users_lock, _UNUSED)
         unused = False
@@ -110,7 +110,7 @@ class Keeper:
             elif not self._remaining():
                 unused = False
                 if os.path.exists(self.home.pin):
-                    log("nobody uses the server, but it is pinned")
+                    log("the server is unused, but pinned")
                     continue
                 users = take_unused(self.home.users_lock)
                 if users is not None:
@@ -121,7 +121,7 @@ class Keeper:
     # -- events
 
     def _watch(self, path: str, event: bytes) -> None:
-        """Have a thread wait until nobody has this lock, and report it."""
+        """Have a thread wait until this lock is free, and report it."""
 
         def wait() -> None:
             lock = LockFile(path)
@@ -151,7 +151,7 @@ class Keeper:
     # -- what is done about them
 
     def _restart(self) -> bool:
-        """Start the server again after its death, trying for as long as somebody needs it; return whether it runs.
+        """Start the server again after its death, trying as long as it is needed; return whether it runs.
 
         The reason why it does not start may go away by itself (a full disk), and a worker waits for it.
         """
@@ -172,7 +172,7 @@ class Keeper:
         return False
 
     def _needed(self) -> bool:
-        """Whether somebody is attached, or the server is pinned."""
+        """Whether a process is attached, or the server is pinned."""
         users = take_unused(self.home.users_lock)
         if users is None:
             return True
@@ -235,7 +235,7 @@ def main() -> None:
         if server.own:
             _note_version(home, version)
         if origin == HANDED:
-            home.unpin()  # asked of a server that a power cut ended; whoever wants the new one pinned says so after this
+            home.unpin()  # the pin was for a server that a power cut ended; `flowq server start` pins the new one after this
         log(f"keeping the server (process {server.pid}, {'started' if server.own else 'adopted'})")
         witness.post()
         _answer(origin, "ok")
@@ -260,7 +260,7 @@ def _inherit(home: Home) -> LockFile | None:
 
 
 def _detach(home: Home) -> LockFile:
-    """Become a process of its own: no terminal, no parent that would have to wait for it, nobody's open files."""
+    """Become a process of its own: no terminal, no parent that would have to wait for it, no inherited open files."""
     if os.fork():
         os._exit(0)
     os.setsid()
@@ -281,7 +281,7 @@ def _detach(home: Home) -> LockFile:
 
 
 def _answer(origin: str, text: str) -> None:
-    """Tell whoever waits for this keeper how it went; they may be gone."""
+    """Tell the process that waits for this keeper how the start went; it may be gone."""
     if origin == HANDED:
         try:
             os.write(READY_DESCRIPTOR, text.encode())

@@ -51,7 +51,7 @@ def parse(source: str) -> Expression:
 
 
 def _check_height(root: Node) -> None:
-    """Refuse trees that are deep without being nested, such as a hundred terms joined by `&&`: whoever walks the tree recurses."""
+    """Refuse trees that are deep without being nested, such as a hundred terms joined by `&&`: walking the tree is recursive."""
     level: list[Node] = [root]
     for _ in range(MAX_HEIGHT):
         level = [child for node in level for child in children(node)]

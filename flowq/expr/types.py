@@ -117,7 +117,7 @@ def infer(expression: Expression, scope: Mapping[str, Type]) -> tuple[Type, list
 
     Args:
         expression: the parsed expression.
-        scope: the type of each root name. A name that is not there is `ANY`: unknown names are the business of whoever knows
+        scope: the type of each root name. A name that is not there is `ANY`: unknown names are reported by the caller that knows
             what could be there.
     """
     problems: list[TypeProblem] = []

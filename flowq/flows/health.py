@@ -53,7 +53,7 @@ class Facts:
     suspended: bool = False
     queues: tuple[QueueRecord, ...] = ()
     workers: tuple[WorkerRecord, ...] = ()
-    stranded: tuple[str, ...] = ()  # local runs that have not ended and on which nobody works
+    stranded: tuple[str, ...] = ()  # local runs that have not ended and have no worker
     bash: str | None = None
     due: int = 0  # runs past their retention that are still there
 
@@ -206,7 +206,7 @@ def _work(facts: Facts) -> Iterator[Finding]:
         yield Finding(
             "D505",
             WARNING,
-            f"nobody works on run {run}: the command that started it is gone",
+            f"run {run} has no worker: the command that started it is gone",
             f"`flowq run --resume {run}` goes on with it, `flowq cancel {run}` ends it",
         )
     others = sorted({worker.version for worker in facts.workers if worker.version and worker.version != facts.flowq})

@@ -302,7 +302,9 @@ class Enqueueing:
             self.store.jobs.create_in(pipeline, new)
             return job
         if job.options.rate_limit is not None and (here or not self.is_async):
-            raise UsageError("rate_limit is for jobs that workers execute: nobody waits for a place inside enqueue")
+            raise UsageError(
+                "rate_limit is for jobs that workers execute: a job of a queue with is_async=False cannot wait for its turn"
+            )
         if self.is_async and not here:
             return _accept(job, *self.store.jobs.create(new))
         inline: Any = import_module(_INLINE)

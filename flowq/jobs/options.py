@@ -31,12 +31,12 @@ _CALLBACKS: Final = ("on_success", "on_failure", "on_stopped")
 
 @dataclass(frozen=True, slots=True)
 class JobOptions:
-    """How a plain job is to be treated. Times in seconds; `flowq.durations.NEVER` (-1) is "no limit" or "for ever"."""
+    """How a plain job is to be treated. Times in seconds; `flowq.durations.NEVER` (-1) is "no limit" or "no expiry"."""
 
     id: str | None = None
     timeout: float | None = None  # None: the queue's default
     result_ttl: float | None = None  # None: the worker's default
-    ttl: float | None = None  # None: waits for ever
+    ttl: float | None = None  # None: no limit
     failure_ttl: float = defaults.FAILURE_TTL
     depends_on: tuple[Dependency, ...] = ()
     at_front: bool = False

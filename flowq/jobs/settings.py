@@ -37,12 +37,12 @@ class _Duration:
 
 
 class JobSettings(JobState):
-    """The part of `Job` that was given by whoever made it. `Job.save` stores what was set since."""
+    """The part of `Job` that its creator gives. `Job.save` stores what was set since."""
 
     timeout = _Duration()  # one execution may take; None before it is enqueued: the queue's
     result_ttl = _Duration()  # it is kept after a success; None: the worker's default
     failure_ttl = _Duration()  # it is kept after a failure
-    ttl = _Duration()  # it may wait in its queue; None: for ever. Fixed once it is enqueued
+    ttl = _Duration()  # it may wait in its queue; None: no limit. Fixed once it is enqueued
 
     # -- what it executes -----------------------------------------------------------------------------------------------------
 
@@ -156,7 +156,7 @@ class JobSettings(JobState):
         fields = self.options.fields()
         name = serializer_name(self.serializer)
         if self.options.webhooks:
-            fields["func"] = self.func_name  # so that nobody has to decode the payload for the telling
+            fields["func"] = self.func_name  # so that webhooks need not decode the payload
         return {**fields, "serializer": name} if name else fields
 
     @property

@@ -212,7 +212,7 @@ class JobState:
 
     @property
     def last_heartbeat(self) -> datetime | None:
-        """When the worker that executes it was last heard of; None while nobody does."""
+        """Time of the last heartbeat of the worker that executes it; None while no worker does."""
         executions = self.get_executions()
         return executions[0].last_heartbeat if executions else None
 

@@ -18,7 +18,7 @@ _T = TypeVar("_T")
 
 @dataclass_transform(frozen_default=True, eq_default=True, field_specifiers=(field,))
 def record(cls: type[_T]) -> type[_T]:
-    """Make a class a record: compared and hashed by its fields, which nobody sets again."""
+    """Make a class a record: compared and hashed by its fields, which are set once."""
     return dataclass(slots=True, unsafe_hash=True)(cls)
 
 

@@ -148,7 +148,7 @@ class Cell:
     group: bool = False  # counts; never executed (a matrix, a foreach as a whole, a stage, a sub-flow)
     hidden: bool = False  # nothing people know by name: a stage's group, the gate of a sub-flow
     phase: str = ""  # of a handler: "success", "failure", "cancel" or "exit"; it has no parents outside its phase
-    selected: bool = True  # else it is skipped at the start, has no parents, and is nobody's parent
+    selected: bool = True  # else it is skipped at the start, has no parents, and is no job's parent
 
     @property
     def label(self) -> str:

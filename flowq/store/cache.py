@@ -7,7 +7,7 @@ from typing import Final
 from flowq.store.client.session import Session
 
 FRESH: Final = "fresh"
-"""Field of a job that somebody wants to see run: from now on it takes over no earlier result."""
+"""Field of a job that the user wants to see run: from now on it takes over no earlier result."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,17 +29,17 @@ class Crons:
         self._keys = session.keys
 
     def fire(self, entry: str, name: str, after: int | None, slot: int, new: NewJob) -> tuple[Outcome, int | None]:
-        """Create the job of one slot of an entry, if nobody has.
+        """Create the job of one slot of an entry, unless another scheduler has.
 
         Args:
             entry: id of the entry.
             name: under which the job is listed.
-            after: the entry's latest slot as the caller saw it; another one now means that somebody was quicker.
+            after: the entry's latest slot as the caller saw it; another one now means that another scheduler was quicker.
             slot: the time, by the server's clock, that has come.
             new: the job.
 
         Returns:
-            `DONE`, `DUPLICATE` (a repeated call), `CONFLICT` (somebody was quicker) or `WRONG_STATE` (too early), and the latest
+            `DONE`, `DUPLICATE` (a repeated call), `CONFLICT` (another scheduler was quicker) or `WRONG_STATE` (too early), and the latest
             slot there is now.
         """
         new.check()

@@ -43,7 +43,7 @@ class Groups:
         return [item.decode() for item in found]
 
     def wait(self, name: str, timeout: float | None) -> bool:
-        """Wait up to `timeout` seconds (None: for ever) for the end of all jobs of a group; return whether it came.
+        """Wait up to `timeout` seconds (None: without a limit) for the end of all jobs of a group; return whether it came.
 
         A group without jobs (any more) has nothing to wait for.
         """

@@ -118,7 +118,7 @@ class Jobs:
         return _created(created), read_claim(taken)
 
     def take(self, job: str, worker: str, lease: float) -> Claim | None:
-        """Claim one named job past its queue; None when it is not ready or somebody else has it."""
+        """Claim one named job past its queue; None when it is not ready or another worker has it."""
         return read_claim(self._session.run("job/claim_by_id", job, worker, ids.nonce(), int(lease * 1000)))
 
     def finish(self, execution: ExecutionReport) -> Outcome:

@@ -1,6 +1,6 @@
 """Runs: submit, cancel, retry, read.
 
-Submission is staged in chunks that nobody sees and made visible by one flip; a retry likewise. Both are named by a nonce, so a
+Submission is staged in chunks that no reader sees and made visible by one flip; a retry likewise. Both are named by a nonce, so a
 step whose reply was lost is sent again safely.
 """
 
@@ -32,7 +32,7 @@ class ResetJob:
 
     `pending` counts its edges from jobs that are reset too; `verdict` is a skip reason when an edge from a job that stays as it is
     does not hold; `tally` is, for a group, how many of its cells stay (finished, failed, skipped, canceled). `again`: a foreach whose
-    list is evaluated anew; its cells go. `fresh`: it takes over no earlier result.
+    list is evaluated again; its cells go. `fresh`: it takes over no earlier result.
     """
 
     ordinal: int
@@ -115,7 +115,7 @@ class Runs:
         return Outcome(self._session.run("run/retry", run, nonce, chunks, attempt)[0].decode())
 
     def delete(self, run: str) -> Outcome:
-        """Delete a run that has ended, before its retention has passed. From the first step on nobody finds it any more."""
+        """Delete a run that has ended, before its retention has passed. From the first step on no reader finds it any more."""
         outcome, left = self._session.run("run/delete", run, _DISMANTLED)
         if int(left):
             self.collect(run)

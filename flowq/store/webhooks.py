@@ -1,4 +1,4 @@
-"""Webhooks on their way out: due deliveries are taken, sent by whoever took them, and reported. How they come to be: `lua/lib/webhooks.lua`."""
+"""Webhooks on their way out: workers take due deliveries, send them and report them. How they come to be: `lua/lib/webhooks.lua`."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from flowq.store.schema.outcomes import Outcome
 if TYPE_CHECKING:
     from flowq.store.client.session import Session
 
-MARGIN: Final = 30.0  # s above its timeout after which a delivery that nobody reported is due again
+MARGIN: Final = 30.0  # s above its timeout after which a delivery that was not reported is due again
 
 
 @dataclass(frozen=True, slots=True)

@@ -62,7 +62,7 @@ class Workers:
     def live(self) -> list[WorkerRecord]:
         """Return the workers that have told so within two leases.
 
-        A dead worker is taken off the list by the sweeps of the others; where it was the only one, nobody does.
+        A dead worker is taken off the list by the sweeps of the others; where it was the only one, it stays.
         """
         oldest = self._session.now_ms() - _LIVE_MS
         return [worker for worker in self.all() if worker.beat_ms >= oldest]
@@ -139,7 +139,7 @@ class Workers:
         return read_sweep(self._session.run("worker/sweep", *sweep_arguments(_ms(lease), punctual=False))).more
 
     def wait(self, name: str, queues: Sequence[str], timeout: float) -> None:
-        """Wait until a job may be there, somebody calls this worker, or `timeout` seconds have passed."""
+        """Wait until a job may be there, this worker is called, or `timeout` seconds have passed."""
         keys = [self._keys("call", name), *(self._keys("wake", queue) for queue in queues)]
         with self._session.translated:
             self._session.client.blpop(keys, timeout=timeout)

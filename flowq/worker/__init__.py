@@ -13,7 +13,7 @@ Who owns what
 
 Invariants
     * A job's processes do not outlive it: process group, session and escaped daemons are gone before its end is final.
-    * Whoever of the three is killed with SIGKILL, the processes below it go too; nobody keeps running without a supervisor.
+    * If one of the three is killed with SIGKILL, the processes below it end too; no process keeps running without a supervisor.
     * An exit without an outcome is a failure, whatever the exit code.
     * Only a parent sends signals to a process, and only before it has reaped it: a recycled pid is never hit.
 

@@ -27,7 +27,7 @@ def fork(work: Callable[[], object], lifeline: tuple[int, int]) -> int:
         if pid == 0:
             _be_child(work, lifeline, mask)
         try:
-            os.setpgid(pid, pid)  # the child does it too; whoever is first
+            os.setpgid(pid, pid)  # the child does it too: one of the two is first
         except (PermissionError, ProcessLookupError):
             pass
     finally:

@@ -47,7 +47,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _await_orders(descriptor: int) -> argparse.Namespace | None:
-    """Wait for what this process is to do (see `flowq.flows.local_worker.process`); None when nobody wants it any more.
+    """Wait for what this process is to do (see `flowq.flows.local_worker.process`); None when it is not wanted any more.
 
     What takes long is done before: the imports of this module. The pipe that brings the orders is the lifeline after.
     """
@@ -143,5 +143,5 @@ def _positive(text: str) -> int:
 
 if __name__ == "__main__":
     code = main()
-    gc.freeze()  # the process ends: nothing is worth being looked through once more, and somebody waits for it
+    gc.freeze()  # the process ends: no garbage needs collecting, and a process waits for the end
     sys.exit(code)

@@ -1,4 +1,4 @@
-"""What a worker is asked to be: one frozen record, made once by whoever starts it."""
+"""Options of a worker: one frozen record, made once by the caller that starts it."""
 
 import os
 import socket

@@ -68,7 +68,7 @@ class Worker(WorkerInfo):
     death_penalty_class: Any = None
     python_version = sys.version
     dequeue_strategy = DequeueStrategy.DEFAULT
-    lifeline: int | None = None  # a descriptor whose end means that whoever started this process is gone
+    lifeline: int | None = None  # a descriptor that closes when the process that started this one is gone
 
     def __init__(  # noqa: PLR0913, PLR0917 - RQ's signature
         self,

@@ -123,7 +123,7 @@ def test_nobody_answers(cli: Cli, store: Store, run: str, tmp_path: Path) -> Non
     outcome = cli("approve", late, "ask")
     assert outcome.code == 2
     assert "it is failed (rejected)" in outcome.err
-    assert "nobody decided within" in cli("why", late, "ask").out
+    assert "the approval timed out after" in cli("why", late, "ask").out
     store.runs.cancel(late)
     until(lambda: store.runs.require(late).ended, timeout=20)
 

@@ -340,17 +340,15 @@ def test_a_run_that_waits_for_one_on_which_nobody_works_says_so(start: Start, fl
     waiting = start("run", "good.yaml")
     run = first.out.split()[1]
     waiting.expect(f"waits for its turn in the concurrency group nightly, which run {run} has")
-    assert "nobody works on" not in waiting.out
+    assert "has no worker now" not in waiting.out
     first.signal(signal.SIGKILL)
     first.wait()
-    waiting.expect(
-        f"nobody works on run {run} now: `flowq run --resume {run}` goes on with it, `flowq cancel {run}` ends it", 60
-    )
+    waiting.expect(f"run {run} has no worker now: `flowq run --resume {run}` goes on with it, `flowq cancel {run}` ends it", 60)
     assert f"`flowq cancel {run}` ends it" in " ".join(call(start, "doctor").out.split())
     detached = call(start, "run", "good.yaml", "--detach")
     third = detached.out.strip()
     assert f"run {third} waits for its turn in the concurrency group nightly, which run {run} has" in detached.err
-    assert f"nobody works on run {run} now" in detached.err
+    assert f"run {run} has no worker now" in detached.err
     assert call(start, "cancel", third).code == 0
     assert call(start, "cancel", run).code == 0
     assert waiting.wait() == 0

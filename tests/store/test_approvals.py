@@ -76,7 +76,7 @@ def test_nobody_decides_in_time(store: Store, driver: Driver) -> None:
     store.client.zadd(store.session.keys("timers"), {f"lapse|{job}": 1}, xx=True)
     Drive(store, driver, run).to_the_end()
     assert graphs.statuses(store, run)["sign"] == "failed/rejected"
-    assert store.runs.errors(run, [1]) == [b"nobody decided within 86400 s, which counts as a rejection"]
+    assert store.runs.errors(run, [1]) == [b"the approval timed out after 86400 s and counts as rejected"]
 
 
 def test_a_decision_counts_once(store: Store, driver: Driver) -> None:
@@ -106,7 +106,7 @@ def test_why_names_the_question_and_the_command(store: Store, driver: Driver) ->
     plan, _ = read_snapshot(store, run)
     view = read_view(store, run)
     cause = explain(plan, view, 1, read_surroundings(store, view))
-    assert cause.text == "waits for somebody's approval: Publish 2026?"
+    assert cause.text == "waits for an approval: Publish 2026?"
     assert cause.details == (f"flowq approve {run} sign [--reject]",)
     store.runs.cancel(run)
     driver.settle()

@@ -33,7 +33,7 @@ def command(
     """Remove what only takes memory on the server.
 
     Runs whose retention has passed, submissions and retries that died halfway, entries of plain jobs that have expired: workers remove
-    these as they go, so this is for servers on which none runs. With --older-than or --keep, runs that nobody wants any more.
+    these as they go, so this is for servers on which none runs. With --older-than or --keep, runs that are not wanted any more.
     """
     wish = Wish(older_than, keep, flow)
     if flow is not None and not wish:

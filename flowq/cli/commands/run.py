@@ -69,7 +69,7 @@ def command(
 ) -> int:
     """Run a flow, or a part of it, and follow it to its end.
 
-    The exit code is the run's: 0 finished, 1 failed, 4 canceled by somebody else, 5 timed out; 3 when the file is not a
+    The exit code is the run's: 0 finished, 1 failed, 4 canceled from elsewhere, 5 timed out; 3 when the file is not a
     valid flow. Ctrl+C cancels the run, a second one kills it; a run executed by workers elsewhere goes on, the command only
     detaches.
     """

@@ -15,7 +15,7 @@ from flowq.embedded.control import ServerStatus, server_status, start_server, st
 def command() -> None:
     """Start, stop or look at the embedded server.
 
-    It starts by itself when it is needed and stops soon after nobody uses it; started here, it stays.
+    It starts by itself when it is needed and stops soon after its last use; started here, it stays.
     """
 
 
@@ -50,7 +50,7 @@ def _show(found: ServerStatus) -> None:
     if not found.running:
         echo(f"not running; its data is in {found.home}")
         return
-    users = ", ".join(map(str, found.users)) or "nobody"
+    users = ", ".join(map(str, found.users)) or "no process"
     echo(
         f"running: {found.version}, process {found.pid}, for {took(found.uptime)}"
         + (", until it is stopped" if found.pinned else "")

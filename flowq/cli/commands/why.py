@@ -100,9 +100,9 @@ def _advice(cause: Cause, run: RunView) -> Iterator[tuple[str, str]]:
     queues = {job.ordinal: job.queue for job in run.jobs}
     unserved = sorted({queues[leaf.ordinal] for leaf in leaves if leaf.reason == Reason.NO_WORKER})
     if unserved and run.local:
-        yield f"flowq run --resume {run.id}", "nobody works on this run now"
+        yield f"flowq run --resume {run.id}", "this run has no worker now"
     elif unserved:
-        yield f"flowq worker {shlex.join(safe_line(name) for name in unserved)}", "serves what nobody serves now"
+        yield f"flowq worker {shlex.join(safe_line(name) for name in unserved)}", "serves the queues that have no worker"
     if any(leaf.reason == Reason.SUSPENDED for leaf in leaves):
         yield "flowq resume", "lets the workers start jobs again"
     bad = [leaf for leaf in leaves if leaf.status in {JobStatus.FAILED, JobStatus.STOPPED}]

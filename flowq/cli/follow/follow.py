@@ -216,7 +216,7 @@ class Following:
             )
 
     def _look_for_room(self, progress: Progress, display: Display) -> None:
-        """While the run waits for its concurrency group: say who has the places, once, and whom nobody works on."""
+        """While the run waits for its concurrency group: say once which runs have the places, and which of them have no worker."""
         now = time.monotonic()
         if progress.group is None or now - self._asked < _LOOK:
             return
@@ -244,7 +244,7 @@ def shows_live(manner: Manner) -> bool:
 
 
 def announce_unserved(store: "Store", queues: "Sequence[str]") -> None:
-    """Say at once when nobody serves a queue that a run needs: it would only wait."""
+    """Say at once when no worker serves a queue that a run needs: it would only wait."""
     unserved = sorted(set(queues) - store.workers.serving(queues))
     if unserved:
         names = ", ".join(repr(name) for name in unserved)

@@ -131,7 +131,7 @@ def wrapped_rows(lines: Sequence[Line], width: int | None) -> int:
 
 
 def _rewraps(environment: Mapping[str, str]) -> bool:
-    """Most terminals wrap anew when their size changes. The console of Linux, screen and xterm cut; there no row may be taken for ours."""
+    """Most terminals rewrap when their size changes. The console of Linux, screen and xterm cut; there no row may be taken for ours."""
     if "TMUX" in environment:
         return True
     return "XTERM_VERSION" not in environment and not environment.get("TERM", "").startswith(("linux", "screen"))

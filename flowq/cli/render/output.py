@@ -27,7 +27,7 @@ def show_json_line(document: Any) -> None:
 
 
 class Writer:
-    """Standard output for a command that must go on when nobody reads it any more: following a run it is responsible for."""
+    """Standard output for a command that must go on when it is not read any more: following a run it is responsible for."""
 
     def __init__(self, terminal: Terminal) -> None:
         self.terminal = terminal

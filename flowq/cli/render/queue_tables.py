@@ -116,7 +116,7 @@ def _worker_lines(picture: Picture) -> Iterator[Line]:
 def _by_queue(picture: Picture) -> Iterator[Line]:
     for record in picture.queues:
         names = [f"{safe_line(item.name)} ({safe_line(item.state)})" for item in picture.workers if record.name in item.queues]
-        yield ((f"{safe_line(record.name)}: ", "bold"), (", ".join(names) or "nobody", "" if names else "warn"))
+        yield ((f"{safe_line(record.name)}: ", "bold"), (", ".join(names) or "no worker", "" if names else "warn"))
 
 
 def _scheduler_lines(picture: Picture) -> Iterator[Line]:

@@ -18,7 +18,7 @@ class Reporting:
     annotations: str | None = None
 
     def check(self, *, detach: bool, as_json: bool) -> None:
-        """See beforehand that nothing stands in the way: nobody wants to know after an hour that a folder is read-only.
+        """See beforehand that nothing stands in the way: an hour later is too late to learn that a folder is read-only.
 
         Raises:
             UsageError: an impossible combination, or the file cannot be written.

@@ -174,12 +174,12 @@ def commands_lines(commands: Sequence[tuple[str, str]], width: int | None) -> It
 
 
 def missing_worker_commands(run: RunView) -> list[tuple[str, str]]:
-    """Return the command that would serve the queues nobody serves, with its reason."""
+    """Return the command that would serve the queues without a worker, with its reason."""
     queues = sorted({job.queue for job in run.jobs if job.reason == Reason.NO_WORKER})
     if not queues:
         return []
     if run.local:
-        return [(f"flowq run --resume {run.id}", "nobody works on this run now")]
+        return [(f"flowq run --resume {run.id}", "this run has no worker now")]
     names = " ".join(shlex.quote(safe_line(name)) for name in queues)
     return [(f"flowq worker {names}", f"no worker listens on {', '.join(safe_line(name) for name in queues)}")]
 

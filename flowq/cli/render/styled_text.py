@@ -1,4 +1,4 @@
-"""Lines of styled text that fit a width, whoever paints them: the plain writer, the terminal or the live display."""
+"""Lines of styled text that fit a width, for each display: the plain writer, the terminal or the live display."""
 
 from typing import Final, TypeAlias
 

@@ -75,7 +75,7 @@ def note(job: JobView, now_ms: int, *, local: bool = True) -> str:
     Args:
         job: the job.
         now_ms: the time.
-        local: the run has a worker of its own, whose name tells nobody anything.
+        local: the run has a worker of its own, whose name has no meaning to users.
     """
     match job.status:
         case None:

@@ -167,11 +167,11 @@ def _defaults(flow: FlowSpec, report: Report) -> None:
             report.add(Code.DEFAULT_TAKES_ALL, site.span(report, node.start, node.end), message, hint)
 
 
-# -- what nobody uses -------------------------------------------------------------------------------------------------------------
+# -- what is not used -------------------------------------------------------------------------------------------------------------
 
 
 def _unused_params(flow: FlowSpec, report: Report) -> None:
-    """Look for the names in the text: it does not matter whether a use is in a template nobody extends."""
+    """Look for the names in the text: it does not matter whether a use is in a template that no job extends."""
     declared = [spec for spec in flow.head.bound.specs if not spec.name.startswith("_")]
     if not declared:
         return

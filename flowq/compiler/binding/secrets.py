@@ -1,6 +1,6 @@
 """`secrets`: where a flow's passwords and keys are found, and which job gets which. Values never come near the compiler.
 
-What is read here are references, `{env: NAME}` or `{file: path}`. They are resolved where a job runs, for each attempt anew, and put into
+What is read here are references, `{env: NAME}` or `{file: path}`. They are resolved where a job runs, again for each attempt, and put into
 the environment of the jobs that list them; the plan has nothing but the references.
 """
 

@@ -1,6 +1,6 @@
 """What a flow says, typed: the stage between the tree and the graph.
 
-A spec holds no name that could still be anything, no duration that could still be text: whoever has one need not look at the tree again, but
+A spec holds no name that could still be anything, no duration that could still be text: its readers need not look at the tree again, but
 for the places of things (`JobSpec.tree`).
 """
 
@@ -109,7 +109,7 @@ class FlowHead:
 class FlowSpec:
     """A flow whose every value is read. The graph is not checked yet.
 
-    `jobs` has the stages that somebody waits for among the jobs, see `stages`; `handlers` has the jobs of each phase that has some.
+    `jobs` has the stages that other jobs wait for among the jobs, see `stages`; `handlers` has the jobs of each phase that has some.
     """
 
     head: FlowHead

@@ -1,7 +1,7 @@
 """`stages`: the implicit dependencies between the jobs of one stage and the next.
 
 A job with `stage` and without `depends_on` waits for every job of the nearest earlier stage that has jobs. Were each an edge of its own, two
-stages of n and m jobs would have n x m edges. So a stage that somebody waits for becomes a job of its own here, `stage:build`, which depends on
+stages of n and m jobs would have n x m edges. So a stage that other jobs wait for becomes a job of its own here, `stage:build`, which depends on
 its jobs and which the others depend on; the plan makes a hidden group of it.
 """
 

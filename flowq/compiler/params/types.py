@@ -70,7 +70,7 @@ def check_rules(value: Json, enum: tuple[Json, ...], minimum: Json, maximum: Jso
 
 
 def compile_pattern(pattern: str) -> re.Pattern[str]:
-    """Return a compiled pattern, refusing what could run for ever.
+    """Return a compiled pattern, refusing what could run without an end.
 
     Python's engine backtracks. With no repetition inside a repetition, no back-references and at most three open repetitions, on at most
     `MAX_MATCHED` characters, the worst case is some millions of steps.
@@ -88,7 +88,7 @@ def compile_pattern(pattern: str) -> re.Pattern[str]:
         with warnings.catch_warnings():
             warnings.simplefilter(
                 "ignore"
-            )  # what a later Python would read differently is no business of whoever runs the flow
+            )  # what a later Python would read differently is no concern of the user who runs the flow
             return re.compile(pattern)
     except (re.error, RecursionError, OverflowError) as error:
         raise ParamProblem(f"the pattern is not a regular expression: {error}") from error

@@ -22,7 +22,7 @@ from flowq.compiler.shell.programs import (
 )
 from flowq.compiler.shell.words import ASSIGNMENT, Word
 
-MOST: Final = 64  # commands that one simple command may run; nobody writes more, and each is checked up to the end
+MOST: Final = 64  # commands that one simple command may run; scripts have fewer, and each is checked up to the end
 
 
 def commands_of(words: list[Word]) -> list[tuple[int, int]]:

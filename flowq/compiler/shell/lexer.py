@@ -2,7 +2,7 @@
 
 It does not judge whether a script is right. It follows quotes, substitutions, here-documents and comments far enough to say "a bare word",
 "inside double quotes", "in a comment", or why no value can stand there. Where it cannot be sure how a shell reads on, it says so, and
-refuses everything behind that place: refusing too much costs a rewrite, allowing too much runs somebody else's commands.
+refuses everything behind that place: refusing too much costs a rewrite, allowing too much runs foreign commands.
 """
 
 from typing import Final

@@ -1,4 +1,4 @@
-"""Places of a job that give one of its secrets away, or where it does not arrive: warnings, because what a program does nobody knows.
+"""Places of a job that give one of its secrets away, or where it does not arrive: warnings, because it is unknown what a program does.
 
 The script reader of `shell_streams` is used with the uses of secrets as its holes: so `$TOKEN` in a comment or in '…' is none, and each
 other is a part of a word of a command or of a here-document, of which is known where it goes.

@@ -34,7 +34,7 @@ class Bindings:
     Attributes:
         names: the binding of each; `Unclear` where there are several and not the last one counts.
         stars: the modules all of whose names are imported.
-        covered: names that were bound before such an import, which may bind them anew.
+        covered: names that were bound before such an import, which may bind them again.
         dynamic: whether names can be bound that the text does not show.
     """
 

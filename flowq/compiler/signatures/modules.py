@@ -133,7 +133,7 @@ class Modules:
 
 def _parsed(data: bytes) -> ast.Module:
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # an invalid escape in somebody's module is no business of the flow
+        warnings.simplefilter("ignore")  # an invalid escape in a user's module is no concern of the flow
         return ast.parse(data)
 
 
@@ -168,5 +168,5 @@ def _asked(name: str) -> Iterator[ModuleSpec | None]:
     for finder in list(sys.meta_path):
         try:
             yield finder.find_spec(name, None)
-        except Exception:  # noqa: BLE001 - somebody's hook: what it cannot find is not found
+        except Exception:  # noqa: BLE001 - a user's hook: what it cannot find is not found
             yield None

@@ -1,4 +1,4 @@
-"""Values that stand under `secrets` although only references belong there: no diagnostic repeats them, for it lands in somebody's CI log.
+"""Values that stand under `secrets` although only references belong there: no diagnostic repeats them, because diagnostics land in CI logs.
 
 What is shown of such a section is what is known to be harmless: names, references, brackets. Everything else has stars in its place, one
 for each character, so that carets stand where they should.
@@ -44,7 +44,7 @@ class _Section:
     """From one place to behind another.
 
     `kept` are the places inside that are known to be harmless, `values` the texts that are not, `names` those of the secrets; `guessed`:
-    nobody has read it.
+    the file was not read.
     """
 
     start: _Place
@@ -123,7 +123,7 @@ def _is_reference(kind: str, node: ScalarNode) -> bool:
 def _hide(node: YamlNode, section: _Section) -> None:
     if isinstance(node, ScalarNode):
         if isinstance(node.value, str) and re.fullmatch(r"\s*\$\{\{.*\}\}\s*", node.value, re.DOTALL):
-            section.kept.append(node.span)  # where somebody thinks they are found otherwise
+            section.kept.append(node.span)  # where a user may think that they are found otherwise
         elif not isinstance(node.value, bool) and node.text:
             section.values.append(node.text)
         return

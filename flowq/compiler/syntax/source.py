@@ -153,7 +153,7 @@ def _not_utf8(name: str, data: bytes, error: UnicodeDecodeError) -> tuple[Source
 def read_file(path: str) -> tuple[bytes, tuple[Code, str, str] | None]:
     """Return the bytes of a regular file within the limit, or what keeps it from being read: code, message, help."""
     try:
-        # Non-blocking: opening a named pipe would otherwise wait for a writer for ever.
+        # Non-blocking: opening a named pipe would otherwise wait for a writer without an end.
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except FileNotFoundError:
         return b"", (Code.UNREADABLE, "there is no such file", _missing_help(path))

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """What somebody decided. `by`: who; None: the user of this process."""
+    """A decision. `by`: the name of the person; None: the user of this process."""
 
     approved: bool
     by: str | None = None

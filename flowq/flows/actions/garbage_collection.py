@@ -1,6 +1,6 @@
 """What takes memory on the server and is of no use any more.
 
-Workers tidy up as they go; where none has run for a while (the embedded server between two runs) it stays until somebody asks. Beside
+Workers tidy up as they go; where none has run for a while (the embedded server between two runs) it stays until `flowq gc`. Beside
 what is due in any case, runs can be chosen that have ended long ago, or that are not among the latest of their flow.
 """
 
@@ -53,7 +53,7 @@ class Garbage:
         return bool(self.expired or self.unfinished or self.chosen or self.retries or self.entries)
 
     def remove(self, store: "Store") -> "Garbage":
-        """Remove it, in bounded steps; return what went. What somebody else has removed or revived meanwhile is left alone."""
+        """Remove it, in bounded steps; return what went. What another client has removed or revived meanwhile is left alone."""
         runs = store.runs
         return Garbage(
             expired=[run for run in self.expired if runs.collect(run) is Outcome.DONE],

@@ -1,9 +1,9 @@
 """What a retry resets, and what each reset job has to know. Linear in jobs and edges, however many paths there are.
 
-A retry starts from *seeds*: jobs that are reset for a reason of their own (they failed, or somebody chose them). Everything that depends on
+A retry starts from *seeds*: jobs that are reset for a reason of their own (they failed, or the user chose them). Everything that depends on
 a reset job, whatever the edge, is reset with it. What is not reset keeps its end and its result, and a reset job is decided
 against those ends as it would have been the first time. Of a matrix or foreach only such cells are reset; a foreach that itself depends on
-a reset job is evaluated anew, its cells go. Handlers always have their turn again: the run ends once more.
+a reset job is evaluated again, its cells go. Handlers always have their turn again: the run ends once more.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -39,7 +39,7 @@ class RetryPlan:
         """Carry the retry out, at one instant; return the run's new attempt.
 
         Raises:
-            InvalidRunOperation: the run is running, or was retried by somebody else meanwhile.
+            InvalidRunOperation: the run is running, or was retried by another client meanwhile.
         """
         outcome = store.runs.reset(self.run, ids.nonce(), self.attempt, self.resets)
         if outcome not in {Outcome.DONE, Outcome.DUPLICATE}:
@@ -103,7 +103,7 @@ def read_ended(store: Store, run: str) -> EndedRun:
 
 @dataclass(slots=True)
 class ResetSelection:
-    """The reset set. `why` are its cells by ordinal, parents first, each with the reason; `again` the foreach evaluated anew."""
+    """The reset set. `why` are its cells by ordinal, parents first, each with the reason; `again` the foreach evaluated again."""
 
     run: EndedRun
     seeds: Mapping[int, str]
@@ -138,7 +138,7 @@ class ResetSelection:
         """Return who is skipped again whatever becomes of the jobs that run again, by ordinal with the reason."""
         ends = self._ends()
         out: dict[int, Reason] = {}
-        open_ends: set[int] = set()  # nobody knows yet how these will end
+        open_ends: set[int] = set()  # it is not known yet how these will end
         for ordinal in self.why:
             parents = self._parents(ordinal)
             known = [edge for edge in parents if edge.parent not in open_ends]

@@ -1,7 +1,7 @@
 """A part of a flow: the jobs that were asked for, instead of all of them.
 
 `jobs` and `stages` are exactly those; `until` is a job with everything it needs. What is not selected is skipped with the reason
-`not_selected`, and to the others it is as if it were not there: nobody waits for it, a matrix counts only its selected cells. What a job
+`not_selected`, and to the others it is as if it were not there: no job waits for it, a matrix counts only its selected cells. What a job
 reads must have been selected with it, which is found before anything runs. Handlers have their turn as always.
 """
 

@@ -21,7 +21,7 @@ def failure(job: JobView, node: Node, *, run_timeout: float | None = None) -> tu
     details: list[str] = []
     text = job.error_line or "failed"
     if job.status is JobStatus.STOPPED:
-        text = "somebody stopped it"
+        text = "it was stopped"
     elif job.reason == Reason.TIMEOUT:
         limit = "" if node.timeout is None else f" of {format_duration(node.timeout)}"
         text = f"it took longer than its timeout{limit}"

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from flowq.store import Store
 
 _POSITIONS: Final = 50  # queued jobs of which the place in the queue is asked
-_HOLDERS: Final = 20  # of one semaphore of which is asked whether somebody works on them
+_HOLDERS: Final = 20  # of one semaphore that are checked for a worker
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +22,7 @@ class QueueState:
     """What explains a waiting job: who is there, how many jobs are before it (by ordinal), whether all are told to wait.
 
     `holders` are those who hold the semaphores that jobs of the run (or the run itself) wait for, by the semaphore's name; `stranded`
-    are the runs among them on which nobody works.
+    are the runs among them that have no worker.
     """
 
     workers: Sequence[WorkerRecord] = ()

@@ -59,7 +59,7 @@ class Waits:
             return f"the run waits for its turn in the concurrency group {name}", self._holders([self._run.semaphore]), []
         if job.reason == Reason.APPROVAL:
             asks = f": {job.approval.message}" if job.approval is not None and job.approval.message else ""
-            return f"waits for somebody's approval{asks}", [f"flowq approve {self._run.id} {cell.name} [--reject]"], []
+            return f"waits for an approval{asks}", [f"flowq approve {self._run.id} {cell.name} [--reject]"], []
         if job.reason == Reason.MAX_PARALLEL:
             most = node.max_parallel or 1
             running = f"{count(most, 'cell')} of {node.name} {'is' if most == 1 else 'are'} running, which is the most that may"
@@ -87,7 +87,7 @@ class Waits:
         workers = [worker for worker in self._around.workers if queue in worker.queues]
         if not workers:
             if self._run.local:
-                return "nobody works on this run now: the command that started it is gone", [], []
+                return "this run has no worker now: the command that started it is gone", [], []
             return f"no worker listens on queue {job.queue}", self._others(), []
         if self._around.suspended:
             return "the workers are suspended: none of them starts a job", [], []

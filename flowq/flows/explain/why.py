@@ -141,7 +141,7 @@ class _Explanation:
             case JobStatus.FAILED | JobStatus.STOPPED:
                 return (*failure(job, node, run_timeout=self._plan.timeout), [])
             case JobStatus.CANCELED:
-                why = _CANCELED.get(job.reason or "", "somebody canceled this job")
+                why = _CANCELED.get(job.reason or "", "this job was canceled")
                 return why, ["it was running" if job.attempts else "it had not been started"], self._failed_before(cell, job)
             case _ if job.cache is not None and job.cache.hit:
                 return f"it did not run, it has the result of run {job.cache.run}", [f"since then: {job.cache.reason}"], []

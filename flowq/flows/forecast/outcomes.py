@@ -17,7 +17,7 @@ from flowq.states import JobStatus, Reason, RunStatus
 @dataclass(frozen=True, slots=True)
 class PredictedEnd:
     """How one cell would end. `because` is the ordinal of the parent that decided it; `open`: it may
-    still be otherwise: an `if` asks for what nobody knows yet, a handler is for failures that are not foreseen.
+    still be otherwise: an `if` asks for what is not known yet, a handler is for failures that are not foreseen.
     """
 
     end: graph_rules.End

@@ -1,7 +1,7 @@
-"""Local runs on which nobody works: the command that started them is gone, and their worker with it.
+"""Local runs without a worker: the command that started them is gone, and their worker with it.
 
 Such a run is kept as it is, for `flowq run --resume` to go on with. Until then, or until it is canceled, it also keeps its place in its
-concurrency group, so whoever waits for that place has to be told.
+concurrency group, so a run that waits for that place must be told.
 """
 
 from collections.abc import Iterable
@@ -30,7 +30,7 @@ def stranded(store: "Store", runs: Iterable[str]) -> list[str]:
 
 def advice(run: str) -> str:
     """Return what can be done about such a run, as the end of a sentence."""
-    return f"nobody works on run {run} now: `flowq run --resume {run}` goes on with it, `flowq cancel {run}` ends it"
+    return f"run {run} has no worker now: `flowq run --resume {run}` goes on with it, `flowq cancel {run}` ends it"
 
 
 def room_taken(store: "Store", group: str) -> list[str]:

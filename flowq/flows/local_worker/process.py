@@ -31,7 +31,7 @@ class WorkerProcess:
     def order(self, argv: Sequence[str], directory: str, log: str | None) -> None:
         """Tell it what to do: the arguments of `flowq.worker.main`, where, and the file for its own messages."""
         line = json.dumps({"argv": list(argv), "directory": directory, "log": log}) + "\n"
-        with suppress(BrokenPipeError):  # it has died already; whoever polls it will see
+        with suppress(BrokenPipeError):  # it has died already; the next poll will see that
             os.write(self._lifeline, line.encode("utf-8", "surrogateescape"))
 
     def let_go(self) -> None:

@@ -16,7 +16,7 @@ from flowq.plan import Plan
 
 
 def default_slots() -> int:
-    """Return how many jobs a local run executes at once when nobody says: one per core, at least two."""
+    """Return how many jobs a local run executes at once by default: one per core, at least two."""
     return max(2, os.cpu_count() or 1)
 
 

@@ -1,7 +1,7 @@
 """What CI systems read out of a job's log: folds around the output of each job, and marks at the lines of the files.
 
-The output that is folded was written by somebody: it must not be taken for commands. GitHub is told to stop listening while it is
-shown, with a word that nobody can know beforehand; GitLab's markers need control characters, which `textsafe` has made visible.
+The output that is folded was written by a job: it must not be taken for commands. GitHub is told to stop listening while it is
+shown, with a random word; GitLab's markers need control characters, which `textsafe` has made visible.
 """
 
 import re

@@ -311,7 +311,7 @@ def _reason(record: JobRecord, snapshot: Snapshot) -> str | None:
                 return Reason.NO_WORKER
             return Reason.SUSPENDED if snapshot.suspended else None
         case JobStatus.STARTED:
-            return Reason.NO_WORKER if record.queue in snapshot.unserved else None  # its worker is lost, and nobody sweeps
+            return Reason.NO_WORKER if record.queue in snapshot.unserved else None  # its worker is lost, and no worker sweeps
         case _:
             return record.reason or None
 

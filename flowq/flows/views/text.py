@@ -1,6 +1,6 @@
 """Text from outside, made safe to show: job output, names, errors and stored values never reach a terminal raw.
 
-Whoever can write a job's log, a YAML file or a key on the server could otherwise move the cursor, set the window's title,
+A program that writes a job's log, a YAML file or a key on the server could otherwise move the cursor, set the window's title,
 fill the clipboard, hide text or reverse it for the reader. Everything shown goes through `safe` or `safe_line`; there is no
 second way.
 """

@@ -1,7 +1,7 @@
 """From what the client library raises to flowq's own errors: one sentence each, and a class that says whether waiting helps.
 
 `ServerUnavailableError` means that the same request may succeed later: the server is down, restarting, loading, being replaced,
-or out of disk. Whoever can wait sends the same request again; every transition allows that. Any other `ServerError` needs a
+or out of disk. A caller that can wait sends the same request again; every transition allows that. Any other `ServerError` needs a
 person: a wrong password, a missing right, no memory left, something that is not a Redis.
 
 Two errors are not translated, because they are part of the conversation with the script loader and never reach a user:

@@ -67,7 +67,7 @@ class _Lane:
         if self._connection is None:
             return
         if self._waiting:
-            self._connection.disconnect()  # else the replies would be taken for those of somebody else's calls
+            self._connection.disconnect()  # else the replies would be taken for those of another caller
         self._session.client.connection_pool.release(self._connection)
         self._connection = None
 

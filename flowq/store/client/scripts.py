@@ -5,7 +5,7 @@ A transition is one file `lua/<noun>/<verb>.lua`, called after what changes and 
 prelude, the check of the incarnation, the used fragments in order of their dependencies, and the transition itself, with the keys
 written out: composites share the fragments, so no rule is stated twice.
 
-Each function of a script is a closure that every call makes anew, whether it is needed or not. A fragment for what most jobs do not have
+Each function of a script is a closure that every call makes, whether it is needed or not. A fragment for what most jobs do not have
 says `-- loaded: on first use`: its functions are made when the first of them is called.
 
 Arguments are flat texts read in order by the script; `flatten` writes lists with their length in front.

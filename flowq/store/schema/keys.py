@@ -37,7 +37,7 @@ TEMPLATES: Final[dict[str, str]] = {
     "decide": "decide",  # zset: job for which a supervisor has to evaluate something (`if`, a list, a group) -> when (again)
     "callbacks": "callbacks:{}",  # zset per queue: "<execution>:<nonce>|<id>" of a lost execution whose on_failure is to be called -> when (again)
     # -- semaphores
-    "holders": "holders:{}",  # zset: who holds it -> until when (a place in a queue), or for ever
+    "holders": "holders:{}",  # zset: who holds it -> until when (a place in a queue), or without an end
     "waiters": "waiters:{}",  # zset: who waits for it -> order
     "limits": "limits:{}",  # hash of a rate limit: what its jobs carry -> how many of them
     "starts": "starts:{}",  # list: when the latest executions under a rate limit began; lives as long as its period
@@ -87,7 +87,7 @@ class Keys:
 def with_keys(lua: str) -> str:
     """Return a Lua text in which each `K.job(id)` is the expression of that key, `(NS .. 'job:' .. id)`.
 
-    The text's own lines stay where they are. That is for speed: a function for each key would have to be made anew by every call of a script.
+    The text's own lines stay where they are. That is for speed: a function for each key would be made again by every call of a script.
     """
     out, end = [], 0
     for match in _BUILDER.finditer(lua):

@@ -20,8 +20,8 @@ class Verdict(StrEnum):
     """What a heartbeat answers for one execution."""
 
     GO_ON = "go_on"
-    CANCEL = "cancel"  # somebody asked to cancel the job: kill it and report `canceled`
-    STOP = "stop"  # somebody asked to stop the job (a plain job's stop command): kill it and report `stopped`
+    CANCEL = "cancel"  # a client asked to cancel the job: kill it and report `canceled`
+    STOP = "stop"  # a client asked to stop the job (a plain job's stop command): kill it and report `stopped`
     FENCED = "fenced"  # the execution has lost the job: kill it, report nothing
 
 

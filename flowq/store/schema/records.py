@@ -181,7 +181,7 @@ class GroupRecord:
 
     @property
     def complete(self) -> bool:
-        """Whether every job has ended and nobody is adding any."""
+        """Whether every job has ended and no client is adding any."""
         return self.open <= 0 and self.coming <= 0
 
 

@@ -115,14 +115,14 @@ def _probe(module: str) -> None:
     """In a child: import, look around, exit with what was found."""
     code = _FAILED
     try:
-        # what a module prints while it is imported belongs to jobs, and nobody has asked for this import
+        # what a module prints while it is imported belongs to jobs, and no job has asked for this import
         nowhere = os.open(os.devnull, os.O_RDWR)
         for fd in (0, 1, 2):
             os.dup2(nowhere, fd)
         sockets = _sockets()
         __import__(module)
         code = _verdict(sockets)
-    except BaseException:  # noqa: BLE001 - any failure means "stay cold"; a horse will show it to whoever needs the module
+    except BaseException:  # noqa: BLE001 - any failure means "stay cold"; the horse of a job that needs the module will show it
         code = _FAILED
     finally:
         os._exit(code)

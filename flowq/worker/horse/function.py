@@ -62,7 +62,7 @@ def _attempt(task: Task, aside: callbacks.Aside | None) -> tuple[TaskResult, Bas
     except JobTimeoutException as error:
         return failed("timeout", _traceback(error), _name(error)), error
     except JobStopped:
-        raise  # not the job's doing; whoever raised it knows why
+        raise  # not raised by the job: the caller handles it
     except SystemExit as error:
         return failed("error", _exit_text(error), "SystemExit", _exit_code(error)), error
     except BaseException as error:  # noqa: BLE001 - whatever a job raises is that job's failure
@@ -115,7 +115,7 @@ def _permit(name: str, task: Task) -> None:
 
 
 def _finished(task: Task, value: object) -> TaskResult:
-    # Whoever returned a Retry has imported it: no need to import it in every horse.
+    # A job that returns a Retry has imported it: no need to import it in every horse.
     known = sys.modules.get("flowq.retry")
     if known is not None and isinstance(value, known.Retry):
         return retry(value.max, list(value.intervals), value.enqueue_at_front)

@@ -52,7 +52,7 @@ def live(channel: Channel, *, parent: int, scratch: str) -> NoReturn:
         channel.drain()
         code = 0
     except PeerGoneError:
-        code = 0  # a spare that is not needed any more, or there is nobody left to work for
+        code = 0  # a spare that is not needed any more, or its supervisor is gone
     except BaseException as error:  # noqa: BLE001 - the very last line: whatever it is, the process ends here
         os.write(2, f"flowq: a work horse broke: {type(error).__name__}: {error}\n".encode(errors="backslashreplace"))
     finally:
@@ -115,7 +115,7 @@ def _equip(task: Task, secrets: dict[str, str]) -> None:
             _signal.signal(number, _signal.SIG_IGN)
     context.set_current_task(task)
     for name in task.get("withheld") or ():
-        os.environ.pop(name, None)  # a clone of somebody's process has them
+        os.environ.pop(name, None)  # a clone of a user's process has them
     os.environ.update(_environment(task))
     os.environ.update(secrets)
 
@@ -163,7 +163,7 @@ def _redirect(pipes: list[int]) -> None:
 def open_streams() -> None:
     """Give this process streams on descriptors 1 and 2 that pass on every line, so that output can be followed while a job runs.
 
-    Done once in the fork server: made anew in each horse they would cost a quarter of a millisecond.
+    Done once in the fork server: made in each horse they would cost a quarter of a millisecond.
     """
     for fd in (1, 2):
         try:

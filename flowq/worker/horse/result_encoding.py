@@ -80,7 +80,7 @@ def _plain(value: object, place: str, depth: int) -> object:
 
 
 def _converted(value: object, place: str) -> object:
-    # By name, so that `datetime` is not imported where nobody uses it; datetime is a subclass of date.
+    # By name, so that `datetime` is not imported where it is not used; datetime is a subclass of date.
     if any(kind.__module__ == "datetime" and kind.__name__ in {"date", "time"} for kind in type(value).__mro__):
         return value.isoformat()  # type: ignore[attr-defined]
     kind = type(value)

@@ -152,7 +152,7 @@ def _cannot_start(argv: list[str], env: Mapping[str, str], error: OSError) -> st
 
 
 def _too_big(argv: list[str], env: Mapping[str, str]) -> str:
-    """Say what is too big: nearly always it is one value, and whoever reads this must know which."""
+    """Say what is too big: nearly always it is one value, and the reader must know which."""
     arguments = {f"argument {index}": len(os.fsencode(item)) for index, item in enumerate(argv)}
     variables = {f"the variable {name}": len(os.fsencode(f"{name}={value}")) for name, value in env.items()}
     sizes = arguments | variables

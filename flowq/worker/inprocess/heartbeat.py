@@ -24,17 +24,17 @@ _CAUSES: Final = {Verdict.CANCEL: KillCause.CANCEL, Verdict.STOP: KillCause.STOP
 class HeartbeatThread:
     """Beats for the worker and the job it executes, and interrupts the job when it is to end.
 
-    By a signal, which gets through a sleep or a read. SIGURG, because nobody minds one too many and the clock needs SIGALRM.
+    By a signal, which gets through a sleep or a read. SIGURG, because an extra one does no harm and the clock needs SIGALRM.
 
     Args:
         store: beats go there.
         options: of the worker.
-        impatient: whether whoever stops the worker does not want to wait for its job.
+        impatient: whether the user who stops the worker does not want to wait for its job.
 
     Attributes:
         counters: executions that finished, that failed, and the milliseconds they took, to be told with each beat.
         cause: why the latest job was interrupted; None when it was not.
-        errand: done with every beat while a job is executed, which is when nobody else does it.
+        errand: done with every beat while a job is executed, when the main thread cannot do it.
     """
 
     def __init__(self, store: "Store", options: "WorkerOptions", impatient: Callable[[], bool]) -> None:

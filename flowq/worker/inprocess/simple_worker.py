@@ -117,13 +117,13 @@ class _Loop:
             except ServerError as error:
                 _log.warning("%s", error)
                 if stage >= ShutdownStage.COLD:
-                    return  # whoever stops it does not want to wait: the lease runs out
+                    return  # the user does not want to wait: the lease runs out
                 time.sleep(_LONGEST_WAIT)
                 continue
             dry = claim is None and not self._more
 
     def _report_deliveries(self) -> None:
-        """Report the webhooks that have been answered while a job is executed, so that nobody else takes them for lost."""
+        """Report the webhooks that have been answered while a job is executed, so that no other worker takes them for lost."""
         self._deliveries.wanted = False
         self._loop.turn(0)
         self._deliveries.tick(running=True)

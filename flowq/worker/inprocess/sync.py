@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from flowq.store import Store
     from flowq.worker.options import WorkerOptions
 
-_SPARE: Final = 60.0  # s of lease above the job's timeout: nobody beats for it
+_SPARE: Final = 60.0  # s of lease above the job's timeout: no heartbeat renews it
 _FOREVER: Final = 100 * 86400.0  # s of lease of a job without a timeout
 SYNC: Final = "sync"  # field of jobs that were made in sync mode: their successors are executed in the same process
 
@@ -36,7 +36,7 @@ SYNC: Final = "sync"  # field of jobs that were made in sync mode: their success
 def create_and_execute(store: "Store", new: NewJob, penalty_class: Any = None) -> tuple[Outcome, str]:
     """Create a job, execute it if it is ready, and go on with those of its successors that were made in sync mode too.
 
-    Retries and repetitions follow at once: nobody would be served by sleeping through their intervals.
+    Retries and repetitions follow at once, without their intervals: the caller waits.
 
     Returns:
         What `Jobs.create` returns.

@@ -158,7 +158,7 @@ class Channel:
                 raise PeerGoneError
 
     def close(self) -> None:
-        """Close the socket and every received descriptor that nobody took."""
+        """Close the socket and every received descriptor that was not taken."""
         while self._fds:
             if (fd := self._fds.popleft()) != LOST:
                 os.close(fd)

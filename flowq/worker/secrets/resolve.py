@@ -1,4 +1,4 @@
-"""From references to values: what a job's `secrets` are, read where the job runs, for each of its attempts anew.
+"""From references to values: what a job's `secrets` are, read where the job runs, again for each attempt.
 
 The values go into a `ExecutionSecrets` and from there over a pipe into the environment of one horse. They are never part of a task, an argument
 vector, a file or a record of the store.

@@ -176,7 +176,7 @@ class ActiveJobs:
                 self._report(held, held.ended(Ended({}, _KILL[verdict]), allowed=False))
 
     def renewed(self, tokens: list[str], since: float) -> None:
-        """Leases of these executions were granted anew, asked for at boot time `since`."""
+        """Leases of these executions were renewed, as asked for at boot time `since`."""
         for token in tokens:
             if token in self._held:
                 self._held[token].leased = since
@@ -314,7 +314,7 @@ class ActiveJobs:
             self._report(held, held.ended(end, allowed=False))
 
     def _tell_death(self, held: ActiveJob, end: Ended) -> None:
-        """Tell whoever wants to know that a horse has died."""
+        """Call the user's handler for a horse that died."""
         killed = self._options.killed
         if killed is None or not end.pid or held.claim.run is not None:
             return

@@ -126,7 +126,7 @@ def _known_environment(node: Node, scope: Mapping[str, Json]) -> dict[str, str]:
     """Return what is known of a job's own environment before it goes on: what uses `item`, say, is not there yet."""
     env: dict[str, str] = {}
     for name, value in node.env.items():
-        with suppress(EvalError):  # whoever uses it is told that there is no such name
+        with suppress(EvalError):  # an expression that uses it is told that there is no such name
             env[name] = to_text(render(value, scope))
     return env
 

@@ -29,7 +29,7 @@ class StoreConnections:
     A waiter that blocks cannot be told other queues; calls must come through while every slot is busy. So there are two.
 
     An error that the server answered (it is loading, its disk is full) is no loss: the connections stand, and the request is made
-    anew after a while. Only a reply proves that a server can be used again; a connection that is accepted does not, so the pauses
+    again after a while. Only a reply proves that a server can be used again; a connection that is accepted does not, so the pauses
     between attempts grow until there is one.
     """
 

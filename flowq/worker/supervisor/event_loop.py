@@ -16,7 +16,7 @@ class _Watch:
 
 
 class Loop:
-    """Calls back when descriptors can be read or written. Times are the business of whoever calls `turn`."""
+    """Calls back when descriptors can be read or written. The caller of `turn` keeps the times."""
 
     def __init__(self) -> None:
         self._selector = selectors.DefaultSelector()
@@ -39,7 +39,7 @@ class Loop:
             self._selector.unregister(fd)
 
     def turn(self, timeout: float | None) -> None:
-        """Wait up to `timeout` seconds (None: for ever) and call back for everything that is ready."""
+        """Wait up to `timeout` seconds (None: without a limit) and call back for everything that is ready."""
         for key, events in self._selector.select(timeout):
             watch: _Watch = key.data
             # An earlier callback of this turn may have closed the descriptor, and its number may be in use again.

@@ -48,7 +48,7 @@ class ForkServerKey:
 
 
 class Horse:
-    """A horse as the supervisor sees it. `on_exit` is called once, with its exit code or None if nobody could tell.
+    """A horse as the supervisor sees it. `on_exit` is called once, with its exit code, or None if it is unknown.
 
     `fenced`: its fork server has killed it, because no lease was renewed in time.
     """
@@ -234,7 +234,7 @@ class ForkServerClient:
         match message:
             case (protocol.HORSE, int(number), int(pid)):
                 self._asked -= 1
-                if fds[0] == protocol.LOST:  # the horse sees that nobody holds the other end, and exits
+                if fds[0] == protocol.LOST:  # the horse sees that the other end is closed, and exits
                     self._refuse("too many open files")
                     return
                 self._horses[number] = horse = Horse(self, number, pid, Channel.adopt(fds[0]))
@@ -270,7 +270,7 @@ class ForkServerClient:
     def _exited(self, horse: Horse | None, code: int) -> None:
         if horse is None:
             return
-        if horse in self._spares:  # killed while it waited: out of memory, or by somebody's hand
+        if horse in self._spares:  # killed while it waited: out of memory, or by a user
             self._spares.remove(horse)
         if horse.on_exit is not None:
             horse.on_exit(code)

@@ -162,7 +162,7 @@ def place_of(task: "Task") -> ForkServerKey:
 def remove_leftovers() -> None:
     """Remove the scratch directories of fork servers that were killed; their ends remove them otherwise.
 
-    Only what such a server has certainly made: a directory of this user that nobody else may enter, named after a process that is
+    Only what such a server has certainly made: a directory that only this user may enter, named after a process that is
     no more. A pid that is in use again keeps its directory until the next time.
     """
     try:
@@ -174,7 +174,7 @@ def remove_leftovers() -> None:
         try:
             state = entry.stat(follow_symlinks=False)
         except OSError:
-            continue  # somebody else was faster
+            continue  # another worker was faster
         private = stat.S_ISDIR(state.st_mode) and stat.S_IMODE(state.st_mode) == 0o700 and state.st_uid == os.getuid()
         if private and not _alive(int(match["pid"])):
             remove_tree(entry.path)

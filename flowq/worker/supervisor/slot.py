@@ -10,7 +10,7 @@ Timeouts, by this process's own clock (the job cannot dodge it; it may block sig
 The fork server carries the signals out. One that does not (a job can stop its parent, an import can hang) is killed in turn, together
 with all its horses, `_ANSWER_LIMIT` after a SIGKILL that had no effect: no job keeps a slot.
 
-Output that nobody fetches holds the job back, as a full pipe does everywhere: its pipe is not read any more until `logs` was called.
+Output that is not fetched holds the job back, as a full pipe does everywhere: its pipe is not read any more until `logs` was called.
 Only when that takes too long (the owner decides, and calls `let_go`) the job goes on, and its oldest output is dropped.
 """
 
@@ -51,8 +51,8 @@ class KillCause(StrEnum):
     TIMEOUT = "timeout"
     CANCEL = "canceled"
     STOP = "stopped"
-    FENCED = "fenced"  # the store has given the job to somebody else: report nothing
-    KILL = "killed"  # somebody asked for the death of what runs; it is a failure like any other
+    FENCED = "fenced"  # the store has given the job to another worker: report nothing
+    KILL = "killed"  # a client asked to kill what runs; it is a failure like any other
     RETURNED = "returned"  # the worker stops now: the job goes back to its queue
 
 
@@ -91,9 +91,9 @@ class Slot:
         self._pipes: dict[int, OutputBuffer] = {}
         self._logs: dict[str, OutputBuffer] = {}
         self._veil: ExecutionSecrets | None = None
-        self._held_back: set[int] = set()  # pipes that are not read until somebody fetches the output
+        self._held_back: set[int] = set()  # pipes that are not read until the output is fetched
         self._held_since = 0.0  # monotonic time
-        self._shedding = False  # nobody fetches the output: the oldest is dropped
+        self._shedding = False  # the output is not fetched: the oldest is dropped
         self._over = True  # the outcome of the current task is known
         self._cause: KillCause | None = None
         self._alarm: float | None = None  # monotonic time of the next signal
@@ -282,7 +282,7 @@ class Slot:
             self._read_outcome()
         self._drain_pipes()
         for fd in tuple(self._pipes):
-            self._close_pipe(fd)  # nobody who could write is left, or it is a daemon that cannot be swept here
+            self._close_pipe(fd)  # no process that could write is left, or it is a daemon that cannot be swept here
         if not self._over:
             if self._horse.fenced and code is not None:
                 self._cause = KillCause.FENCED  # not the job's fault: its lease runs out, and it is lost as with its worker
@@ -357,7 +357,7 @@ class Slot:
 
     def _drain_pipes(self) -> None:
         for fd in tuple(self._pipes):
-            # A grandchild may write for ever: at most what fits into a pipe is from before this moment.
+            # A grandchild may never stop writing: at most what fits into a pipe is from before this moment.
             for _ in range(_DRAIN_READS):
                 if not self._read_pipe(fd):
                     break
@@ -383,5 +383,5 @@ def _death(code: int | None, cause: KillCause | None) -> TaskResult:
     if -code == signal.SIGKILL and cause is None:
         text += "; this worker did not send it: the system was probably out of memory"
     elif cause is KillCause.KILL:
-        text += " because somebody asked for it"
+        text += " on request"
     return failed("killed", text, exit_code=128 - code)

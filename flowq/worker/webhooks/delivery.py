@@ -1,6 +1,6 @@
 """Webhooks on the worker's side: takes those that are due, has them sent by a process of its own, and reports how it went.
 
-What is promised is at least one delivery while workers live: a delivery is taken for a time, and whoever does not report it in
+What is promised is at least one delivery while workers live: a delivery is taken for a time, and a worker that does not report it in
 time (it was killed, it lost the server) leaves it to another. A receiver may see one twice, with the same `X-Flowq-Delivery`.
 """
 

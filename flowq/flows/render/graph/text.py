@@ -17,8 +17,8 @@ Piece = tuple[str, int]
 
 Measure = Callable[[str], int]
 
-_TALL: Final = 400  # rows beyond which nobody follows a line any more
-_WIDE: Final = 400  # cells beyond which a drawing is for nobody, a pipe included
+_TALL: Final = 400  # rows beyond which lines cannot be followed
+_WIDE: Final = 400  # cells beyond which a drawing cannot be read, in a pipe too
 _NAME: Final = 10  # cells to which names may be cut before the drawing is given up
 _CORNERS: Final = {  # (left, right, up, down) -> the character that joins them
     (0, 1, 0, 1): "╭",

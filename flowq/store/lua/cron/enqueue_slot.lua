@@ -1,8 +1,8 @@
 -- cron/enqueue_slot: a time of a cron entry has come: its job is created, once
 -- edges: -
 -- args: entry after slot name, then those of create
--- guard: the slot has come, and nobody has dealt with the entry since the caller looked (`after`); else those of create
--- replies: {done | duplicate | wrong_state (too early) | conflict (somebody was quicker) | not_found, status or parent id, the latest slot}
+-- guard: the slot has come, and no scheduler has dealt with the entry since the caller looked (`after`); else those of create
+-- replies: {done | duplicate | wrong_state (too early) | conflict (another scheduler was quicker) | not_found, status or parent id, the latest slot}
 -- uses: job/create
 -- However many schedulers see the slot, the first one creates the job, in the same step that notes the slot: none is lost or doubled.
 -- `after` and `slot` in ms, `after` -1 for an entry of which there has been none.

@@ -2,9 +2,9 @@
 -- edges: queued -> started, scheduled -> started
 -- args: id worker claim_id lease
 -- guard: queued, or scheduled for a retry or repetition; the same claim id gets the same answer again
--- replies: as claim; {} when somebody else has the job, or it is not ready
+-- replies: as claim; {} when another worker has the job, or it is not ready
 -- uses: job/claim
--- Suspension does not matter: it holds workers back, and nobody but the caller is waiting here.
+-- Suspension does not matter: it holds workers back, and only the caller is waiting here.
 function L.take(id, worker, claim_id, lease)
   local job = L.load(id)
   if not job then return {} end

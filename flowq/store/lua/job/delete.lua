@@ -1,4 +1,4 @@
--- job/delete: a plain job vanishes; nobody who depends on it is left hanging
+-- job/delete: a plain job vanishes; its dependents are decided
 -- edges: created -> -, queued -> -, started -> -, deferred -> -, scheduled -> -, finished -> -, failed -> -, stopped -> -, canceled -> -, skipped -> -, rate_limited -> -
 -- args: id
 -- guard: not of a run

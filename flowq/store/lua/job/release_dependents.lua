@@ -43,12 +43,12 @@ local function group_status(group)
   return 'finished'
 end
 
--- Somebody needs the record beyond its time: dependents that have not ended, or failure callbacks of lost executions (`uncalled`).
+-- The record is needed beyond its time: dependents that have not ended, or failure callbacks of lost executions (`uncalled`).
 local function is_needed(job)
   return tonumber(job.refs or 0) > 0 or tonumber(job.uncalled or 0) > 0
 end
 
--- Keys of a plain job that has ended and that nobody needs any more live on for its ttl, then vanish by themselves.
+-- Keys of a plain job that has ended and that is not needed any more live on for its ttl, then vanish by themselves.
 local function retire(job)
   if job.run or is_needed(job) then return end
   local ttl = (job.status == 'failed' or job.status == 'stopped') and job.failure_ttl or job.result_ttl
@@ -218,7 +218,7 @@ function L.unsettled(job)
   return tonumber(call('HGET', K.job(job.id), 'settled') or 0) < call('LLEN', K.children(job.id))
 end
 
--- A plain job that has ended is about to wait again (requeued, or made anew with its id). Edges that this end has not decided yet are
+-- A plain job that has ended is about to wait again (requeued, or created again with its id). Edges that this end has not decided yet are
 -- decided by it all the same, so the size of the fan-out makes no difference. Field `ends`: "<status>|<allowed>|<edges until here>;"….
 function L.remember_end(job)
   if not L.unsettled(job) then return end
@@ -289,7 +289,7 @@ end
 -- A retry has been flipped: first every job of it is deferred again with its edges re-armed, then the roots start. Two walks,
 -- because a root that ends between them must find its children armed.
 -- An entry is "<ordinal> <undecided edges> <skip reason or -> <finished> <failed> <skipped> <canceled> <again> <fresh>"; the four are what
--- a group has counted of cells that stay as they are; `again` is 1 for a foreach whose list is evaluated anew, `fresh` for a job that
+-- a group has counted of cells that stay as they are; `again` is 1 for a foreach whose list is evaluated again, `fresh` for a job that
 -- takes over no earlier result from now on.
 local TRACES = {
   'allowed', 'cancel', 'why', 'halt', 'returns', 'verdict', 'exit_code', 'worker', 'ended_at', 'started_at', 'enqueued_at', 'decided_by', 'decided_at',

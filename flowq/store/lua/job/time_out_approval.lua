@@ -1,4 +1,4 @@
--- job/time_out_approval: nobody has decided about an approval in its time
+-- job/time_out_approval: an approval was not decided in its time
 -- edges: deferred -> failed
 -- args: id
 -- guard: an approval that waits for its decision, whose time is over
@@ -8,7 +8,7 @@ function L.lapse(id)
   local job = L.load(id)
   if not job or job.kind ~= 'approval' or job.status ~= 'deferred' or job.reason ~= 'approval' or not job.wait then return 'wrong_state' end
   if tonumber(job.asked_at) + tonumber(job.wait) > now then return 'wrong_state' end
-  call('SET', K.result(id), 'nobody decided within ' .. string.format('%g', tonumber(job.wait) / 1000) .. ' s, which counts as a rejection')
+  call('SET', K.result(id), 'the approval timed out after ' .. string.format('%g', tonumber(job.wait) / 1000) .. ' s and counts as rejected')
   L.end_job(job, 'failed', 'rejected')
   return 'done'
 end

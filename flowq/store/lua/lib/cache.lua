@@ -1,7 +1,7 @@
 -- lib/cache: results of a job that later runs of it take over, by the digest of what they were made of
 -- uses: -
 -- `cache:<identity>` is a hash: "=<digest>" -> "<ms> <what goes with the result>", `latest` -> what the latest one was made of, `order` ->
--- the digests, the one used last at the end. `cached:<identity>` has the results. Both vanish when nobody has used them for their ttl.
+-- the digests, the one used last at the end. `cached:<identity>` has the results. Both vanish when they were not used for their ttl.
 local CACHED_KEPT = 10 -- results of one job
 local CACHED_FOR = 30 * 86400000 -- ms, without a ttl
 

@@ -36,7 +36,7 @@ local function settle(name)
   if last then live_until(groups, last) end
 end
 
--- Whether all of a group have ended and nobody is adding to it; nil when there is none.
+-- Whether all of a group have ended and no client is adding to it; nil when there is none.
 function L.group_complete(name)
   local found = call('HMGET', K.group(name), 'open', 'coming', 'coming_until')
   if not found[1] then return nil end

@@ -46,7 +46,7 @@ local function drain_memory(budget)
   return budget
 end
 
--- What this script made, now: whoever became ready can be claimed by the same call.
+-- What this script made, now: a job that became ready can be claimed by the same call.
 L.spread = drain_memory
 
 local function drain_outbox(budget)

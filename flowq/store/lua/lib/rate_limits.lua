@@ -3,7 +3,7 @@
 -- loaded: on first use
 -- A job's field `limit` is "<concurrency>|<rate>|<period, ms>", empty where it says nothing; its semaphore is "rate/<key>", whose holders
 -- and waiters are those of any semaphore. Producers may disagree: each limit that a job of the key carries while it waits for the key,
--- is queued or started, holds at the same time, so the strictest decides and nobody's is ever exceeded. The hash `limits` counts the
+-- is queued or started, holds at the same time, so the strictest decides and none is ever exceeded. The hash `limits` counts the
 -- jobs by what they carry; `starts` has the times of the latest executions, as many as the largest rate asks about.
 local CARRYING = { rate_limited = true, queued = true, started = true }
 
@@ -27,7 +27,7 @@ local function frees_at(name, count, period)
 end
 
 -- Whether there is room for a place in a queue, or (`started`) for an execution. Against an execution only others that run count: of
--- those with a place in a queue whoever is claimed first runs first, and the others wait on in their order.
+-- those with a place in a queue the one that is claimed first runs first, and the others wait on in their order.
 function L.limit_room(name, job, started)
   local holders = K.holders(name)
   local score = call('ZSCORE', holders, job.id)
@@ -52,7 +52,7 @@ function L.limit_started(name, job)
   end
   if most == 0 then return end
   local key = K.starts(name)
-  most = math.max(most, call('LLEN', key)) -- a larger rate that nobody carries just now may come back
+  most = math.max(most, call('LLEN', key)) -- a larger rate that no job carries just now may come back
   call('RPUSH', key, now)
   call('LTRIM', key, -most, -1)
   if call('PTTL', key) < longest then call('PEXPIRE', key, longest) end
@@ -69,7 +69,7 @@ function L.limit_frees(name)
   return first
 end
 
--- Whoever waits already comes first, also when time has made room since anybody looked.
+-- A job that waits already comes first, also when time has made room since the last look.
 function L.others_wait(job)
   if not job.limit then return false end
   local name = string.match(job.sems, ' ([^\n]+)')
@@ -78,7 +78,7 @@ function L.others_wait(job)
   return true
 end
 
--- Part of every change of status of a job with a limit. A limit that nobody carries any more holds nobody back.
+-- Part of every change of status of a job with a limit. A limit that no job carries any more holds none back.
 function L.limit_moved(job, from, to)
   local was, is = CARRYING[from] or false, CARRYING[to] or false
   if was == is then return end

@@ -77,7 +77,7 @@ function L.advance(run)
   end
   if f['h:exit'] and f.phase ~= 'exit' then return open_phase(run, 'exit', f['h:exit']) end
   call('HSET', K.run(run), 'status', f.outcome, 'ended_at', now)
-  if tonumber(f.retention) >= 0 then call('ZADD', K.timers(), now + f.retention, 'collect|' .. run) end -- below 0: kept for ever
+  if tonumber(f.retention) >= 0 then call('ZADD', K.timers(), now + f.retention, 'collect|' .. run) end -- below 0: no expiry
   if f.fades then call('ZADD', K.timers(), now + tonumber(string.match(f.fades, '%d+')), 'fade|' .. run) end
   L.event(run, '', 'running', f.outcome, '', 0, f.attempt)
   if f.sem then L.leave_group(run, f.sem) end

@@ -2,9 +2,9 @@
 -- uses: lib/outbox lib/rate_limits
 -- loaded: on first use
 -- A job's field `sems` is one line "<max> <name>" per semaphore. It asks when it would be queued. Holding, it is queued and then
--- started; a place in a queue is held for RESERVED only, so that a queue nobody serves any more holds nobody else up, and is
+-- started; a place in a queue is held for RESERVED only, so that a queue without workers holds no other job up, and is
 -- confirmed by the claim. Who finds a semaphore full waits `deferred`, in no queue. Leaving queued and started gives the semaphores
--- back in the same step, whoever does it (a worker, the sweep that finds it dead, a cancel): that is why no crash leaks one.
+-- back in the same step by what ends the job (a worker, the sweep that finds it dead, a cancel): that is why no crash leaks one.
 -- A plain job waits `rate_limited` and not deferred. Names: "rate/<key>" (its room is what `limits` says), "job/<group>" and "run/<group>" over all runs, "cells/<job id>" (max_parallel: its cells have one queue, nothing expires).
 local RESERVED = 10000 -- ms
 local HOLDING = { queued = true, started = true }

@@ -4,7 +4,7 @@
 -- guard: the run has ended; one that is on its way out already goes on going
 -- replies: {done | wrong_state | not_found, 1 when jobs are left}
 -- uses: run/collect_garbage
--- Nobody finds it from the first step on. Whoever deletes it collects the rest; if he dies, a timer brings it.
+-- No reader finds it from the first step on. The client that deletes it collects the rest; if it dies, a timer does.
 function T.delete()
   local run, limit = A.text(), A.number()
   local status = call('HGET', K.run(run), 'status')

@@ -5,7 +5,7 @@
 -- replies: {done | duplicate | wrong_state | not_found}
 -- uses: job/release_dependents
 -- The jobs themselves change in bounded steps from the outbox: armed first, started after. A run with a concurrency group waits for
--- its turn again, whatever its on_conflict says: somebody asked for it.
+-- its turn again, whatever its on_conflict says: the user asked for it.
 function T.retry()
   local run, nonce, chunks, attempt = A.text(), A.text(), A.number(), A.number()
   local key = K.run(run)

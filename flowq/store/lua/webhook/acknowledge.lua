@@ -1,7 +1,7 @@
 -- webhook/acknowledge: how the delivery of a webhook went
 -- edges: -
 -- args: id tries outcome delay
--- guard: nobody else has taken it meanwhile: `tries` is that of the taking
+-- guard: no other worker has taken it meanwhile: `tries` is that of the taking
 -- replies: {done | fenced | not_found}
 -- uses: -
 -- `outcome` is over (delivered, or given up), again (in `delay` ms), or back (it was not tried, and does not count).

@@ -7,7 +7,7 @@
 -- `silent` is how long (ms) a worker may be without a beat before it is forgotten. With `punctual` the worker can come back at a given time.
 local DECIDE_AGAIN = 5000 -- a job handed out for its `if` is handed out again when no answer came in this time
 
--- After a restart of the server nobody could beat: each running job gets one more lease, or a short outage would look like the
+-- During a restart of the server no worker could send heartbeats: each running job gets one more lease, or a short outage would look like the
 -- death of every worker.
 local function grace_after_restart(lease)
   local ok, info = pcall(call, 'INFO', 'server')

@@ -1,10 +1,10 @@
 -- worker/take_lost_callbacks: the failure callbacks of lost executions go to a worker that serves their queue
 -- edges: -
 -- args: limit queues*
--- guard: an entry is handed out again when nobody said in time that it was called; it goes with its job
+-- guard: an entry is handed out again when it is not acknowledged in time; it goes with its job
 -- replies: {as of claim}…
 -- uses: job/release_dependents
--- Whoever notices that a worker is lost may be one without the job's code, so reap only notes what is to be called.
+-- The worker that notices that another one is lost may lack the job's code, so reap only notes what is to be called.
 local GRACE = 30000 -- ms above the callback's own time
 
 function T.take_lost_callbacks()
