@@ -3,7 +3,7 @@
 The public names are loaded when they are used, so that `import flowq` and the command line's `--help` cost next to nothing.
 """
 
-# `typing` would be most of what a keeper or a horse imports: checkers understand this without it.
+# `typing` would be most of what a watchdog or a horse imports: checkers understand this without it.
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, Final

@@ -3,7 +3,7 @@
 A message says what was expected, what was found and what to do. Names that users of RQ know keep their meaning.
 """
 
-# `typing` would be most of what a keeper or a horse imports: checkers understand this without it.
+# `typing` would be most of what a watchdog or a horse imports: checkers understand this without it.
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence

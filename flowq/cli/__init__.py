@@ -4,13 +4,16 @@ What it owns: how arguments are spelled, how a run looks on a terminal and in a 
 stands for what. What it must not know: keys, scripts, transitions, how a flow is compiled. It asks `flowq.compiler`,
 `flowq.flows` and `flowq.store`, and shows `flowq.flows.views.run_view`.
 
-The parts:
-    main        the group with its lazily loaded commands and the one error boundary
-    session     what every command shares: the server's address, the streams, what the terminal can do
-    selection   from what people type (`@latest`, a prefix, a job's name) to ids
-    commands/   one module per command: options, help with an example, one call
-    layout      a view -> lines of styled segments that fit a width; the same lines go to pipes, terminals and the live display
-    plain, live the two displays of a run that is followed; following drives them and answers Ctrl+C
+The steps of a command:
+    main         the group with its lazily loaded commands and the one error boundary
+    options/     arguments to values
+    context      what every command shares: the server's address and the streams; `terminal` says what these can show
+    targets      from what people type (`@latest`, a prefix, a job's name) to ids
+    commands/    one module per command: options, help with an example, one call
+    flow_file, execution   compile a file; start the worker of a run
+    follow/      a run that goes on: events to a live display, a log, or the log of a CI system
+    render/      views to lines of styled text that fit a width; pipes, terminals and the live display show the same lines
+    completion/  candidates for the shell
 
 Rules that hold everywhere:
     * Start-up is lean: `flowq --help` imports click and this package, nothing of redis, yaml or rich. Commands import what

@@ -18,12 +18,12 @@ from flowq.exceptions import ConfigError, ServerError, ServerUnavailableError
 
 LINGER: Final = 30.0  # s that the server outlives its last user; `FLOWQ_LINGER` overrides it
 
-_START_LIMIT: Final = 30.0  # s until a server that does not answer is given up; the keeper gives up before
+_START_LIMIT: Final = 30.0  # s until a server that does not answer is given up; the watchdog gives up before
 _LOAD_LIMIT: Final = 600.0  # s for the server to read its data
 _COMMON_ANCESTOR: Final = (7, 2)  # the last version of Redis whose data Valkey reads by right
 
 _KEPT = ("HOME", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "PATH", "PYTHONHOME", "TZ")
-"""What the keeper gets of the environment: it outlives the command, so nothing secret may stay in it."""
+"""What the watchdog gets of the environment: it outlives the command, so nothing secret may stay in it."""
 
 
 class Attachment:
@@ -76,7 +76,7 @@ def attach(home: str | None = None, environ: Mapping[str, str] = os.environ) -> 
     deadline = time.monotonic() + _START_LIMIT
     users = LockFile(place.users_lock)
     try:
-        users.shared(deadline)  # waits while a keeper is stopping the server
+        users.shared(deadline)  # waits while a watchdog is stopping the server
         users.touch()
         _wait_until_alive(place, deadline, environ)
     except BaseException:
@@ -89,25 +89,25 @@ def _wait_until_alive(home: Home, deadline: float, environ: Mapping[str, str]) -
     loading_deadline = time.monotonic() + _LOAD_LIMIT
     pause = 0.001
     while True:
-        kept = _ensure_keeper(home, environ)
+        kept = _ensure_watchdog(home, environ)
         answer = resp.ping(home.socket)
         if kept and answer == resp.ALIVE:
             return
         if time.monotonic() > (loading_deadline if answer == resp.LOADING else deadline):
             raise ServerUnavailableError(
-                f"the embedded server in {home.root} does not answer ({answer}; keeper: {last_words(home.keeper_log)}):"
+                f"the embedded server in {home.root} does not answer ({answer}; watchdog: {last_words(home.watchdog_log)}):"
                 " see server.log there, or stop it with `flowq server stop --force` and try again"
             )
         time.sleep(pause)
         pause = min(pause * 1.5, 0.02)
 
 
-def _ensure_keeper(home: Home, environ: Mapping[str, str]) -> bool:
-    """Start a keeper if there is none; return whether there is one that means to go on.
+def _ensure_watchdog(home: Home, environ: Mapping[str, str]) -> bool:
+    """Start a watchdog if there is none; return whether there is one that means to go on.
 
-    Who finds the lock free has it, and hands it to the keeper: there is no gap.
+    Who finds the lock free has it, and hands it to the watchdog: there is no gap.
     """
-    lock = LockFile(home.keeper_lock)
+    lock = LockFile(home.watchdog_lock)
     try:
         if not lock.try_exclusive():
             return not lock.read().endswith(watchdog.STOPPING)
@@ -121,7 +121,7 @@ def _ensure_keeper(home: Home, environ: Mapping[str, str]) -> bool:
 
 
 def _launch(home: Home, command: list[str], lock: LockFile) -> None:
-    """Start the keeper with the lock and wait for its word."""
+    """Start the watchdog with the lock and wait for its word."""
     ready, answer = os.pipe()
     try:
         try:
@@ -146,11 +146,13 @@ def _spawn(command: list[str], descriptors: dict[int, int]) -> int:
             command,
             _environment(),
             file_actions=[(os.POSIX_SPAWN_DUP2, source, target) for target, source in sources.items()],
-            setsigmask=[signal.SIGINT],  # a Ctrl+C now is for this process; the keeper ignores it once it is up
+            setsigmask=[signal.SIGINT],  # a Ctrl+C now is for this process; the watchdog ignores it once it is up
             setsigdef=[signal.SIGTERM, signal.SIGCHLD, signal.SIGHUP],
         )
     except OSError as error:
-        raise ServerError(f"the keeper of the embedded server cannot be started: {error.strerror} ({command[0]!r})") from error
+        raise ServerError(
+            f"the watchdog of the embedded server cannot be started: {error.strerror} ({command[0]!r})"
+        ) from error
     finally:
         for source in sources.values():
             os.close(source)
@@ -160,17 +162,19 @@ def _await_word(home: Home, ready: int) -> None:
     text = b""
     while True:
         if not select.select([ready], [], [], _LOAD_LIMIT)[0]:
-            raise ServerUnavailableError(f"the keeper of the embedded server does not start: see {home.keeper_log}")
+            raise ServerUnavailableError(f"the watchdog of the embedded server does not start: see {home.watchdog_log}")
         data = os.read(ready, 4096)
         if not data:
             break
         text += data
     if text != b"ok":
-        raise ServerError(text.decode("utf-8", "replace") or f"the keeper of the embedded server ended: see {home.keeper_log}")
+        raise ServerError(
+            text.decode("utf-8", "replace") or f"the watchdog of the embedded server ended: see {home.watchdog_log}"
+        )
 
 
 def _reap(pid: int) -> None:
-    """Collect the process that the keeper detached itself from; it ends at once."""
+    """Collect the process that the watchdog detached itself from; it ends at once."""
     try:
         os.waitpid(pid, 0)
     except ChildProcessError:

@@ -15,7 +15,7 @@ from flowq.embedded.directory import Home, locate
 from flowq.embedded.locks import LockFile, is_held, take_unused
 from flowq.exceptions import ServerError
 
-_STOP_LIMIT: Final = 40.0  # s; more than the keeper takes from SIGTERM to a killed server
+_STOP_LIMIT: Final = 40.0  # s; more than the watchdog takes from SIGTERM to a killed server
 _CLIENT = re.compile(r"\bname=flowq-\S*?(\d+)\b")
 
 
@@ -33,7 +33,7 @@ class ServerStatus:
     socket: str = ""
     version: str = ""  # "valkey 9.1.2"
     pid: int | None = None
-    keeper: int | None = None
+    watchdog: int | None = None
     users: tuple[int, ...] = ()  # ids of the processes that have a connection; one that is attached may have none at the moment
     pinned: bool = False
     uptime: float = 0.0  # s
@@ -96,27 +96,27 @@ def _end(home: Home) -> None:
     deadline = time.monotonic() + _STOP_LIMIT
     asked: set[int] = set()
     while _running(home):
-        keeper = _keeper_pid(home)
-        server = int(resp.info(home.socket).get("process_id", 0)) if keeper is None else 0
-        for pid in {keeper or 0, server} - asked - {0}:
+        watchdog = _watchdog_pid(home)
+        server = int(resp.info(home.socket).get("process_id", 0)) if watchdog is None else 0
+        for pid in {watchdog or 0, server} - asked - {0}:
             asked.add(pid)
             with suppress(ProcessLookupError):  # it has just left
                 os.kill(pid, signal.SIGTERM)
         if time.monotonic() > deadline:
             raise ServerError(
-                f"the embedded server in {home.root} did not stop within {_STOP_LIMIT:g} s: see {home.keeper_log}"
+                f"the embedded server in {home.root} did not stop within {_STOP_LIMIT:g} s: see {home.watchdog_log}"
             )
         time.sleep(0.005)
 
 
 def _running(home: Home) -> bool:
-    return is_held(home.alive_lock) or is_held(home.keeper_lock)
+    return is_held(home.alive_lock) or is_held(home.watchdog_lock)
 
 
-def _keeper_pid(home: Home) -> int | None:
-    if not is_held(home.keeper_lock):
+def _watchdog_pid(home: Home) -> int | None:
+    if not is_held(home.watchdog_lock):
         return None
-    lock = LockFile(home.keeper_lock)
+    lock = LockFile(home.watchdog_lock)
     try:
         text = lock.read().partition(" ")[0]
     finally:
@@ -139,7 +139,7 @@ def _status(home: Home) -> ServerStatus:
         socket=home.socket,
         version=f"{product} {facts.get(f'{product}_version', '?')}",
         pid=int(facts.get("process_id", 0)) or None,
-        keeper=_keeper_pid(home),
+        watchdog=_watchdog_pid(home),
         users=_connected(home),
         pinned=os.path.exists(home.pin),
         uptime=float(facts.get("uptime_in_seconds", 0)),

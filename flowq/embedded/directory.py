@@ -10,24 +10,26 @@ LONGEST_SOCKET_PATH = 100  # bytes; the kernels allow 107 (Linux) and 103 (macOS
 
 
 class Home:
-    """The paths inside one state directory. A plain class, not a dataclass: the keeper imports this."""
+    """The paths inside one state directory. A plain class, not a dataclass: the watchdog imports this."""
 
-    __slots__ = ("alive_lock", "data", "keeper_lock", "keeper_log", "pin", "root", "server_log", "users_lock", "written_by")
+    __slots__ = ("alive_lock", "data", "pin", "root", "server_log", "users_lock", "watchdog_lock", "watchdog_log", "written_by")
 
     def __init__(self, root: str) -> None:
         self.root = root
         self.data = f"{root}/data"  # the append-only file
         self.written_by = f"{root}/written-by"  # product and version of the server that wrote it last
         self.users_lock = f"{root}/users.lock"
-        self.keeper_lock = f"{root}/keeper.lock"  # says "<process id of the keeper>", and " stopping" while it stops the server
+        self.watchdog_lock = (
+            f"{root}/keeper.lock"  # says "<process id of the watchdog>", and " stopping" while it stops the server
+        )
         self.alive_lock = f"{root}/alive.lock"
         self.pin = f"{root}/pinned"  # exists: `flowq server start` asked to keep the server while it is unused
         self.server_log = f"{root}/server.log"
-        self.keeper_log = f"{root}/keeper.log"
+        self.watchdog_log = f"{root}/keeper.log"
 
     @property
     def socket(self) -> str:
-        """Where the server listens: below `root`, or where that path would be too long, where the keeper noted it.
+        """Where the server listens: below `root`, or where that path would be too long, where the watchdog noted it.
 
         A path that is noted nowhere yet is answered with the place where the note will be: no server listens there.
         """
@@ -44,7 +46,7 @@ class Home:
         return f"{self.root}/socket"  # a symbolic link: made and replaced atomically, read in one call
 
     def settle_socket(self) -> str:
-        """Return the socket's path after seeing to it that its directory exists and is ours. Only the keeper calls this."""
+        """Return the socket's path after seeing to it that its directory exists and is ours. Only the watchdog calls this."""
         path = self.socket
         if os.path.dirname(path) == self.root and path != self._note:
             return path

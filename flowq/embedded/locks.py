@@ -71,7 +71,7 @@ class LockFile:
         os.pwrite(self._descriptor, text.encode("ascii"), 0)
 
     def touch(self) -> None:
-        """Set the file's time to now: how the users tell the keeper when they came and went."""
+        """Set the file's time to now: how the users tell the watchdog when they came and went."""
         os.utime(self._descriptor)
 
     def close(self) -> None:

@@ -1,4 +1,4 @@
-"""The server's process: started with the options that keep its data safe, or adopted from a keeper that was killed."""
+"""The server's process: started with the options that keep its data safe, or adopted from a watchdog that was killed."""
 
 import os
 import signal

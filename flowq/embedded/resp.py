@@ -1,4 +1,4 @@
-"""Four words of the Redis protocol over a unix socket: enough to see whether the server is there, and light enough for the keeper."""
+"""Four words of the Redis protocol over a unix socket: enough to see whether the server is there, and light enough for the watchdog."""
 
 import socket
 

@@ -1,4 +1,4 @@
-"""The keeper: a small process that owns the embedded server, from the first user's coming to the last user's going.
+"""The watchdog: a small process that owns the embedded server, from the first user's coming to the last user's going.
 
 It is started by `attach` with an exec of its own, in a session of its own, so that neither a Ctrl+C nor the size of the process
 that needed it first matters. It sleeps in the kernel until something happens: nothing here polls while a server is in use.
@@ -8,7 +8,7 @@ that needed it first matters. It sleeps in the kernel until something happens: n
                                                                      │ died: start it again
 
 Two threads wait for locks (a blocking `flock` cannot be waited for in any other way) and report over a pipe that the main thread
-reads; they touch nothing else. All decisions are made by the main thread, in `Keeper.serve`.
+reads; they touch nothing else. All decisions are made by the main thread, in `Watchdog.serve`.
 """
 
 import _thread
@@ -23,9 +23,9 @@ from flowq.embedded.locks import LockFile, take_unused
 from flowq.embedded.process import ServerProcess, StartError, rotate
 
 LOCK_DESCRIPTOR = 3  # where `attach` puts the locked keeper.lock
-READY_DESCRIPTOR = 4  # a pipe to the process that started the keeper: "ok" or what went wrong
+READY_DESCRIPTOR = 4  # a pipe to the process that started the watchdog: "ok" or what went wrong
 STOPPING = "stopping"
-HANDED, ORPHANED = "handed", "orphaned"  # started by `attach` with both descriptors, or by the shell a dead keeper left
+HANDED, ORPHANED = "handed", "orphaned"  # started by `attach` with both descriptors, or by the shell a dead watchdog left
 
 _STOP_LIMIT = 15.0  # s from SIGTERM to SIGKILL
 _CRASH_WINDOW = 60.0  # s; deaths within them make the wait before the next start longer
@@ -35,9 +35,9 @@ _UNUSED, _DIED, _TERMINATE, _CHILD = b"u", b"d", b"t", b"c"
 
 
 class Witness:
-    """A shell that waits for the keeper's death and then starts the next keeper in its own place.
+    """A shell that waits for the watchdog's death and then starts the next watchdog in its own place.
 
-    It reads a pipe of which only the keeper has the other end. A line means that the keeper leaves in order; the end of the file
+    It reads a pipe of which only the watchdog has the other end. A line means that the watchdog leaves in order; the end of the file
     means that it was killed. A shell, because it is small, and because `pkill python` must not orphan a server.
     """
 
@@ -63,7 +63,7 @@ class Witness:
         os.close(read)
 
     def dismiss(self) -> None:
-        """Tell the shell that the keeper leaves in order."""
+        """Tell the shell that the watchdog leaves in order."""
         if self.end >= 0:
             end, self.end = self.end, -1
             try:
@@ -73,8 +73,8 @@ class Witness:
             os.close(end)
 
 
-class Keeper:
-    """The life of one keeper. `serve` returns when there is nothing left to keep."""
+class Watchdog:
+    """The life of one watchdog. `serve` returns when there is nothing left to keep."""
 
     def __init__(self, lock: LockFile, server: ServerProcess, witness: Witness, linger: float) -> None:
         self.lock = lock
@@ -115,7 +115,7 @@ class Keeper:
                 users = take_unused(self.home.users_lock)
                 if users is not None:
                     self._stop()
-                    return  # with the lock: who comes while the server stops waits, and starts the next keeper
+                    return  # with the lock: who comes while the server stops waits, and starts the next watchdog
                 self._watch(self.home.users_lock, _UNUSED)
 
     # -- events
@@ -206,18 +206,18 @@ class Keeper:
 
 
 def log(text: str) -> None:
-    """Write one line to the keeper's log, which is this process's stderr."""
-    sys.stderr.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')} keeper {os.getpid()}: {text}\n")
+    """Write one line to the watchdog's log, which is this process's stderr."""
+    sys.stderr.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')} watchdog {os.getpid()}: {text}\n")
 
 
 def command(home: Home, binary: str, version: str, linger: float, origin: str) -> list[str]:
-    """Return the argument vector that starts a keeper: as little Python as possible, nothing of the user's in its path."""
+    """Return the argument vector that starts a watchdog: as little Python as possible, nothing of the user's in its path."""
     start = "from flowq.embedded.watchdog import main; main()"
     return [sys.executable, "-S", "-s", "-P", "-c", start, home.root, binary, version, repr(linger), origin]
 
 
 def main() -> None:
-    """Run a keeper; the arguments are those of `command`."""
+    """Run a watchdog; the arguments are those of `command`."""
     root, binary, version, linger, origin = sys.argv[1:]
     home = Home(root)
     os.umask(0o077)
@@ -227,7 +227,7 @@ def main() -> None:
         return
     server = ServerProcess(home, binary)
     witness = Witness(command(home, binary, version, float(linger), ORPHANED))
-    keeper = Keeper(lock, server, witness, float(linger))
+    watchdog = Watchdog(lock, server, witness, float(linger))
     status = 0
     try:
         lock.write(f"{os.getpid()}")
@@ -239,7 +239,7 @@ def main() -> None:
         log(f"keeping the server (process {server.pid}, {'started' if server.own else 'adopted'})")
         witness.post()
         _answer(origin, "ok")
-        keeper.serve()
+        watchdog.serve()
     except (StartError, OSError) as error:
         log(str(error))
         _answer(origin, str(error))
@@ -250,9 +250,9 @@ def main() -> None:
 
 
 def _inherit(home: Home) -> LockFile | None:
-    """Take a dead keeper's lock, unless a user was quicker and has started another keeper."""
-    lock = LockFile(home.keeper_lock)
-    for _ in range(20):  # who only looks whether there is a keeper has the lock for a moment
+    """Take a dead watchdog's lock, unless a user was quicker and has started another watchdog."""
+    lock = LockFile(home.watchdog_lock)
+    for _ in range(20):  # who only looks whether there is a watchdog has the lock for a moment
         if lock.try_exclusive():
             return lock
         time.sleep(0.005)
@@ -264,9 +264,9 @@ def _detach(home: Home) -> LockFile:
     if os.fork():
         os._exit(0)
     os.setsid()
-    rotate(home.keeper_log)
+    rotate(home.watchdog_log)
     null = os.open(os.devnull, os.O_RDONLY)
-    output = os.open(home.keeper_log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    output = os.open(home.watchdog_log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     for source, target in ((null, 0), (output, 1), (output, 2)):
         os.dup2(source, target)
     for name in os.listdir("/dev/fd"):
@@ -277,11 +277,11 @@ def _detach(home: Home) -> LockFile:
                 continue  # the descriptor of the listing itself
     for descriptor in (LOCK_DESCRIPTOR, READY_DESCRIPTOR):
         os.set_inheritable(descriptor, False)
-    return LockFile(home.keeper_lock, LOCK_DESCRIPTOR)
+    return LockFile(home.watchdog_lock, LOCK_DESCRIPTOR)
 
 
 def _answer(origin: str, text: str) -> None:
-    """Tell the process that waits for this keeper how the start went; it may be gone."""
+    """Tell the process that waits for this watchdog how the start went; it may be gone."""
     if origin == HANDED:
         try:
             os.write(READY_DESCRIPTOR, text.encode())

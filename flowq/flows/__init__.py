@@ -1,6 +1,14 @@
-"""Flows: from a Plan to a run, and from what the store knows of a run to what people see.
+"""Flows: from a plan to a run, and from what the store knows of a run to what people and programs see. Each folder is a kind of answer.
 
-`submit`, `retry`, and `local` act; `views`, `snapshot` and `follow` read; `why` (with `waits` and `failures`) explains; `graphs` draws.
-`rules` says in plain Python what the store's transitions do: `foresee` predicts with it, `resets` selects what a retry runs again, and the
-tests hold the store against it. Nothing here parses YAML (the compiler does) or prints (the command line does).
+    actions/        change a run: submit, retry, select, approve, remove
+    views/          read a run: snapshot, view, events, JSON
+    forecast/       compute what would be: ends of jobs, durations, what a retry runs again
+    explain/        say why a job is waiting, was skipped, failed or is queued
+    render/         write a format: graphs, Gantt charts, JUnit reports, annotations of CI systems
+    local_worker/   start the worker of a run on this machine, and find runs that such a worker left behind
+    flow, run       the public classes `Flow` and `Run`
+    health          the checks of `flowq doctor`
+
+`forecast.graph_rules` states in plain Python what the transitions of the store do. Forecasts and retries use it, and tests hold the store
+against it. Nothing here parses YAML (the compiler does) or prints (the command line does).
 """

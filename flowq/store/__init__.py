@@ -4,10 +4,11 @@ It speaks ids, keys, records and outcomes. It does not know `Job` objects, flows
 from what it returns. A transition is one Lua file (`lua/`), guards first, writes last; time is the server's; the same call sent
 twice changes nothing the second time.
 
-    keys      names of keys, for Python and Lua          scripts   loads and composes the Lua files
-    session   one client, one namespace: calls scripts   errors    redis errors in flowq's words
-    records   what reading returns                       outcomes  what transitions return
-    jobs, runs, queues, workers, crons, caches   the store's views; `link` is a worker's asynchronous connection
+    schema/    what is stored: keys, fields of jobs, records, outcomes, arguments and replies of scripts
+    client/    how it travels: sessions, scripts, pipelines, the asynchronous connection of a worker, clusters, errors
+    lua/       the transitions, one file each, by the noun whose state changes
+    jobs, runs, queues, workers, groups, semaphores, cache, cron, webhooks     views of the store, one for each noun
+    run_upload runs on their way in, in chunks
 """
 
 from typing import TYPE_CHECKING, Any

@@ -1,31 +1,32 @@
-"""Worker processes: one supervisor, its fork servers, and a horse for each job.
+"""Workers: one supervisor, its fork servers, and a horse for each job. Each folder is a process, or what processes share.
 
     supervisor ──control──> fork server ──fork──> horse        one job, then it exits
         └────────────── task, pipes, outcome ───────┘
 
-Who owns what
-    The *supervisor* is the only process that speaks to the store. It claims jobs, turns them into tasks, hands each to a horse,
-    reads output and outcome, keeps the clock of the hard timeout and reports ends. It runs no user code.
-    A *fork server* is the parent of the horses. It is small, because the price of a fork is the size of who forks. It knows
-    nothing about jobs: it forks, kills process groups, reaps and sweeps what dead horses leave behind. There is one per
-    directory, import path and environment, so that modules can be warm in it (`warmth`).
-    A *horse* executes exactly one task in a session of its own and answers with exactly one outcome.
+Processes
+    supervisor/    The only process that speaks to the store. It claims jobs, turns them into tasks, hands each one to a horse, reads output
+                   and outcome, enforces the hard timeout and reports ends. It runs no user code.
+    fork_server/   The parent of the horses. It is small, because the price of a fork grows with the size of the process that forks. It
+                   forks, kills process groups, reaps, and sweeps what dead horses leave behind; it knows nothing about jobs. There is one for
+                   each directory, import path and environment, so that modules can be kept imported in it (`preload`).
+    horse/         Executes exactly one task in a session of its own and answers with exactly one outcome.
+    inprocess/     Execution without a horse: `SimpleWorker`, and jobs that are executed inside `enqueue`.
+
+Shared
+    ipc/           The channel between processes, its messages, and calls to the kernel.
+    secrets/       References are resolved for each execution; values are masked in everything that comes back from the horse.
+    webhooks/      Due deliveries, and the process that sends them.
 
 Invariants
     * A job's processes do not outlive it: process group, session and escaped daemons are gone before its end is final.
     * If one of the three is killed with SIGKILL, the processes below it end too; no process keeps running without a supervisor.
+    * A process that does not answer is killed: no job keeps a slot longer than its timeout and the grace periods allow.
     * An exit without an outcome is a failure, whatever the exit code.
     * Only a parent sends signals to a process, and only before it has reaped it: a recycled pid is never hit.
+    * Secrets travel beside the task into the environment of one horse. Fork servers do not have the variables they come from.
 
-Secrets
-    The supervisor resolves a job's references for each execution (`secrets`) and holds the values in a `veil`: they travel beside the
-    task, over the horse's channel, into the environment of that one horse. Fork servers do not have the variables they come from. All
-    that comes back from the horse, output, errors and results, passes the veil's mask (`masking`) before it goes anywhere.
-
-What it must not know
-    Horses and fork servers know nothing of Redis, plans or flows and import only small parts of the standard library:
-    `protocol`, `system`, `forkserver`, `children`, `horse`, `calls`, `results`, `commands`, `outputs`, `warmth`, `cache` must stay free
-    of `typing`, `dataclasses` and everything else that costs milliseconds at import. This module imports nothing.
+Horses and fork servers know nothing of Redis, plans or flows. They import `horse/`, `fork_server/`, `ipc/` and small parts of the standard
+library, never `typing` or `dataclasses`: every job would pay for that. This module imports nothing.
 """
 
 TYPE_CHECKING = False

@@ -1,4 +1,4 @@
-"""A home whose processes are all gone after the test, the shell of the keeper included."""
+"""A home whose processes are all gone after the test, the shell of the watchdog included."""
 
 from collections.abc import Iterator
 from pathlib import Path

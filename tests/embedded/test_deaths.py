@@ -12,7 +12,7 @@ import pytest
 from flowq.embedded.attach import attach
 from flowq.embedded.control import server_status, stop_server
 from flowq.exceptions import ServerError, ServerUnavailableError
-from tests.embedded.users import attached, client, gone, keeper_pid, processes, server_pid
+from tests.embedded.users import attached, client, gone, processes, server_pid, watchdog_pid
 from tests.support.wait import until
 
 
@@ -27,11 +27,11 @@ def witness_pids(home: Path) -> list[int]:
 
 
 def orphan(home: Path) -> None:
-    """Kill keeper and witness so that neither can replace the other, and wait until they are gone."""
-    keeper = keeper_pid(home)
-    os.kill(keeper, signal.SIGSTOP)
-    kill9(*until(lambda: witness_pids(home)), keeper)
-    until(lambda: server_status(str(home)).keeper is None, message="the keeper to end")
+    """Kill watchdog and witness so that neither can replace the other, and wait until they are gone."""
+    watchdog = watchdog_pid(home)
+    os.kill(watchdog, signal.SIGSTOP)
+    kill9(*until(lambda: witness_pids(home)), watchdog)
+    until(lambda: server_status(str(home)).watchdog is None, message="the watchdog to end")
 
 
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM])
@@ -58,26 +58,26 @@ def test_a_server_that_dies_unused_is_left_dead(clean_home: Path, monkeypatch: p
     monkeypatch.setenv("FLOWQ_LINGER", "30")
     attach().close()
     kill9(server_pid(clean_home))
-    until(lambda: not processes(clean_home), message="the keeper to leave")
+    until(lambda: not processes(clean_home), message="the watchdog to leave")
 
 
-def test_a_killed_keeper_is_followed_by_another_that_adopts_the_server(clean_home: Path) -> None:
+def test_a_killed_watchdog_is_followed_by_another_that_adopts_the_server(clean_home: Path) -> None:
     with attached(FLOWQ_LINGER="0") as (user,):
-        server, keeper = server_pid(clean_home), keeper_pid(clean_home)
-        kill9(keeper)
-        until(lambda: server_status().keeper not in {None, keeper}, message="another keeper")
+        server, watchdog = server_pid(clean_home), watchdog_pid(clean_home)
+        kill9(watchdog)
+        until(lambda: server_status().watchdog not in {None, watchdog}, message="another watchdog")
         assert server_pid(clean_home) == server
         user.leave()
         until(lambda: gone(server), message="the adopted server to be stopped with its last user")
 
 
-def test_keeper_and_server_killed_together_come_back(clean_home: Path) -> None:
+def test_watchdog_and_server_killed_together_come_back(clean_home: Path) -> None:
     with attached():
-        server, keeper = server_pid(clean_home), keeper_pid(clean_home)
+        server, watchdog = server_pid(clean_home), watchdog_pid(clean_home)
         client(clean_home).set("k", "v")
-        kill9(keeper, server)
+        kill9(watchdog, server)
         until(lambda: server_status().pid not in {None, server}, message="another server")
-        assert keeper_pid(clean_home) != keeper
+        assert watchdog_pid(clean_home) != watchdog
         assert client(clean_home).get("k") == b"v"
 
 
@@ -97,7 +97,7 @@ def test_an_orphaned_server_is_adopted_by_the_next_user(clean_home: Path, monkey
     monkeypatch.setenv("FLOWQ_LINGER", "0")
     with attach():
         assert server_pid(clean_home) == server
-        assert server_status().keeper is not None
+        assert server_status().watchdog is not None
     until(lambda: gone(server), message="the adopted server to be stopped with its last user")
 
 
@@ -110,7 +110,7 @@ def test_an_orphaned_server_can_be_stopped(clean_home: Path) -> None:
 
 
 def test_files_of_a_crashed_machine_do_not_matter(clean_home: Path) -> None:
-    """A socket nobody listens on, a keeper's id that now is somebody else's, a pin: nothing of it is believed."""
+    """A socket nobody listens on, a watchdog's id that now is somebody else's, a pin: nothing of it is believed."""
     with attached():
         client(clean_home).set("k", "v")
         server = server_pid(clean_home)
@@ -122,7 +122,7 @@ def test_files_of_a_crashed_machine_do_not_matter(clean_home: Path) -> None:
     (clean_home / "keeper.lock").write_text(f"{os.getpid()}\n")
     (clean_home / "pinned").touch()
     assert not server_status().running
-    assert not stop_server(), "must not signal the process that has the old keeper's id"
+    assert not stop_server(), "must not signal the process that has the old watchdog's id"
     with attach() as attachment:
         assert client(clean_home).get("k") == b"v"
         assert stat.S_ISSOCK(Path(attachment.socket).stat().st_mode)
@@ -141,7 +141,7 @@ def test_data_that_cannot_be_read_is_an_error_that_says_so(clean_home: Path) -> 
 
 
 def test_data_that_cannot_be_read_any_more_is_told_to_who_comes_next(clean_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The server dies and does not come back while somebody uses it: the keeper goes on trying, and says why it fails."""
+    """The server dies and does not come back while somebody uses it: the watchdog goes on trying, and says why it fails."""
     monkeypatch.setattr("flowq.embedded.attach._START_LIMIT", 1.0)
     with attached():
         client(clean_home).set("k", "v")
@@ -150,7 +150,7 @@ def test_data_that_cannot_be_read_any_more_is_told_to_who_comes_next(clean_home:
         good = part.read_bytes()
         part.write_bytes(b"this is not an append-only file\r\n" * 10)
         kill9(pid)
-        with pytest.raises(ServerUnavailableError, match=r"does not answer \(absent; keeper: .*ended as it started"):
+        with pytest.raises(ServerUnavailableError, match=r"does not answer \(absent; watchdog: .*ended as it started"):
             attach()
         part.write_bytes(good)
         until(lambda: server_status().pid, message="the server to come back by itself")

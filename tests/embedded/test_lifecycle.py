@@ -11,7 +11,7 @@ import pytest
 from flowq.embedded.attach import attach
 from flowq.embedded.control import ServerInUseError, server_status, start_server, stop_server
 from flowq.exceptions import ConfigError
-from tests.embedded.users import User, attached, client, gone, keeper_pid, processes, server_pid
+from tests.embedded.users import User, attached, client, gone, processes, server_pid, watchdog_pid
 from tests.support.wait import until
 
 
@@ -23,7 +23,7 @@ def test_twenty_processes_that_start_at_once_share_one_server(clean_home: Path) 
     assert answers == {f"{clean_home}/server.sock"}
     names = sorted(Path(line.split()[0]).name.rstrip("3.1") for line in processes(clean_home))
     assert len(names) == 3, names
-    assert names[:2] == ["python", "sh"], "one keeper with its witness, and one server"
+    assert names[:2] == ["python", "sh"], "one watchdog with its witness, and one server"
     assert client(clean_home).info("server")["process_id"] == server_pid(clean_home)
     assert [user.leave() for user in users] == [0] * 20
 
@@ -46,7 +46,7 @@ def test_the_server_stops_when_nobody_is_left(clean_home: Path, monkeypatch: pyt
     assert server_status().in_use
     two.close()
     until(lambda: gone(pid), message="the server to end")
-    until(lambda: not processes(clean_home), message="keeper and witness to end")
+    until(lambda: not processes(clean_home), message="watchdog and witness to end")
 
 
 def test_a_user_that_is_killed_does_not_keep_the_server(clean_home: Path) -> None:
@@ -81,7 +81,7 @@ def test_a_pinned_server_stays_without_users_until_it_is_stopped(clean_home: Pat
     monkeypatch.setenv("FLOWQ_LINGER", "0")
     status = start_server()
     assert (status.running, status.pinned, status.in_use) == (True, True, False)
-    until(lambda: "it is pinned" in (clean_home / "keeper.log").read_text(), message="the keeper to see that nobody is left")
+    until(lambda: "but pinned" in (clean_home / "keeper.log").read_text(), message="the watchdog to see that nobody is left")
     assert server_status().running
     assert stop_server()
     assert not server_status().running
@@ -103,12 +103,12 @@ def test_stop_refuses_while_the_server_is_used_and_says_by_whom(clean_home: Path
 
 def test_who_comes_while_the_server_stops_gets_a_new_one(clean_home: Path) -> None:
     with attached() as (first,):
-        pid, keeper = server_pid(clean_home), keeper_pid(clean_home)
+        pid, watchdog = server_pid(clean_home), watchdog_pid(clean_home)
         client(clean_home).set("k", "v")
         first.leave()
     os.kill(pid, signal.SIGSTOP)  # it cannot stop yet
-    os.kill(keeper, signal.SIGTERM)
-    until(lambda: "stopping" in (clean_home / "keeper.lock").read_text(), message="the keeper to begin")
+    os.kill(watchdog, signal.SIGTERM)
+    until(lambda: "stopping" in (clean_home / "keeper.lock").read_text(), message="the watchdog to begin")
     second = User()
     second.attach()
     os.kill(pid, signal.SIGCONT)
@@ -118,8 +118,8 @@ def test_who_comes_while_the_server_stops_gets_a_new_one(clean_home: Path) -> No
     assert second.leave() == 0
 
 
-def test_nothing_of_the_user_is_kept_by_the_keeper(clean_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Who reads a command's output to its end must not wait for the keeper, and secrets do not stay in its environment."""
+def test_nothing_of_the_user_is_kept_by_the_watchdog(clean_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who reads a command's output to its end must not wait for the watchdog, and secrets do not stay in its environment."""
     monkeypatch.setenv("SECRET", "canary-5f1c")
     ended = subprocess.run(
         ["sh", "-c", 'exec 7>&1; "$0" -c "from flowq.embedded.attach import attach; attach()"', sys.executable],
@@ -129,14 +129,14 @@ def test_nothing_of_the_user_is_kept_by_the_keeper(clean_home: Path, monkeypatch
     )
     assert ended.stdout == b""
     if Path("/proc/self").is_dir():
-        for pid in (keeper_pid(clean_home), server_pid(clean_home)):
+        for pid in (watchdog_pid(clean_home), server_pid(clean_home)):
             assert b"canary" not in Path(f"/proc/{pid}/environ").read_bytes()
 
 
-def test_the_keeper_is_out_of_the_terminals_reach(clean_home: Path) -> None:
+def test_the_watchdog_is_out_of_the_terminals_reach(clean_home: Path) -> None:
     with attach():
-        assert os.getsid(keeper_pid(clean_home)) != os.getsid(0)
-        os.kill(keeper_pid(clean_home), signal.SIGINT)
+        assert os.getsid(watchdog_pid(clean_home)) != os.getsid(0)
+        os.kill(watchdog_pid(clean_home), signal.SIGINT)
         assert client(clean_home).ping()
         assert os.getpgid(server_pid(clean_home)) != os.getpgid(0)
 

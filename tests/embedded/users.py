@@ -89,9 +89,9 @@ def server_pid(home: Path) -> int:
     return pid
 
 
-def keeper_pid(home: Path) -> int:
-    """Return the id of the keeper's process."""
-    pid = until(lambda: server_status(str(home)).keeper, message="a keeper")
+def watchdog_pid(home: Path) -> int:
+    """Return the id of the watchdog's process."""
+    pid = until(lambda: server_status(str(home)).watchdog, message="a watchdog")
     assert pid
     return pid
 

@@ -36,8 +36,8 @@ def test_a_killed_horse_is_reported_and_the_slot_goes_on(tmp_path: Path) -> None
 def test_a_killed_spare_horse_is_replaced() -> None:
     with Stand() as stand:
         stand.run(call("noop"))
-        stand.turn(lambda: stand.origin._spares)
-        os.kill(stand.origin._spares[0].pid, signal.SIGKILL)
+        stand.turn(lambda: stand.fork_server._spares)
+        os.kill(stand.fork_server._spares[0].pid, signal.SIGKILL)
         assert stand.run(call("echo", 1)).outcome["outcome"] in {
             "finished",
             "failed",
@@ -56,7 +56,7 @@ def test_a_daemon_does_not_outlive_its_job(tmp_path: Path, setsid: bool) -> None
 def test_a_tree_of_sessions_does_not_outlive_its_job() -> None:
     with Stand() as stand:
         stand.run(call("noop"))
-        stand.turn(lambda: stand.origin._spares)
+        stand.turn(lambda: stand.fork_server._spares)
         before = set(survivors(stand.mark))
         assert stand.run(call("plant", 6)).outcome["value"] == b'"planted"'  # 63 processes
         stand.turn(lambda: len(survivors(stand.mark)) <= len(before))
@@ -90,11 +90,11 @@ def test_a_killed_fork_server_takes_its_horses_along(tmp_path: Path) -> None:
         one = stand.start(call("block", str(tmp_path / "one")))
         two = stand.start(shell(f"echo $$ > {tmp_path}/two; sleep 60"), slot=1)
         stand.turn(lambda: (tmp_path / "one").exists() and (tmp_path / "two").exists())
-        os.kill(stand.origin.pid, signal.SIGKILL)
+        os.kill(stand.fork_server.pid, signal.SIGKILL)
         stand.turn(lambda: one.freed and two.freed)
         assert {one.outcome["reason"], two.outcome["reason"]} == {"killed"}
         assert "fork server" in one.outcome["error"]
-        assert stand.lost == [stand.origin]
+        assert stand.lost == [stand.fork_server]
         until(lambda: not survivors(stand.mark))
         unstarted = stand.run(call("noop"))
         assert unstarted.end is not None
@@ -134,9 +134,9 @@ SUPERVISOR = """
 import sys
 from tests.support.supervisor_stub import Stand, call, shell
 stand = Stand(slots=3)
-print(stand.mark, stand.origin.pid, flush=True)
+print(stand.mark, stand.fork_server.pid, flush=True)
 directory = sys.argv[1]
-stand.origin.renew(float(sys.argv[2]))
+stand.fork_server.renew(float(sys.argv[2]))
 stand.start(call("daemon_then_block", directory + "/daemon", directory + "/one"))
 stand.start(shell(f"echo $$ > {directory}/two; setsid sleep 60 & sleep 60"), slot=1)
 stand.start(call("block_signals", directory + "/three"), slot=2)
@@ -198,12 +198,12 @@ def test_a_supervisor_that_was_late_does_not_blame_its_jobs(tmp_path: Path) -> N
     with Stand() as stand:
         execution = stand.start(call("block", str(tmp_path / "pid")))
         stand.turn((tmp_path / "pid").exists)
-        stand.origin.renew(0.1)
+        stand.fork_server.renew(0.1)
         stand.turn(lambda: execution.freed)
         assert execution.end is not None
         assert execution.end.cause is KillCause.FENCED
-        stand.origin.renew(60.0)
-        stand.turn(lambda: not stand.origin._spares)  # it had one, and that was killed too
+        stand.fork_server.renew(60.0)
+        stand.turn(lambda: not stand.fork_server._spares)  # it had one, and that was killed too
         assert stand.run(call("echo", 1)).outcome["value"] == b"1", "the slot goes on"
 
 
@@ -212,15 +212,15 @@ def test_no_process_to_spare_is_said_and_survived(tmp_path: Path) -> None:
 
     with Stand() as stand:
         stand.run(call("noop"))
-        stand.turn(lambda: stand.origin._spares)
-        limits = resource.prlimit(stand.origin.pid, resource.RLIMIT_NOFILE)
-        resource.prlimit(stand.origin.pid, resource.RLIMIT_NOFILE, (3, limits[1]))  # the server can open nothing any more
+        stand.turn(lambda: stand.fork_server._spares)
+        limits = resource.prlimit(stand.fork_server.pid, resource.RLIMIT_NOFILE)
+        resource.prlimit(stand.fork_server.pid, resource.RLIMIT_NOFILE, (3, limits[1]))  # the server can open nothing any more
         stand.run(call("noop"))  # uses up the spare
         execution = stand.run(call("noop"))
         assert execution.end is not None
         assert execution.end.unstarted
         assert "open files" in execution.outcome["error"]
-        resource.prlimit(stand.origin.pid, resource.RLIMIT_NOFILE, limits)
+        resource.prlimit(stand.fork_server.pid, resource.RLIMIT_NOFILE, limits)
         assert stand.run(call("echo", 1)).outcome["value"] == b"1"
 
 
@@ -249,14 +249,14 @@ def test_a_job_that_ends_after_it_has_stopped_its_fork_server_frees_its_slot() -
     with Stand() as stand:
         execution = stand.run(shell("kill -STOP $(ps -o ppid= -p $PPID)", timeout=30))
         assert execution.outcome["outcome"] == "finished"
-        assert stand.origin.lost
+        assert stand.fork_server.lost
 
 
 def test_a_fork_server_that_does_not_answer_is_closed_all_the_same(tmp_path: Path) -> None:
     stand = Stand()
     execution = stand.start(call("block", str(tmp_path / "pid")))
     stand.turn((tmp_path / "pid").exists)
-    os.kill(stand.origin.pid, signal.SIGSTOP)
+    os.kill(stand.fork_server.pid, signal.SIGSTOP)
     began = time.monotonic()
     stand.__exit__()
     assert time.monotonic() - began < 5

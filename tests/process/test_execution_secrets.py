@@ -25,7 +25,7 @@ def stand(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> It
 
 def run(stand: Stand, task: dict[str, object], veil: ExecutionSecrets | None) -> Execution:
     execution = stand.executions[0] = Execution()
-    stand.slots[0].start(task, stand.origin, veil)
+    stand.slots[0].start(task, stand.fork_server, veil)
     stand.turn(lambda: execution.freed)
     return execution
 
@@ -55,7 +55,7 @@ def test_output_of_a_job_that_is_killed_while_it_prints_a_secret(stand: Stand, t
     execution = stand.executions[0] = Execution()
     half = tmp_path / "half"
     script = 'printf "%s\\nand %s" "$SECRET" "${SECRET:0:9}"; touch "$HALF"; sleep 60'
-    stand.slots[0].start(shell(script, env={"HALF": str(half)}), stand.origin, ExecutionSecrets({"SECRET": CANARY}))
+    stand.slots[0].start(shell(script, env={"HALF": str(half)}), stand.fork_server, ExecutionSecrets({"SECRET": CANARY}))
     stand.turn(half.exists)
     stand.slots[0].kill(KillCause.KILL)
     stand.turn(lambda: execution.freed)

@@ -29,7 +29,7 @@ SECRETS = ("FLOWQ_REDIS_URL", "FLOWQ_SECRET_KEY")
 
 
 @pytest.fixture
-def origins() -> Iterator[ForkServerPool]:
+def fork_servers() -> Iterator[ForkServerPool]:
     loop = Loop()
     one = ForkServerPool(loop, WorkerOptions(("q",)))
     yield one
@@ -41,28 +41,30 @@ def with_env(**env: str) -> dict[str, Any]:
     return call("noop", env=env)
 
 
-def test_jobs_with_different_variables_share_a_fork_server(origins: ForkServerPool) -> None:
-    assert len({origins.for_task(with_env(CELL=str(number))) for number in range(20)}) == 1
+def test_jobs_with_different_variables_share_a_fork_server(fork_servers: ForkServerPool) -> None:
+    assert len({fork_servers.for_task(with_env(CELL=str(number))) for number in range(20)}) == 1
 
 
-def test_variables_that_come_too_late_in_a_horse_do_not(origins: ForkServerPool) -> None:
-    chosen = [origins.for_task(with_env(**env)) for env in ({"A": "1"}, {"PYTHONHASHSEED": "1"}, {"TZ": "UTC"}, {"A": "2"})]
+def test_variables_that_come_too_late_in_a_horse_do_not(fork_servers: ForkServerPool) -> None:
+    chosen = [
+        fork_servers.for_task(with_env(**env)) for env in ({"A": "1"}, {"PYTHONHASHSEED": "1"}, {"TZ": "UTC"}, {"A": "2"})
+    ]
     assert len(set(chosen)) == 3
     assert chosen[0] is chosen[3]
 
 
-def test_an_environment_that_comes_often_gets_a_server_that_keeps_modules(origins: ForkServerPool) -> None:
-    chosen = [origins.for_task(with_env(STAGE="test")) for _ in range(4)]
+def test_an_environment_that_comes_often_gets_a_server_that_keeps_modules(fork_servers: ForkServerPool) -> None:
+    chosen = [fork_servers.for_task(with_env(STAGE="test")) for _ in range(4)]
     assert chosen[0] is chosen[1]
     assert chosen[2] is chosen[3]
     assert chosen[1] is not chosen[2]
-    assert chosen[0] is origins.for_task(with_env(STAGE="other"))
+    assert chosen[0] is fork_servers.for_task(with_env(STAGE="other"))
 
 
-def test_a_shared_server_keeps_no_modules(origins: ForkServerPool) -> None:
+def test_a_shared_server_keeps_no_modules(fork_servers: ForkServerPool) -> None:
     job = with_env(CELL="1")
-    shared = origins.for_task(job)
-    origins.used(job)
+    shared = fork_servers.for_task(job)
+    fork_servers.used(job)
     assert not shared._tried
     assert place_of(job) != replace(place_of(job), shared=True)
 

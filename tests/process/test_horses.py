@@ -197,10 +197,10 @@ def test_horses_stay_light_and_inherit_no_descriptors(stand: Stand) -> None:
 def test_many_jobs_leak_nothing(stand: Stand) -> None:
     stand.run(call("noop"))
     mine = sorted(os.listdir("/proc/self/fd"))
-    theirs = sorted(os.listdir(f"/proc/{stand.origin.pid}/fd"))
+    theirs = sorted(os.listdir(f"/proc/{stand.fork_server.pid}/fd"))
     for _ in range(20):
         stand.run(call("say", "x\n"))
-    stand.turn(lambda: sorted(os.listdir(f"/proc/{stand.origin.pid}/fd")) == theirs)
+    stand.turn(lambda: sorted(os.listdir(f"/proc/{stand.fork_server.pid}/fd")) == theirs)
     assert len(os.listdir("/proc/self/fd")) <= len(mine) + 1  # the socket of the spare horse may be there or on its way
 
 

@@ -24,17 +24,17 @@ def warmed(stand: Stand, directory: Path, name: str, source: str) -> bool:
     """Write a module, ask for it to be warmed, and return whether it was."""
     (directory / f"{name}.py").write_text(source)
     answers = []
-    take = stand.origin._take
+    take = stand.fork_server._take
 
     def listen(message: tuple[object, ...], fds: list[int]) -> None:
         if message[0] in {"warmed", "cold"}:
             answers.append(message)
         take(message, fds)
 
-    stand.origin._take = listen  # type: ignore[method-assign]
-    stand.origin.warm(name)
+    stand.fork_server._take = listen  # type: ignore[method-assign]
+    stand.fork_server.warm(name)
     stand.turn(lambda: answers)
-    stand.origin._take = take  # type: ignore[method-assign]
+    stand.fork_server._take = take  # type: ignore[method-assign]
     return bool(answers[0][0] == "warmed")
 
 
@@ -51,7 +51,7 @@ def test_a_harmless_module_is_warmed(place: Path) -> None:
         assert not loaded(stand, "harmless", place)
         assert warmed(stand, place, "harmless", "import json\nVALUE = 1\n")
         assert loaded(stand, "harmless", place)
-        assert stand.origin.fresh()
+        assert stand.fork_server.fresh()
 
 
 @pytest.mark.parametrize(
@@ -76,7 +76,7 @@ def test_a_module_that_hangs_is_given_up_and_holds_up_nobody(place: Path, monkey
     (place / "hangs.py").write_text("import time\ntime.sleep(600)\n")
     with Stand() as stand:
         stand.run(task("argv", argv=["true"]))
-        stand.origin.warm("hangs")
+        stand.fork_server.warm("hangs")
         before = time.monotonic()
         for _ in range(3):
             assert stand.run(task("argv", argv=["true"])).outcome["outcome"] == "finished"
@@ -86,11 +86,11 @@ def test_a_module_that_hangs_is_given_up_and_holds_up_nobody(place: Path, monkey
 def test_an_edited_file_makes_the_server_stale(place: Path) -> None:
     with Stand() as stand:
         assert warmed(stand, place, "edited", "VALUE = 1\n")
-        assert stand.origin.fresh()
+        assert stand.fork_server.fresh()
         (place / "edited.py").write_text("VALUE = 200\n")
-        assert not stand.origin.fresh()
-        stand.origin.retire()
-        until(lambda: stand.origin.lost)
+        assert not stand.fork_server.fresh()
+        stand.fork_server.retire()
+        until(lambda: stand.fork_server.lost)
 
 
 @pytest.mark.parametrize("protocol", [4, 5])

@@ -44,7 +44,7 @@ class Stand:
         self.executions: dict[int, Execution] = {}
         self.lost: list[ForkServerClient] = []
         place = ForkServerKey(path=(MODULES,), env=((MARK, self.mark),))
-        self.origin = (
+        self.fork_server = (
             ForkServerClient.clone(self.loop)
             if clone
             else ForkServerClient.start(self.loop, place, preload=preload, on_lost=self.lost.append)
@@ -54,7 +54,7 @@ class Stand:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.origin.close()
+        self.fork_server.close()
         self.loop.close()
 
     # -- owner of the slots
@@ -73,7 +73,7 @@ class Stand:
     def start(self, task: dict[str, Any], slot: int = 0) -> Execution:
         """Start a task and return at once."""
         execution = self.executions[slot] = Execution()
-        self.slots[slot].start(task, self.origin)
+        self.slots[slot].start(task, self.fork_server)
         return execution
 
     def turn(self, condition: Callable[[], object], timeout: float = 15.0) -> None:

@@ -28,7 +28,7 @@ _WHY: Final = {_FAILED: "its import failed", _SOCKETS: "its import opens sockets
 
 
 class ModulePreloader:
-    """At most one probe at a time; further wishes wait."""
+    """At most one probe at a time; further requests wait."""
 
     __slots__ = ("_module", "_waiting", "deadline", "pid")
 

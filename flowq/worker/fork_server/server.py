@@ -2,7 +2,7 @@
 
 It is started by exec (`flowq.worker.supervisor.fork_server_client` says how: a lean interpreter) or as a clone of the process that called `Worker.work()`;
 the loop is the same. It is single-threaded, holds no connection and runs no user code except modules that a probe has shown to
-be harmless (`warmth`).
+be harmless (`preload`).
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import sys
 from flowq.worker.fork_server.children import Children
 from flowq.worker.fork_server.preload import ModulePreloader
 from flowq.worker.horse import horse
-from flowq.worker.ipc import channel as protocol
+from flowq.worker.ipc import channel as ipc
 from flowq.worker.ipc import platform
 from flowq.worker.ipc.channel import Channel, PeerGoneError
 
@@ -36,7 +36,7 @@ class ForkServer:
         self._children = Children()
         self._horses: dict[int, int] = {}  # number -> pid
         self._numbers: dict[int, int] = {}  # pid -> number
-        self._warmth = ModulePreloader()
+        self._preloader = ModulePreloader()
         self._fence: float | None = None  # boot time at which the supervisor's lease is over
         self._scratch = os.path.join(_temporary(), f"flowq-{os.getpid()}-{os.urandom(6).hex()}")
         self._wake_read, self._wake_write = os.pipe()
@@ -79,28 +79,28 @@ class ForkServer:
         """Return the milliseconds to wait for events."""
         if self._children.sweeping:
             return _SWEEP_STEP
-        limits = [limit for limit in (self._fence, self._warmth.deadline) if limit is not None]
+        limits = [limit for limit in (self._fence, self._preloader.deadline) if limit is not None]
         if not limits:
             return _IDLE
         return max(0, int((min(limits) - platform.boottime()) * 1000) + 1)
 
     def _obey(self, message: tuple[object, ...]) -> None:
         match message:
-            case (protocol.FORK, int(number)):
+            case (ipc.FORK, int(number)):
                 self._fork(number)
-            case (protocol.KILL, int(number), int(sign)):
+            case (ipc.KILL, int(number), int(sign)):
                 if number in self._horses:
                     self._children.signal(self._horses[number], sign)
-            case (protocol.LEASE, float(seconds)):
+            case (ipc.LEASE, float(seconds)):
                 self._fence = platform.boottime() + seconds
-            case (protocol.WARM, str(module)):
+            case (ipc.WARM, str(module)):
                 self._warm(module)
 
     def _fork(self, number: int) -> None:
         try:
             ours, theirs = Channel.pair()
         except OSError as error:
-            self._control.send((protocol.NO_FORK, number, error.strerror or str(error)))
+            self._control.send((ipc.NO_FORK, number, error.strerror or str(error)))
             return
         me = os.getpid()
         try:
@@ -108,7 +108,7 @@ class ForkServer:
         except OSError as error:
             ours.close()
             theirs.close()
-            self._control.send((protocol.NO_FORK, number, error.strerror or str(error)))
+            self._control.send((ipc.NO_FORK, number, error.strerror or str(error)))
             return
         if pid == 0:
             try:
@@ -120,7 +120,7 @@ class ForkServer:
         self._children.add(pid)
         self._horses[number] = pid
         self._numbers[pid] = number
-        self._control.send((protocol.HORSE, number, pid), (theirs.fileno(),))
+        self._control.send((ipc.HORSE, number, pid), (theirs.fileno(),))
         self._control.drain()
         theirs.close()
 
@@ -135,7 +135,7 @@ class ForkServer:
             channel.close()
 
     def _warm(self, module: str) -> None:
-        pid = self._warmth.probe(module, self._become_child)
+        pid = self._preloader.probe(module, self._become_child)
         if pid is not None:
             self._children.add(pid)
 
@@ -145,10 +145,10 @@ class ForkServer:
             if number is not None:
                 del self._horses[number]
                 horse.remove_tree(os.path.join(self._scratch, str(number)))
-                self._control.send((protocol.EXITED, number, code))
-            elif (answer := self._warmth.probed(pid, code)) is not None:
+                self._control.send((ipc.EXITED, number, code))
+            elif (answer := self._preloader.probed(pid, code)) is not None:
                 self._control.send(answer)
-                if (module := self._warmth.waiting()) is not None:
+                if (module := self._preloader.waiting()) is not None:
                     self._warm(module)
 
     def _check_clocks(self) -> None:
@@ -157,11 +157,11 @@ class ForkServer:
             # The supervisor could not renew its lease (stopped, or cut off): others may have its jobs by now.
             self._fence = None
             for pid, number in tuple(self._numbers.items()):
-                self._control.send((protocol.FENCED, number))
+                self._control.send((ipc.FENCED, number))
                 self._children.signal(pid, signal.SIGKILL)
-        if self._warmth.deadline is not None and now >= self._warmth.deadline and self._warmth.pid is not None:
-            self._children.signal(self._warmth.pid, signal.SIGKILL)
-            self._warmth.give_up()
+        if self._preloader.deadline is not None and now >= self._preloader.deadline and self._preloader.pid is not None:
+            self._children.signal(self._preloader.pid, signal.SIGKILL)
+            self._preloader.give_up()
 
 
 def _temporary() -> str:

@@ -48,7 +48,7 @@ class HeartbeatThread:
         self._over = threading.Event()
         self._lock = threading.Lock()
         self._executor = threading.get_ident()
-        self._thread = threading.Thread(target=self._run, name="flowq-pulse", daemon=True)
+        self._thread = threading.Thread(target=self._run, name="flowq-heartbeat", daemon=True)
 
     def __enter__(self) -> Self:
         self._former = signal.signal(signal.SIGURG, self._interrupt)

@@ -44,21 +44,21 @@ class SimpleWorker(Worker):
     """
 
     def _execute(self, store: "Store", options: WorkerOptions) -> bool:
-        with StopSignals() as signals, HeartbeatThread(store, options, lambda: signals.count >= _IMPATIENT) as pulse:
-            return _Loop(store, options, Shutdown(options, signals), pulse).run()
+        with StopSignals() as signals, HeartbeatThread(store, options, lambda: signals.count >= _IMPATIENT) as heartbeat:
+            return _Loop(store, options, Shutdown(options, signals), heartbeat).run()
 
 
 class _Loop:
     """One call to the store for each job: the end of the last one, and the claim of the next. Sweeps in between."""
 
-    def __init__(self, store: "Store", options: WorkerOptions, stopping: Shutdown, pulse: HeartbeatThread) -> None:
+    def __init__(self, store: "Store", options: WorkerOptions, stopping: Shutdown, heartbeat: HeartbeatThread) -> None:
         self._store = store
         self._options = options
         self._stopping = stopping
-        self._pulse = pulse
+        self._heartbeat = heartbeat
         self._loop = Loop()
         self._deliveries = Deliveries(store, self._loop)
-        pulse.errand = self._report_deliveries
+        heartbeat.errand = self._report_deliveries
         self._queues = list(options.queues)
         self._next_sweep = time.monotonic()
         self._ended: list[ExecutionReport] = []  # to be reported
@@ -208,17 +208,17 @@ class _Loop:
     def _watched(self, claim: Claim) -> Ended:
         if claim.canceling:
             return Ended({}, KillCause.CANCEL)
-        self._pulse.begin(claim)
+        self._heartbeat.begin(claim)
         try:
             outcome = sync.execute(self._store, claim, options=self._options)
-            self._pulse.end()
+            self._heartbeat.end()
         except JobStopped:
-            self._pulse.end()
+            self._heartbeat.end()
             outcome = {}
-        return Ended(outcome, self._pulse.cause)
+        return Ended(outcome, self._heartbeat.cause)
 
     def _count(self, execution: ExecutionReport, seconds: float) -> None:
         self._working += seconds
-        finished, failed, _ = self._pulse.counters
+        finished, failed, _ = self._heartbeat.counters
         more = execution.outcome == "finished", execution.outcome == "failed"
-        self._pulse.counters = (finished + more[0], failed + more[1], math.ceil(self._working * 1000))
+        self._heartbeat.counters = (finished + more[0], failed + more[1], math.ceil(self._working * 1000))

@@ -49,9 +49,9 @@ class ActiveJobs:
     """The jobs between claim and acknowledged end."""
 
     def __init__(
-        self, loop: Loop, options: WorkerOptions, origins: ForkServerPool, builder: TaskBuilder, policy: FailurePolicy
+        self, loop: Loop, options: WorkerOptions, fork_servers: ForkServerPool, builder: TaskBuilder, policy: FailurePolicy
     ) -> None:
-        self._origins = origins
+        self._fork_servers = fork_servers
         self._builder = builder
         self._policy = policy
         self._fence = options.lease * SELF_FENCE
@@ -293,7 +293,7 @@ class ActiveJobs:
             end = held.end or end
             self._report(held, held.ended(end, allowed=self._allowed(held, end), retryable=self._retryable(held, end)))
             if end.outcome["outcome"] == "finished" and slot.task is not None:
-                self._origins.used(slot.task)
+                self._fork_servers.used(slot.task)
 
     def freed(self, slot: Slot) -> None:
         """A slot can be used again."""
@@ -306,7 +306,7 @@ class ActiveJobs:
             return
         self._in_slot[slot.index] = held
         try:
-            slot.start(task, self._origins.for_task(task))
+            slot.start(task, self._fork_servers.for_task(task))
         except OSError as error:
             _log.warning("job %s: no process could be started for its callback: %s", held.claim.id, error.strerror)
             self._in_slot.pop(slot.index)
@@ -328,7 +328,7 @@ class ActiveJobs:
         try:
             task = self._builder.task(held.claim)
             secrets = self._builder.secrets(held.claim)
-            origin = self._origins.for_task(task)
+            fork_server = self._fork_servers.for_task(task)
         except UnpreparableError as error:
             self._waiting.popleft()
             allowed = self._allowed(held, None)
@@ -346,7 +346,7 @@ class ActiveJobs:
         self._in_slot[slot.index] = held
         named = "" if task["name"] == held.claim.id else f"{task['name']}, "  # a plain job is named only by a description
         _log.info("job %s: %sattempt %d", held.claim.id, named, held.claim.attempt)
-        slot.start(task, origin, secrets)
+        slot.start(task, fork_server, secrets)
 
     def _start_callback(self, slot: Slot, lost: Claim) -> None:
         task = self._builder.callback(lost, LOST)
@@ -356,7 +356,7 @@ class ActiveJobs:
         self._in_slot[slot.index] = ActiveJob(lost, 0.0, slot, lost=True)
         _log.info("job %s: its failure callback, the job was lost with its worker", lost.id)
         try:
-            slot.start(task, self._origins.for_task(task))
+            slot.start(task, self._fork_servers.for_task(task))
         except OSError as error:  # it is handed out again
             _log.warning("job %s: no process could be started for its callback: %s", lost.id, error.strerror)
             del self._in_slot[slot.index]

@@ -15,9 +15,9 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from flowq.worker.fork_server import preload as warmth
 from flowq.worker.fork_server import server
-from flowq.worker.ipc import channel as protocol
+from flowq.worker.fork_server.preload import unchanged
+from flowq.worker.ipc import channel as ipc
 from flowq.worker.ipc.channel import Channel, PeerGoneError, ProtocolError
 from flowq.worker.ipc.platform import PACKAGE, PRIVATE
 from flowq.worker.supervisor.event_loop import Loop
@@ -53,10 +53,10 @@ class Horse:
     `fenced`: its fork server has killed it, because no lease was renewed in time.
     """
 
-    __slots__ = ("channel", "fenced", "number", "on_exit", "origin", "pid")
+    __slots__ = ("channel", "fenced", "fork_server", "number", "on_exit", "pid")
 
-    def __init__(self, origin: ForkServerClient, number: int, pid: int, channel: Channel) -> None:
-        self.origin = origin
+    def __init__(self, fork_server: ForkServerClient, number: int, pid: int, channel: Channel) -> None:
+        self.fork_server = fork_server
         self.number = number
         self.pid = pid
         self.channel = channel
@@ -65,7 +65,7 @@ class Horse:
 
     def signal(self, number: int) -> None:
         """Send a signal to the horse's process group."""
-        self.origin.signal(self, number)
+        self.fork_server.signal(self, number)
 
 
 Waiter = Callable[[Horse | None, str], None]
@@ -178,21 +178,21 @@ class ForkServerClient:
     def signal(self, horse: Horse, number: int) -> None:
         """Send a signal to a horse's process group, unless the horse has ended."""
         if horse.number in self._horses and not self.lost:
-            self._send((protocol.KILL, horse.number, int(number)))
+            self._send((ipc.KILL, horse.number, int(number)))
 
     def renew(self, seconds: float) -> None:
         """Let the horses live for `seconds` more, whatever happens to this supervisor."""
-        self._send((protocol.LEASE, float(seconds)))
+        self._send((ipc.LEASE, float(seconds)))
 
     def warm(self, module: str) -> None:
         """Ask the server to hold a module imported, if that does no harm. Asked once; the server may refuse."""
         if module not in self._tried:
             self._tried.add(module)
-            self._send((protocol.WARM, module))
+            self._send((ipc.WARM, module))
 
     def fresh(self) -> bool:
         """Return whether the source of every module that is warm is still what was imported."""
-        return warmth.unchanged(self._stamps)
+        return unchanged(self._stamps)
 
     def abandon(self) -> None:
         """Kill a server that does not answer. Its end is noticed and told like any other."""
@@ -232,9 +232,9 @@ class ForkServerClient:
 
     def _take(self, message: tuple[object, ...], fds: list[int]) -> None:
         match message:
-            case (protocol.HORSE, int(number), int(pid)):
+            case (ipc.HORSE, int(number), int(pid)):
                 self._asked -= 1
-                if fds[0] == protocol.LOST:  # the horse sees that the other end is closed, and exits
+                if fds[0] == ipc.LOST:  # the horse sees that the other end is closed, and exits
                     self._refuse("too many open files")
                     return
                 self._horses[number] = horse = Horse(self, number, pid, Channel.adopt(fds[0]))
@@ -245,14 +245,14 @@ class ForkServerClient:
                     self._release(horse)
                 else:
                     self._spares.append(horse)
-            case (protocol.FENCED, int(number)):
+            case (ipc.FENCED, int(number)):
                 self._fenced(self._horses.get(number))
-            case (protocol.EXITED, int(number), int(code)):
+            case (ipc.EXITED, int(number), int(code)):
                 self._exited(self._horses.pop(number, None), code)
-            case (protocol.NO_FORK, int(), str(why)):
+            case (ipc.NO_FORK, int(), str(why)):
                 self._asked -= 1
                 self._refuse(why)
-            case (protocol.WARMED, str(), dict(stamps)):
+            case (ipc.WARMED, str(), dict(stamps)):
                 self._stamps = stamps
                 self._drop_spares()  # they were forked before and would have to import it once more
                 self._top_up()
@@ -303,7 +303,7 @@ class ForkServerClient:
         while self._asked < wanted:
             self._asked += 1
             self._numbers += 1
-            self._send((protocol.FORK, self._numbers))
+            self._send((ipc.FORK, self._numbers))
 
     def _send(self, message: tuple[object, ...]) -> None:
         if self.lost:

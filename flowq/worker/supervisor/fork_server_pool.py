@@ -33,12 +33,12 @@ class ForkServerPool:
     def __init__(self, loop: Loop, options: WorkerOptions) -> None:
         self._loop = loop
         self._options = options
-        self._origins: OrderedDict[ForkServerKey, ForkServerClient] = OrderedDict()
+        self._fork_servers: OrderedDict[ForkServerKey, ForkServerClient] = OrderedDict()
         # How many tasks each of the latest places had that set variables of their own. No more than can be served at once: a matrix
         # in which every cell has its own environment must not have one of them come back and take a server away from another.
         self._seen: OrderedDict[ForkServerKey, int] = OrderedDict()
         self._fence: float | None = None
-        # What this process has started before, the keeper of the embedded server for one, is not to be swept.
+        # What this process has started before, the watchdog of the embedded server for one, is not to be swept.
         self._others = own_children() if options.alone else set()
         self._living: set[ForkServerClient] = set()  # also those that take no new jobs any more
         remove_leftovers()
@@ -50,33 +50,33 @@ class ForkServerPool:
             OSError: no process or no descriptor is left.
         """
         place = ForkServerKey() if self._options.clone else self._choose(place_of(task))
-        origin = self._origins.get(place)
-        if origin is not None and not origin.fresh():
-            del self._origins[place]
-            origin.retire()
-            origin = None
-        if origin is None:
-            origin = self.prepare(place)
-        self._origins.move_to_end(place)
-        return origin
+        fork_server = self._fork_servers.get(place)
+        if fork_server is not None and not fork_server.fresh():
+            del self._fork_servers[place]
+            fork_server.retire()
+            fork_server = None
+        if fork_server is None:
+            fork_server = self.prepare(place)
+        self._fork_servers.move_to_end(place)
+        return fork_server
 
     def prepare(self, place: ForkServerKey) -> ForkServerClient:
         """Start a fork server ahead of its first task."""
-        origin = self._origins.get(place)
-        if origin is None:
+        fork_server = self._fork_servers.get(place)
+        if fork_server is None:
             self._make_room()
-            origin = self._start(place)
-            self._origins[place] = origin
-        return origin
+            fork_server = self._start(place)
+            self._fork_servers[place] = fork_server
+        return fork_server
 
     def used(self, task: "Task") -> None:
         """Take note that a task ended well: its modules are worth being kept imported."""
         if not self._options.warm or self._options.clone or task.get("secrets"):
             return
-        origin = self._origins.get(place_of(task))  # never a shared one
-        if origin is not None:
+        fork_server = self._fork_servers.get(place_of(task))  # never a shared one
+        if fork_server is not None:
             for module in imports_of(task):
-                origin.warm(module)
+                fork_server.warm(module)
 
     def tolerate(self, pid: int) -> None:
         """Take note of a child of this process that is no orphan."""
@@ -85,12 +85,12 @@ class ForkServerPool:
     def renew(self, seconds: float) -> None:
         """Let all horses live for `seconds` more, whatever happens to this process."""
         self._fence = seconds
-        for origin in self._living:
-            origin.renew(seconds)
+        for fork_server in self._living:
+            fork_server.renew(seconds)
 
     def close(self) -> None:
         """End all fork servers and everything below them."""
-        self._origins.clear()
+        self._fork_servers.clear()
         while self._living:
             self._living.pop().close()
 
@@ -107,7 +107,7 @@ class ForkServerPool:
         self._seen[place] = self._seen.pop(place, 0) + 1
         while len(self._seen) > _KEPT:
             self._seen.popitem(last=False)
-        if self._seen[place] >= _OFTEN or place in self._origins:
+        if self._seen[place] >= _OFTEN or place in self._fork_servers:
             return place
         return self._shared(place)
 
@@ -118,26 +118,28 @@ class ForkServerPool:
 
     def _start(self, place: ForkServerKey) -> ForkServerClient:
         if self._options.clone:
-            origin = ForkServerClient.clone(self._loop, on_lost=self._lost)
+            fork_server = ForkServerClient.clone(self._loop, on_lost=self._lost)
         else:
             preload = () if place.shared else self._options.preload
-            origin = ForkServerClient.start(self._loop, place, preload=preload, on_lost=self._lost)
+            fork_server = ForkServerClient.start(self._loop, place, preload=preload, on_lost=self._lost)
         if self._fence is not None:
-            origin.renew(self._fence)
+            fork_server.renew(self._fence)
         self._living = {known for known in self._living if not known.lost}
-        self._living.add(origin)
-        return origin
+        self._living.add(fork_server)
+        return fork_server
 
     def _make_room(self) -> None:
-        if len(self._origins) < _KEPT:
+        if len(self._fork_servers) < _KEPT:
             return
-        place = next((place for place, origin in self._origins.items() if not origin.busy), next(iter(self._origins)))
-        self._origins.pop(place).retire()
+        place = next(
+            (place for place, fork_server in self._fork_servers.items() if not fork_server.busy), next(iter(self._fork_servers))
+        )
+        self._fork_servers.pop(place).retire()
 
-    def _lost(self, origin: ForkServerClient) -> None:
-        for place, known in tuple(self._origins.items()):
-            if known is origin:
-                del self._origins[place]
+    def _lost(self, fork_server: ForkServerClient) -> None:
+        for place, known in tuple(self._fork_servers.items()):
+            if known is fork_server:
+                del self._fork_servers[place]
         if self._options.alone:
             # Its horses, and in turn whatever they had below them, are children of this process now.
             kill_orphans(self._others | {known.pid for known in self._living if not known.lost})

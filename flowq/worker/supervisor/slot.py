@@ -86,11 +86,11 @@ class Slot:
         self._loop = loop
         self._owner = owner
         self._grace = grace
-        self._origin: ForkServerClient | None = None
+        self._fork_server: ForkServerClient | None = None
         self._horse: Horse | None = None
         self._pipes: dict[int, OutputBuffer] = {}
         self._logs: dict[str, OutputBuffer] = {}
-        self._veil: ExecutionSecrets | None = None
+        self._secrets: ExecutionSecrets | None = None
         self._held_back: set[int] = set()  # pipes that are not read until the output is fetched
         self._held_since = 0.0  # monotonic time
         self._shedding = False  # the output is not fetched: the oldest is dropped
@@ -114,21 +114,21 @@ class Slot:
         """The monotonic time at which `tick` wants to be called."""
         return self._alarm
 
-    def start(self, task: Task, origin: ForkServerClient, veil: ExecutionSecrets | None = None) -> None:
-        """Execute a task. The slot must be free. `veil`: its secrets, where it has some."""
+    def start(self, task: Task, fork_server: ForkServerClient, secrets: ExecutionSecrets | None = None) -> None:
+        """Execute a task. The slot must be free. `secrets`: those of a job that has some."""
         assert self.task is None, "a slot holds one task at a time"
         self.task = task
         self._over = False
         self._cause = None
         self._stage = 0
         self._shedding = False
-        self._veil = veil
-        self._logs = {name: OutputBuffer(None if veil is None else veil.stream()) for name in ("out", "err")}
-        for warning in veil.warnings() if veil is not None else ():
+        self._secrets = secrets
+        self._logs = {name: OutputBuffer(None if secrets is None else secrets.stream()) for name in ("out", "err")}
+        for warning in secrets.warnings() if secrets is not None else ():
             self._logs["err"].note(warning)
         self._alarm = time.monotonic() + _START_LIMIT
-        self._origin = origin
-        origin.obtain(self._got_horse)
+        self._fork_server = fork_server
+        fork_server.obtain(self._got_horse)
 
     @property
     def has_output(self) -> bool:
@@ -173,8 +173,8 @@ class Slot:
             return
         self._alarm = None
         if self._horse is None or self._stage == _KILL_SENT:
-            assert self._origin is not None
-            self._origin.abandon()  # it does not answer; its end tells `_got_horse` or `_exited`
+            assert self._fork_server is not None
+            self._fork_server.abandon()  # it does not answer; its end tells `_got_horse` or `_exited`
         elif self._over or self._stage == _TERM_SENT:
             self._kill_group()
         else:
@@ -220,8 +220,8 @@ class Slot:
                 read, write = os.pipe()
                 reads.append(read)
                 writes.append(write)
-            secrets = {} if self._veil is None else self._veil.environment()
-            horse.channel.send((task, secrets), writes)  # the socket is empty, so the descriptors are on their way at least
+            values = {} if self._secrets is None else self._secrets.environment()
+            horse.channel.send((task, values), writes)  # the socket is empty, so the descriptors are on their way at least
         except PeerGoneError:
             pass  # it died while it waited; its exit is on the way and tells how
         except BaseException:
@@ -273,7 +273,7 @@ class Slot:
             messages = messages[1:]
         if messages and not self._over:
             self._drain_pipes()  # what the job printed before its end belongs before its end
-            self._end(Ended(self._judged(self._veiled(messages[0][0])), self._cause))
+            self._end(Ended(self._judged(self._masked(messages[0][0])), self._cause))
             self._alarm = time.monotonic() + _EXIT_LIMIT
 
     def _exited(self, code: int | None) -> None:
@@ -290,11 +290,11 @@ class Slot:
         self._loop.forget(self._horse.channel.fileno())
         self._release()
 
-    def _veiled(self, outcome: TaskResult) -> TaskResult:
+    def _masked(self, outcome: TaskResult) -> TaskResult:
         """Return an outcome without the job's secrets."""
-        if self._veil is None:
+        if self._secrets is None:
             return outcome
-        outcome, notes = self._veil.outcome(outcome)
+        outcome, notes = self._secrets.outcome(outcome)
         for note in notes:
             self._logs["err"].note(note)
         return outcome
@@ -314,10 +314,10 @@ class Slot:
         self._owner.ended(self, end)
 
     def _release(self) -> None:
-        self._horse = self._origin = None
+        self._horse = self._fork_server = None
         self._alarm = None
         self.task = None
-        self._veil = None
+        self._secrets = None
         self._owner.freed(self)
 
     def _signal(self, number: int) -> None:

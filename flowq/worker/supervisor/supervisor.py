@@ -56,18 +56,18 @@ class Supervisor:
         self._store = store
         self._options = options
         self._loop = Loop()
-        self._origins = ForkServerPool(self._loop, options)
-        self._deliveries = Deliveries(store, self._loop, self._origins.tolerate)
+        self._fork_servers = ForkServerPool(self._loop, options)
+        self._deliveries = Deliveries(store, self._loop, self._fork_servers.tolerate)
         scopes = JobScopes(store)
         self._builder = TaskBuilder(store, scopes, options)
         self._conditions = Conditions(store, scopes)
-        self._jobs = ActiveJobs(self._loop, options, self._origins, self._builder, FailurePolicy(scopes))
-        self._traffic = StoreConnections(
+        self._jobs = ActiveJobs(self._loop, options, self._fork_servers, self._builder, FailurePolicy(scopes))
+        self._connections = StoreConnections(
             self._loop, store.link(options.name, options.lease), store.waiter(options.name), store.waiter(options.name)
         )
-        self._traffic.on_reply = self._replied
-        self._traffic.on_refused = self._refused
-        self._traffic.on_hint = self._hinted
+        self._connections.on_reply = self._replied
+        self._connections.on_refused = self._refused
+        self._connections.on_hint = self._hinted
         self._queues = list(options.queues)  # in the order in which they are served next
         self._obeyed: set[str] = set()  # commands that were carried out
         self._hungry = True  # a claim may find something
@@ -130,10 +130,12 @@ class Supervisor:
                 self._stop(stage)
                 before = stage
                 deadline = time.monotonic() + _FAREWELL
-            through = self._jobs.empty and self._traffic.ready and (stage is ShutdownStage.COLD or not self._deliveries.pending)
+            through = (
+                self._jobs.empty and self._connections.ready and (stage is ShutdownStage.COLD or not self._deliveries.pending)
+            )
             if stage is ShutdownStage.NOW or (stage is not ShutdownStage.RUNNING and through):
                 return
-            if deadline is not None and not self._jobs.running and not self._traffic.online and time.monotonic() > deadline:
+            if deadline is not None and not self._jobs.running and not self._connections.online and time.monotonic() > deadline:
                 _log.error("the server stays away: %d ends could not be reported", self._jobs.unreported)
                 return
             self._send_what_is_due()
@@ -141,15 +143,15 @@ class Supervisor:
             self._tick()
 
     def _tick(self) -> None:
-        self._traffic.tick()
+        self._connections.tick()
         self._jobs.tick()
         try:
             self._jobs.start()
             if self._jobs.was_starved():  # before anything is handed back, or it would be claimed again at once
                 self._pause_until = time.monotonic() + _STARVED
-            if self._traffic.online:
+            if self._connections.online:
                 self._deliveries.tick(running=self._stopping.claiming)
-            if self._traffic.online:
+            if self._connections.online:
                 self._jobs.follow_up(self._follow_up)
             self._take_lost_callbacks()
         except DataLostError:
@@ -173,14 +175,14 @@ class Supervisor:
     def _take_lost_callbacks(self) -> None:
         """Take over failure callbacks of executions that were lost with their workers."""
         now = time.monotonic()
-        if now < self._next_callbacks or not self._traffic.online or not self._stopping.claiming or self._jobs.capacity < 1:
+        if now < self._next_callbacks or not self._connections.online or not self._stopping.claiming or self._jobs.capacity < 1:
             return
         self._next_callbacks = now + _CALLBACKS
         for lost in self._store.workers.callbacks(self._options.queues, self._jobs.capacity):
             self._jobs.call_back(lost)
 
     def _evaluate_conditions(self) -> None:
-        if not self._stopping.claiming or not self._traffic.online:
+        if not self._stopping.claiming or not self._connections.online:
             self._conditions.forget()  # they are handed out again, to any worker
         elif self._conditions.resolve(_EVALUATING):
             self._hungry = True
@@ -192,7 +194,7 @@ class Supervisor:
         if self._conditions.pending:
             return 0.0
         due = [self._next_beat, min(self._next_sweep, self._alarm), now + 1.0]
-        due += [moment for moment in (self._jobs.alarm(), self._traffic.again) if moment is not None]
+        due += [moment for moment in (self._jobs.alarm(), self._connections.again) if moment is not None]
         if self._jobs.has_output:
             due.append(self._next_flush)
         if self._options.until_run is not None and self._jobs.empty:
@@ -203,13 +205,15 @@ class Supervisor:
             due.append(self._pause_until)
         if self._quiet_until > now:
             return max(0.0, self._quiet_until - now)
-        return max(0.0, min(due) - now) if self._traffic.ready else max(0.0, min(1.0, *(moment - now for moment in due[2:])))
+        return (
+            max(0.0, min(due) - now) if self._connections.ready else max(0.0, min(1.0, *(moment - now for moment in due[2:])))
+        )
 
     # -- requests ----------------------------------------------------------------------------------------------------------
 
     def _send_what_is_due(self) -> None:
         now = time.monotonic()
-        if not self._traffic.ready or now < self._quiet_until:
+        if not self._connections.ready or now < self._quiet_until:
             return
         claims = 0
         if self._hungry and now >= self._pause_until:
@@ -221,9 +225,9 @@ class Supervisor:
         elif now >= min(self._next_sweep, self._alarm):
             self._alarm = math.inf if now >= self._alarm else self._alarm
             self._next_sweep = now + self._options.sweep * random.uniform(0.75, 1.25)  # noqa: S311 - workers must not sweep in step
-            self._traffic.send(lambda link: link.sweep())
+            self._connections.send(lambda link: link.sweep())
         elif self._stopping.allowance(self._jobs.capacity) and now >= self._pause_until:
-            self._traffic.arm(self._options.queues)
+            self._connections.arm(self._options.queues)
 
     def _beat(self, now: float) -> None:
         self._next_beat = now + self._options.beat
@@ -231,7 +235,7 @@ class Supervisor:
         self._beaten = [token for _, token in executions]
         self._sent = (platform.boottime(), [], [])
         state = "stopping" if not self._stopping.claiming else "busy" if executions else "idle"
-        self._traffic.send(lambda link: link.heartbeat(state, self._options.queues, executions, self._jobs.counters))
+        self._connections.send(lambda link: link.heartbeat(state, self._options.queues, executions, self._jobs.counters))
 
     def _step(self, now: float, claims: int) -> None:
         self._next_flush = now + _FLUSH
@@ -240,7 +244,7 @@ class Supervisor:
         wanted = [ids.nonce() for _ in range(claims)]
         if self._options.strategy == "random":
             random.shuffle(self._queues)
-        self._traffic.send(lambda link: link.exchange(self._queues, logs=logs, ended=reports, claims=wanted))
+        self._connections.send(lambda link: link.exchange(self._queues, logs=logs, ended=reports, claims=wanted))
 
     def _replied(self, reply: ExchangeReply | SweepReply | list[Verdict]) -> None:
         if isinstance(reply, ExchangeReply):
@@ -253,7 +257,7 @@ class Supervisor:
                 [token for token, verdict in zip(self._beaten, reply, strict=True) if verdict != "fenced"], since
             )
             self._jobs.judged(list(zip(self._beaten, reply, strict=True)))
-            self._origins.renew(max(0.1, since + self._options.lease * SELF_FENCE - platform.boottime()))
+            self._fork_servers.renew(max(0.1, since + self._options.lease * SELF_FENCE - platform.boottime()))
 
     def _stepped(self, reply: ExchangeReply) -> None:
         since, _, reports = self._sent
@@ -345,25 +349,25 @@ class Supervisor:
         )
         # For nothing, so that script and connection are there: a worker that is out of descriptors must be able to hand back.
         self._store.workers.unclaim("-", "-")
-        self._traffic.connect()
-        self._origins.renew(options.lease * SELF_FENCE)
+        self._connections.connect()
+        self._fork_servers.renew(options.lease * SELF_FENCE)
         self._start_ahead()
         _log.info("worker %s listens on %s with %d slots", options.name, ", ".join(options.queues), options.slots)
 
     def _start_ahead(self) -> None:
         """Start the fork server that will be wanted while the first claim is under way."""
         if self._options.clone:
-            self._origins.prepare(ForkServerKey())
+            self._fork_servers.prepare(ForkServerKey())
         elif self._options.until_run is not None:
             try:
                 directory, path, withheld = self._builder.first_task_place(self._options.until_run)
             except UnpreparableError:
                 return
-            self._origins.prepare(ForkServerKey(directory, path, withheld=withheld))
+            self._fork_servers.prepare(ForkServerKey(directory, path, withheld=withheld))
 
     def _check_run(self) -> None:
         run = self._options.until_run
-        if run is None or not self._jobs.empty or time.monotonic() < self._next_run_check or not self._traffic.online:
+        if run is None or not self._jobs.empty or time.monotonic() < self._next_run_check or not self._connections.online:
             return
         self._next_run_check = time.monotonic() + _RUN_CHECK
         try:
@@ -388,7 +392,7 @@ class Supervisor:
             self._jobs.kill_all(KillCause.RETURNED)
 
     def _leave(self) -> None:
-        self._origins.close()
+        self._fork_servers.close()
         if self._stopping.stage is not ShutdownStage.NOW:
             try:
                 self._deliveries.give_back()
@@ -396,5 +400,5 @@ class Supervisor:
             except (FlowqError, OSError):
                 _log.info("could not unregister the worker")
         self._deliveries.close()
-        self._traffic.close()
+        self._connections.close()
         self._loop.close()
