@@ -244,7 +244,7 @@ class _Parser:
         keys = [key for key, _ in pairs]
         for position, key in enumerate(keys):
             if key in keys[:position]:
-                raise ExprSyntaxError(f"the key {key!r} stands twice in this map", opening.start, close.end)
+                raise ExprSyntaxError(f"duplicate key {key!r}", opening.start, close.end)
         return MapLiteral(opening.start, close.end, tuple(pairs))
 
     def _pair(self) -> tuple[str, Node]:

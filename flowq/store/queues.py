@@ -133,7 +133,7 @@ class Queues:
     # -- suspension -----------------------------------------------------------------------------------------------------------
 
     def suspend(self, ttl: float | None) -> None:
-        """Let no worker claim anything, for `ttl` seconds or until `resume`."""
+        """Pause all workers for `ttl` seconds, or until `resume`."""
         self._session.run("queue/suspend", -1 if ttl is None else int(ttl * 1000))
 
     def resume(self) -> bool:

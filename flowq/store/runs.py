@@ -88,8 +88,8 @@ class Runs:
                 return outcome
             if outcome is Outcome.WRONG_STATE:
                 raise DataLostError(
-                    f"what was submitted so far of run {run} is gone: the server was emptied meanwhile, or the submission stood still for"
-                    " a minute; submit it again"
+                    f"the upload of run {run} was lost: the server's data was deleted, or the upload stalled for more than a minute;"
+                    " submit the run again"
                 )
             chunks += 1
         key = directory_key(directory)

@@ -12,6 +12,7 @@ from flowq import Callback, Queue, Retry, SimpleWorker, Worker
 from flowq.command import send_stop_job_command
 from flowq.exceptions import UsageError
 from flowq.job import Job
+from flowq.worker.supervisor.slot import Slot
 from tests.api import samples
 from tests.api.conftest import Background, lines, wait_for
 from tests.support.wait import until
@@ -63,6 +64,23 @@ def test_a_success_callback_that_raises_makes_the_job_a_failure(queue: Queue, lo
     worker_class([queue]).work(burst=True)
     assert job.is_failed
     assert "the callback broke" in (job.exc_info or "")
+    assert lines(log) == ["failure RuntimeError"]
+
+
+def test_all_that_a_horse_says_may_arrive_at_once(queue: Queue, log: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Both phases and the outcome are read together by a supervisor that comes late."""
+    read = Slot._read_outcome
+
+    def late(self: Slot) -> None:
+        assert self._horse is not None
+        process = Path(f"/proc/{self._horse.pid}")
+        until(lambda: not process.exists())
+        read(self)
+
+    monkeypatch.setattr(Slot, "_read_outcome", late)
+    job = queue.enqueue(samples.add, 1, **{**options(log), "on_success": samples.bad_callback})
+    Worker([queue]).work(burst=True)
+    assert job.is_failed
     assert lines(log) == ["failure RuntimeError"]
 
 

@@ -71,7 +71,7 @@ def test_the_data_is_gone_in_the_middle(store: Store) -> None:
             yield row
 
     run = ids.run_id()
-    with pytest.raises(DataLostError, match="is gone"):
+    with pytest.raises(DataLostError, match="was lost"):
         send(store, run, rows())
     assert store.runs.get(run) is None
     assert not list(store.client.scan_iter(f"*{run}*"))

@@ -87,7 +87,7 @@ def test_no_value(source: str, message: str) -> None:
         ("'abc", 0, "not closed"), ("(a", 1, "expected `)`"), ("[1 2]", 3, "expected `,` or `]`"), ("{a 1}", 3, "expected `:`"), ("a < b < c", 6, "do not chain"), ("a ? b", 4, "expected `:`"),
         ("not a", 0, "expected a value, found not"), ("a and b", 2, "found and"), ("len(a", 4, "expected `,`"), ("'\\q'", 1, "unknown escape"), ("99999999999999999999", 0, "19 digits"),
         ("1e999", 0, "too large"),
-        ("'\\ud800'", 0, "half of a"), ("a[*][*]", 5, "once"), ("{a: 1, a: 2}", 0, "stands twice"), ("a\x00", 1, "unexpected character"), ("${{ a }}", 0, "unexpected character '$'"),
+        ("'\\ud800'", 0, "half of a"), ("a[*][*]", 5, "once"), ("{a: 1, a: 2}", 0, "duplicate key"), ("a\x00", 1, "unexpected character"), ("${{ a }}", 0, "unexpected character '$'"),
         ("a - b", 2, "expected an operator"), ("-a", 1, "a number behind"), ("(" * 60, 50, "50 levels"), ("!" * 60 + "a", 49, "50 levels"), (" && ".join(["a"] * 200), 0, "120 operations"),
         (".".join(["a"] * 70), 0, "50 parts"), ("a" * 10_001, 0, "10000 characters"), ("[" + "1," * 600 + "]", 0, "1000 parts"),
     ],

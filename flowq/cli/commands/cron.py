@@ -14,7 +14,7 @@ from flowq.cli.options.queues import LEVELS, QueueOptions, queue_options
     type=click.Choice(LEVELS, case_sensitive=False),
     default="info",
     show_default=True,
-    help="How much it tells.",
+    help="Log level.",
 )
 @click.option("--name", metavar="NAME", help="Name of the scheduler.  [default: made from host and process]")
 @click.option("--timezone", metavar="ZONE", help="Of cron expressions that do not say theirs.  [default: the local one]")

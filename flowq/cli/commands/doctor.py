@@ -55,7 +55,7 @@ def finding_lines(findings: Sequence[Finding], terminal: Terminal) -> list[Line]
     asking = sum(finding.level in {WARNING, PROBLEM} for finding in findings)
     lines += [
         (("", ""),),
-        ((f"{plural(asking, 'finding')} to look at" if asking else "all is well", "warn" if asking else "good"),),
+        ((f"{plural(asking, 'finding')} to look at" if asking else "no problems found", "warn" if asking else "good"),),
     ]
     return [fit(line, terminal.width, unicode=terminal.unicode) for line in lines]
 

@@ -17,7 +17,7 @@ from flowq.flows.views.text import plural
 @pass_context
 @queue_options()
 def command(session: CliContext, job_ids: tuple[str, ...], name: str, common: QueueOptions, *, all_jobs: bool) -> int:
-    """Put failed jobs of a queue back into it.
+    """Requeue failed jobs of a queue.
 
     JOB is the id of a plain job; failed jobs of runs are for `flowq retry`. The exit code is 1 when one could not be requeued.
     """

@@ -13,7 +13,7 @@ from flowq.durations import format_duration, parse_duration
 @pass_context
 @queue_options(passed=False)
 def command(session: CliContext, duration: str | None) -> None:
-    """Let no worker claim a job.
+    """Pause all workers.
 
     Until `flowq resume`, or for `--duration`. Jobs that are being executed go on to their end.
     """

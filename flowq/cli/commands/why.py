@@ -35,7 +35,7 @@ _COMMANDS = 4  # proposed at most
 @url_option
 @pass_context
 def command(session: CliContext, run: str, job: str | None, *, as_json: bool) -> None:
-    """Tell why a job waits, was skipped, failed or is queued.
+    """Explain why a job is waiting, skipped, failed or queued.
 
     The chain of causes is followed down to where something can be done: the line of the flow file, the error and the place
     that raised it, the worker that is missing. With one argument it is the JOB, of the latest run.

@@ -135,9 +135,7 @@ def logging_options(*names: str) -> "Callable[[_Command], _Command]":
         names: of the option for the level.
     """
     options = (
-        click.option(
-            *names, "log_level", type=click.Choice(LEVELS, case_sensitive=False), help="How much it tells.  [default: info]"
-        ),
+        click.option(*names, "log_level", type=click.Choice(LEVELS, case_sensitive=False), help="Log level.  [default: info]"),
         click.option("-v", "--verbose", is_flag=True, help="Tell more: --log-level debug."),
         click.option("-q", "--quiet", is_flag=True, help="Tell less: --log-level warning."),
         click.option(

@@ -163,7 +163,7 @@ def _why(plan: Plan, cell: Cell, fate: PredictedEnd) -> str:
     parents = ", ".join(
         safe_line(name) + ("" if condition == "success" else f" ({condition})") for name, condition in plan.shown_parents(cell)
     )
-    parts = [f"after {parents}" if parents else "at once"]
+    parts = [f"after {parents}" if parents else "no dependencies"]
     if node.condition is not None:
         parts.append(f"if {safe_line(node.condition)}")
     return ", ".join(parts)

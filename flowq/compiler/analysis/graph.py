@@ -167,5 +167,5 @@ def _report_cycle(cycle: list[int], jobs: tuple[JobSpec, ...], report: Report) -
         report.add(Code.CYCLE, span, f"`{names[0]}` depends on itself", "remove this dependency")
         return
     shown = [*names, names[0]] if len(names) <= 12 else [*names[:6], f"… {len(names) - 8} more …", *names[-2:], names[0]]
-    message = f"these jobs wait for each other: {' -> '.join(shown)}"
+    message = f"dependency cycle: {' -> '.join(shown)}"
     report.add(Code.CYCLE, span, message, "remove one of these dependencies (a -> b: a depends on b)")

@@ -174,7 +174,7 @@ def _depends_on(node: YamlNode, report: Report) -> tuple[DependencySpec, ...]:
         if not isinstance(item, ScalarNode) or not isinstance(item.value, str):
             continue
         if item.value in found:
-            report.add(Code.DUPLICATE_DEPENDENCY, item.span, f"`{item.value[:60]}` stands twice in this list", "remove one")
+            report.add(Code.DUPLICATE_DEPENDENCY, item.span, f"duplicate dependency `{item.value[:60]}`", "remove one")
             continue
         found[item.value] = DependencySpec(item.value, "success", item, plain=True)
     return tuple(found.values())

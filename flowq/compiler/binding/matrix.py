@@ -46,9 +46,7 @@ def _axis(spelling: ScalarNode, node: YamlNode, scope: StaticScope, report: Repo
         key = json.dumps(item, sort_keys=True)
         if key in seen:
             place = node.items[position] if isinstance(node, ListNode) else node
-            report.add(
-                Code.MATRIX, place.span, f"the value {key[:60]} stands twice on the axis `{spelling.text}`", "remove one"
-            )
+            report.add(Code.MATRIX, place.span, f"duplicate value {key[:60]} on the axis `{spelling.text}`", "remove one")
         seen.add(key)
     return tuple(value)
 

@@ -56,7 +56,7 @@ def _order(root: MapNode, report: Report) -> list[str]:
     for item in node.items if isinstance(node, ListNode) else ():
         if isinstance(item, ScalarNode) and isinstance(item.value, str):
             if item.value in order:
-                report.add(Code.STAGE, item.span, f"the stage `{item.value[:60]}` stands twice", "remove one")
+                report.add(Code.STAGE, item.span, f"duplicate stage `{item.value[:60]}`", "remove one")
                 continue
             order.append(item.value)
     return order

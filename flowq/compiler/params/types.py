@@ -53,9 +53,7 @@ def check_rules(value: Json, enum: tuple[Json, ...], minimum: Json, maximum: Jso
     """Return the rules a converted value breaks."""
     broken: list[ParamProblem] = []
     if enum and not any(type(value) is type(item) and value == item for item in enum):
-        broken.append(
-            ParamProblem(f"{_shown(value)} is not one of the legal values", f"legal are {listing(map(_shown, enum), 30)}")
-        )
+        broken.append(ParamProblem(f"{_shown(value)} is not allowed", f"legal are {listing(map(_shown, enum), 30)}"))
     low, high, own = _comparable(minimum), _comparable(maximum), _comparable(value)
     if low is not None and own is not None and own < low:
         broken.append(ParamProblem(f"{_shown(value)} is below the minimum {_shown(minimum)}"))

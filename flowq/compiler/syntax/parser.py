@@ -35,7 +35,7 @@ _SEQ_TAG: Final = "tag:yaml.org,2002:seq"
 def read(source: Source, report: Report) -> YamlNode | None:
     """Return the tree of a source, or None where it cannot be read to the end.
 
-    After a lesser problem (a key that stands twice, an unknown tag) there is a tree all the same, so that everything else that is wrong is
+    After a lesser problem (a duplicate key, an unknown tag) there is a tree all the same, so that everything else that is wrong is
     told too; what later passes would say at the same places is not.
     """
     composer = _Composer(report)
@@ -250,7 +250,7 @@ class _Composer:
         entries = frame.node.entries
         if key.text in entries:
             first = entries[key.text][0].start.line + 1
-            message = f"the key {key.text[:60]!r} stands twice in this map, first in line {first}"
+            message = f"duplicate key {key.text[:60]!r} (first defined on line {first})"
             self._report.add(Code.DUPLICATE_KEY, key.span, message, "remove one, or rename it")
             return
         entries[key.text] = (key, value)
@@ -262,7 +262,7 @@ class _Composer:
         entries = frame.node.entries
         for position, (key, value) in enumerate(frame.merges):
             if position:
-                self._report.add(Code.DUPLICATE_KEY, key.span, "`<<` stands twice in this map", "write <<: [*a, *b]")
+                self._report.add(Code.DUPLICATE_KEY, key.span, "duplicate key `<<`", "write <<: [*a, *b]")
                 continue
             parts = value.items if isinstance(value, ListNode) else [value]
             for part in parts:

@@ -233,9 +233,7 @@ def _no_legal_value(fault: Fault) -> Told:
     value, legal = fault.found, fault.legal
     if isinstance(value, str):  # else its type is told
         others = f" legal are {listing(legal, 40)}" if close_match(value, legal) else ""
-        yield from _value(
-            fault, f"{fault.key}: {value[:60]!r} is not one of the legal values", did_you_mean(value, legal) + others
-        )
+        yield from _value(fault, f"{fault.key}: unknown value {value[:60]!r}", did_you_mean(value, legal) + others)
 
 
 def _no_match(fault: Fault) -> Told:

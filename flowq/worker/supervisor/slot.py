@@ -267,10 +267,9 @@ class Slot:
         except (PeerGoneError, ProtocolError):
             self._loop.forget(channel.fileno())  # its exit is on the way; garbage is treated like no outcome
             return
-        if messages and "phase" in messages[0][0]:
-            # The job's function has ended, a callback goes on and has its own time.
-            self._alarm = time.monotonic() + float(messages[0][0]["phase"]) + self._grace
-            messages = messages[1:]
+        while messages and "phase" in messages[0][0]:
+            # The job's function has ended, a callback goes on and has its own time; several phases may arrive together.
+            self._alarm = time.monotonic() + float(messages.pop(0)[0]["phase"]) + self._grace
         if messages and not self._over:
             self._drain_pipes()  # what the job printed before its end belongs before its end
             self._end(Ended(self._judged(self._masked(messages[0][0])), self._cause))

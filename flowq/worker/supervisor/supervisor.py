@@ -82,8 +82,7 @@ class Supervisor:
         self._next_flush = now
         self._next_run_check = now
         self._next_callbacks = now
-        self._pause_until = 0.0  # no claims before
-        self._quiet_until = 0.0  # no requests before
+        self._pause_until = self._quiet_until = 0.0  # no claims, no requests before
 
     @property
     def executed(self) -> int:
@@ -122,17 +121,15 @@ class Supervisor:
         before = ShutdownStage.RUNNING
         deadline: float | None = None
         while True:
-            todo = (
-                not self._swept_once or self._hungry or self._released or self._conditions.pending or self._deliveries.pending
-            )
+            waiting = self._released or self._conditions.pending or self._deliveries.pending
+            todo = waiting or self._hungry or not self._swept_once
             stage = stopping.look(busy=not self._jobs.empty, dry=not todo)
             if stage is not before:
                 self._stop(stage)
                 before = stage
                 deadline = time.monotonic() + _FAREWELL
-            through = (
-                self._jobs.empty and self._connections.ready and (stage is ShutdownStage.COLD or not self._deliveries.pending)
-            )
+            delivered = stage is ShutdownStage.COLD or not self._deliveries.pending
+            through = delivered and self._jobs.empty and self._connections.ready
             if stage is ShutdownStage.NOW or (stage is not ShutdownStage.RUNNING and through):
                 return
             if deadline is not None and not self._jobs.running and not self._connections.online and time.monotonic() > deadline:
@@ -253,10 +250,9 @@ class Supervisor:
             self._swept(reply)
         else:
             since = self._sent[0]
-            self._jobs.renewed(
-                [token for token, verdict in zip(self._beaten, reply, strict=True) if verdict != "fenced"], since
-            )
-            self._jobs.judged(list(zip(self._beaten, reply, strict=True)))
+            verdicts = list(zip(self._beaten, reply, strict=True))
+            self._jobs.renewed([token for token, verdict in verdicts if verdict != "fenced"], since)
+            self._jobs.judged(verdicts)
             self._fork_servers.renew(max(0.1, since + self._options.lease * SELF_FENCE - platform.boottime()))
 
     def _stepped(self, reply: ExchangeReply) -> None:
