@@ -138,7 +138,7 @@ def test_info(command: Command, queue: Queue, background: Callable[..., Backgrou
     _, out, _ = command("info")
     assert "2 queues, 1 job waiting" in out
     assert "w1" in out
-    assert "default: w1 (idle)\nother: nobody" in command("info", "--by-queue")[1]
+    assert "default: w1 (idle)\nother: no worker" in command("info", "--by-queue")[1]
     assert "w1" not in command("info", "--only-queues")[1]
     assert "QUEUE" not in command("info", "--only-workers")[1]
     assert "other" not in command("info", "default")[1]

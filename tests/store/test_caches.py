@@ -134,7 +134,7 @@ def test_ten_results_are_kept_those_used_last(store: Store, driver: Driver) -> N
     assert {name.decode() for name in store.session.client.hkeys(keys_of(store)[1])} == expected
 
 
-def test_results_vanish_when_nobody_uses_them(store: Store, driver: Driver) -> None:
+def test_unused_results_expire(store: Store, driver: Driver) -> None:
     keep(store, driver)
     month = 30 * 86_400_000
     assert all(month - 60_000 < store.client.pttl(key) <= month for key in keys_of(store))

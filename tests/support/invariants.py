@@ -344,7 +344,7 @@ def _jobs_and_runs(picture: Picture, name: str, held: dict[str, float]) -> list[
 
 
 def semaphores(picture: Picture) -> list[str]:
-    """Nobody holds a semaphore who is not queued, started or running; nobody waits who does not; no more hold than may."""
+    """Holders are queued, started or running; waiters wait; there are no more holders than the semaphore allows."""
     problems = []
     for name, held in picture.holders.items():
         for who in _jobs_and_runs(picture, name, held):

@@ -47,7 +47,7 @@ function L.was_called(job)
   if L.ended(job.status) then L.retire(job) end
 end
 
--- Wake those who wait for a result of a plain job.
+-- Wake the clients that wait for a result of a plain job.
 function L.arrived(job)
   if not job.waiters then return end
   local key = K.arrived(job.id)
