@@ -3,11 +3,12 @@
 from collections.abc import Callable
 from typing import Any, Final
 
+from flowq import defaults
 from flowq.dotted_names import reference, resolve
 from flowq.durations import parse_duration
 from flowq.exceptions import UsageError
 
-CALLBACK_TIMEOUT: Final = 60.0  # s
+CALLBACK_TIMEOUT: Final = defaults.CALLBACK_TIMEOUT  # s
 
 
 class Callback:

@@ -59,7 +59,7 @@ class JobSettings(JobState):
             stored = self._payload if self._payload is not None else self.store.jobs.payload(self.id)
             if stored is None:
                 raise NoSuchJobError(f"no job with the id {self.id!r}, or it is a job of a run, whose call is in the flow")
-            fields = {} if self._record is None else self._record.options
+            fields = {} if self._record is None else self._record.fields
             self._call = Call.restored(
                 signing.unseal(stored, *signing.payload_context(self.id, fields)), self.serializer, self.id
             )
@@ -113,7 +113,7 @@ class JobSettings(JobState):
         """All that was said about it when it was made."""
         if self._options is None:
             record = self._record if self._record is not None else self._live()
-            self._options = JobOptions() if record is None else JobOptions.restored(record.options, self._edges(record))
+            self._options = JobOptions() if record is None else JobOptions.restored(record.fields, self._edges(record))
         return self._options
 
     def bind(self, store: "Store", serializer: Any, origin: str, default_timeout: float) -> None:
@@ -184,7 +184,7 @@ class JobSettings(JobState):
 
     def _retries_used(self) -> int:
         record = self._live()
-        return 0 if record is None else max(0, record.attempt - 1 - int(record.options.get("returns", 0)))
+        return 0 if record is None else max(0, record.attempt - 1 - record.returns)
 
     @property
     def retries_left(self) -> int | None:
@@ -212,7 +212,7 @@ class JobSettings(JobState):
         record, repeat = self._live(), self.options.repeat
         if repeat is None:
             return None
-        return repeat.times - (0 if record is None else int(record.options.get("repeated", 0)))
+        return repeat.times - (0 if record is None else record.repeated)
 
     @property
     def repeat_intervals(self) -> list[float] | None:

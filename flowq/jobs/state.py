@@ -82,7 +82,7 @@ class JobState:
     def _take(self, stored: StoredJob) -> None:
         self._look(stored.record)
         if not self._explicit_serializer:
-            self.serializer = resolve_serializer(stored.record.options.get("serializer"))
+            self.serializer = resolve_serializer(stored.record.serializer)
         self._call = None
         self._options = None
         self._changes.clear()

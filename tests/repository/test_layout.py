@@ -18,6 +18,7 @@ LARGER_FOLDERS = {
     ".": "the import paths that users of RQ know",
     "cli/commands": "one module per command",
     "store/lua/job": "one script per transition of a job",
+    "store/lua/lib": "the parts that scripts share, one per subject",
     "worker/supervisor": "the parts of one process",
 }
 WORDS = re.compile(

@@ -68,7 +68,7 @@ def test_a_rejected_job_fails(store: Store, driver: Driver) -> None:
     assert str(store.runs.require(run).status) == "finished"
 
 
-def test_nobody_decides_in_time(store: Store, driver: Driver) -> None:
+def test_an_approval_times_out(store: Store, driver: Driver) -> None:
     run = asked(store, driver)
     job = ids.member_id(run, 1)
     assert store.session.run("job/time_out_approval", job) == [b"wrong_state"]

@@ -4,8 +4,9 @@ import re
 
 import pytest
 
-from flowq.states import TRANSITIONS
+from flowq.states import ENDED, TRANSITIONS
 from flowq.store.client import scripts
+from flowq.store.schema.constants import with_constants
 from flowq.store.schema.keys import with_keys
 
 NAMES = scripts.transition_names()
@@ -55,3 +56,14 @@ def test_keys_are_written_out() -> None:
         with_keys("K.job(a, b)")
     with pytest.raises(KeyError):
         with_keys("K.nothing(a)")
+
+
+def test_constants_are_written_out() -> None:
+    assert with_constants("local ttl = D.RESULT_TTL -- default") == "local ttl = 500000 -- default"
+    with pytest.raises(KeyError):
+        with_constants("D.NOTHING")
+
+
+def test_lua_has_the_ended_statuses_of_the_table() -> None:
+    (table,) = re.findall(r"^local ENDED = \{ (.*) \}$", scripts._text("lib/status"), re.MULTILINE)
+    assert set(re.findall(r"(\w+) = true", table)) == set(ENDED)

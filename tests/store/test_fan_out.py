@@ -1,4 +1,4 @@
-"""Parents with more dependents than one call decides, that are requeued, made anew or deleted while the rest waits in the outbox."""
+"""Parents with more dependents than one call decides, that are requeued, created again or deleted while the rest waits in the outbox."""
 
 from collections import Counter
 
@@ -32,7 +32,7 @@ def dependents(store: Store, count: int, *parents: str, prefix: str = "child", c
 
 
 def end(store: Store, claim: Claim, outcome: str = "finished") -> None:
-    """End a job in a call of its own: what it does not deal with stays in the outbox, and nobody sweeps."""
+    """End a job in a call of its own: what it does not deal with stays in the outbox, and no worker sweeps."""
     assert store.jobs.finish(execution(claim, outcome)) is Outcome.DONE
 
 
@@ -90,7 +90,7 @@ def test_a_requeued_parent_whose_edges_are_through_does_not_expire(store: Store,
         store.jobs.delete(name)
     end(store, driver.take())
     store.jobs.requeue("parent")
-    store.jobs.cancel(names[0])  # nobody needs the parent any more
+    store.jobs.cancel(names[0])  # the parent is not needed any more
     assert store.client.pttl(store.session.keys("job", "parent")) == -1
     assert store.queues.job_ids(PARENTS) == ["parent"]
 

@@ -109,7 +109,7 @@ def test_a_retry_that_died_halfway(store: Store, driver: Driver) -> None:
     assert store.runs.require(run).status == "finished"
 
 
-def test_runs_that_nobody_wants_any_more(store: Store, driver: Driver) -> None:
+def test_runs_past_their_retention(store: Store, driver: Driver) -> None:
     runs = [ended_run(store, driver, run_id=f"aaaaaaa{number}") for number in range(4)]
     going_on = submit(store, plan({"a": []}), directory="/d", run_id="bbbbbbbb")
     for run, age in zip(runs, (40, 30, 20, 10), strict=True):

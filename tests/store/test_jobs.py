@@ -106,7 +106,7 @@ def test_an_expired_job_is_never_claimed(store: Store, driver: Driver) -> None:
     assert record.reason == "expired"
 
 
-def test_the_sweep_expires_what_nobody_claims(store: Store, driver: Driver) -> None:
+def test_the_sweep_expires_unclaimed_jobs(store: Store, driver: Driver) -> None:
     create(store, "a", fields={"ttl": 20})
     until(lambda: driver.swept() and status(store, "a") == "failed")
 
@@ -250,7 +250,7 @@ def test_requeue_starts_again_with_fresh_attempts(store: Store, driver: Driver) 
     assert store.client.pttl(store.session.keys("job", "a")) == -1
     assert driver.take().attempt == 1
     assert store.jobs.requeue("a") is Outcome.WRONG_STATE
-    assert store.jobs.requeue("nobody") is Outcome.NOT_FOUND
+    assert store.jobs.requeue("missing") is Outcome.NOT_FOUND
 
 
 @pytest.mark.parametrize(
@@ -279,7 +279,7 @@ def test_a_dependent_is_decided_whether_it_came_before_or_after_the_end(
 
 
 def test_an_unknown_parent_is_refused_and_nothing_is_created(store: Store) -> None:
-    assert create(store, "child", parents=[("nobody", "success")]) == (Outcome.NOT_FOUND, "nobody")
+    assert create(store, "child", parents=[("missing", "success")]) == (Outcome.NOT_FOUND, "missing")
     assert store.jobs.get("child") is None
 
 

@@ -1,6 +1,6 @@
 """Whoever dies between any two calls, before or after the server has carried one out: what follows ends right.
 
-Every scene is told once for each call it makes: the teller dies there, the invariants hold at that moment, and somebody else goes
+Every scene is told once for each call it makes: the caller dies there, the invariants hold at that moment, and another one goes
 on. Scripts deal with very little at a time, so that release, expansion and reset take many steps.
 """
 

@@ -202,7 +202,7 @@ class Story:
             return self.stored.node_of(self.stored.cells[ordinal])
         record = self.store.jobs.get(job)
         assert record is not None
-        return self.stored.node_of(self.stored.cells[int(record.options["cell_of"])])
+        return self.stored.node_of(self.stored.cells[record.cell_of or 0])
 
 
 EXAMPLES = settings(

@@ -244,7 +244,7 @@ def test_cancel_ends_everything_that_is_open(store: Store, driver: Driver) -> No
     assert set(graphs.statuses(store, run).values()) == {"canceled/run_canceled"}
     assert run_status(store, run) == "canceled"
     assert store.runs.cancel(run) is Outcome.WRONG_STATE
-    assert store.runs.cancel("nobody00") is Outcome.NOT_FOUND
+    assert store.runs.cancel("missing0") is Outcome.NOT_FOUND
 
 
 def test_retry_resets_what_failed_and_what_depends_on_it(store: Store, driver: Driver) -> None:

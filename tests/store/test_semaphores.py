@@ -1,4 +1,4 @@
-"""The one limiter: never exceeded, never leaked, waiting jobs block nobody."""
+"""The one limiter: never exceeded, never leaked, waiting jobs block no others."""
 
 import itertools
 import random
@@ -133,7 +133,7 @@ def test_however_it_ends_the_next_is_let_in(store: Store, driver: Driver, way: s
     assert nothing_is_held(store)
 
 
-def test_a_queue_that_nobody_serves_holds_nobody_up(store: Store, driver: Driver) -> None:
+def test_a_queue_without_a_worker_blocks_no_other(store: Store, driver: Driver) -> None:
     """The command of a local run was killed: its queued job gives its place up after a while, and finds it taken when it is back."""
     extra = Extra(nodes={"a": one_of("deploy")})
     dead = submit(store, graphs.plan({"a": []}, extra=extra), directory="/dead", local=True)

@@ -146,7 +146,7 @@ def _reach(below: Sequence[set[int]], start: int) -> set[int]:
 
 
 def _named(plan: Plan, stored: Plan, reset: set[int]) -> set[str]:
-    """Return the names of reset jobs; of a foreach that is evaluated anew its own, and none of its cells."""
+    """Return the names of reset jobs; of a foreach that is evaluated again its own, and none of its cells."""
     again = {
         cell.ordinal
         for cell in stored.cells

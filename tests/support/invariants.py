@@ -11,6 +11,7 @@ from typing import Any
 
 from flowq.states import TRANSITIONS
 from flowq.store import Store
+from flowq.store.schema.job_fields import field_of
 from flowq.store.schema.keys import TEMPLATES
 
 ENDED = {"finished", "failed", "stopped", "canceled", "skipped"}
@@ -48,6 +49,7 @@ _PATTERNS = {
     for name, template in TEMPLATES.items()
     if name != "registry"
 } | {"registry": re.compile(r"^registry:([a-z_]+):(.+)$")}
+_NUMBER = re.compile(r"-?\d+(\.\d+)?(e[+-]?\d+)?")
 _SATELLITES = ("payload", "result", "results", "ledger", "parents")
 
 
@@ -55,6 +57,7 @@ def check(store: Store) -> None:
     """Assert every invariant of the store's namespace."""
     picture = read(store.client, store.namespace)
     problems = [
+        *fields(picture),
         *structures(picture),
         *counters(picture),
         *reachable(picture),
@@ -184,6 +187,21 @@ def groups(picture: Picture) -> list[str]:
         for name, end in picture.index.items()
         if end > now and name not in picture.members
     ]
+    return problems
+
+
+def fields(picture: Picture) -> list[str]:
+    """Each field of a job is declared, and is the number or the flag that the declaration promises."""
+    problems = []
+    for job, row in picture.jobs.items():
+        for name, value in row.items():
+            declared = field_of(name)
+            if declared is None:
+                problems.append(f"job {job} has the field {name}, which is not declared")
+            elif declared.type not in {"text", "json"} and not _NUMBER.fullmatch(value):
+                problems.append(f"job {job} has {name}={value}, declared as {declared.type}")
+            elif declared.type == "flag" and value != "1":
+                problems.append(f"job {job} has {name}={value}, declared as flag")
     return problems
 
 
@@ -326,7 +344,7 @@ def _jobs_and_runs(picture: Picture, name: str, held: dict[str, float]) -> list[
 
 
 def semaphores(picture: Picture) -> list[str]:
-    """Nobody holds a semaphore who is not queued, started or running; nobody waits who does not; no more hold than may."""
+    """Holders are queued, started or running; waiters wait; there are no more holders than the semaphore allows."""
     problems = []
     for name, held in picture.holders.items():
         for who in _jobs_and_runs(picture, name, held):

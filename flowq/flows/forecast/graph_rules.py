@@ -1,6 +1,6 @@
 """The rules of the graph in plain Python: which edges hold, why a job is skipped, how a group ends.
 
-The store decides the same things inside its transitions (`store/lua/job/release_dependents.lua`); this is the form that people read, that the
+The store decides the same things inside its transitions (`store/lua/lib/conditions.lua`); this is the form that people read, that the
 retry of a run computes with, and that the tests hold the store against.
 """
 

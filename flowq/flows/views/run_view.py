@@ -262,23 +262,18 @@ def _job_view(
 
 
 def _semaphores(record: JobRecord | None) -> tuple[str, ...]:
-    """Return the names of what a job waits for; one per line, "<max> <name>"."""
-    if record is None or record.status is not JobStatus.DEFERRED or "parked" not in record.options:
-        return ()
-    return tuple(line.partition(" ")[2] for line in record.options.get("sems", "").split("\n"))
+    """Return the names of what a job waits for."""
+    return () if record is None or record.status is not JobStatus.DEFERRED else record.awaits
 
 
 def _approval(record: JobRecord) -> ApprovalView:
-    options = record.options
-    at_ms = int(options["decided_at"]) if "decided_at" in options else None
-    return ApprovalView(options.get("message", ""), options.get("decided_by"), at_ms, options.get("comment", ""))
+    return ApprovalView(record.message, record.decided_by, record.decided_ms, record.comment)
 
 
 def _cache(record: JobRecord) -> CacheView | None:
-    told = record.options.get("cache")
-    if told is None or not (record.ended or record.attempt):
+    if record.cache is None or not (record.ended or record.attempt):
         return None
-    found = json.loads(told)
+    found = json.loads(record.cache)
     return CacheView(found["hit"], found["reason"], found["run"])
 
 

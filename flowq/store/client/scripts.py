@@ -2,8 +2,8 @@
 
 A transition is one file `lua/<noun>/<verb>.lua`, called after what changes and what happens to it. Its header says what it is
 (`-- edges:`, `-- args:`, `-- guard:`, `-- replies:`) and what it is composed of (`-- uses:`). A script is put together from the
-prelude, the check of the incarnation, the used fragments in order of their dependencies, and the transition itself, with the keys
-written out: composites share the fragments, so no rule is stated twice.
+prelude, the check of the incarnation, the used fragments in order of their dependencies, and the transition itself, with keys and
+shared constants written out: composites share the fragments, so no rule is stated twice.
 
 Each function of a script is a closure that every call makes, whether it is needed or not. A fragment for what most jobs do not have
 says `-- loaded: on first use`: its functions are made when the first of them is called.
@@ -19,6 +19,7 @@ from functools import cache
 from pathlib import Path
 from typing import Final
 
+from flowq.store.schema.constants import with_constants
 from flowq.store.schema.keys import with_keys
 
 _LUA: Final = Path(__file__).parents[1] / "lua"
@@ -108,7 +109,7 @@ def load(name: str) -> Script:
     if name not in _UNGUARDED:
         parts.append(_text("lib/incarnation"))
     parts += [_text(header.name) for header in order if not header.lazy]
-    text = with_keys("\n".join([*parts, f"return T.{name.rpartition('/')[2]}()\n"]))
+    text = with_keys(with_constants("\n".join([*parts, f"return T.{name.rpartition('/')[2]}()\n"])))
     return Script(name, text, hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest())
 
 

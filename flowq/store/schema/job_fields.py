@@ -37,27 +37,25 @@ FIELDS: Final[dict[str, JobField]] = {
     "front": JobField("flag", "job/create job/create_draft submit", "goes to the front of its queue"),
     "pending": JobField(
         "integer",
-        "submit job/create job/release_dependents job/expand_foreach lib/foreach",
+        "submit job/create job/release_dependents lib/run_walks job/expand_foreach lib/foreach",
         "edges that are not decided; of a group, cells that have not ended",
     ),
     "enqueued_at": JobField("integer", "lib/status", "when it last went into its queue", _EPOCH),
     "started_at": JobField("integer", "job/claim", "when its latest execution began", _EPOCH),
-    "ended_at": JobField(
-        "number", "job/finish job/release_dependents lib/retry", "when its latest execution, or the job, ended", _EPOCH
-    ),
+    "ended_at": JobField("number", "job/finish lib/job_end lib/retry", "when its latest execution, or the job, ended", _EPOCH),
     "due": JobField("number", "lib/status", "when a scheduled job goes into its queue", _EPOCH),
     "ttl": JobField("integer", "client submit", "how long it may wait in its queue", "ms"),
     # -- executions
     "token": JobField("text", "job/claim", "<number of the execution>-<claim id>; the fence"),
     "worker": JobField("text", "job/claim", "name of the worker of the latest execution"),
-    "attempt": JobField("integer", "job/claim job/finish job/requeue job/release_dependents", "attempts charged so far"),
+    "attempt": JobField("integer", "job/claim job/finish job/requeue lib/run_walks", "attempts charged so far"),
     "outcome": JobField(
         "text",
         "job/finish job/reap_expired_lease",
         "how the latest execution ended: an end, retried, exceeded, lost, unclaimed",
     ),
     "exit_code": JobField("integer", "job/finish", "exit code of the latest execution"),
-    "allowed": JobField("flag", "job/finish job/release_dependents", "it failed, and was allowed to"),
+    "allowed": JobField("flag", "job/finish lib/job_end", "it failed, and was allowed to"),
     "retry": JobField("text", "client submit", "<max>|<ms>,<ms>,…|<jitter in %>|<front 0 or 1>, see lib/retry", "ms"),
     "retry_lost": JobField("integer", "submit", "0: an execution whose worker is lost is not retried"),
     "returns": JobField("integer", "job/finish", "attempts that ended by returning Retry"),
@@ -95,22 +93,20 @@ FIELDS: Final[dict[str, JobField]] = {
     "waiters": JobField("integer", "job/await_result", "clients that wait for its result"),
     "uncalled": JobField(
         "integer",
-        "job/reap_expired_lease job/release_dependents",
+        "job/reap_expired_lease lib/job_end",
         "failure callbacks of lost executions that are not called yet",
     ),
     # -- edges of plain jobs
     "kids": JobField("flag", "job/create run/upload_jobs lib/foreach", "it has dependents (a job of a run: edges to others)"),
-    "refs": JobField(
-        "integer", "job/create job/release_dependents", "dependents that have not ended; the record is kept for them"
-    ),
-    "freed": JobField("flag", "job/release_dependents", "it has ended once and holds its parents' records no more"),
+    "refs": JobField("integer", "job/create lib/job_end", "dependents that have not ended; the record is kept for them"),
+    "freed": JobField("flag", "lib/job_end", "it has ended once and holds its parents' records no more"),
     "settled": JobField("integer", "job/release_dependents", "edges to dependents that are decided"),
     "ends": JobField(
         "text",
         "job/release_dependents",
         "earlier ends whose edges are not all decided: <status>|<allowed>|<edges until here>;…",
     ),
-    "verdict": JobField("text", "submit job/release_dependents", "reason for which it is skipped as soon as its turn comes"),
+    "verdict": JobField("text", "submit lib/run_walks", "reason for which it is skipped as soon as its turn comes"),
     # -- jobs of runs
     "run": JobField("text", "run/upload_jobs lib/foreach", "id of its run"),
     "phase": JobField("text", "submit", "of a handler: success, failure, cancel or exit"),
@@ -119,7 +115,7 @@ FIELDS: Final[dict[str, JobField]] = {
     "ff": JobField("flag", "submit", "its failure cancels the run"),
     "gff": JobField("flag", "submit", "its failure cancels the other cells of its matrix or foreach"),
     "excuse": JobField("flag", "submit", "every failure of its own is allowed"),
-    "fresh": JobField("flag", "job/release_dependents", "it takes over no earlier result"),
+    "fresh": JobField("flag", "lib/run_walks", "it takes over no earlier result"),
     "keep": JobField("integer", "submit", "how long its record is kept after the end of the run, unless it failed", "ms"),
     "keep_failed": JobField("integer", "submit", "how long its record is kept after the end of the run, if it failed", "ms"),
     "cell_of": JobField("integer", "submit", "ordinal of the group that counts this cell"),
@@ -142,9 +138,9 @@ FIELDS: Final[dict[str, JobField]] = {
 """The fields by name."""
 
 PREFIXES: Final[dict[str, JobField]] = {
-    "c:": JobField("text", "submit job/release_dependents", "of a foreach: a field that each of its cells gets"),
+    "c:": JobField("text", "submit lib/run_walks", "of a foreach: a field that each of its cells gets"),
     "g:": JobField(
-        "integer", "job/release_dependents", "of a group: cells that ended so (finished, failed, skipped, canceled)"
+        "integer", "lib/conditions lib/run_walks", "of a group: cells that ended so (finished, failed, skipped, canceled)"
     ),
 }
 """Families of fields by what their names begin with."""

@@ -7,25 +7,6 @@ from flowq.ids import split_member_id
 from flowq.states import JobStatus
 from flowq.store.schema.records import JobRecord, ResultRecord
 
-_KNOWN: Final = frozenset(
-    {
-        *(
-            "status",
-            "origin",
-            "run",
-            "reason",
-            "created_at",
-            "enqueued_at",
-            "started_at",
-            "ended_at",
-            "due",
-            "attempt",
-            "token",
-        ),
-        *("worker", "pending", "allowed", "exit_code", "kind", "members"),
-    }
-)
-
 RESULT_FIELDS: Final = ("outcome", "token", "ended_at", "started_at", "worker")
 _RESULT_TYPES: Final = {
     "finished": "successful",
@@ -63,8 +44,23 @@ def job_record(job: str, row: Mapping[bytes, bytes]) -> JobRecord | None:
         exit_code=_integer(fields.get("exit_code")),
         kind=fields.get("kind", ""),
         members=_members(fields.get("members")),
-        options={name: value for name, value in fields.items() if name not in _KNOWN},
+        returns=int(fields.get("returns", 0)),
+        repeated=int(fields.get("repeated", 0)),
+        serializer=fields.get("serializer"),
+        sync=fields.get("sync") == "1",
+        awaits=_semaphores(fields.get("sems", "")) if "parked" in fields else (),
+        cell_of=_integer(fields.get("cell_of")),
+        message=fields.get("message", ""),
+        decided_by=fields.get("decided_by"),
+        decided_ms=_integer(fields.get("decided_at")),
+        comment=fields.get("comment", ""),
+        cache=fields.get("cache"),
+        fields=fields,
     )
+
+
+def _semaphores(lines: str) -> tuple[str, ...]:
+    return tuple(line.partition(" ")[2] for line in lines.split("\n"))
 
 
 def _integer(text: str | None) -> int | None:

@@ -34,7 +34,18 @@ class JobRecord:
     exit_code: int | None = None
     kind: str = ""  # "group", "foreach" (before its list is known), "join", "approval"; of what is executed ""
     members: range | None = None  # of a foreach whose list is known: the ordinals of its cells
-    options: Mapping[str, str] = field(default_factory=dict)  # fields the store keeps for the facade, uninterpreted
+    returns: int = 0  # attempts that ended by returning `Retry`
+    repeated: int = 0  # repetitions so far
+    serializer: str | None = None  # of a plain job, when it is not the default
+    sync: bool = False  # created in sync mode
+    awaits: tuple[str, ...] = ()  # names of the semaphores that it waits for, or waited for last
+    cell_of: int | None = None  # ordinal of the group that counts this cell
+    message: str = ""  # of an approval, like the following three
+    decided_by: str | None = None
+    decided_ms: int | None = None
+    comment: str = ""
+    cache: str | None = None  # what is shown of the cache for the latest execution, JSON
+    fields: Mapping[str, str] = field(default_factory=dict)  # the whole hash as stored, see `job_fields`
 
     @property
     def ended(self) -> bool:

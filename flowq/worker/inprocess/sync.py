@@ -79,4 +79,4 @@ def execute(store: "Store", claim: Claim, penalty_class: Any = None, options: "W
 def _successors(store: "Store", job: str) -> list[str]:
     ids = store.jobs.dependents(job)
     records = store.jobs.get_many(ids)
-    return [item.id for item in records if item is not None and item.status is JobStatus.QUEUED and SYNC in item.options]
+    return [item.id for item in records if item is not None and item.status is JobStatus.QUEUED and item.sync]

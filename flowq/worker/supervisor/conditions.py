@@ -93,7 +93,7 @@ class Conditions:
         try:
             run = self._scopes.run(run_id)
             record = self._store.jobs.get(job) if ordinal >= len(run.plan.cells) else None
-            place = self._scopes.find(run_id, ordinal, record.options if record is not None else {})
+            place = self._scopes.find(run_id, ordinal, record.fields if record is not None else {})
         except UnpreparableError as error:
             return Resolution("failed", Reason.ERROR, str(error))
         try:

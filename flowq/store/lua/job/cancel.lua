@@ -4,7 +4,7 @@
 -- guard: the job has not ended, except by this very request; a group ends by its cells, a handler before its turn, or a draft without a queue, has nothing to cancel
 -- replies: {done | requested (a worker has to kill it first) | wrong_state | not_found}
 -- uses: job/release_dependents
--- `how` is 1 to cancel, 2 to stop (a stopped plain job counts as failed for those who depend on it). With `release` those who
+-- `how` is 1 to cancel, 2 to stop (a stopped plain job counts as failed for its dependents). With `release` those who
 -- wait for the job do not mind any more how it ends: a canceled job then holds no other job back.
 -- With `execution` only that one is stopped: when it has ended by itself, the next one is not.
 local function let_go(job)

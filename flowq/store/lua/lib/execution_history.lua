@@ -1,8 +1,6 @@
 -- lib/execution_history: what is kept of executions that are not the latest: exactly nine results in a list, and the ledger of tokens.
 -- uses: lib/status
 
-local RESULTS_KEPT = 10
-
 -- Before a new execution: the previous one's result goes to the list, its token to the ledger.
 function L.archive(job)
   if not job.token then return end
@@ -12,7 +10,7 @@ function L.archive(job)
     local value = call('GET', K.result(job.id))
     local head = { outcome, L.execution_of(job.token), job.ended_at or now, value and 1 or 0, job.started_at or '', job.worker or '' }
     call('LPUSH', K.results(job.id), table.concat(head, ' ') .. '\n' .. (value or ''))
-    call('LTRIM', K.results(job.id), 0, RESULTS_KEPT - 2)
+    call('LTRIM', K.results(job.id), 0, D.RESULTS_KEPT - 2)
   end
   call('DEL', K.result(job.id))
   call('HDEL', K.job(job.id), 'outcome', 'exit_code', 'ended_at', 'cache')

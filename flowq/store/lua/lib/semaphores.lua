@@ -3,7 +3,7 @@
 -- loaded: on first use
 -- A job's field `sems` is one line "<max> <name>" per semaphore. It asks when it would be queued. Holding, it is queued and then
 -- started; a place in a queue is held for RESERVED only, so that a queue without workers holds no other job up, and is
--- confirmed by the claim. Who finds a semaphore full waits `deferred`, in no queue. Leaving queued and started gives the semaphores
+-- confirmed by the claim. A job that finds a semaphore full waits `deferred`, in no queue. Leaving queued and started gives the semaphores
 -- back in the same step by what ends the job (a worker, the sweep that finds it dead, a cancel): that is why no crash leaks one.
 -- A plain job waits `rate_limited` and not deferred. Names: "rate/<key>" (its room is what `limits` says), "job/<group>" and "run/<group>" over all runs, "cells/<job id>" (max_parallel: its cells have one queue, nothing expires).
 local RESERVED = 10000 -- ms
@@ -80,7 +80,7 @@ function L.semaphores_moved(job, from, to)
   end
 end
 
--- Who holds the place of a deleted job whose process still runs.
+-- What holds the place of a deleted job whose process still runs.
 function L.place_of(id, token)
   return id .. '|' .. token
 end

@@ -184,7 +184,7 @@ function L.queue_now(job, reason, front)
   L.set_status(job, 'queued', reason, L.score(job, front or job.front == '1'), { 'enqueued_at', now })
 end
 
--- Into its queue; with semaphores that are not to be had now, among those who wait for them.
+-- Into its queue; with semaphores that are not to be had now, among the jobs that wait for them.
 function L.enqueue(job, reason, front)
   if job.sems and (L.others_wait(job) or not L.hold(job, false)) then return L.park(job, L.score(job, front or job.front == '1')) end
   L.queue_now(job, reason, front)

@@ -4,7 +4,7 @@
 -- guard: that of delete, for each job; jobs of runs stay
 -- replies: {jobs deleted, jobs that wait still}
 -- uses: job/delete
--- A composite: each job goes as if it had been deleted by itself, so those who depend on it are decided.
+-- A composite: each job goes as if it had been deleted by itself, so its dependents are decided.
 function T.empty()
   local queue, limit = A.text(), A.number()
   local key = K.queue(queue)

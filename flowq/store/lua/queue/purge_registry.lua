@@ -4,7 +4,7 @@
 -- guard: the entry has expired and its job is gone
 -- replies: {entries that went}
 -- uses: -
--- Counting leaves them out anyway, and every end sheds a few: this is for those who want it done now.
+-- Counting leaves them out anyway, and every end sheds a few: this does it now.
 function T.purge_registry()
   local key, limit = K.registry(A.text(), A.text()), A.number()
   local went = 0
