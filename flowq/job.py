@@ -11,7 +11,7 @@ from flowq.dotted_names import load_class, reference
 from flowq.exceptions import InvalidJobOperation, NoSuchJobError, UsageError
 from flowq.jobs.call import Call
 from flowq.jobs.context import current_job_class, current_store, current_task
-from flowq.jobs.options import JobOptions, as_arguments, as_keywords, checked_id, parse_options
+from flowq.jobs.options import JobOptions, as_arguments, as_keywords, bind_options, checked_id, parse_options
 from flowq.jobs.settings import JobSettings
 from flowq.rate_limit import RateLimit
 from flowq.repeat import Repeat
@@ -48,7 +48,7 @@ class Job(JobSettings):
         connection: Any = None,
         result_ttl: float | str | None = None,
         ttl: float | str | None = None,
-        status: JobStatus | str | None = None,  # noqa: ARG003 - a job's status is what has happened to it
+        status: JobStatus | str | None = None,  # a job's status is what has happened to it
         description: str | None = None,
         depends_on: Any = None,
         timeout: float | str | None = None,
@@ -97,24 +97,7 @@ class Job(JobSettings):
         Raises:
             UsageError: not a function that a worker could import, or a wrong option.
         """
-        options = {
-            "timeout": timeout,
-            "result_ttl": result_ttl,
-            "ttl": ttl,
-            "failure_ttl": failure_ttl,
-            "description": description,
-            "depends_on": depends_on,
-            "id": id,
-            "meta": meta,
-            "retry": retry,
-            "repeat": repeat,
-            "on_success": on_success,
-            "on_failure": on_failure,
-            "on_stopped": on_stopped,
-            "webhooks": webhooks,
-            "group_id": group_id,
-            "rate_limit": rate_limit,
-        }
+        options = bind_options(locals())
         call = Call.of(func, as_arguments(args), as_keywords(kwargs))
         return cls.assemble(call, parse_options(options), connection, serializer, origin=origin)
 

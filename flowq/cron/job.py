@@ -14,7 +14,7 @@ from flowq.durations import format_duration, parse_duration
 from flowq.exceptions import UsageError
 from flowq.jobs.call import Call
 from flowq.jobs.enqueue import EnqueueData
-from flowq.jobs.options import JobOptions, as_arguments, parse_options
+from flowq.jobs.options import JobOptions, as_arguments, enqueue_options, parse_options
 from flowq.queue import Queue
 from flowq.slots.schedule import CronExpression, Interval, Schedule
 from flowq.slots.timezones import name_of, named
@@ -98,14 +98,7 @@ class CronJob:
         self.timezone = named(timezone)
         self.catch_up = catch_up
         self.queue_name = queue_name
-        given: dict[str, Any] = {
-            "job_timeout": job_timeout,
-            "result_ttl": result_ttl,
-            "ttl": ttl,
-            "failure_ttl": failure_ttl,
-            "meta": meta,
-        }
-        given |= {"webhooks": list(webhooks) if webhooks else None, **options}
+        given = enqueue_options(locals()) | {"webhooks": list(webhooks) if webhooks else None, **options}
         self.job_options = {option: value for option, value in given.items() if value is not None}
         self.schedule: Schedule = Interval.of(interval) if interval else CronExpression.of(cron, self.timezone)
         self.latest_enqueue_time: datetime | None = None

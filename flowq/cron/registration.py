@@ -42,24 +42,8 @@ def register(  # noqa: PLR0913, PLR0917 - RQ's signature
     Raises:
         UsageError: something of it is not possible; says what.
     """
-    data = {
-        "func": func,
-        "queue_name": queue_name,
-        "args": args,
-        "kwargs": kwargs,
-        "interval": interval,
-        "cron": cron,
-        "job_timeout": job_timeout,
-        "result_ttl": result_ttl,
-        "ttl": ttl,
-        "failure_ttl": failure_ttl,
-        "meta": meta,
-        "webhooks": webhooks,
-        "name": name,
-        "timezone": timezone,
-        "catch_up": catch_up,
-        **options,
-    }
+    data = dict(locals())
+    data |= data.pop("options")
     CronJob(**data)  # whatever is wrong is said where it stands
     _registered.append(data)
     return data

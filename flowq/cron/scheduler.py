@@ -103,23 +103,12 @@ class CronScheduler(Listed):
         Raises:
             UsageError: something of it is not possible; says what.
         """
-        job = CronJob(
-            queue_name,
-            func,
-            args=args,
-            kwargs=kwargs,
-            interval=interval,
-            cron=cron,
-            job_timeout=job_timeout,
-            result_ttl=result_ttl,
-            ttl=ttl,
-            failure_ttl=failure_ttl,
-            meta=meta,
-            webhooks=webhooks,
-            name=name,
-            timezone=self.timezone if timezone is None and cron else timezone,
-            **options,
-        )
+        given = dict(locals())
+        del given["self"]
+        given |= given.pop("options")
+        if timezone is None and cron:
+            given["timezone"] = self.timezone
+        job = CronJob(**given)
         job.check(self._queue(job))
         self._jobs.append(job)
         self.log.info("registered %s on queue %s, %s", job.name, queue_name, job.when())

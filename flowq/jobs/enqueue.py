@@ -13,7 +13,15 @@ from flowq import ids
 from flowq.callbacks import Callback
 from flowq.exceptions import DuplicateJobError, InvalidJobDependency, UsageError
 from flowq.jobs.call import Call
-from flowq.jobs.options import JobOptions, as_arguments, as_keywords, group_name, parse_options, split_call
+from flowq.jobs.options import (
+    JobOptions,
+    as_arguments,
+    as_keywords,
+    bind_options,
+    group_name,
+    parse_options,
+    split_call,
+)
 from flowq.rate_limit import RateLimit
 from flowq.repeat import Repeat
 from flowq.retry import Retry
@@ -103,26 +111,7 @@ class Enqueueing:
         webhooks: Sequence[Webhook] | None = None,
     ) -> Job:
         """Put a call on the queue with the function's arguments whole, so that they cannot be mistaken for options."""
-        options = {
-            "timeout": timeout,
-            "result_ttl": result_ttl,
-            "ttl": ttl,
-            "failure_ttl": failure_ttl,
-            "description": description,
-            "depends_on": depends_on,
-            "id": job_id,
-            "at_front": at_front,
-            "meta": meta,
-            "retry": retry,
-            "repeat": repeat,
-            "on_success": on_success,
-            "on_failure": on_failure,
-            "on_stopped": on_stopped,
-            "unique": unique,
-            "rate_limit": rate_limit,
-            "webhooks": webhooks,
-        }
-        return self._submit(self._made(_described(func, args, kwargs, options)), due_ms=_NOW, pipeline=pipeline)
+        return self._submit(self._made(_described(func, args, kwargs, bind_options(locals()))), due_ms=_NOW, pipeline=pipeline)
 
     def enqueue_job(self, job: Job, pipeline: Any = None, at_front: bool = False, unique: bool = False) -> Job:
         """Put a job made with `Job.create` (or `create_job`) on the queue; one that has run already is executed once more."""
@@ -163,7 +152,7 @@ class Enqueueing:
         depends_on: Any = None,
         job_id: str | None = None,
         meta: Mapping[str, Any] | None = None,
-        status: JobStatus | str | None = None,  # noqa: ARG002 - a job's status is what has happened to it
+        status: JobStatus | str | None = None,  # a job's status is what has happened to it
         retry: Retry | int | None = None,
         repeat: Repeat | int | None = None,
         *,
@@ -175,25 +164,7 @@ class Enqueueing:
         rate_limit: RateLimit | None = None,
     ) -> Job:
         """Make a job for this queue without enqueueing it; `enqueue_job` does that."""
-        options = {
-            "timeout": timeout,
-            "result_ttl": result_ttl,
-            "ttl": ttl,
-            "failure_ttl": failure_ttl,
-            "description": description,
-            "depends_on": depends_on,
-            "id": job_id,
-            "meta": meta,
-            "retry": retry,
-            "repeat": repeat,
-            "on_success": on_success,
-            "on_failure": on_failure,
-            "on_stopped": on_stopped,
-            "webhooks": webhooks,
-            "group_id": group_id,
-            "rate_limit": rate_limit,
-        }
-        return self._made(_described(func, args, kwargs, options))
+        return self._made(_described(func, args, kwargs, bind_options(locals())))
 
     @staticmethod
     def prepare_data(  # noqa: PLR0913, PLR0917 - RQ's signature
@@ -218,25 +189,7 @@ class Enqueueing:
         rate_limit: RateLimit | None = None,
     ) -> EnqueueData:
         """Describe a job for `enqueue_many`."""
-        options = {
-            "timeout": timeout,
-            "result_ttl": result_ttl,
-            "ttl": ttl,
-            "failure_ttl": failure_ttl,
-            "description": description,
-            "depends_on": depends_on,
-            "id": job_id,
-            "at_front": at_front,
-            "meta": meta,
-            "retry": retry,
-            "repeat": repeat,
-            "on_success": on_success,
-            "on_failure": on_failure,
-            "on_stopped": on_stopped,
-            "webhooks": webhooks,
-            "rate_limit": rate_limit,
-        }
-        return _described(func, args, kwargs, options)
+        return _described(func, args, kwargs, bind_options(locals()))
 
     def enqueue_many(self, job_datas: Iterable[EnqueueData], pipeline: Any = None, group_id: str | None = None) -> list[Job]:
         """Put many calls on the queue in one round trip. One may depend on another that stands before it in the list.

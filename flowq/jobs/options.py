@@ -5,7 +5,7 @@ a job's options travel as one `JobOptions`.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any, Final
 
 from flowq import defaults
@@ -160,6 +160,20 @@ def as_keywords(value: Any) -> dict[str, Any]:
     return dict(value)
 
 
+def bind_options(parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the options among the parameters of a function, by the names that they have here.
+
+    The functions whose signatures RQ documents list their options one by one; each passes its `locals()`.
+    """
+    named = {_AT_ENQUEUE.get(name, name): value for name, value in parameters.items()}
+    return {name: value for name, value in named.items() if name in _NAMES}
+
+
+def enqueue_options(parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the options among the parameters of a function, by the names that `enqueue` takes."""
+    return {name: value for name, value in parameters.items() if name in _AT_ENQUEUE}
+
+
 def parse_options(given: Mapping[str, Any]) -> JobOptions:
     """Check the options and bring them into one form.
 
@@ -267,3 +281,4 @@ _PARSERS: Final[Mapping[str, Callable[[Any], Any]]] = {
     "on_failure": Callback.of,
     "on_stopped": Callback.of,
 }
+_NAMES: Final = frozenset(item.name for item in fields(JobOptions)) - {"coming"}
