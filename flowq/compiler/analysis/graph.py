@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
+from itertools import islice
 from typing import Final
 
 from flowq.compiler.binding.spec import DependencySpec, JobSpec
@@ -88,10 +89,11 @@ def build_graph(jobs: tuple[JobSpec, ...], report: Report, *, before: Collection
     """
     numbers = {job.name: number for number, job in enumerate(jobs)}
     parents = tuple(tuple(_known_parents(job, numbers, before, report)) for job in jobs)
-    order, cycles = _sort([[parent for parent, _ in found] for found in parents])
-    for cycle in cycles[:MAX_CYCLES]:
-        _report_cycle(cycle, jobs, report)
-    if cycles:
+    above = [[parent for parent, _ in found] for found in parents]
+    order = _sort(above)
+    if order is None:
+        for cycle in islice(_cycles(above), MAX_CYCLES):
+            _report_cycle(cycle, jobs, report)
         return None
     rank = [0] * len(jobs)
     for position, number in enumerate(order):
@@ -125,40 +127,51 @@ def _children(parents: tuple[tuple[tuple[int, DependencySpec], ...], ...]) -> tu
     return tuple(map(tuple, found))
 
 
-def _sort(parents: list[list[int]]) -> tuple[list[int], list[list[int]]]:
-    """Return the numbers with parents first, and the cycles: depth first along parents, without recursion.
-
-    A parent that is still open closes a cycle; the open path from it on is the cycle, child first.
-    """
+def _sort(parents: list[list[int]]) -> list[int] | None:
+    """Return the numbers with parents first, None where there is a cycle: depth first along parents, without recursion."""
     order: list[int] = []
-    cycles: list[list[int]] = []
     state = bytearray(len(parents))  # 0 new, 1 open, 2 done
     for root in range(len(parents)):
         if state[root]:
             continue
         state[root] = 1
-        path, iterators = [root], [iter(parents[root])]
+        path = [(root, iter(parents[root]))]
         while path:
-            for parent in iterators[-1]:
+            number, rest = path[-1]
+            for parent in rest:
+                if state[parent] == 1:
+                    return None
                 if state[parent] == 0:
                     state[parent] = 1
-                    path.append(parent)
-                    iterators.append(iter(parents[parent]))
+                    path.append((parent, iter(parents[parent])))
                     break
-                if state[parent] == 1 and len(cycles) < MAX_CYCLES:
-                    cycles.append(path[path.index(parent) :])
             else:
-                done = path.pop()
-                iterators.pop()
-                state[done] = 2
-                order.append(done)
-    return order, cycles
+                path.pop()
+                state[number] = 2
+                order.append(number)
+    return order
 
 
-def _report_cycle(cycle: list[int], jobs: tuple[JobSpec, ...], report: Report) -> None:
-    """Tell a cycle in the user's names, beginning with the job that comes first in the file: `a -> b -> a` means a waits for b."""
-    first = cycle.index(min(cycle))
-    numbers = cycle[first:] + cycle[:first]
+def _cycles(parents: list[list[int]]) -> Iterator[list[int]]:
+    """Yield each job that depends on itself, then for each set of jobs that wait for each other one cycle, child first.
+
+    It begins with the job of the set that comes first in the file and is a shortest cycle through that job.
+    """
+    import networkx as nx  # a flow without cycles does not wait for its import
+
+    graph: nx.DiGraph[int] = nx.DiGraph((child, parent) for child, above in enumerate(parents) for parent in above)
+    loops = sorted(nx.nodes_with_selfloops(graph))
+    yield from ([number] for number in loops)
+    graph.remove_edges_from([(number, number) for number in loops])
+    sets = [members for members in nx.strongly_connected_components(graph) if len(members) > 1]
+    for members in sorted(sets, key=min):
+        first, part = min(members), graph.subgraph(members)
+        far = dict(nx.single_target_shortest_path_length(part, first))
+        yield [first, *nx.shortest_path(part, min(part[first], key=far.__getitem__), first)[:-1]]
+
+
+def _report_cycle(numbers: list[int], jobs: tuple[JobSpec, ...], report: Report) -> None:
+    """Tell a cycle in the user's names: `a -> b -> a` means a waits for b."""
     names = [jobs[number].name for number in numbers]
     job = jobs[numbers[0]]
     after = names[1] if len(names) > 1 else names[0]
