@@ -8,6 +8,7 @@ import importlib
 import importlib.util
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -22,6 +23,11 @@ from tests.support.server import PrivateServer
 
 if TYPE_CHECKING:
     from flowq.store import Store
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    # A suite that a script starts in the background ignores SIGINT, and so would the commands that tests interrupt. What handles a
+    # signal in Python is not inherited: children start with the default.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(autouse=True)

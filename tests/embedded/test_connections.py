@@ -12,6 +12,8 @@ from pathlib import Path
 import pytest
 import redis
 
+from flowq import connections
+from flowq.connections import clients
 from flowq.connections.clients import open_client, open_store
 from flowq.embedded.control import server_status
 from flowq.exceptions import ConfigError, ServerError, ServerUnavailableError
@@ -291,3 +293,9 @@ def test_a_request_whose_reply_is_lost_is_not_sent_again(server: PrivateServer) 
         listener.shutdown(socket.SHUT_RDWR)
         thread.join(5)
         assert not thread.is_alive(), "a closed client keeps no connection"
+
+
+def test_the_package_has_what_opens_the_server() -> None:
+    assert (connections.open_store, connections.open_client) == (clients.open_store, clients.open_client)
+    with pytest.raises(AttributeError, match="no attribute 'open_nothing'"):
+        connections.open_nothing  # noqa: B018
