@@ -19,7 +19,7 @@ def foreach_groups(plan: Plan) -> list[int]:
     return [cell.ordinal for cell in plan.cells if cell.group and not cell.hidden and plan.node_of(cell).foreach is not None]
 
 
-def grow(plan: Plan, members_of: Mapping[int, range | None]) -> Plan:
+def with_foreach_cells(plan: Plan, members_of: Mapping[int, range | None]) -> Plan:
     """Return the plan with the cells of its foreach jobs.
 
     Args:

@@ -17,7 +17,7 @@ from flowq.flows.actions.submit import submit
 from flowq.flows.forecast.duration import Outlook, critical_path, forecast, outlook
 from flowq.flows.forecast.history import NOTHING, PastRun, read_history, summarize
 from flowq.flows.forecast.makespan import makespan, overhead_of
-from flowq.flows.forecast.outcomes import foresee
+from flowq.flows.forecast.outcomes import predict_ends
 from flowq.flows.render.gantt import bars
 from flowq.plan import Plan
 from flowq.states import JobStatus, RunStatus
@@ -87,10 +87,10 @@ def test_medians_of_earlier_runs() -> None:
     assert history.expected(made, made.cells[3]) == 20.0  # another cell of the same job
     assert history.expected(made, made.cells[6]) == 0.0  # a group
     assert history.expected(made, made.cells[7]) is None  # how long a failure took says nothing
-    expected = forecast(made, foresee(made), history)
+    expected = forecast(made, predict_ends(made), history)
     assert expected is not None
     assert expected.unknown == 4
-    assert forecast(made, foresee(made), NOTHING) is None
+    assert forecast(made, predict_ends(made), NOTHING) is None
 
 
 GRAPHS = [("montage-chameleon-2mass-005d-001.json", 4), ("dax-cybershake_50.json", 2)]
@@ -177,7 +177,7 @@ def test_predictions_hold_for_measured_runs(laboratory: Laboratory, name: str, s
     errors = []
     for _ in range(3):
         before = laboratory.run(made, slots)
-        expected = forecast(made, foresee(made), read_history(laboratory.store, made.name))
+        expected = forecast(made, predict_ends(made), read_history(laboratory.store, made.name))
         assert expected is not None
         predicted = makespan(made, expected.seconds, 2 * slots, expected.overhead)
         after = laboratory.run(made, 2 * slots)

@@ -13,7 +13,7 @@ from flowq.cli.render.plan_table import plan_json, plan_lines
 from flowq.exceptions import ServerError
 from flowq.flows.actions.selection import find_jobs
 from flowq.flows.forecast.history import NOTHING, History, read_history
-from flowq.flows.forecast.outcomes import foresee
+from flowq.flows.forecast.outcomes import predict_ends
 from flowq.plan import Plan
 
 
@@ -46,7 +46,7 @@ def command(
     """
     plan = part.of(compile_flow(file, inputs, session.err))
     failed = [ordinal for name in failing for ordinal in find_jobs(plan, name, f"the flow {plan.name}")]
-    fates = foresee(plan, frozenset(failed))
+    fates = predict_ends(plan, frozenset(failed))
     history = NOTHING if no_history else _history(session, plan)
     if as_json:
         show_json(plan_json(plan, fates, history, workers))

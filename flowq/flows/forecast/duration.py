@@ -6,7 +6,7 @@ from typing import Final
 
 from flowq.flows.forecast.history import History
 from flowq.flows.forecast.makespan import makespan
-from flowq.flows.forecast.outcomes import PredictedEnd, foresee
+from flowq.flows.forecast.outcomes import PredictedEnd, predict_ends
 from flowq.flows.views.run_view import RunView
 from flowq.plan import Plan
 
@@ -58,7 +58,7 @@ class Prediction:
 
 def predict(plan: Plan, history: History, slots: int) -> Prediction | None:
     """Return the prediction for a run of a plan in which nothing fails, on this many slots; None when nothing of it ever ran."""
-    expected = forecast(plan, foresee(plan), history)
+    expected = forecast(plan, predict_ends(plan), history)
     if expected is None:
         return None
     return Prediction(
@@ -109,5 +109,5 @@ def outlook(plan: Plan, history: History, slots: int) -> Outlook | None:
     """Return the outlook of a run that begins; None when nothing of the flow ever ran, or it is too large to be worked out often."""
     if len(plan.cells) > LARGEST:
         return None
-    expected = forecast(plan, foresee(plan), history)
+    expected = forecast(plan, predict_ends(plan), history)
     return None if expected is None else Outlook(plan, expected.seconds, slots, expected.overhead)

@@ -14,7 +14,7 @@ from flowq.flows.views.run_view import RunView, Snapshot, ordinal_of, run_view
 from flowq.flows.views.snapshot import read_errors
 from flowq.ids import member_id
 from flowq.plan import Plan
-from flowq.plan.foreach import grow
+from flowq.plan.foreach import with_foreach_cells
 from flowq.states import RUN_ENDED, JobStatus, RunStatus
 from flowq.store.schema.records import Event, JobRecord, LogEntry, RunRecord
 
@@ -224,7 +224,7 @@ class Progress:
         if not groups:
             return
         like = {ordinal: self._jobs[ordinal] for ordinal in groups}
-        self.plan = grow(self.plan, groups)
+        self.plan = with_foreach_cells(self.plan, groups)
         self._jobs += [None] * (len(self.plan.cells) - len(self._jobs))
         for group, cells in groups.items():
             record = like[group]
