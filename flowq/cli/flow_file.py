@@ -76,6 +76,7 @@ def preview_json(plan: "Plan") -> dict[str, Any]:
                 "job": plan.node_of(cell).name,
                 "queue": plan.node_of(cell).queue,
                 "depends_on": [name for name, _condition in plan.shown_parents(cell)],
+                "file": plan.file_of(plan.node_of(cell)),
                 "line": plan.node_of(cell).line,
             }
             for cell in plan.selected_jobs()

@@ -112,7 +112,7 @@ class Following:
             from flowq.cli.follow.ci_display import AnnotatedDisplay
             from flowq.flows.render.ci_annotations import annotations
 
-            return AnnotatedDisplay(writer, progress, annotations(self.manner.reporting.annotations), progress.plan.file)
+            return AnnotatedDisplay(writer, progress, annotations(self.manner.reporting.annotations))
         if live:
             from flowq.cli.follow.live_display import LiveDisplay
 

@@ -76,6 +76,7 @@ def plan_json(plan: Plan, fates: Sequence[PredictedEnd], history: History, worke
                 "timeout": plan.node_of(cell).timeout,
                 "retries": _retries(plan.node_of(cell)),
                 "secrets": list(plan.node_of(cell).secrets),
+                "file": plan.file_of(plan.node_of(cell)),
                 "line": plan.node_of(cell).line,
                 "status": str(fates[cell.ordinal].end.status),
                 "reason": None if fates[cell.ordinal].reason is None else str(fates[cell.ordinal].reason),
