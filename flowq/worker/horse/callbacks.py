@@ -12,6 +12,7 @@ from types import CoroutineType
 
 from flowq.timeouts import JobTimeoutException, UnixSignalDeathPenalty
 from flowq.worker.horse.allowlist import refusal
+from flowq.worker.horse.own_process import OwnProcess
 from flowq.worker.ipc.messages import failed, finished
 
 TYPE_CHECKING = False
@@ -162,7 +163,8 @@ class Aside:
     @staticmethod
     def _guarded(outcome: TaskResult, call: Callable[[Any], Any]) -> Any:
         try:
-            return call(_job())
+            with OwnProcess():
+                return call(_job())
         except BaseException as error:  # noqa: BLE001 - whatever it is, the job's own failure is what is reported
             import traceback
 
@@ -196,8 +198,8 @@ def call_back(task: Task, which: str, name: str, seconds: float, *arguments: obj
 
 def after_death(task: Task) -> TaskResult:
     """Execute a task of kind "callback": the job's own horse is dead, this one calls what it could not call any more."""
-    name, seconds = _called(task["callback"])
     try:
+        name, seconds = _called(task["callback"])
         job = _job()
         arguments: tuple[object, ...] = (job, job.connection)
         if task["which"] == "on_failure":
@@ -206,7 +208,8 @@ def after_death(task: Task) -> TaskResult:
             kinds = {"timeout": JobTimeoutException, "abandoned": AbandonedJobError}
             kind = kinds.get(task["reason"], HorseKilledError)
             arguments += (kind, kind(task["error"]), None)
-        call_back(task, task["which"], name, seconds, *arguments)
+        with OwnProcess():
+            call_back(task, task["which"], name, seconds, *arguments)
     except BaseException as error:  # noqa: BLE001 - as in `Aside`
         import traceback
 
