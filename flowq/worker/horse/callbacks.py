@@ -198,8 +198,8 @@ def call_back(task: Task, which: str, name: str, seconds: float, *arguments: obj
 
 def after_death(task: Task) -> TaskResult:
     """Execute a task of kind "callback": the job's own horse is dead, this one calls what it could not call any more."""
-    name, seconds = _called(task["callback"])
     try:
+        name, seconds = _called(task["callback"])
         job = _job()
         arguments: tuple[object, ...] = (job, job.connection)
         if task["which"] == "on_failure":
