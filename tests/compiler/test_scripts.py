@@ -62,6 +62,8 @@ ARRIVES = {  # scripts that print exactly the value
     "input of a script": f"printf %s cat > show3; printf %s {X} | sh show3",
     "input of sh -c": f"printf %s {X} | {{ sh -c cat; }}",
     "case of a shell": f"case {X} in sh | bash) printf %s {X};; *) printf %s {X};; esac",
+    "awk": f'y={X} awk \'BEGIN {{ printf "%s", ENVIRON["y"] }}\'',
+    "python -c": f"python3 -c 'import sys; sys.stdout.write(sys.argv[1])' {X}",
     "file": f'printf %s {X} > "$OUT"; cat "$OUT"',
     "here-document": f'y=$(cat <<EOF\n{X}.\nEOF\n); printf %s "${{y%.}}"',
     "indented here-document": f'y=$(cat <<-EOF\n\t{X}.\n\tEOF\n); printf %s "${{y%.}}"',
@@ -110,7 +112,7 @@ FRAGMENTS = [
     "<<EOF\n", "\nEOF\n", "{a,b}", "[a-z]*", "?", "~root", "^", "|&", "&&", ";;", "in", "esac", "done", "}", "{", ")", "'", '"', "\\\n", "--help", "-c", "-e", "-x", "-o",
     "%d", "%b\\n", "\\x41", "\u202e", "\u2028", "\ufeff", "A" * 3000,
 ]  # fmt: skip
-DEAR = {"input of python -c": 3}  # values for places that start something big
+DEAR = {"input of python -c": 3, "python -c": 3}  # values for places that start something big
 
 
 def hostile_values(count: int, seed: str) -> list[str]:
