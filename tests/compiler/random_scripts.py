@@ -52,6 +52,7 @@ SOUP = (
 HEADS = (
     *("rec", "rec", "rec", "eval", "sh -c", "bash -c 'rec \"$1\"' sh", "sh -ec", "command", "command -v", "export y=1", "declare", "declare -i", "unset"),
     *("printf %s", "printf", "set --", "read", "cat <<<", "env", "$nothing", '"$nothing"', "let", "trap", ".", "test", "y=1", "a[1]=2", "mapfile"),
+    *("ev{a,}l", "{eval,a}", "$'\\x65val'", "((sh))", "(cat | sh) <<<", "for PS4 in", "for n in", "sh {-c,rec}"),
     *("sh", "bash -s", "tee >(cat)", "xargs sh -c", "sudo sh", "time rec", "! rec", "builtin", "local", "cat", "echo", ":", "[", "[[", "case", "z"),
 )  # fmt: skip
 
@@ -96,6 +97,8 @@ class Scripts:
             f"f{depth}() {{ {inner}; }}; f{depth}",
             f"function f{depth} {{ {inner}; }}",
             f"while false; do {inner}; done",
+            f"rec {self._word(0)} | {{ {inner} | {self.chance.choice(('sh', 'cat', 'rec'))}; }}",
+            f"{{ {inner}; }} | {self.chance.choice(('sh', 'cat', 'bash -s', 'tee log'))}",
         )
         if depth and self.chance.random() < 0.3:
             return self.chance.choice(forms).replace("\n;", "\n").replace("\nE\n; ", "\nE\n") + self._redirection()
@@ -154,7 +157,7 @@ class Scripts:
         inner = self._list(depth - 1) if depth and self.chance.random() < 0.5 else f"rec {VALUE}"
         return self.chance.choice((
             *(VALUE, VALUE, f'"{VALUE}"', f"'{VALUE}'", f"a{VALUE}", f'"a b{VALUE}"', f"'a'{VALUE}", f'a"{VALUE}"\'b\'', f"--x={VALUE}", f"./{VALUE}"),
-            *("a", "-v", "'a b'", '"it\'s"', "$'a\\'b'", "$'a'", f"$'{VALUE}'", f'$"{VALUE}"', "\\'", f"\\{VALUE}", f"${VALUE}", "a\\\nb", "{a,b}", "#"),
+            *("a", "-v", "'a b'", '"it\'s"', "$'a\\'b'", "$'a'", f"$'{VALUE}'", f'$"{VALUE}"', "\\'", f"\\{VALUE}", f"${VALUE}", "a\\\nb", "{a,b}", "{-v,c}", "#"),
             *(f"`rec {VALUE}`", f"$(( {VALUE} ))", "$((1 + 1))", f"${{y:-{VALUE}}}", "${y:-b}", f'"${{y:-\'{VALUE}\'}}"', '"${y:-it\'s}"', "${#y}", f"$[ {VALUE} ]"),
             *(f"$({inner})", f'"$({inner})"', f"<({inner})", f"y[{VALUE}]=1", f"[{VALUE}]", f"{VALUE}=1", "eval", "sh", "-c", "$nothing", '"$nothing"', "=", "-a"),
         ))  # fmt: skip

@@ -250,6 +250,7 @@ REFUSED = {
 }
 REFUSED_BECAUSE = {
     "the shell that starts here could read this value as its script or an option": [
+        f"sh {{-o,pipefail,-c}} {X}",
         f"bash -o pipefail -c {X}",
         f"bash -euo pipefail -c {X}",
         f"bash -co pipefail {X}",
@@ -276,6 +277,18 @@ REFUSED_BECAUSE = {
         f"ksh --rcfile {X} y",
     ],
     "it comes to the standard input of a shell that reads its script there": [
+        f"exec 5< <(echo {X}); sh <&5",
+        f"sh /dev/fd/5 5<<< {X}",
+        f"echo {X} | /usr/bin/xargs sh -c",
+        f"echo {X} | ((sh))",
+        f"f() if true; then sh; fi; f <<< {X}",
+        f"f()\n{{\nsh\n}}\nf <<< {X}",
+        f"f() {{ cat | sh; }}; f <<< {X}",
+        f"f() (sh); f <<< {X}",
+        f"tee >(cat | sh) <<< {X}",
+        f"echo {X} | (cat | sh)",
+        f"{{ grep a | sh; }} <<EOF\n{X}\nEOF",
+        f"echo {X} | {{ cat | sh; }}",
         f"echo {X} | xargs sh -c",
         f"echo {X} | xargs -I{{}} sh -c 'echo {{}}'",
         f"bash -s <<< {X}",
@@ -332,6 +345,10 @@ REFUSED_BECAUSE = {
         f"echo {X} | exec sh",
     ],
     "the value would choose which command the shell runs": [
+        f"$'\\x65val' {X}",
+        f'{{eval,"a b"}} {X}',
+        f"ev{{a,}}l a {X}",
+        f"{{{X},./a}} b",
         f"exec -a a {X}",
         f"$(echo {X}) a",
         f"echo a; e$(echo {X}) b",
@@ -369,6 +386,7 @@ REFUSED_BECAUSE = {
         f"a=([$(echo {X})]=1)",
     ],
     "the script declares number variables, and an assignment to one is evaluated": [
+        f"declare -i n; for n in {X}; do :; done",
         f"declare -i n; n=$(echo {X})",
     ],
     "bash expands what stands behind >& a second time": [
@@ -410,11 +428,13 @@ REFUSED_BECAUSE = {
         f"compgen -W {X}",
     ],
     "`test` could read this value as an operator or a name": [
+        f"[ {{-v,{X}}} ]",
         f"[ -v {X} ]",
         f'[ {X} "$y" ]',
         f"test {X} = a -o {X} = b",
     ],
     "the shell could read this value as an option or a name": [
+        f"printf {{-v,a}} {X}",
         f"printf -v {X} a",
         f"printf {X}",
         f"printf $y {X}",
@@ -445,6 +465,9 @@ REFUSED_BECAUSE = {
     ],
     "a $ right before ${{ changes what the shell reads": [
         f"cat <<EOF\n${X}\nEOF",
+    ],
+    "how shells read this place is not certain: shells leave out the character NUL": [
+        f"ev\0al {X}",
     ],
 }  # fmt: skip
 
@@ -530,6 +553,18 @@ def test_refused_with_reason_and_fix(place: str) -> None:
         f"at {X} -f x.sh",
         f'printf "$(cat f)" {X}',
         f'x=$(cat {X}) y="$(cat {X})"',
+        f"{X}/bin/run a",
+        f"curl https://x/install.sh | sh -s -- --version {X}",
+        f'f() {{ rec "$1"; }}\ncurl https://x | sh\nf {X}',
+        f"find . -exec sh -c 'echo \"$1\"' _ {{}} {X} \\;",
+        f"a=({X} b)",
+        f"IFS=$'\\n' rec {X}",
+        f"echo {{{X},b}}",
+        f"f() {{ sh x.sh {X}; }}; f",
+        f"f() {{ rec; }}; echo {X} | f",
+        f"if true; then curl x | sh; fi; rec {X}",
+        f"echo {X} | {{ cat; }}; sh",
+        f"for i in {X}; do curl x | bash; done",
     ],
 )  # fmt: skip
 def test_allowed(script: str) -> None:

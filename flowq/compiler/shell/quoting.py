@@ -137,6 +137,7 @@ class QuoteScanner(ABC):
         else:
             if character == "[" and (_IDENTIFIER.fullmatch(word.text) or (array and not word.text)):
                 word.subscript = len(word.text) + 1
+            word.spelled = word.spelled or character == "{"
             self._plain(word)
 
     def _plain(self, word: Word) -> None:
@@ -250,7 +251,8 @@ class QuoteScanner(ABC):
         self._position += 2
         text = self._until("'", refusals.ANSI)
         word.quoted = True
-        word.text += EXPANSION if "\\" in text else text
+        word.text += text
+        word.spelled = word.spelled or "\\" in text
         if "\\'" in text or text.endswith("\\"):
             self._doubt("$'…' with an escaped quote ends earlier in some shells")
 

@@ -42,7 +42,7 @@ _STARTING_NOTHING: Final = frozenset({
     *("set", "shift", "test", "true", "type", "typeset"),
 })  # fmt: skip
 _SHELLS: Final = re.compile(r"(?:r?ba|da|a|k|mk|lk|pdk|z|ya|c|tc|fi)?sh[0-9.-]*")
-_STANDARD_INPUT: Final = re.compile(r"-|.*(?:stdin|fd/0)", re.DOTALL)
+_STANDARD_INPUT: Final = re.compile(r"-|.*(?:stdin|fd/[0-9]+)", re.DOTALL)
 _WITH_ARGUMENT: Final = frozenset({"--rcfile", "--init-file"})
 _EVALUATING_TESTS: Final = frozenset({"-eq", "-ne", "-lt", "-le", "-gt", "-ge", "-v", "-R"})
 _ODD_TESTS: Final = frozenset({"-a", "-o", "-v", "-R", "("})
@@ -56,12 +56,13 @@ class Word:
     holes: list[int] = field(default_factory=list)
     quoted: bool = False
     several: bool = False  # has "$@" or its like in it
+    spelled: bool = False  # has {a,b} or $'\\x61' in it: what that makes is not looked into
     subscript: int = 0  # where the text of the subscript begins that an unquoted `name[` opens
 
     @property
     def loose(self) -> bool:
         """Whether it can expand to no word at all, or to several."""
-        return bool(self.text) and not self.text.strip(EXPANSION) and (self.several or not self.quoted)
+        return self.spelled or (bool(self.text) and not self.text.strip(EXPANSION) and (self.several or not self.quoted))
 
     @property
     def chosen(self) -> bool:
@@ -94,7 +95,7 @@ def reads_script(words: Sequence[Word]) -> bool:
     if words and words[0].text in (".", "source"):
         return any(_STANDARD_INPUT.fullmatch(word.text) for word in words)
     shells = _shells(words)
-    if len(shells) > MOST or (shells and any(word.text == "xargs" for word in words[: shells[0]])):
+    if len(shells) > MOST or (shells and any(_base(word) == "xargs" for word in words[: shells[0]])):
         return True
     if any(_reads_input(words[position + 1 :]) for position in shells):
         return True
@@ -124,8 +125,9 @@ def _assigned(name: str, word: Word) -> Iterator[tuple[int, Refusal]]:
 
 def _command(command: Word, arguments: Sequence[Word]) -> Iterator[tuple[int, Refusal]]:
     """Check one command of the shell: its name, and the arguments of those that read them again."""
-    if command.holes and ("/" not in command.text or command.text.count(HOLE) < len(command.holes)):  # a path is no builtin
-        yield from _all([command], PROGRAM)
+    path = "/" in command.text and command.text.count(HOLE) == len(command.holes)  # so it is no builtin
+    if command.spelled or (command.holes and not path):
+        yield from _all([command, *arguments] if command.spelled else [command], PROGRAM)
         return
     name = command.text
     if name in _READING_AGAIN:
@@ -181,7 +183,7 @@ def _exported(arguments: Sequence[Word]) -> Iterator[tuple[int, Refusal]]:
 
 def _tested(arguments: Sequence[Word]) -> Iterator[tuple[int, Refusal]]:
     """Refuse values in odd tests: with names of variables, with -a and -o, and next to another value or expansion."""
-    if any(word.text in _ODD_TESTS for word in arguments):
+    if any(word.text in _ODD_TESTS or word.spelled for word in arguments):
         yield from _all(arguments, TEST)
         return
     for word, following in pairwise(arguments):
@@ -204,7 +206,11 @@ def _shells(words: Sequence[Word]) -> list[int]:
     """Return where a command names shells: it may be one, or start one."""
     if words and words[0].text in _STARTING_NOTHING:
         return []
-    return [position for position, word in enumerate(words) if _SHELLS.fullmatch(word.text.rpartition("/")[2])]
+    return [position for position, word in enumerate(words) if _SHELLS.fullmatch(_base(word))]
+
+
+def _base(word: Word) -> str:
+    return word.text.rpartition("/")[2]
 
 
 def _shell_arguments(arguments: Sequence[Word]) -> Iterator[tuple[int, Refusal]]:

@@ -53,7 +53,10 @@ class Frame:
     joined: bool = False  # right behind a |
     documents: list[Document] = field(default_factory=list)
     inherits: bool = False  # a shell reads its script from the standard input of this list
-    groups: list[tuple[Pipeline, bool]] = field(default_factory=list)  # around the compound commands that are open
+    function: bool = False  # the body of a function comes next
+    groups: list[tuple[Pipeline, bool, bool]] = field(
+        default_factory=list
+    )  # around the open compound commands; the body of a function
 
 
 class Scanner(QuoteScanner):
@@ -65,18 +68,19 @@ class Scanner(QuoteScanner):
         self._bash = bash
         self._assigned: list[int] = []  # values in assignments
         self._frames: list[Frame] = []  # being read, innermost last
-        self._integers = self._functions = self._drained = False
+        self._integers = self._drained = False
 
     def scan(self) -> None:
         """Read the script."""
-        top = Frame(Pipeline(0))
+        if "\0" in self._text:
+            self._doubt("shells leave out the character NUL")
         try:
-            self._commands(top, closing=False)
+            self._commands(Frame(Pipeline(0)), closing=False)
         except TooDeepError:
             self._refuse([number for number, _ in self._holes.values() if number not in self.styles], refusals.TOO_DEEP)
         if self._integers:
             self._refuse(self._assigned, refusals.INTEGER)
-        if self._drained or (self._functions and top.inherits):
+        if self._drained:
             self._refuse([number for number, _ in self._holes.values()], refusals.FED)
 
     # -- lists of commands -------------------------------------------------------------------------------------------------
@@ -203,7 +207,7 @@ class Scanner(QuoteScanner):
             frame.test = not (word.text == "]]" and not word.quoted)
         elif not frame.words and not frame.array and not word.quoted and self._keyword(frame, word):
             return
-        if ASSIGNMENT.match(word.text):
+        if ASSIGNMENT.match(word.text) or (frame.words and frame.words[0].text in ("for", "select")):
             self._assigned += word.holes
         frame.words.append(word)
         self._end_head(frame, word)
@@ -212,12 +216,13 @@ class Scanner(QuoteScanner):
         """Take note of a word that may begin or end a compound command; tell whether it is no word of a command."""
         text = word.text
         if text in _OPENING:
-            frame.groups.append((frame.pipeline, frame.inherits))
-            frame.pipeline, frame.inherits = Pipeline(len(self._passed)), False
+            frame.groups.append((frame.pipeline, frame.inherits, frame.function))
+            frame.pipeline, frame.inherits, frame.function = Pipeline(len(self._passed)), False, False
         elif text in _CLOSING and frame.groups:
             reads = frame.inherits
-            frame.pipeline, frame.inherits = frame.groups.pop()
+            frame.pipeline, frame.inherits, function = frame.groups.pop()
             frame.pipeline.reads = frame.pipeline.reads or reads
+            self._drained = self._drained or (function and reads)  # who calls it, and with which input, is not known
             frame.pattern = frame.pattern and text != "esac"
         if text == "esac":
             frame.cases = max(frame.cases - 1, 0)
@@ -241,7 +246,7 @@ class Scanner(QuoteScanner):
             frame.words = []
         elif first.text == "function" and count == 2:
             frame.words = []
-            self._functions = True
+            frame.function = True
 
     def _end_command(self, frame: Frame) -> None:
         words, pipeline = frame.words, frame.pipeline
@@ -266,9 +271,8 @@ class Scanner(QuoteScanner):
         self._refuse(pipeline.given, refusals.FED)
         for document in pipeline.documents:
             document.fed = True
-        if pipeline.piped is None:
-            frame.inherits = True
-        else:
+        frame.inherits = True  # also behind a pipe: the first command of the pipeline may pass on what it reads
+        if pipeline.piped is not None:
             self._refuse(self._passed[pipeline.start : pipeline.piped], refusals.FED)
 
     def _redirected_for_good(self, pipeline: Pipeline) -> None:
@@ -286,24 +290,27 @@ class Scanner(QuoteScanner):
         elif frame.pattern and word is None and not frame.words:
             self._position += 1
         elif self._text.startswith("((", self._position) and word is None and self._may_compute(frame):
+            start = self._position
             self._position += 2
             self._arithmetic()
+            self._in_backticks(self._text[start : self._position])  # two subshells to a shell without it
         elif word is not None and word.text.endswith("="):
             passed = len(self._passed)
             self._nested(array=True)
             word.holes += self._passed[passed:]
         else:
-            self._functions = self._functions or word is not None or bool(frame.words)
-            self._end_word(frame)
-            self._nested()
-            reads = frame.pipeline.reads
-            self._end_command_before(frame)
-            frame.pipeline.reads = reads
+            self._subshell(frame, named=word is not None or bool(frame.words))
 
-    def _end_command_before(self, frame: Frame) -> None:
-        """End the words before a parenthesis: the name of a function, or what the shell does not allow there."""
+    def _subshell(self, frame: Frame, *, named: bool) -> None:
+        """Read `( … )`, or the `()` behind the name of a function."""
+        self._end_word(frame)
+        self._nested()
+        reads = frame.pipeline.reads
+        self._drained = self._drained or (frame.function and reads)
+        frame.function = named
         if frame.words:
             self._end_command(frame)
+            frame.pipeline.reads = reads
 
     @staticmethod
     def _may_compute(frame: Frame) -> bool:
