@@ -91,7 +91,7 @@ class Scripts:
         forms = (
             f"if rec; then {inner}; fi",
             f"for w in {self._word(0)}; do {inner}; done",
-            f"case {self._word(0)} in zz) {inner};; {self._word(0)}) {inner};; esac",
+            f"case {self._word(0)} in zz) {inner};; {VALUE}) {inner};; esac",
             f"{{ {inner}; }}",
             f"( {inner} )",
             f"f{depth}() {{ {inner}; }}; f{depth}",
@@ -108,6 +108,8 @@ class Scripts:
             return f"{start} <<{end}\n{self._document()}\nE\n"
         head = self.chance.choice(HEADS)
         words = [self._word(depth) for _ in range(self.chance.randint(1, 3))]
+        if head in ("[", "[[", "case"):
+            words = [word if word not in HOSTILE else "a" for word in words]  # a value may be equal to a text
         if head == "[":
             return f"[ {' '.join(words)} ]"
         if head == "[[":

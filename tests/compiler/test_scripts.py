@@ -277,7 +277,21 @@ REFUSED_BECAUSE = {
         f"ksh --rcfile {X} y",
     ],
     "it comes to the standard input of a shell that reads its script there": [
+        f"diff <(echo {X}) <(sh)",
+        f"for i in {X}; do curl x | bash; done",
         f"exec 5< <(echo {X}); sh <&5",
+        f"exec <<E\n{X}\nE\nsh",
+        f"sh\nexec $nothing <<< {X}",
+        f"exec > >(sh)\necho {X}",
+        f"f <<< {X}\nf()\n{{\nsh\n}}",
+        f"function f ()\n{{\nsh\n}}\nf <<< {X}",
+        f"{{ case a in }}) b;; esac\nsh\n}} <<< {X}",
+        f"cat <<E; cat |\n{X}\nE\nsh",
+        f"echo {X} | # a\n\n# b\nsh",
+        f"sh -s -- {X} | sh",
+        f"sh -s -- {X} > >(sh)",
+        f'echo {X} | $"sh"',
+        f"echo {X} | command . /dev/stdin",
         f"sh /dev/fd/5 5<<< {X}",
         f"echo {X} | /usr/bin/xargs sh -c",
         f"echo {X} | ((sh))",
@@ -357,7 +371,39 @@ REFUSED_BECAUSE = {
         f"exec -a y {X}",
         f"command $a {X}",
         f"{{fd}}>log {X}",
+    ],
+    "how shells read this place is not certain: some shells end a here-document in a substitution here": [
         f"$(cat <<E\nE) eval {X}\nE\n)",
+    ],
+    "how shells read this place is not certain: the end of a here-document is not a plain word": [
+        f'cat <<E"F G"\n{X}\nEF G',
+        f"cat <<{X}\na\n{X}",
+    ],
+    "how shells read this place is not certain: an operator inside an array": [
+        f"a=(e<<E\n{X}=1 = | cat <<E\na\nE\n",
+        f"a=(b; {X})",
+        f"a=(b < {X})",
+    ],
+    "how shells read this place is not certain: an operator inside [[ ]]": [
+        f"[[ a =~ (<<E) ]]; eval {X}\nE",
+        f"[[ -n <(a) ]]; echo {X}",
+    ],
+    "how shells read this place is not certain: a comment or a pattern": [
+        f"[[ a =~ #b' ]]\necho {X}'",
+    ],
+    "how shells read this place is not certain: (( is arithmetic or two subshells": [
+        f'echo "$( ((case a in a) b;; esac)) "{X}")"',
+        f"echo {X} $((echo a) | cat)",
+    ],
+    "how shells read this place is not certain: ${ } has commands in it for some shells": [
+        f"echo ${{ eval {X}; }}",
+        f"echo ${{| eval {X}; }}",
+    ],
+    "`env -S` reads its words again": [
+        f"env -S {X}",
+        f"env -iS {X}",
+        f"env --split-string={X}",
+        f"env -S 'sh -c' {X}",
     ],
     "`.` reads its words again": [
         f". <(echo {X})",
@@ -367,6 +413,10 @@ REFUSED_BECAUSE = {
         f"source <(cat <<< {X})",
     ],
     "`eval` reads its words again": [
+        f'$"eval" {X}',
+        f"${{nothing}}eval {X}",
+        f"$(echo)eval {X}",
+        f"A[1]=2 eval {X}",
         f'eval "$(echo {X})"',
         f"time -p eval {X}",
         f"! eval {X}",
@@ -381,6 +431,11 @@ REFUSED_BECAUSE = {
         f"[[ $(echo {X}) -eq 1 ]]",
     ],
     "a subscript is evaluated, and evaluation can run commands": [
+        f"a[b[0]+{X}]=1",
+        f'a["]"{X}]=1',
+        f"a['[]'{X}]=1",
+        f"a=([b[0]+{X}]=1)",
+        f"a[1]=2 b[{X}]=1",
         f"a[$(echo {X})]=1",
         f"a=([{X}]=1)",
         f"a=([$(echo {X})]=1)",
@@ -399,6 +454,9 @@ REFUSED_BECAUSE = {
     ],
     "this variable changes how programs load or how the shell reads": [
         f"for PS4 in {X}; do :; done",
+        f"for PS4\nin {X}; do :; done",
+        f"PATH+={X}",
+        f"PATH=({X})",
     ],
     "`declare` reads its words again": [
         f"declare -a y={X}",
@@ -466,7 +524,7 @@ REFUSED_BECAUSE = {
     "a $ right before ${{ changes what the shell reads": [
         f"cat <<EOF\n${X}\nEOF",
     ],
-    "how shells read this place is not certain: shells leave out the character NUL": [
+    "how shells read this place is not certain: a control character, which shells may leave out": [
         f"ev\0al {X}",
     ],
 }  # fmt: skip
@@ -548,13 +606,13 @@ def test_refused_with_reason_and_fix(place: str) -> None:
         f"{{ echo {X}; }}; sh",
         f"while read -r l; do bash x.sh; done <<< {X}",
         f"case {X} in a) ;; sh | bash) ls ;; esac",
-        f"diff <(echo {X}) <(sh)",
         f"curl {X} > >(tee log)",
         f"at {X} -f x.sh",
         f'printf "$(cat f)" {X}',
         f'x=$(cat {X}) y="$(cat {X})"',
         f"{X}/bin/run a",
         f"curl https://x/install.sh | sh -s -- --version {X}",
+        f"curl https://x/install.sh | sudo bash -es -- {X}",
         f'f() {{ rec "$1"; }}\ncurl https://x | sh\nf {X}',
         f"find . -exec sh -c 'echo \"$1\"' _ {{}} {X} \\;",
         f"a=({X} b)",
@@ -564,7 +622,6 @@ def test_refused_with_reason_and_fix(place: str) -> None:
         f"f() {{ rec; }}; echo {X} | f",
         f"if true; then curl x | sh; fi; rec {X}",
         f"echo {X} | {{ cat; }}; sh",
-        f"for i in {X}; do curl x | bash; done",
     ],
 )  # fmt: skip
 def test_allowed(script: str) -> None:
@@ -623,7 +680,6 @@ THEIRS = [  # a program, a script, and the argument of the program with the valu
     ("su", f'su -s /bin/true x -c "echo {X}"', "echo @"),
     ("flock", f"flock -w 3 f -c {X}", "@"),
     ("script", f"script -qc {X} f", "@"),
-    ("env", f"env -S {X}", "@"),
     ("env", f"env A=b {X}", "@"),
     ("ssh", f"ssh host echo {X}", "@"),
     ("ssh", f"echo {X} | ssh host", ""),
@@ -685,6 +741,13 @@ def test_another_language_gets_no_values() -> None:
     assert rewritten(f"print({X})", ("python3",))[1][0].code == "FQ502"
     for shell in (("ksh",), ("mksh", "-e"), ("zsh",), ("fish",), ("env", "python3")):
         assert rewritten(f"echo {X}", shell)[1][0].code == "FQ502"
+
+
+@pytest.mark.parametrize("opened", ["$((", "$(", "${a:-", "(", "a=(", "{ ", "`", "case a in ", "a[", "f() {", "echo $("])
+def test_deep_nesting_is_refused(opened: str) -> None:
+    script = f"echo {X} {opened * 20_000}{X} 'a"
+    result = compile_text("params: {x: {default: a}}\njobs:\n  a:\n    run: " + json.dumps(script))
+    assert {item.code for item in result.diagnostics} == {"FQ501"}
 
 
 @pytest.mark.parametrize("words", ["command ", "$a ", "sh -o ", "bash ", "exec ", "$(true) "])

@@ -1,28 +1,38 @@
 """Quotes and expansions of the shell: where a word's text begins and ends, and how a `${{ }}` in it is written.
 
 The lower half of the scanner: it knows words, `scanner` above it knows commands. Both refuse everything behind a place whose reading is not
-certain.
+certain. They read a copy of the script in which each value is one `HOLE`, filled up to its length, so that no text of it is looked at.
 """
 
 import re
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, field
 from enum import Enum
-from typing import Final
+from itertools import chain
+from typing import Final, NamedTuple
 
 from flowq.compiler.shell import refusals
 from flowq.compiler.shell.refusals import Refusal, uncertain
-from flowq.compiler.shell.rereading import EXPANSION, HOLE, Word
 from flowq.expr import Hole
 
-MAX_DEPTH: Final = 40  # substitutions inside substitutions
+HOLE: Final = "\0"  # stands for a value
+FILL: Final = "\1"  # behind it, up to the length of `${{ … }}`
+EXPANSION: Final = "\2"  # stands for what the shell itself expands, in the text of a word
+MAX_DEPTH: Final = 60  # substitutions inside substitutions
 
+_MARKS: Final = re.compile("[\0\1\2]")
+_VALUE: Final = re.compile(f"{HOLE}{FILL}*")
+_BEFORE: Final = re.compile(r"(\\*)(\$?)\Z")
+_LONG: Final = 65  # odd: more backslashes than that count as an odd number of them
 _ORDINARY: Final = re.compile(r"[A-Za-z0-9_./:,@%+=-]+")  # what is text wherever it stands
-_NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*|[0-9$#?!@*-]")  # of a variable, behind its $
+_UNTIL: Final = {close: re.compile(rf"(?:[^\\{close}]|\\.)*", re.DOTALL) for close in "'`"}
+_NAME: Final = re.compile(r"\$(?:[A-Za-z_][A-Za-z0-9_]*|[0-9$#?!@*-])?")
 _IDENTIFIER: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-
-_JOINING: Final = ("$", "<", ">", "&", "|", ";", "(")
-_SUBSTITUTION: Final = re.compile(r"`|\$[(\[]|\$\{(?![A-Za-z_][A-Za-z0-9_]*\})")
+_SUBSCRIPT: Final = re.compile(r"\w*\[[^][]*\]")
+_JOINING: Final = frozenset("$<>&|;(")
+_END: Final = re.compile(r"""<<(-?)[ \t]*(?:'([\w.!+-]+)'|"([\w.!+-]+)"|(\\?)([\w.!+-]+))(?=[\s;&|<>()]|\Z)""", re.ASCII)
+_SUBSTITUTION: Final = re.compile(r"`|\$\\\n|\$[(\[]|\$\{(?![A-Za-z_][A-Za-z0-9_]*\})")
 """What makes a here-document more than text with variables."""
 
 
@@ -36,13 +46,43 @@ class Style(Enum):
 
 
 @dataclass(slots=True)
-class Document:
-    """A here-document whose text is to come. `fed`: a shell reads it as its script."""
+class Word:
+    """A word of a command. `text` has its quotes removed; `holes` are the numbers of the values in it, also in its substitutions."""
+
+    text: str = ""
+    holes: list[int] = field(default_factory=list)
+    quoted: bool = False
+    several: bool = False  # has "$@" or its like in it
+    spelled: bool = False  # has {a,b} or $'\\x61' in it: what that makes is not looked into
+    subscript: bool = False  # begins with an unquoted `name[`
+
+    @property
+    def loose(self) -> bool:
+        """Whether it can expand to no word at all, or to several."""
+        return self.spelled or (bool(self.text) and not self.text.strip(EXPANSION) and (self.several or not self.quoted))
+
+    @property
+    def chosen(self) -> bool:
+        """Whether a value decides what it begins with."""
+        return bool(self.holes) and self.text.startswith((HOLE, EXPANSION))
+
+    @property
+    def open(self) -> bool:
+        """Whether its subscript goes on, or could."""
+        return self.subscript and _SUBSCRIPT.match(self.text) is None
+
+    def add(self, text: str, *, quoted: bool) -> None:
+        """Append text. Brackets in quotes end no subscript."""
+        self.text += re.sub(r"[][]", "_", text) if quoted and self.subscript else text
+        self.quoted = self.quoted or quoted
+
+
+class Document(NamedTuple):
+    """A here-document whose text is to come."""
 
     end: str
     tabs: bool
     quoted: bool
-    fed: bool = False
 
 
 class TooDeepError(Exception):
@@ -62,262 +102,229 @@ class QuoteScanner(ABC):
         self.styles: dict[int, Style] = {}
         self.refusals: dict[int, Refusal] = {}
         self.unclosed: int | None = None
-        self._text = text
-        self._holes = {hole.start: (number, hole) for number, hole in enumerate(holes)}
-        self._passed: list[int] = []  # the values read so far, without those in comments
+        self._numbers = {hole.start: number for number, hole in enumerate(holes)}
         self._position = 0
         self._depth = 0
+        self._passed: list[int] = []  # the values read so far, without those in comments
+        self._ended = 0  # how many of them are in statements that have ended
         self._refusing: list[Refusal] = []  # why no value can stand in what is being read, innermost last
         self._unsure: Refusal | None = None  # why no value can stand from here on
+        if _MARKS.search(text):
+            text = _MARKS.sub("?", text)
+            self._doubt("a control character, which shells may leave out")
+        starts, ends = [hole.start for hole in holes], [0, *(hole.end for hole in holes)]
+        filled = [HOLE + FILL * (hole.end - hole.start - 1) for hole in holes]
+        between = [text[end:start] for end, start in zip(ends, [*starts, len(text)], strict=True)]
+        self._text = "".join(chain.from_iterable(zip(between, [*filled, ""], strict=True)))
 
     @abstractmethod
-    def _nested(self) -> None:
-        """Read the commands in parentheses; the position is at the opening one."""
+    def _nested(self) -> list[int]:
+        """Read the commands in parentheses, return the values in them; the position is at the opening one."""
 
     @abstractmethod
-    def _in_backticks(self, text: str) -> None:
-        """Take note of commands that are not looked into."""
+    def _find_shells(self, text: str) -> None:
+        """Look for shells in commands that are not read."""
 
-    def _refuse(self, numbers: list[int], refusal: Refusal) -> None:
+    # -- values -----------------------------------------------------------------------------------------------------------
+
+    def _refuse(self, numbers: Iterable[int], refusal: Refusal) -> None:
         for number in numbers:
             self.refusals.setdefault(number, refusal)
 
     def _doubt(self, why: str) -> None:
+        """Refuse the values from here on, and those of the present statement: what becomes of them stands behind this place."""
         if self._unsure is None:
             self._unsure = uncertain(why)
+            self._refuse(self._passed[self._ended :], self._unsure)
 
-    # -- values -----------------------------------------------------------------------------------------------------------
-
-    def _at_hole(self, offset: int = 0) -> bool:
-        return self._position + offset in self._holes
-
-    def _hole(self, style: Style) -> int:
+    def _value(self, style: Style) -> int:
         """Decide about the value at the position and step over it."""
-        number, hole = self._holes[self._position]
-        self._position = hole.end
+        start = self._position
+        number = self._numbers[start]
         if self._unsure is not None:
-            self.refusals.setdefault(number, self._unsure)
-        elif self._refusing:
+            self._refuse([number], self._unsure)
+        before = _BEFORE.search(self._text[max(start - _LONG, 0) : start])
+        if before is not None and style is not Style.SINGLE and bool(before[2]) != bool(len(before[1]) % 2):
+            self._refuse([number], refusals.DOLLAR if before[2] else refusals.ESCAPED)
+        if self._refusing:
             final = next((refusal for refusal in self._refusing if refusal.final), self._refusing[-1])
-            self.refusals.setdefault(number, final)
+            self._refuse([number], final)
         self.styles[number] = style
         self._passed.append(number)
+        value = _VALUE.match(self._text, start)
+        self._position = value.end() if value else start
         return number
 
-    def _refuse_next(self, refusal: Refusal) -> None:
-        if self._at_hole(1):
-            self.refusals.setdefault(self._holes[self._position + 1][0], refusal)
+    def _skip(self, end: int, style: Style) -> list[int]:
+        """Step to `end` and decide about the values on the way; return them."""
+        found = []
+        for match in _VALUE.finditer(self._text, self._position, end):
+            self._position = match.start()
+            found.append(self._value(style))
+        self._position = end
+        return found
 
-    def _word_hole(self, word: Word, style: Style) -> int:
-        number = self._hole(style)
-        self._in_subscript(word, [number])
-        word.text += HOLE
-        word.holes.append(number)
-        return number
-
-    def _in_subscript(self, word: Word, numbers: list[int]) -> None:
-        if word.subscript and "]" not in word.text[word.subscript :]:
+    def _take(self, word: Word, numbers: list[int]) -> None:
+        """Give values to a word."""
+        word.holes += numbers
+        if word.open:
             self._refuse(numbers, refusals.SUBSCRIPT)
 
-    # -- quotes and expansions ---------------------------------------------------------------------------------------------
+    def _never_closed(self, start: int, inside: list[int]) -> None:
+        if self._unsure is None and self.unclosed is None:
+            self.unclosed = start
+        self._refuse(inside, refusals.UNCLOSED)
 
-    def _word_part(self, word: Word, character: str, *, array: bool) -> None:
-        if character == "\\":
+    # -- words ------------------------------------------------------------------------------------------------------------
+
+    def _part(self, word: Word, style: Style) -> None:
+        """Read the next part of a word; `style`: whether it is inside double quotes."""
+        character = self._text[self._position]
+        if character == HOLE:
+            self._take(word, [self._value(style)])
+            word.text += HOLE
+        elif character == "\\":
             self._backslash(word)
-        elif character == "'":
-            word.quoted = True
-            self._quoted(word, "'", Style.SINGLE)
-        elif character == '"':
-            word.quoted = True
-            self._quoted(word, '"', Style.DOUBLE)
         elif character == "`":
-            self._backticks(word)
+            self._position += 1
+            text, inside = self._until("`", refusals.BACKTICK)
+            self._find_shells(text)
+            word.text += EXPANSION
+            self._take(word, inside)
         elif character == "$":
-            self._dollar(word, double=False)
+            self._dollar(word, style)
+        elif character == "'" and style is Style.BARE:
+            self._single(word)
+        elif character == '"' and style is Style.BARE:
+            self._double(word)
         else:
-            if character == "[" and (_IDENTIFIER.fullmatch(word.text) or (array and not word.text)):
-                word.subscript = len(word.text) + 1
-            word.spelled = word.spelled or character == "{"
-            self._plain(word)
-
-    def _plain(self, word: Word) -> None:
-        """Read characters that mean themselves: as many as are surely such, or one."""
-        run = _ORDINARY.match(self._text, self._position)
-        end = run.end() if run else self._position + 1
-        word.text += self._text[self._position : end]
-        self._position = end
+            run = _ORDINARY.match(self._text, self._position)
+            end = run.end() if run else self._position + 1
+            bare = style is Style.BARE
+            word.subscript = word.subscript or (bare and character == "[" and bool(_IDENTIFIER.fullmatch(word.text)))
+            word.spelled = word.spelled or (bare and character == "{")
+            word.add(self._text[self._position : end], quoted=not bare)
+            self._position = end
 
     def _backslash(self, word: Word) -> None:
-        self._refuse_next(refusals.ESCAPED)
         following = self._text[self._position + 1 : self._position + 2]
         if following == "\n" and self._text[self._position - 1 : self._position] in _JOINING:
             self._doubt("a line is continued inside an operator")
-        self._position += 1 if self._at_hole(1) else 2
         if following != "\n":
-            word.quoted = True
-            word.text += following if following != "$" else ""
+            word.add("" if following in (HOLE, "$") else following, quoted=True)
+        self._position += 1 if following == HOLE else 2
 
-    def _quoted(self, word: Word, quote: str, style: Style) -> None:
-        """Read from a quote to behind the next one. In '…' the script that runs leaves the quotes for a value: `'a'"$FLOWQ_V1"'b'`."""
+    def _single(self, word: Word) -> None:
+        """Read `'…'`. The script that runs leaves the quotes for a value: `'a'"$FLOWQ_V1"'b'`."""
         start = self._position
+        end = self._text.find("'", start + 1)
+        stop = end if end >= 0 else len(self._text)
+        word.add(self._text[start + 1 : stop].replace(FILL, ""), quoted=True)
         self._position += 1
-        inside: list[int] = []
-        while self._position < len(self._text):
-            if self._at_hole():
-                inside.append(self._word_hole(word, style))
-                continue
-            character = self._text[self._position]
-            if character == quote:
-                self._position += 1
-                return
-            if quote == "'":
-                word.text += character
-                self._position += 1
-            elif character == "\\":
-                self._backslash(word)
-            elif character == "`":
-                self._backticks(word)
-            elif character == "$":
-                self._dollar(word, double=True)
-            else:
-                self._plain(word)
-        self._never_closed(start)
-        self._refuse(inside, refusals.UNCLOSED)
-
-    def _never_closed(self, start: int) -> None:
-        if self._unsure is None and self.unclosed is None:
-            self.unclosed = start
-
-    def _backticks(self, word: Word) -> None:
-        """Read from a backtick to behind the next one. What stands between is not looked into."""
+        inside = self._skip(stop, Style.SINGLE)
+        self._take(word, inside)
+        if end < 0:
+            self._never_closed(start, inside)
         self._position += 1
-        passed = len(self._passed)
-        self._in_backticks(self._until("`", refusals.BACKTICK))
-        word.text += EXPANSION
-        word.holes += self._passed[passed:]
 
-    def _until(self, close: str, refusal: Refusal) -> str:
-        """Step behind the next `close`, refusing values on the way; return what stands before it."""
-        start = self._position
-        self._refusing.append(refusal)
-        while self._position < len(self._text) and (self._at_hole() or self._text[self._position] != close):
-            if self._at_hole():
-                self._hole(Style.DOUBLE)
-            else:
-                self._position += 2 if self._text[self._position] == "\\" and not self._at_hole(1) else 1
-        if self._position >= len(self._text):
-            self._never_closed(start - 1)
-        self._refusing.pop()
-        found = self._text[start : self._position]
-        self._position += 1
-        return found
-
-    def _dollar(self, word: Word, *, double: bool) -> None:
-        """Read what begins with `$`."""
-        self._refuse_next(refusals.DOLLAR)
-        start, passed, rest = self._position, len(self._passed), self._text[self._position : self._position + 3]
-        text, word.text = word.text, word.text + EXPANSION
-        if self._at_hole(1):
-            self._position += 1
-        elif rest == "$((":
-            self._position += 3
-            self._arithmetic()
-        elif rest.startswith("$("):
-            self._position += 1
-            self._nested()
-        elif rest.startswith("${"):
-            self._position += 2
-            self._parameter(double=double)
-        elif rest.startswith("$'") and not double:
-            word.text = text  # what it spells does not matter: no command is written like that
-            self._ansi(word)
-        elif rest.startswith('$"') and not double:
-            self._position += 1
-            self._refusing.append(refusals.LOCALE)
-            self._quoted(word, '"', Style.DOUBLE)
-            self._refusing.pop()
-        elif rest.startswith("$["):
-            self._position += 2
-            self._doubt("$[ ] is arithmetic in some shells and text in others")
-        else:
-            name = _NAME.match(self._text, self._position + 1)
-            self._position = name.end() if name else self._position + 1
-        word.several = word.several or "@" in self._text[start : self._position]
-        word.holes += [number for number in self._passed[passed:] if number not in word.holes]
-        self._in_subscript(word, self._passed[passed:])
-
-    def _ansi(self, word: Word) -> None:
-        """Read `$'…'`. A shell that does not know it reads an escaped quote in it as the end."""
-        self._position += 2
-        text = self._until("'", refusals.ANSI)
+    def _double(self, word: Word) -> None:
+        """Read `"…"`."""
+        start, passed = self._position, len(self._passed)
         word.quoted = True
-        word.text += text
+        self._position += 1
+        while not self._text.startswith('"', self._position):
+            if self._position >= len(self._text):
+                self._never_closed(start, self._passed[passed:])
+                return
+            self._part(word, Style.DOUBLE)
+        self._position += 1
+
+    def _until(self, close: str, refusal: Refusal) -> tuple[str, list[int]]:
+        """Step behind the next `close`, refusing values on the way; return what stands before it, and the values."""
+        start = self._position
+        match = _UNTIL[close].match(self._text, start)
+        end = match.end() if match else start
+        self._refusing.append(refusal)
+        inside = self._skip(end, Style.DOUBLE)
+        self._refusing.pop()
+        if not self._text.startswith(close, end):
+            self._never_closed(start - 1, inside)
+        self._position = end + 1
+        return self._text[start:end], inside
+
+    # -- expansions -------------------------------------------------------------------------------------------------------
+
+    def _dollar(self, word: Word, style: Style) -> None:
+        """Read what begins with `$`."""
+        self._enter()
+        start, passed, rest = self._position, len(self._passed), self._text[self._position : self._position + 3]
+        if rest[:2] in ("$'", '$"') and style is Style.BARE:
+            self._spelled(word)
+        else:
+            word.text += EXPANSION
+            if rest == "$((":
+                self._arithmetic()
+            elif rest.startswith("$("):
+                self._position += 1
+                self._nested()
+            elif rest.startswith("${"):
+                self._parameter(style)
+            else:
+                if rest.startswith("$["):
+                    self._doubt("$[ ] is arithmetic in some shells and text in others")
+                name = _NAME.match(self._text, start)
+                self._position = name.end() if name else start + 1
+            word.several = word.several or "@" in self._text[start : self._position]
+        self._take(word, [number for number in self._passed[passed:] if number not in word.holes])
+        self._depth -= 1
+
+    def _spelled(self, word: Word) -> None:
+        """Read `$'…'` or `$"…"`. A shell that does not know the first one reads an escaped quote in it as the end."""
+        self._position += 1
+        if self._text.startswith('"', self._position):
+            self._refusing.append(refusals.LOCALE)
+            self._double(word)
+            self._refusing.pop()
+            return
+        self._position += 1
+        text, _ = self._until("'", refusals.ANSI)
+        word.add(text, quoted=True)
         word.spelled = word.spelled or "\\" in text
         if "\\'" in text or text.endswith("\\"):
             self._doubt("$'…' with an escaped quote ends earlier in some shells")
 
     def _arithmetic(self) -> None:
-        """Read to behind the `))` that closes what was opened by `((`."""
+        """Read `((` to behind the `))` that closes it."""
         self._refusing.append(refusals.ARITHMETIC)
-        open_ones = 2
-        while self._position < len(self._text) and open_ones:
-            if self._at_hole():
-                self._hole(Style.DOUBLE)
-                continue
+        self._position = self._text.index("((", self._position) + 2
+        opened = 2
+        while self._position < len(self._text) and opened:
             character = self._text[self._position]
-            if character == "$":
-                self._dollar(Word(), double=True)
-                continue
             if character == '"':
-                self._quoted(Word(), '"', Style.DOUBLE)
-                continue
-            if character in "'`#\\\n":
-                self._doubt("(( is arithmetic or two subshells")
-            self._position += 1
-            open_ones += (character == "(") - (character == ")")
+                self._double(Word())
+            elif character in "$\0":
+                self._part(Word(), Style.DOUBLE)
+            else:
+                self._position += 1
+                opened += (character == "(") - (character == ")")
+                if character in "'`#\\\n" or (
+                    character == ")" and opened == 1 and not self._text.startswith(")", self._position)
+                ):
+                    self._doubt("(( is arithmetic or two subshells")
         self._refusing.pop()
 
-    def _parameter(self, *, double: bool) -> None:
-        """Read to behind the `}` of `${…}`."""
-        self._enter()
+    def _parameter(self, style: Style) -> None:
+        """Read `${…}`."""
         self._refusing.append(refusals.PARAMETER)
-        while self._position < len(self._text):
-            if self._at_hole():
-                self._hole(Style.DOUBLE)
-                continue
-            character = self._text[self._position]
-            if character == "}":
-                self._position += 1
-                break
-            if character in "\"'" and double:
-                self._doubt(f"a {character} inside ${{…}} inside double quotes")
-            if character == "'":
-                self._position += 1
-                if not double:
-                    self._until_quote()
-            elif character == "\\":
-                self._position += 1 if self._at_hole(1) else 2
-            elif character == '"':
-                self._quoted(Word(), '"', Style.DOUBLE)
-            elif character == "`":
-                self._backticks(Word())
-            elif character == "$":
-                self._dollar(Word(), double=True)
-            else:
-                self._position += 1
-        self._refusing.pop()
-        self._depth -= 1
-
-    def _until_quote(self) -> None:
-        start = self._position
-        while self._position < len(self._text) and self._text[self._position] != "'":
-            if self._at_hole():
-                self._hole(Style.SINGLE)
-            else:
-                self._position += 1
-        if self._position >= len(self._text):
-            self._never_closed(start - 1)
+        self._position += 2
+        if self._text.startswith((" ", "\t", "\n", "|"), self._position):
+            self._doubt("${ } has commands in it for some shells")
+        while self._position < len(self._text) and self._text[self._position] != "}":
+            if style is Style.DOUBLE and self._text[self._position] in "\"'":
+                self._doubt("a quote inside ${…} inside double quotes")
+            self._part(Word(), style)
         self._position += 1
+        self._refusing.pop()
 
     def _enter(self) -> None:
         self._depth += 1
@@ -327,67 +334,42 @@ class QuoteScanner(ABC):
     # -- comments and here-documents ----------------------------------------------------------------------------------------
 
     def _comment(self) -> None:
-        while self._position < len(self._text) and self._text[self._position] != "\n":
-            if self._at_hole():
-                number, hole = self._holes[self._position]
-                self.styles[number] = Style.DROPPED
-                self._position = hole.end
-            else:
-                self._position += 1
+        line = self._line(self._position)
+        for match in _VALUE.finditer(self._text, self._position, self._position + len(line)):
+            self.styles[self._numbers[match.start()]] = Style.DROPPED
+        self._position += len(line)
 
-    def _document(self) -> Document:
+    def _document(self) -> Document | None:
         """Read `<<` and the end of a here-document; its text is below."""
-        self._position += 2
-        tabs = self._text.startswith("-", self._position)
-        self._position += tabs
-        while self._text[self._position : self._position + 1] in (" ", "\t"):
-            self._position += 1
-        start = self._position
-        self._refusing.append(refusals.DELIMITER)
-        while self._position < len(self._text) and self._text[self._position] not in " \t\n;&|<>()":
-            if self._at_hole():
-                self._hole(Style.BARE)
-            else:
-                self._position += 1
-        self._refusing.pop()
-        raw = self._text[start : self._position]
-        end = raw.replace("\\", "").replace("'", "").replace('"', "")
-        if not raw or "$" in raw or "`" in raw or raw.endswith("\\") or (raw[:1] in "'\"" and raw[:1] != raw[-1:]):
+        match = _END.match(self._text, self._position)
+        if match is None:
             self._doubt("the end of a here-document is not a plain word")
-        return Document(end, tabs, end != raw)
+            self._position += 2
+            return None
+        self._position = match.end()
+        end = match[2] or match[3] or match[5]
+        return Document(end, bool(match[1]), not match[5] or bool(match[4]))
 
     def _here_document(self, document: Document, *, nested: bool) -> None:
         """Step over the text of a here-document. Values in it are expanded as in double quotes, unless its end is quoted."""
-        pieces: list[str] = []
-        inside: list[int] = []
+        start = end = self._position
         continued = False
-        while self._position < len(self._text):
-            begin = self._position
-            while self._position < len(self._text) and self._text[self._position] != "\n":
-                if self._at_hole():
-                    self._refuse_behind(self._text[self._position - 1])
-                    pieces.append(self._text[begin : self._position])
-                    inside.append(self._hole(Style.DOUBLE))
-                    begin = self._position
-                else:
-                    self._position += 1
-            pieces.append(self._text[begin : self._position])
-            line = self._text[self._text.rfind("\n", 0, self._position) + 1 : self._position]
-            self._position += 1
+        while end < len(self._text):
+            line = self._line(end)
+            end += len(line) + 1
             line = line.lstrip("\t") if document.tabs else line
             if not continued and line == document.end:
                 break
             if nested and line.startswith(document.end):
                 self._doubt("some shells end a here-document in a substitution here")
             continued = not document.quoted and (len(line) - len(line.rstrip("\\"))) % 2 == 1
+        end = min(end, len(self._text))
+        inside = self._skip(end, Style.DOUBLE)
         if document.quoted:
             self._refuse(inside, refusals.LITERAL_TEXT)
-        if document.fed:
-            self._refuse(inside, refusals.FED)
-        if _SUBSTITUTION.search("".join(pieces)):
+        elif _SUBSTITUTION.search(self._text, start, end):
             self._refuse(inside, refusals.DOCUMENT)
 
-    def _refuse_behind(self, before: str) -> None:
-        """Refuse the value at the position if the character before it changes how its `$` is read."""
-        if before in "\\$":
-            self._refuse([self._holes[self._position][0]], refusals.ESCAPED if before == "\\" else refusals.DOLLAR)
+    def _line(self, start: int) -> str:
+        end = self._text.find("\n", start)
+        return self._text[start : end if end >= 0 else len(self._text)]
