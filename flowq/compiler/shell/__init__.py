@@ -9,7 +9,8 @@ other programs. Where the scanner is not sure how a shell reads on, it refuses w
 a value. All refusals have the same remedy, which is in `refusals`.
 
     interpolation  a script with `${{ }}` -> a constant script and its variables
-    quoting        a script -> words and commands; for each value how it is written at its place, or why it cannot stand there
+    quoting        words: quotes, expansions, here-documents; for each value how it is written at its place, or why it cannot stand there
+    scanner        commands: what a word is to the shell, and which statement it belongs to
     rereading      a command -> the values in it that the shell would read again, and whether a shell reads its script from standard input
     refusals       the reasons and the remedy
     variables      variables that change how programs load
