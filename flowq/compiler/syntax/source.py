@@ -16,7 +16,7 @@ from typing import Final
 from flowq.compiler.diagnostics.codes import WARNINGS, Code
 from flowq.compiler.diagnostics.diagnostic import MAX_DIAGNOSTICS, START, Diagnostic, Span, diagnostic
 from flowq.compiler.syntax.nodes import YamlNode
-from flowq.compiler.syntax.redaction import conceal
+from flowq.compiler.syntax.redaction import redact
 
 MAX_BYTES: Final = 32 * 1024 * 1024
 
@@ -91,7 +91,7 @@ class Report:
 
     def sorted(self) -> tuple[Diagnostic, ...]:
         """Return everything found, in the order of the file, each once, and without values of secrets."""
-        unique = conceal(list(dict.fromkeys(self._found)), self.source.text, self.tree)
+        unique = redact(list(dict.fromkeys(self._found)), self.source.text, self.tree)
         unique.sort(key=lambda item: (item.line, item.column))
         if self.full:
             last = unique[-1]
