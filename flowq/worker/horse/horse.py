@@ -91,7 +91,7 @@ def _settle(parent: int) -> None:
     _signal.signal(_signal.SIGCHLD, _signal.SIG_DFL)
     _signal.signal(_signal.SIGTERM, _signal.SIG_DFL)
     _signal.signal(_signal.SIGINT, _signal.default_int_handler)
-    _signal.pthread_sigmask(_signal.SIG_UNBLOCK, platform.STOP_SIGNALS)
+    _signal.pthread_sigmask(_signal.SIG_SETMASK, ())  # not only what the fork server blocks: a mask is inherited from far away
     nothing = os.open(os.devnull, os.O_RDONLY)
     os.dup2(nothing, 0)
     os.close(nothing)
