@@ -37,6 +37,9 @@ _REHEARSAL: Task = {
     "args": [],
     "kwargs": {},
 }
+_FORMER: list[
+    tuple[object, ...]
+] = []  # replaced streams: dropped, they would be flushed, and wait for a lock that a thread had
 BROKEN = 70  # EX_SOFTWARE: the horse itself failed; the supervisor sees an exit without an outcome
 
 
@@ -172,8 +175,22 @@ def open_streams() -> None:
             os.fstat(fd)
         except OSError:  # a worker that was started with its output closed
             os.dup2(os.open(os.devnull, os.O_WRONLY), fd)
+    former = sys.stdout, sys.stderr, sys.__stdout__, sys.__stderr__
+    _FORMER.append(former)
     sys.stdout = sys.__stdout__ = open(1, "w", 1, "utf-8", "backslashreplace", closefd=False)  # type: ignore[misc] # noqa: SIM115
     sys.stderr = sys.__stderr__ = open(2, "w", 1, "utf-8", "backslashreplace", closefd=False)  # type: ignore[misc] # noqa: SIM115
+    if "logging" in sys.modules:
+        _turn_handlers(former)
+
+
+def _turn_handlers(former: tuple[object, ...]) -> None:
+    """Let log handlers write to the new streams: a thread may have been in the middle of a line when this process was cloned."""
+    import logging
+
+    for reference in logging._handlerList:  # type: ignore[attr-defined] # noqa: SLF001 - there is no other list of them
+        handler = reference()
+        if isinstance(handler, logging.StreamHandler) and any(handler.stream is stream for stream in former):
+            handler.stream = sys.stdout if any(handler.stream is stream for stream in former[::2]) else sys.stderr
 
 
 def _environment(task: Task) -> dict[str, str]:

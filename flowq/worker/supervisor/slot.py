@@ -7,6 +7,10 @@ Timeouts, by this process's own clock (the job cannot dodge it; it may block sig
     call, pickle    T: exception in the horse    T + grace: SIGTERM to the group    T + 2 grace: SIGKILL
     shell, argv                                  T: SIGTERM to the group            T + grace: SIGKILL
 
+A timeout counts from the moment at which the horse has read its task. One that does not read it hangs in flowq's own code or in an at-fork
+hook: a lock that a thread of the program held when its worker was cloned stays locked in the copy. It is killed after `_BEGIN_LIMIT`,
+and the job has failed with that reason.
+
 The fork server carries the signals out. One that does not (a job can stop its parent, an import can hang) is killed in turn, together
 with all its horses, `_ANSWER_LIMIT` after a SIGKILL that had no effect: no job keeps a slot.
 """
@@ -33,6 +37,8 @@ if TYPE_CHECKING:
     from flowq.worker.secrets.execution import ExecutionSecrets
 
 _START_LIMIT: Final = 60.0  # s a fork server may take to give a horse; then something is badly stuck
+_BEGIN_LIMIT: Final = 10.0  # s a horse may take to read its task, from the moment at which it was sent
+_BEGIN_LOOK: Final = 0.25  # s between looks whether a late one has
 _EXIT_LIMIT: Final = 5.0  # s a horse may take to exit after its outcome
 _ANSWER_LIMIT: Final = 5.0  # s from a SIGKILL to the report of the exit; then the fork server is killed
 
@@ -88,6 +94,9 @@ class Slot:
         self._cause: KillCause | None = None
         self._alarm: float | None = None  # monotonic time of the next signal
         self._stage = 0  # 0, `_TERM_SENT` or `_KILL_SENT`
+        self._begin_by: float | None = None  # monotonic time; None: the horse has begun, or there is none yet
+        self._due: float | None = None  # monotonic time of the hard limit
+        self._stuck = False  # it was killed because it did not begin
 
     @property
     def free(self) -> bool:
@@ -111,6 +120,8 @@ class Slot:
         self._over = False
         self._cause = None
         self._stage = 0
+        self._begin_by = None
+        self._stuck = False
         self._secrets = secrets
         self._output = JobOutput(self._loop, secrets)
         for warning in secrets.warnings() if secrets is not None else ():
@@ -158,14 +169,35 @@ class Slot:
         self._alarm = None
         if self._horse is None or self._stage == _KILL_SENT:
             assert self._fork_server is not None
+            self._stuck = self._stuck or (self._horse is None and self._fork_server.threads > 0)
             self._fork_server.abandon()  # it does not answer; its end tells `_got_horse` or `_exited`
         elif self._over or self._stage == _TERM_SENT:
             self._kill_group()
-        else:
+        elif not self._awaits_begin(now):
             self._cause = KillCause.TIMEOUT
             self._signal(signal.SIGTERM)
             self._stage = _TERM_SENT
             self._alarm = now + self._grace
+
+    def _awaits_begin(self, now: float) -> bool:
+        """Return whether the hard limit is not due, because the horse has not begun or only just has; kill it if it takes too long."""
+        if self._begin_by is None:
+            return False
+        assert self._horse is not None
+        assert self._fork_server is not None
+        assert self.task is not None
+        if not self._horse.channel.unread:
+            self._begin_by = None
+            self._alarm = self._due
+            return self._due is None or now < self._due
+        if now >= self._begin_by:
+            self._stuck = True
+            self._fork_server.distrust()
+            self._kill_group()
+        else:
+            self._due = self._hard_limit(self.task)
+            self._alarm = min(self._begin_by, now + _BEGIN_LOOK)
+        return True
 
     def _kill_group(self) -> None:
         """Kill the horse's process group; while there is no horse yet, the limit for getting one goes on."""
@@ -190,6 +222,10 @@ class Slot:
                 horse.channel.close()
             else:
                 return
+        if self._stuck:
+            self._end(Ended(self._not_begun(), self._cause))
+            self._release()
+            return
         text = f"no process could be started for the job: {why}"
         if horse is not None and self._cause is not None:
             horse.channel.close()
@@ -221,7 +257,9 @@ class Slot:
         self._loop.watch(horse.channel.fileno(), self._read_outcome, self._write_task)
         if horse.channel.sending:
             self._loop.wants_write(horse.channel.fileno(), True)
-        self._alarm = self._hard_limit(task)
+        self._begin_by = time.monotonic() + _BEGIN_LIMIT
+        self._due = self._hard_limit(task)
+        self._alarm = self._begin_by if self._due is None else min(self._begin_by, self._due)
 
     def _hard_limit(self, task: Task) -> float | None:
         timeout = task.get("timeout")
@@ -250,6 +288,7 @@ class Slot:
             return
         while messages and "phase" in messages[0][0]:
             # The job's function has ended, a callback goes on and has its own time; several phases may arrive together.
+            self._begin_by = None
             self._alarm = time.monotonic() + float(messages.pop(0)[0]["phase"]) + self._grace
         if messages and not self._over:
             self._output.drain()  # what the job printed before its end belongs before its end
@@ -264,9 +303,24 @@ class Slot:
         if not self._over:
             if self._horse.fenced and code is not None:
                 self._cause = KillCause.FENCED  # not the job's fault: its lease runs out, and it is lost as with its worker
-            self._end(Ended(self._judged(_death(code, self._cause)), self._cause, pid=self._horse.pid, code=code))
+            outcome = self._not_begun() if self._stuck else self._judged(_death(code, self._cause))
+            self._end(Ended(outcome, self._cause, pid=self._horse.pid, code=code))
         self._loop.forget(self._horse.channel.fileno())
         self._release()
+
+    def _not_begun(self) -> TaskResult:
+        """Return the outcome of an execution whose process was killed before it had read its task."""
+        assert self._fork_server is not None
+        text = f"the job's process did not begin within {_BEGIN_LIMIT:g} s and was killed"
+        if self._horse is None:
+            text = f"the copy of the program that jobs are forked from did not answer within {_START_LIMIT:g} s and was killed"
+        others = self._fork_server.threads - 1
+        if others > 0:
+            text += (
+                f": the program had {others} other thread{'s' if others > 1 else ''} when its worker copied it, and a lock that one of them"
+                " held stays locked in the copy. Call work() before threads are started, or use SpawnWorker or `flowq worker`"
+            )
+        return failed("killed", text)
 
     def _masked(self, outcome: TaskResult) -> TaskResult:
         """Return an outcome without the job's secrets."""
