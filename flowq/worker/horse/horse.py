@@ -19,9 +19,9 @@ from flowq.worker.ipc.messages import failed
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from typing import NoReturn
 
+    from flowq.worker.horse.callbacks import Announce
     from flowq.worker.ipc.messages import Task, TaskResult
 
 _REHEARSAL: Task = {
@@ -52,7 +52,7 @@ def live(channel: Channel, *, parent: int, scratch: str) -> NoReturn:
         _redirect(pipes)
         _equip(task, secrets)
         with OwnProcess():  # only this one reports
-            outcome = _execute(task, scratch, lambda seconds: _announce(channel, seconds))
+            outcome = _execute(task, scratch, lambda seconds, outcome: _announce(channel, seconds, outcome))
         channel.send(outcome)
         channel.drain()
         code = 0
@@ -125,7 +125,7 @@ def _equip(task: Task, secrets: dict[str, str]) -> None:
     os.environ.update(secrets)
 
 
-def _execute(task: Task, scratch: str, announce: Callable[[float], None]) -> TaskResult:
+def _execute(task: Task, scratch: str, announce: Announce) -> TaskResult:
     try:
         if task.get("cwd"):
             os.chdir(task["cwd"])
@@ -140,7 +140,7 @@ def _execute(task: Task, scratch: str, announce: Callable[[float], None]) -> Tas
     return decide.through(task, lambda: _perform(task, scratch, announce))
 
 
-def _perform(task: Task, scratch: str, announce: Callable[[float], None]) -> TaskResult:
+def _perform(task: Task, scratch: str, announce: Announce) -> TaskResult:
     if task["kind"] in {"shell", "argv"}:
         return shell.execute(task, scratch)
     outcome = function.execute(task, announce)
@@ -152,9 +152,9 @@ def _perform(task: Task, scratch: str, announce: Callable[[float], None]) -> Tas
     return outcome
 
 
-def _announce(channel: Channel, seconds: float) -> None:
-    """Say that the job's function has ended and something else goes on, for so long at most."""
-    channel.send({"phase": seconds})
+def _announce(channel: Channel, seconds: float | None, outcome: TaskResult | None) -> None:
+    """Say that the job's function has ended and something else goes on, for so long at most; `outcome`: as it stands."""
+    channel.send({"phase": seconds, "so_far": outcome})
     channel.drain()
 
 

@@ -97,6 +97,7 @@ class Slot:
         self._begin_by: float | None = None  # monotonic time; None: the horse has begun, or there is none yet
         self._due: float | None = None  # monotonic time of the hard limit
         self._stuck = False  # it was killed because it did not begin
+        self._so_far: TaskResult | None = None  # the failure for which a callback is being called
 
     @property
     def free(self) -> bool:
@@ -122,6 +123,7 @@ class Slot:
         self._stage = 0
         self._begin_by = None
         self._stuck = False
+        self._so_far = None
         self._secrets = secrets
         self._output = JobOutput(self._loop, secrets)
         for warning in secrets.warnings() if secrets is not None else ():
@@ -287,13 +289,18 @@ class Slot:
             self._loop.forget(channel.fileno())  # its exit is on the way; garbage is treated like no outcome
             return
         while messages and "phase" in messages[0][0]:
-            # The job's function has ended, a callback goes on and has its own time; several phases may arrive together.
-            self._begin_by = None
-            self._alarm = time.monotonic() + float(messages.pop(0)[0]["phase"]) + self._grace
+            self._go_on(messages.pop(0)[0])  # several phases may arrive together
         if messages and not self._over:
             self._output.drain()  # what the job printed before its end belongs before its end
             self._end(Ended(self._judged(self._masked(messages[0][0])), self._cause))
             self._alarm = time.monotonic() + _EXIT_LIMIT
+
+    def _go_on(self, phase: TaskResult) -> None:
+        """The job's function has ended, a callback goes on and has its own time. A failure is kept, should the callback not come back."""
+        self._begin_by = None
+        if phase["phase"] is not None:
+            self._alarm = time.monotonic() + float(phase["phase"]) + self._grace
+        self._so_far = phase["so_far"]
 
     def _exited(self, code: int | None) -> None:
         assert self._horse is not None
@@ -303,10 +310,20 @@ class Slot:
         if not self._over:
             if self._horse.fenced and code is not None:
                 self._cause = KillCause.FENCED  # not the job's fault: its lease runs out, and it is lost as with its worker
-            outcome = self._not_begun() if self._stuck else self._judged(_death(code, self._cause))
-            self._end(Ended(outcome, self._cause, pid=self._horse.pid, code=code))
+            self._end(Ended(self._died(code), self._cause, pid=self._horse.pid, code=code))
         self._loop.forget(self._horse.channel.fileno())
         self._release()
+
+    def _died(self, code: int | None) -> TaskResult:
+        """Return the outcome of a horse that ended without one; that of its job's function if a callback has ended the process."""
+        if self._stuck:
+            return self._not_begun()
+        death = _death(code, self._cause)
+        if self._so_far is None:
+            return self._judged(death)
+        how = "took too long and was killed" if self._cause is KillCause.TIMEOUT else f"did not come back: {death['error']}"
+        so_far = self._masked(self._so_far)
+        return {**so_far, "error": f"{so_far['error']}\n\nWhat was called for this failure {how}"}
 
     def _not_begun(self) -> TaskResult:
         """Return the outcome of an execution whose process was killed before it had read its task."""
