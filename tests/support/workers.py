@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Self
 
@@ -24,6 +25,7 @@ class WorkerProcess:
         namespace: of the keys.
         env: further variables.
         fds: descriptors it inherits.
+        inherit: called in the new process before the worker's program is executed, for what it inherits beside descriptors.
     """
 
     def __init__(
@@ -33,6 +35,7 @@ class WorkerProcess:
         namespace: str = "flowq-test",
         env: dict[str, str] | None = None,
         fds: tuple[int, ...] = (),
+        inherit: Callable[[], object] | None = None,
     ) -> None:
         self.mark = os.urandom(8).hex()
         self.process = subprocess.Popen(
@@ -41,6 +44,7 @@ class WorkerProcess:
             stdin=subprocess.DEVNULL,
             pass_fds=fds,
             start_new_session=True,
+            preexec_fn=inherit,  # noqa: PLW1509 - a test has no threads
         )
 
     def __enter__(self) -> Self:

@@ -26,6 +26,8 @@ import os
 import sys
 from collections import deque
 
+from flowq.worker.ipc.platform import is_unread
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -97,6 +99,11 @@ class Channel:
     def sending(self) -> bool:
         """Whether part of what was sent still waits for the socket to take it."""
         return bool(self._out)
+
+    @property
+    def unread(self) -> bool:
+        """Whether the peer has not read all that was sent."""
+        return self.sending or is_unread(self._socket)
 
     def send(self, message: Any, fds: Sequence[int] = ()) -> None:
         """Queue a message and write what the socket takes now.

@@ -6,11 +6,13 @@ group by `setsid` can outlive its job there.
 
 from __future__ import annotations
 
+import _socket
 import os
 import signal
 import sys
 import time
 
+_SO_NWRITE = 0x1024  # of macOS
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 PACKAGE = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))  # directory of flowq itself
 PRIVATE = (
@@ -39,6 +41,13 @@ if sys.platform == "linux":
         _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
         if os.getppid() != parent:
             os._exit(1)
+
+    def is_unread(sock: _socket.socket) -> bool:
+        """Return whether the peer of a local socket has not read all that was sent. The kernel's answer: the peer may hang."""
+        import fcntl
+        import termios
+
+        return fcntl.ioctl(sock, termios.TIOCOUTQ, bytes(4)) != bytes(4)  # SIOCOUTQ, which has the same number
 
     def boottime() -> float:
         """Return seconds of a clock that never jumps and also counts while the machine sleeps."""
@@ -100,6 +109,10 @@ else:
         """Exit if the parent is gone already; this system cannot promise more."""
         if os.getppid() != parent:
             os._exit(1)
+
+    def is_unread(sock: _socket.socket) -> bool:
+        """Return whether the peer of a local socket has not read all that was sent."""
+        return sock.getsockopt(_socket.SOL_SOCKET, _SO_NWRITE) > 0
 
     def boottime() -> float:
         """Return seconds of a clock that never jumps."""
