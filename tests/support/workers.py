@@ -24,6 +24,7 @@ class WorkerProcess:
         namespace: of the keys.
         env: further variables.
         fds: descriptors it inherits.
+        prefix: a command that starts it, such as `unshare`.
     """
 
     def __init__(
@@ -33,10 +34,11 @@ class WorkerProcess:
         namespace: str = "flowq-test",
         env: dict[str, str] | None = None,
         fds: tuple[int, ...] = (),
+        prefix: tuple[str, ...] = (),
     ) -> None:
         self.mark = os.urandom(8).hex()
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "flowq.worker.main", "--namespace", namespace, *arguments],
+            [*prefix, sys.executable, "-m", "flowq.worker.main", "--namespace", namespace, *arguments],
             env={**os.environ, "FLOWQ_REDIS_URL": url, MARK: self.mark, **(env or {})},
             stdin=subprocess.DEVNULL,
             pass_fds=fds,

@@ -8,9 +8,7 @@ from __future__ import annotations
 
 import logging
 import math
-import os
 import random
-import socket
 import time
 from typing import TYPE_CHECKING, Final
 
@@ -338,10 +336,9 @@ class Supervisor:
         self._store.workers.register(
             options.name,
             queues=options.queues,
-            hostname=socket.gethostname(),
-            pid=os.getpid(),
             slots=options.slots,
             version=__version__,
+            lease=options.lease,
         )
         # For nothing, so that script and connection are there: a worker that is out of descriptors must be able to hand back.
         self._store.workers.unclaim("-", "-")
