@@ -15,6 +15,7 @@ import sys
 
 from flowq.worker.fork_server.children import Children
 from flowq.worker.fork_server.preload import ModulePreloader
+from flowq.worker.fork_server.scratch import ScratchDirectory
 from flowq.worker.horse import horse
 from flowq.worker.ipc import channel as ipc
 from flowq.worker.ipc import platform
@@ -38,7 +39,7 @@ class ForkServer:
         self._numbers: dict[int, int] = {}  # pid -> number
         self._preloader = ModulePreloader()
         self._fence: float | None = None  # boot time at which the supervisor's lease is over
-        self._scratch = os.path.join(_temporary(), f"flowq-{os.getpid()}-{os.urandom(6).hex()}")
+        self._scratch = ScratchDirectory()
         self._wake_read, self._wake_write = os.pipe()
 
     def serve(self) -> None:
@@ -65,7 +66,7 @@ class ForkServer:
             pass
         finally:
             self._children.kill_all()
-            horse.remove_tree(self._scratch)
+            self._scratch.remove()
 
     def _take_over_signals(self) -> None:
         os.set_blocking(self._wake_write, False)
@@ -102,6 +103,7 @@ class ForkServer:
         except OSError as error:
             self._control.send((ipc.NO_FORK, number, error.strerror or str(error)))
             return
+        self._scratch.ensure()
         me = os.getpid()
         try:
             pid = os.fork()
@@ -113,7 +115,7 @@ class ForkServer:
         if pid == 0:
             try:
                 self._become_child(theirs)
-                horse.live(ours, parent=me, scratch=os.path.join(self._scratch, str(number)))
+                horse.live(ours, parent=me, scratch=os.path.join(self._scratch.path, str(number)))
             finally:
                 os._exit(horse.BROKEN)  # whatever happens, a child never returns into this loop
         ours.close()
@@ -130,6 +132,7 @@ class ForkServer:
         self._children.forget()
         os.close(self._wake_read)
         os.close(self._wake_write)
+        self._scratch.let_go()
         self._control.close()
         for channel in channels:
             channel.close()
@@ -144,7 +147,7 @@ class ForkServer:
             number = self._numbers.pop(pid, None)
             if number is not None:
                 del self._horses[number]
-                horse.remove_tree(os.path.join(self._scratch, str(number)))
+                horse.remove_tree(os.path.join(self._scratch.path, str(number)))
                 self._control.send((ipc.EXITED, number, code))
             elif (answer := self._preloader.probed(pid, code)) is not None:
                 self._control.send(answer)
@@ -162,12 +165,6 @@ class ForkServer:
         if self._preloader.deadline is not None and now >= self._preloader.deadline and self._preloader.pid is not None:
             self._children.signal(self._preloader.pid, signal.SIGKILL)
             self._preloader.give_up()
-
-
-def _temporary() -> str:
-    """Return the directory for temporary files; `tempfile` is too heavy to be imported here."""
-    named = os.environ.get("TMPDIR")
-    return named if named and os.path.isdir(named) else "/tmp"  # noqa: S108 - what is made there has a random name and mode 0700
 
 
 def _noticed(_number: int, _frame: object) -> None:

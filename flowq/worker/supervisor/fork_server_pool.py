@@ -1,15 +1,12 @@
 """Which fork server a task goes to: one per directory, import path and environment, a few of them kept."""
 
-import os
 import re
-import stat
 from collections import OrderedDict
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
-from flowq.worker.fork_server import server
 from flowq.worker.fork_server.children import kill_orphans, own_children
-from flowq.worker.horse.horse import remove_tree
+from flowq.worker.fork_server.scratch import remove_leftovers
 from flowq.worker.options import WorkerOptions
 from flowq.worker.supervisor.event_loop import Loop
 from flowq.worker.supervisor.fork_server_client import ForkServerClient, ForkServerKey
@@ -24,7 +21,6 @@ _OFTEN: Final = 3  # tasks of one environment after which it gets a fork server 
 # What an interpreter, its loader and its C library read when they start, and the fork server before it forks. Set in a horse these
 # would come too late; all others do not.
 _EARLY: Final = re.compile(r"(PYTHON|LD_|DYLD_|MALLOC|GLIBC_|LC_)\w*|LANG|LANGUAGE|TZ|TMPDIR")
-_SCRATCH: Final = re.compile(r"flowq-(?P<pid>[1-9][0-9]*)-[0-9a-f]{12}")  # what a fork server calls its directory
 
 
 class ForkServerPool:
@@ -159,34 +155,3 @@ def place_of(task: "Task") -> ForkServerKey:
         shared=task["kind"] == "call" and bool(task.get("secrets")),
         withheld=tuple(task.get("withheld") or ()),
     )
-
-
-def remove_leftovers() -> None:
-    """Remove the scratch directories of fork servers that were killed; their ends remove them otherwise.
-
-    Only what such a server has certainly made: a directory that only this user may enter, named after a process that is
-    no more. A pid that is in use again keeps its directory until the next time.
-    """
-    try:
-        with os.scandir(server._temporary()) as entries:  # noqa: SLF001 - only it knows where they are
-            found = [(entry, match) for entry in entries if (match := _SCRATCH.fullmatch(entry.name))]
-    except OSError:
-        return  # there is no such directory: nothing was left in it
-    for entry, match in found:
-        try:
-            state = entry.stat(follow_symlinks=False)
-        except OSError:
-            continue  # another worker was faster
-        private = stat.S_ISDIR(state.st_mode) and stat.S_IMODE(state.st_mode) == 0o700 and state.st_uid == os.getuid()
-        if private and not _alive(int(match["pid"])):
-            remove_tree(entry.path)
-
-
-def _alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except (ProcessLookupError, OverflowError):
-        return False
-    except PermissionError:
-        return True
-    return True
