@@ -14,6 +14,7 @@ import signal
 import sys
 
 from flowq.worker.fork_server.children import Children
+from flowq.worker.fork_server.fence import Fence
 from flowq.worker.fork_server.preload import ModulePreloader
 from flowq.worker.fork_server.scratch import ScratchDirectory
 from flowq.worker.horse import horse
@@ -38,7 +39,7 @@ class ForkServer:
         self._horses: dict[int, int] = {}  # number -> pid
         self._numbers: dict[int, int] = {}  # pid -> number
         self._preloader = ModulePreloader()
-        self._fence: float | None = None  # boot time at which the supervisor's lease is over
+        self._fence = Fence()
         self._scratch = ScratchDirectory()
         self._wake_read, self._wake_write = os.pipe()
 
@@ -80,7 +81,7 @@ class ForkServer:
         """Return the milliseconds to wait for events."""
         if self._children.sweeping:
             return _SWEEP_STEP
-        limits = [limit for limit in (self._fence, self._preloader.deadline) if limit is not None]
+        limits = [limit for limit in (self._fence.due, self._preloader.deadline) if limit is not None]
         if not limits:
             return _IDLE
         return max(0, int((min(limits) - platform.boottime()) * 1000) + 1)
@@ -92,8 +93,8 @@ class ForkServer:
             case (ipc.KILL, int(number), int(sign)):
                 if number in self._horses:
                     self._children.signal(self._horses[number], sign)
-            case (ipc.LEASE, float(seconds)):
-                self._fence = platform.boottime() + seconds
+            case (ipc.LEASE, float(seconds), float(patience)):
+                self._fence.renew(seconds, patience)
             case (ipc.WARM, str(module)):
                 self._warm(module)
 
@@ -156,9 +157,7 @@ class ForkServer:
 
     def _check_clocks(self) -> None:
         now = platform.boottime()
-        if self._fence is not None and now >= self._fence:
-            # The supervisor could not renew its lease (stopped, or cut off): others may have its jobs by now.
-            self._fence = None
+        if self._fence.passed():
             for pid, number in tuple(self._numbers.items()):
                 self._control.send((ipc.FENCED, number))
                 self._children.signal(pid, signal.SIGKILL)

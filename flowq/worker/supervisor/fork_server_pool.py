@@ -1,10 +1,12 @@
 """Which fork server a task goes to: one per directory, import path and environment, a few of them kept."""
 
 import re
+import time
 from collections import OrderedDict
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
+from flowq.defaults import SELF_FENCE
 from flowq.worker.fork_server.children import kill_orphans, own_children
 from flowq.worker.fork_server.scratch import remove_leftovers
 from flowq.worker.options import WorkerOptions
@@ -16,6 +18,8 @@ if TYPE_CHECKING:
     from flowq.worker.ipc.messages import Task
 
 _KEPT: Final = 6  # fork servers; about 10 MB each
+_PATIENCE: Final = 45.0  # s; more than a call to a server that does not answer takes, with its repetitions
+_RENEWED: Final = 0.2  # of the lease: how often the fork servers are told that this process runs
 _OFTEN: Final = 3  # tasks of one environment after which it gets a fork server of its own
 
 # What an interpreter, its loader and its C library read when they start, and the fork server before it forks. Set in a horse these
@@ -33,7 +37,8 @@ class ForkServerPool:
         # How many tasks each of the latest places had that set variables of their own. No more than can be served at once: a matrix
         # in which every cell has its own environment must not have one of them come back and take a server away from another.
         self._seen: OrderedDict[ForkServerKey, int] = OrderedDict()
-        self._fence: float | None = None
+        self._fence = options.lease * SELF_FENCE
+        self.renewal = 0.0  # monotonic time at which `renew` has something to do again
         # What this process has started before, the watchdog of the embedded server for one, is not to be swept.
         self._others = own_children() if options.alone else set()
         self._living: set[ForkServerClient] = set()  # also those that take no new jobs any more
@@ -78,11 +83,17 @@ class ForkServerPool:
         """Take note of a child of this process that is no orphan."""
         self._others.add(pid)
 
-    def renew(self, seconds: float) -> None:
-        """Let all horses live for `seconds` more, whatever happens to this process."""
-        self._fence = seconds
-        for fork_server in self._living:
-            fork_server.renew(seconds)
+    def renew(self) -> None:
+        """Let all horses live on, if it is time for that: called for as long as this process runs.
+
+        Whether the server answers does not matter, because a worker cannot tell an outage from a partition. If this process is stopped,
+        its horses are killed before its lease is over.
+        """
+        now = time.monotonic()
+        if now >= self.renewal:
+            self.renewal = now + self._options.lease * _RENEWED
+            for fork_server in self._living:
+                fork_server.renew(self._fence, _PATIENCE)
 
     def close(self) -> None:
         """End all fork servers and everything below them."""
@@ -118,8 +129,7 @@ class ForkServerPool:
         else:
             preload = () if place.shared else self._options.preload
             fork_server = ForkServerClient.start(self._loop, place, preload=preload, on_lost=self._lost)
-        if self._fence is not None:
-            fork_server.renew(self._fence)
+        fork_server.renew(self._fence, _PATIENCE)
         self._living = {known for known in self._living if not known.lost}
         self._living.add(fork_server)
         return fork_server
