@@ -12,6 +12,7 @@ from flowq.exceptions import ConfigError, ServerUnavailableError
 
 _PAUSE = 0.002  # s between attempts where a deadline forbids to block
 _ATTEMPTS = 10
+_LONGEST = 300  # bytes of what a holder says
 
 
 class LockFile:
@@ -63,7 +64,7 @@ class LockFile:
 
     def read(self) -> str:
         """Return what the holder wrote into the file."""
-        return os.pread(self._descriptor, 100, 0).decode("ascii", "replace").strip()
+        return os.pread(self._descriptor, _LONGEST, 0).decode("ascii", "replace").strip()
 
     def write(self, text: str) -> None:
         """Replace what the file says; for the holder of the lock."""

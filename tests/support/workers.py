@@ -26,6 +26,7 @@ class WorkerProcess:
         env: further variables.
         fds: descriptors it inherits.
         inherit: called in the new process before the worker's program is executed, for what it inherits beside descriptors.
+        prefix: a command that starts it, such as `unshare`.
     """
 
     def __init__(
@@ -36,10 +37,11 @@ class WorkerProcess:
         env: dict[str, str] | None = None,
         fds: tuple[int, ...] = (),
         inherit: Callable[[], object] | None = None,
+        prefix: tuple[str, ...] = (),
     ) -> None:
         self.mark = os.urandom(8).hex()
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "flowq.worker.main", "--namespace", namespace, *arguments],
+            [*prefix, sys.executable, "-m", "flowq.worker.main", "--namespace", namespace, *arguments],
             env={**os.environ, "FLOWQ_REDIS_URL": url, MARK: self.mark, **(env or {})},
             stdin=subprocess.DEVNULL,
             pass_fds=fds,

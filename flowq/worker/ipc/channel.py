@@ -9,7 +9,7 @@ Messages are tuples whose first item is the kind:
     supervisor -> fork server                         fork server -> supervisor
     (FORK, number)          fork a horse              (HORSE, number, pid) + socket   it waits for a task there
     (KILL, number, signal)  signal the horse's group  (EXITED, number, code)          horse and all it started are gone
-    (LEASE, seconds)        kill all after this time  (FENCED, number)                killed for that, its exit follows
+    (LEASE, seconds, more)  kill all after this time  (FENCED, number)                killed for that, its exit follows
                                                       (NO_FORK, number, why)
     (WARM, module)          import it, if harmless    (WARMED, module, stamps) | (COLD, module, why)
 

@@ -53,6 +53,14 @@ if sys.platform == "linux":
         """Return seconds of a clock that never jumps and also counts while the machine sleeps."""
         return time.clock_gettime(time.CLOCK_BOOTTIME)
 
+    def is_stopped(pid: int) -> bool:
+        """Return whether a process does not run on by itself: it was stopped (SIGSTOP), is being traced, or has ended."""
+        try:
+            with open(f"/proc/{pid}/stat", "rb") as file:
+                return file.read().rpartition(b")")[2].split()[0] not in {b"R", b"S", b"D"}
+        except (OSError, IndexError):
+            return True
+
     class ChildList:
         """The pids of the children of the process that made it, zombies included. Holds one descriptor."""
 
@@ -117,6 +125,10 @@ else:
     def boottime() -> float:
         """Return seconds of a clock that never jumps."""
         return time.monotonic()
+
+    def is_stopped(_pid: int) -> bool:
+        """Return True: not known on this system."""
+        return True
 
     class ChildList:
         """Nothing: orphans go to init here, so there are no unknown children."""
