@@ -126,6 +126,6 @@ def _tell_detached(store: "Store", run_id: str, *, as_json: bool) -> None:
 
 def _tell_turn(store: "Store", run: "RunRecord") -> None:
     """Say for whom a run waits that its concurrency group has not let in: it is not followed."""
-    if run.sem is not None and run.status is RunStatus.QUEUED:
-        for number, sentence in enumerate(room_taken(store, run.sem)):
+    if run.semaphore is not None and run.status is RunStatus.QUEUED:
+        for number, sentence in enumerate(room_taken(store, run.semaphore)):
             complain(f"run {run.id} {sentence}" if number == 0 else sentence)

@@ -146,7 +146,7 @@ class Workers:
 
     def vacate(self, lost: Claim) -> Outcome:
         """The process of an execution whose job was deleted is gone: give up its place under a rate limit, which was kept until now."""
-        answer = self._session.run("rate_limit/release_slot", lost.id, lost.token, lost.fields["sems"].partition(" ")[2])
+        answer = self._session.run("rate_limit/release_slot", lost.id, lost.token, lost.fields["semaphores"].partition(" ")[2])
         return Outcome(answer[0].decode())
 
     def unclaim(self, job: str, token: str) -> Outcome:

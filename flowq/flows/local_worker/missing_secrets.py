@@ -103,5 +103,4 @@ def _absent(plan: Plan, possible: set[int], certain: dict[int, bool]) -> Iterato
         for name, reference in node.secrets.items():
             problem = problem_of(name, reference)
             if problem is not None:
-                place = f"{plan.file_of(node) or plan.name}:{node.line}: job {node.name}"
-                yield Absent(f"{place}: {problem}", number in certain and ("env" in reference or certain[number]))
+                yield Absent(f"{plan.where(node)}: {problem}", number in certain and ("env" in reference or certain[number]))

@@ -12,6 +12,7 @@ from types import CoroutineType
 
 from flowq.timeouts import JobTimeoutException, UnixSignalDeathPenalty
 from flowq.worker.horse.allowlist import refusal
+from flowq.worker.horse.own_process import OwnProcess
 from flowq.worker.ipc.messages import failed, finished
 
 TYPE_CHECKING = False
@@ -154,21 +155,28 @@ class Aside:
                 break
 
     def _call(self, which: str, *arguments: object) -> None:
-        name, _, seconds = self._task[which].rpartition("|")
+        name, seconds = _called(self._task[which])
         if self._announce is not None:
-            self._announce(float(seconds))
-        call_back(self._task, which, name, float(seconds), *arguments)
+            self._announce(seconds)
+        call_back(self._task, which, name, seconds, *arguments)
 
     @staticmethod
     def _guarded(outcome: TaskResult, call: Callable[[Any], Any]) -> Any:
         try:
-            return call(_job())
+            with OwnProcess():
+                return call(_job())
         except BaseException as error:  # noqa: BLE001 - whatever it is, the job's own failure is what is reported
             import traceback
 
             text = "".join(traceback.format_exception(error)).rstrip("\n")
             outcome["error"] += f"\n\nWhile this failure was handled, another one came:\n\n{text}"
             return None
+
+
+def _called(stored: str) -> tuple[str, float]:
+    """Return the name of a callback and the seconds it may take, of `<name>|<ms>`."""
+    name, _, millis = stored.rpartition("|")
+    return name, float(millis) / 1000
 
 
 def call_back(task: Task, which: str, name: str, seconds: float, *arguments: object) -> None:
@@ -190,7 +198,7 @@ def call_back(task: Task, which: str, name: str, seconds: float, *arguments: obj
 
 def after_death(task: Task) -> TaskResult:
     """Execute a task of kind "callback": the job's own horse is dead, this one calls what it could not call any more."""
-    name, _, seconds = task["callback"].rpartition("|")
+    name, seconds = _called(task["callback"])
     try:
         job = _job()
         arguments: tuple[object, ...] = (job, job.connection)
@@ -200,7 +208,8 @@ def after_death(task: Task) -> TaskResult:
             kinds = {"timeout": JobTimeoutException, "abandoned": AbandonedJobError}
             kind = kinds.get(task["reason"], HorseKilledError)
             arguments += (kind, kind(task["error"]), None)
-        call_back(task, task["which"], name, float(seconds), *arguments)
+        with OwnProcess():
+            call_back(task, task["which"], name, seconds, *arguments)
     except BaseException as error:  # noqa: BLE001 - as in `Aside`
         import traceback
 

@@ -193,7 +193,7 @@ class _Loop:
         started = time.monotonic()
         end = self._watched(claim)
         if end.cause is KillCause.FENCED:
-            if "limit" in claim.fields:
+            if "rate_limit" in claim.fields:
                 self._store.workers.vacate(claim)
             return
         if end.cause is KillCause.RETURNED:

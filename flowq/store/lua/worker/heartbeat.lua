@@ -22,7 +22,7 @@ function T.heartbeat()
   call('HSET', key, 'busy', executions)
   for i = 1, executions do
     local id, token = A.text(), A.text()
-    local found = call('HMGET', K.job(id), 'status', 'token', 'cancel', 'origin')
+    local found = call('HMGET', K.job(id), 'status', 'token', 'cancel', 'queue')
     if found[1] ~= 'started' or found[2] ~= token then
       verdicts[i] = 'fenced'
     else

@@ -3,16 +3,15 @@
 -- args: lease batch silent punctual
 -- guard: those of reap, promote, expire, lapse, time_out_run, fade and collect, each on its own
 -- replies: {reaped, timers dealt with, released, 1 when more is due now, jobs to decide*, webhooks that are due, ms until this worker is to sweep again or -1}
--- uses: job/reap_expired_lease job/promote_scheduled job/expire_queued job/time_out_approval run/time_out run/expire_jobs run/collect_garbage
+-- uses: lib/server job/reap_expired_lease job/promote_scheduled job/expire_queued job/time_out_approval run/time_out run/expire_jobs run/collect_garbage
 -- `silent` is how long (ms) a worker may be without a beat before it is forgotten. With `punctual` the worker can come back at a given time.
 local DECIDE_AGAIN = 5000 -- a job handed out for its `if` is handed out again when no answer came in this time
 
 -- During a restart of the server no worker could send heartbeats: each running job gets one more lease, or a short outage would look like the
 -- death of every worker.
 local function grace_after_restart(lease)
-  local ok, info = pcall(call, 'INFO', 'server')
-  if not ok then return end
-  local server = string.match(info, 'run_id:(%w+)')
+  local server = L.server_id()
+  if not server then return end
   local known = call('HGET', KEYS[1], 'server')
   if known == server then return end
   call('HSET', KEYS[1], 'server', server)
