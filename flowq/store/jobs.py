@@ -16,7 +16,6 @@ from flowq.store.schema.replies import read_claim
 _CHUNK: Final = 500  # records read by one pipeline
 _ITEMS: Final = 500  # items of a foreach staged by one call
 _ITEM_BYTES: Final = 262_144
-_LONGEST_WAIT: Final = 3.0  # s of one blocking read: well below the connection's time-out
 
 
 @dataclass(frozen=True, slots=True)
@@ -292,8 +291,7 @@ class Jobs:
             left = deadline - time.monotonic()
             if left <= 0:
                 return None
-            with self._session.translated:
-                self._session.client.blpop([self._keys("arrived", job)], timeout=min(left, _LONGEST_WAIT))
+            self._session.wait_for([self._keys("arrived", job)], left)
         return self.result(job)
 
     def meta(self, job: str) -> bytes | None:

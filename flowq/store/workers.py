@@ -139,10 +139,8 @@ class Workers:
         return read_sweep(self._session.run("worker/sweep", *sweep_arguments(_ms(lease), punctual=False))).more
 
     def wait(self, name: str, queues: Sequence[str], timeout: float) -> None:
-        """Wait until a job may be there, this worker is called, or `timeout` seconds have passed."""
-        keys = [self._keys("call", name), *(self._keys("wake", queue) for queue in queues)]
-        with self._session.translated:
-            self._session.client.blpop(keys, timeout=timeout)
+        """Wait until a job may be there, this worker is called, or `timeout` seconds have passed; it may return earlier."""
+        self._session.wait_for([self._keys("call", name), *(self._keys("wake", queue) for queue in queues)], timeout)
 
     def vacate(self, lost: Claim) -> Outcome:
         """The process of an execution whose job was deleted is gone: give up its place under a rate limit, which was kept until now."""

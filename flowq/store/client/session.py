@@ -17,6 +17,8 @@ from flowq.store.schema.keys import Keys
 
 SCHEMA: Final = "1"
 _ATTEMPTS: Final = 3  # sends of one call: a reply may be lost twice in a row
+_LONGEST_WAIT: Final = 3.0  # s of one blocking call: well below a connection's time-out
+_SHORTEST_WAIT: Final = 0.001  # s: 0 would block without an end
 
 
 class Session:
@@ -132,6 +134,20 @@ class Session:
             if isinstance(reply, redis.exceptions.RedisError):
                 raise reply
         return list(replies)
+
+    def bounded_wait(self, timeout: float) -> float:
+        """Return how many seconds one call may block in the server, of those that the caller wants to wait.
+
+        They are fewer than the client waits for a reply: a server that has nothing to say must not be taken for one that is gone.
+        """
+        patience = self.client.connection_pool.connection_kwargs.get("socket_timeout")
+        longest = _LONGEST_WAIT if patience is None else min(_LONGEST_WAIT, patience / 2)
+        return max(_SHORTEST_WAIT, min(timeout, longest))
+
+    def wait_for(self, keys: Sequence[str], timeout: float) -> None:
+        """Block until one of the lists has an entry, which is taken, or `timeout` seconds have passed; it may return earlier."""
+        with self.translated:
+            self.client.blpop(list(keys), timeout=self.bounded_wait(timeout))
 
     def now_ms(self) -> int:
         """Return the server's clock in milliseconds."""

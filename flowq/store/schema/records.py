@@ -118,6 +118,11 @@ class ResultRecord:
     started_ms: int | None = None  # of the execution
     worker: str = ""
 
+    @property
+    def error(self) -> str | None:
+        """The text of the error; None of a success, and where there is none."""
+        return None if self.type == "successful" or self.value is None else self.value.decode("utf-8", "replace")
+
 
 @dataclass(frozen=True, slots=True)
 class Event:
