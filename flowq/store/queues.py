@@ -12,7 +12,7 @@ _LIVE = frozenset(
     {JobStatus.STARTED, JobStatus.DEFERRED, JobStatus.SCHEDULED, JobStatus.RATE_LIMITED}
 )  # their scores are no expiry
 _SHED = sorted(ENDED)
-_COUNTED = ("started", "deferred", "scheduled", "rate_limited", "finished", "failed", "canceled")
+_COUNTED = (*sorted(_LIVE), *_SHED)
 
 
 class Queues:
@@ -162,10 +162,11 @@ class Queues:
             pipe.zcard(self._keys("queue", queue))
             pipe.zcount(self._keys("ttls", queue), "-inf", now)
             for status in _COUNTED:
-                pipe.zcount(self._keys("registry", status, queue), "-inf" if status in _COUNTED[:4] else now, "+inf")
+                pipe.zcount(self._keys("registry", status, queue), "-inf" if status in _LIVE else now, "+inf")
             queued, expired, *counts = pipe.execute()
         workers = sum(queue in served for served in self._served())
-        by_status = {status: int(count) for status, count in zip(_COUNTED, counts, strict=True)}
+        by_status = {str(status): int(count) for status, count in zip(_COUNTED, counts, strict=True)}
+        by_status["failed"] += by_status.pop("stopped")
         return QueueRecord(name=queue, queued=int(queued) - int(expired), workers=workers, **by_status)
 
     def _served(self) -> Sequence[set[str]]:

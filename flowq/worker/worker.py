@@ -22,6 +22,7 @@ from flowq.jobs import context
 from flowq.queue import Queue
 from flowq.serializers import resolve_serializer, serializer_name
 from flowq.worker.horse import callbacks
+from flowq.worker.horse.own_process import OwnProcess
 from flowq.worker.monitoring import WorkerInfo
 from flowq.worker.options import WorkerOptions
 from flowq.worker.supervisor.supervisor import Supervisor
@@ -226,7 +227,8 @@ class Worker(WorkerInfo):
     def _tell_killed(self, job_id: str, pid: int, status: int) -> None:
         assert self.work_horse_killed_handler is not None
         job = self.job_class.fetch(job_id, self.store)
-        self.work_horse_killed_handler(job, pid, status, None)
+        with OwnProcess():
+            self.work_horse_killed_handler(job, pid, status, None)
         if job.changed:  # `job.retries_left = 0`, say
             job.save(include_meta=False)
 

@@ -239,3 +239,28 @@ class Notifier:
     def static(job: Job, *_: Any) -> None:
         job.meta["told"] = "static"
         job.save_meta()
+
+
+def fork(way: str) -> int:
+    """Fork a child that returns, exits or raises; return its exit code."""
+    pid = os.fork()
+    if pid:
+        return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+    if way == "exit":
+        raise SystemExit(3)
+    if way == "raise":
+        raise ValueError(way)
+    return -1
+
+
+def fork_and_fail(way: str) -> None:
+    code = fork(way)
+    if code >= 0:
+        raise RuntimeError(f"the child ended with {code}")
+
+
+def forking_callback(job: Job, connection: Any, *rest: Any) -> None:
+    for way in ("return", "exit", "raise"):
+        if (code := fork(way)) < 0:
+            return
+        write(job.meta["log"], f"callback {way} {code}\n")

@@ -127,6 +127,15 @@ def test_info_of_those_who_wait_for_a_rate_limit(command: Command, queue: Queue)
     assert json.loads(command("info", "--json")[1])["queues"][0]["rate_limited"] == 2
 
 
+def test_info_counts_skipped_jobs(command: Command, queue: Queue) -> None:
+    queue.enqueue(samples.add, 1, depends_on=queue.enqueue(samples.div_by_zero, 1))
+    assert "skipped" not in command("info")[1]
+    Worker([queue]).work(burst=True)
+    assert "1 job skipped, because a job before did not succeed" in command("info")[1]
+    (shown,) = json.loads(command("info", "--json")[1])["queues"]
+    assert (shown["skipped"], shown["failed"], shown["deferred"]) == (1, 1, 0)
+
+
 def test_info(command: Command, queue: Queue, background: Callable[..., Background]) -> None:
     assert "no queues" in command("info")[1]
     queue.enqueue(samples.div_by_zero, 1)

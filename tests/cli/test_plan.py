@@ -10,7 +10,7 @@ from flowq.cli.render.plan_table import plan_lines, step_numbers
 from flowq.cli.render.styled_text import columns
 from flowq.cli.terminal import Terminal
 from flowq.flows.forecast.history import NOTHING, History
-from flowq.flows.forecast.outcomes import foresee
+from flowq.flows.forecast.outcomes import predict_ends
 from flowq.plan import Plan
 from flowq.store import Store
 from tests.cli import golden, samples
@@ -24,7 +24,7 @@ HISTORY = History(3, {cell.name: TIMES.get(PLAN.node_of(cell).name, 0.5) for cel
 
 def text(history: History, width: int | None, failing: tuple[int, ...] = ()) -> str:
     names = [PLAN.cells[ordinal].name for ordinal in failing]
-    fates = foresee(PLAN, frozenset(failing))
+    fates = predict_ends(PLAN, frozenset(failing))
     return golden.plain(plan_lines(PLAN, fates, history, Terminal(width=width), workers=2, failing=names))
 
 

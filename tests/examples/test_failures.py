@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from flowq.compiler import compile_file
-from flowq.flows.forecast.outcomes import foresee, run_status
+from flowq.flows.forecast.outcomes import predict_ends, run_status
 from flowq.plan import Plan
 from tests.examples.corpora import CORPORA, graph_files
 from tests.examples.failing import Chosen, write
@@ -55,7 +55,7 @@ def check(path: Path, seed: int, directory: Path) -> None:
     known = chosen.outcomes(1)
     run = _run("run", str(flow), "--json", cwd=directory)
     _compare(plan, run, known)
-    _foreseen(plan, run, chosen)
+    _check_prediction(plan, run, chosen)
     if run["status"] == "finished" and not run["warnings"]:
         return
     ends = _ends(run)
@@ -104,10 +104,10 @@ def _compare(plan: Plan, run: dict[str, Any], outcomes: dict[str, str]) -> None:
     assert run["status"] == ("failed" if any(outcomes[name] == "failed" for name in executed) else "finished")
 
 
-def _foreseen(plan: Plan, run: dict[str, Any], chosen: Chosen) -> None:
+def _check_prediction(plan: Plan, run: dict[str, Any], chosen: Chosen) -> None:
     """See that `flowq plan --fail` would have told the same of the first attempt."""
     failing = {cell.ordinal for cell in plan.cells if chosen.ends[cell.name][0] in {"fails", "allowed"}}
-    fates = foresee(plan, failing)
+    fates = predict_ends(plan, failing)
     actual = _ends(run)
     for cell, fate in zip(plan.cells, fates, strict=True):
         assert str(fate.end.status) == actual[cell.name].partition("/")[0], cell.name

@@ -23,9 +23,9 @@ def stand(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> It
     until(lambda: not survivors(one.mark))
 
 
-def run(stand: Stand, task: dict[str, object], veil: ExecutionSecrets | None) -> Execution:
+def run(stand: Stand, task: dict[str, object], secrets: ExecutionSecrets | None) -> Execution:
     execution = stand.executions[0] = Execution()
-    stand.slots[0].start(task, stand.fork_server, veil)
+    stand.slots[0].start(task, stand.fork_server, secrets)
     stand.turn(lambda: execution.freed)
     return execution
 

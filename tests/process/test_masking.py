@@ -190,11 +190,11 @@ def test_bytes_that_are_no_text() -> None:
 def test_bytes_that_end_inside_of_a_character() -> None:
     """What is left need not be text any more; that must not take the worker down."""
     secret = b"\xa9abcd\xc3".decode("utf-8", "surrogateescape")
-    veil = ExecutionSecrets({"S": secret})
-    outcome, notes = veil.outcome({"outcome": "finished", "value": '"éabcdé"'.encode(), "exit_code": 0})
+    secrets = ExecutionSecrets({"S": secret})
+    outcome, notes = secrets.outcome({"outcome": "finished", "value": '"éabcdé"'.encode(), "exit_code": 0})
     assert json.loads(outcome["value"]) == "\ufffd***\ufffd"
     assert len(notes) == 1
-    failed, _ = veil.outcome({"outcome": "failed", "error": "éabcdé and éabcd…"})
+    failed, _ = secrets.outcome({"outcome": "failed", "error": "éabcdé and éabcd…"})
     assert "abcd" not in failed["error"].encode("utf-8", "surrogateescape").decode("utf-8", "replace")
 
 
@@ -210,14 +210,14 @@ def test_a_message_that_was_cut_inside_of_a_secret(cut: int) -> None:
 
 
 def test_results() -> None:
-    veil = ExecutionSecrets({"PIN": "12345678", "TOKEN": 'to"ken\n'})
+    secrets = ExecutionSecrets({"PIN": "12345678", "TOKEN": 'to"ken\n'})
     value = {"a": ['x to"ken', 12345678, 1.5, None, True], "12345678": {"b": "plain"}}
-    outcome, notes = veil.outcome({"outcome": "finished", "value": json.dumps(value).encode(), "exit_code": 0})
+    outcome, notes = secrets.outcome({"outcome": "finished", "value": json.dumps(value).encode(), "exit_code": 0})
     assert json.loads(outcome["value"]) == {"a": ["x ***", "***", 1.5, None, True], "***": {"b": "plain"}}
     assert [note for note in notes if "PIN" in note or "TOKEN" in note] == notes
     assert len(notes) == 2
     clean = {"outcome": "finished", "value": b'{"a":1e5, "b": [ ]}', "exit_code": 0}
-    assert veil.outcome(clean) == (clean, []), "what has no secret in it stays byte by byte"
+    assert secrets.outcome(clean) == (clean, []), "what has no secret in it stays byte by byte"
 
 
 def test_what_is_said_of_the_cache() -> None:
@@ -231,10 +231,10 @@ def test_what_is_said_of_the_cache() -> None:
 
 
 def test_execution_secrets_show_names_only() -> None:
-    veil = ExecutionSecrets({"TOKEN": "hunter2hunter2", "PIN": "123"})
-    assert repr(veil) == "ExecutionSecrets(TOKEN, PIN)"
+    secrets = ExecutionSecrets({"TOKEN": "hunter2hunter2", "PIN": "123"})
+    assert repr(secrets) == "ExecutionSecrets(TOKEN, PIN)"
     assert repr(Mask({"TOKEN": "hunter2hunter2"})) == "Mask(['TOKEN'])"
-    assert list(veil.warnings()) == ["the secret PIN has fewer than 4 characters: it is not masked"]
+    assert list(secrets.warnings()) == ["the secret PIN has fewer than 4 characters: it is not masked"]
 
 
 def test_long_lines_are_masked_before_they_are_cut() -> None:

@@ -120,7 +120,7 @@ def test_a_job_with_cache_wants_what_decides_it_besides_its_own_module() -> None
 @pytest.mark.parametrize(
     "payload", [b"", b"\x80", b"\x80\x05\x8c", b"\x80\x05\x8c\xff", b'["json", []]', b"\x80\x05\x8c\x03\xff\xfe."]
 )
-def test_other_payloads_wish_for_nothing_of_the_users(payload: bytes) -> None:
+def test_other_payloads_import_nothing_of_the_user(payload: bytes) -> None:
     assert imports_of(task("pickle", payload=payload)) == ("pickle",)
     assert imports_of(task("pickle", payload=payload, serializer="json")) == ()
 

@@ -32,14 +32,14 @@ def asked(store: Store, driver: Driver, **settings: object) -> str:
 
 
 def decide(store: Store, run: str, *, approved: bool, name: str = "sign") -> None:
-    approval.decide(store, run, graphs.grown(store, run), name, approval.Decision(approved, "ada", "looks good"))
+    approval.decide(store, run, graphs.plan_of_run(store, run), name, approval.Decision(approved, "ada", "looks good"))
 
 
 def test_an_approved_job_finishes_with_who_decided(store: Store, driver: Driver) -> None:
     run = asked(store, driver)
     assert graphs.statuses(store, run)["sign"] == "deferred/approval"
     assert driver.claim() is None, "nothing is executed for it"
-    assert approval.waiting(store, run, graphs.grown(store, run)) == ["sign"]
+    assert approval.waiting(store, run, graphs.plan_of_run(store, run)) == ["sign"]
     decide(store, run, approved=True)
     assert Drive(store, driver, run).to_the_end() == ["publish"]
     view = next(job for job in read_view(store, run).jobs if job.name == "sign")

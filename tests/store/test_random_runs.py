@@ -133,7 +133,7 @@ class Story:
     def _chosen(self, dice: random.Random) -> None:
         """Run some jobs again, whatever became of them, first with what depends on them, then alone."""
         for only in (False, True):
-            plan = graphs.grown(self.store, self.run)
+            plan = graphs.plan_of_run(self.store, self.run)
             jobs = [cell.ordinal for cell in plan.shown_jobs() if not cell.phase]
             if not jobs:
                 return
@@ -174,7 +174,7 @@ class Story:
         record = self.store.runs.require(self.run)
         assert record.ended
         assert not [key for key in self.store.client.scan_iter() if b":holders:" in key or b":waiters:" in key]
-        plan, actual = graphs.grown(self.store, self.run), graphs.statuses(self.store, self.run)
+        plan, actual = graphs.plan_of_run(self.store, self.run), graphs.statuses(self.store, self.run)
         if self.scenario.sure:
             wanted = expected(plan, self.known, stored=self.stored, skipped=self.scenario.if_false)
             assert differences(actual, wanted) == {}
@@ -184,7 +184,7 @@ class Story:
 
     def _consistent(self) -> list[str]:
         """See that no two ends contradict each other; return the names of the jobs whose failure was allowed."""
-        plan, actual = graphs.grown(self.store, self.run), graphs.statuses(self.store, self.run)
+        plan, actual = graphs.plan_of_run(self.store, self.run), graphs.statuses(self.store, self.run)
         allowed = [
             cell.name
             for cell, job in zip(plan.cells, self.store.runs.jobs(self.run, range(len(plan.cells))), strict=True)

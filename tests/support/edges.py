@@ -3,12 +3,12 @@
 from collections.abc import Mapping
 
 from flowq.plan import Plan
-from flowq.plan.foreach import foreach_groups, grow
+from flowq.plan.foreach import foreach_groups, with_foreach_cells
 
 
 def edges(plan: Plan) -> dict[str, set[str]]:
     """Return for each job of the graph (cells of a matrix as `name.0`, `name.1`, …) its parents; groups stand for all of theirs."""
-    plan = grow(plan, dict.fromkeys(foreach_groups(plan)))  # a foreach is one job, before its list is known
+    plan = with_foreach_cells(plan, dict.fromkeys(foreach_groups(plan)))  # a foreach is one job, before its list is known
     names: dict[int, str] = {}
     for node, ordinals in plan.cells_of().items():
         several = next(item for item in plan.nodes if item.name == node).matrix

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from flowq.flows.actions.submit import submit
 from flowq.plan import Action, Cell, Edge, Node, Plan, RetryPolicy
-from flowq.plan.foreach import foreach_groups, grow
+from flowq.plan.foreach import foreach_groups, with_foreach_cells
 from flowq.store import Store
 
 Parents = Mapping[str, str] | Sequence[str]
@@ -91,15 +91,15 @@ def run(store: Store, jobs: Shape, **more: object) -> str:
     return submit(store, plan(jobs, **more), directory=Path("/nowhere"))  # type: ignore[arg-type]
 
 
-def grown(store: Store, run_id: str) -> Plan:
+def plan_of_run(store: Store, run_id: str) -> Plan:
     """Return the plan of a run with the cells of its foreach jobs."""
     stored = Plan.from_json(store.runs.plan(run_id))
-    return grow(stored, store.runs.members(run_id, foreach_groups(stored)))
+    return with_foreach_cells(stored, store.runs.members(run_id, foreach_groups(stored)))
 
 
 def statuses(store: Store, run_id: str) -> dict[str, str]:
     """Return the status of every job of a run by name, with its reason after a slash."""
-    plan = grown(store, run_id)
+    plan = plan_of_run(store, run_id)
     records = store.runs.jobs(run_id, range(len(plan.cells)))
     return {
         cell.name: f"{record.status}/{record.reason}" if record.reason else str(record.status)
@@ -108,4 +108,4 @@ def statuses(store: Store, run_id: str) -> dict[str, str]:
     }
 
 
-__all__ = ["Extra", "RetryPolicy", "grown", "plan", "run", "statuses"]
+__all__ = ["Extra", "RetryPolicy", "plan", "plan_of_run", "run", "statuses"]

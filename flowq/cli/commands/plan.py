@@ -13,8 +13,9 @@ from flowq.cli.render.plan_table import plan_json, plan_lines
 from flowq.exceptions import ServerError
 from flowq.flows.actions.selection import find_jobs
 from flowq.flows.forecast.history import NOTHING, History, read_history
-from flowq.flows.forecast.outcomes import foresee
+from flowq.flows.forecast.outcomes import predict_ends
 from flowq.plan import Plan
+from flowq.plan.foreach import before_run
 
 
 @click.command(epilog="Example: flowq plan nightly.yaml --fail fetch")
@@ -44,9 +45,9 @@ def command(
     give the expected duration and the critical path. With --fail: who would be skipped, who would still run, by the same rules
     as the engine's.
     """
-    plan = part.of(compile_flow(file, inputs, session.err))
+    plan = before_run(part.of(compile_flow(file, inputs, session.err)))
     failed = [ordinal for name in failing for ordinal in find_jobs(plan, name, f"the flow {plan.name}")]
-    fates = foresee(plan, frozenset(failed))
+    fates = predict_ends(plan, frozenset(failed))
     history = NOTHING if no_history else _history(session, plan)
     if as_json:
         show_json(plan_json(plan, fates, history, workers))

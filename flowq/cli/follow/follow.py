@@ -30,7 +30,7 @@ from flowq.states import RunStatus
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from flowq.flows.forecast.duration import Outlook
+    from flowq.flows.forecast.outlook import Outlook
     from flowq.store import Store
 
 _LOOK: Final = 2.0  # s between looks at who serves the queues
@@ -112,7 +112,7 @@ class Following:
             from flowq.cli.follow.ci_display import AnnotatedDisplay
             from flowq.flows.render.ci_annotations import annotations
 
-            return AnnotatedDisplay(writer, progress, annotations(self.manner.reporting.annotations), progress.plan.file)
+            return AnnotatedDisplay(writer, progress, annotations(self.manner.reporting.annotations))
         if live:
             from flowq.cli.follow.live_display import LiveDisplay
 
@@ -121,8 +121,8 @@ class Following:
 
     def _outlook(self, progress: Progress) -> "Outlook | None":
         """Return what earlier runs of the flow tell of this one."""
-        from flowq.flows.forecast.duration import LARGEST, outlook
         from flowq.flows.forecast.history import read_history
+        from flowq.flows.forecast.outlook import LARGEST, outlook
         from flowq.flows.local_worker.worker import default_slots
 
         if len(progress.plan.cells) > LARGEST:

@@ -92,11 +92,13 @@ def _queue_lines(records: list["QueueRecord"]) -> Iterator[Line]:
         for name, count in zip(_COUNTS, counts, strict=True):
             cells.append((f"  {count:>9}", "bad" if name == "failed" and count else "" if count else "dim"))
         yield (*cells, (f"  {record.workers:>9}", "warn" if record.queued and not record.workers else ""))
-    limited = sum(record.rate_limited for record in records)
+    limited, skipped = sum(record.rate_limited for record in records), sum(record.skipped for record in records)
     waiting = f"{plural(sum(record.queued for record in records), 'job')} waiting" + (
         f", {limited} for a rate limit" if limited else ""
     )
     yield ((f"{plural(len(records), 'queue')}, {waiting}", "dim"),)
+    if skipped:
+        yield ((f"{plural(skipped, 'job')} skipped, because a job before did not succeed", "dim"),)
 
 
 def _worker_lines(picture: Picture) -> Iterator[Line]:
@@ -150,7 +152,7 @@ def document(picture: Picture) -> dict[str, object]:
         "suspended": picture.suspended,
         "queues": [
             {"name": record.name, "workers": record.workers}
-            | {name: getattr(record, name) for name in (*_COUNTS, "rate_limited")}
+            | {name: getattr(record, name) for name in (*_COUNTS, "skipped", "rate_limited")}
             for record in picture.queues
         ],
         "workers": [

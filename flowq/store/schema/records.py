@@ -180,10 +180,11 @@ class QueueRecord:
     deferred: int
     scheduled: int
     finished: int
-    failed: int
+    failed: int  # and stopped
     canceled: int
+    skipped: int
+    rate_limited: int
     workers: int
-    rate_limited: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,7 @@ import sys
 from flowq.worker.fork_server.children import Children
 from flowq.worker.fork_server.preload import ModulePreloader
 from flowq.worker.horse import horse
+from flowq.worker.horse.own_process import OwnProcess
 from flowq.worker.ipc import channel as ipc
 from flowq.worker.ipc import platform
 from flowq.worker.ipc.channel import Channel, PeerGoneError
@@ -191,7 +192,8 @@ def main() -> None:
     sys.path[:0] = greeting["path"]
     for module in greeting["preload"]:
         try:
-            __import__(module)
+            with OwnProcess():
+                __import__(module)
         except Exception as error:  # noqa: BLE001 - user code; the job that needs it will show the whole traceback
             sys.stderr.write(f"flowq: cannot preload {module}: {type(error).__name__}: {error}\n")
     serve(control)

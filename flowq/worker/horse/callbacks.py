@@ -12,6 +12,7 @@ from types import CoroutineType
 
 from flowq.timeouts import JobTimeoutException, UnixSignalDeathPenalty
 from flowq.worker.horse.allowlist import refusal
+from flowq.worker.horse.own_process import OwnProcess
 from flowq.worker.ipc.messages import failed, finished
 
 TYPE_CHECKING = False
@@ -162,7 +163,8 @@ class Aside:
     @staticmethod
     def _guarded(outcome: TaskResult, call: Callable[[Any], Any]) -> Any:
         try:
-            return call(_job())
+            with OwnProcess():
+                return call(_job())
         except BaseException as error:  # noqa: BLE001 - whatever it is, the job's own failure is what is reported
             import traceback
 
@@ -200,7 +202,8 @@ def after_death(task: Task) -> TaskResult:
             kinds = {"timeout": JobTimeoutException, "abandoned": AbandonedJobError}
             kind = kinds.get(task["reason"], HorseKilledError)
             arguments += (kind, kind(task["error"]), None)
-        call_back(task, task["which"], name, float(seconds), *arguments)
+        with OwnProcess():
+            call_back(task, task["which"], name, float(seconds), *arguments)
     except BaseException as error:  # noqa: BLE001 - as in `Aside`
         import traceback
 

@@ -12,6 +12,7 @@ import sys
 
 from flowq.jobs import context
 from flowq.worker.horse import function, shell
+from flowq.worker.horse.own_process import OwnProcess
 from flowq.worker.ipc import platform
 from flowq.worker.ipc.channel import Channel, PeerGoneError
 from flowq.worker.ipc.messages import failed
@@ -47,7 +48,8 @@ def live(channel: Channel, *, parent: int, scratch: str) -> NoReturn:
         (task, secrets), pipes = channel.wait()
         _redirect(pipes)
         _equip(task, secrets)
-        outcome = _execute(task, scratch, lambda seconds: _announce(channel, seconds))
+        with OwnProcess():  # only this one reports
+            outcome = _execute(task, scratch, lambda seconds: _announce(channel, seconds))
         channel.send(outcome)
         channel.drain()
         code = 0

@@ -1,9 +1,9 @@
 -- job/create: a plain job
 -- edges: - -> queued, - -> deferred, - -> scheduled, - -> skipped, - -> rate_limited
 -- args: nonce id unique queue payload meta due front group coming parents* fields*
--- guard: the same nonce again is a duplicate; with `unique`, or while the job is started, a taken id is a conflict; every parent exists
--- replies: {done | duplicate | conflict, status} or {not_found, parent id}
--- uses: job/release_dependents
+-- guard: the same nonce again is a duplicate; with `unique`, or while the job is started, a taken id is a conflict; every parent exists and none waits for this job
+-- replies: {done | duplicate | conflict, status}, {not_found, parent id} or {cycle, ids of the cycle joined by ' -> '} ('': too many jobs depend on the id to say)
+-- uses: job/release_dependents lib/dependency_cycle
 -- `due` is a time in ms or -1, `meta` the user's own data ('' for none). `parents` are "<id>|<condition>"; `fields` are written to the job as they are.
 -- `group` is the group it joins ('' for none), `coming` how many jobs of the same request follow (the first of them) or -1 (each other).
 -- A job that is replaced (same id, not unique) leaves its structures first, so that the id is never in two places.
@@ -43,14 +43,19 @@ function L.create()
       return { 'conflict', old.status }
     end
   end
-  local loaded = {}
+  local parent_ids, loaded = {}, {}
   for i, edge in ipairs(parents) do
-    local parent_id = string.match(edge, '^(.*)|')
-    loaded[i] = L.load(parent_id)
-    if not loaded[i] or parent_id == id then
+    parent_ids[i] = string.match(edge, '^(.*)|')
+    loaded[i] = L.load(parent_ids[i])
+    if not loaded[i] then
       if group ~= '' then L.group_without(group) end
-      return { 'not_found', parent_id }
+      return { 'not_found', parent_ids[i] }
     end
+  end
+  local cycle = old and #parents > 0 and L.dependency_cycle(old, parent_ids)
+  if cycle then
+    if group ~= '' then L.group_without(group) end
+    return { 'cycle', cycle }
   end
   local former = old and L.replace(old) or {}
   local first = { 'status', 'deferred', 'origin', queue, 'nonce', nonce, 'created_at', now, 'pending', #parents, unpack(fields) }

@@ -1,4 +1,4 @@
-"""What `plan --fail` says is what the engine does: the same random graphs, once foreseen and once executed."""
+"""What `plan --fail` says is what the engine does: the same random graphs, once predicted and once executed."""
 
 import random
 from collections.abc import Mapping
@@ -7,7 +7,7 @@ import pytest
 
 from flowq.compiler import compile_text
 from flowq.flows.actions.submit import submit
-from flowq.flows.forecast.outcomes import foresee, run_status
+from flowq.flows.forecast.outcomes import predict_ends, run_status
 from flowq.plan import Plan
 from flowq.states import JobStatus, RunStatus
 from flowq.store import Store
@@ -30,8 +30,8 @@ def random_plan(seed: int) -> tuple[Plan, frozenset[int]]:
     return made, frozenset(cell.ordinal for cell in made.jobs() if rng.random() < 0.3)
 
 
-def foreseen(made: Plan, failing: frozenset[int]) -> dict[str, str]:
-    fates = foresee(made, failing)
+def predicted(made: Plan, failing: frozenset[int]) -> dict[str, str]:
+    fates = predict_ends(made, failing)
     return {
         cell.name: f"{fates[cell.ordinal].end.status}"
         + (f"/{fates[cell.ordinal].reason}" if fates[cell.ordinal].reason else "")
@@ -40,7 +40,7 @@ def foreseen(made: Plan, failing: frozenset[int]) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("seed", range(25))
-def test_the_engine_does_what_was_foreseen(store: Store, seed: int) -> None:
+def test_the_engine_does_what_was_predicted(store: Store, seed: int) -> None:
     made, failing = random_plan(seed)
     run = submit(store, made, directory="/nowhere")
     driver = Driver(store)
@@ -50,7 +50,7 @@ def test_the_engine_does_what_was_foreseen(store: Store, seed: int) -> None:
             driver.settle()
     finally:
         driver.close()
-    told = foreseen(made, failing)
+    told = predicted(made, failing)
     actual = statuses(store, run)
     # Where several edges break, the first to be decided names the reason, and that is a matter of time.
     assert {name: text.split("/")[0] for name, text in actual.items()} == {
@@ -58,7 +58,7 @@ def test_the_engine_does_what_was_foreseen(store: Store, seed: int) -> None:
     }
     wanted = expected_ends.expected(made, {made.cells[ordinal].name: "failed" for ordinal in failing})
     assert not expected_ends.differences(told, wanted)
-    assert store.runs.require(run).status == run_status(made, foresee(made, failing))
+    assert store.runs.require(run).status == run_status(made, predict_ends(made, failing))
 
 
 def compiled(text: str, **params: str) -> Plan:
@@ -81,7 +81,7 @@ jobs:
 
 def test_an_if_is_decided_where_it_can_be() -> None:
     made = compiled(CONDITIONAL)
-    fates = {cell.name: fate for cell, fate in zip(made.cells, foresee(made), strict=True) if not cell.group}
+    fates = {cell.name: fate for cell, fate in zip(made.cells, predict_ends(made), strict=True) if not cell.group}
     assert fates["only-full"].reason == "if_false"
     assert fates["cells[n=1]"].runs
     assert fates["cells[n=2]"].reason == "if_false"
@@ -95,7 +95,7 @@ def test_an_if_is_decided_where_it_can_be() -> None:
 def test_a_failure_that_is_allowed() -> None:
     made = compiled(CONDITIONAL, full="true")
     failing = frozenset({made.targets()["first"]})
-    fates = foresee(made, failing)
+    fates = predict_ends(made, failing)
     assert fates[made.targets()["first"]].end.status is JobStatus.FAILED
     assert fates[made.targets()["after"]].runs
     assert fates[made.targets()["late"]].runs
@@ -103,7 +103,7 @@ def test_a_failure_that_is_allowed() -> None:
 
 
 @pytest.mark.parametrize("failing", [frozenset(), frozenset({0})])
-def test_handlers_have_their_turn_as_foreseen(store: Store, failing: frozenset[int]) -> None:
+def test_handlers_have_their_turn_as_predicted(store: Store, failing: frozenset[int]) -> None:
     handlers: dict[str, dict[str, list[str]]] = {"success": {"tell": []}, "failure": {"page": []}, "exit": {"clean": []}}
     made = plan({"a": []}, extra=Extra(handlers=handlers))
     run = submit(store, made, directory="/nowhere")
@@ -114,7 +114,7 @@ def test_handlers_have_their_turn_as_foreseen(store: Store, failing: frozenset[i
             driver.settle()
     finally:
         driver.close()
-    told = foreseen(made, failing)
+    told = predicted(made, failing)
     assert {name: text.split("/")[0] for name, text in statuses(store, run).items()} == {
         name: text.split("/")[0] for name, text in told.items()
     }

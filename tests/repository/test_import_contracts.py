@@ -5,6 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import grimp
 import pytest
 
 from tests.repository.makefile import ROOT
@@ -21,9 +22,21 @@ VIOLATIONS = {
     "a read side speaks Redis": ("flows/views/run_view.py", "import redis"),
     "a read side draws": ("flows/views/run_view.py", "import rich.table"),
     "the horse knows the store": ("worker/horse/horse.py", "import flowq.store"),
-    "a horse knows its supervisor": ("worker/horse/shell.py", "import flowq.worker.supervisor.slot"),
     "a module without a place": ("utils.py", "import flowq.ids"),
     "a cycle": ("states.py", "import flowq.plan"),
+}
+
+# What runs in a fork server or in a horse, and the modules outside that these may import. Each costs every job memory and time,
+# and what a horse can reach its user's code can reach: an entry here is a decision.
+IN_A_HORSE = ("flowq.worker.fork_server", "flowq.worker.horse", "flowq.worker.ipc")
+FOR_A_HORSE = {
+    "flowq.dotted_names",
+    "flowq.exceptions",
+    "flowq.globs",
+    "flowq.job",  # in a function: only callbacks get a `Job`
+    "flowq.jobs.context",
+    "flowq.serializers",
+    "flowq.timeouts",
 }
 
 
@@ -61,3 +74,10 @@ def test_a_violation_is_noticed(violation: str, copy: Path) -> None:
     result = lint(copy)
     assert result.returncode == 1, result.stdout
     assert "BROKEN" in result.stdout
+
+
+def test_a_horse_imports_its_own_folder_and_what_processes_say_to_each_other() -> None:
+    graph = grimp.build_graph("flowq", cache_dir=None)
+    inside = {module for module in graph.modules if module.startswith(IN_A_HORSE)}
+    outside = {imported for module in inside for imported in graph.find_modules_directly_imported_by(module)} - inside
+    assert outside == FOR_A_HORSE

@@ -13,14 +13,14 @@ from flowq.flows.actions.retry import plan_rerun, plan_retry
 from flowq.flows.actions.selection import select
 from flowq.flows.actions.submit import submit
 from flowq.flows.flow import Flow
-from flowq.flows.forecast.outcomes import foresee
+from flowq.flows.forecast.outcomes import predict_ends
 from flowq.flows.local_worker.worker import needed_queues
 from flowq.flows.render.graph.model import graph_of
 from flowq.flows.views.snapshot import read_view
 from flowq.plan import Plan, Selection
 from flowq.states import JobStatus
 from flowq.store import Store
-from tests.flows.test_foresee import foreseen, random_plan
+from tests.flows.test_outcomes import predicted, random_plan
 from tests.support.graphs import Extra, plan, statuses
 from tests.support.slot_driver import Driver
 
@@ -141,7 +141,7 @@ def test_nothing_asked_for_is_everything(whole: Plan) -> None:
         (Selection(stages=("shp",)), NoSuchJobError, "did you mean 'ship'"),
         (Selection(stages=("zzzzzz",)), NoSuchJobError, "its stages: build, test, ship"),
         (Selection(jobs=("on_exit/clean",)), UsageError, "is a handler"),
-        (Selection(jobs=("build",)), UsageError, "'build' (line 6) uses the result or status of 'fetch'"),
+        (Selection(jobs=("build",)), UsageError, "'build' (sel.yaml:6) uses the result or status of 'fetch'"),
         (Selection(jobs=("publish", "build", "fetch")), UsageError, "--until publish"),
     ],
 )
@@ -208,7 +208,7 @@ def test_a_failure_and_its_retry_stay_inside_the_part(store: Store) -> None:
 
 @pytest.mark.parametrize("seed", range(20))
 def test_random_parts_of_random_graphs(store: Store, seed: int) -> None:
-    """The engine does what was foreseen, and never executes a job that was not asked for."""
+    """The engine does what was predicted, and never executes a job that was not asked for."""
     rng = random.Random(seed)
     made, failing = random_plan(seed)
     nodes = [node.name for node in made.nodes]
@@ -223,7 +223,7 @@ def test_random_parts_of_random_graphs(store: Store, seed: int) -> None:
     finally:
         driver.close()
     assert all(part.cells[ordinal].selected for ordinal in executed)
-    told = {name: text.split("/")[0] for name, text in foreseen(part, failing).items()}
+    told = {name: text.split("/")[0] for name, text in predicted(part, failing).items()}
     assert {name: text.split("/")[0] for name, text in statuses(store, run).items()} == told
     assert store.runs.require(run).ended
 
@@ -233,5 +233,5 @@ def test_from_python(tmp_path: Path) -> None:
     (tmp_path / "sel.yaml").write_text(FLOW, encoding="utf-8")
     part = Flow.load(tmp_path / "sel.yaml").select(stages=["build"], until=["build"])
     assert names(part.plan) == {"fetch", "lint"} | BUILD
-    fates = foresee(part.plan)
+    fates = predict_ends(part.plan)
     assert {fates[cell.ordinal].end.status for cell in part.plan.selected_jobs()} == {JobStatus.FINISHED}

@@ -16,7 +16,7 @@ from typing import Any, Final
 import pytest
 import redis
 
-from tests.api.test_moving import ROOT
+from tests.api.test_rq_application import ROOT
 from tests.support.wait import until
 
 FILES: Final = {

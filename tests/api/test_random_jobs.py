@@ -37,7 +37,7 @@ class Story:
             self.requeue,
             self.sweep,
             self.clear,
-            self.mourn,
+            self.reap_dead_worker,
         ]
         self.acts: list[Callable[[], object]] = [*enqueue, *acts, *[self.claim] * 2, *[self.report] * 2]
 
@@ -57,14 +57,14 @@ class Story:
         """Execute what there is, successfully."""
         while True:
             self.sweep()
-            self.mourn()
+            self.reap_dead_worker()
             claim = self.store.workers.claim("w", ["a", "b"], 100)
             if claim is not None:
                 self.held.append(claim)
             if not self.held:
                 break
             self.store.jobs.finish(_execution(self.held.pop(), "finished"))
-        while self.mourn():
+        while self.reap_dead_worker():
             pass
         invariants.check(self.store)
         jobs = {job.id: job for job in Job.fetch_many(IDS, self.connection) if job is not None}
@@ -146,7 +146,7 @@ class Story:
     def sweep(self) -> None:
         self.store.workers.sweep(10)
 
-    def mourn(self) -> bool:
+    def reap_dead_worker(self) -> bool:
         lost = self.store.workers.callbacks(["a", "b"], 2)
         for claim in lost:
             self.store.workers.called(claim)
