@@ -45,7 +45,7 @@ def checked_name(value: object, what: str, *, without: str = "\n\r\0") -> str:
     Raises:
         UsageError: not a text, empty, or one that cannot be stored.
     """
-    if not isinstance(value, str) or not value or any(character in value for character in without):
+    if not isinstance(value, str) or not value or not set(without).isdisjoint(value):
         others = "'|' and line breaks" if "|" in without else "line breaks"
         raise UsageError(f"{what} must be a text without {others}, found {value!r}")
     if not value.isascii() and any("\ud800" <= character <= "\udfff" for character in value):

@@ -24,7 +24,7 @@ def store_for(connection: Any = None) -> "Store":
         UsageError: not a redis-py client; one for asyncio is a `TypeError` as well.
         ServerError: the server cannot be used.
     """
-    from flowq.store import Store
+    from flowq.store.store import Store
 
     if connection is None:
         return default_store()

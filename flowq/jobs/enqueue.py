@@ -211,7 +211,7 @@ class Enqueueing:
         return _described(func, args, kwargs, bind_options(locals()))
 
     def enqueue_many(self, job_datas: Iterable[EnqueueData], pipeline: Any = None, group_id: str | None = None) -> list[Job]:
-        """Put many calls on the queue in one round trip. One may depend on another that stands before it in the list.
+        """Put many calls on the queue in one round trip per 100. One may depend on another that stands before it in the list.
 
         Args:
             job_datas: the calls, made by `prepare_data`.

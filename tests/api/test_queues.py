@@ -75,7 +75,7 @@ def test_enqueue_many_takes_one_round_trip(queue: Queue, work: Work) -> None:
     path = queue.connection.connection_pool.connection_kwargs["path"]
     pool = redis.ConnectionPool(connection_class=CountingConnection, path=path)
     far = Queue("default", connection=redis.Redis(connection_pool=pool))
-    far.enqueue(samples.add, 0)
+    far.enqueue_many([Queue.prepare_data(samples.add, (0,))])  # the server knows the script from now on
     CountingConnection.sent = 0
     data = [Queue.prepare_data(samples.add, (number, 1), job_id=f"j{number}", timeout=5) for number in range(20)]
     data.append(Queue.prepare_data(samples.add, [1, 2], depends_on="j3", meta={"a": 1}))

@@ -4,7 +4,7 @@ redis-py is told not to retry (see `flowq.connections.clients`): a transition ma
 idempotent, and that decision is made here, once, for every call.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, Final
 
 import redis
@@ -71,24 +71,6 @@ class Session:
             self.open()
             return self._send(script, flat)
 
-    def run_many(self, name: str, calls: Sequence[Sequence[object]]) -> list[Any]:
-        """Call a script many times in one round trip and return the raw replies in order.
-
-        Raises:
-            DataLostError: the data was replaced and this session does not follow.
-            ServerError: the server cannot be used.
-        """
-        if not self.incarnation:
-            self.open()
-        script, flat = load(name), [flatten(arguments) for arguments in calls]
-        try:
-            return list(self._again(lambda: self._evaluate_many(script, flat)))
-        except DataLostError:
-            if not self.follow:
-                raise
-            self.open()
-            return list(self._again(lambda: self._evaluate_many(script, flat)))
-
     def put_into(self, pipeline: Any, name: str, arguments: Sequence[object]) -> None:
         """Add the call of a script to a pipeline of the user's; the reply is among those of his `execute`."""
         if not self.incarnation:
@@ -96,14 +78,11 @@ class Session:
         pipeline.execute_command("EVAL", load(name).text, 1, self.keys("meta"), self.incarnation, *flatten(arguments))
 
     def _send(self, script: Script, flat: list[str | bytes]) -> Any:
-        return self._again(lambda: self._evaluate(script, flat))
-
-    def _again(self, send: Callable[[], Any]) -> Any:
         """Send, and once more when the reply was lost: every transition gives the same answer the second time."""
         for attempt in range(1, _ATTEMPTS + 1):
             try:
                 with self.translated:
-                    return send()
+                    return self._evaluate(script, flat)
             except ServerUnavailableError:
                 if attempt == _ATTEMPTS:
                     raise
@@ -120,20 +99,6 @@ class Session:
             if str(error).startswith("FLOWQGONE"):
                 raise data_lost(self.keys.namespace) from error
             raise
-
-    def _evaluate_many(self, script: Script, calls: list[list[str | bytes]]) -> list[Any]:
-        """One pipeline: the first call brings the script's text along, the others find it there."""
-        pipe = self.client.pipeline(transaction=False)
-        for number, flat in enumerate(calls):
-            command, source = ("EVALSHA", script.sha) if number else ("EVAL", script.text)
-            pipe.execute_command(command, source, 1, self.keys("meta"), self.incarnation, *flat)
-        replies = pipe.execute(raise_on_error=False) if calls else []
-        for reply in replies:
-            if isinstance(reply, redis.exceptions.ResponseError) and str(reply).startswith("FLOWQGONE"):
-                raise data_lost(self.keys.namespace)
-            if isinstance(reply, redis.exceptions.RedisError):
-                raise reply
-        return list(replies)
 
     def bounded_wait(self, timeout: float) -> float:
         """Return how many seconds one call may block in the server, of those that the caller wants to wait.
