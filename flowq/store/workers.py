@@ -6,7 +6,7 @@ from typing import Final
 from flowq import defaults, ids
 from flowq.store.client.session import Session
 from flowq.store.schema.outcomes import Claim, ExchangeReply, ExecutionReport, Outcome, Verdict
-from flowq.store.schema.records import WorkerRecord
+from flowq.store.schema.records import Registration, WorkerRecord
 from flowq.store.schema.replies import (
     exchange_arguments,
     heartbeat_arguments,
@@ -27,22 +27,20 @@ class Workers:
         self._session = session
         self._keys = session.keys
 
-    def register(self, name: str, *, queues: Sequence[str], hostname: str, pid: int, slots: int, version: str) -> None:
-        """Announce a worker; heartbeats keep it alive."""
-        fields: dict[str, str | int] = {
-            "queues": "\n".join(queues),
-            "hostname": hostname,
-            "pid": pid,
-            "slots": slots,
-            "version": version,
-            "state": "idle",
-            "busy": 0,
-        }
-        self._session.run("worker/register", name, [part for pair in fields.items() for part in pair])
+    def register(self, worker: Registration) -> Registration | None:
+        """List a worker; heartbeats keep it listed. Return the living worker that has the name, None when there is none.
 
-    def leave(self, name: str) -> None:
-        """Take a worker off the list."""
-        self._session.run("worker/unregister", name)
+        One that has the nonce `worker.former` is known not to live.
+        """
+        reply = self._session.run("worker/register", worker.name, worker.nonce, worker.former, worker.fields())
+        if reply[0] != b"conflict":
+            return None
+        nonce, hostname, pid = (part.decode("utf-8", "replace") for part in reply[1:])
+        return Registration(worker.name, (), hostname, int(pid), nonce=nonce)
+
+    def leave(self, name: str, nonce: str = "") -> Outcome:
+        """Take a worker off the list; with the nonce of its registration, unless another one has its name by now."""
+        return Outcome(self._session.run("worker/unregister", name, nonce)[0].decode())
 
     def all(self) -> list[WorkerRecord]:
         """Return the live workers by name."""
@@ -106,12 +104,7 @@ class Workers:
         )
 
     def heartbeat(
-        self,
-        name: str,
-        queues: Sequence[str],
-        lease: float,
-        claim: Claim | None,
-        counters: tuple[int, int, int] = (0, 0, 0),
+        self, worker: Registration, claim: Claim | None = None, counters: tuple[int, int, int] = (0, 0, 0)
     ) -> Verdict | None:
         """Renew the lease of one claim, or without one say that the worker lives; return the verdict on the claim.
 
@@ -119,7 +112,7 @@ class Workers:
         """
         executions = [] if claim is None else [(claim.id, claim.token)]
         state = "busy" if executions else "idle"
-        flat = heartbeat_arguments(name, _ms(lease), state, queues, counters=counters, executions=executions)
+        flat = heartbeat_arguments(worker, state, counters=counters, executions=executions)
         return next(iter(read_verdicts(self._session.run("worker/heartbeat", *flat))), None)
 
     def callbacks(self, queues: Sequence[str], limit: int) -> list[Claim]:

@@ -335,7 +335,7 @@ def test_flushed_data_stops_a_worker_and_leaves_no_half_job(store: Store) -> Non
     claim = driver.take()
     store.client.flushall()
     Store(store.client, store.namespace).open()
-    driver.link.heartbeat("busy", ["default"], [(claim.id, claim.token)])
+    driver.link.heartbeat(driver.registration, "busy", [(claim.id, claim.token)])
     with pytest.raises(DataLostError, match="is gone"):
         driver.reply()
     assert store.jobs.get("a") is None

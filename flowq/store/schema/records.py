@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
+from flowq import defaults, ids
 from flowq.states import ENDED, RUN_ENDED, JobStatus, RunStatus
 
 
@@ -149,6 +150,34 @@ class LogEntry:
     execution: int
     stream: str  # "out" or "err"
     data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Registration:
+    """What a worker says of itself when it takes its place on the list of workers."""
+
+    name: str
+    queues: tuple[str, ...]
+    hostname: str
+    pid: int
+    slots: int = 1
+    version: str = ""
+    lease: float = defaults.LEASE  # s; a worker that is silent for two of them is not taken for living
+    nonce: str = field(default_factory=ids.nonce)  # tells it from others of the same name
+    former: str = ""  # nonce of the worker of this name that is known to be gone
+
+    def fields(self) -> list[str | int]:
+        """Return the fields of its hash and their values, flat."""
+        pairs: dict[str, str | int] = {
+            "queues": "\n".join(self.queues),
+            "hostname": self.hostname,
+            "pid": self.pid,
+            "slots": self.slots,
+            "version": self.version,
+            "lease": int(self.lease * 1000),
+            "nonce": self.nonce,
+        }
+        return [part for pair in pairs.items() for part in pair]
 
 
 @dataclass(frozen=True, slots=True)
