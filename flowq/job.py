@@ -196,8 +196,9 @@ class Job(JobAttributes):
             NoSuchJobError: the job was enqueued and is gone.
             InvalidJobOperation: it belongs to a run.
         """
+        stored = self.is_new and self.store.jobs.draft(self.settings.new_job()) is not Outcome.CONFLICT
         changes = self.settings.changes()
-        if self.is_new and self.store.jobs.draft(self.settings.new_job()) is not Outcome.CONFLICT:
+        if stored:
             return
         # Not new, or another client has enqueued the id meanwhile.
         self._expect(self.store.jobs.save(self.id, changes), "save")

@@ -6,7 +6,7 @@ a job's options travel as one `JobOptions`.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
-from typing import Any, Final, TypeAlias
+from typing import Any, Final
 
 from flowq import defaults
 from flowq.callbacks import Callback
@@ -21,8 +21,6 @@ from flowq.retry import Retry
 from flowq.states import RAN
 from flowq.webhook import Webhook
 
-Fields: TypeAlias = Mapping[str, str | bytes | int]
-
 
 @dataclass(frozen=True, slots=True)
 class Option:
@@ -30,15 +28,17 @@ class Option:
 
     Attributes:
         parse: returns the value that a client gave in its one form; raises `UsageError`.
+        encode: returns what the store keeps of a value, None for nothing; without it, the option is not among the fields of a job.
+        decode: returns the value from what the store keeps.
         keyword: its name among the keywords of `enqueue`, where that differs; None: it cannot be given there.
-        encode: returns what the store keeps of a value; None: nothing, or the transition that creates the job writes it.
-        decode: returns the value from the fields of a stored job, None where they do not have it.
+        stored: name of its field in the store, where that differs.
     """
 
     parse: Callable[[Any], Any]
+    encode: Callable[[Any], str | int | None] | None = None
+    decode: Callable[[str], Any] | None = None
     keyword: str | None = ""
-    encode: Callable[[Any], Fields] | None = None
-    decode: Callable[[Mapping[str, str]], Any] | None = None
+    stored: str = ""
 
 
 # -- parsing ------------------------------------------------------------------------------------------------------------------
@@ -87,6 +87,10 @@ def _dependencies(value: Any) -> tuple[Dependency, ...]:
     return found
 
 
+def _description(value: Any) -> str:
+    return storable(str(value))
+
+
 def _mapping(value: Any) -> dict[str, Any]:
     if not isinstance(value, Mapping):
         raise UsageError("expected a mapping")
@@ -109,64 +113,58 @@ def _webhooks(value: Any) -> tuple[Webhook, ...]:
 # -- the table ----------------------------------------------------------------------------------------------------------------
 
 
-def _option(parse: Callable[[Any], Any], keyword: str | None = "", **codec: Any) -> dict[str, Option]:
-    return {"option": Option(parse, keyword, **codec)}
+def _option(parse: Callable[[Any], Any], encode: Any = None, decode: Any = None, **names: Any) -> dict[str, Option]:
+    return {"option": Option(parse, encode, decode, **names)}
 
 
-def _stored(name: str, encode: Callable[[Any], Any], decode: Callable[[str], Any]) -> dict[str, Any]:
-    """Return the codec of a value that is one field of the store."""
-    return {
-        "encode": lambda value: {name: encode(value)},
-        "decode": lambda stored: None if (text := stored.get(name)) is None else decode(text),
-    }
+def _seconds(text: str) -> float:
+    return NEVER if float(text) < 0 else float(text)
 
 
-def _stored_millis(name: str) -> dict[str, Any]:
-    return _stored(name, milliseconds, lambda text: NEVER if float(text) < 0 else float(text) / 1000)
+def _from_millis(text: str) -> float:
+    return NEVER if float(text) < 0 else float(text) / 1000
 
 
-def _stored_object(name: str, kind: Any) -> dict[str, Any]:
-    return _stored(name, kind.stored, kind.restored)
+def _limit_to_millis(seconds: float) -> int | None:
+    return None if seconds == NEVER else milliseconds(seconds)
 
 
-_TIMEOUT: Final = _stored("timeout", repr, lambda text: NEVER if float(text) < 0 else float(text))
-_TTL: Final = _stored_millis("ttl") | {"encode": lambda value: {} if value == NEVER else {"ttl": milliseconds(value)}}
-_RATE_LIMIT: Final[dict[str, Any]] = {
-    "encode": RateLimit.fields,
-    "decode": lambda stored: RateLimit.restored(stored.get("sems"), stored.get("limit")),
-}
-_WEBHOOKS: Final = _stored("webhooks", lambda hooks: "\n".join(hook.stored() for hook in hooks), Webhook.restored)
+def _lines(webhooks: tuple[Webhook, ...]) -> str | None:
+    return "\n".join(webhook.stored() for webhook in webhooks) or None
+
+
+_TTL: Final = _option(_duration, milliseconds, _from_millis)
+_CALLBACK: Final = _option(Callback.of, Callback.stored, Callback.restored)
 
 
 @dataclass(frozen=True, slots=True)
 class JobOptions:
-    """How a plain job is to be treated. Times in seconds; `flowq.durations.NEVER` (-1) is "no limit" or "no expiry"."""
+    """How a plain job is to be treated. Times in seconds; `flowq.durations.NEVER` (-1) is "no limit" or "no expiry".
 
-    id: str | None = field(default=None, metadata=_option(checked_id, "job_id"))
-    timeout: float | None = field(
-        default=None, metadata=_option(_limit, "job_timeout", **_TIMEOUT)
-    )  # None: the queue's default
-    result_ttl: float | None = field(default=None, metadata=_option(_duration, **_stored_millis("result_ttl")))
-    ttl: float | None = field(default=None, metadata=_option(_limit, **_TTL))  # None: no limit
-    failure_ttl: float = field(default=defaults.FAILURE_TTL, metadata=_option(_duration, **_stored_millis("failure_ttl")))
+    Where nothing was said, `timeout` is that of the queue, `result_ttl` that of the worker, and there is no `ttl`.
+    """
+
+    id: str | None = field(default=None, metadata=_option(checked_id, keyword="job_id"))
+    timeout: float | None = field(default=None, metadata=_option(_limit, repr, _seconds, keyword="job_timeout"))
+    result_ttl: float | None = field(default=None, metadata=_TTL)
+    ttl: float | None = field(default=None, metadata=_option(_limit, _limit_to_millis, _from_millis))
+    failure_ttl: float = field(default=defaults.FAILURE_TTL, metadata=_TTL)
     depends_on: tuple[Dependency, ...] = field(default=(), metadata=_option(_dependencies))
-    at_front: bool = field(default=False, metadata=_option(bool, decode=lambda stored: stored.get("front") == "1"))
-    description: str | None = field(
-        default=None, metadata=_option(lambda value: storable(str(value)), **_stored("description", str, str))
-    )
+    at_front: bool = field(default=False, metadata=_option(bool, None, "1".__eq__, stored="front"))
+    description: str | None = field(default=None, metadata=_option(_description, str, str))
     meta: Mapping[str, Any] = field(default_factory=dict, metadata=_option(_mapping))
-    retry: Retry | None = field(default=None, metadata=_option(_number_or(Retry, "retries"), **_stored_object("retry", Retry)))
+    retry: Retry | None = field(default=None, metadata=_option(_number_or(Retry, "retries"), Retry.stored, Retry.restored))
     repeat: Repeat | None = field(
-        default=None, metadata=_option(_number_or(Repeat, "repetitions"), **_stored_object("repeat", Repeat))
+        default=None, metadata=_option(_number_or(Repeat, "repetitions"), Repeat.stored, Repeat.restored)
     )
     unique: bool = field(default=False, metadata=_option(bool))
-    rate_limit: RateLimit | None = field(default=None, metadata=_option(_rate_limit, **_RATE_LIMIT))
-    group_id: str | None = field(default=None, metadata=_option(group_name, None, decode=lambda stored: stored.get("group_id")))
+    rate_limit: RateLimit | None = field(default=None, metadata=_option(_rate_limit))  # stored in two fields, see `fields`
+    group_id: str | None = field(default=None, metadata=_option(group_name, None, str, keyword=None))
     coming: int = 0  # of a group: jobs of the same request that follow this one; -1 of each of those
-    on_success: Callback | None = field(default=None, metadata=_option(Callback.of, **_stored_object("on_success", Callback)))
-    on_failure: Callback | None = field(default=None, metadata=_option(Callback.of, **_stored_object("on_failure", Callback)))
-    on_stopped: Callback | None = field(default=None, metadata=_option(Callback.of, **_stored_object("on_stopped", Callback)))
-    webhooks: tuple[Webhook, ...] = field(default=(), metadata=_option(_webhooks, **_WEBHOOKS))
+    on_success: Callback | None = field(default=None, metadata=_CALLBACK)
+    on_failure: Callback | None = field(default=None, metadata=_CALLBACK)
+    on_stopped: Callback | None = field(default=None, metadata=_CALLBACK)
+    webhooks: tuple[Webhook, ...] = field(default=(), metadata=_option(_webhooks, _lines, Webhook.restored))
 
     @property
     def edges(self) -> list[tuple[str, str]]:
@@ -180,26 +178,25 @@ class JobOptions:
 
     def fields(self) -> dict[str, str | bytes | int]:
         """Return what the store keeps of them; times in milliseconds there, the timeout in seconds."""
-        out: dict[str, str | bytes | int] = {}
-        for name, encode in _ENCODED:
-            value = getattr(self, name)
-            if value is not None and value != ():
-                out |= encode(value)
-        return out
+        values = [(stored, encode, getattr(self, name)) for name, stored, encode in _ENCODED]
+        texts = {stored: encode(value) for stored, encode, value in values if value is not None}
+        limit = {} if self.rate_limit is None else self.rate_limit.fields()
+        return {**{name: text for name, text in texts.items() if text is not None}, **limit}
 
     @classmethod
     def restored(cls, stored: Mapping[str, str], edges: Sequence[tuple[str, str]] = ()) -> "JobOptions":
         """Return them from what the store keeps of a job, and the edges to those it depends on."""
-        found = {name: decode(stored) for name, decode in _DECODED}
-        depends_on = tuple(Dependency(job, allow_failure=condition == RAN) for job, condition in edges)
-        return cls(depends_on=depends_on, **{name: value for name, value in found.items() if value is not None})
+        values = {name: decode(stored[key]) for name, key, decode in _DECODED if key in stored}
+        values["depends_on"] = tuple(Dependency(job, allow_failure=condition == RAN) for job, condition in edges)
+        values["rate_limit"] = RateLimit.restored(stored.get("sems"), stored.get("limit"))
+        return cls(**values)
 
 
 _TABLE: Final[Mapping[str, Option]] = {
     item.name: item.metadata["option"] for item in fields(JobOptions) if "option" in item.metadata
 }
-_ENCODED: Final = [(name, option.encode) for name, option in _TABLE.items() if option.encode is not None]
-_DECODED: Final = [(name, option.decode) for name, option in _TABLE.items() if option.decode is not None]
+_ENCODED: Final = [(name, option.stored or name, option.encode) for name, option in _TABLE.items() if option.encode]
+_DECODED: Final = [(name, option.stored or name, option.decode) for name, option in _TABLE.items() if option.decode]
 # What `enqueue` takes out of a call, and its name here. `timeout` is not among them: it may well be an argument of the function.
 _AT_ENQUEUE: Final = {option.keyword or name: name for name, option in _TABLE.items() if option.keyword is not None}
 
