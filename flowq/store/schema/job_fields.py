@@ -81,7 +81,8 @@ FIELDS: Final[dict[str, JobField]] = {
         "integer", "client job/finish", "how long its record is kept after a success, -1 without a limit", "ms"
     ),
     "failure_ttl": JobField("integer", "client", "how long its record is kept after a failure, -1 without a limit", "ms"),
-    "description": JobField("text", "client", "what is shown of its call"),
+    "description": JobField("text", "client", "what is shown of it in place of its call"),
+    "call": JobField("text", "client", "its call as text, so that it can be shown without decoding arguments"),
     "serializer": JobField("text", "client", "what encoded its call and decodes its result"),
     "repeat": JobField("text", "client", "<times>|<ms>,<ms>,…: repetitions after a success", "ms"),
     "repeated": JobField("integer", "job/finish", "repetitions so far"),
