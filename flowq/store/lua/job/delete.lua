@@ -9,7 +9,7 @@
 -- Its end concerns nothing else: no dependents, group, client that waits, limit or webhook. Then it needs none before it vanishes.
 local function is_alone(job)
   return job.status == 'queued'
-    and not (job.kids or job.group_id or job.waiters or job.sems or job.limit or job.webhooks or job.uncalled)
+    and not (job.has_dependents or job.group_id or job.waiters or job.semaphores or job.rate_limit or job.webhooks or job.pending_callbacks)
 end
 
 function L.delete(id)
