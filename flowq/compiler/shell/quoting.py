@@ -193,10 +193,10 @@ class QuoteScanner(ABC):
         else:
             run = _ORDINARY.match(self._text, self._position)
             end = run.end() if run else self._position + 1
-            bare = style is Style.BARE
-            word.subscript = word.subscript or (bare and character == "[" and bool(_IDENTIFIER.fullmatch(word.text)))
-            word.spelled = word.spelled or (bare and character == "{")
-            word.add(self._text[self._position : end], quoted=not bare)
+            if style is Style.BARE and run is None:
+                word.subscript = word.subscript or (character == "[" and bool(_IDENTIFIER.fullmatch(word.text)))
+                word.spelled = word.spelled or character == "{"
+            word.add(self._text[self._position : end], quoted=style is not Style.BARE)
             self._position = end
 
     def _backslash(self, word: Word) -> None:
