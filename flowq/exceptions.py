@@ -96,7 +96,7 @@ class InvalidRunOperation(FlowqError):
 
 
 class InvalidJobDependency(FlowqError):
-    """A dependency that does not exist."""
+    """A dependency does not exist, or waits for the job itself."""
 
 
 class TimeoutFormatError(UsageError):

@@ -17,6 +17,7 @@ from flowq.registry import (
     FailedJobRegistry,
     FinishedJobRegistry,
     ScheduledJobRegistry,
+    SkippedJobRegistry,
     StartedJobRegistry,
 )
 from flowq.serializers import resolve_serializer
@@ -195,6 +196,11 @@ class Queue(Enqueueing):
     def canceled_job_registry(self) -> CanceledJobRegistry:
         """Jobs of this queue that were canceled."""
         return CanceledJobRegistry(queue=self)
+
+    @property
+    def skipped_job_registry(self) -> SkippedJobRegistry:
+        """Jobs of this queue that were skipped because of a job that they depend on."""
+        return SkippedJobRegistry(queue=self)
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Queue) and other.name == self.name

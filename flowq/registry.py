@@ -209,9 +209,15 @@ class CanceledJobRegistry(BaseRegistry):
     status = JobStatus.CANCELED
 
 
+class SkippedJobRegistry(BaseRegistry):
+    """Jobs that will not be executed because a job that they depend on did not succeed, until their `result_ttl` has passed."""
+
+    status = JobStatus.SKIPPED
+
+
 def clean_registries(queue: Any, exception_handlers: Any = None) -> None:  # noqa: ARG001 - RQ's signature
     """Drop what has expired from all registries of a queue. Not needed, see `BaseRegistry.cleanup`."""
-    for kind in (StartedJobRegistry, FinishedJobRegistry, FailedJobRegistry, CanceledJobRegistry):
+    for kind in (StartedJobRegistry, FinishedJobRegistry, FailedJobRegistry, CanceledJobRegistry, SkippedJobRegistry):
         kind(queue=queue).cleanup()
 
 

@@ -82,7 +82,7 @@ class Enqueueing:
         Raises:
             UsageError: the function or an option is not possible.
             DuplicateJobError: `unique` and the id is taken, or the job of this id is being executed.
-            InvalidJobDependency: a dependency does not exist.
+            InvalidJobDependency: a dependency does not exist, or waits for this job.
         """
         return self._enqueue(_NOW, f, args, kwargs)
 
@@ -285,7 +285,17 @@ def _accept(job: Job, outcome: Outcome, detail: str) -> Job:
         raise DuplicateJobError(f"a job with the id {job.id!r} exists already, it is {detail}: choose another id")
     if outcome is Outcome.NOT_FOUND:
         raise InvalidJobDependency(f"job {job.id} depends on {detail!r}, which does not exist")
+    if outcome is Outcome.CYCLE:
+        raise InvalidJobDependency(_cycle_message(job.id, detail))
     return job
+
+
+def _cycle_message(job_id: str, cycle: str) -> str:
+    if cycle:
+        return (
+            f"job {job_id} would wait for itself: {cycle}: use another id, or wait until the jobs that depend on it have ended"
+        )
+    return f"too many jobs depend on {job_id} to check its new dependencies for a cycle: use another id"
 
 
 def _millis(when: dt.datetime) -> int:

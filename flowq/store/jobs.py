@@ -75,7 +75,7 @@ class Jobs:
         """Create a plain job.
 
         Returns:
-            The outcome, and the job's status or (not found) the id of the missing parent.
+            The outcome, and the job's status, (not found) the id of the missing parent, or (cycle) the ids of the cycle.
 
         Raises:
             TooLargeError: the payload is over `defaults.MAX_PAYLOAD`.

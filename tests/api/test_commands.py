@@ -127,6 +127,15 @@ def test_info_of_those_who_wait_for_a_rate_limit(command: Command, queue: Queue)
     assert json.loads(command("info", "--json")[1])["queues"][0]["rate_limited"] == 2
 
 
+def test_info_counts_skipped_jobs(command: Command, queue: Queue) -> None:
+    queue.enqueue(samples.add, 1, depends_on=queue.enqueue(samples.div_by_zero, 1))
+    assert "skipped" not in command("info")[1]
+    Worker([queue]).work(burst=True)
+    assert "1 job skipped, because a job before did not succeed" in command("info")[1]
+    (shown,) = json.loads(command("info", "--json")[1])["queues"]
+    assert (shown["skipped"], shown["failed"], shown["deferred"]) == (1, 1, 0)
+
+
 def test_info(command: Command, queue: Queue, background: Callable[..., Background]) -> None:
     assert "no queues" in command("info")[1]
     queue.enqueue(samples.div_by_zero, 1)
@@ -272,7 +281,7 @@ def test_the_address_in_settings(settings: dict[str, Any], url: str | None) -> N
     [
         ("1 +", "line 1: "),
         ("import nonesuch", "line 1: ModuleNotFoundError: No module named 'nonesuch'"),
-        ("REDIS_URL = 5", "REDIS_URL must be a text, found 5"),
+        ("REDIS_URL = 5", "REDIS_URL must be a string, found 5"),
         ("REDIS_HOST = 'h'\nREDIS_SSL = 'perhaps'", "REDIS_SSL must be true or false, found 'perhaps'"),
         ("SENTINEL = {'INSTANCES': ['x']}", "SENTINEL['INSTANCES'] must be a list of (host, port)"),
         ("SENTINEL = 'x'", "SENTINEL must be a dictionary"),

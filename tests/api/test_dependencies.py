@@ -63,6 +63,17 @@ def test_a_child_of_a_parent_that_did_not_succeed_is_skipped_with_the_reason(
     assert child not in queue.deferred_job_registry
 
 
+def test_skipped_jobs_have_a_registry_and_are_counted(queue: Queue, work: Work) -> None:
+    parent = queue.enqueue(samples.div_by_zero, 1)
+    children = [queue.enqueue(samples.add, 1, depends_on=parent) for _ in range(3)]
+    assert len(queue.skipped_job_registry) == 0
+    work()
+    assert sorted(queue.skipped_job_registry.get_job_ids()) == sorted(child.id for child in children)
+    assert queue.store.queues.get(queue.name).skipped == 3
+    queue.skipped_job_registry.remove(children[0])
+    assert children[0] not in queue.skipped_job_registry
+
+
 @pytest.mark.parametrize(("fate", "expected"), [("fails", "finished"), ("succeeds", "finished"), ("is canceled", "skipped")])
 def test_allow_failure_minds_no_failure_but_a_cancel(queue: Queue, work: Work, fate: str, expected: str) -> None:
     parent = queue.enqueue(samples.div_by_zero if fate == "fails" else samples.add, 1)

@@ -34,7 +34,7 @@ SERVER: dict[str, Any] = {
 }
 WELL = Facts("0.1.0", (3, 11, 7), False, "redis://queue.example/0", SERVER, bash="/bin/bash")
 WORKER = WorkerRecord("w", ("default",), "host", 1, 4, 1, "0.1.0", 0, 0, "busy", 0, 0, 0)
-WAITING = QueueRecord("gpu", 12, 0, 0, 0, 0, 0, 0, workers=0)
+WAITING = QueueRecord("gpu", 12, 0, 0, 0, 0, 0, 0, 0, 0, workers=0)
 
 
 def found(facts: Facts) -> dict[str, str]:

@@ -75,10 +75,10 @@ def test_every_call_made_twice_tells_the_same_story(store: Store, monkeypatch: p
     sent: set[str] = set()
     evaluate, transmit = Session._evaluate, WorkerConnection._transmit
 
-    def twice(self: Session, script: Any, flat: Any) -> Any:
+    def twice(self: Session, script: Any, flat: Any, incarnation: str | None = None) -> Any:
         sent.add(script.name)
-        evaluate(self, script, flat)
-        return evaluate(self, script, flat)
+        evaluate(self, script, flat, incarnation)
+        return evaluate(self, script, flat, incarnation)
 
     def transmit_twice(self: WorkerConnection, request: Any) -> None:
         sent.add(request.script.name)
