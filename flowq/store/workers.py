@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 from flowq import defaults, ids
+from flowq.store.client.scripts import load
 from flowq.store.client.session import Session
 from flowq.store.schema.outcomes import Claim, ExchangeReply, ExecutionReport, Outcome, Verdict
 from flowq.store.schema.records import WorkerRecord
@@ -17,6 +18,18 @@ from flowq.store.schema.replies import (
     sweep_arguments,
 )
 
+_SCRIPTS: Final = (
+    "worker/exchange",
+    "worker/heartbeat",
+    "worker/sweep",
+    "worker/take_lost_callbacks",
+    "worker/acknowledge_lost_callback",
+    "worker/unregister",
+    "job/return_claim",
+    "rate_limit/release_slot",
+)
+"""What a worker calls: read when it registers, because one that is out of descriptors cannot read a file any more."""
+
 _LIVE_MS: Final = int(2000 * defaults.LEASE)
 
 
@@ -29,6 +42,8 @@ class Workers:
 
     def register(self, name: str, *, queues: Sequence[str], hostname: str, pid: int, slots: int, version: str) -> None:
         """Announce a worker; heartbeats keep it alive."""
+        for script in _SCRIPTS:
+            load(script)
         fields: dict[str, str | int] = {
             "queues": "\n".join(queues),
             "hostname": hostname,

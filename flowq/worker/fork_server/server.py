@@ -101,7 +101,7 @@ class ForkServer:
         try:
             ours, theirs = Channel.pair()
         except OSError as error:
-            self._control.send((ipc.NO_FORK, number, error.strerror or str(error)))
+            self._control.send((ipc.NO_FORK, number, platform.describe(error)))
             return
         me = os.getpid()
         try:
@@ -109,7 +109,7 @@ class ForkServer:
         except OSError as error:
             ours.close()
             theirs.close()
-            self._control.send((ipc.NO_FORK, number, error.strerror or str(error)))
+            self._control.send((ipc.NO_FORK, number, platform.describe(error)))
             return
         if pid == 0:
             try:
