@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 from flowq import defaults, ids, processes
+from flowq.store.client.scripts import load
 from flowq.store.client.session import Session
 from flowq.store.schema.outcomes import Claim, ExchangeReply, ExecutionReport, Outcome, Verdict
 from flowq.store.schema.records import Registration, WorkerRecord
@@ -16,6 +17,18 @@ from flowq.store.schema.replies import (
     read_verdicts,
     sweep_arguments,
 )
+
+_SCRIPTS: Final = (
+    "worker/exchange",
+    "worker/heartbeat",
+    "worker/sweep",
+    "worker/take_lost_callbacks",
+    "worker/acknowledge_lost_callback",
+    "worker/unregister",
+    "job/return_claim",
+    "rate_limit/release_slot",
+)
+"""What a worker calls: read when it registers, because one that is out of descriptors cannot read a file any more."""
 
 _LIVE_LEASES: Final = 2  # without a heartbeat for so many leases a worker does not live
 
@@ -32,6 +45,8 @@ class Workers:
 
         One that has the nonce `worker.former` is known not to live.
         """
+        for script in _SCRIPTS:
+            load(script)
         reply = self._session.run("worker/register", worker.name, worker.nonce, worker.former, worker.fields())
         if reply[0] != b"conflict":
             return None

@@ -71,6 +71,23 @@ def test_a_taken_id_is_replaced_or_refused(store: Store, driver: Driver) -> None
     assert create(store, "a")[0] is Outcome.CONFLICT
 
 
+def test_the_numbers_of_an_ids_executions_only_grow(store: Store, driver: Driver) -> None:
+    claims = []
+    for _ in range(3):
+        create(store, "a")
+        claim = driver.take()
+        claims.append(claim)
+        assert (claim.execution, claim.attempt) == (len(claims), 1)
+        assert driver.end(claim, value=b"1") is Outcome.DONE
+        assert len(store.jobs.results("a")) == 1  # of the new job: the old one's went with it
+    create(store, "a")
+    assert store.jobs.result("a") is None
+    late = driver.store.jobs.get("a")
+    assert late is not None
+    assert late.status is JobStatus.QUEUED
+    assert [driver.end(claim) for claim in claims] == [Outcome.FENCED] * 3
+
+
 def test_a_finish_is_recorded_once(store: Store, driver: Driver) -> None:
     create(store, "a")
     claim = driver.take()

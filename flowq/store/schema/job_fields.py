@@ -46,12 +46,12 @@ FIELDS: Final[dict[str, JobField]] = {
     "due": JobField("number", "lib/status", "when a scheduled job goes into its queue", _EPOCH),
     "ttl": JobField("integer", "client submit", "how long it may wait in its queue", "ms"),
     # -- executions
-    "token": JobField("text", "job/claim", "<number of the execution>-<claim id>; the fence"),
+    "token": JobField("text", "job/claim job/create", "<number of the execution>-<claim id>; the fence"),
     "worker": JobField("text", "job/claim", "name of the worker of the latest execution"),
     "attempt": JobField("integer", "job/claim job/finish job/requeue lib/run_walks", "attempts charged so far"),
     "outcome": JobField(
         "text",
-        "job/finish job/reap_expired_lease",
+        "job/create job/finish job/reap_expired_lease",
         "how the latest execution ended: an end, retried, exceeded, lost, unclaimed",
     ),
     "exit_code": JobField("integer", "job/finish", "exit code of the latest execution"),
