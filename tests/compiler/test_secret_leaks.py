@@ -1,4 +1,4 @@
-"""Warnings about secrets in scripts: no script is too strange for them, and what they say holds in a real shell."""
+"""Warnings about secrets in scripts: they accept any script, and they agree with a real shell."""
 
 import json
 import shutil
@@ -29,11 +29,11 @@ def warnings(script: str) -> list[str]:
 
 @settings(max_examples=400, deadline=None)
 @given(st.lists(PIECES, max_size=25).map("".join))
-def test_any_script_can_be_looked_at(script: str) -> None:
+def test_any_script_can_be_checked(script: str) -> None:
     assert isinstance(warnings(script or "true"), list)
 
 
-def test_a_long_script_is_looked_at_once() -> None:
+def test_a_long_script_is_scanned_once() -> None:
     assert len(warnings('curl "$TOKEN"\necho "$TOKEN"\n' * 5000)) == 2
     assert len(warnings('exec > "$FLOWQ_OUTPUT"\n{ echo "$TOKEN"; } | cat\n' * 5000)) == 1
     assert len(warnings("cat <<EOF\n\\$TOKEN $TOKEN\nEOF\n" * 5000)) == 1
@@ -67,7 +67,7 @@ LEAKS = [
 
 @pytest.mark.skipif(BASH is None, reason="no bash")
 @pytest.mark.parametrize(("script", "leaks"), LEAKS)
-def test_what_is_said_of_arguments_is_so(tmp_path: Path, script: str, leaks: bool) -> None:
+def test_warnings_about_arguments_are_true(tmp_path: Path, script: str, leaks: bool) -> None:
     (tmp_path / "argv").write_text('#!/bin/sh\nprintf "%s\\n" "$@" > seen\ncat > /dev/null\n')
     (tmp_path / "argv").chmod(0o755)
     env = {"PATH": f"{tmp_path}:/usr/bin:/bin", "TOKEN": "canary-7d1f", "TOKENS": "x"}
@@ -152,7 +152,7 @@ STREAMS = [
 
 @pytest.mark.skipif(BASH is None, reason="no bash")
 @pytest.mark.parametrize(("script", "where"), STREAMS)
-def test_what_is_said_of_results_and_logs_is_so(tmp_path: Path, script: str, where: str) -> None:
+def test_warnings_about_results_and_logs_are_true(tmp_path: Path, script: str, where: str) -> None:
     result = tmp_path / "result"
     env = {"PATH": "/usr/bin:/bin", "TOKEN": "canary-7d1f", "FLOWQ_OUTPUT": str(result)}
     done = subprocess.run(
