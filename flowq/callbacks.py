@@ -5,7 +5,7 @@ from typing import Any, Final
 
 from flowq import defaults
 from flowq.dotted_names import reference, resolve
-from flowq.durations import parse_duration
+from flowq.durations import from_milliseconds, milliseconds, parse_duration
 from flowq.exceptions import UsageError
 
 CALLBACK_TIMEOUT: Final = defaults.CALLBACK_TIMEOUT  # s
@@ -38,8 +38,8 @@ class Callback:
         return value if isinstance(value, cls) else cls(value)
 
     def stored(self) -> str:
-        """Return it as it is kept on a job: `<name>|<seconds>`."""
-        return f"{self.name}|{self.timeout:g}"
+        """Return it as it is kept on a job: `<name>|<ms>`."""
+        return f"{self.name}|{milliseconds(self.timeout)}"
 
     @classmethod
     def restored(cls, text: str | None) -> "Callback | None":
@@ -47,7 +47,7 @@ class Callback:
         if not text:
             return None
         name, _, timeout = text.rpartition("|")
-        return cls(name, float(timeout))
+        return cls(name, from_milliseconds(timeout))
 
     def resolved(self) -> Callable[..., Any]:
         """Return the function.

@@ -44,15 +44,16 @@ class RateLimit:
     def fields(self) -> dict[str, str]:
         """Return it as it is kept on a job."""
         numbers = (self.concurrency, self.rate, None if self.period is None else int(self.period * 1000))
-        return {"sems": f"0 rate/{self.key}", "limit": "|".join("" if number is None else str(number) for number in numbers)}
+        parts = ("" if number is None else str(number) for number in numbers)
+        return {"semaphores": f"0 rate/{self.key}", "rate_limit": "|".join(parts)}
 
     @classmethod
-    def restored(cls, sems: str | None, limit: str | None) -> "RateLimit | None":
+    def restored(cls, semaphores: str | None, rate_limit: str | None) -> "RateLimit | None":
         """Return it from what is kept on a job."""
-        if not sems or not limit:
+        if not semaphores or not rate_limit:
             return None
-        concurrency, rate, period = (int(part) if part else None for part in limit.split("|"))
-        return cls(sems.partition("/")[2], concurrency, rate, None if period is None else period / 1000)
+        concurrency, rate, period = (int(part) if part else None for part in rate_limit.split("|"))
+        return cls(semaphores.partition("/")[2], concurrency, rate, None if period is None else period / 1000)
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, RateLimit) and other.fields() == self.fields()

@@ -19,9 +19,10 @@ _Command = TypeVar("_Command", bound="Callable[..., Any]")
 
 @dataclass(slots=True)
 class CliContext:
-    """One invocation of `flowq`."""
+    """One invocation of `flowq`. `begin` is told the command's name before anything is done for it."""
 
     url: str | None = None
+    begin: "Callable[[str], None] | None" = None
     _store: "Store | None" = field(default=None, repr=False)
 
     @property

@@ -6,14 +6,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from flowq.cli.context import complain
-from flowq.cli.follow.follow import Following, announce_unserved, shows_live
+from flowq.cli.follow.follow import Following, Standby, announce_unserved, shows_live
 from flowq.cli.follow.local_worker import Tended
 from flowq.cli.interrupts import Interrupts
 from flowq.cli.options.flows import Manner
 from flowq.cli.render.output import show_json
 from flowq.cli.terminal import echo
 from flowq.exceptions import InvalidRunOperation, UsageError
-from flowq.flows.local_worker.orphaned_runs import room_taken
+from flowq.flows.local_worker.orphaned_runs import has_worker, room_taken
 from flowq.flows.local_worker.worker import LocalWorker, local_queues, needed_queues
 from flowq.flows.views.follow import START
 from flowq.flows.views.json_documents import run_json
@@ -73,39 +73,33 @@ def execute(
 ) -> int:
     """Start a worker for a submitted run, and follow the run unless it is detached; return the exit code.
 
-    `fresh`: no worker can be executing the run yet. Else a local run gets a worker only if it has none.
+    `fresh`: no worker can be executing it yet. Else a local run gets a worker only if it has none, now or while it is followed.
     """
-    if not fresh and run.local and store.workers.serving(local_queues(plan, run.id)):
-        complain(f"run {run.id} has its worker already: following it")
-        return _follow_only(store, run, interrupts, manner, events_after)
-    live = run.local and not manner.detach and shows_live(manner)
-    log = _log_file() if live else None  # messages of the worker must not garble the live display
-    worker = _local_worker(run, plan, slots=manner.workers, detach=manner.detach, log=log) if run.local else None
-    if worker is None:
+    queues = local_queues(plan, run.id)
+    worker, standby = None, None
+    if not run.local:
         announce_unserved(store, needed_queues(plan))
+    elif fresh or not has_worker(store, queues, certain=manner.detach):
+        worker = _start_worker(run, queues, manner, waiting)
     else:
-        worker.start(waiting)
+        complain(f"run {run.id} has its worker already: following it")
+        standby = Standby(queues, lambda: _start_worker(run, queues, manner))
     if manner.detach:
         _tell_detached(store, run.id, as_json=manner.as_json)
         _tell_turn(store, run)
         return 0
-    tended = None if worker is None else Tended(worker, log)
-    return Following(store, run.id, interrupts, tended, events_after=events_after, manner=manner).to_the_end()
+    return Following(store, run.id, interrupts, worker, events_after=events_after, manner=manner, standby=standby).to_the_end()
 
 
-def _follow_only(store: "Store", run: "RunRecord", interrupts: Interrupts, manner: Manner, events_after: str) -> int:
-    if manner.detach:
-        _tell_detached(store, run.id, as_json=manner.as_json)
-        return 0
-    return Following(store, run.id, interrupts, None, events_after=events_after, manner=manner).to_the_end()
-
-
-def _local_worker(run: "RunRecord", plan: "Plan", *, slots: int | None, detach: bool, log: Path | None) -> LocalWorker:
+def _start_worker(run: "RunRecord", queues: "Sequence[str]", manner: Manner, waiting: "WorkerProcess | None" = None) -> Tended:
     if not Path(run.directory).is_dir():
         raise InvalidRunOperation(
             f"run {run.id} was started in {run.directory!r}, which does not exist any more: make it, or start a new run"
         )
-    return LocalWorker(run.id, local_queues(plan, run.id), directory=run.directory, slots=slots, detach=detach, log=log)
+    log = _log_file() if not manner.detach and shows_live(manner) else None  # what it says must not tear the live display
+    worker = LocalWorker(run.id, queues, directory=run.directory, slots=manner.workers, detach=manner.detach, log=log)
+    worker.start(waiting)
+    return Tended(worker, log)
 
 
 def _log_file() -> Path:
@@ -125,7 +119,7 @@ def _tell_detached(store: "Store", run_id: str, *, as_json: bool) -> None:
 
 
 def _tell_turn(store: "Store", run: "RunRecord") -> None:
-    """Say which runs a detached run waits for, if its concurrency group is full."""
-    if run.sem is not None and run.status is RunStatus.QUEUED:
-        for number, sentence in enumerate(room_taken(store, run.sem)):
+    """Say for whom a run waits that its concurrency group has not let in: it is not followed."""
+    if run.semaphore is not None and run.status is RunStatus.QUEUED:
+        for number, sentence in enumerate(room_taken(store, run.semaphore)):
             complain(f"run {run.id} {sentence}" if number == 0 else sentence)

@@ -57,10 +57,12 @@ def preview_lines(plan: "Plan") -> Iterator[Line]:
     queues = max((columns(safe_line(plan.node_of(cell).queue)) for cell in jobs), default=0)
     for cell in jobs:
         after = ", ".join(safe_line(name) + _condition(condition) for name, condition in plan.shown_parents(cell))
+        items = plan.node_of(cell).foreach
         yield (
             (f"  {pad(safe_line(cell.name), names)}  ", ""),
             (pad(safe_line(plan.node_of(cell).queue), queues), "dim"),
             (f"  after {after}" if after else "", "dim"),
+            (f"  foreach {safe_line(items)}" if items is not None else "", "dim"),
         )
 
 
@@ -76,6 +78,8 @@ def preview_json(plan: "Plan") -> dict[str, Any]:
                 "job": plan.node_of(cell).name,
                 "queue": plan.node_of(cell).queue,
                 "depends_on": [name for name, _condition in plan.shown_parents(cell)],
+                "foreach": plan.node_of(cell).foreach,
+                "file": plan.file_of(plan.node_of(cell)),
                 "line": plan.node_of(cell).line,
             }
             for cell in plan.selected_jobs()

@@ -4,7 +4,7 @@ import errno
 import gc
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from importlib import import_module
 from typing import Any, Final
@@ -104,19 +104,21 @@ def cli(ctx: click.Context) -> None:
 
     Without a server of your own (-u, FLOWQ_REDIS_URL, flowq.toml) flowq starts a private one and keeps its data.
     """
-    ctx.ensure_object(CliContext)
+    session = ctx.ensure_object(CliContext)
+    if session.begin is not None and ctx.invoked_subcommand is not None:
+        session.begin(ctx.invoked_subcommand)
     try:
         os.getcwd()  # noqa: PTH109 - pathlib is not imported yet
     except FileNotFoundError as error:
         raise UsageError("the working directory does not exist any more: change to another one") from error
 
 
-def run(arguments: Sequence[str]) -> int:
-    """Run one command and return its exit code; never raise."""
+def run(arguments: Sequence[str], begin: Callable[[str], None] | None = None) -> int:
+    """Run one command and return its exit code. Never raises, whatever the command met. `begin`: see `CliContext`."""
     _have_streams()
     _never_fail_to_encode()
     try:
-        outcome = _invoke(list(arguments))
+        outcome = _invoke(list(arguments), begin)
         sys.stdout.flush()
     except BaseException as error:  # noqa: BLE001 - the boundary
         return _report(error)
@@ -140,21 +142,21 @@ def _have_streams() -> None:
             setattr(sys, name, open(number, "w", encoding="utf-8", closefd=False))  # noqa: SIM115 - open until the end
 
 
-def _invoke(arguments: list[str]) -> object:
-    """Call click without its own handling of errors and exit codes, which would also hide a closed pipe."""
+def _invoke(arguments: list[str], begin: Callable[[str], None] | None) -> object:
+    """Call click without its own idea of errors and exit codes; it would also swallow a closed pipe."""
     instruction = os.environ.get("_FLOWQ_COMPLETE")
     if instruction:
         from click.shell_completion import shell_complete
 
         return shell_complete(cli, {}, "flowq", "_FLOWQ_COMPLETE", instruction)
-    with cli.make_context("flowq", arguments, obj=CliContext()) as context:
+    with cli.make_context("flowq", arguments, obj=CliContext(begin=begin)) as context:
         return cli.invoke(context)
 
 
-def main() -> None:
-    """Run the `flowq` script."""
+def main(begin: Callable[[str], None] | None = None) -> None:
+    """Run the program: the command of `sys.argv`."""
     gc.set_threshold(_GARBAGE)
-    code = run(sys.argv[1:])
+    code = run(sys.argv[1:], begin)
     if code == exit_codes.BROKEN_PIPE:
         _forget_stdout()
     gc.freeze()  # the process ends: skip the last garbage collection

@@ -2,11 +2,11 @@
 
 import json
 import logging
-import os
 from collections import Counter
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Self
 
+from flowq import processes
 from flowq.connections import stores
 from flowq.cron.job import CronJob
 from flowq.exceptions import DuplicateSchedulerError, SchedulerNotFound
@@ -96,30 +96,23 @@ class Listed:
 
     def _beat(self) -> "CronBeat":
         entries = [(key, job.interval is None) for key, job in zip(self._keys(), self._jobs, strict=True)]
-        beat = self.store.crons.beat(self.name, self._nonce, self.to_dict(), entries)
+        fields = self.to_dict() | {"process": processes.identity()}
+        beat = self.store.crons.beat(self.name, self._nonce, fields, entries)
         if beat.holder is not None:
-            host, pid = beat.holder
-            if not self._is_dead(host, pid):
+            host, pid, process = beat.holder
+            if not self._is_dead(process):
                 raise DuplicateSchedulerError(
                     f"another cron scheduler named {self.name!r} lives (process {pid} on {host}): stop it, or choose another name"
                 )
-            beat = self.store.crons.beat(self.name, self._nonce, self.to_dict(), entries, force=True)
+            beat = self.store.crons.beat(self.name, self._nonce, fields, entries, force=True)
         _here[self.name] = self._nonce
         return beat
 
-    def _is_dead(self, hostname: str, pid: int) -> bool:
-        """Return whether the process that holds the name is known to be dead, so that a restart after a crash need not wait."""
-        if hostname != self.hostname:
-            return False
-        if pid == os.getpid():  # the same id, as in a restarted container: dead unless this process has registered it
+    def _is_dead(self, process: str) -> bool:
+        """Return whether the process that has the name is known to be gone, so that a restart after a crash need not wait."""
+        if process and process == processes.identity():  # this very process: unless another scheduler of it has the name
             return _here.get(self.name, self._nonce) == self._nonce
-        try:
-            os.kill(pid, 0)
-        except ProcessLookupError:
-            return True
-        except PermissionError:
-            return False
-        return False
+        return processes.is_running(process) is False
 
     def _keys(self) -> list[str]:
         """Return the identity of each entry; equal registrations are numbered in order."""

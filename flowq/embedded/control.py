@@ -8,11 +8,13 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
 
+from flowq import processes
 from flowq.config import load_settings
 from flowq.embedded import resp
 from flowq.embedded.attach import attach
 from flowq.embedded.directory import Home, locate
 from flowq.embedded.locks import LockFile, is_held, take_unused
+from flowq.embedded.watchdog import STOPPING
 from flowq.exceptions import ServerError
 
 _STOP_LIMIT: Final = 40.0  # s; longer than the watchdog takes from SIGTERM to a killed server
@@ -96,8 +98,13 @@ def _end(home: Home) -> None:
     deadline = time.monotonic() + _STOP_LIMIT
     asked: set[int] = set()
     while _running(home):
-        watchdog = _watchdog_pid(home)
-        server = int(resp.info(home.socket).get("process_id", 0)) if watchdog is None else 0
+        watchdog, where = _watchdog(home)
+        if watchdog and where not in {"", processes.scope()}:
+            raise ServerError(
+                f"the embedded server in {home.root} is kept by a process of another container (another pid namespace):"
+                " stop it there, with `flowq server stop`"
+            )
+        server = resp.server_pid(home.socket) if watchdog is None else 0
         for pid in {watchdog or 0, server} - asked - {0}:
             asked.add(pid)
             with suppress(ProcessLookupError):  # it has just ended
@@ -113,15 +120,16 @@ def _running(home: Home) -> bool:
     return is_held(home.alive_lock) or is_held(home.watchdog_lock)
 
 
-def _watchdog_pid(home: Home) -> int | None:
+def _watchdog(home: Home) -> tuple[int | None, str]:
+    """Return the process id of the watchdog, None when there is none, and where that id is true (`flowq.processes.scope`)."""
     if not is_held(home.watchdog_lock):
-        return None
+        return None, ""
     lock = LockFile(home.watchdog_lock)
     try:
-        text = lock.read().partition(" ")[0]
+        text, _, where = lock.read().removesuffix(STOPPING).strip().partition(" ")
     finally:
         lock.close()
-    return int(text) if text.isdigit() else None
+    return (int(text) if text.isdigit() else None), where
 
 
 def _status(home: Home) -> ServerStatus:
@@ -139,7 +147,7 @@ def _status(home: Home) -> ServerStatus:
         socket=home.socket,
         version=f"{product} {facts.get(f'{product}_version', '?')}",
         pid=int(facts.get("process_id", 0)) or None,
-        watchdog=_watchdog_pid(home),
+        watchdog=_watchdog(home)[0],
         users=_connected(home),
         pinned=os.path.exists(home.pin),
         uptime=float(facts.get("uptime_in_seconds", 0)),

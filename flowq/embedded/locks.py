@@ -12,6 +12,7 @@ from flowq.exceptions import ConfigError, ServerUnavailableError
 
 _PAUSE = 0.002  # s between attempts when a deadline forbids blocking
 _ATTEMPTS = 10
+_LONGEST = 300  # bytes of what a holder says
 
 
 class LockFile:
@@ -62,8 +63,8 @@ class LockFile:
             time.sleep(_PAUSE)
 
     def read(self) -> str:
-        """Return the text that the holder wrote into the file."""
-        return os.pread(self._descriptor, 100, 0).decode("ascii", "replace").strip()
+        """Return what the holder wrote into the file."""
+        return os.pread(self._descriptor, _LONGEST, 0).decode("ascii", "replace").strip()
 
     def write(self, text: str) -> None:
         """Replace the text of the file; only the holder of the lock may call this."""

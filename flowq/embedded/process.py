@@ -76,8 +76,8 @@ class ServerProcess:
         path = self.home.socket
         deadline = time.monotonic() + _START_LIMIT
         while True:
-            self.pid = int(resp.info(path).get("process_id", 0))
-            if self.pid or resp.ping(path) == resp.LOADING:
+            if resp.info(path) or resp.ping(path) == resp.LOADING:
+                self.pid = resp.server_pid(path)
                 self.own = False
                 return
             probe = LockFile(self.home.alive_lock)
@@ -109,13 +109,15 @@ class ServerProcess:
             pause = min(pause * 1.5, 0.02)
 
     def signal(self, number: int) -> None:
-        """Send the server a signal, if its process is known and alive."""
-        pid = self.pid or int(resp.info(self.home.socket).get("process_id", 0))
-        if pid:
-            try:
+        """Send the server a signal, if it is there. One in another pid namespace, as of another container, is told by a command instead."""
+        pid = self.pid or resp.server_pid(self.home.socket)
+        try:
+            if pid:
                 os.kill(pid, number)
-            except ProcessLookupError:
-                return
+            else:
+                resp.request(self.home.socket, "SHUTDOWN", "NOSAVE", timeout=1.0)
+        except OSError:
+            return  # it has just left
 
 
 def last_words(path: str) -> str:

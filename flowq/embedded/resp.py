@@ -1,7 +1,9 @@
 """A minimal Redis client over a unix socket (PING, INFO), light enough for the watchdog."""
 
 import socket
+import sys
 
+_CREDENTIALS = 12  # bytes: process, user and group
 ALIVE = "alive"
 LOADING = "loading"  # answers, but is still loading its data
 SILENT = "silent"  # accepts connections but does not answer: stopped, swapped out or very busy
@@ -30,6 +32,23 @@ def info(path: str, timeout: float = 2.0) -> dict[str, str]:
         return {}
     lines = reply.decode("utf-8", "replace").splitlines()
     return dict(line.split(":", 1) for line in lines if ":" in line and not line.startswith(("#", "-")))
+
+
+def server_pid(path: str, timeout: float = 2.0) -> int:
+    """Return the process id of the server at this socket as this process sees it; 0 when it is not there, or in another pid namespace.
+
+    The kernel tells. What the server says itself (`INFO`) is its id where it runs, and in another container that is of another process.
+    """
+    if not hasattr(socket, "SO_PEERCRED"):  # macOS, which has no namespaces
+        return int(info(path, timeout).get("process_id", 0))
+    try:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
+            connection.settimeout(timeout)
+            connection.connect(path)
+            credentials = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS)
+    except OSError:
+        return 0
+    return int.from_bytes(credentials[:4], sys.byteorder)
 
 
 def request(path: str, *words: str, timeout: float) -> bytes:

@@ -18,6 +18,7 @@ import signal
 import sys
 import time
 
+from flowq import processes
 from flowq.embedded.directory import Home
 from flowq.embedded.locks import LockFile, take_unused
 from flowq.embedded.process import ServerProcess, StartError, rotate
@@ -194,9 +195,7 @@ class Watchdog:
     def _stop(self) -> None:
         """Stop the server; kill it if it does not stop in time."""
         log("stopping the server")
-        self.lock.write(
-            f"{os.getpid()} {STOPPING}"
-        )  # before the server ends, so that a process that attaches now does not use it
+        self.lock.write(f"{_here()} {STOPPING}")  # before the server ends: who comes now must not take it for theirs
         self.server.signal(signal.SIGTERM)
         deadline = time.monotonic() + _STOP_LIMIT
         while (event := self._next(max(0.0, deadline - time.monotonic()))) != _DIED:
@@ -232,7 +231,7 @@ def main() -> None:
     watchdog = Watchdog(lock, server, witness, float(linger))
     status = 0
     try:
-        lock.write(f"{os.getpid()}")
+        lock.write(_here())
         server.ensure()
         if server.own:
             _note_version(home, version)
@@ -249,6 +248,11 @@ def main() -> None:
     witness.dismiss()
     lock.write("")
     os._exit(status)  # at once: threads are waiting for locks
+
+
+def _here() -> str:
+    """Return how others find this process: its id, and where that id is true."""
+    return f"{os.getpid()} {processes.scope()}"
 
 
 def _inherit(home: Home) -> LockFile | None:

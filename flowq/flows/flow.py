@@ -16,6 +16,7 @@ from flowq.flows.local_worker.missing_secrets import absent_secrets, refuse_abse
 from flowq.flows.local_worker.worker import default_slots
 from flowq.flows.run import Run
 from flowq.plan import Json, Plan, Selection
+from flowq.plan.foreach import before_run
 
 if TYPE_CHECKING:
     from flowq.compiler import Compilation
@@ -87,10 +88,10 @@ class Flow:
         Raises:
             NoSuchJobError: there is no such job.
         """
-        whose = f"the flow {self.plan.name}"
-        failed = {ordinal for name in failing for ordinal in find_jobs(self.plan, name, whose)}
-        fates = predict_ends(self.plan, failed)
-        return {cell.name: fates[cell.ordinal] for cell in self.plan.jobs() if not cell.hidden}
+        plan = before_run(self.plan)
+        failed = {ordinal for name in failing for ordinal in find_jobs(plan, name, f"the flow {plan.name}")}
+        fates = predict_ends(plan, failed)
+        return {cell.name: fates[cell.ordinal] for cell in plan.shown_jobs()}
 
     def forecast(self, workers: int | None = None, *, connection: Any = None) -> Prediction | None:
         """Return how long a run will probably take, by the flow's earlier runs; None when there is none.

@@ -11,7 +11,7 @@ from typing import Any, Final
 from flowq import defaults
 from flowq.callbacks import Callback
 from flowq.dependency import Dependency
-from flowq.durations import NEVER, milliseconds, parse_duration
+from flowq.durations import NEVER, from_milliseconds, milliseconds, parse_duration
 from flowq.exceptions import UsageError
 from flowq.rate_limit import RateLimit
 from flowq.repeat import Repeat
@@ -64,8 +64,8 @@ class JobOptions:
         return self.at_front or any(dependency.enqueue_at_front for dependency in self.depends_on)
 
     def fields(self) -> dict[str, str | bytes | int]:
-        """Return what the store keeps of them; times in milliseconds there, the timeout in seconds."""
-        out: dict[str, str | bytes | int] = {} if self.timeout is None else {"timeout": repr(self.timeout)}
+        """Return what the store keeps of them; times in milliseconds there."""
+        out: dict[str, str | bytes | int] = {} if self.timeout is None else {"timeout": milliseconds(self.timeout)}
         for name, seconds in (("result_ttl", self.result_ttl), ("failure_ttl", self.failure_ttl), ("ttl", self.ttl)):
             if seconds is not None and not (name == "ttl" and seconds == NEVER):
                 out[name] = milliseconds(seconds)
@@ -89,7 +89,7 @@ class JobOptions:
     def restored(cls, fields: Mapping[str, str], edges: Sequence[tuple[str, str]] = ()) -> "JobOptions":
         """Return them from what the store keeps of a job, and the edges to those it depends on."""
         return cls(
-            timeout=_restored_seconds(fields.get("timeout"), 1),
+            timeout=_restored_seconds(fields.get("timeout")),
             result_ttl=_restored_seconds(fields.get("result_ttl")),
             ttl=_restored_seconds(fields.get("ttl")),
             failure_ttl=_restored_seconds(fields.get("failure_ttl"), default=defaults.FAILURE_TTL),
@@ -97,7 +97,7 @@ class JobOptions:
             at_front=fields.get("front") == "1",
             description=fields.get("description"),
             retry=Retry.restored(fields.get("retry")),
-            rate_limit=RateLimit.restored(fields.get("sems"), fields.get("limit")),
+            rate_limit=RateLimit.restored(fields.get("semaphores"), fields.get("rate_limit")),
             group_id=fields.get("group_id"),
             repeat=Repeat.restored(fields.get("repeat")),
             on_success=Callback.restored(fields.get("on_success")),
@@ -107,10 +107,8 @@ class JobOptions:
         )
 
 
-def _restored_seconds(stored: str | None, divisor: int = 1000, default: Any = None) -> Any:
-    if stored is None:
-        return default
-    return NEVER if float(stored) < 0 else float(stored) / divisor
+def _restored_seconds(stored: str | None, default: Any = None) -> Any:
+    return default if stored is None else from_milliseconds(stored)
 
 
 def split_call(args: Sequence[Any], kwargs: Mapping[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any], JobOptions]:

@@ -34,6 +34,7 @@ from flowq.plan.records import (
     Node,
     RetryPolicy,
     Selection,
+    SourcePlace,
     cell_name,
     is_gate,
 )
@@ -54,6 +55,7 @@ __all__ = [
     "PlanVersionError",
     "RetryPolicy",
     "Selection",
+    "SourcePlace",
     "cell_name",
     "is_gate",
 ]

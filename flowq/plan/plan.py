@@ -8,7 +8,7 @@ from typing import Final
 from flowq.exceptions import FlowqError
 from flowq.plan import stored
 from flowq.plan.bulk import no_collection
-from flowq.plan.records import Cell, Concurrency, Edge, Json, Node, Selection
+from flowq.plan.records import GATE, Cell, Concurrency, Edge, Json, Node, Selection, SourcePlace
 
 PLAN_VERSION: Final = 2
 
@@ -70,6 +70,14 @@ class Plan:
     def file_of(self, node: Node) -> str:
         """Return the flow file of a node."""
         return node.file or self.file
+
+    def place_of(self, node: Node) -> SourcePlace:
+        """Return where a node stands: a line of its own file, which for a job of a sub-flow is not that of the plan."""
+        return SourcePlace(self.file_of(node), node.line)
+
+    def where(self, node: Node) -> str:
+        """Return file, line and name of a job, as messages begin."""
+        return f"{self.file_of(node) or self.name}:{node.line}: job {node.name.removesuffix(f'/{GATE}')}"
 
     def children(self) -> list[list[Edge]]:
         """Return for each ordinal its outgoing edges, as `Edge(child ordinal, condition)`. Linear in cells and edges."""

@@ -1,6 +1,7 @@
 """The records of a plan. Times in seconds."""
 
 import json
+import os
 from collections.abc import Mapping
 from dataclasses import KW_ONLY, dataclass, field
 from typing import Any, Final, TypeAlias
@@ -126,6 +127,20 @@ class Node(JobFields):
     )
     flows: tuple[str, ...] = ()  # of a matrix of sub-flows: the names of theirs, in expansion order
     stage: str = ""  # of a job of the flow file itself
+
+
+@dataclass(frozen=True, slots=True)
+class SourcePlace:
+    """The line of a job, 1-based, and the flow file that it counts in: absolute, "" of a flow that is no file."""
+
+    file: str
+    line: int
+
+    def beside(self, file: str) -> str:
+        """Return it as people read it, `sub/child.yaml:7`, with the path from the directory of the flow that is run; "" without a file."""
+        if not self.file:
+            return ""
+        return f"{os.path.relpath(self.file, os.path.dirname(file))}:{self.line}"  # noqa: PTH120 - `relpath` is no part of pathlib
 
 
 @record

@@ -31,7 +31,7 @@ class Groups:
             row = self._session.client.hgetall(self._keys("group", name))
         if not row:
             return None
-        counts = {key[2:].decode(): int(value) for key, value in row.items() if key.startswith(b"n:")}
+        counts = {key[5:].decode(): int(value) for key, value in row.items() if key.startswith(b"jobs:")}
         coming = int(row.get(b"coming", 0)) if int(row.get(b"coming_until", 0)) > self._session.now_ms() else 0
         return GroupRecord(name=name, counts=counts, open=int(row.get(b"open", 0)), coming=coming)
 

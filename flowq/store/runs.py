@@ -336,9 +336,9 @@ def _run_record(run: str, row: Mapping[bytes, bytes]) -> RunRecord | None:
     if fields.get("status") in {None, "staging", "collecting"}:
         return None
     counts = {
-        JobStatus(name[2:]): int(value)
+        JobStatus(name.removeprefix("jobs:")): int(value)
         for name, value in fields.items()
-        if name.startswith("n:") and name != "n:-" and int(value) > 0
+        if name.startswith("jobs:") and name != "jobs:-" and int(value) > 0
     }
     return RunRecord(
         id=run,
@@ -358,7 +358,7 @@ def _run_record(run: str, row: Mapping[bytes, bytes]) -> RunRecord | None:
         warnings=int(fields.get("warnings", 0)),
         canceling=fields.get("cancel") in {"1", "2"},
         outcome=RunStatus(fields["outcome"]) if "outcome" in fields else None,
-        sem=fields.get("sem"),
+        semaphore=fields.get("semaphore"),
         signature=fields.get("signature", ""),
         left_out=int(fields.get("left_out", 0)),
         retention=int(fields.get("retention", 0)) / 1000,

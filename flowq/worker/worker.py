@@ -21,6 +21,7 @@ from flowq.jobs import context
 from flowq.queue import Queue
 from flowq.serializers import resolve_serializer, serializer_name
 from flowq.worker.horse import callbacks
+from flowq.worker.horse.own_process import OwnProcess
 from flowq.worker.monitoring import WorkerInfo
 from flowq.worker.options import WorkerOptions
 from flowq.worker.supervisor.supervisor import Supervisor
@@ -225,7 +226,8 @@ class Worker(WorkerInfo):
     def _tell_killed(self, job_id: str, pid: int, status: int) -> None:
         assert self.work_horse_killed_handler is not None
         job = self.job_class.fetch(job_id, self.store)
-        self.work_horse_killed_handler(job, pid, status, None)
+        with OwnProcess():
+            self.work_horse_killed_handler(job, pid, status, None)
         if job.changed:  # `job.retries_left = 0`, say
             job.save(include_meta=False)
 
@@ -246,7 +248,7 @@ class Worker(WorkerInfo):
         classes = {"job_class": job_class, "queue_class": queue_class, "serializer": serializer}
         return [
             cls(list(record.queues), record.name, connection=store, **classes)
-            for record in store.workers.all()
+            for record in store.workers.live()
             if wanted is None or wanted in record.queues
         ]
 
@@ -258,7 +260,7 @@ class Worker(WorkerInfo):
     @classmethod
     def find(cls, name: str, connection: Any = None) -> Self | None:
         """Return the worker of this name, None when it does not live."""
-        record = stores.store_for(connection).workers.get(name)
+        record = stores.store_for(connection).workers.get_live(name)
         return None if record is None else cls(list(record.queues), name, connection=connection)
 
     def refresh(self) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import signal
 import time
 from pathlib import Path
 from typing import Any
@@ -200,3 +201,40 @@ def save_progress() -> None:
     assert job is not None
     job.meta["progress"] = 100
     job.save_meta()
+
+
+def fork(way: str) -> int:
+    """Fork a child that returns, exits or raises; return its exit code."""
+    pid = os.fork()
+    if pid:
+        return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+    if way == "exit":
+        raise SystemExit(3)
+    if way == "raise":
+        raise ValueError(way)
+    return -1
+
+
+def fork_and_fail(way: str) -> None:
+    code = fork(way)
+    if code >= 0:
+        raise RuntimeError(f"the child ended with {code}")
+
+
+def forking_callback(job: Job, connection: Any, *rest: Any) -> None:
+    for way in ("return", "exit", "raise"):
+        if (code := fork(way)) < 0:
+            return
+        write(job.meta["log"], f"callback {way} {code}\n")
+
+
+def exiting_callback(job: Job, connection: Any, *rest: Any) -> None:
+    write(job.meta["log"], "exiting\n")
+    os._exit(3)
+
+
+def deaf_callback(job: Job, connection: Any, *rest: Any) -> None:
+    """Hang where the timeout's exception does not get through."""
+    write(job.meta["log"], "deaf\n")
+    signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGALRM, signal.SIGTERM))
+    hang()

@@ -99,9 +99,24 @@ def test_callbacks_and_handlers_are_signed_too(
     queue: Queue, connection: redis.Redis, work: Callable[..., None], tmp_path: Path, field: str
 ) -> None:
     job = queue.enqueue(samples.add, 1, 2)
-    connection.hset(key("job", job), field, "os.mkdir|60" if field.startswith("on_") else str(tmp_path))
+    connection.hset(key("job", job), field, "os.mkdir|60000" if field.startswith("on_") else str(tmp_path))
     work()
     assert "is wrong" in why(job)
+
+
+@pytest.mark.parametrize("timeout", [0.05, 1, 60, 90.5, 1234567])
+def test_callbacks_are_signed_as_schema_1_did(queue: Queue, timeout: float) -> None:
+    job = queue.enqueue(samples.add, 1, 2, on_success=Callback(samples.add, timeout), on_stopped=Callback("os.mkdir", timeout))
+    record = queue.store.jobs.get(job.id)
+    assert record is not None
+    assert record.fields["on_stopped"] == f"os.mkdir|{timeout * 1000:.0f}"
+    signed = ("call of job", job.id, "", f"tests.api.samples.add|{timeout:g}", "", f"os.mkdir|{timeout:g}", "")
+    assert signing.payload_context(job.id, record.fields) == signed
+
+
+@pytest.mark.parametrize("text", ["os.mkdir", "os.mkdir|", "os.mkdir|soon", "|", ""])
+def test_a_callback_that_is_none_is_signed_by_no_one(text: str) -> None:
+    assert signing.payload_context("a", {"on_success": text})[3] == text
 
 
 def test_forged_results_and_data(queue: Queue, connection: redis.Redis, work: Callable[..., None], tmp_path: Path) -> None:

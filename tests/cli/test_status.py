@@ -18,7 +18,7 @@ RUN_KEYS = {
 }  # fmt: skip
 JOB_KEYS = {
     "name", "job", "id", "status", "reason", "allowed", "attempts", "queue", "worker", "depends_on", "started_at", "ended_at", "duration",
-    "error", "line",
+    "error", "file", "line",
 }  # fmt: skip
 
 
@@ -53,6 +53,7 @@ def test_json_of_a_failed_run() -> None:
         "ended_at": "2026-01-31T06:00:04.333Z",
         "duration": 0.61,
         "error": samples.TRACEBACK,
+        "file": "/srv/flows/nightly.yaml",
         "line": 24,
     }
 

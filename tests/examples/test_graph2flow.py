@@ -74,8 +74,8 @@ def test_packed_files_are_read(tmp_path: Path) -> None:
     [
         ({"jobs": None}, "must be a list"),
         ({"jobs": [{"id": 1}]}, 'must be an object with "id" and "deps"'),
-        ({"jobs": [{"id": "a", "deps": ["b"]}]}, "does not stand before it"),
-        ({"jobs": [{"id": "a", "deps": []}, {"id": "a", "deps": []}]}, "there twice"),
+        ({"jobs": [{"id": "a", "deps": ["b"]}]}, "is not before it"),
+        ({"jobs": [{"id": "a", "deps": []}, {"id": "a", "deps": []}]}, "duplicate job"),
     ],
 )
 def test_a_malformed_graph_is_refused(change: dict[str, Any], message: str) -> None:

@@ -64,7 +64,7 @@ def test_the_flow_writes_its_report(home: Path, tmp_path: Path) -> None:
     assert jobs["report"]["attempts"] == 1
 
     report = flowq("result", run["id"], "report").documents()[0]
-    assert "the sign turns round" in report["finding"]
+    assert "the sign is the opposite" in report["finding"]
     page = Path(report["page"]).read_text(encoding="utf-8")
     assert "167 on Biscoe, 124 on Dream, 51 on Torgersen" in page
     assert "338 of 342" in page

@@ -14,10 +14,11 @@ from flowq.cli.render.gantt import gantt_lines
 from flowq.cli.terminal import Terminal
 from flowq.compiler import compile_text
 from flowq.flows.actions.submit import submit
-from flowq.flows.forecast.duration import Outlook, critical_path, forecast, outlook
-from flowq.flows.forecast.history import NOTHING, PastRun, read_history, summarize
+from flowq.flows.forecast.duration import critical_path, forecast
+from flowq.flows.forecast.history import NOTHING, History, PastRun, read_history, summarize
 from flowq.flows.forecast.makespan import makespan, overhead_of
 from flowq.flows.forecast.outcomes import predict_ends
+from flowq.flows.forecast.outlook import Outlook, outlook
 from flowq.flows.render.gantt import bars
 from flowq.plan import Plan
 from flowq.states import JobStatus, RunStatus
@@ -198,11 +199,12 @@ def overhead_share(made: Plan, times: list[tuple[float, float]], slots: int) -> 
 
 def test_the_remaining_time_of_a_run() -> None:
     made = samples.report_plan()
-    expected = (1.0, 1.0, 10.0, 10.0, 10.0, 10.0, 0.0, 20.0, 5.0, 2.0)
-    left = Outlook(made, expected, 2).left(samples.running_run())
+    jobs = {"list-files": 1.0, "fetch": 1.0, "build": 10.0, "spellcheck": 20.0, "backfill": 5.0, "publish": 2.0}
+    history = History(1, {"list-files": 1.0}, jobs)
+    left = Outlook(made, history, 2).left(samples.running_run())
     # 8.3 of 10 s have passed of one cell, 8.7 of 20 s of spellcheck; two cells wait, then publish takes 2 s.
     assert left == pytest.approx(23.7, abs=3.0)
-    assert Outlook(made, expected, 2).left(samples.failed_run()) == 0.0
+    assert Outlook(made, history, 2).left(samples.failed_run()) == 0.0
     assert outlook(made, NOTHING, 2) is None
 
 

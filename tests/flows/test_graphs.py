@@ -18,7 +18,7 @@ from flowq.flows.render.graph.layout import lay_out, levels, reduced
 from flowq.flows.render.graph.model import Drawing, Vertex, graph_json, graph_of
 from flowq.flows.render.graph.svg import to_svg
 from flowq.flows.render.graph.text import Pen, draw
-from flowq.plan import Plan
+from flowq.plan import Plan, SourcePlace
 from tests.cli import golden, samples
 from tests.examples.corpora import CORPORA
 
@@ -36,7 +36,9 @@ def random_graph(seed: int, size: int) -> Drawing:
     edges = {
         (rng.randrange(max(0, child - 8), child), child, "success") for child in range(1, size) for _ in range(rng.randrange(3))
     }
-    return Drawing("random", tuple(Vertex(f"j{index}", "default", 1) for index in range(size)), tuple(sorted(edges)))
+    return Drawing(
+        "random", tuple(Vertex(f"j{index}", "default", SourcePlace("", 1)) for index in range(size)), tuple(sorted(edges))
+    )
 
 
 def reached(lines: list[str], row: int, start: int) -> set[str]:
@@ -102,7 +104,7 @@ def test_an_edge_never_goes_back_and_order_is_kept(seed: int) -> None:
 
 
 def test_edges_implied_by_others_are_not_drawn() -> None:
-    vertices = tuple(Vertex(name, "default", 1) for name in "abc")
+    vertices = tuple(Vertex(name, "default", SourcePlace("", 1)) for name in "abc")
     graph = Drawing("g", vertices, ((0, 1, "success"), (1, 2, "success"), (0, 2, "success")))
     assert reduced(graph) == [[], [0], [1]]
 
@@ -250,7 +252,11 @@ HOSTILE = '<script>alert(1)</script>"]; x --> y\n\x1b[2J\u202e&#59;\ufffe'
 
 
 def test_names_do_not_become_markup() -> None:
-    graph = Drawing(HOSTILE, (Vertex(HOSTILE, HOSTILE, 1), Vertex("b", "default", 2)), ((0, 1, "success"),))
+    graph = Drawing(
+        HOSTILE,
+        (Vertex(HOSTILE, HOSTILE, SourcePlace("", 1)), Vertex("b", "default", SourcePlace("", 2))),
+        ((0, 1, "success"),),
+    )
     root = ET.fromstring(to_svg(graph, HOSTILE))
     assert {element.tag for element in root.iter()} <= {
         f"{SVG}{tag}" for tag in ("svg", "title", "style", "defs", "marker", "path", "rect", "text", "g")

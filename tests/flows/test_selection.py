@@ -141,7 +141,7 @@ def test_an_empty_selection_is_the_whole_flow(whole: Plan) -> None:
         (Selection(stages=("shp",)), NoSuchJobError, "did you mean 'ship'"),
         (Selection(stages=("zzzzzz",)), NoSuchJobError, "its stages: build, test, ship"),
         (Selection(jobs=("on_exit/clean",)), UsageError, "is a handler"),
-        (Selection(jobs=("build",)), UsageError, "'build' (line 6) uses the result or status of 'fetch'"),
+        (Selection(jobs=("build",)), UsageError, "'build' (sel.yaml:6) uses the result or status of 'fetch'"),
         (Selection(jobs=("publish", "build", "fetch")), UsageError, "--until publish"),
     ],
 )

@@ -138,7 +138,7 @@ def test_argo_suspend(lab: Lab) -> None:
     found = lab.start_file(FLOWS / "argo-suspend.yaml", {"pause": "0.1s"})
     asked = found.until_job("approve", "deferred/approval")
     assert asked.approval is not None
-    assert asked.approval.message == f"Release what {found.id} has built?"
+    assert asked.approval.message == f"Release the build of run {found.id}?"
     lab.store.jobs.approve(asked.id, b"{}", by="ann")
     assert set(found.ended().states().values()) == {"finished"}
 

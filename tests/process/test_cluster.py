@@ -17,6 +17,7 @@ from tests.support.cluster import Cluster, running_cluster, slot_of
 from tests.support.invariants import check
 from tests.support.wait import until
 from tests.support.workers import WorkerProcess, ended, flow, node, script, start
+from tests.upgrade.copies import Client
 
 NAMESPACE = "flowq"
 ELSEWHERE = "other"
@@ -89,6 +90,20 @@ def test_the_slot_moves_while_a_worker_runs(store: Store, cluster: Cluster, tmp_
         assert {record.status for record in ended(store, run)} == {JobStatus.FINISHED}
     lines = out.read_text().splitlines()
     assert lines == [f"{run}-{number}" for number in range(40)], "each job once, in order"
+
+
+def test_the_slot_moves_while_data_of_an_earlier_schema_is_migrated(store: Store, cluster: Cluster) -> None:
+    for number in range(1000):
+        store.client.hset(f"{{flowq}}:job:{number}", mapping={"status": "created", "origin": "default"})
+    store.client.hset("{flowq}:meta", "schema", "1")
+    one = Client(store.client, NAMESPACE, 100)
+    assert [one.step() for _ in range(3)] == [True] * 3
+    assert 0 < sum(store.client.hexists(f"{{flowq}}:job:{number}", "queue") for number in range(1000)) < 1000
+    cluster.move(NAMESPACE, 1)
+    assert one.step(), "the walk begins again on the other node"
+    assert open_store(cluster.url).jobs.get_many(map(str, range(1000))).count(None) == 0
+    assert all(store.client.hexists(f"{{flowq}}:job:{number}", "queue") for number in range(1000))
+    cluster.move(NAMESPACE, 0)
 
 
 def test_a_replica_takes_over_while_a_worker_runs(tmp_path: Path) -> None:

@@ -60,11 +60,11 @@ class Deaths:
         return len(self.calls) - 1 == self.at
 
     def _around(self, call: Callable[..., Any]) -> Callable[..., Any]:
-        def evaluate(session: Session, script: Any, flat: Any) -> Any:
+        def evaluate(session: Session, script: Any, flat: Any, incarnation: str | None = None) -> Any:
             if not self._here(script.name):
-                return call(session, script, flat)
+                return call(session, script, flat, incarnation)
             if self.carried_out:
-                call(session, script, flat)
+                call(session, script, flat, incarnation)
             raise DiedError
 
         return evaluate
@@ -162,9 +162,9 @@ def test_every_call_made_twice_has_the_same_effect(store: Store, monkeypatch: py
     """The first answer is lost, and the caller gets the second one."""
     evaluate, transmit = Session._evaluate, WorkerConnection._transmit
 
-    def twice(session: Session, script: Any, flat: Any) -> Any:
-        evaluate(session, script, flat)
-        return evaluate(session, script, flat)
+    def twice(session: Session, script: Any, flat: Any, incarnation: str | None = None) -> Any:
+        evaluate(session, script, flat, incarnation)
+        return evaluate(session, script, flat, incarnation)
 
     def transmit_twice(link: WorkerConnection, request: Any) -> None:
         evaluate(link._session, request.script, request.arguments)

@@ -75,10 +75,10 @@ def test_every_call_made_twice_has_the_same_result(store: Store, monkeypatch: py
     sent: set[str] = set()
     evaluate, transmit = Session._evaluate, WorkerConnection._transmit
 
-    def twice(self: Session, script: Any, flat: Any) -> Any:
+    def twice(self: Session, script: Any, flat: Any, incarnation: str | None = None) -> Any:
         sent.add(script.name)
-        evaluate(self, script, flat)
-        return evaluate(self, script, flat)
+        evaluate(self, script, flat, incarnation)
+        return evaluate(self, script, flat, incarnation)
 
     def transmit_twice(self: WorkerConnection, request: Any) -> None:
         sent.add(request.script.name)

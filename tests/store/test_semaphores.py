@@ -88,7 +88,7 @@ def test_a_job_blocked_by_another_semaphore_is_overtaken(store: Store, driver: D
     a, b = driver.take(), driver.take()
     other = graphs.run(store, {"both": [], "only_a": []}, extra=extra)
     both, only_a = (ids.member_id(other, ordinal) for ordinal in (0, 1))
-    store.client.hset(store.session.keys("job", both), "sems", "1 job/a\n1 job/b")
+    store.client.hset(store.session.keys("job", both), "semaphores", "1 job/a\n1 job/b")
     store.client.zadd(store.session.keys("waiters", "job/b"), {both: 1})
     driver.end(a)
     claim = driver.take()
@@ -278,7 +278,7 @@ def test_many_runs_and_limits_at_random(store: Store) -> None:
         driver.settle()
         held += [claim for claim in driver.step(claims=3).claims if claim is not None]
         for name, limit in (("job/x", 2), ("job/y", 1)):
-            assert sum(name in claim.fields["sems"] for claim in held) <= limit
+            assert sum(name in claim.fields["semaphores"] for claim in held) <= limit
         if not held:
             break
         claim = held.pop(rng.randrange(len(held)))

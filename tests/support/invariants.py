@@ -169,7 +169,7 @@ def groups(picture: Picture) -> list[str]:
             f"group {name} lists {job}, which is gone" for job, score in members.items() if score > now and job not in living
         ]
         group = picture.groups.get(name, {})
-        counts = {key[2:]: int(value) for key, value in group.items() if key.startswith("n:")}
+        counts = {key[5:]: int(value) for key, value in group.items() if key.startswith("jobs:")}
         actual = Counter(row["status"] for row in living.values())
         if any(counts.get(status, 0) < count for status, count in actual.items()) or min(counts.values(), default=0) < 0:
             problems.append(f"group {name} counts {counts}, its jobs are {dict(actual)}")
@@ -220,7 +220,7 @@ def structures(picture: Picture) -> list[str]:
         if row.get("kind") == "group" or row["status"] == "created":
             wanted: list[str] = []
         else:
-            wanted = [f"{row['status']}:{row['origin']}"]
+            wanted = [f"{row['status']}:{row['queue']}"]
         found = places.pop(job, [])
         if found != wanted and not _on_its_way(picture, row):
             problems.append(f"job {job} is {row['status']} but stands in {found or 'nothing'}")
@@ -253,10 +253,10 @@ def counters(picture: Picture) -> list[str]:
         if record["status"] in {"staging", "collecting"}:
             continue
         rows = by_run[run]
-        counted = {name[2:]: int(value) for name, value in record.items() if name.startswith("n:") and int(value)}
+        counted = {name[5:]: int(value) for name, value in record.items() if name.startswith("jobs:") and int(value)}
         actual = dict(Counter(row["status"] for row in rows if row.get("kind") != "group"))
         gone = {
-            name[2:]: int(value) for name, value in record.items() if name.startswith("x:")
+            name[8:]: int(value) for name, value in record.items() if name.startswith("expired:")
         }  # jobs that expired before the run
         actual = {status: actual.get(status, 0) + gone.get(status, 0) for status in {*actual, *gone}}
         if counted != actual:
@@ -364,7 +364,7 @@ def semaphores(picture: Picture) -> list[str]:
     started: Counter[str] = Counter()
     most: dict[str, int] = {}
     for job, row in picture.jobs.items():
-        for line in row.get("sems", "").split("\n") if row["status"] == "started" and row.get("sems") else []:
+        for line in row.get("semaphores", "").split("\n") if row["status"] == "started" and row.get("semaphores") else []:
             limit, name = line.split(" ", 1)
             started[name] += 1
             most[name] = max(most.get(name, 0), int(limit))
@@ -387,8 +387,8 @@ def limits(picture: Picture) -> list[str]:
     """A rate limit counts its jobs, and is listed while it has some."""
     carrying: dict[str, Counter[str]] = defaultdict(Counter)
     for row in picture.jobs.values():
-        if "limit" in row and row["status"] in {"rate_limited", "queued", "started"}:
-            carrying[row["sems"].partition(" ")[2]][row["limit"]] += 1
+        if "rate_limit" in row and row["status"] in {"rate_limited", "queued", "started"}:
+            carrying[row["semaphores"].partition(" ")[2]][row["rate_limit"]] += 1
     counted = {name: Counter({limit: int(count) for limit, count in row.items()}) for name, row in picture.limits.items()}
     problems = [] if counted == carrying else [f"rate limits count {counted}, their jobs are {dict(carrying)}"]
     return problems if picture.limited == set(carrying) else [*problems, f"rate limits {picture.limited} are listed"]

@@ -64,7 +64,9 @@ class Drive:
         assert ended is Outcome.DONE
 
     def _count(self, held: list[tuple[Claim, str]]) -> None:
-        now = Counter(line.partition(" ")[2] for claim, _ in held for line in claim.fields.get("sems", "").split("\n") if line)
+        now = Counter(
+            line.partition(" ")[2] for claim, _ in held for line in claim.fields.get("semaphores", "").split("\n") if line
+        )
         for name, count in now.items():
             self.together[name] = max(self.together[name], count)
 

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flowq.durations import NEVER, format_duration, parse_duration
+from flowq.durations import NEVER, format_duration, from_milliseconds, milliseconds, parse_duration
 from flowq.exceptions import UsageError
 
 
@@ -48,3 +48,15 @@ def test_format() -> None:
         "1d1h1m1s",
         "never",
     ]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "millis"), [(0, 0), (0.0001, 1), (0.0015, 2), (1.001, 1001), (0.29, 290), (180, 180_000), (NEVER, -1)]
+)
+def test_milliseconds(seconds: float, millis: int) -> None:
+    assert milliseconds(seconds) == millis
+
+
+@given(st.integers(-1, 10**14))
+def test_what_is_stored_reads_back(millis: int) -> None:
+    assert milliseconds(from_milliseconds(str(millis))) == millis

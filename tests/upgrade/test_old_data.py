@@ -119,24 +119,25 @@ def test_waiting_runs_and_jobs_can_be_canceled_and_deleted(fresh: OldHome) -> No
 
 
 def test_a_newer_schema_is_refused_with_a_sentence(fresh: OldHome) -> None:
+    fresh.call("runs")
     schema = int(fresh.client.hget(META, "schema") or 0)
     fresh.client.hset(META, "schema", schema + 1)
-    for code, *command in ((2, "worker", "later"), (6, "runs"), (6, "enqueue", "work.add")):
+    for code, *command in ((6, "worker", "later"), (6, "runs"), (6, "enqueue", "work.add")):
         said = fresh.call(*command, code=code)
-        assert f"has schema {schema + 1}, this flowq works with schema {schema}: use the flowq version that wrote it" in said
+        assert f"has schema {schema + 1}, this flowq works with schema {schema}: a newer flowq wrote it" in said
         assert "Traceback" not in said
     fresh.client.hset(META, "schema", schema)
 
 
 def test_a_worker_ends_when_the_data_is_taken_over_by_a_newer_schema(fresh: OldHome) -> None:
-    """A running worker compares only the incarnation, so a version that raises the schema must renew it in the same step."""
+    """A version that raises the schema renews the incarnation in the same step: running workers compare that."""
     worker = fresh.start("worker", "nothing", "--name", "surprised")
     until(lambda: fresh.client.zscore("{flowq}:workers", "surprised"), message="the worker")
     schema = fresh.client.hget(META, "schema") or b""
     fresh.client.hset(META, mapping={"schema": "1000000", "incarnation": "of a newer flowq"})
     assert worker.wait() == 1
     fresh.client.hset(META, "schema", schema)
-    assert "the data of namespace 'flowq' is gone" in worker.err
+    assert "the data of namespace 'flowq' was taken over by a newer flowq: it has schema 1000000 now" in worker.err
     assert "Traceback" not in worker.err
 
 

@@ -15,6 +15,7 @@ from flowq.flows.actions.selection import find_jobs
 from flowq.flows.forecast.history import NOTHING, History, read_history
 from flowq.flows.forecast.outcomes import predict_ends
 from flowq.plan import Plan
+from flowq.plan.foreach import before_run
 
 
 @click.command(epilog="Example: flowq plan nightly.yaml --fail fetch")
@@ -46,7 +47,7 @@ def command(
     in parallel. If there are earlier runs of the flow, their times give the expected duration and the critical path. With
     --fail, it shows which jobs would be skipped and which would still run, by the engine's rules.
     """
-    plan = part.of(compile_flow(file, inputs, session.err))
+    plan = before_run(part.of(compile_flow(file, inputs, session.err)))
     failed = [ordinal for name in failing for ordinal in find_jobs(plan, name, f"the flow {plan.name}")]
     fates = predict_ends(plan, frozenset(failed))
     history = NOTHING if no_history else _history(session, plan)

@@ -203,8 +203,9 @@ def _resume(session: CliContext, given: str, manner: Manner) -> int:
 def _preview(session: CliContext, order: _Order, *, as_json: bool) -> None:
     from flowq.cli.flow_file import preview_json, preview_lines
     from flowq.cli.render.output import show, show_json
+    from flowq.plan.foreach import before_run
 
-    plan = order.plan(session)
+    plan = before_run(order.plan(session))
     if as_json:
         show_json(preview_json(plan))
     else:

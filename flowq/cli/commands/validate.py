@@ -48,7 +48,7 @@ class _Checked:
 
     file: str
     diagnostics: tuple["Diagnostic", ...]
-    jobs: int | None
+    jobs: str | None
     missing: int
 
     @property
@@ -57,16 +57,18 @@ class _Checked:
         return not any(item.severity == "error" for item in self.diagnostics)
 
     def verdict(self) -> Line:
-        """Return the line that states the result."""
-        jobs = "" if self.jobs is None else f", {plural(self.jobs, 'job')}"
+        """Return the line that says so."""
+        jobs = "" if self.jobs is None else f", {self.jobs}"
         needs = f"; a run needs {plural(self.missing, 'value')} given with -p" if self.missing else ""
         return ((f"{safe_line(self.file)}: ", ""), ("valid", "good"), (jobs + needs, ""))
 
 
 def _check(file: str, inputs: Inputs) -> _Checked:
+    from flowq.cli.render.vocabulary import count_text
     from flowq.compiler import Code
+    from flowq.plan.foreach import before_run
 
     compilation = compile_now(file, inputs)
     kept = tuple(item for item in compilation.diagnostics if item.code != Code.MISSING_PARAM)
-    jobs = None if compilation.plan is None else sum(1 for _ in compilation.plan.shown_jobs())
+    jobs = None if compilation.plan is None else count_text(before_run(compilation.plan))
     return _Checked(file, kept, jobs, len(compilation.diagnostics) - len(kept))

@@ -72,7 +72,7 @@ def _ordinal(plan: "Plan", run_id: str, job: str) -> int:
 
 def _tree(cause: Cause, run: RunView, lead: str, below: str, terminal: Terminal) -> Iterator[Line]:
     text, style = word(cause.status)
-    place = where(run, cause.line)
+    place = where(run, cause.place)
     yield (
         (lead, "dim"),
         (f"{symbol(cause.status, unicode=terminal.unicode)} ", style),

@@ -11,6 +11,7 @@ import click
 from flowq import defaults
 from flowq.cli.context import CliContext, pass_context, url_option
 from flowq.cli.options.queues import QueueOptions, logging_options, queue_options
+from flowq.worker import signals
 
 _NOT_NEEDED: Final = (
     # options that RQ needs and flowq does not: accepted and ignored, so that command lines written for RQ work
@@ -199,6 +200,7 @@ def _become_a_worker(wanted: _Wanted, common: QueueOptions, session: CliContext)
     environment = dict(os.environ)
     if session.url is not None:
         environment["FLOWQ_REDIS_URL"] = session.url
+    signals.hold()  # one that comes between this program and that one is for that one
     os.execve(sys.executable, [sys.executable, "-P", "-m", "flowq.worker.main", *argv, "--", *wanted.queues], environment)
 
 

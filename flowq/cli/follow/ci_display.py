@@ -27,15 +27,13 @@ class AnnotatedDisplay(PlainDisplay):
     Args:
         writer: standard output.
         progress: the run.
-        dialect: the annotations of the CI system.
-        file: the flow file.
+        dialect: of the CI system.
     """
 
-    def __init__(self, writer: Writer, progress: Progress, dialect: Annotations, file: str) -> None:
+    def __init__(self, writer: Writer, progress: Progress, dialect: Annotations) -> None:
         writer.raw(dialect.opening())
         super().__init__(writer, progress)
         self._dialect = dialect
-        self._file = _relative(file)
         self._kept: dict[int, list[str]] = {}
         self._left_out: dict[int, int] = {}
         self._ended: list[tuple[Event, str, bool]] = []  # executions whose output may not be complete yet
@@ -45,7 +43,9 @@ class AnnotatedDisplay(PlainDisplay):
         super().update(update)
         for event in update.events:
             ordinal = ordinal_of(event.job)
-            if ordinal is not None and event.old == JobStatus.STARTED:
+            if ordinal is not None and (
+                event.old == JobStatus.STARTED or event.new in _BAD
+            ):  # a job can also fail before it starts
                 self._ended.append((event, update.errors.get(ordinal, ""), ordinal in update.allowed))
         read_to = update.logs[-1].at_ms if update.logs and not update.ended else None
         waiting = []
@@ -88,8 +88,9 @@ class AnnotatedDisplay(PlainDisplay):
             yield from self._dialect.fold(Fold(key, title, lines, begun // 1000, event.at_ms // 1000, failed))
         if failed:
             why = error_line(error) or reason_text(event.reason) or str(status)
-            line = self._progress.plan.node_of(self._progress.plan.cells[ordinal]).line
-            yield from self._dialect.mark(Annotation(self._file, line, f"{name} {status}", why))
+            plan = self._progress.plan
+            place = plan.place_of(plan.node_of(plan.cells[ordinal]))
+            yield from self._dialect.mark(Annotation(_relative(place.file), place.line, f"{name} {status}", why))
 
 
 def _relative(file: str) -> str:

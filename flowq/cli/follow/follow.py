@@ -21,16 +21,16 @@ from flowq.cli.render.output import Writer
 from flowq.cli.render.summary import Tails, summary_lines
 from flowq.cli.terminal import Terminal
 from flowq.exceptions import ServerUnavailableError
-from flowq.flows.local_worker.orphaned_runs import room_taken
+from flowq.flows.local_worker.orphaned_runs import has_worker, room_taken
 from flowq.flows.views.follow import START, Follower, Progress, Update
 from flowq.flows.views.json_documents import run_json
 from flowq.flows.views.snapshot import read_snapshot, read_view
 from flowq.states import RunStatus
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
-    from flowq.flows.forecast.duration import Outlook
+    from flowq.flows.forecast.outlook import Outlook
     from flowq.store import Store
 
 _LOOK: Final = 2.0  # s between checks of workers and concurrency groups
@@ -52,13 +52,25 @@ class Display(Protocol):
         """Return the lines to write, unchanged, after the summary."""
 
 
+@dataclass(frozen=True, slots=True)
+class Standby:
+    """What a command needs that follows a run of another command's worker: to take over should that worker be lost.
+
+    `queues` are the store's names of those the run waits in; `start` starts a worker of this command's own.
+    """
+
+    queues: "Sequence[str]"
+    start: "Callable[[], Tended]"
+
+
 @dataclass(slots=True)
 class Following:
     """A run that is followed.
 
-    `interrupts` counts Ctrl+C since before the run was submitted, so that none is lost. `worker` executes a local run and belongs
-    to this command. `events_after` is the position after which events are shown: a retry does not show earlier attempts.
-    `only_watching`: Ctrl+C only ends the display.
+    `interrupts` counts Ctrl+C since before the run was submitted, so that none is lost on the way here. `worker` executes a
+    local run and belongs to this command. `events_after` is where the story starts for this command: a retry does not tell
+    the earlier attempts again. `only_watching`: Ctrl+C just ends the watching. `standby`: a local run that another command's worker
+    executes.
     """
 
     store: "Store"
@@ -68,6 +80,7 @@ class Following:
     events_after: str = START
     manner: Manner = field(default_factory=Manner)
     only_watching: bool = False
+    standby: Standby | None = None
     _interrupted: bool = field(default=False, init=False)
     _canceled: bool = field(default=False, init=False)
     _looked: float = field(default=0.0, init=False)
@@ -112,7 +125,7 @@ class Following:
             from flowq.cli.follow.ci_display import AnnotatedDisplay
             from flowq.flows.render.ci_annotations import annotations
 
-            return AnnotatedDisplay(writer, progress, annotations(self.manner.reporting.annotations), progress.plan.file)
+            return AnnotatedDisplay(writer, progress, annotations(self.manner.reporting.annotations))
         if live:
             from flowq.cli.follow.live_display import LiveDisplay
 
@@ -120,9 +133,9 @@ class Following:
         return PlainDisplay(writer, progress)
 
     def _outlook(self, progress: Progress) -> "Outlook | None":
-        """Return the forecast of this run from earlier runs of the flow."""
-        from flowq.flows.forecast.duration import LARGEST, outlook
+        """Return what earlier runs of the flow tell of this one."""
         from flowq.flows.forecast.history import read_history
+        from flowq.flows.forecast.outlook import LARGEST, outlook
         from flowq.flows.local_worker.worker import default_slots
 
         if len(progress.plan.cells) > LARGEST:
@@ -130,7 +143,7 @@ class Following:
         run = progress.view()
         slots = self.manner.workers or default_slots()
         if not run.local:
-            slots = sum(worker.slots for worker in self.store.workers.all()) or slots
+            slots = sum(worker.slots for worker in self.store.workers.live()) or slots
         return outlook(progress.plan, read_history(self.store, run.flow, before=run.id), slots)
 
     def _follow(self, progress: Progress, tails: Tails, display: Display) -> bool:
@@ -157,7 +170,7 @@ class Following:
                 self._cancel()
             self._look_for_room(progress, display)
             if self.worker is None:
-                self._look_for_workers(progress)
+                self._look_for_workers(progress, display)
             elif not self._interrupted:
                 remark = self.worker.look_after(self.store, self.run_id)
                 if remark:
@@ -227,8 +240,8 @@ class Following:
                     self._told.add(sentence)
                     display.remark(sentence)
 
-    def _look_for_workers(self, progress: Progress) -> None:
-        """Check at intervals which queues with waiting jobs have no worker."""
+    def _look_for_workers(self, progress: Progress, display: Display) -> None:
+        """Every now and then: who serves the queues in which jobs wait? Take over a local run whose worker is lost."""
         now = time.monotonic()
         if now - self._looked < _LOOK:
             return
@@ -236,6 +249,10 @@ class Following:
         waiting = progress.waiting_queues()
         with suppress(ServerUnavailableError):
             progress.unserved = waiting - self.store.workers.serving(waiting) if waiting else waiting
+            if self.standby is not None and not has_worker(self.store, self.standby.queues):
+                self.worker = self.standby.start()
+                progress.unserved = frozenset()
+                display.remark("the worker of this run was lost; this command takes over with another one")
 
 
 def shows_live(manner: Manner) -> bool:

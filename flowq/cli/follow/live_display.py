@@ -19,7 +19,7 @@ from flowq.cli.render.styled_text import RICH_STYLES, Line, columns, fit
 from flowq.cli.render.summary import Tails, failure_lines
 from flowq.cli.render.vocabulary import took
 from flowq.cli.terminal import Terminal
-from flowq.flows.forecast.duration import Outlook
+from flowq.flows.forecast.outlook import Outlook
 from flowq.flows.views.follow import Progress, Update
 from flowq.flows.views.run_view import JobView, RunView
 from flowq.flows.views.text import safe_line

@@ -9,7 +9,6 @@ from flowq.cli.terminal import Terminal
 from flowq.durations import format_duration
 from flowq.flows.forecast.duration import Forecast, forecast
 from flowq.flows.forecast.history import History
-from flowq.flows.forecast.makespan import makespan
 from flowq.flows.forecast.outcomes import PredictedEnd, run_status
 from flowq.flows.local_worker.worker import default_slots
 from flowq.flows.views.text import plural, safe_json, safe_line
@@ -48,7 +47,7 @@ def plan_lines(
     lines.append((("", ""),))
     lines += _table(plan, ends, expected, terminal, with_ends=bool(failing))
     if expected is not None:
-        lines += [(("", ""),), *_expectations(plan, expected, history, workers, unicode=terminal.unicode)]
+        lines += [(("", ""),), *_expectations(expected, history, workers, unicode=terminal.unicode)]
     if failing:
         lines += [(("", ""),), _consequence(plan, ends, failing)]
     return [fit(line, terminal.width, unicode=terminal.unicode) for line in lines]
@@ -73,14 +72,17 @@ def plan_json(plan: Plan, ends: Sequence[PredictedEnd], history: History, worker
                 "depends_on": [name for name, _condition in plan.shown_parents(cell)],
                 "conditions": [condition for _name, condition in plan.shown_parents(cell)],
                 "if": plan.node_of(cell).condition,
+                "foreach": plan.node_of(cell).foreach,
+                "cells": None if expected is None else expected.cells(cell.ordinal),
                 "timeout": plan.node_of(cell).timeout,
                 "retries": _retries(plan.node_of(cell)),
                 "secrets": list(plan.node_of(cell).secrets),
+                "file": plan.file_of(plan.node_of(cell)),
                 "line": plan.node_of(cell).line,
                 "status": str(ends[cell.ordinal].end.status),
                 "reason": None if ends[cell.ordinal].reason is None else str(ends[cell.ordinal].reason),
                 "open": ends[cell.ordinal].open,
-                "expected": None if expected is None else expected.seconds[cell.ordinal],
+                "expected": None if expected is None else expected.each(cell.ordinal),
             }
             for cell in plan.shown_jobs()
         ],
@@ -89,8 +91,8 @@ def plan_json(plan: Plan, ends: Sequence[PredictedEnd], history: History, worker
         else {
             "runs": history.runs,
             "workers": slots,
-            "duration": makespan(plan, expected.seconds, slots, expected.overhead),
-            "critical_path": [plan.cells[ordinal].label for ordinal in expected.path],
+            "duration": expected.duration(slots),
+            "critical_path": [expected.plan.cells[ordinal].label for ordinal in expected.path],
             "critical_path_duration": expected.path_seconds,
         },
     }
@@ -101,7 +103,7 @@ def step_numbers(plan: Plan) -> list[int]:
     steps: list[int] = []
     for cell in plan.cells:
         before = max((steps[edge.parent] for edge in cell.parents), default=0)
-        steps.append(before if (cell.group and plan.node_of(cell).foreach is None) or cell.hidden else before + 1)
+        steps.append(before if cell.group or cell.hidden else before + 1)
     return steps
 
 
@@ -128,8 +130,8 @@ def _table(
             (pad(names[index], name), ""),
             (f"  {end[0]:<8}" if with_ends else "", end[1]),
             (f"  {pad(queues[index], queue)}  {pad(limits[index], limit)}", "dim"),
-            (f"  {took(expected.seconds[cell.ordinal]):>6}" if expected is not None else "", ""),
-            (f"  {_why(plan, cell, ends[cell.ordinal])}", ""),
+            (f"  {took(expected.each(cell.ordinal)):>6}" if expected is not None else "", ""),
+            (f"  {_why(plan, cell, ends[cell.ordinal])}{_cells(expected, cell)}", ""),
         )
 
 
@@ -166,7 +168,14 @@ def _why(plan: Plan, cell: Cell, end: PredictedEnd) -> str:
     parts = [f"after {parents}" if parents else "no dependencies"]
     if node.condition is not None:
         parts.append(f"if {safe_line(node.condition)}")
+    if node.foreach is not None:
+        parts.append(f"foreach {safe_line(node.foreach)}")
     return ", ".join(parts)
+
+
+def _cells(expected: Forecast | None, cell: Cell) -> str:
+    count = None if expected is None else expected.cells(cell.ordinal)
+    return "" if count is None else f" ({plural(count, 'cell')})"
 
 
 def _end(end: PredictedEnd) -> tuple[str, str]:
@@ -179,14 +188,14 @@ def _end(end: PredictedEnd) -> tuple[str, str]:
             return ("may run" if end.open else "runs"), "good"
 
 
-def _expectations(plan: Plan, expected: Forecast, history: History, workers: int | None, *, unicode: bool) -> Iterator[Line]:
+def _expectations(expected: Forecast, history: History, workers: int | None, *, unicode: bool) -> Iterator[Line]:
     slots = workers or default_slots()
-    total = makespan(plan, expected.seconds, slots, expected.overhead)
+    total = expected.duration(slots)
     source = f"from {plural(history.runs, 'earlier run')}"
     if expected.unknown:
         source += f", {plural(expected.unknown, 'job')} guessed"
     yield ((f"expected: {took(total)} with {plural(slots, 'worker')}", "bold"), (f"  ({source})", "dim"))
-    names = [safe_line(plan.cells[ordinal].label) for ordinal in expected.path if expected.seconds[ordinal] > 0]
+    names = [safe_line(name) for name in expected.names()]
     if len(names) > _PATH:
         names = [*names[: _PATH - 1], f"{len(names) - _PATH} more", names[-1]]
     arrow = " → " if unicode else " -> "

@@ -45,7 +45,7 @@ class Picture:
         """Read these queues and the workers that serve them; all queues if none is given."""
         return cls(
             [store.queues.get(name) for name in (queues or _named(store))],
-            [item for item in store.workers.all() if not queues or set(queues) & set(item.queues)],
+            [item for item in store.workers.live() if not queues or set(queues) & set(item.queues)],
             {name: row for name in sorted(store.crons.schedulers()) if (row := store.crons.scheduler(name)) is not None},
             store.queues.suspended(),
             [] if queues else [run for run in map(store.runs.get, store.runs.recent(_RECENT)) if run and not run.ended],

@@ -16,7 +16,7 @@ from flowq.cli.render.vocabulary import clock, note, of_all, symbol, took, word
 from flowq.cli.terminal import Terminal
 from flowq.flows.views.run_view import JobView, RunView, matrix_status
 from flowq.flows.views.text import plural, safe_json, safe_line
-from flowq.plan import Selection
+from flowq.plan import Selection, SourcePlace
 from flowq.states import JobStatus, Reason, RunStatus
 
 CELLS_SHOWN: Final = 12  # cells of one matrix; the rest is counted
@@ -152,7 +152,9 @@ def next_lines(run: RunView, width: int | None) -> Iterator[Line]:
     """
     commands: list[tuple[str, str]] = []
     bad = run.bad_jobs
-    commands += [(f"flowq logs {run.id} {shlex.quote(safe_line(job.name))}", where(run, job.line)) for job in bad[:NAMES_SHOWN]]
+    commands += [
+        (f"flowq logs {run.id} {shlex.quote(safe_line(job.name))}", where(run, job.place)) for job in bad[:NAMES_SHOWN]
+    ]
     if run.ended and (bad or run.status is RunStatus.CANCELED):
         commands.append((f"flowq retry {run.id} --failed", "what failed, and what depends on it"))
     elif not run.ended:
@@ -189,10 +191,9 @@ def counts_text(jobs: Sequence[JobView]) -> str:
     return "".join(text for text, _style in _count_segments(jobs))
 
 
-def where(run: RunView, line: int) -> str:
-    """Return a line of the run's flow file, `flow.yaml:41`."""
-    name = run.file.rpartition("/")[2]
-    return f"{safe_line(name)}:{line}" if name else ""
+def where(run: RunView, place: SourcePlace) -> str:
+    """Return a place as people read it, `flow.yaml:41`, seen from the run's flow file; "" where that is no file."""
+    return safe_line(place.beside(run.file))
 
 
 # -- rows ---------------------------------------------------------------------------------------------------------------------

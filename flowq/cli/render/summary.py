@@ -69,7 +69,7 @@ def summary_lines(run: RunView, tails: Tails, terminal: Terminal, *, table: bool
 def failure_lines(run: RunView, job: JobView, tail: Sequence[bytes], terminal: Terminal) -> Iterator[Line]:
     """Yield the job's name and error, its place in the file, and the last lines it printed."""
     why = error_text(job) or reason_text(job.reason) or "failed"
-    place = where(run, job.line)
+    place = where(run, job.place)
     yield (
         (f"{safe_line(job.name)} {job.status}: ", "badbold"),
         (why, "bad"),

@@ -174,6 +174,8 @@ def of_all(part: int, count: int, noun: str) -> str:
 
 
 def count_text(plan: Plan) -> str:
-    """Return the number of selected jobs of a plan: `7 jobs`, `2 of 7 jobs`."""
+    """Return how many jobs a run of the plan has: `7 jobs`, `2 of 7 jobs`, `7 jobs, 1 with foreach` that becomes one for each item."""
     every = sum(1 for _ in plan.shown_jobs())
-    return of_all(sum(1 for _ in plan.selected_jobs()), every, "job")
+    selected = list(plan.selected_jobs())
+    fans = sum(plan.node_of(cell).foreach is not None for cell in selected)
+    return of_all(len(selected), every, "job") + (f", {fans} with foreach" if fans else "")

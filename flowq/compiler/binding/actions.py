@@ -7,9 +7,11 @@ import re
 import shlex
 from typing import Final
 
+from flowq.compiler.binding.harmless import HarmlessValues
 from flowq.compiler.binding.inheritance import MergedJob
 from flowq.compiler.diagnostics.codes import Code
 from flowq.compiler.expressions.sites import SiteReader
+from flowq.compiler.params.params import Bound
 from flowq.compiler.shell.interpolation import rewrite
 from flowq.compiler.syntax.nodes import Json, ListNode, MapNode, ScalarNode, YamlNode, written
 from flowq.compiler.syntax.schema import schema_document
@@ -31,8 +33,8 @@ JOIN: Final = Action("join")
 INVALID: Final = Action("invalid")  # for a job with a problem; never part of a plan
 
 
-def read_action(job: MergedJob, reader: SiteReader, report: Report) -> Action:
-    """Return the action of a job, or `INVALID` after a reported problem."""
+def read_action(job: MergedJob, bound: Bound, reader: SiteReader, report: Report) -> Action:
+    """Return what a job does, `INVALID` after a problem that is reported. `bound`: the params of the flow."""
     entries = job.own.entries
     chosen: list[str] = [key for key in _ACTIONS if key in entries]
     if len(chosen) > 1:
@@ -54,7 +56,7 @@ def read_action(job: MergedJob, reader: SiteReader, report: Report) -> Action:
         return _call(job, node, reader, report)
     if isinstance(node, ListNode):
         return Action("argv", args=tuple(_word(item, reader) for item in node.items))
-    return _script(job, node, reader, report)
+    return _script(job, node, bound, reader, report)
 
 
 def effective(job: MergedJob) -> MergedJob:
@@ -184,11 +186,12 @@ def _word(node: YamlNode, reader: SiteReader) -> Json:
     return reader.value(node) if isinstance(node.value, str) else written(node)
 
 
-def _script(job: MergedJob, node: YamlNode, reader: SiteReader, report: Report) -> Action:
+def _script(job: MergedJob, node: YamlNode, bound: Bound, reader: SiteReader, report: Report) -> Action:
     if not isinstance(node, ScalarNode) or not isinstance(node.value, str):
         return INVALID
     shell = _shell(job.whole.get("shell"), report)
-    script, variables = rewrite(node, shell, reader, report)
+    harmless = HarmlessValues(bound, job.whole.get("matrix"))
+    script, variables = rewrite(node, shell, harmless, reader, report)
     return Action("shell", script=script, variables=variables, shell=shell)
 
 

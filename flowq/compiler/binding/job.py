@@ -26,7 +26,7 @@ def read_job(job: MergedJob, head: FlowHead, report: Report) -> JobSpec:
     job = effective(job)
     scope, entries = head.bound.scope, job.whole.entries
     reader = SiteReader(report, Context.JOB)
-    action = read_action(job, reader, report)
+    action = read_action(job, head.bound, reader, report)
     found = {key: _SIMPLE[key](entry[1], scope, report) for key, entry in entries.items() if key in _SIMPLE}
     found["env"] = head.env
     found["sites"] = tuple(reader.sites)

@@ -16,7 +16,7 @@ from typing import Final
 from flowq.compiler.diagnostics.codes import WARNINGS, Code
 from flowq.compiler.diagnostics.diagnostic import MAX_DIAGNOSTICS, START, Diagnostic, Span, diagnostic
 from flowq.compiler.syntax.nodes import YamlNode
-from flowq.compiler.syntax.redaction import conceal
+from flowq.compiler.syntax.redaction import redact
 
 MAX_BYTES: Final = 32 * 1024 * 1024
 
@@ -90,8 +90,8 @@ class Report:
         self._settled = frozenset((item.line, item.column) for item in self._found)
 
     def sorted(self) -> tuple[Diagnostic, ...]:
-        """Return the diagnostics in the order of the file, each once, and without values of secrets."""
-        unique = conceal(list(dict.fromkeys(self._found)), self.source.text, self.tree)
+        """Return everything found, in the order of the file, each once, and without values of secrets."""
+        unique = redact(list(dict.fromkeys(self._found)), self.source.text, self.tree)
         unique.sort(key=lambda item: (item.line, item.column))
         if self.full:
             last = unique[-1]

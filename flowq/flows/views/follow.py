@@ -6,6 +6,7 @@ What ends the following is the run's record, not an event: a run that was retrie
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
@@ -30,6 +31,7 @@ GONE: Final = "-"  # the new status of what is no job any more
 EXPANDED: Final = "expanded"  # the reason when it has become a group of cells
 _CANCELING: Final = "canceling"  # the reason of the event that says that a run is being canceled
 _MAY_FAIL: Final = frozenset({JobStatus.FAILED, JobStatus.STOPPED, JobStatus.SCHEDULED, JobStatus.QUEUED})
+_ENDS_BADLY: Final = frozenset({JobStatus.FAILED, JobStatus.STOPPED})
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +131,8 @@ class Follower:
             self._events_after = events[-1].seq
         if logs:
             self._logs_after = logs[-1].seq
-        self._look_for_end(events)
+        with suppress(ServerUnavailableError):  # what has been read is given out first
+            self._look_for_end(events)
         return update
 
     def _look_for_end(self, events: Sequence[Event]) -> None:
@@ -171,8 +174,11 @@ class Follower:
 
 
 def _failed(events: Sequence[Event]) -> list[int]:
-    """Return the ordinals of the jobs of which an execution has failed, whatever follows."""
-    found = (ordinal_of(event.job) for event in events if event.old == JobStatus.STARTED and event.new in _MAY_FAIL)
+    """Return the ordinals of the jobs that failed, before they were started too, or of which an execution did, whatever follows."""
+    failing = (
+        event for event in events if event.new in _ENDS_BADLY or (event.old == JobStatus.STARTED and event.new in _MAY_FAIL)
+    )
+    found = (ordinal_of(event.job) for event in failing)
     return list(dict.fromkeys(ordinal for ordinal in found if ordinal is not None))
 
 
@@ -243,7 +249,7 @@ class Progress:
     @property
     def group(self) -> str | None:
         """The semaphore of the concurrency group that the run waits for, None once it has begun."""
-        return self._run.sem if self._run.status is RunStatus.QUEUED else None
+        return self._run.semaphore if self._run.status is RunStatus.QUEUED else None
 
     def waiting_queues(self) -> frozenset[str]:
         """Return the queues in which jobs wait now."""

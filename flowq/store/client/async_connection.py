@@ -209,7 +209,7 @@ class WorkerConnection:
             return
         self._request = None
         if message.startswith("FLOWQGONE"):
-            raise data_lost(self._session.keys.namespace)
+            raise data_lost(self._session.keys.namespace, message)
         raise translate(redis.exceptions.ResponseError(message))
 
     def _send(self, request: _Request) -> None:

@@ -97,7 +97,7 @@ class RunRecord:
     retention: float  # s after the end
     counts: Mapping[JobStatus, int]
     outcome: RunStatus | None = None  # of the graph, fixed before the handlers run
-    sem: str | None = None  # the semaphore of its concurrency group
+    semaphore: str | None = None  # the semaphore of its concurrency group
     signature: str = ""  # of its plan, see `flowq.signing`
     left_out: int = 0  # of `total`: jobs that were not selected
 
@@ -163,6 +163,8 @@ class WorkerRecord:
     finished: int
     failed: int
     working_ms: int
+    process: str = ""  # its identity (`flowq.processes`), empty where its system does not tell
+    lease_ms: int = 0  # of its jobs
 
 
 @dataclass(frozen=True, slots=True)

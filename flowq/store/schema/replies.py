@@ -86,7 +86,7 @@ def read_claim(row: Any) -> Claim | None:
         token=token.decode(),
         execution=int(token.partition(b"-")[0]),
         attempt=int(fields["attempt"]),
-        queue=fields.get("origin", ""),
+        queue=fields.get("queue", ""),
         run=run,
         ordinal=split_member_id(name)[1] if run else None,
         payload=None if run else payload,

@@ -15,7 +15,7 @@ from flowq import signing
 from flowq.exceptions import FlowqError, NoSuchRunError, SignatureError
 from flowq.expr import EvalError, parse
 from flowq.ids import member_id
-from flowq.plan import GATE, Cell, Json, Node, Plan
+from flowq.plan import Cell, Json, Node, Plan
 from flowq.plan.foreach import foreach_groups, member_name, with_foreach_cells
 from flowq.states import JobStatus
 from flowq.store.schema.records import RunRecord
@@ -66,8 +66,7 @@ class JobPlace:
     @property
     def where(self) -> str:
         """File, line and name, as messages show them."""
-        plan = self.run.plan
-        return f"{plan.file_of(self.node) or plan.name}:{self.node.line}: job {self.node.name.removesuffix(f'/{GATE}')}"
+        return self.run.plan.where(self.node)
 
 
 class JobScopes:

@@ -11,7 +11,7 @@ function L.delete(id)
   if job.run then return 'wrong_state' end
   if job.status == 'started' then
     L.call_worker(job.worker)
-    if job.limit then L.keep_place(job, call('ZSCORE', K.leases(), id) or now) end
+    if job.rate_limit then L.keep_place(job, call('ZSCORE', K.leases(), id) or now) end
   end
   if not L.ended(job.status) then L.end_job(job, 'canceled', 'canceled') end
   -- The record that its edges are decided by goes when all are.

@@ -14,7 +14,7 @@ function T.expand_foreach()
   if count > 0 and (job.items ~= nonce or call('HLEN', K.items(id)) ~= count) then return { 'wrong_state' } end
   local first = call('HINCRBY', K.run(job.run), 'cells', count) - count
   L.forget(job, 'expanded')
-  L.add(job.run, 'n:deferred', -1)
+  L.add(job.run, 'jobs:deferred', -1)
   L.add(job.run, 'total', -1)
   call('HSET', K.job(id), 'kind', 'group', 'expanded', nonce, 'members', first .. ' ' .. count, 'pending', count)
   call('HDEL', K.job(id), 'items', 'item_chunks', 'reason')
