@@ -1,4 +1,4 @@
-"""The facade over a connection that loses replies: everything happens once."""
+"""The queue API over a connection that loses replies: every operation takes effect once."""
 
 import random
 from collections.abc import Iterator

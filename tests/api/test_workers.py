@@ -1,4 +1,4 @@
-"""`Worker` and `SimpleWorker`: options, what can be seen of them, and what they can be told."""
+"""`Worker` and `SimpleWorker`: options, attributes and commands."""
 
 import logging
 import os
@@ -40,14 +40,14 @@ def worker_class(request: pytest.FixtureRequest) -> type[Worker]:
 
 
 class Politely(TimerDeathPenalty):
-    """A death penalty of a user's own: the message says whose it is."""
+    """A user's death penalty with its own message."""
 
     def _message(self) -> str:
         return f"{self.job_id}: your time is up"
 
 
 class LoudJob(Job):
-    """A class of jobs of a user's own."""
+    """A user's class of jobs."""
 
     def perform(self) -> Any:
         return "loud", super().perform()
@@ -62,7 +62,7 @@ def test_simple_worker_executes_in_its_own_process(queue: Queue) -> None:
     assert SimpleWorker([queue]).work(burst=True) is False
 
 
-def test_what_the_callers_process_has_is_there_in_its_jobs(
+def test_jobs_inherit_the_state_of_the_callers_process(
     queue: Queue, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, worker_class: type[Worker]
 ) -> None:
     (tmp_path / "late_module.py").write_text("def answer():\n    return 42\n")
@@ -73,7 +73,7 @@ def test_what_the_callers_process_has_is_there_in_its_jobs(
     assert [job.result for job in jobs] == [42, ("patched", 1, 0)]
 
 
-def test_functions_and_classes_of_the_main_program_are_there_in_its_jobs(queue: Queue, tmp_path: Path) -> None:
+def test_jobs_see_the_functions_and_classes_of_the_main_program(queue: Queue, tmp_path: Path) -> None:
     path = queue.connection.connection_pool.connection_kwargs["path"]
     (tmp_path / "helpers.py").write_text("def double(thing):\n    return type(thing)(thing.number * 2)\n")
     (tmp_path / "program.py").write_text(
@@ -94,13 +94,13 @@ def test_functions_and_classes_of_the_main_program_are_there_in_its_jobs(queue: 
 
 
 class OfOurs(Worker):
-    """A worker whose classes are attributes, as those of RQ can be."""
+    """A worker whose classes are attributes, as in RQ."""
 
     job_class = LoudJob
     death_penalty_class = Politely
 
 
-def test_a_subclass_of_worker_may_say_its_classes(queue: Queue) -> None:
+def test_a_subclass_of_worker_may_define_its_classes(queue: Queue) -> None:
     job = queue.enqueue(samples.class_of_current_job)
     slow = queue.enqueue(samples.spin, job_timeout=0.1)
     OfOurs([queue]).work(burst=True)
@@ -109,7 +109,7 @@ def test_a_subclass_of_worker_may_say_its_classes(queue: Queue) -> None:
 
 
 @pytest.mark.parametrize("kind", [Worker, SimpleWorker])
-def test_a_worker_in_a_thread_says_what_is_wrong(queue: Queue, kind: type[Worker]) -> None:
+def test_a_worker_in_a_thread_is_refused_with_a_reason(queue: Queue, kind: type[Worker]) -> None:
     with ThreadPoolExecutor() as pool, pytest.raises(UsageError, match="main thread"):
         pool.submit(kind([queue]).work, burst=True).result()
 
@@ -166,7 +166,7 @@ def test_a_death_penalty_of_ones_own(queue: Queue, worker_class: type[Worker]) -
 
 
 @pytest.mark.parametrize("seconds", [None, 0, 5])
-def test_a_timer_death_penalty_that_is_not_needed_leaves_no_trace(seconds: float | None) -> None:
+def test_an_unused_timer_death_penalty_leaves_no_thread(seconds: float | None) -> None:
     with TimerDeathPenalty(seconds, JobTimeoutException) as penalty:
         pass
     assert not penalty.fired
@@ -196,10 +196,10 @@ def test_wrong_options_are_refused(queue: Queue) -> None:
     Worker([queue], maintenance_interval=5, job_monitoring_interval=3, disable_default_exception_handler=True)
 
 
-# -- looking -------------------------------------------------------------------------------------------------------------------
+# -- attributes -------------------------------------------------------------------------------------------------------------------
 
 
-def test_what_can_be_seen_of_a_worker(queue: Queue, background: Start, tmp_path: Path, worker_class: type[Worker]) -> None:
+def test_the_attributes_of_a_worker(queue: Queue, background: Start, tmp_path: Path, worker_class: type[Worker]) -> None:
     other = Queue("other", connection=queue.connection)
     assert (Worker.all(queue.connection), Worker.count(queue.connection)) == ([], 0)
     done, bad = queue.enqueue(samples.add, 1), queue.enqueue(samples.div_by_zero, 1)
@@ -228,7 +228,7 @@ def test_what_can_be_seen_of_a_worker(queue: Queue, background: Start, tmp_path:
     assert bad.is_failed
 
 
-# -- being told ----------------------------------------------------------------------------------------------------------------
+# -- commands ----------------------------------------------------------------------------------------------------------------
 
 
 def test_suspend_and_resume(queue: Queue, background: Start, worker_class: type[Worker]) -> None:
@@ -245,7 +245,7 @@ def test_suspend_and_resume(queue: Queue, background: Start, worker_class: type[
     assert resume(queue.connection) is False
 
 
-def test_a_suspension_may_end_by_itself(queue: Queue, background: Start) -> None:
+def test_a_suspension_may_have_a_duration(queue: Queue, background: Start) -> None:
     suspend(queue.connection, ttl=0.2)
     job = queue.enqueue(samples.add, 1)
     background(lambda: Worker([queue], worker_ttl=1))
@@ -263,7 +263,7 @@ def test_shutdown_finishes_the_job(queue: Queue, background: Start, tmp_path: Pa
     assert job.is_finished
 
 
-def test_a_busy_simple_worker_hears_a_shutdown_between_two_jobs(queue: Queue, background: Start, tmp_path: Path) -> None:
+def test_a_busy_simple_worker_obeys_a_shutdown_between_two_jobs(queue: Queue, background: Start, tmp_path: Path) -> None:
     jobs = [queue.enqueue(samples.pause, 0.2) for _ in range(40)]
     worker = background(lambda: SimpleWorker([queue]))
     wait_for(jobs[0], "started", "finished")
@@ -273,7 +273,7 @@ def test_a_busy_simple_worker_hears_a_shutdown_between_two_jobs(queue: Queue, ba
     assert all(job.get_status() in {"finished", "queued"} for job in jobs)
 
 
-def test_the_second_signal_hands_the_job_of_a_simple_worker_back(queue: Queue, background: Start, tmp_path: Path) -> None:
+def test_the_second_signal_requeues_the_job_of_a_simple_worker(queue: Queue, background: Start, tmp_path: Path) -> None:
     started = tmp_path / "started"
     job = queue.enqueue(samples.mark_and_hang, str(started))
     worker = background(lambda: SimpleWorker([queue]))
@@ -312,7 +312,7 @@ def test_a_burst_worker_executes_what_is_overdue(queue: Queue, worker_class: typ
     assert [job.get_status() for job in jobs] == ["finished"] * 3
 
 
-def test_killing_the_horse_fails_the_job_and_the_worker_goes_on(queue: Queue, background: Start, tmp_path: Path) -> None:
+def test_killing_the_horse_fails_the_job_and_the_worker_continues(queue: Queue, background: Start, tmp_path: Path) -> None:
     started = tmp_path / "started"
     job = queue.enqueue(samples.mark_and_hang, str(started))
     worker = background(lambda: Worker([queue]))
@@ -324,19 +324,19 @@ def test_killing_the_horse_fails_the_job_and_the_worker_goes_on(queue: Queue, ba
     assert after.latest_result(timeout=10) is not None
 
 
-def test_commands_that_cannot_be(queue: Queue) -> None:
-    with pytest.raises(NoSuchWorkerError, match="'nobody'"):
-        send_shutdown_command(queue.connection, "nobody")
+def test_invalid_commands(queue: Queue) -> None:
+    with pytest.raises(NoSuchWorkerError, match="'missing'"):
+        send_shutdown_command(queue.connection, "missing")
     for wrong in ("dance", "stop-job"):
         with pytest.raises(UsageError, match="kill-horse"):
-            send_command(queue.connection, "nobody", wrong)
+            send_command(queue.connection, "missing", wrong)
     with pytest.raises(NoSuchJobError):
-        send_stop_job_command(queue.connection, "nobody")
+        send_stop_job_command(queue.connection, "missing")
     job = queue.enqueue(samples.add, 1)
     with pytest.raises(InvalidJobOperation, match="it is queued, not started"):
         send_stop_job_command(queue.connection, job.id)
     with pytest.raises(InvalidJobOperation, match="it is queued, not started"):
-        send_command(queue.connection, "nobody", "stop-job", job_id=job.id)
+        send_command(queue.connection, "missing", "stop-job", job_id=job.id)
 
 
 def test_the_worker_program_finds_modules_of_its_directory(queue: Queue, connection: redis.Redis, tmp_path: Path) -> None:

@@ -1,7 +1,7 @@
-"""Makes `docs/reference.md` of the schema and the code: `python -m tests.repository.reference --check` or `--write`.
+"""The generator of `docs/reference.md`: `python -m tests.repository.reference --check` or `--write`.
 
-The guide (`docs/language.md`) explains; the reference lists. What it says comes from `schemas/flow.schema.json`, the tables of the expression
-language and the limits of the compiler, so it cannot be out of date without `make stale` saying so.
+The guide (`docs/language.md`) explains; the reference lists. Its content comes from `schemas/flow.schema.json`, the tables of the
+expression language and the limits of the compiler; `make stale` fails if it is out of date.
 """
 
 import argparse
@@ -91,7 +91,7 @@ def _definition(name: str) -> Schema:
 
 
 def _inner(name: str) -> Schema:
-    """Return the keys of a definition, of the map among its alternatives where it has some."""
+    """Return the keys of a definition; if it has alternatives, those of the map."""
     definition = _definition(name)
     options = [definition, *definition.get("anyOf", ())]
     found: Schema = next(_resolved(option)["properties"] for option in options if "properties" in _resolved(option))
@@ -117,7 +117,7 @@ def _text(schema: Schema, key: str) -> str:
 
 
 def _value(schema: Schema) -> str:
-    """Return what a value may be, in words."""
+    """Return the type of a value in words."""
     found = _resolved(schema)
     if "enum" in found:
         return " ".join(f"`{item}`" for item in found["enum"])
@@ -202,7 +202,7 @@ def _rows(head: tuple[str, ...], rows: Any) -> str:
 
 
 def main() -> int:
-    """Check the page or write it; the exit code is 1 when it is stale."""
+    """Check the page or write it; return 1 if it is stale."""
     options = argparse.ArgumentParser(description=__doc__)
     options.add_argument("--check", action="store_true")
     options.add_argument("--write", action="store_true")
@@ -213,7 +213,7 @@ def main() -> int:
         return 0
     old = TARGET.read_text(encoding="utf-8") if TARGET.exists() else ""
     if old != text:
-        sys.stdout.write("docs/reference.md is stale; `python -m tests.repository.reference --write` makes it anew\n")
+        sys.stdout.write("docs/reference.md is stale; `python -m tests.repository.reference --write` generates it again\n")
         sys.stdout.writelines(
             difflib.unified_diff(old.splitlines(keepends=True), text.splitlines(keepends=True), "docs", "now")
         )

@@ -177,11 +177,11 @@ def test_jitter_spreads_the_waits_within_its_bounds(store: Store, driver: Driver
     assert all(8000 <= wait <= 12000 for wait in waits)
 
 
-def test_a_returned_retry_counts_apart(store: Store, driver: Driver) -> None:
+def test_a_returned_retry_is_counted_separately(store: Store, driver: Driver) -> None:
     create(store, "a", fields={"retry": "1|0|0|0"})
     driver.end(driver.take(), "retry", delay_ms=-1, max_returns=1, value=None)
     driver.end(driver.take(), "failed")
-    assert status(store, "a") == "queued"  # the returned one was not charged to the retry for exceptions
+    assert status(store, "a") == "queued"  # the returned one does not count as a retry after an exception
     driver.end(driver.take(), "failed")
     assert status(store, "a") == "failed"
     assert [item.type for item in store.jobs.results("a")] == ["failed", "retried", "retried"]
@@ -194,7 +194,7 @@ def test_ten_results_are_kept_exactly(store: Store, driver: Driver) -> None:
     assert [item.value for item in store.jobs.results("a")] == [str(number).encode() for number in range(24, 14, -1)]
 
 
-def test_unclaim_gives_the_job_back_without_charging(store: Store, driver: Driver) -> None:
+def test_unclaim_requeues_the_job_without_counting_an_attempt(store: Store, driver: Driver) -> None:
     create(store, "a")
     create(store, "b")
     claim = driver.take()
@@ -230,7 +230,7 @@ def test_a_lost_execution_without_retries_fails_as_abandoned(store: Store) -> No
     assert b"AbandonedJobError" in (result.value or b"")
 
 
-def test_beats_keep_a_lease(store: Store) -> None:
+def test_heartbeats_extend_a_lease(store: Store) -> None:
     driver = Driver(store, lease=0.5)
     create(store, "a")
     claim = driver.take()
