@@ -1,7 +1,7 @@
-"""From what users hand in as `connection` to the store.
+"""A user's `connection` argument to the store.
 
-Users pass a redis-py client of their own making, or nothing. The store needs replies as bytes, so a client that decodes is
-mirrored by one on the same address that does not. Without a connection the server is found as the command line finds it.
+Users pass a redis-py client or nothing. The store needs replies as bytes, so for a client that decodes replies a second one for the
+same address is created that does not. Without a connection the server is configured as for the command line.
 """
 
 import weakref
@@ -17,7 +17,7 @@ _default: "Store | None" = None
 
 
 def store_for(connection: Any = None) -> "Store":
-    """Return the store on a redis-py client, the same for the same client; without one, the configured server's.
+    """Return the store on a redis-py client, always the same for a client; for None, the store on the configured server.
 
     Raises:
         UsageError: not a redis-py client.
@@ -47,7 +47,7 @@ def default_store() -> "Store":
 
 
 def set_default_store(store: "Store | None") -> "Store | None":
-    """Decide what "no connection given" means in this process; return what it meant. A worker does, for the jobs that it forks."""
+    """Set the store for calls without a connection, and return the previous one. A worker sets it for the jobs that it forks."""
     global _default
     former, _default = _default, store
     return former

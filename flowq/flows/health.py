@@ -85,7 +85,7 @@ def read_facts(store: "Store", address: str) -> Facts:
         round_trip=took,
         suspended=store.queues.suspended(),
         queues=tuple(store.queues.get(name) for name in names),
-        workers=tuple(store.workers.all()),
+        workers=tuple(store.workers.live()),
         stranded=tuple(stranded(store, store.runs.recent(_RUNS))),
         bash=shutil.which("bash"),
         due=sum(1 for _ in store.runs.due()),

@@ -1,9 +1,11 @@
 """Workers as the store sees them: who is there, what they serve, and what they are told."""
 
+import os
+import socket
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
-from flowq import defaults, ids
+from flowq import defaults, ids, processes
 from flowq.store.client.session import Session
 from flowq.store.schema.outcomes import Claim, ExchangeReply, ExecutionReport, Outcome, Verdict
 from flowq.store.schema.records import WorkerRecord
@@ -17,7 +19,7 @@ from flowq.store.schema.replies import (
     sweep_arguments,
 )
 
-_LIVE_MS: Final = int(2000 * defaults.LEASE)
+_LIVE_LEASES: Final = 2  # without a heartbeat for so many leases a worker does not live
 
 
 class Workers:
@@ -27,14 +29,36 @@ class Workers:
         self._session = session
         self._keys = session.keys
 
-    def register(self, name: str, *, queues: Sequence[str], hostname: str, pid: int, slots: int, version: str) -> None:
-        """Announce a worker; heartbeats keep it alive."""
+    def register(  # noqa: PLR0913 - the fields of a worker's record
+        self,
+        name: str,
+        *,
+        queues: Sequence[str],
+        slots: int,
+        version: str,
+        lease: float = defaults.LEASE,
+        hostname: str | None = None,
+        pid: int | None = None,
+    ) -> None:
+        """Announce a worker; heartbeats keep it alive.
+
+        Args:
+            name: of the worker.
+            queues: which it listens on.
+            slots: how many jobs it executes at once.
+            version: of flowq.
+            lease: of its jobs, in seconds.
+            hostname: what is shown; None: of this machine.
+            pid: what is shown; None: of this process, which is the worker in any case.
+        """
         fields: dict[str, str | int] = {
             "queues": "\n".join(queues),
-            "hostname": hostname,
-            "pid": pid,
+            "hostname": socket.gethostname() if hostname is None else hostname,
+            "pid": os.getpid() if pid is None else pid,
+            "process": processes.identity(),
             "slots": slots,
             "version": version,
+            "lease": _ms(lease),
             "state": "idle",
             "busy": 0,
         }
@@ -44,34 +68,40 @@ class Workers:
         """Take a worker off the list."""
         self._session.run("worker/unregister", name)
 
-    def all(self) -> list[WorkerRecord]:
-        """Return the live workers by name."""
+    def live(self) -> list[WorkerRecord]:
+        """Return the workers that live, by name.
+
+        The record of a lost worker stays until the sweeps of others forget it, and where it was the only one, longer: it is not
+        believed. A worker lives while its process is known to run, and where that cannot be told from here, while it has sent a
+        heartbeat within two leases.
+        """
         with self._session.translated:
             names = [item.decode() for item in self._session.client.zrange(self._keys("workers"), 0, -1)]
             pipe = self._session.client.pipeline(transaction=False)
+            pipe.time()
             for name in names:
                 pipe.hgetall(self._keys("worker", name))
-            rows = pipe.execute()
+            (seconds, micros), *rows = pipe.execute()
+        now = seconds * 1000 + micros // 1000
         found = (_worker_record(name, row) for name, row in zip(names, rows, strict=True))
-        return sorted((record for record in found if record is not None), key=lambda record: record.name)
+        return sorted(
+            (record for record in found if record is not None and _lives(record, now)), key=lambda record: record.name
+        )
 
     def serving(self, queues: Iterable[str]) -> set[str]:
         """Return those of the queues that a live worker listens on."""
         return {queue for worker in self.live() for queue in worker.queues} & set(queues)
 
-    def live(self) -> list[WorkerRecord]:
-        """Return the workers that have told so within two leases.
-
-        A dead worker is taken off the list by the sweeps of the others; where it was the only one, it stays.
-        """
-        oldest = self._session.now_ms() - _LIVE_MS
-        return [worker for worker in self.all() if worker.beat_ms >= oldest]
-
     def get(self, name: str) -> WorkerRecord | None:
-        """Return one live worker, or None."""
+        """Return the record of one worker, also of one that was lost; None of one that has stopped."""
         with self._session.translated:
             row = self._session.client.hgetall(self._keys("worker", name))
         return _worker_record(name, row)
+
+    def get_live(self, name: str) -> WorkerRecord | None:
+        """Return the record of one worker if it lives, as `live` says, else None."""
+        record = self.get(name)
+        return record if record is not None and _lives(record, self._session.now_ms()) else None
 
     def jobs(self, name: str) -> list[str]:
         """Return the ids of the jobs that a worker was given last, one per slot; whether it has them still, their records say."""
@@ -158,6 +188,11 @@ def _ms(seconds: float) -> int:
     return int(seconds * 1000)
 
 
+def _lives(worker: WorkerRecord, now_ms: int) -> bool:
+    running = processes.is_running(worker.process)
+    return now_ms - worker.beat_ms < _LIVE_LEASES * worker.lease_ms if running is None else running
+
+
 def _worker_record(name: str, row: Mapping[bytes, bytes]) -> WorkerRecord | None:
     if not row or b"pid" not in row:
         return None
@@ -176,4 +211,6 @@ def _worker_record(name: str, row: Mapping[bytes, bytes]) -> WorkerRecord | None
         finished=int(fields.get("finished", 0)),
         failed=int(fields.get("failed", 0)),
         working_ms=int(float(fields.get("working_ms", 0))),
+        process=fields.get("process", ""),
+        lease_ms=int(fields.get("lease", 1000 * defaults.LEASE)),
     )

@@ -248,7 +248,7 @@ class Worker(WorkerInfo):
         classes = {"job_class": job_class, "queue_class": queue_class, "serializer": serializer}
         return [
             cls(list(record.queues), record.name, connection=store, **classes)
-            for record in store.workers.all()
+            for record in store.workers.live()
             if wanted is None or wanted in record.queues
         ]
 
@@ -260,7 +260,7 @@ class Worker(WorkerInfo):
     @classmethod
     def find(cls, name: str, connection: Any = None) -> Self | None:
         """Return the worker of this name, None when it does not live."""
-        record = stores.store_for(connection).workers.get(name)
+        record = stores.store_for(connection).workers.get_live(name)
         return None if record is None else cls(list(record.queues), name, connection=connection)
 
     def refresh(self) -> None:

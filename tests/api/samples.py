@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import signal
 import time
 from pathlib import Path
 from typing import Any
@@ -225,3 +226,15 @@ def forking_callback(job: Job, connection: Any, *rest: Any) -> None:
         if (code := fork(way)) < 0:
             return
         write(job.meta["log"], f"callback {way} {code}\n")
+
+
+def exiting_callback(job: Job, connection: Any, *rest: Any) -> None:
+    write(job.meta["log"], "exiting\n")
+    os._exit(3)
+
+
+def deaf_callback(job: Job, connection: Any, *rest: Any) -> None:
+    """Hang where the timeout's exception does not get through."""
+    write(job.meta["log"], "deaf\n")
+    signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGALRM, signal.SIGTERM))
+    hang()

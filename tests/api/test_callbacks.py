@@ -91,6 +91,43 @@ def test_a_failure_callback_that_raises_adds_to_the_error(queue: Queue, log: Pat
     assert "the callback broke" in (job.exc_info or "")
 
 
+def test_a_failure_callback_that_ends_the_process_is_called_once_and_the_error_is_kept(queue: Queue, log: Path) -> None:
+    job = queue.enqueue(samples.div_by_zero, 1, **{**options(log), "on_failure": samples.exiting_callback})
+    Worker([queue]).work(burst=True)
+    error = job.exc_info or ""
+    assert "ZeroDivisionError: division by zero" in error
+    assert "What was called for this failure did not come back: the job's process exited with code 3" in error
+    assert lines(log) == ["exiting"]
+
+
+def test_a_failure_callback_that_must_be_killed_is_called_once_and_the_error_is_kept(queue: Queue, log: Path) -> None:
+    deaf = Callback(samples.deaf_callback, timeout="50ms")
+    job = queue.enqueue(samples.div_by_zero, 1, **{**options(log), "on_failure": deaf})
+    Worker([queue]).work(burst=True)
+    error = job.exc_info or ""
+    assert "ZeroDivisionError: division by zero" in error
+    assert error.endswith("What was called for this failure took too long and was killed")
+    assert lines(log) == ["deaf"]
+
+
+def test_an_exception_handler_that_ends_the_process_keeps_the_error(queue: Queue, log: Path) -> None:
+    def handler(job: Job, *_: Any) -> None:
+        samples.exiting_callback(job, None)
+
+    job = queue.enqueue(samples.div_by_zero, 1, retry=Retry(max=1), **options(log))
+    Worker([queue], exception_handlers=[handler]).work(burst=True)
+    assert "ZeroDivisionError: division by zero" in (job.exc_info or "")
+    assert lines(log) == ["failure ZeroDivisionError", "exiting"] * 2
+
+
+def test_a_success_callback_that_ends_the_process_makes_the_job_a_failure(queue: Queue, log: Path) -> None:
+    job = queue.enqueue(samples.add, 1, **{**options(log), "on_success": samples.exiting_callback})
+    Worker([queue]).work(burst=True)
+    assert job.is_failed
+    assert "exited with code 3" in (job.exc_info or "")
+    assert lines(log) == ["exiting", "failure HorseKilledError"]
+
+
 def test_a_callback_has_its_own_timeout(queue: Queue, log: Path, worker_class: type[Worker]) -> None:
     slow = Callback(samples.slow_callback, timeout="100ms")
     job = queue.enqueue(samples.add, 1, **{**options(log), "on_success": slow})

@@ -281,7 +281,7 @@ def test_the_address_in_settings(settings: dict[str, Any], url: str | None) -> N
     [
         ("1 +", "line 1: "),
         ("import nonesuch", "line 1: ModuleNotFoundError: No module named 'nonesuch'"),
-        ("REDIS_URL = 5", "REDIS_URL must be a text, found 5"),
+        ("REDIS_URL = 5", "REDIS_URL must be a string, found 5"),
         ("REDIS_HOST = 'h'\nREDIS_SSL = 'perhaps'", "REDIS_SSL must be true or false, found 'perhaps'"),
         ("SENTINEL = {'INSTANCES': ['x']}", "SENTINEL['INSTANCES'] must be a list of (host, port)"),
         ("SENTINEL = 'x'", "SENTINEL must be a dictionary"),

@@ -73,13 +73,13 @@ def test_a_run_that_is_named_and_started_twice_is_one_run_with_one_worker(projec
     first = flowq("run", "waiting.yaml", "--run-id", "nightly1", "--detach", cwd=project)
     assert first.stdout == "nightly1\n"
     store = open_store()
-    until(store.workers.all, message="no worker has come")
+    until(store.workers.live, message="no worker has come")
     again = subprocess.Popen(
         [*COMMAND, "run", "waiting.yaml", "--run-id", "nightly1"], cwd=project, stderr=subprocess.PIPE, text=True
     )
     assert again.stderr is not None
     assert "has its worker already" in again.stderr.readline()
-    assert len(store.workers.all()) == 1
+    assert len(store.workers.live()) == 1
     (project / "go").touch()
     assert again.wait(30) == 0
     again.stderr.close()
@@ -94,7 +94,7 @@ def test_a_run_whose_worker_is_lost_says_so_and_can_be_canceled(project: Path) -
     run = flowq("run", "waiting.yaml", "--detach", cwd=project).stdout.strip()
     store = open_store()
     until(lambda: store.runs.require(run).counts.get("started"), message="the job has not started")  # type: ignore[call-overload]
-    (worker,) = store.workers.all()
+    (worker,) = store.workers.live()
     os.kill(worker.pid, 9)
     # its last beat and the lease of its job are made old, as if a minute had passed
     store.client.hset(store.session.keys("worker", worker.name), "beat", 1)

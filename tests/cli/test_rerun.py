@@ -119,7 +119,7 @@ def test_handlers_have_their_turn_again(store: Store, tmp_path: Path, *, only: b
     [
         ([], "either --failed or --job JOB"),
         (["--failed", "--job", "a"], "either --failed or --job JOB"),
-        (["--failed", "--only"], "--only goes with --job"),
+        (["--failed", "--only"], "--only needs --job"),
         (["--job", "sid"], "did you mean 'side'?"),
     ],
 )

@@ -125,7 +125,7 @@ def test_wrong_usage_is_one_line_and_exit_code_2(arguments: list[str], capsys: p
         (KeyboardInterrupt(), 130, ""),
         (BrokenPipeError(), 141, ""),
         (SystemExit(4), 4, ""),
-        (ZeroDivisionError("oh"), 70, "error: flowq itself went wrong (ZeroDivisionError: oh); this is a bug."),
+        (ZeroDivisionError("oh"), 70, "error: internal error in flowq (ZeroDivisionError: oh); this is a bug."),
     ],
 )
 def test_the_boundary(

@@ -54,6 +54,7 @@ SHAPES: dict[str, Callable[[str], str]] = {
 @example(shape="flow", core="222222", before=",", after=" ,", behind="")
 @example(shape="twice", core="222222", before="!:;.", after="", behind="")
 @example(shape="plain", core="22222222222222222222222222", before="", after="", behind="")
+@example(shape="quoted", core="222222", before="'", after='\u00e9"', behind="")
 def test_no_value_is_shown(shape: str, core: str, before: str, after: str, behind: str) -> None:
     text = SHAPES[shape](before + core + after) + "\njobs: {a: {run: work, secrets: [TOKEN]}}\n" + behind
     shown = "\n".join(render(item) for item in compile_text(text).diagnostics)
@@ -69,5 +70,7 @@ def test_shared_parts(text: str) -> None:
 def test_what_is_harmless_stays() -> None:
     text = "secrets: {TOKEN: {env: SOURCE, file: there/it.is}}\njobs: {a: {run: 'echo hunter2', if: [hunter2]}}\n"
     shown = "\n".join(render(item) for item in compile_text(text).diagnostics)
-    assert "1 | secrets: {TOKEN: {env: SOURCE, file: there/it.is}}" in shown
+    assert "1:32: error[FQ117]: TOKEN has both `env` and `file`" in shown
+    assert "SOURCE" not in shown
+    assert "it.is" not in shown
     assert "if: [hunter2]" in shown

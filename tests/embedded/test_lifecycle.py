@@ -12,6 +12,7 @@ from flowq.embedded.attach import attach
 from flowq.embedded.control import ServerInUseError, server_status, start_server, stop_server
 from flowq.exceptions import ConfigError
 from tests.embedded.users import User, attached, client, gone, processes, server_pid, watchdog_pid
+from tests.support import namespaces
 from tests.support.wait import until
 
 
@@ -155,3 +156,17 @@ def test_a_linger_that_is_no_time_is_refused(home: Path, monkeypatch: pytest.Mon
     monkeypatch.setenv("FLOWQ_LINGER", value)
     with pytest.raises(ConfigError, match="FLOWQ_LINGER must be a number of seconds"):
         attach()
+
+
+def test_a_server_of_another_container_is_not_stopped_from_here(clean_home: Path) -> None:
+    """The id of its watchdog is that of another process here."""
+    if why := namespaces.why_not():
+        pytest.skip(why)
+    start_server()
+    command = [*namespaces.UNSHARE, sys.executable, "-m", "flowq.cli.main", "server", "stop", "--force"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode != 0
+    assert "is kept by a process of another container" in done.stderr
+    assert server_status().running
+    assert stop_server()
+    assert clean_home.exists()

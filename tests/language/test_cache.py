@@ -357,7 +357,7 @@ def test_two_workers_and_two_runs_at_once(lab: Lab) -> None:
     text = "jobs: {m: {matrix: {n: '${{ range(20) }}'}, cache: {key: matrix.n}, run: 'sleep 0.1; echo \"n=${{ matrix.n }}\" >> $FLOWQ_OUTPUT'}}"
     expected = [{"n": str(number)} for number in range(20)]
     with other_worker(lab, "default"):
-        until(lambda: len([worker for worker in lab.store.workers.all() if "default" in worker.queues]) == 2, timeout=30)
+        until(lambda: len([worker for worker in lab.store.workers.live() if "default" in worker.queues]) == 2, timeout=30)
         runs = [lab.start(text), lab.start(text)]
         assert [run.ended().result("m") for run in runs] == [expected, expected]
     assert len({job.worker for run in runs for job in run.view.jobs}) == 2

@@ -1,9 +1,7 @@
 """Which fork server a job goes to, what it inherits, and what is left of one that was killed."""
 
-import os
 import pickle
 import signal
-import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import replace
@@ -17,9 +15,11 @@ from flowq.plan import Action
 from flowq.states import JobStatus
 from flowq.store import Store
 from flowq.store.jobs import NewJob
+from flowq.worker.fork_server.scratch import ScratchDirectory, remove_leftovers
 from flowq.worker.options import WorkerOptions
 from flowq.worker.supervisor.event_loop import Loop
-from flowq.worker.supervisor.fork_server_pool import ForkServerPool, place_of, remove_leftovers
+from flowq.worker.supervisor.fork_server_pool import ForkServerPool, place_of
+from tests.support import namespaces
 from tests.support.server import PrivateServer
 from tests.support.supervisor_stub import MODULES, call
 from tests.support.wait import until
@@ -131,17 +131,56 @@ def test_the_files_of_a_killed_fork_server_are_removed(store: Store, server: Pri
 
 def test_only_what_a_dead_fork_server_has_made_is_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TMPDIR", str(tmp_path))
-    ended_process = subprocess.Popen(["true"])
-    ended_process.wait()
-    dead = ended_process.pid
-    kept = [f"flowq-{os.getpid()}-0123456789ab", f"flowq-{dead}-short", f"other-{dead}-0123456789ab"]
-    for name in (*kept, f"flowq-{dead}-0123456789ab"):
+    used = ScratchDirectory()
+    used.ensure()
+    kept = [Path(used.path).name, "flowq-12345678-0123456789ab", "other-scratch-0123456789ab"]
+    for name in (*kept, "flowq-scratch-0123456789ab"):
         (tmp_path / name / "7").mkdir(parents=True)
         (tmp_path / name).chmod(0o700)
         (tmp_path / name / "7" / "script").touch()
-    (tmp_path / f"flowq-{dead}-aaaaaaaaaaaa").mkdir(mode=0o755)
-    (tmp_path / f"flowq-{dead}-bbbbbbbbbbbb").symlink_to(tmp_path / kept[0])
+    (tmp_path / "flowq-scratch-aaaaaaaaaaaa").mkdir(mode=0o755)
+    (tmp_path / "flowq-scratch-bbbbbbbbbbbb").symlink_to(tmp_path / kept[1])
     remove_leftovers()
     left = {entry.name for entry in tmp_path.iterdir()}
-    assert left == {*kept, f"flowq-{dead}-aaaaaaaaaaaa", f"flowq-{dead}-bbbbbbbbbbbb"}
-    assert (tmp_path / kept[0] / "7" / "script").exists()
+    assert left == {*kept, "flowq-scratch-aaaaaaaaaaaa", "flowq-scratch-bbbbbbbbbbbb"}
+    assert (Path(used.path) / "7" / "script").exists()
+    used.remove()
+    assert not Path(used.path).exists()
+
+
+def test_a_scratch_directory_that_was_removed_is_made_and_locked_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    used = ScratchDirectory()
+    for _ in range(2):
+        used.ensure()
+        remove_leftovers()
+        assert Path(used.path).is_dir()
+        Path(used.path).rmdir()
+    used.let_go()
+
+
+@pytest.mark.parametrize("apart", [(), namespaces.UNSHARE], ids=["beside", "namespace"])
+def test_a_worker_that_starts_leaves_the_files_of_running_jobs_alone(
+    store: Store, server: PrivateServer, tmp_path: Path, apart: tuple[str, ...]
+) -> None:
+    """Also where the two share only the directory for temporary files: the ids of processes mean nothing then."""
+    if apart and (why := namespaces.why_not()):
+        pytest.skip(why)
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    run = start(
+        store,
+        flow(
+            node(
+                "a",
+                script(f"touch {tmp_path}/begun; until [ -e {tmp_path}/go ]; do sleep 0.02; done; echo one=1 > $FLOWQ_OUTPUT"),
+            )
+        ),
+        tmp_path,
+    )
+    with WorkerProcess(server.url, env={"TMPDIR": str(scratch)}):
+        until((tmp_path / "begun").exists)
+        with WorkerProcess(server.url, "other", "--burst", env={"TMPDIR": str(scratch)}, prefix=apart) as other:
+            assert other.wait() == 0
+        (tmp_path / "go").touch()
+        assert ended(store, run)[0].status == "finished"

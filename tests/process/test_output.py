@@ -22,7 +22,7 @@ def test_a_flood_waits_until_it_is_fetched_and_nothing_is_lost() -> None:
         execution = stand.start(shell(FLOOD))
         waits = 0
         while not execution.freed:
-            stand.turn(lambda: slot._held_back or execution.freed)
+            stand.turn(lambda: slot._output.held_back or execution.freed)
             waits += not execution.freed
             execution.logs += slot.logs()
         assert waits > 2
@@ -41,9 +41,9 @@ def test_a_job_that_is_let_go_loses_its_oldest_output() -> None:
     with Stand() as stand:
         slot = stand.slots[0]
         execution = stand.start(shell(FLOOD))
-        stand.turn(lambda: slot._held_back)
+        stand.turn(lambda: slot._output.held_back)
         slot.let_go(time.monotonic() - 60)  # it has not been waiting for as long as that
-        assert slot._held_back
+        assert slot._output.held_back
         slot.let_go(time.monotonic())
         stand.turn(lambda: execution.freed)
         first, *rest = (data for _, data in execution.logs)
@@ -56,10 +56,10 @@ def test_only_the_stream_that_floods_is_held_back() -> None:
     with Stand() as stand:
         slot = stand.slots[0]
         execution = stand.start(shell("yes & until read -t 0.05 < <(sleep 1); do echo still heard >&2; done"))
-        stand.turn(lambda: slot._held_back)
-        heard = slot._logs["err"]._kept
-        stand.turn(lambda: slot._logs["err"]._kept > heard)
-        assert len(slot._held_back) == 1
+        stand.turn(lambda: slot._output.held_back)
+        heard = slot._output.buffers["err"]._kept
+        stand.turn(lambda: slot._output.buffers["err"]._kept > heard)
+        assert len(slot._output.held_back) == 1
         slot.kill(KillCause.KILL)
         stand.turn(lambda: execution.freed)
         assert execution.outcome["reason"] == "killed"

@@ -88,7 +88,7 @@ def test_a_flow_runs_from_end_to_end(store: Store, url: str, tmp_path: Path) -> 
         (JobStatus.FINISHED, b'{"SET":"11","FLOWQ_RUN_ID":"%s"}' % run.encode()),
     ]
     assert [(entry.job, entry.stream, entry.data) for entry in store.runs.logs(run)] == [(f"{run}-1", "out", b"got 1\n")]
-    assert store.workers.all() == []
+    assert store.workers.live() == []
 
 
 def test_failures_are_retried_and_allowed(store: Store, url: str, tmp_path: Path) -> None:
@@ -164,11 +164,11 @@ def test_the_first_signal_finishes_what_runs(store: Store, url: str, tmp_path: P
     with WorkerProcess(url) as worker:
         pid_in(tmp_path / "pid")
         worker.signal(number)
-        until(lambda: store.workers.all()[0].state == "stopping", message="the worker to say that it stops")
+        until(lambda: store.workers.live()[0].state == "stopping", message="the worker to say that it stops")
         (tmp_path / "go").touch()
         assert worker.wait() == 0
     assert [job.status for job in records(store, run)] == ["finished", "queued"]
-    assert store.workers.all() == []
+    assert store.workers.live() == []
 
 
 def test_the_second_signal_hands_the_jobs_back_uncharged(store: Store, url: str, tmp_path: Path) -> None:
@@ -176,7 +176,7 @@ def test_the_second_signal_hands_the_jobs_back_uncharged(store: Store, url: str,
     with WorkerProcess(url) as worker:
         pid_in(tmp_path / "pid")
         worker.signal(signal.SIGINT)
-        until(lambda: store.workers.all()[0].state == "stopping")
+        until(lambda: store.workers.live()[0].state == "stopping")
         worker.signal(signal.SIGINT)
         assert worker.wait(5) == 0
     job = records(store, run)[0]

@@ -35,7 +35,7 @@ Every key, name, function and limit, generated from the schema and the code by `
 _WORDS: Final = {
     "object": "a map",
     "array": "a list",
-    "string": "a text",
+    "string": "a string",
     "integer": "a whole number",
     "number": "a number",
     "boolean": "true or false",
@@ -191,9 +191,9 @@ def _limits() -> list[tuple[str, str]]:
         ("longest wait before a retry", f"{fields.MAX_WAIT / 86400:g} days"),
         ("characters of an expression", f"{tokens.MAX_SOURCE:,}"),
         ("levels of an expression", f"{parser.MAX_DEPTH:,}"),
-        ("characters of a text computed by an expression", f"{functions.MAX_TEXT:,}"),
-        ("items of a list computed by an expression", f"{functions.MAX_ITEMS:,}"),
-        ("different conditions that the check FQ701 follows", f"{lint.MAX_CONDITIONS:,}"),
+        ("characters of a string that an expression creates", f"{functions.MAX_TEXT:,}"),
+        ("items of a list that an expression creates", f"{functions.MAX_ITEMS:,}"),
+        ("different conditions that are followed for FQ701", f"{lint.MAX_CONDITIONS:,}"),
     ]
 
 

@@ -170,20 +170,32 @@ def test_an_earlier_version_is_refused(client: redis.Redis, monkeypatch: pytest.
         DataLostError, match="was taken over by a newer flowq: it has schema 2 now, this flowq works with schema 1"
     ):
         worker.workers.claim("old-worker", ["default"], 10)
-    with pytest.raises(SchemaVersionError, match="has schema 2, this flowq works with schema 1: use the flowq version that"):
+    with pytest.raises(SchemaVersionError, match="has schema 2, this flowq works with schema 1: a newer flowq wrote it"):
         producer.queues.resume()
     with pytest.raises(SchemaVersionError, match="has schema 2"):
         Store(client, NAMESPACE).open()
     assert client.hgetall(META) == meta
 
 
-@pytest.mark.parametrize("schema", ["0", "3", "10", "x", ""])
-def test_any_other_schema_is_left_alone(client: redis.Redis, schema: str) -> None:
+@pytest.mark.parametrize(
+    ("schema", "remedy"),
+    [
+        *((schema, "a newer flowq wrote it: upgrade this one, or use another namespace") for schema in ("3", "10")),
+        *((schema, "use the flowq version that wrote it, or use another namespace") for schema in ("0", "x", "")),
+    ],
+)
+def test_any_other_schema_is_left_alone(client: redis.Redis, schema: str, remedy: str) -> None:
     client.hset(META, "schema", schema)
     before = client.hgetall(META)
-    with pytest.raises(SchemaVersionError, match=f"has schema {schema}, this flowq works with schema 2"):
+    with pytest.raises(SchemaVersionError, match=f"has schema {schema}, this flowq works with schema 2: {remedy}"):
         Store(client, NAMESPACE).open()
     assert client.hgetall(META) == before
+
+
+def test_a_namespace_without_a_schema(client: redis.Redis) -> None:
+    client.hdel(META, "schema", "incarnation")
+    with pytest.raises(SchemaVersionError, match="has schema none, this flowq works with schema 2"):
+        Store(client, NAMESPACE).open()
 
 
 def test_a_later_version_takes_over_in_the_middle(client: redis.Redis) -> None:
@@ -241,7 +253,7 @@ def test_the_steps_are_short(client: redis.Redis) -> None:
     changed, more, longest = 0, 1, 0.0
     while more:
         before = cpu(client)
-        did, more = one._send(load("namespace/migrate"), [str(session._MIGRATED)], incarnation.decode())
+        did, more = one._send(load("namespace/migrate"), [str(session._KEYS_PER_STEP)], incarnation.decode())
         longest = max(longest, cpu(client) - before)
         changed += did
     assert changed == 20_000

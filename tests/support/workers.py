@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Self
 
@@ -24,6 +25,8 @@ class WorkerProcess:
         namespace: of the keys.
         env: further variables.
         fds: descriptors it inherits.
+        inherit: called in the new process before the worker's program is executed, for what it inherits beside descriptors.
+        prefix: a command that starts it, such as `unshare`.
     """
 
     def __init__(
@@ -33,14 +36,17 @@ class WorkerProcess:
         namespace: str = "flowq-test",
         env: dict[str, str] | None = None,
         fds: tuple[int, ...] = (),
+        inherit: Callable[[], object] | None = None,
+        prefix: tuple[str, ...] = (),
     ) -> None:
         self.mark = os.urandom(8).hex()
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "flowq.worker.main", "--namespace", namespace, *arguments],
+            [*prefix, sys.executable, "-m", "flowq.worker.main", "--namespace", namespace, *arguments],
             env={**os.environ, "FLOWQ_REDIS_URL": url, MARK: self.mark, **(env or {})},
             stdin=subprocess.DEVNULL,
             pass_fds=fds,
             start_new_session=True,
+            preexec_fn=inherit,  # noqa: PLW1509 - a test has no threads
         )
 
     def __enter__(self) -> Self:

@@ -83,12 +83,12 @@ def test_no_value(source: str, message: str) -> None:
 @pytest.mark.parametrize(
     ("source", "start", "message"),
     [
-        ("", 0, "empty"), ("a b", 2, "expected an operator"), ("a.", 1, "name behind the dot"), ("1 + 1", 2, "unexpected character '+'"), ("a = 1", 2, "unexpected character '='"),
+        ("", 0, "empty"), ("a b", 2, "expected an operator"), ("a.", 1, "name after the dot"), ("1 + 1", 2, "unexpected character '+'"), ("a = 1", 2, "unexpected character '='"),
         ("'abc", 0, "not closed"), ("(a", 1, "expected `)`"), ("[1 2]", 3, "expected `,` or `]`"), ("{a 1}", 3, "expected `:`"), ("a < b < c", 6, "do not chain"), ("a ? b", 4, "expected `:`"),
         ("not a", 0, "expected a value, found not"), ("a and b", 2, "found and"), ("len(a", 4, "expected `,`"), ("'\\q'", 1, "unknown escape"), ("99999999999999999999", 0, "19 digits"),
         ("1e999", 0, "too large"),
         ("'\\ud800'", 0, "half of a"), ("a[*][*]", 5, "once"), ("{a: 1, a: 2}", 0, "duplicate key"), ("a\x00", 1, "unexpected character"), ("${{ a }}", 0, "unexpected character '$'"),
-        ("a - b", 2, "expected an operator"), ("-a", 1, "a number behind"), ("(" * 60, 50, "50 levels"), ("!" * 60 + "a", 49, "50 levels"), (" && ".join(["a"] * 200), 0, "120 operations"),
+        ("a - b", 2, "expected an operator"), ("-a", 1, "a number after"), ("(" * 60, 50, "50 levels"), ("!" * 60 + "a", 49, "50 levels"), (" && ".join(["a"] * 200), 0, "120 operations"),
         (".".join(["a"] * 70), 0, "50 parts"), ("a" * 10_001, 0, "10000 characters"), ("[" + "1," * 600 + "]", 0, "1000 parts"),
     ],
 )  # fmt: skip
@@ -212,7 +212,7 @@ def test_values_that_hold_the_same_again_and_again() -> None:
 def test_a_text_of_many_expressions_has_a_limit() -> None:
     value = {"$join": [{"$": "text"}] * 9}
     assert len(render(value, {"text": "x" * 100_000})) == 900_000
-    with pytest.raises(EvalError, match="a text give more than"):
+    with pytest.raises(EvalError, match="a string give more than"):
         render(value, {"text": "x" * 1_000_000})
 
 

@@ -124,7 +124,7 @@ def test_a_newer_schema_is_refused_with_a_sentence(fresh: OldHome) -> None:
     fresh.client.hset(META, "schema", schema + 1)
     for code, *command in ((6, "worker", "later"), (6, "runs"), (6, "enqueue", "work.add")):
         said = fresh.call(*command, code=code)
-        assert f"has schema {schema + 1}, this flowq works with schema {schema}: use the flowq version that wrote it" in said
+        assert f"has schema {schema + 1}, this flowq works with schema {schema}: a newer flowq wrote it" in said
         assert "Traceback" not in said
     fresh.client.hset(META, "schema", schema)
 

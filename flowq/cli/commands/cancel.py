@@ -36,7 +36,7 @@ def command(session: CliContext, run: str | None, job: str | None) -> None:
     run_id = select_open_run(store, run)
     if job is None:
         store.runs.refuse(run_id, store.runs.cancel(run_id), "cancel")
-        if is_embedded(store):  # its worker may be gone, and then no other process would sweep
+        if is_embedded(store):  # if its worker is dead, no other process sweeps
             while store.workers.sweep(defaults.LEASE):
                 pass
         echo(f"canceling run {run_id}: flowq status {run_id}")

@@ -1,4 +1,4 @@
-"""`flowq graph --gantt`: a run against time, one row per job."""
+"""`flowq graph --gantt`: a run as a chart over time, one row per job."""
 
 from collections.abc import Iterator, Sequence
 
@@ -49,7 +49,7 @@ def _row(bar: Bar, names: int, cells: int, total: float, terminal: Terminal) -> 
 
 
 def gantt_json(bars: Sequence[Bar]) -> Iterator[dict[str, object]]:
-    """Yield the same for programs. Seconds since the start of the run."""
+    """Yield a JSON object per bar; times are seconds since the start of the run."""
     for bar in bars:
         yield {
             "name": bar.job.name,

@@ -6,6 +6,7 @@ What ends the following is the run's record, not an event: a run that was retrie
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
@@ -130,7 +131,8 @@ class Follower:
             self._events_after = events[-1].seq
         if logs:
             self._logs_after = logs[-1].seq
-        self._look_for_end(events)
+        with suppress(ServerUnavailableError):  # what has been read is given out first
+            self._look_for_end(events)
         return update
 
     def _look_for_end(self, events: Sequence[Event]) -> None:

@@ -19,7 +19,7 @@ from flowq.store.schema.keys import Keys
 
 SCHEMA: Final = "2"
 _ATTEMPTS: Final = 3  # sends of one call: a reply may be lost twice in a row
-_MIGRATED: Final = 500  # keys that one step of a migration looks at
+_KEYS_PER_STEP: Final = 500  # that one step of a migration looks at: about 10 ms
 
 _log = logging.getLogger(__name__)
 
@@ -57,11 +57,12 @@ class Session:
             ServerError: the server cannot be used.
         """
         found, incarnation, _, migrating = self._send(load("namespace/open"), [SCHEMA, ids.nonce()])
-        schema = found.decode()
+        schema = "none" if found is None else found.decode()
         if schema != SCHEMA:
+            remedy = "a newer flowq wrote it: upgrade this one" if _is_newer(schema) else "use the flowq version that wrote it"
             raise SchemaVersionError(
                 f"the data of namespace {self.keys.namespace!r} has schema {schema}, this flowq works with schema {SCHEMA}:"
-                " use the flowq version that wrote it, or another namespace"
+                f" {remedy}, or use another namespace"
             )
         if migrating:
             self._migrate(incarnation.decode())
@@ -72,7 +73,7 @@ class Session:
         _log.info("the data of namespace %r is migrated to schema %s", self.keys.namespace, SCHEMA)
         more = 1
         while more:
-            _, more = self._send(load("namespace/migrate"), [str(_MIGRATED)], incarnation)
+            _, more = self._send(load("namespace/migrate"), [str(_KEYS_PER_STEP)], incarnation)
         _log.info("the data of namespace %r has schema %s now", self.keys.namespace, SCHEMA)
 
     def run(self, name: str, *arguments: object) -> Any:
@@ -173,10 +174,14 @@ def _address(client: "redis.Redis") -> str:
     return f"the server at {settings['host']}:{settings.get('port', 6379)}"
 
 
+def _is_newer(schema: str) -> bool:
+    return schema.isdecimal() and int(schema) > int(SCHEMA)
+
+
 def data_lost(namespace: str, answer: str) -> DataLostError:
     """Return the error for data that was replaced under a running process. `answer` is that of lib/incarnation."""
-    schema = re.match(r"FLOWQGONE (\d+)", answer)
-    if schema is not None and int(schema[1]) > int(SCHEMA):
+    schema = re.match(r"FLOWQGONE (\S+)", answer)
+    if schema is not None and _is_newer(schema[1]):
         return DataLostError(
             f"the data of namespace {namespace!r} was taken over by a newer flowq: it has schema {schema[1]} now,"
             f" this flowq works with schema {SCHEMA}: upgrade flowq here too, and start again"

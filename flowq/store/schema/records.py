@@ -163,6 +163,8 @@ class WorkerRecord:
     finished: int
     failed: int
     working_ms: int
+    process: str = ""  # its identity (`flowq.processes`), empty where its system does not tell
+    lease_ms: int = 0  # of its jobs
 
 
 @dataclass(frozen=True, slots=True)

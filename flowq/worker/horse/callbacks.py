@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from flowq.worker.ipc.messages import Task, TaskResult
 
-    Announce = Callable[[float], None]
+    Announce = Callable[[float | None, TaskResult | None], None]
 
 
 class Hooks:
@@ -132,11 +132,12 @@ def aside(task: Task, announce: Announce | None) -> Aside | None:
 class Aside:
     """What is called in the horse after the job's function."""
 
-    __slots__ = ("_announce", "_task")
+    __slots__ = ("_announce", "_outcome", "_task")
 
     def __init__(self, task: Task, announce: Announce | None) -> None:
         self._task = task
         self._announce = announce
+        self._outcome: TaskResult | None = None  # of the job's function, when that has failed
 
     def succeeded(self, value: object) -> None:
         """Call `on_success`; what it raises makes the job a failure."""
@@ -147,9 +148,12 @@ class Aside:
     def failed(self, outcome: TaskResult, error: BaseException) -> None:
         """Call `on_failure` and the exception handlers; what they raise is added to the job's error."""
         outcome["called"] = True
+        self._outcome = outcome
         reason = (type(error), error, error.__traceback__)
         if self._task.get("on_failure"):
             self._guarded(outcome, lambda job: self._call("on_failure", job, job.connection, *reason))
+        if _installed.handlers and self._announce is not None:
+            self._announce(None, outcome)
         for handler in _installed.handlers:
             if self._guarded(outcome, lambda job, handler=handler: handler(job, *reason)) is False:  # type: ignore[misc]
                 break
@@ -157,7 +161,7 @@ class Aside:
     def _call(self, which: str, *arguments: object) -> None:
         name, seconds = _called(self._task[which])
         if self._announce is not None:
-            self._announce(seconds)
+            self._announce(seconds, self._outcome)
         call_back(self._task, which, name, seconds, *arguments)
 
     @staticmethod
@@ -198,8 +202,8 @@ def call_back(task: Task, which: str, name: str, seconds: float, *arguments: obj
 
 def after_death(task: Task) -> TaskResult:
     """Execute a task of kind "callback": the job's own horse is dead, this one calls what it could not call any more."""
-    name, seconds = _called(task["callback"])
     try:
+        name, seconds = _called(task["callback"])
         job = _job()
         arguments: tuple[object, ...] = (job, job.connection)
         if task["which"] == "on_failure":

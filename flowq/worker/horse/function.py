@@ -25,11 +25,12 @@ class _CallableError(Exception):
     """The task names something that is not there or cannot be called."""
 
 
-def execute(task: Task, announce: Callable[[float], None] | None = None) -> TaskResult:
+def execute(task: Task, announce: callbacks.Announce | None = None) -> TaskResult:
     """Execute the task in this process and return its outcome. Only `os._exit` and signals get past this function.
 
     What the job forks never comes back from here.
-    `announce` is told when the function has ended and a callback goes on, with the seconds that may take.
+    `announce` is told when the function has ended and a callback goes on: the seconds that may take (None: no more than before), and
+    how the function has ended if it has failed.
     """
     if task.get("hooks"):
         try:

@@ -2,10 +2,8 @@
 
 import logging
 import math
-import os
 import random
 import select
-import socket
 import time
 from typing import TYPE_CHECKING, Final
 
@@ -73,10 +71,9 @@ class _Loop:
         self._store.workers.register(
             options.name,
             queues=options.queues,
-            hostname=socket.gethostname(),
-            pid=os.getpid(),
             slots=1,
             version=__version__,
+            lease=options.lease,
         )
         _log.info("worker %s listens on %s", options.name, ", ".join(options.queues))
         try:

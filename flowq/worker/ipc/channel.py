@@ -9,7 +9,7 @@ Messages are tuples whose first item is the kind:
     supervisor -> fork server                         fork server -> supervisor
     (FORK, number)          fork a horse              (HORSE, number, pid) + socket   it waits for a task there
     (KILL, number, signal)  signal the horse's group  (EXITED, number, code)          horse and all it started are gone
-    (LEASE, seconds)        kill all after this time  (FENCED, number)                killed for that, its exit follows
+    (LEASE, seconds, more)  kill all after this time  (FENCED, number)                killed for that, its exit follows
                                                       (NO_FORK, number, why)
     (WARM, module)          import it, if harmless    (WARMED, module, stamps) | (COLD, module, why)
 
@@ -25,6 +25,8 @@ import marshal
 import os
 import sys
 from collections import deque
+
+from flowq.worker.ipc.platform import is_unread
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -97,6 +99,11 @@ class Channel:
     def sending(self) -> bool:
         """Whether part of what was sent still waits for the socket to take it."""
         return bool(self._out)
+
+    @property
+    def unread(self) -> bool:
+        """Whether the peer has not read all that was sent."""
+        return self.sending or is_unread(self._socket)
 
     def send(self, message: Any, fds: Sequence[int] = ()) -> None:
         """Queue a message and write what the socket takes now.

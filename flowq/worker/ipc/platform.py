@@ -6,11 +6,13 @@ group by `setsid` can outlive its job there.
 
 from __future__ import annotations
 
+import _socket
 import os
 import signal
 import sys
 import time
 
+_SO_NWRITE = 0x1024  # of macOS
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 PACKAGE = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))  # directory of flowq itself
 PRIVATE = (
@@ -40,9 +42,24 @@ if sys.platform == "linux":
         if os.getppid() != parent:
             os._exit(1)
 
+    def is_unread(sock: _socket.socket) -> bool:
+        """Return whether the peer of a local socket has not read all that was sent. The kernel's answer: the peer may hang."""
+        import fcntl
+        import termios
+
+        return fcntl.ioctl(sock, termios.TIOCOUTQ, bytes(4)) != bytes(4)  # SIOCOUTQ, which has the same number
+
     def boottime() -> float:
         """Return seconds of a clock that never jumps and also counts while the machine sleeps."""
         return time.clock_gettime(time.CLOCK_BOOTTIME)
+
+    def is_stopped(pid: int) -> bool:
+        """Return whether a process does not run on by itself: it was stopped (SIGSTOP), is being traced, or has ended."""
+        try:
+            with open(f"/proc/{pid}/stat", "rb") as file:
+                return file.read().rpartition(b")")[2].split()[0] not in {b"R", b"S", b"D"}
+        except (OSError, IndexError):
+            return True
 
     class ChildList:
         """The pids of the children of the process that made it, zombies included. Holds one descriptor."""
@@ -101,9 +118,17 @@ else:
         if os.getppid() != parent:
             os._exit(1)
 
+    def is_unread(sock: _socket.socket) -> bool:
+        """Return whether the peer of a local socket has not read all that was sent."""
+        return sock.getsockopt(_socket.SOL_SOCKET, _SO_NWRITE) > 0
+
     def boottime() -> float:
         """Return seconds of a clock that never jumps."""
         return time.monotonic()
+
+    def is_stopped(_pid: int) -> bool:
+        """Return True: not known on this system."""
+        return True
 
     class ChildList:
         """Nothing: orphans go to init here, so there are no unknown children."""

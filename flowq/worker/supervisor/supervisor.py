@@ -8,14 +8,11 @@ from __future__ import annotations
 
 import logging
 import math
-import os
 import random
-import socket
 import time
 from typing import TYPE_CHECKING, Final
 
 from flowq import __version__, ids
-from flowq.defaults import SELF_FENCE
 from flowq.exceptions import DataLostError, FlowqError, ServerError
 from flowq.store.schema.outcomes import ExchangeReply, SweepReply
 from flowq.worker.ipc import platform
@@ -140,6 +137,7 @@ class Supervisor:
             self._tick()
 
     def _tick(self) -> None:
+        self._fork_servers.renew()
         self._connections.tick()
         self._jobs.tick()
         try:
@@ -190,7 +188,7 @@ class Supervisor:
         now = time.monotonic()
         if self._conditions.pending:
             return 0.0
-        due = [self._next_beat, min(self._next_sweep, self._alarm), now + 1.0]
+        due = [self._next_beat, min(self._next_sweep, self._alarm), min(self._fork_servers.renewal, now + 1.0)]
         due += [moment for moment in (self._jobs.alarm(), self._connections.again) if moment is not None]
         if self._jobs.has_output:
             due.append(self._next_flush)
@@ -253,7 +251,6 @@ class Supervisor:
             verdicts = list(zip(self._beaten, reply, strict=True))
             self._jobs.renewed([token for token, verdict in verdicts if verdict != "fenced"], since)
             self._jobs.judged(verdicts)
-            self._fork_servers.renew(max(0.1, since + self._options.lease * SELF_FENCE - platform.boottime()))
 
     def _stepped(self, reply: ExchangeReply) -> None:
         since, _, reports = self._sent
@@ -338,15 +335,14 @@ class Supervisor:
         self._store.workers.register(
             options.name,
             queues=options.queues,
-            hostname=socket.gethostname(),
-            pid=os.getpid(),
             slots=options.slots,
             version=__version__,
+            lease=options.lease,
         )
         # For nothing, so that script and connection are there: a worker that is out of descriptors must be able to hand back.
         self._store.workers.unclaim("-", "-")
         self._connections.connect()
-        self._fork_servers.renew(options.lease * SELF_FENCE)
+        self._fork_servers.renew()
         self._start_ahead()
         _log.info("worker %s listens on %s with %d slots", options.name, ", ".join(options.queues), options.slots)
 

@@ -119,6 +119,10 @@ def environment(*names):
     return {name: os.environ.get(name) for name in names}
 
 
+def blocked_signals():
+    return sorted(signal.pthread_sigmask(signal.SIG_BLOCK, ()))
+
+
 def where():
     return {"cwd": os.getcwd(), "stdin": sys.stdin.read(), "leader": os.getsid(0) == os.getpid()}
 

@@ -3,26 +3,21 @@
 -- args: lease batch silent punctual
 -- guard: those of reap, promote, expire, lapse, time_out_run, fade and collect, each on its own
 -- replies: {reaped, timers dealt with, released, 1 when more is due now, jobs to decide*, webhooks that are due, ms until this worker is to sweep again or -1}
--- uses: lib/server job/reap_expired_lease job/promote_scheduled job/expire_queued job/time_out_approval run/time_out run/expire_jobs run/collect_garbage
--- `silent` is how long (ms) a worker may be without a beat before it is forgotten. With `punctual` the worker can come back at a given time.
+-- uses: job/reap_expired_lease job/promote_scheduled job/expire_queued job/time_out_approval run/time_out run/expire_jobs run/collect_garbage lib/outages
+-- memory: also when none is left
+-- `silent` is how long (ms) a worker may be without a beat before it is off the list. With `punctual` the worker can come back at a given time.
 local DECIDE_AGAIN = 5000 -- a job handed out for its `if` is handed out again when no answer came in this time
 
--- During a restart of the server no worker could send heartbeats: each running job gets one more lease, or a short outage would look like the
--- death of every worker.
-local function grace_after_restart(lease)
-  local server = L.server_id()
-  if not server then return end
-  local known = call('HGET', KEYS[1], 'server')
-  if known == server then return end
-  call('HSET', KEYS[1], 'server', server)
-  if not known then return end
-  for _, id in ipairs(call('ZRANGE', K.leases(), 0, 4999)) do call('ZADD', K.leases(), 'GT', now + lease, id) end
-end
-
-local function forget_silent_workers(silent)
-  for _, name in ipairs(call('ZRANGEBYSCORE', K.workers(), '-inf', now - silent, 'LIMIT', 0, 50)) do
-    call('ZREM', K.workers(), name)
-    call('DEL', K.worker(name), K.call(name))
+-- Its record stays until it expires: one that was only frozen is on the list again with its next beat. A worker with longer leases than
+-- the one that sweeps may be silent for longer.
+local function forget_silent_workers(silent, lease)
+  local found = call('ZRANGEBYSCORE', K.workers(), '-inf', now - silent, 'WITHSCORES', 'LIMIT', 0, 500)
+  for i = 1, #found, 2 do
+    local name, own = found[i], tonumber(call('HGET', K.worker(found[i]), 'lease')) or lease
+    if tonumber(found[i + 1]) <= now - silent * math.max(1, own / lease) then
+      call('ZREM', K.workers(), name)
+      call('DEL', K.call(name))
+    end
   end
 end
 
@@ -63,8 +58,8 @@ end
 
 function T.sweep()
   local lease, batch, silent, punctual = A.number(), A.number(), A.number(), A.text() == '1'
-  grace_after_restart(lease)
-  forget_silent_workers(silent)
+  L.note_service(lease)
+  forget_silent_workers(silent, lease)
   local lost = call('ZRANGEBYSCORE', K.leases(), '-inf', now, 'LIMIT', 0, batch)
   for _, id in ipairs(lost) do L.reap(id) end
   local due = call('ZRANGEBYSCORE', K.timers(), '-inf', now, 'LIMIT', 0, batch)

@@ -1,0 +1,103 @@
+"""`flowq run --resume` of runs whose command and worker were killed: one that does not live is not believed, whatever its record says."""
+
+import json
+import os
+import signal
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from flowq.connections.clients import open_store
+from flowq.store import Store
+from flowq.store.schema.records import WorkerRecord
+from tests.cli.process import FLOWQ, Process
+from tests.support import namespaces
+from tests.support.wait import until
+
+RUN = "resumed0"
+FLOW = "jobs: {work: {run: 'echo begun; until [ -e go ]; do sleep 0.05; done; echo done', retry: 2}}\n"
+
+
+@pytest.fixture
+def project(home: Path, tmp_path: Path) -> Path:
+    (tmp_path / "flow.yaml").write_text(FLOW)
+    return tmp_path
+
+
+@pytest.fixture
+def store(project: Path) -> Iterator[Store]:
+    opened = open_store()
+    yield opened
+    opened.close()
+
+
+def begun(store: Store) -> WorkerRecord:
+    """Wait until the job executes and return the worker of the run."""
+    until(lambda: (run := store.runs.get(RUN)) is not None and run.counts.get("started"), 30, "the job to start")  # type: ignore[call-overload]
+    (worker,) = store.workers.live()
+    return worker
+
+
+def shown(project: Path, *arguments: str) -> str:
+    return subprocess.run([*FLOWQ, *arguments], cwd=project, capture_output=True, text=True, timeout=60, check=False).stdout
+
+
+def test_a_run_whose_command_and_worker_were_killed_is_taken_over_at_once(project: Path, store: Store) -> None:
+    command = Process("run", "flow.yaml", "--run-id", RUN, cwd=project)
+    worker = begun(store)
+    os.kill(worker.pid, signal.SIGKILL)
+    command.signal(signal.SIGKILL)
+    command.wait()
+    command.end()
+    until(lambda: not store.workers.live(), 5, "the worker to be known as dead")
+    assert json.loads(shown(project, "info", "--json"))["workers"] == []
+    assert f"flowq run --resume {RUN}" in shown(project, "status")
+    assert f"flowq run --resume {RUN}" in shown(project, "why", RUN, "work")
+    assert f"run {RUN} has no worker" in shown(project, "doctor")
+    resumed = Process("run", "--resume", RUN, cwd=project)
+    try:
+        until(store.workers.live, 20, "another worker")
+        assert "has its worker already" not in resumed.err
+        (project / "go").touch()
+        assert resumed.wait(40) == 0, resumed.err
+    finally:
+        resumed.end()
+
+
+def test_a_worker_that_cannot_be_seen_is_believed_while_its_lease_holds(project: Path, store: Store) -> None:
+    """Its processes are in a container; nothing but silence tells that they are gone."""
+    if why := namespaces.why_not():
+        pytest.skip(why)
+    command = subprocess.Popen([*namespaces.UNSHARE, *FLOWQ, "run", "flow.yaml", "--run-id", RUN], cwd=project)
+    worker = begun(store)
+    followed = Process("run", "--resume", RUN, cwd=project)
+    try:
+        followed.expect("has its worker already: following it")
+        assert shown(project, "run", "--resume", RUN, "--detach").strip() == RUN
+        assert [item.name for item in store.workers.live()] == [worker.name]
+        command.kill()
+        command.wait()
+        beat = store.session.keys("worker", worker.name)
+        store.client.hincrby(beat, "beat", -15_000)  # as if it had been silent for so long
+        followed.expect("this command takes over", 30)
+        (project / "go").touch()
+        assert followed.wait(40) == 0, followed.err
+    finally:
+        command.kill()
+        command.wait()
+        followed.end()
+
+
+def test_a_detached_resume_waits_for_a_heartbeat_of_a_worker_that_cannot_be_seen(project: Path, store: Store) -> None:
+    shown(project, "run", "flow.yaml", "--run-id", RUN, "--detach")
+    worker = begun(store)
+    os.kill(worker.pid, signal.SIGKILL)
+    record = store.session.keys("worker", worker.name)
+    store.client.hset(record, "process", "")
+    store.client.hincrby(record, "beat", -17_000)
+    (project / "go").touch()
+    assert shown(project, "run", "--resume", RUN, "--detach").strip() == RUN
+    until(lambda: store.runs.require(RUN).ended, 40, "the run to end")
+    assert store.runs.require(RUN).status == "finished"
