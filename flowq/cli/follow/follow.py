@@ -184,7 +184,7 @@ class Following:
         if self.worker is None:
             return False
         if self._interrupted:
-            self._cancel()  # once more: its handlers too
+            self._cancel(handlers=True)
             self.worker.kill()
             return False
         self._interrupted = True
@@ -192,17 +192,17 @@ class Following:
         display.remark(f"canceling run {self.run_id}; Ctrl+C again kills it")
         return True
 
-    def _cancel(self) -> None:
-        """Ask for the cancel; while the server is away it is asked for again at the next heartbeat."""
+    def _cancel(self, *, handlers: bool = False) -> None:
+        """Ask for the cancel, also of `handlers` that run; while the server is away it is asked for again at the next heartbeat."""
         try:
-            self.store.runs.cancel(self.run_id)
+            self.store.runs.cancel(self.run_id, handlers=handlers)
         except ServerUnavailableError:
             return
         self._canceled = True
 
     def _ended_by_the_kill(self) -> bool:
         """Return whether the run has ended. What was cut off is canceled by now, and handlers that this has woken will have no worker."""
-        self._cancel()
+        self._cancel(handlers=True)
         try:
             record = self.store.runs.get(self.run_id)
         except ServerUnavailableError:
