@@ -96,9 +96,12 @@ class Runs:
         pairs = [part for pair in {**fields, "directory": directory, "directory_key": key}.items() for part in pair]
         return Outcome(self._session.run("run/publish", run, nonce, chunks, key, pairs)[0].decode())
 
-    def cancel(self, run: str) -> Outcome:
-        """Cancel what has not ended of a run; its handlers run all the same. Called while they do, it cancels them too."""
-        return Outcome(self._session.run("run/cancel", run, ids.nonce())[0].decode())
+    def cancel(self, run: str, *, handlers: bool = True) -> Outcome:
+        """Cancel what has not ended of a run; its handlers run all the same.
+
+        While they do, `handlers` says whether they are canceled too, or the answer is `CONFLICT`.
+        """
+        return Outcome(self._session.run("run/cancel", run, ids.nonce(), handlers)[0].decode())
 
     def reset(self, run: str, nonce: str, attempt: int, jobs: Sequence[ResetJob]) -> Outcome:
         """Retry a run: these jobs are executed again. `attempt` is the attempt that the caller saw; a newer one is `WRONG_STATE`."""

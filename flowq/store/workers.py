@@ -148,9 +148,12 @@ class Workers:
         )
         return Outcome(answer[0].decode())
 
-    def sweep(self, lease: float) -> bool:
-        """Do what every worker's sweep does: reap, promote, expire, release. Returns whether more is due now."""
-        return read_sweep(self._session.run("worker/sweep", *sweep_arguments(_ms(lease), punctual=False))).more
+    def sweep(self, lease: float, queues: Sequence[str] = ()) -> bool:
+        """Do what every worker's sweep does: reap, promote, expire, release. Returns whether more is due now.
+
+        `queues` are those that the caller serves: lost jobs of a local run wait for a worker of that run, unless it is canceled.
+        """
+        return read_sweep(self._session.run("worker/sweep", *sweep_arguments(_ms(lease), queues, punctual=False))).more
 
     def wait(self, name: str, queues: Sequence[str], timeout: float) -> None:
         """Wait until a job may be there, this worker is called, or `timeout` seconds have passed; it may return earlier."""

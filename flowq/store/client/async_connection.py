@@ -180,9 +180,9 @@ class WorkerConnection:
         flat = heartbeat_arguments(worker, state, counters=counters, executions=executions)
         self._send(_Request(load("worker/heartbeat"), flatten(flat), read_verdicts))
 
-    def sweep(self) -> None:
-        """Send a sweep; `receive` gives a `SweepReply`."""
-        self._send(_Request(load("worker/sweep"), flatten(sweep_arguments(self._lease_ms, punctual=True)), read_sweep))
+    def sweep(self, queues: Sequence[str] = ()) -> None:
+        """Send a sweep; `receive` gives a `SweepReply`. `queues` as in `Workers.sweep`."""
+        self._send(_Request(load("worker/sweep"), flatten(sweep_arguments(self._lease_ms, queues, punctual=True)), read_sweep))
 
     def receive(self) -> Reply | None:
         """Read what has arrived and return the reply, or None when it is not complete yet.

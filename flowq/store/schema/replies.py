@@ -49,9 +49,9 @@ def heartbeat_arguments(
     return [worker.name, lease_ms, state, *counters, list(worker.queues), worker.fields(), len(executions), *pairs]
 
 
-def sweep_arguments(lease_ms: int, *, punctual: bool) -> list[object]:
-    """Return the arguments of `worker/sweep`. `punctual`: the worker can come back at a given time."""
-    return [lease_ms, _SWEEP_BATCH, lease_ms * _SILENT_LEASES, punctual]
+def sweep_arguments(lease_ms: int, queues: Sequence[str], *, punctual: bool) -> list[object]:
+    """Return the arguments of `worker/sweep`. `punctual`: the worker, which listens on `queues`, can come back at a given time."""
+    return [lease_ms, _SWEEP_BATCH, lease_ms * _SILENT_LEASES, punctual, list(queues)]
 
 
 def read_verdicts(reply: Any) -> list[Verdict]:

@@ -138,7 +138,7 @@ class _Engine:
         if now < self._next_sweep:
             return
         self._next_sweep = now + self._options.sweep
-        self._more = self._store.workers.sweep(self._options.lease)
+        self._more = self._store.workers.sweep(self._options.lease, self._options.queues)
         self._deliveries.wanted = True
         self._loop.turn(0)
         self._deliveries.tick(running=True)

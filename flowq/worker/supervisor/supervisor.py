@@ -224,7 +224,7 @@ class Supervisor:
         elif now >= min(self._next_sweep, self._alarm):
             self._alarm = math.inf if now >= self._alarm else self._alarm
             self._next_sweep = now + self._options.sweep * random.uniform(0.75, 1.25)  # noqa: S311 - workers must not sweep in step
-            self._connections.send(lambda link: link.sweep())
+            self._connections.send(lambda link: link.sweep(self._options.queues))
         elif self._stopping.allowance(self._jobs.capacity) and now >= self._pause_until:
             self._connections.arm(self._options.queues)
 
