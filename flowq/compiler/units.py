@@ -24,7 +24,6 @@ from flowq.compiler.syntax.nodes import MapNode
 from flowq.compiler.syntax.parser import read
 from flowq.compiler.syntax.schema import check_shape
 from flowq.compiler.syntax.source import Report, Source
-from flowq.plan import cell_name
 
 if TYPE_CHECKING:
     from flowq.compiler.signatures import Lookup, Signature
@@ -153,7 +152,7 @@ class Units:
         if job.matrix is None:
             unit = self._part(job.sub, job.sub.scope, flow, around, report)
             return None if unit is None else (unit,)
-        if cells is None or not _names_differ(job, cells, report):
+        if cells is None:
             return None
         axes = axes_of(cells, job.matrix)
         units = []
@@ -219,17 +218,3 @@ class Units:
 def _modules_beside(modules: tuple[str, ...], file: str) -> tuple[str, ...]:
     """Return where the jobs of a sub-flow find modules: in the directory of the run, beside their own file, beside that of the whole flow."""
     return tuple(dict.fromkeys((modules[0], os.path.dirname(file), modules[-1]))) if modules else ()  # noqa: PTH120
-
-
-def _names_differ(job: JobSpec, cells: Cells, report: Report) -> bool:
-    """Report two cells that would give the jobs of their sub-flows the same names."""
-    names: set[str] = set()
-    for cell in cells:
-        name = cell_name(job.name, cell)
-        if name in names:
-            assert job.matrix is not None
-            message = f"two cells are called {name[:100]}: the jobs of their flows would have the same names"
-            report.add(Code.MATRIX, job.matrix.span, message, "give the values names that differ")
-            return False
-        names.add(name)
-    return True

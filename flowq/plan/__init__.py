@@ -20,6 +20,7 @@ Values with expressions ("templated" values) are JSON in which
 `flowq.expr.render` turns a templated value into a plain one.
 """
 
+from flowq.plan.cell_names import cell_name
 from flowq.plan.plan import PLAN_VERSION, Plan, PlanVersionError
 from flowq.plan.records import (
     GATE,
@@ -35,7 +36,6 @@ from flowq.plan.records import (
     RetryPolicy,
     Selection,
     SourcePlace,
-    cell_name,
     is_gate,
 )
 
