@@ -170,6 +170,8 @@ def _fields(plan: Plan, cell: Cell, run: str, group: _Group | None, *, local: bo
         if _asks_supervisor(node):
             template["if"] = 1
         template["cell_of"] = cell.ordinal
+        if "excuse" in template:  # before it has cells, a foreach can fail itself: by its list
+            fields["excuse"] = template["excuse"]
         return fields | {"kind": "foreach", "if": 1} | {f"c:{name}": value for name, value in template.items()}
     if node.condition is not None or _asks_supervisor(node):
         fields["if"] = 1
