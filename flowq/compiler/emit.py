@@ -71,6 +71,11 @@ def _values_of(cells: Cells) -> Iterator[_Values]:
     return map(_Values, cells, spellings(cells))
 
 
+def _nothing(node: Node) -> Node:
+    """Return what is left of a job whose matrix has no cells: it waits for what they would have waited for, and nothing is executed."""
+    return replace(node, action=Action("join"), condition=None, concurrency=None, cache=None, secrets={}, reads=())
+
+
 @dataclass(frozen=True, slots=True)
 class _Frame:
     """One section being written. `gate` is the cell that everything in a sub-flow comes after."""
@@ -139,9 +144,10 @@ class _Emitter:
                 for values, own in zip(_values_of(cells), matched, strict=True)
             ]
         frame.members[number] = found
-        if not cells:
-            return self._add(node, edges, frame, group=True)
-        return self._group(node, found, frame)
+        if cells:
+            return self._group(node, found, frame)
+        self.nodes[node] = _nothing(self.nodes[node])
+        return self._add(node, edges, frame)
 
     def _parts(self, frame: _Frame, number: int, edges: tuple[Edge, ...], matched: Sequence[Sequence[Edge]]) -> list[int]:
         """Write a sub-flow for each cell of a matrix; return what stands for them. Their results are those of the matrix."""

@@ -6,8 +6,9 @@ that editing the file later changes nothing. Its JSON form carries a version; a 
 Two levels: a `Node` is a job as the file states it (what all its cells share); a `Cell` is one job of the run, with an ordinal
 fixed at expansion. The cells of a matrix are additionally counted by a *group* cell (`group=True`), which is never executed: it
 depends on all its cells with `done`, ends when they have ended, and carries the edges to jobs that depend on the matrix as a
-whole. So n cells above m dependents are n + m edges. Groups count other things in the same way: the jobs of a stage, those of a
-sub-flow, the cells that fit a `match`. A `foreach` is planned as its group alone; the engine adds the cells.
+whole. So n cells above m dependents are n + m edges. A matrix without cells is one job, a join. Groups count other things in the same way: the jobs of a stage, those of a
+sub-flow, the cells that fit a `match`. A `foreach` is planned as its group alone; the engine adds the cells, and where there are none the group
+counts as a job itself.
 
 A sub-flow is inlined. Its nodes are named `job/inner` and keep the names of their own file in their expressions: `Node.scope` is
 the prefix that turns those into names of the plan. In front of it stands a hidden join, the gate, which has the dependencies and the

@@ -110,7 +110,9 @@ def test_what_is_allowed_of_a_foreach_is_not_of_its_group(lab: Lab) -> None:
         """
     )
     assert run.states() == {"list": "finished", "each[0]": "allowed/error", "each[1]": "failed/run_timeout"}
-    assert run.store.jobs.get(member_id(run.id, 1)).status == "failed"
+    group = run.store.jobs.get(member_id(run.id, 1))
+    assert group is not None
+    assert group.status == "failed"
     assert (run.status, run.warnings) == ("failed", 1)
 
 
