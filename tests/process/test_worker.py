@@ -427,10 +427,10 @@ def test_a_worker_that_is_stopped_while_the_server_has_no_data_ends_well(
     url: str, redis_client: redis.Redis, store: Store
 ) -> None:
     with WorkerProcess(url, *LEASE) as worker:
-        until(lambda: store.workers.live())
+        until(store.workers.live)
         redis_client.flushall()
         store.open()
-        until(lambda: store.workers.live(), message="the worker to register again")
+        until(store.workers.live, message="the worker to register again")
         worker.signal(signal.SIGTERM)
         assert worker.wait() == 0
     assert store.workers.live() == []

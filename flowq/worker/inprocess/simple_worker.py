@@ -50,7 +50,7 @@ class SimpleWorker(Worker):
                 try:
                     return self._work_on_data(store, options, stopping) or executed
                 except DataLostError as error:
-                    _log.error("%s", error)  # noqa: TRY400 - a sentence for the user
+                    _log.error("%s", error)
                     executed = executed or stopping.claimed > 0
                 if not reopen(store, options.name, signals):
                     return executed
