@@ -1,4 +1,4 @@
-"""The old data gets today's schema in bounded steps, whatever dies between two of them, and whoever takes part."""
+"""The migration of old data to the current schema: in bounded steps, by several clients, with clients that die between two steps."""
 
 import threading
 from typing import Any
