@@ -1,4 +1,4 @@
-"""Warnings about secrets in scripts: no script is too strange for them, and what they say holds in a real shell."""
+"""Warnings about secrets in scripts: they accept any script, and they agree with a real shell."""
 
 import json
 import shutil
@@ -29,11 +29,11 @@ def warnings(script: str, shell: str | list[str] = "bash") -> list[str]:
 
 @settings(max_examples=400, deadline=None)
 @given(st.lists(PIECES, max_size=25).map("".join))
-def test_any_script_can_be_looked_at(script: str) -> None:
+def test_any_script_can_be_checked(script: str) -> None:
     assert isinstance(warnings(script or "true"), list)
 
 
-def test_a_long_script_is_looked_at_once() -> None:
+def test_a_long_script_is_scanned_once() -> None:
     assert len(warnings(f'echo "$TOKEN" >> {OUT}\n' * 5000)) == 1
     assert len(warnings('set -x\ncurl "$TOKEN"\n' * 5000)) == 1
     assert len(warnings(f'set -x\necho "$TOKEN" >> {OUT}\necho "$TOKEN"\n' * 5000)) == 2
@@ -73,7 +73,7 @@ LINES = [
 
 @pytest.mark.skipif(BASH is None, reason="no bash")
 @pytest.mark.parametrize(("script", "where"), LINES)
-def test_what_is_said_of_lines_is_so(tmp_path: Path, script: str, where: str) -> None:
+def test_warnings_about_lines_are_true(tmp_path: Path, script: str, where: str) -> None:
     result = tmp_path / "result"
     env = {"PATH": "/usr/bin:/bin", "TOKEN": "canary-7d1f", "TOKENS": "x", "FLOWQ_OUTPUT": str(result)}
     done = subprocess.run(

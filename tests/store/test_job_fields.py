@@ -1,4 +1,4 @@
-"""Every field of a job's hash is declared, and nothing is declared that is not used."""
+"""All fields of a job's hash are declared, and all declared fields are used."""
 
 import ast
 import dataclasses
@@ -21,7 +21,7 @@ from flowq.store.jobs import NewJob
 from flowq.store.schema.job_fields import FIELDS, PREFIXES, field_of
 
 NAMES = sorted(scripts._names())
-TRANSIENT = {"id", "popped"}  # of a loaded job, not stored
+TRANSIENT = {"id", "popped"}  # attributes of a loaded job, not stored
 COMMAND = re.compile(r"call\('(H\w+)', (K\.job\((?:[^()]|\([^()]*\))*\)|key)(?:, ([^\n]*))?")
 OBJECT = r"\b(?:job|parent|child|group|old)"
 EXTRA = re.compile(r"(?:\b(?:set_status|schedule|stay|end_job|write)\(|(?:extra|first|fields) =)[^{\n]*\{ ('[^{}]*)\}")
@@ -35,7 +35,7 @@ def functions(name: str) -> Iterator[str]:
 
 
 def commands(name: str) -> Iterator[tuple[str, str]]:
-    """Yield the commands of a Lua file on hashes of jobs, with the rest of the line behind the key."""
+    """Yield the commands of a Lua file on hashes of jobs, with the rest of the line after the key."""
     for function in functions(name):
         for command, key, rest in COMMAND.findall(function):
             if key != "key" or "key = K.job(" in function:
@@ -43,7 +43,7 @@ def commands(name: str) -> Iterator[tuple[str, str]]:
 
 
 def split(arguments: str) -> list[str]:
-    """Return the arguments of a call at its own level."""
+    """Split the arguments of a call at the top level."""
     found, depth, text = [], 0, ""
     for character in arguments:
         depth += (character in "({[") - (character in ")}]")
@@ -100,7 +100,7 @@ def test_a_lua_file_names_declared_fields_only(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_who_writes_a_field_is_declared(name: str) -> None:
+def test_writers_of_fields_are_declared(name: str) -> None:
     assert families(written(name)) == declared(name)
 
 

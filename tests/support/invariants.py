@@ -1,6 +1,6 @@
-"""What must be true of a namespace after every transition, checked after every test that touches a store.
+"""The invariants of a namespace, which hold after every transition and are checked after every test with a store.
 
-Reads everything with a plain client, by its own understanding of the keys, so that a mistake in the package is not repeated here.
+They read all keys with a plain client and independent code, so that a mistake of the package is not repeated here.
 """
 
 import re
@@ -20,7 +20,7 @@ LEGAL = {edge for edges in TRANSITIONS.values() for edge in edges}
 
 @dataclass
 class Picture:
-    """Everything of one namespace, read at once."""
+    """All data of a namespace."""
 
     jobs: dict[str, dict[str, str]] = field(default_factory=dict)
     runs: dict[str, dict[str, str]] = field(default_factory=dict)
@@ -30,14 +30,14 @@ class Picture:
     timers: set[str] = field(default_factory=set)
     decide: set[str] = field(default_factory=set)
     outbox: list[str] = field(default_factory=list)
-    holders: dict[str, dict[str, float]] = field(default_factory=dict)  # semaphore -> who -> until when
+    holders: dict[str, dict[str, float]] = field(default_factory=dict)  # semaphore -> holder -> deadline
     waiters: dict[str, list[str]] = field(default_factory=dict)
     limits: dict[str, dict[str, str]] = field(default_factory=dict)
     limited: set[str] = field(default_factory=set)
-    deliveries: set[str] = field(default_factory=set)  # of webhooks
+    deliveries: set[str] = field(default_factory=set)  # ids of webhook deliveries
     due: set[str] = field(default_factory=set)
-    groups: dict[str, dict[str, str]] = field(default_factory=dict)  # with "ends", when it expires
-    members: dict[str, dict[str, float]] = field(default_factory=dict)  # group -> job -> when its record expires
+    groups: dict[str, dict[str, str]] = field(default_factory=dict)  # with "ends", the time of expiry
+    members: dict[str, dict[str, float]] = field(default_factory=dict)  # group -> job -> expiry of its record
     index: dict[str, float] = field(default_factory=dict)  # of groups
     expiries: dict[str, float] = field(default_factory=dict)  # of the records of jobs in groups
     satellites: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))  # kind -> ids
@@ -73,7 +73,7 @@ def check(store: Store) -> None:
 
 
 def read(client: Any, namespace: str) -> Picture:
-    """Read a whole namespace; a key of no known form is an error."""
+    """Read a whole namespace; an unknown key is an error."""
     prefix = f"{{{namespace}}}:"
     picture = Picture()
     for raw in client.scan_iter(match=prefix.replace("{", "\\{").replace("}", "\\}") + "*", count=1000):
@@ -147,13 +147,13 @@ def _texts(row: dict[bytes, bytes]) -> dict[str, str]:
 
 
 def _expiry(client: Any, key: bytes) -> float:
-    """When a key expires (ms), infinite for one that does not."""
+    """Return when a key expires, in ms; infinite if it does not."""
     when = client.pexpiretime(key)
     return float("inf") if when == -1 else float(when)
 
 
 def groups(picture: Picture) -> list[str]:
-    """A group lists its jobs with the ends of their records, counts them, and lives as long as the last of them."""
+    """A group lists its jobs with the expiry of their records, counts them, and expires with the last of them."""
     problems = []
     now = time.time() * 1000 + 50
     for job, row in picture.jobs.items():
@@ -191,7 +191,7 @@ def groups(picture: Picture) -> list[str]:
 
 
 def fields(picture: Picture) -> list[str]:
-    """Each field of a job is declared, and is the number or the flag that the declaration promises."""
+    """Each field of a job is declared, and has the declared type."""
     problems = []
     for job, row in picture.jobs.items():
         for name, value in row.items():
@@ -206,14 +206,14 @@ def fields(picture: Picture) -> list[str]:
 
 
 def structures(picture: Picture) -> list[str]:
-    """Each job is in exactly the one structure that its status names."""
+    """Each job is in exactly the structure of its status."""
     places: dict[str, list[str]] = defaultdict(list)
     for queue, ids in picture.queues.items():
         for job in ids:
             places[job].append(f"queued:{queue}")
     for (status, queue), ids in picture.registries.items():
         for job in ids:
-            if job in picture.jobs or status not in ENDED:  # entries of expired jobs are shed later, and not counted
+            if job in picture.jobs or status not in ENDED:  # entries of expired jobs are removed later, and do not count
                 places[job].append(f"{status}:{queue}")
     problems = []
     for job, row in picture.jobs.items():
@@ -235,14 +235,14 @@ def structures(picture: Picture) -> list[str]:
 
 
 def _on_its_way(picture: Picture, row: dict[str, str]) -> bool:
-    """A job of a run whose walk is still in the outbox (or that is being staged, or waits for its turn) is listed nowhere yet."""
+    """Return whether a job is not listed yet, because its run is being staged, waits for its turn or has work left in the outbox."""
     run = picture.runs.get(row.get("run", ""), {})
     listed_nowhere = {"staging", "collecting", "queued"}
     return row["status"] == "deferred" and (int(run.get("outbox", 0)) > 0 or run.get("status") in listed_nowhere)
 
 
 def counters(picture: Picture) -> list[str]:
-    """A run's counters equal its jobs' statuses, and it ends exactly when nothing is open."""
+    """A run's counters equal the counts of its jobs' statuses, and it ends exactly when no job is open."""
     problems = []
     by_run: dict[str, list[dict[str, str]]] = defaultdict(list)
     for row in picture.jobs.values():
@@ -257,7 +257,7 @@ def counters(picture: Picture) -> list[str]:
         actual = dict(Counter(row["status"] for row in rows if row.get("kind") != "group"))
         gone = {
             name[8:]: int(value) for name, value in record.items() if name.startswith("expired:")
-        }  # not kept as long as the run
+        }  # jobs that expired before the run
         actual = {status: actual.get(status, 0) + gone.get(status, 0) for status in {*actual, *gone}}
         if counted != actual:
             problems.append(f"run {run} counts {counted}, its jobs are {actual}")
@@ -274,7 +274,7 @@ def counters(picture: Picture) -> list[str]:
 
 
 def _takes_part(row: dict[str, str], run: dict[str, str]) -> bool:
-    """A handler is open from its turn on."""
+    """Return whether a job counts as open; a handler does only from its turn on."""
     turn = {"": None, "early": "early", "exit": "exit"}[run.get("phase", "")]
     phase = row.get("phase")
     return phase is None or turn == "exit" or (turn == "early" and phase != "exit")
@@ -291,7 +291,7 @@ def _run_of(picture: Picture, entry: str) -> str:
 
 
 def reachable(picture: Picture) -> list[str]:
-    """Nothing lasting belongs to a job that does not exist."""
+    """No persistent key belongs to a job that does not exist."""
     staged = {run for run, record in picture.runs.items() if record["status"] in {"staging", "collecting"}}
     return [
         f"{kind} of {job} lasts, but the job does not exist"
@@ -312,7 +312,7 @@ def attempts(picture: Picture) -> list[str]:
 
 
 def histories(picture: Picture) -> list[str]:
-    """In the stream each change starts where the last one ended, is legal, and each dependent is released once per run attempt."""
+    """In the stream, each change starts from the previous status and is legal, and each dependent is released once per attempt."""
     problems = []
     for stream, events in picture.events.items():
         last: dict[str, str] = {}
@@ -341,12 +341,12 @@ def histories(picture: Picture) -> list[str]:
 
 
 def _jobs_and_runs(picture: Picture, name: str, held: dict[str, float]) -> list[str]:
-    """Who holds a semaphore, without the places of deleted jobs whose processes still run."""
+    """Return the holders of a semaphore, without deleted jobs whose processes still run."""
     return [who for who in held if f"vacate|{name}\n{who}" not in picture.timers]
 
 
 def semaphores(picture: Picture) -> list[str]:
-    """Holders are queued, started or running; waiters wait; there are no more holders than the semaphore allows."""
+    """Holders are queued, started or running; waiters wait; the number of holders is within the limit."""
     problems = []
     for name, held in picture.holders.items():
         for who in _jobs_and_runs(picture, name, held):
@@ -379,12 +379,12 @@ def semaphores(picture: Picture) -> list[str]:
 
 
 def webhooks(picture: Picture) -> list[str]:
-    """Each delivery has its time, and each time its delivery."""
+    """Each delivery has a due time, and each due time a delivery."""
     return [f"webhook {name} is half there" for name in picture.deliveries ^ picture.due]
 
 
 def limits(picture: Picture) -> list[str]:
-    """A rate limit counts the jobs that carry it, and is listed while it has some."""
+    """A rate limit counts its jobs, and is listed while it has some."""
     carrying: dict[str, Counter[str]] = defaultdict(Counter)
     for row in picture.jobs.values():
         if "rate_limit" in row and row["status"] in {"rate_limited", "queued", "started"}:
@@ -395,7 +395,7 @@ def limits(picture: Picture) -> list[str]:
 
 
 def timers(picture: Picture) -> list[str]:
-    """What a timer is for is still to come."""
+    """Each timer belongs to a pending event."""
     problems = []
     for timer in picture.timers:
         kind, who = timer.split("|", 1)

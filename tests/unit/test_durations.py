@@ -1,4 +1,4 @@
-"""Durations: every form, what is refused, and the way back."""
+"""Durations: all forms, refused values, and formatting."""
 
 import pytest
 from hypothesis import given
@@ -30,12 +30,12 @@ def test_refused(value: object) -> None:
 
 
 @pytest.mark.parametrize("value", [-1, -1.0, "-1", "never"])
-def test_never_where_it_makes_sense(value: object) -> None:
+def test_never_is_accepted_if_allowed(value: object) -> None:
     assert parse_duration(value, never=True) == NEVER
 
 
 @given(st.integers(0, 10**12).map(lambda millis: millis / 1000))
-def test_what_is_formatted_reads_back(seconds: float) -> None:
+def test_formatted_durations_parse_to_the_same_value(seconds: float) -> None:
     assert parse_duration(format_duration(seconds)) == pytest.approx(seconds)
 
 
