@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Final
 
-from flowq.exceptions import FlowqError
+from flowq.exceptions import CorruptRecordError, FlowqError
 from flowq.plan import stored
 from flowq.plan.bulk import no_collection
 from flowq.plan.records import Cell, Concurrency, Edge, Json, Node, Selection
@@ -127,9 +127,13 @@ class Plan:
 
         Raises:
             PlanVersionError: the plan has a version this flowq does not know.
+            CorruptRecordError: it is no plan.
         """
-        with no_collection():
-            return cls._from(json.loads(text))
+        try:
+            with no_collection():
+                return cls._from(json.loads(text))
+        except (ValueError, KeyError, TypeError, IndexError, AttributeError) as error:
+            raise CorruptRecordError(f"the stored plan cannot be read: {type(error).__name__}: {error}") from error
 
     @classmethod
     def _from(cls, document: dict[str, Json]) -> "Plan":
