@@ -13,7 +13,7 @@ import time
 from typing import TYPE_CHECKING, Final
 
 from flowq import ids
-from flowq.exceptions import DataLostError, FlowqError, ServerError
+from flowq.exceptions import CorruptRecordError, DataLostError, FlowqError, ServerError
 from flowq.store.schema.outcomes import ExchangeReply, SweepReply
 from flowq.worker import registration
 from flowq.worker.ipc import platform
@@ -154,7 +154,7 @@ class Supervisor:
             self._take_lost_callbacks()
         except DataLostError:
             raise
-        except ServerError as error:
+        except (ServerError, CorruptRecordError) as error:
             self._quiet_until = time.monotonic() + _REFUSED
             _log.warning("%s", error)
         self._evaluate_conditions()
@@ -355,7 +355,7 @@ class Supervisor:
         self._next_run_check = time.monotonic() + _RUN_CHECK
         try:
             record = self._store.runs.get(run)
-        except ServerError:
+        except (ServerError, CorruptRecordError):
             return
         if record is None or record.ended:
             self._stopping.at_least(ShutdownStage.WARM)
