@@ -200,7 +200,7 @@ def _become_a_worker(wanted: _Wanted, common: QueueOptions, session: CliContext)
     environment = dict(os.environ)
     if session.url is not None:
         environment["FLOWQ_REDIS_URL"] = session.url
-    signals.hold()  # one that comes between this program and that one is for that one
+    signals.hold()  # a signal that arrives during exec is for the worker
     os.execve(sys.executable, [sys.executable, "-P", "-m", "flowq.worker.main", *argv, "--", *wanted.queues], environment)
 
 
