@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from flowq import defaults
-from flowq.dotted_names import reference, resolve
+from flowq.dotted_names import bound_to, reference, resolve
 from flowq.durations import from_milliseconds, milliseconds, parse_duration
 from flowq.exceptions import UsageError
 
@@ -26,8 +26,14 @@ class Callback:
     """
 
     def __init__(self, func: Callable[..., Any] | str, timeout: float | str | None = None) -> None:
-        if not isinstance(func, str) and not callable(func):
-            raise UsageError(f"a callback must be a function or its dotted name, found {func!r}")
+        bound = bound_to(func) if callable(func) else None
+        if bound is not None and bound[1] != "__call__":
+            raise UsageError(
+                f"a callback must be a string or function, found the method {bound[1]!r} of an object: objects are not stored with"
+                " callbacks; use a function, a class method or a static method"
+            )
+        if not isinstance(func, str) and (bound is not None or not callable(func)):
+            raise UsageError(f"a callback must be a string or function, found {func!r}")
         self.func = func
         self.timeout = CALLBACK_TIMEOUT if timeout is None else parse_duration(timeout)
         self.name = reference(func)

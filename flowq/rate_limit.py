@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any, Final
 from flowq.connections.stores import store_for
 from flowq.durations import parse_duration
 from flowq.exceptions import UsageError
+from flowq.ids import checked_name
 
 if TYPE_CHECKING:
     from flowq.store import Store
@@ -28,13 +29,11 @@ class RateLimit:
     def __init__(
         self, key: str, concurrency: int | None = None, rate: int | None = None, period: float | str | None = None
     ) -> None:
-        if type(key) is not str or not key or any(character in key for character in "\n\r\0"):
-            raise UsageError(f"RateLimit(key=…) must be a text without line breaks, found {key!r}")
         if concurrency is None and rate is None:
             raise UsageError("RateLimit needs concurrency=…, or rate=… and period=…, or all three")
         if (rate is None) != (period is None):
             raise UsageError("RateLimit: rate=… and period=… belong together")
-        self.key = key
+        self.key = checked_name(key, "RateLimit(key=…)")
         self.concurrency = None if concurrency is None else _count("concurrency", concurrency)
         self.rate = None if rate is None else _count("rate", rate)
         self.period = None if period is None else parse_duration(period)

@@ -4,7 +4,7 @@ A unit is written under a prefix: "" for the flow itself, `job/` for a sub-flow,
 of their file until here, where they get the names of the plan.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from operator import attrgetter
 from typing import Final
@@ -19,6 +19,8 @@ from flowq.compiler.expressions.sites import ExpressionSite
 from flowq.compiler.syntax.nodes import Json
 from flowq.compiler.units import Section, Unit
 from flowq.plan import GATE, Action, Cell, Edge, JobFields, Node, Plan, cell_name, is_gate
+from flowq.plan.bulk import record
+from flowq.plan.cell_names import PLAIN, spellings
 
 _STOPPED_BY_A_SKIP: Final = frozenset({"success", "failure"})
 _after_action = attrgetter(*(item.name for item in fields(JobFields) if item.name != "action"))
@@ -51,6 +53,27 @@ def make_plan(unit: Unit, file: str) -> Plan:
 def _withheld(unit: Unit) -> set[str]:
     """Return the variables that hold secrets of a flow or of its sub-flows."""
     return sources_of(unit.flow.head.secrets).union(*(_withheld(part) for parts in unit.parts.values() for part in parts))
+
+
+@record
+class _Values:
+    """The values of a cell of a matrix, and how they are spelled in its name."""
+
+    matrix: Mapping[str, Json]
+    spelling: int = PLAIN
+
+    def name(self, node: str) -> str:
+        """Return the cell's name; the gate of a sub-flow has that of its node, which has the values."""
+        return node if is_gate(node) else cell_name(node, self.matrix, self.spelling)
+
+
+def _values_of(cells: Cells) -> Iterator[_Values]:
+    return map(_Values, cells, spellings(cells))
+
+
+def _nothing(node: Node) -> Node:
+    """Return what is left of a job whose matrix has no cells: it waits for what they would have waited for, and nothing is executed."""
+    return replace(node, action=Action("join"), condition=None, concurrency=None, cache=None, secrets={}, reads=())
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,18 +139,23 @@ class _Emitter:
         if job.sub is not None:
             found = self._parts(frame, number, edges, matched)
         else:
-            found = [self._add(node, (*edges, *own), frame, matrix=values) for values, own in zip(cells, matched, strict=True)]
+            found = [
+                self._add(node, (*edges, *own), frame, values=values)
+                for values, own in zip(_values_of(cells), matched, strict=True)
+            ]
         frame.members[number] = found
-        if not cells:
-            return self._add(node, edges, frame, group=True)
-        return self._group(node, found, frame)
+        if cells:
+            return self._group(node, found, frame)
+        self.nodes[node] = _nothing(self.nodes[node])
+        return self._add(node, edges, frame)
 
     def _parts(self, frame: _Frame, number: int, edges: tuple[Edge, ...], matched: Sequence[Sequence[Edge]]) -> list[int]:
         """Write a sub-flow for each cell of a matrix; return the ordinals of their groups, whose results are the matrix's."""
         job = frame.section.graph.jobs[number]
+        cells = frame.cells_of(job)
         found = [
             self._part(frame, job, part, (*edges, *own), values)
-            for values, part, own in zip(frame.cells_of(job), frame.unit.parts[job.name], matched, strict=True)
+            for values, part, own in zip(_values_of(cells), frame.unit.parts[job.name], matched, strict=True)
         ]
         names = tuple(self.nodes[self.cells[ordinal].node].name for ordinal in found)
         whole = frame.wholes[number]
@@ -151,21 +179,26 @@ class _Emitter:
             target = fitting[0]
             if len(fitting) > 1:
                 shared = {axis: values[axis] for axis in axes}
-                target = self._group(frame.wholes[parent], fitting, frame, matrix=shared, hidden=True)
+                target = self._group(frame.wholes[parent], fitting, frame, values=_Values(shared), hidden=True)
             frame.matched[parent, axes, key] = target
         return (Edge(target, dependency.condition),)
 
     def _part(
-        self, frame: _Frame, job: JobSpec, part: Unit, edges: tuple[Edge, ...], values: Mapping[str, Json] | None = None
+        self,
+        frame: _Frame,
+        job: JobSpec,
+        part: Unit,
+        edges: tuple[Edge, ...],
+        values: _Values | None = None,
     ) -> int:
         """Write a sub-flow: the gate, which has the edges and the `if`, its jobs, and the group that counts them.
 
         `values` are those of the matrix cell, if any.
         """
-        name = frame.prefix + (job.name if values is None else cell_name(job.name, values))
+        name = frame.prefix + (job.name if values is None else values.name(job.name))
         gate_node = self._node(frame, job, Action("join"), name=f"{name}/{GATE}")
         self.nodes[gate_node] = replace(self.nodes[gate_node], matrix=False)
-        gate = self._add(gate_node, edges, frame, matrix=values, hidden=True)
+        gate = self._add(gate_node, edges, frame, values=values, hidden=True)
         scope = f"{name}/"
         self.scopes[scope] = dict(part.flow.head.bound.values)
         inner = _Frame(part, part.main, prefix=scope, phase=frame.phase, gate=gate)
@@ -210,13 +243,17 @@ class _Emitter:
         edges: tuple[Edge, ...],
         frame: _Frame,
         *,
-        matrix: Mapping[str, Json] | None = None,
+        values: _Values | None = None,
         group: bool = False,
         hidden: bool = False,
     ) -> int:
         name = self.nodes[node].name
-        shown = name if matrix is None or is_gate(name) else cell_name(name, matrix)
-        self.cells.append(Cell(len(self.cells), shown, node, edges, matrix, group, hidden, frame.phase))
+        if values is None:
+            cell = Cell(len(self.cells), name, node, edges, None, group, hidden, frame.phase)
+        else:
+            matrix, spelling = values.matrix, values.spelling
+            cell = Cell(len(self.cells), values.name(name), node, edges, matrix, group, hidden, frame.phase, spelling=spelling)
+        self.cells.append(cell)
         return len(self.cells) - 1
 
     def _group(
@@ -225,11 +262,11 @@ class _Emitter:
         counted: Iterable[int],
         frame: _Frame,
         *,
-        matrix: Mapping[str, Json] | None = None,
+        values: _Values | None = None,
         hidden: bool = False,
     ) -> int:
         edges = tuple(Edge(ordinal, "done") for ordinal in counted)
-        return self._add(node, edges, frame, matrix=matrix, group=True, hidden=hidden)
+        return self._add(node, edges, frame, values=values, group=True, hidden=hidden)
 
     def _reads(self, frame: _Frame, sites: Iterable[ExpressionSite]) -> tuple[str, ...]:
         """Return the full names of the jobs that expressions use: of the same section, or, for handlers, of the graph."""

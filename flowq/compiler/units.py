@@ -24,7 +24,6 @@ from flowq.compiler.syntax.nodes import MapNode
 from flowq.compiler.syntax.parser import read
 from flowq.compiler.syntax.schema import check_shape
 from flowq.compiler.syntax.source import Report, Source
-from flowq.plan import cell_name
 
 if TYPE_CHECKING:
     from flowq.compiler.signatures import Lookup, Signature
@@ -153,7 +152,7 @@ class Units:
         if job.matrix is None:
             unit = self._part(job.sub, job.sub.scope, flow, around, report)
             return None if unit is None else (unit,)
-        if cells is None or not _names_differ(job, cells, report):
+        if cells is None:
             return None
         axes = axes_of(cells, job.matrix)
         units = []
@@ -219,17 +218,3 @@ class Units:
 def _modules_beside(modules: tuple[str, ...], file: str) -> tuple[str, ...]:
     """Return the module folders of a sub-flow: the directory of the run, that of its own file, that of the top flow."""
     return tuple(dict.fromkeys((modules[0], os.path.dirname(file), modules[-1]))) if modules else ()  # noqa: PTH120
-
-
-def _names_differ(job: JobSpec, cells: Cells, report: Report) -> bool:
-    """Report two cells whose sub-flows' jobs would have the same names; return whether there are none."""
-    names: set[str] = set()
-    for cell in cells:
-        name = cell_name(job.name, cell)
-        if name in names:
-            assert job.matrix is not None
-            message = f"two cells are called {name[:100]}: the jobs of their flows would have the same names"
-            report.add(Code.MATRIX, job.matrix.span, message, "give the values names that differ")
-            return False
-        names.add(name)
-    return True

@@ -5,9 +5,10 @@ same address is created that does not. Without a connection the server is config
 """
 
 import weakref
+from inspect import iscoroutinefunction
 from typing import TYPE_CHECKING, Any
 
-from flowq.exceptions import UsageError
+from flowq.exceptions import AsyncClientError, UsageError
 
 if TYPE_CHECKING:
     from flowq.store import Store
@@ -20,10 +21,10 @@ def store_for(connection: Any = None) -> "Store":
     """Return the store on a redis-py client, always the same for a client; for None, the store on the configured server.
 
     Raises:
-        UsageError: not a redis-py client.
+        UsageError: not a redis-py client; one for asyncio is a `TypeError` as well.
         ServerError: the server cannot be used.
     """
-    from flowq.store import Store
+    from flowq.store.store import Store
 
     if connection is None:
         return default_store()
@@ -54,6 +55,12 @@ def set_default_store(store: "Store | None") -> "Store | None":
 
 
 def _client_of(connection: Any) -> Any:
+    if iscoroutinefunction(getattr(connection, "execute_command", None)):
+        raise AsyncClientError(
+            f"connection must be a redis.Redis or redis.RedisCluster client, found {type(connection).__module__}."
+            f"{type(connection).__name__}, which is for asyncio: make a redis.Redis client for flowq, and call it in a thread"
+            " (asyncio.to_thread) where it must not block"
+        )
     if hasattr(connection, "execute_command") and hasattr(connection, "connection_pool"):
         return _undecoded(connection)
     if hasattr(connection, "execute_command") and hasattr(connection, "nodes_manager"):

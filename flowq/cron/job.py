@@ -3,7 +3,6 @@
 import hashlib
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import fields
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
@@ -14,7 +13,7 @@ from flowq.durations import format_duration, parse_duration
 from flowq.exceptions import UsageError
 from flowq.jobs.call import Call
 from flowq.jobs.enqueue import EnqueueData
-from flowq.jobs.options import JobOptions, as_arguments, enqueue_options, parse_options
+from flowq.jobs.options import as_arguments, bind_options, enqueue_options, parse_options
 from flowq.queue import Queue
 from flowq.slots.schedule import CronExpression, Interval, Schedule
 from flowq.slots.timezones import name_of, named
@@ -27,8 +26,6 @@ if TYPE_CHECKING:
     from flowq.store import Store
 
 GRACE: Final = 60_000  # ms by which a slot may be late and still be kept with `catch_up=False`
-_RENAMED: Final = {"job_timeout": "timeout"}
-_KNOWN: Final = frozenset(field.name for field in fields(JobOptions)) | {"webhooks", "rate_limit"}
 _SHOWN: Final = ("job_timeout", "result_ttl", "ttl", "failure_ttl", "meta")
 _REFUSED: Final = (
     "job_id",
@@ -178,11 +175,10 @@ class CronJob:
         """
         if self.func is None:
             raise UsageError(f"cron job {self.name!r} names no function")
-        options = {_RENAMED.get(option, option): value for option, value in self.job_options.items()}
-        unknown = sorted(options.keys() - _KNOWN)
+        unknown = [option for option in sorted(self.job_options) if not bind_options({option: None})]
         if unknown:
             raise UsageError(f"a cron job has no option {unknown[0]}=")
-        return EnqueueData(Call.of(self.func, self.args, self.kwargs), parse_options(options))
+        return EnqueueData(Call.of(self.func, self.args, self.kwargs), parse_options(bind_options(self.job_options)))
 
     def get_job_ids(self, connection: Any = None, start: int = 0, end: int = -1) -> list[str]:
         """Return the ids of the jobs created under its name, the newest first."""

@@ -6,8 +6,9 @@ later edits of the file do not affect the run. Its JSON form has a version; a re
 Two levels: a `Node` is a job as the file declares it, shared by all its cells; a `Cell` is one job of the run, with an ordinal
 fixed at expansion. The cells of a matrix are additionally counted by a *group* cell (`group=True`), which is never executed: it
 depends on all its cells with `done`, ends when they have ended, and is the parent of the jobs that depend on the whole matrix. So n
-cells and m dependents need n + m edges. Groups also count the jobs of a stage, those of a sub-flow, and the cells that fit a
-`match`. A `foreach` is planned as its group alone; the engine adds the cells.
+cells and m dependents need n + m edges. A matrix without cells is one job, a join. Groups also count the jobs of a stage, those of a sub-flow, and the cells that fit a
+`match`. A `foreach` is planned as its group alone; the engine adds the cells; without any, the group
+itself counts as a job.
 
 A sub-flow is inlined. Its nodes are named `job/inner` and use the names of their own file in expressions: `Node.scope` is the
 prefix that turns those into names of the plan. Its nodes depend on a hidden join, the gate, which has the dependencies and the
@@ -20,6 +21,7 @@ Values with expressions ("templated" values) are JSON in which
 `flowq.expr.render` turns a templated value into a plain one.
 """
 
+from flowq.plan.cell_names import cell_name
 from flowq.plan.plan import PLAN_VERSION, Plan, PlanVersionError
 from flowq.plan.records import (
     GATE,
@@ -35,7 +37,6 @@ from flowq.plan.records import (
     RetryPolicy,
     Selection,
     SourcePlace,
-    cell_name,
     is_gate,
 )
 

@@ -3,7 +3,8 @@
 The stored plan never changes; the cells of a foreach are in the record of its group (`JobRecord.members`). `with_foreach_cells`
 combines the two into a plan for readers: views, retry, `why`. In it
     a foreach whose list is known is a group with its cells as parents, and the cells are jobs `name[0]`, `name[1]`, …;
-    a foreach whose list is not known (yet, or never: skipped, failed) is one job. `before_run` makes that of a plan without a run.
+    a foreach whose list is not known (yet, or never: skipped, failed), or is empty, is one job. `before_run` does the same for a plan
+    without a run.
 Ordinals are the store's, so a group's cells have larger ordinals than the group: `order` yields parents first. Cells that an
 earlier attempt created and a retry dropped become hidden groups without parents.
 """
@@ -30,7 +31,7 @@ def with_foreach_cells(plan: Plan, members_of: Mapping[int, range | None]) -> Pl
         return plan
     cells = list(plan.cells)
     nodes = list(plan.nodes)
-    known = {ordinal: members for ordinal, members in members_of.items() if members is not None}
+    known = {ordinal: members for ordinal, members in members_of.items() if members}
     last = max((members.stop for members in known.values()), default=0)
     cells += [Cell(ordinal, "", 0, group=True, hidden=True) for ordinal in range(len(cells), last)]
     for ordinal in members_of:

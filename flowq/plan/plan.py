@@ -79,6 +79,11 @@ class Plan:
         """Return file, line and name of a job, as the start of a message."""
         return f"{self.file_of(node) or self.name}:{node.line}: job {node.name.removesuffix(f'/{GATE}')}"
 
+    def is_empty(self, cell: Cell) -> bool:
+        """Return whether a cell stands for a matrix without cells: one job, of which nothing is executed and whose result is `[]`."""
+        node = self.nodes[cell.node]
+        return node.matrix and node.foreach is None and cell.matrix is None and not cell.group
+
     def children(self) -> list[list[Edge]]:
         """Return for each ordinal its outgoing edges, as `Edge(child ordinal, condition)`. Linear in cells and edges."""
         out: list[list[Edge]] = [[] for _ in self.cells]
@@ -92,7 +97,7 @@ class Plan:
         out: dict[str, int] = {}
         for cell in self.cells:
             node = self.nodes[cell.node]
-            if (cell.group and not cell.hidden) or not (cell.group or node.matrix):
+            if (cell.group and not cell.hidden) or not (cell.group or node.matrix) or self.is_empty(cell):
                 out[node.name] = cell.ordinal
         return out
 

@@ -1,6 +1,5 @@
 """The records of a plan. Times in seconds."""
 
-import json
 import os
 from collections.abc import Mapping
 from dataclasses import KW_ONLY, dataclass, field
@@ -164,6 +163,7 @@ class Cell:
     hidden: bool = False  # not shown to users: a stage's group, the gate of a sub-flow
     phase: str = ""  # for a handler: "success", "failure", "cancel" or "exit"; it has no parents outside its phase
     selected: bool = True  # False: skipped at the start, without parents and children
+    spelling: int = 0  # of its name, see `cell_names`
 
     @property
     def label(self) -> str:
@@ -188,13 +188,3 @@ class Selection:
 def is_gate(node: str) -> bool:
     """Return whether the name of a node or cell is that of a sub-flow's gate."""
     return node.endswith(f"/{GATE}")
-
-
-def cell_name(node: str, matrix: Mapping[str, Json]) -> str:
-    """Return the name of one cell of a matrix: `build[fmt=pdf,lang=en]`."""
-    axes = ",".join(f"{axis}={_axis_text(value)}" for axis, value in matrix.items())
-    return f"{node}[{axes}]"
-
-
-def _axis_text(value: Json) -> str:
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, separators=(",", ":"))

@@ -6,6 +6,7 @@ from itertools import compress
 from operator import attrgetter, ne
 from typing import Any, Final, cast
 
+from flowq.plan.cell_names import PLAIN, QUOTED, WHOLE, cell_name
 from flowq.plan.records import (
     Action,
     Cache,
@@ -17,11 +18,11 @@ from flowq.plan.records import (
     Node,
     RetryPolicy,
     Selection,
-    cell_name,
     is_gate,
 )
 
 _GROUP, _HIDDEN, _LEFT_OUT = 1, 2, 4  # flags of a cell's row
+_SPELLINGS: Final = {PLAIN: 0, QUOTED: 8, WHOLE: 16}  # flags too
 
 
 def concurrency_from_json(item: dict[str, Json] | None) -> Concurrency | None:
@@ -110,6 +111,7 @@ def cell_to_json(cell: Cell) -> list[Json]:
     ]
     row: list[Json] = [cell.node, parents, None if cell.matrix is None else dict(cell.matrix)]
     flags = (_GROUP if cell.group else 0) | (_HIDDEN if cell.hidden else 0) | (0 if cell.selected else _LEFT_OUT)
+    flags |= _SPELLINGS[cell.spelling]
     if cell.phase:
         return [*row, flags, cell.phase]
     if flags:
@@ -124,9 +126,10 @@ def cell_from_json(ordinal: int, row: list[Json], nodes: tuple[Node, ...]) -> Ce
     matrix = row[2] if len(row) > 2 else None
     flags = row[3] if len(row) > 3 else 0
     name = nodes[node].name
+    spelling = WHOLE if flags & _SPELLINGS[WHOLE] else QUOTED if flags & _SPELLINGS[QUOTED] else PLAIN
     return Cell(
         ordinal=ordinal,
-        name=name if matrix is None or is_gate(name) else cell_name(name, matrix),
+        name=name if matrix is None or is_gate(name) else cell_name(name, matrix, spelling),
         node=node,
         parents=parents,
         matrix=matrix,
@@ -134,4 +137,5 @@ def cell_from_json(ordinal: int, row: list[Json], nodes: tuple[Node, ...]) -> Ce
         hidden=bool(flags & _HIDDEN),
         phase=row[4] if len(row) > 4 else "",
         selected=not flags & _LEFT_OUT,
+        spelling=spelling,
     )

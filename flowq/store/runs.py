@@ -96,9 +96,12 @@ class Runs:
         pairs = [part for pair in {**fields, "directory": directory, "directory_key": key}.items() for part in pair]
         return Outcome(self._session.run("run/publish", run, nonce, chunks, key, pairs)[0].decode())
 
-    def cancel(self, run: str) -> Outcome:
-        """Cancel what has not ended of a run; its handlers run all the same. Called while they do, it cancels them too."""
-        return Outcome(self._session.run("run/cancel", run, ids.nonce())[0].decode())
+    def cancel(self, run: str, *, handlers: bool = True) -> Outcome:
+        """Cancel what has not ended of a run; its handlers run all the same.
+
+        While they do, `handlers` says whether they are canceled too, or the answer is `CONFLICT`.
+        """
+        return Outcome(self._session.run("run/cancel", run, ids.nonce(), handlers)[0].decode())
 
     def reset(self, run: str, nonce: str, attempt: int, jobs: Sequence[ResetJob]) -> Outcome:
         """Retry a run: these jobs are executed again. `attempt` is the attempt that the caller saw; a newer one is `WRONG_STATE`."""
@@ -269,12 +272,12 @@ class Runs:
                 yield pipe.execute()
 
     def events(self, run: str, after: str = "0", block_ms: int | None = None, count: int = 1000) -> list[Event]:
-        """Return the run's events after a position, oldest first; wait up to `block_ms` when there are none."""
+        """Return the run's events after a position, oldest first; when there are none, wait for some, up to `block_ms`."""
         rows = self._read_stream(self._keys("events", run), after, block_ms, count)
         return [_event(run, seq, row) for seq, row in rows]
 
     def logs(self, run: str, after: str = "0", block_ms: int | None = None, count: int = 500) -> list[LogEntry]:
-        """Return captured output after a position, oldest first; wait up to `block_ms` when there is none."""
+        """Return captured output after a position, oldest first; when there is none, wait for some, up to `block_ms`."""
         rows = self._read_stream(self._keys("logs", run), after, block_ms, count)
         return [
             LogEntry(seq, int(seq.partition("-")[0]), row[b"j"].decode(), int(row[b"x"]), row[b"s"].decode(), row[b"d"])
@@ -291,8 +294,9 @@ class Runs:
         return int(info["entries-added"]) - int(info["length"])
 
     def _read_stream(self, key: str, after: str, block_ms: int | None, count: int) -> list[tuple[str, dict[bytes, bytes]]]:
+        block = None if block_ms is None else int(self._session.bounded_wait(block_ms / 1000) * 1000)
         with self._session.translated:
-            found = self._session.client.xread({key: after}, count=count, block=block_ms)
+            found = self._session.client.xread({key: after}, count=count, block=block)
         if not found:
             return []
         entries = next(iter(found.values()))[0] if isinstance(found, dict) else found[0][1]

@@ -4,6 +4,7 @@ The server's address comes from the environment or the configuration, never from
 """
 
 import argparse
+import errno
 import json
 import logging
 import os
@@ -12,11 +13,14 @@ import sys
 from flowq import defaults
 from flowq.connections.clients import open_store
 from flowq.exceptions import FlowqError, ServerError
+from flowq.worker.ipc.platform import describe
 from flowq.worker.options import WorkerOptions
 from flowq.worker.supervisor.supervisor import Supervisor
 
 _USAGE_ERROR = 2
 _UNREACHABLE = 6
+_FAILED = 1
+_NO_DESCRIPTORS = {errno.EMFILE, errno.ENFILE}
 
 
 def work() -> int:
@@ -42,6 +46,11 @@ def work() -> int:
     except FlowqError as error:
         sys.stderr.write(f"error: {error}\n")
         return _USAGE_ERROR
+    except OSError as error:
+        if error.errno not in _NO_DESCRIPTORS:
+            raise
+        sys.stderr.write(f"error: the worker cannot go on: {describe(error)}\n")
+        return _FAILED
 
 
 def _await_orders(descriptor: int) -> argparse.Namespace | None:

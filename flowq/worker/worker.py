@@ -16,6 +16,7 @@ from flowq.connections import stores
 from flowq.dotted_names import load_class
 from flowq.durations import parse_duration
 from flowq.exceptions import UsageError
+from flowq.ids import checked_name
 from flowq.job import Job
 from flowq.jobs import context
 from flowq.queue import Queue
@@ -105,7 +106,7 @@ class Worker(WorkerInfo):
         if queue_class is not None:
             self.queue_class = load_class(queue_class, Queue)
         self.queues = [self.queue_class(item, self.store) if isinstance(item, str) else item for item in items]
-        self.name = name or WorkerOptions(()).name
+        self.name = checked_name(name, "a worker's name") if name else WorkerOptions(()).name
         self.default_result_ttl = parse_duration(default_result_ttl, never=True)
         self.exception_handlers = _as_list(exception_handlers)
         self.serializer = None if serializer is None else resolve_serializer(serializer)

@@ -203,6 +203,45 @@ def save_progress() -> None:
     job.save_meta()
 
 
+class Unreadable:
+    """What a worker and clients of another version cannot decode any more."""
+
+    def __reduce__(self) -> Any:
+        return refuse_to_decode, ()
+
+
+def refuse_to_decode() -> None:
+    raise RuntimeError("decoded")
+
+
+def return_unreadable() -> Unreadable:
+    return Unreadable()
+
+
+def keywords(*args: Any, **kwargs: Any) -> dict[str, Any]:
+    return {"args": list(args), **kwargs}
+
+
+class Notifier:
+    """Has methods of each kind, as callbacks."""
+
+    def __call__(self, *_: Any) -> None:
+        raise AssertionError("it is refused")
+
+    def bound(self, *_: Any) -> None:
+        raise AssertionError("it is refused")
+
+    @classmethod
+    def of_class(cls, job: Job, *_: Any) -> None:
+        job.meta["told"] = cls.__name__
+        job.save_meta()
+
+    @staticmethod
+    def static(job: Job, *_: Any) -> None:
+        job.meta["told"] = "static"
+        job.save_meta()
+
+
 def fork(way: str) -> int:
     """Fork a child that returns, exits or raises; return its exit code."""
     pid = os.fork()

@@ -3,6 +3,7 @@
 import signal
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,9 @@ import pytest
 
 from flowq import Callback, Queue, Retry, SimpleWorker, Worker
 from flowq.command import send_stop_job_command
+from flowq.cron.job import CronJob
+from flowq.cron.registration import register
+from flowq.decorators import job as job_decorator
 from flowq.exceptions import UsageError
 from flowq.job import Job
 from flowq.worker.supervisor.slot import Slot
@@ -278,3 +282,37 @@ def test_an_invalid_callback_is_refused(queue: Queue) -> None:
         queue.enqueue(samples.add, 1, on_success=lambda *_: None)
     with pytest.raises(UsageError, match="callback"):
         Callback(3)  # type: ignore[arg-type]
+
+
+OBJECT = samples.Notifier()
+
+
+@pytest.mark.parametrize("given", [OBJECT.bound, OBJECT, [].append, str.upper, partial(samples.Notifier.static)])
+@pytest.mark.parametrize("name", ["on_success", "on_failure", "on_stopped"])
+def test_a_callback_that_needs_an_object_is_refused_wherever_it_is_given(queue: Queue, name: str, given: Any) -> None:
+    options = {name: given}
+    for give in (
+        lambda: Callback(given),
+        lambda: queue.enqueue(samples.add, 1, **options),
+        lambda: queue.enqueue_call(samples.add, (1,), **options),
+        lambda: queue.create_job(samples.add, (1,), **options),
+        lambda: Queue.prepare_data(samples.add, (1,), **options),
+        lambda: Job.create(samples.add, (1,), **options),
+        lambda: job_decorator(queue, **options)(samples.add),
+        lambda: CronJob("default", samples.add, args=(1,), interval=1, **options),
+        lambda: register(samples.add, "default", (1,), interval=1, **options),
+    ):
+        with pytest.raises(ValueError, match=r"string or function|import it") as caught:
+            give()
+        assert isinstance(caught.value, UsageError)
+    assert queue.count == 0
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [(OBJECT.static, "static"), (OBJECT.of_class, "Notifier"), (samples.Notifier.of_class, "Notifier")],
+)
+def test_class_methods_and_static_methods_are_callbacks(queue: Queue, work: Callable[..., None], given: Any, told: str) -> None:
+    job = queue.enqueue(samples.add, 1, on_success=given)
+    work()
+    assert job.get_meta() == {"told": told}

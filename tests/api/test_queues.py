@@ -10,8 +10,9 @@ from typing import Any
 
 import pytest
 import redis
+import redis.asyncio
 
-from flowq import Queue, Retry, SimpleWorker, Worker, requeue_job
+from flowq import Group, Queue, Retry, SimpleWorker, Worker, requeue_job
 from flowq.decorators import job as job_decorator
 from flowq.exceptions import (
     DeserializationError,
@@ -74,7 +75,7 @@ def test_enqueue_many_takes_one_round_trip(queue: Queue, work: Work) -> None:
     path = queue.connection.connection_pool.connection_kwargs["path"]
     pool = redis.ConnectionPool(connection_class=CountingConnection, path=path)
     far = Queue("default", connection=redis.Redis(connection_pool=pool))
-    far.enqueue(samples.add, 0)
+    far.enqueue_many([Queue.prepare_data(samples.add, (0,))])  # the server knows the script from now on
     CountingConnection.sent = 0
     data = [Queue.prepare_data(samples.add, (number, 1), job_id=f"j{number}", timeout=5) for number in range(20)]
     data.append(Queue.prepare_data(samples.add, [1, 2], depends_on="j3", meta={"a": 1}))
@@ -469,3 +470,43 @@ def test_the_decorator_with_all_its_options(queue: Queue, work: Work, tmp_path: 
     assert lines(log) == ["success 3 True"]
     low: Any = job_decorator("low", connection=queue.connection, queue_class=LowQueue)(samples.add)
     assert isinstance(low.delay(1), LoggingJob)
+
+
+@pytest.mark.parametrize("name", ["f", "self", "func", "datetime", "time_delta", "job", "queue", "cls"])
+def test_functions_may_have_parameters_that_are_called_like_those_of_enqueue(queue: Queue, work: Work, name: str) -> None:
+    given: dict[str, Any] = {name: 1}
+    jobs = [
+        queue.enqueue(samples.keywords, 0, **given),
+        queue.enqueue_at(datetime.now(UTC) - timedelta(seconds=1), samples.keywords, 0, **given),
+        queue.enqueue_in(timedelta(0), samples.keywords, 0, **given),
+        queue.enqueue_call(samples.keywords, (0,), given),
+        job_decorator(queue)(samples.keywords).delay(0, **given),  # type: ignore[attr-defined]
+    ]
+    work()
+    assert [job.return_value() for job in jobs] == [{"args": [0], name: 1}] * 5
+
+
+def test_function_and_time_may_be_given_by_keyword(queue: Queue, work: Work) -> None:
+    soon = datetime.now(UTC) - timedelta(seconds=1)
+    jobs = [
+        queue.enqueue(f=samples.keywords, x=1),
+        queue.enqueue_at(datetime=soon, f=samples.keywords, x=1),
+        queue.enqueue_at(soon, f=samples.keywords, x=1),
+        queue.enqueue_in(time_delta=timedelta(0), func=samples.keywords, x=1),
+        queue.enqueue_in(timedelta(0), func=samples.keywords, x=1),
+    ]
+    work()
+    assert [job.return_value() for job in jobs] == [{"args": [], "x": 1}] * 5
+    with pytest.raises(TypeError, match="'f' is missing"):
+        queue.enqueue(x=1)
+
+
+@pytest.mark.parametrize("make", [Queue, Worker, Job.fetch, Group.create, Job.exists, Queue.all])
+@pytest.mark.parametrize("kind", [redis.asyncio.Redis, redis.asyncio.RedisCluster])
+def test_a_client_for_asyncio_is_refused_with_a_sentence(make: Any, kind: Any) -> None:
+    client = kind(host="localhost")
+    given = (client,) if make in {Group.create, Queue.all} else ("name", client)
+    options = {"connection": given[-1]} if make is Worker else {}
+    with pytest.raises(TypeError, match=r"is for asyncio: make a redis\.Redis client") as caught:
+        make(*given[: 1 if options else 2], **options)
+    assert isinstance(caught.value, UsageError)

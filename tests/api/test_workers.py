@@ -21,6 +21,8 @@ from flowq.command import send_command, send_kill_horse_command, send_shutdown_c
 from flowq.exceptions import InvalidJobOperation, NoSuchJobError, NoSuchWorkerError, UsageError
 from flowq.job import Job
 from flowq.store.client.session import Session
+from flowq.store.schema.outcomes import Outcome
+from flowq.store.schema.records import Registration
 from flowq.suspension import is_suspended, resume, suspend
 from flowq.timeouts import JobTimeoutException, TimerDeathPenalty
 from flowq.worker import DequeueStrategy, WorkerStatus
@@ -348,3 +350,84 @@ def test_the_worker_program_finds_modules_of_its_directory(queue: Queue, connect
         check=True,
     )
     assert job.result == 42
+
+
+# -- names ---------------------------------------------------------------------------------------------------------------------
+
+
+def listed(connection: redis.Redis, name: str) -> bool:
+    return name in {worker.name for worker in Worker.all(connection)}
+
+
+def test_a_name_in_use_is_refused_and_its_holder_stays_listed(
+    queue: Queue, background: Start, worker_class: type[Worker]
+) -> None:
+    holder = background(lambda: worker_class([queue], name="mine"))
+    until(lambda: listed(queue.connection, "mine"))
+    job = queue.enqueue(samples.add, 1, 2)
+    wait_for(job, "finished")
+    for kind in (Worker, SimpleWorker):
+        with pytest.raises(ValueError, match="exists an active worker named 'mine' already") as caught:
+            kind([queue], name="mine").work(burst=True)
+        assert isinstance(caught.value, UsageError)
+        assert f"process {holder.pid} on" in str(caught.value)
+    assert listed(queue.connection, "mine")
+    holder.signal(signal.SIGTERM)
+    assert holder.wait() == 0
+    assert not listed(queue.connection, "mine")
+    worker_class([queue], name="mine").work(burst=True)
+
+
+def test_the_name_of_a_worker_that_was_killed_can_be_taken_at_once(
+    queue: Queue, background: Start, worker_class: type[Worker]
+) -> None:
+    killed = background(lambda: worker_class([queue], name="mine"))
+    until(lambda: listed(queue.connection, "mine"))
+    killed.signal(signal.SIGKILL)
+    killed.wait()
+    assert queue.store.workers.get("mine") is not None, "its record is still there"
+    job = queue.enqueue(samples.add, 1, 2)
+    assert worker_class([queue], name="mine").work(burst=True)
+    assert job.is_finished
+
+
+@pytest.mark.parametrize(("field", "value"), [("beat", "1"), ("lease", "0")])
+def test_the_name_of_a_worker_elsewhere_can_be_taken_when_it_is_silent(queue: Queue, field: str, value: str) -> None:
+    registration = Registration("mine", ("default",), "another.machine", 1)
+    assert queue.store.workers.register(registration) is None
+    assert queue.store.workers.register(registration) is None, "the reply to the first call may have been lost"
+    with pytest.raises(ValueError, match=r"process 1 on another\.machine"):
+        SimpleWorker([queue], name="mine").work(burst=True)
+    queue.connection.hset("{flowq}:worker:mine", field, value)
+    assert SimpleWorker([queue], name="mine").work(burst=True) is False
+    assert queue.store.workers.leave("mine", registration.nonce) is Outcome.NOT_FOUND
+
+
+def test_a_living_worker_that_was_forgotten_is_listed_again(
+    queue: Queue, background: Start, worker_class: type[Worker]
+) -> None:
+    holder = background(lambda: worker_class([queue], name="mine", worker_ttl=1))
+    until(lambda: listed(queue.connection, "mine"))
+    queue.store.workers.leave("mine")  # as a later worker of the name does at its end, or a sweep when a worker was frozen
+    assert not listed(queue.connection, "mine")
+    until(lambda: listed(queue.connection, "mine"))
+    found = Worker.find("mine", queue.connection)
+    assert found is not None
+    assert (found.pid, found.queue_names()) == (holder.pid, ["default"])
+    job = queue.enqueue(samples.add, 1, 2)
+    wait_for(job, "finished")
+    assert job.worker_name == "mine"
+
+
+def test_a_worker_that_was_frozen_is_listed_again(queue: Queue, background: Start, worker_class: type[Worker]) -> None:
+    frozen = background(lambda: worker_class([queue], name="mine", worker_ttl=0.5))
+    until(lambda: listed(queue.connection, "mine"))
+    frozen.signal(signal.SIGSTOP)
+    other = background(lambda: worker_class([queue], name="other", worker_ttl=0.5))
+    until(lambda: not listed(queue.connection, "mine"), message="the other worker's sweeps forget it")
+    frozen.signal(signal.SIGCONT)
+    until(lambda: listed(queue.connection, "mine"))
+    for worker in (frozen, other):
+        worker.signal(signal.SIGTERM)
+        assert worker.wait() == 0
+    assert Worker.all(queue.connection) == []

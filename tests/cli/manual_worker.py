@@ -8,6 +8,7 @@ from flowq import ids
 from flowq.store import Store
 from flowq.store.client.async_connection import WorkerConnection
 from flowq.store.schema.outcomes import Claim, ExchangeReply, ExecutionReport, LogLines, SweepReply
+from flowq.store.schema.records import Registration
 
 
 class HandWorker:
@@ -15,7 +16,7 @@ class HandWorker:
 
     def __init__(self, store: Store, *queues: str, name: str = "hand") -> None:
         own = Store(store.client, store.namespace, follow=False)
-        own.workers.register(name, queues=queues, hostname="test", pid=os.getpid(), slots=1, version="0")
+        own.workers.register(Registration(name, queues, "test", os.getpid()))
         self._link = WorkerConnection(own.session, name)
         self._link.connect()
         self._queues = list(queues)

@@ -101,3 +101,68 @@ def test_a_detached_resume_waits_for_a_heartbeat_of_a_worker_in_a_container(proj
     assert shown(project, "run", "--resume", RUN, "--detach").strip() == RUN
     until(lambda: store.runs.require(RUN).ended, 40, "the run to end")
     assert store.runs.require(RUN).status == "finished"
+
+
+WAITS = """
+concurrency: {group: one}
+jobs: {work: {run: 'echo $FLOWQ_ATTEMPT >> begun; [ -e go ] || sleep 60'}}
+"""
+
+
+def test_a_worker_of_a_waiting_run_does_not_end_the_run_it_waits_for(project: Path, store: Store) -> None:
+    """Its job has no retry, so that it would fail, and the run with it: only a worker of its own may find that out."""
+    (project / "flow.yaml").write_text(WAITS)
+    shown(project, "run", "flow.yaml", "--run-id", RUN, "--detach")
+    os.kill(begun(store).pid, signal.SIGKILL)
+    shown(project, "run", "flow.yaml", "--run-id", "waiting0", "--detach")
+    keys = store.session.keys
+    until(store.workers.live, 20, "the worker of the waiting run")
+    assert store.client.zadd(keys("leases"), {f"{RUN}-0": 1}, xx=True, ch=True) == 1
+    until(lambda: float(store.client.zscore(keys("leases"), f"{RUN}-0") or 0) > 1, 20, "a sweep to see the lost job")
+    assert not store.runs.require(RUN).ended
+    assert f"run {RUN} has no worker" in shown(project, "doctor")
+    (project / "go").touch()
+    resumed = Process("run", "--resume", RUN, cwd=project)
+    try:
+        resumed.wait(40)
+    finally:
+        resumed.end()
+    assert "there is nothing to resume" not in resumed.err
+    assert store.runs.require(RUN).ended
+    until(lambda: store.runs.require("waiting0").ended, 40, "the waiting run to have its turn")
+    assert store.runs.require("waiting0").status == "finished"
+
+
+CLEANING = """
+jobs: {work: {run: sleep 60}}
+on_cancel: {tidy: {run: 'echo tidying; until [ -e go ]; do sleep 0.05; done; touch tidy'}}
+"""
+
+
+def cleaning(project: Path, store: Store) -> None:
+    """Start a run, cancel it, and wait until its handler runs."""
+    (project / "flow.yaml").write_text(CLEANING)
+    shown(project, "run", "flow.yaml", "--run-id", RUN, "--detach")
+    begun(store)
+    assert shown(project, "cancel", RUN).startswith(f"canceling run {RUN}")
+    until(lambda: "tidying" in shown(project, "logs", RUN), 30, "the handler to run")
+
+
+def test_a_second_cancel_leaves_the_clean_up_alone_and_says_so(project: Path, store: Store) -> None:
+    cleaning(project, store)
+    again = subprocess.run([*FLOWQ, "cancel", RUN], cwd=project, capture_output=True, text=True, timeout=60, check=False)
+    assert again.returncode == 0
+    assert again.stderr == (
+        f"run {RUN} is canceled already, and its clean-up is running (on_cancel/tidy): `flowq cancel {RUN} --force` kills that too\n"
+    )
+    (project / "go").touch()
+    until(lambda: store.runs.require(RUN).ended, 30, "the run to end")
+    assert (project / "tidy").exists()
+
+
+def test_a_forced_cancel_kills_the_clean_up(project: Path, store: Store) -> None:
+    cleaning(project, store)
+    shown(project, "cancel", RUN, "--force")
+    until(lambda: store.runs.require(RUN).ended, 30, "the run to end")
+    assert store.runs.require(RUN).status == "canceled"
+    assert not (project / "tidy").exists()

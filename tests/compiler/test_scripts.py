@@ -271,6 +271,8 @@ REFUSED_BECAUSE = {
         f"sh $opts {X}",
         f'sh "$@" {X}',
         f'"$SHELL" -c {X}',
+        f'"$SHELL" {X}',
+        f"${{BASH}} {X}",
         f"zsh -c {X}",
         f"busybox sh -c {X}",
         f"docker run image bash -c 'echo {X}'",
@@ -290,7 +292,6 @@ REFUSED_BECAUSE = {
         f"echo {X} | # a\n\n# b\nsh",
         f"sh -s -- {X} | sh",
         f"sh -s -- {X} > >(sh)",
-        f'echo {X} | $"sh"',
         f"echo {X} | command . /dev/stdin",
         f"sh /dev/fd/5 5<<< {X}",
         f"echo {X} | /usr/bin/xargs sh -c",
@@ -379,6 +380,10 @@ REFUSED_BECAUSE = {
         f'cat <<E"F G"\n{X}\nEF G',
         f"cat <<{X}\na\n{X}",
     ],
+    'how shells read this place is not certain: $"…" is translated by some shells': [
+        f'echo {X} | $"sh"',
+        f'$"eval" {X}',
+    ],
     "how shells read this place is not certain: an operator inside an array": [
         f"a=(e<<E\n{X}=1 = | cat <<E\na\nE\n",
         f"a=(b; {X})",
@@ -413,7 +418,6 @@ REFUSED_BECAUSE = {
         f"source <(cat <<< {X})",
     ],
     "`eval` reads its words again": [
-        f'$"eval" {X}',
         f"${{nothing}}eval {X}",
         f"$(echo)eval {X}",
         f"A[1]=2 eval {X}",

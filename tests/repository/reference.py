@@ -29,8 +29,8 @@ Schema: TypeAlias = dict[str, Any]
 
 HEAD: Final = """# Reference of the flow language
 
-Every key, name, function and limit, made of the schema and the code by `python -m tests.repository.reference --write`. What they mean together is in
-[the guide](language.md), what the compiler says in [the index of errors](errors.md).
+Every key, name, function and limit, generated from the schema and the code by `python -m tests.repository.reference --write`.
+[The guide](language.md) explains the language, [the index of errors](errors.md) the messages of the compiler.
 """
 _WORDS: Final = {
     "object": "a map",
@@ -43,12 +43,12 @@ _WORDS: Final = {
 }
 _OPERATORS: Final = (
     ("`a ? b : c`", "b if a is true, else c"),
-    ("`a ?? b`", "b where a is null or not there"),
-    ("`a || b`", "either; booleans"),
-    ("`a && b`", "both; booleans"),
-    ("`==` `!=`", "equal values of one type; `1 == 1.0`, and nothing equals a value of another type"),
-    ("`<` `<=` `>` `>=`", "two numbers or two strings"),
-    ("`a in b`", "an item of a list, a key of a map, a part of a string"),
+    ("`a ?? b`", "b if a is null or missing, else a"),
+    ("`a || b`", "a or b; booleans"),
+    ("`a && b`", "a and b; booleans"),
+    ("`==` `!=`", "equality; `1 == 1.0`, and values of different types are never equal"),
+    ("`<` `<=` `>` `>=`", "order of two numbers or two strings"),
+    ("`a in b`", "whether a list has an item, a map a key, or a string a substring"),
     ("`!a`", "not; a boolean"),
     ("`a.name` `a['name']` `a[0]`", "a part of a map or list"),
     ("`a[*].name`", "that part of every item of a list"),
@@ -75,11 +75,13 @@ def reference() -> str:
 
 _SECTIONS: Final = {
     "A param": "param",
+    "A secret": "secret",
     "An entry of depends_on": "dependency",
     "`matrix`": "matrix",
     "`retry`": "retry",
     "`allow_failure`": "allow_failure",
     "`approval`": "approval",
+    "`cache`": "cache",
     "`concurrency` of a job": "job_concurrency",
     "`concurrency` of the flow": "run_concurrency",
 }
@@ -179,11 +181,11 @@ def _limits() -> list[tuple[str, str]]:
     return [
         ("size of a file", f"{source.MAX_BYTES // 1024**2} MiB"),
         ("levels of lists and maps", f"{nodes.MAX_DEPTH:,}"),
-        ("values of a file, with those that its aliases stand for", f"{yaml_parser.MAX_NODES:,}"),
-        ("jobs of a run, with the cells of its matrices and the jobs of its sub-flows", f"{matrix_cells.MAX_CELLS:,}"),
+        ("values of a file, including those that its aliases stand for", f"{yaml_parser.MAX_NODES:,}"),
+        ("jobs of a run, including cells of matrices and jobs of sub-flows", f"{matrix_cells.MAX_CELLS:,}"),
         ("items of a `foreach`", f"{defaults.MAX_ITEMS:,}"),
-        ("levels of flows in flows", f"{units.MAX_DEPTH:,}"),
-        ("flows that are parts of one", f"{units.MAX_UNITS:,}"),
+        ("levels of sub-flows", f"{units.MAX_DEPTH:,}"),
+        ("sub-flows of a flow", f"{units.MAX_UNITS:,}"),
         ("files that a flow uses", f"{files.MAX_FILES:,}"),
         ("templates that extend each other", f"{inheritance.MAX_CHAIN:,}"),
         ("longest wait before a retry", f"{fields.MAX_WAIT / 86400:g} days"),

@@ -86,6 +86,25 @@ def test_handlers_run_after_a_cancel_and_can_be_canceled_themselves(store: Store
     assert status_of(store, run) == "canceled"
 
 
+def test_a_cancel_can_leave_the_handlers_alone(store: Store, driver: Driver) -> None:
+    run = graphs.run(store, {"a": []}, extra=Extra(handlers=HANDLERS))
+    claim = driver.take()
+    assert store.runs.cancel(run, handlers=False) is Outcome.DONE
+    assert store.runs.cancel(run, handlers=False) is Outcome.DUPLICATE
+    driver.end(claim, "failed")
+    driver.settle()
+    handler = driver.take()
+    assert store.runs.cancel(run, handlers=False) is Outcome.CONFLICT
+    assert [str(verdict) for verdict in driver.beat(handler)] == ["go_on"]
+    assert store.runs.cancel(run, handlers=True) is Outcome.DONE
+    assert store.runs.cancel(run, handlers=False) is Outcome.DUPLICATE
+    assert [str(verdict) for verdict in driver.beat(handler)] == ["cancel"]
+    driver.end(handler, "failed")
+    driver.settle()
+    assert status_of(store, run) == "canceled"
+    assert store.runs.cancel(run, handlers=False) is Outcome.WRONG_STATE
+
+
 def test_a_cancel_whose_reply_was_lost_does_not_cancel_the_handlers(store: Store, driver: Driver) -> None:
     run = graphs.run(store, {"a": []}, extra=Extra(handlers=HANDLERS))
     nonce = ids.nonce()

@@ -61,7 +61,7 @@ class _Reference:
             self.ends[cell.ordinal] = graph_rules.End(JobStatus.SKIPPED)
             self.out[cell.name] = "skipped/if_false"
         elif self.stored.cells[cell.ordinal : cell.ordinal + 1] and self.stored.cells[cell.ordinal].group:
-            self.out[cell.name] = "a group of cells: its edges hold"
+            self.out[cell.name] = "finished"  # its list is empty, else it would be a group
             self.ends[cell.ordinal] = graph_rules.End(JobStatus.FINISHED)
         else:
             self._executed(cell)

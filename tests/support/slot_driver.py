@@ -1,6 +1,7 @@
 """A driver in place of a worker: it claims and ends jobs over a real connection, one call at a time, under the test's control."""
 
 import json
+import os
 import select
 from collections.abc import Callable, Sequence
 
@@ -8,6 +9,7 @@ from flowq import ids
 from flowq.store import Store
 from flowq.store.client.async_connection import Reply
 from flowq.store.schema.outcomes import Claim, ExchangeReply, ExecutionReport, LogLines, Outcome, SweepReply, Verdict
+from flowq.store.schema.records import Registration
 
 
 class Driver:
@@ -19,6 +21,7 @@ class Driver:
         self.link = store.link(name, lease)
         self.link.connect()
         self.name = name
+        self.registration = Registration(name, tuple(self.queues), "test", os.getpid(), lease=lease)
         self.list_of: Callable[[str], Sequence[object]] = lambda _job: [0, 1]  # the list of a foreach, by the job's id
         self.holds: Callable[[str], bool] = lambda _job: True  # the value of an `if`, by the job's id
 
@@ -86,7 +89,7 @@ class Driver:
         self.settle()
 
     def beat(self, *claims: Claim) -> list[Verdict]:
-        self.link.heartbeat("busy", self.queues, [(claim.id, claim.token) for claim in claims])
+        self.link.heartbeat(self.registration, "busy", [(claim.id, claim.token) for claim in claims])
         answer = self.reply()
         assert isinstance(answer, list)
         return answer

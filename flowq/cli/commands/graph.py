@@ -69,16 +69,18 @@ def command(
 def _show_gantt(session: CliContext, plan: "Plan", run: RunView | None, form: str) -> None:
     from flowq.cli.render.gantt import gantt_json, gantt_lines
     from flowq.flows.render.gantt import bars
+    from flowq.flows.views.snapshot import read_events
 
     if run is None:
         raise UsageError("--gantt is for a RUN: a flow file has no times; `flowq plan` shows the expected times")
     if form not in {"ascii", "json"}:
         raise UsageError(f"--gantt has the formats ascii and json, found {form!r}")
+    found = bars(plan, run, read_events(session.store(), run.id))
     if form == "json":
-        show_json(list(gantt_json(bars(plan, run))))
+        show_json(list(gantt_json(found)))
     else:
         terminal = session.out
-        show(gantt_lines(bars(plan, run), terminal), terminal)
+        show(gantt_lines(found, terminal), terminal)
 
 
 def graph_lines(graph: Drawing, terminal: Terminal, *, stated: bool) -> list[Line]:

@@ -184,7 +184,7 @@ class Following:
         if self.worker is None:
             return False
         if self._interrupted:
-            self._cancel()  # again, to cancel its handlers too
+            self._cancel(handlers=True)
             self.worker.kill()
             return False
         self._interrupted = True
@@ -192,17 +192,17 @@ class Following:
         display.remark(f"canceling run {self.run_id}; Ctrl+C again kills it")
         return True
 
-    def _cancel(self) -> None:
-        """Cancel the run; while the server is unreachable, the loop tries again at the next update."""
+    def _cancel(self, *, handlers: bool = False) -> None:
+        """Cancel the run, with `handlers` also those that run; while the server is unreachable, the loop tries again at the next update."""
         try:
-            self.store.runs.cancel(self.run_id)
+            self.store.runs.cancel(self.run_id, handlers=handlers)
         except ServerUnavailableError:
             return
         self._canceled = True
 
     def _ended_by_the_kill(self) -> bool:
         """Cancel once more, now the handlers that the kill has enqueued and no worker will execute; return whether the run has ended."""
-        self._cancel()
+        self._cancel(handlers=True)
         try:
             record = self.store.runs.get(self.run_id)
         except ServerUnavailableError:

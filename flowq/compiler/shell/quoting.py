@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from enum import Enum
 from itertools import chain
-from typing import Final, NamedTuple
+from typing import Final
 
 from flowq.compiler.shell import refusals
 from flowq.compiler.shell.refusals import Refusal, uncertain
@@ -28,6 +28,7 @@ _LONG: Final = 65  # odd: more backslashes than that count as an odd number of t
 _ORDINARY: Final = re.compile(r"[A-Za-z0-9_./:,@%+=-]+")  # what is text wherever it stands
 _UNTIL: Final = {close: re.compile(rf"(?:[^\\{close}]|\\.)*", re.DOTALL) for close in "'`"}
 _NAME: Final = re.compile(r"\$(?:[A-Za-z_][A-Za-z0-9_]*|[0-9$#?!@*-])?")
+_SHELL: Final = re.compile(r"\$\{?(?:SHELL|BASH)\b")
 _IDENTIFIER: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _SUBSCRIPT: Final = re.compile(r"\w*\[[^][]*\]")
 _JOINING: Final = frozenset("$<>&|;(")
@@ -75,14 +76,6 @@ class Word:
         """Append text. Brackets in quotes end no subscript."""
         self.text += re.sub(r"[][]", "_", text) if quoted and self.subscript else text
         self.quoted = self.quoted or quoted
-
-
-class Document(NamedTuple):
-    """A here-document whose text is to come."""
-
-    end: str
-    tabs: bool
-    quoted: bool
 
 
 class TooDeepError(Exception):
@@ -200,10 +193,10 @@ class QuoteScanner(ABC):
         else:
             run = _ORDINARY.match(self._text, self._position)
             end = run.end() if run else self._position + 1
-            bare = style is Style.BARE
-            word.subscript = word.subscript or (bare and character == "[" and bool(_IDENTIFIER.fullmatch(word.text)))
-            word.spelled = word.spelled or (bare and character == "{")
-            word.add(self._text[self._position : end], quoted=not bare)
+            if style is Style.BARE and run is None:
+                word.subscript = word.subscript or (character == "[" and bool(_IDENTIFIER.fullmatch(word.text)))
+                word.spelled = word.spelled or character == "{"
+            word.add(self._text[self._position : end], quoted=style is not Style.BARE)
             self._position = end
 
     def _backslash(self, word: Word) -> None:
@@ -258,10 +251,14 @@ class QuoteScanner(ABC):
         """Read what begins with `$`."""
         self._enter()
         start, passed, rest = self._position, len(self._passed), self._text[self._position : self._position + 3]
-        if rest[:2] in ("$'", '$"') and style is Style.BARE:
-            self._spelled(word)
+        if rest[:2] == "$'" and style is Style.BARE:
+            self._ansi(word)
+        elif rest[:2] == '$"' and style is Style.BARE:
+            self._doubt('$"…" is translated by some shells')
+            self._position += 1
+            self._double(word)
         else:
-            word.text += EXPANSION
+            word.text += f"{EXPANSION}/sh" if _SHELL.match(self._text, start) else EXPANSION
             if rest == "$((":
                 self._arithmetic()
             elif rest.startswith("$("):
@@ -278,15 +275,9 @@ class QuoteScanner(ABC):
         self._take(word, [number for number in self._passed[passed:] if number not in word.holes])
         self._depth -= 1
 
-    def _spelled(self, word: Word) -> None:
-        """Read `$'…'` or `$"…"`. A shell that does not know the first one reads an escaped quote in it as the end."""
-        self._position += 1
-        if self._text.startswith('"', self._position):
-            self._refusing.append(refusals.LOCALE)
-            self._double(word)
-            self._refusing.pop()
-            return
-        self._position += 1
+    def _ansi(self, word: Word) -> None:
+        """Read `$'…'`. A shell that does not know it reads an escaped quote in it as the end."""
+        self._position += 2
         text, _ = self._until("'", refusals.ANSI)
         word.add(text, quoted=True)
         word.spelled = word.spelled or "\\" in text
@@ -339,33 +330,31 @@ class QuoteScanner(ABC):
             self.styles[self._numbers[match.start()]] = Style.DROPPED
         self._position += len(line)
 
-    def _document(self) -> Document | None:
+    def _document(self) -> list[re.Match[str]]:
         """Read `<<` and the end of a here-document; its text is below."""
         match = _END.match(self._text, self._position)
+        self._position = match.end() if match else self._position + 2
         if match is None:
             self._doubt("the end of a here-document is not a plain word")
-            self._position += 2
-            return None
-        self._position = match.end()
-        end = match[2] or match[3] or match[5]
-        return Document(end, bool(match[1]), not match[5] or bool(match[4]))
+        return [match] if match else []
 
-    def _here_document(self, document: Document, *, nested: bool) -> None:
+    def _here_document(self, opening: re.Match[str], *, nested: bool) -> None:
         """Step over the text of a here-document. Values in it are expanded as in double quotes, unless its end is quoted."""
+        tabs, *ends = opening.groups()
+        close, quoted = ends[-1] or ends[0] or ends[1], any(ends[:-1])
         start = end = self._position
         continued = False
         while end < len(self._text):
             line = self._line(end)
             end += len(line) + 1
-            line = line.lstrip("\t") if document.tabs else line
-            if not continued and line == document.end:
+            line = line.lstrip("\t") if tabs else line
+            if not continued and line == close:
                 break
-            if nested and line.startswith(document.end):
+            if nested and line.startswith(close):
                 self._doubt("some shells end a here-document in a substitution here")
-            continued = not document.quoted and (len(line) - len(line.rstrip("\\"))) % 2 == 1
-        end = min(end, len(self._text))
-        inside = self._skip(end, Style.DOUBLE)
-        if document.quoted:
+            continued = not quoted and (len(line) - len(line.rstrip("\\"))) % 2 == 1
+        inside = self._skip(min(end, len(self._text)), Style.DOUBLE)
+        if quoted:
             self._refuse(inside, refusals.LITERAL_TEXT)
         elif _SUBSTITUTION.search(self._text, start, end):
             self._refuse(inside, refusals.DOCUMENT)

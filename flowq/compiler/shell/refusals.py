@@ -15,11 +15,9 @@ class Refusal:
 
 
 ANSI: Final = Refusal("inside $'…' nothing is expanded", final=True)
-LOCALE: Final = Refusal('$"…" is translated before it is used', final=True)
 ESCAPED: Final = Refusal("a backslash before ${{ takes the meaning from the $", final=True)
 DOLLAR: Final = Refusal("a $ right before ${{ changes what the shell reads", final=True)
 LITERAL_TEXT: Final = Refusal("in a here-document with a quoted end nothing is expanded", final=True)
-DELIMITER: Final = Refusal("the end of a here-document is not expanded", final=True)
 UNCLOSED: Final = Refusal("the quote around it is never closed", final=True)
 TOO_DEEP: Final = Refusal("substitutions are nested too deeply here", final=True)
 

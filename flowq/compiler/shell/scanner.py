@@ -11,7 +11,7 @@ from itertools import pairwise
 from typing import Final
 
 from flowq.compiler.shell import refusals
-from flowq.compiler.shell.quoting import EXPANSION, Document, QuoteScanner, Style, TooDeepError, Word
+from flowq.compiler.shell.quoting import EXPANSION, QuoteScanner, Style, TooDeepError, Word
 from flowq.compiler.shell.rereading import ASSIGNMENT, check_assignment, check_words, declares_integers, reads_script, redirects
 from flowq.expr import Hole
 
@@ -52,7 +52,7 @@ class Frame:
     cases: int = 0
     pattern: bool = False  # before the ) of a case
     joined: bool = False  # right behind a | or the head of a function
-    documents: list[Document] = field(default_factory=list)
+    documents: list[re.Match[str]] = field(default_factory=list)
 
 
 class Scanner(QuoteScanner):
@@ -139,8 +139,8 @@ class Scanner(QuoteScanner):
         self._position += 1
         self._separate(frame, "\n")
         if frame.documents:
-            for document in frame.documents:
-                self._here_document(document, nested=len(self._frames) > 1)
+            for opening in frame.documents:
+                self._here_document(opening, nested=len(self._frames) > 1)
             frame.documents = []
             self._separate(frame, "\n")
 
@@ -301,8 +301,7 @@ class Scanner(QuoteScanner):
             return
         self._end_word(frame)
         if rest.startswith("<<") and rest != "<<<":
-            document = self._document()
-            frame.documents += [document] if document else []
+            frame.documents += self._document()
             return
         match = _REDIRECTION.match(self._text, self._position)
         self._position += len(match[0]) if match else 1

@@ -4,8 +4,8 @@ The rule looks at lines, not at what commands do: it finds what people write, an
 """
 
 import re
-from collections.abc import Collection, Iterable, Iterator
-from typing import Final
+from collections.abc import Collection, Iterator
+from typing import Final, TypeGuard
 
 from flowq.compiler.diagnostics.codes import Code
 from flowq.compiler.expressions.sites import locate
@@ -17,6 +17,15 @@ _RESULT: Final = re.compile(r"\$\{?FLOWQ_OUTPUT\b")
 _TRACE: Final = re.compile(r"\bset[ \t]+(?P<sign>[-+])(?:[A-Za-z]*x|o[ \t]+xtrace\b)")
 _LITERAL: Final = re.compile(r"\\\$|(?<![^\s;|&(=])'[^']*'|(?<![^\s;|&(])#.*")
 """What the shell does not expand in a line: an escaped $, a text in single quotes, a comment."""
+_LINE: Final = re.compile(r"(?:[^\\\n]|\\[\s\S]?)+")
+"""A line, and the next one if it is continued."""
+_TRACING: Final = re.compile(r"-[A-Za-z]*x[A-Za-z]*|xtrace")  # an option of a shell
+
+_TO_RESULT: Final = (
+    "the secret {} would be in the job's result, where `***` takes its place",
+    "leave it out: the job that needs it lists the secret itself",
+)
+_TO_LOG: Final = ("`set -x` prints the secret {} into the job's log", "write set +x before it; masks in logs are a safety net")
 
 
 def check_leaks(job: MapNode, shell: tuple[str, ...], secrets: Collection[str], report: Report) -> None:
@@ -29,62 +38,44 @@ def check_leaks(job: MapNode, shell: tuple[str, ...], secrets: Collection[str], 
         report: where warnings go.
     """
     run, env = job.get("run"), job.get("env")
-    if isinstance(run, ScalarNode) and isinstance(run.value, str) and is_posix(shell):
-        _check_script(run, secrets, _traces(shell), report)
-    if isinstance(run, ListNode):
-        texts = [item.value for item in run.items if isinstance(item, ScalarNode) and isinstance(item.value, str)]
-        if not any(text.rpartition("/")[2] in KNOWN_SHELLS for text in texts):
-            hint = "write the command as a text: then a shell runs it"
-            _check_unread(run.items, secrets, ("a list is no script", hint), report)
+    if _is_text(run) and is_posix(shell):
+        _check_script(run, secrets, any(_TRACING.fullmatch(word) for word in shell), report)
+    if isinstance(run, ListNode) and not any(
+        item.value.rpartition("/")[2] in KNOWN_SHELLS for item in filter(_is_text, run.items)
+    ):
+        _check_unread(run.items, secrets, "a list is no script", "write the command as a text: then a shell runs it", report)
     if isinstance(env, MapNode):
-        hint = "put it together in the script, or make the whole value a secret"
-        _check_unread([value for _, value in env.entries.values()], secrets, ("nothing is expanded in `env`", hint), report)
+        advice = "put it together in the script, or make the whole value a secret"
+        _check_unread([value for _, value in env.entries.values()], secrets, "nothing is expanded in `env`", advice, report)
 
 
 def _check_script(node: ScalarNode, secrets: Collection[str], traced: bool, report: Report) -> None:
     """Warn of each secret once for either reason, at the first line that has it beside `$FLOWQ_OUTPUT` or under `set -x`."""
-    text: str = node.value
-    if not any(name in text for name in secrets):
-        return
     told: set[tuple[str, bool]] = set()
-    for start, line in _lines(text):
-        expanded = _LITERAL.sub(lambda match: " " * len(match[0]), line)
-        signs = [match["sign"] for match in _TRACE.finditer(expanded)]
+    for match in _LINE.finditer(node.value) if any(name in node.value for name in secrets) else ():
+        line = _LITERAL.sub(lambda literal: " " * len(literal[0]), match[0])
+        signs = [found["sign"] for found in _TRACE.finditer(line)]
         shown = traced or "-" in signs
         traced = signs[-1] == "-" if signs else traced
-        result = _RESULT.search(expanded) is not None
-        for begin, end, name in _uses(expanded, secrets) if result or shown else ():
-            if (name, result) in told:
-                continue
-            told.add((name, result))
-            span = locate(report, node, start + begin, start + end)
-            if result:
-                message = f"the secret {name} would be in the job's result, where `***` takes its place"
-                hint = "leave it out: the job that needs it lists the secret itself"
-            else:
-                message = f"`set -x` prints the secret {name} into the job's log"
-                hint = "write set +x before it; masks in logs are a safety net"
-            report.add(Code.SECRET_LEAK, span, message, hint)
+        result = _RESULT.search(line) is not None
+        for start, end, name in _uses(line, secrets) if result or shown else ():
+            if (name, result) not in told:
+                told.add((name, result))
+                text, advice = _TO_RESULT if result else _TO_LOG
+                span = locate(report, node, match.start() + start, match.start() + end)
+                report.add(Code.SECRET_LEAK, span, text.format(name), advice)
 
 
-def _traces(shell: Iterable[str]) -> bool:
-    return any(re.fullmatch(r"-[A-Za-z]*x[A-Za-z]*|xtrace", word) for word in shell)
-
-
-def _lines(text: str) -> Iterator[tuple[int, str]]:
-    """Yield the lines of a script, each with its place; a line that is continued is one with the next."""
-    for match in re.finditer(r"(?:[^\\\n]|\\[\s\S]?)+", text):
-        yield match.start(), match[0]
-
-
-def _check_unread(items: list[YamlNode], secrets: Collection[str], why: tuple[str, str], report: Report) -> None:
+def _check_unread(items: list[YamlNode], secrets: Collection[str], why: str, advice: str, report: Report) -> None:
     """Warn of `$TOKEN` where no shell reads it."""
-    for item in items:
-        if not isinstance(item, ScalarNode) or not isinstance(item.value, str):
-            continue
+    for item in filter(_is_text, items):
         for start, end, name in _uses(item.value, secrets):
-            message = f"{item.value[start:end][:60]} stays as it is written: {why[0]}, so the secret {name} does not arrive"
-            report.add(Code.SECRET_UNREAD, locate(report, item, start, end), message, why[1])
+            message = f"{item.value[start:end][:60]} stays as it is written: {why}, so the secret {name} does not arrive"
+            report.add(Code.SECRET_UNREAD, locate(report, item, start, end), message, advice)
+
+
+def _is_text(node: YamlNode | None) -> TypeGuard[ScalarNode]:
+    return isinstance(node, ScalarNode) and isinstance(node.value, str)
 
 
 def _uses(text: str, names: Collection[str]) -> Iterator[tuple[int, int, str]]:

@@ -171,6 +171,8 @@ def _fields(plan: Plan, cell: Cell, run: str, group: _Group | None, *, local: bo
         if _asks_supervisor(node):
             template["needs_evaluation"] = 1
         template["cell_of"] = cell.ordinal
+        if "allow_failure" in template:  # before it has cells, a foreach can fail itself: by its list
+            fields["allow_failure"] = template["allow_failure"]
         return fields | {"kind": "foreach", "needs_evaluation": 1} | {f"cell:{name}": value for name, value in template.items()}
     if node.condition is not None or _asks_supervisor(node):
         fields["needs_evaluation"] = 1

@@ -6,7 +6,7 @@ idempotent, and that decision is made here, once, for every call.
 
 import logging
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, Final
 
 import redis
@@ -22,6 +22,8 @@ _ATTEMPTS: Final = 3  # sends of one call: a reply may be lost twice in a row
 _KEYS_PER_STEP: Final = 500  # that one step of a migration looks at: about 10 ms
 
 _log = logging.getLogger(__name__)
+_LONGEST_WAIT: Final = 3.0  # s of one blocking call: well below a connection's time-out
+_SHORTEST_WAIT: Final = 0.001  # s: 0 would block without an end
 
 
 class Session:
@@ -94,24 +96,6 @@ class Session:
             self.open()
             return self._send(script, flat)
 
-    def run_many(self, name: str, calls: Sequence[Sequence[object]]) -> list[Any]:
-        """Call a script many times in one round trip and return the raw replies in order.
-
-        Raises:
-            DataLostError: the data was replaced and this session does not follow.
-            ServerError: the server cannot be used.
-        """
-        if not self.incarnation:
-            self.open()
-        script, flat = load(name), [flatten(arguments) for arguments in calls]
-        try:
-            return list(self._again(lambda: self._evaluate_many(script, flat)))
-        except DataLostError:
-            if not self.follow:
-                raise
-            self.open()
-            return list(self._again(lambda: self._evaluate_many(script, flat)))
-
     def put_into(self, pipeline: Any, name: str, arguments: Sequence[object]) -> None:
         """Add the call of a script to a pipeline of the user's; the reply is among those of his `execute`."""
         if not self.incarnation:
@@ -119,14 +103,11 @@ class Session:
         pipeline.execute_command("EVAL", load(name).text, 1, self.keys("meta"), self.incarnation, *flatten(arguments))
 
     def _send(self, script: Script, flat: list[str | bytes], incarnation: str | None = None) -> Any:
-        return self._again(lambda: self._evaluate(script, flat, incarnation))
-
-    def _again(self, send: Callable[[], Any]) -> Any:
         """Send, and once more when the reply was lost: every transition gives the same answer the second time."""
         for attempt in range(1, _ATTEMPTS + 1):
             try:
                 with self.translated:
-                    return send()
+                    return self._evaluate(script, flat, incarnation)
             except ServerUnavailableError:
                 if attempt == _ATTEMPTS:
                     raise
@@ -144,19 +125,19 @@ class Session:
                 raise data_lost(self.keys.namespace, str(error)) from error
             raise
 
-    def _evaluate_many(self, script: Script, calls: list[list[str | bytes]]) -> list[Any]:
-        """One pipeline: the first call brings the script's text along, the others find it there."""
-        pipe = self._client.pipeline(transaction=False)
-        for number, flat in enumerate(calls):
-            command, source = ("EVALSHA", script.sha) if number else ("EVAL", script.text)
-            pipe.execute_command(command, source, 1, self.keys("meta"), self.incarnation, *flat)
-        replies = pipe.execute(raise_on_error=False) if calls else []
-        for reply in replies:
-            if isinstance(reply, redis.exceptions.ResponseError) and str(reply).startswith("FLOWQGONE"):
-                raise data_lost(self.keys.namespace, str(reply))
-            if isinstance(reply, redis.exceptions.RedisError):
-                raise reply
-        return list(replies)
+    def bounded_wait(self, timeout: float) -> float:
+        """Return how many seconds one call may block in the server, of those that the caller wants to wait.
+
+        They are fewer than the client waits for a reply: a server that has nothing to say must not be taken for one that is gone.
+        """
+        patience = self.client.connection_pool.connection_kwargs.get("socket_timeout")
+        longest = _LONGEST_WAIT if patience is None else min(_LONGEST_WAIT, patience / 2)
+        return max(_SHORTEST_WAIT, min(timeout, longest))
+
+    def wait_for(self, keys: Sequence[str], timeout: float) -> None:
+        """Block until one of the lists has an entry, which is taken, or `timeout` seconds have passed; it may return earlier."""
+        with self.translated:
+            self.client.blpop(list(keys), timeout=self.bounded_wait(timeout))
 
     def now_ms(self) -> int:
         """Return the server's clock in milliseconds."""

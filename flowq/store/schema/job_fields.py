@@ -46,12 +46,12 @@ FIELDS: Final[dict[str, JobField]] = {
     "due": JobField("number", "lib/status", "when a scheduled job goes into its queue", _EPOCH),
     "ttl": JobField("integer", "client submit", "how long it may wait in its queue", "ms"),
     # -- executions
-    "token": JobField("text", "job/claim", "<number of the execution>-<claim id>; the fence"),
+    "token": JobField("text", "job/claim job/create", "<number of the execution>-<claim id>; the fence"),
     "worker": JobField("text", "job/claim", "name of the worker of the latest execution"),
     "attempt": JobField("integer", "job/claim job/finish job/requeue lib/run_walks", "attempts charged so far"),
     "outcome": JobField(
         "text",
-        "job/finish job/reap_expired_lease",
+        "job/create job/finish job/reap_expired_lease",
         "how the latest execution ended: an end, retried, exceeded, lost, unclaimed",
     ),
     "exit_code": JobField("integer", "job/finish", "exit code of the latest execution"),
@@ -81,7 +81,8 @@ FIELDS: Final[dict[str, JobField]] = {
         "integer", "client job/finish", "how long its record is kept after a success, -1 without a limit", "ms"
     ),
     "failure_ttl": JobField("integer", "client", "how long its record is kept after a failure, -1 without a limit", "ms"),
-    "description": JobField("text", "client", "what is shown of its call"),
+    "description": JobField("text", "client", "what is shown of it in place of its call"),
+    "call": JobField("text", "client", "its call as text, so that it can be shown without decoding arguments"),
     "serializer": JobField("text", "client", "what encoded its call and decodes its result"),
     "repeat": JobField("text", "client", "<times>|<ms>,<ms>,…: repetitions after a success", "ms"),
     "repeated": JobField("integer", "job/finish", "repetitions so far"),

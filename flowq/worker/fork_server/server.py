@@ -103,7 +103,7 @@ class ForkServer:
         try:
             ours, theirs = Channel.pair()
         except OSError as error:
-            self._control.send((ipc.NO_FORK, number, error.strerror or str(error)))
+            self._control.send((ipc.NO_FORK, number, platform.describe(error)))
             return
         self._scratch.ensure()
         me = os.getpid()
@@ -112,7 +112,7 @@ class ForkServer:
         except OSError as error:
             ours.close()
             theirs.close()
-            self._control.send((ipc.NO_FORK, number, error.strerror or str(error)))
+            self._control.send((ipc.NO_FORK, number, platform.describe(error)))
             return
         if pid == 0:
             try:

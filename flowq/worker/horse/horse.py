@@ -7,6 +7,7 @@ daemonizes stays below it and is swept with it).
 from __future__ import annotations
 
 import _signal  # type: ignore[import-not-found]
+import errno
 import os
 import sys
 
@@ -14,7 +15,7 @@ from flowq.jobs import context
 from flowq.worker.horse import function, shell
 from flowq.worker.horse.own_process import OwnProcess
 from flowq.worker.ipc import platform
-from flowq.worker.ipc.channel import Channel, PeerGoneError
+from flowq.worker.ipc.channel import LOST, Channel, PeerGoneError
 from flowq.worker.ipc.messages import failed
 
 TYPE_CHECKING = False
@@ -49,11 +50,18 @@ def live(channel: Channel, *, parent: int, scratch: str) -> NoReturn:
     try:
         _settle(parent)
         (task, secrets), pipes = channel.wait()
-        _redirect(pipes)
-        _equip(task, secrets)
-        with OwnProcess():  # only this one reports
-            outcome = _execute(task, scratch, lambda seconds, outcome: _announce(channel, seconds, outcome))
-        channel.send(outcome)
+        if LOST in pipes:
+            channel.send(
+                failed(
+                    "error", platform.describe(OSError(errno.EMFILE, "the job's process could not begin: too many open files"))
+                )
+            )
+        else:
+            _redirect(pipes)
+            _equip(task, secrets)
+            with OwnProcess():  # only this one reports
+                outcome = _execute(task, scratch, lambda seconds, so_far: _announce(channel, seconds, so_far))
+            channel.send(outcome)
         channel.drain()
         code = 0
     except PeerGoneError:

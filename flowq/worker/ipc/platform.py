@@ -7,6 +7,7 @@ group by `setsid` can outlive its job there.
 from __future__ import annotations
 
 import _socket
+import errno
 import os
 import signal
 import sys
@@ -22,6 +23,19 @@ PRIVATE = (
 
 _PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER = 36
+
+
+def describe(error: OSError) -> str:
+    """Return what an error of the system was, and of a limit of open files which one that is."""
+    text = error.strerror or str(error)
+    if error.errno != errno.EMFILE:
+        return text
+    try:
+        import resource
+    except (ImportError, OSError):  # to import takes a descriptor
+        return text
+    return f"{text}: this process may have {resource.getrlimit(resource.RLIMIT_NOFILE)[0]} (`ulimit -n` raises that)"
+
 
 if sys.platform == "linux":
     # Once per process tree, before the first fork: the horses inherit the loaded function.

@@ -6,6 +6,7 @@ Where a fork server comes from is the only difference between `flowq worker` (a 
 
 from __future__ import annotations
 
+import errno
 import os
 import select
 import signal
@@ -21,7 +22,7 @@ from flowq.worker.fork_server import server
 from flowq.worker.fork_server.preload import unchanged
 from flowq.worker.ipc import channel as ipc
 from flowq.worker.ipc.channel import Channel, PeerGoneError, ProtocolError
-from flowq.worker.ipc.platform import PACKAGE, PRIVATE
+from flowq.worker.ipc.platform import PACKAGE, PRIVATE, describe
 from flowq.worker.supervisor.event_loop import Loop
 
 _CLOSE_LIMIT = 0.5  # s a fork server may take to end after its control channel; it kills and sweeps in that time
@@ -247,7 +248,7 @@ class ForkServerClient:
             case (ipc.HORSE, int(number), int(pid)):
                 self._asked -= 1
                 if fds[0] == ipc.LOST:  # the horse sees that the other end is closed, and exits
-                    self._refuse("too many open files")
+                    self._refuse(describe(OSError(errno.EMFILE, "Too many open files")))
                     return
                 self._horses[number] = horse = Horse(self, number, pid, Channel.adopt(fds[0]))
                 if self._waiters:
@@ -270,6 +271,7 @@ class ForkServerClient:
                 self._top_up()
 
     def _refuse(self, why: str) -> None:
+        self._distrusted = self.threads > 0  # a copy of a program keeps what that had open: a new one may have more room
         if self._waiters:
             self._waiters.popleft()(None, why)
 

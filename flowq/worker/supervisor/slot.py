@@ -28,6 +28,7 @@ from flowq.defaults import TIMEOUT_GRACE
 from flowq.worker.horse.shell import signal_name
 from flowq.worker.ipc.channel import PeerGoneError, ProtocolError
 from flowq.worker.ipc.messages import failed
+from flowq.worker.ipc.platform import describe
 from flowq.worker.supervisor.event_loop import Loop
 from flowq.worker.supervisor.fork_server_client import ForkServerClient, Horse
 from flowq.worker.supervisor.output_buffer import JobOutput
@@ -220,7 +221,7 @@ class Slot:
             try:
                 self._hand_over(horse, task)
             except OSError as error:
-                why = error.strerror or str(error)
+                why = describe(error)
                 horse.channel.close()
             else:
                 return

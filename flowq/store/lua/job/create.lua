@@ -22,6 +22,8 @@ function L.replace(old)
   for _, name in ipairs(INHERITED) do
     if old[name] then call('HSET', K.job(old.id), name, old[name]) end
   end
+  -- The numbers of an id's executions only grow: logs and idempotent effects are known by them.
+  if old.token then call('HSET', K.job(old.id), 'token', old.token, 'outcome', 'unclaimed') end
   return parents
 end
 

@@ -30,9 +30,13 @@ function L.step.cells(id, cursor, budget)
   return did, last + 1
 end
 
--- A group is one job again, its cells go. Called while it is armed for a retry.
+-- A group is one job again, its cells go. Called while it is armed for a retry. One without cells is a job already.
 function L.shrink(group)
   local first, count = string.match(group.members, '^(%d+) (%d+)$')
+  if group.kind == 'foreach' then
+    group.members, group.expanded = nil, nil
+    return call('HDEL', K.job(group.id), 'members', 'expanded', 'items', 'item_chunks')
+  end
   call('HDEL', K.job(group.id), 'members', 'expanded', 'halt', 'cells:finished', 'cells:failed', 'cells:skipped', 'cells:canceled')
   call('HSET', K.job(group.id), 'kind', 'foreach')
   call('DEL', K.items(group.id))

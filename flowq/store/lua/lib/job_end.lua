@@ -86,13 +86,14 @@ function L.let_parents_go(edges)
   end
 end
 
--- A job comes to its end. Everything that follows for others is put on the list. Field `allow_failure`: any failure of its own is allowed.
+-- A job comes to its end. Everything that follows for others is put on the list. Field `allow_failure`: any failure of its own is allowed; a foreach
+-- that has cells has none of its own.
 function L.end_job(job, status, reason, extra)
   extra = extra or {}
   extra[#extra + 1], extra[#extra + 2] = 'ended_at', now
   local parents = L.held_parents(job) -- before its keys may go
   if #parents > 0 then extra[#extra + 1], extra[#extra + 2] = 'parents_released', '1' end
-  if job.allow_failure and status == 'failed' and reason ~= 'run_timeout' and job.allowed ~= '1' then
+  if job.allow_failure and job.kind ~= 'group' and status == 'failed' and reason ~= 'run_timeout' and job.allowed ~= '1' then
     extra[#extra + 1], extra[#extra + 2] = 'allowed', '1'
   end
   L.set_status(job, status, reason, expiry(job, status), extra)

@@ -44,7 +44,7 @@ local function arm_one(run, entry)
   if L.is_warning(job) then L.add(run, 'warnings', -1) end
   call('HDEL', K.job(job.id), unpack(TRACES))
   for _, name in ipairs(TRACES) do job[name] = nil end
-  if field[8] == '1' and job.kind == 'group' then L.shrink(job) end
+  if field[8] == '1' then L.shrink(job) end
   local extra = { 'pending', field[2], 'attempt', 0 }
   if field[3] ~= '-' then extra[5], extra[6] = 'verdict', field[3] end
   if field[9] == '1' then extra[#extra + 1], extra[#extra + 2] = job.kind == 'foreach' and 'cell:fresh' or 'fresh', '1' end
