@@ -72,11 +72,11 @@ class Plan:
         return node.file or self.file
 
     def place_of(self, node: Node) -> SourcePlace:
-        """Return where a node stands: a line of its own file, which for a job of a sub-flow is not that of the plan."""
+        """Return the place of a node in its own file, which for a job of a sub-flow is not the plan's."""
         return SourcePlace(self.file_of(node), node.line)
 
     def where(self, node: Node) -> str:
-        """Return file, line and name of a job, as messages begin."""
+        """Return file, line and name of a job, as the start of a message."""
         return f"{self.file_of(node) or self.name}:{node.line}: job {node.name.removesuffix(f'/{GATE}')}"
 
     def is_empty(self, cell: Cell) -> bool:

@@ -11,7 +11,7 @@ from tests.support.server import PrivateServer
 from tests.upgrade.copies import Client, OldData, contents
 from tests.upgrade.place import NAMESPACE, SIGNED
 
-STEP = 40  # keys that one step looks at
+STEP = 40  # keys per step
 META = f"{{{NAMESPACE}}}:meta"
 
 
@@ -22,7 +22,7 @@ def old_data() -> OldData:
 
 @pytest.fixture
 def migrated(old_data: OldData, redis_client: redis.Redis) -> dict[str, Any]:
-    """Return what an undisturbed migration makes of the data, and put the old data there again."""
+    """Return the result of an undisturbed migration, after restoring the old data on the server."""
     old_data.restore(redis_client)
     for namespace in (NAMESPACE, SIGNED):
         Store(redis_client, namespace).open()
