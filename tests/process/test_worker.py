@@ -3,6 +3,7 @@
 import os
 import pickle
 import resource
+import select
 import signal
 import subprocess
 import sys
@@ -402,6 +403,27 @@ def test_worker_and_job_survive_a_restart_of_the_server(tmp_path: Path) -> None:
             assert [(job.status, job.execution) for job in ended(store, run)] == [("finished", 1), ("finished", 1)]
     finally:
         server.stop()
+
+
+def test_a_worker_without_a_server_waits_without_spinning(tmp_path: Path) -> None:
+    """It has no job and cannot ask whether its run has ended: it must not try that again at once."""
+    server = PrivateServer().start()
+    try:
+        store = Store(server.client(), namespace="flowq-test").open()
+        run = start(store, flow(node("a", script("true"), queue="elsewhere")), tmp_path)
+        with WorkerProcess(server.url, *LEASE, "--until-run", run) as worker:
+            until(lambda: any(it.beat_ms > it.started_ms for it in store.workers.live()), message="a heartbeat")
+            server.kill9()
+            before = cpu_seconds(worker.process.pid)
+            select.select((), (), (), 3.0)  # an outage of so long
+            assert cpu_seconds(worker.process.pid) - before < 0.3
+    finally:
+        server.stop()
+
+
+def cpu_seconds(pid: int) -> float:
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def test_a_worker_starts_again_with_a_server_that_lost_its_data(

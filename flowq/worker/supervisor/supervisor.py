@@ -191,21 +191,22 @@ class Supervisor:
         now = time.monotonic()
         if self._conditions.pending:
             return 0.0
-        due = [self._next_beat, min(self._next_sweep, self._alarm), min(self._fork_servers.renewal, now + 1.0)]
-        due += [moment for moment in (self._jobs.alarm(), self._connections.again) if moment is not None]
-        if self._jobs.has_output:
-            due.append(self._next_flush)
-        if self._options.until_run is not None and self._jobs.empty:
-            due.append(self._next_run_check)
-        if self._jobs.has_follow_ups:
-            due.append(self._quiet_until)
-        if self._pause_until > now:
-            due.append(self._pause_until)
         if self._quiet_until > now:
-            return max(0.0, self._quiet_until - now)
-        return (
-            max(0.0, min(due) - now) if self._connections.ready else max(0.0, min(1.0, *(moment - now for moment in due[2:])))
-        )
+            return self._quiet_until - now
+        due = [now + 1.0, self._fork_servers.renewal]
+        due += [moment for moment in (self._jobs.alarm(), self._connections.again) if moment is not None]
+        if self._connections.online:
+            if self._jobs.has_follow_ups:
+                due.append(self._quiet_until)
+            if self._options.until_run is not None and self._jobs.empty:
+                due.append(self._next_run_check)
+        if self._connections.ready:
+            due += [self._next_beat, self._next_sweep, self._alarm]
+            if self._jobs.has_output:
+                due.append(self._next_flush)
+            if self._pause_until > now:
+                due.append(self._pause_until)
+        return max(0.0, min(due) - now)
 
     # -- requests ----------------------------------------------------------------------------------------------------------
 
