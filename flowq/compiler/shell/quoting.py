@@ -23,8 +23,7 @@ MAX_DEPTH: Final = 60  # substitutions inside substitutions
 
 _MARKS: Final = re.compile("[\0\1\2]")
 _VALUE: Final = re.compile(f"{HOLE}{FILL}*")
-_BEFORE: Final = re.compile(r"(\\*)(\$?)\Z")
-_LONG: Final = 65  # odd: more backslashes than that count as an odd number of them
+_LONG: Final = 65  # characters before a value that are looked at; odd, so more backslashes count as an odd number of them
 _ORDINARY: Final = re.compile(r"[A-Za-z0-9_./:,@%+=-]+")  # what is text wherever it stands
 _UNTIL: Final = {close: re.compile(rf"(?:[^\\{close}]|\\.)*", re.DOTALL) for close in "'`"}
 _NAME: Final = re.compile(r"\$(?:[A-Za-z_][A-Za-z0-9_]*|[0-9$#?!@*-])?")
@@ -136,9 +135,12 @@ class QuoteScanner(ABC):
         number = self._numbers[start]
         if self._unsure is not None:
             self._refuse([number], self._unsure)
-        before = _BEFORE.search(self._text[max(start - _LONG, 0) : start])
-        if before is not None and style is not Style.SINGLE and bool(before[2]) != bool(len(before[1]) % 2):
-            self._refuse([number], refusals.DOLLAR if before[2] else refusals.ESCAPED)
+        before = self._text[max(start - _LONG, 0) : start]
+        dollar = before.endswith("$")
+        before = before.removesuffix("$")
+        escaped = (len(before) - len(before.rstrip("\\"))) % 2 == 1
+        if style is not Style.SINGLE and dollar != escaped:
+            self._refuse([number], refusals.DOLLAR if dollar else refusals.ESCAPED)
         if self._refusing:
             final = next((refusal for refusal in self._refusing if refusal.final), self._refusing[-1])
             self._refuse([number], final)

@@ -28,7 +28,7 @@ _OPENING = re.compile(
 _NEXT_KEY = re.compile(r"""["']?\w[^:]*:(?:\s|$)""")
 _KEY = re.compile(r"""(?:^|[{,])[ \t]*["']?(\w+)["']?[ \t]*:(?=\s|$)""")
 _VARIABLE_NAMED = re.compile(r"""\benv["']?:[ \t]+["']?([A-Za-z_]\w*)(?=["']?[ \t]*(?:$|[},#]))""")
-_EXPRESSION = re.compile(r"\$\{\{.*?\}\}")
+_EXPRESSION = re.compile(r"\$\{\{[^{}]*\}\}")
 _QUOTE = re.compile(r"""(?<!\w)['"`]""")
 _WORD = re.compile(r"\w+")
 _SECRET_WORD = re.compile(r"\w{3,}")  # "a" and "is" are words of messages
