@@ -140,7 +140,8 @@ TRANSITIONS: Final[dict[str, frozenset[tuple[str, str]]]] = {
     "job/resolve_conditions": frozenset(
         ("deferred", to) for to in ("queued", "skipped", "failed", "finished", "scheduled", "canceled")
     ),
-    "job/expand_foreach": frozenset({("deferred", "-"), ("-", "deferred")}),  # a foreach becomes a group of cells
+    # a foreach becomes a group of cells; with an empty list it ends
+    "job/expand_foreach": frozenset({("deferred", "-"), ("-", "deferred"), ("deferred", "finished")}),
     "job/approve": frozenset({("deferred", "finished"), ("deferred", "failed")}),
     "job/time_out_approval": frozenset({("deferred", "failed")}),
     "job/promote_scheduled": frozenset({("scheduled", "queued"), ("scheduled", "deferred"), ("scheduled", "rate_limited")}),

@@ -1,4 +1,4 @@
-"""What `run` and `retry` share: the worker that executes a run, and the display that follows it."""
+"""Execution of a submitted run, for `run` and `retry`: start its worker, then follow it."""
 
 import os
 import tempfile
@@ -31,15 +31,15 @@ if TYPE_CHECKING:
 
 
 def is_embedded(store: "Store") -> bool:
-    """Return whether the store is on the embedded server: runs then bring their own worker."""
+    """Return whether the store is on the embedded server, where each run has its own worker."""
     return store.anchor is not None
 
 
 def refuse_workers(store: "Store", workers: int | None) -> None:
-    """Refuse `--workers` where this command starts none.
+    """Refuse `--workers` if this command does not start workers.
 
     Raises:
-        UsageError: the server is the user's own.
+        UsageError: the server is not the embedded one.
     """
     if workers is not None and not is_embedded(store):
         raise UsageError(
@@ -48,7 +48,7 @@ def refuse_workers(store: "Store", workers: int | None) -> None:
 
 
 def tell_absent(absent: "Sequence[Absent]") -> None:
-    """Refuse what this machine would execute without its secrets, and warn of jobs that may lack one.
+    """Refuse jobs that would be executed here without their secrets, and warn of jobs that may lack one.
 
     Raises:
         UsageError: a job that will be executed lacks a secret.
@@ -71,7 +71,7 @@ def execute(
     waiting: "WorkerProcess | None" = None,
     fresh: bool = True,
 ) -> int:
-    """See to it that a submitted run is executed, and follow it unless it is detached; return the exit code.
+    """Start a worker for a submitted run, and follow the run unless it is detached; return the exit code.
 
     `fresh`: no worker can be executing it yet. Else a local run gets a worker only if it has none, now or while it is followed.
     """
@@ -103,7 +103,7 @@ def _start_worker(run: "RunRecord", queues: "Sequence[str]", manner: Manner, wai
 
 
 def _log_file() -> Path:
-    """Return a new file for what the worker says itself."""
+    """Return a new file for the worker's own messages."""
     descriptor, name = tempfile.mkstemp(prefix="flowq-worker-", suffix=".log")
     os.close(descriptor)
     return Path(name)
@@ -120,6 +120,6 @@ def _tell_detached(store: "Store", run_id: str, *, as_json: bool) -> None:
 
 def _tell_turn(store: "Store", run: "RunRecord") -> None:
     """Say for whom a run waits that its concurrency group has not let in: it is not followed."""
-    if run.sem is not None and run.status is RunStatus.QUEUED:
-        for number, sentence in enumerate(room_taken(store, run.sem)):
+    if run.semaphore is not None and run.status is RunStatus.QUEUED:
+        for number, sentence in enumerate(room_taken(store, run.semaphore)):
             complain(f"run {run.id} {sentence}" if number == 0 else sentence)

@@ -1,4 +1,4 @@
-"""Flow files on the command line: the compiler's diagnostics, and what would run."""
+"""Flow files on the command line: compilation, diagnostics, and the preview of a run."""
 
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
@@ -46,7 +46,7 @@ def show_diagnostics(diagnostics: "Iterable[Diagnostic]", terminal: Terminal, *,
 
 
 def preview_lines(plan: "Plan") -> Iterator[Line]:
-    """Yield what a run of the plan would do: its jobs in order, with queue and what they wait for."""
+    """Yield the preview of a run: its jobs in order, with queue and dependencies."""
     jobs = list(plan.selected_jobs())
     yield ((f"{safe_line(plan.name)}: {count_text(plan)}, not run (--dry-run)", "bold"),)
     if plan.params:
@@ -57,15 +57,17 @@ def preview_lines(plan: "Plan") -> Iterator[Line]:
     queues = max((columns(safe_line(plan.node_of(cell).queue)) for cell in jobs), default=0)
     for cell in jobs:
         after = ", ".join(safe_line(name) + _condition(condition) for name, condition in plan.shown_parents(cell))
+        items = plan.node_of(cell).foreach
         yield (
             (f"  {pad(safe_line(cell.name), names)}  ", ""),
             (pad(safe_line(plan.node_of(cell).queue), queues), "dim"),
             (f"  after {after}" if after else "", "dim"),
+            (f"  foreach {safe_line(items)}" if items is not None else "", "dim"),
         )
 
 
 def preview_json(plan: "Plan") -> dict[str, Any]:
-    """Return the same for programs."""
+    """Return the preview as a JSON document."""
     return {
         "flow": plan.name,
         "file": plan.file,
@@ -76,6 +78,8 @@ def preview_json(plan: "Plan") -> dict[str, Any]:
                 "job": plan.node_of(cell).name,
                 "queue": plan.node_of(cell).queue,
                 "depends_on": [name for name, _condition in plan.shown_parents(cell)],
+                "foreach": plan.node_of(cell).foreach,
+                "file": plan.file_of(plan.node_of(cell)),
                 "line": plan.node_of(cell).line,
             }
             for cell in plan.selected_jobs()

@@ -1,4 +1,4 @@
-"""Look at the embedded server and stop it: what `flowq server` does."""
+"""Starting, stopping and inspecting the embedded server, for `flowq server`."""
 
 import os
 import re
@@ -17,17 +17,17 @@ from flowq.embedded.locks import LockFile, is_held, take_unused
 from flowq.embedded.watchdog import STOPPING
 from flowq.exceptions import ServerError
 
-_STOP_LIMIT: Final = 40.0  # s; more than the watchdog takes from SIGTERM to a killed server
+_STOP_LIMIT: Final = 40.0  # s; longer than the watchdog takes from SIGTERM to a killed server
 _CLIENT = re.compile(r"\bname=flowq-\S*?(\d+)\b")
 
 
 class ServerInUseError(ServerError):
-    """The embedded server was not stopped, because processes use it."""
+    """The embedded server cannot be stopped, because processes use it."""
 
 
 @dataclass(frozen=True, slots=True)
 class ServerStatus:
-    """The embedded server at one moment. Everything but `home`, `running` and `in_use` is empty when it does not run."""
+    """The state of the embedded server at one moment. All but `home`, `running` and `in_use` is empty when it is not running."""
 
     home: str
     running: bool
@@ -36,7 +36,7 @@ class ServerStatus:
     version: str = ""  # "valkey 9.1.2"
     pid: int | None = None
     watchdog: int | None = None
-    users: tuple[int, ...] = ()  # ids of the processes that have a connection; one that is attached may have none at the moment
+    users: tuple[int, ...] = ()  # ids of the processes that have a connection; an attached one may have none at the moment
     pinned: bool = False
     uptime: float = 0.0  # s
     memory: int = 0  # bytes
@@ -44,13 +44,13 @@ class ServerStatus:
 
 
 def start_server(home: str | None = None) -> ServerStatus:
-    """Start the embedded server if it does not run, and pin it: it stays until `stop_server`, used or not.
+    """Start the embedded server if it is not running, and pin it: it runs until `stop_server`, used or not.
 
     Args:
-        home: the state directory; None: the one that applies, as `flowq.config` says.
+        home: the state directory; None: the configured one, see `flowq.config`.
 
     Raises:
-        ConfigError, ServerNotFoundError, ServerError: as `attach`.
+        ConfigError, ServerNotFoundError, ServerError: as in `attach`.
     """
     with attach(_place(home).root) as attachment:
         os.close(os.open(attachment.home.pin, os.O_WRONLY | os.O_CREAT, 0o600))
@@ -58,7 +58,7 @@ def start_server(home: str | None = None) -> ServerStatus:
 
 
 def server_status(home: str | None = None) -> ServerStatus:
-    """Return how the embedded server is, without starting anything. `home` as in `start_server`."""
+    """Return the state of the embedded server, without starting it. `home` as in `start_server`."""
     return _status(_place(home))
 
 
@@ -70,7 +70,7 @@ def stop_server(home: str | None = None, *, force: bool = False) -> bool:
         force: stop it even if processes use it; their requests fail from then on.
 
     Raises:
-        ServerInUseError: it is in use, and not `force`; says by whom.
+        ServerInUseError: it is in use, and `force` is false; the message names the processes.
         ServerError: it did not stop in time.
     """
     place = _place(home)
@@ -107,7 +107,7 @@ def _end(home: Home) -> None:
         server = resp.server_pid(home.socket) if watchdog is None else 0
         for pid in {watchdog or 0, server} - asked - {0}:
             asked.add(pid)
-            with suppress(ProcessLookupError):  # it has just left
+            with suppress(ProcessLookupError):  # it has just ended
                 os.kill(pid, signal.SIGTERM)
         if time.monotonic() > deadline:
             raise ServerError(
@@ -157,7 +157,7 @@ def _status(home: Home) -> ServerStatus:
 
 
 def _connected(home: Home) -> tuple[int, ...]:
-    """Return the processes that have a connection: flowq's clients call themselves `flowq-<host>-<pid>`."""
+    """Return the processes that have a connection: flowq's clients are named `flowq-<host>-<pid>`."""
     try:
         clients = resp.request(home.socket, "CLIENT", "LIST", timeout=2.0).decode("utf-8", "replace")
     except OSError:

@@ -1,19 +1,19 @@
-"""Four words of the Redis protocol over a unix socket: enough to see whether the server is there, and light enough for the watchdog."""
+"""A minimal Redis client over a unix socket (PING, INFO), light enough for the watchdog."""
 
 import socket
 import sys
 
 _CREDENTIALS = 12  # bytes: process, user and group
 ALIVE = "alive"
-LOADING = "loading"  # reads its data; answers, but does not work yet
-SILENT = "silent"  # accepts connections but does not answer: stopped, swapped out, or very busy
+LOADING = "loading"  # answers, but is still loading its data
+SILENT = "silent"  # accepts connections but does not answer: stopped, swapped out or very busy
 ABSENT = "absent"  # no server listens
 
 
 def ping(path: str, timeout: float = 1.0) -> str:
-    """Return how the server at this socket is: ALIVE, LOADING, SILENT or ABSENT. `timeout` in seconds.
+    """Return the state of the server at this socket: ALIVE, LOADING, SILENT or ABSENT. `timeout` in seconds.
 
-    An error is a sign of life: with a full disk even PING is refused (`-MISCONF`).
+    An error reply counts as ALIVE: with a full disk even PING is refused (`-MISCONF`).
     """
     try:
         reply = request(path, "PING", timeout=timeout)
@@ -25,7 +25,7 @@ def ping(path: str, timeout: float = 1.0) -> str:
 
 
 def info(path: str, timeout: float = 2.0) -> dict[str, str]:
-    """Return what the server tells about itself (`INFO`); empty when it is not there or refuses."""
+    """Return the server's `INFO`; empty if it does not answer or refuses."""
     try:
         reply = request(path, "INFO", timeout=timeout)
     except OSError:
@@ -52,7 +52,7 @@ def server_pid(path: str, timeout: float = 2.0) -> int:
 
 
 def request(path: str, *words: str, timeout: float) -> bytes:
-    """Send one command and return its reply: a status or error line with its sign, or the content of a bulk string.
+    """Send one command and return its reply: a status or error line with its type byte, or the content of a bulk string.
 
     Raises:
         TimeoutError: no complete reply came in time (a subclass of OSError).

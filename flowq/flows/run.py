@@ -10,7 +10,7 @@ from flowq.exceptions import InvalidJobOperation, NoSuchJobError, ServerUnavaila
 from flowq.flows.actions import approval, retry
 from flowq.flows.actions.cancellation import cancel_run
 from flowq.flows.actions.retry import plan_rerun
-from flowq.flows.actions.selection import find_jobs
+from flowq.flows.actions.selection import find_cell, find_jobs
 from flowq.flows.local_worker.missing_secrets import absent_on_resume, absent_on_retry, refuse_absent
 from flowq.flows.local_worker.worker import LocalWorker, local_queues
 from flowq.flows.views.follow import Follower
@@ -126,10 +126,10 @@ class Run:
         plan = read_plan(self._store, self.id)
         if job in plan.targets():
             return result_of(self._store, self.id, plan, job)
-        named = next((cell.ordinal for cell in plan.jobs() if cell.name == job), None)
-        if named is None:
+        cell = find_cell(plan, job)
+        if cell is None:
             raise NoSuchJobError(f"the flow {plan.name} has no job {job!r}: it has {', '.join(plan.cells_of())}")
-        ((status, value),) = self._store.runs.results(self.id, [named])
+        ((status, value),) = self._store.runs.results(self.id, [cell.ordinal])
         return json.loads(value) if status is JobStatus.FINISHED and value is not None else None
 
     def approve(self, job: str, *, by: str | None = None, comment: str = "", reject: bool = False) -> None:

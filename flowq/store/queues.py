@@ -13,7 +13,7 @@ _LIVE = frozenset(
     {JobStatus.STARTED, JobStatus.DEFERRED, JobStatus.SCHEDULED, JobStatus.RATE_LIMITED}
 )  # their scores are no expiry
 _SHED = sorted(ENDED)
-_COUNTED = ("started", "deferred", "scheduled", "rate_limited", "finished", "failed", "canceled")
+_COUNTED = (*sorted(_LIVE), *_SHED)
 
 
 class Queues:
@@ -163,8 +163,9 @@ class Queues:
             pipe.zcard(self._keys("queue", queue))
             pipe.zcount(self._keys("ttls", queue), "-inf", now)
             for status in _COUNTED:
-                pipe.zcount(self._keys("registry", status, queue), "-inf" if status in _COUNTED[:4] else now, "+inf")
+                pipe.zcount(self._keys("registry", status, queue), "-inf" if status in _LIVE else now, "+inf")
             queued, expired, *counts = pipe.execute()
         workers = sum(queue in worker.queues for worker in Workers(self._session).live())
-        by_status = {status: int(count) for status, count in zip(_COUNTED, counts, strict=True)}
+        by_status = {str(status): int(count) for status, count in zip(_COUNTED, counts, strict=True)}
+        by_status["failed"] += by_status.pop("stopped")
         return QueueRecord(name=queue, queued=int(queued) - int(expired), workers=workers, **by_status)

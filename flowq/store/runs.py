@@ -284,12 +284,12 @@ class Runs:
                 yield pipe.execute()
 
     def events(self, run: str, after: str = "0", block_ms: int | None = None, count: int = 1000) -> list[Event]:
-        """Return the run's events after a position, oldest first; wait up to `block_ms` when there are none."""
+        """Return the run's events after a position, oldest first; when there are none, wait for some, up to `block_ms`."""
         rows = self._read_stream(self._keys("events", run), after, block_ms, count)
         return [_event(run, seq, row) for seq, row in rows]
 
     def logs(self, run: str, after: str = "0", block_ms: int | None = None, count: int = 500) -> list[LogEntry]:
-        """Return captured output after a position, oldest first; wait up to `block_ms` when there is none."""
+        """Return captured output after a position, oldest first; when there is none, wait for some, up to `block_ms`."""
         rows = self._read_stream(self._keys("logs", run), after, block_ms, count)
         return [
             LogEntry(seq, int(seq.partition("-")[0]), row[b"j"].decode(), int(row[b"x"]), row[b"s"].decode(), row[b"d"])
@@ -306,8 +306,9 @@ class Runs:
         return int(info["entries-added"]) - int(info["length"])
 
     def _read_stream(self, key: str, after: str, block_ms: int | None, count: int) -> list[tuple[str, dict[bytes, bytes]]]:
+        block = None if block_ms is None else int(self._session.bounded_wait(block_ms / 1000) * 1000)
         with self._session.translated:
-            found = self._session.client.xread({key: after}, count=count, block=block_ms)
+            found = self._session.client.xread({key: after}, count=count, block=block)
         if not found:
             return []
         entries = next(iter(found.values()))[0] if isinstance(found, dict) else found[0][1]
@@ -358,9 +359,9 @@ def _run_record(run: str, row: Mapping[bytes, bytes]) -> RunRecord | None:
 
 def _record_of(run: str, fields: Mapping[str, str]) -> RunRecord:
     counts = {
-        JobStatus(name[2:]): int(value)
+        JobStatus(name.removeprefix("jobs:")): int(value)
         for name, value in fields.items()
-        if name.startswith("n:") and name != "n:-" and int(value) > 0
+        if name.startswith("jobs:") and name != "jobs:-" and int(value) > 0
     }
     return RunRecord(
         id=run,
@@ -380,7 +381,7 @@ def _record_of(run: str, fields: Mapping[str, str]) -> RunRecord:
         warnings=int(fields.get("warnings", 0)),
         canceling=fields.get("cancel") in {"1", "2"},
         outcome=RunStatus(fields["outcome"]) if "outcome" in fields else None,
-        sem=fields.get("sem"),
+        semaphore=fields.get("semaphore"),
         signature=fields.get("signature", ""),
         left_out=int(fields.get("left_out", 0)),
         retention=int(fields.get("retention", 0)) / 1000,

@@ -1,14 +1,13 @@
 """Workers as the store sees them: who is there, what they serve, and what they are told."""
 
-import os
-import socket
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 from flowq import defaults, ids, processes
+from flowq.store.client.scripts import load
 from flowq.store.client.session import Session
 from flowq.store.schema.outcomes import Claim, ExchangeReply, ExecutionReport, Outcome, Verdict
-from flowq.store.schema.records import WorkerRecord
+from flowq.store.schema.records import Registration, WorkerRecord
 from flowq.store.schema.replies import (
     exchange_arguments,
     heartbeat_arguments,
@@ -18,6 +17,18 @@ from flowq.store.schema.replies import (
     read_verdicts,
     sweep_arguments,
 )
+
+_SCRIPTS: Final = (
+    "worker/exchange",
+    "worker/heartbeat",
+    "worker/sweep",
+    "worker/take_lost_callbacks",
+    "worker/acknowledge_lost_callback",
+    "worker/unregister",
+    "job/return_claim",
+    "rate_limit/release_slot",
+)
+"""What a worker calls: read when it registers, because one that is out of descriptors cannot read a file any more."""
 
 _LIVE_LEASES: Final = 2  # without a heartbeat for so many leases a worker does not live
 
@@ -29,44 +40,22 @@ class Workers:
         self._session = session
         self._keys = session.keys
 
-    def register(  # noqa: PLR0913 - the fields of a worker's record
-        self,
-        name: str,
-        *,
-        queues: Sequence[str],
-        slots: int,
-        version: str,
-        lease: float = defaults.LEASE,
-        hostname: str | None = None,
-        pid: int | None = None,
-    ) -> None:
-        """Announce a worker; heartbeats keep it alive.
+    def register(self, worker: Registration) -> Registration | None:
+        """List a worker; heartbeats keep it listed. Return the living worker that has the name, None when there is none.
 
-        Args:
-            name: of the worker.
-            queues: which it listens on.
-            slots: how many jobs it executes at once.
-            version: of flowq.
-            lease: of its jobs, in seconds.
-            hostname: what is shown; None: of this machine.
-            pid: what is shown; None: of this process, which is the worker in any case.
+        One that has the nonce `worker.former` is known not to live.
         """
-        fields: dict[str, str | int] = {
-            "queues": "\n".join(queues),
-            "hostname": socket.gethostname() if hostname is None else hostname,
-            "pid": os.getpid() if pid is None else pid,
-            "process": processes.identity(),
-            "slots": slots,
-            "version": version,
-            "lease": _ms(lease),
-            "state": "idle",
-            "busy": 0,
-        }
-        self._session.run("worker/register", name, [part for pair in fields.items() for part in pair])
+        for script in _SCRIPTS:
+            load(script)
+        reply = self._session.run("worker/register", worker.name, worker.nonce, worker.former, worker.fields())
+        if reply[0] != b"conflict":
+            return None
+        nonce, hostname, pid, process = (part.decode("utf-8", "replace") for part in reply[1:])
+        return Registration(worker.name, (), hostname, int(pid), nonce=nonce, process=process)
 
-    def leave(self, name: str) -> None:
-        """Take a worker off the list."""
-        self._session.run("worker/unregister", name)
+    def leave(self, name: str, nonce: str = "") -> Outcome:
+        """Take a worker off the list; with the nonce of its registration, unless another one has its name by now."""
+        return Outcome(self._session.run("worker/unregister", name, nonce)[0].decode())
 
     def live(self) -> list[WorkerRecord]:
         """Return the workers that live, by name.
@@ -146,12 +135,7 @@ class Workers:
         )
 
     def heartbeat(
-        self,
-        name: str,
-        queues: Sequence[str],
-        lease: float,
-        claim: Claim | None,
-        counters: tuple[int, int, int] = (0, 0, 0),
+        self, worker: Registration, claim: Claim | None = None, counters: tuple[int, int, int] = (0, 0, 0)
     ) -> Verdict | None:
         """Renew the lease of one claim, or without one say that the worker lives; return the verdict on the claim.
 
@@ -159,7 +143,7 @@ class Workers:
         """
         executions = [] if claim is None else [(claim.id, claim.token)]
         state = "busy" if executions else "idle"
-        flat = heartbeat_arguments(name, _ms(lease), state, queues, counters=counters, executions=executions)
+        flat = heartbeat_arguments(worker, state, counters=counters, executions=executions)
         return next(iter(read_verdicts(self._session.run("worker/heartbeat", *flat))), None)
 
     def callbacks(self, queues: Sequence[str], limit: int) -> list[Claim]:
@@ -182,14 +166,12 @@ class Workers:
         return read_sweep(self._session.run("worker/sweep", *sweep_arguments(_ms(lease), queues, punctual=False))).more
 
     def wait(self, name: str, queues: Sequence[str], timeout: float) -> None:
-        """Wait until a job may be there, this worker is called, or `timeout` seconds have passed."""
-        keys = [self._keys("call", name), *(self._keys("wake", queue) for queue in queues)]
-        with self._session.translated:
-            self._session.client.blpop(keys, timeout=timeout)
+        """Wait until a job may be there, this worker is called, or `timeout` seconds have passed; it may return earlier."""
+        self._session.wait_for([self._keys("call", name), *(self._keys("wake", queue) for queue in queues)], timeout)
 
     def vacate(self, lost: Claim) -> Outcome:
         """The process of an execution whose job was deleted is gone: give up its place under a rate limit, which was kept until now."""
-        answer = self._session.run("rate_limit/release_slot", lost.id, lost.token, lost.fields["sems"].partition(" ")[2])
+        answer = self._session.run("rate_limit/release_slot", lost.id, lost.token, lost.fields["semaphores"].partition(" ")[2])
         return Outcome(answer[0].decode())
 
     def unclaim(self, job: str, token: str) -> Outcome:

@@ -16,11 +16,13 @@ from flowq.connections import stores
 from flowq.dotted_names import load_class
 from flowq.durations import parse_duration
 from flowq.exceptions import UsageError
+from flowq.ids import checked_name
 from flowq.job import Job
 from flowq.jobs import context
 from flowq.queue import Queue
 from flowq.serializers import resolve_serializer, serializer_name
 from flowq.worker.horse import callbacks
+from flowq.worker.horse.own_process import OwnProcess
 from flowq.worker.monitoring import WorkerInfo
 from flowq.worker.options import WorkerOptions
 from flowq.worker.supervisor.supervisor import Supervisor
@@ -104,7 +106,7 @@ class Worker(WorkerInfo):
         if queue_class is not None:
             self.queue_class = load_class(queue_class, Queue)
         self.queues = [self.queue_class(item, self.store) if isinstance(item, str) else item for item in items]
-        self.name = name or WorkerOptions(()).name
+        self.name = checked_name(name, "a worker's name") if name else WorkerOptions(()).name
         self.default_result_ttl = parse_duration(default_result_ttl, never=True)
         self.exception_handlers = _as_list(exception_handlers)
         self.serializer = None if serializer is None else resolve_serializer(serializer)
@@ -225,7 +227,8 @@ class Worker(WorkerInfo):
     def _tell_killed(self, job_id: str, pid: int, status: int) -> None:
         assert self.work_horse_killed_handler is not None
         job = self.job_class.fetch(job_id, self.store)
-        self.work_horse_killed_handler(job, pid, status, None)
+        with OwnProcess():
+            self.work_horse_killed_handler(job, pid, status, None)
         if job.changed:  # `job.retries_left = 0`, say
             job.save(include_meta=False)
 

@@ -1,4 +1,4 @@
-"""Which fork server a job goes to, what it inherits, and what is left of one that was killed."""
+"""Fork servers: the choice for a job, inherited variables, and cleaning up after a killed one."""
 
 import pickle
 import signal
@@ -45,7 +45,7 @@ def test_jobs_with_different_variables_share_a_fork_server(fork_servers: ForkSer
     assert len({fork_servers.for_task(with_env(CELL=str(number))) for number in range(20)}) == 1
 
 
-def test_variables_that_come_too_late_in_a_horse_do_not(fork_servers: ForkServerPool) -> None:
+def test_variables_that_must_be_set_early_need_their_own_fork_server(fork_servers: ForkServerPool) -> None:
     chosen = [
         fork_servers.for_task(with_env(**env)) for env in ({"A": "1"}, {"PYTHONHASHSEED": "1"}, {"TZ": "UTC"}, {"A": "2"})
     ]
@@ -53,7 +53,7 @@ def test_variables_that_come_too_late_in_a_horse_do_not(fork_servers: ForkServer
     assert chosen[0] is chosen[3]
 
 
-def test_an_environment_that_comes_often_gets_a_server_that_keeps_modules(fork_servers: ForkServerPool) -> None:
+def test_a_frequent_environment_gets_a_server_that_preloads_modules(fork_servers: ForkServerPool) -> None:
     chosen = [fork_servers.for_task(with_env(STAGE="test")) for _ in range(4)]
     assert chosen[0] is chosen[1]
     assert chosen[2] is chosen[3]
@@ -61,7 +61,7 @@ def test_an_environment_that_comes_often_gets_a_server_that_keeps_modules(fork_s
     assert chosen[0] is fork_servers.for_task(with_env(STAGE="other"))
 
 
-def test_a_shared_server_keeps_no_modules(fork_servers: ForkServerPool) -> None:
+def test_a_shared_server_preloads_no_modules(fork_servers: ForkServerPool) -> None:
     job = with_env(CELL="1")
     shared = fork_servers.for_task(job)
     fork_servers.used(job)
@@ -69,7 +69,7 @@ def test_a_shared_server_keeps_no_modules(fork_servers: ForkServerPool) -> None:
     assert place_of(job) != replace(place_of(job), shared=True)
 
 
-def test_the_cells_of_a_matrix_find_their_own_variables(store: Store, server: PrivateServer, tmp_path: Path) -> None:
+def test_the_cells_of_a_matrix_have_their_own_variables(store: Store, server: PrivateServer, tmp_path: Path) -> None:
     action = Action("call", module="process_jobs", attribute="parent_and", args=("CELL",))
     nodes = [node(f"n{number}", action, env={"CELL": str(number)}) for number in range(8)]
     run = start(store, flow(*nodes, file=f"{MODULES}/flow.yaml"), tmp_path)
@@ -96,7 +96,7 @@ def test_jobs_of_flows_do_not_see_the_servers_address(
     with WorkerProcess(server.url, "--until-run", run):
         ended(store, run)
     assert store.runs.results(run, [0]) == [(JobStatus.FINISHED, b'{"FLOWQ_REDIS_URL":null,"FLOWQ_SECRET_KEY":null}')]
-    if sys.platform == "linux":  # the environment that the fork server was started with can be read by everything of this user
+    if sys.platform == "linux":  # every process of this user can read the initial environment of the fork server
         assert [entry.data for entry in store.runs.logs(run)] == [b"0\n"]
 
 
@@ -129,7 +129,7 @@ def test_the_files_of_a_killed_fork_server_are_removed(store: Store, server: Pri
         until(lambda: not list(scratch.iterdir()), message="the directory to be removed")
 
 
-def test_only_what_a_dead_fork_server_has_made_is_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_only_files_of_a_dead_fork_server_are_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     used = ScratchDirectory()
     used.ensure()

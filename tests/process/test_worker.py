@@ -1,4 +1,4 @@
-"""Whole workers on a real server: what they execute, how they stop, and what survives when something dies."""
+"""Whole workers on a real server: execution, stops, and recovery from killed processes."""
 
 import os
 import pickle
@@ -147,7 +147,7 @@ def test_one_round_trip_per_job_in_the_steady_state(store: Store, url: str, redi
         until(lambda: (record := store.runs.get(run)) is not None and record.ended, message="the run to end")
         stats = redis_client.info("commandstats")
     calls = stats["cmdstat_evalsha"]["calls"]
-    # register, first claim, sweeps and beats of some seconds come on top
+    # registration, first claim, sweeps and heartbeats of some seconds come on top
     assert 60 <= calls <= 60 + 20
 
 
@@ -155,7 +155,7 @@ def test_one_round_trip_per_job_in_the_steady_state(store: Store, url: str, redi
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_the_first_signal_finishes_what_runs(store: Store, url: str, tmp_path: Path, number: int) -> None:
+def test_the_first_signal_finishes_running_jobs(store: Store, url: str, tmp_path: Path, number: int) -> None:
     plan = flow(
         node("a", script(f"echo $$ > {tmp_path}/pid; until [ -e {tmp_path}/go ]; do sleep 0.01; done")),
         node("b", script("true")),
@@ -171,7 +171,7 @@ def test_the_first_signal_finishes_what_runs(store: Store, url: str, tmp_path: P
     assert store.workers.live() == []
 
 
-def test_the_second_signal_hands_the_jobs_back_uncharged(store: Store, url: str, tmp_path: Path) -> None:
+def test_the_second_signal_requeues_the_jobs_without_counting_an_attempt(store: Store, url: str, tmp_path: Path) -> None:
     run = start(store, flow(node("a", script(f"trap '' TERM; echo $$ > {tmp_path}/pid; sleep 60 & wait; wait"))), tmp_path)
     with WorkerProcess(url) as worker:
         pid_in(tmp_path / "pid")
@@ -208,8 +208,8 @@ def test_ctrl_c_twice_in_a_terminal(store: Store, url: str, tmp_path: Path, paus
         script_pid = pid_in(tmp_path / "pid")
         worker.send("\x03")
         worker.expect("are finished first", timeout=5)
-        assert not gone(script_pid, "ctrl-c")  # the terminal's signal is for the worker, its jobs have sessions of their own
-        time.sleep(pause)  # how fast somebody types is the input here
+        assert not gone(script_pid, "ctrl-c")  # the terminal signals only the worker, because jobs have their own sessions
+        time.sleep(pause)  # the interval between keystrokes is the input of this test
         worker.send("\x03")
         worker.expect(pexpect.EOF, timeout=5)
     finally:
@@ -244,7 +244,7 @@ def test_burst_max_jobs_and_max_idle(store: Store, url: str, tmp_path: Path) -> 
     assert {job.status for job in records(store, run)} == {"finished"}
 
 
-def test_a_burst_takes_the_dependents_along(store: Store, url: str, tmp_path: Path) -> None:
+def test_a_burst_executes_dependents_too(store: Store, url: str, tmp_path: Path) -> None:
     nodes = [node(f"n{index}", script("true")) for index in range(6)]
     run = start(store, flow(*nodes, edges={f"n{index}": {f"n{index - 1}": "success"} for index in range(1, 6)}), tmp_path)
     with WorkerProcess(url, "--burst", "-c", "2") as worker:
@@ -259,14 +259,14 @@ def test_canceling_a_run_kills_its_jobs_soon(store: Store, url: str, tmp_path: P
         before = time.monotonic()
         store.runs.cancel(run)
         assert [(job.status, job.reason) for job in ended(store, run)] == [("canceled", "run_canceled")] * 2
-        assert time.monotonic() - before < 2  # called, not found out by the next beat
+        assert time.monotonic() - before < 2  # notified, not noticed by the next heartbeat
         until(lambda: gone(pid, worker.mark))
 
 
 # -- dying
 
 
-def test_a_killed_worker_loses_its_job_to_another(store: Store, url: str, tmp_path: Path) -> None:
+def test_another_worker_executes_the_job_of_a_killed_one(store: Store, url: str, tmp_path: Path) -> None:
     job = script(f"echo $$ >> {tmp_path}/pids; [ $FLOWQ_ATTEMPT = 2 ] || sleep 60")
     run = start(store, flow(node("a", job, retry=RetryPolicy(1))), tmp_path)
     with WorkerProcess(url, *LEASE) as first:
@@ -279,7 +279,7 @@ def test_a_killed_worker_loses_its_job_to_another(store: Store, url: str, tmp_pa
     assert [result.type for result in store.jobs.results(f"{run}-0")] == ["successful", "failed"]
 
 
-def test_a_job_that_kills_its_worker_again_and_again_ends_as_abandoned(store: Store, url: str, tmp_path: Path) -> None:
+def test_a_job_that_kills_its_worker_repeatedly_ends_as_abandoned(store: Store, url: str, tmp_path: Path) -> None:
     job = script(f"kill -9 $(cat {tmp_path}/worker); sleep 60")
     run = start(store, flow(node("a", job, retry=RetryPolicy(1))), tmp_path)
     for _ in range(2):
@@ -309,7 +309,7 @@ def test_a_killed_fork_server_is_replaced(store: Store, url: str, tmp_path: Path
     run = start(store, plan, tmp_path)
     with WorkerProcess(url) as worker:
         assert [(job.status, job.reason) for job in ended(store, run)] == [("failed", "killed"), ("finished", None)]
-        # the daemon had left horse and session, and fell to the worker when the fork server was gone
+        # the daemon had left horse and session, and became the worker's child when the fork server died
         daemon = pid_in(tmp_path / "daemon")
         until(lambda: gone(daemon, worker.mark))
 
@@ -351,7 +351,7 @@ def test_a_worker_in_a_users_process_forks_that_process(store: Store, url: str) 
     assert ran.stdout.splitlines() == [str((number + 1, "as the caller has it")) for number in range(3)]
 
 
-def test_a_worker_without_descriptors_hands_back_and_recovers(store: Store, url: str, tmp_path: Path) -> None:
+def test_a_worker_without_descriptors_requeues_and_recovers(store: Store, url: str, tmp_path: Path) -> None:
     with WorkerProcess(url) as worker:
         ended(store, start(store, flow(node("a", script("true"))), tmp_path))
         limits = resource.prlimit(worker.process.pid, resource.RLIMIT_NOFILE)
@@ -382,11 +382,11 @@ def test_a_worker_that_was_stopped_too_long_is_fenced(store: Store, url: str, tm
             first.signal(signal.SIGCONT)
             (tmp_path / "go").touch()
             assert [(job.status, job.attempt, job.execution) for job in ended(store, run)] == [("finished", 2, 2)]
-        again = start(store, flow(node("b", script("true"))), tmp_path)  # and the first one works on
+        again = start(store, flow(node("b", script("true"))), tmp_path)  # and the first one continues
         assert ended(store, again)[0].status == "finished"
 
 
-def test_a_restart_of_the_server_is_survived_with_the_job(tmp_path: Path) -> None:
+def test_worker_and_job_survive_a_restart_of_the_server(tmp_path: Path) -> None:
     server = PrivateServer().start(appendonly=True)
     try:
         store = Store(server.client(), namespace="flowq-test").open()
@@ -413,10 +413,10 @@ def test_a_server_that_lost_its_data_stops_the_worker(
         redis_client.flushall()
         assert worker.wait(5) == 1
         until(lambda: not survivors(worker.mark))
-    store.open()  # the fixture looks at the store once more
+    store.open()  # the fixture checks the store again
 
 
-def test_an_unreachable_server_is_one_sentence_and_code_6(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_an_unreachable_server_ends_in_one_sentence_and_code_6(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     with WorkerProcess(f"unix://{tmp_path}/no.sock") as worker:
         assert worker.wait() == 6
     error = capfd.readouterr().err

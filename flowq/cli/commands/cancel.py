@@ -40,7 +40,7 @@ def command(session: CliContext, run: str | None, job: str | None, *, force: boo
     run_id = select_open_run(store, run)
     if job is None:
         remark = cancel_run(store, run_id, force=force)
-        if is_embedded(store):  # its worker may be gone, and then no other process would sweep
+        if is_embedded(store):  # if its worker is dead, no other process sweeps
             while store.workers.sweep(defaults.LEASE):
                 pass
         if remark:

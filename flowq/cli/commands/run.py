@@ -1,7 +1,7 @@
 """`flowq run`.
 
-What takes long to import is imported in the functions that need it: the worker process of a local run is started first, and imports
-what it needs side by side with this one.
+Slow imports are in the functions that need them: the worker process of a local run is started first, and both processes import
+in parallel.
 """
 
 import json
@@ -30,14 +30,14 @@ _RUN_ID = re.compile(r"[a-z0-9]{8}\Z")
 @click.argument("file", required=False, shell_complete=complete_files)
 @param_options
 @click.option(
-    "--label", "labels", type=Pair(), multiple=True, help="Label of the run, over those of the flow; may be repeated."
+    "--label", "labels", type=Pair(), multiple=True, help="Label of the run, in addition to the flow's; may be repeated."
 )
 @click.option("--run-id", metavar="ID", help="Id of the run (8 letters and digits): a script that is run twice submits once.")
 @click.option(
     "--resume",
     metavar="RUN",
     shell_complete=complete_runs,
-    help="Go on with a run whose command was killed, instead of starting one.",
+    help="Resume a run whose command was killed, instead of starting one.",
 )
 @click.option(
     "--again",
@@ -47,7 +47,7 @@ _RUN_ID = re.compile(r"[a-z0-9]{8}\Z")
 )
 @selection_options
 @click.option(
-    "--timeout", type=Duration(), metavar="DURATION", help="Time for the whole run (90s, 2h), instead of the flow's own."
+    "--timeout", type=Duration(), metavar="DURATION", help="Time limit of the whole run (90s, 2h), instead of the flow's."
 )
 @click.option("--dry-run", is_flag=True, help="Show what would run; submit nothing.")
 @execution_options
@@ -69,24 +69,23 @@ def command(
 ) -> int:
     """Run a flow, or a part of it, and follow it to its end.
 
-    The exit code is the run's: 0 finished, 1 failed, 4 canceled from elsewhere, 5 timed out; 3 when the file is not a
-    valid flow. Ctrl+C cancels the run, a second one kills it; a run executed by workers elsewhere goes on, the command only
-    detaches.
+    The exit code is the run's: 0 finished, 1 failed, 4 canceled by another command, 5 timed out; 3 if the file is not a
+    valid flow. Ctrl+C cancels the run, a second one kills it. If other workers execute the run, Ctrl+C only detaches from it.
     """
     if resume is not None:
         given = (file, run_id, again, timeout) != (None,) * 4 or not manner.cache
         if given or inputs or labels or part or dry_run:
             raise click.UsageError(
-                "--resume goes on with a run as it was submitted: nothing that says what to run goes with it, such as FILE, -p, --params-file or --no-cache"
+                "--resume continues a run as it was submitted: it excludes options that say what to run, such as FILE, -p, --params-file or --no-cache"
             )
         manner.check()
         return _resume(session, resume, manner)
     if (file is None) == (again is None):
         raise click.UsageError(
-            "expected the FILE of a flow" if file is None else "--again takes the file of the earlier run: no FILE with it"
+            "expected the FILE of a flow" if file is None else "--again takes the file of the earlier run: give no FILE"
         )
     if again is not None and inputs.file is not None:
-        raise click.UsageError("--again takes the params of the earlier run: change some with -p, without --params-file")
+        raise click.UsageError("--again takes the params of the earlier run: change them with -p, without --params-file")
     if run_id is not None and not _RUN_ID.match(run_id):
         raise click.UsageError(f"--run-id: expected 8 lower-case letters and digits, found {run_id!r}")
     manner.check()
@@ -106,7 +105,7 @@ def command(
 
 @dataclass(frozen=True, slots=True)
 class _Order:
-    """What is to be run. `directory`: where; None: here."""
+    """The run to start. `directory`: its working directory; None: the current one."""
 
     file: str
     inputs: Inputs
@@ -125,7 +124,7 @@ class _Order:
 
 
 def _again(session: CliContext, given: str, order: _Order) -> _Order:
-    """Return the order of an earlier run, changed by what was given now."""
+    """Return the request of an earlier run, with the values given now."""
     from flowq.cli.targets import select_run
     from flowq.flows.views.snapshot import read_plan
 
@@ -143,7 +142,7 @@ def _again(session: CliContext, given: str, order: _Order) -> _Order:
 
 
 def _early_worker(session: CliContext) -> "WorkerProcess | None":
-    """Start the worker of a local run, before it is known whether there will be a run; without one it leaves unseen."""
+    """Start the worker of a local run before the flow is compiled; it exits silently if no run is submitted."""
     from flowq.config import load_settings
     from flowq.flows.local_worker.process import WorkerProcess
 
@@ -204,8 +203,9 @@ def _resume(session: CliContext, given: str, manner: Manner) -> int:
 def _preview(session: CliContext, order: _Order, *, as_json: bool) -> None:
     from flowq.cli.flow_file import preview_json, preview_lines
     from flowq.cli.render.output import show, show_json
+    from flowq.plan.foreach import before_run
 
-    plan = order.plan(session)
+    plan = before_run(order.plan(session))
     if as_json:
         show_json(preview_json(plan))
     else:

@@ -21,7 +21,7 @@ from flowq.store.schema.records import RunRecord
 if TYPE_CHECKING:
     from flowq.store import Store
 
-_SCANNED = 1000  # of the latest runs, when a filter is given
+_SCANNED = 1000  # latest runs that a filter looks at
 
 
 @click.command(epilog="Example: flowq runs --status failed --limit 5")
@@ -58,7 +58,7 @@ def command(
 
 @dataclass(frozen=True, slots=True)
 class _Wanted:
-    """What a run must be to be listed."""
+    """The filter for runs."""
 
     flow: str | None = None
     status: str | None = None
@@ -66,7 +66,7 @@ class _Wanted:
     labels: tuple[tuple[str, str], ...] = ()
 
     def fits(self, run: RunRecord) -> bool:
-        """Return whether the run is one of those."""
+        """Return whether the run passes the filter."""
         labels = json.loads(run.labels or "{}") if self.labels else {}
         return (
             (self.flow is None or run.flow == self.flow)

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 def command(session: CliContext, files: tuple[str, ...], *, inputs: Inputs, as_json: bool) -> int:
     """Check flow files and show every problem.
 
-    Nothing is run and no server is needed. A param without a default needs no value here. Exit code 0 when every file is a
+    Nothing is run and no server is needed. Params without a default need no value here. The exit code is 0 if every file is a
     valid flow, else 3.
     """
     checked = [_check(file, inputs) for file in files]
@@ -44,11 +44,11 @@ def command(session: CliContext, files: tuple[str, ...], *, inputs: Inputs, as_j
 
 @dataclass(frozen=True, slots=True)
 class _Checked:
-    """One file: what is wrong with it, and what a run of it would lack."""
+    """A file with its diagnostics, and the params that a run of it needs."""
 
     file: str
     diagnostics: tuple["Diagnostic", ...]
-    jobs: int | None
+    jobs: str | None
     missing: int
 
     @property
@@ -58,15 +58,17 @@ class _Checked:
 
     def verdict(self) -> Line:
         """Return the line that says so."""
-        jobs = "" if self.jobs is None else f", {plural(self.jobs, 'job')}"
+        jobs = "" if self.jobs is None else f", {self.jobs}"
         needs = f"; a run needs {plural(self.missing, 'value')} given with -p" if self.missing else ""
         return ((f"{safe_line(self.file)}: ", ""), ("valid", "good"), (jobs + needs, ""))
 
 
 def _check(file: str, inputs: Inputs) -> _Checked:
+    from flowq.cli.render.vocabulary import count_text
     from flowq.compiler import Code
+    from flowq.plan.foreach import before_run
 
     compilation = compile_now(file, inputs)
     kept = tuple(item for item in compilation.diagnostics if item.code != Code.MISSING_PARAM)
-    jobs = None if compilation.plan is None else sum(1 for _ in compilation.plan.shown_jobs())
+    jobs = None if compilation.plan is None else count_text(before_run(compilation.plan))
     return _Checked(file, kept, jobs, len(compilation.diagnostics) - len(kept))

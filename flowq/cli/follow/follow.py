@@ -1,7 +1,7 @@
 """Following a run on the terminal until it ends: the display, the local worker, Ctrl+C, and the exit code.
 
-Who follows decides what Ctrl+C means. A run that executes on this command's own worker is canceled by the first and killed
-by the second; from a run that others execute the command only detaches.
+If this command's own worker executes the run, the first Ctrl+C cancels the run and the second kills it. If other workers execute
+the run, Ctrl+C only detaches from it.
 """
 
 import shlex
@@ -30,26 +30,26 @@ from flowq.states import RunStatus
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from flowq.flows.forecast.duration import Outlook
+    from flowq.flows.forecast.outlook import Outlook
     from flowq.store import Store
 
-_LOOK: Final = 2.0  # s between looks at who serves the queues
+_LOOK: Final = 2.0  # s between checks of workers and concurrency groups
 
 
 class Display(Protocol):
-    """What shows a run while it is followed."""
+    """A display of a run that is followed."""
 
     def update(self, update: Update) -> None:
-        """Show what is new."""
+        """Show an update."""
 
     def remark(self, text: str) -> None:
-        """Show a sentence about the following itself."""
+        """Show a message of the command itself."""
 
     def close(self) -> None:
-        """Give back what was taken, the terminal above all."""
+        """Restore the terminal."""
 
     def last_words(self) -> "Sequence[str]":
-        """Return what is to be written, as it is, behind everything else."""
+        """Return the lines to write, unchanged, after the summary."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +65,7 @@ class Standby:
 
 @dataclass(slots=True)
 class Following:
-    """One run that is followed.
+    """A run that is followed.
 
     `interrupts` counts Ctrl+C since before the run was submitted, so that none is lost on the way here. `worker` executes a
     local run and belongs to this command. `events_after` is where the story starts for this command: a retry does not tell
@@ -88,12 +88,12 @@ class Following:
     _told: set[str] = field(default_factory=set, init=False)
 
     def to_the_end(self) -> int:
-        """Follow until the run has ended or Ctrl+C says to stop; show the summary; return the exit code."""
+        """Follow until the run has ended or Ctrl+C ends the display; show the summary; return the exit code."""
         writer = Writer(Terminal.of(sys.stdout))
         plan, snapshot = read_snapshot(self.store, self.run_id)
         progress = Progress(plan, snapshot)
         if self.worker is not None:
-            progress.unserved = frozenset()  # it is on its way
+            progress.unserved = frozenset()  # the worker is starting
         tails = Tails()
         live = shows_live(self.manner)
         display = self._display(writer, progress, tails, live=live)
@@ -125,7 +125,7 @@ class Following:
             from flowq.cli.follow.ci_display import AnnotatedDisplay
             from flowq.flows.render.ci_annotations import annotations
 
-            return AnnotatedDisplay(writer, progress, annotations(self.manner.reporting.annotations), progress.plan.file)
+            return AnnotatedDisplay(writer, progress, annotations(self.manner.reporting.annotations))
         if live:
             from flowq.cli.follow.live_display import LiveDisplay
 
@@ -134,8 +134,8 @@ class Following:
 
     def _outlook(self, progress: Progress) -> "Outlook | None":
         """Return what earlier runs of the flow tell of this one."""
-        from flowq.flows.forecast.duration import LARGEST, outlook
         from flowq.flows.forecast.history import read_history
+        from flowq.flows.forecast.outlook import LARGEST, outlook
         from flowq.flows.local_worker.worker import default_slots
 
         if len(progress.plan.cells) > LARGEST:
@@ -180,7 +180,7 @@ class Following:
     # -- Ctrl+C ---------------------------------------------------------------------------------------------------------------
 
     def _interrupt(self, display: Display) -> bool:
-        """Answer one Ctrl+C; return whether to go on following."""
+        """Handle one Ctrl+C; return whether to go on following."""
         if self.worker is None:
             return False
         if self._interrupted:
@@ -193,7 +193,7 @@ class Following:
         return True
 
     def _cancel(self, *, handlers: bool = False) -> None:
-        """Ask for the cancel, also of `handlers` that run; while the server is away it is asked for again at the next heartbeat."""
+        """Cancel the run, with `handlers` also those that run; while the server is unreachable, the loop tries again at the next update."""
         try:
             self.store.runs.cancel(self.run_id, handlers=handlers)
         except ServerUnavailableError:
@@ -201,7 +201,7 @@ class Following:
         self._canceled = True
 
     def _ended_by_the_kill(self) -> bool:
-        """Return whether the run has ended. What was cut off is canceled by now, and handlers that this has woken will have no worker."""
+        """Cancel once more, now the handlers that the kill has enqueued and no worker will execute; return whether the run has ended."""
         self._cancel(handlers=True)
         try:
             record = self.store.runs.get(self.run_id)
@@ -229,7 +229,7 @@ class Following:
             )
 
     def _look_for_room(self, progress: Progress, display: Display) -> None:
-        """While the run waits for its concurrency group: say once which runs have the places, and which of them have no worker."""
+        """While the concurrency group is full, name once the runs that hold its places, and which of them have no worker."""
         now = time.monotonic()
         if progress.group is None or now - self._asked < _LOOK:
             return
@@ -256,12 +256,12 @@ class Following:
 
 
 def shows_live(manner: Manner) -> bool:
-    """Return whether the run is shown in place, on a terminal, rather than in lines."""
+    """Return whether the run is shown by the live display rather than in lines."""
     return not manner.as_json and manner.reporting.annotations is None and Terminal.of(sys.stdout).live
 
 
 def announce_unserved(store: "Store", queues: "Sequence[str]") -> None:
-    """Say at once when no worker serves a queue that a run needs: it would only wait."""
+    """Warn of queues that the run needs and no worker serves."""
     unserved = sorted(set(queues) - store.workers.serving(queues))
     if unserved:
         names = ", ".join(repr(name) for name in unserved)
@@ -272,7 +272,7 @@ def announce_unserved(store: "Store", queues: "Sequence[str]") -> None:
 
 
 def last_position(store: "Store", run_id: str) -> str:
-    """Return the position behind everything a run's stream of events holds now."""
+    """Return the position of the last event of a run."""
     position = START
     while events := store.runs.events(run_id, after=position, count=5000):
         position = events[-1].seq

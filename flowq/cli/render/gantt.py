@@ -1,4 +1,4 @@
-"""`flowq graph --gantt`: a run against time, one row per job."""
+"""`flowq graph --gantt`: a run as a chart over time, one row per job."""
 
 from collections.abc import Iterator, Sequence
 
@@ -79,7 +79,7 @@ def _mark(activity: Activity, *, unicode: bool) -> str:
 
 
 def gantt_json(bars: Sequence[Bar]) -> Iterator[dict[str, object]]:
-    """Yield the same for programs. Seconds since the start of the run."""
+    """Yield a JSON object per bar; times are seconds since the start of the run."""
     for bar in bars:
         yield {
             "name": bar.job.name,

@@ -1,7 +1,7 @@
-"""The files a flow names: where they are, and the reports about them.
+"""The files that a flow names: their paths, and the reports about them.
 
-A path in a flow file is relative to that file. In diagnostics it is shown as the user would write it from where the compiler was started:
-`sub/backfill.yaml` for `backfill.yaml` in `sub/flow.yaml`.
+A path in a flow file is relative to that file. Diagnostics show it relative to the compiler's working directory: `sub/backfill.yaml` for
+`backfill.yaml` in `sub/flow.yaml`.
 """
 
 import os
@@ -18,16 +18,16 @@ MAX_FILES: Final = 1_000  # read for one flow
 
 @dataclass(slots=True)
 class Files:
-    """The files of one compilation. `reports` are those of all of them but the first."""
+    """The files of one compilation. `reports` are those of all files but the first."""
 
     reports: list[Report] = field(default_factory=list)
     _seen: dict[str, tuple[Source, Report]] = field(default_factory=dict)
 
     def read(self, place: "Beside", path: str, span: Span, report: Report, *, code: Code) -> tuple[Source, Report] | None:
-        """Read a file that a flow names; what keeps it from being read is told where it is named.
+        """Read a file that a flow names; report an unreadable file where it is named.
 
         Returns:
-            The text and the report that problems in it go to, or None after a problem.
+            The text and the report for its problems, or None after a problem.
         """
         name, file = place.shown(path), place.absolute(path)
         if file not in self._seen:
@@ -38,44 +38,44 @@ class Files:
             if not self._seen[file][1].failed or self._seen[file][0].text:
                 self.reports.append(self._seen[file][1])
         source, own = self._seen[file]
-        if own.failed and not source.text:  # it could not be read at all: that is a problem of the line that names it
+        if own.failed and not source.text:  # unreadable: a problem of the line that names it
             found = own.sorted()[0]
             report.add(code, span, f"cannot use {name[:200]}: {found.message}", found.help)
             return None
         return source, own
 
     def fresh(self, source: Source, tree: YamlNode) -> Report:
-        """Return another report about a text that is read already, for what depends on where it is used."""
+        """Return another report for a file that was read already, for problems that depend on where it is used."""
         report = Report(source, tree)
         self.reports.append(report)
         return report
 
     @property
     def failed(self) -> bool:
-        """Whether an error was found in one of them."""
+        """Whether one of the files has an error."""
         return any(report.failed for report in self.reports)
 
     def diagnostics(self, first: Report) -> tuple[Diagnostic, ...]:
-        """Return what was found, file by file, each problem once."""
+        """Return the diagnostics file by file, each once."""
         found = [item for report in (first, *self.reports) for item in report.sorted()]
         return tuple(dict.fromkeys(found))[: 2 * MAX_DIAGNOSTICS]
 
 
 @dataclass(frozen=True, slots=True)
 class Beside:
-    """Resolves paths beside a flow file. `name` is how that file is shown, `file` its absolute path, "" where it has none."""
+    """A resolver of paths relative to a flow file. `name` is that file as shown, `file` its absolute path or ""."""
 
     name: str
     file: str
 
     def absolute(self, path: str) -> str:
-        """Return a path as the system takes it."""
+        """Return the absolute path."""
         return os.path.abspath(os.path.join(os.path.dirname(self.file or self.name), path))  # noqa: PTH100, PTH118, PTH120
 
     def shown(self, path: str) -> str:
-        """Return a path as people see it."""
+        """Return the path as shown in diagnostics."""
         return os.path.normpath(os.path.join(os.path.dirname(self.name), path))  # noqa: PTH118, PTH120
 
     def exists(self, path: str) -> bool:
-        """Tell whether there is something under a path."""
+        """Return whether the path exists."""
         return os.path.lexists(self.absolute(path))

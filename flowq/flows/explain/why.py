@@ -16,7 +16,7 @@ from flowq.flows.explain.queue_state import QueueState
 from flowq.flows.explain.waiting import ASKS, BREADTH, Answer, Waits, urgency
 from flowq.flows.forecast import graph_rules
 from flowq.flows.views.run_view import JobView, RunView
-from flowq.plan import Cell, Edge, Json, Node, Plan
+from flowq.plan import Cell, Edge, Json, Node, Plan, SourcePlace
 from flowq.plan.foreach import order
 from flowq.states import ENDED, UPSTREAM, Condition, JobStatus, Reason
 
@@ -49,7 +49,7 @@ class Cause:
     status: JobStatus | None
     reason: str | None
     text: str
-    line: int
+    place: SourcePlace
     details: tuple[str, ...] = ()
     causes: tuple["Cause", ...] = ()
     more: int = 0
@@ -79,7 +79,8 @@ def cause_json(cause: Cause) -> dict[str, Json]:
         "status": None if cause.status is None else str(cause.status),
         "reason": None if cause.reason is None else str(cause.reason),
         "text": cause.text,
-        "line": cause.line,
+        "file": cause.place.file,
+        "line": cause.place.line,
         "details": list(cause.details),
         "skipped": cause.skipped,
         "more": cause.more,
@@ -114,7 +115,7 @@ class _Explanation:
             status=end.status if job is None and end is not None else job.status if job is not None else JobStatus.DEFERRED,
             reason=None if job is None else job.reason,
             text=text,
-            line=self._plan.node_of(cell).line,
+            place=self._plan.place_of(self._plan.node_of(cell)),
             details=tuple(details),
             causes=tuple(causes),
             more=len(before) - len(causes),
@@ -145,6 +146,8 @@ class _Explanation:
                 return why, ["it was running" if job.attempts else "it had not been started"], self._failed_before(cell, job)
             case _ if job.cache is not None and job.cache.hit:
                 return f"it did not run, it has the result of run {job.cache.run}", [f"since then: {job.cache.reason}"], []
+            case _ if self._plan.is_empty(cell) or (node.foreach is not None and not node.matrix):
+                return "it has no cells: nothing was to be done", [], []
             case _:
                 ran = [] if job.cache is None else [f"it ran, although it has a `cache`: {job.cache.reason}"]
                 return "finished", [*attempts(job), *ran], []

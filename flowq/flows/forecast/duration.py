@@ -1,45 +1,83 @@
-"""From how long jobs take to how long a run takes: its critical path, and its duration on some number of slots."""
+"""From how long jobs take to how long a run takes: its critical path, and its duration on some number of slots.
 
-from collections.abc import Sequence
+Before it runs, a foreach is taken to have as many cells as in the median of the earlier runs.
+"""
+
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from statistics import median
 
 from flowq.flows.forecast.history import History
 from flowq.flows.forecast.makespan import makespan
-from flowq.flows.forecast.outcomes import PredictedEnd, foresee
-from flowq.flows.views.run_view import RunView
+from flowq.flows.forecast.outcomes import PredictedEnd, predict_ends
 from flowq.plan import Plan
-
-LARGEST: Final = 5000  # cells of a plan for which the rest is worked out while it runs
+from flowq.plan.foreach import foreach_groups, unknown_lists, with_foreach_cells
 
 
 @dataclass(frozen=True, slots=True)
 class Forecast:
     """What to expect. Seconds.
 
-    `seconds` is by ordinal, 0 for what is not executed; `unknown` counts jobs that never ran before and are taken for the median of
-    the others. `path` are the ordinals of the critical path, `path_seconds` its length: no number of workers makes the run quicker.
+    `plan` has the cells that each foreach is expected to have; ordinals are its own, those of the flow's plan among them. `seconds` is by
+    ordinal, 0 for what is not executed; `unknown` counts jobs that never ran before and are taken for the median of the others. `path`
+    are the ordinals of the critical path, `path_seconds` its length: no number of workers makes the run quicker.
     """
 
+    plan: Plan
     seconds: tuple[float, ...]
     unknown: int
     path: tuple[int, ...]
     path_seconds: float
     overhead: float = 0.0  # between two jobs of a slot
 
+    def duration(self, slots: int) -> float:
+        """Return the seconds that the run takes on this many slots."""
+        return makespan(self.plan, self.seconds, slots, self.overhead)
+
+    def cells(self, ordinal: int) -> int | None:
+        """Return how many cells a foreach is expected to have; None of any other job, and where nothing is known of it."""
+        cell = self.plan.cells[ordinal]
+        return len(cell.parents) if cell.group and self.plan.node_of(cell).foreach is not None else None
+
+    def each(self, ordinal: int) -> float:
+        """Return the seconds of a job; of a foreach those of one of its cells."""
+        cells = [self.seconds[edge.parent] for edge in self.plan.cells[ordinal].parents] if self.cells(ordinal) else []
+        return median(cells) if cells else self.seconds[ordinal]
+
+    def names(self) -> list[str]:
+        """Return the names of the jobs of the critical path that take any time, first to last."""
+        return [self.plan.cells[ordinal].label for ordinal in self.path if self.seconds[ordinal] > 0]
+
 
 def forecast(plan: Plan, fates: Sequence[PredictedEnd], history: History) -> Forecast | None:
     """Return what to expect of a run, None when nothing of the flow ever ran."""
-    expected = [history.expected(plan, cell) if fates[cell.ordinal].runs else 0.0 for cell in plan.cells]
-    known = sorted(history.cells.values())
-    if not known:
+    if not history.cells:
         return None
-    middle = known[len(known) // 2]
-    seconds = tuple(middle if value is None else value for value in expected)
+    plan = with_expected_cells(plan, history.fan_out)
+    found = expected_seconds(plan, fates, history)
+    seconds = tuple(history.median if value is None else value for value in found)
     path = critical_path(plan, seconds)
     return Forecast(
-        seconds, sum(value is None for value in expected), path, sum(seconds[ordinal] for ordinal in path), history.overhead
+        plan, seconds, sum(value is None for value in found), path, sum(seconds[ordinal] for ordinal in path), history.overhead
     )
+
+
+def with_expected_cells(plan: Plan, fan_out: Mapping[str, int]) -> Plan:
+    """Return the plan, not that of a run, with so many cells of its foreach jobs; one of which no number is known is one job."""
+    found: dict[int, range | None] = {}
+    last = len(plan.cells)
+    for ordinal in unknown_lists(plan):
+        count = fan_out.get(plan.cells[ordinal].name)
+        found[ordinal] = None if count is None else range(last, last + count)
+        last += count or 0
+    return with_foreach_cells(plan, found)
+
+
+def expected_seconds(plan: Plan, fates: Sequence[PredictedEnd], history: History) -> list[float | None]:
+    """Return the seconds of each cell, None where its job never ran. `fates` are those before the cells were put in: they run if the foreach does."""
+    groups = {plan.cells[ordinal].node: ordinal for ordinal in foreach_groups(plan)}
+    run = [fates[cell.ordinal if cell.ordinal < len(fates) else groups[cell.node]].runs for cell in plan.cells]
+    return [history.expected(plan, cell) if runs else 0.0 for cell, runs in zip(plan.cells, run, strict=True)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,12 +96,12 @@ class Prediction:
 
 def predict(plan: Plan, history: History, slots: int) -> Prediction | None:
     """Return the prediction for a run of a plan in which nothing fails, on this many slots; None when nothing of it ever ran."""
-    expected = forecast(plan, foresee(plan), history)
+    expected = forecast(plan, predict_ends(plan), history)
     if expected is None:
         return None
     return Prediction(
-        seconds=makespan(plan, expected.seconds, slots, expected.overhead),
-        critical_path=tuple(plan.cells[ordinal].name for ordinal in expected.path if expected.seconds[ordinal] > 0),
+        seconds=expected.duration(slots),
+        critical_path=tuple(expected.names()),
         critical_path_seconds=expected.path_seconds,
         runs=history.runs,
         guessed=expected.unknown,
@@ -84,30 +122,3 @@ def critical_path(plan: Plan, seconds: Sequence[float]) -> tuple[int, ...]:
         return ()
     longest: list[int] = nx.dag_longest_path(graph)
     return tuple(ordinal for ordinal in longest if ordinal != end and not plan.cells[ordinal].group)
-
-
-@dataclass(frozen=True, slots=True)
-class Outlook:
-    """What is left of a run that goes on: `seconds` by ordinal as expected at its start, on this many slots."""
-
-    plan: Plan
-    seconds: Sequence[float]
-    slots: int
-    overhead: float = 0.0
-
-    def left(self, run: RunView) -> float:
-        """Return the seconds until the run will probably have ended."""
-        rest = [0.0] * len(self.seconds)
-        for job in run.jobs:
-            if not job.ended:
-                passed = job.duration or 0.0
-                rest[job.ordinal] = max(0.0, self.seconds[job.ordinal] - passed)
-        return makespan(self.plan, rest, self.slots, self.overhead)
-
-
-def outlook(plan: Plan, history: History, slots: int) -> Outlook | None:
-    """Return the outlook of a run that begins; None when nothing of the flow ever ran, or it is too large to be worked out often."""
-    if len(plan.cells) > LARGEST:
-        return None
-    expected = forecast(plan, foresee(plan), history)
-    return None if expected is None else Outlook(plan, expected.seconds, slots, expected.overhead)

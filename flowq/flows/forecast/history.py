@@ -10,7 +10,9 @@ from statistics import median
 from typing import TYPE_CHECKING, Final
 
 from flowq.flows.forecast.makespan import overhead_of
+from flowq.flows.views.snapshot import read_plan
 from flowq.plan import Cell, Plan
+from flowq.plan.foreach import foreach_groups
 from flowq.states import JobStatus, Reason, RunStatus
 from flowq.store.schema.records import JobRecord
 
@@ -24,12 +26,22 @@ _JOBS: Final = 20_000  # read at most, over all of these runs
 
 @dataclass(frozen=True, slots=True)
 class History:
-    """Median seconds of one execution, by the name of the job or cell, and by job over all its cells."""
+    """Median seconds of one execution, by the name of the job or cell, and by job over all its cells.
+
+    `fan_out` is the median number of cells of each foreach.
+    """
 
     runs: int = 0
     cells: Mapping[str, float] = field(default_factory=dict)
     jobs: Mapping[str, float] = field(default_factory=dict)
     overhead: float = 0.0  # s between two jobs of a slot, at a median run
+    fan_out: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def median(self) -> float:
+        """Median seconds over all cells, what a job is taken for that never ran; 0 where none did."""
+        known = sorted(self.cells.values())
+        return known[len(known) // 2] if known else 0.0
 
     def expected(self, plan: Plan, cell: Cell) -> float | None:
         """Return the seconds a cell can be expected to take, None when nothing is known of its job."""
@@ -41,7 +53,7 @@ class History:
 
 @dataclass(frozen=True, slots=True)
 class PastRun:
-    """A run as read. `whole`: in one piece, not retried, so that the times of its jobs belong together."""
+    """A run as read, with the cells of its foreach jobs. `whole`: in one piece, not retried, so that the times of its jobs belong together."""
 
     plan: Plan
     records: Sequence[JobRecord | None]
@@ -68,7 +80,7 @@ def read_history(store: "Store", flow: str, *, before: str | None = None) -> His
         jobs += record.total
         if found and jobs > _JOBS:
             break
-        plan = Plan.from_json(store.runs.plan(run_id))
+        plan = read_plan(store, run_id)
         found.append(PastRun(plan, store.runs.jobs(run_id, range(len(plan.cells))), whole=record.attempt == 1))
         if len(found) == _READ:
             break
@@ -88,9 +100,15 @@ def summarize(runs: Sequence[PastRun]) -> History:
                 continue  # it did not run
             cells.setdefault(cell.name, []).append(record.duration)
             jobs.setdefault(run.plan.node_of(cell).name, []).append(record.duration)
+    fan_out: dict[str, list[int]] = {}
+    for run in runs:
+        for ordinal in foreach_groups(run.plan):
+            group = run.plan.cells[ordinal]
+            fan_out.setdefault(group.name, []).append(len(group.parents))
     return History(
         runs=len(runs),
         cells={name: median(values) for name, values in cells.items()},
         jobs={name: median(values) for name, values in jobs.items()},
         overhead=median([overhead_of(run.plan, run.records) for run in runs if run.whole] or [0.0]),
+        fan_out={name: round(median(counts)) for name, counts in fan_out.items()},
     )

@@ -1,5 +1,6 @@
 """A run without a queue: how long it takes on some number of slots, and what a measured one says of the time between jobs."""
 
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from heapq import heappop, heappush
 from typing import Final
@@ -15,39 +16,66 @@ _MOST: Final = 0.5  # s of overhead; more is no overhead but something else
 def makespan(plan: Plan, seconds: Sequence[float], slots: int, overhead: float = 0.0) -> float:
     """Return the seconds a run takes on this many slots, each job as long as given.
 
-    `overhead` is the seconds that each executed job takes besides. A simulation of what the queue does: jobs start in the order of their priority, then in the order in which they were released.
+    `overhead` is the seconds that each executed job takes besides. A simulation of what the queue does: jobs start in the order of their
+    priority, then in the order in which they were released; of a job with `max_parallel` so many cells run at once.
     """
     children = plan.children()
     pending = [len(cell.parents) for cell in plan.cells]
-    ready: list[tuple[int, int, int]] = []  # negative priority, order of release, ordinal
     running: list[tuple[float, int]] = []  # end, ordinal
-    now, released = 0.0, 0
-    ended = [cell.ordinal for cell in plan.cells if not cell.parents]
-    ended.reverse()
-    fresh = True  # the first round releases the roots themselves, not what comes after them
+    queue = _Queue(plan)
+    now = 0.0
+    todo = [cell.ordinal for cell in plan.cells if not cell.parents]
     while True:
-        todo = (
-            ended
-            if fresh
-            else [edge.parent for ordinal in ended for edge in children[ordinal] if _released(pending, edge.parent)]
-        )
-        fresh = False
         ended = []
         for ordinal in sorted(todo):
             if seconds[ordinal] <= 0:
                 ended.append(ordinal)
-                continue
-            released += 1
-            heappush(ready, (-plan.node_of(plan.cells[ordinal]).priority, released, ordinal))
-        if ended:
-            continue
-        while ready and len(running) < slots:
-            ordinal = heappop(ready)[2]
-            heappush(running, (now + seconds[ordinal] + overhead, ordinal))
-        if not running:
-            return now
-        now, ordinal = heappop(running)
-        ended = [ordinal]
+            else:
+                queue.add(ordinal)
+        if not ended:
+            while len(running) < slots and (begun := queue.take()) is not None:
+                heappush(running, (now + seconds[begun] + overhead, begun))
+            if not running:
+                return now
+            now, last = heappop(running)
+            queue.ended(last)
+            ended = [last]
+        todo = [edge.parent for ordinal in ended for edge in children[ordinal] if _released(pending, edge.parent)]
+
+
+class _Queue:
+    """Released jobs, those first that start first. What `max_parallel` holds back waits beside it."""
+
+    def __init__(self, plan: Plan) -> None:
+        self._plan = plan
+        self._ready: list[tuple[int, int, int]] = []  # negative priority, order of release, ordinal
+        self._held: defaultdict[int, list[tuple[int, int, int]]] = defaultdict(list)  # by node
+        self._running: Counter[int] = Counter()
+        self._released = 0
+
+    def add(self, ordinal: int) -> None:
+        """Put a job in."""
+        self._released += 1
+        heappush(self._ready, (-self._plan.node_of(self._plan.cells[ordinal]).priority, self._released, ordinal))
+
+    def take(self) -> int | None:
+        """Take out the job that starts next; None where none may."""
+        while self._ready:
+            entry = heappop(self._ready)
+            node = self._plan.cells[entry[2]].node
+            limit = self._plan.nodes[node].max_parallel
+            if limit is None or self._running[node] < limit:
+                self._running[node] += 1
+                return entry[2]
+            heappush(self._held[node], entry)
+        return None
+
+    def ended(self, ordinal: int) -> None:
+        """Let the next of those that waited for this job in."""
+        node = self._plan.cells[ordinal].node
+        self._running[node] -= 1
+        if self._held[node]:
+            heappush(self._ready, heappop(self._held[node]))
 
 
 def _released(pending: list[int], ordinal: int) -> bool:

@@ -6,18 +6,19 @@ jobs end); where it asks for a result, the job is taken to run, and says so.
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, TypeGuard
 
 from flowq.expr import EvalError, ExprSyntaxError, evaluate, parse
 from flowq.flows.forecast import graph_rules
 from flowq.plan import Cell, Json, Plan
+from flowq.plan.foreach import before_run
 from flowq.states import JobStatus, Reason, RunStatus
 
 
 @dataclass(frozen=True, slots=True)
 class PredictedEnd:
     """How one cell would end. `because` is the ordinal of the parent that decided it; `open`: it may
-    still be otherwise: an `if` asks for what is not known yet, a handler is for failures that are not foreseen.
+    still be otherwise: an `if` asks for what is not known yet, a handler is for failures that are not expected.
     """
 
     end: graph_rules.End
@@ -38,15 +39,18 @@ _SKIPPED: Final = graph_rules.End(JobStatus.SKIPPED)
 _NOTHING: Final[Mapping[int, graph_rules.End]] = {}
 
 
-def foresee(plan: Plan, failing: Collection[int] = (), ended: Mapping[int, graph_rules.End] = _NOTHING) -> list[PredictedEnd]:
+def predict_ends(
+    plan: Plan, failing: Collection[int] = (), ended: Mapping[int, graph_rules.End] = _NOTHING
+) -> list[PredictedEnd]:
     """Return the fate of each cell, groups included, by ordinal. Linear in cells and edges.
 
     Args:
-        plan: the plan.
+        plan: the plan; a foreach in it is one job.
         failing: ordinals of the jobs that fail, all their attempts, if they are executed at all.
         ended: how jobs have ended already, by ordinal, where the run is in the middle.
     """
     fates: list[PredictedEnd] = []
+    plan = before_run(plan)
     targets = plan.targets()
     fitting = ""  # the phase whose handlers have their turn, known when the graph is done: handlers stand behind it
     for cell in plan.cells:  # parents have smaller ordinals
@@ -95,6 +99,7 @@ def _condition(plan: Plan, cell: Cell, fates: list[PredictedEnd], targets: Mappi
     source = plan.node_of(cell).condition
     if source is None:
         return True
+    node = plan.node_of(cell)
     jobs: dict[str, Json] = {}
     try:
         expression = parse(source)
@@ -102,11 +107,16 @@ def _condition(plan: Plan, cell: Cell, fates: list[PredictedEnd], targets: Mappi
             match reference.path:
                 case ("params" | "matrix", *_):
                     continue
-                case ("jobs", str(name), "status", *_) if name in targets and not fates[targets[name]].open:
-                    jobs[name] = {"status": str(fates[targets[name]].end.status)}
+                case ("jobs", str(name), "status", *_) if _known(target := targets.get(node.scope + name), fates):
+                    jobs[name] = {"status": str(fates[target].end.status)}
                 case _:
                     return None
-        value = evaluate(expression, {"params": dict(plan.params), "matrix": dict(cell.matrix or {}), "jobs": jobs})
+        value = evaluate(expression, {"params": dict(plan.params_of(node)), "matrix": dict(cell.matrix or {}), "jobs": jobs})
     except (EvalError, ExprSyntaxError):
         return None
     return value if isinstance(value, bool) else None
+
+
+def _known(ordinal: int | None, fates: Sequence[PredictedEnd]) -> TypeGuard[int]:
+    """Tell whether it is known for sure how a job ends."""
+    return ordinal is not None and ordinal < len(fates) and not fates[ordinal].open

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from flowq.exceptions import UsageError
 from flowq.flows.forecast import graph_rules
-from flowq.flows.forecast.outcomes import foresee
+from flowq.flows.forecast.outcomes import predict_ends
 from flowq.flows.local_worker.orphaned_runs import has_worker
 from flowq.flows.local_worker.worker import local_queues
 from flowq.plan import Plan
@@ -37,7 +37,7 @@ def absent_secrets(plan: Plan, ended: Mapping[int, graph_rules.End] = _NOTHING) 
     """Return what is absent, each secret of a job once. `ended`: the jobs that are not executed any more, by ordinal."""
     if not _any(plan):
         return []
-    fates = foresee(plan, ended=ended)
+    fates = predict_ends(plan, ended=ended)
     possible: set[int] = set()  # nodes
     certain: dict[int, bool] = {}  # node -> whether there is nothing before it
     for cell in plan.cells:
@@ -104,5 +104,4 @@ def _absent(plan: Plan, possible: set[int], certain: dict[int, bool]) -> Iterato
         for name, reference in node.secrets.items():
             problem = problem_of(name, reference)
             if problem is not None:
-                place = f"{plan.file_of(node) or plan.name}:{node.line}: job {node.name}"
-                yield Absent(f"{place}: {problem}", number in certain and ("env" in reference or certain[number]))
+                yield Absent(f"{plan.where(node)}: {problem}", number in certain and ("env" in reference or certain[number]))

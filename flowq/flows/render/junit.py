@@ -65,7 +65,7 @@ def _kind(job: JobView) -> str:
 
 
 def _case(run: RunView, job: JobView, kind: str, output: str) -> list[str]:
-    place = {"file": run.file, "line": str(job.line)} if run.file else {}
+    place = {"file": job.place.file, "line": str(job.place.line)} if job.place.file else {}
     head = f"    <testcase{_attributes(name=job.name, classname=f'{run.flow}.{job.job}', time=_seconds(job.duration), **place)}"
     inner: list[str] = []
     if kind == "skipped":

@@ -15,7 +15,7 @@ from flowq.flows.views.run_view import RunView, Snapshot, ordinal_of, run_view
 from flowq.flows.views.snapshot import read_errors
 from flowq.ids import member_id
 from flowq.plan import Plan
-from flowq.plan.foreach import grow
+from flowq.plan.foreach import with_foreach_cells
 from flowq.states import RUN_ENDED, JobStatus, RunStatus
 from flowq.store.schema.records import Event, JobRecord, LogEntry, RunRecord
 
@@ -31,6 +31,7 @@ GONE: Final = "-"  # the new status of what is no job any more
 EXPANDED: Final = "expanded"  # the reason when it has become a group of cells
 _CANCELING: Final = "canceling"  # the reason of the event that says that a run is being canceled
 _MAY_FAIL: Final = frozenset({JobStatus.FAILED, JobStatus.STOPPED, JobStatus.SCHEDULED, JobStatus.QUEUED})
+_ENDS_BADLY: Final = frozenset({JobStatus.FAILED, JobStatus.STOPPED})
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,8 +174,11 @@ class Follower:
 
 
 def _failed(events: Sequence[Event]) -> list[int]:
-    """Return the ordinals of the jobs of which an execution has failed, whatever follows."""
-    found = (ordinal_of(event.job) for event in events if event.old == JobStatus.STARTED and event.new in _MAY_FAIL)
+    """Return the ordinals of the jobs that failed, before they were started too, or of which an execution did, whatever follows."""
+    failing = (
+        event for event in events if event.new in _ENDS_BADLY or (event.old == JobStatus.STARTED and event.new in _MAY_FAIL)
+    )
+    found = (ordinal_of(event.job) for event in failing)
     return list(dict.fromkeys(ordinal for ordinal in found if ordinal is not None))
 
 
@@ -226,7 +230,7 @@ class Progress:
         if not groups:
             return
         like = {ordinal: self._jobs[ordinal] for ordinal in groups}
-        self.plan = grow(self.plan, groups)
+        self.plan = with_foreach_cells(self.plan, groups)
         self._jobs += [None] * (len(self.plan.cells) - len(self._jobs))
         for group, cells in groups.items():
             record = like[group]
@@ -245,7 +249,7 @@ class Progress:
     @property
     def group(self) -> str | None:
         """The semaphore of the concurrency group that the run waits for, None once it has begun."""
-        return self._run.sem if self._run.status is RunStatus.QUEUED else None
+        return self._run.semaphore if self._run.status is RunStatus.QUEUED else None
 
     def waiting_queues(self) -> frozenset[str]:
         """Return the queues in which jobs wait now."""

@@ -105,7 +105,8 @@ def _job_json(job: JobView) -> dict[str, Json]:
         "ended_at": iso(job.ended_ms),
         "duration": job.duration,
         "error": job.error,
-        "line": job.line,
+        "file": job.place.file,
+        "line": job.place.line,
         **({} if job.approval is None else {"approval": _approval_json(job.approval)}),
         **({} if job.cache is None else {"cache": _cache_json(job.cache)}),
     }

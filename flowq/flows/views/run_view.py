@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from flowq.ids import member_id
-from flowq.plan import Cell, Json, Plan, Selection
+from flowq.plan import Cell, Json, Plan, Selection, SourcePlace
 from flowq.plan.foreach import order
 from flowq.states import ENDED, RUN_ENDED, JobStatus, Reason, RunStatus
 from flowq.store.schema.records import JobRecord, RunRecord
@@ -75,13 +75,18 @@ class JobView:
     due_ms: int | None
     duration: float | None
     error: str | None
-    line: int
+    place: SourcePlace
     semaphores: tuple[str, ...] = ()  # of a job that waits for some of them
     approval: "ApprovalView | None" = None
     phase: str = ""  # of a handler, see `Cell.phase`
     cache: CacheView | None = None  # once it is decided
     selected: bool = True  # a run of a part of the flow leaves the others out
     lane: int | None = None  # of a running job: which of the slots it occupies, as far as one can tell from outside
+
+    @property
+    def line(self) -> int:
+        """The line of its place."""
+        return self.place.line
 
     @property
     def ended(self) -> bool:
@@ -171,7 +176,7 @@ def run_view(plan: Plan, snapshot: Snapshot) -> RunView:
         directory=run.directory,
         local=run.local,
         canceling=run.canceling,
-        semaphore=run.sem if run.status is RunStatus.QUEUED else None,
+        semaphore=run.semaphore if run.status is RunStatus.QUEUED else None,
         selection=plan.selection,
         gates=tuple(gates.values()),
     )
@@ -251,7 +256,7 @@ def _job_view(
         due_ms=record.due_ms if record is not None and record.status is JobStatus.SCHEDULED else None,
         duration=_duration(record, ended_ms, snapshot.now_ms),
         error=snapshot.errors.get(cell.ordinal),
-        line=node.line,
+        place=plan.place_of(node),
         semaphores=_semaphores(record),
         phase=cell.phase,
         approval=_approval(record) if node.action.kind == "approval" and record is not None else None,

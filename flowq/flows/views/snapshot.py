@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from flowq.exceptions import NoSuchRunError
 from flowq.flows.views.run_view import RunView, Snapshot, ordinal_of, run_view
 from flowq.plan import Plan
-from flowq.plan.foreach import foreach_groups, grow
+from flowq.plan.foreach import foreach_groups, with_foreach_cells
 from flowq.states import JobStatus
 from flowq.store.schema.records import Event, JobRecord
 
@@ -41,7 +41,7 @@ def read_plan(store: "Store", run_id: str) -> Plan:
     """Read the plan that a run was submitted with, with the cells that its foreach jobs have made since."""
     plan = Plan.from_json(store.runs.plan(run_id))
     groups = foreach_groups(plan)
-    return grow(plan, store.runs.members(run_id, groups)) if groups else plan
+    return with_foreach_cells(plan, store.runs.members(run_id, groups)) if groups else plan
 
 
 def take_snapshot(store: "Store", run_id: str, plan: Plan) -> Snapshot:

@@ -38,7 +38,7 @@ def _job_record(job: str, row: Mapping[bytes, bytes]) -> JobRecord:
     return JobRecord(
         id=job,
         status=JobStatus(fields["status"]),
-        queue=fields.get("origin", ""),
+        queue=fields.get("queue", ""),
         run=run,
         ordinal=split_member_id(job)[1] if run else None,
         reason=fields.get("reason"),
@@ -60,7 +60,7 @@ def _job_record(job: str, row: Mapping[bytes, bytes]) -> JobRecord:
         repeated=int(fields.get("repeated", 0)),
         serializer=fields.get("serializer"),
         sync=fields.get("sync") == "1",
-        awaits=_semaphores(fields.get("sems", "")) if "parked" in fields else (),
+        awaits=_semaphores(fields.get("semaphores", "")) if "parked" in fields else (),
         cell_of=_integer(fields.get("cell_of")),
         message=fields.get("message", ""),
         decided_by=fields.get("decided_by"),

@@ -1,4 +1,4 @@
-"""When a fork server kills its horses because its supervisor does not renew them: others may have its jobs by then."""
+"""The fence: kills the horses of a supervisor that no longer renews them, because other workers may have its jobs by then."""
 
 from __future__ import annotations
 
@@ -6,10 +6,9 @@ import os
 
 from flowq.worker.ipc import platform
 
-_STEP = 0.2  # s between looks at a supervisor that is late
-_LATE = (
-    1.0  # s after a look was due, from which on this process did not run itself: the machine slept, or its container was paused
-)
+_STEP = 0.2  # s between checks of a supervisor that is late
+# s after a check was due. Later than that, this process itself did not run: the machine slept, or its container was paused.
+_LATE = 1.0
 
 
 class Fence:

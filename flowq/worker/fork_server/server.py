@@ -18,6 +18,7 @@ from flowq.worker.fork_server.fence import Fence
 from flowq.worker.fork_server.preload import ModulePreloader
 from flowq.worker.fork_server.scratch import ScratchDirectory
 from flowq.worker.horse import horse
+from flowq.worker.horse.own_process import OwnProcess
 from flowq.worker.ipc import channel as ipc
 from flowq.worker.ipc import platform
 from flowq.worker.ipc.channel import Channel, PeerGoneError
@@ -102,7 +103,7 @@ class ForkServer:
         try:
             ours, theirs = Channel.pair()
         except OSError as error:
-            self._control.send((ipc.NO_FORK, number, error.strerror or str(error)))
+            self._control.send((ipc.NO_FORK, number, platform.describe(error)))
             return
         self._scratch.ensure()
         me = os.getpid()
@@ -111,7 +112,7 @@ class ForkServer:
         except OSError as error:
             ours.close()
             theirs.close()
-            self._control.send((ipc.NO_FORK, number, error.strerror or str(error)))
+            self._control.send((ipc.NO_FORK, number, platform.describe(error)))
             return
         if pid == 0:
             try:
@@ -187,7 +188,8 @@ def main() -> None:
     sys.path[:0] = greeting["path"]
     for module in greeting["preload"]:
         try:
-            __import__(module)
+            with OwnProcess():
+                __import__(module)
         except Exception as error:  # noqa: BLE001 - user code; the job that needs it will show the whole traceback
             sys.stderr.write(f"flowq: cannot preload {module}: {type(error).__name__}: {error}\n")
     serve(control)

@@ -373,7 +373,7 @@ class ActiveJobs:
         self._reports.append(execution)
 
     def _vacate(self, held: ActiveJob) -> None:
-        if "limit" in held.claim.fields:
+        if "rate_limit" in held.claim.fields:
             self._follow_ups.append((FollowUp.RELEASE, held.claim))
 
     def _give_back(self, held: ActiveJob) -> None:

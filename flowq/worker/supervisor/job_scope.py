@@ -15,9 +15,8 @@ from flowq import signing
 from flowq.exceptions import CorruptRecordError, FlowqError, NoSuchRunError, SignatureError
 from flowq.expr import EvalError, parse
 from flowq.ids import member_id
-from flowq.plan import GATE, Cell, Json, Node, Plan
-from flowq.plan.foreach import foreach_groups, grow, member_name
-from flowq.plan.plan import PlanVersionError
+from flowq.plan import Cell, Json, Node, Plan, PlanVersionError
+from flowq.plan.foreach import foreach_groups, member_name, with_foreach_cells
 from flowq.states import JobStatus
 from flowq.store.schema.records import RunRecord
 from flowq.worker.ipc.platform import PRIVATE
@@ -67,8 +66,7 @@ class JobPlace:
     @property
     def where(self) -> str:
         """File, line and name, as messages show them."""
-        plan = self.run.plan
-        return f"{plan.file_of(self.node) or plan.name}:{self.node.line}: job {self.node.name.removesuffix(f'/{GATE}')}"
+        return self.run.plan.where(self.node)
 
 
 class JobScopes:
@@ -167,7 +165,7 @@ class JobScopes:
 
     def _failed_jobs(self, run: PlannedRun) -> list[str]:
         """Return the names of the graph's jobs that failed and were not allowed to, in the order of the plan."""
-        plan = grow(run.plan, self._store.runs.members(run.record.id, foreach_groups(run.plan)))
+        plan = with_foreach_cells(run.plan, self._store.runs.members(run.record.id, foreach_groups(run.plan)))
         cells = [cell for cell in plan.jobs() if not cell.phase]
         records = self._store.runs.jobs(run.record.id, [cell.ordinal for cell in cells])
         failing = {JobStatus.FAILED, JobStatus.STOPPED}

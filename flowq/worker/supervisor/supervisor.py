@@ -12,9 +12,10 @@ import random
 import time
 from typing import TYPE_CHECKING, Final
 
-from flowq import __version__, ids
+from flowq import ids
 from flowq.exceptions import CorruptRecordError, DataLostError, FlowqError, ServerError
 from flowq.store.schema.outcomes import ExchangeReply, SweepReply
+from flowq.worker import registration
 from flowq.worker.ipc import platform
 from flowq.worker.signals import StopSignals
 from flowq.worker.supervisor.active_jobs import ActiveJobs, FollowUp
@@ -25,6 +26,7 @@ from flowq.worker.supervisor.failure_policy import FailurePolicy
 from flowq.worker.supervisor.fork_server_client import ForkServerKey
 from flowq.worker.supervisor.fork_server_pool import ForkServerPool
 from flowq.worker.supervisor.job_scope import JobScopes, UnpreparableError
+from flowq.worker.supervisor.queue_order import QueueOrder
 from flowq.worker.supervisor.shutdown import Shutdown, ShutdownStage, watch_lifeline
 from flowq.worker.supervisor.slot import KillCause
 from flowq.worker.supervisor.task_builder import TaskBuilder
@@ -33,6 +35,7 @@ from flowq.worker.webhooks.delivery import Deliveries
 if TYPE_CHECKING:
     from flowq.store import Store
     from flowq.store.schema.outcomes import Claim, ExecutionReport, LogLines, Verdict
+    from flowq.store.schema.records import Registration
     from flowq.worker.options import WorkerOptions
 
 _log = logging.getLogger("flowq.worker")
@@ -65,7 +68,8 @@ class Supervisor:
         self._connections.on_reply = self._replied
         self._connections.on_refused = self._refused
         self._connections.on_hint = self._hinted
-        self._queues = list(options.queues)  # in the order in which they are served next
+        self._registration: Registration | None = None
+        self._queues = QueueOrder(options.queues, options.strategy)
         self._obeyed: set[str] = set()  # commands that were carried out
         self._hungry = True  # a claim may find something
         self._released = False  # dependents are about to be released: not dry yet
@@ -230,16 +234,17 @@ class Supervisor:
         self._beaten = [token for _, token in executions]
         self._sent = (platform.boottime(), [], [])
         state = "stopping" if not self._stopping.claiming else "busy" if executions else "idle"
-        self._connections.send(lambda link: link.heartbeat(state, self._options.queues, executions, self._jobs.counters))
+        worker = self._registration
+        assert worker is not None
+        self._connections.send(lambda link: link.heartbeat(worker, state, executions, self._jobs.counters))
 
     def _step(self, now: float, claims: int) -> None:
         self._next_flush = now + _FLUSH
         logs, reports = self._jobs.take_logs(_LOG_BUDGET), self._jobs.take_reports()
         self._sent = (platform.boottime(), logs, reports)
         wanted = [ids.nonce() for _ in range(claims)]
-        if self._options.strategy == "random":
-            random.shuffle(self._queues)
-        self._connections.send(lambda link: link.exchange(self._queues, logs=logs, ended=reports, claims=wanted))
+        queues = self._queues.next()
+        self._connections.send(lambda link: link.exchange(queues, logs=logs, ended=reports, claims=wanted))
 
     def _replied(self, reply: ExchangeReply | SweepReply | list[Verdict]) -> None:
         if isinstance(reply, ExchangeReply):
@@ -260,8 +265,7 @@ class Supervisor:
         for claim in reply.claims:
             if claim is not None:
                 self._stopping.claimed += 1
-                if self._options.strategy == "round_robin":
-                    self._rotate(claim.queue)
+                self._queues.served(claim.queue)
                 self._jobs.take(claim, since)
         if reply.claims:
             self._hungry = None not in reply.claims
@@ -271,12 +275,6 @@ class Supervisor:
         self._deliveries.wanted |= reply.webhooks
         if reply.more:
             self._next_sweep = time.monotonic()
-
-    def _rotate(self, served: str) -> None:
-        """Put the queue that was served behind all others, and those before it as well."""
-        if served in self._queues:
-            cut = self._queues.index(served) + 1
-            self._queues = self._queues[cut:] + self._queues[:cut]
 
     def _swept(self, reply: SweepReply) -> None:
         self._swept_once = True
@@ -332,13 +330,7 @@ class Supervisor:
 
     def _announce(self) -> None:
         options = self._options
-        self._store.workers.register(
-            options.name,
-            queues=options.queues,
-            slots=options.slots,
-            version=__version__,
-            lease=options.lease,
-        )
+        self._registration = registration.register(self._store, options)
         # For nothing, so that script and connection are there: a worker that is out of descriptors must be able to hand back.
         self._store.workers.unclaim("-", "-")
         self._connections.connect()
@@ -388,7 +380,8 @@ class Supervisor:
         if self._stopping.stage is not ShutdownStage.NOW:
             try:
                 self._deliveries.give_back()
-                self._store.workers.leave(self._options.name)
+                if self._registration is not None:
+                    self._store.workers.leave(self._options.name, self._registration.nonce)
             except (FlowqError, OSError):
                 _log.info("could not unregister the worker")
         self._deliveries.close()

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from flowq.flows.render.graph.simplify import Contraction
 from flowq.flows.views.run_view import JobView, RunView, matrix_status
-from flowq.plan import GATE, STAGE, Json, Plan
+from flowq.plan import GATE, STAGE, Json, Plan, SourcePlace
 from flowq.plan.foreach import order
 from flowq.states import JobStatus
 
@@ -20,7 +20,7 @@ class Vertex:
 
     name: str
     queue: str
-    line: int
+    place: SourcePlace
     cells: tuple[str, ...] = ()  # of a matrix drawn as one
     status: JobStatus | None = None
     allowed: bool = False
@@ -40,6 +40,7 @@ class Drawing:
     name: str
     vertices: tuple[Vertex, ...]
     edges: tuple[tuple[int, int, str], ...]
+    file: str = ""  # the flow that is run; places are shown as seen from there
 
     def parents(self) -> list[list[int]]:
         """Return the parents of each vertex, each once, in the order of the edges."""
@@ -69,7 +70,8 @@ def graph_json(graph: Drawing) -> dict[str, Json]:
             {
                 "name": vertex.name,
                 "queue": vertex.queue,
-                "line": vertex.line,
+                "file": vertex.place.file,
+                "line": vertex.place.line,
                 "cells": list(vertex.cells),
                 "group": vertex.group,
                 "status": None if vertex.status is None else str(vertex.status),
@@ -99,7 +101,7 @@ def _folded(plan: Plan, jobs: dict[int, JobView]) -> Drawing:
             Vertex(
                 name=_name(node.name),
                 queue=node.queue,
-                line=node.line,
+                place=plan.place_of(node),
                 cells=tuple(plan.cells[ordinal].name for ordinal in own) if node.matrix else (),
                 status=matrix_status(views) if node.matrix else views[0].status if views else None,
                 allowed=any(view.allowed for view in views),
@@ -112,7 +114,7 @@ def _folded(plan: Plan, jobs: dict[int, JobView]) -> Drawing:
         parent, child = plan.cells[above].node, plan.cells[below].node
         if parent != child:
             edges[places[parent], places[child], condition] = None
-    return Drawing(plan.name, tuple(vertices), tuple(edges))
+    return Drawing(plan.name, tuple(vertices), tuple(edges), plan.file)
 
 
 def _name(node: str) -> str:
@@ -135,7 +137,7 @@ def _expanded(plan: Plan, jobs: dict[int, JobView]) -> Drawing:
             Vertex(
                 name=cell.label,
                 queue=node.queue,
-                line=node.line,
+                place=plan.place_of(node),
                 status=matrix_status(views) if cell.group else view.status if view else None,
                 allowed=view is not None and view.allowed,
                 group=cell.group,
@@ -143,7 +145,7 @@ def _expanded(plan: Plan, jobs: dict[int, JobView]) -> Drawing:
             )
         )
     edges = ((places[parent], places[child], condition) for parent, child, condition in drawing.edges())
-    return Drawing(plan.name, tuple(vertices), tuple(dict.fromkeys(edges)))
+    return Drawing(plan.name, tuple(vertices), tuple(dict.fromkeys(edges)), plan.file)
 
 
 def _duration(views: Sequence[JobView]) -> float | None:

@@ -96,17 +96,17 @@ def _boxes(
             x, y = lefts[index], _middle(layout, item)
             radius = _HIGH // 2 if vertex.group else 5
             yield (
-                f"<g><title>{_text(_tooltip(vertex))}</title>"
+                f"<g><title>{_text(_tooltip(vertex, graph.file))}</title>"
                 f'<rect x="{x:.1f}" y="{y - _HIGH / 2:.1f}" width="{widths[index]:.1f}" height="{_HIGH}" rx="{radius}"'
                 f' fill="{fill}" stroke="{line}" stroke-width="1.5"/>'
                 f'<text x="{x + 9:.1f}" y="{y + 4:.1f}">{_text(labels[item])}</text></g>'
             )
 
 
-def _tooltip(vertex: Vertex) -> str:
+def _tooltip(vertex: Vertex, file: str) -> str:
     state = "" if vertex.status is None else f": {vertex.status}" + (" (allowed)" if vertex.allowed else "")
     took = "" if vertex.duration is None else f", {vertex.duration:.2f} s"
-    return f"{vertex.label}{state}{took}, queue {vertex.queue}, line {vertex.line}"
+    return f"{vertex.label}{state}{took}, queue {vertex.queue}, {vertex.place.beside(file) or f'line {vertex.place.line}'}"
 
 
 def _short(label: str) -> str:

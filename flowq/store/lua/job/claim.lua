@@ -49,7 +49,7 @@ local function begin(worker, slot, claim_id, lease, id, place)
     L.end_job(job, 'failed', 'expired')
   elseif L.halted(job) then
     L.halt(job, L.halted(job))
-  elseif job.sems and not L.hold(job, true) then
+  elseif job.semaphores and not L.hold(job, true) then
     L.park(job, place) -- in its order among the waiting jobs
   else
     call('HSET', K.worker(worker), 'claim:' .. slot, claim_id .. ' ' .. id)

@@ -8,8 +8,8 @@ local WAITING = { queued = true, scheduled = true }
 -- Returns whether the job is started again, as the execution with this token; its lease is `score`.
 function L.regain(job, token, score)
   if not job or job.token ~= token or job.outcome ~= 'lost' or not WAITING[job.status] then return false end
-  if L.halted(job) or job.cancel or (job.sems and not L.hold(job, true)) then return false end
-  if job.on_failure and call('ZREM', K.callbacks(job.origin), L.execution_of(token) .. ':' .. job.nonce .. '|' .. job.id) == 1 then
+  if L.halted(job) or job.cancel or (job.semaphores and not L.hold(job, true)) then return false end
+  if job.on_failure and call('ZREM', K.callbacks(job.queue), L.execution_of(token) .. ':' .. job.nonce .. '|' .. job.id) == 1 then
     L.was_called(job)
   end
   L.had_turn(job)

@@ -18,7 +18,7 @@ local function leave_queue(run, sem, with, attempt)
 end
 
 function L.cancel_run(run, nonce, handlers)
-  local found = call('HMGET', K.run(run), 'status', 'cancel', 'phase', 'cancel_nonce', 'sem', 'next', 'attempt')
+  local found = call('HMGET', K.run(run), 'status', 'cancel', 'phase', 'cancel_nonce', 'semaphore', 'next_walk', 'attempt')
   local status, mode = found[1], found[2]
   if not status or status == 'staging' or status == 'collecting' then return 'not_found' end
   if nonce and found[4] == nonce then return 'duplicate' end

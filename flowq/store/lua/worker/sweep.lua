@@ -14,8 +14,8 @@ local LOOK_AGAIN = 1000 -- ms
 
 local function reap(id, served)
   local job = L.load(id)
-  local own = job and job.run and string.sub(job.origin, 1, #job.run + 1) == job.run .. '/'
-  if own and not served[job.origin] and not L.halted(job) then
+  local own = job and job.run and string.sub(job.queue, 1, #job.run + 1) == job.run .. '/'
+  if own and not served[job.queue] and not L.halted(job) then
     call('ZADD', K.leases(), 'XX', now + LOOK_AGAIN, id)
     return
   end
