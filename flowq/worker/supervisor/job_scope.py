@@ -15,9 +15,8 @@ from flowq import signing
 from flowq.exceptions import CorruptRecordError, FlowqError, NoSuchRunError, SignatureError
 from flowq.expr import EvalError, parse
 from flowq.ids import member_id
-from flowq.plan import Cell, Json, Node, Plan
+from flowq.plan import Cell, Json, Node, Plan, PlanVersionError
 from flowq.plan.foreach import foreach_groups, member_name, with_foreach_cells
-from flowq.plan.plan import PlanVersionError
 from flowq.states import JobStatus
 from flowq.store.schema.records import RunRecord
 from flowq.worker.ipc.platform import PRIVATE
