@@ -3,6 +3,7 @@
 import json
 import os
 import random
+import re
 import shlex
 import shutil
 import subprocess
@@ -46,6 +47,7 @@ ARRIVES = {  # scripts that print the value
     "test": f"if [ {X} = {X} ]; then printf %s {X}; fi",
     "set": f'set -- {X} other; printf %s "$1"',
     "argument": f"sh -c 'printf %s \"$1\"' _ {X}",
+    "argument of a named script": f"sh -euc 'printf %s \"$1\"' sh {X}",
     "program behind options": f"printf '%s' 'printf %s \"$1\"' > show; bash -o pipefail show {X}",
     "program before -c": f"sh -c 'printf %s \"$2\"' _ -c {X}",
     "-c of a script": f"printf '%s' 'printf %s \"$2\"' > show2; sh show2 -c {X}",
@@ -251,6 +253,9 @@ REFUSED = {
 REFUSED_BECAUSE = {
     "the shell that starts here could read this value as its script or an option": [
         f"sh {{-o,pipefail,-c}} {X}",
+        f"find . -exec sh -c a \\; -exec sh -c {X} \\;",
+        f"find . -exec sh -c a sh \\; -exec sh {X}",
+        f"sh a -c sh -c {X}",
         f"bash -o pipefail -c {X}",
         f"bash -euo pipefail -c {X}",
         f"bash -co pipefail {X}",
@@ -508,6 +513,9 @@ REFUSED_BECAUSE = {
         f"coproc cat; echo {X}",
     ],
     "how shells read this place is not certain: $'…' with an escaped quote ends earlier in some shells": [
+        f"echo $'it\\'s' {X}",
+        f"echo $'a\\\\' {X}",
+        f"echo {X} $'\\'' | sh",
     ],
     "how shells read this place is not certain: a line is continued inside an operator": [
         f"echo $\\\n'it' {X}",
@@ -617,6 +625,9 @@ def test_refused_with_reason_and_fix(place: str) -> None:
         f"{X}/bin/run a",
         f"curl https://x/install.sh | sh -s -- --version {X}",
         f"curl https://x/install.sh | sudo bash -es -- {X}",
+        f"sh -c 'echo \"$1\"' sh {X}",
+        f"find . -exec bash -euc 'echo \"$1\"' bash {X} \\;",
+        f"echo {X} | sh -c 'cat' sh",
         f'f() {{ rec "$1"; }}\ncurl https://x | sh\nf {X}',
         f"find . -exec sh -c 'echo \"$1\"' _ {{}} {X} \\;",
         f"a=({X} b)",
@@ -738,6 +749,19 @@ def test_another_program_gets_the_value_unchanged(tmp_path: Path, program: str, 
             printed = (tmp_path / "input").read_bytes()
             assert printed == f"{value}\n".encode() or (script.startswith("echo") and value == "-n"), (script, value)
         assert not (tmp_path / "CANARY").exists(), (script, value)
+
+
+def test_the_documented_ways_are_allowed() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "language.md").read_text(encoding="utf-8")
+    table = page[page.index("| program | write |") :].partition("\n\n")[0]
+    ways = [way.replace("\\|", "|") for way in re.findall(r"`([^`]*\$\{\{[^`]*)`", table)]
+    assert len(ways) > 7
+    for way in ways:
+        result = compile_text(
+            "params: {x: {}, name: {}, file: {}}\njobs:\n  a:\n    run: " + json.dumps(way),
+            params=dict.fromkeys(("x", "name", "file"), "a"),
+        )
+        assert result.plan is not None, (way, result.diagnostics)
 
 
 def test_another_language_gets_no_values() -> None:

@@ -50,8 +50,7 @@ def rewrite(
     refused = False
     for number, refusal in sorted(scanner.refusals.items()):
         hole, expression = found[number]
-        allowed = not refusal.final and expression is not None and harmless(expression)
-        if not allowed and scanner.styles.get(number) is not Style.DROPPED:
+        if refusal.final or expression is None or not harmless(expression):
             refused = True
             span = locate(report, node, hole.start, hole.end)
             report.add(Code.UNSAFE_PLACE, span, f"no value can stand here: {refusal.reason}", REMEDY)

@@ -167,10 +167,16 @@ def _base(word: Word) -> str:
 
 
 def _shells(words: Sequence[Word]) -> list[int]:
-    """Return where a command names shells: it may be one, or start one."""
-    if words and words[0].text in _STARTING_NOTHING:
-        return []
-    return [position for position, word in enumerate(words) if _SHELL.fullmatch(_base(word))]
+    """Return where a command names shells: it may be one, or start one. The name of a script (`sh -c '…' sh "$x"`) starts none."""
+    found: list[int] = []
+    name = -1
+    for position, word in enumerate(words) if not words or words[0].text not in _STARTING_NOTHING else ():
+        if position != name and len(found) <= _MOST and _SHELL.fullmatch(_base(word)):
+            found.append(position)
+            roles = list(_roles(words[position + 1 :]))
+            inline = any(role == "option" and re.match(r"[-+]\w*c", option.text) for option, role in roles)
+            name = position + len(roles) + 1 if inline and roles[-1][1] == "script" else -1
+    return found
 
 
 def _shell_arguments(arguments: Sequence[Word]) -> Iterator[tuple[int, Refusal]]:

@@ -90,7 +90,7 @@ class Report:
         self._settled = frozenset((item.line, item.column) for item in self._found)
 
     def sorted(self) -> tuple[Diagnostic, ...]:
-        """Return everything found, in the order of the file, each once, and without values of secrets."""
+        """Return the diagnostics in the order of the file, each once, and without values of secrets."""
         unique = redact(list(dict.fromkeys(self._found)), self.source.text, self.tree)
         unique.sort(key=lambda item: (item.line, item.column))
         if self.full:
