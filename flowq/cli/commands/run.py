@@ -135,7 +135,7 @@ def _again(session: CliContext, given: str, order: _Order) -> _Order:
     return replace(
         order,
         file=earlier.file,
-        inputs=Inputs({**json.loads(earlier.params), **order.inputs.values}),
+        inputs=replace(order.inputs, values={**json.loads(earlier.params), **order.inputs.values}),
         labels={**json.loads(earlier.labels), **order.labels},
         part=order.part or Part(selected.jobs, selected.stages, selected.until),
         directory=earlier.directory,
