@@ -13,7 +13,7 @@ from collections.abc import Sequence
 
 from flowq import defaults
 from flowq.connections.clients import open_store
-from flowq.exceptions import FlowqError, ServerUnavailableError
+from flowq.exceptions import FlowqError, ServerError
 from flowq.worker.options import WorkerOptions
 from flowq.worker.supervisor.supervisor import Supervisor
 
@@ -22,7 +22,7 @@ _UNREACHABLE = 6
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run a worker and return the exit code: 0 stopped, 1 could not go on, 2 usage, 6 server unreachable."""
+    """Run a worker and return the exit code: 0 stopped, 1 could not go on, 2 usage, 6 server unreachable or refusing."""
     arguments = _parser().parse_args(argv)
     if arguments.orders is not None:
         ordered = _await_orders(arguments.orders)
@@ -38,7 +38,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             return Supervisor(store, _options(arguments)).run()
         finally:
             store.close()
-    except ServerUnavailableError as error:
+    except ServerError as error:
         sys.stderr.write(f"error: {error}\n")
         return _UNREACHABLE
     except FlowqError as error:
