@@ -51,9 +51,13 @@ class BaseRegistry:
         return self.store.client
 
     def get_queue(self) -> Any:
-        """Return the queue whose jobs these are."""
+        """Return the queue whose jobs these are: the one that was given, else one that is made now.
+
+        A queue passes itself when it makes a registry. Only a registry that was made by name has to make the queue, and it imports
+        `flowq.queue` here, by name and at that moment: queues stand above their registries and import this module.
+        """
         if self._queue is None:
-            queues: Any = import_module("flowq.queue")  # by name: queues stand above their registries
+            queues: Any = import_module("flowq.queue")
             self._queue = queues.Queue(self.name, self.store, job_class=self.job_class, serializer=self.serializer)
         return self._queue
 
@@ -209,9 +213,15 @@ class CanceledJobRegistry(BaseRegistry):
     status = JobStatus.CANCELED
 
 
+class SkippedJobRegistry(BaseRegistry):
+    """Jobs that will not be executed because a job that they depend on did not succeed, until their `result_ttl` has passed."""
+
+    status = JobStatus.SKIPPED
+
+
 def clean_registries(queue: Any, exception_handlers: Any = None) -> None:  # noqa: ARG001 - RQ's signature
     """Drop what has expired from all registries of a queue. Not needed, see `BaseRegistry.cleanup`."""
-    for kind in (StartedJobRegistry, FinishedJobRegistry, FailedJobRegistry, CanceledJobRegistry):
+    for kind in (StartedJobRegistry, FinishedJobRegistry, FailedJobRegistry, CanceledJobRegistry, SkippedJobRegistry):
         kind(queue=queue).cleanup()
 
 

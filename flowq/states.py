@@ -117,8 +117,11 @@ TRANSITIONS: Final[dict[str, frozenset[tuple[str, str]]]] = {
             ("started", "queued"),
             ("started", "deferred"),  # retries are left, but other jobs hold its semaphores
             ("started", "rate_limited"),  # likewise
+            ("queued", "started"),  # its execution was taken for lost, and no other one has been begun
+            ("scheduled", "started"),  # likewise
         }
     ),
+    "worker/heartbeat": frozenset({("queued", "started"), ("scheduled", "started")}),  # likewise
     "job/release_dependents": frozenset(
         {
             ("deferred", "queued"),

@@ -1,4 +1,4 @@
-"""Flow files on the command line: the compiler's diagnostics, and what would run."""
+"""Flow files on the command line: compilation, diagnostics, and the preview of a run."""
 
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
@@ -47,7 +47,7 @@ def show_diagnostics(diagnostics: "Iterable[Diagnostic]", terminal: Terminal, *,
 
 
 def preview_lines(plan: "Plan") -> Iterator[Line]:
-    """Yield what a run of the plan would do: its jobs in order, with queue and what they wait for."""
+    """Yield the preview of a run: its jobs in order, with queue and dependencies."""
     jobs = list(plan.selected_jobs())
     yield ((f"{safe_line(plan.name)}: {count_text(plan)}, not run (--dry-run)", "bold"),)
     if plan.params:
@@ -68,7 +68,7 @@ def preview_lines(plan: "Plan") -> Iterator[Line]:
 
 
 def preview_json(plan: "Plan") -> dict[str, Any]:
-    """Return the same for programs."""
+    """Return the preview as a JSON document."""
     return {
         "flow": plan.name,
         "file": plan.file,

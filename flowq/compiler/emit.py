@@ -1,7 +1,7 @@
-"""The last pass: from units to the plan, with ordinals in an order in which parents come first.
+"""The last stage: units to the plan, with ordinals that put parents first.
 
-A unit is written under a prefix: "" for the flow itself, `job/` for the flow that a job stands for, `on_exit/` for a section of handlers. Its
-jobs keep the names of their file; only here do they get the names of the plan.
+A unit is written under a prefix: "" for the flow itself, `job/` for a sub-flow, `on_exit/` for a section of handlers. Jobs keep the names
+of their file until here, where they get the names of the plan.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -27,7 +27,7 @@ _after_action = attrgetter(*(item.name for item in fields(JobFields) if item.nam
 
 
 def make_plan(unit: Unit, file: str) -> Plan:
-    """Return the plan of a flow in which nothing is wrong."""
+    """Return the plan of a flow without errors."""
     emitter = _Emitter(file)
     emitter.section(_Frame(unit, unit.main))
     for name, handlers in unit.handlers.items():
@@ -51,7 +51,7 @@ def make_plan(unit: Unit, file: str) -> Plan:
 
 
 def _withheld(unit: Unit) -> set[str]:
-    """Return the variables that hold secrets of a flow or of its parts."""
+    """Return the variables that hold secrets of a flow or of its sub-flows."""
     return sources_of(unit.flow.head.secrets).union(*(_withheld(part) for parts in unit.parts.values() for part in parts))
 
 
@@ -78,16 +78,16 @@ def _nothing(node: Node) -> Node:
 
 @dataclass(frozen=True, slots=True)
 class _Frame:
-    """One section being written. `gate` is the cell that everything in a sub-flow comes after."""
+    """A section being written. `gate` is the cell on which all jobs of a sub-flow depend."""
 
     unit: Unit
     section: Section
     prefix: str = ""
     phase: str = ""
     gate: int | None = None
-    targets: dict[int, int] = field(default_factory=dict)  # number of a job -> the ordinal that stands for the whole of it
-    members: dict[int, list[int]] = field(default_factory=dict)  # number of a job with a matrix -> what stands for its cells
-    wholes: dict[int, int] = field(default_factory=dict)  # number of a job with a matrix -> the node of the whole of it
+    targets: dict[int, int] = field(default_factory=dict)  # number of a job -> the ordinal of its cell or group
+    members: dict[int, list[int]] = field(default_factory=dict)  # number of a job with a matrix -> the ordinals of its cells
+    wholes: dict[int, int] = field(default_factory=dict)  # number of a job with a matrix -> the index of its node
     matched: dict[tuple[int, tuple[str, ...], tuple[str, ...]], int] = field(default_factory=dict)
     indexes: dict[tuple[int, tuple[str, ...]], Mapping[tuple[str, ...], list[int]]] = field(default_factory=dict)
 
@@ -96,7 +96,7 @@ class _Frame:
         return self.section.cells.get(job.name, ())
 
     def fitting(self, parent: int, axes: tuple[str, ...], key: tuple[str, ...]) -> list[int]:
-        """Return the ordinals of the cells of a job that have these values on these axes."""
+        """Return the ordinals of the cells of a job with these values on these axes."""
         index = self.indexes.get((parent, axes))
         if index is None:
             index = self.indexes[parent, axes] = by_values(self.cells_of(self.section.graph.jobs[parent]), axes)
@@ -132,7 +132,7 @@ class _Emitter:
         cells = frame.cells_of(job)
         node = frame.wholes[number] = self._node(frame, job, Action("join") if job.sub is not None else job.action)
         matches = [(parent, item) for parent, item in frame.section.graph.parents(number) if item.match]
-        # First all edges, which may need groups of their own: the cells of a matrix have ordinals without a gap.
+        # Emit all edges first, because they may need groups: the ordinals of a matrix's cells must be contiguous.
         matched = [
             [edge for parent, item in matches for edge in self._matched(frame, parent, item, values)] for values in cells
         ]
@@ -150,7 +150,7 @@ class _Emitter:
         return self._add(node, edges, frame)
 
     def _parts(self, frame: _Frame, number: int, edges: tuple[Edge, ...], matched: Sequence[Sequence[Edge]]) -> list[int]:
-        """Write a sub-flow for each cell of a matrix; return what stands for them. Their results are those of the matrix."""
+        """Write a sub-flow for each cell of a matrix; return the ordinals of their groups, whose results are the matrix's."""
         job = frame.section.graph.jobs[number]
         cells = frame.cells_of(job)
         found = [
@@ -163,9 +163,9 @@ class _Emitter:
         return found
 
     def _matched(self, frame: _Frame, parent: int, dependency: DependencySpec, values: Mapping[str, Json]) -> Sequence[Edge]:
-        """Return the edge to those cells of a parent that are equal on some axes.
+        """Return the edge to those cells of a parent that have equal values on some axes.
 
-        To one cell it is an edge like any other. Several are counted by a group of their own, which ends as the whole matrix would.
+        To one cell it is an ordinary edge. Several cells are counted by a new group, which ends like the whole matrix.
         """
         axes = dependency.match
         key = key_of(values, axes)
@@ -191,9 +191,9 @@ class _Emitter:
         edges: tuple[Edge, ...],
         values: _Values | None = None,
     ) -> int:
-        """Write a sub-flow: the gate, which has the edges and the `if`, its jobs, and the group that counts them all.
+        """Write a sub-flow: the gate, which has the edges and the `if`, its jobs, and the group that counts them.
 
-        `values` are those of the cell, where it is one of a matrix.
+        `values` are those of the matrix cell, if any.
         """
         name = frame.prefix + (job.name if values is None else values.name(job.name))
         gate_node = self._node(frame, job, Action("join"), name=f"{name}/{GATE}")
@@ -222,7 +222,7 @@ class _Emitter:
     def _edges(self, frame: _Frame, number: int) -> tuple[Edge, ...]:
         """Return the edges that all cells of a job have.
 
-        In a sub-flow, a job also waits for the gate, unless it would be skipped anyway when everything above it is.
+        In a sub-flow, a job also depends on the gate, unless one of its edges already skips it when its parents are skipped.
         """
         parents = frame.section.graph.parents(number)
         edges = [self._edge(frame.targets[parent], item.condition) for parent, item in parents if not item.match]
@@ -231,7 +231,7 @@ class _Emitter:
         return tuple(edges)
 
     def _edge(self, parent: int, condition: str) -> Edge:
-        """Return an edge. The children of a job have the same one, which makes a big plan a good deal smaller."""
+        """Return an edge, shared by the children of a job to save memory."""
         known = self._shared.get((parent, condition))
         if known is None:
             known = self._shared[parent, condition] = Edge(parent, condition)
@@ -269,7 +269,7 @@ class _Emitter:
         return self._add(node, edges, frame, values=values, group=True, hidden=hidden)
 
     def _reads(self, frame: _Frame, sites: Iterable[ExpressionSite]) -> tuple[str, ...]:
-        """Return full names of the jobs that expressions use: those of the own section, for handlers else those of the graph."""
+        """Return the full names of the jobs that expressions use: of the same section, or, for handlers, of the graph."""
         own = frame.section.graph.numbers
         return tuple(frame.prefix + name if name in own else name for name in reads_of(sites))
 

@@ -11,7 +11,7 @@ from flowq.flows.actions.selection import find_jobs, select
 from flowq.flows.actions.submit import submit
 from flowq.flows.forecast.duration import Prediction, predict
 from flowq.flows.forecast.history import read_history
-from flowq.flows.forecast.outcomes import PredictedEnd, foresee
+from flowq.flows.forecast.outcomes import PredictedEnd, predict_ends
 from flowq.flows.local_worker.missing_secrets import absent_secrets, refuse_absent
 from flowq.flows.local_worker.worker import default_slots
 from flowq.flows.run import Run
@@ -82,7 +82,7 @@ class Flow:
         name = os.fspath(file)
         return cls(_plan_of(compile_text(text, file=name, params={**(params or {}), **more}, date=_today()), name))
 
-    def foresee(self, *failing: str) -> dict[str, PredictedEnd]:
+    def predict_ends(self, *failing: str) -> dict[str, PredictedEnd]:
         """Return what would become of each job, by the rules of the engine; nothing is submitted.
 
         Args:
@@ -93,7 +93,7 @@ class Flow:
         """
         plan = before_run(self.plan)
         failed = {ordinal for name in failing for ordinal in find_jobs(plan, name, f"the flow {plan.name}")}
-        fates = foresee(plan, failed)
+        fates = predict_ends(plan, failed)
         return {cell.name: fates[cell.ordinal] for cell in plan.shown_jobs()}
 
     def forecast(self, workers: int | None = None, *, connection: Any = None) -> Prediction | None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from flowq.exceptions import InvalidJobOperation, NoSuchJobError, ServerUnavailableError
 from flowq.flows.actions import approval, retry
+from flowq.flows.actions.cancellation import cancel_run
 from flowq.flows.actions.retry import plan_rerun
 from flowq.flows.actions.selection import find_cell, find_jobs
 from flowq.flows.local_worker.missing_secrets import absent_on_resume, absent_on_retry, refuse_absent
@@ -180,16 +181,20 @@ class Run:
             refuse_absent(absent_on_retry(self._store, planned))
         return planned.apply(self._store)
 
-    def cancel(self, job: str | None = None) -> None:
+    def cancel(self, job: str | None = None, *, force: bool = False) -> None:
         """Cancel what has not ended of the run, or of one job.
+
+        Args:
+            job: only this one.
+            force: kill the run's handlers (`on_cancel`, `on_exit`) too, if they run already. Without it a second cancel leaves them alone.
 
         Raises:
             NoSuchJobError: the flow has no such job.
-            InvalidRunOperation: the run has ended.
+            InvalidRunOperation: the run has ended, or its jobs have and its handlers run.
             InvalidJobOperation: the job has ended.
         """
         if job is None:
-            self._store.runs.refuse(self.id, self._store.runs.cancel(self.id), "cancel")
+            cancel_run(self._store, self.id, force=force)
             return
         outcomes = {self._store.jobs.cancel(member_id(self.id, ordinal)) for ordinal in self._find(job)}
         if not outcomes & {Outcome.DONE, Outcome.DUPLICATE}:

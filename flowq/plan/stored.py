@@ -1,4 +1,4 @@
-"""The records of a plan as JSON and back. Only what differs from the default is written: 10,000 nodes stay small."""
+"""The records of a plan to JSON and back. Defaults are omitted, so that 10,000 nodes stay small."""
 
 from collections.abc import Callable
 from dataclasses import fields
@@ -26,7 +26,7 @@ _SPELLINGS: Final = {PLAIN: 0, QUOTED: 8, WHOLE: 16}  # flags too
 
 
 def concurrency_from_json(item: dict[str, Json] | None) -> Concurrency | None:
-    """Return a limit, None for none."""
+    """Return the limit of its JSON, or None."""
     return None if item is None else Concurrency(**item)
 
 
@@ -51,7 +51,7 @@ def non_defaults(item: Any) -> dict[str, Json]:
 
 
 def _shape(kind: type[Any]) -> tuple[tuple[str, ...], Callable[[Any], tuple[Json, ...]], tuple[Json, ...]]:
-    """Return the names of a record's fields, what gets their values, and their defaults."""
+    """Return the names of a record's fields, a getter of their values, and their defaults."""
     every = {item.name: item for item in fields(kind)}
     names = tuple(_keys_of_nodes() if kind is Node else every)
     defaults = (every[name] for name in names)
@@ -72,14 +72,14 @@ _BEFORE: Final = {
     **dict.fromkeys(("reads", "scope", "file", "matrix"), "foreach"),
     **dict.fromkeys(("outputs", "flows"), "description"),
 }
-"""Fields of a node alone, and the field of `JobFields` that they stand before."""
+"""Fields that only nodes have, and the field of `JobFields` before which they are written."""
 
 
 _SHAPES: Final = {kind: _shape(kind) for kind in (Node, Action, RetryPolicy, Concurrency, Cache, Selection)}
 
 
 def node_from_json(item: dict[str, Json]) -> Node:
-    """Return the node of its JSON."""
+    """Return the node from its JSON."""
     known = dict(item)
     action = dict(known.pop("action"))
     for name in ("args", "shell"):
@@ -105,7 +105,7 @@ def node_from_json(item: dict[str, Json]) -> Node:
 
 
 def cell_to_json(cell: Cell) -> list[Json]:
-    """Return the JSON of a cell: a short row, its ordinal is its position."""
+    """Return the JSON of a cell: a short row, whose position is the ordinal."""
     parents: list[Json] = [
         edge.parent if edge.condition == "success" else [edge.parent, edge.condition] for edge in cell.parents
     ]
@@ -120,7 +120,7 @@ def cell_to_json(cell: Cell) -> list[Json]:
 
 
 def cell_from_json(ordinal: int, row: list[Json], nodes: tuple[Node, ...]) -> Cell:
-    """Return the cell of its row."""
+    """Return the cell from its row."""
     node = cast("int", row[0])
     parents = tuple(Edge(item) if isinstance(item, int) else Edge(item[0], item[1]) for item in row[1])
     matrix = row[2] if len(row) > 2 else None

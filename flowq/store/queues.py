@@ -6,13 +6,14 @@ from flowq.states import ENDED, JobStatus
 from flowq.store.client.session import Session
 from flowq.store.schema.outcomes import Outcome
 from flowq.store.schema.records import QueueRecord
+from flowq.store.workers import Workers
 
 _BATCH = 100  # jobs deleted by one call
 _LIVE = frozenset(
     {JobStatus.STARTED, JobStatus.DEFERRED, JobStatus.SCHEDULED, JobStatus.RATE_LIMITED}
 )  # their scores are no expiry
 _SHED = sorted(ENDED)
-_COUNTED = ("started", "deferred", "scheduled", "rate_limited", "finished", "failed", "canceled")
+_COUNTED = (*sorted(_LIVE), *_SHED)
 
 
 class Queues:
@@ -162,16 +163,9 @@ class Queues:
             pipe.zcard(self._keys("queue", queue))
             pipe.zcount(self._keys("ttls", queue), "-inf", now)
             for status in _COUNTED:
-                pipe.zcount(self._keys("registry", status, queue), "-inf" if status in _COUNTED[:4] else now, "+inf")
+                pipe.zcount(self._keys("registry", status, queue), "-inf" if status in _LIVE else now, "+inf")
             queued, expired, *counts = pipe.execute()
-        workers = sum(queue in served for served in self._served())
-        by_status = {status: int(count) for status, count in zip(_COUNTED, counts, strict=True)}
+        workers = sum(queue in worker.queues for worker in Workers(self._session).live())
+        by_status = {str(status): int(count) for status, count in zip(_COUNTED, counts, strict=True)}
+        by_status["failed"] += by_status.pop("stopped")
         return QueueRecord(name=queue, queued=int(queued) - int(expired), workers=workers, **by_status)
-
-    def _served(self) -> Sequence[set[str]]:
-        with self._session.translated:
-            names = self._session.client.zrange(self._keys("workers"), 0, -1)
-            pipe = self._session.client.pipeline(transaction=False)
-            for name in names:
-                pipe.hget(self._keys("worker", name.decode()), "queues")
-            return [set((row or b"").decode().split("\n")) for row in pipe.execute()]

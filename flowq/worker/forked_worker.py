@@ -4,11 +4,10 @@ import logging
 import os
 import signal
 from collections.abc import Callable
-from types import FrameType
 from typing import NoReturn
 
 from flowq.exceptions import FlowqError
-from flowq.worker.signals import STOP
+from flowq.worker.signals import STOP, leave
 
 _log = logging.getLogger("flowq.worker.pool")
 
@@ -42,7 +41,7 @@ def _be_child(work: Callable[[], object], lifeline: tuple[int, int], mask: set[i
         signal.set_wakeup_fd(-1)
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         for number in STOP:
-            signal.signal(number, _leave)
+            signal.signal(number, leave)
         signal.pthread_sigmask(signal.SIG_SETMASK, mask)
         os.close(lifeline[1])
         work()
@@ -54,8 +53,3 @@ def _be_child(work: Callable[[], object], lifeline: tuple[int, int], mask: set[i
     finally:
         logging.shutdown()
         os._exit(code)
-
-
-def _leave(_number: int, _frame: FrameType | None) -> NoReturn:
-    """Exit: a stop before the worker has begun, or after it has ended."""
-    os._exit(0)

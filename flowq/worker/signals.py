@@ -1,15 +1,49 @@
-"""Signals as counters and a descriptor: handlers do nothing, so no code is ever interrupted half-way."""
+"""Signals as counters and a descriptor: handlers do nothing, so no code is ever interrupted half-way.
+
+Whether a signal arrives must not depend on the process that started this one: the mask is inherited, through `exec` too.
+"""
+
+from __future__ import annotations
 
 import os
 import signal
-from types import FrameType, TracebackType
-from typing import Any, Final, Self
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from types import FrameType, TracebackType
+    from typing import Any, Final, NoReturn, Self
 
 STOP: Final = (signal.SIGINT, signal.SIGTERM)
 
 
+def hold() -> None:
+    """Let stop signals wait, until `release` or `leave_when_stopped`; they wait through an `exec` too."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, STOP)
+
+
+def release() -> None:
+    """Let stop signals do what they are set to do; also those that wait."""
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, STOP)
+
+
+def leave_when_stopped() -> None:
+    """Begin a program that ends with 0 at a stop signal: nothing is blocked, and until it counts signals itself it exits at once."""
+    for number in STOP:
+        signal.signal(number, leave)
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # ignored, as a parent may have left it, it hides how children end
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())
+
+
+def leave(_number: int, _frame: FrameType | None) -> NoReturn:
+    """Exit, as the handler of a stop before a worker has begun or after it has ended."""
+    os._exit(0)
+
+
 class StopSignals:
-    """Counts the stop signals of this process while it is entered. Main thread only; the former handlers come back at the exit."""
+    """Counts the stop signals of this process while it is entered, also where they were blocked.
+
+    Main thread only; former handlers and mask come back at the exit.
+    """
 
     def __init__(self) -> None:
         self.count = 0
@@ -35,11 +69,13 @@ class StopSignals:
         self._former_wakeup = signal.set_wakeup_fd(self._write, warn_on_full_buffer=False)
         for number in STOP:
             self._former[number] = signal.signal(number, self._noticed)
+        self._former_mask = signal.pthread_sigmask(signal.SIG_UNBLOCK, STOP)
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         for number, handler in self._former.items():
             signal.signal(number, handler)
+        signal.pthread_sigmask(signal.SIG_SETMASK, self._former_mask)
         signal.set_wakeup_fd(self._former_wakeup)
         os.close(self._read)
         os.close(self._write)

@@ -16,14 +16,16 @@ from flowq.connections import stores
 from flowq.dotted_names import load_class
 from flowq.durations import parse_duration
 from flowq.exceptions import UsageError
+from flowq.ids import checked_name
 from flowq.job import Job
 from flowq.jobs import context
 from flowq.queue import Queue
 from flowq.serializers import resolve_serializer, serializer_name
 from flowq.worker.horse import callbacks
+from flowq.worker.horse.own_process import OwnProcess
 from flowq.worker.monitoring import WorkerInfo
 from flowq.worker.options import WorkerOptions
-from flowq.worker.supervisor.supervisor import Supervisor
+from flowq.worker.supervise import supervise
 
 if TYPE_CHECKING:
     from flowq.store import Store
@@ -104,7 +106,7 @@ class Worker(WorkerInfo):
         if queue_class is not None:
             self.queue_class = load_class(queue_class, Queue)
         self.queues = [self.queue_class(item, self.store) if isinstance(item, str) else item for item in items]
-        self.name = name or WorkerOptions(()).name
+        self.name = checked_name(name, "a worker's name") if name else WorkerOptions(()).name
         self.default_result_ttl = parse_duration(default_result_ttl, never=True)
         self.exception_handlers = _as_list(exception_handlers)
         self.serializer = None if serializer is None else resolve_serializer(serializer)
@@ -197,9 +199,7 @@ class Worker(WorkerInfo):
             context.set_current_job_class(former_class)
 
     def _execute(self, store: "Store", options: WorkerOptions) -> bool:
-        supervisor = Supervisor(store, options)
-        supervisor.run()
-        return supervisor.executed > 0
+        return supervise(store, options)[1] > 0
 
     def _options(self, **settings: Any) -> WorkerOptions:
         lease = settings["lease"]
@@ -225,7 +225,8 @@ class Worker(WorkerInfo):
     def _tell_killed(self, job_id: str, pid: int, status: int) -> None:
         assert self.work_horse_killed_handler is not None
         job = self.job_class.fetch(job_id, self.store)
-        self.work_horse_killed_handler(job, pid, status, None)
+        with OwnProcess():
+            self.work_horse_killed_handler(job, pid, status, None)
         if job.changed:  # `job.retries_left = 0`, say
             job.save(include_meta=False)
 
@@ -246,7 +247,7 @@ class Worker(WorkerInfo):
         classes = {"job_class": job_class, "queue_class": queue_class, "serializer": serializer}
         return [
             cls(list(record.queues), record.name, connection=store, **classes)
-            for record in store.workers.all()
+            for record in store.workers.live()
             if wanted is None or wanted in record.queues
         ]
 
@@ -258,7 +259,7 @@ class Worker(WorkerInfo):
     @classmethod
     def find(cls, name: str, connection: Any = None) -> Self | None:
         """Return the worker of this name, None when it does not live."""
-        record = stores.store_for(connection).workers.get(name)
+        record = stores.store_for(connection).workers.get_live(name)
         return None if record is None else cls(list(record.queues), name, connection=connection)
 
     def refresh(self) -> None:

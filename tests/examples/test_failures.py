@@ -1,8 +1,8 @@
-"""Real workflow graphs with random failures, run for real: every end, every reason and the retry are those of the plain rules.
+"""Real workflow graphs with random failures: every end, every reason and the retry agree with the reference rules.
 
-The flow is run by the command line on the embedded server. Each job does one of four things by a seeded choice: it succeeds, fails, fails and
-is allowed to, or fails once and succeeds when it is tried again; some of the edges ask for something else than success. Then the run is
-retried, and what failed mostly succeeds.
+The command line runs the flow on the embedded server. Each job does one of four things by a seeded choice: it succeeds, fails, fails
+and is allowed to, or fails once and then succeeds; some edges have a condition other than success. Then the run is retried, and most
+failed jobs succeed.
 """
 
 from pathlib import Path
@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from flowq.compiler import compile_file
-from flowq.flows.forecast.outcomes import foresee, run_status
+from flowq.flows.forecast.outcomes import predict_ends, run_status
 from flowq.plan import Plan
 from tests.examples.corpora import CORPORA, graph_files
 from tests.examples.failing import Chosen, write
@@ -46,7 +46,7 @@ def test_every_graph(path: Path, seed: int, home: Path, tmp_path: Path) -> None:
 
 
 def check(path: Path, seed: int, directory: Path) -> None:
-    """Run a graph, retry what failed, and hold every end against the rules."""
+    """Run a graph, retry failed jobs, and compare every end with the rules."""
     flow, chosen = write(path, seed, directory)
     plan = compile_file(flow).plan
     assert plan is not None
@@ -55,7 +55,7 @@ def check(path: Path, seed: int, directory: Path) -> None:
     known = chosen.outcomes(1)
     run = _run("run", str(flow), "--json", cwd=directory)
     _compare(plan, run, known)
-    _foreseen(plan, run, chosen)
+    _check_prediction(plan, run, chosen)
     if run["status"] == "finished" and not run["warnings"]:
         return
     ends = _ends(run)
@@ -104,10 +104,10 @@ def _compare(plan: Plan, run: dict[str, Any], outcomes: dict[str, str]) -> None:
     assert run["status"] == ("failed" if any(outcomes[name] == "failed" for name in executed) else "finished")
 
 
-def _foreseen(plan: Plan, run: dict[str, Any], chosen: Chosen) -> None:
-    """See that `flowq plan --fail` would have told the same of the first attempt."""
+def _check_prediction(plan: Plan, run: dict[str, Any], chosen: Chosen) -> None:
+    """Assert that `flowq plan --fail` predicts the first attempt."""
     failing = {cell.ordinal for cell in plan.cells if chosen.ends[cell.name][0] in {"fails", "allowed"}}
-    fates = foresee(plan, failing)
+    fates = predict_ends(plan, failing)
     actual = _ends(run)
     for cell, fate in zip(plan.cells, fates, strict=True):
         assert str(fate.end.status) == actual[cell.name].partition("/")[0], cell.name
@@ -117,7 +117,7 @@ def _foreseen(plan: Plan, run: dict[str, Any], chosen: Chosen) -> None:
 
 
 def test_the_flows_are_the_same_every_time(tmp_path: Path) -> None:
-    """A failure of these tests can be repeated: the choice hangs on the graph and the seed alone."""
+    """The choice depends only on the graph and the seed, so that failures can be reproduced."""
     graph = tmp_path / "g.json"
     graph.write_text(
         '{"format": "flowgraph/1", "name": "g", "source": "", "jobs": ['

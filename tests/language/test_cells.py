@@ -1,4 +1,4 @@
-"""Many jobs from one: matrix, foreach, their limits and their results."""
+"""Matrix and foreach: cells, limits and results."""
 
 import json
 
@@ -49,7 +49,7 @@ def test_an_empty_foreach_succeeds_with_an_empty_list(lab: Lab) -> None:
     assert run.result("next") == []
 
 
-def test_a_foreach_over_something_else(lab: Lab) -> None:
+def test_a_foreach_over_a_value_that_is_not_a_list(lab: Lab) -> None:
     run = lab.run(
         """
         jobs:
@@ -175,7 +175,7 @@ def test_max_parallel(lab: Lab, many: str) -> None:
 
 
 def test_a_foreach_over_ten_thousand_items(large_lab: Lab) -> None:
-    """The cells wait for an hour, so this is the engine's own time: expansion, release and cancel in bounded steps."""
+    """The cells wait for an hour, so this tests only the engine: expansion, release and cancel in bounded steps."""
     items = json.dumps([{"n": number} for number in range(10_000)])
     run = large_lab.start(
         """

@@ -1,4 +1,4 @@
-"""Small plans for tests that are about the store, not about YAML."""
+"""Small plans for tests of the store, without YAML."""
 
 import dataclasses
 from collections.abc import Mapping, Sequence
@@ -6,7 +6,7 @@ from pathlib import Path
 
 from flowq.flows.actions.submit import submit
 from flowq.plan import Action, Cell, Edge, Node, Plan, RetryPolicy
-from flowq.plan.foreach import foreach_groups, grow
+from flowq.plan.foreach import foreach_groups, with_foreach_cells
 from flowq.store import Store
 
 Parents = Mapping[str, str] | Sequence[str]
@@ -15,11 +15,11 @@ Shape = Mapping[str, Parents]
 
 @dataclasses.dataclass(frozen=True)
 class Extra:
-    """What a plan has beside its graph.
+    """The parts of a plan beside its graph.
 
     Args:
-        foreach: names of jobs that are made of a list known at run time.
-        handlers: phase -> jobs with their parents in the phase; their names become `<phase>/<name>`.
+        foreach: names of jobs with a list that is known at run time.
+        handlers: phase -> jobs with their parents in the phase; they are named `<phase>/<name>`.
         nodes: name -> settings of that node alone.
         flow: settings of the plan.
     """
@@ -33,13 +33,13 @@ class Extra:
 def plan(
     jobs: Shape, *, cells: Mapping[str, int] | None = None, joins: Sequence[str] = (), extra: Extra = Extra(), **options: object
 ) -> Plan:
-    """Return a plan of these jobs, given in topological order with their parents (a list: all `success`).
+    """Return a plan of jobs, in topological order with their parents (a list: all `success`).
 
     Args:
         jobs: name -> parents.
-        cells: name -> how many cells a matrix job has.
+        cells: name -> number of cells of a matrix job.
         joins: names of jobs that execute nothing.
-        extra: what there is beside the graph.
+        extra: the parts beside the graph.
         options: settings of every node, e.g. `retry=RetryPolicy(2)`.
     """
     builder = _Builder(cells or {}, joins, extra, options)
@@ -91,15 +91,15 @@ def run(store: Store, jobs: Shape, **more: object) -> str:
     return submit(store, plan(jobs, **more), directory=Path("/nowhere"))  # type: ignore[arg-type]
 
 
-def grown(store: Store, run_id: str) -> Plan:
+def plan_of_run(store: Store, run_id: str) -> Plan:
     """Return the plan of a run with the cells of its foreach jobs."""
     stored = Plan.from_json(store.runs.plan(run_id))
-    return grow(stored, store.runs.members(run_id, foreach_groups(stored)))
+    return with_foreach_cells(stored, store.runs.members(run_id, foreach_groups(stored)))
 
 
 def statuses(store: Store, run_id: str) -> dict[str, str]:
     """Return the status of every job of a run by name, with its reason after a slash."""
-    plan = grown(store, run_id)
+    plan = plan_of_run(store, run_id)
     records = store.runs.jobs(run_id, range(len(plan.cells)))
     return {
         cell.name: f"{record.status}/{record.reason}" if record.reason else str(record.status)
@@ -108,4 +108,4 @@ def statuses(store: Store, run_id: str) -> dict[str, str]:
     }
 
 
-__all__ = ["Extra", "RetryPolicy", "grown", "plan", "run", "statuses"]
+__all__ = ["Extra", "RetryPolicy", "plan", "plan_of_run", "run", "statuses"]

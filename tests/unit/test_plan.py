@@ -1,4 +1,4 @@
-"""The stored form of a plan gives the same plan again, whatever it holds."""
+"""Plans: the stored form, names, params and versions."""
 
 import json
 
@@ -60,18 +60,18 @@ EVERYTHING = Plan(
 )
 
 
-def test_everything_comes_back() -> None:
+def test_the_stored_form_restores_the_plan() -> None:
     assert Plan.from_json(EVERYTHING.to_json()) == EVERYTHING
 
 
-def test_a_name_stands_for_the_whole_of_a_job() -> None:
+def test_a_name_is_mapped_to_the_only_cell_or_the_group() -> None:
     targets = EVERYTHING.targets()
     assert {name: targets[name] for name in ("plain", "each", "grid", "sub", "ask")} == {
         "plain": 0, "each": 1, "grid": 4, "sub": 8, "ask": 10,
     }  # fmt: skip
 
 
-def test_a_node_sees_the_params_of_its_own_file() -> None:
+def test_a_node_has_the_params_of_its_own_file() -> None:
     inner = EVERYTHING.nodes[4]
     assert EVERYTHING.params_of(inner) == {"n": 3}
     assert EVERYTHING.file_of(inner) == "/flows/sub.yaml"

@@ -1,8 +1,8 @@
 r"""`dotenv`: files with environment variables, one `NAME=value` a line.
 
-The forms that all tools agree on: comments, `export`, values without quotes up to ` #` or the end of the line, `'…'` as it stands, `"…"` with
-`\n \t \" \\ \$`. Nothing is substituted: a `$` is a `$`. The values are read when the flow is compiled and stored with the run,
-like everything else in the file.
+It supports the forms common to all tools: comments, `export`, unquoted values up to ` #` or the end of the line, literal `'…'`, and
+`"…"` with `\n \t \" \\ \$`. There is no substitution: a `$` is literal. The values are read when the flow is compiled and stored with
+the run, like the rest of the flow.
 """
 
 import re
@@ -26,7 +26,7 @@ _ESCAPED: Final = {"n": "\n", "t": "\t", "r": "\r", '"': '"', "\\": "\\", "$": "
 
 
 def read_dotenv(node: YamlNode | None, place: Beside, scope: StaticScope, files: Files, report: Report) -> dict[str, str]:
-    """Return the variables of the files a flow names, those of later files winning."""
+    """Return the variables of the files that a flow names; later files take precedence."""
     items = node.items if isinstance(node, ListNode) else [node]
     found: dict[str, str] = {}
     for item in items:

@@ -1,4 +1,4 @@
-"""The files a flow names: where they are, and the reports about them.
+"""The files that a flow names: their paths, and the reports about them.
 
 A path in a flow file is relative to that file, and stays, links resolved, below the root of the project: a flow of others must not make the
 compiler open files of its user. In diagnostics it is shown as the user would write it from where the compiler was started:
@@ -42,7 +42,7 @@ class Files:
             optional: nothing is told of a file that is not there.
 
         Returns:
-            The text and the report that problems in it go to, or None after a problem.
+            The text and the report for its problems, or None after a problem.
         """
         name, file = place.shown(path), place.absolute(path)
         real = _resolved(file)
@@ -69,35 +69,35 @@ class Files:
         return source, own
 
     def fresh(self, source: Source, tree: YamlNode) -> Report:
-        """Return another report about a text that is read already, for what depends on where it is used."""
+        """Return another report for a file that was read already, for problems that depend on where it is used."""
         report = Report(source, tree)
         self.reports.append(report)
         return report
 
     @property
     def failed(self) -> bool:
-        """Whether an error was found in one of them."""
+        """Whether one of the files has an error."""
         return any(report.failed for report in self.reports)
 
     def diagnostics(self, first: Report) -> tuple[Diagnostic, ...]:
-        """Return what was found, file by file, each problem once."""
+        """Return the diagnostics file by file, each once."""
         found = [item for report in (first, *self.reports) for item in report.sorted()]
         return tuple(dict.fromkeys(found))[: 2 * MAX_DIAGNOSTICS]
 
 
 @dataclass(frozen=True, slots=True)
 class Beside:
-    """Resolves paths beside a flow file. `name` is how that file is shown, `file` its absolute path, "" where it has none."""
+    """A resolver of paths relative to a flow file. `name` is that file as shown, `file` its absolute path or ""."""
 
     name: str
     file: str
 
     def absolute(self, path: str) -> str:
-        """Return a path as the system takes it."""
+        """Return the absolute path."""
         return os.path.abspath(os.path.join(os.path.dirname(self.file or self.name), path))  # noqa: PTH100, PTH118, PTH120
 
     def shown(self, path: str) -> str:
-        """Return a path as people see it."""
+        """Return the path as shown in diagnostics."""
         return os.path.normpath(os.path.join(os.path.dirname(self.name), path))  # noqa: PTH118, PTH120
 
 

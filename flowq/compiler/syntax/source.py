@@ -1,4 +1,4 @@
-"""The text of a flow file with an index of its lines, and the report that diagnostics about it are collected in.
+"""The text of a flow file with an index of its lines, and the report that collects its diagnostics.
 
 The limits are checked before the work is done: size before reading, encoding and characters before parsing.
 """
@@ -16,11 +16,11 @@ from typing import Final
 from flowq.compiler.diagnostics.codes import WARNINGS, Code
 from flowq.compiler.diagnostics.diagnostic import MAX_DIAGNOSTICS, START, Diagnostic, Span, diagnostic
 from flowq.compiler.syntax.nodes import YamlNode
-from flowq.compiler.syntax.redaction import conceal
+from flowq.compiler.syntax.redaction import redact
 
 MAX_BYTES: Final = 32 * 1024 * 1024
 
-_BREAK = re.compile("\r\n|[\n\r\x85\u2028\u2029]")  # what the YAML parsers count as the end of a line
+_BREAK = re.compile("\r\n|[\n\r\x85\u2028\u2029]")  # line breaks of the YAML parsers
 _FORBIDDEN = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f\ud800-\udfff\ufeff\ufffe\uffff]")
 
 
@@ -36,10 +36,10 @@ class Source:
     def _starts(self) -> "array[int]":
         return array(
             "Q", chain((0,), (match.end() for match in _BREAK.finditer(self.text)))
-        )  # a list would take five times the memory
+        )  # a list takes five times the memory
 
     def line(self, number: int) -> str:
-        """Return a line by its 1-based number, without its end; "" where there is none."""
+        """Return a line by its 1-based number, without its line break; "" if there is none."""
         if not 1 <= number <= len(self._starts):
             return ""
         start = self._starts[number - 1]
@@ -47,7 +47,7 @@ class Source:
         return self.text[start:end].rstrip("\r\n\x85\u2028\u2029")
 
     def span(self, start: int, end: int) -> Span:
-        """Return the place of `text[start:end]`."""
+        """Return the span of `text[start:end]`."""
         line = bisect.bisect_right(self._starts, start)
         end_line = bisect.bisect_right(self._starts, end)
         return Span(line, start - self._starts[line - 1] + 1, end_line, end - self._starts[end_line - 1] + 1)
@@ -55,7 +55,7 @@ class Source:
 
 @dataclass(slots=True)
 class Report:
-    """Collects the diagnostics of one compilation. `tree`: of the source, once it could be read to its end."""
+    """The diagnostics about one file. `tree`: the tree of the source, once it has been parsed."""
 
     source: Source
     tree: YamlNode | None = None
@@ -65,21 +65,21 @@ class Report:
 
     @property
     def failed(self) -> bool:
-        """Whether an error was found."""
+        """Whether there is an error."""
         return self._errors > 0
 
     @property
     def errors(self) -> int:
-        """How many errors were found; a stage compares before and after."""
+        """The number of errors; a stage compares it before and after."""
         return self._errors
 
     @property
     def full(self) -> bool:
-        """Whether so much is wrong that nothing more is shown: a stage need not look for places and suggestions any longer."""
+        """Whether the limit is reached and further diagnostics are not shown, so that stages can skip computing them."""
         return len(self._found) >= MAX_DIAGNOSTICS
 
     def add(self, code: Code, span: Span, message: str, help: str = "") -> None:  # noqa: A002 - the rendered word
-        """Record a problem at a place."""
+        """Add a problem at a span."""
         if code not in WARNINGS:
             self._errors += 1
         if self.full or (span.line, span.column) in self._settled:
@@ -88,12 +88,12 @@ class Report:
         self._found.append(diagnostic(code, span, (message, help), file=self.source.name, text=text))
 
     def settle(self) -> None:
-        """Say no more about the places at which something was found: what stands there does not mean what it says."""
+        """Suppress further diagnostics at the spans reported so far, whose values are unreliable."""
         self._settled = frozenset((item.line, item.column) for item in self._found)
 
     def sorted(self) -> tuple[Diagnostic, ...]:
-        """Return everything found, in the order of the file, each once, and without values of secrets."""
-        unique = conceal(list(dict.fromkeys(self._found)), self.source.text, self.tree)
+        """Return the diagnostics in the order of the file, each once, and without values of secrets."""
+        unique = redact(list(dict.fromkeys(self._found)), self.source.text, self.tree)
         unique.sort(key=lambda item: (item.line, item.column))
         if self.full:
             last = unique[-1]
@@ -156,7 +156,7 @@ def _not_utf8(name: str, data: bytes, error: UnicodeDecodeError, *, quoted: bool
 
 
 def read_file(path: str) -> tuple[bytes, tuple[Code, str, str] | None]:
-    """Return the bytes of a regular file within the limit, or what keeps it from being read: code, message, help."""
+    """Return the bytes of a regular file within the size limit, or why it is unreadable: code, message, help."""
     try:
         if not stat.S_ISREG(os.stat(path).st_mode):  # opening a device can do something  # noqa: PTH116 - as for the others
             return b"", _no_file(path)

@@ -13,7 +13,7 @@ from flowq import ids
 from flowq.exceptions import InvalidRunOperation
 from flowq.flows.forecast import graph_rules
 from flowq.plan import Cell, Edge, Plan
-from flowq.plan.foreach import foreach_groups, grow, order
+from flowq.plan.foreach import foreach_groups, order, with_foreach_cells
 from flowq.states import UPSTREAM, JobStatus, Reason
 from flowq.store import Store
 from flowq.store.runs import ResetJob
@@ -97,7 +97,7 @@ def read_ended(store: Store, run: str) -> EndedRun:
         )
     stored = Plan.from_json(store.runs.plan(run))
     members = store.runs.members(run, foreach_groups(stored))
-    plan = grow(stored, members)
+    plan = with_foreach_cells(stored, members)
     expanded = frozenset(ordinal for ordinal, cells in members.items() if cells)
     empty = frozenset(ordinal for ordinal, cells in members.items() if cells is not None) - expanded
     return EndedRun(run, record.attempt, stored, plan, store.runs.jobs(run, range(len(plan.cells))), expanded, empty)

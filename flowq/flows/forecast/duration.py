@@ -9,9 +9,9 @@ from statistics import median
 
 from flowq.flows.forecast.history import History
 from flowq.flows.forecast.makespan import makespan
-from flowq.flows.forecast.outcomes import PredictedEnd, foresee
+from flowq.flows.forecast.outcomes import PredictedEnd, predict_ends
 from flowq.plan import Plan
-from flowq.plan.foreach import foreach_groups, grow, unknown_lists
+from flowq.plan.foreach import foreach_groups, unknown_lists, with_foreach_cells
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +70,7 @@ def with_expected_cells(plan: Plan, fan_out: Mapping[str, int]) -> Plan:
         count = fan_out.get(plan.cells[ordinal].name)
         found[ordinal] = None if count is None else range(last, last + count)
         last += count or 0
-    return grow(plan, found)
+    return with_foreach_cells(plan, found)
 
 
 def expected_seconds(plan: Plan, fates: Sequence[PredictedEnd], history: History) -> list[float | None]:
@@ -96,7 +96,7 @@ class Prediction:
 
 def predict(plan: Plan, history: History, slots: int) -> Prediction | None:
     """Return the prediction for a run of a plan in which nothing fails, on this many slots; None when nothing of it ever ran."""
-    expected = forecast(plan, foresee(plan), history)
+    expected = forecast(plan, predict_ends(plan), history)
     if expected is None:
         return None
     return Prediction(

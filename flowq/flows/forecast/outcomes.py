@@ -18,7 +18,7 @@ from flowq.states import JobStatus, Reason, RunStatus
 @dataclass(frozen=True, slots=True)
 class PredictedEnd:
     """How one cell would end. `because` is the ordinal of the parent that decided it; `open`: it may
-    still be otherwise: an `if` asks for what is not known yet, a handler is for failures that are not foreseen.
+    still be otherwise: an `if` asks for what is not known yet, a handler is for failures that are not expected.
     """
 
     end: graph_rules.End
@@ -39,7 +39,9 @@ _SKIPPED: Final = graph_rules.End(JobStatus.SKIPPED)
 _NOTHING: Final[Mapping[int, graph_rules.End]] = {}
 
 
-def foresee(plan: Plan, failing: Collection[int] = (), ended: Mapping[int, graph_rules.End] = _NOTHING) -> list[PredictedEnd]:
+def predict_ends(
+    plan: Plan, failing: Collection[int] = (), ended: Mapping[int, graph_rules.End] = _NOTHING
+) -> list[PredictedEnd]:
     """Return the fate of each cell, groups included, by ordinal. Linear in cells and edges.
 
     Args:

@@ -7,7 +7,7 @@ from typing import Final
 from flowq.flows.forecast.duration import expected_seconds, with_expected_cells
 from flowq.flows.forecast.history import History
 from flowq.flows.forecast.makespan import makespan
-from flowq.flows.forecast.outcomes import foresee
+from flowq.flows.forecast.outcomes import predict_ends
 from flowq.flows.views.run_view import RunView
 from flowq.plan import Plan
 
@@ -28,7 +28,7 @@ class Outlook:
         known = Counter(job.job for job in run.jobs if job.name != job.job)
         plan = with_expected_cells(self.plan, {**self.history.fan_out, **known})
         rest = [0.0] * len(plan.cells)
-        for cell, seconds in zip(plan.cells, expected_seconds(plan, foresee(self.plan), self.history), strict=True):
+        for cell, seconds in zip(plan.cells, expected_seconds(plan, predict_ends(self.plan), self.history), strict=True):
             job = jobs.get(cell.name) or jobs.get(plan.node_of(cell).name)  # a foreach is one job until it has cells
             if job is not None and not job.ended:
                 rest[cell.ordinal] = max(0.0, (self.history.median if seconds is None else seconds) - (job.duration or 0.0))

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Final
 
 from flowq.exceptions import UsageError
 from flowq.flows.forecast import graph_rules
-from flowq.flows.forecast.outcomes import foresee
+from flowq.flows.forecast.outcomes import predict_ends
+from flowq.flows.local_worker.orphaned_runs import has_worker
 from flowq.flows.local_worker.worker import local_queues
 from flowq.plan import Plan
 from flowq.states import ENDED, JobStatus
@@ -36,7 +37,7 @@ def absent_secrets(plan: Plan, ended: Mapping[int, graph_rules.End] = _NOTHING) 
     """Return what is absent, each secret of a job once. `ended`: the jobs that are not executed any more, by ordinal."""
     if not _any(plan):
         return []
-    fates = foresee(plan, ended=ended)
+    fates = predict_ends(plan, ended=ended)
     possible: set[int] = set()  # nodes
     certain: dict[int, bool] = {}  # node -> whether there is nothing before it
     for cell in plan.cells:
@@ -59,7 +60,7 @@ def absent_on_retry(store: "Store", retry: "RetryPlan") -> list[Absent]:
 def absent_on_resume(store: "Store", run: str) -> list[Absent]:
     """Return what is absent for the jobs that a run has before it; nothing where a worker has the run already: it knows its own."""
     absent = _left(store, run)
-    return absent if absent and not store.workers.serving(local_queues(Plan.from_json(store.runs.plan(run)), run)) else []
+    return absent if absent and not has_worker(store, local_queues(Plan.from_json(store.runs.plan(run)), run)) else []
 
 
 def refuse_absent(absent: Sequence[Absent]) -> None:

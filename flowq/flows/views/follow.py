@@ -6,6 +6,7 @@ What ends the following is the run's record, not an event: a run that was retrie
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
@@ -14,7 +15,7 @@ from flowq.flows.views.run_view import RunView, Snapshot, ordinal_of, run_view
 from flowq.flows.views.snapshot import read_errors
 from flowq.ids import member_id
 from flowq.plan import Plan
-from flowq.plan.foreach import grow
+from flowq.plan.foreach import with_foreach_cells
 from flowq.states import RUN_ENDED, JobStatus, RunStatus
 from flowq.store.schema.records import Event, JobRecord, LogEntry, RunRecord
 
@@ -130,7 +131,8 @@ class Follower:
             self._events_after = events[-1].seq
         if logs:
             self._logs_after = logs[-1].seq
-        self._look_for_end(events)
+        with suppress(ServerUnavailableError):  # what has been read is given out first
+            self._look_for_end(events)
         return update
 
     def _look_for_end(self, events: Sequence[Event]) -> None:
@@ -228,7 +230,7 @@ class Progress:
         if not groups:
             return
         like = {ordinal: self._jobs[ordinal] for ordinal in groups}
-        self.plan = grow(self.plan, groups)
+        self.plan = with_foreach_cells(self.plan, groups)
         self._jobs += [None] * (len(self.plan.cells) - len(self._jobs))
         for group, cells in groups.items():
             record = like[group]
@@ -247,7 +249,7 @@ class Progress:
     @property
     def group(self) -> str | None:
         """The semaphore of the concurrency group that the run waits for, None once it has begun."""
-        return self._run.sem if self._run.status is RunStatus.QUEUED else None
+        return self._run.semaphore if self._run.status is RunStatus.QUEUED else None
 
     def waiting_queues(self) -> frozenset[str]:
         """Return the queues in which jobs wait now."""

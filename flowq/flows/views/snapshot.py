@@ -7,15 +7,16 @@ from typing import TYPE_CHECKING
 from flowq.exceptions import NoSuchRunError
 from flowq.flows.views.run_view import RunView, Snapshot, ordinal_of, run_view
 from flowq.plan import Plan
-from flowq.plan.foreach import foreach_groups, grow
+from flowq.plan.foreach import foreach_groups, with_foreach_cells
 from flowq.states import JobStatus
-from flowq.store.schema.records import JobRecord
+from flowq.store.schema.records import Event, JobRecord
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from flowq.store import Store
 
+_EVENTS = 5000  # read at once
 _OUTPUT = 2000  # entries of a job's output that are kept, the latest
 _OUTPUT_BYTES = 100_000
 _WITH_ERROR = frozenset({JobStatus.FAILED, JobStatus.STOPPED, JobStatus.SCHEDULED})
@@ -40,7 +41,7 @@ def read_plan(store: "Store", run_id: str) -> Plan:
     """Read the plan that a run was submitted with, with the cells that its foreach jobs have made since."""
     plan = Plan.from_json(store.runs.plan(run_id))
     groups = foreach_groups(plan)
-    return grow(plan, store.runs.members(run_id, groups)) if groups else plan
+    return with_foreach_cells(plan, store.runs.members(run_id, groups)) if groups else plan
 
 
 def take_snapshot(store: "Store", run_id: str, plan: Plan) -> Snapshot:
@@ -66,6 +67,14 @@ def take_snapshot(store: "Store", run_id: str, plan: Plan) -> Snapshot:
         now_ms=time.time_ns() // 1_000_000,
         suspended=bool(queues) and store.queues.suspended(),
     )
+
+
+def read_events(store: "Store", run_id: str) -> list[Event]:
+    """Read all events of a run that are kept."""
+    events: list[Event] = []
+    while more := store.runs.events(run_id, after=events[-1].seq if events else "0", count=_EVENTS):
+        events += more
+    return events
 
 
 def read_errors(store: "Store", run_id: str, ordinals: "Sequence[int]") -> dict[int, str]:

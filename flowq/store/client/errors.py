@@ -14,7 +14,7 @@ from typing import Final, Literal, Self
 
 from redis import exceptions as client
 
-from flowq.exceptions import ServerError, ServerUnavailableError
+from flowq.exceptions import ServerError, ServerUnavailableError, UsageError
 
 _CODES_OF_CLASSES: Final[tuple[tuple[type[Exception], str], ...]] = (
     # redis-py strips the code of the answers it has classes for. Subclasses come before their bases.
@@ -75,9 +75,11 @@ def translate(error: BaseException, server: str = "the server") -> BaseException
         server: how to call the server in the sentence, such as "the server at redis://db:6379"; no passwords.
 
     Returns:
-        A `ServerError` to raise `from error`; `error` itself when it is none of the server's or the connection's, or is a
+        A `ServerError` to raise `from error`, a `UsageError` for a text that cannot be sent; `error` itself when it is none of the server's or the connection's, or is a
         `NoScriptError`.
     """
+    if isinstance(error, UnicodeEncodeError):
+        return UsageError(f"{error.object[:100]!r} cannot be stored: it has half a character (a lone surrogate)")
     if isinstance(error, client.NoScriptError) or not isinstance(error, _TRANSLATED):
         return error
     code, detail = _code(error), _one_line(error)

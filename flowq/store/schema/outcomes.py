@@ -14,6 +14,7 @@ class Outcome(StrEnum):
     WRONG_STATE = "wrong_state"
     NOT_FOUND = "not_found"
     CONFLICT = "conflict"  # the id is taken
+    CYCLE = "cycle"  # the job would wait for itself
 
 
 class Verdict(StrEnum):

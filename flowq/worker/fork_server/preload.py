@@ -2,7 +2,8 @@
 
 A module is user code, and user code at import may hang, crash, open connections or start threads, none of which may happen in the
 parent of all horses. So a probe child imports it first. Only when that ended well within a deadline, without sockets and
-without a thread that is still there after a test fork (numpy's are not, a thread of the module's own is), the server imports it too.
+without a process and without a thread that is still there after a test fork (numpy's are not, a thread of the module's own is), the
+server imports it too.
 
 Where threads and sockets cannot be counted (no /proc) nothing is warmed.
 """
@@ -12,6 +13,8 @@ from __future__ import annotations
 import os
 import sys
 
+from flowq.worker.fork_server.children import own_children
+from flowq.worker.horse.own_process import OwnProcess
 from flowq.worker.ipc import channel, platform
 
 TYPE_CHECKING = False
@@ -24,7 +27,13 @@ _WELL: Final = 0
 _FAILED: Final = 1
 _SOCKETS: Final = 2
 _THREADS: Final = 3
-_WHY: Final = {_FAILED: "its import failed", _SOCKETS: "its import opens sockets", _THREADS: "its import leaves a thread"}
+_PROCESSES: Final = 4
+_WHY: Final = {
+    _FAILED: "its import failed",
+    _SOCKETS: "its import opens sockets",
+    _THREADS: "its import leaves a thread",
+    _PROCESSES: "its import starts a process",
+}
 
 
 class ModulePreloader:
@@ -68,7 +77,8 @@ class ModulePreloader:
         if code != _WELL:
             return (channel.COLD, self._module, _WHY.get(code, "its import takes too long or crashes"))
         try:
-            __import__(self._module)
+            with OwnProcess():
+                __import__(self._module)
         except BaseException as error:  # noqa: BLE001 - it went well a moment ago, but user code owes us nothing
             return (channel.COLD, self._module, f"its import failed: {error}")
         return (channel.WARMED, self._module, stamps())
@@ -120,7 +130,8 @@ def _probe(module: str) -> None:
         for fd in (0, 1, 2):
             os.dup2(nowhere, fd)
         sockets = _sockets()
-        __import__(module)
+        with OwnProcess():
+            __import__(module)
         code = _verdict(sockets)
     except BaseException:  # noqa: BLE001 - any failure means "stay cold"; the horse of a job that needs the module will show it
         code = _FAILED
@@ -131,6 +142,8 @@ def _probe(module: str) -> None:
 def _verdict(sockets_before: set[str]) -> int:
     if _sockets() - sockets_before:
         return _SOCKETS
+    if own_children():
+        return _PROCESSES
     pid = os.fork()  # libraries with thread pools stop them before a fork; what is there afterwards stays
     if pid == 0:
         os._exit(0)

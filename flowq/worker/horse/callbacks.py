@@ -12,6 +12,7 @@ from types import CoroutineType
 
 from flowq.timeouts import JobTimeoutException, UnixSignalDeathPenalty
 from flowq.worker.horse.allowlist import refusal
+from flowq.worker.horse.own_process import OwnProcess
 from flowq.worker.ipc.messages import failed, finished
 
 TYPE_CHECKING = False
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
     from flowq.worker.ipc.messages import Task, TaskResult
 
-    Announce = Callable[[float], None]
+    Announce = Callable[[float | None, TaskResult | None], None]
 
 
 class Hooks:
@@ -131,11 +132,12 @@ def aside(task: Task, announce: Announce | None) -> Aside | None:
 class Aside:
     """What is called in the horse after the job's function."""
 
-    __slots__ = ("_announce", "_task")
+    __slots__ = ("_announce", "_outcome", "_task")
 
     def __init__(self, task: Task, announce: Announce | None) -> None:
         self._task = task
         self._announce = announce
+        self._outcome: TaskResult | None = None  # of the job's function, when that has failed
 
     def succeeded(self, value: object) -> None:
         """Call `on_success`; what it raises makes the job a failure."""
@@ -146,29 +148,39 @@ class Aside:
     def failed(self, outcome: TaskResult, error: BaseException) -> None:
         """Call `on_failure` and the exception handlers; what they raise is added to the job's error."""
         outcome["called"] = True
+        self._outcome = outcome
         reason = (type(error), error, error.__traceback__)
         if self._task.get("on_failure"):
             self._guarded(outcome, lambda job: self._call("on_failure", job, job.connection, *reason))
+        if _installed.handlers and self._announce is not None:
+            self._announce(None, outcome)
         for handler in _installed.handlers:
             if self._guarded(outcome, lambda job, handler=handler: handler(job, *reason)) is False:  # type: ignore[misc]
                 break
 
     def _call(self, which: str, *arguments: object) -> None:
-        name, _, seconds = self._task[which].rpartition("|")
+        name, seconds = _called(self._task[which])
         if self._announce is not None:
-            self._announce(float(seconds))
-        call_back(self._task, which, name, float(seconds), *arguments)
+            self._announce(seconds, self._outcome)
+        call_back(self._task, which, name, seconds, *arguments)
 
     @staticmethod
     def _guarded(outcome: TaskResult, call: Callable[[Any], Any]) -> Any:
         try:
-            return call(_job())
+            with OwnProcess():
+                return call(_job())
         except BaseException as error:  # noqa: BLE001 - whatever it is, the job's own failure is what is reported
             import traceback
 
             text = "".join(traceback.format_exception(error)).rstrip("\n")
             outcome["error"] += f"\n\nWhile this failure was handled, another one came:\n\n{text}"
             return None
+
+
+def _called(stored: str) -> tuple[str, float]:
+    """Return the name of a callback and the seconds it may take, of `<name>|<ms>`."""
+    name, _, millis = stored.rpartition("|")
+    return name, float(millis) / 1000
 
 
 def call_back(task: Task, which: str, name: str, seconds: float, *arguments: object) -> None:
@@ -190,8 +202,8 @@ def call_back(task: Task, which: str, name: str, seconds: float, *arguments: obj
 
 def after_death(task: Task) -> TaskResult:
     """Execute a task of kind "callback": the job's own horse is dead, this one calls what it could not call any more."""
-    name, _, seconds = task["callback"].rpartition("|")
     try:
+        name, seconds = _called(task["callback"])
         job = _job()
         arguments: tuple[object, ...] = (job, job.connection)
         if task["which"] == "on_failure":
@@ -200,7 +212,8 @@ def after_death(task: Task) -> TaskResult:
             kinds = {"timeout": JobTimeoutException, "abandoned": AbandonedJobError}
             kind = kinds.get(task["reason"], HorseKilledError)
             arguments += (kind, kind(task["error"]), None)
-        call_back(task, task["which"], name, float(seconds), *arguments)
+        with OwnProcess():
+            call_back(task, task["which"], name, seconds, *arguments)
     except BaseException as error:  # noqa: BLE001 - as in `Aside`
         import traceback
 

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from types import CoroutineType
 
 from flowq.timeouts import JobStopped, JobTimeoutException
 from flowq.worker.horse import allowlist, callbacks, result_encoding
+from flowq.worker.horse.own_process import OWN_FRAMES, OwnProcess
 from flowq.worker.horse.result_encoding import InvalidResultError
 from flowq.worker.ipc.messages import failed, finished, retry
-from flowq.worker.ipc.platform import PACKAGE
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -20,21 +19,23 @@ if TYPE_CHECKING:
     from flowq.worker.ipc.messages import Task, TaskResult
 
 _MAX_ERROR: Final = 128 * 1024  # characters of a traceback that are kept; endless recursion and giant messages exist
-_OWN: Final = PACKAGE + os.sep  # frames of flowq's own are cut from tracebacks
 
 
 class _CallableError(Exception):
     """The task names something that is not there or cannot be called."""
 
 
-def execute(task: Task, announce: Callable[[float], None] | None = None) -> TaskResult:
+def execute(task: Task, announce: callbacks.Announce | None = None) -> TaskResult:
     """Execute the task in this process and return its outcome. Only `os._exit` and signals get past this function.
 
-    `announce` is told when the function has ended and a callback goes on, with the seconds that may take.
+    What the job forks never comes back from here.
+    `announce` is told when the function has ended and a callback goes on: the seconds that may take (None: no more than before), and
+    how the function has ended if it has failed.
     """
     if task.get("hooks"):
         try:
-            callbacks.adopt(task["hooks"])
+            with OwnProcess():
+                callbacks.adopt(task["hooks"])
         except BaseException as broken:  # noqa: BLE001 - a module of the user's that does not import here
             return failed("error", _traceback(broken), _name(broken))
     if task["kind"] == "callback":
@@ -49,12 +50,14 @@ def execute(task: Task, announce: Callable[[float], None] | None = None) -> Task
 def _attempt(task: Task, aside: callbacks.Aside | None) -> tuple[TaskResult, BaseException | None]:
     """Return the outcome, and the exception where there was one."""
     try:
-        penalty = callbacks.penalty(task)
-        with penalty:
-            value = _call(task)
-            outcome = _finished(task, value)
-        if aside is not None and outcome["outcome"] == "finished":
-            aside.succeeded(value)
+        with OwnProcess():
+            penalty = callbacks.penalty(task)
+            with penalty:
+                with OwnProcess():
+                    value = _call(task)
+                outcome = _finished(task, value)
+            if aside is not None and outcome["outcome"] == "finished":
+                aside.succeeded(value)
     except InvalidResultError as error:
         return failed("invalid_result", str(error)), error
     except _CallableError as error:
@@ -178,7 +181,7 @@ def _traceback(error: BaseException) -> str:
         seen = set()
         while part is not None and id(part) not in seen:
             seen.add(id(part))
-            part.stack[:] = [frame for frame in part.stack if not frame.filename.startswith(_OWN)]
+            part.stack[:] = [frame for frame in part.stack if not frame.filename.startswith(OWN_FRAMES)]
             part = part.__cause__ or part.__context__
         text = "".join(report.format()).rstrip("\n")
     except Exception:  # noqa: BLE001 - a broken __str__, no memory left: say at least what it was

@@ -7,20 +7,22 @@ daemonizes stays below it and is swept with it).
 from __future__ import annotations
 
 import _signal  # type: ignore[import-not-found]
+import errno
 import os
 import sys
 
 from flowq.jobs import context
 from flowq.worker.horse import function, shell
+from flowq.worker.horse.own_process import OwnProcess
 from flowq.worker.ipc import platform
-from flowq.worker.ipc.channel import Channel, PeerGoneError
+from flowq.worker.ipc.channel import LOST, Channel, PeerGoneError
 from flowq.worker.ipc.messages import failed
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from typing import NoReturn
 
+    from flowq.worker.horse.callbacks import Announce
     from flowq.worker.ipc.messages import Task, TaskResult
 
 _REHEARSAL: Task = {
@@ -36,6 +38,9 @@ _REHEARSAL: Task = {
     "args": [],
     "kwargs": {},
 }
+_FORMER: list[
+    tuple[object, ...]
+] = []  # replaced streams: dropped, they would be flushed, and wait for a lock that a thread had
 BROKEN = 70  # EX_SOFTWARE: the horse itself failed; the supervisor sees an exit without an outcome
 
 
@@ -45,10 +50,18 @@ def live(channel: Channel, *, parent: int, scratch: str) -> NoReturn:
     try:
         _settle(parent)
         (task, secrets), pipes = channel.wait()
-        _redirect(pipes)
-        _equip(task, secrets)
-        outcome = _execute(task, scratch, lambda seconds: _announce(channel, seconds))
-        channel.send(outcome)
+        if LOST in pipes:
+            channel.send(
+                failed(
+                    "error", platform.describe(OSError(errno.EMFILE, "the job's process could not begin: too many open files"))
+                )
+            )
+        else:
+            _redirect(pipes)
+            _equip(task, secrets)
+            with OwnProcess():  # only this one reports
+                outcome = _execute(task, scratch, lambda seconds, so_far: _announce(channel, seconds, so_far))
+            channel.send(outcome)
         channel.drain()
         code = 0
     except PeerGoneError:
@@ -89,7 +102,7 @@ def _settle(parent: int) -> None:
     _signal.signal(_signal.SIGCHLD, _signal.SIG_DFL)
     _signal.signal(_signal.SIGTERM, _signal.SIG_DFL)
     _signal.signal(_signal.SIGINT, _signal.default_int_handler)
-    _signal.pthread_sigmask(_signal.SIG_UNBLOCK, platform.STOP_SIGNALS)
+    _signal.pthread_sigmask(_signal.SIG_SETMASK, ())  # not only what the fork server blocks: a mask is inherited from far away
     nothing = os.open(os.devnull, os.O_RDONLY)
     os.dup2(nothing, 0)
     os.close(nothing)
@@ -120,7 +133,7 @@ def _equip(task: Task, secrets: dict[str, str]) -> None:
     os.environ.update(secrets)
 
 
-def _execute(task: Task, scratch: str, announce: Callable[[float], None]) -> TaskResult:
+def _execute(task: Task, scratch: str, announce: Announce) -> TaskResult:
     try:
         if task.get("cwd"):
             os.chdir(task["cwd"])
@@ -135,7 +148,7 @@ def _execute(task: Task, scratch: str, announce: Callable[[float], None]) -> Tas
     return decide.through(task, lambda: _perform(task, scratch, announce))
 
 
-def _perform(task: Task, scratch: str, announce: Callable[[float], None]) -> TaskResult:
+def _perform(task: Task, scratch: str, announce: Announce) -> TaskResult:
     if task["kind"] in {"shell", "argv"}:
         return shell.execute(task, scratch)
     outcome = function.execute(task, announce)
@@ -147,9 +160,9 @@ def _perform(task: Task, scratch: str, announce: Callable[[float], None]) -> Tas
     return outcome
 
 
-def _announce(channel: Channel, seconds: float) -> None:
-    """Say that the job's function has ended and something else goes on, for so long at most."""
-    channel.send({"phase": seconds})
+def _announce(channel: Channel, seconds: float | None, outcome: TaskResult | None) -> None:
+    """Say that the job's function has ended and something else goes on, for so long at most; `outcome`: as it stands."""
+    channel.send({"phase": seconds, "so_far": outcome})
     channel.drain()
 
 
@@ -170,8 +183,22 @@ def open_streams() -> None:
             os.fstat(fd)
         except OSError:  # a worker that was started with its output closed
             os.dup2(os.open(os.devnull, os.O_WRONLY), fd)
+    former = sys.stdout, sys.stderr, sys.__stdout__, sys.__stderr__
+    _FORMER.append(former)
     sys.stdout = sys.__stdout__ = open(1, "w", 1, "utf-8", "backslashreplace", closefd=False)  # type: ignore[misc] # noqa: SIM115
     sys.stderr = sys.__stderr__ = open(2, "w", 1, "utf-8", "backslashreplace", closefd=False)  # type: ignore[misc] # noqa: SIM115
+    if "logging" in sys.modules:
+        _turn_handlers(former)
+
+
+def _turn_handlers(former: tuple[object, ...]) -> None:
+    """Let log handlers write to the new streams: a thread may have been in the middle of a line when this process was cloned."""
+    import logging
+
+    for reference in logging._handlerList:  # type: ignore[attr-defined] # noqa: SLF001 - there is no other list of them
+        handler = reference()
+        if isinstance(handler, logging.StreamHandler) and any(handler.stream is stream for stream in former):
+            handler.stream = sys.stdout if any(handler.stream is stream for stream in former[::2]) else sys.stderr
 
 
 def _environment(task: Task) -> dict[str, str]:

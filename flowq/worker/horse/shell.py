@@ -7,6 +7,7 @@ for it: a job that is canceled in its first moment must not run out its grace pe
 
 from __future__ import annotations
 
+import _signal  # type: ignore[import-not-found]
 import errno
 import os
 import signal
@@ -25,7 +26,9 @@ if TYPE_CHECKING:
     from flowq.worker.ipc.messages import Task, TaskResult
 
 _INSERTED: Final = "FLOWQ_V"  # the compiler's names of the values that a script refers to
-_RESTORED: Final = ("SIGPIPE", "SIGXFSZ", "SIGXFZ")  # the interpreter ignores them, commands expect the default
+# What commands expect to be at its default: the interpreter ignores some, a parent like `nohup` or a shell's `&` others, and a shell
+# cannot trap what was ignored when it started.
+_RESTORED: Final = tuple(set(range(1, 32)) - {signal.SIGKILL, signal.SIGSTOP})
 
 
 def execute(task: Task, scratch: str) -> TaskResult:
@@ -100,10 +103,9 @@ def _spawn(argv: list[str], env: dict[str, str]) -> int:
     if pid == 0:
         try:
             platform.die_with_parent(me)
-            for name in ("SIGTERM", "SIGINT", *_RESTORED):
-                if hasattr(signal, name):
-                    signal.signal(getattr(signal, name), signal.SIG_DFL)
-            signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGTERM,))
+            for number in _RESTORED:
+                _signal.signal(number, _signal.SIG_DFL)
+            signal.pthread_sigmask(signal.SIG_SETMASK, ())
             os.execvpe(argv[0], argv, env)
         except OSError as error:
             os.write(tell, str(error.errno or errno.EINVAL).encode())

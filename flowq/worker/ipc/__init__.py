@@ -1,4 +1,46 @@
 """What the processes of a worker say to each other: the channel, its messages, and what the kernel is asked for.
 
 Horses and fork servers import this package. This module imports nothing.
+
+The protocol
+    Two kinds of stream sockets, `channel.Channel` at both ends: one control channel between supervisor and fork server, and for each horse
+    one of its own, which the fork server makes and hands to the supervisor. A frame is length, number of descriptors and a value in
+    `marshal` form; a frame that is none ends the channel. The end of a channel is a message too: each side takes it for the other's death.
+
+Control channel (constants of `channel`; `number` is chosen by the supervisor, once for each horse)
+    supervisor -> fork server
+        {"path": […], "preload": […]}   the greeting, first and once; not sent to a clone, which has all that by itself
+        (FORK, number)                  fork a horse; answered by HORSE or NO_FORK, in the order of the requests
+        (KILL, number, signal)          signal the horse's process group; of a horse that has ended, nothing happens
+        (LEASE, seconds, patience)      kill all horses after that time, unless another LEASE comes before; a supervisor that runs has `patience` more
+        (WARM, module)                  import it if a probe shows no harm; answered by WARMED or COLD, later
+    fork server -> supervisor
+        (HORSE, number, pid) + socket   it waits for its task at the other end of the socket
+        (NO_FORK, number, why)          there is none: no process or no descriptor was left
+        (FENCED, number)                killed because its lease has run out; its EXITED follows
+        (EXITED, number, code)          horse and all it started are gone, the last word about that number; code as of `waitstatus_to_exitcode`
+        (WARMED, module, stamps)        imported; `stamps` are time and size of the files that this server holds imported
+        (COLD, module, why)             not imported
+
+Channel of a horse
+    supervisor -> horse     (task, secrets) + two pipes     once: stdout and stderr; dicts as of `messages`
+    horse -> supervisor     {"phase": seconds, "so_far": …} any number: the function has ended, a callback goes on for so long at most (None:
+                                                            no longer than before); `so_far` is the outcome of a failure
+                            outcome                         at most once, the last word; then the horse exits
+    Only the process that was forked as the horse writes here. An exit without an outcome is a failure; of `so_far`, if that was said.
+    A supervisor reads a horse's channel to its end before it believes an EXITED.
+
+Deadlines (s)
+    of a slot (`supervisor.slot`)
+        _START_LIMIT 60     from FORK to HORSE; then the fork server is killed
+        _BEGIN_LIMIT 10     from sending the task until the horse has read it, which the kernel tells; then the horse is killed
+        timeout + grace     from then on: SIGTERM, after another grace SIGKILL (commands: at the timeout itself). Each phase restarts it
+        _EXIT_LIMIT 5       from the outcome to EXITED; then the horse is killed
+        _ANSWER_LIMIT 5     from SIGKILL to EXITED; then the fork server is killed, with all its horses
+    of a client of a fork server (`supervisor.fork_server_client`)
+        _CLOSE_LIMIT 0.5    from closing the control channel to the server's end, in which it kills and sweeps; then it is killed
+    of a fork server
+        LEASE               `SELF_FENCE` of a lease, renewed while the supervisor runs (`supervisor.fork_server_pool`); then all horses are killed (`fork_server.fence`)
+        _SWEEP_LIMIT 2      what does not die of SIGKILL within it hangs in the kernel: EXITED is sent all the same (`fork_server.children`)
+        _DEADLINE 5         for a probe of a module (`fork_server.preload`); then it is killed, and the module stays cold
 """

@@ -4,16 +4,7 @@ A frame is a 4-byte length, one byte with the number of descriptors that travel 
 cheapest codec there is for plain values between processes of one interpreter). The transport is a stream socket, because
 datagrams end at about 200 kB and payloads and results do not. Descriptors ride on the first byte of their frame (SCM_RIGHTS).
 
-Messages are tuples whose first item is the kind:
-
-    supervisor -> fork server                         fork server -> supervisor
-    (FORK, number)          fork a horse              (HORSE, number, pid) + socket   it waits for a task there
-    (KILL, number, signal)  signal the horse's group  (EXITED, number, code)          horse and all it started are gone
-    (LEASE, seconds)        kill all after this time  (FENCED, number)                killed for that, its exit follows
-                                                      (NO_FORK, number, why)
-    (WARM, module)          import it, if harmless    (WARMED, module, stamps) | (COLD, module, why)
-
-A task and an outcome (supervisor <-> horse) are single dicts, described in `task`. `_socket` is used in place of `socket`:
+The messages, their order and their deadlines are described in `flowq.worker.ipc`. `_socket` is used in place of `socket`:
 the same type without the 8 ms that importing the wrapper costs each fork server.
 """
 
@@ -25,6 +16,8 @@ import marshal
 import os
 import sys
 from collections import deque
+
+from flowq.worker.ipc.platform import is_unread
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -97,6 +90,11 @@ class Channel:
     def sending(self) -> bool:
         """Whether part of what was sent still waits for the socket to take it."""
         return bool(self._out)
+
+    @property
+    def unread(self) -> bool:
+        """Whether the peer has not read all that was sent."""
+        return self.sending or is_unread(self._socket)
 
     def send(self, message: Any, fds: Sequence[int] = ()) -> None:
         """Queue a message and write what the socket takes now.

@@ -6,11 +6,14 @@ group by `setsid` can outlive its job there.
 
 from __future__ import annotations
 
+import _socket
+import errno
 import os
 import signal
 import sys
 import time
 
+_SO_NWRITE = 0x1024  # of macOS
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 PACKAGE = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))  # directory of flowq itself
 PRIVATE = (
@@ -28,6 +31,19 @@ PRIVATE = (
 
 _PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER = 36
+
+
+def describe(error: OSError) -> str:
+    """Return what an error of the system was, and of a limit of open files which one that is."""
+    text = error.strerror or str(error)
+    if error.errno != errno.EMFILE:
+        return text
+    try:
+        import resource
+    except (ImportError, OSError):  # to import takes a descriptor
+        return text
+    return f"{text}: this process may have {resource.getrlimit(resource.RLIMIT_NOFILE)[0]} (`ulimit -n` raises that)"
+
 
 if sys.platform == "linux":
     # Once per process tree, before the first fork: the horses inherit the loaded function.
@@ -48,9 +64,24 @@ if sys.platform == "linux":
         if os.getppid() != parent:
             os._exit(1)
 
+    def is_unread(sock: _socket.socket) -> bool:
+        """Return whether the peer of a local socket has not read all that was sent. The kernel's answer: the peer may hang."""
+        import fcntl
+        import termios
+
+        return fcntl.ioctl(sock, termios.TIOCOUTQ, bytes(4)) != bytes(4)  # SIOCOUTQ, which has the same number
+
     def boottime() -> float:
         """Return seconds of a clock that never jumps and also counts while the machine sleeps."""
         return time.clock_gettime(time.CLOCK_BOOTTIME)
+
+    def is_stopped(pid: int) -> bool:
+        """Return whether a process does not run on by itself: it was stopped (SIGSTOP), is being traced, or has ended."""
+        try:
+            with open(f"/proc/{pid}/stat", "rb") as file:
+                return file.read().rpartition(b")")[2].split()[0] not in {b"R", b"S", b"D"}
+        except (OSError, IndexError):
+            return True
 
     class ChildList:
         """The pids of the children of the process that made it, zombies included. Holds one descriptor."""
@@ -109,9 +140,17 @@ else:
         if os.getppid() != parent:
             os._exit(1)
 
+    def is_unread(sock: _socket.socket) -> bool:
+        """Return whether the peer of a local socket has not read all that was sent."""
+        return sock.getsockopt(_socket.SOL_SOCKET, _SO_NWRITE) > 0
+
     def boottime() -> float:
         """Return seconds of a clock that never jumps."""
         return time.monotonic()
+
+    def is_stopped(_pid: int) -> bool:
+        """Return True: not known on this system."""
+        return True
 
     class ChildList:
         """Nothing: orphans go to init here, so there are no unknown children."""

@@ -6,11 +6,13 @@ Where a fork server comes from is the only difference between `flowq worker` (a 
 
 from __future__ import annotations
 
+import errno
 import os
 import select
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -20,7 +22,7 @@ from flowq.worker.fork_server import server
 from flowq.worker.fork_server.preload import unchanged
 from flowq.worker.ipc import channel as ipc
 from flowq.worker.ipc.channel import Channel, PeerGoneError, ProtocolError
-from flowq.worker.ipc.platform import PACKAGE, PRIVATE
+from flowq.worker.ipc.platform import PACKAGE, PRIVATE, describe
 from flowq.worker.supervisor.event_loop import Loop
 
 _CLOSE_LIMIT = 0.5  # s a fork server may take to end after its control channel; it kills and sweeps in that time
@@ -74,7 +76,10 @@ Waiter = Callable[[Horse | None, str], None]
 
 
 class ForkServerClient:
-    """One fork server. Never blocks; everything happens in callbacks of the loop."""
+    """One fork server. Never blocks; everything happens in callbacks of the loop.
+
+    `threads`: how many the program had that it is a clone of, 0 for a fresh interpreter.
+    """
 
     def __init__(
         self,
@@ -82,11 +87,14 @@ class ForkServerClient:
         control: Channel,
         pid: int,
         *,
+        threads: int = 0,
         spares: int = 1,
         on_lost: Callable[[ForkServerClient], None] | None = None,
     ) -> None:
         self.pid = pid
+        self.threads = threads
         self.retired = False
+        self._distrusted = False
         self._loop = loop
         self._control = control
         self._spares_wanted = spares
@@ -153,7 +161,7 @@ class ForkServerClient:
             finally:
                 os._exit(1)
         theirs.close()
-        return cls(loop, ours, pid, on_lost=on_lost)
+        return cls(loop, ours, pid, threads=threading.active_count(), on_lost=on_lost)
 
     @property
     def _end(self) -> str:
@@ -181,9 +189,9 @@ class ForkServerClient:
         if horse.number in self._horses and not self.lost:
             self._send((ipc.KILL, horse.number, int(number)))
 
-    def renew(self, seconds: float) -> None:
-        """Let the horses live for `seconds` more, whatever happens to this supervisor."""
-        self._send((ipc.LEASE, float(seconds)))
+    def renew(self, seconds: float, patience: float = 0.0) -> None:
+        """Let the horses live for `seconds` more, whatever happens to this supervisor, and for `patience` more unless it is stopped."""
+        self._send((ipc.LEASE, float(seconds), float(patience)))
 
     def warm(self, module: str) -> None:
         """Ask the server to hold a module imported, if that does no harm. Asked once; the server may refuse."""
@@ -192,8 +200,12 @@ class ForkServerClient:
             self._send((ipc.WARM, module))
 
     def fresh(self) -> bool:
-        """Return whether the source of every module that is warm is still what was imported."""
-        return unchanged(self._stamps)
+        """Return whether new jobs may be given to it: the source of every module that is warm is still what was imported."""
+        return not self._distrusted and unchanged(self._stamps)
+
+    def distrust(self) -> None:
+        """Take note that its horses do not begin, so that the next job gets another server."""
+        self._distrusted = True
 
     def abandon(self) -> None:
         """Kill a server that does not answer. Its end is noticed and told like any other."""
@@ -236,7 +248,7 @@ class ForkServerClient:
             case (ipc.HORSE, int(number), int(pid)):
                 self._asked -= 1
                 if fds[0] == ipc.LOST:  # the horse sees that the other end is closed, and exits
-                    self._refuse("too many open files")
+                    self._refuse(describe(OSError(errno.EMFILE, "Too many open files")))
                     return
                 self._horses[number] = horse = Horse(self, number, pid, Channel.adopt(fds[0]))
                 if self._waiters:
@@ -259,6 +271,7 @@ class ForkServerClient:
                 self._top_up()
 
     def _refuse(self, why: str) -> None:
+        self._distrusted = self.threads > 0  # a copy of a program keeps what that had open: a new one may have more room
         if self._waiters:
             self._waiters.popleft()(None, why)
 

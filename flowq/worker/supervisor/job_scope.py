@@ -12,11 +12,12 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
 from flowq import signing
-from flowq.exceptions import FlowqError, NoSuchRunError, SignatureError
+from flowq.exceptions import CorruptRecordError, FlowqError, NoSuchRunError, SignatureError
 from flowq.expr import EvalError, parse
 from flowq.ids import member_id
 from flowq.plan import Cell, Json, Node, Plan
-from flowq.plan.foreach import foreach_groups, grow, member_name
+from flowq.plan.foreach import foreach_groups, member_name, with_foreach_cells
+from flowq.plan.plan import PlanVersionError
 from flowq.states import JobStatus
 from flowq.store.schema.records import RunRecord
 from flowq.worker.ipc.platform import PRIVATE
@@ -93,8 +94,10 @@ class JobScopes:
             stored = self._store.runs.plan(run_id)
             signing.verify(stored, record.signature, "plan of run", run_id, record.directory)
             plan = Plan.from_json(stored)
-        except (NoSuchRunError, SignatureError) as error:
+        except (NoSuchRunError, SignatureError, PlanVersionError) as error:
             raise UnpreparableError(str(error)) from error
+        except CorruptRecordError as error:
+            raise UnpreparableError(f"run {run_id}: {error}") from error
         changing = {node.name: used for node in plan.nodes if (used := _uses_of_run(node))}
         run = PlannedRun(record, Shape.of(run_id, plan), changing)
         self._runs[run_id] = run
@@ -163,7 +166,7 @@ class JobScopes:
 
     def _failed_jobs(self, run: PlannedRun) -> list[str]:
         """Return the names of the graph's jobs that failed and were not allowed to, in the order of the plan."""
-        plan = grow(run.plan, self._store.runs.members(run.record.id, foreach_groups(run.plan)))
+        plan = with_foreach_cells(run.plan, self._store.runs.members(run.record.id, foreach_groups(run.plan)))
         cells = [cell for cell in plan.jobs() if not cell.phase]
         records = self._store.runs.jobs(run.record.id, [cell.ordinal for cell in cells])
         failing = {JobStatus.FAILED, JobStatus.STOPPED}

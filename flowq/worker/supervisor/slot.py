@@ -7,11 +7,12 @@ Timeouts, by this process's own clock (the job cannot dodge it; it may block sig
     call, pickle    T: exception in the horse    T + grace: SIGTERM to the group    T + 2 grace: SIGKILL
     shell, argv                                  T: SIGTERM to the group            T + grace: SIGKILL
 
+A timeout counts from the moment at which the horse has read its task. One that does not read it hangs in flowq's own code or in an at-fork
+hook: a lock that a thread of the program held when its worker was cloned stays locked in the copy. It is killed after `_BEGIN_LIMIT`,
+and the job has failed with that reason.
+
 The fork server carries the signals out. One that does not (a job can stop its parent, an import can hang) is killed in turn, together
 with all its horses, `_ANSWER_LIMIT` after a SIGKILL that had no effect: no job keeps a slot.
-
-Output that is not fetched holds the job back, as a full pipe does everywhere: its pipe is not read any more until `logs` was called.
-Only when that takes too long (the owner decides, and calls `let_go`) the job goes on, and its oldest output is dropped.
 """
 
 from __future__ import annotations
@@ -21,24 +22,24 @@ import signal
 import time
 from dataclasses import dataclass
 from enum import StrEnum
-from functools import partial
 from typing import TYPE_CHECKING, Final, Protocol
 
 from flowq.defaults import TIMEOUT_GRACE
 from flowq.worker.horse.shell import signal_name
 from flowq.worker.ipc.channel import PeerGoneError, ProtocolError
 from flowq.worker.ipc.messages import failed
+from flowq.worker.ipc.platform import describe
 from flowq.worker.supervisor.event_loop import Loop
 from flowq.worker.supervisor.fork_server_client import ForkServerClient, Horse
-from flowq.worker.supervisor.output_buffer import OutputBuffer
+from flowq.worker.supervisor.output_buffer import JobOutput
 
 if TYPE_CHECKING:
     from flowq.worker.ipc.messages import Task, TaskResult
     from flowq.worker.secrets.execution import ExecutionSecrets
 
-_READ: Final = 64 * 1024
-_DRAIN_READS: Final = 17  # one pipe of 1 MiB (the largest an unprivileged program can make) and the end of it
 _START_LIMIT: Final = 60.0  # s a fork server may take to give a horse; then something is badly stuck
+_BEGIN_LIMIT: Final = 10.0  # s a horse may take to read its task, from the moment at which it was sent
+_BEGIN_LOOK: Final = 0.25  # s between looks whether a late one has
 _EXIT_LIMIT: Final = 5.0  # s a horse may take to exit after its outcome
 _ANSWER_LIMIT: Final = 5.0  # s from a SIGKILL to the report of the exit; then the fork server is killed
 
@@ -88,16 +89,16 @@ class Slot:
         self._grace = grace
         self._fork_server: ForkServerClient | None = None
         self._horse: Horse | None = None
-        self._pipes: dict[int, OutputBuffer] = {}
-        self._logs: dict[str, OutputBuffer] = {}
+        self._output = JobOutput(loop, None)
         self._secrets: ExecutionSecrets | None = None
-        self._held_back: set[int] = set()  # pipes that are not read until the output is fetched
-        self._held_since = 0.0  # monotonic time
-        self._shedding = False  # the output is not fetched: the oldest is dropped
         self._over = True  # the outcome of the current task is known
         self._cause: KillCause | None = None
         self._alarm: float | None = None  # monotonic time of the next signal
         self._stage = 0  # 0, `_TERM_SENT` or `_KILL_SENT`
+        self._begin_by: float | None = None  # monotonic time; None: the horse has begun, or there is none yet
+        self._due: float | None = None  # monotonic time of the hard limit
+        self._stuck = False  # it was killed because it did not begin
+        self._so_far: TaskResult | None = None  # the failure for which a callback is being called
 
     @property
     def free(self) -> bool:
@@ -121,11 +122,13 @@ class Slot:
         self._over = False
         self._cause = None
         self._stage = 0
-        self._shedding = False
+        self._begin_by = None
+        self._stuck = False
+        self._so_far = None
         self._secrets = secrets
-        self._logs = {name: OutputBuffer(None if secrets is None else secrets.stream()) for name in ("out", "err")}
+        self._output = JobOutput(self._loop, secrets)
         for warning in secrets.warnings() if secrets is not None else ():
-            self._logs["err"].note(warning)
+            self._output.note(warning)
         self._alarm = time.monotonic() + _START_LIMIT
         self._fork_server = fork_server
         fork_server.obtain(self._got_horse)
@@ -133,20 +136,15 @@ class Slot:
     @property
     def has_output(self) -> bool:
         """Whether `logs` would return something."""
-        return any(cutter.ready for cutter in self._logs.values())
+        return self._output.ready
 
     def logs(self) -> list[tuple[str, bytes]]:
         """Return the output since the last call: `(stream, lines)`, stream is "out" or "err"."""
-        taken = [(stream, data) for stream, cutter in self._logs.items() for data in cutter.take()]
-        self._shedding = False
-        self._read_on()
-        return taken
+        return self._output.take()
 
     def let_go(self, since: float) -> None:
         """Let a job go on that has been held back since before this monotonic time, at the price of its oldest output."""
-        if self._held_back and self._held_since < since:
-            self._shedding = True
-            self._read_on()
+        self._output.let_go(since)
 
     @property
     def has_horse(self) -> bool:
@@ -174,14 +172,35 @@ class Slot:
         self._alarm = None
         if self._horse is None or self._stage == _KILL_SENT:
             assert self._fork_server is not None
+            self._stuck = self._stuck or (self._horse is None and self._fork_server.threads > 0)
             self._fork_server.abandon()  # it does not answer; its end tells `_got_horse` or `_exited`
         elif self._over or self._stage == _TERM_SENT:
             self._kill_group()
-        else:
+        elif not self._awaits_begin(now):
             self._cause = KillCause.TIMEOUT
             self._signal(signal.SIGTERM)
             self._stage = _TERM_SENT
             self._alarm = now + self._grace
+
+    def _awaits_begin(self, now: float) -> bool:
+        """Return whether the hard limit is not due, because the horse has not begun or only just has; kill it if it takes too long."""
+        if self._begin_by is None:
+            return False
+        assert self._horse is not None
+        assert self._fork_server is not None
+        assert self.task is not None
+        if not self._horse.channel.unread:
+            self._begin_by = None
+            self._alarm = self._due
+            return self._due is None or now < self._due
+        if now >= self._begin_by:
+            self._stuck = True
+            self._fork_server.distrust()
+            self._kill_group()
+        else:
+            self._due = self._hard_limit(self.task)
+            self._alarm = min(self._begin_by, now + _BEGIN_LOOK)
+        return True
 
     def _kill_group(self) -> None:
         """Kill the horse's process group; while there is no horse yet, the limit for getting one goes on."""
@@ -202,10 +221,14 @@ class Slot:
             try:
                 self._hand_over(horse, task)
             except OSError as error:
-                why = error.strerror or str(error)
+                why = describe(error)
                 horse.channel.close()
             else:
                 return
+        if self._stuck:
+            self._end(Ended(self._not_begun(), self._cause))
+            self._release()
+            return
         text = f"no process could be started for the job: {why}"
         if horse is not None and self._cause is not None:
             horse.channel.close()
@@ -231,16 +254,15 @@ class Slot:
         finally:
             for fd in writes:
                 os.close(fd)
-        for fd, cutter in zip(reads, self._logs.values(), strict=True):
-            os.set_blocking(fd, False)
-            self._pipes[fd] = cutter
-            self._watch_pipe(fd)
+        self._output.watch(reads)
         self._horse = horse
         horse.on_exit = self._exited
         self._loop.watch(horse.channel.fileno(), self._read_outcome, self._write_task)
         if horse.channel.sending:
             self._loop.wants_write(horse.channel.fileno(), True)
-        self._alarm = self._hard_limit(task)
+        self._begin_by = time.monotonic() + _BEGIN_LIMIT
+        self._due = self._hard_limit(task)
+        self._alarm = self._begin_by if self._due is None else min(self._begin_by, self._due)
 
     def _hard_limit(self, task: Task) -> float | None:
         timeout = task.get("timeout")
@@ -268,26 +290,55 @@ class Slot:
             self._loop.forget(channel.fileno())  # its exit is on the way; garbage is treated like no outcome
             return
         while messages and "phase" in messages[0][0]:
-            # The job's function has ended, a callback goes on and has its own time; several phases may arrive together.
-            self._alarm = time.monotonic() + float(messages.pop(0)[0]["phase"]) + self._grace
+            self._go_on(messages.pop(0)[0])  # several phases may arrive together
         if messages and not self._over:
-            self._drain_pipes()  # what the job printed before its end belongs before its end
+            self._output.drain()  # what the job printed before its end belongs before its end
             self._end(Ended(self._judged(self._masked(messages[0][0])), self._cause))
             self._alarm = time.monotonic() + _EXIT_LIMIT
+
+    def _go_on(self, phase: TaskResult) -> None:
+        """The job's function has ended, a callback goes on and has its own time. A failure is kept, should the callback not come back."""
+        self._begin_by = None
+        if phase["phase"] is not None:
+            self._alarm = time.monotonic() + float(phase["phase"]) + self._grace
+        self._so_far = phase["so_far"]
 
     def _exited(self, code: int | None) -> None:
         assert self._horse is not None
         if not self._over:
             self._read_outcome()
-        self._drain_pipes()
-        for fd in tuple(self._pipes):
-            self._close_pipe(fd)  # no process that could write is left, or it is a daemon that cannot be swept here
+        self._output.close()
         if not self._over:
             if self._horse.fenced and code is not None:
                 self._cause = KillCause.FENCED  # not the job's fault: its lease runs out, and it is lost as with its worker
-            self._end(Ended(self._judged(_death(code, self._cause)), self._cause, pid=self._horse.pid, code=code))
+            self._end(Ended(self._died(code), self._cause, pid=self._horse.pid, code=code))
         self._loop.forget(self._horse.channel.fileno())
         self._release()
+
+    def _died(self, code: int | None) -> TaskResult:
+        """Return the outcome of a horse that ended without one; that of its job's function if a callback has ended the process."""
+        if self._stuck:
+            return self._not_begun()
+        death = _death(code, self._cause)
+        if self._so_far is None:
+            return self._judged(death)
+        how = "took too long and was killed" if self._cause is KillCause.TIMEOUT else f"did not come back: {death['error']}"
+        so_far = self._masked(self._so_far)
+        return {**so_far, "error": f"{so_far['error']}\n\nWhat was called for this failure {how}"}
+
+    def _not_begun(self) -> TaskResult:
+        """Return the outcome of an execution whose process was killed before it had read its task."""
+        assert self._fork_server is not None
+        text = f"the job's process did not begin within {_BEGIN_LIMIT:g} s and was killed"
+        if self._horse is None:
+            text = f"the copy of the program that jobs are forked from did not answer within {_START_LIMIT:g} s and was killed"
+        others = self._fork_server.threads - 1
+        if others > 0:
+            text += (
+                f": the program had {others} other thread{'s' if others > 1 else ''} when its worker copied it, and a lock that one of them"
+                " held stays locked in the copy. Call work() before threads are started, or use SpawnWorker or `flowq worker`"
+            )
+        return failed("killed", text)
 
     def _masked(self, outcome: TaskResult) -> TaskResult:
         """Return an outcome without the job's secrets."""
@@ -295,7 +346,7 @@ class Slot:
             return outcome
         outcome, notes = self._secrets.outcome(outcome)
         for note in notes:
-            self._logs["err"].note(note)
+            self._output.note(note)
         return outcome
 
     def _judged(self, outcome: TaskResult) -> TaskResult:
@@ -308,8 +359,7 @@ class Slot:
 
     def _end(self, end: Ended) -> None:
         self._over = True
-        for cutter in self._logs.values():
-            cutter.end()
+        self._output.end()
         self._owner.ended(self, end)
 
     def _release(self) -> None:
@@ -322,50 +372,6 @@ class Slot:
     def _signal(self, number: int) -> None:
         if self._horse is not None:
             self._horse.signal(number)
-
-    # -- output ------------------------------------------------------------------------------------------------------------
-
-    def _watch_pipe(self, fd: int) -> None:
-        self._loop.watch(fd, partial(self._pipe_readable, fd))
-
-    def _pipe_readable(self, fd: int) -> None:
-        self._read_pipe(fd)
-        if fd in self._pipes and self._pipes[fd].full and not self._shedding:
-            if not self._held_back:
-                self._held_since = time.monotonic()
-            self._held_back.add(fd)
-            self._loop.forget(fd)
-
-    def _read_on(self) -> None:
-        while self._held_back:
-            self._watch_pipe(self._held_back.pop())
-
-    def _read_pipe(self, fd: int) -> bool:
-        """Read once; return whether there may be more."""
-        try:
-            data = os.read(fd, _READ)
-        except BlockingIOError:
-            return False
-        if not data:
-            self._close_pipe(fd)
-            return False
-        self._pipes[fd].feed(data)
-        if self._shedding:
-            self._pipes[fd].shed()
-        return True
-
-    def _drain_pipes(self) -> None:
-        for fd in tuple(self._pipes):
-            # A grandchild may never stop writing: at most what fits into a pipe is from before this moment.
-            for _ in range(_DRAIN_READS):
-                if not self._read_pipe(fd):
-                    break
-
-    def _close_pipe(self, fd: int) -> None:
-        self._loop.forget(fd)
-        self._held_back.discard(fd)
-        self._pipes.pop(fd).end()
-        os.close(fd)
 
 
 def _death(code: int | None, cause: KillCause | None) -> TaskResult:

@@ -119,6 +119,10 @@ def environment(*names):
     return {name: os.environ.get(name) for name in names}
 
 
+def blocked_signals():
+    return sorted(signal.pthread_sigmask(signal.SIG_BLOCK, ()))
+
+
 def where():
     return {"cwd": os.getcwd(), "stdin": sys.stdin.read(), "leader": os.getsid(0) == os.getpid()}
 
@@ -186,7 +190,7 @@ def daemon_then_kill_parent(file):
 
 
 def family(depth):
-    """Fork a tree of 2 ** depth sessions, all blocking, and return without them."""
+    """Fork a tree of 2 ** depth blocking sessions, and return without waiting for them."""
     for _ in range(depth):
         if os.fork() == 0:
             os.setsid()

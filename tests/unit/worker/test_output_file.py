@@ -1,4 +1,4 @@
-"""`$FLOWQ_OUTPUT`: three forms of line, and errors that name the line."""
+"""`$FLOWQ_OUTPUT`: its three forms of lines, and errors that name the line."""
 
 import pytest
 

@@ -1,14 +1,14 @@
 -- job/create: a plain job
 -- edges: - -> queued, - -> deferred, - -> scheduled, - -> skipped, - -> rate_limited
 -- args: nonce id unique queue payload meta due front group coming parents* fields*
--- guard: the same nonce again is a duplicate; with `unique`, or while the job is started, a taken id is a conflict; every parent exists
--- replies: {done | duplicate | conflict, status} or {not_found, parent id}
--- uses: job/release_dependents
+-- guard: the same nonce again is a duplicate; with `unique`, or while the job is started, a taken id is a conflict; every parent exists and none waits for this job
+-- replies: {done | duplicate | conflict, status}, {not_found, parent id} or {cycle, ids of the cycle joined by ' -> '} ('': too many jobs depend on the id to say)
+-- uses: job/release_dependents lib/dependency_cycle
 -- `due` is a time in ms or -1, `meta` the user's own data ('' for none). `parents` are "<id>|<condition>"; `fields` are written to the job as they are.
 -- `group` is the group it joins ('' for none), `coming` how many jobs of the same request follow (the first of them) or -1 (each other).
 -- A job that is replaced (same id, not unique) leaves its structures first, so that the id is never in two places.
 -- Those who depend on the id go on waiting for it, and hold it. Returns the edges to the parents that the old one held.
-local INHERITED = { 'refs', 'settled', 'ends' }
+local INHERITED = { 'open_dependents', 'settled', 'earlier_ends' }
 
 function L.replace(old)
   local parents = L.ended(old.status) and {} or L.held_parents(old)
@@ -22,11 +22,13 @@ function L.replace(old)
   for _, name in ipairs(INHERITED) do
     if old[name] then call('HSET', K.job(old.id), name, old[name]) end
   end
+  -- The numbers of an id's executions only grow: logs and idempotent effects are known by them.
+  if old.token then call('HSET', K.job(old.id), 'token', old.token, 'outcome', 'unclaimed') end
   return parents
 end
 
 function L.write(id, fields, payload, meta)
-  if call('EXISTS', K.children(id)) == 1 then call('HSET', K.job(id), 'kids', '1') end
+  if call('EXISTS', K.children(id)) == 1 then call('HSET', K.job(id), 'has_dependents', '1') end
   call('HSET', K.job(id), unpack(fields))
   call('SET', K.payload(id), payload)
   if meta ~= '' then call('SET', K.meta_data(id), meta) end
@@ -43,17 +45,22 @@ function L.create()
       return { 'conflict', old.status }
     end
   end
-  local loaded = {}
+  local parent_ids, loaded = {}, {}
   for i, edge in ipairs(parents) do
-    local parent_id = string.match(edge, '^(.*)|')
-    loaded[i] = L.load(parent_id)
-    if not loaded[i] or parent_id == id then
+    parent_ids[i] = string.match(edge, '^(.*)|')
+    loaded[i] = L.load(parent_ids[i])
+    if not loaded[i] then
       if group ~= '' then L.group_without(group) end
-      return { 'not_found', parent_id }
+      return { 'not_found', parent_ids[i] }
     end
   end
+  local cycle = old and #parents > 0 and L.dependency_cycle(old, parent_ids)
+  if cycle then
+    if group ~= '' then L.group_without(group) end
+    return { 'cycle', cycle }
+  end
   local former = old and L.replace(old) or {}
-  local first = { 'status', 'deferred', 'origin', queue, 'nonce', nonce, 'created_at', now, 'pending', #parents, unpack(fields) }
+  local first = { 'status', 'deferred', 'queue', queue, 'nonce', nonce, 'created_at', now, 'pending', #parents, unpack(fields) }
   L.write(id, first, payload, meta)
   if group ~= '' then
     call('HSET', K.job(id), 'group_id', group)
@@ -62,19 +69,19 @@ function L.create()
   call('SADD', K.queues(), queue)
   local job = L.load(id)
   job.status = '-'
-  if due >= 0 then job.at = due call('HSET', K.job(id), 'at', due) end
+  if due >= 0 then job.not_before = due call('HSET', K.job(id), 'not_before', due) end
   if front == '1' then job.front = '1' call('HSET', K.job(id), 'front', '1') end
   local open = #parents
   for i, edge in ipairs(parents) do
     local parent = loaded[i]
     call('RPUSH', K.parents(id), edge)
-    call('HINCRBY', K.job(parent.id), 'refs', 1)
+    call('HINCRBY', K.job(parent.id), 'open_dependents', 1)
     if L.ended(parent.status) then
       L.keep(parent)
       if L.holds(parent, string.match(edge, '|(%w+)$')) then open = open - 1 elseif not job.verdict then job.verdict = L.reason_of(parent) end
     else
       call('RPUSH', K.children(parent.id), id .. '|' .. nonce .. string.match(edge, '|%w+$'))
-      call('HSET', K.job(parent.id), 'kids', '1')
+      call('HSET', K.job(parent.id), 'has_dependents', '1')
     end
   end
   L.let_parents_go(former)

@@ -20,7 +20,7 @@ function T.expand_foreach()
     return { 'done' }
   end
   L.forget(job, 'expanded')
-  L.add(job.run, 'n:deferred', -1)
+  L.add(job.run, 'jobs:deferred', -1)
   L.add(job.run, 'total', -1)
   call('HSET', K.job(id), 'kind', 'group', 'expanded', nonce, 'members', first .. ' ' .. count, 'pending', count)
   call('HDEL', K.job(id), 'items', 'item_chunks', 'reason')

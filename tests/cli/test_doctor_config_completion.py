@@ -1,0 +1,284 @@
+"""`doctor`, `config` and completion: from constructed facts, on a real server, in a real shell."""
+
+import json
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pexpect
+import pytest
+
+from flowq.cli.commands.doctor import finding_lines
+from flowq.cli.terminal import Terminal
+from flowq.flows.health import Facts, examine
+from flowq.store import Store
+from flowq.store.schema.records import QueueRecord, WorkerRecord
+from tests.cli import golden, samples
+from tests.cli.conftest import Cli
+from tests.cli.manual_worker import HandWorker
+from tests.cli.process import FLOWQ, on_terminal
+from tests.support.server import PrivateServer
+
+SERVER: dict[str, Any] = {
+    "redis_version": "7.4.1",
+    "role": "master",
+    "aof_enabled": 1,
+    "maxmemory": 100_000_000,
+    "used_memory": 2_500_000,
+}
+WELL = Facts("0.1.0", (3, 11, 7), False, "redis://queue.example/0", SERVER, bash="/bin/bash")
+WORKER = WorkerRecord("w", ("default",), "host", 1, 4, 1, "0.1.0", 0, 0, "busy", 0, 0, 0)
+WAITING = QueueRecord("gpu", 12, 0, 0, 0, 0, 0, 0, 0, 0, workers=0)
+
+
+def found(facts: Facts) -> dict[str, str]:
+    return {finding.code: finding.level for finding in examine(facts)}
+
+
+def test_no_problems() -> None:
+    assert set(found(WELL).values()) == {"ok"}
+    golden.check("doctor-well", golden.plain(finding_lines(examine(WELL), Terminal(width=80))))
+
+
+@pytest.mark.parametrize(
+    ("change", "code", "level"),
+    [
+        ({"bash": None}, "D102", "note"),
+        ({"round_trip": 0.2}, "D202", "note"),
+        ({"ahead_ms": -30_000}, "D203", "warning"),
+        ({"server": {}}, "D301", "note"),
+        ({"server": SERVER | {"aof_enabled": 0}}, "D301", "warning"),
+        ({"server": SERVER | {"aof_last_write_status": "err"}}, "D301", "problem"),
+        ({"server": SERVER | {"role": "slave"}}, "D302", "problem"),
+        ({"server": SERVER | {"loading": 1}}, "D303", "problem"),
+        ({"server": SERVER | {"maxmemory_policy": "allkeys-lru"}}, "D401", "problem"),
+        ({"server": SERVER | {"used_memory": 95_000_000}}, "D401", "warning"),
+        ({"due": 3}, "D402", "note"),
+        ({"suspended": True}, "D501", "warning"),
+        ({"queues": (WAITING,)}, "D502", "warning"),
+        ({"workers": (replace(WORKER, version="0.0.9"),)}, "D503", "warning"),
+        ({"stranded": ("7k2m9x0d",)}, "D505", "warning"),
+    ],
+)
+def test_each_finding_has_a_code_and_advice(change: dict[str, Any], code: str, level: str) -> None:
+    facts = replace(WELL, **change)
+    assert found(facts)[code] == level
+    finding = next(item for item in examine(facts) if item.code == code)
+    assert finding.advice or level == "note"
+
+
+def test_the_page_lists_every_code() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "cli.md").read_text(encoding="utf-8")
+    everything = replace(
+        WELL,
+        bash=None,
+        round_trip=1.0,
+        ahead_ms=9000,
+        due=1,
+        suspended=True,
+        queues=(WAITING,),
+        workers=(replace(WORKER, version="9"),),
+        stranded=("7k2m9x0d",),
+    )
+    everything = replace(everything, server=SERVER | {"role": "slave", "loading": 1})
+    assert all(code in page for code in found(everything))
+
+
+def test_a_real_server(cli: Cli, report: str, store: Store) -> None:
+    outcome = cli("doctor")
+    assert outcome.code == 0
+    assert "D301  warning  the server has no append-only file" in outcome.out
+    assert "D502  warning  1 job in queue 'default', and no worker listens on it" in outcome.out
+    store.queues.suspend(60)
+    document = json.loads(cli("doctor", "--json").out)
+    assert {"code", "level", "text", "advice"} == set(document[0])
+    assert "D501" in {item["code"] for item in document}
+    assert report
+
+
+def test_a_missing_server(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FLOWQ_REDIS_URL", "redis://:secret@127.0.0.1:1")
+    outcome = cli("doctor")
+    assert outcome.code == 6
+    assert "D201  problem" in outcome.out
+    assert "secret" not in outcome.out
+
+
+# -- config -------------------------------------------------------------------------------------------------------------------
+
+
+def test_config_shows_the_source_of_each_value(cli: Cli, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "flowq.toml").write_text('url = "redis://file.example"\nallow_eviction = true\n')
+    monkeypatch.delenv("FLOWQ_REDIS_URL")
+    rows = {row["name"]: row for row in json.loads(cli("config", "--json").out)}
+    assert (rows["url"]["value"], rows["url"]["source"]) == ("redis://file.example", str(tmp_path / "flowq.toml"))
+    assert (rows["allow_eviction"]["value"], rows["allow_eviction"]["variable"]) == ("true", "FLOWQ_ALLOW_EVICTION")
+    assert rows["namespace"]["source"] == "FLOWQ_NAMESPACE"
+    assert rows["home"] == {"name": "home", "value": None, "source": "default", "variable": "FLOWQ_HOME"}
+    text = cli("config", "-u", "redis://me:secret@host/1").out
+    assert "redis://me:***@host/1" in text
+    assert "secret" not in text
+    assert "argument" in text
+    (tmp_path / "flowq.toml").write_text("colour = 1\n")
+    assert cli("config").code == 2
+
+
+# -- info ---------------------------------------------------------------------------------------------------------------------
+
+
+def test_info_shows_the_active_runs(cli: Cli, report: str) -> None:
+    text = cli("info").out
+    assert text.count("RUN ") == 1
+    assert re.search(rf"^{report}  nightly-report  running   .* UTC .*s  0/9$", text, re.MULTILINE), text
+    assert [run["id"] for run in json.loads(cli("info", "--json").out)["runs"]] == [report]
+    assert report not in cli("info", "--only-queues").out
+    assert report not in cli("info", "default").out
+
+
+def test_info_is_watched(store: Store, report: str, server: PrivateServer, namespace: str, tmp_path: Path) -> None:
+    """The output is refreshed, and Ctrl+C ends the command."""
+    environment = {"FLOWQ_REDIS_URL": server.url, "FLOWQ_NAMESPACE": namespace}
+    child = on_terminal("info", "--watch", cwd=tmp_path, env=environment, size=(24, 120))
+    child.expect_exact("0/9")
+    worker = HandWorker(store, "default")
+    worker.finish(worker.claim())
+    child.expect_exact("1/9")
+    child.sendintr()
+    child.expect(pexpect.EOF)
+    child.close()
+    assert child.exitstatus == 0
+    worker.close()
+
+
+# -- completion ---------------------------------------------------------------------------------------------------------------
+
+
+def offered(cli: Cli, monkeypatch: pytest.MonkeyPatch, *words: str) -> list[str]:
+    """Return the candidates after these words; the last one is incomplete."""
+    monkeypatch.setenv("_FLOWQ_COMPLETE", "bash_complete")
+    monkeypatch.setenv("COMP_WORDS", " ".join(["flowq", *words]))
+    monkeypatch.setenv("COMP_CWORD", str(len(words)))
+    try:
+        return [line.partition(",")[2] for line in cli().out.splitlines() if line]
+    finally:
+        monkeypatch.delenv("_FLOWQ_COMPLETE")
+
+
+def test_runs_and_jobs_are_offered(cli: Cli, report: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert report in offered(cli, monkeypatch, "status", "7k")
+    assert "@latest" in offered(cli, monkeypatch, "logs", "@")
+    assert offered(cli, monkeypatch, "logs", report, "f") == ["fetch"]
+    assert offered(cli, monkeypatch, "result", "@latest", "build[fmt=pdf") == [
+        "build[fmt=pdf,lang=en]",
+        "build[fmt=pdf,lang=de]",
+    ]
+    assert offered(cli, monkeypatch, "why", "ba") == ["backfill"]
+    assert "--fail" in offered(cli, monkeypatch, "plan", "--fa")
+    assert offered(cli, monkeypatch, "stat") == ["status"]
+
+
+def test_without_a_server_nothing_is_offered_and_no_error_is_shown(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FLOWQ_REDIS_URL", "redis://127.0.0.1:1")
+    assert offered(cli, monkeypatch, "status", "") == []
+
+
+def test_completion_starts_no_server(home: Path) -> None:
+    environment = {**os.environ, "_FLOWQ_COMPLETE": "bash_complete", "COMP_WORDS": "flowq status ", "COMP_CWORD": "2"}
+    done = subprocess.run(FLOWQ, env=environment, capture_output=True, text=True, timeout=30, check=False)
+    assert (done.stdout.strip(), done.stderr) == ("", "")
+    assert not any(home.iterdir())
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_the_shell_accepts_the_script(cli: Cli, shell: str, tmp_path: Path) -> None:
+    script = cli("completion", shell).out
+    assert "_FLOWQ_COMPLETE" in script
+    if shutil.which(shell) is None:
+        pytest.skip(f"no {shell} on PATH")
+    (tmp_path / "script").write_text(script)
+    subprocess.run([shell, "-n", str(tmp_path / "script")], check=True, timeout=30)
+
+
+TYPED = [
+    ("flowq stat", "flowq status "),
+    ("flowq status 7k", f"flowq status {samples.RUN} "),
+    ("flowq result @latest publ", "flowq result @latest publish "),
+    ("flowq run part.yaml --stage sh", "flowq run part.yaml --stage ship "),
+    ("flowq run part.yaml --until dep", "flowq run part.yaml --until deploy "),
+    ("flowq graph part.yaml --until dep", "flowq graph part.yaml --until deploy "),
+    (r"flowq result @latest build\[fmt=html,lang=e", "build[fmt=html,lang=en]"),
+]
+PART = "stages: [ship]\njobs:\n  build: {run: 'true'}\n  deploy: {stage: ship, run: 'true'}\n"
+
+
+@pytest.fixture
+def typing(cli: Cli, report: str, tmp_path: Path) -> dict[str, str]:
+    """The environment of a shell with completion; the scripts and a flow file are in the test's directory."""
+    for shell in ("bash", "zsh", "fish"):
+        (tmp_path / f"completion.{shell}").write_text(cli("completion", shell).out)
+    (tmp_path / "part.yaml").write_text(PART)
+    environment = {name: value for name, value in os.environ.items() if name not in {"CI", "NO_COLOR"}}
+    return environment | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}", "TERM": "dumb"}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("shell", "opening"),
+    [
+        (("bash", "--norc", "-i"), ("source ./completion.bash",)),
+        (("zsh", "-f", "-i"), ("autoload -U compinit; compinit -u -D", "source ./completion.zsh")),
+    ],
+)
+def test_typed_words_are_completed(
+    typing: dict[str, str], tmp_path: Path, shell: tuple[str, ...], opening: tuple[str, ...]
+) -> None:
+    """A real shell on a real terminal completes the line when Tab is pressed."""
+    if shutil.which(shell[0]) is None:
+        pytest.skip(f"no {shell[0]} on PATH")
+    person = pexpect.spawn(
+        shell[0], list(shell[1:]), cwd=str(tmp_path), env=typing, encoding="utf-8", timeout=30, dimensions=(24, 150)
+    )
+    try:
+        for line in ("PS1='> '", *opening):
+            person.sendline(line)
+        for typed, expected in TYPED:
+            person.sendline("echo NO''W")
+            person.expect_exact("NOW\r\n")
+            person.send(typed + "\t")
+            shown = expected.replace("]", r"\]") if shell[0] == "zsh" else expected
+            rest = shown[len(typed) :] if shown.startswith(typed) else shown.rpartition("=")[2]
+            person.expect_exact(rest.rstrip(" "))
+            person.send("\x15")  # clear the line
+    finally:
+        person.close(force=True)
+
+
+@pytest.mark.slow
+def test_fish_completes(typing: dict[str, str], tmp_path: Path) -> None:
+    if shutil.which("fish") is None:
+        pytest.skip("no fish on PATH")
+    for typed, expected in TYPED:
+        line = f"source completion.fish; complete -C {shlex.quote(typed)}"
+        done = subprocess.run(
+            ["fish", "--no-config", "-c", line],
+            cwd=tmp_path,
+            env=typing,
+            capture_output=True,
+            text=True,
+            timeout=30,
+            check=False,
+        )
+        offered_words = [word.partition("\t")[0] for word in done.stdout.splitlines()]
+        assert expected.split()[-1] in offered_words, (typed, done.stdout, done.stderr)
+
+
+def test_an_advice_is_never_cut() -> None:
+    text = golden.plain(finding_lines(examine(replace(WELL, stranded=("7k2m9x0d",))), Terminal(width=40)))
+    assert "`flowq run --resume 7k2m9x0d` goes on with it, `flowq cancel 7k2m9x0d` ends it" in " ".join(text.split())
+    assert max(map(len, text.splitlines())) <= 40

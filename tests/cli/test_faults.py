@@ -1,0 +1,116 @@
+"""Faults around a run: clashing names, unwritable output, a dead worker, a command given twice."""
+
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from flowq.connections.clients import open_store
+from tests.cli.process import FLOWQ
+from tests.support.wait import until
+
+# Like the installed command: without the working directory on the import path.
+COMMAND = (FLOWQ[0], "-P", *FLOWQ[1:])
+
+QUICK = "jobs: {a: {run: echo hi}}\n"
+WAITING = "jobs: {a: {run: 'while [ ! -e go ]; do sleep 0.05; done'}}\n"
+
+
+def flowq(*arguments: str, cwd: Path, **more: object) -> "subprocess.CompletedProcess[str]":
+    settings: dict[str, object] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **more}
+    return subprocess.run([*COMMAND, *arguments], cwd=cwd, text=True, timeout=60, check=False, **settings)  # type: ignore[call-overload,no-any-return]
+
+
+@pytest.fixture
+def project(tmp_path: Path, home: Path) -> Path:
+    assert home.exists()
+    (tmp_path / "quick.yaml").write_text(QUICK)
+    (tmp_path / "waiting.yaml").write_text(WAITING)
+    return tmp_path
+
+
+@pytest.mark.parametrize("name", ["random", "redis", "queue", "types"])
+def test_a_file_named_like_a_module_is_not_imported(project: Path, name: str) -> None:
+    (project / f"{name}.py").write_text("raise SystemExit('imported')\n")
+    done = flowq("run", "quick.yaml", cwd=project)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("command", [("runs",), ("schema",), ("status", "--json")])
+def test_a_full_disk_is_not_reported_as_a_bug(project: Path, command: tuple[str, ...]) -> None:
+    assert flowq("run", "quick.yaml", cwd=project).returncode == 0
+    with Path("/dev/full").open("w") as full:
+        done = flowq(*command, cwd=project, stdout=full)
+    assert (done.returncode, done.stderr) == (
+        2,
+        "error: cannot write: No space left on device: make room, or write somewhere else\n",
+    )
+
+
+def test_a_full_disk_for_the_output_does_not_end_the_run(project: Path) -> None:
+    with Path("/dev/full").open("w") as full:
+        done = flowq("run", "quick.yaml", cwd=project, stdout=full)
+    assert done.returncode == 0, done.stderr
+    assert flowq("status", "--exit-status", cwd=project).returncode == 0
+
+
+@pytest.mark.parametrize(("closed", "arguments", "code"), [(1, ("run", "quick.yaml"), 0), (2, ("run", "nothing.yaml"), 3)])
+def test_a_closed_stream_is_not_an_error(project: Path, closed: int, arguments: tuple[str, ...], code: int) -> None:
+    done = subprocess.run(
+        ["sh", "-c", f'exec "$@" {closed}>&-', "sh", *COMMAND, *arguments],
+        cwd=project,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == code
+    assert "Traceback" not in done.stdout + done.stderr
+
+
+def test_a_run_started_twice_with_one_id_has_one_worker(project: Path) -> None:
+    first = flowq("run", "waiting.yaml", "--run-id", "nightly1", "--detach", cwd=project)
+    assert first.stdout == "nightly1\n"
+    store = open_store()
+    until(store.workers.live, message="no worker has come")
+    again = subprocess.Popen(
+        [*COMMAND, "run", "waiting.yaml", "--run-id", "nightly1"], cwd=project, stderr=subprocess.PIPE, text=True
+    )
+    assert again.stderr is not None
+    assert "has its worker already" in again.stderr.readline()
+    assert len(store.workers.live()) == 1
+    (project / "go").touch()
+    assert again.wait(30) == 0
+    again.stderr.close()
+    assert store.runs.recent() == ["nightly1"]
+    other = flowq("run", "quick.yaml", "--run-id", "nightly1", cwd=project)
+    assert other.returncode == 2
+    assert "a run of something else has the id nightly1" in other.stderr
+    store.close()
+
+
+def test_a_run_without_its_worker_says_so_and_can_be_canceled(project: Path) -> None:
+    run = flowq("run", "waiting.yaml", "--detach", cwd=project).stdout.strip()
+    store = open_store()
+    until(lambda: store.runs.require(run).counts.get("started"), message="the job has not started")  # type: ignore[call-overload]
+    (worker,) = store.workers.live()
+    os.kill(worker.pid, 9)
+    # set back the worker's heartbeat and the job's lease by a minute
+    store.client.hset(store.session.keys("worker", worker.name), "beat", 1)
+    store.client.zadd(store.session.keys("leases"), {f"{run}-0": 1})
+    shown = flowq("status", cwd=project).stdout
+    assert f"flowq run --resume {run}" in shown
+    assert flowq("cancel", cwd=project).returncode == 0
+    assert str(store.runs.require(run).status) == "canceled"
+    store.close()
+
+
+def test_retry_does_not_guess_while_another_run_is_active(project: Path) -> None:
+    (project / "bad.yaml").write_text("jobs: {a: {run: exit 1}}\n")
+    assert flowq("run", "bad.yaml", cwd=project).returncode == 1
+    flowq("run", "waiting.yaml", "--detach", cwd=project)
+    refused = flowq("retry", "--failed", cwd=project)
+    assert refused.returncode == 2
+    assert "say which one you mean" in refused.stderr
+    (project / "go").touch()

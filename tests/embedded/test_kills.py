@@ -1,0 +1,194 @@
+"""Processes are killed in any order: at most one server runs, no acknowledged data is lost, and no process is left."""
+
+import os
+import signal
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from flowq.embedded.attach import attach
+from flowq.embedded.control import server_status, stop_server
+from flowq.exceptions import ServerError, ServerUnavailableError
+from tests.embedded.users import attached, client, gone, processes, server_pid, watchdog_pid
+from tests.support.wait import until
+
+
+def kill9(*pids: int) -> None:
+    for pid in pids:
+        os.kill(pid, signal.SIGKILL)
+
+
+def witness_pids(home: Path) -> list[int]:
+    lines = subprocess.run(["ps", "-ww", "-eo", "pid=,args="], capture_output=True, text=True, check=True).stdout.splitlines()
+    return [int(line.split()[0]) for line in lines if "flowq-witness" in line and str(home) in line]
+
+
+def orphan(home: Path) -> None:
+    """Kill watchdog and witness so that neither can replace the other, and wait until they are gone."""
+    watchdog = watchdog_pid(home)
+    os.kill(watchdog, signal.SIGSTOP)
+    kill9(*until(lambda: witness_pids(home)), watchdog)
+    until(lambda: server_status(str(home)).watchdog is None, message="the watchdog to end")
+
+
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM])
+def test_a_server_that_dies_in_use_is_restarted_with_its_data(clean_home: Path, how: signal.Signals) -> None:
+    with attached():
+        pid = server_pid(clean_home)
+        client(clean_home).set("k", "v")
+        os.kill(pid, how)
+        until(lambda: server_status().pid not in {None, pid}, message="another server")
+        assert client(clean_home).get("k") == b"v"
+
+
+def test_a_server_that_keeps_dying_is_restarted_each_time(clean_home: Path) -> None:
+    with attached():
+        for number in range(4):
+            pid = server_pid(clean_home)
+            client(clean_home).rpush("k", number)
+            kill9(pid)
+            until(lambda pid=pid: server_status().pid not in {None, pid}, message="another server")  # type: ignore[misc]
+        assert client(clean_home).lrange("k", 0, -1) == [b"0", b"1", b"2", b"3"]
+
+
+def test_a_server_that_dies_unused_is_not_restarted(clean_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FLOWQ_LINGER", "30")
+    attach().close()
+    kill9(server_pid(clean_home))
+    until(lambda: not processes(clean_home), message="the watchdog to leave")
+
+
+def test_a_killed_watchdog_is_followed_by_another_that_adopts_the_server(clean_home: Path) -> None:
+    with attached(FLOWQ_LINGER="0") as (user,):
+        server, watchdog = server_pid(clean_home), watchdog_pid(clean_home)
+        kill9(watchdog)
+        until(lambda: server_status().watchdog not in {None, watchdog}, message="another watchdog")
+        assert server_pid(clean_home) == server
+        user.leave()
+        until(lambda: gone(server), message="the adopted server to be stopped with its last user")
+
+
+def test_watchdog_and_server_killed_together_are_restarted(clean_home: Path) -> None:
+    with attached():
+        server, watchdog = server_pid(clean_home), watchdog_pid(clean_home)
+        client(clean_home).set("k", "v")
+        kill9(watchdog, server)
+        until(lambda: server_status().pid not in {None, server}, message="another server")
+        assert watchdog_pid(clean_home) != watchdog
+        assert client(clean_home).get("k") == b"v"
+
+
+def test_a_killed_witness_is_replaced(clean_home: Path) -> None:
+    with attached():
+        (witness,) = until(lambda: witness_pids(clean_home))
+        kill9(witness)
+        until(lambda: witness_pids(clean_home) not in ([], [witness]), message="another witness")
+
+
+def test_an_orphaned_server_is_adopted_by_the_next_user(clean_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All processes but the server are killed, which is noticed by the next user."""
+    with attached() as (user,):
+        server = server_pid(clean_home)
+        orphan(clean_home)
+        user.kill9()
+    monkeypatch.setenv("FLOWQ_LINGER", "0")
+    with attach():
+        assert server_pid(clean_home) == server
+        assert server_status().watchdog is not None
+    until(lambda: gone(server), message="the adopted server to be stopped with its last user")
+
+
+def test_an_orphaned_server_can_be_stopped(clean_home: Path) -> None:
+    with attached():
+        server = server_pid(clean_home)
+        orphan(clean_home)
+    assert stop_server()
+    assert gone(server)
+
+
+def test_stale_files_of_a_crashed_machine_are_ignored(clean_home: Path) -> None:
+    """A socket without a listener, the id of a watchdog that is now another process's, and a pin are ignored."""
+    with attached():
+        client(clean_home).set("k", "v")
+        server = server_pid(clean_home)
+        orphan(clean_home)
+        kill9(server)
+    until(lambda: gone(server), message="the server to end")
+    (clean_home / "server.sock").unlink(missing_ok=True)
+    (clean_home / "server.sock").touch()
+    (clean_home / "keeper.lock").write_text(f"{os.getpid()}\n")
+    (clean_home / "pinned").touch()
+    assert not server_status().running
+    assert not stop_server(), "must not signal the process that has the old watchdog's id"
+    with attach() as attachment:
+        assert client(clean_home).get("k") == b"v"
+        assert stat.S_ISSOCK(Path(attachment.socket).stat().st_mode)
+        assert not server_status().pinned
+
+
+def test_unreadable_data_is_an_error(clean_home: Path) -> None:
+    with attach():
+        client(clean_home).set("k", "v")
+    stop_server()
+    for part in (clean_home / "data" / "appendonlydir").glob("*.incr.aof"):
+        part.write_bytes(b"this is not an append-only file\r\n" * 10)
+    with pytest.raises(ServerError, match=r"ended as it started: .*its log is .*server\.log"):
+        attach()
+    assert not processes(clean_home)
+
+
+def test_the_next_user_gets_the_error_of_data_that_became_unreadable(clean_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The server dies in use and cannot be restarted: the watchdog keeps trying, and reports why it fails."""
+    monkeypatch.setattr("flowq.embedded.attach._START_LIMIT", 1.0)
+    with attached():
+        client(clean_home).set("k", "v")
+        pid = server_pid(clean_home)
+        (part,) = (clean_home / "data" / "appendonlydir").glob("*.incr.aof")
+        good = part.read_bytes()
+        part.write_bytes(b"this is not an append-only file\r\n" * 10)
+        kill9(pid)
+        with pytest.raises(ServerUnavailableError, match=r"does not answer \(absent; watchdog: .*ended as it started"):
+            attach()
+        part.write_bytes(good)
+        until(lambda: server_status().pid, message="the server to be restarted")
+        assert client(clean_home).get("k") == b"v"
+
+
+def test_an_incomplete_last_command_is_truncated(clean_home: Path) -> None:
+    """As after a power cut, the last command is only half written."""
+    with attach():
+        client(clean_home).set("k", "v")
+    stop_server()
+    for part in (clean_home / "data" / "appendonlydir").glob("*.incr.aof"):
+        with part.open("ab") as file:
+            file.write(b"*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$1")
+    with attach():
+        assert client(clean_home).get("k") == b"v"
+
+
+def test_a_full_disk_is_distinguished_from_a_dead_server(clean_home: Path) -> None:
+    """With a full disk the server refuses even PING, but it is alive and names the cause."""
+    script = """
+import resource, sys
+resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, 200_000))
+from flowq.connections.clients import open_client
+from flowq.embedded.attach import attach
+from flowq.store.client.errors import Translated
+client = open_client()
+value = "x" * 10_000
+try:
+    with Translated("the server"):
+        for number in range(1000):
+            client.set(str(number), value)
+except Exception as error:
+    print(f"{type(error).__name__}: {error}")
+attach().close()
+print("attached")
+"""
+    ended = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=True)
+    first, second = ended.stdout.splitlines()
+    assert first.startswith("ServerUnavailableError: the server cannot write its data to disk")
+    assert second == "attached"

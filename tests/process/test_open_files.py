@@ -1,0 +1,98 @@
+"""Workers, fork servers and horses that meet the limit of open files: each says so, and goes on when there is room again."""
+
+import os
+import resource
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from flowq import ids
+from flowq.states import JobStatus
+from flowq.store import Store
+from flowq.store.jobs import NewJob
+from tests.support.server import PrivateServer
+from tests.support.supervisor_stub import Stand, call
+from tests.support.wait import until
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the limits of other processes are set")
+LIMIT = resource.RLIMIT_NOFILE
+
+
+def limit(pid: int, number: int) -> None:
+    """Let a process have that many open files from now on."""
+    resource.prlimit(pid, LIMIT, (number, resource.prlimit(pid, LIMIT)[1]))
+
+
+def open_files(pid: int) -> int:
+    return len(os.listdir(f"/proc/{pid}/fd"))
+
+
+def work(server: PrivateServer, inherit: Callable[[], object] | None, log: Path) -> "subprocess.Popen[bytes]":
+    with log.open("wb") as file:
+        return subprocess.Popen(
+            [sys.executable, "-m", "flowq.worker.main", "--namespace", "flowq-test"],
+            env={**os.environ, "FLOWQ_REDIS_URL": server.url},
+            stderr=file,
+            preexec_fn=inherit,  # noqa: PLW1509 - a test has no threads
+        )
+
+
+@pytest.mark.parametrize("number", [5, 6, 7, 8, 9, 10])
+def test_a_worker_that_cannot_begin_says_why(store: Store, server: PrivateServer, tmp_path: Path, number: int) -> None:
+    process = work(server, lambda: resource.setrlimit(LIMIT, (number, number)), tmp_path / "log")
+    until(lambda: process.poll() is not None or "listens" in (tmp_path / "log").read_text())
+    process.terminate()
+    code, log = process.wait(10), (tmp_path / "log").read_text()
+    assert "Traceback" not in log
+    assert code == 0 or "oo many open files" in log
+
+
+def test_a_worker_without_room_hands_back_and_goes_on_later(store: Store, server: PrivateServer, tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    process = work(server, None, log)
+    try:
+        until(lambda: "listens" in log.read_text())
+        before = resource.prlimit(process.pid, LIMIT)[0]
+        limit(process.pid, open_files(process.pid))
+        store.jobs.create(NewJob("a", "default", b"\x80\x04\x95\x00", ids.nonce()))
+        until(lambda: "Too many open files" in log.read_text())
+        limit(process.pid, before)
+        until(lambda: store.jobs.get("a").status is JobStatus.FAILED)  # type: ignore[union-attr] # its payload is none: it was executed
+        assert store.jobs.get("a").attempt == 1  # type: ignore[union-attr]
+    finally:
+        process.terminate()
+        assert process.wait(10) == 0, log.read_text()
+
+
+@pytest.mark.parametrize("clone", [False, True])
+def test_a_fork_server_without_room_says_so_and_forks_again_later(clone: bool) -> None:
+    with Stand(clone=clone) as stand:
+        assert stand.run(call("echo", 1)).outcome["value"] == b"1"
+        stand.turn(lambda: stand.fork_server._spares)
+        before = resource.prlimit(stand.fork_server.pid, LIMIT)[0]
+        limit(stand.fork_server.pid, open_files(stand.fork_server.pid))
+        stand.run(call("echo", 1))  # by the spare horse, which is there already
+        execution = stand.run(call("echo", 1))
+        assert execution.end is not None
+        assert execution.end.unstarted
+        allowed = open_files(stand.fork_server.pid)
+        text = f"no process could be started for the job: Too many open files: this process may have {allowed} (`ulimit -n` raises that)"
+        assert execution.outcome["error"] == text
+        assert stand.fork_server.fresh() is not clone  # a copy is made again, the program may have closed something since
+        limit(stand.fork_server.pid, before)
+        assert stand.run(call("echo", 2)).outcome["value"] == b"2"
+
+
+def test_a_horse_without_room_for_its_pipes_says_so() -> None:
+    with Stand() as stand:
+        stand.run(call("noop"))
+        stand.turn(lambda: stand.fork_server._spares)
+        spare = stand.fork_server._spares[0].pid
+        until(lambda: open_files(spare) == 4)
+        limit(spare, 4)
+        outcome = stand.run(call("noop")).outcome
+        assert outcome["error"].startswith("the job's process could not begin: too many open files")
+        assert stand.run(call("echo", 2)).outcome["value"] == b"2"

@@ -1,0 +1,69 @@
+"""The headers of the Lua files agree with the table of transitions."""
+
+import re
+
+import pytest
+
+from flowq.states import ENDED, TRANSITIONS
+from flowq.store.client import scripts
+from flowq.store.schema.constants import with_constants
+from flowq.store.schema.keys import with_keys
+
+NAMES = scripts.transition_names()
+FRAGMENTS = sorted(name for name in scripts._names() if name.startswith("lib/") and scripts.read_header(name).lazy)
+
+
+def test_every_transition_of_the_table_has_its_file() -> None:
+    assert set(TRANSITIONS) <= set(NAMES)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_header_states_the_edges_of_the_table(name: str) -> None:
+    assert scripts.read_header(name).edges == TRANSITIONS.get(name, frozenset())
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_header_is_a_complete_contract(name: str) -> None:
+    header = scripts.read_header(name)
+    assert header.summary
+    assert header.args
+    assert header.guard
+    assert header.replies
+
+
+def test_a_script_is_composed_once_of_each_fragment() -> None:
+    text = scripts.load("worker/exchange").text
+    for line in ("function L.finish()", "function L.claim(", "function L.end_job(", "function L.set_status("):
+        assert text.count(line) == 1
+
+
+@pytest.mark.parametrize("name", FRAGMENTS)
+def test_names_defined_lazily_by_a_fragment_are_found(name: str) -> None:
+    lines = scripts._text(name).splitlines()
+    heads = [line.partition("=")[0].partition("(")[0] for line in lines if re.match(r"(function )?L\.", line)]
+    defined = [item for head in heads for item in re.findall(r"\bL\.((?:step\.)?\w+)", head)]
+    assert defined
+    loader = scripts._on_first_use([name])
+    assert re.findall(r"\['([\w.]+)'\] = 1", loader) == defined
+
+
+def test_keys_are_literals() -> None:
+    assert with_keys("call('GET', K.plan(run))") == "call('GET', (NS .. 'plan:' .. run))"
+    assert with_keys("K.queues()") == "(NS .. 'queues')"
+    assert with_keys("K.registry(f(a, ')'), b or '-')") == "(NS .. 'registry:' .. (f(a, ')')) .. ':' .. (b or '-'))"
+    assert with_keys("K.job(call('GET', K.plan(x)))") == "(NS .. 'job:' .. (call('GET', (NS .. 'plan:' .. x))))"
+    with pytest.raises(AssertionError, match="takes 1 argument"):
+        with_keys("K.job(a, b)")
+    with pytest.raises(KeyError):
+        with_keys("K.nothing(a)")
+
+
+def test_constants_are_literals() -> None:
+    assert with_constants("local ttl = D.RESULT_TTL -- default") == "local ttl = 500000 -- default"
+    with pytest.raises(KeyError):
+        with_constants("D.NOTHING")
+
+
+def test_lua_has_the_ended_statuses_of_the_table() -> None:
+    (table,) = re.findall(r"^local ENDED = \{ (.*) \}$", scripts._text("lib/status"), re.MULTILINE)
+    assert set(re.findall(r"(\w+) = true", table)) == set(ENDED)
