@@ -96,7 +96,7 @@ class Runs:
                 return outcome
             if outcome is Outcome.WRONG_STATE:
                 raise DataLostError(
-                    f"the upload of run {run} was lost: the server's data was deleted, or the upload stalled for more than a minute;"
+                    f"the upload of run {run} was lost: the server lost its data, or the upload stalled for more than a minute;"
                     " submit the run again"
                 )
             chunks += 1
