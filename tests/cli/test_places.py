@@ -128,7 +128,10 @@ def test_why_and_the_summary_name_the_file_of_the_sub_flow(run: subprocess.Compl
 def test_plan_and_graph_name_the_file_of_the_sub_flow(run: subprocess.CompletedProcess[str], tmp_path: Path) -> None:
     for command in (("plan", "flow.yaml", "--json"), ("run", "flow.yaml", "--dry-run", "--json")):
         jobs = json.loads(_flowq(tmp_path, *command).stdout)["jobs"]
-        assert {job["name"]: _place(job, tmp_path) for job in jobs}.items() <= PLACES.items()
+        planned = {
+            name.removesuffix("[0]"): place for name, place in PLACES.items()
+        }  # a foreach is one job before it has cells
+        assert {job["name"]: _place(job, tmp_path) for job in jobs} == planned
     refused = _flowq(tmp_path, "run", "flow.yaml", "--job", "one/reader").stderr
     assert "'one/reader' (parts/flow.yaml:15) uses" in refused
 
