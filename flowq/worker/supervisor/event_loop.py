@@ -6,6 +6,8 @@ import selectors
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from flowq.worker.ipc.write_order import WriteOrder
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Watch:
@@ -16,9 +18,13 @@ class _Watch:
 
 
 class Loop:
-    """Calls back when descriptors can be read or written. The caller of `turn` keeps the times."""
+    """Calls back when descriptors can be read or written. The caller of `turn` keeps the times.
+
+    `writes` tells for those who watch pipes in which order they were written to.
+    """
 
     def __init__(self) -> None:
+        self.writes = WriteOrder()
         self._selector = selectors.DefaultSelector()
         self._watches: dict[int, _Watch] = {}
 
@@ -52,3 +58,4 @@ class Loop:
         """Release the kernel's part of the loop."""
         self._watches.clear()
         self._selector.close()
+        self.writes.close()

@@ -29,9 +29,9 @@ from flowq.worker.horse.shell import signal_name
 from flowq.worker.ipc.channel import PeerGoneError, ProtocolError
 from flowq.worker.ipc.messages import failed
 from flowq.worker.ipc.platform import describe
+from flowq.worker.supervisor.captured_output import JobOutput
 from flowq.worker.supervisor.event_loop import Loop
 from flowq.worker.supervisor.fork_server_client import ForkServerClient, Horse
-from flowq.worker.supervisor.output_buffer import JobOutput
 
 if TYPE_CHECKING:
     from flowq.worker.ipc.messages import Task, TaskResult

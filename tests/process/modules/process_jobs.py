@@ -250,3 +250,22 @@ def fail_slowly(name):
         time.sleep(60)
     except BaseException as error:
         raise type(error)(f"{error} with {secret}") from error
+
+
+def write_in_turns(count):
+    for number in range(count):
+        os.write(1 + number % 2, b"%d\n" % number)
+
+
+def print_in_turns(count):
+    for number in range(count):
+        (sys.stderr if number % 2 else sys.stdout).write(f"{number}\n")
+
+
+def write_in_turns_by_children(count):
+    for number in range(count):
+        pid = os.fork()
+        if pid == 0:
+            os.write(1 + number % 2, b"%d\n" % number)
+            os._exit(0)
+        os.waitpid(pid, 0)

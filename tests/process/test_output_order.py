@@ -1,0 +1,128 @@
+"""The order of what a job writes to stdout and stderr, by itself and through its children, and the name of each stream."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from flowq.store import Store
+from flowq.worker.ipc.write_order import WriteOrder
+from flowq.worker.supervisor import captured_output
+from tests.support.server import PrivateServer
+from tests.support.supervisor_stub import Execution, Stand, call, shell, survivors
+from tests.support.wait import until
+from tests.support.workers import WorkerProcess, ended, flow, node, script, start
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells in which order pipes are written to")
+
+
+@pytest.fixture(scope="module")
+def stand() -> Iterator[Stand]:
+    with Stand() as one:
+        yield one
+    until(lambda: not survivors(one.mark))
+
+
+@pytest.fixture
+def _busy() -> Iterator[None]:
+    """A machine that has something else to do on every core."""
+    spinning = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(2 * (os.cpu_count() or 1))]
+    yield
+    for process in spinning:
+        process.kill()
+        process.wait()
+
+
+def together(execution: Execution) -> bytes:
+    """Return what both streams had, as a terminal would show it."""
+    assert execution.outcome["outcome"] == "finished", execution.outcome
+    return b"".join(data for _, data in execution.logs)
+
+
+def numbered(count: int) -> bytes:
+    return b"".join(b"%d\n" % number for number in range(count))
+
+
+def test_a_script_that_writes_to_both_in_turns(stand: Stand) -> None:
+    execution = stand.run(shell("echo 1; echo 2 >&2; echo 3; echo 4 >&2"))
+    assert together(execution) == b"1\n2\n3\n4\n"
+    assert (execution.output("out"), execution.output("err")) == (b"1\n3\n", b"2\n4\n")
+
+
+def test_a_trace_stands_beside_what_it_traces(stand: Stand) -> None:
+    commands = "".join(f"echo {number}\n" for number in range(500))
+    wanted = b"".join(b"+ echo %d\n%d\n" % (number, number) for number in range(500))
+    assert together(stand.run(shell(f"set -x\n{commands}"))) == wanted
+
+
+@pytest.mark.usefixtures("_busy")
+@pytest.mark.parametrize("attribute", ["write_in_turns", "print_in_turns", "write_in_turns_by_children"])
+def test_lines_of_a_call_on_a_busy_machine(stand: Stand, attribute: str) -> None:
+    count = 200 if attribute.endswith("children") else 20_000
+    assert together(stand.run(call(attribute, count), timeout=90)) == numbered(count)
+
+
+@pytest.mark.slow
+def test_a_hundred_thousand_lines(stand: Stand) -> None:
+    execution = stand.run(call("write_in_turns", 100_000, timeout=100), timeout=100)
+    assert together(execution) == numbered(100_000)
+
+
+@pytest.mark.usefixtures("_busy")
+def test_lines_of_a_script_on_a_busy_machine(stand: Stand) -> None:
+    execution = stand.run(shell("for ((i = 0; i < 5000; i += 2)); do echo $i; echo $((i + 1)) >&2; done"), timeout=60)
+    assert together(execution) == numbered(5000)
+
+
+def test_lines_that_are_written_in_parts_stay_whole(stand: Stand) -> None:
+    execution = stand.run(shell("printf 'a long '; echo meanwhile >&2; echo line; printf unfinished >&2"))
+    assert together(execution) in {b"meanwhile\na long line\nunfinished", b"a long line\nmeanwhile\nunfinished"}
+
+
+def test_the_streams_can_be_opened_by_their_names(stand: Stand) -> None:
+    execution = stand.run(
+        shell(
+            "echo 1 > /dev/stdout; echo 2 > /dev/stderr; echo 3 | tee /dev/stderr | cat > /dev/null; echo 4; test -p /dev/stdout"
+        )
+    )
+    assert together(execution) == b"1\n2\n3\n4\n"
+    assert execution.output("err") == b"2\n3\n"
+
+
+def test_a_reason_after_a_flood_stands_after_it(stand: Stand) -> None:
+    size = 4 * captured_output._ALONE
+    execution = stand.run(
+        shell(
+            f"yes | head -c {size} || true; echo the reason >&2; sleep 0.3; for i in 1 2; do echo $i; echo $i >&2; done; true"
+        )
+    )
+    assert together(execution).endswith(b"y\nthe reason\n1\n1\n2\n2\n")
+    assert execution.output("err") == b"the reason\n1\n2\n"
+
+
+def test_without_notes_everything_arrives(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(WriteOrder, "watch", lambda *_: ())
+    with Stand() as stand:
+        execution = stand.run(call("write_in_turns", 2_000))
+    assert sorted(together(execution).splitlines()) == sorted(numbered(2_000).splitlines())
+    assert execution.output("out") == b"".join(b"%d\n" % number for number in range(0, 2_000, 2))
+
+
+def test_pipes_are_watched_no_longer_than_their_job(stand: Stand) -> None:
+    for _ in range(5):
+        stand.run(shell("echo a; echo b >&2"))
+    assert not stand.loop.writes._notes
+
+
+def test_the_order_is_kept_in_the_store(store: Store, server: PrivateServer, tmp_path: Path) -> None:
+    run = start(
+        store, flow(node("a", script("for ((i = 0; i < 500; i += 2)); do echo $i; echo $((i + 1)) >&2; done"))), tmp_path
+    )
+    with WorkerProcess(server.url, "--until-run", run):
+        ended(store, run)
+    entries = store.runs.logs(run, count=2000)
+    assert b"".join(entry.data for entry in entries) == numbered(500)
+    assert {entry.stream for entry in entries} == {"out", "err"}
