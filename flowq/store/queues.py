@@ -116,15 +116,24 @@ class Queues:
         return went
 
     def empty(self, queue: str) -> int:
-        """Delete the jobs that wait in a queue now; return how many. Those who depend on them are decided."""
-        left = self.count(queue)
-        deleted = 0
-        while left > 0:
-            some, waiting = self._session.run("queue/empty", queue, min(left, _BATCH))
-            if not some:
+        """Delete the plain jobs that wait in a queue now, or for a rate limit on their way into it; return how many.
+
+        Dependents are decided as by `Jobs.delete`. Jobs of runs stay.
+        """
+        # Those that wait for a rate limit go first, or each job that goes would let the next one into the queue.
+        counts = {
+            JobStatus.RATE_LIMITED: self.registry_count(queue, JobStatus.RATE_LIMITED),
+            JobStatus.QUEUED: self.count(queue),
+        }
+        return sum(self._empty(queue, status, count) for status, count in counts.items())
+
+    def _empty(self, queue: str, status: JobStatus, count: int) -> int:
+        deleted = stay = 0
+        while deleted + stay < count:
+            some, others = map(int, self._session.run("queue/empty", queue, status, stay, min(count - deleted - stay, _BATCH)))
+            if not some and not others:
                 break
-            deleted += int(some)
-            left = min(left - int(some), int(waiting))
+            deleted, stay = deleted + some, stay + others
         return deleted
 
     def drop(self, queue: str) -> Outcome:

@@ -198,3 +198,38 @@ def test_a_parent_is_kept_for_its_children_and_no_longer(queue: Queue, work: Wor
     assert (waiting.get_status(), parent.result) == ("deferred", 21)
     waiting.cancel()
     assert not Job.exists(parent.id, queue.connection)
+
+
+def test_many_dependencies_are_attached_in_steps(queue: Queue, work: Work) -> None:
+    ended = queue.enqueue_many([Queue.prepare_data(samples.add, (1,)) for _ in range(150)])
+    work()
+    waiting = queue.enqueue_many([Queue.prepare_data(samples.add, (1,)) for _ in range(250)])
+    child = queue.enqueue(samples.add, 1, depends_on=[*ended, *waiting])
+    assert child.is_deferred
+    assert len(child.dependency_ids) == 400
+    work()
+    assert child.is_finished
+    parent = queue.enqueue(samples.div_by_zero, 1)
+    work()
+    skipped = queue.enqueue(samples.add, 1, depends_on=[*waiting, parent])
+    work()
+    assert skipped.is_skipped
+
+
+def test_a_job_with_many_dependencies_that_is_replaced_holds_none_of_the_old_ones(queue: Queue, work: Work) -> None:
+    first = queue.enqueue_many([Queue.prepare_data(samples.add, (1,), result_ttl=0) for _ in range(250)])
+    queue.enqueue(samples.add, 1, depends_on=first, job_id="child")
+    second = queue.enqueue_many([Queue.prepare_data(samples.add, (1,), result_ttl=0) for _ in range(250)])
+    child = queue.enqueue(samples.add, 1, depends_on=second, job_id="child")
+    work()
+    assert child.is_finished
+    assert not any(Job.exists(job.id, connection=queue.connection) for job in [*first, *second]), "no record is held any more"
+
+
+def test_the_deletion_of_a_job_with_many_dependents_goes_in_steps(queue: Queue) -> None:
+    parent = queue.enqueue(samples.add, 1, job_id="parent")
+    children = queue.enqueue_many([Queue.prepare_data(samples.add, (1,), depends_on="parent") for _ in range(900)])
+    before = queue.connection.info("commandstats")["cmdstat_evalsha"]["calls"]
+    parent.delete()
+    assert queue.connection.info("commandstats")["cmdstat_evalsha"]["calls"] - before >= 4
+    assert {child.get_status() for child in children} == {"skipped"}

@@ -537,3 +537,13 @@ def test_cost_does_not_grow_with_waiting_jobs(queue: Queue, driver: Driver) -> N
     few = commands()
     enqueue(queue, RateLimit("a", 1), 400)
     assert commands() <= few + 5
+
+
+@pytest.mark.parametrize("clear", [Queue.empty, Queue.delete])
+def test_clearing_a_queue_deletes_the_jobs_that_wait_for_a_rate_limit(queue: Queue, clear: Callable[[Queue], object]) -> None:
+    jobs = [queue.enqueue(samples.add, number, rate_limit=RateLimit("k", concurrency=1)) for number in range(10)]
+    others = Queue("others", connection=queue.connection)
+    other = others.enqueue(samples.add, 1, rate_limit=RateLimit("k", concurrency=1))
+    assert clear(queue) in (10, None)
+    assert not any(Job.exists(job.id, connection=queue.connection) for job in jobs)
+    assert other.is_queued, "the place is given to a job of another queue"

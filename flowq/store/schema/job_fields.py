@@ -37,7 +37,7 @@ FIELDS: Final[dict[str, JobField]] = {
     "front": JobField("flag", "job/create job/create_draft submit", "goes to the front of its queue"),
     "pending": JobField(
         "integer",
-        "submit job/create job/release_dependents lib/run_walks job/expand_foreach lib/foreach",
+        "submit job/create lib/parents job/release_dependents lib/run_walks job/expand_foreach lib/foreach",
         "edges that are not decided; of a group, cells that have not ended",
     ),
     "enqueued_at": JobField("integer", "lib/status", "when it last went into its queue", _EPOCH),
@@ -101,10 +101,10 @@ FIELDS: Final[dict[str, JobField]] = {
     ),
     # -- edges of plain jobs
     "has_dependents": JobField(
-        "flag", "job/create run/upload_jobs lib/foreach", "it has dependents (a job of a run: edges to others)"
+        "flag", "job/create lib/parents run/upload_jobs lib/foreach", "it has dependents (a job of a run: edges to others)"
     ),
     "open_dependents": JobField(
-        "integer", "job/create lib/job_end", "dependents that have not ended; the record is kept for them"
+        "integer", "lib/parents lib/job_end", "dependents that have not ended; the record is kept for them"
     ),
     "parents_released": JobField("flag", "lib/job_end", "it has ended once and holds its parents' records no more"),
     "settled": JobField("integer", "job/release_dependents", "edges to dependents that are decided"),

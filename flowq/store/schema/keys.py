@@ -8,7 +8,7 @@ import re
 from typing import Final
 
 TEMPLATES: Final[dict[str, str]] = {
-    "meta": "meta",  # hash: schema, incarnation, created, sequence counters, the server's run id, `suspended`
+    "meta": "meta",  # hash: schema, incarnation, created, sequence counters (also of `let_go`), the server's run id, `suspended`
     # -- a job
     "job": "job:{}",  # hash: the mutable state
     "payload": "payload:{}",  # string: what a plain job executes
@@ -17,6 +17,7 @@ TEMPLATES: Final[dict[str, str]] = {
     "ledger": "ledger:{}",  # hash: token of an earlier execution -> how it ended
     "children": "children:{}",  # list: "<child id>|<condition>", of a plain child "<id>|<nonce>|<condition>"
     "parents": "parents:{}",  # list: "<parent id>|<condition>" of a plain job
+    "let_go": "let-go:{}",  # list: as of `parents`, of a job that has ended or was replaced, which its parents are still to learn
     "arrived": "arrived:{}",  # list: wakes those who wait for a result; short-lived
     "meta_data": "meta:{}",  # string: the user's `job.meta`
     # -- queues and registries

@@ -6,8 +6,10 @@
 -- uses: job/release_dependents lib/dependency_cycle
 -- `due` is a time in ms or -1, `meta` the user's own data ('' for none). `parents` are "<id>|<condition>"; `fields` are written to the job as they are.
 -- `group` is the group it joins ('' for none), `coming` how many jobs of the same request follow (the first of them) or -1 (each other).
+local ATTACHED = 100 -- parents that a job is attached to by the call itself; the others follow in bounded steps
+
 -- A job that is replaced (same id, not unique) leaves its structures first, so that the id is never in two places.
--- Those who depend on the id go on waiting for it, and hold it. Returns the edges to the parents that the old one held.
+-- Its dependents continue to wait for the id, and hold it. Returns the edges to the parents that the old one held.
 local INHERITED = { 'open_dependents', 'settled', 'earlier_ends' }
 
 function L.replace(old)
@@ -45,11 +47,10 @@ function L.create()
       return { 'conflict', old.status }
     end
   end
-  local parent_ids, loaded = {}, {}
+  local parent_ids = {}
   for i, edge in ipairs(parents) do
     parent_ids[i] = string.match(edge, '^(.*)|')
-    loaded[i] = L.load(parent_ids[i])
-    if not loaded[i] then
+    if call('EXISTS', K.job(parent_ids[i])) == 0 then
       if group ~= '' then L.group_without(group) end
       return { 'not_found', parent_ids[i] }
     end
@@ -60,7 +61,7 @@ function L.create()
     return { 'cycle', cycle }
   end
   local former = old and L.replace(old) or {}
-  local first = { 'status', 'deferred', 'queue', queue, 'nonce', nonce, 'created_at', now, 'pending', #parents, unpack(fields) }
+  local first = { 'status', 'deferred', 'queue', queue, 'nonce', nonce, 'created_at', now, 'pending', #parents + 1, unpack(fields) }
   L.write(id, first, payload, meta)
   if group ~= '' then
     call('HSET', K.job(id), 'group_id', group)
@@ -71,26 +72,13 @@ function L.create()
   job.status = '-'
   if due >= 0 then job.not_before = due call('HSET', K.job(id), 'not_before', due) end
   if front == '1' then job.front = '1' call('HSET', K.job(id), 'front', '1') end
-  local open = #parents
-  for i, edge in ipairs(parents) do
-    local parent = loaded[i]
-    call('RPUSH', K.parents(id), edge)
-    call('HINCRBY', K.job(parent.id), 'open_dependents', 1)
-    if L.ended(parent.status) then
-      L.keep(parent)
-      if L.holds(parent, string.match(edge, '|(%w+)$')) then open = open - 1 elseif not job.verdict then job.verdict = L.reason_of(parent) end
-    else
-      call('RPUSH', K.children(parent.id), id .. '|' .. nonce .. string.match(edge, '|%w+$'))
-      call('HSET', K.job(parent.id), 'has_dependents', '1')
-    end
-  end
+  L.hold_parents(id, parents)
+  local rest = L.attach(job, 0, ATTACHED)
   L.let_parents_go(former)
-  call('HSET', K.job(id), 'pending', open)
-  if job.verdict then
-    L.end_job(job, 'skipped', job.verdict)
-  elseif open == 0 then
-    L.ready(job)
-  else
+  if rest then
+    L.set_status(job, 'deferred', nil, now)
+    L.push('attach', id .. '|' .. nonce, rest)
+  elseif job.status == '-' then
     L.set_status(job, 'deferred', nil, now)
   end
   return { 'done', job.status }

@@ -26,7 +26,7 @@ function L.delete(id)
     L.end_job(job, 'canceled', 'canceled')
   end
   -- The record that its edges are decided by goes when all are.
-  local _, waiting = L.drain(5000)
+  local _, waiting = L.drain(200)
   if waiting == 1 and L.unsettled(job) then return 'more' end
   L.forget(job)
   call('DEL', unpack(L.keys_of(id)))

@@ -4,7 +4,7 @@
 -- guard: a child is touched only while it is deferred; an edge is decided once, because the cursor over the parent's children moves in the same step
 --   (of a plain job it is in the record, field `settled`: a second end goes on where the first one was)
 -- replies: {edges and jobs dealt with, 1 when the outbox holds more}
--- uses: lib/status lib/outbox lib/conditions lib/job_end lib/semaphores lib/run_cancellation lib/run_lifecycle lib/run_walks lib/foreach
+-- uses: lib/status lib/outbox lib/conditions lib/job_end lib/semaphores lib/run_cancellation lib/run_lifecycle lib/run_walks lib/foreach lib/parents
 
 -- All edges of a deferred job hold: it goes on. `decided`: a supervisor has evaluated what it had to.
 function L.ready(job, decided)

@@ -76,14 +76,31 @@ function L.held_parents(job)
   return call('LRANGE', K.parents(job.id), 0, -1)
 end
 
-function L.let_parents_go(edges)
-  for _, edge in ipairs(edges) do
-    local parent = L.load(string.match(edge, '^(.*)|'))
-    if parent and tonumber(parent.open_dependents or 0) > 0 then
-      parent.open_dependents = call('HINCRBY', K.job(parent.id), 'open_dependents', -1)
-      if L.ended(parent.status) then L.retire(parent) end
-    end
+local function let_parent_go(edge)
+  local parent = L.load(string.match(edge, '^(.*)|'))
+  if parent and tonumber(parent.open_dependents or 0) > 0 then
+    parent.open_dependents = call('HINCRBY', K.job(parent.id), 'open_dependents', -1)
+    if L.ended(parent.status) then L.retire(parent) end
   end
+end
+
+-- More parents than one call lets go wait in a list of their own: the job's keys may be deleted before their turn.
+local LET_GO = 100
+local COPIED = 1000 -- arguments of one command
+
+function L.let_parents_go(edges)
+  for i = 1, math.min(#edges, LET_GO) do let_parent_go(edges[i]) end
+  if #edges <= LET_GO then return end
+  local number = call('HINCRBY', KEYS[1], 'let_go', 1)
+  for i = LET_GO + 1, #edges, COPIED do call('RPUSH', K.let_go(number), unpack(edges, i, math.min(i + COPIED - 1, #edges))) end
+  L.push('let_go', number, 0)
+end
+
+function L.step.let_go(number, _, budget)
+  local edges = call('LRANGE', K.let_go(number), 0, budget - 1)
+  for _, edge in ipairs(edges) do let_parent_go(edge) end
+  call('LTRIM', K.let_go(number), budget, -1)
+  return #edges, #edges == budget and 0 or nil
 end
 
 -- A job comes to its end. Everything that follows for others is put on the list. Field `allow_failure`: any failure of its own is allowed; a foreach

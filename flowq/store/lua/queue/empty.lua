@@ -1,21 +1,24 @@
--- queue/empty: the waiting jobs of a queue vanish, some per call
+-- queue/empty: jobs that wait in a queue, or for a rate limit on their way into it, vanish, some per call
 -- edges: -
--- args: queue limit
+-- args: queue status offset limit
 -- guard: that of delete, for each job; jobs of runs stay
--- replies: {jobs deleted, jobs that wait still}
+-- replies: {jobs deleted, jobs that stay}
 -- uses: job/delete
--- A composite: each job goes as if it had been deleted by itself, so its dependents are decided.
+-- A composite: each job goes as if it had been deleted by itself, so its dependents are decided. `status` is queued or rate_limited; `offset`
+-- is how many jobs were left where they are by earlier calls.
 function T.empty()
-  local queue, limit = A.text(), A.number()
-  local key = K.queue(queue)
-  local deleted = 0
-  for _, id in ipairs(call('ZRANGE', key, 0, limit - 1)) do
+  local queue, status, offset, limit = A.text(), A.text(), A.number(), A.number()
+  local key = status == 'queued' and K.queue(queue) or K.registry(status, queue)
+  local deleted, stay = 0, 0
+  for _, id in ipairs(call('ZRANGE', key, offset, offset + limit - 1)) do
     local outcome = L.delete(id)
-    if outcome == 'done' or outcome == 'more' then -- of one with very many dependents the record goes by its ttl
-      deleted = deleted + 1
+    if outcome == 'wrong_state' then
+      stay = stay + 1
     elseif outcome == 'not_found' then
       call('ZREM', key, id)
+    else -- or `more`: of one with very many dependents the record goes by its ttl
+      deleted = deleted + 1
     end
   end
-  return { deleted, call('ZCARD', key) }
+  return { deleted, stay }
 end
