@@ -115,6 +115,10 @@ class DeserializationError(FlowqError):
     """Stored bytes could not be decoded."""
 
 
+class CorruptRecordError(FlowqError):
+    """A stored record is not what flowq wrote: letters where a number belongs, a plan that is no plan."""
+
+
 class SignatureError(FlowqError):
     """`FLOWQ_SECRET_KEY` is set, and something that came from the server is not signed with it: it is neither decoded nor executed."""
 

@@ -164,15 +164,6 @@ class Job(JobAttributes):
         self.state.load()
         self.settings.reset()
 
-    @property
-    def meta(self) -> dict[str, Any]:
-        """A dictionary of the user's own; `save_meta` stores it."""
-        return self.settings.meta
-
-    @meta.setter
-    def meta(self, value: Mapping[str, Any]) -> None:
-        self.settings.meta = dict(value)
-
     def get_meta(self, refresh: bool = True) -> dict[str, Any]:
         """Return the stored `meta`, or with `refresh=False` the one at hand."""
         return self.settings.load_meta() if refresh or not self.settings.has_meta else self.settings.meta
@@ -216,13 +207,6 @@ class Job(JobAttributes):
     # -- dependencies ---------------------------------------------------------------------------------------------------------
 
     @property
-    def dependency_ids(self) -> list[str]:
-        """The ids of the jobs that it waits or waited for."""
-        if self.is_new:
-            return [job for job, _ in self.options.edges]
-        return self.store.jobs.dependencies(self.id)
-
-    @property
     def dependency(self) -> "Job | None":
         """The first of the jobs that it waits or waited for, if it is there."""
         found = self.fetch_dependencies()
@@ -231,11 +215,6 @@ class Job(JobAttributes):
     def fetch_dependencies(self) -> "list[Job]":
         """Return the jobs that it waits or waited for, as far as they are there."""
         return restore(self.dependency_ids, self.store, type(self))
-
-    @property
-    def dependent_ids(self) -> list[str]:
-        """The ids of the jobs that wait or waited for it."""
-        return self.store.jobs.dependents(self.id)
 
     def delete_dependents(self) -> None:
         """Delete the jobs that wait for it."""

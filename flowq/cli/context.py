@@ -19,7 +19,7 @@ _Command = TypeVar("_Command", bound="Callable[..., Any]")
 
 @dataclass(slots=True)
 class CliContext:
-    """One invocation of `flowq`. `begin` is told the command's name before anything is done for it."""
+    """One invocation of `flowq`. `begin` is called with the command's name before the command starts."""
 
     url: str | None = None
     begin: "Callable[[str], None] | None" = None

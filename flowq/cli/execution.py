@@ -96,7 +96,7 @@ def _start_worker(run: "RunRecord", queues: "Sequence[str]", manner: Manner, wai
         raise InvalidRunOperation(
             f"run {run.id} was started in {run.directory!r}, which does not exist any more: make it, or start a new run"
         )
-    log = _log_file() if not manner.detach and shows_live(manner) else None  # what it says must not tear the live display
+    log = _log_file() if not manner.detach and shows_live(manner) else None  # its messages must not garble the live display
     worker = LocalWorker(run.id, queues, directory=run.directory, slots=manner.workers, detach=manner.detach, log=log)
     worker.start(waiting)
     return Tended(worker, log)
@@ -119,7 +119,7 @@ def _tell_detached(store: "Store", run_id: str, *, as_json: bool) -> None:
 
 
 def _tell_turn(store: "Store", run: "RunRecord") -> None:
-    """Say for whom a run waits that its concurrency group has not let in: it is not followed."""
+    """Say which runs a detached run waits for, if its concurrency group is full."""
     if run.semaphore is not None and run.status is RunStatus.QUEUED:
         for number, sentence in enumerate(room_taken(store, run.semaphore)):
             complain(f"run {run.id} {sentence}" if number == 0 else sentence)

@@ -34,7 +34,8 @@ def compile_now(file: str, inputs: Inputs) -> "Compilation":
     """Compile a flow file with today's date (UTC) as `run.date`."""
     from flowq.compiler import compile_file
 
-    return compile_file(file, params=inputs.values, params_file=inputs.file, date=datetime.now(UTC).date().isoformat())
+    date = datetime.now(UTC).date().isoformat()
+    return compile_file(file, params=inputs.values, params_file=inputs.file, date=date, root=inputs.root)
 
 
 def show_diagnostics(diagnostics: "Iterable[Diagnostic]", terminal: Terminal, *, err: bool) -> None:

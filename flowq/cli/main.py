@@ -114,7 +114,7 @@ def cli(ctx: click.Context) -> None:
 
 
 def run(arguments: Sequence[str], begin: Callable[[str], None] | None = None) -> int:
-    """Run one command and return its exit code. Never raises, whatever the command met. `begin`: see `CliContext`."""
+    """Run one command and return its exit code; never raise. `begin`: see `CliContext`."""
     _have_streams()
     _never_fail_to_encode()
     try:
@@ -143,7 +143,7 @@ def _have_streams() -> None:
 
 
 def _invoke(arguments: list[str], begin: Callable[[str], None] | None) -> object:
-    """Call click without its own idea of errors and exit codes; it would also swallow a closed pipe."""
+    """Call click without its own handling of errors and exit codes, which would also hide a closed pipe."""
     instruction = os.environ.get("_FLOWQ_COMPLETE")
     if instruction:
         from click.shell_completion import shell_complete
@@ -154,7 +154,7 @@ def _invoke(arguments: list[str], begin: Callable[[str], None] | None) -> object
 
 
 def main(begin: Callable[[str], None] | None = None) -> None:
-    """Run the program: the command of `sys.argv`."""
+    """Run the command of `sys.argv`."""
     gc.set_threshold(_GARBAGE)
     code = run(sys.argv[1:], begin)
     if code == exit_codes.BROKEN_PIPE:

@@ -9,7 +9,7 @@ from flowq.compiler.diagnostics.diagnostic import Diagnostic
 from flowq.compiler.emit import make_plan
 from flowq.compiler.params.file import given_params
 from flowq.compiler.params.params import Given
-from flowq.compiler.syntax.files import Beside, Files
+from flowq.compiler.syntax.files import Beside, Files, project_root
 from flowq.compiler.syntax.nodes import Json
 from flowq.compiler.syntax.source import Report, Source, decode_source, load_source
 from flowq.compiler.units import Units
@@ -38,6 +38,7 @@ def compile_file(
     params: Mapping[str, Json] = _NO_PARAMS,
     params_file: str | os.PathLike[str] | None = None,
     date: str | None = None,
+    root: str | os.PathLike[str] | None = None,
 ) -> Compilation:
     """Compile a flow file.
 
@@ -46,6 +47,8 @@ def compile_file(
         params: values of parameters by name. A string is converted to the parameter's type, as `-p name=value` is.
         params_file: a YAML or JSON file with values of parameters; `params` takes precedence.
         date: the UTC date of the run (`2026-01-31`) for defaults that use `run.date`; the compiler has no clock.
+        root: the directory in which the files lie that the flow names; by default the nearest one with `flowq.toml` or `.git`, else that
+            of the flow file.
 
     Returns:
         The plan, its `file` absolute, or None with at least one error. Never raises for what is in the file.
@@ -55,9 +58,9 @@ def compile_file(
     """
     name = os.fspath(path)
     source, report = load_source(name)
-    files = Files()
-    given = given_params(params, None if params_file is None else os.fspath(params_file), files)
     place = Beside(name, os.path.abspath(name))  # noqa: PTH100 - not resolve(): a link keeps the name it was given
+    files = Files(_root(place, root))
+    given = given_params(params, None if params_file is None else os.fspath(params_file), files)
     return _compile(source, report, Surroundings(given, _run(date), place, files, _modules(place.file)))
 
 
@@ -79,7 +82,12 @@ def compile_text(
         file: the flow file that the plan records. Callables are searched beside it; without it they are not checked.
     """
     source, report = decode_source(name, text)
-    return _compile(source, report, Surroundings(Given(params), _run(date), Beside(name, file), Files(), _modules(file)))
+    place = Beside(name, file)
+    return _compile(source, report, Surroundings(Given(params), _run(date), place, Files(_root(place)), _modules(file)))
+
+
+def _root(place: Beside, given: str | os.PathLike[str] | None = None) -> str:
+    return project_root(place.absolute("")) if given is None else os.path.realpath(given)
 
 
 def _compile(source: Source, report: Report, around: Surroundings) -> Compilation:

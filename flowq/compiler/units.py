@@ -90,17 +90,16 @@ class Units:
         }
         main = self._section(flow.jobs, cells, report)
         names = {name: tuple(units[0].flow.head.outputs) if units else None for name, units in parts.items()}
-        graph = main.graph if main is not None else None
         results = Results(names, self._signatures(flow, around, report))
-        check_expressions(Scene(flow, flow.jobs, main.cells if main else {}, results), graph, report)
-        check_outputs(flow, graph, report, results=results)
-        handlers = self._handlers(flow, graph, results, report)
+        check_expressions(Scene(flow, flow.jobs, main.cells, results), main.graph, report)
+        check_outputs(flow, main.graph, report, results=results)
+        handlers = self._handlers(flow, main.graph, results, report)
         if before >= 0 and self.budget.left < 0 and not report.failed:
             report.add(
                 Code.TOO_MANY_JOBS, tree.key_span("jobs"), f"the flow has more than {MAX_CELLS:,} jobs", "split the flow"
             )
         found = {name: units for name, units in parts.items() if units is not None}
-        if report.failed or main is None or len(found) < len(parts):
+        if report.failed or len(found) < len(parts):
             return None
         if not self.files.failed:
             warn(flow, main.graph, tree, report)
@@ -125,23 +124,19 @@ class Units:
         cells: Mapping[str, Cells],
         report: Report,
         before: Mapping[str, int] | None = None,
-    ) -> Section | None:
+    ) -> Section:
         graph = build_graph(jobs, report, before=before or ())
-        if graph is None:
-            return None
         check_matches(graph, cells, report)
         return Section(graph, cells)
 
-    def _handlers(self, flow: FlowSpec, graph: Graph | None, results: Results, report: Report) -> dict[str, Section]:
+    def _handlers(self, flow: FlowSpec, graph: Graph, results: Results, report: Report) -> dict[str, Section]:
         found = {}
         for name, jobs in flow.handlers.items():
             cells = expand(jobs, self.budget, report)
-            section = self._section(jobs, cells, report, before=graph.numbers if graph else {})
-            outer = Outer(flow.jobs, graph.never_skipped() if graph and name == "on_success" else frozenset())
-            own = section.graph if section is not None else None
-            check_expressions(Scene(flow, jobs, section.cells if section else {}, results, outer), own, report)
-            if section is not None:
-                found[name] = section
+            section = self._section(jobs, cells, report, before=graph.numbers)
+            outer = Outer(flow.jobs, graph.never_skipped() if name == "on_success" else frozenset())
+            check_expressions(Scene(flow, jobs, section.cells, results, outer), section.graph, report)
+            found[name] = section
         return found
 
     def _parts(

@@ -102,14 +102,14 @@ class Listed:
             host, pid, process = beat.holder
             if not self._is_dead(process):
                 raise DuplicateSchedulerError(
-                    f"another cron scheduler named {self.name!r} lives (process {pid} on {host}): stop it, or choose another name"
+                    f"another cron scheduler named {self.name!r} is alive (process {pid} on {host}): stop it, or choose another name"
                 )
             beat = self.store.crons.beat(self.name, self._nonce, fields, entries, force=True)
         _here[self.name] = self._nonce
         return beat
 
     def _is_dead(self, process: str) -> bool:
-        """Return whether the process that has the name is known to be gone, so that a restart after a crash need not wait."""
+        """Return whether the process that holds the name is known to be dead, so that a restart after a crash need not wait."""
         if process and process == processes.identity():  # this very process: unless another scheduler of it has the name
             return _here.get(self.name, self._nonce) == self._nonce
         return processes.is_running(process) is False

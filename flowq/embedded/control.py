@@ -121,7 +121,7 @@ def _running(home: Home) -> bool:
 
 
 def _watchdog(home: Home) -> tuple[int | None, str]:
-    """Return the process id of the watchdog, None when there is none, and where that id is true (`flowq.processes.scope`)."""
+    """Return the process id of the watchdog, or None, and the scope of that id (`flowq.processes.scope`)."""
     if not is_held(home.watchdog_lock):
         return None, ""
     lock = LockFile(home.watchdog_lock)

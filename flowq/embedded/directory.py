@@ -19,7 +19,7 @@ class Home:
         self.data = f"{root}/data"  # the append-only file
         self.written_by = f"{root}/written-by"  # product and version of the server that wrote it last
         self.users_lock = f"{root}/users.lock"
-        self.watchdog_lock = f"{root}/keeper.lock"  # says "<process id of the watchdog> <where that is true>", and " stopping" while it stops the server
+        self.watchdog_lock = f"{root}/keeper.lock"  # contains "<process id of the watchdog> <scope of that id>", then " stopping" while it stops the server
         self.alive_lock = f"{root}/alive.lock"
         self.pin = f"{root}/pinned"  # exists after `flowq server start`: keep the server while it is unused
         self.server_log = f"{root}/server.log"

@@ -12,7 +12,7 @@ from flowq.exceptions import ConfigError, ServerUnavailableError
 
 _PAUSE = 0.002  # s between attempts when a deadline forbids blocking
 _ATTEMPTS = 10
-_LONGEST = 300  # bytes of what a holder says
+_LONGEST = 300  # bytes of a holder's text
 
 
 class LockFile:
@@ -63,7 +63,7 @@ class LockFile:
             time.sleep(_PAUSE)
 
     def read(self) -> str:
-        """Return what the holder wrote into the file."""
+        """Return the text that the holder wrote into the file."""
         return os.pread(self._descriptor, _LONGEST, 0).decode("ascii", "replace").strip()
 
     def write(self, text: str) -> None:

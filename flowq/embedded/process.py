@@ -109,7 +109,7 @@ class ServerProcess:
             pause = min(pause * 1.5, 0.02)
 
     def signal(self, number: int) -> None:
-        """Send the server a signal, if it is there. One in another pid namespace, as of another container, is told by a command instead."""
+        """Send the server a signal if it is alive; to a server in another pid namespace, as in a container, send a command."""
         pid = self.pid or resp.server_pid(self.home.socket)
         try:
             if pid:
@@ -117,7 +117,7 @@ class ServerProcess:
             else:
                 resp.request(self.home.socket, "SHUTDOWN", "NOSAVE", timeout=1.0)
         except OSError:
-            return  # it has just left
+            return  # it has just ended
 
 
 def last_words(path: str) -> str:

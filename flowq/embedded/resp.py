@@ -35,11 +35,11 @@ def info(path: str, timeout: float = 2.0) -> dict[str, str]:
 
 
 def server_pid(path: str, timeout: float = 2.0) -> int:
-    """Return the process id of the server at this socket as this process sees it; 0 when it is not there, or in another pid namespace.
+    """Return the id of the server's process at this socket in this pid namespace; 0 if it does not answer or is in another one.
 
     The kernel tells. What the server says itself (`INFO`) is its id where it runs, and in another container that is of another process.
     """
-    if not hasattr(socket, "SO_PEERCRED"):  # macOS, which has no namespaces
+    if not hasattr(socket, "SO_PEERCRED"):  # macOS has no namespaces
         return int(info(path, timeout).get("process_id", 0))
     try:
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:

@@ -195,7 +195,7 @@ class Watchdog:
     def _stop(self) -> None:
         """Stop the server; kill it if it does not stop in time."""
         log("stopping the server")
-        self.lock.write(f"{_here()} {STOPPING}")  # before the server ends: who comes now must not take it for theirs
+        self.lock.write(f"{_here()} {STOPPING}")  # before the server ends, so that a process that attaches now does not use it
         self.server.signal(signal.SIGTERM)
         deadline = time.monotonic() + _STOP_LIMIT
         while (event := self._next(max(0.0, deadline - time.monotonic()))) != _DIED:
@@ -251,7 +251,7 @@ def main() -> None:
 
 
 def _here() -> str:
-    """Return how others find this process: its id, and where that id is true."""
+    """Return this process's id and the scope of that id, for other processes."""
     return f"{os.getpid()} {processes.scope()}"
 
 

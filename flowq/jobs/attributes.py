@@ -162,6 +162,17 @@ class JobAttributes:
     stopped_callback = _callback("on_stopped", "What is called after the job was stopped.")
     stopped_callback_timeout = _part("on_stopped", "timeout", "Seconds that it may take.", CALLBACK_TIMEOUT)
 
+    meta = Attribute(
+        lambda job: job.settings.meta,
+        "A dictionary of the user's own; `save_meta` stores it.",
+        lambda job, value: setattr(job.settings, "meta", value),
+    )
+    dependency_ids = Attribute(
+        lambda job: [parent for parent, _ in job.options.edges] if job.state.is_new else job.store.jobs.dependencies(job.id),
+        "The ids of the jobs that it waits or waited for.",
+    )
+    dependent_ids = Attribute(lambda job: job.store.jobs.dependents(job.id), "The ids of the jobs that wait or waited for it.")
+
     # -- what has become of it ------------------------------------------------------------------------------------------------
 
     is_new = Attribute(lambda job: job.state.is_new, "Whether it was made here and is not known to be in the store.")
@@ -196,7 +207,8 @@ class JobAttributes:
     )
     result = Attribute[Any](lambda job: job.return_value(), "The return value; None while there is none.")
     exc_info = Attribute(
-        lambda job: job.exception_text(), "The text of the latest error; None when the latest execution was no failure."
+        lambda job: None if (record := job.store.jobs.result(job.id)) is None else record.error,  # no value is decoded for that
+        "The text of the latest error; None when the latest execution was no failure.",
     )
 
     def get_status(self, refresh: bool = True) -> JobStatus:
@@ -251,8 +263,3 @@ class JobAttributes:
     def results(self) -> list[Result]:
         """Return the results of the ten latest executions, newest first."""
         return [Result.from_record(self.id, record, self.serializer) for record in self.store.jobs.results(self.id)]
-
-    def exception_text(self) -> str | None:
-        """Return `exc_info`; no value is decoded for that."""
-        record = self.store.jobs.result(self.id)
-        return None if record is None else record.error

@@ -1,7 +1,7 @@
-"""The names of the cells of a matrix: unique, and such that people can type them.
+"""The names of the cells of a matrix, which are unique and can be typed.
 
-A name has one of three spellings. The first is for reading, and all cells have it whose name no other cell has; a clash changes those
-that clash alone:
+A name has one of three spellings. A cell has the first one if no other cell has the same name; a clash changes only the cells that
+clash:
 
     PLAIN   build[fmt=pdf,n=1]           texts as they are
     QUOTED  build[fmt="pdf",n="1"]       values as JSON: the number 1 is not the text "1", and a comma inside a text separates nothing
@@ -21,7 +21,7 @@ WHOLE: Final = 2
 
 
 def cell_name(node: str, matrix: Mapping[str, Any], spelling: int = PLAIN) -> str:
-    """Return the name people see for one cell of a matrix: `build[fmt=pdf,lang=en]`."""
+    """Return the name of one cell of a matrix: `build[fmt=pdf,lang=en]`."""
     if spelling == WHOLE:
         return f"{node}[{_json(dict(matrix))}]"
     text = _text if spelling == PLAIN else _json
@@ -29,7 +29,7 @@ def cell_name(node: str, matrix: Mapping[str, Any], spelling: int = PLAIN) -> st
 
 
 def spellings(cells: Sequence[Mapping[str, Any]]) -> Sequence[int]:
-    """Return for each cell of a matrix how its name is spelled, so that all of them differ. No two cells are equal."""
+    """Return for each cell of a matrix the spelling of its name, so that all names differ. No two cells are equal."""
     names = [cell_name("", cell) for cell in cells]
     if len(set(names)) == len(names) and all(map(str.isprintable, names)):
         return bytes(len(cells))

@@ -3,9 +3,10 @@
 The stored plan never changes; the cells of a foreach are in the record of its group (`JobRecord.members`). `with_foreach_cells`
 combines the two into a plan for readers: views, retry, `why`. In it
     a foreach whose list is known is a group with its cells as parents, and the cells are jobs `name[0]`, `name[1]`, …;
-    a foreach whose list is not known (yet, or never: skipped, failed), or is empty, is one job. `before_run` makes that of a plan without a run.
-Ordinals are the store's, so a group's cells have larger ordinals than the group: `order` gives an order in which parents come
-first. Ordinals of cells that an earlier attempt made and a retry dropped stand for nothing: hidden groups without parents.
+    a foreach whose list is not known (yet, or never: skipped, failed), or is empty, is one job. `before_run` does the same for a plan
+    without a run.
+Ordinals are the store's, so a group's cells have larger ordinals than the group: `order` yields parents first. Cells that an
+earlier attempt created and a retry dropped become hidden groups without parents.
 """
 
 from collections.abc import Iterator, Mapping
@@ -47,12 +48,12 @@ def with_foreach_cells(plan: Plan, members_of: Mapping[int, range | None]) -> Pl
 
 
 def before_run(plan: Plan) -> Plan:
-    """Return a plan for readers before there is a run: each foreach is one job. `grow` of it gives cells, of assumed lists too."""
+    """Return a plan for readers before a run, in which each foreach is one job. `with_foreach_cells` also takes assumed lists."""
     return with_foreach_cells(plan, dict.fromkeys(unknown_lists(plan)))
 
 
 def unknown_lists(plan: Plan) -> list[int]:
-    """Return the ordinals of the foreach jobs whose list is not known: in a stored plan, or one of `before_run`, all of them."""
+    """Return the ordinals of the foreach jobs whose list is not known; in a stored plan, or one of `before_run`, all of them."""
     nodes = ((cell, plan.node_of(cell)) for cell in plan.cells if not cell.hidden)
     return [cell.ordinal for cell, node in nodes if node.foreach is not None and not node.matrix]
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Final
 
-from flowq.exceptions import FlowqError
+from flowq.exceptions import CorruptRecordError, FlowqError
 from flowq.plan import stored
 from flowq.plan.bulk import no_collection
 from flowq.plan.records import GATE, Cell, Concurrency, Edge, Json, Node, Selection, SourcePlace
@@ -72,11 +72,11 @@ class Plan:
         return node.file or self.file
 
     def place_of(self, node: Node) -> SourcePlace:
-        """Return where a node stands: a line of its own file, which for a job of a sub-flow is not that of the plan."""
+        """Return the place of a node in its own file, which for a job of a sub-flow is not the plan's."""
         return SourcePlace(self.file_of(node), node.line)
 
     def where(self, node: Node) -> str:
-        """Return file, line and name of a job, as messages begin."""
+        """Return file, line and name of a job, as the start of a message."""
         return f"{self.file_of(node) or self.name}:{node.line}: job {node.name.removesuffix(f'/{GATE}')}"
 
     def is_empty(self, cell: Cell) -> bool:
@@ -140,9 +140,13 @@ class Plan:
 
         Raises:
             PlanVersionError: the plan has a version that this flowq does not know.
+            CorruptRecordError: the text is not a plan.
         """
-        with no_collection():
-            return cls._from(json.loads(text))
+        try:
+            with no_collection():
+                return cls._from(json.loads(text))
+        except (ValueError, KeyError, TypeError, IndexError, AttributeError) as error:
+            raise CorruptRecordError(f"the stored plan cannot be read: {type(error).__name__}: {error}") from error
 
     @classmethod
     def _from(cls, document: dict[str, Json]) -> "Plan":

@@ -130,16 +130,16 @@ class Node(JobFields):
 
 @dataclass(frozen=True, slots=True)
 class SourcePlace:
-    """The line of a job, 1-based, and the flow file that it counts in: absolute, "" of a flow that is no file."""
+    """The place of a job: the absolute path of its flow file ("" if the flow is not a file) and the line, 1-based."""
 
     file: str
     line: int
 
     def beside(self, file: str) -> str:
-        """Return it as people read it, `sub/child.yaml:7`, with the path from the directory of the flow that is run; "" without a file."""
+        """Return `sub/child.yaml:7`, relative to the directory of the top flow; "" without a file."""
         if not self.file:
             return ""
-        return f"{os.path.relpath(self.file, os.path.dirname(file))}:{self.line}"  # noqa: PTH120 - `relpath` is no part of pathlib
+        return f"{os.path.relpath(self.file, os.path.dirname(file))}:{self.line}"  # noqa: PTH120 - pathlib has no `relpath`
 
 
 @record

@@ -5,13 +5,21 @@ step whose reply was lost is sent again safely.
 """
 
 import hashlib
+import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final
 
 from flowq import defaults, ids
-from flowq.exceptions import AmbiguousRunError, DataLostError, InvalidRunOperation, NoSuchRunError, TooLargeError
+from flowq.exceptions import (
+    AmbiguousRunError,
+    CorruptRecordError,
+    DataLostError,
+    InvalidRunOperation,
+    NoSuchRunError,
+    TooLargeError,
+)
 from flowq.ids import member_id
 from flowq.states import JobStatus, RunStatus
 from flowq.store import run_upload
@@ -88,7 +96,7 @@ class Runs:
                 return outcome
             if outcome is Outcome.WRONG_STATE:
                 raise DataLostError(
-                    f"the upload of run {run} was lost: the server's data was deleted, or the upload stalled for more than a minute;"
+                    f"the upload of run {run} was lost: the server lost its data, or the upload stalled for more than a minute;"
                     " submit the run again"
                 )
             chunks += 1
@@ -231,12 +239,16 @@ class Runs:
 
         Raises:
             NoSuchRunError: there is none.
+            CorruptRecordError: it is not what flowq wrote.
         """
         with self._session.translated:
             found = run_upload.read(partial(self._session.client.getrange, self._keys("plan", run)))
         if not found:
             raise NoSuchRunError(f"no run with the id {run!r}: `flowq runs` lists the runs there are")
-        return run_upload.unpack(found)
+        try:
+            return run_upload.unpack(found)
+        except (zlib.error, ValueError) as error:
+            raise CorruptRecordError(f"the stored plan of run {run} cannot be read: {error}") from error
 
     def jobs(self, run: str, ordinals: Iterable[int]) -> list[JobRecord | None]:
         """Return the records of jobs of a run."""
@@ -339,6 +351,13 @@ def _run_record(run: str, row: Mapping[bytes, bytes]) -> RunRecord | None:
     fields = {name.decode(): value.decode("utf-8", "surrogateescape") for name, value in row.items()}
     if fields.get("status") in {None, "staging", "collecting"}:
         return None
+    try:
+        return _record_of(run, fields)
+    except (ValueError, KeyError) as error:
+        raise CorruptRecordError(f"the record of run {run} cannot be read: {error}") from error
+
+
+def _record_of(run: str, fields: Mapping[str, str]) -> RunRecord:
     counts = {
         JobStatus(name.removeprefix("jobs:")): int(value)
         for name, value in fields.items()

@@ -92,6 +92,16 @@ class Workers:
         record = self.get(name)
         return record if record is not None and _lives(record, self._session.now_ms()) else None
 
+    def set_aside(self, kind: str, record: str, text: str) -> None:
+        """Take a record that cannot be read off its list (`kind`: "decide"), with the reason why."""
+        self._session.run("worker/set_aside", kind, record, text)
+
+    def all_set_aside(self) -> dict[str, str]:
+        """Return why each record was set aside, by `<kind>|<id>`."""
+        with self._session.translated:
+            found = self._session.client.hgetall(self._keys("set_aside"))
+        return {name.decode("utf-8", "replace"): text.decode("utf-8", "replace") for name, text in found.items()}
+
     def jobs(self, name: str) -> list[str]:
         """Return the ids of the jobs that a worker was given last, one per slot; whether it has them still, their records say."""
         with self._session.translated:

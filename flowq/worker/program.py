@@ -15,7 +15,7 @@ from flowq.connections.clients import open_store
 from flowq.exceptions import FlowqError, ServerError
 from flowq.worker.ipc.platform import describe
 from flowq.worker.options import WorkerOptions
-from flowq.worker.supervisor.supervisor import Supervisor
+from flowq.worker.supervise import supervise
 
 _USAGE_ERROR = 2
 _UNREACHABLE = 6
@@ -37,7 +37,7 @@ def work() -> int:
     try:
         store = open_store(None, arguments.namespace, follow=False)
         try:
-            return Supervisor(store, _options(arguments)).run()
+            return supervise(store, _options(arguments))[0]
         finally:
             store.close()
     except ServerError as error:

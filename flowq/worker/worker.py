@@ -25,7 +25,7 @@ from flowq.worker.horse import callbacks
 from flowq.worker.horse.own_process import OwnProcess
 from flowq.worker.monitoring import WorkerInfo
 from flowq.worker.options import WorkerOptions
-from flowq.worker.supervisor.supervisor import Supervisor
+from flowq.worker.supervise import supervise
 
 if TYPE_CHECKING:
     from flowq.store import Store
@@ -199,9 +199,7 @@ class Worker(WorkerInfo):
             context.set_current_job_class(former_class)
 
     def _execute(self, store: "Store", options: WorkerOptions) -> bool:
-        supervisor = Supervisor(store, options)
-        supervisor.run()
-        return supervisor.executed > 0
+        return supervise(store, options)[1] > 0
 
     def _options(self, **settings: Any) -> WorkerOptions:
         lease = settings["lease"]

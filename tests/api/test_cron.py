@@ -487,7 +487,7 @@ def test_schedulers_are_listed_while_they_live(connection: redis.Redis) -> None:
     assert CronScheduler.all(connection) == [cron]
     cron.register_death()
     assert CronScheduler.all(connection) == []
-    with pytest.raises(SchedulerNotFound, match="no cron scheduler 'one' lives"):
+    with pytest.raises(SchedulerNotFound, match="no cron scheduler 'one' is alive"):
         CronScheduler.fetch("one", connection)
 
 
@@ -521,13 +521,13 @@ def test_a_scheduler_without_heartbeats_is_not_listed(connection: redis.Redis) -
 def test_a_name_is_taken_while_its_holder_lives(connection: redis.Redis, start: Start, tmp_path: Path) -> None:
     first = scheduler(connection, "mine")
     first.register_birth()
-    with pytest.raises(DuplicateSchedulerError, match=r"another cron scheduler named 'mine' lives \(process \d+ on "):
+    with pytest.raises(DuplicateSchedulerError, match=r"another cron scheduler named 'mine' is alive \(process \d+ on "):
         scheduler(connection, "mine").register_birth()
     (tmp_path / "crontab.py").write_text(CONFIG)
     process = start("cron", "crontab.py", "--name", "mine")
     _, error = process.communicate(timeout=30)
     assert process.returncode == 2
-    assert error.splitlines()[-1].startswith("error: another cron scheduler named 'mine' lives")
+    assert error.splitlines()[-1].startswith("error: another cron scheduler named 'mine' is alive")
     first.register_death()
     scheduler(connection, "mine").register_birth()
 

@@ -1,4 +1,4 @@
-"""What is shown of a job without decoding it, and texts that UTF-8 cannot hold."""
+"""The attributes of a job that are read without decoding its data, and strings that UTF-8 cannot encode."""
 
 import pickle
 from collections.abc import Callable
@@ -35,7 +35,7 @@ def test_they_are_read_in_every_list(queue: Queue, work: Work) -> None:
 
 
 def test_a_call_that_was_stored_without_its_text_is_read_as_well(queue: Queue) -> None:
-    """As jobs of earlier versions are."""
+    """This holds for jobs of earlier versions."""
     readable, not_readable = (queue.enqueue(samples.echo, value) for value in (1, samples.Unreadable()))
     for job in (readable, not_readable):
         queue.connection.hdel(f"{{flowq}}:job:{job.id}", "call")
@@ -51,7 +51,7 @@ def test_a_given_description_is_shown_and_the_call_is_too(queue: Queue) -> None:
 
 
 class Unspeakable:
-    """Has no text."""
+    """A class whose `repr` fails."""
 
     def __repr__(self) -> str:
         raise RuntimeError
@@ -68,7 +68,7 @@ class Unspeakable:
         ((HALF,), r"'a\ud800b'"),
     ],
 )
-def test_the_text_of_a_call_is_short_and_can_always_be_made(args: tuple[Any, ...], shown: str) -> None:
+def test_the_text_of_a_call_is_short_and_never_fails(args: tuple[Any, ...], shown: str) -> None:
     text = Job.create(samples.echo, args).description
     assert text.startswith(f"tests.api.samples.echo({shown}")
     assert len(text) < 1200
@@ -115,7 +115,7 @@ def test_other_texts_with_half_characters_are_stored(queue: Queue, work: Work) -
 
 
 @pytest.mark.parametrize("given", [{"args": (HALF,)}, {"args": (1,), "meta": {"key": HALF}}])
-def test_what_a_serializer_cannot_hold_is_refused_with_a_sentence(connection: Any, given: dict[str, Any]) -> None:
+def test_values_that_a_serializer_cannot_encode_are_refused_with_a_sentence(connection: Any, given: dict[str, Any]) -> None:
     queue = Queue("json", connection, serializer="json")
     with pytest.raises(ValueError, match="cannot be serialized"):
         queue.enqueue(samples.echo, **given)

@@ -1,4 +1,4 @@
-"""Waits of a client whose connections give up early: they last as long as was asked for, and end without an error."""
+"""Blocking waits with a client whose socket timeout is short: they last for the given time and end without an error."""
 
 import threading
 import time
@@ -29,12 +29,12 @@ def seconds(call: Callable[[], object], expected: object) -> float:
     return time.monotonic() - start
 
 
-def test_a_wait_for_a_result_ends_when_it_is_to(impatient: Queue) -> None:
+def test_a_wait_for_a_result_ends_at_its_timeout(impatient: Queue) -> None:
     job = impatient.enqueue(samples.add, 1)
     assert 4 <= seconds(lambda: job.latest_result(timeout=4), None) < 5
 
 
-def test_a_wait_for_a_group_ends_when_it_is_to(impatient: Queue) -> None:
+def test_a_wait_for_a_group_ends_at_its_timeout(impatient: Queue) -> None:
     group = Group.create(impatient.connection)
     group.enqueue_many(impatient, [Queue.prepare_data(samples.add, (1,))])
     assert 4 <= seconds(lambda: group.wait(timeout=4), False) < 5

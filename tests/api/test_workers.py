@@ -431,3 +431,14 @@ def test_a_worker_that_was_frozen_is_listed_again(queue: Queue, background: Star
         worker.signal(signal.SIGTERM)
         assert worker.wait() == 0
     assert Worker.all(queue.connection) == []
+
+
+def test_a_worker_goes_on_after_the_data_was_deleted(queue: Queue, background: Start, worker_class: type[Worker]) -> None:
+    worker = background(lambda: worker_class([queue], name="mine"))
+    until(lambda: listed(queue.connection, "mine"))
+    assert queue.enqueue(samples.add, 1, 2).latest_result(timeout=10) is not None
+    queue.connection.flushall()
+    until(lambda: listed(queue.connection, "mine"), message="the worker to register again")
+    assert queue.enqueue(samples.add, 1, 2).latest_result(timeout=10) is not None
+    worker.signal(signal.SIGTERM)
+    assert worker.wait() == 0

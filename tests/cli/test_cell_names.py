@@ -1,4 +1,4 @@
-"""Each cell is reached by its name, whatever its values are: the name that is shown is the name that can be typed."""
+"""Names of cells: the name that is shown can be typed, whatever the values of the cell are."""
 
 import json
 import re
@@ -72,7 +72,7 @@ def test_every_cell_is_reached_by_its_name(
     assert json.loads(flowq("status", "--json"))["counts"] == {"finished": 2, "failed": 15}
 
 
-def test_the_commands_that_are_proposed_work(
+def test_proposed_commands_work(
     home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "flow.yaml").write_text("jobs:\n  m: {matrix: {x: [1, '1', \"p'q \\t\"]}, run: exit 3}\n")

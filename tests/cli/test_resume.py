@@ -1,4 +1,4 @@
-"""`flowq run --resume` of runs whose command and worker were killed: one that does not live is not believed, whatever its record says."""
+"""`flowq run --resume` of runs whose command and worker were killed: the record of a dead worker is ignored."""
 
 import json
 import os
@@ -34,7 +34,7 @@ def store(project: Path) -> Iterator[Store]:
 
 
 def begun(store: Store) -> WorkerRecord:
-    """Wait until the job executes and return the worker of the run."""
+    """Wait until the job runs, and return the worker of the run."""
     until(lambda: (run := store.runs.get(RUN)) is not None and run.counts.get("started"), 30, "the job to start")  # type: ignore[call-overload]
     (worker,) = store.workers.live()
     return worker
@@ -66,8 +66,8 @@ def test_a_run_whose_command_and_worker_were_killed_is_taken_over_at_once(projec
         resumed.end()
 
 
-def test_a_worker_that_cannot_be_seen_is_believed_while_its_lease_holds(project: Path, store: Store) -> None:
-    """Its processes are in a container; nothing but silence tells that they are gone."""
+def test_a_worker_in_a_container_counts_as_alive_until_its_lease_expires(project: Path, store: Store) -> None:
+    """Its processes are in a container, so only missing heartbeats show that they have ended."""
     if why := namespaces.why_not():
         pytest.skip(why)
     command = subprocess.Popen([*namespaces.UNSHARE, *FLOWQ, "run", "flow.yaml", "--run-id", RUN], cwd=project)
@@ -80,7 +80,7 @@ def test_a_worker_that_cannot_be_seen_is_believed_while_its_lease_holds(project:
         command.kill()
         command.wait()
         beat = store.session.keys("worker", worker.name)
-        store.client.hincrby(beat, "beat", -15_000)  # as if it had been silent for so long
+        store.client.hincrby(beat, "beat", -15_000)  # as if it had sent no heartbeat for that long
         followed.expect("this command takes over", 30)
         (project / "go").touch()
         assert followed.wait(40) == 0, followed.err
@@ -90,7 +90,7 @@ def test_a_worker_that_cannot_be_seen_is_believed_while_its_lease_holds(project:
         followed.end()
 
 
-def test_a_detached_resume_waits_for_a_heartbeat_of_a_worker_that_cannot_be_seen(project: Path, store: Store) -> None:
+def test_a_detached_resume_waits_for_a_heartbeat_of_a_worker_in_a_container(project: Path, store: Store) -> None:
     shown(project, "run", "flow.yaml", "--run-id", RUN, "--detach")
     worker = begun(store)
     os.kill(worker.pid, signal.SIGKILL)

@@ -1,4 +1,4 @@
-"""Random shell scripts with a value at random places, and what real shells execute of them."""
+"""Random shell scripts with a value at random places, and their execution by real shells."""
 
 import os
 import random
@@ -9,7 +9,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-VALUE = "§"  # one character, so that no piece is put into it
+VALUE = "§"  # one character, so that no piece is inserted into it
 HARMLESS = "plain"
 HOSTILE = (
     *(
@@ -59,12 +59,12 @@ HEADS = (
 
 @dataclass
 class Scripts:
-    """Makes scripts, the same for the same seed."""
+    """A generator of scripts, the same for the same seed."""
 
     chance: random.Random
 
     def script(self) -> str:
-        """Return a script of a few commands, one in three with pieces put in or taken out anywhere."""
+        """Return a script of a few commands, one in three with random insertions and deletions."""
         text = self._list(2)
         if VALUE not in text:
             text += f"\nrec {VALUE}"
@@ -109,7 +109,7 @@ class Scripts:
         head = self.chance.choice(HEADS)
         words = [self._word(depth) for _ in range(self.chance.randint(1, 3))]
         if head in ("[", "[[", "case"):
-            words = [word if word not in HOSTILE else "a" for word in words]  # a value may be equal to a text
+            words = [word if word not in HOSTILE else "a" for word in words]  # a value may equal a word of the script
         if head == "[":
             return f"[ {' '.join(words)} ]"
         if head == "[[":
@@ -166,7 +166,7 @@ class Scripts:
 
 
 class Sandbox:
-    """A directory in which scripts find nothing but recorders and a few tools."""
+    """A directory whose scripts find only recorders and a few tools."""
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
@@ -183,7 +183,7 @@ class Sandbox:
                 (self._bin / name).symlink_to(f"{found}/{name}")
 
     def executed(self, shell: str, script: str, variables: dict[str, str]) -> Counter[str] | None:
-        """Return the programs that a script executes, each with the number of its arguments, and how often; None: it does not end."""
+        """Return the executed programs with their numbers of arguments, and how often each ran; None if the script does not end."""
         self.works += 1
         place = self._directory / f"work{self.works}"
         place.mkdir()
@@ -200,7 +200,7 @@ class Sandbox:
             start_new_session=True,
         )
         try:
-            process.communicate(timeout=5)  # up to the end of all that has its output
+            process.communicate(timeout=5)  # until all processes that hold its output have ended
         except subprocess.TimeoutExpired:
             return None
         finally:

@@ -1,4 +1,4 @@
-"""Random scripts: where a value is accepted, no value changes what real shells execute; and where one rule is broken, this notices."""
+"""Random scripts: an accepted value never changes the commands that real shells execute, and the test detects a missing rule."""
 
 import random
 import shutil
@@ -19,11 +19,11 @@ SHELLS = [name for name in ("bash", "dash") if shutil.which(name)]
 
 
 def accepted(chance: random.Random, broken: Refusal | None = None) -> Iterator[tuple[str, str]]:
-    """Yield scripts as they are written and as they are executed.
+    """Yield accepted scripts in their source form and their rewritten form.
 
     Args:
-        chance: makes them.
-        broken: the rule that the scanner is without: only scripts that no other rule refuses.
+        chance: the source of randomness.
+        broken: the rule that the scanner lacks: only scripts that no other rule refuses.
     """
     scripts = Scripts(chance)
     while True:
@@ -36,7 +36,7 @@ def accepted(chance: random.Random, broken: Refusal | None = None) -> Iterator[t
 
 
 def differs(sandbox: Sandbox, shell: str, script: str, value: str) -> bool:
-    """Tell whether a value changes what is executed, and not just chance, as between the two ends of a pipe."""
+    """Return whether a value, and not just the timing of a pipeline, changes the executed commands."""
     for _ in range(5):
         seen, harmless = (sandbox.executed(shell, script, {"FLOWQ_V1": text}) for text in (value, HARMLESS))
         if seen == harmless or None in (seen, harmless):
@@ -47,7 +47,7 @@ def differs(sandbox: Sandbox, shell: str, script: str, value: str) -> bool:
 def broken_promises(
     sandbox: Sandbox, chance: random.Random, count: int, broken: Refusal | None = None
 ) -> Iterator[tuple[str, str, str]]:
-    """Yield the scripts, of `count` accepted ones, of which a value changes what is executed, with the shell and the value."""
+    """Yield those of `count` accepted scripts whose execution a value changes, with the shell and the value."""
     for text, script in islice(accepted(chance, broken), count):
         for shell in SHELLS:
             for value in chance.sample(HOSTILE, 4):
@@ -62,7 +62,7 @@ def test_no_value_changes_what_a_shell_executes(tmp_path: Path, seed: int) -> No
 
 
 @pytest.mark.chaos
-def test_no_value_changes_what_a_shell_executes_for_long(tmp_path: Path) -> None:
+def test_no_value_changes_what_a_shell_executes_in_a_long_sweep(tmp_path: Path) -> None:
     seed = random.SystemRandom().randrange(10**9)
     assert list(broken_promises(Sandbox(tmp_path), random.Random(seed), 1500)) == [], seed
 
@@ -87,5 +87,5 @@ def test_no_value_changes_what_a_shell_executes_for_long(tmp_path: Path) -> None
     ],
     ids=lambda rule: rule.reason[:30],
 )
-def test_a_scanner_without_a_rule_is_noticed(tmp_path: Path, rule: Refusal) -> None:
+def test_a_scanner_without_a_rule_is_detected(tmp_path: Path, rule: Refusal) -> None:
     assert next(broken_promises(Sandbox(tmp_path), random.Random(7), 60, rule), None) is not None

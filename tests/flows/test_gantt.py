@@ -1,4 +1,4 @@
-"""A run against time, of real runs: what jobs waited for, earlier attempts, approvals."""
+"""Gantt charts of real runs: waits, earlier attempts, approvals."""
 
 import json
 from collections.abc import Callable, Sequence
@@ -50,7 +50,7 @@ def before(bar: Bar) -> list[str]:
 
 
 def execute(driver: Driver, outcome: str = "finished") -> bool:
-    """Execute the next job, if one is queued. The clock moves on before and meanwhile."""
+    """Execute the next job, if one is queued. The clock advances before and during the execution."""
     driver.settle()
     tick(driver)
     claim = driver.claim()
@@ -63,19 +63,19 @@ def execute(driver: Driver, outcome: str = "finished") -> bool:
 
 
 def tick(driver: Driver) -> None:
-    """Let some milliseconds pass for the server: what takes none has no place on a chart."""
+    """Let some milliseconds pass on the server, so that intervals are visible on a chart."""
     begun = driver.store.now_ms()
     until(lambda: driver.store.now_ms() > begun + 2)
 
 
 def work_off(driver: Driver) -> None:
-    """Execute what is queued, one job after the other, until nothing is."""
+    """Execute queued jobs one after the other until the queue is empty."""
     while execute(driver):
         continue
 
 
 def let_timers_come(store: Store, driver: Driver) -> None:
-    """Let the moment of each delay come."""
+    """Make all delays due."""
     tick(driver)
     keys = store.session.keys
     client: Any = store.client
@@ -139,7 +139,7 @@ def test_a_semaphore(store: Store, driver: Driver, run: Run, text: str, kind: st
     assert second.needed == pytest.approx(second.end - second.begin), "with more room it would not have waited"
 
 
-def test_the_next_attempt_of_a_run_does_not_show_the_waits_of_the_one_before(store: Store, driver: Driver, run: Run) -> None:
+def test_an_attempt_of_a_run_does_not_show_the_waits_of_the_previous_one(store: Store, driver: Driver, run: Run) -> None:
     from flowq.flows.actions.retry import plan_retry
 
     flow = run("jobs: {a: {run: x, retry: {max: 1, interval: 10m}}}")

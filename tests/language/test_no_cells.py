@@ -1,4 +1,4 @@
-"""A matrix without cells and a foreach over an empty list: a job that succeeds with an empty list, seen like any other."""
+"""A matrix without cells and a foreach over an empty list: a job that succeeds with an empty list, shown like others."""
 
 import json
 from xml.etree import ElementTree as ET
@@ -32,7 +32,7 @@ EMPTY = """
 """
 
 
-def test_what_has_no_cells_is_a_job(lab: Lab) -> None:
+def test_a_job_without_cells_is_shown_as_a_job(lab: Lab) -> None:
     run = lab.run(EMPTY)
     names = ["first", "grid", "each", "part", "next", "on_exit/after", "on_exit/again"]
     assert run.states() == dict.fromkeys(names, "finished")
@@ -50,7 +50,7 @@ def test_what_has_no_cells_is_a_job(lab: Lab) -> None:
     assert texts == ["it has no cells: nothing was to be done"] * 3
 
 
-def test_what_has_no_cells_waits_and_is_skipped_like_a_job(lab: Lab) -> None:
+def test_a_job_without_cells_waits_and_is_skipped(lab: Lab) -> None:
     (lab.directory / "broken").touch()
     run = lab.run(EMPTY)
     skipped = dict.fromkeys(["grid", "each", "part"], "skipped/upstream_failed") | {"next": "skipped/upstream_skipped"}
@@ -62,7 +62,7 @@ def test_what_has_no_cells_waits_and_is_skipped_like_a_job(lab: Lab) -> None:
 
 
 @pytest.mark.parametrize("name", ["grid", "each", "part"])
-def test_what_has_no_cells_is_retried_by_its_name(lab: Lab, name: str) -> None:
+def test_a_job_without_cells_is_retried_by_its_name(lab: Lab, name: str) -> None:
     run = lab.run(EMPTY)
     plan = read_plan(run.store, run.id)
     retry = plan_rerun(run.store, run.id, find_jobs(plan, name, "the run"), only=False)

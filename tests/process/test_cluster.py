@@ -100,7 +100,7 @@ def test_the_slot_moves_while_data_of_an_earlier_schema_is_migrated(store: Store
     assert [one.step() for _ in range(3)] == [True] * 3
     assert 0 < sum(store.client.hexists(f"{{flowq}}:job:{number}", "queue") for number in range(1000)) < 1000
     cluster.move(NAMESPACE, 1)
-    assert one.step(), "the walk begins again on the other node"
+    assert one.step(), "the migration starts again on the other node"
     assert open_store(cluster.url).jobs.get_many(map(str, range(1000))).count(None) == 0
     assert all(store.client.hexists(f"{{flowq}}:job:{number}", "queue") for number in range(1000))
     cluster.move(NAMESPACE, 0)

@@ -1,4 +1,4 @@
-"""The server is away for longer than a lease, in each way it can be: running jobs go on, their ends are taken, and who really died is found."""
+"""Outages of the server longer than a lease, of every kind: running jobs continue and their ends count; dead workers are detected."""
 
 import os
 import select
@@ -23,7 +23,7 @@ Away = Callable[[PrivateServer, float], None]
 
 
 def last(seconds: float) -> None:
-    """Let an outage last; how long it takes is the input here."""
+    """Let an outage last; its duration is the input of the test."""
     select.select((), (), (), seconds)
 
 
@@ -82,7 +82,7 @@ def lines(path: Path) -> int:
 
 
 def at_work(store: Store, count: int) -> bool:
-    """Whether so many workers have sent heartbeats: they are through with their start."""
+    """Return whether that many workers have sent heartbeats, and so have started."""
     return sum(worker.beat_ms > worker.started_ms for worker in store.workers.live()) == count
 
 
@@ -90,7 +90,7 @@ def at_work(store: Store, count: int) -> bool:
 @pytest.mark.parametrize("outage", OUTAGES)
 @pytest.mark.parametrize("duration", [AWAY / 2, AWAY + LEASE], ids=["ends meanwhile", "ends afterwards"])
 def test_a_job_survives_an_outage(server: PrivateServer, store: Store, tmp_path: Path, outage: Away, duration: float) -> None:
-    """An idle worker is there too, which would take the job over if it could."""
+    """An idle worker runs too, which would take over the job if its lease expired."""
     job = script(f"echo >> {tmp_path}/begun; sleep {duration}; echo one=1 > $FLOWQ_OUTPUT")
     run = start(store, flow(node("a", job, retry=RetryPolicy(3))), tmp_path)
     with WorkerProcess(server.url, *WORKER):
@@ -104,7 +104,7 @@ def test_a_job_survives_an_outage(server: PrivateServer, store: Store, tmp_path:
 
 
 @pytest.mark.slow
-def test_who_died_is_found_one_lease_after_the_last_of_several_outages(
+def test_a_dead_worker_is_detected_one_lease_after_the_last_of_several_outages(
     server: PrivateServer, store: Store, tmp_path: Path
 ) -> None:
     job = script(f"echo >> {tmp_path}/begun; [ $FLOWQ_ATTEMPT = 2 ] || sleep 60")

@@ -3,6 +3,7 @@
 import os
 import pickle
 import resource
+import select
 import signal
 import subprocess
 import sys
@@ -320,7 +321,7 @@ from flowq import ids
 from flowq.connections.clients import open_store
 from flowq.store.jobs import NewJob
 from flowq.worker.options import WorkerOptions
-from flowq.worker.supervisor.supervisor import Supervisor
+from flowq.worker.supervise import supervise
 
 def only_in_main(number):
     return number + 1, SETTING
@@ -329,7 +330,7 @@ SETTING = "as the caller has it"
 store = open_store(None, "flowq-test", follow=False)
 for number in range(3):
     store.jobs.create(NewJob(f"cloned-{number}", "q", pickle.dumps(("__main__.only_in_main", (number,), {})), ids.nonce()))
-code = Supervisor(store, WorkerOptions(queues=("q",), slots=2, burst=True, clone=True)).run()
+code, _ = supervise(store, WorkerOptions(queues=("q",), slots=2, burst=True, clone=True))
 for number in range(3):
     print(pickle.loads(store.jobs.result(f"cloned-{number}").value))
 sys.exit(code)
@@ -404,11 +405,64 @@ def test_worker_and_job_survive_a_restart_of_the_server(tmp_path: Path) -> None:
         server.stop()
 
 
-def test_a_server_that_lost_its_data_stops_the_worker(
-    store: Store, url: str, redis_client: redis.Redis, tmp_path: Path
+def test_a_worker_without_a_server_waits_without_spinning(tmp_path: Path) -> None:
+    """It has no job and cannot ask whether its run has ended: it must not try that again at once."""
+    server = PrivateServer().start()
+    try:
+        store = Store(server.client(), namespace="flowq-test").open()
+        run = start(store, flow(node("a", script("true"), queue="elsewhere")), tmp_path)
+        with WorkerProcess(server.url, *LEASE, "--until-run", run) as worker:
+            until(lambda: any(it.beat_ms > it.started_ms for it in store.workers.live()), message="a heartbeat")
+            server.kill9()
+            before = cpu_seconds(worker.process.pid)
+            select.select((), (), (), 3.0)  # an outage of so long
+            assert cpu_seconds(worker.process.pid) - before < 0.3
+    finally:
+        server.stop()
+
+
+def cpu_seconds(pid: int) -> float:
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def test_a_worker_starts_again_with_a_server_that_lost_its_data(
+    store: Store, url: str, redis_client: redis.Redis, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     start(store, flow(node("a", script(f"echo $$ > {tmp_path}/pid; sleep 60"))), tmp_path)
+    with WorkerProcess(url, *LEASE, "--max-jobs", "2") as worker:
+        lost = pid_in(tmp_path / "pid")
+        redis_client.flushall()
+        until(lambda: not Path(f"/proc/{lost}").exists(), message="the job of the lost data to be killed")
+        store.open()
+        run = start(store, flow(node("b", script("echo done"))), tmp_path)
+        (job,) = ended(store, run)
+        assert (job.status, job.execution) == ("finished", 1)
+        assert worker.wait() == 0, "the job of before counts for --max-jobs"
+    error = capfd.readouterr().err
+    assert "is gone" in error
+    assert "starts again, with the data that the server has now" in error
+    assert "Traceback" not in error
+
+
+def test_a_worker_that_is_stopped_while_the_server_has_no_data_ends_well(
+    url: str, redis_client: redis.Redis, store: Store
+) -> None:
     with WorkerProcess(url, *LEASE) as worker:
+        until(store.workers.live)
+        redis_client.flushall()
+        store.open()
+        until(store.workers.live, message="the worker to register again")
+        worker.signal(signal.SIGTERM)
+        assert worker.wait() == 0
+    assert store.workers.live() == []
+
+
+def test_a_worker_of_one_run_ends_when_its_data_is_lost(
+    store: Store, url: str, redis_client: redis.Redis, tmp_path: Path
+) -> None:
+    run = start(store, flow(node("a", script(f"echo $$ > {tmp_path}/pid; sleep 60"))), tmp_path)
+    with WorkerProcess(url, *LEASE, "--until-run", run) as worker:
         pid_in(tmp_path / "pid")
         redis_client.flushall()
         assert worker.wait(5) == 1

@@ -1,4 +1,4 @@
-"""Data of schema 1 gets the form of schema 2: each field by itself, in short steps, and before anything is read or written."""
+"""Migration of schema 1 to schema 2: all fields, in short steps, before the first read or write."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -18,7 +18,7 @@ NAMESPACE = "old"
 META = "{old}:meta"
 LONGEST = 0.05  # s of the server's CPU that one step may take
 
-JOB = {  # every field of a job that schema 2 has changed: as schema 1 stored it, and what becomes of it
+JOB = {  # every field of a job that schema 2 changes: as stored by schema 1, and migrated
     ("origin", "default"): ("queue", "default"),
     ("sems", "2 job/a\n0 rate/b"): ("semaphores", "2 job/a\n0 rate/b"),
     ("base_sems", "2 cells/r-1"): ("base_semaphores", "2 cells/r-1"),
@@ -46,7 +46,7 @@ JOB = {  # every field of a job that schema 2 has changed: as schema 1 stored it
     ("status", "deferred"): ("status", "deferred"),
     ("ttl", "30000"): ("ttl", "30000"),
 }
-RUN = {  # likewise of a run
+RUN = {  # likewise for a run
     ("sem", "run/a"): ("semaphore", "run/a"),
     ("max", "1"): ("max_runs", "1"),
     ("next", "arm"): ("next_walk", "arm"),
@@ -71,7 +71,7 @@ def old_namespace(client: redis.Redis) -> None:
 
 @pytest.fixture
 def client(redis_client: redis.Redis) -> redis.Redis:
-    """A server with a namespace of schema 1 that is empty."""
+    """A server with an empty namespace of schema 1."""
     old_namespace(redis_client)
     return redis_client
 
@@ -100,7 +100,7 @@ def test_each_field(client: redis.Redis, key: str, fields: dict[tuple[str, str],
     assert 0 < client.pttl(f"{{old}}:{key}") <= 60_000
 
 
-def test_what_it_makes_of_a_job_is_declared() -> None:
+def test_migrated_fields_are_declared() -> None:
     assert [name for name, _ in JOB.values() if field_of(name) is None] == []
     assert [name for name, _ in JOB if field_of(name) is not None] == [
         *("timeout", "on_success", "on_failure", "on_stopped", "status", "ttl")
@@ -140,16 +140,16 @@ def test_signatures_stay_valid(client: redis.Redis, timeout: float) -> None:
     assert signing.payload_context("a", record.fields) == ("call of job", "a", "", callback, "", callback, "")
 
 
-# -- who does it ---------------------------------------------------------------------------------------------------------------
+# -- clients ---------------------------------------------------------------------------------------------------------------
 
 
-def test_what_is_read_first_has_been_migrated(client: redis.Redis) -> None:
+def test_data_is_migrated_before_the_first_read(client: redis.Redis) -> None:
     client.hset("{old}:job:a", mapping={"origin": "elsewhere", "status": "queued", "timeout": "30"})
     job = Job.fetch("a", Store(client, NAMESPACE))
     assert (job.origin, job.timeout) == ("elsewhere", 30)
 
 
-def test_what_is_put_into_a_pipeline_first_has_been_migrated(client: redis.Redis) -> None:
+def test_data_is_migrated_before_the_first_pipeline(client: redis.Redis) -> None:
     queue = Queue("default", Store(client, NAMESPACE))
     with client.pipeline() as pipe:
         queue.enqueue_many([Queue.prepare_data("time.time", job_id="a")], pipeline=pipe)
@@ -184,7 +184,7 @@ def test_an_earlier_version_is_refused(client: redis.Redis, monkeypatch: pytest.
         *((schema, "use the flowq version that wrote it, or use another namespace") for schema in ("0", "x", "")),
     ],
 )
-def test_any_other_schema_is_left_alone(client: redis.Redis, schema: str, remedy: str) -> None:
+def test_other_schemas_are_not_migrated(client: redis.Redis, schema: str, remedy: str) -> None:
     client.hset(META, "schema", schema)
     before = client.hgetall(META)
     with pytest.raises(SchemaVersionError, match=f"has schema {schema}, this flowq works with schema 2: {remedy}"):
@@ -198,8 +198,8 @@ def test_a_namespace_without_a_schema(client: redis.Redis) -> None:
         Store(client, NAMESPACE).open()
 
 
-def test_a_later_version_takes_over_in_the_middle(client: redis.Redis) -> None:
-    """A client of this version must not touch the walk of a later one."""
+def test_a_later_version_takes_over_during_the_migration(client: redis.Redis) -> None:
+    """A client of this version must not touch the migration of a later one."""
     old = session.Session(client, NAMESPACE)
     _, incarnation, *_ = old._send(load("namespace/open"), ["2", "mine"])
     client.hset(META, mapping={"schema": "3", "incarnation": "of schema 3", "migration": "x 17"})
@@ -208,7 +208,7 @@ def test_a_later_version_takes_over_in_the_middle(client: redis.Redis) -> None:
     assert client.hget(META, "migration") == b"x 17"
 
 
-def test_data_that_is_flushed_in_the_middle(client: redis.Redis) -> None:
+def test_data_is_flushed_during_the_migration(client: redis.Redis) -> None:
     old = session.Session(client, NAMESPACE)
     _, incarnation, *_ = old._send(load("namespace/open"), ["2", "mine"])
     client.flushall()
@@ -232,7 +232,7 @@ def test_a_user_who_may_not_migrate(client: redis.Redis, server: PrivateServer, 
         client.acl_deluser("limited")
 
 
-# -- its steps -----------------------------------------------------------------------------------------------------------------
+# -- steps -----------------------------------------------------------------------------------------------------------------
 
 
 PLAIN = """status finished origin default nonce 6ad94aa47ffcf67a5f80dd49 created_at 1795921538705 pending 0 timeout 180.0
@@ -261,6 +261,6 @@ def test_the_steps_are_short(client: redis.Redis) -> None:
 
 
 def cpu(client: redis.Redis) -> float:
-    """Return the seconds of CPU that the server has taken: what else the machine does makes no difference."""
+    """Return the CPU seconds of the server, which do not depend on the load of the machine."""
     info = client.info("cpu")
     return float(info["used_cpu_user"]) + float(info["used_cpu_sys"])

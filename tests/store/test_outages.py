@@ -1,4 +1,4 @@
-"""Leases while the server is away, and executions that were taken for lost and are not."""
+"""Leases during outages of the server, and executions that were reaped but still run."""
 
 import pytest
 
@@ -22,20 +22,20 @@ def status(store: Store) -> tuple[str, int]:
 
 
 def lease(store: Store) -> int:
-    """Return for how many milliseconds more the job is leased."""
+    """Return the remaining milliseconds of the job's lease."""
     return int(store.client.zscore(store.session.keys("leases"), "a") or 0) - store.now_ms()
 
 
 def pretend(store: Store, *, served: int, left: int) -> None:
-    """Let the last heartbeat or sweep be `served` ms ago, and the lease of the job end `left` ms after it."""
+    """Set the last heartbeat or sweep to `served` ms ago, and the end of the job's lease to `left` ms after it."""
     now = store.now_ms()
     store.client.hset(store.session.keys("meta"), "served", now - served)
     store.client.zadd(store.session.keys("leases"), {"a": now - served + left})
 
 
 @pytest.mark.parametrize("gap", [4_500, 60_000, 86_400_000, -7_200_000])
-def test_a_gap_moves_the_leases(store: Store, driver: Driver, gap: int) -> None:
-    """Nothing was taken from any worker in that time; or the clock was set."""
+def test_a_gap_extends_the_leases(store: Store, driver: Driver, gap: int) -> None:
+    """No request was served in that time, or the clock was set."""
     create(store, retry="1|0|0|0")
     claim = driver.take()
     pretend(store, served=gap, left=4_000)
@@ -57,7 +57,7 @@ def test_several_gaps_do_not_add_up(store: Store, driver: Driver) -> None:
     assert lease(store) <= 4_000
 
 
-def test_a_lease_runs_out_while_others_get_through(store: Store, driver: Driver) -> None:
+def test_a_lease_expires_while_other_workers_reach_the_server(store: Store, driver: Driver) -> None:
     create(store, retry="1|0|0|0")
     driver.take()
     pretend(store, served=1_000, left=500)
@@ -67,7 +67,7 @@ def test_a_lease_runs_out_while_others_get_through(store: Store, driver: Driver)
 
 @pytest.fixture(params=["1|0|0|0", "1|60000|0|0"], ids=["queued", "scheduled"])
 def lost(request: pytest.FixtureRequest, store: Store, driver: Driver) -> Claim:
-    """A job whose execution was taken for lost, and that waits to be executed again."""
+    """A job whose execution was reaped, and which waits for the next execution."""
     create(store, retry=request.param, on_failure="tests.report|10")
     claim = driver.take()
     driver.lose(claim)
@@ -75,7 +75,7 @@ def lost(request: pytest.FixtureRequest, store: Store, driver: Driver) -> Claim:
     return claim
 
 
-def test_the_end_of_an_execution_that_was_not_lost_is_taken(store: Store, driver: Driver, lost: Claim) -> None:
+def test_the_end_of_a_reaped_execution_is_accepted(store: Store, driver: Driver, lost: Claim) -> None:
     assert driver.end(lost, value=b"42") is Outcome.DONE
     assert driver.end(lost, value=b"42") is Outcome.DUPLICATE
     assert status(store) == ("finished", 1)
@@ -94,9 +94,9 @@ def test_a_heartbeat_takes_the_job_back(store: Store, driver: Driver, lost: Clai
     assert status(store)[1] == 1
 
 
-def test_a_job_that_another_worker_has_begun_stays_there(store: Store, driver: Driver, lost: Claim) -> None:
+def test_a_job_that_another_worker_has_begun_is_not_taken_back(store: Store, driver: Driver, lost: Claim) -> None:
     if status(store)[0] == "scheduled":
-        keys = store.session.keys  # the wait is over
+        keys = store.session.keys  # its delay has passed
         store.client.hset(keys("job", "a"), "due", 1)
         store.client.zadd(keys("timers"), {"promote|a": 1}, xx=True)
         driver.settle()
@@ -122,7 +122,7 @@ def test_a_canceled_job_is_not_taken_back(store: Store, driver: Driver, lost: Cl
     assert status(store)[0] == "canceled"
 
 
-def test_heartbeats_are_taken_when_no_memory_is_left(store: Store, driver: Driver) -> None:
+def test_heartbeats_are_accepted_when_no_memory_is_left(store: Store, driver: Driver) -> None:
     create(store)
     claim = driver.take()
     store.client.config_set("maxmemory", "1")

@@ -1,4 +1,4 @@
-"""Processes in a pid namespace of their own, as in a container that shares the disk with others."""
+"""Processes in a separate pid namespace, as in a container that shares the disk."""
 
 import functools
 import subprocess
@@ -9,7 +9,7 @@ UNSHARE = ("unshare", "--pid", "--fork", "--kill-child", "--mount-proc")
 
 @functools.cache
 def why_not() -> str:
-    """Return why there can be no such processes here; empty when there can."""
+    """Return why such processes are not possible here; empty if they are."""
     try:
         tried = subprocess.run([*UNSHARE, "true"], capture_output=True, text=True, timeout=20, check=False)
     except FileNotFoundError:

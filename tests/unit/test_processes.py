@@ -1,4 +1,4 @@
-"""Which process a record speaks of: what is gone, what runs, and what cannot be told."""
+"""Process records: ended, running and unknown processes."""
 
 import os
 import signal
@@ -34,7 +34,7 @@ def test_a_process_runs_until_it_ends(other: "subprocess.Popen[str]") -> None:
     identity = said(other)
     assert processes.is_running(identity) is True
     other.kill()
-    until(lambda: processes.is_running(identity) is False, message="the zombie to count as gone")
+    until(lambda: processes.is_running(identity) is False, message="the zombie to count as ended")
     other.wait()
     assert processes.is_running(identity) is False
 
@@ -47,12 +47,12 @@ def test_a_stopped_process_is_unknown(other: "subprocess.Popen[str]") -> None:
     until(lambda: processes.is_running(identity) is True)
 
 
-def test_an_id_that_is_in_use_again_is_another_process() -> None:
+def test_a_reused_id_is_another_process() -> None:
     where, pid, _ = processes.identity().rsplit(" ", 2)
     assert processes.is_running(f"{where} {pid} 1") is False
 
 
-def test_what_is_no_process_of_here_is_unknown() -> None:
+def test_a_process_of_another_machine_is_unknown() -> None:
     here = processes.scope()
     for text in ("", "x", f"elsewhere {os.getpid()} 1", "a b c", here, f"{here} x 1", f"{here} \u00b2 1"):
         assert processes.is_running(text) is None, text
@@ -60,7 +60,7 @@ def test_what_is_no_process_of_here_is_unknown() -> None:
 
 @pytest.mark.parametrize("mounted", [True, False], ids=["its own proc", "the proc of the host"])
 def test_a_process_of_another_namespace_is_unknown(mounted: bool) -> None:
-    """Also to itself where its `/proc` shows another namespace."""
+    """This holds also for itself if its `/proc` shows another namespace."""
     if why := namespaces.why_not():
         pytest.skip(why)
     unshare = [part for part in namespaces.UNSHARE if mounted or part != "--mount-proc"]

@@ -1,4 +1,4 @@
-"""Copies of the old data on a private server: each test migrates one of its own."""
+"""Copies of the old data on a private server, for tests that migrate it."""
 
 import shutil
 import tarfile
@@ -15,7 +15,7 @@ from tests.upgrade.old_home import DATA
 
 @dataclass(frozen=True, slots=True)
 class OldData:
-    """All keys of a server as the server itself writes them down, each with the milliseconds that are left to it (0: no end)."""
+    """The dump of all keys of a server, each with its remaining milliseconds (0: no expiry)."""
 
     keys: list[tuple[bytes, bytes, int]]
 
@@ -40,7 +40,7 @@ class OldData:
         return cls([(name, rows[2 * place], max(0, rows[2 * place + 1])) for place, name in enumerate(names)])
 
     def restore(self, client: redis.Redis) -> None:
-        """Put it on a server in place of what is there."""
+        """Replace the data of a server by this data."""
         client.flushall()
         pipe = client.pipeline(transaction=False)
         for name, dump, left in self.keys:
@@ -57,13 +57,13 @@ class Client:
         _, self._incarnation, _, self.migrates = self._session._send(load("namespace/open"), [SCHEMA, f"of {id(self)}"])
 
     def step(self) -> bool:
-        """Look at some keys; return whether more are left."""
+        """Migrate some keys; return whether more are left."""
         _, more = self._session._send(load("namespace/migrate"), [str(self._count)], self._incarnation.decode())
         return bool(more)
 
 
 def contents(client: redis.Redis) -> dict[str, Any]:
-    """Return everything that a server has, without the incarnations of namespaces and the lives of keys."""
+    """Return all data of a server, without the incarnations of namespaces and the expiry of keys."""
     found: dict[str, Any] = {}
     for name in client.scan_iter():
         key = name.decode()

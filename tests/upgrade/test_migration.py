@@ -1,4 +1,4 @@
-"""The old data gets today's schema in bounded steps, whatever dies between two of them, and whoever takes part."""
+"""The migration of old data to the current schema: in bounded steps, by several clients, with clients that die between two steps."""
 
 import threading
 from typing import Any
@@ -11,7 +11,7 @@ from tests.support.server import PrivateServer
 from tests.upgrade.copies import Client, OldData, contents
 from tests.upgrade.place import NAMESPACE, SIGNED
 
-STEP = 40  # keys that one step looks at
+STEP = 40  # keys per step
 META = f"{{{NAMESPACE}}}:meta"
 
 
@@ -22,7 +22,7 @@ def old_data() -> OldData:
 
 @pytest.fixture
 def migrated(old_data: OldData, redis_client: redis.Redis) -> dict[str, Any]:
-    """Return what an undisturbed migration makes of the data, and put the old data there again."""
+    """Return the result of an undisturbed migration, after restoring the old data on the server."""
     old_data.restore(redis_client)
     for namespace in (NAMESPACE, SIGNED):
         Store(redis_client, namespace).open()

@@ -77,7 +77,7 @@ def test_each_run_is_listed_explained_and_drawn(opened: OldHome, reads: Reads, r
     assert names[0].partition("[")[0] in reads(opened, "graph", run)
     assert "<svg" in reads(opened, "graph", run, "--format", "svg")
     jobs = EXPECTED["runs"][run]["jobs"]
-    barred = [job["name"] for job in jobs if job["started_at"] is not None or job["reason"] == "approval"]
+    barred = [job["name"] for job in jobs if job["started_at"] is not None or job.get("reason") == "approval"]
     drawn = reads(opened, "graph", run, "--gantt")
     assert all(name in drawn for name in barred)
     assert barred or "nothing of this run has been executed yet" in drawn

@@ -58,7 +58,7 @@ def command(
     run_id = select_run(store, run)
     plan, snapshot = read_snapshot(store, run_id)
     bad = frozenset(view.ordinal for view in run_view(plan, snapshot).bad_jobs) if failed else None
-    selection = _Selection(store, run_id, _Asked(job, attempt, timestamps=timestamps, bad=bad), plan)
+    selection = _Selection(store, run_id, _Filter(job, attempt, timestamps=timestamps, bad=bad), plan)
     if failed and not selection.ordinals and not follow:
         complain(f"no job of run {run_id} has failed")
         return
@@ -70,7 +70,7 @@ def command(
 
 
 @dataclass(frozen=True, slots=True)
-class _Asked:
+class _Filter:
     """The options of the command. `bad`: with `--failed`, the ordinals of the jobs that have failed so far; else None."""
 
     job: str | None
@@ -82,36 +82,36 @@ class _Asked:
 class _Selection:
     """The selected jobs, and the layout of their lines."""
 
-    def __init__(self, store: "Store", run_id: str, asked: _Asked, plan: Plan) -> None:
+    def __init__(self, store: "Store", run_id: str, chosen_filter: _Filter, plan: Plan) -> None:
         self._store = store
         self._run_id = run_id
-        self._asked = asked
-        self._know(plan)
+        self._filter = chosen_filter
+        self._use_plan(plan)
 
-    def _know(self, plan: Plan) -> None:
-        job = self._asked.job
+    def _use_plan(self, plan: Plan) -> None:
+        job = self._filter.job
         chosen = select_jobs(plan, self._run_id, job) if job is not None else [cell.ordinal for cell in plan.jobs()]
         self._plan = plan
-        self.ordinals = frozenset(chosen) if self._asked.bad is None else self._asked.bad & frozenset(chosen)
+        self.ordinals = frozenset(chosen) if self._filter.bad is None else self._filter.bad & frozenset(chosen)
         self._named = job is None or len(chosen) > 1
 
     def failed(self, ordinals: Iterable[int]) -> "_Selection":
         """Return the same selection for jobs that have failed now."""
-        return _Selection(self._store, self._run_id, replace(self._asked, bad=frozenset(ordinals)), self._plan)
+        return _Selection(self._store, self._run_id, replace(self._filter, bad=frozenset(ordinals)), self._plan)
 
     @property
     def failed_only(self) -> bool:
         """Whether only jobs that failed are shown."""
-        return self._asked.bad is not None
+        return self._filter.bad is not None
 
     def lines(self, entry: LogEntry) -> Iterator[Line]:
         """Yield the lines of an entry; none if it is not selected."""
         ordinal = ordinal_of(entry.job)
         if ordinal is not None and ordinal >= len(self._plan.cells):  # a foreach has expanded since the plan was read
-            self._know(read_plan(self._store, self._run_id))
-        if ordinal not in self.ordinals or self._asked.execution not in {None, entry.execution}:
+            self._use_plan(read_plan(self._store, self._run_id))
+        if ordinal not in self.ordinals or self._filter.execution not in {None, entry.execution}:
             return
-        time = f"{iso(entry.at_ms)} " if self._asked.timestamps else ""
+        time = f"{iso(entry.at_ms)} " if self._filter.timestamps else ""
         name = f"{safe_line(self._plan.cells[ordinal].name)} | " if self._named else ""
         for text in safe_bytes(entry.data).removesuffix("\n").split("\n"):
             yield ((time + name, "dim"), (text, "warn" if entry.stream == "err" else ""))

@@ -89,22 +89,22 @@ def command(
     if run_id is not None and not _RUN_ID.match(run_id):
         raise click.UsageError(f"--run-id: expected 8 lower-case letters and digits, found {run_id!r}")
     manner.check()
-    order = _Order(file or "", inputs, dict(labels), run_id, part, timeout)
+    request = _Request(file or "", inputs, dict(labels), run_id, part, timeout)
     if again is not None:
-        order = _again(session, again, order)
+        request = _again(session, again, request)
     if dry_run:
-        _preview(session, order, as_json=manner.as_json)
+        _preview(session, request, as_json=manner.as_json)
         return 0
     waiting = _early_worker(session)
     try:
-        return _run(session, order, waiting, manner)
+        return _run(session, request, waiting, manner)
     finally:
         if waiting is not None and not manner.detach:
             waiting.let_go()
 
 
 @dataclass(frozen=True, slots=True)
-class _Order:
+class _Request:
     """The run to start. `directory`: its working directory; None: the current one."""
 
     file: str
@@ -123,7 +123,7 @@ class _Order:
         return plan if self.timeout is None else replace(plan, timeout=self.timeout)
 
 
-def _again(session: CliContext, given: str, order: _Order) -> _Order:
+def _again(session: CliContext, given: str, request: _Request) -> _Request:
     """Return the request of an earlier run, with the values given now."""
     from flowq.cli.targets import select_run
     from flowq.flows.views.snapshot import read_plan
@@ -132,11 +132,11 @@ def _again(session: CliContext, given: str, order: _Order) -> _Order:
     earlier = store.runs.require(select_run(store, given))
     selected = read_plan(store, earlier.id).selection
     return replace(
-        order,
+        request,
         file=earlier.file,
-        inputs=Inputs({**json.loads(earlier.params), **order.inputs.values}),
-        labels={**json.loads(earlier.labels), **order.labels},
-        part=order.part or Part(selected.jobs, selected.stages, selected.until),
+        inputs=replace(request.inputs, values={**json.loads(earlier.params), **request.inputs.values}),
+        labels={**json.loads(earlier.labels), **request.labels},
+        part=request.part or Part(selected.jobs, selected.stages, selected.until),
         directory=earlier.directory,
     )
 
@@ -149,13 +149,13 @@ def _early_worker(session: CliContext) -> "WorkerProcess | None":
     return WorkerProcess() if load_settings(session.url).url is None else None
 
 
-def _run(session: CliContext, order: _Order, waiting: "WorkerProcess | None", manner: Manner) -> int:
+def _run(session: CliContext, request: _Request, waiting: "WorkerProcess | None", manner: Manner) -> int:
     from flowq.cli.execution import execute, is_embedded, refuse_workers, tell_absent
     from flowq.cli.interrupts import Interrupts
     from flowq.cli.targets import here
     from flowq.flows.actions.submit import submit
 
-    plan = order.plan(session)
+    plan = request.plan(session)
     if not manner.cache:
         plan = plan.without_cache()
     store = session.store()
@@ -168,13 +168,13 @@ def _run(session: CliContext, order: _Order, waiting: "WorkerProcess | None", ma
         submitted = submit(
             store,
             plan,
-            directory=order.directory or here(),
+            directory=request.directory or here(),
             local=is_embedded(store),
-            run_id=order.run_id,
-            labels=order.labels,
+            run_id=request.run_id,
+            labels=request.labels,
         )
         run = store.runs.require(submitted)
-        return execute(store, run, plan, interrupts, manner, waiting=waiting, fresh=order.run_id is None)
+        return execute(store, run, plan, interrupts, manner, waiting=waiting, fresh=request.run_id is None)
 
 
 def _resume(session: CliContext, given: str, manner: Manner) -> int:
@@ -200,12 +200,12 @@ def _resume(session: CliContext, given: str, manner: Manner) -> int:
         return execute(store, run, plan, interrupts, manner, events_after=position, fresh=False)
 
 
-def _preview(session: CliContext, order: _Order, *, as_json: bool) -> None:
+def _preview(session: CliContext, request: _Request, *, as_json: bool) -> None:
     from flowq.cli.flow_file import preview_json, preview_lines
     from flowq.cli.render.output import show, show_json
     from flowq.plan.foreach import before_run
 
-    plan = before_run(order.plan(session))
+    plan = before_run(request.plan(session))
     if as_json:
         show_json(preview_json(plan))
     else:

@@ -45,19 +45,19 @@ def command(
 ) -> None:
     """List the latest runs, newest first."""
     store = session.store()
-    wanted = _Wanted(flow, status, None if since is None else _since_ms(since, store.now_ms()), labels)
-    found = list(_select(store, wanted, limit))
+    chosen = _Filter(flow, status, None if since is None else _since_ms(since, store.now_ms()), labels)
+    found = list(_select(store, chosen, limit))
     if as_json:
         show_json([record_json(run) for run in found])
     elif found:
         terminal = session.out
         show(runs_table(found, terminal), terminal)
     else:
-        complain("no runs: `flowq run FILE` starts one" if wanted == _Wanted() else "no such runs")
+        complain("no runs: `flowq run FILE` starts one" if chosen == _Filter() else "no such runs")
 
 
 @dataclass(frozen=True, slots=True)
-class _Wanted:
+class _Filter:
     """The filter for runs."""
 
     flow: str | None = None
@@ -75,15 +75,15 @@ class _Wanted:
         )
 
 
-def _select(store: "Store", wanted: _Wanted, limit: int) -> Iterator[RunRecord]:
+def _select(store: "Store", chosen: _Filter, limit: int) -> Iterator[RunRecord]:
     shown = 0
-    for run_id in store.runs.recent(limit if wanted == _Wanted() else _SCANNED):
+    for run_id in store.runs.recent(limit if chosen == _Filter() else _SCANNED):
         run = store.runs.get(run_id)
         if run is None:
             continue
-        if wanted.since_ms is not None and run.created_ms < wanted.since_ms:
+        if chosen.since_ms is not None and run.created_ms < chosen.since_ms:
             return  # newest first: all others are older
-        if wanted.fits(run):
+        if chosen.fits(run):
             yield run
             shown += 1
             if shown == limit:

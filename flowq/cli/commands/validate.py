@@ -57,7 +57,7 @@ class _Checked:
         return not any(item.severity == "error" for item in self.diagnostics)
 
     def verdict(self) -> Line:
-        """Return the line that says so."""
+        """Return the line that states the result."""
         jobs = "" if self.jobs is None else f", {self.jobs}"
         needs = f"; a run needs {plural(self.missing, 'value')} given with -p" if self.missing else ""
         return ((f"{safe_line(self.file)}: ", ""), ("valid", "good"), (jobs + needs, ""))

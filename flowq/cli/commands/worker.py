@@ -24,7 +24,7 @@ _NOT_NEEDED: Final = (
 
 
 @dataclass(frozen=True, slots=True)
-class _Wanted:
+class _WorkerOptions:
     """The options of the worker."""
 
     queues: tuple[str, ...]
@@ -144,7 +144,7 @@ def command(
     """
     from flowq.durations import parse_duration
 
-    wanted = _Wanted(
+    options = _WorkerOptions(
         queues or common.queues() or (defaults.QUEUE,),
         concurrency,
         name or common.settings.get("NAME"),
@@ -172,67 +172,67 @@ def command(
         common.settings.get("DICT_CONFIG"),
     )
     if any(own):
-        _work_here(wanted, common, session)
+        _run_worker(options, common, session)
     else:
-        _become_a_worker(wanted, common, session)
+        _exec_worker(options, common, session)
 
 
-def _become_a_worker(wanted: _Wanted, common: QueueOptions, session: CliContext) -> None:
+def _exec_worker(options: _WorkerOptions, common: QueueOptions, session: CliContext) -> None:
     """Replace this process by a worker: a light program that receives signals directly."""
-    argv = ["-c", str(wanted.concurrency)]
-    argv += ["--burst"] if wanted.burst else []
-    options = {
-        "--name": wanted.name,
-        "--max-jobs": wanted.max_jobs,
-        "--max-idle": wanted.max_idle_time,
-        "--result-ttl": None if wanted.results_ttl == defaults.RESULT_TTL else wanted.results_ttl,
-        "--lease": wanted.worker_ttl,
-        "--strategy": wanted.dequeue_strategy,
-        "--log-level": wanted.log["level"],
-        "--log-format": wanted.log["format"],
-        "--date-format": wanted.log["dates"],
+    argv = ["-c", str(options.concurrency)]
+    argv += ["--burst"] if options.burst else []
+    values = {
+        "--name": options.name,
+        "--max-jobs": options.max_jobs,
+        "--max-idle": options.max_idle_time,
+        "--result-ttl": None if options.results_ttl == defaults.RESULT_TTL else options.results_ttl,
+        "--lease": options.worker_ttl,
+        "--strategy": options.dequeue_strategy,
+        "--log-level": options.log["level"],
+        "--log-format": options.log["format"],
+        "--date-format": options.log["dates"],
     }
-    argv += [f"{option}={value}" for option, value in options.items() if value is not None]
-    argv += [f"--preload={module}" for module in wanted.preload]
-    argv += [f"--allow={pattern}" for pattern in wanted.allow]
+    argv += [f"{option}={value}" for option, value in values.items() if value is not None]
+    argv += [f"--preload={module}" for module in options.preload]
+    argv += [f"--allow={pattern}" for pattern in options.allow]
     argv += [f"--path={directory}" for directory in common.directories()]
     # The address of the server is passed in the environment, because every user of the machine can read a command line.
     environment = dict(os.environ)
     if session.url is not None:
         environment["FLOWQ_REDIS_URL"] = session.url
-    signals.hold()  # one that comes between this program and that one is for that one
-    os.execve(sys.executable, [sys.executable, "-P", "-m", "flowq.worker.main", *argv, "--", *wanted.queues], environment)
+    signals.hold()  # a signal that arrives during exec is for the worker
+    os.execve(sys.executable, [sys.executable, "-P", "-m", "flowq.worker.main", *argv, "--", *options.queues], environment)
 
 
-def _work_here(wanted: _Wanted, common: QueueOptions, session: CliContext) -> None:
+def _run_worker(options: _WorkerOptions, common: QueueOptions, session: CliContext) -> None:
     """Run the worker in this process: it imports the user's classes and functions, and forks the jobs."""
     from flowq.dotted_names import load_class
     from flowq.worker.worker import Worker
 
-    handlers = [common.function(name, "--exception-handler") for name in wanted.exception_handlers]
-    for module in wanted.preload:
+    handlers = [common.function(name, "--exception-handler") for name in options.exception_handlers]
+    for module in options.preload:
         common.module(module, "--preload")
     worker = load_class(common.worker_class, Worker)(
-        list(wanted.queues),
-        wanted.name,
-        wanted.results_ttl,
+        list(options.queues),
+        options.name,
+        options.results_ttl,
         session.store(),
         handlers,
         job_class=common.job_class,
         queue_class=common.queue_class,
         serializer=common.serializer,
-        worker_ttl=wanted.worker_ttl,
+        worker_ttl=options.worker_ttl,
     )
     worker.work(
-        burst=wanted.burst,
-        logging_level=wanted.log["level"].upper(),
-        date_format=wanted.log["dates"],
-        log_format=wanted.log["format"],
-        max_jobs=wanted.max_jobs,
-        max_idle_time=wanted.max_idle_time,
-        dequeue_strategy=wanted.dequeue_strategy,
-        slots=wanted.concurrency,
-        allow=wanted.allow,
+        burst=options.burst,
+        logging_level=options.log["level"].upper(),
+        date_format=options.log["dates"],
+        log_format=options.log["format"],
+        max_jobs=options.max_jobs,
+        max_idle_time=options.max_idle_time,
+        dequeue_strategy=options.dequeue_strategy,
+        slots=options.concurrency,
+        allow=options.allow,
     )
 
 

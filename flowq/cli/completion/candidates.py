@@ -81,7 +81,11 @@ def _plan(ctx: click.Context) -> "Plan | None":
         from flowq.compiler import compile_file
 
         file = ctx.params.get("file") or ctx.params.get("target") or _typed_file()
-        return None if file is None else compile_file(file, params=dict(ctx.params.get("params") or ())).plan
+        return (
+            None
+            if file is None
+            else compile_file(file, params=dict(ctx.params.get("params") or ()), root=ctx.params.get("root")).plan
+        )
     return None
 
 

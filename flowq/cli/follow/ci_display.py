@@ -27,7 +27,7 @@ class AnnotatedDisplay(PlainDisplay):
     Args:
         writer: standard output.
         progress: the run.
-        dialect: of the CI system.
+        dialect: the annotations of the CI system.
     """
 
     def __init__(self, writer: Writer, progress: Progress, dialect: Annotations) -> None:

@@ -54,9 +54,9 @@ class Display(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Standby:
-    """What a command needs that follows a run of another command's worker: to take over should that worker be lost.
+    """The means of a command to take over a run if another command's worker dies.
 
-    `queues` are the store's names of those the run waits in; `start` starts a worker of this command's own.
+    `queues` are the store's names of the run's queues; `start` starts a worker of this command.
     """
 
     queues: "Sequence[str]"
@@ -133,7 +133,7 @@ class Following:
         return PlainDisplay(writer, progress)
 
     def _outlook(self, progress: Progress) -> "Outlook | None":
-        """Return what earlier runs of the flow tell of this one."""
+        """Return the forecast of this run from earlier runs of the flow."""
         from flowq.flows.forecast.history import read_history
         from flowq.flows.forecast.outlook import LARGEST, outlook
         from flowq.flows.local_worker.worker import default_slots
@@ -241,7 +241,7 @@ class Following:
                     display.remark(sentence)
 
     def _look_for_workers(self, progress: Progress, display: Display) -> None:
-        """Every now and then: who serves the queues in which jobs wait? Take over a local run whose worker is lost."""
+        """Check at intervals which queues with waiting jobs have no worker; take over a local run whose worker died."""
         now = time.monotonic()
         if now - self._looked < _LOOK:
             return

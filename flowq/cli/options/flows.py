@@ -18,22 +18,25 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Inputs:
-    """The values of params on the command line: `values` from `-p`, which take precedence, and a file."""
+    """What a flow is compiled with: the values of params, one by one and in a file (those of `values` win), and the project's root."""
 
     values: "Mapping[str, Json]" = field(default_factory=dict)
     file: str | None = None
+    root: str | None = None
 
     def __bool__(self) -> bool:
-        """Return whether values were given."""
-        return bool(self.values) or self.file is not None
+        """Whether any was given."""
+        return bool(self.values) or (self.file, self.root) != (None, None)
 
 
 def param_options(command: "Callable[..., Any]") -> "Callable[..., Any]":
     """Add the options for params; the command gets them as one argument, `inputs`."""
 
     @wraps(command)
-    def with_inputs(*arguments: Any, params: tuple[tuple[str, str], ...], params_file: str | None, **more: Any) -> Any:
-        return command(*arguments, inputs=Inputs(params_of(params), params_file), **more)
+    def with_inputs(
+        *arguments: Any, params: tuple[tuple[str, str], ...], params_file: str | None, root: str | None, **more: Any
+    ) -> Any:
+        return command(*arguments, inputs=Inputs(params_of(params), params_file, root), **more)
 
     wrapped: Callable[..., Any] = click.option(
         "--params-file",
@@ -41,6 +44,12 @@ def param_options(command: "Callable[..., Any]") -> "Callable[..., Any]":
         shell_complete=complete_files,
         help="YAML or JSON file with values of params by name; -p takes precedence.",
     )(with_inputs)
+    wrapped = click.option(
+        "--root",
+        metavar="DIR",
+        type=click.Path(exists=True, file_okay=False),
+        help="Directory in which the files lie that the flow names.  [default: the nearest with flowq.toml or .git]",
+    )(wrapped)
     return click.option(
         "-p", "--param", "params", type=Pair(), multiple=True, help="Value of a param of the flow; may be repeated."
     )(wrapped)

@@ -192,7 +192,7 @@ def counts_text(jobs: Sequence[JobView]) -> str:
 
 
 def where(run: RunView, place: SourcePlace) -> str:
-    """Return a place as people read it, `flow.yaml:41`, seen from the run's flow file; "" where that is no file."""
+    """Return a place as `flow.yaml:41`, relative to the run's flow file; "" if the flow is not a file."""
     return safe_line(place.beside(run.file))
 
 

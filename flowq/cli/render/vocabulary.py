@@ -174,7 +174,7 @@ def of_all(part: int, count: int, noun: str) -> str:
 
 
 def count_text(plan: Plan) -> str:
-    """Return how many jobs a run of the plan has: `7 jobs`, `2 of 7 jobs`, `7 jobs, 1 with foreach` that becomes one for each item."""
+    """Return the number of selected jobs of a plan: `7 jobs`, `2 of 7 jobs`, `7 jobs, 1 with foreach`."""
     every = sum(1 for _ in plan.shown_jobs())
     selected = list(plan.selected_jobs())
     fans = sum(plan.node_of(cell).foreach is not None for cell in selected)

@@ -90,22 +90,22 @@ class _Use:
     job: int
 
 
-def check_expressions(scene: Scene, graph: Graph | None, report: Report) -> None:
-    """Report problems in the expressions of jobs that are evaluated in the run.
+def check_expressions(scene: Scene, graph: Graph, report: Report) -> None:
+    """Report what is wrong with the expressions of jobs that are evaluated in the run.
 
     Args:
         scene: the jobs.
-        graph: the graph of these jobs; None if it has a cycle: then ancestors are not checked.
-        report: gets the problems.
+        graph: of these jobs.
+        report: where problems go.
     """
     _Checks(scene, report).run(graph)
 
 
-def check_outputs(flow: FlowSpec, graph: Graph | None, report: Report, *, results: Results) -> None:
-    """Report problems in the `outputs` of a flow, which are evaluated when it has ended and may use any of its jobs."""
+def check_outputs(flow: FlowSpec, graph: Graph, report: Report, *, results: Results) -> None:
+    """Report what is wrong with the `outputs` of a flow: they are made when it has ended, of any of its jobs."""
     if not flow.head.output_sites:
         return
-    sure = graph.never_skipped() if graph is not None else frozenset(range(len(flow.jobs)))
+    sure = graph.never_skipped()
     checks = _Checks(Scene(flow, (), {}, results, Outer(flow.jobs, sure)), report)
     known = Known(tuple(spec.name for spec in flow.head.bound.specs), jobs=_names(flow.jobs))
     for site in flow.head.output_sites:
@@ -146,16 +146,15 @@ class _Checks:
         run = _HANDLER_RUN if handler else _RUN
         self._scope = {"params": flow.head.bound.types(), "run": run, "job": _JOB, "jobs": Type("map", keys=types)}
 
-    def run(self, graph: Graph | None) -> None:
+    def run(self, graph: Graph) -> None:
         if self._outer is None:
             for site in self._flow.head.env_sites:
                 self._site(site, Known(self._params), self._scope)
         for number, job in enumerate(self._jobs):
             if job.sites or job.name in self._signatures:
                 self._job(number, job)
-        if graph is not None:
-            for used in self._uses:
-                self._check_uses(used, graph)
+        for used in self._uses:
+            self._check_uses(used, graph)
 
     def outside(self, site: ExpressionSite, known: Known) -> None:
         """Check an expression outside of jobs."""

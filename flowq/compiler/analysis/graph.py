@@ -13,18 +13,20 @@ from flowq.compiler.syntax.source import Report
 MAX_CYCLES: Final = 20  # most that are reported; one mistake can close very many
 
 _RUNS_ONLY_IF_RUN: Final = frozenset({"success", "failure"})
-_HOLD_ANYWAY: Final = frozenset({"ok", "done"})  # hold if no job fails
+_HOLD_WITHOUT_SKIPS: Final = frozenset({"success", "ok", "done"})  # where no job fails and none is skipped
 
 
 @dataclass(frozen=True, slots=True)
 class Graph:
-    """Jobs by number (their position in the file), with valid, acyclic edges.
+    """Jobs by number (their position in the file), with edges that exist.
+
+    A graph with a cycle has been reported and is made nothing of, but its questions have answers, so that what else is wrong is found.
 
     Attributes:
         jobs: the jobs of the flow.
         numbers: the number of each name.
-        order: the numbers, parents before children, else as in the file.
-        rank: the position of each number in `order`.
+        order: the numbers, parents before children, else as in the file; with a cycle as in the file.
+        rank: the position of each number in `order`; with a cycle all have the same.
         children: for each number its edges to children, as (child, condition).
     """
 
@@ -34,6 +36,7 @@ class Graph:
     rank: tuple[int, ...]
     children: tuple[tuple[tuple[int, str], ...], ...]
     _parents: tuple[tuple[tuple[int, DependencySpec], ...], ...]
+    cyclic: bool = False
 
     def parents(self, number: int) -> tuple[tuple[int, DependencySpec], ...]:
         """Return the existing parents of a job."""
@@ -55,16 +58,20 @@ class Graph:
         return self._reach(first, wanted, _RUNS_ONLY_IF_RUN)
 
     def never_skipped(self) -> frozenset[int]:
-        """Return the jobs that no `if` and no edge can skip as long as no job fails."""
-        found: set[int] = set()
-        for number in self.order:
-            kept = all(
-                edge.condition in _HOLD_ANYWAY or (edge.condition == "success" and parent in found)
-                for parent, edge in self.parents(number)
-            )
-            if kept and self.jobs[number].condition is None:
-                found.add(number)
-        return frozenset(found)
+        """Return the jobs that run in every run in which no job fails: neither an `if` nor an edge can skip them."""
+        gone = {
+            number
+            for number in self.order
+            if self.jobs[number].condition is not None
+            or any(edge.condition not in _HOLD_WITHOUT_SKIPS for _, edge in self.parents(number))
+        }
+        waiting = list(gone)
+        while waiting:
+            for child, condition in self.children[waiting.pop()]:
+                if condition == "success" and child not in gone:
+                    gone.add(child)
+                    waiting.append(child)
+        return frozenset(self.order).difference(gone)
 
     def _reach(self, start: set[int], wanted: Collection[int], conditions: frozenset[str] | None) -> set[int]:
         """Walk down to the last of `wanted` in the order."""
@@ -79,8 +86,8 @@ class Graph:
         return seen & set(wanted)
 
 
-def build_graph(jobs: tuple[JobSpec, ...], report: Report, *, before: Collection[str] = ()) -> Graph | None:
-    """Return the graph, or None if it has a cycle.
+def build_graph(jobs: tuple[JobSpec, ...], report: Report, *, before: Collection[str] = ()) -> Graph:
+    """Return the graph; unknown jobs and cycles are reported.
 
     Args:
         jobs: the jobs of the graph, or the handlers of one phase.
@@ -94,7 +101,8 @@ def build_graph(jobs: tuple[JobSpec, ...], report: Report, *, before: Collection
     if order is None:
         for cycle in islice(_cycles(above), MAX_CYCLES):
             _report_cycle(cycle, jobs, report)
-        return None
+        every = tuple(range(len(jobs)))
+        return Graph(jobs, numbers, every, (0,) * len(jobs), _children(parents), parents, cyclic=True)
     rank = [0] * len(jobs)
     for position, number in enumerate(order):
         rank[number] = position

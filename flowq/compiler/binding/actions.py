@@ -34,7 +34,7 @@ INVALID: Final = Action("invalid")  # for a job with a problem; never part of a 
 
 
 def read_action(job: MergedJob, bound: Bound, reader: SiteReader, report: Report) -> Action:
-    """Return what a job does, `INVALID` after a problem that is reported. `bound`: the params of the flow."""
+    """Return the action of a job, or `INVALID` after a reported problem. `bound`: the params of the flow."""
     entries = job.own.entries
     chosen: list[str] = [key for key in _ACTIONS if key in entries]
     if len(chosen) > 1:

@@ -35,11 +35,8 @@ def read_dotenv(node: YamlNode | None, place: Beside, scope: StaticScope, files:
         path = scope.evaluate(item, report)
         if not isinstance(path, str) or not path:
             continue
-        if path.endswith("?"):
-            path = path[:-1]
-            if not place.exists(path):
-                continue
-        loaded = files.read(place, path, item.span, report, code=Code.DOTENV)
+        name = path.removesuffix("?")
+        loaded = files.read(place, name, item.span, report, code=Code.DOTENV, optional=name != path)
         if loaded is not None:
             found.update(_parse(*loaded))
     return found
@@ -68,7 +65,7 @@ def _variable(text: str, start: int, source: Source, report: Report, found: dict
     name, value = match["name"], _value(match["value"])
     place = source.span(start + match.start("name"), start + match.end("name"))
     if not _NAME.fullmatch(name):
-        report.add(Code.ENV_NAME, place, f"{name[:60]!r} cannot be an environment variable", "letters, digits and `_`")
+        report.add(Code.ENV_NAME, place, "this name cannot be that of an environment variable", "letters, digits and `_`")
     elif name.startswith("FLOWQ_"):
         message = f"{name[:60]} is set by flowq itself: FLOWQ_… names are reserved"
         report.add(Code.ENV_NAME, place, message, "choose another name")

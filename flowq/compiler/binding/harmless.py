@@ -1,4 +1,4 @@
-"""Expressions whose values are known to be harmless wherever they stand in a script: numbers, booleans, constants of the file."""
+"""Expressions whose values are harmless anywhere in a script: numbers, booleans, constants of the file."""
 
 from typing import Final
 
@@ -12,14 +12,14 @@ _COUNTED: Final = Type("map", keys={"attempt": NUMBER})
 
 
 class HarmlessValues:
-    """Answers for the expressions of one job. Types are inferred only for those that are asked about."""
+    """A predicate for the expressions of one job. Types are inferred on demand."""
 
     def __init__(self, bound: Bound, matrix: YamlNode | None) -> None:
         self._bound = bound
         self._matrix = matrix
 
     def __call__(self, expression: Expression) -> bool:
-        """Tell whether all values that an expression can have are numbers, booleans or texts that stand in the file."""
+        """Return whether all possible values of an expression are numbers, booleans or constant strings of the file."""
         scope = {
             "params": self._bound.types(),
             "run": _COUNTED,

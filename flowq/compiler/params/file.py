@@ -17,7 +17,7 @@ def given_params(values: Mapping[str, Json], path: str | None, files: Files) -> 
     """
     if path is None:
         return Given(values)
-    source, report = load_source(path)
+    source, report = load_source(path, quoted=False)
     files.reports.append(report)
     if report.failed:
         return Given(values, unread=True)

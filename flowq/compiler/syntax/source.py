@@ -25,11 +25,12 @@ _FORBIDDEN = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f\ud800-\ud
 
 
 class Source:
-    """A flow file: its name in diagnostics, and its text."""
+    """A file: the name it is shown under, and its text. Diagnostics quote the lines of a flow file; those of others may be secrets."""
 
-    def __init__(self, name: str, text: str) -> None:
+    def __init__(self, name: str, text: str, *, quoted: bool = True) -> None:
         self.name = name
         self.text = text
+        self.quoted = quoted
 
     @cached_property
     def _starts(self) -> "array[int]":
@@ -83,14 +84,15 @@ class Report:
             self._errors += 1
         if self.full or (span.line, span.column) in self._settled:
             return
-        self._found.append(diagnostic(code, span, (message, help), file=self.source.name, text=self.source.line(span.line)))
+        text = self.source.line(span.line) if self.source.quoted else ""
+        self._found.append(diagnostic(code, span, (message, help), file=self.source.name, text=text))
 
     def settle(self) -> None:
         """Suppress further diagnostics at the spans reported so far, whose values are unreliable."""
         self._settled = frozenset((item.line, item.column) for item in self._found)
 
     def sorted(self) -> tuple[Diagnostic, ...]:
-        """Return everything found, in the order of the file, each once, and without values of secrets."""
+        """Return the diagnostics in the order of the file, each once, and without values of secrets."""
         unique = redact(list(dict.fromkeys(self._found)), self.source.text, self.tree)
         unique.sort(key=lambda item: (item.line, item.column))
         if self.full:
@@ -100,29 +102,32 @@ class Report:
         return tuple(unique)
 
 
-def load_source(path: str, name: str = "") -> tuple[Source, Report]:
-    """Read a file, shown as `name` or as its path; if it is unreadable, the text is empty and the report says why."""
+def load_source(path: str, name: str = "", *, quoted: bool = True) -> tuple[Source, Report]:
+    """Read a file, shown as `name` or as its path; what keeps it from being read is in the report, with an empty text.
+
+    `quoted`: it is a flow file, whose lines diagnostics may show.
+    """
     data, problem = read_file(path)
     if problem is not None:
         code, message, hint = problem
         return _refused(name or path, code, message, hint)
-    return decode_source(name or path, data)
+    return decode_source(name or path, data, quoted=quoted)
 
 
-def decode_source(name: str, data: bytes | str) -> tuple[Source, Report]:
-    """Return a source from bytes (UTF-8) or text, after checking size, encoding and characters."""
+def decode_source(name: str, data: bytes | str, *, quoted: bool = True) -> tuple[Source, Report]:
+    """Make a source of bytes (UTF-8) or text, checking size, encoding and characters."""
     if isinstance(data, bytes):
         if len(data) > MAX_BYTES:
             return _refused(name, Code.TOO_LARGE, _size_message(len(data)), "split the flow")
         try:
             text = data.decode("utf-8")
         except UnicodeDecodeError as error:
-            return _not_utf8(name, data, error)
+            return _not_utf8(name, data, error, quoted=quoted)
     else:
         text = data
         if len(text) > MAX_BYTES:
             return _refused(name, Code.TOO_LARGE, _size_message(len(text)), "split the flow")
-    source = Source(name, text.removeprefix("\ufeff"))
+    source = Source(name, text.removeprefix("\ufeff"), quoted=quoted)
     report = Report(source)
     if found := _FORBIDDEN.search(source.text):
         span = source.span(found.start(), found.end())
@@ -141,8 +146,8 @@ def _size_message(size: int) -> str:
     return f"a flow file may have {MAX_BYTES // 1024**2} MiB, this one has {size / 1024**2:.1f} MiB"
 
 
-def _not_utf8(name: str, data: bytes, error: UnicodeDecodeError) -> tuple[Source, Report]:
-    source = Source(name, data.decode("utf-8", "replace").removeprefix("\ufeff"))
+def _not_utf8(name: str, data: bytes, error: UnicodeDecodeError, *, quoted: bool) -> tuple[Source, Report]:
+    source = Source(name, data.decode("utf-8", "replace").removeprefix("\ufeff"), quoted=quoted)
     report = Report(source)
     place = len(data[: error.start].decode("utf-8").removeprefix("\ufeff"))
     message = f"the file is not UTF-8: byte 0x{data[error.start]:02x} at offset {error.start}"
@@ -153,7 +158,9 @@ def _not_utf8(name: str, data: bytes, error: UnicodeDecodeError) -> tuple[Source
 def read_file(path: str) -> tuple[bytes, tuple[Code, str, str] | None]:
     """Return the bytes of a regular file within the size limit, or why it is unreadable: code, message, help."""
     try:
-        # Non-blocking: opening a named pipe would otherwise wait for a writer.
+        if not stat.S_ISREG(os.stat(path).st_mode):  # opening a device can do something  # noqa: PTH116 - as for the others
+            return b"", _no_file(path)
+        # Non-blocking: opening a named pipe would otherwise wait for a writer without an end.
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except FileNotFoundError:
         return b"", (Code.UNREADABLE, "there is no such file", _missing_help(path))
@@ -170,14 +177,18 @@ def read_file(path: str) -> tuple[bytes, tuple[Code, str, str] | None]:
 
 def _content(descriptor: int) -> tuple[bytes, tuple[Code, str, str] | None]:
     status = os.fstat(descriptor)
-    if stat.S_ISDIR(status.st_mode):
-        return b"", (Code.UNREADABLE, "this is a directory, expected a flow file", "name the file in it")
-    if not stat.S_ISREG(status.st_mode):
-        return b"", (Code.UNREADABLE, "this is not a regular file", "copy its content to a file")
+    if not stat.S_ISREG(status.st_mode):  # it was replaced in between
+        return b"", _no_file("")
     if status.st_size > MAX_BYTES:
         return b"", (Code.TOO_LARGE, _size_message(status.st_size), "split the flow")
     with open(descriptor, "rb", closefd=False) as file:
         return file.read(MAX_BYTES + 1), None
+
+
+def _no_file(path: str) -> tuple[Code, str, str]:
+    if os.path.isdir(path):  # noqa: PTH112 - as for the others
+        return Code.UNREADABLE, "this is a directory, expected a flow file", "name the file in it"
+    return Code.UNREADABLE, "this is not a regular file", "copy its content to a file"
 
 
 def _missing_help(path: str) -> str:

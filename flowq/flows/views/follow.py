@@ -143,7 +143,7 @@ class Follower:
         self._checked = now
         run = self._store.runs.get(self._run_id)
         if run is None:
-            raise NoSuchRunError(f"run {self._run_id} is no longer on the server: it was deleted")
+            raise NoSuchRunError(f"run {self._run_id} is no longer on the server: it was deleted, or the server lost its data")
         self._ended = run.ended
 
     def _members(self, events: Sequence[Event]) -> dict[int, range]:

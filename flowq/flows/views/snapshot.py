@@ -49,7 +49,9 @@ def take_snapshot(store: "Store", run_id: str, plan: Plan) -> Snapshot:
     # The run first: a job that ends in between makes the jobs newer than the run, never a run that ended with open jobs.
     run = store.runs.get(run_id)
     if run is None:
-        raise NoSuchRunError(f"run {run_id} is no longer on the server: its retention has passed or it was deleted")
+        raise NoSuchRunError(
+            f"run {run_id} is no longer on the server: its retention has passed, it was deleted, or the server lost its data"
+        )
     ordinals = [cell.ordinal for cell in plan.jobs()]
     jobs: list[JobRecord | None] = [None] * len(plan.cells)
     for ordinal, record in zip(ordinals, store.runs.jobs(run_id, ordinals), strict=True):

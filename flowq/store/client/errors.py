@@ -61,7 +61,10 @@ _WAITING_DOES_NOT_HELP: Final = {
 _TRANSLATED: Final = (client.RedisError, client.RedisClusterException, OSError)
 
 _CODE = re.compile(r"([A-Z]{2,}) ")
-_SCRIPT = re.compile(r",? script: .*$")  # where in a script it happened, hung on to the text by the server
+_SCRIPT = re.compile(
+    r",? script: (?:[0-9a-f]{40}, )?on @.*$"
+)  # where in a script it happened, hung on to the text by the server
+_DENIED = "ACL failure in script: "  # what the text of a missing right begins with that a script would have needed
 
 
 def translate(error: BaseException, server: str = "the server") -> BaseException:
@@ -124,6 +127,8 @@ def _code(error: BaseException) -> str:
     for kind, code in _CODES_OF_CLASSES:
         if isinstance(error, kind):
             return _password_code(str(error)) if code == "WRONGPASS" else code
+    if isinstance(error, client.ResponseError) and str(error).startswith(_DENIED):
+        return "NOPERM"
     if isinstance(error, client.ResponseError):
         match = _CODE.match(str(error))
         return match[1] if match else ""
@@ -137,7 +142,7 @@ def _password_code(text: str) -> str:
 
 def _one_line(error: BaseException) -> str:
     """Return the error's text without what redis-py and Lua hang on to it."""
-    text = _SCRIPT.sub("", " ".join(str(error).split())) or type(error).__name__
+    text = _SCRIPT.sub("", " ".join(str(error).split())).removeprefix(_DENIED) or type(error).__name__
     match = _CODE.match(text)
     return text.removeprefix(match[0] if match else "").rstrip(".")
 

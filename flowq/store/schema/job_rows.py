@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Final
 
+from flowq.exceptions import CorruptRecordError
 from flowq.ids import split_member_id
 from flowq.states import JobStatus
 from flowq.store.schema.records import JobRecord, ResultRecord
@@ -17,9 +18,20 @@ _RESULT_TYPES: Final = {
 
 
 def job_record(job: str, row: Mapping[bytes, bytes]) -> JobRecord | None:
-    """Return the record of a job's hash, None of an empty one."""
+    """Return the record of a job's hash, None of an empty one.
+
+    Raises:
+        CorruptRecordError: the hash is not what flowq wrote.
+    """
     if not row:
         return None
+    try:
+        return _job_record(job, row)
+    except (ValueError, KeyError) as error:
+        raise CorruptRecordError(f"the record of job {job} cannot be read: {error}") from error
+
+
+def _job_record(job: str, row: Mapping[bytes, bytes]) -> JobRecord:
     fields = {name.decode(): value.decode("utf-8", "replace") for name, value in row.items()}
     run = fields.get("run")
     retry = fields.get("retry")

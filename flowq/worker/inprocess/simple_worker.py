@@ -17,6 +17,7 @@ from flowq.worker.inprocess import sync
 from flowq.worker.inprocess.heartbeat import HeartbeatThread
 from flowq.worker.options import WorkerOptions
 from flowq.worker.signals import StopSignals
+from flowq.worker.supervise import reopen
 from flowq.worker.supervisor.active_job import ActiveJob
 from flowq.worker.supervisor.event_loop import Loop
 from flowq.worker.supervisor.plain_jobs import LOST, callback_task
@@ -42,13 +43,31 @@ class SimpleWorker(Worker):
     """
 
     def _execute(self, store: "Store", options: WorkerOptions) -> bool:
+        executed = False
         with StopSignals() as signals:
-            worker = registration.register(store, options)
-            try:
-                with HeartbeatThread(store, worker, options.beat, lambda: signals.count >= _IMPATIENT) as heartbeat:
-                    return _Engine(store, options, Shutdown(options, signals), heartbeat).run()
-            finally:  # after the last heartbeat, which would list it again
-                registration.unregister(store, worker)
+            stopping = Shutdown(options, signals)
+            while True:
+                try:
+                    return self._work_on_data(store, options, stopping) or executed
+                except DataLostError as error:
+                    _log.error("%s", error)
+                    executed = executed or stopping.claimed > 0
+                if not reopen(store, options.name, signals):
+                    return executed
+
+    @staticmethod
+    def _work_on_data(store: "Store", options: WorkerOptions, stopping: Shutdown) -> bool:
+        """Work on the data that the server has now; return whether a job was executed.
+
+        Raises:
+            DataLostError: it was deleted or replaced.
+        """
+        worker = registration.register(store, options)
+        try:
+            with HeartbeatThread(store, worker, options.beat, lambda: stopping.signals >= _IMPATIENT) as heartbeat:
+                return _Engine(store, options, stopping, heartbeat).run()
+        finally:  # after the last heartbeat, which would list it again
+            registration.unregister(store, worker)
 
 
 class _Engine:
@@ -81,8 +100,6 @@ class _Engine:
         _log.info("worker %s listens on %s", self._options.name, ", ".join(self._options.queues))
         try:
             self._work()
-        except DataLostError as error:
-            _log.error("%s", error)
         finally:
             self._settle()
         return self._executed

@@ -34,7 +34,7 @@ Deadlines (s)
     of a slot (`supervisor.slot`)
         _START_LIMIT 60     from FORK to HORSE; then the fork server is killed
         _BEGIN_LIMIT 10     from sending the task until the horse has read it, which the kernel tells; then the horse is killed
-        timeout + grace     from then on: SIGTERM, after another grace SIGKILL (commands: at the timeout itself). A phase sets it anew
+        timeout + grace     from then on: SIGTERM, after another grace SIGKILL (commands: at the timeout itself). Each phase restarts it
         _EXIT_LIMIT 5       from the outcome to EXITED; then the horse is killed
         _ANSWER_LIMIT 5     from SIGKILL to EXITED; then the fork server is killed, with all its horses
     of a client of a fork server (`supervisor.fork_server_client`)

@@ -19,7 +19,15 @@ PACKAGE = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file
 PRIVATE = (
     "FLOWQ_REDIS_URL",
     "FLOWQ_SECRET_KEY",
-)  # variables of the server, which no process that runs user code of a flow may see
+    "FLOWQ_NAMESPACE",
+    "FLOWQ_ALLOW_EVICTION",
+    "FLOWQ_CONFIG",
+    "FLOWQ_HOME",
+    "FLOWQ_LINGER",
+    "FLOWQ_REDIS_SERVER",
+    "FLOWQ_DEBUG",
+    "_FLOWQ_COMPLETE",
+)  # settings of flowq itself, which no process that runs user code of a flow sees
 
 _PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER = 36

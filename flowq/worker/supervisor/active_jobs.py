@@ -12,6 +12,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
 from flowq.defaults import SELF_FENCE
+from flowq.exceptions import CorruptRecordError
 from flowq.states import Reason
 from flowq.store.schema.outcomes import Claim, ExecutionReport, LogLines, Outcome, Verdict
 from flowq.worker.ipc.platform import boottime
@@ -320,10 +321,10 @@ class ActiveJobs:
             task = self._builder.task(held.claim)
             secrets = self._builder.secrets(held.claim)
             fork_server = self._fork_servers.for_task(task)
-        except UnpreparableError as error:
+        except (UnpreparableError, CorruptRecordError, ValueError, KeyError, TypeError, IndexError) as error:
             self._waiting.popleft()
             allowed = self._allowed(held, None)
-            self._report(held, held.failed(Reason.ERROR, str(error), allowed=allowed, retryable=False))
+            self._report(held, held.failed(Reason.ERROR, _sentence(held, error), allowed=allowed, retryable=False))
             return
         except OSError as error:
             self._waiting.popleft()
@@ -383,3 +384,10 @@ class ActiveJobs:
         for entry in held.log(slot.logs()):
             self._logs.append(entry)
             self._buffered += len(entry.data)
+
+
+def _sentence(held: ActiveJob, error: Exception) -> str:
+    """Return why a job could not be made ready. What is no error of its flow is one of what is stored of it."""
+    if isinstance(error, UnpreparableError):
+        return str(error)
+    return f"what is stored of job {held.claim.id} cannot be read: {type(error).__name__}: {error}"

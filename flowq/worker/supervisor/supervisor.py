@@ -13,7 +13,7 @@ import time
 from typing import TYPE_CHECKING, Final
 
 from flowq import ids
-from flowq.exceptions import DataLostError, FlowqError, ServerError
+from flowq.exceptions import CorruptRecordError, DataLostError, FlowqError, ServerError
 from flowq.store.schema.outcomes import ExchangeReply, SweepReply
 from flowq.worker import registration
 from flowq.worker.ipc import platform
@@ -50,11 +50,13 @@ _FAREWELL: Final = 20.0  # s a stopping worker tries to deliver what it has to t
 
 
 class Supervisor:
-    """Executes jobs until a reason to stop comes; `run` returns the exit code."""
+    """Executes jobs until a reason to stop comes. `signals`: entered, counts the stop signals of this process."""
 
-    def __init__(self, store: Store, options: WorkerOptions) -> None:
+    def __init__(self, store: Store, options: WorkerOptions, signals: StopSignals) -> None:
         self._store = store
         self._options = options
+        self._signals = signals
+        self._stopping = Shutdown(options, signals)
         self._loop = Loop()
         self._fork_servers = ForkServerPool(self._loop, options)
         self._deliveries = Deliveries(store, self._loop, self._fork_servers.tolerate)
@@ -90,31 +92,28 @@ class Supervisor:
         """How many executions of this worker have ended so far."""
         return sum(self._jobs.counters[:2])
 
-    def run(self) -> int:
-        """Work. The calling thread must be the main one: signals are handled here.
+    @property
+    def claimed(self) -> int:
+        """How many jobs this worker has claimed so far."""
+        return self._stopping.claimed
 
-        Returns:
-            0 after a stop, 1 when the worker could not go on.
+    def run(self) -> None:
+        """Work until a reason to stop comes. Once only.
 
         Raises:
             ServerError: the server could not be used at the start.
+            DataLostError: the data was deleted or replaced; the jobs of this worker were killed.
         """
-        with StopSignals() as signals:
-            stopping = self._stopping = Shutdown(self._options, signals)
-            self._loop.watch(signals.fileno(), signals.acknowledge)
-            if self._options.lifeline is not None:
-                self._loop.watch(self._options.lifeline, watch_lifeline(self._options.lifeline, self._parent_gone))
-            if self._options.alone:
-                platform.become_subreaper()
-            try:
-                self._announce()
-                self._work(stopping)
-            except DataLostError as error:
-                _log.error("%s", error)
-                return 1
-            finally:
-                self._leave()
-        return 0
+        self._loop.watch(self._signals.fileno(), self._signals.acknowledge)
+        if self._options.lifeline is not None:
+            self._loop.watch(self._options.lifeline, watch_lifeline(self._options.lifeline, self._parent_gone))
+        if self._options.alone:
+            platform.become_subreaper()
+        try:
+            self._announce()
+            self._work(self._stopping)
+        finally:
+            self._leave()
 
     # -- the loop ----------------------------------------------------------------------------------------------------------
 
@@ -155,7 +154,7 @@ class Supervisor:
             self._take_lost_callbacks()
         except DataLostError:
             raise
-        except ServerError as error:
+        except (ServerError, CorruptRecordError) as error:
             self._quiet_until = time.monotonic() + _REFUSED
             _log.warning("%s", error)
         self._evaluate_conditions()
@@ -192,21 +191,22 @@ class Supervisor:
         now = time.monotonic()
         if self._conditions.pending:
             return 0.0
-        due = [self._next_beat, min(self._next_sweep, self._alarm), min(self._fork_servers.renewal, now + 1.0)]
-        due += [moment for moment in (self._jobs.alarm(), self._connections.again) if moment is not None]
-        if self._jobs.has_output:
-            due.append(self._next_flush)
-        if self._options.until_run is not None and self._jobs.empty:
-            due.append(self._next_run_check)
-        if self._jobs.has_follow_ups:
-            due.append(self._quiet_until)
-        if self._pause_until > now:
-            due.append(self._pause_until)
         if self._quiet_until > now:
-            return max(0.0, self._quiet_until - now)
-        return (
-            max(0.0, min(due) - now) if self._connections.ready else max(0.0, min(1.0, *(moment - now for moment in due[2:])))
-        )
+            return self._quiet_until - now
+        due = [now + 1.0, self._fork_servers.renewal]
+        due += [moment for moment in (self._jobs.alarm(), self._connections.again) if moment is not None]
+        if self._connections.online:
+            if self._jobs.has_follow_ups:
+                due.append(self._quiet_until)
+            if self._options.until_run is not None and self._jobs.empty:
+                due.append(self._next_run_check)
+        if self._connections.ready:
+            due += [self._next_beat, self._next_sweep, self._alarm]
+            if self._jobs.has_output:
+                due.append(self._next_flush)
+            if self._pause_until > now:
+                due.append(self._pause_until)
+        return max(0.0, min(due) - now)
 
     # -- requests ----------------------------------------------------------------------------------------------------------
 
@@ -356,7 +356,7 @@ class Supervisor:
         self._next_run_check = time.monotonic() + _RUN_CHECK
         try:
             record = self._store.runs.get(run)
-        except ServerError:
+        except (ServerError, CorruptRecordError):
             return
         if record is None or record.ended:
             self._stopping.at_least(ShutdownStage.WARM)

@@ -1,5 +1,5 @@
 -- lib/status: the structures a job can be in, and the one function that changes a status.
--- uses: -
+-- uses: lib/set_aside
 -- Each status has exactly one structure (engine page, invariants): queued -> the queue; every other -> the registry of that
 -- status and queue. Started jobs are in `leases` too, scheduled ones in `timers`. Groups are counters of the graph, they are
 -- in no structure.
@@ -123,7 +123,11 @@ end
 function L.write_sums(ended)
   for run, fields in pairs(sums) do
     for field, by in pairs(fields) do
-      local value = by ~= 0 and call('HINCRBY', K.run(run), field, by) or 0
+      local value = by == 0 and 0
+      if by ~= 0 then
+        local _, sum = L.guarded('run', run, call, 'HINCRBY', K.run(run), field, by)
+        value = sum
+      end
       if value == 0 and (field == 'open' or field == 'outbox') then ended(run) end
     end
   end

@@ -76,10 +76,15 @@ function T.sweep()
   L.note_service(lease)
   forget_silent_workers(silent, lease)
   local lost = call('ZRANGEBYSCORE', K.leases(), '-inf', now, 'LIMIT', 0, batch)
-  for _, id in ipairs(lost) do reap(id, served) end
+  for _, id in ipairs(lost) do
+    if not L.guarded('lease', id, reap, id, served) then call('ZREM', K.leases(), id) end
+  end
   local due = call('ZRANGEBYSCORE', K.timers(), '-inf', now, 'LIMIT', 0, batch)
   local again = false
-  for _, timer in ipairs(due) do again = fire(timer) or again end
+  for _, timer in ipairs(due) do
+    local _, more = L.guarded('timer', timer, fire, timer)
+    again = more or again
+  end
   local released, more = L.drain(100)
   local decide = call('ZRANGEBYSCORE', K.decide(), '-inf', now, 'LIMIT', 0, batch)
   for _, id in ipairs(decide) do call('ZADD', K.decide(), now + DECIDE_AGAIN, id) end
