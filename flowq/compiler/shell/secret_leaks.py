@@ -17,7 +17,7 @@ _RESULT: Final = re.compile(r"\$\{?FLOWQ_OUTPUT\b")
 _TRACE: Final = re.compile(r"\bset[ \t]+(?P<sign>[-+])(?:[A-Za-z]*x|o[ \t]+xtrace\b)")
 _LITERAL: Final = re.compile(r"\\\$|(?<![^\s;|&(=])'[^']*'|(?<![^\s;|&(])#.*")
 """What the shell does not expand in a line: an escaped $, a text in single quotes, a comment."""
-_LINE: Final = re.compile(r"(?:[^\\\n]|\\[\s\S]?)+")
+_WHOLE_LINE: Final = re.compile(r"(?:[^\\\n]|\\[\s\S]?)+")
 """A line, and the next one if it is continued."""
 _TRACING: Final = re.compile(r"-[A-Za-z]*x[A-Za-z]*|xtrace")  # an option of a shell
 
@@ -52,7 +52,7 @@ def check_leaks(job: MapNode, shell: tuple[str, ...], secrets: Collection[str], 
 def _check_script(node: ScalarNode, secrets: Collection[str], traced: bool, report: Report) -> None:
     """Warn of each secret once for either reason, at the first line that has it beside `$FLOWQ_OUTPUT` or under `set -x`."""
     told: set[tuple[str, bool]] = set()
-    for match in _LINE.finditer(node.value) if any(name in node.value for name in secrets) else ():
+    for match in _WHOLE_LINE.finditer(node.value) if any(name in node.value for name in secrets) else ():
         line = _LITERAL.sub(lambda literal: " " * len(literal[0]), match[0])
         signs = [found["sign"] for found in _TRACE.finditer(line)]
         shown = traced or "-" in signs

@@ -21,7 +21,7 @@ _JOBS: Final = ("jobs", "templates", "on_success", "on_failure", "on_cancel", "o
 _CUT: Final = 30  # characters after which a message may cut what it repeats
 _SIGN: Final = 3  # characters of a sign in quotes, such as ": "
 
-_LINE = re.compile("(?:\r\n|[\n\r\x85\u2028\u2029])")
+_LINE_BREAK = re.compile("(?:\r\n|[\n\r\x85\u2028\u2029])")
 _OPENING = re.compile(
     r"""^["']?secrets?["']?[ \t]*:|[ \t{,]["']?secrets?["']?[ \t]*:(?![ \t]*\[)"""
 )  # of a job, a list has names in it
@@ -44,7 +44,7 @@ def redact(found: Sequence[Diagnostic], text: str, root: YamlNode | None) -> lis
     """
     if not found or "secret" not in text.lower():
         return list(found)
-    lines = _LINE.split(text)
+    lines = _LINE_BREAK.split(text)
     ranges = _ranges(root) if isinstance(root, MapNode) else _guessed(lines)
     hidden = {number for part in ranges for number in part}
     values = frozenset(word for number in hidden for word in _SECRET_WORD.findall(lines[number - 1]))
