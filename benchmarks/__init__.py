@@ -1,16 +1,18 @@
-"""Measurements of flowq beside its peers: `make bench`.
+"""Benchmarks of flowq against its peers: `make bench`.
 
-Everything here compares: the contestants do the same work on one machine in one run, in turns, and what is printed are medians and
-ratios. Absolute figures of a shared machine mean little, so nothing in the test suite is timed.
+The contestants do the same work on one machine in one run, in turns; the table has medians and ratios. Absolute figures of a shared
+machine mean little, so the test suite measures no times.
 
-    libraries/       each library as its own documentation uses it: how it takes calls, chains, fans and graphs
-    noop, heavy      what the jobs do: next to nothing, so that all the rest is measured
+    libraries/       each library, used as in its own documentation: calls, chains, fans and graphs
+    noop, heavy      functions of the jobs; they do almost nothing, so that only overhead is measured
     patterns         graphs of such jobs
-    driver           one side of a measurement: asks a library for something, in that library's environment
-    contestants      the workers, and who isolates jobs; `table_rows` says what they are asked and what is compared
-    measure, process a server of its own, a worker, a driver: figures
-    startup          the commands that people wait for
+    driver           the client side of a measurement: submits jobs with a library, in that library's environment
+    contestants      the workers and their isolation
+    blocks           the blocks of the table: tasks, workers, compared figures
+    measure, process one measurement: its own server, a worker, a driver
+    marks, metg      times that jobs write to a pipe; the search for METG(50 %)
+    startup          durations of interactive commands
     table            medians of the rounds, ratios of the medians
 
-`graph2flow` turns real workflow graphs into flow files; the tests run those too.
+`flows` measures big flows. `graph2flow` turns real workflow graphs into flow files; the tests run those too.
 """

@@ -1,4 +1,4 @@
-"""`python -m benchmarks`: measure in rounds, every contestant once in each, and print one table."""
+"""`python -m benchmarks`: measures every contestant once per round and prints one table."""
 
 import argparse
 import json
@@ -31,21 +31,23 @@ print(json.dumps(found))
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the benchmarks; the exit code is 1 when flowq could not do its work."""
+    """Run the benchmarks; return 1 if a measurement of flowq failed, else 0."""
     parser = argparse.ArgumentParser(
-        prog="benchmarks", description="Compare flowq with its peers: medians of several rounds, and ratios."
+        prog="benchmarks", description="Compare flowq with its peers; print medians of several rounds, and ratios."
     )
-    parser.add_argument("--rounds", type=int, default=3, help="how often everything is measured (default: 3)")
-    parser.add_argument("--jobs", type=int, default=600, help="no-op jobs of one measurement (default: 600)")
-    parser.add_argument("--only", default="", metavar="TEXT", help="only what has TEXT in its title, or in its lines")
+    parser.add_argument("--rounds", type=int, default=3, help="number of rounds (default: 3)")
+    parser.add_argument("--jobs", type=int, default=600, help="no-op jobs per measurement (default: 600)")
+    parser.add_argument(
+        "--only", default="", metavar="TEXT", help="only blocks with TEXT in the title, or contestants with it in the name"
+    )
     options = parser.parse_args(argv)
-    signal.signal(signal.SIGTERM, lambda number, _frame: sys.exit(128 + number))  # as Ctrl+C: what was started is stopped
+    signal.signal(signal.SIGTERM, lambda number, _frame: sys.exit(128 + number))  # like Ctrl+C: stops the started processes
     if not (PEERS / "bin" / "python").exists():
-        print(f"the peers are not installed in {PEERS}: `make bench` does that", file=sys.stderr)
+        print(f"the peers are not installed in {PEERS}: run `make bench`", file=sys.stderr)
         return 1
     blocks = selected(options.only)
     if not blocks:
-        parser.error(f"nothing has {options.only!r} in its title or in its lines; there is\n" + "\n".join(_titles()))
+        parser.error(f"no title or contestant contains {options.only!r}; the titles are\n" + "\n".join(_titles()))
     measured, failures = _measure(blocks, options.rounds, options.jobs)
     print(f"\n{_machine()}\nmedians of {options.rounds} rounds\n")
     print(render(blocks, measured, {name: str(failure) for name, failure in failures.items()}))
@@ -53,7 +55,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def selected(text: str) -> list[Block]:
-    """Return the blocks with `text` in their titles, whole, and of others the lines that have it, beside their first."""
+    """Return blocks with `text` in the title completely, and of others the first line and the lines with `text` in the name."""
     found: list[Block] = []
     for block in BLOCKS:
         lines = [line for line in block.lines[1:] if text in line.worker.name]
@@ -65,7 +67,7 @@ def selected(text: str) -> list[Block]:
 
 
 def _measure(blocks: Sequence[Block], rounds: int, jobs: int) -> tuple[dict[Key, list[Figures]], dict[Key, MeasurementError]]:
-    """Measure in turns, so that whatever else the machine does hits everybody; one that failed is not asked again."""
+    """Measure in turns, so that other load affects all contestants; skip a contestant after its first failure."""
     lines: dict[Key, Line] = {}
     for line in (line for block in blocks for line in block.lines):
         lines.setdefault(key(line.worker, line.task), line)

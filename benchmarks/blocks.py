@@ -1,4 +1,4 @@
-"""What the workers are asked to do, and which figures stand side by side in the table."""
+"""The blocks of the table: which workers execute which task, and which figures are compared."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
@@ -11,10 +11,10 @@ from benchmarks.contestants import ALONE, OWN, Worker
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """Something to do: a task of `benchmarks.driver`.
+    """A workload: a task of `benchmarks.driver`.
 
-    `count` is how many jobs it has; without it as many as the command line says, divided by `share`. `standing`: the driver measures
-    while the worker works; otherwise the driver only fills the queue, and then the worker is timed by marks.
+    `count` is its number of jobs; without it, the number of the command line divided by `share`. With `standing` the worker runs first
+    and the driver measures; otherwise the driver only fills the queue, and the marks of the jobs time the worker.
     """
 
     name: str
@@ -23,21 +23,21 @@ class Task:
     standing: bool = False
 
     def jobs(self, asked: int) -> int:
-        """Return how many jobs the task has when the command line says `asked`."""
+        """Return the number of jobs of the task; `asked` is that of the command line."""
         return self.count or max(asked // self.share, 2)
 
 
 class Ratio(Enum):
-    """How a figure of a block is compared with that of its first line."""
+    """The way in which a figure is compared with that of the first line of its block."""
 
-    MORE = "more is better: the first by this one"
-    LESS = "less is better: this one by the first"
-    COST = "less is better, and never less than the yardstick: the first by this one"
+    MORE = "more is better: the first line divided by this one"
+    LESS = "less is better: this line divided by the first one"
+    COST = "less is better, and never less than the baseline: the first line divided by this one"
 
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One figure of one contestant, and what the project aims at: for the figure in the first line of a block, else for the ratio."""
+    """One figure of one contestant. `goal` is for the figure in lines of flowq, else for the ratio."""
 
     worker: Worker
     task: Task
@@ -47,7 +47,7 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """Lines that are compared with the first of them, which is flowq's."""
+    """Lines that are compared with the first one, which is flowq's."""
 
     title: str
     lines: tuple[Line, ...]
@@ -58,7 +58,7 @@ Goals = dict[Worker, str]
 
 
 def _lines(task: Task, figure: str, workers: Iterable[Worker], goals: Goals | None = None) -> tuple[Line, ...]:
-    # Dask has no queue that could be filled before its workers start: the same jobs are streamed to them.
+    # Dask has no queue to fill before its workers start: its driver submits the same jobs while they run.
     stream = Task("throughput", task.count, standing=True)
     return tuple(
         Line(worker, task if worker.command or task.standing else stream, figure, (goals or {}).get(worker, ""))
@@ -75,9 +75,7 @@ def _commands() -> tuple[Block, ...]:
     )
     workers = {name: Worker(name, "flowq", "", OWN) for names in compared for name in names[:2]}
     return tuple(
-        Block(
-            f"a whole command: {own}, ms", (Line(workers[own], task, own), Line(workers[other], task, other, goal)), Ratio.COST
-        )
+        Block(f"a command: {own}, ms", (Line(workers[own], task, own), Line(workers[other], task, other, goal)), Ratio.COST)
         for own, other, goal in compared
     )
 
@@ -100,7 +98,7 @@ BLOCKS: Final = (
             *_lines(_SINGLES, "rate", (who.FLOWQ, who.RQ), {who.RQ: ">= 12 x"}),
             *_lines(
                 replace(_SINGLES, share=200), "rate", (who.CELERY_FORK,)
-            ),  # its pool looks every five seconds for a child to replace
+            ),  # its pool replaces children only every five seconds
             *_lines(_SINGLES, "rate", _POOLS),
         ),
     ),
@@ -114,7 +112,7 @@ BLOCKS: Final = (
         ),
     ),
     Block(
-        "no-op jobs, a worker in a program of one's own, jobs/s",
+        "no-op jobs, a worker in your own program, jobs/s",
         _lines(_SINGLES, "rate", (who.FLOWQ_WORK, who.RQ_WORK), {who.RQ_WORK: ">= 7 x"}),
     ),
     Block(
@@ -123,7 +121,7 @@ BLOCKS: Final = (
     ),
     Block("round trips per job", _lines(_SINGLES, "trips", _ON_REDIS, {who.FLOWQ: "1"}), Ratio.LESS),
     Block("new connections per job", _lines(_SINGLES, "connections", _ON_REDIS, {who.FLOWQ: "0"}), Ratio.LESS),
-    Block("the server's processor time per job, us", _lines(_SINGLES, "server", _ON_REDIS), Ratio.LESS),
+    Block("CPU time of the server per job, us", _lines(_SINGLES, "server", _ON_REDIS), Ratio.LESS),
     Block(
         "a job whose module imports numpy, jobs/s",
         (
@@ -143,7 +141,7 @@ BLOCKS: Final = (
         ),
     ),
     Block(
-        "1 -> 200 -> 1, two slots, from asking to the last line, ms",
+        "1 -> 200 -> 1, two slots, from submission to the last line, ms",
         _lines(
             Task("span", 200, standing=True),
             "ms",
@@ -153,17 +151,17 @@ BLOCKS: Final = (
         Ratio.LESS,
     ),
     Block(
-        "a chain of 40 short jobs, two slots, from asking to the last line, ms",
+        "a chain of 40 short jobs, two slots, from submission to the last line, ms",
         _lines(Task("chain", 40, standing=True), "ms", _TWO_SLOTS, {who.FLOWQ_2_FLOW: "<= 50 ms"}),
         Ratio.LESS,
     ),
     Block(
-        "idle worker, from asking to the job's first line, p50, ms",
+        "idle worker, from submission to the job's first line, p50, ms",
         _lines(_LATENCY, "p50", _IDLE, {who.FLOWQ: "<= 1 ms"}),
         Ratio.LESS,
     ),
     Block(
-        "idle worker, from asking to the job's first line, p99, ms",
+        "idle worker, from submission to the job's first line, p99, ms",
         _lines(_LATENCY, "p99", _IDLE, {who.FLOWQ: "<= 3 ms"}),
         Ratio.LESS,
     ),

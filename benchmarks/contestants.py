@@ -1,4 +1,4 @@
-"""The workers that are compared, each started as its documentation says, and what a job of theirs can take along."""
+"""The compared workers, each started as its documentation recommends, and their isolation of jobs."""
 
 import sys
 from collections.abc import Sequence
@@ -7,21 +7,21 @@ from pathlib import Path
 from typing import Final
 
 ROOT: Final = Path(__file__).resolve().parent.parent
-PEERS: Final = ROOT / ".benchmarks" / "venv"  # made by `make bench`; never the project's own environment
+PEERS: Final = ROOT / ".benchmarks" / "venv"  # created by `make bench`; separate from the project's environment
 OWN: Final = Path(sys.prefix)
 
-# What a job lives in, so what goes with it when it crashes, leaks, or has to be killed because it hangs:
+# The process in which a job runs, which ends with it when it crashes, leaks memory, or hangs and is killed:
 FORK: Final = "process per job"
-POOL: Final = "process of a pool"  # it stays for the next jobs
+POOL: Final = "process of a pool"  # it executes later jobs too
 SAME: Final = "the worker itself"
 
 
 @dataclass(frozen=True, slots=True)
 class Worker:
-    """Who executes jobs.
+    """A worker of one library.
 
-    `library` is a module of `benchmarks.libraries`; `environment` is where it is installed. Without a `command` nobody does, or the
-    driver itself starts those who do, in `slots` processes.
+    `library` is a module of `benchmarks.libraries`; `environment` is where it is installed. Without a `command` no worker
+    runs, or the driver itself starts workers, in `slots` processes.
     """
 
     name: str
@@ -46,7 +46,7 @@ def _peer(name: str, isolation: str, command: str, library: str = "", slots: int
     return Worker(name, library or program, isolation, PEERS, (str(PEERS / "bin" / program), *arguments), slots)
 
 
-ALONE: Final = tuple(  # nobody executes
+ALONE: Final = tuple(  # without a worker: only enqueueing is measured
     Worker(library, library, "", OWN if library == "flowq" else PEERS)
     for library in ("flowq", "rq", "celery", "dramatiq", "huey", "saq", "dask")
 )

@@ -1,9 +1,9 @@
-"""One side of a measurement: asks a library for something, in that library's own environment.
+"""The client side of a measurement: submits jobs with a library, in that library's own environment.
 
     python -m benchmarks.driver LIBRARY TASK N
 
 LIBRARY is a module of `benchmarks.libraries`, TASK a function below. Some tasks only fill a queue; the others print their figures as one
-JSON object. The server is `BENCHMARK_URL`; `BENCHMARK_MARKS` is a pipe into which jobs write when they ran.
+JSON object. The server is `BENCHMARK_URL`; `BENCHMARK_MARKS` is a pipe to which jobs write the time.
 """
 
 import importlib
@@ -21,10 +21,10 @@ from benchmarks.marks import Marks
 from benchmarks.metg import cores_to_be_had, smallest_granularity
 from benchmarks.patterns import Call, Submit
 
-MISSING: Final = "not available"  # said before the reason when the library lacks what is asked of it
+MISSING: Final = "not available"  # prefix of the reason when the library lacks a feature
 _MARKS: Final = os.environ.get("BENCHMARK_MARKS", "")
 _MARK: Final[Call] = (noop.mark, _MARKS)
-_REPEATS: Final = 5  # of what takes a fraction of a second, with the worker standing
+_REPEATS: Final = 5  # of measurements that take a fraction of a second, with a running worker
 _REST: Final = 0.02  # s after which a worker that has just written its mark is idle again
 
 Figures = dict[str, float]
@@ -38,7 +38,7 @@ def singles(library: ModuleType, count: int) -> None:
 
 def heavy(library: ModuleType, count: int) -> None:
     """Fill the queue with jobs whose module imports much, between two marks."""
-    from benchmarks.heavy import heavy as job  # the one driver that pays for it
+    from benchmarks.heavy import heavy as job  # only this task pays for the import
 
     for call in (_MARK, *[(job,)] * count, _MARK):
         library.put(call)
@@ -50,7 +50,7 @@ def fan(library: ModuleType, count: int) -> None:
 
 
 def enqueue(library: ModuleType, count: int) -> Figures:
-    """Jobs per second that one process enqueues one by one."""
+    """Return the jobs per second that one process enqueues one by one."""
     library.put((noop.noop,))  # connects
     begun = time.perf_counter()
     for _ in range(count):
@@ -59,7 +59,7 @@ def enqueue(library: ModuleType, count: int) -> Figures:
 
 
 def enqueue_many(library: ModuleType, count: int) -> Figures:
-    """Jobs per second that one process enqueues at once."""
+    """Return the jobs per second that one process enqueues in one call."""
     put_many = _offered(library, "put_many", "a way to enqueue many jobs at once")
     library.put((noop.noop,))
     begun = time.perf_counter()
@@ -68,17 +68,17 @@ def enqueue_many(library: ModuleType, count: int) -> Figures:
 
 
 def chain(library: ModuleType, count: int) -> Figures:
-    """Seconds from asking for a chain of short jobs to its last line, workers standing."""
+    """Return the milliseconds from the submission of a chain of short jobs to its last line, with running workers."""
     return _seconds(library, lambda: _chain(library, [*[(noop.short,)] * count, _MARK]))
 
 
 def span(library: ModuleType, count: int) -> Figures:
-    """Seconds from asking for 1 -> count -> 1 to its last line, workers standing."""
+    """Return the milliseconds from the submission of 1 -> count -> 1 to its last line, with running workers."""
     return _seconds(library, lambda: _fan(library, (noop.noop,), [(noop.noop,)] * count, _MARK))
 
 
 def throughput(library: ModuleType, count: int) -> Figures:
-    """Jobs per second between two marks, workers standing: of libraries that have no queue to be filled beforehand."""
+    """Return the jobs per second between two marks, with running workers: for libraries without a queue to fill beforehand."""
     with Marks(_MARKS) as marks:
         _ready(library, marks)
         submit = _fan(library, _MARK, [(noop.noop,)] * count, _MARK)
@@ -88,7 +88,7 @@ def throughput(library: ModuleType, count: int) -> Figures:
 
 
 def latency(library: ModuleType, count: int) -> Figures:
-    """Milliseconds from asking an idle worker for a job to that job's first line."""
+    """Return the milliseconds from enqueueing a job for an idle worker to its first line, as median and 99th percentile."""
     with Marks(_MARKS) as marks:
         _ready(library, marks)
         times: list[float] = []
@@ -100,17 +100,17 @@ def latency(library: ModuleType, count: int) -> Figures:
 
 
 def metg_stencil(library: ModuleType, count: int) -> Figures:
-    """METG(50 %) in milliseconds of a stencil with four columns."""
+    """Return METG(50 %) of a stencil with four columns, in milliseconds."""
     return _metg(library, count, lambda job: patterns.stencil(4, count // 4, job, _MARK))
 
 
 def metg_fan(library: ModuleType, count: int) -> Figures:
-    """METG(50 %) in milliseconds of a fan."""
+    """Return METG(50 %) of a fan, in milliseconds."""
     return _metg(library, count, lambda job: patterns.fan((noop.noop,), [job] * count, _MARK))
 
 
 def startup(_library: ModuleType, count: int) -> Figures:
-    """Milliseconds of flowq's commands and of what they are compared with."""
+    """Return the durations of flowq's commands and of their baselines, in milliseconds."""
     from benchmarks.startup import startup as measured
 
     return measured(count)
@@ -127,7 +127,7 @@ def _metg(library: ModuleType, count: int, nodes_with: Callable[[Call], Sequence
         cores = cores_to_be_had(os.cpu_count() or 1)
         try:
             return {"metg": smallest_granularity(wall, tasks=count, cores=cores) * 1000, "cores": cores}
-        except ValueError as error:  # of the machine at this time rather than of the library
+        except ValueError as error:  # caused by the load of the machine, not by the library
             sys.exit(f"{MISSING}: {error}")
 
 
@@ -145,7 +145,7 @@ def _timed(submit: Submit, marks: Marks) -> float:
 
 
 def _ready(library: ModuleType, marks: Marks) -> None:
-    """Wait until a worker works."""
+    """Wait until a worker executes jobs."""
     library.put(_MARK)
     marks.read()
 
@@ -159,7 +159,7 @@ def _chain(library: ModuleType, calls: Sequence[Call]) -> Submit:
 def _fan(library: ModuleType, first: Call, middle: Sequence[Call], last: Call) -> Submit:
     if hasattr(library, "graph"):
         return library.graph(patterns.fan(first, middle, last))  # type: ignore[no-any-return]
-    return _offered(library, "fan", "one job, many behind it, and one behind those")(first, middle, last)
+    return _offered(library, "fan", "one job, many that depend on it, and one that depends on those")(first, middle, last)
 
 
 def _offered(library: ModuleType, name: str, what: str) -> Callable[..., Submit]:
@@ -173,7 +173,7 @@ _TASKS: Final = (singles, heavy, fan, enqueue, enqueue_many, chain, span, throug
 
 
 def main(name: str, task: str, count: int) -> None:
-    """Do one task with one library."""
+    """Execute one task with one library."""
     try:
         library = importlib.import_module(f"benchmarks.libraries.{name}")
     except ModuleNotFoundError as error:

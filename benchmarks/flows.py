@@ -1,8 +1,8 @@
-"""`python -m benchmarks.flows`: what a big flow costs until it can run, and with `--execute` what it costs to run.
+"""`python -m benchmarks.flows`: measures compiling and submitting big flows, and with `--execute` executing them.
 
-Compiling is measured beside the floor, PyYAML's C `load` of the same text: processor time of fresh processes, in turns, medians. A big flow
-goes through the parts that `flowq run` uses: compiled, submitted to a server of its own, and visible. How long the server was busy with one
-command is what its slow log says.
+The baseline of the compiler is PyYAML's C `load` of the same text: medians of the CPU time of fresh processes, in turns. A big flow goes
+through the steps of `flowq run`: it is compiled, submitted to its own server, and visible. The server's slow log has the duration of each
+command.
 """
 
 import argparse
@@ -72,7 +72,7 @@ SHAPES: Final[Mapping[str, Callable[[int], list[str]]]] = {
 
 
 def text(jobs: int, action: Callable[[int], list[str]]) -> str:
-    """Return a flow of that many jobs, each below three earlier ones."""
+    """Return a flow of that many jobs, each dependent on three earlier ones."""
     return "\n".join(["jobs:", *_lines(jobs, action)]) + "\n"
 
 
@@ -86,9 +86,11 @@ def _lines(jobs: int, action: Callable[[int], list[str]]) -> Iterator[str]:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Measure, and print one table."""
-    parser = argparse.ArgumentParser(prog="benchmarks.flows", description="What big flows cost.")
-    parser.add_argument("--rounds", type=int, default=5, help="how often everything is measured (default: 5)")
-    parser.add_argument("--execute", action="store_true", help="also run the big flow to its end, which takes minutes")
+    parser = argparse.ArgumentParser(
+        prog="benchmarks.flows", description="Measure compiling, submitting and executing big flows."
+    )
+    parser.add_argument("--rounds", type=int, default=5, help="number of rounds (default: 5)")
+    parser.add_argument("--execute", action="store_true", help="also execute the big flow, which takes minutes")
     options = parser.parse_args(argv)
     print(f"{os.cpu_count()} cores, medians of {options.rounds} rounds\n")
     with tempfile.TemporaryDirectory(prefix="fq-flows-", dir="/tmp") as folder:
@@ -99,7 +101,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
-# -- compiling, beside the floor ------------------------------------------------------------------------------------------------------
+# -- compiling, against the baseline ------------------------------------------------------------------------------------------------------
 
 
 def _compile_rows(folder: Path, rounds: int) -> None:
@@ -141,10 +143,10 @@ def _big_rows(folder: Path, rounds: int) -> None:
             longest.append(_longest_call(store))
         finally:
             server.stop()
-    print(f"\n{f'flow of {BIG:,} jobs, by the clock':<58}{'':>13}{'goal':>10}")
+    print(f"\n{f'flow of {BIG:,} jobs, wall time':<58}{'':>13}{'goal':>10}")
     print(f"{'compiled':<58}{statistics.median(compiling):11.1f} s")
     print(f"{'compiled, submitted, visible':<58}{statistics.median(whole):11.1f} s{'<= 8 s':>10}")
-    print(f"{'longest call, as the server saw it, worst of the rounds':<58}{max(longest):10.1f} ms{'<= 5 ms':>10}")
+    print(f"{'longest call on the server, worst round':<58}{max(longest):10.1f} ms{'<= 5 ms':>10}")
 
 
 def _plan(path: Path) -> Plan:
@@ -161,7 +163,7 @@ def _watched(server: PrivateServer) -> Store:
 
 
 def _longest_call(store: Store) -> float:
-    """Return milliseconds."""
+    """Return the duration of the slowest command, in milliseconds."""
     return max((entry["duration"] for entry in store.client.slowlog_get(10_000)), default=0) / 1000
 
 
@@ -189,8 +191,8 @@ def _executed_rows(folder: Path) -> None:
         server.stop()
     print(f"\n{f'flow of {BIG:,} jobs, executed':<58}{'':>13}{'goal':>10}")
     print(f"{'a worker with four slots, a fork per job':<58}{BIG / took:9.0f} /s")
-    print(f"{'memory of the server for a finished job':<58}{used:11.0f} B{'<= 1000 B':>10}")
-    print(f"{'longest call, as the server saw it':<58}{longest:10.1f} ms{'<= 5 ms':>10}")
+    print(f"{'server memory per finished job':<58}{used:11.0f} B{'<= 1000 B':>10}")
+    print(f"{'longest call on the server':<58}{longest:10.1f} ms{'<= 5 ms':>10}")
 
 
 if __name__ == "__main__":

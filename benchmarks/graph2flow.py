@@ -1,9 +1,9 @@
 """Turn a workflow graph (flowgraph/1 JSON) into a flow file.
 
 A graph is `{"format": "flowgraph/1", "name", "source", "jobs": [{"id", "deps", "runtime_s", "type"}]}`, jobs in topological order; files
-ending in `.gz` are unpacked. The graph stays as it is; what its jobs did is replaced by something small:
+ending in `.gz` are unpacked. The graph is kept; the work of its jobs is replaced by a small action:
 
-    call    call a function that does nothing (the default)
+    call    call an empty function (the default)
     run     run: ["true"]
     sleep   wait for the job's run time, scaled and capped
 
@@ -21,7 +21,7 @@ from pathlib import Path
 
 FORMAT = "flowgraph/1"
 ACTIONS = ("call", "run", "sleep")
-_RESERVED = frozenset({"true", "false", "null"})  # what YAML would read as something else than a name
+_RESERVED = frozenset({"true", "false", "null"})  # YAML does not read these as strings
 
 
 class GraphError(Exception):
@@ -30,7 +30,7 @@ class GraphError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class GraphJob:
-    """One job of a graph. `runtime` is in seconds, 0 where the graph has none."""
+    """One job of a graph. `runtime` is in seconds, 0 if the graph has none."""
 
     id: str
     parents: tuple[str, ...]
@@ -48,9 +48,9 @@ class Graph:
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What becomes of the jobs.
+    """The actions of the jobs.
 
-    `scale` and `cap` are of action "sleep": seconds of waiting per second of run time, and the longest wait in seconds.
+    `scale` and `cap` are for action "sleep": seconds of waiting per second of run time, and the longest wait in seconds.
     `module` holds the functions `noop` and `pause`.
     """
 
@@ -78,10 +78,10 @@ def read(path: Path) -> Graph:
 
 
 def parse(document: Mapping[str, object]) -> Graph:
-    """Make a graph of the document of a file.
+    """Convert a parsed file to a graph.
 
     Raises:
-        GraphError: a job is malformed, named twice, or depends on one that does not stand before it.
+        GraphError: a job is malformed, duplicate, or depends on a job that is not before it.
     """
     jobs: dict[str, GraphJob] = {}
     rows = document.get("jobs")
@@ -90,10 +90,10 @@ def parse(document: Mapping[str, object]) -> Graph:
     for row in rows:
         job = _job(row)
         if job.id in jobs:
-            raise GraphError(f"job {job.id!r} is there twice")
+            raise GraphError(f"duplicate job {job.id!r}")
         unknown = [parent for parent in job.parents if parent not in jobs]
         if unknown:
-            raise GraphError(f"job {job.id!r} depends on {unknown[0]!r}, which does not stand before it")
+            raise GraphError(f"job {job.id!r} depends on {unknown[0]!r}, which is not before it")
         jobs[job.id] = job
     return Graph(str(document.get("name", "graph")), _source(document.get("source")), tuple(jobs.values()))
 
@@ -110,7 +110,7 @@ def convert(graph: Graph, options: Options = Options()) -> str:
 
 
 def job_names(graph: Graph) -> dict[str, str]:
-    """Return the job name in the flow for each id in the graph: legal, unique, and as close to the id as that allows."""
+    """Return the job name in the flow for each id in the graph: legal, unique, and similar to the id."""
     names: dict[str, str] = {}
     taken: set[str] = set()
     for job in graph.jobs:
@@ -125,7 +125,7 @@ def job_names(graph: Graph) -> dict[str, str]:
 
 
 def legal_name(text: str) -> str:
-    """Return a legal name close to `text`: letters, digits, `_` and `-`, a letter first, no word with a meaning in YAML."""
+    """Return a legal name close to `text`: letters, digits, `_` and `-`, a letter first, no reserved word of YAML."""
     name = re.sub(r"[^A-Za-z0-9_]+", "-", text).strip("-")
     if not name or not name[0].isalpha() or name.lower() in _RESERVED:
         name = f"j-{name}".rstrip("-")
@@ -133,7 +133,7 @@ def legal_name(text: str) -> str:
 
 
 def _source(source: object) -> str:
-    """Say in one line where a graph comes from and what its licence is: a comment of the flow file."""
+    """Return the source and licence of a graph in one line, for a comment in the flow file."""
     if isinstance(source, Mapping):
         source = ", ".join(f"{key} {source[key]}" for key in ("repo", "path", "commit", "licence") if source.get(key))
     return " ".join(str(source or "").split())
@@ -180,16 +180,16 @@ def _depends(parents: Sequence[str]) -> Iterable[str]:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Convert one file; the exit code is 0, or 1 with a sentence on stderr."""
+    """Convert one file; return 0, or 1 after printing an error to stderr."""
     parser = argparse.ArgumentParser(
         prog="graph2flow", description="Turn a workflow graph (flowgraph/1 JSON) into a flow file."
     )
     parser.add_argument("graph", type=Path, help="the graph, .json or .json.gz")
     parser.add_argument("-o", "--output", type=Path, help="the flow file to write (default: standard output)")
-    parser.add_argument("--action", choices=ACTIONS, default="call", help="what the jobs do (default: call)")
+    parser.add_argument("--action", choices=ACTIONS, default="call", help="action of the jobs (default: call)")
     parser.add_argument("--scale", type=float, default=0.001, help="seconds slept per second of run time (default: 0.001)")
     parser.add_argument("--cap", type=float, default=0.1, help="longest sleep in seconds (default: 0.1)")
-    parser.add_argument("--module", default="benchmarks.noop", help="where noop and pause are (default: benchmarks.noop)")
+    parser.add_argument("--module", default="benchmarks.noop", help="module with noop and pause (default: benchmarks.noop)")
     parser.add_argument("--queue", help="the queue of every job")
     options = parser.parse_args(argv)
     try:

@@ -1,4 +1,4 @@
-"""A job whose module imports what takes long to import: numpy, or where that is not, much of the standard library."""
+"""A job whose module has slow imports: numpy, or if it is not installed, much of the standard library."""
 
 try:
     import numpy as np
@@ -14,5 +14,5 @@ else:
 
 
 def heavy() -> None:
-    """Do nothing: the import was the work."""
+    """Do nothing: the import is the work."""
     assert BROUGHT

@@ -1,4 +1,4 @@
-"""A pipe with a name, into which jobs write numbers: whoever waits for them does not have to look again and again."""
+"""A named pipe to which jobs write numbers, so that the reader does not have to poll."""
 
 import os
 import select
@@ -8,18 +8,18 @@ from types import TracebackType
 from typing import Final, Self
 
 PATIENCE: Final = 120  # s for one mark
-_LOOK: Final = 0.25  # s between two looks at whether those who should write still live
+_LOOK: Final = 0.25  # s between two checks whether the writers are still alive
 
 
 class MissingMarkError(Exception):
-    """Nobody wrote, and nobody will."""
+    """No mark arrived, and none can arrive any more."""
 
 
 class Marks:
-    """The reading end; open while jobs write, so that no writer waits for a reader.
+    """The reading end of the pipe; it is open while jobs write, so that no writer blocks.
 
     Args:
-        path: the pipe; made if it is not there.
+        path: the pipe; created if it does not exist.
     """
 
     def __init__(self, path: str) -> None:
@@ -30,7 +30,7 @@ class Marks:
     def __enter__(self) -> Self:
         try:
             os.mkfifo(self._path)
-        except FileExistsError:  # the driver reads the pipe that was made for it
+        except FileExistsError:  # the driver reads the pipe that its parent created
             pass
         self._file = os.open(self._path, os.O_RDWR | os.O_NONBLOCK)
         return self
@@ -42,14 +42,14 @@ class Marks:
         """Wait for the next number.
 
         Args:
-            over: whether nobody is left who could write one.
+            over: whether no process is left that could write one.
 
         Raises:
-            MissingMarkError: it did not come in time.
+            MissingMarkError: no number arrived in time.
         """
         deadline = time.monotonic() + PATIENCE
         while not self._read:
-            last = over() or time.monotonic() > deadline  # asked first: what was written before the end is read after it
+            last = over() or time.monotonic() > deadline  # checked first, so that numbers written before the end are still read
             if select.select([self._file], [], [], 0 if last else _LOOK)[0]:
                 self._read += [int(line) for line in os.read(self._file, 65536).split()]
             elif last:

@@ -1,7 +1,7 @@
-"""One measurement: a server of its own, a driver, a worker, and figures.
+"""One measurement: its own server, a driver, a worker, and figures.
 
-Where a queue is filled and then worked off, the first and the last job write the time: the rate is the jobs between them by the seconds
-between them, so the start of the worker's process is not part of it. Where the worker stands, the driver times what it asks for.
+If a queue is filled before the worker starts, the first and the last job write the time; the rate is the number of jobs between them divided
+by the seconds between them, so it excludes the start of the worker. If the worker is already running, the driver measures the times.
 """
 
 import json
@@ -24,7 +24,7 @@ Key = tuple[object, ...]
 
 
 def key(worker: Worker, task: Task) -> Key:
-    """Return what makes two measurements the same one."""
+    """Return the key under which equal measurements are shared."""
     return worker.library, worker.environment, tuple(worker.command), worker.slots, task
 
 
@@ -32,7 +32,7 @@ def figures(worker: Worker, task: Task, jobs: int) -> Figures:
     """Measure once, on a fresh server.
 
     Raises:
-        MeasurementError: a command failed or took too long, or the marks are not there.
+        MeasurementError: a command failed or took too long, or the marks are missing.
     """
     server = PrivateServer().start()
     try:
@@ -47,7 +47,7 @@ def figures(worker: Worker, task: Task, jobs: int) -> Figures:
 
 
 def _standing(ask: list[str], worker: Worker, environment: dict[str, str]) -> Figures:
-    """Let the driver ask for work while the worker stands."""
+    """Let the driver submit jobs to a running worker."""
     if not worker.command:
         return _driven(ask, environment)
     with Process(worker.command, environment) as process:
@@ -55,7 +55,7 @@ def _standing(ask: list[str], worker: Worker, environment: dict[str, str]) -> Fi
             return _driven(ask, environment)
         except MeasurementError as error:
             if process.ended():
-                raise process.failure("ended at once") from error
+                raise process.failure("the worker ended at once") from error
             raise
 
 
@@ -66,7 +66,7 @@ def _driven(ask: list[str], environment: dict[str, str]) -> Figures:
 
 
 def _worked_off(ask: list[str], worker: Worker, environment: dict[str, str], server: PrivateServer, jobs: int) -> Figures:
-    """Let the driver fill the queue and the worker work it off; between the marks the server counts, too."""
+    """Let the driver fill the queue and the worker empty it; also take the server's counts between the marks."""
     with Process(ask, environment) as driver:
         driver.output(PATIENCE)
     with (
@@ -81,7 +81,7 @@ def _worked_off(ask: list[str], worker: Worker, environment: dict[str, str], ser
             except MissingMarkError as error:
                 raise process.failure(f"the first and the last job did not run once each, found {found} marks") from error
             counts.append(client.info("everything"))
-    between = jobs + 1  # from mark to mark: all of the jobs, and the last mark's own
+    between = jobs + 1  # from mark to mark: all jobs, and the job of the last mark
     delta = {name: counts[1][name] - counts[0][name] for name in _COUNTED}
     return {
         "rate": between / ((times[1] - times[0]) / 1e9),
@@ -95,7 +95,7 @@ _COUNTED: Final = ("total_reads_processed", "total_connections_received", "used_
 
 
 def _environment(url: str, marks: str, slots: int) -> dict[str, str]:
-    """Say where the server is in each library's own way, and where the jobs are, to all alike."""
+    """Return the variables that give each library the server's address, and all of them the path of the jobs."""
     named = {"BENCHMARK_URL": url, "BENCHMARK_MARKS": marks, "BENCHMARK_SLOTS": str(slots)}
-    libraries = os.pathsep.join((str(ROOT), str(ROOT / ".benchmarks" / "lib")))  # what jobs import, of any environment
+    libraries = os.pathsep.join((str(ROOT), str(ROOT / ".benchmarks" / "lib")))  # imports of the jobs, in every environment
     return {**os.environ, **named, "FLOWQ_REDIS_URL": url, "RQ_REDIS_URL": url, "PYTHONPATH": libraries}

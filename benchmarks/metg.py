@@ -1,7 +1,7 @@
-"""METG(50 %), the minimum effective task granularity of Task Bench: how small may tasks be before half of the machine is wasted?
+"""METG(50 %), the minimum effective task granularity of Task Bench: the task size at which half of the machine is overhead.
 
-The granularity of a run is its wall time x cores / tasks, its efficiency the part of that which was the tasks' own work. Cores are those
-that can be had: on a machine that others use too, their part is nobody's overhead.
+The granularity of a run is its wall time x cores / tasks; its efficiency is the part of it that is the tasks' own work. Only available
+cores count: the load of other users of the machine is not overhead.
 """
 
 import math
@@ -10,10 +10,10 @@ import sys
 from collections.abc import Callable
 from typing import Final
 
-_START: Final = 0.004  # s of work in a task: where the search begins
+_START: Final = 0.004  # s of work per task: the start of the search
 _SMALLEST, _LARGEST = 0.00005, 0.1
 _HALF: Final = 0.5
-_STEPS: Final = 2  # of halving the interval: a figure is right to a tenth or so, as the runs themselves are
+_STEPS: Final = 2  # that halve the interval: the figure is then accurate to about 10 %, like the runs themselves
 
 
 _SHARE: Final = """
@@ -26,7 +26,7 @@ print(0.5 / (time.monotonic() - begun))
 
 
 def cores_to_be_had(cores: int) -> float:
-    """Return how many cores as many processes as there are cores get together, at the time."""
+    """Return how many cores one process per core gets in total at this time."""
     spinning = [subprocess.Popen([sys.executable, "-c", _SHARE], stdout=subprocess.PIPE, text=True) for _ in range(cores)]
     return sum(float(process.communicate()[0]) for process in spinning)
 
@@ -35,9 +35,9 @@ def smallest_granularity(wall: Callable[[float], float], tasks: int, cores: floa
     """Search the task duration at which efficiency is one half and return the granularity there, in seconds.
 
     Args:
-        wall: runs the tasks with so many seconds of work each and returns the wall time, in seconds.
-        tasks: how many there are.
-        cores: that could be had.
+        wall: runs the tasks with the given seconds of work each and returns the wall time, in seconds.
+        tasks: number of tasks.
+        cores: number of available cores.
 
     Raises:
         ValueError: even the largest tasks do not reach one half, or the smallest exceed it.

@@ -1,7 +1,7 @@
-"""Jobs that do next to nothing, so that what is measured is everything around them.
+"""Jobs that do almost nothing, so that only overhead is measured.
 
-All contestants execute these very functions: the module imports nothing but the standard library's smallest parts. Nothing is
-returned, since some libraries would hand it to the next job of a chain.
+All contestants execute these functions. The module imports only small parts of the standard library. The functions return nothing,
+because some libraries would pass it to the next job of a chain.
 """
 
 import os
@@ -13,24 +13,24 @@ def noop() -> None:
 
 
 def pause(seconds: float) -> None:
-    """Wait, without using a processor."""
+    """Sleep."""
     time.sleep(seconds)
 
 
 def short() -> None:
-    """Do the work of a short job of the benchmarks of workflow engines: the tenth Fibonacci number, the slow way."""
+    """Compute the tenth Fibonacci number recursively: a short job that benchmarks of workflow engines use."""
     _fibonacci(10)
 
 
 def spin(seconds: float) -> None:
-    """Use a processor for so many seconds of its time; what others take from it meanwhile does not count."""
+    """Use this many seconds of CPU time; time of other processes does not count."""
     end = time.thread_time_ns() + int(seconds * 1e9)
     while time.thread_time_ns() < end:
         pass
 
 
 def mark(path: str) -> None:
-    """Write the time to a pipe or a file: whoever reads there learns when this job ran.
+    """Write the time to a pipe or a file, for the process that measures.
 
     The clock is the system's monotonic one, in nanoseconds, shared by all processes of the machine.
     """
@@ -38,7 +38,7 @@ def mark(path: str) -> None:
 
 
 def since(path: str, asked: int) -> None:
-    """Write how long ago `asked` was, in nanoseconds: from the request to the job's first line."""
+    """Write the time since `asked`, in nanoseconds: from the request to the job's first line."""
     _write(path, time.monotonic_ns() - asked)
 
 

@@ -1,4 +1,4 @@
-"""Processes of a measurement: what they wrote last is the reason when they fail, and none outlives it."""
+"""Processes of a measurement. Their last output explains a failure, and none outlives the measurement."""
 
 import os
 import signal
@@ -11,23 +11,23 @@ from typing import Final, Self
 from benchmarks.contestants import ROOT
 from benchmarks.driver import MISSING
 
-_POLITE: Final = 10  # s that a worker has to stop in its own way
+_POLITE: Final = 10  # s that a worker has to stop after SIGTERM
 
 
 class MeasurementError(Exception):
-    """A contestant did not do its work; the message has what it wrote last."""
+    """A contestant failed; the message has its last output."""
 
 
 class NotThereError(MeasurementError):
-    """The library does not have what the measurement needs, or is not there: a dash in the table, not a mishap."""
+    """The library lacks a feature or is not installed: a dash in the table, not a failure."""
 
 
 class Process:
-    """A command with a session of its own, stopped when the block ends, with all that it started.
+    """A command in its own session; the end of the block stops it and its child processes.
 
     Args:
-        command: what is executed.
-        environment: its variables.
+        command: program and arguments.
+        environment: its environment variables.
     """
 
     def __init__(self, command: Sequence[str], environment: Mapping[str, str]) -> None:
@@ -54,21 +54,21 @@ class Process:
             self._process.kill()
         try:
             os.killpg(self._process.pid, signal.SIGKILL)
-        except ProcessLookupError:  # it took all of them along
+        except ProcessLookupError:  # all of its child processes have ended
             pass
         self._process.wait()
         self._output.close()
         self._errors.close()
 
     def ended(self) -> bool:
-        """Whether the process has come to its end."""
+        """Return whether the process has ended."""
         return self._process.poll() is not None
 
     def output(self, patience: float) -> str:
-        """Wait for a good end and return what the process wrote.
+        """Wait for the process to succeed and return its output.
 
         Raises:
-            MeasurementError: it took too long, or the exit code is not 0.
+            MeasurementError: the process took too long, or its exit code is not 0.
         """
         try:
             code = self._process.wait(patience)
@@ -80,7 +80,7 @@ class Process:
         return self._output.read().decode(errors="replace")
 
     def failure(self, what: str) -> MeasurementError:
-        """Return an error that says what happened, with the last words of the process."""
+        """Return an error with the given text and the last output of the process."""
         self._errors.seek(0)
         words = self._errors.read().decode(errors="replace").strip().splitlines()[-3:]
         if words and words[-1].startswith(MISSING):

@@ -1,7 +1,7 @@
-"""How long the commands take that people wait for, beside what Python itself needs.
+"""Durations of interactive commands, compared with those of Python itself.
 
-Whole processes, by the clock, in turns. The yardsticks are the bare interpreter and the import of the client that every command needs
-that asks a server.
+Whole processes are measured in wall time, in turns. The baselines are the bare interpreter, and the import of the client that every
+command with a server needs.
 """
 
 import os
@@ -34,7 +34,7 @@ def startup(rounds: int) -> dict[str, float]:
 
 
 def _measure(folder: Path, rounds: int) -> Mapping[str, Sequence[float]]:
-    """Run everything in turns: whatever else the machine does hits all of them."""
+    """Run all commands in turns, so that other load affects all of them."""
     warm = {"FLOWQ_HOME": str(folder / "warm"), "FLOWQ_LINGER": "600"}
     times: dict[str, list[float]] = {name: [] for name in (*_COMMANDS, _RUN)}
     _timed([_FLOWQ, "run", "nothing.yaml"], folder, warm)

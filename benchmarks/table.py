@@ -9,15 +9,15 @@ from benchmarks.measure import Figures, Key, key
 Measured = Mapping[Key, Sequence[Figures]]  # one per round
 
 LEGEND = """\
-ratio: how many times better the first line of a block is; less than 1: it is worse.
-       Of whole commands: how many times as long as its yardstick it takes.
-goal:  of that ratio; in flowq's own line, of the figure."""
-_HEAD = ("work, who does it", "in", "median", "ratio", "goal")
+ratio: how many times better the first line of a block is than this line; below 1 it is worse.
+       For commands: the first line's time divided by that of this baseline.
+goal:  for the ratio; in lines of flowq, for the median."""
+_HEAD = ("workload, worker", "job runs in", "median", "ratio", "goal")
 _WIDTHS = (43, 20, 12, 10, 11)
 
 
 def render(blocks: Sequence[Block], measured: Measured, reasons: Mapping[Key, str]) -> str:
-    """Return the table as text. A figure that could not be measured is a dash, and below the table stands why."""
+    """Return the table as text. A figure that could not be measured is a dash; the reason is printed below the table."""
     lines = [_line(_HEAD), "-" * sum(_WIDTHS)]
     for block in blocks:
         lines += [block.title, *(_line(cells) for cells in _rows(block, measured)), ""]
@@ -38,7 +38,7 @@ def _rows(block: Block, measured: Measured) -> Iterator[Sequence[str]]:
 
 
 def _ratio(kind: Ratio, own: float | None, other: float | None) -> str:
-    if not own or not other:  # not measured, or nothing to divide by
+    if not own or not other:  # not measured, or zero
         return "-"
     ratio = other / own if kind is Ratio.LESS else own / other
     return f"{ratio:,.1f} x" if ratio >= 1 else f"{ratio:.2f} x"

@@ -1,4 +1,4 @@
-"""A worker in a process of one's own: `python -m benchmarks.work LIBRARY CLASS`. flowq has RQ's names, so one script serves both."""
+"""A program with a worker: `python -m benchmarks.work LIBRARY CLASS`. flowq has RQ's names, so it runs both."""
 
 import importlib
 import os
@@ -8,7 +8,7 @@ from redis import Redis
 
 
 def main(library: str, kind: str) -> None:
-    """Work until a signal comes."""
+    """Run the worker until it gets a signal."""
     package = importlib.import_module(library)
     connection = Redis.from_url(os.environ["BENCHMARK_URL"])
     queue = package.Queue("default", connection=connection)

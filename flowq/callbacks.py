@@ -4,8 +4,8 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from flowq import defaults
-from flowq.dotted_names import reference, resolve
-from flowq.durations import parse_duration
+from flowq.dotted_names import bound_to, reference, resolve
+from flowq.durations import from_milliseconds, milliseconds, parse_duration
 from flowq.exceptions import UsageError
 
 CALLBACK_TIMEOUT: Final = defaults.CALLBACK_TIMEOUT  # s
@@ -26,8 +26,14 @@ class Callback:
     """
 
     def __init__(self, func: Callable[..., Any] | str, timeout: float | str | None = None) -> None:
-        if not isinstance(func, str) and not callable(func):
-            raise UsageError(f"a callback must be a function or its dotted name, found {func!r}")
+        bound = bound_to(func) if callable(func) else None
+        if bound is not None and bound[1] != "__call__":
+            raise UsageError(
+                f"a callback must be a string or function, found the method {bound[1]!r} of an object: objects are not stored with"
+                " callbacks; use a function, a class method or a static method"
+            )
+        if not isinstance(func, str) and (bound is not None or not callable(func)):
+            raise UsageError(f"a callback must be a string or function, found {func!r}")
         self.func = func
         self.timeout = CALLBACK_TIMEOUT if timeout is None else parse_duration(timeout)
         self.name = reference(func)
@@ -38,8 +44,8 @@ class Callback:
         return value if isinstance(value, cls) else cls(value)
 
     def stored(self) -> str:
-        """Return it as it is kept on a job: `<name>|<seconds>`."""
-        return f"{self.name}|{self.timeout:g}"
+        """Return it as it is kept on a job: `<name>|<ms>`."""
+        return f"{self.name}|{milliseconds(self.timeout)}"
 
     @classmethod
     def restored(cls, text: str | None) -> "Callback | None":
@@ -47,7 +53,7 @@ class Callback:
         if not text:
             return None
         name, _, timeout = text.rpartition("|")
-        return cls(name, float(timeout))
+        return cls(name, from_milliseconds(timeout))
 
     def resolved(self) -> Callable[..., Any]:
         """Return the function.

@@ -1,8 +1,8 @@
-"""Settings: what applies, and where each value comes from.
+"""Settings: their values and sources.
 
-A setting comes from the first place that has it: an argument (`-u`), the environment, the nearest `flowq.toml` or
-`[tool.flowq]` in a `pyproject.toml` (walking up from the working directory), else its default. No file is parsed that does not
-exist, so that a command without configuration pays for no parser.
+A setting comes from the first source that has it: an argument (`-u`), the environment, the nearest `flowq.toml` or
+`[tool.flowq]` in a `pyproject.toml` (walking up from the working directory), else its default. The TOML parser is imported only
+if such a file exists.
 """
 
 import os
@@ -16,13 +16,13 @@ from flowq.exceptions import ConfigError
 
 NAMESPACE: Final = "flowq"
 
-_NAMESPACE = re.compile(r"[A-Za-z0-9_.:-]{1,64}")  # braces would end the hash tag, blanks would need quoting everywhere
+_NAMESPACE = re.compile(r"[A-Za-z0-9_.:-]{1,64}")  # braces would end the hash tag, spaces would need quoting
 _PASSWORD = re.compile(r"(?P<before>//[^/@]*?:)[^?]*(?=@)|(?P<query>[?&](?:\w+_)?password=)[^&]*")
 
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """One value and the place it comes from, such as "FLOWQ_REDIS_URL" or "/home/me/project/flowq.toml"."""
+    """A value and its source, such as "FLOWQ_REDIS_URL" or "/home/me/project/flowq.toml"."""
 
     value: str
     source: str
@@ -30,7 +30,7 @@ class Setting:
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """All settings. None: not set anywhere."""
+    """All settings; None if not set."""
 
     url: Setting | None  # of the server; None: the embedded one
     namespace: Setting
@@ -38,7 +38,7 @@ class Settings:
     allow_eviction: Setting  # "true" or "false": use a server although it may evict keys
 
     def __iter__(self) -> Iterator[tuple[str, Setting | None]]:
-        """Yield name and setting, for a table of what applies. Passwords in URLs are not hidden: see `redact`."""
+        """Yield name and setting. Passwords in URLs are not hidden: see `redact`."""
         return ((item.name, getattr(self, item.name)) for item in fields(self))
 
 
@@ -58,16 +58,16 @@ def load_settings(
     directory: str | Path | None = None,
     environ: Mapping[str, str] = os.environ,
 ) -> Settings:
-    """Return the settings that apply.
+    """Return the effective settings.
 
     Args:
-        url: the server as an argument of the caller, which goes before everything else.
-        namespace: likewise.
+        url: the server, which takes precedence over all other sources.
+        namespace: the namespace, likewise.
         directory: where the search for a file starts; None: the working directory.
         environ: the environment. An empty variable counts as not set.
 
     Raises:
-        ConfigError: a value is not what it should be; names the place, the key and what was expected.
+        ConfigError: a value is wrong; the message names the source, the key and the expected value.
     """
     found = _from_file(Path(directory) if directory is not None else Path.cwd())
     for name, variable in _VARIABLES.items():
@@ -98,11 +98,11 @@ def redact(url: str) -> str:
 
 
 def _from_file(directory: Path) -> dict[str, Setting]:
-    """Return the settings of the nearest file that has any; `flowq.toml` goes before the `pyproject.toml` beside it."""
+    """Return the settings of the nearest file that has any; `flowq.toml` takes precedence over the `pyproject.toml` beside it."""
     for place in (directory, *directory.parents):
         for name in ("flowq.toml", "pyproject.toml"):
             text = _read(place / name)
-            if text is None or (name == "pyproject.toml" and "flowq" not in text):  # saves parsing most of them
+            if text is None or (name == "pyproject.toml" and "flowq" not in text):  # most need no parsing
                 continue
             table = _table(place / name, text)
             if table is not None:
@@ -111,9 +111,9 @@ def _from_file(directory: Path) -> dict[str, Setting]:
 
 
 def _read(path: Path) -> str | None:
-    """Return the text of a file; None where there is none, or where anybody could have put it.
+    """Return the text of a file; None if it does not exist, or if any user could have written it.
 
-    A command that is run somewhere below /tmp must not connect to the server that another user wrote into /tmp/flowq.toml.
+    A command that is run below /tmp must not connect to a server that another user wrote into /tmp/flowq.toml.
     """
     try:
         text = path.read_text(encoding="utf-8")
@@ -151,7 +151,7 @@ def _setting(path: Path, key: str, value: object) -> Setting:
         return Setting(str(value).lower(), str(path))
     if not isinstance(value, str) or not value:
         raise ConfigError(f"{path}: {key} must be a string that is not empty, found {value!r}")
-    if key == "home":  # relative to the file, not to wherever the command happens to be run
+    if key == "home":  # relative to the file, not to the working directory
         return Setting(str(path.parent / Path(value).expanduser()), str(path))
     return Setting(value, str(path))
 

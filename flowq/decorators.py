@@ -6,6 +6,7 @@ from typing import Any, TypeVar
 
 from flowq.dotted_names import load_class
 from flowq.job import Job
+from flowq.jobs.options import bind_options, parse_options
 from flowq.queue import Queue
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
@@ -22,6 +23,9 @@ class job:  # noqa: N801 - the name that users of RQ know
         queue_class: for a name; `Queue` otherwise.
         **options: `result_ttl`, `ttl`, `failure_ttl`, `depends_on`, `at_front`, `meta`, `description`, `retry`, `repeat`, `on_success`,
             `on_failure`, `on_stopped`, `rate_limit`, `webhooks`, as of `Queue.enqueue`. `depends_on`, `job_id` and `at_front` may be given to `delay` as well.
+
+    Raises:
+        UsageError: one of the options is not possible.
 
     Example:
         >>> @job("low", timeout=5)
@@ -44,6 +48,7 @@ class job:  # noqa: N801 - the name that users of RQ know
         self.queue = queue
         self.connection = connection
         self.timeout = timeout
+        parse_options(bind_options(options))  # whatever is wrong is said here
         self.options = options
         if queue_class is not None:
             self.queue_class = load_class(queue_class, Queue)

@@ -15,7 +15,7 @@ RESULTS_KEPT: Final = 10  # executions of which a result is kept
 LEASE: Final = 10.0  # s, a started job without a beat is lost after this
 BEAT: Final = 3.0  # s between heartbeats
 SWEEP: Final = 1.0  # s between sweeps (reap, promote, release), with jitter
-SELF_FENCE: Final = 0.9  # of the lease: a worker whose beats fail kills its own horses then
+SELF_FENCE: Final = 0.9  # of the lease: the horses of a worker that is stopped for so long are killed
 TIMEOUT_GRACE: Final = 2.0  # s between the soft interrupt, SIGTERM and SIGKILL of a job over its timeout
 
 MAX_PAYLOAD: Final = 8 * 1024 * 1024  # bytes of one job's function and arguments

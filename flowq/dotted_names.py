@@ -7,16 +7,17 @@ from inspect import ismethod
 from typing import Any
 
 from flowq.exceptions import UsageError
+from flowq.ids import checked_name
 
 
 def reference(func: Callable[..., Any] | str) -> str:
     """Return the dotted name under which a worker finds a function.
 
     Raises:
-        UsageError: a worker could not import it: a lambda, a nested function, one of `__main__`.
+        UsageError: a worker could not import it: a lambda, a nested function, one of `__main__`, an impossible name.
     """
     if isinstance(func, str):
-        return func
+        return checked_name(func, "the name of a function")
     if ismethod(func) and isinstance(func.__self__, type):  # a class method
         return f"{reference(func.__self__)}.{func.__name__}"
     module = getattr(func, "__module__", None)

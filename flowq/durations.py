@@ -60,8 +60,15 @@ def format_duration(seconds: float) -> str:
 
 
 def milliseconds(seconds: float) -> int:
-    """Return a duration as the store keeps it; `NEVER` stays -1."""
-    return -1 if seconds == NEVER else int(seconds * 1000)
+    """Return a duration as the store keeps it: 0 is 0, more is at least 1; `NEVER` stays -1."""
+    if seconds == NEVER:
+        return -1
+    return max(1, round(seconds * 1000)) if seconds > 0 else 0
+
+
+def from_milliseconds(stored: str) -> float:
+    """Return the seconds of a duration that the store keeps; below 0 is `NEVER`."""
+    return NEVER if float(stored) < 0 else float(stored) / 1000
 
 
 def _seconds(value: object) -> float | None:

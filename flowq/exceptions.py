@@ -14,8 +14,12 @@ class FlowqError(Exception):
     """Base of all errors that flowq raises on purpose."""
 
 
-class UsageError(FlowqError):
-    """The caller asked for something that cannot be: a wrong option, an impossible combination."""
+class UsageError(FlowqError, ValueError):
+    """The caller asked for something that cannot be: a wrong option, an impossible combination. RQ raises `ValueError` there."""
+
+
+class AsyncClientError(UsageError, TypeError):
+    """A client for asyncio was given as a connection; flowq calls the server with one that blocks."""
 
 
 class ConfigError(UsageError):
@@ -109,6 +113,10 @@ class TooLargeError(FlowqError):
 
 class DeserializationError(FlowqError):
     """Stored bytes could not be decoded."""
+
+
+class CorruptRecordError(FlowqError):
+    """A stored record is not what flowq wrote: letters where a number belongs, a plan that is no plan."""
 
 
 class SignatureError(FlowqError):

@@ -1,9 +1,9 @@
-"""Which files the patterns of a `cache` mean, in one order on every machine.
+"""Glob patterns of a `cache`: the files that they match, in the same order on every machine.
 
 Patterns are the shell's: `*`, `?`, `[…]`, `{a,b}`, and `**` for any number of directories. Wildcards do not match a leading dot, nor
-`__pycache__`, which Python fills while a job runs. A directory that is named without wildcards, or with `**` behind it, is all files
-below it. `!pattern` leaves out what it matches and everything below. Links to directories are followed where a pattern names them, but
-not by `**`: there they count with where they lead to.
+`__pycache__`, which Python fills while a job runs. A directory that is named without wildcards, or followed by `**`, stands for all
+files below it. `!pattern` excludes what it matches and everything below. Links to directories are followed if a pattern names them,
+but not by `**`, which yields the link itself.
 """
 
 from __future__ import annotations
@@ -22,19 +22,19 @@ _MAGIC: Final = frozenset("*?[")
 
 
 class GlobError(Exception):
-    """The patterns cannot be followed: too many files, or a directory that cannot be read; the message says which."""
+    """Patterns that cannot be matched: too many files, or an unreadable directory; the message says which."""
 
 
 def match(base: str, patterns: list[str], without: list[str]) -> tuple[list[str], list[str]]:
-    """Return the files that patterns mean, sorted, and the patterns that mean none.
+    """Return the files that patterns match, sorted, and the patterns that match none.
 
     Args:
         base: the directory that relative patterns start from, absolute.
-        patterns: with `!` in front: leave these out.
-        without: more patterns that are left out.
+        patterns: the patterns; one with `!` in front excludes files.
+        without: more patterns to exclude.
 
     Raises:
-        GlobError: over `MAX_FILES`, or a directory cannot be read.
+        GlobError: more than `MAX_FILES` files, or a directory cannot be read.
     """
     left_out = [*(pattern[1:] for pattern in patterns if pattern.startswith("!")), *without]
     excluded = [_regex(item) for pattern in left_out for item in _braces(pattern)]
@@ -55,12 +55,12 @@ def match(base: str, patterns: list[str], without: list[str]) -> tuple[list[str]
 
 
 class _Walk:
-    """Follows one pattern. Paths are as the pattern spells them: relative to `base` unless it is absolute."""
+    """The walk of one pattern. Paths keep the form of the pattern: relative to `base` unless it is absolute."""
 
     def __init__(self, base: str, excluded: list[re.Pattern[str]]) -> None:
         self._base = base
         self._excluded = excluded
-        self._seen: set[tuple[str, int]] = set()  # `a/**/b/**` reaches a directory in many ways
+        self._seen: set[tuple[str, int]] = set()  # `a/**/b/**` reaches a directory on several paths
 
     def of(self, pattern: str) -> Iterator[str]:
         return self._follow("/" if pattern.startswith("/") else "", _segments(pattern))
@@ -93,7 +93,7 @@ class _Walk:
                     yield name
 
     def _whole(self, path: str) -> Iterator[str]:
-        """A file, or all files below a directory."""
+        """Yield a file, or all files below a directory."""
         if not os.path.isdir(self._full(path)):
             yield path
             return
@@ -107,7 +107,7 @@ class _Walk:
         try:
             with os.scandir(self._full(path)) as entries:
                 found = [(entry, _join(path, entry.name)) for entry in entries if _visible(entry.name, dots=dots)]
-        except (NotADirectoryError, ValueError):  # a value has brought a NUL character: no such path
+        except (NotADirectoryError, ValueError):  # an interpolated value contains a NUL character: no such path
             return []
         except OSError as error:
             raise GlobError(f"the directory {path or '.'} cannot be read: {error.strerror}") from error
@@ -129,7 +129,7 @@ def _join(path: str, name: str) -> str:
 
 
 def _braces(pattern: str) -> list[str]:
-    """Return the patterns that one with `{a,b}` stands for."""
+    """Expand the `{a,b}` of a pattern."""
     done: list[str] = []
     todo = [pattern]
     while todo:
@@ -146,14 +146,14 @@ def _braces(pattern: str) -> list[str]:
 
 
 def _segment(text: str) -> re.Pattern[str]:
-    """Return what one segment of a path has to match; it has no `/` in it."""
+    """Return the regular expression for one segment, without `/`, of a path."""
     import re
 
     return re.compile(_translated(text), re.DOTALL)
 
 
 def _regex(pattern: str) -> re.Pattern[str]:
-    """Return what a path has to match to be left out: the pattern itself, and all that lies below it."""
+    """Return the regular expression for excluded paths: the pattern itself, and everything below it."""
     import re
 
     segments = _segments(pattern)
@@ -165,7 +165,7 @@ def _regex(pattern: str) -> re.Pattern[str]:
 
 
 def _segments(pattern: str) -> list[str]:
-    """Split a pattern; `**` at its end says no more than the directory before it."""
+    """Split a pattern at `/`; a `**` at its end is dropped, because a directory already stands for all its files."""
     segments = [part for part in pattern.split("/") if part not in {"", "."}]
     while segments and segments[-1] == "**":
         segments.pop()
@@ -173,7 +173,7 @@ def _segments(pattern: str) -> list[str]:
 
 
 def _translated(text: str) -> str:
-    """Return one segment as a regular expression."""
+    """Translate one segment to a regular expression."""
     import re
 
     out = []

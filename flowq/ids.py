@@ -1,7 +1,9 @@
-"""Identifiers: random, short enough to type, safe in keys, file names and shells."""
+"""Identifiers: random, short enough to type, safe in keys, file names and shells; and what names may be made of."""
 
 import os
 import uuid
+
+from flowq.exceptions import UsageError
 
 _BASE32 = "abcdefghjkmnpqrstvwxyz0123456789"  # Crockford's idea: no i, l, o, u
 
@@ -30,3 +32,24 @@ def split_member_id(job: str) -> tuple[str, int]:
     """Return `(run, ordinal)` of a run's job id, the inverse of `member_id`."""
     run, _, ordinal = job.rpartition("-")
     return run, int(ordinal)
+
+
+def checked_name(value: object, what: str, *, without: str = "\n\r\0") -> str:
+    """Return a name that a user gave.
+
+    Args:
+        value: what was given.
+        what: what it is to be the name of, for the message.
+        without: characters that it must not have.
+
+    Raises:
+        UsageError: not a text, empty, or one that cannot be stored.
+    """
+    if not isinstance(value, str) or not value or not set(without).isdisjoint(value):
+        others = "'|' and line breaks" if "|" in without else "line breaks"
+        raise UsageError(f"{what} must be a text without {others}, found {value!r}")
+    if not value.isascii() and any("\ud800" <= character <= "\udfff" for character in value):
+        raise UsageError(
+            f"{what} must be a text that UTF-8 can hold, found {value!r}, which has half a character (a lone surrogate)"
+        )
+    return value

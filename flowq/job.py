@@ -3,21 +3,22 @@
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Self
 
-from flowq import ids, signing
+from flowq import ids
 from flowq.callbacks import Callback
 from flowq.connections.stores import store_for
 from flowq.dependency import Dependency
 from flowq.dotted_names import load_class, reference
-from flowq.exceptions import InvalidJobOperation, NoSuchJobError, UsageError
+from flowq.exceptions import InvalidJobOperation, NoSuchJobError
+from flowq.jobs.attributes import JobAttributes
 from flowq.jobs.call import Call
 from flowq.jobs.context import current_job_class, current_store, current_task
 from flowq.jobs.options import JobOptions, as_arguments, as_keywords, bind_options, checked_id, parse_options
 from flowq.jobs.settings import JobSettings
+from flowq.jobs.state import JobState
 from flowq.rate_limit import RateLimit
 from flowq.repeat import Repeat
 from flowq.retry import Retry
 from flowq.states import ENDED, JobStatus
-from flowq.store.jobs import NewJob
 from flowq.store.schema.outcomes import Outcome
 from flowq.store.schema.records import StoredJob
 from flowq.webhook import Webhook
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 __all__ = ["Callback", "Dependency", "Job", "JobStatus", "Retry", "cancel_job", "get_current_job", "reference", "requeue_job"]
 
 
-class Job(JobSettings):
+class Job(JobAttributes):
     """A handle on a plain job.
 
     Made by `Queue.enqueue`, `Job.create` or `Job.fetch`. What changes (status, times, result) is read from the store when it is
@@ -36,6 +37,10 @@ class Job(JobSettings):
 
     Subclasses may override `perform`; `Queue(job_class=…)` and `Worker(job_class=…)` use them.
     """
+
+    def __init__(self, id: str | None = None, connection: Any = None, serializer: Any = None) -> None:  # noqa: A002 - RQ's name
+        self.state = JobState(ids.job_id() if id is None else checked_id(id), connection)
+        self.settings = JobSettings(self.state, serializer)
 
     # -- making and finding ---------------------------------------------------------------------------------------------------
 
@@ -107,10 +112,8 @@ class Job(JobSettings):
     ) -> Self:
         """Make a job of a call and parsed options."""
         job = cls(options.id, connection, serializer)
-        job._options = options
         job.origin = origin
-        job._call = call
-        job._meta = dict(options.meta)
+        job.settings.give(call, options)
         return job
 
     @classmethod
@@ -140,7 +143,8 @@ class Job(JobSettings):
         if stored is None:
             return None
         job = cls(stored.record.id, store, serializer)
-        job._take(stored)
+        job.state.take(stored)
+        job.settings.reset()
         return job
 
     # -- executing ------------------------------------------------------------------------------------------------------------
@@ -149,39 +153,20 @@ class Job(JobSettings):
         """Call the function here and return what it returns; workers do, when they were given a `job_class` of their own."""
         return self.func(*self.args, **self.kwargs)
 
-    # -- meta -----------------------------------------------------------------------------------------------------------------
+    # -- settings and state ---------------------------------------------------------------------------------------------------
 
-    @property
-    def meta(self) -> dict[str, Any]:
-        """A dictionary of the user's own; `save_meta` stores it."""
-        if self._meta is None:
-            self._meta = self.get_meta() if self._stored_meta is None else self._decoded_meta(self._stored_meta)
-        return self._meta
+    def refresh(self) -> None:
+        """Read everything again; what was changed here and not saved is lost.
 
-    @meta.setter
-    def meta(self, value: Mapping[str, Any]) -> None:
-        self._meta = dict(value)
+        Raises:
+            NoSuchJobError: it is gone: expired or deleted.
+        """
+        self.state.load()
+        self.settings.reset()
 
     def get_meta(self, refresh: bool = True) -> dict[str, Any]:
         """Return the stored `meta`, or with `refresh=False` the one at hand."""
-        if refresh or self._meta is None:
-            self._meta = self._decoded_meta(self.store.jobs.meta(self.id))
-        return self._meta
-
-    def _decoded_meta(self, stored: bytes | None) -> dict[str, Any]:
-        return {} if stored is None else dict(self.serializer.loads(signing.unseal(stored, "meta of job", self.id)))
-
-    def stored_meta(self) -> bytes:
-        """Return `meta` as bytes.
-
-        Raises:
-            UsageError: it cannot be serialized.
-        """
-        try:
-            data = self.serializer.dumps(self.meta)
-        except Exception as error:  # a user's __reduce__ may raise anything
-            raise UsageError(f"the meta of job {self.id} cannot be serialized: {error}") from error
-        return signing.seal(data.encode() if isinstance(data, str) else bytes(data), "meta of job", self.id)
+        return self.settings.load_meta() if refresh or not self.settings.has_meta else self.settings.meta
 
     def save_meta(self) -> None:
         """Store `meta`, for others to see while the job runs.
@@ -189,7 +174,7 @@ class Job(JobSettings):
         Raises:
             NoSuchJobError: the job is gone.
         """
-        if not self.store.jobs.save_meta(self.id, self.stored_meta()):
+        if not self.store.jobs.save_meta(self.id, self.settings.stored_meta()):
             raise NoSuchJobError(f"no job with the id {self.id!r}: its meta cannot be stored")
 
     def save(self, *, include_meta: bool = True) -> None:
@@ -202,37 +187,24 @@ class Job(JobSettings):
             NoSuchJobError: the job was enqueued and is gone.
             InvalidJobOperation: it belongs to a run.
         """
-        if self.is_new:
-            outcome = self.store.jobs.draft(self._as_new())
-            if outcome is not Outcome.CONFLICT:  # another client has enqueued the id meanwhile: then its settings are saved
-                self._changes.clear()
-                return
-        self._expect(self.store.jobs.save(self.id, self.changes()), "save")
-        if include_meta and self._meta is not None:
+        stored = self.is_new and self.store.jobs.draft(self.settings.new_job()) is not Outcome.CONFLICT
+        changes = self.settings.changes()
+        if stored:
+            return
+        # Not new, or another client has enqueued the id meanwhile.
+        self._expect(self.store.jobs.save(self.id, changes), "save")
+        if include_meta and self.settings.has_meta:
             self.save_meta()
 
-    def _as_new(self) -> NewJob:
-        """Describe it for the store as a job that waits for being enqueued."""
-        return NewJob(
-            id=self.id,
-            queue=self.origin,
-            payload=self.payload(),
-            nonce=ids.nonce(),
-            front=self.options.front,
-            parents=self.options.edges,
-            fields=self.stored_fields(),
-            meta=self.stored_meta() if self.meta else b"",
-            group=self.options.group_id or "",
-        )
+    def payload(self) -> bytes:
+        """Return the function and its arguments as stored.
+
+        Raises:
+            UsageError: an argument cannot be serialized.
+        """
+        return self.settings.payload()
 
     # -- dependencies ---------------------------------------------------------------------------------------------------------
-
-    @property
-    def dependency_ids(self) -> list[str]:
-        """The ids of the jobs that it waits or waited for."""
-        if self.is_new:
-            return [job for job, _ in self.options.edges]
-        return self.store.jobs.dependencies(self.id)
 
     @property
     def dependency(self) -> "Job | None":
@@ -243,11 +215,6 @@ class Job(JobSettings):
     def fetch_dependencies(self) -> "list[Job]":
         """Return the jobs that it waits or waited for, as far as they are there."""
         return restore(self.dependency_ids, self.store, type(self))
-
-    @property
-    def dependent_ids(self) -> list[str]:
-        """The ids of the jobs that wait or waited for it."""
-        return self.store.jobs.dependents(self.id)
 
     def delete_dependents(self) -> None:
         """Delete the jobs that wait for it."""
@@ -275,7 +242,7 @@ class Job(JobSettings):
             NoSuchJobError, InvalidJobOperation: it is gone, has not ended, or belongs to a run.
         """
         self._expect(self.store.jobs.requeue(self.id, front=at_front), "requeue")
-        self._record = None
+        self.state.record = None
         return self
 
     def delete(self, *, delete_dependents: bool = False) -> None:

@@ -8,7 +8,8 @@ from flowq import defaults
 from flowq.connections.stores import store_for
 from flowq.dotted_names import load_class
 from flowq.durations import parse_duration
-from flowq.exceptions import InvalidJobOperation, UsageError
+from flowq.exceptions import InvalidJobOperation
+from flowq.ids import checked_name
 from flowq.job import Job, restore
 from flowq.jobs.enqueue import EnqueueData, Enqueueing
 from flowq.registry import (
@@ -56,7 +57,7 @@ class Queue(Enqueueing):
         serializer: Any = None,
         death_penalty_class: Any = None,
     ) -> None:
-        self.name = _checked_name(name)
+        self.name = checked_name(name, "a queue's name")
         self.store: Store = store_for(connection)
         self.default_timeout = defaults.JOB_TIMEOUT if default_timeout is None else parse_duration(default_timeout, never=True)
         self.is_async = is_async
@@ -213,9 +214,3 @@ class Queue(Enqueueing):
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.name!r})"
-
-
-def _checked_name(value: Any) -> str:
-    if not isinstance(value, str) or not value or any(character in value for character in "\n\r\0"):
-        raise UsageError(f"a queue's name must be a text without line breaks, found {value!r}")
-    return value

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any, Final
 from flowq.connections.stores import store_for
 from flowq.durations import parse_duration
 from flowq.exceptions import UsageError
+from flowq.ids import checked_name
 
 if TYPE_CHECKING:
     from flowq.store import Store
@@ -28,13 +29,11 @@ class RateLimit:
     def __init__(
         self, key: str, concurrency: int | None = None, rate: int | None = None, period: float | str | None = None
     ) -> None:
-        if type(key) is not str or not key or any(character in key for character in "\n\r\0"):
-            raise UsageError(f"RateLimit(key=…) must be a text without line breaks, found {key!r}")
         if concurrency is None and rate is None:
             raise UsageError("RateLimit needs concurrency=…, or rate=… and period=…, or all three")
         if (rate is None) != (period is None):
             raise UsageError("RateLimit: rate=… and period=… belong together")
-        self.key = key
+        self.key = checked_name(key, "RateLimit(key=…)")
         self.concurrency = None if concurrency is None else _count("concurrency", concurrency)
         self.rate = None if rate is None else _count("rate", rate)
         self.period = None if period is None else parse_duration(period)
@@ -44,15 +43,16 @@ class RateLimit:
     def fields(self) -> dict[str, str]:
         """Return it as it is kept on a job."""
         numbers = (self.concurrency, self.rate, None if self.period is None else int(self.period * 1000))
-        return {"sems": f"0 rate/{self.key}", "limit": "|".join("" if number is None else str(number) for number in numbers)}
+        parts = ("" if number is None else str(number) for number in numbers)
+        return {"semaphores": f"0 rate/{self.key}", "rate_limit": "|".join(parts)}
 
     @classmethod
-    def restored(cls, sems: str | None, limit: str | None) -> "RateLimit | None":
+    def restored(cls, semaphores: str | None, rate_limit: str | None) -> "RateLimit | None":
         """Return it from what is kept on a job."""
-        if not sems or not limit:
+        if not semaphores or not rate_limit:
             return None
-        concurrency, rate, period = (int(part) if part else None for part in limit.split("|"))
-        return cls(sems.partition("/")[2], concurrency, rate, None if period is None else period / 1000)
+        concurrency, rate, period = (int(part) if part else None for part in rate_limit.split("|"))
+        return cls(semaphores.partition("/")[2], concurrency, rate, None if period is None else period / 1000)
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, RateLimit) and other.fields() == self.fields()

@@ -51,9 +51,13 @@ class BaseRegistry:
         return self.store.client
 
     def get_queue(self) -> Any:
-        """Return the queue whose jobs these are."""
+        """Return the queue whose jobs these are: the one that was given, else one that is made now.
+
+        A queue passes itself when it makes a registry. Only a registry that was made by name has to make the queue, and it imports
+        `flowq.queue` here, by name and at that moment: queues stand above their registries and import this module.
+        """
         if self._queue is None:
-            queues: Any = import_module("flowq.queue")  # by name: queues stand above their registries
+            queues: Any = import_module("flowq.queue")
             self._queue = queues.Queue(self.name, self.store, job_class=self.job_class, serializer=self.serializer)
         return self._queue
 

@@ -81,7 +81,7 @@ class Result:
             return_value=decode(job_id, record.value, serializer) if successful else None,
             worker_name=record.worker,
             execution_started_at=None if record.started_ms is None else datetime.fromtimestamp(record.started_ms / 1000, UTC),
-            exc_string=None if successful or record.value is None else record.value.decode("utf-8", "replace"),
+            exc_string=record.error,
         )
 
 

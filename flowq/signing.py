@@ -20,7 +20,7 @@ from flowq.exceptions import ConfigError, SignatureError
 VARIABLE: Final = "FLOWQ_SECRET_KEY"
 SHORTEST: Final = 16  # characters of a key
 
-_EXECUTED: Final = ("serializer", "on_success", "on_failure", "on_stopped", "webhooks")
+_CALLBACKS: Final = ("on_success", "on_failure", "on_stopped")
 _MAGIC: Final = b"\x00flowq1\x00"  # no pickle and no JSON begins so
 _DIGEST: Final = 32
 _HEAD: Final = len(_MAGIC) + _DIGEST
@@ -33,7 +33,17 @@ def payload_context(job: str, fields: Mapping[str, object]) -> tuple[str, ...]:
         job: the id.
         fields: of its record, as stored.
     """
-    return ("call of job", job, *(str(fields.get(name) or "") for name in _EXECUTED))
+    texts = {name: str(fields.get(name) or "") for name in ("serializer", *_CALLBACKS, "webhooks")}
+    return ("call of job", job, *(_in_seconds(text) if name in _CALLBACKS else text for name, text in texts.items()))
+
+
+def _in_seconds(callback: str) -> str:
+    """Return a callback, `<name>|<ms>`, as it is signed: `<name>|<s>`, as schema 1 stored it, so its signatures are valid still."""
+    name, bar, millis = callback.rpartition("|")
+    try:
+        return f"{name}{bar}{float(millis) / 1000:g}"
+    except ValueError:
+        return callback  # nothing that was ever signed
 
 
 def is_on() -> bool:

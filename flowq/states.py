@@ -117,8 +117,11 @@ TRANSITIONS: Final[dict[str, frozenset[tuple[str, str]]]] = {
             ("started", "queued"),
             ("started", "deferred"),  # retries are left, but other jobs hold its semaphores
             ("started", "rate_limited"),  # likewise
+            ("queued", "started"),  # its execution was taken for lost, and no other one has been begun
+            ("scheduled", "started"),  # likewise
         }
     ),
+    "worker/heartbeat": frozenset({("queued", "started"), ("scheduled", "started")}),  # likewise
     "job/release_dependents": frozenset(
         {
             ("deferred", "queued"),
@@ -137,7 +140,8 @@ TRANSITIONS: Final[dict[str, frozenset[tuple[str, str]]]] = {
     "job/resolve_conditions": frozenset(
         ("deferred", to) for to in ("queued", "skipped", "failed", "finished", "scheduled", "canceled")
     ),
-    "job/expand_foreach": frozenset({("deferred", "-"), ("-", "deferred")}),  # a foreach becomes a group of cells
+    # a foreach becomes a group of cells; with an empty list it ends
+    "job/expand_foreach": frozenset({("deferred", "-"), ("-", "deferred"), ("deferred", "finished")}),
     "job/approve": frozenset({("deferred", "finished"), ("deferred", "failed")}),
     "job/time_out_approval": frozenset({("deferred", "failed")}),
     "job/promote_scheduled": frozenset({("scheduled", "queued"), ("scheduled", "deferred"), ("scheduled", "rate_limited")}),

@@ -1,6 +1,6 @@
-"""Fixtures of all tests: a real server of this test process's own, a store on it, and a home for the embedded server.
+"""Fixtures for all tests: a private server per test process, a store on it, and a home for the embedded server.
 
-Nothing here touches a server or a directory of the user: the variables that lead to them are cleared for every test.
+No test touches a server or a directory of the developer: the variables that name them are cleared for every test.
 """
 
 import fcntl
@@ -25,14 +25,14 @@ if TYPE_CHECKING:
     from flowq.store import Store
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
-    # A suite that a script starts in the background ignores SIGINT, and so would the commands that tests interrupt. What handles a
-    # signal in Python is not inherited: children start with the default.
+    # A suite started in the background ignores SIGINT, and so would the commands that tests interrupt. A Python handler is not inherited,
+    # so that children start with the default.
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(autouse=True)
 def _no_settings_of_the_user(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A test that forgets to say where its server is must not find the developer's."""
+    """Clear the developer's settings, so that a test cannot use the developer's server by mistake."""
     for name in ("REDIS_URL", "NAMESPACE", "ALLOW_EVICTION", "SECRET_KEY", "LINGER", "HOME", "CONFIG"):
         monkeypatch.delenv(f"FLOWQ_{name}", raising=False)
     monkeypatch.setenv("XDG_STATE_HOME", f"{os.devnull}/a test that needs the embedded server asks for the fixture `home`")
@@ -40,7 +40,7 @@ def _no_settings_of_the_user(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(scope="session")
 def server() -> Iterator[PrivateServer]:
-    """One server per test process, without persistence. Tests that kill or restart a server make a `PrivateServer` of their own."""
+    """A server per test process, without persistence. Tests that kill or restart a server create their own `PrivateServer`."""
     private = PrivateServer().start()
     yield private
     private.stop()
@@ -48,7 +48,7 @@ def server() -> Iterator[PrivateServer]:
 
 @pytest.fixture(scope="session")
 def redis_binary() -> str:
-    """The path of a `redis-server` on PATH, to see that Redis does what Valkey does; skips where there is none."""
+    """The path of a `redis-server` on PATH, to test Redis besides Valkey; skips the test if there is none."""
     path = shutil.which("redis-server")
     if path is None:
         pytest.skip("no redis-server on PATH")
@@ -65,13 +65,13 @@ def redis_client(server: PrivateServer) -> Iterator[redis.Redis]:
 
 @pytest.fixture
 def namespace() -> str:
-    """Not the default, so that a key that was built without the namespace is noticed."""
+    """A namespace that is not the default, to detect keys built without the namespace."""
     return "flowq-test"
 
 
 @pytest.fixture
 def store(redis_client: redis.Redis, namespace: str) -> Iterator["Store"]:
-    """An opened store on the private server. After the test, the invariants of the whole store are checked."""
+    """A store on the private server. After the test, the invariants of the whole store are checked."""
     from flowq.store import Store
 
     opened = Store(redis_client, namespace=namespace)
@@ -83,7 +83,7 @@ def store(redis_client: redis.Redis, namespace: str) -> Iterator["Store"]:
 
 @pytest.fixture
 def home(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """A fresh `FLOWQ_HOME`, also for child processes; the embedded server in it is stopped after the test, and gone."""
+    """A new `FLOWQ_HOME`, also for child processes; its embedded server is stopped after the test."""
     from flowq.embedded.control import server_status, stop_server
 
     directory = Path(tempfile.mkdtemp(prefix="fq-home-", dir="/tmp"))
@@ -97,9 +97,9 @@ def home(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 @pytest.fixture(scope="session")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The wheel of this checkout, built as a release would be: by way of a source archive.
+    """The wheel of this checkout, built like a release from a source archive.
 
-    One process builds at a time: the archive is put together inside the checkout.
+    One process builds at a time, because the archive is built inside the checkout.
     """
     folder = tmp_path_factory.mktemp("dist")
     command = [sys.executable, "-m", "build", "--outdir", str(folder), str(Path(__file__).parents[1])]

@@ -1,9 +1,9 @@
-"""Each library in its own documented idiom, in a module of its name. What `benchmarks.driver` looks for in such a module:
+"""One module per library, written as its documentation recommends. `benchmarks.driver` uses these functions of a module:
 
-    put(call)                       ask for one call
-    put_many(calls)                 ask for many at once, where the library has a way to
-    graph(nodes)                    make a graph ready; what is returned submits it
-    chain(calls), fan(first, middle, last)      the same, of libraries that have these and no graphs
+    put(call)                       enqueue one call
+    put_many(calls)                 enqueue many at once
+    graph(nodes)                    prepare a graph; return a function that submits it
+    chain(calls), fan(first, middle, last)      the same, for libraries that have these but no graphs
 
-Where a function is missing the library has no such thing, and the table a dash. The server is `BENCHMARK_URL`.
+If the library lacks a feature, its module lacks the function, and the table has a dash. The server is `BENCHMARK_URL`.
 """

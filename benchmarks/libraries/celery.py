@@ -1,4 +1,4 @@
-"""Celery: an application with its tasks, canvas for chains and chords. Results are kept, as by RQ and flowq."""
+"""Celery: an application with its tasks, canvas for chains and chords. Results are kept, as with RQ and flowq."""
 
 import os
 from collections.abc import Sequence
@@ -23,13 +23,13 @@ def put(call: Call) -> None:
 
 
 def chain(calls: Sequence[Call]) -> Submit:
-    """One after the other."""
+    """Prepare a chain."""
     send: Submit = sequence(*(_signature(call) for call in calls)).apply_async
     return send
 
 
 def fan(first: Call, middle: Sequence[Call], last: Call) -> Submit:
-    """One, then a group, then one: Celery makes a chord of the group and what follows it."""
+    """Prepare one task, a group, and one task: Celery makes a chord of the group and the last task."""
     send: Submit = sequence(_signature(first), group([_signature(call) for call in middle]), _signature(last)).apply_async
     return send
 

@@ -1,4 +1,4 @@
-"""Dask's distributed scheduler: a cluster of processes with a thread each, graphs by `delayed`. There is no queue to be filled beforehand."""
+"""Dask's distributed scheduler: a cluster of processes with one thread each, graphs with `delayed`. It has no queue to fill beforehand."""
 
 import os
 from collections.abc import Sequence
@@ -10,7 +10,7 @@ from distributed import Client, Future, LocalCluster
 
 from benchmarks.patterns import Call, Node, Submit
 
-_kept: list[Future] = []  # what nobody keeps is not computed
+_kept: list[Future] = []  # Dask drops a computation whose future is garbage-collected
 
 
 def put(call: Call) -> None:
@@ -20,7 +20,7 @@ def put(call: Call) -> None:
 
 
 def graph(nodes: Sequence[Node]) -> Submit:
-    """Make a graph of delayed calls; the last job waits for all others, directly or not."""
+    """Prepare a graph of delayed calls; the last job depends on all others, directly or indirectly."""
     made: dict[str, Delayed] = {}
     for node in nodes:
         made[node.name] = delayed(_after, pure=False)([made[parent] for parent in node.parents], *node.call)

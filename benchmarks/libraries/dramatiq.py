@@ -1,4 +1,4 @@
-"""dramatiq: actors on a Redis broker, pipelines for chains. Results are not kept, which is its default."""
+"""dramatiq: actors on a Redis broker, pipelines for chains. Results are not kept (the default)."""
 
 import os
 from collections.abc import Sequence
@@ -21,7 +21,7 @@ def put(call: Call) -> None:
 
 
 def chain(calls: Sequence[Call]) -> Submit:
-    """One after the other."""
+    """Prepare a chain."""
     messages = [_actors[call[0]].message_with_options(args=call[1:], pipe_ignore=True) for call in calls]
     run: Submit = dramatiq.pipeline(messages).run
     return run

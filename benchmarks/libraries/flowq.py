@@ -1,4 +1,4 @@
-"""flowq's queue: calls one by one, many in one request, dependencies by `depends_on` within that request."""
+"""flowq's queue: calls one by one or many in one request, with dependencies (`depends_on`) within that request."""
 
 import os
 from collections.abc import Sequence
@@ -26,7 +26,7 @@ def put_many(calls: Sequence[Call]) -> None:
 
 
 def graph(nodes: Sequence[Node]) -> Submit:
-    """Enqueue all of them in one request: a job may depend on one before it in the list."""
+    """Prepare one request for all jobs: a job may depend on an earlier one of the list."""
 
     def submit() -> None:
         run = uuid4().hex

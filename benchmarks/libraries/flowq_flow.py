@@ -1,4 +1,4 @@
-"""flowq's flows: a graph is a flow, compiled when it is made ready and submitted as a whole."""
+"""flowq's flows: a graph is a flow, compiled when it is prepared and submitted as a whole."""
 
 import json
 import os
@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from redis import Redis
 
-from benchmarks.libraries.flowq import put as put  # noqa: PLC0414 - of single calls it is the queue
+from benchmarks.libraries.flowq import put as put  # noqa: PLC0414 - single calls use the queue
 from benchmarks.patterns import Call, Node, Submit
 from flowq import Flow
 

@@ -1,4 +1,4 @@
-"""huey: tasks of one `RedisHuey`, `then` for chains. It keeps a result where there is one."""
+"""huey: tasks of one `RedisHuey`, `then` for chains. It keeps results other than None."""
 
 import os
 from collections.abc import Sequence
@@ -19,7 +19,7 @@ def put(call: Call) -> None:
 
 
 def chain(calls: Sequence[Call]) -> Submit:
-    """One after the other."""
+    """Prepare a chain."""
     (function, *arguments), *others = calls
     pipeline = _tasks[function].s(*arguments)
     for other, *more in others:

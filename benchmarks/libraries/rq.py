@@ -1,4 +1,4 @@
-"""RQ, and by the same names flowq's queue: calls one by one, dependencies by `depends_on`."""
+"""RQ: calls one by one, many in one pipeline, dependencies with `depends_on`."""
 
 import os
 from collections.abc import Sequence
@@ -8,7 +8,7 @@ from rq import Queue
 
 from benchmarks.patterns import Call, Node, Submit
 
-TIMEOUT = 600  # s of one job: both sides set and clear the same alarm
+TIMEOUT = 600  # s of one job, as in `flowq`: both sides set and clear the same alarm
 
 queue = Queue("default", connection=Redis.from_url(os.environ["BENCHMARK_URL"]))
 
@@ -25,7 +25,7 @@ def put_many(calls: Sequence[Call]) -> None:
 
 
 def graph(nodes: Sequence[Node]) -> Submit:
-    """Enqueue one after the other: a job names those it depends on, which are there already."""
+    """Prepare enqueueing one by one: a job names earlier jobs as its dependencies."""
 
     def submit() -> None:
         ids: dict[str, str] = {}

@@ -14,7 +14,7 @@ _loop = asyncio.new_event_loop()
 
 
 async def call(_context: dict[str, Any], *, name: str, arguments: list[Any]) -> None:
-    """Call a function of `noop`, as a job of SAQ: a coroutine whose arguments have names."""
+    """Call a function of `noop` as a job of SAQ: a coroutine with keyword arguments."""
     getattr(noop, name)(*arguments)
 
 

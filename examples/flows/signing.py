@@ -1,4 +1,4 @@
-"""The jobs of `signed.yaml`."""
+"""Functions of the jobs of `signed.yaml`."""
 
 import base64
 import hashlib
@@ -8,13 +8,13 @@ from pathlib import Path
 
 
 def sign(file: str) -> dict[str, str]:
-    """Return the signature of a file, made with the key of the job's environment."""
+    """Return the signature of a file, made with the key in the job's environment."""
     key = os.environ["SIGNING_KEY"].encode()
     return {"signature": hmac.new(key, Path(file).read_bytes(), hashlib.sha256).hexdigest()}
 
 
 def check(file: str, signature: str) -> bool:
-    """Fail unless the signature is that of the file."""
+    """Raise an error unless the signature is that of the file."""
     if not hmac.compare_digest(sign(file)["signature"], signature):
         raise ValueError(f"{file} was changed after it was signed")
     print(f"{file} is as it was signed: {signature[:16]}…")

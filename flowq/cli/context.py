@@ -1,4 +1,4 @@
-"""What every command shares: the address of the server, opened when first needed, and what the terminal can do."""
+"""The context that all commands share: the server's address, the store (opened on first use) and the terminals."""
 
 import os
 import sys
@@ -19,7 +19,7 @@ _Command = TypeVar("_Command", bound="Callable[..., Any]")
 
 @dataclass(slots=True)
 class CliContext:
-    """One invocation of `flowq`. `begin` is told the command's name before anything is done for it."""
+    """One invocation of `flowq`. `begin` is called with the command's name before the command starts."""
 
     url: str | None = None
     begin: "Callable[[str], None] | None" = None
@@ -27,16 +27,16 @@ class CliContext:
 
     @property
     def out(self) -> Terminal:
-        """What standard output can show, now (a terminal may be resized)."""
+        """The capabilities of standard output, read now because a terminal may be resized."""
         return Terminal.of(sys.stdout)
 
     @property
     def err(self) -> Terminal:
-        """What standard error can show."""
+        """The capabilities of standard error."""
         return Terminal.of(sys.stderr)
 
     def store(self) -> "Store":
-        """Open the store, at most once: the server of the user's own, or the embedded one, started if need be."""
+        """Open the store on first use: the configured server, or the embedded one, which is started if needed."""
         if self._store is None:
             from flowq.connections.clients import open_store
 
@@ -44,7 +44,7 @@ class CliContext:
         return self._store
 
     def has_history(self) -> bool:
-        """Return whether there may be earlier runs: a server is configured, or the embedded one has data."""
+        """Return whether earlier runs may exist: a server is configured, or the embedded one has data."""
         from flowq.config import load_settings
 
         settings = load_settings(self.url)
@@ -56,7 +56,7 @@ class CliContext:
 
 
 def url_option(command: _Command) -> _Command:
-    """Add `-u/--url`, which may stand before or after the name of the command."""
+    """Add `-u/--url`, which is accepted before and after the name of the command."""
 
     def remember(ctx: click.Context, _parameter: click.Parameter, value: str | None) -> None:
         if value is not None:
@@ -77,7 +77,7 @@ pass_context = click.make_pass_decorator(CliContext, ensure=True)
 
 
 def complain(text: str) -> None:
-    """Write a remark to standard error, made safe; standard output stays what was asked for."""
+    """Write a message to standard error, made safe for terminals."""
     from flowq.flows.views.text import safe
 
     echo(safe(text), err=True)

@@ -1,4 +1,4 @@
-"""What `run` and `retry` share: the worker that executes a run, and the display that follows it."""
+"""Execution of a submitted run, for `run` and `retry`: start its worker, then follow it."""
 
 import os
 import tempfile
@@ -6,14 +6,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from flowq.cli.context import complain
-from flowq.cli.follow.follow import Following, announce_unserved, shows_live
+from flowq.cli.follow.follow import Following, Standby, announce_unserved, shows_live
 from flowq.cli.follow.local_worker import Tended
 from flowq.cli.interrupts import Interrupts
 from flowq.cli.options.flows import Manner
 from flowq.cli.render.output import show_json
 from flowq.cli.terminal import echo
 from flowq.exceptions import InvalidRunOperation, UsageError
-from flowq.flows.local_worker.orphaned_runs import room_taken
+from flowq.flows.local_worker.orphaned_runs import has_worker, room_taken
 from flowq.flows.local_worker.worker import LocalWorker, local_queues, needed_queues
 from flowq.flows.views.follow import START
 from flowq.flows.views.json_documents import run_json
@@ -31,15 +31,15 @@ if TYPE_CHECKING:
 
 
 def is_embedded(store: "Store") -> bool:
-    """Return whether the store is on the embedded server: runs then bring their own worker."""
+    """Return whether the store is on the embedded server, where each run has its own worker."""
     return store.anchor is not None
 
 
 def refuse_workers(store: "Store", workers: int | None) -> None:
-    """Refuse `--workers` where this command starts none.
+    """Refuse `--workers` if this command does not start workers.
 
     Raises:
-        UsageError: the server is the user's own.
+        UsageError: the server is not the embedded one.
     """
     if workers is not None and not is_embedded(store):
         raise UsageError(
@@ -48,7 +48,7 @@ def refuse_workers(store: "Store", workers: int | None) -> None:
 
 
 def tell_absent(absent: "Sequence[Absent]") -> None:
-    """Refuse what this machine would execute without its secrets, and warn of jobs that may lack one.
+    """Refuse jobs that would be executed here without their secrets, and warn of jobs that may lack one.
 
     Raises:
         UsageError: a job that will be executed lacks a secret.
@@ -71,45 +71,39 @@ def execute(
     waiting: "WorkerProcess | None" = None,
     fresh: bool = True,
 ) -> int:
-    """See to it that a submitted run is executed, and follow it unless it is detached; return the exit code.
+    """Start a worker for a submitted run, and follow the run unless it is detached; return the exit code.
 
-    `fresh`: no worker can be executing it yet. Else a local run gets a worker only if it has none.
+    `fresh`: no worker can be executing it yet. Else a local run gets a worker only if it has none, now or while it is followed.
     """
-    if not fresh and run.local and store.workers.serving(local_queues(plan, run.id)):
-        complain(f"run {run.id} has its worker already: following it")
-        return _follow_only(store, run, interrupts, manner, events_after)
-    live = run.local and not manner.detach and shows_live(manner)
-    log = _log_file() if live else None  # what the worker says must not tear the live display
-    worker = _local_worker(run, plan, slots=manner.workers, detach=manner.detach, log=log) if run.local else None
-    if worker is None:
+    queues = local_queues(plan, run.id)
+    worker, standby = None, None
+    if not run.local:
         announce_unserved(store, needed_queues(plan))
+    elif fresh or not has_worker(store, queues, certain=manner.detach):
+        worker = _start_worker(run, queues, manner, waiting)
     else:
-        worker.start(waiting)
+        complain(f"run {run.id} has its worker already: following it")
+        standby = Standby(queues, lambda: _start_worker(run, queues, manner))
     if manner.detach:
         _tell_detached(store, run.id, as_json=manner.as_json)
         _tell_turn(store, run)
         return 0
-    tended = None if worker is None else Tended(worker, log)
-    return Following(store, run.id, interrupts, tended, events_after=events_after, manner=manner).to_the_end()
+    return Following(store, run.id, interrupts, worker, events_after=events_after, manner=manner, standby=standby).to_the_end()
 
 
-def _follow_only(store: "Store", run: "RunRecord", interrupts: Interrupts, manner: Manner, events_after: str) -> int:
-    if manner.detach:
-        _tell_detached(store, run.id, as_json=manner.as_json)
-        return 0
-    return Following(store, run.id, interrupts, None, events_after=events_after, manner=manner).to_the_end()
-
-
-def _local_worker(run: "RunRecord", plan: "Plan", *, slots: int | None, detach: bool, log: Path | None) -> LocalWorker:
+def _start_worker(run: "RunRecord", queues: "Sequence[str]", manner: Manner, waiting: "WorkerProcess | None" = None) -> Tended:
     if not Path(run.directory).is_dir():
         raise InvalidRunOperation(
             f"run {run.id} was started in {run.directory!r}, which does not exist any more: make it, or start a new run"
         )
-    return LocalWorker(run.id, local_queues(plan, run.id), directory=run.directory, slots=slots, detach=detach, log=log)
+    log = _log_file() if not manner.detach and shows_live(manner) else None  # its messages must not garble the live display
+    worker = LocalWorker(run.id, queues, directory=run.directory, slots=manner.workers, detach=manner.detach, log=log)
+    worker.start(waiting)
+    return Tended(worker, log)
 
 
 def _log_file() -> Path:
-    """Return a new file for what the worker says itself."""
+    """Return a new file for the worker's own messages."""
     descriptor, name = tempfile.mkstemp(prefix="flowq-worker-", suffix=".log")
     os.close(descriptor)
     return Path(name)
@@ -125,7 +119,7 @@ def _tell_detached(store: "Store", run_id: str, *, as_json: bool) -> None:
 
 
 def _tell_turn(store: "Store", run: "RunRecord") -> None:
-    """Say for whom a run waits that its concurrency group has not let in: it is not followed."""
-    if run.sem is not None and run.status is RunStatus.QUEUED:
-        for number, sentence in enumerate(room_taken(store, run.sem)):
+    """Say which runs a detached run waits for, if its concurrency group is full."""
+    if run.semaphore is not None and run.status is RunStatus.QUEUED:
+        for number, sentence in enumerate(room_taken(store, run.semaphore)):
             complain(f"run {run.id} {sentence}" if number == 0 else sentence)

@@ -1,4 +1,4 @@
-"""Exit codes: the one list, and which one stands for the end of a run."""
+"""Exit codes, and the one for the end of a run."""
 
 from typing import TYPE_CHECKING, Final
 
@@ -16,13 +16,13 @@ TIMED_OUT: Final = 5
 UNREACHABLE: Final = 6
 BUG: Final = 70  # sysexits' EX_SOFTWARE: never mistaken for the outcome of a run
 INTERRUPTED: Final = 130
-BROKEN_PIPE: Final = 141  # what a shell reports of a program that SIGPIPE ended
+BROKEN_PIPE: Final = 141  # 128 + SIGPIPE, as a shell reports it
 
 _RUN_TIMEOUT: Final = "run_timeout"
 
 
 def of_run(run: "RunView") -> int:
-    """Return the code that stands for how a run ended; of a run that has not ended `FAILED`: it is not all well yet."""
+    """Return the exit code for the status of a run; `FAILED` for a run that has not ended."""
     if run.status is RunStatus.FINISHED:
         return OK
     if run.status is RunStatus.CANCELED:

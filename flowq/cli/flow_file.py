@@ -1,4 +1,4 @@
-"""Flow files on the command line: the compiler's diagnostics, and what would run."""
+"""Flow files on the command line: compilation, diagnostics, and the preview of a run."""
 
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
@@ -34,7 +34,8 @@ def compile_now(file: str, inputs: Inputs) -> "Compilation":
     """Compile a flow file with today's date (UTC) as `run.date`."""
     from flowq.compiler import compile_file
 
-    return compile_file(file, params=inputs.values, params_file=inputs.file, date=datetime.now(UTC).date().isoformat())
+    date = datetime.now(UTC).date().isoformat()
+    return compile_file(file, params=inputs.values, params_file=inputs.file, date=date, root=inputs.root)
 
 
 def show_diagnostics(diagnostics: "Iterable[Diagnostic]", terminal: Terminal, *, err: bool) -> None:
@@ -46,7 +47,7 @@ def show_diagnostics(diagnostics: "Iterable[Diagnostic]", terminal: Terminal, *,
 
 
 def preview_lines(plan: "Plan") -> Iterator[Line]:
-    """Yield what a run of the plan would do: its jobs in order, with queue and what they wait for."""
+    """Yield the preview of a run: its jobs in order, with queue and dependencies."""
     jobs = list(plan.selected_jobs())
     yield ((f"{safe_line(plan.name)}: {count_text(plan)}, not run (--dry-run)", "bold"),)
     if plan.params:
@@ -67,7 +68,7 @@ def preview_lines(plan: "Plan") -> Iterator[Line]:
 
 
 def preview_json(plan: "Plan") -> dict[str, Any]:
-    """Return the same for programs."""
+    """Return the preview as a JSON document."""
     return {
         "flow": plan.name,
         "file": plan.file,

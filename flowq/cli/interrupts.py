@@ -1,4 +1,4 @@
-"""Ctrl+C while a run is followed: counted here, answered by the loop, so that nothing is torn in the middle."""
+"""Ctrl+C while a run is followed: the handler only counts, and the loop acts between two updates."""
 
 import signal
 from types import FrameType, TracebackType
@@ -8,7 +8,7 @@ _ASKED: Final = (signal.SIGINT, signal.SIGTERM)
 
 
 class Interrupts:
-    """Counts SIGINT and SIGTERM inside a `with` block, instead of what they would do."""
+    """A counter of SIGINT and SIGTERM inside a `with` block, in place of their default actions."""
 
     def __init__(self) -> None:
         self.count = 0

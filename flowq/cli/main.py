@@ -1,4 +1,4 @@
-"""The entry point: the group of commands, loaded when used, and the one place where errors become words and exit codes."""
+"""The entry point: the group of lazily loaded commands, and the one place that turns errors into messages and exit codes."""
 
 import errno
 import gc
@@ -16,7 +16,7 @@ from flowq.cli.context import CliContext, url_option
 from flowq.cli.terminal import echo
 from flowq.exceptions import FlowqError, InvalidFlowError, ServerError, UsageError
 
-_GARBAGE: Final = 50_000  # new objects between two searches for cycles; importing makes many objects and no garbage
+_GARBAGE: Final = 50_000  # new objects between garbage collections; imports make many objects and no garbage
 
 _NO_ROOM: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
@@ -24,44 +24,44 @@ COMMANDS: Final = {
     "run": "Run a flow, or a part of it, and follow it to its end.",
     "status": "Show a run: its jobs, their states and why.",
     "why": "Explain why a job is waiting, skipped, failed or queued.",
-    "retry": "Run again what failed in a run, and what depends on it.",
+    "retry": "Run failed jobs of a run again, and those that depend on them.",
     "cancel": "Cancel a run, or one job of it.",
-    "approve": "Decide about a job that waits for approval.",
+    "approve": "Approve or reject a job that waits for approval.",
     "logs": "Show what the jobs of a run printed.",
     "result": "Print the result of a job as JSON.",
     "runs": "List the latest runs, newest first.",
     "delete": "Delete runs that have ended, with their results and logs.",
     "validate": "Check flow files and show every problem.",
-    "plan": "Show what a run would do, and what a failure would.",
+    "plan": "Show what a run would do, and the effect of a failure.",
     "graph": "Draw the graph of a flow, or of a run with its states.",
-    "worker": "Execute jobs of the given queues.",
+    "worker": "Execute the jobs of queues.",
     "worker-pool": "Run several workers, and replace those that die.",
-    "enqueue": "Put a call of a Python function on a queue.",
-    "cron": "Put jobs on queues at their times.",
+    "enqueue": "Enqueue a call of a Python function.",
+    "cron": "Enqueue jobs on a schedule.",
     "requeue": "Requeue failed jobs of a queue.",
     "empty": "Delete the jobs that wait in queues.",
     "info": "Show queues and workers.",
     "suspend": "Pause all workers.",
-    "resume": "Let suspended workers claim jobs again.",
+    "resume": "Resume suspended workers.",
     "server": "Start, stop or look at the embedded server.",
-    "doctor": "Check the server and the workers, and say what to do.",
-    "gc": "Remove what only takes memory on the server.",
-    "config": "Show every setting, its value and where that comes from.",
+    "doctor": "Check the server and the workers, and advise what to do.",
+    "gc": "Delete expired data from the server.",
+    "config": "Show every setting, its value and its source.",
     "completion": "Print the script for completion in bash, zsh or fish.",
     "schema": "Print the JSON Schema of flow files.",
     "version": "Print the version of flowq and of the Python it runs on.",
 }
-"""Every command with its line in `flowq --help`.
+"""All commands with their lines in `flowq --help`.
 
-The module of the same name in `flowq.cli.commands` is imported when it is called.
+The module of the same name in `flowq.cli.commands` is imported when the command is called.
 """
 
 
 class LazyGroup(click.Group):
-    """A group that knows its commands by name and imports one only when it is invoked."""
+    """A group that imports a command only when it is invoked."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
-        """Return the names in the order of `COMMANDS`, the order people need them in."""
+        """Return the names in the order of `COMMANDS`."""
         return list(COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 - click's signature
@@ -72,7 +72,7 @@ class LazyGroup(click.Group):
         return command
 
     def resolve_command(self, ctx: click.Context, args: list[str]) -> tuple[str | None, click.Command | None, list[str]]:
-        """Find the command; an unknown name is answered with the nearest one there is."""
+        """Find the command; the error for an unknown name suggests the nearest one."""
         name = args[0]
         if name in COMMANDS:
             return super().resolve_command(ctx, args)
@@ -85,7 +85,7 @@ class LazyGroup(click.Group):
         raise click.UsageError(f"there is no command {name!r}; {hint}", ctx)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 - click's signature
-        """Write the list of commands from the table, without importing one."""
+        """Write the list of commands from the table, without importing the commands."""
         with formatter.section("Commands"):
             formatter.write_dl(list(COMMANDS.items()))
 
@@ -114,7 +114,7 @@ def cli(ctx: click.Context) -> None:
 
 
 def run(arguments: Sequence[str], begin: Callable[[str], None] | None = None) -> int:
-    """Run one command and return its exit code. Never raises, whatever the command met. `begin`: see `CliContext`."""
+    """Run one command and return its exit code; never raise. `begin`: see `CliContext`."""
     _have_streams()
     _never_fail_to_encode()
     try:
@@ -126,9 +126,9 @@ def run(arguments: Sequence[str], begin: Callable[[str], None] | None = None) ->
 
 
 def _have_streams() -> None:
-    """Give a process that was started with some of its streams closed (`>&-`) something in their place.
+    """Replace standard streams that were closed before the process started (`>&-`).
 
-    The descriptors first: the next file or socket that is opened would get the number of a closed one, and what is printed.
+    Descriptors come first: the next file or socket to be opened would get the number of a closed one, and then all printed text.
     """
     for number in range(3):
         try:
@@ -136,14 +136,14 @@ def _have_streams() -> None:
         except OSError:
             os.set_inheritable(
                 os.open(os.devnull, os.O_RDWR), True
-            )  # the lowest free number, which is this one; for workers too
+            )  # gets the lowest free number, which is this one; workers inherit it
     for number, name in ((1, "stdout"), (2, "stderr")):
         if getattr(sys, name) is None:
             setattr(sys, name, open(number, "w", encoding="utf-8", closefd=False))  # noqa: SIM115 - open until the end
 
 
 def _invoke(arguments: list[str], begin: Callable[[str], None] | None) -> object:
-    """Call click without its own idea of errors and exit codes; it would also swallow a closed pipe."""
+    """Call click without its own handling of errors and exit codes, which would also hide a closed pipe."""
     instruction = os.environ.get("_FLOWQ_COMPLETE")
     if instruction:
         from click.shell_completion import shell_complete
@@ -154,17 +154,17 @@ def _invoke(arguments: list[str], begin: Callable[[str], None] | None) -> object
 
 
 def main(begin: Callable[[str], None] | None = None) -> None:
-    """Run the program: the command of `sys.argv`."""
+    """Run the command of `sys.argv`."""
     gc.set_threshold(_GARBAGE)
     code = run(sys.argv[1:], begin)
     if code == exit_codes.BROKEN_PIPE:
         _forget_stdout()
-    gc.freeze()  # the process ends: nothing is worth being looked through once more
+    gc.freeze()  # the process ends: skip the last garbage collection
     sys.exit(code)
 
 
 def _report(error: BaseException) -> int:
-    """Say what happened on standard error, and return the exit code that stands for it."""
+    """Write the error to standard error, and return its exit code."""
     if os.environ.get("FLOWQ_DEBUG") and not isinstance(error, click.exceptions.Exit):
         import traceback
 
@@ -178,7 +178,7 @@ def _report(error: BaseException) -> int:
             return exit_codes.BROKEN_PIPE
         case KeyboardInterrupt() | click.Abort():
             return exit_codes.INTERRUPTED
-        case click.exceptions.NoArgsIsHelpError():  # `flowq` alone asks what there is
+        case click.exceptions.NoArgsIsHelpError():  # `flowq` alone prints the help
             echo(error.format_message())
             return 0
         case click.ClickException():
@@ -201,7 +201,7 @@ def _exit_code(error: FlowqError) -> int:
 def _report_bug(error: BaseException) -> int:
     text = f"{type(error).__name__}: {error}".rstrip(": ")
     return _say(
-        f"flowq itself went wrong ({text}); this is a bug. FLOWQ_DEBUG=1 shows where: please report that text", exit_codes.BUG
+        f"internal error in flowq ({text}); this is a bug. FLOWQ_DEBUG=1 shows where: please report that text", exit_codes.BUG
     )
 
 
@@ -214,13 +214,10 @@ def _usage_text(error: click.ClickException) -> str:
 
 
 def _say(text: str, code: int) -> int:
-    """Write one error in the one form and return the exit code.
-
-    What the text quotes may come from anywhere: it is made safe.
-    """
+    """Write an error message, made safe for terminals, and return the exit code."""
     from flowq.flows.views.text import safe
 
-    # Standard output or error may be gone: the exit code is then all that can still be told.
+    # Standard output or error may be closed: then only the exit code remains.
     with suppress(OSError):
         sys.stdout.flush()
         echo(f"error: {safe(text)}", err=True)
@@ -228,7 +225,7 @@ def _say(text: str, code: int) -> int:
 
 
 def _never_fail_to_encode() -> None:
-    """Show what the terminal's encoding cannot express as escapes, instead of failing on it."""
+    """Write characters that the terminal's encoding lacks as escapes, instead of failing."""
     for stream in (sys.stdout, sys.stderr):
         reconfigure = getattr(stream, "reconfigure", None)
         if reconfigure is not None:
@@ -236,7 +233,7 @@ def _never_fail_to_encode() -> None:
 
 
 def _forget_stdout() -> None:
-    """Give Python's own flush at exit somewhere to write to: the reader of our output is gone."""
+    """Redirect standard output, whose reader has gone, so that Python's flush at exit does not fail."""
     devnull = os.open(os.devnull, os.O_WRONLY)
     os.dup2(devnull, sys.stdout.fileno())
 

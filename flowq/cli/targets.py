@@ -1,4 +1,4 @@
-"""From what people type to ids: `@latest`, `@2`, a prefix or nothing for a run; a name, a cell's name or an id for a job."""
+"""Arguments to ids: `@latest`, `@2`, a prefix or nothing for a run; a name, a cell's name or an id for a job."""
 
 import os
 import re
@@ -21,15 +21,15 @@ _MEMBER: Final = re.compile(r"[a-z0-9]{8}-\d+")
 
 
 def select_run(store: "Store", given: str | None, *, failed: bool = False) -> str:
-    """Return the id of the run that was meant.
+    """Return the id of the run that an argument names.
 
-    Without one given: the latest run (that failed, with `failed`) started in this directory, else the latest of all.
-    `@latest` is the latest whatever its status, `@2` the one before it. Anything else is an id or the beginning of one.
+    None selects the latest run (with `failed`, that failed) started in this directory, else the latest of all. `@latest` is the
+    latest of any status, `@2` the one before it. Anything else is an id or a prefix of one.
 
     Raises:
         NoSuchRunError: there is no such run.
-        AmbiguousRunError: the beginning fits several.
-        UsageError: what was given cannot be an id.
+        AmbiguousRunError: the prefix fits several ids.
+        UsageError: the argument cannot be an id.
     """
     if given is None:
         found = store.runs.latest(here(), failed=failed) or store.runs.latest(failed=failed)
@@ -49,7 +49,7 @@ def select_run(store: "Store", given: str | None, *, failed: bool = False) -> st
 
 
 def refuse_beside_running(store: "Store", chosen: str) -> None:
-    """Refuse to act on a run that was not named while a newer one of this directory is going on: that one may have been meant.
+    """Refuse to choose a run while a newer one of this directory is active, which the user may have meant.
 
     Raises:
         UsageError: the latest run of this directory has not ended.
@@ -63,7 +63,7 @@ def refuse_beside_running(store: "Store", chosen: str) -> None:
 
 
 def select_open_run(store: "Store", given: str | None) -> str:
-    """Return the run that was meant; without one given the latest that has not ended, of this directory, else of all."""
+    """Return the id of the run that an argument names; for None, of the latest active run of this directory, else of all."""
     if given is not None:
         return select_run(store, given)
     for directory in (here(), None):
@@ -75,7 +75,7 @@ def select_open_run(store: "Store", given: str | None) -> str:
 
 
 def select_jobs(plan: Plan, run_id: str, given: str) -> Sequence[int]:
-    """Return the ordinals a job's name stands for in a run: one job, one cell, or all cells of a matrix in expansion order.
+    """Return the ordinals for a job's name in a run: one job, one cell, or all cells of a matrix in expansion order.
 
     Raises:
         NoSuchJobError: the run has no such job; the message names the nearest.
@@ -87,13 +87,13 @@ def select_jobs(plan: Plan, run_id: str, given: str) -> Sequence[int]:
 
 
 def looks_like_file(given: str) -> bool:
-    """Return whether what was given where a FILE or a RUN may stand is a file: it exists, or it cannot be a run's id."""
+    """Return whether a FILE-or-RUN argument is a file: the file exists, or the argument cannot be a run's id."""
     is_there = os.path.exists(given)  # noqa: PTH110 - a name that is too long is not
     return is_there or not (_PREFIX.match(given.lower()) or _NTH.match(given) or _MEMBER.fullmatch(given))
 
 
 def here() -> str:
-    """Return the directory that runs started now belong to."""
+    """Return the directory that is stored with a run started now."""
     return str(Path.cwd())
 
 

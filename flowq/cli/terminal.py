@@ -1,4 +1,4 @@
-"""Standard output and error: what they can show, and writing text to them as it is."""
+"""Standard output and error: their capabilities, and writing text to them."""
 
 import os
 import sys
@@ -10,7 +10,7 @@ import click
 
 @dataclass(frozen=True, slots=True)
 class Terminal:
-    """What an output stream can show. `width` and `height` in cells; no `width`: it is not a terminal, lines may be long."""
+    """The capabilities of an output stream. `width` and `height` in cells; `width` None: not a terminal, lines may be long."""
 
     width: int | None = None
     height: int = 24
@@ -20,10 +20,10 @@ class Terminal:
 
     @classmethod
     def of(cls, stream: TextIO) -> "Terminal":
-        """Look at a stream and the environment.
+        """Return the capabilities of a stream, from the stream and the environment.
 
-        Colour and the live display are for terminals only; `NO_COLOR`, `TERM=dumb` and `CI` (a log that people read later)
-        turn them off. `COLUMNS` sets the width, also where there is no terminal.
+        Colour and the live display are for terminals only; `NO_COLOR`, `TERM=dumb` and `CI` turn them off. `COLUMNS` sets the
+        width, also without a terminal.
         """
         environ = os.environ
         tty = _is_terminal(stream)

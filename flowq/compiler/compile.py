@@ -1,4 +1,4 @@
-"""The chain of passes, from a file to a plan."""
+"""The chain of stages, from a file to a plan."""
 
 import os
 from collections.abc import Mapping
@@ -9,7 +9,7 @@ from flowq.compiler.diagnostics.diagnostic import Diagnostic
 from flowq.compiler.emit import make_plan
 from flowq.compiler.params.file import given_params
 from flowq.compiler.params.params import Given
-from flowq.compiler.syntax.files import Beside, Files
+from flowq.compiler.syntax.files import Beside, Files, project_root
 from flowq.compiler.syntax.nodes import Json
 from flowq.compiler.syntax.source import Report, Source, decode_source, load_source
 from flowq.compiler.units import Units
@@ -21,7 +21,7 @@ _NO_PARAMS: Mapping[str, Json] = {}
 
 @dataclass(frozen=True, slots=True)
 class Compilation:
-    """The outcome: a plan, or what is wrong. `plan` is None exactly when a diagnostic is an error; warnings come with a plan."""
+    """A plan, or the problems. `plan` is None exactly if a diagnostic is an error; warnings come with a plan."""
 
     plan: Plan | None
     diagnostics: tuple[Diagnostic, ...]
@@ -38,14 +38,17 @@ def compile_file(
     params: Mapping[str, Json] = _NO_PARAMS,
     params_file: str | os.PathLike[str] | None = None,
     date: str | None = None,
+    root: str | os.PathLike[str] | None = None,
 ) -> Compilation:
     """Compile a flow file.
 
     Args:
         path: the file; diagnostics name it as it is given here.
-        params: values of parameters by name. Text is read as the parameter's type, as `-p name=value` gives it.
-        params_file: a YAML or JSON file with values of parameters; those of `params` win.
+        params: values of parameters by name. A string is converted to the parameter's type, as `-p name=value` is.
+        params_file: a YAML or JSON file with values of parameters; `params` takes precedence.
         date: the UTC date of the run (`2026-01-31`) for defaults that use `run.date`; the compiler has no clock.
+        root: the directory in which the files lie that the flow names; by default the nearest one with `flowq.toml` or `.git`, else that
+            of the flow file.
 
     Returns:
         The plan, its `file` absolute, or None with at least one error. Never raises for what is in the file.
@@ -55,9 +58,9 @@ def compile_file(
     """
     name = os.fspath(path)
     source, report = load_source(name)
-    files = Files()
-    given = given_params(params, None if params_file is None else os.fspath(params_file), files)
     place = Beside(name, os.path.abspath(name))  # noqa: PTH100 - not resolve(): a link keeps the name it was given
+    files = Files(_root(place, root))
+    given = given_params(params, None if params_file is None else os.fspath(params_file), files)
     return _compile(source, report, Surroundings(given, _run(date), place, files, _modules(place.file)))
 
 
@@ -69,17 +72,22 @@ def compile_text(
     date: str | None = None,
     file: str = "",
 ) -> Compilation:
-    """Compile a flow that is not a file, like `compile_file`. Files it names are looked for beside `file`, else beside `name`.
+    """Compile a flow from text, like `compile_file`. Files that it names are relative to `file`, else to `name`.
 
     Args:
         text: the flow; bytes are read as UTF-8.
-        name: what diagnostics call it; its stem names the flow where it has no `name`.
+        name: the file name in diagnostics; its stem names a flow without `name`.
         params: values of parameters by name.
         date: the UTC date of the run.
-        file: what the plan says its file is. Callables are looked for as from there; without it nothing is said about them.
+        file: the flow file that the plan records. Callables are searched beside it; without it they are not checked.
     """
     source, report = decode_source(name, text)
-    return _compile(source, report, Surroundings(Given(params), _run(date), Beside(name, file), Files(), _modules(file)))
+    place = Beside(name, file)
+    return _compile(source, report, Surroundings(Given(params), _run(date), place, Files(_root(place)), _modules(file)))
+
+
+def _root(place: Beside, given: str | os.PathLike[str] | None = None) -> str:
+    return project_root(place.absolute("")) if given is None else os.path.realpath(given)
 
 
 def _compile(source: Source, report: Report, around: Surroundings) -> Compilation:
@@ -87,7 +95,7 @@ def _compile(source: Source, report: Report, around: Surroundings) -> Compilatio
         plan = None if report.failed else _plan(source, report, around)
         diagnostics = around.files.diagnostics(report)
         for one in (report, *around.files.reports):
-            one.tree = None  # only the plan is left when the collector may look again
+            one.tree = None  # free the tree before the collector runs again
     return Compilation(plan, diagnostics)
 
 
@@ -97,7 +105,7 @@ def _plan(source: Source, report: Report, around: Surroundings) -> Plan | None:
 
 
 def _modules(file: str) -> tuple[str, ...]:
-    """Return where jobs find modules: in the directory of the run, which is the current one, and beside the flow file."""
+    """Return the folders in which jobs find modules: the directory of the run, which is the current one, and the flow file's."""
     if not file:
         return ()
     try:

@@ -1,10 +1,10 @@
-"""The last pass: from units to the plan, with ordinals in an order in which parents come first.
+"""The last stage: units to the plan, with ordinals that put parents first.
 
-A unit is written under a prefix: "" for the flow itself, `job/` for the flow that a job stands for, `on_exit/` for a section of handlers. Its
-jobs keep the names of their file; only here do they get the names of the plan.
+A unit is written under a prefix: "" for the flow itself, `job/` for a sub-flow, `on_exit/` for a section of handlers. Jobs keep the names
+of their file until here, where they get the names of the plan.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from operator import attrgetter
 from typing import Final
@@ -19,13 +19,15 @@ from flowq.compiler.expressions.sites import ExpressionSite
 from flowq.compiler.syntax.nodes import Json
 from flowq.compiler.units import Section, Unit
 from flowq.plan import GATE, Action, Cell, Edge, JobFields, Node, Plan, cell_name, is_gate
+from flowq.plan.bulk import record
+from flowq.plan.cell_names import PLAIN, spellings
 
 _STOPPED_BY_A_SKIP: Final = frozenset({"success", "failure"})
 _after_action = attrgetter(*(item.name for item in fields(JobFields) if item.name != "action"))
 
 
 def make_plan(unit: Unit, file: str) -> Plan:
-    """Return the plan of a flow in which nothing is wrong."""
+    """Return the plan of a flow without errors."""
     emitter = _Emitter(file)
     emitter.section(_Frame(unit, unit.main))
     for name, handlers in unit.handlers.items():
@@ -49,22 +51,43 @@ def make_plan(unit: Unit, file: str) -> Plan:
 
 
 def _withheld(unit: Unit) -> set[str]:
-    """Return the variables that hold secrets of a flow or of its parts."""
+    """Return the variables that hold secrets of a flow or of its sub-flows."""
     return sources_of(unit.flow.head.secrets).union(*(_withheld(part) for parts in unit.parts.values() for part in parts))
+
+
+@record
+class _Values:
+    """The values of a cell of a matrix, and how they are spelled in its name."""
+
+    matrix: Mapping[str, Json]
+    spelling: int = PLAIN
+
+    def name(self, node: str) -> str:
+        """Return the cell's name; the gate of a sub-flow has that of its node, which has the values."""
+        return node if is_gate(node) else cell_name(node, self.matrix, self.spelling)
+
+
+def _values_of(cells: Cells) -> Iterator[_Values]:
+    return map(_Values, cells, spellings(cells))
+
+
+def _nothing(node: Node) -> Node:
+    """Return what is left of a job whose matrix has no cells: it waits for what they would have waited for, and nothing is executed."""
+    return replace(node, action=Action("join"), condition=None, concurrency=None, cache=None, secrets={}, reads=())
 
 
 @dataclass(frozen=True, slots=True)
 class _Frame:
-    """One section being written. `gate` is the cell that everything in a sub-flow comes after."""
+    """A section being written. `gate` is the cell on which all jobs of a sub-flow depend."""
 
     unit: Unit
     section: Section
     prefix: str = ""
     phase: str = ""
     gate: int | None = None
-    targets: dict[int, int] = field(default_factory=dict)  # number of a job -> the ordinal that stands for the whole of it
-    members: dict[int, list[int]] = field(default_factory=dict)  # number of a job with a matrix -> what stands for its cells
-    wholes: dict[int, int] = field(default_factory=dict)  # number of a job with a matrix -> the node of the whole of it
+    targets: dict[int, int] = field(default_factory=dict)  # number of a job -> the ordinal of its cell or group
+    members: dict[int, list[int]] = field(default_factory=dict)  # number of a job with a matrix -> the ordinals of its cells
+    wholes: dict[int, int] = field(default_factory=dict)  # number of a job with a matrix -> the index of its node
     matched: dict[tuple[int, tuple[str, ...], tuple[str, ...]], int] = field(default_factory=dict)
     indexes: dict[tuple[int, tuple[str, ...]], Mapping[tuple[str, ...], list[int]]] = field(default_factory=dict)
 
@@ -73,7 +96,7 @@ class _Frame:
         return self.section.cells.get(job.name, ())
 
     def fitting(self, parent: int, axes: tuple[str, ...], key: tuple[str, ...]) -> list[int]:
-        """Return the ordinals of the cells of a job that have these values on these axes."""
+        """Return the ordinals of the cells of a job with these values on these axes."""
         index = self.indexes.get((parent, axes))
         if index is None:
             index = self.indexes[parent, axes] = by_values(self.cells_of(self.section.graph.jobs[parent]), axes)
@@ -109,25 +132,30 @@ class _Emitter:
         cells = frame.cells_of(job)
         node = frame.wholes[number] = self._node(frame, job, Action("join") if job.sub is not None else job.action)
         matches = [(parent, item) for parent, item in frame.section.graph.parents(number) if item.match]
-        # First all edges, which may need groups of their own: the cells of a matrix have ordinals without a gap.
+        # Emit all edges first, because they may need groups: the ordinals of a matrix's cells must be contiguous.
         matched = [
             [edge for parent, item in matches for edge in self._matched(frame, parent, item, values)] for values in cells
         ]
         if job.sub is not None:
             found = self._parts(frame, number, edges, matched)
         else:
-            found = [self._add(node, (*edges, *own), frame, matrix=values) for values, own in zip(cells, matched, strict=True)]
+            found = [
+                self._add(node, (*edges, *own), frame, values=values)
+                for values, own in zip(_values_of(cells), matched, strict=True)
+            ]
         frame.members[number] = found
-        if not cells:
-            return self._add(node, edges, frame, group=True)
-        return self._group(node, found, frame)
+        if cells:
+            return self._group(node, found, frame)
+        self.nodes[node] = _nothing(self.nodes[node])
+        return self._add(node, edges, frame)
 
     def _parts(self, frame: _Frame, number: int, edges: tuple[Edge, ...], matched: Sequence[Sequence[Edge]]) -> list[int]:
-        """Write a sub-flow for each cell of a matrix; return what stands for them. Their results are those of the matrix."""
+        """Write a sub-flow for each cell of a matrix; return the ordinals of their groups, whose results are the matrix's."""
         job = frame.section.graph.jobs[number]
+        cells = frame.cells_of(job)
         found = [
             self._part(frame, job, part, (*edges, *own), values)
-            for values, part, own in zip(frame.cells_of(job), frame.unit.parts[job.name], matched, strict=True)
+            for values, part, own in zip(_values_of(cells), frame.unit.parts[job.name], matched, strict=True)
         ]
         names = tuple(self.nodes[self.cells[ordinal].node].name for ordinal in found)
         whole = frame.wholes[number]
@@ -135,9 +163,9 @@ class _Emitter:
         return found
 
     def _matched(self, frame: _Frame, parent: int, dependency: DependencySpec, values: Mapping[str, Json]) -> Sequence[Edge]:
-        """Return the edge to those cells of a parent that are equal on some axes.
+        """Return the edge to those cells of a parent that have equal values on some axes.
 
-        To one cell it is an edge like any other. Several are counted by a group of their own, which ends as the whole matrix would.
+        To one cell it is an ordinary edge. Several cells are counted by a new group, which ends like the whole matrix.
         """
         axes = dependency.match
         key = key_of(values, axes)
@@ -151,21 +179,26 @@ class _Emitter:
             target = fitting[0]
             if len(fitting) > 1:
                 shared = {axis: values[axis] for axis in axes}
-                target = self._group(frame.wholes[parent], fitting, frame, matrix=shared, hidden=True)
+                target = self._group(frame.wholes[parent], fitting, frame, values=_Values(shared), hidden=True)
             frame.matched[parent, axes, key] = target
         return (Edge(target, dependency.condition),)
 
     def _part(
-        self, frame: _Frame, job: JobSpec, part: Unit, edges: tuple[Edge, ...], values: Mapping[str, Json] | None = None
+        self,
+        frame: _Frame,
+        job: JobSpec,
+        part: Unit,
+        edges: tuple[Edge, ...],
+        values: _Values | None = None,
     ) -> int:
-        """Write a sub-flow: the gate, which has the edges and the `if`, its jobs, and the group that counts them all.
+        """Write a sub-flow: the gate, which has the edges and the `if`, its jobs, and the group that counts them.
 
-        `values` are those of the cell, where it is one of a matrix.
+        `values` are those of the matrix cell, if any.
         """
-        name = frame.prefix + (job.name if values is None else cell_name(job.name, values))
+        name = frame.prefix + (job.name if values is None else values.name(job.name))
         gate_node = self._node(frame, job, Action("join"), name=f"{name}/{GATE}")
         self.nodes[gate_node] = replace(self.nodes[gate_node], matrix=False)
-        gate = self._add(gate_node, edges, frame, matrix=values, hidden=True)
+        gate = self._add(gate_node, edges, frame, values=values, hidden=True)
         scope = f"{name}/"
         self.scopes[scope] = dict(part.flow.head.bound.values)
         inner = _Frame(part, part.main, prefix=scope, phase=frame.phase, gate=gate)
@@ -189,7 +222,7 @@ class _Emitter:
     def _edges(self, frame: _Frame, number: int) -> tuple[Edge, ...]:
         """Return the edges that all cells of a job have.
 
-        In a sub-flow, a job also waits for the gate, unless it would be skipped anyway when everything above it is.
+        In a sub-flow, a job also depends on the gate, unless one of its edges already skips it when its parents are skipped.
         """
         parents = frame.section.graph.parents(number)
         edges = [self._edge(frame.targets[parent], item.condition) for parent, item in parents if not item.match]
@@ -198,7 +231,7 @@ class _Emitter:
         return tuple(edges)
 
     def _edge(self, parent: int, condition: str) -> Edge:
-        """Return an edge. The children of a job have the same one, which makes a big plan a good deal smaller."""
+        """Return an edge, shared by the children of a job to save memory."""
         known = self._shared.get((parent, condition))
         if known is None:
             known = self._shared[parent, condition] = Edge(parent, condition)
@@ -210,13 +243,17 @@ class _Emitter:
         edges: tuple[Edge, ...],
         frame: _Frame,
         *,
-        matrix: Mapping[str, Json] | None = None,
+        values: _Values | None = None,
         group: bool = False,
         hidden: bool = False,
     ) -> int:
         name = self.nodes[node].name
-        shown = name if matrix is None or is_gate(name) else cell_name(name, matrix)
-        self.cells.append(Cell(len(self.cells), shown, node, edges, matrix, group, hidden, frame.phase))
+        if values is None:
+            cell = Cell(len(self.cells), name, node, edges, None, group, hidden, frame.phase)
+        else:
+            matrix, spelling = values.matrix, values.spelling
+            cell = Cell(len(self.cells), values.name(name), node, edges, matrix, group, hidden, frame.phase, spelling=spelling)
+        self.cells.append(cell)
         return len(self.cells) - 1
 
     def _group(
@@ -225,14 +262,14 @@ class _Emitter:
         counted: Iterable[int],
         frame: _Frame,
         *,
-        matrix: Mapping[str, Json] | None = None,
+        values: _Values | None = None,
         hidden: bool = False,
     ) -> int:
         edges = tuple(Edge(ordinal, "done") for ordinal in counted)
-        return self._add(node, edges, frame, matrix=matrix, group=True, hidden=hidden)
+        return self._add(node, edges, frame, values=values, group=True, hidden=hidden)
 
     def _reads(self, frame: _Frame, sites: Iterable[ExpressionSite]) -> tuple[str, ...]:
-        """Return full names of the jobs that expressions use: those of the own section, for handlers else those of the graph."""
+        """Return the full names of the jobs that expressions use: of the same section, or, for handlers, of the graph."""
         own = frame.section.graph.numbers
         return tuple(frame.prefix + name if name in own else name for name in reads_of(sites))
 

@@ -1,7 +1,7 @@
-"""Units: a flow whose expressions, graph and cells are checked, with the flows that are parts of it.
+"""Units: a flow with checked expressions, graph and cells, and its sub-flows.
 
-Each flow file is a unit of its own. Its names are its own: the expressions of a sub-flow see the jobs and params of their file and nothing of the
-flow around it, so a file means the same alone and as a part. `emit` puts the units together.
+Each flow file is a unit with its own names: the expressions of a sub-flow see the jobs and params of their file and nothing of the outer
+flow, so a file means the same alone and as a sub-flow. `emit` combines the units.
 """
 
 import os
@@ -24,20 +24,19 @@ from flowq.compiler.syntax.nodes import MapNode
 from flowq.compiler.syntax.parser import read
 from flowq.compiler.syntax.schema import check_shape
 from flowq.compiler.syntax.source import Report, Source
-from flowq.plan import cell_name
 
 if TYPE_CHECKING:
     from flowq.compiler.signatures import Lookup, Signature
 
-MAX_DEPTH: Final = 20  # flows in flows
-MAX_UNITS: Final = 1_000  # flows that are parts of one
+MAX_DEPTH: Final = 20  # levels of nested flows
+MAX_UNITS: Final = 1_000  # sub-flows of one flow
 
 _OF_A_RUN: Final = ("timeout", "fail_fast", "concurrency", "on_success", "on_failure", "on_cancel", "on_exit")
 
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """Jobs with the graph they make and the cells of those with a matrix."""
+    """Jobs with their graph and the cells of those with a matrix."""
 
     graph: Graph
     cells: Mapping[str, Cells]
@@ -45,7 +44,7 @@ class Section:
 
 @dataclass(frozen=True, slots=True)
 class Unit:
-    """A flow with nothing wrong in it. `handlers` are its handlers by section.
+    """A flow without errors. `handlers` are its handlers by section.
 
     `parts` are the units of its jobs with `flow`: one of each, or one for each cell of its matrix.
     """
@@ -59,12 +58,12 @@ class Unit:
 
 @dataclass(slots=True)
 class Units:
-    """Makes the units of one compilation, within its limits."""
+    """The builder of the units of one compilation, within its limits."""
 
     files: Files
     budget: Budget = field(default_factory=Budget)
     _trees: dict[str, MapNode | None] = field(default_factory=dict)  # by absolute path: a file is read and checked once
-    _open: list[tuple[str, str]] = field(default_factory=list)  # (absolute path, as shown) of the flows this one is part of
+    _open: list[tuple[str, str]] = field(default_factory=list)  # (absolute path, path as shown) of the enclosing flows
     _count: int = 0
     _lookups: "dict[tuple[str, ...], Lookup]" = field(default_factory=dict)
 
@@ -91,29 +90,28 @@ class Units:
         }
         main = self._section(flow.jobs, cells, report)
         names = {name: tuple(units[0].flow.head.outputs) if units else None for name, units in parts.items()}
-        graph = main.graph if main is not None else None
         results = Results(names, self._signatures(flow, around, report))
-        check_expressions(Scene(flow, flow.jobs, main.cells if main else {}, results), graph, report)
-        check_outputs(flow, graph, report, results=results)
-        handlers = self._handlers(flow, graph, results, report)
+        check_expressions(Scene(flow, flow.jobs, main.cells, results), main.graph, report)
+        check_outputs(flow, main.graph, report, results=results)
+        handlers = self._handlers(flow, main.graph, results, report)
         if before >= 0 and self.budget.left < 0 and not report.failed:
             report.add(
                 Code.TOO_MANY_JOBS, tree.key_span("jobs"), f"the flow has more than {MAX_CELLS:,} jobs", "split the flow"
             )
         found = {name: units for name, units in parts.items() if units is not None}
-        if report.failed or main is None or len(found) < len(parts):
+        if report.failed or len(found) < len(parts):
             return None
         if not self.files.failed:
             warn(flow, main.graph, tree, report)
         return Unit(flow, main, handlers, found, around.place.absolute(around.place.file) if around.place.file else "")
 
     def _signatures(self, flow: FlowSpec, around: Surroundings, report: Report) -> "dict[str, Signature]":
-        """Return what is known of the callables of a flow."""
+        """Return the known signatures of the callables of a flow."""
         every = (*flow.jobs, *(job for section in flow.handlers.values() for job in section))
         jobs = [job for job in every if job.action.kind == "call"]
         if not (around.modules and jobs):
             return {}
-        from flowq.compiler.analysis.calls import find_signatures  # a flow of commands need not wait for what reads Python
+        from flowq.compiler.analysis.calls import find_signatures  # not imported for flows without callables
         from flowq.compiler.signatures import Lookup
 
         if around.modules not in self._lookups:
@@ -126,34 +124,30 @@ class Units:
         cells: Mapping[str, Cells],
         report: Report,
         before: Mapping[str, int] | None = None,
-    ) -> Section | None:
+    ) -> Section:
         graph = build_graph(jobs, report, before=before or ())
-        if graph is None:
-            return None
         check_matches(graph, cells, report)
         return Section(graph, cells)
 
-    def _handlers(self, flow: FlowSpec, graph: Graph | None, results: Results, report: Report) -> dict[str, Section]:
+    def _handlers(self, flow: FlowSpec, graph: Graph, results: Results, report: Report) -> dict[str, Section]:
         found = {}
         for name, jobs in flow.handlers.items():
             cells = expand(jobs, self.budget, report)
-            section = self._section(jobs, cells, report, before=graph.numbers if graph else {})
-            outer = Outer(flow.jobs, graph.never_skipped() if graph and name == "on_success" else frozenset())
-            own = section.graph if section is not None else None
-            check_expressions(Scene(flow, jobs, section.cells if section else {}, results, outer), own, report)
-            if section is not None:
-                found[name] = section
+            section = self._section(jobs, cells, report, before=graph.numbers)
+            outer = Outer(flow.jobs, graph.never_skipped() if name == "on_success" else frozenset())
+            check_expressions(Scene(flow, jobs, section.cells, results, outer), section.graph, report)
+            found[name] = section
         return found
 
     def _parts(
         self, job: JobSpec, cells: Cells | None, flow: FlowSpec, around: Surroundings, report: Report
     ) -> tuple[Unit, ...] | None:
-        """Return the units of a job with `flow`, one for each cell where it has a matrix, or None after a problem."""
+        """Return the units of a job with `flow`, one per cell if it has a matrix, or None after a problem."""
         assert job.sub is not None
         if job.matrix is None:
             unit = self._part(job.sub, job.sub.scope, flow, around, report)
             return None if unit is None else (unit,)
-        if cells is None or not _names_differ(job, cells, report):
+        if cells is None:
             return None
         axes = axes_of(cells, job.matrix)
         units = []
@@ -165,7 +159,7 @@ class Units:
         return tuple(units)
 
     def _part(self, sub: SubFlow, scope: StaticScope, flow: FlowSpec, around: Surroundings, report: Report) -> Unit | None:
-        """Return a unit of a job with `flow`, or None after a problem. `scope`: what its params are made of."""
+        """Return a unit of a job with `flow`, or None after a problem. `scope`: the scope of its params."""
         place, name = around.place.absolute(sub.path), around.place.shown(sub.path)
         if not self._may_open(place, name, sub, report):
             return None
@@ -209,7 +203,7 @@ class Units:
         return self.budget.left >= 0
 
     def _warn(self, tree: MapNode | None, report: Report) -> None:
-        """Say what of a file has no effect where it is a part."""
+        """Warn of keys that have no effect in a sub-flow."""
         for key in _OF_A_RUN:
             if tree is not None and key in tree.entries:
                 message = f"`{key}` is for a run of this flow alone: where it is part of another flow it has no effect"
@@ -217,19 +211,5 @@ class Units:
 
 
 def _modules_beside(modules: tuple[str, ...], file: str) -> tuple[str, ...]:
-    """Return where the jobs of a sub-flow find modules: in the directory of the run, beside their own file, beside that of the whole flow."""
+    """Return the module folders of a sub-flow: the directory of the run, that of its own file, that of the top flow."""
     return tuple(dict.fromkeys((modules[0], os.path.dirname(file), modules[-1]))) if modules else ()  # noqa: PTH120
-
-
-def _names_differ(job: JobSpec, cells: Cells, report: Report) -> bool:
-    """Report two cells that would give the jobs of their sub-flows the same names."""
-    names: set[str] = set()
-    for cell in cells:
-        name = cell_name(job.name, cell)
-        if name in names:
-            assert job.matrix is not None
-            message = f"two cells are called {name[:100]}: the jobs of their flows would have the same names"
-            report.add(Code.MATRIX, job.matrix.span, message, "give the values names that differ")
-            return False
-        names.add(name)
-    return True

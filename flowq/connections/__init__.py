@@ -1,8 +1,8 @@
-"""Connections: from settings to a client, and from a client to the store.
+"""Connections: settings to a client, and a client to the store.
 
 urls      addresses of servers, parsed and written
-clients   redis-py clients with every option that matters set, and the check of the server behind them
-stores    from what users pass as `connection` to the `Store`
+clients   redis-py clients with all important options set, and the check of their server
+stores    a user's `connection` argument to the `Store`
 """
 
 from typing import TYPE_CHECKING, Any
@@ -14,7 +14,7 @@ __all__ = ["open_client", "open_store"]
 
 
 def __getattr__(name: str) -> Any:
-    """Import `open_store` and `open_client` on first use: the command line's start-up does not pay for them."""
+    """Import `open_store` and `open_client` on first use, to keep the start-up of the command line fast."""
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from flowq.connections import clients

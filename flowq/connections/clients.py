@@ -1,8 +1,8 @@
-"""Connections: from settings to a client that the store can work with.
+"""Clients: settings to a checked redis-py client for the store.
 
-Every client is made here, with everything that matters said aloud, because redis-py's defaults differ between its constructors
-and versions: replies stay bytes, protocol 2, time-outs, a name that `CLIENT LIST` shows, and above all *no retries*. redis-py would
-send a request whose reply was lost again, whatever it was (an INCR counted 4 for 1); the store knows which ones may be repeated.
+Every client is created here with explicit options, because redis-py's defaults differ between its constructors and versions: replies
+as bytes, protocol 2, timeouts, a name for `CLIENT LIST`, and above all *no retries*. redis-py would repeat any request whose reply was
+lost (one INCR counted 4); the store knows which requests may be repeated.
 """
 
 import os
@@ -27,11 +27,11 @@ CONNECT_TIMEOUT: Final = 5.0  # s
 OLDEST: Final = (7, 0)
 
 _ATTACHMENTS: "weakref.WeakKeyDictionary[redis.Redis, Attachment]" = weakref.WeakKeyDictionary()
-"""The use of the embedded server lasts as long as the client that needs it."""
+"""The attachments to the embedded server; each lasts as long as its client."""
 
 
 def open_store(url: str | None = None, namespace: str | None = None, *, follow: bool = True) -> "Store":
-    """Return the store on the server that applies: checked, ready to use.
+    """Return the store on the configured server, after checking the server.
 
     Args:
         url: the server; None: as configured (see `flowq.config`), else the embedded server, which is started if needed.
@@ -41,7 +41,7 @@ def open_store(url: str | None = None, namespace: str | None = None, *, follow: 
     Raises:
         ConfigError: a setting is wrong.
         ServerUnavailableError: the server does not answer.
-        ServerError: it cannot be used; says why.
+        ServerError: it cannot be used; the message says why.
     """
     from flowq.store import Store
 
@@ -51,7 +51,7 @@ def open_store(url: str | None = None, namespace: str | None = None, *, follow: 
 
 
 def open_client(url: str | None = None) -> "redis.Redis":
-    """Return a client of the server that applies, after checking that flowq can work with it.
+    """Return a client of the configured server, after checking that flowq can work with it.
 
     With the embedded server, the process counts as its user for as long as the client exists.
 
@@ -81,7 +81,7 @@ def _connect(settings: Settings) -> "redis.Redis":
 
 
 def _embedded(home: str | None) -> "redis.Redis":
-    # Attached before redis is imported, which takes longer than everything else here: nothing is paid twice if this fails.
+    # Attach before the slow import of redis, which is wasted if attaching fails.
     from flowq.embedded.attach import attach
 
     attachment = attach(home)
@@ -96,9 +96,9 @@ def _embedded(home: str | None) -> "redis.Redis":
 
 
 def _client(url: str, namespace: str) -> "redis.Redis":
-    """Return a client of this address, not connected yet; on a cluster, of the node that has the namespace.
+    """Return a client of this address, not connected yet; on a cluster, of the node that holds the namespace.
 
-    Errors name what is wrong with the address, never its password.
+    Errors never contain the password.
     """
     import redis
 
@@ -147,7 +147,7 @@ def _cluster_client(url: str, parts: SplitResult, options: dict[str, Any], names
     return _constructed(url, slot_client(addresses, namespace, settings, tls=parts.scheme == "rediss+cluster"))
 
 
-# -- what every connection is told
+# -- options of every connection
 
 
 def _common() -> dict[str, Any]:
@@ -171,11 +171,11 @@ def _unix(path: str) -> dict[str, Any]:
 
 
 def _host() -> str:
-    return re.sub(r"[^\w.-]", "-", socket.gethostname(), flags=re.ASCII)  # no blanks in a client's name
+    return re.sub(r"[^\w.-]", "-", socket.gethostname(), flags=re.ASCII)  # a client's name has no spaces
 
 
 def _constructed(url: str, client: "redis.Redis") -> "redis.Redis":
-    """Make a connection object once, without connecting: redis-py looks at most options only then."""
+    """Create a connection object without connecting, because redis-py checks most options only then."""
     from redis.exceptions import RedisError
 
     try:
@@ -185,13 +185,13 @@ def _constructed(url: str, client: "redis.Redis") -> "redis.Redis":
     return client
 
 
-# -- what a server must be
+# -- requirements on the server
 
 
 def _check(client: "redis.Redis", url: str, *, allow_eviction: bool) -> None:
-    """See that the server answers, is new enough and does not throw keys away.
+    """Check that the server answers, is new enough and does not evict keys.
 
-    A user that may not ask (ACL) is believed: the rights that flowq asks for do not include INFO.
+    The check is skipped for a user whose ACL forbids INFO, which flowq does not require.
     """
     from redis.exceptions import NoPermissionError
 

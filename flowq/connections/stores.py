@@ -1,13 +1,14 @@
-"""From what users hand in as `connection` to the store.
+"""A user's `connection` argument to the store.
 
-Users pass a redis-py client of their own making, or nothing. The store needs replies as bytes, so a client that decodes is
-mirrored by one on the same address that does not. Without a connection the server is found as the command line finds it.
+Users pass a redis-py client or nothing. The store needs replies as bytes, so for a client that decodes replies a second one for the
+same address is created that does not. Without a connection the server is configured as for the command line.
 """
 
 import weakref
+from inspect import iscoroutinefunction
 from typing import TYPE_CHECKING, Any
 
-from flowq.exceptions import UsageError
+from flowq.exceptions import AsyncClientError, UsageError
 
 if TYPE_CHECKING:
     from flowq.store import Store
@@ -17,13 +18,13 @@ _default: "Store | None" = None
 
 
 def store_for(connection: Any = None) -> "Store":
-    """Return the store on a redis-py client, the same for the same client; without one, the configured server's.
+    """Return the store on a redis-py client, always the same for a client; for None, the store on the configured server.
 
     Raises:
-        UsageError: not a redis-py client.
+        UsageError: not a redis-py client; one for asyncio is a `TypeError` as well.
         ServerError: the server cannot be used.
     """
-    from flowq.store import Store
+    from flowq.store.store import Store
 
     if connection is None:
         return default_store()
@@ -47,13 +48,19 @@ def default_store() -> "Store":
 
 
 def set_default_store(store: "Store | None") -> "Store | None":
-    """Decide what "no connection given" means in this process; return what it meant. A worker does, for the jobs that it forks."""
+    """Set the store for calls without a connection, and return the previous one. A worker sets it for the jobs that it forks."""
     global _default
     former, _default = _default, store
     return former
 
 
 def _client_of(connection: Any) -> Any:
+    if iscoroutinefunction(getattr(connection, "execute_command", None)):
+        raise AsyncClientError(
+            f"connection must be a redis.Redis or redis.RedisCluster client, found {type(connection).__module__}."
+            f"{type(connection).__name__}, which is for asyncio: make a redis.Redis client for flowq, and call it in a thread"
+            " (asyncio.to_thread) where it must not block"
+        )
     if hasattr(connection, "execute_command") and hasattr(connection, "connection_pool"):
         return _undecoded(connection)
     if hasattr(connection, "execute_command") and hasattr(connection, "nodes_manager"):

@@ -1,4 +1,4 @@
-"""Addresses of servers: parsed, checked, and written for another process. Errors name what is wrong, never a password.
+"""Addresses of servers: parsed, checked, and written for another process. Errors never contain a password.
 
 redis://[user[:password]@]host[:port][/db]                      rediss:// likewise, with TLS
 unix:///path/to/socket[?db=n]
@@ -27,10 +27,10 @@ _OPTIONS: Final = re.compile(
 
 
 def url_of(client: "redis.Redis") -> str:
-    """Return the address under which another process makes a client like this one. It holds the password: not for a command line.
+    """Return the address with which another process creates an equal client. It holds the password: keep it off command lines.
 
     Raises:
-        ConfigError: the client is of a kind that no single address stands for, and FLOWQ_REDIS_URL is not set either.
+        ConfigError: no address can express this kind of client, and FLOWQ_REDIS_URL is not set.
     """
     import redis
 
@@ -54,7 +54,7 @@ def url_of(client: "redis.Redis") -> str:
 
 
 def parse(url: str) -> tuple[SplitResult, dict[str, Any]]:
-    """Return the parts of an address and its options; refuse what is unknown, which redis-py partly ignores."""
+    """Return the parts of an address and its options; refuse unknown options, some of which redis-py ignores."""
     scheme = url.partition("://")[0]
     if scheme not in _SCHEMES or "://" not in url:
         raise ConfigError(
@@ -85,13 +85,13 @@ def _option(url: str, name: str, text: str) -> Any:
 
 
 def addresses(url: str, parts: SplitResult, port: int) -> list[tuple[str, int]]:
-    """Return the hosts of an address with several, which urllib does not split."""
+    """Return the hosts of an address with several hosts, which urllib does not split."""
     hosts = [urlsplit(f"//{item}") for item in parts.netloc.rpartition("@")[2].split(",") if item]
     return [(unquote(host.hostname or "localhost"), port_of(url, host) or port) for host in hosts]
 
 
 def port_of(url: str, parts: SplitResult) -> int | None:
-    """Return the port of an address, None without one."""
+    """Return the port of an address, or None."""
     try:
         return parts.port
     except ValueError as error:
@@ -99,7 +99,7 @@ def port_of(url: str, parts: SplitResult) -> int | None:
 
 
 def database(url: str, path: str) -> int:
-    """Return the number of the database that the path of an address names, 0 without one."""
+    """Return the database number in the path of an address; 0 if there is none."""
     text = path.strip("/")
     if text and not text.isdigit():
         raise ConfigError(f"{redact(url)!r}: the database must be a number, found {text!r}")
@@ -107,11 +107,11 @@ def database(url: str, path: str) -> int:
 
 
 def user(parts: SplitResult) -> dict[str, str]:
-    """Return user name and password of an address, as arguments of a client."""
+    """Return user name and password of an address, as arguments for a client."""
     found = {"username": parts.username, "password": parts.password}
     return {name: unquote(value) for name, value in found.items() if value}
 
 
 def user_of_several(parts: SplitResult) -> dict[str, str]:
-    """Return user and password of an address with several hosts."""
+    """Return user name and password of an address with several hosts."""
     return user(parts._replace(netloc=parts.netloc.rpartition("@")[0] + "@several"))

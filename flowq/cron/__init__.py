@@ -1,12 +1,13 @@
-"""Calls that are put on queues again and again: by cron expressions and intervals.
+"""Periodic jobs: calls that a scheduler enqueues by cron expressions and intervals.
 
-A scheduler decides *when*; what it puts on a queue is an ordinary job that any worker executes. It keeps nothing to itself: which
-slot of which entry was dealt with last is in the store, noted in the same step that creates the job (`store/lua/cron/enqueue_slot.lua`). So
-any number of schedulers can run side by side, each can be killed at any moment, and a slot gives one job, neither none nor two.
+A scheduler enqueues ordinary jobs, which any worker executes. Its state is in the store: the script that creates a job also records
+the latest slot of its entry (`store/lua/cron/enqueue_slot.lua`). So any number of schedulers can run side by side, each can be killed
+at any moment, and each slot creates exactly one job. `flowq.slots` computes the slots.
 
-    schedule   expressions and intervals: pure functions of time      zones        time zones, the local one too
-    job        `CronJob`: an entry                                    registering  configuration files
-    scheduler  `CronScheduler`: the loop                              listing      the list of schedulers that live
+    job          `CronJob`: an entry
+    registration configuration files
+    scheduler    `CronScheduler`: the loop
+    schedulers   the registry of live schedulers
 """
 
 from typing import TYPE_CHECKING, Any

@@ -3,7 +3,6 @@
 import hashlib
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import fields
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
@@ -14,7 +13,7 @@ from flowq.durations import format_duration, parse_duration
 from flowq.exceptions import UsageError
 from flowq.jobs.call import Call
 from flowq.jobs.enqueue import EnqueueData
-from flowq.jobs.options import JobOptions, as_arguments, enqueue_options, parse_options
+from flowq.jobs.options import as_arguments, bind_options, enqueue_options, parse_options
 from flowq.queue import Queue
 from flowq.slots.schedule import CronExpression, Interval, Schedule
 from flowq.slots.timezones import name_of, named
@@ -27,8 +26,6 @@ if TYPE_CHECKING:
     from flowq.store import Store
 
 GRACE: Final = 60_000  # ms by which a slot may be late and still be kept with `catch_up=False`
-_RENAMED: Final = {"job_timeout": "timeout"}
-_KNOWN: Final = frozenset(field.name for field in fields(JobOptions)) | {"webhooks", "rate_limit"}
 _SHOWN: Final = ("job_timeout", "result_ttl", "ttl", "failure_ttl", "meta")
 _REFUSED: Final = (
     "job_id",
@@ -36,11 +33,11 @@ _REFUSED: Final = (
     "unique",
     "depends_on",
     "pipeline",
-)  # options of `enqueue` that make no sense again and again
+)  # options of `enqueue` that make no sense for repeated jobs
 
 
 class CronJob:
-    """A call that is put on a queue again and again.
+    """A call that a scheduler enqueues periodically.
 
     Args:
         queue_name: the queue.
@@ -48,16 +45,16 @@ class CronJob:
         func_name: its dotted name, in place of `func`.
         args: its positional arguments.
         kwargs: its keyword arguments.
-        interval: seconds (or a text such as "5m") between jobs; the first is due at once.
+        interval: seconds (or a string such as "5m") between jobs; the first is due at once.
         cron: a cron expression; give this or `interval`.
-        name: under which its jobs are listed; the function's name unless given.
-        timezone: in which the expression is meant: a name such as "Europe/Berlin"; the local one unless given.
-        catch_up: whether a job is created for the latest of the times that were missed because no scheduler ran.
-        result_ttl: how long a success of its jobs is kept.
-        **options: further options of its jobs, as of `Queue.enqueue`.
+        name: the name under which its jobs are listed; by default the function's.
+        timezone: the time zone of the expression, such as "Europe/Berlin"; by default the local one.
+        catch_up: whether a job is created for the latest of the slots that were missed because no scheduler ran.
+        result_ttl: how long its jobs are kept after success.
+        **options: further options of its jobs, as in `Queue.enqueue`.
 
     Raises:
-        UsageError: something of it is not possible; says what.
+        UsageError: an argument is wrong; the message names it.
     """
 
     def __init__(  # noqa: PLR0913, PLR0917 - RQ's signature
@@ -104,31 +101,31 @@ class CronJob:
         self.latest_enqueue_time: datetime | None = None
         self.next_enqueue_time: datetime | None = None if interval else self.get_next_enqueue_time()
         if self.func is not None:
-            self._data()  # whatever is wrong is said here
+            self._data()  # report errors now
 
     # -- when -----------------------------------------------------------------------------------------------------------------
 
     def get_next_enqueue_time(self) -> datetime:
-        """Return when the next job is due, as seen from now."""
+        """Return when the next job is due after now."""
         slot = self.schedule.next_slot(_millis(self.latest_enqueue_time), int(datetime.now(UTC).timestamp() * 1000))
         return datetime.max.replace(tzinfo=UTC) if slot is None else _time(slot)
 
     def should_run(self) -> bool:
-        """Return whether a job is due by this machine's clock. Schedulers go by the server's."""
+        """Return whether a job is due by this machine's clock. Schedulers use the server's clock."""
         if self.next_enqueue_time is None:
             return self.latest_enqueue_time is None
         return datetime.now(UTC) >= self.next_enqueue_time
 
     def set_enqueue_time(self, time: datetime) -> None:
-        """Note a time as that of the latest job; the next one follows from it."""
+        """Set the time of the latest job, from which the next one is computed."""
         self.latest_enqueue_time = time
         self.next_enqueue_time = self.get_next_enqueue_time()
 
     def due(self, latest: int | None, now: int) -> int | None:
-        """Return the slot for which a job is due, None for none.
+        """Return the slot for which a job is due, or None.
 
         Args:
-            latest: the latest slot that was dealt with, in ms; None: none yet.
+            latest: the latest slot that was handled, in ms; None: none yet.
             now: the server's time, in ms.
         """
         slot = self.schedule.missed_slot(latest, now)
@@ -137,7 +134,7 @@ class CronJob:
         return slot
 
     def see(self, latest: int | None, now: int, *, has_job: bool) -> int | None:
-        """Take note of how the entry stands (`has_job`: there is a job of `latest`), and return the slot that is to come next."""
+        """Update the entry from the store (`has_job`: a job of slot `latest` exists), and return the next slot."""
         self.latest_enqueue_time = _time(latest) if has_job and latest is not None else None
         slot = self.schedule.next_slot(latest, now)
         self.next_enqueue_time = None if slot is None else _time(slot)
@@ -146,58 +143,57 @@ class CronJob:
     # -- enqueueing -----------------------------------------------------------------------------------------------------------
 
     def key(self) -> str:
-        """Return the identity of the entry: the same for the same registration, in every process and after every restart."""
+        """Return the identity of the entry, which is the same in every process and after a restart."""
         zone = name_of(self.timezone) if self.cron else ""
         parts = [self.name, self.func_name, self.queue_name, self.cron or str(self.interval), zone, self.args, self.kwargs]
         return hashlib.sha256(json.dumps(_plain(parts)).encode()).hexdigest()[:24]
 
     def enqueue(self, connection: Any = None) -> "Job":
-        """Put a job on the queue now, whether one is due or not."""
+        """Enqueue a job now, whether one is due or not."""
         queue = Queue(self.queue_name, connection=connection)
         return queue.enqueue_many([self._data()])[0]
 
     def check(self, queue: Queue) -> None:
-        """See that its jobs can be stored.
+        """Check that its jobs can be stored.
 
         Raises:
-            UsageError, TooLargeError: they cannot; says why.
+            UsageError, TooLargeError: they cannot; the message says why.
         """
         queue.submission(self._data())[1].check()
 
     def fire(self, queue: Queue, entry: str, latest: int | None, slot: int) -> tuple["Job | None", int | None]:
-        """Create the job of a slot unless another scheduler has; return it, and the latest slot there is now."""
+        """Create the job of a slot unless another scheduler has; return the job, and the latest slot now."""
         job, new = queue.submission(self._data())
         outcome, known = queue.store.crons.fire(entry, self.name, latest, slot, new)
         return (job if outcome in {Outcome.DONE, Outcome.DUPLICATE} else None), known
 
     def _data(self) -> EnqueueData:
-        """Return what one job of it is made of.
+        """Return the data of one job.
 
         Raises:
-            UsageError: the function or an option is not possible.
+            UsageError: the function or an option is wrong.
         """
         if self.func is None:
             raise UsageError(f"cron job {self.name!r} names no function")
-        options = {_RENAMED.get(option, option): value for option, value in self.job_options.items()}
-        unknown = sorted(options.keys() - _KNOWN)
+        unknown = [option for option in sorted(self.job_options) if not bind_options({option: None})]
         if unknown:
             raise UsageError(f"a cron job has no option {unknown[0]}=")
-        return EnqueueData(Call.of(self.func, self.args, self.kwargs), parse_options(options))
+        return EnqueueData(Call.of(self.func, self.args, self.kwargs), parse_options(bind_options(self.job_options)))
 
     def get_job_ids(self, connection: Any = None, start: int = 0, end: int = -1) -> list[str]:
         """Return the ids of the jobs created under its name, the newest first."""
         return get_cron_job_ids(self.name, connection, start, end)
 
-    # -- looking --------------------------------------------------------------------------------------------------------------
+    # -- reading --------------------------------------------------------------------------------------------------------------
 
     def when(self) -> str:
-        """Return its schedule for people: `every 5m`, `'30 2 * * *' (Europe/Berlin)`."""
+        """Return the schedule in words: `every 5m`, `'30 2 * * *' (Europe/Berlin)`."""
         if self.interval:
             return f"every {format_duration(parse_duration(self.interval))}"
         return f"{self.cron!r} ({name_of(self.timezone)})"
 
     def to_dict(self) -> dict[str, Any]:
-        """Return what is shown of it, as JSON can hold it; what JSON cannot hold as text."""
+        """Return the entry as JSON; values that JSON cannot hold become text."""
         return {
             "func_name": self.func_name,
             "name": self.name,
@@ -215,10 +211,10 @@ class CronJob:
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> "CronJob":
-        """Make one of what `to_dict` returned, to look at."""
+        """Return a read-only entry from the result of `to_dict`."""
         try:
             zone = named(data.get("timezone"))
-        except UsageError:  # one that is not known here, or has no name
+        except UsageError:  # its function cannot be imported here, or has no name
             zone = UTC
         made = cls(
             data["queue_name"],
@@ -248,7 +244,7 @@ def get_cron_job_ids(name: str, connection: Any = None, start: int = 0, end: int
 
 
 def _plain(value: Any) -> Any:
-    """Return a value as JSON can hold it, and the same in every process: sets sorted, objects without their address."""
+    """Return a value as JSON, equal in every process: sets sorted, objects without their address."""
     if value is None or isinstance(value, (bool, int, float, str)):
         return value
     if isinstance(value, Mapping):

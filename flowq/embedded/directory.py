@@ -1,4 +1,4 @@
-"""The directory of the embedded server: where it is, that it is private, and what lies in it."""
+"""The directory of the embedded server: its location, permissions and files."""
 
 import os
 import stat
@@ -10,7 +10,7 @@ LONGEST_SOCKET_PATH = 100  # bytes; the kernels allow 107 (Linux) and 103 (macOS
 
 
 class Home:
-    """The paths inside one state directory. A plain class, not a dataclass: the watchdog imports this."""
+    """The paths inside a state directory. Not a dataclass, to keep the watchdog's imports light."""
 
     __slots__ = ("alive_lock", "data", "pin", "root", "server_log", "users_lock", "watchdog_lock", "watchdog_log", "written_by")
 
@@ -19,19 +19,17 @@ class Home:
         self.data = f"{root}/data"  # the append-only file
         self.written_by = f"{root}/written-by"  # product and version of the server that wrote it last
         self.users_lock = f"{root}/users.lock"
-        self.watchdog_lock = (
-            f"{root}/keeper.lock"  # says "<process id of the watchdog>", and " stopping" while it stops the server
-        )
+        self.watchdog_lock = f"{root}/keeper.lock"  # contains "<process id of the watchdog> <scope of that id>", then " stopping" while it stops the server
         self.alive_lock = f"{root}/alive.lock"
-        self.pin = f"{root}/pinned"  # exists: `flowq server start` asked to keep the server while it is unused
+        self.pin = f"{root}/pinned"  # exists after `flowq server start`: keep the server while it is unused
         self.server_log = f"{root}/server.log"
         self.watchdog_log = f"{root}/keeper.log"
 
     @property
     def socket(self) -> str:
-        """Where the server listens: below `root`, or where that path would be too long, where the watchdog noted it.
+        """The path of the server's socket: below `root`, or, if that path is too long, the one in the watchdog's note.
 
-        A path that is noted nowhere yet is answered with the place where the note will be: no server listens there.
+        Without a note yet, it is the path of the note, where no server listens.
         """
         path = f"{self.root}/server.sock"
         if len(os.fsencode(path)) <= LONGEST_SOCKET_PATH:
@@ -46,7 +44,7 @@ class Home:
         return f"{self.root}/socket"  # a symbolic link: made and replaced atomically, read in one call
 
     def settle_socket(self) -> str:
-        """Return the socket's path after seeing to it that its directory exists and is ours. Only the watchdog calls this."""
+        """Create the socket's directory if needed and return the socket's path. Only the watchdog calls this."""
         path = self.socket
         if os.path.dirname(path) == self.root and path != self._note:
             return path
@@ -61,11 +59,11 @@ class Home:
         return path
 
     def unpin(self) -> None:
-        """Let the server stop when it is unused."""
+        """Remove the pin, so that the server stops when it is unused."""
         _remove(self.pin)
 
     def tidy(self) -> None:
-        """Remove what means nothing without a server: the pin, the socket, and the directory that was made for the socket."""
+        """Remove the files of a stopped server: the pin, the socket, and the directory made for the socket."""
         self.unpin()
         path = self.socket
         _remove(path)
@@ -73,15 +71,15 @@ class Home:
             try:
                 os.rmdir(os.path.dirname(path))
             except OSError:
-                return  # another program has put something there; it is not ours to remove
+                return  # another program has put a file there: leave it
             _remove(self._note)
 
 
 def locate(configured: str | None = None, environ: Mapping[str, str] = os.environ) -> Home:
-    """Return the state directory that applies, existing or not.
+    """Return the configured state directory, existing or not.
 
     Args:
-        configured: a directory from `flowq.config`, which goes before the defaults; None: there is none.
+        configured: a directory from `flowq.config`, which takes precedence over the defaults; None: there is none.
         environ: read for `FLOWQ_HOME` (unless `configured`), `XDG_STATE_HOME` and `HOME`.
 
     Raises:
@@ -91,7 +89,7 @@ def locate(configured: str | None = None, environ: Mapping[str, str] = os.enviro
     if chosen:
         return Home(os.path.abspath(os.path.expanduser(chosen)))
     state = environ.get("XDG_STATE_HOME", "")
-    if os.path.isabs(state):  # a relative one is to be ignored, says its specification
+    if os.path.isabs(state):  # the XDG specification says to ignore a relative one
         return Home(os.path.join(os.path.normpath(state), "flowq"))
     user = os.path.expanduser("~")
     if not os.path.isabs(user):
@@ -100,10 +98,10 @@ def locate(configured: str | None = None, environ: Mapping[str, str] = os.enviro
 
 
 def prepare(home: Home) -> None:
-    """Make the directory, readable for this user only, or check that an existing one is.
+    """Create the directory, readable for this user only, or check that an existing one is.
 
     Raises:
-        ConfigError: it cannot be made, belongs to another user or is open to others.
+        ConfigError: it cannot be created, belongs to another user or is open to others.
     """
     try:
         os.makedirs(os.path.dirname(home.root), exist_ok=True)
@@ -134,7 +132,7 @@ def _make_private(path: str) -> None:
 
 
 def _private(path: str) -> bool:
-    """Whether a directory exists, is no link, is ours and is closed to others."""
+    """Return whether the path is a directory, not a link, that this user owns and others cannot open."""
     try:
         status = os.lstat(path)
     except OSError:

@@ -1,7 +1,7 @@
-"""Lock files: `flock`, which belongs to an open file and goes with its last descriptor, however its holder dies.
+"""Lock files: `flock`, which belongs to an open file and is released with its last descriptor, however its holder dies.
 
-A forked child shares the descriptor and with it the lock. So nothing here ever unlocks: a lock is released by closing, and is
-gone when the last process that has it closed it or died. A child that outlives its parent keeps what it still uses.
+A forked child shares the descriptor and with it the lock. So no code here unlocks: a lock is released when the last process that
+shares it closes it or dies.
 """
 
 import fcntl
@@ -10,15 +10,16 @@ import time
 
 from flowq.exceptions import ConfigError, ServerUnavailableError
 
-_PAUSE = 0.002  # s between attempts where a deadline forbids to block
+_PAUSE = 0.002  # s between attempts when a deadline forbids blocking
 _ATTEMPTS = 10
+_LONGEST = 300  # bytes of a holder's text
 
 
 class LockFile:
-    """One open lock file, not locked yet. Closed when it is collected.
+    """An open lock file, not locked yet. Garbage collection closes it.
 
     Args:
-        path: made, with mode 0600, where it does not exist.
+        path: the file, created with mode 0600 if it does not exist.
         descriptor: an open (and possibly locked) descriptor of that file to take over instead of opening it.
     """
 
@@ -30,23 +31,23 @@ class LockFile:
         self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600) if descriptor is None else descriptor
 
     def fileno(self) -> int:
-        """Return the descriptor, to hand the lock to another process."""
+        """Return the descriptor, to pass the lock to another process."""
         return self._descriptor
 
     def try_exclusive(self) -> bool:
-        """Take the lock exclusively if it is free; return whether it was."""
+        """Take the lock exclusively if it is free; return whether it was taken."""
         return self._flock(fcntl.LOCK_EX | fcntl.LOCK_NB)
 
     def try_shared(self) -> bool:
-        """Take the lock shared if no process holds it exclusively; return whether that was so."""
+        """Take the lock shared if no process holds it exclusively; return whether it was taken."""
         return self._flock(fcntl.LOCK_SH | fcntl.LOCK_NB)
 
     def exclusive(self) -> None:
-        """Lock for oneself, waiting for as long as others have the lock."""
+        """Take the lock exclusively; block while others hold it."""
         self._flock(fcntl.LOCK_EX)
 
     def shared(self, deadline: float) -> None:
-        """Lock together with others.
+        """Take the lock shared.
 
         Args:
             deadline: on the monotonic clock, in seconds.
@@ -62,20 +63,20 @@ class LockFile:
             time.sleep(_PAUSE)
 
     def read(self) -> str:
-        """Return what the holder wrote into the file."""
-        return os.pread(self._descriptor, 100, 0).decode("ascii", "replace").strip()
+        """Return the text that the holder wrote into the file."""
+        return os.pread(self._descriptor, _LONGEST, 0).decode("ascii", "replace").strip()
 
     def write(self, text: str) -> None:
-        """Replace what the file says; for the holder of the lock."""
+        """Replace the text of the file; only the holder of the lock may call this."""
         os.ftruncate(self._descriptor, 0)
         os.pwrite(self._descriptor, text.encode("ascii"), 0)
 
     def touch(self) -> None:
-        """Set the file's time to now: how the users tell the watchdog when they came and went."""
+        """Set the file's modification time, which tells the watchdog when users attached and detached."""
         os.utime(self._descriptor)
 
     def close(self) -> None:
-        """Close the file; the lock is gone unless a child shares it. Closing twice is allowed."""
+        """Close the file, which releases the lock unless a child shares it. Closing twice is allowed."""
         descriptor, self._descriptor = self._descriptor, -1
         if descriptor >= 0:
             os.close(descriptor)
@@ -99,7 +100,7 @@ class LockFile:
 def is_held(path: str) -> bool:
     """Return whether a process holds this lock exclusively (keeper.lock, alive.lock). The file may not exist.
 
-    Asks for a shared lock, so that two who ask at the same time do not take each other for the holder.
+    It tries a shared lock, so that two processes that check at the same time do not mistake each other for the holder.
     """
     if not os.path.exists(path):
         return False
@@ -113,7 +114,7 @@ def is_held(path: str) -> bool:
 def take_unused(path: str) -> LockFile | None:
     """Return the lock, taken exclusively, if no process uses it (users.lock), else None.
 
-    Others who ask the same question have the lock for a moment, so one refusal proves nothing.
+    A process that makes the same check holds the lock for a moment, so a single failure proves nothing.
     """
     lock = LockFile(path)
     for _ in range(_ATTEMPTS):

@@ -1,4 +1,4 @@
-"""The server's process: started with the options that keep its data safe, or adopted from a watchdog that was killed."""
+"""The server's process: started with options that keep its data safe, or adopted from a killed watchdog."""
 
 import os
 import signal
@@ -8,8 +8,8 @@ from flowq.embedded import resp
 from flowq.embedded.directory import Home
 from flowq.embedded.locks import LockFile
 
-_START_LIMIT = 20.0  # s until a server that runs but does not answer is given up
-_LOG_LIMIT = 1024 * 1024  # bytes; a longer log is put aside at the next start
+_START_LIMIT = 20.0  # s to wait for a running server that does not answer
+_LOG_LIMIT = 1024 * 1024  # bytes; a longer log is rotated at the next start
 
 
 class StartError(Exception):
@@ -17,10 +17,10 @@ class StartError(Exception):
 
 
 class ServerProcess:
-    """One server and its directory.
+    """A server process and its directory.
 
-    `own`: it is a child of this process. `pid` is 0 while it is not known. `unwanted`, set by a signal handler: a caller that waits for
-    the server to come up shall end it instead.
+    `own`: it is a child of this process. `pid` is 0 while unknown. `unwanted`, set by a signal handler: a caller that waits for the
+    server to start must stop it instead.
     """
 
     __slots__ = ("binary", "home", "own", "pid", "unwanted")
@@ -33,10 +33,10 @@ class ServerProcess:
         self.unwanted = False
 
     def ensure(self) -> None:
-        """Start the server, or adopt one that runs; return when it works (an adopted one may still be loading).
+        """Start the server, or adopt a running one; return when it is ready (an adopted one may still be loading).
 
         Raises:
-            StartError: it did not start, or one runs that does not answer.
+            StartError: it did not start, or a running one does not answer.
         """
         alive = LockFile(self.home.alive_lock)
         try:
@@ -50,7 +50,7 @@ class ServerProcess:
     def _start(self, alive: LockFile) -> None:
         path = self.home.settle_socket()
         if os.path.exists(path):
-            os.unlink(path)  # of a server that was killed
+            os.unlink(path)  # left by a killed server
         rotate(self.home.server_log)
         os.set_inheritable(alive.fileno(), True)
         self.pid = os.posix_spawn(self.binary, self._command(path), {"LC_ALL": "C"}, setsigmask=[])
@@ -67,7 +67,7 @@ class ServerProcess:
             "appendonly": "yes",
             "appendfsync": "everysec",
             "aof-use-rdb-preamble": "no",  # with it, another product or version might not read the file
-            "save": "",  # the append-only file is the one copy
+            "save": "",  # only the append-only file is used
             "maxmemory-policy": "noeviction",
         }
         return [self.binary, *(part for name, value in options.items() for part in (f"--{name}", value))]
@@ -76,8 +76,8 @@ class ServerProcess:
         path = self.home.socket
         deadline = time.monotonic() + _START_LIMIT
         while True:
-            self.pid = int(resp.info(path).get("process_id", 0))
-            if self.pid or resp.ping(path) == resp.LOADING:
+            if resp.info(path) or resp.ping(path) == resp.LOADING:
+                self.pid = resp.server_pid(path)
                 self.own = False
                 return
             probe = LockFile(self.home.alive_lock)
@@ -94,7 +94,7 @@ class ServerProcess:
             time.sleep(0.02)
 
     def _wait_until_it_answers(self, path: str) -> None:
-        """Wait until the server works. Reading its data may take long, and may be what ends it, so LOADING is not enough."""
+        """Wait until the server is ready. LOADING is not enough: loading may take long, and may fail."""
         deadline = time.monotonic() + _START_LIMIT
         pause = 0.001
         while (answer := resp.ping(path)) != resp.ALIVE:
@@ -109,17 +109,19 @@ class ServerProcess:
             pause = min(pause * 1.5, 0.02)
 
     def signal(self, number: int) -> None:
-        """Send the server a signal, if it is known and there."""
-        pid = self.pid or int(resp.info(self.home.socket).get("process_id", 0))
-        if pid:
-            try:
+        """Send the server a signal if it is alive; to a server in another pid namespace, as in a container, send a command."""
+        pid = self.pid or resp.server_pid(self.home.socket)
+        try:
+            if pid:
                 os.kill(pid, number)
-            except ProcessLookupError:
-                return
+            else:
+                resp.request(self.home.socket, "SHUTDOWN", "NOSAVE", timeout=1.0)
+        except OSError:
+            return  # it has just ended
 
 
 def last_words(path: str) -> str:
-    """Return what the end of a server's log says, without process id and date: its last warning, else its last line."""
+    """Return the last warning, else the last line, of a server's log, without process id and date."""
     try:
         with open(path, "rb") as log:
             log.seek(max(0, os.path.getsize(path) - 4096))
@@ -133,6 +135,6 @@ def last_words(path: str) -> str:
 
 
 def rotate(path: str) -> None:
-    """Start a new log when the old one has grown; one older file is kept."""
+    """Rotate a log that has grown too long; one older file is kept."""
     if os.path.exists(path) and os.path.getsize(path) > _LOG_LIMIT:
         os.replace(path, f"{path}.1")

@@ -1,17 +1,19 @@
-"""Four words of the Redis protocol over a unix socket: enough to see whether the server is there, and light enough for the watchdog."""
+"""A minimal Redis client over a unix socket (PING, INFO), light enough for the watchdog."""
 
 import socket
+import sys
 
+_CREDENTIALS = 12  # bytes: process, user and group
 ALIVE = "alive"
-LOADING = "loading"  # reads its data; answers, but does not work yet
-SILENT = "silent"  # accepts connections but does not answer: stopped, swapped out, or very busy
+LOADING = "loading"  # answers, but is still loading its data
+SILENT = "silent"  # accepts connections but does not answer: stopped, swapped out or very busy
 ABSENT = "absent"  # no server listens
 
 
 def ping(path: str, timeout: float = 1.0) -> str:
-    """Return how the server at this socket is: ALIVE, LOADING, SILENT or ABSENT. `timeout` in seconds.
+    """Return the state of the server at this socket: ALIVE, LOADING, SILENT or ABSENT. `timeout` in seconds.
 
-    An error is a sign of life: with a full disk even PING is refused (`-MISCONF`).
+    An error reply counts as ALIVE: with a full disk even PING is refused (`-MISCONF`).
     """
     try:
         reply = request(path, "PING", timeout=timeout)
@@ -23,7 +25,7 @@ def ping(path: str, timeout: float = 1.0) -> str:
 
 
 def info(path: str, timeout: float = 2.0) -> dict[str, str]:
-    """Return what the server tells about itself (`INFO`); empty when it is not there or refuses."""
+    """Return the server's `INFO`; empty if it does not answer or refuses."""
     try:
         reply = request(path, "INFO", timeout=timeout)
     except OSError:
@@ -32,8 +34,25 @@ def info(path: str, timeout: float = 2.0) -> dict[str, str]:
     return dict(line.split(":", 1) for line in lines if ":" in line and not line.startswith(("#", "-")))
 
 
+def server_pid(path: str, timeout: float = 2.0) -> int:
+    """Return the id of the server's process at this socket in this pid namespace; 0 if it does not answer or is in another one.
+
+    The kernel tells. What the server says itself (`INFO`) is its id where it runs, and in another container that is of another process.
+    """
+    if not hasattr(socket, "SO_PEERCRED"):  # macOS has no namespaces
+        return int(info(path, timeout).get("process_id", 0))
+    try:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
+            connection.settimeout(timeout)
+            connection.connect(path)
+            credentials = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS)
+    except OSError:
+        return 0
+    return int.from_bytes(credentials[:4], sys.byteorder)
+
+
 def request(path: str, *words: str, timeout: float) -> bytes:
-    """Send one command and return its reply: a status or error line with its sign, or the content of a bulk string.
+    """Send one command and return its reply: a status or error line with its type byte, or the content of a bulk string.
 
     Raises:
         TimeoutError: no complete reply came in time (a subclass of OSError).

@@ -1,14 +1,14 @@
-"""The watchdog: a small process that owns the embedded server, from the first user's coming to the last user's going.
+"""The watchdog: a small process that owns the embedded server from the first user's attachment to the last one's end.
 
-It is started by `attach` with an exec of its own, in a session of its own, so that neither a Ctrl+C nor the size of the process
-that needed it first matters. It sleeps in the kernel until something happens: nothing here polls while a server is in use.
+`attach` starts it with exec in its own session, so that Ctrl+C does not reach it and it does not inherit the size of the process that
+started it. It blocks in the kernel until an event comes: it does not poll while the server is in use.
 
     started ──> take alive.lock ── free ──> start the server ──┐
-                     └── held: one runs already, adopt it ─────┴──> in use <──> unused for `linger` seconds ──> stop it, leave
-                                                                     │ died: start it again
+                     └── held: one runs already, adopt it ─────┴──> in use <──> unused for `linger` seconds ──> stop it, exit
+                                                                     │ died: restart it
 
-Two threads wait for locks (a blocking `flock` cannot be waited for in any other way) and report over a pipe that the main thread
-reads; they touch nothing else. All decisions are made by the main thread, in `Watchdog.serve`.
+Two threads wait for locks (a blocking `flock` needs a thread) and report over a pipe that the main thread reads; they do nothing
+else. The main thread makes all decisions, in `Watchdog.serve`.
 """
 
 import _thread
@@ -18,27 +18,28 @@ import signal
 import sys
 import time
 
+from flowq import processes
 from flowq.embedded.directory import Home
 from flowq.embedded.locks import LockFile, take_unused
 from flowq.embedded.process import ServerProcess, StartError, rotate
 
 LOCK_DESCRIPTOR = 3  # where `attach` puts the locked keeper.lock
-READY_DESCRIPTOR = 4  # a pipe to the process that started the watchdog: "ok" or what went wrong
+READY_DESCRIPTOR = 4  # a pipe to the process that started the watchdog: "ok" or an error message
 STOPPING = "stopping"
-HANDED, ORPHANED = "handed", "orphaned"  # started by `attach` with both descriptors, or by the shell a dead watchdog left
+HANDED, ORPHANED = "handed", "orphaned"  # started by `attach` with both descriptors, or by the shell of a dead watchdog
 
 _STOP_LIMIT = 15.0  # s from SIGTERM to SIGKILL
-_CRASH_WINDOW = 60.0  # s; deaths within them make the wait before the next start longer
-_LONGEST_PAUSE = 2.0  # s between attempts to start a server again
+_CRASH_WINDOW = 60.0  # s; repeated crashes within them lengthen the pause before a restart
+_LONGEST_PAUSE = 2.0  # s between attempts to restart a server
 
 _UNUSED, _DIED, _TERMINATE, _CHILD = b"u", b"d", b"t", b"c"
 
 
 class Witness:
-    """A shell that waits for the watchdog's death and then starts the next watchdog in its own place.
+    """A shell that waits for the watchdog's death and then replaces itself by the next watchdog.
 
-    It reads a pipe of which only the watchdog has the other end. A line means that the watchdog leaves in order; the end of the file
-    means that it was killed. A shell, because it is small, and because `pkill python` must not orphan a server.
+    It reads a pipe whose other end only the watchdog has. A line means that the watchdog exits normally, end of file that it was
+    killed. A shell is small, and survives a `pkill python`, which must not orphan a server.
     """
 
     __slots__ = ("command", "end", "pid")
@@ -51,7 +52,7 @@ class Witness:
         self.pid = 0
 
     def post(self) -> None:
-        """Start the shell, the first time or again after it was killed."""
+        """Start the shell, or start it again after it was killed."""
         self.dismiss()
         read, self.end = os.pipe()
         self.pid = os.posix_spawn(
@@ -63,7 +64,7 @@ class Witness:
         os.close(read)
 
     def dismiss(self) -> None:
-        """Tell the shell that the watchdog leaves in order."""
+        """Tell the shell that the watchdog exits normally."""
         if self.end >= 0:
             end, self.end = self.end, -1
             try:
@@ -74,7 +75,7 @@ class Witness:
 
 
 class Watchdog:
-    """The life of one watchdog. `serve` returns when there is nothing left to keep."""
+    """The main loop of a watchdog. `serve` returns when the server has been stopped."""
 
     def __init__(self, lock: LockFile, server: ServerProcess, witness: Witness, linger: float) -> None:
         self.lock = lock
@@ -90,7 +91,7 @@ class Watchdog:
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
 
     def serve(self) -> None:
-        """Keep the server until it is unused for long enough or told to stop."""
+        """Keep the server running until it has been unused for `linger` seconds or a signal stops it."""
         self._watch(self.home.alive_lock, _DIED)
         self._watch(self.home.users_lock, _UNUSED)
         unused = False
@@ -115,13 +116,13 @@ class Watchdog:
                 users = take_unused(self.home.users_lock)
                 if users is not None:
                     self._stop()
-                    return  # with the lock: who comes while the server stops waits, and starts the next watchdog
+                    return  # still holding the lock: a process that attaches now waits, and starts the next watchdog
                 self._watch(self.home.users_lock, _UNUSED)
 
     # -- events
 
     def _watch(self, path: str, event: bytes) -> None:
-        """Have a thread wait until this lock is free, and report it."""
+        """Start a thread that waits until this lock is free, and reports it."""
 
         def wait() -> None:
             lock = LockFile(path)
@@ -139,21 +140,21 @@ class Watchdog:
         os.write(self._post, event)
 
     def _next(self, timeout: float | None) -> bytes:
-        """Return the next event, or nothing when none came within `timeout` seconds."""
+        """Return the next event; empty if none came within `timeout` seconds."""
         ready, _, _ = select.select([self._events], [], [], timeout)
         return os.read(self._events, 1) if ready else b""
 
     def _remaining(self) -> float:
-        """Return for how many seconds more an unused server stays: users touch their lock file when they come and go."""
+        """Return the seconds until an unused server is stopped: users touch their lock file when they attach and detach."""
         age = time.time() - os.path.getmtime(self.home.users_lock)
         return min(max(self.linger - age, 0.0), self.linger)  # the clock may have been set
 
-    # -- what is done about them
+    # -- reactions
 
     def _restart(self) -> bool:
-        """Start the server again after its death, trying as long as it is needed; return whether it runs.
+        """Restart the server after its death, trying as long as it is needed; return whether it runs.
 
-        The reason why it does not start may go away by itself (a full disk), and a worker waits for it.
+        The cause of a failed start may disappear (a full disk), and workers wait for the server.
         """
         log(f"the server (process {self.server.pid}) died")
         while not self.server.unwanted and self._needed():
@@ -172,7 +173,7 @@ class Watchdog:
         return False
 
     def _needed(self) -> bool:
-        """Whether a process is attached, or the server is pinned."""
+        """Return whether a process is attached or the server is pinned."""
         users = take_unused(self.home.users_lock)
         if users is None:
             return True
@@ -180,7 +181,7 @@ class Watchdog:
         return os.path.exists(self.home.pin)
 
     def _reap(self) -> None:
-        """Collect dead children; a dead witness is replaced, a dead server is noticed by its lock."""
+        """Reap dead children; replace a dead witness. The death of the server is noticed by its lock."""
         while True:
             try:
                 pid, _ = os.waitpid(-1, os.WNOHANG)
@@ -192,9 +193,9 @@ class Watchdog:
                 self.witness.post()
 
     def _stop(self) -> None:
-        """Stop the server in order; kill it when it does not leave in time."""
+        """Stop the server; kill it if it does not stop in time."""
         log("stopping the server")
-        self.lock.write(f"{os.getpid()} {STOPPING}")  # before the server ends: who comes now must not take it for theirs
+        self.lock.write(f"{_here()} {STOPPING}")  # before the server ends, so that a process that attaches now does not use it
         self.server.signal(signal.SIGTERM)
         deadline = time.monotonic() + _STOP_LIMIT
         while (event := self._next(max(0.0, deadline - time.monotonic()))) != _DIED:
@@ -211,7 +212,7 @@ def log(text: str) -> None:
 
 
 def command(home: Home, binary: str, version: str, linger: float, origin: str) -> list[str]:
-    """Return the argument vector that starts a watchdog: as little Python as possible, nothing of the user's in its path."""
+    """Return the argument vector of a watchdog: minimal Python, without the user's directories in its path."""
     start = "from flowq.embedded.watchdog import main; main()"
     return [sys.executable, "-S", "-s", "-P", "-c", start, home.root, binary, version, repr(linger), origin]
 
@@ -230,12 +231,12 @@ def main() -> None:
     watchdog = Watchdog(lock, server, witness, float(linger))
     status = 0
     try:
-        lock.write(f"{os.getpid()}")
+        lock.write(_here())
         server.ensure()
         if server.own:
             _note_version(home, version)
         if origin == HANDED:
-            home.unpin()  # the pin was for a server that a power cut ended; `flowq server start` pins the new one after this
+            home.unpin()  # the pin of a server that a power cut ended; `flowq server start` pins the new one after this
         log(f"keeping the server (process {server.pid}, {'started' if server.own else 'adopted'})")
         witness.post()
         _answer(origin, "ok")
@@ -249,10 +250,15 @@ def main() -> None:
     os._exit(status)  # at once: threads are waiting for locks
 
 
+def _here() -> str:
+    """Return this process's id and the scope of that id, for other processes."""
+    return f"{os.getpid()} {processes.scope()}"
+
+
 def _inherit(home: Home) -> LockFile | None:
-    """Take a dead watchdog's lock, unless a user was quicker and has started another watchdog."""
+    """Take a dead watchdog's lock; return None if another process was quicker and has started a watchdog."""
     lock = LockFile(home.watchdog_lock)
-    for _ in range(20):  # who only looks whether there is a watchdog has the lock for a moment
+    for _ in range(20):  # a process that checks for a watchdog holds the lock for a moment
         if lock.try_exclusive():
             return lock
         time.sleep(0.005)
@@ -260,7 +266,7 @@ def _inherit(home: Home) -> LockFile | None:
 
 
 def _detach(home: Home) -> LockFile:
-    """Become a process of its own: no terminal, no parent that would have to wait for it, no inherited open files."""
+    """Become a daemon: no terminal, no parent that must reap it, no inherited open files."""
     if os.fork():
         os._exit(0)
     os.setsid()
@@ -274,14 +280,14 @@ def _detach(home: Home) -> LockFile:
             try:
                 os.close(int(name))
             except OSError:
-                continue  # the descriptor of the listing itself
+                continue  # the descriptor of the directory listing
     for descriptor in (LOCK_DESCRIPTOR, READY_DESCRIPTOR):
         os.set_inheritable(descriptor, False)
     return LockFile(home.watchdog_lock, LOCK_DESCRIPTOR)
 
 
 def _answer(origin: str, text: str) -> None:
-    """Tell the process that waits for this watchdog how the start went; it may be gone."""
+    """Report the result of the start to the process that waits for it, which may have died."""
     if origin == HANDED:
         try:
             os.write(READY_DESCRIPTOR, text.encode())
@@ -291,10 +297,10 @@ def _answer(origin: str, text: str) -> None:
 
 
 def _note_version(home: Home, version: str) -> None:
-    """Note which server has written the data, for the check that no older one is given it."""
+    """Record the server's product and version, for the check that no older one opens the data."""
     try:
         with open(f"{home.written_by}.new", "w", encoding="utf-8") as file:
             file.write(f"{version}\n")
         os.replace(f"{home.written_by}.new", home.written_by)
     except OSError as error:
-        log(f"{home.written_by} cannot be written: {error.strerror}")  # a full disk; the server itself may still serve reads
+        log(f"{home.written_by} cannot be written: {error.strerror}")  # as with a full disk: the server may still serve reads

@@ -1,4 +1,4 @@
-"""Values for what may be missing: which one to suggest, and where `??` takes more than it seems to."""
+"""Defaults for missing values: the one to suggest, and places where `??` takes a larger right operand than it seems."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -29,7 +29,7 @@ _LOOSE: Final = ("==", "!=", "<", "<=", ">", ">=", "in", "&&", "||")
 
 @dataclass(frozen=True, slots=True)
 class Swallowing:
-    """`left ?? right`, where `right` is an operation without brackets around it."""
+    """`left ?? right`, where `right` is an operation without parentheses."""
 
     start: int
     end: int
@@ -38,7 +38,7 @@ class Swallowing:
 
 
 def swallowing(expression: Expression) -> Iterator[Swallowing]:
-    """Yield the places where what stands behind `??` is a whole comparison, as in `a ?? b == c`."""
+    """Yield the places where the right operand of `??` is a whole comparison, as in `a ?? b == c`."""
     waiting = [expression.root]
     while waiting:
         node = waiting.pop()
@@ -53,10 +53,10 @@ def swallowing(expression: Expression) -> Iterator[Swallowing]:
 
 
 def default_for(expression: Expression, reference: Reference, wanted: str) -> str:
-    """Return what to write behind `??` of a reference.
+    """Return the default to suggest after `??` for a reference.
 
     Args:
-        expression: the expression it stands in.
+        expression: the expression that contains it.
         reference: the name.
         wanted: the type the whole expression must have, "" for any.
     """

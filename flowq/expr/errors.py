@@ -1,15 +1,15 @@
-"""What can go wrong with an expression: it does not parse, or it has no value."""
+"""Errors of expressions: invalid syntax, or no value."""
 
 from flowq.exceptions import FlowqError
 
 
 class ExprSyntaxError(FlowqError):
-    """An expression that cannot be read.
+    """An expression with invalid syntax.
 
     Attributes:
         message: what was expected and found.
         start: offset of the first wrong character in the source.
-        end: offset behind the last one.
+        end: offset after the last one.
         help: how to repair it, or "".
     """
 
@@ -22,8 +22,8 @@ class ExprSyntaxError(FlowqError):
 
 
 class EvalError(FlowqError):
-    """An expression has no value: an operand of the wrong type, a name that is not there, a limit passed."""
+    """An expression without a value: an operand has the wrong type, a name is missing, or a limit is exceeded."""
 
 
 class AbsentError(EvalError):
-    """A name that is not there, or a part of null: what `??` catches."""
+    """A missing name, or a part of null; `??` catches it."""

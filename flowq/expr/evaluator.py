@@ -1,6 +1,6 @@
 """The value of an expression in a scope of plain JSON values.
 
-A tree walker with a budget of steps. It never touches an attribute of a Python object: `.name` looks up a key of a map, nothing else.
+A tree walker with a budget of steps. It never accesses an attribute of a Python object: `.name` only looks up a key of a map.
 """
 
 import difflib
@@ -29,11 +29,11 @@ from flowq.expr.nodes import (
 from flowq.expr.parser import parse
 from flowq.expr.types import kind_of
 
-MAX_STEPS: Final = 1_000_000  # nodes visited, and items a projection touches
-MAX_MADE: Final = 2 * MAX_TEXT  # characters of all the texts that the functions of one evaluation make; an item of a list is 16
+MAX_STEPS: Final = 1_000_000  # nodes visited, plus items of projections
+MAX_MADE: Final = 2 * MAX_TEXT  # characters created by the functions of one evaluation; an item of a list counts as 16
 
-_WRITTEN: Final = frozenset({"to_json", "join", "format"})  # functions that write out all that is in a value
-_SHORT: Final = 16  # characters; shorter texts are only counted in what is there again as a whole
+_WRITTEN: Final = frozenset({"to_json", "join", "format"})  # functions that serialize a whole value
+_SHORT: Final = 16  # characters; shorter strings are counted only inside repeated lists and maps
 
 
 def evaluate(expression: str | Expression, scope: Mapping[str, Json]) -> Json:
@@ -58,7 +58,7 @@ def evaluate(expression: str | Expression, scope: Mapping[str, Json]) -> Json:
 
 
 def to_text(value: Json) -> str:
-    """Return how a value appears inside a text: texts as they are, `true`, `null` and numbers as written, lists and maps as JSON."""
+    """Return a value as it appears inside a string: strings unchanged, everything else as JSON."""
     try:
         return text_of(value)
     except RecursionError as error:
@@ -66,12 +66,12 @@ def to_text(value: Json) -> str:
 
 
 def check_repeated(value: Json) -> None:
-    """Refuse a value in which the same long texts, lists and maps stand again and again.
+    """Refuse a value that contains the same long strings, lists or maps too often.
 
-    In memory each is there once; written out as JSON it is there as often as it is named, and what a few names can stand for has no limit.
+    Memory holds a shared part once, but JSON repeats it at each place, so that a short expression could become unboundedly long.
 
     Raises:
-        EvalError: what stands in it more than once would be too large.
+        EvalError: the repeated parts would be too large.
     """
     seen: set[int] = set()
     repeated = 0
@@ -90,7 +90,7 @@ def check_repeated(value: Json) -> None:
 
 
 def _builds(node: Node) -> bool:
-    """Tell whether an expression puts lists or maps together, in which a value can be more than once."""
+    """Return whether an expression builds lists or maps, which may contain a value several times."""
     return isinstance(node, (ListLiteral, MapLiteral, Project)) or any(map(_builds, children(node)))
 
 
@@ -171,7 +171,7 @@ class _Evaluation:
         return [self._follow(node, item, tail) for item in base]
 
     def _follow(self, node: Project, item: Json, tail: list[Json]) -> Json:
-        """A cell of a matrix without a result is null in the list, and stays null behind `[*].x`."""
+        """Apply the tail to one item; null, as of a matrix cell without a result, stays null."""
         for key in tail:
             if item is None:
                 return None
@@ -211,7 +211,7 @@ class _Evaluation:
         return same(left, right)
 
     def _or_null(self, node: Node, other: Node) -> Json:
-        """Compared with the word null, what is not there is null: `jobs.x.result == null` asks exactly that."""
+        """Evaluate an operand; a missing value compared with the literal null is null, as in `jobs.x.result == null`."""
         if not (isinstance(other, Literal) and other.value is None):
             return self.of(node)
         try:
@@ -254,12 +254,14 @@ class _Evaluation:
         made = signature.apply(*arguments)
         self._made += len(arguments[0]) if node.function == "from_json" else _size(made)
         if self._made > MAX_MADE:
-            raise self._error(node, f"with this, the expression has made texts and lists of more than {MAX_MADE:,} characters")
+            raise self._error(
+                node, f"with this, the expression has created strings and lists of more than {MAX_MADE:,} characters"
+            )
         return made
 
 
 def _size(made: Json) -> int:
-    """Return how much a value takes by itself, in characters: an item of a list counts as 16."""
+    """Return the size of a value in characters, not counting its parts; an item of a list counts as 16."""
     return len(made) if isinstance(made, str) else 16 * len(made) if isinstance(made, (list, dict)) else 1
 
 

@@ -1,6 +1,6 @@
-"""Calls with constant arguments: what no run could change is tried before the run.
+"""Calls that must fail because of their constant arguments, such as `format('{2}', x)`, `split(x, '')`, `date_add(x, '1 day')`.
 
-`format('{2}', x)`, `split(x, '')`, `date_add(x, '1 day')`: where the deciding argument is written down, the others are stood in for.
+The compiler tries such a call before the run, with samples in place of the arguments that are not constant.
 """
 
 from typing import Final
@@ -15,15 +15,15 @@ _STAND_INS: Final[dict[str, tuple[Json, ...]]] = {
     "split": ("", ","),
     "date_add": (_SOME_DATE, 0),
 }
-"""Values with which a function works whatever its other arguments are, as far as these can work at all."""
+"""Samples for arguments that are not constant: with them a call fails only because of its constant arguments."""
 
 
 class _NotConstant(Exception):
-    """Something has to be evaluated in the run."""
+    """An argument is not constant."""
 
 
 def constant_problem(node: FunctionCall) -> str:
-    """Return why a call cannot work in any run, "" where it may. The kinds of its arguments are right."""
+    """Return why a call fails in every run, or "". The types of its arguments are already checked."""
     signature = FUNCTIONS[node.function]
     stand_ins = _STAND_INS.get(node.function)
     arguments = []
@@ -37,14 +37,14 @@ def constant_problem(node: FunctionCall) -> str:
     try:
         signature.apply(*arguments)
     except AbsentError:
-        return ""  # `??` gives a value then
+        return ""  # `??` catches it
     except EvalError as error:
         return str(error).replace(f" to '{_SOME_DATE}'", "")
     return ""
 
 
 def _constant(node: Node) -> Json:
-    """Return the value of what is written out."""
+    """Return the value of a constant expression."""
     match node:
         case Literal(value=value):
             return value

@@ -1,7 +1,6 @@
-"""The functions of the language: one table, each with its signature, what it says in help texts and what it does.
+"""The functions of the language: one table of signatures, help texts and implementations.
 
-All are pure: the same arguments give the same value, and nothing outside is read. Whatever makes something bigger than its arguments checks
-the size before it makes it.
+All are pure: the same arguments give the same value. A function whose result may be larger than its arguments checks the size first.
 """
 
 import datetime as dt
@@ -18,8 +17,8 @@ from flowq.exceptions import UsageError
 from flowq.expr.errors import AbsentError, EvalError
 from flowq.expr.nodes import Json
 
-MAX_TEXT: Final = 8 * 1024 * 1024  # characters of a text an expression may make
-MAX_ITEMS: Final = 100_000  # items of a list an expression may make
+MAX_TEXT: Final = 8 * 1024 * 1024  # characters of a string that an expression may create
+MAX_ITEMS: Final = 100_000  # items of a list that an expression may create
 
 _PLACEHOLDER = re.compile(r"\{\{|\}\}|\{([0-9]{1,4})\}|\{|\}")
 _DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
@@ -30,12 +29,12 @@ class FunctionSignature:
     """A function of the language.
 
     Attributes:
-        usage: how it is called, for help texts.
-        parameters: per parameter the kinds it accepts.
-        result: the kind of what it gives.
-        apply: does it; gets arguments of accepted kinds, raises `EvalError`.
-        required: how many arguments must be given.
-        repeats: the last parameter may be given any number of times.
+        usage: an example call, for help texts.
+        parameters: for each parameter, the types that it accepts.
+        result: the type of the result.
+        apply: the implementation; gets arguments of accepted types, raises `EvalError`.
+        required: the number of required arguments.
+        repeats: whether the last parameter may be repeated.
     """
 
     usage: str
@@ -46,17 +45,17 @@ class FunctionSignature:
     repeats: bool = False
 
     def fits(self, count: int) -> bool:
-        """Tell whether it can be called with that many arguments."""
+        """Return whether it can be called with that many arguments."""
         return count >= self.required and (self.repeats or count <= len(self.parameters))
 
     def counts(self) -> str:
-        """Return how many arguments it takes, in words."""
+        """Return the number of arguments it takes, in words."""
         most = "or more" if self.repeats else f"to {len(self.parameters)}" if self.required < len(self.parameters) else ""
         plural = "" if self.required == 1 and not most else "s"
         return f"{self.required} {most} argument{plural}".replace("  ", " ")
 
     def parameter(self, position: int) -> tuple[str, ...]:
-        """Return the kinds the argument at this position may have."""
+        """Return the types that the argument at this position may have."""
         return self.parameters[min(position, len(self.parameters) - 1)]
 
 
@@ -66,18 +65,18 @@ _OF_OTHERS: Final = {"success": "success", "always": "done", "failure": "failure
 def function_help(name: str) -> str:
     """Return the help line for an unknown function."""
     if name == "hash_files":
-        return "the files of `cache: {inputs: […]}` are hashed where the job runs; there is no function for it"
+        return "the files of `cache: {inputs: […]}` are hashed on the worker; there is no function for it"
     if name in _OF_OTHERS:
         return f"whether a job waits for success is said in `depends_on`: {{job: {_OF_OTHERS[name]}}}"
     close = difflib.get_close_matches(name, FUNCTIONS, n=1)
     return f"did you mean {close[0]}()?" if close else "known are " + ", ".join(FUNCTIONS)
 
 
-# -- texts --------------------------------------------------------------------------------------------------------------------
+# -- strings ------------------------------------------------------------------------------------------------------------------
 
 
 def text_of(value: Json) -> str:
-    """Return how a value appears inside a text: texts as they are, everything else as JSON."""
+    """Return a value as it appears inside a string: strings unchanged, everything else as JSON."""
     return value if isinstance(value, str) else to_json(value)
 
 
@@ -111,9 +110,7 @@ def _from_json(text: str) -> Json:
     try:
         value = json.loads(text, parse_constant=_no_constant)
         if "\\ud" in text.lower():
-            json.dumps(
-                value, ensure_ascii=False
-            ).encode()  # half of a pair cannot be passed on: a UnicodeError, which is a ValueError
+            json.dumps(value, ensure_ascii=False).encode()  # a lone surrogate raises a UnicodeError, which is a ValueError
     except ValueError as error:
         raise EvalError(f"from_json() got text that is not JSON: {str(error)[:200]}") from error
     except RecursionError as error:
@@ -160,7 +157,7 @@ def _contains(container: Json, item: Json) -> bool:
 
 
 def contains(item: Json, container: Json) -> bool:
-    """Tell whether a list has an item, a map a key, a text a part."""
+    """Return whether a list has an item, a map a key, or a string a substring."""
     if isinstance(container, list):
         return any(same(item, other) for other in container)
     if not isinstance(item, str):
@@ -169,7 +166,7 @@ def contains(item: Json, container: Json) -> bool:
 
 
 def same(left: Json, right: Json) -> bool:
-    """Tell whether two values are equal: the same type and value, `1 == 1.0` but not `1 == true`."""
+    """Return whether two values are equal: the same type and value, `1 == 1.0` but not `1 == true`."""
     if isinstance(left, bool) or isinstance(right, bool):
         return left is right
     if isinstance(left, list) and isinstance(right, list):

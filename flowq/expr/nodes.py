@@ -1,6 +1,6 @@
-"""The syntax tree of an expression, and `Expression`, which is what everybody else handles.
+"""The syntax tree of an expression, and `Expression`, its root.
 
-Every node keeps its place (`start`, `end`: offsets into the source), so that an error can point at the operand that is wrong.
+Every node keeps its span (`start`, `end`: offsets into the source), so that an error can point at the wrong operand.
 """
 
 from dataclasses import dataclass, field
@@ -11,7 +11,7 @@ Json: TypeAlias = Any
 
 @dataclass(frozen=True, slots=True)
 class Literal:
-    """null, true, false, a number or a text."""
+    """null, true, false, a number or a string."""
 
     start: int
     end: int
@@ -38,7 +38,7 @@ class MapLiteral:
 
 @dataclass(frozen=True, slots=True)
 class Name:
-    """A root: `params`, `jobs`, …"""
+    """A root name: `params`, `jobs`, …"""
 
     start: int
     end: int
@@ -47,7 +47,7 @@ class Name:
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """`base.key`, or `base["key"]` with a constant text. `key_start` is where the key itself begins."""
+    """`base.key`, or `base["key"]` with a constant string. `key_start` is the offset of the key."""
 
     start: int
     end: int
@@ -58,7 +58,7 @@ class Member:
 
 @dataclass(frozen=True, slots=True)
 class Index:
-    """`base[index]` with anything but a constant text in the brackets."""
+    """`base[index]`, where the index is not a constant string."""
 
     start: int
     end: int
@@ -68,7 +68,7 @@ class Index:
 
 @dataclass(frozen=True, slots=True)
 class Project:
-    """`base[*]` and what follows it: `tail` holds the keys and indexes applied to every item."""
+    """`base[*]` and the path after it: `tail` holds the keys and indexes applied to every item."""
 
     start: int
     end: int
@@ -123,9 +123,9 @@ Node: TypeAlias = Literal | ListLiteral | MapLiteral | Name | Member | Index | P
 
 @dataclass(frozen=True, slots=True)
 class Reference:
-    """A name an expression uses, as far as its path is constant: `jobs.fetch.result[0].x` is `("jobs", "fetch", "result", 0, "x")`.
+    """A name in an expression, with its constant path: `jobs.fetch.result[0].x` is `("jobs", "fetch", "result", 0, "x")`.
 
-    `guarded` tells that a missing value is provided for: it is the left side of `??`, or is compared with null.
+    `guarded`: a missing value is no error, because the name is the left operand of `??` or compared with null.
     """
 
     path: tuple[str | int, ...]
@@ -143,7 +143,7 @@ class Expression:
     _references: list[tuple[Reference, ...]] = field(default_factory=list, init=False, repr=False, compare=False)
 
     def references(self) -> tuple[Reference, ...]:
-        """Return every name the expression uses, in the order of the text. They are looked for once: many jobs have the same expressions."""
+        """Return every name in the expression, in the order of the source. Cached: many jobs have the same expressions."""
         if not self._references:
             found: list[Reference] = []
             _collect(self.root, found, guarded=False)
@@ -189,7 +189,7 @@ def _collect(node: Node, found: list[Reference], *, guarded: bool) -> None:
 
 
 def _collect_chain(node: Node, found: list[Reference], *, guarded: bool, named: bool) -> None:
-    """Walk down `a.b[c].d`: the longest constant prefix is one reference, computed indexes are expressions of their own."""
+    """Walk down `a.b[c].d`: the longest constant prefix is one reference; computed indexes are collected separately."""
     if isinstance(node, (Member, Index, Project)):
         if named:
             return
@@ -202,7 +202,7 @@ def _collect_chain(node: Node, found: list[Reference], *, guarded: bool, named: 
 
 
 def _guards(node: Node, guarded: bool) -> tuple[bool, bool]:
-    """Return whether the first and the other parts of a node are provided for when they are missing."""
+    """Return whether the first part and the other parts of a node are guarded."""
     if isinstance(node, Binary) and node.operator == "??":
         return True, guarded
     if isinstance(node, Binary) and node.operator in ("==", "!="):
@@ -212,7 +212,7 @@ def _guards(node: Node, guarded: bool) -> tuple[bool, bool]:
 
 
 def _path(node: Node) -> tuple[str | int, ...] | None:
-    """Return the constant path of a chain, or None where it is not one."""
+    """Return the constant path of a chain, or None if it is not constant."""
     parts: list[str | int] = []
     while not isinstance(node, Name):
         if isinstance(node, Member):

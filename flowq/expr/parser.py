@@ -1,4 +1,4 @@
-"""From tokens to the tree: a precedence climber with a limit on depth.
+"""Tokens to the syntax tree: a precedence climber with a limit on depth.
 
 Loosest to tightest: `? :`, `??`, `||`, `&&`, comparisons and `in` (they do not chain), `!`, then `.name`, `[index]`, `[*]` and calls.
 """
@@ -43,7 +43,7 @@ def parse(source: str) -> Expression:
     """Parse one bare expression (without `${{ }}`).
 
     Raises:
-        ExprSyntaxError: with the offsets of what is wrong and, where it can be told, the fix.
+        ExprSyntaxError: the syntax is invalid; with the offsets of the error and, if possible, a fix.
     """
     root = _Parser(tokenize(source)).whole()
     _check_height(root)
@@ -51,7 +51,7 @@ def parse(source: str) -> Expression:
 
 
 def _check_height(root: Node) -> None:
-    """Refuse trees that are deep without being nested, such as a hundred terms joined by `&&`: walking the tree is recursive."""
+    """Refuse trees that are deep without nesting, such as a hundred terms joined by `&&`: walking the tree is recursive."""
     level: list[Node] = [root]
     for _ in range(MAX_HEIGHT):
         level = [child for node in level for child in children(node)]
@@ -103,9 +103,7 @@ class _Parser:
 
     def whole(self) -> Node:
         if self._next.kind == "end":
-            raise ExprSyntaxError(
-                "the expression is empty", 0, self._next.end, "write what it should give, such as params.name"
-            )
+            raise ExprSyntaxError("the expression is empty", 0, self._next.end, "write an expression such as params.name")
         node = self._expression()
         if self._next.kind != "end":
             raise self._unexpected("an operator or the end of the expression")
@@ -131,7 +129,7 @@ class _Parser:
             self._depth += 1
             if self._depth > MAX_DEPTH:
                 raise ExprSyntaxError(f"an expression may be nested {MAX_DEPTH} levels deep", node.start, node.end)
-            right = self._coalesce()  # to the right: a ?? (b ?? c)
+            right = self._coalesce()  # right-associative: a ?? (b ?? c)
             self._depth -= 1
             return Binary(node.start, right.end, "??", node, right)
         return node
@@ -176,7 +174,7 @@ class _Parser:
             self._depth -= 1
             return Unary(token.start, operand.end, "!", operand)
         if token := self._accept("-"):
-            number = self._expect("number", "a number behind `-` (there is no arithmetic)")
+            number = self._expect("number", "a number after `-` (there is no arithmetic)")
             assert isinstance(number.value, (int, float))
             return Literal(token.start, number.end, -number.value)
         return self._postfix()
@@ -189,7 +187,7 @@ class _Parser:
             if chain > MAX_DEPTH:
                 raise ExprSyntaxError(f"a path may have {MAX_DEPTH} parts", node.start, node.end)
             if self._accept("."):
-                key = self._expect("name", "a name behind the dot")
+                key = self._expect("name", "a name after the dot")
                 node = _member(node, key.text, key.start, key.end)
             elif self._accept("["):
                 node = self._brackets(node)
@@ -200,7 +198,7 @@ class _Parser:
         if self._accept("*"):
             close = self._expect("]", "`]`")
             if isinstance(node, Project):
-                raise ExprSyntaxError("[*] can stand once in a path", close.start - 1, close.end)
+                raise ExprSyntaxError("[*] can occur only once in a path", close.start - 1, close.end)
             return Project(node.start, close.end, node, ())
         index = self._expression()
         close = self._expect("]", "`]`")
@@ -249,9 +247,9 @@ class _Parser:
 
     def _pair(self) -> tuple[str, Node]:
         if self._next.kind not in ("name", "string"):
-            raise self._unexpected("a key (a name or a text)")
+            raise self._unexpected("a key (a name or a string)")
         key = self._take()
-        self._expect(":", "`:` behind the key")
+        self._expect(":", "`:` after the key")
         return str(key.value), self._expression()
 
     def _items(self, close: str, item: Callable[[], T]) -> tuple[list[T], Token]:

@@ -1,7 +1,7 @@
-"""Texts with `${{ … }}` in them, and the JSON in which they are stored.
+"""Templates: strings with `${{ … }}`, and the JSON in which they are stored.
 
-A *templated* value is JSON in which `{"$": "expression"}` stands for a value, `{"$join": [part, …]}` for a text put together from parts,
-and `{"$lit": {…}}` for a map whose own keys look like that (its values are templated again).
+A *templated* value is JSON in which `{"$": "expression"}` is the value of an expression, `{"$join": [part, …]}` a string joined from
+parts, and `{"$lit": {…}}` a map whose own keys look like these (its values are templated again).
 """
 
 import re
@@ -21,9 +21,7 @@ CLOSE = "}}"
 
 @dataclass(frozen=True, slots=True)
 class Hole:
-    """One `${{ … }}` of a text. `start`, `end` enclose the whole of it; `source` is what stands between the braces, trimmed,
-    and `offset` where that begins in the text.
-    """
+    """One `${{ … }}` of a template: `start` and `end` enclose it, `source` is the trimmed expression and `offset` its start."""
 
     source: str
     offset: int
@@ -31,14 +29,14 @@ class Hole:
     end: int
 
 
-_UNPLAIN: Final = re.compile("""['"{}]""")  # what makes the end of a hole doubtful
+_UNPLAIN: Final = re.compile("""['"{}]""")  # characters that make the end of a hole ambiguous
 
 
 def split_template(text: str) -> list[str | Hole]:
-    """Return the constant pieces and the holes of a text, in order, without empty pieces.
+    """Return the constant pieces and the holes of a template, in order, without empty pieces.
 
     Raises:
-        ExprSyntaxError: a `${{` that is never closed.
+        ExprSyntaxError: a `${{` is not closed.
     """
     parts: list[str | Hole] = []
     position = 0
@@ -56,7 +54,7 @@ def split_template(text: str) -> list[str | Hole]:
 
 
 def _find_close(text: str, position: int) -> int:
-    """Find the `}}` that closes a hole: not one inside a quoted text or the end of two nested maps."""
+    """Find the `}}` that closes a hole: not one inside a quoted string or at the end of two nested maps."""
     first = text.find(CLOSE, position)
     if 0 <= first <= position + 2 * MAX_SOURCE - len(CLOSE) and not _UNPLAIN.search(text, position, first):
         return first
@@ -78,12 +76,12 @@ def _find_close(text: str, position: int) -> int:
                 return position
             depth = max(depth - 1, 0)
         position += 1
-    hint = f"a text inside it is not closed: add {quote}" if quote else "add }} behind the expression"
+    hint = f"a string inside it is not closed: add {quote}" if quote else "add }} after the expression"
     raise ExprSyntaxError("this ${{ is not closed", opening, min(len(text), opening + len(OPEN)), hint)
 
 
 def join_holes(parts: Sequence[str | Hole]) -> Json:
-    """Return the templated form of a split text: a single hole keeps its type, anything else is put together as text."""
+    """Return the templated form of a split template: a single hole keeps its type, anything else is joined to a string."""
     if len(parts) == 1:
         only = parts[0]
         return {"$": only.source} if isinstance(only, Hole) else only
@@ -91,12 +89,12 @@ def join_holes(parts: Sequence[str | Hole]) -> Json:
 
 
 def spelled(value: Json) -> str | None:
-    """Return the expression that a templated value is, None where it is anything else."""
+    """Return the expression of a templated value that is a single one, else None."""
     return value["$"] if isinstance(value, Mapping) and len(value) == 1 and "$" in value else None
 
 
 def literal(mapping: dict[str, Json]) -> dict[str, Json]:
-    """Return the templated form of a map with values that are templated already."""
+    """Return the templated form of a map whose values are templated already."""
     return {"$lit": mapping} if any(key.startswith("$") for key in mapping) else mapping
 
 
@@ -136,7 +134,7 @@ def _joined(parts: Sequence[Json], scope: Mapping[str, Json]) -> str:
     size = 0
     for part in parts:
         texts.append(part if isinstance(part, str) else to_text(_render(part, scope)))
-        size += len(texts[-1]) if not isinstance(part, str) else 0  # what stands in the file is not made here
+        size += len(texts[-1]) if not isinstance(part, str) else 0  # constant parts come from the file
         if size > MAX_TEXT:
-            raise EvalError(f"the expressions of a text give more than {MAX_TEXT:,} characters")
+            raise EvalError(f"the expressions of a string give more than {MAX_TEXT:,} characters")
     return "".join(texts)

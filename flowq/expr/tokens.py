@@ -1,6 +1,6 @@
-"""From the text of an expression to tokens with positions.
+"""The source of an expression to tokens with positions.
 
-One rule is special: right behind a `.` a name may contain `-` and start with a digit, because job names do (`jobs.list-files.result`).
+One rule is special: after a `.` a name may contain `-` and start with a digit, because job names do (`jobs.list-files.result`).
 There is no subtraction, so this is never ambiguous.
 """
 
@@ -60,10 +60,10 @@ class Token:
 
 
 def tokenize(source: str) -> list[Token]:
-    """Return the tokens of an expression, closed by one of kind "end".
+    """Return the tokens of an expression; the last one has kind "end".
 
     Raises:
-        ExprSyntaxError: a character that belongs to no token, or a text that is not closed.
+        ExprSyntaxError: a character belongs to no token, or a string is not closed.
     """
     if len(source) > MAX_SOURCE:
         raise ExprSyntaxError(
@@ -114,14 +114,16 @@ def _number(source: str, position: int) -> Token:
 def _string(source: str, position: int) -> Token:
     match = _STRING.match(source, position)
     if match is None:
-        raise ExprSyntaxError("this text is not closed", position, len(source), f"add {source[position]} behind it")
+        raise ExprSyntaxError("this string is not closed", position, len(source), f"add {source[position]} behind it")
     body = match[0][1:-1]
     if "\\" in body:
         body = _ESCAPE.sub(lambda found: _unescape(found, position), body)
         try:
-            body = body.encode("utf-16", "surrogatepass").decode("utf-16")  # \ud83d\ude00 is one character
+            body = body.encode("utf-16", "surrogatepass").decode(
+                "utf-16"
+            )  # joins surrogate pairs: \ud83d\ude00 is one character
         except UnicodeDecodeError:
-            raise ExprSyntaxError("half of a \\u pair is missing in this text", position, match.end()) from None
+            raise ExprSyntaxError("half of a \\u surrogate pair is missing in this string", position, match.end()) from None
     return Token("string", match[0], position, match.end(), body)
 
 
@@ -132,7 +134,7 @@ def _unescape(found: re.Match[str], position: int) -> str:
     if code not in _ESCAPES:
         start = position + 1 + found.start()
         raise ExprSyntaxError(
-            f"unknown escape \\{code} in a text",
+            f"unknown escape \\{code} in a string",
             start,
             start + 2,
             r"write \\ for a backslash; known are \n \t \r \' \" \\ \uXXXX",
@@ -148,9 +150,7 @@ def _character_help(character: str) -> str:
     if character == "|":
         return "write || for or; functions are called, as in len(x)"
     if character in "+/%^":
-        return (
-            "there is no arithmetic: compute the value in a job, or put texts together with join(), format() or several ${{ }}"
-        )
+        return "there is no arithmetic: compute the value in a job, or join strings with join(), format() or several ${{ }}"
     if character == "$":
-        return "inside ${{ }} and in `if` names stand bare: params.x"
+        return "inside ${{ }} and in `if`, write names without $: params.x"
     return ""

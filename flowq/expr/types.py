@@ -1,7 +1,7 @@
-"""Static types of expressions: what can be said about a value before there is one.
+"""Static types of expressions.
 
-A type is a kind with, for lists, the type of the items and, for maps, what is known of the keys. `ANY` is "not known": it fits
-everywhere. Inference reports an error only where no value could make the expression work.
+A type is a kind; a list also has the type of its items, and a map the types of its known keys. `ANY` means "unknown" and fits
+everywhere. Inference reports an error only if no value could make the expression work.
 """
 
 import difflib
@@ -35,12 +35,12 @@ class Type:
     """A static type. `kind` is one of `null boolean number string list map any`.
 
     Attributes:
-        kind: as said.
+        kind: one of the names above.
         item: the type of the items of a list.
-        keys: those of a map all of whose keys are known.
-        values: the only texts that a string can be.
-        meant: texts that are none of these, with the one that is meant.
-        part: what a key is called in messages, where one that is not among `keys` is a mistake: "output of `fetch`".
+        keys: the keys of a map, if all are known.
+        values: the only values that a string can have.
+        meant: wrong values that users write, with the right one of each.
+        part: the name of a key in messages, if a key outside `keys` is an error: "output of `fetch`".
     """
 
     kind: str
@@ -64,13 +64,13 @@ MAP: Final = Type("map")
 
 _BY_KIND: Final = {item.kind: item for item in (ANY, NULL, BOOLEAN, NUMBER, STRING, LIST, MAP)}
 _UNQUOTED = re.compile(r"-?[0-9]+(\.[0-9]+)?|true|false|null")
-MAX_SHOWN: Final = 12  # values that a string can be
+MAX_SHOWN: Final = 12  # values listed in a message
 _ORDERED: Final = ("number", "string", "any")
 
 
 @dataclass(frozen=True, slots=True)
 class TypeProblem:
-    """Something about an expression that cannot work. `start`, `end` are offsets into its source."""
+    """A type error in an expression. `start`, `end` are offsets into its source."""
 
     message: str
     start: int
@@ -103,7 +103,7 @@ def kind_of(value: Json) -> str:
 
 
 def common(types: list[Type]) -> Type:
-    """Return the one type that all of them have, or `ANY`."""
+    """Return the type that all of them have, or `ANY`."""
     if not types:
         return ANY
     first = types[0]
@@ -113,12 +113,11 @@ def common(types: list[Type]) -> Type:
 
 
 def infer(expression: Expression, scope: Mapping[str, Type]) -> tuple[Type, list[TypeProblem]]:
-    """Return the type of an expression and what cannot work in it.
+    """Return the type of an expression and its type errors.
 
     Args:
         expression: the parsed expression.
-        scope: the type of each root name. A name that is not there is `ANY`: unknown names are reported by the caller that knows
-            what could be there.
+        scope: the type of each root name. Other names are `ANY`: the caller, who knows the legal names, reports unknown ones.
     """
     problems: list[TypeProblem] = []
     return _Inference(expression.source, scope, problems).of(expression.root), problems
@@ -250,7 +249,7 @@ class _Inference:
         self._possible(right, node.left, node.right)
 
     def _possible(self, found: Type, other: Node, named: Node) -> None:
-        """Report a text that something is compared with and can never be: `jobs.a.status == 'success'`."""
+        """Report a comparison with a string that the other operand can never be: `jobs.a.status == 'success'`."""
         if found.values is None or not isinstance(other, Literal) or not isinstance(other.value, str):
             return
         if other.value not in found.values:

@@ -41,6 +41,7 @@ class Flow:
         params: Mapping[str, Json] | None = None,
         *,
         params_file: str | os.PathLike[str] | None = None,
+        root: str | os.PathLike[str] | None = None,
         **more: Json,
     ) -> "Flow":
         """Compile a flow file.
@@ -49,6 +50,7 @@ class Flow:
             path: the file.
             params: values of its params, for names that are no Python names.
             params_file: a YAML or JSON file with values of its params; the others win.
+            root: the directory in which the files lie that it names; by default the nearest with `flowq.toml` or `.git`.
             **more: values of its params.
 
         Raises:
@@ -57,7 +59,8 @@ class Flow:
         from flowq.compiler import compile_file
 
         given = {**(params or {}), **more}
-        return cls(_plan_of(compile_file(path, params=given, params_file=params_file, date=_today()), os.fspath(path)))
+        found = compile_file(path, params=given, params_file=params_file, date=_today(), root=root)
+        return cls(_plan_of(found, os.fspath(path)))
 
     @classmethod
     def compile(

@@ -6,7 +6,7 @@ Reading (`read_facts`) and judging (`examine`) are apart: every finding can be h
 import shutil
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, Final
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 _CLOCK: Final = 2.0  # s that clocks may differ before times in lists are misleading
 _MEMORY: Final = 0.8  # of the limit
+_SHOWN: Final = 20  # records that were set aside
 _RUNS: Final = 200  # latest runs that are looked at
 _SLOW: Final = 0.02  # s for one round trip
 
@@ -55,6 +56,7 @@ class Facts:
     workers: tuple[WorkerRecord, ...] = ()
     stranded: tuple[str, ...] = ()  # local runs that have not ended and have no worker
     bash: str | None = None
+    set_aside: Mapping[str, str] = field(default_factory=dict)  # why records could not be dealt with, by `<kind>|<id>`
     due: int = 0  # runs past their retention that are still there
 
 
@@ -85,8 +87,9 @@ def read_facts(store: "Store", address: str) -> Facts:
         round_trip=took,
         suspended=store.queues.suspended(),
         queues=tuple(store.queues.get(name) for name in names),
-        workers=tuple(store.workers.all()),
+        workers=tuple(store.workers.live()),
         stranded=tuple(stranded(store, store.runs.recent(_RUNS))),
+        set_aside=store.workers.all_set_aside(),
         bash=shutil.which("bash"),
         due=sum(1 for _ in store.runs.due()),
     )
@@ -208,6 +211,14 @@ def _work(facts: Facts) -> Iterator[Finding]:
             WARNING,
             f"run {run} has no worker: the command that started it is gone",
             f"`flowq run --resume {run}` goes on with it, `flowq cancel {run}` ends it",
+        )
+    for name, why in sorted(facts.set_aside.items())[:_SHOWN]:
+        kind, _, record = name.partition("|")
+        yield Finding(
+            "D506",
+            PROBLEM,
+            f"a record was set aside ({kind} {record}): {why}",
+            "it is not what flowq wrote: see what changed it, cancel or delete its run, or requeue its job",
         )
     others = sorted({worker.version for worker in facts.workers if worker.version and worker.version != facts.flowq})
     if others:

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from flowq.exceptions import InvalidJobOperation, NoSuchJobError, ServerUnavailableError
 from flowq.flows.actions import approval, retry
+from flowq.flows.actions.cancellation import cancel_run
 from flowq.flows.actions.retry import plan_rerun
-from flowq.flows.actions.selection import find_jobs
+from flowq.flows.actions.selection import find_cell, find_jobs
 from flowq.flows.local_worker.missing_secrets import absent_on_resume, absent_on_retry, refuse_absent
 from flowq.flows.local_worker.worker import LocalWorker, local_queues
 from flowq.flows.views.follow import Follower
@@ -125,10 +126,10 @@ class Run:
         plan = read_plan(self._store, self.id)
         if job in plan.targets():
             return result_of(self._store, self.id, plan, job)
-        named = next((cell.ordinal for cell in plan.jobs() if cell.name == job), None)
-        if named is None:
+        cell = find_cell(plan, job)
+        if cell is None:
             raise NoSuchJobError(f"the flow {plan.name} has no job {job!r}: it has {', '.join(plan.cells_of())}")
-        ((status, value),) = self._store.runs.results(self.id, [named])
+        ((status, value),) = self._store.runs.results(self.id, [cell.ordinal])
         return json.loads(value) if status is JobStatus.FINISHED and value is not None else None
 
     def approve(self, job: str, *, by: str | None = None, comment: str = "", reject: bool = False) -> None:
@@ -180,16 +181,20 @@ class Run:
             refuse_absent(absent_on_retry(self._store, planned))
         return planned.apply(self._store)
 
-    def cancel(self, job: str | None = None) -> None:
+    def cancel(self, job: str | None = None, *, force: bool = False) -> None:
         """Cancel what has not ended of the run, or of one job.
+
+        Args:
+            job: only this one.
+            force: kill the run's handlers (`on_cancel`, `on_exit`) too, if they run already. Without it a second cancel leaves them alone.
 
         Raises:
             NoSuchJobError: the flow has no such job.
-            InvalidRunOperation: the run has ended.
+            InvalidRunOperation: the run has ended, or its jobs have and its handlers run.
             InvalidJobOperation: the job has ended.
         """
         if job is None:
-            self._store.runs.refuse(self.id, self._store.runs.cancel(self.id), "cancel")
+            cancel_run(self._store, self.id, force=force)
             return
         outcomes = {self._store.jobs.cancel(member_id(self.id, ordinal)) for ordinal in self._find(job)}
         if not outcomes & {Outcome.DONE, Outcome.DUPLICATE}:

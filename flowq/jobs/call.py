@@ -1,11 +1,18 @@
 """`Call`: what a plain job executes, and its form in the store."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from reprlib import Repr
+from typing import Any, Final
 
 from flowq.dotted_names import bound_to, reference, resolve
 from flowq.exceptions import DeserializationError, UsageError
+
+_LONGEST: Final = 1000  # characters of a call as text
+_LONGEST_ARGUMENT: Final = 60
+_REPR: Final = Repr()  # stops early: a list of a million numbers must not be written out for 60 characters of it
+_REPR.maxtuple = _REPR.maxlist = _REPR.maxset = _REPR.maxfrozenset = _REPR.maxdeque = _REPR.maxarray = _REPR.maxdict = 30
+_REPR.maxstring = _REPR.maxlong = _REPR.maxother = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,10 +79,33 @@ class Call:
         return found
 
     def __str__(self) -> str:
-        parts = [_short(value) for value in self.args] + [f"{key}={_short(value)}" for key, value in self.kwargs.items()]
-        return f"{self.name}({', '.join(parts)})"
+        shown: list[str] = []
+        left = _LONGEST
+        for text in self._arguments():
+            shown.append(text if left > 0 else "…")
+            left -= len(text) + 2
+            if left < 0:
+                break
+        return f"{self.name}({', '.join(shown)})"
+
+    def _arguments(self) -> Iterator[str]:
+        yield from map(_short, self.args)
+        yield from (f"{key}={_short(value)}" for key, value in self.kwargs.items())
 
 
-def _short(value: Any, limit: int = 60) -> str:
-    text = repr(value)
-    return text if len(text) <= limit else text[: limit - 1] + "…"
+def function_of(text: str) -> str:
+    """Return the name of the function in the text of a call."""
+    return text.partition("(")[0]
+
+
+def storable(text: str) -> str:
+    """Return the text with what UTF-8 cannot hold (lone surrogates) written as escapes."""
+    return text.encode("utf-8", "backslashreplace").decode()
+
+
+def _short(value: Any) -> str:
+    try:
+        text = _REPR.repr(value)
+    except Exception:  # noqa: BLE001 - a number of 5,000 digits, a user's __repr__: no reason not to execute the job
+        text = f"<{type(value).__name__}>"
+    return text if len(text) <= _LONGEST_ARGUMENT else text[: _LONGEST_ARGUMENT - 1] + "…"

@@ -9,7 +9,6 @@ from dataclasses import dataclass, replace
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
-from flowq import ids
 from flowq.callbacks import Callback
 from flowq.exceptions import DuplicateJobError, InvalidJobDependency, UsageError
 from flowq.jobs.call import Call
@@ -39,6 +38,7 @@ Duration: TypeAlias = float | str | None
 Callee: TypeAlias = Callback | Callable[..., Any] | str | None
 
 _NOW: Final = -1  # in place of a time
+_BY_KEYWORD: Final[Any] = object()  # in place of a positional argument that is among the keywords
 _INLINE: Final = (
     "flowq.worker.inprocess.sync"  # by name: workers stand above queues, and sync mode borrows their way of executing a job
 )
@@ -53,23 +53,37 @@ class EnqueueData:
 
 
 class Enqueueing:
-    """Everything of a queue that puts a job in it, now, later or in place of a worker."""
+    """The methods of `Queue` that put jobs into it: now, later, or executed here in place of a worker.
+
+    They change nothing of the queue. These attributes are all that they need of it:
+
+    Attributes:
+        name: the name of the queue.
+        store: where its jobs are stored.
+        job_class: what handles on its jobs are made of.
+        serializer: of jobs that have none of their own.
+        default_timeout: of jobs that do not say theirs; seconds.
+        is_async: whether workers execute the jobs; else the client does, as soon as they are enqueued.
+        death_penalty_class: how the client enforces timeouts then.
+    """
 
     name: str
     store: Store
     job_class: type[Job]
     serializer: Any
     default_timeout: float
-    death_penalty_class: Any
     is_async: bool
+    death_penalty_class: Any
 
     # -- now ------------------------------------------------------------------------------------------------------------------
 
-    def enqueue(self, f: Function, *args: Any, **kwargs: Any) -> Job:
+    def enqueue(self, f: Function = _BY_KEYWORD, /, *args: Any, **kwargs: Any) -> Job:
         """Put a call on the queue; it is executed by a worker.
 
+        The function may have parameters named `f` and `self`: after a positional function, these keywords are its arguments.
+
         Args:
-            f: the function, or its dotted name where it cannot be imported here.
+            f: the function, or its dotted name where it cannot be imported here. The keyword `f` gives it as well.
             *args: its positional arguments.
             **kwargs: its keyword arguments, and the options `job_timeout`, `result_ttl`, `ttl`, `failure_ttl`, `depends_on`, `job_id`,
                 `at_front`, `description`, `meta`, `retry`, `repeat`, `on_success`, `on_failure`, `on_stopped`, `unique`, `rate_limit`,
@@ -84,7 +98,7 @@ class Enqueueing:
             DuplicateJobError: `unique` and the id is taken, or the job of this id is being executed.
             InvalidJobDependency: a dependency does not exist, or waits for this job.
         """
-        return self._enqueue(_NOW, f, args, kwargs)
+        return self._enqueue(_NOW, _given(f, "f", kwargs), args, kwargs)
 
     def enqueue_call(  # noqa: PLR0913, PLR0917 - RQ's signature
         self,
@@ -123,15 +137,20 @@ class Enqueueing:
 
     # -- later ----------------------------------------------------------------------------------------------------------------
 
-    def enqueue_at(self, datetime: dt.datetime, f: Function, *args: Any, **kwargs: Any) -> Job:
+    def enqueue_at(self, datetime: dt.datetime = _BY_KEYWORD, f: Function = _BY_KEYWORD, /, *args: Any, **kwargs: Any) -> Job:
         """Put a call on the queue at a time (a naive one is local time), or once its dependencies have ended if that is later."""
-        return self._enqueue(_millis(datetime), f, args, kwargs)
+        due_ms = _millis(_given(datetime, "datetime", kwargs))
+        return self._enqueue(due_ms, _given(f, "f", kwargs), args, kwargs)
 
-    def enqueue_in(self, time_delta: dt.timedelta, func: Function, *args: Any, **kwargs: Any) -> Job:
+    def enqueue_in(
+        self, time_delta: dt.timedelta = _BY_KEYWORD, func: Function = _BY_KEYWORD, /, *args: Any, **kwargs: Any
+    ) -> Job:
         """Put a call on the queue after a while, by the server's clock."""
-        if not isinstance(time_delta, dt.timedelta):
-            raise UsageError(f"expected a timedelta, found {time_delta!r}")
-        return self._enqueue(self.store.now_ms() + int(time_delta.total_seconds() * 1000), func, args, kwargs)
+        wait = _given(time_delta, "time_delta", kwargs)
+        if not isinstance(wait, dt.timedelta):
+            raise UsageError(f"expected a timedelta, found {wait!r}")
+        due_ms = self.store.now_ms() + int(wait.total_seconds() * 1000)
+        return self._enqueue(due_ms, _given(func, "func", kwargs), args, kwargs)
 
     def schedule_job(self, job: Job, datetime: dt.datetime, pipeline: Any = None, unique: bool = False) -> Job:
         """Put a job made with `Job.create` on the queue at a time."""
@@ -192,7 +211,7 @@ class Enqueueing:
         return _described(func, args, kwargs, bind_options(locals()))
 
     def enqueue_many(self, job_datas: Iterable[EnqueueData], pipeline: Any = None, group_id: str | None = None) -> list[Job]:
-        """Put many calls on the queue in one round trip. One may depend on another that stands before it in the list.
+        """Put many calls on the queue in one round trip per 100. One may depend on another that stands before it in the list.
 
         Args:
             job_datas: the calls, made by `prepare_data`.
@@ -231,21 +250,8 @@ class Enqueueing:
         return job, self._new(job, due_ms=_NOW)
 
     def _new(self, job: Job, *, due_ms: int, front: bool = False, unique: bool = False) -> NewJob:
-        job.bind(self.store, self.serializer, self.name, self.default_timeout)
-        return NewJob(
-            id=job.id,
-            queue=self.name,
-            payload=job.payload(),
-            nonce=ids.nonce(),
-            unique=unique or job.options.unique,
-            due_ms=due_ms,
-            front=front or job.options.front,
-            parents=job.options.edges,
-            fields=job.stored_fields(),
-            meta=job.stored_meta() if job.meta else b"",
-            group=job.options.group_id or "",
-            coming=job.options.coming,
-        )
+        job.settings.bind(self.store, self.serializer, self.name, self.default_timeout)
+        return job.settings.new_job(due_ms=due_ms, front=front, unique=unique)
 
     def _submit(
         self, job: Job, *, due_ms: int, pipeline: Any = None, front: bool = False, unique: bool = False, here: bool = False
@@ -262,8 +268,17 @@ class Enqueueing:
             return _accept(job, *self.store.jobs.create(new))
         inline: Any = import_module(_INLINE)
         _accept(job, *inline.create_and_execute(self.store, new, self.death_penalty_class))
-        job.refresh_if_there()
+        job.state.refresh()
         return job
+
+
+def _given(value: Any, name: str, kwargs: dict[str, Any]) -> Any:
+    """Return an argument that was given by its position, else take it out of the keywords."""
+    if value is not _BY_KEYWORD:
+        return value
+    if name not in kwargs:
+        raise TypeError(f"the argument {name!r} is missing")
+    return kwargs.pop(name)
 
 
 def _described(func: Function, args: Any, kwargs: Mapping[str, Any] | None, options: Mapping[str, Any]) -> EnqueueData:

@@ -1,4 +1,4 @@
-"""The options of a plain job, parsed once into one frozen record.
+"""The options of a plain job: one table says how each is called, checked and stored, and a record holds them parsed.
 
 `enqueue(f, *args, **kwargs)` mixes options and arguments in one call; they are told apart here and nowhere else. From here on
 a job's options travel as one `JobOptions`.
@@ -11,47 +11,154 @@ from typing import Any, Final
 from flowq import defaults
 from flowq.callbacks import Callback
 from flowq.dependency import Dependency
-from flowq.durations import NEVER, milliseconds, parse_duration
+from flowq.durations import NEVER, from_milliseconds, milliseconds, parse_duration
 from flowq.exceptions import UsageError
+from flowq.ids import checked_name
+from flowq.jobs.call import storable
 from flowq.rate_limit import RateLimit
 from flowq.repeat import Repeat
 from flowq.retry import Retry
 from flowq.states import RAN
 from flowq.webhook import Webhook
 
-# What `enqueue` takes out of a call, and its name here. `timeout` is not among them: it may well be an argument of the function.
-_AT_ENQUEUE: Final[Mapping[str, str]] = {
-    "job_id": "id",
-    "job_timeout": "timeout",
-    **{name: name for name in ("result_ttl", "ttl", "failure_ttl", "depends_on", "at_front", "description", "meta", "unique")},
-    **{name: name for name in ("retry", "repeat", "on_success", "on_failure", "on_stopped", "rate_limit", "webhooks")},
-}
-_CALLBACKS: Final = ("on_success", "on_failure", "on_stopped")
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """How one option is called, checked and stored. Its name, type and default are those of the field of `JobOptions`.
+
+    Attributes:
+        parse: returns the value that a client gave in its one form; raises `UsageError`.
+        encode: returns what the store keeps of a value, None for nothing; without it, the option is not among the fields of a job.
+        decode: returns the value from what the store keeps.
+        keyword: its name among the keywords of `enqueue`, where that differs; None: it cannot be given there.
+        stored: name of its field in the store, where that differs.
+    """
+
+    parse: Callable[[Any], Any]
+    encode: Callable[[Any], str | int | None] | None = None
+    decode: Callable[[str], Any] | None = None
+    keyword: str | None = ""
+    stored: str = ""
+
+
+# -- parsing ------------------------------------------------------------------------------------------------------------------
+
+
+def checked_id(value: Any) -> str:
+    """Return a job's id.
+
+    Raises:
+        UsageError: it cannot be one.
+    """
+    return checked_name(value, "a job's id", without="|\n\r\0")
+
+
+def group_name(value: Any) -> str:
+    """Return the name of a group, checked."""
+    return checked_name(value, "a group's name")
+
+
+def _duration(value: Any) -> float:
+    return parse_duration(value, never=True)
+
+
+def _limit(value: Any) -> float:
+    seconds = _duration(value)
+    if seconds == 0:
+        raise UsageError("must be more than 0; -1 is without limit")
+    return seconds
+
+
+def _number_or(kind: type[Any], what: str) -> Callable[[Any], Any]:
+    def parse(value: Any) -> Any:
+        if isinstance(value, bool) or not isinstance(value, (int, kind)):
+            raise UsageError(f"expected a flowq.{kind.__name__} or a number of {what}")
+        return value if isinstance(value, kind) else kind(value)
+
+    return parse
+
+
+def _dependencies(value: Any) -> tuple[Dependency, ...]:
+    items = value if isinstance(value, (list, tuple)) else [value]
+    found = tuple(item if isinstance(item, Dependency) else Dependency(item) for item in items)
+    for dependency in found:
+        for job in dependency.ids:
+            checked_id(job)
+    return found
+
+
+def _description(value: Any) -> str:
+    return storable(str(value))
+
+
+def _mapping(value: Any) -> dict[str, Any]:
+    if not isinstance(value, Mapping):
+        raise UsageError("expected a mapping")
+    return dict(value)
+
+
+def _rate_limit(value: Any) -> RateLimit:
+    if not isinstance(value, RateLimit):
+        raise UsageError("expected a flowq.RateLimit")
+    return value
+
+
+def _webhooks(value: Any) -> tuple[Webhook, ...]:
+    items = (value,) if isinstance(value, Webhook) else tuple(value) if isinstance(value, (list, tuple)) else (None,)
+    if not all(isinstance(item, Webhook) for item in items):
+        raise UsageError("expected a list of flowq.Webhook")
+    return items
+
+
+# -- the table ----------------------------------------------------------------------------------------------------------------
+
+
+def _option(parse: Callable[[Any], Any], encode: Any = None, decode: Any = None, **names: Any) -> dict[str, Option]:
+    return {"option": Option(parse, encode, decode, **names)}
+
+
+def _limit_to_millis(seconds: float) -> int | None:
+    return None if seconds == NEVER else milliseconds(seconds)
+
+
+def _lines(webhooks: tuple[Webhook, ...]) -> str | None:
+    return "\n".join(webhook.stored() for webhook in webhooks) or None
+
+
+_TTL: Final = _option(_duration, milliseconds, from_milliseconds)
+_CALLBACK: Final = _option(Callback.of, Callback.stored, Callback.restored)
 
 
 @dataclass(frozen=True, slots=True)
 class JobOptions:
-    """How a plain job is to be treated. Times in seconds; `flowq.durations.NEVER` (-1) is "no limit" or "no expiry"."""
+    """How a plain job is to be treated. Times in seconds; `flowq.durations.NEVER` (-1) is "no limit" or "no expiry".
 
-    id: str | None = None
-    timeout: float | None = None  # None: the queue's default
-    result_ttl: float | None = None  # None: the worker's default
-    ttl: float | None = None  # None: no limit
-    failure_ttl: float = defaults.FAILURE_TTL
-    depends_on: tuple[Dependency, ...] = ()
-    at_front: bool = False
-    description: str | None = None
-    meta: Mapping[str, Any] = field(default_factory=dict)
-    retry: Retry | None = None
-    repeat: Repeat | None = None
-    unique: bool = False
-    rate_limit: RateLimit | None = None
-    group_id: str | None = None
+    Where nothing was said, `timeout` is that of the queue, `result_ttl` that of the worker, and there is no `ttl`.
+    """
+
+    id: str | None = field(default=None, metadata=_option(checked_id, keyword="job_id"))
+    timeout: float | None = field(
+        default=None, metadata=_option(_limit, milliseconds, from_milliseconds, keyword="job_timeout")
+    )
+    result_ttl: float | None = field(default=None, metadata=_TTL)
+    ttl: float | None = field(default=None, metadata=_option(_limit, _limit_to_millis, from_milliseconds))
+    failure_ttl: float = field(default=defaults.FAILURE_TTL, metadata=_TTL)
+    depends_on: tuple[Dependency, ...] = field(default=(), metadata=_option(_dependencies))
+    at_front: bool = field(default=False, metadata=_option(bool, None, "1".__eq__, stored="front"))
+    description: str | None = field(default=None, metadata=_option(_description, str, str))
+    meta: Mapping[str, Any] = field(default_factory=dict, metadata=_option(_mapping))
+    retry: Retry | None = field(default=None, metadata=_option(_number_or(Retry, "retries"), Retry.stored, Retry.restored))
+    repeat: Repeat | None = field(
+        default=None, metadata=_option(_number_or(Repeat, "repetitions"), Repeat.stored, Repeat.restored)
+    )
+    unique: bool = field(default=False, metadata=_option(bool))
+    rate_limit: RateLimit | None = field(default=None, metadata=_option(_rate_limit))  # stored in two fields, see `fields`
+    group_id: str | None = field(default=None, metadata=_option(group_name, None, str, keyword=None))
     coming: int = 0  # of a group: jobs of the same request that follow this one; -1 of each of those
-    on_success: Callback | None = None
-    on_failure: Callback | None = None
-    on_stopped: Callback | None = None
-    webhooks: tuple[Webhook, ...] = ()
+    on_success: Callback | None = field(default=None, metadata=_CALLBACK)
+    on_failure: Callback | None = field(default=None, metadata=_CALLBACK)
+    on_stopped: Callback | None = field(default=None, metadata=_CALLBACK)
+    webhooks: tuple[Webhook, ...] = field(default=(), metadata=_option(_webhooks, _lines, Webhook.restored))
 
     @property
     def edges(self) -> list[tuple[str, str]]:
@@ -64,53 +171,31 @@ class JobOptions:
         return self.at_front or any(dependency.enqueue_at_front for dependency in self.depends_on)
 
     def fields(self) -> dict[str, str | bytes | int]:
-        """Return what the store keeps of them; times in milliseconds there, the timeout in seconds."""
-        out: dict[str, str | bytes | int] = {} if self.timeout is None else {"timeout": repr(self.timeout)}
-        for name, seconds in (("result_ttl", self.result_ttl), ("failure_ttl", self.failure_ttl), ("ttl", self.ttl)):
-            if seconds is not None and not (name == "ttl" and seconds == NEVER):
-                out[name] = milliseconds(seconds)
-        if self.description is not None:
-            out["description"] = self.description
-        if self.retry is not None:
-            out["retry"] = self.retry.stored()
-        if self.rate_limit is not None:
-            out |= self.rate_limit.fields()
-        if self.repeat is not None:
-            out["repeat"] = self.repeat.stored()
-        if self.webhooks:
-            out["webhooks"] = "\n".join(webhook.stored() for webhook in self.webhooks)
-        for name in _CALLBACKS:
-            callback: Callback | None = getattr(self, name)
-            if callback is not None:
-                out[name] = callback.stored()
-        return out
+        """Return what the store keeps of them; times in milliseconds there."""
+        values = [(stored, encode, getattr(self, name)) for name, stored, encode in _ENCODED]
+        texts = {stored: encode(value) for stored, encode, value in values if value is not None}
+        limit = {} if self.rate_limit is None else self.rate_limit.fields()
+        return {**{name: text for name, text in texts.items() if text is not None}, **limit}
 
     @classmethod
-    def restored(cls, fields: Mapping[str, str], edges: Sequence[tuple[str, str]] = ()) -> "JobOptions":
+    def restored(cls, stored: Mapping[str, str], edges: Sequence[tuple[str, str]] = ()) -> "JobOptions":
         """Return them from what the store keeps of a job, and the edges to those it depends on."""
-        return cls(
-            timeout=_restored_seconds(fields.get("timeout"), 1),
-            result_ttl=_restored_seconds(fields.get("result_ttl")),
-            ttl=_restored_seconds(fields.get("ttl")),
-            failure_ttl=_restored_seconds(fields.get("failure_ttl"), default=defaults.FAILURE_TTL),
-            depends_on=tuple(Dependency(job, allow_failure=condition == RAN) for job, condition in edges),
-            at_front=fields.get("front") == "1",
-            description=fields.get("description"),
-            retry=Retry.restored(fields.get("retry")),
-            rate_limit=RateLimit.restored(fields.get("sems"), fields.get("limit")),
-            group_id=fields.get("group_id"),
-            repeat=Repeat.restored(fields.get("repeat")),
-            on_success=Callback.restored(fields.get("on_success")),
-            on_failure=Callback.restored(fields.get("on_failure")),
-            on_stopped=Callback.restored(fields.get("on_stopped")),
-            webhooks=Webhook.restored(fields.get("webhooks")),
-        )
+        values = {name: decode(stored[key]) for name, key, decode in _DECODED if key in stored}
+        values["depends_on"] = tuple(Dependency(job, allow_failure=condition == RAN) for job, condition in edges)
+        values["rate_limit"] = RateLimit.restored(stored.get("semaphores"), stored.get("rate_limit"))
+        return cls(**values)
 
 
-def _restored_seconds(stored: str | None, divisor: int = 1000, default: Any = None) -> Any:
-    if stored is None:
-        return default
-    return NEVER if float(stored) < 0 else float(stored) / divisor
+_TABLE: Final[Mapping[str, Option]] = {
+    item.name: item.metadata["option"] for item in fields(JobOptions) if "option" in item.metadata
+}
+_ENCODED: Final = [(name, option.stored or name, option.encode) for name, option in _TABLE.items() if option.encode]
+_DECODED: Final = [(name, option.stored or name, option.decode) for name, option in _TABLE.items() if option.decode]
+# What `enqueue` takes out of a call, and its name here. `timeout` is not among them: it may well be an argument of the function.
+_AT_ENQUEUE: Final = {option.keyword or name: name for name, option in _TABLE.items() if option.keyword is not None}
+
+
+# -- from a call to options ---------------------------------------------------------------------------------------------------
 
 
 def split_call(args: Sequence[Any], kwargs: Mapping[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any], JobOptions]:
@@ -166,7 +251,7 @@ def bind_options(parameters: Mapping[str, Any]) -> dict[str, Any]:
     The functions whose signatures RQ documents list their options one by one; each passes its `locals()`.
     """
     named = {_AT_ENQUEUE.get(name, name): value for name, value in parameters.items()}
-    return {name: value for name, value in named.items() if name in _NAMES}
+    return {name: value for name, value in named.items() if name in _TABLE}
 
 
 def enqueue_options(parameters: Mapping[str, Any]) -> dict[str, Any]:
@@ -185,100 +270,9 @@ def parse_options(given: Mapping[str, Any]) -> JobOptions:
         if value is None:
             continue
         try:
-            values[name] = _PARSERS[name](value) if name in _PARSERS else value
+            values[name] = _TABLE[name].parse(value)
         except UsageError as error:
             raise type(error)(f"{name}={value!r}: {error}") from error
     if values.get("unique") and "id" not in values:
         raise UsageError("unique=True needs an id: job_id=…")
     return JobOptions(**values)
-
-
-def _duration(value: Any) -> float:
-    return parse_duration(value, never=True)
-
-
-def _limit(value: Any) -> float:
-    seconds = _duration(value)
-    if seconds == 0:
-        raise UsageError("must be more than 0; -1 is without limit")
-    return seconds
-
-
-def _retry(value: Any) -> Retry:
-    if isinstance(value, bool) or not isinstance(value, (int, Retry)):
-        raise UsageError("expected a flowq.Retry or a number of retries")
-    return value if isinstance(value, Retry) else Retry(max=value)
-
-
-def checked_id(value: Any) -> str:
-    """Return a job's id.
-
-    Raises:
-        UsageError: it cannot be one.
-    """
-    if not isinstance(value, str) or not value or any(character in value for character in "|\n\r\0"):
-        raise UsageError(f"a job's id must be a text without '|' and line breaks, found {value!r}")
-    return value
-
-
-def group_name(value: Any) -> str:
-    """Return the name of a group, checked."""
-    if not isinstance(value, str) or not value or any(character in value for character in "\n\r\0"):
-        raise UsageError(f"a group's name must be a text without line breaks, found {value!r}")
-    return value
-
-
-def _dependencies(value: Any) -> tuple[Dependency, ...]:
-    items = value if isinstance(value, (list, tuple)) else [value]
-    found = tuple(item if isinstance(item, Dependency) else Dependency(item) for item in items)
-    for dependency in found:
-        for job in dependency.ids:
-            checked_id(job)
-    return found
-
-
-def _mapping(value: Any) -> dict[str, Any]:
-    if not isinstance(value, Mapping):
-        raise UsageError("expected a mapping")
-    return dict(value)
-
-
-def _rate_limit(value: Any) -> RateLimit:
-    if not isinstance(value, RateLimit):
-        raise UsageError("expected a flowq.RateLimit")
-    return value
-
-
-def _webhooks(value: Any) -> tuple[Webhook, ...]:
-    items = (value,) if isinstance(value, Webhook) else tuple(value) if isinstance(value, (list, tuple)) else (None,)
-    if not all(isinstance(item, Webhook) for item in items):
-        raise UsageError("expected a list of flowq.Webhook")
-    return items
-
-
-def _repeat(value: Any) -> Repeat:
-    if isinstance(value, bool) or not isinstance(value, (int, Repeat)):
-        raise UsageError("expected a flowq.Repeat or a number of repetitions")
-    return value if isinstance(value, Repeat) else Repeat(times=value)
-
-
-_PARSERS: Final[Mapping[str, Callable[[Any], Any]]] = {
-    "id": checked_id,
-    "timeout": _limit,
-    "result_ttl": _duration,
-    "ttl": _limit,
-    "failure_ttl": _duration,
-    "retry": _retry,
-    "depends_on": _dependencies,
-    "group_id": group_name,
-    "at_front": bool,
-    "unique": bool,
-    "meta": _mapping,
-    "repeat": _repeat,
-    "rate_limit": _rate_limit,
-    "webhooks": _webhooks,
-    "on_success": Callback.of,
-    "on_failure": Callback.of,
-    "on_stopped": Callback.of,
-}
-_NAMES: Final = frozenset(item.name for item in fields(JobOptions)) - {"coming"}

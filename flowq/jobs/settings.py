@@ -1,48 +1,62 @@
-"""What a job executes and how it is to be treated: given when it is made, restored from the store when it is fetched."""
+"""`JobSettings`: what a plain job executes and how it is to be treated, given by a client or restored from the store."""
 
-from collections.abc import Callable
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
-from flowq import signing
-from flowq.callbacks import CALLBACK_TIMEOUT, Callback
+from flowq import ids, signing
 from flowq.exceptions import NoSuchJobError, UsageError
-from flowq.jobs.call import Call
+from flowq.jobs.call import Call, function_of, storable
 from flowq.jobs.options import JobOptions, parse_options
-from flowq.jobs.state import JobState
-from flowq.rate_limit import RateLimit
 from flowq.retry import Retry
-from flowq.serializers import serializer_name
+from flowq.serializers import resolve_serializer, serializer_name
 from flowq.states import JobStatus
-from flowq.store.schema.records import JobRecord
-from flowq.webhook import Webhook
+from flowq.store.jobs import NewJob
 
 if TYPE_CHECKING:
+    from flowq.jobs.state import JobState
     from flowq.store import Store
 
 _SAVED: Final = ("description", "timeout", "result_ttl", "failure_ttl", "retry")  # what may be changed once a job is enqueued
+_UNREADABLE: Final = "a call that cannot be decoded here"
 
 
-class _Duration:
-    """One of the options that are durations, as an attribute: seconds, -1 without an end, None where nothing was said."""
+class JobSettings:
+    """The call, the options and the meta of one job. What was not given is restored from its state when it is asked for.
 
-    def __set_name__(self, _owner: type, name: str) -> None:
-        self._name = name
+    Args:
+        state: the job as the store has it.
+        serializer: of call, result and meta; that of the stored job, or of the queue, unless given.
+    """
 
-    def __get__(self, job: "JobSettings | None", _owner: type) -> Any:
-        return self if job is None else getattr(job.options, self._name)
+    def __init__(self, state: "JobState", serializer: Any = None) -> None:
+        self.serializer = resolve_serializer(serializer)
+        self._serializer_given = serializer is not None
+        self._state = state
+        self._call: Call | None = None
+        self._options: JobOptions | None = None
+        self._meta: dict[str, Any] | None = None
+        self._changed: set[str] = set()
 
-    def __set__(self, job: "JobSettings", value: float | str | None) -> None:
-        job.change(self._name, value)
+    def give(self, call: Call, options: JobOptions) -> None:
+        """Take what a client gave for a new job."""
+        self._call, self._options, self._meta = call, options, dict(options.meta)
+        self._state.is_new = True
 
+    def reset(self) -> None:
+        """Forget everything, given or restored, for the state that was just read."""
+        self._call = self._options = self._meta = None
+        self._changed.clear()
+        if not self._serializer_given and self._state.record is not None:
+            self.serializer = resolve_serializer(self._state.record.serializer)
 
-class JobSettings(JobState):
-    """The part of `Job` that its creator gives. `Job.save` stores what was set since."""
-
-    timeout = _Duration()  # one execution may take; None before it is enqueued: the queue's
-    result_ttl = _Duration()  # it is kept after a success; None: the worker's default
-    failure_ttl = _Duration()  # it is kept after a failure
-    ttl = _Duration()  # it may wait in its queue; None: no limit. Fixed once it is enqueued
+    def bind(self, store: "Store", serializer: Any, queue: str, default_timeout: float) -> None:
+        """Say where the job goes, and what holds there; a job is bound when it is enqueued."""
+        if self.options.timeout is None:
+            self._options = replace(self.options, timeout=default_timeout)
+        if not self._serializer_given:
+            self.serializer = serializer
+        self._state.put_into(store, queue)
 
     # -- what it executes -----------------------------------------------------------------------------------------------------
 
@@ -56,55 +70,32 @@ class JobSettings(JobState):
             SignatureError: they are not signed with the key that is set here.
         """
         if self._call is None:
-            stored = self._payload if self._payload is not None else self.store.jobs.payload(self.id)
+            state = self._state
+            stored = state.payload if state.payload is not None else state.store.jobs.payload(state.id)
             if stored is None:
-                raise NoSuchJobError(f"no job with the id {self.id!r}, or it is a job of a run, whose call is in the flow")
-            fields = {} if self._record is None else self._record.fields
-            self._call = Call.restored(
-                signing.unseal(stored, *signing.payload_context(self.id, fields)), self.serializer, self.id
-            )
+                raise NoSuchJobError(f"no job with the id {state.id!r}, or it is a job of a run, whose call is in the flow")
+            fields = {} if state.record is None else state.record.fields
+            plain = signing.unseal(stored, *signing.payload_context(state.id, fields))
+            self._call = Call.restored(plain, self.serializer, state.id)
         return self._call
 
-    def payload(self) -> bytes:
-        """Return the function and its arguments as stored.
-
-        Raises:
-            UsageError: an argument cannot be serialized.
-        """
-        return signing.seal(self.call.stored(self.serializer), *signing.payload_context(self.id, self.stored_fields()))
+    @property
+    def call_text(self) -> str:
+        """The call as text, as it was when the job was enqueued; reading it decodes no argument."""
+        if self._call is not None:
+            return str(self._call)
+        record = self._state.record if self._state.record is not None else self._state.current()
+        if record is not None and "call" in record.fields:
+            return record.fields["call"]
+        try:  # a job of a version that did not store it
+            return str(self.call)
+        except Exception:  # noqa: BLE001 - an argument may raise anything while it is decoded
+            return _UNREADABLE
 
     @property
     def func_name(self) -> str:
         """The dotted name of the function; of a method its name."""
-        return self.call.name
-
-    @property
-    def func(self) -> Callable[..., Any]:
-        """The function.
-
-        Raises:
-            ImportError: it cannot be found here.
-        """
-        return self.call.function()
-
-    @property
-    def instance(self) -> Any:
-        """The object whose method is called, or None."""
-        return self.call.instance
-
-    @property
-    def args(self) -> tuple[Any, ...]:
-        """The positional arguments."""
-        return self.call.args
-
-    @property
-    def kwargs(self) -> dict[str, Any]:
-        """The keyword arguments."""
-        return dict(self.call.kwargs)
-
-    def get_call_string(self) -> str:
-        """Return the call as text, shortened: `pkg.mod.func(3, x=4)`."""
-        return str(self.call)
+        return self._call.name if self._call is not None else function_of(self.call_text)
 
     # -- how it is treated ----------------------------------------------------------------------------------------------------
 
@@ -112,177 +103,148 @@ class JobSettings(JobState):
     def options(self) -> JobOptions:
         """All that was said about it when it was made."""
         if self._options is None:
-            record = self._record if self._record is not None else self._live()
-            self._options = JobOptions() if record is None else JobOptions.restored(record.fields, self._edges(record))
+            state = self._state
+            record = state.record if state.record is not None else state.current()
+            if record is None:
+                self._options = JobOptions()
+            else:  # the edges of one that was saved and not enqueued; of any other job they are settled
+                edges = state.store.jobs.edges(state.id) if record.status is JobStatus.CREATED else []
+                self._options = JobOptions.restored(record.fields, edges)
         return self._options
 
-    def bind(self, store: "Store", serializer: Any, origin: str, default_timeout: float) -> None:
-        """Say where the job goes, and what holds there; a made job is bound when it is enqueued."""
-        if self.options.timeout is None:
-            self._options = replace(self.options, timeout=default_timeout)
-        self._store = store
-        self._enqueued = True
-        self.origin = origin
-        if not self._explicit_serializer:
-            self.serializer = serializer
-
-    def _edges(self, record: JobRecord) -> list[tuple[str, str]]:
-        """Those that a job which was saved but not enqueued will wait for; of any other job that is settled."""
-        return self.store.jobs.edges(self.id) if record.status is JobStatus.CREATED else []
-
     def change(self, name: str, value: Any) -> None:
-        """Change one option; `save` stores it.
+        """Change one option; `changes` tells it to the store.
 
         Raises:
             UsageError: the value is not what it should be.
         """
         self._options = replace(self.options, **{name: getattr(parse_options({name: value}), name)})
-        self._changes.add(name)
+        self._changed.add(name)
 
     @property
     def changed(self) -> bool:
         """Whether something was changed here that is not saved."""
-        return bool(self._changes)
+        return bool(self._changed)
 
     def changes(self) -> dict[str, str | bytes | int]:
         """Return the fields of the store that were changed here since the last time; an empty text removes one."""
         fields = self.options.fields()
-        names = [name for name in _SAVED if name in self._changes]
-        self._changes.clear()
+        names = [name for name in _SAVED if name in self._changed]
+        self._changed.clear()
         return {name: fields.get(name, "") for name in names}
 
-    def stored_fields(self) -> dict[str, str | bytes | int]:
-        """Return what the store keeps of the options, and how the payload is to be read."""
+    @property
+    def retries_used(self) -> int:
+        """How often the job was executed again after a failure."""
+        record = self._state.current()
+        return 0 if record is None else max(0, record.attempt - 1 - record.returns)
+
+    @property
+    def repetitions(self) -> int:
+        """How often the job was executed again after a success."""
+        record = self._state.current()
+        return 0 if record is None else record.repeated
+
+    def change_retries_left(self, value: int) -> None:
+        """Change how often it will be executed again after a failure.
+
+        Raises:
+            UsageError: less than 0.
+        """
+        if value < 0:
+            raise UsageError(f"retries_left must be a number of retries, found {value!r}")
+        former = self.options.retry or Retry(max=1)
+        retry = Retry(self.retries_used + value, former.intervals, former.enqueue_at_front) if value else None
+        self._options = replace(self.options, retry=retry)
+        self._changed.add("retry")
+
+    # -- meta -----------------------------------------------------------------------------------------------------------------
+
+    @property
+    def meta(self) -> dict[str, Any]:
+        """A dictionary of the user's own."""
+        if self._meta is None:
+            stored = self._state.meta
+            return self.load_meta() if stored is None else self._decode(stored)
+        return self._meta
+
+    @meta.setter
+    def meta(self, value: Mapping[str, Any]) -> None:
+        self._meta = dict(value)
+
+    @property
+    def has_meta(self) -> bool:
+        """Whether meta was given or read here, so that it may differ from what is stored."""
+        return self._meta is not None
+
+    def load_meta(self) -> dict[str, Any]:
+        """Read the stored meta."""
+        stored = self._state.store.jobs.meta(self._state.id)
+        self._meta = {} if stored is None else self._decode(stored)
+        return self._meta
+
+    def _decode(self, stored: bytes) -> dict[str, Any]:
+        self._meta = dict(self.serializer.loads(signing.unseal(stored, "meta of job", self._state.id)))
+        return self._meta
+
+    # -- as it is stored ------------------------------------------------------------------------------------------------------
+
+    def payload(self) -> bytes:
+        """Return the function and its arguments as stored.
+
+        Raises:
+            UsageError: an argument cannot be serialized.
+        """
+        return self._sealed(self.fields())
+
+    def _sealed(self, fields: Mapping[str, object]) -> bytes:
+        return signing.seal(self.call.stored(self.serializer), *signing.payload_context(self._state.id, fields))
+
+    def fields(self) -> dict[str, str | bytes | int]:
+        """Return what the store keeps of the options, and of the call for those who only look."""
         fields = self.options.fields()
+        fields["call"] = storable(self.call_text)
         name = serializer_name(self.serializer)
         if self.options.webhooks:
             fields["func"] = self.func_name  # so that webhooks need not decode the payload
         return {**fields, "serializer": name} if name else fields
 
-    @property
-    def description(self) -> str:
-        """The given description, else the call as text."""
-        return self.options.description or str(self.call)
+    def stored_meta(self) -> bytes:
+        """Return `meta` as bytes.
 
-    @description.setter
-    def description(self, value: str) -> None:
-        self.change("description", value)
+        Raises:
+            UsageError: it cannot be serialized.
+        """
+        try:
+            data = self.serializer.dumps(self.meta)
+            plain = data.encode() if isinstance(data, str) else bytes(data)
+        except Exception as error:  # a user's __reduce__ may raise anything
+            raise UsageError(f"the meta of job {self._state.id} cannot be serialized: {error}") from error
+        return signing.seal(plain, "meta of job", self._state.id)
 
-    def get_ttl(self, default_ttl: float | None = None) -> float | None:
-        """Return `ttl`, or the default."""
-        return default_ttl if self.ttl is None else self.options.ttl
+    def new_job(self, *, due_ms: int = -1, front: bool = False, unique: bool = False) -> NewJob:
+        """Describe the job for the store, on the queue that it was bound to.
 
-    def get_result_ttl(self, default_ttl: float | None = None) -> float | None:
-        """Return `result_ttl`, or the default."""
-        return default_ttl if self.result_ttl is None else self.options.result_ttl
+        Args:
+            due_ms: the server's time before which it is not queued, or -1.
+            front: put it at the front of its queue, also where its options do not say so.
+            unique: refuse an id that is taken, likewise.
 
-    @property
-    def number_of_retries(self) -> int:
-        """How often it has been executed again, after a failure or because it returned a `Retry`."""
-        record = self._live()
-        return 0 if record is None else max(0, record.attempt - 1)
-
-    def _retries_used(self) -> int:
-        record = self._live()
-        return 0 if record is None else max(0, record.attempt - 1 - record.returns)
-
-    @property
-    def retries_left(self) -> int | None:
-        """How often it will be executed again after a failure; None without `retry`."""
-        retry = self.options.retry
-        return None if retry is None else max(0, retry.max - self._retries_used())
-
-    @retries_left.setter
-    def retries_left(self, value: int) -> None:
-        if value < 0:
-            raise UsageError(f"retries_left must be a number of retries, found {value!r}")
-        former = self.options.retry or Retry(max=1)
-        retry = Retry(self._retries_used() + value, former.intervals, former.enqueue_at_front) if value else None
-        self._options = replace(self.options, retry=retry)
-        self._changes.add("retry")
-
-    @property
-    def retry_intervals(self) -> list[float] | None:
-        """Seconds before each retry; None without `retry`."""
-        return None if self.options.retry is None else self.options.retry.intervals
-
-    @property
-    def repeats_left(self) -> int | None:
-        """How often it will be executed again after a success; None without `repeat`."""
-        record, repeat = self._live(), self.options.repeat
-        if repeat is None:
-            return None
-        return repeat.times - (0 if record is None else record.repeated)
-
-    @property
-    def repeat_intervals(self) -> list[float] | None:
-        """Seconds before each repetition; None without `repeat`."""
-        return None if self.options.repeat is None else self.options.repeat.intervals
-
-    @property
-    def webhooks(self) -> list[Webhook]:
-        """What is told about its end to the world; see `flowq.webhook`."""
-        return list(self.options.webhooks)
-
-    @property
-    def rate_limit(self) -> RateLimit | None:
-        """The limit that it shares with others."""
-        return self.options.rate_limit
-
-    @property
-    def has_rate_limit(self) -> bool:
-        """Whether it shares a limit with others."""
-        return self.rate_limit is not None
-
-    @property
-    def rate_limit_key(self) -> str | None:
-        """The key of its limit."""
-        return None if self.rate_limit is None else self.rate_limit.key
-
-    @property
-    def rate_limit_concurrency(self) -> int | None:
-        """How many jobs of its limit it allows at once."""
-        return None if self.rate_limit is None else self.rate_limit.concurrency
-
-    @property
-    def group_id(self) -> str | None:
-        """The name of the group it belongs to; see `flowq.group`."""
-        return self.options.group_id
-
-    @property
-    def success_callback(self) -> Callable[..., Any] | None:
-        """What is called after a success."""
-        return _resolved(self.options.on_success)
-
-    @property
-    def success_callback_timeout(self) -> float:
-        """Seconds that it may take."""
-        return _time_of(self.options.on_success)
-
-    @property
-    def failure_callback(self) -> Callable[..., Any] | None:
-        """What is called after a failure."""
-        return _resolved(self.options.on_failure)
-
-    @property
-    def failure_callback_timeout(self) -> float:
-        """Seconds that it may take."""
-        return _time_of(self.options.on_failure)
-
-    @property
-    def stopped_callback(self) -> Callable[..., Any] | None:
-        """What is called after the job was stopped."""
-        return _resolved(self.options.on_stopped)
-
-    @property
-    def stopped_callback_timeout(self) -> float:
-        """Seconds that it may take."""
-        return _time_of(self.options.on_stopped)
-
-
-def _resolved(callback: Callback | None) -> Callable[..., Any] | None:
-    return None if callback is None else callback.resolved()
-
-
-def _time_of(callback: Callback | None) -> float:
-    return CALLBACK_TIMEOUT if callback is None else callback.timeout
+        Raises:
+            UsageError: an argument or the meta cannot be serialized.
+        """
+        options, fields = self.options, self.fields()
+        return NewJob(
+            id=self._state.id,
+            queue=self._state.queue,
+            payload=self._sealed(fields),
+            nonce=ids.nonce(),
+            unique=unique or options.unique,
+            due_ms=due_ms,
+            front=front or options.front,
+            parents=options.edges,
+            fields=fields,
+            meta=self.stored_meta() if self.meta else b"",
+            group=options.group_id or "",
+            coming=options.coming,
+        )

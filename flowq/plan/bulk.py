@@ -1,10 +1,10 @@
-"""Making very many objects at once: a flow of 100,000 jobs is a million of them.
+"""Bulk creation of objects: a flow of 100,000 jobs has a million of them.
 
-`record` is a dataclass with slots that is frozen for the type checker. Python's own frozen kind takes three times as long to make, because
-it sets every field through a function. What is made once for a file or a run stays `@dataclass(frozen=True)`; this is for what is made
-for each job and edge.
+`record` is a dataclass with slots that is frozen for the type checker only. Python's frozen dataclasses take three times as long to
+create, because each field is set through a function. Use `record` for objects per job or edge, and `@dataclass(frozen=True)` for
+objects per file or run.
 
-`no_collection` holds back the cyclic garbage collector, which would look through all that was made so far again and again.
+`no_collection` disables the cyclic garbage collector, which would scan all these objects repeatedly.
 """
 
 import gc
@@ -24,7 +24,7 @@ def record(cls: type[_T]) -> type[_T]:
 
 @contextmanager
 def no_collection() -> Iterator[None]:
-    """Hold back the collector while objects are made that form no cycles. Half of the time of a flow of 10,000 jobs would be the collector's."""
+    """Disable the collector while acyclic objects are created; it would take half of the time of a flow of 10,000 jobs."""
     was_on = gc.isenabled()
     gc.disable()
     try:

@@ -1,11 +1,12 @@
-"""A plan together with the cells that a run has made of its foreach jobs.
+"""A plan with the cells that a run has created for its foreach jobs.
 
-The stored plan never changes; what a foreach came to is in the record of its group (`JobRecord.members`). `grow` puts the two
-together into a plan for readers: views, retry, `why`. In it
+The stored plan never changes; the cells of a foreach are in the record of its group (`JobRecord.members`). `with_foreach_cells`
+combines the two into a plan for readers: views, retry, `why`. In it
     a foreach whose list is known is a group with its cells as parents, and the cells are jobs `name[0]`, `name[1]`, …;
-    a foreach whose list is not known (yet, or never: skipped, failed) is one job. `before_run` makes that of a plan without a run.
-Ordinals are the store's, so a group's cells have larger ordinals than the group: `order` gives an order in which parents come
-first. Ordinals of cells that an earlier attempt made and a retry dropped stand for nothing: hidden groups without parents.
+    a foreach whose list is not known (yet, or never: skipped, failed), or is empty, is one job. `before_run` does the same for a plan
+    without a run.
+Ordinals are the store's, so a group's cells have larger ordinals than the group: `order` yields parents first. Cells that an
+earlier attempt created and a retry dropped become hidden groups without parents.
 """
 
 from collections.abc import Iterator, Mapping
@@ -15,7 +16,7 @@ from flowq.plan import Cell, Edge, Plan
 
 
 def foreach_groups(plan: Plan) -> list[int]:
-    """Return the ordinals of the cells that stand for a foreach."""
+    """Return the ordinals of the group cells of foreach jobs."""
     return [cell.ordinal for cell in plan.cells if cell.group and not cell.hidden and plan.node_of(cell).foreach is not None]
 
 
@@ -23,14 +24,14 @@ def with_foreach_cells(plan: Plan, members_of: Mapping[int, range | None]) -> Pl
     """Return the plan with the cells of its foreach jobs.
 
     Args:
-        plan: as stored.
-        members_of: for each of `foreach_groups(plan)` the ordinals of its cells, None where its list is not known.
+        plan: the stored plan.
+        members_of: for each of `foreach_groups(plan)` the ordinals of its cells, None if its list is not known.
     """
     if not members_of:
         return plan
     cells = list(plan.cells)
     nodes = list(plan.nodes)
-    known = {ordinal: members for ordinal, members in members_of.items() if members is not None}
+    known = {ordinal: members for ordinal, members in members_of.items() if members}
     last = max((members.stop for members in known.values()), default=0)
     cells += [Cell(ordinal, "", 0, group=True, hidden=True) for ordinal in range(len(cells), last)]
     for ordinal in members_of:
@@ -47,12 +48,12 @@ def with_foreach_cells(plan: Plan, members_of: Mapping[int, range | None]) -> Pl
 
 
 def before_run(plan: Plan) -> Plan:
-    """Return a plan for readers before there is a run: each foreach is one job. `grow` of it gives cells, of assumed lists too."""
+    """Return a plan for readers before a run, in which each foreach is one job. `with_foreach_cells` also takes assumed lists."""
     return with_foreach_cells(plan, dict.fromkeys(unknown_lists(plan)))
 
 
 def unknown_lists(plan: Plan) -> list[int]:
-    """Return the ordinals of the foreach jobs whose list is not known: in a stored plan, or one of `before_run`, all of them."""
+    """Return the ordinals of the foreach jobs whose list is not known; in a stored plan, or one of `before_run`, all of them."""
     nodes = ((cell, plan.node_of(cell)) for cell in plan.cells if not cell.hidden)
     return [cell.ordinal for cell, node in nodes if node.foreach is not None and not node.matrix]
 
@@ -77,5 +78,5 @@ def order(plan: Plan) -> Iterator[Cell]:
 
 
 def cell_at(plan: Plan, ordinal: int | None) -> Cell | None:
-    """Return the cell with this ordinal, None where the plan has none: a foreach may have made it since the plan was put together."""
+    """Return the cell with this ordinal; None if the plan has none, because a foreach created it after the plan was read."""
     return plan.cells[ordinal] if ordinal is not None and ordinal < len(plan.cells) else None

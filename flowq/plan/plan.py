@@ -1,22 +1,22 @@
-"""`Plan`: a compiled flow as a whole."""
+"""`Plan`: a compiled flow."""
 
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Final
 
-from flowq.exceptions import FlowqError
+from flowq.exceptions import CorruptRecordError, FlowqError
 from flowq.plan import stored
 from flowq.plan.bulk import no_collection
 from flowq.plan.records import GATE, Cell, Concurrency, Edge, Json, Node, Selection, SourcePlace
 
 PLAN_VERSION: Final = 2
 
-_READABLE: Final = (1, 2)  # version 2 added what version 1 says nothing of
+_READABLE: Final = (1, 2)  # version 2 only added fields
 
 
 class PlanVersionError(FlowqError):
-    """A stored plan was written by a version of flowq that this one cannot read."""
+    """A stored plan of a version that this flowq cannot read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,11 +43,11 @@ class Plan:
         return (cell for cell in self.cells if not cell.group)
 
     def shown_jobs(self) -> Iterator[Cell]:
-        """Yield the jobs that people know by name: all but the gates of sub-flows."""
+        """Yield the jobs that users see: all but the gates of sub-flows."""
         return (cell for cell in self.jobs() if not cell.hidden)
 
     def shown_parents(self, cell: Cell) -> Iterator[tuple[str, str]]:
-        """Yield what a cell depends on as (name, condition): below the gate of a sub-flow what that depends on."""
+        """Yield the dependencies of a cell as (name, condition); a gate of a sub-flow is replaced by its own dependencies."""
         for edge in cell.parents:
             parent = self.cells[edge.parent]
             if parent.hidden and not parent.group:
@@ -56,7 +56,7 @@ class Plan:
                 yield parent.label, edge.condition
 
     def selected_jobs(self) -> Iterator[Cell]:
-        """Yield those of them that were selected."""
+        """Yield the shown jobs that are selected."""
         return (cell for cell in self.shown_jobs() if cell.selected)
 
     def node_of(self, cell: Cell) -> Node:
@@ -64,20 +64,25 @@ class Plan:
         return self.nodes[cell.node]
 
     def params_of(self, node: Node) -> Mapping[str, Json]:
-        """Return the params that a node's expressions see: those of the flow file it was written in."""
+        """Return the params for a node's expressions: those of its own flow file."""
         return self.scopes.get(node.scope, self.params)
 
     def file_of(self, node: Node) -> str:
-        """Return the flow file a node stands in."""
+        """Return the flow file of a node."""
         return node.file or self.file
 
     def place_of(self, node: Node) -> SourcePlace:
-        """Return where a node stands: a line of its own file, which for a job of a sub-flow is not that of the plan."""
+        """Return the place of a node in its own file, which for a job of a sub-flow is not the plan's."""
         return SourcePlace(self.file_of(node), node.line)
 
     def where(self, node: Node) -> str:
-        """Return file, line and name of a job, as messages begin."""
+        """Return file, line and name of a job, as the start of a message."""
         return f"{self.file_of(node) or self.name}:{node.line}: job {node.name.removesuffix(f'/{GATE}')}"
+
+    def is_empty(self, cell: Cell) -> bool:
+        """Return whether a cell stands for a matrix without cells: one job, of which nothing is executed and whose result is `[]`."""
+        node = self.nodes[cell.node]
+        return node.matrix and node.foreach is None and cell.matrix is None and not cell.group
 
     def children(self) -> list[list[Edge]]:
         """Return for each ordinal its outgoing edges, as `Edge(child ordinal, condition)`. Linear in cells and edges."""
@@ -88,16 +93,16 @@ class Plan:
         return out
 
     def targets(self) -> dict[str, int]:
-        """Return for each node's name the ordinal that stands for the whole of it: its only cell or its group."""
+        """Return for each node's name the ordinal of its only cell or of its group."""
         out: dict[str, int] = {}
         for cell in self.cells:
             node = self.nodes[cell.node]
-            if (cell.group and not cell.hidden) or not (cell.group or node.matrix):
+            if (cell.group and not cell.hidden) or not (cell.group or node.matrix) or self.is_empty(cell):
                 out[node.name] = cell.ordinal
         return out
 
     def cells_of(self) -> dict[str, list[int]]:
-        """Return for each node that people know by name the ordinals of its jobs in expansion order."""
+        """Return for each node that users see the ordinals of its jobs in expansion order."""
         out: dict[str, list[int]] = {}
         for cell in self.cells:
             if not cell.hidden:
@@ -107,7 +112,7 @@ class Plan:
         return out
 
     def without_cache(self) -> "Plan":
-        """Return the same flow, in which no job takes over an earlier result."""
+        """Return the plan with cached results disabled."""
         nodes = (
             replace(node, cache=replace(node.cache, take=False)) if node.cache is not None else node for node in self.nodes
         )
@@ -134,10 +139,14 @@ class Plan:
         """Read the stored form.
 
         Raises:
-            PlanVersionError: the plan has a version this flowq does not know.
+            PlanVersionError: the plan has a version that this flowq does not know.
+            CorruptRecordError: the text is not a plan.
         """
-        with no_collection():
-            return cls._from(json.loads(text))
+        try:
+            with no_collection():
+                return cls._from(json.loads(text))
+        except (ValueError, KeyError, TypeError, IndexError, AttributeError) as error:
+            raise CorruptRecordError(f"the stored plan cannot be read: {type(error).__name__}: {error}") from error
 
     @classmethod
     def _from(cls, document: dict[str, Json]) -> "Plan":
@@ -166,7 +175,7 @@ class Plan:
 
 
 def _limits_to_json(plan: Plan) -> dict[str, Json]:
-    """Write what few flows have, where they have it."""
+    """Return the JSON of optional fields that are set."""
     out: dict[str, Json] = {}
     if plan.timeout is not None:
         out["timeout"] = plan.timeout

@@ -1,6 +1,5 @@
-"""What a plan is made of: plain records. Times in seconds."""
+"""The records of a plan. Times in seconds."""
 
-import json
 import os
 from collections.abc import Mapping
 from dataclasses import KW_ONLY, dataclass, field
@@ -9,10 +8,10 @@ from typing import Any, Final, TypeAlias
 from flowq.plan.bulk import record
 
 GATE: Final = "@start"
-"""The last part of the name of a sub-flow's gate; no job's name has an @."""
+"""The last part of the name of a sub-flow's gate; names of jobs cannot contain @."""
 
 STAGE: Final = "stage:"
-"""What the name of a stage's group begins with; no job's name has a colon."""
+"""The prefix of the name of a stage's group; names of jobs cannot contain a colon."""
 
 Json: TypeAlias = (
     Any  # None, bool, int, float, str, list[Json], dict[str, Json]; `Any` because mypy cannot narrow recursive unions well
@@ -24,8 +23,8 @@ class RetryPolicy:
     """Retries of a job after its first attempt. Times in seconds."""
 
     max: int
-    intervals: tuple[float, ...] = (0.0,)  # wait before retry 1, 2, …; the last repeats (backoff is already worked in)
-    jitter: float = 0.0  # 0.2: each wait is spread evenly over ±20 %
+    intervals: tuple[float, ...] = (0.0,)  # delay before retry 1, 2, …; the last one repeats (backoff is already applied)
+    jitter: float = 0.0  # 0.2: each delay varies uniformly by ±20 %
     on: tuple[
         str, ...
     ] = ()  # what is retried: failure, timeout, abandoned, "exit:<code>", dotted exception names; empty: everything
@@ -33,13 +32,13 @@ class RetryPolicy:
 
 @record
 class Action:
-    """What a node executes.
+    """The action of a node.
 
     kind "call": `module` and `attribute` name a callable; `args`, `kwargs` are templated JSON.
     kind "shell": `script` is constant text; `variables` maps environment names to templated values that the script references.
     kind "argv": `args` is the templated argument vector, its items rendered to strings.
     kind "join": nothing is executed; the job finishes when its edges hold.
-    kind "approval": waits for a person, holds no slot; `message` is a templated string, `timeout` of the node ends the wait as rejected.
+    kind "approval": waits for a user's decision without a slot; `message` is a templated string; the node's `timeout` rejects it.
     """
 
     kind: str
@@ -50,7 +49,7 @@ class Action:
     script: str = ""
     variables: Mapping[str, Json] = field(default_factory=dict)
     shell: tuple[str, ...] = ()  # argv of the shell, the script's file name is appended; empty: the default shell
-    message: Json = None  # of an approval
+    message: Json = None  # for an approval
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,21 +66,21 @@ class Concurrency:
 
 @dataclass(frozen=True, slots=True)
 class Cache:
-    """When a job takes over an earlier result in place of running: nothing it is made of has changed.
+    """The cache of a job: it takes over an earlier result instead of running if its inputs have not changed.
 
-    `inputs` and `outputs` are templated globs, relative to the job's directory; `key` is a templated value, None for none.
+    `inputs` and `outputs` are templated globs, relative to the job's directory; `key` is a templated value or None.
     """
 
     inputs: tuple[Json, ...] = ()
     key: Json = None
     outputs: tuple[Json, ...] = ()
-    ttl: float | None = None  # s after which a result is not taken over any more
-    take: bool = True  # False: the run was told to execute everything; what comes out is kept all the same
+    ttl: float | None = None  # s after which a result expires
+    take: bool = True  # False: execute the job even if a result is cached; the new result is cached all the same
 
 
 @record
 class JobFields:
-    """What the compiler and the plan say of a job in the same words. Times in seconds; None means "not limited" or "the run's rule"."""
+    """The fields of a job that compiler and plan share. Times in seconds; None means "no limit" or "the run's rule"."""
 
     action: Action
     queue: str
@@ -111,7 +110,7 @@ class JobFields:
 
 @record
 class Node(JobFields):
-    """One job as the file states it."""
+    """A job as the file declares it."""
 
     _: KW_ONLY
     name: str
@@ -121,7 +120,7 @@ class Node(JobFields):
         ""  # prefix of the names its expressions use: "" for the file's own, "job/" in a sub-flow, "on_exit/" in a handler
     )
     file: str = ""  # the flow file it stands in, absolute, where that is not the plan's
-    matrix: bool = False  # has several cells and a group cell
+    matrix: bool = False  # whether it has several cells and a group cell
     outputs: Mapping[str, Json] | None = (
         None  # of a sub-flow's group: its result, templated; {} where the file has no `outputs`
     )
@@ -131,21 +130,21 @@ class Node(JobFields):
 
 @dataclass(frozen=True, slots=True)
 class SourcePlace:
-    """The line of a job, 1-based, and the flow file that it counts in: absolute, "" of a flow that is no file."""
+    """The place of a job: the absolute path of its flow file ("" if the flow is not a file) and the line, 1-based."""
 
     file: str
     line: int
 
     def beside(self, file: str) -> str:
-        """Return it as people read it, `sub/child.yaml:7`, with the path from the directory of the flow that is run; "" without a file."""
+        """Return `sub/child.yaml:7`, relative to the directory of the top flow; "" without a file."""
         if not self.file:
             return ""
-        return f"{os.path.relpath(self.file, os.path.dirname(file))}:{self.line}"  # noqa: PTH120 - `relpath` is no part of pathlib
+        return f"{os.path.relpath(self.file, os.path.dirname(file))}:{self.line}"  # noqa: PTH120 - pathlib has no `relpath`
 
 
 @record
 class Edge:
-    """One dependency: the parent's ordinal and the condition asked of it."""
+    """A dependency: the parent's ordinal and the condition on its end."""
 
     parent: int
     condition: str = "success"
@@ -160,14 +159,15 @@ class Cell:
     node: int  # index into Plan.nodes
     parents: tuple[Edge, ...] = ()
     matrix: Mapping[str, Json] | None = None
-    group: bool = False  # counts; never executed (a matrix, a foreach as a whole, a stage, a sub-flow)
-    hidden: bool = False  # nothing people know by name: a stage's group, the gate of a sub-flow
-    phase: str = ""  # of a handler: "success", "failure", "cancel" or "exit"; it has no parents outside its phase
-    selected: bool = True  # else it is skipped at the start, has no parents, and is no job's parent
+    group: bool = False  # counts its parents, is never executed (a matrix, a foreach, a stage, a sub-flow)
+    hidden: bool = False  # not shown to users: a stage's group, the gate of a sub-flow
+    phase: str = ""  # for a handler: "success", "failure", "cancel" or "exit"; it has no parents outside its phase
+    selected: bool = True  # False: skipped at the start, without parents and children
+    spelling: int = 0  # of its name, see `cell_names`
 
     @property
     def label(self) -> str:
-        """What people call it: the gate of a sub-flow by the job with `flow`, the group of a stage as that stage."""
+        """The name for users: for the gate of a sub-flow the job with `flow`, for the group of a stage that stage."""
         if self.hidden and not self.group:
             return self.name.removesuffix(f"/{GATE}")
         return self.name.replace(STAGE, "stage ") if self.hidden and self.matrix is None else self.name
@@ -175,7 +175,7 @@ class Cell:
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """The part of a flow that a run is of, as it was asked for: jobs, all jobs of stages, jobs with everything they need."""
+    """The selected part of a flow: jobs, all jobs of stages, jobs with everything they need."""
 
     jobs: tuple[str, ...] = ()
     stages: tuple[str, ...] = ()
@@ -186,15 +186,5 @@ class Selection:
 
 
 def is_gate(node: str) -> bool:
-    """Return whether a node's name is that of a sub-flow's gate, which is also that of its only cell."""
+    """Return whether the name of a node or cell is that of a sub-flow's gate."""
     return node.endswith(f"/{GATE}")
-
-
-def cell_name(node: str, matrix: Mapping[str, Json]) -> str:
-    """Return the name people see for one cell of a matrix: `build[fmt=pdf,lang=en]`."""
-    axes = ",".join(f"{axis}={_axis_text(value)}" for axis, value in matrix.items())
-    return f"{node}[{axes}]"
-
-
-def _axis_text(value: Json) -> str:
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, separators=(",", ":"))

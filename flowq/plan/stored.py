@@ -1,4 +1,4 @@
-"""The records of a plan as JSON and back. Only what differs from the default is written: 10,000 nodes stay small."""
+"""The records of a plan to JSON and back. Defaults are omitted, so that 10,000 nodes stay small."""
 
 from collections.abc import Callable
 from dataclasses import fields
@@ -6,6 +6,7 @@ from itertools import compress
 from operator import attrgetter, ne
 from typing import Any, Final, cast
 
+from flowq.plan.cell_names import PLAIN, QUOTED, WHOLE, cell_name
 from flowq.plan.records import (
     Action,
     Cache,
@@ -17,15 +18,15 @@ from flowq.plan.records import (
     Node,
     RetryPolicy,
     Selection,
-    cell_name,
     is_gate,
 )
 
 _GROUP, _HIDDEN, _LEFT_OUT = 1, 2, 4  # flags of a cell's row
+_SPELLINGS: Final = {PLAIN: 0, QUOTED: 8, WHOLE: 16}  # flags too
 
 
 def concurrency_from_json(item: dict[str, Json] | None) -> Concurrency | None:
-    """Return a limit, None for none."""
+    """Return the limit of its JSON, or None."""
     return None if item is None else Concurrency(**item)
 
 
@@ -50,7 +51,7 @@ def non_defaults(item: Any) -> dict[str, Json]:
 
 
 def _shape(kind: type[Any]) -> tuple[tuple[str, ...], Callable[[Any], tuple[Json, ...]], tuple[Json, ...]]:
-    """Return the names of a record's fields, what gets their values, and their defaults."""
+    """Return the names of a record's fields, a getter of their values, and their defaults."""
     every = {item.name: item for item in fields(kind)}
     names = tuple(_keys_of_nodes() if kind is Node else every)
     defaults = (every[name] for name in names)
@@ -71,14 +72,14 @@ _BEFORE: Final = {
     **dict.fromkeys(("reads", "scope", "file", "matrix"), "foreach"),
     **dict.fromkeys(("outputs", "flows"), "description"),
 }
-"""Fields of a node alone, and the field of `JobFields` that they stand before."""
+"""Fields that only nodes have, and the field of `JobFields` before which they are written."""
 
 
 _SHAPES: Final = {kind: _shape(kind) for kind in (Node, Action, RetryPolicy, Concurrency, Cache, Selection)}
 
 
 def node_from_json(item: dict[str, Json]) -> Node:
-    """Return the node of its JSON."""
+    """Return the node from its JSON."""
     known = dict(item)
     action = dict(known.pop("action"))
     for name in ("args", "shell"):
@@ -104,12 +105,13 @@ def node_from_json(item: dict[str, Json]) -> Node:
 
 
 def cell_to_json(cell: Cell) -> list[Json]:
-    """Return the JSON of a cell: a short row, its ordinal is its position."""
+    """Return the JSON of a cell: a short row, whose position is the ordinal."""
     parents: list[Json] = [
         edge.parent if edge.condition == "success" else [edge.parent, edge.condition] for edge in cell.parents
     ]
     row: list[Json] = [cell.node, parents, None if cell.matrix is None else dict(cell.matrix)]
     flags = (_GROUP if cell.group else 0) | (_HIDDEN if cell.hidden else 0) | (0 if cell.selected else _LEFT_OUT)
+    flags |= _SPELLINGS[cell.spelling]
     if cell.phase:
         return [*row, flags, cell.phase]
     if flags:
@@ -118,15 +120,16 @@ def cell_to_json(cell: Cell) -> list[Json]:
 
 
 def cell_from_json(ordinal: int, row: list[Json], nodes: tuple[Node, ...]) -> Cell:
-    """Return the cell of its row."""
+    """Return the cell from its row."""
     node = cast("int", row[0])
     parents = tuple(Edge(item) if isinstance(item, int) else Edge(item[0], item[1]) for item in row[1])
     matrix = row[2] if len(row) > 2 else None
     flags = row[3] if len(row) > 3 else 0
     name = nodes[node].name
+    spelling = WHOLE if flags & _SPELLINGS[WHOLE] else QUOTED if flags & _SPELLINGS[QUOTED] else PLAIN
     return Cell(
         ordinal=ordinal,
-        name=name if matrix is None or is_gate(name) else cell_name(name, matrix),
+        name=name if matrix is None or is_gate(name) else cell_name(name, matrix, spelling),
         node=node,
         parents=parents,
         matrix=matrix,
@@ -134,4 +137,5 @@ def cell_from_json(ordinal: int, row: list[Json], nodes: tuple[Node, ...]) -> Ce
         hidden=bool(flags & _HIDDEN),
         phase=row[4] if len(row) > 4 else "",
         selected=not flags & _LEFT_OUT,
+        spelling=spelling,
     )

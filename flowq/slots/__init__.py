@@ -1,1 +1,4 @@
-"""Slots: when something is due. Cron expressions and intervals in a time zone, as pure functions of time."""
+"""Slots: the times at which a schedule is due, as pure functions of time.
+
+Cron expressions and intervals go in, with a time zone; milliseconds since the epoch come out. Start with `schedule`.
+"""

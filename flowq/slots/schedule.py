@@ -1,8 +1,8 @@
-"""When an entry is due: cron expressions and intervals as pure functions of time. Milliseconds since the epoch in and out.
+"""Schedules: cron expressions and intervals as pure functions of time, in milliseconds since the epoch.
 
-Cron expressions are evaluated by `cronsim`, which follows Debian's cron, also where clocks are changed: an expression with a
-fixed minute and hour happens once on such a day (in a skipped hour right after it, in a repeated hour the first time), one whose
-minute or hour starts with `*` goes on with real time.
+`cronsim` evaluates cron expressions as Debian's cron does, also when clocks are changed: an expression with a fixed minute and
+hour happens once on such a day (right after a skipped hour, in the first of two repeated hours); one whose minute or hour starts
+with `*` follows real time.
 """
 
 from dataclasses import dataclass
@@ -33,24 +33,24 @@ _SHORTEST: Final = 100  # ms
 
 
 class Schedule(Protocol):
-    """When something is due. A slot is a time at which it is."""
+    """A schedule. A slot is a time at which it is due."""
 
     def next_slot(self, after: int | None, now: int) -> int | None:
-        """Return the first slot that is still to come: after `after` (the latest one there was) and after `now`; None for none."""
+        """Return the first slot after `after` (the latest slot so far) and after `now`, or None."""
 
     def missed_slot(self, after: int | None, now: int) -> int | None:
-        """Return the last slot that is due: later than `after` and not later than `now`; None for none."""
+        """Return the last slot later than `after` and not later than `now`, or None."""
 
 
 @dataclass(frozen=True, slots=True)
 class Interval:
-    """Every so many milliseconds, counted from the first time, which is at once."""
+    """A fixed interval in milliseconds, counted from the first slot, which is due at once."""
 
     length: int
 
     @classmethod
     def of(cls, value: object) -> "Interval":
-        """Make one of seconds or a text such as "5m".
+        """Return the interval for seconds or a string such as "5m".
 
         Raises:
             UsageError: not a duration, or too short.
@@ -122,7 +122,7 @@ class CronExpression:
         return next(self._slots(start), None)
 
     def missed_slot(self, after: int | None, now: int) -> int | None:
-        """See `Schedule`. Looks back in growing steps: after a year it does not go through every minute of it."""
+        """See `Schedule`. Looks back in growing steps, so as not to visit every minute of a year."""
         if after is None or after >= now:
             return None
         for window in _WINDOWS:
@@ -148,9 +148,9 @@ class CronExpression:
 
 
 class _Slots:
-    """The slots of an expression, strictly growing.
+    """An iterator over the slots of an expression, strictly increasing.
 
-    In a repeated hour a fixed time stands for its first occurrence: asked in the second, `cronsim` names one that has been.
+    In a repeated hour a fixed time is due at its first occurrence; asked in the second hour, `cronsim` returns a past time.
     """
 
     def __init__(self, times: "CronSim", after: int, offset: int) -> None:
@@ -170,9 +170,9 @@ class _Slots:
 
 
 def _fields(text: str) -> tuple[str, int]:
-    """Return an expression in the form of `cronsim`, where the seconds are the first field, and what is to be added to its times.
+    """Return an expression for `cronsim`, which has the seconds as first field, and the seconds to add to its times.
 
-    One fixed second is added afterwards: with six fields `cronsim` leaves changes of the clock alone.
+    A single fixed second is added afterwards, because with six fields `cronsim` does not handle clock changes.
     """
     written = text.strip().lower()
     if written.startswith("@"):

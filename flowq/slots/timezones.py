@@ -1,4 +1,4 @@
-"""Time zones: by their name, or what this machine calls local."""
+"""Time zones: by name, or the machine's local one."""
 
 from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Final, cast
@@ -7,14 +7,14 @@ from flowq.exceptions import UsageError
 
 
 class _Local(tzinfo):
-    """The machine's local time with its changes, as the C library has it: from `TZ` in any form, else /etc/localtime."""
+    """The machine's local time with its clock changes, as in the C library: from `TZ` in any form, else /etc/localtime."""
 
     def utcoffset(self, dt: datetime | None) -> timedelta | None:
         """Return the offset at a local time."""
         return None if dt is None else dt.replace(tzinfo=None).astimezone().utcoffset()
 
     def dst(self, dt: datetime | None) -> timedelta | None:  # noqa: ARG002 - the signature of tzinfo
-        """Return None: it is not known."""
+        """Return None, for unknown."""
         return None
 
     def tzname(self, dt: datetime | None) -> str | None:
@@ -22,7 +22,7 @@ class _Local(tzinfo):
         return "local" if dt is None else dt.replace(tzinfo=None).astimezone().tzname()
 
     def fromutc(self, dt: datetime) -> datetime:
-        """Return the local time of a UTC time; `fold` says which one of two it is."""
+        """Return the local time of a UTC time; `fold` distinguishes the two times of a repeated hour."""
         local = datetime.fromtimestamp(dt.replace(tzinfo=UTC).timestamp())  # noqa: DTZ006 - local time is what is wanted
         return local.replace(tzinfo=self)
 
@@ -37,7 +37,7 @@ def named(zone: tzinfo | str | None) -> tzinfo:
     """Return a time zone.
 
     Args:
-        zone: one, its name in the IANA database such as "Europe/Berlin", or None for the local one.
+        zone: a time zone, a name in the IANA database such as "Europe/Berlin", or None for the local one.
 
     Raises:
         UsageError: there is no such zone.
@@ -58,7 +58,7 @@ def named(zone: tzinfo | str | None) -> tzinfo:
 
 
 def name_of(zone: tzinfo) -> str:
-    """Return the name under which `named` finds a zone again."""
+    """Return the name of a zone, for `named`."""
     return cast("str | None", getattr(zone, "key", None)) or (
         "UTC" if zone is UTC else str(zone) if zone is not LOCAL else "local"
     )

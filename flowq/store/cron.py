@@ -18,7 +18,8 @@ class CronBeat:
     now_ms: int
     latest: tuple[int | None, ...] = ()  # per entry the slot that was dealt with last, None when there was none
     had_job: tuple[bool, ...] = ()  # per entry whether that slot had a job; the one of its first sight has not
-    holder: tuple[str, int] | None = None  # host and process of another scheduler that has the name; the beat was refused then
+    # Host, process id and process (see `flowq.processes`) of another scheduler that has the name; the beat was refused then.
+    holder: tuple[str, int, str] | None = None
 
 
 class Crons:
@@ -70,8 +71,8 @@ class Crons:
         ttl = int(SCHEDULER_TTL * 1000)
         outcome, now, rest, *had = self._session.run("cron/heartbeat", scheduler, nonce, ttl, force, flat, marked)
         if outcome == b"conflict":
-            hostname, pid = rest
-            return CronBeat(now, holder=(hostname.decode(), int(pid or 0)))
+            hostname, pid, process = rest
+            return CronBeat(now, holder=(hostname.decode(), int(pid or 0), process.decode()))
         return CronBeat(now, tuple(_slot(item) for item in rest), tuple(item == 1 for item in had[0]))
 
     def leave(self, scheduler: str, nonce: str) -> Outcome:

@@ -1,15 +1,14 @@
 """Groups of plain jobs as the store sees them. How they are kept: `lua/lib/groups.lua`."""
 
+import math
 import time
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from flowq.store.schema.outcomes import Outcome
 from flowq.store.schema.records import GroupRecord
 
 if TYPE_CHECKING:
     from flowq.store.client.session import Session
-
-_LONGEST_WAIT: Final = 3.0  # s of one blocking read: well below the connection's time-out
 
 
 class Groups:
@@ -31,7 +30,7 @@ class Groups:
             row = self._session.client.hgetall(self._keys("group", name))
         if not row:
             return None
-        counts = {key[2:].decode(): int(value) for key, value in row.items() if key.startswith(b"n:")}
+        counts = {key[5:].decode(): int(value) for key, value in row.items() if key.startswith(b"jobs:")}
         coming = int(row.get(b"coming", 0)) if int(row.get(b"coming_until", 0)) > self._session.now_ms() else 0
         return GroupRecord(name=name, counts=counts, open=int(row.get(b"open", 0)), coming=coming)
 
@@ -49,11 +48,10 @@ class Groups:
         """
         deadline = None if timeout is None else time.monotonic() + timeout
         while self._session.run("group/await", name)[0] == b"waiting":
-            left = _LONGEST_WAIT if deadline is None else deadline - time.monotonic()
+            left = math.inf if deadline is None else deadline - time.monotonic()
             if left <= 0:
                 return False
-            with self._session.translated:
-                self._session.client.blpop([self._keys("gathered", name)], timeout=min(left, _LONGEST_WAIT))
+            self._session.wait_for([self._keys("gathered", name)], left)
         return True
 
     def leave(self, name: str, job: str) -> Outcome:

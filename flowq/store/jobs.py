@@ -1,12 +1,13 @@
 """Single jobs: create, read, cancel, requeue, delete."""
 
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from flowq import defaults, ids
 from flowq.exceptions import TooLargeError
+from flowq.store.client.pipelining import run_ahead
 from flowq.store.client.session import Session
 from flowq.store.schema.job_rows import RESULT_FIELDS, job_record, latest_result, older_result
 from flowq.store.schema.outcomes import Claim, ExecutionReport, Outcome
@@ -14,9 +15,12 @@ from flowq.store.schema.records import JobRecord, ResultRecord, StoredJob
 from flowq.store.schema.replies import read_claim
 
 _CHUNK: Final = 500  # records read by one pipeline
+_CREATED: Final = 100  # jobs created by one call
+_CREATED_BYTES: Final = 1_048_576
 _ITEMS: Final = 500  # items of a foreach staged by one call
 _ITEM_BYTES: Final = 262_144
-_LONGEST_WAIT: Final = 3.0  # s of one blocking read: well below the connection's time-out
+
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,14 +93,22 @@ class Jobs:
         return _created(self._session.run("job/create_draft", *new.arguments()))[0]
 
     def create_many(self, jobs: Sequence[NewJob]) -> list[tuple[Outcome, str]]:
-        """Create plain jobs in one round trip; each is a transition of its own, answered as by `create`.
+        """Create plain jobs, many per call and the next calls under way meanwhile; each is answered as by `create`.
 
         Raises:
             TooLargeError: a payload is too large; nothing was created.
         """
         for new in jobs:
             new.check()
-        return [_created(reply) for reply in self._session.run_many("job/create", [new.arguments() for new in jobs])]
+        replies = run_ahead(
+            self._session,
+            "job/create_many",
+            (
+                _creations(part)
+                for part in _chunks(jobs, _CREATED, _CREATED_BYTES, lambda new: len(new.payload) + len(new.meta))
+            ),
+        )
+        return [_created(reply) for part in replies for reply in part]
 
     def create_in(self, pipeline: Any, new: NewJob) -> None:
         """Put the creation of a job into a pipeline of the user's; what `create` would have answered is among its replies."""
@@ -169,7 +181,7 @@ class Jobs:
         """Tell a foreach its list, each item as JSON: it becomes a group with a cell per item."""
         nonce = ids.nonce()
         first = 0
-        for number, chunk in enumerate(_item_chunks(items)):
+        for number, chunk in enumerate(_chunks(items, _ITEMS, _ITEM_BYTES, len)):
             outcome = Outcome(self._session.run("job/upload_foreach_items", job, nonce, number, first, chunk)[0].decode())
             if outcome is not Outcome.DONE and outcome is not Outcome.DUPLICATE:
                 return outcome
@@ -233,10 +245,10 @@ class Jobs:
                 pipe = self._session.client.pipeline(transaction=False)
                 for job in chunk:
                     pipe.hgetall(self._keys("job", job))
-                    pipe.get(self._keys("payload", job))
-                    pipe.get(self._keys("meta_data", job))
-                rows = pipe.execute()
-            for job, row, payload, meta in zip(chunk, rows[::3], rows[1::3], rows[2::3], strict=True):
+                pipe.mget([self._keys("payload", job) for job in chunk])
+                pipe.mget([self._keys("meta_data", job) for job in chunk])
+                *rows, payloads, metas = pipe.execute()
+            for job, row, payload, meta in zip(chunk, rows, payloads, metas, strict=True):
                 record = job_record(job, row)
                 out.append(None if record is None else StoredJob(record, payload, meta))
         return out
@@ -292,8 +304,7 @@ class Jobs:
             left = deadline - time.monotonic()
             if left <= 0:
                 return None
-            with self._session.translated:
-                self._session.client.blpop([self._keys("arrived", job)], timeout=min(left, _LONGEST_WAIT))
+            self._session.wait_for([self._keys("arrived", job)], left)
         return self.result(job)
 
     def meta(self, job: str) -> bytes | None:
@@ -318,17 +329,22 @@ class Jobs:
             return [older_result(item) for item in self._session.client.lrange(self._keys("results", job), start, end)]
 
 
-def _item_chunks(items: Sequence[bytes]) -> Iterator[list[bytes]]:
-    chunk: list[bytes] = []
-    size = 0
+def _chunks(items: Iterable[_T], most: int, most_bytes: int, size: Callable[[_T], int]) -> Iterator[list[_T]]:
+    """Cut into lists of so many items, and of so many bytes unless a single one has more."""
+    chunk: list[_T] = []
+    total = 0
     for item in items:
         chunk.append(item)
-        size += len(item)
-        if len(chunk) >= _ITEMS or size >= _ITEM_BYTES:
+        total += size(item)
+        if len(chunk) >= most or total >= most_bytes:
             yield chunk
-            chunk, size = [], 0
+            chunk, total = [], 0
     if chunk:
         yield chunk
+
+
+def _creations(jobs: Sequence[NewJob]) -> list[object]:
+    return [len(jobs), *(argument for new in jobs for argument in new.arguments())]
 
 
 def _created(reply: Any) -> tuple[Outcome, str]:

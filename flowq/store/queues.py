@@ -6,6 +6,7 @@ from flowq.states import ENDED, JobStatus
 from flowq.store.client.session import Session
 from flowq.store.schema.outcomes import Outcome
 from flowq.store.schema.records import QueueRecord
+from flowq.store.workers import Workers
 
 _BATCH = 100  # jobs deleted by one call
 _LIVE = frozenset(
@@ -164,15 +165,7 @@ class Queues:
             for status in _COUNTED:
                 pipe.zcount(self._keys("registry", status, queue), "-inf" if status in _LIVE else now, "+inf")
             queued, expired, *counts = pipe.execute()
-        workers = sum(queue in served for served in self._served())
+        workers = sum(queue in worker.queues for worker in Workers(self._session).live())
         by_status = {str(status): int(count) for status, count in zip(_COUNTED, counts, strict=True)}
         by_status["failed"] += by_status.pop("stopped")
         return QueueRecord(name=queue, queued=int(queued) - int(expired), workers=workers, **by_status)
-
-    def _served(self) -> Sequence[set[str]]:
-        with self._session.translated:
-            names = self._session.client.zrange(self._keys("workers"), 0, -1)
-            pipe = self._session.client.pipeline(transaction=False)
-            for name in names:
-                pipe.hget(self._keys("worker", name.decode()), "queues")
-            return [set((row or b"").decode().split("\n")) for row in pipe.execute()]

@@ -5,13 +5,21 @@ step whose reply was lost is sent again safely.
 """
 
 import hashlib
+import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final
 
 from flowq import defaults, ids
-from flowq.exceptions import AmbiguousRunError, DataLostError, InvalidRunOperation, NoSuchRunError, TooLargeError
+from flowq.exceptions import (
+    AmbiguousRunError,
+    CorruptRecordError,
+    DataLostError,
+    InvalidRunOperation,
+    NoSuchRunError,
+    TooLargeError,
+)
 from flowq.ids import member_id
 from flowq.states import JobStatus, RunStatus
 from flowq.store import run_upload
@@ -88,7 +96,7 @@ class Runs:
                 return outcome
             if outcome is Outcome.WRONG_STATE:
                 raise DataLostError(
-                    f"the upload of run {run} was lost: the server's data was deleted, or the upload stalled for more than a minute;"
+                    f"the upload of run {run} was lost: the server lost its data, or the upload stalled for more than a minute;"
                     " submit the run again"
                 )
             chunks += 1
@@ -96,9 +104,12 @@ class Runs:
         pairs = [part for pair in {**fields, "directory": directory, "directory_key": key}.items() for part in pair]
         return Outcome(self._session.run("run/publish", run, nonce, chunks, key, pairs)[0].decode())
 
-    def cancel(self, run: str) -> Outcome:
-        """Cancel what has not ended of a run; its handlers run all the same. Called while they do, it cancels them too."""
-        return Outcome(self._session.run("run/cancel", run, ids.nonce())[0].decode())
+    def cancel(self, run: str, *, handlers: bool = True) -> Outcome:
+        """Cancel what has not ended of a run; its handlers run all the same.
+
+        While they do, `handlers` says whether they are canceled too, or the answer is `CONFLICT`.
+        """
+        return Outcome(self._session.run("run/cancel", run, ids.nonce(), handlers)[0].decode())
 
     def reset(self, run: str, nonce: str, attempt: int, jobs: Sequence[ResetJob]) -> Outcome:
         """Retry a run: these jobs are executed again. `attempt` is the attempt that the caller saw; a newer one is `WRONG_STATE`."""
@@ -228,12 +239,16 @@ class Runs:
 
         Raises:
             NoSuchRunError: there is none.
+            CorruptRecordError: it is not what flowq wrote.
         """
         with self._session.translated:
             found = run_upload.read(partial(self._session.client.getrange, self._keys("plan", run)))
         if not found:
             raise NoSuchRunError(f"no run with the id {run!r}: `flowq runs` lists the runs there are")
-        return run_upload.unpack(found)
+        try:
+            return run_upload.unpack(found)
+        except (zlib.error, ValueError) as error:
+            raise CorruptRecordError(f"the stored plan of run {run} cannot be read: {error}") from error
 
     def jobs(self, run: str, ordinals: Iterable[int]) -> list[JobRecord | None]:
         """Return the records of jobs of a run."""
@@ -269,12 +284,12 @@ class Runs:
                 yield pipe.execute()
 
     def events(self, run: str, after: str = "0", block_ms: int | None = None, count: int = 1000) -> list[Event]:
-        """Return the run's events after a position, oldest first; wait up to `block_ms` when there are none."""
+        """Return the run's events after a position, oldest first; when there are none, wait for some, up to `block_ms`."""
         rows = self._read_stream(self._keys("events", run), after, block_ms, count)
         return [_event(run, seq, row) for seq, row in rows]
 
     def logs(self, run: str, after: str = "0", block_ms: int | None = None, count: int = 500) -> list[LogEntry]:
-        """Return captured output after a position, oldest first; wait up to `block_ms` when there is none."""
+        """Return captured output after a position, oldest first; when there is none, wait for some, up to `block_ms`."""
         rows = self._read_stream(self._keys("logs", run), after, block_ms, count)
         return [
             LogEntry(seq, int(seq.partition("-")[0]), row[b"j"].decode(), int(row[b"x"]), row[b"s"].decode(), row[b"d"])
@@ -291,8 +306,9 @@ class Runs:
         return int(info["entries-added"]) - int(info["length"])
 
     def _read_stream(self, key: str, after: str, block_ms: int | None, count: int) -> list[tuple[str, dict[bytes, bytes]]]:
+        block = None if block_ms is None else int(self._session.bounded_wait(block_ms / 1000) * 1000)
         with self._session.translated:
-            found = self._session.client.xread({key: after}, count=count, block=block_ms)
+            found = self._session.client.xread({key: after}, count=count, block=block)
         if not found:
             return []
         entries = next(iter(found.values()))[0] if isinstance(found, dict) else found[0][1]
@@ -335,10 +351,17 @@ def _run_record(run: str, row: Mapping[bytes, bytes]) -> RunRecord | None:
     fields = {name.decode(): value.decode("utf-8", "surrogateescape") for name, value in row.items()}
     if fields.get("status") in {None, "staging", "collecting"}:
         return None
+    try:
+        return _record_of(run, fields)
+    except (ValueError, KeyError) as error:
+        raise CorruptRecordError(f"the record of run {run} cannot be read: {error}") from error
+
+
+def _record_of(run: str, fields: Mapping[str, str]) -> RunRecord:
     counts = {
-        JobStatus(name[2:]): int(value)
+        JobStatus(name.removeprefix("jobs:")): int(value)
         for name, value in fields.items()
-        if name.startswith("n:") and name != "n:-" and int(value) > 0
+        if name.startswith("jobs:") and name != "jobs:-" and int(value) > 0
     }
     return RunRecord(
         id=run,
@@ -358,7 +381,7 @@ def _run_record(run: str, row: Mapping[bytes, bytes]) -> RunRecord | None:
         warnings=int(fields.get("warnings", 0)),
         canceling=fields.get("cancel") in {"1", "2"},
         outcome=RunStatus(fields["outcome"]) if "outcome" in fields else None,
-        sem=fields.get("sem"),
+        semaphore=fields.get("semaphore"),
         signature=fields.get("signature", ""),
         left_out=int(fields.get("left_out", 0)),
         retention=int(fields.get("retention", 0)) / 1000,

@@ -3,11 +3,11 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
-from flowq import defaults, ids
+from flowq import defaults, ids, processes
 from flowq.store.client.scripts import load
 from flowq.store.client.session import Session
 from flowq.store.schema.outcomes import Claim, ExchangeReply, ExecutionReport, Outcome, Verdict
-from flowq.store.schema.records import WorkerRecord
+from flowq.store.schema.records import Registration, WorkerRecord
 from flowq.store.schema.replies import (
     exchange_arguments,
     heartbeat_arguments,
@@ -30,7 +30,7 @@ _SCRIPTS: Final = (
 )
 """What a worker calls: read when it registers, because one that is out of descriptors cannot read a file any more."""
 
-_LIVE_MS: Final = int(2000 * defaults.LEASE)
+_LIVE_LEASES: Final = 2  # without a heartbeat for so many leases a worker does not live
 
 
 class Workers:
@@ -40,53 +40,67 @@ class Workers:
         self._session = session
         self._keys = session.keys
 
-    def register(self, name: str, *, queues: Sequence[str], hostname: str, pid: int, slots: int, version: str) -> None:
-        """Announce a worker; heartbeats keep it alive."""
+    def register(self, worker: Registration) -> Registration | None:
+        """List a worker; heartbeats keep it listed. Return the living worker that has the name, None when there is none.
+
+        One that has the nonce `worker.former` is known not to live.
+        """
         for script in _SCRIPTS:
             load(script)
-        fields: dict[str, str | int] = {
-            "queues": "\n".join(queues),
-            "hostname": hostname,
-            "pid": pid,
-            "slots": slots,
-            "version": version,
-            "state": "idle",
-            "busy": 0,
-        }
-        self._session.run("worker/register", name, [part for pair in fields.items() for part in pair])
+        reply = self._session.run("worker/register", worker.name, worker.nonce, worker.former, worker.fields())
+        if reply[0] != b"conflict":
+            return None
+        nonce, hostname, pid, process = (part.decode("utf-8", "replace") for part in reply[1:])
+        return Registration(worker.name, (), hostname, int(pid), nonce=nonce, process=process)
 
-    def leave(self, name: str) -> None:
-        """Take a worker off the list."""
-        self._session.run("worker/unregister", name)
+    def leave(self, name: str, nonce: str = "") -> Outcome:
+        """Take a worker off the list; with the nonce of its registration, unless another one has its name by now."""
+        return Outcome(self._session.run("worker/unregister", name, nonce)[0].decode())
 
-    def all(self) -> list[WorkerRecord]:
-        """Return the live workers by name."""
+    def live(self) -> list[WorkerRecord]:
+        """Return the workers that live, by name.
+
+        The record of a lost worker stays until the sweeps of others forget it, and where it was the only one, longer: it is not
+        believed. A worker lives while its process is known to run, and where that cannot be told from here, while it has sent a
+        heartbeat within two leases.
+        """
         with self._session.translated:
             names = [item.decode() for item in self._session.client.zrange(self._keys("workers"), 0, -1)]
             pipe = self._session.client.pipeline(transaction=False)
+            pipe.time()
             for name in names:
                 pipe.hgetall(self._keys("worker", name))
-            rows = pipe.execute()
+            (seconds, micros), *rows = pipe.execute()
+        now = seconds * 1000 + micros // 1000
         found = (_worker_record(name, row) for name, row in zip(names, rows, strict=True))
-        return sorted((record for record in found if record is not None), key=lambda record: record.name)
+        return sorted(
+            (record for record in found if record is not None and _lives(record, now)), key=lambda record: record.name
+        )
 
     def serving(self, queues: Iterable[str]) -> set[str]:
         """Return those of the queues that a live worker listens on."""
         return {queue for worker in self.live() for queue in worker.queues} & set(queues)
 
-    def live(self) -> list[WorkerRecord]:
-        """Return the workers that have told so within two leases.
-
-        A dead worker is taken off the list by the sweeps of the others; where it was the only one, it stays.
-        """
-        oldest = self._session.now_ms() - _LIVE_MS
-        return [worker for worker in self.all() if worker.beat_ms >= oldest]
-
     def get(self, name: str) -> WorkerRecord | None:
-        """Return one live worker, or None."""
+        """Return the record of one worker, also of one that was lost; None of one that has stopped."""
         with self._session.translated:
             row = self._session.client.hgetall(self._keys("worker", name))
         return _worker_record(name, row)
+
+    def get_live(self, name: str) -> WorkerRecord | None:
+        """Return the record of one worker if it lives, as `live` says, else None."""
+        record = self.get(name)
+        return record if record is not None and _lives(record, self._session.now_ms()) else None
+
+    def set_aside(self, kind: str, record: str, text: str) -> None:
+        """Take a record that cannot be read off its list (`kind`: "decide"), with the reason why."""
+        self._session.run("worker/set_aside", kind, record, text)
+
+    def all_set_aside(self) -> dict[str, str]:
+        """Return why each record was set aside, by `<kind>|<id>`."""
+        with self._session.translated:
+            found = self._session.client.hgetall(self._keys("set_aside"))
+        return {name.decode("utf-8", "replace"): text.decode("utf-8", "replace") for name, text in found.items()}
 
     def jobs(self, name: str) -> list[str]:
         """Return the ids of the jobs that a worker was given last, one per slot; whether it has them still, their records say."""
@@ -121,12 +135,7 @@ class Workers:
         )
 
     def heartbeat(
-        self,
-        name: str,
-        queues: Sequence[str],
-        lease: float,
-        claim: Claim | None,
-        counters: tuple[int, int, int] = (0, 0, 0),
+        self, worker: Registration, claim: Claim | None = None, counters: tuple[int, int, int] = (0, 0, 0)
     ) -> Verdict | None:
         """Renew the lease of one claim, or without one say that the worker lives; return the verdict on the claim.
 
@@ -134,7 +143,7 @@ class Workers:
         """
         executions = [] if claim is None else [(claim.id, claim.token)]
         state = "busy" if executions else "idle"
-        flat = heartbeat_arguments(name, _ms(lease), state, queues, counters=counters, executions=executions)
+        flat = heartbeat_arguments(worker, state, counters=counters, executions=executions)
         return next(iter(read_verdicts(self._session.run("worker/heartbeat", *flat))), None)
 
     def callbacks(self, queues: Sequence[str], limit: int) -> list[Claim]:
@@ -149,19 +158,20 @@ class Workers:
         )
         return Outcome(answer[0].decode())
 
-    def sweep(self, lease: float) -> bool:
-        """Do what every worker's sweep does: reap, promote, expire, release. Returns whether more is due now."""
-        return read_sweep(self._session.run("worker/sweep", *sweep_arguments(_ms(lease), punctual=False))).more
+    def sweep(self, lease: float, queues: Sequence[str] = ()) -> bool:
+        """Do what every worker's sweep does: reap, promote, expire, release. Returns whether more is due now.
+
+        `queues` are those that the caller serves: lost jobs of a local run wait for a worker of that run, unless it is canceled.
+        """
+        return read_sweep(self._session.run("worker/sweep", *sweep_arguments(_ms(lease), queues, punctual=False))).more
 
     def wait(self, name: str, queues: Sequence[str], timeout: float) -> None:
-        """Wait until a job may be there, this worker is called, or `timeout` seconds have passed."""
-        keys = [self._keys("call", name), *(self._keys("wake", queue) for queue in queues)]
-        with self._session.translated:
-            self._session.client.blpop(keys, timeout=timeout)
+        """Wait until a job may be there, this worker is called, or `timeout` seconds have passed; it may return earlier."""
+        self._session.wait_for([self._keys("call", name), *(self._keys("wake", queue) for queue in queues)], timeout)
 
     def vacate(self, lost: Claim) -> Outcome:
         """The process of an execution whose job was deleted is gone: give up its place under a rate limit, which was kept until now."""
-        answer = self._session.run("rate_limit/release_slot", lost.id, lost.token, lost.fields["sems"].partition(" ")[2])
+        answer = self._session.run("rate_limit/release_slot", lost.id, lost.token, lost.fields["semaphores"].partition(" ")[2])
         return Outcome(answer[0].decode())
 
     def unclaim(self, job: str, token: str) -> Outcome:
@@ -171,6 +181,11 @@ class Workers:
 
 def _ms(seconds: float) -> int:
     return int(seconds * 1000)
+
+
+def _lives(worker: WorkerRecord, now_ms: int) -> bool:
+    running = processes.is_running(worker.process)
+    return now_ms - worker.beat_ms < _LIVE_LEASES * worker.lease_ms if running is None else running
 
 
 def _worker_record(name: str, row: Mapping[bytes, bytes]) -> WorkerRecord | None:
@@ -191,4 +206,6 @@ def _worker_record(name: str, row: Mapping[bytes, bytes]) -> WorkerRecord | None
         finished=int(fields.get("finished", 0)),
         failed=int(fields.get("failed", 0)),
         working_ms=int(float(fields.get("working_ms", 0))),
+        process=fields.get("process", ""),
+        lease_ms=int(fields.get("lease", 1000 * defaults.LEASE)),
     )

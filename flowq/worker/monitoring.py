@@ -25,7 +25,7 @@ class WorkerStatus(StrEnum):
 
 
 class WorkerInfo:
-    """The half of `Worker` that looks. Everything but the state raises `NoSuchWorkerError` when the worker does not live."""
+    """The half of `Worker` that looks. Everything but the state raises `NoSuchWorkerError` when the worker has stopped."""
 
     name: str
     store: "Store"
@@ -39,7 +39,7 @@ class WorkerInfo:
 
     def get_state(self) -> WorkerStatus | None:
         """Return what it is doing now, None when it does not live."""
-        record = self.store.workers.get(self.name)
+        record = self.store.workers.get_live(self.name)
         if record is None:
             return None
         if record.state == "idle" and record.busy == 0 and self.store.queues.suspended():

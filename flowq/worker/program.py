@@ -12,10 +12,10 @@ import sys
 
 from flowq import defaults
 from flowq.connections.clients import open_store
-from flowq.exceptions import FlowqError, ServerUnavailableError
+from flowq.exceptions import FlowqError, ServerError
 from flowq.worker.ipc.platform import describe
 from flowq.worker.options import WorkerOptions
-from flowq.worker.supervisor.supervisor import Supervisor
+from flowq.worker.supervise import supervise
 
 _USAGE_ERROR = 2
 _UNREACHABLE = 6
@@ -24,7 +24,7 @@ _NO_DESCRIPTORS = {errno.EMFILE, errno.ENFILE}
 
 
 def work() -> int:
-    """Run a worker and return the exit code: 0 stopped, 1 could not go on, 2 usage, 6 server unreachable."""
+    """Run a worker and return the exit code: 0 stopped, 1 could not go on, 2 usage, 6 the server or its data cannot be used."""
     arguments = _parser().parse_args()
     if arguments.orders is not None:
         ordered = _await_orders(arguments.orders)
@@ -37,10 +37,10 @@ def work() -> int:
     try:
         store = open_store(None, arguments.namespace, follow=False)
         try:
-            return Supervisor(store, _options(arguments)).run()
+            return supervise(store, _options(arguments))[0]
         finally:
             store.close()
-    except ServerUnavailableError as error:
+    except ServerError as error:
         sys.stderr.write(f"error: {error}\n")
         return _UNREACHABLE
     except FlowqError as error:

@@ -16,6 +16,7 @@ from flowq.connections import stores
 from flowq.dotted_names import load_class
 from flowq.durations import parse_duration
 from flowq.exceptions import UsageError
+from flowq.ids import checked_name
 from flowq.job import Job
 from flowq.jobs import context
 from flowq.queue import Queue
@@ -24,7 +25,7 @@ from flowq.worker.horse import callbacks
 from flowq.worker.horse.own_process import OwnProcess
 from flowq.worker.monitoring import WorkerInfo
 from flowq.worker.options import WorkerOptions
-from flowq.worker.supervisor.supervisor import Supervisor
+from flowq.worker.supervise import supervise
 
 if TYPE_CHECKING:
     from flowq.store import Store
@@ -105,7 +106,7 @@ class Worker(WorkerInfo):
         if queue_class is not None:
             self.queue_class = load_class(queue_class, Queue)
         self.queues = [self.queue_class(item, self.store) if isinstance(item, str) else item for item in items]
-        self.name = name or WorkerOptions(()).name
+        self.name = checked_name(name, "a worker's name") if name else WorkerOptions(()).name
         self.default_result_ttl = parse_duration(default_result_ttl, never=True)
         self.exception_handlers = _as_list(exception_handlers)
         self.serializer = None if serializer is None else resolve_serializer(serializer)
@@ -198,9 +199,7 @@ class Worker(WorkerInfo):
             context.set_current_job_class(former_class)
 
     def _execute(self, store: "Store", options: WorkerOptions) -> bool:
-        supervisor = Supervisor(store, options)
-        supervisor.run()
-        return supervisor.executed > 0
+        return supervise(store, options)[1] > 0
 
     def _options(self, **settings: Any) -> WorkerOptions:
         lease = settings["lease"]
@@ -248,7 +247,7 @@ class Worker(WorkerInfo):
         classes = {"job_class": job_class, "queue_class": queue_class, "serializer": serializer}
         return [
             cls(list(record.queues), record.name, connection=store, **classes)
-            for record in store.workers.all()
+            for record in store.workers.live()
             if wanted is None or wanted in record.queues
         ]
 
@@ -260,7 +259,7 @@ class Worker(WorkerInfo):
     @classmethod
     def find(cls, name: str, connection: Any = None) -> Self | None:
         """Return the worker of this name, None when it does not live."""
-        record = stores.store_for(connection).workers.get(name)
+        record = stores.store_for(connection).workers.get_live(name)
         return None if record is None else cls(list(record.queues), name, connection=connection)
 
     def refresh(self) -> None:

@@ -1,4 +1,4 @@
-"""Classes and a handler as users write them, named on the command line by the tests. Not in `samples`: every job imports that."""
+"""Classes and a handler of a user, for the command line. They are not in `samples`, which every job imports."""
 
 import sys
 from pathlib import Path
@@ -8,7 +8,7 @@ from flowq import Job, Queue, Worker
 
 
 class OwnJob(Job):
-    """Says so in its result."""
+    """A class of jobs that marks its results."""
 
     def perform(self) -> Any:
         """Call the function."""
@@ -16,22 +16,22 @@ class OwnJob(Job):
 
 
 class OwnQueue(Queue):
-    """Makes such jobs."""
+    """A class of queues that creates `OwnJob`s."""
 
     job_class = OwnJob
 
 
 class OwnWorker(Worker):
-    """Says that it works."""
+    """A class of workers that prints a line when it starts."""
 
     def work(self, *args: Any, **options: Any) -> bool:
-        """Work."""
+        """Print a line, then work."""
         sys.stdout.write(f"own worker {self.name} works\n")
         return super().work(*args, **options)
 
 
 def note_failure(job: Job, kind: type[BaseException], value: BaseException, _trace: Any) -> bool:
-    """Write into the file that the job's meta names."""
+    """Write to the file named in the job's meta."""
     with Path(job.meta["log"]).open("a") as file:
         file.write(f"{kind.__name__}: {value}\n")
     return False

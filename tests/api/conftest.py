@@ -1,4 +1,4 @@
-"""A queue on the test's own server, workers on it, and the invariants of the store after each test."""
+"""Fixtures for plain jobs: a queue on the private server, workers on it, and a check of the store's invariants after each test."""
 
 import os
 import signal
@@ -30,7 +30,7 @@ def queue(connection: redis.Redis) -> Iterator[Queue]:
 
 @pytest.fixture
 def work(queue: Queue) -> Callable[..., None]:
-    """Execute everything that is queued, in forked processes."""
+    """Execute all queued jobs, in forked processes."""
 
     def run(*queues: Queue, **options: object) -> None:
         Worker(list(queues) or [queue]).work(burst=True, **options)  # type: ignore[arg-type]
@@ -43,7 +43,7 @@ Command = Callable[..., tuple[int, str, str]]
 
 @pytest.fixture
 def command(connection: redis.Redis, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Command:
-    """Run `flowq` in this process and return exit code, output and complaints. What it adds to the import path goes with the test."""
+    """Run `flowq` in this process and return exit code, output and errors. The import path is restored after the test."""
     monkeypatch.setattr(sys, "path", [*sys.path])
     monkeypatch.setenv("FLOWQ_REDIS_URL", f"unix://{connection.connection_pool.connection_kwargs['path']}")
 
@@ -56,7 +56,7 @@ def command(connection: redis.Redis, capsys: pytest.CaptureFixture[str], monkeyp
 
 
 class Background:
-    """A worker in a process of its own, killed at the end of the test."""
+    """A worker in its own process, killed at the end of the test."""
 
     def __init__(self, make: Callable[[], Worker], **options: object) -> None:
         self.name = ""
@@ -81,7 +81,7 @@ class Background:
         os.kill(self.pid, number)
 
     def wait(self, timeout: float = 15) -> int:
-        """Return the exit code, once there is one."""
+        """Wait for the end and return the exit code."""
 
         def gone() -> tuple[int, int] | None:
             pid, status = os.waitpid(self.pid, os.WNOHANG)

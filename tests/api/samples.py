@@ -68,7 +68,7 @@ def fail_until(path: str, attempts: int) -> int:
 
 
 def by_turns(path: str, steps: list[str]) -> Any:
-    """Return a `Retry`, fail or end, as the step of this execution says."""
+    """Return a `Retry`, fail or return, by the step of this execution."""
     write(path, "x")
     step = steps[len(Path(path).read_text()) - 1]
     if step == "fail":
@@ -99,7 +99,7 @@ def mark_and_hang(path: str) -> None:
 
 
 def mark_once_and_hang(path: str) -> str:
-    """Hang the first time, return the second."""
+    """Hang the first time, return the second time."""
     if Path(path).exists():
         return "again"
     mark_and_hang(path)
@@ -107,7 +107,7 @@ def mark_once_and_hang(path: str) -> str:
 
 
 def wait_for_file(path: str) -> str:
-    """Say on `<path>.started` that it runs, and end when `path` is there."""
+    """Create `<path>.started`, and return when `path` exists."""
     Path(path + ".started").touch()
     while not Path(path).exists():
         time.sleep(0.01)
@@ -140,7 +140,7 @@ async def wait_and_add(x: int, y: int) -> int:
 
 
 class Counter:
-    """Methods can be enqueued: the object travels along."""
+    """A class with methods that can be enqueued; the object is pickled."""
 
     def __init__(self, start: int) -> None:
         self.start = start
@@ -201,6 +201,45 @@ def save_progress() -> None:
     assert job is not None
     job.meta["progress"] = 100
     job.save_meta()
+
+
+class Unreadable:
+    """What a worker and clients of another version cannot decode any more."""
+
+    def __reduce__(self) -> Any:
+        return refuse_to_decode, ()
+
+
+def refuse_to_decode() -> None:
+    raise RuntimeError("decoded")
+
+
+def return_unreadable() -> Unreadable:
+    return Unreadable()
+
+
+def keywords(*args: Any, **kwargs: Any) -> dict[str, Any]:
+    return {"args": list(args), **kwargs}
+
+
+class Notifier:
+    """Has methods of each kind, as callbacks."""
+
+    def __call__(self, *_: Any) -> None:
+        raise AssertionError("it is refused")
+
+    def bound(self, *_: Any) -> None:
+        raise AssertionError("it is refused")
+
+    @classmethod
+    def of_class(cls, job: Job, *_: Any) -> None:
+        job.meta["told"] = cls.__name__
+        job.save_meta()
+
+    @staticmethod
+    def static(job: Job, *_: Any) -> None:
+        job.meta["told"] = "static"
+        job.save_meta()
 
 
 def fork(way: str) -> int:

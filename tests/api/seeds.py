@@ -1,4 +1,4 @@
-"""The documents that describe the queue, and the code in them: beside the checkout, or where `FLOWQ_SEEDS` says."""
+"""The code in the documents that describe the queue, beside the checkout or in `FLOWQ_SEEDS`."""
 
 import os
 import re
@@ -10,7 +10,7 @@ from typing import Final
 ROOT: Final = Path(__file__).parents[2]
 SEEDS: Final = Path(os.environ.get("FLOWQ_SEEDS") or ROOT.parent / "shared" / "seeds")
 
-# A line of code in a document that has lost its fences: how it starts, or that it goes on after an indented or open one.
+# A line of code in a document without fences: its start, or the continuation of an indented or open line.
 _CODE = re.compile(
     r"^(from \w|import \w|def \w|class \w|return |if .*:$|elif .*:$|else:$|for .* in .*:$|print\(|assert |#|@\w|>>>|\w+ = [\w']|[\w.]+\(.*\)?)"
 )
@@ -19,7 +19,7 @@ _PROSE = re.compile(r"^(from|import|if|for) .*[a-z] [a-z]+ [a-z]+ ")
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """One piece of code of a document; `number` counts from 1 within it."""
+    """A block of code in a document; `number` counts from 1."""
 
     document: str
     number: int
@@ -60,7 +60,7 @@ def _indented(text: str) -> list[str]:
 
 
 def _bare(text: str) -> list[str]:
-    """Find the code of a document that was pasted without marks: runs of lines that look like code and can be compiled."""
+    """Find unfenced code: runs of lines that look like code and can be compiled."""
     out: list[str] = []
     current: list[str] = []
     for line in [*text.splitlines(), ""]:

@@ -1,8 +1,9 @@
-"""Callbacks of jobs, exception handlers of workers, and who hears of a killed horse."""
+"""Callbacks of jobs, exception handlers and handlers of killed horses."""
 
 import signal
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,9 @@ import pytest
 
 from flowq import Callback, Queue, Retry, SimpleWorker, Worker
 from flowq.command import send_stop_job_command
+from flowq.cron.job import CronJob
+from flowq.cron.registration import register
+from flowq.decorators import job as job_decorator
 from flowq.exceptions import UsageError
 from flowq.job import Job
 from flowq.worker.supervisor.slot import Slot
@@ -67,8 +71,8 @@ def test_a_success_callback_that_raises_makes_the_job_a_failure(queue: Queue, lo
     assert lines(log) == ["failure RuntimeError"]
 
 
-def test_all_that_a_horse_says_may_arrive_at_once(queue: Queue, log: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Both phases and the outcome are read together by a supervisor that comes late."""
+def test_all_messages_of_a_horse_may_arrive_at_once(queue: Queue, log: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A late supervisor reads both phases and the outcome together."""
     read = Slot._read_outcome
 
     def late(self: Slot) -> None:
@@ -143,7 +147,7 @@ def test_a_job_near_its_timeout_leaves_its_callback_the_whole_time(queue: Queue,
     assert lines(log) == ["failure JobTimeoutException"]
 
 
-def test_a_killed_horse_is_a_failure_that_is_told(queue: Queue, log: Path) -> None:
+def test_a_killed_horse_calls_the_failure_callback(queue: Queue, log: Path) -> None:
     told: list[Any] = []
     job = queue.enqueue(samples.die, **options(log))
     Worker([queue], work_horse_killed_handler=lambda *what: told.append(what)).work(burst=True)
@@ -156,7 +160,7 @@ def test_a_killed_horse_is_a_failure_that_is_told(queue: Queue, log: Path) -> No
 
 
 @pytest.mark.parametrize("retries", [0, 1])
-def test_who_was_lost_with_its_worker_is_told_by_the_next_one(
+def test_the_next_worker_calls_the_callback_of_a_lost_job(
     queue: Queue, log: Path, background: Start, worker_class: type[Worker], retries: int
 ) -> None:
     started = log.with_name("started")
@@ -165,7 +169,9 @@ def test_who_was_lost_with_its_worker_is_told_by_the_next_one(
     worker = background(lambda: Worker([queue], worker_ttl=1))
     until(started.exists, message="the job to run")
     worker.signal(signal.SIGKILL)
-    background(lambda: Worker(["other"], connection=queue.connection, worker_ttl=1))  # it reaps, but it has not the job's code
+    background(
+        lambda: Worker(["other"], connection=queue.connection, worker_ttl=1)
+    )  # it reaps the job, but cannot import its code
     until(lambda: not job.is_started, timeout=20, message="the loss to be noticed")
     assert lines(log) == []
     worker_class([queue]).work(burst=True)
@@ -175,7 +181,7 @@ def test_who_was_lost_with_its_worker_is_told_by_the_next_one(
     assert not list(queue.connection.scan_iter("*callbacks:*"))
 
 
-def test_a_callback_whose_caller_is_lost_too_is_handed_out_again(queue: Queue, log: Path, worker_class: type[Worker]) -> None:
+def test_a_callback_whose_worker_is_lost_too_is_claimed_again(queue: Queue, log: Path, worker_class: type[Worker]) -> None:
     kept, deleted, replaced = (queue.enqueue(samples.add, 1, **options(log)) for _ in range(3))
     for name in ("a", "b", "c"):
         assert queue.store.workers.claim(name, ["default"], 0.001) is not None
@@ -185,17 +191,17 @@ def test_a_callback_whose_caller_is_lost_too_is_handed_out_again(queue: Queue, l
     queue.enqueue_in(timedelta(hours=1), samples.add, 1, job_id=replaced.id, **options(log))
     (lost,) = queue.store.workers.callbacks(["other", "default"], 10)
     assert (lost.id, lost.execution) == (kept.id, 1)
-    assert queue.store.workers.callbacks(["default"], 10) == []  # somebody is at it
+    assert queue.store.workers.callbacks(["default"], 10) == []  # a worker has claimed it
     queue.connection.zadd(
         queue.store.session.keys("callbacks", "default"), {f"1:{lost.fields['nonce']}|{kept.id}": 0}
-    )  # … and was lost
+    )  # … and died
     worker_class([queue]).work(burst=True)
     assert lines(log) == ["failure AbandonedJobError"]
     assert queue.store.workers.called(lost) == "duplicate"
 
 
 @pytest.mark.parametrize("retries", [0, 1])
-def test_a_lost_job_that_leaves_nothing_is_told_first(
+def test_a_lost_job_without_ttl_is_deleted_after_its_callback(
     queue: Queue, log: Path, worker_class: type[Worker], retries: int
 ) -> None:
     retry = {"retry": Retry(max=retries)} if retries else {}
@@ -208,7 +214,7 @@ def test_a_lost_job_that_leaves_nothing_is_told_first(
     assert len(queue.failed_job_registry) == 0
 
 
-def test_a_callback_that_was_taken_away_keeps_no_job(queue: Queue, log: Path) -> None:
+def test_a_removed_callback_keeps_no_job(queue: Queue, log: Path) -> None:
     job = queue.enqueue(samples.add, 1, failure_ttl=0, **options(log))
     assert queue.store.workers.claim("lost", ["default"], 0.001) is not None
     until(lambda: queue.store.workers.sweep(10) or job.is_failed, message="the lease to run out")
@@ -217,7 +223,7 @@ def test_a_callback_that_was_taken_away_keeps_no_job(queue: Queue, log: Path) ->
     assert not Job.exists(job.id, queue.connection)
 
 
-def test_who_hears_of_a_killed_horse_may_forbid_the_retry(queue: Queue) -> None:
+def test_the_handler_of_a_killed_horse_may_forbid_the_retry(queue: Queue) -> None:
     def handler(job: Job, pid: int, status: int, usage: Any) -> None:
         job.retries_left = 0
 
@@ -247,7 +253,7 @@ def test_a_stopped_job(queue: Queue, log: Path, background: Start, worker_class:
     assert len(queue.failed_job_registry) == 0
 
 
-def test_exception_handlers_are_called_in_order_until_one_says_false(
+def test_exception_handlers_are_called_in_order_until_one_returns_false(
     queue: Queue, log: Path, worker_class: type[Worker]
 ) -> None:
     def says(name: str, answer: Any) -> Callable[..., Any]:
@@ -271,8 +277,42 @@ def test_a_callback_may_be_a_coroutine_function(queue: Queue, log: Path, worker_
     assert lines(log) == ["success 3 later"]
 
 
-def test_what_cannot_be_a_callback_is_refused(queue: Queue) -> None:
+def test_an_invalid_callback_is_refused(queue: Queue) -> None:
     with pytest.raises(UsageError, match="import"):
         queue.enqueue(samples.add, 1, on_success=lambda *_: None)
     with pytest.raises(UsageError, match="callback"):
         Callback(3)  # type: ignore[arg-type]
+
+
+OBJECT = samples.Notifier()
+
+
+@pytest.mark.parametrize("given", [OBJECT.bound, OBJECT, [].append, str.upper, partial(samples.Notifier.static)])
+@pytest.mark.parametrize("name", ["on_success", "on_failure", "on_stopped"])
+def test_a_callback_that_needs_an_object_is_refused_wherever_it_is_given(queue: Queue, name: str, given: Any) -> None:
+    options = {name: given}
+    for give in (
+        lambda: Callback(given),
+        lambda: queue.enqueue(samples.add, 1, **options),
+        lambda: queue.enqueue_call(samples.add, (1,), **options),
+        lambda: queue.create_job(samples.add, (1,), **options),
+        lambda: Queue.prepare_data(samples.add, (1,), **options),
+        lambda: Job.create(samples.add, (1,), **options),
+        lambda: job_decorator(queue, **options)(samples.add),
+        lambda: CronJob("default", samples.add, args=(1,), interval=1, **options),
+        lambda: register(samples.add, "default", (1,), interval=1, **options),
+    ):
+        with pytest.raises(ValueError, match=r"string or function|import it") as caught:
+            give()
+        assert isinstance(caught.value, UsageError)
+    assert queue.count == 0
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [(OBJECT.static, "static"), (OBJECT.of_class, "Notifier"), (samples.Notifier.of_class, "Notifier")],
+)
+def test_class_methods_and_static_methods_are_callbacks(queue: Queue, work: Callable[..., None], given: Any, told: str) -> None:
+    job = queue.enqueue(samples.add, 1, on_success=given)
+    work()
+    assert job.get_meta() == {"told": told}

@@ -1,6 +1,6 @@
-"""What the documents promise, sentence by sentence: S1 to S84, and how their contradictions are decided: C1 to C20.
+"""The promises of the documents: sentences S1 to S84, and the decisions on their contradictions C1 to C20.
 
-The number of each sentence is in the name of the test that shows it; the last test insists that none is missing.
+The name of a test has the numbers of the sentences that it checks; the last test ensures that none is missing.
 """
 
 import os
@@ -226,7 +226,7 @@ def test_s29_s75_c8_c9_a_job_over_its_timeout_is_killed_and_failed(queue: Queue,
 
 
 def lives(queue: Queue, job: Job, registry: Any) -> float:
-    """Return the seconds for which a job that has ended is kept."""
+    """Return the seconds for which an ended job is kept."""
     assert job.ended_at is not None
     return float((registry.get_expiration_time(job) - job.ended_at) / timedelta(seconds=1))
 
@@ -336,14 +336,14 @@ def test_s46_s47_s48_s49_what_a_fetched_job_tells(queue: Queue, work: Work) -> N
 def test_s50_many_jobs_are_fetched_in_one_round_trip(queue: Queue) -> None:
     ids = [queue.enqueue(samples.add, number).id for number in range(100)]
     before = reads(queue.connection)
-    jobs = Job.fetch_many([*ids, "nobody"], connection=queue.connection)
+    jobs = Job.fetch_many([*ids, "missing"], connection=queue.connection)
     assert [job.func_name for job in jobs if job] == ["tests.api.samples.add"] * 100
     assert jobs[-1] is None
     assert reads(queue.connection) - before < 8, "one pipeline is read in a few pieces, 101 requests would be 101 reads"
 
 
 def reads(connection: redis.Redis) -> int:
-    """Return how often the server has read from its clients."""
+    """Return the number of reads by the server from its clients."""
     return int(connection.info("stats")["total_reads_processed"])
 
 
@@ -571,8 +571,8 @@ def test_s82_s84_c12_dependencies_run_in_order_and_only_after_success(queue: Que
 def test_c14_dependencies_are_jobs_ids_lists_or_dependency(queue: Queue, work: Work) -> None:
     bad, good = queue.enqueue(samples.div_by_zero, 1), queue.enqueue(samples.add, 1)
     anyhow = queue.enqueue(samples.add, 1, depends_on=[Dependency(bad, allow_failure=True), good.id])
-    with pytest.raises(InvalidJobDependency, match="'nobody'"):
-        queue.enqueue(samples.add, 1, depends_on="nobody")
+    with pytest.raises(InvalidJobDependency, match="'missing'"):
+        queue.enqueue(samples.add, 1, depends_on="missing")
     work()
     assert anyhow.result == 1
 
@@ -600,9 +600,9 @@ def test_c19_connections_are_optional_where_the_current_documents_leave_them_out
     job = Queue().enqueue(samples.add, 1)
     flowq.cancel_job(job.id)
     assert job.is_canceled
-    assert defaults.SWEEP <= 1  # s between looks for what is due, where others look every two minutes or ten
+    assert defaults.SWEEP <= 1  # s between sweeps; other libraries sweep every two or ten minutes
     with pytest.raises(NoSuchJobError):
-        flowq.cancel_job("nobody")
+        flowq.cancel_job("missing")
 
 
 def test_every_sentence_has_its_test() -> None:

@@ -88,22 +88,22 @@ def test_enqueue_later(command: Command, queue: Queue) -> None:
         (["f.g", "--timeout", "soon"], "expected a duration"),
         (["f.g", "--schedule-at", "soon"], "expected a time such as"),
         (["f.g", "--schedule-at", "2099-01-01", "--schedule-in", "5"], "not both"),
-        (["f.g", "--depends-on", "nobody"], "'nobody'"),
+        (["f.g", "--depends-on", "missing"], "'missing'"),
     ],
 )
-def test_enqueue_says_what_is_wrong(command: Command, queue: Queue, arguments: list[str], text: str) -> None:
+def test_enqueue_reports_wrong_arguments(command: Command, queue: Queue, arguments: list[str], text: str) -> None:
     code, out, error = command("enqueue", *arguments)
     assert (code, out, len(queue)) == (2, "", 0)
     assert text in error
     assert error.count("\n") == 1
 
 
-def test_requeue_says_which_could_not_be(command: Command, queue: Queue) -> None:
+def test_requeue_reports_jobs_that_could_not_be_requeued(command: Command, queue: Queue) -> None:
     jobs = [queue.enqueue(samples.div_by_zero, 1) for _ in range(2)]
     Worker([queue]).work(burst=True)
-    code, out, error = command("requeue", jobs[0].id, "nobody")
+    code, out, error = command("requeue", jobs[0].id, "missing")
     assert (code, out) == (1, "requeued 1 job in queue default\n")
-    assert "'nobody'" in error
+    assert "'missing'" in error
     assert "Traceback" not in error
     assert command("requeue", "--all")[:2] == (0, "requeued 1 job in queue default\n")
     assert command("requeue")[0] == command("requeue", "x", "--all")[0] == 2
@@ -120,7 +120,7 @@ def test_empty(command: Command, connection: redis.Redis) -> None:
     assert command("empty")[0] == 2
 
 
-def test_info_of_those_who_wait_for_a_rate_limit(command: Command, queue: Queue) -> None:
+def test_info_counts_jobs_that_wait_for_a_rate_limit(command: Command, queue: Queue) -> None:
     for number in range(3):
         queue.enqueue(samples.add, number, rate_limit=RateLimit("a", 1))
     assert "1 queue, 1 job waiting, 2 for a rate limit" in command("info")[1]
@@ -168,7 +168,7 @@ def test_suspend_and_resume(command: Command, queue: Queue) -> None:
     assert not is_suspended(queue.connection)
 
 
-def test_info_in_the_words_of_rq(command: Command, queue: Queue, background: Callable[..., Background]) -> None:
+def test_info_prints_the_lines_of_rq(command: Command, queue: Queue, background: Callable[..., Background]) -> None:
     queue.enqueue(samples.div_by_zero, 1)
     Worker([queue]).work(burst=True)
     worker = background(lambda: Worker([queue], name="w1"))
@@ -217,7 +217,7 @@ def test_enqueue_with_classes_and_a_serializer(command: Command, queue: Queue) -
     )
     assert code == 0, error
     assert queue.connection.get(f"{{flowq}}:payload:{out.strip()}") == b'["tests.api.samples.add",[1],{}]'
-    code, _, error = command("enqueue", "f.g", "--job-class", "tests.api.classes.nobody")
+    code, _, error = command("enqueue", "f.g", "--job-class", "tests.api.classes.missing")
     assert (code, error.count("\n")) == (2, 1)
 
 
@@ -273,7 +273,7 @@ def test_a_settings_module_names_the_server(
 def test_the_address_in_settings(settings: dict[str, Any], url: str | None) -> None:
     assert url_of(settings, "settings") == url
     if url is not None:
-        _client(url, "flowq").close()  # it is one that can be used
+        _client(url, "flowq").close()  # the address is usable
 
 
 @pytest.mark.parametrize(
@@ -281,7 +281,7 @@ def test_the_address_in_settings(settings: dict[str, Any], url: str | None) -> N
     [
         ("1 +", "line 1: "),
         ("import nonesuch", "line 1: ModuleNotFoundError: No module named 'nonesuch'"),
-        ("REDIS_URL = 5", "REDIS_URL must be a text, found 5"),
+        ("REDIS_URL = 5", "REDIS_URL must be a string, found 5"),
         ("REDIS_HOST = 'h'\nREDIS_SSL = 'perhaps'", "REDIS_SSL must be true or false, found 'perhaps'"),
         ("SENTINEL = {'INSTANCES': ['x']}", "SENTINEL['INSTANCES'] must be a list of (host, port)"),
         ("SENTINEL = 'x'", "SENTINEL must be a dictionary"),
@@ -290,7 +290,7 @@ def test_the_address_in_settings(settings: dict[str, Any], url: str | None) -> N
         ("REDIS_URL = 'ftp://x'", "'ftp://x' is not a server's address"),
     ],
 )
-def test_broken_settings_are_one_sentence(command: Command, tmp_path: Path, text: str, said: str) -> None:
+def test_broken_settings_end_in_one_sentence(command: Command, tmp_path: Path, text: str, said: str) -> None:
     (tmp_path / "broken_settings.py").write_text(text)
     code, out, error = command("info", "-c", str(tmp_path / "broken_settings.py"))
     assert (code, out) == (2, "")

@@ -1,4 +1,4 @@
-"""Schedulers: each slot gives one job, however many of them there are and whatever becomes of them."""
+"""Cron schedulers: each slot creates one job, also with several schedulers and when they are killed."""
 
 import importlib
 import inspect
@@ -41,7 +41,7 @@ Start = Callable[..., "subprocess.Popen[str]"]
 
 @pytest.fixture
 def start(tmp_path: Path, connection: redis.Redis) -> Iterator[Start]:
-    """Start `flowq` as a process in the test's directory, on its server."""
+    """Start `flowq` as a process in the test's directory, on the private server."""
     url = f"unix://{connection.connection_pool.connection_kwargs['path']}"
     started: list[subprocess.Popen[str]] = []
 
@@ -76,7 +76,7 @@ def latest_slot(connection: redis.Redis, job: CronJob) -> int:
 
 
 def set_back(connection: redis.Redis, job: CronJob, millis: int) -> None:
-    """Let the latest slot of an entry have been earlier, as if no scheduler had run since."""
+    """Set the latest slot of an entry back, as if no scheduler had run since."""
     connection.hset(f"{{flowq}}:cron:{job.key()}", "slot", latest_slot(connection, job) - millis)
 
 
@@ -127,7 +127,7 @@ def test_jobs_have_all_options_of_enqueue(connection: redis.Redis, queue: Queue)
     assert job.failure_callback is not None
 
 
-def test_an_expression_counts_from_its_first_sight(connection: redis.Redis, queue: Queue) -> None:
+def test_an_expression_counts_from_its_registration(connection: redis.Redis, queue: Queue) -> None:
     cron = scheduler(connection)
     job = cron.register("tasks.report", "default", cron="0 * * * *", timezone="Asia/Kolkata", name="report")
     assert cron.enqueue_jobs() == []
@@ -137,10 +137,10 @@ def test_an_expression_counts_from_its_first_sight(connection: redis.Redis, queu
     assert cron.enqueue_jobs() == [job]
     assert [item.func_name for item in queue.jobs] == ["tasks.report"]
     assert job.latest_enqueue_time is not None
-    assert job.latest_enqueue_time.minute == 30, "what is noted is the slot, not when somebody got round to it"
+    assert job.latest_enqueue_time.minute == 30, "the slot is recorded, not the time when a scheduler handled it"
 
 
-def test_of_what_was_missed_the_latest_is_made_up_for(connection: redis.Redis, queue: Queue) -> None:
+def test_the_latest_missed_slot_is_caught_up(connection: redis.Redis, queue: Queue) -> None:
     cron = scheduler(connection)
     made_up = cron.register("tasks.a", "default", cron="0 * * * *")
     left_out = cron.register("tasks.b", "default", cron="0 * * * *", catch_up=False)
@@ -157,7 +157,7 @@ def test_of_what_was_missed_the_latest_is_made_up_for(connection: redis.Redis, q
     assert cron.enqueue_jobs() == []
 
 
-def test_a_restart_is_no_reason_to_do_it_again(connection: redis.Redis, queue: Queue) -> None:
+def test_a_restart_does_not_repeat_a_slot(connection: redis.Redis, queue: Queue) -> None:
     for _ in range(3):
         cron = scheduler(connection, "the same")
         cron.register(samples.add, "default", (1,), interval=600)
@@ -166,7 +166,7 @@ def test_a_restart_is_no_reason_to_do_it_again(connection: redis.Redis, queue: Q
     assert len(queue) == 1
 
 
-def test_a_server_that_was_emptied_begins_again(connection: redis.Redis, queue: Queue) -> None:
+def test_schedules_start_again_on_an_emptied_server(connection: redis.Redis, queue: Queue) -> None:
     cron = scheduler(connection, "one")
     cron.register("tasks.a", "default", interval=3600)
     cron.register("tasks.b", "default", cron="@yearly")
@@ -178,14 +178,14 @@ def test_a_server_that_was_emptied_begins_again(connection: redis.Redis, queue: 
     assert CronScheduler.all(connection) == [cron]
 
 
-def test_entries_are_told_apart_by_all_that_they_say(connection: redis.Redis, queue: Queue) -> None:
+def test_entries_that_differ_in_any_argument_are_distinct(connection: redis.Redis, queue: Queue) -> None:
     cron = scheduler(connection)
     for settings in ({}, {"args": ("eu",)}, {"args": ("us",)}, {"args": ("us",)}, {"kwargs": {"x": 1}}, {"name": "other"}):
         cron.register(samples.add, "default", interval=600, **settings)
     cron.register(samples.add, "mails", interval=600)
     cron.register(samples.add, "default", interval=601)
     assert len(cron.enqueue_jobs()) == 8
-    again = scheduler(connection)  # another process would see them in the order of its configuration
+    again = scheduler(connection)  # as in another process, which registers them in the order of its configuration
     for region in ("us", "asia", "eu"):
         again.register(samples.add, "default", interval=600, args=(region,))
     assert [job.args for job in again.enqueue_jobs()] == [("asia",)]
@@ -203,14 +203,14 @@ def test_the_identity_is_the_same_in_every_process(start: Start, tmp_path: Path)
 
 
 class Fast(datetime):
-    """A machine whose clock is two hours fast."""
+    """The clock of a machine that is two hours fast."""
 
     @classmethod
     def now(cls, tz: tzinfo | None = None) -> "Fast":
         return super().now(tz) + timedelta(hours=2)
 
 
-def test_the_clock_is_the_servers(connection: redis.Redis, queue: Queue, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_slots_use_the_clock_of_the_server(connection: redis.Redis, queue: Queue, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("flowq.cron.job.datetime", Fast)
     cron = scheduler(connection)
     hourly = cron.register("tasks.a", "default", cron="0 * * * *")
@@ -226,7 +226,7 @@ def test_the_clock_is_the_servers(connection: redis.Redis, queue: Queue, monkeyp
 # -- several schedulers --------------------------------------------------------------------------------------------------------
 
 
-def test_two_schedulers_do_not_double(connection: redis.Redis, queue: Queue) -> None:
+def test_two_schedulers_create_no_duplicate_jobs(connection: redis.Redis, queue: Queue) -> None:
     crons = [scheduler(connection, name) for name in "abc"]
     for cron in crons:
         cron.register("tasks.a", "default", interval=0.1)
@@ -237,7 +237,7 @@ def test_two_schedulers_do_not_double(connection: redis.Redis, queue: Queue) -> 
     assert 10 <= len(stamps) <= 16
 
 
-def test_only_one_of_two_that_saw_the_same_is_done(store: Store) -> None:
+def test_only_one_of_two_equal_requests_takes_effect(store: Store) -> None:
     queue = Queue(connection=store)
     jobs = [queue.submission(Queue.prepare_data(samples.add, (1,)))[1] for _ in range(4)]
     now = store.now_ms()
@@ -260,7 +260,7 @@ register("tasks.tock", "default", cron="* * * * * *", name="tock")
 
 
 @pytest.mark.slow
-def test_slots_are_neither_lost_nor_doubled_while_schedulers_are_killed(
+def test_slots_are_neither_lost_nor_duplicated_while_schedulers_are_killed(
     connection: redis.Redis, queue: Queue, start: Start, tmp_path: Path
 ) -> None:
     (tmp_path / "crontab.py").write_text(CONFIG)
@@ -271,7 +271,7 @@ def test_slots_are_neither_lost_nor_doubled_while_schedulers_are_killed(
         victim = rng.randrange(3)
         running[victim].kill()
         running[victim].wait()
-        running[victim] = start("cron", "crontab.py", "--name", f"s{victim}")  # the same name: its holder is dead
+        running[victim] = start("cron", "crontab.py", "--name", f"s{victim}")  # the same name, whose holder is dead
         wanted = len(queue) + 4
         until(lambda wanted=wanted: len(queue) > wanted, 30, f"jobs after kill {number}")  # type: ignore[misc]
     pids = {process.pid for process in running}
@@ -290,7 +290,7 @@ def test_slots_are_neither_lost_nor_doubled_while_schedulers_are_killed(
     assert counted == connection.zcard("{flowq}:cron-jobs:tock"), "every slot that was noted has its job, and no job has none"
 
 
-def test_a_connection_that_loses_replies(connection: redis.Redis, queue: Queue) -> None:
+def test_lost_replies_create_no_duplicate_jobs(connection: redis.Redis, queue: Queue) -> None:
     rng, lost = random.Random(3), [0]
 
     def lose(_number: int) -> bool:
@@ -324,8 +324,8 @@ def test_a_flow_every_night(connection: redis.Redis, start: Start, tmp_path: Pat
     assert run.status == "finished"
 
 
-def test_a_death_at_every_call(connection: redis.Redis, queue: Queue) -> None:
-    """A scheduler hears nothing any more from some call on and is gone; the next one goes on. The slot gives one job, always."""
+def test_a_scheduler_may_die_at_every_call(connection: redis.Redis, queue: Queue) -> None:
+    """A scheduler loses its connection at the n-th call and dies, and another one continues. The slot always creates one job."""
     died = 0
     for number in range(1, 9):
         connection.flushall()
@@ -370,7 +370,7 @@ def test_a_signal_ends_it_cleanly(
 
 
 @pytest.mark.slow
-def test_a_server_that_goes_away_is_waited_for(start: Start, tmp_path: Path) -> None:
+def test_a_scheduler_waits_for_a_stopped_server(start: Start, tmp_path: Path) -> None:
     server = PrivateServer().start(appendonly=True)
     try:
         (tmp_path / "crontab.py").write_text(CONFIG)
@@ -406,7 +406,7 @@ BROKEN = {
 
 
 @pytest.mark.parametrize("text", BROKEN)
-def test_a_broken_configuration_is_one_sentence(
+def test_a_broken_configuration_ends_in_one_sentence(
     text: str, command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "broken.py").write_text(text)
@@ -419,7 +419,7 @@ def test_a_broken_configuration_is_one_sentence(
     assert BROKEN[text] in error
 
 
-def test_a_configuration_can_be_looked_at_without_a_server(start: Start, tmp_path: Path) -> None:
+def test_a_configuration_can_be_checked_without_a_server(start: Start, tmp_path: Path) -> None:
     (tmp_path / "crontab.py").write_text(
         "from flowq.cron import register\n"
         "register('tasks.clean_up', 'maintenance', interval='30m')\n"
@@ -466,7 +466,7 @@ def test_configurations_by_file_and_by_name(connection: redis.Redis, tmp_path: P
             scheduler(connection).load_config_from_file(missing)
 
 
-# -- being listed --------------------------------------------------------------------------------------------------------------
+# -- the registry --------------------------------------------------------------------------------------------------------------
 
 
 def test_schedulers_are_listed_while_they_live(connection: redis.Redis) -> None:
@@ -487,11 +487,11 @@ def test_schedulers_are_listed_while_they_live(connection: redis.Redis) -> None:
     assert CronScheduler.all(connection) == [cron]
     cron.register_death()
     assert CronScheduler.all(connection) == []
-    with pytest.raises(SchedulerNotFound, match="no cron scheduler 'one' lives"):
+    with pytest.raises(SchedulerNotFound, match="no cron scheduler 'one' is alive"):
         CronScheduler.fetch("one", connection)
 
 
-def test_a_zone_without_a_name_is_shown_as_it_is(connection: redis.Redis) -> None:
+def test_a_zone_without_a_name_is_shown_unchanged(connection: redis.Redis) -> None:
     cron = scheduler(connection, "one")
     cron.register("tasks.b", "low", cron="30 2 * * *", timezone=timezone(timedelta(hours=2)))
     cron.register_birth()
@@ -510,7 +510,7 @@ def test_the_registries_of_rq(connection: redis.Redis) -> None:
     assert cron_scheduler_registry.get_keys(connection) == ["one"]
 
 
-def test_a_silent_scheduler_is_not_listed(connection: redis.Redis) -> None:
+def test_a_scheduler_without_heartbeats_is_not_listed(connection: redis.Redis) -> None:
     scheduler(connection, "silent").register_birth()
     connection.zadd("{flowq}:schedulers", {"silent": time.time() * 1000 - 61_000})
     assert CronScheduler.all(connection) == []
@@ -521,18 +521,18 @@ def test_a_silent_scheduler_is_not_listed(connection: redis.Redis) -> None:
 def test_a_name_is_taken_while_its_holder_lives(connection: redis.Redis, start: Start, tmp_path: Path) -> None:
     first = scheduler(connection, "mine")
     first.register_birth()
-    with pytest.raises(DuplicateSchedulerError, match=r"another cron scheduler named 'mine' lives \(process \d+ on "):
+    with pytest.raises(DuplicateSchedulerError, match=r"another cron scheduler named 'mine' is alive \(process \d+ on "):
         scheduler(connection, "mine").register_birth()
     (tmp_path / "crontab.py").write_text(CONFIG)
     process = start("cron", "crontab.py", "--name", "mine")
     _, error = process.communicate(timeout=30)
     assert process.returncode == 2
-    assert error.splitlines()[-1].startswith("error: another cron scheduler named 'mine' lives")
+    assert error.splitlines()[-1].startswith("error: another cron scheduler named 'mine' is alive")
     first.register_death()
     scheduler(connection, "mine").register_birth()
 
 
-def test_what_was_registered_in_this_process(connection: redis.Redis) -> None:
+def test_create_cron_uses_the_entries_of_this_process(connection: redis.Redis) -> None:
     create_cron(connection)
     register(samples.add, "default", args=(1,), interval=60)
     assert [job.func_name for job in create_cron(connection).get_jobs()] == ["tests.api.samples.add"]
@@ -553,7 +553,7 @@ LEFT_OUT = {"CronScheduler": {"key", "save", "restore"}, "CronJob": {"job_histor
 
 
 def parameters(function: Any) -> dict[str, Any]:
-    """Return the parameters of a function that can be given by position, with their defaults."""
+    """Return the positional parameters of a function, with their defaults."""
     found = inspect.signature(function).parameters.values()
     return {item.name: item.default for item in found if item.kind is item.POSITIONAL_OR_KEYWORD and item.name != "self"}
 
@@ -566,7 +566,7 @@ def parameters(function: Any) -> dict[str, Any]:
         *("CronScheduler.enqueue_jobs", "CronScheduler.load_config_from_file", "CronScheduler.calculate_sleep_interval"),
     ],
 )
-def test_what_can_be_called_takes_rqs_arguments(name: str) -> None:
+def test_callables_take_the_arguments_of_rq(name: str) -> None:
     theirs, ours = (operator.attrgetter(name)(importlib.import_module(f"{package}.cron")) for package in ("rq", "flowq"))
     wanted, given = parameters(theirs), parameters(ours)
     assert list(given)[: len(wanted)] == list(wanted)

@@ -1,4 +1,4 @@
-"""When an entry is due: against a day written down minute by minute, where clocks are changed above all."""
+"""The times at which an entry is due, compared with an oracle that visits every minute, above all where clocks change."""
 
 import time
 from collections.abc import Iterator
@@ -26,7 +26,7 @@ def millis(when: datetime) -> int:
 
 
 def slots(text: str, zone: tzinfo | None, start: datetime, count: int) -> list[str]:
-    """Return the next slots after a time as local times with their offset."""
+    """Return the next slots after a time, as local times with their offset."""
     expression, at, found = CronExpression.of(text, zone), millis(start), []
     for _ in range(count):
         coming = expression.next_slot(at, at)
@@ -41,10 +41,10 @@ SPRING = datetime(2026, 3, 28, 12, tzinfo=BERLIN)
 AUTUMN = datetime(2026, 10, 24, 12, tzinfo=BERLIN)
 
 CHANGES = [
-    # a fixed time happens once on every day: in the skipped hour right after it, in the repeated hour the first time
+    # a fixed time is due once a day: right after a skipped hour, at its first occurrence in a repeated hour
     ("30 2 * * *", SPRING, ["29. 03:00:00+0200", "30. 02:30:00+0200"]),
     ("30 2 * * *", AUTUMN, ["25. 02:30:00+0200", "26. 02:30:00+0100"]),
-    ("30 2 * * * 15", SPRING, ["29. 03:00:15+0200", "30. 02:30:15+0200"]),  # the seconds stand last
+    ("30 2 * * * 15", SPRING, ["29. 03:00:15+0200", "30. 02:30:15+0200"]),  # the seconds come last
     ("30 2 * * * 15", AUTUMN, ["25. 02:30:15+0200", "26. 02:30:15+0100"]),
     ("0 3 * * *", SPRING, ["29. 03:00:00+0200", "30. 03:00:00+0200"]),
     ("0 3 * * *", AUTUMN, ["25. 03:00:00+0100", "26. 03:00:00+0100"]),
@@ -71,7 +71,7 @@ def test_what_happens_every_hour_goes_on_with_real_time(text: str, day: datetime
 
 
 def test_the_local_zone_is_that_of_the_machine(monkeypatch: pytest.MonkeyPatch) -> None:
-    for zone in ("Europe/Berlin", "CET-1CEST,M3.5.0,M10.5.0/3"):  # by name, and in the form that has no name
+    for zone in ("Europe/Berlin", "CET-1CEST,M3.5.0,M10.5.0/3"):  # by name, and in the form without a name
         monkeypatch.setenv("TZ", zone)
         time.tzset()
         for text, start, wanted in CHANGES:
@@ -91,11 +91,11 @@ def local_minutes(zone: tzinfo, start: int, end: int) -> Iterator[tuple[int, dat
 
 
 def written_down(minutes: set[int], hours: set[int], zone: tzinfo, start: int, end: int) -> list[int]:
-    """Return the times of a fixed minute and hour by looking at every minute: an oracle without any arithmetic on zones."""
+    """Return the times of a fixed minute and hour by visiting every minute: an oracle without arithmetic on zones."""
     found, before = [], None
     for at, local in local_minutes(zone, start - DAY, end):
         naive = local.replace(tzinfo=None)
-        if before is not None and naive - before > timedelta(minutes=1):  # a gap: what was in it is due now, once
+        if before is not None and naive - before > timedelta(minutes=1):  # a gap: times in it are due now, once
             skipped = before + timedelta(minutes=1)
             while skipped < naive:
                 if skipped.hour in hours and skipped.minute in minutes and at not in found:
@@ -152,7 +152,7 @@ def test_fixed_times_are_those_of_the_wall_clock(
     offset=st.integers(-DAY, DAY),
 )
 @settings(max_examples=150, deadline=None)
-def test_what_was_missed_is_the_last_of_what_was_to_come(
+def test_the_missed_slot_is_the_last_of_the_next_slots(
     text: str, zone: ZoneInfo, day: datetime, past: int, offset: int
 ) -> None:
     expression = CronExpression.of(text, zone)
@@ -170,7 +170,7 @@ def test_what_was_missed_is_the_last_of_what_was_to_come(
         assert following > now
 
 
-def test_looking_back_over_years_takes_no_time() -> None:
+def test_looking_back_over_years_is_fast() -> None:
     started = time.monotonic()
     now = millis(datetime(2026, 7, 1, tzinfo=UTC))
     assert CronExpression.of("* * * * * *", BERLIN).missed_slot(0, now) == now
@@ -192,7 +192,7 @@ def test_an_interval_is_due_at_once_and_then_keeps_its_steps() -> None:
     assert interval.next_slot(1_000_000, 999_000) == 1_000_000 + 5 * MINUTE  # the server's clock was set back
 
 
-# -- what cannot be ------------------------------------------------------------------------------------------------------------
+# -- invalid values ------------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -210,12 +210,12 @@ def test_an_interval_is_due_at_once_and_then_keeps_its_steps() -> None:
         (5, "expected an expression"),
     ],
 )
-def test_a_wrong_expression_is_a_sentence(text: object, said: str) -> None:
+def test_a_wrong_expression_is_reported_in_a_sentence(text: object, said: str) -> None:
     with pytest.raises(UsageError, match=said.replace("*", r"\*")):
         CronExpression.of(text)
 
 
-def test_a_wrong_zone_and_a_wrong_interval_are_sentences() -> None:
+def test_a_wrong_zone_and_a_wrong_interval_are_reported_in_sentences() -> None:
     with pytest.raises(UsageError, match="there is no time zone 'Europe/Berlim' here"):
         named("Europe/Berlim")
     for name in ("../etc/passwd", ""):

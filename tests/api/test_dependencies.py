@@ -1,4 +1,4 @@
-"""Jobs that wait for others: nobody hangs, nobody is released wrongly, whatever becomes of the parents."""
+"""Dependencies of plain jobs: no job hangs or is released wrongly, whatever the ends of its parents."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -75,7 +75,7 @@ def test_skipped_jobs_have_a_registry_and_are_counted(queue: Queue, work: Work) 
 
 
 @pytest.mark.parametrize(("fate", "expected"), [("fails", "finished"), ("succeeds", "finished"), ("is canceled", "skipped")])
-def test_allow_failure_minds_no_failure_but_a_cancel(queue: Queue, work: Work, fate: str, expected: str) -> None:
+def test_allow_failure_accepts_a_failure_but_not_a_cancel(queue: Queue, work: Work, fate: str, expected: str) -> None:
     parent = queue.enqueue(samples.div_by_zero if fate == "fails" else samples.add, 1)
     child = queue.enqueue(samples.add, 1, depends_on=Dependency(parent, allow_failure=True))
     if fate == "is canceled":
@@ -155,8 +155,8 @@ def test_enqueue_at_waits_for_both_the_time_and_the_parent(queue: Queue, work: W
 
 
 def test_unknown_and_impossible_dependencies(queue: Queue) -> None:
-    with pytest.raises(InvalidJobDependency, match="'nobody'"):
-        queue.enqueue(samples.add, 1, depends_on=["nobody"])
+    with pytest.raises(InvalidJobDependency, match="'missing'"):
+        queue.enqueue(samples.add, 1, depends_on=["missing"])
     with pytest.raises(InvalidJobDependency, match="'self'"):
         queue.enqueue(samples.add, 1, depends_on="self", job_id="self")
     with pytest.raises(UsageError, match="at least one job"):
@@ -166,7 +166,7 @@ def test_unknown_and_impossible_dependencies(queue: Queue) -> None:
     assert len(queue) == 0
 
 
-def test_a_job_that_took_the_id_of_another_is_no_child_of_its_parents(queue: Queue, work: Work) -> None:
+def test_a_job_that_reuses_an_id_has_no_parents_of_the_old_job(queue: Queue, work: Work) -> None:
     former, parent = queue.enqueue(samples.add, 1), queue.enqueue_in(timedelta(hours=1), samples.add, 2)
     queue.enqueue(samples.add, 3, job_id="child", depends_on=former)
     child = queue.enqueue(samples.add, 4, job_id="child", depends_on=parent)

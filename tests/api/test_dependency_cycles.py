@@ -1,4 +1,4 @@
-"""Dependencies that would make jobs wait for each other are refused when they are made; nothing is changed by that."""
+"""Dependencies that would close a cycle are refused when they are created, without other changes."""
 
 import itertools
 import random
@@ -82,7 +82,7 @@ def test_a_job_that_waits_no_longer_closes_no_cycle(queue: Queue, work: Work) ->
 
 @pytest.mark.parametrize("seed", range(8))
 def test_random_dependencies_on_reused_ids(queue: Queue, work: Work, seed: int) -> None:
-    """A model in networkx says which are refused; all the others come to an end."""
+    """A model in networkx predicts which are refused; all other jobs end."""
     choice = random.Random(seed)
     names = [f"j{number}" for number in range(7)]
     waiting: nx.DiGraph[str] = nx.DiGraph()

@@ -1,4 +1,4 @@
-"""docs/deployment.md: its commands are possible, its unit is one that systemd takes, its manifests are what they say."""
+"""docs/deployment.md: its commands parse, systemd accepts its unit, and its manifests are consistent."""
 
 import configparser
 import json
@@ -40,7 +40,7 @@ def commands() -> Iterator[list[str]]:
         yield json.loads(line)[1:]
 
 
-def test_every_command_can_be_given() -> None:
+def test_every_command_parses() -> None:
     found = list(commands())
     assert len(found) >= 7
     for name, *arguments in found:
@@ -56,12 +56,12 @@ def unit() -> configparser.ConfigParser:
     return parser
 
 
-def test_systemd_takes_the_unit(tmp_path: Path) -> None:
+def test_systemd_accepts_the_unit(tmp_path: Path) -> None:
     if shutil.which("systemd-analyze") is None:
         pytest.skip("no systemd here")
     parser = unit()
     command = parser["Service"]["ExecStart"].partition(" ")[2]
-    parser["Service"]["ExecStart"] = f"{sys.executable} {command}"  # a program and a user that this machine has
+    parser["Service"]["ExecStart"] = f"{sys.executable} {command}"  # a program and a user that exist here
     del parser["Service"]["User"]
     path = tmp_path / "flowq-worker.service"
     with path.open("w") as file:

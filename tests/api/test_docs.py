@@ -1,4 +1,4 @@
-"""The Python of the pages on the queue runs, page by page, each block after those before it."""
+"""The Python of the pages on the queue runs, page by page, the blocks in order."""
 
 import os
 import re
@@ -16,7 +16,7 @@ from flowq.connections import stores
 from flowq.suspension import resume
 
 DOCS = Path(__file__).parents[2] / "docs"
-# "testing" is a project of its own, see test_testing
+# "testing" is a separate project, see test_testing
 PAGES = ("queues", "jobs", "results", "workers", "dependencies", "retries", "scheduling", "groups", "rate-limits", "webhooks")
 TASKS = """
 def resize(path, width=100):
@@ -50,7 +50,7 @@ def names(connection: redis.Redis, monkeypatch: pytest.MonkeyPatch, tmp_path: Pa
     path = connection.connection_pool.connection_kwargs["path"]
 
     class Here(redis.Redis):
-        """Without an address, the server of this test: the pages write `Redis()`."""
+        """A client of the private server if no address is given, because the pages write `Redis()`."""
 
         def __init__(self, **settings: Any) -> None:
             super().__init__(**(settings or {"unix_socket_path": path}))
@@ -103,7 +103,7 @@ def test_the_commands_of_a_page_run(page: str, names: dict[str, Any], connection
     assert len(commands) > 1
 
 
-def test_the_page_on_moving_changes_imports_that_are_there() -> None:
+def test_the_imports_on_the_moving_page_exist() -> None:
     (block,) = re.findall(
         r"^```diff\n(.*?)^```", (DOCS / "moving-from-rq.md").read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL
     )
@@ -114,6 +114,6 @@ def test_the_page_on_moving_changes_imports_that_are_there() -> None:
 
 
 @pytest.mark.parametrize("path", sorted(DOCS.glob("*.md")), ids=lambda path: path.name)
-def test_links_between_pages_lead_somewhere(path: Path) -> None:
+def test_links_between_pages_exist(path: Path) -> None:
     for target in re.findall(r"\]\(([\w-]+\.md)\)", path.read_text(encoding="utf-8")):
         assert (DOCS / target).exists(), target

@@ -1,4 +1,4 @@
-"""Executions: what is in progress, and stopping exactly that."""
+"""Executions: listing them, and stopping exactly one."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -18,7 +18,7 @@ from tests.support.slot_driver import Driver
 from tests.support.wait import until
 
 
-def test_what_is_in_progress(
+def test_running_executions_are_listed(
     queue: Queue, connection: redis.Redis, background: Callable[..., Background], tmp_path: Path
 ) -> None:
     job = queue.enqueue(samples.wait_for_file, str(tmp_path / "go"))
@@ -41,7 +41,7 @@ def test_what_is_in_progress(
     with pytest.raises(NoSuchExecutionError, match="has ended"):
         Execution.fetch(execution.id, job.id, connection)
     with pytest.raises(ValueError, match="has ended"):  # what RQ's users catch
-        Execution.fetch(execution.id, "nobody", connection)
+        Execution.fetch(execution.id, "missing", connection)
 
 
 def test_stopping_one(queue: Queue, connection: redis.Redis, background: Callable[..., Background], tmp_path: Path) -> None:
@@ -56,7 +56,7 @@ def test_stopping_one(queue: Queue, connection: redis.Redis, background: Callabl
     with pytest.raises(InvalidJobOperation, match="not in progress"):
         send_stop_execution_command(connection, job.id, execution.id)
     with pytest.raises(InvalidJobOperation):
-        send_stop_execution_command(connection, "nobody", "1")
+        send_stop_execution_command(connection, "missing", "1")
 
 
 def test_a_stop_that_comes_too_late_does_not_hit_the_next_execution(queue: Queue, connection: redis.Redis) -> None:

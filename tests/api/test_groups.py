@@ -1,4 +1,4 @@
-"""Groups: what belongs to one, when it is complete, and that nothing of one is left when its jobs are gone."""
+"""Groups: their jobs, their completion, and that no keys are left when their jobs are deleted."""
 
 import threading
 import time
@@ -35,7 +35,7 @@ def driver(queue: Queue) -> Iterator[Driver]:
 
 
 def keys(connection: redis.Redis) -> list[str]:
-    """The names of the keys that belong to groups."""
+    """Return the names of the keys of groups."""
     return sorted(key.decode() for key in connection.scan_iter("{flowq}:*", count=1000) if b"group" in key or b"members" in key)
 
 
@@ -57,8 +57,8 @@ def test_names(connection: redis.Redis) -> None:
     assert Group.create(connection) != Group.create(connection)
     with pytest.raises(UsageError, match="line breaks"):
         Group.create(connection, name="a\nb")
-    with pytest.raises(NoSuchGroupError, match="nobody"):
-        Group.fetch("nobody", connection)
+    with pytest.raises(NoSuchGroupError, match="missing"):
+        Group.fetch("missing", connection)
 
 
 def test_a_group_without_jobs_has_nothing_open(queue: Queue, connection: redis.Redis, group: Group) -> None:
@@ -87,7 +87,7 @@ def test_two_queues_and_jobs_made_one_by_one(queue: Queue, connection: redis.Red
         ((samples.add, samples.div_by_zero), GroupStatus.FAILED),
     ],
 )
-def test_what_becomes_of_a_group(
+def test_the_status_of_a_group(
     queue: Queue, group: Group, work: Callable[..., None], functions: tuple[Any, ...], expected: GroupStatus
 ) -> None:
     group.enqueue_many(queue, [data(function, (1,)) for function in functions])
@@ -147,7 +147,7 @@ def test_a_group_is_not_complete_while_jobs_are_being_added(queue: Queue, group:
     assert (group.is_complete, group.counts) == (True, {"finished": 3})
 
 
-def test_a_producer_that_died_is_not_waited_for_for_ever(
+def test_a_group_does_not_wait_forever_for_a_dead_producer(
     queue: Queue, group: Group, driver: Driver, connection: redis.Redis
 ) -> None:
     pipe = queue.connection.pipeline(transaction=False)
@@ -161,9 +161,9 @@ def test_a_producer_that_died_is_not_waited_for_for_ever(
     assert group.wait(5)
 
 
-def test_a_job_that_was_refused_is_not_waited_for(queue: Queue, group: Group, driver: Driver) -> None:
+def test_a_group_does_not_wait_for_a_refused_job(queue: Queue, group: Group, driver: Driver) -> None:
     queue.enqueue(samples.add, 1, job_id="taken")
-    driver.take()  # from now on its id cannot be had
+    driver.take()  # from now on its id is taken
     with pytest.raises(DuplicateJobError):
         group.enqueue_many(
             queue,
@@ -181,7 +181,7 @@ def test_a_job_that_was_refused_is_not_waited_for(queue: Queue, group: Group, dr
 # -- the end of a group
 
 
-def test_a_deleted_job_leaves_in_the_same_step(queue: Queue, connection: redis.Redis, group: Group) -> None:
+def test_a_deleted_job_leaves_its_group_in_the_same_step(queue: Queue, connection: redis.Redis, group: Group) -> None:
     jobs = group.enqueue_many(queue, [data(samples.add, (number,)) for number in range(3)])
     jobs[0].delete()
     assert (len(group), set(group.get_jobs())) == (2, set(jobs[1:]))
@@ -190,17 +190,17 @@ def test_a_deleted_job_leaves_in_the_same_step(queue: Queue, connection: redis.R
     with pytest.raises(InvalidJobOperation, match="does not belong"):
         group.delete_job(jobs[1].id)
     with pytest.raises(NoSuchJobError):
-        group.delete_job("nobody")
+        group.delete_job("missing")
     queue.empty()
     assert (keys(connection), Group.all(connection), group.status) == ([], [], "empty")
 
 
-def test_who_waits_is_woken_when_the_open_jobs_are_deleted(queue: Queue, group: Group) -> None:
+def test_waiters_are_woken_when_the_open_jobs_are_deleted(queue: Queue, group: Group) -> None:
     (job,) = group.enqueue_many(queue, [data(samples.add, (1,))])
     results: list[bool] = []
     thread = threading.Thread(target=lambda: results.append(group.wait(20)))
     thread.start()
-    until(lambda: queue.store.client.hget("{flowq}:group:thumbs", "waiters"), message="somebody to wait")
+    until(lambda: queue.store.client.hget("{flowq}:group:thumbs", "waiters"), message="a waiter")
     job.delete()
     thread.join()
     assert results == [True]
@@ -209,7 +209,7 @@ def test_who_waits_is_woken_when_the_open_jobs_are_deleted(queue: Queue, group: 
 def test_a_group_expires_with_the_last_of_its_jobs(queue: Queue, connection: redis.Redis, group: Group, driver: Driver) -> None:
     short, long = group.enqueue_many(queue, [data(samples.add, (1,), result_ttl=0.05), data(samples.add, (1,), result_ttl=0.5)])
     driver.end(driver.take())
-    assert connection.pttl("{flowq}:group:thumbs") == -1  # a job runs on: the group does not go before it
+    assert connection.pttl("{flowq}:group:thumbs") == -1  # a job still runs, so the group does not expire
     driver.end(driver.take())
     assert 0 < connection.pttl("{flowq}:group:thumbs") <= 500
     until(lambda: not Job.exists(short.id, connection), message="the first to expire")
@@ -261,7 +261,7 @@ def test_sync_mode(connection: redis.Redis, group: Group) -> None:
     assert ([job.result for job in jobs], group.status) == ([0, 1], "finished")
 
 
-def test_nothing_is_to_be_cleaned_up(queue: Queue, connection: redis.Redis, group: Group) -> None:
+def test_cleaning_up_finds_nothing(queue: Queue, connection: redis.Redis, group: Group) -> None:
     group.enqueue_many(queue, [data(samples.add, (1,))])
     group.cleanup()
     Group.clean_registries(connection)

@@ -1,4 +1,4 @@
-"""What becomes of a `Job` between its making and its enqueueing, and what may be changed of it after."""
+"""Jobs between creation and enqueueing, and the attributes that may be changed afterwards."""
 
 import time
 from collections.abc import Callable
@@ -18,7 +18,7 @@ from tests.support.wait import until
 Work = Callable[..., None]
 
 
-def test_a_job_that_was_made_can_be_saved_and_enqueued_by_whoever_fetches_it(queue: Queue, work: Work) -> None:
+def test_a_created_job_can_be_saved_fetched_and_enqueued(queue: Queue, work: Work) -> None:
     parent = queue.enqueue(samples.add, 1)
     made = Job.create(
         samples.add,
@@ -58,7 +58,7 @@ def test_a_job_that_was_made_can_be_saved_and_enqueued_by_whoever_fetches_it(que
     assert [result.type.name for result in made.results()] == ["SUCCESSFUL"] * 2
 
 
-def test_a_draft_can_be_canceled_and_deleted_and_leaves_nobody_hanging(queue: Queue) -> None:
+def test_a_draft_can_be_canceled_and_deleted_without_hanging_dependents(queue: Queue) -> None:
     drafts = [queue.create_job(samples.add), *(Job.create(samples.add, connection=queue.connection) for _ in range(2))]
     for draft in drafts:
         draft.save()
@@ -74,7 +74,7 @@ def test_a_draft_can_be_canceled_and_deleted_and_leaves_nobody_hanging(queue: Qu
         queue.enqueue(samples.add, job_id=drafts[2].id, unique=True)
 
 
-def test_saving_a_made_job_whose_id_was_enqueued_meanwhile_saves_its_settings(queue: Queue) -> None:
+def test_saving_a_created_job_whose_id_was_enqueued_meanwhile_saves_its_settings(queue: Queue) -> None:
     made = Job.create(samples.add, connection=queue.connection, id="mine")
     queue.enqueue(samples.add, 1, job_id="mine")
     made.description = "text"
@@ -93,7 +93,7 @@ def test_a_fetched_job_that_is_enqueued_again_keeps_its_settings(queue: Queue, w
     assert (found.retries_left, found.meta, again) == (3, {"a": 1}, first)
 
 
-def test_what_may_be_changed_of_an_enqueued_job(queue: Queue, work: Work) -> None:
+def test_changes_of_an_enqueued_job(queue: Queue, work: Work) -> None:
     job = queue.enqueue(samples.div_by_zero, 1, retry=Retry(max=5), result_ttl=50, failure_ttl=60)
     found = Job.fetch(job.id, connection=queue.connection)
     found.retries_left = 1
@@ -118,7 +118,7 @@ def test_what_may_be_changed_of_an_enqueued_job(queue: Queue, work: Work) -> Non
             job.id = bad
 
 
-def test_a_result_tells_who_executed_it_and_when(queue: Queue, work: Work, tmp_path: Path) -> None:
+def test_a_result_has_the_worker_and_the_times(queue: Queue, work: Work, tmp_path: Path) -> None:
     job = queue.enqueue(samples.fail_until, str(tmp_path / "log"), 2, retry=Retry(max=1))
     Worker([queue], name="worker one").work(max_jobs=1)
     Worker([queue], name="worker two").work(max_jobs=1)
@@ -130,7 +130,7 @@ def test_a_result_tells_who_executed_it_and_when(queue: Queue, work: Work, tmp_p
     assert job.latest_result() == last
 
 
-def test_the_two_kinds_of_retry_do_not_eat_each_other_up(queue: Queue, work: Work, tmp_path: Path) -> None:
+def test_the_two_kinds_of_retry_are_counted_separately(queue: Queue, work: Work, tmp_path: Path) -> None:
     log = tmp_path / "log"
     job = queue.enqueue(samples.by_turns, str(log), ["retry", "fail", "retry", "fail", "end"], retry=Retry(max=2))
     work()
@@ -138,7 +138,7 @@ def test_the_two_kinds_of_retry_do_not_eat_each_other_up(queue: Queue, work: Wor
     assert (job.number_of_retries, job.retries_left) == (4, 0)
 
 
-def test_wrong_types_are_told(queue: Queue) -> None:
+def test_wrong_types_are_reported(queue: Queue) -> None:
     wrong: list[Callable[[], Any]] = [
         lambda: queue.enqueue(samples.echo, kwargs=[1]),
         lambda: queue.enqueue_call(samples.echo, kwargs=[1]),  # type: ignore[arg-type]
@@ -157,7 +157,7 @@ def test_wrong_types_are_told(queue: Queue) -> None:
     assert Queue.all(queue.connection) == []
 
 
-def test_nobody_waits_for_a_result_that_cannot_come(queue: Queue, work: Work) -> None:
+def test_waiting_for_a_result_ends_if_none_can_come(queue: Queue, work: Work) -> None:
     canceled = queue.enqueue(samples.add, 1)
     canceled.cancel()
     skipped = queue.enqueue(samples.add, 1, depends_on=canceled)
@@ -199,14 +199,14 @@ def test_the_last_interval_of_a_short_list_repeats(
     assert gaps[2] >= 0.3
 
 
-def test_a_parents_result_is_there_for_its_children_whatever_its_ttl(queue: Queue, work: Work) -> None:
+def test_a_parents_result_is_kept_for_its_children_whatever_its_ttl(queue: Queue, work: Work) -> None:
     parent = queue.enqueue(samples.add, 20, 1, result_ttl=0)
     child = queue.enqueue(samples.result_of_parent, depends_on=parent)
     work()
     assert (child.result, Job.exists(parent.id, queue.connection)) == (21, False)
 
 
-def test_what_could_only_be_a_mistake_is_refused(queue: Queue) -> None:
+def test_obvious_mistakes_are_refused(queue: Queue) -> None:
     for wrong in ({"job_timeout": 0}, {"ttl": 0}, {"unique": True}):
         with pytest.raises(UsageError, match=r"must be more than 0|needs an id"):
             queue.enqueue(samples.add, 1, **wrong)
@@ -216,7 +216,7 @@ def test_what_could_only_be_a_mistake_is_refused(queue: Queue) -> None:
     assert len(queue) == 0
 
 
-def test_nothing_can_be_done_with_a_job_that_is_gone(queue: Queue) -> None:
+def test_operations_on_a_deleted_job_are_refused(queue: Queue) -> None:
     job = queue.enqueue(samples.add, 1)
     job.delete()
     for act in (job.get_status, job.refresh, job.cancel, job.requeue, job.save, job.save_meta):

@@ -1,4 +1,4 @@
-"""The facade over a connection that loses replies: everything happens once."""
+"""The queue API over a connection that loses replies: every operation takes effect once."""
 
 import random
 from collections.abc import Iterator
@@ -11,6 +11,7 @@ import redis
 from flowq import Queue, Repeat, Retry, SimpleWorker
 from flowq.command import send_shutdown_command
 from flowq.job import Job
+from flowq.store.schema.records import Registration
 from flowq.suspension import is_suspended, resume, suspend
 from tests.api import samples
 from tests.api.conftest import lines
@@ -69,7 +70,7 @@ def test_sync_mode_and_the_rest(queue: Queue, lossy: redis.Redis, tmp_path: Path
     suspend(lossy)
     assert is_suspended(lossy)
     resume(lossy)
-    queue.store.workers.register("w1", queues=["default"], hostname="h", pid=1, slots=1, version="0")
+    queue.store.workers.register(Registration("w1", ("default",), "h", 1))
     send_shutdown_command(lossy, "w1")
     assert [command for _, command in queue.store.workers.commands("w1")] == ["shutdown"]
     far.delete()

@@ -31,7 +31,7 @@ def handler(job: Job, kind: Any, value: Any, trace: Any) -> None:
 
 
 class RunningPool:
-    """A pool in a process of its own, in a session of its own."""
+    """A pool in its own process and session."""
 
     def __init__(self, make: Callable[[], WorkerPool], **start: Any) -> None:
         self.pid = os.fork()
@@ -77,7 +77,7 @@ def pool(connection: redis.Redis) -> Iterator[Callable[..., RunningPool]]:
 
 
 def pids(connection: redis.Redis, count: int) -> set[int]:
-    """Wait until that many workers live; return their processes."""
+    """Wait until that many workers are alive; return their process ids."""
     until(lambda: Worker.count(connection) == count, message=f"{count} workers")
     return {worker.pid for worker in Worker.all(connection)}
 
@@ -90,7 +90,7 @@ def alive(pid: int) -> bool:
     return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z" if Path("/proc/self").exists() else True
 
 
-def test_a_burst_pool_does_what_there_is_and_ends(
+def test_a_burst_pool_executes_all_jobs_and_ends(
     queue: Queue, connection: redis.Redis, pool: Callable[..., RunningPool]
 ) -> None:
     jobs = [queue.enqueue(samples.add, number) for number in range(6)]
@@ -99,7 +99,7 @@ def test_a_burst_pool_does_what_there_is_and_ends(
     assert Worker.count(connection) == 0
 
 
-def test_it_is_what_it_was_made(connection: redis.Redis) -> None:
+def test_attributes_of_a_pool(connection: redis.Redis) -> None:
     pool = WorkerPool([Queue("a", connection=connection), "b"], num_workers=3, worker_class="flowq.SimpleWorker")
     assert (pool.status, pool.num_workers, pool.number_of_active_workers) == (WorkerPool.Status.IDLE, 3, 0)
     assert [queue.name for queue in pool.queues] == ["a", "b"]
@@ -110,14 +110,14 @@ def test_it_is_what_it_was_made(connection: redis.Redis) -> None:
 @pytest.mark.parametrize(
     "wrong", [{"num_workers": 0}, {"num_workers": "two"}, {"colour": "red"}, {"worker_class": "no.such.Thing"}]
 )
-def test_what_it_refuses(connection: redis.Redis, wrong: dict[str, Any]) -> None:
+def test_wrong_arguments_are_refused(connection: redis.Redis, wrong: dict[str, Any]) -> None:
     with pytest.raises(TypeError if "colour" in wrong else UsageError):
         WorkerPool(["default"], connection, **wrong)
     with pytest.raises(UsageError):
         WorkerPool([], connection)
 
 
-def test_its_parts_can_be_used_without_start(queue: Queue, connection: redis.Redis) -> None:
+def test_its_methods_can_be_used_without_start(queue: Queue, connection: redis.Redis) -> None:
     job = queue.enqueue(samples.add, 1)
     pool = WorkerPool(["default"], connection, 2)
     pool.start_workers(burst=False)
@@ -131,7 +131,7 @@ def test_its_parts_can_be_used_without_start(queue: Queue, connection: redis.Red
     pool.kill_workers()
 
 
-def test_a_killed_worker_is_replaced_and_its_job_is_done(
+def test_a_killed_worker_is_replaced_and_its_job_is_executed(
     queue: Queue, connection: redis.Redis, pool: Callable[..., RunningPool], tmp_path: Path
 ) -> None:
     running = pool(2, options={"worker_ttl": 1})
@@ -155,8 +155,8 @@ def test_the_first_interrupt_lets_jobs_end(
     pids(connection, 2)
     job = queue.enqueue(samples.wait_for_file, str(tmp_path / "go"))
     wait_for(job, "started")
-    os.killpg(running.pid, signal.SIGINT)  # what a terminal does for Ctrl+C
-    pids(connection, 1)  # the idle one goes
+    os.killpg(running.pid, signal.SIGINT)  # as a terminal does for Ctrl+C
+    pids(connection, 1)  # the idle one stops
     late = queue.enqueue(samples.add, 1)
     assert job.is_started
     (tmp_path / "go").touch()
@@ -164,7 +164,7 @@ def test_the_first_interrupt_lets_jobs_end(
     assert (job.get_status(), late.get_status()) == ("finished", "queued")
 
 
-def test_the_second_interrupt_hands_jobs_back(
+def test_the_second_interrupt_requeues_jobs(
     queue: Queue, connection: redis.Redis, pool: Callable[..., RunningPool], tmp_path: Path
 ) -> None:
     running = pool(2)
@@ -180,7 +180,7 @@ def test_the_second_interrupt_hands_jobs_back(
 
 
 @pytest.mark.parametrize("kind", ["flowq.Worker", "flowq.SpawnWorker", "flowq.SimpleWorker"])
-def test_when_the_pool_is_killed_its_workers_go_too(
+def test_workers_end_when_the_pool_is_killed(
     queue: Queue, connection: redis.Redis, pool: Callable[..., RunningPool], tmp_path: Path, kind: str
 ) -> None:
     running = pool(2, options={"worker_class": kind})
@@ -194,7 +194,7 @@ def test_when_the_pool_is_killed_its_workers_go_too(
     assert job.get_status() == ("finished" if kind.endswith("SimpleWorker") else "queued")
 
 
-def test_workers_that_die_at_once_are_replaced_slowly(connection: redis.Redis, tmp_path: Path) -> None:
+def test_workers_that_die_at_once_are_replaced_with_pauses(connection: redis.Redis, tmp_path: Path) -> None:
     pool = WorkerPool(["default"], connection, 1, worker_class="tests.api.test_pools.Dying")
     os.environ["DYING_LOG"] = str(tmp_path / "log")
     pool.start_workers(burst=False)
@@ -206,7 +206,7 @@ def test_workers_that_die_at_once_are_replaced_slowly(connection: redis.Redis, t
     pool.kill_workers()
 
 
-def test_without_a_server_it_says_so_and_goes_on_trying(tmp_path: Path) -> None:
+def test_without_a_server_the_pool_logs_it_and_keeps_trying(tmp_path: Path) -> None:
     code = (
         "from redis import Redis; from redis.backoff import NoBackoff; from redis.retry import Retry;"
         " from flowq.worker_pool import WorkerPool;"
@@ -257,7 +257,7 @@ def descendants(pid: int) -> list[int]:
 
 @pytest.mark.skipif(sys.platform != "linux", reason="finds the processes by /proc")
 @pytest.mark.parametrize("in_time", [True, False])
-def test_a_host_that_tells_every_process_to_stop(
+def test_a_host_that_signals_every_process(
     queue: Queue, background: Callable[..., Background], tmp_path: Path, in_time: bool
 ) -> None:
     kind = HerokuWorker if in_time else Hasty
@@ -284,7 +284,7 @@ def test_a_spawn_worker_executes_below_a_fresh_interpreter(
     assert [job.result for job in jobs] == [42, 1, jobs[2].id]
 
 
-def test_a_spawn_worker_takes_its_own_classes_along(connection: redis.Redis, tmp_path: Path) -> None:
+def test_a_spawn_worker_passes_on_its_classes(connection: redis.Redis, tmp_path: Path) -> None:
     queue = Queue(connection=connection, serializer="json")
     good, bad = queue.enqueue(samples.add, 1), queue.enqueue(samples.div_by_zero, 1, meta={"log": str(tmp_path / "log")})
     pickled = Queue(connection=connection).enqueue(samples.add, 1)
@@ -295,7 +295,7 @@ def test_a_spawn_worker_takes_its_own_classes_along(connection: redis.Redis, tmp
     assert "only reads jobs serialized with" in (pickled.exc_info or "")
 
 
-def test_what_a_spawn_worker_cannot_take_along_is_refused(queue: Queue) -> None:
+def test_options_that_a_spawn_worker_cannot_pass_on_are_refused(queue: Queue) -> None:
     with pytest.raises(UsageError, match="import it by name"):
         SpawnWorker([queue], exception_handlers=lambda *_: None)
 

@@ -1,4 +1,4 @@
-"""`Queue`, `Job` and the registries, as their users see them."""
+"""The basics of `Queue`, `Job` and the registries."""
 
 import os
 import pickle
@@ -85,7 +85,7 @@ def test_both_forms_of_arguments_at_once_are_refused(queue: Queue) -> None:
 
 
 @pytest.mark.parametrize(("given", "seconds"), [(2, 2.0), ("2", 2.0), ("1h", 3600.0), ("3m", 180.0), ("5s", 5.0), (-1, -1.0)])
-def test_timeouts_are_numbers_or_texts(queue: Queue, given: object, seconds: float) -> None:
+def test_timeouts_are_numbers_or_strings(queue: Queue, given: object, seconds: float) -> None:
     job = queue.enqueue(samples.nothing, job_timeout=given)
     assert Job.fetch(job.id, connection=queue.store).timeout == seconds
 
@@ -97,7 +97,7 @@ def test_the_default_timeout_is_the_queues_or_180_seconds(connection: redis.Redi
     assert Job.fetch(short.enqueue(samples.nothing, job_timeout=9).id, connection=connection).timeout == 9
 
 
-def test_a_wrong_option_names_itself(queue: Queue) -> None:
+def test_the_error_for_a_wrong_option_names_it(queue: Queue) -> None:
     with pytest.raises(UsageError, match=r"job_timeout|timeout='soon'"):
         queue.enqueue(samples.nothing, job_timeout="soon")
     with pytest.raises(UsageError, match="retry="):
@@ -145,7 +145,7 @@ def test_looking_into_a_queue(queue: Queue) -> None:
     assert queue.jobs == [front, first, second]
     assert queue.get_job_position(second) == 2
     assert queue.fetch_job(second.id) == second
-    assert queue.fetch_job("nobody") is None
+    assert queue.fetch_job("missing") is None
     assert deferred in queue.deferred_job_registry
     work(queue)
     assert deferred.result == 4
@@ -160,15 +160,15 @@ def test_create_then_enqueue(queue: Queue, connection: redis.Redis) -> None:
     assert Job.fetch("mine", connection=connection).result == (("http://example.org",), {})
 
 
-def test_fetch_tells_what_was_stored(queue: Queue, connection: redis.Redis) -> None:
+def test_fetch_returns_the_stored_values(queue: Queue, connection: redis.Redis) -> None:
     queue.enqueue(samples.add, 3, y=4, job_id="mine")
     job = Job.fetch("mine", connection=connection)
     assert (job.func_name, job.args, job.kwargs, job.origin) == ("tests.api.samples.add", (3,), {"y": 4}, "default")
     assert job.description == "tests.api.samples.add(3, y=4)"
-    assert Job.fetch_many(["mine", "nobody"], connection=connection) == [job, None]
+    assert Job.fetch_many(["mine", "missing"], connection=connection) == [job, None]
     assert Job.exists("mine", connection=connection)
-    with pytest.raises(NoSuchJobError, match="'nobody'"):
-        Job.fetch("nobody", connection=connection)
+    with pytest.raises(NoSuchJobError, match="'missing'"):
+        Job.fetch("missing", connection=connection)
 
 
 def test_the_current_job_and_its_meta(queue: Queue, connection: redis.Redis) -> None:
@@ -195,7 +195,7 @@ def test_a_failed_job_is_in_its_registry_and_can_be_requeued(queue: Queue) -> No
         registry.requeue(job)
 
 
-def test_results_tell_every_execution(queue: Queue, tmp_path: object) -> None:
+def test_every_execution_has_a_result(queue: Queue, tmp_path: object) -> None:
     path = f"{tmp_path}/attempts"
     job = queue.enqueue(samples.fail_until, path, 3, retry=Retry(max=3))
     work(queue)
@@ -227,12 +227,12 @@ def test_a_result_can_be_waited_for(queue: Queue, connection: redis.Redis) -> No
     assert result.return_value == 3
 
 
-def test_ids_that_are_taken_and_dependencies_that_do_not_exist(queue: Queue) -> None:
+def test_taken_ids_and_missing_dependencies(queue: Queue) -> None:
     queue.enqueue(samples.add, 1, job_id="mine")
     with pytest.raises(DuplicateJobError, match="'mine' exists already"):
         queue.enqueue(samples.add, 1, job_id="mine", unique=True)
-    with pytest.raises(InvalidJobDependency, match="'nobody'"):
-        queue.enqueue(samples.add, 1, depends_on="nobody")
+    with pytest.raises(InvalidJobDependency, match="'missing'"):
+        queue.enqueue(samples.add, 1, depends_on="missing")
 
 
 def test_a_chain_runs_in_order_and_a_failure_skips_the_rest(queue: Queue, tmp_path: object) -> None:
@@ -269,7 +269,7 @@ def test_delete_and_cancel(queue: Queue, connection: redis.Redis) -> None:
     job.delete()
 
 
-def test_a_timeout_is_a_failure_that_says_so(queue: Queue) -> None:
+def test_a_timeout_is_a_failure_with_its_reason(queue: Queue) -> None:
     job = queue.enqueue(samples.hang, job_timeout="200ms")
     work(queue)
     assert job.is_failed
@@ -288,7 +288,7 @@ def test_a_decoding_client_is_fine(queue: Queue) -> None:
     assert job.result == 5
 
 
-def test_something_that_is_no_client_is_refused() -> None:
+def test_an_object_that_is_not_a_client_is_refused() -> None:
     with pytest.raises(UsageError, match=r"must be a redis\.Redis or redis\.RedisCluster client, found str"):
         Queue(connection="redis://localhost")
 

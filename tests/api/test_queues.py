@@ -1,4 +1,4 @@
-"""The rest of `Queue`, `Job` and the registries, as RQ's users know them."""
+"""The rest of `Queue`, `Job` and the registries, as in RQ."""
 
 import asyncio
 import os
@@ -10,8 +10,9 @@ from typing import Any
 
 import pytest
 import redis
+import redis.asyncio
 
-from flowq import Queue, Retry, SimpleWorker, Worker, requeue_job
+from flowq import Group, Queue, Retry, SimpleWorker, Worker, requeue_job
 from flowq.decorators import job as job_decorator
 from flowq.exceptions import (
     DeserializationError,
@@ -33,7 +34,7 @@ Work = Callable[..., None]
 
 
 class Reversed:
-    """A serializer of a user's own: text, backwards."""
+    """A user's serializer: the text reversed."""
 
     @staticmethod
     def dumps(value: Any) -> bytes:
@@ -47,7 +48,7 @@ class Reversed:
 
 
 class CountingConnection(redis.UnixDomainSocketConnection):
-    """Counts what goes to the server: a pipeline is sent as one."""
+    """A connection that counts its requests; a pipeline counts as one."""
 
     sent = 0
 
@@ -57,7 +58,7 @@ class CountingConnection(redis.UnixDomainSocketConnection):
 
 
 class LoggingJob(Job):
-    """A class of jobs that does more than call the function."""
+    """A class of jobs that also logs."""
 
     def perform(self) -> Any:
         return ["performed", super().perform()]
@@ -74,7 +75,7 @@ def test_enqueue_many_takes_one_round_trip(queue: Queue, work: Work) -> None:
     path = queue.connection.connection_pool.connection_kwargs["path"]
     pool = redis.ConnectionPool(connection_class=CountingConnection, path=path)
     far = Queue("default", connection=redis.Redis(connection_pool=pool))
-    far.enqueue(samples.add, 0)
+    far.enqueue_many([Queue.prepare_data(samples.add, (0,))])  # the server knows the script from now on
     CountingConnection.sent = 0
     data = [Queue.prepare_data(samples.add, (number, 1), job_id=f"j{number}", timeout=5) for number in range(20)]
     data.append(Queue.prepare_data(samples.add, [1, 2], depends_on="j3", meta={"a": 1}))
@@ -88,9 +89,9 @@ def test_enqueue_many_takes_one_round_trip(queue: Queue, work: Work) -> None:
     assert [job.result for job in jobs] == [*range(1, 21), 3]
 
 
-def test_enqueue_many_enqueues_what_it_can(queue: Queue) -> None:
-    data = [Queue.prepare_data(samples.add, (1,), depends_on=["nobody"]), Queue.prepare_data(samples.add, (2,))]
-    with pytest.raises(InvalidJobDependency, match="'nobody'"):
+def test_enqueue_many_enqueues_the_valid_jobs(queue: Queue) -> None:
+    data = [Queue.prepare_data(samples.add, (1,), depends_on=["missing"]), Queue.prepare_data(samples.add, (2,))]
+    with pytest.raises(InvalidJobDependency, match="'missing'"):
         queue.enqueue_many(data)
     assert len(queue) == 1
     assert queue.enqueue_many([]) == []
@@ -119,7 +120,7 @@ def test_unique(queue: Queue) -> None:
     assert queue.jobs[0].args == (2,)
 
 
-def test_times_of_the_future(queue: Queue, work: Work) -> None:
+def test_enqueueing_at_a_future_time(queue: Queue, work: Work) -> None:
     soon = datetime.now(UTC) + timedelta(hours=1)
     jobs = [
         queue.enqueue_at(soon, samples.add, 1, job_id="at"),
@@ -178,7 +179,7 @@ def test_an_empty_queue_is_true_and_one_queue_may_stand_for_several(queue: Queue
     assert job.is_finished
 
 
-# -- looking and clearing ------------------------------------------------------------------------------------------------------
+# -- reading and emptying ------------------------------------------------------------------------------------------------------
 
 
 def test_parts_of_a_queue(queue: Queue) -> None:
@@ -187,7 +188,7 @@ def test_parts_of_a_queue(queue: Queue) -> None:
     assert [job.id for job in queue.get_jobs(4)] == ids[4:]
     assert queue.get_job_position(ids[3]) == 3
     assert queue.jobs[3].get_position() == 3
-    assert queue.get_job_position("nobody") is None
+    assert queue.get_job_position("missing") is None
     queue.remove(ids[0])
     assert (queue.job_ids, Job.fetch(ids[0], connection=queue.connection).get_status()) == (ids[1:], "canceled")
     with pytest.raises(InvalidJobOperation, match="does not wait"):
@@ -219,7 +220,7 @@ def test_fetch_job_is_of_this_queue(queue: Queue) -> None:
 # -- jobs ----------------------------------------------------------------------------------------------------------------------
 
 
-def test_save_writes_what_is_the_users(queue: Queue) -> None:
+def test_save_writes_the_users_attributes(queue: Queue) -> None:
     job = queue.enqueue(samples.add, 1)
     job.description = "renamed"
     job.timeout = "5m"
@@ -244,7 +245,7 @@ def test_refresh_and_get_meta(queue: Queue) -> None:
         other.refresh()
 
 
-def test_what_is_known_of_an_execution(queue: Queue, background: Callable[..., Background], tmp_path: Path) -> None:
+def test_the_attributes_of_an_execution(queue: Queue, background: Callable[..., Background], tmp_path: Path) -> None:
     job = queue.enqueue(samples.wait_for_file, str(tmp_path / "go-on"), retry=Retry(max=2))
     assert (job.get_executions(), job.worker_name, job.last_heartbeat) == ([], None, None)
     worker = background(lambda: Worker([queue], name="worker-1"))
@@ -260,7 +261,7 @@ def test_what_is_known_of_an_execution(queue: Queue, background: Callable[..., B
     assert job.get_executions() == []
 
 
-def test_ids_that_cannot_be(queue: Queue) -> None:
+def test_invalid_ids(queue: Queue) -> None:
     for bad in ("", "a|b", "a\nb", 3):
         with pytest.raises(UsageError, match=r"job_id|id="):
             queue.enqueue(samples.add, 1, job_id=bad)
@@ -303,24 +304,24 @@ def test_counts_are_pure_and_lists_are_ordered(queue: Queue, work: Work) -> None
     assert registry.get_job_count() == 2
 
 
-def test_counting_is_one_look_that_changes_nothing(queue: Queue, work: Work) -> None:
-    """No listing, no cleaning up on the way: the server counts a sorted set."""
+def test_counting_is_one_request_without_writes(queue: Queue, work: Work) -> None:
+    """The server counts a sorted set; nothing is listed or cleaned up."""
     for job in (queue.enqueue(samples.add, 1), queue.enqueue(samples.div_by_zero, 1)):
         queue.enqueue(samples.add, 2, depends_on=job)
     work()
     queue.enqueue_in(timedelta(hours=1), samples.add, 1)
     names = ("started", "finished", "failed", "deferred", "scheduled", "canceled")
     registries = [getattr(queue, f"{name}_job_registry") for name in names]
-    looks = {"zcard", "zcount", "time"}  # none grows with what is counted by more than its logarithm, none writes
+    looks = {"zcard", "zcount", "time"}  # at most logarithmic in the size of the set, and none writes
     counts = [*(registry.__len__ for registry in registries), queue.__len__]
-    counts[0]()  # the connection greets the server with commands of its own
+    counts[0]()  # the connection sends commands of its own first
     for count, expected in zip(counts, [0, 2, 1, 0, 1, 0, 0], strict=True):
         queue.connection.config_resetstat()
         assert count() == expected
         told = queue.connection.info("commandstats")
         calls = {name.removeprefix("cmdstat_"): row["calls"] for name, row in told.items() if "|" not in name}
         assert calls.keys() - {"info"} <= looks
-        assert sum(calls[name] for name in calls.keys() & looks) <= 4, calls  # of the failed registry: two statuses
+        assert sum(calls[name] for name in calls.keys() & looks) <= 4, calls  # the failed registry counts two statuses
 
 
 def test_removing_from_a_registry(queue: Queue, work: Work) -> None:
@@ -469,3 +470,43 @@ def test_the_decorator_with_all_its_options(queue: Queue, work: Work, tmp_path: 
     assert lines(log) == ["success 3 True"]
     low: Any = job_decorator("low", connection=queue.connection, queue_class=LowQueue)(samples.add)
     assert isinstance(low.delay(1), LoggingJob)
+
+
+@pytest.mark.parametrize("name", ["f", "self", "func", "datetime", "time_delta", "job", "queue", "cls"])
+def test_functions_may_have_parameters_that_are_called_like_those_of_enqueue(queue: Queue, work: Work, name: str) -> None:
+    given: dict[str, Any] = {name: 1}
+    jobs = [
+        queue.enqueue(samples.keywords, 0, **given),
+        queue.enqueue_at(datetime.now(UTC) - timedelta(seconds=1), samples.keywords, 0, **given),
+        queue.enqueue_in(timedelta(0), samples.keywords, 0, **given),
+        queue.enqueue_call(samples.keywords, (0,), given),
+        job_decorator(queue)(samples.keywords).delay(0, **given),  # type: ignore[attr-defined]
+    ]
+    work()
+    assert [job.return_value() for job in jobs] == [{"args": [0], name: 1}] * 5
+
+
+def test_function_and_time_may_be_given_by_keyword(queue: Queue, work: Work) -> None:
+    soon = datetime.now(UTC) - timedelta(seconds=1)
+    jobs = [
+        queue.enqueue(f=samples.keywords, x=1),
+        queue.enqueue_at(datetime=soon, f=samples.keywords, x=1),
+        queue.enqueue_at(soon, f=samples.keywords, x=1),
+        queue.enqueue_in(time_delta=timedelta(0), func=samples.keywords, x=1),
+        queue.enqueue_in(timedelta(0), func=samples.keywords, x=1),
+    ]
+    work()
+    assert [job.return_value() for job in jobs] == [{"args": [], "x": 1}] * 5
+    with pytest.raises(TypeError, match="'f' is missing"):
+        queue.enqueue(x=1)
+
+
+@pytest.mark.parametrize("make", [Queue, Worker, Job.fetch, Group.create, Job.exists, Queue.all])
+@pytest.mark.parametrize("kind", [redis.asyncio.Redis, redis.asyncio.RedisCluster])
+def test_a_client_for_asyncio_is_refused_with_a_sentence(make: Any, kind: Any) -> None:
+    client = kind(host="localhost")
+    given = (client,) if make in {Group.create, Queue.all} else ("name", client)
+    options = {"connection": given[-1]} if make is Worker else {}
+    with pytest.raises(TypeError, match=r"is for asyncio: make a redis\.Redis client") as caught:
+        make(*given[: 1 if options else 2], **options)
+    assert isinstance(caught.value, UsageError)

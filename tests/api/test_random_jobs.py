@@ -1,4 +1,4 @@
-"""Random stories of plain jobs: whatever is done in whatever order, the store stays whole, nobody hangs and nothing is kept for ever."""
+"""Random operations on plain jobs in any order: the store stays consistent, no job hangs, and no record is kept forever."""
 
 import random
 from collections.abc import Callable
@@ -19,7 +19,7 @@ ACTS: Final = 60
 
 
 class Story:
-    """One story: `tell` does what a seed says, `end` works everything off."""
+    """A random sequence of operations: `tell` executes the operations of a seed, `end` executes the remaining jobs."""
 
     def __init__(self, connection: Any, seed: int) -> None:
         self.rng = random.Random(seed)
@@ -46,7 +46,7 @@ class Story:
             act = self.rng.choice(self.acts)
             try:
                 act()
-            except FlowqError:  # it says that this cannot be done now: so be it
+            except FlowqError:  # the operation is not possible now
                 continue
             try:
                 invariants.check(self.store)
@@ -54,7 +54,7 @@ class Story:
                 raise AssertionError(f"after act {number}, {act.__name__}: {error}") from error
 
     def end(self) -> None:
-        """Execute what there is, successfully."""
+        """Execute all remaining jobs successfully."""
         while True:
             self.sweep()
             self.reap_dead_worker()
@@ -78,9 +78,9 @@ class Story:
             lasts = self.connection.pttl(self.store.session.keys("job", job_id)) == -1
             if job_id not in waiting and lasts and job.result_ttl != -1:
                 children = [other for other in waiting if job_id in jobs[other].dependency_ids]
-                assert children, f"{job_id} is kept for nobody"
+                assert children, f"{job_id} is kept without a dependent"
 
-    # -- what can be done -----------------------------------------------------------------------------------------------------
+    # -- operations -----------------------------------------------------------------------------------------------------
 
     def options(self) -> dict[str, Any]:
         rng, chosen = self.rng, {}

@@ -1,4 +1,4 @@
-"""Rate limits: never more at once or in a period than anybody allows, in order of arrival, and nothing is lost with a worker."""
+"""Rate limits: never more jobs at once or in a period than any producer allows, in order of arrival, also when workers die."""
 
 import itertools
 import random
@@ -46,7 +46,7 @@ def keys(queue: Queue, pattern: str) -> list[Any]:
 
 
 def lapse(queue: Queue, key: str) -> None:
-    """Ten seconds have passed: places in queues are given up."""
+    """Let ten seconds pass, after which places in queues are given up."""
     client = queue.connection
     for member, until_when in client.zrange("{flowq}:holders:rate/" + key, 0, -1, withscores=True):
         if until_when != float("inf"):
@@ -57,7 +57,7 @@ def lapse(queue: Queue, key: str) -> None:
 # -- concurrency
 
 
-def test_as_many_as_may_are_queued_and_the_others_wait(queue: Queue, connection: redis.Redis, driver: Driver) -> None:
+def test_allowed_jobs_are_queued_and_the_others_wait(queue: Queue, connection: redis.Redis, driver: Driver) -> None:
     a, b, c = jobs = enqueue(queue, RateLimit("reports", concurrency=2), 3)
     assert statuses(jobs) == ["queued", "queued", "rate_limited"]
     assert (len(queue), c.is_rate_limited, a.is_rate_limited) == (2, True, False)
@@ -73,7 +73,7 @@ def test_as_many_as_may_are_queued_and_the_others_wait(queue: Queue, connection:
     assert (registry.get_allowed_job_count(), registry.get_rate_limited_job_count()) == (2, 0)
 
 
-def test_who_waits_blocks_nobody(queue: Queue, driver: Driver) -> None:
+def test_waiting_jobs_block_no_others(queue: Queue, driver: Driver) -> None:
     limited = enqueue(queue, RateLimit("a", 1), 3)
     free = queue.enqueue(samples.add, 1)
     other = enqueue(queue, RateLimit("b", 1))[0]
@@ -89,7 +89,7 @@ def test_one_key_over_several_queues(connection: redis.Redis, queue: Queue) -> N
     assert statuses([first, second]) == ["queued", "rate_limited"]
 
 
-def test_the_first_to_come_is_the_first_to_go(queue: Queue, driver: Driver) -> None:
+def test_jobs_are_admitted_in_order_of_arrival(queue: Queue, driver: Driver) -> None:
     jobs = enqueue(queue, RateLimit("a", 1), 5)
     order = []
     for _ in jobs:
@@ -100,11 +100,11 @@ def test_the_first_to_come_is_the_first_to_go(queue: Queue, driver: Driver) -> N
     assert order == [job.id for job in jobs]
 
 
-def test_a_place_that_nobody_fetches_is_given_up_but_not_doubled(queue: Queue, driver: Driver) -> None:
+def test_a_place_of_an_unclaimed_job_is_given_up_but_not_duplicated(queue: Queue, driver: Driver) -> None:
     first, second = jobs = enqueue(queue, RateLimit("a", 1), 2)
     lapse(queue, "a")
     driver.settle()
-    assert statuses(jobs) == ["queued", "queued"]  # in case the first one's queue has no workers
+    assert statuses(jobs) == ["queued", "queued"]  # the first one's queue may have no workers
     claim = driver.take()
     assert claim.id == first.id
     assert driver.claim() is None
@@ -114,7 +114,7 @@ def test_a_place_that_nobody_fetches_is_given_up_but_not_doubled(queue: Queue, d
 
 
 @pytest.mark.parametrize("outcome", ["finished", "failed", "stopped", "canceled", "lost"])
-def test_every_end_gives_the_place_back(queue: Queue, driver: Driver, outcome: str) -> None:
+def test_every_end_releases_the_place(queue: Queue, driver: Driver, outcome: str) -> None:
     first, second = enqueue(queue, RateLimit("a", 1), 2)
     claim = driver.take()
     if outcome == "lost":
@@ -125,7 +125,7 @@ def test_every_end_gives_the_place_back(queue: Queue, driver: Driver, outcome: s
     assert driver.take().id == second.id
 
 
-def test_a_retry_waits_behind_those_who_wait(queue: Queue, driver: Driver) -> None:
+def test_a_retry_waits_behind_waiting_jobs(queue: Queue, driver: Driver) -> None:
     first = enqueue(queue, RateLimit("a", 1), retry=1)[0]
     second = enqueue(queue, RateLimit("a", 1))[0]
     driver.end(driver.take(), "failed")
@@ -134,7 +134,7 @@ def test_a_retry_waits_behind_those_who_wait(queue: Queue, driver: Driver) -> No
     assert driver.take().id == first.id
 
 
-def test_a_job_that_is_handed_back_goes_on_first(queue: Queue, driver: Driver) -> None:
+def test_a_requeued_execution_keeps_its_place(queue: Queue, driver: Driver) -> None:
     first, second = jobs = enqueue(queue, RateLimit("a", 1), 2)
     claim = driver.take()
     driver.store.workers.unclaim(claim.id, claim.token)
@@ -156,7 +156,7 @@ def test_canceling_deleting_and_replacing(queue: Queue, driver: Driver) -> None:
     assert [driver.take().id for _ in range(2)] == [d.id, e.id]
 
 
-def test_a_deleted_job_keeps_its_place_until_its_process_is_gone(queue: Queue, driver: Driver) -> None:
+def test_a_deleted_job_keeps_its_place_until_its_process_ends(queue: Queue, driver: Driver) -> None:
     first, second = enqueue(queue, RateLimit("a", 1), 2)
     claim = driver.take()
     first.delete()
@@ -168,20 +168,20 @@ def test_a_deleted_job_keeps_its_place_until_its_process_is_gone(queue: Queue, d
     assert list(queue.connection.zscan_iter("{flowq}:timers", match="vacate*")) == []
 
 
-def test_the_place_of_a_deleted_job_is_free_at_last_when_its_lease_is_over(queue: Queue, driver: Driver) -> None:
+def test_the_place_of_a_deleted_job_is_free_when_its_lease_expires(queue: Queue, driver: Driver) -> None:
     first, second = enqueue(queue, RateLimit("a", 1), 2)
     driver.take()
     first.delete()
     driver.settle()
     assert second.is_rate_limited
     ((timer, _),) = queue.connection.zscan_iter("{flowq}:timers", match="vacate*")
-    queue.connection.zadd("{flowq}:timers", {timer: 1})  # the worker was lost with it
+    queue.connection.zadd("{flowq}:timers", {timer: 1})  # its worker died
     driver.settle()
     assert driver.take().id == second.id
 
 
 @pytest.mark.parametrize("worker_class", [Worker, SimpleWorker])
-def test_the_next_one_has_its_turn_as_soon_as_a_deleted_job_was_killed(
+def test_the_next_job_is_admitted_as_soon_as_a_deleted_job_was_killed(
     queue: Queue, background: Callable[..., Background], worker_class: type[Worker], tmp_path: Path
 ) -> None:
     limit = RateLimit("a", 1)
@@ -192,7 +192,7 @@ def test_the_next_one_has_its_turn_as_soon_as_a_deleted_job_was_killed(
     began = time.monotonic()
     first.delete()
     until(lambda: second.is_finished, timeout=20, message="the next one to have its turn")
-    assert time.monotonic() - began < 8  # it is told, it does not wait for the lease to run out
+    assert time.monotonic() - began < 8  # it is notified and does not wait for the lease to expire
 
 
 def test_dependencies_and_times_come_first(queue: Queue, driver: Driver) -> None:
@@ -222,7 +222,7 @@ def test_requeued_jobs_obey_their_limit(queue: Queue, driver: Driver) -> None:
 # -- a rate per period
 
 
-def test_no_more_start_in_a_period_than_may(queue: Queue, driver: Driver) -> None:
+def test_no_more_jobs_start_in_a_period_than_allowed(queue: Queue, driver: Driver) -> None:
     jobs = enqueue(queue, RateLimit("api", rate=3, period=0.4), 9)
     assert statuses(jobs) == ["queued"] * 3 + ["rate_limited"] * 6
     began: list[float] = []
@@ -242,13 +242,13 @@ def test_no_more_start_in_a_period_than_may(queue: Queue, driver: Driver) -> Non
 
 
 class SlowSweeper(Worker):
-    """A worker that looks only once a minute for what time has brought, unless it is told."""
+    """A worker that sweeps only once a minute unless it is notified."""
 
     def _options(self, **settings: Any) -> WorkerOptions:
         return replace(super()._options(**settings), sweep=60.0)
 
 
-def test_a_worker_is_told_when_time_makes_room(queue: Queue, background: Callable[..., Background]) -> None:
+def test_a_worker_is_notified_when_a_period_ends(queue: Queue, background: Callable[..., Background]) -> None:
     background(lambda: SlowSweeper([queue]))
     jobs = enqueue(queue, RateLimit("api", rate=1, period=0.2), 4)
     until(lambda: all(job.is_finished for job in jobs), timeout=20, message="all to have their turn, without a sweep")
@@ -257,7 +257,7 @@ def test_a_worker_is_told_when_time_makes_room(queue: Queue, background: Callabl
     assert all(gap >= 0.199 for gap in gaps)
 
 
-def test_one_of_many_workers_is_told_when_to_come_back(queue: Queue, driver: Driver) -> None:
+def test_one_of_many_workers_is_told_when_to_sweep(queue: Queue, driver: Driver) -> None:
     until(lambda: not queue.connection.info("clients")["blocked_clients"], message="the workers of other tests to be gone")
     other = Driver(driver.store, name="other")
     assert driver.tick().again is None
@@ -276,7 +276,7 @@ def test_one_of_many_workers_is_told_when_to_come_back(queue: Queue, driver: Dri
     other.close()
 
 
-def test_a_period_counts_after_its_jobs_have_gone(queue: Queue, driver: Driver) -> None:
+def test_a_period_counts_after_its_jobs_were_deleted(queue: Queue, driver: Driver) -> None:
     limit = RateLimit("api", rate=1, period=60)
     for job in enqueue(queue, limit, result_ttl=0):
         driver.end(driver.take())
@@ -301,9 +301,9 @@ def test_a_small_rate_does_not_make_a_large_one_forget(queue: Queue, driver: Dri
     assert queue.connection.llen("{flowq}:starts:rate/api") == 3
 
 
-def test_jobs_that_piled_up_do_not_start_all_at_once(queue: Queue, driver: Driver) -> None:
+def test_a_backlog_does_not_start_all_at_once(queue: Queue, driver: Driver) -> None:
     jobs = enqueue(queue, RateLimit("api", rate=2, period=60), 6)
-    for _ in range(3):  # nobody works: places are given up, others get them
+    for _ in range(3):  # without workers places are given up, and other jobs get them
         lapse(queue, "api")
         driver.settle()
     assert statuses(jobs) == ["queued"] * 6
@@ -312,14 +312,14 @@ def test_jobs_that_piled_up_do_not_start_all_at_once(queue: Queue, driver: Drive
     assert statuses(jobs) == ["started"] * 2 + ["rate_limited"] * 4
 
 
-def test_a_newcomer_does_not_overtake_when_time_makes_room(queue: Queue, driver: Driver) -> None:
+def test_a_new_job_does_not_overtake_when_a_period_ends(queue: Queue, driver: Driver) -> None:
     limit = RateLimit("api", rate=1, period=0.05)
     enqueue(queue, limit)
     driver.end(driver.take())
     waiting = enqueue(queue, limit)[0]
     assert waiting.is_rate_limited
     until(lambda: queue.store.client.pttl("{flowq}:starts:rate/api") == -2, message="the period to end")
-    newcomer = enqueue(queue, limit)[0]  # nobody has swept meanwhile
+    newcomer = enqueue(queue, limit)[0]  # no worker has swept meanwhile
     assert statuses([waiting, newcomer]) == ["queued", "rate_limited"]
 
 
@@ -334,10 +334,10 @@ def test_both_together(queue: Queue, driver: Driver) -> None:
     assert statuses(jobs) == ["finished", "finished", "rate_limited", "rate_limited"]
 
 
-# -- producers who disagree
+# -- producers with different limits
 
 
-def test_the_strictest_limit_holds_while_somebody_carries_it(queue: Queue, driver: Driver) -> None:
+def test_the_strictest_limit_holds_while_a_job_carries_it(queue: Queue, driver: Driver) -> None:
     many = enqueue(queue, RateLimit("a", 3), 3)
     one = enqueue(queue, RateLimit("a", 1))[0]
     more = enqueue(queue, RateLimit("a", 3), 3)
@@ -348,7 +348,7 @@ def test_the_strictest_limit_holds_while_somebody_carries_it(queue: Queue, drive
         order.append(claim.id)
         driver.end(claim)
     assert order == [*(job.id for job in many), one.id]
-    assert statuses(more) == ["queued"] * 3  # now it is gone
+    assert statuses(more) == ["queued"] * 3  # now its job has ended
 
 
 def test_a_strict_limit_that_is_canceled_lets_the_others_go(queue: Queue) -> None:
@@ -368,7 +368,7 @@ def test_different_periods_hold_at_once(queue: Queue, driver: Driver) -> None:
 
 
 class Storm:
-    """Jobs of many limits, taken and ended at random by a worker that dies now and then; every claim is checked."""
+    """Jobs with many limits, claimed and ended at random by a worker that sometimes dies; every claim is checked."""
 
     limits = (RateLimit("a", 1), RateLimit("a", 2), RateLimit("a", 4), RateLimit("a", rate=4, period=0.1), RateLimit("b", 2))
 
@@ -429,13 +429,13 @@ class Storm:
 
 
 @pytest.mark.parametrize("seed", range(2))
-def test_nobody_is_admitted_too_many_and_nobody_starves(queue: Queue, driver: Driver, seed: int) -> None:
+def test_no_limit_is_exceeded_and_no_job_starves(queue: Queue, driver: Driver, seed: int) -> None:
     storm = Storm(queue, driver, seed)
     for _ in range(250):
         storm.step()
     for claim in storm.held:
         driver.end(claim)
-    until(storm.settled, message="everybody's turn to come")
+    until(storm.settled, message="all jobs to be admitted")
     assert len(storm.jobs) > 40
     assert RateLimitRegistry.all(queue.connection) == []
     assert (storm.group.is_complete, len(storm.group)) == (True, len(storm.jobs))
@@ -446,7 +446,9 @@ def test_nobody_is_admitted_too_many_and_nobody_starves(queue: Queue, driver: Dr
 # -- real workers
 
 
-def test_two_workers_never_run_more_than_may(queue: Queue, background: Callable[..., Background], tmp_path: Path) -> None:
+def test_two_workers_never_run_more_jobs_than_allowed(
+    queue: Queue, background: Callable[..., Background], tmp_path: Path
+) -> None:
     log = tmp_path / "log"
     jobs = [queue.enqueue(samples.enter_and_leave, str(log), rate_limit=RateLimit("a", 2)) for _ in range(8)]
     for _ in range(2):
@@ -483,7 +485,7 @@ def test_a_rate_on_a_real_worker(queue: Queue, background: Callable[..., Backgro
     assert all(later - earlier >= 1 for earlier, later in zip(began, began[2:], strict=False))
 
 
-# -- how it is written
+# -- values
 
 
 def test_names_and_values(queue: Queue) -> None:
@@ -511,21 +513,21 @@ def test_names_and_values(queue: Queue) -> None:
         ({"key": "a", "rate": 1, "period": 0}, "period"),
     ],
 )
-def test_limits_that_cannot_be(arguments: dict[str, Any], message: str) -> None:
+def test_invalid_limits(arguments: dict[str, Any], message: str) -> None:
     with pytest.raises(UsageError, match=message):
         RateLimit(**arguments)
 
 
-def test_what_cannot_be_limited(queue: Queue, connection: redis.Redis) -> None:
+def test_jobs_that_cannot_be_limited(queue: Queue, connection: redis.Redis) -> None:
     with pytest.raises(UsageError, match="RateLimit"):
         queue.enqueue(samples.add, 1, rate_limit="2/s")
     with pytest.raises(UsageError, match="workers"):
         enqueue(Queue(is_async=False, connection=connection), RateLimit("a", 1))
 
 
-def test_cost_does_not_grow_with_those_who_wait(queue: Queue, driver: Driver) -> None:
+def test_cost_does_not_grow_with_waiting_jobs(queue: Queue, driver: Driver) -> None:
     def commands() -> int:
-        """Redis commands of one end and one claim."""
+        """Return the number of Redis commands of one end and one claim."""
         before = queue.connection.info("commandstats")
         driver.end(driver.take())
         after = queue.connection.info("commandstats")

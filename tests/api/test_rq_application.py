@@ -1,6 +1,6 @@
-"""An application that was written for RQ runs on flowq with only its imports changed, and sees the same.
+"""An application written for RQ runs on flowq with only its imports changed, and behaves the same.
 
-Both runs are on one server, at the same time: they do not touch each other's keys.
+Both run on one server at the same time and do not touch each other's keys.
 """
 
 import json
@@ -42,7 +42,7 @@ def outcome(process: subprocess.Popen[str]) -> dict[str, Any]:
 
 
 def expected(seen: dict[str, Any]) -> None:
-    """What the application must see, whatever it runs on."""
+    """Assert the observations of the application, on either package."""
     assert seen["result"] == [12, "SUCCESSFUL", 12]
     assert seen["fetched"] == [
         "tasks.resize",
@@ -75,7 +75,7 @@ def test_the_application_runs_on_flowq(redis_client: redis.Redis, tmp_path: Path
 
 
 @pytest.mark.slow
-def test_it_sees_the_same_on_both_at_the_same_time(redis_client: redis.Redis, tmp_path: Path) -> None:
+def test_both_observe_the_same_at_the_same_time(redis_client: redis.Redis, tmp_path: Path) -> None:
     socket = redis_client.connection_pool.connection_kwargs["path"]
     theirs = start(copy(tmp_path / "rq-app", "rq"), socket)
     ours = start(copy(tmp_path / "flowq-app", "flowq"), socket)

@@ -1,4 +1,4 @@
-"""The commands and the cron configuration of an application that was written for RQ do the same on flowq, word for word.
+"""The commands and the cron configuration of an application written for RQ do the same on flowq.
 
 Both run on one server, in folders that differ in the imports alone.
 """
@@ -129,7 +129,7 @@ class Application:
         """Start a command of the package."""
         command = [sys.executable, "-P", "-m", module or MODULES[self.package], *arguments]
         if self.package == "flowq" and arguments[:1] == ("worker",):
-            command = ["--config" if item == "-c" else item for item in command]  # as the moving guide says
+            command = ["--config" if item == "-c" else item for item in command]  # as in the moving guide
         self._running.append(
             subprocess.Popen(
                 command,
@@ -151,7 +151,7 @@ class Application:
         return out
 
     def look(self, *arguments: str) -> Any:
-        """Return what `look.py` sees."""
+        """Return the output of `look.py`."""
         command = [sys.executable, "look.py", *arguments]
         done = subprocess.run(command, cwd=self._folder, env=self._env, text=True, capture_output=True, timeout=60, check=False)
         assert done.returncode == 0, done.stderr[-2000:]
@@ -159,12 +159,12 @@ class Application:
 
     @property
     def log(self) -> list[str]:
-        """What the exception handler wrote."""
+        """Return the lines of the exception handler."""
         path = self._folder / "log"
         return path.read_text().splitlines() if path.exists() else []
 
     def close(self) -> None:
-        """End what still runs."""
+        """Kill the remaining processes."""
         for process in self._running:
             if process.poll() is None:
                 process.kill()
@@ -187,7 +187,7 @@ ENQUEUED: Final = {
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(240)  # some twenty processes, one after the other
+@pytest.mark.timeout(240)  # about twenty processes, one after the other
 def test_enqueue_worker_and_requeue(applications: list[Application]) -> None:
     seen = []
     options = ("--timeout", "1m", "-q", "high", "--result-ttl", "2m")

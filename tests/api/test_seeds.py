@@ -1,7 +1,7 @@
 """Every code block of the documents runs, with `flowq` in place of `rq`.
 
-What a document takes for granted is there: the functions it names without defining them, jobs with the ids it fetches, and a
-worker that works while the document waits.
+The tests provide what a document assumes: functions that it names without defining them, jobs with the ids that it fetches, and a
+worker while the document waits.
 """
 
 import doctest
@@ -26,7 +26,7 @@ from tests.api.seeds import SEEDS, Block, blocks
 
 BLOCKS = blocks()
 
-# Slips of the documents: what stands there, what is meant, and why it cannot run as it stands.
+# Mistakes of the documents: the text, its correction, and why the text cannot run.
 SLIPS = {
     "F3-3": ("count_words_at url", "count_words_at_url", "a blank in the middle of a name: not Python"),
     "F3-10": ("from rq import Queue\n", "from rq import Queue, Worker\n", "Worker is used without being imported"),
@@ -46,11 +46,11 @@ EXPECTED = {
 
 @pytest.fixture
 def here(connection: redis.Redis, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[dict[str, Any]]:
-    """What the reader of a document has around him."""
+    """Return the names that a document assumes."""
     path = connection.connection_pool.connection_kwargs["path"]
 
     class Here(redis.Redis):
-        """Without an address, the server of this test: the documents write `Redis()`."""
+        """A client of the private server if no address is given, because the documents write `Redis()`."""
 
         def __init__(self, **settings: Any) -> None:
             super().__init__(**(settings or {"unix_socket_path": path}))
@@ -102,7 +102,7 @@ def here(connection: redis.Redis, monkeypatch: pytest.MonkeyPatch, tmp_path: Pat
 
 
 def work(connection: redis.Redis) -> None:
-    """Be the worker that the documents assume."""
+    """Run the worker that the documents assume."""
     Worker(["default", "high", "low"], connection=connection).work(burst=True)
 
 
@@ -131,7 +131,7 @@ def test_a_block_runs(
     capsys: pytest.CaptureFixture[str],
     background: Callable[..., Background],
 ) -> None:
-    if block.name == "F1-4":  # it waits for a result: somebody has to work meanwhile
+    if block.name == "F1-4":  # it waits for a result, so a worker must run meanwhile
         background(lambda: Worker(["default"], connection=connection))
     capsys.readouterr()
     names = run(block, here, monkeypatch)
@@ -184,7 +184,7 @@ def test_the_commands_of_the_documents_run(connection: redis.Redis) -> None:
 
 
 @pytest.mark.skipif(not SEEDS.is_dir(), reason="the documents are not there; FLOWQ_SEEDS names their folder")
-def test_nothing_was_overlooked() -> None:
+def test_no_block_was_overlooked() -> None:
     counts = {document: sum(block.document == document for block in BLOCKS) for document in ("F0", "F1", "F2", "F3", "F4")}
     assert counts == {"F0": 4, "F1": 12, "F2": 4, "F3": 12, "F4": 9}
     for name, (wrong, _, _) in SLIPS.items():

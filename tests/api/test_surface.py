@@ -1,4 +1,4 @@
-"""RQ's public surface, name by name and parameter by parameter: it is here, or `docs/moving-from-rq.md` says that it is not, and why."""
+"""RQ's public names and parameters: each exists here, or `docs/moving-from-rq.md` lists it as left out, with the reason."""
 
 import importlib
 import inspect
@@ -13,20 +13,20 @@ MODULES: Final = (
     *("", "callbacks", "command", "decorators", "exceptions", "executions", "job", "queue", "registry", "repeat", "results"),
     *("serializers", "suspension", "timeouts", "worker"),
 )
-# A value that differs and does not matter: here it is None for "as the package sees fit", or the status that is never taken.
+# Differences of defaults that do not matter: None for "the package decides", or a status that is never used.
 DEFAULTS: Final = {
     *("Queue(death_penalty_class)", "create_job(status)", "get_job_ids(cleanup)", "work(dequeue_strategy)"),
     *("BaseWorker(maintenance_interval)", "Worker(maintenance_interval)", "Worker(job_monitoring_interval)"),
     *("BaseDeathPenalty(exception)", "UnixSignalDeathPenalty(exception)", "TimerDeathPenalty(exception)"),
 }
-READ_ONLY: Final = {"Execution", "Result"}  # made by the package, never by its users
+READ_ONLY: Final = {"Execution", "Result"}  # created by the package, never by its users
 _POSITIONAL: Final = (Parameter.POSITIONAL_ONLY, Parameter.POSITIONAL_OR_KEYWORD)
 
 
 def left_out() -> set[str]:
     """Return the names that the page lists as left out: `Class.name` or `name`; parameters as `name=`."""
     rows = PAGE.partition("## Left out")[2].partition("\n## ")[0].splitlines()
-    part = "\n".join(row.split(" | ")[0] for row in rows if row.startswith("| "))  # what, without why
+    part = "\n".join(row.split(" | ")[0] for row in rows if row.startswith("| "))  # the names, without the reasons
     owned = re.compile(r"of `(\w+)`: ((?:`\w+`(?:, )?)+)")
     names = {f"{owner}.{name}" for owner, members in owned.findall(part) for name in re.findall(r"`(\w+)`", members)}
     return names | set(re.findall(r"`([\w.]+=?)`", owned.sub("", part)))
@@ -41,7 +41,7 @@ def here(module: str, package: str = "flowq") -> Any:
 
 
 def public(module: str) -> Iterator[tuple[str, Any]]:
-    """Yield what a module of RQ defines (the package itself: what it offers)."""
+    """Yield the public names that a module of RQ defines, or that its package exports."""
     found = here(module, "rq")
     for name in dir(found):
         value = getattr(found, name)
@@ -58,7 +58,7 @@ def members(kind: type) -> Iterator[tuple[str, Any]]:
 
 
 def classes() -> dict[str, tuple[type, type]]:
-    """Return the classes that both have, theirs and ours."""
+    """Return the classes of both packages, RQ's and flowq's."""
     return {
         name: (value, getattr(here(module), name))
         for module in MODULES
@@ -70,7 +70,7 @@ def classes() -> dict[str, tuple[type, type]]:
 CLASSES: Final = classes()
 
 
-def test_every_name_is_where_it_is_imported_from() -> None:
+def test_every_name_can_be_imported_from_the_same_module() -> None:
     missing = {name for module in MODULES for name, _ in public(module) if not hasattr(here(module), name)}
     assert missing - LEFT_OUT == set()
 
@@ -87,12 +87,12 @@ def test_classes_have_every_member() -> None:
     assert missing == set()
 
 
-def test_members_that_are_listed_as_left_out_are_not_there() -> None:
+def test_members_listed_as_left_out_do_not_exist() -> None:
     listed = [item.split(".") for item in LEFT_OUT if item.partition(".")[0] in CLASSES and "." in item]
     assert [f"{name}.{member}" for name, member in listed if has(CLASSES[name][1], member)] == []
 
 
-def test_what_can_be_called_takes_the_same_arguments() -> None:
+def test_callables_take_the_same_arguments() -> None:
     problems = []
     for module in MODULES:
         for name, value in public(module):
@@ -109,7 +109,7 @@ def test_what_can_be_called_takes_the_same_arguments() -> None:
 
 
 def has(kind: type, member: str) -> bool:
-    """Whether a class, or what its `__init__` makes of an instance, has a member."""
+    """Return whether a class, or an instance after `__init__`, has a member."""
     if hasattr(kind, member):
         return True
     sources = (inspect.getsource(base) for base in kind.__mro__ if base.__module__.startswith("flowq"))
@@ -117,7 +117,7 @@ def has(kind: type, member: str) -> bool:
 
 
 def differences(name: str, theirs: Any, ours: Any) -> list[str]:
-    """Return where a call that fits their signature would not fit ours, or mean something else."""
+    """Return the cases in which a call that fits RQ's signature does not fit flowq's, or means something else."""
     wanted = [item for item in parameters(theirs) if f"{item.name}=" not in LEFT_OUT]
     given = {item.name: item for item in parameters(ours)}
     anything = any(item.kind is Parameter.VAR_KEYWORD for item in given.values())

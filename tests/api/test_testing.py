@@ -1,4 +1,4 @@
-"""`flowq.testing`, used by a project's own tests in a pytest of its own."""
+"""`flowq.testing`, used by the tests of a separate project in another pytest process."""
 
 import re
 import subprocess

@@ -1,4 +1,4 @@
-"""With a secret key nothing from the server is decoded or executed that was not signed; `allow` limits what a worker calls."""
+"""With a secret key, only signed data from the server is decoded or executed; `allow` limits the functions that a worker calls."""
 
 import os
 import pickle
@@ -21,7 +21,7 @@ from tests.support.wait import until
 from tests.support.workers import WorkerProcess, ended
 
 KEY = "a key that only our own machines know"
-OTHER = "another key of somebody else's machines"
+OTHER = "the key of another group of machines"
 
 
 @pytest.fixture(autouse=True)
@@ -30,7 +30,7 @@ def _key(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 class Gadget:
-    """What an attacker writes in place of arguments: reading it runs a command."""
+    """An attacker's pickle in place of arguments, which runs a command when it is loaded."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -67,7 +67,7 @@ def test_a_signed_job_is_executed_and_read(queue: Queue, work: Callable[..., Non
 
 
 @pytest.mark.parametrize("worker_class", ["forked", "simple", "sync"])
-def test_what_is_not_signed_is_not_even_decoded(
+def test_unsigned_data_is_not_decoded(
     queue: Queue, work: Callable[..., None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, worker_class: str
 ) -> None:
     monkeypatch.delenv(signing.VARIABLE)
@@ -78,7 +78,7 @@ def test_what_is_not_signed_is_not_even_decoded(
     elif worker_class == "simple":
         SimpleWorker([queue]).work(burst=True)
     else:
-        monkeypatch.setattr(signing, "seal", lambda data, *_: data)  # a producer without the key, in this process
+        monkeypatch.setattr(signing, "seal", lambda data, *_: data)  # a producer without the key
         job = Queue(connection=queue.connection, is_async=False).enqueue(samples.add, Gadget(tmp_path / "canary"), 1)
     assert "is not signed, and FLOWQ_SECRET_KEY is set here" in why(job)
     assert not (tmp_path / "canary").exists()
@@ -95,13 +95,28 @@ def test_arguments_of_another_job(queue: Queue, connection: redis.Redis, work: C
 
 
 @pytest.mark.parametrize("field", ["on_success", "on_failure", "serializer", "webhooks"])
-def test_what_is_called_beside_the_function(
+def test_callbacks_and_handlers_are_signed_too(
     queue: Queue, connection: redis.Redis, work: Callable[..., None], tmp_path: Path, field: str
 ) -> None:
     job = queue.enqueue(samples.add, 1, 2)
-    connection.hset(key("job", job), field, "os.mkdir|60" if field.startswith("on_") else str(tmp_path))
+    connection.hset(key("job", job), field, "os.mkdir|60000" if field.startswith("on_") else str(tmp_path))
     work()
     assert "is wrong" in why(job)
+
+
+@pytest.mark.parametrize("timeout", [0.05, 1, 60, 90.5, 1234567])
+def test_callbacks_are_signed_as_schema_1_did(queue: Queue, timeout: float) -> None:
+    job = queue.enqueue(samples.add, 1, 2, on_success=Callback(samples.add, timeout), on_stopped=Callback("os.mkdir", timeout))
+    record = queue.store.jobs.get(job.id)
+    assert record is not None
+    assert record.fields["on_stopped"] == f"os.mkdir|{timeout * 1000:.0f}"
+    signed = ("call of job", job.id, "", f"tests.api.samples.add|{timeout:g}", "", f"os.mkdir|{timeout:g}", "")
+    assert signing.payload_context(job.id, record.fields) == signed
+
+
+@pytest.mark.parametrize("text", ["os.mkdir", "os.mkdir|", "os.mkdir|soon", "|", ""])
+def test_a_callback_that_is_none_is_signed_by_no_one(text: str) -> None:
+    assert signing.payload_context("a", {"on_success": text})[3] == text
 
 
 def test_forged_results_and_data(queue: Queue, connection: redis.Redis, work: Callable[..., None], tmp_path: Path) -> None:
@@ -134,7 +149,7 @@ def test_the_callback_of_a_lost_execution(queue: Queue, work: Callable[..., None
     assert log.read_text() == "failure AbandonedJobError\n"
 
 
-def test_a_key_is_changed_without_a_stop(queue: Queue, work: Callable[..., None], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_key_is_changed_without_downtime(queue: Queue, work: Callable[..., None], monkeypatch: pytest.MonkeyPatch) -> None:
     old = queue.enqueue(samples.add, 1, 2)
     monkeypatch.setenv(signing.VARIABLE, f"{OTHER}, {KEY}")
     new = queue.enqueue(samples.add, 3, 4)
@@ -147,7 +162,7 @@ def test_a_key_is_changed_without_a_stop(queue: Queue, work: Callable[..., None]
         _ = Job.fetch(old.id, connection=queue.connection).args
 
 
-def test_without_a_key_everything_is_taken(queue: Queue, work: Callable[..., None], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_a_key_everything_is_accepted(queue: Queue, work: Callable[..., None], monkeypatch: pytest.MonkeyPatch) -> None:
     job = queue.enqueue(samples.add, 1, 2, meta={"a": 1})
     monkeypatch.delenv(signing.VARIABLE)
     work()
@@ -211,7 +226,7 @@ def test_a_changed_flow_does_not_run(queue: Queue, connection: redis.Redis, tmp_
     assert not (tmp_path / "fine").exists()
 
 
-# -- what a worker may call ----------------------------------------------------------------------------------------------------
+# -- allowed functions ----------------------------------------------------------------------------------------------------
 
 
 def test_patterns() -> None:
@@ -225,7 +240,7 @@ def test_patterns() -> None:
     assert refusal("run", ("reports.*",)) == "this worker may not execute commands (run): it allows only reports.*"
 
 
-def test_only_what_is_allowed_is_called(queue: Queue, work: Callable[..., None], tmp_path: Path) -> None:
+def test_only_allowed_functions_are_called(queue: Queue, work: Callable[..., None], tmp_path: Path) -> None:
     fine = queue.enqueue(samples.add, 1, 2)
     bad = queue.enqueue("os.mkdir", str(tmp_path / "canary"))
     method = queue.enqueue((tmp_path / "canary").mkdir)
@@ -238,7 +253,7 @@ def test_only_what_is_allowed_is_called(queue: Queue, work: Callable[..., None],
     assert not (tmp_path / "canary").exists()
 
 
-def test_simple_workers_allow_likewise(queue: Queue, tmp_path: Path) -> None:
+def test_simple_workers_obey_allow_too(queue: Queue, tmp_path: Path) -> None:
     bad = queue.enqueue("os.mkdir", str(tmp_path / "canary"))
     SimpleWorker([queue]).work(burst=True, allow=["tests.*"])
     assert "this worker may not call os.mkdir" in why(bad)

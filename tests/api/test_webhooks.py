@@ -1,4 +1,4 @@
-"""Webhooks, delivered to a real web server: what is sent and when, and that neither slow receivers nor deaths lose or hold up anything."""
+"""Webhooks, delivered to a real web server: content, time, retries, slow receivers and killed workers."""
 
 import os
 import signal
@@ -45,7 +45,7 @@ def driver(queue: Queue) -> Iterator[Driver]:
 
 @pytest.fixture
 def soon(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let tries follow each other quickly, in workers that are forked from here."""
+    """Shorten the delays between tries, in workers forked from this process."""
     monkeypatch.setattr(delivery, "_WAITS", (0.01,) * 5)
 
 
@@ -54,15 +54,15 @@ def both(endpoint: Endpoint, **more: Any) -> list[Webhook]:
 
 
 def left(queue: Queue) -> list[bytes]:
-    """The keys of deliveries that are still to be made."""
+    """Return the keys of pending deliveries."""
     return sorted(queue.connection.scan_iter("{flowq}:webhook*", count=1000))
 
 
-# -- what is sent, and when
+# -- deliveries
 
 
 @pytest.mark.parametrize("worker_class", [Worker, SimpleWorker])
-def test_a_success_is_told(queue: Queue, endpoint: Endpoint, worker_class: type[Worker]) -> None:
+def test_a_success_is_delivered(queue: Queue, endpoint: Endpoint, worker_class: type[Worker]) -> None:
     job = queue.enqueue(samples.add, 1, webhooks=both(endpoint, headers={"Authorization": "Bearer s", "X-Own": "yes"}))
     worker_class([queue]).work(burst=True)
     (asked,) = endpoint.asked
@@ -82,7 +82,7 @@ def test_a_success_is_told(queue: Queue, endpoint: Endpoint, worker_class: type[
 
 
 @pytest.mark.parametrize("worker_class", [Worker, SimpleWorker])
-def test_a_failure_is_told_once_no_retries_are_left(queue: Queue, endpoint: Endpoint, worker_class: type[Worker]) -> None:
+def test_a_failure_is_delivered_once_no_retries_are_left(queue: Queue, endpoint: Endpoint, worker_class: type[Worker]) -> None:
     queue.enqueue(samples.div_by_zero, 1, retry=2, webhooks=both(endpoint))
     worker_class([queue]).work(burst=True)
     (asked,) = endpoint.asked
@@ -98,7 +98,7 @@ def test_a_get_has_no_body(queue: Queue, endpoint: Endpoint, work: Callable[...,
     assert (asked.method, asked.path, asked.body, "Content-Type" in asked.headers) == ("GET", "/x", b"", False)
 
 
-def test_sync_mode_tells_before_enqueue_returns(connection: redis.Redis, endpoint: Endpoint, queue: Queue) -> None:
+def test_sync_mode_delivers_before_enqueue_returns(connection: redis.Redis, endpoint: Endpoint, queue: Queue) -> None:
     sync = Queue(is_async=False, connection=connection)
     sync.enqueue(samples.add, 1, webhooks=both(endpoint))
     sync.enqueue(samples.div_by_zero, 1, webhooks=both(endpoint))
@@ -126,7 +126,7 @@ def test_ends_without_an_execution_are_failures(queue: Queue, endpoint: Endpoint
     }
 
 
-def test_canceled_and_stopped_jobs_are_neither(
+def test_canceled_and_stopped_jobs_deliver_nothing(
     queue: Queue, endpoint: Endpoint, background: Callable[..., Background], connection: redis.Redis
 ) -> None:
     queue.enqueue(samples.add, 1, webhooks=both(endpoint)).cancel()
@@ -139,7 +139,7 @@ def test_canceled_and_stopped_jobs_are_neither(
     assert endpoint.asked == []
 
 
-def test_a_result_that_is_not_kept_is_told_all_the_same(queue: Queue, endpoint: Endpoint, driver: Driver) -> None:
+def test_a_result_that_is_not_kept_is_delivered(queue: Queue, endpoint: Endpoint, driver: Driver) -> None:
     job = queue.enqueue(samples.add, 1, result_ttl=0, webhooks=both(endpoint))
     driver.end(driver.take())
     assert not Job.exists(job.id, queue.connection)
@@ -160,7 +160,7 @@ def test_every_way_to_enqueue(queue: Queue, connection: redis.Redis, endpoint: E
     assert len(endpoint.asked) == 6
 
 
-# -- receivers that are slow, broken or gone
+# -- slow, broken and missing receivers
 
 
 @pytest.mark.usefixtures("soon")
@@ -169,7 +169,7 @@ def test_every_way_to_enqueue(queue: Queue, connection: redis.Redis, endpoint: E
     [([500, 429], 3), ([404], 1), ([301], 1), ([503] * 20, 6)],
     ids=["tried again", "not wanted", "nowhere", "given up"],
 )
-def test_answers_that_are_no_success(
+def test_answers_other_than_success(
     queue: Queue, background: Callable[..., Background], answers: list[int], requests: int
 ) -> None:
     with Endpoint(answers) as endpoint:
@@ -182,7 +182,7 @@ def test_answers_that_are_no_success(
 
 
 @pytest.mark.usefixtures("soon")
-def test_nobody_there(queue: Queue, background: Callable[..., Background]) -> None:
+def test_no_receiver(queue: Queue, background: Callable[..., Background]) -> None:
     with Endpoint() as endpoint:
         url = endpoint.url
     background(lambda: Worker([queue]))
@@ -192,7 +192,7 @@ def test_nobody_there(queue: Queue, background: Callable[..., Background]) -> No
     assert job.is_finished
 
 
-def test_a_slow_receiver_holds_nobody_up(queue: Queue, background: Callable[..., Background]) -> None:
+def test_a_slow_receiver_delays_no_jobs(queue: Queue, background: Callable[..., Background]) -> None:
     go = threading.Event()
     with Endpoint(before=lambda: go.wait(20)) as endpoint:
         background(lambda: Worker([queue]))
@@ -207,7 +207,7 @@ def test_a_slow_receiver_holds_nobody_up(queue: Queue, background: Callable[...,
 
 
 @pytest.mark.usefixtures("soon")
-def test_a_receiver_that_does_not_answer_has_its_time(queue: Queue, background: Callable[..., Background]) -> None:
+def test_a_receiver_that_does_not_answer_times_out(queue: Queue, background: Callable[..., Background]) -> None:
     silent = Endpoint()
     go = threading.Event()
     silent.before = lambda: len(silent.asked) > 1 or go.wait(20)
@@ -229,12 +229,12 @@ def test_a_callback_and_a_webhook(queue: Queue, endpoint: Endpoint, work: Callab
 
 
 def due(queue: Queue) -> None:
-    """The time of whoever has taken them is over."""
+    """Expire the claims on all deliveries."""
     for member in queue.connection.zrange("{flowq}:webhooks", 0, -1):
         queue.connection.zadd("{flowq}:webhooks", {member: 1})
 
 
-def test_what_a_killed_worker_had_taken_is_delivered_by_another(queue: Queue, background: Callable[..., Background]) -> None:
+def test_another_worker_delivers_the_webhooks_of_a_killed_one(queue: Queue, background: Callable[..., Background]) -> None:
     go = threading.Event()
     with Endpoint(before=lambda: go.wait(20)) as endpoint:
         worker = background(lambda: Worker([queue]))
@@ -260,10 +260,10 @@ def test_the_process_that_sends_may_die(queue: Queue, background: Callable[..., 
         worker = background(lambda: Worker([queue]))
         job = queue.enqueue(samples.add, 1, webhooks=both(silent))
         until(lambda: silent.asked, message="the request")
-        os.kill(postmen(worker.pid)[0], signal.SIGKILL)
+        os.kill(senders(worker.pid)[0], signal.SIGKILL)
         until(lambda: not left(queue), message="another process to send it")
         assert (len(silent.asked), job.is_finished) == (2, True)
-        (second,) = postmen(worker.pid)
+        (second,) = senders(worker.pid)
         worker.signal(signal.SIGTERM)
         assert worker.wait() == 0
         assert not Path(f"/proc/{second}").exists()
@@ -274,13 +274,13 @@ def children(parent: int) -> list[int]:
     return [int(pid) for pid in Path(f"/proc/{parent}/task/{parent}/children").read_text().split()]
 
 
-def postmen(parent: int) -> list[int]:
-    """The processes below a worker that send webhooks."""
+def senders(parent: int) -> list[int]:
+    """Return the processes of a worker that send webhooks."""
     return [pid for pid in children(parent) if b"webhooks import sender" in Path(f"/proc/{pid}/cmdline").read_bytes()]
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="finds the process by /proc")
-def test_the_process_that_sends_is_no_orphan_of_a_fork_server(queue: Queue, server: PrivateServer) -> None:
+def test_the_sending_process_survives_the_fork_server(queue: Queue, server: PrivateServer) -> None:
     silent = Endpoint()
     go = threading.Event()
     silent.before = lambda: go.wait(20)
@@ -288,18 +288,18 @@ def test_the_process_that_sends_is_no_orphan_of_a_fork_server(queue: Queue, serv
         queue.enqueue(samples.add, 1, webhooks=both(silent))
         until(lambda: silent.asked, message="the request")
         parent = worker.process.pid
-        (sending,) = postmen(parent)
+        (sending,) = senders(parent)
         (fork_server,) = set(children(parent)) - {sending}
-        os.kill(fork_server, signal.SIGKILL)  # what is left below the worker is swept then
+        os.kill(fork_server, signal.SIGKILL)  # the worker then kills its orphaned descendants
         until(lambda: fork_server not in children(parent), message="the worker to see that it is gone")
         wait_for(queue.enqueue(samples.add, 2), "finished", timeout=20)
-        assert postmen(parent) == [sending]
+        assert senders(parent) == [sending]
         go.set()
         until(lambda: not left(queue), message="the answer to be reported")
         assert len(silent.asked) == 1
 
 
-def test_a_worker_that_stops_waits_for_answers_and_one_that_must_go_hands_back(
+def test_a_warm_stop_waits_for_answers_and_a_cold_stop_gives_deliveries_back(
     queue: Queue, background: Callable[..., Background]
 ) -> None:
     go = threading.Event()
@@ -337,7 +337,7 @@ def test_a_simple_worker_reports_while_it_executes_a_job(
     wait_for(job, "finished")
 
 
-def test_a_worker_with_its_last_job_tells_its_end(queue: Queue, endpoint: Endpoint) -> None:
+def test_a_worker_delivers_the_end_of_its_last_job(queue: Queue, endpoint: Endpoint) -> None:
     queue.enqueue(samples.add, 1, webhooks=both(endpoint))
     queue.enqueue(samples.add, 2)
     Worker([queue]).work(max_jobs=1)
@@ -362,7 +362,7 @@ def test_reports_are_fenced(queue: Queue, driver: Driver) -> None:
     assert driver.store.webhooks.over(third) is Outcome.NOT_FOUND
 
 
-# -- how it is written
+# -- values
 
 
 def test_as_plain_data() -> None:
@@ -408,11 +408,11 @@ def test_the_document_of_a_job(queue: Queue, work: Callable[..., None]) -> None:
         {"timeout": -1},
     ],
 )
-def test_what_cannot_be(wrong: dict[str, Any]) -> None:
+def test_invalid_webhooks(wrong: dict[str, Any]) -> None:
     with pytest.raises(UsageError):
         Webhook(**{"url": "http://a", "job_status": "finished", **wrong})
 
 
-def test_options_that_are_no_webhooks(queue: Queue) -> None:
+def test_invalid_values_of_the_webhooks_option(queue: Queue) -> None:
     with pytest.raises(UsageError, match="expected a list"):
         queue.enqueue(samples.add, 1, webhooks=["http://a"])

@@ -24,7 +24,7 @@ Start = Callable[..., "subprocess.Popen[str]"]
 
 @pytest.fixture
 def start(tmp_path: Path, connection: redis.Redis) -> Iterator[Start]:
-    """Start `flowq worker` in the test's directory; modules of the tests are found with `-P`, nothing else leads to them."""
+    """Start `flowq worker` in the test's directory; only `-P` makes the tests' modules importable."""
     url = f"unix://{connection.connection_pool.connection_kwargs['path']}"
     started: list[subprocess.Popen[str]] = []
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
@@ -58,7 +58,7 @@ def ended(process: "subprocess.Popen[str]", code: int = 0) -> tuple[str, str]:
     return out, error
 
 
-def test_the_lean_worker_takes_rqs_options(start: Start, queue: Queue, connection: redis.Redis, tmp_path: Path) -> None:
+def test_the_light_worker_takes_rqs_options(start: Start, queue: Queue, connection: redis.Redis, tmp_path: Path) -> None:
     (tmp_path / "lib").mkdir()
     (tmp_path / "lib" / "only_in_lib.py").write_text("def f():\n    return __file__\n")
     low = Queue("low", connection=connection)
@@ -109,7 +109,7 @@ def test_settings_name_queues_worker_and_logging(start: Start, queue: Queue, tmp
 
 
 @pytest.mark.parametrize("own", [(), ("-w", "tests.api.classes.OwnWorker", "-P", str(ROOT))])
-def test_a_signal_stops_it_politely(own: tuple[str, ...], start: Start, queue: Queue) -> None:
+def test_a_signal_is_a_warm_stop(own: tuple[str, ...], start: Start, queue: Queue) -> None:
     process = start("--max-idle-time", "300", *own)
     until(lambda: Worker.count(queue.connection) == 1, 30)
     process.send_signal(signal.SIGTERM)
@@ -134,7 +134,7 @@ def test_a_signal_stops_it_politely(own: tuple[str, ...], start: Start, queue: Q
         (["--worker-ttl", "0"], "0.0 is not in the range"),
     ],
 )
-def test_a_wrong_option_is_one_sentence(arguments: list[str], said: str, command: Command) -> None:
+def test_a_wrong_option_ends_in_one_sentence(arguments: list[str], said: str, command: Command) -> None:
     code, out, error = command("worker", *arguments, "--burst")
     assert (code, out) == (2, "")
     assert said in error
@@ -163,7 +163,7 @@ def test_a_pool_in_a_burst(start: Start, connection: redis.Redis, tmp_path: Path
     assert (tmp_path / "log").read_text() == "ZeroDivisionError: division by zero\n"
 
 
-def test_a_pool_replaces_its_workers_and_stops_politely(start: Start, queue: Queue, tmp_path: Path) -> None:
+def test_a_pool_replaces_its_workers_and_stops(start: Start, queue: Queue, tmp_path: Path) -> None:
     (tmp_path / "settings_of_a_pool.py").write_text("QUEUES = ['default', 'low']\n")
     process = start("-c", "settings_of_a_pool", "-n", "2", command="worker-pool")
     first = until(lambda: found if len(found := Worker.all(queue.connection)) == 2 else None, 60)
@@ -186,7 +186,7 @@ def test_a_pool_replaces_its_workers_and_stops_politely(start: Start, queue: Que
         (["--exception-handler", "os.nonesuch"], "module 'os' has no 'nonesuch'"),
     ],
 )
-def test_a_wrong_option_of_a_pool_is_one_sentence(arguments: list[str], said: str, command: Command) -> None:
+def test_a_wrong_option_of_a_pool_ends_in_one_sentence(arguments: list[str], said: str, command: Command) -> None:
     code, out, error = command("worker-pool", *arguments, "--burst")
     assert (code, out) == (2, "")
     assert said in error

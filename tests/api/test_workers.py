@@ -1,4 +1,4 @@
-"""`Worker` and `SimpleWorker`: options, what can be seen of them, and what they can be told."""
+"""`Worker` and `SimpleWorker`: options, attributes and commands."""
 
 import logging
 import os
@@ -21,6 +21,8 @@ from flowq.command import send_command, send_kill_horse_command, send_shutdown_c
 from flowq.exceptions import InvalidJobOperation, NoSuchJobError, NoSuchWorkerError, UsageError
 from flowq.job import Job
 from flowq.store.client.session import Session
+from flowq.store.schema.outcomes import Outcome
+from flowq.store.schema.records import Registration
 from flowq.suspension import is_suspended, resume, suspend
 from flowq.timeouts import JobTimeoutException, TimerDeathPenalty
 from flowq.worker import DequeueStrategy, WorkerStatus
@@ -38,14 +40,14 @@ def worker_class(request: pytest.FixtureRequest) -> type[Worker]:
 
 
 class Politely(TimerDeathPenalty):
-    """A death penalty of a user's own: the message says whose it is."""
+    """A user's death penalty with its own message."""
 
     def _message(self) -> str:
         return f"{self.job_id}: your time is up"
 
 
 class LoudJob(Job):
-    """A class of jobs of a user's own."""
+    """A user's class of jobs."""
 
     def perform(self) -> Any:
         return "loud", super().perform()
@@ -60,7 +62,7 @@ def test_simple_worker_executes_in_its_own_process(queue: Queue) -> None:
     assert SimpleWorker([queue]).work(burst=True) is False
 
 
-def test_what_the_callers_process_has_is_there_in_its_jobs(
+def test_jobs_inherit_the_state_of_the_callers_process(
     queue: Queue, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, worker_class: type[Worker]
 ) -> None:
     (tmp_path / "late_module.py").write_text("def answer():\n    return 42\n")
@@ -71,7 +73,7 @@ def test_what_the_callers_process_has_is_there_in_its_jobs(
     assert [job.result for job in jobs] == [42, ("patched", 1, 0)]
 
 
-def test_functions_and_classes_of_the_main_program_are_there_in_its_jobs(queue: Queue, tmp_path: Path) -> None:
+def test_jobs_see_the_functions_and_classes_of_the_main_program(queue: Queue, tmp_path: Path) -> None:
     path = queue.connection.connection_pool.connection_kwargs["path"]
     (tmp_path / "helpers.py").write_text("def double(thing):\n    return type(thing)(thing.number * 2)\n")
     (tmp_path / "program.py").write_text(
@@ -92,13 +94,13 @@ def test_functions_and_classes_of_the_main_program_are_there_in_its_jobs(queue: 
 
 
 class OfOurs(Worker):
-    """A worker whose classes are attributes, as those of RQ can be."""
+    """A worker whose classes are attributes, as in RQ."""
 
     job_class = LoudJob
     death_penalty_class = Politely
 
 
-def test_a_subclass_of_worker_may_say_its_classes(queue: Queue) -> None:
+def test_a_subclass_of_worker_may_define_its_classes(queue: Queue) -> None:
     job = queue.enqueue(samples.class_of_current_job)
     slow = queue.enqueue(samples.spin, job_timeout=0.1)
     OfOurs([queue]).work(burst=True)
@@ -107,7 +109,7 @@ def test_a_subclass_of_worker_may_say_its_classes(queue: Queue) -> None:
 
 
 @pytest.mark.parametrize("kind", [Worker, SimpleWorker])
-def test_a_worker_in_a_thread_says_what_is_wrong(queue: Queue, kind: type[Worker]) -> None:
+def test_a_worker_in_a_thread_is_refused_with_a_reason(queue: Queue, kind: type[Worker]) -> None:
     with ThreadPoolExecutor() as pool, pytest.raises(UsageError, match="main thread"):
         pool.submit(kind([queue]).work, burst=True).result()
 
@@ -164,7 +166,7 @@ def test_a_death_penalty_of_ones_own(queue: Queue, worker_class: type[Worker]) -
 
 
 @pytest.mark.parametrize("seconds", [None, 0, 5])
-def test_a_timer_death_penalty_that_is_not_needed_leaves_no_trace(seconds: float | None) -> None:
+def test_an_unused_timer_death_penalty_leaves_no_thread(seconds: float | None) -> None:
     with TimerDeathPenalty(seconds, JobTimeoutException) as penalty:
         pass
     assert not penalty.fired
@@ -194,10 +196,10 @@ def test_wrong_options_are_refused(queue: Queue) -> None:
     Worker([queue], maintenance_interval=5, job_monitoring_interval=3, disable_default_exception_handler=True)
 
 
-# -- looking -------------------------------------------------------------------------------------------------------------------
+# -- attributes -------------------------------------------------------------------------------------------------------------------
 
 
-def test_what_can_be_seen_of_a_worker(queue: Queue, background: Start, tmp_path: Path, worker_class: type[Worker]) -> None:
+def test_the_attributes_of_a_worker(queue: Queue, background: Start, tmp_path: Path, worker_class: type[Worker]) -> None:
     other = Queue("other", connection=queue.connection)
     assert (Worker.all(queue.connection), Worker.count(queue.connection)) == ([], 0)
     done, bad = queue.enqueue(samples.add, 1), queue.enqueue(samples.div_by_zero, 1)
@@ -226,7 +228,7 @@ def test_what_can_be_seen_of_a_worker(queue: Queue, background: Start, tmp_path:
     assert bad.is_failed
 
 
-# -- being told ----------------------------------------------------------------------------------------------------------------
+# -- commands ----------------------------------------------------------------------------------------------------------------
 
 
 def test_suspend_and_resume(queue: Queue, background: Start, worker_class: type[Worker]) -> None:
@@ -243,7 +245,7 @@ def test_suspend_and_resume(queue: Queue, background: Start, worker_class: type[
     assert resume(queue.connection) is False
 
 
-def test_a_suspension_may_end_by_itself(queue: Queue, background: Start) -> None:
+def test_a_suspension_may_have_a_duration(queue: Queue, background: Start) -> None:
     suspend(queue.connection, ttl=0.2)
     job = queue.enqueue(samples.add, 1)
     background(lambda: Worker([queue], worker_ttl=1))
@@ -261,7 +263,7 @@ def test_shutdown_finishes_the_job(queue: Queue, background: Start, tmp_path: Pa
     assert job.is_finished
 
 
-def test_a_busy_simple_worker_hears_a_shutdown_between_two_jobs(queue: Queue, background: Start, tmp_path: Path) -> None:
+def test_a_busy_simple_worker_obeys_a_shutdown_between_two_jobs(queue: Queue, background: Start, tmp_path: Path) -> None:
     jobs = [queue.enqueue(samples.pause, 0.2) for _ in range(40)]
     worker = background(lambda: SimpleWorker([queue]))
     wait_for(jobs[0], "started", "finished")
@@ -271,7 +273,7 @@ def test_a_busy_simple_worker_hears_a_shutdown_between_two_jobs(queue: Queue, ba
     assert all(job.get_status() in {"finished", "queued"} for job in jobs)
 
 
-def test_the_second_signal_hands_the_job_of_a_simple_worker_back(queue: Queue, background: Start, tmp_path: Path) -> None:
+def test_the_second_signal_requeues_the_job_of_a_simple_worker(queue: Queue, background: Start, tmp_path: Path) -> None:
     started = tmp_path / "started"
     job = queue.enqueue(samples.mark_and_hang, str(started))
     worker = background(lambda: SimpleWorker([queue]))
@@ -310,7 +312,7 @@ def test_a_burst_worker_executes_what_is_overdue(queue: Queue, worker_class: typ
     assert [job.get_status() for job in jobs] == ["finished"] * 3
 
 
-def test_killing_the_horse_fails_the_job_and_the_worker_goes_on(queue: Queue, background: Start, tmp_path: Path) -> None:
+def test_killing_the_horse_fails_the_job_and_the_worker_continues(queue: Queue, background: Start, tmp_path: Path) -> None:
     started = tmp_path / "started"
     job = queue.enqueue(samples.mark_and_hang, str(started))
     worker = background(lambda: Worker([queue]))
@@ -322,19 +324,19 @@ def test_killing_the_horse_fails_the_job_and_the_worker_goes_on(queue: Queue, ba
     assert after.latest_result(timeout=10) is not None
 
 
-def test_commands_that_cannot_be(queue: Queue) -> None:
-    with pytest.raises(NoSuchWorkerError, match="'nobody'"):
-        send_shutdown_command(queue.connection, "nobody")
+def test_invalid_commands(queue: Queue) -> None:
+    with pytest.raises(NoSuchWorkerError, match="'missing'"):
+        send_shutdown_command(queue.connection, "missing")
     for wrong in ("dance", "stop-job"):
         with pytest.raises(UsageError, match="kill-horse"):
-            send_command(queue.connection, "nobody", wrong)
+            send_command(queue.connection, "missing", wrong)
     with pytest.raises(NoSuchJobError):
-        send_stop_job_command(queue.connection, "nobody")
+        send_stop_job_command(queue.connection, "missing")
     job = queue.enqueue(samples.add, 1)
     with pytest.raises(InvalidJobOperation, match="it is queued, not started"):
         send_stop_job_command(queue.connection, job.id)
     with pytest.raises(InvalidJobOperation, match="it is queued, not started"):
-        send_command(queue.connection, "nobody", "stop-job", job_id=job.id)
+        send_command(queue.connection, "missing", "stop-job", job_id=job.id)
 
 
 def test_the_worker_program_finds_modules_of_its_directory(queue: Queue, connection: redis.Redis, tmp_path: Path) -> None:
@@ -348,3 +350,95 @@ def test_the_worker_program_finds_modules_of_its_directory(queue: Queue, connect
         check=True,
     )
     assert job.result == 42
+
+
+# -- names ---------------------------------------------------------------------------------------------------------------------
+
+
+def listed(connection: redis.Redis, name: str) -> bool:
+    return name in {worker.name for worker in Worker.all(connection)}
+
+
+def test_a_name_in_use_is_refused_and_its_holder_stays_listed(
+    queue: Queue, background: Start, worker_class: type[Worker]
+) -> None:
+    holder = background(lambda: worker_class([queue], name="mine"))
+    until(lambda: listed(queue.connection, "mine"))
+    job = queue.enqueue(samples.add, 1, 2)
+    wait_for(job, "finished")
+    for kind in (Worker, SimpleWorker):
+        with pytest.raises(ValueError, match="exists an active worker named 'mine' already") as caught:
+            kind([queue], name="mine").work(burst=True)
+        assert isinstance(caught.value, UsageError)
+        assert f"process {holder.pid} on" in str(caught.value)
+    assert listed(queue.connection, "mine")
+    holder.signal(signal.SIGTERM)
+    assert holder.wait() == 0
+    assert not listed(queue.connection, "mine")
+    worker_class([queue], name="mine").work(burst=True)
+
+
+def test_the_name_of_a_worker_that_was_killed_can_be_taken_at_once(
+    queue: Queue, background: Start, worker_class: type[Worker]
+) -> None:
+    killed = background(lambda: worker_class([queue], name="mine"))
+    until(lambda: listed(queue.connection, "mine"))
+    killed.signal(signal.SIGKILL)
+    killed.wait()
+    assert queue.store.workers.get("mine") is not None, "its record is still there"
+    job = queue.enqueue(samples.add, 1, 2)
+    assert worker_class([queue], name="mine").work(burst=True)
+    assert job.is_finished
+
+
+@pytest.mark.parametrize(("field", "value"), [("beat", "1"), ("lease", "0")])
+def test_the_name_of_a_worker_elsewhere_can_be_taken_when_it_is_silent(queue: Queue, field: str, value: str) -> None:
+    registration = Registration("mine", ("default",), "another.machine", 1)
+    assert queue.store.workers.register(registration) is None
+    assert queue.store.workers.register(registration) is None, "the reply to the first call may have been lost"
+    with pytest.raises(ValueError, match=r"process 1 on another\.machine"):
+        SimpleWorker([queue], name="mine").work(burst=True)
+    queue.connection.hset("{flowq}:worker:mine", field, value)
+    assert SimpleWorker([queue], name="mine").work(burst=True) is False
+    assert queue.store.workers.leave("mine", registration.nonce) is Outcome.NOT_FOUND
+
+
+def test_a_living_worker_that_was_forgotten_is_listed_again(
+    queue: Queue, background: Start, worker_class: type[Worker]
+) -> None:
+    holder = background(lambda: worker_class([queue], name="mine", worker_ttl=1))
+    until(lambda: listed(queue.connection, "mine"))
+    queue.store.workers.leave("mine")  # as a later worker of the name does at its end, or a sweep when a worker was frozen
+    assert not listed(queue.connection, "mine")
+    until(lambda: listed(queue.connection, "mine"))
+    found = Worker.find("mine", queue.connection)
+    assert found is not None
+    assert (found.pid, found.queue_names()) == (holder.pid, ["default"])
+    job = queue.enqueue(samples.add, 1, 2)
+    wait_for(job, "finished")
+    assert job.worker_name == "mine"
+
+
+def test_a_worker_that_was_frozen_is_listed_again(queue: Queue, background: Start, worker_class: type[Worker]) -> None:
+    frozen = background(lambda: worker_class([queue], name="mine", worker_ttl=0.5))
+    until(lambda: listed(queue.connection, "mine"))
+    frozen.signal(signal.SIGSTOP)
+    other = background(lambda: worker_class([queue], name="other", worker_ttl=0.5))
+    until(lambda: not listed(queue.connection, "mine"), message="the other worker's sweeps forget it")
+    frozen.signal(signal.SIGCONT)
+    until(lambda: listed(queue.connection, "mine"))
+    for worker in (frozen, other):
+        worker.signal(signal.SIGTERM)
+        assert worker.wait() == 0
+    assert Worker.all(queue.connection) == []
+
+
+def test_a_worker_goes_on_after_the_data_was_deleted(queue: Queue, background: Start, worker_class: type[Worker]) -> None:
+    worker = background(lambda: worker_class([queue], name="mine"))
+    until(lambda: listed(queue.connection, "mine"))
+    assert queue.enqueue(samples.add, 1, 2).latest_result(timeout=10) is not None
+    queue.connection.flushall()
+    until(lambda: listed(queue.connection, "mine"), message="the worker to register again")
+    assert queue.enqueue(samples.add, 1, 2).latest_result(timeout=10) is not None
+    worker.signal(signal.SIGTERM)
+    assert worker.wait() == 0

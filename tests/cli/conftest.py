@@ -17,7 +17,7 @@ from tests.support.server import PrivateServer
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What one command left behind."""
+    """The exit code and output of a command."""
 
     code: int
     out: str
@@ -47,13 +47,13 @@ def cli(
 
 @pytest.fixture
 def report(store: Store, cli: Cli, tmp_path: Path) -> str:
-    """A submitted run of `samples.report_plan`, of which nothing has been started; its id is fixed."""
+    """A submitted run of `samples.report_plan` with a fixed id; no job has started."""
     return submit(store, samples.report_plan(), directory=tmp_path, run_id=samples.RUN)
 
 
 @pytest.fixture
 def worker(store: Store) -> Iterator[HandWorker]:
-    """A worker on all queues of the sample but "gpu", moved by hand."""
+    """A manual worker on all queues of the sample but "gpu"."""
     hand = HandWorker(store, "default", "cpu")
     yield hand
     hand.close()
@@ -61,5 +61,5 @@ def worker(store: Store) -> Iterator[HandWorker]:
 
 @pytest.fixture
 def submit_plan(store: Store, tmp_path: Path) -> Callable[[Plan], str]:
-    """Submit any plan from the test's directory."""
+    """Return a function that submits a plan from the test's directory."""
     return lambda plan: submit(store, plan, directory=tmp_path)

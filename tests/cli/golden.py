@@ -1,4 +1,4 @@
-"""Golden texts: what people read, kept in files that a reviewer can read too. FLOWQ_GOLDEN=write rewrites them."""
+"""Golden texts: the expected output in files. FLOWQ_GOLDEN=write rewrites them."""
 
 import os
 from collections.abc import Iterable
@@ -10,7 +10,7 @@ FOLDER = Path(__file__).parent / "golden"
 
 
 def check(name: str, text: str) -> None:
-    """Compare a text with the file of this name."""
+    """Assert that a text equals the file of this name."""
     path = FOLDER / f"{name}.txt"
     if os.environ.get("FLOWQ_GOLDEN") == "write":
         FOLDER.mkdir(exist_ok=True)
@@ -20,5 +20,5 @@ def check(name: str, text: str) -> None:
 
 
 def plain(lines: Iterable[Line]) -> str:
-    """Return lines as the text a pipe gets."""
+    """Return lines as text for a pipe."""
     return "".join(paint(line, color=False) + "\n" for line in lines)

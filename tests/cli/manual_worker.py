@@ -1,4 +1,4 @@
-"""A worker that a test moves by hand: real transitions on a real server, one at a time, so that every state stands still."""
+"""A worker that a test controls step by step: real transitions on a real server, so that every state can be inspected."""
 
 import os
 import select
@@ -8,14 +8,15 @@ from flowq import ids
 from flowq.store import Store
 from flowq.store.client.async_connection import WorkerConnection
 from flowq.store.schema.outcomes import Claim, ExchangeReply, ExecutionReport, LogLines, SweepReply
+from flowq.store.schema.records import Registration
 
 
 class HandWorker:
-    """Claims, prints and ends jobs when the test says so. Serves the queues from its first claim on."""
+    """A worker that claims, prints and ends jobs on request. It serves the queues from its first claim on."""
 
     def __init__(self, store: Store, *queues: str, name: str = "hand") -> None:
         own = Store(store.client, store.namespace, follow=False)
-        own.workers.register(name, queues=queues, hostname="test", pid=os.getpid(), slots=1, version="0")
+        own.workers.register(Registration(name, queues, "test", os.getpid()))
         self._link = WorkerConnection(own.session, name)
         self._link.connect()
         self._queues = list(queues)
@@ -30,25 +31,25 @@ class HandWorker:
         return claim
 
     def print(self, claim: Claim, text: str, stream: str = "out") -> None:
-        """Let a claimed job print."""
+        """Store output of a claimed job."""
         self._index += 1
         self._step(logs=[LogLines(claim.id, claim.token, self._index, stream, text.encode("utf-8", "surrogatepass"))])
 
     def finish(self, claim: Claim, value: bytes = b"null") -> None:
-        """Let a claimed job finish with a JSON value."""
+        """Finish a claimed job with a JSON value."""
         self._end(ExecutionReport(claim.id, claim.token, "finished", value=value))
 
     def fail(
         self, claim: Claim, error: str, *, reason: str = "error", exit_code: int | None = None, allowed: bool = False
     ) -> None:
-        """Let a claimed job fail."""
+        """Fail a claimed job."""
         value = error.encode("utf-8", "surrogatepass")
         self._end(
             ExecutionReport(claim.id, claim.token, "failed", reason=reason, value=value, exit_code=exit_code, allowed=allowed)
         )
 
     def close(self) -> None:
-        """Give the connection back."""
+        """Close the connection."""
         self._link.close()
 
     def _end(self, execution: ExecutionReport) -> None:

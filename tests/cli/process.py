@@ -1,4 +1,4 @@
-"""The command line as a process of its own, with or without a terminal, read as it writes."""
+"""`flowq` as a process, with or without a terminal, whose output is read while it runs."""
 
 import os
 import signal
@@ -58,7 +58,7 @@ class Process:
         return self._process.pid
 
     def expect(self, text: str, timeout: float = 20) -> None:
-        """Wait until the text stands on standard output or error."""
+        """Wait until the text appears on standard output or error."""
         until(lambda: text in self.out or text in self.err, timeout=timeout, message=f"{text!r} in\n{self.out}\n--\n{self.err}")
 
     def signal(self, number: signal.Signals) -> None:
@@ -73,7 +73,7 @@ class Process:
         return code
 
     def end(self) -> None:
-        """See to it that nothing is left running."""
+        """Kill the process if it still runs."""
         if self._process.poll() is None:
             self._process.kill()
         self.wait()

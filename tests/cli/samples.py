@@ -1,4 +1,4 @@
-"""Hand-made runs for the tests of views and layouts: every status, every kind of note, names that fight back."""
+"""Constructed runs for the tests of views and layouts: every status, every kind of note, hostile names."""
 
 from collections.abc import Mapping
 
@@ -16,13 +16,13 @@ _SHELL = Action(kind="shell", script="true")
 
 
 def node(name: str, line: int, *, queue: str = "default", retries: int = 0, matrix: bool = False) -> Node:
-    """Make a node with what the views look at."""
+    """Return a node with the fields that views read."""
     retry = RetryPolicy(retries) if retries else None
     return Node(name=name, line=line, action=_SHELL, queue=queue, timeout=600.0, retry=retry, matrix=matrix)
 
 
 def matrix_cells(first: int, node_index: int, name: str, axes: list[dict[str, str]], parents: tuple[Edge, ...]) -> list[Cell]:
-    """Make the cells of a matrix and the group that counts them."""
+    """Return the cells of a matrix and the group that counts them."""
     cells = [
         Cell(first + index, cell_name(name, values), node_index, parents, matrix=values) for index, values in enumerate(axes)
     ]
@@ -31,7 +31,7 @@ def matrix_cells(first: int, node_index: int, name: str, axes: list[dict[str, st
 
 
 def report_plan() -> Plan:
-    """Make the plan of a small flow with a matrix of four cells."""
+    """Return the plan of a small flow with a matrix of four cells."""
     nodes = (
         node("list-files", 12),
         node("fetch", 18, retries=2),
@@ -64,7 +64,7 @@ def job(
     queue: str = "default",
     due: float | None = None,
 ) -> JobRecord:
-    """Make a record; `at`, `due` in seconds after the start of the run, `took` in seconds."""
+    """Return a job's record; `at`, `due` in seconds after the start of the run, `took` in seconds."""
     started = None if at is None else START + int(at * 1000)
     return JobRecord(
         id=member_id(RUN, ordinal),
@@ -84,7 +84,7 @@ def job(
 
 
 def run_record(status: RunStatus, total: int, *, ended: float | None = None, local: bool = True, attempt: int = 1) -> RunRecord:
-    """Make a run's record; `ended` in seconds after its start."""
+    """Return a run's record; `ended` in seconds after its start."""
     return RunRecord(
         id=RUN,
         flow="nightly-report",
@@ -110,7 +110,7 @@ def run_record(status: RunStatus, total: int, *, ended: float | None = None, loc
 def view(
     plan: Plan, run: RunRecord, jobs: Mapping[int, JobRecord], errors: Mapping[int, str], unserved: frozenset[str]
 ) -> RunView:
-    """Put a view together from records by ordinal."""
+    """Return a view of records by ordinal."""
     records = [jobs.get(cell.ordinal) for cell in plan.cells]
     return run_view(plan, Snapshot(run, records, errors, unserved, NOW))
 
@@ -122,7 +122,7 @@ TRACEBACK = (
 
 
 def failed_run() -> RunView:
-    """A run that has failed: one cell of a matrix with a traceback, one job allowed to fail, one skipped, one retried."""
+    """Return a failed run: a matrix cell with a traceback, a job allowed to fail, a skipped one, a retried one."""
     done, failed = JobStatus.FINISHED, JobStatus.FAILED
     jobs = {
         0: job(0, done, at=0.0, took=0.12),
@@ -140,7 +140,7 @@ def failed_run() -> RunView:
 
 
 def running_run(*, local: bool = False) -> RunView:
-    """A run in the middle: running, queued without a worker, waiting for a retry, waiting for others."""
+    """Return an active run: jobs running, queued without a worker, waiting for a retry, waiting for others."""
     jobs = {
         0: job(0, JobStatus.FINISHED, at=0.0, took=0.12),
         1: job(1, JobStatus.FINISHED, at=0.15, took=3.4),

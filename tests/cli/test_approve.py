@@ -1,4 +1,4 @@
-"""`flowq approve`: who decides about what, once, and what it says about everything else."""
+"""`flowq approve`: decisions, repeated decisions, and errors."""
 
 import getpass
 import json
@@ -29,7 +29,7 @@ jobs:
 
 @pytest.fixture
 def run(store: Store, server: PrivateServer, namespace: str, cli: Cli, tmp_path: Path) -> Iterator[str]:
-    """A run with three approvals that wait, on a real worker."""
+    """A run with three pending approvals, on a real worker."""
     with WorkerProcess(server.url, "default", "--log-level", "warning", namespace=namespace):
         run_id = start(store, tmp_path)
         until(lambda: sum(end == "deferred/approval" for end in statuses(store, run_id).values()) == 3, timeout=20)
@@ -49,7 +49,7 @@ def decision(cli: Cli, run: str, job: str) -> dict[str, Any]:
     return value
 
 
-def test_approve_with_who_and_why(cli: Cli, store: Store, run: str) -> None:
+def test_approve_records_who_and_why(cli: Cli, store: Store, run: str) -> None:
     outcome = cli("approve", run, "ask", "--comment", "figures checked", "--by", "ann")
     assert (outcome.code, outcome.out) == (0, f"approved ask of run {run} as ann\n")
     for who in ("legal", "sales"):
@@ -75,7 +75,7 @@ def test_reject(cli: Cli, store: Store, run: str) -> None:
     assert "rejected by ann: not on a friday" in cli("status", run).out
 
 
-def test_twice_is_once(cli: Cli, run: str) -> None:
+def test_a_repeated_decision_changes_nothing(cli: Cli, run: str) -> None:
     assert cli("approve", run, "ask", "--by", "ann").code == 0
     for more in ((), ("--reject",)):
         outcome = cli("approve", run, "ask", "--by", "bob", *more)
@@ -91,18 +91,18 @@ def test_twice_is_once(cli: Cli, run: str) -> None:
         ("build", "'build' of run {run} is no approval; waiting for a decision: ask, sign[who=legal], sign[who=sales]"),
         ("aks", "run {run} has no job 'aks'; did you mean 'ask'? waiting for a decision: ask,"),
         ("sign", "'sign' of run {run} is several approvals, decide about one; waiting for a decision: ask,"),
-        ("sign[who=nobody]", "run {run} has no job 'sign[who=nobody]'"),
+        ("sign[who=missing]", "run {run} has no job 'sign[who=missing]'"),
         ("publish", "'publish' of run {run} is no approval"),
     ],
 )
-def test_the_wrong_job(cli: Cli, run: str, job: str, words: str) -> None:
+def test_jobs_that_cannot_be_decided(cli: Cli, run: str, job: str, words: str) -> None:
     outcome = cli("approve", run, job)
     assert outcome.code == 2
     assert words.format(run=run) in outcome.err
     assert outcome.out == ""
 
 
-def test_before_its_time_and_after_the_end(cli: Cli, store: Store, run: str, tmp_path: Path) -> None:
+def test_too_early_and_too_late(cli: Cli, store: Store, run: str, tmp_path: Path) -> None:
     store.queues.suspend(None)
     early = start(store, tmp_path)
     outcome = cli("approve", early, "ask")
@@ -117,7 +117,7 @@ def test_before_its_time_and_after_the_end(cli: Cli, store: Store, run: str, tmp
     assert "no run with the id 'zzzzzzzz'" in cli("approve", "zzzzzzzz", "ask").err
 
 
-def test_nobody_answers(cli: Cli, store: Store, run: str, tmp_path: Path) -> None:
+def test_an_approval_without_a_decision_times_out(cli: Cli, store: Store, run: str, tmp_path: Path) -> None:
     late = start(store, tmp_path, timeout="0.3")
     until(lambda: statuses(store, late)["ask"].startswith("failed"), timeout=20)
     outcome = cli("approve", late, "ask")
@@ -128,6 +128,6 @@ def test_nobody_answers(cli: Cli, store: Store, run: str, tmp_path: Path) -> Non
     until(lambda: store.runs.require(late).ended, timeout=20)
 
 
-def test_by_a_shorter_id_and_as_the_latest(cli: Cli, run: str) -> None:
+def test_a_run_by_prefix_and_as_the_latest(cli: Cli, run: str) -> None:
     assert cli("approve", run[:5], "sign[who=legal]").code == 0
     assert cli("approve", "@latest", "sign[who=sales]").code == 0

@@ -1,4 +1,4 @@
-"""Servers, files, terminals and sizes that nobody hopes for: one sentence or a picture that fits, never a traceback."""
+"""Broken servers, wrong files, odd terminals and large sizes: one sentence or output that fits, never a traceback."""
 
 import json
 import os
@@ -37,7 +37,7 @@ READING = (
 
 
 def sentence(outcome: object) -> str:
-    """Return what was said; it must be one line."""
+    """Return the message, which must be one line."""
     text: str = outcome.err or outcome.out  # type: ignore[attr-defined]
     assert "Traceback" not in text
     assert "flowq itself went wrong" not in text
@@ -49,7 +49,7 @@ def sentence(outcome: object) -> str:
 
 @pytest.fixture
 def other() -> Iterator[PrivateServer]:
-    """A server that a test may spoil."""
+    """A server that a test may break."""
     private = PrivateServer()
     yield private
     private.stop()
@@ -99,7 +99,7 @@ def test_a_server_that_loads_its_data(cli: Cli, other: PrivateServer) -> None:
 
 def test_no_server_at_all(cli: Cli, tmp_path: Path) -> None:
     for command in READING:
-        outcome = cli("-u", f"unix://{tmp_path}/nobody", *command)
+        outcome = cli("-u", f"unix://{tmp_path}/missing", *command)
         assert outcome.code == 6
         assert sentence(outcome)
 
@@ -118,14 +118,14 @@ def test_a_directory_as_a_flow(cli: Cli, tmp_path: Path, command: str) -> None:
 
 @pytest.mark.parametrize("command", ["run", "plan", "graph"])
 @pytest.mark.parametrize("content", [b"", b"\xff\xfe\x00", b"jobs: [", b"\x00", b"- a\n"])
-def test_what_is_no_flow(cli: Cli, tmp_path: Path, command: str, content: bytes) -> None:
+def test_files_that_are_not_flows(cli: Cli, tmp_path: Path, command: str, content: bytes) -> None:
     (tmp_path / "x.yaml").write_bytes(content)
     outcome = cli(command, "x.yaml")
     assert outcome.code == 3
     assert outcome.err.splitlines()[-1].startswith("error: x.yaml cannot run: ")
 
 
-def test_a_picture_that_cannot_be_written(cli: Cli, tmp_path: Path) -> None:
+def test_a_graph_that_cannot_be_written(cli: Cli, tmp_path: Path) -> None:
     (tmp_path / "x.yaml").write_text("jobs: {a: {run: 'true'}}")
     outcome = cli("graph", "x.yaml", "--format", "svg", "-o", "no/such/folder.svg")
     assert outcome.code == 2
@@ -145,7 +145,7 @@ jobs:
 
 
 def screen(child: "pexpect.spawn[str]") -> str:
-    """Return everything a command wrote on its terminal."""
+    """Return all output of a command on its terminal."""
     child.expect(pexpect.EOF)
     child.close()
     return child.before or ""
@@ -158,7 +158,7 @@ def test_a_narrow_terminal(home: Path, tmp_path: Path, width: int) -> None:
     child = on_terminal("run", "x.yaml", cwd=tmp_path, env=env, size=(12, width))
     text = screen(child)
     assert child.exitstatus == 1
-    assert "\x1b[?25h" in text  # the cursor is back
+    assert "\x1b[?25h" in text  # the cursor is shown again
     for command in (
         ["status"],
         ["why", "end"],
@@ -176,13 +176,13 @@ def test_a_narrow_terminal(home: Path, tmp_path: Path, width: int) -> None:
 
 
 def test_a_terminal_that_is_resized(home: Path, tmp_path: Path) -> None:
-    """The next frame has the new width and height, and the run does not mind."""
+    """The next frame has the new width and height, and the run continues."""
     (tmp_path / "x.yaml").write_text(
         "jobs:\n  a-job-with-a-long-name: {run: 'while [ ! -e go ]; do sleep 0.05; done'}\n"
         + "".join(f"  waits-for-it-{number}: {{depends_on: [a-job-with-a-long-name], run: 'true'}}\n" for number in range(30))
     )
     child = on_terminal("run", "x.yaml", cwd=tmp_path, env={"FLOWQ_HOME": str(home)}, size=(24, 100))
-    child.expect_exact("11 more")  # 31 rows and 24 lines: head, 20 rows, what is left out, bar
+    child.expect_exact("11 more")  # 31 rows on 24 lines: head, 20 rows, the count of the others, progress bar
     child.setwinsize(10, 40)
     child.expect_exact("25 more")
     child.expect_exact("0/31")
@@ -204,7 +204,7 @@ def test_a_terminal_without_utf_8(home: Path, tmp_path: Path) -> None:
     assert "Traceback" not in text
 
 
-def test_colour_is_for_terminals_that_want_it(home: Path, tmp_path: Path) -> None:
+def test_colour_is_only_for_terminals_that_support_it(home: Path, tmp_path: Path) -> None:
     (tmp_path / "x.yaml").write_text("jobs: {a: {run: 'true'}}")
     env = {"FLOWQ_HOME": str(home)}
     screen(on_terminal("run", "x.yaml", cwd=tmp_path, env=env))
@@ -216,9 +216,7 @@ def test_colour_is_for_terminals_that_want_it(home: Path, tmp_path: Path) -> Non
 @pytest.mark.parametrize(
     "command", [["status"], ["logs"], ["runs"], ["graph"], ["why", "j9"], ["status", "--json"]], ids=" ".join
 )
-def test_a_reader_that_goes_away(
-    store: Store, server: PrivateServer, namespace: str, tmp_path: Path, command: list[str]
-) -> None:
+def test_a_closed_pipe(store: Store, server: PrivateServer, namespace: str, tmp_path: Path, command: list[str]) -> None:
     submit(store, plan({f"j{number}": [] for number in range(3000)}), directory=tmp_path)
     environment = {**os.environ, "FLOWQ_REDIS_URL": server.url, "FLOWQ_NAMESPACE": namespace}
     line = f"{' '.join((*FLOWQ, *command))} | head -1; exit ${{PIPESTATUS[0]}}"
@@ -234,7 +232,7 @@ def test_a_reader_that_goes_away(
 
 @pytest.mark.slow
 def test_ten_thousand_jobs(cli: Cli, store: Store, tmp_path: Path) -> None:
-    """Every command that reads a run reads this one in a few seconds, on a machine that has other things to do too."""
+    """Every command that reads a run reads this one in a few seconds, also on a busy machine."""
     shape: dict[str, list[str]] = {"root": []}
     shape |= {f"w{number}": ["root"] for number in range(9_998)}
     shape["end"] = [f"w{number}" for number in range(9_998)]
@@ -254,8 +252,8 @@ def test_ten_thousand_jobs(cli: Cli, store: Store, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("words", [[], ["run"], ["validate"], ["plan"], ["graph"], ["status"], ["logs"]])
-def test_words_that_are_longer_than_names_can_be(words: list[str], home: Path, tmp_path: Path) -> None:
+def test_arguments_longer_than_names_can_be(words: list[str], home: Path, tmp_path: Path) -> None:
     command = [*FLOWQ, *words, "a" * 300]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL)
-    assert done.returncode in {2, 3}  # wrong words, or a flow that cannot be read
+    assert done.returncode in {2, 3}  # wrong usage, or a flow that cannot be read
     assert "went wrong" not in done.stderr

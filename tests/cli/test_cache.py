@@ -1,4 +1,4 @@
-"""What the command line says of `cache`."""
+"""The output of the command line about `cache`."""
 
 import json
 from pathlib import Path
@@ -19,7 +19,7 @@ jobs:
 
 @pytest.fixture
 def place(home: Path, tmp_path: Path) -> Path:
-    """Where a project is."""
+    """The directory of a project."""
     project = tmp_path / "project"
     (project / "src").mkdir(parents=True)
     (project / "src" / "a.c").write_text("a")
@@ -28,7 +28,7 @@ def place(home: Path, tmp_path: Path) -> Path:
 
 
 def run(place: Path, *arguments: str) -> tuple[Ended, str, str]:
-    """Run the flow; return the command, and the note of `status` and the text of `why`."""
+    """Run the flow; return the ended command, the note of `status` and the text of `why`."""
     ended = flowq("run", "kept.yaml", *arguments, cwd=place)
     assert ended.code == 0, ended.err
     lines = flowq("status", cwd=place).out.splitlines()
@@ -36,7 +36,7 @@ def run(place: Path, *arguments: str) -> tuple[Ended, str, str]:
     return ended, note, flowq("why", "build", cwd=place).out
 
 
-def test_hits_and_misses_are_told(place: Path) -> None:
+def test_hits_and_misses_are_shown(place: Path) -> None:
     ended, note, why = run(place)
     assert "build | cache miss: no earlier result" in ended.out
     assert note == "ran: no earlier result"
@@ -61,7 +61,7 @@ def test_hits_and_misses_are_told(place: Path) -> None:
     assert run(place, "-p", "day=tue")[1] == "ran: key changed"
 
 
-def test_retry_of_a_job_that_is_kept(place: Path) -> None:
+def test_retry_of_a_cached_job(place: Path) -> None:
     run(place)
     _, note, _ = run(place)
     assert note.startswith("cached: ")
@@ -70,13 +70,13 @@ def test_retry_of_a_job_that_is_kept(place: Path) -> None:
     assert "cache miss: without the cache, as asked" in retried.out
 
 
-def test_no_cache_does_not_go_with_resume(place: Path) -> None:
+def test_no_cache_is_refused_with_resume(place: Path) -> None:
     ended = flowq("run", "--resume", "@latest", "--no-cache", cwd=place)
     assert ended.code == 2
     assert "--no-cache" in ended.err
 
 
-def test_cells_that_differ_are_shown_those_that_do_not_are_counted(place: Path) -> None:
+def test_cells_that_differ_are_shown_and_others_are_counted(place: Path) -> None:
     (place / "kept.yaml").write_text(
         "params: {list: {type: list, default: [1, 2]}}\n"
         "jobs: {m: {matrix: {n: '${{ params.list }}'}, run: 'true', cache: {key: matrix.n}}}\n"

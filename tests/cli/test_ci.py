@@ -1,4 +1,4 @@
-"""flowq in CI: the examples of docs/ci.md, step by step, and what annotations look like."""
+"""flowq in CI: the examples of docs/ci.md, step by step, and annotations."""
 
 import os
 import re
@@ -27,7 +27,7 @@ def block(name: str) -> str:
 
 @pytest.fixture
 def checkout(home: Path, tmp_path: Path) -> Path:
-    """A checkout with the page's flow; `home` stops the server in the end."""
+    """A checkout with the page's flow; `home` stops the server at the end."""
     (tmp_path / "pipeline.yaml").write_text(block("pipeline.yaml"))
     return tmp_path
 
@@ -38,7 +38,7 @@ def shell(checkout: Path, home: Path) -> "Shell":
 
 
 class Shell:
-    """Runs the commands of a CI file as its runner would."""
+    """A runner of the commands of a CI file."""
 
     def __init__(self, checkout: Path, home: Path) -> None:
         self.checkout = checkout
@@ -54,7 +54,7 @@ class Shell:
             timeout=60,
             check=False,
             stdin=subprocess.DEVNULL,
-        )  # decoded by hand: text mode would turn the \r of the markers into line ends
+        )  # decoded here: text mode would turn the \r of the markers into line ends
         return subprocess.CompletedProcess(done.args, done.returncode, done.stdout.decode(), done.stderr.decode())
 
 
@@ -100,7 +100,7 @@ def test_the_gitlab_pipeline_keeps_its_state_from_job_to_job(shell: Shell, check
     assert "[collapsed=true]\r\x1b[0K✔ lint" in done.stdout
     assert "ERROR: unit[part=web] failed: exit code 1 (pipeline.yaml:7)" in done.stdout
     assert shell("\n".join(first["after_script"])).returncode == 0
-    # An artifact forgets modes, and arrives elsewhere.
+    # An artifact loses modes, and is unpacked elsewhere.
     artifact = checkout / ".flowq"
     shutil.copytree(home, artifact, ignore=lambda _folder, names: [name for name in names if name.endswith((".sock", ".lock"))])
     artifact.chmod(0o755)
@@ -114,7 +114,7 @@ def test_the_gitlab_pipeline_keeps_its_state_from_job_to_job(shell: Shell, check
         shell("flowq server stop --force", FLOWQ_HOME=str(artifact))
 
 
-def test_output_cannot_pass_for_a_command(checkout: Path, home: Path) -> None:
+def test_output_cannot_inject_ci_commands(checkout: Path, home: Path) -> None:
     (checkout / "evil.yaml").write_text(
         "jobs:\n  evil:\n    run: |\n      echo '::error::fake'\n      echo '::set-env name=X::y'\n      exit 1\n"
     )
@@ -144,7 +144,7 @@ def test_output_cannot_pass_for_a_command(checkout: Path, home: Path) -> None:
         (["run", "pipeline.yaml", "--annotations", "jenkins"], "jenkins"),
     ],
 )
-def test_what_cannot_be_reported_is_said_before_anything_runs(
+def test_impossible_reports_are_refused_before_anything_runs(
     arguments: list[str], words: str, checkout: Path, home: Path
 ) -> None:
     process = Process(*arguments, cwd=checkout, env={"FLOWQ_HOME": str(home)})
@@ -154,7 +154,7 @@ def test_what_cannot_be_reported_is_said_before_anything_runs(
     process.end()
 
 
-def test_a_flow_that_is_not_valid_leaves_no_report(shell: Shell, checkout: Path) -> None:
+def test_an_invalid_flow_leaves_no_report(shell: Shell, checkout: Path) -> None:
     (checkout / "bad.yaml").write_text("jobs: {a: {rum: x}}")
     assert shell("flowq run bad.yaml --junit bad.xml").returncode == 3
     assert not (checkout / "bad.xml").exists()

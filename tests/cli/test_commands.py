@@ -1,4 +1,4 @@
-"""The commands that read and steer runs, on a real server; jobs are moved by hand, so every state stands still."""
+"""The commands that read and control runs, on a real server with a manual worker."""
 
 import json
 from collections.abc import Callable
@@ -24,7 +24,7 @@ def job_named(document: dict[str, list[dict[str, object]]], name: str) -> dict[s
 # -- status -------------------------------------------------------------------------------------------------------------------
 
 
-def test_status_of_a_run_that_waits(cli: Cli, report: str) -> None:
+def test_status_of_a_waiting_run(cli: Cli, report: str) -> None:
     outcome = cli("status", report)
     assert outcome.code == 0
     assert f"run {report}  nightly-report  running" in outcome.out
@@ -61,7 +61,7 @@ def test_status_shows_the_error_of_a_failed_job(cli: Cli, report: str, worker: H
     assert json.loads(cli("status", "--json").out)["jobs"][0]["error"] == samples.TRACEBACK
 
 
-def test_exit_status_of_a_run_that_goes_on_is_not_success(cli: Cli, report: str) -> None:
+def test_exit_status_of_an_active_run_is_not_success(cli: Cli, report: str) -> None:
     outcome = cli("status", "--exit-status")
     assert outcome.code == 1
     assert f"run {report} has not ended" in outcome.err
@@ -98,7 +98,7 @@ def test_runs_by_prefix_position_and_directory(cli: Cli, store: Store, report: s
         ("x\x1b[2J", "'x\\x1b[2J' is not a run"),
     ],
 )
-def test_a_run_that_cannot_be_meant(cli: Cli, store: Store, report: str, tmp_path: Path, argument: str, words: str) -> None:
+def test_arguments_that_name_no_run(cli: Cli, store: Store, report: str, tmp_path: Path, argument: str, words: str) -> None:
     submit(store, samples.report_plan(), directory=tmp_path, run_id="7kaaaaaa")
     outcome = cli("status", argument)
     assert outcome.code == 2
@@ -123,7 +123,7 @@ def test_without_any_run(cli: Cli, store: Store) -> None:
 
 @pytest.fixture
 def printed(report: str, worker: HandWorker) -> str:
-    """The sample after two jobs have printed; the second has failed twice."""
+    """The sample after two jobs have printed; the second one has failed twice."""
     first = worker.claim()
     worker.print(first, "one\ntwo\n")
     worker.print(first, "oops\n", "err")
@@ -166,7 +166,7 @@ def test_logs_with_timestamps(cli: Cli, printed: str) -> None:
     assert all(len(line.split("Z ", 1)[0]) == 23 and line[10] == "T" for line in lines)
 
 
-def test_logs_of_what_failed(cli: Cli, printed: str, worker: HandWorker) -> None:
+def test_logs_of_failed_jobs(cli: Cli, printed: str, worker: HandWorker) -> None:
     assert f"no job of run {printed} has failed" in cli("logs", "--failed").err
     assert worker.latest is not None
     worker.fail(worker.latest, "exit code 3", exit_code=3)
@@ -209,7 +209,7 @@ def test_result_of_a_matrix_is_a_list_in_expansion_order(
     assert json.loads(cli("result", run, f"{run}-1").out) == {"cell": 1}
 
 
-# -- steering -----------------------------------------------------------------------------------------------------------------
+# -- cancel and retry -----------------------------------------------------------------------------------------------------------------
 
 
 def test_cancel_a_run(cli: Cli, report: str, store: Store) -> None:
@@ -234,7 +234,7 @@ def test_cancel_one_job(cli: Cli, report: str, store: Store) -> None:
     assert "has already ended" in cli("cancel", report, "--job", "publish").err
 
 
-def test_retry_says_what_would_run_again_and_why(cli: Cli, report: str, worker: HandWorker, store: Store) -> None:
+def test_retry_shows_the_jobs_to_run_again_and_why(cli: Cli, report: str, worker: HandWorker, store: Store) -> None:
     worker.finish(worker.claim())
     assert cli("retry", report, "--failed").code == 2  # it still runs
     store.runs.cancel(report)
@@ -249,7 +249,7 @@ def test_retry_says_what_would_run_again_and_why(cli: Cli, report: str, worker: 
     assert cli("retry", report).code == 2
 
 
-def test_retry_detached_on_a_server_of_the_users_own(cli: Cli, report: str, store: Store) -> None:
+def test_retry_detached_on_a_configured_server(cli: Cli, report: str, store: Store) -> None:
     store.runs.cancel(report)
     outcome = cli("retry", report, "--failed", "--detach")
     assert outcome.code == 0
@@ -272,7 +272,7 @@ def test_runs_newest_first_with_filters(cli: Cli, store: Store, report: str, tmp
     assert len(json.loads(cli("runs", "--json", "--limit", "1").out)) == 1
 
 
-def test_run_is_not_executed_here_on_a_server_of_the_users_own(cli: Cli, report: str) -> None:
+def test_run_starts_no_worker_on_a_configured_server(cli: Cli, report: str) -> None:
     outcome = cli("run", "--resume", report, "--workers", "2")
     assert outcome.code == 2
     assert "flowq worker -c N" in outcome.err

@@ -1,4 +1,4 @@
-"""docs/cli.md tells of every command and every option, and of none that there is not."""
+"""docs/cli.md describes every command and option, and no others."""
 
 import re
 from pathlib import Path
@@ -11,11 +11,18 @@ from flowq.states import Reason
 
 PAGE = (Path(__file__).parents[2] / "docs" / "cli.md").read_text(encoding="utf-8")
 EVERYWHERE = {"--help", "-h", "-u", "--url", "--json"}
-QUEUES = {"--config", "--path", "--serializer", "--job-class", "--queue-class", "--worker-class"}  # told once for all of them
+QUEUES = {
+    "--config",
+    "--path",
+    "--serializer",
+    "--job-class",
+    "--queue-class",
+    "--worker-class",
+}  # described once for all commands
 
 
 def section(name: str) -> str:
-    """Return what the page says of a command."""
+    """Return the section of the page about a command."""
     found = re.search(rf"^## flowq {name}\n(.*?)(?=^## |\Z)", PAGE, re.MULTILINE | re.DOTALL)
     assert found is not None, f"docs/cli.md has no section on flowq {name}"
     return found[1]
@@ -46,7 +53,7 @@ def test_the_page_has_no_section_without_a_command() -> None:
     assert re.findall(r"^## flowq ([\w-]+)", PAGE, re.MULTILINE) == list(COMMANDS)
 
 
-def test_what_is_told_once_is_told() -> None:
+def test_shared_options_are_described() -> None:
     (text,) = re.findall(r"^\*\*Commands for plain queues.*?(?=^\*\*)", PAGE, re.MULTILINE | re.DOTALL)
     assert set(re.findall(r"--[a-z-]+", text)) >= QUEUES
 
@@ -61,7 +68,7 @@ def test_every_option_on_the_page_exists() -> None:
         assert written.rpartition(" ")[2] in known, written
 
 
-def test_the_page_tells_every_reason() -> None:
+def test_the_page_lists_every_reason() -> None:
     table = PAGE.partition("| status | `reason` |")[2].partition("\n\n")[0]
     told = set(re.findall(r"`(\w+)`", " ".join(line.split("|")[2] for line in table.splitlines()[2:])))
-    assert told == {str(reason) for reason in Reason} - {"repeat"}  # that one is of plain jobs
+    assert told == {str(reason) for reason in Reason} - {"repeat"}  # only for plain jobs

@@ -1,4 +1,4 @@
-"""`doctor`, `config` and completion: from made-up facts, from a real server, in a real shell."""
+"""`doctor`, `config` and completion: from constructed facts, on a real server, in a real shell."""
 
 import json
 import os
@@ -41,7 +41,7 @@ def found(facts: Facts) -> dict[str, str]:
     return {finding.code: finding.level for finding in examine(facts)}
 
 
-def test_all_is_well() -> None:
+def test_no_problems() -> None:
     assert set(found(WELL).values()) == {"ok"}
     golden.check("doctor-well", golden.plain(finding_lines(examine(WELL), Terminal(width=80))))
 
@@ -102,7 +102,7 @@ def test_a_real_server(cli: Cli, report: str, store: Store) -> None:
     assert report
 
 
-def test_a_server_that_is_not_there(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_server(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FLOWQ_REDIS_URL", "redis://:secret@127.0.0.1:1")
     outcome = cli("doctor")
     assert outcome.code == 6
@@ -113,7 +113,7 @@ def test_a_server_that_is_not_there(cli: Cli, monkeypatch: pytest.MonkeyPatch) -
 # -- config -------------------------------------------------------------------------------------------------------------------
 
 
-def test_config_says_where_each_value_comes_from(cli: Cli, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_config_shows_the_source_of_each_value(cli: Cli, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     (tmp_path / "flowq.toml").write_text('url = "redis://file.example"\nallow_eviction = true\n')
     monkeypatch.delenv("FLOWQ_REDIS_URL")
     rows = {row["name"]: row for row in json.loads(cli("config", "--json").out)}
@@ -132,7 +132,7 @@ def test_config_says_where_each_value_comes_from(cli: Cli, monkeypatch: pytest.M
 # -- info ---------------------------------------------------------------------------------------------------------------------
 
 
-def test_info_shows_the_runs_that_go_on(cli: Cli, report: str) -> None:
+def test_info_shows_the_active_runs(cli: Cli, report: str) -> None:
     text = cli("info").out
     assert text.count("RUN ") == 1
     assert re.search(rf"^{report}  nightly-report  running   .* UTC .*s  0/9$", text, re.MULTILINE), text
@@ -142,7 +142,7 @@ def test_info_shows_the_runs_that_go_on(cli: Cli, report: str) -> None:
 
 
 def test_info_is_watched(store: Store, report: str, server: PrivateServer, namespace: str, tmp_path: Path) -> None:
-    """The picture changes while a person looks on, and Ctrl+C ends the looking."""
+    """The output is refreshed, and Ctrl+C ends the command."""
     environment = {"FLOWQ_REDIS_URL": server.url, "FLOWQ_NAMESPACE": namespace}
     child = on_terminal("info", "--watch", cwd=tmp_path, env=environment, size=(24, 120))
     child.expect_exact("0/9")
@@ -160,7 +160,7 @@ def test_info_is_watched(store: Store, report: str, server: PrivateServer, names
 
 
 def offered(cli: Cli, monkeypatch: pytest.MonkeyPatch, *words: str) -> list[str]:
-    """Return what Tab offers behind these words; the last one is the beginning of what is typed."""
+    """Return the candidates after these words; the last one is incomplete."""
     monkeypatch.setenv("_FLOWQ_COMPLETE", "bash_complete")
     monkeypatch.setenv("COMP_WORDS", " ".join(["flowq", *words]))
     monkeypatch.setenv("COMP_CWORD", str(len(words)))
@@ -183,7 +183,7 @@ def test_runs_and_jobs_are_offered(cli: Cli, report: str, monkeypatch: pytest.Mo
     assert offered(cli, monkeypatch, "stat") == ["status"]
 
 
-def test_without_a_server_nothing_is_offered_and_nothing_is_said(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_a_server_nothing_is_offered_and_no_error_is_shown(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FLOWQ_REDIS_URL", "redis://127.0.0.1:1")
     assert offered(cli, monkeypatch, "status", "") == []
 
@@ -196,7 +196,7 @@ def test_completion_starts_no_server(home: Path) -> None:
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
-def test_the_script_is_one_that_the_shell_reads(cli: Cli, shell: str, tmp_path: Path) -> None:
+def test_the_shell_accepts_the_script(cli: Cli, shell: str, tmp_path: Path) -> None:
     script = cli("completion", shell).out
     assert "_FLOWQ_COMPLETE" in script
     if shutil.which(shell) is None:
@@ -219,7 +219,7 @@ PART = "stages: [ship]\njobs:\n  build: {run: 'true'}\n  deploy: {stage: ship, r
 
 @pytest.fixture
 def typing(cli: Cli, report: str, tmp_path: Path) -> dict[str, str]:
-    """The environment of a shell that completes; the scripts and a flow file are in the test's directory."""
+    """The environment of a shell with completion; the scripts and a flow file are in the test's directory."""
     for shell in ("bash", "zsh", "fish"):
         (tmp_path / f"completion.{shell}").write_text(cli("completion", shell).out)
     (tmp_path / "part.yaml").write_text(PART)
@@ -235,10 +235,10 @@ def typing(cli: Cli, report: str, tmp_path: Path) -> dict[str, str]:
         (("zsh", "-f", "-i"), ("autoload -U compinit; compinit -u -D", "source ./completion.zsh")),
     ],
 )
-def test_what_is_typed_is_completed(
+def test_typed_words_are_completed(
     typing: dict[str, str], tmp_path: Path, shell: tuple[str, ...], opening: tuple[str, ...]
 ) -> None:
-    """A real shell on a real terminal: Tab is pressed, and the line is what a person wants."""
+    """A real shell on a real terminal completes the line when Tab is pressed."""
     if shutil.which(shell[0]) is None:
         pytest.skip(f"no {shell[0]} on PATH")
     person = pexpect.spawn(
@@ -254,7 +254,7 @@ def test_what_is_typed_is_completed(
             shown = expected.replace("]", r"\]") if shell[0] == "zsh" else expected
             rest = shown[len(typed) :] if shown.startswith(typed) else shown.rpartition("=")[2]
             person.expect_exact(rest.rstrip(" "))
-            person.send("\x15")  # the line is dropped
+            person.send("\x15")  # clear the line
     finally:
         person.close(force=True)
 
@@ -278,7 +278,7 @@ def test_fish_completes(typing: dict[str, str], tmp_path: Path) -> None:
         assert expected.split()[-1] in offered_words, (typed, done.stdout, done.stderr)
 
 
-def test_an_advice_is_told_to_its_end() -> None:
+def test_an_advice_is_never_cut() -> None:
     text = golden.plain(finding_lines(examine(replace(WELL, stranded=("7k2m9x0d",))), Terminal(width=40)))
     assert "`flowq run --resume 7k2m9x0d` goes on with it, `flowq cancel 7k2m9x0d` ends it" in " ".join(text.split())
     assert max(map(len, text.splitlines())) <= 40

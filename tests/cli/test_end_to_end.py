@@ -1,4 +1,4 @@
-"""Real flows through the real command line: embedded server, forked jobs, signals, another terminal."""
+"""Real flows through the command line: embedded server, forked jobs, signals, several terminals."""
 
 import json
 import os
@@ -73,7 +73,7 @@ def flows(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def start(home: Path, flows: Path) -> Iterator[Start]:
-    """Start `flowq` processes on the embedded server of the test; none is left afterwards."""
+    """Return a function that starts `flowq` on the embedded server; all processes are killed after the test."""
     running: list[Process] = []
 
     def begin(*arguments: str, **env: str) -> Process:
@@ -98,7 +98,7 @@ def status(start: Start, *arguments: str) -> dict[str, Any]:
     return document
 
 
-def test_a_flow_runs_and_is_there_afterwards(start: Start) -> None:
+def test_a_flow_runs_and_can_be_read_afterwards(start: Start) -> None:
     done = call(start, "run", "good.yaml", "-p", "who=you")
     assert done.code == 0, done.err
     assert done.err == ""
@@ -114,7 +114,7 @@ def test_a_flow_runs_and_is_there_afterwards(start: Start) -> None:
     assert call(start, "logs", run, "end").out == "hi you\n"
 
 
-def test_a_failed_run_says_what_failed_and_what_to_do_and_can_be_retried(start: Start, flows: Path) -> None:
+def test_a_failed_run_shows_its_failure_and_can_be_retried(start: Start, flows: Path) -> None:
     done = call(start, "run", "fails.yaml")
     assert done.code == 1
     run = done.out.split()[1]
@@ -128,7 +128,7 @@ def test_a_failed_run_says_what_failed_and_what_to_do_and_can_be_retried(start: 
     assert again.code == 0, again.err
     assert f"attempt 2 of run {run} runs again 2 jobs:" in again.out
     assert "running   before" not in again.out
-    assert (flows / "before.txt").read_text() == "run\n"  # what finished was not run again
+    assert (flows / "before.txt").read_text() == "run\n"  # finished jobs were not run again
     document = status(start)
     assert (document["status"], document["attempt"]) == ("finished", 2)
     assert call(start, "retry", run, "--failed").code == 2  # nothing is left to retry
@@ -156,7 +156,7 @@ def test_an_invalid_flow_starts_nothing(start: Start, flows: Path, home: Path) -
     assert "good.yaml: valid, 5 jobs" in checked.out
     listed = json.loads(call(start, "validate", "bad.yaml", "--json").out)
     assert set(listed[0]) == {"file", "line", "column", "code", "severity", "message", "help"}
-    assert not any(home.iterdir())  # no server was started for any of this
+    assert not any(home.iterdir())  # no server was started
 
 
 def test_a_dry_run_submits_nothing(start: Start, home: Path) -> None:
@@ -199,7 +199,7 @@ def test_a_part_of_a_flow(start: Start, flows: Path) -> None:
     }
     assert "only test; the rest of the flow was not selected" in call(start, "status").out
     assert call(start, "why", "@latest", "ship").out.startswith("↷ ship skipped: it was not selected")
-    # The same part again, and another one instead; a failure of a part is retried inside of it.
+    # The same part again, then another one; a retry stays inside the part.
     assert call(start, "run", "--again", "@latest").out.endswith("1 of 4 jobs: 1 finished\n")
     (flows / "broken").touch()
     assert call(start, "run", "--again", "@latest", "--until", "ship").code == 1
@@ -210,7 +210,7 @@ def test_a_part_of_a_flow(start: Start, flows: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_time_for_the_whole_run(start: Start, flows: Path) -> None:
+def test_the_timeout_of_a_run(start: Start, flows: Path) -> None:
     (flows / "parts.yaml").write_text(PARTS, encoding="utf-8")
     done = call(start, "run", "parts.yaml", "--job", "slow", "--timeout", "0.3s")
     assert done.code == 5
@@ -218,7 +218,7 @@ def test_a_time_for_the_whole_run(start: Start, flows: Path) -> None:
     assert call(start, "run", "parts.yaml", "--timeout", "soon").code == 2
 
 
-def test_a_detached_run_goes_on_without_its_command(start: Start, flows: Path) -> None:
+def test_a_detached_run_continues_without_its_command(start: Start, flows: Path) -> None:
     done = call(start, "run", "slow.yaml", "--detach")
     assert done.code == 0
     run = done.out.strip()
@@ -232,7 +232,7 @@ def test_a_detached_run_goes_on_without_its_command(start: Start, flows: Path) -
 
 
 def alive(flows: Path) -> bool:
-    """Whether the process of the job `sleeper` lives."""
+    """Return whether the process of the job `sleeper` is alive."""
     try:
         os.kill(int((flows / "sleeper.pid").read_text()), 0)
     except ProcessLookupError:
@@ -255,19 +255,19 @@ def test_ctrl_c_twice_kills_a_local_run_that_does_not_react(start: Start, flows:
     following = start("run", "slow.yaml")
     until(lambda: (flows / "sleeper.pid").exists() and (flows / "sleeper.pid").read_text().endswith("\n"))
     (worker,) = children_of(following.pid)
-    os.kill(worker, signal.SIGSTOP)  # nobody carries out the cancel
+    os.kill(worker, signal.SIGSTOP)  # so the cancel is not carried out
     following.signal(signal.SIGINT)
     following.expect("Ctrl+C again kills it")
     following.signal(signal.SIGINT)
     assert following.wait() == 130
     assert "killed run" in following.err
-    assert "flowq run --resume" in following.err  # the worker has not said yet what became of the job
+    assert "flowq run --resume" in following.err  # the worker has not reported the end of the job yet
     until(lambda: not alive(flows))
 
 
 @pytest.mark.parametrize("handled", ["job", "handler"])
-def test_what_is_killed_by_ctrl_c_has_ended_also_with_handlers(start: Start, flows: Path, handled: str) -> None:
-    """The second Ctrl+C comes while the job ends, or while the handler of the first one is at work."""
+def test_a_run_killed_by_ctrl_c_has_ended_also_with_handlers(start: Start, flows: Path, handled: str) -> None:
+    """The second Ctrl+C comes while the job ends, or while the handler runs that the first one started."""
     job = "trap '' TERM INT; touch job; while :; do sleep 0.05; done" if handled == "job" else "touch job; sleep 60"
     text = f"jobs:\n  a: {{run: {json.dumps(job)}}}\non_cancel:\n  tidy: {{run: 'touch handler; sleep 60'}}\n"
     (flows / "handled.yaml").write_text(text, encoding="utf-8")
@@ -292,7 +292,7 @@ def test_a_killed_worker_is_replaced(start: Start, flows: Path) -> None:
     (worker,) = children_of(following.pid)
     os.kill(worker, signal.SIGKILL)
     following.expect("the worker of this run was lost; another one takes over")
-    # The lost attempt is known by its lease, and counts: without retries the job has failed, and says why.
+    # The lost attempt is noticed by its lease, and counts: without retries the job has failed, with a reason.
     assert following.wait(timeout=40) == 1
     assert "sleeper failed" in following.out
     job = status(start)["jobs"][0]
@@ -306,7 +306,7 @@ def children_of(pid: int) -> list[int]:
     return [int(item) for item in done.stdout.split()]
 
 
-def test_a_run_canceled_by_somebody_else(start: Start, flows: Path) -> None:
+def test_a_run_canceled_by_another_command(start: Start, flows: Path) -> None:
     following = start("run", "slow.yaml")
     until((flows / "sleeper.pid").exists)
     assert call(start, "cancel").code == 0
@@ -314,7 +314,7 @@ def test_a_run_canceled_by_somebody_else(start: Start, flows: Path) -> None:
     assert "flowq retry" in following.out
 
 
-def test_the_run_of_a_killed_command_is_picked_up(start: Start, flows: Path) -> None:
+def test_the_run_of_a_killed_command_is_resumed(start: Start, flows: Path) -> None:
     following = start("run", "slow.yaml")
     until(lambda: (flows / "sleeper.pid").exists() and (flows / "sleeper.pid").read_text().endswith("\n"))
     first = (flows / "sleeper.pid").read_text()
@@ -332,7 +332,7 @@ def test_the_run_of_a_killed_command_is_picked_up(start: Start, flows: Path) -> 
     assert "there is nothing to resume" in refused.err
 
 
-def test_a_run_that_waits_for_one_on_which_nobody_works_says_so(start: Start, flows: Path) -> None:
+def test_a_run_that_waits_for_an_orphaned_run_says_so(start: Start, flows: Path) -> None:
     for name in ("slow", "good"):
         (flows / f"{name}.yaml").write_text("concurrency: {group: nightly}\n" + (flows / f"{name}.yaml").read_text())
     first = start("run", "slow.yaml")
@@ -356,7 +356,7 @@ def test_a_run_that_waits_for_one_on_which_nobody_works_says_so(start: Start, fl
 
 
 @pytest.mark.usefixtures("home")
-def test_a_reader_that_goes_away_does_not_end_the_run(start: Start, flows: Path) -> None:
+def test_a_closed_pipe_does_not_end_the_run(start: Start, flows: Path) -> None:
     reading, writing = os.pipe()
     os.close(reading)
     with os.fdopen(writing, "wb") as gone:
@@ -374,7 +374,7 @@ def test_a_reader_that_goes_away_does_not_end_the_run(start: Start, flows: Path)
     assert status(start)["status"] == "finished"
 
 
-def test_a_worker_elsewhere_executes_the_run(start: Start) -> None:
+def test_a_separate_worker_executes_the_run(start: Start) -> None:
     private = PrivateServer().start()
     try:
         following = start("-u", private.url, "run", "good.yaml")
@@ -386,7 +386,7 @@ def test_a_worker_elsewhere_executes_the_run(start: Start) -> None:
         private.stop()
 
 
-def test_the_embedded_server_is_started_looked_at_and_stopped(start: Start, home: Path) -> None:
+def test_the_embedded_server_is_started_inspected_and_stopped(start: Start, home: Path) -> None:
     assert f"not running; its data is in {home}" in call(start, "server", "status").out
     started = call(start, "server", "start")
     assert started.code == 0
@@ -398,7 +398,7 @@ def test_the_embedded_server_is_started_looked_at_and_stopped(start: Start, home
     assert call(start, "server", "stop").err == "the embedded server was not running\n"
 
 
-def test_a_run_on_a_terminal_is_live_and_ctrl_c_gives_the_terminal_back(home: Path, flows: Path, start: Start) -> None:
+def test_a_run_on_a_terminal_is_live_and_ctrl_c_restores_the_terminal(home: Path, flows: Path, start: Start) -> None:
     child = on_terminal("run", "slow.yaml", cwd=flows, env={"FLOWQ_HOME": str(home)})
     child.expect_exact("\x1b[?25l")
     child.expect("sleeper  .*running")

@@ -1,4 +1,4 @@
-"""What surrounds a run goes wrong: names that clash, output that cannot be written, a worker that is gone, a command given twice."""
+"""Faults around a run: clashing names, unwritable output, a dead worker, a command given twice."""
 
 import os
 import subprocess
@@ -10,7 +10,7 @@ from flowq.connections.clients import open_store
 from tests.cli.process import FLOWQ
 from tests.support.wait import until
 
-# As the installed command starts: without the working directory on the import path.
+# Like the installed command: without the working directory on the import path.
 COMMAND = (FLOWQ[0], "-P", *FLOWQ[1:])
 
 QUICK = "jobs: {a: {run: echo hi}}\n"
@@ -31,14 +31,14 @@ def project(tmp_path: Path, home: Path) -> Path:
 
 
 @pytest.mark.parametrize("name", ["random", "redis", "queue", "types"])
-def test_a_file_that_is_named_like_a_module_is_left_alone(project: Path, name: str) -> None:
+def test_a_file_named_like_a_module_is_not_imported(project: Path, name: str) -> None:
     (project / f"{name}.py").write_text("raise SystemExit('imported')\n")
     done = flowq("run", "quick.yaml", cwd=project)
     assert (done.returncode, done.stderr) == (0, "")
 
 
 @pytest.mark.parametrize("command", [("runs",), ("schema",), ("status", "--json")])
-def test_a_full_disk_behind_the_output_is_no_bug_of_flowqs(project: Path, command: tuple[str, ...]) -> None:
+def test_a_full_disk_is_not_reported_as_a_bug(project: Path, command: tuple[str, ...]) -> None:
     assert flowq("run", "quick.yaml", cwd=project).returncode == 0
     with Path("/dev/full").open("w") as full:
         done = flowq(*command, cwd=project, stdout=full)
@@ -48,7 +48,7 @@ def test_a_full_disk_behind_the_output_is_no_bug_of_flowqs(project: Path, comman
     )
 
 
-def test_a_full_disk_behind_the_output_does_not_end_the_run(project: Path) -> None:
+def test_a_full_disk_for_the_output_does_not_end_the_run(project: Path) -> None:
     with Path("/dev/full").open("w") as full:
         done = flowq("run", "quick.yaml", cwd=project, stdout=full)
     assert done.returncode == 0, done.stderr
@@ -56,7 +56,7 @@ def test_a_full_disk_behind_the_output_does_not_end_the_run(project: Path) -> No
 
 
 @pytest.mark.parametrize(("closed", "arguments", "code"), [(1, ("run", "quick.yaml"), 0), (2, ("run", "nothing.yaml"), 3)])
-def test_a_closed_stream_is_no_error(project: Path, closed: int, arguments: tuple[str, ...], code: int) -> None:
+def test_a_closed_stream_is_not_an_error(project: Path, closed: int, arguments: tuple[str, ...], code: int) -> None:
     done = subprocess.run(
         ["sh", "-c", f'exec "$@" {closed}>&-', "sh", *COMMAND, *arguments],
         cwd=project,
@@ -69,17 +69,17 @@ def test_a_closed_stream_is_no_error(project: Path, closed: int, arguments: tupl
     assert "Traceback" not in done.stdout + done.stderr
 
 
-def test_a_run_that_is_named_and_started_twice_is_one_run_with_one_worker(project: Path) -> None:
+def test_a_run_started_twice_with_one_id_has_one_worker(project: Path) -> None:
     first = flowq("run", "waiting.yaml", "--run-id", "nightly1", "--detach", cwd=project)
     assert first.stdout == "nightly1\n"
     store = open_store()
-    until(store.workers.all, message="no worker has come")
+    until(store.workers.live, message="no worker has come")
     again = subprocess.Popen(
         [*COMMAND, "run", "waiting.yaml", "--run-id", "nightly1"], cwd=project, stderr=subprocess.PIPE, text=True
     )
     assert again.stderr is not None
     assert "has its worker already" in again.stderr.readline()
-    assert len(store.workers.all()) == 1
+    assert len(store.workers.live()) == 1
     (project / "go").touch()
     assert again.wait(30) == 0
     again.stderr.close()
@@ -90,13 +90,13 @@ def test_a_run_that_is_named_and_started_twice_is_one_run_with_one_worker(projec
     store.close()
 
 
-def test_a_run_whose_worker_is_lost_says_so_and_can_be_canceled(project: Path) -> None:
+def test_a_run_without_its_worker_says_so_and_can_be_canceled(project: Path) -> None:
     run = flowq("run", "waiting.yaml", "--detach", cwd=project).stdout.strip()
     store = open_store()
     until(lambda: store.runs.require(run).counts.get("started"), message="the job has not started")  # type: ignore[call-overload]
-    (worker,) = store.workers.all()
+    (worker,) = store.workers.live()
     os.kill(worker.pid, 9)
-    # its last beat and the lease of its job are made old, as if a minute had passed
+    # set back the worker's heartbeat and the job's lease by a minute
     store.client.hset(store.session.keys("worker", worker.name), "beat", 1)
     store.client.zadd(store.session.keys("leases"), {f"{run}-0": 1})
     shown = flowq("status", cwd=project).stdout
@@ -106,7 +106,7 @@ def test_a_run_whose_worker_is_lost_says_so_and_can_be_canceled(project: Path) -
     store.close()
 
 
-def test_retry_does_not_guess_while_another_run_is_going_on(project: Path) -> None:
+def test_retry_does_not_guess_while_another_run_is_active(project: Path) -> None:
     (project / "bad.yaml").write_text("jobs: {a: {run: exit 1}}\n")
     assert flowq("run", "bad.yaml", cwd=project).returncode == 1
     flowq("run", "waiting.yaml", "--detach", cwd=project)

@@ -1,4 +1,4 @@
-"""Following a run: what a pipe, a program and a terminal get; Ctrl+C; a server that restarts meanwhile."""
+"""Following a run: output for pipes, programs and terminals; Ctrl+C; a restart of the server."""
 
 import json
 import os
@@ -26,7 +26,7 @@ Start = Callable[..., Process]
 
 
 def pair_plan(retries: int = 0) -> Plan:
-    """One job after another; the first may be retried."""
+    """Return a plan of two jobs in a row; the first may be retried."""
     action = Action(kind="shell", script="true")
     retry = RetryPolicy(retries) if retries else None
     first = Node(name="first", line=3, action=action, queue="default", timeout=60.0, retry=retry)
@@ -38,13 +38,13 @@ def pair_plan(retries: int = 0) -> Plan:
 
 @pytest.fixture
 def settings(server: PrivateServer, namespace: str) -> dict[str, str]:
-    """The environment that leads a process to the store of the test."""
+    """The environment with which a process uses the store of the test."""
     return {"FLOWQ_REDIS_URL": server.url, "FLOWQ_NAMESPACE": namespace}
 
 
 @pytest.fixture
 def start(settings: dict[str, str], tmp_path: Path) -> Iterator[Start]:
-    """Start `flowq` processes that are gone after the test."""
+    """Return a function that starts `flowq`; all processes are killed after the test."""
     running: list[Process] = []
 
     def begin(*arguments: str) -> Process:
@@ -91,7 +91,7 @@ def test_exit_status_of_a_watched_run(start: Start, store: Store, run_id: str) -
     assert watching.wait() == 4
 
 
-def test_a_program_gets_one_event_per_line_and_then_the_run(start: Start, store: Store, run_id: str) -> None:
+def test_json_is_one_event_per_line_and_then_the_run(start: Start, store: Store, run_id: str) -> None:
     worker = HandWorker(store, "default")
     watching = start("status", "--watch", "--json", run_id)
     for _ in range(2):
@@ -115,7 +115,7 @@ def test_a_program_gets_one_event_per_line_and_then_the_run(start: Start, store:
     worker.close()
 
 
-def test_a_retried_attempt_is_told(start: Start, store: Store, tmp_path: Path) -> None:
+def test_a_retried_attempt_is_shown(start: Start, store: Store, tmp_path: Path) -> None:
     run = submit(store, pair_plan(retries=1), directory=tmp_path)
     worker = HandWorker(store, "default")
     watching = start("status", "--watch", run)
@@ -129,7 +129,7 @@ def test_a_retried_attempt_is_told(start: Start, store: Store, tmp_path: Path) -
     worker.close()
 
 
-def test_a_failure_that_is_allowed_is_told_as_such(start: Start, store: Store, run_id: str) -> None:
+def test_an_allowed_failure_is_shown_as_such(start: Start, store: Store, run_id: str) -> None:
     worker = HandWorker(store, "default")
     watching = start("status", "--watch", "--exit-status", run_id)
     watching.expect("2 jobs")
@@ -141,7 +141,7 @@ def test_a_failure_that_is_allowed_is_told_as_such(start: Start, store: Store, r
     worker.close()
 
 
-def test_ctrl_c_detaches_from_a_run_that_others_execute(start: Start, store: Store, run_id: str) -> None:
+def test_ctrl_c_detaches_from_a_run_of_other_workers(start: Start, store: Store, run_id: str) -> None:
     following = start("run", "--resume", run_id)
     following.expect(f"run {run_id}")
     assert "warning: no worker listens on queue 'default'" in following.err
@@ -166,7 +166,7 @@ def test_logs_follow_until_the_end(start: Start, store: Store, run_id: str) -> N
     worker.close()
 
 
-def test_logs_follow_what_fails(start: Start, store: Store, run_id: str) -> None:
+def test_logs_follow_failed_jobs(start: Start, store: Store, run_id: str) -> None:
     worker = HandWorker(store, "default")
     claim = worker.claim()
     worker.print(claim, "not yet\n")
@@ -180,8 +180,8 @@ def test_logs_follow_what_fails(start: Start, store: Store, run_id: str) -> None
     worker.close()
 
 
-def test_logs_follow_cells_that_did_not_exist(start: Start, store: Store, tmp_path: Path) -> None:
-    """A foreach makes its cells while its output is followed."""
+def test_logs_follow_new_cells(start: Start, store: Store, tmp_path: Path) -> None:
+    """A foreach is expanded while its output is followed."""
     made = plan_of({"first": [], "each": ["first"]}, extra=Extra(foreach=["each"]))
     run = submit(store, made, directory=tmp_path)
     driver = Driver(store)
@@ -205,7 +205,7 @@ def test_logs_follow_cells_that_did_not_exist(start: Start, store: Store, tmp_pa
     driver.close()
 
 
-def test_a_reader_that_goes_away_ends_logs_quietly(settings: dict[str, str], store: Store, run_id: str, tmp_path: Path) -> None:
+def test_a_closed_pipe_ends_logs_quietly(settings: dict[str, str], store: Store, run_id: str, tmp_path: Path) -> None:
     worker = HandWorker(store, "default")
     claim = worker.claim()
     worker.print(claim, "line\n" * 2000)
@@ -253,7 +253,7 @@ SHOW_CURSOR, HIDE_CURSOR = "\x1b[?25h", "\x1b[?25l"
 
 @pytest.fixture
 def terminal(settings: dict[str, str], tmp_path: Path) -> Iterator[Callable[..., "pexpect.spawn[str]"]]:
-    """Start `flowq` on pseudo-terminals."""
+    """Return a function that starts `flowq` on a pseudo-terminal."""
     running: list[pexpect.spawn[str]] = []
 
     def begin(*arguments: str, size: tuple[int, int] = (24, 80), **env: str) -> "pexpect.spawn[str]":
@@ -265,7 +265,7 @@ def terminal(settings: dict[str, str], tmp_path: Path) -> Iterator[Callable[...,
         child.close(force=True)
 
 
-def test_a_terminal_gets_a_live_table_and_is_given_back(
+def test_a_terminal_shows_a_live_table_and_is_restored(
     terminal: Callable[..., "pexpect.spawn[str]"], store: Store, run_id: str
 ) -> None:
     worker = HandWorker(store, "default")
@@ -284,7 +284,7 @@ def test_a_terminal_gets_a_live_table_and_is_given_back(
     worker.close()
 
 
-def test_ctrl_c_on_a_terminal_gives_it_back(terminal: Callable[..., "pexpect.spawn[str]"], run_id: str) -> None:
+def test_ctrl_c_restores_the_terminal(terminal: Callable[..., "pexpect.spawn[str]"], run_id: str) -> None:
     child = terminal("status", "--watch", run_id)
     child.expect_exact(HIDE_CURSOR)
     child.expect("0/2")

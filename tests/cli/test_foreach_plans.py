@@ -1,4 +1,4 @@
-"""What is said of a foreach before there is a run, and with earlier runs: it is a job like the others, with as many cells as it had."""
+"""Predictions for a foreach, without and with earlier runs: it is a job like others, with as many cells as it had before."""
 
 import json
 import os
@@ -63,7 +63,7 @@ def test_a_foreach_is_listed_before_there_is_a_run(directory: Path) -> None:
     assert "2 of 4 jobs, 1 with foreach" in part
 
 
-def test_its_failure_is_foreseen(directory: Path) -> None:
+def test_its_failure_is_predicted(directory: Path) -> None:
     failed = _plan(directory, "--fail", "each")
     assert {job["name"]: job["status"] for job in failed["jobs"]} == {
         "list": "finished", "each": "failed", "end": "skipped", "apart": "finished",
@@ -90,20 +90,20 @@ def test_predictions_count_the_cells_of_earlier_runs(directory: Path) -> None:
     assert any(name.startswith("each[") for name in alone["expected"]["critical_path"])
     assert f"({CELLS} cells)" in _flowq(directory, "plan", "fan.yaml").stdout
     child = on_terminal("run", "fan.yaml", cwd=directory, env={"FLOWQ_HOME": os.environ["FLOWQ_HOME"]})
-    child.expect("about .* left")  # the cells are in no plan that was read before they were there
+    child.expect("about .* left")  # a plan that was read before the expansion has no cells
     child.expect(pexpect.EOF)
     assert child.wait() == 0
     assert "Traceback" not in str(child.before)
     child.close()
 
 
-def test_cells_at_once_are_limited_in_predictions_as_in_runs() -> None:
+def test_predictions_obey_max_parallel() -> None:
     made = plan_of(compile_text("jobs:\n  m: {matrix: {n: [1, 2, 3, 4]}, max_parallel: 2, run: 'true'}\n  z: {run: 'true'}\n"))
     seconds = [0.0 if cell.group else 3.0 for cell in made.cells]
     assert [makespan(made, seconds, slots) for slots in (1, 2, 3, 9)] == [15.0, 9.0, 6.0, 6.0]
 
 
-def test_conditions_of_a_part_are_foreseen_with_its_own_names(tmp_path: Path) -> None:
+def test_conditions_of_a_sub_flow_are_predicted_with_its_own_names(tmp_path: Path) -> None:
     (tmp_path / "part.yaml").write_text(
         "params: {on: {type: boolean}}\n"
         "jobs:\n"

@@ -1,4 +1,4 @@
-"""What `flowq status` and the live display show, at the widths people have."""
+"""The layout of `flowq status` and the live display, at common widths."""
 
 from dataclasses import replace
 
@@ -29,13 +29,13 @@ def test_status_of_a_terminal_without_unicode() -> None:
     golden.check("status-failed-ascii", text)
 
 
-def test_only_what_failed() -> None:
+def test_only_failed_jobs() -> None:
     golden.check("status-failed-only", golden.plain(run_lines(RUNS["failed"], Terminal(width=80), failed_only=True)))
 
 
 @pytest.mark.parametrize("width", [1, 5, 20, 37, 48, 60, 79])
 @pytest.mark.parametrize("name", RUNS)
-def test_no_line_is_wider_than_the_terminal_but_commands_stay_whole(name: str, width: int) -> None:
+def test_no_line_but_a_command_is_wider_than_the_terminal(name: str, width: int) -> None:
     lines = run_lines(RUNS[name], Terminal(width=width))
     texts = [paint(line, color=False) for line in lines]
     assert all(columns(text) <= width for text in texts if "flowq " not in text)
@@ -52,10 +52,10 @@ def test_a_frame_fits_the_height(height: int) -> None:
     lines = frame(RUNS["failed"], Terminal(width=80, height=height), remark="canceling")
     assert len(lines) <= max(height, 4)
     if height >= 7:
-        assert "[fmt=pdf,lang=de]" in golden.plain(lines)  # what failed is seen first
+        assert "[fmt=pdf,lang=de]" in golden.plain(lines)  # failed jobs come first
 
 
-def test_the_tail_of_what_failed_stands_above_the_bar_where_there_is_room() -> None:
+def test_the_output_of_a_failed_job_is_shown_above_the_bar_if_there_is_room() -> None:
     tail = list(failure_lines(RUNS["failed"], RUNS["failed"].bad_jobs[0], [b"building", b"no font\x1b[2J"], Terminal(width=80)))
     high = golden.plain(frame(RUNS["failed"], Terminal(width=80, height=16), tail=tail)).splitlines()
     assert len(high) <= 16
@@ -69,7 +69,7 @@ def test_a_frame_of_a_running_run() -> None:
 
 
 def big_matrix(cells: int) -> RunView:
-    """A matrix of many cells, every hundredth failed."""
+    """Return a run with a large matrix, every hundredth cell failed."""
     node = samples.node("shard", 3, matrix=True)
     made = samples.matrix_cells(0, 0, "shard", [{"n": str(index)} for index in range(cells)], ())
     plan = Plan(name="wide", nodes=(node, samples.node("end", 9)), cells=(*made, Cell(cells + 1, "end", 1, (Edge(cells),))))
@@ -83,7 +83,7 @@ def big_matrix(cells: int) -> RunView:
     return samples.view(plan, samples.run_record(RunStatus.FAILED, cells + 1, ended=3.0), jobs, {}, frozenset())
 
 
-def test_a_big_matrix_is_folded_to_what_is_worth_seeing() -> None:
+def test_a_large_matrix_is_folded_to_important_cells() -> None:
     lines = run_lines(big_matrix(10_000), Terminal(width=80))
     text = golden.plain(lines)
     assert len(lines) < 40
@@ -92,7 +92,7 @@ def test_a_big_matrix_is_folded_to_what_is_worth_seeing() -> None:
     assert "… 9988 more" in text
 
 
-def test_a_matrix_that_went_well_is_one_line() -> None:
+def test_a_finished_matrix_is_one_line() -> None:
     text = golden.plain(run_lines(big_matrix(50), Terminal(width=80)))
     assert "50 of 50" in text
     assert "[n=" not in text
@@ -113,17 +113,17 @@ def test_cut_counts_cells(text: str, width: int, expected: str) -> None:
     assert cut(text, width) == expected
 
 
-def test_fit_shortens_the_segment_that_crosses_the_border() -> None:
+def test_fit_shortens_the_segment_that_crosses_the_limit() -> None:
     assert fit((("abc", "good"), ("def", "bad")), 4) == (("abc", "good"), ("…", "bad"))
     assert fit((("abc", "good"), ("def", "bad")), 6) == (("abc", "good"), ("def", "bad"))
 
 
-def test_colour_is_only_where_it_is_asked_for() -> None:
+def test_colour_is_only_written_on_request() -> None:
     assert paint((("ok", "good"), (" x", "")), color=True) == "\x1b[32mok\x1b[0m x"
     assert paint((("ok", "good"), (" x  ", "")), color=False) == "ok x"
 
 
-def test_a_running_matrix_shows_what_runs_and_counts_the_rest() -> None:
+def test_a_running_matrix_shows_running_cells_and_counts_the_rest() -> None:
     view = big_matrix(50)
     states = [JobStatus.FINISHED] * 20 + [JobStatus.STARTED] * 2 + [JobStatus.QUEUED] * 28
     cells = tuple(replace(job, status=status, reason=None) for job, status in zip(view.jobs, states, strict=False))
@@ -134,7 +134,7 @@ def test_a_running_matrix_shows_what_runs_and_counts_the_rest() -> None:
     assert "… 48 more" in text
 
 
-def test_a_small_frame_counts_what_it_leaves_out() -> None:
+def test_a_small_frame_counts_hidden_rows() -> None:
     lines = golden.plain(frame(RUNS["running"], Terminal(width=60, height=6))).splitlines()
     assert len(lines) == 5
     assert lines[-2].split(maxsplit=3)[:3] == ["…", "8", "more"]

@@ -1,4 +1,4 @@
-"""`--params-file`: values of params in a file, for every command that compiles a flow; `-p` wins over it."""
+"""`--params-file`: values of params in a file, for every command that compiles a flow; `-p` takes precedence."""
 
 import json
 from pathlib import Path
@@ -33,7 +33,7 @@ def test_run_takes_its_params_from_a_file(cli: Cli, store: Store) -> None:
 
 
 @pytest.mark.parametrize("command", [("run", "--dry-run"), ("plan", "--no-history"), ("graph", "--format", "json", "--cells")])
-def test_commands_that_only_look(cli: Cli, command: tuple[str, ...]) -> None:
+def test_read_only_commands(cli: Cli, command: tuple[str, ...]) -> None:
     def names(*more: str) -> set[str]:
         json_too = () if command[0] == "graph" else ("--json",)
         document: Any = json.loads(cli(*command, "flow.yaml", *json_too, *more).out)
@@ -44,7 +44,7 @@ def test_commands_that_only_look(cli: Cli, command: tuple[str, ...]) -> None:
     assert names("--params-file", "us.yaml", "-p", 'days=["sun"]') == {"a[day=sun]"}
 
 
-def test_validate_tells_what_is_wrong_with_the_file_at_its_own_lines(cli: Cli, tmp_path: Path) -> None:
+def test_validate_reports_problems_of_the_file_at_its_lines(cli: Cli, tmp_path: Path) -> None:
     assert cli("validate", "flow.yaml", "--params-file", "us.yaml").code == 0
     (tmp_path / "bad.yaml").write_text("region: mars\nlevle: 3\nlevel: 10\n")
     outcome = cli("validate", "flow.yaml", "--params-file", "bad.yaml")
@@ -57,7 +57,7 @@ def test_validate_tells_what_is_wrong_with_the_file_at_its_own_lines(cli: Cli, t
 
 
 @pytest.mark.parametrize("text", ["", "- a\n", "{", "region: [", "\x00", "text"])
-def test_a_file_that_is_no_map(cli: Cli, tmp_path: Path, text: str) -> None:
+def test_a_file_that_is_not_a_map(cli: Cli, tmp_path: Path, text: str) -> None:
     (tmp_path / "bad.yaml").write_text(text)
     outcome = cli("run", "flow.yaml", "--params-file", "bad.yaml", "--detach")
     assert outcome.code == 3
@@ -66,7 +66,7 @@ def test_a_file_that_is_no_map(cli: Cli, tmp_path: Path, text: str) -> None:
     assert told[0].startswith("bad.yaml:" if text else "flow.yaml:3:3"), "an empty file gives nothing"
 
 
-def test_a_file_that_is_not_there(cli: Cli, tmp_path: Path) -> None:
+def test_a_missing_file(cli: Cli, tmp_path: Path) -> None:
     outcome = cli("run", "flow.yaml", "--params-file", "absent.yaml", "--detach")
     assert outcome.code == 3
     assert "absent.yaml" in outcome.err
@@ -81,7 +81,7 @@ def test_a_file_that_is_not_there(cli: Cli, tmp_path: Path) -> None:
         (("graph", "@latest"), "are for a FILE"),
     ],
 )
-def test_where_it_makes_no_sense(cli: Cli, arguments: tuple[str, ...], words: str) -> None:
+def test_commands_that_refuse_it(cli: Cli, arguments: tuple[str, ...], words: str) -> None:
     outcome = cli(*arguments, "--params-file", "us.yaml")
     assert outcome.code == 2
     assert words in outcome.err

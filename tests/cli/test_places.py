@@ -1,4 +1,4 @@
-"""The place of a job is a line and the file that it counts in: in a flow of parts that is the file of the part, everywhere."""
+"""The place of a job is a file and a line; for a job of a sub-flow, all output names the file of the sub-flow."""
 
 import json
 import os
@@ -67,7 +67,7 @@ PLACES = {
 
 @pytest.fixture
 def run(home: Path, tmp_path: Path) -> Iterator[subprocess.CompletedProcess[str]]:
-    """A run in which all that can fail does, with all its reports."""
+    """A run with failures of all kinds, and its reports."""
     (tmp_path / "parts").mkdir()
     for name, text in (("flow.yaml", FLOW), ("parts/flow.yaml", PART), ("deep.yaml", DEEP)):
         (tmp_path / name).write_text(text)
@@ -89,7 +89,7 @@ def _flowq(directory: Path, *arguments: str) -> subprocess.CompletedProcess[str]
     )
 
 
-def test_everything_names_the_file_of_the_part(run: subprocess.CompletedProcess[str], tmp_path: Path) -> None:
+def test_all_reports_name_the_file_of_the_sub_flow(run: subprocess.CompletedProcess[str], tmp_path: Path) -> None:
     marks = {
         line.partition("title=")[2].partition(" failed")[0]: line.partition("file=")[2].partition(",title")[0]
         for line in run.stdout.splitlines()
@@ -109,7 +109,7 @@ def test_everything_names_the_file_of_the_part(run: subprocess.CompletedProcess[
     assert "one/cells ×1, queue default, parts/flow.yaml:10" in picture
 
 
-def test_why_and_the_summary_name_the_file_of_the_part(run: subprocess.CompletedProcess[str], tmp_path: Path) -> None:
+def test_why_and_the_summary_name_the_file_of_the_sub_flow(run: subprocess.CompletedProcess[str], tmp_path: Path) -> None:
     for job, place in PLACES.items():
         assert f"({place})" in _flowq(tmp_path, "why", job).stdout
     why = json.loads(_flowq(tmp_path, "why", "one", "--json").stdout)
@@ -125,7 +125,7 @@ def test_why_and_the_summary_name_the_file_of_the_part(run: subprocess.Completed
     assert all(any(f"({place})" in line for place in PLACES.values()) for line in shown)
 
 
-def test_what_is_planned_names_the_file_of_the_part(run: subprocess.CompletedProcess[str], tmp_path: Path) -> None:
+def test_plan_and_graph_name_the_file_of_the_sub_flow(run: subprocess.CompletedProcess[str], tmp_path: Path) -> None:
     for command in (("plan", "flow.yaml", "--json"), ("run", "flow.yaml", "--dry-run", "--json")):
         jobs = json.loads(_flowq(tmp_path, *command).stdout)["jobs"]
         assert {job["name"]: _place(job, tmp_path) for job in jobs}.items() <= PLACES.items()

@@ -1,4 +1,4 @@
-"""`flowq plan`: the table at the widths people have, its document, and what history adds."""
+"""`flowq plan`: the table at common widths, the JSON document, and forecasts from history."""
 
 import json
 from collections.abc import Callable
@@ -125,7 +125,7 @@ def test_a_part_of_a_flow(cli: Cli, tmp_path: Path) -> None:
     assert {job["name"]: job["reason"] for job in document["jobs"] if job["reason"]} == {
         "ship": "not_selected",
         "note": "not_selected",
-        "on_failure/page": "not_selected",  # nothing fails
+        "on_failure/page": "not_selected",  # no job fails
     }
     preview = json.loads(cli("run", "parts.yaml", "--dry-run", "--json", "--job", "note").out)
     assert [job["name"] for job in preview["jobs"]] == ["note", "on_failure/page"]
@@ -136,7 +136,7 @@ def test_a_part_of_a_flow(cli: Cli, tmp_path: Path) -> None:
     assert wrong.err == "error: the flow parts has no stage 'chek'; did you mean 'check'?\n"
 
 
-def test_a_run_of_a_part_is_counted_by_what_was_selected(cli: Cli, store: Store, tmp_path: Path) -> None:
+def test_a_run_of_a_part_counts_selected_jobs(cli: Cli, store: Store, tmp_path: Path) -> None:
     (tmp_path / "parts.yaml").write_text(PARTS, encoding="utf-8")
     run = cli("run", "parts.yaml", "--until", "ship", "--detach").out.split()[0]
     driver = Driver(store, "default", "cpu")
@@ -150,7 +150,7 @@ def test_a_run_of_a_part_is_counted_by_what_was_selected(cli: Cli, store: Store,
     assert cli("graph", run, "--job", "ship").code == 2
 
 
-def test_gates_and_stages_are_not_seen(cli: Cli, tmp_path: Path) -> None:
+def test_gates_and_stages_are_not_shown(cli: Cli, tmp_path: Path) -> None:
     (tmp_path / "part.yaml").write_text("jobs:\n  one: {run: x}\n  two: {run: x, depends_on: one}\n")
     (tmp_path / "flow.yaml").write_text(
         "stages: [build, ship]\njobs:\n  a: {run: x, stage: build}\n  b: {run: x, stage: build}\n"

@@ -1,4 +1,4 @@
-"""Choosing what runs again, running again with the same params, and finding earlier runs."""
+"""Retries of chosen jobs, runs with the params of earlier ones, and filters of `flowq runs`."""
 
 import json
 from pathlib import Path
@@ -18,14 +18,14 @@ SHAPE = {"a": [], "m": ["a"], "after": ["m"], "side": ["a"], "end": ["after", "s
 
 @pytest.fixture
 def ended(store: Store, tmp_path: Path) -> str:
-    """A run of which everything has finished but one cell of a matrix."""
+    """A run in which one cell of a matrix has failed and all other jobs have finished."""
     run = submit(store, plan(SHAPE, cells={"m": 3}), directory=tmp_path)
     drain(store, failing={2})
     return run
 
 
 def drain(store: Store, *, failing: set[int] = frozenset()) -> list[int]:  # type: ignore[assignment]
-    """Execute everything; return the ordinals in their order."""
+    """Execute all jobs; return their ordinals in order."""
     driver = Driver(store)
     driver.settle()
     executed = []
@@ -37,7 +37,7 @@ def drain(store: Store, *, failing: set[int] = frozenset()) -> list[int]:  # typ
     return executed
 
 
-def test_chosen_jobs_run_again_with_what_depends_on_them(cli: Cli, store: Store, ended: str) -> None:
+def test_chosen_jobs_run_again_with_their_dependents(cli: Cli, store: Store, ended: str) -> None:
     outcome = cli("retry", ended, "--job", "side", "--dry-run")
     assert outcome.code == 0
     assert [line.split() for line in outcome.out.splitlines()[1:]] == [
@@ -99,12 +99,12 @@ def test_cells_of_a_foreach_run_again(cli: Cli, store: Store, tmp_path: Path) ->
         ("list", "chosen"), ("each", "depends on list"), ("after", "depends on each"),
     ]  # fmt: skip
     plan_rerun(store, run, {0}, only=False).apply(store)
-    assert drain(store) == [0, 5, 6, 2], "the list is made anew, the old cells are gone"
+    assert drain(store) == [0, 5, 6, 2], "the list is evaluated again, and the old cells are dropped"
     assert store.runs.require(run).status == "finished"
 
 
 @pytest.mark.parametrize("only", [True, False])
-def test_handlers_have_their_turn_again(store: Store, tmp_path: Path, *, only: bool) -> None:
+def test_handlers_run_again(store: Store, tmp_path: Path, *, only: bool) -> None:
     handlers: dict[str, Shape] = {"success": {"tell": []}, "failure": {"page": []}, "exit": {"clean": []}}
     run = submit(store, plan({"a": [], "b": ["a"]}, extra=Extra(handlers=handlers)), directory=tmp_path)
     assert drain(store, failing={1}) == [0, 1, 3, 4]
@@ -119,17 +119,17 @@ def test_handlers_have_their_turn_again(store: Store, tmp_path: Path, *, only: b
     [
         ([], "either --failed or --job JOB"),
         (["--failed", "--job", "a"], "either --failed or --job JOB"),
-        (["--failed", "--only"], "--only goes with --job"),
+        (["--failed", "--only"], "--only needs --job"),
         (["--job", "sid"], "did you mean 'side'?"),
     ],
 )
-def test_what_makes_no_sense(cli: Cli, ended: str, arguments: list[str], words: str) -> None:
+def test_options_that_exclude_each_other(cli: Cli, ended: str, arguments: list[str], words: str) -> None:
     outcome = cli("retry", ended, *arguments)
     assert outcome.code == 2
     assert words in outcome.err
 
 
-def test_of_a_run_that_goes_on(cli: Cli, store: Store, tmp_path: Path) -> None:
+def test_an_active_run_is_refused(cli: Cli, store: Store, tmp_path: Path) -> None:
     run = submit(store, plan(SHAPE), directory=tmp_path)
     assert "only a run that has ended can be retried" in cli("retry", run, "--job", "a").err
 

@@ -1,4 +1,4 @@
-"""Canaries: runs that leak secrets wherever a job can, and a look at everything flowq leaves or shows; and what is told before a run."""
+"""Canaries: runs whose jobs leak secrets in all ways, and a search through all that flowq stores or shows; checks before a run."""
 
 import base64
 import json
@@ -68,7 +68,7 @@ RUN = ("run", "flow.yaml", "--run-id", "canaries", "--junit", "junit.xml", "--an
 
 
 class Canaries:
-    """Twenty secrets: by name the value, and where it is."""
+    """Twenty secrets by name, with their values and sources."""
 
     def __init__(self, directory: Path) -> None:
         self.cores: dict[str, str] = {}
@@ -93,7 +93,7 @@ class Canaries:
         return env | {name: {"file": f"private/{name}"} for name in self.files}
 
     def needles(self, names: list[str]) -> list[bytes]:
-        """What must not be found: the part of each that no spelling changes, and that part in encodings, made without flowq."""
+        """Return byte strings that must not be found: the core of each secret, plain and encoded, computed without flowq."""
         found = []
         for name in names:
             core = self.cores[name].encode()
@@ -112,7 +112,7 @@ class Canaries:
 
 
 def flow_of(canaries: Canaries) -> str:
-    """A flow whose jobs leak all of them in every way."""
+    """Return a flow whose jobs leak all of them in every way."""
     names = list(canaries.cores)
     may_fail = {"secrets": names, "allow_failure": True}
     jobs = {
@@ -147,7 +147,7 @@ def flow_of(canaries: Canaries) -> str:
 
 
 class Watch:
-    """Looks at every process again and again: which have a needle among their arguments or in their environment."""
+    """A poller that records processes with a needle in their arguments or environment."""
 
     def __init__(self, canaries: Canaries) -> None:
         self.arguments: set[bytes] = set()
@@ -158,7 +158,7 @@ class Watch:
 
     @contextmanager
     def running(self) -> Iterator["Watch"]:
-        """Look until the end of the block."""
+        """Poll until the end of the block."""
         thread = threading.Thread(target=self._run)
         thread.start()
         try:
@@ -179,16 +179,16 @@ class Watch:
                 self._look(arguments, environment)
 
     def _look(self, arguments: bytes, environment: bytes) -> None:
-        own = b"FLOWQ_JOB_ID=" in environment  # the command of a job, or what that has started
+        own = b"FLOWQ_JOB_ID=" in environment  # the command of a job, or its child
         if any(needle in arguments for needle in self._all) and not (own and b"FLOWQ_JOB_NAME=argv\0" in environment):
             self.arguments.add(arguments)
-        holders = (b"flowq.worker.main", b"flowq.cli.main")  # they were started with the variables
+        holders = (b"flowq.worker.main", b"flowq.cli.main")  # these were started with the variables
         if not own and any(needle in environment for needle in self._all) and not any(name in arguments for name in holders):
             self.environments.add(arguments)
 
 
 def values_of(client: Any) -> Iterator[bytes]:
-    """Yield everything a server holds."""
+    """Yield all data of a server."""
     read: dict[bytes, Callable[[bytes], object]] = {
         b"string": client.get,
         b"hash": client.hgetall,
@@ -219,7 +219,7 @@ def found_in(data: bytes, needles: list[bytes]) -> list[bytes]:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
-def test_nothing_secret_is_left_or_shown(
+def test_no_secret_is_stored_or_shown(
     home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     canaries = Canaries(tmp_path)
@@ -305,7 +305,7 @@ def run_here(directory: Path, *arguments: str) -> Process:
     return process
 
 
-def test_what_surely_fails_does_not_start(home: Path, tmp_path: Path) -> None:
+def test_a_run_that_must_fail_is_not_started(home: Path, tmp_path: Path) -> None:
     (tmp_path / "flow.yaml").write_text(FLOW)
     refused = run_here(tmp_path, "-p", "publish=true")
     place = tmp_path / "flow.yaml"
@@ -317,8 +317,8 @@ def test_what_surely_fails_does_not_start(home: Path, tmp_path: Path) -> None:
     assert not (tmp_path / "made.txt").exists()
 
 
-def test_what_may_fail_is_said_and_starts(home: Path, tmp_path: Path) -> None:
-    """A file may be made by an earlier job; a handler may not be needed; a job whose `if` is false does not matter."""
+def test_a_run_that_may_fail_is_started_with_a_warning(home: Path, tmp_path: Path) -> None:
+    """An earlier job may create a file; a handler may not be needed; a job whose `if` is false does not matter."""
     (tmp_path / "flow.yaml").write_text(FLOW)
     started = run_here(tmp_path)
     assert started.code == 0, started.err
@@ -340,7 +340,7 @@ jobs:
 
 @pytest.fixture
 def failed(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The directory of a run `repairme` that failed, with its secrets; it can be repaired, and they are gone."""
+    """The directory of a failed run `repairme`, whose secrets are removed; a retry could succeed."""
     (tmp_path / "flow.yaml").write_text(AGAIN)
     (tmp_path / "made.txt").write_text("made-by-hand")
     monkeypatch.chdir(tmp_path)
@@ -358,10 +358,10 @@ MISSING = (
 )
 
 
-def test_a_retry_that_surely_fails_does_not_start(
+def test_a_retry_that_must_fail_is_not_started(
     failed: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """What is not run again needs nothing; what is skipped neither."""
+    """Jobs that are not run again, or are skipped, need no secrets."""
     (failed / "made.txt").unlink()
     capfd.readouterr()
     assert main.run(("retry", "repairme", "--failed", "--dry-run")) == 0
@@ -381,14 +381,14 @@ def test_a_retry_that_surely_fails_does_not_start(
     assert main.run(("retry", "repairme", "--failed")) == 0, capfd.readouterr()
 
 
-def test_only_what_a_retry_runs_is_looked_at(failed: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_only_retried_jobs_are_checked(failed: Path, capfd: pytest.CaptureFixture[str]) -> None:
     assert main.run(("retry", "repairme", "--job", "fails", "--only")) == 0, "`use` stays skipped"
     assert main.run(("retry", "repairme", "--job", "before", "--only")) == 2
     assert "job before: secret GONE: the variable GONE_OF_TEST is not set" in capfd.readouterr().err
 
 
-def test_a_file_that_is_needed_at_once_is_surely_absent(failed: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    """What made it will not run again."""
+def test_a_missing_file_of_a_first_job_is_an_error(failed: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """The job that created it will not run again."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("KEY_OF_TEST", "swordfish")
         assert main.run(("retry", "repairme", "--failed")) == 0
@@ -397,7 +397,7 @@ def test_a_file_that_is_needed_at_once_is_surely_absent(failed: Path, capfd: pyt
     assert f"job after: secret FILE: {failed}/made.txt cannot be read" in capfd.readouterr().err
 
 
-def test_python_does_not_start_what_surely_fails(failed: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_python_does_not_start_a_run_that_must_fail(failed: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     flow, run = Flow.load("flow.yaml"), Run.fetch("repairme")
     starts: list[Callable[[], object]] = [flow.run, flow.submit]
     for start in starts:
@@ -419,7 +419,7 @@ def test_python_does_not_start_what_surely_fails(failed: Path, monkeypatch: pyte
     assert run.wait() == "finished"
 
 
-def test_a_resume_that_surely_fails_does_not_start(
+def test_a_resume_that_must_fail_is_not_started(
     home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     text = """
@@ -481,7 +481,7 @@ jobs: {a: {run: work, secrets: [TOKEN]}}
     ],
     ids=" ".join,
 )
-def test_a_value_in_the_flow_file_is_not_repeated(
+def test_a_value_in_the_flow_file_is_not_shown(
     home: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -498,7 +498,7 @@ def test_a_value_in_the_flow_file_is_not_repeated(
     assert not (tmp_path / "junit.xml").exists()
 
 
-def test_a_value_in_the_flow_file_is_not_repeated_in_python() -> None:
+def test_a_value_in_the_flow_file_is_not_shown_in_python() -> None:
     with pytest.raises(InvalidFlowError) as error:
         Flow.compile(LITERAL)
     assert "canary" not in str(error.value)

@@ -1,4 +1,4 @@
-"""The group itself: help, what it imports, and the one boundary where errors become words and exit codes."""
+"""The group: help, imports, and the boundary that turns errors into messages and exit codes."""
 
 import json
 import os
@@ -30,7 +30,7 @@ HEAVY = {
 
 
 def imported_by(*arguments: str) -> set[str]:
-    """Return the modules that a `flowq` command has imported at its end, in a process of its own."""
+    """Return the modules that a `flowq` process has imported at its end."""
     code = (
         "import sys, json, atexit\n"
         "from flowq.cli.main import run\n"
@@ -43,12 +43,12 @@ def imported_by(*arguments: str) -> set[str]:
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["no-such-command"], ["--version"]])
-def test_start_up_is_lean(arguments: list[str]) -> None:
+def test_start_up_is_light(arguments: list[str]) -> None:
     assert not HEAVY & imported_by(*arguments)
 
 
 @pytest.mark.parametrize("arguments", [[], ["server"]])
-def test_a_group_alone_shows_what_there_is(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_group_alone_shows_its_help(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert run(arguments) == 0
     captured = capsys.readouterr()
     assert captured.out.startswith("Usage: flowq ")
@@ -59,7 +59,7 @@ def test_validate_needs_no_server() -> None:
     assert not {"redis", "rich"} & imported_by("validate", "no-such-file.yaml")
 
 
-def test_what_finds_errors_is_imported_where_there_are_some(tmp_path: Path) -> None:
+def test_jsonschema_is_imported_only_for_errors(tmp_path: Path) -> None:
     flow = tmp_path / "flow.yaml"
     flow.write_text("jobs: {a: {run: x}}")
     assert {"jsonschema", "jsonschema_rs", "networkx"} & imported_by("validate", str(flow)) == {"jsonschema_rs"}
@@ -88,7 +88,7 @@ def test_every_command_has_help_with_an_example(name: str, capsys: pytest.Captur
     assert f"Example: flowq {name}" in text
 
 
-def test_a_mistyped_command_is_answered_with_the_nearest(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_error_for_a_mistyped_command_suggests_the_nearest(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["stauts"]) == 2
     captured = capsys.readouterr()
     assert captured.out == ""
@@ -125,7 +125,7 @@ def test_wrong_usage_is_one_line_and_exit_code_2(arguments: list[str], capsys: p
         (KeyboardInterrupt(), 130, ""),
         (BrokenPipeError(), 141, ""),
         (SystemExit(4), 4, ""),
-        (ZeroDivisionError("oh"), 70, "error: flowq itself went wrong (ZeroDivisionError: oh); this is a bug."),
+        (ZeroDivisionError("oh"), 70, "error: internal error in flowq (ZeroDivisionError: oh); this is a bug."),
     ],
 )
 def test_the_boundary(
@@ -146,7 +146,7 @@ def test_the_boundary(
         assert "Traceback" in capsys.readouterr().err
 
 
-def test_an_unreachable_server_is_a_sentence(capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_unreachable_server_is_reported_in_a_sentence(capsys: pytest.CaptureFixture[str]) -> None:
     for arguments in (["-u", "redis://127.0.0.1:1", "status"], ["status", "-u", "redis://127.0.0.1:1"]):
         assert run(arguments) == 6
         captured = capsys.readouterr()
@@ -155,7 +155,7 @@ def test_an_unreachable_server_is_a_sentence(capsys: pytest.CaptureFixture[str])
     assert run(["-u", "nonsense://x", "status"]) == 2
 
 
-def test_a_working_directory_that_is_gone(
+def test_a_deleted_working_directory(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     gone = tmp_path / "gone"
@@ -172,7 +172,7 @@ def test_values_that_are_not_text(capsys: pytest.CaptureFixture[str]) -> None:
     assert "expected UTF-8 text" in capsys.readouterr().err
 
 
-def test_a_closed_pipe_is_no_error() -> None:
+def test_a_closed_pipe_is_not_an_error() -> None:
     reading, writing = os.pipe()
     os.close(reading)
     with os.fdopen(writing, "wb") as gone:
@@ -182,7 +182,7 @@ def test_a_closed_pipe_is_no_error() -> None:
     assert done.returncode == 141
 
 
-def test_a_terminal_that_cannot_show_a_character_gets_an_escape() -> None:
+def test_characters_that_a_terminal_cannot_show_are_escaped() -> None:
     environment = {**os.environ, "PYTHONIOENCODING": "latin-1", "PYTHONUTF8": "0"}
     code = "from flowq.cli.main import run; run(['snowman-\\u2603'])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True, env=environment)
@@ -199,7 +199,7 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
 @pytest.mark.parametrize(
     "command", [["status"], ["runs"], ["why", "j"], ["logs"], ["retry", "--failed", "--dry-run"]], ids=" ".join
 )
-def test_commands_that_look_at_a_run_stay_light(
+def test_commands_that_read_a_run_stay_light(
     command: list[str], store: Store, server: PrivateServer, namespace: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("FLOWQ_REDIS_URL", server.url)

@@ -22,7 +22,7 @@ JOB_KEYS = {
 }  # fmt: skip
 
 
-def test_json_has_the_promised_keys() -> None:
+def test_json_has_the_documented_keys() -> None:
     document = run_json(samples.failed_run())
     assert set(document) >= RUN_KEYS
     assert all(set(job) >= JOB_KEYS for job in document["jobs"])
@@ -58,7 +58,7 @@ def test_json_of_a_failed_run() -> None:
     }
 
 
-def test_groups_are_not_jobs_but_name_what_is_waited_for() -> None:
+def test_groups_are_not_jobs_but_dependencies_name_them() -> None:
     document = run_json(samples.failed_run())
     assert [job["name"] for job in document["jobs"] if job["job"] == "build"] == [
         "build[fmt=pdf,lang=en]",
@@ -69,11 +69,11 @@ def test_groups_are_not_jobs_but_name_what_is_waited_for() -> None:
     assert document["jobs"][-1]["depends_on"] == ["build", "spellcheck", "backfill"]
 
 
-def test_reasons_of_waiting_jobs_are_worked_out() -> None:
+def test_reasons_of_waiting_jobs() -> None:
     view = samples.running_run()
     reasons = {job.name: job.reason for job in view.jobs}
     assert reasons["build[fmt=html,lang=en]"] == "retry"
-    assert reasons["build[fmt=html,lang=de]"] is None  # a worker listens, it just is not its turn
+    assert reasons["build[fmt=html,lang=de]"] is None  # a worker listens, but other jobs are first
     assert reasons["backfill"] == "no_worker"
     assert reasons["publish"] == "dependencies"
     publish = view.jobs[-1]
@@ -86,7 +86,7 @@ def test_a_running_job_has_its_duration_so_far_and_a_waiting_one_none() -> None:
     assert jobs["build[fmt=html,lang=en]"].duration is None
 
 
-def test_a_job_whose_record_has_expired_is_told_as_such() -> None:
+def test_a_job_with_an_expired_record_is_shown_as_such() -> None:
     plan = samples.report_plan()
     run = samples.run_record(RunStatus.FINISHED, 9, ended=3.0)
     view = run_view(plan, Snapshot(run, [None] * len(plan.cells), now_ms=samples.NOW))
@@ -124,7 +124,7 @@ def test_exit_code(status: RunStatus, reason: str, code: int) -> None:
         ("first\nsecond", "first"),
     ],
 )  # fmt: skip
-def test_the_line_of_an_error_that_says_most(text: str, line: str) -> None:
+def test_the_most_important_line_of_an_error(text: str, line: str) -> None:
     assert error_line(text) == line
 
 
@@ -133,7 +133,7 @@ def test_times() -> None:
     assert iso(None) is None
     assert elapsed(None, None, 5) is None
     assert elapsed(1000, None, 3500) == 2.5
-    assert elapsed(4000, 3000, 0) == 0  # a clock that went back
+    assert elapsed(4000, 3000, 0) == 0  # a clock that was set back
 
 
 @pytest.mark.parametrize(("job", "ordinal"), [("7k2m9x0d-12", 12), (None, None), ("", None), ("some-uuid-f", None)])
@@ -158,8 +158,8 @@ def test_an_event_as_json() -> None:
     }
 
 
-def test_the_columns_of_runs_stand_below_their_heads() -> None:
-    """Also where every flow's name is shorter than the word above it."""
+def test_the_columns_of_runs_are_aligned() -> None:
+    """This holds also if every flow's name is shorter than the header."""
     told: dict[str, Any] = {
         "created_ms": 0,
         "started_ms": 0,

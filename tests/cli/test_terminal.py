@@ -1,4 +1,4 @@
-"""The live display on a real terminal: what a person sees while a run goes on, and what is left when it has ended."""
+"""The live display on a real terminal: during the run, and after its end."""
 
 import os
 import re
@@ -35,7 +35,7 @@ def flow(tmp_path: Path, home: Path) -> Path:
 
 
 @pytest.mark.slow
-def test_a_run_is_watched_and_the_second_one_knows_how_long_it_takes(flow: Path, home: Path) -> None:
+def test_a_run_is_watched_and_the_second_one_has_a_forecast(flow: Path, home: Path) -> None:
     env = {"FLOWQ_HOME": str(home)}
     first = on_terminal("run", "watched.yaml", "--workers", "2", cwd=flow, env=env, size=(16, 80))
     first.expect("first  .*?running.*?slot 1")
@@ -90,7 +90,7 @@ def _has_columns(tty: str, count: int) -> bool:
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(shutil.which("tmux") is None, reason="tmux, which wraps anew when it is resized, is not installed")
+@pytest.mark.skipif(shutil.which("tmux") is None, reason="tmux, which rewraps lines when it is resized, is not installed")
 def test_a_resize_leaves_no_stray_line(flow: Path, home: Path) -> None:
     (flow / "watched.yaml").write_text(
         "name: watched\njobs:\n  a-job-with-a-rather-long-name: {run: 'while [ ! -e go ]; do sleep 0.05; done'}\n"
@@ -108,7 +108,7 @@ def test_a_resize_leaves_no_stray_line(flow: Path, home: Path) -> None:
         lines = tmux("capture-pane", "-p", "-S", "-").splitlines()
         return [line for line in lines if line.strip() and not line.isdigit()]
 
-    # The lines above: tmux moves as many rows into its history as there are new ones, and there nobody can erase them.
+    # The lines above: tmux moves as many rows into its history as there are new ones, where a program cannot erase them.
     flowq = str(Path(sys.executable).with_name("flowq"))
     tmux("new-session", "-d", "-x", "100", "-y", "20", f"seq 12; {flowq} run watched.yaml; exec cat")
     try:
@@ -116,7 +116,9 @@ def test_a_resize_leaves_no_stray_line(flow: Path, home: Path) -> None:
         tty, shell = tmux("display-message", "-p", "#{pane_tty} #{pane_pid}").split()
         (child,) = Path(f"/proc/{shell}/task/{shell}/children").read_text(encoding="ascii").split()
         for width in (40, 25, 100):
-            os.kill(int(child), signal.SIGSTOP)  # tmux tells the program its new size some time after it has resized the window
+            os.kill(
+                int(child), signal.SIGSTOP
+            )  # tmux reports the new size to the program some time after it has resized the window
             tmux("resize-window", "-x", str(width), "-y", "20")
             until(partial(_has_columns, tty, width), timeout=30, message=f"the terminal to have {width} columns")
             os.kill(int(child), signal.SIGCONT)

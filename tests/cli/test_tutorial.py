@@ -1,4 +1,4 @@
-"""The tutorial, word by word: its file is written, its commands are typed, and what it shows is what comes."""
+"""The tutorial: its file is written, its commands are run, and their output is compared with the page."""
 
 import os
 import re
@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 PAGE = (Path(__file__).parents[2] / "docs" / "tutorial.md").read_text(encoding="utf-8")
-FAILS = ("flowq run report.yaml --workers 2",)  # the page says so
+FAILS = ("flowq run report.yaml --workers 2",)  # according to the page
 
 
 def commands() -> list[tuple[str, list[str]]]:
@@ -31,9 +31,9 @@ def test_the_page_has_commands() -> None:
 
 @pytest.fixture
 def new_environment(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A new environment with the wheel in it; its `bin` folder.
+    """Create an environment with the wheel and return its `bin` folder.
 
-    What flowq depends on comes from the package index, as for everybody; without one, from the environment of the tests.
+    The dependencies come from the package index, as for users; without an index, from the environment of the tests.
     """
     folder = tmp_path_factory.mktemp("new") / "venv"
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(folder)], check=True)
@@ -48,7 +48,7 @@ def new_environment(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Pa
 
 @pytest.mark.slow
 @pytest.mark.timeout(300)
-def test_every_command_does_what_the_page_says(new_environment: Path, home: Path, tmp_path: Path) -> None:
+def test_every_command_has_the_output_of_the_page(new_environment: Path, home: Path, tmp_path: Path) -> None:
     files = re.findall(r"^```(?:yaml|python)\n# (\S+)\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
     for name, text in files:
         (tmp_path / name).write_text(f"# {name}\n{text}", encoding="utf-8")

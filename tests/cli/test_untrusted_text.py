@@ -1,4 +1,4 @@
-"""Nothing from outside reaches a terminal raw."""
+"""Untrusted text never reaches a terminal unescaped."""
 
 import json
 import unicodedata
@@ -38,7 +38,7 @@ HOSTILE = (
 
 
 def is_harmless(text: str) -> bool:
-    """Whether no character of the text acts on a terminal or hides, but newline and tab."""
+    """Return whether the text has no control or invisible characters but newline and tab."""
     return all(char in "\n\t" or unicodedata.category(char) not in {"Cc", "Cf", "Cs", "Zl", "Zp"} for char in text)
 
 
@@ -60,7 +60,7 @@ def test_bytes_that_are_not_utf8() -> None:
 
 
 @given(st.text())
-def test_safe_leaves_nothing_that_acts(text: str) -> None:
+def test_safe_leaves_no_control_characters(text: str) -> None:
     assert not any(ord(char) < 32 and char not in "\n\t" for char in safe(text))
     assert not any(0x7F <= ord(char) <= 0x9F for char in safe(text))
     assert all(

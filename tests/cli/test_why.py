@@ -1,4 +1,4 @@
-"""`flowq why`: the chain of causes, for every state a job can be in, on a real server and in golden texts."""
+"""`flowq why`: the chain of causes for every state of a job, on a real server and in golden texts."""
 
 import json
 
@@ -104,7 +104,7 @@ def test_a_wide_graph_names_a_few(cli: Cli, store: Store) -> None:
     assert "flowq worker default" in outcome.out
 
 
-def test_on_a_server_from_waiting_to_failed(cli: Cli, report: str, worker: HandWorker, store: Store) -> None:
+def test_from_waiting_to_failed_on_a_server(cli: Cli, report: str, worker: HandWorker, store: Store) -> None:
     waiting = cli("why", report, "publish").out
     assert "publish waiting: waits for 3 of 3 jobs" in waiting
     assert "list-files queued: waits in queue default, next" in waiting
@@ -120,7 +120,7 @@ def test_on_a_server_from_waiting_to_failed(cli: Cli, report: str, worker: HandW
     store.runs.resolve(report)
 
 
-def test_of_the_latest_run_by_the_jobs_name_alone(cli: Cli, report: str) -> None:
+def test_a_job_of_the_latest_run_by_its_name_alone(cli: Cli, report: str) -> None:
     assert "backfill waiting" in cli("why", "backfill").out
     assert cli("why", "backfil").code == 2
     assert "did you mean 'backfill'?" in cli("why", "backfil").err

@@ -1,8 +1,7 @@
 """A fuzzer of the compiler: `python -m tests.compiler.fuzzing --seconds 600`.
 
-It takes real flow files apart and puts them together wrongly: what people write is a better beginning than noise. Nothing but a plan or diagnostics may
-come of it, within seconds and within the memory that a process of its own is given. An input that does something else is written to a file, with its
-number, so that it can be looked at again.
+It mutates real flow files, which are better seeds than noise. The compiler must return a plan or diagnostics, within seconds and within the
+memory limit of a child process. Any other input is written to a file, with its number.
 """
 
 import argparse
@@ -25,7 +24,7 @@ from tests.support.memory import peak
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 CASES: Final = ROOT / "tests" / "compiler" / "cases"
-SLOW: Final = 20.0  # s of one input: it hangs
+SLOW: Final = 20.0  # s for one input, after which it counts as hanging
 MOST: Final = 60_000  # characters of an input
 TOKENS: Final = (
     *("${{ ", " }}", "${{", "}}", "{", "}", "[", "]", "(", ")", ": ", ":", ", ", "- ", "? ", "| ", ">-\n", "|2\n", "&a ", "*a", "<<: *a", "!!str ", "!x ", "%YAML 1.2\n"),
@@ -37,7 +36,7 @@ TOKENS: Final = (
 
 
 def seeds() -> list[str]:
-    """Return the texts to begin with: the golden cases, the examples, and what the schema and the language know."""
+    """Return the seeds: the golden cases, the examples, and the words of the schema and the language."""
     paths = [
         *CASES.glob("**/*.yaml"),
         *ROOT.glob("examples/**/*.yaml"),
@@ -48,14 +47,14 @@ def seeds() -> list[str]:
 
 
 def words() -> list[str]:
-    """Return pieces to put in."""
+    """Return pieces to insert."""
     document = schema_document()
     keys = [*document["properties"], *document["$defs"]["job"]["properties"], *document["$defs"]["param"]["properties"]]
     return [*TOKENS, *(f"{key}: " for key in dict.fromkeys(keys)), *(f"{name}(" for name in FUNCTIONS)]
 
 
 class Fuzzer:
-    """Makes inputs, the same ones for the same seed."""
+    """A generator of inputs, the same ones for the same seed."""
 
     def __init__(self, seed: int) -> None:
         self._chance = random.Random(seed)
@@ -63,7 +62,7 @@ class Fuzzer:
         self._words = words()
 
     def inputs(self) -> Iterator[str]:
-        """Yield inputs without end."""
+        """Yield inputs endlessly."""
         while True:
             text = self._chance.choice(self._seeds)
             for _ in range(self._chance.choice((1, 1, 2, 3, 5, 12))):
@@ -124,7 +123,7 @@ def check(text: str) -> Compilation:
 
 
 def main() -> int:
-    """Fuzz for some seconds; print what was done, and for a failure where its input is."""
+    """Fuzz for some seconds; print a summary, and the file of a failing input."""
     options = argparse.ArgumentParser(description=__doc__)
     options.add_argument("--seconds", type=float, default=10)
     options.add_argument("--seed", type=int, default=1)

@@ -1,8 +1,8 @@
-"""Golden cases: each `cases/<stage>/<case>/flow.yaml` gives exactly the texts beside it.
+"""Golden cases: each `cases/<stage>/<case>/flow.yaml` compiles to exactly the texts beside it.
 
-`expected.txt` has the diagnostics, `plan.json` the plan where the case is about it. `FLOWQ_UPDATE_CASES=1` rewrites them; read the difference.
-Comments on top of a case give what the compiler is called with: `# params: {json}` and `# date: 2026-01-31`. Sub-flows and files of variables
-that a case uses are in its `parts/`; the modules that jobs call are in `cases/calls/modules/`.
+`expected.txt` has the diagnostics, `plan.json` the plan if the case is about it. `FLOWQ_UPDATE_CASES=1` rewrites them; read the difference.
+Comments at the top of a case give the arguments of the compiler: `# params: {json}` and `# date: 2026-01-31`. Sub-flows and files of
+variables of a case are in its `parts/`; the modules that jobs call are in `cases/calls/modules/`.
 """
 
 import json
@@ -20,7 +20,7 @@ ROOT = Path(__file__).parent / "cases"
 MODULES = ROOT / "calls" / "modules"
 CASES = sorted(ROOT.glob("*/*/flow.yaml"))
 ELSEWHERE = {
-    *(Code.UNREADABLE, Code.TOO_LARGE, Code.NOT_UTF8, Code.CONTROL_CHARACTER),  # test_source.py: they are about bytes
+    *(Code.UNREADABLE, Code.TOO_LARGE, Code.NOT_UTF8, Code.CONTROL_CHARACTER),  # in test_source.py: these are about bytes
     Code.PARAMS_FILE,  # test_files.py
 }
 
@@ -45,7 +45,7 @@ def plan(result: Compilation, path: Path) -> str:
 
 
 def texts(path: Path) -> tuple[str, str | None]:
-    """Return what is expected: diagnostics, and the plan where the case is about it."""
+    """Return the expected diagnostics, and the plan if the case is about it."""
     said, made = path.with_name("expected.txt"), path.with_name("plan.json")
     return (
         said.read_text(encoding="utf-8") if said.exists() else "",
@@ -77,7 +77,7 @@ def test_case(path: Path) -> None:
 
 
 def test_the_python_parser_gives_the_same_plans(monkeypatch: pytest.MonkeyPatch) -> None:
-    """PyYAML without its C part words its errors differently; what is right must stay the same."""
+    """PyYAML without its C part has other error messages, but valid files must give the same plans."""
     monkeypatch.setattr(yaml, "__with_libyaml__", False)
     for path in CASES:
         result = compiled(path)
@@ -87,7 +87,7 @@ def test_the_python_parser_gives_the_same_plans(monkeypatch: pytest.MonkeyPatch)
             assert texts(path)[0].startswith(("flow.yaml", "parts/")), path.parent.name
 
 
-def test_there_is_a_plan_exactly_when_there_is_no_error() -> None:
+def test_there_is_a_plan_exactly_if_there_is_no_error() -> None:
     for path in CASES:
         result = compiled(path)
         assert (result.plan is None) == any(item.severity == "error" for item in result.diagnostics), path.parent.name
@@ -102,5 +102,5 @@ def test_there_are_enough_cases() -> None:
     assert len(CASES) >= 200
 
 
-def test_every_case_says_something() -> None:
+def test_every_case_has_an_expectation() -> None:
     assert [path for path in CASES if texts(path) == ("", None)] == []

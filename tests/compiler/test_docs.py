@@ -1,4 +1,4 @@
-"""The guide has every function, and the index of errors every code once. The guide's examples run in `tests/language`."""
+"""The guide describes every function, and the index of errors every code once. The guide's examples run in `tests/language`."""
 
 import re
 from pathlib import Path
@@ -23,11 +23,11 @@ def test_the_index_has_every_code_once_and_in_order() -> None:
     assert {code for code, text in rows if text.startswith("Warning:")} == WARNINGS
 
 
-def test_what_this_version_leaves_out_is_not_promised() -> None:
+def test_missing_features_are_not_promised() -> None:
     assert not re.search(r"hash_files", GUIDE)
 
 
-def test_the_reference_is_what_schema_and_code_say() -> None:
+def test_the_reference_agrees_with_schema_and_code() -> None:
     assert (DOCS / "reference.md").read_text(encoding="utf-8") == reference(), "python -m tests.repository.reference --write"
 
 

@@ -1,4 +1,4 @@
-"""Groups are a way to draw fewer edges: what a job waits for is the same as if each were drawn. Held against the definitions, on random flows."""
+"""Groups only save edges: jobs wait for the same jobs as without groups. Random flows are compared with the definitions."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -22,7 +22,7 @@ def plan_of(flow: Mapping[str, Json]) -> Plan:
 
 
 def awaited(plan: Plan, cell: Cell) -> set[str]:
-    """Return the jobs a cell waits for, seen through groups and gates."""
+    """Return the jobs that a cell waits for, through groups and gates."""
     found: set[str] = set()
     waiting = [edge.parent for edge in cell.parents]
     while waiting:
@@ -41,7 +41,7 @@ AXES = st.dictionaries(
 
 @settings(max_examples=100, deadline=None)
 @given(AXES, AXES, st.data())
-def test_match_is_every_pair_of_equal_cells(
+def test_match_connects_every_pair_of_equal_cells(
     above: dict[str, list[int]], below: dict[str, list[int]], data: st.DataObject
 ) -> None:
     shared = sorted(above.keys() & below.keys())
@@ -72,7 +72,7 @@ def test_match_is_every_pair_of_equal_cells(
 
 @settings(max_examples=100, deadline=None)
 @given(st.lists(st.sampled_from(["one", "two", "three", None]), min_size=1, max_size=10))
-def test_a_stage_waits_for_every_job_of_the_nearest_before(stages: list[str | None]) -> None:
+def test_a_stage_waits_for_every_job_of_the_nearest_earlier_one(stages: list[str | None]) -> None:
     jobs = {f"j{number}": {"run": "x"} | ({"stage": stage} if stage else {}) for number, stage in enumerate(stages)}
     order = ["one", "two", "three"]
     plan = plan_of({"stages": order, "jobs": jobs})
@@ -103,7 +103,7 @@ def inner_flows(draw: st.DrawFn) -> dict[str, Json]:
 
 
 def ends(plan: Plan, given: dict[str, JobStatus]) -> dict[str, graph_rules.End]:
-    """Return how the cells end when some are told to and all others finish if they may."""
+    """Return the ends of all cells: some are given, and all others finish if they run."""
     found: list[graph_rules.End] = []
     for cell in plan.cells:
         if cell.group and plan.node_of(cell).foreach is None:
@@ -123,7 +123,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(flow=inner_flows(), nested=st.booleans())
-def test_nothing_of_a_skipped_part_runs(folder: Path, flow: dict[str, Json], nested: bool) -> None:
+def test_no_job_of_a_skipped_sub_flow_runs(folder: Path, flow: dict[str, Json], nested: bool) -> None:
     import json
 
     (folder / "inner.yaml").write_text(json.dumps(flow))
@@ -147,8 +147,8 @@ def test_nothing_of_a_skipped_part_runs(folder: Path, flow: dict[str, Json], nes
 
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(flow=inner_flows(), data=st.data())
-def test_a_part_ends_as_it_would_alone(folder: Path, flow: dict[str, Json], data: st.DataObject) -> None:
-    """The gate adds nothing to what the jobs of a part do once it has finished."""
+def test_a_sub_flow_ends_as_it_would_alone(folder: Path, flow: dict[str, Json], data: st.DataObject) -> None:
+    """A finished gate does not affect the jobs of a sub-flow."""
     import json
 
     (folder / "inner.yaml").write_text(json.dumps(flow))

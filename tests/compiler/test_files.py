@@ -1,4 +1,4 @@
-"""Files beside a flow: sub-flows, files of variables, files of parameters. Where they are looked for, and how they are shown."""
+"""Files beside a flow: paths, display and problems of sub-flows, files of variables and files of parameters."""
 
 import os
 import time
@@ -32,7 +32,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def test_a_sub_flow_is_looked_for_beside_the_file_that_names_it(folder: Path) -> None:
+def test_the_path_of_a_sub_flow_is_relative_to_the_file_that_names_it(folder: Path) -> None:
     (folder / "flows" / "deep").mkdir(parents=True)
     (folder / "flows" / "top.yaml").write_text("jobs: {a: {flow: deep/middle.yaml}}")
     (folder / "flows" / "deep" / "middle.yaml").write_text("jobs: {b: {flow: ../leaf.yaml}}")
@@ -45,7 +45,7 @@ def test_a_sub_flow_is_looked_for_beside_the_file_that_names_it(folder: Path) ->
     assert result.plan.params_of(work) == {"n": 1}
 
 
-def test_problems_in_a_sub_flow_are_shown_where_they_are(folder: Path) -> None:
+def test_problems_in_a_sub_flow_are_shown_in_its_file(folder: Path) -> None:
     (folder / "flows").mkdir()
     (folder / "flows" / "top.yaml").write_text("jobs: {a: {flow: leaf.yaml}, b: {flow: ./leaf.yaml}}")
     (folder / "flows" / "leaf.yaml").write_text("jobs:\n  work: {runn: x}\n")
@@ -53,17 +53,17 @@ def test_problems_in_a_sub_flow_are_shown_where_they_are(folder: Path) -> None:
     assert [(item.file, item.line, item.code) for item in result.diagnostics] == [("flows/leaf.yaml", 2, "FQ101")], "told once"
 
 
-def test_a_text_without_a_file_uses_files_beside_its_name(folder: Path) -> None:
+def test_paths_in_a_text_without_a_file_are_relative_to_its_name(folder: Path) -> None:
     (folder / "leaf.yaml").write_text(LEAF)
     assert names(compile_text("jobs: {a: {flow: leaf.yaml, params: {n: 2}}}")) == ["a/@start", "a/work", "a"]
 
 
-def test_a_pipe_is_not_waited_for(folder: Path) -> None:
+def test_a_pipe_does_not_block(folder: Path) -> None:
     os.mkfifo(folder / "pipe.yaml")
     assert codes(compile_text("dotenv: pipe.yaml\njobs: {a: {flow: pipe.yaml}}")) == ["FQ021", "FQ311"]
 
 
-def test_a_flow_that_is_part_of_itself_through_another_name_is_refused(folder: Path) -> None:
+def test_a_flow_that_contains_itself_through_a_link_is_refused(folder: Path) -> None:
     (folder / "top.yaml").write_text("jobs: {a: {flow: ./x/../top.yaml}}")
     (folder / "x").mkdir()
     result = compile_file("top.yaml")
@@ -71,7 +71,7 @@ def test_a_flow_that_is_part_of_itself_through_another_name_is_refused(folder: P
     assert "top.yaml -> top.yaml" in messages(result)
 
 
-def test_a_link_to_itself_ends_at_the_depth_that_is_allowed(folder: Path) -> None:
+def test_a_link_to_itself_ends_at_the_maximal_depth(folder: Path) -> None:
     (folder / "f0.yaml").write_text("jobs: {a: {flow: f1.yaml}}")
     for number in range(1, 40):
         (folder / f"f{number}.yaml").write_text(f"jobs: {{a: {{flow: f{number + 1}.yaml}}}}")
@@ -135,7 +135,7 @@ def test_problems_of_a_file_of_params_are_at_its_lines(folder: Path) -> None:
     ("text", "code"),
     [("[1, 2]", "FQ022"), ("just text", "FQ022"), ("a: [", "FQ010"), ("_a: 1\n_a: 2", "FQ013"), ("a: \0", "FQ004")],
 )
-def test_a_file_of_params_that_is_none(folder: Path, text: str, code: str) -> None:
+def test_an_invalid_file_of_params(folder: Path, text: str, code: str) -> None:
     (folder / "flow.yaml").write_text("params: {_a: {type: integer, required: false}}\njobs: {a: {run: x}}")
     (folder / "params.yaml").write_text(text)
     result = compile_file("flow.yaml", params_file="params.yaml")
@@ -188,7 +188,7 @@ def test_any_file_of_variables(folder: Path, text: str) -> None:
 
 @settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.binary(max_size=60))
-def test_any_bytes_as_a_part(folder: Path, data: bytes) -> None:
+def test_any_bytes_as_a_sub_flow(folder: Path, data: bytes) -> None:
     for name in ("x.yaml", "x.env"):
         (folder / name).write_bytes(data)
     result = compile_text("dotenv: x.env\njobs: {a: {flow: x.yaml}}")
@@ -198,7 +198,7 @@ def test_any_bytes_as_a_part(folder: Path, data: bytes) -> None:
 
 @pytest.mark.parametrize("length", [200, 249, 251, 255, 256, 5000])
 @pytest.mark.parametrize("suffix", [".env", ".yaml", ".yml"])
-def test_a_name_that_is_as_long_as_names_can_be(folder: Path, length: int, suffix: str) -> None:
+def test_a_file_name_of_maximal_length(folder: Path, length: int, suffix: str) -> None:
     name = "n" * (length - len(suffix)) + suffix
     problems = [
         compile_text(text, file=str(folder / "flow.yaml")).diagnostics

@@ -1,4 +1,4 @@
-"""The fuzzer's verdict: nothing but plans and diagnostics, a short while in the suite and ten minutes with `make chaos`."""
+"""The fuzzer: only plans and diagnostics, for a few seconds in the suite and ten minutes with `make chaos`."""
 
 import json
 import os
@@ -25,7 +25,7 @@ def fuzzed(seconds: float, seed: int, into: Path) -> dict[str, Any]:
 
 @pytest.mark.slow
 def test_a_short_while(tmp_path: Path) -> None:
-    found = fuzzed(6, int(time.time()) // 86_400, tmp_path)  # other inputs every day
+    found = fuzzed(6, int(time.time()) // 86_400, tmp_path)  # new inputs every day
     assert found["inputs"] > 20
     assert found["codes"] > 10
     assert found["memory"] < 200_000

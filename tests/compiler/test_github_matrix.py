@@ -1,4 +1,4 @@
-"""`include` and `exclude` as GitHub documents them: the examples of its pages on matrices, cell for cell."""
+"""`include` and `exclude`: the examples of GitHub's pages on matrices, cell by cell."""
 
 import json
 from typing import Any

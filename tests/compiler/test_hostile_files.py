@@ -1,6 +1,6 @@
-"""Files from elsewhere, and files that are no files: diagnostics in little time and memory, told by a process of its own.
+"""Foreign and odd files: diagnostics in little time and memory, in a child process.
 
-The child has a limit on its address space, so that what would eat memory fails here and not the machine; what it really used is measured.
+The child has a limit on its address space, so that excessive use of memory fails the test and not the machine; the real use is measured.
 """
 
 import json
@@ -32,7 +32,7 @@ print(peak())
 
 @dataclass
 class Told:
-    """What a child said: for each file the codes and the length of the text, and the most memory it had, in kB."""
+    """The report of a child: for each file the codes and the length of the text, and its peak memory in kB."""
 
     files: list[tuple[list[str], int]]
     memory: int
@@ -84,7 +84,7 @@ def sparse(path: Path, size: int) -> None:
 
 
 def odd_files(folder: Path) -> Iterator[tuple[Path, str]]:
-    """Yield files with the code that each is refused with."""
+    """Yield files with the code of their refusal."""
 
     def written(name: str, data: bytes) -> Path:
         path = folder / name

@@ -1,4 +1,4 @@
-"""Parameters from Python and the command line: what is given is read as the declared type, or refused."""
+"""Parameters from Python and the command line: values are converted to the declared type, or refused."""
 
 import datetime as dt
 from typing import Any

@@ -1,4 +1,4 @@
-"""Values under `secrets`: whatever they are and however they are written there, no diagnostic has them."""
+"""Values under `secrets`: no diagnostic contains them, however they are written."""
 
 import json
 from collections.abc import Callable
@@ -15,7 +15,7 @@ EDGES = st.text(st.sampled_from("!#$%&*-+.:,;@?/\\'\"{}[]|>~^=()_ \t\n\u00e9\u20
 
 
 def line_of(value: str) -> str:
-    """In one line: what begins a line of its own, without quotes, is no part of the section any more."""
+    """Return the value in one line: without quotes, a new line would end the section."""
     return " ".join(value.splitlines())
 
 
@@ -54,6 +54,7 @@ SHAPES: dict[str, Callable[[str], str]] = {
 @example(shape="flow", core="222222", before=",", after=" ,", behind="")
 @example(shape="twice", core="222222", before="!:;.", after="", behind="")
 @example(shape="plain", core="22222222222222222222222222", before="", after="", behind="")
+@example(shape="quoted", core="222222", before="'", after='\u00e9"', behind="")
 def test_no_value_is_shown(shape: str, core: str, before: str, after: str, behind: str) -> None:
     text = SHAPES[shape](before + core + after) + "\njobs: {a: {run: work, secrets: [TOKEN]}}\n" + behind
     shown = "\n".join(render(item) for item in compile_text(text).diagnostics)
@@ -66,8 +67,10 @@ def test_shared_parts(text: str) -> None:
     assert compile_text(text).diagnostics
 
 
-def test_what_is_harmless_stays() -> None:
+def test_harmless_text_is_kept() -> None:
     text = "secrets: {TOKEN: {env: SOURCE, file: there/it.is}}\njobs: {a: {run: 'echo hunter2', if: [hunter2]}}\n"
     shown = "\n".join(render(item) for item in compile_text(text).diagnostics)
-    assert "1 | secrets: {TOKEN: {env: SOURCE, file: there/it.is}}" in shown
+    assert "1:32: error[FQ117]: TOKEN has both `env` and `file`" in shown
+    assert "SOURCE" not in shown
+    assert "it.is" not in shown
     assert "if: [hunter2]" in shown

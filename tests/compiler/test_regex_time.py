@@ -1,4 +1,4 @@
-"""No pattern of the compiler and of the expression language takes long over a hostile text."""
+"""No regular expression of the compiler and of the expression language is slow on hostile text."""
 
 import importlib
 import pkgutil
@@ -69,13 +69,13 @@ FOUND = dict(patterns())
 SOURCES = "".join(path.read_text(encoding="utf-8") for path in Path(flowq.__file__).parent.rglob("*.py"))
 
 
-def test_they_are_found() -> None:
+def test_patterns_are_found() -> None:
     assert len(FOUND) > 20
 
 
 @pytest.mark.parametrize("name", FOUND)
 def test_hostile_texts(name: str) -> None:
-    """Tried as it is used: from the beginning, and from everywhere where something searches with it."""
+    """Match each pattern as it is used: at the start, and anywhere if it is used for searching."""
     pattern = FOUND[name]
     searched = re.search(rf"\b{name.rpartition('.')[2]}\.(search|finditer|findall|sub|split)\(", SOURCES)
     ways: list[Callable[[str], object]] = [pattern.match, pattern.search] if searched else [pattern.match]
@@ -102,7 +102,7 @@ def test_patterns_of_params_that_could_be_slow_are_refused(pattern: str) -> None
 
 
 @pytest.mark.parametrize("pattern", ["a*a*a*b", "[ab]*[bc]*[cd]*e", "(a|b|ab)(c|bcd)(d*)x", ".*.*.*x"])
-def test_the_slowest_that_is_allowed(pattern: str) -> None:
+def test_the_slowest_allowed_patterns(pattern: str) -> None:
     start = time.process_time()
     compile_pattern(pattern).fullmatch("a" * MAX_MATCHED)
     assert time.process_time() - start < 2
@@ -117,7 +117,7 @@ def test_the_slowest_that_is_allowed(pattern: str) -> None:
     ],
 )  # fmt: skip
 def test_expressions_have_limits(source: str) -> None:
-    """As labels: they are worked out when the flow is compiled."""
+    """The expressions are labels, which are evaluated when the flow is compiled."""
     start = time.process_time()
     result = compile_text('jobs: {a: {run: x, labels: {l: "${{ ' + source.replace("\\", "\\\\").replace('"', '\\"') + ' }}"}}}')
     assert result.plan is not None or result.diagnostics

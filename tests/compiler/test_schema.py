@@ -1,4 +1,4 @@
-"""The schema document is valid and complete, and the two packages that read it agree on every value."""
+"""The schema document is valid and complete, and the two validators agree on every value."""
 
 import json
 import time
@@ -32,7 +32,7 @@ HARD = st.sampled_from([*TEXTS, *NUMBERS])
 
 
 def agreed(value: Any) -> bool:
-    """Return whether a value has the shape of a flow, which the gate, our reading of the errors and the plain library say alike."""
+    """Return whether a value has the shape of a flow; assert that the gate, our diagnostics and the plain library agree."""
     verdict = is_flow(value)
     assert verdict == (next(shape_errors(value), None) is None)
     if not any(text.endswith("\n") for text in texts_of(value)):  # Python's `$` also matches before a final line break
@@ -74,15 +74,15 @@ def test_the_document_is_a_schema() -> None:
     jsonschema.Draft202012Validator.check_schema(schema_document())
 
 
-def test_every_keyword_has_its_words() -> None:
-    """What a validator can find and the table does not know would be a traceback."""
+def test_every_keyword_has_a_message() -> None:
+    """An error of a keyword that the table lacks would end in a traceback."""
     used = {keyword for part in parts_of(schema_document()) for keyword in part if not keyword.startswith("x-")}
     silent = {"$schema", "$id", "$defs", "title", "description"}
     assert used - silent - {"$ref", "anyOf", "properties", "propertyNames", "items"} == TABLE.keys()
 
 
 def test_branches_differ_in_type() -> None:
-    """So that a problem is told for the branch that was meant."""
+    """Otherwise a problem could be reported for the wrong branch."""
     found = [part["anyOf"] for part in parts_of(schema_document()) if "anyOf" in part]
     assert len(found) > 10
     for branches in found:
@@ -96,7 +96,7 @@ def test_there_is_one_document() -> None:
 
 
 def properties_of(schema: Any, path: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
-    """Yield every key that the document describes, with its schema."""
+    """Yield every key in the document, with its schema."""
     if isinstance(schema, dict):
         properties = schema.get("properties", {})
         yield from ((f"{path}/{name}", item) for name, item in properties.items() if isinstance(item, dict))
@@ -113,7 +113,7 @@ def test_an_editor_can_explain_every_key() -> None:
     assert len(found) > 70
     for path, item in found:
         schema = item
-        while set(schema) == {"$ref"}:  # the same key elsewhere
+        while set(schema) == {"$ref"}:  # the key is defined elsewhere
             target: Any = document
             for part in schema["$ref"].removeprefix("#/").split("/"):
                 target = target[part]
@@ -166,15 +166,15 @@ def test_a_name_ends_where_its_line_does() -> None:
     assert [item.code for item in compile_text('jobs: {"a\\n": {run: x}}').diagnostics] == ["FQ109"]
 
 
-def test_half_a_surrogate_pair_is_no_name(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_lone_surrogate_is_not_a_name(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(yaml, "__with_libyaml__", False)  # the C parser refuses the escape
     assert [item.code for item in compile_text('jobs: {"\\ud800": {run: x}}').diagnostics] == ["FQ109"]
 
 
-def test_errors_are_searched_for_only_where_they_are() -> None:
-    """A flow of many jobs with one error takes a moment: the compiled gate looks through the others."""
+def test_only_parts_with_errors_are_searched() -> None:
+    """A large flow with one error is checked fast: the compiled gate accepts the other jobs."""
     jobs: dict[str, Any] = {f"j{number}": {"run": "x", "env": {"A": "1"}, "depends_on": []} for number in range(20_000)}
     jobs["k"] = {"rum": "x"}
     begun = time.process_time()
     assert [list(error.absolute_path) for error in shape_errors({"jobs": jobs})] == [["jobs", "k"]]
-    assert time.process_time() - begun < 3  # a tenth of that on a quiet machine; the library alone takes far longer
+    assert time.process_time() - begun < 3  # a tenth of that on a quiet machine; without the gate it takes far longer

@@ -1,8 +1,9 @@
-"""No value changes what a script does: hostile values go through every allowed place of real shells and arrive byte for byte."""
+"""Values cannot change the meaning of a script: hostile values pass through every allowed place of real shells unchanged."""
 
 import json
 import os
 import random
+import re
 import shlex
 import shutil
 import subprocess
@@ -16,7 +17,8 @@ from hypothesis import strategies as st
 from flowq.compiler import Diagnostic, compile_text
 from flowq.compiler.expressions.sites import Context, SiteReader
 from flowq.compiler.shell.interpolation import _PLAIN, rewrite
-from flowq.compiler.shell.lexer import ShellLexer
+from flowq.compiler.shell.refusals import REMEDY
+from flowq.compiler.shell.scanner import Scanner
 from flowq.compiler.syntax.nodes import MapNode, ScalarNode
 from flowq.compiler.syntax.parser import read
 from flowq.compiler.syntax.source import decode_source
@@ -25,7 +27,7 @@ from flowq.expr import render, to_text
 X = "${{ params.x }}"
 SHELLS = [name for name in ("bash", "dash", "sh") if shutil.which(name)]
 
-ARRIVES = {  # scripts that print exactly the value
+ARRIVES = {  # scripts that print the value
     "bare": f"printf %s {X}",
     "double": f'printf %s "{X}"',
     "joined": f'printf %s ""{X}""',
@@ -45,6 +47,7 @@ ARRIVES = {  # scripts that print exactly the value
     "test": f"if [ {X} = {X} ]; then printf %s {X}; fi",
     "set": f'set -- {X} other; printf %s "$1"',
     "argument": f"sh -c 'printf %s \"$1\"' _ {X}",
+    "argument of a named script": f"sh -euc 'printf %s \"$1\"' sh {X}",
     "program behind options": f"printf '%s' 'printf %s \"$1\"' > show; bash -o pipefail show {X}",
     "program before -c": f"sh -c 'printf %s \"$2\"' _ -c {X}",
     "-c of a script": f"printf '%s' 'printf %s \"$2\"' > show2; sh show2 -c {X}",
@@ -61,7 +64,11 @@ ARRIVES = {  # scripts that print exactly the value
     "input of a script": f"printf %s cat > show3; printf %s {X} | sh show3",
     "input of sh -c": f"printf %s {X} | {{ sh -c cat; }}",
     "case of a shell": f"case {X} in sh | bash) printf %s {X};; *) printf %s {X};; esac",
+    "awk": f'y={X} awk \'BEGIN {{ printf "%s", ENVIRON["y"] }}\'',
+    "python -c": f"python3 -c 'import sys; sys.stdout.write(sys.argv[1])' {X}",
     "file": f'printf %s {X} > "$OUT"; cat "$OUT"',
+    "here-document": f'y=$(cat <<EOF\n{X}.\nEOF\n); printf %s "${{y%.}}"',
+    "indented here-document": f'y=$(cat <<-EOF\n\t{X}.\n\tEOF\n); printf %s "${{y%.}}"',
     "comment": f"# {X} it's\nprintf %s {X}",
     "document before": f"cat > /dev/null <<'E'\nit's \" $(\nE\nprintf %s {X}",
     "group": f"{{ true && ( printf %s {X} ) ; }} || false",
@@ -107,11 +114,11 @@ FRAGMENTS = [
     "<<EOF\n", "\nEOF\n", "{a,b}", "[a-z]*", "?", "~root", "^", "|&", "&&", ";;", "in", "esac", "done", "}", "{", ")", "'", '"', "\\\n", "--help", "-c", "-e", "-x", "-o",
     "%d", "%b\\n", "\\x41", "\u202e", "\u2028", "\ufeff", "A" * 3000,
 ]  # fmt: skip
-DEAR = {"input of python -c": 3}  # values for places that start something big
+DEAR = {"input of python -c": 3, "python -c": 3}  # fewer values for slow places
 
 
 def hostile_values(count: int, seed: str) -> list[str]:
-    """Return texts of hostile pieces, the same for the same seed."""
+    """Return strings of hostile pieces, the same for the same seed."""
     chance = random.Random(seed)
     return ["".join(chance.choices(FRAGMENTS, k=chance.randint(1, 6))) for _ in range(count)]
 
@@ -120,7 +127,7 @@ def hostile_values(count: int, seed: str) -> list[str]:
 @pytest.mark.parametrize("shell", SHELLS[:2])
 @pytest.mark.parametrize("place", ARRIVES)
 def test_thousands_of_hostile_values_arrive(place: str, shell: str, tmp_path: Path) -> None:
-    """Over all places and shells that is thousands. One shell runs the script for each value in a process of its own."""
+    """All places and shells together make thousands. One shell runs the script for each value in a subprocess."""
     values = hostile_values(DEAR.get(place, 100 if shell == "bash" else 30), place)
     script, variables = compiled(ARRIVES[place], values[0])
     (tmp_path / "script").write_text(script, encoding="utf-8")
@@ -153,11 +160,7 @@ def test_the_script_is_the_same_for_every_value(place: str) -> None:
 
 
 REFUSED = {
-    "awk": f"awk '{{print {X}}}' in.txt",
-    "sed behind a pipe": f"cat in.txt | LC_ALL=C sed -e 's/a/{X}/'",
-    "jq": f"timeout 5 jq '.a == \"{X}\"' in.json",
     "sh -c in single quotes": f"sh -c 'echo {X}'",
-    "python -c in single quotes": f"python3 -c 'print({X})'",
     "eval in single quotes": f"eval 'echo {X}'",
     "trap in single quotes": f"trap 'echo {X}' EXIT",
     "single quotes in a parameter": f"echo ${{A:-'{X}'}}",
@@ -176,9 +179,7 @@ REFUSED = {
     "escaped": f"echo \\{X}",
     "dollar": f"echo ${X}",
     "dollar in quotes": f'echo "${X}"',
-    "here-document": f"cat <<EOF\n{X}\nEOF",
     "quoted here-document": f"cat <<'EOF'\n{X}\nEOF",
-    "indented here-document": f"cat <<-EOF\n\t{X}\n\tEOF",
     "end of a here-document": f"cat <<{X}\na\n{X}",
     "eval": f"eval echo {X}",
     "eval in quotes": f'eval "echo {X}"',
@@ -189,24 +190,19 @@ REFUSED = {
     "sudo sh -c": f'sudo -u x sh -c "echo {X}"',
     "sh with redirection": f'2>&1 sh 2>&1 -c "echo {X}"',
     "find sh -c": f'find . -exec sh -c "echo {X}" \\;',
-    "su -c": f'su x -c "echo {X}"',
     "sh in a pipe": f'true | bash -c "echo {X}"',
     "sh in a substitution": f'echo "$(bash -c "echo {X}")"',
     "sh in an if": f'if sh -c "{X}"; then :; fi',
-    "python -c": f'python3 -c "print({X})"',
-    "perl -e": f'perl -e "print {X}"',
     "option of a shell": f"bash {X} {X}",
     "trap": f'trap "echo {X}" EXIT',
     "alias": f"alias x={X}",
     "let": f"let x={X}",
     "source": f". {X}",
-    "ssh": f"ssh host echo {X}",
     "command": f"{X} a",
     "quoted command": f'"{X}" a',
     "command after and": f"true && {X}",
     "command in substitution": f"echo $({X})",
     "exec": f"exec {X}",
-    "env": f"env A=b {X}",
     "subscript": f"x[{X}]=1",
     "quoted subscript": f'x["{X}"]=1',
     "array key": f"a=([{X}]=1)",
@@ -254,146 +250,313 @@ REFUSED = {
     "process substitution command": f"diff <({X}) b",
     "quote elsewhere": f"echo {X}; echo 'a",
 }
-AGAIN = "reads this text again as a program"
-FED = "it comes to the standard input of a program that reads its script there"
-PROGRAM = "the value would choose which program runs"
-OPTION = "the value would choose which program or option runs"
 REFUSED_BECAUSE = {
-    **dict.fromkeys(
-        [
-            f"bash -o pipefail -c {X}",
-            f"bash -euo pipefail -c {X}",
-            f"bash -co pipefail {X}",
-            f"bash -ceu {X}",
-            f"bash +e -c {X}",
-            f"sh -o nounset -c {X}",
-            f"bash +O extglob -c {X}",
-            f"bash -O extglob -c {X}",
-            f"bash --rcfile x -c {X}",
-            f'bash -c "$(echo {X})"',
-            f"python3 -X dev -c {X}",
-            f"python3 -W ignore -Ic {X}",
-            f'python3 "-cprint({X})"',
-            f"perl -I lib -e {X}",
-            f"perl -e 1 -e {X}",
-            f"node -r fs -e {X}",
-            f"node --max-old-space-size 9 -e {X}",
-            f"ruby -r json -ne {X}",
-            f"php -d a=1 -r {X}",
-            f"su -s /bin/sh x -c {X}",
-            f"flock f -c {X}",
-            f"flock -w 3 f -c {X}",
-            f"script -qc {X}",
-            f"script -q -c {X} f",
-            f"env -S {X}",
-            f"timeout 5 bash -o pipefail -c {X}",
-            f"echo {X} | xargs sh -c",
-            f"echo {X} | xargs -I{{}} sh -c 'echo {{}}'",
-        ],
-        AGAIN,
-    ),
-    **dict.fromkeys([f"X=sh; $X -c {X}", f'"$X" -o pipefail -c {X}', f"${{A}}sh -ec {X}"], "could announce a program"),
-    **dict.fromkeys(
-        [
-            f"bash -s <<< {X}",
-            f"bash <<< {X}",
-            f"bash - <<< {X}",
-            f"bash -s a <<< {X}",
-            f"python3 - <<< {X}",
-            f"source /dev/stdin <<< {X}",
-            f"bash /dev/stdin <<< {X}",
-            f"sh < <(echo {X})",
-            f"sh < {X}",
-            f"echo {X} | sh",
-            f"echo {X} |\n  sh",
-            f"echo {X} | sudo -u x sh",
-            f"echo {X} | sudo -s",
-            f"echo {X} | env A=1 bash -eu",
-            f"echo {X} | grep a | bash -o pipefail",
-            f"echo {X} |& python3 -X dev",
-            f"echo {X} | perl -I lib",
-            f"echo {X} | node",
-            f"echo {X} | timeout 5 sh",
-            f"echo {X} | chroot /",
-            f"echo {X} | ssh host",
-            f"echo {X} | docker exec -i c sh",
-            f"echo {X} | (cd /; sh)",
-            f"echo {X} | if true; then sh; fi",
-            f"echo {X} | while true; do sh; done",
-            f'echo {X} | {{ y="$(sh)"; }}',
-            f"{{ echo a; echo {X}; }} | sh",
-            f"for y in {X}; do echo $y; done | sh",
-            f"(echo {X}) | sh",
-            f"{{ sh; }} <<< {X}",
-            f"(sh) <<< {X}",
-            f"exec <<< {X}; sh",
-            f"echo {X} | tee >(sh)",
-            f"echo {X} > >(bash -s)",
-            f"at now <<< {X}",
-            f"echo {X} | at now",
-            f"crontab - <<< {X}",
-            f"echo {X} | $SH",
-        ],
-        FED,
-    ),
-    **dict.fromkeys(
-        [
-            f"xargs {X}",
-            f"xargs -n 1 -I {{}} {X}",
-            f"echo {X} | xargs env",
-            f"find . -exec {X}",
-            f"find . -name a -execdir {X} {{}} +",
-            f"find . -exec nice {X} {{}} \\;",
-            f"timeout 5 {X}",
-            f"timeout --sig KILL 5 {X}",
-            f"timeout -k 1 5 {X}",
-            f"timeout $OPTS 5 {X}",
-            f"setsid {X}",
-            f"setsid -w {X}",
-            f"nice -n 5 {X}",
-            f"nice -5 nohup {X}",
-            f"ionice -c 2 {X}",
-            f"stdbuf -o0 {X}",
-            f"stdbuf -o 0 {X}",
-            f"chroot / {X}",
-            f"watch -n 5 -x {X}",
-            f"flock f {X}",
-            f"sudo -u x {X}",
-            f"exec -a a {X}",
-            f"$(echo {X}) a",
-            f'timeout 5 "$(echo {X})"',
-        ],
-        PROGRAM,
-    ),
-    **dict.fromkeys(
-        [f"bash <(echo {X})", f"bash --rcfile <(echo {X})", f"python3 -W {X} a.py", f"find . -exec sh {X}", f"echo {X} | xargs -n1 sh"],
-        OPTION,
-    ),
-    **dict.fromkeys(
-        [f". <(echo {X})", f"source <(echo {X})", f"source <(cat <<< {X})"], "the value would choose which script is read"
-    ),
-    f'eval "$(echo {X})"': "reads its words again",
-    f"watch {X}": "gives its words to a shell",
-    f"watch ls {X}": "gives its words to a shell",
-    f"[[ $(echo {X}) -eq 1 ]]": "evaluates numbers",
-    f"a[$(echo {X})]=1": "a subscript is evaluated",
-    f"declare -i n; n=$(echo {X})": "the script declares number variables",
+    "the shell that starts here could read this value as its script or an option": [
+        f"sh {{-o,pipefail,-c}} {X}",
+        f"find . -exec sh -c a \\; -exec sh -c {X} \\;",
+        f"find . -exec sh -c a sh \\; -exec sh {X}",
+        f"sh a -c sh -c {X}",
+        f"bash -o pipefail -c {X}",
+        f"bash -euo pipefail -c {X}",
+        f"bash -co pipefail {X}",
+        f"bash -ceu {X}",
+        f"bash +e -c {X}",
+        f"sh -o nounset -c {X}",
+        f"bash +O extglob -c {X}",
+        f"bash -O extglob -c {X}",
+        f"bash --rcfile x -c {X}",
+        f'bash -c "$(echo {X})"',
+        f"timeout 5 bash -o pipefail -c {X}",
+        f"X=sh; $X -c {X}",
+        f'"$X" -o pipefail -c {X}',
+        f"${{A}}sh -ec {X}",
+        f"bash <(echo {X})",
+        f"bash --rcfile <(echo {X})",
+        f"find . -exec sh {X}",
+        f"sh $opts {X}",
+        f'sh "$@" {X}',
+        f'"$SHELL" -c {X}',
+        f'"$SHELL" {X}',
+        f"${{BASH}} {X}",
+        f"zsh -c {X}",
+        f"busybox sh -c {X}",
+        f"docker run image bash -c 'echo {X}'",
+        f"ksh --rcfile {X} y",
+    ],
+    "it comes to the standard input of a shell that reads its script there": [
+        f"diff <(echo {X}) <(sh)",
+        f"for i in {X}; do curl x | bash; done",
+        f"exec 5< <(echo {X}); sh <&5",
+        f"exec <<E\n{X}\nE\nsh",
+        f"sh\nexec $nothing <<< {X}",
+        f"exec > >(sh)\necho {X}",
+        f"f <<< {X}\nf()\n{{\nsh\n}}",
+        f"function f ()\n{{\nsh\n}}\nf <<< {X}",
+        f"{{ case a in }}) b;; esac\nsh\n}} <<< {X}",
+        f"cat <<E; cat |\n{X}\nE\nsh",
+        f"echo {X} | # a\n\n# b\nsh",
+        f"sh -s -- {X} | sh",
+        f"sh -s -- {X} > >(sh)",
+        f"echo {X} | command . /dev/stdin",
+        f"sh /dev/fd/5 5<<< {X}",
+        f"echo {X} | /usr/bin/xargs sh -c",
+        f"echo {X} | ((sh))",
+        f"f() if true; then sh; fi; f <<< {X}",
+        f"f()\n{{\nsh\n}}\nf <<< {X}",
+        f"f() {{ cat | sh; }}; f <<< {X}",
+        f"f() (sh); f <<< {X}",
+        f"tee >(cat | sh) <<< {X}",
+        f"echo {X} | (cat | sh)",
+        f"{{ grep a | sh; }} <<EOF\n{X}\nEOF",
+        f"echo {X} | {{ cat | sh; }}",
+        f"echo {X} | xargs sh -c",
+        f"echo {X} | xargs -I{{}} sh -c 'echo {{}}'",
+        f"bash -s <<< {X}",
+        f"bash <<< {X}",
+        f"bash - <<< {X}",
+        f"bash -s a <<< {X}",
+        f"source /dev/stdin <<< {X}",
+        f"bash /dev/stdin <<< {X}",
+        f"sh < <(echo {X})",
+        f"sh < {X}",
+        f"echo {X} | sh",
+        f"echo {X} |\n  sh",
+        f"echo {X} | sudo -u x sh",
+        f"echo {X} | env A=1 bash -eu",
+        f"echo {X} | grep a | bash -o pipefail",
+        f"echo {X} | timeout 5 sh",
+        f"echo {X} | docker exec -i c sh",
+        f"echo {X} | (cd /; sh)",
+        f"echo {X} | if true; then sh; fi",
+        f"echo {X} | while true; do sh; done",
+        f'echo {X} | {{ y="$(sh)"; }}',
+        f"{{ echo a; echo {X}; }} | sh",
+        f"for y in {X}; do echo $y; done | sh",
+        f"(echo {X}) | sh",
+        f"{{ sh; }} <<< {X}",
+        f"(sh) <<< {X}",
+        f"exec <<< {X}; sh",
+        f"echo {X} | tee >(sh)",
+        f"echo {X} > >(bash -s)",
+        f"echo {X} | $SH",
+        f"echo {X} | xargs -n1 sh",
+        f"sh <<EOF\necho {X}\nEOF",
+        f"bash -s <<EOF\n{X}\nEOF",
+        f"cat <<EOF | sh\n{X}\nEOF",
+        f"cat <<EOF |\n{X}\nEOF\nsh",
+        f"ssh host bash <<EOF\n{X}\nEOF",
+        f"(sh) <<EOF\n{X}\nEOF",
+        f"{{ sh; }} <<EOF\n{X}\nEOF",
+        f"sudo -u x sh <<-EOF\n\t{X}\n\tEOF",
+        f"exec <<EOF\n{X}\nEOF\nsh",
+        f". /dev/stdin <<EOF\n{X}\nEOF",
+        f"f() {{ sh; }}; echo {X} | f",
+        f"f() {{ bash -s; }}\necho {X} > >(f)",
+        f"function f {{ sh; }}; f <<< {X}",
+        f"exec > >(sh); echo {X}",
+        f"exec 3> >(sh); echo {X} >&3",
+        f"echo {X} | {{ y=`sh`; }}",
+        f"echo {X} | xargs -I@ bash -c 'echo @'",
+        f"echo {X} | while read -r y; do sh; done",
+        f"echo {X} |\n\n# then\nbash",
+        f"! echo {X} | sh",
+        f"time echo {X} | sh",
+        f"echo {X} | command sh",
+        f"echo {X} | exec sh",
+    ],
+    "the value would choose which command the shell runs": [
+        f"$'\\x65val' {X}",
+        f'{{eval,"a b"}} {X}',
+        f"ev{{a,}}l a {X}",
+        f"{{{X},./a}} b",
+        f"exec -a a {X}",
+        f"$(echo {X}) a",
+        f"echo a; e$(echo {X}) b",
+        f"$(echo {X})/run a",
+        f"exec {X}",
+        f"exec -a y {X}",
+        f"command $a {X}",
+        f"{{fd}}>log {X}",
+    ],
+    "how shells read this place is not certain: some shells end a here-document in a substitution here": [
+        f"$(cat <<E\nE) eval {X}\nE\n)",
+    ],
+    "how shells read this place is not certain: the end of a here-document is not a plain word": [
+        f'cat <<E"F G"\n{X}\nEF G',
+        f"cat <<{X}\na\n{X}",
+    ],
+    'how shells read this place is not certain: $"…" is translated by some shells': [
+        f'echo {X} | $"sh"',
+        f'$"eval" {X}',
+    ],
+    "how shells read this place is not certain: an operator inside an array": [
+        f"a=(e<<E\n{X}=1 = | cat <<E\na\nE\n",
+        f"a=(b; {X})",
+        f"a=(b < {X})",
+    ],
+    "how shells read this place is not certain: an operator inside [[ ]]": [
+        f"[[ a =~ (<<E) ]]; eval {X}\nE",
+        f"[[ -n <(a) ]]; echo {X}",
+    ],
+    "how shells read this place is not certain: a comment or a pattern": [
+        f"[[ a =~ #b' ]]\necho {X}'",
+    ],
+    "how shells read this place is not certain: (( is arithmetic or two subshells": [
+        f'echo "$( ((case a in a) b;; esac)) "{X}")"',
+        f"echo {X} $((echo a) | cat)",
+    ],
+    "how shells read this place is not certain: ${ } has commands in it for some shells": [
+        f"echo ${{ eval {X}; }}",
+        f"echo ${{| eval {X}; }}",
+    ],
+    "`env -S` reads its words again": [
+        f"env -S {X}",
+        f"env -iS {X}",
+        f"env --split-string={X}",
+        f"env -S 'sh -c' {X}",
+    ],
+    "`.` reads its words again": [
+        f". <(echo {X})",
+    ],
+    "`source` reads its words again": [
+        f"source <(echo {X})",
+        f"source <(cat <<< {X})",
+    ],
+    "`eval` reads its words again": [
+        f"${{nothing}}eval {X}",
+        f"$(echo)eval {X}",
+        f"A[1]=2 eval {X}",
+        f'eval "$(echo {X})"',
+        f"time -p eval {X}",
+        f"! eval {X}",
+        f"command -p eval {X}",
+        f"case a in a) eval {X};; esac",
+        f"case a\nin a) eval {X};; esac",
+        f"for y do eval {X}; done",
+        f"function f {{ eval {X}; }}",
+        f"f() {{ eval {X}; }}",
+    ],
+    "[[ ]] evaluates numbers and names, and evaluation can run commands": [
+        f"[[ $(echo {X}) -eq 1 ]]",
+    ],
+    "a subscript is evaluated, and evaluation can run commands": [
+        f"a[b[0]+{X}]=1",
+        f'a["]"{X}]=1',
+        f"a['[]'{X}]=1",
+        f"a=([b[0]+{X}]=1)",
+        f"a[1]=2 b[{X}]=1",
+        f"a[$(echo {X})]=1",
+        f"a=([{X}]=1)",
+        f"a=([$(echo {X})]=1)",
+    ],
+    "the script declares number variables, and an assignment to one is evaluated": [
+        f"declare -i n; for n in {X}; do :; done",
+        f"declare -i n; n=$(echo {X})",
+    ],
+    "bash expands what stands behind >& a second time": [
+        f"echo a >&{X}",
+        f"cat <&{X}",
+    ],
+    "the shell evaluates what is assigned to this variable, and evaluation can run commands": [
+        f"RANDOM={X}",
+        f"export OPTIND={X}",
+    ],
+    "this variable changes how programs load or how the shell reads": [
+        f"for PS4 in {X}; do :; done",
+        f"for PS4\nin {X}; do :; done",
+        f"PATH+={X}",
+        f"PATH=({X})",
+    ],
+    "`declare` reads its words again": [
+        f"declare -a y={X}",
+    ],
+    "`local` reads its words again": [
+        f"local y={X}",
+    ],
+    "`typeset` reads its words again": [
+        f"typeset y={X}",
+    ],
+    "the value would be read as the name of a variable": [
+        f"readonly -a y={X}",
+    ],
+    "`unset` reads its words again": [
+        f"unset 'a['{X}']'",
+    ],
+    "`mapfile` reads its words again": [
+        f"mapfile {X}",
+    ],
+    "`hash` reads its words again": [
+        f"hash -p {X} ls",
+    ],
+    "`jobs` reads its words again": [
+        f"jobs -x touch {X}",
+    ],
+    "`compgen` reads its words again": [
+        f"compgen -W {X}",
+    ],
+    "`test` could read this value as an operator or a name": [
+        f"[ {{-v,{X}}} ]",
+        f"[ -v {X} ]",
+        f'[ {X} "$y" ]',
+        f"test {X} = a -o {X} = b",
+    ],
+    "the shell could read this value as an option or a name": [
+        f"printf {{-v,a}} {X}",
+        f"printf -v {X} a",
+        f"printf {X}",
+        f"printf $y {X}",
+    ],
+    "how shells read this place is not certain: a subscript has blanks in it": [
+        f"x[ {X} ]=1",
+    ],
+    "how shells read this place is not certain: a coprocess reads what other commands print": [
+        f"coproc cat; echo {X}",
+    ],
+    "how shells read this place is not certain: $'…' with an escaped quote ends earlier in some shells": [
+        f"echo $'it\\'s' {X}",
+        f"echo $'a\\\\' {X}",
+        f"echo {X} $'\\'' | sh",
+    ],
+    "how shells read this place is not certain: a line is continued inside an operator": [
+        f"echo $\\\n'it' {X}",
+    ],
+    "a shell without [[ ]] or &> would start a command here": [
+        f"[[ -n a || {X} == b ]]",
+        f"[[ -n a || eval {X} ]]",
+        f"! [[ -n a && {X} == b ]]",
+        f"make &>log {X}",
+    ],
+    "this here-document has substitutions, and quotes do not protect there": [
+        f"cat <<EOF\n$(eval {X})\nEOF",
+        f"cat <<EOF\n${{y:-{X}}}\nEOF",
+    ],
+    "a backslash before ${{ takes the meaning from the $": [
+        f"cat <<EOF\n\\{X}\nEOF",
+    ],
+    "a $ right before ${{ changes what the shell reads": [
+        f"cat <<EOF\n${X}\nEOF",
+    ],
+    "how shells read this place is not certain: a control character, which shells may leave out": [
+        f"ev\0al {X}",
+    ],
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("script", REFUSED_BECAUSE)
-def test_refused_because(script: str) -> None:
-    result = compile_text("params: {x: {default: a}}\njobs:\n  a:\n    run: " + json.dumps(script.replace("\\n", "\n")))
-    assert [item.code for item in result.diagnostics] == ["FQ501"]
-    assert REFUSED_BECAUSE[script] in result.diagnostics[0].message
-    assert result.diagnostics[0].help
+@pytest.mark.parametrize(
+    ("reason", "script"), [(reason, script) for reason, scripts in REFUSED_BECAUSE.items() for script in scripts]
+)
+def test_refused_because(reason: str, script: str) -> None:
+    result = compile_text("params: {x: {default: a}}\njobs:\n  a:\n    run: " + json.dumps(script))
+    assert {item.code for item in result.diagnostics} == {"FQ501"}
+    assert result.diagnostics[0].message == f"no value can stand here: {reason}"
+    assert {item.help for item in result.diagnostics} == {REMEDY}
 
 
 @pytest.mark.parametrize("place", REFUSED)
 def test_refused_with_reason_and_fix(place: str) -> None:
     result = compile_text("params: {x: {default: a}}\njobs:\n  a:\n    run: " + json.dumps(REFUSED[place]))
     assert {item.code for item in result.diagnostics} == {"FQ501"}, REFUSED[place]
-    assert all(item.help for item in result.diagnostics)
+    assert {item.help for item in result.diagnostics} == {"close the quote" if place == "quote elsewhere" else REMEDY}
 
 
 @pytest.mark.parametrize(
@@ -414,7 +577,6 @@ def test_refused_with_reason_and_fix(place: str) -> None:
         f"if true; then echo {X}; elif false; then echo {X}; else echo {X}; fi",
         f"cat <<A <<'B'\n$(x\nA\nit's\nB\necho {X}",
         f"cat <<E\nline \\\nE\nE\necho {X}",
-        f"echo $'it\\'s' {X}",
         f"echo '#' {X} a#b {X}",
         f'"$PYTHON" {X}',
         f"$PYTHON -m report {X}",
@@ -443,10 +605,8 @@ def test_refused_with_reason_and_fix(place: str) -> None:
         f"find {X} -name a -exec grep x {{}} + -o -name {X}",
         f"find . -exec bash ./x.sh {X} \\;",
         f"echo {X} | grep x",
-        f"echo {X} | grep -q sh | tee bash",
         f"echo {X} | xargs -n1 curl",
         f"echo {X} | xargs -I{{}} curl a/{{}}",
-        f"echo {X} | xargs sh -c 'echo \"$1\"' _",
         f"echo {X} | python3 -m json.tool",
         f"echo {X} | python3 x.py - | sudo tee y",
         f"echo {X} | ssh host 'cat > f'",
@@ -458,12 +618,25 @@ def test_refused_with_reason_and_fix(place: str) -> None:
         f"{{ echo {X}; }}; sh",
         f"while read -r l; do bash x.sh; done <<< {X}",
         f"case {X} in a) ;; sh | bash) ls ;; esac",
-        f"diff <(echo {X}) <(sh)",
         f"curl {X} > >(tee log)",
         f"at {X} -f x.sh",
-        f'[ "$(wc -l < {X})" -gt 1 -a -n a ]',
         f'printf "$(cat f)" {X}',
         f'x=$(cat {X}) y="$(cat {X})"',
+        f"{X}/bin/run a",
+        f"curl https://x/install.sh | sh -s -- --version {X}",
+        f"curl https://x/install.sh | sudo bash -es -- {X}",
+        f"sh -c 'echo \"$1\"' sh {X}",
+        f"find . -exec bash -euc 'echo \"$1\"' bash {X} \\;",
+        f"echo {X} | sh -c 'cat' sh",
+        f'f() {{ rec "$1"; }}\ncurl https://x | sh\nf {X}',
+        f"find . -exec sh -c 'echo \"$1\"' _ {{}} {X} \\;",
+        f"a=({X} b)",
+        f"IFS=$'\\n' rec {X}",
+        f"echo {{{X},b}}",
+        f"f() {{ sh x.sh {X}; }}; f",
+        f"f() {{ rec; }}; echo {X} | f",
+        f"if true; then curl x | sh; fi; rec {X}",
+        f"echo {X} | {{ cat; }}; sh",
     ],
 )  # fmt: skip
 def test_allowed(script: str) -> None:
@@ -484,7 +657,6 @@ def test_allowed(script: str) -> None:
         f"echo {X} | grep x || true",
         f"echo {X} | xargs -n1 echo || true",
         f"echo {X} | xargs -I{{}} echo a/{{}} || true",
-        f"echo {X} | xargs sh -c 'echo \"$1\"' _ || true",
         f"env -i A={X} env",
         f"printf %s {X} > show; cat show; echo {X} || sh",
         f"timeout {X} true || true",
@@ -500,9 +672,115 @@ def test_allowed_with_hostile_values(script: str, tmp_path: Path) -> None:
         assert not (tmp_path / "CANARY").exists(), value
 
 
-@pytest.mark.parametrize("words", ["nohup ", "$a ", "timeout --sig ", "sh -o ", "xargs ", "find . -exec "])
-def test_commands_in_commands_without_end_are_refused_at_once(words: str) -> None:
-    started = time.process_time()  # of this process: the machine may be busy
+THEIRS = [  # a program, a script, and the argument of the program with the value, or "" if it is on standard input
+    ("python3", f"python3 -c 'print({X})'", "print(@)"),
+    ("python3", f'python3 -W ignore -Ic "print({X})"', "print(@)"),
+    ("python3", f"python3 -W {X} a.py", "@"),
+    ("python3", f"echo {X} |& python3 -X dev", ""),
+    ("python3", f"python3 - <<< {X}", ""),
+    ("python3", f"python3 - <<EOF\n{X}\nEOF", ""),
+    ("perl", f"perl -I lib -e {X}", "@"),
+    ("node", f"node --max-old-space-size 9 -e {X}", "@"),
+    ("node", f"echo {X} | node", ""),
+    ("ruby", f"ruby -r json -ne {X}", "@"),
+    ("php", f"php -d a=1 -r {X}", "@"),
+    ("awk", f"awk '{{print {X}}}' in.txt", "{print @}"),
+    ("sed", f"cat /dev/null | LC_ALL=C sed -e 's/a/{X}/'", "s/a/@/"),
+    ("sed", f'sed "s/a/{X}/e" f', "s/a/@/e"),
+    ("jq", f"jq '.a == \"{X}\"' in.json", '.a == "@"'),
+    ("psql", f"psql -c \"select '{X}'\"", "select '@'"),
+    ("git", f"git -c alias.z={X} z", "alias.z=@"),
+    ("tar", f"tar --checkpoint-action=exec={X} -cf a b", "--checkpoint-action=exec=@"),
+    ("npm", f'npm exec -c "{X}"', "@"),
+    ("su", f'su -s /bin/true x -c "echo {X}"', "echo @"),
+    ("flock", f"flock -w 3 f -c {X}", "@"),
+    ("script", f"script -qc {X} f", "@"),
+    ("env", f"env A=b {X}", "@"),
+    ("ssh", f"ssh host echo {X}", "@"),
+    ("ssh", f"echo {X} | ssh host", ""),
+    ("at", f"at now <<< {X}", ""),
+    ("crontab", f"crontab - <<< {X}", ""),
+    ("xargs", f"xargs -n 1 -I {{}} {X}", "@"),
+    ("xargs", f"echo {X} | xargs env", ""),
+    ("find", f"find . -exec nice {X} {{}} \\;", "@"),
+    ("timeout", f"timeout -k 1 5 {X}", "@"),
+    ("timeout", f'timeout 5 "$(printf %s {X})"', "@"),
+    ("nice", f"nice -5 nohup {X}", "@"),
+    ("setsid", f"setsid -w {X}", "@"),
+    ("stdbuf", f"stdbuf -o 0 {X}", "@"),
+    ("chroot", f"chroot / {X}", "@"),
+    ("watch", f"watch -n 5 ls {X}", "@"),
+    ("sudo", f"sudo -u x {X}", "@"),
+    ("sudo", f"echo {X} | sudo -s", ""),
+    ("docker", f"docker run --name {X} image", "@"),
+    ("recorder", f"$nothing recorder {X}", "@"),
+    ("recorder", f'PATH_TO=bin; "$PATH_TO/recorder" {X}', "@"),
+]  # fmt: skip
+RECORDER = """#!/bin/sh
+printf '%s\\0' "$@" > "$RECORD/arguments"
+/bin/cat > "$RECORD/input"
+"""
+
+
+@pytest.mark.parametrize(("program", "script", "argument"), THEIRS)
+def test_another_program_gets_the_value_unchanged(tmp_path: Path, program: str, script: str, argument: str) -> None:
+    """The program may interpret the value."""
+    bin_directory = tmp_path / "bin"
+    bin_directory.mkdir()
+    (bin_directory / program).write_text(RECORDER, encoding="utf-8")
+    (bin_directory / program).chmod(0o755)
+    for value in HOSTILE:
+        text, variables = compiled(script, value)
+        environment = {"PATH": f"{bin_directory}:/usr/bin:/bin", "RECORD": str(tmp_path), **variables}
+        subprocess.run(
+            ["bash", "-c", text],
+            cwd=tmp_path,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            check=True,
+            timeout=30,
+        )
+        arguments = (tmp_path / "arguments").read_bytes().split(b"\0")
+        if argument:
+            expected = argument.replace("@", value.rstrip("\n") if "$(" in script else value)
+            assert expected.encode() in arguments, (script, value)
+        else:
+            printed = (tmp_path / "input").read_bytes()
+            assert printed == f"{value}\n".encode() or (script.startswith("echo") and value == "-n"), (script, value)
+        assert not (tmp_path / "CANARY").exists(), (script, value)
+
+
+def test_the_documented_ways_are_allowed() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "language.md").read_text(encoding="utf-8")
+    table = page[page.index("| program | write |") :].partition("\n\n")[0]
+    ways = [way.replace("\\|", "|") for way in re.findall(r"`([^`]*\$\{\{[^`]*)`", table)]
+    assert len(ways) > 7
+    for way in ways:
+        result = compile_text(
+            "params: {x: {}, name: {}, file: {}}\njobs:\n  a:\n    run: " + json.dumps(way),
+            params=dict.fromkeys(("x", "name", "file"), "a"),
+        )
+        assert result.plan is not None, (way, result.diagnostics)
+
+
+def test_another_language_gets_no_values() -> None:
+    """`shell: python3`: its quoting is unknown, so values must be passed in `env`."""
+    assert rewritten(f"print({X})", ("python3",))[1][0].code == "FQ502"
+    for shell in (("ksh",), ("mksh", "-e"), ("zsh",), ("fish",), ("env", "python3")):
+        assert rewritten(f"echo {X}", shell)[1][0].code == "FQ502"
+
+
+@pytest.mark.parametrize("opened", ["$((", "$(", "${a:-", "(", "a=(", "{ ", "`", "case a in ", "a[", "f() {", "echo $("])
+def test_deep_nesting_is_refused(opened: str) -> None:
+    script = f"echo {X} {opened * 20_000}{X} 'a"
+    result = compile_text("params: {x: {default: a}}\njobs:\n  a:\n    run: " + json.dumps(script))
+    assert {item.code for item in result.diagnostics} == {"FQ501"}
+
+
+@pytest.mark.parametrize("words", ["command ", "$a ", "sh -o ", "bash ", "exec ", "$(true) "])
+def test_deeply_nested_commands_are_refused_fast(words: str) -> None:
+    started = time.process_time()  # CPU time: the machine may be busy
     result = compile_text("params: {x: {default: a}}\njobs:\n  a:\n    run: " + json.dumps(f"echo {X} | {words * 5000}{X}"))
     assert {item.code for item in result.diagnostics} == {"FQ501"}
     assert time.process_time() - started < 10, "quadratic?"
@@ -520,13 +798,13 @@ UNCLOSED = {
 
 
 def rewritten(script: str, shell: tuple[str, ...] = ()) -> tuple[str, list[Diagnostic]]:
-    """Rewrite a script as the reader of jobs does."""
+    """Rewrite a script as the compiler does for jobs."""
     source, report = decode_source("flow.yaml", "run: " + json.dumps(script))
     root = read(source, report)
     assert isinstance(root, MapNode)
     node = root.entries["run"][1]
     assert isinstance(node, ScalarNode)
-    text, variables = rewrite(node, shell, SiteReader(report, Context.JOB), report)
+    text, variables = rewrite(node, shell, lambda _: False, SiteReader(report, Context.JOB), report)
     assert not variables
     return text, list(report.sorted())
 
@@ -572,9 +850,9 @@ def test_closed_quotes_are_not_refused(script: str) -> None:
         max_size=14,
     )
 )
-def test_a_script_that_is_not_read_has_no_open_quote(parts: list[str]) -> None:
+def test_a_script_that_is_not_parsed_has_no_open_quote(parts: list[str]) -> None:
     script = "".join(parts)
-    lexer = ShellLexer(script, [])
-    lexer.scan()
-    if lexer.unclosed is not None:
+    scanner = Scanner(script, [])
+    scanner.scan()
+    if scanner.unclosed is not None:
         assert _PLAIN.sub("", script)

@@ -1,4 +1,4 @@
-"""Signatures are read from source: what is certain is said, everything else is silence, and nothing of the user's is ever executed."""
+"""Signatures from source: certain facts are reported, everything else is unknown, and user code is never executed."""
 
 import importlib
 import inspect
@@ -20,7 +20,7 @@ from flowq.compiler.syntax.source import read_file
 
 
 class Modules:
-    """A folder with modules, and what is said about names in them."""
+    """A folder with modules, and lookups of names in them."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -35,7 +35,7 @@ class Modules:
         return Lookup([str(self.folder)]).find(module, attribute)
 
     def text(self, name: str) -> str:
-        """Return the signature that a name is found to have, the message of a problem, or "" for silence."""
+        """Return the signature of a name, the message of a problem, or "" if unknown."""
         found = self.find(name)
         return found.text if isinstance(found, Signature) else found.message if found is not None else ""
 
@@ -62,10 +62,10 @@ def test_relative_imports_and_packages(modules: Modules) -> None:
 def test_a_folder_without_init_is_a_package(modules: Modules) -> None:
     modules.write("space/inner.py", "def f(a): ...\n")
     assert modules.text("space.inner:f") == "f(a)"
-    assert modules.text("space:f") == ""  # another part of the package may be elsewhere
+    assert modules.text("space:f") == ""  # another portion of the package may be elsewhere
 
 
-def test_the_first_folder_wins_and_then_what_is_installed(tmp_path: Path) -> None:
+def test_folders_come_before_installed_modules(tmp_path: Path) -> None:
     first, second = Modules(tmp_path / "a"), Modules(tmp_path / "b")
     first.write("one.py", "def f(first): ...\n")
     second.write("one.py", "def f(second): ...\n")
@@ -115,7 +115,7 @@ def test_the_first_folder_wins_and_then_what_is_installed(tmp_path: Path) -> Non
         "from functools import partial\nf = partial(g, 1)",
     ],
 )
-def test_what_is_not_certain_is_silence(modules: Modules, source: str) -> None:
+def test_uncertain_signatures_are_unknown(modules: Modules, source: str) -> None:
     modules.write("itself.py", source + "\n")
     assert modules.find("itself:f") is None
 
@@ -137,7 +137,7 @@ def test_what_is_not_certain_is_silence(modules: Modules, source: str) -> None:
         ("def f(" + ", ".join(f"a{n}" for n in range(50)) + "): ...", "f(…)"),
     ],
 )
-def test_what_is_certain_is_found(modules: Modules, source: str, text: str) -> None:
+def test_certain_signatures_are_found(modules: Modules, source: str, text: str) -> None:
     modules.write("itself.py", source + "\n")
     assert modules.text("itself:f").replace("g(", "f(") == text
 
@@ -173,7 +173,7 @@ def test_annotations(modules: Modules, annotation: str, words: str) -> None:
     assert str(found.parameters[0].fit) == words
 
 
-def test_a_deep_annotation_is_read_as_far_as_it_makes_sense(modules: Modules) -> None:
+def test_a_deep_annotation_is_read_to_a_limit(modules: Modules) -> None:
     modules.write("itself.py", "def f(a: " + "list[" * 60 + "int" + "]" * 60 + "): ...\n")
     found = modules.find("itself:f")
     assert isinstance(found, Signature)
@@ -199,7 +199,7 @@ def test_a_deep_annotation_is_read_as_far_as_it_makes_sense(modules: Modules) ->
         ("from typing import Iterable\ndef f() -> Iterable[int]: ...", ""),
     ],
 )
-def test_what_is_no_json_is_found(modules: Modules, source: str, gives: str) -> None:
+def test_results_that_are_not_json_are_found(modules: Modules, source: str, gives: str) -> None:
     modules.write("gives.py", source)
     found = modules.find("gives:f")
     assert isinstance(found, Signature)
@@ -236,7 +236,7 @@ HOSTILE = {
 
 
 def test_hostile_sources(tmp_path: Path) -> None:
-    """In a process of its own: a parser that overflows the stack would take the suite with it."""
+    """They are parsed in a subprocess, because a stack overflow in the parser would kill the suite."""
     for number, source in enumerate(HOSTILE.values()):
         (tmp_path / f"hostile{number}").mkdir()
         (tmp_path / f"hostile{number}" / "itself.py").write_bytes(source)
@@ -261,7 +261,7 @@ def test_hostile_sources(tmp_path: Path) -> None:
     assert time.process_time() - start < 30
 
 
-def test_nothing_of_the_users_is_executed(modules: Modules, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_user_code_is_not_executed(modules: Modules, monkeypatch: pytest.MonkeyPatch) -> None:
     canary = modules.folder / "canary"
     evil = f"open({str(canary)!r}, 'w').close()\n"
     modules.write("evil/__init__.py", evil)
@@ -276,14 +276,14 @@ def test_nothing_of_the_users_is_executed(modules: Modules, monkeypatch: pytest.
     assert not {name for name in set(sys.modules) - before if name.startswith("evil")}
 
 
-def test_a_fifo_or_a_directory_is_no_module(modules: Modules) -> None:
+def test_a_fifo_or_a_directory_is_not_a_module(modules: Modules) -> None:
     os.mkfifo(modules.folder / "pipe.py")
     (modules.folder / "folder.py").mkdir()
     assert modules.find("pipe:f") is None or isinstance(modules.find("pipe:f"), Problem)
     assert isinstance(modules.find("folder:f"), Problem)
 
 
-def test_jobs_of_a_subflow_find_what_is_beside_their_own_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_jobs_of_a_subflow_find_modules_beside_their_own_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     parts = tmp_path / "parts"
     parts.mkdir()
     (parts / "tasks.py").write_text("def f(inner): ...\n")
@@ -391,8 +391,8 @@ LIBRARY = (
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", LIBRARY)
-def test_what_is_said_of_real_modules_is_true(name: str) -> None:
-    """Modules of C, star imports that replace names, names made at run time, metaclasses: silence, and everything else as Python sees it."""
+def test_signatures_of_real_modules_are_true(name: str) -> None:
+    """Extension modules, star imports that replace names, dynamic names and metaclasses are unknown; all else agrees with Python."""
     module = importlib.import_module(name)
     lookup = Lookup([])
     for attribute in dir(module):

@@ -1,4 +1,4 @@
-"""Files that cannot be read or are not text: each ends in one diagnostic with its place."""
+"""Unreadable files and files that are not text: each gives one diagnostic with its span."""
 
 import os
 from pathlib import Path
@@ -21,7 +21,7 @@ def test_a_missing_file(tmp_path: Path) -> None:
     assert only(tmp_path / "no.yaml") == f"{tmp_path}/no.yaml:1:1: error[FQ001]: there is no such file\n  help: check the path"
 
 
-def test_a_missing_file_with_the_other_ending(tmp_path: Path) -> None:
+def test_a_missing_file_with_the_other_extension(tmp_path: Path) -> None:
     (tmp_path / "flow.yaml").write_bytes(FLOW)
     assert only(tmp_path / "flow.yml").endswith(f"help: there is {tmp_path}/flow.yaml")
 
@@ -30,7 +30,7 @@ def test_a_directory(tmp_path: Path) -> None:
     assert "error[FQ001]: this is a directory" in only(tmp_path)
 
 
-def test_a_named_pipe_does_not_wait(tmp_path: Path) -> None:
+def test_a_named_pipe_does_not_block(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     assert "error[FQ001]: this is not a regular file" in only(tmp_path / "pipe")
 
@@ -49,7 +49,7 @@ def test_text_over_the_limit() -> None:
     assert compile_text(b"#" * (32 * 1024 * 1024 + 1)).diagnostics[0].code == Code.TOO_LARGE
 
 
-def test_broken_utf8_names_byte_and_place() -> None:
+def test_the_error_for_broken_utf8_names_byte_and_offset() -> None:
     found = compile_text(b"jobs:\n  a: {run: caf\xe9}\n").diagnostics[0]
     assert (found.code, found.line, found.column) == ("FQ003", 2, 15)
     assert found.message == "the file is not UTF-8: byte 0xe9 at offset 20"
@@ -74,7 +74,7 @@ def test_windows_line_ends() -> None:
     assert (found.line, found.column, found.text) == (2, 7, "  a: {rn: echo}")
 
 
-def test_nothing_of_the_input_reaches_the_terminal_raw() -> None:
+def test_the_input_is_escaped_for_the_terminal() -> None:
     text = 'jobs:\n  "a\\e[31m\\u202e": {run: x, depends_on: ["\\x9b2J"]}\n'
     for item in compile_text(text).diagnostics:
         shown = render(item)
@@ -82,7 +82,7 @@ def test_nothing_of_the_input_reaches_the_terminal_raw() -> None:
         assert "\u202e" not in shown
 
 
-def test_colour_changes_nothing_but_colour() -> None:
+def test_colour_only_adds_escape_sequences() -> None:
     import re
 
     found = compile_text("jobs: {a: {rn: x}}").diagnostics[0]

@@ -1,4 +1,4 @@
-"""A home whose processes are all gone after the test, the shell of the watchdog included."""
+"""A home whose processes have all ended after the test, including the shell of the watchdog."""
 
 from collections.abc import Iterator
 from pathlib import Path

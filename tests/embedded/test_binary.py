@@ -1,4 +1,4 @@
-"""Which server is started, and which is refused."""
+"""The choice of the server binary, and refused servers."""
 
 import os
 import shutil
@@ -16,7 +16,7 @@ from tests.embedded.users import client, processes
 
 
 def claims(path: Path, text: str) -> str:
-    """Make an executable that only answers --version. Whatever is refused because of it is never run further."""
+    """Create an executable that only answers --version; a server that is refused is not run further."""
     path.write_text(f"#!/bin/sh\necho '{text}'\n")
     path.chmod(0o755)
     return str(path)
@@ -35,7 +35,7 @@ def test_the_packaged_server_is_found_without_importing_its_package() -> None:
     assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 0
 
 
-def test_the_variable_is_an_order(tmp_path: Path) -> None:
+def test_the_variable_has_no_fallback(tmp_path: Path) -> None:
     mine = claims(tmp_path / "mine", NEW)
     assert find_server({"FLOWQ_REDIS_SERVER": mine}) == ServerBinary(mine, "redis", (7, 4, 1))
     with pytest.raises(ServerNotFoundError, match=r"FLOWQ_REDIS_SERVER='/no/server' is not an executable file: install"):
@@ -82,13 +82,13 @@ def test_no_server_is_an_error_before_anything_is_started(home: Path, monkeypatc
         ("valkey 9.0.5", True),
         ("valkey 9.99.0", False),
         ("valkey 10.0.0", False),
-        ("redis 7.2.4", True),  # where the two parted
+        ("redis 7.2.4", True),  # the last common version
         ("redis 8.2.0", False),
-        ("rubbish", True),  # no statement about the data
+        ("rubbish", True),  # says nothing about the data
     ],
 )
 def test_a_server_older_than_the_data_is_refused(home: Path, written: str, accepted: bool) -> None:
-    """It might not see the newer files and start empty, without an error."""
+    """It could ignore the newer files and start empty, without an error."""
     (home / "written-by").write_text(written)
     if accepted:
         attach().close()
@@ -107,7 +107,7 @@ def test_a_server_that_cannot_start_is_an_error_with_the_reason(
 ) -> None:
     monkeypatch.setenv(
         "FLOWQ_REDIS_SERVER", claims(tmp_path / "server", NEW)
-    )  # prints its version and ends, whatever it is asked
+    )  # prints its version and ends, whatever its arguments
     with pytest.raises(ServerError, match="ended as it started: it left no log"):
         attach()
     assert not processes(home)

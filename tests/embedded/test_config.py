@@ -1,4 +1,4 @@
-"""Settings: which place wins, what is refused, and that no password is shown."""
+"""Settings: precedence of sources, refused values, and hidden passwords."""
 
 import os
 import subprocess
@@ -15,7 +15,7 @@ def load(directory: Path, **environ: str) -> dict[str, Setting | None]:
     return dict(load_settings(directory=directory, environ=environ))
 
 
-def test_without_anything_there_are_defaults(tmp_path: Path) -> None:
+def test_defaults(tmp_path: Path) -> None:
     assert load(tmp_path) == {
         "url": None,
         "namespace": Setting("flowq", "default"),
@@ -35,7 +35,7 @@ def test_argument_before_environment_before_file(tmp_path: Path) -> None:
     assert settings.namespace == Setting("file", str(file)), "an empty variable is not set"
 
 
-def test_the_nearest_file_that_says_something_about_flowq(tmp_path: Path) -> None:
+def test_the_nearest_file_with_settings_of_flowq(tmp_path: Path) -> None:
     below = tmp_path / "a" / "b"
     below.mkdir(parents=True)
     (tmp_path / "pyproject.toml").write_text('[tool.flowq]\nnamespace = "outer"\n')
@@ -85,14 +85,14 @@ def test_errors_name_the_variable(tmp_path: Path) -> None:
         load_settings(namespace="{x}", directory=tmp_path, environ={})
 
 
-def test_a_tool_table_that_is_none(tmp_path: Path) -> None:
+def test_tool_flowq_must_be_a_table(tmp_path: Path) -> None:
     (tmp_path / "pyproject.toml").write_text("[tool]\nflowq = 3\n")
     with pytest.raises(ConfigError, match=r"tool\.flowq must be a table, found 3"):
         load(tmp_path)
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a file away")
-def test_a_file_that_anybody_could_have_put_there_is_not_believed(tmp_path: Path) -> None:
+def test_a_file_that_other_users_could_have_written_is_ignored(tmp_path: Path) -> None:
     shared = tmp_path / "shared"
     (shared / "mine").mkdir(parents=True)
     (shared / "flowq.toml").write_text('url = "redis://evil"\n')

@@ -1,4 +1,4 @@
-"""Clients: which server, said in which way, what is refused at the door, and that nothing is sent twice behind our back."""
+"""Clients: the choice of the server, addresses, refused servers, and no automatic resending."""
 
 import gc
 import os
@@ -24,7 +24,7 @@ from tests.support.wait import until
 
 @contextmanager
 def running(*options: str) -> Iterator[PrivateServer]:
-    """Run a server of the test's own."""
+    """Run a private server for this test."""
     private = PrivateServer().start(*options)
     try:
         yield private
@@ -61,7 +61,7 @@ def test_without_an_address_the_embedded_server_is_used(home: Path) -> None:
         assert server_status().users == (os.getpid(),), "the clients' name tells who uses the server"
 
 
-def test_the_embedded_server_stays_for_as_long_as_the_client(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_embedded_server_runs_as_long_as_the_client_exists(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FLOWQ_LINGER", "0")
     store = open_store()
     pid = server_pid(home)
@@ -118,7 +118,7 @@ def test_host_port_database_and_password() -> None:
 
 
 def test_sentinel() -> None:
-    """A real sentinel, asked for the primary."""
+    """A real sentinel returns the primary."""
     with socket.create_server(("127.0.0.1", 0)) as one, socket.create_server(("127.0.0.1", 0)) as two:
         port, watch = one.getsockname()[1], two.getsockname()[1]
     with running("--port", str(port)) as private:
@@ -174,7 +174,7 @@ def _reachable(url: str) -> bool:
         ("redis://u:geheim@host:port", "'redis://u:***@host:port'"),
     ],
 )
-def test_an_address_that_is_none(url: str, message: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_invalid_address(url: str, message: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FLOWQ_REDIS_URL", url)
     with pytest.raises(ConfigError) as caught:
         open_client()
@@ -183,10 +183,10 @@ def test_an_address_that_is_none(url: str, message: str, monkeypatch: pytest.Mon
     assert "geheim" not in str(caught.value)
 
 
-# -- servers that cannot be used
+# -- unusable servers
 
 
-def test_nobody_listens() -> None:
+def test_no_server_listens() -> None:
     with pytest.raises(
         ServerUnavailableError, match=r"^the server at redis://127\.0\.0\.1:1 cannot be reached: connection refused$"
     ):
@@ -195,7 +195,7 @@ def test_nobody_listens() -> None:
         open_client("unix:///no/such/socket")
 
 
-def test_something_else_listens() -> None:
+def test_another_program_listens() -> None:
     with (
         listening(b"HTTP/1.1 400 Bad Request\r\n\r\n") as port,
         pytest.raises(ServerError, match=r"does not speak the Redis protocol"),
@@ -237,7 +237,7 @@ def listening_to_a_session(ok: bytes, info: bytes) -> Iterator[int]:
         yield listener.getsockname()[1]
 
 
-def test_a_server_that_may_throw_jobs_away_is_refused_unless_allowed(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_server_that_may_evict_jobs_is_refused_unless_allowed(monkeypatch: pytest.MonkeyPatch) -> None:
     with running("--maxmemory", "100mb", "--maxmemory-policy", "allkeys-lru") as private:
         with pytest.raises(ServerError, match=r"may throw away jobs when its memory is full \(maxmemory-policy allkeys-lru\)"):
             open_client(private.url)
@@ -245,10 +245,10 @@ def test_a_server_that_may_throw_jobs_away_is_refused_unless_allowed(monkeypatch
         open_client(private.url).close()
     monkeypatch.delenv("FLOWQ_ALLOW_EVICTION")
     with running("--maxmemory-policy", "allkeys-lru") as private:
-        open_client(private.url).close()  # without a limit nothing is ever thrown away
+        open_client(private.url).close()  # without a memory limit nothing is evicted
 
 
-def test_a_user_without_the_right_to_ask_is_believed() -> None:
+def test_a_user_without_the_right_to_info_is_accepted() -> None:
     with running() as private:
         rights = ["+ping", "+client|setname"]
         private.client().acl_setuser("worker", enabled=True, passwords=["+secret"], keys=["{flowq}*"], commands=rights)
@@ -256,11 +256,11 @@ def test_a_user_without_the_right_to_ask_is_believed() -> None:
             client.get("other")
 
 
-# -- no silent repetition
+# -- no resending
 
 
 def test_a_request_whose_reply_is_lost_is_not_sent_again(server: PrivateServer) -> None:
-    """Count what reaches the server when it hangs up before it answers."""
+    """Count the requests to a server that closes the connection before it answers."""
     seen = 0
     with socket.create_server(("127.0.0.1", 0)) as listener:
 
@@ -270,7 +270,7 @@ def test_a_request_whose_reply_is_lost_is_not_sent_again(server: PrivateServer) 
                 try:
                     connection, _ = listener.accept()
                 except OSError:
-                    return  # the test is over
+                    return  # the test has ended
                 with connection, socket.socket(socket.AF_UNIX) as upstream:
                     upstream.connect(server.socket)
                     while data := connection.recv(65536):
@@ -295,7 +295,7 @@ def test_a_request_whose_reply_is_lost_is_not_sent_again(server: PrivateServer) 
         assert not thread.is_alive(), "a closed client keeps no connection"
 
 
-def test_the_package_has_what_opens_the_server() -> None:
+def test_the_package_exports_the_openers() -> None:
     assert (connections.open_store, connections.open_client) == (clients.open_store, clients.open_client)
     with pytest.raises(AttributeError, match="no attribute 'open_nothing'"):
         connections.open_nothing  # noqa: B018

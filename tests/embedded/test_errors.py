@@ -1,4 +1,4 @@
-"""What a real server answers, and what becomes of it: one sentence, and a class that says whether waiting helps."""
+"""Errors of a real server: their translation to one sentence, and to a class that says whether waiting helps."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -14,21 +14,21 @@ from tests.support.wait import until
 
 @pytest.fixture(scope="module")
 def odd() -> Iterator[PrivateServer]:
-    """A server that the tests below put into odd states; each puts it back."""
+    """A server that the tests put into odd states; each test restores it."""
     private = PrivateServer().start()
     yield private
     private.stop()
 
 
 def told(request: str, client: Any, *arguments: str | int) -> BaseException:
-    """Return what a request's error is translated to."""
+    """Return the translated error of a request."""
     with pytest.raises(ServerError) as caught, Translated("S"):
         client.execute_command(request, *arguments)
     assert isinstance(caught.value.__cause__, redis.RedisError)
     return caught.value
 
 
-def test_what_is_no_error_of_the_server_goes_through() -> None:
+def test_other_exceptions_are_not_translated() -> None:
     error = KeyError("x")
     assert translate(error) is error
     with pytest.raises(KeyError), Translated():
@@ -77,7 +77,7 @@ def test_a_replica(odd: PrivateServer, request_: tuple[str, ...]) -> None:
 
 
 def test_a_long_script(odd: PrivateServer) -> None:
-    """While a script runs for too long, everybody else is told BUSY."""
+    """While a script runs for too long, other clients get BUSY."""
     client, hog = odd.client(), odd.client()
     client.config_set("busy-reply-threshold", 1)
     connection: Any = hog.connection_pool.get_connection()
@@ -93,7 +93,7 @@ def test_a_long_script(odd: PrivateServer) -> None:
 
 
 def _error_with(client: redis.Redis, text: str) -> BaseException | None:
-    """Return the error of a PING if it says this."""
+    """Return the error of a PING if it contains the text."""
     try:
         with Translated("S"):
             client.ping()
@@ -103,7 +103,7 @@ def _error_with(client: redis.Redis, text: str) -> BaseException | None:
 
 
 def _killed(client: redis.Redis) -> bool:
-    """Kill the script that runs; return whether none does any more."""
+    """Kill the running script; return whether none runs any more."""
     try:
         client.script_kill()
     except redis.exceptions.ResponseError as error:
@@ -112,11 +112,11 @@ def _killed(client: redis.Redis) -> bool:
 
 
 def test_loading() -> None:
-    """A server that reads its data answers everything with LOADING."""
+    """A server that loads its data answers all requests with LOADING."""
     private = PrivateServer().start("--key-load-delay", "500", appendonly=True)
     try:
         with private.client() as client, client.pipeline() as pipeline:
-            for number in range(20_000):  # 10 s to load; it looks at its connections once in 1024 commands
+            for number in range(20_000):  # 10 s to load; the server reads its connections once in 1024 commands
                 pipeline.set(str(number), "x")
             pipeline.execute()
         private.kill9()
@@ -132,14 +132,16 @@ def test_no_connection_is_left(odd: PrivateServer) -> None:
     client = odd.client()
     client.config_set("maxclients", 1)
     try:
-        error = until(lambda: _error_with(odd.client(), "connection left"))  # it may hang up before its answer is read
+        error = until(
+            lambda: _error_with(odd.client(), "connection left")
+        )  # it may close the connection before its answer is read
     finally:
         client.config_set("maxclients", 1000)
     assert isinstance(error, ServerUnavailableError)
     assert str(error) == "S has no connection left: raise its maxclients, or stop idle workers"
 
 
-def test_a_key_of_somebody_else(odd: PrivateServer) -> None:
+def test_a_key_of_another_type(odd: PrivateServer) -> None:
     client = odd.client()
     client.set("text", "x")
     assert str(told("LPUSH", client, "text", "x")).startswith(
@@ -147,14 +149,14 @@ def test_a_key_of_somebody_else(odd: PrivateServer) -> None:
     )
 
 
-def test_a_request_that_is_wrong(odd: PrivateServer) -> None:
+def test_a_wrong_request(odd: PrivateServer) -> None:
     error = told("EVAL", odd.client(), "error('x')", 0)
     assert str(error) == "S refused a request: user_script:1: x"
     assert type(error) is ServerError
 
 
-def test_the_raw_text_of_an_error_is_understood_too() -> None:
-    """A worker's own connection gets errors as hiredis reads them, with the code in the text."""
+def test_the_raw_text_of_an_error_is_translated_too() -> None:
+    """A worker's own connection gets errors from hiredis, with the code in the text."""
     for text, kind in (
         ("READONLY You can't write against a read only replica.", ServerUnavailableError),
         ("MISCONF Errors writing to the AOF file: No space left on device", ServerUnavailableError),

@@ -1,4 +1,4 @@
-"""The state directory: where it is, that it is private, and sockets whose natural path would be too long."""
+"""The state directory: its location and permissions, and sockets whose default path is too long."""
 
 import os
 import shutil
@@ -21,16 +21,16 @@ from tests.support.wait import until
         ({"FLOWQ_HOME": "/a/b/", "XDG_STATE_HOME": "/x"}, "/a/b"),
         ({"XDG_STATE_HOME": "/x/y/"}, "/x/y/flowq"),
         ({"FLOWQ_HOME": "", "XDG_STATE_HOME": "/x"}, "/x/flowq"),
-        ({"XDG_STATE_HOME": "relative"}, "{home}/.local/state/flowq"),  # its specification says to ignore it
+        ({"XDG_STATE_HOME": "relative"}, "{home}/.local/state/flowq"),  # the specification says to ignore it
         ({}, "{home}/.local/state/flowq"),
     ],
 )
-def test_where_it_is(environ: dict[str, str], expected: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_the_location(environ: dict[str, str], expected: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
     assert locate(environ=environ).root == expected.format(home=tmp_path)
 
 
-def test_a_configured_directory_goes_first() -> None:
+def test_a_configured_directory_takes_precedence() -> None:
     assert locate("/configured", {"FLOWQ_HOME": "/other"}).root == "/configured"
 
 
@@ -55,7 +55,7 @@ def test_a_directory_that_others_can_read_is_refused(home: Path) -> None:
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a directory away")
-def test_a_directory_of_somebody_else_is_refused(home: Path) -> None:
+def test_a_directory_of_another_user_is_refused(home: Path) -> None:
     os.chown(home, 65534, -1)
     try:
         with pytest.raises(ConfigError, match=f"{home} belongs to user 65534, expected one of user 0"):
@@ -73,7 +73,7 @@ def test_a_file_in_its_place_is_an_error(home: Path, tmp_path: Path) -> None:
 
 
 def test_a_path_too_long_for_a_socket(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The socket gets a short path in a directory of its own, which goes with the server."""
+    """The socket gets a short path in a separate directory, which is deleted with the server."""
     long = home / ("d" * 60) / ("é" * 40)
     monkeypatch.setenv("FLOWQ_HOME", str(long))
     for _ in range(2):
@@ -96,8 +96,8 @@ def test_a_path_too_long_for_a_socket(home: Path, monkeypatch: pytest.MonkeyPatc
     assert gone(pid)
 
 
-def test_a_socket_directory_that_is_not_ours_any_more_is_not_used(tmp_path: Path) -> None:
-    """A noted directory below /tmp may have been cleaned away and made again by somebody else."""
+def test_a_socket_directory_of_another_user_is_not_used(tmp_path: Path) -> None:
+    """The directory in the note may have been deleted from /tmp and created again by another user."""
     home = Home(str(tmp_path / ("d" * 120)))
     Path(home.root).mkdir()
     first = home.settle_socket()

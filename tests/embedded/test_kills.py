@@ -1,4 +1,4 @@
-"""Whatever is killed in whatever order: at most one server, nothing acknowledged is lost, and nothing stays behind."""
+"""Processes are killed in any order: at most one server runs, no acknowledged data is lost, and no process is left."""
 
 import os
 import signal
@@ -35,7 +35,7 @@ def orphan(home: Path) -> None:
 
 
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM])
-def test_a_server_that_dies_in_use_comes_back_with_its_data(clean_home: Path, how: signal.Signals) -> None:
+def test_a_server_that_dies_in_use_is_restarted_with_its_data(clean_home: Path, how: signal.Signals) -> None:
     with attached():
         pid = server_pid(clean_home)
         client(clean_home).set("k", "v")
@@ -44,7 +44,7 @@ def test_a_server_that_dies_in_use_comes_back_with_its_data(clean_home: Path, ho
         assert client(clean_home).get("k") == b"v"
 
 
-def test_a_server_that_keeps_dying_keeps_coming_back(clean_home: Path) -> None:
+def test_a_server_that_keeps_dying_is_restarted_each_time(clean_home: Path) -> None:
     with attached():
         for number in range(4):
             pid = server_pid(clean_home)
@@ -54,7 +54,7 @@ def test_a_server_that_keeps_dying_keeps_coming_back(clean_home: Path) -> None:
         assert client(clean_home).lrange("k", 0, -1) == [b"0", b"1", b"2", b"3"]
 
 
-def test_a_server_that_dies_unused_is_left_dead(clean_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_server_that_dies_unused_is_not_restarted(clean_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FLOWQ_LINGER", "30")
     attach().close()
     kill9(server_pid(clean_home))
@@ -71,7 +71,7 @@ def test_a_killed_watchdog_is_followed_by_another_that_adopts_the_server(clean_h
         until(lambda: gone(server), message="the adopted server to be stopped with its last user")
 
 
-def test_watchdog_and_server_killed_together_come_back(clean_home: Path) -> None:
+def test_watchdog_and_server_killed_together_are_restarted(clean_home: Path) -> None:
     with attached():
         server, watchdog = server_pid(clean_home), watchdog_pid(clean_home)
         client(clean_home).set("k", "v")
@@ -89,7 +89,7 @@ def test_a_killed_witness_is_replaced(clean_home: Path) -> None:
 
 
 def test_an_orphaned_server_is_adopted_by_the_next_user(clean_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Everything is killed but the server; nobody notices until somebody comes."""
+    """All processes but the server are killed, which is noticed by the next user."""
     with attached() as (user,):
         server = server_pid(clean_home)
         orphan(clean_home)
@@ -109,8 +109,8 @@ def test_an_orphaned_server_can_be_stopped(clean_home: Path) -> None:
     assert gone(server)
 
 
-def test_files_of_a_crashed_machine_do_not_matter(clean_home: Path) -> None:
-    """A socket nobody listens on, a watchdog's id that now is somebody else's, a pin: nothing of it is believed."""
+def test_stale_files_of_a_crashed_machine_are_ignored(clean_home: Path) -> None:
+    """A socket without a listener, the id of a watchdog that is now another process's, and a pin are ignored."""
     with attached():
         client(clean_home).set("k", "v")
         server = server_pid(clean_home)
@@ -129,7 +129,7 @@ def test_files_of_a_crashed_machine_do_not_matter(clean_home: Path) -> None:
         assert not server_status().pinned
 
 
-def test_data_that_cannot_be_read_is_an_error_that_says_so(clean_home: Path) -> None:
+def test_unreadable_data_is_an_error(clean_home: Path) -> None:
     with attach():
         client(clean_home).set("k", "v")
     stop_server()
@@ -140,8 +140,8 @@ def test_data_that_cannot_be_read_is_an_error_that_says_so(clean_home: Path) -> 
     assert not processes(clean_home)
 
 
-def test_data_that_cannot_be_read_any_more_is_told_to_who_comes_next(clean_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The server dies and does not come back while somebody uses it: the watchdog goes on trying, and says why it fails."""
+def test_the_next_user_gets_the_error_of_data_that_became_unreadable(clean_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The server dies in use and cannot be restarted: the watchdog keeps trying, and reports why it fails."""
     monkeypatch.setattr("flowq.embedded.attach._START_LIMIT", 1.0)
     with attached():
         client(clean_home).set("k", "v")
@@ -153,12 +153,12 @@ def test_data_that_cannot_be_read_any_more_is_told_to_who_comes_next(clean_home:
         with pytest.raises(ServerUnavailableError, match=r"does not answer \(absent; watchdog: .*ended as it started"):
             attach()
         part.write_bytes(good)
-        until(lambda: server_status().pid, message="the server to come back by itself")
+        until(lambda: server_status().pid, message="the server to be restarted")
         assert client(clean_home).get("k") == b"v"
 
 
-def test_a_torn_end_of_the_data_is_cut_off(clean_home: Path) -> None:
-    """What a power cut leaves: the last command is half written."""
+def test_an_incomplete_last_command_is_truncated(clean_home: Path) -> None:
+    """As after a power cut, the last command is only half written."""
     with attach():
         client(clean_home).set("k", "v")
     stop_server()
@@ -169,8 +169,8 @@ def test_a_torn_end_of_the_data_is_cut_off(clean_home: Path) -> None:
         assert client(clean_home).get("k") == b"v"
 
 
-def test_a_full_disk_is_told_from_a_dead_server(clean_home: Path) -> None:
-    """With a full disk the server refuses even PING; it is alive all the same, and says what is wrong."""
+def test_a_full_disk_is_distinguished_from_a_dead_server(clean_home: Path) -> None:
+    """With a full disk the server refuses even PING, but it is alive and names the cause."""
     script = """
 import resource, sys
 resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, 200_000))

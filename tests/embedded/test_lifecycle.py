@@ -1,4 +1,4 @@
-"""Coming and going: one server for whoever comes, however many at once; its data is there tomorrow; it leaves with the last user."""
+"""The lifecycle of the embedded server: one server for all users, also when many start at once; its data stays; it ends with them."""
 
 import os
 import signal
@@ -12,6 +12,7 @@ from flowq.embedded.attach import attach
 from flowq.embedded.control import ServerInUseError, server_status, start_server, stop_server
 from flowq.exceptions import ConfigError
 from tests.embedded.users import User, attached, client, gone, processes, server_pid, watchdog_pid
+from tests.support import namespaces
 from tests.support.wait import until
 
 
@@ -28,7 +29,7 @@ def test_twenty_processes_that_start_at_once_share_one_server(clean_home: Path) 
     assert [user.leave() for user in users] == [0] * 20
 
 
-def test_data_stays_from_one_command_to_the_next(clean_home: Path) -> None:
+def test_data_is_kept_between_commands(clean_home: Path) -> None:
     with attach():
         client(clean_home).set("k", "v")
         first = server_pid(clean_home)
@@ -38,7 +39,7 @@ def test_data_stays_from_one_command_to_the_next(clean_home: Path) -> None:
         assert client(clean_home).get("k") == b"v"
 
 
-def test_the_server_stops_when_nobody_is_left(clean_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_server_stops_when_no_user_is_left(clean_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FLOWQ_LINGER", "0")
     one, two = attach(), attach()
     pid = server_pid(clean_home)
@@ -70,18 +71,18 @@ def test_lingering_counts_from_the_last_user(clean_home: Path, monkeypatch: pyte
     pid, log = server_pid(clean_home), clean_home / "server.log"
     os.utime(
         clean_home / "users.lock", (0, log.stat().st_mtime + 3600)
-    )  # as if the last one left in the future: a full linger again
+    )  # as if the last user had left in the future: a full linger again
     attach().close()
     left = (clean_home / "users.lock").stat().st_mtime
     until(lambda: gone(pid), message="the server to end")
-    assert log.stat().st_mtime - left > 0.5  # its last line tells when it ended
+    assert log.stat().st_mtime - left > 0.5  # its last line has the time of the end
 
 
 def test_a_pinned_server_stays_without_users_until_it_is_stopped(clean_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FLOWQ_LINGER", "0")
     status = start_server()
     assert (status.running, status.pinned, status.in_use) == (True, True, False)
-    until(lambda: "but pinned" in (clean_home / "keeper.log").read_text(), message="the watchdog to see that nobody is left")
+    until(lambda: "but pinned" in (clean_home / "keeper.log").read_text(), message="the watchdog to see that no user is left")
     assert server_status().running
     assert stop_server()
     assert not server_status().running
@@ -101,7 +102,7 @@ def test_stop_refuses_while_the_server_is_used_and_says_by_whom(clean_home: Path
         assert not stop_server(), "a second stop finds nothing to stop"
 
 
-def test_who_comes_while_the_server_stops_gets_a_new_one(clean_home: Path) -> None:
+def test_a_user_that_attaches_while_the_server_stops_gets_a_new_one(clean_home: Path) -> None:
     with attached() as (first,):
         pid, watchdog = server_pid(clean_home), watchdog_pid(clean_home)
         client(clean_home).set("k", "v")
@@ -118,8 +119,8 @@ def test_who_comes_while_the_server_stops_gets_a_new_one(clean_home: Path) -> No
     assert second.leave() == 0
 
 
-def test_nothing_of_the_user_is_kept_by_the_watchdog(clean_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Who reads a command's output to its end must not wait for the watchdog, and secrets do not stay in its environment."""
+def test_the_watchdog_keeps_no_descriptors_or_secrets_of_the_user(clean_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A reader of a command's output must not wait for the watchdog, and its environment holds no secrets."""
     monkeypatch.setenv("SECRET", "canary-5f1c")
     ended = subprocess.run(
         ["sh", "-c", 'exec 7>&1; "$0" -c "from flowq.embedded.attach import attach; attach()"', sys.executable],
@@ -133,7 +134,7 @@ def test_nothing_of_the_user_is_kept_by_the_watchdog(clean_home: Path, monkeypat
             assert b"canary" not in Path(f"/proc/{pid}/environ").read_bytes()
 
 
-def test_the_watchdog_is_out_of_the_terminals_reach(clean_home: Path) -> None:
+def test_the_watchdog_has_no_terminal(clean_home: Path) -> None:
     with attach():
         assert os.getsid(watchdog_pid(clean_home)) != os.getsid(0)
         os.kill(watchdog_pid(clean_home), signal.SIGINT)
@@ -141,7 +142,7 @@ def test_the_watchdog_is_out_of_the_terminals_reach(clean_home: Path) -> None:
         assert os.getpgid(server_pid(clean_home)) != os.getpgid(0)
 
 
-def test_a_process_can_attach_although_it_has_children_collected_automatically(clean_home: Path) -> None:
+def test_a_process_can_attach_although_the_system_reaps_its_children(clean_home: Path) -> None:
     before = signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     try:
         with attach():
@@ -151,7 +152,21 @@ def test_a_process_can_attach_although_it_has_children_collected_automatically(c
 
 
 @pytest.mark.parametrize("value", ["soon", "-1", "nan", "inf"])
-def test_a_linger_that_is_no_time_is_refused(home: Path, monkeypatch: pytest.MonkeyPatch, value: str) -> None:
+def test_an_invalid_linger_is_refused(home: Path, monkeypatch: pytest.MonkeyPatch, value: str) -> None:
     monkeypatch.setenv("FLOWQ_LINGER", value)
     with pytest.raises(ConfigError, match="FLOWQ_LINGER must be a number of seconds"):
         attach()
+
+
+def test_a_server_of_another_container_is_not_stopped_from_here(clean_home: Path) -> None:
+    """The id of its watchdog is that of another process here."""
+    if why := namespaces.why_not():
+        pytest.skip(why)
+    start_server()
+    command = [*namespaces.UNSHARE, sys.executable, "-m", "flowq.cli.main", "server", "stop", "--force"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode != 0
+    assert "is kept by a process of another container" in done.stderr
+    assert server_status().running
+    assert stop_server()
+    assert clean_home.exists()

@@ -1,4 +1,4 @@
-"""Processes that use the embedded server as a flowq command does, and what can be seen of the processes behind it."""
+"""Processes that use the embedded server like flowq commands, and the process ids behind the server."""
 
 import os
 import subprocess
@@ -29,7 +29,7 @@ attachment.close()
 
 
 class User:
-    """A process that attaches when told, and stays attached until told to leave, or killed."""
+    """A process that attaches on request, and stays attached until it is told to detach or killed."""
 
     def __init__(self, **environ: str) -> None:
         self.process = subprocess.Popen(
@@ -41,18 +41,18 @@ class User:
         )
 
     def attach(self) -> None:
-        """Tell it to attach; does not wait."""
+        """Tell it to attach; do not wait."""
         assert self.process.stdin is not None
         self.process.stdin.write("\n")
         self.process.stdin.flush()
 
     def answer(self) -> str:
-        """Wait for what it prints: the socket's path, or the error."""
+        """Wait for its output: the socket's path, or the error."""
         assert self.process.stdout is not None
         return self.process.stdout.readline().strip()
 
     def leave(self) -> int:
-        """Tell it to let go; return its exit code."""
+        """Tell it to detach; return its exit code."""
         self.process.communicate("\n", timeout=20)
         return self.process.returncode
 
@@ -97,7 +97,7 @@ def watchdog_pid(home: Path) -> int:
 
 
 def gone(pid: int) -> bool:
-    """Whether no process has this id any more (or only a dead one that nobody has collected)."""
+    """Return whether no process has this id any more, or only a zombie."""
     answer = subprocess.run(["ps", "-o", "stat=", "-p", str(pid)], capture_output=True, text=True, check=False)
     return answer.stdout.strip()[:1] in {"", "Z"}
 

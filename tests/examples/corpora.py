@@ -1,4 +1,4 @@
-"""Where the corpora are: beside the checkout, or where `FLOWQ_CORPORA` says."""
+"""The directory of the corpora: beside the checkout, or `FLOWQ_CORPORA`."""
 
 import os
 from pathlib import Path
@@ -12,12 +12,12 @@ CORPORA: Final = Path(os.environ.get("FLOWQ_CORPORA") or ROOT.parent / "shared" 
 
 
 def graph_files() -> list[Path]:
-    """Return all graphs, none where the corpora are absent."""
+    """Return all graphs; none if the corpora are absent."""
     return sorted(path for folder in ("graphs", "ci-graphs", "hard") for path in (CORPORA / folder).glob("*.json*"))
 
 
 def graph_file(name: str) -> Path:
-    """Return one graph; the test is skipped where it is absent."""
+    """Return one graph; skip the test if it is absent."""
     path = CORPORA / "graphs" / name
     if not path.exists():
         pytest.skip(f"{path} is not there; FLOWQ_CORPORA names the folder of the corpora")

@@ -1,4 +1,4 @@
-"""Real workflow graphs whose jobs fail: a seeded choice of what becomes of each job, in the first and in a second attempt of the run."""
+"""Real workflow graphs whose jobs fail: a seeded choice of the end of each job, in two attempts of the run."""
 
 import json
 import random
@@ -26,7 +26,7 @@ def work(ends, run, job):
 
 @dataclass(frozen=True)
 class Chosen:
-    """What becomes of the jobs, by name: one end for each attempt of the run."""
+    """The ends of the jobs by name, one for each attempt of the run."""
 
     ends: Mapping[str, tuple[str, str]]
 
@@ -44,7 +44,7 @@ def flow_of(graph: Path, seed: int) -> tuple[str, Chosen]:
     bad = dice.choice([0.05, 0.15, 0.4])
     for name, job in flow["jobs"].items():
         first = dice.choices(ENDS, [1 - bad, bad * 0.5, bad * 0.3, bad * 0.2])[0]
-        # What is allowed to fail is so in both attempts: it is a property of the job.
+        # An allowed failure is a property of the job, so it holds in both attempts.
         second = dice.choice(["fine", "allowed"] if first == "allowed" else ["fine", "fine", "fails", "flaky"])
         ends[name] = (first, second)
         job["call"] = "stand_in:work"
@@ -61,7 +61,7 @@ def flow_of(graph: Path, seed: int) -> tuple[str, Chosen]:
 
 
 def write(graph: Path, seed: int, directory: Path) -> tuple[Path, Chosen]:
-    """Write such a flow and what it calls; return its path."""
+    """Write such a flow and its modules; return its path."""
     text, chosen = flow_of(graph, seed)
     (directory / "stand_in.py").write_text(MODULE)
     flow = directory / "graph.yaml"

@@ -1,4 +1,4 @@
-"""Run flows through the command line and look at what the store recorded."""
+"""Runs of flows through the command line, and checks of the stored events."""
 
 import json
 import os
@@ -23,7 +23,7 @@ FLOWQ: Final = Path(sys.executable).parent / "flowq"
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """A command that has ended."""
+    """An ended command."""
 
     code: int
     out: str
@@ -42,7 +42,7 @@ class Ended:
 
 
 def flowq(*arguments: str, cwd: Path = ROOT, timeout: float = 100) -> Ended:
-    """Run a flowq command; in the environment of the test, so with its `FLOWQ_HOME`."""
+    """Run a flowq command in the environment of the test, with its `FLOWQ_HOME`."""
     done = subprocess.run(
         [str(FLOWQ), *arguments],
         cwd=cwd,
@@ -57,14 +57,14 @@ def flowq(*arguments: str, cwd: Path = ROOT, timeout: float = 100) -> Ended:
 
 
 def run_flow(flow: Path, *arguments: str, cwd: Path = ROOT, timeout: float = 100) -> dict[str, Any]:
-    """Run a flow to its end, see it succeed, and return its JSON."""
+    """Run a flow to its end, assert that it succeeds, and return its JSON."""
     ended = flowq("run", str(flow), "--json", *arguments, cwd=cwd, timeout=timeout)
     assert ended.code == 0, _story(ended)
     return ended.run()
 
 
 def _story(ended: Ended) -> str:
-    """Say why a run failed: its jobs that did, with their output."""
+    """Return the failed jobs of a run with their output."""
     if not ended.out.strip():
         return f"exit code {ended.code}: {ended.err}"
     run = ended.run()
@@ -79,17 +79,17 @@ def jobs_by_name(run: dict[str, Any]) -> dict[str, dict[str, Any]]:
 
 
 def check_order(store: "Store", run_id: str, *, once: bool = True) -> int:
-    """See in the run's events that every job started after all its parents had ended, and ended once.
+    """Assert from the run's events that every job started after all its parents had ended, and ended once.
 
-    The order is that of the stream, which the server fixes inside each transition; no clock is involved.
+    The order is that of the stream, which each transition writes; no clock is involved.
 
     Args:
-        store: where the run is.
+        store: the store of the run.
         run_id: its full id.
-        once: also see that no job started twice (when no worker was lost and nothing was retried).
+        once: also assert that no job started twice (if no worker was lost and nothing was retried).
 
     Returns:
-        how many jobs were seen.
+        The number of jobs.
     """
     started: dict[int, int] = {}
     ended: dict[int, int] = {}

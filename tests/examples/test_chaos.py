@@ -1,4 +1,4 @@
-"""Long sweeps: every graph of the corpora, and a real graph while its workers are killed all the time."""
+"""Long sweeps: every graph of the corpora, and a real graph whose workers are killed repeatedly."""
 
 import json
 import os
@@ -43,8 +43,8 @@ def test_every_graph_runs_in_order(path: Path, home: Path, tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_a_graph_ends_right_while_workers_are_killed(seed: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Twenty times a worker is killed in the middle of its jobs and another takes its place; nothing is lost or done twice."""
+def test_a_graph_ends_correctly_while_workers_are_killed(seed: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Twenty times a worker is killed during its jobs and replaced; no job is lost or finished twice."""
     server = PrivateServer().start()
     monkeypatch.setenv("FLOWQ_REDIS_URL", server.url)
     graph = read(graph_file("montage-chameleon-2mass-015d-001.json"))
@@ -79,7 +79,7 @@ class _Workers:
         self.processes = [self._start() for _ in range(2)]
 
     def replace(self, index: int) -> None:
-        """Kill one without a word and start another."""
+        """Kill one with SIGKILL and start another."""
         self._kill(self.processes[index])
         self.processes[index] = self._start()
 

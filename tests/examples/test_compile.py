@@ -1,4 +1,4 @@
-"""Every example compiles without a remark, and points editors to the schema."""
+"""Every example compiles without diagnostics, and names the schema for editors."""
 
 from pathlib import Path
 
@@ -15,7 +15,7 @@ def test_the_examples_are_found() -> None:
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(FLOWS)))
-def test_compiles_without_a_remark(path: Path) -> None:
+def test_compiles_without_diagnostics(path: Path) -> None:
     compilation = compile_file(path, params={})
     assert compilation.diagnostics == ()
     assert compilation.plan is not None

@@ -1,8 +1,8 @@
-"""Real workflow graphs with random failures, run for real: every end, every reason and the retry are those of the plain rules.
+"""Real workflow graphs with random failures: every end, every reason and the retry agree with the reference rules.
 
-The flow is run by the command line on the embedded server. Each job does one of four things by a seeded choice: it succeeds, fails, fails and
-is allowed to, or fails once and succeeds when it is tried again; some of the edges ask for something else than success. Then the run is
-retried, and what failed mostly succeeds.
+The command line runs the flow on the embedded server. Each job does one of four things by a seeded choice: it succeeds, fails, fails
+and is allowed to, or fails once and then succeeds; some edges have a condition other than success. Then the run is retried, and most
+failed jobs succeed.
 """
 
 from pathlib import Path
@@ -46,7 +46,7 @@ def test_every_graph(path: Path, seed: int, home: Path, tmp_path: Path) -> None:
 
 
 def check(path: Path, seed: int, directory: Path) -> None:
-    """Run a graph, retry what failed, and hold every end against the rules."""
+    """Run a graph, retry failed jobs, and compare every end with the rules."""
     flow, chosen = write(path, seed, directory)
     plan = compile_file(flow).plan
     assert plan is not None
@@ -105,7 +105,7 @@ def _compare(plan: Plan, run: dict[str, Any], outcomes: dict[str, str]) -> None:
 
 
 def _check_prediction(plan: Plan, run: dict[str, Any], chosen: Chosen) -> None:
-    """See that `flowq plan --fail` would have told the same of the first attempt."""
+    """Assert that `flowq plan --fail` predicts the first attempt."""
     failing = {cell.ordinal for cell in plan.cells if chosen.ends[cell.name][0] in {"fails", "allowed"}}
     fates = predict_ends(plan, failing)
     actual = _ends(run)
@@ -117,7 +117,7 @@ def _check_prediction(plan: Plan, run: dict[str, Any], chosen: Chosen) -> None:
 
 
 def test_the_flows_are_the_same_every_time(tmp_path: Path) -> None:
-    """A failure of these tests can be repeated: the choice hangs on the graph and the seed alone."""
+    """The choice depends only on the graph and the seed, so that failures can be reproduced."""
     graph = tmp_path / "g.json"
     graph.write_text(
         '{"format": "flowgraph/1", "name": "g", "source": "", "jobs": ['

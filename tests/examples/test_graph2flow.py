@@ -16,7 +16,7 @@ CALL = Options()
 SMALL = {
     "format": "flowgraph/1",
     "name": "small graph",
-    "source": {"repo": "somebody/graphs", "licence": "CC0"},
+    "source": {"repo": "example/graphs", "licence": "CC0"},
     "jobs": [
         {"id": "A:1", "deps": [], "runtime_s": 30.0, "type": "a"},
         {"id": "A.1", "deps": [], "runtime_s": None, "type": "a"},
@@ -60,7 +60,7 @@ def test_options_reach_the_file() -> None:
 
 
 def test_the_source_and_licence_are_named() -> None:
-    assert convert(parse(SMALL)).splitlines()[0] == "# The graph of: repo somebody/graphs, licence CC0"
+    assert convert(parse(SMALL)).splitlines()[0] == "# The graph of: repo example/graphs, licence CC0"
 
 
 def test_packed_files_are_read(tmp_path: Path) -> None:
@@ -74,8 +74,8 @@ def test_packed_files_are_read(tmp_path: Path) -> None:
     [
         ({"jobs": None}, "must be a list"),
         ({"jobs": [{"id": 1}]}, 'must be an object with "id" and "deps"'),
-        ({"jobs": [{"id": "a", "deps": ["b"]}]}, "does not stand before it"),
-        ({"jobs": [{"id": "a", "deps": []}, {"id": "a", "deps": []}]}, "there twice"),
+        ({"jobs": [{"id": "a", "deps": ["b"]}]}, "is not before it"),
+        ({"jobs": [{"id": "a", "deps": []}, {"id": "a", "deps": []}]}, "duplicate job"),
     ],
 )
 def test_a_malformed_graph_is_refused(change: dict[str, Any], message: str) -> None:
@@ -84,7 +84,7 @@ def test_a_malformed_graph_is_refused(change: dict[str, Any], message: str) -> N
 
 
 @pytest.mark.parametrize("text", ["", "[]", '{"format": "other"}', "\x00"])
-def test_a_file_that_is_no_graph_ends_in_a_sentence(text: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_file_that_is_not_a_graph_ends_in_a_sentence(text: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "graph.json"
     path.write_text(text, encoding="utf-8")
     assert main([str(path)]) == 1
@@ -97,7 +97,7 @@ def test_a_missing_file_ends_in_a_sentence(tmp_path: Path, capsys: pytest.Captur
 
 
 def test_all_graphs_of_the_corpora_compile() -> None:
-    """Jobs and edges of the plan are those of the graph. The few with more than 2,500 jobs are left to the benchmarks."""
+    """Jobs and edges of the plan are those of the graph. Graphs with more than 2,500 jobs are for the benchmarks."""
     files = graph_files()
     if not files:
         pytest.skip("the corpora are not there; FLOWQ_CORPORA names their folder")

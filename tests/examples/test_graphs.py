@@ -1,4 +1,4 @@
-"""Real workflow graphs, their jobs replaced by ones that do nothing: every job starts after its parents ended."""
+"""Real workflow graphs with no-op jobs: every job starts after its parents have ended."""
 
 from pathlib import Path
 
@@ -27,8 +27,8 @@ def test_every_job_starts_after_its_parents_ended(name: str, jobs: int, home: Pa
     assert check_order(open_store(), run["id"]) == jobs
 
 
-def test_jobs_that_wait_as_long_as_the_real_ones_scaled(home: Path, tmp_path: Path) -> None:
-    """Run times make the ready jobs overtake each other, which no-op jobs hardly do."""
+def test_jobs_that_sleep_for_scaled_real_times(home: Path, tmp_path: Path) -> None:
+    """With run times, ready jobs overtake each other, which no-op jobs rarely do."""
     flow = tmp_path / "graph.yaml"
     graph = read(graph_file("montage-chameleon-2mass-005d-001.json"))
     flow.write_text(convert(graph, Options(action="sleep", scale=0.002, cap=0.05)), encoding="utf-8")

@@ -1,4 +1,4 @@
-"""The data pipeline: what its functions compute, and the whole flow on real workers."""
+"""The data pipeline: its functions, and the whole flow on real workers."""
 
 import sys
 from itertools import pairwise
@@ -16,7 +16,7 @@ SVG = "{http://www.w3.org/2000/svg}"
 
 @pytest.fixture
 def table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
-    """The clean table; the study's package can be imported as in a job."""
+    """The clean table; the study's package is importable as in a job."""
     monkeypatch.syspath_prepend(str(FOLDER))
     monkeypatch.setattr(sys, "dont_write_bytecode", True)
     from penguin_study.birds import extract
@@ -37,7 +37,7 @@ def test_means_are_the_published_ones(table: str) -> None:
     assert female["flipper_length_mm"]["mean"] == pytest.approx(212.7, abs=0.1)
 
 
-def test_the_slope_turns_round_within_the_species(table: str) -> None:
+def test_the_slope_changes_sign_within_the_species(table: str) -> None:
     from penguin_study.estimates import fit
 
     fits: dict[str, Any] = {name: fit(table, name, resamples=200) for name in ("all", "Adelie", "Chinstrap", "Gentoo")}
@@ -48,7 +48,7 @@ def test_the_slope_turns_round_within_the_species(table: str) -> None:
         assert (item["low"] > 0) == (item["slope"] > 0), "the interval contains zero"
 
 
-def test_best_prefers_the_smaller_k_of_equals(table: str) -> None:
+def test_best_prefers_the_smaller_k_among_equals(table: str) -> None:
     from penguin_study.neighbours import best, leave_one_out
 
     few, many = leave_one_out(table, 3), leave_one_out(table, 9)
@@ -64,7 +64,7 @@ def test_the_flow_writes_its_report(home: Path, tmp_path: Path) -> None:
     assert jobs["report"]["attempts"] == 1
 
     report = flowq("result", run["id"], "report").documents()[0]
-    assert "the sign turns round" in report["finding"]
+    assert "the sign is the opposite" in report["finding"]
     page = Path(report["page"]).read_text(encoding="utf-8")
     assert "167 on Biscoe, 124 on Dream, 51 on Torgersen" in page
     assert "338 of 342" in page
@@ -73,7 +73,7 @@ def test_the_flow_writes_its_report(home: Path, tmp_path: Path) -> None:
     assert "The report: " in flowq("logs", run["id"], "check").out
 
 
-def test_jobs_of_the_flow_run_side_by_side(home: Path, tmp_path: Path) -> None:
+def test_jobs_of_the_flow_run_in_parallel(home: Path, tmp_path: Path) -> None:
     run = run_flow(FOLDER / "penguins.yaml", "--workers", "2", "-p", f"out={tmp_path}/out", "-p", "resamples=500")
     spans = sorted((job["started_at"], job["ended_at"]) for job in run["jobs"])
     overlapping = [pair for pair in pairwise(spans) if pair[1][0] < pair[0][1]]

@@ -1,4 +1,4 @@
-"""The small flows do what their comments say."""
+"""The small example flows behave as their comments describe."""
 
 from pathlib import Path
 
@@ -13,7 +13,7 @@ def test_hello_greets_in_the_order_of_the_matrix(home: Path) -> None:
     assert "Hello, Bonjour, Habari, penguins!" in flowq("logs", run["id"], "greet").out
 
 
-def test_hello_is_not_injected_into(home: Path, tmp_path: Path) -> None:
+def test_hello_is_safe_from_injection(home: Path, tmp_path: Path) -> None:
     hostile = f'"; touch {tmp_path}/oops; echo "$(touch {tmp_path}/oops)'
     run = run_flow(FLOWS / "hello.yaml", "-p", f"name={hostile}")
     assert f"{hostile}!" in flowq("logs", run["id"], "greet").out
@@ -40,7 +40,7 @@ def test_conditions_with_a_release(home: Path) -> None:
     assert "package was finished" in flowq("logs", run["id"], "announce").out
 
 
-def test_retries_until_it_works(home: Path) -> None:
+def test_retries_until_success(home: Path) -> None:
     run = run_flow(FLOWS / "retries.yaml")
     jobs = jobs_by_name(run)
     assert (jobs["upload"]["attempts"], jobs["verify"]["attempts"]) == (3, 1)

@@ -1,4 +1,4 @@
-"""The JUnit form as CI systems read it: its schema, `junit.xsd`, and what a schema cannot say."""
+"""The JUnit format of CI systems: its schema, `junit.xsd`, and checks that a schema cannot express."""
 
 from functools import cache
 from pathlib import Path
@@ -14,7 +14,7 @@ def schema() -> xmlschema.XMLSchema:
 
 
 def problems(root: ET.Element) -> list[str]:
-    """Return what is wrong with a report: against the schema, and counts that are not those of the cases."""
+    """Return the problems of a report: violations of the schema, and counts that differ from the cases."""
     found = [f"{error.path}: {error.reason}" for error in schema().iter_errors(root)]
     for suite in root.iter("testsuite"):
         counted = {"tests": len(suite.findall("testcase")), "skipped": len(suite.findall("testcase/skipped"))}

@@ -1,4 +1,4 @@
-"""Critical path and durations: by hand, and against runs that were measured."""
+"""Critical path and durations, computed by hand and compared with measured runs."""
 
 import os
 from dataclasses import dataclass, replace
@@ -52,7 +52,7 @@ def test_the_duration_for_a_number_of_workers(slots: int, seconds: float) -> Non
     assert makespan(DIAMOND, (1.0, 5.0, 1.0, 1.0), slots) == seconds
 
 
-def test_a_job_that_had_its_result_from_the_cache_tells_nothing_of_its_duration() -> None:
+def test_a_cached_result_does_not_count_for_the_duration_of_a_job() -> None:
     single = plan({"a": []})
     ran = samples.job(0, JobStatus.FINISHED, at=0.0, took=8.0)
     cached = replace(samples.job(0, JobStatus.FINISHED, at=0.0, took=0.01), reason="cached")
@@ -64,7 +64,7 @@ def test_the_time_between_jobs_is_learnt_from_a_run() -> None:
     """A chain on one slot: 1 s each, and 0.1 s from the end of one to the start of the next."""
     chain = plan({"a": [], "b": ["a"], "c": ["b"]})
     records = [replace(samples.job(index, JobStatus.FINISHED, at=index * 1.1, took=1.0), ordinal=index) for index in range(3)]
-    # Three jobs have two gaps: spread over three, each takes 0.0667 s besides.
+    # Three jobs have two gaps: spread over three jobs, 0.0667 s each.
     assert overhead_of(chain, records) == pytest.approx(0.2 / 3, abs=0.001)
     assert overhead_of(chain, [None, None, None]) == 0.0
     assert makespan(DIAMOND, (1.0, 5.0, 1.0, 1.0), 2, 0.5) == 8.5
@@ -87,7 +87,7 @@ def test_medians_of_earlier_runs() -> None:
     assert history.expected(made, made.cells[0]) == 2.0
     assert history.expected(made, made.cells[3]) == 20.0  # another cell of the same job
     assert history.expected(made, made.cells[6]) == 0.0  # a group
-    assert history.expected(made, made.cells[7]) is None  # how long a failure took says nothing
+    assert history.expected(made, made.cells[7]) is None  # the duration of a failure does not count
     expected = forecast(made, predict_ends(made), history)
     assert expected is not None
     assert expected.unknown == 4
@@ -99,7 +99,7 @@ GRAPHS = [("montage-chameleon-2mass-005d-001.json", 4), ("dax-cybershake_50.json
 
 @dataclass(frozen=True)
 class Laboratory:
-    """Runs a graph of sleeping jobs with real workers, and says how long it took."""
+    """A runner of graphs of sleeping jobs on real workers, which measures them."""
 
     store: Store
     server: PrivateServer
@@ -107,7 +107,7 @@ class Laboratory:
     directory: Path
 
     def plan(self, name: str) -> Plan:
-        """A real workflow whose jobs sleep as long as its tasks took, scaled down."""
+        """Return a real workflow whose jobs sleep for the scaled durations of its tasks."""
         options = Options(action="sleep", scale=0.004, cap=0.2)
         made = compile_text(convert(read(graph_file(name)), options), date="2026-01-31").plan
         assert made is not None
@@ -135,7 +135,7 @@ def took(times: list[tuple[float, float]]) -> float:
 
 
 def gaps(made: Plan, times: list[tuple[float, float]], slots: int) -> list[float]:
-    """Return for each job the time from the moment it could start, by the rules, to its start: what the machine took for itself."""
+    """Return for each job the time between its possible start, by the rules, and its real start: the overhead of the machine."""
     found = [0.0] * len(times)
     free = [0.0] * slots
     for ordinal in sorted(range(len(times)), key=lambda index: times[index]):
@@ -148,10 +148,10 @@ def gaps(made: Plan, times: list[tuple[float, float]], slots: int) -> list[float
 @pytest.mark.slow
 @pytest.mark.parametrize(("name", "slots"), GRAPHS)
 def test_a_measured_run_is_replayed(laboratory: Laboratory, name: str, slots: int) -> None:
-    """The rules of the prediction are those of the engine, on whatever machine.
+    """The rules of the prediction are those of the engine, on any machine.
 
     With the measured times of its jobs, and the measured time between a job's release and its start, the simulation takes as long as the
-    run did. What is left are jobs of the same release that started in another order: a few of the shortest jobs.
+    run. The remaining difference comes from jobs of the same release that started in another order: a few of the shortest jobs.
     """
     made = laboratory.plan(name)
     for count in (slots, 2 * slots):
@@ -160,7 +160,7 @@ def test_a_measured_run_is_replayed(laboratory: Laboratory, name: str, slots: in
         assert min(waits) > -0.002, "more jobs at once than slots, or before their parents had ended"
         seconds = [end - start + max(0.0, wait) for (start, end), wait in zip(times, waits, strict=True)]
         assert makespan(made, seconds, count) == pytest.approx(took(times), rel=0.05, abs=0.02)
-        # And without what the machine took for itself it is a lower bound, which no schedule of the same jobs comes below.
+        # Without the overhead of the machine it is a lower bound for all schedules of the same jobs.
         bare = [max(0.001, end - start) for start, end in times]
         assert max(sum(bare) / count, sum(bare[ordinal] for ordinal in critical_path(made, bare))) <= took(times) + 0.01
 
@@ -170,9 +170,9 @@ def test_a_measured_run_is_replayed(laboratory: Laboratory, name: str, slots: in
 def test_predictions_hold_for_measured_runs(laboratory: Laboratory, name: str, slots: int) -> None:
     """Runs on one number of slots predict the duration on twice as many.
 
-    What a prediction takes for granted is that the jobs take as long the next time, and that the machine takes as much for itself. By
-    how much it did not is measured and allowed for: on a quiet machine that is nothing, on a busy one it is most of the difference. For
-    the rules themselves 15 % are left: the overhead of a job grows with what runs at once, and jobs of one release have no order.
+    A prediction assumes that the jobs take as long the next time, with the same overhead of the machine. The deviation from this is
+    measured and allowed for: it is nothing on a quiet machine, and most of the difference on a busy one. For the rules themselves 15 %
+    are allowed: the overhead of a job grows with the number of running jobs, and jobs of one release have no order.
     """
     made = laboratory.plan(name)
     errors = []
@@ -193,11 +193,11 @@ def seconds_of(time: tuple[float, float]) -> float:
 
 
 def overhead_share(made: Plan, times: list[tuple[float, float]], slots: int) -> float:
-    """Return which share of a run was not the time of its jobs."""
+    """Return the share of a run that was not spent in its jobs."""
     return 1 - makespan(made, [seconds_of(time) for time in times], slots) / took(times)
 
 
-def test_what_is_left_of_a_run() -> None:
+def test_the_remaining_time_of_a_run() -> None:
     made = samples.report_plan()
     jobs = {"list-files": 1.0, "fetch": 1.0, "build": 10.0, "spellcheck": 20.0, "backfill": 5.0, "publish": 2.0}
     history = History(1, {"list-files": 1.0}, jobs)
@@ -208,7 +208,7 @@ def test_what_is_left_of_a_run() -> None:
     assert outlook(made, NOTHING, 2) is None
 
 
-def test_a_run_against_time() -> None:
+def test_the_bars_of_a_gantt_chart() -> None:
     found = {bar.job.name: bar for bar in bars(samples.report_plan(), samples.failed_run())}
     assert set(found) == {job.name for job in samples.failed_run().jobs if job.started_ms is not None}
     assert [name for name, bar in found.items() if bar.critical] == ["list-files", "fetch", "build[fmt=html,lang=de]"]
@@ -237,7 +237,7 @@ def test_a_gantt_chart_fits_narrow_terminals(width: int) -> None:
     assert all(len(line) <= width and line.isascii() for line in golden.plain(lines).splitlines())
 
 
-def test_the_bar_tells_what_is_left() -> None:
+def test_the_progress_bar_shows_the_remaining_time() -> None:
     terminal = Terminal(width=80, height=10)
     assert "about 12s left" in golden.plain(frame(samples.running_run(), terminal, left=11.7))
     assert "about 2m05s left" in golden.plain(frame(samples.running_run(), terminal, left=125))

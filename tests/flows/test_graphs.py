@@ -1,4 +1,4 @@
-"""Pictures of graphs: every line leads where the edge leads, at every width, whatever the names are."""
+"""Drawings of graphs: every line connects the jobs of an edge, at every width and for all names."""
 
 import random
 import re
@@ -31,7 +31,7 @@ TAPS = "╥╨╫"
 
 
 def random_graph(seed: int, size: int) -> Drawing:
-    """A graph of jobs j0, j1, … with edges from smaller to larger numbers."""
+    """Return a graph of jobs j0, j1, … with edges from smaller to larger numbers."""
     rng = random.Random(seed)
     edges = {
         (rng.randrange(max(0, child - 8), child), child, "success") for child in range(1, size) for _ in range(rng.randrange(3))
@@ -42,7 +42,7 @@ def random_graph(seed: int, size: int) -> Drawing:
 
 
 def reached(lines: list[str], row: int, start: int) -> set[str]:
-    """Follow every line that begins right of a name; return the names at the ends."""
+    """Follow every line that begins right of a name; return the names at its ends."""
     found: set[str] = set()
     todo = [(row, start, "right")]
     seen = set()
@@ -69,13 +69,13 @@ def reached(lines: list[str], row: int, start: int) -> set[str]:
             )
             if char not in {"─", *TAPS} and char in RIGHT:
                 todo.append((row, column + 1, "right"))
-            if char == "─" or char in (UP if way == "up" else DOWN):  # a horizontal line is a bridge over the vertical one
+            if char == "─" or char in (UP if way == "up" else DOWN):  # a horizontal line crosses over the vertical one
                 todo.append((row + (-1 if way == "up" else 1), column, way))
     return found
 
 
 @pytest.mark.parametrize("seed", range(60))
-def test_lines_lead_exactly_where_the_edges_lead(seed: int) -> None:
+def test_lines_connect_exactly_the_jobs_of_the_edges(seed: int) -> None:
     graph = random_graph(seed, 4 + seed % 20)
     drawn = draw(graph, None, PEN)
     assert drawn is not None
@@ -103,7 +103,7 @@ def test_an_edge_never_goes_back_and_order_is_kept(seed: int) -> None:
         assert rows == sorted(set(rows))
 
 
-def test_what_follows_from_other_edges_is_not_drawn() -> None:
+def test_edges_implied_by_others_are_not_drawn() -> None:
     vertices = tuple(Vertex(name, "default", SourcePlace("", 1)) for name in "abc")
     graph = Drawing("g", vertices, ((0, 1, "success"), (1, 2, "success"), (0, 2, "success")))
     assert reduced(graph) == [[], [0], [1]]
@@ -136,13 +136,13 @@ def test_ascii_only() -> None:
 
 
 @pytest.mark.parametrize("width", [1, 5, 20, 37, 60])
-def test_too_narrow_for_lines_it_is_a_list_that_fits(width: int) -> None:
+def test_a_graph_too_wide_for_lines_is_a_list_that_fits(width: int) -> None:
     graph = graph_of(samples.report_plan(), samples.failed_run())
     lines = golden.plain(graph_lines(graph, Terminal(width=width), stated=True)).splitlines()
     assert all(columns(line) <= width for line in lines)
 
 
-def test_json_is_by_name_and_whole() -> None:
+def test_json_is_complete_and_by_name() -> None:
     document = graph_json(graph_of(samples.report_plan(), samples.failed_run()))
     assert [node["name"] for node in document["nodes"]] == ["list-files", "fetch", "build", "spellcheck", "backfill", "publish"]
     assert ["backfill", "publish", "ok"] in document["edges"]
@@ -160,15 +160,15 @@ def test_svg_is_well_formed_and_loads_nothing() -> None:
     assert fills["build ×4"] == "#ffebe9"
     assert fills["fetch"] == "#dafbe1"
     assert fills["publish"] == "#f6f8fa"
-    assert fills["spellcheck"] == "#fff8c5"  # failed, but allowed to
+    assert fills["spellcheck"] == "#fff8c5"  # an allowed failure
     assert "href" not in text
     assert "<script" not in text
     assert "@import" not in text
-    assert text.count("http") == 1  # the name of the namespace
+    assert text.count("http") == 1  # the XML namespace
 
 
 def drawn(text: str, *, cells: bool = False) -> dict[str, Any]:
-    """The picture of a flow, by name."""
+    """Return the JSON drawing of a flow."""
     compilation = compile_text(text, date="2026-01-31", file=str(PARTS / "inline.yaml"))
     assert compilation.plan is not None, compilation.diagnostics
     document: dict[str, Any] = graph_json(graph_of(compilation.plan, cells=cells))
@@ -196,7 +196,7 @@ def test_stages_are_edges_between_their_jobs() -> None:
 
 
 @pytest.mark.parametrize("cells", [False, True])
-def test_a_sub_flow_is_its_jobs(cells: bool) -> None:
+def test_a_sub_flow_is_drawn_as_its_jobs(cells: bool) -> None:
     document = drawn(
         """
         jobs:
@@ -215,7 +215,7 @@ def test_a_sub_flow_is_its_jobs(cells: bool) -> None:
     assert not [edge for edge in document["edges"] if edge[0].startswith("alone") and not edge[1].startswith("alone")]
 
 
-def test_a_matrix_of_sub_flows_is_their_jobs() -> None:
+def test_a_matrix_of_sub_flows_is_drawn_as_their_jobs() -> None:
     document = drawn(
         """
         jobs:
@@ -228,7 +228,7 @@ def test_a_matrix_of_sub_flows_is_their_jobs() -> None:
     assert ["part[c=1]/two", "after", "success"] in document["edges"]
 
 
-def test_cells_that_match_are_seen_as_cells() -> None:
+def test_cells_that_match_are_drawn_as_cells() -> None:
     text = """
         jobs:
           build: {matrix: {lang: [en, de], fmt: [a, b]}, run: x}
@@ -241,7 +241,7 @@ def test_cells_that_match_are_seen_as_cells() -> None:
     assert not [edge for edge in edges if edge[0].startswith("build[lang=en") and edge[1] == "spell[lang=de]"]
 
 
-def test_where_one_stands_for_very_many_edges_it_is_drawn() -> None:
+def test_a_group_with_very_many_edges_is_drawn() -> None:
     jobs = "".join(f"  {stage[0]}{n}: {{stage: {stage}, run: x}}\n" for stage in ("one", "two") for n in range(150))
     document = drawn(f"stages: [one, two]\njobs:\n{jobs}")
     assert len(document["edges"]) == 300
@@ -287,7 +287,7 @@ def test_ten_thousand_jobs(name: str) -> None:
 
 
 def corpus(name: str, *, hard: bool = False) -> Plan:
-    """The plan of a graph of the corpora."""
+    """Return the plan of a graph of the corpora."""
     path = CORPORA / ("hard" if hard else "graphs") / name
     if not path.exists():
         pytest.skip(f"{path} is not there; FLOWQ_CORPORA names the folder of the corpora")

@@ -1,4 +1,4 @@
-"""The JUnit report: against the schema, and what each end of a job becomes."""
+"""The JUnit report: its validity, and the element for each end of a job."""
 
 from xml.etree import ElementTree as ET
 
@@ -44,14 +44,14 @@ def test_a_failed_run() -> None:
     assert case(root, "publish")[0].get("message") == "skipped: upstream_failed"
 
 
-def test_a_run_that_goes_on() -> None:
+def test_an_active_run() -> None:
     root = report(samples.running_run())
     assert case(root, "publish")[0].tag == "skipped"
     assert root[0].get("tests") == "9"
 
 
 @pytest.mark.parametrize("reason", ["timeout", "abandoned", "killed", "expired"])
-def test_what_others_ended_is_an_error(reason: str) -> None:
+def test_a_job_ended_from_outside_is_an_error(reason: str) -> None:
     jobs = {0: samples.job(0, JobStatus.FAILED, at=0, took=1, reason=reason)}
     run = samples.view(samples.report_plan(), samples.run_record(RunStatus.FAILED, 9, ended=1), jobs, {}, frozenset())
     found = case(report(run), "list-files")[0]

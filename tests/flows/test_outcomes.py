@@ -1,4 +1,4 @@
-"""What `plan --fail` says is what the engine does: the same random graphs, once predicted and once executed."""
+"""The predictions of `plan --fail`, compared with executions of the same random graphs."""
 
 import random
 from collections.abc import Mapping
@@ -19,7 +19,7 @@ CONDITIONS = ("success", "success", "success", "ok", "failure", "skipped", "done
 
 
 def random_plan(seed: int) -> tuple[Plan, frozenset[int]]:
-    """A graph with all kinds of edges and some matrices, and the jobs that fail in it."""
+    """Return a graph with all kinds of edges and some matrices, and the jobs that fail."""
     rng = random.Random(seed)
     names = [f"j{index}" for index in range(rng.randrange(4, 14))]
     shape: dict[str, Mapping[str, str]] = {}
@@ -40,7 +40,7 @@ def predicted(made: Plan, failing: frozenset[int]) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("seed", range(25))
-def test_the_engine_does_what_was_predicted(store: Store, seed: int) -> None:
+def test_the_engine_ends_jobs_as_predicted(store: Store, seed: int) -> None:
     made, failing = random_plan(seed)
     run = submit(store, made, directory="/nowhere")
     driver = Driver(store)
@@ -52,7 +52,7 @@ def test_the_engine_does_what_was_predicted(store: Store, seed: int) -> None:
         driver.close()
     told = predicted(made, failing)
     actual = statuses(store, run)
-    # Where several edges break, the first to be decided names the reason, and that is a matter of time.
+    # If several edges break, the first to be decided gives the reason, which depends on timing.
     assert {name: text.split("/")[0] for name, text in actual.items()} == {
         name: text.split("/")[0] for name, text in told.items()
     }
@@ -79,7 +79,7 @@ jobs:
 """
 
 
-def test_an_if_is_decided_where_it_can_be() -> None:
+def test_an_if_is_decided_if_possible() -> None:
     made = compiled(CONDITIONAL)
     fates = {cell.name: fate for cell, fate in zip(made.cells, predict_ends(made), strict=True) if not cell.group}
     assert fates["only-full"].reason == "if_false"
@@ -103,7 +103,7 @@ def test_a_failure_that_is_allowed() -> None:
 
 
 @pytest.mark.parametrize("failing", [frozenset(), frozenset({0})])
-def test_handlers_have_their_turn_as_predicted(store: Store, failing: frozenset[int]) -> None:
+def test_handlers_run_as_predicted(store: Store, failing: frozenset[int]) -> None:
     handlers: dict[str, dict[str, list[str]]] = {"success": {"tell": []}, "failure": {"page": []}, "exit": {"clean": []}}
     made = plan({"a": []}, extra=Extra(handlers=handlers))
     run = submit(store, made, directory="/nowhere")

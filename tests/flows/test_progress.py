@@ -1,4 +1,4 @@
-"""A run kept up to date by its events: who executes a job, and on which of the slots."""
+"""A view updated by events: the worker and the slot of a running job."""
 
 from pathlib import Path
 
@@ -40,7 +40,7 @@ def test_running_jobs_have_a_place(store: Store, tmp_path: Path, *, local: bool)
         driver.end(second, "finished")
         fourth = claim()
         assert places() == {"a": (lanes[0], name), "c": (lanes[2], name), "d": (lanes[1], name)}
-        # Somebody who comes later numbers what runs then.
+        # A later reader numbers the jobs that run then.
         late = Progress(*read_snapshot(store, run)).view()
         assert [job.lane for job in late.jobs] == ([1, None, 2, 3] if local else [None] * 4)
         for claimed in (first, third, fourth):

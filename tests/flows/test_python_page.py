@@ -1,4 +1,4 @@
-"""docs/python.md: its files are written, its code is run as one program, and what it says is printed is printed."""
+"""docs/python.md: its files are written, its code is run as one program, and the output is compared with the page."""
 
 import os
 import re

@@ -1,4 +1,4 @@
-"""A part of a flow: what is selected, what is refused, and what the engine makes of it."""
+"""Parts of a flow: selected jobs, refused selections, and their execution."""
 
 import random
 import re
@@ -62,7 +62,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Plan:
 
 
 def names(made: Plan) -> set[str]:
-    """What is selected of the graph, by name; a foreach is planned as a group."""
+    """Return the names of the selected jobs; a foreach is planned as a group."""
     return {
         cell.name
         for cell in made.cells
@@ -93,11 +93,11 @@ DEPLOY = {"deploy/up", "deploy/down[n=1]", "deploy/down[n=2]"}
         (Selection(jobs=("lint",), until=("fetch",)), {"lint", "fetch"}),
     ],
 )
-def test_what_is_selected(whole: Plan, wanted: Selection, found: set[str]) -> None:
+def test_selected_jobs(whole: Plan, wanted: Selection, found: set[str]) -> None:
     part = select(whole, wanted)
     assert names(part) == found
     assert {cell.name for cell in part.cells if cell.phase} == {"on_exit/clean"}
-    # Nothing waits for what is not there, and the stored form keeps all of this.
+    # No job waits for one that is not selected, and the stored form keeps the selection.
     assert all(part.cells[edge.parent].selected for cell in part.cells for edge in cell.parents)
     assert Plan.from_json(part.to_json()) == part
     assert {vertex.name for vertex in graph_of(part).vertices} >= {name.partition("[")[0] for name in found}
@@ -128,7 +128,7 @@ def test_parts_of_a_matrix_of_flows(tmp_path: Path, wanted: Selection, found: se
     assert names(select(made, wanted)) == found
 
 
-def test_nothing_asked_for_is_everything(whole: Plan) -> None:
+def test_an_empty_selection_is_the_whole_flow(whole: Plan) -> None:
     assert select(whole, Selection()) is whole
     assert "selection" not in whole.to_json()
 
@@ -145,12 +145,12 @@ def test_nothing_asked_for_is_everything(whole: Plan) -> None:
         (Selection(jobs=("publish", "build", "fetch")), UsageError, "--until publish"),
     ],
 )
-def test_what_is_refused(whole: Plan, wanted: Selection, error: type[Exception], text: str) -> None:
+def test_refused_selections(whole: Plan, wanted: Selection, error: type[Exception], text: str) -> None:
     with pytest.raises(error, match=re.escape(text)):
         select(whole, wanted)
 
 
-def test_only_the_queues_of_what_is_selected_are_needed(whole: Plan) -> None:
+def test_only_the_queues_of_selected_jobs_are_needed(whole: Plan) -> None:
     assert needed_queues(whole) == ["default", "fan", "io"]
     assert needed_queues(select(whole, Selection(jobs=("each",)))) == ["default", "fan"]  # the handler's, and the foreach's
 
@@ -208,7 +208,7 @@ def test_a_failure_and_its_retry_stay_inside_the_part(store: Store) -> None:
 
 @pytest.mark.parametrize("seed", range(20))
 def test_random_parts_of_random_graphs(store: Store, seed: int) -> None:
-    """The engine does what was predicted, and never executes a job that was not asked for."""
+    """Jobs end as predicted, and no job is executed that was not selected."""
     rng = random.Random(seed)
     made, failing = random_plan(seed)
     nodes = [node.name for node in made.nodes]

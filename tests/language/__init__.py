@@ -1,1 +1,1 @@
-"""Flows of every feature of the language, executed: real server, real worker, real processes."""
+"""Flows with every feature of the language, executed on a real server by a real worker."""

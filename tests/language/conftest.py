@@ -1,4 +1,4 @@
-"""One server and one worker for all flows of this folder: starting them is most of the time a small flow takes."""
+"""One server and one worker for all flows of this folder: starting them takes longer than a small flow."""
 
 import os
 import shlex
@@ -26,7 +26,7 @@ def _laboratory(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
 
 @pytest.fixture
 def large_lab(tmp_path_factory: pytest.TempPathFactory, tmp_path: Path) -> Iterator[Lab]:
-    """A server and worker for one test alone: the check of all others would look through its many jobs again and again."""
+    """A server and worker for one test with many jobs, which would slow down the checks after all other tests."""
     for store in _work(tmp_path_factory):
         yield Lab(store, tmp_path)
         invariants.check(store)
@@ -53,7 +53,7 @@ def _program(path: Path, line: str) -> None:
 
 @pytest.fixture
 def lab(_laboratory: Store, tmp_path: Path) -> Iterator[Lab]:
-    """Where flows run. After each test the invariants of the whole store are checked."""
+    """A lab for flows. After each test the invariants of the whole store are checked."""
     for module in MODULES.glob("[a-z]*"):
         (tmp_path / module.name).symlink_to(module)
     yield Lab(_laboratory, tmp_path)

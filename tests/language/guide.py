@@ -1,7 +1,7 @@
-"""The examples of `docs/language.md`: the flows, and the files they use.
+"""The examples of `docs/language.md`: the flows and their files.
 
-A block that begins with `# file: NAME` is a file that other examples use. `<!-- ends: failed -->` before a block tells how its run ends, if not
-`finished`.
+A block that begins with `# file: NAME` is a file for other examples. `<!-- ends: failed -->` before a block gives the status of its run, if
+it is not `finished`.
 """
 
 import re
@@ -32,7 +32,7 @@ _FILE = re.compile(r"# file: (\S+)\n")
 
 @dataclass(frozen=True)
 class Example:
-    """One flow of the guide. `title`: of its section."""
+    """A flow of the guide. `title`: the title of its section."""
 
     title: str
     text: str
@@ -49,7 +49,7 @@ def examples() -> list[Example]:
 
 
 def files() -> dict[str, str]:
-    """Return the files that examples use, by name."""
+    """Return the files of the examples, by name."""
     named = [(_FILE.match(block["text"]), block["text"]) for _, block in _blocks()]
     return {match[1]: text for match, text in named if match is not None}
 

@@ -1,4 +1,4 @@
-"""A place where flows run: one server and one worker for all tests of this folder, and a look at how a run ended."""
+"""The lab: runs flows on the server and worker of this folder's tests, and reads their ends."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -23,25 +23,25 @@ TIMEOUT: Final = 40.0  # s; a flow of these tests takes well under one
 
 
 def plan_of(compilation: Compilation) -> Plan:
-    """Return the plan; there must be one."""
+    """Return the plan, which must exist."""
     assert compilation.plan is not None, "\n".join(map(render, compilation.diagnostics))
     return compilation.plan
 
 
 @dataclass
 class Started:
-    """A run of a flow, on its way or ended."""
+    """A run of a flow, active or ended."""
 
     store: Store
     id: str
 
     @property
     def view(self) -> RunView:
-        """The run as it is now."""
+        """The current view of the run."""
         return read_view(self.store, self.id)
 
     def job(self, name: str) -> JobView:
-        """One job as it is now."""
+        """The current view of a job."""
         return next(job for job in self.view.jobs if job.name == name)
 
     def until_job(self, name: str, *states: str) -> JobView:
@@ -74,11 +74,11 @@ class Started:
 
     @property
     def warnings(self) -> int:
-        """How many warnings the run has."""
+        """The number of warnings of the run."""
         return self.store.runs.require(self.id).warnings
 
     def states(self) -> dict[str, str]:
-        """Return for each job how it is, as `finished`, `failed/error`, `allowed/error` or `skipped/if_false`."""
+        """Return the state of each job, such as `finished`, `failed/error`, `allowed/error` or `skipped/if_false`."""
         return {job.name: state_of(job) for job in self.view.jobs}
 
     def result(self, job: str) -> Json:
@@ -86,13 +86,13 @@ class Started:
         return Run(self.store, self.id).result(job)
 
     def retry(self) -> "Started":
-        """Retry what failed."""
+        """Retry the failed jobs."""
         plan_retry(self.store, self.id).apply(self.store)
         return self
 
 
 def state_of(job: JobView) -> str:
-    """Return a job's status and, where it is not plainly finished or under way, the reason."""
+    """Return a job's status and, unless it is finished or running, its reason."""
     status = "allowed" if job.allowed else str(job.status)
     return f"{status}/{job.reason}" if job.reason and job.status is not JobStatus.FINISHED else status
 
@@ -104,7 +104,7 @@ def states_of(job: JobView) -> set[str]:
 
 @dataclass(frozen=True)
 class Lab:
-    """Where flows run. `directory` is that of the runs, with the modules that jobs call."""
+    """The server and worker for flows. `directory` is that of the runs, with the modules that jobs call."""
 
     store: Store
     directory: Path

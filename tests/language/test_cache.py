@@ -1,4 +1,4 @@
-"""`cache`: a job whose files, values and code are the same has the earlier result, and says so."""
+"""`cache`: a job with unchanged files, values and code takes over its earlier result."""
 
 import os
 from pathlib import Path
@@ -45,7 +45,7 @@ def sources(lab: Lab) -> Path:
 
 
 def other_worker(lab: Lab, queue: str) -> WorkerProcess:
-    """Start a second worker on the server of the lab; it is killed at the end of the block."""
+    """Start a second worker on the server of the lab, and kill it at the end of the block."""
     path = lab.store.client.connection_pool.connection_kwargs["path"]
     return WorkerProcess(f"unix://{path}", queue, "-c", "2", "--log-level", "warning", namespace=lab.store.namespace)
 
@@ -54,7 +54,7 @@ def log_of(run: Started) -> str:
     return b"".join(entry.data for entry in run.store.runs.logs(run.id)).decode()
 
 
-def test_a_job_runs_again_only_when_something_has_changed(lab: Lab, sources: Path) -> None:
+def test_a_job_runs_again_only_after_a_change(lab: Lab, sources: Path) -> None:
     first = lab.run(BUILD)
     assert cache_of(first) == CacheView(hit=False, reason="no earlier result", run=None)
     assert "cache miss: no earlier result\n" in log_of(first)
@@ -86,8 +86,8 @@ def test_a_changed_flow_is_another_job(lab: Lab, sources: Path) -> None:
     assert cache_of(lab.run(BUILD.replace("build", "make"), {}), "make").reason == "no earlier result"
 
 
-def test_another_directory_is_another_place(lab: Lab, sources: Path) -> None:
-    """What `outputs` says is true of one directory."""
+def test_directories_have_separate_caches(lab: Lab, sources: Path) -> None:
+    """The state of `outputs` belongs to one directory."""
     lab.run(BUILD)
     other = lab.directory / "other"
     (other / "src").mkdir(parents=True)
@@ -112,7 +112,7 @@ def test_cells_have_results_of_their_own(lab: Lab) -> None:
     assert run.result("m") == [{"lang": "de"}, {"lang": "fr"}]
 
 
-def test_items_have_results_of_their_own_wherever_they_stand(lab: Lab) -> None:
+def test_items_have_results_of_their_own_at_any_position(lab: Lab) -> None:
     text = """
         params: {list: {type: list}}
         jobs:
@@ -130,7 +130,7 @@ def test_items_have_results_of_their_own_wherever_they_stand(lab: Lab) -> None:
 
 
 def test_a_callable(lab: Lab) -> None:
-    """Its source counts; the result is what it returned, of any type."""
+    """Its source counts; the result may have any type."""
     text = "jobs: {a: {call: 'counted:f', args: [2], cache: {key: 1}}}"
     module = lab.directory / "counted.py"
     module.write_text("def f(n):\n    open('times', 'a').write('x\\n')\n    return [n, None]\n")
@@ -160,12 +160,12 @@ def test_a_failure_is_not_kept(lab: Lab, sources: Path) -> None:
     assert times(lab) == 3
 
 
-def test_attempts_are_told_apart(lab: Lab) -> None:
+def test_each_attempt_has_its_cache_status(lab: Lab) -> None:
     run = lab.run("jobs: {a: {retry: 2, cache: {key: 1}, call: 'language_jobs:fail_until', args: [count, 1, temporary]}}")
     assert (run.status, run.job("a").attempts, cache_of(run, "a").reason) == ("finished", 2, "no earlier result")
 
 
-def test_a_result_grows_too_old(lab: Lab) -> None:
+def test_a_result_expires(lab: Lab) -> None:
     text = "jobs: {a: {cache: {key: 1, ttl: 0.4}, run: 'true'}}"
     first = lab.run(text)
     made = first.job("a").ended_ms
@@ -178,7 +178,7 @@ def test_a_result_grows_too_old(lab: Lab) -> None:
     assert cache_of(lab.run(longer), "a").hit
 
 
-def test_an_old_result_whose_key_is_still_there_is_expired(lab: Lab) -> None:
+def test_an_old_result_with_an_existing_key_is_expired(lab: Lab) -> None:
     text = "jobs: {a: {cache: {key: 1, ttl: 1h}, run: 'true'}}"
     lab.run(text)
     made = lab.run(text).job("a").ended_ms
@@ -187,7 +187,7 @@ def test_an_old_result_whose_key_is_still_there_is_expired(lab: Lab) -> None:
     assert cache_of(lab.run(text.replace("1h", "0.1")), "a").reason == "expired"
 
 
-def test_a_run_that_is_told_to_execute_everything(lab: Lab, sources: Path) -> None:
+def test_a_run_with_the_cache_disabled(lab: Lab, sources: Path) -> None:
     lab.run(BUILD)
     plan = plan_of(compile_text(BUILD, file=str(FLOWS / "inline.yaml"))).without_cache()
     run = lab.submit(plan).ended()
@@ -196,7 +196,7 @@ def test_a_run_that_is_told_to_execute_everything(lab: Lab, sources: Path) -> No
     assert times(lab) == 2
 
 
-def test_a_job_that_is_asked_for_runs_what_depends_on_it_need_not(lab: Lab, sources: Path) -> None:
+def test_a_named_job_runs_and_its_dependents_may_use_the_cache(lab: Lab, sources: Path) -> None:
     text = BUILD + "  below: {depends_on: build, run: 'true', cache: {key: jobs.build.result.day}}\n"
     lab.run(text)
     run = lab.run(text)
@@ -209,7 +209,7 @@ def test_a_job_that_is_asked_for_runs_what_depends_on_it_need_not(lab: Lab, sour
     assert times(lab) == 2
 
 
-def test_a_retry_looks_for_earlier_results_unless_it_is_told_not_to(lab: Lab) -> None:
+def test_a_retry_uses_the_cache_unless_it_is_disabled(lab: Lab) -> None:
     text = """
         jobs:
           a: {run: test -e good}
@@ -218,19 +218,19 @@ def test_a_retry_looks_for_earlier_results_unless_it_is_told_not_to(lab: Lab) ->
     (lab.directory / "good").touch()
     lab.run(text)
     (lab.directory / "good").unlink()
-    for anew, expected in ((False, 1), (True, 2)):
+    for disabled, expected in ((False, 1), (True, 2)):
         run = lab.run(text)
         assert run.status == "failed"
         (lab.directory / "good").touch()
         retry = plan_retry(lab.store, run.id)
-        (retry.without_cache() if anew else retry).apply(lab.store)
+        (retry.without_cache() if disabled else retry).apply(lab.store)
         run.ended()
-        assert (run.status, cache_of(run, "b").hit, times(lab)) == ("finished", not anew, expected)
+        assert (run.status, cache_of(run, "b").hit, times(lab)) == ("finished", not disabled, expected)
         (lab.directory / "good").unlink()
 
 
-def test_cells_that_a_retry_makes_are_told_too(lab: Lab) -> None:
-    """The list of a foreach is evaluated after the reset: what its job was told goes on to the cells."""
+def test_cells_created_by_a_retry_obey_no_cache(lab: Lab) -> None:
+    """The list of a foreach is evaluated after the reset; its cells inherit the setting of the job."""
     text = """
         jobs:
           gate: {run: test -e good}
@@ -267,7 +267,7 @@ def test_a_sub_flow_and_a_handler(lab: Lab) -> None:
 
 
 def test_secrets(lab: Lab) -> None:
-    """Their names count, their values do not, and a file that is called after one is kept under a mask, so it is not found again."""
+    """Their names count, their values do not; the name of a file that contains a secret is stored masked, so it never matches again."""
     text = """
         secrets: {TOKEN: {file: PLACE}}
         jobs:
@@ -303,8 +303,8 @@ def test_names_of_any_bytes(lab: Lab, sources: Path) -> None:
     assert cache_of(lab.run(text), "a").hit
 
 
-def test_hashing_is_part_of_the_attempt_and_nobody_else_waits(lab: Lab) -> None:
-    """A file that takes minutes to read: the job runs into its timeout, jobs beside it go on meanwhile."""
+def test_hashing_is_part_of_the_attempt_and_blocks_no_other_jobs(lab: Lab) -> None:
+    """While a file takes minutes to read, the job times out and other jobs run."""
     with (lab.directory / "endless").open("wb") as file:
         file.truncate(1 << 42)
     run = lab.start(
@@ -321,8 +321,8 @@ def test_hashing_is_part_of_the_attempt_and_nobody_else_waits(lab: Lab) -> None:
     assert run.states()["slow"] == "failed/timeout"
 
 
-def test_a_worker_that_dies_in_between_keeps_nothing_wrong(lab: Lab, sources: Path) -> None:
-    """The job has written its outputs, its worker is killed before it could say so: the next one makes them again."""
+def test_a_killed_worker_caches_no_wrong_result(lab: Lab, sources: Path) -> None:
+    """The job has written its outputs, and its worker is killed before it reports: the next execution writes them again."""
     text = """
         jobs:
           a:
@@ -353,11 +353,11 @@ def test_a_worker_that_dies_in_between_keeps_nothing_wrong(lab: Lab, sources: Pa
 
 
 def test_two_workers_and_two_runs_at_once(lab: Lab) -> None:
-    """Each cell twice at the same time, wherever: whoever is first, both have the results, and there is one to take over."""
+    """Each cell runs twice at the same time: both runs have the results, and one result is cached."""
     text = "jobs: {m: {matrix: {n: '${{ range(20) }}'}, cache: {key: matrix.n}, run: 'sleep 0.1; echo \"n=${{ matrix.n }}\" >> $FLOWQ_OUTPUT'}}"
     expected = [{"n": str(number)} for number in range(20)]
     with other_worker(lab, "default"):
-        until(lambda: len([worker for worker in lab.store.workers.all() if "default" in worker.queues]) == 2, timeout=30)
+        until(lambda: len([worker for worker in lab.store.workers.live() if "default" in worker.queues]) == 2, timeout=30)
         runs = [lab.start(text), lab.start(text)]
         assert [run.ended().result("m") for run in runs] == [expected, expected]
     assert len({job.worker for run in runs for job in run.view.jobs}) == 2

@@ -1,4 +1,4 @@
-"""Many jobs from one: matrix, foreach, their limits and their results."""
+"""Matrix and foreach: cells, limits and results."""
 
 import json
 
@@ -7,6 +7,7 @@ import pytest
 from flowq.flows.actions.retry import plan_retry
 from flowq.flows.render.gantt import bars
 from flowq.flows.views.snapshot import read_plan
+from flowq.ids import member_id
 from tests.language.lab import MODULES, Lab
 
 
@@ -48,7 +49,7 @@ def test_an_empty_foreach_succeeds_with_an_empty_list(lab: Lab) -> None:
     assert run.result("next") == []
 
 
-def test_a_foreach_over_something_else(lab: Lab) -> None:
+def test_a_foreach_over_a_value_that_is_not_a_list(lab: Lab) -> None:
     run = lab.run(
         """
         jobs:
@@ -61,6 +62,58 @@ def test_a_foreach_over_something_else(lab: Lab) -> None:
     error = run.job("each").error or ""
     assert "expected a list" in error
     assert "inline.yaml:4" in error
+
+
+@pytest.mark.parametrize(
+    ("given", "more"),
+    [
+        ("{result: 1}", "foreach: jobs.list.result.nope"),
+        ("{result: 1}", "foreach: jobs.list.result"),
+        ("text", "foreach: jobs.list.result"),
+        ("{result: 1}", "foreach: '[1]', if: jobs.list.result.nope"),
+        ("'[1'", "foreach: from_json(jobs.list.result)"),
+        ("200000", "foreach: range(jobs.list.result)"),
+    ],
+)
+@pytest.mark.parametrize("allowed", [True, False])
+def test_a_list_that_fails_is_a_failure_that_can_be_allowed(lab: Lab, given: str, more: str, *, allowed: bool) -> None:
+    rule = "true" if allowed else "{exit_codes: [1]}"
+    run = lab.run(
+        f"""
+        jobs:
+          list: {{call: 'language_jobs:give', args: [{given}]}}
+          each: {{depends_on: list, {more}, allow_failure: {rule}, run: 'true'}}
+          next: {{depends_on: each, run: 'true'}}
+          only: {{depends_on: {{each: failure}}, run: 'true'}}
+        """
+    )
+    assert run.states() == {
+        "list": "finished",
+        "each": "allowed/error" if allowed else "failed/error",
+        "next": "finished" if allowed else "skipped/upstream_failed",
+        "only": "skipped/upstream_finished" if allowed else "finished",
+    }
+    assert (run.status, run.warnings) == (("finished", 1) if allowed else ("failed", 0))
+    assert "inline.yaml:4" in (run.job("each").error or "")
+    if not allowed:
+        run.retry().ended()
+        assert run.states()["each"] == "failed/error"
+
+
+def test_what_is_allowed_of_a_foreach_is_not_of_its_group(lab: Lab) -> None:
+    run = lab.run(
+        """
+        timeout: 1s
+        jobs:
+          list: {call: 'language_jobs:give', args: [[1, 2]]}
+          each: {depends_on: list, foreach: jobs.list.result, allow_failure: true, run: 'test ${{ item }} = 1 && exit 1; exec sleep 30'}
+        """
+    )
+    assert run.states() == {"list": "finished", "each[0]": "allowed/error", "each[1]": "failed/run_timeout"}
+    group = run.store.jobs.get(member_id(run.id, 1))
+    assert group is not None
+    assert group.status == "failed"
+    assert (run.status, run.warnings) == ("failed", 1)
 
 
 def test_a_cell_without_a_result_is_null(lab: Lab) -> None:
@@ -122,7 +175,7 @@ def test_max_parallel(lab: Lab, many: str) -> None:
 
 
 def test_a_foreach_over_ten_thousand_items(large_lab: Lab) -> None:
-    """The cells wait for an hour, so this is the engine's own time: expansion, release and cancel in bounded steps."""
+    """The cells wait for an hour, so this tests only the engine: expansion, release and cancel in bounded steps."""
     items = json.dumps([{"n": number} for number in range(10_000)])
     run = large_lab.start(
         """

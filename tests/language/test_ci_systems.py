@@ -1,4 +1,4 @@
-"""Files of other systems, rendered as flows: they run, do what the original does, and have its graph."""
+"""Files of other systems, translated to flows: they run, behave like the original, and have its graph."""
 
 import json
 import os
@@ -37,7 +37,7 @@ def statuses(run: Started) -> dict[str, str]:
 
 
 def original(path: str) -> Path:
-    """Return a file of the corpora; the test is skipped where they are absent."""
+    """Return a file of the corpora; skip the test if they are absent."""
     found = CORPORA / path
     if not found.exists():
         pytest.skip(f"{found} is not there; FLOWQ_CORPORA names the folder of the corpora")
@@ -48,10 +48,10 @@ def read(path: str) -> Any:
     return next(iter(yaml.safe_load_all(original(path).read_text(encoding="utf-8"))))
 
 
-# -- what they do -------------------------------------------------------------------------------------------------------------
+# -- behaviour -------------------------------------------------------------------------------------------------------------
 
 
-def test_every_flow_says_where_it_comes_from_and_what_corresponds_to_what() -> None:
+def test_every_flow_names_its_source_and_the_corresponding_features() -> None:
     for path in FLOWS.glob("*.yaml"):
         head = path.read_text(encoding="utf-8").split("\nname:")[0]
         assert re.search(r"\((MIT|BSD-3|Apache-2\.0)\)", head), path
@@ -138,7 +138,7 @@ def test_argo_suspend(lab: Lab) -> None:
     found = lab.start_file(FLOWS / "argo-suspend.yaml", {"pause": "0.1s"})
     asked = found.until_job("approve", "deferred/approval")
     assert asked.approval is not None
-    assert asked.approval.message == f"Release what {found.id} has built?"
+    assert asked.approval.message == f"Release the build of run {found.id}?"
     lab.store.jobs.approve(asked.id, b"{}", by="ann")
     assert set(found.ended().states().values()) == {"finished"}
 
@@ -223,7 +223,7 @@ def test_the_graph_is_that_of_the_dag(name: str, path: str) -> None:
         task["name"]: set(re.findall(r"[A-Za-z][\w-]*", re.sub(r"\.\w+", "", task.get("depends", "")))) for task in tasks
     }
     found = edges(compiled(name))
-    found.pop("result", None)  # of the coin: the original makes that of its outputs
+    found.pop("result", None)  # of the coin: in the original it comes from the outputs
     assert found == expected
 
 

@@ -1,4 +1,4 @@
-"""Every row of the table of conditions: how the parent ended x what the edge asks. The expectations are the page's words, not `rules.py`."""
+"""Every row of the table of conditions: the end of the parent x the condition of the edge. The expectations come from the page."""
 
 import pytest
 
@@ -70,12 +70,12 @@ def children(parent: str) -> str:
 
 
 def below(states: dict[str, str]) -> dict[str, str]:
-    """Return how the five children ended: that they ran, or why not."""
+    """Return the ends of the five children: that they ran, or why not."""
     return {condition: state.removeprefix("skipped/") for condition in CONDITIONS for state in [states[f"c-{condition}"]]}
 
 
 def needed(parent: str) -> str:
-    """Return the definition of a parent and of what it depends on itself."""
+    """Return the definition of a parent and of its own dependencies."""
     others = {"upstream-failed": ["failed"], "join": ["finished"]}.get(parent, [])
     return "".join(f"  {name}: {PARENTS[name]}\n" for name in (*others, parent))
 
@@ -106,7 +106,7 @@ def test_a_stopped_parent(lab: Lab) -> None:
 
 @pytest.mark.parametrize("condition", CONDITIONS)
 def test_all_edges_must_hold(lab: Lab, condition: str) -> None:
-    """Below one parent of each kind the edge that cannot hold decides, whatever the others say."""
+    """With one parent of each kind, the edge that cannot hold decides, whatever the others are."""
     run = lab.run(
         "jobs:\n"
         f"  good: {PARENTS['finished']}\n  bad: {PARENTS['failed']}\n"
@@ -120,7 +120,7 @@ def test_all_edges_must_hold(lab: Lab, condition: str) -> None:
         assert found == expected[condition]
 
 
-def test_skips_go_on_hop_by_hop_until_an_edge_holds(lab: Lab) -> None:
+def test_skips_propagate_until_an_edge_holds(lab: Lab) -> None:
     run = lab.run(
         """
         jobs:
@@ -137,7 +137,7 @@ def test_skips_go_on_hop_by_hop_until_an_edge_holds(lab: Lab) -> None:
     assert run.status == "failed"
 
 
-def test_if_has_no_success_in_it(lab: Lab) -> None:
+def test_if_does_not_imply_success(lab: Lab) -> None:
     run = lab.run(
         """
         jobs:

@@ -30,7 +30,7 @@ def test_growing_over_nothing_has_no_longest(lab: Lab) -> None:
     assert "max" in (run.job("longest").error or "")
 
 
-def test_a_release_that_somebody_agrees_to(lab: Lab) -> None:
+def test_an_approved_release(lab: Lab) -> None:
     run = release(lab)
     lab.store.jobs.approve(run.job("consent").id, b"{}", by="ann")
     run.ended()
@@ -41,7 +41,7 @@ def test_a_release_that_somebody_agrees_to(lab: Lab) -> None:
 
 
 @pytest.mark.parametrize("comment", ["", "not on a friday"])
-def test_a_release_that_is_refused(lab: Lab, comment: str) -> None:
+def test_a_rejected_release(lab: Lab, comment: str) -> None:
     run = release(lab)
     lab.store.jobs.reject(run.job("consent").id, b"rejected", by="ann", comment=comment)
     run.ended()

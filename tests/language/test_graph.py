@@ -61,7 +61,7 @@ def test_match_waits_for_equal_cells_only(lab: Lab) -> None:
     }  # fmt: skip
 
 
-def test_match_does_not_wait_for_others(lab: Lab) -> None:
+def test_match_does_not_wait_for_other_cells(lab: Lab) -> None:
     run = lab.start(
         """
         jobs:

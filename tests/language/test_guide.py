@@ -1,4 +1,4 @@
-"""Every flow of the language guide compiles without a word and runs to the end it should have."""
+"""Every flow of the language guide compiles without diagnostics and ends as stated."""
 
 import pytest
 
@@ -39,7 +39,7 @@ def test_there_is_an_example_of_every_key() -> None:
     document = schema_document()
     text = "\n".join(example.text for example in EXAMPLES) + "\n".join(files().values())
     words = {*document["properties"], *document["$defs"]["job"]["properties"]}
-    rare = {  # explained in the tables, with nothing to show
+    rare = {  # explained in the tables, without an example
         "labels", "retention", "on_cancel", "fail_fast", "shell", "workdir", "priority", "at_front", "result_ttl", "failure_ttl", "description",
     }  # fmt: skip
     assert sorted(word for word in words - rare if f"{word}:" not in text) == []

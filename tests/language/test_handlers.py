@@ -30,7 +30,7 @@ def ran(run: Started) -> set[str]:
         ("a: {foreach: range(3), run: 'exit ${{ index }}'}", "failed", "on_failure", ["a[1]", "a[2]"]),
     ],
 )
-def test_the_fitting_handlers_run(lab: Lab, jobs: str, status: str, handler: str, failed: list[str]) -> None:
+def test_the_handlers_for_the_status_run(lab: Lab, jobs: str, status: str, handler: str, failed: list[str]) -> None:
     run = lab.run(f"jobs:\n  {jobs}\n{HANDLERS}")
     assert run.status == status
     assert ran(run) == {f"{handler}/tell", "on_exit/clean"}

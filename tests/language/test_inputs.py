@@ -1,4 +1,4 @@
-"""Params, files of params, environment and dotenv; defaults, templates and anchors; what a job inherits."""
+"""Params, files of params, environment and dotenv; defaults, templates and anchors; inherited variables."""
 
 from flowq.compiler import compile_file
 from tests.language.lab import DATE, Lab, Started, plan_of
@@ -43,7 +43,7 @@ def test_params_of_every_type_arrive(lab: Lab) -> None:
     }  # fmt: skip
 
 
-def test_a_job_wins_over_the_flow_and_the_flow_over_dotenv(lab: Lab) -> None:
+def test_a_job_overrides_the_flow_and_the_flow_overrides_dotenv(lab: Lab) -> None:
     files(
         lab,
         one__env="PLAIN=file\nQUOTED='a # b'\nLEVEL=file\nOWN=file\n",
@@ -69,7 +69,7 @@ def test_the_file_of_variables_is_read_when_the_flow_is_compiled(lab: Lab) -> No
     assert found["PLAIN"] == "before"
 
 
-def test_what_a_job_inherits(lab: Lab) -> None:
+def test_variables_that_a_job_inherits(lab: Lab) -> None:
     run = lab.run(
         """
         jobs:

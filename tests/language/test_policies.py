@@ -1,4 +1,4 @@
-"""Retries with filters, waits, limits of time and number, approvals."""
+"""Retries with filters, delays, limits of time and number, approvals."""
 
 import json
 from itertools import pairwise
@@ -54,7 +54,7 @@ def test_backoff_grows_up_to_its_limit(lab: Lab) -> None:
     assert attempts(run) == ("failed", 4)
 
 
-def test_retries_are_spread(lab: Lab) -> None:
+def test_retries_have_jitter(lab: Lab) -> None:
     run = lab.start(
         "jobs:\n  a: {matrix: {n: [1, 2, 3, 4, 5, 6, 7, 8]}, run: exit 3, retry: {max: 1, interval: 1h, jitter: 0.25}}"
     )
@@ -74,7 +74,7 @@ def test_delay_and_ttl(lab: Lab) -> None:
         """
         jobs:
           delayed: {delay: 0.3, run: 'true'}
-          expired: {ttl: 0.2, queue: nobody-listens, run: 'true'}
+          expired: {ttl: 0.2, queue: unserved, run: 'true'}
           below: {depends_on: {expired: failure}, run: 'true'}
         """
     )
@@ -84,7 +84,7 @@ def test_delay_and_ttl(lab: Lab) -> None:
 
 
 def test_priority_and_at_front(lab: Lab) -> None:
-    """All slots are held until all jobs wait, so that only the order in the queue decides who is first: one at a time."""
+    """All slots are held until all jobs wait; then one job runs at a time, in the order of the queue."""
     run = lab.start(
         """
         jobs:
@@ -169,7 +169,7 @@ def test_runs_fail(lab: Lab) -> None:
     assert first.ended().status == "finished"
 
 
-def test_runs_make_room(lab: Lab) -> None:
+def test_runs_cancel_running_ones(lab: Lab) -> None:
     first, second = conflict(lab, "cancel_running")
     assert first.ended().status == "canceled"
     assert second.ended().status == "finished"
@@ -191,7 +191,7 @@ def waiting(lab: Lab, timeout: str = "1d") -> Started:
     return run
 
 
-def test_an_approval_waits_and_tells_who_decided(lab: Lab) -> None:
+def test_an_approval_waits_and_records_who_decided(lab: Lab) -> None:
     run = waiting(lab)
     asked = run.job("ask")
     assert asked.approval is not None
@@ -217,7 +217,7 @@ def test_a_rejected_approval(lab: Lab) -> None:
     assert states["excuse"] == "finished"
 
 
-def test_an_approval_that_nobody_answers(lab: Lab) -> None:
+def test_an_approval_without_a_decision(lab: Lab) -> None:
     run = waiting(lab, "0.3")
     run.ended()
     assert run.states()["ask"].startswith("failed/")
@@ -239,7 +239,7 @@ def test_an_approval_holds_no_slot(lab: Lab) -> None:
     assert run.ended().status == "canceled"
 
 
-def test_a_canceled_run_does_not_wait_for_people(lab: Lab) -> None:
+def test_a_canceled_run_does_not_wait_for_decisions(lab: Lab) -> None:
     run = waiting(lab)
     lab.store.runs.cancel(run.id)
     assert run.ended().status == "canceled"
@@ -263,10 +263,10 @@ def gone(run: Started) -> set[str]:
     return {job.name for job in run.view.jobs if job.status is None}
 
 
-def test_results_are_kept_for_their_time_after_the_end_of_the_run(lab: Lab) -> None:
+def test_results_are_kept_for_their_ttl_after_the_end_of_the_run(lab: Lab) -> None:
     run = lab.run(KEPT.replace("RETENTION", "1d"))
     assert run.status == "failed"
-    assert run.states()["after"] == "finished", "the time begins at the end of the run: whoever needs a result has it"
+    assert run.states()["after"] == "finished", "the ttl begins at the end of the run, so that jobs that need a result have it"
     cells = {f"each[{n}]" for n in range(150)}
     until(lambda: gone(run) == {"short", "short-bad"} | cells, timeout=20)
     assert run.result("short") is None
@@ -280,7 +280,7 @@ def test_results_are_kept_for_their_time_after_the_end_of_the_run(lab: Lab) -> N
     assert run.job("bad").status == "failed"
 
 
-def test_a_retry_in_time_keeps_what_it_needs(lab: Lab) -> None:
+def test_a_retry_in_time_keeps_the_results_it_needs(lab: Lab) -> None:
     text = KEPT.replace("RETENTION", "1d").replace("0.3", "2").replace("0.6", "2").replace("range(150)", "range(2)")
     run = lab.run(text.replace("sleep 0.5", "'if [ ${{ run.attempt }} = 1 ]; then exit 1; fi'"))
     run.retry().ended()
@@ -289,13 +289,13 @@ def test_a_retry_in_time_keeps_what_it_needs(lab: Lab) -> None:
     until(lambda: "short" in gone(run), timeout=20)
 
 
-def test_the_record_of_a_run_goes_with_its_retention(lab: Lab) -> None:
+def test_the_record_of_a_run_expires_with_its_retention(lab: Lab) -> None:
     run = lab.run(KEPT.replace("RETENTION", "0.2").replace("range(150)", "range(3)"))
     until(lambda: lab.store.runs.get(run.id) is None, timeout=20)
     until(lambda: not [key for key in lab.store.client.scan_iter(count=5000) if run.id.encode() in key], timeout=20)
 
 
-def test_only_the_exit_codes_that_are_named_are_allowed(lab: Lab) -> None:
+def test_only_listed_exit_codes_are_allowed(lab: Lab) -> None:
     run = lab.run(
         """
         defaults: {allow_failure: {exit_codes: [2, 3]}}
@@ -333,7 +333,7 @@ def test_two_runs_of_a_group_at_once(lab: Lab) -> None:
     assert lab.store.semaphores.holders("run/g-two") == []
 
 
-def test_a_group_is_left_also_by_a_run_that_fails_is_canceled_or_runs_out_of_time(lab: Lab) -> None:
+def test_failed_canceled_and_timed_out_runs_leave_their_group(lab: Lab) -> None:
     for number, jobs in enumerate(("{run: exit 1}", "{run: sleep 20}", "{run: sleep 20}")):
         limit = "timeout: 0.3\n" if number == 1 else ""
         run = lab.start(f"{limit}concurrency: {{group: g-left}}\njobs: {{a: {jobs}}}")
@@ -344,7 +344,7 @@ def test_a_group_is_left_also_by_a_run_that_fails_is_canceled_or_runs_out_of_tim
         assert lab.store.semaphores.holders("run/g-left") == []
 
 
-def test_what_waits_for_a_place_is_canceled_with_its_run(lab: Lab) -> None:
+def test_jobs_that_wait_for_a_place_are_canceled_with_their_run(lab: Lab) -> None:
     text = "jobs:\n  a: {concurrency: {group: g-waits}, call: 'language_jobs:wait_for', args: [never]}"
     first = lab.start(text)
     first.until_job("a", "started")

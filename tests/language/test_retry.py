@@ -1,4 +1,4 @@
-"""The retry of a run: what is reset, what keeps its result."""
+"""The retry of a run: reset jobs, and jobs that keep their results."""
 
 import sys
 from collections.abc import Callable
@@ -22,12 +22,12 @@ def counted(name: str, failures: int = 0, **more: str) -> str:
 
 
 def times(run: Started, lab: Lab, name: str) -> int:
-    """How often a job ran."""
+    """Return the number of executions of a job."""
     path = lab.directory / f"{name}.log"
     return len(path.read_text().splitlines()) if path.exists() else 0
 
 
-def test_exactly_the_reset_set(lab: Lab) -> None:
+def test_exactly_the_failed_jobs_and_their_dependents_are_reset(lab: Lab) -> None:
     run = lab.run(
         "jobs:\n"
         + counted("root")
@@ -55,7 +55,7 @@ def test_exactly_the_reset_set(lab: Lab) -> None:
     assert lab.store.runs.require(run.id).attempt == 2
 
 
-def test_jobs_that_fail_fast_ended_run_again(lab: Lab) -> None:
+def test_jobs_canceled_by_fail_fast_run_again(lab: Lab) -> None:
     run = lab.start(
         "fail_fast: true\njobs:\n" + counted("bad", 1) + counted("late", delay="0.5") + counted("below", depends_on="late")
     ).ended()
@@ -65,7 +65,7 @@ def test_jobs_that_fail_fast_ended_run_again(lab: Lab) -> None:
     assert {name: times(run, lab, name) for name in ("bad", "late", "below")} == {"bad": 2, "late": 1, "below": 1}
 
 
-def test_a_canceled_run_goes_on(lab: Lab) -> None:
+def test_a_canceled_run_is_continued(lab: Lab) -> None:
     run = lab.start(
         "jobs:\n" + counted("first") + "  second: {depends_on: first, call: 'language_jobs:wait_for', args: [go]}\n"
     )
@@ -86,7 +86,7 @@ def test_attempts_and_limits_apply_again(lab: Lab) -> None:
     assert (run.status, times(run, lab, "a")) == ("finished", 4)
 
 
-def test_a_retried_run_asks_again(lab: Lab) -> None:
+def test_a_retried_run_needs_a_new_approval(lab: Lab) -> None:
     run = lab.start(
         "jobs:\n  ask: {approval: sure?}\n  after: {depends_on: ask, call: 'language_jobs:give', args: ['${{ run.attempt }}']}\n"
     )
@@ -117,7 +117,7 @@ def test_a_stage_and_a_match_are_reset_with_their_cells(lab: Lab) -> None:
     }  # fmt: skip
 
 
-def test_an_allowed_failure_runs_again_only_where_that_repeats_nothing(lab: Lab) -> None:
+def test_an_allowed_failure_runs_again_only_if_no_finished_job_depends_on_it(lab: Lab) -> None:
     run = lab.run(
         "jobs:\n"
         + counted("lint", 1, allow_failure="true")
@@ -141,7 +141,7 @@ def test_an_allowed_failure_runs_again_only_where_that_repeats_nothing(lab: Lab)
         plan_retry(lab.store, run.id)
 
 
-def test_a_run_in_which_all_went_well_is_not_retried(lab: Lab) -> None:
+def test_a_finished_run_is_not_retried(lab: Lab) -> None:
     run = lab.run(
         "jobs:\n  never: {if: false, run: 'true'}\n  below: {depends_on: never, run: 'true'}\n"
         "on_success:\n  tell: {run: 'true'}\n"
@@ -151,7 +151,7 @@ def test_a_run_in_which_all_went_well_is_not_retried(lab: Lab) -> None:
         plan_retry(lab.store, run.id)
 
 
-def test_what_an_if_skipped_stays_as_it_is(lab: Lab) -> None:
+def test_jobs_skipped_by_an_if_stay_skipped(lab: Lab) -> None:
     run = lab.run(
         "jobs:\n"
         + counted("bad", 1)
@@ -175,7 +175,7 @@ def test_what_an_if_skipped_stays_as_it_is(lab: Lab) -> None:
     assert {name: times(run, lab, name) for name in ("bad", "kept", "anyhow")} == {"bad": 2, "kept": 1, "anyhow": 2}
 
 
-def test_who_waits_for_a_matrix_that_is_skipped_again_in_part(lab: Lab) -> None:
+def test_a_dependent_of_a_matrix_with_cells_that_are_skipped_again(lab: Lab) -> None:
     run = lab.run(
         "jobs:\n"
         + counted("bad", 1)
@@ -194,7 +194,7 @@ def test_who_waits_for_a_matrix_that_is_skipped_again_in_part(lab: Lab) -> None:
 
 
 def layers(width: int, depth: int) -> str:
-    """The text of a graph of which each job depends on all of the layer above; there are width ** depth paths through it."""
+    """Return a flow of layers, each job depending on the whole layer above; it has width ** depth paths."""
     text = "".join(f"  a{side}.0: {{call: 'nowhere:x'}}\n" for side in range(width))
     for layer in range(1, depth):
         above = ", ".join(f"a{side}.{layer - 1}" for side in range(width))
@@ -203,7 +203,7 @@ def layers(width: int, depth: int) -> str:
 
 
 def lines_executed(work: Callable[[], object]) -> int:
-    """How many lines of the retry's modules a call executes."""
+    """Return the number of lines of the retry's modules that a call executes."""
     count = 0
 
     def local(_frame: FrameType, event: str, _argument: object) -> Any:
@@ -223,8 +223,8 @@ def lines_executed(work: Callable[[], object]) -> int:
     return count
 
 
-def test_layers_of_fully_connected_pairs_are_as_quick_as_a_chain() -> None:
-    """Steps are counted, no time is measured: each job and each edge costs the same, whatever the number of paths."""
+def test_layers_of_fully_connected_pairs_are_as_fast_as_a_chain() -> None:
+    """Count steps instead of time: the cost per job and edge does not depend on the number of paths."""
     costs = {}
     for name, width, depth in (("pairs", 2, 30), ("chain", 1, 120), ("long pairs", 2, 300)):
         plan = plan_of(compile_text(layers(width, depth)))
@@ -257,6 +257,6 @@ def test_a_graph_of_layers_is_retried_on_the_engine_in_linear_steps(lab: Lab) ->
 
 
 def retried_steps(lab: Lab) -> int:
-    """How often an edge was counted down or a job changed so far: the writes that grow with edges and jobs."""
+    """Return the number of decremented edges and changed jobs so far: the writes that grow with edges and jobs."""
     stats: Any = lab.store.client.info("commandstats")
     return sum(int(stats.get(f"cmdstat_{name}", {}).get("calls", 0)) for name in ("hincrby", "hdel"))

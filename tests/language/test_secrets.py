@@ -1,4 +1,4 @@
-"""`secrets`: who gets which, from where, and that only names are seen of them afterwards."""
+"""`secrets`: sources, the jobs that get them, and masks."""
 
 from pathlib import Path
 
@@ -23,7 +23,7 @@ def log(run: Started, job: str) -> str:
     return b"".join(entry.data for entry in run.store.runs.logs(run.id) if entry.job == wanted).decode()
 
 
-def test_a_job_gets_what_it_lists_and_nothing_else(lab: Lab) -> None:
+def test_a_job_gets_only_the_secrets_that_it_lists(lab: Lab) -> None:
     run = run_file(
         lab,
         """
@@ -60,7 +60,7 @@ def test_another_run_still_has_its_variables(lab: Lab) -> None:
     assert run.result("a") == {"SHIPPING_TOKEN": len(TOKEN)}
 
 
-def test_expressions_do_not_see_where_secrets_come_from(lab: Lab) -> None:
+def test_expressions_cannot_read_the_sources_of_secrets(lab: Lab) -> None:
     run = run_file(
         lab,
         """
@@ -118,7 +118,7 @@ def test_output_errors_and_results_are_masked(lab: Lab) -> None:
 
 
 def assert_nowhere(run: Started) -> None:
-    """No part of the secrets is in what the store has of a run."""
+    """Assert that the store has no part of the secrets in the data of a run."""
     plan = run.store.runs.plan(run.id).decode()
     seen = [plan, *(log(run, job.name) for job in run.view.jobs), *(job.error or "" for job in run.view.jobs)]
     for text in seen:
@@ -126,7 +126,7 @@ def assert_nowhere(run: Started) -> None:
             assert canary not in text
 
 
-def test_each_attempt_reads_anew(lab: Lab) -> None:
+def test_each_attempt_reads_its_secrets_again(lab: Lab) -> None:
     run = run_file(
         lab,
         """
@@ -139,8 +139,8 @@ def test_each_attempt_reads_anew(lab: Lab) -> None:
     assert "the secret TOKEN has fewer than 4 characters: it is not masked" in log(run, "a"), "of the first attempt"
 
 
-def test_a_module_is_imported_where_the_secret_is(lab: Lab) -> None:
-    """A module that reads it when it is imported must not be kept imported without it."""
+def test_a_module_is_imported_with_the_secret_in_the_environment(lab: Lab) -> None:
+    """A module that reads the secret at import must not be preloaded without it."""
     text = """
     secrets: {TOKEN: {env: SHIPPING_TOKEN}}
     jobs:
@@ -153,7 +153,7 @@ def test_a_module_is_imported_where_the_secret_is(lab: Lab) -> None:
     assert [run.result(job) for job in ("warm", "a", "b", "c")] == [[False] * 3, True, True, False]
 
 
-def test_what_is_not_there_fails_the_job_at_once(lab: Lab) -> None:
+def test_a_missing_secret_fails_the_job_at_once(lab: Lab) -> None:
     run = run_file(
         lab,
         """
@@ -182,7 +182,7 @@ def test_what_is_not_there_fails_the_job_at_once(lab: Lab) -> None:
     assert [log(run, job) for job in "abcdef"] == [""] * 6
 
 
-def test_a_part_has_secrets_of_its_own(lab: Lab) -> None:
+def test_a_sub_flow_has_its_own_secrets(lab: Lab) -> None:
     (lab.directory / "sub").mkdir()
     (lab.directory / "sub" / "token").write_text("inner value\n\n")
     (lab.directory / "sub" / "part.yaml").write_text(

@@ -1,4 +1,4 @@
-"""Flows as parts of flows."""
+"""Sub-flows."""
 
 from flowq.compiler import compile_file
 from flowq.flows.actions.retry import plan_retry
@@ -38,7 +38,7 @@ def test_the_same_flow_twice_and_a_flow_in_a_flow(lab: Lab) -> None:
     assert run.result("c") == [["one of x in a/load[0]"], "deep of mon in b/inner/load[0]"]
 
 
-def test_a_skipped_part_is_skipped_whole(lab: Lab) -> None:
+def test_all_jobs_of_a_skipped_sub_flow_are_skipped(lab: Lab) -> None:
     run = lab.run(
         """
         jobs:
@@ -55,7 +55,7 @@ def test_a_skipped_part_is_skipped_whole(lab: Lab) -> None:
     assert run.status == "finished"
 
 
-def test_a_part_waits_for_what_its_job_depends_on(lab: Lab) -> None:
+def test_a_sub_flow_waits_for_the_dependencies_of_its_job(lab: Lab) -> None:
     run = lab.run(
         """
         jobs:
@@ -71,7 +71,7 @@ def test_a_part_waits_for_what_its_job_depends_on(lab: Lab) -> None:
     assert states["fixed/load[0]"] == "finished"
 
 
-def test_a_failure_inside_fails_the_part_and_a_retry_runs_what_it_must(lab: Lab) -> None:
+def test_a_failure_inside_fails_the_sub_flow_and_a_retry_repeats_only_failed_jobs(lab: Lab) -> None:
     (lab.directory / "part.yaml").write_text(
         """
         outputs: {n: "${{ jobs.two.result }}"}
@@ -108,7 +108,7 @@ def test_an_error_names_the_line_of_its_own_file(lab: Lab) -> None:
     assert f"{lab.directory / 'part.yaml'}:3: job part/b: if: " in (run.job("part/b").error or "")
 
 
-def test_modules_are_found_beside_the_file_of_the_part(lab: Lab) -> None:
+def test_modules_are_found_beside_the_file_of_the_sub_flow(lab: Lab) -> None:
     (lab.directory / "deep").mkdir()
     (lab.directory / "deep" / "only_here.py").write_text("def answer():\n    return 42\n")
     (lab.directory / "deep" / "part.yaml").write_text("jobs: {a: {call: 'only_here:answer'}}")
@@ -117,7 +117,7 @@ def test_modules_are_found_beside_the_file_of_the_part(lab: Lab) -> None:
     assert run.result("part/a") == 42
 
 
-def test_a_part_alone_is_the_same_flow(lab: Lab) -> None:
+def test_a_sub_flow_can_be_run_alone(lab: Lab) -> None:
     compiled = compile_file(FLOWS / "parts" / "backfill.yaml", params={"days": ["x"]})
     assert compiled.plan is not None
     assert lab.submit(compiled.plan).ended().result("load") == ["rows of x in load[0]"]
@@ -173,7 +173,7 @@ def test_a_flow_for_each_cell_of_a_matrix(lab: Lab) -> None:
     assert run.result("deploy[env=ap]") == {"url": "https://ap.example", "hosts": ["spare of ap"]}
 
 
-def test_if_match_and_failure_are_of_each_cell(lab: Lab) -> None:
+def test_if_match_and_failure_apply_to_each_cell(lab: Lab) -> None:
     run = deploy(
         lab,
         """

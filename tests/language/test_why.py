@@ -1,4 +1,4 @@
-"""`flowq why RUN JOB` for every reason there is: each is brought about by a flow that runs, and the words are those of the command."""
+"""`flowq why RUN JOB` for every reason: a real flow causes each, and the text is the command's output."""
 
 import json
 import re
@@ -18,17 +18,17 @@ from tests.support.wait import until
 
 Why = Callable[[Started, str], str]
 
-TOLD: set[str] = set()  # reasons that a test of this module has seen in the command's JSON
+TOLD: set[str] = set()  # reasons found in the command's JSON by the tests of this module
 
 
 def timeless(text: str) -> str:
-    """A text without its seconds: two commands are not asked at the same moment."""
+    """Return a text without seconds, which differ between two commands."""
     return re.sub(r"\d+\.\d s\b", "… s", text)
 
 
 @pytest.fixture
 def why(lab: Lab, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Why:
-    """The words of the command for a job; its JSON is seen to tell the same."""
+    """A function that returns the command's text for a job, after checking that its JSON agrees."""
     monkeypatch.setenv("FLOWQ_REDIS_URL", f"unix://{lab.store.client.connection_pool.connection_kwargs['path']}")
     monkeypatch.setenv("FLOWQ_NAMESPACE", NAMESPACE)
     monkeypatch.delenv("COLUMNS", raising=False)
@@ -51,7 +51,7 @@ def why(lab: Lab, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[
 
 @pytest.fixture
 def held(lab: Lab) -> Iterator[Callable[[str], Started]]:
-    """Starts flows that do not end by themselves; they are canceled at the end of the test."""
+    """A function that starts flows that do not end by themselves; they are canceled at the end of the test."""
     started: list[Started] = []
 
     def start(text: str) -> Started:
@@ -103,7 +103,7 @@ def test_skipped(lab: Lab, why: Why) -> None:
     assert "the run's outcome is not the one that this handler is for" in text
 
 
-def test_canceled_by_somebody_and_skipped_because_of_that(lab: Lab, why: Why) -> None:
+def test_canceled_by_a_user_and_skipped_because_of_that(lab: Lab, why: Why) -> None:
     run = lab.start("jobs:\n  slow: {delay: 1h, run: 'true'}\n  after: {depends_on: slow, run: 'true'}")
     lab.store.jobs.cancel(run.until_job("slow", "scheduled").id)
     run.ended()
@@ -174,7 +174,7 @@ def test_fail_fast_of_a_matrix_names_the_cell(lab: Lab, why: Why) -> None:
         ("fail", "a canceled: the run's concurrency group was taken, and its `on_conflict` is `fail`"),
     ],
 )
-def test_a_run_that_its_group_did_not_let_in(lab: Lab, why: Why, held: Callable[[str], Started], how: str, words: str) -> None:
+def test_a_run_refused_by_its_group(lab: Lab, why: Why, held: Callable[[str], Started], how: str, words: str) -> None:
     text = f"concurrency: {{group: why-{how}, on_conflict: {how}}}\njobs:\n  a: {BLOCK}}}"
     held(text).until_job("a", "started")
     assert words in why(lab.start(text).ended(), "a")
@@ -190,7 +190,7 @@ def test_failed(lab: Lab, why: Why) -> None:
           error: {call: 'language_jobs:fail', args: [no rows], retry: {max: 1, interval: 0}}
           code: {run: exit 7}
           timeout: {timeout: 0.2, run: sleep 60}
-          expired: {ttl: 0.2, queue: nobody-listens, run: 'true'}
+          expired: {ttl: 0.2, queue: unserved, run: 'true'}
           killed: {run: kill -9 $$}
           invalid: {call: 'language_jobs:unkeepable'}
           allowed: {allow_failure: true, run: exit 1}
@@ -202,13 +202,13 @@ def test_failed(lab: Lab, why: Why) -> None:
     assert "attempt 2 of 2" in text
     assert "exit code 7" in why(run, "code")
     assert "it took longer than its timeout of 200ms" in why(run, "timeout")
-    assert "it waited in queue nobody-listens longer than its ttl of 200ms and was never started" in why(run, "expired")
+    assert "it waited in queue unserved longer than its ttl of 200ms and was never started" in why(run, "expired")
     assert "killed" in why(run, "killed")
     assert "what it returned cannot be kept as a result" in why(run, "invalid")
     assert "it is allowed to fail: what depends on it goes on" in why(run, "allowed")
 
 
-def test_a_run_out_of_time(lab: Lab, why: Why) -> None:
+def test_a_run_that_timed_out(lab: Lab, why: Why) -> None:
     run = lab.run(f"timeout: 0.5\njobs:\n  slow: {BLOCK}}}\n  late: {{delay: 1h, run: 'true'}}")
     assert "slow failed: the run took longer than its timeout of 500ms" in why(run, "slow")
     assert "it had not been started" in why(run, "late")
@@ -217,7 +217,7 @@ def test_a_run_out_of_time(lab: Lab, why: Why) -> None:
 def test_a_lost_worker(lab: Lab, why: Why) -> None:
     run = lab.start(f"jobs:\n  a: {BLOCK}}}")
     job = run.until_job("a", "started")
-    lab.store.client.zadd(lab.store.session.keys("leases"), {job.id: 1}, xx=True)  # its lease runs out now
+    lab.store.client.zadd(lab.store.session.keys("leases"), {job.id: 1}, xx=True)  # its lease expires now
     run.ended()
     text = why(run, "a")
     assert run.job("a").reason == "abandoned"
@@ -241,7 +241,7 @@ def test_a_stopped_job(lab: Lab, why: Why) -> None:
 # -- waiting -------------------------------------------------------------------------------------------------------------------
 
 
-def test_waiting_for_jobs_time_and_people(why: Why, held: Callable[[str], Started]) -> None:
+def test_waiting_for_jobs_times_and_approvals(why: Why, held: Callable[[str], Started]) -> None:
     run = held(
         f"""
         jobs:
@@ -307,8 +307,8 @@ def test_a_run_that_waits_for_its_turn(why: Why, held: Callable[[str], Started])
     assert "has no worker now" not in told
 
 
-def test_a_turn_that_a_run_has_on_which_nobody_works(lab: Lab, why: Why, held: Callable[[str], Started]) -> None:
-    """The command of the first run was killed: its worker is gone, its place is not."""
+def test_a_place_held_by_an_orphaned_run(lab: Lab, why: Why, held: Callable[[str], Started]) -> None:
+    """The command and the worker of the first run were killed, but it keeps its place."""
     text = "concurrency: {group: why-stranded}\njobs:\n  a: {run: 'true'}"
     plan = plan_of(compile_text(text, date=DATE, file=str(FLOWS / "inline.yaml")))
     gone = submit(lab.store, plan, directory=lab.directory, local=True)
@@ -324,13 +324,13 @@ def test_a_turn_that_a_run_has_on_which_nobody_works(lab: Lab, why: Why, held: C
 
 def test_waiting_for_workers(lab: Lab, why: Why, held: Callable[[str], Started]) -> None:
     until(lab.store.workers.live, message="the worker to be there")
-    run = held("jobs:\n  a: {queue: nobody-listens, run: 'true'}")
+    run = held("jobs:\n  a: {queue: unserved, run: 'true'}")
     run.until_job("a", "queued")
     text = why(run, "a")
-    assert "no worker listens on queue nobody-listens" in text
+    assert "no worker listens on queue unserved" in text
     listening = text.partition("workers that are there listen on: ")[2].partition("\n")[0].split(", ")
     assert {"cpu", "default", "work"} <= set(listening)
-    assert "flowq worker nobody-listens" in text
+    assert "flowq worker unserved" in text
     lab.store.queues.suspend(None)
     run = held("jobs:\n  a: {run: 'true'}")
     run.until_job("a", "queued")
@@ -339,7 +339,7 @@ def test_waiting_for_workers(lab: Lab, why: Why, held: Callable[[str], Started])
     assert "flowq resume" in text
 
 
-def test_a_queue_with_others_before(lab: Lab, why: Why, held: Callable[[str], Started]) -> None:
+def test_a_queue_with_earlier_jobs(lab: Lab, why: Why, held: Callable[[str], Started]) -> None:
     run = held(
         "jobs:\n  hold: {matrix: {n: [1, 2, 3, 4, 5, 6]}, call: 'language_jobs:wait_for', args: [never]}\n"
         "  next: {priority: -1, run: 'true'}\n  later: {priority: -2, run: 'true'}"
@@ -351,7 +351,7 @@ def test_a_queue_with_others_before(lab: Lab, why: Why, held: Callable[[str], St
     assert "waits in queue default, behind 1 other" in why(run, "later")
 
 
-# -- through what people do not know by name -----------------------------------------------------------------------------------
+# -- through hidden cells -----------------------------------------------------------------------------------
 
 
 def test_through_a_stage(lab: Lab, why: Why, held: Callable[[str], Started]) -> None:
@@ -425,7 +425,7 @@ def test_through_a_matrix_of_sub_flows(lab: Lab, why: Why, held: Callable[[str],
     assert "@" not in told
 
 
-def test_a_sub_flow_whose_if_cannot_be_decided_is_seen_to_have_failed(lab: Lab, why: Why) -> None:
+def test_a_sub_flow_whose_if_cannot_be_evaluated_has_failed(lab: Lab, why: Why) -> None:
     (lab.directory / "part.yaml").write_text("jobs:\n  one: {run: 'true'}\n")
     part = lab.directory / "part.yaml"
     run = lab.run(
@@ -444,16 +444,16 @@ def test_a_sub_flow_whose_if_cannot_be_decided_is_seen_to_have_failed(lab: Lab, 
     assert [name for name, _ in plan_retry(lab.store, run.id).jobs] == ["part", "part/one", "on_failure/tell"]
 
 
-def test_a_result_that_was_taken_over(lab: Lab, why: Why) -> None:
+def test_a_cached_result(lab: Lab, why: Why) -> None:
     text = "jobs:\n  a: {cache: {key: \"'why'\"}, run: 'true'}"
     first, second = lab.run(text), lab.run(text)
     assert "it ran, although it has a `cache`: no earlier result" in why(first, "a")
     assert f"it did not run, it has the result of run {first.id}" in why(second, "a")
 
 
-def test_every_reason_has_been_told() -> None:
-    """A reason that is new needs a sentence, and a test above that brings it about."""
+def test_every_reason_is_covered() -> None:
+    """A new reason needs a sentence, and a test above that causes it."""
     if len(TOLD) < 5:
         pytest.skip("the other tests of this module were not run")
-    elsewhere = {Reason.REPEAT}  # of plain jobs
+    elsewhere = {Reason.REPEAT}  # for plain jobs only
     assert {str(reason) for reason in Reason} - {str(reason) for reason in elsewhere} <= TOLD

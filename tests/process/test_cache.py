@@ -1,4 +1,4 @@
-"""A job with `cache` as its horse decides it: what it is made of, what has changed, what is kept. Real files, no server."""
+"""`cache` in the horse: digests, changes, and stored records. Real files, no server."""
 
 import json
 import os
@@ -20,7 +20,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 @dataclass
 class Bench:
-    """A job's directory, and what a store would have kept."""
+    """A job's directory, and the records that a store would have."""
 
     directory: Path
     kept: dict[str, str] = field(default_factory=dict)
@@ -28,7 +28,7 @@ class Bench:
     ran: int = 0
 
     def run(self, perform: Callable[[], None] = lambda: None, *, ends: str = "finished", **changes: Any) -> dict[str, Any]:
-        """Execute the job once; return what it says of its cache."""
+        """Execute the job once; return its cache report."""
 
         def performed() -> dict[str, Any]:
             self.ran += 1
@@ -95,7 +95,7 @@ def test_nothing_has_changed(bench: Bench) -> None:
         ({"look": False}, "without the cache, as asked"),
     ],
 )
-def test_what_the_job_executes_has_changed(bench: Bench, changes: dict[str, Any], reason: str) -> None:
+def test_a_changed_action(bench: Bench, changes: dict[str, Any], reason: str) -> None:
     bench.write("more", "")
     bench.run()
     assert bench.run(**changes)["reason"] == reason
@@ -121,7 +121,7 @@ def test_a_file_with_another_name_is_another_file(bench: Bench) -> None:
     assert bench.run()["hit"] is False
 
 
-def test_time_alone_changes_nothing(bench: Bench) -> None:
+def test_modification_times_do_not_count(bench: Bench) -> None:
     bench.run()
     os.utime("src/a.c", (1, 1))
     assert bench.run()["hit"] is True
@@ -144,7 +144,7 @@ def test_links(bench: Bench) -> None:
 
 
 def test_names_of_any_bytes(bench: Bench) -> None:
-    """What is told is a line of text; what is kept tells the files apart."""
+    """The message is a line of text, and the record distinguishes the files."""
     for name in (b"src/\xff.c", b"src/\xfe.c", b"src/a\nb \x1b[31m.c", "src/ü.c".encode()):
         (bench.directory / os.fsdecode(name)).write_text("x")
     bench.run(lambda: bench.write(os.fsdecode(b"out/\xff"), ""), outputs=["out/*"])
@@ -160,7 +160,7 @@ def test_names_of_any_bytes(bench: Bench) -> None:
     assert bench.run(key='"\ud800\n"', inputs=[])["reason"] == r'key "\ud800\n" unchanged'
 
 
-def test_a_directory_that_is_gone(bench: Bench, tmp_path: Path) -> None:
+def test_a_deleted_directory(bench: Bench, tmp_path: Path) -> None:
     (tmp_path / "gone").mkdir()
     os.chdir(tmp_path / "gone")
     (tmp_path / "gone").rmdir()
@@ -168,7 +168,7 @@ def test_a_directory_that_is_gone(bench: Bench, tmp_path: Path) -> None:
     assert bench.ran == 1
 
 
-def test_a_pipe_among_the_inputs_is_not_waited_for(bench: Bench) -> None:
+def test_a_pipe_among_the_inputs_does_not_block(bench: Bench) -> None:
     os.mkfifo("src/pipe")
     bench.run()
     assert bench.run()["hit"] is True
@@ -182,19 +182,19 @@ def test_a_file_that_cannot_be_read(bench: Bench) -> None:
     assert bench.kept == {}
 
 
-def test_a_pattern_that_matches_nothing_is_told_and_nothing_is_kept(bench: Bench) -> None:
+def test_a_pattern_without_matches_is_reported_and_nothing_is_cached(bench: Bench) -> None:
     assert bench.run(inputs=["src", "scr/*.c"])["reason"] == "not used: no file matches scr/*.c"
     assert (bench.ran, bench.kept) == (1, {})
 
 
-def test_outputs_must_be_as_they_were_left(bench: Bench) -> None:
+def test_outputs_must_be_unchanged(bench: Bench) -> None:
     def make() -> None:
         bench.write("out/x", "x")
         bench.write("out/y", "y")
 
     assert bench.run(make, outputs=["out/*"])["reason"] == "no earlier result"
     assert bench.run(make, outputs=["out/*"])["hit"] is True
-    bench.write("out/somebody-else", "")
+    bench.write("out/another-file", "")
     assert bench.run(make, outputs=["out/*"])["hit"] is True
     bench.write("out/x", "by hand")
     assert bench.run(make, outputs=["out/*"])["reason"] == "outputs changed: out/x"
@@ -209,21 +209,21 @@ def test_outputs_among_the_inputs_do_not_count(bench: Bench) -> None:
     assert bench.run(**patterns)["reason"] == "2 input files unchanged"
 
 
-def test_nothing_is_kept_without_the_outputs(bench: Bench) -> None:
+def test_nothing_is_cached_without_the_outputs(bench: Bench) -> None:
     said = bench.run(outputs=["out/*"])
     assert said["reason"] == "no earlier result; not kept: no file matches out/*"
     assert bench.kept == {}
 
 
-def test_nothing_is_kept_when_inputs_change_while_the_job_runs(bench: Bench) -> None:
-    """Whatever it read, it is not what the digest says."""
+def test_nothing_is_cached_if_inputs_change_while_the_job_runs(bench: Bench) -> None:
+    """The job may have read other content than the digest covers."""
     assert bench.run(lambda: bench.write("src/a.c", "later"))["reason"].endswith("not kept: src/a.c changed while the job ran")
     assert bench.run(lambda: bench.write("src/new", ""))["reason"].endswith("not kept: src/new changed while the job ran")
     assert bench.run(lambda: os.unlink("src/new"))["reason"].endswith("not kept: src/new changed while the job ran")
     assert bench.kept == {}
 
 
-def test_a_failure_keeps_nothing(bench: Bench) -> None:
+def test_a_failure_is_not_cached(bench: Bench) -> None:
     said = bench.run(ends="failed")
     assert said == {"hit": False, "reason": "no earlier result"}
 
@@ -236,7 +236,7 @@ def test_too_many_outputs(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None
     assert said["reason"].endswith("not kept: `outputs` matches 9 files, which is too many: name one that is made last")
 
 
-def test_what_is_compared_with_stays_small(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_stored_record_stays_small(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     for number in range(9):
         bench.write(f"src/{number}", "")
     for limit, reasons in (
@@ -253,8 +253,8 @@ def test_what_is_compared_with_stays_small(bench: Bench, monkeypatch: pytest.Mon
         bench.run()
 
 
-def test_a_job_that_goes_elsewhere(bench: Bench) -> None:
-    """A callable may change the directory of its process; patterns are those of the job's."""
+def test_a_job_that_changes_its_directory(bench: Bench) -> None:
+    """A callable may change the directory of its process; patterns are relative to the job's directory."""
 
     def elsewhere() -> None:
         bench.write("out/x", "x")
@@ -289,10 +289,10 @@ def test_the_code_of_a_callable_counts(bench: Bench, monkeypatch: pytest.MonkeyP
 
 
 @pytest.mark.parametrize("seed", range(8))
-def test_a_hit_is_exactly_what_was_seen_before(bench: Bench, seed: int) -> None:
-    """Files, values and outputs change at random; a model remembers what was kept."""
+def test_hits_agree_with_a_model(bench: Bench, seed: int) -> None:
+    """Files, values and outputs change at random; a model records the cached results."""
     rng = random.Random(seed)
-    seen: dict[str, str] = {}  # what a result was made of -> the output it left
+    seen: dict[str, str] = {}  # inputs of a result -> its output
     value = "0"
 
     def make() -> None:
@@ -324,8 +324,8 @@ def test_a_hit_is_exactly_what_was_seen_before(bench: Bench, seed: int) -> None:
         assert Path("out/x").read_text() == made_of(), "after every run, whatever it did, the output is that of the inputs"
 
 
-def test_what_decides_is_light() -> None:
-    """A horse pays for what it imports; hashlib alone would be 10 ms."""
+def test_the_imports_of_the_cache_are_light() -> None:
+    """A horse pays for its imports; hashlib alone takes 10 ms."""
     told = (
         "import sys; import flowq.worker.horse.horse; before = set(sys.modules); import flowq.worker.horse.cache.decide; import re;"
         " print(*sorted(name for name in set(sys.modules) - before if not name.startswith('flowq.')))"

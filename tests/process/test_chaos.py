@@ -1,4 +1,4 @@
-"""Long sweeps: kill workers, horses and fork servers at random moments of a real flow and see it end right."""
+"""Long sweeps: workers, horses and fork servers are killed at random moments of a real flow, which must end correctly."""
 
 import os
 import random
@@ -23,7 +23,9 @@ pytestmark = [
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_a_flow_ends_right_whoever_is_killed(store: Store, server: PrivateServer, tmp_path: Path, seed: int) -> None:
+def test_a_flow_ends_correctly_whichever_process_is_killed(
+    store: Store, server: PrivateServer, tmp_path: Path, seed: int
+) -> None:
     dice = random.Random(seed)
     width, depth = 4, 40
     nodes, edges = [], {}
@@ -64,7 +66,7 @@ def new_worker(server: PrivateServer) -> WorkerProcess:
 
 
 def kill_one_of(worker: WorkerProcess, dice: random.Random) -> None:
-    """Kill any process of a worker: itself, its fork server, a horse, a script."""
+    """Kill a random process of a worker: itself, its fork server, a horse or a script."""
     pids = survivors(worker.mark)
     if pids:
         try:
@@ -74,7 +76,7 @@ def kill_one_of(worker: WorkerProcess, dice: random.Random) -> None:
 
 
 def check_order(lines: list[str], edges: dict[str, dict[str, str]]) -> None:
-    """Nothing started before one full execution of each of its parents."""
+    """Assert that each job started after a complete execution of each of its parents."""
     done = set()
     for line in lines:
         name, _, what = line.partition(" ")

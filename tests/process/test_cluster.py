@@ -1,4 +1,4 @@
-"""flowq on a real cluster: finding the node of a namespace, and finding it again while workers work."""
+"""flowq on a real cluster: finding the node of a namespace, also when it moves while workers run."""
 
 import re
 import signal
@@ -17,6 +17,7 @@ from tests.support.cluster import Cluster, running_cluster, slot_of
 from tests.support.invariants import check
 from tests.support.wait import until
 from tests.support.workers import WorkerProcess, ended, flow, node, script, start
+from tests.upgrade.copies import Client
 
 NAMESPACE = "flowq"
 ELSEWHERE = "other"
@@ -38,14 +39,14 @@ def store(cluster: Cluster) -> Iterator[Store]:
 
 
 def chain(tmp_path: Path, length: int) -> tuple[Path, str]:
-    """Return a file to which each job of a chain adds a line, and the script that does."""
+    """Return a file to which each job of a chain appends a line, and the flow."""
     out = tmp_path / "lines"
     out.touch()
     return out, f"echo $FLOWQ_JOB_ID >> {out}"
 
 
 def answers(store: Store) -> bool:
-    """Return whether a read comes through; reads are not repeated by themselves when the connection is lost."""
+    """Return whether a read succeeds; a read is not repeated after a lost connection."""
     try:
         return store.now_ms() > 0
     except ServerUnavailableError:
@@ -67,7 +68,7 @@ def test_a_flow_runs(store: Store, cluster: Cluster, tmp_path: Path) -> None:
         assert {record.status for record in ended(store, run)} == {JobStatus.FINISHED}
 
 
-def test_a_plain_queue_on_the_clients_that_users_have(store: Store, cluster: Cluster) -> None:
+def test_a_plain_queue_on_clients_of_users(store: Store, cluster: Cluster) -> None:
     with redis.RedisCluster(host="127.0.0.1", port=cluster.ports[1], decode_responses=True) as client:
         queue = Queue(connection=client)
         job = queue.enqueue("os.getpid")
@@ -76,7 +77,7 @@ def test_a_plain_queue_on_the_clients_that_users_have(store: Store, cluster: Clu
         queue.store.close()
 
 
-def test_the_slot_moves_while_a_worker_works(store: Store, cluster: Cluster, tmp_path: Path) -> None:
+def test_the_slot_moves_while_a_worker_runs(store: Store, cluster: Cluster, tmp_path: Path) -> None:
     out, text = chain(tmp_path, 40)
     jobs = [node(f"j{number}", script(text)) for number in range(40)]
     plan = flow(*jobs, edges={f"j{number}": {f"j{number - 1}": "success"} for number in range(1, 40)})
@@ -91,7 +92,21 @@ def test_the_slot_moves_while_a_worker_works(store: Store, cluster: Cluster, tmp
     assert lines == [f"{run}-{number}" for number in range(40)], "each job once, in order"
 
 
-def test_a_replica_takes_over_while_a_worker_works(tmp_path: Path) -> None:
+def test_the_slot_moves_while_data_of_an_earlier_schema_is_migrated(store: Store, cluster: Cluster) -> None:
+    for number in range(1000):
+        store.client.hset(f"{{flowq}}:job:{number}", mapping={"status": "created", "origin": "default"})
+    store.client.hset("{flowq}:meta", "schema", "1")
+    one = Client(store.client, NAMESPACE, 100)
+    assert [one.step() for _ in range(3)] == [True] * 3
+    assert 0 < sum(store.client.hexists(f"{{flowq}}:job:{number}", "queue") for number in range(1000)) < 1000
+    cluster.move(NAMESPACE, 1)
+    assert one.step(), "the migration starts again on the other node"
+    assert open_store(cluster.url).jobs.get_many(map(str, range(1000))).count(None) == 0
+    assert all(store.client.hexists(f"{{flowq}}:job:{number}", "queue") for number in range(1000))
+    cluster.move(NAMESPACE, 0)
+
+
+def test_a_replica_takes_over_while_a_worker_runs(tmp_path: Path) -> None:
     with running_cluster() as cluster:
         store = open_store(cluster.url)
         out, text = chain(tmp_path, 30)
@@ -113,14 +128,14 @@ def test_a_replica_takes_over_while_a_worker_works(tmp_path: Path) -> None:
         store.close()
 
 
-def test_nodes_that_are_not_there(cluster: Cluster) -> None:
+def test_missing_nodes(cluster: Cluster) -> None:
     with open_client(f"redis+cluster://127.0.0.1:1,127.0.0.1:{cluster.ports[0]}") as client:
         assert client.info("server")["process_id"] == cluster.nodes[0].pid
     with pytest.raises(ServerUnavailableError, match=r"redis\+cluster://127\.0\.0\.1:1 cannot be reached: connection refused"):
         open_client("redis+cluster://127.0.0.1:1")
 
 
-def test_a_node_addressed_as_a_single_server_says_what_it_is(cluster: Cluster) -> None:
+def test_a_node_addressed_as_a_single_server_is_refused_as_a_cluster(cluster: Cluster) -> None:
     with pytest.raises(ServerError, match=re.escape("is one node of a cluster: use a redis+cluster:// URL")):
         open_store(f"redis://127.0.0.1:{cluster.ports[1]}")
 
@@ -147,7 +162,7 @@ def test_a_single_server_addressed_as_a_cluster() -> None:
         ("redis+cluster://u:geheim@a:1,b:x", "the port must be a number"),
     ],
 )
-def test_addresses_that_are_none(url: str, message: str) -> None:
+def test_invalid_addresses(url: str, message: str) -> None:
     with pytest.raises(ConfigError, match=re.escape(message)) as caught:
         open_client(url)
     assert "geheim" not in str(caught.value)

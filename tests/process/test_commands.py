@@ -21,7 +21,7 @@ def stand() -> Iterator[Stand]:
     until(lambda: not survivors(one.mark))
 
 
-def test_a_script_gives_a_map_and_its_output(stand: Stand) -> None:
+def test_a_script_returns_a_map_and_output(stand: Stand) -> None:
     script = 'echo to out; echo to err >&2\necho "path=$V" >> "$FLOWQ_OUTPUT"\necho \'{"n": 1}\' >> "$FLOWQ_OUTPUT"\n'
     execution = stand.run(shell(script, variables={"V": "a 'b' $(c) `d` \"e\""}))
     assert json.loads(execution.outcome["value"]) == {"path": "a 'b' $(c) `d` \"e\"", "n": 1}
@@ -52,7 +52,7 @@ def test_argv_needs_no_shell(stand: Stand) -> None:
     assert execution.output() == b"$HOME|a b|*|"
 
 
-def test_a_shell_of_ones_own(stand: Stand) -> None:
+def test_a_custom_shell(stand: Stand) -> None:
     assert stand.run(shell("print('from python')", shell=["python3"])).output() == b"from python\n"
 
 
@@ -81,7 +81,7 @@ def test_a_command_that_cannot_start(stand: Stand, argv: list[str], message: str
         ('printf \'{"a": 1e999}\\n\' > "$FLOWQ_OUTPUT"', "result.a is inf"),
     ],
 )
-def test_outputs_that_are_none(stand: Stand, script: str, message: str) -> None:
+def test_invalid_outputs(stand: Stand, script: str, message: str) -> None:
     outcome = stand.run(shell(script)).outcome
     assert outcome["reason"] == "invalid_result"
     assert message in outcome["error"]
@@ -104,14 +104,16 @@ def test_a_value_that_is_too_large_is_named(stand: Stand) -> None:
 
 
 @pytest.mark.parametrize("job", [shell("true"), task("argv", argv=["true"])], ids=["shell", "argv"])
-def test_no_place_for_files_is_said_clearly(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, job: dict[str, Any]) -> None:
+def test_a_full_or_missing_temporary_directory_is_reported(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, job: dict[str, Any]
+) -> None:
     directory = tmp_path / "temporary"
     directory.mkdir()
     monkeypatch.setenv("TMPDIR", str(directory))
     with Stand() as stand:
         assert stand.run(job).outcome["outcome"] == "finished"
         shutil.rmtree(directory)
-        directory.touch()  # not a matter of permissions, so that it is one for root too
+        directory.touch()  # a file instead of missing permissions, to fail for root too
         outcome = stand.run(job).outcome
     assert (outcome["outcome"], outcome["reason"]) == ("failed", "error")
     assert f"needs a place for its files, and none can be made in {directory}: " in outcome["error"]
@@ -119,13 +121,13 @@ def test_no_place_for_files_is_said_clearly(tmp_path: Path, monkeypatch: pytest.
 
 
 def test_pipes_end_as_commands_expect(stand: Stand) -> None:
-    # SIGPIPE is ignored by the interpreter; inherited so, `yes` would complain instead of ending quietly.
+    # The interpreter ignores SIGPIPE; if that were inherited, `yes` would print an error instead of ending quietly.
     execution = stand.run(shell("set +o pipefail\nyes | head -n 1"))
     assert execution.output() == b"y\n"
     assert execution.output("err") == b""
 
 
-def test_nothing_is_left_in_the_temporary_directory(stand: Stand, tmp_path: Path) -> None:
+def test_the_temporary_directory_is_cleaned(stand: Stand, tmp_path: Path) -> None:
     execution = stand.run(
         shell('dirname "$FLOWQ_OUTPUT"; stat -c %a "$FLOWQ_OUTPUT"; mkdir -p "$(dirname "$FLOWQ_OUTPUT")/sub/dir"')
     )
@@ -142,7 +144,7 @@ def test_background_processes_end_with_their_script(stand: Stand, tmp_path: Path
 @pytest.mark.parametrize("kind", ["shell", "call"])
 @pytest.mark.parametrize("moment", range(0, 25, 2))
 def test_a_cancel_in_the_first_moments_is_not_lost(kind: str, moment: int) -> None:
-    """A signal that comes before there is somebody to take it must not be swallowed: the grace period here is half a minute."""
+    """A signal that arrives before its handler is installed must not be lost: the grace period here is half a minute."""
     with Stand(grace=30) as stand:
         execution = stand.start(shell("sleep 60") if kind == "shell" else call("block", os.devnull))
         slot = stand.slots[0]

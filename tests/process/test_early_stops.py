@@ -1,4 +1,4 @@
-"""A stop signal in a worker's first instants, and signals that the parent of a worker has blocked or ignored."""
+"""Stop signals during the start of a worker, and signals that the worker's parent has blocked or ignored."""
 
 import os
 import select
@@ -32,12 +32,12 @@ def signals(pid: int, *fields: str) -> int:
 
 
 def handles_stops(pid: int) -> bool:
-    """Return whether SIGTERM would not simply kill this process: until Python has started, nothing can be done about that."""
+    """Return whether this process handles SIGTERM; until Python has started, the signal kills it."""
     return bool(signals(pid, "SigBlk", "SigCgt") & 1 << signal.SIGTERM - 1)
 
 
 def stopped_after(delay: float, number: int, url: str, *arguments: str) -> tuple[bool, int, str]:
-    """Start a command, send a signal after a time, and return whether it was handled by then, the exit code and what was said."""
+    """Start a command, send a signal after a delay; return whether a handler was installed by then, the exit code and the output."""
     with tempfile.TemporaryFile() as said:
         process = subprocess.Popen(
             [sys.executable, "-m", "flowq", *arguments],
@@ -45,7 +45,7 @@ def stopped_after(delay: float, number: int, url: str, *arguments: str) -> tuple
             stdin=subprocess.DEVNULL,
             stderr=said,
         )
-        select.select((), (), (), delay)  # when the signal comes is the input here
+        select.select((), (), (), delay)  # the time of the signal is the input of this test
         handled = handles_stops(process.pid)
         process.send_signal(number)
         code = process.wait(20)
@@ -72,8 +72,8 @@ def test_a_stop_at_any_time_of_the_first_second(server: PrivateServer, number: i
     check_stops([step / 50 for step in range(41)], number, server.url, *arguments)
 
 
-def test_a_stop_while_the_program_is_exchanged_for_the_worker(server: PrivateServer) -> None:
-    """Every start here has the signal wait from before the first instant: it is found by the first program, or by the worker."""
+def test_a_stop_while_the_command_execs_the_worker(server: PrivateServer) -> None:
+    """The signal is pending from the start, and either the first program or the worker handles it."""
     with WorkerProcess(server.url, inherit=lambda: _block_and_send(signal.SIGTERM)) as worker:
         assert worker.wait() == 0
     command = subprocess.Popen(
@@ -90,15 +90,13 @@ def _block_and_send(number: int) -> None:
 
 
 def _block_and_ignore() -> None:
-    """Leave signals as `nohup`, a shell's `&`, and parents that block or ignore too much do."""
+    """Block and ignore signals as `nohup`, a shell's `&` and some parents do."""
     signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGTERM, signal.SIGINT, signal.SIGALRM, signal.SIGUSR1))
     for number in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGPIPE, signal.SIGCHLD):
         signal.signal(number, signal.SIG_IGN)
 
 
-def test_worker_horse_and_shell_start_with_signals_as_they_should_be(
-    store: Store, server: PrivateServer, tmp_path: Path
-) -> None:
+def test_worker_horse_and_shell_start_with_default_signals(store: Store, server: PrivateServer, tmp_path: Path) -> None:
     call = Action("call", module="process_jobs", attribute="blocked_signals")
     limited = Action("call", module="process_jobs", attribute="block", args=(str(tmp_path / "pid"),))
     jobs = flow(
@@ -119,11 +117,11 @@ def test_worker_horse_and_shell_start_with_signals_as_they_should_be(
     assert timed_out.reason == "timeout"
     text = store.runs.results(run, [2])[0][1]
     assert text is not None
-    assert b"JobTimeoutException" in text  # by SIGALRM in the job, not by a kill
+    assert b"JobTimeoutException" in text  # raised by SIGALRM in the job, not killed
 
 
 def test_a_horse_has_a_clean_mask_in_the_program_of_a_user(store: Store, server: PrivateServer) -> None:
-    """`Worker.work()` in a program that has blocked stop signals is stopped by them, and its jobs block nothing."""
+    """`Worker.work()` in a program that has blocked stop signals still obeys them, and its jobs block no signals."""
     source = (
         "import signal, sys; from flowq import Queue, Worker; from redis import Redis\n"
         "signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGTERM, signal.SIGALRM))\n"

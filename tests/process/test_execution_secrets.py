@@ -1,4 +1,4 @@
-"""Secrets on their way through slots and horses: into one environment, and out of nothing."""
+"""Secrets in slots and horses: they are only in the environment of their job, and never in its output."""
 
 import json
 from collections.abc import Iterator
@@ -16,7 +16,7 @@ CANARY = "canary-31f0 with spaces"
 
 @pytest.fixture(params=[False, True], ids=["server", "clone"])
 def stand(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stand]:
-    """Horses of a fork server and of a clone of this process, which has the variable that the secret comes from."""
+    """Horses of a fork server, and of a clone of this process, which has the variable with the secret."""
     monkeypatch.setenv("SOURCE", CANARY)
     with Stand(clone=request.param) as one:
         yield one
@@ -30,7 +30,7 @@ def run(stand: Stand, task: dict[str, object], secrets: ExecutionSecrets | None)
     return execution
 
 
-def test_a_job_has_its_secret_and_not_where_it_comes_from(stand: Stand) -> None:
+def test_a_job_has_its_secret_but_not_the_source_variable(stand: Stand) -> None:
     task = call("environment", "SECRET", "SOURCE", withheld=["SOURCE"], secrets=["SECRET"])
     execution = run(stand, task, ExecutionSecrets({"SECRET": CANARY}))
     assert json.loads(execution.outcome["value"]) == {"SECRET": "***", "SOURCE": None}
@@ -38,7 +38,7 @@ def test_a_job_has_its_secret_and_not_where_it_comes_from(stand: Stand) -> None:
     assert CANARY not in repr(task)
 
 
-def test_the_next_job_has_nothing_of_it(stand: Stand) -> None:
+def test_the_next_job_does_not_have_it(stand: Stand) -> None:
     run(stand, shell('echo "$SECRET"', withheld=["SOURCE"]), ExecutionSecrets({"SECRET": CANARY}))
     execution = run(stand, shell('echo "${SECRET:-none} ${SOURCE:-none}"', withheld=["SOURCE"]), None)
     assert execution.output() == b"none none\n"
@@ -62,7 +62,7 @@ def test_output_of_a_job_that_is_killed_while_it_prints_a_secret(stand: Stand, t
     assert execution.output() == b"***\nand canary-31", "what was held turned out to be no secret"
 
 
-def test_a_timeout_tells_nothing(stand: Stand) -> None:
+def test_a_timeout_does_not_reveal_it(stand: Stand) -> None:
     execution = run(stand, call("fail_slowly", "SECRET", timeout=0.3), ExecutionSecrets({"SECRET": CANARY}))
     assert execution.outcome["reason"] == "timeout"
     assert execution.outcome["error"].endswith(" s with ***")

@@ -1,4 +1,4 @@
-"""Runs that grow and limits that hold, on real workers that die."""
+"""Foreach, limits, filters and timeouts, on real workers that are killed."""
 
 import dataclasses
 import json
@@ -46,7 +46,7 @@ def test_a_foreach_is_executed_and_its_results_are_a_list_in_order(store: Store,
     ("source", "text"),
     [("params", "foreach: expected a list, `params` gives"), ("params.items[0] > 1", "foreach: ")],
 )
-def test_a_list_that_is_none_is_an_error_with_its_place(
+def test_a_value_that_is_not_a_list_is_an_error_with_its_line(
     store: Store, server: PrivateServer, tmp_path: Path, source: str, text: str
 ) -> None:
     run = workers.start(store, foreach(source), tmp_path)
@@ -59,7 +59,7 @@ def test_a_list_that_is_none_is_an_error_with_its_place(
 
 
 def test_limits_hold_while_workers_are_killed(store: Store, server: PrivateServer, tmp_path: Path) -> None:
-    """Each job notes when it holds the group; two notes at a time are one too many, whoever died meanwhile."""
+    """Each job takes a lock while it holds the group; two holders at a time fail, also while workers are killed."""
     body = (
         'set -C; if ! (: > "$LOCK") 2>/dev/null; then echo overlap >> "$LOCK.overlaps"; fi;'
         ' sleep 0.15; rm -f "$LOCK"; echo done >> "$LOCK.done"'
@@ -80,7 +80,7 @@ def test_limits_hold_while_workers_are_killed(store: Store, server: PrivateServe
             dying = victims.pop(0)
             os.kill(dying.process.pid, signal.SIGKILL)
             dying.wait()
-            lock.unlink(missing_ok=True)  # the dead one's
+            lock.unlink(missing_ok=True)  # of the killed one
             victims.append(WorkerProcess(server.url, "default", "-c", "3", *LEASE))
         workers.ended(store, run, timeout=60)
     finally:
@@ -92,7 +92,7 @@ def test_limits_hold_while_workers_are_killed(store: Store, server: PrivateServe
     assert set(graphs.statuses(store, run).values()) == {"finished"}
 
 
-def test_retries_are_for_what_the_filter_names(store: Store, server: PrivateServer, tmp_path: Path) -> None:
+def test_retries_obey_the_filter(store: Store, server: PrivateServer, tmp_path: Path) -> None:
     (tmp_path / "raising.py").write_text(
         "class Base(Exception): pass\nclass Special(Base): pass\ndef special(): raise Special('no')\ndef plain(): raise ValueError('no')\n"
     )
@@ -110,7 +110,7 @@ def test_retries_are_for_what_the_filter_names(store: Store, server: PrivateServ
     assert [record.attempt for record in found] == [2, 1, 2, 1, 2]
 
 
-def test_a_run_out_of_time_is_stopped_and_its_handlers_see_it(store: Store, server: PrivateServer, tmp_path: Path) -> None:
+def test_a_run_that_times_out_is_stopped_and_its_handlers_run(store: Store, server: PrivateServer, tmp_path: Path) -> None:
     told = script('printf "%s %s" "$STATUS" "$JOBS"')
     handler = _with_env(
         node("on_failure/page", told, scope="on_failure/"),

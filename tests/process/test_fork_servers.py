@@ -1,9 +1,7 @@
-"""Which fork server a job goes to, what it inherits, and what is left of one that was killed."""
+"""Fork servers: the choice for a job, inherited variables, and cleaning up after a killed one."""
 
-import os
 import pickle
 import signal
-import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import replace
@@ -17,9 +15,11 @@ from flowq.plan import Action
 from flowq.states import JobStatus
 from flowq.store import Store
 from flowq.store.jobs import NewJob
+from flowq.worker.fork_server.scratch import ScratchDirectory, remove_leftovers
 from flowq.worker.options import WorkerOptions
 from flowq.worker.supervisor.event_loop import Loop
-from flowq.worker.supervisor.fork_server_pool import ForkServerPool, place_of, remove_leftovers
+from flowq.worker.supervisor.fork_server_pool import ForkServerPool, place_of
+from tests.support import namespaces
 from tests.support.server import PrivateServer
 from tests.support.supervisor_stub import MODULES, call
 from tests.support.wait import until
@@ -45,7 +45,7 @@ def test_jobs_with_different_variables_share_a_fork_server(fork_servers: ForkSer
     assert len({fork_servers.for_task(with_env(CELL=str(number))) for number in range(20)}) == 1
 
 
-def test_variables_that_come_too_late_in_a_horse_do_not(fork_servers: ForkServerPool) -> None:
+def test_variables_that_must_be_set_early_need_their_own_fork_server(fork_servers: ForkServerPool) -> None:
     chosen = [
         fork_servers.for_task(with_env(**env)) for env in ({"A": "1"}, {"PYTHONHASHSEED": "1"}, {"TZ": "UTC"}, {"A": "2"})
     ]
@@ -53,7 +53,7 @@ def test_variables_that_come_too_late_in_a_horse_do_not(fork_servers: ForkServer
     assert chosen[0] is chosen[3]
 
 
-def test_an_environment_that_comes_often_gets_a_server_that_keeps_modules(fork_servers: ForkServerPool) -> None:
+def test_a_frequent_environment_gets_a_server_that_preloads_modules(fork_servers: ForkServerPool) -> None:
     chosen = [fork_servers.for_task(with_env(STAGE="test")) for _ in range(4)]
     assert chosen[0] is chosen[1]
     assert chosen[2] is chosen[3]
@@ -61,7 +61,7 @@ def test_an_environment_that_comes_often_gets_a_server_that_keeps_modules(fork_s
     assert chosen[0] is fork_servers.for_task(with_env(STAGE="other"))
 
 
-def test_a_shared_server_keeps_no_modules(fork_servers: ForkServerPool) -> None:
+def test_a_shared_server_preloads_no_modules(fork_servers: ForkServerPool) -> None:
     job = with_env(CELL="1")
     shared = fork_servers.for_task(job)
     fork_servers.used(job)
@@ -69,7 +69,7 @@ def test_a_shared_server_keeps_no_modules(fork_servers: ForkServerPool) -> None:
     assert place_of(job) != replace(place_of(job), shared=True)
 
 
-def test_the_cells_of_a_matrix_find_their_own_variables(store: Store, server: PrivateServer, tmp_path: Path) -> None:
+def test_the_cells_of_a_matrix_have_their_own_variables(store: Store, server: PrivateServer, tmp_path: Path) -> None:
     action = Action("call", module="process_jobs", attribute="parent_and", args=("CELL",))
     nodes = [node(f"n{number}", action, env={"CELL": str(number)}) for number in range(8)]
     run = start(store, flow(*nodes, file=f"{MODULES}/flow.yaml"), tmp_path)
@@ -96,7 +96,7 @@ def test_jobs_of_flows_do_not_see_the_servers_address(
     with WorkerProcess(server.url, "--until-run", run):
         ended(store, run)
     assert store.runs.results(run, [0]) == [(JobStatus.FINISHED, b'{"FLOWQ_REDIS_URL":null,"FLOWQ_SECRET_KEY":null}')]
-    if sys.platform == "linux":  # the environment that the fork server was started with can be read by everything of this user
+    if sys.platform == "linux":  # every process of this user can read the initial environment of the fork server
         assert [entry.data for entry in store.runs.logs(run)] == [b"0\n"]
 
 
@@ -129,19 +129,58 @@ def test_the_files_of_a_killed_fork_server_are_removed(store: Store, server: Pri
         until(lambda: not list(scratch.iterdir()), message="the directory to be removed")
 
 
-def test_only_what_a_dead_fork_server_has_made_is_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_only_files_of_a_dead_fork_server_are_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TMPDIR", str(tmp_path))
-    ended_process = subprocess.Popen(["true"])
-    ended_process.wait()
-    dead = ended_process.pid
-    kept = [f"flowq-{os.getpid()}-0123456789ab", f"flowq-{dead}-short", f"other-{dead}-0123456789ab"]
-    for name in (*kept, f"flowq-{dead}-0123456789ab"):
+    used = ScratchDirectory()
+    used.ensure()
+    kept = [Path(used.path).name, "flowq-12345678-0123456789ab", "other-scratch-0123456789ab"]
+    for name in (*kept, "flowq-scratch-0123456789ab"):
         (tmp_path / name / "7").mkdir(parents=True)
         (tmp_path / name).chmod(0o700)
         (tmp_path / name / "7" / "script").touch()
-    (tmp_path / f"flowq-{dead}-aaaaaaaaaaaa").mkdir(mode=0o755)
-    (tmp_path / f"flowq-{dead}-bbbbbbbbbbbb").symlink_to(tmp_path / kept[0])
+    (tmp_path / "flowq-scratch-aaaaaaaaaaaa").mkdir(mode=0o755)
+    (tmp_path / "flowq-scratch-bbbbbbbbbbbb").symlink_to(tmp_path / kept[1])
     remove_leftovers()
     left = {entry.name for entry in tmp_path.iterdir()}
-    assert left == {*kept, f"flowq-{dead}-aaaaaaaaaaaa", f"flowq-{dead}-bbbbbbbbbbbb"}
-    assert (tmp_path / kept[0] / "7" / "script").exists()
+    assert left == {*kept, "flowq-scratch-aaaaaaaaaaaa", "flowq-scratch-bbbbbbbbbbbb"}
+    assert (Path(used.path) / "7" / "script").exists()
+    used.remove()
+    assert not Path(used.path).exists()
+
+
+def test_a_scratch_directory_that_was_removed_is_made_and_locked_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    used = ScratchDirectory()
+    for _ in range(2):
+        used.ensure()
+        remove_leftovers()
+        assert Path(used.path).is_dir()
+        Path(used.path).rmdir()
+    used.let_go()
+
+
+@pytest.mark.parametrize("apart", [(), namespaces.UNSHARE], ids=["beside", "namespace"])
+def test_a_worker_that_starts_leaves_the_files_of_running_jobs_alone(
+    store: Store, server: PrivateServer, tmp_path: Path, apart: tuple[str, ...]
+) -> None:
+    """Also where the two share only the directory for temporary files: the ids of processes mean nothing then."""
+    if apart and (why := namespaces.why_not()):
+        pytest.skip(why)
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    run = start(
+        store,
+        flow(
+            node(
+                "a",
+                script(f"touch {tmp_path}/begun; until [ -e {tmp_path}/go ]; do sleep 0.02; done; echo one=1 > $FLOWQ_OUTPUT"),
+            )
+        ),
+        tmp_path,
+    )
+    with WorkerProcess(server.url, env={"TMPDIR": str(scratch)}):
+        until((tmp_path / "begun").exists)
+        with WorkerProcess(server.url, "other", "--burst", env={"TMPDIR": str(scratch)}, prefix=apart) as other:
+            assert other.wait() == 0
+        (tmp_path / "go").touch()
+        assert ended(store, run)[0].status == "finished"

@@ -1,4 +1,4 @@
-"""Jobs, callbacks and modules that fork: only the process that began to execute them speaks for them."""
+"""Jobs, callbacks and modules that fork: only the original process reports their end."""
 
 import os
 import sys
@@ -41,7 +41,7 @@ def test_the_end_of_a_forked_child_is_not_the_jobs(stand: Stand, attribute: str,
     assert execution.outcome["value"] == b"%d" % code
     errors = execution.output("err").decode()
     assert errors.endswith(said)
-    assert "flowq/worker" not in errors  # a traceback of flowq's own frames would say nothing
+    assert "flowq/worker" not in errors  # no frames of flowq in the traceback
 
 
 def test_a_childs_value_need_not_be_a_result(stand: Stand) -> None:
@@ -50,7 +50,7 @@ def test_a_childs_value_need_not_be_a_result(stand: Stand) -> None:
     assert not execution.output("err")
 
 
-def test_what_a_child_prints_is_kept(stand: Stand) -> None:
+def test_the_output_of_a_child_is_kept(stand: Stand) -> None:
     execution = execute(stand, "fork_printing")
     assert execution.outcome["value"] == b"0"
     assert execution.output() == b"before\nthe child, without a newline\nafter\n"

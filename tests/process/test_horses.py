@@ -1,4 +1,4 @@
-"""What comes out of real horses: results, failures, output, and what a job finds around it."""
+"""Real horses: results, failures, output, and the environment of a job."""
 
 import os
 import pickle
@@ -16,7 +16,7 @@ from tests.support.wait import until
 
 @pytest.fixture(scope="module")
 def stand() -> Iterator[Stand]:
-    """One fork server for the tests of this module: they share nothing but it."""
+    """A fork server, which the tests of this module share."""
     with Stand() as one:
         yield one
     until(lambda: not survivors(one.mark))
@@ -63,7 +63,7 @@ def test_a_large_result_fits_through(stand: Stand) -> None:
     assert len(execution.outcome["value"]) == 6_000_002
 
 
-# -- results that are none
+# -- invalid results
 
 
 @pytest.mark.parametrize(
@@ -79,7 +79,7 @@ def test_a_large_result_fits_through(stand: Stand) -> None:
         ("deep", r"nested deeper than 100"),
     ],
 )
-def test_invalid_results_say_what_and_where(stand: Stand, name: str, message: str) -> None:
+def test_invalid_results_are_reported_with_type_and_path(stand: Stand, name: str, message: str) -> None:
     outcome = stand.run(call("returns", name)).outcome
     assert (outcome["outcome"], outcome["reason"]) == ("failed", "invalid_result")
     assert re.search(message, outcome["error"]), outcome["error"]
@@ -114,7 +114,7 @@ def test_errors_that_cannot_be_shown_are_named(stand: Stand) -> None:
         ({"attribute": "os.name"}, "process_jobs.os.name is a str, not something that can be called"),
     ],
 )
-def test_a_callable_that_is_not_there(stand: Stand, fields: dict[str, str], message: str) -> None:
+def test_a_missing_callable(stand: Stand, fields: dict[str, str], message: str) -> None:
     outcome = stand.run(call("noop") | fields).outcome
     assert outcome["reason"] == "error"
     assert message in outcome["error"]
@@ -145,7 +145,7 @@ def test_a_segfault_is_a_failure(stand: Stand) -> None:
     assert "SIGSEGV" in stand.run(call("segfault")).outcome["error"]
 
 
-# -- around the job
+# -- the environment of the job
 
 
 def test_output_is_captured_by_stream(stand: Stand) -> None:
@@ -154,13 +154,13 @@ def test_output_is_captured_by_stream(stand: Stand) -> None:
     assert stand.run(call("say", "no newline")).output() == b"no newline"
 
 
-def test_long_lines_are_broken_and_nothing_is_lost(stand: Stand) -> None:
+def test_long_lines_are_split_without_loss(stand: Stand) -> None:
     execution = stand.run(call("say_bytes", 300_000, False))
     assert execution.output() == b"x" * 300_000
     assert max(len(data) for _, data in execution.logs) <= 64 * 1024
 
 
-def test_a_job_finds_its_identity_and_its_directory(stand: Stand, tmp_path: Path) -> None:
+def test_a_job_has_its_identity_and_its_directory(stand: Stand, tmp_path: Path) -> None:
     names = [
         "FLOWQ_JOB_ID",
         "FLOWQ_JOB_NAME",
@@ -180,13 +180,13 @@ def test_a_job_finds_its_identity_and_its_directory(stand: Stand, tmp_path: Path
     assert stand.run(call("current_job_id")).outcome["value"] == b'"r-1"'
 
 
-def test_a_directory_that_is_not_there(stand: Stand) -> None:
+def test_a_missing_directory(stand: Stand) -> None:
     outcome = stand.run(call("noop", cwd="/no/such/place")).outcome
     assert "the job's directory /no/such/place cannot be entered" in outcome["error"]
 
 
 def test_horses_stay_light_and_inherit_no_descriptors(stand: Stand) -> None:
-    # process_jobs itself imports asyncio and with it most of the library; a bare callable shows what a horse brings along.
+    # process_jobs imports asyncio and with it most of the library; a bare callable shows the imports of a horse.
     bare = stand.run(task("call", module="sys", attribute="modules.keys", args=[], kwargs={})).outcome
     assert bare["reason"] == "invalid_result"  # dict_keys, as expected
     first = stand.run(call("descriptors")).outcome["value"]
@@ -201,10 +201,10 @@ def test_many_jobs_leak_nothing(stand: Stand) -> None:
     for _ in range(20):
         stand.run(call("say", "x\n"))
     stand.turn(lambda: sorted(os.listdir(f"/proc/{stand.fork_server.pid}/fd")) == theirs)
-    assert len(os.listdir("/proc/self/fd")) <= len(mine) + 1  # the socket of the spare horse may be there or on its way
+    assert len(os.listdir("/proc/self/fd")) <= len(mine) + 1  # the socket of the spare horse may be open
 
 
-def test_a_clone_keeps_what_the_caller_has_defined() -> None:
+def test_a_clone_keeps_the_state_of_the_caller() -> None:
     payload = pickle.dumps((f"{__name__}.only_here", (20,), {}))
     with Stand(clone=True) as stand:
         execution = stand.run(task("pickle", payload=payload))

@@ -1,8 +1,8 @@
 """kill -9 at any call to the server: of a worker that expands, releases and executes, of a command that submits or resets a run.
 
-The victim speaks to the server through a proxy that counts its calls. At the n-th one the victim is killed, and the call is carried out
-or is not; somebody else, who speaks to the server directly, goes on. `tests/store/test_killed_runs.py` does the same to transitions one by
-one, without processes; here everything is real.
+The victim talks to the server through a proxy that counts its calls. At the n-th call the victim is killed, and the call is executed or
+not; another process, connected directly, continues. `tests/store/test_killed_runs.py` does the same for single transitions, without
+processes.
 """
 
 import os
@@ -26,7 +26,7 @@ from tests.support.server import PrivateServer
 from tests.support.wait import until
 from tests.support.workers import WorkerProcess
 
-ITEMS = 120  # of the foreach: more than one step makes
+ITEMS = 120  # items of the foreach: more than one step creates
 RUN = "killed00"
 MODULE = """
 def numbers(n):
@@ -62,7 +62,7 @@ FINISHED = COMMON | {"after": "finished", "repair": "skipped/upstream_finished",
 
 
 class Killer:
-    """Kills its victim at call number `at`; `fired` tells whether it came to that."""
+    """A proxy that kills its victim at call number `at`; `fired`: whether it did."""
 
     def __init__(self, server: PrivateServer, at: int, *, carried_out: bool) -> None:
         self.victim: int | None = None
@@ -78,7 +78,7 @@ class Killer:
         os.kill(self.victim, signal.SIGKILL)
         self.fired = True
         if not self._carried_out:
-            raise ConnectionAbortedError  # the call goes no further
+            raise ConnectionAbortedError  # the call is not forwarded
         return True
 
     def close(self) -> None:
@@ -100,7 +100,7 @@ def ended(store: Store) -> dict[str, str]:
 
 
 def story(store: Store, server: PrivateServer, plan: Plan, directory: Path, killer: Killer) -> None:
-    """Run the flow, then retry it; the first worker is killed somewhere on the way, a second one finds what it left."""
+    """Run the flow, then retry it; the first worker is killed on the way, and a second one continues."""
     submit(store, plan, directory=directory, run_id=RUN)
     with WorkerProcess(killer.proxy.url, "default", "-c", "2", "--lease", "1", "--log-level", "error") as first:
         killer.victim = first.process.pid
@@ -170,7 +170,7 @@ def command(url: str, directory: Path, *arguments: str) -> Process:
 
 
 def killed(killer: Killer, directory: Path, *arguments: str) -> bool:
-    """Run a command that is killed at its call; return whether it came to that."""
+    """Run a command that is killed at its call; return whether it was killed."""
     process = command(killer.proxy.url, directory, *arguments)
     try:
         killer.victim = process.pid
@@ -191,7 +191,7 @@ def again(server: PrivateServer, directory: Path, *arguments: str) -> tuple[int,
 
 @pytest.fixture(params=[True, False], ids=["after", "before"])
 def killers(request: pytest.FixtureRequest, server: PrivateServer, sweep: tuple[int, int]) -> Iterator[Killer]:
-    """Killers for one call after the other; each is closed when the next one is asked for."""
+    """Killers for consecutive calls; each is closed when the next one is requested."""
 
     def one_after_the_other() -> Iterator[Killer]:
         for at in range(2 if sweep[1] > 1 else 1, 60, sweep[1]):
@@ -207,7 +207,7 @@ def killers(request: pytest.FixtureRequest, server: PrivateServer, sweep: tuple[
 def test_a_command_that_submits_is_killed(
     store: Store, server: PrivateServer, many: Path, sweep: tuple[int, int], killers: Iterator[Killer]
 ) -> None:
-    """All of the run is there or nothing; the same command again submits it once."""
+    """The run is stored completely or not at all; the same command again submits it once."""
     submission = ("run", str(many), "--detach", "--run-id", RUN)
     fired = 0
     for killer in killers:
@@ -230,7 +230,7 @@ def test_a_command_that_submits_is_killed(
 def test_a_command_that_resets_is_killed(
     store: Store, server: PrivateServer, many: Path, sweep: tuple[int, int], killers: Iterator[Killer]
 ) -> None:
-    """The retry has taken effect as a whole, or not at all and can be asked for again."""
+    """The retry has taken effect completely, or not at all and can be repeated."""
     plan = compile_text(many.read_text(), file=str(many)).plan
     assert plan is not None
     fired = 0
@@ -239,7 +239,7 @@ def test_a_command_that_resets_is_killed(
         store.open()
         submit(store, plan, directory=many.parent, run_id=RUN)
         store.runs.cancel(RUN)
-        with WorkerProcess(server.url, "nobody-waits-here", "--log-level", "error"):
+        with WorkerProcess(server.url, "unused-queue", "--log-level", "error"):
             until(lambda: store.runs.require(RUN).ended, timeout=30)
             if not killed(killer, many.parent, "retry", RUN, "--failed", "--detach"):
                 break
@@ -256,7 +256,7 @@ def test_a_command_that_resets_is_killed(
 
 
 def test_the_proxy_kills_before_and_after(server: PrivateServer, store: Store) -> None:
-    """The tests above prove nothing if the call went through in both cases."""
+    """Check the proxy: the tests above prove nothing if the call is executed in both cases."""
     for carried_out in (True, False):
         key = f"probe-{carried_out}"
         killer = Killer(server, 1, carried_out=carried_out)

@@ -1,4 +1,4 @@
-"""Whoever is killed, nothing that belongs to a job survives, and what is left goes on."""
+"""Killed processes: no process of a job survives, and the remaining processes continue."""
 
 import os
 import signal
@@ -23,7 +23,7 @@ def pid_in(file: Path) -> int:
     return int(file.read_text())
 
 
-def test_a_killed_horse_is_reported_and_the_slot_goes_on(tmp_path: Path) -> None:
+def test_a_killed_horse_is_reported_and_the_slot_continues(tmp_path: Path) -> None:
     with Stand() as stand:
         execution = stand.start(call("block", str(tmp_path / "pid")))
         stand.turn((tmp_path / "pid").exists)
@@ -41,7 +41,7 @@ def test_a_killed_spare_horse_is_replaced() -> None:
         assert stand.run(call("echo", 1)).outcome["outcome"] in {
             "finished",
             "failed",
-        }  # it may have been handed out just before
+        }  # it may have been taken just before
         assert stand.run(call("echo", 2)).outcome["value"] == b"2"
 
 
@@ -62,7 +62,7 @@ def test_a_tree_of_sessions_does_not_outlive_its_job() -> None:
         stand.turn(lambda: len(survivors(stand.mark)) <= len(before))
 
 
-def test_a_killed_horse_takes_its_daemons_along(tmp_path: Path) -> None:
+def test_daemons_end_with_their_killed_horse(tmp_path: Path) -> None:
     with Stand() as stand:
         execution = stand.start(call("daemon_then_block", str(tmp_path / "daemon"), str(tmp_path / "pid")))
         stand.turn((tmp_path / "pid").exists)
@@ -71,7 +71,7 @@ def test_a_killed_horse_takes_its_daemons_along(tmp_path: Path) -> None:
         assert gone(pid_in(tmp_path / "daemon"), stand.mark)
 
 
-def test_a_daemon_in_another_slot_is_not_swept(tmp_path: Path) -> None:
+def test_a_daemon_in_another_slot_is_not_killed(tmp_path: Path) -> None:
     with Stand(slots=2) as stand:
         other = stand.start(call("daemon_then_block", str(tmp_path / "daemon"), str(tmp_path / "pid")), slot=1)
         stand.turn((tmp_path / "pid").exists)
@@ -85,7 +85,7 @@ def test_a_daemon_in_another_slot_is_not_swept(tmp_path: Path) -> None:
         assert gone(pid_in(tmp_path / "daemon"), stand.mark)
 
 
-def test_a_killed_fork_server_takes_its_horses_along(tmp_path: Path) -> None:
+def test_horses_end_with_their_killed_fork_server(tmp_path: Path) -> None:
     with Stand(slots=2) as stand:
         one = stand.start(call("block", str(tmp_path / "one")))
         two = stand.start(shell(f"echo $$ > {tmp_path}/two; sleep 60"), slot=1)
@@ -101,13 +101,13 @@ def test_a_killed_fork_server_takes_its_horses_along(tmp_path: Path) -> None:
         assert unstarted.end.unstarted
 
 
-def test_a_job_that_kills_its_parent_takes_only_the_fork_server() -> None:
+def test_a_job_that_kills_its_parent_kills_only_the_fork_server() -> None:
     with Stand() as stand:
         assert stand.run(call("kill_parent")).outcome["reason"] == "killed"
     until(lambda: not survivors(stand.mark))
 
 
-def test_kill_at_once_and_kill_politely(tmp_path: Path) -> None:
+def test_kill_at_once_and_kill_with_grace(tmp_path: Path) -> None:
     with Stand() as stand:
         for cause in (KillCause.FENCED, KillCause.RETURNED, KillCause.CANCEL, KillCause.STOP):
             file = tmp_path / cause
@@ -119,7 +119,7 @@ def test_kill_at_once_and_kill_politely(tmp_path: Path) -> None:
             assert execution.end.cause is cause
 
 
-def test_a_kill_before_the_horse_is_there() -> None:
+def test_a_kill_before_the_horse_exists() -> None:
     with Stand() as stand:
         execution = stand.start(call("noop"))
         stand.slots[0].kill(KillCause.CANCEL)
@@ -146,7 +146,7 @@ stand.turn(lambda: False, timeout=60)
 
 @pytest.fixture
 def supervisor(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Busy]:
-    """A stand-in supervisor in a process of its own, with three busy slots: it, its mark, the pids of its fork server and of its jobs."""
+    """A supervisor process with three busy slots: the process, its mark, the pids of its fork server and of its jobs."""
     root = Path(__file__).parent.parent.parent
     process = subprocess.Popen(
         [sys.executable, "-c", SUPERVISOR, str(tmp_path), str(getattr(request, "param", 60.0))],
@@ -162,7 +162,7 @@ def supervisor(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Busy]
     process.communicate()
 
 
-def test_nothing_survives_a_killed_supervisor(supervisor: Busy) -> None:
+def test_no_process_survives_a_killed_supervisor(supervisor: Busy) -> None:
     process, mark, pids = supervisor
     assert len(survivors(mark)) >= 5
     process.kill()
@@ -173,12 +173,12 @@ def test_nothing_survives_a_killed_supervisor(supervisor: Busy) -> None:
 
 def test_horses_and_their_commands_die_with_supervisor_and_fork_server_at_once(supervisor: Busy) -> None:
     process, mark, (server, daemon, *pids) = supervisor
-    os.kill(server, signal.SIGSTOP)  # it must not see the end of its supervisor, so that the kernel alone is left to act
+    os.kill(server, signal.SIGSTOP)  # it must not notice the end of its supervisor, so that only the kernel acts
     process.kill()
     process.wait()
     os.kill(server, signal.SIGKILL)
     until(lambda: all(gone(pid, mark) for pid in pids), timeout=5)
-    # A daemon that had escaped is beyond reach when all who could know of it are dead: the lease is what is left then.
+    # An escaped daemon cannot be killed when all processes that know it are dead: then only the lease protects the job.
     for pid in {daemon, *survivors(mark)}:
         os.kill(pid, signal.SIGKILL)
 
@@ -193,8 +193,8 @@ def test_a_stopped_supervisor_loses_its_horses_when_its_lease_ends(
     process.send_signal(signal.SIGCONT)
 
 
-def test_a_supervisor_that_was_late_does_not_blame_its_jobs(tmp_path: Path) -> None:
-    """The fork server has killed them because no lease came in time; that is no failure of theirs to be reported."""
+def test_jobs_killed_for_a_late_supervisor_do_not_fail(tmp_path: Path) -> None:
+    """The fork server has killed them because no lease arrived in time; this is not reported as their failure."""
     with Stand() as stand:
         execution = stand.start(call("block", str(tmp_path / "pid")))
         stand.turn((tmp_path / "pid").exists)
@@ -203,18 +203,18 @@ def test_a_supervisor_that_was_late_does_not_blame_its_jobs(tmp_path: Path) -> N
         assert execution.end is not None
         assert execution.end.cause is KillCause.FENCED
         stand.fork_server.renew(60.0)
-        stand.turn(lambda: not stand.fork_server._spares)  # it had one, and that was killed too
+        stand.turn(lambda: not stand.fork_server._spares)  # its spare was killed too
         assert stand.run(call("echo", 1)).outcome["value"] == b"1", "the slot goes on"
 
 
-def test_no_process_to_spare_is_said_and_survived(tmp_path: Path) -> None:
+def test_the_limit_of_processes_is_reported_and_survived(tmp_path: Path) -> None:
     import resource
 
     with Stand() as stand:
         stand.run(call("noop"))
         stand.turn(lambda: stand.fork_server._spares)
         limits = resource.prlimit(stand.fork_server.pid, resource.RLIMIT_NOFILE)
-        resource.prlimit(stand.fork_server.pid, resource.RLIMIT_NOFILE, (3, limits[1]))  # the server can open nothing any more
+        resource.prlimit(stand.fork_server.pid, resource.RLIMIT_NOFILE, (3, limits[1]))  # the server cannot open files any more
         stand.run(call("noop"))  # uses up the spare
         execution = stand.run(call("noop"))
         assert execution.end is not None
@@ -225,7 +225,7 @@ def test_no_process_to_spare_is_said_and_survived(tmp_path: Path) -> None:
 
 
 def test_the_mark_is_seen() -> None:
-    """The tests above prove nothing if survivors were not found."""
+    """Check the search for survivors: the tests above prove nothing if it finds none."""
     with subprocess.Popen(["sleep", "60"], env={MARK: "seen"}) as process:
         until(lambda: survivors("seen") == [process.pid])
         process.kill()
@@ -242,7 +242,7 @@ def test_a_job_that_stops_its_fork_server_is_killed_at_its_timeout(tmp_path: Pat
         )
         stand.turn(lambda: execution.freed)
         assert execution.outcome["reason"] == "timeout"
-        # Killed by the supervisor, which is not their parent and cannot wait for their ends.
+        # The supervisor has killed them, but is not their parent and cannot wait for them.
         until(lambda: gone(pid_in(tmp_path / "pid"), stand.mark))
 
 
@@ -253,7 +253,7 @@ def test_a_job_that_ends_after_it_has_stopped_its_fork_server_frees_its_slot() -
         assert stand.fork_server.lost
 
 
-def test_a_fork_server_that_does_not_answer_is_closed_all_the_same(tmp_path: Path) -> None:
+def test_a_fork_server_that_does_not_answer_is_closed(tmp_path: Path) -> None:
     stand = Stand()
     execution = stand.start(call("block", str(tmp_path / "pid")))
     stand.turn((tmp_path / "pid").exists)

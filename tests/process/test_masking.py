@@ -1,4 +1,4 @@
-"""Masks: of each form of a secret nothing is left, everything else stays, wherever the chunks end."""
+"""Masks: every form of a secret is removed and all other text kept, wherever chunks end."""
 
 import base64
 import json
@@ -42,7 +42,7 @@ ENCODERS: dict[str, Callable[[str], bytes]] = {
     "repr with both quotes": lambda text: repr("'" + text + '"')[3:-2].encode(),
 }
 
-# No asterisks: what a mask leaves behind could look like a secret of asterisks.
+# No asterisks: a mask could look like a secret of asterisks.
 CHARACTERS = st.characters(exclude_characters="*\0", exclude_categories=["Cs"])
 SECRETS = st.text(CHARACTERS, min_size=SHORTEST, max_size=60).filter(lambda text: len(text.strip()) >= SHORTEST)
 NOISE = st.binary(max_size=40)
@@ -59,7 +59,7 @@ def streamed(mask: Mask, chunks: list[bytes]) -> bytes:
 
 
 def plainly(data: bytes, patterns: set[bytes]) -> bytes:
-    """What masking means: from the left, the longest form that begins at a place."""
+    """Return the masked data by the definition: from the left, the longest form that begins at a position."""
     longest_first = sorted(patterns, key=lambda pattern: (-len(pattern), pattern))
     return re.sub(b"|".join(map(re.escape, longest_first)), MASK, data)
 
@@ -73,7 +73,7 @@ def plainly(data: bytes, patterns: set[bytes]) -> bytes:
 )
 @example(secrets=["aaaa", "aaaaaaa"], encoders=["raw", "raw"], noise=[b"aaa", b"a", b"", b"", b"aa"], cuts=[1, 2, 3, 4, 5])
 @example(secrets=["one line\nand two"], encoders=["raw"], noise=[b"one line\nand", b"", b"", b"", b""], cuts=[9, 12])
-def test_nothing_is_left_and_nothing_else_is_touched(
+def test_all_forms_are_masked_and_other_text_is_unchanged(
     secrets: list[str], encoders: list[str], noise: list[bytes], cuts: list[int]
 ) -> None:
     data = noise[0]
@@ -83,7 +83,7 @@ def test_nothing_is_left_and_nothing_else_is_touched(
     mask = Mask({f"S{number}": secret for number, secret in enumerate(secrets)})
     masked = streamed(mask, pieces(data, cuts))
     assert masked == plainly(data, patterns)
-    long = data + b"\0" * 5000 + data  # more than is looked at at once
+    long = data + b"\0" * 5000 + data  # more than one chunk of the search
     assert streamed(mask, pieces(long, cuts)) == plainly(long, patterns)
     assert not any(pattern in masked for pattern in patterns)
 
@@ -115,7 +115,7 @@ x="<$S>"
 @pytest.mark.parametrize("locale", ["C", "C.UTF-8"])
 @pytest.mark.parametrize("secret", AWKWARD)
 @pytest.mark.skipif(not BASH or not shutil.which("dash"), reason="no shells")
-def test_what_programs_really_print(secret: str, locale: str) -> None:
+def test_output_of_real_programs(secret: str, locale: str) -> None:
     env = {"PATH": os.environ["PATH"], "S": secret, "LC_ALL": locale, "PYTHON": sys.executable}
     done = subprocess.run([str(BASH), "-c", PROGRAMS], env=env, capture_output=True, check=False)
     printed = (done.stdout + done.stderr).decode("utf-8", "replace")
@@ -129,7 +129,7 @@ def test_what_programs_really_print(secret: str, locale: str) -> None:
 @settings(deadline=None)
 @given(secret=SECRETS, before=st.binary(max_size=9), after=st.binary(max_size=9), urlsafe=st.booleans())
 def test_base64_of_something_longer(secret: str, before: bytes, after: bytes, urlsafe: bool) -> None:
-    """As `user:secret` in a header: what only the secret decides is gone, at most two characters at its edges are left."""
+    """As for `user:secret` in a header: all that depends only on the secret is masked, except at most two characters at its edges."""
     encode = base64.urlsafe_b64encode if urlsafe else base64.b64encode
     data = secret.strip().encode()
     masked, names = Mask({"S": secret}).apply(encode(before + data + after))
@@ -139,7 +139,7 @@ def test_base64_of_something_longer(secret: str, before: bytes, after: bytes, ur
 
 @settings(deadline=None)
 @given(data=st.binary(max_size=300), cuts=st.lists(st.integers(0, 10_000), max_size=12))
-def test_what_has_no_secret_in_it_is_not_changed(data: bytes, cuts: list[int]) -> None:
+def test_text_without_a_secret_is_unchanged(data: bytes, cuts: list[int]) -> None:
     assert streamed(Mask({"S": "zzzz-correct-horse"}), pieces(data, cuts)) == data
 
 
@@ -166,7 +166,7 @@ def test_the_password_in_a_url() -> None:
     assert Mask({"X": "http://[broken"}).text("http://[broken") == "***"
 
 
-def test_output_is_not_held_longer_than_it_must() -> None:
+def test_output_is_held_back_no_longer_than_necessary() -> None:
     stream = MaskedStream(Mask({"S": "swordfish"}))
     assert stream.feed(b"is it sword") == b"is it "
     assert stream.feed(b"y?\nswordfis") == b"swordy?\n"
@@ -175,12 +175,12 @@ def test_output_is_not_held_longer_than_it_must() -> None:
     assert stream.end() == b"s"
 
 
-def test_a_longer_secret_wins_over_its_beginning() -> None:
+def test_a_longer_secret_takes_precedence_over_its_prefix() -> None:
     mask = Mask({"A": "pass", "B": "password-two"})
     assert streamed(mask, [b"pass", b"word-", b"two pass", b"word"]) == b"*** ***word"
 
 
-def test_bytes_that_are_no_text() -> None:
+def test_bytes_that_are_not_text() -> None:
     secret = b"\xff\xfe\x01raw".decode("utf-8", "surrogateescape")
     assert Mask({"S": secret}).apply(b"a\xff\xfe\x01rawb")[0] == b"a***b"
     assert Mask({"S": secret}).text(f"ValueError: {secret}") == "ValueError: ***"
@@ -188,7 +188,7 @@ def test_bytes_that_are_no_text() -> None:
 
 
 def test_bytes_that_end_inside_of_a_character() -> None:
-    """What is left need not be text any more; that must not take the worker down."""
+    """The remaining bytes may be invalid UTF-8, which must not crash the worker."""
     secret = b"\xa9abcd\xc3".decode("utf-8", "surrogateescape")
     secrets = ExecutionSecrets({"S": secret})
     outcome, notes = secrets.outcome({"outcome": "finished", "value": '"éabcdé"'.encode(), "exit_code": 0})
@@ -220,8 +220,8 @@ def test_results() -> None:
     assert secrets.outcome(clean) == (clean, []), "what has no secret in it stays byte by byte"
 
 
-def test_what_is_said_of_the_cache() -> None:
-    """A file may be called after a secret, and its name may have any bytes."""
+def test_cache_reports() -> None:
+    """The name of a file may contain a secret, and any bytes."""
     record = json.dumps({"run": "r", "outputs": {"out/swordfish.txt": "0f", "\udcff-\udcfe": "1e"}})
     said = {"hit": False, "reason": "inputs changed: swordfish", "record": record, "digest": "2d"}
     outcome, _ = ExecutionSecrets({"S": "swordfish"}).outcome({"outcome": "finished", "value": b"{}", "cache": said})
@@ -247,7 +247,7 @@ def test_long_lines_are_masked_before_they_are_cut() -> None:
     assert b"".join(cutter.take()) == data.replace(secret.encode(), MASK)
 
 
-def test_a_note_stands_on_a_line_of_its_own() -> None:
+def test_a_note_is_on_a_separate_line() -> None:
     cutter = OutputBuffer(ExecutionSecrets({"S": "swordfish"}).stream())
     cutter.feed(b"half a sword")
     cutter.note("hello")

@@ -1,4 +1,4 @@
-"""Workers, fork servers and horses that meet the limit of open files: each says so, and goes on when there is room again."""
+"""Workers, fork servers and horses at the limit of open files: each reports it, and continues when descriptors are free."""
 
 import os
 import resource
@@ -22,7 +22,7 @@ LIMIT = resource.RLIMIT_NOFILE
 
 
 def limit(pid: int, number: int) -> None:
-    """Let a process have that many open files from now on."""
+    """Limit the open files of a process to that number."""
     resource.prlimit(pid, LIMIT, (number, resource.prlimit(pid, LIMIT)[1]))
 
 
@@ -41,7 +41,7 @@ def work(server: PrivateServer, inherit: Callable[[], object] | None, log: Path)
 
 
 @pytest.mark.parametrize("number", [5, 6, 7, 8, 9, 10])
-def test_a_worker_that_cannot_begin_says_why(store: Store, server: PrivateServer, tmp_path: Path, number: int) -> None:
+def test_a_worker_that_cannot_start_reports_why(store: Store, server: PrivateServer, tmp_path: Path, number: int) -> None:
     process = work(server, lambda: resource.setrlimit(LIMIT, (number, number)), tmp_path / "log")
     until(lambda: process.poll() is not None or "listens" in (tmp_path / "log").read_text())
     process.terminate()
@@ -50,7 +50,7 @@ def test_a_worker_that_cannot_begin_says_why(store: Store, server: PrivateServer
     assert code == 0 or "oo many open files" in log
 
 
-def test_a_worker_without_room_hands_back_and_goes_on_later(store: Store, server: PrivateServer, tmp_path: Path) -> None:
+def test_a_worker_without_descriptors_requeues_and_continues_later(store: Store, server: PrivateServer, tmp_path: Path) -> None:
     log = tmp_path / "log"
     process = work(server, None, log)
     try:
@@ -68,13 +68,18 @@ def test_a_worker_without_room_hands_back_and_goes_on_later(store: Store, server
 
 
 @pytest.mark.parametrize("clone", [False, True])
-def test_a_fork_server_without_room_says_so_and_forks_again_later(clone: bool) -> None:
+def test_a_fork_server_without_descriptors_reports_it_and_forks_again_later(clone: bool) -> None:
     with Stand(clone=clone) as stand:
         assert stand.run(call("echo", 1)).outcome["value"] == b"1"
         stand.turn(lambda: stand.fork_server._spares)
+        stat = Path(f"/proc/{stand.fork_server.pid}/stat")
+        until(
+            lambda: stat.read_text().rpartition(")")[2].split()[0] == "S",
+            message="the fork server to have closed what it handed on",
+        )
         before = resource.prlimit(stand.fork_server.pid, LIMIT)[0]
         limit(stand.fork_server.pid, open_files(stand.fork_server.pid))
-        stand.run(call("echo", 1))  # by the spare horse, which is there already
+        stand.run(call("echo", 1))  # by the spare horse, which exists already
         execution = stand.run(call("echo", 1))
         assert execution.end is not None
         assert execution.end.unstarted
@@ -86,7 +91,7 @@ def test_a_fork_server_without_room_says_so_and_forks_again_later(clone: bool) -
         assert stand.run(call("echo", 2)).outcome["value"] == b"2"
 
 
-def test_a_horse_without_room_for_its_pipes_says_so() -> None:
+def test_a_horse_without_descriptors_for_its_pipes_reports_it() -> None:
     with Stand() as stand:
         stand.run(call("noop"))
         stand.turn(lambda: stand.fork_server._spares)

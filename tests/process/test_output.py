@@ -1,4 +1,4 @@
-"""Output that is faster than whoever fetches it: the job waits, and what stands at the end arrives."""
+"""Output that is faster than its reader: the job blocks, and the end of the output arrives."""
 
 import time
 from pathlib import Path
@@ -16,7 +16,7 @@ FLOOD = "yes aaaaaaaaaaaaaaaa | head -c 40000000 || true\necho 'ERROR: the reaso
 FLOODED = 40_000_000 + len("ERROR: the reason\n")
 
 
-def test_a_flood_waits_until_it_is_fetched_and_nothing_is_lost() -> None:
+def test_a_flood_blocks_until_it_is_read_and_nothing_is_lost() -> None:
     with Stand() as stand:
         slot = stand.slots[0]
         execution = stand.start(shell(FLOOD))
@@ -37,12 +37,12 @@ def test_a_job_that_is_held_back_can_be_timed_out() -> None:
         assert execution.outcome["reason"] == "timeout"
 
 
-def test_a_job_that_is_let_go_loses_its_oldest_output() -> None:
+def test_a_released_job_loses_its_oldest_output() -> None:
     with Stand() as stand:
         slot = stand.slots[0]
         execution = stand.start(shell(FLOOD))
         stand.turn(lambda: slot._output.held_back)
-        slot.let_go(time.monotonic() - 60)  # it has not been waiting for as long as that
+        slot.let_go(time.monotonic() - 60)  # it has not been blocked for that long
         assert slot._output.held_back
         slot.let_go(time.monotonic())
         stand.turn(lambda: execution.freed)
@@ -83,7 +83,7 @@ def test_every_slot_is_served_when_one_floods(store: Store, server: PrivateServe
 
 
 @pytest.mark.slow
-def test_a_server_that_stays_away_holds_no_job_back_for_ever(tmp_path: Path) -> None:
+def test_an_unreachable_server_does_not_block_jobs_forever(tmp_path: Path) -> None:
     server = PrivateServer().start(appendonly=True)
     try:
         store = Store(server.client(), namespace="flowq-test").open()

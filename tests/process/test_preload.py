@@ -1,4 +1,4 @@
-"""Modules are kept imported in the fork server only when that does no harm, and only as long as their source stays the same."""
+"""Preloading: the fork server imports modules only if that is harmless, and only as long as their source is unchanged."""
 
 import pickle
 import sys
@@ -15,13 +15,13 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="nothing is warm
 
 
 def loaded(stand: Stand, module: str, directory: Path) -> bool:
-    """Return whether a fresh horse has the module before its job asks for it."""
+    """Return whether a new horse has the module before its job imports it."""
     job = task("call", module="process_jobs", attribute="loaded", args=[module], kwargs={}, path=[str(directory)])
     return bool(stand.run(job).outcome["value"] == b"true")
 
 
 def warmed(stand: Stand, directory: Path, name: str, source: str) -> bool:
-    """Write a module, ask for it to be warmed, and return whether it was."""
+    """Write a module, request its preloading, and return whether it was preloaded."""
     (directory / f"{name}.py").write_text(source)
     answers = []
     take = stand.fork_server._take
@@ -40,13 +40,13 @@ def warmed(stand: Stand, directory: Path, name: str, source: str) -> bool:
 
 @pytest.fixture
 def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A directory that is on the path of fork servers started in the test."""
+    """A directory on the path of fork servers started in the test."""
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "1")
     return tmp_path
 
 
-def test_a_harmless_module_is_warmed(place: Path) -> None:
+def test_a_harmless_module_is_preloaded(place: Path) -> None:
     with Stand() as stand:
         assert not loaded(stand, "harmless", place)
         assert warmed(stand, place, "harmless", "import json\nVALUE = 1\n")
@@ -66,13 +66,13 @@ def test_a_harmless_module_is_warmed(place: Path) -> None:
     ],
     ids=["fails", "exits", "exits hard", "crashes", "thread", "socket"],
 )
-def test_a_harmful_module_stays_with_the_horses(place: Path, source: str) -> None:
+def test_a_harmful_module_is_not_preloaded(place: Path, source: str) -> None:
     with Stand() as stand:
         assert not warmed(stand, place, "harmful", source)
         assert not loaded(stand, "harmful", place)
 
 
-def test_a_module_that_hangs_is_given_up_and_holds_up_nobody(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_module_that_hangs_is_given_up_without_delaying_jobs(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (place / "hangs.py").write_text("import time\ntime.sleep(600)\n")
     with Stand() as stand:
         stand.run(task("argv", argv=["true"]))
@@ -105,12 +105,12 @@ def test_an_edited_file_makes_the_server_stale(place: Path) -> None:
         ("pkg." + "x" * 300, ("pickle",)),
     ],
 )
-def test_the_module_of_a_plain_job_is_seen_without_decoding_it(name: str, modules: tuple[str, ...], protocol: int) -> None:
+def test_the_module_of_a_plain_job_is_found_without_unpickling(name: str, modules: tuple[str, ...], protocol: int) -> None:
     payload = pickle.dumps((name, (1, "two.three"), {"a": [1]}), protocol=protocol)
     assert imports_of(task("pickle", payload=payload)) == modules
 
 
-def test_a_job_with_cache_wants_what_decides_it_besides_its_own_module() -> None:
+def test_a_job_with_cache_also_preloads_the_cache_modules() -> None:
     own = "flowq.worker.horse.cache.decide"
     assert imports_of(task("shell", script="x", cache={})) == (own,)
     assert imports_of(task("call", module="m", cache={})) == (own, "m")
@@ -120,12 +120,12 @@ def test_a_job_with_cache_wants_what_decides_it_besides_its_own_module() -> None
 @pytest.mark.parametrize(
     "payload", [b"", b"\x80", b"\x80\x05\x8c", b"\x80\x05\x8c\xff", b'["json", []]', b"\x80\x05\x8c\x03\xff\xfe."]
 )
-def test_other_payloads_import_nothing_of_the_user(payload: bytes) -> None:
+def test_other_payloads_preload_no_user_modules(payload: bytes) -> None:
     assert imports_of(task("pickle", payload=payload)) == ("pickle",)
     assert imports_of(task("pickle", payload=payload, serializer="json")) == ()
 
 
-def test_preload_imports_at_the_start_and_a_failure_is_no_end(place: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_preload_imports_at_the_start_and_tolerates_failures(place: Path, capfd: pytest.CaptureFixture[str]) -> None:
     (place / "early.py").write_text("VALUE = 1\n")
     with Stand(preload=("early", "no_such_module")) as stand:
         assert loaded(stand, "early", place)

@@ -1,4 +1,4 @@
-"""A server that answers with errors is no server that is lost: nobody reconnects, and the log says it once."""
+"""A server that answers with errors: workers do not reconnect, and log the error once."""
 
 import sys
 import threading
@@ -56,7 +56,7 @@ def test_refusals_cost_no_connections_and_one_line(
     assert len(said) == 1
 
 
-def test_a_server_that_loads_its_data_is_waited_for(
+def test_a_worker_waits_for_a_server_that_loads_its_data(
     private: PrivateServer, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     keys, delay = 2000, 1000  # together 2 s of loading

@@ -1,4 +1,4 @@
-"""Programs with threads whose worker clones them: locks that a thread held at that moment stay locked in the copy."""
+"""Workers that clone a program with threads: locks that a thread held at that moment stay locked in the clone."""
 
 import re
 import signal
@@ -24,7 +24,7 @@ OPEN_STREAMS = horse.open_streams
 
 @pytest.fixture
 def lock() -> Iterator[Any]:
-    """A lock that another thread holds until the test ends."""
+    """A lock that another thread holds until the end of the test."""
     held, over, one = threading.Event(), threading.Event(), threading.Lock()
 
     def hold() -> None:
@@ -51,7 +51,7 @@ def _soon(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("_soon")
-def test_a_horse_that_does_not_begin_is_killed_and_says_why(lock: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_horse_that_does_not_begin_is_killed_with_a_reason(lock: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     def settle(parent: int) -> None:
         SETTLE(parent)
         lock.acquire()
@@ -59,7 +59,7 @@ def test_a_horse_that_does_not_begin_is_killed_and_says_why(lock: Any, monkeypat
     monkeypatch.setattr(horse, "_settle", settle)
     with Stand(clone=True) as stand:
         before = time.monotonic()
-        execution = stand.run(call("noop", timeout=0.1))  # its time does not count: it has not begun
+        execution = stand.run(call("noop", timeout=0.1))  # the timeout has not started, because the job has not begun
         assert 0.6 <= time.monotonic() - before < 5
         assert execution.outcome["reason"] == "killed"
         assert re.match(
@@ -73,7 +73,7 @@ def test_a_horse_that_does_not_begin_is_killed_and_says_why(lock: Any, monkeypat
 
 
 @pytest.mark.usefixtures("_soon")
-def test_a_horse_that_begins_late_has_its_whole_time(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_horse_that_begins_late_has_its_full_timeout(monkeypatch: pytest.MonkeyPatch) -> None:
     def settle(parent: int) -> None:
         SETTLE(parent)
         until(lambda: time.monotonic() > late, timeout=30)
@@ -103,7 +103,7 @@ def test_a_copy_that_does_not_answer_fails_its_jobs(lock: Any, monkeypatch: pyte
 
 @pytest.mark.usefixtures("_soon")
 def test_the_next_job_is_forked_from_a_new_copy(queue: Queue, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A lock is held by chance: the second copy is made at a moment at which it is free."""
+    """The lock is held by chance: it is free when the second copy is made."""
     held, over, lock = threading.Event(), threading.Event(), threading.Lock()
 
     def hold() -> None:
@@ -157,6 +157,6 @@ os._exit(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
 """
 
 
-def test_a_copy_logs_though_a_thread_was_in_the_middle_of_a_line() -> None:
+def test_a_copy_can_log_although_a_thread_was_logging() -> None:
     done = subprocess.run([sys.executable, "-c", PROGRAM], stdout=subprocess.PIPE, text=True, timeout=20, check=False)
     assert (done.returncode, done.stdout) == (0, "the child's line\n")

@@ -1,4 +1,4 @@
-"""A job that runs too long ends, whatever it does against it."""
+"""Timeouts end a job, whatever it does."""
 
 import time
 from collections.abc import Iterator
@@ -19,13 +19,13 @@ def stand() -> Iterator[Stand]:
 
 @pytest.fixture(scope="module")
 def patient() -> Iterator[Stand]:
-    """With a grace period that is not over before a job on a busy machine has seen its exception."""
+    """A supervisor with a grace period that is long enough for an exception on a busy machine."""
     with Stand(grace=10, preload=("process_jobs",)) as one:
         yield one
     until(lambda: not survivors(one.mark))
 
 
-def test_the_exception_comes_first_and_shows_where(patient: Stand, tmp_path: Path) -> None:
+def test_the_exception_comes_first_and_has_a_traceback(patient: Stand, tmp_path: Path) -> None:
     outcome = patient.run(call("block", str(tmp_path / "pid"), timeout=0.2)).outcome
     assert (outcome["reason"], outcome["exception"]) == ("timeout", "flowq.timeouts.JobTimeoutException")
     assert "in block" in outcome["error"]
@@ -37,7 +37,7 @@ def test_except_exception_does_not_catch_it(patient: Stand, tmp_path: Path) -> N
     assert patient.run(call("swallow_exceptions", str(tmp_path / "pid"), timeout=0.2)).outcome["reason"] == "timeout"
 
 
-def test_a_job_that_catches_it_has_timed_out_all_the_same(patient: Stand, tmp_path: Path) -> None:
+def test_a_job_that_catches_it_has_timed_out(patient: Stand, tmp_path: Path) -> None:
     outcome = patient.run(call("swallow", str(tmp_path / "pid"), timeout=0.2)).outcome
     assert outcome["reason"] == "timeout"
     assert "caught JobTimeoutException" in outcome["error"]
@@ -49,7 +49,7 @@ def test_finally_blocks_have_the_grace_period(patient: Stand, tmp_path: Path) ->
 
 
 @pytest.mark.parametrize("job", ["block_signals", "ignore_term"])
-def test_a_job_that_dodges_signals_is_killed(stand: Stand, tmp_path: Path, job: str) -> None:
+def test_a_job_that_ignores_signals_is_killed(stand: Stand, tmp_path: Path, job: str) -> None:
     before = time.monotonic()
     outcome = stand.run(call(job, str(tmp_path / "pid"), timeout=0.2)).outcome
     assert (outcome["reason"], outcome["error"]) == ("timeout", "the job ran longer than its timeout of 0.2 s and was killed")
@@ -72,6 +72,6 @@ def test_a_script_that_ignores_sigterm_is_killed_with_its_children(stand: Stand,
     until(lambda: gone(pid, stand.mark))
 
 
-def test_a_job_within_its_time_is_left_alone(stand: Stand) -> None:
+def test_a_job_within_its_timeout_is_not_interrupted(stand: Stand) -> None:
     assert stand.run(call("echo", 1, timeout=5.0)).outcome["outcome"] == "finished"
     assert stand.run(call("echo", 1, timeout=None)).outcome["outcome"] == "finished"

@@ -1,8 +1,9 @@
-"""Whole workers on a real server: what they execute, how they stop, and what survives when something dies."""
+"""Whole workers on a real server: execution, stops, and recovery from killed processes."""
 
 import os
 import pickle
 import resource
+import select
 import signal
 import subprocess
 import sys
@@ -88,7 +89,7 @@ def test_a_flow_runs_from_end_to_end(store: Store, url: str, tmp_path: Path) -> 
         (JobStatus.FINISHED, b'{"SET":"11","FLOWQ_RUN_ID":"%s"}' % run.encode()),
     ]
     assert [(entry.job, entry.stream, entry.data) for entry in store.runs.logs(run)] == [(f"{run}-1", "out", b"got 1\n")]
-    assert store.workers.all() == []
+    assert store.workers.live() == []
 
 
 def test_failures_are_retried_and_allowed(store: Store, url: str, tmp_path: Path) -> None:
@@ -147,7 +148,7 @@ def test_one_round_trip_per_job_in_the_steady_state(store: Store, url: str, redi
         until(lambda: (record := store.runs.get(run)) is not None and record.ended, message="the run to end")
         stats = redis_client.info("commandstats")
     calls = stats["cmdstat_evalsha"]["calls"]
-    # register, first claim, sweeps and beats of some seconds come on top
+    # registration, first claim, sweeps and heartbeats of some seconds come on top
     assert 60 <= calls <= 60 + 20
 
 
@@ -155,7 +156,7 @@ def test_one_round_trip_per_job_in_the_steady_state(store: Store, url: str, redi
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_the_first_signal_finishes_what_runs(store: Store, url: str, tmp_path: Path, number: int) -> None:
+def test_the_first_signal_finishes_running_jobs(store: Store, url: str, tmp_path: Path, number: int) -> None:
     plan = flow(
         node("a", script(f"echo $$ > {tmp_path}/pid; until [ -e {tmp_path}/go ]; do sleep 0.01; done")),
         node("b", script("true")),
@@ -164,19 +165,19 @@ def test_the_first_signal_finishes_what_runs(store: Store, url: str, tmp_path: P
     with WorkerProcess(url) as worker:
         pid_in(tmp_path / "pid")
         worker.signal(number)
-        until(lambda: store.workers.all()[0].state == "stopping", message="the worker to say that it stops")
+        until(lambda: store.workers.live()[0].state == "stopping", message="the worker to say that it stops")
         (tmp_path / "go").touch()
         assert worker.wait() == 0
     assert [job.status for job in records(store, run)] == ["finished", "queued"]
-    assert store.workers.all() == []
+    assert store.workers.live() == []
 
 
-def test_the_second_signal_hands_the_jobs_back_uncharged(store: Store, url: str, tmp_path: Path) -> None:
+def test_the_second_signal_requeues_the_jobs_without_counting_an_attempt(store: Store, url: str, tmp_path: Path) -> None:
     run = start(store, flow(node("a", script(f"trap '' TERM; echo $$ > {tmp_path}/pid; sleep 60 & wait; wait"))), tmp_path)
     with WorkerProcess(url) as worker:
         pid_in(tmp_path / "pid")
         worker.signal(signal.SIGINT)
-        until(lambda: store.workers.all()[0].state == "stopping")
+        until(lambda: store.workers.live()[0].state == "stopping")
         worker.signal(signal.SIGINT)
         assert worker.wait(5) == 0
     job = records(store, run)[0]
@@ -208,8 +209,8 @@ def test_ctrl_c_twice_in_a_terminal(store: Store, url: str, tmp_path: Path, paus
         script_pid = pid_in(tmp_path / "pid")
         worker.send("\x03")
         worker.expect("are finished first", timeout=5)
-        assert not gone(script_pid, "ctrl-c")  # the terminal's signal is for the worker, its jobs have sessions of their own
-        time.sleep(pause)  # how fast somebody types is the input here
+        assert not gone(script_pid, "ctrl-c")  # the terminal signals only the worker, because jobs have their own sessions
+        time.sleep(pause)  # the interval between keystrokes is the input of this test
         worker.send("\x03")
         worker.expect(pexpect.EOF, timeout=5)
     finally:
@@ -244,7 +245,7 @@ def test_burst_max_jobs_and_max_idle(store: Store, url: str, tmp_path: Path) -> 
     assert {job.status for job in records(store, run)} == {"finished"}
 
 
-def test_a_burst_takes_the_dependents_along(store: Store, url: str, tmp_path: Path) -> None:
+def test_a_burst_executes_dependents_too(store: Store, url: str, tmp_path: Path) -> None:
     nodes = [node(f"n{index}", script("true")) for index in range(6)]
     run = start(store, flow(*nodes, edges={f"n{index}": {f"n{index - 1}": "success"} for index in range(1, 6)}), tmp_path)
     with WorkerProcess(url, "--burst", "-c", "2") as worker:
@@ -259,14 +260,14 @@ def test_canceling_a_run_kills_its_jobs_soon(store: Store, url: str, tmp_path: P
         before = time.monotonic()
         store.runs.cancel(run)
         assert [(job.status, job.reason) for job in ended(store, run)] == [("canceled", "run_canceled")] * 2
-        assert time.monotonic() - before < 2  # called, not found out by the next beat
+        assert time.monotonic() - before < 2  # notified, not noticed by the next heartbeat
         until(lambda: gone(pid, worker.mark))
 
 
 # -- dying
 
 
-def test_a_killed_worker_loses_its_job_to_another(store: Store, url: str, tmp_path: Path) -> None:
+def test_another_worker_executes_the_job_of_a_killed_one(store: Store, url: str, tmp_path: Path) -> None:
     job = script(f"echo $$ >> {tmp_path}/pids; [ $FLOWQ_ATTEMPT = 2 ] || sleep 60")
     run = start(store, flow(node("a", job, retry=RetryPolicy(1))), tmp_path)
     with WorkerProcess(url, *LEASE) as first:
@@ -279,7 +280,7 @@ def test_a_killed_worker_loses_its_job_to_another(store: Store, url: str, tmp_pa
     assert [result.type for result in store.jobs.results(f"{run}-0")] == ["successful", "failed"]
 
 
-def test_a_job_that_kills_its_worker_again_and_again_ends_as_abandoned(store: Store, url: str, tmp_path: Path) -> None:
+def test_a_job_that_kills_its_worker_repeatedly_ends_as_abandoned(store: Store, url: str, tmp_path: Path) -> None:
     job = script(f"kill -9 $(cat {tmp_path}/worker); sleep 60")
     run = start(store, flow(node("a", job, retry=RetryPolicy(1))), tmp_path)
     for _ in range(2):
@@ -309,7 +310,7 @@ def test_a_killed_fork_server_is_replaced(store: Store, url: str, tmp_path: Path
     run = start(store, plan, tmp_path)
     with WorkerProcess(url) as worker:
         assert [(job.status, job.reason) for job in ended(store, run)] == [("failed", "killed"), ("finished", None)]
-        # the daemon had left horse and session, and fell to the worker when the fork server was gone
+        # the daemon had left horse and session, and became the worker's child when the fork server died
         daemon = pid_in(tmp_path / "daemon")
         until(lambda: gone(daemon, worker.mark))
 
@@ -320,7 +321,7 @@ from flowq import ids
 from flowq.connections.clients import open_store
 from flowq.store.jobs import NewJob
 from flowq.worker.options import WorkerOptions
-from flowq.worker.supervisor.supervisor import Supervisor
+from flowq.worker.supervise import supervise
 
 def only_in_main(number):
     return number + 1, SETTING
@@ -329,7 +330,7 @@ SETTING = "as the caller has it"
 store = open_store(None, "flowq-test", follow=False)
 for number in range(3):
     store.jobs.create(NewJob(f"cloned-{number}", "q", pickle.dumps(("__main__.only_in_main", (number,), {})), ids.nonce()))
-code = Supervisor(store, WorkerOptions(queues=("q",), slots=2, burst=True, clone=True)).run()
+code, _ = supervise(store, WorkerOptions(queues=("q",), slots=2, burst=True, clone=True))
 for number in range(3):
     print(pickle.loads(store.jobs.result(f"cloned-{number}").value))
 sys.exit(code)
@@ -351,7 +352,7 @@ def test_a_worker_in_a_users_process_forks_that_process(store: Store, url: str) 
     assert ran.stdout.splitlines() == [str((number + 1, "as the caller has it")) for number in range(3)]
 
 
-def test_a_worker_without_descriptors_hands_back_and_recovers(store: Store, url: str, tmp_path: Path) -> None:
+def test_a_worker_without_descriptors_requeues_and_recovers(store: Store, url: str, tmp_path: Path) -> None:
     with WorkerProcess(url) as worker:
         ended(store, start(store, flow(node("a", script("true"))), tmp_path))
         limits = resource.prlimit(worker.process.pid, resource.RLIMIT_NOFILE)
@@ -382,11 +383,11 @@ def test_a_worker_that_was_stopped_too_long_is_fenced(store: Store, url: str, tm
             first.signal(signal.SIGCONT)
             (tmp_path / "go").touch()
             assert [(job.status, job.attempt, job.execution) for job in ended(store, run)] == [("finished", 2, 2)]
-        again = start(store, flow(node("b", script("true"))), tmp_path)  # and the first one works on
+        again = start(store, flow(node("b", script("true"))), tmp_path)  # and the first one continues
         assert ended(store, again)[0].status == "finished"
 
 
-def test_a_restart_of_the_server_is_survived_with_the_job(tmp_path: Path) -> None:
+def test_worker_and_job_survive_a_restart_of_the_server(tmp_path: Path) -> None:
     server = PrivateServer().start(appendonly=True)
     try:
         store = Store(server.client(), namespace="flowq-test").open()
@@ -404,19 +405,72 @@ def test_a_restart_of_the_server_is_survived_with_the_job(tmp_path: Path) -> Non
         server.stop()
 
 
-def test_a_server_that_lost_its_data_stops_the_worker(
-    store: Store, url: str, redis_client: redis.Redis, tmp_path: Path
+def test_a_worker_without_a_server_waits_without_spinning(tmp_path: Path) -> None:
+    """It has no job and cannot ask whether its run has ended: it must not try that again at once."""
+    server = PrivateServer().start()
+    try:
+        store = Store(server.client(), namespace="flowq-test").open()
+        run = start(store, flow(node("a", script("true"), queue="elsewhere")), tmp_path)
+        with WorkerProcess(server.url, *LEASE, "--until-run", run) as worker:
+            until(lambda: any(it.beat_ms > it.started_ms for it in store.workers.live()), message="a heartbeat")
+            server.kill9()
+            before = cpu_seconds(worker.process.pid)
+            select.select((), (), (), 3.0)  # an outage of so long
+            assert cpu_seconds(worker.process.pid) - before < 0.3
+    finally:
+        server.stop()
+
+
+def cpu_seconds(pid: int) -> float:
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def test_a_worker_starts_again_with_a_server_that_lost_its_data(
+    store: Store, url: str, redis_client: redis.Redis, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     start(store, flow(node("a", script(f"echo $$ > {tmp_path}/pid; sleep 60"))), tmp_path)
+    with WorkerProcess(url, *LEASE, "--max-jobs", "2") as worker:
+        lost = pid_in(tmp_path / "pid")
+        redis_client.flushall()
+        until(lambda: not Path(f"/proc/{lost}").exists(), message="the job of the lost data to be killed")
+        store.open()
+        run = start(store, flow(node("b", script("echo done"))), tmp_path)
+        (job,) = ended(store, run)
+        assert (job.status, job.execution) == ("finished", 1)
+        assert worker.wait() == 0, "the job of before counts for --max-jobs"
+    error = capfd.readouterr().err
+    assert "is gone" in error
+    assert "starts again, with the data that the server has now" in error
+    assert "Traceback" not in error
+
+
+def test_a_worker_that_is_stopped_while_the_server_has_no_data_ends_well(
+    url: str, redis_client: redis.Redis, store: Store
+) -> None:
     with WorkerProcess(url, *LEASE) as worker:
+        until(store.workers.live)
+        redis_client.flushall()
+        store.open()
+        until(store.workers.live, message="the worker to register again")
+        worker.signal(signal.SIGTERM)
+        assert worker.wait() == 0
+    assert store.workers.live() == []
+
+
+def test_a_worker_of_one_run_ends_when_its_data_is_lost(
+    store: Store, url: str, redis_client: redis.Redis, tmp_path: Path
+) -> None:
+    run = start(store, flow(node("a", script(f"echo $$ > {tmp_path}/pid; sleep 60"))), tmp_path)
+    with WorkerProcess(url, *LEASE, "--until-run", run) as worker:
         pid_in(tmp_path / "pid")
         redis_client.flushall()
         assert worker.wait(5) == 1
         until(lambda: not survivors(worker.mark))
-    store.open()  # the fixture looks at the store once more
+    store.open()  # the fixture checks the store again
 
 
-def test_an_unreachable_server_is_one_sentence_and_code_6(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_an_unreachable_server_ends_in_one_sentence_and_code_6(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     with WorkerProcess(f"unix://{tmp_path}/no.sock") as worker:
         assert worker.wait() == 6
     error = capfd.readouterr().err

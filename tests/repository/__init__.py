@@ -1,1 +1,1 @@
-"""The repository: what the README promises, what the Makefile offers, what the wheel contains, who may import whom."""
+"""Checks of the repository: README, Makefile, wheel, layout, import contracts."""

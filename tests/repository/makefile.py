@@ -1,4 +1,4 @@
-"""What the Makefile offers, read from its text."""
+"""The targets of the Makefile, read from its text."""
 
 import re
 from pathlib import Path

@@ -1,11 +1,11 @@
-"""Keeps the README true: `python -m tests.repository.readme --check` or `--write`.
+"""The generator of the README's blocks: `python -m tests.repository.readme --check` or `--write`.
 
-Two kinds of marked blocks are made, not written:
+Two kinds of marked blocks are generated:
 
     <!-- file: PATH -->        the text of a file of the repository, without its leading comment lines
     <!-- output: COMMAND -->   what the command prints when it is run in a fresh home, 92 columns wide
 
-Each is followed by a fenced block. Output is compared without what differs between two runs: ids, times, the order of lines.
+Each is followed by a fenced block. Output is compared without ids, times and the order of lines, which differ between runs.
 """
 
 import argparse
@@ -33,7 +33,7 @@ _TIME: Final = re.compile(r"\d\d\d\d-\d\d-\d\d|\d+:\d\d(:\d\d)?(\.\d+)?|\d+(\.\d
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """One marked block as it stands in the README, and where."""
+    """A marked block of the README, with its position."""
 
     kind: str
     what: str
@@ -43,7 +43,7 @@ class Block:
     stop: int
 
     def render(self, text: str) -> str:
-        """Return the block with another text, as it stands in the README."""
+        """Return the block with another text, in the form of the README."""
         return f"<!-- {self.kind}: {self.what} -->\n```{self.language}\n{text}```\n"
 
 
@@ -54,12 +54,12 @@ def blocks(readme: str) -> Iterator[Block]:
 
 
 def fresh(block: Block) -> str:
-    """Return what the block should say now."""
+    """Return the current text for the block."""
     return _file(block.what) if block.kind == "file" else _output(block.what)
 
 
 def same(block: Block, text: str) -> bool:
-    """Whether the block says what `text` says; of output, apart from ids, times and the order of lines."""
+    """Return whether the block equals `text`; for output, apart from ids, times and the order of lines."""
     if block.kind == "file":
         return block.text == text
     return _essence(block.text) == _essence(text)
@@ -98,7 +98,7 @@ def _essence(text: str) -> list[str]:
 
 
 def check() -> int:
-    """Print how the README differs from what it should say; the exit code is 1 when it does."""
+    """Print the stale blocks of the README; return 1 if there are some."""
     stale = 0
     for block in blocks(README.read_text(encoding="utf-8")):
         text = fresh(block)
@@ -106,14 +106,14 @@ def check() -> int:
             continue
         stale = 1
         difference = difflib.unified_diff(block.text.splitlines(), text.splitlines(), "README.md", "now", lineterm="")
-        remedy = "`python -m tests.repository.readme --write` makes it anew"
+        remedy = "`python -m tests.repository.readme --write` generates it again"
         lines = [f"README.md: the block `{block.kind}: {block.what}` is stale; {remedy}", *difference]
         sys.stdout.write("\n".join(lines) + "\n")
     return stale
 
 
 def write() -> int:
-    """Make every stale block anew."""
+    """Generate every stale block again."""
     readme = README.read_text(encoding="utf-8")
     for block in reversed(list(blocks(readme))):
         text = fresh(block)
@@ -130,7 +130,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     action.add_argument(
         "--check", action="store_const", const=check, dest="action", help="say what is stale, exit 1 if something is"
     )
-    action.add_argument("--write", action="store_const", const=write, dest="action", help="make stale blocks anew")
+    action.add_argument("--write", action="store_const", const=write, dest="action", help="generate stale blocks again")
     code: int = parser.parse_args(argv).action()
     return code
 

@@ -1,7 +1,7 @@
-"""Makes `docs/reference.md` of the schema and the code: `python -m tests.repository.reference --check` or `--write`.
+"""The generator of `docs/reference.md`: `python -m tests.repository.reference --check` or `--write`.
 
-The guide (`docs/language.md`) explains; the reference lists. What it says comes from `schemas/flow.schema.json`, the tables of the expression
-language and the limits of the compiler, so it cannot be out of date without `make stale` saying so.
+The guide (`docs/language.md`) explains; the reference lists. Its content comes from `schemas/flow.schema.json`, the tables of the
+expression language and the limits of the compiler; `make stale` fails if it is out of date.
 """
 
 import argparse
@@ -29,13 +29,13 @@ Schema: TypeAlias = dict[str, Any]
 
 HEAD: Final = """# Reference of the flow language
 
-Every key, name, function and limit, made of the schema and the code by `python -m tests.repository.reference --write`. What they mean together is in
-[the guide](language.md), what the compiler says in [the index of errors](errors.md).
+Every key, name, function and limit, generated from the schema and the code by `python -m tests.repository.reference --write`.
+[The guide](language.md) explains the language, [the index of errors](errors.md) the messages of the compiler.
 """
 _WORDS: Final = {
     "object": "a map",
     "array": "a list",
-    "string": "a text",
+    "string": "a string",
     "integer": "a whole number",
     "number": "a number",
     "boolean": "true or false",
@@ -43,12 +43,12 @@ _WORDS: Final = {
 }
 _OPERATORS: Final = (
     ("`a ? b : c`", "b if a is true, else c"),
-    ("`a ?? b`", "b where a is null or not there"),
-    ("`a || b`", "either; booleans"),
-    ("`a && b`", "both; booleans"),
-    ("`==` `!=`", "equal values of one type; `1 == 1.0`, and nothing equals a value of another type"),
-    ("`<` `<=` `>` `>=`", "two numbers or two strings"),
-    ("`a in b`", "an item of a list, a key of a map, a part of a string"),
+    ("`a ?? b`", "b if a is null or missing, else a"),
+    ("`a || b`", "a or b; booleans"),
+    ("`a && b`", "a and b; booleans"),
+    ("`==` `!=`", "equality; `1 == 1.0`, and values of different types are never equal"),
+    ("`<` `<=` `>` `>=`", "order of two numbers or two strings"),
+    ("`a in b`", "whether a list has an item, a map a key, or a string a substring"),
     ("`!a`", "not; a boolean"),
     ("`a.name` `a['name']` `a[0]`", "a part of a map or list"),
     ("`a[*].name`", "that part of every item of a list"),
@@ -75,11 +75,13 @@ def reference() -> str:
 
 _SECTIONS: Final = {
     "A param": "param",
+    "A secret": "secret",
     "An entry of depends_on": "dependency",
     "`matrix`": "matrix",
     "`retry`": "retry",
     "`allow_failure`": "allow_failure",
     "`approval`": "approval",
+    "`cache`": "cache",
     "`concurrency` of a job": "job_concurrency",
     "`concurrency` of the flow": "run_concurrency",
 }
@@ -91,7 +93,7 @@ def _definition(name: str) -> Schema:
 
 
 def _inner(name: str) -> Schema:
-    """Return the keys of a definition, of the map among its alternatives where it has some."""
+    """Return the keys of a definition; if it has alternatives, those of the map."""
     definition = _definition(name)
     options = [definition, *definition.get("anyOf", ())]
     found: Schema = next(_resolved(option)["properties"] for option in options if "properties" in _resolved(option))
@@ -117,7 +119,7 @@ def _text(schema: Schema, key: str) -> str:
 
 
 def _value(schema: Schema) -> str:
-    """Return what a value may be, in words."""
+    """Return the type of a value in words."""
     found = _resolved(schema)
     if "enum" in found:
         return " ".join(f"`{item}`" for item in found["enum"])
@@ -179,18 +181,18 @@ def _limits() -> list[tuple[str, str]]:
     return [
         ("size of a file", f"{source.MAX_BYTES // 1024**2} MiB"),
         ("levels of lists and maps", f"{nodes.MAX_DEPTH:,}"),
-        ("values of a file, with those that its aliases stand for", f"{yaml_parser.MAX_NODES:,}"),
-        ("jobs of a run, with the cells of its matrices and the jobs of its sub-flows", f"{matrix_cells.MAX_CELLS:,}"),
+        ("values of a file, including those that its aliases stand for", f"{yaml_parser.MAX_NODES:,}"),
+        ("jobs of a run, including cells of matrices and jobs of sub-flows", f"{matrix_cells.MAX_CELLS:,}"),
         ("items of a `foreach`", f"{defaults.MAX_ITEMS:,}"),
-        ("levels of flows in flows", f"{units.MAX_DEPTH:,}"),
-        ("flows that are parts of one", f"{units.MAX_UNITS:,}"),
+        ("levels of sub-flows", f"{units.MAX_DEPTH:,}"),
+        ("sub-flows of a flow", f"{units.MAX_UNITS:,}"),
         ("files that a flow uses", f"{files.MAX_FILES:,}"),
         ("templates that extend each other", f"{inheritance.MAX_CHAIN:,}"),
         ("longest wait before a retry", f"{fields.MAX_WAIT / 86400:g} days"),
         ("characters of an expression", f"{tokens.MAX_SOURCE:,}"),
         ("levels of an expression", f"{parser.MAX_DEPTH:,}"),
-        ("characters of a text that an expression makes", f"{functions.MAX_TEXT:,}"),
-        ("items of a list that an expression makes", f"{functions.MAX_ITEMS:,}"),
+        ("characters of a string that an expression creates", f"{functions.MAX_TEXT:,}"),
+        ("items of a list that an expression creates", f"{functions.MAX_ITEMS:,}"),
         ("different conditions that are followed for FQ701", f"{lint.MAX_CONDITIONS:,}"),
     ]
 
@@ -202,7 +204,7 @@ def _rows(head: tuple[str, ...], rows: Any) -> str:
 
 
 def main() -> int:
-    """Check the page or write it; the exit code is 1 when it is stale."""
+    """Check the page or write it; return 1 if it is stale."""
     options = argparse.ArgumentParser(description=__doc__)
     options.add_argument("--check", action="store_true")
     options.add_argument("--write", action="store_true")
@@ -213,7 +215,7 @@ def main() -> int:
         return 0
     old = TARGET.read_text(encoding="utf-8") if TARGET.exists() else ""
     if old != text:
-        sys.stdout.write("docs/reference.md is stale; `python -m tests.repository.reference --write` makes it anew\n")
+        sys.stdout.write("docs/reference.md is stale; `python -m tests.repository.reference --write` generates it again\n")
         sys.stdout.writelines(
             difflib.unified_diff(old.splitlines(keepends=True), text.splitlines(keepends=True), "docs", "now")
         )

@@ -1,4 +1,4 @@
-"""Generates the diagram of job states in docs/architecture.md: `python -m tests.repository.states_page --check` or `--write`."""
+"""The generator of the diagram of job states in docs/architecture.md: `python -m tests.repository.states_page --check` or `--write`."""
 
 import argparse
 import re
@@ -32,12 +32,12 @@ def _state(status: str) -> str:
 
 
 def page(text: str) -> str:
-    """Return the page with the diagram as it should be now."""
+    """Return the page with the current diagram."""
     return _BLOCK.sub(lambda _: f"<!-- states -->\n\n{diagram()}", text, count=1)
 
 
 def main() -> int:
-    """Check the page or write it; the exit code is 1 when it is stale."""
+    """Check the page or write it; return 1 if it is stale."""
     options = argparse.ArgumentParser(description=__doc__)
     options.add_argument("--check", action="store_true")
     options.add_argument("--write", action="store_true")

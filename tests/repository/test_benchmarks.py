@@ -1,4 +1,4 @@
-"""The benchmarks measure what they say. Nothing is compared here: that is for `make bench`."""
+"""The tools of the benchmarks. `make bench` does the comparisons."""
 
 import sys
 from dataclasses import replace
@@ -24,7 +24,7 @@ FIRST_AND_LAST = (
 
 
 def python(code: str) -> Worker:
-    """Return a worker that is this code: the queue is filled for flowq, and nobody looks at it."""
+    """Return a worker that runs this code; the queue is filled for flowq, and no worker reads it."""
     return Worker("a script", "flowq", "", OWN, (sys.executable, "-c", code))
 
 
@@ -32,24 +32,24 @@ def test_the_rate_is_jobs_by_the_time_between_the_marks() -> None:
     assert 0 < figures(python(FIRST_AND_LAST.format("time.sleep(0.1)")), SINGLES, 9)["rate"] <= 100
 
 
-def test_what_the_server_counts_is_that_of_the_jobs() -> None:
+def test_the_counts_of_the_server_are_those_of_the_jobs() -> None:
     asking = "from redis import Redis; c = Redis.from_url(os.environ['BENCHMARK_URL']); [c.ping() for _ in range(40)]; time.sleep(0.1)"
     found = figures(python(FIRST_AND_LAST.format(asking)), SINGLES, 19)
-    assert found["trips"] == pytest.approx(2, abs=0.5)  # 40 for 20 jobs, and what the client says when it comes
+    assert found["trips"] == pytest.approx(2, abs=0.5)  # 40 for 20 jobs, plus the client's handshake
     assert found["connections"] == pytest.approx(1 / 20)
 
 
-def test_a_worker_that_fails_is_told_with_its_last_words() -> None:
+def test_a_failed_worker_is_reported_with_its_last_output() -> None:
     with pytest.raises(MeasurementError, match="found 0 marks: the reason"):
         figures(python("raise SystemExit('the reason')"), SINGLES, 2)
 
 
-def test_work_that_was_not_done_is_not_a_rate() -> None:
+def test_incomplete_work_has_no_rate() -> None:
     with pytest.raises(MeasurementError, match="found 1 marks"):
         figures(python(FIRST_AND_LAST.format("raise SystemExit")), SINGLES, 2)
 
 
-def test_a_missing_feature_is_no_mishap() -> None:
+def test_a_missing_feature_is_not_a_failure() -> None:
     worker = replace(python(""), library="saq", command=())
     with pytest.raises(NotThereError, match=r"^saq is not installed$"):
         figures(worker, replace(SINGLES, standing=True), 2)
@@ -60,7 +60,7 @@ def test_a_missing_feature_is_no_mishap() -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("worker", [FLOWQ, FLOWQ_SIMPLE], ids=lambda worker: worker.name)
 def test_flowq_needs_one_round_trip_and_no_connection_for_a_job(worker: Worker) -> None:
-    """Not a matter of time, so it can be said here."""
+    """This does not depend on time, so it can be asserted here."""
     found = figures(worker, SINGLES, 100)
     assert found["trips"] < 1.3
     assert found["connections"] == 0
@@ -72,7 +72,7 @@ def test_a_standing_worker_is_timed_by_the_driver(task: Task) -> None:
     assert figures(FLOWQ_2_FLOW, task, 0)["ms"] > 0
 
 
-def test_marks_are_read_one_by_one_and_missed_when_nobody_is_left(tmp_path: Path) -> None:
+def test_marks_are_read_one_by_one_and_missing_after_the_last_process(tmp_path: Path) -> None:
     pipe = tmp_path / "marks"
     with Marks(str(pipe)) as marks:
         pipe.write_text("1\n2\n", encoding="ascii")
@@ -91,12 +91,12 @@ def test_a_stencil_waits_for_its_neighbours() -> None:
 
 @pytest.mark.parametrize("overhead", [0.0003, 0.003, 0.02])
 def test_the_granularity_at_one_half_is_twice_the_overhead(overhead: float) -> None:
-    """A machine of two cores that needs so long for each task beside the task's own work."""
+    """Simulate a machine of two cores with this overhead for each task."""
     found = smallest_granularity(lambda duration: (duration + overhead) * 100 / 2, tasks=100, cores=2)
     assert found == pytest.approx(2 * overhead, rel=0.15)
 
 
-def test_a_machine_that_is_not_to_be_had_has_no_granularity() -> None:
+def test_an_unreachable_efficiency_has_no_granularity() -> None:
     with pytest.raises(ValueError, match="do not reach half"):
         smallest_granularity(lambda duration: duration * 100, tasks=100, cores=2.5)
 
@@ -136,7 +136,7 @@ def test_the_table_has_medians_ratios_dashes_and_reasons() -> None:
     assert max(len(text) for text in table.splitlines()) <= 100
 
 
-def test_of_times_the_ratio_says_how_many_times_sooner_or_longer() -> None:
+def test_ratios_of_times_say_how_many_times_faster_or_slower() -> None:
     line, peer = Line(FLOWQ, SINGLES, "ms"), Line(RQ, SINGLES, "ms")
     measured = {key(FLOWQ, SINGLES): [{"ms": 50.0}], key(RQ, SINGLES): [{"ms": 10.0}]}
     ratios = [

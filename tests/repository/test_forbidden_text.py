@@ -1,4 +1,4 @@
-"""Words that do not belong into a repository others read: unfinished work, paths of one machine, hosts of package indexes."""
+"""Words that do not belong in the repository: unfinished work, paths of one machine, hosts of package indexes."""
 
 import os
 import re
@@ -15,7 +15,7 @@ FORBIDDEN = {
     "the number of a ticket": r"(?i)\bissu[e] #?\d",
     "notes to a builder": r"(?i)\bthe coordinato[r]\b|/tmp/brie[f]|interfaces\.m[d]",
 }
-# What .gitignore names, and what git keeps for itself. Asking git would not do: a checkout may belong to somebody else.
+# Ignored files, and git's own. Git is not called, because it refuses a checkout of another user.
 UNTRACKED = {"__pycache__", "build", "dist", "out"}
 
 
@@ -42,6 +42,6 @@ def test_no_forbidden_words() -> None:
     assert found == []
 
 
-def test_the_patterns_find_what_they_mean() -> None:
+def test_the_patterns_match_their_examples() -> None:
     samples = ["x = 1  # TO" + "DO later", "see /wor" + "k/main/x", "https://pyp" + "i.org/simple", "as iss" + "ue 12 says"]
     assert all(any(re.search(pattern, sample) for pattern in FORBIDDEN.values()) for sample in samples)

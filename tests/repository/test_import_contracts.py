@@ -1,4 +1,4 @@
-"""The import contract of pyproject.toml: it holds, and it would notice."""
+"""The import contracts of pyproject.toml hold, and detect violations."""
 
 import shutil
 import subprocess
@@ -26,14 +26,14 @@ VIOLATIONS = {
     "a cycle": ("states.py", "import flowq.plan"),
 }
 
-# What runs in a fork server or in a horse, and the modules outside that these may import. Each costs every job memory and time,
-# and what a horse can reach its user's code can reach: an entry here is a decision.
+# The code of fork servers and horses, and the outside modules that it may import. Each costs every job memory and time, and the
+# user's code can reach what a horse can reach: add entries deliberately.
 IN_A_HORSE = ("flowq.worker.fork_server", "flowq.worker.horse", "flowq.worker.ipc")
 FOR_A_HORSE = {
     "flowq.dotted_names",
     "flowq.exceptions",
     "flowq.globs",
-    "flowq.job",  # in a function: only callbacks get a `Job`
+    "flowq.job",  # inside a function: only callbacks get a `Job`
     "flowq.jobs.context",
     "flowq.serializers",
     "flowq.timeouts",
@@ -54,7 +54,7 @@ def lint(folder: Path) -> subprocess.CompletedProcess[str]:
 
 @pytest.fixture
 def copy(tmp_path: Path) -> Path:
-    """A copy of the package that may be spoilt."""
+    """A copy of the package that a test may break."""
     shutil.copytree(ROOT / "flowq", tmp_path / "flowq", ignore=shutil.ignore_patterns("__pycache__"))
     return tmp_path
 
@@ -65,7 +65,7 @@ def test_the_contract_holds(copy: Path) -> None:
 
 
 @pytest.mark.parametrize("violation", VIOLATIONS)
-def test_a_violation_is_noticed(violation: str, copy: Path) -> None:
+def test_a_violation_is_detected(violation: str, copy: Path) -> None:
     file, line = VIOLATIONS[violation]
     path = copy / "flowq" / file
     assert path.exists() == (violation != "a module without a place")
@@ -76,7 +76,7 @@ def test_a_violation_is_noticed(violation: str, copy: Path) -> None:
     assert "BROKEN" in result.stdout
 
 
-def test_a_horse_imports_its_own_folder_and_what_processes_say_to_each_other() -> None:
+def test_a_horse_imports_its_own_folder_and_the_messages() -> None:
     graph = grimp.build_graph("flowq", cache_dir=None)
     inside = {module for module in graph.modules if module.startswith(IN_A_HORSE)}
     outside = {imported for module in inside for imported in graph.find_modules_directly_imported_by(module)} - inside

@@ -1,4 +1,4 @@
-"""The Makefile explains itself, and continuous integration runs what it says."""
+"""The Makefile lists its targets, and continuous integration runs them."""
 
 import os
 import re
@@ -21,8 +21,8 @@ def test_make_alone_is_help() -> None:
     assert make().stdout == make("help").stdout
 
 
-def test_an_old_python_is_told_from_a_new_one(tmp_path: Path) -> None:
-    """The message names the version that was found and how to choose another."""
+def test_an_old_python_is_refused(tmp_path: Path) -> None:
+    """The message names the version found and how to choose another."""
     old = tmp_path / "python-old"
     pretence = "import sys; sys.version_info = (3, 8, 1); sys.version = '3.8.1 (old)'"
     old.write_text(f'#!/bin/sh\nexec python3 -c "{pretence}\n$2"\n', encoding="utf-8")

@@ -1,4 +1,4 @@
-"""What the README and CONTRIBUTING tell people to type exists."""
+"""The commands, targets and links in the README and CONTRIBUTING exist."""
 
 import re
 import subprocess
@@ -19,7 +19,7 @@ def text_of(document: str) -> str:
 
 
 def code_of(document: str) -> str:
-    """Return what stands in console blocks and between single backticks."""
+    """Return the text of console blocks and between single backticks."""
     text = text_of(document)
     fences = re.findall(r"```(\w*)\n(.*?)```", text, re.DOTALL)
     words = re.findall(r"`([^`\n]+)`", re.sub(r"```.*?```", "", text, flags=re.DOTALL))
@@ -57,7 +57,7 @@ def test_commands_and_options_exist(command: str, rest: str) -> None:
         assert re.search(rf"(?<![\w-]){re.escape(option)}(?![\w-])", shown), f"`flowq {command}` has no {option}"
 
 
-def test_the_python_of_the_readme_says_what_its_comment_says(home: Path) -> None:
+def test_the_python_of_the_readme_prints_its_comment(home: Path) -> None:
     found = re.search(r"```python\n(.*?)```", text_of("README.md"), re.DOTALL)
     assert found is not None
     done = subprocess.run([sys.executable, "-c", found[1]], cwd=ROOT, capture_output=True, text=True, check=False)

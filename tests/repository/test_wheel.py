@@ -1,4 +1,4 @@
-"""The wheel holds everything the package needs, and nothing else; what it imports is declared."""
+"""The wheel contains exactly the files of the package; all imports are declared dependencies."""
 
 import ast
 import re
@@ -13,7 +13,7 @@ import pytest
 from tests.repository.makefile import ROOT
 
 PACKAGE = ROOT / "flowq"
-IMPORT_NAMES = {"jsonschema-rs": "jsonschema_rs", "pyyaml": "yaml"}  # where the name to install differs from the name to import
+IMPORT_NAMES = {"jsonschema-rs": "jsonschema_rs", "pyyaml": "yaml"}  # distributions whose import name differs
 
 
 def project() -> dict[str, list[str]]:
@@ -25,7 +25,7 @@ def imported() -> Iterator[str]:
     """Yield the top-level name of every absolute import of the package."""
     for path in PACKAGE.rglob("*.py"):
         if path.name == "testing.py":
-            continue  # a plugin of pytest: whoever loads it has that
+            continue  # a plugin of pytest, which loads it
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Import):
                 yield from (alias.name.partition(".")[0] for alias in node.names)

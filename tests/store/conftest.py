@@ -10,7 +10,7 @@ from tests.support.slot_driver import Driver
 
 @pytest.fixture
 def driver(store: Store) -> Iterator[Driver]:
-    """One slot's hands on the queue `default`."""
+    """A driver of one slot on the queue `default`."""
     made = Driver(store)
     yield made
     made.close()

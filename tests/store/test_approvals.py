@@ -1,4 +1,4 @@
-"""Approvals: they wait for a person, hold no slot, and keep who decided."""
+"""Approvals: they wait for a decision without a slot, and record who decided."""
 
 import json
 
@@ -22,7 +22,7 @@ SHAPE: graphs.Shape = {"build": [], "sign": ["build"], "publish": ["sign"], "und
 
 
 def asked(store: Store, driver: Driver, **settings: object) -> str:
-    """Return a run whose approval waits for its decision."""
+    """Return a run with a pending approval."""
     node = {"action": Action("approval", message="Publish?"), "timeout": 86400.0, **settings}
     run = graphs.run(store, SHAPE, extra=Extra(nodes={"sign": node}))
     driver.end(driver.take())
@@ -35,7 +35,7 @@ def decide(store: Store, run: str, *, approved: bool, name: str = "sign") -> Non
     approval.decide(store, run, graphs.plan_of_run(store, run), name, approval.Decision(approved, "ada", "looks good"))
 
 
-def test_an_approved_job_finishes_with_who_decided(store: Store, driver: Driver) -> None:
+def test_an_approved_job_records_who_decided(store: Store, driver: Driver) -> None:
     run = asked(store, driver)
     assert graphs.statuses(store, run)["sign"] == "deferred/approval"
     assert driver.claim() is None, "nothing is executed for it"
@@ -89,7 +89,7 @@ def test_a_decision_counts_once(store: Store, driver: Driver) -> None:
     Drive(store, driver, run).to_the_end()
 
 
-def test_what_cannot_be_decided_says_what_can(store: Store, driver: Driver) -> None:
+def test_the_error_for_a_wrong_job_names_the_pending_approvals(store: Store, driver: Driver) -> None:
     run = asked(store, driver)
     with pytest.raises(InvalidJobOperation, match=r"'build' .* is no approval; waiting for a decision: sign"):
         decide(store, run, approved=True, name="build")
@@ -101,7 +101,7 @@ def test_what_cannot_be_decided_says_what_can(store: Store, driver: Driver) -> N
     assert store.client.zcard(store.session.keys("timers")) == 1, "the run's collection, not the approval's time-out"
 
 
-def test_why_names_the_question_and_the_command(store: Store, driver: Driver) -> None:
+def test_why_shows_the_question_and_the_command(store: Store, driver: Driver) -> None:
     run = asked(store, driver)
     plan, _ = read_snapshot(store, run)
     view = read_view(store, run)

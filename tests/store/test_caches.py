@@ -1,4 +1,4 @@
-"""Earlier results: kept by `finish` and taken over by it, with everything that can happen in between."""
+"""Cached results: `finish` stores and reuses them, also with concurrent changes."""
 
 import json
 import random
@@ -43,7 +43,7 @@ def keys_of(store: Store) -> list[str]:
     return [store.session.keys(kind, JOB) for kind in ("cache", "cached")]
 
 
-def test_a_result_is_kept_and_taken_over(store: Store, driver: Driver) -> None:
+def test_a_result_is_cached_and_reused(store: Store, driver: Driver) -> None:
     keep(store, driver, value=b'{"rows":3}')
     kept = store.caches.read(JOB)
     assert list(kept.records) == ["d1"]
@@ -57,7 +57,7 @@ def test_a_result_is_kept_and_taken_over(store: Store, driver: Driver) -> None:
     assert store.client.hget(store.session.keys("job", claim.id), "cache") is not None
 
 
-def test_the_same_end_told_twice_keeps_once(store: Store, driver: Driver) -> None:
+def test_a_repeated_report_caches_once(store: Store, driver: Driver) -> None:
     claim = claimed(store, driver)
     first, second = ended(claim, report(), b"1"), ended(claim, report("d2"), b"2")
     assert driver.step(first).ended == (Outcome.DONE,)
@@ -66,7 +66,7 @@ def test_the_same_end_told_twice_keeps_once(store: Store, driver: Driver) -> Non
     assert [store.client.hgetall(key) for key in keys_of(store)] == before
 
 
-def test_an_execution_that_has_lost_its_job_keeps_nothing(store: Store, driver: Driver) -> None:
+def test_a_fenced_execution_caches_nothing(store: Store, driver: Driver) -> None:
     claim = claimed(store, driver)
     driver.lose(claim)
     assert driver.step(ended(claim, report(), b"1")).ended == (Outcome.FENCED,)
@@ -74,7 +74,7 @@ def test_an_execution_that_has_lost_its_job_keeps_nothing(store: Store, driver: 
 
 
 @pytest.mark.parametrize("outcome", ["failed", "canceled", "stopped"])
-def test_only_a_success_is_kept(store: Store, driver: Driver, outcome: str) -> None:
+def test_only_a_success_is_cached(store: Store, driver: Driver, outcome: str) -> None:
     claim = claimed(store, driver)
     driver.step(ended(claim, report(), b"boom", outcome, reason="error"))
     assert not store.client.exists(*keys_of(store))
@@ -83,13 +83,13 @@ def test_only_a_success_is_kept(store: Store, driver: Driver, outcome: str) -> N
     assert json.loads(record.cache or "")["hit"] is False
 
 
-def test_an_allowed_failure_is_not_kept(store: Store, driver: Driver) -> None:
+def test_an_allowed_failure_is_not_cached(store: Store, driver: Driver) -> None:
     driver.step(ended(claimed(store, driver), report(), b"boom", "failed", reason="error", allowed=True))
     assert not store.client.exists(*keys_of(store))
 
 
-def test_a_result_that_has_gone_meanwhile_sends_the_job_back(store: Store, driver: Driver) -> None:
-    """Between the look and the end of the execution the record has expired, say."""
+def test_a_job_is_requeued_if_its_cached_result_has_expired(store: Store, driver: Driver) -> None:
+    """For example, the record expires between the lookup and the end of the execution."""
     claim = claimed(store, driver)
     hit = ended(claim, report(hit=True))
     assert driver.step(hit).ended == (Outcome.DONE,)
@@ -104,7 +104,7 @@ def test_a_result_that_has_gone_meanwhile_sends_the_job_back(store: Store, drive
     assert driver.step(hit).ended == (Outcome.FENCED,), "an execution from before that one"
 
 
-def test_a_job_that_is_canceled_and_sent_back_is_canceled(store: Store, driver: Driver) -> None:
+def test_a_job_that_is_canceled_and_requeued_is_canceled(store: Store, driver: Driver) -> None:
     run = graphs.run(store, {"a": []})
     claim = driver.take()
     store.runs.cancel(run)
@@ -114,7 +114,7 @@ def test_a_job_that_is_canceled_and_sent_back_is_canceled(store: Store, driver: 
     assert graphs.statuses(store, run) == {"a": "canceled/run_canceled"}
 
 
-def test_a_hit_goes_on_to_those_below(store: Store, driver: Driver) -> None:
+def test_a_hit_releases_the_dependents(store: Store, driver: Driver) -> None:
     keep(store, driver)
     run = graphs.run(store, {"a": [], "b": ["a"]})
     driver.step(ended(driver.take(), report(hit=True)))
@@ -123,7 +123,7 @@ def test_a_hit_goes_on_to_those_below(store: Store, driver: Driver) -> None:
     assert str(store.runs.require(run).status) == "finished"
 
 
-def test_ten_results_are_kept_those_used_last(store: Store, driver: Driver) -> None:
+def test_the_ten_most_recently_used_results_are_kept(store: Store, driver: Driver) -> None:
     for number in range(10):
         keep(store, driver, f"d{number}")
     driver.step(ended(claimed(store, driver), report("d0", hit=True)))
@@ -144,17 +144,17 @@ def test_unused_results_expire(store: Store, driver: Driver) -> None:
     assert all(store.client.pttl(key) > month - 60_000 for key in keys_of(store)), "it was used"
 
 
-def test_a_result_with_a_ttl_does_not_get_younger(store: Store, driver: Driver) -> None:
+def test_reuse_does_not_extend_the_ttl_of_a_result(store: Store, driver: Driver) -> None:
     keep(store, driver, ttl_ms=60_000)
     assert all(0 < store.client.pttl(key) <= 60_000 for key in keys_of(store))
     for key in keys_of(store):
         store.client.pexpire(key, 5_000)
-    store.client.hset(keys_of(store)[0], "=d1", f"{store.now_ms() - 55_000} {{}}")  # it was made 55 s ago
+    store.client.hset(keys_of(store)[0], "=d1", f"{store.now_ms() - 55_000} {{}}")  # created 55 s ago
     driver.step(ended(claimed(store, driver), report(hit=True, ttl_ms=60_000)))
     assert all(0 < store.client.pttl(key) <= 5_000 for key in keys_of(store))
 
 
-def test_a_ttl_that_is_longer_now_keeps_what_is_there(store: Store, driver: Driver) -> None:
+def test_a_longer_ttl_keeps_existing_results(store: Store, driver: Driver) -> None:
     keep(store, driver, ttl_ms=1_000)
     driver.step(ended(claimed(store, driver), report(hit=True, ttl_ms=60_000)))
     assert all(50_000 < store.client.pttl(key) <= 60_000 for key in keys_of(store))
@@ -162,8 +162,8 @@ def test_a_ttl_that_is_longer_now_keeps_what_is_there(store: Store, driver: Driv
     assert all(store.client.pttl(key) > 50_000 for key in keys_of(store)), "the other result has its time"
 
 
-def test_two_workers_that_make_the_same_at_once(store: Store, driver: Driver) -> None:
-    """Neither found anything; the later one wins, and there is one result."""
+def test_two_workers_cache_the_same_result_at_once(store: Store, driver: Driver) -> None:
+    """Neither found a result; the later one overwrites the earlier one."""
     one, other = claimed(store, driver), claimed(store, driver)
     driver.step(ended(one, report(), b"1"), ended(other, report(), b"2"))
     assert list(store.caches.read(JOB).records) == ["d1"]
@@ -172,7 +172,7 @@ def test_two_workers_that_make_the_same_at_once(store: Store, driver: Driver) ->
     assert result(store, claim.id)[2] == b"2"
 
 
-def test_what_was_told_goes_with_the_next_execution(store: Store, driver: Driver) -> None:
+def test_the_cache_report_is_cleared_by_the_next_execution(store: Store, driver: Driver) -> None:
     graphs.run(store, {"a": []})
     claim = driver.take()
     driver.step(ended(claim, report(), b"boom", "failed", reason="error"))
@@ -188,10 +188,10 @@ def test_what_was_told_goes_with_the_next_execution(store: Store, driver: Driver
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_the_ten_that_were_used_last_whatever_the_order(store: Store, driver: Driver, seed: int) -> None:
-    """Results are kept, taken over, told twice and lost at random; a list in memory does the same."""
+def test_random_use_agrees_with_a_model_of_ten_results(store: Store, driver: Driver, seed: int) -> None:
+    """Results are cached, reused, reported twice and lost at random; a list in memory is the model."""
     rng = random.Random(seed)
-    model: dict[str, bytes] = {}  # the one used last at the end
+    model: dict[str, bytes] = {}  # the most recently used one last
     for number in range(120):
         digest, value = f"d{rng.randrange(14)}", str(number).encode()
         claim = claimed(store, driver)
@@ -208,7 +208,7 @@ def test_the_ten_that_were_used_last_whatever_the_order(store: Store, driver: Dr
         if rng.random() < 0.3:
             assert driver.step(told).ended == (Outcome.DUPLICATE,)
         if told.cache == report(digest, hit=True) and digest not in model:
-            driver.end(driver.take())  # it was handed back
+            driver.end(driver.take())  # it was requeued
         elif told.cache == report(digest, hit=True):
             assert result(store, claim.id) == ("finished", "cached", model[digest])
         found = {name.decode(): item for name, item in store.session.client.hgetall(keys_of(store)[1]).items()}

@@ -1,4 +1,4 @@
-"""Parents with more dependents than one call decides, that are requeued, created again or deleted while the rest waits in the outbox."""
+"""Parents with more dependents than one call decides, which are requeued, replaced or deleted while the rest is in the outbox."""
 
 from collections import Counter
 
@@ -32,7 +32,7 @@ def dependents(store: Store, count: int, *parents: str, prefix: str = "child", c
 
 
 def end(store: Store, claim: Claim, outcome: str = "finished") -> None:
-    """End a job in a call of its own: what it does not deal with stays in the outbox, and no worker sweeps."""
+    """End a job in a single call: remaining edges stay in the outbox, and no worker sweeps."""
     assert store.jobs.finish(execution(claim, outcome)) is Outcome.DONE
 
 
@@ -47,10 +47,10 @@ def test_a_parent_requeued_while_its_edges_wait_skips_no_child(store: Store, dri
     assert statuses(store, names) == {"queued": 100, "deferred": MANY - 100}
     assert store.jobs.requeue("parent") is Outcome.DONE
     driver.settle()
-    assert statuses(store, names) == {"queued": MANY}  # it had finished: that decides, as it would for a few
+    assert statuses(store, names) == {"queued": MANY}  # it had finished, which decides all edges
 
 
-def test_each_end_decides_the_edges_that_were_there(store: Store, driver: Driver) -> None:
+def test_each_end_decides_the_edges_that_existed_then(store: Store, driver: Driver) -> None:
     parent(store)
     first = dependents(store, MANY, prefix="first")
     end(store, driver.take())
@@ -77,25 +77,25 @@ def test_a_second_end_decides_no_edge_again(store: Store, driver: Driver, count:
     store.jobs.requeue("parent", front=True)
     end(store, driver.take())
     driver.settle()
-    assert statuses(store, names) == {"deferred": count}  # the other one has not ended
+    assert statuses(store, names) == {"deferred": count}  # the other parent has not ended
     end(store, driver.take())
     driver.settle()
     assert statuses(store, names) == {"queued": count}
 
 
-def test_a_requeued_parent_whose_edges_are_through_does_not_expire(store: Store, driver: Driver) -> None:
+def test_a_requeued_parent_whose_edges_are_decided_does_not_expire(store: Store, driver: Driver) -> None:
     parent(store, result_ttl=60_000)
-    names = dependents(store, 100)  # as many as one call decides: the next one finds that there are no more
+    names = dependents(store, 100)  # as many as one call decides; the next call finds no more
     for name in names[1:]:
         store.jobs.delete(name)
     end(store, driver.take())
     store.jobs.requeue("parent")
-    store.jobs.cancel(names[0])  # the parent is not needed any more
+    store.jobs.cancel(names[0])  # no child needs the parent any more
     assert store.client.pttl(store.session.keys("job", "parent")) == -1
     assert store.queues.job_ids(PARENTS) == ["parent"]
 
 
-def test_a_parent_made_anew_while_its_edges_wait_skips_no_child(store: Store, driver: Driver) -> None:
+def test_a_parent_replaced_while_its_edges_wait_skips_no_child(store: Store, driver: Driver) -> None:
     parent(store)
     names = dependents(store, MANY)
     end(store, driver.take())
@@ -104,7 +104,7 @@ def test_a_parent_made_anew_while_its_edges_wait_skips_no_child(store: Store, dr
     assert statuses(store, names) == {"queued": MANY}
 
 
-def test_dependents_of_a_parent_made_anew_do_not_go_with_the_old_one(store: Store, driver: Driver) -> None:
+def test_dependents_of_a_replaced_parent_are_not_decided_by_the_old_one(store: Store, driver: Driver) -> None:
     parent(store, result_ttl=60_000)
     dependents(store, 1)
     end(store, driver.take())

@@ -1,4 +1,4 @@
-"""Foreach: one job becomes a group of cells, in bounded steps that no crash can lose."""
+"""Foreach: a job becomes a group of cells, in bounded steps that survive crashes."""
 
 import time
 
@@ -43,7 +43,7 @@ def test_an_empty_list_succeeds(store: Store, driver: Driver) -> None:
     assert status_of(store, run) == "finished"
 
 
-def test_a_list_that_is_never_known_is_one_job(store: Store, driver: Driver) -> None:
+def test_a_foreach_whose_list_is_never_known_is_one_job(store: Store, driver: Driver) -> None:
     run = graphs.run(store, SHAPE, extra=EACH)
     Drive(store, driver, run, {"list": "failed"}).to_the_end()
     assert graphs.statuses(store, run)["each"] == "skipped/upstream_failed"
@@ -75,7 +75,7 @@ def test_only_failed_cells_are_retried_and_keep_their_items(store: Store, driver
     assert store.jobs.item(ids.member_id(run, 1), 1) == b"11"
 
 
-def test_a_list_is_evaluated_anew_when_what_it_depends_on_runs_again(store: Store, driver: Driver) -> None:
+def test_a_list_is_evaluated_again_when_its_dependencies_run_again(store: Store, driver: Driver) -> None:
     shape: graphs.Shape = {"list": [], "each": {"list": "done"}, "after": ["each"]}
     run = graphs.run(store, shape, extra=EACH)
     driver.list_of = lambda _job: list(range(250))
@@ -92,7 +92,7 @@ def test_a_list_is_evaluated_anew_when_what_it_depends_on_runs_again(store: Stor
     assert store.client.exists(store.session.keys("job", ids.member_id(run, 3))) == 0, "a dropped cell is gone"
 
 
-def test_the_same_expansion_twice_is_one(store: Store, driver: Driver) -> None:
+def test_a_repeated_expansion_changes_nothing(store: Store, driver: Driver) -> None:
     run = graphs.run(store, {"each": []}, extra=EACH)
     (job,) = driver.tick().decide
     nonce = ids.nonce()
@@ -111,7 +111,7 @@ def test_the_same_expansion_twice_is_one(store: Store, driver: Driver) -> None:
     assert len(Drive(store, driver, run).to_the_end()) == 3
 
 
-def test_a_supervisor_that_dies_with_its_list_half_told_is_followed_by_another(store: Store, driver: Driver) -> None:
+def test_another_supervisor_continues_an_incomplete_expansion(store: Store, driver: Driver) -> None:
     run = graphs.run(store, {"each": []}, extra=EACH)
     (job,) = driver.tick().decide
     store.session.run("job/upload_foreach_items", job, "dead", 0, 0, [b"1", b"2"])

@@ -1,4 +1,4 @@
-"""Deleting runs, and what `flowq gc` finds and removes: on a server, each step once and twice."""
+"""Deletion of runs, and `flowq gc`: each step once and twice."""
 
 import pytest
 
@@ -25,7 +25,7 @@ def ended_run(store: Store, driver: Driver, *, run_id: str | None = None, outcom
 
 
 def traces(store: Store, run: str) -> set[bytes]:
-    """Return every key and every member of a sorted set that still names a run."""
+    """Return every key and sorted-set member that contains a run's id."""
     found = {key for key in store.client.scan_iter() if run.encode() in key}
     for key in store.client.scan_iter(_type="zset"):
         found |= {member for member in store.client.zrange(key, 0, -1) if run.encode() in member}
@@ -43,17 +43,17 @@ def test_a_deleted_run_leaves_nothing(store: Store, driver: Driver) -> None:
         store.runs.resolve(run)
 
 
-def test_a_run_whose_deleter_died_is_gone_all_the_same(store: Store, driver: Driver) -> None:
+def test_a_run_whose_deleter_died_is_deleted_by_the_sweep(store: Store, driver: Driver) -> None:
     run = ended_run(store, driver, jobs=450)
     outcome, left = store.session.run("run/delete", run, 100)
     assert (outcome, int(left)) == (b"done", 1)
     assert store.runs.get(run) is None
     assert store.runs.recent() == []
-    driver.settle()  # what a worker does as it goes
+    driver.settle()  # as a worker does
     assert traces(store, run) == set()
 
 
-def test_a_run_that_goes_on_is_not_deleted(store: Store, driver: Driver) -> None:
+def test_an_active_run_is_not_deleted(store: Store, driver: Driver) -> None:
     run = submit(store, plan({"a": []}), directory="/d")
     assert store.runs.delete(run) is Outcome.WRONG_STATE
     with pytest.raises(InvalidRunOperation, match="cannot delete run"):
@@ -67,7 +67,7 @@ def test_a_run_that_goes_on_is_not_deleted(store: Store, driver: Driver) -> None
     assert traces(store, run) == set()
 
 
-def test_what_is_due_is_found_and_removed(store: Store, driver: Driver) -> None:
+def test_due_garbage_is_found_and_removed(store: Store, driver: Driver) -> None:
     kept = ended_run(store, driver)
     expired = ended_run(store, driver)
     store.client.hset(store.session.keys("run", expired), "retention", 0)
@@ -80,11 +80,11 @@ def test_what_is_due_is_found_and_removed(store: Store, driver: Driver) -> None:
 
     found = find_garbage(store)
     assert found == Garbage(expired=[expired], unfinished=[dead], entries={"old": 2})
-    assert find_garbage(store) == found  # looking changes nothing
+    assert find_garbage(store) == found  # searching changes nothing
     assert found.remove(store) == found
     assert traces(store, expired) | traces(store, dead) == set()
     assert not find_garbage(store)
-    assert found.remove(store) == Garbage()  # the same again finds nothing to do
+    assert found.remove(store) == Garbage()  # a repetition finds nothing
     assert store.runs.recent() == [kept]
     store.queues.drop("old")
 
@@ -97,7 +97,7 @@ def test_a_retry_that_died_halfway(store: Store, driver: Driver) -> None:
     found = find_garbage(store)
     assert found == Garbage(retries=[run])
     assert found.remove(store) == found
-    # The dead retry cannot take effect any more, a new one can; while it goes on there is nothing to remove.
+    # The dead retry cannot take effect any more, but a new one can; while it is active there is nothing to remove.
     assert store.session.run("run/retry", run, "dead", 1, 1)[0] == b"wrong_state"
     retry.apply(store)
     assert store.runs.unstage(run) is Outcome.WRONG_STATE
@@ -122,7 +122,7 @@ def test_runs_past_their_retention(store: Store, driver: Driver) -> None:
     day = 86_400.0
     assert chosen(Wish()) == []
     assert chosen(Wish(older_than=25 * day)) == [runs[1], runs[0]]
-    assert chosen(Wish(keep=2)) == [runs[2], runs[1], runs[0]]  # the run that goes on is the latest one
+    assert chosen(Wish(keep=2)) == [runs[2], runs[1], runs[0]]  # the active run is the latest one
     assert chosen(Wish(keep=0)) == [runs[3], runs[2], runs[1], runs[0]]
     assert chosen(Wish(older_than=5 * day, keep=4)) == [runs[0]]
     assert chosen(Wish(keep=0, flow="other")) == []

@@ -2,7 +2,7 @@
 
 import pytest
 
-from flowq import ids
+from flowq import defaults, ids
 from flowq.exceptions import DataLostError, TooLargeError
 from flowq.states import JobStatus
 from flowq.store import Store
@@ -177,11 +177,11 @@ def test_jitter_spreads_the_waits_within_its_bounds(store: Store, driver: Driver
     assert all(8000 <= wait <= 12000 for wait in waits)
 
 
-def test_a_returned_retry_counts_apart(store: Store, driver: Driver) -> None:
+def test_a_returned_retry_is_counted_separately(store: Store, driver: Driver) -> None:
     create(store, "a", fields={"retry": "1|0|0|0"})
     driver.end(driver.take(), "retry", delay_ms=-1, max_returns=1, value=None)
     driver.end(driver.take(), "failed")
-    assert status(store, "a") == "queued"  # the returned one was not charged to the retry for exceptions
+    assert status(store, "a") == "queued"  # the returned one does not count as a retry after an exception
     driver.end(driver.take(), "failed")
     assert status(store, "a") == "failed"
     assert [item.type for item in store.jobs.results("a")] == ["failed", "retried", "retried"]
@@ -194,7 +194,7 @@ def test_ten_results_are_kept_exactly(store: Store, driver: Driver) -> None:
     assert [item.value for item in store.jobs.results("a")] == [str(number).encode() for number in range(24, 14, -1)]
 
 
-def test_unclaim_gives_the_job_back_without_charging(store: Store, driver: Driver) -> None:
+def test_unclaim_requeues_the_job_without_counting_an_attempt(store: Store, driver: Driver) -> None:
     create(store, "a")
     create(store, "b")
     claim = driver.take()
@@ -230,7 +230,7 @@ def test_a_lost_execution_without_retries_fails_as_abandoned(store: Store) -> No
     assert b"AbandonedJobError" in (result.value or b"")
 
 
-def test_beats_keep_a_lease(store: Store) -> None:
+def test_heartbeats_extend_a_lease(store: Store) -> None:
     driver = Driver(store, lease=0.5)
     create(store, "a")
     claim = driver.take()
@@ -352,7 +352,7 @@ def test_flushed_data_stops_a_worker_and_leaves_no_half_job(store: Store) -> Non
     claim = driver.take()
     store.client.flushall()
     Store(store.client, store.namespace).open()
-    driver.link.heartbeat("busy", ["default"], [(claim.id, claim.token)])
+    driver.link.heartbeat(driver.registration, "busy", [(claim.id, claim.token)])
     with pytest.raises(DataLostError, match="is gone"):
         driver.reply()
     assert store.jobs.get("a") is None
@@ -364,3 +364,58 @@ def test_script_flush_is_invisible(store: Store, driver: Driver) -> None:
     claim = driver.take()
     store.client.script_flush()
     assert driver.end(claim) is Outcome.DONE
+
+
+def news(count: int, size: int = 1) -> list[NewJob]:
+    return [NewJob(f"j{number}", "default", bytes(size), f"n{number}") for number in range(count)]
+
+
+@pytest.mark.parametrize(("count", "size"), [(0, 1), (1, 1), (100, 1), (101, 1), (1250, 1), (7, 600_000)])
+def test_many_jobs_are_created_in_order_over_several_calls(store: Store, count: int, size: int) -> None:
+    jobs = news(count, size)
+    assert store.jobs.create_many(jobs) == [(Outcome.DONE, "queued")] * count
+    assert store.queues.job_ids("default") == [new.id for new in jobs]
+    assert store.jobs.create_many(jobs) == [(Outcome.DUPLICATE, "queued")] * count
+    assert store.queues.count("default") == count
+
+
+def test_each_of_many_jobs_is_created_or_refused_by_itself(store: Store) -> None:
+    create(store, "taken")
+    jobs = [
+        *news(150),
+        NewJob("taken", "default", b"", "x1", unique=True),
+        NewJob("orphan", "default", b"", "x2", parents=[("nowhere", "success")]),
+        NewJob("child", "default", b"", "x3", parents=[("j149", "success")]),
+    ]
+    refused = [(Outcome.CONFLICT, "queued"), (Outcome.NOT_FOUND, "nowhere"), (Outcome.DONE, "deferred")]
+    assert store.jobs.create_many(jobs)[150:] == refused
+    assert store.queues.count("default") == 151
+
+
+def test_nothing_is_created_when_one_of_many_is_too_large(store: Store) -> None:
+    with pytest.raises(TooLargeError):
+        store.jobs.create_many([*news(1), NewJob("large", "default", bytes(defaults.MAX_PAYLOAD + 1), "n")])
+    assert store.queues.count("default") == 0
+
+
+def test_a_queue_is_emptied_of_jobs_that_others_know_of(store: Store) -> None:
+    """Those that are alone vanish at once, the others in the ways that others are told of."""
+    create(store, "alone")
+    create(store, "parent")
+    create(store, "child", parents=[("parent", "success")])
+    create(store, "held")
+    create(store, "grouped", group="g")
+    driver = Driver(store)
+    assert driver.take().id == "alone"
+    assert store.queues.empty("default") == 3
+    assert store.queues.count("default") == 0
+    assert [status(store, "child"), store.jobs.get("parent"), store.groups.get("g")] == ["skipped", None, None]
+
+
+def test_a_deleted_job_lets_its_parents_go(store: Store, driver: Driver) -> None:
+    create(store, "parent", fields={"result_ttl": 0})
+    create(store, "child", parents=[("parent", "success")])
+    driver.end(driver.take())
+    assert (status(store, "parent"), status(store, "child")) == ("finished", "queued")
+    assert store.jobs.delete("child") is Outcome.DONE
+    assert store.jobs.get("parent") is None, "its result_ttl of 0 was put off for the child alone"

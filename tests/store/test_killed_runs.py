@@ -1,7 +1,7 @@
-"""Whoever dies between any two calls, before or after the server has carried one out: what follows ends right.
+"""Processes that die between any two calls, before or after the server has executed one: the run still ends correctly.
 
-Every scene is told once for each call it makes: the caller dies there, the invariants hold at that moment, and another one goes
-on. Scripts deal with very little at a time, so that release, expansion and reset take many steps.
+The scenario is repeated for each of its calls: the caller dies there, the invariants hold at that moment, and another caller continues.
+Scripts have small budgets, so that release, expansion and reset take many steps.
 """
 
 from collections.abc import Callable
@@ -38,11 +38,11 @@ DONE = {
 
 
 class DiedError(Exception):
-    """The process is no more."""
+    """The simulated death of the process."""
 
 
 class Deaths:
-    """Lets the process die at call number `at`, with the call carried out or not."""
+    """A simulation of the process's death at call number `at`, with the call executed or not."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.at = -1
@@ -60,11 +60,11 @@ class Deaths:
         return len(self.calls) - 1 == self.at
 
     def _around(self, call: Callable[..., Any]) -> Callable[..., Any]:
-        def evaluate(session: Session, script: Any, flat: Any) -> Any:
+        def evaluate(session: Session, script: Any, flat: Any, incarnation: str | None = None) -> Any:
             if not self._here(script.name):
-                return call(session, script, flat)
+                return call(session, script, flat, incarnation)
             if self.carried_out:
-                call(session, script, flat)
+                call(session, script, flat, incarnation)
             raise DiedError
 
         return evaluate
@@ -82,7 +82,7 @@ class Deaths:
 
 
 def tell(store: Store) -> None:
-    """Bring the run to its end, from wherever it is: submitted, failed once, retried."""
+    """Bring the run to its end, from any state: submitted, failed once, retried."""
     driver = Driver(store)
     driver.list_of = lambda _job: range(ITEMS)
     try:
@@ -108,7 +108,7 @@ def execute(store: Store, driver: Driver) -> None:
 
 
 def bury(store: Store) -> None:
-    """Let time pass: what the dead one held runs out."""
+    """Let time pass, so that the leases of the dead process expire."""
     keys = store.session.keys
     for name in ("leases", "decide"):
         for member, _ in store.client.zscan_iter(keys(name)):
@@ -158,17 +158,17 @@ def test_a_death_at_every_call(store: Store, monkeypatch: pytest.MonkeyPatch, bu
 
 
 @pytest.mark.parametrize("budget", [100, 1])
-def test_every_call_made_twice_tells_the_same(store: Store, monkeypatch: pytest.MonkeyPatch, budget: int) -> None:
-    """The first answer is lost, the second is what the caller sees."""
+def test_every_call_made_twice_has_the_same_effect(store: Store, monkeypatch: pytest.MonkeyPatch, budget: int) -> None:
+    """The first answer is lost, and the caller gets the second one."""
     evaluate, transmit = Session._evaluate, WorkerConnection._transmit
 
-    def twice(session: Session, script: Any, flat: Any) -> Any:
-        evaluate(session, script, flat)
-        return evaluate(session, script, flat)
+    def twice(session: Session, script: Any, flat: Any, incarnation: str | None = None) -> Any:
+        evaluate(session, script, flat, incarnation)
+        return evaluate(session, script, flat, incarnation)
 
     def transmit_twice(link: WorkerConnection, request: Any) -> None:
         evaluate(link._session, request.script, request.arguments)
-        for job, _ in store.client.zscan_iter(store.session.keys("decide")):  # handed out, and the answer lost: its time passes
+        for job, _ in store.client.zscan_iter(store.session.keys("decide")):  # assigned, but the answer was lost: expire it
             store.client.zadd(store.session.keys("decide"), {job: 1}, xx=True)
         transmit(link, request)
 

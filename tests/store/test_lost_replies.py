@@ -1,4 +1,4 @@
-"""The same call sent twice changes nothing the second time: every reply may be lost, also twice in a row."""
+"""A repeated call changes nothing: every reply may be lost, also twice in a row."""
 
 import random
 from collections.abc import Iterator
@@ -27,7 +27,7 @@ SHAPE: graphs.Shape = {"a": [], "m": ["a"], "b": ["m"], "tidy": {"m": "done"}, "
 
 
 def story(store: Store, driver: Driver) -> dict[str, str]:
-    """A whole life: submit, fail with retries, skip, retry the run, plain jobs, cancel; return what it came to."""
+    """Submit, fail with retries, skip, retry the run, plain jobs, cancel; return the resulting statuses."""
     rng = random.Random(7)
     run = submit(store, graphs.plan(SHAPE, cells={"m": 3}, retry=RetryPolicy(1)), directory="/d", run_id="story000")
     failing = {"story000-1"}
@@ -70,15 +70,15 @@ EXPECTED = {
 }
 
 
-def test_every_call_made_twice_tells_the_same_story(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The first answer is thrown away, the second is what the caller sees."""
+def test_every_call_made_twice_has_the_same_result(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first answer is dropped, and the caller gets the second one."""
     sent: set[str] = set()
     evaluate, transmit = Session._evaluate, WorkerConnection._transmit
 
-    def twice(self: Session, script: Any, flat: Any) -> Any:
+    def twice(self: Session, script: Any, flat: Any, incarnation: str | None = None) -> Any:
         sent.add(script.name)
-        evaluate(self, script, flat)
-        return evaluate(self, script, flat)
+        evaluate(self, script, flat, incarnation)
+        return evaluate(self, script, flat, incarnation)
 
     def transmit_twice(self: WorkerConnection, request: Any) -> None:
         sent.add(request.script.name)
@@ -109,7 +109,7 @@ def lossy(store: Store, server: PrivateServer, request: pytest.FixtureRequest) -
 
 
 class PatientDriver(Driver):
-    """Reconnects like a worker does: the request that was under way is sent again."""
+    """A driver that reconnects like a worker: it sends the pending request again."""
 
     def reply(self) -> Any:
         while True:

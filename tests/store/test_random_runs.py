@@ -1,4 +1,4 @@
-"""Random graphs with everything in them, held against the rules in plain Python: outcomes, losses, cancels, retries."""
+"""Random graphs with all features, compared with the reference rules: outcomes, losses, cancels, retries."""
 
 import os
 import random
@@ -25,7 +25,7 @@ MOST_ITEMS = 4
 
 @dataclass(frozen=True)
 class Attempt:
-    """What happens in one attempt of a run. `ends` and `lists` are by name; `cancel_at` is a step, 0 for never."""
+    """The events of one attempt of a run. `ends` and `lists` are by name; `cancel_at` is a step, 0 for never."""
 
     ends: dict[str, str]
     lists: dict[str, int]
@@ -34,7 +34,7 @@ class Attempt:
 
 @dataclass(frozen=True)
 class Scenario:
-    """A flow and what happens to it. `sure`: nothing in it depends on the order in which jobs happen to end."""
+    """A flow with the events of its attempts. `sure`: its result does not depend on the order in which jobs end."""
 
     shape: graphs.Shape
     cells: dict[str, int]
@@ -96,7 +96,7 @@ def _settings(draw: st.DrawFn, kind: str, *, sure: bool) -> dict[str, object]:
 
 
 class Story:
-    """Carries a scenario out and looks at it after every attempt."""
+    """The execution of a scenario, checked after every attempt."""
 
     def __init__(self, store: Store, scenario: Scenario) -> None:
         store.client.flushall()
@@ -106,7 +106,7 @@ class Story:
         self.run = graphs.run(store, scenario.shape, cells=scenario.cells, joins=scenario.joins, extra=scenario.extra)
         self.stored = Plan.from_json(store.runs.plan(self.run))
         self.known: dict[str, str] = {}
-        self.doomed: set[str] = set()  # of whom the retry said that they are skipped again
+        self.doomed: set[str] = set()  # jobs that the retry predicted to be skipped again
         self.driver.holds = lambda job: self._node_of(job) not in scenario.if_false
 
     def tell(self) -> None:
@@ -131,7 +131,7 @@ class Story:
         self.driver.close()
 
     def _chosen(self, dice: random.Random) -> None:
-        """Run some jobs again, whatever became of them, first with what depends on them, then alone."""
+        """Run some jobs again, whatever their status, first with their dependents, then alone."""
         for only in (False, True):
             plan = graphs.plan_of_run(self.store, self.run)
             jobs = [cell.ordinal for cell in plan.shown_jobs() if not cell.phase]
@@ -169,7 +169,7 @@ class Story:
         return max(limits)
 
     def _look(self) -> set[str]:
-        """Hold the ends against the rules; return what a retry is to reset."""
+        """Compare the ends with the rules; return the jobs that a retry must reset."""
         invariants.check(self.store)
         record = self.store.runs.require(self.run)
         assert record.ended
@@ -183,7 +183,7 @@ class Story:
         return reset_names(plan, self.stored, actual, allowed)
 
     def _consistent(self) -> list[str]:
-        """See that no two ends contradict each other; return the names of the jobs whose failure was allowed."""
+        """Assert that no two ends contradict each other; return the names of the jobs whose failure was allowed."""
         plan, actual = graphs.plan_of_run(self.store, self.run), graphs.statuses(self.store, self.run)
         allowed = [
             cell.name
@@ -226,7 +226,7 @@ def test_random_runs_with_fail_fast_and_cancels_stay_consistent(store: Store, sc
 
 
 def test_the_reference_can_tell_right_from_wrong() -> None:
-    """A checker that passes everything would be no check: each of these ends is impossible."""
+    """Check the checker: each of these ends is impossible, and must be reported."""
     plan = graphs.plan({"a": [], "b": ["a"], "c": {"b": "failure"}})
     right = {"a": "failed/error", "b": "skipped/upstream_failed", "c": "skipped/upstream_skipped"}
     assert inconsistencies(plan, right) == []

@@ -1,4 +1,4 @@
-"""How runs end: handlers, fail_fast, timeouts, filters of retries."""
+"""Ends of runs: handlers, fail_fast, timeouts, filters of retries."""
 
 import pytest
 
@@ -28,7 +28,7 @@ def status_of(store: Store, run: str) -> str:
 
 
 def expire(store: Store, timer: str) -> None:
-    """Let a timer's moment come."""
+    """Make a timer due."""
     assert store.client.zadd(store.session.keys("timers"), {timer: 1}, xx=True, ch=True) == 1, f"no timer {timer}"
 
 
@@ -36,7 +36,7 @@ def expire(store: Store, timer: str) -> None:
     ("outcome", "fitting"),
     [("finished", ["success/cheer"]), ("failed", ["failure/page", "failure/log"])],
 )
-def test_the_handlers_that_fit_run_after_the_graph_and_exit_after_them(
+def test_the_handlers_for_the_status_run_after_the_graph_and_on_exit_after_them(
     store: Store, driver: Driver, outcome: str, fitting: list[str]
 ) -> None:
     run = graphs.run(store, {"a": [], "b": ["a"]}, extra=Extra(handlers=HANDLERS))
@@ -84,6 +84,25 @@ def test_handlers_run_after_a_cancel_and_can_be_canceled_themselves(store: Store
     assert found["cancel/tell"] == "canceled/run_canceled"
     assert {found["exit/clean"], found["exit/bill"]} <= {"canceled/run_canceled", "skipped/upstream_canceled"}
     assert status_of(store, run) == "canceled"
+
+
+def test_a_cancel_can_leave_the_handlers_alone(store: Store, driver: Driver) -> None:
+    run = graphs.run(store, {"a": []}, extra=Extra(handlers=HANDLERS))
+    claim = driver.take()
+    assert store.runs.cancel(run, handlers=False) is Outcome.DONE
+    assert store.runs.cancel(run, handlers=False) is Outcome.DUPLICATE
+    driver.end(claim, "failed")
+    driver.settle()
+    handler = driver.take()
+    assert store.runs.cancel(run, handlers=False) is Outcome.CONFLICT
+    assert [str(verdict) for verdict in driver.beat(handler)] == ["go_on"]
+    assert store.runs.cancel(run, handlers=True) is Outcome.DONE
+    assert store.runs.cancel(run, handlers=False) is Outcome.DUPLICATE
+    assert [str(verdict) for verdict in driver.beat(handler)] == ["cancel"]
+    driver.end(handler, "failed")
+    driver.settle()
+    assert status_of(store, run) == "canceled"
+    assert store.runs.cancel(run, handlers=False) is Outcome.WRONG_STATE
 
 
 def test_a_cancel_whose_reply_was_lost_does_not_cancel_the_handlers(store: Store, driver: Driver) -> None:
@@ -165,7 +184,7 @@ def test_fail_fast_of_a_matrix_ends_its_cells_only(store: Store, driver: Driver)
     assert status_of(store, run) == "finished"
 
 
-def test_a_run_out_of_time_fails_what_runs_and_what_is_ready(store: Store, driver: Driver) -> None:
+def test_a_run_that_times_out_fails_running_and_ready_jobs(store: Store, driver: Driver) -> None:
     shape: graphs.Shape = {"a": [], "b": [], "after": ["a"], "anyway": {"b": "done"}}
     extra = Extra(flow={"timeout": 3600.0}, handlers={"failure": {"page": []}})
     run = graphs.run(store, shape, extra=extra)
@@ -191,7 +210,7 @@ def test_a_run_out_of_time_fails_what_runs_and_what_is_ready(store: Store, drive
     assert store.client.zscore(store.session.keys("timers"), f"timeout|{run}") is None
 
 
-def test_a_timer_that_comes_too_early_or_too_late_does_nothing(store: Store, driver: Driver) -> None:
+def test_a_timer_that_fires_too_early_or_too_late_does_nothing(store: Store, driver: Driver) -> None:
     run = graphs.run(store, {"a": []}, extra=Extra(flow={"timeout": 3600.0}))
     assert store.session.run("run/time_out", run) == [b"wrong_state"]
     Drive(store, driver, run).to_the_end()
@@ -202,7 +221,7 @@ def test_a_timer_that_comes_too_early_or_too_late_does_nothing(store: Store, dri
 @pytest.mark.parametrize(
     ("on", "status"), [((), "queued"), (("abandoned",), "queued"), (("failure", "exit:3"), "failed/abandoned")]
 )
-def test_lost_executions_are_retried_where_the_filter_says_so(
+def test_lost_executions_are_retried_if_the_filter_allows_it(
     store: Store, driver: Driver, on: tuple[str, ...], status: str
 ) -> None:
     run = graphs.run(store, {"a": []}, retry=RetryPolicy(1, on=on))
@@ -219,7 +238,7 @@ def test_any_failure_of_an_excused_job_is_allowed(store: Store, driver: Driver) 
 
 
 def test_the_reset_of_a_group_over_a_mixed_group(store: Store, driver: Driver) -> None:
-    """A stage over a matrix of which a cell was skipped counts as if the cells were its own."""
+    """A stage over a matrix with a skipped cell counts the cells as its own."""
     shape: graphs.Shape = {"m": [], "gate": ["m"], "strict": ["m"], "lenient": {"m": "ok"}}
     run = graphs.run(store, shape, cells={"m": 2}, condition="params.x")
     first = ids.member_id(run, 0)
@@ -230,14 +249,16 @@ def test_the_reset_of_a_group_over_a_mixed_group(store: Store, driver: Driver) -
     invariants.check(store)
 
 
-def test_who_is_skipped_again_is_not_run_by_a_parent_that_is_quicker_than_the_restart(store: Store, driver: Driver) -> None:
+def test_a_job_that_is_skipped_again_is_not_released_by_a_parent_that_ends_during_the_restart(
+    store: Store, driver: Driver
+) -> None:
     others: graphs.Shape = {f"other-{number}": [] for number in range(20)}
     run = graphs.run(store, {"a": [], "fine": [], **others, "mend": {"a": "done", "fine": "failure"}})
     Drive(store, driver, run, {"a": "failed", **dict.fromkeys(others, "failed")}).to_the_end()
     assert graphs.statuses(store, run)["mend"] == "skipped/upstream_finished"
     again = retry.plan_retry(store, run)
     assert again.skipped == (("mend", "upstream_finished"),)
-    with small_steps(1):  # as it is with hundreds of jobs: the first are executed while the last still wait to be started
+    with small_steps(1):  # as with hundreds of jobs: the first are executed before the last are restarted
         again.apply(store)
         while (claim := driver.claim()) is None:
             driver.tick()

@@ -1,4 +1,4 @@
-"""Submission of runs with many chunks: several are under way at once, and whatever happens to them, all is there or nothing is."""
+"""Submission of runs in many pipelined chunks: whatever happens to them, the run is stored completely or not at all."""
 
 import json
 import os
@@ -39,7 +39,7 @@ def all_there(store: Store, run: str) -> None:
 
 
 @pytest.mark.parametrize("lost", [{2}, {3, 4}, {5, 6, 9, 10}, set(range(2, 40, 2))], ids=str)
-def test_replies_are_lost_while_others_are_under_way(store: Store, server: PrivateServer, lost: set[int]) -> None:
+def test_replies_are_lost_while_other_requests_are_pending(store: Store, server: PrivateServer, lost: set[int]) -> None:
     proxy = Proxy(server.socket, lambda number: number in lost)
     through = Store(open_client(proxy.url), store.namespace)
     try:
@@ -51,7 +51,7 @@ def test_replies_are_lost_while_others_are_under_way(store: Store, server: Priva
     all_there(store, run)
 
 
-def test_the_scripts_are_gone_in_the_middle(store: Store) -> None:
+def test_the_scripts_are_flushed_during_the_upload(store: Store) -> None:
     def rows() -> Iterator[StagedJob]:
         for row in staged_jobs(WIDE, run, local=False):
             if row.ordinal in (555, 900):
@@ -63,7 +63,7 @@ def test_the_scripts_are_gone_in_the_middle(store: Store) -> None:
     all_there(store, run)
 
 
-def test_the_data_is_gone_in_the_middle(store: Store) -> None:
+def test_the_data_is_flushed_during_the_upload(store: Store) -> None:
     def rows() -> Iterator[StagedJob]:
         for row in staged_jobs(WIDE, run, local=False):
             if row.ordinal == 700:
@@ -93,10 +93,10 @@ def test_a_chunk_out_of_its_turn_is_refused(store: Store) -> None:
 
 
 class GaveUp(Exception):
-    """The submitter died."""
+    """The simulated death of the submitter."""
 
 
-def test_connections_are_given_back_with_nothing_unread(server: PrivateServer, namespace: str) -> None:
+def test_connections_are_returned_without_unread_replies(server: PrivateServer, namespace: str) -> None:
     def dies() -> Iterator[StagedJob]:
         for row in staged_jobs(WIDE, run, local=False):
             if row.ordinal == 1000:
@@ -111,7 +111,7 @@ def test_connections_are_given_back_with_nothing_unread(server: PrivateServer, n
         with pytest.raises(GaveUp):
             send(store, run, dies())
         assert send(store, run, staged_jobs(WIDE, run, local=False), nonce="another") is Outcome.CONFLICT
-        assert client.ping() is True  # and not the reply of a chunk
+        assert client.ping() is True  # not the reply to a chunk
     assert send(store, run, staged_jobs(WIDE, run, local=False)) is Outcome.DONE
     all_there(store, run)
     store.close()
@@ -133,11 +133,11 @@ def test_a_job_with_very_many_children(store: Store) -> None:
 
 
 @pytest.mark.parametrize("size", [10, 699, 700, 701, 5000])
-def test_a_plan_comes_back_as_it_was(store: Store, monkeypatch: pytest.MonkeyPatch, size: int) -> None:
+def test_a_stored_plan_is_read_back_unchanged(store: Store, monkeypatch: pytest.MonkeyPatch, size: int) -> None:
     monkeypatch.setattr(run_upload, "_PIECE", 700)
     monkeypatch.setattr(run_upload, "_READ_AT_ONCE", 350)
     fan = graphs.plan({"a": []})
-    stored = json.dumps({"it": os.urandom(size).hex()}).encode()  # does not get much smaller
+    stored = json.dumps({"it": os.urandom(size).hex()}).encode()  # incompressible
     run = ids.run_id()
     rows = staged_jobs(fan, run, local=False)
     fields = run_fields(fan, local=False, labels={})

@@ -33,7 +33,7 @@ def driver(store: Store) -> Driver:
 def drive(
     store: Store, driver: Driver, run: str, outcomes: Mapping[str, str], *, rng: random.Random | None = None
 ) -> list[str]:
-    """Execute a run to its end, several jobs at a time and ending in random order; return the names in the order they were claimed."""
+    """Execute a run to its end, several jobs at a time in random order; return the names in the order of their claims."""
     plan = Plan.from_json(store.runs.plan(run))
     held, order = [], []
     rng = rng or random.Random(0)
@@ -88,7 +88,7 @@ def test_a_run_appears_with_all_its_jobs_or_not_at_all(store: Store) -> None:
     assert store.runs.recent() == []
     assert store.queues.count("default") == 0
     assert store.runs.submit(run, ids.nonce(), rows, plan=b"{}", directory="/d", fields=fields) is Outcome.CONFLICT
-    # the same submission goes on where it was, and the same flip again is a duplicate
+    # the same submission continues, and a repeated commit is a duplicate
     assert store.runs.submit(run, nonce, rows, plan=b"{}", directory="/d", fields=fields) is Outcome.DONE
     assert store.runs.submit(run, nonce, rows, plan=b"{}", directory="/d", fields=fields) is Outcome.DUPLICATE
     driver = Driver(store)
@@ -104,7 +104,7 @@ def test_a_dead_submitters_staging_is_collected(store: Store, driver: Driver) ->
     rows = list(staged_jobs(plan, run, local=False))[:150]
     store.session.run("run/upload_jobs", run, "nonce", 0, as_rows(rows), b"{}")
     assert store.client.exists(store.session.keys("job", f"{run}-3"))
-    store.client.zadd(store.session.keys("timers"), {f"collect|{run}": 1})  # its minute has passed
+    store.client.zadd(store.session.keys("timers"), {f"collect|{run}": 1})  # the timer is due
     driver.settle()
     assert not store.client.exists(store.session.keys("job", f"{run}-3"))
     assert not store.client.exists(store.session.keys("run", run))
@@ -113,7 +113,7 @@ def test_a_dead_submitters_staging_is_collected(store: Store, driver: Driver) ->
 def test_two_runs_with_one_id_are_a_conflict(store: Store, driver: Driver) -> None:
     plan = graphs.plan({"a": []})
     submit(store, plan, directory="/d", run_id="same0000")
-    assert submit(store, plan, directory="/d", run_id="same0000") == "same0000"  # the same again is the same run
+    assert submit(store, plan, directory="/d", run_id="same0000") == "same0000"  # a repetition is the same run
     with pytest.raises(InvalidRunOperation, match="something else has the id same0000"):
         submit(store, graphs.plan({"b": []}), directory="/d", run_id="same0000")
     assert store.queues.count("default") == 1
@@ -153,7 +153,7 @@ def test_a_canceled_parent(store: Store, driver: Driver) -> None:
     assert run_status(store, run) == "canceled"
 
 
-def test_a_failure_skips_hop_by_hop_and_fails_the_run(store: Store, driver: Driver) -> None:
+def test_a_failure_skips_all_descendants_and_fails_the_run(store: Store, driver: Driver) -> None:
     chain: graphs.Shape = {"j0": []} | {f"j{n}": [f"j{n - 1}"] for n in range(1, 700)}
     run = graphs.run(store, chain)
     drive(store, driver, run, {"j0": "failed"})
@@ -218,7 +218,7 @@ def test_a_run_without_jobs_finishes_at_once(store: Store) -> None:
     assert run_status(store, run) == "finished"
 
 
-def test_if_is_asked_for_once_its_edges_hold(store: Store, driver: Driver) -> None:
+def test_if_is_evaluated_once_its_edges_hold(store: Store, driver: Driver) -> None:
     run = graphs.run(store, {"a": [], "b": ["a"]}, condition="params.x")
     answer = driver.tick()
     assert answer.decide == (ids.member_id(run, 0),)
@@ -247,7 +247,7 @@ def test_cancel_ends_everything_that_is_open(store: Store, driver: Driver) -> No
     assert store.runs.cancel("missing0") is Outcome.NOT_FOUND
 
 
-def test_retry_resets_what_failed_and_what_depends_on_it(store: Store, driver: Driver) -> None:
+def test_retry_resets_failed_jobs_and_their_dependents(store: Store, driver: Driver) -> None:
     run = graphs.run(store, {"a": [], "b": ["a"], "c": ["b"], "tidy": {"b": "done"}, "other": ["a"]})
     drive(store, driver, run, {"b": "failed"})
     plan = retry.plan_retry(store, run)
@@ -282,7 +282,7 @@ def test_a_reset_job_stays_skipped_where_an_edge_of_a_kept_job_does_not_hold(sto
     assert graphs.statuses(store, run) == {"good": "finished", "bad": "finished", "child": "skipped/upstream_finished"}
 
 
-def test_a_running_run_is_not_retried_and_two_retries_are_one(store: Store, driver: Driver) -> None:
+def test_a_running_run_is_not_retried_and_a_repeated_retry_changes_nothing(store: Store, driver: Driver) -> None:
     run = graphs.run(store, {"a": []})
     with pytest.raises(InvalidRunOperation, match="is running"):
         retry.plan_retry(store, run)
@@ -312,14 +312,14 @@ def test_a_large_retry_takes_effect_in_bounded_steps(store: Store, driver: Drive
     plan = retry.plan_retry(store, run)
     assert len(plan.jobs) == 1501
     plan.apply(store)
-    invariants.check(store)  # also in the middle of it
+    invariants.check(store)  # also during the reset
     driver.settle()
     assert driver.take().id == ids.member_id(run, 0)
     store.runs.cancel(run)
     driver.settle()
 
 
-def test_a_collected_run_leaves_nothing(store: Store, driver: Driver) -> None:
+def test_a_deleted_run_leaves_nothing(store: Store, driver: Driver) -> None:
     run = submit(store, graphs.plan({f"j{n}": [] for n in range(450)}), directory="/d", local=True)
     store.client.hset(store.session.keys("run", run), "retention", 0)
     local = Driver(store, f"{run}/default", name="local")
@@ -464,7 +464,7 @@ def test_a_noisy_run_keeps_the_end_of_its_output(store: Store, driver: Driver) -
     driver.end(claim)
 
 
-def test_jobs_that_are_kept_shorter_go_once_and_not_before_their_time(store: Store, driver: Driver) -> None:
+def test_jobs_with_a_shorter_ttl_expire_once_and_not_too_early(store: Store, driver: Driver) -> None:
     nodes = {"a": {"result_ttl": 60.0}, "b": {"failure_ttl": 3600.0}, "c": {"result_ttl": 60.0}}
     run = graphs.run(store, {"a": [], "b": [], "c": ["b"]}, extra=graphs.Extra(nodes=nodes))
 

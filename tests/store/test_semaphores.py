@@ -1,4 +1,4 @@
-"""The one limiter: never exceeded, never leaked, waiting jobs block no others."""
+"""Semaphores: limits are never exceeded, places never leak, and waiting jobs block no others."""
 
 import itertools
 import random
@@ -36,7 +36,7 @@ def test_max_parallel_of_a_matrix(store: Store, driver: Driver) -> None:
     assert nothing_is_held(store)
 
 
-def test_cells_are_let_in_in_their_order(store: Store, driver: Driver) -> None:
+def test_cells_are_admitted_in_order(store: Store, driver: Driver) -> None:
     run = graphs.run(store, {"m": []}, cells={"m": 5}, extra=Extra(nodes={"m": {"max_parallel": 1}}))
     assert Drive(store, driver, run, slots=1).to_the_end() == [f"m[n={n}]" for n in range(5)]
 
@@ -58,7 +58,7 @@ def test_a_group_holds_over_all_runs(store: Store, driver: Driver) -> None:
     assert nothing_is_held(store)
 
 
-def test_priority_decides_who_is_let_in(store: Store, driver: Driver) -> None:
+def test_priority_decides_which_job_is_admitted(store: Store, driver: Driver) -> None:
     shape: graphs.Shape = {"holds": [], "low": [], "high": []}
     nodes = {name: one_of("g") for name in shape}
     nodes["high"] = {**nodes["high"], "priority": 5}
@@ -81,14 +81,14 @@ def test_several_semaphores_are_taken_all_or_none(store: Store, driver: Driver) 
     assert nothing_is_held(store)
 
 
-def test_one_held_back_by_another_semaphore_is_passed_over(store: Store, driver: Driver) -> None:
-    """`both` is the first in line for `a`, but `b` is taken: `only_a` goes first."""
+def test_a_job_blocked_by_another_semaphore_is_overtaken(store: Store, driver: Driver) -> None:
+    """`both` is first in line for `a`, but `b` is full: `only_a` is admitted first."""
     extra = Extra(nodes={"holds_a": one_of("a"), "holds_b": one_of("b"), "both": one_of("a"), "only_a": one_of("a")})
     run = graphs.run(store, {"holds_a": [], "holds_b": []}, extra=extra)
     a, b = driver.take(), driver.take()
     other = graphs.run(store, {"both": [], "only_a": []}, extra=extra)
     both, only_a = (ids.member_id(other, ordinal) for ordinal in (0, 1))
-    store.client.hset(store.session.keys("job", both), "sems", "1 job/a\n1 job/b")
+    store.client.hset(store.session.keys("job", both), "semaphores", "1 job/a\n1 job/b")
     store.client.zadd(store.session.keys("waiters", "job/b"), {both: 1})
     driver.end(a)
     claim = driver.take()
@@ -106,7 +106,7 @@ def test_one_held_back_by_another_semaphore_is_passed_over(store: Store, driver:
 
 
 @pytest.mark.parametrize("way", ["finished", "failed", "lost", "retried", "canceled", "handed back"])
-def test_however_it_ends_the_next_is_let_in(store: Store, driver: Driver, way: str) -> None:
+def test_after_any_end_the_next_job_is_admitted(store: Store, driver: Driver, way: str) -> None:
     nodes = {"a": {**one_of("g"), "retry": RetryPolicy(1, (60.0,)) if way == "retried" else None}, "b": one_of("g")}
     run = graphs.run(store, {"a": [], "b": []}, extra=Extra(nodes=nodes))
     claim = driver.take()
@@ -134,13 +134,13 @@ def test_however_it_ends_the_next_is_let_in(store: Store, driver: Driver, way: s
 
 
 def test_a_queue_without_a_worker_blocks_no_other(store: Store, driver: Driver) -> None:
-    """The command of a local run was killed: its queued job gives its place up after a while, and finds it taken when it is back."""
+    """The command of a local run was killed: its queued job gives up its place after a while, and must wait when it is resumed."""
     extra = Extra(nodes={"a": one_of("deploy")})
     dead = submit(store, graphs.plan({"a": []}, extra=extra), directory="/dead", local=True)
     run = graphs.run(store, {"a": []}, extra=extra)
     assert driver.claim() is None
     holders = store.session.keys("holders", "job/deploy")
-    store.client.zadd(holders, {ids.member_id(dead, 0): 1}, xx=True)  # its ten seconds have passed
+    store.client.zadd(holders, {ids.member_id(dead, 0): 1}, xx=True)  # ten seconds have passed
     store.client.zadd(store.session.keys("timers"), {"admit|job/deploy": 1}, xx=True)
     driver.settle()
     claim = driver.take()
@@ -166,7 +166,7 @@ def test_a_group_decided_by_an_expression(store: Store, driver: Driver) -> None:
     assert nothing_is_held(store)
 
 
-def test_names_that_a_key_must_not_hold_become_digests() -> None:
+def test_names_that_are_illegal_in_keys_become_digests() -> None:
     assert group_semaphore("run", "report-eu") == "run/report-eu"
     assert group_semaphore("job", "a\nb|c").startswith("job/sha256:")
     assert group_semaphore("job", "a\nb|c") != group_semaphore("job", "a\nb|d")
@@ -213,7 +213,7 @@ def test_a_waiting_run_can_be_canceled(store: Store, driver: Driver, first: str)
 
 
 @pytest.mark.parametrize(("on_conflict", "status", "job"), [("skip", "finished", "skipped"), ("fail", "failed", "canceled")])
-def test_a_run_that_is_not_to_wait(store: Store, driver: Driver, first: str, on_conflict: str, status: str, job: str) -> None:
+def test_a_run_that_does_not_wait(store: Store, driver: Driver, first: str, on_conflict: str, status: str, job: str) -> None:
     second = graphs.run(store, {"a": [], "m": ["a"], "b": ["m"]}, cells={"m": 2}, extra=grouped(on_conflict))
     driver.settle()
     assert status_of(store, second) == status
@@ -278,7 +278,7 @@ def test_many_runs_and_limits_at_random(store: Store) -> None:
         driver.settle()
         held += [claim for claim in driver.step(claims=3).claims if claim is not None]
         for name, limit in (("job/x", 2), ("job/y", 1)):
-            assert sum(name in claim.fields["sems"] for claim in held) <= limit
+            assert sum(name in claim.fields["semaphores"] for claim in held) <= limit
         if not held:
             break
         claim = held.pop(rng.randrange(len(held)))

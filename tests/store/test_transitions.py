@@ -1,4 +1,4 @@
-"""The headers of the Lua files are the table of transitions."""
+"""The headers of the Lua files agree with the table of transitions."""
 
 import re
 
@@ -23,7 +23,7 @@ def test_a_header_states_the_edges_of_the_table(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_header_is_a_whole_contract(name: str) -> None:
+def test_a_header_is_a_complete_contract(name: str) -> None:
     header = scripts.read_header(name)
     assert header.summary
     assert header.args
@@ -38,7 +38,7 @@ def test_a_script_is_composed_once_of_each_fragment() -> None:
 
 
 @pytest.mark.parametrize("name", FRAGMENTS)
-def test_what_a_fragment_defines_is_found_when_it_is_made_on_first_use(name: str) -> None:
+def test_names_defined_lazily_by_a_fragment_are_found(name: str) -> None:
     lines = scripts._text(name).splitlines()
     heads = [line.partition("=")[0].partition("(")[0] for line in lines if re.match(r"(function )?L\.", line)]
     defined = [item for head in heads for item in re.findall(r"\bL\.((?:step\.)?\w+)", head)]
@@ -47,7 +47,7 @@ def test_what_a_fragment_defines_is_found_when_it_is_made_on_first_use(name: str
     assert re.findall(r"\['([\w.]+)'\] = 1", loader) == defined
 
 
-def test_keys_are_written_out() -> None:
+def test_keys_are_literals() -> None:
     assert with_keys("call('GET', K.plan(run))") == "call('GET', (NS .. 'plan:' .. run))"
     assert with_keys("K.queues()") == "(NS .. 'queues')"
     assert with_keys("K.registry(f(a, ')'), b or '-')") == "(NS .. 'registry:' .. (f(a, ')')) .. ':' .. (b or '-'))"
@@ -58,7 +58,7 @@ def test_keys_are_written_out() -> None:
         with_keys("K.nothing(a)")
 
 
-def test_constants_are_written_out() -> None:
+def test_constants_are_literals() -> None:
     assert with_constants("local ttl = D.RESULT_TTL -- default") == "local ttl = 500000 -- default"
     with pytest.raises(KeyError):
         with_constants("D.NOTHING")

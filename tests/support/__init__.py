@@ -1,1 +1,1 @@
-"""What the tests share: a real server of their own, waiting without sleeping."""
+"""Helpers of the tests: a private server, workers, drivers, reference rules, and waiting without sleeping."""

@@ -1,4 +1,4 @@
-"""Scripts that do less at a time, so that a small graph takes the many steps that a large one takes."""
+"""Scripts with small budgets, so that a small graph takes as many steps as a large one."""
 
 import hashlib
 import re
@@ -15,7 +15,7 @@ from flowq.store.client.scripts import Script, load
 
 @contextmanager
 def small_steps(budget: int) -> Iterator[None]:
-    """Let every script deal with `budget` edges and jobs at most, and stage two items of a foreach at a time."""
+    """Limit every script to `budget` edges and jobs, and to two items of a foreach per call."""
 
     @cache
     def smaller(name: str) -> Script:

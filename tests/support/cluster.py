@@ -1,4 +1,4 @@
-"""A real cluster for tests: two primaries and a replica of the first, on loopback ports, gone with the test process."""
+"""A real cluster for tests: two primaries and a replica of the first, on loopback ports, which end with the test process."""
 
 import contextlib
 import socket
@@ -14,7 +14,7 @@ _SLOTS = 16384
 
 
 class Cluster:
-    """Its nodes. `primary(namespace)` has the slot of a namespace, `replica` copies the first node."""
+    """The nodes of a cluster. `primary(namespace)` has the slot of a namespace, `replica` copies the first node."""
 
     def __init__(self, nodes: list[PrivateServer], ports: list[int]) -> None:
         self.nodes = nodes
@@ -23,7 +23,7 @@ class Cluster:
 
     @property
     def url(self) -> str:
-        """An address with one node that is another one's replica and one that has half of the slots."""
+        """An address with two nodes: a replica, and a primary with half of the slots."""
         return f"redis+cluster://127.0.0.1:{self.ports[2]},127.0.0.1:{self.ports[1]}"
 
     def ask(self, node: int, *command: object) -> Any:
@@ -31,33 +31,33 @@ class Cluster:
         return self.clients[node].execute_command("CLUSTER", *command)  # type: ignore[no-untyped-call]
 
     def owner(self, namespace: str) -> int:
-        """Return the number of the node that has a namespace, as the second node sees it."""
+        """Return the number of the node that has a namespace, according to the second node."""
         slot = slot_of(namespace)
         ports = [member[1] for first, last, member, *_ in self.ask(1, "SLOTS") if first <= slot <= last]
         return self.ports.index(ports[0])
 
     def move(self, namespace: str, target: int) -> None:
-        """Move the slot of a namespace to another node while it is used, in one atomic step of the servers."""
+        """Move the slot of a namespace to another node while it is in use, in one atomic step of the servers."""
         slot = slot_of(namespace)
         self.ask(self.owner(namespace), "MIGRATESLOTS", "SLOTSRANGE", slot, slot, "NODE", self.ask(target, "MYID").decode())
         until(lambda: self.owner(namespace) == target, 20, "the slot to move")
 
 
 def slot_of(namespace: str) -> int:
-    """Return the slot that all keys of a namespace are in."""
+    """Return the slot of all keys of a namespace."""
     return key_slot(f"{{{namespace}}}".encode())
 
 
 @contextlib.contextmanager
 def running_cluster() -> Iterator[Cluster]:
-    """Start a cluster and wait until all nodes agree about it."""
+    """Start a cluster and wait until all nodes agree on its state."""
     with contextlib.ExitStack() as stack:
         ports, buses = free_ports(3), free_ports(3)
         nodes = []
         for port, bus in zip(ports, buses, strict=True):
             node = PrivateServer()
             stack.callback(node.stop)
-            # A small delay before a full synchronization, so that the replica is there at once.
+            # A short delay before a full synchronization, so that the replica is ready soon.
             nodes.append(
                 node.start(
                     *("--port", str(port), "--cluster-enabled", "yes", "--cluster-port", str(bus)),
@@ -94,7 +94,7 @@ def _members(cluster: Cluster, number: int) -> int:
 
 
 def free_ports(count: int) -> list[int]:
-    """Return ports that nobody listens on."""
+    """Return free ports."""
     with contextlib.ExitStack() as stack:
         sockets = [stack.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(count)]
         return [int(item.getsockname()[1]) for item in sockets]

@@ -1,4 +1,4 @@
-"""The graph of a compiled flow as other systems would draw it: jobs and their parents, without what only counts."""
+"""The graph of a compiled flow as other systems define it: jobs and their parents, without groups."""
 
 from collections.abc import Mapping
 
@@ -7,8 +7,8 @@ from flowq.plan.foreach import foreach_groups, with_foreach_cells
 
 
 def edges(plan: Plan) -> dict[str, set[str]]:
-    """Return for each job of the graph (cells of a matrix as `name.0`, `name.1`, …) its parents; groups stand for all of theirs."""
-    plan = with_foreach_cells(plan, dict.fromkeys(foreach_groups(plan)))  # a foreach is one job, before its list is known
+    """Return the parents of each job (cells of a matrix as `name.0`, `name.1`, …); a group is replaced by all its parents."""
+    plan = with_foreach_cells(plan, dict.fromkeys(foreach_groups(plan)))  # a foreach is one job until its list is known
     names: dict[int, str] = {}
     for node, ordinals in plan.cells_of().items():
         several = next(item for item in plan.nodes if item.name == node).matrix

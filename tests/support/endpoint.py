@@ -1,4 +1,4 @@
-"""A web server of the test's own that notes what it is asked and answers as it is told."""
+"""A web server for tests that records its requests and gives prepared answers."""
 
 import json
 import threading
@@ -10,7 +10,7 @@ from typing import Any, Self
 
 @dataclass(frozen=True)
 class Asked:
-    """One request as it arrived."""
+    """A recorded request."""
 
     method: str
     path: str
@@ -25,7 +25,7 @@ class Asked:
 
 @dataclass
 class Endpoint:
-    """Use as a context manager. `answers` are the statuses of the first requests, then it is 200; `before` runs ahead of each answer."""
+    """A web server, used as a context manager. `answers` are the statuses of the first requests, then 200; `before` runs before each."""
 
     answers: list[int] = field(default_factory=list)
     before: Callable[[], object] = lambda: None
@@ -44,7 +44,7 @@ class Endpoint:
                     self.send_response(status)
                     self.end_headers()
                 except (BrokenPipeError, ConnectionResetError):
-                    return  # whoever asked has gone
+                    return  # the client has closed the connection
 
             do_GET = do_POST = answer  # noqa: N815 - http.server's names
 
@@ -64,5 +64,5 @@ class Endpoint:
 
     @property
     def url(self) -> str:
-        """Where it is."""
+        """The server's address."""
         return f"http://127.0.0.1:{self._server.server_address[1]}"

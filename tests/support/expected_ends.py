@@ -1,4 +1,4 @@
-"""The end of every job of a plan, computed from the rules in plain Python: what the store must arrive at."""
+"""The expected end of every job of a plan, computed by a reference implementation of the rules in plain Python."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
@@ -19,13 +19,13 @@ _EXECUTED = {
 def expected(
     plan: Plan, outcomes: Mapping[str, str], *, stored: Plan | None = None, skipped: Iterable[str] = ()
 ) -> dict[str, str]:
-    """Return each job's end (with its reason after a slash) when the jobs that are executed end as `outcomes` says.
+    """Return each job's end (with its reason after a slash) if executed jobs end as in `outcomes`.
 
     Args:
-        plan: with the cells of its foreach jobs.
-        outcomes: by name.
-        stored: the plan before its foreach jobs grew, when it has some.
-        skipped: names of the jobs (of nodes, where there are cells) whose `if` is false.
+        plan: the plan with the cells of its foreach jobs.
+        outcomes: the outcomes by name.
+        stored: the plan before the expansion of its foreach jobs, if it has some.
+        skipped: names of the jobs (or of nodes with cells) whose `if` is false.
     """
     return _Reference(plan, outcomes, stored or plan, frozenset(skipped)).all()
 
@@ -61,7 +61,7 @@ class _Reference:
             self.ends[cell.ordinal] = graph_rules.End(JobStatus.SKIPPED)
             self.out[cell.name] = "skipped/if_false"
         elif self.stored.cells[cell.ordinal : cell.ordinal + 1] and self.stored.cells[cell.ordinal].group:
-            self.out[cell.name] = "a group of cells: its edges hold"
+            self.out[cell.name] = "finished"  # its list is empty, else it would be a group
             self.ends[cell.ordinal] = graph_rules.End(JobStatus.FINISHED)
         else:
             self._executed(cell)
@@ -94,7 +94,7 @@ class _Reference:
 
 
 def reset_names(plan: Plan, stored: Plan, actual: Mapping[str, str], allowed: Collection[str] = ()) -> set[str]:
-    """Return the names of what a retry of an ended run resets, its handlers aside: the page's words, by plain reachability.
+    """Return the names of the jobs that a retry of an ended run resets, without handlers: the rules of the page, by reachability.
 
     Args:
         plan: with the cells of its foreach jobs.
@@ -119,12 +119,12 @@ def reset_names(plan: Plan, stored: Plan, actual: Mapping[str, str], allowed: Co
 
 
 def _is_seed(end: str) -> bool:
-    """Who was skipped because of another job is reset together with that one, or not at all."""
+    """Return whether an end starts a reset; a job that was skipped because of another is reset only together with that one."""
     return end.partition("/")[0] in {"failed", "stopped", "canceled"} or end == "skipped/fail_fast"
 
 
 def _below(plan: Plan, stored: Plan, *, cells: bool = False) -> list[set[int]]:
-    """Return the children of each cell. What a foreach depends on has the group below it, and with `cells` those too."""
+    """Return the children of each cell. The children of a foreach's parents include its group, and with `cells` also its cells."""
     below: list[set[int]] = [set() for _ in plan.cells]
     for cell in plan.cells:
         for edge in cell.parents if cells or cell.ordinal < len(stored.cells) else ():
@@ -146,7 +146,7 @@ def _reach(below: Sequence[set[int]], start: int) -> set[int]:
 
 
 def _named(plan: Plan, stored: Plan, reset: set[int]) -> set[str]:
-    """Return the names of reset jobs; of a foreach that is evaluated again its own, and none of its cells."""
+    """Return the names of reset jobs; for a foreach that is evaluated again its own name and none of its cells."""
     again = {
         cell.ordinal
         for cell in stored.cells
@@ -161,12 +161,12 @@ def _named(plan: Plan, stored: Plan, reset: set[int]) -> set[str]:
 
 
 def differences(actual: Mapping[str, str], wanted: Mapping[str, str]) -> dict[str, tuple[str | None, str]]:
-    """Return what differs; where several broken edges explain a skip, the first to be decided names the reason."""
+    """Return the differences, except for reasons of skips that several broken edges can explain."""
     return {name: (actual.get(name), text) for name, text in wanted.items() if actual.get(name) not in text.split("|")}
 
 
 def inconsistencies(plan: Plan, actual: Mapping[str, str], allowed: Iterable[str] = ()) -> list[str]:
-    """Return which ends of a graph cannot stand beside each other, whatever was canceled, stopped or lost on the way.
+    """Return the ends in a graph that contradict each other, whatever was canceled, stopped or lost.
 
     Args:
         plan: with the cells of its foreach jobs.

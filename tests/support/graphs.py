@@ -1,4 +1,4 @@
-"""Small plans for tests that are about the store, not about YAML."""
+"""Small plans for tests of the store, without YAML."""
 
 import dataclasses
 from collections.abc import Mapping, Sequence
@@ -15,11 +15,11 @@ Shape = Mapping[str, Parents]
 
 @dataclasses.dataclass(frozen=True)
 class Extra:
-    """What a plan has beside its graph.
+    """The parts of a plan beside its graph.
 
     Args:
-        foreach: names of jobs that are made of a list known at run time.
-        handlers: phase -> jobs with their parents in the phase; their names become `<phase>/<name>`.
+        foreach: names of jobs with a list that is known at run time.
+        handlers: phase -> jobs with their parents in the phase; they are named `<phase>/<name>`.
         nodes: name -> settings of that node alone.
         flow: settings of the plan.
     """
@@ -33,13 +33,13 @@ class Extra:
 def plan(
     jobs: Shape, *, cells: Mapping[str, int] | None = None, joins: Sequence[str] = (), extra: Extra = Extra(), **options: object
 ) -> Plan:
-    """Return a plan of these jobs, given in topological order with their parents (a list: all `success`).
+    """Return a plan of jobs, in topological order with their parents (a list: all `success`).
 
     Args:
         jobs: name -> parents.
-        cells: name -> how many cells a matrix job has.
+        cells: name -> number of cells of a matrix job.
         joins: names of jobs that execute nothing.
-        extra: what there is beside the graph.
+        extra: the parts beside the graph.
         options: settings of every node, e.g. `retry=RetryPolicy(2)`.
     """
     builder = _Builder(cells or {}, joins, extra, options)

@@ -1,6 +1,6 @@
-"""What must be true of a namespace after every transition, checked after every test that touches a store.
+"""The invariants of a namespace, which hold after every transition and are checked after every test with a store.
 
-Reads everything with a plain client, by its own understanding of the keys, so that a mistake in the package is not repeated here.
+They read all keys with a plain client and independent code, so that a mistake of the package is not repeated here.
 """
 
 import re
@@ -20,7 +20,7 @@ LEGAL = {edge for edges in TRANSITIONS.values() for edge in edges}
 
 @dataclass
 class Picture:
-    """Everything of one namespace, read at once."""
+    """All data of a namespace."""
 
     jobs: dict[str, dict[str, str]] = field(default_factory=dict)
     runs: dict[str, dict[str, str]] = field(default_factory=dict)
@@ -30,14 +30,14 @@ class Picture:
     timers: set[str] = field(default_factory=set)
     decide: set[str] = field(default_factory=set)
     outbox: list[str] = field(default_factory=list)
-    holders: dict[str, dict[str, float]] = field(default_factory=dict)  # semaphore -> who -> until when
+    holders: dict[str, dict[str, float]] = field(default_factory=dict)  # semaphore -> holder -> deadline
     waiters: dict[str, list[str]] = field(default_factory=dict)
     limits: dict[str, dict[str, str]] = field(default_factory=dict)
     limited: set[str] = field(default_factory=set)
-    deliveries: set[str] = field(default_factory=set)  # of webhooks
+    deliveries: set[str] = field(default_factory=set)  # ids of webhook deliveries
     due: set[str] = field(default_factory=set)
-    groups: dict[str, dict[str, str]] = field(default_factory=dict)  # with "ends", when it expires
-    members: dict[str, dict[str, float]] = field(default_factory=dict)  # group -> job -> when its record expires
+    groups: dict[str, dict[str, str]] = field(default_factory=dict)  # with "ends", the time of expiry
+    members: dict[str, dict[str, float]] = field(default_factory=dict)  # group -> job -> expiry of its record
     index: dict[str, float] = field(default_factory=dict)  # of groups
     expiries: dict[str, float] = field(default_factory=dict)  # of the records of jobs in groups
     satellites: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))  # kind -> ids
@@ -73,7 +73,7 @@ def check(store: Store) -> None:
 
 
 def read(client: Any, namespace: str) -> Picture:
-    """Read a whole namespace; a key of no known form is an error."""
+    """Read a whole namespace; an unknown key is an error."""
     prefix = f"{{{namespace}}}:"
     picture = Picture()
     for raw in client.scan_iter(match=prefix.replace("{", "\\{").replace("}", "\\}") + "*", count=1000):
@@ -147,13 +147,13 @@ def _texts(row: dict[bytes, bytes]) -> dict[str, str]:
 
 
 def _expiry(client: Any, key: bytes) -> float:
-    """When a key expires (ms), infinite for one that does not."""
+    """Return when a key expires, in ms; infinite if it does not."""
     when = client.pexpiretime(key)
     return float("inf") if when == -1 else float(when)
 
 
 def groups(picture: Picture) -> list[str]:
-    """A group lists its jobs with the ends of their records, counts them, and lives as long as the last of them."""
+    """A group lists its jobs with the expiry of their records, counts them, and expires with the last of them."""
     problems = []
     now = time.time() * 1000 + 50
     for job, row in picture.jobs.items():
@@ -169,7 +169,7 @@ def groups(picture: Picture) -> list[str]:
             f"group {name} lists {job}, which is gone" for job, score in members.items() if score > now and job not in living
         ]
         group = picture.groups.get(name, {})
-        counts = {key[2:]: int(value) for key, value in group.items() if key.startswith("n:")}
+        counts = {key[5:]: int(value) for key, value in group.items() if key.startswith("jobs:")}
         actual = Counter(row["status"] for row in living.values())
         if any(counts.get(status, 0) < count for status, count in actual.items()) or min(counts.values(), default=0) < 0:
             problems.append(f"group {name} counts {counts}, its jobs are {dict(actual)}")
@@ -191,7 +191,7 @@ def groups(picture: Picture) -> list[str]:
 
 
 def fields(picture: Picture) -> list[str]:
-    """Each field of a job is declared, and is the number or the flag that the declaration promises."""
+    """Each field of a job is declared, and has the declared type."""
     problems = []
     for job, row in picture.jobs.items():
         for name, value in row.items():
@@ -206,21 +206,21 @@ def fields(picture: Picture) -> list[str]:
 
 
 def structures(picture: Picture) -> list[str]:
-    """Each job is in exactly the one structure that its status names."""
+    """Each job is in exactly the structure of its status."""
     places: dict[str, list[str]] = defaultdict(list)
     for queue, ids in picture.queues.items():
         for job in ids:
             places[job].append(f"queued:{queue}")
     for (status, queue), ids in picture.registries.items():
         for job in ids:
-            if job in picture.jobs or status not in ENDED:  # entries of expired jobs are shed later, and not counted
+            if job in picture.jobs or status not in ENDED:  # entries of expired jobs are removed later, and do not count
                 places[job].append(f"{status}:{queue}")
     problems = []
     for job, row in picture.jobs.items():
         if row.get("kind") == "group" or row["status"] == "created":
             wanted: list[str] = []
         else:
-            wanted = [f"{row['status']}:{row['origin']}"]
+            wanted = [f"{row['status']}:{row['queue']}"]
         found = places.pop(job, [])
         if found != wanted and not _on_its_way(picture, row):
             problems.append(f"job {job} is {row['status']} but stands in {found or 'nothing'}")
@@ -235,14 +235,14 @@ def structures(picture: Picture) -> list[str]:
 
 
 def _on_its_way(picture: Picture, row: dict[str, str]) -> bool:
-    """A job of a run whose walk is still in the outbox (or that is being staged, or waits for its turn) is listed nowhere yet."""
+    """Return whether a job is not listed yet, because its run is being staged, waits for its turn or has work left in the outbox."""
     run = picture.runs.get(row.get("run", ""), {})
     listed_nowhere = {"staging", "collecting", "queued"}
     return row["status"] == "deferred" and (int(run.get("outbox", 0)) > 0 or run.get("status") in listed_nowhere)
 
 
 def counters(picture: Picture) -> list[str]:
-    """A run's counters equal its jobs' statuses, and it ends exactly when nothing is open."""
+    """A run's counters equal the counts of its jobs' statuses, and it ends exactly when no job is open."""
     problems = []
     by_run: dict[str, list[dict[str, str]]] = defaultdict(list)
     for row in picture.jobs.values():
@@ -253,9 +253,11 @@ def counters(picture: Picture) -> list[str]:
         if record["status"] in {"staging", "collecting"}:
             continue
         rows = by_run[run]
-        counted = {name[2:]: int(value) for name, value in record.items() if name.startswith("n:") and int(value)}
+        counted = {name[5:]: int(value) for name, value in record.items() if name.startswith("jobs:") and int(value)}
         actual = dict(Counter(row["status"] for row in rows if row.get("kind") != "group"))
-        gone = {name[2:]: int(value) for name, value in record.items() if name.startswith("x:")}  # not kept as long as the run
+        gone = {
+            name[8:]: int(value) for name, value in record.items() if name.startswith("expired:")
+        }  # jobs that expired before the run
         actual = {status: actual.get(status, 0) + gone.get(status, 0) for status in {*actual, *gone}}
         if counted != actual:
             problems.append(f"run {run} counts {counted}, its jobs are {actual}")
@@ -272,7 +274,7 @@ def counters(picture: Picture) -> list[str]:
 
 
 def _takes_part(row: dict[str, str], run: dict[str, str]) -> bool:
-    """A handler is open from its turn on."""
+    """Return whether a job counts as open; a handler does only from its turn on."""
     turn = {"": None, "early": "early", "exit": "exit"}[run.get("phase", "")]
     phase = row.get("phase")
     return phase is None or turn == "exit" or (turn == "early" and phase != "exit")
@@ -289,7 +291,7 @@ def _run_of(picture: Picture, entry: str) -> str:
 
 
 def reachable(picture: Picture) -> list[str]:
-    """Nothing lasting belongs to a job that does not exist."""
+    """No persistent key belongs to a job that does not exist."""
     staged = {run for run, record in picture.runs.items() if record["status"] in {"staging", "collecting"}}
     return [
         f"{kind} of {job} lasts, but the job does not exist"
@@ -310,7 +312,7 @@ def attempts(picture: Picture) -> list[str]:
 
 
 def histories(picture: Picture) -> list[str]:
-    """In the stream each change starts where the last one ended, is legal, and each dependent is released once per run attempt."""
+    """In the stream, each change starts from the previous status and is legal, and each dependent is released once per attempt."""
     problems = []
     for stream, events in picture.events.items():
         last: dict[str, str] = {}
@@ -339,12 +341,12 @@ def histories(picture: Picture) -> list[str]:
 
 
 def _jobs_and_runs(picture: Picture, name: str, held: dict[str, float]) -> list[str]:
-    """Who holds a semaphore, without the places of deleted jobs whose processes still run."""
+    """Return the holders of a semaphore, without deleted jobs whose processes still run."""
     return [who for who in held if f"vacate|{name}\n{who}" not in picture.timers]
 
 
 def semaphores(picture: Picture) -> list[str]:
-    """Holders are queued, started or running; waiters wait; there are no more holders than the semaphore allows."""
+    """Holders are queued, started or running; waiters wait; the number of holders is within the limit."""
     problems = []
     for name, held in picture.holders.items():
         for who in _jobs_and_runs(picture, name, held):
@@ -362,7 +364,7 @@ def semaphores(picture: Picture) -> list[str]:
     started: Counter[str] = Counter()
     most: dict[str, int] = {}
     for job, row in picture.jobs.items():
-        for line in row.get("sems", "").split("\n") if row["status"] == "started" and row.get("sems") else []:
+        for line in row.get("semaphores", "").split("\n") if row["status"] == "started" and row.get("semaphores") else []:
             limit, name = line.split(" ", 1)
             started[name] += 1
             most[name] = max(most.get(name, 0), int(limit))
@@ -377,23 +379,23 @@ def semaphores(picture: Picture) -> list[str]:
 
 
 def webhooks(picture: Picture) -> list[str]:
-    """Each delivery has its time, and each time its delivery."""
+    """Each delivery has a due time, and each due time a delivery."""
     return [f"webhook {name} is half there" for name in picture.deliveries ^ picture.due]
 
 
 def limits(picture: Picture) -> list[str]:
-    """A rate limit counts the jobs that carry it, and is listed while it has some."""
+    """A rate limit counts its jobs, and is listed while it has some."""
     carrying: dict[str, Counter[str]] = defaultdict(Counter)
     for row in picture.jobs.values():
-        if "limit" in row and row["status"] in {"rate_limited", "queued", "started"}:
-            carrying[row["sems"].partition(" ")[2]][row["limit"]] += 1
+        if "rate_limit" in row and row["status"] in {"rate_limited", "queued", "started"}:
+            carrying[row["semaphores"].partition(" ")[2]][row["rate_limit"]] += 1
     counted = {name: Counter({limit: int(count) for limit, count in row.items()}) for name, row in picture.limits.items()}
     problems = [] if counted == carrying else [f"rate limits count {counted}, their jobs are {dict(carrying)}"]
     return problems if picture.limited == set(carrying) else [*problems, f"rate limits {picture.limited} are listed"]
 
 
 def timers(picture: Picture) -> list[str]:
-    """What a timer is for is still to come."""
+    """Each timer belongs to a pending event."""
     problems = []
     for timer in picture.timers:
         kind, who = timer.split("|", 1)

@@ -1,4 +1,4 @@
-"""How much memory this process has had."""
+"""The peak memory of this process."""
 
 import os
 import resource
@@ -6,9 +6,9 @@ from pathlib import Path
 
 
 def peak() -> int:
-    """Return the most resident memory since the program began, in kB.
+    """Return the peak resident memory since the start of the program, in kB.
 
-    `ru_maxrss` alone would be that of whoever started it, where that was more: Linux keeps it over `exec`.
+    `ru_maxrss` alone may be that of the parent process, because Linux keeps it over `exec`.
     """
     status = Path("/proc/self/status")
     if status.exists():

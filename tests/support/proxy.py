@@ -1,7 +1,6 @@
-"""A proxy between a client and the real server that loses what it is told to lose.
+"""A proxy between a client and the real server that drops chosen replies.
 
-Real sockets, real bytes. A lost reply is what a client sees when the connection breaks after the server has done the work: the
-request went through, the answer never came.
+It uses real sockets. A lost reply looks to the client like a connection that breaks after the server has executed the request.
 """
 
 import contextlib
@@ -13,10 +12,10 @@ from pathlib import Path
 
 
 class Proxy:
-    """Forwards connections of its unix socket to another one.
+    """A proxy that forwards connections of its unix socket to another one.
 
-    `lose_reply(n)` is asked before the answer to the n-th request (of all connections, from 1) is passed on: True cuts the
-    connection instead.
+    `lose_reply(n)` is called before the answer to the n-th request (of all connections, from 1) is forwarded; if it returns True, the
+    proxy closes the connection instead.
     """
 
     def __init__(self, upstream: str, lose_reply: Callable[[int], bool]) -> None:
@@ -68,7 +67,7 @@ class Proxy:
             while received := client.recv(1 << 20):
                 data += received
                 while size := _first(data):
-                    if b"EVAL" in data[:32]:  # handshakes are let alone: only requests count
+                    if b"EVAL" in data[:32]:  # only scripts count as requests, not handshakes
                         with self._lock:
                             self.requests += 1
                             if self._lose_reply(self.requests):
@@ -96,7 +95,7 @@ class Proxy:
 
 
 def _first(data: bytes) -> int:
-    """Return how long the first request is, 0 while it is not complete: several may be under way at once, each is one of its own."""
+    """Return the length of the first request, 0 while it is incomplete; the buffer may hold several."""
     end = data.find(b"\r\n")
     if end < 0:
         return 0

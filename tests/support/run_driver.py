@@ -1,4 +1,4 @@
-"""Executing whole runs through a driver, several jobs at a time and ending in random order."""
+"""Execution of whole runs through a driver, several jobs at a time, ending in random order."""
 
 import random
 from collections import Counter
@@ -15,10 +15,10 @@ LOST = "lost"  # an outcome: the worker dies
 
 @dataclass
 class Drive:
-    """One execution of a run to its end.
+    """The execution of a run to its end.
 
-    `outcomes` are by name: finished, failed, `failed!` (allowed), stopped, lost; what is not named finishes. `each` is called between
-    any two steps with the number of the step.
+    `outcomes` are by name: finished (the default), failed, `failed!` (allowed), stopped, lost. `each` is called between two steps with
+    the number of the step.
     """
 
     store: Store
@@ -28,11 +28,11 @@ class Drive:
     rng: random.Random = field(default_factory=lambda: random.Random(0))
     each: Callable[[int], None] = lambda _step: None
     slots: int = 3
-    order: list[str] = field(default_factory=list)  # names as they were claimed
-    together: Counter[str] = field(default_factory=Counter)  # the most jobs that held a semaphore at once
+    order: list[str] = field(default_factory=list)  # names in the order of their claims
+    together: Counter[str] = field(default_factory=Counter)  # maximal number of jobs that held a semaphore at once
 
     def to_the_end(self) -> list[str]:
-        """Return the names in the order in which they were claimed."""
+        """Execute the run; return the names in the order of their claims."""
         plan = Plan.from_json(self.store.runs.plan(self.run))
         held: list[tuple[Claim, str]] = []
         step = 0
@@ -64,13 +64,15 @@ class Drive:
         assert ended is Outcome.DONE
 
     def _count(self, held: list[tuple[Claim, str]]) -> None:
-        now = Counter(line.partition(" ")[2] for claim, _ in held for line in claim.fields.get("sems", "").split("\n") if line)
+        now = Counter(
+            line.partition(" ")[2] for claim, _ in held for line in claim.fields.get("semaphores", "").split("\n") if line
+        )
         for name, count in now.items():
             self.together[name] = max(self.together[name], count)
 
 
 def name_of(plan: Plan, claim: Claim) -> str:
-    """Return the name of a claimed job, also of a cell that a foreach has made."""
+    """Return the name of a claimed job, also of a cell of a foreach."""
     assert claim.ordinal is not None
     if claim.ordinal < len(plan.cells):
         return plan.cells[claim.ordinal].name

@@ -1,4 +1,4 @@
-"""A real server for tests: private, on a unix socket in a short temporary directory, gone with the test process."""
+"""A private server for tests, on a unix socket in a short temporary directory, which ends with the test process."""
 
 import ctypes
 import shutil
@@ -20,15 +20,17 @@ _PR_SET_PDEATHSIG = 1
 
 
 class PrivateServer:
-    """One server process and its directory. `start` it before use, `stop` it (idempotent) after.
+    """A server process and its directory. Call `start` before use and `stop` (idempotent) afterwards.
 
     Args:
-        binary: path of the server to run; by default the one flowq itself would find.
+        binary: path of the server to run; by default the one that flowq finds.
     """
 
     def __init__(self, binary: str | None = None) -> None:
         self.binary = binary or find_server().path
-        self.directory = Path(tempfile.mkdtemp(prefix="fq-", dir="/tmp"))  # short: a socket's path has at most 107 bytes
+        self.directory = Path(
+            tempfile.mkdtemp(prefix="fq-", dir="/tmp")
+        )  # short, because a socket's path has at most 107 bytes
         self.socket = str(self.directory / "s")
         self.log = self.directory / "log"
         self._process: subprocess.Popen[bytes] | None = None
@@ -36,7 +38,7 @@ class PrivateServer:
 
     @property
     def url(self) -> str:
-        """What `FLOWQ_REDIS_URL` or `-u` takes."""
+        """The address for `FLOWQ_REDIS_URL` and `-u`."""
         return f"unix://{self.socket}"
 
     @property
@@ -52,15 +54,15 @@ class PrivateServer:
         return self
 
     def restart(self, *, wait: bool = True) -> None:
-        """Start again with the options and the data of before, after `kill9` or `stop(keep=True)`; unless `wait`, return at once."""
+        """Start again with the same options and data, after `kill9` or `stop(keep=True)`; unless `wait`, return at once."""
         self._launch(wait=wait)
 
     def kill9(self) -> None:
-        """Kill the server without a chance to say goodbye; its directory stays."""
+        """Kill the server with SIGKILL; keep its directory."""
         self._end(signal.SIGKILL)
 
     def stop(self, keep: bool = False) -> None:
-        """Stop the server in order; unless `keep`, remove its directory."""
+        """Stop the server; unless `keep`, remove its directory."""
         self._end(signal.SIGTERM)
         if not keep:
             shutil.rmtree(self.directory, ignore_errors=True)
@@ -93,7 +95,7 @@ class PrivateServer:
                 return bool(client.ping())
             except redis.exceptions.AuthenticationError:  # it was started with a password
                 return True
-            except redis.exceptions.ConnectionError:  # not there yet, or loading
+            except redis.exceptions.ConnectionError:  # not started yet, or loading
                 return False
 
     def _end(self, how: signal.Signals) -> None:
@@ -110,6 +112,6 @@ class PrivateServer:
 
 
 def _die_with_parent() -> None:
-    """In the child: on Linux, die with the test process, so that a killed test run leaves no server behind."""
+    """Make this child die with the test process on Linux, so that a killed test run leaves no server."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)

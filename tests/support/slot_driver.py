@@ -1,6 +1,7 @@
-"""A worker's hands without a worker: claims and ends jobs through a real link, one call at a time, under the test's control."""
+"""A driver in place of a worker: it claims and ends jobs over a real connection, one call at a time, under the test's control."""
 
 import json
+import os
 import select
 from collections.abc import Callable, Sequence
 
@@ -8,6 +9,7 @@ from flowq import ids
 from flowq.store import Store
 from flowq.store.client.async_connection import Reply
 from flowq.store.schema.outcomes import Claim, ExchangeReply, ExecutionReport, LogLines, Outcome, SweepReply, Verdict
+from flowq.store.schema.records import Registration
 
 
 class Driver:
@@ -19,14 +21,15 @@ class Driver:
         self.link = store.link(name, lease)
         self.link.connect()
         self.name = name
-        self.list_of: Callable[[str], Sequence[object]] = lambda _job: [0, 1]  # what a foreach is made of, by the job's id
-        self.holds: Callable[[str], bool] = lambda _job: True  # what an `if` comes to
+        self.registration = Registration(name, tuple(self.queues), "test", os.getpid(), lease=lease)
+        self.list_of: Callable[[str], Sequence[object]] = lambda _job: [0, 1]  # the list of a foreach, by the job's id
+        self.holds: Callable[[str], bool] = lambda _job: True  # the value of an `if`, by the job's id
 
     def close(self) -> None:
         self.link.close()
 
     def reply(self) -> Reply:
-        """Wait for the answer to what was sent."""
+        """Wait for the answer to the request."""
         while True:
             readable, _, _ = select.select([self.link], [], [], 10)
             assert readable, "the server did not answer"
@@ -44,7 +47,7 @@ class Driver:
         return self.step(claims=1).claims[0]
 
     def take(self) -> Claim:
-        """Claim, and insist that there was something."""
+        """Claim a job; there must be one."""
         claim = self.claim()
         assert claim is not None, "nothing to claim"
         return claim
@@ -59,12 +62,12 @@ class Driver:
         return answer
 
     def swept(self) -> bool:
-        """Sweep once; always true, for conditions that are waited for."""
+        """Sweep once; return True, for use in `until`."""
         self.tick()
         return True
 
     def settle(self) -> None:
-        """Sweep until nothing is due now, deciding what has to be decided."""
+        """Sweep until nothing is due, evaluating pending expressions."""
         while True:
             answer = self.tick()
             for job in answer.decide:
@@ -73,27 +76,27 @@ class Driver:
                 return
 
     def decide(self, job: str) -> None:
-        """Answer what a job waits to know: its `if`, or its list."""
+        """Evaluate the `if` or the list of a waiting job."""
         if not self.holds(job):
             self.store.jobs.decide(job, "skipped", "if_false")
         elif self.store.jobs.decide(job, "go_on") is Outcome.WRONG_STATE:
             self.store.jobs.expand(job, [json.dumps(item).encode() for item in self.list_of(job)])
 
     def lose(self, claim: Claim) -> None:
-        """The worker of this claim dies: its lease runs out now."""
+        """Expire the lease of this claim, as if its worker had died."""
         keys = self.store.session.keys
         self.store.client.zadd(keys("leases"), {claim.id: 1}, xx=True)
         self.settle()
 
     def beat(self, *claims: Claim) -> list[Verdict]:
-        self.link.heartbeat("busy", self.queues, [(claim.id, claim.token) for claim in claims])
+        self.link.heartbeat(self.registration, "busy", [(claim.id, claim.token) for claim in claims])
         answer = self.reply()
         assert isinstance(answer, list)
         return answer
 
 
 def execution(claim: Claim, outcome: str = "finished", **more: object) -> ExecutionReport:
-    """Return the report that a claim's execution ended so."""
+    """Return the report of the end of a claim's execution."""
     reasons = {"failed": "error", "canceled": "canceled"}
     settings: dict[str, object] = {
         "reason": reasons.get(outcome, ""),

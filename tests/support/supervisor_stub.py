@@ -1,4 +1,4 @@
-"""A stand-in for the supervisor: slots and a fork server without a store, driven by hand, and a look at what is left running."""
+"""A supervisor without a store: slots and a fork server under the test's control, and a search for surviving processes."""
 
 import os
 import time
@@ -17,7 +17,7 @@ MARK = "FLOWQ_TEST_MARK"
 
 @dataclass
 class Execution:
-    """What the stand-in saw of one task."""
+    """The observed execution of a task."""
 
     end: Ended | None = None
     freed: bool = False
@@ -35,7 +35,7 @@ class Execution:
 
 
 class Stand:
-    """Runs tasks in real horses. Use as a context manager: at its end nothing may be left running."""
+    """A supervisor that runs tasks in real horses. A context manager: at its end no process may be left."""
 
     def __init__(self, *, slots: int = 1, grace: float = 0.2, clone: bool = False, preload: tuple[str, ...] = ()) -> None:
         self.mark = os.urandom(8).hex()
@@ -77,7 +77,7 @@ class Stand:
         return execution
 
     def turn(self, condition: Callable[[], object], timeout: float = 15.0) -> None:
-        """Turn the loop until the condition holds."""
+        """Run the loop until the condition holds."""
         deadline = time.monotonic() + timeout
         while not condition():
             assert time.monotonic() < deadline, "the slots did not get there in time"
@@ -93,7 +93,7 @@ class Stand:
 
 
 def task(kind: str, **fields: Any) -> dict[str, Any]:
-    """Return a task with what every task has."""
+    """Return a task with the common fields."""
     common: dict[str, Any] = {
         "id": "r-1",
         "name": "job",
@@ -117,7 +117,7 @@ def shell(script: str, **fields: Any) -> dict[str, Any]:
 
 
 def survivors(mark: str) -> list[int]:
-    """Return the pids of all living processes that were started with this mark in their environment (Linux)."""
+    """Return the pids of all live processes with this mark in their environment (Linux)."""
     wanted = f"{MARK}={mark}".encode()
     found = []
     for entry in os.listdir("/proc"):
@@ -132,7 +132,7 @@ def survivors(mark: str) -> list[int]:
 
 
 def gone(pid: int, mark: str) -> bool:
-    """Return whether the process that had this pid and mark is not running any more; its number may be in use again."""
+    """Return whether the process with this pid and mark has ended; the pid may have been reused."""
     return pid not in survivors(mark)
 
 

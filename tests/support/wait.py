@@ -1,4 +1,4 @@
-"""Waiting for a condition with a deadline, so that no test sleeps a fixed time and hopes."""
+"""Waiting for a condition with a deadline, so that no test sleeps for a fixed time."""
 
 import time
 from collections.abc import Callable
@@ -8,17 +8,17 @@ T = TypeVar("T")
 
 
 def until(predicate: Callable[[], T], timeout: float = 10.0, message: str = "") -> T:
-    """Call `predicate` until it returns something true and return that.
+    """Call `predicate` until it returns a true value, and return that value.
 
-    The first waits are short (1 ms) and grow to 20 ms: most conditions of these tests come true within a few milliseconds.
+    The pauses grow from 1 ms to 20 ms, because most conditions of the tests hold within a few milliseconds.
 
     Args:
-        predicate: asked again and again; an exception of it goes through.
-        timeout: seconds until the wait is given up.
-        message: what was waited for, or what to look at when it did not come.
+        predicate: the condition, called repeatedly; its exceptions are not caught.
+        timeout: seconds to wait.
+        message: the condition in words, for the error.
 
     Raises:
-        AssertionError: the condition did not come true in time; names the message and the last value.
+        AssertionError: the condition did not hold in time; with the message and the last value.
     """
     deadline = time.monotonic() + timeout
     pause = 0.001

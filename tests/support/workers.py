@@ -1,4 +1,4 @@
-"""Worker processes for tests: started like `flowq worker` starts them, killed when the test ends, with nothing left running."""
+"""Worker processes for tests: started as by `flowq worker`, and killed with all descendants at the end."""
 
 import os
 import signal
@@ -17,15 +17,16 @@ from tests.support.wait import until
 
 
 class WorkerProcess:
-    """One worker. Use as a context manager.
+    """A worker process, used as a context manager.
 
     Args:
         url: the server.
-        arguments: of `flowq.worker.main`.
-        namespace: of the keys.
+        arguments: the arguments of `flowq.worker.main`.
+        namespace: the namespace of the keys.
         env: further variables.
-        fds: descriptors it inherits.
-        inherit: called in the new process before the worker's program is executed, for what it inherits beside descriptors.
+        fds: inherited descriptors.
+        inherit: called in the new process before exec, to set up other inherited state.
+        prefix: a command that starts it, such as `unshare`.
     """
 
     def __init__(
@@ -36,10 +37,11 @@ class WorkerProcess:
         env: dict[str, str] | None = None,
         fds: tuple[int, ...] = (),
         inherit: Callable[[], object] | None = None,
+        prefix: tuple[str, ...] = (),
     ) -> None:
         self.mark = os.urandom(8).hex()
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "flowq.worker.main", "--namespace", namespace, *arguments],
+            [*prefix, sys.executable, "-m", "flowq.worker.main", "--namespace", namespace, *arguments],
             env={**os.environ, "FLOWQ_REDIS_URL": url, MARK: self.mark, **(env or {})},
             stdin=subprocess.DEVNULL,
             pass_fds=fds,
@@ -55,14 +57,14 @@ class WorkerProcess:
         self.process.kill()
         self.process.wait()
         if sys.platform == "linux":
-            until(lambda: not survivors(self.mark), timeout=5, message="everything below the worker to be gone")
+            until(lambda: not survivors(self.mark), timeout=5, message="all descendants of the worker to end")
 
     def signal(self, number: int) -> None:
         """Send a signal."""
         self.process.send_signal(number)
 
     def wait(self, timeout: float = 15.0) -> int:
-        """Return the exit code."""
+        """Wait for the end and return the exit code."""
         return self.process.wait(timeout)
 
 

@@ -1,10 +1,10 @@
-"""Durations: every form, what is refused, and the way back."""
+"""Durations: all forms, refused values, and formatting."""
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flowq.durations import NEVER, format_duration, parse_duration
+from flowq.durations import NEVER, format_duration, from_milliseconds, milliseconds, parse_duration
 from flowq.exceptions import UsageError
 
 
@@ -30,12 +30,12 @@ def test_refused(value: object) -> None:
 
 
 @pytest.mark.parametrize("value", [-1, -1.0, "-1", "never"])
-def test_never_where_it_makes_sense(value: object) -> None:
+def test_never_is_accepted_if_allowed(value: object) -> None:
     assert parse_duration(value, never=True) == NEVER
 
 
 @given(st.integers(0, 10**12).map(lambda millis: millis / 1000))
-def test_what_is_formatted_reads_back(seconds: float) -> None:
+def test_formatted_durations_parse_to_the_same_value(seconds: float) -> None:
     assert parse_duration(format_duration(seconds)) == pytest.approx(seconds)
 
 
@@ -48,3 +48,15 @@ def test_format() -> None:
         "1d1h1m1s",
         "never",
     ]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "millis"), [(0, 0), (0.0001, 1), (0.0015, 2), (1.001, 1001), (0.29, 290), (180, 180_000), (NEVER, -1)]
+)
+def test_milliseconds(seconds: float, millis: int) -> None:
+    assert milliseconds(seconds) == millis
+
+
+@given(st.integers(-1, 10**14))
+def test_what_is_stored_reads_back(millis: int) -> None:
+    assert milliseconds(from_milliseconds(str(millis))) == millis

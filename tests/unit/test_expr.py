@@ -1,4 +1,4 @@
-"""The expression language: values, refusals with their places, references, types, limits, templates."""
+"""The expression language: values, errors with positions, references, types, limits, templates."""
 
 import json
 import time
@@ -83,16 +83,16 @@ def test_no_value(source: str, message: str) -> None:
 @pytest.mark.parametrize(
     ("source", "start", "message"),
     [
-        ("", 0, "empty"), ("a b", 2, "expected an operator"), ("a.", 1, "name behind the dot"), ("1 + 1", 2, "unexpected character '+'"), ("a = 1", 2, "unexpected character '='"),
+        ("", 0, "empty"), ("a b", 2, "expected an operator"), ("a.", 1, "name after the dot"), ("1 + 1", 2, "unexpected character '+'"), ("a = 1", 2, "unexpected character '='"),
         ("'abc", 0, "not closed"), ("(a", 1, "expected `)`"), ("[1 2]", 3, "expected `,` or `]`"), ("{a 1}", 3, "expected `:`"), ("a < b < c", 6, "do not chain"), ("a ? b", 4, "expected `:`"),
         ("not a", 0, "expected a value, found not"), ("a and b", 2, "found and"), ("len(a", 4, "expected `,`"), ("'\\q'", 1, "unknown escape"), ("99999999999999999999", 0, "19 digits"),
         ("1e999", 0, "too large"),
         ("'\\ud800'", 0, "half of a"), ("a[*][*]", 5, "once"), ("{a: 1, a: 2}", 0, "duplicate key"), ("a\x00", 1, "unexpected character"), ("${{ a }}", 0, "unexpected character '$'"),
-        ("a - b", 2, "expected an operator"), ("-a", 1, "a number behind"), ("(" * 60, 50, "50 levels"), ("!" * 60 + "a", 49, "50 levels"), (" && ".join(["a"] * 200), 0, "120 operations"),
+        ("a - b", 2, "expected an operator"), ("-a", 1, "a number after"), ("(" * 60, 50, "50 levels"), ("!" * 60 + "a", 49, "50 levels"), (" && ".join(["a"] * 200), 0, "120 operations"),
         (".".join(["a"] * 70), 0, "50 parts"), ("a" * 10_001, 0, "10000 characters"), ("[" + "1," * 600 + "]", 0, "1000 parts"),
     ],
 )  # fmt: skip
-def test_syntax_errors_have_a_place(source: str, start: int, message: str) -> None:
+def test_syntax_errors_have_a_position(source: str, start: int, message: str) -> None:
     with pytest.raises(ExprSyntaxError) as caught:
         parse(source)
     assert message in caught.value.message
@@ -119,8 +119,8 @@ def test_references() -> None:
     assert only.guarded
 
 
-def test_types_know_no_false_alarm() -> None:
-    """What evaluates must not be refused by its type."""
+def test_types_give_no_false_errors() -> None:
+    """An expression that evaluates must not have a type error."""
     scope = {name: type_of(value) for name, value in SCOPE.items()}
     for source in (
         "params.n > 2 && params.full",
@@ -132,7 +132,7 @@ def test_types_know_no_false_alarm() -> None:
         assert infer(parse(source), scope)[1] == [], source
 
 
-def test_what_no_value_can_make_right() -> None:
+def test_expressions_that_fail_for_all_values() -> None:
     scope = {
         "s": STRING, "n": NUMBER, "x": ANY, "b": BOOLEAN, "names": Type("list", STRING), "m": MAP,
         "status": Type("string", values=("finished", "failed"), meant={"success": "finished"}),
@@ -150,7 +150,7 @@ def test_what_no_value_can_make_right() -> None:
         assert [source[problem.start : problem.end] for problem in problems] == [place], source
 
 
-def test_what_some_value_can_make_right() -> None:
+def test_expressions_that_work_for_some_values() -> None:
     scope = {"s": STRING, "n": NUMBER, "x": ANY, "names": Type("list", STRING), "m": MAP, "status": Type("string", values=("a", "b"))}  # fmt: skip
     for source in (
         "min(x) == 'a'", "min([]) ?? 0", "max(n, x) == 1", "max(names) < 'b'", "sum([x, 1]) > 1", "sum([])", "format(s, 1)", "format('{0}{1}', x, n)", "split(s, s)",
@@ -192,7 +192,7 @@ def test_budgets() -> None:
     assert time.process_time() - start < 5
 
 
-def test_values_that_hold_the_same_again_and_again() -> None:
+def test_values_with_repeated_parts() -> None:
     scope = {"rows": [{"text": "x" * 1000}] * 500, "text": "x" * 1_000_000, "short": ["abcdefgh"] * 100_000}
     for source in (
         "[" + ",".join(["rows"] * 40) + "]",
@@ -209,10 +209,10 @@ def test_values_that_hold_the_same_again_and_again() -> None:
         assert outcome(source, scope) == "value", source
 
 
-def test_a_text_of_many_expressions_has_a_limit() -> None:
+def test_a_string_of_many_expressions_has_a_limit() -> None:
     value = {"$join": [{"$": "text"}] * 9}
     assert len(render(value, {"text": "x" * 100_000})) == 900_000
-    with pytest.raises(EvalError, match="a text give more than"):
+    with pytest.raises(EvalError, match="a string give more than"):
         render(value, {"text": "x" * 1_000_000})
 
 
@@ -225,7 +225,7 @@ def parsed(source: str) -> Expression | ExprSyntaxError:
 
 @settings(max_examples=500, deadline=None)
 @given(st.text(alphabet="ab.[]*(){}'\",:?!&|<>= 019-\\nulen", max_size=60))
-def test_any_text_parses_or_says_why(source: str) -> None:
+def test_any_text_parses_or_has_an_error(source: str) -> None:
     expression = parsed(source)
     if isinstance(expression, ExprSyntaxError):
         assert 0 <= expression.start <= expression.end <= max(len(source), 1)
@@ -266,13 +266,13 @@ def test_templates() -> None:
     assert join_holes(split_template("plain }} {{ $x")) == "plain }} {{ $x"
 
 
-def test_a_hole_that_is_never_closed_has_a_place() -> None:
+def test_the_error_for_an_unclosed_hole_has_a_position() -> None:
     with pytest.raises(ExprSyntaxError) as caught:
         split_template("a ${{ params.n } b")
     assert caught.value.start == 2
 
 
-def test_maps_with_dollar_keys_stay_what_they_are() -> None:
+def test_maps_with_dollar_keys_are_unchanged() -> None:
     value = {
         "list": [{"$": "params.n"}, literal({"$ref": "x", "$": {"$": "params.n"}})],
         "k": {"$join": ["a", {"$": "params.n"}]},

@@ -1,4 +1,4 @@
-"""Which files the patterns of a `cache` mean."""
+"""Glob patterns of a `cache`."""
 
 import glob
 import os
@@ -103,15 +103,15 @@ def test_an_absolute_pattern_gives_absolute_paths(tree: Path) -> None:
         (["*.?", "!a.[!h]"], ["a.h", "b[1].c"]),
     ],
 )
-def test_what_is_left_out(tree: Path, patterns: list[str], expected: list[str]) -> None:
+def test_excluded_files(tree: Path, patterns: list[str], expected: list[str]) -> None:
     assert found(tree, *patterns) == expected
 
 
-def test_outputs_are_no_inputs(tree: Path) -> None:
+def test_outputs_are_not_inputs(tree: Path) -> None:
     assert found(tree, "*.c", "src/*.c", without=("src",)) == ["a.c", "b[1].c"]
 
 
-def test_a_directory_that_is_left_out_is_not_looked_into(tree: Path) -> None:
+def test_an_excluded_directory_is_not_read(tree: Path) -> None:
     closed = tree / "src" / "closed"
     closed.mkdir(mode=0o000)
     try:
@@ -138,8 +138,8 @@ SEGMENTS = st.sampled_from(["**", "*", "a*", "*.c", "?", "src", "sub", "deep", "
 @example(pattern="**/**/*.c")
 @given(pattern=st.lists(SEGMENTS, min_size=1, max_size=4).map("/".join))
 @settings(max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
-def test_patterns_mean_what_the_standard_library_says(tree: Path, pattern: str) -> None:
-    """But for links to directories, which `**` does not follow here, `__pycache__`, and directories, of which no pattern here names one."""
+def test_patterns_match_as_in_the_standard_library(tree: Path, pattern: str) -> None:
+    """Exceptions: links to directories, which `**` does not follow here, `__pycache__`, and directories, which no pattern here names."""
     for name in ("to-beside", "src/loop"):
         (tree / name).unlink(missing_ok=True)
     if pattern.endswith("**") or pattern.rsplit("/", 1)[-1] in {"src", "sub", "deep"}:

@@ -1,10 +1,22 @@
-"""The stored form of a plan gives the same plan again, whatever it holds."""
+"""Plans: the stored form, names, params and versions."""
 
 import json
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from flowq.plan import Action, Cell, Concurrency, Edge, Node, Plan, PlanVersionError, RetryPolicy
+from flowq.flows.views.text import safe_line
+from flowq.plan import Action, Cell, Concurrency, Edge, Json, Node, Plan, PlanVersionError, RetryPolicy, cell_name
+from flowq.plan.cell_names import spellings
+
+_VALUES = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.integers(0, 2),
+    st.text(st.sampled_from('01a,="[]{}\\n\n\u200b'), max_size=4),
+    st.sampled_from(["true", "null", "1", '"1"', "a,y=b", '{"a":1}']),
+)
 
 
 def node(name: str, **more: object) -> Node:
@@ -48,18 +60,18 @@ EVERYTHING = Plan(
 )
 
 
-def test_everything_comes_back() -> None:
+def test_the_stored_form_restores_the_plan() -> None:
     assert Plan.from_json(EVERYTHING.to_json()) == EVERYTHING
 
 
-def test_a_name_stands_for_the_whole_of_a_job() -> None:
+def test_a_name_is_mapped_to_the_only_cell_or_the_group() -> None:
     targets = EVERYTHING.targets()
     assert {name: targets[name] for name in ("plain", "each", "grid", "sub", "ask")} == {
         "plain": 0, "each": 1, "grid": 4, "sub": 8, "ask": 10,
     }  # fmt: skip
 
 
-def test_a_node_sees_the_params_of_its_own_file() -> None:
+def test_a_node_has_the_params_of_its_own_file() -> None:
     inner = EVERYTHING.nodes[4]
     assert EVERYTHING.params_of(inner) == {"n": 3}
     assert EVERYTHING.file_of(inner) == "/flows/sub.yaml"
@@ -83,3 +95,38 @@ def test_a_plan_of_version_1_is_read() -> None:
 def test_a_plan_of_a_later_version_is_refused() -> None:
     with pytest.raises(PlanVersionError, match="version 99"):
         Plan.from_json('{"version": 99}')
+
+
+@pytest.mark.parametrize(
+    ("cells", "names"),
+    [
+        ([{"x": 1}, {"x": 2}], ["[x=1]", "[x=2]"]),
+        ([{"x": 1}, {"x": "1"}, {"x": "a b"}], ["[x=1]", '[x="1"]', "[x=a b]"]),
+        ([{"x": True}, {"x": "true"}, {"x": None}, {"x": "null"}], ["[x=true]", '[x="true"]', "[x=null]", '[x="null"]']),
+        ([{"x": [1]}, {"x": "[1]"}, {"x": {"a": 1}}, {"x": '{"a":1}'}], ["[x=[1]]", '[x="[1]"]', '[x={"a":1}]', '[x="{\\"a\\":1}"]']),
+        ([{"x": "a,y=b", "y": "c"}, {"x": "a", "y": "b,y=c"}], ['[x="a,y=b",y="c"]', '[x="a",y="b,y=c"]']),
+        ([{"x": "a,y=b"}, {"x": "a", "y": "b"}, {"x": "c"}], ['[x="a,y=b"]', '[x="a",y="b"]', "[x=c]"]),
+        ([{"x": 1}, {"x": "1"}, {"x": '"1"'}], ["[x=1]", '[{"x":"1"}]', '[x="1"]']),
+        ([{"x": "a\nb"}, {"x": "a\\nb"}], ['[x="a\\nb"]', '[x="a\\\\nb"]']),
+        ([{"x": "a\nb"}, {"x": "c"}], ["[x=a\nb]", "[x=c]"]),
+    ],
+)  # fmt: skip
+def test_names_of_cells_differ_and_change_only_where_they_clash(cells: list[dict[str, Json]], names: list[str]) -> None:
+    found = spellings(cells)
+    assert [cell_name("", cell, spelling) for cell, spelling in zip(cells, found, strict=True)] == names
+    node = Node(Action("shell"), "default", None, name="m", line=1, matrix=True)
+    made = tuple(
+        Cell(ordinal, f"m{name}", 0, matrix=cell, spelling=spelling)
+        for ordinal, (cell, name, spelling) in enumerate(zip(cells, names, found, strict=True))
+    )
+    assert Plan.from_json(Plan("p", (node,), made).to_json()).cells == made
+
+
+@given(st.lists(st.dictionaries(st.sampled_from("xy"), _VALUES, min_size=1, max_size=2), min_size=2, max_size=6))
+def test_no_two_cells_have_the_same_name(drawn: list[dict[str, Json]]) -> None:
+    cells = list({json.dumps(cell, sort_keys=True): cell for cell in drawn}.values())
+    names = [cell_name("m", cell, spelling) for cell, spelling in zip(cells, spellings(cells), strict=True)]
+    assert len({safe_line(name) for name in names}) == len(cells)
+    plain = [safe_line(cell_name("m", cell)) for cell in cells]
+    kept = [name for cell, name in zip(cells, plain, strict=True) if plain.count(name) == 1]
+    assert set(kept) <= set(map(safe_line, names))

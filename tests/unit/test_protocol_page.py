@@ -1,4 +1,4 @@
-"""The page of the protocol between the processes of a worker names what the code has."""
+"""The page on the protocol between the processes of a worker agrees with the code."""
 
 import re
 from importlib import import_module
@@ -10,7 +10,7 @@ PAGE = ipc.__doc__ or ""
 HOMES = ("supervisor.slot", "supervisor.fork_server_client", "fork_server.children", "fork_server.preload")
 
 
-def test_the_deadlines_are_those_of_the_code() -> None:
+def test_the_deadlines_agree_with_the_code() -> None:
     stated = {name: float(value) for name, value in re.findall(r"^ +(_[A-Z_]+) +([0-9.]+) ", PAGE, re.MULTILINE)}
     modules = [import_module(f"flowq.worker.{name}") for name in HOMES]
     found = {

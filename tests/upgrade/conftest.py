@@ -1,4 +1,4 @@
-"""Fixtures with the old data: as it was written, a copy that a test may change, and after all its jobs were executed."""
+"""Fixtures with the old data: unchanged, a copy that a test may change, and the data after all its jobs were executed."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -41,14 +41,14 @@ def place() -> Iterator[Path]:
 
 @pytest.fixture(scope="module")
 def opened(place: Path) -> Iterator[OldHome]:
-    """Unpack the data as it was written; no worker works on it, and the tests that share it only read."""
+    """Unpack the data unchanged; no worker runs on it, and the tests that share it only read."""
     with OldHome() as home:
         yield home
 
 
 @pytest.fixture
 def fresh(place: Path) -> Iterator[OldHome]:
-    """Unpack the data as it was written, for one test that changes it."""
+    """Unpack the data unchanged, for one test that changes it."""
     with OldHome() as home:
         yield home
         home.check()

@@ -22,7 +22,7 @@ EXPECTED: Final[dict[str, Any]] = json.loads((DATA / "expected.json").read_text(
 
 
 class OldHome:
-    """A home with the old data. Use as a context manager: its server runs meanwhile, and nothing is left running."""
+    """A home with the old data. A context manager: its server runs inside the block only."""
 
     def __init__(self) -> None:
         self.root = Path(tempfile.mkdtemp(prefix="fq-old-", dir="/tmp"))
@@ -44,12 +44,12 @@ class OldHome:
 
     @property
     def environment(self) -> dict[str, str]:
-        """The variables that lead a command to this home."""
+        """The variables with which a command uses this home."""
         return {"FLOWQ_HOME": str(self.root), "FLOWQ_LINGER": "1", "FLOWQ_NAMESPACE": NAMESPACE}
 
     @property
     def address(self) -> str:
-        """Where the server listens."""
+        """The address of the server."""
         return f"unix://{self.root}/server.sock"
 
     def start(self, *arguments: str, env: Mapping[str, str] | None = None) -> Process:
@@ -59,7 +59,7 @@ class OldHome:
         return process
 
     def call(self, *arguments: str, code: int = 0, env: Mapping[str, str] | None = None) -> str:
-        """Execute `flowq`, which must end with this code; return all that it said."""
+        """Execute `flowq`, which must end with this code; return its output and errors."""
         done = subprocess.run(
             [*FLOWQ, *arguments],
             cwd=PLACE,
@@ -79,7 +79,7 @@ class OldHome:
 
 
 def contained(expected: Any, found: Any, where: str = "") -> list[str]:
-    """Return where a document lacks or contradicts an expected value; keys that were added since do not count."""
+    """Return the paths where a document lacks or contradicts an expected value; additional keys are ignored."""
     if isinstance(expected, dict) and isinstance(found, dict):
         return [
             line

@@ -1,6 +1,6 @@
-"""Jobs, queues and runs as JSON: recorded when the data was written, and compared with the same of today.
+"""Jobs, queues and runs as JSON, recorded when the data was written and compared with today's.
 
-Only names that are documented are used, so the same text works with the flowq that wrote the data and with today's.
+Only documented names are used, so that the module works with the flowq that wrote the data and with today's.
 """
 
 from datetime import datetime
@@ -34,10 +34,10 @@ def describe_job(job: "flowq.Job") -> dict[str, Any]:
 
 
 def describe_queue(queue: "flowq.Queue") -> dict[str, Any]:
-    """Return the ids of a queue's jobs by the place where they are."""
+    """Return the ids of a queue's jobs by registry."""
     registries = {name: getattr(queue, f"{name}_job_registry") for name in _REGISTRIES}
     return {
-        "queued": [job for job in queue.job_ids if job != "expiring"],  # not listed any more once its ttl has passed
+        "queued": [job for job in queue.job_ids if job != "expiring"],  # not listed after its ttl has passed
         **{name: sorted(registry.get_job_ids()) for name, registry in registries.items()},
         "counts": {name: registry.count for name, registry in registries.items()},
     }
@@ -49,7 +49,7 @@ def describe_queues(queues: "Iterable[flowq.Queue]") -> dict[str, Any]:
 
 
 def plain(value: Any) -> Any:
-    """Return a value as JSON has it; a time keeps its type."""
+    """Return a value as JSON; a time keeps its type."""
     if isinstance(value, datetime):
         return {"datetime": value.isoformat()}
     if isinstance(value, (list, tuple)):
@@ -60,9 +60,9 @@ def plain(value: Any) -> Any:
 
 
 def lasting(document: Any) -> Any:
-    """Return a JSON document of the command line without the values that depend on the moment of reading.
+    """Return a JSON document of the command line without values that depend on the time of reading.
 
-    These are the duration of a run or job that has not ended, and reasons that depend on the present workers.
+    These are the duration of an active run or job, and reasons that depend on the current workers.
     """
     if isinstance(document, list):
         return [lasting(item) for item in document]

@@ -21,12 +21,12 @@ KEY: Final = "the key that signed the data of f5782f9"
 
 @contextmanager
 def taken_place() -> Iterator[Path]:
-    """Make the directory with the flows and their modules in it, and remove it at the end; other processes wait until then."""
+    """Create the directory with the flows and their modules, and remove it at the end; other processes wait."""
     descriptor = os.open(f"{PLACE}.lock", os.O_RDONLY | os.O_CREAT | os.O_NOFOLLOW, 0o644)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
         if PLACE.is_dir() and not PLACE.is_symlink() and PLACE.stat().st_uid == os.geteuid():
-            shutil.rmtree(PLACE)  # of a process that was killed
+            shutil.rmtree(PLACE)  # left by a killed process
         PLACE.mkdir(mode=0o700)
         for source in SOURCES.iterdir():
             if source.is_file():

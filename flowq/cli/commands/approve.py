@@ -13,14 +13,14 @@ from flowq.flows.views.text import safe_line
 @click.argument("run")
 @click.argument("job")
 @click.option("--reject", is_flag=True, help="Reject it: the job fails with reason `rejected`.")
-@click.option("--comment", metavar="TEXT", default="", help="Kept with the decision.")
-@click.option("--by", metavar="NAME", default=None, help="Who decides, instead of the user who runs this command.")
+@click.option("--comment", metavar="TEXT", default="", help="Comment, stored with the decision.")
+@click.option("--by", metavar="NAME", default=None, help="Who decides.  [default: the user who runs this command]")
 @url_option
 @pass_context
 def command(session: CliContext, run: str, job: str, reject: bool, comment: str, by: str | None) -> None:
-    """Decide about a job that waits for approval.
+    """Approve or reject a job that waits for approval.
 
-    Who decided, when and why is recorded with the run.
+    The run records who decided, when and why.
     """
     store = session.store()
     run_id = select_run(store, run)

@@ -4,11 +4,12 @@ import click
 
 from flowq import defaults
 from flowq.cli.completion.candidates import complete_jobs, complete_runs
-from flowq.cli.context import CliContext, pass_context, url_option
+from flowq.cli.context import CliContext, complain, pass_context, url_option
 from flowq.cli.execution import is_embedded
 from flowq.cli.targets import select_jobs, select_open_run
 from flowq.cli.terminal import echo
 from flowq.exceptions import InvalidJobOperation
+from flowq.flows.actions.cancellation import cancel_run
 from flowq.flows.views.snapshot import read_plan
 from flowq.flows.views.text import plural, safe_line
 from flowq.ids import member_id
@@ -25,21 +26,27 @@ _DONE = frozenset({Outcome.DONE, Outcome.DUPLICATE})
     shell_complete=complete_jobs,
     help="Cancel only this job: its name, a cell's name (all cells of a matrix by its name), or an id.",
 )
+@click.option("--force", is_flag=True, help="Kill the handlers of the run too (on_cancel, on_exit), if they run already.")
 @url_option
 @pass_context
-def command(session: CliContext, run: str | None, job: str | None) -> None:
+def command(session: CliContext, run: str | None, job: str | None, *, force: bool) -> None:
     """Cancel a run, or one job of it.
 
-    Running jobs are killed, waiting ones never start. Without RUN: the latest run that has not ended.
+    Running jobs are killed, waiting ones never start; handlers clean up. Without RUN: the latest run that has not ended.
     """
+    if force and job is not None:
+        raise click.UsageError("--force is for the handlers of a run: not with --job")
     store = session.store()
     run_id = select_open_run(store, run)
     if job is None:
-        store.runs.refuse(run_id, store.runs.cancel(run_id), "cancel")
-        if is_embedded(store):  # its worker may be gone, and then no other process would sweep
+        remark = cancel_run(store, run_id, force=force)
+        if is_embedded(store):  # if its worker is dead, no other process sweeps
             while store.workers.sweep(defaults.LEASE):
                 pass
-        echo(f"canceling run {run_id}: flowq status {run_id}")
+        if remark:
+            complain(safe_line(remark))
+        else:
+            echo(f"canceling run {run_id}: flowq status {run_id}")
         return
     plan = read_plan(store, run_id)
     ordinals = select_jobs(plan, run_id, job)

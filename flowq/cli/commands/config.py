@@ -16,10 +16,10 @@ _DEFAULTS = {"url": "(the embedded server)", "home": "(the user's state director
 @url_option
 @pass_context
 def command(session: CliContext, *, as_json: bool) -> None:
-    """Show every setting, its value and where that comes from.
+    """Show every setting, its value and its source.
 
-    An argument goes before the environment, that before flowq.toml and [tool.flowq] in pyproject.toml (the nearest one, from
-    this directory upwards), and those before the default. Passwords are not shown.
+    The order of precedence: an argument, the environment, flowq.toml or [tool.flowq] in pyproject.toml (the nearest one, from
+    this directory upwards), the default. Passwords are not shown.
     """
     settings = load_settings(session.url)
     rows = [

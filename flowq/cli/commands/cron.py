@@ -17,7 +17,7 @@ from flowq.cli.options.queues import LEVELS, QueueOptions, queue_options
     help="Log level.",
 )
 @click.option("--name", metavar="NAME", help="Name of the scheduler.  [default: made from host and process]")
-@click.option("--timezone", metavar="ZONE", help="Of cron expressions that do not say theirs.  [default: the local one]")
+@click.option("--timezone", metavar="ZONE", help="Time zone of cron expressions that name none.  [default: the local one]")
 @click.option("--check", is_flag=True, help="Only show the entries and when they are due next; no server is needed.")
 @url_option
 @pass_context
@@ -32,7 +32,7 @@ def command(
     *,
     check: bool,
 ) -> None:
-    """Put jobs on queues at their times.
+    """Enqueue jobs on a schedule.
 
     CONFIG is a Python file, or the dotted name of a module, that calls `flowq.cron.register`. Several schedulers may run at once.
     The first Ctrl+C ends it.
@@ -41,7 +41,7 @@ def command(
     from flowq.slots.timezones import named
 
     common.set_up_logging()
-    named(timezone)  # a wrong one is said before the configuration is executed
+    named(timezone)  # report a wrong zone before the configuration is executed
     if check:
         _show(configuration, timezone, session)
         return
@@ -59,7 +59,7 @@ def command(
 
 
 def _show(configuration: str, timezone: str | None, session: CliContext) -> None:
-    """Print the entries of a configuration, each with the next time that it is due."""
+    """Print the entries of a configuration, each with the time when it is next due."""
     from flowq.cli.render.output import show
     from flowq.cli.render.styled_text import columns, pad
     from flowq.cron import registration

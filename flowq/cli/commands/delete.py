@@ -17,8 +17,8 @@ from flowq.flows.views.text import safe_line
 def command(session: CliContext, runs: tuple[str, ...]) -> None:
     """Delete runs that have ended, with their results and logs.
 
-    Runs go by themselves when their retention has passed; this is for those who do not want to wait. All of them are looked at before
-    the first one is deleted.
+    Runs are deleted automatically when their retention has passed; this command deletes them now. If one of the runs cannot be
+    deleted, none is.
     """
     store = session.store()
     found = [store.runs.require(run) for run in dict.fromkeys(select_run(store, given) for given in runs)]

@@ -24,9 +24,10 @@ _STYLES = {OK: "good", WARNING: "warn", PROBLEM: "badbold"}
 @url_option
 @pass_context
 def command(session: CliContext, *, as_json: bool) -> int:
-    """Check the server and the workers, and say what to do.
+    """Check the server and the workers, and advise what to do.
 
-    Versions, persistence, memory, clocks, queues without a worker. Every finding has a code. The exit code is 1 when there is a problem, 6 when the server cannot be used.
+    It checks versions, persistence, memory, clocks and queues without a worker. Every finding has a code. The exit code is 1
+    when there is a problem, 6 when the server cannot be used.
     """
     settings = load_settings(session.url)
     address = "this machine" if settings.url is None else redact(settings.url.value)
@@ -46,7 +47,7 @@ def command(session: CliContext, *, as_json: bool) -> int:
 
 
 def finding_lines(findings: Sequence[Finding], terminal: Terminal) -> list[Line]:
-    """Return the findings with their advice, and how many ask for something."""
+    """Return the findings with their advice, and the number of warnings and problems."""
     lines: list[Line] = []
     for finding in findings:
         style = _STYLES.get(finding.level, "dim")
@@ -61,7 +62,7 @@ def finding_lines(findings: Sequence[Finding], terminal: Terminal) -> list[Line]
 
 
 def _advice_lines(advice: str, width: int | None) -> Iterator[Line]:
-    """Yield an advice in lines that fit: one of which the end is missing is none."""
+    """Yield an advice, wrapped to the width and never cut."""
     margin = " " * (16 if width is None else min(16, width // 5))
     for text in [advice] if width is None else textwrap.wrap(advice, width - len(margin)):
         if text:

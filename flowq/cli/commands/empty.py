@@ -16,7 +16,7 @@ from flowq.flows.views.text import plural, safe_line
 def command(session: CliContext, queues: tuple[str, ...], common: QueueOptions, *, all_queues: bool) -> None:
     """Delete the jobs that wait in queues.
 
-    Running, scheduled and ended jobs stay; so do the jobs of runs: `flowq cancel` is for those.
+    Running, scheduled and ended jobs stay, and so do the jobs of runs: `flowq cancel` cancels those.
     """
     if bool(queues) == all_queues:
         raise click.UsageError("name the queues to empty, or --all")

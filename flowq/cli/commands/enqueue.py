@@ -19,20 +19,20 @@ _MARKS: Final = {":": "JSON", "%": "a Python literal"}
 @click.command(epilog="Example: flowq enqueue myapp.jobs.report 42 day=2026-01-31 'parts:=[1, 2]'")
 @click.argument("function")
 @click.argument("arguments", nargs=-1, metavar="[ARGUMENT]...")
-@click.option("-q", "--queue", "name", default=defaults.QUEUE, show_default=True, metavar="QUEUE", help="Queue to put it on.")
-@click.option("--timeout", metavar="TIME", help="How long one execution may take.")
-@click.option("--result-ttl", metavar="TIME", help="How long a success and its result are kept.")
-@click.option("--ttl", metavar="TIME", help="How long it may wait before it is given up.")
-@click.option("--failure-ttl", metavar="TIME", help="How long a failure is kept.")
-@click.option("--description", metavar="TEXT", help="What is shown for it.")
-@click.option("--depends-on", multiple=True, metavar="JOB", help="Id of a job that must succeed before; may be repeated.")
+@click.option("-q", "--queue", "name", default=defaults.QUEUE, show_default=True, metavar="QUEUE", help="Queue of the job.")
+@click.option("--timeout", metavar="TIME", help="Time limit of one execution.")
+@click.option("--result-ttl", metavar="TIME", help="How long the job and its result are kept if it succeeds.")
+@click.option("--ttl", metavar="TIME", help="How long the job may wait in the queue before it is discarded.")
+@click.option("--failure-ttl", metavar="TIME", help="How long the job is kept if it fails.")
+@click.option("--description", metavar="TEXT", help="Description of the job.")
+@click.option("--depends-on", multiple=True, metavar="JOB", help="Id of a job that must succeed first; may be repeated.")
 @click.option("--job-id", metavar="ID", help="Its id.")
-@click.option("--at-front", is_flag=True, help="Put it before the jobs that wait already.")
-@click.option("--retry-max", type=click.IntRange(1), metavar="N", help="Execute it again up to N times when it fails.")
-@click.option("--retry-interval", multiple=True, type=float, metavar="SECONDS", help="Wait between retries; may be repeated.")
-@click.option("--schedule-in", metavar="TIME", help="Enqueue it after this: 10s, 5m, 2d.")
+@click.option("--at-front", is_flag=True, help="Put the job at the front of the queue.")
+@click.option("--retry-max", type=click.IntRange(1), metavar="N", help="Retry the job up to N times when it fails.")
+@click.option("--retry-interval", multiple=True, type=float, metavar="SECONDS", help="Delay before a retry; may be repeated.")
+@click.option("--schedule-in", metavar="TIME", help="Enqueue the job after this time: 10s, 5m, 2d.")
 @click.option(
-    "--schedule-at", metavar="WHEN", help="Enqueue it at this time: 2026-01-31T21:45:00, local unless it says a zone."
+    "--schedule-at", metavar="WHEN", help="Enqueue the job at this time: 2026-01-31T21:45:00; local time unless it has a zone."
 )
 @click.option("--quiet", is_flag=True, help="Print nothing.")
 @url_option
@@ -49,11 +49,11 @@ def command(
     quiet: bool,
     **options: Any,
 ) -> None:
-    """Put a call of a Python function on a queue.
+    """Enqueue a call of a Python function.
 
-    Prints the id of the job. FUNCTION is its dotted name. An ARGUMENT is text, or `:VALUE` for JSON, `%VALUE` for a Python literal;
-    with `NAME=` before it (`NAME:=VALUE` for JSON, `NAME%=VALUE` for a literal) it is a keyword argument. A VALUE `@FILE` is read
-    from a file.
+    Prints the id of the job. FUNCTION is a dotted name. An ARGUMENT is text, `:VALUE` for JSON, or `%VALUE` for a Python literal.
+    A keyword argument is `NAME=TEXT`, `NAME:=VALUE` for JSON, or `NAME%=VALUE` for a literal. A VALUE `@FILE` is read from a
+    file.
     """
     from flowq.retry import Retry
 

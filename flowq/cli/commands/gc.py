@@ -11,33 +11,35 @@ from flowq.cli.render.styled_text import Line
 from flowq.flows.actions.garbage_collection import Garbage, Wish, find_garbage, garbage_json
 from flowq.flows.views.text import plural
 
-_SHOWN = 8  # ids of a kind
+_SHOWN = 8  # ids per kind
 
 
 @click.command(epilog="Example: flowq gc --older-than 30d --keep 10 --dry-run")
-@click.option("--older-than", type=Duration(), metavar="DURATION", help="Delete runs too that ended longer ago (7d, 12h).")
+@click.option(
+    "--older-than", type=Duration(), metavar="DURATION", help="Also delete runs that ended longer ago than this (7d, 12h)."
+)
 @click.option(
     "--keep",
     type=click.IntRange(0),
     metavar="N",
     help="Keep the latest N runs of each flow; without --older-than, delete all others that have ended.",
 )
-@click.option("--flow", metavar="NAME", help="With these two: only runs of this flow.")
-@click.option("--dry-run", is_flag=True, help="Show what would go; change nothing.")
+@click.option("--flow", metavar="NAME", help="With --older-than or --keep: only runs of this flow.")
+@click.option("--dry-run", is_flag=True, help="Show what would be deleted; change nothing.")
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON document.")
 @url_option
 @pass_context
 def command(
     session: CliContext, older_than: float | None, keep: int | None, flow: str | None, *, dry_run: bool, as_json: bool
 ) -> None:
-    """Remove what only takes memory on the server.
+    """Delete expired data from the server.
 
-    Runs whose retention has passed, submissions and retries that died halfway, entries of plain jobs that have expired: workers remove
-    these as they go, so this is for servers on which none runs. With --older-than or --keep, runs that are not wanted any more.
+    These are runs whose retention has passed, incomplete submissions and retries, and entries of expired plain jobs. Workers
+    delete them too; use this command on a server without workers. With --older-than or --keep, it also deletes old runs.
     """
     wish = Wish(older_than, keep, flow)
     if flow is not None and not wish:
-        raise click.UsageError("--flow goes with --older-than or --keep")
+        raise click.UsageError("--flow needs --older-than or --keep")
     store = session.store()
     found = find_garbage(store, wish)
     gone = found if dry_run else found.remove(store)

@@ -31,7 +31,7 @@ _FORMATS = ("ascii", "mermaid", "dot", "svg", "json")
 @selection_options
 @click.option("--format", "form", type=click.Choice(_FORMATS), default="ascii", show_default=True, help="What to write.")
 @click.option("--cells", is_flag=True, help="Draw every cell of a matrix, instead of one box for all of them.")
-@click.option("--gantt", is_flag=True, help="Draw a run against time: who ran when, who waited, the critical path.")
+@click.option("--gantt", is_flag=True, help="Draw a run as a Gantt chart: when each job waited and ran, the critical path.")
 @click.option("-o", "--output", metavar="PATH", help="Write to this file instead of standard output.")
 @url_option
 @pass_context
@@ -48,8 +48,8 @@ def command(
 ) -> None:
     """Draw the graph of a flow, or of a run with its states.
 
-    A FILE is compiled, no server is needed. A RUN is drawn with the state of each job; without either, the latest run.
-    `ascii` draws with lines where that fits the terminal, else it lists the jobs in the same order.
+    A FILE is compiled; no server is needed. A RUN is drawn with the state of each job. Without either, the latest run is drawn.
+    `ascii` draws lines if the graph fits the terminal, else it lists the jobs in the same order.
     """
     plan, run = _read(session, target, inputs, part)
     if gantt:
@@ -69,20 +69,22 @@ def command(
 def _show_gantt(session: CliContext, plan: "Plan", run: RunView | None, form: str) -> None:
     from flowq.cli.render.gantt import gantt_json, gantt_lines
     from flowq.flows.render.gantt import bars
+    from flowq.flows.views.snapshot import read_events
 
     if run is None:
-        raise UsageError("--gantt is for a RUN: a flow file has no times; `flowq plan` tells what to expect")
+        raise UsageError("--gantt is for a RUN: a flow file has no times; `flowq plan` shows the expected times")
     if form not in {"ascii", "json"}:
         raise UsageError(f"--gantt has the formats ascii and json, found {form!r}")
+    found = bars(plan, run, read_events(session.store(), run.id))
     if form == "json":
-        show_json(list(gantt_json(bars(plan, run))))
+        show_json(list(gantt_json(found)))
     else:
         terminal = session.out
-        show(gantt_lines(bars(plan, run), terminal), terminal)
+        show(gantt_lines(found, terminal), terminal)
 
 
 def graph_lines(graph: Drawing, terminal: Terminal, *, stated: bool) -> list[Line]:
-    """Return the text form for a terminal: names in the colour of their state, lines dim."""
+    """Return the graph as text for a terminal: names in the colour of their state, lines dim."""
     from flowq.flows.render.graph import text
 
     def label(vertex: Vertex) -> str:
@@ -111,9 +113,11 @@ def _read(session: CliContext, target: str | None, inputs: Inputs, part: Part) -
     if target is not None and looks_like_file(target):
         return part.of(compile_flow(target, inputs, session.err)), None
     if part:
-        raise UsageError("--job, --stage and --until are for a FILE: a run is drawn with the part it was started with")
+        raise UsageError(
+            "--job, --stage and --until are for a FILE: a RUN is drawn with the part that was selected when it was started"
+        )
     if inputs:
-        raise UsageError("-p and --params-file are for a FILE: a run has the params it was submitted with")
+        raise UsageError("-p and --params-file are for a FILE: a RUN keeps the params it was submitted with")
     from flowq.flows.views.snapshot import read_snapshot
 
     store = session.store()

@@ -9,17 +9,19 @@ from flowq.cli.context import CliContext, pass_context, url_option
 from flowq.cli.options.queues import queue_options
 from flowq.cli.render.output import show, show_json
 
-_WATCH = 2.0  # s between two looks
+_WATCH = 2.0  # s between refreshes
 
 
 @click.command(epilog="Example: flowq info --watch")
 @click.argument("queues", nargs=-1, metavar="[QUEUE]...")
-@click.option("-i", "--interval", type=click.FloatRange(0.1), metavar="SECONDS", help="Stay and show it again and again.")
-@click.option("--watch", is_flag=True, help="Stay, and show it again every two seconds.")
-@click.option("-r", "--raw", is_flag=True, help="One plain line per queue and worker, as RQ prints them.")
-@click.option("-Q", "--only-queues", is_flag=True, help="Only the queues.")
-@click.option("-W", "--only-workers", is_flag=True, help="Only the workers.")
-@click.option("-R", "--by-queue", is_flag=True, help="The workers by the queue they serve.")
+@click.option(
+    "-i", "--interval", type=click.FloatRange(0.1), metavar="SECONDS", help="Refresh the display at this interval until Ctrl+C."
+)
+@click.option("--watch", is_flag=True, help="Refresh the display every two seconds until Ctrl+C.")
+@click.option("-r", "--raw", is_flag=True, help="Print one plain line per queue and worker, as RQ does.")
+@click.option("-Q", "--only-queues", is_flag=True, help="Show only the queues.")
+@click.option("-W", "--only-workers", is_flag=True, help="Show only the workers.")
+@click.option("-R", "--by-queue", is_flag=True, help="List the workers by queue.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 @url_option
 @pass_context
@@ -38,8 +40,8 @@ def command(
 ) -> None:
     """Show queues and workers.
 
-    Of queues the jobs by status, of workers (and cron schedulers) those that live and what they do, of runs those that go on. With QUEUE,
-    only those queues and the workers that serve them.
+    It shows the jobs of each queue by status, the live workers and cron schedulers and what they do, and the active runs. With
+    QUEUE, only those queues and the workers that serve them.
     """
     if watch and interval is None:
         interval = _WATCH
@@ -65,6 +67,6 @@ def command(
                 return
             sys.stdout.flush()
             time.sleep(interval)
-    except KeyboardInterrupt:  # how watching ends
+    except KeyboardInterrupt:  # ends --watch and --interval
         if interval is None:
             raise

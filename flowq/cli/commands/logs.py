@@ -31,11 +31,11 @@ _BAD: Final = frozenset({JobStatus.FAILED, JobStatus.STOPPED})
 @click.command(epilog="Example: flowq logs @latest build -f --tail 20")
 @click.argument("run", required=False, shell_complete=complete_runs)
 @click.argument("job", required=False, shell_complete=complete_jobs)
-@click.option("-f", "--follow", is_flag=True, help="Stay and show new output until the run has ended.")
-@click.option("--failed", is_flag=True, help="Only of the jobs that failed.")
-@click.option("--attempt", type=click.IntRange(1), metavar="N", help="Only of the N-th execution of each job.")
+@click.option("-f", "--follow", is_flag=True, help="Follow: show new output until the run has ended.")
+@click.option("--failed", is_flag=True, help="Show only the output of jobs that failed.")
+@click.option("--attempt", type=click.IntRange(1), metavar="N", help="Show only the output of the N-th execution of each job.")
 @click.option("--timestamps", is_flag=True, help="Put the time (UTC) in front of each line.")
-@click.option("--tail", type=click.IntRange(0), metavar="N", help="Only the last N lines of each job.")
+@click.option("--tail", type=click.IntRange(0), metavar="N", help="Show only the last N lines of each job.")
 @url_option
 @pass_context
 def command(
@@ -51,14 +51,14 @@ def command(
 ) -> None:
     """Show what the jobs of a run printed.
 
-    It comes in the order in which it was printed. JOB is a job's name, a cell's name or an id; the name of a matrix means
-    all its cells. With several jobs, each line starts with the name of its job.
+    Lines appear in the order in which they were printed. JOB is a job's name, a cell's name or an id; the name of a matrix
+    selects all its cells. With several jobs, each line starts with the name of its job.
     """
     store = session.store()
     run_id = select_run(store, run)
     plan, snapshot = read_snapshot(store, run_id)
     bad = frozenset(view.ordinal for view in run_view(plan, snapshot).bad_jobs) if failed else None
-    selection = _Selection(store, run_id, _Asked(job, attempt, timestamps=timestamps, bad=bad), plan)
+    selection = _Selection(store, run_id, _Filter(job, attempt, timestamps=timestamps, bad=bad), plan)
     if failed and not selection.ordinals and not follow:
         complain(f"no job of run {run_id} has failed")
         return
@@ -70,8 +70,8 @@ def command(
 
 
 @dataclass(frozen=True, slots=True)
-class _Asked:
-    """What was asked for. `bad`: only of the jobs that failed, which are these now."""
+class _Filter:
+    """The options of the command. `bad`: with `--failed`, the ordinals of the jobs that have failed so far; else None."""
 
     job: str | None
     execution: int | None
@@ -80,45 +80,45 @@ class _Asked:
 
 
 class _Selection:
-    """Which entries are shown, and how their lines look."""
+    """The selected jobs, and the layout of their lines."""
 
-    def __init__(self, store: "Store", run_id: str, asked: _Asked, plan: Plan) -> None:
+    def __init__(self, store: "Store", run_id: str, chosen_filter: _Filter, plan: Plan) -> None:
         self._store = store
         self._run_id = run_id
-        self._asked = asked
-        self._know(plan)
+        self._filter = chosen_filter
+        self._use_plan(plan)
 
-    def _know(self, plan: Plan) -> None:
-        job = self._asked.job
+    def _use_plan(self, plan: Plan) -> None:
+        job = self._filter.job
         chosen = select_jobs(plan, self._run_id, job) if job is not None else [cell.ordinal for cell in plan.jobs()]
         self._plan = plan
-        self.ordinals = frozenset(chosen) if self._asked.bad is None else self._asked.bad & frozenset(chosen)
+        self.ordinals = frozenset(chosen) if self._filter.bad is None else self._filter.bad & frozenset(chosen)
         self._named = job is None or len(chosen) > 1
 
     def failed(self, ordinals: Iterable[int]) -> "_Selection":
         """Return the same selection for jobs that have failed now."""
-        return _Selection(self._store, self._run_id, replace(self._asked, bad=frozenset(ordinals)), self._plan)
+        return _Selection(self._store, self._run_id, replace(self._filter, bad=frozenset(ordinals)), self._plan)
 
     @property
     def failed_only(self) -> bool:
         """Whether only jobs that failed are shown."""
-        return self._asked.bad is not None
+        return self._filter.bad is not None
 
     def lines(self, entry: LogEntry) -> Iterator[Line]:
-        """Yield an entry's lines, none if it is not selected."""
+        """Yield the lines of an entry; none if it is not selected."""
         ordinal = ordinal_of(entry.job)
-        if ordinal is not None and ordinal >= len(self._plan.cells):  # of a cell that a foreach has made since
-            self._know(read_plan(self._store, self._run_id))
-        if ordinal not in self.ordinals or self._asked.execution not in {None, entry.execution}:
+        if ordinal is not None and ordinal >= len(self._plan.cells):  # a foreach has expanded since the plan was read
+            self._use_plan(read_plan(self._store, self._run_id))
+        if ordinal not in self.ordinals or self._filter.execution not in {None, entry.execution}:
             return
-        time = f"{iso(entry.at_ms)} " if self._asked.timestamps else ""
+        time = f"{iso(entry.at_ms)} " if self._filter.timestamps else ""
         name = f"{safe_line(self._plan.cells[ordinal].name)} | " if self._named else ""
         for text in safe_bytes(entry.data).removesuffix("\n").split("\n"):
             yield ((time + name, "dim"), (text, "warn" if entry.stream == "err" else ""))
 
 
 def _show_past(store: "Store", run_id: str, selection: _Selection, tail: int | None, terminal: Terminal) -> str:
-    """Show what is kept, and return the position behind it."""
+    """Show the stored output, and return the position after it."""
     position = START
     last = _LastLines(tail)
     while entries := store.runs.logs(run_id, after=position):
@@ -134,7 +134,7 @@ def _show_past(store: "Store", run_id: str, selection: _Selection, tail: int | N
 def _show_future(
     store: "Store", run_id: str, selection: _Selection, position: str, terminal: Terminal, *, tail: int | None
 ) -> None:
-    """Show what comes until the run has ended."""
+    """Show new output until the run has ended."""
     lost = False
     shown = set(selection.ordinals)
     for update in Follower(store, run_id, events_after=position, logs_after=position).updates():
@@ -146,13 +146,13 @@ def _show_future(
             continue
         ended = {ordinal_of(event.job) for event in update.events if event.new in _BAD} - {None}
         new = {ordinal for ordinal in ended if ordinal is not None and ordinal not in update.allowed} - shown
-        if new:  # now it is known that what they have printed is to be shown
+        if new:  # jobs that failed just now: show the output they have printed before
             shown |= new
             _show_past(store, run_id, selection.failed(new), tail, terminal)
 
 
 class _LastLines:
-    """The last lines of each job, given back in the order in which they were printed."""
+    """The last lines of each job, in the order in which they were printed."""
 
     def __init__(self, limit: int | None) -> None:
         self._kept: defaultdict[str, deque[tuple[int, Line]]] = defaultdict(lambda: deque(maxlen=limit))

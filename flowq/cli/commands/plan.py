@@ -22,9 +22,11 @@ from flowq.plan.foreach import before_run
 @click.argument("file", shell_complete=complete_files)
 @param_options
 @selection_options
-@click.option("--fail", "failing", metavar="JOB", multiple=True, help="Show what a failure of this job does; may be repeated.")
+@click.option(
+    "--fail", "failing", metavar="JOB", multiple=True, help="Show the consequences if this job fails; may be repeated."
+)
 @click.option("--workers", type=click.IntRange(1, 512), metavar="N", help="Predict the duration with N jobs side by side.")
-@click.option("--no-history", is_flag=True, help="Do not ask a server how long the jobs took before.")
+@click.option("--no-history", is_flag=True, help="Do not read the durations of earlier runs from a server.")
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON document.")
 @url_option
 @pass_context
@@ -39,11 +41,11 @@ def command(
     no_history: bool,
     as_json: bool,
 ) -> None:
-    """Show what a run would do, and what a failure would.
+    """Show what a run would do, and the effect of a failure.
 
-    Its jobs in order, expanded, with queue, limits and reason; nothing is submitted. Jobs with the same number can run side by side. Where earlier runs of the flow are known, their times
-    give the expected duration and the critical path. With --fail: who would be skipped, who would still run, by the same rules
-    as the engine's.
+    It lists the expanded jobs in order, with queue, limits and reason; nothing is submitted. Jobs with the same number can run
+    in parallel. If there are earlier runs of the flow, their times give the expected duration and the critical path. With
+    --fail, it shows which jobs would be skipped and which would still run, by the engine's rules.
     """
     plan = before_run(part.of(compile_flow(file, inputs, session.err)))
     failed = [ordinal for name in failing for ordinal in find_jobs(plan, name, f"the flow {plan.name}")]
@@ -61,7 +63,7 @@ def _names(plan: Plan, ordinals: Sequence[int]) -> list[str]:
 
 
 def _history(session: CliContext, plan: Plan) -> History:
-    """Read how long the jobs took; a server that is not there is no reason not to plan."""
+    """Read the durations of earlier runs; return an empty history if there is no server."""
     if not session.has_history():
         return NOTHING
     try:

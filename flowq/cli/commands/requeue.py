@@ -11,7 +11,7 @@ from flowq.flows.views.text import plural
 
 @click.command(epilog="Example: flowq requeue --queue myqueue --all")
 @click.argument("job_ids", nargs=-1, metavar="[JOB]...")
-@click.option("--queue", "name", default=defaults.QUEUE, show_default=True, metavar="QUEUE", help="Queue the jobs belong to.")
+@click.option("--queue", "name", default=defaults.QUEUE, show_default=True, metavar="QUEUE", help="Queue of the jobs.")
 @click.option("-a", "--all", "all_jobs", is_flag=True, help="Requeue every failed job of the queue.")
 @url_option
 @pass_context
@@ -19,12 +19,12 @@ from flowq.flows.views.text import plural
 def command(session: CliContext, job_ids: tuple[str, ...], name: str, common: QueueOptions, *, all_jobs: bool) -> int:
     """Requeue failed jobs of a queue.
 
-    JOB is the id of a plain job; failed jobs of runs are for `flowq retry`. The exit code is 1 when one could not be requeued.
+    JOB is the id of a plain job; for failed jobs of runs, use `flowq retry`. The exit code is 1 if a job could not be requeued.
     """
     from flowq.registry import FailedJobRegistry
 
     if bool(job_ids) == all_jobs:
-        raise click.UsageError("give either ids of jobs or --all")
+        raise click.UsageError("give either job ids or --all")
     store = session.store()
     registry = FailedJobRegistry(name, store, common.job())
     wanted = list(job_ids)

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 def command(session: CliContext, run: str, job: str) -> None:
     """Print the result of a job as JSON.
 
-    The name of a matrix gives the list of its cells' results in expansion order, null where a cell has none.
+    For the name of a matrix, it prints the list of its cells' results in expansion order, null for a cell without a result.
     """
     store = session.store()
     run_id = select_run(store, run)
@@ -45,7 +45,7 @@ def _result(store: "Store", run_id: str, plan: Plan, ordinal: int) -> str:
     """Return one job's result as JSON.
 
     Raises:
-        InvalidJobOperation: the job has none, because it has not finished.
+        InvalidJobOperation: the job has no result, because it has not finished.
     """
     ((status, value),) = store.runs.results(run_id, [ordinal])
     name = plan.cells[ordinal].name
@@ -59,5 +59,5 @@ def _result(store: "Store", run_id: str, plan: Plan, ordinal: int) -> str:
         return "null"
     try:
         return safe_json(json.loads(value), indent=2)
-    except RecursionError:  # deeper than Python's own reader goes: as it is stored
+    except RecursionError:  # nested deeper than Python's parser can read: return the stored text
         return safe_bytes(value)

@@ -11,7 +11,7 @@ from flowq.cli.options.queues import queue_options
 @pass_context
 @queue_options(passed=False)
 def command(session: CliContext) -> None:
-    """Let suspended workers claim jobs again."""
+    """Resume suspended workers."""
     from flowq.suspension import resume
 
     click.echo("workers go on" if resume(session.store()) else "workers were not suspended")

@@ -28,7 +28,9 @@ _SHOWN = 30  # jobs listed before a retry that is carried out; --dry-run lists a
 @click.command(epilog="Example: flowq retry @latest --failed --dry-run")
 @click.argument("run", required=False, shell_complete=complete_runs)
 @click.option(
-    "--failed", is_flag=True, help="Run again what failed, was canceled or skipped because of that, and what depends on it."
+    "--failed",
+    is_flag=True,
+    help="Run again the jobs that failed, were canceled or were skipped because of that, and those that depend on them.",
 )
 @click.option(
     "--job",
@@ -36,9 +38,9 @@ _SHOWN = 30  # jobs listed before a retry that is carried out; --dry-run lists a
     metavar="JOB",
     multiple=True,
     shell_complete=complete_jobs,
-    help="Run this job again, whatever became of it; may be repeated.",
+    help="Run this job again, whatever its status; may be repeated.",
 )
-@click.option("--only", is_flag=True, help="With --job: leave what depends on it as it is.")
+@click.option("--only", is_flag=True, help="With --job: do not run the jobs that depend on it.")
 @click.option("--dry-run", is_flag=True, help="Show which jobs would run again and why; change nothing.")
 @execution_options
 @url_option
@@ -46,15 +48,15 @@ _SHOWN = 30  # jobs listed before a retry that is carried out; --dry-run lists a
 def command(
     session: CliContext, run: str | None, jobs: tuple[str, ...], *, failed: bool, only: bool, dry_run: bool, manner: Manner
 ) -> int:
-    """Run again what failed in a run, and what depends on it.
+    """Run failed jobs of a run again, and those that depend on them.
 
-    The run keeps its id and the results of the jobs that are not run again; its attempt grows by one. Without RUN: the
-    latest run that failed (with --job: the latest run). The exit code is the run's.
+    The run keeps its id and the results of the other jobs; its attempt number grows by one. Without RUN: the latest run that
+    failed (with --job: the latest run). The exit code is the run's.
     """
     if failed == bool(jobs):
         raise click.UsageError("say what to run again: either --failed or --job JOB")
     if only and not jobs:
-        raise click.UsageError("--only goes with --job")
+        raise click.UsageError("--only needs --job")
     manner.check()
     store = session.store()
     refuse_workers(store, manner.workers)
@@ -94,7 +96,7 @@ def _plan_jobs(store: "Store", run_id: str, jobs: tuple[str, ...], *, only: bool
 
 
 def _lines(retry: "RetryPlan", *, dry_run: bool) -> list[Line]:
-    """Return which jobs run again, and which are skipped again, and why."""
+    """Return the lines that say which jobs run again or are skipped again, and why."""
     run, skip = ("would run", "would skip") if dry_run else ("runs", "skips")
     most = None if dry_run else _SHOWN
     head = f"attempt {retry.attempt + 1} of run {retry.run}"

@@ -1,7 +1,7 @@
 """`flowq run`.
 
-What takes long to import is imported in the functions that need it: the worker process of a local run is started first, and imports
-what it needs side by side with this one.
+Slow imports are in the functions that need them: the worker process of a local run is started first, and both processes import
+in parallel.
 """
 
 import json
@@ -30,14 +30,14 @@ _RUN_ID = re.compile(r"[a-z0-9]{8}\Z")
 @click.argument("file", required=False, shell_complete=complete_files)
 @param_options
 @click.option(
-    "--label", "labels", type=Pair(), multiple=True, help="Label of the run, over those of the flow; may be repeated."
+    "--label", "labels", type=Pair(), multiple=True, help="Label of the run, in addition to the flow's; may be repeated."
 )
 @click.option("--run-id", metavar="ID", help="Id of the run (8 letters and digits): a script that is run twice submits once.")
 @click.option(
     "--resume",
     metavar="RUN",
     shell_complete=complete_runs,
-    help="Go on with a run whose command was killed, instead of starting one.",
+    help="Resume a run whose command was killed, instead of starting one.",
 )
 @click.option(
     "--again",
@@ -47,7 +47,7 @@ _RUN_ID = re.compile(r"[a-z0-9]{8}\Z")
 )
 @selection_options
 @click.option(
-    "--timeout", type=Duration(), metavar="DURATION", help="Time for the whole run (90s, 2h), instead of the flow's own."
+    "--timeout", type=Duration(), metavar="DURATION", help="Time limit of the whole run (90s, 2h), instead of the flow's."
 )
 @click.option("--dry-run", is_flag=True, help="Show what would run; submit nothing.")
 @execution_options
@@ -69,44 +69,43 @@ def command(
 ) -> int:
     """Run a flow, or a part of it, and follow it to its end.
 
-    The exit code is the run's: 0 finished, 1 failed, 4 canceled from elsewhere, 5 timed out; 3 when the file is not a
-    valid flow. Ctrl+C cancels the run, a second one kills it; a run executed by workers elsewhere goes on, the command only
-    detaches.
+    The exit code is the run's: 0 finished, 1 failed, 4 canceled by another command, 5 timed out; 3 if the file is not a
+    valid flow. Ctrl+C cancels the run, a second one kills it. If other workers execute the run, Ctrl+C only detaches from it.
     """
     if resume is not None:
         given = (file, run_id, again, timeout) != (None,) * 4 or not manner.cache
         if given or inputs or labels or part or dry_run:
             raise click.UsageError(
-                "--resume goes on with a run as it was submitted: nothing that says what to run goes with it, such as FILE, -p, --params-file or --no-cache"
+                "--resume continues a run as it was submitted: it excludes options that say what to run, such as FILE, -p, --params-file or --no-cache"
             )
         manner.check()
         return _resume(session, resume, manner)
     if (file is None) == (again is None):
         raise click.UsageError(
-            "expected the FILE of a flow" if file is None else "--again takes the file of the earlier run: no FILE with it"
+            "expected the FILE of a flow" if file is None else "--again takes the file of the earlier run: give no FILE"
         )
     if again is not None and inputs.file is not None:
-        raise click.UsageError("--again takes the params of the earlier run: change some with -p, without --params-file")
+        raise click.UsageError("--again takes the params of the earlier run: change them with -p, without --params-file")
     if run_id is not None and not _RUN_ID.match(run_id):
         raise click.UsageError(f"--run-id: expected 8 lower-case letters and digits, found {run_id!r}")
     manner.check()
-    order = _Order(file or "", inputs, dict(labels), run_id, part, timeout)
+    request = _Request(file or "", inputs, dict(labels), run_id, part, timeout)
     if again is not None:
-        order = _again(session, again, order)
+        request = _again(session, again, request)
     if dry_run:
-        _preview(session, order, as_json=manner.as_json)
+        _preview(session, request, as_json=manner.as_json)
         return 0
     waiting = _early_worker(session)
     try:
-        return _run(session, order, waiting, manner)
+        return _run(session, request, waiting, manner)
     finally:
         if waiting is not None and not manner.detach:
             waiting.let_go()
 
 
 @dataclass(frozen=True, slots=True)
-class _Order:
-    """What is to be run. `directory`: where; None: here."""
+class _Request:
+    """The run to start. `directory`: its working directory; None: the current one."""
 
     file: str
     inputs: Inputs
@@ -124,8 +123,8 @@ class _Order:
         return plan if self.timeout is None else replace(plan, timeout=self.timeout)
 
 
-def _again(session: CliContext, given: str, order: _Order) -> _Order:
-    """Return the order of an earlier run, changed by what was given now."""
+def _again(session: CliContext, given: str, request: _Request) -> _Request:
+    """Return the request of an earlier run, with the values given now."""
     from flowq.cli.targets import select_run
     from flowq.flows.views.snapshot import read_plan
 
@@ -133,30 +132,30 @@ def _again(session: CliContext, given: str, order: _Order) -> _Order:
     earlier = store.runs.require(select_run(store, given))
     selected = read_plan(store, earlier.id).selection
     return replace(
-        order,
+        request,
         file=earlier.file,
-        inputs=Inputs({**json.loads(earlier.params), **order.inputs.values}),
-        labels={**json.loads(earlier.labels), **order.labels},
-        part=order.part or Part(selected.jobs, selected.stages, selected.until),
+        inputs=replace(request.inputs, values={**json.loads(earlier.params), **request.inputs.values}),
+        labels={**json.loads(earlier.labels), **request.labels},
+        part=request.part or Part(selected.jobs, selected.stages, selected.until),
         directory=earlier.directory,
     )
 
 
 def _early_worker(session: CliContext) -> "WorkerProcess | None":
-    """Start the worker of a local run, before it is known whether there will be a run; without one it leaves unseen."""
+    """Start the worker of a local run before the flow is compiled; it exits silently if no run is submitted."""
     from flowq.config import load_settings
     from flowq.flows.local_worker.process import WorkerProcess
 
     return WorkerProcess() if load_settings(session.url).url is None else None
 
 
-def _run(session: CliContext, order: _Order, waiting: "WorkerProcess | None", manner: Manner) -> int:
+def _run(session: CliContext, request: _Request, waiting: "WorkerProcess | None", manner: Manner) -> int:
     from flowq.cli.execution import execute, is_embedded, refuse_workers, tell_absent
     from flowq.cli.interrupts import Interrupts
     from flowq.cli.targets import here
     from flowq.flows.actions.submit import submit
 
-    plan = order.plan(session)
+    plan = request.plan(session)
     if not manner.cache:
         plan = plan.without_cache()
     store = session.store()
@@ -169,13 +168,13 @@ def _run(session: CliContext, order: _Order, waiting: "WorkerProcess | None", ma
         submitted = submit(
             store,
             plan,
-            directory=order.directory or here(),
+            directory=request.directory or here(),
             local=is_embedded(store),
-            run_id=order.run_id,
-            labels=order.labels,
+            run_id=request.run_id,
+            labels=request.labels,
         )
         run = store.runs.require(submitted)
-        return execute(store, run, plan, interrupts, manner, waiting=waiting, fresh=order.run_id is None)
+        return execute(store, run, plan, interrupts, manner, waiting=waiting, fresh=request.run_id is None)
 
 
 def _resume(session: CliContext, given: str, manner: Manner) -> int:
@@ -201,12 +200,12 @@ def _resume(session: CliContext, given: str, manner: Manner) -> int:
         return execute(store, run, plan, interrupts, manner, events_after=position, fresh=False)
 
 
-def _preview(session: CliContext, order: _Order, *, as_json: bool) -> None:
+def _preview(session: CliContext, request: _Request, *, as_json: bool) -> None:
     from flowq.cli.flow_file import preview_json, preview_lines
     from flowq.cli.render.output import show, show_json
     from flowq.plan.foreach import before_run
 
-    plan = before_run(order.plan(session))
+    plan = before_run(request.plan(session))
     if as_json:
         show_json(preview_json(plan))
     else:

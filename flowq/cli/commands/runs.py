@@ -21,7 +21,7 @@ from flowq.store.schema.records import RunRecord
 if TYPE_CHECKING:
     from flowq.store import Store
 
-_SCANNED = 1000  # of the latest runs, when a filter is given
+_SCANNED = 1000  # latest runs that a filter looks at
 
 
 @click.command(epilog="Example: flowq runs --status failed --limit 5")
@@ -45,20 +45,20 @@ def command(
 ) -> None:
     """List the latest runs, newest first."""
     store = session.store()
-    wanted = _Wanted(flow, status, None if since is None else _since_ms(since, store.now_ms()), labels)
-    found = list(_select(store, wanted, limit))
+    chosen = _Filter(flow, status, None if since is None else _since_ms(since, store.now_ms()), labels)
+    found = list(_select(store, chosen, limit))
     if as_json:
         show_json([record_json(run) for run in found])
     elif found:
         terminal = session.out
         show(runs_table(found, terminal), terminal)
     else:
-        complain("no runs: `flowq run FILE` starts one" if wanted == _Wanted() else "no such runs")
+        complain("no runs: `flowq run FILE` starts one" if chosen == _Filter() else "no such runs")
 
 
 @dataclass(frozen=True, slots=True)
-class _Wanted:
-    """What a run must be to be listed."""
+class _Filter:
+    """The filter for runs."""
 
     flow: str | None = None
     status: str | None = None
@@ -66,7 +66,7 @@ class _Wanted:
     labels: tuple[tuple[str, str], ...] = ()
 
     def fits(self, run: RunRecord) -> bool:
-        """Return whether the run is one of those."""
+        """Return whether the run passes the filter."""
         labels = json.loads(run.labels or "{}") if self.labels else {}
         return (
             (self.flow is None or run.flow == self.flow)
@@ -75,15 +75,15 @@ class _Wanted:
         )
 
 
-def _select(store: "Store", wanted: _Wanted, limit: int) -> Iterator[RunRecord]:
+def _select(store: "Store", chosen: _Filter, limit: int) -> Iterator[RunRecord]:
     shown = 0
-    for run_id in store.runs.recent(limit if wanted == _Wanted() else _SCANNED):
+    for run_id in store.runs.recent(limit if chosen == _Filter() else _SCANNED):
         run = store.runs.get(run_id)
         if run is None:
             continue
-        if wanted.since_ms is not None and run.created_ms < wanted.since_ms:
+        if chosen.since_ms is not None and run.created_ms < chosen.since_ms:
             return  # newest first: all others are older
-        if wanted.fits(run):
+        if chosen.fits(run):
             yield run
             shown += 1
             if shown == limit:

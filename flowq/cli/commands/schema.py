@@ -10,7 +10,7 @@ from flowq.compiler.syntax.schema import schema_path
 def command() -> None:
     """Print the JSON Schema of flow files.
 
-    An editor that is told of it (`# yaml-language-server: $schema=flow.schema.json` in the first line of a flow file)
-    completes and explains every key.
+    With `# yaml-language-server: $schema=flow.schema.json` in the first line of a flow file, an editor completes and explains
+    every key.
     """
     echo(schema_path().read_text(encoding="utf-8"), nl=False)

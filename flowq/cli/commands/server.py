@@ -15,7 +15,7 @@ from flowq.embedded.control import ServerStatus, server_status, start_server, st
 def command() -> None:
     """Start, stop or look at the embedded server.
 
-    It starts by itself when it is needed and stops soon after its last use; started here, it stays.
+    It starts automatically when needed and stops soon after its last use; started with this command, it keeps running.
     """
 
 
@@ -38,7 +38,7 @@ def stop(*, force: bool) -> None:
 @command.command(epilog="Example: flowq server status --json")
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON document.")
 def status(*, as_json: bool) -> None:
-    """Say how the embedded server is. Starts nothing."""
+    """Show the status of the embedded server; do not start it."""
     found = server_status()
     if as_json:
         show_json(dataclasses.asdict(found))

@@ -23,9 +23,9 @@ if TYPE_CHECKING:
 @click.command(epilog="Example: flowq status @latest --failed")
 @click.argument("run", required=False, shell_complete=complete_runs)
 @click.option("--json", "as_json", is_flag=True, help="Print the run as one JSON document.")
-@click.option("--watch", is_flag=True, help="Stay and show every change until the run has ended.")
+@click.option("--watch", is_flag=True, help="Follow: show every change until the run has ended.")
 @click.option("--failed", is_flag=True, help="Show only the jobs that failed.")
-@click.option("--junit", metavar="FILE", help="Write a JUnit report too: one test case per job.")
+@click.option("--junit", metavar="FILE", help="Also write a JUnit report: one test case per job.")
 @click.option("--exit-status", is_flag=True, help="Exit with the code of the run (1 while it has not ended).")
 @url_option
 @pass_context

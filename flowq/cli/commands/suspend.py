@@ -8,14 +8,14 @@ from flowq.durations import format_duration, parse_duration
 
 
 @click.command(epilog="Example: flowq suspend --duration 10m")
-@click.option("--duration", metavar="TIME", help="Go on by themselves after this: seconds, or 10m, 1h, …  [default: never]")
+@click.option("--duration", metavar="TIME", help="Resume the workers after this time: seconds, or 10m, 1h, …  [default: never]")
 @url_option
 @pass_context
 @queue_options(passed=False)
 def command(session: CliContext, duration: str | None) -> None:
     """Pause all workers.
 
-    Until `flowq resume`, or for `--duration`. Jobs that are being executed go on to their end.
+    They stay paused until `flowq resume`, or for `--duration`. Running jobs are not interrupted.
     """
     from flowq.suspension import suspend
 

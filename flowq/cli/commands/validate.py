@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 def command(session: CliContext, files: tuple[str, ...], *, inputs: Inputs, as_json: bool) -> int:
     """Check flow files and show every problem.
 
-    Nothing is run and no server is needed. A param without a default needs no value here. Exit code 0 when every file is a
+    Nothing is run and no server is needed. Params without a default need no value here. The exit code is 0 if every file is a
     valid flow, else 3.
     """
     checked = [_check(file, inputs) for file in files]
@@ -44,7 +44,7 @@ def command(session: CliContext, files: tuple[str, ...], *, inputs: Inputs, as_j
 
 @dataclass(frozen=True, slots=True)
 class _Checked:
-    """One file: what is wrong with it, and what a run of it would lack."""
+    """A file with its diagnostics, and the params that a run of it needs."""
 
     file: str
     diagnostics: tuple["Diagnostic", ...]
@@ -57,7 +57,7 @@ class _Checked:
         return not any(item.severity == "error" for item in self.diagnostics)
 
     def verdict(self) -> Line:
-        """Return the line that says so."""
+        """Return the line that states the result."""
         jobs = "" if self.jobs is None else f", {self.jobs}"
         needs = f"; a run needs {plural(self.missing, 'value')} given with -p" if self.missing else ""
         return ((f"{safe_line(self.file)}: ", ""), ("valid", "good"), (jobs + needs, ""))

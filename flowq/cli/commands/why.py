@@ -25,7 +25,7 @@ from flowq.states import JobStatus, Reason
 if TYPE_CHECKING:
     from flowq.plan import Plan
 
-_COMMANDS = 4  # proposed at most
+_COMMANDS = 4  # most commands proposed
 
 
 @click.command(epilog="Example: flowq why @latest publish")
@@ -37,8 +37,8 @@ _COMMANDS = 4  # proposed at most
 def command(session: CliContext, run: str, job: str | None, *, as_json: bool) -> None:
     """Explain why a job is waiting, skipped, failed or queued.
 
-    The chain of causes is followed down to where something can be done: the line of the flow file, the error and the place
-    that raised it, the worker that is missing. With one argument it is the JOB, of the latest run.
+    It follows the chain of causes to one that can be fixed: a line of the flow file, an error and the place where it was raised,
+    a missing worker. A single argument is the JOB, of the latest run.
     """
     store = session.store()
     run_id, job_name = (select_run(store, None), run) if job is None else (select_run(store, run), job)
@@ -53,14 +53,14 @@ def command(session: CliContext, run: str, job: str | None, *, as_json: bool) ->
 
 
 def why_lines(cause: Cause, run: RunView, terminal: Terminal) -> list[Line]:
-    """Return the chain as a tree, and what can be done about its ends."""
+    """Return the chain as a tree, followed by the commands that fix its causes."""
     lines = [fit(line, terminal.width, unicode=terminal.unicode) for line in _tree(cause, run, "", "", terminal)]
     advice = list(commands_lines(list(_advice(cause, run))[:_COMMANDS], terminal.width))
     return [*lines, (("", ""),), *advice] if advice else lines
 
 
 def _ordinal(plan: "Plan", run_id: str, job: str) -> int:
-    """Return the ordinal of a job; the name of a matrix is its group."""
+    """Return the ordinal of a job; for the name of a matrix, of its group."""
     target = plan.targets().get(job)
     if target is not None:
         return target
@@ -95,7 +95,7 @@ def _tree(cause: Cause, run: RunView, lead: str, below: str, terminal: Terminal)
 
 
 def _advice(cause: Cause, run: RunView) -> Iterator[tuple[str, str]]:
-    """Yield commands with their reason, for each thing that can be done once."""
+    """Yield commands with their purpose, each once."""
     leaves = cause.leaves()
     queues = {job.ordinal: job.queue for job in run.jobs}
     unserved = sorted({queues[leaf.ordinal] for leaf in leaves if leaf.reason == Reason.NO_WORKER})

@@ -14,7 +14,7 @@ from flowq.cli.options.queues import QueueOptions, logging_options, queue_option
 from flowq.worker import signals
 
 _NOT_NEEDED: Final = (
-    # what RQ needs to be told and flowq does by itself: accepted, so that a command line that was written for RQ goes on working
+    # options that RQ needs and flowq does not: accepted and ignored, so that command lines written for RQ work
     (("-s", "--with-scheduler"), {"is_flag": True}),
     (("-d", "--disable-default-exception-handler"), {"is_flag": True}),
     (("--disable-job-desc-logging",), {"is_flag": True}),
@@ -24,8 +24,8 @@ _NOT_NEEDED: Final = (
 
 
 @dataclass(frozen=True, slots=True)
-class _Wanted:
-    """What kind of worker the options ask for."""
+class _WorkerOptions:
+    """The options of the worker."""
 
     queues: tuple[str, ...]
     concurrency: int
@@ -43,7 +43,7 @@ class _Wanted:
 
 
 class _Concurrency(click.IntRange):
-    """A number; RQ's `-c settings` is answered with what is meant there."""
+    """A number; the error for RQ's `-c settings` names `--config`."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """Return the number."""
@@ -69,7 +69,7 @@ def _not_needed(command: Any) -> Any:
     metavar="N",
     help="Jobs executed side by side.",
 )
-@click.option("-b", "--burst", is_flag=True, help="Stop when there is nothing left to do.")
+@click.option("-b", "--burst", is_flag=True, help="Stop when the queues are empty.")
 @click.option("-n", "--name", metavar="NAME", help="Name of the worker.  [default: made from host and process]")
 @click.option("--max-jobs", type=click.IntRange(1), metavar="N", help="Stop after N jobs.")
 @click.option(
@@ -78,32 +78,39 @@ def _not_needed(command: Any) -> Any:
     "max_idle_time",
     type=click.FloatRange(0),
     metavar="SECONDS",
-    help="Stop after so long without a job.",
+    help="Stop after this time without a job.",
 )
 @click.option(
     "--results-ttl",
     default=str(int(defaults.RESULT_TTL)),
     metavar="TIME",
-    help="How long successes are kept that do not say so.",
+    help="How long finished jobs without a result TTL of their own are kept.",
 )
 @click.option(
-    "--worker-ttl", type=click.FloatRange(0.5, 3600), metavar="SECONDS", help="After how long without a sign it counts as lost."
+    "--worker-ttl",
+    type=click.FloatRange(0.5, 3600),
+    metavar="SECONDS",
+    help="Time without a heartbeat after which the worker counts as dead.",
 )
 @click.option(
     "-ds",
     "--dequeue-strategy",
     type=click.Choice(("default", "round_robin", "random")),
-    help="In what order queues are served.  [default: as given]",
+    help="Order in which queues are served.  [default: as given]",
 )
 @click.option(
-    "--exception-handler", "handlers", multiple=True, metavar="FUNCTION", help="Call this when a job fails; may be repeated."
+    "--exception-handler",
+    "handlers",
+    multiple=True,
+    metavar="FUNCTION",
+    help="Call this function when a job fails; may be repeated.",
 )
-@click.option("--preload", multiple=True, metavar="MODULE", help="Import this before the first job; may be repeated.")
+@click.option("--preload", multiple=True, metavar="MODULE", help="Import this module before the first job; may be repeated.")
 @click.option(
     "--allow",
     multiple=True,
     metavar="PATTERN",
-    help="Call nothing but functions like this ('reports.*'), and `run`: commands; may be repeated.",
+    help="Execute only functions that match ('reports.*'), and `run`: commands; may be repeated.",
 )
 @click.option("--pid", type=click.Path(dir_okay=False), metavar="FILE", help="Write the process id to this file.")
 @logging_options("--log-level", "--logging-level", "--logging_level", "-l")
@@ -130,14 +137,14 @@ def command(
     *,
     burst: bool,
 ) -> None:
-    """Execute jobs of the given queues.
+    """Execute the jobs of queues.
 
-    Queues are served in the order given; without one, the queue "default". The first Ctrl+C finishes the running jobs, the
-    second hands them back.
+    Queues are served in the order given; without one, the queue "default". After the first Ctrl+C the worker finishes its jobs
+    and stops; a second one requeues them.
     """
     from flowq.durations import parse_duration
 
-    wanted = _Wanted(
+    options = _WorkerOptions(
         queues or common.queues() or (defaults.QUEUE,),
         concurrency,
         name or common.settings.get("NAME"),
@@ -165,67 +172,67 @@ def command(
         common.settings.get("DICT_CONFIG"),
     )
     if any(own):
-        _work_here(wanted, common, session)
+        _run_worker(options, common, session)
     else:
-        _become_a_worker(wanted, common, session)
+        _exec_worker(options, common, session)
 
 
-def _become_a_worker(wanted: _Wanted, common: QueueOptions, session: CliContext) -> None:
-    """Let a worker take this process's place: a lean program of its own that signals and supervisors reach directly."""
-    argv = ["-c", str(wanted.concurrency)]
-    argv += ["--burst"] if wanted.burst else []
-    options = {
-        "--name": wanted.name,
-        "--max-jobs": wanted.max_jobs,
-        "--max-idle": wanted.max_idle_time,
-        "--result-ttl": None if wanted.results_ttl == defaults.RESULT_TTL else wanted.results_ttl,
-        "--lease": wanted.worker_ttl,
-        "--strategy": wanted.dequeue_strategy,
-        "--log-level": wanted.log["level"],
-        "--log-format": wanted.log["format"],
-        "--date-format": wanted.log["dates"],
+def _exec_worker(options: _WorkerOptions, common: QueueOptions, session: CliContext) -> None:
+    """Replace this process by a worker: a light program that receives signals directly."""
+    argv = ["-c", str(options.concurrency)]
+    argv += ["--burst"] if options.burst else []
+    values = {
+        "--name": options.name,
+        "--max-jobs": options.max_jobs,
+        "--max-idle": options.max_idle_time,
+        "--result-ttl": None if options.results_ttl == defaults.RESULT_TTL else options.results_ttl,
+        "--lease": options.worker_ttl,
+        "--strategy": options.dequeue_strategy,
+        "--log-level": options.log["level"],
+        "--log-format": options.log["format"],
+        "--date-format": options.log["dates"],
     }
-    argv += [f"{option}={value}" for option, value in options.items() if value is not None]
-    argv += [f"--preload={module}" for module in wanted.preload]
-    argv += [f"--allow={pattern}" for pattern in wanted.allow]
+    argv += [f"{option}={value}" for option, value in values.items() if value is not None]
+    argv += [f"--preload={module}" for module in options.preload]
+    argv += [f"--allow={pattern}" for pattern in options.allow]
     argv += [f"--path={directory}" for directory in common.directories()]
-    # The address of the server goes by the environment, because everybody on the machine can read a command line.
+    # The address of the server is passed in the environment, because every user of the machine can read a command line.
     environment = dict(os.environ)
     if session.url is not None:
         environment["FLOWQ_REDIS_URL"] = session.url
-    signals.hold()  # one that comes between this program and that one is for that one
-    os.execve(sys.executable, [sys.executable, "-P", "-m", "flowq.worker.main", *argv, "--", *wanted.queues], environment)
+    signals.hold()  # a signal that arrives during exec is for the worker
+    os.execve(sys.executable, [sys.executable, "-P", "-m", "flowq.worker.main", *argv, "--", *options.queues], environment)
 
 
-def _work_here(wanted: _Wanted, common: QueueOptions, session: CliContext) -> None:
-    """Be the worker: classes and functions of the user's are looked for in this process, and jobs are forked from it."""
+def _run_worker(options: _WorkerOptions, common: QueueOptions, session: CliContext) -> None:
+    """Run the worker in this process: it imports the user's classes and functions, and forks the jobs."""
     from flowq.dotted_names import load_class
     from flowq.worker.worker import Worker
 
-    handlers = [common.function(name, "--exception-handler") for name in wanted.exception_handlers]
-    for module in wanted.preload:
+    handlers = [common.function(name, "--exception-handler") for name in options.exception_handlers]
+    for module in options.preload:
         common.module(module, "--preload")
     worker = load_class(common.worker_class, Worker)(
-        list(wanted.queues),
-        wanted.name,
-        wanted.results_ttl,
+        list(options.queues),
+        options.name,
+        options.results_ttl,
         session.store(),
         handlers,
         job_class=common.job_class,
         queue_class=common.queue_class,
         serializer=common.serializer,
-        worker_ttl=wanted.worker_ttl,
+        worker_ttl=options.worker_ttl,
     )
     worker.work(
-        burst=wanted.burst,
-        logging_level=wanted.log["level"].upper(),
-        date_format=wanted.log["dates"],
-        log_format=wanted.log["format"],
-        max_jobs=wanted.max_jobs,
-        max_idle_time=wanted.max_idle_time,
-        dequeue_strategy=wanted.dequeue_strategy,
-        slots=wanted.concurrency,
-        allow=wanted.allow,
+        burst=options.burst,
+        logging_level=options.log["level"].upper(),
+        date_format=options.log["dates"],
+        log_format=options.log["format"],
+        max_jobs=options.max_jobs,
+        max_idle_time=options.max_idle_time,
+        dequeue_strategy=options.dequeue_strategy,
+        slots=options.concurrency,
+        allow=options.allow,
     )
 
 

@@ -14,9 +14,13 @@ from flowq.cli.options.queues import QueueOptions, logging_options, queue_option
 @click.option(
     "-n", "--num-workers", type=click.IntRange(1, 512), default=1, show_default=True, metavar="N", help="How many workers."
 )
-@click.option("-b", "--burst", is_flag=True, help="Stop when there is nothing left to do.")
+@click.option("-b", "--burst", is_flag=True, help="Stop when the queues are empty.")
 @click.option(
-    "--exception-handler", "handlers", multiple=True, metavar="FUNCTION", help="Call this when a job fails; may be repeated."
+    "--exception-handler",
+    "handlers",
+    multiple=True,
+    metavar="FUNCTION",
+    help="Call this function when a job fails; may be repeated.",
 )
 @logging_options("-l", "--logging-level", "--log-level")
 @url_option
@@ -34,8 +38,8 @@ def command(
 ) -> None:
     """Run several workers, and replace those that die.
 
-    Each is a process with its own jobs; `flowq worker -c N` is one process with N jobs. The first Ctrl+C finishes the running jobs, the
-    second hands them back.
+    Each worker is a process with its own jobs; `flowq worker -c N` is one worker with N jobs. After the first Ctrl+C the workers
+    finish their jobs and stop; a second one requeues them.
     """
     from flowq.worker.worker import Worker
     from flowq.worker_pool import WorkerPool

@@ -1,6 +1,6 @@
-"""What the shell offers when Tab is pressed: flow files, run ids, job names.
+"""The candidates that the shell offers when Tab is pressed: flow files, run ids, job names.
 
-Nothing is started for it, nothing is waited for, and no error is shown: a completion that cannot be had is an empty one.
+Completion starts no server, does not block and shows no errors: in doubt it offers nothing.
 """
 
 import os
@@ -18,14 +18,14 @@ _RUNS = 30  # latest runs offered
 
 
 def complete_files(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[CompletionItem]:
-    """Offer files, by the shell's own means."""
+    """Let the shell offer files."""
     return [CompletionItem(incomplete, type="file")]
 
 
 def complete_runs(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[CompletionItem]:
     """Offer the ids of the latest runs, with their flow and status."""
     found: list[CompletionItem] = []
-    with suppress(Exception):  # whatever goes wrong, the shell must not show it
+    with suppress(Exception):  # the shell must never show an error
         store = _store()
         if store is not None:
             latest = store.runs.recent(_RUNS)
@@ -44,7 +44,7 @@ def complete_files_and_runs(ctx: click.Context, param: click.Parameter, incomple
 
 
 def complete_jobs(ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[CompletionItem]:
-    """Offer the names of the jobs of the run that stands before, else of the latest one; cells once a bracket is typed."""
+    """Offer the names of jobs of the run given before, else of the latest one; cells once a bracket is typed."""
     found: list[CompletionItem] = []
     with suppress(Exception):  # as above
         store = _store()
@@ -59,13 +59,13 @@ def complete_jobs(ctx: click.Context, _param: click.Parameter, incomplete: str) 
 
 
 def complete_flow_jobs(ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[CompletionItem]:
-    """Offer the names of the jobs of the flow file that stands before."""
+    """Offer the names of the jobs of the flow file given before."""
     plan = _plan(ctx)
     return [] if plan is None else [CompletionItem(node.name) for node in plan.nodes if _fits(node.name, incomplete)]
 
 
 def complete_flow_stages(ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[CompletionItem]:
-    """Offer the stages of the flow file that stands before."""
+    """Offer the stages of the flow file given before."""
     plan = _plan(ctx)
     stages = [] if plan is None else dict.fromkeys(node.stage for node in plan.nodes if node.stage)
     return [CompletionItem(name) for name in stages if name.startswith(incomplete)]
@@ -76,19 +76,23 @@ def _fits(name: str, incomplete: str) -> bool:
 
 
 def _plan(ctx: click.Context) -> "Plan | None":
-    """Return the plan of the flow file on the command line; params with a value of their own may still be missing."""
+    """Return the plan of the flow file on the command line, also while required params are missing."""
     with suppress(Exception):
         from flowq.compiler import compile_file
 
         file = ctx.params.get("file") or ctx.params.get("target") or _typed_file()
-        return None if file is None else compile_file(file, params=dict(ctx.params.get("params") or ())).plan
+        return (
+            None
+            if file is None
+            else compile_file(file, params=dict(ctx.params.get("params") or ()), root=ctx.params.get("root")).plan
+        )
     return None
 
 
 def _typed_file() -> str | None:
     """Return the first word on the command line that is a file.
 
-    click gives up on the arguments when the last option has no value yet, which is when that is to be completed.
+    click drops the arguments while the last option has no value yet, and that value is what is being completed.
     """
     words = split_arg_string(os.environ.get("COMP_WORDS", ""))
     return next((word for word in words[2:] if os.path.isfile(word)), None)  # noqa: PTH113 - completion starts on each Tab
@@ -100,7 +104,7 @@ def complete_runs_and_jobs(ctx: click.Context, param: click.Parameter, incomplet
 
 
 def _store() -> "Store | None":
-    """Return the store if its server is there already."""
+    """Return the store if its server is running; start none."""
     from flowq.config import load_settings
     from flowq.connections.clients import open_store
 

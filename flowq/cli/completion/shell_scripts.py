@@ -1,7 +1,7 @@
-"""The scripts that make a shell ask flowq what may be typed next.
+"""Completion scripts for bash and fish.
 
-They speak the protocol of click's shell completion. click's own scripts for bash and fish lose names like `build[fmt=pdf,lang=en]`: bash
-splits words at `=`, and in fish the answer is cut at its first comma. For zsh click's own one is right.
+They use the protocol of click's shell completion. click's own scripts for bash and fish break names like `build[fmt=pdf,lang=en]`: bash
+splits words at `=`, and the fish script cuts the answer at its first comma. For zsh, click's script works.
 """
 
 from typing import Final
@@ -13,7 +13,7 @@ _flowq_completion() {
     read -ra words <<< "$line"
     [[ $line == *[[:space:]] ]] && words+=("")
     current="${words[-1]}"
-    # bash completes only what stands behind the last = or :, flowq answers with the whole word
+    # bash completes only the part after the last = or :, flowq answers with the whole word
     [[ $part == [=:] ]] && part=""
     prefix="${current%"$part"}"
     prefix="${prefix//\\/}"

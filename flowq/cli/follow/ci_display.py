@@ -1,4 +1,4 @@
-"""The display of a run in a CI system's log: a line per change, the output of each job folded in one piece when it has ended."""
+"""The display of a run in a CI system's log: a line per change, and the output of each job as one fold when it has ended."""
 
 import os
 import shlex
@@ -17,17 +17,17 @@ from flowq.flows.views.text import plural, safe_bytes, safe_line
 from flowq.states import JobStatus
 from flowq.store.schema.records import Event, LogEntry
 
-_LINES: Final = 5000  # of one execution; a log that is longer is for `flowq logs`
+_LINES: Final = 5000  # per execution; `flowq logs` shows the rest
 _BAD: Final = frozenset({JobStatus.FAILED, JobStatus.STOPPED})
 
 
 class AnnotatedDisplay(PlainDisplay):
-    """Writes folds and marks.
+    """A display that writes folds and annotations.
 
     Args:
         writer: standard output.
         progress: the run.
-        dialect: of the CI system.
+        dialect: the annotations of the CI system.
     """
 
     def __init__(self, writer: Writer, progress: Progress, dialect: Annotations) -> None:
@@ -39,7 +39,7 @@ class AnnotatedDisplay(PlainDisplay):
         self._ended: list[tuple[Event, str, bool]] = []  # executions whose output may not be complete yet
 
     def update(self, update: Update) -> None:
-        """Write what is new; a fold when its job has ended and all its output has been read."""
+        """Write new lines, and the fold of each job that has ended and whose output has been read."""
         super().update(update)
         for event in update.events:
             ordinal = ordinal_of(event.job)
@@ -57,11 +57,11 @@ class AnnotatedDisplay(PlainDisplay):
         self._ended = waiting
 
     def last_words(self) -> Sequence[str]:
-        """Return what stands behind the summary."""
+        """Return the lines to write after the summary."""
         return self._dialect.closing()
 
     def _output(self, entry: LogEntry) -> Iterator[Line]:
-        """Keep output for its fold."""
+        """Keep output for the job's fold."""
         ordinal = ordinal_of(entry.job)
         if ordinal is not None:
             kept = self._kept.setdefault(ordinal, [])
@@ -94,7 +94,7 @@ class AnnotatedDisplay(PlainDisplay):
 
 
 def _relative(file: str) -> str:
-    """Return the file's path inside the checkout; as it is when it lies elsewhere."""
+    """Return the file's path relative to the checkout; unchanged if it is elsewhere."""
     root = os.environ.get("GITHUB_WORKSPACE") or os.environ.get("CI_PROJECT_DIR") or str(Path.cwd())
     try:
         return str(Path(file).resolve().relative_to(Path(root).resolve()))

@@ -1,7 +1,7 @@
 """Following a run on the terminal until it ends: the display, the local worker, Ctrl+C, and the exit code.
 
-Who follows decides what Ctrl+C means. A run that executes on this command's own worker is canceled by the first and killed
-by the second; from a run that others execute the command only detaches.
+If this command's own worker executes the run, the first Ctrl+C cancels the run and the second kills it. If other workers execute
+the run, Ctrl+C only detaches from it.
 """
 
 import shlex
@@ -21,44 +21,56 @@ from flowq.cli.render.output import Writer
 from flowq.cli.render.summary import Tails, summary_lines
 from flowq.cli.terminal import Terminal
 from flowq.exceptions import ServerUnavailableError
-from flowq.flows.local_worker.orphaned_runs import room_taken
+from flowq.flows.local_worker.orphaned_runs import has_worker, room_taken
 from flowq.flows.views.follow import START, Follower, Progress, Update
 from flowq.flows.views.json_documents import run_json
 from flowq.flows.views.snapshot import read_snapshot, read_view
 from flowq.states import RunStatus
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from flowq.flows.forecast.outlook import Outlook
     from flowq.store import Store
 
-_LOOK: Final = 2.0  # s between looks at who serves the queues
+_LOOK: Final = 2.0  # s between checks of workers and concurrency groups
 
 
 class Display(Protocol):
-    """What shows a run while it is followed."""
+    """A display of a run that is followed."""
 
     def update(self, update: Update) -> None:
-        """Show what is new."""
+        """Show an update."""
 
     def remark(self, text: str) -> None:
-        """Show a sentence about the following itself."""
+        """Show a message of the command itself."""
 
     def close(self) -> None:
-        """Give back what was taken, the terminal above all."""
+        """Restore the terminal."""
 
     def last_words(self) -> "Sequence[str]":
-        """Return what is to be written, as it is, behind everything else."""
+        """Return the lines to write, unchanged, after the summary."""
+
+
+@dataclass(frozen=True, slots=True)
+class Standby:
+    """The means of a command to take over a run if another command's worker dies.
+
+    `queues` are the store's names of the run's queues; `start` starts a worker of this command.
+    """
+
+    queues: "Sequence[str]"
+    start: "Callable[[], Tended]"
 
 
 @dataclass(slots=True)
 class Following:
-    """One run that is followed.
+    """A run that is followed.
 
     `interrupts` counts Ctrl+C since before the run was submitted, so that none is lost on the way here. `worker` executes a
     local run and belongs to this command. `events_after` is where the story starts for this command: a retry does not tell
-    the earlier attempts again. `only_watching`: Ctrl+C just ends the watching.
+    the earlier attempts again. `only_watching`: Ctrl+C just ends the watching. `standby`: a local run that another command's worker
+    executes.
     """
 
     store: "Store"
@@ -68,6 +80,7 @@ class Following:
     events_after: str = START
     manner: Manner = field(default_factory=Manner)
     only_watching: bool = False
+    standby: Standby | None = None
     _interrupted: bool = field(default=False, init=False)
     _canceled: bool = field(default=False, init=False)
     _looked: float = field(default=0.0, init=False)
@@ -75,12 +88,12 @@ class Following:
     _told: set[str] = field(default_factory=set, init=False)
 
     def to_the_end(self) -> int:
-        """Follow until the run has ended or Ctrl+C says to stop; show the summary; return the exit code."""
+        """Follow until the run has ended or Ctrl+C ends the display; show the summary; return the exit code."""
         writer = Writer(Terminal.of(sys.stdout))
         plan, snapshot = read_snapshot(self.store, self.run_id)
         progress = Progress(plan, snapshot)
         if self.worker is not None:
-            progress.unserved = frozenset()  # it is on its way
+            progress.unserved = frozenset()  # the worker is starting
         tails = Tails()
         live = shows_live(self.manner)
         display = self._display(writer, progress, tails, live=live)
@@ -120,7 +133,7 @@ class Following:
         return PlainDisplay(writer, progress)
 
     def _outlook(self, progress: Progress) -> "Outlook | None":
-        """Return what earlier runs of the flow tell of this one."""
+        """Return the forecast of this run from earlier runs of the flow."""
         from flowq.flows.forecast.history import read_history
         from flowq.flows.forecast.outlook import LARGEST, outlook
         from flowq.flows.local_worker.worker import default_slots
@@ -130,7 +143,7 @@ class Following:
         run = progress.view()
         slots = self.manner.workers or default_slots()
         if not run.local:
-            slots = sum(worker.slots for worker in self.store.workers.all()) or slots
+            slots = sum(worker.slots for worker in self.store.workers.live()) or slots
         return outlook(progress.plan, read_history(self.store, run.flow, before=run.id), slots)
 
     def _follow(self, progress: Progress, tails: Tails, display: Display) -> bool:
@@ -157,7 +170,7 @@ class Following:
                 self._cancel()
             self._look_for_room(progress, display)
             if self.worker is None:
-                self._look_for_workers(progress)
+                self._look_for_workers(progress, display)
             elif not self._interrupted:
                 remark = self.worker.look_after(self.store, self.run_id)
                 if remark:
@@ -167,11 +180,11 @@ class Following:
     # -- Ctrl+C ---------------------------------------------------------------------------------------------------------------
 
     def _interrupt(self, display: Display) -> bool:
-        """Answer one Ctrl+C; return whether to go on following."""
+        """Handle one Ctrl+C; return whether to go on following."""
         if self.worker is None:
             return False
         if self._interrupted:
-            self._cancel()  # once more: its handlers too
+            self._cancel(handlers=True)
             self.worker.kill()
             return False
         self._interrupted = True
@@ -179,17 +192,17 @@ class Following:
         display.remark(f"canceling run {self.run_id}; Ctrl+C again kills it")
         return True
 
-    def _cancel(self) -> None:
-        """Ask for the cancel; while the server is away it is asked for again at the next heartbeat."""
+    def _cancel(self, *, handlers: bool = False) -> None:
+        """Cancel the run, with `handlers` also those that run; while the server is unreachable, the loop tries again at the next update."""
         try:
-            self.store.runs.cancel(self.run_id)
+            self.store.runs.cancel(self.run_id, handlers=handlers)
         except ServerUnavailableError:
             return
         self._canceled = True
 
     def _ended_by_the_kill(self) -> bool:
-        """Return whether the run has ended. What was cut off is canceled by now, and handlers that this has woken will have no worker."""
-        self._cancel()
+        """Cancel once more, now the handlers that the kill has enqueued and no worker will execute; return whether the run has ended."""
+        self._cancel(handlers=True)
         try:
             record = self.store.runs.get(self.run_id)
         except ServerUnavailableError:
@@ -216,7 +229,7 @@ class Following:
             )
 
     def _look_for_room(self, progress: Progress, display: Display) -> None:
-        """While the run waits for its concurrency group: say once which runs have the places, and which of them have no worker."""
+        """While the concurrency group is full, name once the runs that hold its places, and which of them have no worker."""
         now = time.monotonic()
         if progress.group is None or now - self._asked < _LOOK:
             return
@@ -227,8 +240,8 @@ class Following:
                     self._told.add(sentence)
                     display.remark(sentence)
 
-    def _look_for_workers(self, progress: Progress) -> None:
-        """Every now and then: who serves the queues in which jobs wait?"""
+    def _look_for_workers(self, progress: Progress, display: Display) -> None:
+        """Check at intervals which queues with waiting jobs have no worker; take over a local run whose worker died."""
         now = time.monotonic()
         if now - self._looked < _LOOK:
             return
@@ -236,15 +249,19 @@ class Following:
         waiting = progress.waiting_queues()
         with suppress(ServerUnavailableError):
             progress.unserved = waiting - self.store.workers.serving(waiting) if waiting else waiting
+            if self.standby is not None and not has_worker(self.store, self.standby.queues):
+                self.worker = self.standby.start()
+                progress.unserved = frozenset()
+                display.remark("the worker of this run was lost; this command takes over with another one")
 
 
 def shows_live(manner: Manner) -> bool:
-    """Return whether the run is shown in place, on a terminal, rather than in lines."""
+    """Return whether the run is shown by the live display rather than in lines."""
     return not manner.as_json and manner.reporting.annotations is None and Terminal.of(sys.stdout).live
 
 
 def announce_unserved(store: "Store", queues: "Sequence[str]") -> None:
-    """Say at once when no worker serves a queue that a run needs: it would only wait."""
+    """Warn of queues that the run needs and no worker serves."""
     unserved = sorted(set(queues) - store.workers.serving(queues))
     if unserved:
         names = ", ".join(repr(name) for name in unserved)
@@ -255,7 +272,7 @@ def announce_unserved(store: "Store", queues: "Sequence[str]") -> None:
 
 
 def last_position(store: "Store", run_id: str) -> str:
-    """Return the position behind everything a run's stream of events holds now."""
+    """Return the position of the last event of a run."""
     position = START
     while events := store.runs.events(run_id, after=position, count=5000):
         position = events[-1].seq

@@ -1,7 +1,7 @@
-"""The live display: the run's table redrawn in place on a terminal, cut to its height, with a bar below it.
+"""The live display: the run's table redrawn in place on a terminal, cut to its height, with a progress bar below it.
 
-rich moves the cursor and gives the terminal back as it was; the lines are those of `flowq status`. A frame of a big run is not
-cheap, so the next one waits ten times as long as the last one took.
+rich moves the cursor and restores the terminal; the lines are those of `flowq status`. Frames of large runs are expensive: drawing
+takes at most a tenth of the time.
 """
 
 import os
@@ -25,16 +25,16 @@ from flowq.flows.views.run_view import JobView, RunView
 from flowq.flows.views.text import safe_line
 from flowq.states import JobStatus
 
-_FRAME: Final = 0.1  # s between frames at least
-_SHARE: Final = 10  # a frame may take this part of the time
-_LOOK: Final = 1.0  # s between looks ahead
-_TAIL: Final = 3  # lines of output of what failed last
-_TALL: Final = 14  # lines of a terminal from which on there is room for them
-_BAR: Final = 40  # cells at most
+_FRAME: Final = 0.1  # minimal s between frames
+_SHARE: Final = 10  # drawing takes at most one part in this many of the time
+_LOOK: Final = 1.0  # s between forecasts
+_TAIL: Final = 3  # lines of output of the job that failed last
+_TALL: Final = 14  # minimal lines of a terminal on which those are shown
+_BAR: Final = 40  # maximal cells of the progress bar
 
 
 class LiveDisplay:
-    """Shows a run in place until it is closed; then the terminal is as it was before."""
+    """A display that redraws a run in place; `close` restores the terminal."""
 
     def __init__(self, progress: Progress, tails: Tails, outlook: Outlook | None = None) -> None:
         self._progress = progress
@@ -53,11 +53,11 @@ class LiveDisplay:
         )
         self._remark = ""
         self._next = 0.0
-        self._drawn: list[Line] = []  # the frame that is there
+        self._drawn: list[Line] = []  # the frame on the terminal
         self._live.start()
 
     def update(self, update: Update) -> None:
-        """Take note of what is new; draw when a frame is due."""
+        """Note an update; draw if a frame is due."""
         if update.lost is not None:
             self._remark = f"{update.lost}; waiting for it"
         elif self._remark.endswith("; waiting for it"):
@@ -65,7 +65,7 @@ class LiveDisplay:
         self.draw()
 
     def remark(self, text: str) -> None:
-        """Show a sentence below the bar."""
+        """Show a message below the progress bar."""
         self._remark = text
         self._next = 0.0
         self.draw()
@@ -86,13 +86,13 @@ class LiveDisplay:
         self._next = begun + max(_FRAME, _SHARE * (time.monotonic() - begun))
 
     def _unwrap(self, terminal: Terminal) -> None:
-        """Go up over the rows that the frame before has more now, because the terminal has become narrower and wrapped it."""
+        """Move the cursor up over the rows by which a narrower terminal has wrapped the previous frame."""
         more = wrapped_rows(self._drawn, terminal.width) if _rewraps(os.environ) else 0
         if more:
             self._live.console.file.write("\r\x1b[2K\x1b[1A" * min(more, terminal.height))
 
     def _look_ahead(self, view: RunView, now: float) -> float | None:
-        """Return the seconds that are left, worked out now and then and counted down in between."""
+        """Return the remaining seconds, forecast at intervals and counted down in between."""
         if self._outlook is None or view.ended:
             return None
         if self._left is None or now - self._looked >= _LOOK:
@@ -100,19 +100,19 @@ class LiveDisplay:
         return max(0.0, self._left - (now - self._looked))
 
     def close(self) -> None:
-        """Remove the display and give the terminal back."""
+        """Remove the display and restore the terminal."""
         self._unwrap(Terminal.of(sys.stdout))
         self._live.stop()
 
     def last_words(self) -> tuple[str, ...]:
-        """Return nothing: the summary is the end."""
+        """Return no lines."""
         return ()
 
 
 def frame(
     run: RunView, terminal: Terminal, *, remark: str = "", left: float | None = None, tail: Sequence[Line] = ()
 ) -> list[Line]:
-    """Return one frame: head, as many rows as the height allows (the most telling ones), the tail of what failed, bar, remark."""
+    """Return a frame: head, the most important rows that fit the height, the last output of a failed job, progress bar, remark."""
     head = list(head_lines(run))[:1]
     foot: list[Line] = [bar_line(run, terminal, left)]
     if remark:
@@ -126,19 +126,19 @@ def frame(
 
 
 def wrapped_rows(lines: Sequence[Line], width: int | None) -> int:
-    """Return how many rows more than lines these take on a terminal of this width that wraps what it shows when it becomes narrower."""
+    """Return the number of extra rows that the lines take when a terminal of this width wraps them."""
     return sum(max(0, -(-columns("".join(text for text, _style in line)) // width) - 1) for line in lines) if width else 0
 
 
 def _rewraps(environment: Mapping[str, str]) -> bool:
-    """Most terminals rewrap when their size changes. The console of Linux, screen and xterm cut; there no row may be taken for ours."""
+    """Return whether the terminal wraps lines again when it is resized. The Linux console, screen and xterm cut them instead."""
     if "TMUX" in environment:
         return True
     return "XTERM_VERSION" not in environment and not environment.get("TERM", "").startswith(("linux", "screen"))
 
 
 def bar_line(run: RunView, terminal: Terminal, left: float | None = None) -> Line:
-    """Return the bar of what has ended, with the counts behind it, and the seconds that are left where that is known."""
+    """Return the progress bar with the counts after it, and the remaining seconds if known."""
     jobs = run.selected_jobs
     ended = sum(job.ended for job in jobs)
     total = max(1, len(jobs))
@@ -157,7 +157,7 @@ def bar_line(run: RunView, terminal: Terminal, left: float | None = None) -> Lin
 
 
 def _left_text(seconds: float) -> str:
-    """Return a rough figure: an estimate with fractions would promise too much."""
+    """Return the remaining time, rounded as an estimate should be."""
     whole = max(1, round(seconds))
     return f"about {whole}s left" if whole < 60 else f"about {took(whole)} left"
 

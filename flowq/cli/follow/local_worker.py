@@ -1,4 +1,4 @@
-"""The worker that a followed local run brings along: replaced when it is lost, asked to leave when the run has ended."""
+"""The worker of a local run that is followed: replaced when it dies, stopped when the run has ended."""
 
 import os
 import signal
@@ -15,17 +15,17 @@ if TYPE_CHECKING:
     from flowq.flows.local_worker.worker import LocalWorker
     from flowq.store import Store
 
-_LOOK: Final = 1.0  # s between looks
-_RESTARTS: Final = 3  # before something must be wrong with the run itself
-_POLITE: Final = 2.0  # s that a worker may take to leave
+_LOOK: Final = 1.0  # s between checks
+_RESTARTS: Final = 3  # after these the command gives up
+_GRACE: Final = 2.0  # s that a worker may take to stop
 
 
 class Tended:
-    """A local worker, and who looks after it.
+    """A local worker that is restarted when it dies.
 
     Args:
-        worker: started.
-        log: where its own messages go while a live display owns the terminal; they are shown at the end, the file is removed.
+        worker: the worker, already started.
+        log: the file of its own messages while a live display owns the terminal; `end` shows them and deletes the file.
     """
 
     def __init__(self, worker: "LocalWorker", log: Path | None) -> None:
@@ -35,10 +35,10 @@ class Tended:
         self._looked = time.monotonic()
 
     def look_after(self, store: "Store", run_id: str) -> str:
-        """Start another worker if this one is gone though the run has not ended; return what to tell, if anything.
+        """Start another worker if this one has died before the end of the run; return a message, or nothing.
 
         Raises:
-            FlowqError: it was lost too often.
+            FlowqError: the worker died too often.
         """
         if time.monotonic() - self._looked < _LOOK or self._worker.poll() is None:
             return ""
@@ -55,22 +55,22 @@ class Tended:
                 f" `flowq logs {run_id}` say?), then `flowq run --resume {run_id}`"
             )
         self._restarts += 1
-        self._worker.kill()  # lets go of the lifeline of the one that is gone
+        self._worker.kill()  # closes the lifeline of the dead one
         self._worker.start()
         return "the worker of this run was lost; another one takes over"
 
     def kill(self) -> None:
-        """Kill what it executes; it hands the jobs back and leaves."""
+        """Kill its jobs; the worker requeues them and stops."""
         self._worker.kill()
 
     def end(self, *, idle: bool) -> None:
-        """End it, and show what it had to say. One that is idle is asked: it would notice by itself, but only in a moment."""
+        """Stop the worker and show its messages. An idle one gets SIGTERM, because it would notice the end of the run only later."""
         if self._worker.poll() is None:
             if idle and self._worker.pid is not None:
                 with suppress(ProcessLookupError):
                     os.kill(self._worker.pid, signal.SIGTERM)
-                self._worker.wait(_POLITE)
-            self._worker.stop(_POLITE)
+                self._worker.wait(_GRACE)
+            self._worker.stop(_GRACE)
         if self._log is not None:
             text = self._log.read_bytes()
             self._log.unlink()

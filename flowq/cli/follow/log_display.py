@@ -1,4 +1,4 @@
-"""The append-only display of a run: a line per change, the output of jobs with their names in front. For pipes and CI."""
+"""The append-only displays of a run, for pipes and CI: a line per change, and the output of jobs after their names; or JSON."""
 
 from collections import deque
 from collections.abc import Iterator, Sequence
@@ -30,13 +30,13 @@ _SHOWN: Final = frozenset(
 
 
 class PlainDisplay:
-    """Writes what is new as lines, once; never moves back."""
+    """A display that appends lines."""
 
     def __init__(self, writer: Writer, progress: Progress) -> None:
         self._writer = writer
         self._progress = progress
         view = progress.view()
-        self._epoch_ms: int | None = None  # of the first event: a retry counts from its own start
+        self._epoch_ms: int | None = None  # time of the first event shown: a retry counts from its own start
         self._started: dict[int, int] = {}
         self._lost = False
         head: Line = (
@@ -48,7 +48,7 @@ class PlainDisplay:
         writer.lines([head])
 
     def update(self, update: Update) -> None:
-        """Write what is new, output before the change that follows it."""
+        """Write an update, output before the change that follows it."""
         if self._epoch_ms is None and update.events:
             self._epoch_ms = update.events[0].at_ms
         if update.lost is not None:
@@ -68,11 +68,11 @@ class PlainDisplay:
         self._writer.lines(lines)
 
     def _output(self, entry: LogEntry) -> Iterator[Line]:
-        """Yield what is shown of a job's output when it comes."""
+        """Yield the lines to show for new output of a job."""
         return _log_lines(self._progress.plan, entry)
 
     def remark(self, text: str) -> None:
-        """Write a line about the following itself."""
+        """Write a message of the command itself."""
         self._writer.lines([((safe_line(text), "warn"),)])
 
     def close(self) -> None:
@@ -126,7 +126,7 @@ class PlainDisplay:
 
 
 class JsonDisplay:
-    """Writes each event as one line of JSON. Output of jobs is not part of it: `flowq logs` has that."""
+    """A display that writes each event as one line of JSON, without the output of jobs: `flowq logs` has that."""
 
     def __init__(self, writer: Writer, progress: Progress) -> None:
         self._writer = writer
@@ -138,7 +138,7 @@ class JsonDisplay:
             self._writer.json_line(event_json(event, self._progress.plan))
 
     def remark(self, text: str) -> None:
-        """Remarks are for people."""
+        """Ignore the message: it is not an event."""
 
     def close(self) -> None:
         """Nothing is held that would have to be given back."""

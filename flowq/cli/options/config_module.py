@@ -1,4 +1,4 @@
-"""`-c/--config`: a Python module of settings, as RQ has them: where the server is, which queues, how to log."""
+"""`-c/--config`: a Python module with RQ's settings for the server, the queues and logging."""
 
 from collections.abc import Mapping
 from typing import Any, Final
@@ -19,13 +19,13 @@ _PLACE: Final = ("REDIS_HOST", "REDIS_PORT", "REDIS_DB", "REDIS_PASSWORD", "REDI
 
 
 def read_settings(path: str) -> dict[str, Any]:
-    """Return what a settings module defines in capital letters.
+    """Return the upper-case names of a settings module.
 
     Args:
         path: the dotted name of the module, or its file.
 
     Raises:
-        UsageError: it cannot be found, or its code raised something.
+        UsageError: it cannot be found, or its code raised an exception.
     """
     from flowq.jobs.user_modules import import_user_module
 
@@ -34,14 +34,14 @@ def read_settings(path: str) -> dict[str, Any]:
 
 
 def url_of(settings: Mapping[str, Any], path: str) -> str | None:
-    """Return the address of the server that settings name; None when they name none.
+    """Return the address of the server in the settings; None if they have none.
 
     Raises:
-        UsageError: a setting is not what it should be; names it.
+        UsageError: a setting is wrong; the message names it.
     """
     if settings.get("REDIS_URL") is not None:
         if not isinstance(settings["REDIS_URL"], str):
-            raise UsageError(f"{path}: REDIS_URL must be a text, found {settings['REDIS_URL']!r}")
+            raise UsageError(f"{path}: REDIS_URL must be a string, found {settings['REDIS_URL']!r}")
         return str(settings["REDIS_URL"])
     if settings.get("SENTINEL") is not None:
         return _sentinel(settings["SENTINEL"], path)
@@ -55,7 +55,7 @@ def url_of(settings: Mapping[str, Any], path: str) -> str | None:
 
 
 def queues_of(settings: Mapping[str, Any], path: str) -> tuple[str, ...]:
-    """Return the names of the queues that settings name.
+    """Return the names of the queues in the settings.
 
     Raises:
         UsageError: `QUEUES` is no list of texts.

@@ -1,4 +1,4 @@
-"""Options that several commands share. Light to import: a command's module is imported before its options are known."""
+"""Options of commands for flows. This module is light to import, because completion and `--help` import it too."""
 
 from dataclasses import dataclass, field
 from functools import wraps
@@ -18,29 +18,38 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Inputs:
-    """The values of params that a command was given: one by one, and in a file. Those of `values` win."""
+    """What a flow is compiled with: the values of params, one by one and in a file (those of `values` win), and the project's root."""
 
     values: "Mapping[str, Json]" = field(default_factory=dict)
     file: str | None = None
+    root: str | None = None
 
     def __bool__(self) -> bool:
         """Whether any was given."""
-        return bool(self.values) or self.file is not None
+        return bool(self.values) or (self.file, self.root) != (None, None)
 
 
 def param_options(command: "Callable[..., Any]") -> "Callable[..., Any]":
-    """Add the options that give values to the params of a flow; the command gets them as one argument, `inputs`."""
+    """Add the options for params; the command gets them as one argument, `inputs`."""
 
     @wraps(command)
-    def with_inputs(*arguments: Any, params: tuple[tuple[str, str], ...], params_file: str | None, **more: Any) -> Any:
-        return command(*arguments, inputs=Inputs(params_of(params), params_file), **more)
+    def with_inputs(
+        *arguments: Any, params: tuple[tuple[str, str], ...], params_file: str | None, root: str | None, **more: Any
+    ) -> Any:
+        return command(*arguments, inputs=Inputs(params_of(params), params_file, root), **more)
 
     wrapped: Callable[..., Any] = click.option(
         "--params-file",
         metavar="PATH",
         shell_complete=complete_files,
-        help="YAML or JSON file with values of params by name; -p wins over it.",
+        help="YAML or JSON file with values of params by name; -p takes precedence.",
     )(with_inputs)
+    wrapped = click.option(
+        "--root",
+        metavar="DIR",
+        type=click.Path(exists=True, file_okay=False),
+        help="Directory in which the files lie that the flow names.  [default: the nearest with flowq.toml or .git]",
+    )(wrapped)
     return click.option(
         "-p", "--param", "params", type=Pair(), multiple=True, help="Value of a param of the flow; may be repeated."
     )(wrapped)
@@ -48,7 +57,7 @@ def param_options(command: "Callable[..., Any]") -> "Callable[..., Any]":
 
 @dataclass(frozen=True, slots=True)
 class Manner:
-    """How a run is executed and shown by the command that submits, resumes or retries it."""
+    """The options for the execution and display of a run, for commands that submit, resume or retry it."""
 
     detach: bool = False
     workers: int | None = None
@@ -57,7 +66,7 @@ class Manner:
     reporting: Reporting = field(default_factory=Reporting)
 
     def check(self) -> None:
-        """See beforehand that nothing stands in the way.
+        """Check the options before anything is submitted.
 
         Raises:
             UsageError: an impossible combination, or a report that cannot be written.
@@ -67,7 +76,7 @@ class Manner:
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """The part of a flow that was asked for, as typed."""
+    """The selected part of a flow, as typed."""
 
     jobs: tuple[str, ...] = ()
     stages: tuple[str, ...] = ()
@@ -77,20 +86,20 @@ class Part:
         return bool(self.jobs or self.stages or self.until)
 
     def of(self, plan: "Plan") -> "Plan":
-        """Return the plan with only this part of it selected."""
+        """Return the plan with only this part selected."""
         from flowq.flows.actions.selection import select
 
         return select(plan, self.selection())
 
     def selection(self) -> "Selection":
-        """Return it in the plan's own form."""
+        """Return the selection as a plan stores it."""
         from flowq.plan import Selection
 
         return Selection(self.jobs, self.stages, self.until)
 
 
 def execution_options(command: "Callable[..., Any]") -> "Callable[..., Any]":
-    """Add the options that say how a run is executed; the command gets them as one argument, `manner`."""
+    """Add the options for the execution of a run; the command gets them as one argument, `manner`."""
 
     @wraps(command)
     def with_manner(
@@ -107,11 +116,13 @@ def execution_options(command: "Callable[..., Any]") -> "Callable[..., Any]":
         return command(*arguments, manner=manner, **more)
 
     options = (
-        click.option("--detach", is_flag=True, help="Do not follow: print the run's id; it goes on in the background."),
+        click.option("--detach", is_flag=True, help="Do not follow the run: print its id and let it run in the background."),
         click.option(
-            "--workers", type=click.IntRange(1, 512), metavar="N", help="Jobs executed side by side.  [default: one per core]"
+            "--workers", type=click.IntRange(1, 512), metavar="N", help="Jobs executed in parallel.  [default: one per core]"
         ),
-        click.option("--no-cache", is_flag=True, help="Run jobs with `cache` whatever is kept; their results are kept again."),
+        click.option(
+            "--no-cache", is_flag=True, help="Execute jobs with `cache` even if a result is cached; cache the new results."
+        ),
         click.option("--junit", metavar="FILE", help="At the end, write a JUnit report: one test case per job."),
         click.option(
             "--annotations",
@@ -127,7 +138,7 @@ def execution_options(command: "Callable[..., Any]") -> "Callable[..., Any]":
 
 
 def selection_options(command: "Callable[..., Any]") -> "Callable[..., Any]":
-    """Add the options that pick a part of a flow; the command gets them as one argument, `part`."""
+    """Add the options that select a part of a flow; the command gets them as one argument, `part`."""
 
     @wraps(command)
     def with_part(

@@ -1,4 +1,4 @@
-"""Options that the commands for plain queues share, under RQ's names. Light to import, as every module of options."""
+"""Options of commands for plain queues, under RQ's names. This module is light to import, like all modules of options."""
 
 import sys
 from collections.abc import Mapping
@@ -21,7 +21,7 @@ _Command = TypeVar("_Command", bound="Callable[..., Any]")
 
 @dataclass(slots=True)
 class QueueOptions:
-    """Where code is found, what it is made of, and the settings module."""
+    """Import paths, classes, serializer, and the settings module."""
 
     config: str | None = None
     path: tuple[str, ...] = ()
@@ -32,10 +32,10 @@ class QueueOptions:
     settings: Mapping[str, Any] = field(default_factory=dict)
 
     def apply(self, session: "CliContext") -> None:
-        """Make the code of the user importable, and take from the settings module what no option says.
+        """Make the user's code importable, and read the settings module for values that no option gives.
 
         Raises:
-            UsageError: a directory is not there, or the settings module cannot be used.
+            UsageError: a directory does not exist, or the settings module cannot be used.
         """
         from flowq.exceptions import UsageError
 
@@ -43,7 +43,7 @@ class QueueOptions:
             if not Path(directory).is_dir():
                 raise UsageError(f"-P {directory}: there is no such directory")
             if directory not in sys.path:
-                sys.path.append(directory)  # behind what is there: a file of the user's must not stand in for a module of ours
+                sys.path.append(directory)  # at the end: a user's file must not shadow a module of flowq's
         if self.config is not None:
             from flowq.cli.options.config_module import read_settings, url_of
 
@@ -52,14 +52,14 @@ class QueueOptions:
                 session.url = url_of(self.settings, self.config)
 
     def directories(self) -> list[str]:
-        """Return the directories that are added to the import path: those given, and the present one."""
+        """Return the directories to add to the import path: those given, and the current one."""
         return [str(Path(item).expanduser().resolve()) for item in (*self.path, ".")]
 
     def set_up_logging(self) -> None:
         """Apply `DICT_CONFIG` of the settings module.
 
         Raises:
-            UsageError: it is no configuration of logging.
+            UsageError: it is not a logging configuration.
         """
         wanted = self.settings.get("DICT_CONFIG")
         if not wanted:
@@ -83,17 +83,17 @@ class QueueOptions:
 
     @staticmethod
     def function(name: str, option: str) -> Any:
-        """Return what a dotted name stands for.
+        """Return the object of a dotted name.
 
         Raises:
-            UsageError: there is no such thing.
+            UsageError: it does not exist.
         """
         from flowq.dotted_names import resolve
         from flowq.exceptions import UsageError
 
         try:
             return resolve(name)
-        except Exception as error:  # what the user's module does when it is imported
+        except Exception as error:  # importing the user's module may raise anything
             raise UsageError(f"{option} {name}: {type(error).__name__}: {error}") from error
 
     @staticmethod
@@ -120,7 +120,7 @@ class QueueOptions:
         return load_class(self.job_class, Job)
 
     def queue(self, name: str, session: "CliContext") -> Any:
-        """Return a queue as the options want it."""
+        """Return a queue with the classes and serializer of the options."""
         from flowq.dotted_names import load_class
         from flowq.queue import Queue
 
@@ -129,22 +129,24 @@ class QueueOptions:
 
 
 def logging_options(*names: str) -> "Callable[[_Command], _Command]":
-    """Add the options on logging; the command gets them as one argument, `log`: `level`, `format` and `dates`.
+    """Add the options for logging; the command gets them as one argument, `log`: `level`, `format` and `dates`.
 
     Args:
-        names: of the option for the level.
+        names: the names of the option for the level.
     """
     options = (
         click.option(*names, "log_level", type=click.Choice(LEVELS, case_sensitive=False), help="Log level.  [default: info]"),
-        click.option("-v", "--verbose", is_flag=True, help="Tell more: --log-level debug."),
-        click.option("-q", "--quiet", is_flag=True, help="Tell less: --log-level warning."),
+        click.option("-v", "--verbose", is_flag=True, help="Log more: --log-level debug."),
+        click.option("-q", "--quiet", is_flag=True, help="Log less: --log-level warning."),
         click.option(
             "--log-format",
             default="%(asctime)s %(message)s",
             metavar="FORMAT",
-            help="Of each line, as Python's logging has it.",
+            help="Format of a log line, in the syntax of Python's logging.",
         ),
-        click.option("--date-format", default="%H:%M:%S", metavar="FORMAT", help="Of the times in it, as strftime has it."),
+        click.option(
+            "--date-format", default="%H:%M:%S", metavar="FORMAT", help="Format of its time, in the syntax of strftime."
+        ),
     )
 
     def decorate(command: _Command) -> _Command:
@@ -167,11 +169,11 @@ def logging_options(*names: str) -> "Callable[[_Command], _Command]":
 
 
 def queue_options(*, config: str | None = "-c", passed: bool = True) -> "Callable[[_Command], _Command]":
-    """Add the options; the command gets them as one argument, `common`, ready for use.
+    """Add the options for queues; the command gets them as one argument, `common`, already applied.
 
     Args:
         config: the short form of `--config`; None where that letter means something else.
-        passed: False for a command that has no use for them beyond what they do by themselves.
+        passed: False for a command that does not take the argument.
     """
     options = (
         click.option(
@@ -181,11 +183,13 @@ def queue_options(*, config: str | None = "-c", passed: bool = True) -> "Callabl
             envvar="FLOWQ_CONFIG",
             help="Python module with settings: REDIS_URL, QUEUES, …",
         ),
-        click.option("-P", "--path", multiple=True, metavar="DIRECTORY", help="Import code from here too; may be repeated."),
+        click.option(
+            "-P", "--path", multiple=True, metavar="DIRECTORY", help="Add this directory to the import path; may be repeated."
+        ),
         click.option("-S", "--serializer", metavar="NAME", help="Serializer: json, pickle, or a dotted name."),
-        click.option("-j", "--job-class", metavar="CLASS", help="Class of jobs, by its dotted name."),
-        click.option("--queue-class", metavar="CLASS", help="Class of queues, by its dotted name."),
-        click.option("-w", "--worker-class", metavar="CLASS", help="Class of workers, by its dotted name."),
+        click.option("-j", "--job-class", metavar="CLASS", help="Dotted name of the class of jobs."),
+        click.option("--queue-class", metavar="CLASS", help="Dotted name of the class of queues."),
+        click.option("-w", "--worker-class", metavar="CLASS", help="Dotted name of the class of workers."),
     )
 
     def decorate(command: _Command) -> _Command:

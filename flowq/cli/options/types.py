@@ -1,4 +1,4 @@
-"""Types of options: `-p name=value`, durations."""
+"""Option types: `name=value` pairs and durations."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -12,7 +12,7 @@ class Pair(click.ParamType[tuple[str, str]]):
     name = "name=value"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, str]:
-        """Split at the first `=`; the value may be empty and may hold more of them."""
+        """Split at the first `=`; the value may be empty and may contain `=`."""
         if isinstance(value, tuple):
             return value
         name, equals, text = str(value).partition("=")

@@ -1,4 +1,4 @@
-"""Writing to standard output: lines for people, JSON for programs, and what happens when the reader goes away."""
+"""Writing to standard output: styled lines, JSON, and a writer that survives a closed pipe."""
 
 import json
 import sys
@@ -17,7 +17,7 @@ def show(lines: Iterable[Line], terminal: Terminal) -> None:
 
 
 def show_json(document: Any) -> None:
-    """Write one JSON document, readable, pure ASCII: no character of it can act on a terminal."""
+    """Write one JSON document, indented and in ASCII, so that no control character reaches a terminal."""
     echo(json.dumps(document, indent=2, allow_nan=False))
 
 
@@ -27,26 +27,26 @@ def show_json_line(document: Any) -> None:
 
 
 class Writer:
-    """Standard output for a command that must go on when it is not read any more: following a run it is responsible for."""
+    """Standard output for a command that must go on when its output is not read any more, because it follows its own run."""
 
     def __init__(self, terminal: Terminal) -> None:
         self.terminal = terminal
         self.closed = False
 
     def lines(self, lines: Iterable[Line]) -> None:
-        """Write lines, unless the reader has gone."""
+        """Write lines, unless the pipe is closed."""
         painted = [paint(line, color=self.terminal.color) for line in lines]
         if painted:
             self._write("\n".join(painted))
 
     def raw(self, lines: Iterable[str]) -> None:
-        """Write lines with the control characters that flowq itself put there for a CI system, unless the reader has gone."""
+        """Write lines with flowq's own control characters for a CI system, unless the pipe is closed."""
         text = "\n".join(lines)
         if text:
             self._write(text, color=True)
 
     def json_line(self, document: Any) -> None:
-        """Write one JSON document as one line, unless the reader has gone."""
+        """Write one JSON document as one line, unless the pipe is closed."""
         self._write(json.dumps(document, separators=(",", ":"), allow_nan=False))
 
     def _write(self, text: str, *, color: bool | None = None) -> None:
@@ -55,5 +55,5 @@ class Writer:
         try:
             echo(text, color=self.terminal.color if color is None else color)
             sys.stdout.flush()
-        except OSError:  # the reader has gone, or the disk behind a redirection is full: the run matters more
+        except OSError:  # the pipe is closed or the disk is full: the run goes on
             self.closed = True

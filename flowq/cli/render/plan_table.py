@@ -1,4 +1,4 @@
-"""What `flowq plan` shows: the jobs of a flow in order, why each runs when it does, and what a failure would do."""
+"""The output of `flowq plan`: the jobs of a flow in order, what each waits for, and the effect of a failure."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -23,20 +23,20 @@ _TURNS = {
     "cancel": "when the run was canceled",
     "exit": "at the end, whatever came before",
 }
-"""When the handlers of a phase have their turn."""
+"""When the handlers of a phase run."""
 
 
 def plan_lines(
     plan: Plan,
-    fates: Sequence[PredictedEnd],
+    ends: Sequence[PredictedEnd],
     history: History,
     terminal: Terminal,
     *,
     workers: int | None,
     failing: Sequence[str],
 ) -> list[Line]:
-    """Return the text: head, one row per job, what is expected, what a failure does."""
-    expected = forecast(plan, fates, history)
+    """Return the text: head, one row per job, the forecast, the effect of a failure."""
+    expected = forecast(plan, ends, history)
     lines: list[Line] = [((f"{safe_line(plan.name)}: {count_text(plan)}", "bold"),)]
     if plan.params:
         values = (
@@ -45,24 +45,24 @@ def plan_lines(
         )
         lines.append(((f"params {', '.join(values)}", "dim"),))
     lines.append((("", ""),))
-    lines += _table(plan, fates, expected, terminal, fated=bool(failing))
+    lines += _table(plan, ends, expected, terminal, with_ends=bool(failing))
     if expected is not None:
         lines += [(("", ""),), *_expectations(expected, history, workers, unicode=terminal.unicode)]
     if failing:
-        lines += [(("", ""),), _consequence(plan, fates, failing)]
+        lines += [(("", ""),), _consequence(plan, ends, failing)]
     return [fit(line, terminal.width, unicode=terminal.unicode) for line in lines]
 
 
-def plan_json(plan: Plan, fates: Sequence[PredictedEnd], history: History, workers: int | None) -> dict[str, Any]:
-    """Return the same for programs."""
+def plan_json(plan: Plan, ends: Sequence[PredictedEnd], history: History, workers: int | None) -> dict[str, Any]:
+    """Return the plan as a JSON document."""
     steps = step_numbers(plan)
-    expected = forecast(plan, fates, history)
+    expected = forecast(plan, ends, history)
     slots = workers or default_slots()
     return {
         "flow": plan.name,
         "file": plan.file,
         "params": dict(plan.params),
-        "status": str(run_status(plan, list(fates))),
+        "status": str(run_status(plan, list(ends))),
         "jobs": [
             {
                 "name": cell.name,
@@ -79,9 +79,9 @@ def plan_json(plan: Plan, fates: Sequence[PredictedEnd], history: History, worke
                 "secrets": list(plan.node_of(cell).secrets),
                 "file": plan.file_of(plan.node_of(cell)),
                 "line": plan.node_of(cell).line,
-                "status": str(fates[cell.ordinal].end.status),
-                "reason": None if fates[cell.ordinal].reason is None else str(fates[cell.ordinal].reason),
-                "open": fates[cell.ordinal].open,
+                "status": str(ends[cell.ordinal].end.status),
+                "reason": None if ends[cell.ordinal].reason is None else str(ends[cell.ordinal].reason),
+                "open": ends[cell.ordinal].open,
                 "expected": None if expected is None else expected.each(cell.ordinal),
             }
             for cell in plan.shown_jobs()
@@ -99,7 +99,7 @@ def plan_json(plan: Plan, fates: Sequence[PredictedEnd], history: History, worke
 
 
 def step_numbers(plan: Plan) -> list[int]:
-    """Return for each ordinal the earliest step in which it can run, from 1; groups and gates take no step of their own."""
+    """Return for each ordinal the earliest step in which it can run, from 1; groups and gates take no step."""
     steps: list[int] = []
     for cell in plan.cells:
         before = max((steps[edge.parent] for edge in cell.parents), default=0)
@@ -108,7 +108,7 @@ def step_numbers(plan: Plan) -> list[int]:
 
 
 def _table(
-    plan: Plan, fates: Sequence[PredictedEnd], expected: Forecast | None, terminal: Terminal, *, fated: bool
+    plan: Plan, ends: Sequence[PredictedEnd], expected: Forecast | None, terminal: Terminal, *, with_ends: bool
 ) -> Iterator[Line]:
     jobs = list(plan.selected_jobs())
     steps = step_numbers(plan)
@@ -121,17 +121,17 @@ def _table(
     )
     digits = max(1, len(str(max(steps, default=1))))
     times = f"  {'TIME':>6}" if expected is not None else ""
-    fate = f"  {'THEN':<8}" if fated else ""
-    yield ((f"{'#':>{digits}}  {pad('JOB', name)}{fate}  {pad('QUEUE', queue)}  {pad('LIMITS', limit)}{times}  WHY", "dim"),)
+    then = f"  {'THEN':<8}" if with_ends else ""
+    yield ((f"{'#':>{digits}}  {pad('JOB', name)}{then}  {pad('QUEUE', queue)}  {pad('LIMITS', limit)}{times}  WHY", "dim"),)
     for index, cell in enumerate(jobs):
-        end = _end(fates[cell.ordinal])
+        end = _end(ends[cell.ordinal])
         yield (
             (f"{'' if cell.phase else steps[cell.ordinal]:>{digits}}  ", "dim"),
             (pad(names[index], name), ""),
-            (f"  {end[0]:<8}" if fated else "", end[1]),
+            (f"  {end[0]:<8}" if with_ends else "", end[1]),
             (f"  {pad(queues[index], queue)}  {pad(limits[index], limit)}", "dim"),
             (f"  {took(expected.each(cell.ordinal)):>6}" if expected is not None else "", ""),
-            (f"  {_why(plan, cell, fates[cell.ordinal])}{_cells(expected, cell)}", ""),
+            (f"  {_why(plan, cell, ends[cell.ordinal])}{_cells(expected, cell)}", ""),
         )
 
 
@@ -154,12 +154,12 @@ def _retries(node: Node) -> int:
     return node.retry.max if node.retry is not None else 0
 
 
-def _why(plan: Plan, cell: Cell, fate: PredictedEnd) -> str:
+def _why(plan: Plan, cell: Cell, end: PredictedEnd) -> str:
     node = plan.node_of(cell)
-    if fate.reason == Reason.IF_FALSE:
+    if end.reason == Reason.IF_FALSE:
         return f"skipped: its `if: {safe_line(node.condition or '')}` is false"
-    if fate.because is not None:
-        return f"{reason_text(fate.reason)}: {safe_line(plan.cells[fate.because].label)}"
+    if end.because is not None:
+        return f"{reason_text(end.reason)}: {safe_line(plan.cells[end.because].label)}"
     if cell.phase and not cell.parents:
         return _TURNS[cell.phase]
     parents = ", ".join(
@@ -178,14 +178,14 @@ def _cells(expected: Forecast | None, cell: Cell) -> str:
     return "" if count is None else f" ({plural(count, 'cell')})"
 
 
-def _end(fate: PredictedEnd) -> tuple[str, str]:
-    match fate.end.status:
+def _end(end: PredictedEnd) -> tuple[str, str]:
+    match end.end.status:
         case JobStatus.SKIPPED:
             return "skipped", "dim"
         case JobStatus.FAILED:
-            return ("fails", "warn" if fate.end.allowed else "badbold")
+            return ("fails", "warn" if end.end.allowed else "badbold")
         case _:
-            return ("may run" if fate.open else "runs"), "good"
+            return ("may run" if end.open else "runs"), "good"
 
 
 def _expectations(expected: Forecast, history: History, workers: int | None, *, unicode: bool) -> Iterator[Line]:
@@ -202,14 +202,14 @@ def _expectations(expected: Forecast, history: History, workers: int | None, *, 
     yield ((f"critical path: {took(expected.path_seconds)}  ", ""), (arrow.join(names), "dim"))
 
 
-def _consequence(plan: Plan, fates: Sequence[PredictedEnd], failing: Sequence[str]) -> Line:
-    jobs = [fates[cell.ordinal] for cell in plan.selected_jobs()]
-    skipped = sum(fate.end.status is JobStatus.SKIPPED for fate in jobs)
-    failed = run_status(plan, list(fates)) is RunStatus.FAILED
+def _consequence(plan: Plan, ends: Sequence[PredictedEnd], failing: Sequence[str]) -> Line:
+    jobs = [ends[cell.ordinal] for cell in plan.selected_jobs()]
+    skipped = sum(end.end.status is JobStatus.SKIPPED for end in jobs)
+    failed = run_status(plan, list(ends)) is RunStatus.FAILED
     names = ", ".join(safe_line(name) for name in failing[:3]) + (f" and {len(failing) - 3} more" if len(failing) > 3 else "")
     verb = "fails" if len(failing) == 1 else "fail"
     return (
         (f"if {names} {verb}: ", "bold"),
         ("the run fails" if failed else "the run finishes all the same", "badbold" if failed else "good"),
-        (f"; {skipped} of {plural(len(jobs), 'job')} skipped, {sum(fate.runs for fate in jobs)} executed", ""),
+        (f"; {skipped} of {plural(len(jobs), 'job')} skipped, {sum(end.runs for end in jobs)} executed", ""),
     )

@@ -1,4 +1,4 @@
-"""What `flowq info` shows: queues, workers, cron schedulers and the runs that go on, as tables, as RQ's plain lines, or as a document."""
+"""The output of `flowq info`: queues, workers, cron schedulers and active runs, as tables, as RQ's plain lines, or as JSON."""
 
 import json
 from collections.abc import Iterator
@@ -15,13 +15,13 @@ if TYPE_CHECKING:
     from flowq.store import Store
     from flowq.store.schema.records import QueueRecord, RunRecord, WorkerRecord
 
-_RECENT = 50  # runs among which those that go on are looked for
+_RECENT = 50  # latest runs that are searched for active ones
 _COUNTS = ("queued", "started", "deferred", "scheduled", "finished", "failed", "canceled")
 
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """What of it is wanted."""
+    """The selected parts and layout."""
 
     queues: tuple[str, ...] = ()  # () for all
     raw: bool = False
@@ -32,20 +32,20 @@ class Choice:
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """What is shown, as one look saw it."""
+    """The state of the server at one moment."""
 
     queues: "list[QueueRecord]"
     workers: "list[WorkerRecord]"
     schedulers: dict[str, dict[str, str]]
     suspended: bool
-    runs: "list[RunRecord]"  # that go on
+    runs: "list[RunRecord]"  # active ones
 
     @classmethod
     def taken(cls, store: "Store", queues: tuple[str, ...]) -> "Picture":
-        """Look at these queues and who serves them, or at all."""
+        """Read these queues and the workers that serve them; all queues if none is given."""
         return cls(
             [store.queues.get(name) for name in (queues or _named(store))],
-            [item for item in store.workers.all() if not queues or set(queues) & set(item.queues)],
+            [item for item in store.workers.live() if not queues or set(queues) & set(item.queues)],
             {name: row for name in sorted(store.crons.schedulers()) if (row := store.crons.scheduler(name)) is not None},
             store.queues.suspended(),
             [] if queues else [run for run in map(store.runs.get, store.runs.recent(_RECENT)) if run and not run.ended],
@@ -53,7 +53,7 @@ class Picture:
 
 
 def lines_of(picture: Picture, choice: Choice, terminal: Terminal) -> list[Line]:
-    """Return what is shown on a terminal or in a pipe."""
+    """Return the lines for a terminal or a pipe."""
     parts = [] if choice.only_workers else [_raw_queues(picture) if choice.raw else _queue_lines(picture.queues)]
     if not choice.only_queues:
         workers = _by_queue if choice.by_queue else _raw_workers if choice.raw else _worker_lines
@@ -65,7 +65,7 @@ def lines_of(picture: Picture, choice: Choice, terminal: Terminal) -> list[Line]
 
 
 def _joined(parts: "list[Iterator[Line]]", *, apart: bool) -> "list[Line]":
-    """Return the lines of several parts, those that have any, with an empty line between them."""
+    """Return the lines of all parts, with an empty line between parts that are not empty."""
     lines: list[Line] = []
     for part in parts:
         more = list(part)
@@ -76,7 +76,7 @@ def _joined(parts: "list[Iterator[Line]]", *, apart: bool) -> "list[Line]":
 
 
 def _named(store: "Store") -> list[str]:
-    """Return the queues to show: not those that a run on the embedded server has for itself."""
+    """Return the queues to show, without the private queues of runs on the embedded server."""
     return [name for name in store.queues.names() if "/" not in name]
 
 
@@ -147,7 +147,7 @@ def _raw_workers(picture: Picture) -> Iterator[Line]:
 
 
 def document(picture: Picture) -> dict[str, object]:
-    """Return what is shown as JSON."""
+    """Return the JSON document."""
     return {
         "suspended": picture.suspended,
         "queues": [

@@ -1,4 +1,4 @@
-"""What a CI system is given of a run besides the exit code: a JUnit file, and annotations in the log."""
+"""Reports of a run for CI systems: a JUnit file, and annotations in the log."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -12,13 +12,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Reporting:
-    """What is asked for: the path of a JUnit file, and the CI system whose annotations are wanted."""
+    """The requested reports: the path of a JUnit file, and the CI system for annotations."""
 
     junit: str | None = None
     annotations: str | None = None
 
     def check(self, *, detach: bool, as_json: bool) -> None:
-        """See beforehand that nothing stands in the way: an hour later is too late to learn that a folder is read-only.
+        """Check before the run that the reports can be written: an hour later is too late to find a folder read-only.
 
         Raises:
             UsageError: an impossible combination, or the file cannot be written.
@@ -37,7 +37,7 @@ class Reporting:
                 with path.open("ab"):
                     pass
                 if new:
-                    path.unlink()  # a run that never starts leaves no empty report
+                    path.unlink()  # no empty report if the run never starts
             except OSError as error:
                 raise UsageError(f"--junit: cannot write {self.junit!r}: {error.strerror or error}") from error
 

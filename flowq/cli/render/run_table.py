@@ -1,7 +1,7 @@
-"""A run as lines: a head, the jobs as a tree of two levels in the order of the graph, and what to do next.
+"""A run as lines: a head, the jobs as a tree of two levels in the order of the graph, and commands to run next.
 
-The cells of a matrix stand below their job and are folded when there is nothing to see in them. Columns give way in order of
-worth as the terminal gets narrower: first the note is cut, then time and note go, last the name is cut.
+The cells of a matrix are listed below their job, or folded when they are alike. On a narrow terminal, first the note is cut, then
+time and note are left out, last the name is cut.
 """
 
 import shlex
@@ -19,13 +19,13 @@ from flowq.flows.views.text import plural, safe_json, safe_line
 from flowq.plan import Selection, SourcePlace
 from flowq.states import JobStatus, Reason, RunStatus
 
-CELLS_SHOWN: Final = 12  # of one matrix, before the rest is only counted
-NAMES_SHOWN: Final = 3  # of failed jobs, in what to do next
+CELLS_SHOWN: Final = 12  # cells of one matrix; the rest is counted
+NAMES_SHOWN: Final = 3  # failed jobs named by the commands to run next
 
 _WORD: Final = 8  # cells of the widest word for a status
 _TIME: Final = 6  # cells of a duration
-_NARROW: Final = 48  # cells below which only mark, name and word are shown
-_NOTE: Final = 24  # cells that names leave to notes
+_NARROW: Final = 48  # width below which only mark, name and word are shown
+_NOTE: Final = 24  # minimal cells left for notes
 _RUN_STYLES: Final = {
     RunStatus.QUEUED: "warn",
     RunStatus.RUNNING: "busy",
@@ -36,7 +36,7 @@ _RUN_STYLES: Final = {
 _FOLDED: Final = frozenset(
     {JobStatus.FINISHED, JobStatus.DEFERRED, JobStatus.QUEUED, JobStatus.CANCELED, JobStatus.SKIPPED, None}
 )
-"""A matrix of which all cells have the same of these is one line: there is nothing more to see in it."""
+"""A matrix whose cells all have the same one of these statuses is shown as one line."""
 _COUNT_ORDER: Final = (
     JobStatus.FINISHED,
     JobStatus.FAILED,
@@ -54,7 +54,7 @@ _COUNT_ORDER: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One line of the table before it is fitted: `rank` says how much it deserves to be seen (0 most)."""
+    """One line of the table before it is fitted to the width. `rank` is its importance (0: highest)."""
 
     mark: str
     name: str
@@ -66,7 +66,7 @@ class Row:
 
 
 def run_lines(run: RunView, terminal: Terminal, *, failed_only: bool = False) -> list[Line]:
-    """Return everything `flowq status` shows of a run."""
+    """Return the output of `flowq status`."""
     rows = list(job_rows(run, unicode=terminal.unicode, failed_only=failed_only))
     lines = [*head_lines(run), (("", ""),), *table_lines(rows, terminal)]
     lines = [fit(line, terminal.width, unicode=terminal.unicode) for line in lines]
@@ -75,7 +75,7 @@ def run_lines(run: RunView, terminal: Terminal, *, failed_only: bool = False) ->
 
 
 def head_lines(run: RunView) -> Iterator[Line]:
-    """Yield the lines above the table: which run, how it is, since when, with which params."""
+    """Yield the lines above the table: id, status, times, params."""
     state = "canceling" if run.canceling and not run.ended else str(run.status)
     yield (
         (f"run {run.id}", "bold"),
@@ -98,13 +98,13 @@ def head_lines(run: RunView) -> Iterator[Line]:
 
 
 def selection_text(selection: Selection) -> str:
-    """Return the part of a flow as it was asked for: `build, stage test, publish with what it needs`."""
+    """Return a selection in words: `build, stage test, publish with what it needs`."""
     parts = [*selection.jobs, *(f"stage {name}" for name in selection.stages)]
     return ", ".join(safe_line(part) for part in [*parts, *(f"{name} with what it needs" for name in selection.until)])
 
 
 def rows_that_fit(rows: Sequence[Row], room: int, *, unicode: bool) -> list[Row]:
-    """Return at most `room` rows in their order: what failed and what runs first; one last row counts those left out."""
+    """Return at most `room` rows in their order, preferring failed and running jobs; the last row counts those left out."""
     if len(rows) <= room:
         return list(rows)
     chosen = sorted(sorted(range(len(rows)), key=lambda index: (rows[index].rank, index))[: room - 1])
@@ -116,7 +116,7 @@ def rows_that_fit(rows: Sequence[Row], room: int, *, unicode: bool) -> list[Row]
 
 
 def job_rows(run: RunView, *, unicode: bool, failed_only: bool = False) -> Iterator[Row]:
-    """Yield the rows of the table: a row per job; of a matrix a row for the whole and rows for the cells worth seeing."""
+    """Yield the rows of the table: one per job; for a matrix, one for the whole and rows for important cells."""
     for name, group in groupby(run.selected_jobs, key=lambda job: job.job):
         cells = list(group)
         if failed_only:
@@ -128,7 +128,7 @@ def job_rows(run: RunView, *, unicode: bool, failed_only: bool = False) -> Itera
 
 
 def table_lines(rows: Sequence[Row], terminal: Terminal) -> Iterator[Line]:
-    """Yield the rows as lines whose columns stand below each other and fit the width."""
+    """Yield the rows as aligned lines that fit the width."""
     longest = max((columns(row.name) for row in rows), default=0)
     width = terminal.width
     if width is None:
@@ -146,9 +146,9 @@ def table_lines(rows: Sequence[Row], terminal: Terminal) -> Iterator[Line]:
 
 
 def next_lines(run: RunView, width: int | None) -> Iterator[Line]:
-    """Yield what a person can do now: read the log of what failed, try again, start the worker that is missing.
+    """Yield commands to run next: read the log of failed jobs, retry, start a missing worker.
 
-    Commands are there to be copied: they are never cut, the remarks behind them are left out where they do not fit.
+    Users copy the commands, so they are never cut; a remark that does not fit after its command is left out.
     """
     commands: list[tuple[str, str]] = []
     bad = run.bad_jobs
@@ -163,7 +163,7 @@ def next_lines(run: RunView, width: int | None) -> Iterator[Line]:
 
 
 def commands_lines(commands: Sequence[tuple[str, str]], width: int | None) -> Iterator[Line]:
-    """Yield commands with their remarks below each other, for people to copy."""
+    """Yield commands with their remarks, one per line."""
     widest = max((columns(command) for command, _why in commands), default=0)
     for index, (command, why) in enumerate(commands):
         lead = "next: " if index == 0 else "      "
@@ -176,7 +176,7 @@ def commands_lines(commands: Sequence[tuple[str, str]], width: int | None) -> It
 
 
 def missing_worker_commands(run: RunView) -> list[tuple[str, str]]:
-    """Return the command that would serve the queues without a worker, with its reason."""
+    """Return the command that starts a worker for the queues without one, with its purpose."""
     queues = sorted({job.queue for job in run.jobs if job.reason == Reason.NO_WORKER})
     if not queues:
         return []
@@ -192,7 +192,7 @@ def counts_text(jobs: Sequence[JobView]) -> str:
 
 
 def where(run: RunView, place: SourcePlace) -> str:
-    """Return a place as people read it, `flow.yaml:41`, seen from the run's flow file; "" where that is no file."""
+    """Return a place as `flow.yaml:41`, relative to the run's flow file; "" if the flow is not a file."""
     return safe_line(place.beside(run.file))
 
 
@@ -229,7 +229,7 @@ def _rank(job: JobView) -> int:
 
 
 def _matrix_rows(name: str, cells: Sequence[JobView], run: RunView, *, unicode: bool) -> Iterator[Row]:
-    """Yield the row of a matrix as a whole, then its cells if they differ in what happened to them."""
+    """Yield the row of the whole matrix, then its cells if their statuses differ."""
     status = matrix_status(cells)
     state, style = word(status)
     yield Row(
@@ -256,7 +256,7 @@ def _matrix_rows(name: str, cells: Sequence[JobView], run: RunView, *, unicode: 
 
 
 def _matrix_note(cells: Sequence[JobView], now_ms: int) -> str:
-    """Return what the cells have in common, else how many are how far."""
+    """Return the note that all cells share, else the count of cells per status."""
     if len({job.status for job in cells}) > 1:
         return counts_text(cells)
     notes = {note(job, now_ms) for job in cells}
@@ -266,7 +266,7 @@ def _matrix_note(cells: Sequence[JobView], now_ms: int) -> str:
 
 
 def _cells_worth_seeing(cells: Sequence[JobView]) -> set[int]:
-    """Return the ordinals of the cells shown below a matrix: all of a small one, else those that ask for attention."""
+    """Return the ordinals of the cells shown below a matrix: all of a small one, else those that need attention."""
     asking = cells if len(cells) <= CELLS_SHOWN else [job for job in cells if _asks_for_attention(job)]
     return {job.ordinal for job in sorted(asking, key=_rank)[:CELLS_SHOWN]}
 
@@ -286,7 +286,7 @@ def _span(cells: Sequence[JobView], now_ms: int) -> float | None:
 
 
 def _cached(jobs: Iterable[JobView]) -> int:
-    """Return how many jobs have taken over an earlier result."""
+    """Return the number of jobs with a cached result."""
     return sum(job.reason == Reason.CACHED for job in jobs)
 
 

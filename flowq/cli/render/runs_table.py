@@ -1,4 +1,4 @@
-"""Runs as a table: what `flowq runs` lists, and what goes on now in `flowq info`."""
+"""The table of runs, for `flowq runs` and the active runs in `flowq info`."""
 
 import time
 from collections.abc import Iterator, Sequence
@@ -22,7 +22,7 @@ _STYLES: Final = {
 
 
 def runs_table(runs: Sequence[RunRecord], terminal: Terminal) -> Iterator[Line]:
-    """Yield the lines of a table of runs; one that goes on has taken the time up to now."""
+    """Yield the lines of a table of runs; the duration of an active run is the time up to now."""
     now_ms = time.time_ns() // 1_000_000
     names = min(max(len("FLOW"), *(columns(safe_line(run.flow)) for run in runs)), 32)
     head: Line = ((f"{'RUN':<8}  {pad('FLOW', names)}  {'STATUS':<8}  {'STARTED':<23}  {'TOOK':>6}  JOBS", "dim"),)

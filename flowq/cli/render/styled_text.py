@@ -1,4 +1,4 @@
-"""Lines of styled text that fit a width, for each display: the plain writer, the terminal or the live display."""
+"""Lines of styled text that fit a width; all displays show them."""
 
 from typing import Final, TypeAlias
 
@@ -6,7 +6,7 @@ Segment: TypeAlias = tuple[str, str]  # safe text, name of a style
 Line: TypeAlias = tuple[Segment, ...]
 
 STYLES: Final = {"": "", "good": "32", "bad": "31", "warn": "33", "busy": "36", "dim": "2", "bold": "1", "badbold": "1;31"}
-"""Style names and their SGR parameters: the sixteen colours of the terminal's own theme, never fixed ones."""
+"""Style names and their SGR parameters; only the sixteen colours of the terminal's theme."""
 
 RICH_STYLES: Final = {
     "": "",
@@ -21,14 +21,14 @@ RICH_STYLES: Final = {
 
 
 def paint(line: Line, *, color: bool) -> str:
-    """Return a line as text, with escape sequences where colour is wanted; no spaces at its end."""
+    """Return a line as text without trailing spaces, with escape sequences if `color`."""
     if not color:
         return "".join(text for text, _style in line).rstrip()
     return "".join(f"\x1b[{STYLES[style]}m{text}\x1b[0m" if STYLES[style] and text.strip() else text for text, style in line)
 
 
 def columns(text: str) -> int:
-    """Return how many cells of a terminal the text takes."""
+    """Return the number of terminal cells that the text takes."""
     if text.isascii():
         return len(text)
     from unicodedata import combining, east_asian_width
@@ -37,7 +37,7 @@ def columns(text: str) -> int:
 
 
 def cut(text: str, width: int, *, unicode: bool = True) -> str:
-    """Return the text shortened to at most `width` cells, with an ellipsis where something is missing."""
+    """Return the text shortened to at most `width` cells, with an ellipsis if it was cut."""
     if columns(text) <= width:
         return text
     mark = "…" if unicode else "..."
@@ -61,7 +61,7 @@ def pad(text: str, width: int) -> str:
 
 
 def fit(line: Line, width: int | None, *, unicode: bool = True) -> Line:
-    """Return the line cut to a width: the segment that crosses the border is shortened, those behind it are dropped."""
+    """Return the line cut to a width: the segment that crosses the limit is shortened, those after it are dropped."""
     if width is None:
         return line
     out: list[Segment] = []

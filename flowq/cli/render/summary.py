@@ -1,4 +1,4 @@
-"""The end of a followed run: what came of it, the last lines of what failed, and what to do now."""
+"""The summary at the end of a followed run: its table, the last output of failed jobs, and commands to run next."""
 
 from collections import deque
 from collections.abc import Iterator, Sequence
@@ -14,23 +14,23 @@ from flowq.flows.views.text import plural, safe_bytes, safe_line
 from flowq.states import JobStatus
 
 TAIL: Final = 12  # lines of output shown of a job that failed
-JOBS: Final = 3  # failed jobs of which the output is shown
-ROWS: Final = 60  # of the table, at most
-_FEWEST: Final = 10  # of the table, on a low terminal
-_AROUND: Final = 12  # lines of the rest of a summary: what it says shall be seen without scrolling back
+JOBS: Final = 3  # failed jobs whose output is shown
+ROWS: Final = 60  # maximal rows of the table
+_FEWEST: Final = 10  # minimal rows of the table, on a low terminal
+_AROUND: Final = 12  # lines of the rest of a summary, which should be visible without scrolling
 
 _DROPPED: Final = frozenset({JobStatus.FINISHED, JobStatus.SKIPPED})
 
 
 class Tails:
-    """The last lines that each job printed in its latest execution; forgotten as soon as the job has finished well."""
+    """The last lines that each job printed in its latest execution; dropped when the job has succeeded."""
 
     def __init__(self) -> None:
         self._lines: dict[int, deque[bytes]] = {}
         self._executions: dict[int, int] = {}
 
     def collect(self, update: Update) -> None:
-        """Take in new output."""
+        """Add new output."""
         for entry in update.logs:
             ordinal = ordinal_of(entry.job)
             if ordinal is None:
@@ -50,7 +50,7 @@ class Tails:
 
 
 def summary_lines(run: RunView, tails: Tails, terminal: Terminal, *, table: bool) -> list[Line]:
-    """Return the summary. The table is left out where the lines above have told the same."""
+    """Return the summary; without `table` if the lines above have already shown its content."""
     lines: list[Line] = list(head_lines(run)) if table else list(head_lines(run))[:2]
     if table:
         room = min(ROWS, max(_FEWEST, terminal.height - _AROUND))
@@ -67,7 +67,7 @@ def summary_lines(run: RunView, tails: Tails, terminal: Terminal, *, table: bool
 
 
 def failure_lines(run: RunView, job: JobView, tail: Sequence[bytes], terminal: Terminal) -> Iterator[Line]:
-    """Yield what failed, why, where it stands in the file, and the last lines it printed."""
+    """Yield the job's name and error, its place in the file, and the last lines it printed."""
     why = error_text(job) or reason_text(job.reason) or "failed"
     place = where(run, job.place)
     yield (

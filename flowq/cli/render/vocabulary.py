@@ -1,4 +1,4 @@
-"""How states, reasons, durations and times read: one vocabulary for tables, event lines and the live display."""
+"""Words for statuses, reasons, durations and times, shared by tables, event lines and the live display."""
 
 from datetime import UTC, datetime
 from typing import Final
@@ -21,7 +21,7 @@ WORDS: Final = {
     JobStatus.CANCELED: ("canceled", "warn"),
     JobStatus.SKIPPED: ("skipped", "dim"),
 }
-"""Word and style of each status. People wait, whatever structure their job waits in."""
+"""Word and style of each status. Several kinds of waiting share one word."""
 
 _SYMBOLS: Final = {
     JobStatus.CREATED: "·.",
@@ -65,17 +65,17 @@ def word(status: JobStatus | None) -> tuple[str, str]:
 
 
 def reason_text(reason: str | None) -> str:
-    """Return a stored reason in words; the statuses that need none give an empty text."""
+    """Return a stored reason in words; an empty string if the status needs none."""
     return "" if not reason else safe_line(_REASONS.get(reason, reason.replace("_", " ")))
 
 
 def note(job: JobView, now_ms: int, *, local: bool = True) -> str:
-    """Return the remark beside a job: why it is as it is, in as few words as possible.
+    """Return the note beside a job: the cause of its status, in few words.
 
     Args:
         job: the job.
         now_ms: the time.
-        local: the run has a worker of its own, whose name has no meaning to users.
+        local: the run has its own worker, whose name means nothing to users.
     """
     match job.status:
         case None:
@@ -114,7 +114,7 @@ def _scheduled_note(job: JobView, now_ms: int) -> str:
 
 
 def _failed_note(job: JobView) -> str:
-    """Return why, the most telling part first: a narrow terminal cuts the end."""
+    """Return the cause, its most important part first: a narrow terminal cuts the end."""
     why = error_text(job)
     named = reason_text(job.reason)
     if named and not why.lower().startswith(named):
@@ -124,7 +124,7 @@ def _failed_note(job: JobView) -> str:
 
 
 def error_text(job: JobView) -> str:
-    """Return the line of a job's error that says most; of a job that went down with its run there is nothing more to say."""
+    """Return the most important line of a job's error; an empty string if the job ended because its run did."""
     return "" if job.reason == Reason.RUN_TIMEOUT else safe_line(job.error_line or "")
 
 
@@ -135,7 +135,7 @@ def _place(job: JobView, *, local: bool) -> str:
 
 
 def _finished_note(job: JobView) -> str:
-    """Return what became of the cache, and whether it took several attempts."""
+    """Return the use of the cache and the number of attempts."""
     attempts = f"attempt {job.attempts}" if job.attempts > 1 else ""
     if job.cache is None:
         return attempts or reason_text(job.reason)
@@ -164,17 +164,17 @@ def took(seconds: float | None) -> str:
 
 
 def clock(at_ms: int | None) -> str:
-    """Return a time for people: `2026-01-31 06:00:00 UTC`."""
+    """Return a readable time: `2026-01-31 06:00:00 UTC`."""
     return "" if at_ms is None else f"{datetime.fromtimestamp(at_ms // 1000, UTC):%Y-%m-%d %H:%M:%S} UTC"
 
 
 def of_all(part: int, count: int, noun: str) -> str:
-    """Return `2 of 7 jobs`, and `7 jobs` where the part is the whole."""
+    """Return `2 of 7 jobs`, or `7 jobs` if the part is the whole."""
     return plural(count, noun) if part == count else f"{part} of {plural(count, noun)}"
 
 
 def count_text(plan: Plan) -> str:
-    """Return how many jobs a run of the plan has: `7 jobs`, `2 of 7 jobs`, `7 jobs, 1 with foreach` that becomes one for each item."""
+    """Return the number of selected jobs of a plan: `7 jobs`, `2 of 7 jobs`, `7 jobs, 1 with foreach`."""
     every = sum(1 for _ in plan.shown_jobs())
     selected = list(plan.selected_jobs())
     fans = sum(plan.node_of(cell).foreach is not None for cell in selected)

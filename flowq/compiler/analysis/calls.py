@@ -1,6 +1,6 @@
-"""`call`: the names of callables and their arguments, against the source of what is called.
+"""`call`: the names of callables and their arguments, checked against the source of the callable.
 
-What cannot be found from here is a warning: it may be on the workers alone. What can be found is checked as Python would at the call.
+A callable that cannot be found is a warning, because it may exist only on the workers. Arguments are checked as Python does at a call.
 """
 
 from collections.abc import Callable, Sequence
@@ -20,9 +20,9 @@ _CODES: Final = {"module": Code.NO_MODULE, "source": Code.BROKEN_MODULE, "attrib
 
 
 def find_signatures(jobs: Sequence[JobSpec], lookup: Lookup, report: Report) -> dict[str, Signature]:
-    """Return the signatures of the jobs' callables that are known, and report names that lead nowhere.
+    """Return the known signatures of the jobs' callables, and report names that do not exist.
 
-    A module that is not there is told once, where it is named first.
+    A missing module is reported once, at its first use.
     """
     found: dict[str, Signature] = {}
     told: set[str] = set()
@@ -47,7 +47,7 @@ def _report_name(job: JobSpec, problem: Problem, report: Report) -> None:
 
 
 def _part(node: ScalarNode, problem: Problem, report: Report) -> Span:
-    """Return the place of the part of the name that a problem is about, the whole where it cannot be told."""
+    """Return the span of the part of the name that a problem is about, or of the whole name."""
     raw = report.source.text[node.start.index : node.end.index] if not report.full and problem.subject else ""
     place = raw.rfind(problem.subject) if problem.kind == "attribute" else raw.find(problem.subject)
     start = node.start.index + place
@@ -55,19 +55,19 @@ def _part(node: ScalarNode, problem: Problem, report: Report) -> Span:
 
 
 def check_arguments(job: JobSpec, signature: Signature, typed: Callable[[str], Type], report: Report) -> None:
-    """Report arguments that the callable does not take, those it needs and does not get, and values of a wrong type.
+    """Report unknown and missing arguments, and values of a wrong type.
 
     Args:
         job: the job.
-        signature: of what it calls.
-        typed: gives the type of an expression in this job.
-        report: where problems go.
+        signature: the signature of its callable.
+        typed: returns the type of an expression in this job.
+        report: gets the problems.
     """
     if report.full:
         return
     if signature.gives:
         message = f"{_name(signature)}() gives {signature.gives}, and the result of a job is JSON: the job would fail"
-        hint = "return null, booleans, numbers, texts, lists or maps of these"
+        hint = "return null, booleans, numbers, strings, lists or maps of these"
         report.add(Code.NO_CALLABLE, _span(job, "call"), message, f"{hint} ({signature.place})")
     given = _Given(job, signature)
     for span, message, hint in given.problems():
@@ -95,7 +95,7 @@ class _Given:
         self.bound: list[tuple[Parameter, str, Json, Span]] = []
 
     def problems(self) -> list[tuple[Span, str, str]]:
-        """Bind everything; return what Python would refuse, as place, message and help."""
+        """Bind all arguments; return the errors that Python would raise, as span, message and help."""
         found: list[tuple[Span, str, str]] = []
         self._positional(found)
         filled = {item.name for item in self._taking[: len(self._args)]}
@@ -111,7 +111,7 @@ class _Given:
                 )
             elif parameter is not None or "map" in self._more:
                 self.bound.append((parameter or self._more["map"], name, self._values.kwargs.get(name), node.span))
-                filled |= {name} if parameter is not None else set()  # what `**more` takes fills no parameter of that name
+                filled |= {name} if parameter is not None else set()  # a keyword taken by `**more` fills no parameter
             else:
                 found.append((spelling.span, *self._unknown(name)))
         missing = [item.name for item in self._signature.parameters if item.required and item.name not in filled]
@@ -159,7 +159,7 @@ def _help(signature: Signature) -> str:
 
 
 def _found(value: Json, typed: Callable[[str], Type], fit: Fit | None) -> str:
-    """Return what a value is, in the words of the messages."""
+    """Return the type of a value, in the words of the messages."""
     source = spelled(value)
     if source is not None:
         return f"a {typed(source)}"

@@ -1,4 +1,4 @@
-"""What can be said about the expressions of a flow once its graph is known: names, ancestors, missing results, types."""
+"""Checks of expressions that need the graph: names, ancestors, missing results, types."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
@@ -20,7 +20,7 @@ from flowq.states import ENDED, RUN_ENDED, JobStatus, RunStatus
 if TYPE_CHECKING:
     from flowq.compiler.signatures import Signature
 
-MAX_SAMPLES: Final = 1_000  # values of an axis that are looked at for its type
+MAX_SAMPLES: Final = 1_000  # values of an axis from which its type is inferred
 
 _WANTED: Final = {
     "boolean": ("if", "compare it, such as x == 'yes' or len(x) > 0"),
@@ -32,7 +32,7 @@ _NO_STATUS: Final = {
     **dict.fromkeys(("failure", "error", "errored"), "failed"),
     **dict.fromkeys(("cancelled", "cancel"), "canceled"),
 }
-"""Words for statuses that other systems have, and conditions of dependencies."""
+"""Words for statuses in other systems, and conditions of dependencies, with the status of each."""
 _JOB_STATUS: Final = Type("string", values=tuple(str(status) for status in JobStatus if status in ENDED), meant=_NO_STATUS)
 _RUN_STATUS: Final = Type("string", values=tuple(str(status) for status in RunStatus if status in RUN_ENDED), meant=_NO_STATUS)
 _RUN = Type("map", keys={"id": STRING, "name": STRING, "date": STRING, "attempt": NUMBER})
@@ -43,11 +43,11 @@ _JOB = Type("map", keys={"name": STRING, "attempt": NUMBER})
 
 @dataclass(frozen=True, slots=True)
 class Results:
-    """What is known of the results of jobs by name.
+    """The known types of the results of jobs.
 
     Attributes:
-        outputs: the names of the outputs of each job with `flow`; None where that flow has a problem.
-        signatures: of what jobs call.
+        outputs: the names of the outputs of each job with `flow`; None if that flow has a problem.
+        signatures: the signatures of the jobs' callables.
     """
 
     outputs: Mapping[str, tuple[str, ...] | None]
@@ -56,7 +56,7 @@ class Results:
 
 @dataclass(frozen=True, slots=True)
 class Outer:
-    """What handlers see of the graph: its jobs, and which of them surely have a result."""
+    """The graph as handlers see it: its jobs, and which of them always have a result."""
 
     jobs: Sequence[JobSpec]
     sure: frozenset[int]
@@ -64,14 +64,14 @@ class Outer:
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """What is checked together.
+    """The jobs that are checked together.
 
     Attributes:
         flow: the flow.
-        jobs: those of its graph, or the handlers of one section.
+        jobs: the jobs of its graph, or the handlers of one section.
         cells: the cells of the jobs with a matrix.
-        results: what is known of the results of sub-flows and callables.
-        outer: what these jobs see of the graph, where they are handlers.
+        results: the known results of sub-flows and callables.
+        outer: the graph, if the jobs are handlers.
     """
 
     flow: FlowSpec
@@ -83,29 +83,29 @@ class Scene:
 
 @dataclass(frozen=True, slots=True)
 class _Use:
-    """A result or status of another job that an expression uses."""
+    """The use of another job's result or status in an expression."""
 
     site: ExpressionSite
     reference: Reference
     job: int
 
 
-def check_expressions(scene: Scene, graph: Graph | None, report: Report) -> None:
+def check_expressions(scene: Scene, graph: Graph, report: Report) -> None:
     """Report what is wrong with the expressions of jobs that are evaluated in the run.
 
     Args:
         scene: the jobs.
-        graph: of these jobs; None where it has a cycle: then nothing is said about ancestors.
+        graph: of these jobs.
         report: where problems go.
     """
     _Checks(scene, report).run(graph)
 
 
-def check_outputs(flow: FlowSpec, graph: Graph | None, report: Report, *, results: Results) -> None:
+def check_outputs(flow: FlowSpec, graph: Graph, report: Report, *, results: Results) -> None:
     """Report what is wrong with the `outputs` of a flow: they are made when it has ended, of any of its jobs."""
     if not flow.head.output_sites:
         return
-    sure = graph.never_skipped() if graph is not None else frozenset(range(len(flow.jobs)))
+    sure = graph.never_skipped()
     checks = _Checks(Scene(flow, (), {}, results, Outer(flow.jobs, sure)), report)
     known = Known(tuple(spec.name for spec in flow.head.bound.specs), jobs=_names(flow.jobs))
     for site in flow.head.output_sites:
@@ -113,7 +113,7 @@ def check_outputs(flow: FlowSpec, graph: Graph | None, report: Report, *, result
 
 
 def reads_of(sites: Iterable[ExpressionSite]) -> tuple[str, ...]:
-    """Return the names of the jobs whose result or status expressions use, in order of first use."""
+    """Return the names of the jobs whose result or status the expressions use, in order of first use."""
     names: dict[str, None] = {}
     for site in sites:
         for reference in site.expression.references():
@@ -136,7 +136,7 @@ class _Checks:
         self._outer = outer
         self._names = _names(jobs)
         self._outer_names = _names(outer.jobs) if outer is not None else {}
-        self._uses: dict[int, list[_Use]] = defaultdict(list)  # by the job that is used
+        self._uses: dict[int, list[_Use]] = defaultdict(list)  # by the number of the used job
         self._params = tuple(spec.name for spec in flow.head.bound.specs)
         handler = outer is not None and bool(jobs)
         seen = (*outer.jobs, *jobs) if outer is not None else jobs
@@ -146,19 +146,18 @@ class _Checks:
         run = _HANDLER_RUN if handler else _RUN
         self._scope = {"params": flow.head.bound.types(), "run": run, "job": _JOB, "jobs": Type("map", keys=types)}
 
-    def run(self, graph: Graph | None) -> None:
+    def run(self, graph: Graph) -> None:
         if self._outer is None:
             for site in self._flow.head.env_sites:
                 self._site(site, Known(self._params), self._scope)
         for number, job in enumerate(self._jobs):
             if job.sites or job.name in self._signatures:
                 self._job(number, job)
-        if graph is not None:
-            for used in self._uses:
-                self._check_uses(used, graph)
+        for used in self._uses:
+            self._check_uses(used, graph)
 
     def outside(self, site: ExpressionSite, known: Known) -> None:
-        """Check an expression that stands in no job."""
+        """Check an expression outside of jobs."""
         if self._site(site, known, self._scope):
             self._collect(site, -1)
 
@@ -189,7 +188,7 @@ class _Checks:
             check_arguments(job, self._signatures[job.name], typed, self._report)
 
     def _site(self, site: ExpressionSite, known: Known, scope: Mapping[str, Type]) -> bool:
-        """Check names, then types: a type says nothing where a name is wrong."""
+        """Check names, then types; types only if all names are right."""
         if not check_names(site, known, self._report):
             return False
         found, problems = infer(site.expression, scope)
@@ -219,7 +218,7 @@ class _Checks:
                 self._check_outer(_Use(site, reference, number), self._outer_names[name])
 
     def _check_outer(self, use: _Use, used: int) -> None:
-        """A job of the graph has ended when a handler uses it, but need not have a result."""
+        """Check a handler's use of a job of the graph, which has ended but may have no result."""
         assert self._outer is not None
         job = self._outer.jobs[used]
         if (
@@ -230,7 +229,7 @@ class _Checks:
             self._maybe_absent(use, job, "may have been skipped or failed")
 
     def _check_uses(self, used: int, graph: Graph) -> None:
-        """Check all uses of one job together: two walks through the graph answer for all of them."""
+        """Check all uses of one job together, with two walks through the graph."""
         uses = self._uses[used]
         askers = {use.job for use in uses}
         below = graph.below(used, askers)
@@ -266,7 +265,7 @@ class _Checks:
 
 
 def _type_of(source: str, scope: Mapping[str, Type]) -> Type:
-    """Return the type of an expression, `ANY` of one that is not one: that is reported already."""
+    """Return the type of an expression; `ANY` for invalid syntax, which is reported elsewhere."""
     try:
         return infer(parse(source), scope)[0]
     except ExprSyntaxError:
@@ -274,7 +273,7 @@ def _type_of(source: str, scope: Mapping[str, Type]) -> Type:
 
 
 def _needs_result(use: _Use, job: JobSpec) -> bool:
-    """A status is always there, and so is the list of a matrix or foreach, in which missing results are null."""
+    """Return whether a use fails without a result: not for a status, nor for the list of a matrix or foreach, which may contain null."""
     path = use.reference.path
     return len(path) > 2 and path[2] == "result" and not job.several
 
@@ -291,7 +290,7 @@ def _job_type(job: JobSpec, results: Results) -> Type:
 
 
 def axes_of(cells: Cells, matrix: MatrixSpec | None) -> dict[str, bool]:
-    """Return for each value of a matrix whether every cell has it. Where there are no cells, every name has the benefit of the doubt."""
+    """Return for each value of a matrix whether every cell has it. If there are no cells, all names count as known."""
     if not cells and matrix is not None:
         return dict.fromkeys([*matrix.axes, *(name for rule in matrix.include for name in rule.values)], True)
     counts: dict[str, int] = {}

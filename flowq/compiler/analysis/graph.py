@@ -1,4 +1,4 @@
-"""The graph of the jobs: unknown names, cycles, an order in which parents come first, and questions about ancestors."""
+"""The graph of the jobs: unknown names, cycles, an order with parents first, and queries about ancestors."""
 
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
@@ -10,21 +10,23 @@ from flowq.compiler.diagnostics.codes import Code
 from flowq.compiler.diagnostics.suggestions import did_you_mean
 from flowq.compiler.syntax.source import Report
 
-MAX_CYCLES: Final = 20  # that are told; one slip can close very many
+MAX_CYCLES: Final = 20  # most that are reported; one mistake can close very many
 
 _RUNS_ONLY_IF_RUN: Final = frozenset({"success", "failure"})
-_HOLD_ANYWAY: Final = frozenset({"ok", "done"})  # where no job fails
+_HOLD_WITHOUT_SKIPS: Final = frozenset({"success", "ok", "done"})  # where no job fails and none is skipped
 
 
 @dataclass(frozen=True, slots=True)
 class Graph:
-    """Jobs by number (their position in the file), with edges that exist and make no cycle.
+    """Jobs by number (their position in the file), with edges that exist.
+
+    A graph with a cycle has been reported and is made nothing of, but its questions have answers, so that what else is wrong is found.
 
     Attributes:
         jobs: the jobs of the flow.
         numbers: the number of each name.
-        order: the numbers, parents before children, else as in the file.
-        rank: the position of each number in `order`.
+        order: the numbers, parents before children, else as in the file; with a cycle as in the file.
+        rank: the position of each number in `order`; with a cycle all have the same.
         children: for each number its edges to children, as (child, condition).
     """
 
@@ -34,19 +36,20 @@ class Graph:
     rank: tuple[int, ...]
     children: tuple[tuple[tuple[int, str], ...], ...]
     _parents: tuple[tuple[tuple[int, DependencySpec], ...], ...]
+    cyclic: bool = False
 
     def parents(self, number: int) -> tuple[tuple[int, DependencySpec], ...]:
         """Return the existing parents of a job."""
         return self._parents[number]
 
     def below(self, number: int, wanted: Collection[int]) -> set[int]:
-        """Return which of `wanted` have the job as an ancestor."""
+        """Return the jobs of `wanted` that have the job as an ancestor."""
         return self._reach({child for child, _ in self.children[number]}, wanted, None)
 
     def surely_after(self, number: int, wanted: Collection[int]) -> set[int]:
-        """Return which of `wanted` can only run after the job has finished with a result.
+        """Return the jobs of `wanted` that can only run after the job has finished with a result.
 
-        That is so along `success` edges out of the job, unless its failure is allowed, and then along edges that hold only if their
+        These are reached by `success` edges out of the job, unless its failure is allowed, and then by edges that hold only if their
         parent ran: `success` and `failure`.
         """
         if self.jobs[number].allow_failure is not False:
@@ -56,18 +59,22 @@ class Graph:
 
     def never_skipped(self) -> frozenset[int]:
         """Return the jobs that run in every run in which no job fails: neither an `if` nor an edge can skip them."""
-        found: set[int] = set()
-        for number in self.order:
-            kept = all(
-                edge.condition in _HOLD_ANYWAY or (edge.condition == "success" and parent in found)
-                for parent, edge in self.parents(number)
-            )
-            if kept and self.jobs[number].condition is None:
-                found.add(number)
-        return frozenset(found)
+        gone = {
+            number
+            for number in self.order
+            if self.jobs[number].condition is not None
+            or any(edge.condition not in _HOLD_WITHOUT_SKIPS for _, edge in self.parents(number))
+        }
+        waiting = list(gone)
+        while waiting:
+            for child, condition in self.children[waiting.pop()]:
+                if condition == "success" and child not in gone:
+                    gone.add(child)
+                    waiting.append(child)
+        return frozenset(self.order).difference(gone)
 
     def _reach(self, start: set[int], wanted: Collection[int], conditions: frozenset[str] | None) -> set[int]:
-        """Walk downwards, no further than the last of `wanted` in the order."""
+        """Walk down to the last of `wanted` in the order."""
         last = max((self.rank[number] for number in wanted), default=-1)
         seen = set(start)
         waiting = list(start)
@@ -79,13 +86,13 @@ class Graph:
         return seen & set(wanted)
 
 
-def build_graph(jobs: tuple[JobSpec, ...], report: Report, *, before: Collection[str] = ()) -> Graph | None:
-    """Return the graph, or None where it has a cycle.
+def build_graph(jobs: tuple[JobSpec, ...], report: Report, *, before: Collection[str] = ()) -> Graph:
+    """Return the graph; unknown jobs and cycles are reported.
 
     Args:
         jobs: the jobs of the graph, or the handlers of one phase.
-        report: where problems go.
-        before: the jobs of the graph, where these are handlers: they have ended and cannot be waited for.
+        report: gets the problems.
+        before: for handlers, the jobs of the graph, which have already ended and cannot be dependencies.
     """
     numbers = {job.name: number for number, job in enumerate(jobs)}
     parents = tuple(tuple(_known_parents(job, numbers, before, report)) for job in jobs)
@@ -94,7 +101,8 @@ def build_graph(jobs: tuple[JobSpec, ...], report: Report, *, before: Collection
     if order is None:
         for cycle in islice(_cycles(above), MAX_CYCLES):
             _report_cycle(cycle, jobs, report)
-        return None
+        every = tuple(range(len(jobs)))
+        return Graph(jobs, numbers, every, (0,) * len(jobs), _children(parents), parents, cyclic=True)
     rank = [0] * len(jobs)
     for position, number in enumerate(order):
         rank[number] = position
@@ -128,7 +136,7 @@ def _children(parents: tuple[tuple[tuple[int, DependencySpec], ...], ...]) -> tu
 
 
 def _sort(parents: list[list[int]]) -> list[int] | None:
-    """Return the numbers with parents first, None where there is a cycle: depth first along parents, without recursion."""
+    """Return the numbers with parents first, or None if there is a cycle; depth first along parents, without recursion."""
     order: list[int] = []
     state = bytearray(len(parents))  # 0 new, 1 open, 2 done
     for root in range(len(parents)):
@@ -153,11 +161,11 @@ def _sort(parents: list[list[int]]) -> list[int] | None:
 
 
 def _cycles(parents: list[list[int]]) -> Iterator[list[int]]:
-    """Yield each job that depends on itself, then for each set of jobs that wait for each other one cycle, child first.
+    """Yield each job that depends on itself, then one cycle per strongly connected component, child first.
 
-    It begins with the job of the set that comes first in the file and is a shortest cycle through that job.
+    It is a shortest cycle through the job of the component that comes first in the file, and begins with that job.
     """
-    import networkx as nx  # a flow without cycles does not wait for its import
+    import networkx as nx  # slow to import, and needed only for cycles
 
     graph: nx.DiGraph[int] = nx.DiGraph((child, parent) for child, above in enumerate(parents) for parent in above)
     loops = sorted(nx.nodes_with_selfloops(graph))
@@ -171,7 +179,7 @@ def _cycles(parents: list[list[int]]) -> Iterator[list[int]]:
 
 
 def _report_cycle(numbers: list[int], jobs: tuple[JobSpec, ...], report: Report) -> None:
-    """Tell a cycle in the user's names: `a -> b -> a` means a waits for b."""
+    """Report a cycle as `a -> b -> a`, where a depends on b."""
     names = [jobs[number].name for number in numbers]
     job = jobs[numbers[0]]
     after = names[1] if len(names) > 1 else names[0]

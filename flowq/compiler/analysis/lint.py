@@ -1,6 +1,6 @@
-"""Warnings: what a flow may say and its author hardly meant.
+"""Warnings: valid flows that are probably not what the author meant.
 
-Each has a way to say that it is meant, which is what the help line names: an explicit condition of a dependency, a name with an underscore.
+Each help line names a way to confirm the intent: an explicit condition of a dependency, a name with an underscore.
 """
 
 import re
@@ -16,23 +16,23 @@ from flowq.compiler.syntax.source import Report
 from flowq.durations import format_duration
 from flowq.expr.defaults import swallowing
 
-MAX_CONDITIONS: Final = 200  # different ones that are followed through the graph
+MAX_CONDITIONS: Final = 200  # distinct ones that are followed through the graph
 
 _PASSED_ON: Final = frozenset({"success", "failure"})  # a skipped parent skips the job too
 _USED_PARAMS = re.compile(r"""\bparams\b(?!\s*['"]?\s*:)(?:\s*\.\s*(\w+)|\s*\[\s*\\?['"](\w+))?""")
 
 
 def warn(flow: FlowSpec, graph: Graph, root: MapNode, report: Report) -> None:
-    """Report what is likely a mistake in a flow that has nothing wrong in it so far.
+    """Report probable mistakes in a flow without errors.
 
     Args:
         flow: the flow.
-        graph: of its jobs.
+        graph: the graph of its jobs.
         root: its tree.
-        report: where warnings go.
+        report: gets the warnings.
     """
     _skipped_joins(graph, report)
-    told: set[int] = set()  # what defaults and templates say for many jobs
+    told: set[int] = set()  # values of defaults and templates, which many jobs share
     for job in flow.jobs:
         _times(job, flow, told, report)
     for job in (*flow.jobs, *(job for section in flow.handlers.values() for job in section)):
@@ -48,10 +48,10 @@ def warn(flow: FlowSpec, graph: Graph, root: MapNode, report: Report) -> None:
 
 
 def _skipped_joins(graph: Graph, report: Report) -> None:
-    """Find jobs with several parents that are skipped as soon as the `if` of one of these is false.
+    """Report jobs with several parents that are skipped as soon as the `if` of one parent is false.
 
-    A chain is meant to be skipped as a whole, so nothing is said about it. A condition that was reported at one job is not reported again at
-    the jobs below it.
+    A chain is meant to be skipped as a whole, so it is not reported. A condition that was reported at one job is not reported again at
+    its descendants.
     """
     if all(job.condition is None for job in graph.jobs):
         return
@@ -84,7 +84,7 @@ def _own_condition(job: JobSpec, owners: dict[str, str]) -> frozenset[str]:
 
 
 def _some_cells(parent: JobSpec) -> bool:
-    """Tell whether a matrix skips some of its cells: then it did not succeed as a whole."""
+    """Return whether an `if` can skip some cells of a matrix, which then does not succeed as a whole."""
     return parent.matrix is not None and parent.condition is not None and re.search(r"\bmatrix\b", parent.condition) is not None
 
 
@@ -104,7 +104,7 @@ def _report_join(job: JobSpec, edge: DependencySpec, cause: tuple[JobSpec, str],
 
 
 def _never_failing(graph: Graph, report: Report) -> None:
-    """Find `failure` edges to jobs all of whose failures count as success."""
+    """Report `failure` edges to jobs whose failures all count as success."""
     for number, job in enumerate(graph.jobs):
         for parent, edge in graph.parents(number):
             if edge.condition == "failure" and graph.jobs[parent].allow_failure is True:
@@ -131,7 +131,7 @@ def _times(job: JobSpec, flow: FlowSpec, told: set[int], report: Report) -> None
 
 
 def _retries(job: JobSpec, defaults: YamlNode | None, report: Report) -> None:
-    """Find names of exceptions where a program runs: it ends with an exit code."""
+    """Report names of exceptions in the `retry` of programs, which end with an exit code."""
     retry = job.tree.get("retry")
     node = retry.get("on") if isinstance(retry, MapNode) else None
     if node is None or job.action.kind not in ("shell", "argv") or node is _of_defaults(defaults):
@@ -151,10 +151,10 @@ def _of_defaults(defaults: YamlNode | None) -> YamlNode | None:
 
 
 def _defaults(flow: FlowSpec, report: Report) -> None:
-    """Find `a ?? b == c`, in which what looks like the default of `a` belongs to the comparison."""
+    """Report `a ?? b == c`, whose default is the whole comparison."""
     jobs = (*flow.jobs, *(job for handlers in flow.handlers.values() for job in handlers))
     sites = (*flow.head.env_sites, *(site for job in jobs for site in job.sites), *flow.head.output_sites)
-    told: set[tuple[int, int]] = set()  # an expression of a template is one of many jobs
+    told: set[tuple[int, int]] = set()  # many jobs share the expressions of a template
     for site in sites:
         if "??" not in site.expression.source or (id(site.scalar), site.offset) in told:
             continue
@@ -162,16 +162,16 @@ def _defaults(flow: FlowSpec, report: Report) -> None:
         for node in swallowing(site.expression):
             source = site.expression.source
             value, rest = source[node.left.start : node.left.end], source[node.right.start : node.right.end]
-            message = f"`??` takes everything behind it: this is {value[:60]} ?? ({rest[:60]})"
-            hint = f"write ({value[:60]} ?? …) {node.right.operator} …, or brackets as in the message if that is meant"
+            message = f"`??` takes everything after it: this is {value[:60]} ?? ({rest[:60]})"
+            hint = f"write ({value[:60]} ?? …) {node.right.operator} …, or parentheses as in the message if that is meant"
             report.add(Code.DEFAULT_TAKES_ALL, site.span(report, node.start, node.end), message, hint)
 
 
-# -- what is not used -------------------------------------------------------------------------------------------------------------
+# -- unused names -------------------------------------------------------------------------------------------------------------
 
 
 def _unused_params(flow: FlowSpec, report: Report) -> None:
-    """Look for the names in the text: it does not matter whether a use is in a template that no job extends."""
+    """Report params that no expression uses; expressions in unused templates count too."""
     declared = [spec for spec in flow.head.bound.specs if not spec.name.startswith("_")]
     if not declared:
         return

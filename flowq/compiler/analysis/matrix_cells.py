@@ -1,8 +1,8 @@
-"""From a matrix to its cells, with GitHub's rules for `include` and `exclude`.
+"""A matrix to its cells, by GitHub's rules for `include` and `exclude`.
 
-First the product of the axes, the last axis fastest; then `exclude` takes away each cell that has all the values of an entry; then each
-entry of `include`, in order, adds its values to every cell whose axis values it does not contradict (a value an earlier entry added may be
-replaced), or becomes a cell of its own where there is no such cell. The size is checked before anything is built.
+First the product of the axes, the last axis fastest; then `exclude` removes each cell that has all the values of an entry; then each
+entry of `include`, in order, adds its values to every cell whose axis values it does not contradict (and may replace values added by an
+earlier entry), or becomes a new cell if there is no such cell. The size is checked before cells are built.
 """
 
 import itertools
@@ -29,12 +29,12 @@ Cells: TypeAlias = tuple[Mapping[str, Json], ...]
 
 @dataclass(slots=True)
 class Budget:
-    """How many jobs a run may still get: shared by a flow, its handlers and everything inlined in it."""
+    """The number of jobs that a run may still get, shared by a flow, its handlers and its sub-flows."""
 
     left: int = MAX_CELLS
 
     def take(self, count: int) -> bool:
-        """Take jobs; tell whether there were enough."""
+        """Take jobs from the budget; return whether it was sufficient."""
         self.left -= count
         return self.left >= 0
 
@@ -57,7 +57,7 @@ def expand(jobs: Sequence[JobSpec], budget: Budget, report: Report) -> dict[str,
 
 
 def matrix_size(matrix: MatrixSpec) -> int:
-    """Return the most cells a matrix can have."""
+    """Return the maximal number of cells of a matrix."""
     return (math.prod(map(len, matrix.axes.values())) if matrix.axes else 0) + len(matrix.include)
 
 
@@ -107,7 +107,7 @@ def _included(cells: list[Cell], matrix: MatrixSpec, report: Report) -> list[Cel
 
 
 class _Index:
-    """Finds the cells with given values on some axes without looking at each cell for each rule."""
+    """An index of cells by their values on some axes, so that rules need not scan all cells."""
 
     def __init__(self, cells: list[Cell]) -> None:
         self._cells = cells
@@ -127,7 +127,7 @@ class _Index:
 
 
 def value_key(value: Json) -> str:
-    """Return a text that is the same for equal values: 1 and 1.0 are, 1 and true and "1" are not."""
+    """Return a string that is equal for equal values: 1 and 1.0 are equal; 1, true and "1" are not."""
     if isinstance(value, float) and value.is_integer():
         value = int(value)
     return json.dumps(value, sort_keys=True)
@@ -141,7 +141,7 @@ def _check_unique(job: JobSpec, cells: list[dict[str, Json]], matrix: MatrixSpec
             report.add(
                 Code.MATRIX,
                 matrix.span,
-                f"the cell {cell_name(job.name, cell)[:100]} comes up twice",
+                f"the cell {cell_name(job.name, cell)[:100]} occurs twice",
                 "remove it from `include`",
             )
             return

@@ -1,4 +1,4 @@
-"""`match`: a cell waits only for those cells of another matrix that are equal on some axes."""
+"""`match`: a cell depends only on the cells of another matrix that have equal values on some axes."""
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -14,7 +14,7 @@ from flowq.plan import cell_name
 
 
 def by_values(cells: Cells, axes: Sequence[str]) -> dict[tuple[str, ...], list[int]]:
-    """Return the positions of the cells by their values on some axes. A cell that lacks one of them is in none."""
+    """Return the positions of the cells by their values on some axes, without cells that lack one."""
     found: dict[tuple[str, ...], list[int]] = defaultdict(list)
     for position, cell in enumerate(cells):
         key = key_of(cell, axes)
@@ -24,12 +24,12 @@ def by_values(cells: Cells, axes: Sequence[str]) -> dict[tuple[str, ...], list[i
 
 
 def key_of(cell: Mapping[str, Json], axes: Sequence[str]) -> tuple[str, ...] | None:
-    """Return what is equal for cells that are equal on the axes, None where the cell lacks one."""
+    """Return a key that is equal for cells with equal values on the axes; None if the cell lacks one."""
     return tuple(value_key(cell[axis]) for axis in axes) if all(axis in cell for axis in axes) else None
 
 
 def check_matches(graph: Graph, cells: Mapping[str, Cells], report: Report) -> None:
-    """Report the `match`es that cannot work, and cells that would wait for nothing."""
+    """Report wrong `match`es, and cells without any match."""
     for number, job in enumerate(graph.jobs):
         for parent, dependency in graph.parents(number):
             if dependency.match and _possible(job, graph.jobs[parent], dependency, cells, report):

@@ -1,1 +1,4 @@
-"""Binding: the tree of nodes becomes typed records (`spec`), with templates, defaults and stages resolved."""
+"""Binding: a checked tree goes in, typed records (`spec`) come out, with templates, defaults and stages resolved.
+
+Start with `flow`, which reads a whole flow, and `job`, which reads one job; the other modules read one key or section each.
+"""

@@ -1,15 +1,17 @@
-"""What a job does: `call`, `run` as a script or an argument vector, `flow`, `approval`, or nothing (a join point).
+"""The action of a job: `call`, `run` as a script or an argument vector, `flow`, `approval`, or none (a join point).
 
-Each of them decides which other keys make sense beside it; a key that would have no effect is refused, not ignored.
+The action determines which other keys are legal; a key without effect is refused, not ignored.
 """
 
 import re
 import shlex
 from typing import Final
 
+from flowq.compiler.binding.harmless import HarmlessValues
 from flowq.compiler.binding.inheritance import MergedJob
 from flowq.compiler.diagnostics.codes import Code
 from flowq.compiler.expressions.sites import SiteReader
+from flowq.compiler.params.params import Bound
 from flowq.compiler.shell.interpolation import rewrite
 from flowq.compiler.syntax.nodes import Json, ListNode, MapNode, ScalarNode, YamlNode, written
 from flowq.compiler.syntax.schema import schema_document
@@ -20,7 +22,7 @@ _CALLABLE = re.compile(r"(?P<module>\w+(?:\.\w+)*):(?P<attribute>\w+(?:\.\w+)*)|
 _ACTIONS: Final = ("call", "run", "flow", "approval")
 _FITS: Final = {"args": "call", "kwargs": "call", "shell": "run", "params": "flow"}
 _ANYWHERE: Final = frozenset({"depends_on", "if", "description", "labels", "stage", "extends", *_FITS, *_ACTIONS})
-_BESIDE: Final = {  # the keys an action without a process can have
+_BESIDE: Final = {  # the keys allowed beside an action without a process
     "flow": _ANYWHERE | {"matrix"},
     "approval": _ANYWHERE | {"matrix", "foreach", "fail_fast", "allow_failure"},
 }
@@ -28,11 +30,11 @@ _MANY: Final = ("matrix", "foreach")
 _OF_CELLS: Final = frozenset({*_MANY, "max_parallel", "fail_fast"})
 
 JOIN: Final = Action("join")
-INVALID: Final = Action("invalid")  # of a job with a problem; never part of a plan
+INVALID: Final = Action("invalid")  # for a job with a problem; never part of a plan
 
 
-def read_action(job: MergedJob, reader: SiteReader, report: Report) -> Action:
-    """Return what a job does, `INVALID` after a problem that is reported."""
+def read_action(job: MergedJob, bound: Bound, reader: SiteReader, report: Report) -> Action:
+    """Return the action of a job, or `INVALID` after a reported problem. `bound`: the params of the flow."""
     entries = job.own.entries
     chosen: list[str] = [key for key in _ACTIONS if key in entries]
     if len(chosen) > 1:
@@ -54,11 +56,11 @@ def read_action(job: MergedJob, reader: SiteReader, report: Report) -> Action:
         return _call(job, node, reader, report)
     if isinstance(node, ListNode):
         return Action("argv", args=tuple(_word(item, reader) for item in node.items))
-    return _script(job, node, reader, report)
+    return _script(job, node, bound, reader, report)
 
 
 def effective(job: MergedJob) -> MergedJob:
-    """Return a job without what the flow's defaults say to jobs that execute something, where it does not."""
+    """Return a job that executes nothing without those of the flow's defaults that are for jobs that do; others unchanged."""
     if _BESIDE.keys().isdisjoint(job.own.entries):
         return job
     kept = next(_BESIDE[key] for key in _BESIDE if key in job.own.entries)
@@ -117,7 +119,7 @@ def _no_effect(job: MergedJob, action: str, key: str, report: Report) -> None:
 
 
 def _check_cells(job: MergedJob, report: Report) -> None:
-    """Report keys about cells at a job that has none."""
+    """Report keys about cells in a job without cells."""
     own = job.own.entries
     if _OF_CELLS.isdisjoint(job.whole.entries):
         return
@@ -143,11 +145,11 @@ def _approval(node: YamlNode, reader: SiteReader) -> Action:
 
 
 def _check_join(job: MergedJob, report: Report) -> bool:
-    """Tell whether a job without `call` and `run` is a join point."""
+    """Return whether a job without an action is a join point."""
     if "depends_on" in job.own.entries and not job.own.entries.keys() & _FITS.keys():
         return True
     if _has_unknown_key(job):
-        return False  # a key that was meant as the action is reported already
+        return False  # an unknown key, probably a misspelt action, is reported already
     message = f"job `{job.name}` does nothing: it needs `call`, `run`, `flow` or `approval`"
     report.add(Code.NO_ACTION, job.spelling.span, message, "without them a job is a join point, which needs `depends_on`")
     return False
@@ -184,11 +186,12 @@ def _word(node: YamlNode, reader: SiteReader) -> Json:
     return reader.value(node) if isinstance(node.value, str) else written(node)
 
 
-def _script(job: MergedJob, node: YamlNode, reader: SiteReader, report: Report) -> Action:
+def _script(job: MergedJob, node: YamlNode, bound: Bound, reader: SiteReader, report: Report) -> Action:
     if not isinstance(node, ScalarNode) or not isinstance(node.value, str):
         return INVALID
     shell = _shell(job.whole.get("shell"), report)
-    script, variables = rewrite(node, shell, reader, report)
+    harmless = HarmlessValues(bound, job.whole.get("matrix"))
+    script, variables = rewrite(node, shell, harmless, reader, report)
     return Action("shell", script=script, variables=variables, shell=shell)
 
 

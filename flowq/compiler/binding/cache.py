@@ -1,6 +1,6 @@
-"""`cache` of a job: patterns and a key, both with expressions, and what can be said about them before the run.
+"""`cache` of a job: patterns and a key, both with expressions, and their checks before the run.
 
-Patterns may lead out of the job's directory: inputs are only read, and a data set or a shared folder lies where it lies.
+Patterns may leave the job's directory: inputs are only read, and data sets may be anywhere.
 """
 
 from collections.abc import Iterable
@@ -16,20 +16,20 @@ from flowq.compiler.syntax.source import Report
 from flowq.durations import NEVER
 from flowq.plan import Action, Cache
 
-_CHANGING: Final = ("id",)  # of `run`: another one in every run
+_CHANGING: Final = ("id",)  # keys of `run` that differ in every run
 
 
 def read_cache(job: MergedJob, action: Action, reader: SiteReader, scope: StaticScope, report: Report) -> Cache | None:
-    """Return when a job takes over an earlier result; None where it always runs."""
+    """Return the cache of a job; None if it always runs."""
     node = job.whole.get("cache")
     if not isinstance(node, MapNode):
         return None
     span = job.whole.key_span("cache")
     if action.kind == "join":
-        report.add(Code.MISPLACED_KEY, span, "`cache` has no effect on a job that executes nothing", "put it to the jobs above")
+        report.add(Code.MISPLACED_KEY, span, "`cache` has no effect on a job that executes nothing", "put it in the jobs above")
         return None
     if not {"inputs", "key"} & node.entries.keys():
-        message = "`cache` has neither `inputs` nor `key`: nothing tells when the result is old"
+        message = "`cache` has neither `inputs` nor `key`: flowq cannot tell when the result is outdated"
         report.add(Code.CACHE, span, message, "name the files it is made of: inputs: [src], or a value: key: params.day")
         return None
     inputs = _globs(node, "inputs", reader, report)
@@ -53,7 +53,7 @@ def _globs(node: MapNode, key: str, reader: SiteReader, report: Report) -> tuple
 
 
 def _problem(pattern: str) -> tuple[str, str] | None:
-    """Return what is wrong with a pattern, and what to write instead."""
+    """Return the problem of a pattern and its fix, or None."""
     if "\0" in pattern:
         return "a path cannot have NUL characters", "remove it"
     if pattern.removeprefix("!").startswith("~"):
@@ -64,7 +64,7 @@ def _problem(pattern: str) -> tuple[str, str] | None:
 
 
 def _key(node: YamlNode | None, reader: SiteReader, report: Report) -> Json:
-    """Return the templated key: a text with `${{ }}` in it, else an expression, as `if` is one."""
+    """Return the templated key: a string with `${{ }}`, else a bare expression as in `if`."""
     if not isinstance(node, ScalarNode) or node.value is None:
         return None
     if not isinstance(node.value, str) or has_holes(node):
@@ -79,7 +79,7 @@ def _key(node: YamlNode | None, reader: SiteReader, report: Report) -> Json:
 
 
 def warn_of_changing(job: MergedJob, sites: Iterable[ExpressionSite], report: Report) -> None:
-    """Say that what is different in every run makes a job's cache useless. `sites`: all expressions that the job is made of."""
+    """Warn of expressions that differ in every run and make a job's cache useless. `sites`: all expressions of the job."""
     for site in sites:
         for reference in site.expression.references():
             if reference.path[:1] == ("run",) and reference.path[1:2] and reference.path[1] in _CHANGING:

@@ -1,8 +1,8 @@
 r"""`dotenv`: files with environment variables, one `NAME=value` a line.
 
-The forms that all tools agree on: comments, `export`, values without quotes up to ` #` or the end of the line, `'…'` as it stands, `"…"` with
-`\n \t \" \\ \$`. Nothing is substituted: a `$` is a `$`. The values are read when the flow is compiled and stored with the run,
-like everything else in the file.
+It supports the forms common to all tools: comments, `export`, unquoted values up to ` #` or the end of the line, literal `'…'`, and
+`"…"` with `\n \t \" \\ \$`. There is no substitution: a `$` is literal. The values are read when the flow is compiled and stored with
+the run, like the rest of the flow.
 """
 
 import re
@@ -26,7 +26,7 @@ _ESCAPED: Final = {"n": "\n", "t": "\t", "r": "\r", '"': '"', "\\": "\\", "$": "
 
 
 def read_dotenv(node: YamlNode | None, place: Beside, scope: StaticScope, files: Files, report: Report) -> dict[str, str]:
-    """Return the variables of the files a flow names, those of later files winning."""
+    """Return the variables of the files that a flow names; later files take precedence."""
     items = node.items if isinstance(node, ListNode) else [node]
     found: dict[str, str] = {}
     for item in items:
@@ -35,11 +35,8 @@ def read_dotenv(node: YamlNode | None, place: Beside, scope: StaticScope, files:
         path = scope.evaluate(item, report)
         if not isinstance(path, str) or not path:
             continue
-        if path.endswith("?"):
-            path = path[:-1]
-            if not place.exists(path):
-                continue
-        loaded = files.read(place, path, item.span, report, code=Code.DOTENV)
+        name = path.removesuffix("?")
+        loaded = files.read(place, name, item.span, report, code=Code.DOTENV, optional=name != path)
         if loaded is not None:
             found.update(_parse(*loaded))
     return found
@@ -68,7 +65,7 @@ def _variable(text: str, start: int, source: Source, report: Report, found: dict
     name, value = match["name"], _value(match["value"])
     place = source.span(start + match.start("name"), start + match.end("name"))
     if not _NAME.fullmatch(name):
-        report.add(Code.ENV_NAME, place, f"{name[:60]!r} cannot be an environment variable", "letters, digits and `_`")
+        report.add(Code.ENV_NAME, place, "this name cannot be that of an environment variable", "letters, digits and `_`")
     elif name.startswith("FLOWQ_"):
         message = f"{name[:60]} is set by flowq itself: FLOWQ_… names are reserved"
         report.add(Code.ENV_NAME, place, message, "choose another name")

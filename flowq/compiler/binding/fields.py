@@ -1,7 +1,7 @@
-"""Reading single values of a job or a flow: durations, texts, environments, retry policies.
+"""Readers of single fields of a job or a flow: durations, strings, environments, retry policies.
 
-Each function gets the node of one key and gives its typed value. What has the wrong type was reported by the shape; it reads as absent
-here, so that one slip gives one diagnostic.
+Each function takes the node of one key and returns its typed value. A value of the wrong type was reported by the shape check; it
+counts as absent here, so that one mistake gives one diagnostic.
 """
 
 import re
@@ -24,12 +24,12 @@ MAX_WAIT: Final = 365 * 86_400.0  # s; backoff stops growing here
 
 RETRIED: Final = ("failure", "timeout", "abandoned")
 
-_EXCEPTION = re.compile(r"(?:[A-Za-z_]\w*\.)+[A-Za-z_]\w*|[A-Z_]\w*")  # dotted, or a class by its capital letter
+_EXCEPTION = re.compile(r"(?:[A-Za-z_]\w*\.)+[A-Za-z_]\w*|[A-Z_]\w*")  # a dotted name, or a class name with a capital letter
 _QUEUE = re.compile(r"[A-Za-z0-9_.:-]{1,128}")
 
 
 def duration(node: YamlNode | None, scope: StaticScope, report: Report, *, never: bool, positive: bool = False) -> float | None:
-    """Return seconds, `NEVER`, or None where nothing (valid) is given."""
+    """Return seconds, `NEVER`, or None if no (valid) value is given."""
     if not isinstance(node, ScalarNode) or node.value is None or isinstance(node.value, bool):
         return None
     value = scope.evaluate(node, report) if has_holes(node) else node.value
@@ -51,7 +51,7 @@ def _never_help(value: Json) -> str:
 
 
 def static_text(node: YamlNode | None, scope: StaticScope, report: Report) -> str:
-    """Return a text that is fixed before the run, "" where none is given."""
+    """Return a string that is known before the run; "" if none is given."""
     if not isinstance(node, ScalarNode) or not isinstance(node.value, str):
         return ""
     if not has_holes(node):
@@ -79,13 +79,13 @@ def integer(node: YamlNode | None, default: int) -> int:
 
 
 def _whole(node: YamlNode | None) -> int | None:
-    """Return the whole number a node says, None where it says none. As in JSON Schema 3.0 is one."""
+    """Return the whole number of a node, or None. As in JSON Schema, 3.0 is one."""
     value = node.value if isinstance(node, ScalarNode) else None
     return int(value) if type(value) is int or (type(value) is float and value.is_integer()) else None
 
 
 def labels(node: YamlNode | None, scope: StaticScope, report: Report) -> dict[str, str]:
-    """Return labels as texts."""
+    """Return labels as strings."""
     if not isinstance(node, MapNode):
         return {}
     found = {}
@@ -96,19 +96,19 @@ def labels(node: YamlNode | None, scope: StaticScope, report: Report) -> dict[st
 
 
 def flag(node: YamlNode | None) -> bool:
-    """Return whether a key says true."""
+    """Return whether a key is true."""
     return isinstance(node, ScalarNode) and node.value is True
 
 
 def concurrency(node: YamlNode | None, group: Json, conflict: str = "queue") -> Concurrency | None:
-    """Return the limit of a group whose name was read already; None where there is none."""
+    """Return the limit of a group whose name was read already, or None."""
     if not isinstance(node, MapNode) or not group:
         return None
     return Concurrency(group, max(integer(node.get("max"), 1), 1), conflict)
 
 
 def run_concurrency(node: YamlNode | None, scope: StaticScope, report: Report) -> Concurrency | None:
-    """Return the limit on the runs of a group. The group's name is fixed before the run."""
+    """Return the limit on the runs of a group. The group's name is known before the run."""
     if not isinstance(node, MapNode):
         return None
     conflict = node.get("on_conflict")
@@ -118,7 +118,7 @@ def run_concurrency(node: YamlNode | None, scope: StaticScope, report: Report) -
 
 
 def environment(node: YamlNode | None, place: Context, report: Report) -> tuple[dict[str, Json], list[ExpressionSite]]:
-    """Return environment variables as templated texts, and the expressions in them."""
+    """Return environment variables as templated strings, and their expressions."""
     if not isinstance(node, MapNode):
         return {}, []
     reader = SiteReader(report, place)
@@ -145,7 +145,7 @@ def _text(value: ScalarNode, reader: SiteReader) -> Json:
 
 
 def allow_failure(node: YamlNode | None) -> bool | tuple[int, ...]:
-    """Return whether any failure, or which exit codes, are allowed."""
+    """Return whether any failure is allowed, or the allowed exit codes."""
     if isinstance(node, ScalarNode):
         return node.value is True
     codes = node.get("exit_codes") if isinstance(node, MapNode) else None
@@ -155,7 +155,7 @@ def allow_failure(node: YamlNode | None) -> bool | tuple[int, ...]:
 
 
 def retry(node: YamlNode | None, scope: StaticScope, report: Report) -> RetryPolicy | None:
-    """Return the retry policy with backoff worked into the intervals; None for no retries."""
+    """Return the retry policy with backoff applied to the intervals; None for no retries."""
     if isinstance(node, ScalarNode):
         count = integer(node, 0)
         return RetryPolicy(count) if count > 0 else None
@@ -173,7 +173,7 @@ def retry(node: YamlNode | None, scope: StaticScope, report: Report) -> RetryPol
 
 
 def _filters(node: YamlNode | None, report: Report) -> tuple[str, ...]:
-    """Return what is tried again, in the words of `RetryPolicy.on`."""
+    """Return the causes to retry, in the form of `RetryPolicy.on`."""
     found: dict[str, None] = {}
     for item in node.items if isinstance(node, ListNode) else [node]:
         code = _whole(item)
@@ -184,7 +184,7 @@ def _filters(node: YamlNode | None, report: Report) -> tuple[str, ...]:
         elif item.value in RETRIED or _EXCEPTION.fullmatch(item.value):
             found[item.value] = None
         else:
-            message = f"{item.value[:60]!r} is not something that can be tried again"
+            message = f"{item.value[:60]!r} is not a cause for a retry"
             hint = did_you_mean(item.value, RETRIED) + "; an exit code is a number, an exception a name such as ConnectionError"
             report.add(Code.RETRY, item.span, message, hint)
     return tuple(found)
@@ -216,7 +216,7 @@ def _intervals(node: MapNode, count: int, scope: StaticScope, report: Report) ->
 
 
 def _grown(first: float, factor: float, longest: float, count: int) -> tuple[float, ...]:
-    """Return first, first*factor, … up to `longest`, after which the last value repeats by itself."""
+    """Return first, first*factor, … up to `longest`; the policy repeats the last value."""
     waits = [min(first, longest)]
     while len(waits) < count and waits[-1] < longest and factor > 1 and first > 0:
         waits.append(min(waits[-1] * factor, longest))

@@ -1,4 +1,4 @@
-"""A flow, typed: its head, the jobs of the graph and those of the handlers."""
+"""A tree to a `FlowSpec`: the head of a flow, the jobs of its graph, and its handlers."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -20,15 +20,15 @@ from flowq.compiler.syntax.nodes import Json, MapNode, ScalarNode
 from flowq.compiler.syntax.source import Report
 
 PHASES: Final = {"on_success": "success", "on_failure": "failure", "on_cancel": "cancel", "on_exit": "exit"}
-"""The sections of handlers, with what the plan calls them."""
+"""The sections of handlers, with their phases in the plan."""
 
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
-    """What a flow is compiled with: the values given for its params, what is known of the run, and the files beside it.
+    """The environment of a flow's compilation: values for its params, facts about the run, and the files beside it.
 
-    `run` has the `name` of the run where the flow is a part of another one, and the `date` where it is known. `modules` are the folders where
-    its jobs find modules before the installed ones; empty: nothing is said about callables.
+    `run` has the `name` of the run if the flow is a sub-flow, and the `date` if known. `modules` are the folders searched for modules
+    before the installed ones; empty: callables are not checked.
     """
 
     given: Given
@@ -39,12 +39,12 @@ class Surroundings:
 
 
 def read_flow(root: MapNode, around: Surroundings, report: Report) -> FlowSpec:
-    """Return the flow a tree spells, its params bound.
+    """Return the flow of a tree, with its params bound.
 
     Args:
-        root: the tree; its shape was checked and reported, wrong parts of it read as absent.
-        around: what it is compiled with.
-        report: where problems go.
+        root: the tree; errors of its shape are reported already, and wrong parts count as absent.
+        around: the environment of the compilation.
+        report: gets the problems.
     """
     head = _head(root, around, report)
     merged = merge_jobs(root, ("jobs", *PHASES), report)

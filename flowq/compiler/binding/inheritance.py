@@ -1,7 +1,7 @@
-"""`defaults`, `templates` and `extends`: the maps a job is put together from.
+"""`defaults`, `templates` and `extends`: the maps that are merged into a job.
 
-Maps merge key by key, lists and scalars replace. The result is a map of the same tree nodes, so every value keeps the place it was
-written at, be it in a template.
+Maps merge key by key, lists and scalars replace. The result is a map of the same tree nodes, so every value keeps its span, also one
+from a template.
 """
 
 from collections.abc import Iterable
@@ -14,22 +14,22 @@ from flowq.compiler.syntax.schema import schema_document
 from flowq.compiler.syntax.source import Report
 from flowq.plan.bulk import record
 
-MAX_CHAIN: Final = 50  # templates that extend each other
+MAX_CHAIN: Final = 50  # length of a chain of `extends`
 
 
 @record
 class MergedJob:
-    """A job with what it takes over. `own` lacks the flow's defaults: keys in it were meant for this job."""
+    """A job with its inherited keys. `own` lacks the flow's defaults."""
 
     name: str
     spelling: ScalarNode
     own: MapNode
     whole: MapNode
-    is_map: bool = True  # what the file has under the name is a map, as it should be
+    is_map: bool = True  # whether the file has a map under the name, as it should
 
 
 def merge_jobs(root: MapNode, sections: Iterable[str], report: Report) -> dict[str, list[MergedJob]]:
-    """Return the jobs of each of these sections of a flow (`jobs`, `on_exit`, …) in the order of the file."""
+    """Return the jobs of each section of a flow (`jobs`, `on_exit`, …) in the order of the file."""
     templates = _Templates(root.get("templates"), report)
     defaults = _known(root.get("defaults"))
     merged = {name: _merge_section(root.get(name), defaults, templates) for name in sections}
@@ -38,7 +38,7 @@ def merge_jobs(root: MapNode, sections: Iterable[str], report: Report) -> dict[s
 
 
 def _known(defaults: YamlNode | None) -> MapNode | None:
-    """Return the defaults without keys that cannot stand there: they are reported, and would only make every job wrong as well."""
+    """Return the defaults without illegal keys: these are reported already, and would cause an error in every job."""
     if not isinstance(defaults, MapNode):
         return None
     found = MapNode(defaults.start)
@@ -55,7 +55,9 @@ def _merge_section(section: YamlNode | None, defaults: MapNode | None, templates
     for name, (spelling, node) in section.entries.items():
         if not isinstance(node, MapNode):
             nothing = MapNode(spelling.end)
-            merged.append(MergedJob(name, spelling, nothing, nothing, is_map=False))  # reported; others may depend on its name
+            merged.append(
+                MergedJob(name, spelling, nothing, nothing, is_map=False)
+            )  # reported already; other jobs may depend on its name
             continue
         own = templates.applied(node)
         whole = overlay(defaults, own) if defaults is not None else own
@@ -64,7 +66,7 @@ def _merge_section(section: YamlNode | None, defaults: MapNode | None, templates
 
 
 def overlay(base: MapNode, top: MapNode) -> MapNode:
-    """Return a map with the entries of both, those of `top` winning, maps merged in turn."""
+    """Return a map with the entries of both; `top` takes precedence, and nested maps are merged."""
     if not base.entries:
         return top
     result = MapNode(top.start)
@@ -87,7 +89,7 @@ class _Templates:
         self._open: list[str] = []
 
     def applied(self, node: MapNode) -> MapNode:
-        """Return a job or template with everything it extends below it."""
+        """Return a job or template merged over the templates that it extends."""
         wanted = node.entries.get("extends")
         if wanted is None:
             return node
@@ -101,7 +103,7 @@ class _Templates:
         return overlay(base, node)
 
     def check_all(self) -> None:
-        """Follow the templates no job uses, too: what is wrong in them is wrong in the file."""
+        """Check also the templates that no job uses."""
         for name, (spelling, _) in self._nodes.items():
             self._template(name, spelling)
 

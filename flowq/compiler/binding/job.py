@@ -1,4 +1,4 @@
-"""One job, typed: from its merged map to a `JobSpec`."""
+"""The merged map of a job to a `JobSpec`."""
 
 from collections.abc import Callable, Mapping
 from typing import Any, Final
@@ -22,11 +22,11 @@ from flowq.plan import Action, Concurrency
 
 
 def read_job(job: MergedJob, head: FlowHead, report: Report) -> JobSpec:
-    """Read a job by the keys it has: most jobs of a big flow have two or three of the thirty."""
+    """Read a job by the keys that it has: most jobs of a large flow have two or three of thirty."""
     job = effective(job)
     scope, entries = head.bound.scope, job.whole.entries
     reader = SiteReader(report, Context.JOB)
-    action = read_action(job, reader, report)
+    action = read_action(job, head.bound, reader, report)
     found = {key: _SIMPLE[key](entry[1], scope, report) for key, entry in entries.items() if key in _SIMPLE}
     found["env"] = head.env
     found["sites"] = tuple(reader.sites)
@@ -35,12 +35,12 @@ def read_job(job: MergedJob, head: FlowHead, report: Report) -> JobSpec:
     timeout = _timeout(job, action.kind, scope, report)
     queue = found.pop("queue", None) or defaults.QUEUE
     if not {"matrix", "foreach"} & entries.keys():
-        found |= {"max_parallel": None, "fail_fast": False}  # `defaults` may have them for jobs with cells
+        found |= {"max_parallel": None, "fail_fast": False}  # these may come from `defaults`, for jobs with cells
     return JobSpec(action, queue, timeout, name=job.name, span=job.spelling.span, tree=job.whole, **found)
 
 
 def _read_others(job: MergedJob, action: Action, head: FlowHead, reader: SiteReader, report: Report) -> dict[str, Any]:
-    """Return the fields of a job that hold expressions, or depend on more than one key."""
+    """Return the fields of a job that contain expressions or depend on several keys."""
     scope, get = head.bound.scope, job.whole.get
     listing, whole = SiteReader(report, Context.LIST), SiteReader(report, Context.WHOLE)
     env, env_sites = fields.environment(get("env"), Context.JOB_ENV, report)
@@ -103,13 +103,13 @@ _SIMPLE: Final[Mapping[str, Callable[[YamlNode, StaticScope, Report], Any]]] = {
     "description": fields.static_text,
     "labels": fields.labels,
 }
-"""The keys that are fields of the same name, each read by itself."""
+"""The keys that map to a field of the same name, independently of other keys."""
 
 _OTHERS: Final = frozenset({"env", "secrets", "if", "workdir", "matrix", "foreach", "concurrency", "cache", "flow"})
 
 
 def _timeout(job: MergedJob, kind: str, scope: StaticScope, report: Report) -> float | None:
-    """Return the limit of an attempt; of an approval, the longest wait for an answer, which the defaults of the jobs do not limit."""
+    """Return the time limit of an attempt; for an approval, of the decision, to which the flow's defaults do not apply."""
     if kind != "approval":
         return time_limit(job.whole, "timeout", scope, report, defaults.FLOW_JOB_TIMEOUT)
     asked = job.whole.get("approval")
@@ -138,7 +138,7 @@ def _sub_flow(job: MergedJob, scope: StaticScope, report: Report) -> SubFlow | N
 
 
 def _expression(node: YamlNode | None, key: str, reader: SiteReader, report: Report) -> str | None:
-    """Return the one expression of `if` or `foreach`, written with or without `${{ }}`."""
+    """Return the expression of `if` or `foreach`, written with or without `${{ }}`."""
     if not isinstance(node, ScalarNode) or node.value is None:
         return None
     if isinstance(node.value, bool) and key == "if":
@@ -155,7 +155,7 @@ def _expression(node: YamlNode | None, key: str, reader: SiteReader, report: Rep
         report.add(
             Code.EXPRESSION,
             node.span,
-            f"`{key}` is one expression, this has text around ${{{{ }}}}",
+            f"`{key}` is one expression, but this has text around ${{{{ }}}}",
             "write it without ${{ }}: " + ("a == b && c" if key == "if" else "jobs.a.result"),
         )
         return None

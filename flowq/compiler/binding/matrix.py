@@ -1,4 +1,4 @@
-"""Reading a matrix: its axes and its `include` and `exclude` lists, every value known before the run."""
+"""The reader of `matrix`: axes, `include` and `exclude`; all values are known before the run."""
 
 import json
 
@@ -11,7 +11,7 @@ from flowq.compiler.syntax.source import Report
 
 
 def read_matrix(node: YamlNode | None, job: MapNode, scope: StaticScope, report: Report) -> MatrixSpec | None:
-    """Return the matrix of a job, or None where it has none."""
+    """Return the matrix of a job, or None."""
     if not isinstance(node, MapNode):
         return None
     axes: dict[str, tuple[Json, ...]] = {}

@@ -1,7 +1,7 @@
-"""`secrets`: where a flow's passwords and keys are found, and which job gets which. Values never come near the compiler.
+"""`secrets`: references to a flow's passwords and keys, and the jobs that get them. The compiler never reads the values.
 
-What is read here are references, `{env: NAME}` or `{file: path}`. They are resolved where a job runs, again for each attempt, and put into
-the environment of the jobs that list them; the plan has nothing but the references.
+A reference is `{env: NAME}` or `{file: path}`. The worker resolves it for each attempt and sets the variable in the environment of the
+jobs that list the secret; the plan contains only references.
 """
 
 import re
@@ -19,22 +19,22 @@ from flowq.compiler.syntax.redaction import VARIABLE
 from flowq.compiler.syntax.source import Report
 
 References: TypeAlias = Mapping[str, Mapping[str, str]]
-"""By the name of a secret: `{"env": variable}` or `{"file": absolute path, or one that begins with ~/}`."""
+"""References by the name of the secret: `{"env": variable}` or `{"file": absolute path, or one that begins with ~/}`."""
 
 _HARMLESS: Final = re.compile(
     r"(?:GIT|NODE)_\w*(?:TOKEN|PASSWORD|SECRET|KEY)"
-)  # NODE_AUTH_TOKEN: what programs expect a secret in
+)  # NODE_AUTH_TOKEN: programs expect a secret in it
 
 
 def declare_secrets(root: MapNode, place: Beside, env: Collection[str], scope: StaticScope, report: Report) -> References:
-    """Return the references that a flow declares; those with a problem have none, but their names are known.
+    """Return the references that a flow declares; a secret with a problem has an empty one.
 
     Args:
         root: the tree of the flow.
-        place: where it stands: paths are beside it.
+        place: the file of the flow, to which paths are relative.
         env: the names of the flow's own variables.
-        scope: what is known before the run.
-        report: where problems go.
+        scope: the values known before the run.
+        report: gets the problems.
     """
     section = root.get("secrets")
     if not isinstance(section, MapNode):
@@ -44,14 +44,14 @@ def declare_secrets(root: MapNode, place: Beside, env: Collection[str], scope: S
         _check_name(name, spelling, report)
         found[name] = _reference(name, node, place, scope, report) if isinstance(node, MapNode) else {}
         for double in sorted({name, found[name].get("env", name)} & {*env}):
-            message = f"{double[:60]} stands in the flow's `env` or `dotenv` too, and what is there is stored with the run"
-            hint = "remove it there: the value of a secret is looked for where the worker runs"
+            message = f"{double[:60]} is in the flow's `env` or `dotenv` too, and their values are stored with the run"
+            hint = "remove it there: the worker looks up the value of a secret"
             report.add(Code.SECRET, spelling.span, message, hint)
     return found
 
 
 def job_secrets(node: YamlNode | None, env: YamlNode | None, declared: References, report: Report) -> References:
-    """Return the references of the secrets that a job lists. `env`: the job's own variables, which cannot have the same names."""
+    """Return the references of the secrets that a job lists. `env`: the job's own variables, whose names must differ."""
     if not isinstance(node, ListNode):
         return {}
     found: dict[str, Mapping[str, str]] = {}
@@ -64,19 +64,19 @@ def job_secrets(node: YamlNode | None, env: YamlNode | None, declared: Reference
             report.add(Code.UNKNOWN_SECRET, item.span, f"the flow has no secret `{name[:60]}`", hint)
             continue
         if isinstance(env, MapNode) and name in env.entries:
-            message = f"{name[:60]} is a secret of this job and stands in its `env` too"
+            message = f"{name[:60]} is a secret of this job and is in its `env` too"
             report.add(Code.SECRET, env.key_span(name), message, "remove one of them")
         found[name] = declared[name]
     return found
 
 
 def sources_of(references: References) -> set[str]:
-    """Return the variables that hold secrets: jobs see them only as secrets of theirs."""
+    """Return the worker's variables that hold secrets; jobs do not inherit them."""
     return {reference["env"] for reference in references.values() if "env" in reference}
 
 
 def _check_name(name: str, spelling: ScalarNode, report: Report) -> None:
-    """Secrets become variables of these names."""
+    """Report a name that cannot be an environment variable of a job."""
     if name.startswith("FLOWQ_"):
         message = f"{name[:60]} is set by flowq itself: FLOWQ_… names are reserved"
         report.add(Code.ENV_NAME, spelling.span, message, "choose another name")
@@ -96,7 +96,7 @@ def _reference(name: str, node: MapNode, place: Beside, scope: StaticScope, repo
         span = node.key_span(kinds[-1]) if kinds else node.span
         hint = f"write {name[:60]}: {{env: NAME}} or {name[:60]}: {{file: path}}"
         if kinds or not node.entries:  # an unknown key is reported already
-            report.add(Code.SECRET, span, f"{name[:60]} has {found}: a secret is in one place", hint)
+            report.add(Code.SECRET, span, f"{name[:60]} has {found}: a secret has one source", hint)
         return {}
     kind = kinds[0]
     value = node.entries[kind][1]
@@ -111,11 +111,11 @@ def _reference(name: str, node: MapNode, place: Beside, scope: StaticScope, repo
 
 
 def _variable_problem(name: str) -> tuple[str, str] | None:
-    if not VARIABLE.fullmatch(name):  # what it is instead may be the value
+    if not VARIABLE.fullmatch(name):  # do not quote it: it may be the secret's value
         message = "expected the name of an environment variable: letters, digits and `_`, not a digit first"
-        return message, "only the name stands here, never the value"
+        return message, "write only the name here, never the value"
     if name.startswith("FLOWQ_"):
-        return f"{name[:60]} is a setting of flowq's own, which no job gets", "take a variable of yours"
+        return f"{name[:60]} is a setting of flowq's own, which no job gets", "use a variable of your own"
     if _changes_loading(name):
         return f"{name[:60]} changes how programs load: every job needs it, so it cannot be a secret", "take another variable"
     return None
@@ -123,5 +123,5 @@ def _variable_problem(name: str) -> tuple[str, str] | None:
 
 def _path_problem(path: str) -> tuple[str, str] | None:
     if "\0" in path or "\n" in path:
-        return "expected the path of a file, found a text with line breaks", "only the path stands here, never the value"
+        return "expected the path of a file, found a string with line breaks", "write only the path here, never the value"
     return None

@@ -1,7 +1,6 @@
-"""What a flow says, typed: the stage between the tree and the graph.
+"""The typed records of a flow, between the tree and the graph.
 
-A spec holds no name that could still be anything, no duration that could still be text: its readers need not look at the tree again, but
-for the places of things (`JobSpec.tree`).
+All values of a spec are parsed and checked; later stages use the tree (`JobSpec.tree`) only for spans.
 """
 
 from collections.abc import Mapping
@@ -22,19 +21,19 @@ class DependencySpec:
 
     job: str
     condition: str
-    place: "ScalarNode | JobSpec"  # what says so
+    place: "ScalarNode | JobSpec"  # the node that states the dependency
     match: tuple[str, ...] = ()  # axes on which the cells must be equal; empty: all cells
-    plain: bool = False  # only the job is named: `success` was not thought about
+    plain: bool = False  # without an explicit condition
 
     @property
     def span(self) -> Span:
-        """The place in the file."""
+        """The span of the dependency."""
         return self.place.span
 
 
 @dataclass(frozen=True, slots=True)
 class SubFlow:
-    """The other flow a job stands for: its file, and its params as they are written: each cell of a matrix has values of its own."""
+    """The sub-flow of a job: its file, and its params, not evaluated because each cell of a matrix has its own values."""
 
     path: str
     span: Span
@@ -52,7 +51,7 @@ class CellRule:
 
 @dataclass(frozen=True, slots=True)
 class MatrixSpec:
-    """A matrix with its values. `complete` is False after a reported problem that leaves an axis without its values."""
+    """A matrix with its values. `complete` is False if the values of an axis are missing after a reported problem."""
 
     axes: Mapping[str, tuple[Json, ...]]
     include: tuple[CellRule, ...]
@@ -63,7 +62,7 @@ class MatrixSpec:
 
 @record
 class JobSpec(JobFields):
-    """A job: the fields of the plan, and what the stages up to the plan need besides."""
+    """A job: the fields that it shares with the plan, and those that only the compiler needs."""
 
     _: KW_ONLY
     name: str
@@ -77,18 +76,18 @@ class JobSpec(JobFields):
 
     @property
     def several(self) -> bool:
-        """Whether the job is a list of cells: its result is a list."""
+        """Whether the job has cells, so that its result is a list."""
         return self.matrix is not None or self.foreach is not None
 
     @property
     def counts(self) -> bool:
-        """Whether this is a stage: not a job of the file, but what counts the jobs of one."""
+        """Whether this is not a job of the file but a stage, which counts its jobs."""
         return self.action.kind == "stage"
 
 
 @dataclass(frozen=True, slots=True)
 class FlowHead:
-    """Everything of a flow but its jobs."""
+    """A flow without its jobs."""
 
     name: str
     bound: Bound
@@ -107,9 +106,9 @@ class FlowHead:
 
 @dataclass(frozen=True, slots=True)
 class FlowSpec:
-    """A flow whose every value is read. The graph is not checked yet.
+    """A flow with all values read. The graph is not checked yet.
 
-    `jobs` has the stages that other jobs wait for among the jobs, see `stages`; `handlers` has the jobs of each phase that has some.
+    `jobs` includes the stages that other jobs wait for, see `stages`; `handlers` has the jobs of each phase that has some.
     """
 
     head: FlowHead

@@ -1,8 +1,8 @@
 """`stages`: the implicit dependencies between the jobs of one stage and the next.
 
-A job with `stage` and without `depends_on` waits for every job of the nearest earlier stage that has jobs. Were each an edge of its own, two
-stages of n and m jobs would have n x m edges. So a stage that other jobs wait for becomes a job of its own here, `stage:build`, which depends on
-its jobs and which the others depend on; the plan makes a hidden group of it.
+A job with `stage` and without `depends_on` waits for every job of the nearest earlier stage that has jobs. With one edge per pair, two
+stages of n and m jobs would have n x m edges. So a stage that other jobs wait for becomes a job here, `stage:build`, between its jobs
+and their dependents; in the plan it is a hidden group.
 """
 
 from dataclasses import replace
@@ -16,7 +16,7 @@ from flowq.plan import STAGE, Action
 
 
 def with_stages(root: MapNode, jobs: tuple[JobSpec, ...], report: Report) -> tuple[JobSpec, ...]:
-    """Return the jobs with the dependencies that their stages mean, and the stages that are waited for."""
+    """Return the jobs with the dependencies that their stages imply, and the stages that other jobs wait for."""
     order = _order(root, report)
     members: dict[str, list[JobSpec]] = {name: [] for name in order}
     for job in jobs:
@@ -40,7 +40,7 @@ def with_stages(root: MapNode, jobs: tuple[JobSpec, ...], report: Report) -> tup
 
 
 def _without_stages(job: JobSpec, report: Report) -> JobSpec:
-    """Refuse `depends_on: stage:build`: stages have a name of that kind in the plan, but not in the language."""
+    """Refuse `depends_on: stage:build`: such names exist in the plan, but not in the language."""
     kept = tuple(item for item in job.depends_on if not item.job.startswith(STAGE))
     if len(kept) == len(job.depends_on):
         return job
@@ -69,7 +69,7 @@ def _report_unknown(job: JobSpec, order: list[str], report: Report) -> None:
 
 
 def _nearest(order: list[str], members: dict[str, list[JobSpec]]) -> dict[str, str]:
-    """Return for each stage the nearest earlier one with jobs, where there is one."""
+    """Return for each stage the nearest earlier one with jobs, if there is one."""
     before: dict[str, str] = {}
     last = None
     for name in order:
@@ -94,6 +94,6 @@ def _stage(name: str, members: list[JobSpec]) -> JobSpec:
 
 
 def _place(job: JobSpec) -> ScalarNode | JobSpec:
-    """Return what says that a job is in its stage, or the job."""
+    """Return the node that states a job's stage, or the job."""
     node = job.tree.get("stage")
     return node if isinstance(node, ScalarNode) else job

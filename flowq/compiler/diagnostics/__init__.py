@@ -1,1 +1,4 @@
-"""Diagnostics: what the compiler reports, under which code, and the names that were probably meant."""
+"""Diagnostics: codes, spans and messages go in, rendered text or JSON comes out.
+
+Start with `diagnostic` (the record and its rendering); `codes` lists the codes, `suggestions` finds the nearest names.
+"""

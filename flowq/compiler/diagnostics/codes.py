@@ -1,11 +1,11 @@
-"""The codes of diagnostics: stable, never reused. `docs/errors.md` explains each; a test holds the two together."""
+"""The codes of diagnostics: stable, never reused. `docs/errors.md` explains each; a test compares the two."""
 
 from enum import StrEnum
 from typing import Final
 
 
 class Code(StrEnum):
-    """What is wrong with a flow file. The hundreds tell the stage that finds it."""
+    """The codes of problems in a flow file. The hundreds digit is the stage that reports it."""
 
     # 0xx: the file and its YAML
     UNREADABLE = "FQ001"
@@ -105,4 +105,4 @@ WARNINGS: Final = frozenset(
         *(Code.SECRET_LEAK, Code.SECRET_UNREAD),
     }
 )
-"""Codes that do not keep a flow from running."""
+"""Codes that do not prevent a run."""

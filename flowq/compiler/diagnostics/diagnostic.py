@@ -1,4 +1,4 @@
-"""Diagnostics: what is wrong, where, and how to repair it; their text is made here and nowhere else."""
+"""Diagnostics: problem, span and fix, and the only place where they are rendered."""
 
 import re
 from dataclasses import dataclass
@@ -7,8 +7,8 @@ from typing import Any, Final
 from flowq.compiler.diagnostics.codes import WARNINGS, Code
 from flowq.plan.bulk import record
 
-MAX_DIAGNOSTICS: Final = 200  # of one file; the rest is counted
-MAX_LINE: Final = 160  # characters of a source line that are shown
+MAX_DIAGNOSTICS: Final = 200  # per file; the rest is counted
+MAX_LINE: Final = 160  # characters shown of a source line
 
 _UNPRINTABLE = re.compile(
     "[\x00-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ufff9-\ufffb\ud800-\udfff\ufffe\uffff]"
@@ -17,7 +17,7 @@ _UNPRINTABLE = re.compile(
 
 @record
 class Span:
-    """A place in a file, 1-based; the end is behind the last character."""
+    """A range in a file, 1-based; the end is exclusive."""
 
     line: int
     column: int
@@ -30,7 +30,7 @@ START: Final = Span(1, 1, 1, 1)
 
 @dataclass(frozen=True, slots=True)
 class Diagnostic:
-    """One problem of a flow file. `text` is the source line, "" where there is none."""
+    """A problem in a flow file. `text` is the source line, or ""."""
 
     code: str
     severity: str  # "error" or "warning"
@@ -44,7 +44,7 @@ class Diagnostic:
     help: str = ""
 
     def to_json(self) -> dict[str, Any]:
-        """Return the machine form, with stable keys."""
+        """Return the JSON form, with stable keys."""
         return {
             "file": self.file,
             "line": self.line,
@@ -57,7 +57,7 @@ class Diagnostic:
 
 
 def diagnostic(code: Code, span: Span, words: tuple[str, str], *, file: str, text: str) -> Diagnostic:
-    """Return a diagnostic; everything that comes from the input is made printable. `words` are message and help."""
+    """Return a diagnostic with all text made printable. `words` are message and help."""
     message, hint = words
     return Diagnostic(
         code=str(code),
@@ -74,7 +74,7 @@ def diagnostic(code: Code, span: Span, words: tuple[str, str], *, file: str, tex
 
 
 def printable(text: str) -> str:
-    r"""Return text with everything that could drive a terminal or hide itself written as an escape: ESC as `\x1b`."""
+    r"""Return text with control and invisible characters as escapes: ESC as `\x1b`."""
     return _UNPRINTABLE.sub(_escape, text)
 
 
@@ -86,7 +86,7 @@ def _escape(match: re.Match[str]) -> str:
 
 
 def render(item: Diagnostic, *, color: bool = False) -> str:
-    """Return the text people read: head line, source line, caret, help. Without a final newline.
+    """Return the readable text: head line, source line, caret, help; without a final newline.
 
     Args:
         item: the diagnostic.
@@ -109,7 +109,7 @@ def _tint(item: Diagnostic) -> str:
 
 
 def _excerpt(item: Diagnostic) -> tuple[str, str]:
-    """Return the printable source line and the carets under it, cut to a window around the place."""
+    """Return the printable source line and the carets under it, cut to a window around the span."""
     start = item.column - 1
     end = item.end_column - 1 if item.end_line == item.line else len(item.text)
     end = max(min(end, len(item.text)), start + 1)

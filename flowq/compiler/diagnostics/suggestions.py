@@ -1,13 +1,13 @@
-"""Help lines that suggest: the name that was most likely meant, and lists of legal values."""
+"""Suggestions in help lines: the nearest name, and lists of legal values."""
 
 import difflib
 from collections.abc import Collection, Iterable
 
-_MOST = 500  # names that are compared; more would make a slip in a big flow slow
+_MOST = 500  # names compared; bounds the time in a large flow
 
 
 def close_match(name: str, known: Collection[str]) -> str | None:
-    """Return the known name that `name` most likely was meant to be, or None."""
+    """Return the known name nearest to `name`, or None."""
     if len(name) > 100:
         return None
     candidates = list(known) if len(known) <= _MOST else [item for item in known if item[:1] == name[:1]][:_MOST]
@@ -17,7 +17,7 @@ def close_match(name: str, known: Collection[str]) -> str | None:
 
 
 def did_you_mean(name: str, known: Collection[str], what: str = "known are") -> str:
-    """Return a help line: the closest name, else the first of those there are."""
+    """Return a help line: the nearest name, else the first known names."""
     close = close_match(name, known)
     if close is not None:
         return f"did you mean {close}?"
@@ -25,7 +25,7 @@ def did_you_mean(name: str, known: Collection[str], what: str = "known are") -> 
 
 
 def listing(names: Iterable[str], most: int = 12) -> str:
-    """Return names as `a, b, c` and how many more there are."""
+    """Return names as `a, b, c`, and the number of the others."""
     items = list(names)
     more = f" and {len(items) - most} more" if len(items) > most else ""
     return ", ".join(items[:most]) + more

@@ -1,4 +1,4 @@
-"""Values that must be known before the run: expressions in them are evaluated here and now, with the params that were given."""
+"""Values that must be known before the run: their expressions are evaluated by the compiler, with the given params."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -18,20 +18,20 @@ class _Unknown(Enum):
 
 
 UNKNOWN: Final = _Unknown.UNKNOWN
-"""Stands for a value that cannot be known because of a problem that is already reported."""
+"""A value that is unknown because of an already reported problem."""
 
 
 @dataclass(frozen=True, slots=True)
 class StaticScope:
-    """What can be known before the run.
+    """The values known before the run.
 
     Attributes:
-        params: those that have a value.
-        declared: the names of all.
-        run: what is known of the run.
-        matrix: the cell.
-        axes: whether each of its values is one of every cell.
-        later: the param whose default is looked at, and those that are declared further down.
+        params: the params that have a value.
+        declared: the names of all params.
+        run: the known keys of the run.
+        matrix: the values of the cell.
+        axes: for each of its names, whether every cell has it.
+        later: the param whose default is evaluated, and those declared after it.
     """
 
     params: Mapping[str, Json]
@@ -42,7 +42,7 @@ class StaticScope:
     later: tuple[str, ...] = ()
 
     def for_cell(self, cell: Mapping[str, Json], axes: Mapping[str, bool]) -> "StaticScope":
-        """Return what can be known of one cell of a matrix."""
+        """Return the scope of one cell of a matrix."""
         return replace(self, matrix=cell, axes=axes)
 
     def evaluate(self, node: YamlNode, report: Report) -> Json:
@@ -62,7 +62,7 @@ class StaticScope:
         return self._render(templated, node, report)
 
     def _missing(self, path: tuple[str | int, ...]) -> bool:
-        """Whether a param that is used has no value: why is reported where it is declared."""
+        """Return whether a used param has no value; the cause is reported at its declaration."""
         if path[0] != "params":
             return False
         return len(self.params) < len(self.declared) if len(path) == 1 else path[1] not in self.params
@@ -77,5 +77,5 @@ class StaticScope:
 
 
 def has_holes(node: YamlNode) -> bool:
-    """Tell whether a scalar has an expression in it."""
+    """Return whether a scalar contains an expression."""
     return isinstance(node, ScalarNode) and type(node.value) is str and "${{" in node.value

@@ -1,4 +1,4 @@
-"""The names an expression may use: unknown ones, and known ones in the wrong place, with what to write instead."""
+"""The names in an expression: reports of unknown names and of known names in the wrong place, with fixes."""
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
@@ -32,7 +32,7 @@ class Known:
     """The names that exist at a site."""
 
     params: Collection[str]
-    later: tuple[str, ...] = ()  # the param whose default this is, and those that are declared below
+    later: tuple[str, ...] = ()  # the param whose default this is, and those declared after it
     env: Collection[str] = ()
     jobs: Collection[str] = ()
     matrix: Mapping[str, bool] = field(default_factory=dict)  # axis -> every cell has it
@@ -42,14 +42,14 @@ class Known:
 
     @property
     def run_keys(self) -> tuple[str, ...]:
-        """What of the run is known beyond what every job knows."""
+        """The keys of `run` that not every job has."""
         return HANDLER_RUN if self.is_handler else ()
 
 
 def check_names(site: ExpressionSite, known: Known, report: Report) -> bool:
-    """Report the names of an expression that do not exist or cannot be used where it stands; tell whether all is well.
+    """Report the names of an expression that do not exist or cannot be used in its context; return whether all are valid.
 
-    Job names are only checked for existence here; whether they are ancestors is the graph's business.
+    Names of jobs are only checked for existence; `analysis.expressions` checks whether they are ancestors.
     """
     before = report.errors
     if report.full:
@@ -76,7 +76,7 @@ def _problem(reference: Reference, site: ExpressionSite, known: Known) -> tuple[
     match root:
         case "params" if key in known.later:
             if key == known.later[0]:
-                return Code.NAME_NOT_HERE, f"the default of `{key[:60]}` cannot be made of itself", "give it another value"
+                return Code.NAME_NOT_HERE, f"the default of `{key[:60]}` cannot use itself", "give it another value"
             message = f"the param `{key[:60]}` is declared below, a default may use those above it"
             return Code.NAME_NOT_HERE, message, f"move {key[:60]} up"
         case "params":
@@ -95,7 +95,7 @@ def _problem(reference: Reference, site: ExpressionSite, known: Known) -> tuple[
 
 
 def _secret_problem(rest: list[str | int], place: Context) -> tuple[Code, str, str]:
-    message = "secrets are not values: they reach the environment of a job, nothing else"
+    message = "secrets are not values of expressions: they only reach the environment of a job"
     name = str(rest[0])[:60] if rest else "NAME"
     job = "the job" if place in (Context.JOB, Context.JOB_ENV) else "the job that needs it"
     return (
@@ -124,7 +124,7 @@ def _root_problem(root: str, place: Context, known: Known) -> tuple[Code, str, s
 
 
 def _text_hint(root: str, place: Context) -> str:
-    return "" if close_match(root, place.roots) else f"; a text is written '{root[:40]}'"
+    return "" if close_match(root, place.roots) else f"; a string is written '{root[:40]}'"
 
 
 def _member(what: str, key: str, known: Collection[str], otherwise: str) -> tuple[Code, str, str] | None:

@@ -1,7 +1,7 @@
-"""Expressions where they stand in a file: finding them in the strings of the tree, and pointing at any part of them.
+"""Sites: the expressions in the strings of the tree, with the spans of their parts.
 
-A *site* is one expression of a flow with its place. The stages that read values collect sites; `checks` looks at all of them once the
-graph is known.
+A *site* is one expression of a flow with its place. The stages that read values collect sites; `analysis.expressions` checks them once
+the graph is known.
 """
 
 from collections.abc import Iterator
@@ -17,11 +17,11 @@ from flowq.expr import Expression, ExprSyntaxError, Hole, join_holes, literal, p
 
 STATIC_RUN: Final = ("date", "name")
 RUNTIME_RUN: Final = ("attempt", "date", "id", "name")
-HANDLER_RUN: Final = ("failed_jobs", "status")  # what handlers know besides
+HANDLER_RUN: Final = ("failed_jobs", "status")  # keys of `run` for handlers only
 
 
 class Context(Enum):
-    """Where an expression stands, in the words of the messages; it decides which root names can be used."""
+    """The context of an expression, in the words of the messages; it determines the legal root names."""
 
     STATIC = "before the run"
     CELL = "in the `params` of a sub-flow"
@@ -34,12 +34,12 @@ class Context(Enum):
 
     @property
     def roots(self) -> tuple[str, ...]:
-        """The root names that can be used."""
+        """The legal root names."""
         return _ROOTS[self]
 
     @property
     def run_keys(self) -> tuple[str, ...]:
-        """What is known of the run."""
+        """The known keys of `run`."""
         return STATIC_RUN if self in (Context.STATIC, Context.CELL) else RUNTIME_RUN
 
 
@@ -57,7 +57,7 @@ _ROOTS: Final[dict[Context, tuple[str, ...]]] = {
 
 @dataclass(frozen=True, slots=True)
 class ExpressionSite:
-    """One expression with its place. `offset` is where its source begins in the scalar's value."""
+    """An expression with its place. `offset` is the start of its source in the scalar's value."""
 
     expression: Expression
     scalar: ScalarNode
@@ -66,18 +66,18 @@ class ExpressionSite:
     wanted: str = ""  # the type it must have: boolean, list
 
     def span(self, report: Report, start: int, end: int) -> Span:
-        """Return the place in the file of `source[start:end]` of the expression."""
+        """Return the span of `source[start:end]` of the expression."""
         return locate(report, self.scalar, self.offset + start, self.offset + end)
 
 
 class SiteReader:
-    """Turns nodes of the tree into templated JSON and collects the sites found on the way."""
+    """A reader that turns nodes of the tree into templated JSON and collects their sites."""
 
     def __init__(self, report: Report, place: Context) -> None:
         self.sites: list[ExpressionSite] = []
         self._report = report
         self._place = place
-        self._done: dict[int, Json] = {}  # lists and maps that aliases give again: an alias costs no more than its name
+        self._done: dict[int, Json] = {}  # lists and maps that aliases repeat are read once
 
     def value(self, node: YamlNode) -> Json:
         """Return the templated form of a node."""
@@ -92,11 +92,11 @@ class SiteReader:
         return self._done[id(node)]
 
     def text(self, node: ScalarNode) -> Json:
-        """Return the templated form of a text with holes in it."""
+        """Return the templated form of a string with holes."""
         return join_holes([part for part, _ in self.parts(node)])
 
     def parts(self, node: ScalarNode) -> Iterator[tuple[str | Hole, Expression | None]]:
-        """Yield the pieces of a text: constant ones, and holes with their expression (None after a problem)."""
+        """Yield the pieces of a string: constant ones, and holes with their expression (None after a problem)."""
         try:
             pieces = split_template(node.value)
         except ExprSyntaxError as error:
@@ -107,7 +107,7 @@ class SiteReader:
             yield piece, self.expression(node, piece.source, piece.offset) if isinstance(piece, Hole) else None
 
     def expression(self, node: ScalarNode, source: str, offset: int, *, wanted: str = "") -> Expression | None:
-        """Parse one expression of a scalar and remember its place; None after a problem."""
+        """Parse one expression of a scalar and record its site; return None after a problem."""
         try:
             expression = parse(source)
         except ExprSyntaxError as error:
@@ -119,11 +119,11 @@ class SiteReader:
 
 
 def locate(report: Report, scalar: ScalarNode, start: int, end: int) -> Span:
-    """Return the place in the file of `value[start:end]` of a text scalar.
+    """Return the span of `value[start:end]` of a string scalar.
 
-    What stands in the file is not what the value says: quotes, escapes, indentation and folding lie between. Instead of undoing them, the
-    words around the place are looked for in the raw text, from the left, one after the other, as their quotes spell them: that is exact unless
-    they are written with other escapes than those of the quote and the backslash.
+    The raw text differs from the value by quotes, escapes, indentation and folding. Instead of undoing these, the words up to the place are
+    searched in the raw text one after the other, as the quoting style writes them. This is exact unless a word contains escapes other than
+    those of the quote and the backslash.
     """
     if report.full:
         return scalar.span
@@ -146,7 +146,7 @@ def locate(report: Report, scalar: ScalarNode, start: int, end: int) -> Span:
 
 
 def _as_written(word: str, style: str) -> str:
-    """Return a word without blanks as it stands in a file in some quotes."""
+    """Return a word as it is written in the given quoting style."""
     if style == "'":
         return word.replace("'", "''")
     return word.replace("\\", "\\\\").replace('"', '\\"') if style == '"' else word

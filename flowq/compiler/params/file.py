@@ -11,13 +11,13 @@ from flowq.compiler.syntax.source import load_source
 
 
 def given_params(values: Mapping[str, Json], path: str | None, files: Files) -> Given:
-    """Return the values given one by one, over those of a file, if there is one.
+    """Return the given values, merged over those of a file, if there is one.
 
-    What is wrong with the file, or with a value in it, is told at its own lines.
+    Problems of the file or of its values are reported at the file's lines.
     """
     if path is None:
         return Given(values)
-    source, report = load_source(path)
+    source, report = load_source(path, quoted=False)
     files.reports.append(report)
     if report.failed:
         return Given(values, unread=True)

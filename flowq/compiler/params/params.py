@@ -1,4 +1,4 @@
-"""Parameters: what the flow declares, and the values a run gets. Every violation is reported, each at the parameter's line."""
+"""Parameters: their declarations and the values of a run. Every violation is reported, each at the parameter's line."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -29,7 +29,7 @@ TYPES: Final = {
 
 @dataclass(frozen=True, slots=True)
 class ParamSpec:
-    """A declared parameter. `default` is the node that spells it."""
+    """A declared parameter. `default` is its node in the tree."""
 
     name: str
     type: str
@@ -57,11 +57,11 @@ class Given:
     """Values given for parameters.
 
     Attributes:
-        values: by name; a text is read as the parameter's type, as `-p name=value` gives it. `UNKNOWN` where a problem is reported.
-        places: where a value is written, for those that are in a file.
-        report: where problems of these go, and of what is missing there; None: at the declarations.
-        whole: the place of what gives all of them: the job with `flow`.
-        unread: their file could not be read, which is reported: nothing can be said about what is missing.
+        values: by name; a string is converted to the parameter's type, as `-p name=value` is. `UNKNOWN` after a reported problem.
+        places: the spans of values that are in a file.
+        report: gets the problems of the values and missing values; None: report them at the declarations.
+        whole: the span of the node that gives all of them: the job with `flow`.
+        unread: their file could not be read, which is reported: missing values are not.
     """
 
     values: Mapping[str, Json]
@@ -73,7 +73,7 @@ class Given:
 
 @dataclass(frozen=True, slots=True)
 class Bound:
-    """Parameters with their values. `values` lacks those that have none because of a reported problem."""
+    """Parameters with their values. `values` lacks those without a value because of a reported problem."""
 
     specs: tuple[ParamSpec, ...]
     scope: StaticScope
@@ -101,14 +101,14 @@ def declare_params(root: MapNode, report: Report) -> tuple[ParamSpec, ...]:
 
 
 def bind_params(specs: tuple[ParamSpec, ...], given: Given, run: Mapping[str, Json], root: MapNode, report: Report) -> Bound:
-    """Give every parameter its value: the given one, else the default.
+    """Bind every parameter to the given value, else to its default.
 
     Args:
         specs: the declarations.
         given: the values.
-        run: what is known of the run, for defaults.
-        root: the flow, to point at.
-        report: where violations go.
+        run: the known keys of `run`, for defaults.
+        root: the flow, for spans.
+        report: gets the violations.
     """
     names = tuple(spec.name for spec in specs)
     for name in given.values:
@@ -120,13 +120,13 @@ def bind_params(specs: tuple[ParamSpec, ...], given: Given, run: Mapping[str, Js
     values: dict[str, Json] = {}
     left = MAX_TEXT
     for position, spec in enumerate(specs):
-        # a default may use the params above it
+        # a default may use the params declared before it
         scope = StaticScope(dict(values), names[:position], run, later=names[position:])
         value = _given(spec, given, report) if spec.name in given.values else _default(spec, given, scope, report)
         if spec.name not in given.values and spec.default is not None and _has_expressions(spec.default):
             left -= _size(value, left)
             if left < 0:
-                message = f"the defaults that are made by expressions have more than {MAX_TEXT:,} characters in all"
+                message = f"the defaults with expressions have more than {MAX_TEXT:,} characters in all"
                 report.add(Code.EVALUATION, spec.default.span, message, "compute such values in a job")
                 value, left = UNKNOWN, 0
         if value is not UNKNOWN:
@@ -201,7 +201,7 @@ def _rule_value(spec: ParamSpec, node: YamlNode, value: Json, key: str, report: 
 
 def _pattern_problem(spec: ParamSpec) -> tuple[Code, str, str] | None:
     if spec.type != "string":
-        return Code.PARAM_DECLARATION, f"`pattern` does not fit a param of type {spec.type}", "it is for texts"
+        return Code.PARAM_DECLARATION, f"`pattern` does not fit a param of type {spec.type}", "it is for strings"
     try:
         compile_pattern(spec.pattern)
     except ParamProblem as problem:
@@ -210,14 +210,14 @@ def _pattern_problem(spec: ParamSpec) -> tuple[Code, str, str] | None:
 
 
 def _place(given: Given, name: str, declared: Span, report: Report) -> tuple[Report, Span]:
-    """Return where a problem of a given value is told."""
+    """Return the report and the span for a problem of a given value."""
     if given.report is not None and name in given.places:
         return given.report, given.places[name]
     return report, declared
 
 
 def _has_expressions(default: YamlNode) -> bool:
-    seen: set[int] = set()  # what aliases give again is looked at once
+    seen: set[int] = set()  # nodes that aliases repeat are visited once
     waiting = [default]
     while waiting:
         node = waiting.pop()
@@ -230,7 +230,7 @@ def _has_expressions(default: YamlNode) -> bool:
 
 
 def _size(value: Json, limit: int) -> int:
-    """Return how many characters a value has, written out, an item as 16; something more than the limit where it is beyond that."""
+    """Return the size of a value in characters, an item counting as 16; any number above `limit` if it is larger."""
     size = 0
     waiting = [value]
     while waiting and size <= limit:

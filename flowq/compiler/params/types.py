@@ -1,7 +1,7 @@
-"""The types of parameters: what text and which JSON values they accept, and the rules a value must keep.
+"""The types of parameters: the strings and JSON values they accept, and the rules for values.
 
-A value given as text (`-p n=3`) is read as the declared type; a value from YAML or Python must have it. Dates, datetimes and durations stay
-texts, as expressions and callables get them.
+A string (`-p n=3`) is converted to the declared type; a value from YAML or Python must have it. Dates, datetimes and durations stay
+strings in expressions and callables.
 """
 
 import datetime as dt
@@ -17,7 +17,7 @@ from flowq.compiler.syntax.nodes import Json
 from flowq.durations import format_duration, parse_duration
 from flowq.exceptions import UsageError
 
-MAX_MATCHED: Final = 256  # characters of a text that a pattern is tried on: keeps a slow pattern bounded
+MAX_MATCHED: Final = 256  # characters of a string that a pattern is matched with: bounds the time of a slow pattern
 _QUANTIFIER = re.compile(r"[*+]|\{[0-9]*,[0-9]*\}")
 _DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _DATETIME = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}[T ][0-9]{2}:[0-9]{2}(:[0-9]{2}(\.[0-9]{1,6})?)?(Z|[+-][0-9]{2}:[0-9]{2})?")
@@ -26,7 +26,7 @@ _NUMBER = re.compile(r"[+-]?(?:[0-9]{1,30}(?:\.[0-9]{0,30})?|\.[0-9]{1,30})(?:[e
 
 
 class ParamProblem(ValueError):
-    """A value that does not fit; `help` tells how to write it."""
+    """A value that does not fit; `help` says how to write it."""
 
     def __init__(self, message: str, help: str = "") -> None:  # noqa: A002 - the rendered word
         super().__init__(message)
@@ -34,23 +34,23 @@ class ParamProblem(ValueError):
 
 
 def convert(kind: str, value: Json) -> Json:
-    """Return a value as the type `kind` has it.
+    """Return a value converted to the type `kind`.
 
     Raises:
-        ParamProblem: it is no value of that type.
+        ParamProblem: it is not a value of that type.
     """
     converted = _CONVERT[kind](value)
     try:
         json.dumps(converted, ensure_ascii=False, allow_nan=False).encode()
     except (TypeError, ValueError, RecursionError):
         raise ParamProblem(
-            "the value cannot be stored as JSON", "use texts of valid Unicode, numbers, booleans, lists and maps"
+            "the value cannot be stored as JSON", "use strings of valid Unicode, numbers, booleans, lists and maps"
         ) from None
     return converted
 
 
 def check_rules(value: Json, enum: tuple[Json, ...], minimum: Json, maximum: Json, pattern: str) -> list[ParamProblem]:
-    """Return the rules a converted value breaks."""
+    """Return the rules that a converted value violates."""
     broken: list[ParamProblem] = []
     if enum and not any(type(value) is type(item) and value == item for item in enum):
         broken.append(ParamProblem(f"{_shown(value)} is not allowed", f"legal are {listing(map(_shown, enum), 30)}"))
@@ -61,17 +61,17 @@ def check_rules(value: Json, enum: tuple[Json, ...], minimum: Json, maximum: Jso
         broken.append(ParamProblem(f"{_shown(value)} is above the maximum {_shown(maximum)}"))
     if pattern and isinstance(value, str):
         if len(value) > MAX_MATCHED:
-            broken.append(ParamProblem(f"a text with a pattern may have {MAX_MATCHED} characters, this has {len(value)}"))
+            broken.append(ParamProblem(f"a string with a pattern may have {MAX_MATCHED} characters, this has {len(value)}"))
         elif not compile_pattern(pattern).fullmatch(value):
             broken.append(ParamProblem(f"{_shown(value)} does not match the pattern {pattern}"))
     return broken
 
 
 def compile_pattern(pattern: str) -> re.Pattern[str]:
-    """Return a compiled pattern, refusing what could run without an end.
+    """Return a compiled pattern; refuse patterns with exponential time.
 
-    Python's engine backtracks. With no repetition inside a repetition, no back-references and at most three open repetitions, on at most
-    `MAX_MATCHED` characters, the worst case is some millions of steps.
+    Python's engine backtracks. Without nested repetitions and back-references, with at most three open repetitions and at most
+    `MAX_MATCHED` characters, the worst case is a few million steps.
 
     Raises:
         ParamProblem: not a regular expression, or one that could be too slow.
@@ -84,16 +84,14 @@ def compile_pattern(pattern: str) -> re.Pattern[str]:
         )
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter(
-                "ignore"
-            )  # what a later Python would read differently is no concern of the user who runs the flow
+            warnings.simplefilter("ignore")  # hide warnings about syntax that later versions of Python read differently
             return re.compile(pattern)
     except (re.error, RecursionError, OverflowError) as error:
         raise ParamProblem(f"the pattern is not a regular expression: {error}") from error
 
 
 def _comparable(value: Json) -> Json:
-    """Return what is compared: numbers as they are, dates as moments, durations as seconds."""
+    """Return a comparable value: numbers unchanged, dates as moments, durations as seconds."""
     if value is None or isinstance(value, (int, float)):
         return value
     if not isinstance(value, str):
@@ -103,7 +101,7 @@ def _comparable(value: Json) -> Json:
             moment = dt.datetime.fromisoformat(value)
             return (moment if moment.tzinfo else moment.replace(tzinfo=dt.UTC)).timestamp()
         return parse_duration(value)
-    except (UsageError, ValueError, OverflowError):  # a text that only looks like one
+    except (UsageError, ValueError, OverflowError):  # a string that only looks like one
         return None
 
 
@@ -122,10 +120,10 @@ def _found(value: Json) -> str:
 def _string(value: Json) -> str:
     if not isinstance(value, str):
         raise ParamProblem(
-            f"expected a text, found {_found(value)}", "put it in quotes" if not isinstance(value, (dict, list)) else ""
+            f"expected a string, found {_found(value)}", "put it in quotes" if not isinstance(value, (dict, list)) else ""
         )
     if "\0" in value:
-        raise ParamProblem("a text may not have NUL characters")
+        raise ParamProblem("a string may not have NUL characters")
     return value
 
 

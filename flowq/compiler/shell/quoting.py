@@ -1,46 +1,43 @@
-"""Quotes and expansions of the shell: where a word's text begins and ends, and which `${{ }}` in it can be written safely.
+"""Quotes and expansions of the shell: where a word's text begins and ends, and how a `${{ }}` in it is written.
 
-The lower half of the script reader: it knows words, `shell_lexer` above it knows commands. Both refuse everything behind a place whose
-reading is not certain.
+The lower half of the scanner: it knows words, `scanner` above it knows commands. Both refuse everything behind a place whose reading is not
+certain. They read a copy of the script in which each value is one `HOLE`, filled up to its length, so that no text of it is looked at.
 """
 
 import re
 from abc import ABC, abstractmethod
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from enum import Enum
+from itertools import chain
 from typing import Final
 
-from flowq.compiler.shell.programs import EXPANSION
-from flowq.compiler.shell.refusals import Refusal
-from flowq.compiler.shell.words import HOLE, Word
+from flowq.compiler.shell import refusals
+from flowq.compiler.shell.refusals import Refusal, uncertain
 from flowq.expr import Hole
 
-MAX_DEPTH: Final = 40  # substitutions inside substitutions
+HOLE: Final = "\0"  # stands for a value
+FILL: Final = "\1"  # behind it, up to the length of `${{ … }}`
+EXPANSION: Final = "\2"  # stands for what the shell itself expands, in the text of a word
+MAX_DEPTH: Final = 60  # substitutions inside substitutions
 
-_VARIABLE = 'put the value into a variable first: x=${{ … }}, then use "$x" here'
-_ANSI = Refusal("inside $'…' nothing is expanded", "use double quotes")
-_LOCALE = Refusal('$"…" is translated before it is used', 'write "…" without the $')
-_BACKTICK = Refusal("inside `…` quotes are read twice", "write $(…) instead of `…`")
-_ARITHMETIC = Refusal(
-    "arithmetic evaluates what it finds in variables, and evaluation can run commands", "compute the value in a job"
-)
-_PARAMETER = Refusal("inside ${…} the value would be read as part of the expansion", _VARIABLE)
-_ESCAPED = Refusal("a backslash before ${{ takes the meaning from the $", "remove the backslash")
-_DOLLAR = Refusal("a $ right before ${{ changes what the shell reads", "quote the $ as '$', or remove it")
-_KEY = Refusal("a subscript is evaluated, and evaluation can run commands", _VARIABLE)
-_UNCLOSED = Refusal("the quote around it is never closed", "close the quote")
-
-QUOTED: Final = Refusal("inside '…' nothing is expanded", "use double quotes")
-LITERAL: Final = (QUOTED, _ANSI, _ESCAPED)
-"""Where the shell takes everything as it is written: an expansion of its own is none there."""
-
-_SUBSCRIPT = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\[[^\]=]*")  # the word so far, when a subscript is open
-_ORDINARY = re.compile(r"[A-Za-z0-9_./:,@%+=-]+")  # what is text wherever it stands
-_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*|[0-9$#?!@*-]")  # of a variable, behind its $
+_MARKS: Final = re.compile("[\0\1\2]")
+_VALUE: Final = re.compile(f"{HOLE}{FILL}*")
+_LONG: Final = 65  # characters before a value that are looked at; odd, so more backslashes count as an odd number of them
+_ORDINARY: Final = re.compile(r"[A-Za-z0-9_./:,@%+=-]+")  # what is text wherever it stands
+_UNTIL: Final = {close: re.compile(rf"(?:[^\\{close}]|\\.)*", re.DOTALL) for close in "'`"}
+_NAME: Final = re.compile(r"\$(?:[A-Za-z_][A-Za-z0-9_]*|[0-9$#?!@*-])?")
+_SHELL: Final = re.compile(r"\$\{?(?:SHELL|BASH)\b")
+_IDENTIFIER: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_SUBSCRIPT: Final = re.compile(r"\w*\[[^][]*\]")
+_JOINING: Final = frozenset("$<>&|;(")
+_END: Final = re.compile(r"""<<(-?)[ \t]*(?:'([\w.!+-]+)'|"([\w.!+-]+)"|(\\?)([\w.!+-]+))(?=[\s;&|<>()]|\Z)""", re.ASCII)
+_SUBSTITUTION: Final = re.compile(r"`|\$\\\n|\$[(\[]|\$\{(?![A-Za-z_][A-Za-z0-9_]*\})")
+"""What makes a here-document more than text with variables."""
 
 
 class Style(Enum):
-    """How a value can be written at a place."""
+    """How a value is written at a place."""
 
     BARE = "bare"
     DOUBLE = "double"
@@ -49,45 +46,47 @@ class Style(Enum):
 
 
 @dataclass(slots=True)
-class Input:
-    """Where the standard input of a command comes from, as far as values can reach it. Holes are counted as they are passed."""
+class Word:
+    """A word of a command. `text` has its quotes removed; `holes` are the numbers of the values in it, also in its substitutions."""
 
-    inherited: list[int] = field(default_factory=list)  # holes in the input of the commands around
-    redirected: list[int] = field(default_factory=list)  # holes in the command's own redirections
-    start: int = 0  # of the pipeline
-    piped: int = 0  # the command reads what the holes from `start` up to here made
-    joined: bool = False  # right behind a |
-    reading: bool = False  # a command so far reads its script from the inherited input
-    closed: bool = False  # the compound command that has just ended has such a command in it
-    drained: bool = False  # a >(…) of the command is such a command
-    around: list["Input"] = field(default_factory=list)  # of the compound commands that are open, innermost last
+    text: str = ""
+    holes: list[int] = field(default_factory=list)
+    quoted: bool = False
+    several: bool = False  # has "$@" or its like in it
+    spelled: bool = False  # has {a,b} or $'\\x61' in it: what that makes is not looked into
+    subscript: bool = False  # begins with an unquoted `name[`
 
+    @property
+    def loose(self) -> bool:
+        """Whether it can expand to no word at all, or to several."""
+        return self.spelled or (bool(self.text) and not self.text.strip(EXPANSION) and (self.several or not self.quoted))
 
-@dataclass(slots=True)
-class Frame:
-    """One list of commands: the script, or the inside of `( )`, `$( )`, `<( )`."""
+    @property
+    def chosen(self) -> bool:
+        """Whether a value decides what it begins with."""
+        return bool(self.holes) and self.text.startswith((HOLE, EXPANSION))
 
-    array: bool = False
-    words: list[Word] = field(default_factory=list)
-    word: Word | None = None
-    redirect: str = ""  # the next word is the target of this redirection
-    test: bool = False  # inside [[ ]]
-    cases: int = 0
-    pattern: bool = False  # before the ) of a case
-    documents: list[tuple[str, bool, bool]] = field(default_factory=list)  # here-documents to come: end, tabs removed, quoted
-    input: Input = field(default_factory=Input)
+    @property
+    def open(self) -> bool:
+        """Whether its subscript goes on, or could."""
+        return self.subscript and _SUBSCRIPT.match(self.text) is None
+
+    def add(self, text: str, *, quoted: bool) -> None:
+        """Append text. Brackets in quotes end no subscript."""
+        self.text += re.sub(r"[][]", "_", text) if quoted and self.subscript else text
+        self.quoted = self.quoted or quoted
 
 
 class TooDeepError(Exception):
-    """Substitutions nested deeper than anybody writes."""
+    """Substitutions nested deeper than any real script."""
 
 
-class QuoteReader(ABC):
+class QuoteScanner(ABC):
     """Reads quotes and expansions.
 
     Attributes:
-        styles: for each hole, by its number, how it can be written where it stands.
-        refusals: for the holes that cannot stand where they do, why.
+        styles: for each value, by its number, how it is written where it stands.
+        refusals: for the values that cannot stand where they do, why.
         unclosed: where a quote begins that never ends, if the script is certainly read right up to there.
     """
 
@@ -95,250 +94,273 @@ class QuoteReader(ABC):
         self.styles: dict[int, Style] = {}
         self.refusals: dict[int, Refusal] = {}
         self.unclosed: int | None = None
-        self._text = text
-        self._holes = {hole.start: (number, hole) for number, hole in enumerate(holes)}
-        self._passed: list[int] = []  # the holes read so far, without those in comments
+        self._numbers = {hole.start: number for number, hole in enumerate(holes)}
         self._position = 0
         self._depth = 0
-        self._refusing: list[Refusal] = []  # why no hole can stand in what is being read, innermost last
-        self._unsure: Refusal | None = None  # why no hole can stand from here on
+        self._passed: list[int] = []  # the values read so far, without those in comments
+        self._ended = 0  # how many of them are in statements that have ended
+        self._refusing: list[Refusal] = []  # why no value can stand in what is being read, innermost last
+        self._unsure: Refusal | None = None  # why no value can stand from here on
+        if _MARKS.search(text):
+            text = _MARKS.sub("?", text)
+            self._doubt("a control character, which shells may leave out")
+        starts, ends = [hole.start for hole in holes], [0, *(hole.end for hole in holes)]
+        filled = [HOLE + FILL * (hole.end - hole.start - 1) for hole in holes]
+        between = [text[end:start] for end, start in zip(ends, [*starts, len(text)], strict=True)]
+        self._text = "".join(chain.from_iterable(zip(between, [*filled, ""], strict=True)))
 
     @abstractmethod
-    def _nested(self, outer: Frame | None, *, array: bool = False) -> Frame:
-        """Read commands in parentheses; the position is at the opening one."""
+    def _nested(self) -> list[int]:
+        """Read the commands in parentheses, return the values in them; the position is at the opening one."""
 
-    # -- holes ------------------------------------------------------------------------------------------------------------
+    @abstractmethod
+    def _find_shells(self, text: str) -> None:
+        """Look for shells in commands that are not read."""
 
-    def _at_hole(self, offset: int = 0) -> bool:
-        return self._position + offset in self._holes
+    # -- values -----------------------------------------------------------------------------------------------------------
 
-    def _hole(self, style: Style) -> int:
-        """Decide about the hole at the position and step over it."""
-        number, hole = self._holes[self._position]
-        self._position = hole.end
+    def _refuse(self, numbers: Iterable[int], refusal: Refusal) -> None:
+        for number in numbers:
+            self.refusals.setdefault(number, refusal)
+
+    def _doubt(self, why: str) -> None:
+        """Refuse the values from here on, and those of the present statement: what becomes of them stands behind this place."""
+        if self._unsure is None:
+            self._unsure = uncertain(why)
+            self._refuse(self._passed[self._ended :], self._unsure)
+
+    def _value(self, style: Style) -> int:
+        """Decide about the value at the position and step over it."""
+        start = self._position
+        number = self._numbers[start]
+        if self._unsure is not None:
+            self._refuse([number], self._unsure)
+        before = self._text[max(start - _LONG, 0) : start]
+        dollar = before.endswith("$")
+        before = before.removesuffix("$")
+        escaped = (len(before) - len(before.rstrip("\\"))) % 2 == 1
+        if style is not Style.SINGLE and dollar != escaped:
+            self._refuse([number], refusals.DOLLAR if dollar else refusals.ESCAPED)
         if self._refusing:
-            self.refusals.setdefault(number, self._refusing[-1])
-        elif self._unsure is not None:
-            self.refusals.setdefault(number, self._unsure)
+            final = next((refusal for refusal in self._refusing if refusal.final), self._refusing[-1])
+            self._refuse([number], final)
         self.styles[number] = style
         self._passed.append(number)
+        value = _VALUE.match(self._text, start)
+        self._position = value.end() if value else start
         return number
 
-    def _refuse_next(self, refusal: Refusal) -> None:
-        if self._at_hole(1):
-            self.refusals.setdefault(self._holes[self._position + 1][0], refusal)
-
-    def _doubt(self, why: str, help: str) -> None:  # noqa: A002 - the rendered word
-        if self._unsure is None:
-            self._unsure = Refusal(f"how shells read this place is not certain: {why}", help)
-
-    def _never_closed(self, start: int) -> None:
-        if self._unsure is None and self.unclosed is None:
-            self.unclosed = start
-
-    # -- quotes and expansions ---------------------------------------------------------------------------------------------
-
-    def _word_part(self, frame: Frame, character: str) -> None:
-        word = frame.word = frame.word or Word()
-        if character == "\\":
-            self._backslash(word)
-        elif character == "'":
-            word.quoted = True
-            self._single(word)
-        elif character == '"':
-            word.quoted = True
-            self._double(word)
-        elif character == "`":
-            self._position += 1
-            self._until("`", _BACKTICK, escapes=True)
-            word.text += EXPANSION
-        elif character == "$":
-            self._dollar(frame, word, double=False)
-        else:
-            self._text_part(word)
-
-    def _text_part(self, word: Word) -> None:
-        """Read characters that mean themselves: as many as are surely such, or one."""
-        run = _ORDINARY.match(self._text, self._position)
-        end = run.end() if run else self._position + 1
-        word.text += self._text[self._position : end]
+    def _skip(self, end: int, style: Style) -> list[int]:
+        """Step to `end` and decide about the values on the way; return them."""
+        found = []
+        for match in _VALUE.finditer(self._text, self._position, end):
+            self._position = match.start()
+            found.append(self._value(style))
         self._position = end
-
-    def _backslash(self, word: Word) -> None:
-        self._refuse_next(_ESCAPED)
-        following = self._text[self._position + 1 : self._position + 2]
-        self._position += 1 if self._at_hole(1) else 2
-        if following != "\n":
-            word.quoted = True
-            word.text += following if following != "$" else ""
-
-    def _until(self, close: str, refusal: Refusal, *, escapes: bool) -> str:
-        """Step behind the next `close`, refusing holes on the way; return what stands before it."""
-        start = self._position
-        self._refusing.append(refusal)
-        while self._position < len(self._text):
-            if self._at_hole():
-                self._hole(Style.BARE)
-            elif escapes and self._text[self._position] == "\\" and not self._at_hole(1):
-                self._position += 2
-            elif self._text[self._position] == close:
-                break
-            else:
-                self._position += 1
-        else:
-            self._never_closed(start - 1)
-        self._refusing.pop()
-        found = self._text[start : self._position]
-        self._position += 1
         return found
 
-    def _single(self, word: Word) -> None:
-        """Read from `'` to behind the next one. The script that runs leaves the quotes for a value: `'a'"$FLOWQ_V1"'b'` is one word."""
-        start = self._position
-        self._position += 1
-        inside: list[int] = []
-        while self._position < len(self._text):
-            if self._at_hole():
-                number = self._hole(Style.SINGLE)
-                inside.append(number)
-                word.text += HOLE
-                word.holes.append(number)
-                continue
-            character = self._text[self._position]
+    def _take(self, word: Word, numbers: list[int]) -> None:
+        """Give values to a word."""
+        word.holes += numbers
+        if word.open:
+            self._refuse(numbers, refusals.SUBSCRIPT)
+
+    def _never_closed(self, start: int, inside: list[int]) -> None:
+        if self._unsure is None and self.unclosed is None:
+            self.unclosed = start
+        self._refuse(inside, refusals.UNCLOSED)
+
+    # -- words ------------------------------------------------------------------------------------------------------------
+
+    def _part(self, word: Word, style: Style) -> None:
+        """Read the next part of a word; `style`: whether it is inside double quotes."""
+        character = self._text[self._position]
+        if character == HOLE:
+            self._take(word, [self._value(style)])
+            word.text += HOLE
+        elif character == "\\":
+            self._backslash(word)
+        elif character == "`":
             self._position += 1
-            if character == "'":
-                return
-            word.text += character
-        self._never_closed(start)
-        for number in inside:
-            self.refusals.setdefault(number, _UNCLOSED)
+            text, inside = self._until("`", refusals.BACKTICK)
+            self._find_shells(text)
+            word.text += EXPANSION
+            self._take(word, inside)
+        elif character == "$":
+            self._dollar(word, style)
+        elif character == "'" and style is Style.BARE:
+            self._single(word)
+        elif character == '"' and style is Style.BARE:
+            self._double(word)
+        else:
+            run = _ORDINARY.match(self._text, self._position)
+            end = run.end() if run else self._position + 1
+            if style is Style.BARE and run is None:
+                word.subscript = word.subscript or (character == "[" and bool(_IDENTIFIER.fullmatch(word.text)))
+                word.spelled = word.spelled or character == "{"
+            word.add(self._text[self._position : end], quoted=style is not Style.BARE)
+            self._position = end
+
+    def _backslash(self, word: Word) -> None:
+        following = self._text[self._position + 1 : self._position + 2]
+        if following == "\n" and self._text[self._position - 1 : self._position] in _JOINING:
+            self._doubt("a line is continued inside an operator")
+        if following != "\n":
+            word.add("" if following in (HOLE, "$") else following, quoted=True)
+        self._position += 1 if following == HOLE else 2
+
+    def _single(self, word: Word) -> None:
+        """Read `'…'`. The script that runs leaves the quotes for a value: `'a'"$FLOWQ_V1"'b'`."""
+        start = self._position
+        end = self._text.find("'", start + 1)
+        stop = end if end >= 0 else len(self._text)
+        word.add(self._text[start + 1 : stop].replace(FILL, ""), quoted=True)
+        self._position += 1
+        inside = self._skip(stop, Style.SINGLE)
+        self._take(word, inside)
+        if end < 0:
+            self._never_closed(start, inside)
+        self._position += 1
 
     def _double(self, word: Word) -> None:
-        """Read from `"` to behind the next one."""
-        start = self._position
-        self._position += 1
-        inside: list[int] = []
-        while self._position < len(self._text):
-            if self._at_hole():
-                number = self._hole(Style.DOUBLE)
-                inside.append(number)
-                word.text += HOLE
-                word.holes.append(number)
-                continue
-            character = self._text[self._position]
-            if character == '"':
-                self._position += 1
-                return
-            if character == "\\":
-                self._backslash(word)
-            elif character == "`":
-                self._position += 1
-                self._until("`", _BACKTICK, escapes=True)
-            elif character == "$":
-                self._dollar(None, word, double=True)
-            else:
-                self._text_part(word)
-        self._never_closed(start)
-        for number in inside:
-            self.refusals.setdefault(number, _UNCLOSED)
-
-    def _dollar(self, frame: Frame | None, word: Word, *, double: bool) -> None:
-        """Read what begins with `$`."""
-        rest = self._text[self._position : self._position + 3]
-        self._refuse_next(_DOLLAR)
-        subscript = _SUBSCRIPT.fullmatch(word.text)
-        word.text += EXPANSION
+        """Read `"…"`."""
         start, passed = self._position, len(self._passed)
-        if self._at_hole(1):
+        word.quoted = True
+        self._position += 1
+        while not self._text.startswith('"', self._position):
+            if self._position >= len(self._text):
+                self._never_closed(start, self._passed[passed:])
+                return
+            self._part(word, Style.DOUBLE)
+        self._position += 1
+
+    def _until(self, close: str, refusal: Refusal) -> tuple[str, list[int]]:
+        """Step behind the next `close`, refusing values on the way; return what stands before it, and the values."""
+        start = self._position
+        match = _UNTIL[close].match(self._text, start)
+        end = match.end() if match else start
+        self._refusing.append(refusal)
+        inside = self._skip(end, Style.DOUBLE)
+        self._refusing.pop()
+        if not self._text.startswith(close, end):
+            self._never_closed(start - 1, inside)
+        self._position = end + 1
+        return self._text[start:end], inside
+
+    # -- expansions -------------------------------------------------------------------------------------------------------
+
+    def _dollar(self, word: Word, style: Style) -> None:
+        """Read what begins with `$`."""
+        self._enter()
+        start, passed, rest = self._position, len(self._passed), self._text[self._position : self._position + 3]
+        if rest[:2] == "$'" and style is Style.BARE:
+            self._ansi(word)
+        elif rest[:2] == '$"' and style is Style.BARE:
+            self._doubt('$"…" is translated by some shells')
             self._position += 1
-        elif rest == "$((":
-            self._position += 3
-            self._arithmetic()
-        elif rest.startswith("$("):
-            self._position += 1
-            self._nested(frame)
-        elif rest.startswith("${"):
-            self._position += 2
-            self._parameter(double=double)
-        elif rest.startswith("$'") and not double:
-            self._position += 2
-            self._until("'", _ANSI, escapes=True)
-        elif rest.startswith('$"') and not double:
-            self._position += 1
-            self._refusing.append(_LOCALE)
-            self._double(Word())
-            self._refusing.pop()
-        elif rest.startswith("$["):
-            self._position += 2
-            self._doubt("$[ ] is arithmetic in some shells and text in others", "remove the $[ ]")
+            self._double(word)
         else:
-            name = _NAME.match(self._text, self._position + 1)
-            self._position = name.end() if name else self._position + 1
-        word.spread = word.spread or "@" in self._text[start : self._position]
-        word.inner += self._passed[passed:]
-        for number in self._passed[passed:] if subscript else ():
-            self.refusals.setdefault(number, _KEY)
+            word.text += f"{EXPANSION}/sh" if _SHELL.match(self._text, start) else EXPANSION
+            if rest == "$((":
+                self._arithmetic()
+            elif rest.startswith("$("):
+                self._position += 1
+                self._nested()
+            elif rest.startswith("${"):
+                self._parameter(style)
+            else:
+                if rest.startswith("$["):
+                    self._doubt("$[ ] is arithmetic in some shells and text in others")
+                name = _NAME.match(self._text, start)
+                self._position = name.end() if name else start + 1
+            word.several = word.several or "@" in self._text[start : self._position]
+        self._take(word, [number for number in self._passed[passed:] if number not in word.holes])
+        self._depth -= 1
+
+    def _ansi(self, word: Word) -> None:
+        """Read `$'…'`. A shell that does not know it reads an escaped quote in it as the end."""
+        self._position += 2
+        text, _ = self._until("'", refusals.ANSI)
+        word.add(text, quoted=True)
+        word.spelled = word.spelled or "\\" in text
+        if "\\'" in text or text.endswith("\\"):
+            self._doubt("$'…' with an escaped quote ends earlier in some shells")
 
     def _arithmetic(self) -> None:
-        """Read to behind the `))` that closes what was opened by `((`."""
-        self._refusing.append(_ARITHMETIC)
-        open_ones = 2
-        while self._position < len(self._text) and open_ones:
-            if self._at_hole():
-                self._hole(Style.BARE)
-                continue
+        """Read `((` to behind the `))` that closes it."""
+        self._refusing.append(refusals.ARITHMETIC)
+        self._position = self._text.index("((", self._position) + 2
+        opened = 2
+        while self._position < len(self._text) and opened:
             character = self._text[self._position]
-            if character == "$":
-                self._dollar(None, Word(), double=True)
-                continue
             if character == '"':
                 self._double(Word())
-                continue
-            if character in "'`#":
-                self._doubt("(( is arithmetic or two subshells", "write ( ( with a space for subshells")
-            self._position += 1
-            open_ones += (character == "(") - (character == ")")
+            elif character in "$\0":
+                self._part(Word(), Style.DOUBLE)
+            else:
+                self._position += 1
+                opened += (character == "(") - (character == ")")
+                if character in "'`#\\\n" or (
+                    character == ")" and opened == 1 and not self._text.startswith(")", self._position)
+                ):
+                    self._doubt("(( is arithmetic or two subshells")
         self._refusing.pop()
 
-    def _parameter(self, *, double: bool) -> None:
-        """Read to behind the `}` of `${…}`."""
+    def _parameter(self, style: Style) -> None:
+        """Read `${…}`."""
+        self._refusing.append(refusals.PARAMETER)
+        self._position += 2
+        if self._text.startswith((" ", "\t", "\n", "|"), self._position):
+            self._doubt("${ } has commands in it for some shells")
+        while self._position < len(self._text) and self._text[self._position] != "}":
+            if style is Style.DOUBLE and self._text[self._position] in "\"'":
+                self._doubt("a quote inside ${…} inside double quotes")
+            self._part(Word(), style)
+        self._position += 1
+        self._refusing.pop()
+
+    def _enter(self) -> None:
         self._depth += 1
         if self._depth > MAX_DEPTH:
             raise TooDeepError
-        self._refusing.append(_PARAMETER)
-        while self._position < len(self._text):
-            if self._at_hole():
-                self._hole(Style.BARE)
-                continue
-            character = self._text[self._position]
-            if character == "}":
-                self._position += 1
+
+    # -- comments and here-documents ----------------------------------------------------------------------------------------
+
+    def _comment(self) -> None:
+        line = self._line(self._position)
+        for match in _VALUE.finditer(self._text, self._position, self._position + len(line)):
+            self.styles[self._numbers[match.start()]] = Style.DROPPED
+        self._position += len(line)
+
+    def _document(self) -> list[re.Match[str]]:
+        """Read `<<` and the end of a here-document; its text is below."""
+        match = _END.match(self._text, self._position)
+        self._position = match.end() if match else self._position + 2
+        if match is None:
+            self._doubt("the end of a here-document is not a plain word")
+        return [match] if match else []
+
+    def _here_document(self, opening: re.Match[str], *, nested: bool) -> None:
+        """Step over the text of a here-document. Values in it are expanded as in double quotes, unless its end is quoted."""
+        tabs, *ends = opening.groups()
+        close, quoted = ends[-1] or ends[0] or ends[1], any(ends[:-1])
+        start = end = self._position
+        continued = False
+        while end < len(self._text):
+            line = self._line(end)
+            end += len(line) + 1
+            line = line.lstrip("\t") if tabs else line
+            if not continued and line == close:
                 break
-            if character == '"' and double:
-                self._doubt('a " inside ${…} inside double quotes', "put the value of ${…} into a variable first")
-            if character == "'":
-                self._single_in_parameter(double=double)
-            else:
-                self._parameter_part(character)
-        self._refusing.pop()
-        self._depth -= 1
+            if nested and line.startswith(close):
+                self._doubt("some shells end a here-document in a substitution here")
+            continued = not quoted and (len(line) - len(line.rstrip("\\"))) % 2 == 1
+        inside = self._skip(min(end, len(self._text)), Style.DOUBLE)
+        if quoted:
+            self._refuse(inside, refusals.LITERAL_TEXT)
+        elif _SUBSTITUTION.search(self._text, start, end):
+            self._refuse(inside, refusals.DOCUMENT)
 
-    def _single_in_parameter(self, *, double: bool) -> None:
-        self._position += 1
-        if double:
-            self._doubt("a ' inside ${…} inside double quotes", "put the value of ${…} into a variable first")
-        else:
-            self._until("'", _PARAMETER, escapes=False)
-
-    def _parameter_part(self, character: str) -> None:
-        if character == "\\":
-            self._position += 1 if self._at_hole(1) else 2
-        elif character == '"':
-            self._double(Word())
-        elif character == "`":
-            self._position += 1
-            self._until("`", _BACKTICK, escapes=True)
-        elif character == "$":
-            self._dollar(None, Word(), double=True)
-        else:
-            self._position += 1
+    def _line(self, start: int) -> str:
+        end = self._text.find("\n", start)
+        return self._text[start : end if end >= 0 else len(self._text)]

@@ -1,79 +1,52 @@
-"""Why a value cannot stand at a place of a script, and what to write instead: the words of FQ501."""
+"""Why a value cannot stand at a place of a script, and the one remedy for all of them."""
 
 from dataclasses import dataclass
 from typing import Final
 
+REMEDY: Final = 'write x=${{ … }} first, then "$x"'
+
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """Why no value can stand at a place, and what to do instead."""
+    """Why no value can stand at a place. `final`: not even one that is harmless, such as a number."""
 
     reason: str
-    help: str
+    final: bool = False
 
 
-SHELL_ARGUMENT = "pass it as an argument: {name} {flag} '… \"$1\" …' _ ${{{{ … }}}}"
-ARGUMENT = "pass it as an argument, behind the program: {name} {flag} '…' ${{{{ … }}}}"
-EXPORTED = "export the value first: export x=${{ … }}, then '… \"$x\" …'"
-READ_AGAIN: Final = {
-    "eval": Refusal("`eval` reads its words again as a script", "call the command without eval"),
-    "trap": Refusal(
-        "`trap` reads its words again as a script", "put the value into a variable first: x=${{ … }}, then '… \"$x\" …'"
-    ),
-    "alias": Refusal("`alias` reads its words again as a script", 'use a function with "$1"'),
-    "let": Refusal("`let` evaluates its words, and evaluation can run commands", "compute the value in an expression or a job"),
-    "source": Refusal("the value would choose which script is read", "write the script's name"),
-    ".": Refusal("the value would choose which script is read", "write the script's name"),
-    "ssh": Refusal(
-        "`ssh` gives its words to a shell on the other side, which reads them again", "send the value on standard input"
-    ),
-    "watch": Refusal("`watch` gives its words to a shell, which reads them again", "write watch -x"),
-    "parallel": Refusal("`parallel` gives its words to a shell, which reads them again", EXPORTED),
-    **{
-        name: Refusal(
-            f"`{name}` takes names of variables, and a name can hold a command", "write the name; put only values in ${{ }}"
-        )
-        for name in (
-            "unset",
-            "read",
-            "mapfile",
-            "readarray",
-            "getopts",
-            "enable",
-            "compgen",
-            "complete",
-            "bind",
-            "hash",
-            "wait",
-        )
-    },
-}
-PROGRAM = Refusal(
-    "the value would choose which program runs", "write the program's name, or use the list form: run: ['${{ … }}', …]"
-)
-AFTER_NOTHING = Refusal(
-    "when what stands before it is empty, the value would choose which program runs",
-    "put double quotes around the expansion before it",
-)
-OPTION = Refusal("the value would choose which program or option runs", "write the program's name before it")
-EVALUATED = Refusal(
-    "[[ ]] evaluates numbers, and evaluation can run commands",
-    "use [ … ] instead, or compare in an expression: `if: params.n > 3`",
-)
-TEST = Refusal(
-    "`test` could read this value as an operator", "write [ -n … ] or [ … = … ], one comparison at a time, joined by &&"
-)
-FORMAT = Refusal("`printf` would read the value as its format or an option", "write printf '%s\\n' ${{ … }}")
-SET = Refusal("`set` could read the value as an option", "write set -- ${{ … }}")
-INDEX = Refusal("a subscript is evaluated, and evaluation can run commands", "put only the value of an assignment in ${{ }}")
-DECLARED = Refusal("the value would be read as a name or a number expression", "write name=${{ … }} without flags")
-TOO_MANY = Refusal("the command could run too many others to be sure of them", "split the command into several")
-FED: Final = Refusal(
-    "it comes to the standard input of a program that reads its script there",
-    "write the script into the command and pass the value as an argument: sh -c '… \"$1\" …' _ ${{ … }}",
-)
-LOADER = Refusal("this variable changes how programs load or how the shell reads", "give it a constant value")
-LANGUAGE: Final = Refusal(
-    "inside '…' the value would be a part of a program for awk, sed or jq",
-    "give it as a variable: awk -v x=${{ … }}, jq --arg x ${{ … }}; for sed write the value outside the quotes, if it may be code",
-)
+ANSI: Final = Refusal("inside $'…' nothing is expanded", final=True)
+ESCAPED: Final = Refusal("a backslash before ${{ takes the meaning from the $", final=True)
+DOLLAR: Final = Refusal("a $ right before ${{ changes what the shell reads", final=True)
+LITERAL_TEXT: Final = Refusal("in a here-document with a quoted end nothing is expanded", final=True)
+UNCLOSED: Final = Refusal("the quote around it is never closed", final=True)
+TOO_DEEP: Final = Refusal("substitutions are nested too deeply here", final=True)
+
+BACKTICK: Final = Refusal("inside `…` quotes are read twice")
+ARITHMETIC: Final = Refusal("arithmetic evaluates what it finds in variables, and evaluation can run commands")
+PARAMETER: Final = Refusal("inside ${…} the value would be read as part of the expansion")
+SUBSCRIPT: Final = Refusal("a subscript is evaluated, and evaluation can run commands")
+DOCUMENT: Final = Refusal("this here-document has substitutions, and quotes do not protect there")
+DESCRIPTOR: Final = Refusal("bash expands what stands behind >& a second time")
+INTEGER: Final = Refusal("the script declares number variables, and an assignment to one is evaluated")
+NUMBER_VARIABLE: Final = Refusal("the shell evaluates what is assigned to this variable, and evaluation can run commands")
+LOADER: Final = Refusal("this variable changes how programs load or how the shell reads")
+
+PROGRAM: Final = Refusal("the value would choose which command the shell runs")
+NAME: Final = Refusal("the value would be read as the name of a variable")
+OPTION: Final = Refusal("the shell could read this value as an option or a name")
+TEST: Final = Refusal("`test` could read this value as an operator or a name")
+COMPARED: Final = Refusal("[[ ]] evaluates numbers and names, and evaluation can run commands")
+NO_TEST: Final = Refusal("a shell without [[ ]] or &> would start a command here")
+TOO_MANY: Final = Refusal("the command could run too many others to be sure of them")
+SHELL: Final = Refusal("the shell that starts here could read this value as its script or an option")
+FED: Final = Refusal("it comes to the standard input of a shell that reads its script there")
+
+
+def reads_again(command: str) -> Refusal:
+    """Return the refusal for the words of a command that the shell reads again, as a script, a name or an option."""
+    return Refusal(f"`{command}` reads its words again")
+
+
+def uncertain(why: str) -> Refusal:
+    """Return the refusal for everything behind a place whose reading is not certain."""
+    return Refusal(f"how shells read this place is not certain: {why}", final=True)

@@ -1,36 +1,35 @@
-"""Places of a job that give one of its secrets away, or where it does not arrive: warnings, because it is unknown what a program does.
+"""Warnings about secrets in jobs: lines of a script that put one into the job's result or log, and places where it does not arrive.
 
-The script reader of `shell_streams` is used with the uses of secrets as its holes: so `$TOKEN` in a comment or in '…' is none, and each
-other is a part of a word of a command or of a here-document, of which is known where it goes.
+The rule looks at lines, not at what commands do: it finds what people write, and a mask stands behind it.
 """
 
 import re
-from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass
-from typing import Final
+from collections.abc import Collection, Iterator
+from typing import Final, TypeGuard
 
 from flowq.compiler.diagnostics.codes import Code
 from flowq.compiler.expressions.sites import locate
 from flowq.compiler.shell.interpolation import KNOWN_SHELLS, is_posix
-from flowq.compiler.shell.streams import Command, StreamEnd, StreamReader
 from flowq.compiler.syntax.nodes import ListNode, MapNode, ScalarNode, YamlNode
 from flowq.compiler.syntax.source import Report
-from flowq.expr import ExprSyntaxError, Hole, split_template
 
-_RESULT: Final = "FLOWQ_OUTPUT"
-_PRINTING: Final = frozenset({"echo", "printf"})
-_WRITING: Final = frozenset({*_PRINTING, "eval"})
-_DUMPING: Final = frozenset({"env", "printenv"})
-_INSIDE: Final = frozenset({  # of the shell itself: their words are no arguments of a process
-    *(":", ".", "[", "[[", "alias", "bind", "break", "builtin", "case", "cd", "continue", "declare", "echo", "eval", "exit"),
-    *("export", "false", "for", "getopts", "hash", "let", "local", "mapfile", "popd", "printf", "pushd", "read", "readarray", "readonly"),
-    *("return", "select", "set", "shift", "shopt", "source", "test", "trap", "true", "type", "typeset", "unset", "wait"),
-})  # fmt: skip
-_FUNCTION = re.compile(r"^\s*(?:function\s+([\w.-]+)|([\w.-]+)\s*\(\))", re.MULTILINE)
+_RESULT: Final = re.compile(r"\$\{?FLOWQ_OUTPUT\b")
+_TRACE: Final = re.compile(r"\bset[ \t]+(?P<sign>[-+])(?:[A-Za-z]*x|o[ \t]+xtrace\b)")
+_LITERAL: Final = re.compile(r"\\\$|(?<![^\s;|&(=])'[^']*'|(?<![^\s;|&(])#.*")
+"""What the shell does not expand in a line: an escaped $, a text in single quotes, a comment."""
+_LINE: Final = re.compile(r"(?:[^\\\n]|\\[\s\S]?)+")
+"""A line, and the next one if it is continued."""
+_TRACING: Final = re.compile(r"-[A-Za-z]*x[A-Za-z]*|xtrace")  # an option of a shell
+
+_TO_RESULT: Final = (
+    "the secret {} would be in the job's result, where `***` takes its place",
+    "leave it out: the job that needs it lists the secret itself",
+)
+_TO_LOG: Final = ("`set -x` prints the secret {} into the job's log", "write set +x before it; masks in logs are a safety net")
 
 
 def check_leaks(job: MapNode, shell: tuple[str, ...], secrets: Collection[str], report: Report) -> None:
-    """Warn of places in a job that give its secrets away.
+    """Warn of places in a job that give its secrets away, or where they do not arrive.
 
     Args:
         job: the map of the job, defaults and templates merged in.
@@ -39,26 +38,44 @@ def check_leaks(job: MapNode, shell: tuple[str, ...], secrets: Collection[str], 
         report: where warnings go.
     """
     run, env = job.get("run"), job.get("env")
-    if isinstance(run, ScalarNode) and isinstance(run.value, str) and is_posix(shell):
-        _check_script(run, secrets, report)
-    if isinstance(run, ListNode):
-        texts = [item.value for item in run.items if isinstance(item, ScalarNode) and isinstance(item.value, str)]
-        if not any(text.rpartition("/")[2] in KNOWN_SHELLS for text in texts):
-            hint = "write the command as a text: then a shell runs it"
-            _check_unread(run.items, secrets, ("a list is no script", hint), report)
+    if _is_text(run) and is_posix(shell):
+        _check_script(run, secrets, any(_TRACING.fullmatch(word) for word in shell), report)
+    if isinstance(run, ListNode) and not any(
+        item.value.rpartition("/")[2] in KNOWN_SHELLS for item in filter(_is_text, run.items)
+    ):
+        _check_unread(run.items, secrets, "a list is no script", "write the command as a text: then a shell runs it", report)
     if isinstance(env, MapNode):
-        hint = "put it together in the script, or make the whole value a secret"
-        _check_unread([value for _, value in env.entries.values()], secrets, ("nothing is expanded in `env`", hint), report)
+        advice = "put it together in the script, or make the whole value a secret"
+        _check_unread([value for _, value in env.entries.values()], secrets, "nothing is expanded in `env`", advice, report)
 
 
-def _check_unread(items: list[YamlNode], secrets: Collection[str], why: tuple[str, str], report: Report) -> None:
+def _check_script(node: ScalarNode, secrets: Collection[str], traced: bool, report: Report) -> None:
+    """Warn of each secret once for either reason, at the first line that has it beside `$FLOWQ_OUTPUT` or under `set -x`."""
+    told: set[tuple[str, bool]] = set()
+    for match in _LINE.finditer(node.value) if any(name in node.value for name in secrets) else ():
+        line = _LITERAL.sub(lambda literal: " " * len(literal[0]), match[0])
+        signs = [found["sign"] for found in _TRACE.finditer(line)]
+        shown = traced or "-" in signs
+        traced = signs[-1] == "-" if signs else traced
+        result = _RESULT.search(line) is not None
+        for start, end, name in _uses(line, secrets) if result or shown else ():
+            if (name, result) not in told:
+                told.add((name, result))
+                text, advice = _TO_RESULT if result else _TO_LOG
+                span = locate(report, node, match.start() + start, match.start() + end)
+                report.add(Code.SECRET_LEAK, span, text.format(name), advice)
+
+
+def _check_unread(items: list[YamlNode], secrets: Collection[str], why: str, advice: str, report: Report) -> None:
     """Warn of `$TOKEN` where no shell reads it."""
-    for item in items:
-        if not isinstance(item, ScalarNode) or not isinstance(item.value, str):
-            continue
+    for item in filter(_is_text, items):
         for start, end, name in _uses(item.value, secrets):
-            message = f"{item.value[start:end][:60]} stays as it is written: {why[0]}, so the secret {name} does not arrive"
-            report.add(Code.SECRET_UNREAD, locate(report, item, start, end), message, why[1])
+            message = f"{item.value[start:end][:60]} stays as it is written: {why}, so the secret {name} does not arrive"
+            report.add(Code.SECRET_UNREAD, locate(report, item, start, end), message, advice)
+
+
+def _is_text(node: YamlNode | None) -> TypeGuard[ScalarNode]:
+    return isinstance(node, ScalarNode) and isinstance(node.value, str)
 
 
 def _uses(text: str, names: Collection[str]) -> Iterator[tuple[int, int, str]]:
@@ -68,86 +85,3 @@ def _uses(text: str, names: Collection[str]) -> Iterator[tuple[int, int, str]]:
     either = "|".join(sorted(map(re.escape, names), key=len, reverse=True))
     for match in re.finditer(rf"\$(?:(?P<plain>{either})(?!\w)|\{{(?P<braced>{either})(?:\}}|(?!\w|:?\+)[^{{}}]*\}}))", text):
         yield match.start(), match.end(), match["plain"] or match["braced"]
-
-
-def _check_script(node: ScalarNode, secrets: Collection[str], report: Report) -> None:
-    text: str = node.value
-    try:
-        holes = [piece for piece in split_template(text) if isinstance(piece, Hole)]
-    except ExprSyntaxError:
-        return  # reported
-    uses = {(start, end): name for start, end, name in _uses(text, {*secrets, _RESULT})}
-    holes = sorted([*holes, *(Hole(text[start:end], start, start, end) for start, end in uses)], key=lambda hole: hole.start)
-    reader = StreamReader(text, holes)
-    reader.scan()
-    names = {number: name for number, hole in enumerate(holes) if (name := uses.get((hole.start, hole.end)))}
-    results = frozenset(number for number, name in names.items() if name == _RESULT)
-    hidden = {number: name for number, name in names.items() if name != _RESULT}
-    functions = {match[1] or match[2] for match in _FUNCTION.finditer(text)}
-    told: set[tuple[str, str]] = set()
-    for command in reader.commands:
-        for finding in _findings(command, hidden, results, functions):
-            if (finding.secret, finding.help) in told or reader.literal(finding.hole):
-                continue
-            told.add((finding.secret, finding.help))
-            hole = holes[finding.hole] if finding.hole is not None else None
-            start, end = _line_of(finding.program, text) if hole is None else (hole.start, hole.end)
-            report.add(Code.SECRET_LEAK, locate(report, node, start, end), finding.message, finding.help)
-
-
-@dataclass(frozen=True, slots=True)
-class _Finding:
-    """What a command gives away. `hole`: where it is used, None where no secret is named; `secret` is "" then."""
-
-    program: str
-    hole: int | None
-    secret: str
-    message: str
-    help: str
-
-
-def _findings(
-    command: Command, secrets: Mapping[int, str], marks: frozenset[int], functions: Collection[str]
-) -> Iterator[_Finding]:
-    words, name = command.program(), command.name
-    outside = bool(words) and not words[0].holes and name not in _INSIDE and name not in functions
-    end = command.end(marks)
-    for number in (number for word in words for number in word.holes if number in secrets):
-        if end is StreamEnd.MARKED and (name in _WRITING or name in functions):
-            yield _in_result(name, number, secrets[number])
-        elif end is StreamEnd.OUTPUT and name in _PRINTING:
-            yield _in_log(name, number, secrets[number])
-        elif outside:
-            yield _argument(name, number, secrets[number])
-    passed = command.passed(marks) if command.passes else StreamEnd.ELSEWHERE
-    for number in (number for number in command.read if number in secrets):
-        if passed is StreamEnd.MARKED:
-            yield _in_result(name, number, secrets[number])
-        elif passed is StreamEnd.OUTPUT:
-            yield _in_log(name, number, secrets[number])
-    if name in _DUMPING and len(words) == 1 and end is StreamEnd.OUTPUT:
-        message = f"`{name}` prints all variables into the job's log, secrets too"
-        yield _Finding(name, None, "", message, "name the variables you want to see")
-
-
-def _in_result(name: str, number: int, secret: str) -> _Finding:
-    message = f"the secret {secret} would be in the job's result, where `***` takes its place"
-    return _Finding(name, number, secret, message, "leave it out: the job that needs it lists the secret itself")
-
-
-def _in_log(name: str, number: int, secret: str) -> _Finding:
-    message = f"`{name}` prints the secret {secret} into the job's log"
-    return _Finding(name, number, secret, message, "remove it; masks in logs are a safety net")
-
-
-def _argument(name: str, number: int, secret: str) -> _Finding:
-    shown = f"`{name[:40]}`"
-    message = f"the secret {secret} becomes an argument of {shown}, which every user of the machine can read while it runs"
-    hint = f"let {shown} read it from its environment, a file or standard input: <(printf '%s' \"${secret}\")"
-    return _Finding(name, number, secret, message, hint)
-
-
-def _line_of(program: str, text: str) -> tuple[int, int]:
-    """Return the place of a program that stands alone."""
-    match = re.search(rf"(?:^|[\n;&|])[ \t]*(?P<name>\S*\b{re.escape(program)})[ \t]*(?=$|[\n;&|])", text)
-    return (match.start("name"), match.end("name")) if match else (0, len(text))

@@ -1,6 +1,6 @@
-"""Annotations: which JSON fits one, and which type of the expression language a value of it has.
+"""Annotations: the JSON that fits one, and the type of its values in the expression language.
 
-Only what is certain counts: an annotation that is not one of the plain ones here fits everything and says nothing.
+An annotation that this module does not know fits everything.
 """
 
 import ast
@@ -12,15 +12,15 @@ from flowq.compiler.syntax.nodes import Json
 from flowq.expr import types
 from flowq.expr.types import Type
 
-MAX_NESTED: Final = 20  # levels of an annotation that are looked at
+MAX_NESTED: Final = 20  # levels of an annotation that are read
 
 Naming: TypeAlias = Callable[[ast.expr], str]
-"""Gives the full name of a dotted expression where it stands: `typing.Optional`, `int`; "" where that is not known."""
+"""A function that returns the full name of a dotted expression in its scope: `typing.Optional`, `int`; "" if unknown."""
 
 
 @dataclass(frozen=True, slots=True)
 class Form:
-    """One kind of JSON. `item`: what the items of a list fit, or the values of a map; `values`: the only ones that fit."""
+    """A kind of JSON. `item`: the fit of the items of a list or of the values of a map; `values`: the only ones that fit."""
 
     kind: str
     item: "Fit | None" = None
@@ -29,7 +29,7 @@ class Form:
 
 @dataclass(frozen=True, slots=True)
 class Fit:
-    """What fits an annotation: any of some forms."""
+    """The JSON that fits an annotation: any of some forms."""
 
     forms: tuple[Form, ...]
 
@@ -37,7 +37,7 @@ class Fit:
         return " or ".join(dict.fromkeys(_words(form) for form in self.forms))
 
     def or_null(self) -> "Fit":
-        """Return this with null, for a default of None."""
+        """Return this fit plus null, for a default of None."""
         return Fit((*self.forms, Form("null")))
 
 
@@ -78,7 +78,7 @@ _TYPES: Final = {
 
 
 def fit_of(annotation: ast.expr | None, naming: Naming, depth: int = 0) -> Fit | None:
-    """Return what fits an annotation, None for everything."""
+    """Return the fit of an annotation; None: everything fits."""
     if annotation is None or depth > MAX_NESTED:
         return None
     match annotation:
@@ -121,7 +121,7 @@ def _named(name: str) -> Fit | None:
 
 
 def _sequence(name: str, item: Fit | None) -> Fit:
-    """A string is a sequence of strings for Python, so it fits where a sequence is asked for."""
+    """Return the fit of a sequence type; a string fits too, because in Python it is a sequence of strings."""
     forms = (Form("list", item),)
     return Fit(forms if name.lower().endswith("tuple") else (*forms, Form("string")))
 
@@ -164,14 +164,14 @@ def _union(parts: list[Fit | None]) -> Fit | None:
 
 
 def not_json(annotation: ast.expr | None, naming: Naming) -> str:
-    """Return what a return annotation promises if that cannot be the result of a job, in words."""
+    """Return the type of a return annotation in words, if it cannot be the result of a job; else ""."""
     if isinstance(annotation, ast.Subscript):
         annotation = annotation.value
     return _NO_JSON.get(_typing(naming(annotation)), "") if isinstance(annotation, ast.Name | ast.Attribute) else ""
 
 
 def type_of_fit(fit: Fit | None) -> Type:
-    """Return the type that a value of an annotation has in expressions."""
+    """Return the type in expressions of a value that fits."""
     if fit is None or len(fit.forms) != 1:
         return types.ANY
     form = fit.forms[0]
@@ -181,12 +181,12 @@ def type_of_fit(fit: Fit | None) -> Type:
 
 
 def misfit(fit: Fit | None, value: Json, typed: Callable[[str], Type]) -> bool:
-    """Tell whether a templated value, whatever its expressions give, does not fit.
+    """Return whether a templated value cannot fit, whatever the values of its expressions.
 
     Args:
-        fit: what fits; None: everything.
-        value: templated JSON, as the plan holds it.
-        typed: gives the type of an expression.
+        fit: the fit; None: everything fits.
+        value: templated JSON, as in the plan.
+        typed: returns the type of an expression.
     """
     if fit is None:
         return False
@@ -223,7 +223,7 @@ def _form_takes_type(form: Form, found: Type) -> bool:
 
 
 def _form_takes_kind(form: Form, kind: str) -> bool:
-    """Python's booleans are integers, and its integers do where a float is asked for."""
+    """Return whether a form takes a kind of value; as in Python, booleans are integers, and integers fit floats."""
     return kind == form.kind or kind in {"integer": ("boolean",), "number": ("integer", "boolean")}.get(form.kind, ())
 
 

@@ -1,4 +1,4 @@
-"""What the statements of a module or a class bind to names, as far as the text tells."""
+"""The names that the statements of a module or a class bind, as far as the source shows."""
 
 import ast
 from collections.abc import Iterable
@@ -12,7 +12,7 @@ _DYNAMIC: Final = frozenset({"globals", "locals", "vars", "exec", "eval", "setat
 
 @dataclass(frozen=True, slots=True)
 class Imported:
-    """A name that comes from elsewhere: `name` of `module`, or the module itself where `name` is "". `level` counts the dots."""
+    """An imported name: `name` of `module`, or the module itself if `name` is "". `level` counts the dots."""
 
     module: str
     name: str
@@ -21,7 +21,7 @@ class Imported:
 
 @dataclass(frozen=True, slots=True)
 class Unclear:
-    """A name that is bound, to what the text does not tell."""
+    """A name that is bound to an unknown object."""
 
 
 Binding: TypeAlias = Function | ast.ClassDef | ast.expr | Imported | Unclear
@@ -29,13 +29,13 @@ Binding: TypeAlias = Function | ast.ClassDef | ast.expr | Imported | Unclear
 
 @dataclass(slots=True)
 class Bindings:
-    """Names with what they are bound to.
+    """Names and their bindings.
 
     Attributes:
-        names: the binding of each; `Unclear` where there are several and not the last one counts.
-        stars: the modules all of whose names are imported.
-        covered: names that were bound before such an import, which may bind them again.
-        dynamic: whether names can be bound that the text does not show.
+        names: the binding of each name; `Unclear` if there are several and the last one need not be in effect.
+        stars: the modules of star imports.
+        covered: names bound before a star import, which may bind them again.
+        dynamic: whether names may be bound that the source does not show.
     """
 
     names: dict[str, Binding] = field(default_factory=dict)
@@ -44,13 +44,13 @@ class Bindings:
     dynamic: bool = False
 
     def bind(self, name: str, binding: Binding, *, surely: bool) -> None:
-        """Note a binding. One that is made only under a condition does not replace an earlier one: both are possible."""
+        """Add a binding. A conditional one does not replace an earlier one: both are possible."""
         self.covered.discard(name)
         self.names[name] = binding if surely or name not in self.names else Unclear()
 
 
 def bindings_of(body: Iterable[ast.stmt]) -> Bindings:
-    """Return what statements bind, in the order of the text, without recursion: texts can be nested very deeply."""
+    """Return the bindings of statements in source order, without recursion, because source can be nested deeply."""
     found = Bindings()
     waiting: list[tuple[ast.AST, bool]] = []
     waiting.extend((statement, True) for statement in reversed(list(body)))
@@ -65,7 +65,7 @@ def bindings_of(body: Iterable[ast.stmt]) -> Bindings:
 
 
 def _definition(node: ast.AST, found: Bindings, *, surely: bool) -> bool:
-    """Note what a statement itself binds; tell whether there is nothing more in it."""
+    """Add the bindings of the statement itself; return whether it needs no further visit."""
     match node:
         case ast.FunctionDef() | ast.AsyncFunctionDef():
             if not any(_last_name(item) == "overload" for item in node.decorator_list):
@@ -101,7 +101,7 @@ def _definition(node: ast.AST, found: Bindings, *, surely: bool) -> bool:
 
 
 def _expressions(node: ast.AST, found: Bindings) -> None:
-    """Note the names that the expressions of a statement bind, and whether they could bind others."""
+    """Add the names that the expressions of a statement bind, and note whether they could bind others."""
     simple = isinstance(node, ast.AnnAssign) or (
         isinstance(node, ast.Assign) and len(node.targets) == 1 and isinstance(node.targets[0], ast.Name)
     )
@@ -113,7 +113,7 @@ def _expressions(node: ast.AST, found: Bindings) -> None:
                 if not simple:
                     found.names[name] = Unclear()
             case ast.Attribute(value=ast.Name(id=name), ctx=ast.Store()) if isinstance(found.names.get(name), ast.ClassDef):
-                found.names[name] = Unclear()  # a class that gets another attribute from outside
+                found.names[name] = Unclear()  # an attribute assigned to a class from outside
             case ast.Name(id=name) if name in _DYNAMIC:
                 found.dynamic = True
             case ast.Attribute(attr="modules", value=ast.Name(id="sys")) | ast.Attribute(attr="_convert_"):
@@ -128,7 +128,7 @@ def _expressions(node: ast.AST, found: Bindings) -> None:
 
 
 def _globals(function: Function, found: Bindings) -> None:
-    """Note the names that a function may bind in its module."""
+    """Add the names that a function may bind in its module."""
     waiting: list[ast.AST] = list(function.body)
     while waiting:
         node = waiting.pop()
@@ -140,7 +140,7 @@ def _globals(function: Function, found: Bindings) -> None:
 
 
 def yields(function: Function) -> bool:
-    """Tell whether a function is a generator: it has a `yield` of its own, not in a function inside it."""
+    """Return whether a function is a generator: it contains a `yield`, not counting nested functions."""
     waiting: list[ast.AST] = list(function.body)
     while waiting:
         node = waiting.pop()
@@ -152,12 +152,12 @@ def yields(function: Function) -> bool:
 
 
 def _inner(node: ast.AST) -> list[ast.AST]:
-    """Return the statements inside a statement, and what holds some."""
+    """Return the statements, and nodes with statements, inside a statement."""
     return [child for child in ast.iter_child_nodes(node) if isinstance(child, ast.stmt | ast.ExceptHandler | ast.match_case)]
 
 
 def _runs_once(node: ast.AST) -> bool:
-    """Tell whether what stands inside is executed whenever the statement is."""
+    """Return whether the inner statements are executed whenever the statement is."""
     return isinstance(node, ast.With | ast.AsyncWith)
 
 

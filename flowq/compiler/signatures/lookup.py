@@ -1,4 +1,4 @@
-"""From `module` and `attribute` to a signature, through re-exports, aliases, classes and decorators."""
+"""`module` and `attribute` to a signature, through re-exports, aliases, classes and decorators."""
 
 import ast
 from collections.abc import Sequence
@@ -11,7 +11,7 @@ from flowq.compiler.signatures.modules import Module, Modules
 from flowq.compiler.signatures.signature import Problem, Signature, signature_of, without_first
 from flowq.expr.types import ANY
 
-MAX_HOPS: Final = 30  # from one name to the next
+MAX_HOPS: Final = 30  # steps from name to name
 
 _TRANSPARENT: Final = frozenset(
     {
@@ -22,7 +22,7 @@ _TRANSPARENT: Final = frozenset(
         *("builtins.staticmethod", "builtins.classmethod"),
     }
 )
-"""Decorators below which a function keeps its arguments and its result."""
+"""Decorators that keep the parameters and the result of a function."""
 
 _PLAIN_BASES: Final = frozenset({"builtins.object", "abc.ABC", "typing.Generic"})
 
@@ -36,10 +36,10 @@ class _Spot:
 
 
 class Lookup:
-    """Answers what a callable takes; each is looked up once.
+    """A cached lookup of signatures.
 
     Args:
-        folders: where a job's modules are looked for first, in this order.
+        folders: the folders searched first for a job's modules, in this order.
     """
 
     def __init__(self, folders: Sequence[str]) -> None:
@@ -47,7 +47,7 @@ class Lookup:
         self._answers: dict[tuple[str, str], Signature | Problem | None] = {}
 
     def find(self, module: str, attribute: str) -> Signature | Problem | None:
-        """Return the signature of a callable, what is wrong with its name, or None: not known."""
+        """Return the signature of a callable, a problem with its name, or None if unknown."""
         key = (module, attribute)
         if key not in self._answers:
             self._answers[key] = self._find(module, attribute)
@@ -84,7 +84,7 @@ class Lookup:
 
 
 class _Walk:
-    """One search. It may take a limited number of steps: names can refer to each other in circles."""
+    """A search with a limited number of steps, because names can refer to each other in cycles."""
 
     def __init__(self, modules: Modules) -> None:
         self._modules = modules
@@ -102,7 +102,7 @@ class _Walk:
         return self._value(*found, path[1:])
 
     def _bound(self, spot: _Spot, name: str) -> tuple[_Spot, Binding] | Problem | None:
-        """Return what a name of a module is bound to, and where; None: not known."""
+        """Return the binding of a name and its scope; None if unknown."""
         module = spot.module
         binding = spot.bindings.names.get(name)
         if binding is not None and name not in spot.bindings.covered:
@@ -114,7 +114,7 @@ class _Walk:
                 return None
             found = self._bound(_Spot(origin, origin.bindings), name)
             if not isinstance(found, Problem):
-                return found if binding is None else None  # which of the two it is, only running it tells
+                return found if binding is None else None  # which of the two is in effect depends on the execution
         if binding is not None:
             return spot, binding
         if spot.bindings.dynamic:
@@ -131,7 +131,7 @@ class _Walk:
         return Problem("attribute", name, f"`{module.name}` has no `{name}`", f"{hint} ({module.file})")
 
     def _value(self, spot: _Spot, binding: Binding, path: list[str]) -> Signature | Problem | None:
-        """Return the signature of what is bound, or of what a path leads to from there."""
+        """Return the signature of a binding, or of an attribute path from it."""
         self._left -= 1
         if self._left < 0:
             return None
@@ -168,7 +168,7 @@ class _Walk:
     def _imported(self, module: Module, origin: Imported, path: list[str]) -> Signature | Problem | None:
         target = self._imported_module(module, origin)
         if target is None:
-            return None  # the job's import fails, or it is somewhere that is not seen from here
+            return None  # the job's import fails, or the module exists only on workers
         if not origin.name:
             return self._of_module(target, path)
         if target.bindings.names.get(origin.name) is origin:  # `from . import inner` in a package
@@ -177,7 +177,7 @@ class _Walk:
         if target.tree is None:
             return None
         found = self._bound(_Spot(target, target.bindings), origin.name)
-        # What is wrong inside of a module is its author's business, and its import's, not the flow's.
+        # Problems inside a module are not the flow's, so they are not reported.
         return None if found is None or isinstance(found, Problem) else self._value(*found, path)
 
     def _of_module(self, module: Module, path: list[str]) -> Signature | Problem | None:
@@ -189,7 +189,7 @@ class _Walk:
     # -- functions and classes ------------------------------------------------------------------------------------------------
 
     def _function(self, spot: _Spot, function: Function, *, bound: bool = False) -> Signature | None:
-        """Return the signature of a function; `bound`: its first argument is given by Python."""
+        """Return the signature of a function; `bound`: Python passes its first argument."""
         if not all(self.name_of(spot, item) in _TRANSPARENT for item in function.decorator_list):
             return None
         arguments = without_first(function.args) if bound else function.args
@@ -200,7 +200,7 @@ class _Walk:
         return signature_of(name, arguments, returns, f"{spot.module.file}:{line}", lambda node: self.name_of(spot, node))
 
     def _class(self, spot: _Spot, node: ast.ClassDef) -> Signature | None:
-        """Return what a class is constructed with: its `__init__`, or that of its one base."""
+        """Return the signature of a class's constructor: its `__init__`, or that of its only base."""
         self._left -= 1
         if not self._is_plain(spot, node):
             return None
@@ -221,7 +221,7 @@ class _Walk:
         return None if above is None else self._class(*above)
 
     def _is_plain(self, spot: _Spot, node: ast.ClassDef) -> bool:
-        """Tell whether a class and all above it are constructed by `__init__`: no metaclass, no `__new__`, no decorator."""
+        """Return whether a class and its bases are constructed by `__init__`: no metaclass, no `__new__`, no decorator."""
         self._left -= 1
         if self._left < 0 or node.decorator_list or node.keywords or "__new__" in bindings_of(node.body).names:
             return False
@@ -233,7 +233,7 @@ class _Walk:
         return True
 
     def _base(self, spot: _Spot, base: ast.expr) -> tuple[_Spot, ast.ClassDef] | None:
-        """Return a base class that is written in a module that can be read."""
+        """Return a base class whose source can be read, else None."""
         if not isinstance(base, ast.Name):
             return None
         found = self._bound(_Spot(spot.module, spot.module.bindings), base.id)
@@ -282,7 +282,7 @@ class _Walk:
     # -- names ----------------------------------------------------------------------------------------------------------------
 
     def name_of(self, spot: _Spot, node: ast.expr) -> str:
-        """Return the full name of a decorator, annotation or base: `functools.cache`, `builtins.int`; "" where it is not known."""
+        """Return the full name of a decorator, annotation or base: `functools.cache`, `builtins.int`; "" if unknown."""
         if isinstance(node, ast.Call):
             node = node.func
         parts: list[str] = []

@@ -1,4 +1,4 @@
-"""Modules by name: where they are, and what they say."""
+"""Modules by name: their files and parsed source."""
 
 import ast
 import os
@@ -30,10 +30,10 @@ class Module:
 
     Attributes:
         name: its dotted name.
-        file: its source as people see it, "" where it has none: C, an archive, a folder without `__init__.py`.
-        folders: where its submodules are; empty where it is no package.
-        tree: its statements; None: they are not known.
-        error: why it cannot be parsed, "" if that is not so.
+        file: its source file, as shown to users; "" for an extension module, an archive or a folder without `__init__.py`.
+        folders: the folders of its submodules; empty if it is not a package.
+        tree: its statements; None if unknown.
+        error: why it cannot be parsed, or "".
     """
 
     name: str
@@ -44,17 +44,17 @@ class Module:
 
     @cached_property
     def bindings(self) -> Bindings:
-        """What its statements bind."""
+        """The bindings of its statements."""
         return bindings_of(self.tree.body) if self.tree is not None else Bindings(dynamic=True)
 
     @property
     def package(self) -> str:
-        """The package that relative imports in it begin at."""
+        """The package for its relative imports."""
         return self.name if self.folders else self.name.rpartition(".")[0]
 
 
 class Modules:
-    """The modules that a job can import: first those of some folders, then those of this interpreter."""
+    """The modules that a job can import: from the given folders, then from this interpreter."""
 
     def __init__(self, folders: Sequence[str]) -> None:
         self._folders = tuple(dict.fromkeys(folders))
@@ -62,14 +62,14 @@ class Modules:
         self._left = MAX_TOTAL
 
     def get(self, name: str) -> Module | None:
-        """Return a module, or None where there is none of that name."""
+        """Return the module of that name, or None."""
         if name not in self._found:
-            self._found[name] = None  # also while its parents are looked for
+            self._found[name] = None  # also in effect while its parents are searched
             self._found[name] = self._find(name)
         return self._found[name]
 
     def nearest(self, name: str) -> Module | None:
-        """Return the closest package above a name that exists, or None."""
+        """Return the nearest existing package above a name, or None."""
         while "." in name:
             name = name.rpartition(".")[0]
             if (module := self.get(name)) is not None:
@@ -77,11 +77,11 @@ class Modules:
         return None
 
     def submodules(self, module: Module) -> list[str]:
-        """Return the names of what is in a package, to suggest one."""
+        """Return the names of the submodules of a package, for suggestions."""
         return self._listed(module.folders)
 
     def beside(self) -> list[str]:
-        """Return the names of what is in the folders that come first."""
+        """Return the names of the modules in the folders, for suggestions."""
         return self._listed(self._folders)
 
     @staticmethod
@@ -127,18 +127,18 @@ class Modules:
             return Module(name, shown, folders)
 
     def _shown(self, file: str) -> str:
-        """Return a file as it is written from the first folder, the current one, if it is below it."""
+        """Return a file relative to the first folder, the current one, if it is below it."""
         return file.removeprefix(f"{self._folders[0]}{os.sep}") if self._folders else file
 
 
 def _parsed(data: bytes) -> ast.Module:
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # an invalid escape in a user's module is no concern of the flow
+        warnings.simplefilter("ignore")  # as for an invalid escape in a user's module
         return ast.parse(data)
 
 
 def _among(name: str, folders: Sequence[str]) -> ModuleSpec | None:
-    """Find a module as the import system does, in some folders; it is not one that has been imported: nothing is remembered."""
+    """Find a module in some folders as the import system does, but without caches."""
     portions: list[str] = []
     for folder in folders:
         try:
@@ -147,7 +147,7 @@ def _among(name: str, folders: Sequence[str]) -> ModuleSpec | None:
             continue
         if spec is not None and spec.loader is not None:
             return spec
-        if spec is not None:  # a folder without __init__.py: a part of a package, if nothing better comes
+        if spec is not None:  # a folder without __init__.py: a portion of a namespace package, unless a module follows
             portions += spec.submodule_search_locations or ()
     if not portions:
         return None

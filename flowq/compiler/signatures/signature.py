@@ -1,4 +1,4 @@
-"""A signature: from the text of a function's parameters to what can be asked about them."""
+"""Signatures: the parameters and the result of a function, from its syntax tree."""
 
 import ast
 from collections.abc import Callable
@@ -9,8 +9,8 @@ from typing import Final
 from flowq.compiler.signatures.annotations import Fit, Naming, fit_of, not_json, type_of_fit
 from flowq.expr.types import ANY, Type
 
-MAX_TEXT: Final = 160  # characters of a signature that are shown
-MAX_SHOWN: Final = 30  # parameters of one that is shown
+MAX_TEXT: Final = 160  # characters shown of a signature
+MAX_SHOWN: Final = 30  # parameters shown of a signature
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,14 +25,14 @@ class Parameter:
 
 @dataclass(frozen=True, slots=True)
 class Signature:
-    """What a callable takes and gives.
+    """The parameters and the result of a callable.
 
     Attributes:
-        parameters: what it takes.
-        result: the type of what it gives.
-        text: how it is written.
+        parameters: its parameters.
+        result: the type of its result.
+        text: its source form.
         place: its file and line.
-        gives: what it gives if that is surely no JSON, in words: a job that calls it fails.
+        gives: its result in words, if it cannot be JSON: a job that calls it fails.
     """
 
     parameters: tuple[Parameter, ...]
@@ -44,7 +44,7 @@ class Signature:
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """What is wrong with a name. `kind` is `module`, `source` or `attribute`; `subject` is what it is about."""
+    """A problem with a name. `kind` is `module`, `source` or `attribute`; `subject` is the part of the name."""
 
     kind: str
     subject: str
@@ -56,11 +56,11 @@ def signature_of(name: str, arguments: ast.arguments, returns: ast.expr | None, 
     """Return the signature of a function.
 
     Args:
-        name: what it is called.
+        name: its name.
         arguments: its parameters.
         returns: its return annotation.
         place: its file and line.
-        naming: gives the full names of its annotations.
+        naming: returns the full names in its annotations.
     """
     many = len(arguments.posonlyargs) + len(arguments.args) + len(arguments.kwonlyargs) > MAX_SHOWN
     text = f"{name}({'…' if many else ast.unparse(arguments)})"
@@ -90,13 +90,13 @@ def _parameters(arguments: ast.arguments, fit: Callable[[ast.arg], Fit | None]) 
 
 
 def _with_default(fit: Fit | None, default: ast.expr | None) -> Fit | None:
-    """`name: str = None` means that None is fine, whatever the annotation says."""
+    """Return the fit with null added if the default is None, as in `name: str = None`."""
     is_none = isinstance(default, ast.Constant) and default.value is None
     return fit.or_null() if fit is not None and is_none else fit
 
 
 def without_first(arguments: ast.arguments) -> ast.arguments:
-    """Return the parameters that are left when Python gives the first: `self`, `cls`."""
+    """Return the parameters without the first, which Python passes: `self`, `cls`."""
     rest = copy(arguments)
     if rest.posonlyargs:
         rest.posonlyargs = rest.posonlyargs[1:]

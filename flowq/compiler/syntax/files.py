@@ -1,6 +1,7 @@
-"""The files a flow names: where they are, and the reports about them.
+"""The files that a flow names: their paths, and the reports about them.
 
-A path in a flow file is relative to that file. In diagnostics it is shown as the user would write it from where the compiler was started:
+A path in a flow file is relative to that file, and stays, links resolved, below the root of the project: a flow of others must not make the
+compiler open files of its user. In diagnostics it is shown as the user would write it from where the compiler was started:
 `sub/backfill.yaml` for `backfill.yaml` in `sub/flow.yaml`.
 """
 
@@ -15,29 +16,52 @@ from flowq.compiler.syntax.source import Report, Source, load_source
 
 MAX_FILES: Final = 1_000  # read for one flow
 
+_MARKS: Final = ("flowq.toml", ".git")  # what stands in the root of a project
+_FLOWS: Final = (".yaml", ".yml", ".json")  # the names of flow files end so
+
 
 @dataclass(slots=True)
 class Files:
-    """The files of one compilation. `reports` are those of all of them but the first."""
+    """The files of one compilation. `root`: the directory that they lie in; `reports` are those of all of them but the first."""
 
+    root: str
     reports: list[Report] = field(default_factory=list)
-    _seen: dict[str, tuple[Source, Report]] = field(default_factory=dict)
+    _seen: dict[tuple[str, bool], tuple[Source, Report]] = field(default_factory=dict)  # by path, and whether it may be quoted
 
-    def read(self, place: "Beside", path: str, span: Span, report: Report, *, code: Code) -> tuple[Source, Report] | None:
+    def read(
+        self, place: "Beside", path: str, span: Span, report: Report, *, code: Code, optional: bool = False
+    ) -> tuple[Source, Report] | None:
         """Read a file that a flow names; what keeps it from being read is told where it is named.
 
+        Args:
+            place: where the path is looked for.
+            path: as the flow has it.
+            span: of the path.
+            report: of the flow.
+            code: of what is told.
+            optional: nothing is told of a file that is not there.
+
         Returns:
-            The text and the report that problems in it go to, or None after a problem.
+            The text and the report for its problems, or None after a problem.
         """
         name, file = place.shown(path), place.absolute(path)
-        if file not in self._seen:
+        real = _resolved(file)
+        if not _is_below(real, self.root):
+            message = f"cannot use {name[:200]}: it lies outside the root of the project, {self.root}"
+            hint = "the root is the nearest directory with flowq.toml or .git, else that of the flow; --root names another. Links are resolved"
+            report.add(code, span, message, hint)
+            return None
+        if optional and not os.path.lexists(file):
+            return None
+        quoted = code is not Code.DOTENV and file.endswith(_FLOWS)
+        if (file, quoted) not in self._seen:
             if len(self._seen) >= MAX_FILES:
                 report.add(code, span, f"a flow may use {MAX_FILES:,} files", "use fewer")
                 return None
-            self._seen[file] = load_source(file, name)
-            if not self._seen[file][1].failed or self._seen[file][0].text:
-                self.reports.append(self._seen[file][1])
-        source, own = self._seen[file]
+            loaded = self._seen[file, quoted] = load_source(real, name, quoted=quoted)
+            if not loaded[1].failed or loaded[0].text:
+                self.reports.append(loaded[1])
+        source, own = self._seen[file, quoted]
         if own.failed and not source.text:  # it could not be read at all: that is a problem of the line that names it
             found = own.sorted()[0]
             report.add(code, span, f"cannot use {name[:200]}: {found.message}", found.help)
@@ -45,37 +69,54 @@ class Files:
         return source, own
 
     def fresh(self, source: Source, tree: YamlNode) -> Report:
-        """Return another report about a text that is read already, for what depends on where it is used."""
+        """Return another report for a file that was read already, for problems that depend on where it is used."""
         report = Report(source, tree)
         self.reports.append(report)
         return report
 
     @property
     def failed(self) -> bool:
-        """Whether an error was found in one of them."""
+        """Whether one of the files has an error."""
         return any(report.failed for report in self.reports)
 
     def diagnostics(self, first: Report) -> tuple[Diagnostic, ...]:
-        """Return what was found, file by file, each problem once."""
+        """Return the diagnostics file by file, each once."""
         found = [item for report in (first, *self.reports) for item in report.sorted()]
         return tuple(dict.fromkeys(found))[: 2 * MAX_DIAGNOSTICS]
 
 
 @dataclass(frozen=True, slots=True)
 class Beside:
-    """Resolves paths beside a flow file. `name` is how that file is shown, `file` its absolute path, "" where it has none."""
+    """A resolver of paths relative to a flow file. `name` is that file as shown, `file` its absolute path or ""."""
 
     name: str
     file: str
 
     def absolute(self, path: str) -> str:
-        """Return a path as the system takes it."""
+        """Return the absolute path."""
         return os.path.abspath(os.path.join(os.path.dirname(self.file or self.name), path))  # noqa: PTH100, PTH118, PTH120
 
     def shown(self, path: str) -> str:
-        """Return a path as people see it."""
+        """Return the path as shown in diagnostics."""
         return os.path.normpath(os.path.join(os.path.dirname(self.name), path))  # noqa: PTH118, PTH120
 
-    def exists(self, path: str) -> bool:
-        """Tell whether there is something under a path."""
-        return os.path.lexists(self.absolute(path))
+
+def project_root(directory: str) -> str:
+    """Return the directory below which the flows of a directory find their files: the nearest with `flowq.toml` or `.git`, else itself."""
+    start = here = _resolved(directory)
+    while not any(os.path.lexists(os.path.join(here, mark)) for mark in _MARKS):  # noqa: PTH118
+        here, below = os.path.dirname(here), here  # noqa: PTH120
+        if here == below:
+            return start
+    return here
+
+
+def _resolved(path: str) -> str:
+    try:
+        return os.path.realpath(path)
+    except ValueError:  # no path at all: it has a NUL byte, which is told when it is opened
+        return path
+
+
+def _is_below(path: str, root: str) -> bool:
+    return os.path.commonpath((path, root)) == root

@@ -1,7 +1,7 @@
-"""The tree the reader makes of a file: values that know where they stand.
+"""The tree that the parser builds from a file: values with spans.
 
-Not frozen dataclasses: a big flow has hundreds of thousands of these, and the frozen kind costs four times as much to make. They are never
-changed after the reader has finished. An alias gives the same object again, so the "tree" may share parts; it never has a cycle.
+The nodes are not frozen dataclasses: a large flow has hundreds of thousands of them, and frozen ones take four times as long to create.
+They do not change after parsing. An alias yields the same object again, so the tree may share parts; it never has a cycle.
 """
 
 from dataclasses import dataclass
@@ -11,11 +11,11 @@ from flowq.compiler.diagnostics.diagnostic import Span
 
 Json: TypeAlias = Any
 
-MAX_DEPTH: Final = 100  # lists and maps in each other
+MAX_DEPTH: Final = 100  # levels of nested lists and maps
 
 
 class Mark(Protocol):
-    """A place as the YAML parser gives it, 0-based."""
+    """A position from the YAML parser, 0-based."""
 
     @property
     def index(self) -> int:
@@ -32,7 +32,7 @@ class Mark(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """A place that is reckoned."""
+    """A computed position."""
 
     index: int
     line: int
@@ -40,9 +40,9 @@ class Place:
 
 
 class ScalarNode:
-    """A text, number, boolean or null. `value` is what it means, `text` what it says, `style` its quotes: "" for none.
+    """A string, number, boolean or null. `value` is its JSON value, `text` its content, `style` its quotes or "".
 
-    Without an `end` it ends where its text does: so do most, and a place takes more memory than a short text.
+    Most scalars end where their text does; these have no `end`, to save memory.
     """
 
     __slots__ = ("_end", "start", "style", "text", "value")
@@ -56,7 +56,7 @@ class ScalarNode:
 
     @property
     def end(self) -> Mark:
-        """The place behind it."""
+        """The position after it."""
         if self._end is not None:
             return self._end
         start, length = self.start, len(self.text)
@@ -64,7 +64,7 @@ class ScalarNode:
 
     @property
     def span(self) -> Span:
-        """The place of the whole scalar."""
+        """The span of the scalar."""
         return _span(self.start, self.end)
 
 
@@ -80,12 +80,12 @@ class ListNode:
 
     @property
     def span(self) -> Span:
-        """The place of the whole list."""
+        """The span of the list."""
         return _span(self.start, self.end)
 
 
 class MapNode:
-    """A map. `entries` holds for each key the scalar that spells it and the value."""
+    """A map. `entries` holds for each key its scalar and the value."""
 
     __slots__ = ("end", "entries", "start")
 
@@ -96,7 +96,7 @@ class MapNode:
 
     @property
     def span(self) -> Span:
-        """The place of the whole map."""
+        """The span of the map."""
         return _span(self.start, self.end)
 
     def get(self, key: str) -> "YamlNode | None":
@@ -105,7 +105,7 @@ class MapNode:
         return None if entry is None else entry[1]
 
     def key_span(self, key: str) -> Span:
-        """Return the place of a key, or of the map where it has no such key."""
+        """Return the span of a key, or of the map if the key is missing."""
         entry = self.entries.get(key)
         return self.span if entry is None else entry[0].span
 
@@ -118,7 +118,7 @@ def _span(start: Mark, end: Mark) -> Span:
 
 
 def type_name(node: YamlNode) -> str:
-    """Return what a node is, in the words of the messages."""
+    """Return the type of a node, in the words of the messages."""
     if isinstance(node, MapNode):
         return "a map"
     if isinstance(node, ListNode):
@@ -134,7 +134,7 @@ def type_name(node: YamlNode) -> str:
 
 
 def written(node: ScalarNode) -> str:
-    """Return a number or boolean as text where a text is wanted: as it is written, so that a version 3.10 does not become 3.1."""
+    """Return a number or boolean as it is written, for use as a string, so that a version 3.10 does not become 3.1."""
     if isinstance(node.value, bool):
         return "true" if node.value else "false"
     return node.text

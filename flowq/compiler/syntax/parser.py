@@ -1,8 +1,7 @@
-"""From text to a tree, on the events of PyYAML's parser (the C one where it is built in).
+"""Text to a tree, from the events of PyYAML's parser (the C one if available).
 
-Events, not PyYAML's nodes or values: its composer recurses and its constructor reads YAML 1.1 (`on` is true, `12:30` is 750). Here the
-depth and the number of nodes are known before anything is built, aliases are counted with everything they stand for, and each key
-is seen with its place.
+It uses events, not PyYAML's nodes or values, because PyYAML's composer recurses and its constructor reads YAML 1.1 (`on` is true, `12:30`
+is 750). Here the depth and the number of nodes, with aliases expanded, are limited before anything is built, and each key has a span.
 """
 
 from dataclasses import dataclass
@@ -26,17 +25,17 @@ from flowq.compiler.syntax.scalars import TAGS, ScalarError, resolve, resolve_ta
 from flowq.compiler.syntax.source import Report, Source
 from flowq.compiler.syntax.yaml_errors import TOO_DEEP, explain
 
-MAX_NODES: Final = 5_000_000  # with everything that aliases stand for
+MAX_NODES: Final = 5_000_000  # with aliases expanded
 
 _MAP_TAG: Final = "tag:yaml.org,2002:map"
 _SEQ_TAG: Final = "tag:yaml.org,2002:seq"
 
 
 def read(source: Source, report: Report) -> YamlNode | None:
-    """Return the tree of a source, or None where it cannot be read to the end.
+    """Return the tree of a source, or None if it cannot be parsed to the end.
 
-    After a lesser problem (a duplicate key, an unknown tag) there is a tree all the same, so that everything else that is wrong is
-    told too; what later passes would say at the same places is not.
+    After a lesser problem (a duplicate key, an unknown tag) there is still a tree, so that later stages report other problems; problems
+    at the same spans are suppressed.
     """
     composer = _Composer(report)
     try:
@@ -61,17 +60,17 @@ def _parser(text: str) -> Any:
 
 
 class _GiveUp(Exception):
-    """A limit is passed: reading on would do the work the limit is there to avoid."""
+    """A limit is exceeded, so parsing stops."""
 
 
 @dataclass(slots=True)
 class _Frame:
-    """A list or map whose end has not been seen."""
+    """An open list or map."""
 
     node: ListNode | MapNode
     anchor: str | None
     counted: int  # nodes before this one
-    key: ScalarNode | None = None  # of a map: the key whose value comes next
+    key: ScalarNode | None = None  # in a map: the key whose value comes next
     waiting: bool = False  # a key was read (it may be None after an error)
     height: int = 1
     merges: list[tuple[ScalarNode, YamlNode]] | None = None
@@ -79,7 +78,7 @@ class _Frame:
 
 @dataclass(slots=True)
 class _Anchor:
-    """A node under a name, with how many nodes it stands for and how many levels it has. `node` is None until its end."""
+    """An anchored node, with its number of nodes and levels. `node` is None until its end."""
 
     node: YamlNode | None
     size: int = 1
@@ -142,7 +141,7 @@ class _Composer:
         start, end = event.start_mark, event.end_mark
         if not style or style == "plain":
             style = ""
-            if end.line == start.line and end.column - start.column == len(text):  # the text is all that is written
+            if end.line == start.line and end.column - start.column == len(text):  # written without quotes or escapes
                 end = None
         node = ScalarNode(value, text, style, start, end)
         if event.anchor is not None:
@@ -192,7 +191,7 @@ class _Composer:
             self._add(ScalarNode(None, "", "", event.start_mark, event.end_mark))
             return
         if anchor.node is None:
-            message = f"*{event.anchor} stands inside &{event.anchor} itself"
+            message = f"*{event.anchor} is inside &{event.anchor} itself"
             self._fail(Code.ALIAS, _mark_span(event), message, "a value cannot contain itself")
             return
         self._count += anchor.size
@@ -208,7 +207,7 @@ class _Composer:
             self._stack[-1].height = max(self._stack[-1].height, anchor.height + 1)
         self._add(anchor.node, event)
 
-    # -- putting together -------------------------------------------------------------------------------------------------
+    # -- building the tree -------------------------------------------------------------------------------------------------
 
     def _add(self, node: YamlNode, alias: Any = None) -> None:
         if not self._stack:
@@ -229,14 +228,14 @@ class _Composer:
                 self._insert(frame, key, node)
 
     def _key(self, node: YamlNode, alias: Any) -> ScalarNode | None:
-        """Return the scalar of a key. Keys are texts: what is written, whatever it would mean as a value."""
+        """Return the scalar of a key. Keys are strings, as written, even if they look like another type."""
         if type(node) is ScalarNode and (node.text or node.style):
             return node
         span = _mark_span(alias) if alias is not None else node.span
         if type(node) is ScalarNode:
             self._report.add(Code.KEY, span, "a key is missing before the `:`", "")
             return None
-        hint = 'an expression is written "${{ … }}", in quotes' if isinstance(node, MapNode) else "a key is a text"
+        hint = 'an expression is written "${{ … }}", in quotes' if isinstance(node, MapNode) else "a key is a string"
         self._report.add(Code.KEY, span, f"a {'map' if isinstance(node, MapNode) else 'list'} cannot be a key", hint)
         return None
 
@@ -256,7 +255,7 @@ class _Composer:
         entries[key.text] = (key, value)
 
     def _merge(self, frame: _Frame) -> None:
-        """Add the entries of `<<` behind the map's own; an earlier one wins."""
+        """Add the entries of `<<` after the map's own; earlier entries take precedence."""
         assert frame.merges is not None
         assert type(frame.node) is MapNode
         entries = frame.node.entries
@@ -286,8 +285,8 @@ class _Composer:
         name = str(event.tag).replace("tag:yaml.org,2002:", "!!")
         message = f"the tag {name[:60]} is not known"
         hint = "remove it; in a flow file no value needs a tag"
-        if "." in name or "(" in name:  # a name of an expression; names of tags are words
-            hint = f'if `!` means not, put the whole in quotes: "{name[:60]} …"; in a flow file no value needs a tag'
+        if "." in name or "(" in name:  # an expression; names of tags are words
+            hint = f'if `!` means not, put the whole value in quotes: "{name[:60]} …"; in a flow file no value needs a tag'
         self._report.add(Code.TAG, _mark_span(event), message, hint)
 
     def _fail(self, code: Code, span: Span, message: str, hint: str) -> None:

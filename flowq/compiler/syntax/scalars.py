@@ -1,6 +1,6 @@
-"""What an unquoted scalar means: YAML 1.2's core schema, less what JSON cannot hold.
+"""The values of unquoted scalars: YAML 1.2's core schema without values that JSON cannot hold.
 
-So `on`, `no`, `12:30` and `2026-01-31` are texts, `0o17` and `0x1f` are numbers; `.inf` and `.nan` are refused.
+So `on`, `no`, `12:30` and `2026-01-31` are strings, `0o17` and `0x1f` are numbers; `.inf` and `.nan` are refused.
 """
 
 import math
@@ -16,8 +16,8 @@ _FLOAT = re.compile(r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?"
 _SPECIAL = re.compile(r"[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)")
 _FIRST: Final = frozenset("0123456789+-.~nNtTfF")
 
-MAX_DIGITS: Final = 19  # of a whole number
-MAX_NUMBER: Final = 40  # characters of any number
+MAX_DIGITS: Final = 19  # digits of a whole number
+MAX_NUMBER: Final = 40  # characters of a number
 
 TAGS: Final = {
     "tag:yaml.org,2002:str": "string",
@@ -29,14 +29,14 @@ TAGS: Final = {
 
 
 class ScalarError(ValueError):
-    """A scalar without a value: a number JSON cannot hold, or a text that is not what its tag says."""
+    """A scalar without a value: a number that JSON cannot hold, or text that does not fit its tag."""
 
 
 def resolve(text: str) -> Json:
     """Return the value of an unquoted scalar.
 
     Raises:
-        ScalarError: it is a number, but not one that can be used.
+        ScalarError: it is a number that JSON cannot hold.
     """
     if text and text[0] not in _FIRST:
         return text

@@ -1,11 +1,11 @@
-"""The shape of a flow: `schemas/flow.schema.json` says what is legal, its validators say what is not, the tree says where.
+"""The shape check of a flow against `schemas/flow.schema.json`.
 
-Every file passes the gate, which is compiled (`jsonschema_rs`) and says only yes or no. Where it says no, the `jsonschema` package finds
-the errors, and a table turns each into a diagnostic. The gate also decides on parts: `jsonschema`, a thousand times slower, looks only
-into those that have an error. Keywords of our own:
+Every file goes through a compiled validator (`jsonschema_rs`), the gate, which only accepts or rejects. For a rejected file, the
+`jsonschema` package finds the errors, a table turns each into a diagnostic, and the tree gives the spans. `jsonschema` is a thousand times
+slower, so the gate also selects the parts that it visits. Additional keywords:
 
-* `x-expected`: what to say was expected, instead of a list of types.
-* `x-synonyms`: keys people try, with the right one.
+* `x-expected`: the expected value in messages, instead of a list of types.
+* `x-synonyms`: wrong keys that users try, with the right ones.
 * `x-code`: the code of a pattern's diagnostics.
 """
 
@@ -31,7 +31,7 @@ Told: TypeAlias = Iterator[tuple[Code, Span, str, str]]  # code, place, message,
 _WORDS: Final = {
     "object": "a map",
     "array": "a list",
-    "string": "a text",
+    "string": "a string",
     "integer": "a whole number",
     "number": "a number",
     "boolean": "true or false",
@@ -41,7 +41,7 @@ _PACKAGE: Final = Path(__file__).resolve().parents[2]
 
 
 def schema_path() -> Path:
-    """Return where the schema document is: inside the installed package, else beside it in a checkout."""
+    """Return the path of the schema document: inside the installed package, else beside it in a checkout."""
     inside = _PACKAGE / "schemas" / "flow.schema.json"
     return inside if inside.exists() else _PACKAGE.parent / "schemas" / "flow.schema.json"
 
@@ -54,7 +54,7 @@ def schema_document() -> Schema:
 
 
 def check_shape(root: YamlNode, report: Report) -> None:
-    """Report everything in the tree that does not have the shape of a flow."""
+    """Report all violations of the schema in the tree."""
     value = plain(root)
     if is_flow(value):
         return
@@ -65,7 +65,7 @@ def check_shape(root: YamlNode, report: Report) -> None:
             report.add(*told)
 
 
-# -- what is wrong ----------------------------------------------------------------------------------------------------------------
+# -- errors ----------------------------------------------------------------------------------------------------------------
 
 
 def is_flow(value: Any) -> bool:
@@ -74,13 +74,13 @@ def is_flow(value: Any) -> bool:
 
 
 def shape_errors(value: Any) -> "Iterator[ValidationError]":
-    """Yield what keeps a value from having the shape of a flow."""
+    """Yield the schema errors of a value."""
     from jsonschema.validators import Draft202012Validator, extend
 
     library = Draft202012Validator.VALIDATORS["$ref"]
 
     def part(validator: Any, ref: str, instance: Any, schema: Schema) -> "Iterator[ValidationError]":
-        """Look into a part only where the gate finds an error in it."""
+        """Descend into a part only if the gate rejects it."""
         if not _accepts(_gate(ref), instance):
             yield from library(validator, ref, instance, schema)
 
@@ -108,12 +108,12 @@ def _matcher(pattern: str) -> "Draft202012Validator":
 def _accepts(gate: "Draft202012Validator", value: Any) -> bool:
     try:
         return gate.is_valid(value)
-    except UnicodeEncodeError:  # half of a surrogate pair, which PyYAML's Python parser lets pass: `jsonschema` can judge it
+    except UnicodeEncodeError:  # a lone surrogate, which PyYAML's Python parser accepts: leave it to `jsonschema`
         return False
 
 
 def _pattern(_validator: Any, pattern: str, instance: Any, _schema: Schema) -> "Iterator[ValidationError]":
-    """Match as the gate does, in the dialect of the specification: Python's `$` also matches before a final line break."""
+    """Match a pattern as the gate does: Python's `$` also matches before a final line break."""
     from jsonschema import ValidationError
 
     if not _accepts(_matcher(pattern), instance):
@@ -121,7 +121,7 @@ def _pattern(_validator: Any, pattern: str, instance: Any, _schema: Schema) -> "
 
 
 def _branch(validator: Any, branches: list[Schema], instance: Any, schema: Schema) -> "Iterator[ValidationError]":
-    """Yield the errors of the branch of an `anyOf` that was meant. Branches differ in type here, a test holds that."""
+    """Yield the errors of the branch of an `anyOf` that has the type of the value. A test ensures that branches differ in type."""
     types: list[str] = []
     for branch in branches:
         own = _types(branch)
@@ -142,17 +142,17 @@ def _types(schema: Schema) -> list[str]:
     return [declared] if isinstance(declared, str) else declared
 
 
-# -- where it is ------------------------------------------------------------------------------------------------------------------
+# -- spans ------------------------------------------------------------------------------------------------------------------
 
 
 class Fault(NamedTuple):
-    """An error of `jsonschema` with its place: the node it is about and the key that stands under, in the tree that was read."""
+    """An error of `jsonschema` with its node in the tree, and the node's key."""
 
     node: YamlNode
     key: str
     found: Any
-    legal: Any  # what the keyword says
-    schema: Schema  # where it stands
+    legal: Any  # the value of the keyword
+    schema: Schema  # the schema with the keyword
 
 
 def _fault(root: YamlNode, error: "ValidationError") -> Fault:
@@ -172,14 +172,14 @@ def _fault(root: YamlNode, error: "ValidationError") -> Fault:
 
 
 def _head(node: YamlNode) -> Span:
-    """Return the place to show for a node as a whole: of a map its first key, where it has one."""
+    """Return the span to show for a whole node: for a map, that of its first key."""
     if isinstance(node, MapNode):
         for spelling, _ in node.entries.values():
             return spelling.span
     return node.span
 
 
-# -- what to say ------------------------------------------------------------------------------------------------------------------
+# -- messages ------------------------------------------------------------------------------------------------------------------
 
 
 def _type(fault: Fault) -> Told:
@@ -197,10 +197,10 @@ def _type(fault: Fault) -> Told:
 
 def _type_help(node: YamlNode, types: set[str]) -> str:
     if isinstance(node, ScalarNode) and types == {"string"} and node.text and node.value is not None:
-        return f'in quotes it is a text: "{node.text[:60]}"'
+        return f'in quotes it is a string: "{node.text[:60]}"'
     if isinstance(node, ScalarNode) and isinstance(node.value, str) and types & {"integer", "number", "boolean"}:
         if "${{" in node.value:
-            return "this value is needed before the run: an expression cannot stand here"
+            return "this value is needed before the run: an expression is not allowed here"
         return "write it without quotes" if node.style else ""
     if isinstance(node, ScalarNode) and types == {"array"}:
         text = node.text[:60]
@@ -217,7 +217,7 @@ def _unknown_keys(fault: Fault) -> Told:
         name = spelling.text
         meant = synonyms.get(name.lower()) or close_match(name, known)
         if meant is None and (tried := close_match(name, synonyms)) is not None:
-            meant = synonyms[tried]  # a slip in a synonym: `comand`
+            meant = synonyms[tried]  # a misspelt synonym: `comand`
         hint = f"did you mean {meant}?" if meant else f"known here are {listing(known, 40)}"
         yield Code.UNKNOWN_KEY, spelling.span, f"unknown key `{name[:60]}`", hint
 
@@ -231,7 +231,7 @@ def _missing_keys(fault: Fault) -> Told:
 
 def _no_legal_value(fault: Fault) -> Told:
     value, legal = fault.found, fault.legal
-    if isinstance(value, str):  # else its type is told
+    if isinstance(value, str):  # other types are reported as such
         others = f" legal are {listing(legal, 40)}" if close_match(value, legal) else ""
         yield from _value(fault, f"{fault.key}: unknown value {value[:60]!r}", did_you_mean(value, legal) + others)
 

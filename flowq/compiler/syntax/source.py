@@ -1,4 +1,4 @@
-"""The text of a flow file with an index of its lines, and the report that diagnostics about it are collected in.
+"""The text of a flow file with an index of its lines, and the report that collects its diagnostics.
 
 The limits are checked before the work is done: size before reading, encoding and characters before parsing.
 """
@@ -16,29 +16,30 @@ from typing import Final
 from flowq.compiler.diagnostics.codes import WARNINGS, Code
 from flowq.compiler.diagnostics.diagnostic import MAX_DIAGNOSTICS, START, Diagnostic, Span, diagnostic
 from flowq.compiler.syntax.nodes import YamlNode
-from flowq.compiler.syntax.redaction import conceal
+from flowq.compiler.syntax.redaction import redact
 
 MAX_BYTES: Final = 32 * 1024 * 1024
 
-_BREAK = re.compile("\r\n|[\n\r\x85\u2028\u2029]")  # what the YAML parsers count as the end of a line
+_BREAK = re.compile("\r\n|[\n\r\x85\u2028\u2029]")  # line breaks of the YAML parsers
 _FORBIDDEN = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f\ud800-\udfff\ufeff\ufffe\uffff]")
 
 
 class Source:
-    """A flow file: the name it is shown under, and its text."""
+    """A file: the name it is shown under, and its text. Diagnostics quote the lines of a flow file; those of others may be secrets."""
 
-    def __init__(self, name: str, text: str) -> None:
+    def __init__(self, name: str, text: str, *, quoted: bool = True) -> None:
         self.name = name
         self.text = text
+        self.quoted = quoted
 
     @cached_property
     def _starts(self) -> "array[int]":
         return array(
             "Q", chain((0,), (match.end() for match in _BREAK.finditer(self.text)))
-        )  # a list would take five times the memory
+        )  # a list takes five times the memory
 
     def line(self, number: int) -> str:
-        """Return a line by its 1-based number, without its end; "" where there is none."""
+        """Return a line by its 1-based number, without its line break; "" if there is none."""
         if not 1 <= number <= len(self._starts):
             return ""
         start = self._starts[number - 1]
@@ -46,7 +47,7 @@ class Source:
         return self.text[start:end].rstrip("\r\n\x85\u2028\u2029")
 
     def span(self, start: int, end: int) -> Span:
-        """Return the place of `text[start:end]`."""
+        """Return the span of `text[start:end]`."""
         line = bisect.bisect_right(self._starts, start)
         end_line = bisect.bisect_right(self._starts, end)
         return Span(line, start - self._starts[line - 1] + 1, end_line, end - self._starts[end_line - 1] + 1)
@@ -54,7 +55,7 @@ class Source:
 
 @dataclass(slots=True)
 class Report:
-    """Collects the diagnostics of one compilation. `tree`: of the source, once it could be read to its end."""
+    """The diagnostics about one file. `tree`: the tree of the source, once it has been parsed."""
 
     source: Source
     tree: YamlNode | None = None
@@ -64,34 +65,35 @@ class Report:
 
     @property
     def failed(self) -> bool:
-        """Whether an error was found."""
+        """Whether there is an error."""
         return self._errors > 0
 
     @property
     def errors(self) -> int:
-        """How many errors were found; a stage compares before and after."""
+        """The number of errors; a stage compares it before and after."""
         return self._errors
 
     @property
     def full(self) -> bool:
-        """Whether so much is wrong that nothing more is shown: a stage need not look for places and suggestions any longer."""
+        """Whether the limit is reached and further diagnostics are not shown, so that stages can skip computing them."""
         return len(self._found) >= MAX_DIAGNOSTICS
 
     def add(self, code: Code, span: Span, message: str, help: str = "") -> None:  # noqa: A002 - the rendered word
-        """Record a problem at a place."""
+        """Add a problem at a span."""
         if code not in WARNINGS:
             self._errors += 1
         if self.full or (span.line, span.column) in self._settled:
             return
-        self._found.append(diagnostic(code, span, (message, help), file=self.source.name, text=self.source.line(span.line)))
+        text = self.source.line(span.line) if self.source.quoted else ""
+        self._found.append(diagnostic(code, span, (message, help), file=self.source.name, text=text))
 
     def settle(self) -> None:
-        """Say no more about the places at which something was found: what stands there does not mean what it says."""
+        """Suppress further diagnostics at the spans reported so far, whose values are unreliable."""
         self._settled = frozenset((item.line, item.column) for item in self._found)
 
     def sorted(self) -> tuple[Diagnostic, ...]:
-        """Return everything found, in the order of the file, each once, and without values of secrets."""
-        unique = conceal(list(dict.fromkeys(self._found)), self.source.text, self.tree)
+        """Return the diagnostics in the order of the file, each once, and without values of secrets."""
+        unique = redact(list(dict.fromkeys(self._found)), self.source.text, self.tree)
         unique.sort(key=lambda item: (item.line, item.column))
         if self.full:
             last = unique[-1]
@@ -100,16 +102,19 @@ class Report:
         return tuple(unique)
 
 
-def load_source(path: str, name: str = "") -> tuple[Source, Report]:
-    """Read a file, shown as `name` or as its path; what keeps it from being read is in the report, with an empty text."""
+def load_source(path: str, name: str = "", *, quoted: bool = True) -> tuple[Source, Report]:
+    """Read a file, shown as `name` or as its path; what keeps it from being read is in the report, with an empty text.
+
+    `quoted`: it is a flow file, whose lines diagnostics may show.
+    """
     data, problem = read_file(path)
     if problem is not None:
         code, message, hint = problem
         return _refused(name or path, code, message, hint)
-    return decode_source(name or path, data)
+    return decode_source(name or path, data, quoted=quoted)
 
 
-def decode_source(name: str, data: bytes | str) -> tuple[Source, Report]:
+def decode_source(name: str, data: bytes | str, *, quoted: bool = True) -> tuple[Source, Report]:
     """Make a source of bytes (UTF-8) or text, checking size, encoding and characters."""
     if isinstance(data, bytes):
         if len(data) > MAX_BYTES:
@@ -117,12 +122,12 @@ def decode_source(name: str, data: bytes | str) -> tuple[Source, Report]:
         try:
             text = data.decode("utf-8")
         except UnicodeDecodeError as error:
-            return _not_utf8(name, data, error)
+            return _not_utf8(name, data, error, quoted=quoted)
     else:
         text = data
         if len(text) > MAX_BYTES:
             return _refused(name, Code.TOO_LARGE, _size_message(len(text)), "split the flow")
-    source = Source(name, text.removeprefix("\ufeff"))
+    source = Source(name, text.removeprefix("\ufeff"), quoted=quoted)
     report = Report(source)
     if found := _FORBIDDEN.search(source.text):
         span = source.span(found.start(), found.end())
@@ -141,8 +146,8 @@ def _size_message(size: int) -> str:
     return f"a flow file may have {MAX_BYTES // 1024**2} MiB, this one has {size / 1024**2:.1f} MiB"
 
 
-def _not_utf8(name: str, data: bytes, error: UnicodeDecodeError) -> tuple[Source, Report]:
-    source = Source(name, data.decode("utf-8", "replace").removeprefix("\ufeff"))
+def _not_utf8(name: str, data: bytes, error: UnicodeDecodeError, *, quoted: bool) -> tuple[Source, Report]:
+    source = Source(name, data.decode("utf-8", "replace").removeprefix("\ufeff"), quoted=quoted)
     report = Report(source)
     place = len(data[: error.start].decode("utf-8").removeprefix("\ufeff"))
     message = f"the file is not UTF-8: byte 0x{data[error.start]:02x} at offset {error.start}"
@@ -151,8 +156,10 @@ def _not_utf8(name: str, data: bytes, error: UnicodeDecodeError) -> tuple[Source
 
 
 def read_file(path: str) -> tuple[bytes, tuple[Code, str, str] | None]:
-    """Return the bytes of a regular file within the limit, or what keeps it from being read: code, message, help."""
+    """Return the bytes of a regular file within the size limit, or why it is unreadable: code, message, help."""
     try:
+        if not stat.S_ISREG(os.stat(path).st_mode):  # opening a device can do something  # noqa: PTH116 - as for the others
+            return b"", _no_file(path)
         # Non-blocking: opening a named pipe would otherwise wait for a writer without an end.
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except FileNotFoundError:
@@ -170,14 +177,18 @@ def read_file(path: str) -> tuple[bytes, tuple[Code, str, str] | None]:
 
 def _content(descriptor: int) -> tuple[bytes, tuple[Code, str, str] | None]:
     status = os.fstat(descriptor)
-    if stat.S_ISDIR(status.st_mode):
-        return b"", (Code.UNREADABLE, "this is a directory, expected a flow file", "name the file in it")
-    if not stat.S_ISREG(status.st_mode):
-        return b"", (Code.UNREADABLE, "this is not a regular file", "copy its content to a file")
+    if not stat.S_ISREG(status.st_mode):  # it was replaced in between
+        return b"", _no_file("")
     if status.st_size > MAX_BYTES:
         return b"", (Code.TOO_LARGE, _size_message(status.st_size), "split the flow")
     with open(descriptor, "rb", closefd=False) as file:
         return file.read(MAX_BYTES + 1), None
+
+
+def _no_file(path: str) -> tuple[Code, str, str]:
+    if os.path.isdir(path):  # noqa: PTH112 - as for the others
+        return Code.UNREADABLE, "this is a directory, expected a flow file", "name the file in it"
+    return Code.UNREADABLE, "this is not a regular file", "copy its content to a file"
 
 
 def _missing_help(path: str) -> str:

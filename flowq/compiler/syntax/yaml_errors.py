@@ -1,4 +1,4 @@
-"""PyYAML's syntax errors in words that help: what is wrong at this place, and the usual cause."""
+"""PyYAML's syntax errors in clear words, each with its usual cause."""
 
 import re
 from typing import Final
@@ -13,13 +13,13 @@ from flowq.compiler.syntax.source import Source
 TOO_DEEP: Final = f"lists and maps may be nested {MAX_DEPTH} levels deep"
 
 _KNOWN: Final[tuple[tuple[str, str, str], ...]] = (
-    # a part of the parser's message, ours, the usual cause
+    # a part of the parser's message, our message, the usual cause
     ("cannot start any token", "a value cannot begin with this character", "put the value in quotes"),
-    ("mapping values are not allowed", "a `:` where no key can be", "put the text in quotes if it contains `: `"),
+    ("mapping values are not allowed", "a `:` where no key is allowed", "put the text in quotes if it contains `: `"),
     ("did not find expected key", "expected a key at this place", "check the indentation of this line and the quotes above it"),
     ("expected <block end>", "expected a key at this place", "check the indentation of this line and the quotes above it"),
     ("did not find expected '-' indicator", "expected a `- ` at this place", "check the indentation of this line"),
-    ("could not find expected ':'", "expected a `:` behind the key", "a key is written `name: value`, with a space"),
+    ("could not find expected ':'", "expected a `:` after the key", "a key is written `name: value`, with a space"),
     (
         "did not find expected ',' or ']'",
         "this list is not closed: expected `,` or `]`",
@@ -32,11 +32,11 @@ _KNOWN: Final[tuple[tuple[str, str, str], ...]] = (
         "close it, or put a value with braces in quotes",
     ),
     ("expected ',' or '}'", "this map is not closed: expected `,` or `}`", "close it, or put a value with braces in quotes"),
-    ("found unexpected end of stream", "this text is not closed", "add the closing quote"),
+    ("found unexpected end of stream", "this string is not closed", "add the closing quote"),
     ("found unexpected document indicator", "`---` or `...` inside a quoted text", "close the quote above"),
     ("hexdecimal", "an escape in double quotes is not complete", r"write \\ for a backslash, or use single quotes"),
     ("found unknown escape character", "unknown escape in double quotes", r"write \\ for a backslash, or use single quotes"),
-    ("found undefined tag handle", "the tag is not known", "remove it, or put a text that begins with ! in quotes"),
+    ("found undefined tag handle", "the tag is not known", "remove it, or put a string that begins with ! in quotes"),
 )
 
 
@@ -45,11 +45,11 @@ def explain(error: yaml.YAMLError, source: Source) -> tuple[Code, Span, str, str
     mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
     problem = str(getattr(error, "problem", None) or getattr(error, "reason", None) or "it cannot be read")
     if "unexpected end of stream" in problem:
-        mark = getattr(error, "context_mark", None) or mark  # where it was opened says more than the end of the file
+        mark = getattr(error, "context_mark", None) or mark  # the opening position is more useful than the end of the file
     if mark is None:
         return Code.SYNTAX, START, f"this is not YAML: {problem}", ""
     span = Span(mark.line + 1, mark.column + 1, mark.line + 1, mark.column + 2)
-    if "maximum nesting depth" in problem:  # newer parsers have a limit too, and look further ahead than the reader
+    if "maximum nesting depth" in problem:  # newer parsers have their own limit, and look further ahead
         return Code.TOO_DEEP, span, TOO_DEEP, ""
     line = source.line(span.line)
     if line[: span.column].strip(" -") in ("\t", "") and "\t" in line[: span.column]:
@@ -61,6 +61,6 @@ def explain(error: yaml.YAMLError, source: Source) -> tuple[Code, Span, str, str
 
 
 def _expression_help(line: str) -> str:
-    """The most frequent slip: an expression without quotes inside `[…]` or `{…}`."""
+    """Return the help for the most frequent mistake, an unquoted expression inside `[…]` or `{…}`; else ""."""
     found = re.search(r"(?<![\"'])\$\{\{.{0,200}?\}\}", line)
     return f'put the expression in quotes: "{found[0]}"' if found else ""

@@ -9,6 +9,7 @@ from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
 from flowq.exceptions import InvalidJobOperation, NoSuchJobError
+from flowq.flows.actions.selection import find_cell
 from flowq.ids import member_id
 from flowq.plan import Plan
 from flowq.states import Reason
@@ -65,7 +66,7 @@ def decide(store: "Store", run: str, plan: Plan, name: str, decision: Decision) 
         NoSuchJobError: the run has no such job.
         InvalidJobOperation: the job is no approval, or does not wait for a decision.
     """
-    cell = next((cell for cell in plan.jobs() if cell.name == name), None)
+    cell = find_cell(plan, name)
     cells = plan.cells_of().get(name) if cell is None else None
     if cells and plan.node_of(plan.cells[cells[0]]).action.kind == "approval":
         raise InvalidJobOperation(f"{name!r} of run {run} is several approvals, decide about one; {_hint(store, run, plan)}")

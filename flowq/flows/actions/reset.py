@@ -57,7 +57,7 @@ class EndedRun:
     """A run that has ended, as a retry sees it.
 
     `stored` is the plan as submitted, `plan` has the cells of its foreach jobs; `records` are those of all its cells, by ordinal.
-    `expanded` are the foreach jobs (by the ordinals of their groups) whose list was known.
+    `expanded` are the foreach jobs (by the ordinals of their groups) that have cells, `empty` those whose list had no items.
     """
 
     id: str
@@ -66,6 +66,7 @@ class EndedRun:
     plan: Plan
     records: Sequence[JobRecord | None]
     expanded: frozenset[int] = frozenset()
+    empty: frozenset[int] = frozenset()
 
     def retry(self, seeds: Mapping[int, str], *, only: bool = False, passive: Collection[int] = ()) -> RetryPlan:
         """Return the retry that starts from these jobs, by ordinal with the reason.
@@ -97,8 +98,9 @@ def read_ended(store: Store, run: str) -> EndedRun:
     stored = Plan.from_json(store.runs.plan(run))
     members = store.runs.members(run, foreach_groups(stored))
     plan = with_foreach_cells(stored, members)
-    expanded = frozenset(ordinal for ordinal, cells in members.items() if cells is not None)
-    return EndedRun(run, record.attempt, stored, plan, store.runs.jobs(run, range(len(plan.cells))), expanded)
+    expanded = frozenset(ordinal for ordinal, cells in members.items() if cells)
+    empty = frozenset(ordinal for ordinal, cells in members.items() if cells is not None) - expanded
+    return EndedRun(run, record.attempt, stored, plan, store.runs.jobs(run, range(len(plan.cells))), expanded, empty)
 
 
 @dataclass(slots=True)
@@ -166,6 +168,8 @@ class ResetSelection:
             reason = after if reason is None or after is None else reason
         if reason is not None:
             self.why[cell.ordinal] = reason
+            if cell.ordinal in self.run.empty:
+                self.again.add(cell.ordinal)
 
     def _foreach(self, group: Cell) -> None:
         reason = self._after(self.run.stored.cells[group.ordinal])
@@ -189,7 +193,7 @@ class ResetSelection:
         for cell in self.run.stored.cells:
             if cell.phase:
                 self.why[cell.ordinal] = "handlers run again"
-                if cell.ordinal in self.run.expanded:
+                if cell.ordinal in self.run.expanded | self.run.empty:
                     self.again.add(cell.ordinal)
 
     # -- with what ------------------------------------------------------------------------------------------------------------

@@ -11,6 +11,7 @@ from difflib import get_close_matches
 from typing import Final
 
 from flowq.exceptions import NoSuchJobError, UsageError
+from flowq.flows.views.text import safe_line
 from flowq.plan import Cell, Plan, Selection
 
 _NAMED: Final = 8  # names listed in a message
@@ -47,13 +48,26 @@ def find_jobs(plan: Plan, given: str, whose: str) -> Sequence[int]:
         NoSuchJobError: there is no such job; the message names the nearest.
     """
     cells = plan.cells_of()
-    if given in cells:
-        return cells[given] or [ordinal for ordinal in _members(plan, plan.targets()[given]) if _is_job(plan.cells[ordinal])]
-    for cell in plan.jobs():
-        if cell.name == given:
-            return [cell.ordinal]
+    node = _called(cells, given)
+    if node is not None:
+        return cells[node] or [ordinal for ordinal in _members(plan, plan.targets()[node]) if _is_job(plan.cells[ordinal])]
+    cell = find_cell(plan, given)
+    if cell is not None:
+        return [cell.ordinal]
     names = list(dict.fromkeys([*cells, *(cell.name for cell in plan.jobs())]))
     raise NoSuchJobError(f"{whose} has no job {given!r}; {_hint(given, names, list(cells), 'jobs')}")
+
+
+def find_cell(plan: Plan, given: str) -> Cell | None:
+    """Return the one job of this name, as it is stored or as terminals show it."""
+    by_name = {cell.name: cell for cell in plan.jobs()}
+    name = _called(by_name, given)
+    return None if name is None else by_name[name]
+
+
+def _called(names: Collection[str], given: str) -> str | None:
+    """Return the name that was given: a control character in one is shown, and so typed, as an escape."""
+    return given if given in names else next((name for name in names if "\\" in given and safe_line(name) == given), None)
 
 
 def _is_job(cell: Cell) -> bool:
@@ -88,7 +102,8 @@ def _counted(plan: Plan, cell: Cell) -> list[int]:
 
 def _named(plan: Plan, name: str, whose: str) -> Iterable[int]:
     """Return the cells a name stands for, those that people do not see among them."""
-    target = plan.targets().get(name)
+    targets = plan.targets()
+    target = targets.get(_called(targets, name) or name)
     found = list(_members(plan, target)) if target is not None else find_jobs(plan, name, whose)
     if any(plan.cells[ordinal].phase for ordinal in found):
         raise UsageError(f"{name!r} is a handler: handlers have their turn at the end of every run, they are not selected")

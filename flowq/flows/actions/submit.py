@@ -88,17 +88,18 @@ def run_fields(plan: Plan, *, local: bool, labels: Mapping[str, str]) -> dict[st
         "retention": _retention_ms(plan.retention),
     }
     if times := {time for node in plan.nodes for _name, time in _kept(node, fields["retention"])}:
-        fields["fades"] = " ".join(map(str, sorted(times)))
+        fields["expiry_times"] = " ".join(map(str, sorted(times)))
     if left_out := sum(1 for cell in plan.cells if not cell.selected and not cell.group):
         fields["left_out"] = left_out
     if plan.timeout is not None:
         fields["timeout"] = int(plan.timeout * 1000)
     if plan.concurrency is not None:
         limit = plan.concurrency
-        fields |= {"sem": group_semaphore("run", str(limit.group)), "max": limit.max, "on_conflict": limit.on_conflict}
+        semaphore = group_semaphore("run", str(limit.group))
+        fields |= {"semaphore": semaphore, "max_runs": limit.max, "on_conflict": limit.on_conflict}
     for name, count in (
-        ("h:early", sum(cell.phase not in {"", "exit"} for cell in plan.cells)),
-        ("h:exit", sum(cell.phase == "exit" for cell in plan.cells)),
+        ("handlers:early", sum(cell.phase not in {"", "exit"} for cell in plan.cells)),
+        ("handlers:exit", sum(cell.phase == "exit" for cell in plan.cells)),
     ):
         if count:
             fields[name] = count
@@ -152,13 +153,13 @@ def _groups(plan: Plan) -> dict[int, _Group]:
 
 def _fields(plan: Plan, cell: Cell, run: str, group: _Group | None, *, local: bool) -> dict[str, str | int]:
     node = plan.node_of(cell)
-    fields: dict[str, str | int] = {"origin": queue_of(node.queue, run, local=local), "pending": len(cell.parents)}
+    fields: dict[str, str | int] = {"queue": queue_of(node.queue, run, local=local), "pending": len(cell.parents)}
     if not cell.selected:
         fields["verdict"] = Reason.NOT_SELECTED
     if cell.phase:
         fields["phase"] = cell.phase
     if plan.fail_fast and not cell.phase:
-        fields["ff"] = 1
+        fields["fail_fast"] = 1
     if cell.group and (node.foreach is None or cell.hidden):
         fields["kind"] = "group"
         if node.fail_fast and not cell.hidden and group is not None:
@@ -166,13 +167,15 @@ def _fields(plan: Plan, cell: Cell, run: str, group: _Group | None, *, local: bo
         return fields
     limits = _limits(node, run, group) | dict(_kept(node, _retention_ms(plan.retention)))
     if cell.group:
-        template = {key: fields[key] for key in ("origin", "phase", "ff") if key in fields} | _policies(node) | limits
+        template = {key: fields[key] for key in ("queue", "phase", "fail_fast") if key in fields} | _policies(node) | limits
         if _asks_supervisor(node):
-            template["if"] = 1
+            template["needs_evaluation"] = 1
         template["cell_of"] = cell.ordinal
-        return fields | {"kind": "foreach", "if": 1} | {f"c:{name}": value for name, value in template.items()}
+        if "allow_failure" in template:  # before it has cells, a foreach can fail itself: by its list
+            fields["allow_failure"] = template["allow_failure"]
+        return fields | {"kind": "foreach", "needs_evaluation": 1} | {f"cell:{name}": value for name, value in template.items()}
     if node.condition is not None or _asks_supervisor(node):
-        fields["if"] = 1
+        fields["needs_evaluation"] = 1
     return fields | _policies(node) | limits
 
 
@@ -184,18 +187,18 @@ def _asks_supervisor(node: Node) -> bool:
 def _limits(node: Node, run: str, group: _Group | None) -> dict[str, str | int]:
     """Return what a job tells of its semaphores and of the cells beside it."""
     fields: dict[str, str | int] = {}
-    sems = []
+    semaphores = []
     if group is not None and node.max_parallel is not None:
-        sems.append(f"{node.max_parallel} cells/{ids.member_id(run, group[0])}")
+        semaphores.append(f"{node.max_parallel} cells/{ids.member_id(run, group[0])}")
     if node.concurrency is not None:
         if isinstance(node.concurrency.group, str):
-            sems.append(f"{node.concurrency.max} {group_semaphore('job', node.concurrency.group)}")
-        elif sems:
-            fields["base_sems"], sems = sems[0], []
-    if sems:
-        fields["sems"] = "\n".join(sems)
+            semaphores.append(f"{node.concurrency.max} {group_semaphore('job', node.concurrency.group)}")
+        elif semaphores:
+            fields["base_semaphores"], semaphores = semaphores[0], []
+    if semaphores:
+        fields["semaphores"] = "\n".join(semaphores)
     if group is not None and node.fail_fast:
-        fields |= {"gff": 1, "cell_of": group[0]}
+        fields |= {"group_fail_fast": 1, "cell_of": group[0]}
     return fields
 
 
@@ -204,9 +207,9 @@ def _policies(node: Node) -> dict[str, str | int]:
     if node.action.kind in {"join", "approval"}:
         fields["kind"] = node.action.kind
     if node.action.kind == "approval" and node.timeout is not None and node.timeout >= 0:
-        fields["wait"] = int(node.timeout * 1000)
+        fields["approval_timeout"] = int(node.timeout * 1000)
     if node.allow_failure is True:
-        fields["excuse"] = 1
+        fields["allow_failure"] = 1
     if node.retry is not None and node.retry.max > 0:
         fields["retry"] = retry_field(node.retry)
         if node.retry.on and Reason.ABANDONED not in node.retry.on:

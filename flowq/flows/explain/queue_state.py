@@ -49,7 +49,7 @@ def read_surroundings(store: "Store", run: RunView) -> QueueState:
         who if name.startswith("run/") else who.rpartition("-")[0] for name, held in holders.items() for who in held[:_HOLDERS]
     ]
     return QueueState(
-        store.workers.all(),
+        store.workers.live(),
         positions,
         bool(queued) and store.queues.suspended(),
         holders,

@@ -88,7 +88,8 @@ class Waits:
         if not workers:
             if self._run.local:
                 return "this run has no worker now: the command that started it is gone", [], []
-            return f"no worker listens on queue {job.queue}", self._others(), []
+            suspended = ["workers are suspended too: `flowq resume` lets them go on"] if self._around.suspended else []
+            return f"no worker listens on queue {job.queue}", [*self._others(), *suspended], []
         if self._around.suspended:
             return "the workers are suspended: none of them starts a job", [], []
         slots, busy = sum(worker.slots for worker in workers), sum(worker.busy for worker in workers)

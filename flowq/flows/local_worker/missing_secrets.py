@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 from flowq.exceptions import UsageError
 from flowq.flows.forecast import graph_rules
 from flowq.flows.forecast.outcomes import predict_ends
+from flowq.flows.local_worker.orphaned_runs import has_worker
 from flowq.flows.local_worker.worker import local_queues
 from flowq.plan import Plan
 from flowq.states import ENDED, JobStatus
@@ -59,7 +60,7 @@ def absent_on_retry(store: "Store", retry: "RetryPlan") -> list[Absent]:
 def absent_on_resume(store: "Store", run: str) -> list[Absent]:
     """Return what is absent for the jobs that a run has before it; nothing where a worker has the run already: it knows its own."""
     absent = _left(store, run)
-    return absent if absent and not store.workers.serving(local_queues(Plan.from_json(store.runs.plan(run)), run)) else []
+    return absent if absent and not has_worker(store, local_queues(Plan.from_json(store.runs.plan(run)), run)) else []
 
 
 def refuse_absent(absent: Sequence[Absent]) -> None:

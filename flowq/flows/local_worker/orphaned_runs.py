@@ -4,15 +4,18 @@ Such a run is kept as it is, for `flowq run --resume` to go on with. Until then,
 concurrency group, so a run that waits for that place must be told.
 """
 
+import time
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Final
 
+from flowq import processes
 from flowq.states import RUN_ENDED
 
 if TYPE_CHECKING:
     from flowq.store import Store
 
 _SHOWN: Final = 3  # holders of a group
+_LOOK: Final = 0.1  # s between looks for a sign of life
 
 
 def stranded(store: "Store", runs: Iterable[str]) -> list[str]:
@@ -26,6 +29,28 @@ def stranded(store: "Store", runs: Iterable[str]) -> list[str]:
         return []
     worked_on = {queue.partition("/")[0] for worker in store.workers.live() for queue in worker.queues if "/" in queue}
     return [run for run in open_runs if run not in worked_on]
+
+
+def has_worker(store: "Store", queues: Iterable[str], *, certain: bool = False) -> bool:
+    """Return whether a worker executes what waits in these queues of a local run; one that is stopping takes nothing any more.
+
+    Args:
+        store: where the run is.
+        queues: the store's names of the run's queues.
+        certain: wait for a heartbeat of a worker whose process cannot be seen from here (it is in another container). Without it
+            such a worker is believed for two leases after its last heartbeat, so a caller that stays must ask again.
+    """
+    wanted = set(queues)
+    known: dict[str, int] | None = None
+    while True:
+        found = [worker for worker in store.workers.live() if worker.state != "stopping" and wanted & set(worker.queues)]
+        if not certain or not found or any(processes.is_running(worker.process) for worker in found):
+            return bool(found)
+        if known is None:
+            known = {worker.name: worker.beat_ms for worker in found}
+        if any(worker.beat_ms != known.get(worker.name) for worker in found):
+            return True
+        time.sleep(_LOOK)
 
 
 def advice(run: str) -> str:

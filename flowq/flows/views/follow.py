@@ -6,6 +6,7 @@ What ends the following is the run's record, not an event: a run that was retrie
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
@@ -130,7 +131,8 @@ class Follower:
             self._events_after = events[-1].seq
         if logs:
             self._logs_after = logs[-1].seq
-        self._look_for_end(events)
+        with suppress(ServerUnavailableError):  # what has been read is given out first
+            self._look_for_end(events)
         return update
 
     def _look_for_end(self, events: Sequence[Event]) -> None:
@@ -141,7 +143,7 @@ class Follower:
         self._checked = now
         run = self._store.runs.get(self._run_id)
         if run is None:
-            raise NoSuchRunError(f"run {self._run_id} is no longer on the server: it was deleted")
+            raise NoSuchRunError(f"run {self._run_id} is no longer on the server: it was deleted, or the server lost its data")
         self._ended = run.ended
 
     def _members(self, events: Sequence[Event]) -> dict[int, range]:
@@ -247,7 +249,7 @@ class Progress:
     @property
     def group(self) -> str | None:
         """The semaphore of the concurrency group that the run waits for, None once it has begun."""
-        return self._run.sem if self._run.status is RunStatus.QUEUED else None
+        return self._run.semaphore if self._run.status is RunStatus.QUEUED else None
 
     def waiting_queues(self) -> frozenset[str]:
         """Return the queues in which jobs wait now."""

@@ -176,7 +176,7 @@ def run_view(plan: Plan, snapshot: Snapshot) -> RunView:
         directory=run.directory,
         local=run.local,
         canceling=run.canceling,
-        semaphore=run.sem if run.status is RunStatus.QUEUED else None,
+        semaphore=run.semaphore if run.status is RunStatus.QUEUED else None,
         selection=plan.selection,
         gates=tuple(gates.values()),
     )

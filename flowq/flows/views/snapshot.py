@@ -9,13 +9,14 @@ from flowq.flows.views.run_view import RunView, Snapshot, ordinal_of, run_view
 from flowq.plan import Plan
 from flowq.plan.foreach import foreach_groups, with_foreach_cells
 from flowq.states import JobStatus
-from flowq.store.schema.records import JobRecord
+from flowq.store.schema.records import Event, JobRecord
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from flowq.store import Store
 
+_EVENTS = 5000  # read at once
 _OUTPUT = 2000  # entries of a job's output that are kept, the latest
 _OUTPUT_BYTES = 100_000
 _WITH_ERROR = frozenset({JobStatus.FAILED, JobStatus.STOPPED, JobStatus.SCHEDULED})
@@ -48,7 +49,9 @@ def take_snapshot(store: "Store", run_id: str, plan: Plan) -> Snapshot:
     # The run first: a job that ends in between makes the jobs newer than the run, never a run that ended with open jobs.
     run = store.runs.get(run_id)
     if run is None:
-        raise NoSuchRunError(f"run {run_id} is no longer on the server: its retention has passed or it was deleted")
+        raise NoSuchRunError(
+            f"run {run_id} is no longer on the server: its retention has passed, it was deleted, or the server lost its data"
+        )
     ordinals = [cell.ordinal for cell in plan.jobs()]
     jobs: list[JobRecord | None] = [None] * len(plan.cells)
     for ordinal, record in zip(ordinals, store.runs.jobs(run_id, ordinals), strict=True):
@@ -64,6 +67,14 @@ def take_snapshot(store: "Store", run_id: str, plan: Plan) -> Snapshot:
         now_ms=time.time_ns() // 1_000_000,
         suspended=bool(queues) and store.queues.suspended(),
     )
+
+
+def read_events(store: "Store", run_id: str) -> list[Event]:
+    """Read all events of a run that are kept."""
+    events: list[Event] = []
+    while more := store.runs.events(run_id, after=events[-1].seq if events else "0", count=_EVENTS):
+        events += more
+    return events
 
 
 def read_errors(store: "Store", run_id: str, ordinals: "Sequence[int]") -> dict[int, str]:

@@ -22,6 +22,7 @@ from flowq.store.client.errors import translate
 from flowq.store.client.scripts import Script, flatten, load
 from flowq.store.client.session import Session, data_lost
 from flowq.store.schema.outcomes import ExchangeReply, ExecutionReport, LogLines, SweepReply, Verdict
+from flowq.store.schema.records import Registration
 from flowq.store.schema.replies import (
     exchange_arguments,
     heartbeat_arguments,
@@ -167,21 +168,21 @@ class WorkerConnection:
 
     def heartbeat(
         self,
+        worker: Registration,
         state: str,
-        queues: Sequence[str],
         executions: Sequence[tuple[str, str]],
         counters: tuple[int, int, int] = (0, 0, 0),
     ) -> None:
         """Send a heartbeat with the `(job id, token)` of each running execution; `receive` gives a verdict for each, in order.
 
-        `counters` as in `heartbeat_arguments`.
+        `worker` and `counters` as in `heartbeat_arguments`.
         """
-        flat = heartbeat_arguments(self._worker, self._lease_ms, state, queues, counters=counters, executions=executions)
+        flat = heartbeat_arguments(worker, state, counters=counters, executions=executions)
         self._send(_Request(load("worker/heartbeat"), flatten(flat), read_verdicts))
 
-    def sweep(self) -> None:
-        """Send a sweep; `receive` gives a `SweepReply`."""
-        self._send(_Request(load("worker/sweep"), flatten(sweep_arguments(self._lease_ms, punctual=True)), read_sweep))
+    def sweep(self, queues: Sequence[str] = ()) -> None:
+        """Send a sweep; `receive` gives a `SweepReply`. `queues` as in `Workers.sweep`."""
+        self._send(_Request(load("worker/sweep"), flatten(sweep_arguments(self._lease_ms, queues, punctual=True)), read_sweep))
 
     def receive(self) -> Reply | None:
         """Read what has arrived and return the reply, or None when it is not complete yet.
@@ -209,7 +210,7 @@ class WorkerConnection:
             return
         self._request = None
         if message.startswith("FLOWQGONE"):
-            raise data_lost(self._session.keys.namespace)
+            raise data_lost(self._session.keys.namespace, message)
         raise translate(redis.exceptions.ResponseError(message))
 
     def _send(self, request: _Request) -> None:

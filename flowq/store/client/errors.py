@@ -14,7 +14,7 @@ from typing import Final, Literal, Self
 
 from redis import exceptions as client
 
-from flowq.exceptions import ServerError, ServerUnavailableError
+from flowq.exceptions import ServerError, ServerUnavailableError, UsageError
 
 _CODES_OF_CLASSES: Final[tuple[tuple[type[Exception], str], ...]] = (
     # redis-py strips the code of the answers it has classes for. Subclasses come before their bases.
@@ -61,7 +61,10 @@ _WAITING_DOES_NOT_HELP: Final = {
 _TRANSLATED: Final = (client.RedisError, client.RedisClusterException, OSError)
 
 _CODE = re.compile(r"([A-Z]{2,}) ")
-_SCRIPT = re.compile(r",? script: .*$")  # where in a script it happened, hung on to the text by the server
+_SCRIPT = re.compile(
+    r",? script: (?:[0-9a-f]{40}, )?on @.*$"
+)  # where in a script it happened, hung on to the text by the server
+_DENIED = "ACL failure in script: "  # what the text of a missing right begins with that a script would have needed
 
 
 def translate(error: BaseException, server: str = "the server") -> BaseException:
@@ -72,9 +75,11 @@ def translate(error: BaseException, server: str = "the server") -> BaseException
         server: how to call the server in the sentence, such as "the server at redis://db:6379"; no passwords.
 
     Returns:
-        A `ServerError` to raise `from error`; `error` itself when it is none of the server's or the connection's, or is a
+        A `ServerError` to raise `from error`, a `UsageError` for a text that cannot be sent; `error` itself when it is none of the server's or the connection's, or is a
         `NoScriptError`.
     """
+    if isinstance(error, UnicodeEncodeError):
+        return UsageError(f"{error.object[:100]!r} cannot be stored: it has half a character (a lone surrogate)")
     if isinstance(error, client.NoScriptError) or not isinstance(error, _TRANSLATED):
         return error
     code, detail = _code(error), _one_line(error)
@@ -122,6 +127,8 @@ def _code(error: BaseException) -> str:
     for kind, code in _CODES_OF_CLASSES:
         if isinstance(error, kind):
             return _password_code(str(error)) if code == "WRONGPASS" else code
+    if isinstance(error, client.ResponseError) and str(error).startswith(_DENIED):
+        return "NOPERM"
     if isinstance(error, client.ResponseError):
         match = _CODE.match(str(error))
         return match[1] if match else ""
@@ -135,7 +142,7 @@ def _password_code(text: str) -> str:
 
 def _one_line(error: BaseException) -> str:
     """Return the error's text without what redis-py and Lua hang on to it."""
-    text = _SCRIPT.sub("", " ".join(str(error).split())) or type(error).__name__
+    text = _SCRIPT.sub("", " ".join(str(error).split())).removeprefix(_DENIED) or type(error).__name__
     match = _CODE.match(text)
     return text.removeprefix(match[0] if match else "").rstrip(".")
 

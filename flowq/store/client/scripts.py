@@ -6,7 +6,8 @@ prelude, the check of the incarnation, the used fragments in order of their depe
 shared constants written out: composites share the fragments, so no rule is stated twice.
 
 Each function of a script is a closure that every call makes, whether it is needed or not. A fragment for what most jobs do not have
-says `-- loaded: on first use`: its functions are made when the first of them is called.
+says `-- loaded: on first use`: its functions are made when the first of them is called. A transition that says `-- memory: also when none is
+left` is not refused by a server that has reached its maxmemory: workers would be taken for dead.
 
 Arguments are flat texts read in order by the script; `flatten` writes lists with their length in front.
 """
@@ -44,6 +45,7 @@ L.step = setmetatable({{}}, {{ __index = function(steps, name)
   return rawget(steps, name)
 end }})
 """
+_ALWAYS: Final = "#!lua flags=allow-oom"
 _UNGUARDED: Final = frozenset({"namespace/open"})
 
 
@@ -59,6 +61,7 @@ class Header:
     replies: str
     uses: tuple[str, ...]
     lazy: bool = False  # of a fragment: loaded on first use
+    always: bool = False  # of a transition: carried out also when the server has no memory left
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +99,7 @@ def read_header(name: str) -> Header:
         replies=values.get("replies", ""),
         uses=() if uses in {"-", "-."} else tuple(uses.rstrip(".").split()),
         lazy="loaded" in values,
+        always="memory" in values,
     )
 
 
@@ -103,7 +107,8 @@ def read_header(name: str) -> Header:
 def load(name: str) -> Script:
     """Compose the script of a transition."""
     order = [read_header(item) for item in _order(name, [])]
-    parts = [_text("lib/prelude")]
+    parts = [_ALWAYS] if read_header(name).always else []
+    parts.append(_text("lib/prelude"))
     if later := [header.name for header in order if header.lazy]:
         parts.append(_on_first_use(later))
     if name not in _UNGUARDED:

@@ -4,7 +4,9 @@ redis-py is told not to retry (see `flowq.connections.clients`): a transition ma
 idempotent, and that decision is made here, once, for every call.
 """
 
-from collections.abc import Callable, Sequence
+import logging
+import re
+from collections.abc import Sequence
 from typing import Any, Final
 
 import redis
@@ -15,8 +17,13 @@ from flowq.store.client.errors import Translated
 from flowq.store.client.scripts import Script, flatten, load
 from flowq.store.schema.keys import Keys
 
-SCHEMA: Final = "1"
+SCHEMA: Final = "2"
 _ATTEMPTS: Final = 3  # sends of one call: a reply may be lost twice in a row
+_KEYS_PER_STEP: Final = 500  # that one step of a migration looks at: about 10 ms
+
+_log = logging.getLogger(__name__)
+_LONGEST_WAIT: Final = 3.0  # s of one blocking call: well below a connection's time-out
+_SHORTEST_WAIT: Final = 0.001  # s: 0 would block without an end
 
 
 class Session:
@@ -30,26 +37,46 @@ class Session:
     """
 
     def __init__(self, client: "redis.Redis", namespace: str, *, follow: bool = True) -> None:
-        self.client: Any = client  # redis-py annotates its replies for all its modes at once: no help here
+        self._client: Any = client  # redis-py annotates its replies for all its modes at once: no help here
         self.keys = Keys(namespace)
         self.follow = follow
         self.incarnation = ""
         self.translated = Translated(_address(client))
 
+    @property
+    def client(self) -> Any:
+        """The client, for reading; what is read has the schema of this version."""
+        if not self.incarnation:
+            self.open()
+        return self._client
+
     def open(self) -> None:
-        """Check the schema and learn the incarnation; found both on a fresh server.
+        """Check the schema and learn the incarnation; found both on a fresh server, and migrate data of the schema before.
 
         Raises:
             SchemaVersionError: the data was written with another schema.
+            DataLostError: the data was replaced while it was migrated.
             ServerError: the server cannot be used.
         """
-        schema, incarnation, _ = self._send(load("namespace/open"), [SCHEMA, ids.nonce()])
-        if schema.decode() != SCHEMA:
+        found, incarnation, _, migrating = self._send(load("namespace/open"), [SCHEMA, ids.nonce()])
+        schema = "none" if found is None else found.decode()
+        if schema != SCHEMA:
+            remedy = "a newer flowq wrote it: upgrade this one" if _is_newer(schema) else "use the flowq version that wrote it"
             raise SchemaVersionError(
-                f"the data of namespace {self.keys.namespace!r} has schema {schema.decode()}, this flowq works with schema {SCHEMA}:"
-                " use the flowq version that wrote it, or another namespace"
+                f"the data of namespace {self.keys.namespace!r} has schema {schema}, this flowq works with schema {SCHEMA}:"
+                f" {remedy}, or use another namespace"
             )
+        if migrating:
+            self._migrate(incarnation.decode())
         self.incarnation = incarnation.decode()
+
+    def _migrate(self, incarnation: str) -> None:
+        """Bring the records to the schema of this version, together with other clients that do the same."""
+        _log.info("the data of namespace %r is migrated to schema %s", self.keys.namespace, SCHEMA)
+        more = 1
+        while more:
+            _, more = self._send(load("namespace/migrate"), [str(_KEYS_PER_STEP)], incarnation)
+        _log.info("the data of namespace %r has schema %s now", self.keys.namespace, SCHEMA)
 
     def run(self, name: str, *arguments: object) -> Any:
         """Call a script and return its raw reply.
@@ -69,74 +96,53 @@ class Session:
             self.open()
             return self._send(script, flat)
 
-    def run_many(self, name: str, calls: Sequence[Sequence[object]]) -> list[Any]:
-        """Call a script many times in one round trip and return the raw replies in order.
-
-        Raises:
-            DataLostError: the data was replaced and this session does not follow.
-            ServerError: the server cannot be used.
-        """
-        if not self.incarnation:
-            self.open()
-        script, flat = load(name), [flatten(arguments) for arguments in calls]
-        try:
-            return list(self._again(lambda: self._evaluate_many(script, flat)))
-        except DataLostError:
-            if not self.follow:
-                raise
-            self.open()
-            return list(self._again(lambda: self._evaluate_many(script, flat)))
-
     def put_into(self, pipeline: Any, name: str, arguments: Sequence[object]) -> None:
         """Add the call of a script to a pipeline of the user's; the reply is among those of his `execute`."""
         if not self.incarnation:
             self.open()
         pipeline.execute_command("EVAL", load(name).text, 1, self.keys("meta"), self.incarnation, *flatten(arguments))
 
-    def _send(self, script: Script, flat: list[str | bytes]) -> Any:
-        return self._again(lambda: self._evaluate(script, flat))
-
-    def _again(self, send: Callable[[], Any]) -> Any:
+    def _send(self, script: Script, flat: list[str | bytes], incarnation: str | None = None) -> Any:
         """Send, and once more when the reply was lost: every transition gives the same answer the second time."""
         for attempt in range(1, _ATTEMPTS + 1):
             try:
                 with self.translated:
-                    return send()
+                    return self._evaluate(script, flat, incarnation)
             except ServerUnavailableError:
                 if attempt == _ATTEMPTS:
                     raise
         raise AssertionError("unreachable")
 
-    def _evaluate(self, script: Script, flat: list[str | bytes]) -> Any:
-        tail = (1, self.keys("meta"), self.incarnation, *flat)
+    def _evaluate(self, script: Script, flat: list[str | bytes], incarnation: str | None = None) -> Any:
+        tail = (1, self.keys("meta"), self.incarnation if incarnation is None else incarnation, *flat)
         try:
             try:
-                return self.client.execute_command("EVALSHA", script.sha, *tail)
+                return self._client.execute_command("EVALSHA", script.sha, *tail)
             except redis.exceptions.NoScriptError:
-                return self.client.execute_command("EVAL", script.text, *tail)
+                return self._client.execute_command("EVAL", script.text, *tail)
         except redis.exceptions.ResponseError as error:
             if str(error).startswith("FLOWQGONE"):
-                raise data_lost(self.keys.namespace) from error
+                raise data_lost(self.keys.namespace, str(error)) from error
             raise
 
-    def _evaluate_many(self, script: Script, calls: list[list[str | bytes]]) -> list[Any]:
-        """One pipeline: the first call brings the script's text along, the others find it there."""
-        pipe = self.client.pipeline(transaction=False)
-        for number, flat in enumerate(calls):
-            command, source = ("EVALSHA", script.sha) if number else ("EVAL", script.text)
-            pipe.execute_command(command, source, 1, self.keys("meta"), self.incarnation, *flat)
-        replies = pipe.execute(raise_on_error=False) if calls else []
-        for reply in replies:
-            if isinstance(reply, redis.exceptions.ResponseError) and str(reply).startswith("FLOWQGONE"):
-                raise data_lost(self.keys.namespace)
-            if isinstance(reply, redis.exceptions.RedisError):
-                raise reply
-        return list(replies)
+    def bounded_wait(self, timeout: float) -> float:
+        """Return how many seconds one call may block in the server, of those that the caller wants to wait.
+
+        They are fewer than the client waits for a reply: a server that has nothing to say must not be taken for one that is gone.
+        """
+        patience = self.client.connection_pool.connection_kwargs.get("socket_timeout")
+        longest = _LONGEST_WAIT if patience is None else min(_LONGEST_WAIT, patience / 2)
+        return max(_SHORTEST_WAIT, min(timeout, longest))
+
+    def wait_for(self, keys: Sequence[str], timeout: float) -> None:
+        """Block until one of the lists has an entry, which is taken, or `timeout` seconds have passed; it may return earlier."""
+        with self.translated:
+            self.client.blpop(list(keys), timeout=self.bounded_wait(timeout))
 
     def now_ms(self) -> int:
         """Return the server's clock in milliseconds."""
         with self.translated:
-            seconds, micros = self.client.time()
+            seconds, micros = self._client.time()
         return int(seconds) * 1000 + int(micros) // 1000
 
 
@@ -149,8 +155,18 @@ def _address(client: "redis.Redis") -> str:
     return f"the server at {settings['host']}:{settings.get('port', 6379)}"
 
 
-def data_lost(namespace: str) -> DataLostError:
-    """Return the error for data that was replaced under a running process."""
+def _is_newer(schema: str) -> bool:
+    return schema.isdecimal() and int(schema) > int(SCHEMA)
+
+
+def data_lost(namespace: str, answer: str) -> DataLostError:
+    """Return the error for data that was replaced under a running process. `answer` is that of lib/incarnation."""
+    schema = re.match(r"FLOWQGONE (\S+)", answer)
+    if schema is not None and _is_newer(schema[1]):
+        return DataLostError(
+            f"the data of namespace {namespace!r} was taken over by a newer flowq: it has schema {schema[1]} now,"
+            f" this flowq works with schema {SCHEMA}: upgrade flowq here too, and start again"
+        )
     return DataLostError(
         f"the data of namespace {namespace!r} is gone: the server was restarted empty or flushed;"
         " runs and jobs of before have to be submitted again"

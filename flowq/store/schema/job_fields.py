@@ -1,14 +1,14 @@
 """The fields of a job's hash: name, type, unit, writers and meaning. A test holds the Lua files and every stored job to this table.
 
 Writers are `client` (the producer of a plain job), `submit` (the submission of a run) and Lua files. Times are in milliseconds, a
-duration or a point in time by the server's clock since the epoch, except the timeouts of plain jobs and callbacks, which are in seconds. A field that is absent has no value: there are no empty texts.
+duration or a point in time by the server's clock since the epoch. A field that is absent has no value: there are no empty texts.
 """
 
 from dataclasses import dataclass
 from typing import Final, Literal
 
 Type = Literal["text", "integer", "number", "flag", "json"]
-Unit = Literal["", "s", "ms", "ms since the epoch"]
+Unit = Literal["", "ms", "ms since the epoch"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +29,7 @@ FIELDS: Final[dict[str, JobField]] = {
         "text", "job/create job/create_draft run/upload_jobs lib/foreach lib/status", "see flowq.states.JobStatus"
     ),
     "reason": JobField("text", "lib/status", "why it has this status, see flowq.states.Reason"),
-    "origin": JobField("text", "job/create job/create_draft submit", "name of its queue"),
+    "queue": JobField("text", "job/create job/create_draft submit", "name of its queue"),
     "kind": JobField(
         "text", "submit lib/foreach job/expand_foreach", "group, foreach, join or approval; absent for what is executed"
     ),
@@ -61,47 +61,54 @@ FIELDS: Final[dict[str, JobField]] = {
     "returns": JobField("integer", "job/finish", "attempts that ended by returning Retry"),
     "cancel": JobField("integer", "job/cancel lib/run_cancellation", "what its worker is asked to do: 1 cancel, 2 stop"),
     "cancel_only": JobField("integer", "job/cancel", "number of the only execution that `cancel` is meant for"),
-    "why": JobField("text", "lib/run_cancellation", "reason of the cancellation by its run"),
+    "cancel_reason": JobField("text", "lib/run_cancellation", "reason of the cancellation by its run"),
     "request": JobField("text", "job/cancel job/requeue", "nonce of the latest request that it carried out"),
     "cache": JobField("json", "job/finish", "what is shown of the cache for the latest execution"),
     "logged": JobField("text", "job/append_logs", "<execution>:<number of its latest log entry>"),
     # -- semaphores and rate limits
-    "sems": JobField("text", "client submit job/resolve_conditions", "one line <max> <name> for each, see lib/semaphores"),
-    "base_sems": JobField("text", "submit", "the semaphores that hold before its concurrency group is evaluated"),
-    "limit": JobField("text", "client", "<concurrency>|<rate>|<period>, see lib/rate_limits", "ms"),
+    "semaphores": JobField(
+        "text", "client submit job/resolve_conditions", "one line <max> <name> for each, see lib/semaphores"
+    ),
+    "base_semaphores": JobField("text", "submit", "the semaphores that hold before its concurrency group is evaluated"),
+    "rate_limit": JobField("text", "client", "<concurrency>|<rate>|<period>, see lib/rate_limits", "ms"),
     "parked": JobField("number", "lib/semaphores", "its place among those who wait for its semaphores"),
     # -- plain jobs
     "nonce": JobField("text", "job/create job/create_draft", "identifies the request that created it"),
     "created_at": JobField("integer", "job/create job/create_draft", "when it was created", _EPOCH),
-    "at": JobField("integer", "job/create", "time before which it is not queued", _EPOCH),
-    "timeout": JobField("number", "client", "how long one execution may take, -1 without a limit", "s"),
+    "not_before": JobField("integer", "job/create", "time before which it is not queued", _EPOCH),
+    "timeout": JobField("integer", "client", "how long one execution may take, -1 without a limit", "ms"),
     "result_ttl": JobField(
         "integer", "client job/finish", "how long its record is kept after a success, -1 without a limit", "ms"
     ),
     "failure_ttl": JobField("integer", "client", "how long its record is kept after a failure, -1 without a limit", "ms"),
-    "description": JobField("text", "client", "what is shown of its call"),
+    "description": JobField("text", "client", "what is shown of it in place of its call"),
+    "call": JobField("text", "client", "its call as text, so that it can be shown without decoding arguments"),
     "serializer": JobField("text", "client", "what encoded its call and decodes its result"),
     "repeat": JobField("text", "client", "<times>|<ms>,<ms>,…: repetitions after a success", "ms"),
     "repeated": JobField("integer", "job/finish", "repetitions so far"),
-    "on_success": JobField("text", "client", "callback: <function>|<timeout>", "s"),
-    "on_failure": JobField("text", "client", "callback: <function>|<timeout>", "s"),
-    "on_stopped": JobField("text", "client", "callback: <function>|<timeout>", "s"),
+    "on_success": JobField("text", "client", "callback: <function>|<timeout>", "ms"),
+    "on_failure": JobField("text", "client", "callback: <function>|<timeout>", "ms"),
+    "on_stopped": JobField("text", "client", "callback: <function>|<timeout>", "ms"),
     "webhooks": JobField("text", "client", "one line <status> <timeout> <JSON> for each", "ms"),
     "func": JobField("text", "client", "name of its function, where webhooks report it"),
     "sync": JobField("flag", "client", "created in sync mode: its dependents are executed by the same process"),
     "group_id": JobField("text", "job/create job/create_draft", "name of its group"),
     "waiters": JobField("integer", "job/await_result", "clients that wait for its result"),
-    "uncalled": JobField(
+    "pending_callbacks": JobField(
         "integer",
         "job/reap_expired_lease lib/job_end",
         "failure callbacks of lost executions that are not called yet",
     ),
     # -- edges of plain jobs
-    "kids": JobField("flag", "job/create run/upload_jobs lib/foreach", "it has dependents (a job of a run: edges to others)"),
-    "refs": JobField("integer", "job/create lib/job_end", "dependents that have not ended; the record is kept for them"),
-    "freed": JobField("flag", "lib/job_end", "it has ended once and holds its parents' records no more"),
+    "has_dependents": JobField(
+        "flag", "job/create run/upload_jobs lib/foreach", "it has dependents (a job of a run: edges to others)"
+    ),
+    "open_dependents": JobField(
+        "integer", "job/create lib/job_end", "dependents that have not ended; the record is kept for them"
+    ),
+    "parents_released": JobField("flag", "lib/job_end", "it has ended once and holds its parents' records no more"),
     "settled": JobField("integer", "job/release_dependents", "edges to dependents that are decided"),
-    "ends": JobField(
+    "earlier_ends": JobField(
         "text",
         "job/release_dependents",
         "earlier ends whose edges are not all decided: <status>|<allowed>|<edges until here>;…",
@@ -110,11 +117,11 @@ FIELDS: Final[dict[str, JobField]] = {
     # -- jobs of runs
     "run": JobField("text", "run/upload_jobs lib/foreach", "id of its run"),
     "phase": JobField("text", "submit", "of a handler: success, failure, cancel or exit"),
-    "if": JobField("flag", "submit", "a supervisor has to evaluate something before it goes on"),
+    "needs_evaluation": JobField("flag", "submit", "a supervisor has to evaluate something before it goes on"),
     "delay": JobField("integer", "submit", "wait before it is queued", "ms"),
-    "ff": JobField("flag", "submit", "its failure cancels the run"),
-    "gff": JobField("flag", "submit", "its failure cancels the other cells of its matrix or foreach"),
-    "excuse": JobField("flag", "submit", "every failure of its own is allowed"),
+    "fail_fast": JobField("flag", "submit", "its failure cancels the run"),
+    "group_fail_fast": JobField("flag", "submit", "its failure cancels the other cells of its matrix or foreach"),
+    "allow_failure": JobField("flag", "submit", "every failure of its own is allowed"),
     "fresh": JobField("flag", "lib/run_walks", "it takes over no earlier result"),
     "keep": JobField("integer", "submit", "how long its record is kept after the end of the run, unless it failed", "ms"),
     "keep_failed": JobField("integer", "submit", "how long its record is kept after the end of the run, if it failed", "ms"),
@@ -128,7 +135,7 @@ FIELDS: Final[dict[str, JobField]] = {
     "expanded": JobField("text", "job/expand_foreach", "nonce of the list that its cells were made of"),
     # -- approvals
     "message": JobField("text", "job/resolve_conditions", "what the approver is asked"),
-    "wait": JobField("integer", "submit", "time for the decision", "ms"),
+    "approval_timeout": JobField("integer", "submit", "time for the decision", "ms"),
     "asked_at": JobField("integer", "job/release_dependents", "when the decision was asked for", _EPOCH),
     "decision": JobField("text", "job/approve", "nonce of the decision"),
     "decided_by": JobField("text", "job/approve", "name of the approver"),
@@ -138,8 +145,8 @@ FIELDS: Final[dict[str, JobField]] = {
 """The fields by name."""
 
 PREFIXES: Final[dict[str, JobField]] = {
-    "c:": JobField("text", "submit lib/run_walks", "of a foreach: a field that each of its cells gets"),
-    "g:": JobField(
+    "cell:": JobField("text", "submit lib/run_walks", "of a foreach: a field that each of its cells gets"),
+    "cells:": JobField(
         "integer", "lib/conditions lib/run_walks", "of a group: cells that ended so (finished, failed, skipped, canceled)"
     ),
 }

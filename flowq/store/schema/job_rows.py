@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Final
 
+from flowq.exceptions import CorruptRecordError
 from flowq.ids import split_member_id
 from flowq.states import JobStatus
 from flowq.store.schema.records import JobRecord, ResultRecord
@@ -17,16 +18,27 @@ _RESULT_TYPES: Final = {
 
 
 def job_record(job: str, row: Mapping[bytes, bytes]) -> JobRecord | None:
-    """Return the record of a job's hash, None of an empty one."""
+    """Return the record of a job's hash, None of an empty one.
+
+    Raises:
+        CorruptRecordError: the hash is not what flowq wrote.
+    """
     if not row:
         return None
+    try:
+        return _job_record(job, row)
+    except (ValueError, KeyError) as error:
+        raise CorruptRecordError(f"the record of job {job} cannot be read: {error}") from error
+
+
+def _job_record(job: str, row: Mapping[bytes, bytes]) -> JobRecord:
     fields = {name.decode(): value.decode("utf-8", "replace") for name, value in row.items()}
     run = fields.get("run")
     retry = fields.get("retry")
     return JobRecord(
         id=job,
         status=JobStatus(fields["status"]),
-        queue=fields.get("origin", ""),
+        queue=fields.get("queue", ""),
         run=run,
         ordinal=split_member_id(job)[1] if run else None,
         reason=fields.get("reason"),
@@ -48,7 +60,7 @@ def job_record(job: str, row: Mapping[bytes, bytes]) -> JobRecord | None:
         repeated=int(fields.get("repeated", 0)),
         serializer=fields.get("serializer"),
         sync=fields.get("sync") == "1",
-        awaits=_semaphores(fields.get("sems", "")) if "parked" in fields else (),
+        awaits=_semaphores(fields.get("semaphores", "")) if "parked" in fields else (),
         cell_of=_integer(fields.get("cell_of")),
         message=fields.get("message", ""),
         decided_by=fields.get("decided_by"),

@@ -36,6 +36,7 @@ TEMPLATES: Final[dict[str, str]] = {
     "outbox": "outbox",  # list: "<kind>|<id>|<cursor>", work that a transition left for bounded steps
     "decide": "decide",  # zset: job for which a supervisor has to evaluate something (`if`, a list, a group) -> when (again)
     "callbacks": "callbacks:{}",  # zset per queue: "<execution>:<nonce>|<id>" of a lost execution whose on_failure is to be called -> when (again)
+    "set_aside": "set-aside",  # hash: "<kind>|<id>" of a record that could not be dealt with -> why
     # -- semaphores
     "holders": "holders:{}",  # zset: who holds it -> until when (a place in a queue), or without an end
     "waiters": "waiters:{}",  # zset: who waits for it -> order

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
+from flowq import defaults, ids, processes
 from flowq.states import ENDED, RUN_ENDED, JobStatus, RunStatus
 
 
@@ -97,7 +98,7 @@ class RunRecord:
     retention: float  # s after the end
     counts: Mapping[JobStatus, int]
     outcome: RunStatus | None = None  # of the graph, fixed before the handlers run
-    sem: str | None = None  # the semaphore of its concurrency group
+    semaphore: str | None = None  # the semaphore of its concurrency group
     signature: str = ""  # of its plan, see `flowq.signing`
     left_out: int = 0  # of `total`: jobs that were not selected
 
@@ -117,6 +118,11 @@ class ResultRecord:
     value: bytes | None
     started_ms: int | None = None  # of the execution
     worker: str = ""
+
+    @property
+    def error(self) -> str | None:
+        """The text of the error; None of a success, and where there is none."""
+        return None if self.type == "successful" or self.value is None else self.value.decode("utf-8", "replace")
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,6 +153,36 @@ class LogEntry:
 
 
 @dataclass(frozen=True, slots=True)
+class Registration:
+    """What a worker says of itself when it takes its place on the list of workers."""
+
+    name: str
+    queues: tuple[str, ...]
+    hostname: str
+    pid: int
+    slots: int = 1
+    version: str = ""
+    lease: float = defaults.LEASE  # s; a worker that is silent for two of them is not taken for living
+    nonce: str = field(default_factory=ids.nonce)  # tells it from others of the same name
+    process: str = field(default_factory=processes.identity)  # see `flowq.processes`
+    former: str = ""  # nonce of the worker of this name that is known to be gone
+
+    def fields(self) -> list[str | int]:
+        """Return the fields of its hash and their values, flat."""
+        pairs: dict[str, str | int] = {
+            "queues": "\n".join(self.queues),
+            "hostname": self.hostname,
+            "pid": self.pid,
+            "process": self.process,
+            "slots": self.slots,
+            "version": self.version,
+            "lease": int(self.lease * 1000),
+            "nonce": self.nonce,
+        }
+        return [part for pair in pairs.items() for part in pair]
+
+
+@dataclass(frozen=True, slots=True)
 class WorkerRecord:
     """A worker as it announced itself with its last beat."""
 
@@ -163,6 +199,8 @@ class WorkerRecord:
     finished: int
     failed: int
     working_ms: int
+    process: str = ""  # its identity (`flowq.processes`), empty where its system does not tell
+    lease_ms: int = 0  # of its jobs
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from flowq.ids import split_member_id
 from flowq.store.schema.outcomes import Claim, ExchangeReply, ExecutionReport, LogLines, Outcome, SweepReply, Verdict
+from flowq.store.schema.records import Registration
 
 _SILENT_LEASES: Final = 6  # without a heartbeat for so many leases a worker is forgotten
 _SWEEP_BATCH: Final = 100  # entries of each kind that one sweep deals with
@@ -33,31 +34,24 @@ def exchange_arguments(
 
 
 def heartbeat_arguments(
-    worker: str,
-    lease_ms: int,
-    state: str,
-    queues: Sequence[str],
-    *,
-    counters: tuple[int, int, int],
-    executions: Sequence[tuple[str, str]],
+    worker: Registration, state: str, *, counters: tuple[int, int, int], executions: Sequence[tuple[str, str]]
 ) -> list[object]:
     """Return the arguments of `worker/heartbeat`.
 
     Args:
-        worker: its name.
-        lease_ms: of each execution, from now.
+        worker: what it was registered with; should the server have forgotten it, it is listed again.
         state: "idle", "busy" or "stopping".
-        queues: which it listens on.
         counters: executions that finished, that failed, and the milliseconds they took, since the start of the worker.
         executions: `(job id, token)` of each one that runs.
     """
     pairs = [part for pair in executions for part in pair]
-    return [worker, lease_ms, state, *counters, list(queues), len(executions), *pairs]
+    lease_ms = int(worker.lease * 1000)
+    return [worker.name, lease_ms, state, *counters, list(worker.queues), worker.fields(), len(executions), *pairs]
 
 
-def sweep_arguments(lease_ms: int, *, punctual: bool) -> list[object]:
-    """Return the arguments of `worker/sweep`. `punctual`: the worker can come back at a given time."""
-    return [lease_ms, _SWEEP_BATCH, lease_ms * _SILENT_LEASES, punctual]
+def sweep_arguments(lease_ms: int, queues: Sequence[str], *, punctual: bool) -> list[object]:
+    """Return the arguments of `worker/sweep`. `punctual`: the worker, which listens on `queues`, can come back at a given time."""
+    return [lease_ms, _SWEEP_BATCH, lease_ms * _SILENT_LEASES, punctual, list(queues)]
 
 
 def read_verdicts(reply: Any) -> list[Verdict]:
@@ -86,7 +80,7 @@ def read_claim(row: Any) -> Claim | None:
         token=token.decode(),
         execution=int(token.partition(b"-")[0]),
         attempt=int(fields["attempt"]),
-        queue=fields.get("origin", ""),
+        queue=fields.get("queue", ""),
         run=run,
         ordinal=split_member_id(name)[1] if run else None,
         payload=None if run else payload,

@@ -14,7 +14,9 @@ import signal
 import sys
 
 from flowq.worker.fork_server.children import Children
+from flowq.worker.fork_server.fence import Fence
 from flowq.worker.fork_server.preload import ModulePreloader
+from flowq.worker.fork_server.scratch import ScratchDirectory
 from flowq.worker.horse import horse
 from flowq.worker.horse.own_process import OwnProcess
 from flowq.worker.ipc import channel as ipc
@@ -38,8 +40,8 @@ class ForkServer:
         self._horses: dict[int, int] = {}  # number -> pid
         self._numbers: dict[int, int] = {}  # pid -> number
         self._preloader = ModulePreloader()
-        self._fence: float | None = None  # boot time at which the supervisor's lease is over
-        self._scratch = os.path.join(_temporary(), f"flowq-{os.getpid()}-{os.urandom(6).hex()}")
+        self._fence = Fence()
+        self._scratch = ScratchDirectory()
         self._wake_read, self._wake_write = os.pipe()
 
     def serve(self) -> None:
@@ -66,7 +68,7 @@ class ForkServer:
             pass
         finally:
             self._children.kill_all()
-            horse.remove_tree(self._scratch)
+            self._scratch.remove()
 
     def _take_over_signals(self) -> None:
         os.set_blocking(self._wake_write, False)
@@ -80,7 +82,7 @@ class ForkServer:
         """Return the milliseconds to wait for events."""
         if self._children.sweeping:
             return _SWEEP_STEP
-        limits = [limit for limit in (self._fence, self._preloader.deadline) if limit is not None]
+        limits = [limit for limit in (self._fence.due, self._preloader.deadline) if limit is not None]
         if not limits:
             return _IDLE
         return max(0, int((min(limits) - platform.boottime()) * 1000) + 1)
@@ -92,8 +94,8 @@ class ForkServer:
             case (ipc.KILL, int(number), int(sign)):
                 if number in self._horses:
                     self._children.signal(self._horses[number], sign)
-            case (ipc.LEASE, float(seconds)):
-                self._fence = platform.boottime() + seconds
+            case (ipc.LEASE, float(seconds), float(patience)):
+                self._fence.renew(seconds, patience)
             case (ipc.WARM, str(module)):
                 self._warm(module)
 
@@ -103,6 +105,7 @@ class ForkServer:
         except OSError as error:
             self._control.send((ipc.NO_FORK, number, platform.describe(error)))
             return
+        self._scratch.ensure()
         me = os.getpid()
         try:
             pid = os.fork()
@@ -114,7 +117,7 @@ class ForkServer:
         if pid == 0:
             try:
                 self._become_child(theirs)
-                horse.live(ours, parent=me, scratch=os.path.join(self._scratch, str(number)))
+                horse.live(ours, parent=me, scratch=os.path.join(self._scratch.path, str(number)))
             finally:
                 os._exit(horse.BROKEN)  # whatever happens, a child never returns into this loop
         ours.close()
@@ -131,6 +134,7 @@ class ForkServer:
         self._children.forget()
         os.close(self._wake_read)
         os.close(self._wake_write)
+        self._scratch.let_go()
         self._control.close()
         for channel in channels:
             channel.close()
@@ -145,7 +149,7 @@ class ForkServer:
             number = self._numbers.pop(pid, None)
             if number is not None:
                 del self._horses[number]
-                horse.remove_tree(os.path.join(self._scratch, str(number)))
+                horse.remove_tree(os.path.join(self._scratch.path, str(number)))
                 self._control.send((ipc.EXITED, number, code))
             elif (answer := self._preloader.probed(pid, code)) is not None:
                 self._control.send(answer)
@@ -154,21 +158,13 @@ class ForkServer:
 
     def _check_clocks(self) -> None:
         now = platform.boottime()
-        if self._fence is not None and now >= self._fence:
-            # The supervisor could not renew its lease (stopped, or cut off): others may have its jobs by now.
-            self._fence = None
+        if self._fence.passed():
             for pid, number in tuple(self._numbers.items()):
                 self._control.send((ipc.FENCED, number))
                 self._children.signal(pid, signal.SIGKILL)
         if self._preloader.deadline is not None and now >= self._preloader.deadline and self._preloader.pid is not None:
             self._children.signal(self._preloader.pid, signal.SIGKILL)
             self._preloader.give_up()
-
-
-def _temporary() -> str:
-    """Return the directory for temporary files; `tempfile` is too heavy to be imported here."""
-    named = os.environ.get("TMPDIR")
-    return named if named and os.path.isdir(named) else "/tmp"  # noqa: S108 - what is made there has a random name and mode 0700
 
 
 def _noticed(_number: int, _frame: object) -> None:

@@ -159,10 +159,10 @@ class Aside:
                 break
 
     def _call(self, which: str, *arguments: object) -> None:
-        name, _, seconds = self._task[which].rpartition("|")
+        name, seconds = _called(self._task[which])
         if self._announce is not None:
-            self._announce(float(seconds), self._outcome)
-        call_back(self._task, which, name, float(seconds), *arguments)
+            self._announce(seconds, self._outcome)
+        call_back(self._task, which, name, seconds, *arguments)
 
     @staticmethod
     def _guarded(outcome: TaskResult, call: Callable[[Any], Any]) -> Any:
@@ -175,6 +175,12 @@ class Aside:
             text = "".join(traceback.format_exception(error)).rstrip("\n")
             outcome["error"] += f"\n\nWhile this failure was handled, another one came:\n\n{text}"
             return None
+
+
+def _called(stored: str) -> tuple[str, float]:
+    """Return the name of a callback and the seconds it may take, of `<name>|<ms>`."""
+    name, _, millis = stored.rpartition("|")
+    return name, float(millis) / 1000
 
 
 def call_back(task: Task, which: str, name: str, seconds: float, *arguments: object) -> None:
@@ -196,8 +202,8 @@ def call_back(task: Task, which: str, name: str, seconds: float, *arguments: obj
 
 def after_death(task: Task) -> TaskResult:
     """Execute a task of kind "callback": the job's own horse is dead, this one calls what it could not call any more."""
-    name, _, seconds = task["callback"].rpartition("|")
     try:
+        name, seconds = _called(task["callback"])
         job = _job()
         arguments: tuple[object, ...] = (job, job.connection)
         if task["which"] == "on_failure":
@@ -207,7 +213,7 @@ def after_death(task: Task) -> TaskResult:
             kind = kinds.get(task["reason"], HorseKilledError)
             arguments += (kind, kind(task["error"]), None)
         with OwnProcess():
-            call_back(task, task["which"], name, float(seconds), *arguments)
+            call_back(task, task["which"], name, seconds, *arguments)
     except BaseException as error:  # noqa: BLE001 - as in `Aside`
         import traceback
 

@@ -2,9 +2,9 @@
 
 Three forms of line, freely mixed; a later key wins over an earlier one, empty lines are ignored:
 
-    key=value            text up to the end of the line
+    key=value            text up to the end of the line; the key is a plain name, as in `key<<END`
     key<<END             the lines up to one that is exactly END, joined by newlines
-    {"key": 1, …}        a JSON object; the only form whose values are not text
+    {"key": 1, …}        a JSON object; the only form whose values are not text, and whose keys are any text
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ def parse(data: bytes) -> dict[str, Any]:
     lines = enumerate(_text(data).split("\n"), start=1)
     for number, raw in lines:
         line = raw.removesuffix("\r")
+        _refuse_nul(number, line)
         if not line.strip():
             continue
         if line.startswith("{"):
@@ -75,7 +76,8 @@ def _block(number: int, end: str, lines: Iterator[tuple[int, str]]) -> str:
     if not end:
         raise OutputError(f"line {number} of $FLOWQ_OUTPUT: a word that ends the block is missing after <<")
     collected: list[str] = []
-    for _, line in lines:
+    for at, line in lines:
+        _refuse_nul(at, line)
         if line.removesuffix("\r") == end:
             return "\n".join(collected)
         collected.append(line)
@@ -86,7 +88,17 @@ def _key(number: int, text: str) -> str:
     key = text.strip()
     if not key:
         raise OutputError(f"line {number} of $FLOWQ_OUTPUT has no key")
+    if not (key.isascii() and (key[0].isalpha() or key[0] == "_") and all(char.isalnum() or char in "_.-" for char in key)):
+        raise OutputError(
+            f"line {number} of $FLOWQ_OUTPUT: {_shown(key)} cannot be a key: letters, digits, `_`, `.` and `-`, beginning with a letter or `_`;"
+            " a JSON object may have any key"
+        )
     return key
+
+
+def _refuse_nul(number: int, line: str) -> None:
+    if "\0" in line:
+        raise OutputError(f"line {number} of $FLOWQ_OUTPUT has a NUL character")
 
 
 def _shown(text: str) -> str:

@@ -14,7 +14,7 @@ from flowq.worker.supervisor.slot import KillCause
 
 if TYPE_CHECKING:
     from flowq.store import Store
-    from flowq.worker.options import WorkerOptions
+    from flowq.store.schema.records import Registration
 
 _log = logging.getLogger("flowq.worker")
 _LONGEST_WAIT: Final = 1.0  # s between two looks at what was asked of the job
@@ -28,7 +28,8 @@ class HeartbeatThread:
 
     Args:
         store: beats go there.
-        options: of the worker.
+        worker: what the worker was registered with.
+        interval: seconds between two beats.
         impatient: whether the user who stops the worker does not want to wait for its job.
 
     Attributes:
@@ -37,12 +38,13 @@ class HeartbeatThread:
         errand: done with every beat while a job is executed, when the main thread cannot do it.
     """
 
-    def __init__(self, store: "Store", options: "WorkerOptions", impatient: Callable[[], bool]) -> None:
+    def __init__(self, store: "Store", worker: "Registration", interval: float, impatient: Callable[[], bool]) -> None:
         self.counters = (0, 0, 0)
         self.cause: KillCause | None = None
         self.errand: Callable[[], None] = lambda: None
         self._store = store
-        self._options = options
+        self._worker = worker
+        self._interval = min(interval, _LONGEST_WAIT)
         self._impatient = impatient
         self._claim: Claim | None = None
         self._over = threading.Event()
@@ -77,7 +79,7 @@ class HeartbeatThread:
     def _run(self) -> None:
         # For the main thread: were they delivered here, a job that sleeps would not be woken by them.
         signal.pthread_sigmask(signal.SIG_BLOCK, STOP)
-        while not self._over.wait(min(self._options.beat, _LONGEST_WAIT)):
+        while not self._over.wait(self._interval):
             claim = self._claim
             try:
                 cause = self._beat(claim)
@@ -92,8 +94,7 @@ class HeartbeatThread:
                 _log.warning("%s", error)
 
     def _beat(self, claim: Claim | None) -> KillCause | None:
-        options = self._options
-        verdict = self._store.workers.heartbeat(options.name, options.queues, options.lease, claim, self.counters)
+        verdict = self._store.workers.heartbeat(self._worker, claim, self.counters)
         if claim is not None and self._impatient():
             return KillCause.RETURNED
         return None if verdict is None else _CAUSES.get(verdict)

@@ -2,28 +2,27 @@
 
 import logging
 import math
-import os
-import random
-import select
-import socket
 import time
 from typing import TYPE_CHECKING, Final
 
-from flowq import __version__, ids
+from flowq import ids
 from flowq.exceptions import DataLostError, ServerError
 from flowq.jobs import context
 from flowq.states import Reason
 from flowq.store.schema.outcomes import Claim, ExecutionReport, Outcome
 from flowq.timeouts import JobStopped
+from flowq.worker import registration
 from flowq.worker.horse import callbacks
 from flowq.worker.inprocess import sync
 from flowq.worker.inprocess.heartbeat import HeartbeatThread
 from flowq.worker.options import WorkerOptions
 from flowq.worker.signals import StopSignals
+from flowq.worker.supervise import reopen
 from flowq.worker.supervisor.active_job import ActiveJob
 from flowq.worker.supervisor.event_loop import Loop
 from flowq.worker.supervisor.plain_jobs import LOST, callback_task
-from flowq.worker.supervisor.shutdown import Shutdown, ShutdownStage
+from flowq.worker.supervisor.queue_order import QueueOrder
+from flowq.worker.supervisor.shutdown import Shutdown, ShutdownStage, watch_lifeline
 from flowq.worker.supervisor.slot import Ended, KillCause
 from flowq.worker.webhooks.delivery import Deliveries
 from flowq.worker.worker import Worker
@@ -44,12 +43,39 @@ class SimpleWorker(Worker):
     """
 
     def _execute(self, store: "Store", options: WorkerOptions) -> bool:
-        with StopSignals() as signals, HeartbeatThread(store, options, lambda: signals.count >= _IMPATIENT) as heartbeat:
-            return _Loop(store, options, Shutdown(options, signals), heartbeat).run()
+        executed = False
+        with StopSignals() as signals:
+            stopping = Shutdown(options, signals)
+            while True:
+                try:
+                    return self._work_on_data(store, options, stopping) or executed
+                except DataLostError as error:
+                    _log.error("%s", error)
+                    executed = executed or stopping.claimed > 0
+                if not reopen(store, options.name, signals):
+                    return executed
+
+    @staticmethod
+    def _work_on_data(store: "Store", options: WorkerOptions, stopping: Shutdown) -> bool:
+        """Work on the data that the server has now; return whether a job was executed.
+
+        Raises:
+            DataLostError: it was deleted or replaced.
+        """
+        worker = registration.register(store, options)
+        try:
+            with HeartbeatThread(store, worker, options.beat, lambda: stopping.signals >= _IMPATIENT) as heartbeat:
+                return _Engine(store, options, stopping, heartbeat).run()
+        finally:  # after the last heartbeat, which would list it again
+            registration.unregister(store, worker)
 
 
-class _Loop:
-    """One call to the store for each job: the end of the last one, and the claim of the next. Sweeps in between."""
+class _Engine:
+    """One call to the store for each job: the end of the last one, and the claim of the next. Sweeps in between.
+
+    It has what a `Supervisor` is made of, where no process is needed for it: the same stages of stopping, order of queues, reports of
+    ends, callbacks of lost jobs and deliveries of webhooks.
+    """
 
     def __init__(self, store: "Store", options: WorkerOptions, stopping: Shutdown, heartbeat: HeartbeatThread) -> None:
         self._store = store
@@ -57,9 +83,11 @@ class _Loop:
         self._stopping = stopping
         self._heartbeat = heartbeat
         self._loop = Loop()
+        if options.lifeline is not None:
+            self._loop.watch(options.lifeline, watch_lifeline(options.lifeline, self._parent_gone))
         self._deliveries = Deliveries(store, self._loop)
         heartbeat.errand = self._report_deliveries
-        self._queues = list(options.queues)
+        self._queues = QueueOrder(options.queues, options.strategy)
         self._next_sweep = time.monotonic()
         self._ended: list[ExecutionReport] = []  # to be reported
         self._asked: list[str] = []  # ids of the claims of the next step; kept until it is answered: a reply may be lost
@@ -69,39 +97,33 @@ class _Loop:
 
     def run(self) -> bool:
         """Work until a reason to stop comes; return whether a job was executed."""
-        options = self._options
-        self._store.workers.register(
-            options.name,
-            queues=options.queues,
-            hostname=socket.gethostname(),
-            pid=os.getpid(),
-            slots=1,
-            version=__version__,
-        )
-        _log.info("worker %s listens on %s", options.name, ", ".join(options.queues))
+        _log.info("worker %s listens on %s", self._options.name, ", ".join(self._options.queues))
         try:
             self._work()
-        except DataLostError as error:
-            _log.error("%s", error)
         finally:
-            self._leave()
+            self._settle()
         return self._executed
 
-    def _leave(self) -> None:
+    def _settle(self) -> None:
+        """Deliver the webhooks that are due."""
         try:
             self._deliveries.settle(lambda: self._stopping.look(busy=True, dry=False) >= ShutdownStage.COLD)
             self._deliveries.give_back()
-            self._store.workers.leave(self._options.name)
         except ServerError as error:
-            _log.warning("could not unregister the worker: %s", error)
+            _log.warning("%s", error)
         finally:
             self._deliveries.close()
+            self._loop.close()
+
+    def _parent_gone(self) -> None:
+        assert self._options.lifeline is not None
+        self._loop.forget(self._options.lifeline)
+        self._stopping.at_least(ShutdownStage.WARM)
 
     def _work(self) -> None:
         dry = False
         while True:
-            if self._is_orphan():
-                self._stopping.at_least(ShutdownStage.WARM)
+            self._loop.turn(0)
             stage = self._stopping.look(busy=bool(self._ended), dry=dry)
             if stage is not ShutdownStage.RUNNING and not self._ended and not self._asked:
                 return
@@ -133,17 +155,17 @@ class _Loop:
         if now < self._next_sweep:
             return
         self._next_sweep = now + self._options.sweep
-        self._more = self._store.workers.sweep(self._options.lease)
+        self._more = self._store.workers.sweep(self._options.lease, self._options.queues)
         self._deliveries.wanted = True
         self._loop.turn(0)
         self._deliveries.tick(running=True)
-        self._mourn()
+        self._call_lost()
         if any(command == "shutdown" for _, command in self._store.workers.commands(self._options.name)):
             self._stopping.at_least(ShutdownStage.WARM)
 
-    def _mourn(self) -> None:
+    def _call_lost(self) -> None:
         """Call the failure callbacks of executions that were lost with their workers."""
-        for lost in self._store.workers.callbacks(self._queues, 1) if self._stopping.claiming else ():
+        for lost in self._store.workers.callbacks(self._options.queues, 1) if self._stopping.claiming else ():
             self._call_back(lost, LOST)
             self._store.workers.called(lost)
 
@@ -153,17 +175,12 @@ class _Loop:
             with context.here(task, self._store):
                 callbacks.after_death(task)
 
-    def _is_orphan(self) -> bool:
-        lifeline = self._options.lifeline
-        return lifeline is not None and bool(select.select([lifeline], [], [], 0)[0])
-
     def _step(self) -> Claim | None:
         """Report what has ended and claim the next job, in one call."""
         if not self._asked and self._stopping.allowance(1):
             self._asked = [ids.nonce()]
-        if self._options.strategy == "random":
-            random.shuffle(self._queues)
-        reply = self._store.workers.exchange(self._options.name, self._queues, self._options.lease, self._ended, self._asked)
+        options = self._options
+        reply = self._store.workers.exchange(options.name, self._queues.next(), options.lease, self._ended, self._asked)
         for execution, outcome in zip(self._ended, reply.ended, strict=True):
             if outcome is Outcome.FENCED:
                 _log.warning("job %s: its end was refused, the execution had lost the job", execution.id)
@@ -173,13 +190,11 @@ class _Loop:
         claim = reply.claims[0] if reply.claims else None
         if claim is not None:
             self._stopping.claimed += 1
-            if self._options.strategy == "round_robin" and claim.queue in self._queues:
-                cut = self._queues.index(claim.queue) + 1
-                self._queues = self._queues[cut:] + self._queues[:cut]
+            self._queues.served(claim.queue)
         return claim
 
     def _wait(self) -> None:
-        self._store.workers.wait(self._options.name, self._queues, _LONGEST_WAIT)
+        self._store.workers.wait(self._options.name, self._options.queues, _LONGEST_WAIT)
         self._next_sweep = min(self._next_sweep, time.monotonic())  # it may be a call: what for is looked up there
 
     def _execute(self, claim: Claim) -> None:
@@ -193,7 +208,7 @@ class _Loop:
         started = time.monotonic()
         end = self._watched(claim)
         if end.cause is KillCause.FENCED:
-            if "limit" in claim.fields:
+            if "rate_limit" in claim.fields:
                 self._store.workers.vacate(claim)
             return
         if end.cause is KillCause.RETURNED:

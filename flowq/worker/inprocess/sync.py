@@ -10,7 +10,7 @@ from collections import deque
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
-from flowq import defaults
+from flowq.durations import NEVER
 from flowq.exceptions import SignatureError
 from flowq.jobs import context
 from flowq.states import JobStatus
@@ -20,7 +20,7 @@ from flowq.timeouts import TimerDeathPenalty
 from flowq.worker.horse import function
 from flowq.worker.ipc.messages import failed
 from flowq.worker.supervisor.active_job import ActiveJob
-from flowq.worker.supervisor.plain_jobs import plain_task
+from flowq.worker.supervisor.plain_jobs import plain_task, timeout_of
 from flowq.worker.supervisor.slot import Ended
 from flowq.worker.webhooks.delivery import deliver_here
 
@@ -42,8 +42,8 @@ def create_and_execute(store: "Store", new: NewJob, penalty_class: Any = None) -
         What `Jobs.create` returns.
     """
     worker = f"sync-{os.getpid()}-{threading.get_ident()}"
-    timeout = float(new.fields.get("timeout") or defaults.JOB_TIMEOUT)
-    lease = timeout + _SPARE if timeout > 0 else _FOREVER
+    timeout = timeout_of(new.fields)
+    lease = _FOREVER if timeout == NEVER else timeout + _SPARE
     new = replace(new, fields={**new.fields, SYNC: "1"})
     created, claim = store.jobs.create_here(new, worker, lease)
     todo = deque([] if claim is None else [claim])

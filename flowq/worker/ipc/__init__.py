@@ -12,7 +12,7 @@ Control channel (constants of `channel`; `number` is chosen by the supervisor, o
         {"path": […], "preload": […]}   the greeting, first and once; not sent to a clone, which has all that by itself
         (FORK, number)                  fork a horse; answered by HORSE or NO_FORK, in the order of the requests
         (KILL, number, signal)          signal the horse's process group; of a horse that has ended, nothing happens
-        (LEASE, seconds)                kill all horses after that time, unless another LEASE comes before
+        (LEASE, seconds, patience)      kill all horses after that time, unless another LEASE comes before; a supervisor that runs has `patience` more
         (WARM, module)                  import it if a probe shows no harm; answered by WARMED or COLD, later
     fork server -> supervisor
         (HORSE, number, pid) + socket   it waits for its task at the other end of the socket
@@ -34,13 +34,13 @@ Deadlines (s)
     of a slot (`supervisor.slot`)
         _START_LIMIT 60     from FORK to HORSE; then the fork server is killed
         _BEGIN_LIMIT 10     from sending the task until the horse has read it, which the kernel tells; then the horse is killed
-        timeout + grace     from then on: SIGTERM, after another grace SIGKILL (commands: at the timeout itself). A phase sets it anew
+        timeout + grace     from then on: SIGTERM, after another grace SIGKILL (commands: at the timeout itself). Each phase restarts it
         _EXIT_LIMIT 5       from the outcome to EXITED; then the horse is killed
         _ANSWER_LIMIT 5     from SIGKILL to EXITED; then the fork server is killed, with all its horses
     of a client of a fork server (`supervisor.fork_server_client`)
         _CLOSE_LIMIT 0.5    from closing the control channel to the server's end, in which it kills and sweeps; then it is killed
     of a fork server
-        LEASE               renewed at each answered heartbeat, up to 0.9 of a lease (`SELF_FENCE`) after that was sent; then all horses are killed
+        LEASE               `SELF_FENCE` of a lease, renewed while the supervisor runs (`supervisor.fork_server_pool`); then all horses are killed (`fork_server.fence`)
         _SWEEP_LIMIT 2      what does not die of SIGKILL within it hangs in the kernel: EXITED is sent all the same (`fork_server.children`)
         _DEADLINE 5         for a probe of a module (`fork_server.preload`); then it is killed, and the module stays cold
 """

@@ -19,7 +19,15 @@ PACKAGE = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file
 PRIVATE = (
     "FLOWQ_REDIS_URL",
     "FLOWQ_SECRET_KEY",
-)  # variables of the server, which no process that runs user code of a flow may see
+    "FLOWQ_NAMESPACE",
+    "FLOWQ_ALLOW_EVICTION",
+    "FLOWQ_CONFIG",
+    "FLOWQ_HOME",
+    "FLOWQ_LINGER",
+    "FLOWQ_REDIS_SERVER",
+    "FLOWQ_DEBUG",
+    "_FLOWQ_COMPLETE",
+)  # settings of flowq itself, which no process that runs user code of a flow sees
 
 _PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER = 36
@@ -66,6 +74,14 @@ if sys.platform == "linux":
     def boottime() -> float:
         """Return seconds of a clock that never jumps and also counts while the machine sleeps."""
         return time.clock_gettime(time.CLOCK_BOOTTIME)
+
+    def is_stopped(pid: int) -> bool:
+        """Return whether a process does not run on by itself: it was stopped (SIGSTOP), is being traced, or has ended."""
+        try:
+            with open(f"/proc/{pid}/stat", "rb") as file:
+                return file.read().rpartition(b")")[2].split()[0] not in {b"R", b"S", b"D"}
+        except (OSError, IndexError):
+            return True
 
     class ChildList:
         """The pids of the children of the process that made it, zombies included. Holds one descriptor."""
@@ -131,6 +147,10 @@ else:
     def boottime() -> float:
         """Return seconds of a clock that never jumps."""
         return time.monotonic()
+
+    def is_stopped(_pid: int) -> bool:
+        """Return True: not known on this system."""
+        return True
 
     class ChildList:
         """Nothing: orphans go to init here, so there are no unknown children."""

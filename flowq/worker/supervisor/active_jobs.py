@@ -12,6 +12,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
 from flowq.defaults import SELF_FENCE
+from flowq.exceptions import CorruptRecordError
 from flowq.states import Reason
 from flowq.store.schema.outcomes import Claim, ExecutionReport, LogLines, Outcome, Verdict
 from flowq.worker.ipc.platform import boottime
@@ -54,7 +55,6 @@ class ActiveJobs:
         self._fork_servers = fork_servers
         self._builder = builder
         self._policy = policy
-        self._fence = options.lease * SELF_FENCE
         self._options = options
         self._slots = [Slot(loop, self, index, grace=options.grace) for index in range(options.slots)]
         self._in_slot: dict[int, ActiveJob] = {}
@@ -140,13 +140,16 @@ class ActiveJobs:
     def start(self) -> None:
         """Start waiting jobs in free slots; callbacks of lost executions come first.
 
+        What runs goes on while the server is away, but nothing is begun whose lease may be over: it waits for the next heartbeat.
+
         Raises:
             ServerError: something had to be read and could not; what waits keeps waiting.
         """
+        oldest = boottime() - self._options.lease * SELF_FENCE
         for slot in self._slots:
             if slot.free and self._lost:
                 self._start_callback(slot, self._lost.popleft())
-            while slot.free and self._waiting:
+            while slot.free and self._waiting and self._waiting[0].leased > oldest:
                 self._start_in(slot, self._waiting[0])
 
     def acknowledged(self, execution: ExecutionReport, outcome: Outcome) -> None:
@@ -232,23 +235,12 @@ class ActiveJobs:
     # -- time and stop -----------------------------------------------------------------------------------------------------
 
     def tick(self) -> None:
-        """Do what is due by the clocks: hard timeouts, and giving up executions whose lease may have run out."""
+        """Do what is due by the clocks: hard timeouts, and letting go of output that the store does not take."""
         limit = time.monotonic() - _AWAY
         for slot in self._slots:
             slot.tick()
             if self._fetched[0] < limit:
                 slot.let_go(limit)
-        now = boottime()
-        for token, held in tuple(self._held.items()):
-            if held.reported or now < held.leased + self._fence:
-                continue
-            _log.warning("job %s: no heartbeat within its lease, giving it up", held.claim.id)
-            if held.slot is not None:
-                held.leased = now  # the kill is under way; do not say it again
-                held.slot.kill(KillCause.FENCED)
-            else:
-                self._waiting.remove(held)
-                del self._held[token]
 
     def return_waiting(self) -> None:
         """Hand back what has not been started, and take nothing any more."""
@@ -274,7 +266,7 @@ class ActiveJobs:
             return
         if held.started is not None:
             self._working_ms += int((boottime() - held.started) * 1000)
-        if end.cause is KillCause.FENCED or boottime() > held.leased + self._fence:
+        if end.cause is KillCause.FENCED:
             self._held.pop(held.claim.token, None)
             held.fenced = True
         elif end.cause is KillCause.RETURNED:
@@ -329,10 +321,10 @@ class ActiveJobs:
             task = self._builder.task(held.claim)
             secrets = self._builder.secrets(held.claim)
             fork_server = self._fork_servers.for_task(task)
-        except UnpreparableError as error:
+        except (UnpreparableError, CorruptRecordError, ValueError, KeyError, TypeError, IndexError) as error:
             self._waiting.popleft()
             allowed = self._allowed(held, None)
-            self._report(held, held.failed(Reason.ERROR, str(error), allowed=allowed, retryable=False))
+            self._report(held, held.failed(Reason.ERROR, _sentence(held, error), allowed=allowed, retryable=False))
             return
         except OSError as error:
             self._waiting.popleft()
@@ -381,7 +373,7 @@ class ActiveJobs:
         self._reports.append(execution)
 
     def _vacate(self, held: ActiveJob) -> None:
-        if "limit" in held.claim.fields:
+        if "rate_limit" in held.claim.fields:
             self._follow_ups.append((FollowUp.RELEASE, held.claim))
 
     def _give_back(self, held: ActiveJob) -> None:
@@ -392,3 +384,10 @@ class ActiveJobs:
         for entry in held.log(slot.logs()):
             self._logs.append(entry)
             self._buffered += len(entry.data)
+
+
+def _sentence(held: ActiveJob, error: Exception) -> str:
+    """Return why a job could not be made ready. What is no error of its flow is one of what is stored of it."""
+    if isinstance(error, UnpreparableError):
+        return str(error)
+    return f"what is stored of job {held.claim.id} cannot be read: {type(error).__name__}: {error}"

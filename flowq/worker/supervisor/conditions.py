@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from flowq import defaults
-from flowq.exceptions import DataLostError, ServerError
+from flowq.exceptions import CorruptRecordError, DataLostError, ServerError
 from flowq.expr import EvalError, evaluate, render, to_text
 from flowq.ids import split_member_id
 from flowq.plan import Json, Node
@@ -78,7 +78,14 @@ class Conditions:
             except ServerError as error:
                 _log.warning("%s", error)
                 break
+            except (CorruptRecordError, ValueError, KeyError, TypeError, IndexError) as error:
+                _log.warning("job %s cannot be decided, it is set aside: %s", job, error)
+                self._set_aside(job, str(error))
         return resolved
+
+    def _set_aside(self, job: str, text: str) -> None:
+        with suppress(ServerError):  # it is handed out again
+            self._store.workers.set_aside("decide", job, text)
 
     def _store_resolution(self, job: str, found: Resolution) -> Outcome:
         if found.items is not None:

@@ -189,9 +189,9 @@ class ForkServerClient:
         if horse.number in self._horses and not self.lost:
             self._send((ipc.KILL, horse.number, int(number)))
 
-    def renew(self, seconds: float) -> None:
-        """Let the horses live for `seconds` more, whatever happens to this supervisor."""
-        self._send((ipc.LEASE, float(seconds)))
+    def renew(self, seconds: float, patience: float = 0.0) -> None:
+        """Let the horses live for `seconds` more, whatever happens to this supervisor, and for `patience` more unless it is stopped."""
+        self._send((ipc.LEASE, float(seconds), float(patience)))
 
     def warm(self, module: str) -> None:
         """Ask the server to hold a module imported, if that does no harm. Asked once; the server may refuse."""

@@ -1,15 +1,14 @@
 """Which fork server a task goes to: one per directory, import path and environment, a few of them kept."""
 
-import os
 import re
-import stat
+import time
 from collections import OrderedDict
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
-from flowq.worker.fork_server import server
+from flowq.defaults import SELF_FENCE
 from flowq.worker.fork_server.children import kill_orphans, own_children
-from flowq.worker.horse.horse import remove_tree
+from flowq.worker.fork_server.scratch import remove_leftovers
 from flowq.worker.options import WorkerOptions
 from flowq.worker.supervisor.event_loop import Loop
 from flowq.worker.supervisor.fork_server_client import ForkServerClient, ForkServerKey
@@ -19,12 +18,13 @@ if TYPE_CHECKING:
     from flowq.worker.ipc.messages import Task
 
 _KEPT: Final = 6  # fork servers; about 10 MB each
+_PATIENCE: Final = 45.0  # s; more than a call to a server that does not answer takes, with its repetitions
+_RENEWED: Final = 0.2  # of the lease: how often the fork servers are told that this process runs
 _OFTEN: Final = 3  # tasks of one environment after which it gets a fork server of its own
 
 # What an interpreter, its loader and its C library read when they start, and the fork server before it forks. Set in a horse these
 # would come too late; all others do not.
 _EARLY: Final = re.compile(r"(PYTHON|LD_|DYLD_|MALLOC|GLIBC_|LC_)\w*|LANG|LANGUAGE|TZ|TMPDIR")
-_SCRATCH: Final = re.compile(r"flowq-(?P<pid>[1-9][0-9]*)-[0-9a-f]{12}")  # what a fork server calls its directory
 
 
 class ForkServerPool:
@@ -37,7 +37,8 @@ class ForkServerPool:
         # How many tasks each of the latest places had that set variables of their own. No more than can be served at once: a matrix
         # in which every cell has its own environment must not have one of them come back and take a server away from another.
         self._seen: OrderedDict[ForkServerKey, int] = OrderedDict()
-        self._fence: float | None = None
+        self._fence = options.lease * SELF_FENCE
+        self.renewal = 0.0  # monotonic time at which `renew` has something to do again
         # What this process has started before, the watchdog of the embedded server for one, is not to be swept.
         self._others = own_children() if options.alone else set()
         self._living: set[ForkServerClient] = set()  # also those that take no new jobs any more
@@ -82,11 +83,17 @@ class ForkServerPool:
         """Take note of a child of this process that is no orphan."""
         self._others.add(pid)
 
-    def renew(self, seconds: float) -> None:
-        """Let all horses live for `seconds` more, whatever happens to this process."""
-        self._fence = seconds
-        for fork_server in self._living:
-            fork_server.renew(seconds)
+    def renew(self) -> None:
+        """Let all horses live on, if it is time for that: called for as long as this process runs.
+
+        Whether the server answers does not matter, because a worker cannot tell an outage from a partition. If this process is stopped,
+        its horses are killed before its lease is over.
+        """
+        now = time.monotonic()
+        if now >= self.renewal:
+            self.renewal = now + self._options.lease * _RENEWED
+            for fork_server in self._living:
+                fork_server.renew(self._fence, _PATIENCE)
 
     def close(self) -> None:
         """End all fork servers and everything below them."""
@@ -122,8 +129,7 @@ class ForkServerPool:
         else:
             preload = () if place.shared else self._options.preload
             fork_server = ForkServerClient.start(self._loop, place, preload=preload, on_lost=self._lost)
-        if self._fence is not None:
-            fork_server.renew(self._fence)
+        fork_server.renew(self._fence, _PATIENCE)
         self._living = {known for known in self._living if not known.lost}
         self._living.add(fork_server)
         return fork_server
@@ -159,34 +165,3 @@ def place_of(task: "Task") -> ForkServerKey:
         shared=task["kind"] == "call" and bool(task.get("secrets")),
         withheld=tuple(task.get("withheld") or ()),
     )
-
-
-def remove_leftovers() -> None:
-    """Remove the scratch directories of fork servers that were killed; their ends remove them otherwise.
-
-    Only what such a server has certainly made: a directory that only this user may enter, named after a process that is
-    no more. A pid that is in use again keeps its directory until the next time.
-    """
-    try:
-        with os.scandir(server._temporary()) as entries:  # noqa: SLF001 - only it knows where they are
-            found = [(entry, match) for entry in entries if (match := _SCRATCH.fullmatch(entry.name))]
-    except OSError:
-        return  # there is no such directory: nothing was left in it
-    for entry, match in found:
-        try:
-            state = entry.stat(follow_symlinks=False)
-        except OSError:
-            continue  # another worker was faster
-        private = stat.S_ISDIR(state.st_mode) and stat.S_IMODE(state.st_mode) == 0o700 and state.st_uid == os.getuid()
-        if private and not _alive(int(match["pid"])):
-            remove_tree(entry.path)
-
-
-def _alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except (ProcessLookupError, OverflowError):
-        return False
-    except PermissionError:
-        return True
-    return True

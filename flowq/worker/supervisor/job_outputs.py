@@ -84,7 +84,9 @@ def _members(store: "Store", shape: Shape, names: Sequence[str]) -> dict[str, ra
 
 
 def _cells(shape: Shape, name: str, members: Mapping[str, range]) -> list[int]:
-    return list(members[name]) if name in members else list(shape.cells[name])
+    if name in members:
+        return list(members[name])
+    return [] if shape.plan.is_empty(shape.plan.cells[shape.targets[name]]) else list(shape.cells[name])
 
 
 def _result(status: JobStatus | None, value: bytes | None) -> Json:

@@ -12,10 +12,10 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
 from flowq import signing
-from flowq.exceptions import FlowqError, NoSuchRunError, SignatureError
+from flowq.exceptions import CorruptRecordError, FlowqError, NoSuchRunError, SignatureError
 from flowq.expr import EvalError, parse
 from flowq.ids import member_id
-from flowq.plan import Cell, Json, Node, Plan
+from flowq.plan import Cell, Json, Node, Plan, PlanVersionError
 from flowq.plan.foreach import foreach_groups, member_name, with_foreach_cells
 from flowq.states import JobStatus
 from flowq.store.schema.records import RunRecord
@@ -93,8 +93,10 @@ class JobScopes:
             stored = self._store.runs.plan(run_id)
             signing.verify(stored, record.signature, "plan of run", run_id, record.directory)
             plan = Plan.from_json(stored)
-        except (NoSuchRunError, SignatureError) as error:
+        except (NoSuchRunError, SignatureError, PlanVersionError) as error:
             raise UnpreparableError(str(error)) from error
+        except CorruptRecordError as error:
+            raise UnpreparableError(f"run {run_id}: {error}") from error
         changing = {node.name: used for node in plan.nodes if (used := _uses_of_run(node))}
         run = PlannedRun(record, Shape.of(run_id, plan), changing)
         self._runs[run_id] = run

@@ -4,6 +4,7 @@ import os
 from typing import TYPE_CHECKING, Final
 
 from flowq import defaults, signing
+from flowq.durations import NEVER, from_milliseconds
 from flowq.exceptions import SignatureError
 from flowq.states import Reason
 from flowq.store.schema.outcomes import Claim
@@ -11,6 +12,8 @@ from flowq.worker.ipc.messages import failed
 from flowq.worker.supervisor.slot import Ended, KillCause
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from flowq.worker.ipc.messages import Task
     from flowq.worker.options import WorkerOptions
 
@@ -22,20 +25,26 @@ LOST: Final = Ended(
 _TRAVELS: Final = ("serializer", "on_success", "on_failure")  # fields of the job that the horse needs
 
 
+def timeout_of(fields: "Mapping[str, str | bytes | int]") -> float:
+    """Return the seconds that one execution of a plain job may take, by the fields of its record; `NEVER` is without a limit."""
+    stored = fields.get("timeout")
+    return defaults.JOB_TIMEOUT if stored is None else from_milliseconds(str(stored))
+
+
 def plain_task(claim: Claim, options: "WorkerOptions | None" = None) -> "Task":
     """Return the task of a plain job. Modules are looked for in the worker's directory too, unless the worker is a clone.
 
     Raises:
         SignatureError: the job is not signed with the key that is set here.
     """
-    timeout = float(claim.fields.get("timeout") or defaults.JOB_TIMEOUT)
+    timeout = timeout_of(claim.fields)
     task: Task = {
         "id": claim.id,
         "name": claim.fields.get("description") or claim.id,
         "run": None,
         "attempt": claim.attempt,
         "execution": claim.execution,
-        "timeout": timeout if timeout > 0 else None,
+        "timeout": None if timeout == NEVER else timeout,
         "limit": defaults.MAX_RESULT,
         "kind": "pickle",
         "payload": signing.unseal(claim.payload or b"", *signing.payload_context(claim.id, claim.fields)),
@@ -73,5 +82,5 @@ def callback_task(claim: Claim, end: Ended, options: "WorkerOptions") -> "Task |
         "callback": callback,
         "reason": end.outcome.get("reason", ""),
         "error": end.outcome.get("error", ""),
-        "timeout": float(callback.rpartition("|")[2]),
+        "timeout": from_milliseconds(callback.rpartition("|")[2]),
     }

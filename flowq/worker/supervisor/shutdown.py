@@ -35,6 +35,11 @@ class Shutdown:
         self._warm_since: float | None = None
 
     @property
+    def signals(self) -> int:
+        """How many stop signals have come."""
+        return self._signals.count
+
+    @property
     def claiming(self) -> bool:
         """Whether more jobs may be claimed."""
         return self.stage is ShutdownStage.RUNNING

@@ -8,16 +8,14 @@ from __future__ import annotations
 
 import logging
 import math
-import os
 import random
-import socket
 import time
 from typing import TYPE_CHECKING, Final
 
-from flowq import __version__, ids
-from flowq.defaults import SELF_FENCE
-from flowq.exceptions import DataLostError, FlowqError, ServerError
+from flowq import ids
+from flowq.exceptions import CorruptRecordError, DataLostError, FlowqError, ServerError
 from flowq.store.schema.outcomes import ExchangeReply, SweepReply
+from flowq.worker import registration
 from flowq.worker.ipc import platform
 from flowq.worker.signals import StopSignals
 from flowq.worker.supervisor.active_jobs import ActiveJobs, FollowUp
@@ -28,6 +26,7 @@ from flowq.worker.supervisor.failure_policy import FailurePolicy
 from flowq.worker.supervisor.fork_server_client import ForkServerKey
 from flowq.worker.supervisor.fork_server_pool import ForkServerPool
 from flowq.worker.supervisor.job_scope import JobScopes, UnpreparableError
+from flowq.worker.supervisor.queue_order import QueueOrder
 from flowq.worker.supervisor.shutdown import Shutdown, ShutdownStage, watch_lifeline
 from flowq.worker.supervisor.slot import KillCause
 from flowq.worker.supervisor.task_builder import TaskBuilder
@@ -36,6 +35,7 @@ from flowq.worker.webhooks.delivery import Deliveries
 if TYPE_CHECKING:
     from flowq.store import Store
     from flowq.store.schema.outcomes import Claim, ExecutionReport, LogLines, Verdict
+    from flowq.store.schema.records import Registration
     from flowq.worker.options import WorkerOptions
 
 _log = logging.getLogger("flowq.worker")
@@ -50,11 +50,13 @@ _FAREWELL: Final = 20.0  # s a stopping worker tries to deliver what it has to t
 
 
 class Supervisor:
-    """Executes jobs until a reason to stop comes; `run` returns the exit code."""
+    """Executes jobs until a reason to stop comes. `signals`: entered, counts the stop signals of this process."""
 
-    def __init__(self, store: Store, options: WorkerOptions) -> None:
+    def __init__(self, store: Store, options: WorkerOptions, signals: StopSignals) -> None:
         self._store = store
         self._options = options
+        self._signals = signals
+        self._stopping = Shutdown(options, signals)
         self._loop = Loop()
         self._fork_servers = ForkServerPool(self._loop, options)
         self._deliveries = Deliveries(store, self._loop, self._fork_servers.tolerate)
@@ -68,7 +70,8 @@ class Supervisor:
         self._connections.on_reply = self._replied
         self._connections.on_refused = self._refused
         self._connections.on_hint = self._hinted
-        self._queues = list(options.queues)  # in the order in which they are served next
+        self._registration: Registration | None = None
+        self._queues = QueueOrder(options.queues, options.strategy)
         self._obeyed: set[str] = set()  # commands that were carried out
         self._hungry = True  # a claim may find something
         self._released = False  # dependents are about to be released: not dry yet
@@ -89,31 +92,28 @@ class Supervisor:
         """How many executions of this worker have ended so far."""
         return sum(self._jobs.counters[:2])
 
-    def run(self) -> int:
-        """Work. The calling thread must be the main one: signals are handled here.
+    @property
+    def claimed(self) -> int:
+        """How many jobs this worker has claimed so far."""
+        return self._stopping.claimed
 
-        Returns:
-            0 after a stop, 1 when the worker could not go on.
+    def run(self) -> None:
+        """Work until a reason to stop comes. Once only.
 
         Raises:
             ServerError: the server could not be used at the start.
+            DataLostError: the data was deleted or replaced; the jobs of this worker were killed.
         """
-        with StopSignals() as signals:
-            stopping = self._stopping = Shutdown(self._options, signals)
-            self._loop.watch(signals.fileno(), signals.acknowledge)
-            if self._options.lifeline is not None:
-                self._loop.watch(self._options.lifeline, watch_lifeline(self._options.lifeline, self._parent_gone))
-            if self._options.alone:
-                platform.become_subreaper()
-            try:
-                self._announce()
-                self._work(stopping)
-            except DataLostError as error:
-                _log.error("%s", error)
-                return 1
-            finally:
-                self._leave()
-        return 0
+        self._loop.watch(self._signals.fileno(), self._signals.acknowledge)
+        if self._options.lifeline is not None:
+            self._loop.watch(self._options.lifeline, watch_lifeline(self._options.lifeline, self._parent_gone))
+        if self._options.alone:
+            platform.become_subreaper()
+        try:
+            self._announce()
+            self._work(self._stopping)
+        finally:
+            self._leave()
 
     # -- the loop ----------------------------------------------------------------------------------------------------------
 
@@ -140,6 +140,7 @@ class Supervisor:
             self._tick()
 
     def _tick(self) -> None:
+        self._fork_servers.renew()
         self._connections.tick()
         self._jobs.tick()
         try:
@@ -153,7 +154,7 @@ class Supervisor:
             self._take_lost_callbacks()
         except DataLostError:
             raise
-        except ServerError as error:
+        except (ServerError, CorruptRecordError) as error:
             self._quiet_until = time.monotonic() + _REFUSED
             _log.warning("%s", error)
         self._evaluate_conditions()
@@ -190,21 +191,22 @@ class Supervisor:
         now = time.monotonic()
         if self._conditions.pending:
             return 0.0
-        due = [self._next_beat, min(self._next_sweep, self._alarm), now + 1.0]
-        due += [moment for moment in (self._jobs.alarm(), self._connections.again) if moment is not None]
-        if self._jobs.has_output:
-            due.append(self._next_flush)
-        if self._options.until_run is not None and self._jobs.empty:
-            due.append(self._next_run_check)
-        if self._jobs.has_follow_ups:
-            due.append(self._quiet_until)
-        if self._pause_until > now:
-            due.append(self._pause_until)
         if self._quiet_until > now:
-            return max(0.0, self._quiet_until - now)
-        return (
-            max(0.0, min(due) - now) if self._connections.ready else max(0.0, min(1.0, *(moment - now for moment in due[2:])))
-        )
+            return self._quiet_until - now
+        due = [now + 1.0, self._fork_servers.renewal]
+        due += [moment for moment in (self._jobs.alarm(), self._connections.again) if moment is not None]
+        if self._connections.online:
+            if self._jobs.has_follow_ups:
+                due.append(self._quiet_until)
+            if self._options.until_run is not None and self._jobs.empty:
+                due.append(self._next_run_check)
+        if self._connections.ready:
+            due += [self._next_beat, self._next_sweep, self._alarm]
+            if self._jobs.has_output:
+                due.append(self._next_flush)
+            if self._pause_until > now:
+                due.append(self._pause_until)
+        return max(0.0, min(due) - now)
 
     # -- requests ----------------------------------------------------------------------------------------------------------
 
@@ -222,7 +224,7 @@ class Supervisor:
         elif now >= min(self._next_sweep, self._alarm):
             self._alarm = math.inf if now >= self._alarm else self._alarm
             self._next_sweep = now + self._options.sweep * random.uniform(0.75, 1.25)  # noqa: S311 - workers must not sweep in step
-            self._connections.send(lambda link: link.sweep())
+            self._connections.send(lambda link: link.sweep(self._options.queues))
         elif self._stopping.allowance(self._jobs.capacity) and now >= self._pause_until:
             self._connections.arm(self._options.queues)
 
@@ -232,16 +234,17 @@ class Supervisor:
         self._beaten = [token for _, token in executions]
         self._sent = (platform.boottime(), [], [])
         state = "stopping" if not self._stopping.claiming else "busy" if executions else "idle"
-        self._connections.send(lambda link: link.heartbeat(state, self._options.queues, executions, self._jobs.counters))
+        worker = self._registration
+        assert worker is not None
+        self._connections.send(lambda link: link.heartbeat(worker, state, executions, self._jobs.counters))
 
     def _step(self, now: float, claims: int) -> None:
         self._next_flush = now + _FLUSH
         logs, reports = self._jobs.take_logs(_LOG_BUDGET), self._jobs.take_reports()
         self._sent = (platform.boottime(), logs, reports)
         wanted = [ids.nonce() for _ in range(claims)]
-        if self._options.strategy == "random":
-            random.shuffle(self._queues)
-        self._connections.send(lambda link: link.exchange(self._queues, logs=logs, ended=reports, claims=wanted))
+        queues = self._queues.next()
+        self._connections.send(lambda link: link.exchange(queues, logs=logs, ended=reports, claims=wanted))
 
     def _replied(self, reply: ExchangeReply | SweepReply | list[Verdict]) -> None:
         if isinstance(reply, ExchangeReply):
@@ -253,7 +256,6 @@ class Supervisor:
             verdicts = list(zip(self._beaten, reply, strict=True))
             self._jobs.renewed([token for token, verdict in verdicts if verdict != "fenced"], since)
             self._jobs.judged(verdicts)
-            self._fork_servers.renew(max(0.1, since + self._options.lease * SELF_FENCE - platform.boottime()))
 
     def _stepped(self, reply: ExchangeReply) -> None:
         since, _, reports = self._sent
@@ -263,8 +265,7 @@ class Supervisor:
         for claim in reply.claims:
             if claim is not None:
                 self._stopping.claimed += 1
-                if self._options.strategy == "round_robin":
-                    self._rotate(claim.queue)
+                self._queues.served(claim.queue)
                 self._jobs.take(claim, since)
         if reply.claims:
             self._hungry = None not in reply.claims
@@ -274,12 +275,6 @@ class Supervisor:
         self._deliveries.wanted |= reply.webhooks
         if reply.more:
             self._next_sweep = time.monotonic()
-
-    def _rotate(self, served: str) -> None:
-        """Put the queue that was served behind all others, and those before it as well."""
-        if served in self._queues:
-            cut = self._queues.index(served) + 1
-            self._queues = self._queues[cut:] + self._queues[:cut]
 
     def _swept(self, reply: SweepReply) -> None:
         self._swept_once = True
@@ -335,18 +330,11 @@ class Supervisor:
 
     def _announce(self) -> None:
         options = self._options
-        self._store.workers.register(
-            options.name,
-            queues=options.queues,
-            hostname=socket.gethostname(),
-            pid=os.getpid(),
-            slots=options.slots,
-            version=__version__,
-        )
+        self._registration = registration.register(self._store, options)
         # For nothing, so that script and connection are there: a worker that is out of descriptors must be able to hand back.
         self._store.workers.unclaim("-", "-")
         self._connections.connect()
-        self._fork_servers.renew(options.lease * SELF_FENCE)
+        self._fork_servers.renew()
         self._start_ahead()
         _log.info("worker %s listens on %s with %d slots", options.name, ", ".join(options.queues), options.slots)
 
@@ -368,7 +356,7 @@ class Supervisor:
         self._next_run_check = time.monotonic() + _RUN_CHECK
         try:
             record = self._store.runs.get(run)
-        except ServerError:
+        except (ServerError, CorruptRecordError):
             return
         if record is None or record.ended:
             self._stopping.at_least(ShutdownStage.WARM)
@@ -392,7 +380,8 @@ class Supervisor:
         if self._stopping.stage is not ShutdownStage.NOW:
             try:
                 self._deliveries.give_back()
-                self._store.workers.leave(self._options.name)
+                if self._registration is not None:
+                    self._store.workers.leave(self._options.name, self._registration.nonce)
             except (FlowqError, OSError):
                 _log.info("could not unregister the worker")
         self._deliveries.close()

@@ -1,4 +1,4 @@
-"""A small web application's use of its queue, and what it sees: printed as JSON."""
+"""A small web application that uses its queue and prints what it observes as JSON."""
 
 import json
 import os
@@ -48,13 +48,13 @@ seen["deferred"] = len(queue.deferred_job_registry)
 seen["position"] = queue.get_job_position(simple)
 seen["status"] = simple.get_status() == "queued"
 seen["found"] = queue.fetch_job("resize-1").id
-seen["nobody"] = queue.fetch_job("nobody")
+seen["missing"] = queue.fetch_job("missing")
 seen["no result yet"] = simple.return_value()
 canceled = queue.enqueue(tasks.tick)
 canceled.cancel()
 seen["canceled"] = [canceled.is_canceled, canceled in queue.canceled_job_registry, len(queue)]
 try:
-    Job.fetch("nobody", connection=connection)
+    Job.fetch("missing", connection=connection)
 except NoSuchJobError:
     seen["no such job"] = True
 try:
@@ -87,7 +87,7 @@ pictures = group.enqueue_many(queue, [Queue.prepare_data(tasks.resize, (number, 
 seen["group"] = [group.name, sorted(job.id for job in group.get_jobs()) == sorted(job.id for job in pictures)]
 seen["group of a job"] = {Job.fetch(job.id, connection=connection).group_id for job in pictures} == {"album"}
 try:
-    Group.fetch("nobody", connection=connection)
+    Group.fetch("missing", connection=connection)
 except NoSuchGroupError:
     seen["no such group"] = True
 short = Group.create(connection=connection, name="short")
@@ -123,7 +123,7 @@ seen["pictures"] = [poll(job, "finished").return_value() for job in pictures]
 seen["limited results"] = [poll(job, "finished").return_value() for job in (limited[0], *limited[2:])]
 seen["limits at the end"] = [rates.get_allowed_job_count(), rates.get_rate_limited_job_count()]
 seen["group at the end"] = [len(Group.fetch("album", connection=connection).get_jobs())]
-seen["fetch many"] = [job and job.id for job in Job.fetch_many(["many-1", "nobody"], connection=connection)]
+seen["fetch many"] = [job and job.id for job in Job.fetch_many(["many-1", "missing"], connection=connection)]
 seen["finished registry"] = "resize-1" in FinishedJobRegistry("default", connection=connection)
 seen["decorated"] = poll(tasks.send_mail.delay("ann", subject="hi"), "finished").return_value()
 seen["coroutine"] = poll(queue.enqueue(tasks.fetch, 41), "finished").return_value()

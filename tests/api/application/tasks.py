@@ -1,4 +1,4 @@
-"""The tasks of a small web application, as they were written for RQ."""
+"""The tasks of a small web application, as written for RQ."""
 
 import os
 import signal

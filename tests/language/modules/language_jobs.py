@@ -1,4 +1,4 @@
-"""What the flows of these tests call."""
+"""Callables of the flows in these tests."""
 
 import os
 from pathlib import Path
@@ -6,7 +6,7 @@ from typing import Any
 
 
 class TemporaryError(OSError):
-    """Worth another attempt."""
+    """An error that is worth a retry."""
 
 
 def give(value: Any) -> Any:
@@ -20,7 +20,7 @@ def fail(message: str = "as asked") -> None:
 
 
 def fail_at(file: str) -> None:
-    """Fail, and leave the time of it in a file, in ns."""
+    """Fail, and write the time in ns to a file."""
     import time
 
     with Path(file).open("a") as log:
@@ -45,7 +45,7 @@ def environment(*names: str) -> dict[str, str | None]:
 
 
 def wait_for(file: str) -> str:
-    """Wait until a file of the run's directory is there."""
+    """Wait until a file exists in the run's directory."""
     import time
 
     for _ in range(3000):
@@ -56,7 +56,7 @@ def wait_for(file: str) -> str:
 
 
 def concurrent(file: str, seconds: float = 0.05) -> int:
-    """Return how many jobs of this kind ran at once when this one began, itself included: names in a directory, one each."""
+    """Return the number of such jobs, including this one, that run at its start, counted by files in a directory."""
     import time
 
     directory = Path(file)
@@ -70,7 +70,7 @@ def concurrent(file: str, seconds: float = 0.05) -> int:
 
 
 def unkeepable() -> object:
-    """Return what is no JSON."""
+    """Return a value that is not JSON."""
     return object()
 
 

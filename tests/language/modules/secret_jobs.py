@@ -7,23 +7,23 @@ AT_IMPORT = os.environ.get("TOKEN")
 
 
 def at_import() -> bool:
-    """Whether the module was imported where the secret is."""
+    """Return whether the secret was in the environment when the module was imported."""
     return AT_IMPORT is not None
 
 
 def lengths(*names: str) -> dict[str, int | None]:
-    """How long some variables are, null for those that are not there."""
+    """Return the lengths of some variables, null for missing ones."""
     return {name: len(os.environ[name]) if name in os.environ else None for name in names}
 
 
 def inherited() -> list[str]:
-    """The names of the variables that this process, and so its fork server, was started with."""
+    """Return the names of the variables with which this process, and so its fork server, was started."""
     with open("/proc/self/environ", "rb") as file:
         return sorted(os.fsdecode(entry.partition(b"=")[0]) for entry in file.read().split(b"\0") if entry)
 
 
 def tell(name: str) -> dict[str, object]:
-    """Print a secret in pieces and in an error stream, and return it."""
+    """Print a secret in pieces and to standard error, and return it."""
     for character in os.environ[name]:
         os.write(1, os.fsencode(character))
     os.write(1, b"\n")
@@ -32,7 +32,7 @@ def tell(name: str) -> dict[str, object]:
 
 
 def fail(name: str) -> None:
-    """Raise an error that tells a secret, from one that tells it too."""
+    """Raise an error that contains a secret, from another such error."""
     try:
         os.environ[os.environ[name]]
     except KeyError as error:
@@ -40,7 +40,7 @@ def fail(name: str) -> None:
 
 
 def rotate(path: str, name: str) -> int:
-    """Fail in the first attempt, after the secret has been changed; then return how long the new one is."""
+    """Change the secret and fail in the first attempt; then return the length of the new one."""
     with open(path, "w", encoding="utf-8") as file:
         file.write("the-new-value\n")
     if os.environ["FLOWQ_ATTEMPT"] == "1":

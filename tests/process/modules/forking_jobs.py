@@ -8,7 +8,7 @@ import time
 
 
 def end(way):
-    """Leave a forked child in one of the ways in which a function can be left; the ones that come back return."""
+    """End a forked child in one of several ways, or return from the function."""
     if way == "exit":
         sys.exit(0)
     if way == "exit 3":
@@ -26,7 +26,7 @@ def exit_code_of(pid):
 
 
 def fork(way):
-    """Return the exit code of a child that leaves this function in some way."""
+    """Return the exit code of a child that ends in some way."""
     pid = os.fork()
     if pid == 0:
         end(way)
@@ -39,13 +39,13 @@ async def fork_in_a_coroutine(way):
 
 
 def fork_what_cannot_be_a_result():
-    """Fork a child whose result is none: it is not the job's."""
+    """Fork a child whose value is not a valid result, and is not the job's."""
     pid = os.fork()
     return object() if pid == 0 else exit_code_of(pid)
 
 
 def fork_printing():
-    """Fork a child whose output is the job's too, though its end is not."""
+    """Fork a child whose output belongs to the job, but whose end does not."""
     sys.stdout.write("before\n")
     pid = os.fork()
     if pid == 0:

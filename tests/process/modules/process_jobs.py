@@ -190,7 +190,7 @@ def daemon_then_kill_parent(file):
 
 
 def family(depth):
-    """Fork a tree of 2 ** depth sessions, all blocking, and return without them."""
+    """Fork a tree of 2 ** depth blocking sessions, and return without waiting for them."""
     for _ in range(depth):
         if os.fork() == 0:
             os.setsid()

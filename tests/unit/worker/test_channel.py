@@ -1,4 +1,4 @@
-"""Frames over a stream socket: whole messages in order, descriptors with the right ones, and clear ends."""
+"""Frames over a stream socket: whole messages in order, descriptors with their messages, and the end of the stream."""
 
 import os
 import threading
@@ -37,7 +37,7 @@ def test_a_message_larger_than_the_socket_is_sent_in_pieces() -> None:
     reader = threading.Thread(target=lambda: results.append(other.wait()))
     results: list[tuple[object, list[int]]] = []
     one.send(("big", body))
-    assert one.sending  # it does not fit, and send did not block
+    assert one.sending  # it does not fit into the socket, and send did not block
     reader.start()
     one.drain()
     reader.join(10)
@@ -76,7 +76,7 @@ def test_the_end_comes_after_the_last_message() -> None:
     with pytest.raises(PeerGoneError):
         other.wait()
     with pytest.raises(PeerGoneError):
-        other.send("to nobody")
+        other.send("to a closed channel")
     other.close()
 
 
@@ -110,7 +110,7 @@ def test_junk_is_refused(junk: bytes) -> None:
     other.close()
 
 
-def test_close_lets_go_of_descriptors_nobody_took() -> None:
+def test_close_closes_unread_descriptors() -> None:
     one, other = Channel.pair()
     read, write = os.pipe()
     os.write(one.fileno(), b"")

@@ -1,4 +1,4 @@
-"""Cutting output into entries: nothing is torn that need not be, and what has to go is the oldest."""
+"""Cutting output into entries: at line ends if possible, and the oldest output is dropped first."""
 
 import pytest
 
@@ -9,7 +9,7 @@ READ = 64 * 1024  # bytes that a slot reads at once
 
 
 def cut(data: bytes, size: int = READ) -> list[bytes]:
-    """Return the entries of a stream that arrives in reads of `size` bytes."""
+    """Return the entries of a stream that is read in chunks of `size` bytes."""
     cutter = OutputBuffer()
     for start in range(0, len(data), size):
         cutter.feed(data[start : start + size])
@@ -38,14 +38,14 @@ def test_a_line_that_is_too_long_is_cut_between_characters(character: str, offse
     assert min(map(len, entries[:-1])) > MAX_LOG_LINE - 4
 
 
-def test_bytes_that_are_no_text_are_cut_all_the_same() -> None:
+def test_invalid_utf8_is_cut_too() -> None:
     data = b"\x80" * 100_000
     entries = cut(data)
     assert b"".join(entries) == data
     assert max(map(len, entries)) <= MAX_LOG_LINE
 
 
-def test_what_is_shed_is_the_oldest_and_is_counted() -> None:
+def test_the_oldest_output_is_dropped_and_counted() -> None:
     cutter = OutputBuffer()
     fed = 0
     while not cutter.full:

@@ -1,4 +1,4 @@
-"""`$FLOWQ_OUTPUT`: three forms of line, and errors that name the line."""
+"""`$FLOWQ_OUTPUT`: its three forms of lines, and errors that name the line."""
 
 import pytest
 
@@ -17,6 +17,8 @@ from flowq.worker.horse.output_file import OutputError, parse
         (b"text<<END\none\n\ntwo=2\nEND\nb=1\n", {"text": "one\n\ntwo=2", "b": "1"}),
         (b"text<<END\nEND\n", {"text": ""}),
         (b"shift=1<<2\n", {"shift": "1<<2"}),
+        (b"a.b-c_9=1\n_x=2\n", {"a.b-c_9": "1", "_x": "2"}),
+        (b'{"my key": 1, "\\u0000": 2}\n', {"my key": 1, "\0": 2}),
         (b'{"n": 1, "l": [1, null], "t": true}\nn=2\n', {"n": "2", "l": [1, None], "t": True}),
     ],
 )
@@ -34,6 +36,18 @@ def test_forms(data: bytes, expected: dict[str, object]) -> None:
         (b'ok=1\n{"a": }\n', "line 2 .* JSON object but is none"),
         (b'{"a": NaN}\n', "line 1 .* NaN is not JSON"),
         (b"a=1\nb=\xff\n", "line 2 .* not UTF-8"),
+        (b"a=1\nexport A=1\n", "line 2 .*'export A' cannot be a key: letters, digits"),
+        (b"my key=1\n", "line 1 .*'my key' cannot be a key"),
+        (b"key: val=1\n", "line 1 .*'key: val' cannot be a key"),
+        (b"a=1\n1a=1\n", "line 2 .*'1a' cannot be a key"),
+        (b".a=1\n", "line 1 .*'.a' cannot be a key"),
+        ("\u00e9t\u00e9=1\n".encode(), "line 1 .* cannot be a key"),
+        (b'"a"=1\n', "line 1 .* cannot be a key"),
+        (b"a b<<END\nx\nEND\n", "line 1 .*'a b' cannot be a key"),
+        (b"a\0=1\n", "line 1 .* NUL"),
+        (b"a=1\nb=x\0y\n", "line 2 .* NUL"),
+        (b"t<<END\nx\ny\0\nEND\n", "line 3 .* NUL"),
+        (b"a=1\n\0\0\n", "line 2 .* NUL"),
     ],
 )
 def test_errors_name_the_line(data: bytes, message: str) -> None:

@@ -1,4 +1,4 @@
-"""The table: reading it as it was published, cleaning it, reading it again."""
+"""The table: read the published file, clean it, and read the clean file."""
 
 import csv
 from dataclasses import asdict, dataclass, fields

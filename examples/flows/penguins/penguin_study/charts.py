@@ -1,4 +1,4 @@
-"""Two charts as SVG text: points with lines through them, and bars. Just enough drawing for one report."""
+"""Two charts as SVG text: points with fitted lines, and bars. It has only the features that the report needs."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ from math import ceil, floor, log10
 
 WIDTH, HEIGHT = 720, 420
 LEFT, RIGHT, TOP, BOTTOM = 56, 16, 40, 48
-COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7")  # Okabe and Ito's, told apart by every kind of colour vision
+COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7")  # Okabe and Ito's, distinguishable with every kind of colour vision
 INK, GRID = "#333333", "#dddddd"
 
 Point = tuple[float, float]
@@ -24,7 +24,7 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Axes:
-    """The title and what the two axes measure."""
+    """The title of a chart and the labels of its axes."""
 
     title: str
     x: str
@@ -33,7 +33,7 @@ class Axes:
 
 @dataclass(frozen=True, slots=True)
 class _Scale:
-    """Values between `low` and `high` on pixels between `start` and `stop`."""
+    """A map from values between `low` and `high` to pixels between `start` and `stop`."""
 
     low: float
     high: float
@@ -52,7 +52,7 @@ class _Scale:
 
 
 def scatter(axes: Axes, series: Mapping[str, Sequence[Point]], lines: Mapping[str, Line]) -> str:
-    """Draw points, one colour per series, and a line for each name in `lines`; a name without points spans all of them."""
+    """Draw points, one colour per series, and a line for each name in `lines`; a line without points spans all points."""
     everything = [point for points in series.values() for point in points]
     x, y = _scales(everything)
     colour = dict(zip(series, COLOURS, strict=False))
@@ -113,7 +113,7 @@ def _titles(axes: Axes) -> Iterable[str]:
 
 
 def _legend(entries: Sequence[tuple[str, str]]) -> Iterable[str]:
-    """Stand in the lower left corner, where a table of bills has no birds."""
+    """Draw the legend in the lower left corner, where this data has no points."""
     for index, (name, colour) in enumerate(reversed(entries)):
         y = HEIGHT - BOTTOM - 12 - 18 * index
         yield f'<rect x="{LEFT + 10}" y="{y - 9}" width="10" height="10" fill="{colour}"/>'

@@ -1,4 +1,4 @@
-"""What the study estimates: means with their spread, and a line with the uncertainty of its slope."""
+"""The estimates of the study: means with their spread, and a line with the uncertainty of its slope."""
 
 import random
 import statistics
@@ -22,7 +22,7 @@ def describe(table: str, species: str) -> dict[str, object]:
 def fit(table: str, species: str, resamples: int) -> dict[str, object]:
     """Fit bill depth as a line over bill length by least squares.
 
-    The interval is the middle 95 % of the slopes of `resamples` tables drawn with replacement from the birds.
+    The interval is the middle 95 % of the slopes of `resamples` samples of the birds, drawn with replacement.
 
     Returns:
         `{"species", "birds", "slope", "intercept", "low", "high"}`, slopes in mm of depth per mm of length.
@@ -30,7 +30,7 @@ def fit(table: str, species: str, resamples: int) -> dict[str, object]:
     birds = read(table, species)
     points = [(bird.bill_length_mm, bird.bill_depth_mm) for bird in birds]
     slope, intercept = _line(points)
-    draw = random.Random(f"bootstrap of {species}")  # noqa: S311 - reproducible on purpose, nothing here is a secret
+    draw = random.Random(f"bootstrap of {species}")  # noqa: S311 - reproducible on purpose, not for cryptography
     slopes = sorted(_line(draw.choices(points, k=len(points)))[0] for _ in range(resamples))
     low, high = slopes[round(0.025 * resamples)], slopes[min(round(0.975 * resamples), resamples - 1)]
     print(f"{species}: {slope:+.3f} mm per mm, 95 % between {low:+.3f} and {high:+.3f}")

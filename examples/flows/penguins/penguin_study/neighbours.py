@@ -1,4 +1,4 @@
-"""Naming the species of a bird from its four measures, by the birds that are most like it."""
+"""Prediction of a bird's species from its four measures, by the most similar birds."""
 
 import heapq
 import math
@@ -11,7 +11,7 @@ from penguin_study.birds import MEASURES, Bird, read
 
 
 def leave_one_out(table: str, k: int) -> dict[str, object]:
-    """Let the `k` nearest other birds vote on each bird's species.
+    """Predict each bird's species by a vote of the `k` nearest other birds.
 
     Measures are scaled to a standard deviation of 1, so that grams do not outvote millimetres.
 
@@ -21,12 +21,12 @@ def leave_one_out(table: str, k: int) -> dict[str, object]:
     birds = read(table)
     places = _scaled(birds)
     right = sum(_vote(index, places, birds, k) == bird.species for index, bird in enumerate(birds))
-    print(f"k = {k}: {right} of {len(birds)} birds named right")
+    print(f"k = {k}: {right} of {len(birds)} birds predicted right")
     return {"k": k, "birds": len(birds), "right": right, "accuracy": right / len(birds)}
 
 
 def best(accuracies: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """Return the result of `leave_one_out` with the highest accuracy, of equals the one with the smallest k."""
+    """Return the result of `leave_one_out` with the highest accuracy; with equal accuracy, the smallest k."""
     return max(accuracies, key=lambda item: (item["accuracy"], -item["k"]))
 
 

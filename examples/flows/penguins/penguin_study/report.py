@@ -1,4 +1,4 @@
-"""The report: one HTML page that needs nothing beside it."""
+"""The report: one self-contained HTML page."""
 
 from collections.abc import Iterable, Sequence
 from html import escape
@@ -23,7 +23,7 @@ svg {{ width: 100%; height: auto }}
 </head>
 <body>
 <h1>Penguins and their bills</h1>
-<p>{birds} birds of three species ({islands}); {dropped} more were not measured and are left out.</p>
+<p>{birds} birds of three species ({islands}); {dropped} more without measurements are left out.</p>
 <p>{finding}</p>
 {scatter}
 {slopes}
@@ -52,7 +52,7 @@ def write(  # noqa: PLR0913 - one argument for each job that the report joins
     """Write `out`/report.html and `out`/bills.svg.
 
     Returns:
-        `{"page": path of the page, "chart": path of the chart, "finding": its one sentence}`.
+        `{"page": path of the page, "chart": path of the chart, "finding": a sentence}`.
     """
     chart = _bills(table, fits)
     finding = _finding(fits)
@@ -81,13 +81,13 @@ def _finding(fits: Sequence[dict[str, Any]]) -> str:
     parts = [item for item in fits if item["species"] != ALL]
     within = ", ".join(f"{item['slope']:+.2f} in {item['species']}" for item in parts)
     turned = all((item["slope"] > 0) != (whole["slope"] > 0) for item in parts)
-    verdict = "the sign turns round when the species are told apart" if turned else "the species agree with the whole"
+    verdict = "within each species, the sign is the opposite" if turned else "the species agree with the whole"
     return f"Bill depth changes by {whole['slope']:+.2f} mm per mm of length over all birds, by {within}: {verdict}."
 
 
 def _naming(best: dict[str, Any]) -> str:
     return (
-        f"Asked for the species of a bird, the {best['k']} most similar others are right for {best['right']} of {best['birds']} "
+        f"The {best['k']} most similar other birds predict the right species for {best['right']} of {best['birds']} birds "
         f"({best['accuracy']:.1%}). The axis below does not start at zero."
     )
 
@@ -102,7 +102,11 @@ def _bills(table: str, fits: Sequence[dict[str, Any]]) -> str:
 
 def _accuracies(accuracies: Sequence[dict[str, Any]]) -> str:
     values = [(f"k = {item['k']}", float(item["accuracy"])) for item in accuracies]
-    return bars(Axes("Birds named right by their neighbours", "neighbours asked", "share"), values, floor_at=0.9)
+    return bars(
+        Axes("Species predicted by the nearest birds", "number of neighbours", "share of right predictions"),
+        values,
+        floor_at=0.9,
+    )
 
 
 def _slope_rows(fits: Sequence[dict[str, Any]]) -> Iterable[list[str]]:

@@ -2,7 +2,7 @@
 -- edges: -
 -- args: scheduler nonce ttl force fields* entries*
 -- guard: no other scheduler of this name has beaten within `ttl` (ms), unless `force`
--- replies: {done, now, {latest slot or -1 of each entry}, {whether it had a job}} or {conflict, now, {hostname, pid of the other}}
+-- replies: {done, now, {latest slot or -1 of each entry}, {whether it had a job}} or {conflict, now, {hostname, pid, process of the other}}
 -- uses: -
 -- `entries` are "<id>|<1 when it starts with its first sight, 0 when it is due at once>".
 local YEAR = 31536000000
@@ -11,9 +11,9 @@ function T.heartbeat()
   local name, nonce, ttl, force, fields, entries = A.text(), A.text(), A.number(), A.text(), A.list(), A.list()
   local key = K.scheduler(name)
   local seen = call('ZSCORE', K.schedulers(), name)
-  local found = call('HMGET', key, 'nonce', 'hostname', 'pid')
+  local found = call('HMGET', key, 'nonce', 'hostname', 'pid', 'process')
   if force ~= '1' and seen and tonumber(seen) > now - ttl and found[1] and found[1] ~= nonce then
-    return { 'conflict', now, { found[2] or '', found[3] or '' } }
+    return { 'conflict', now, { found[2] or '', found[3] or '', found[4] or '' } }
   end
   for _, old in ipairs(call('ZRANGEBYSCORE', K.schedulers(), '-inf', now - ttl)) do
     call('ZREM', K.schedulers(), old)

@@ -27,8 +27,8 @@ function T.cancel()
   if not job then return { 'not_found' } end
   if L.ended(job.status) then return { job.request == nonce and 'done' or 'wrong_state' } end
   if execution ~= '' and (job.status ~= 'started' or execution ~= tostring(L.execution_of(job.token))) then return { 'wrong_state' } end
-  if job.kind == 'group' or job.origin == '' or before_its_turn(job) then return { 'wrong_state' } end
-  if release and job.kids and not job.run then let_go(job) end
+  if job.kind == 'group' or job.queue == '' or before_its_turn(job) then return { 'wrong_state' } end
+  if release and job.has_dependents and not job.run then let_go(job) end
   if job.status == 'started' then
     call('HSET', K.job(id), 'cancel', how)
     if execution ~= '' then call('HSET', K.job(id), 'cancel_only', execution) end

@@ -39,6 +39,24 @@ local function start(job, worker, claim_id, lease)
   return answer(job)
 end
 
+-- A job that was popped: start it, and return the answer, or do with it what it is due for.
+local function begin(worker, slot, claim_id, lease, id, place)
+  local job = L.load(id)
+  if job then job.popped = true end
+  if not job or job.status ~= 'queued' then
+    -- its record expired or was deleted by hand: the entry is gone with the pop
+  elseif job.ttl and (tonumber(job.enqueued_at) or now) + tonumber(job.ttl) <= now then
+    L.end_job(job, 'failed', 'expired')
+  elseif L.halted(job) then
+    L.halt(job, L.halted(job))
+  elseif job.semaphores and not L.hold(job, true) then
+    L.park(job, place) -- in its order among the waiting jobs
+  else
+    call('HSET', K.worker(worker), 'claim:' .. slot, claim_id .. ' ' .. id)
+    return start(job, worker, claim_id, lease)
+  end
+end
+
 function L.claim(worker, slot, claim_id, lease, queues)
   local again = repeated(worker, slot, claim_id)
   if again then return again end
@@ -49,20 +67,8 @@ function L.claim(worker, slot, claim_id, lease, queues)
       local id, place = unpack(call('ZPOPMIN', K.queue(queue)))
       if not id then break end
       unseen = unseen or pass == SKIPS
-      local job = L.load(id)
-      if job then job.popped = true end
-      if not job or job.status ~= 'queued' then
-        -- its record expired or was deleted by hand: the entry is gone with the pop
-      elseif job.ttl and (tonumber(job.enqueued_at) or now) + tonumber(job.ttl) <= now then
-        L.end_job(job, 'failed', 'expired')
-      elseif L.halted(job) then
-        L.halt(job, L.halted(job))
-      elseif job.sems and not L.hold(job, true) then
-        L.park(job, place) -- in its order among the waiting jobs
-      else
-        call('HSET', K.worker(worker), 'claim:' .. slot, claim_id .. ' ' .. id)
-        return start(job, worker, claim_id, lease)
-      end
+      local _, started = L.guarded('job', id, begin, worker, slot, claim_id, lease, id, place)
+      if started then return started end
     end
   end
   if not unseen then

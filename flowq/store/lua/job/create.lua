@@ -8,7 +8,7 @@
 -- `group` is the group it joins ('' for none), `coming` how many jobs of the same request follow (the first of them) or -1 (each other).
 -- A job that is replaced (same id, not unique) leaves its structures first, so that the id is never in two places.
 -- Those who depend on the id go on waiting for it, and hold it. Returns the edges to the parents that the old one held.
-local INHERITED = { 'refs', 'settled', 'ends' }
+local INHERITED = { 'open_dependents', 'settled', 'earlier_ends' }
 
 function L.replace(old)
   local parents = L.ended(old.status) and {} or L.held_parents(old)
@@ -28,7 +28,7 @@ function L.replace(old)
 end
 
 function L.write(id, fields, payload, meta)
-  if call('EXISTS', K.children(id)) == 1 then call('HSET', K.job(id), 'kids', '1') end
+  if call('EXISTS', K.children(id)) == 1 then call('HSET', K.job(id), 'has_dependents', '1') end
   call('HSET', K.job(id), unpack(fields))
   call('SET', K.payload(id), payload)
   if meta ~= '' then call('SET', K.meta_data(id), meta) end
@@ -60,7 +60,7 @@ function L.create()
     return { 'cycle', cycle }
   end
   local former = old and L.replace(old) or {}
-  local first = { 'status', 'deferred', 'origin', queue, 'nonce', nonce, 'created_at', now, 'pending', #parents, unpack(fields) }
+  local first = { 'status', 'deferred', 'queue', queue, 'nonce', nonce, 'created_at', now, 'pending', #parents, unpack(fields) }
   L.write(id, first, payload, meta)
   if group ~= '' then
     call('HSET', K.job(id), 'group_id', group)
@@ -69,19 +69,19 @@ function L.create()
   call('SADD', K.queues(), queue)
   local job = L.load(id)
   job.status = '-'
-  if due >= 0 then job.at = due call('HSET', K.job(id), 'at', due) end
+  if due >= 0 then job.not_before = due call('HSET', K.job(id), 'not_before', due) end
   if front == '1' then job.front = '1' call('HSET', K.job(id), 'front', '1') end
   local open = #parents
   for i, edge in ipairs(parents) do
     local parent = loaded[i]
     call('RPUSH', K.parents(id), edge)
-    call('HINCRBY', K.job(parent.id), 'refs', 1)
+    call('HINCRBY', K.job(parent.id), 'open_dependents', 1)
     if L.ended(parent.status) then
       L.keep(parent)
       if L.holds(parent, string.match(edge, '|(%w+)$')) then open = open - 1 elseif not job.verdict then job.verdict = L.reason_of(parent) end
     else
       call('RPUSH', K.children(parent.id), id .. '|' .. nonce .. string.match(edge, '|%w+$'))
-      call('HSET', K.job(parent.id), 'kids', '1')
+      call('HSET', K.job(parent.id), 'has_dependents', '1')
     end
   end
   L.let_parents_go(former)

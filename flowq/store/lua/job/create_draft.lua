@@ -14,7 +14,7 @@ function T.create_draft()
     if old.status ~= 'created' then return { 'conflict', old.status } end
     L.replace(old)
   end
-  L.write(id, { 'status', 'created', 'origin', queue, 'nonce', nonce, 'created_at', now, unpack(fields) }, payload, meta)
+  L.write(id, { 'status', 'created', 'queue', queue, 'nonce', nonce, 'created_at', now, unpack(fields) }, payload, meta)
   if group ~= '' then call('HSET', K.job(id), 'group_id', group) end
   if front == '1' then call('HSET', K.job(id), 'front', '1') end
   for _, edge in ipairs(parents) do call('RPUSH', K.parents(id), edge) end

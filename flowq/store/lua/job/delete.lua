@@ -5,15 +5,26 @@
 -- replies: {done | more (very many depend on it: it is canceled, the same call again goes on) | wrong_state | not_found}
 -- uses: job/release_dependents
 -- Dependents of a job that had not ended are decided as if it had been canceled.
+
+-- Its end concerns nothing else: no dependents, group, client that waits, limit or webhook. Then it needs none before it vanishes.
+local function is_alone(job)
+  return job.status == 'queued'
+    and not (job.has_dependents or job.group_id or job.waiters or job.semaphores or job.rate_limit or job.webhooks or job.pending_callbacks)
+end
+
 function L.delete(id)
   local job = L.load(id)
   if not job then return 'not_found' end
   if job.run then return 'wrong_state' end
   if job.status == 'started' then
     L.call_worker(job.worker)
-    if job.limit then L.keep_place(job, call('ZSCORE', K.leases(), id) or now) end
+    if job.rate_limit then L.keep_place(job, call('ZSCORE', K.leases(), id) or now) end
   end
-  if not L.ended(job.status) then L.end_job(job, 'canceled', 'canceled') end
+  if is_alone(job) then
+    L.let_parents_go(L.held_parents(job))
+  elseif not L.ended(job.status) then
+    L.end_job(job, 'canceled', 'canceled')
+  end
   -- The record that its edges are decided by goes when all are.
   local _, waiting = L.drain(5000)
   if waiting == 1 and L.unsettled(job) then return 'more' end

@@ -1,9 +1,9 @@
 -- job/finish: one execution reports how it ended
--- edges: started -> finished, started -> failed, started -> stopped, started -> canceled, started -> scheduled, started -> queued, started -> deferred, started -> rate_limited
+-- edges: started -> finished, started -> failed, started -> stopped, started -> canceled, started -> scheduled, started -> queued, started -> deferred, started -> rate_limited, queued -> started (the execution was taken for lost), scheduled -> started (likewise)
 -- args: id token outcome reason has_value value allowed retryable delay max_returns exit_code front result_ttl cache*
--- guard: the token is the job's current one; an execution that reported before gets duplicate, one that lost the job gets fenced
+-- guard: the token is the job's current one; an execution that reported before gets duplicate, one that lost the job to another one gets fenced
 -- replies: {done | duplicate | fenced | not_found}
--- uses: job/release_dependents lib/execution_history lib/retry lib/cache
+-- uses: job/release_dependents lib/execution_history lib/retry lib/cache lib/regain
 -- outcome `retry` is a job that returned Retry: `delay` ms (-1: at once), at most `max_returns` times, apart from the retries for failures.
 -- A failure that is not the last attempt, and a returned Retry, leave a result too (outcome `retried`, of a Retry that is not granted
 -- any more `exceeded`). A success of a job with repetitions left (field `repeat`, "<times>|<ms>,…") leaves one and goes round again.
@@ -63,6 +63,7 @@ function L.finish()
   local exit_code, front, result_ttl = A.text(), A.text() == '1', A.text()
   local cache = L.cache_report(A.list())
   local job = L.load(id)
+  if job and job.outcome == 'lost' then L.regain(job, token, now) end
   local standing = L.standing(job, token)
   if standing == 'fenced' and L.cache_hit(cache) and L.handed_back(job, token) then return 'duplicate' end
   if standing then return standing end

@@ -25,8 +25,8 @@ function L.reap(id)
     L.end_job(job, 'stopped', 'canceled')
   else
     if job.on_failure and not job.run then
-      call('ZADD', K.callbacks(job.origin), now, L.execution_of(job.token) .. ':' .. job.nonce .. '|' .. id)
-      job.uncalled = call('HINCRBY', K.job(id), 'uncalled', 1)
+      call('ZADD', K.callbacks(job.queue), now, L.execution_of(job.token) .. ':' .. job.nonce .. '|' .. id)
+      job.pending_callbacks = call('HINCRBY', K.job(id), 'pending_callbacks', 1)
     end
     if not L.retry(job, true) then L.end_job(job, 'failed', 'abandoned') end
   end

@@ -12,7 +12,7 @@ function L.ready(job, decided)
   local mode = L.halted(job) or (L.cell_halted(job) and 'fail_fast')
   if mode then return L.halt(job, mode) end
   if job.verdict then return L.end_job(job, 'skipped', job.verdict) end -- of a retry, whose second walk has not come to it yet
-  if job['if'] and not decided then
+  if job.needs_evaluation and not decided then
     L.stay(job)
     call('ZADD', K.decide(), now, job.id)
     L.wake('@decide')
@@ -20,10 +20,10 @@ function L.ready(job, decided)
   end
   if job.kind == 'join' then return L.end_job(job, 'finished', nil) end
   if job.kind == 'approval' then
-    if job.wait then call('ZADD', K.timers(), now + job.wait, 'lapse|' .. job.id) end
+    if job.approval_timeout then call('ZADD', K.timers(), now + job.approval_timeout, 'lapse|' .. job.id) end
     return L.stay(job, 'approval', { 'asked_at', now })
   end
-  if job.at and tonumber(job.at) > now then return L.schedule(job, tonumber(job.at) - now, 'delay') end
+  if job.not_before and tonumber(job.not_before) > now then return L.schedule(job, tonumber(job.not_before) - now, 'delay') end
   if job.delay then return L.schedule(job, tonumber(job.delay), 'delay') end
   L.enqueue(job)
 end
@@ -55,22 +55,22 @@ end
 
 -- Whether edges of a plain job that has ended are still to be decided.
 function L.unsettled(job)
-  if not job.kids then return false end
+  if not job.has_dependents then return false end
   return tonumber(call('HGET', K.job(job.id), 'settled') or 0) < call('LLEN', K.children(job.id))
 end
 
 -- A plain job that has ended is about to wait again (requeued, or created again with its id). Edges that this end has not decided yet are
--- decided by it all the same, so the size of the fan-out makes no difference. Field `ends`: "<status>|<allowed>|<edges until here>;"….
+-- decided by it all the same, so the size of the fan-out makes no difference. Field `earlier_ends`: "<status>|<allowed>|<edges until here>;"….
 function L.remember_end(job)
   if not L.unsettled(job) then return end
-  job.ends = (job.ends or '') .. string.format('%s|%s|%d;', job.status, job.allowed or '0', call('LLEN', K.children(job.id)))
-  call('HSET', K.job(job.id), 'ends', job.ends)
+  job.earlier_ends = (job.earlier_ends or '') .. string.format('%s|%s|%d;', job.status, job.allowed or '0', call('LLEN', K.children(job.id)))
+  call('HSET', K.job(job.id), 'earlier_ends', job.earlier_ends)
 end
 
 -- The plain job as it ended when that decided its edge number `at`, and the first edge that this end says nothing about (nil: it is
 -- the latest). Nil when the next end will decide.
 local function as_it_ended(job, at)
-  for status, allowed, upto in string.gmatch(job.ends or '', '(%w+)|(%d)|(%d+);') do
+  for status, allowed, upto in string.gmatch(job.earlier_ends or '', '(%w+)|(%d)|(%d+);') do
     if at < tonumber(upto) then return { status = status, allowed = allowed }, tonumber(upto) end
   end
   return L.ended(job.status) and job or nil
@@ -81,14 +81,14 @@ local function edges_of_plain(job, cursor, budget)
   local from = tonumber(job.settled or cursor)
   local ended, upto = as_it_ended(job, from)
   if not ended then
-    call('HDEL', key, 'ends')
+    call('HDEL', key, 'earlier_ends')
     return 0, nil
   end
   local did = decide_edges(ended, job.id, from, math.min(from + budget, upto or math.huge) - 1)
   -- The record may have gone with the last child. Entries of several ends share this cursor.
   if did > 0 and call('EXISTS', key) == 1 then call('HSET', key, 'settled', from + did) end
   if did == budget or from + did == upto then return did, from + did end
-  if job.ends then call('HDEL', key, 'ends') end
+  if job.earlier_ends then call('HDEL', key, 'earlier_ends') end
   L.retire(job)
   return did, nil
 end

@@ -15,8 +15,8 @@ function T.resolve_conditions()
   call('ZREM', K.decide(), id)
   if verdict == 'go_on' then
     if sem ~= '' then
-      job.sems = (job.base_sems and job.base_sems .. '\n' or '') .. sem
-      call('HSET', K.job(id), 'sems', job.sems)
+      job.semaphores = (job.base_semaphores and job.base_semaphores .. '\n' or '') .. sem
+      call('HSET', K.job(id), 'semaphores', job.semaphores)
     end
     if message ~= '' then call('HSET', K.job(id), 'message', message) end
     L.ready(job, true)

@@ -6,9 +6,9 @@
 -- uses: job/release_dependents
 function L.lapse(id)
   local job = L.load(id)
-  if not job or job.kind ~= 'approval' or job.status ~= 'deferred' or job.reason ~= 'approval' or not job.wait then return 'wrong_state' end
-  if tonumber(job.asked_at) + tonumber(job.wait) > now then return 'wrong_state' end
-  call('SET', K.result(id), 'the approval timed out after ' .. string.format('%g', tonumber(job.wait) / 1000) .. ' s and counts as rejected')
+  if not job or job.kind ~= 'approval' or job.status ~= 'deferred' or job.reason ~= 'approval' or not job.approval_timeout then return 'wrong_state' end
+  if tonumber(job.asked_at) + tonumber(job.approval_timeout) > now then return 'wrong_state' end
+  call('SET', K.result(id), 'the approval timed out after ' .. string.format('%g', tonumber(job.approval_timeout) / 1000) .. ' s and counts as rejected')
   L.end_job(job, 'failed', 'rejected')
   return 'done'
 end

@@ -1,9 +1,9 @@
 -- lib/conditions: which edges hold below a job that has ended, and how a group has ended by its cells
 -- uses: lib/status
 
--- What holds of a parent that has ended. A group has counted how its cells ended (fields g:…).
+-- What holds of a parent that has ended. A group has counted how its cells ended (fields `cells:…`).
 local function mixed(parent)
-  return parent.kind == 'group' and parent.status == 'finished' and tonumber(parent['g:skipped'] or 0) > 0
+  return parent.kind == 'group' and parent.status == 'finished' and tonumber(parent['cells:skipped'] or 0) > 0
 end
 
 function L.holds(parent, condition)
@@ -29,7 +29,7 @@ function L.reason_of(parent)
 end
 
 function L.group_status(group)
-  local function n(name) return tonumber(group['g:' .. name] or 0) end
+  local function n(name) return tonumber(group['cells:' .. name] or 0) end
   if n('failed') > 0 then return 'failed' end
   if n('canceled') > 0 then return 'canceled' end
   if n('skipped') > 0 and n('finished') == 0 then return 'skipped' end
@@ -41,11 +41,11 @@ function L.tally(group, parent)
   local key = K.job(group.id)
   local word = parent.status
   if mixed(parent) then
-    group['g:skipped'] = call('HINCRBY', key, 'g:skipped', 1)
+    group['cells:skipped'] = call('HINCRBY', key, 'cells:skipped', 1)
   elseif L.holds(parent, 'success') then
     word = 'finished'
   elseif word == 'stopped' then
     word = 'failed'
   end
-  group['g:' .. word] = call('HINCRBY', key, 'g:' .. word, 1)
+  group['cells:' .. word] = call('HINCRBY', key, 'cells:' .. word, 1)
 end

@@ -7,7 +7,7 @@ local VISITED = 10000 -- jobs looked at by one call, about 20 ms
 -- The first edge of a job that has not ended which none of its earlier ends decides: from here on dependents wait for its next end.
 local function first_waiting_edge(job)
   local first = tonumber(job.settled or 0)
-  for upto in string.gmatch(job.ends or '', '|(%d+);') do first = math.max(first, tonumber(upto)) end
+  for upto in string.gmatch(job.earlier_ends or '', '|(%d+);') do first = math.max(first, tonumber(upto)) end
   return first
 end
 

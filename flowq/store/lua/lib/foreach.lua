@@ -2,18 +2,18 @@
 -- uses: lib/outbox
 -- loaded: on first use
 -- Before its list is known a foreach is one job (kind `foreach`); then it is a group, and its cells get the next ordinals of the
--- run, in bounded steps. Fields "c:…" of the group are the first fields of each cell, `members` is "<first ordinal> <count>".
+-- run, in bounded steps. Fields `cell:…` of the group are the first fields of each cell, `members` is "<first ordinal> <count>".
 local COST = 2 -- of making a cell and queueing it, in edges
 
 local function make_cell(group, ordinal, index)
   local id = group.run .. '-' .. ordinal
-  local fields = { 'status', 'deferred', 'run', group.run, 'pending', 0, 'kids', 1, 'index', index }
+  local fields = { 'status', 'deferred', 'run', group.run, 'pending', 0, 'has_dependents', 1, 'index', index }
   for name, value in pairs(group) do
-    if string.sub(name, 1, 2) == 'c:' then fields[#fields + 1], fields[#fields + 2] = string.sub(name, 3), value end
+    if string.sub(name, 1, 5) == 'cell:' then fields[#fields + 1], fields[#fields + 2] = string.sub(name, 6), value end
   end
   call('HSET', K.job(id), unpack(fields))
   call('RPUSH', K.children(id), group.id .. '|done')
-  L.add(group.run, 'n:deferred', 1)
+  L.add(group.run, 'jobs:deferred', 1)
   L.add(group.run, 'total', 1)
   L.add(group.run, 'open', 1)
   L.ready(L.load(id))
@@ -30,10 +30,14 @@ function L.step.cells(id, cursor, budget)
   return did, last + 1
 end
 
--- A group is one job again, its cells go. Called while it is armed for a retry.
+-- A group is one job again, its cells go. Called while it is armed for a retry. One without cells is a job already.
 function L.shrink(group)
   local first, count = string.match(group.members, '^(%d+) (%d+)$')
-  call('HDEL', K.job(group.id), 'members', 'expanded', 'halt', 'g:finished', 'g:failed', 'g:skipped', 'g:canceled')
+  if group.kind == 'foreach' then
+    group.members, group.expanded = nil, nil
+    return call('HDEL', K.job(group.id), 'members', 'expanded', 'items', 'item_chunks')
+  end
+  call('HDEL', K.job(group.id), 'members', 'expanded', 'halt', 'cells:finished', 'cells:failed', 'cells:skipped', 'cells:canceled')
   call('HSET', K.job(group.id), 'kind', 'foreach')
   call('DEL', K.items(group.id))
   group.kind, group.members, group.expanded, group.status = 'foreach', nil, nil, '-'
@@ -48,7 +52,7 @@ function L.step.drop(id, cursor, budget)
     local job = L.load(run .. '-' .. (first + i))
     if job then
       if L.is_warning(job) then L.add(run, 'warnings', -1) end
-      L.add(run, 'n:' .. job.status, -1)
+      L.add(run, 'jobs:' .. job.status, -1)
       L.add(run, 'total', -1)
       L.forget(job)
       call('DEL', unpack(L.keys_of(job.id)))

@@ -1,7 +1,7 @@
 -- lib/groups: groups of plain jobs: who belongs to one, how many are in which status, and when the last record is gone
 -- uses: lib/status
 -- loaded: on first use
--- A job's field `group_id` names its group. The hash `group` counts its jobs: `n:<status>` (of one whose record has expired, how it
+-- A job's field `group_id` names its group. The hash `group` counts its jobs: `jobs:<status>` (of one whose record has expired, how it
 -- ended), `open` those that have not ended, `coming` those that a producer is about to add. `members` has each with the time at
 -- which its record expires, +inf while that is not known. Both keys, and the entry in `groups`, live exactly as long as the last
 -- record: written in the transition that sets a record's life, so that nothing has to be cleaned up afterwards.
@@ -75,9 +75,9 @@ function L.group_moved(job, from, to)
   local was_open = from ~= '-' and not L.ended(from)
   local is_open = to ~= '-' and not L.ended(to)
   if from ~= '-' then
-    if call('HINCRBY', key, 'n:' .. from, -1) == 0 then call('HDEL', key, 'n:' .. from) end
+    if call('HINCRBY', key, 'jobs:' .. from, -1) == 0 then call('HDEL', key, 'jobs:' .. from) end
   end
-  if to ~= '-' then call('HINCRBY', key, 'n:' .. to, 1) end
+  if to ~= '-' then call('HINCRBY', key, 'jobs:' .. to, 1) end
   if was_open ~= is_open or from == '-' then call('HINCRBY', key, 'open', (is_open and 1 or 0) - (was_open and 1 or 0)) end
   if to == '-' then
     call('ZREM', K.members(name), job.id)

@@ -1,9 +1,9 @@
 -- lib/job_end: the end of a job: its record's life, the parents it held, and what is put on the list for others
 -- uses: lib/status lib/outbox lib/run_cancellation lib/groups lib/webhooks
 
--- The record is needed beyond its time: dependents that have not ended, or failure callbacks of lost executions (`uncalled`).
+-- The record is needed beyond its time: dependents that have not ended, or failure callbacks of lost executions (`pending_callbacks`).
 local function is_needed(job)
-  return tonumber(job.refs or 0) > 0 or tonumber(job.uncalled or 0) > 0
+  return tonumber(job.open_dependents or 0) > 0 or tonumber(job.pending_callbacks or 0) > 0
 end
 
 -- Keys of a plain job that has ended and that is not needed any more live on for its ttl, then vanish by themselves.
@@ -17,9 +17,9 @@ function L.retire(job)
     if ttl == 0 then call('DEL', key) else call('PEXPIRE', key, math.floor(ttl)) end
   end
   if ttl == 0 then
-    call('ZREM', K.registry(job.status, job.origin), job.id)
-  elseif job.refs or job.uncalled then -- it may have been kept beyond its time
-    call('ZADD', K.registry(job.status, job.origin), 'XX', now + math.floor(ttl), job.id)
+    call('ZREM', K.registry(job.status, job.queue), job.id)
+  elseif job.open_dependents or job.pending_callbacks then -- it may have been kept beyond its time
+    call('ZADD', K.registry(job.status, job.queue), 'XX', now + math.floor(ttl), job.id)
   end
 end
 
@@ -27,7 +27,7 @@ end
 function L.keep(job)
   if job.group_id then L.group_record(job, nil) end
   for _, key in ipairs(L.keys_of(job.id)) do call('PERSIST', key) end
-  call('ZADD', K.registry(job.status, job.origin), 'XX', '+inf', job.id)
+  call('ZADD', K.registry(job.status, job.queue), 'XX', '+inf', job.id)
 end
 
 local function expiry(job, status)
@@ -35,7 +35,7 @@ local function expiry(job, status)
   local ttl = tonumber((status == 'failed' or status == 'stopped') and job.failure_ttl or job.result_ttl) or D.RESULT_TTL
   if ttl < 0 or is_needed(job) then return '+inf' end -- or kept for others: `retire` says until when
   -- Registries shed what has expired as they grow; counts leave it out anyway.
-  local registry = K.registry(status, job.origin)
+  local registry = K.registry(status, job.queue)
   local old = call('ZRANGEBYSCORE', registry, '-inf', now, 'LIMIT', 0, 10)
   if #old > 0 then call('ZREM', registry, unpack(old)) end
   return now + ttl
@@ -43,7 +43,7 @@ end
 
 -- The failure callback of a lost execution has been called, or there is none any more.
 function L.was_called(job)
-  job.uncalled = call('HINCRBY', K.job(job.id), 'uncalled', -1)
+  job.pending_callbacks = call('HINCRBY', K.job(job.id), 'pending_callbacks', -1)
   if L.ended(job.status) then L.retire(job) end
 end
 
@@ -72,33 +72,34 @@ end
 
 -- Edges to the parents that a plain job still holds: they are kept for it until its first end. A draft has not taken hold of them.
 function L.held_parents(job)
-  if job.run or job.freed or job.status == 'created' then return {} end
+  if job.run or job.parents_released or job.status == 'created' then return {} end
   return call('LRANGE', K.parents(job.id), 0, -1)
 end
 
 function L.let_parents_go(edges)
   for _, edge in ipairs(edges) do
     local parent = L.load(string.match(edge, '^(.*)|'))
-    if parent and tonumber(parent.refs or 0) > 0 then
-      parent.refs = call('HINCRBY', K.job(parent.id), 'refs', -1)
+    if parent and tonumber(parent.open_dependents or 0) > 0 then
+      parent.open_dependents = call('HINCRBY', K.job(parent.id), 'open_dependents', -1)
       if L.ended(parent.status) then L.retire(parent) end
     end
   end
 end
 
--- A job comes to its end. Everything that follows for others is put on the list. Field `excuse`: any failure of its own is allowed.
+-- A job comes to its end. Everything that follows for others is put on the list. Field `allow_failure`: any failure of its own is allowed; a foreach
+-- that has cells has none of its own.
 function L.end_job(job, status, reason, extra)
   extra = extra or {}
   extra[#extra + 1], extra[#extra + 2] = 'ended_at', now
   local parents = L.held_parents(job) -- before its keys may go
-  if #parents > 0 then extra[#extra + 1], extra[#extra + 2] = 'freed', '1' end
-  if job.excuse and status == 'failed' and reason ~= 'run_timeout' and job.allowed ~= '1' then
+  if #parents > 0 then extra[#extra + 1], extra[#extra + 2] = 'parents_released', '1' end
+  if job.allow_failure and job.kind ~= 'group' and status == 'failed' and reason ~= 'run_timeout' and job.allowed ~= '1' then
     extra[#extra + 1], extra[#extra + 2] = 'allowed', '1'
   end
   L.set_status(job, status, reason, expiry(job, status), extra)
   if job.run then end_of_member(job) end
   if job.webhooks then L.post(job, status) end
-  if job.kids then
+  if job.has_dependents then
     L.push('edges', job.id, 0, job.run)
   else
     L.retire(job)

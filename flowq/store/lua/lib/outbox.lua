@@ -34,10 +34,18 @@ local function persist(entry)
   if entry.run then L.add(entry.run, 'outbox', 1) end
 end
 
+-- One that cannot be done is set aside.
+local function step(kind, id, cursor, budget)
+  local well, did, next_cursor = pcall(L.step[kind], id, cursor, budget)
+  if well then return did, next_cursor end
+  L.fault('outbox', kind .. '|' .. id, did)
+  return 1, nil
+end
+
 local function drain_memory(budget)
   while todo_at <= #todo and budget > 0 do
     local entry = todo[todo_at]
-    local did, cursor = L.step[entry.kind](entry.id, entry.cursor, budget)
+    local did, cursor = step(entry.kind, entry.id, entry.cursor, budget)
     budget = budget - math.max(did, 1)
     if cursor then entry.cursor = cursor else todo_at = todo_at + 1 end
   end
@@ -52,7 +60,12 @@ L.spread = drain_memory
 local function drain_outbox(budget)
   local text = call('LINDEX', K.outbox(), 0)
   local kind, id, cursor = string.match(text, '^([%w_]+)|(.*)|(%d+)$')
-  local did, next_cursor = L.step[kind](id, tonumber(cursor), budget)
+  if not kind or not L.step[kind] then
+    L.set_aside('outbox', text, 'no entry of an outbox')
+    call('LPOP', K.outbox())
+    return budget - 1
+  end
+  local did, next_cursor = step(kind, id, tonumber(cursor), budget)
   if next_cursor then
     call('LSET', K.outbox(), 0, kind .. '|' .. id .. '|' .. next_cursor)
   else
@@ -69,7 +82,7 @@ local function settle()
   L.write_sums(L.may_have_ended)
   local runs = may_have_ended
   may_have_ended = {}
-  for run in pairs(runs) do L.advance(run) end
+  for run in pairs(runs) do L.guarded('run', run, L.advance, run) end
   return #todo > 0
 end
 

@@ -1,7 +1,7 @@
 -- lib/rate_limits: rate limits of plain jobs: how many may be queued or started at once, and how many may start in a period
 -- uses: lib/outbox
 -- loaded: on first use
--- A job's field `limit` is "<concurrency>|<rate>|<period, ms>", empty where it says nothing; its semaphore is "rate/<key>", whose holders
+-- A job's field `rate_limit` is "<concurrency>|<rate>|<period, ms>", empty where it says nothing; its semaphore is "rate/<key>", whose holders
 -- and waiters are those of any semaphore. Producers may disagree: each limit that a job of the key carries while it waits for the key,
 -- is queued or started, holds at the same time, so the strictest decides and none is ever exceeded. The hash `limits` counts the
 -- jobs by what they carry; `starts` has the times of the latest executions, as many as the largest rate asks about.
@@ -15,7 +15,7 @@ end
 -- What holds for a key now, with what this job (nil: none) is about to add.
 local function limits_of(name, job)
   local list = call('HKEYS', K.limits(name))
-  if job then list[#list + 1] = job.limit end
+  if job then list[#list + 1] = job.rate_limit end
   return list
 end
 
@@ -71,8 +71,8 @@ end
 
 -- A job that waits already comes first, also when time has made room since the last look.
 function L.others_wait(job)
-  if not job.limit then return false end
-  local name = string.match(job.sems, ' ([^\n]+)')
+  if not job.rate_limit then return false end
+  local name = string.match(job.semaphores, ' ([^\n]+)')
   if call('EXISTS', K.waiters(name)) == 0 then return false end
   L.push('admit', name, 0)
   return true
@@ -82,13 +82,13 @@ end
 function L.limit_moved(job, from, to)
   local was, is = CARRYING[from] or false, CARRYING[to] or false
   if was == is then return end
-  local name = string.match(job.sems, ' ([^\n]+)')
+  local name = string.match(job.semaphores, ' ([^\n]+)')
   local key = K.limits(name)
   if is then
-    call('HINCRBY', key, job.limit, 1)
+    call('HINCRBY', key, job.rate_limit, 1)
     call('SADD', K.limited(), name)
-  elseif call('HINCRBY', key, job.limit, -1) <= 0 then
-    call('HDEL', key, job.limit)
+  elseif call('HINCRBY', key, job.rate_limit, -1) <= 0 then
+    call('HDEL', key, job.rate_limit)
     if call('EXISTS', K.waiters(name)) == 1 then L.push('admit', name, 0) end
     if call('EXISTS', key) == 0 then call('SREM', K.limited(), name) end
   end

@@ -34,7 +34,7 @@ end
 
 -- How a started job ends whose worker was asked to kill it.
 function L.killed(job)
-  return job.why == 'run_timeout' and 'failed' or 'canceled', job.why or 'canceled'
+  return job.cancel_reason == 'run_timeout' and 'failed' or 'canceled', job.cancel_reason or 'canceled'
 end
 
 local function ready(job)
@@ -46,7 +46,7 @@ end
 local function halt_one(job, mode, all)
   if not job or L.ended(job.status) then return end
   if job.status == 'started' then
-    call('HSET', K.job(job.id), 'cancel', '1', 'why', REASON[mode] or mode)
+    call('HSET', K.job(job.id), 'cancel', '1', 'cancel_reason', REASON[mode] or mode)
     L.call_worker(job.worker)
   elseif job.kind == 'group' then
     if tonumber(job.pending) == 0 then L.ready(job) end
@@ -91,11 +91,11 @@ end
 
 -- A job has failed or was stopped, and that is not allowed: who goes down with it.
 function L.failed_fast(job)
-  if job.ff and not mode_of(job.run) then
+  if job.fail_fast and not mode_of(job.run) then
     L.set_halt(job.run, 'fail_fast')
     L.later('cancel', job.run)
   end
-  if job.gff then
+  if job.group_fail_fast then
     local group = job.run .. '-' .. job.cell_of
     if call('HSETNX', K.job(group), 'halt', '1') == 1 then L.push('halt_cells', group, 0, job.run) end
   end
@@ -103,5 +103,5 @@ end
 
 -- Whether a cell that has become ready may not start any more because another one has failed.
 function L.cell_halted(job)
-  return job.gff and call('HGET', K.job(job.run .. '-' .. job.cell_of), 'halt') == '1'
+  return job.group_fail_fast and call('HGET', K.job(job.run .. '-' .. job.cell_of), 'halt') == '1'
 end

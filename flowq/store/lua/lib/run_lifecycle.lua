@@ -24,14 +24,14 @@ function L.enter_group(run, name, max, with)
     call('ZADD', K.holders(name), now, run)
     return true
   end
-  call('HSET', K.run(run), 'status', 'queued', 'next', with)
+  call('HSET', K.run(run), 'status', 'queued', 'next_walk', with)
   call('ZADD', K.waiters(name), call('HINCRBY', KEYS[1], 'back', 1), run)
   return false
 end
 
 -- nil: it does not wait any more.
 function L.admit_run(run, name)
-  local found = call('HMGET', K.run(run), 'status', 'max', 'next', 'attempt')
+  local found = call('HMGET', K.run(run), 'status', 'max_runs', 'next_walk', 'attempt')
   if found[1] ~= 'queued' then return nil end
   if not L.run_has_room(name, tonumber(found[2]), run) then return false end
   call('ZREM', K.waiters(name), run)
@@ -48,13 +48,13 @@ end
 
 local function outcome_of(f)
   local function n(name) return tonumber(f[name] or 0) or 0 end
-  if n('n:failed') - n('warnings') + n('n:stopped') > 0 then return 'failed' end
-  return n('n:canceled') > 0 and 'canceled' or 'finished'
+  if n('jobs:failed') - n('warnings') + n('jobs:stopped') > 0 then return 'failed' end
+  return n('jobs:canceled') > 0 and 'canceled' or 'finished'
 end
 
 local NAMES = {
-  'open', 'outbox', 'n:failed', 'n:stopped', 'n:canceled', 'warnings', 'status', 'attempt', 'retention', 'phase', 'outcome', 'h:early', 'h:exit',
-  'timeout', 'sem', 'fades',
+  'open', 'outbox', 'jobs:failed', 'jobs:stopped', 'jobs:canceled', 'warnings', 'status', 'attempt', 'retention', 'phase', 'outcome', 'handlers:early', 'handlers:exit',
+  'timeout', 'semaphore', 'expiry_times',
 }
 
 local function open_phase(run, phase, count)
@@ -73,14 +73,14 @@ function L.advance(run)
     f.outcome = outcome_of(f)
     call('HSET', K.run(run), 'outcome', f.outcome)
     if f.timeout then call('ZREM', K.timers(), 'timeout|' .. run) end
-    if f['h:early'] then return open_phase(run, 'early', f['h:early']) end
+    if f['handlers:early'] then return open_phase(run, 'early', f['handlers:early']) end
   end
-  if f['h:exit'] and f.phase ~= 'exit' then return open_phase(run, 'exit', f['h:exit']) end
+  if f['handlers:exit'] and f.phase ~= 'exit' then return open_phase(run, 'exit', f['handlers:exit']) end
   call('HSET', K.run(run), 'status', f.outcome, 'ended_at', now)
   if tonumber(f.retention) >= 0 then call('ZADD', K.timers(), now + f.retention, 'collect|' .. run) end -- below 0: no expiry
-  if f.fades then call('ZADD', K.timers(), now + tonumber(string.match(f.fades, '%d+')), 'fade|' .. run) end
+  if f.expiry_times then call('ZADD', K.timers(), now + tonumber(string.match(f.expiry_times, '%d+')), 'fade|' .. run) end
   L.event(run, '', 'running', f.outcome, '', 0, f.attempt)
-  if f.sem then L.leave_group(run, f.sem) end
+  if f.semaphore then L.leave_group(run, f.semaphore) end
 end
 
 -- The handlers of a phase that has begun.

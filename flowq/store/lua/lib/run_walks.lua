@@ -32,7 +32,7 @@ end
 -- a group has counted of cells that stay as they are; `again` is 1 for a foreach whose list is evaluated again, `fresh` for a job that
 -- takes over no earlier result from now on.
 local TRACES = {
-  'allowed', 'cancel', 'why', 'halt', 'returns', 'verdict', 'exit_code', 'worker', 'ended_at', 'started_at', 'enqueued_at', 'decided_by', 'decided_at',
+  'allowed', 'cancel', 'cancel_reason', 'halt', 'returns', 'verdict', 'exit_code', 'worker', 'ended_at', 'started_at', 'enqueued_at', 'decided_by', 'decided_at',
   'decision', 'comment', 'asked_at', 'cache',
 }
 
@@ -44,13 +44,13 @@ local function arm_one(run, entry)
   if L.is_warning(job) then L.add(run, 'warnings', -1) end
   call('HDEL', K.job(job.id), unpack(TRACES))
   for _, name in ipairs(TRACES) do job[name] = nil end
-  if field[8] == '1' and job.kind == 'group' then L.shrink(job) end
+  if field[8] == '1' then L.shrink(job) end
   local extra = { 'pending', field[2], 'attempt', 0 }
   if field[3] ~= '-' then extra[5], extra[6] = 'verdict', field[3] end
-  if field[9] == '1' then extra[#extra + 1], extra[#extra + 2] = job.kind == 'foreach' and 'c:fresh' or 'fresh', '1' end
+  if field[9] == '1' then extra[#extra + 1], extra[#extra + 2] = job.kind == 'foreach' and 'cell:fresh' or 'fresh', '1' end
   if job.kind == 'group' then
     for i, name in ipairs({ 'finished', 'failed', 'skipped', 'canceled' }) do
-      extra[#extra + 1], extra[#extra + 2] = 'g:' .. name, field[3 + i]
+      extra[#extra + 1], extra[#extra + 2] = 'cells:' .. name, field[3 + i]
     end
   end
   L.set_status(job, 'deferred', nil, now, extra)

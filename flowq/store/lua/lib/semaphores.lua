@@ -1,7 +1,7 @@
 -- lib/semaphores: the one limiter: holders by id, waiters in order, several semaphores taken all or nothing
 -- uses: lib/outbox lib/rate_limits
 -- loaded: on first use
--- A job's field `sems` is one line "<max> <name>" per semaphore. It asks when it would be queued. Holding, it is queued and then
+-- A job's field `semaphores` is one line "<max> <name>" per semaphore. It asks when it would be queued. Holding, it is queued and then
 -- started; a place in a queue is held for RESERVED only, so that a queue without workers holds no other job up, and is
 -- confirmed by the claim. A job that finds a semaphore full waits `deferred`, in no queue. Leaving queued and started gives the semaphores
 -- back in the same step by what ends the job (a worker, the sweep that finds it dead, a cancel): that is why no crash leaks one.
@@ -12,7 +12,7 @@ local WAITING = { deferred = true, rate_limited = true }
 
 local function each(job)
   local list = {}
-  for max, name in string.gmatch(job.sems, '(%d+) ([^\n]+)') do
+  for max, name in string.gmatch(job.semaphores, '(%d+) ([^\n]+)') do
     list[#list + 1] = { name = name, max = tonumber(max), limited = string.sub(name, 1, 5) == 'rate/' }
   end
   return list
@@ -53,8 +53,8 @@ function L.park(job, score)
     call('ZADD', K.waiters(sem.name), 'NX', job.parked or score, job.id)
     look_again(sem.name)
   end
-  if job.limit then return L.set_status(job, 'rate_limited', nil, now, { 'parked', job.parked or score }) end
-  local reason = string.find(job.sems, ' cells/', 1, true) and not string.find(job.sems, ' job/', 1, true) and 'max_parallel' or 'concurrency'
+  if job.rate_limit then return L.set_status(job, 'rate_limited', nil, now, { 'parked', job.parked or score }) end
+  local reason = string.find(job.semaphores, ' cells/', 1, true) and not string.find(job.semaphores, ' job/', 1, true) and 'max_parallel' or 'concurrency'
   local extra = { 'parked', job.parked or score }
   if job.status == 'deferred' then
     L.stay(job, reason, extra)
@@ -95,7 +95,7 @@ end
 -- A started job with a rate limit is deleted: its place is kept until its worker says that the process is gone, or has to have killed
 -- it because the lease ran out.
 function L.keep_place(job, lease)
-  local name, place = string.match(job.sems, ' ([^\n]+)'), L.place_of(job.id, job.token)
+  local name, place = string.match(job.semaphores, ' ([^\n]+)'), L.place_of(job.id, job.token)
   call('ZADD', K.holders(name), '+inf', place)
   call('ZADD', K.timers(), lease, 'vacate|' .. name .. '\n' .. place)
 end

@@ -1,5 +1,5 @@
 -- lib/status: the structures a job can be in, and the one function that changes a status.
--- uses: -
+-- uses: lib/set_aside
 -- Each status has exactly one structure (engine page, invariants): queued -> the queue; every other -> the registry of that
 -- status and queue. Started jobs are in `leases` too, scheduled ones in `timers`. Groups are counters of the graph, they are
 -- in no structure.
@@ -63,7 +63,7 @@ function L.score(job, front)
 end
 
 local function leave(job)
-  local status, id, queue = job.status, job.id, job.origin
+  local status, id, queue = job.status, job.id, job.queue
   if status == 'queued' then
     if not job.popped then call('ZREM', K.queue(queue), id) end
     if job.ttl then
@@ -78,14 +78,14 @@ local function leave(job)
   elseif status == 'scheduled' then
     call('ZREM', K.timers(), 'promote|' .. id)
   elseif status == 'deferred' then
-    if job['if'] then call('ZREM', K.decide(), id) end
-    if job.wait then call('ZREM', K.timers(), 'lapse|' .. id) end
+    if job.needs_evaluation then call('ZREM', K.decide(), id) end
+    if job.approval_timeout then call('ZREM', K.timers(), 'lapse|' .. id) end
   end
 end
 
 -- `score`: of queued the place in the queue, of started the lease, of scheduled the due time, of an end the expiry.
 local function enter(job, score)
-  local status, id, queue = job.status, job.id, job.origin
+  local status, id, queue = job.status, job.id, job.queue
   if status == 'queued' then
     call('SADD', K.queues(), queue)
     call('ZADD', K.queue(queue), score, id)
@@ -123,7 +123,11 @@ end
 function L.write_sums(ended)
   for run, fields in pairs(sums) do
     for field, by in pairs(fields) do
-      local value = by ~= 0 and call('HINCRBY', K.run(run), field, by) or 0
+      local value = by == 0 and 0
+      if by ~= 0 then
+        local _, sum = L.guarded('run', run, call, 'HINCRBY', K.run(run), field, by)
+        value = sum
+      end
       if value == 0 and (field == 'open' or field == 'outbox') then ended(run) end
     end
   end
@@ -148,14 +152,14 @@ function L.set_status(job, to, reason, score, extra)
     end
   end
   call('HSET', K.job(job.id), unpack(fields))
-  if job.sems then L.semaphores_moved(job, from, to) end
-  if job.limit then L.limit_moved(job, from, to) end
+  if job.semaphores then L.semaphores_moved(job, from, to) end
+  if job.rate_limit then L.limit_moved(job, from, to) end
   if job.group_id then L.group_moved(job, from, to) end
   if job.kind ~= 'group' then
     enter(job, score)
     if job.run then
-      if from ~= '-' then L.add(job.run, 'n:' .. from, -1) end
-      L.add(job.run, 'n:' .. to, 1)
+      if from ~= '-' then L.add(job.run, 'jobs:' .. from, -1) end
+      L.add(job.run, 'jobs:' .. to, 1)
     end
     L.event(job.run, job.id, from, to, reason, L.execution_of(job.token), job.attempt)
   end
@@ -164,15 +168,15 @@ end
 -- A job's record is about to go (or it becomes a group): take it out of its structure.
 function L.forget(job, reason)
   leave(job)
-  if job.sems then L.semaphores_moved(job, job.status, '-') end
-  if job.limit then L.limit_moved(job, job.status, '-') end
+  if job.semaphores then L.semaphores_moved(job, job.status, '-') end
+  if job.rate_limit then L.limit_moved(job, job.status, '-') end
   if job.group_id then L.group_moved(job, job.status, '-') end
   L.event(job.run, job.id, job.status, '-', reason or 'deleted', L.execution_of(job.token), job.attempt)
 end
 
 -- A deferred job goes on waiting, for a reason of its own.
 function L.stay(job, reason, extra)
-  if job.kind ~= 'group' then call('ZADD', K.registry('deferred', job.origin), now, job.id) end
+  if job.kind ~= 'group' then call('ZADD', K.registry('deferred', job.queue), now, job.id) end
   if not reason then return end
   extra = extra or {}
   extra[#extra + 1], extra[#extra + 2] = 'reason', reason
@@ -186,7 +190,7 @@ end
 
 -- Into its queue; with semaphores that are not to be had now, among the jobs that wait for them.
 function L.enqueue(job, reason, front)
-  if job.sems and (L.others_wait(job) or not L.hold(job, false)) then return L.park(job, L.score(job, front or job.front == '1')) end
+  if job.semaphores and (L.others_wait(job) or not L.hold(job, false)) then return L.park(job, L.score(job, front or job.front == '1')) end
   L.queue_now(job, reason, front)
 end
 

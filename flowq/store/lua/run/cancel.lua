@@ -1,11 +1,11 @@
 -- run/cancel: everything of a run that has not ended is canceled, in bounded steps
 -- edges: -
--- args: run nonce
--- guard: the run has not ended; the same nonce again is a duplicate
--- replies: {done | duplicate | wrong_state | not_found}
+-- args: run nonce handlers
+-- guard: the run has not ended; the same nonce again is a duplicate; without `handlers` there is a conflict while its handlers have their turn
+-- replies: {done | duplicate | conflict | wrong_state | not_found}
 -- uses: job/release_dependents
 -- From the flag on nothing of the run is queued any more: who becomes ready is canceled instead. Its handlers have their turn all the
--- same; a cancel that comes while they have it cancels them too. A run that waits for its concurrency group leaves it.
+-- same; a cancel with `handlers` that comes while they have it cancels them too. A run that waits for its concurrency group leaves it.
 local function leave_queue(run, sem, with, attempt)
   L.leave_group(run, sem)
   call('HSET', K.run(run), 'status', 'running', 'started_at', now)
@@ -17,13 +17,14 @@ local function leave_queue(run, sem, with, attempt)
   L.event(run, '', 'queued', 'running', 'canceling', 0, attempt)
 end
 
-function L.cancel_run(run, nonce)
-  local found = call('HMGET', K.run(run), 'status', 'cancel', 'phase', 'cancel_nonce', 'sem', 'next', 'attempt')
+function L.cancel_run(run, nonce, handlers)
+  local found = call('HMGET', K.run(run), 'status', 'cancel', 'phase', 'cancel_nonce', 'semaphore', 'next_walk', 'attempt')
   local status, mode = found[1], found[2]
   if not status or status == 'staging' or status == 'collecting' then return 'not_found' end
   if nonce and found[4] == nonce then return 'duplicate' end
   if status ~= 'running' and status ~= 'queued' then return 'wrong_state' end
   if mode == '2' or (mode == '1' and not found[3]) then return 'duplicate' end
+  if found[3] and not handlers then return 'conflict' end
   L.set_halt(run, found[3] and '2' or '1')
   if nonce then call('HSET', K.run(run), 'cancel_nonce', nonce) end
   if status == 'queued' then
@@ -36,7 +37,7 @@ function L.cancel_run(run, nonce)
 end
 
 function T.cancel()
-  local outcome = L.cancel_run(A.text(), A.text())
+  local outcome = L.cancel_run(A.text(), A.text(), A.text() == '1')
   L.drain(100)
   return { outcome }
 end

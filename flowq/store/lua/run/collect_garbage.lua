@@ -6,7 +6,7 @@
 -- uses: lib/status
 -- The run disappears from the indexes first, its jobs in batches; a timer brings the rest.
 local function forget_member(run, id)
-  local job = call('HMGET', K.job(id), 'status', 'origin')
+  local job = call('HMGET', K.job(id), 'status', 'queue')
   if job[1] and job[2] then
     call('ZREM', K.registry(job[1], job[2]), id)
     if string.sub(job[2], 1, #run + 1) == run .. '/' then

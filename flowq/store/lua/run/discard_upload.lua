@@ -11,6 +11,6 @@ function T.discard_upload()
   if not status or status == 'staging' or status == 'collecting' then return { 'not_found' } end
   if status == 'running' or status == 'queued' then return { 'wrong_state' } end
   call('UNLINK', K.staging(run))
-  call('HDEL', K.run(run), 'reset', 'reset_chunks')
+  call('HDEL', K.run(run), 'retry_nonce', 'retry_chunks')
   return { 'done' }
 end

@@ -1,14 +1,14 @@
 -- run/expire_jobs: jobs of an ended run that are not kept as long as the run's record (result_ttl, failure_ttl)
 -- edges: -
 -- args: run limit
--- guard: the run has ended, and the next of its jobs' times (field `fades`, ms after the end, ascending) has passed
+-- guard: the run has ended, and the next of its jobs' times (field `expiry_times`, ms after the end, ascending) has passed
 -- replies: {done | wrong_state, 1 when jobs are left}
 -- uses: lib/status
 -- Each time is one walk over the run's jobs, in batches; a timer brings the next. The run counts what is gone by how it had ended, in
--- the fields x:…, so that its own counters stay what the run came to.
+-- the fields `expired:…`, so that its own counters stay what the run came to.
 local function fade_one(run, ordinal, passed)
   local id = run .. '-' .. ordinal
-  local job = call('HMGET', K.job(id), 'status', 'origin', 'keep', 'keep_failed')
+  local job = call('HMGET', K.job(id), 'status', 'queue', 'keep', 'keep_failed')
   local status = job[1]
   if not status or not L.ended(status) then return end
   local failed = status == 'failed' or status == 'stopped'
@@ -16,12 +16,12 @@ local function fade_one(run, ordinal, passed)
   if not keep or keep > passed then return end
   call('ZREM', K.registry(status, job[2]), id)
   call('DEL', unpack(L.keys_of(id)))
-  call('HINCRBY', K.run(run), 'x:' .. status, 1)
+  call('HINCRBY', K.run(run), 'expired:' .. status, 1)
 end
 
 function L.fade(run, limit)
   local key = K.run(run)
-  local found = call('HMGET', key, 'status', 'ended_at', 'fades', 'fade', 'fade_from', 'cells')
+  local found = call('HMGET', key, 'status', 'ended_at', 'expiry_times', 'expiry_step', 'expiry_cursor', 'cells')
   if not found[2] or not found[3] or found[1] == 'running' or found[1] == 'queued' or found[1] == 'collecting' then return 'wrong_state', 0 end
   local times = {}
   for time in string.gmatch(found[3], '%d+') do times[#times + 1] = tonumber(time) end
@@ -31,11 +31,11 @@ function L.fade(run, limit)
   local to = math.min(cells, from + limit)
   for ordinal = from, to - 1 do fade_one(run, ordinal, times[index]) end
   if to < cells then
-    call('HSET', key, 'fade', index, 'fade_from', to)
+    call('HSET', key, 'expiry_step', index, 'expiry_cursor', to)
     call('ZADD', K.timers(), now, 'fade|' .. run)
     return 'done', 1
   end
-  call('HSET', key, 'fade', index + 1, 'fade_from', 0)
+  call('HSET', key, 'expiry_step', index + 1, 'expiry_cursor', 0)
   if times[index + 1] then call('ZADD', K.timers(), ended + times[index + 1], 'fade|' .. run) end
   return 'done', 0
 end

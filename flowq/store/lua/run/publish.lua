@@ -4,8 +4,8 @@
 -- guard: every chunk of this nonce is staged; the same nonce again is a duplicate
 -- replies: {done | duplicate | conflict | wrong_state}
 -- uses: job/release_dependents run/cancel
--- The fields h:early and h:exit count the handlers, which are outside the graph, by when they have their turn. With the fields `sem` and
--- `max` (its concurrency group) the run begins when the group has room, or does what `on_conflict` says.
+-- The fields `handlers:early` and `handlers:exit` count the handlers, which are outside the graph, by when they have their turn. With the
+-- fields `semaphore` and `max_runs` (its concurrency group) the run begins when the group has room, or does what `on_conflict` says.
 local EVERYBODY = 100 -- runs of a group that one submission cancels at most
 
 local function make_room(name, max)
@@ -24,7 +24,7 @@ local function give_up(run, how, cells)
 end
 
 local function begin(run, cells)
-  local found = call('HMGET', K.run(run), 'sem', 'max', 'on_conflict')
+  local found = call('HMGET', K.run(run), 'semaphore', 'max_runs', 'on_conflict')
   local name, max, how = found[1], tonumber(found[2]), found[3]
   if not name then return L.begin_run(run, 'start', '-', 1) end
   if not L.run_has_room(name, max, run) then
@@ -48,7 +48,7 @@ function T.publish()
   local cells, handlers = tonumber(found[4] or 0), call('LLEN', K.handlers(run))
   call('HSET', key, 'nonce', nonce, 'attempt', 1, 'created_at', now, 'cells', cells, 'staged', cells, 'open', cells - handlers, 'outbox', 0,
     'warnings', 0, unpack(fields))
-  call('HSET', key, 'n:deferred', call('HGET', key, 'total'))
+  call('HSET', key, 'jobs:deferred', call('HGET', key, 'total'))
   call('ZREM', K.timers(), 'collect|' .. run)
   call('ZADD', K.runs(), now, run)
   call('ZADD', K.run_ids(), 0, run)

@@ -9,14 +9,14 @@
 function T.retry()
   local run, nonce, chunks, attempt = A.text(), A.text(), A.number(), A.number()
   local key = K.run(run)
-  local found = call('HMGET', key, 'status', 'reset', 'reset_chunks', 'attempt', 'reset_done', 'sem', 'max')
+  local found = call('HMGET', key, 'status', 'retry_nonce', 'retry_chunks', 'attempt', 'retry_applied', 'semaphore', 'max_runs')
   local status = found[1]
   if not status or status == 'staging' or status == 'collecting' then return { 'not_found' } end
   if found[5] == nonce then return { 'duplicate' } end
   if status == 'running' or status == 'queued' then return { 'wrong_state' } end
   if found[2] ~= nonce or tonumber(found[3]) ~= chunks or tonumber(found[4]) ~= attempt then return { 'wrong_state' } end
-  call('HSET', key, 'attempt', attempt + 1, 'reset_done', nonce)
-  call('HDEL', key, 'cancel', 'ended_at', 'phase', 'outcome', 'fade', 'fade_from')
+  call('HSET', key, 'attempt', attempt + 1, 'retry_applied', nonce)
+  call('HDEL', key, 'cancel', 'ended_at', 'phase', 'outcome', 'expiry_step', 'expiry_cursor')
   call('ZREM', K.timers(), 'collect|' .. run, 'fade|' .. run)
   if not found[6] or L.enter_group(run, found[6], tonumber(found[7]), 'arm') then
     L.begin_run(run, 'arm', status, attempt + 1)

@@ -25,7 +25,7 @@ function T.upload_jobs()
     if #fields > 0 then
       cells = cells + 1
       if #children > 0 then
-        fields[#fields + 1], fields[#fields + 2] = 'kids', '1'
+        fields[#fields + 1], fields[#fields + 2] = 'has_dependents', '1'
       end
       call('HSET', K.job(id), 'status', 'deferred', 'run', run, unpack(fields))
       for i = 1, #fields, 2 do

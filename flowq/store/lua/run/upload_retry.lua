@@ -6,18 +6,18 @@
 -- uses: -
 function T.upload_retry()
   local run, nonce, chunk, entries = A.text(), A.text(), A.number(), A.list()
-  local found = call('HMGET', K.run(run), 'status', 'reset', 'reset_chunks')
+  local found = call('HMGET', K.run(run), 'status', 'retry_nonce', 'retry_chunks')
   local status = found[1]
   if not status or status == 'staging' or status == 'collecting' then return { 'not_found' } end
   if status == 'running' or status == 'queued' then return { 'wrong_state' } end
   if chunk == 0 and found[2] ~= nonce then
     call('DEL', K.staging(run))
-    call('HSET', K.run(run), 'reset', nonce, 'reset_chunks', 0)
+    call('HSET', K.run(run), 'retry_nonce', nonce, 'retry_chunks', 0)
     found[2], found[3] = nonce, 0
   end
   if found[2] ~= nonce then return { 'wrong_state' } end
   if tonumber(found[3]) > chunk then return { 'duplicate' } end
   for _, entry in ipairs(entries) do call('RPUSH', K.staging(run), entry) end
-  call('HSET', K.run(run), 'reset_chunks', chunk + 1)
+  call('HSET', K.run(run), 'retry_chunks', chunk + 1)
   return { 'done' }
 end

@@ -7,9 +7,12 @@
 -- A composite of shared fragments: it has no rule of its own.
 function T.exchange()
   local worker, lease, queues = A.text(), A.number(), A.list()
-  for _ = 1, A.number() do L.logs() end
+  for _ = 1, A.number() do L.guarded('output', ARGV[A.at + 1], L.logs) end
   local outcomes = {}
-  for i = 1, A.number() do outcomes[i] = L.finish() end
+  for i = 1, A.number() do
+    local _, outcome = L.guarded('job', ARGV[A.at + 1], L.finish)
+    outcomes[i] = outcome or 'fenced'
+  end
   L.spread(100)
   local claims = {}
   for slot, claim_id in ipairs(A.list()) do claims[slot] = L.claim(worker, slot, claim_id, lease, queues) end

@@ -1,15 +1,19 @@
 -- worker/heartbeat: a worker lives; its leases are renewed and it learns what it must give up
--- edges: -
--- args: worker lease state finished failed working_ms queues* (id token)…
+-- edges: queued -> started (the execution was taken for lost), scheduled -> started (likewise)
+-- args: worker lease state finished failed working_ms queues* fields* (id token)…
 -- guard: a lease is renewed only for the execution that holds the job
 -- replies: {go_on | cancel | stop | fenced per execution}
--- uses: lib/status
+-- uses: job/release_dependents lib/outages lib/regain
+-- memory: also when none is left
+-- A worker that was forgotten (it was silent, or a later worker of its name has left) is listed again: `fields` are those of `register`.
 local WORKER_LIFE = 86400000 -- ms its record is kept without a beat; the sweep forgets a silent worker much earlier
 
 function T.heartbeat()
   local worker, lease, state = A.text(), A.number(), A.text()
-  local finished, failed, working_ms, queues = A.text(), A.text(), A.text(), A.list()
+  local finished, failed, working_ms, queues, fields = A.text(), A.text(), A.text(), A.list(), A.list()
   local key = K.worker(worker)
+  L.note_service(lease)
+  if call('HEXISTS', key, 'pid') == 0 then call('HSET', key, 'started', now, unpack(fields)) end
   call('HSET', key, 'state', state, 'beat', now, 'finished', finished, 'failed', failed, 'working_ms', working_ms)
   call('PEXPIRE', key, WORKER_LIFE)
   call('ZADD', K.workers(), now, worker)
@@ -17,12 +21,15 @@ function T.heartbeat()
   for _, queue in ipairs(queues) do
     if call('EXISTS', K.queue(queue)) == 1 and call('EXISTS', K.wake(queue)) == 0 then L.wake(queue) end
   end
-  local verdicts = {}
+  local verdicts, regained = {}, false
   local executions = A.number()
   call('HSET', key, 'busy', executions)
   for i = 1, executions do
     local id, token = A.text(), A.text()
-    local found = call('HMGET', K.job(id), 'status', 'token', 'cancel', 'origin')
+    local found = call('HMGET', K.job(id), 'status', 'token', 'cancel', 'queue', 'outcome')
+    if found[1] ~= 'started' and found[5] == 'lost' and L.regain(L.load(id), token, now + lease) then
+      found[1], regained = 'started', true
+    end
     if found[1] ~= 'started' or found[2] ~= token then
       verdicts[i] = 'fenced'
     else
@@ -31,5 +38,6 @@ function T.heartbeat()
       verdicts[i] = found[3] == '1' and 'cancel' or (found[3] == '2' and 'stop' or 'go_on')
     end
   end
+  if regained then L.drain(100) end
   return verdicts
 end

@@ -1,14 +1,23 @@
--- worker/register: a worker announces itself
+-- worker/register: a worker takes its place on the list of workers
 -- edges: -
--- args: worker fields*
--- guard: -
--- replies: {done}
+-- args: worker nonce former fields*
+-- guard: no worker of this name lives, except one with the nonce `former`, which is known to be gone; the same nonce again is a duplicate
+-- replies: {done | duplicate} or {conflict, nonce, hostname, pid, identity of its process}
 -- uses: -
+-- A worker lives as long as its latest heartbeat is not older than two of its leases.
+local LEASE = 10000 -- ms, of a worker of an earlier version, which did not say
+
 function T.register()
-  local worker, fields = A.text(), A.list()
+  local worker, nonce, former, fields = A.text(), A.text(), A.text(), A.list()
   local key = K.worker(worker)
+  local known = call('HMGET', key, 'nonce', 'pid', 'hostname', 'beat', 'lease', 'process')
+  if known[1] == nonce then return { 'duplicate' } end
+  local lives = known[2] and tonumber(known[4] or 0) + 2 * tonumber(known[5] or LEASE) > now
+  if lives and (former == '' or (known[1] or '-') ~= former) then
+    return { 'conflict', known[1] or '-', known[3] or '', known[2], known[6] or '' }
+  end
   call('DEL', key)
-  call('HSET', key, 'started', now, 'beat', now, 'finished', 0, 'failed', 0, 'working_ms', 0, unpack(fields))
+  call('HSET', key, 'started', now, 'beat', now, 'state', 'idle', 'busy', 0, 'finished', 0, 'failed', 0, 'working_ms', 0, unpack(fields))
   call('PEXPIRE', key, 86400000)
   call('ZADD', K.workers(), now, worker)
   return { 'done' }

@@ -1,29 +1,37 @@
 -- worker/sweep: the sweep that every worker does every second: whatever is due by time, in bounded batches, without a leader
 -- edges: -
--- args: lease batch silent punctual
+-- args: lease batch silent punctual queues*
 -- guard: those of reap, promote, expire, lapse, time_out_run, fade and collect, each on its own
 -- replies: {reaped, timers dealt with, released, 1 when more is due now, jobs to decide*, webhooks that are due, ms until this worker is to sweep again or -1}
--- uses: job/reap_expired_lease job/promote_scheduled job/expire_queued job/time_out_approval run/time_out run/expire_jobs run/collect_garbage
--- `silent` is how long (ms) a worker may be without a beat before it is forgotten. With `punctual` the worker can come back at a given time.
+-- uses: job/reap_expired_lease job/promote_scheduled job/expire_queued job/time_out_approval run/time_out run/expire_jobs run/collect_garbage lib/outages
+-- memory: also when none is left
+-- `silent` is how long (ms) a worker may be without a beat before it is off the list. With `punctual` the worker can come back at a given time.
 local DECIDE_AGAIN = 5000 -- a job handed out for its `if` is handed out again when no answer came in this time
 
--- During a restart of the server no worker could send heartbeats: each running job gets one more lease, or a short outage would look like the
--- death of every worker.
-local function grace_after_restart(lease)
-  local ok, info = pcall(call, 'INFO', 'server')
-  if not ok then return end
-  local server = string.match(info, 'run_id:(%w+)')
-  local known = call('HGET', KEYS[1], 'server')
-  if known == server then return end
-  call('HSET', KEYS[1], 'server', server)
-  if not known then return end
-  for _, id in ipairs(call('ZRANGE', K.leases(), 0, 4999)) do call('ZADD', K.leases(), 'GT', now + lease, id) end
+-- A local run that has lost its worker stays as it is until another one of its own comes: a worker of another run, which waits for it,
+-- must not end it. Unless it is canceled.
+local LOOK_AGAIN = 1000 -- ms
+
+local function reap(id, served)
+  local job = L.load(id)
+  local own = job and job.run and string.sub(job.queue, 1, #job.run + 1) == job.run .. '/'
+  if own and not served[job.queue] and not L.halted(job) then
+    call('ZADD', K.leases(), 'XX', now + LOOK_AGAIN, id)
+    return
+  end
+  L.reap(id)
 end
 
-local function forget_silent_workers(silent)
-  for _, name in ipairs(call('ZRANGEBYSCORE', K.workers(), '-inf', now - silent, 'LIMIT', 0, 50)) do
-    call('ZREM', K.workers(), name)
-    call('DEL', K.worker(name), K.call(name))
+-- Its record stays until it expires: one that was only frozen is on the list again with its next beat. A worker with longer leases than
+-- the one that sweeps may be silent for longer.
+local function forget_silent_workers(silent, lease)
+  local found = call('ZRANGEBYSCORE', K.workers(), '-inf', now - silent, 'WITHSCORES', 'LIMIT', 0, 500)
+  for i = 1, #found, 2 do
+    local name, own = found[i], tonumber(call('HGET', K.worker(found[i]), 'lease')) or lease
+    if tonumber(found[i + 1]) <= now - silent * math.max(1, own / lease) then
+      call('ZREM', K.workers(), name)
+      call('DEL', K.call(name))
+    end
   end
 end
 
@@ -63,14 +71,20 @@ local function alarm()
 end
 
 function T.sweep()
-  local lease, batch, silent, punctual = A.number(), A.number(), A.number(), A.text() == '1'
-  grace_after_restart(lease)
-  forget_silent_workers(silent)
+  local lease, batch, silent, punctual, served = A.number(), A.number(), A.number(), A.text() == '1', {}
+  for _, queue in ipairs(A.list()) do served[queue] = true end
+  L.note_service(lease)
+  forget_silent_workers(silent, lease)
   local lost = call('ZRANGEBYSCORE', K.leases(), '-inf', now, 'LIMIT', 0, batch)
-  for _, id in ipairs(lost) do L.reap(id) end
+  for _, id in ipairs(lost) do
+    if not L.guarded('lease', id, reap, id, served) then call('ZREM', K.leases(), id) end
+  end
   local due = call('ZRANGEBYSCORE', K.timers(), '-inf', now, 'LIMIT', 0, batch)
   local again = false
-  for _, timer in ipairs(due) do again = fire(timer) or again end
+  for _, timer in ipairs(due) do
+    local _, more = L.guarded('timer', timer, fire, timer)
+    again = more or again
+  end
   local released, more = L.drain(100)
   local decide = call('ZRANGEBYSCORE', K.decide(), '-inf', now, 'LIMIT', 0, batch)
   for _, id in ipairs(decide) do call('ZADD', K.decide(), now + DECIDE_AGAIN, id) end

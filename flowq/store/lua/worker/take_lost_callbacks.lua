@@ -16,8 +16,8 @@ function T.take_lost_callbacks()
       local execution, nonce, id = string.match(entry, '^(%d+):([^|]*)|(.*)$')
       local job = L.load(id)
       if job and job.on_failure and job.nonce == nonce then -- not another job that has its id now
-        local seconds = tonumber(string.match(job.on_failure, '|([^|]+)$')) or D.CALLBACK_TIMEOUT
-        call('ZADD', K.callbacks(queue), now + math.ceil(seconds * 1000) + GRACE, entry)
+        local timeout = tonumber(string.match(job.on_failure, '|([^|]+)$')) or D.CALLBACK_TIMEOUT
+        call('ZADD', K.callbacks(queue), now + math.ceil(timeout) + GRACE, entry)
         local fields = {}
         for name, value in pairs(job) do fields[#fields + 1], fields[#fields + 2] = name, tostring(value) end
         out[#out + 1] = { id, execution .. '-lost', call('GET', K.payload(id)) or '', fields }

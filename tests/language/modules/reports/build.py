@@ -1,4 +1,4 @@
-"""Stand-ins; also a program: `python -m reports.build`."""
+"""Stubs for the guide's flows; also a program: `python -m reports.build`."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""Stand-ins."""
+"""Stubs for the guide's flows."""
 
 
 def publish(files: list[str]) -> int:

@@ -1,1 +1,1 @@
-"""What the guide's flows call."""
+"""Callables of the guide's flows."""

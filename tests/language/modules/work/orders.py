@@ -1,4 +1,4 @@
-"""Stand-ins."""
+"""Stubs for the guide's flows."""
 
 
 def late(day: str, *, limit: int = 100) -> list[str]:

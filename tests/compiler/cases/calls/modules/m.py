@@ -1,4 +1,4 @@
-"""What the jobs of the cases call where it does not matter what is called."""
+"""A callable for jobs of cases in which the callable does not matter."""
 
 
 def f(*args: object, **kwargs: object) -> object:

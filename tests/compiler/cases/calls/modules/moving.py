@@ -1,4 +1,4 @@
-"""A module whose names the text does not tell."""
+"""A module with dynamic names."""
 
 
 def __getattr__(name: str) -> object:

@@ -1,4 +1,4 @@
-"""Names that `work` takes over with a star."""
+"""Names that `work` imports with a star."""
 
 
 def book(title: str, pages: int) -> str:

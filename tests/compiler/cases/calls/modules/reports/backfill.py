@@ -1,4 +1,4 @@
-"""What the jobs of the sub-flows call."""
+"""Callables for the jobs of sub-flows."""
 
 
 def list_files(day: str) -> list[str]:

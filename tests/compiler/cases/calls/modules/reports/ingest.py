@@ -1,4 +1,4 @@
-"""What the jobs of the cases call that look like real ones."""
+"""Callables for jobs that look like real ones."""
 
 
 def list_files(day: str = "", options: object = None) -> list[dict[str, str]]:

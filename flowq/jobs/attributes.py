@@ -1,0 +1,265 @@
+"""The attributes of `Job` that RQ documents: each is one line over what the client set and what the store has."""
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, overload
+
+from flowq.callbacks import CALLBACK_TIMEOUT, Callback
+from flowq.executions import Execution
+from flowq.jobs.options import checked_id
+from flowq.results import Result
+from flowq.states import JobStatus
+
+if TYPE_CHECKING:
+    from flowq.jobs.settings import JobSettings
+    from flowq.jobs.state import JobState
+    from flowq.store.schema.records import JobRecord
+
+_T = TypeVar("_T")
+
+
+class Attribute(Generic[_T]):
+    """An attribute that is computed each time it is read.
+
+    Args:
+        read: returns its value, given the job.
+        doc: what it is.
+        write: stores a value, given the job; without it the attribute cannot be set.
+    """
+
+    def __init__(
+        self, read: "Callable[[JobAttributes], _T]", doc: str, write: "Callable[[JobAttributes, Any], None] | None" = None
+    ) -> None:
+        self.__doc__ = doc
+        self._read, self._write = read, write
+
+    def __set_name__(self, _owner: type, name: str) -> None:
+        self._name = name
+
+    @overload
+    def __get__(self, job: None, owner: type) -> Self: ...
+    @overload
+    def __get__(self, job: "JobAttributes", owner: type) -> _T: ...
+    def __get__(self, job: "JobAttributes | None", owner: type) -> "Self | _T":
+        return self if job is None else self._read(job)
+
+    def __set__(self, job: "JobAttributes", value: Any) -> None:
+        if self._write is None:
+            raise AttributeError(f"{self._name} of a job cannot be set")
+        self._write(job, value)
+
+
+def _status(status: JobStatus, doc: str) -> Attribute[bool]:
+    return Attribute(lambda job: job.get_status() is status, doc)
+
+
+def _time(name: str, doc: str) -> Attribute[datetime | None]:
+    return Attribute(lambda job: job.state.time(name), doc)
+
+
+def _duration(name: str, doc: str) -> Attribute[Any]:
+    """Return an option in seconds: -1 is without an end, None where nothing was said."""
+    return Attribute(lambda job: getattr(job.settings.options, name), doc, lambda job, value: job.settings.change(name, value))
+
+
+def _callback(name: str, doc: str) -> Attribute[Callable[..., Any] | None]:
+    def read(job: "JobAttributes") -> Callable[..., Any] | None:
+        callback: Callback | None = getattr(job.settings.options, name)
+        return None if callback is None else callback.resolved()
+
+    return Attribute(read, doc)
+
+
+def _part(option: str, part: str, doc: str, default: Any = None) -> Attribute[Any]:
+    """Return an attribute of the value of an option; `default` where that was not given."""
+
+    def read(job: "JobAttributes") -> Any:
+        value = getattr(job.settings.options, option)
+        return default if value is None else getattr(value, part)
+
+    return Attribute(read, doc)
+
+
+def _of_record(read: "Callable[[JobRecord], _T]", doc: str, default: _T) -> Attribute[_T]:
+    """Return an attribute of the present record; `default` of a job that is not stored."""
+
+    def of(job: "JobAttributes") -> _T:
+        record = job.state.current()
+        return default if record is None else read(record)
+
+    return Attribute(of, doc)
+
+
+class JobAttributes:
+    """The attributes of a handle on a job.
+
+    Attributes:
+        settings: what the client set, or set once.
+        state: what the store has.
+    """
+
+    settings: "JobSettings"
+    state: "JobState"
+
+    id = Attribute(
+        lambda job: job.state.id,
+        "Its id; can be set until it is enqueued.",
+        lambda job, value: setattr(job.state, "id", checked_id(value)),
+    )
+    origin = Attribute(
+        lambda job: job.state.queue, "The name of its queue.", lambda job, value: setattr(job.state, "queue", value)
+    )
+    serializer = Attribute(
+        lambda job: job.settings.serializer,
+        "What encodes its call, result and meta.",
+        lambda job, value: setattr(job.settings, "serializer", value),
+    )
+    store = Attribute(lambda job: job.state.store, "The store that it is in.")
+    connection = Attribute[Any](lambda job: job.store.client, "The redis-py client that the job's server is reached with.")
+
+    # -- what it executes -----------------------------------------------------------------------------------------------------
+
+    func_name = Attribute(lambda job: job.settings.func_name, "The dotted name of the function; of a method its name.")
+    func = Attribute(lambda job: job.settings.call.function(), "The function; ImportError where it cannot be found here.")
+    instance = Attribute[Any](lambda job: job.settings.call.instance, "The object whose method is called, or None.")
+    args = Attribute(lambda job: job.settings.call.args, "The positional arguments.")
+    kwargs = Attribute(lambda job: dict(job.settings.call.kwargs), "The keyword arguments.")
+    description = Attribute(
+        lambda job: job.settings.options.description or job.settings.call_text,
+        "The given description, else the call as text.",
+        lambda job, value: job.settings.change("description", value),
+    )
+
+    # -- how it is treated ----------------------------------------------------------------------------------------------------
+
+    options = Attribute(lambda job: job.settings.options, "All that was said about it when it was made.")
+    changed = Attribute(lambda job: job.settings.changed, "Whether something was changed here that is not saved.")
+    timeout = _duration("timeout", "Seconds that one execution may take; None before it is enqueued: the queue's.")
+    result_ttl = _duration("result_ttl", "Seconds that it is kept after a success; None: the worker's default.")
+    failure_ttl = _duration("failure_ttl", "Seconds that it is kept after a failure.")
+    ttl = _duration("ttl", "Seconds that it may wait in its queue; None: no limit. Fixed once it is enqueued.")
+    retries_left = Attribute(
+        lambda job: None if (retry := job.options.retry) is None else max(0, retry.max - job.settings.retries_used),
+        "How often it will be executed again after a failure; None without `retry`.",
+        lambda job, value: job.settings.change_retries_left(value),
+    )
+    retry_intervals = _part("retry", "intervals", "Seconds before each retry; None without `retry`.")
+    repeats_left = Attribute(
+        lambda job: None if (repeat := job.options.repeat) is None else repeat.times - job.settings.repetitions,
+        "How often it will be executed again after a success; None without `repeat`.",
+    )
+    repeat_intervals = _part("repeat", "intervals", "Seconds before each repetition; None without `repeat`.")
+    webhooks = Attribute(lambda job: list(job.options.webhooks), "What is told about its end to the world.")
+    rate_limit = Attribute(lambda job: job.options.rate_limit, "The limit that it shares with others.")
+    has_rate_limit = Attribute(lambda job: job.rate_limit is not None, "Whether it shares a limit with others.")
+    rate_limit_key = _part("rate_limit", "key", "The key of its limit.")
+    rate_limit_concurrency = _part("rate_limit", "concurrency", "How many jobs of its limit it allows at once.")
+    group_id = Attribute(lambda job: job.options.group_id, "The name of the group it belongs to; see `flowq.group`.")
+    success_callback = _callback("on_success", "What is called after a success.")
+    success_callback_timeout = _part("on_success", "timeout", "Seconds that it may take.", CALLBACK_TIMEOUT)
+    failure_callback = _callback("on_failure", "What is called after a failure.")
+    failure_callback_timeout = _part("on_failure", "timeout", "Seconds that it may take.", CALLBACK_TIMEOUT)
+    stopped_callback = _callback("on_stopped", "What is called after the job was stopped.")
+    stopped_callback_timeout = _part("on_stopped", "timeout", "Seconds that it may take.", CALLBACK_TIMEOUT)
+
+    meta = Attribute(
+        lambda job: job.settings.meta,
+        "A dictionary of the user's own; `save_meta` stores it.",
+        lambda job, value: setattr(job.settings, "meta", value),
+    )
+    dependency_ids = Attribute(
+        lambda job: [parent for parent, _ in job.options.edges] if job.state.is_new else job.store.jobs.dependencies(job.id),
+        "The ids of the jobs that it waits or waited for.",
+    )
+    dependent_ids = Attribute(lambda job: job.store.jobs.dependents(job.id), "The ids of the jobs that wait or waited for it.")
+
+    # -- what has become of it ------------------------------------------------------------------------------------------------
+
+    is_new = Attribute(lambda job: job.state.is_new, "Whether it was made here and is not known to be in the store.")
+    is_finished = _status(JobStatus.FINISHED, "Whether it has finished.")
+    is_failed = _status(JobStatus.FAILED, "Whether it has failed.")
+    is_queued = _status(JobStatus.QUEUED, "Whether it waits in its queue.")
+    is_started = _status(JobStatus.STARTED, "Whether a worker executes it.")
+    is_deferred = _status(JobStatus.DEFERRED, "Whether it waits for others.")
+    is_scheduled = _status(JobStatus.SCHEDULED, "Whether it waits for its time.")
+    is_rate_limited = _status(JobStatus.RATE_LIMITED, "Whether it waits for its rate limit.")
+    is_canceled = _status(JobStatus.CANCELED, "Whether it was canceled.")
+    is_stopped = _status(JobStatus.STOPPED, "Whether it was stopped while it ran.")
+    is_skipped = _status(JobStatus.SKIPPED, "Whether it never ran, because of another job.")
+    skip_reason = _of_record(
+        lambda record: record.reason if record.status is JobStatus.SKIPPED else None,
+        "Why the job was skipped: `upstream_failed`, `upstream_canceled` or `upstream_skipped`; None for other jobs.",
+        None,
+    )
+    created_at = Attribute(lambda job: job.state.created_at, "When it was created.")
+    enqueued_at = _time("enqueued_ms", "When it last went into its queue.")
+    started_at = _time("started_ms", "When its latest execution started.")
+    ended_at = _time("ended_ms", "When its latest execution ended.")
+    worker_name = _of_record(lambda record: record.worker, "The worker that executes it, or did last.", None)
+    last_heartbeat = Attribute(
+        lambda job: next((item.last_heartbeat for item in job.get_executions()), None),
+        "Time of the last heartbeat of the worker that executes it; None while no worker does.",
+    )
+    number_of_retries = _of_record(
+        lambda record: max(0, record.attempt - 1),
+        "How often it has been executed again, after a failure or because it returned a `Retry`.",
+        0,
+    )
+    result = Attribute[Any](lambda job: job.return_value(), "The return value; None while there is none.")
+    exc_info = Attribute(
+        lambda job: None if (record := job.store.jobs.result(job.id)) is None else record.error,  # no value is decoded for that
+        "The text of the latest error; None when the latest execution was no failure.",
+    )
+
+    def get_status(self, refresh: bool = True) -> JobStatus:
+        """Return the status; of a job that was not enqueued yet, `created`.
+
+        Raises:
+            NoSuchJobError: it is gone.
+        """
+        return self.state.status(refresh=refresh)
+
+    def get_executions(self) -> list[Execution]:
+        """Return the executions that are in progress: one, or none."""
+        return list(Execution.of_jobs([self.id], self.store).values())
+
+    def get_position(self) -> int | None:
+        """Return how many jobs of its queue are before it; None when it does not wait there."""
+        return self.store.queues.position(self.origin, self.id) if self.origin else None
+
+    def get_call_string(self) -> str:
+        """Return the call as text, shortened: `pkg.mod.func(3, x=4)`."""
+        return self.settings.call_text
+
+    def get_ttl(self, default_ttl: float | None = None) -> float | None:
+        """Return `ttl`, or the default."""
+        return default_ttl if self.options.ttl is None else self.options.ttl
+
+    def get_result_ttl(self, default_ttl: float | None = None) -> float | None:
+        """Return `result_ttl`, or the default."""
+        return default_ttl if self.options.result_ttl is None else self.options.result_ttl
+
+    # -- results --------------------------------------------------------------------------------------------------------------
+
+    def return_value(self, refresh: bool = False) -> Any:  # noqa: ARG002 - RQ's signature; it is always the present one
+        """Return the latest result's value; None unless that is a success."""
+        latest = self.latest_result()
+        return None if latest is None else latest.return_value
+
+    def latest_result(self, timeout: float = 0) -> Result | None:
+        """Return the latest result, or None.
+
+        Args:
+            timeout: seconds to wait for one when there is none yet.
+
+        Raises:
+            DeserializationError: the value cannot be decoded here.
+        """
+        record = self.store.jobs.result(self.id)
+        if record is None and timeout > 0:
+            record = self.store.jobs.wait_for_result(self.id, timeout)
+        return None if record is None else Result.from_record(self.id, record, self.serializer)
+
+    def results(self) -> list[Result]:
+        """Return the results of the ten latest executions, newest first."""
+        return [Result.from_record(self.id, record, self.serializer) for record in self.store.jobs.results(self.id)]

@@ -1,0 +1,80 @@
+"""Which process a stored record speaks of, and whether that process is gone.
+
+A process id alone does not tell: it is true within one pid namespace (containers that share a host or a `/tmp` number their processes
+alike), until the machine starts again, and until the id is used for another process. So a record keeps an identity: the boot of the
+kernel, the namespaces, the id, and the time at which the process started. What cannot be told from here (another machine, another
+container, a system without `/proc`) is unknown, never gone: a lease or a lock decides then.
+"""
+
+import os
+from typing import Final
+
+_SEPARATOR: Final = " "
+_STATE, _START = 0, 19  # fields of /proc/<pid>/stat behind the name of the program
+_ENDED: Final = frozenset("ZXx")  # a zombie has ended, although its id is taken
+_STOPPED: Final = frozenset("Tt")
+
+
+def identity() -> str:
+    """Return what identifies this process on this machine; empty where the system does not tell."""
+    where = scope()
+    found = _stat("self")
+    return _SEPARATOR.join((where, str(os.getpid()), found[1])) if where and found else ""
+
+
+def scope() -> str:
+    """Return where the ids of this process are true: the boot of the kernel and the namespaces; empty where the system does not tell."""
+    try:
+        if os.readlink("/proc/self") != str(os.getpid()):  # a /proc of another namespace
+            return ""
+        with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
+            boot = file.read().strip()
+        return "/".join((boot, os.readlink("/proc/self/ns/pid"), _time_namespace()))
+    except OSError:
+        return ""
+
+
+def is_running(process: str) -> bool | None:
+    """Return whether a process runs, by its `identity`: False when it is certainly gone, None when that cannot be told from here.
+
+    One that is stopped (SIGSTOP) is unknown too: it is there, but does nothing.
+    """
+    where, _, number = process.partition(_SEPARATOR)
+    pid, _, start = number.partition(_SEPARATOR)
+    if not where or not (pid.isascii() and pid.isdigit()) or where != scope():
+        return None
+    found = _stat(pid)
+    if found is None:
+        return None if _exists(int(pid)) else False  # another user's may be hidden
+    state, started = found
+    if started != start or state in _ENDED:
+        return False
+    return None if state in _STOPPED else True
+
+
+def _time_namespace() -> str:
+    """Return the time namespace: the time at which a process started counts from the boot that it shows."""
+    try:
+        return os.readlink("/proc/self/ns/time")
+    except OSError:
+        return ""  # a kernel without them
+
+
+def _stat(process: str) -> tuple[str, str] | None:
+    """Return the state of a process and when it started, None when that cannot be read."""
+    try:
+        with open(f"/proc/{process}/stat", encoding="utf-8", errors="replace") as file:
+            fields = file.read().rpartition(")")[2].split()
+        return fields[_STATE], fields[_START]
+    except (OSError, IndexError):
+        return None
+
+
+def _exists(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except PermissionError:
+        return True
+    return True

@@ -1,0 +1,13 @@
+-- job/create_many: plain jobs, some per call
+-- edges: -
+-- args: jobs, and for each of them those of create
+-- guard: that of create, for each job
+-- replies: {the reply of create for each job}
+-- uses: job/create
+-- A composite: each job is created as if by itself, in order, so one may depend on another that stands before it.
+function T.create_many()
+  local replies = {}
+  for i = 1, A.number() do replies[i] = L.create() end
+  L.drain(100)
+  return replies
+end

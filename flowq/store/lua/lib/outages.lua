@@ -1,0 +1,17 @@
+-- lib/outages: time in which the server took nothing from any worker does not count against a lease
+-- uses: -
+-- Down, frozen, read-only, out of memory: no worker could send a heartbeat, however well it is, and none could take the job over. Each
+-- heartbeat and sweep notes the time. A gap between two of them moves all leases: what was left of each before the gap is left of it
+-- afterwards, so gaps never add up to more than one lease after the last. A clock that was set is a gap too, in either direction.
+local GAP = 0.4 -- of a lease: live workers send heartbeats more often than that
+local LEAST = 250 -- ms
+local MOVED = 5000 -- leases at most, the earliest ones
+
+function L.note_service(lease)
+  local last = tonumber(call('HGET', KEYS[1], 'served') or now)
+  call('HSET', KEYS[1], 'served', now)
+  local gap = now - last
+  if math.abs(gap) <= math.max(LEAST, lease * GAP) then return end
+  local leases = call('ZRANGE', K.leases(), 0, MOVED - 1, 'WITHSCORES')
+  for i = 1, #leases, 2 do call('ZADD', K.leases(), 'XX', leases[i + 1] + gap, leases[i]) end
+end

@@ -1,0 +1,21 @@
+-- lib/regain: an execution that was taken for lost holds its job again, if no other one has been begun
+-- uses: lib/status lib/job_end lib/semaphores lib/run_cancellation
+-- loaded: on first use
+-- Its worker could not reach the server for longer than a lease while others could, and goes on all the same: it cannot know that. When it
+-- is back, with a heartbeat or with the end, the job need not be executed once more.
+local WAITING = { queued = true, scheduled = true }
+
+-- Returns whether the job is started again, as the execution with this token; its lease is `score`.
+function L.regain(job, token, score)
+  if not job or job.token ~= token or job.outcome ~= 'lost' or not WAITING[job.status] then return false end
+  if L.halted(job) or job.cancel or (job.semaphores and not L.hold(job, true)) then return false end
+  if job.on_failure and call('ZREM', K.callbacks(job.queue), L.execution_of(token) .. ':' .. job.nonce .. '|' .. job.id) == 1 then
+    L.was_called(job)
+  end
+  L.had_turn(job)
+  call('DEL', K.result(job.id))
+  call('HDEL', K.job(job.id), 'outcome', 'ended_at')
+  job.outcome, job.ended_at = nil, nil
+  L.set_status(job, 'started', nil, score)
+  return true
+end

@@ -1,0 +1,103 @@
+"""Scratch directories: each fork server has one for the files of its horses, and what killed fork servers have left is removed.
+
+A fork server locks its directory (`flock`) for as long as it lives. A process id would not do: workers in different containers may
+share a `/tmp`, and there the same ids are of other processes. The kernel drops a lock with its holder, however that dies. Where a
+file system has no locks, leftovers stay.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import stat
+
+from flowq.worker.horse.horse import remove_tree
+
+_PREFIX = "flowq-scratch-"
+_ATTEMPTS = 5  # another worker may take a directory that is not locked yet for a leftover
+
+
+class ScratchDirectory:
+    """The directory of this process. `path` never changes; it is there and locked after `ensure`, unless the system refuses."""
+
+    __slots__ = ("_lock", "path")
+
+    def __init__(self) -> None:
+        self.path = os.path.join(temporary(), _PREFIX + os.urandom(6).hex())
+        self._lock = -1
+
+    def ensure(self) -> None:
+        """Make and lock the directory, unless that is so. A horse that finds none says why it cannot make one."""
+        for _ in range(_ATTEMPTS):
+            if self._lock >= 0 and _is_at(self._lock, self.path):
+                return
+            self.let_go()
+            try:
+                os.makedirs(self.path, mode=0o700, exist_ok=True)
+                self._lock = _lock(self.path)
+            except BlockingIOError:
+                continue
+            except OSError:
+                return
+
+    def let_go(self) -> None:
+        """Give up the lock, as a child of the fork server does: the directory is the server's."""
+        descriptor, self._lock = self._lock, -1
+        if descriptor >= 0:
+            os.close(descriptor)
+
+    def remove(self) -> None:
+        """Remove the directory."""
+        remove_tree(self.path)
+        self.let_go()
+
+
+def remove_leftovers() -> None:
+    """Remove the scratch directories of fork servers that were killed; their ends remove them otherwise.
+
+    Only what such a server has certainly made: a directory that only this user may enter, with the name that they have, and that no
+    process has locked.
+    """
+    try:
+        with os.scandir(temporary()) as entries:
+            found = [entry for entry in entries if entry.name.startswith(_PREFIX)]
+    except OSError:
+        return  # there is no such directory: nothing was left in it
+    for entry in found:
+        try:
+            state = entry.stat(follow_symlinks=False)
+            if not (stat.S_ISDIR(state.st_mode) and stat.S_IMODE(state.st_mode) == 0o700 and state.st_uid == os.getuid()):
+                continue
+            lock = _lock(entry.path)
+        except OSError:
+            continue  # its fork server lives, or another worker was faster
+        try:
+            if _is_at(lock, entry.path):
+                remove_tree(entry.path)
+        finally:
+            os.close(lock)
+
+
+def temporary() -> str:
+    """Return the directory for temporary files; `tempfile` is too heavy to be imported here."""
+    named = os.environ.get("TMPDIR")
+    return named if named and os.path.isdir(named) else "/tmp"  # noqa: S108 - what is made there has a random name and mode 0700
+
+
+def _lock(path: str) -> int:
+    """Open and lock a directory and return its descriptor; raises OSError when another process has locked it."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(descriptor)
+        raise
+    return descriptor
+
+
+def _is_at(descriptor: int, path: str) -> bool:
+    """Return whether an open directory is the one at this path: it may have been removed before it was locked."""
+    try:
+        return os.path.samestat(os.fstat(descriptor), os.lstat(path))
+    except OSError:
+        return False

@@ -1,0 +1,84 @@
+"""Names of cells: the name that is shown can be typed, whatever the values of the cell are."""
+
+import json
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+
+from flowq.cli.main import run
+from flowq.flows.views.text import safe_line
+
+FLOW = r"""
+name: names
+jobs:
+  m:
+    matrix: {x: [1, "1", true, "true", null, "null", "a,b=c", "p'q \"r\"", "two\tcolumns", "two\\tcolumns", plain]}
+    run: "echo 'I am' ${{ to_json(matrix.x) }}; test -e mended"
+  pair:
+    matrix: {include: [{a: "1,b=2", b: "3"}, {a: "1", b: "2,b=3"}]}
+    run: "echo 'I am' ${{ to_json(matrix.a) }}; test -e mended"
+  part:
+    matrix: {x: [1, "1"]}
+    flow: part.yaml
+    params: {x: "${{ to_json(matrix.x) }}"}
+  each:
+    foreach: "${{ [1, '1'] }}"
+    run: "echo 'I am' ${{ to_json(item) }}; test -e mended"
+"""
+PART = """
+params: {x: {type: string}}
+jobs:
+  job: {run: "echo 'I am' ${{ to_json(params.x) }}; test -e mended"}
+"""
+SOME = [
+    'm[x="1"]',
+    "m[x=1]",
+    "m[x=a,b=c]",
+    "m[x=plain]",
+    'm[x="two\\tcolumns"]',
+    'm[x="two\\\\tcolumns"]',
+    'part[x="1"]/job',
+    "each[1]",
+]
+
+
+def test_every_cell_is_reached_by_its_name(
+    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    def flowq(*arguments: str) -> str:
+        capfd.readouterr()
+        run(arguments)
+        return capfd.readouterr().out
+
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "flow.yaml").write_text(FLOW)
+    (tmp_path / "part.yaml").write_text(PART)
+    assert run(["run", "flow.yaml"]) == 1
+    document = json.loads(flowq("status", "--json"))
+    names = [safe_line(job["name"]) for job in document["jobs"]]
+    assert len(set(names)) == 17
+    assert set(SOME) <= set(names)
+    said = {}
+    for name in names:
+        (said[name],) = re.findall(r"I am (.*)", flowq("logs", document["id"], name))
+        assert safe_line(json.loads(flowq("why", document["id"], name, "--json"))["name"]) == name
+        retried = json.loads(flowq("retry", document["id"], "--job", name, "--only", "--dry-run", "--json"))
+        assert [safe_line(job["name"]) for job in retried["jobs"]] == [name]
+    assert len({text for name, text in said.items() if name.startswith("m[")}) == 11, "each cell has its own log"
+    (tmp_path / "mended").touch()
+    assert run(["retry", document["id"], "--job", names[0], "--job", names[1], "--only"]) == 1
+    assert json.loads(flowq("status", "--json"))["counts"] == {"finished": 2, "failed": 15}
+
+
+def test_proposed_commands_work(
+    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "flow.yaml").write_text("jobs:\n  m: {matrix: {x: [1, '1', \"p'q \\t\"]}, run: exit 3}\n")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "300")
+    assert run(["run", "flow.yaml"]) == 1
+    commands = re.findall(r"(flowq logs .*?)  # ", capfd.readouterr().out)
+    assert len(commands) == 3
+    assert [run(shlex.split(command)[1:]) for command in commands] == [0, 0, 0]

@@ -1,0 +1,168 @@
+"""`flowq run --resume` of runs whose command and worker were killed: the record of a dead worker is ignored."""
+
+import json
+import os
+import signal
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from flowq.connections.clients import open_store
+from flowq.store import Store
+from flowq.store.schema.records import WorkerRecord
+from tests.cli.process import FLOWQ, Process
+from tests.support import namespaces
+from tests.support.wait import until
+
+RUN = "resumed0"
+FLOW = "jobs: {work: {run: 'echo begun; until [ -e go ]; do sleep 0.05; done; echo done', retry: 2}}\n"
+
+
+@pytest.fixture
+def project(home: Path, tmp_path: Path) -> Path:
+    (tmp_path / "flow.yaml").write_text(FLOW)
+    return tmp_path
+
+
+@pytest.fixture
+def store(project: Path) -> Iterator[Store]:
+    opened = open_store()
+    yield opened
+    opened.close()
+
+
+def begun(store: Store) -> WorkerRecord:
+    """Wait until the job runs, and return the worker of the run."""
+    until(lambda: (run := store.runs.get(RUN)) is not None and run.counts.get("started"), 30, "the job to start")  # type: ignore[call-overload]
+    (worker,) = store.workers.live()
+    return worker
+
+
+def shown(project: Path, *arguments: str) -> str:
+    return subprocess.run([*FLOWQ, *arguments], cwd=project, capture_output=True, text=True, timeout=60, check=False).stdout
+
+
+def test_a_run_whose_command_and_worker_were_killed_is_taken_over_at_once(project: Path, store: Store) -> None:
+    command = Process("run", "flow.yaml", "--run-id", RUN, cwd=project)
+    worker = begun(store)
+    os.kill(worker.pid, signal.SIGKILL)
+    command.signal(signal.SIGKILL)
+    command.wait()
+    command.end()
+    until(lambda: not store.workers.live(), 5, "the worker to be known as dead")
+    assert json.loads(shown(project, "info", "--json"))["workers"] == []
+    assert f"flowq run --resume {RUN}" in shown(project, "status")
+    assert f"flowq run --resume {RUN}" in shown(project, "why", RUN, "work")
+    assert f"run {RUN} has no worker" in shown(project, "doctor")
+    resumed = Process("run", "--resume", RUN, cwd=project)
+    try:
+        until(store.workers.live, 20, "another worker")
+        assert "has its worker already" not in resumed.err
+        (project / "go").touch()
+        assert resumed.wait(40) == 0, resumed.err
+    finally:
+        resumed.end()
+
+
+def test_a_worker_in_a_container_counts_as_alive_until_its_lease_expires(project: Path, store: Store) -> None:
+    """Its processes are in a container, so only missing heartbeats show that they have ended."""
+    if why := namespaces.why_not():
+        pytest.skip(why)
+    command = subprocess.Popen([*namespaces.UNSHARE, *FLOWQ, "run", "flow.yaml", "--run-id", RUN], cwd=project)
+    worker = begun(store)
+    followed = Process("run", "--resume", RUN, cwd=project)
+    try:
+        followed.expect("has its worker already: following it")
+        assert shown(project, "run", "--resume", RUN, "--detach").strip() == RUN
+        assert [item.name for item in store.workers.live()] == [worker.name]
+        command.kill()
+        command.wait()
+        beat = store.session.keys("worker", worker.name)
+        store.client.hincrby(beat, "beat", -15_000)  # as if it had sent no heartbeat for that long
+        followed.expect("this command takes over", 30)
+        (project / "go").touch()
+        assert followed.wait(40) == 0, followed.err
+    finally:
+        command.kill()
+        command.wait()
+        followed.end()
+
+
+def test_a_detached_resume_waits_for_a_heartbeat_of_a_worker_in_a_container(project: Path, store: Store) -> None:
+    shown(project, "run", "flow.yaml", "--run-id", RUN, "--detach")
+    worker = begun(store)
+    os.kill(worker.pid, signal.SIGKILL)
+    record = store.session.keys("worker", worker.name)
+    store.client.hset(record, "process", "")
+    store.client.hincrby(record, "beat", -17_000)
+    (project / "go").touch()
+    assert shown(project, "run", "--resume", RUN, "--detach").strip() == RUN
+    until(lambda: store.runs.require(RUN).ended, 40, "the run to end")
+    assert store.runs.require(RUN).status == "finished"
+
+
+WAITS = """
+concurrency: {group: one}
+jobs: {work: {run: 'echo $FLOWQ_ATTEMPT >> begun; [ -e go ] || sleep 60'}}
+"""
+
+
+def test_a_worker_of_a_waiting_run_does_not_end_the_run_it_waits_for(project: Path, store: Store) -> None:
+    """Its job has no retry, so that it would fail, and the run with it: only a worker of its own may find that out."""
+    (project / "flow.yaml").write_text(WAITS)
+    shown(project, "run", "flow.yaml", "--run-id", RUN, "--detach")
+    os.kill(begun(store).pid, signal.SIGKILL)
+    shown(project, "run", "flow.yaml", "--run-id", "waiting0", "--detach")
+    keys = store.session.keys
+    until(store.workers.live, 20, "the worker of the waiting run")
+    assert store.client.zadd(keys("leases"), {f"{RUN}-0": 1}, xx=True, ch=True) == 1
+    until(lambda: float(store.client.zscore(keys("leases"), f"{RUN}-0") or 0) > 1, 20, "a sweep to see the lost job")
+    assert not store.runs.require(RUN).ended
+    assert f"run {RUN} has no worker" in shown(project, "doctor")
+    (project / "go").touch()
+    resumed = Process("run", "--resume", RUN, cwd=project)
+    try:
+        resumed.wait(40)
+    finally:
+        resumed.end()
+    assert "there is nothing to resume" not in resumed.err
+    assert store.runs.require(RUN).ended
+    until(lambda: store.runs.require("waiting0").ended, 40, "the waiting run to have its turn")
+    assert store.runs.require("waiting0").status == "finished"
+
+
+CLEANING = """
+jobs: {work: {run: sleep 60}}
+on_cancel: {tidy: {run: 'echo tidying; until [ -e go ]; do sleep 0.05; done; touch tidy'}}
+"""
+
+
+def cleaning(project: Path, store: Store) -> None:
+    """Start a run, cancel it, and wait until its handler runs."""
+    (project / "flow.yaml").write_text(CLEANING)
+    shown(project, "run", "flow.yaml", "--run-id", RUN, "--detach")
+    begun(store)
+    assert shown(project, "cancel", RUN).startswith(f"canceling run {RUN}")
+    until(lambda: "tidying" in shown(project, "logs", RUN), 30, "the handler to run")
+
+
+def test_a_second_cancel_leaves_the_clean_up_alone_and_says_so(project: Path, store: Store) -> None:
+    cleaning(project, store)
+    again = subprocess.run([*FLOWQ, "cancel", RUN], cwd=project, capture_output=True, text=True, timeout=60, check=False)
+    assert again.returncode == 0
+    assert again.stderr == (
+        f"run {RUN} is canceled already, and its clean-up is running (on_cancel/tidy): `flowq cancel {RUN} --force` kills that too\n"
+    )
+    (project / "go").touch()
+    until(lambda: store.runs.require(RUN).ended, 30, "the run to end")
+    assert (project / "tidy").exists()
+
+
+def test_a_forced_cancel_kills_the_clean_up(project: Path, store: Store) -> None:
+    cleaning(project, store)
+    shown(project, "cancel", RUN, "--force")
+    until(lambda: store.runs.require(RUN).ended, 30, "the run to end")
+    assert store.runs.require(RUN).status == "canceled"
+    assert not (project / "tidy").exists()

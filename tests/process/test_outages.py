@@ -1,0 +1,121 @@
+"""Outages of the server longer than a lease, of every kind: running jobs continue and their ends count; dead workers are detected."""
+
+import os
+import select
+import signal
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from flowq.plan import RetryPolicy
+from flowq.store import Store
+from tests.support.server import PrivateServer
+from tests.support.wait import until
+from tests.support.workers import WorkerProcess, ended, flow, node, script, start
+
+LEASE = 1.5
+WORKER = ("--lease", str(LEASE))
+AWAY = 3 * LEASE  # s
+
+Away = Callable[[PrivateServer, float], None]
+
+
+def last(seconds: float) -> None:
+    """Let an outage last; its duration is the input of the test."""
+    select.select((), (), (), seconds)
+
+
+def restarted(server: PrivateServer, seconds: float) -> None:
+    server.kill9()
+    last(seconds)
+    server.restart()
+
+
+def frozen(server: PrivateServer, seconds: float) -> None:
+    os.kill(server.pid, signal.SIGSTOP)
+    last(seconds)
+    os.kill(server.pid, signal.SIGCONT)
+
+
+def paused(server: PrivateServer, seconds: float) -> None:
+    with server.client() as client:
+        client.execute_command("CLIENT", "PAUSE", int(seconds * 1000), "ALL")
+    last(seconds)
+
+
+def demoted(server: PrivateServer, seconds: float) -> None:
+    with server.client() as client:
+        client.execute_command("REPLICAOF", "127.0.0.1", "1")
+        last(seconds)
+        client.execute_command("REPLICAOF", "NO", "ONE")
+
+
+def full(server: PrivateServer, seconds: float) -> None:
+    with server.client() as client:
+        client.config_set("maxmemory", "1")
+        last(seconds)
+        client.config_set("maxmemory", "0")
+
+
+OUTAGES = [restarted, frozen, paused, demoted, full]
+
+
+@pytest.fixture
+def server() -> Iterator[PrivateServer]:
+    own = PrivateServer().start(appendonly=True)
+    yield own
+    own.stop()
+
+
+@pytest.fixture
+def store(server: PrivateServer) -> Iterator[Store]:
+    opened = Store(server.client(), namespace="flowq-test")
+    opened.open()
+    yield opened
+    opened.close()
+
+
+def lines(path: Path) -> int:
+    return len(path.read_text().splitlines()) if path.exists() else 0
+
+
+def at_work(store: Store, count: int) -> bool:
+    """Return whether that many workers have sent heartbeats, and so have started."""
+    return sum(worker.beat_ms > worker.started_ms for worker in store.workers.live()) == count
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("outage", OUTAGES)
+@pytest.mark.parametrize("duration", [AWAY / 2, AWAY + LEASE], ids=["ends meanwhile", "ends afterwards"])
+def test_a_job_survives_an_outage(server: PrivateServer, store: Store, tmp_path: Path, outage: Away, duration: float) -> None:
+    """An idle worker runs too, which would take over the job if its lease expired."""
+    job = script(f"echo >> {tmp_path}/begun; sleep {duration}; echo one=1 > $FLOWQ_OUTPUT")
+    run = start(store, flow(node("a", job, retry=RetryPolicy(3))), tmp_path)
+    with WorkerProcess(server.url, *WORKER):
+        until(lambda: lines(tmp_path / "begun") == 1)
+        with WorkerProcess(server.url, *WORKER):
+            until(lambda: at_work(store, 2))
+            outage(server, AWAY)
+            (record,) = ended(store, run)
+    assert (record.status, record.attempt) == ("finished", 1)
+    assert lines(tmp_path / "begun") == 1
+
+
+@pytest.mark.slow
+def test_a_dead_worker_is_detected_one_lease_after_the_last_of_several_outages(
+    server: PrivateServer, store: Store, tmp_path: Path
+) -> None:
+    job = script(f"echo >> {tmp_path}/begun; [ $FLOWQ_ATTEMPT = 2 ] || sleep 60")
+    run = start(store, flow(node("a", job, retry=RetryPolicy(1))), tmp_path)
+    with WorkerProcess(server.url, *WORKER) as first:
+        until(lambda: lines(tmp_path / "begun") == 1)
+        with WorkerProcess(server.url, *WORKER):
+            until(lambda: at_work(store, 2))
+            first.process.kill()
+            for outage in (restarted, frozen, restarted, paused):
+                outage(server, LEASE)
+            over = time.monotonic()
+            assert [(item.status, item.attempt) for item in ended(store, run)] == [("finished", 2)]
+            assert time.monotonic() - over < 2.5 * LEASE, "one lease, the next sweep and the second attempt"

@@ -1,0 +1,134 @@
+"""Leases during outages of the server, and executions that were reaped but still run."""
+
+import pytest
+
+from flowq import ids
+from flowq.store import Store
+from flowq.store.jobs import NewJob
+from flowq.store.schema.outcomes import Claim, Outcome, Verdict
+from tests.support.slot_driver import Driver
+
+LEASE_MS = 10_000
+
+
+def create(store: Store, **fields: str | int) -> None:
+    store.jobs.create(NewJob("a", "default", b"", ids.nonce(), fields=fields))
+
+
+def status(store: Store) -> tuple[str, int]:
+    record = store.jobs.get("a")
+    assert record is not None
+    return str(record.status), record.attempt
+
+
+def lease(store: Store) -> int:
+    """Return the remaining milliseconds of the job's lease."""
+    return int(store.client.zscore(store.session.keys("leases"), "a") or 0) - store.now_ms()
+
+
+def pretend(store: Store, *, served: int, left: int) -> None:
+    """Set the last heartbeat or sweep to `served` ms ago, and the end of the job's lease to `left` ms after it."""
+    now = store.now_ms()
+    store.client.hset(store.session.keys("meta"), "served", now - served)
+    store.client.zadd(store.session.keys("leases"), {"a": now - served + left})
+
+
+@pytest.mark.parametrize("gap", [4_500, 60_000, 86_400_000, -7_200_000])
+def test_a_gap_extends_the_leases(store: Store, driver: Driver, gap: int) -> None:
+    """No request was served in that time, or the clock was set."""
+    create(store, retry="1|0|0|0")
+    claim = driver.take()
+    pretend(store, served=gap, left=4_000)
+    assert driver.tick().reaped == 0
+    assert 3_000 < lease(store) <= 4_000
+    assert driver.end(claim) is Outcome.DONE
+
+
+def test_several_gaps_do_not_add_up(store: Store, driver: Driver) -> None:
+    create(store)
+    driver.take()
+    pretend(store, served=20_000, left=4_000)
+    for _ in range(5):
+        assert driver.tick().reaped == 0
+        keys = store.session.keys
+        store.client.hincrby(keys("meta"), "served", -20_000)
+        store.client.zincrby(keys("leases"), -20_000, "a")
+    driver.tick()
+    assert lease(store) <= 4_000
+
+
+def test_a_lease_expires_while_other_workers_reach_the_server(store: Store, driver: Driver) -> None:
+    create(store, retry="1|0|0|0")
+    driver.take()
+    pretend(store, served=1_000, left=500)
+    assert driver.tick().reaped == 1
+    assert status(store) == ("queued", 1)
+
+
+@pytest.fixture(params=["1|0|0|0", "1|60000|0|0"], ids=["queued", "scheduled"])
+def lost(request: pytest.FixtureRequest, store: Store, driver: Driver) -> Claim:
+    """A job whose execution was reaped, and which waits for the next execution."""
+    create(store, retry=request.param, on_failure="tests.report|10")
+    claim = driver.take()
+    driver.lose(claim)
+    assert status(store) == ("scheduled" if "60000" in request.param else "queued", 1)
+    return claim
+
+
+def test_the_end_of_a_reaped_execution_is_accepted(store: Store, driver: Driver, lost: Claim) -> None:
+    assert driver.end(lost, value=b"42") is Outcome.DONE
+    assert driver.end(lost, value=b"42") is Outcome.DUPLICATE
+    assert status(store) == ("finished", 1)
+    assert [(item.type, item.value) for item in store.jobs.results("a")] == [("successful", b"42")]
+    assert driver.claim() is None
+    assert store.workers.callbacks(["default"], 1) == []
+
+
+def test_a_heartbeat_takes_the_job_back(store: Store, driver: Driver, lost: Claim) -> None:
+    assert driver.beat(lost) == [Verdict.GO_ON]
+    assert status(store) == ("started", 1)
+    assert 9_000 < lease(store) <= LEASE_MS
+    assert driver.claim() is None
+    assert store.workers.callbacks(["default"], 1) == []
+    assert driver.end(lost, "failed") is Outcome.DONE
+    assert status(store)[1] == 1
+
+
+def test_a_job_that_another_worker_has_begun_is_not_taken_back(store: Store, driver: Driver, lost: Claim) -> None:
+    if status(store)[0] == "scheduled":
+        keys = store.session.keys  # its delay has passed
+        store.client.hset(keys("job", "a"), "due", 1)
+        store.client.zadd(keys("timers"), {"promote|a": 1}, xx=True)
+        driver.settle()
+    again = driver.take()
+    assert driver.beat(lost, again) == [Verdict.FENCED, Verdict.GO_ON]
+    assert driver.end(lost) is Outcome.FENCED
+    assert driver.end(again) is Outcome.DONE
+    assert status(store) == ("finished", 2)
+
+
+def test_an_abandoned_job_has_ended(store: Store, driver: Driver) -> None:
+    create(store)
+    claim = driver.take()
+    driver.lose(claim)
+    assert driver.beat(claim) == [Verdict.FENCED]
+    assert driver.end(claim) is Outcome.FENCED
+    assert status(store) == ("failed", 1)
+
+
+def test_a_canceled_job_is_not_taken_back(store: Store, driver: Driver, lost: Claim) -> None:
+    store.jobs.cancel("a")
+    assert driver.end(lost) is Outcome.FENCED
+    assert status(store)[0] == "canceled"
+
+
+def test_heartbeats_are_accepted_when_no_memory_is_left(store: Store, driver: Driver) -> None:
+    create(store)
+    claim = driver.take()
+    store.client.config_set("maxmemory", "1")
+    try:
+        assert driver.beat(claim) == [Verdict.GO_ON]
+        assert driver.tick().reaped == 0
+    finally:
+        store.client.config_set("maxmemory", "0")
+    assert driver.end(claim) is Outcome.DONE
