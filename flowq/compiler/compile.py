@@ -71,6 +71,7 @@ def compile_text(
     params: Mapping[str, Json] = _NO_PARAMS,
     date: str | None = None,
     file: str = "",
+    root: str | os.PathLike[str] | None = None,
 ) -> Compilation:
     """Compile a flow from text, like `compile_file`. Files that it names are relative to `file`, else to `name`.
 
@@ -80,10 +81,11 @@ def compile_text(
         params: values of parameters by name.
         date: the UTC date of the run.
         file: the flow file that the plan records. Callables are searched beside it; without it they are not checked.
+        root: as of `compile_file`.
     """
     source, report = decode_source(name, text)
     place = Beside(name, file)
-    return _compile(source, report, Surroundings(Given(params), _run(date), place, Files(_root(place)), _modules(file)))
+    return _compile(source, report, Surroundings(Given(params), _run(date), place, Files(_root(place, root)), _modules(file)))
 
 
 def _root(place: Beside, given: str | os.PathLike[str] | None = None) -> str:

@@ -111,7 +111,7 @@ class Lab:
 
     def start(self, text: str, params: Mapping[str, Json] | None = None) -> Started:
         """Submit a flow."""
-        compiled = compile_text(text, params=params or {}, date=DATE, file=str(FLOWS / "inline.yaml"))
+        compiled = compile_text(text, params=params or {}, date=DATE, file=str(FLOWS / "inline.yaml"), root="/")
         return self.submit(plan_of(compiled))
 
     def start_file(self, path: Path, params: Mapping[str, Json] | None = None) -> Started:

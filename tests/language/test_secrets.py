@@ -112,7 +112,9 @@ def test_output_errors_and_results_are_masked(lab: Lab) -> None:
     assert lines[0] == "***"
     assert lines[1].count("***") == 1
     assert lines[2] == "*** can"
-    assert lines[3:5] == ["***", "***"]
+    assert lines[3:].count("***") == 2, (
+        "a line that may continue a secret of several lines is held back: the trace may come before"
+    )
     assert log(run, "next") == '*** {"inside":["<***>"],"plain":1}\n'
     assert_nowhere(run)
 

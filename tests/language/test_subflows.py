@@ -219,7 +219,7 @@ def test_a_matrix_of_flows_without_cells_is_an_empty_list(lab: Lab) -> None:
           use: {depends_on: deploy, call: 'language_jobs:give', args: ["${{ jobs.deploy.result }}"]}
         """,
     )
-    assert run.states() == {"use": "finished"}
+    assert run.states() == {"deploy": "finished", "use": "finished"}
     assert run.result("use") == []
 
 

@@ -136,7 +136,7 @@ def test_a_worker_ends_when_the_data_is_taken_over_by_a_newer_schema(fresh: OldH
     until(lambda: fresh.client.zscore("{flowq}:workers", "surprised"), message="the worker")
     schema = fresh.client.hget(META, "schema") or b""
     fresh.client.hset(META, mapping={"schema": "1000000", "incarnation": "of a newer flowq"})
-    assert worker.wait() == 1
+    assert worker.wait() == 6
     fresh.client.hset(META, "schema", schema)
     assert "the data of namespace 'flowq' was taken over by a newer flowq: it has schema 1000000 now" in worker.err
     assert "Traceback" not in worker.err
