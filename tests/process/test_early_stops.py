@@ -96,6 +96,7 @@ def _block_and_ignore() -> None:
         signal.signal(number, signal.SIG_IGN)
 
 
+@pytest.mark.chaos
 def test_worker_horse_and_shell_start_with_default_signals(store: Store, server: PrivateServer, tmp_path: Path) -> None:
     call = Action("call", module="process_jobs", attribute="blocked_signals")
     limited = Action("call", module="process_jobs", attribute="block", args=(str(tmp_path / "pid"),))

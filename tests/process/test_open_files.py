@@ -73,6 +73,7 @@ def test_a_worker_without_descriptors_requeues_and_continues_later(store: Store,
         assert process.wait(10) == 0, log.read_text()
 
 
+@pytest.mark.chaos
 @pytest.mark.parametrize("clone", [False, True])
 def test_a_fork_server_without_descriptors_reports_it_and_forks_again_later(clone: bool) -> None:
     with Stand(clone=clone) as stand:

@@ -71,6 +71,7 @@ def test_a_hundred_thousand_lines(stand: Stand) -> None:
     assert together(execution) == numbered(100_000)
 
 
+@pytest.mark.chaos
 @pytest.mark.usefixtures("_busy")
 def test_lines_of_a_script_on_a_busy_machine(stand: Stand) -> None:
     execution = stand.run(shell("for ((i = 0; i < 5000; i += 2)); do echo $i; echo $((i + 1)) >&2; done"), timeout=60)
@@ -92,6 +93,7 @@ def test_the_streams_can_be_opened_by_their_names(stand: Stand) -> None:
     assert execution.output("err") == b"2\n3\n"
 
 
+@pytest.mark.chaos
 def test_a_reason_after_a_flood_stands_after_it(stand: Stand) -> None:
     size = 4 * captured_output._ALONE
     execution = stand.run(
