@@ -25,8 +25,9 @@ Invariants
     * Only a parent sends signals to a process, and only before it has reaped it: a recycled pid is never hit.
     * Secrets travel beside the task into the environment of one horse. Fork servers do not have the variables they come from.
 
-Horses and fork servers know nothing of Redis, plans or flows. They import `horse/`, `fork_server/`, `ipc/` and small parts of the standard
-library, never `typing` or `dataclasses`: every job would pay for that. This module imports nothing.
+Horses and fork servers know nothing of Redis, plans or flows. Beside `horse/`, `fork_server/` and `ipc/` they import
+only the modules in `FOR_A_HORSE` (`tests/repository/test_import_contracts.py`). What every job loads uses neither `typing` nor
+`dataclasses`: every job would pay for that. This module imports nothing.
 """
 
 TYPE_CHECKING = False

@@ -52,6 +52,7 @@ def test_a_script_that_writes_to_both_in_turns(stand: Stand) -> None:
     assert (execution.output("out"), execution.output("err")) == (b"1\n3\n", b"2\n4\n")
 
 
+@pytest.mark.chaos  # likewise
 def test_a_trace_stands_beside_what_it_traces(stand: Stand) -> None:
     commands = "".join(f"echo {number}\n" for number in range(500))
     wanted = b"".join(b"+ echo %d\n%d\n" % (number, number) for number in range(500))
@@ -71,7 +72,7 @@ def test_a_hundred_thousand_lines(stand: Stand) -> None:
     assert together(execution) == numbered(100_000)
 
 
-@pytest.mark.chaos
+@pytest.mark.chaos  # on a machine with much more to do than cores, neighbouring lines may be swapped (docs/workers.md)
 @pytest.mark.usefixtures("_busy")
 def test_lines_of_a_script_on_a_busy_machine(stand: Stand) -> None:
     execution = stand.run(shell("for ((i = 0; i < 5000; i += 2)); do echo $i; echo $((i + 1)) >&2; done"), timeout=60)
@@ -89,11 +90,11 @@ def test_the_streams_can_be_opened_by_their_names(stand: Stand) -> None:
             "echo 1 > /dev/stdout; echo 2 > /dev/stderr; echo 3 | tee /dev/stderr | cat > /dev/null; echo 4; test -p /dev/stdout"
         )
     )
-    assert together(execution) == b"1\n2\n3\n4\n"
-    assert execution.output("err") == b"2\n3\n"
+    # Two lines to one stream between lines to the other: their place is not exact on a busy machine (docs/workers.md).
+    assert (execution.output("out"), execution.output("err")) == (b"1\n4\n", b"2\n3\n")
+    assert sorted(together(execution).split()) == [b"1", b"2", b"3", b"4"]
 
 
-@pytest.mark.chaos
 def test_a_reason_after_a_flood_stands_after_it(stand: Stand) -> None:
     size = 4 * captured_output._ALONE
     execution = stand.run(

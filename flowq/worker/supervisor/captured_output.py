@@ -45,11 +45,12 @@ class JobOutput:
         self._by_stream = tuple(self.buffers.values())
         self._pipes: dict[int, int] = {}  # descriptor -> stream, 0 or 1
         self._watches: tuple[int, ...] = ()
-        self._notes: deque[int] = (
-            deque()
-        )  # streams in the order in which they were written to; what was written is not dealt out yet
+        # Streams in the order in which they were written to; what was written is not dealt out yet.
+        self._notes: deque[int] = deque()
         self._read = (bytearray(), bytearray())  # what was read and is not dealt out
-        self._overdue = False  # some of that was there already when output was taken last: its note does not come any more
+        self._early = [False, False]  # of each stream: a write was dealt out before its note, which is still to come
+        self._dealt = [0, 0]  # bytes of each stream that were dealt out
+        self._seen = [0, 0]  # bytes of each stream that had been read when output was taken last
         self._alone = (0, 0)  # the stream that is in use alone, and its bytes since then
         self._held_since = 0.0  # monotonic time
         self._shedding = False  # the output is not fetched: the oldest is dropped
@@ -76,10 +77,7 @@ class JobOutput:
     def take(self) -> list[tuple[str, bytes]]:
         """Return the output since the last call: `(stream, lines)`, stream is "out" or "err"."""
         self._turn([pipe for pipe in self._pipes if pipe not in self.held_back])
-        rest = any(self._read)
-        if rest and self._overdue:
-            self._deal_rest()
-        self._overdue = rest
+        self._deal_overdue()
         placed = [(place, stream, data) for stream, buffer in self.buffers.items() for place, data in buffer.take_placed()]
         self._shedding = False
         self._read_on()
@@ -182,12 +180,29 @@ class JobOutput:
         while self._notes:
             stream = self._notes.popleft()
             if stream == MISSING:
+                self._early = [False, False]
                 self._deal_rest()
                 return
+            if self._early[stream]:
+                self._early[stream] = False
+                notes[stream] -= 1
+                continue
             wanted = max(1, lines[stream] // notes[stream])
             notes[stream] -= 1
             lines[stream] = max(0, lines[stream] - wanted)
             self._feed(stream, _end_of_line(self._read[stream], wanted))
+
+    def _deal_overdue(self) -> None:
+        """Give the buffers what has been without a note since the last time: its writer was interrupted between its write and the note of it.
+
+        That is one write. Were its note taken for the next one when it comes, every later line would be one place too early.
+        """
+        for stream in (self._alone[0], 1 - self._alone[0]):
+            size = self._seen[stream] - self._dealt[stream]
+            if size > 0:
+                self._early[stream] = True
+                self._feed(stream, size)
+            self._seen[stream] = self._dealt[stream] + len(self._read[stream])
 
     def _deal_rest(self) -> None:
         """Give the buffers what there is no note of."""
@@ -199,6 +214,7 @@ class JobOutput:
         if size:
             self._by_stream[stream].feed(bytes(self._read[stream][:size]))
             del self._read[stream][:size]
+            self._dealt[stream] += size
 
     def _look_who_is_alone(self, sizes: Sequence[int]) -> None:
         """Stop watching when one stream has been used alone for long, watch again when the other one is used."""
@@ -210,7 +226,10 @@ class JobOutput:
                 _resize(tuple(self._pipes), _READ)
             return
         if size > _ALONE:
-            self._deal_rest()  # what was written of the one before the other was used comes first
+            # What was written of the one before the other was used comes first; what of it is in its pipe by now was.
+            for fd in [fd for fd, alone in self._pipes.items() if alone == stream]:
+                self._read_once(fd)
+            self._deal_rest()
             if len(self._pipes) == len(_STREAMS):
                 self._watches = self._loop.writes.watch(tuple(self._pipes))
         self._alone = 1 - stream, 0
@@ -219,6 +238,7 @@ class JobOutput:
         self._loop.writes.forget(self._watches)
         self._watches = ()
         self._notes.clear()
+        self._early = [False, False]
 
 
 def _resize(pipes: Sequence[int], size: int) -> None:

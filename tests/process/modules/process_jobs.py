@@ -219,10 +219,6 @@ def current_job_id():
     return task and task["id"]
 
 
-def imports():
-    return [name for name in ("redis", "typing", "dataclasses", "socket", "logging", "yaml") if name in sys.modules]
-
-
 def parent_and(name):
     return [os.getppid(), os.environ.get(name)]
 

@@ -1,6 +1,6 @@
 -- lib/status: the structures a job can be in, and the one function that changes a status.
 -- uses: lib/set_aside
--- Each status has exactly one structure (engine page, invariants): queued -> the queue; every other -> the registry of that
+-- Each status has exactly one structure: queued -> the queue; every other -> the registry of that
 -- status and queue. Started jobs are in `leases` too, scheduled ones in `timers`. Groups are counters of the graph, they are
 -- in no structure.
 
