@@ -31,7 +31,7 @@ def send_command(connection: Any, worker_name: str, command: str, **kwargs: Any)
     if command not in {SHUTDOWN, KILL_HORSE}:
         raise UsageError(f"expected the command {SHUTDOWN!r}, {KILL_HORSE!r}, or {STOP_JOB!r} with job_id=…, found {command!r}")
     if store_for(connection).workers.command(worker_name, command) is Outcome.NOT_FOUND:
-        raise NoSuchWorkerError(f"there is no worker {worker_name!r}: `flowq info` lists those there are")
+        raise NoSuchWorkerError(f"there is no worker {worker_name!r}: `flowq info` lists them all")
 
 
 def send_shutdown_command(connection: Any, worker_name: str) -> None:

@@ -102,7 +102,7 @@ def _check(data: bytes, mac: bytes, context: tuple[str, ...]) -> None:
     what = " ".join(context[:2])
     if not mac:
         raise SignatureError(
-            f"the {what} is not signed, and {VARIABLE} is set here: set the same key where it comes from, or take it for an attack"
+            f"the {what} is not signed, and {VARIABLE} is set here: set the same key where it comes from; otherwise it may be forged"
         )
     if not any(hmac.compare_digest(_mac(key, data, context), mac) for key in _keys()):
         raise SignatureError(f"the signature of the {what} is wrong: it was signed with another {VARIABLE}, or it was changed")

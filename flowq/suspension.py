@@ -17,7 +17,7 @@ def suspend(connection: Any = None, ttl: float | str | None = None) -> None:
 
 
 def resume(connection: Any = None) -> bool:
-    """Let all workers go on; return whether they were suspended."""
+    """Resume all workers; return whether they were suspended."""
     return store_for(connection).queues.resume()
 
 

@@ -198,7 +198,7 @@ def _garbage(facts: Facts) -> Iterator[Finding]:
 
 def _work(facts: Facts) -> Iterator[Finding]:
     if facts.suspended:
-        yield Finding("D501", WARNING, "the workers are suspended: no job is started", "`flowq resume` lets them go on")
+        yield Finding("D501", WARNING, "the workers are suspended: no job is started", "`flowq resume` resumes them")
     for queue in facts.queues:
         if queue.queued and not queue.workers:
             jobs = plural(queue.queued, "job")
@@ -209,7 +209,7 @@ def _work(facts: Facts) -> Iterator[Finding]:
         yield Finding(
             "D505",
             WARNING,
-            f"run {run} has no worker: the command that started it is gone",
+            f"run {run} has no worker: the command that started it has ended",
             f"`flowq run --resume {run}` goes on with it, `flowq cancel {run}` ends it",
         )
     for name, why in sorted(facts.set_aside.items())[:_SHOWN]:

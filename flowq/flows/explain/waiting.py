@@ -87,8 +87,8 @@ class Waits:
         workers = [worker for worker in self._around.workers if queue in worker.queues]
         if not workers:
             if self._run.local:
-                return "this run has no worker now: the command that started it is gone", [], []
-            suspended = ["workers are suspended too: `flowq resume` lets them go on"] if self._around.suspended else []
+                return "no worker: the command that started this run has ended", [], []
+            suspended = ["workers are suspended too: `flowq resume` resumes them"] if self._around.suspended else []
             return f"no worker listens on queue {job.queue}", [*self._others(), *suspended], []
         if self._around.suspended:
             return "the workers are suspended: none of them starts a job", [], []

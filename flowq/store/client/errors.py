@@ -37,7 +37,7 @@ _CODES_OF_CLASSES: Final[tuple[tuple[type[Exception], str], ...]] = (
 _WAITING_HELPS: Final = {
     "LOADING": "{server} is still loading its data: try again in a moment",
     "BUSY": "{server} is busy with a long script: try again in a moment",
-    "MISCONF": "{server} cannot write its data to disk and refuses changes: make room on its disk, it then goes on by itself ({detail})",
+    "MISCONF": "{server} cannot write its data to disk and refuses changes: make room on its disk: it recovers by itself ({detail})",
     "READONLY": "{server} is a read-only replica: use the address of the primary, or wait for the fail-over to end",
     "MASTERDOWN": "{server} is a replica that has lost its primary: wait for the fail-over to end, or use the primary's address",
     "CLUSTERDOWN": "{server} is part of a cluster that is down: wait for it to come back ({detail})",

@@ -101,7 +101,7 @@ class StoreConnections:
         except DataLostError:
             raise
         except ServerError as error:
-            self._tell(f"{error}; running jobs go on, trying to reconnect")
+            self._tell(f"{error}; running jobs continue; reconnecting")
             self._try_later()
             return
         self._again = self._rearm = None
@@ -136,7 +136,7 @@ class StoreConnections:
             self._loop.forget(self._watched.pop())
 
     def _lost(self, error: ServerError) -> None:
-        self._tell(f"{error}; running jobs go on, trying to reconnect")
+        self._tell(f"{error}; running jobs continue; reconnecting")
         if self._again is None:
             self._try_later()
         self._forget()

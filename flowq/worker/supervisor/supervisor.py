@@ -133,7 +133,7 @@ class Supervisor:
             if stage is ShutdownStage.NOW or (stage is not ShutdownStage.RUNNING and through):
                 return
             if deadline is not None and not self._jobs.running and not self._connections.online and time.monotonic() > deadline:
-                _log.error("the server stays away: %d ends could not be reported", self._jobs.unreported)
+                _log.error("the server is still unreachable: %d ends could not be reported", self._jobs.unreported)
                 return
             self._send_what_is_due()
             self._loop.turn(self._patience())
