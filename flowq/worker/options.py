@@ -20,7 +20,7 @@ class WorkerOptions:
     Attributes:
         queues: the store's names of its queues, in order of priority.
         slots: jobs executed at once.
-        name: how it is listed; unique.
+        name: its unique name in lists.
         burst: stop when the queues are empty.
         max_jobs: stop after that many jobs.
         max_idle: stop after that long without a job.

@@ -1,4 +1,4 @@
-"""What the kernel is asked for beyond POSIX. Linux has all of it; elsewhere each call says that it has not.
+"""Calls to the kernel beyond POSIX. Linux has all of them; elsewhere each call reports that it is not available.
 
 Without parent-death signals and subreapers (macOS) the fork server still kills process groups; only a daemon that left its
 group by `setsid` can outlive its job there.
@@ -34,7 +34,7 @@ _PR_SET_CHILD_SUBREAPER = 36
 
 
 def describe(error: OSError) -> str:
-    """Return what an error of the system was, and of a limit of open files which one that is."""
+    """Return the text of a system error, with the limit if too many files are open."""
     text = error.strerror or str(error)
     if error.errno != errno.EMFILE:
         return text
@@ -96,7 +96,7 @@ if sys.platform == "linux":
                 self._fd = -1
 
         def pids(self) -> set[int]:
-            """Return the pids of now."""
+            """Return the current pids."""
             if self._fd < 0:
                 return _children_by_scan()
             data = b""
@@ -105,7 +105,7 @@ if sys.platform == "linux":
             return {int(pid) for pid in data.split()}
 
         def close(self) -> None:
-            """Let go of the descriptor."""
+            """Close the descriptor."""
             if self._fd >= 0:
                 os.close(self._fd)
 
@@ -153,7 +153,7 @@ else:
         return True
 
     class ChildList:
-        """Nothing: orphans go to init here, so there are no unknown children."""
+        """A stand-in: orphans go to init here, so there are no unknown children."""
 
         __slots__ = ()
 

@@ -86,7 +86,7 @@ class JobOutput:
         return [(stream, data) for _, stream, data in sorted(placed)]
 
     def let_go(self, since: float) -> None:
-        """Let a job go on that has been held back since before this monotonic time, at the price of its oldest output."""
+        """Resume a job that has been held back since before this monotonic time; its oldest output is dropped."""
         if self.held_back and self._held_since < since:
             self._shedding = True
             self._read_on()
@@ -99,14 +99,14 @@ class JobOutput:
                 break
 
     def end(self) -> None:
-        """The job has ended: a last line without newline counts too."""
+        """Finish both streams: a last line without newline counts too."""
         self._turn(())
         self._deal_rest()
         for buffer in self._by_stream:
             buffer.end()
 
     def close(self) -> None:
-        """Read what is left and let go of the pipes: no process that could write is left, or it cannot be swept here."""
+        """Read the rest and close the pipes: no process that could write is left, or it cannot be swept here."""
         self.drain()
         self._turn(())
         self._deal_rest()

@@ -28,7 +28,7 @@ _EARLY: Final = re.compile(r"(PYTHON|LD_|DYLD_|MALLOC|GLIBC_|LC_)\w*|LANG|LANGUA
 
 
 class ForkServerPool:
-    """Starts, finds, renews and retires fork servers."""
+    """The fork servers of a worker: starts, finds, renews and retires them."""
 
     def __init__(self, loop: Loop, options: WorkerOptions) -> None:
         self._loop = loop
@@ -71,7 +71,7 @@ class ForkServerPool:
         return fork_server
 
     def used(self, task: "Task") -> None:
-        """Take note that a task ended well: its modules are worth being kept imported."""
+        """Record that a task succeeded: its modules are worth keeping imported."""
         if not self._options.warm or self._options.clone or task.get("secrets"):
             return
         fork_server = self._fork_servers.get(place_of(task))  # never a shared one
@@ -80,11 +80,11 @@ class ForkServerPool:
                 fork_server.warm(module)
 
     def tolerate(self, pid: int) -> None:
-        """Take note of a child of this process that is no orphan."""
+        """Register a child of this process that is no orphan."""
         self._others.add(pid)
 
     def renew(self) -> None:
-        """Let all horses live on, if it is time for that: called for as long as this process runs.
+        """Renew the time limit of all horses when it is due: called for as long as this process runs.
 
         Whether the server answers does not matter, because a worker cannot tell an outage from a partition. If this process is stopped,
         its horses are killed before its lease is over.

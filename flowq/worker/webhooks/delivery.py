@@ -89,7 +89,7 @@ class Deliveries:
             self._loop.turn(0.05)
 
     def give_back(self) -> None:
-        """Leave what has not been answered to other workers."""
+        """Leave unanswered deliveries to other workers."""
         unsent, self._open = [delivery for delivery, _ in self._open.values()], {}
         for delivery in unsent:
             self._store.webhooks.back(delivery)
@@ -184,7 +184,7 @@ def request_of(delivery: Delivery) -> dict[str, Any]:
 
 
 def report(store: Store, delivery: Delivery, verdict: str, text: str) -> None:
-    """Tell the store how a delivery went."""
+    """Report the outcome of a delivery to the store."""
     if verdict == sender.DONE:
         store.webhooks.over(delivery)
         return
