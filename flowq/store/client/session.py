@@ -33,11 +33,11 @@ class Session:
         client: a redis-py client with `decode_responses=False`.
         namespace: the hash tag of all keys.
         follow: when the data was replaced (server restarted empty, flushed), take the new incarnation and go on (producers, the
-            command line); else raise `DataLostError` (workers, which would act for a past that is gone).
+            command line); else raise `DataLostError` (workers, which must not act on replaced data).
     """
 
     def __init__(self, client: "redis.Redis", namespace: str, *, follow: bool = True) -> None:
-        self._client: Any = client  # redis-py annotates its replies for all its modes at once: no help here
+        self._client: Any = client  # redis-py annotates its replies for all its modes at once, which does not help here
         self.keys = Keys(namespace)
         self.follow = follow
         self.incarnation = ""
@@ -128,7 +128,7 @@ class Session:
     def bounded_wait(self, timeout: float) -> float:
         """Return how many seconds one call may block in the server, of those that the caller wants to wait.
 
-        They are fewer than the client waits for a reply: a server that has nothing to say must not be taken for one that is gone.
+        They are fewer than the client waits for a reply: a server that has no entry must not be mistaken for one that is unreachable.
         """
         patience = self.client.connection_pool.connection_kwargs.get("socket_timeout")
         longest = _LONGEST_WAIT if patience is None else min(_LONGEST_WAIT, patience / 2)
