@@ -137,7 +137,7 @@ class Queues:
         return deleted
 
     def drop(self, queue: str) -> Outcome:
-        """Take an empty queue off the list of queues."""
+        """Remove an empty queue from the list of queues."""
         return Outcome(self._session.run("queue/delete", queue)[0].decode())
 
     # -- suspension -----------------------------------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
--- run/delete: a run that has ended vanishes before its retention has passed, with its jobs, results and logs
+-- run/delete: deletes an ended run before its retention has passed, with its jobs, results and logs
 -- edges: -
 -- args: run limit
 -- guard: the run has ended; one that is on its way out already goes on going
