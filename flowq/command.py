@@ -1,4 +1,4 @@
-"""Commands to workers. Each is a field of a record and a wake-up; nothing is pickled, and nothing is lost when the worker does not listen yet."""
+"""Commands to workers. Each is a field of a record and a wake-up; nothing is pickled, and no command is lost when the worker does not listen yet."""
 
 from typing import Any
 
@@ -13,7 +13,7 @@ STOP_JOB = "stop-job"
 
 
 def send_command(connection: Any, worker_name: str, command: str, **kwargs: Any) -> None:
-    """Tell a worker something.
+    """Send a command to a worker.
 
     Args:
         connection: a redis-py client; None for the configured server.
@@ -40,7 +40,7 @@ def send_shutdown_command(connection: Any, worker_name: str) -> None:
 
 
 def send_kill_horse_command(connection: Any, worker_name: str) -> None:
-    """Kill what a worker executes now; those jobs have failed then (or are retried), the worker goes on."""
+    """Kill the jobs that a worker executes now; they fail (or are retried), the worker continues."""
     send_command(connection, worker_name, KILL_HORSE)
 
 

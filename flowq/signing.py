@@ -43,7 +43,7 @@ def _in_seconds(callback: str) -> str:
     try:
         return f"{name}{bar}{float(millis) / 1000:g}"
     except ValueError:
-        return callback  # nothing that was ever signed
+        return callback  # never signed
 
 
 def is_on() -> bool:
@@ -67,7 +67,7 @@ def seal(data: bytes, *context: str) -> bytes:
 
 
 def unseal(data: bytes, *context: str) -> bytes:
-    """Return what was sealed. Without a key a signature is not looked at.
+    """Return the sealed bytes. Without a key a signature is not checked.
 
     Raises:
         SignatureError: there is a key, and the bytes are not signed with it or belong to something else.
@@ -87,7 +87,7 @@ def signature(data: bytes, *context: str) -> str:
 
 
 def verify(data: bytes, signed: str, *context: str) -> None:
-    """See that bytes have this signature; without a key everything is accepted.
+    """Check that bytes have this signature; without a key everything is accepted.
 
     Raises:
         SignatureError: there is a key, and this is not its signature of these bytes.

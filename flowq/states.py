@@ -1,4 +1,4 @@
-"""The vocabulary of states: what a job or a run can be, why, and which transition leads where.
+"""The vocabulary of states: the statuses of jobs and runs, their reasons, and the transitions between them.
 
 Everything that names a status uses these enums: the YAML reader, the store, the command line and the JSON output. `TRANSITIONS`
 is the state machine itself, one row per edge; the Lua files state the same rows in their headers and a test holds the two together.
@@ -42,7 +42,7 @@ RUN_ENDED: Final = frozenset({RunStatus.FINISHED, RunStatus.FAILED, RunStatus.CA
 
 
 class Condition(StrEnum):
-    """What an edge of the graph asks of its parent (`depends_on: {parent: condition}`)."""
+    """The condition of a graph edge on its parent (`depends_on: {parent: condition}`)."""
 
     SUCCESS = "success"  # finished, or failed but allowed to
     OK = "ok"  # success, or skipped

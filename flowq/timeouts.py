@@ -27,11 +27,11 @@ class JobTimeoutException(BaseTimeoutException):
 
 
 class JobStopped(BaseException):
-    """Raised inside a job that shares its process with its worker and is to end now: stopped, canceled, or given to another."""
+    """Raised inside a job that shares its process with its worker and must end now: stopped, canceled, or given to another."""
 
 
 class BaseDeathPenalty:
-    """Context manager that raises an exception in its body after some time; subclasses say how.
+    """Context manager that raises an exception in its body after some time; subclasses define how.
 
     Args:
         timeout: seconds (fractions count); None or a value that is not positive sets no limit.
