@@ -210,7 +210,7 @@ def _work(facts: Facts) -> Iterator[Finding]:
             "D505",
             WARNING,
             f"run {run} has no worker: the command that started it has ended",
-            f"`flowq run --resume {run}` goes on with it, `flowq cancel {run}` ends it",
+            f"`flowq run --resume {run}` continues it, `flowq cancel {run}` ends it",
         )
     for name, why in sorted(facts.set_aside.items())[:_SHOWN]:
         kind, _, record = name.partition("|")

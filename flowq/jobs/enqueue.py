@@ -39,9 +39,8 @@ Callee: TypeAlias = Callback | Callable[..., Any] | str | None
 
 _NOW: Final = -1  # in place of a time
 _BY_KEYWORD: Final[Any] = object()  # in place of a positional argument that is among the keywords
-_INLINE: Final = (
-    "flowq.worker.inprocess.sync"  # by name: workers stand above queues, and sync mode borrows their way of executing a job
-)
+# By name: workers are a layer above queues, and sync mode uses their way of executing a job.
+_INLINE: Final = "flowq.worker.inprocess.sync"
 
 
 @dataclass(frozen=True, slots=True)

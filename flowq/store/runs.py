@@ -315,7 +315,7 @@ class Runs:
         return [(seq.decode(), row) for seq, row in entries]
 
     def refuse(self, run: str, outcome: Outcome, wanted: str) -> None:
-        """Raise what an outcome other than done or duplicate means for a run.
+        """Raise the error for an outcome of a run other than done or duplicate.
 
         Raises:
             NoSuchRunError: not found.

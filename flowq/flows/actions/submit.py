@@ -180,7 +180,7 @@ def _fields(plan: Plan, cell: Cell, run: str, group: _Group | None, *, local: bo
 
 
 def _asks_supervisor(node: Node) -> bool:
-    """Return whether something besides `if` has to be evaluated before the job goes on."""
+    """Return whether a condition other than `if` must be evaluated before the job continues."""
     return node.action.kind == "approval" or (node.concurrency is not None and not isinstance(node.concurrency.group, str))
 
 

@@ -55,7 +55,7 @@ def has_worker(store: "Store", queues: Iterable[str], *, certain: bool = False) 
 
 def advice(run: str) -> str:
     """Return advice for such a run, as the end of a sentence."""
-    return f"run {run} has no worker now: `flowq run --resume {run}` goes on with it, `flowq cancel {run}` ends it"
+    return f"run {run} has no worker now: `flowq run --resume {run}` continues it, `flowq cancel {run}` ends it"
 
 
 def room_taken(store: "Store", group: str) -> list[str]:

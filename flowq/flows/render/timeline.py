@@ -29,7 +29,7 @@ SHARED = frozenset({Activity.WORKER, Activity.MAX_PARALLEL, Activity.CONCURRENCY
 
 @dataclass(frozen=True, slots=True)
 class Phase:
-    """One stretch of a job's time, in ms since the epoch; `end_ms` is None while it goes on."""
+    """One stretch of a job's time, in ms since the epoch; `end_ms` is None while it lasts."""
 
     activity: Activity
     begin_ms: int

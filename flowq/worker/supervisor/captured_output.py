@@ -5,7 +5,7 @@ them when the loop comes by is therefore dealt out by lines: with as many lines 
 multiple, it is that multiple. A job that has written much to one stream alone is not watched until it uses the other one.
 
 Output that is not fetched holds the job back, as a full pipe does everywhere: its pipe is not read any more until `take` was called.
-Only when that takes too long (the owner decides, and calls `let_go`) the job goes on, and its oldest output is dropped.
+Only when that takes too long (the owner decides, and calls `let_go`) the job continues, and its oldest output is dropped.
 """
 
 from __future__ import annotations
@@ -45,9 +45,8 @@ class JobOutput:
         self._by_stream = tuple(self.buffers.values())
         self._pipes: dict[int, int] = {}  # descriptor -> stream, 0 or 1
         self._watches: tuple[int, ...] = ()
-        self._notes: deque[int] = (
-            deque()
-        )  # streams in the order in which they were written to; what was written is not dealt out yet
+        # streams in the order in which they were written to; the data of these notes is not dealt out yet
+        self._notes: deque[int] = deque()
         self._read = (bytearray(), bytearray())  # what was read and is not dealt out
         self._overdue = False  # some of that was there already when output was taken last: its note does not come any more
         self._alone = (0, 0)  # the stream that is in use alone, and its bytes since then

@@ -130,7 +130,7 @@ class Conditions:
 
 
 def _known_environment(node: Node, scope: Mapping[str, Json]) -> dict[str, str]:
-    """Return what is known of a job's own environment before it goes on: what uses `item`, say, is not there yet."""
+    """Return the variables of a job's own environment that are known before it continues: those that use `item`, say, are absent."""
     env: dict[str, str] = {}
     for name, value in node.env.items():
         with suppress(EvalError):  # an expression that uses it fails with "no such name"

@@ -203,7 +203,7 @@ class Slot:
         return True
 
     def _kill_group(self) -> None:
-        """Kill the horse's process group; while there is no horse yet, the limit for getting one goes on."""
+        """Kill the horse's process group; while there is no horse yet, the limit for getting one stays."""
         if self._horse is not None:
             self._signal(signal.SIGKILL)
             self._stage = _KILL_SENT

@@ -2,7 +2,7 @@
 -- edges: created -> -, queued -> -, started -> -, deferred -> -, scheduled -> -, finished -> -, failed -> -, stopped -> -, canceled -> -, skipped -> -, rate_limited -> -
 -- args: id
 -- guard: not of a run
--- replies: {done | more (very many depend on it: it is canceled, the same call again goes on) | wrong_state | not_found}
+-- replies: {done | more (very many depend on it: it is canceled, the same call again continues) | wrong_state | not_found}
 -- uses: job/release_dependents
 -- Dependents of a job that had not ended are decided as if it had been canceled.
 

@@ -2,7 +2,7 @@
 -- edges: deferred -> queued, deferred -> scheduled, deferred -> skipped, deferred -> canceled, deferred -> finished, deferred -> failed, queued -> skipped, queued -> canceled, queued -> failed, scheduled -> skipped, scheduled -> canceled, scheduled -> failed, - -> deferred, deferred -> rate_limited, rate_limited -> queued
 -- args: budget
 -- guard: a child is touched only while it is deferred; an edge is decided once, because the cursor over the parent's children moves in the same step
---   (of a plain job it is in the record, field `settled`: a second end goes on where the first one was)
+--   (of a plain job it is in the record, field `settled`: a second end continues where the first one was)
 -- replies: {edges and jobs dealt with, 1 when the outbox holds more}
 -- uses: lib/status lib/outbox lib/conditions lib/job_end lib/semaphores lib/run_cancellation lib/run_lifecycle lib/run_walks lib/foreach lib/parents
 
