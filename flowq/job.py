@@ -95,7 +95,7 @@ class Job(JobAttributes):
             on_success: called after a success.
             on_failure: called after a failure.
             on_stopped: called after the job was stopped.
-            webhooks: what is told about its end to the world.
+            webhooks: requests that are sent at its end.
             repeat: executions after a success.
             rate_limit: the limit that it shares with others.
 

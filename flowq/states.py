@@ -132,7 +132,7 @@ TRANSITIONS: Final[dict[str, frozenset[tuple[str, str]]]] = {
             ("deferred", "canceled"),
             ("deferred", "finished"),  # a join point or a group: nothing to execute
             ("deferred", "failed"),  # out of time with its run (and a group of which a cell failed)
-            # a run is told to stop:
+            # a run must stop:
             *((waiting, to) for waiting in ("queued", "scheduled") for to in ("skipped", "canceled", "failed")),
             ("-", "deferred"),  # the cells of a foreach
         }

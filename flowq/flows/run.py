@@ -137,7 +137,7 @@ class Run:
 
         Args:
             job: its name.
-            by: who decides; the user of this process.
+            by: the name of the user who decides; by default the user of this process.
             comment: kept with the decision.
             reject: let it fail.
 

@@ -1,6 +1,6 @@
 """The options of a plain job: one table defines how each is named, checked and stored, and a record holds them parsed.
 
-`enqueue(f, *args, **kwargs)` mixes options and arguments in one call; they are told apart here and nowhere else. From here on
+`enqueue(f, *args, **kwargs)` mixes options and arguments in one call; only this module separates them. From here on
 a job's options travel as one `JobOptions`.
 """
 
@@ -199,7 +199,7 @@ _AT_ENQUEUE: Final = {option.keyword or name: name for name, option in _TABLE.it
 
 
 def split_call(args: Sequence[Any], kwargs: Mapping[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any], JobOptions]:
-    """Tell the options in a call of `enqueue` from the arguments of the function.
+    """Separate the options in a call of `enqueue` from the arguments of the function.
 
     Args:
         args: positional arguments of the call after the function.

@@ -120,7 +120,7 @@ class Jobs:
 
         Args:
             new: the job.
-            worker: who executes it.
+            worker: the name under which the caller executes it.
             lease: seconds after which the execution is lost.
         """
         new.check()
@@ -189,11 +189,11 @@ class Jobs:
         return Outcome(self._session.run("job/expand_foreach", job, nonce, len(items))[0].decode())
 
     def approve(self, job: str, value: bytes, *, by: str, comment: str = "") -> Outcome:
-        """Let an approval succeed; `value` is its result, JSON."""
+        """Approve a waiting approval; `value` is its result, JSON."""
         return self._approve(job, "approve", value, by, comment)
 
     def reject(self, job: str, text: bytes, *, by: str, comment: str = "") -> Outcome:
-        """Let an approval fail; `text` is what is shown as its error."""
+        """Reject a waiting approval; `text` is shown as its error."""
         return self._approve(job, "reject", text, by, comment)
 
     def _approve(self, job: str, verdict: str, value: bytes, by: str, comment: str) -> Outcome:

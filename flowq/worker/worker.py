@@ -158,7 +158,7 @@ class Worker(WorkerInfo):
             log_format: of that log.
             max_jobs: stop after that many jobs.
             max_idle_time: stop after that many seconds without a job.
-            with_scheduler: makes no difference: every worker enqueues what is due.
+            with_scheduler: makes no difference: every worker enqueues due jobs.
             dequeue_strategy: in what order the queues are served; that of the class unless given.
             slots: jobs at once.
             lease: seconds after which a job of a worker that has died is given to another; `worker_ttl` unless given.

@@ -21,7 +21,7 @@ _HOLDERS: Final = 20  # of one semaphore that are checked for a worker
 class QueueState:
     """The state that explains a waiting job: the workers, how many jobs are before it (by ordinal), whether workers are suspended.
 
-    `holders` are those who hold the semaphores that jobs of the run (or the run itself) wait for, by the semaphore's name; `stranded`
+    `holders` are the holders of the semaphores that jobs of the run (or the run itself) wait for, by the semaphore's name; `stranded`
     are the runs among them that have no worker.
     """
 

@@ -40,7 +40,7 @@ class Update:
 
     `errors` has the error's text of jobs whose execution failed, `allowed` those that had failed and were allowed to (both by
     ordinal, as they are now). `members` has the ordinals of the cells of each foreach (by ordinal) whose list has become known.
-    `workers` has the names of those who execute the jobs that were started, where that was asked for. `lost` says why the server
+    `workers` has the workers that execute the started jobs, if requested. `lost` says why the server
     cannot be asked just now.
     """
 

@@ -21,7 +21,7 @@ class Snapshot:
     """One read of a run, the input of `run_view`.
 
     `jobs` and `errors` are by ordinal, as long as the plan's cells; groups and jobs whose record has expired are None.
-    `unserved` are queues with waiting jobs on which no live worker listens; `suspended`: all workers are told to wait. `lanes` numbers
+    `unserved` are queues with waiting jobs on which no live worker listens; `suspended`: all workers are suspended. `lanes` numbers
     the jobs that run at once, from 1, where the reader has followed them from their start.
     """
 

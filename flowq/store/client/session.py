@@ -1,6 +1,6 @@
 """One client on one namespace: calls scripts, translates errors, notices when the data was replaced.
 
-redis-py is told not to retry (see `flowq.connections.clients`): a transition may be sent again after a lost reply only because it is
+redis-py is set not to retry (see `flowq.connections.clients`): a transition may be sent again after a lost reply only because it is
 idempotent, and that decision is made here, once, for every call.
 """
 
@@ -45,7 +45,7 @@ class Session:
 
     @property
     def client(self) -> Any:
-        """The client, for reading; what is read has the schema of this version."""
+        """The client, for reading; the data has the schema of this version."""
         if not self.incarnation:
             self.open()
         return self._client

@@ -1,4 +1,4 @@
-"""What a worker may call: the patterns of `--allow`. Imported by horses, so it must stay light."""
+"""The callables that a worker may call: the patterns of `--allow`. Imported by horses, so it must stay light."""
 
 from __future__ import annotations
 

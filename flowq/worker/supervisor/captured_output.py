@@ -35,7 +35,7 @@ _STREAMS: Final = ("out", "err")
 
 
 class JobOutput:
-    """Reads the two pipes of one execution and keeps what came until it is taken."""
+    """The output of one execution: reads its two pipes and keeps the data until it is taken."""
 
     def __init__(self, loop: Loop, secrets: ExecutionSecrets | None) -> None:
         self._loop = loop

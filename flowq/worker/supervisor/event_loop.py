@@ -20,7 +20,7 @@ class _Watch:
 class Loop:
     """A loop that calls back when descriptors can be read or written. The caller of `turn` keeps the times.
 
-    `writes` tells for those who watch pipes in which order they were written to.
+    `writes` gives the order of writes to watched pipes.
     """
 
     def __init__(self) -> None:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 _KEPT: Final = 6  # fork servers; about 10 MB each
 _PATIENCE: Final = 45.0  # s; more than a call to a server that does not answer takes, with its repetitions
-_RENEWED: Final = 0.2  # of the lease: how often the fork servers are told that this process runs
+_RENEWED: Final = 0.2  # of the lease: how often this process renews the limit of its fork servers
 _OFTEN: Final = 3  # tasks of one environment after which it gets a fork server of its own
 
 # What an interpreter, its loader and its C library read when they start, and the fork server before it forks. Set in a horse these
@@ -155,7 +155,7 @@ class ForkServerPool:
 def place_of(task: "Task") -> ForkServerKey:
     """Return where a task belongs. Commands import nothing, so their environment needs no server of its own.
 
-    A call with secrets goes to a shared one: what is kept imported may have looked for them where they are not, and set them aside.
+    A call with secrets goes to a shared one: a module kept imported may have read its variables at import, without the secrets.
     """
     env = task.get("env") or {}
     return ForkServerKey(

@@ -64,7 +64,7 @@ class Deliveries:
         return bool(self._open or self._results) or (self.wanted and not self._last)
 
     def tick(self, *, running: bool) -> None:
-        """Report what has been answered, and take what is due; a worker that is not `running` any more takes once."""
+        """Report answered deliveries, and take due ones; a worker that is no longer `running` takes once."""
         now = time.monotonic()
         for number, (delivery, deadline) in tuple(self._open.items()):
             if now > deadline:
@@ -82,7 +82,7 @@ class Deliveries:
                 self._hand_over(delivery)
 
     def settle(self, give_up: Callable[[], bool]) -> None:
-        """Deliver what is due now, and wait for it, unless there is reason to give up."""
+        """Send the due deliveries and wait for them, unless there is reason to give up."""
         self.wanted = True
         while self.pending and not give_up():
             self.tick(running=False)

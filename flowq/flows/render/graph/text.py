@@ -32,7 +32,7 @@ _CORNERS: Final = {  # (left, right, up, down) -> the character that joins them
     (1, 1, 1, 1): "┼",
 }
 _TAPS: Final = {"┬": "╥", "┴": "╨", "┼": "╫"}
-"""Where a line gives to a vertical one that others use too and then goes on: what comes along the vertical does not turn into it."""
+"""The mark where a line joins a shared vertical one and continues: lines along the vertical do not turn into it."""
 _ASCII: Final = str.maketrans("─│╭╮╰╯├┤┬┴┼╥╨╫▶×←…", "-|+++++++++***>x<.")
 
 

@@ -1,6 +1,6 @@
 -- lib/cache: results of a job that its later runs reuse, by the digest of their inputs
 -- uses: -
--- `cache:<identity>` is a hash: "=<digest>" -> "<ms> <what goes with the result>", `latest` -> what the latest one was made of, `order` ->
+-- `cache:<identity>` is a hash: "=<digest>" -> "<ms> <record of the result>", `latest` -> the inputs of the latest one, `order` ->
 -- the digests, the one used last at the end. `cached:<identity>` has the results. Both expire when they were not used for their ttl.
 local CACHED_KEPT = 10 -- results of one job
 local CACHED_FOR = 30 * 86400000 -- ms, without a ttl

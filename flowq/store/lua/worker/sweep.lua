@@ -60,7 +60,7 @@ local function fire(timer)
   return false
 end
 
--- When the next timer is due, if that is sooner than the next sweep; each time is told to one worker. Should it be lost, the others'
+-- When the next timer is due, if that is sooner than the next sweep; each time is given to one worker. Should it be lost, the others'
 -- sweeps are not far.
 local AHEAD = 1250 -- ms
 local function alarm()

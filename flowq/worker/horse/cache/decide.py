@@ -1,4 +1,4 @@
-"""`cache` of a job, decided in its horse: take over an earlier result, or run and say what the new result goes with.
+"""`cache` of a job, decided in its horse: reuse an earlier result, or run and return the record of the new one.
 
 The files are looked at here because this is where the job would run, and because hashing them may take long: the supervisor must not
 wait for a disk. What was kept earlier comes along with the task; the result itself stays in the store, which puts it in place when this

@@ -1,4 +1,4 @@
-"""What a job is made of, as digests: what it executes, its values and variables, its key, the content of its input files.
+"""The inputs of a job, as digests: its code, its values and variables, its key, the content of its input files.
 
 Parts have readable names, because users see them: "script changed", "variable LEVEL changed".
 """
@@ -29,7 +29,7 @@ class UnusableError(Exception):
 
 
 class Fingerprint:
-    """What a job is made of at one moment.
+    """The inputs of a job at one moment.
 
     Attributes:
         digest: of everything.
