@@ -17,13 +17,14 @@ if TYPE_CHECKING:
     from flowq.jobs.state import JobState
     from flowq.store import Store
 
+# The options that may change once a job is enqueued.
 _SAVED: Final = (
     "description",
     "timeout",
     "result_ttl",
     "failure_ttl",
     "retry",
-)  # the options that may change once a job is enqueued
+)
 _UNREADABLE: Final = "a call that cannot be decoded here"
 
 

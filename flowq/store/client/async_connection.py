@@ -52,9 +52,8 @@ class _Wire:
         self.close()
         with self._session.translated:
             pool = self._session.client.connection_pool
-            connection = pool.connection_class(
-                **pool.connection_kwargs
-            )  # outside the pool: it belongs to this object permanently
+            # Outside the pool: it belongs to this object permanently.
+            connection = pool.connection_class(**pool.connection_kwargs)
             connection.connect()
         self._connection = connection
         self._reader = hiredis.Reader(replyError=redis.exceptions.ResponseError, notEnoughData=Ellipsis)

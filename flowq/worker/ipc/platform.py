@@ -16,6 +16,7 @@ import time
 _SO_NWRITE = 0x1024  # of macOS
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 PACKAGE = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))  # directory of flowq itself
+# Settings of flowq itself, which no process that runs user code of a flow sees.
 PRIVATE = (
     "FLOWQ_REDIS_URL",
     "FLOWQ_SECRET_KEY",
@@ -27,7 +28,7 @@ PRIVATE = (
     "FLOWQ_REDIS_SERVER",
     "FLOWQ_DEBUG",
     "_FLOWQ_COMPLETE",
-)  # settings of flowq itself, which no process that runs user code of a flow sees
+)
 
 _PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER = 36
