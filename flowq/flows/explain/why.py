@@ -147,7 +147,7 @@ class _Explanation:
             case _ if job.cache is not None and job.cache.hit:
                 return f"it did not run, it has the result of run {job.cache.run}", [f"since then: {job.cache.reason}"], []
             case _ if self._plan.is_empty(cell) or (node.foreach is not None and not node.matrix):
-                return "it has no cells: its list was empty", [], []
+                return "it has no cells: there was nothing to do", [], []
             case _:
                 ran = [] if job.cache is None else [f"it ran, although it has a `cache`: {job.cache.reason}"]
                 return "finished", [*attempts(job), *ran], []
