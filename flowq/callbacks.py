@@ -1,4 +1,4 @@
-"""`Callback`: what is called when a job has succeeded, failed or was stopped."""
+"""`Callback`: a function that is called when a job has succeeded, failed or was stopped."""
 
 from collections.abc import Callable
 from typing import Any, Final
@@ -40,16 +40,16 @@ class Callback:
 
     @classmethod
     def of(cls, value: Any) -> "Callback":
-        """Return a callback of what a user gave: one, a function or a name."""
+        """Return a callback for a user's value: a `Callback`, a function or a name."""
         return value if isinstance(value, cls) else cls(value)
 
     def stored(self) -> str:
-        """Return it as it is kept on a job: `<name>|<ms>`."""
+        """Return its stored form: `<name>|<ms>`."""
         return f"{self.name}|{milliseconds(self.timeout)}"
 
     @classmethod
     def restored(cls, text: str | None) -> "Callback | None":
-        """Return it from what is kept on a job."""
+        """Return it from its stored form."""
         if not text:
             return None
         name, _, timeout = text.rpartition("|")

@@ -1,4 +1,4 @@
-"""Commands to workers. Each is a field of a record and a wake-up; nothing is pickled, and nothing is lost when the worker does not listen yet."""
+"""Commands to workers. Each is a field of a record and a wake-up; nothing is pickled, and no command is lost when the worker does not listen yet."""
 
 from typing import Any
 
@@ -13,7 +13,7 @@ STOP_JOB = "stop-job"
 
 
 def send_command(connection: Any, worker_name: str, command: str, **kwargs: Any) -> None:
-    """Tell a worker something.
+    """Send a command to a worker.
 
     Args:
         connection: a redis-py client; None for the configured server.
@@ -31,7 +31,7 @@ def send_command(connection: Any, worker_name: str, command: str, **kwargs: Any)
     if command not in {SHUTDOWN, KILL_HORSE}:
         raise UsageError(f"expected the command {SHUTDOWN!r}, {KILL_HORSE!r}, or {STOP_JOB!r} with job_id=…, found {command!r}")
     if store_for(connection).workers.command(worker_name, command) is Outcome.NOT_FOUND:
-        raise NoSuchWorkerError(f"there is no worker {worker_name!r}: `flowq info` lists those there are")
+        raise NoSuchWorkerError(f"there is no worker {worker_name!r}: `flowq info` lists them all")
 
 
 def send_shutdown_command(connection: Any, worker_name: str) -> None:
@@ -40,7 +40,7 @@ def send_shutdown_command(connection: Any, worker_name: str) -> None:
 
 
 def send_kill_horse_command(connection: Any, worker_name: str) -> None:
-    """Kill what a worker executes now; those jobs have failed then (or are retried), the worker goes on."""
+    """Kill the jobs that a worker executes now; they fail (or are retried), the worker continues."""
     send_command(connection, worker_name, KILL_HORSE)
 
 

@@ -1,4 +1,4 @@
-"""The names of cron entries that created jobs, where users of RQ look for them."""
+"""The names of cron entries that created jobs, under RQ's module name."""
 
 from typing import Any
 

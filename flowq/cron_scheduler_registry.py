@@ -1,4 +1,4 @@
-"""The names of cron schedulers that live, where users of RQ look for them."""
+"""The names of the living cron schedulers, under RQ's module name."""
 
 from typing import Any
 
@@ -6,5 +6,5 @@ from flowq.connections.stores import store_for
 
 
 def get_keys(connection: Any = None) -> list[str]:
-    """Return the names of the schedulers that live, the one that was silent for longest first."""
+    """Return the names of the living schedulers, the one with the oldest heartbeat first."""
     return store_for(connection).crons.schedulers()

@@ -48,7 +48,7 @@ class job:  # noqa: N801 - the name that users of RQ know
         self.queue = queue
         self.connection = connection
         self.timeout = timeout
-        parse_options(bind_options(options))  # whatever is wrong is said here
+        parse_options(bind_options(options))  # errors are raised here, not at the first call
         self.options = options
         if queue_class is not None:
             self.queue_class = load_class(queue_class, Queue)

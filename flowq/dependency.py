@@ -1,4 +1,4 @@
-"""`Dependency`: what a job waits for, and what it does not mind."""
+"""`Dependency`: the jobs that a job waits for, and the ends that it accepts."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -36,7 +36,7 @@ class Dependency:
 
     @property
     def edges(self) -> list[tuple[str, str]]:
-        """What the store is told: ids with the condition on how each must end."""
+        """The stored form: ids, each with the condition on its end."""
         condition = RAN if self.allow_failure else str(Condition.SUCCESS)
         return [(job, condition) for job in self.ids]
 

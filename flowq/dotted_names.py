@@ -1,4 +1,4 @@
-"""From a function to the name under which a worker finds it again, and back."""
+"""Dotted names of functions, under which workers find them."""
 
 from collections.abc import Callable
 from functools import partial
@@ -32,7 +32,7 @@ def reference(func: Callable[..., Any] | str) -> str:
 
 
 def bound_to(func: Callable[..., Any] | str) -> tuple[Any, str] | None:
-    """Return the object and the name of its method when that is what is called (also for an object that is callable), else None."""
+    """Return the object and the method's name if a method is called (or a callable object), else None."""
     if isinstance(func, (str, type, partial)):
         return None
     if ismethod(func):
@@ -43,7 +43,7 @@ def bound_to(func: Callable[..., Any] | str) -> tuple[Any, str] | None:
 
 
 def resolve(name: str) -> Any:
-    """Return what a dotted name stands for: the longest prefix that can be imported is the module.
+    """Return the object of a dotted name: the longest prefix that can be imported is the module.
 
     Raises:
         ImportError: there is no such thing.

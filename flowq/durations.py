@@ -1,4 +1,4 @@
-"""Durations as people write them: `90`, `"90s"`, `"5m"`, `"1h30m"`, `"2d"`, and `-1` or `"never"` where that makes sense.
+"""Durations as users write them: `90`, `"90s"`, `"5m"`, `"1h30m"`, `"2d"`, and `-1` or `"never"` where that makes sense.
 
 Used for flow files and for the options of the queue (`"1h"`, `"3m"`, `"5s"` there). Light: horses and producers import it.
 """
@@ -10,9 +10,9 @@ from typing import Final
 from flowq.exceptions import TimeoutFormatError
 
 NEVER: Final = -1.0
-"""What `parse_duration` gives for `-1` and `never`: the thing that would be limited is not."""
+"""The value of `parse_duration` for `-1` and `never`: no limit."""
 
-MAX_DURATION: Final = 100 * 365 * 86400.0  # s; more is a slip of the keyboard, and dates would overflow
+MAX_DURATION: Final = 100 * 365 * 86400.0  # s; more is a typing error, and dates would overflow
 
 _UNITS: Final = {"w": 604_800.0, "d": 86_400.0, "h": 3_600.0, "m": 60.0, "s": 1.0, "ms": 0.001}
 _PART = re.compile(r"([0-9]{1,15}(?:\.[0-9]{1,9})?)(ms|[wdhms])")
@@ -60,14 +60,14 @@ def format_duration(seconds: float) -> str:
 
 
 def milliseconds(seconds: float) -> int:
-    """Return a duration as the store keeps it: 0 is 0, more is at least 1; `NEVER` stays -1."""
+    """Return a duration in the store's form (ms): 0 is 0, more is at least 1; `NEVER` stays -1."""
     if seconds == NEVER:
         return -1
     return max(1, round(seconds * 1000)) if seconds > 0 else 0
 
 
 def from_milliseconds(stored: str) -> float:
-    """Return the seconds of a duration that the store keeps; below 0 is `NEVER`."""
+    """Return the seconds of a stored duration; below 0 is `NEVER`."""
     return NEVER if float(stored) < 0 else float(stored) / 1000
 
 

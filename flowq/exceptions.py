@@ -15,7 +15,7 @@ class FlowqError(Exception):
 
 
 class UsageError(FlowqError, ValueError):
-    """The caller asked for something that cannot be: a wrong option, an impossible combination. RQ raises `ValueError` there."""
+    """The caller asked for something impossible: a wrong option, a contradictory combination. RQ raises `ValueError` there."""
 
 
 class AsyncClientError(UsageError, TypeError):
@@ -23,7 +23,7 @@ class AsyncClientError(UsageError, TypeError):
 
 
 class ConfigError(UsageError):
-    """A configuration value (file or environment) is not what it should be."""
+    """A configuration value (file or environment) is invalid."""
 
 
 # -- the server ---------------------------------------------------------------------------------------------------------------
@@ -46,7 +46,7 @@ class SchemaVersionError(ServerError):
 
 
 class DataLostError(ServerError):
-    """The data this process worked on is gone: the server was restarted empty or flushed."""
+    """The data this process worked on was lost: the server was restarted empty or flushed."""
 
 
 # -- jobs and runs ------------------------------------------------------------------------------------------------------------
@@ -120,7 +120,7 @@ class CorruptRecordError(FlowqError):
 
 
 class SignatureError(FlowqError):
-    """`FLOWQ_SECRET_KEY` is set, and something that came from the server is not signed with it: it is neither decoded nor executed."""
+    """`FLOWQ_SECRET_KEY` is set, and data from the server is not signed with it: it is neither decoded nor executed."""
 
 
 class HorseKilledError(FlowqError):

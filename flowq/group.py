@@ -1,4 +1,4 @@
-"""`Group`: jobs that belong together, and when all of them have ended."""
+"""`Group`: jobs that belong together, and the end of all of them."""
 
 from collections.abc import Iterable, Mapping
 from enum import StrEnum
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class GroupStatus(StrEnum):
-    """What has become of the jobs of a group."""
+    """The status of a group's jobs as a whole."""
 
     EMPTY = "empty"  # it has no jobs yet, or none any more
     RUNNING = "running"  # some have not ended
@@ -84,7 +84,7 @@ class Group:
         return sorted(found, key=lambda job: job.created_at)
 
     def delete_job(self, job_id: str, pipeline: Any = None) -> None:
-        """Take a job out of the group. The job itself stays; `Job.delete` takes it out as well.
+        """Remove a job from the group. The job itself stays; `Job.delete` removes it from the group as well.
 
         Raises:
             NoSuchJobError, InvalidJobOperation: there is no such job, or it does not belong to this group.
@@ -103,19 +103,19 @@ class Group:
 
     @classmethod
     def clean_registries(cls, connection: Any = None) -> None:
-        """Do nothing: a group goes with its last job."""
+        """Do nothing: a group is deleted with its last job."""
 
     # -- completion -----------------------------------------------------------------------------------------------------------
 
     @property
     def counts(self) -> Mapping[str, int]:
-        """How many of its jobs are in which status. Those that have expired count as they ended, deleted ones do not."""
+        """The number of its jobs by status. Those that have expired count as they ended, deleted ones do not."""
         record = self._record()
         return {} if record is None else dict(record.counts)
 
     @property
     def status(self) -> GroupStatus:
-        """What has become of its jobs."""
+        """The status of its jobs as a whole."""
         record = self._record()
         if record is None:
             return GroupStatus.EMPTY
@@ -130,7 +130,7 @@ class Group:
         return record is None or record.complete
 
     def wait(self, timeout: float | None = None) -> bool:
-        """Wait until every job has ended; return whether that is so.
+        """Wait until every job has ended; return whether all have.
 
         Blocks in the server, does not poll. Returns at once for a group without jobs.
 

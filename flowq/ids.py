@@ -1,4 +1,4 @@
-"""Identifiers: random, short enough to type, safe in keys, file names and shells; and what names may be made of."""
+"""Identifiers: random, short enough to type, safe in keys, file names and shells; and the characters that names may have."""
 
 import os
 import uuid

@@ -95,7 +95,7 @@ class Job(JobAttributes):
             on_success: called after a success.
             on_failure: called after a failure.
             on_stopped: called after the job was stopped.
-            webhooks: what is told about its end to the world.
+            webhooks: requests that are sent at its end.
             repeat: executions after a success.
             rate_limit: the limit that it shares with others.
 
@@ -150,13 +150,13 @@ class Job(JobAttributes):
     # -- executing ------------------------------------------------------------------------------------------------------------
 
     def perform(self) -> Any:
-        """Call the function here and return what it returns; workers do, when they were given a `job_class` of their own."""
+        """Call the function in this process and return its value; workers with a `job_class` of their own call this."""
         return self.func(*self.args, **self.kwargs)
 
     # -- settings and state ---------------------------------------------------------------------------------------------------
 
     def refresh(self) -> None:
-        """Read everything again; what was changed here and not saved is lost.
+        """Read everything again; changes that were not saved are lost.
 
         Raises:
             NoSuchJobError: it is gone: expired or deleted.
@@ -178,7 +178,7 @@ class Job(JobAttributes):
             raise NoSuchJobError(f"no job with the id {self.id!r}: its meta cannot be stored")
 
     def save(self, *, include_meta: bool = True) -> None:
-        """Store what is the user's: description, durations, retries and meta. The status is not touched.
+        """Store the user's settings: description, durations, retries and meta. The status is not changed.
 
         A job that was made but not enqueued is stored whole, with the status `created`: it can be fetched, and enqueued by
         whichever process fetched it. It stays until then, or until it is deleted.
@@ -227,7 +227,7 @@ class Job(JobAttributes):
         """Cancel the job; a running one is killed.
 
         Args:
-            enqueue_dependents: those who wait for it go on as if it had succeeded; they are skipped otherwise.
+            enqueue_dependents: jobs that wait for it continue as if it had succeeded; they are skipped otherwise.
             remove_from_dependencies: the same, under RQ's other name.
 
         Raises:

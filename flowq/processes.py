@@ -1,4 +1,4 @@
-"""Which process a stored record speaks of, and whether that process is gone.
+"""The identity of the process in a stored record, and whether that process has ended.
 
 A process id alone does not tell: it is true within one pid namespace (containers that share a host or a `/tmp` number their processes
 alike), until the machine starts again, and until the id is used for another process. So a record keeps an identity: the boot of the
@@ -16,14 +16,14 @@ _STOPPED: Final = frozenset("Tt")
 
 
 def identity() -> str:
-    """Return what identifies this process on this machine; empty where the system does not tell."""
+    """Return the identity of this process on this machine; empty where the system does not provide it."""
     where = scope()
     found = _stat("self")
     return _SEPARATOR.join((where, str(os.getpid()), found[1])) if where and found else ""
 
 
 def scope() -> str:
-    """Return where the ids of this process are true: the boot of the kernel and the namespaces; empty where the system does not tell."""
+    """Return the scope of this process's ids: the boot of the kernel and the namespaces; empty where the system does not provide it."""
     try:
         if os.readlink("/proc/self") != str(os.getpid()):  # a /proc of another namespace
             return ""
@@ -35,7 +35,7 @@ def scope() -> str:
 
 
 def is_running(process: str) -> bool | None:
-    """Return whether a process runs, by its `identity`: False when it is certainly gone, None when that cannot be told from here.
+    """Return whether a process runs, by its `identity`: False when it has certainly ended, None when that is unknown here.
 
     One that is stopped (SIGSTOP) is unknown too: it is there, but does nothing.
     """

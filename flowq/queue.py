@@ -1,4 +1,4 @@
-"""`Queue`: where plain jobs are put, as users of RQ know it."""
+"""`Queue`: a queue of plain jobs, as users of RQ know it."""
 
 from collections.abc import Iterator
 from functools import total_ordering
@@ -130,11 +130,11 @@ class Queue(Enqueueing):
     # -- clearing -------------------------------------------------------------------------------------------------------------
 
     def empty(self) -> int:
-        """Delete the jobs that wait here and return how many; those who depend on them are decided (skipped, as a rule)."""
+        """Delete the jobs that wait here and return how many; their dependents are decided (skipped, as a rule)."""
         return self.store.queues.empty(self.name)
 
     def delete(self, delete_jobs: bool = True) -> None:
-        """Remove the queue; its next job brings it back.
+        """Remove the queue; its next job creates it again.
 
         Args:
             delete_jobs: False: the jobs that wait are canceled and their records stay.
@@ -147,7 +147,7 @@ class Queue(Enqueueing):
         self.store.queues.drop(self.name)
 
     def remove(self, job_or_id: Job | str) -> None:
-        """Take a waiting job out of the queue: it is canceled.
+        """Remove a waiting job from the queue: it is canceled.
 
         Raises:
             InvalidJobOperation: it does not wait here.

@@ -1,4 +1,4 @@
-"""`RateLimit`: how many jobs of a kind may be under way at once, and how many may start in a period."""
+"""`RateLimit`: how many jobs of a kind may run or be queued at once, and how many may start in a period."""
 
 from typing import TYPE_CHECKING, Any, Final
 
@@ -41,14 +41,14 @@ class RateLimit:
             raise UsageError(f"RateLimit(period=…) must be at least a millisecond, found {period!r}")
 
     def fields(self) -> dict[str, str]:
-        """Return it as it is kept on a job."""
+        """Return its stored form."""
         numbers = (self.concurrency, self.rate, None if self.period is None else int(self.period * 1000))
         parts = ("" if number is None else str(number) for number in numbers)
         return {"semaphores": f"0 rate/{self.key}", "rate_limit": "|".join(parts)}
 
     @classmethod
     def restored(cls, semaphores: str | None, rate_limit: str | None) -> "RateLimit | None":
-        """Return it from what is kept on a job."""
+        """Return it from its stored form."""
         if not semaphores or not rate_limit:
             return None
         concurrency, rate, period = (int(part) if part else None for part in rate_limit.split("|"))
@@ -66,7 +66,7 @@ class RateLimit:
 
 
 class RateLimitRegistry:
-    """Who is under way and who waits under one key.
+    """The jobs that run, are queued, or wait under one key.
 
     Args:
         key: of the rate limit.
@@ -100,7 +100,7 @@ class RateLimitRegistry:
         return len(self.get_rate_limited_job_ids())
 
     def cleanup(self) -> None:
-        """Do nothing: a job gives its place back in the step in which it ends, is lost, or vanishes."""
+        """Do nothing: a job releases its place in the step in which it ends, is lost or is deleted."""
 
 
 def _count(name: str, value: Any) -> int:

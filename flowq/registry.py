@@ -122,7 +122,7 @@ class BaseRegistry:
         return handle.requeue(at_front=at_front)
 
     def remove(self, job: Job | str, *, delete_job: bool = False) -> None:
-        """Take a job out of the registry.
+        """Remove a job from the registry.
 
         A job that waits is canceled; of one that has ended, the record goes with the entry, they are one.
 
@@ -160,7 +160,7 @@ class StartedJobRegistry(BaseRegistry):
     status = JobStatus.STARTED
 
     def cleanup(self) -> None:
-        """Take the jobs of lost workers out: they are retried or fail. Not needed: every worker does it each second."""
+        """Remove the jobs of lost workers: they are retried or fail. Not needed: every worker does it each second."""
         while self.store.workers.sweep(defaults.LEASE):
             pass
 
@@ -220,7 +220,7 @@ class SkippedJobRegistry(BaseRegistry):
 
 
 def clean_registries(queue: Any, exception_handlers: Any = None) -> None:  # noqa: ARG001 - RQ's signature
-    """Drop what has expired from all registries of a queue. Not needed, see `BaseRegistry.cleanup`."""
+    """Drop expired entries from all registries of a queue. Not needed, see `BaseRegistry.cleanup`."""
     for kind in (StartedJobRegistry, FinishedJobRegistry, FailedJobRegistry, CanceledJobRegistry, SkippedJobRegistry):
         kind(queue=queue).cleanup()
 

@@ -27,12 +27,12 @@ class Repeat:
         self.intervals = intervals or [0.0]
 
     def stored(self) -> str:
-        """Return it as it is kept on a job: `<times>|<ms>,<ms>,…`."""
+        """Return its stored form: `<times>|<ms>,<ms>,…`."""
         return f"{self.times}|{','.join(str(int(item * 1000)) for item in self.intervals)}"
 
     @classmethod
     def restored(cls, text: str | None) -> "Repeat | None":
-        """Return it from what is kept on a job."""
+        """Return it from its stored form."""
         if not text:
             return None
         times, _, waits = text.partition("|")

@@ -1,4 +1,4 @@
-"""`Result`: how one execution of a job ended."""
+"""`Result`: the outcome of one execution of a job."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -12,7 +12,7 @@ from flowq.store.schema.records import ResultRecord
 
 
 class ResultType(IntEnum):
-    """What an execution came to. `RETRIED`: it failed, or asked for it, and the job was executed again.
+    """The kinds of outcome. `RETRIED`: it failed, or asked for a retry, and the job was executed again.
 
     `MAX_RETRIES_EXCEEDED`: it returned a `Retry` once more than that `Retry` allows.
     """
@@ -60,12 +60,12 @@ class Result:
 
     @property
     def execution_ended_at(self) -> datetime:
-        """When the execution ended."""
+        """The time at which the execution ended."""
         return self.created_at
 
     @classmethod
     def from_record(cls, job_id: str, record: ResultRecord, serializer: Any = None) -> "Result":
-        """Make a result of what the store returned.
+        """Make a result of a stored one.
 
         Raises:
             DeserializationError: the stored value cannot be decoded here (its classes cannot be imported, say).

@@ -32,13 +32,13 @@ class Retry:
         return self.intervals[min(retry, len(self.intervals)) - 1]
 
     def stored(self) -> str:
-        """Return it as it is kept on a job: `<max>|<ms>,<ms>,…|<jitter in %>|<front 0 or 1>`."""
+        """Return its stored form: `<max>|<ms>,<ms>,…|<jitter in %>|<front 0 or 1>`."""
         waits = ",".join(str(int(item * 1000)) for item in self.intervals)
         return f"{self.max}|{waits}|0|{1 if self.enqueue_at_front else 0}"
 
     @classmethod
     def restored(cls, text: str | None) -> "Retry | None":
-        """Return it from what is kept on a job."""
+        """Return it from its stored form."""
         if not text:
             return None
         times, waits, _, front = text.split("|")

@@ -16,14 +16,14 @@ from flowq.exceptions import UsageError
 
 @runtime_checkable
 class Serializer(Protocol):
-    """What a serializer has to offer."""
+    """The interface of a serializer."""
 
     def dumps(self, obj: Any, /) -> bytes:
         """Return the object as bytes."""
         ...
 
     def loads(self, data: bytes, /) -> Any:
-        """Return the object that the bytes stand for."""
+        """Return the object that the bytes encode."""
         ...
 
 
@@ -35,7 +35,7 @@ class PickleSerializer:
 
 
 class DefaultSerializer(PickleSerializer):
-    """What is used unless something else is asked for: pickle."""
+    """The default serializer: pickle."""
 
 
 class JSONSerializer:
@@ -48,7 +48,7 @@ class JSONSerializer:
 
     @staticmethod
     def loads(s: bytes) -> Any:
-        """Return what the JSON text stands for."""
+        """Return the value of the JSON text."""
         return json.loads(s)
 
 

@@ -43,7 +43,7 @@ def _in_seconds(callback: str) -> str:
     try:
         return f"{name}{bar}{float(millis) / 1000:g}"
     except ValueError:
-        return callback  # nothing that was ever signed
+        return callback  # never signed
 
 
 def is_on() -> bool:
@@ -67,7 +67,7 @@ def seal(data: bytes, *context: str) -> bytes:
 
 
 def unseal(data: bytes, *context: str) -> bytes:
-    """Return what was sealed. Without a key a signature is not looked at.
+    """Return the sealed bytes. Without a key a signature is not checked.
 
     Raises:
         SignatureError: there is a key, and the bytes are not signed with it or belong to something else.
@@ -87,7 +87,7 @@ def signature(data: bytes, *context: str) -> str:
 
 
 def verify(data: bytes, signed: str, *context: str) -> None:
-    """See that bytes have this signature; without a key everything is accepted.
+    """Check that bytes have this signature; without a key everything is accepted.
 
     Raises:
         SignatureError: there is a key, and this is not its signature of these bytes.
@@ -102,7 +102,7 @@ def _check(data: bytes, mac: bytes, context: tuple[str, ...]) -> None:
     what = " ".join(context[:2])
     if not mac:
         raise SignatureError(
-            f"the {what} is not signed, and {VARIABLE} is set here: set the same key where it comes from, or take it for an attack"
+            f"the {what} is not signed, and {VARIABLE} is set here: set the same key where it comes from; otherwise it may be forged"
         )
     if not any(hmac.compare_digest(_mac(key, data, context), mac) for key in _keys()):
         raise SignatureError(f"the signature of the {what} is wrong: it was signed with another {VARIABLE}, or it was changed")

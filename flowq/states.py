@@ -1,4 +1,4 @@
-"""The vocabulary of states: what a job or a run can be, why, and which transition leads where.
+"""The vocabulary of states: the statuses of jobs and runs, their reasons, and the transitions between them.
 
 Everything that names a status uses these enums: the YAML reader, the store, the command line and the JSON output. `TRANSITIONS`
 is the state machine itself, one row per edge; the Lua files state the same rows in their headers and a test holds the two together.
@@ -42,7 +42,7 @@ RUN_ENDED: Final = frozenset({RunStatus.FINISHED, RunStatus.FAILED, RunStatus.CA
 
 
 class Condition(StrEnum):
-    """What an edge of the graph asks of its parent (`depends_on: {parent: condition}`)."""
+    """The condition of a graph edge on its parent (`depends_on: {parent: condition}`)."""
 
     SUCCESS = "success"  # finished, or failed but allowed to
     OK = "ok"  # success, or skipped
@@ -132,7 +132,7 @@ TRANSITIONS: Final[dict[str, frozenset[tuple[str, str]]]] = {
             ("deferred", "canceled"),
             ("deferred", "finished"),  # a join point or a group: nothing to execute
             ("deferred", "failed"),  # out of time with its run (and a group of which a cell failed)
-            # a run is told to stop:
+            # a run must stop:
             *((waiting, to) for waiting in ("queued", "scheduled") for to in ("skipped", "canceled", "failed")),
             ("-", "deferred"),  # the cells of a foreach
         }

@@ -11,13 +11,13 @@ def suspend(connection: Any = None, ttl: float | str | None = None) -> None:
 
     Args:
         connection: a redis-py client; without one, the configured server.
-        ttl: seconds after which they go on by themselves.
+        ttl: seconds after which they resume by themselves.
     """
     store_for(connection).queues.suspend(None if ttl is None else parse_duration(ttl))
 
 
 def resume(connection: Any = None) -> bool:
-    """Let all workers go on; return whether they were suspended."""
+    """Resume all workers; return whether they were suspended."""
     return store_for(connection).queues.resume()
 
 

@@ -64,7 +64,7 @@ def flowq_queue(flowq_connection: "redis.Redis") -> Queue:
 
 @pytest.fixture
 def flowq_work(flowq_connection: "redis.Redis") -> Callable[..., list[Job]]:
-    """A function that executes everything that is enqueued, with what follows from it.
+    """A function that executes all enqueued jobs, and the jobs that these enqueue or release.
 
     flowq_work(*queues, forked=False, allow_failures=False): `queues` are names, all there are unless given. Jobs run in the test's own
     process, so that its patches hold and a debugger works; `forked` has each in a process of its own, as in production. Returns the
@@ -72,7 +72,7 @@ def flowq_work(flowq_connection: "redis.Redis") -> Callable[..., list[Job]]:
     """
 
     def work(*queues: str, forked: bool = False, allow_failures: bool = False) -> list[Job]:
-        __tracebackhide__ = True  # what failed is the job: its error is the message
+        __tracebackhide__ = True  # the job failed, not the test: its error is the message
         wanted = [Queue(name, flowq_connection) for name in queues] or Queue.all(flowq_connection)
         before = _failed(wanted)
         if wanted:

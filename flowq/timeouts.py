@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class BaseTimeoutException(BaseException):
-    """Base of what is raised when a time is up."""
+    """Base of the exceptions that are raised when a time is up."""
 
 
 class JobTimeoutException(BaseTimeoutException):
@@ -27,16 +27,16 @@ class JobTimeoutException(BaseTimeoutException):
 
 
 class JobStopped(BaseException):
-    """Raised inside a job that shares its process with its worker and is to end now: stopped, canceled, or given to another."""
+    """Raised inside a job that shares its process with its worker and must end now: stopped, canceled, or given to another."""
 
 
 class BaseDeathPenalty:
-    """Context manager that raises an exception in its body after some time; subclasses say how.
+    """Context manager that raises an exception in its body after some time; subclasses define how.
 
     Args:
         timeout: seconds (fractions count); None or a value that is not positive sets no limit.
-        exception: what is raised; it gets a message.
-        what: whose time runs, for the message.
+        exception: the exception to raise; it gets a message.
+        what: the owner of the time limit, for the message.
         **kwargs: `job_id`, which a worker passes for subclasses that want it.
 
     Attributes:
@@ -82,7 +82,7 @@ class BaseDeathPenalty:
 
 
 class UnixSignalDeathPenalty(BaseDeathPenalty):
-    """Raises by SIGALRM. Main thread only. Alarms nest: the handler and the rest of an outer one come back."""
+    """A time limit that raises by SIGALRM. Main thread only. Alarms nest: the handler and the rest of an outer one come back."""
 
     def setup_death_penalty(self) -> None:
         """Start the timer."""
@@ -105,7 +105,7 @@ class UnixSignalDeathPenalty(BaseDeathPenalty):
 
 
 class TimerDeathPenalty(BaseDeathPenalty):
-    """Raises from a timer thread, in the thread that entered it: for threads other than the main one.
+    """A time limit that raises from a timer thread, in the thread that entered it: for threads other than the main one.
 
     Python delivers the exception between two instructions: a call that blocks in C is interrupted only when it returns.
     """

@@ -13,7 +13,7 @@ _METHODS: Final = ("GET", "POST")
 
 
 class Webhook:
-    """Tell a URL when a job has ended. `queue.enqueue(f, webhooks=[Webhook("https://…", "failed", method="POST")])`.
+    """A request to a URL when a job has ended. `queue.enqueue(f, webhooks=[Webhook("https://…", "failed", method="POST")])`.
 
     A POST has a JSON document with the job's id, function, status and times, and of a failure the error. How it is delivered:
     docs/webhooks.md.
@@ -26,7 +26,7 @@ class Webhook:
         timeout: seconds of one try, or text such as "5s".
 
     Raises:
-        UsageError: one of them is not possible.
+        UsageError: a value is invalid.
     """
 
     def __init__(
@@ -58,17 +58,17 @@ class Webhook:
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> "Webhook":
-        """Return what `to_dict` gave."""
+        """Return a webhook from its plain data."""
         rest = {name: data[name] for name in ("method", "headers", "timeout") if data.get(name) is not None}
         return cls(data["url"], data["job_status"], **rest)
 
     def stored(self) -> str:
-        """Return it as one line, as it is kept on a job."""
+        """Return its stored form, one line."""
         return f"{self.job_status} {milliseconds(self.timeout)} {json.dumps(self.to_dict())}"
 
     @classmethod
     def restored(cls, text: str | None) -> "tuple[Webhook, ...]":
-        """Return those that are kept on a job."""
+        """Return a job's webhooks from their stored form."""
         lines = text.split("\n") if text else []
         return tuple(cls.from_dict(json.loads(line.split(" ", 2)[2])) for line in lines)
 

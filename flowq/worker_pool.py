@@ -1,8 +1,8 @@
-"""`WorkerPool`: several workers below one process, which replaces those that die and takes them along when it goes.
+"""`WorkerPool`: several workers below one process, which replaces those that die and stops them when it ends.
 
 Each worker is a child in a process group of its own, so that Ctrl+C in the terminal reaches the pool alone: it passes every stop signal
-on once, and a worker never takes one keystroke for two. All hold the reading end of one pipe, the lifeline: when the pool is gone,
-even by SIGKILL, they see its end and stop.
+on once, and no worker counts one keystroke as two. All hold the reading end of one pipe, the lifeline: when the pool ends,
+even by SIGKILL, they see the pipe close and stop.
 """
 
 import logging
@@ -26,8 +26,8 @@ from flowq.worker import forked_worker
 from flowq.worker.signals import StopSignals
 from flowq.worker.worker import Worker, set_up_logging
 
-_LONGEST_WAIT: Final = 5.0  # s between looks at the workers; their deaths are told by a signal
-_EARLY: Final = 5.0  # s; who dies sooner has a reason to do it again
+_LONGEST_WAIT: Final = 5.0  # s between checks of the workers; a signal reports their deaths
+_EARLY: Final = 5.0  # s; a worker that dies sooner is likely to die again
 _FIRST_PAUSE: Final = 0.5  # s before a worker that died early is replaced; doubled each time
 _LONGEST_PAUSE: Final = 30.0
 _BETWEEN_STOPS: Final = 0.05  # s; two equal signals at once would be one
@@ -45,7 +45,7 @@ class WorkerData(NamedTuple):
 
 
 class WorkerPool:
-    """Keeps a number of workers on the same queues.
+    """A pool that keeps a number of workers on the same queues.
 
     Args:
         queues: queues or their names, in order of priority.
@@ -63,7 +63,7 @@ class WorkerPool:
     """
 
     class Status(Enum):
-        """Where a pool is in its life."""
+        """The stages of a pool's life."""
 
         IDLE = 1
         STARTED = 2
@@ -117,7 +117,7 @@ class WorkerPool:
 
     @property
     def number_of_active_workers(self) -> int:
-        """How many workers there are that were not seen to end."""
+        """The number of workers that are not known to have ended."""
         return len(self.worker_dict)
 
     # -- the whole life -------------------------------------------------------------------------------------------------------
@@ -190,14 +190,14 @@ class WorkerPool:
         log.debug("started worker %s with pid %d", name, pid)
 
     def check_workers(self, respawn: bool = True) -> None:
-        """Take note of dead workers, and replace them; one that died soon after its start after a while only."""
+        """Record dead workers and replace them; one that died soon after its start is replaced after a pause."""
         self.reap_workers()
         if respawn and self.status is not self.Status.STOPPED:
             while self.number_of_active_workers < self.num_workers and time.monotonic() >= self._not_before:
                 self.start_worker(**self._work)
 
     def reap_workers(self) -> None:
-        """Take note of workers that have ended."""
+        """Record the workers that have ended."""
         for data in tuple(self.worker_dict.values()):
             try:
                 pid, status = os.waitpid(data.pid, os.WNOHANG)
@@ -248,7 +248,7 @@ class WorkerPool:
         )
         if code != 0:
             try:
-                self.store.workers.leave(data.name)  # its jobs keep their leases; it is just not listed any more
+                self.store.workers.leave(data.name)  # its jobs keep their leases; only its entry is removed
             except ServerError as error:
                 log.debug("%s", error)
         early = time.monotonic() - data.started < _EARLY and self.status is not self.Status.STOPPED
@@ -277,7 +277,7 @@ class WorkerPool:
 
 
 def _noticed(_number: int, _frame: FrameType | None) -> None:
-    """Do nothing: the signal's number in the wake-up pipe is what counts."""
+    """Do nothing: the loop reads the signal's number from the wake-up pipe."""
 
 
 def _how(code: int) -> str:

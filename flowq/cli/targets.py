@@ -35,7 +35,7 @@ def select_run(store: "Store", given: str | None, *, failed: bool = False) -> st
         found = store.runs.latest(here(), failed=failed) or store.runs.latest(failed=failed)
         if found is None:
             what = "no run has failed" if failed else "there is no run yet"
-            raise NoSuchRunError(f"{what}: `flowq run FILE` starts one, `flowq runs` lists those there are")
+            raise NoSuchRunError(f"{what}: `flowq run FILE` starts one, `flowq runs` lists them all")
         return found
     match = _NTH.match(given)
     if match:

@@ -189,12 +189,12 @@ class Units:
         paths = [path for path, _ in self._open]
         if place in paths:
             names = [shown for _, shown in self._open[paths.index(place) :]]
-            message = f"these flows are parts of each other: {' -> '.join([*names, name])}"
+            message = f"sub-flow cycle: {' -> '.join([*names, name])}"
             report.add(Code.SUB_FLOW_CYCLE, sub.span, message, "remove one of these jobs with `flow`")
             return False
         if len(paths) > MAX_DEPTH or self._count > MAX_UNITS:
             message = (
-                f"flows are parts of each other more than {MAX_DEPTH} levels deep"
+                f"sub-flows are nested more than {MAX_DEPTH} levels deep"
                 if len(paths) > MAX_DEPTH
                 else f"a flow may have {MAX_UNITS:,} others as parts"
             )

@@ -146,7 +146,7 @@ class _Evaluation:
 
     def _part(self, node: Node, base: Json, key: Json) -> Json:
         if base is None:
-            raise AbsentError(f"{self._text(node)}: null has no parts: say what then with ??")
+            raise AbsentError(f"{self._text(node)}: null has no parts: give a fallback with ??")
         if isinstance(base, dict) and isinstance(key, str):
             if key not in base:
                 raise AbsentError(f"{self._text(node)}: there is no {key!r}{_there(key, base)}")
@@ -163,7 +163,7 @@ class _Evaluation:
     def _project(self, node: Project) -> list[Json]:
         base = self.of(node.base)
         if base is None:
-            raise AbsentError(f"{self._text(node)}: null has no items: say what then with ??")
+            raise AbsentError(f"{self._text(node)}: null has no items: give a fallback with ??")
         if not isinstance(base, list):
             raise self._error(node, f"[*] needs a list, this is a {kind_of(base)}")
         tail = [part if isinstance(part, str) else self.of(part) for part in node.tail]

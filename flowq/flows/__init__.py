@@ -1,8 +1,8 @@
-"""Flows: from a plan to a run, and from what the store knows of a run to what people and programs see. Each folder is a kind of answer.
+"""Flows: runs made from plans, and the stored data of a run as users and programs see it. Each folder has one purpose.
 
     actions/        change a run: submit, retry, select, approve, remove
     views/          read a run: snapshot, view, events, JSON
-    forecast/       compute what would be: ends of jobs, durations, what a retry runs again
+    forecast/       predict: ends of jobs, durations, what a retry runs again
     explain/        say why a job is waiting, was skipped, failed or is queued
     render/         write a format: graphs, Gantt charts, JUnit reports, annotations of CI systems
     local_worker/   start the worker of a run on this machine, and find runs that such a worker left behind

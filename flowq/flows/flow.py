@@ -71,7 +71,7 @@ class Flow:
         Args:
             text: YAML.
             params: values of its params, for names that are no Python names.
-            file: what diagnostics call it; flows and modules that it names are looked for beside it.
+            file: its name in diagnostics; flows and modules that it names are looked for beside it.
             **more: values of its params.
 
         Raises:
@@ -83,7 +83,7 @@ class Flow:
         return cls(_plan_of(compile_text(text, file=name, params={**(params or {}), **more}, date=_today()), name))
 
     def predict_ends(self, *failing: str) -> dict[str, PredictedEnd]:
-        """Return what would become of each job, by the rules of the engine; nothing is submitted.
+        """Return the predicted end of each job, by the rules of the engine; nothing is submitted.
 
         Args:
             *failing: jobs that are taken to fail; all others are taken to succeed.
@@ -161,7 +161,7 @@ class Flow:
         Args:
             connection: as for `submit`.
             workers: jobs at once, on the embedded server.
-            timeout: seconds to wait at most; the run goes on where others execute it.
+            timeout: seconds to wait at most; the run continues where workers on a server execute it.
             **more: `directory`, `run_id`, `labels`, `cache` of `submit`.
         """
         run = self.submit(connection=connection, **more)

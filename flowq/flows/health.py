@@ -1,4 +1,4 @@
-"""The checks of `flowq doctor`: from what was read to findings, each with a code that documentation and scripts can name.
+"""The checks of `flowq doctor`: findings from collected facts, each with a code that documentation and scripts can name.
 
 Reading (`read_facts`) and judging (`examine`) are apart: every finding can be had from made-up facts, without a broken server.
 """
@@ -42,7 +42,7 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What was read. `server` is what the server says of itself (INFO), empty where its user may not ask."""
+    """The collected facts. `server` is the server's INFO, empty if this user has no right to read it."""
 
     flowq: str
     python: tuple[int, int, int]
@@ -61,7 +61,7 @@ class Facts:
 
 
 def read_facts(store: "Store", address: str) -> Facts:
-    """Read everything that is judged.
+    """Read all facts that the checks need.
 
     Args:
         store: opened.
@@ -101,7 +101,7 @@ def examine(facts: Facts) -> list[Finding]:
 
 
 def _info(store: "Store") -> dict[str, Any]:
-    """Return what the server says of itself; nothing where its user may not ask (ACL)."""
+    """Return the server's INFO; empty if this user has no right to read it (ACL)."""
     found: dict[str, Any] = {}
     try:
         with Translated("the server"):
@@ -153,13 +153,13 @@ def _persistence(facts: Facts) -> Iterator[Finding]:
     if str(facts.server.get("role", "master")) != "master":
         yield Finding("D302", PROBLEM, "the server is a replica and read-only", "use the address of its primary")
     if facts.server.get("loading"):
-        yield Finding("D303", PROBLEM, "the server is loading its data", "wait until it is through")
+        yield Finding("D303", PROBLEM, "the server is loading its data", "wait until it has loaded it")
     if str(facts.server.get("aof_enabled", "0")) == "1":
         wrong = str(facts.server.get("aof_last_write_status", "ok")) != "ok"
         yield (
             Finding("D301", PROBLEM, "the server could not write its append-only file", "see its log: is the disk full?")
             if wrong
-            else Finding("D301", OK, "an append-only file keeps what was done")
+            else Finding("D301", OK, "the server keeps an append-only file")
         )
     else:
         yield Finding(
@@ -177,7 +177,7 @@ def _memory(facts: Facts) -> Iterator[Finding]:
     policy = str(facts.server.get("maxmemory_policy", "noeviction"))
     if limit and policy != "noeviction":
         yield Finding(
-            "D401", PROBLEM, f"a full server throws away keys ({policy}): jobs vanish", "set `maxmemory-policy noeviction`"
+            "D401", PROBLEM, f"a full server evicts keys ({policy}): jobs are lost", "set `maxmemory-policy noeviction`"
         )
     elif limit and used > _MEMORY * limit:
         yield Finding(
@@ -198,7 +198,7 @@ def _garbage(facts: Facts) -> Iterator[Finding]:
 
 def _work(facts: Facts) -> Iterator[Finding]:
     if facts.suspended:
-        yield Finding("D501", WARNING, "the workers are suspended: no job is started", "`flowq resume` lets them go on")
+        yield Finding("D501", WARNING, "the workers are suspended: no job is started", "`flowq resume` resumes them")
     for queue in facts.queues:
         if queue.queued and not queue.workers:
             jobs = plural(queue.queued, "job")
@@ -209,8 +209,8 @@ def _work(facts: Facts) -> Iterator[Finding]:
         yield Finding(
             "D505",
             WARNING,
-            f"run {run} has no worker: the command that started it is gone",
-            f"`flowq run --resume {run}` goes on with it, `flowq cancel {run}` ends it",
+            f"run {run} has no worker: the command that started it has ended",
+            f"`flowq run --resume {run}` continues it, `flowq cancel {run}` ends it",
         )
     for name, why in sorted(facts.set_aside.items())[:_SHOWN]:
         kind, _, record = name.partition("|")

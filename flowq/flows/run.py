@@ -109,11 +109,11 @@ class Run:
                 return
             if worker is not None and worker.poll() is not None and not self._store.runs.require(self.id).ended:
                 raise ServerUnavailableError(
-                    f"the worker of run {self.id} ended with exit code {worker.poll()}: `flowq run --resume {self.id}` goes on"
+                    f"the worker of run {self.id} ended with exit code {worker.poll()}: `flowq run --resume {self.id}` continues it"
                 )
 
     def events(self) -> Iterator[Event]:
-        """Yield the run's changes of state from its beginning, and go on until it has ended."""
+        """Yield the run's changes of state from its beginning until it has ended."""
         for update in Follower(self._store, self.id, wait=0.5).updates():
             yield from update.events
 
@@ -137,7 +137,7 @@ class Run:
 
         Args:
             job: its name.
-            by: who decides; the user of this process.
+            by: the name of the user who decides; by default the user of this process.
             comment: kept with the decision.
             reject: let it fail.
 
@@ -148,7 +148,7 @@ class Run:
         approval.decide(self._store, self.id, read_plan(self._store, self.id), job, approval.Decision(not reject, by, comment))
 
     def output(self, job: str) -> str:
-        """Return the end of what a job printed in its latest execution; of a matrix, of one cell after the other.
+        """Return the last output of a job's latest execution; of a matrix, of one cell after the other.
 
         Raises:
             NoSuchJobError: the flow has no such job.
@@ -158,7 +158,7 @@ class Run:
         return "".join(found.get(ordinal, "") for ordinal in ordinals)
 
     def retry(self, *jobs: str, only: bool = False) -> int:
-        """Reset what failed, or the jobs that are named, and what depends on them. `wait` then executes it.
+        """Reset the failed jobs, or the named ones, and their dependents. `wait` then executes them.
 
         Args:
             *jobs: these jobs, whatever became of them; without any: what failed, was canceled or was skipped because of that.
@@ -182,7 +182,7 @@ class Run:
         return planned.apply(self._store)
 
     def cancel(self, job: str | None = None, *, force: bool = False) -> None:
-        """Cancel what has not ended of the run, or of one job.
+        """Cancel the jobs of the run that have not ended, or one job.
 
         Args:
             job: only this one.

@@ -58,7 +58,7 @@ def _time(name: str, doc: str) -> Attribute[datetime | None]:
 
 
 def _duration(name: str, doc: str) -> Attribute[Any]:
-    """Return an option in seconds: -1 is without an end, None where nothing was said."""
+    """Return an option in seconds: -1 is unlimited, None means not given."""
     return Attribute(lambda job: getattr(job.settings.options, name), doc, lambda job, value: job.settings.change(name, value))
 
 
@@ -81,7 +81,7 @@ def _part(option: str, part: str, doc: str, default: Any = None) -> Attribute[An
 
 
 def _of_record(read: "Callable[[JobRecord], _T]", doc: str, default: _T) -> Attribute[_T]:
-    """Return an attribute of the present record; `default` of a job that is not stored."""
+    """Return an attribute of the current record; `default` of a job that is not stored."""
 
     def of(job: "JobAttributes") -> _T:
         record = job.state.current()
@@ -94,8 +94,8 @@ class JobAttributes:
     """The attributes of a handle on a job.
 
     Attributes:
-        settings: what the client set, or set once.
-        state: what the store has.
+        settings: the values that the client has set.
+        state: the stored job.
     """
 
     settings: "JobSettings"
@@ -111,7 +111,7 @@ class JobAttributes:
     )
     serializer = Attribute(
         lambda job: job.settings.serializer,
-        "What encodes its call, result and meta.",
+        "The serializer of its call, result and meta.",
         lambda job, value: setattr(job.settings, "serializer", value),
     )
     store = Attribute(lambda job: job.state.store, "The store that it is in.")
@@ -130,9 +130,9 @@ class JobAttributes:
         lambda job, value: job.settings.change("description", value),
     )
 
-    # -- how it is treated ----------------------------------------------------------------------------------------------------
+    # -- its options ----------------------------------------------------------------------------------------------------------
 
-    options = Attribute(lambda job: job.settings.options, "All that was said about it when it was made.")
+    options = Attribute(lambda job: job.settings.options, "All options that were given when it was made.")
     changed = Attribute(lambda job: job.settings.changed, "Whether something was changed here that is not saved.")
     timeout = _duration("timeout", "Seconds that one execution may take; None before it is enqueued: the queue's.")
     result_ttl = _duration("result_ttl", "Seconds that it is kept after a success; None: the worker's default.")
@@ -149,17 +149,17 @@ class JobAttributes:
         "How often it will be executed again after a success; None without `repeat`.",
     )
     repeat_intervals = _part("repeat", "intervals", "Seconds before each repetition; None without `repeat`.")
-    webhooks = Attribute(lambda job: list(job.options.webhooks), "What is told about its end to the world.")
+    webhooks = Attribute(lambda job: list(job.options.webhooks), "The webhooks that are sent at its end.")
     rate_limit = Attribute(lambda job: job.options.rate_limit, "The limit that it shares with others.")
     has_rate_limit = Attribute(lambda job: job.rate_limit is not None, "Whether it shares a limit with others.")
     rate_limit_key = _part("rate_limit", "key", "The key of its limit.")
     rate_limit_concurrency = _part("rate_limit", "concurrency", "How many jobs of its limit it allows at once.")
     group_id = Attribute(lambda job: job.options.group_id, "The name of the group it belongs to; see `flowq.group`.")
-    success_callback = _callback("on_success", "What is called after a success.")
+    success_callback = _callback("on_success", "The callback after a success.")
     success_callback_timeout = _part("on_success", "timeout", "Seconds that it may take.", CALLBACK_TIMEOUT)
-    failure_callback = _callback("on_failure", "What is called after a failure.")
+    failure_callback = _callback("on_failure", "The callback after a failure.")
     failure_callback_timeout = _part("on_failure", "timeout", "Seconds that it may take.", CALLBACK_TIMEOUT)
-    stopped_callback = _callback("on_stopped", "What is called after the job was stopped.")
+    stopped_callback = _callback("on_stopped", "The callback after the job was stopped.")
     stopped_callback_timeout = _part("on_stopped", "timeout", "Seconds that it may take.", CALLBACK_TIMEOUT)
 
     meta = Attribute(
@@ -173,7 +173,7 @@ class JobAttributes:
     )
     dependent_ids = Attribute(lambda job: job.store.jobs.dependents(job.id), "The ids of the jobs that wait or waited for it.")
 
-    # -- what has become of it ------------------------------------------------------------------------------------------------
+    # -- its state ------------------------------------------------------------------------------------------------------------
 
     is_new = Attribute(lambda job: job.state.is_new, "Whether it was made here and is not known to be in the store.")
     is_finished = _status(JobStatus.FINISHED, "Whether it has finished.")
@@ -192,9 +192,9 @@ class JobAttributes:
         None,
     )
     created_at = Attribute(lambda job: job.state.created_at, "When it was created.")
-    enqueued_at = _time("enqueued_ms", "When it last went into its queue.")
-    started_at = _time("started_ms", "When its latest execution started.")
-    ended_at = _time("ended_ms", "When its latest execution ended.")
+    enqueued_at = _time("enqueued_ms", "The time at which it was last enqueued.")
+    started_at = _time("started_ms", "The start of its latest execution.")
+    ended_at = _time("ended_ms", "The end of its latest execution.")
     worker_name = _of_record(lambda record: record.worker, "The worker that executes it, or did last.", None)
     last_heartbeat = Attribute(
         lambda job: next((item.last_heartbeat for item in job.get_executions()), None),

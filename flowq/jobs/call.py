@@ -1,4 +1,4 @@
-"""`Call`: what a plain job executes, and its form in the store."""
+"""`Call`: the function and arguments of a plain job, and their stored form."""
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -29,10 +29,10 @@ class Call:
 
     @classmethod
     def of(cls, func: Callable[..., Any] | str, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> "Call":
-        """Make a call of what a user handed in.
+        """Make a call of the user's function and arguments.
 
         Raises:
-            UsageError: nothing that a worker could import.
+            UsageError: a worker could not import it.
         """
         bound = bound_to(func)
         if bound is None:
@@ -70,7 +70,7 @@ class Call:
         return data.encode() if isinstance(data, str) else bytes(data)
 
     def function(self) -> Callable[..., Any]:
-        """Return what is called.
+        """Return the callable.
 
         Raises:
             ImportError: it cannot be found here.

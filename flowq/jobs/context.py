@@ -1,4 +1,4 @@
-"""What the current process or thread is executing, for `get_current_job`. Imports next to nothing, so that horses stay light.
+"""The task that the current process or thread is executing, for `get_current_job`. Imports next to nothing, so that horses stay light.
 
 A horse executes one job in its life: that is state of the process, and seen by every thread of the job. Where several threads of
 one process may execute jobs (sync mode in a web server), each has its own.
@@ -32,7 +32,7 @@ def current_store() -> Store | None:
 
 
 def set_current_task(task: dict[str, Any] | None) -> None:
-    """Declare what this process executes from now on."""
+    """Set the task that this process executes from now on."""
     global _current  # noqa: PLW0603 - a process executes one job at a time: this is process state by nature
     _current = task
 

@@ -1,4 +1,4 @@
-"""The half of `Queue` that takes jobs in: options are parsed once, the store decides what becomes of the job."""
+"""The half of `Queue` that enqueues jobs: options are parsed once, the store decides the job's status."""
 
 from __future__ import annotations
 
@@ -39,9 +39,8 @@ Callee: TypeAlias = Callback | Callable[..., Any] | str | None
 
 _NOW: Final = -1  # in place of a time
 _BY_KEYWORD: Final[Any] = object()  # in place of a positional argument that is among the keywords
-_INLINE: Final = (
-    "flowq.worker.inprocess.sync"  # by name: workers stand above queues, and sync mode borrows their way of executing a job
-)
+# By name: workers are a layer above queues, and sync mode uses their way of executing a job.
+_INLINE: Final = "flowq.worker.inprocess.sync"
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,11 +59,11 @@ class Enqueueing:
     Attributes:
         name: the name of the queue.
         store: where its jobs are stored.
-        job_class: what handles on its jobs are made of.
+        job_class: the class of handles on its jobs.
         serializer: of jobs that have none of their own.
         default_timeout: of jobs that do not say theirs; seconds.
         is_async: whether workers execute the jobs; else the client does, as soon as they are enqueued.
-        death_penalty_class: how the client enforces timeouts then.
+        death_penalty_class: enforces timeouts in the client in that case.
     """
 
     name: str
@@ -211,7 +210,7 @@ class Enqueueing:
         return _described(func, args, kwargs, bind_options(locals()))
 
     def enqueue_many(self, job_datas: Iterable[EnqueueData], pipeline: Any = None, group_id: str | None = None) -> list[Job]:
-        """Put many calls on the queue in one round trip per 100. One may depend on another that stands before it in the list.
+        """Put many calls on the queue in one round trip per 100. One may depend on an earlier one in the list.
 
         Args:
             job_datas: the calls, made by `prepare_data`.
@@ -219,13 +218,13 @@ class Enqueueing:
             group_id: the group that all of them join; `Group.enqueue_many` says it.
 
         Raises:
-            UsageError: an id stands more than once in the list; nothing was enqueued.
+            UsageError: the list has a duplicate id; nothing was enqueued.
             DuplicateJobError, InvalidJobDependency: of the first job that was refused; the others are enqueued.
         """
         jobs = [self._made(data) for data in (job_datas if group_id is None else _of_group(list(job_datas), group_id))]
         repeated = [job_id for job_id, count in Counter(job.id for job in jobs).items() if count > 1]
         if repeated:
-            raise UsageError(f"the id {repeated[0]!r} stands more than once in the list")
+            raise UsageError(f"duplicate id {repeated[0]!r} in the list")
         if pipeline is not None or not self.is_async:
             return [self._submit(job, due_ms=_NOW, pipeline=pipeline) for job in jobs]
         news = [self._new(job, due_ms=_NOW) for job in jobs]
@@ -245,7 +244,7 @@ class Enqueueing:
         return self._submit(self._made(EnqueueData(Call.of(f, positional, named), options)), due_ms=due_ms, pipeline=pipeline)
 
     def submission(self, data: EnqueueData) -> tuple[Job, NewJob]:
-        """Return a job and what puts it on the queue now; for those who make that a part of a larger transition."""
+        """Return a job and the request that enqueues it now, for callers that make it part of a larger transition."""
         job = self._made(data)
         return job, self._new(job, due_ms=_NOW)
 

@@ -1,6 +1,6 @@
-"""The options of a plain job: one table says how each is called, checked and stored, and a record holds them parsed.
+"""The options of a plain job: one table defines how each is named, checked and stored, and a record holds them parsed.
 
-`enqueue(f, *args, **kwargs)` mixes options and arguments in one call; they are told apart here and nowhere else. From here on
+`enqueue(f, *args, **kwargs)` mixes options and arguments in one call; only this module separates them. From here on
 a job's options travel as one `JobOptions`.
 """
 
@@ -24,7 +24,7 @@ from flowq.webhook import Webhook
 
 @dataclass(frozen=True, slots=True)
 class Option:
-    """How one option is called, checked and stored. Its name, type and default are those of the field of `JobOptions`.
+    """The name, check and stored form of one option. Its name, type and default are those of the field of `JobOptions`.
 
     Attributes:
         parse: returns the value that a client gave in its one form; raises `UsageError`.
@@ -131,7 +131,7 @@ _CALLBACK: Final = _option(Callback.of, Callback.stored, Callback.restored)
 
 @dataclass(frozen=True, slots=True)
 class JobOptions:
-    """How a plain job is to be treated. Times in seconds; `flowq.durations.NEVER` (-1) is "no limit" or "no expiry".
+    """The options of a plain job. Times in seconds; `flowq.durations.NEVER` (-1) is "no limit" or "no expiry".
 
     Where nothing was said, `timeout` is that of the queue, `result_ttl` that of the worker, and there is no `ttl`.
     """
@@ -171,7 +171,7 @@ class JobOptions:
         return self.at_front or any(dependency.enqueue_at_front for dependency in self.depends_on)
 
     def fields(self) -> dict[str, str | bytes | int]:
-        """Return what the store keeps of them; times in milliseconds there."""
+        """Return their stored form; its times are in milliseconds."""
         values = [(stored, encode, getattr(self, name)) for name, stored, encode in _ENCODED]
         texts = {stored: encode(value) for stored, encode, value in values if value is not None}
         limit = {} if self.rate_limit is None else self.rate_limit.fields()
@@ -179,7 +179,7 @@ class JobOptions:
 
     @classmethod
     def restored(cls, stored: Mapping[str, str], edges: Sequence[tuple[str, str]] = ()) -> "JobOptions":
-        """Return them from what the store keeps of a job, and the edges to those it depends on."""
+        """Return them from a job's stored fields, and the edges to the jobs it depends on."""
         values = {name: decode(stored[key]) for name, key, decode in _DECODED if key in stored}
         values["depends_on"] = tuple(Dependency(job, allow_failure=condition == RAN) for job, condition in edges)
         values["rate_limit"] = RateLimit.restored(stored.get("semaphores"), stored.get("rate_limit"))
@@ -199,7 +199,7 @@ _AT_ENQUEUE: Final = {option.keyword or name: name for name, option in _TABLE.it
 
 
 def split_call(args: Sequence[Any], kwargs: Mapping[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any], JobOptions]:
-    """Tell the options in a call of `enqueue` from the arguments of the function.
+    """Separate the options in a call of `enqueue` from the arguments of the function.
 
     Args:
         args: positional arguments of the call after the function.
@@ -210,7 +210,7 @@ def split_call(args: Sequence[Any], kwargs: Mapping[str, Any]) -> tuple[tuple[An
         whole, so that one named like an option can be passed.
 
     Raises:
-        UsageError: an option's value is not what it should be, or both forms of arguments were used.
+        UsageError: an option's value is invalid, or both forms of arguments were used.
     """
     rest = dict(kwargs)
     given = {option: rest.pop(name) for name, option in _AT_ENQUEUE.items() if name in rest}

@@ -1,4 +1,4 @@
-"""`JobSettings`: what a plain job executes and how it is to be treated, given by a client or restored from the store."""
+"""`JobSettings`: the call and the options of a plain job, given by a client or restored from the store."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -17,7 +17,14 @@ if TYPE_CHECKING:
     from flowq.jobs.state import JobState
     from flowq.store import Store
 
-_SAVED: Final = ("description", "timeout", "result_ttl", "failure_ttl", "retry")  # what may be changed once a job is enqueued
+# The options that may change once a job is enqueued.
+_SAVED: Final = (
+    "description",
+    "timeout",
+    "result_ttl",
+    "failure_ttl",
+    "retry",
+)
 _UNREADABLE: Final = "a call that cannot be decoded here"
 
 
@@ -39,7 +46,7 @@ class JobSettings:
         self._changed: set[str] = set()
 
     def give(self, call: Call, options: JobOptions) -> None:
-        """Take what a client gave for a new job."""
+        """Set the call and options that a client gave for a new job."""
         self._call, self._options, self._meta = call, options, dict(options.meta)
         self._state.is_new = True
 
@@ -51,7 +58,7 @@ class JobSettings:
             self.serializer = resolve_serializer(self._state.record.serializer)
 
     def bind(self, store: "Store", serializer: Any, queue: str, default_timeout: float) -> None:
-        """Say where the job goes, and what holds there; a job is bound when it is enqueued."""
+        """Set the job's queue and its defaults; a job is bound when it is enqueued."""
         if self.options.timeout is None:
             self._options = replace(self.options, timeout=default_timeout)
         if not self._serializer_given:
@@ -101,7 +108,7 @@ class JobSettings:
 
     @property
     def options(self) -> JobOptions:
-        """All that was said about it when it was made."""
+        """All options that were given when it was made."""
         if self._options is None:
             state = self._state
             record = state.record if state.record is not None else state.current()
@@ -113,10 +120,10 @@ class JobSettings:
         return self._options
 
     def change(self, name: str, value: Any) -> None:
-        """Change one option; `changes` tells it to the store.
+        """Change one option; `changes` returns it for the store.
 
         Raises:
-            UsageError: the value is not what it should be.
+            UsageError: the value is invalid.
         """
         self._options = replace(self.options, **{name: getattr(parse_options({name: value}), name)})
         self._changed.add(name)
@@ -201,7 +208,7 @@ class JobSettings:
         return signing.seal(self.call.stored(self.serializer), *signing.payload_context(self._state.id, fields))
 
     def fields(self) -> dict[str, str | bytes | int]:
-        """Return what the store keeps of the options, and of the call for those who only look."""
+        """Return the stored fields of the options, and the readable form of the call."""
         fields = self.options.fields()
         fields["call"] = storable(self.call_text)
         name = serializer_name(self.serializer)

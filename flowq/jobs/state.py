@@ -1,4 +1,4 @@
-"""`JobState`: a plain job as the store has it, read when it is asked for, and only then."""
+"""`JobState`: a plain job as stored, read only when it is used."""
 
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -13,13 +13,13 @@ if TYPE_CHECKING:
 
 
 class JobState:
-    """The id of a job, the store that it is in, and what was read of it last.
+    """The id of a job, its store, and the data that was read last.
 
     Attributes:
         id: its id.
         queue: the name of its queue; "" while there is none.
         is_new: it was made here and is not known to be in the store.
-        record: what was read last.
+        record: the record as last read.
         payload: its call as it was read last; None also when that was not read.
         meta: its meta, likewise.
     """
@@ -42,7 +42,7 @@ class JobState:
         return self._store
 
     def put_into(self, store: "Store", queue: str) -> None:
-        """Take note that the job was put on a queue."""
+        """Record that the job was put on a queue."""
         self._store = store
         self.queue = queue
         self.is_new = False
@@ -61,13 +61,13 @@ class JobState:
         self.take(stored)
 
     def take(self, stored: StoredJob) -> None:
-        """Take over what was read."""
+        """Set the data that was read."""
         self._look(stored.record)
         self.payload = stored.payload
         self.meta = stored.meta
 
     def refresh(self) -> JobRecord | None:
-        """Read the record again and return it; None when the job is gone, which then stays as it was known."""
+        """Read the record again and return it; None when the job is gone: then the data read before is kept."""
         record = self.store.jobs.get(self.id)
         if record is not None:
             self._look(record)
@@ -97,13 +97,13 @@ class JobState:
         raise NoSuchJobError(f"no job with the id {self.id!r}: it was deleted, or its result_ttl has passed")
 
     def time(self, name: str) -> datetime | None:
-        """Return one of the times of the present record, by its name there."""
+        """Return one of the times of the current record, by its name there."""
         record = self.current()
         return None if record is None else _time(getattr(record, name))
 
     @property
     def created_at(self) -> datetime:
-        """When it was created; of one that is not stored, when it was made."""
+        """The time at which it was created; if it is not stored, the time at which it was made."""
         if self.record is None and self._store is not None:
             self.refresh()
         return (None if self.record is None else _time(self.record.created_ms)) or self._made

@@ -1,4 +1,4 @@
-"""Importing a Python file or module that a user names, and saying in one sentence what is wrong with it."""
+"""Import of a Python file or module that a user names, with errors of one sentence."""
 
 import importlib
 import importlib.util
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from types import ModuleType
 
 NOT_IMPORTABLE = "flowq_file_"
-"""What the name of a module starts with that was loaded from a file which `import` does not find."""
+"""The prefix of the names of modules that were loaded from files which `import` does not find."""
 
 
 def import_user_module(path: str, what: str) -> "ModuleType":

@@ -1,7 +1,7 @@
 """The store: everything that knows Redis, and the only place where a status changes.
 
-It speaks ids, keys, records and outcomes. It does not know `Job` objects, flows, plans or YAML: those stand above it and are built
-from what it returns. A transition is one Lua file (`lua/`), guards first, writes last; time is the server's; the same call sent
+It works with ids, keys, records and outcomes. It does not know `Job` objects, flows, plans or YAML: higher layers build those
+from its replies. A transition is one Lua file (`lua/`), guards first, writes last; time is the server's; the same call sent
 twice changes nothing the second time.
 
     schema/    what is stored: keys, fields of jobs, records, outcomes, arguments and replies of scripts
@@ -20,7 +20,7 @@ __all__ = ["Store"]
 
 
 def __getattr__(name: str) -> Any:
-    """Import `Store` on first use: records and outcomes are wanted without the weight of redis-py."""
+    """Import `Store` on first use: records and outcomes are used without the import time of redis-py."""
     if name == "Store":
         from flowq.store.store import Store
 

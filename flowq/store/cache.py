@@ -7,16 +7,16 @@ from typing import Final
 from flowq.store.client.session import Session
 
 FRESH: Final = "fresh"
-"""Field of a job that the user wants to see run: from now on it takes over no earlier result."""
+"""Field of a job that the user forces to run: it reuses no earlier result from now on."""
 
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """What is kept of one job's results.
+    """The kept records of one job's results.
 
     Attributes:
-        records: by digest the age in ms, and what the worker said goes with the result; opaque here.
-        latest: what the latest result was made of; opaque here.
+        records: by digest, the age in ms and the worker's record of the result; opaque here.
+        latest: the inputs of the latest result; opaque here.
     """
 
     records: Mapping[str, tuple[int, bytes]] = field(default_factory=dict)
@@ -31,7 +31,7 @@ class Caches:
         self._keys = session.keys
 
     def read(self, identity: str) -> Kept:
-        """Return what is kept of the results of one job, without the results themselves."""
+        """Return the kept records of one job's results, without the results themselves."""
         with self._session.translated:
             pipe = self._session.client.pipeline(transaction=False)
             pipe.hgetall(self._keys("cache", identity))

@@ -8,12 +8,12 @@ from flowq.store.client.session import Session
 from flowq.store.jobs import NewJob
 from flowq.store.schema.outcomes import Outcome
 
-SCHEDULER_TTL: Final = 60.0  # s without a beat after which a scheduler is gone
+SCHEDULER_TTL: Final = 60.0  # s without a heartbeat after which a scheduler counts as dead
 
 
 @dataclass(frozen=True, slots=True)
 class CronBeat:
-    """What a beat of a scheduler answers."""
+    """The reply to a heartbeat of a scheduler."""
 
     now_ms: int
     latest: tuple[int | None, ...] = ()  # per entry the slot that was dealt with last, None when there was none
@@ -57,7 +57,7 @@ class Crons:
         *,
         force: bool = False,
     ) -> CronBeat:
-        """Say that a scheduler lives, and learn the server's time and the latest slot of each entry.
+        """Send a scheduler's heartbeat; return the server's time and the latest slot of each entry.
 
         Args:
             scheduler: its name.
@@ -76,11 +76,11 @@ class Crons:
         return CronBeat(now, tuple(_slot(item) for item in rest), tuple(item == 1 for item in had[0]))
 
     def leave(self, scheduler: str, nonce: str) -> Outcome:
-        """Take a scheduler off the list."""
+        """Unregister a scheduler."""
         return Outcome(self._session.run("cron/unregister", scheduler, nonce)[0].decode())
 
     def schedulers(self) -> list[str]:
-        """Return the names of the schedulers that live, the one that was silent for longest first."""
+        """Return the names of the living schedulers, the one with the oldest heartbeat first."""
         oldest = self._session.now_ms() - int(SCHEDULER_TTL * 1000)
         with self._session.translated:
             found = self._session.client.zrangebyscore(self._keys("schedulers"), f"({oldest}", "+inf")

@@ -55,7 +55,7 @@ class Groups:
         return True
 
     def leave(self, name: str, job: str) -> Outcome:
-        """Take a job out of a group; the job goes on as it is."""
+        """Remove a job from a group; the job itself does not change."""
         return Outcome(self._session.run("group/leave", job, name)[0].decode())
 
     def leave_in(self, pipeline: Any, name: str, job: str) -> None:

@@ -25,7 +25,7 @@ _T = TypeVar("_T")
 
 @dataclass(frozen=True, slots=True)
 class NewJob:
-    """A plain job on its way in.
+    """A plain job to be created.
 
     `payload` is what a worker executes, opaque here; `nonce` identifies the request (the same again changes nothing); `unique`
     refuses a taken id; `due_ms` is the server time before which it is not queued, or -1; `front` puts it at the front of its queue;
@@ -120,7 +120,7 @@ class Jobs:
 
         Args:
             new: the job.
-            worker: who executes it.
+            worker: the name under which the caller executes it.
             lease: seconds after which the execution is lost.
         """
         new.check()
@@ -142,7 +142,7 @@ class Jobs:
 
         Args:
             job: the id.
-            release: those who depend on the job do not mind how it ends.
+            release: jobs that depend on this one accept any end of it.
         """
         outcome = self._session.run("job/cancel", job, "1", release, ids.nonce(), "")[0].decode()
         return Outcome.DONE if outcome == "requested" else Outcome(outcome)
@@ -165,7 +165,7 @@ class Jobs:
     def decide(
         self, job: str, verdict: str, reason: str = "", text: str = "", *, semaphore: str = "", message: str = ""
     ) -> Outcome:
-        """Answer what a job has to know before it goes on.
+        """Report the evaluated conditions of a job.
 
         Args:
             job: the id.
@@ -178,7 +178,7 @@ class Jobs:
         return Outcome(self._session.run("job/resolve_conditions", job, verdict, reason, text, semaphore, message)[0].decode())
 
     def expand(self, job: str, items: Sequence[bytes]) -> Outcome:
-        """Tell a foreach its list, each item as JSON: it becomes a group with a cell per item."""
+        """Store the list of a foreach, each item as JSON: it becomes a group with one cell per item."""
         nonce = ids.nonce()
         first = 0
         for number, chunk in enumerate(_chunks(items, _ITEMS, _ITEM_BYTES, len)):
@@ -189,11 +189,11 @@ class Jobs:
         return Outcome(self._session.run("job/expand_foreach", job, nonce, len(items))[0].decode())
 
     def approve(self, job: str, value: bytes, *, by: str, comment: str = "") -> Outcome:
-        """Let an approval succeed; `value` is its result, JSON."""
+        """Approve a waiting approval; `value` is its result, JSON."""
         return self._approve(job, "approve", value, by, comment)
 
     def reject(self, job: str, text: bytes, *, by: str, comment: str = "") -> Outcome:
-        """Let an approval fail; `text` is what is shown as its error."""
+        """Reject a waiting approval; `text` is shown as its error."""
         return self._approve(job, "reject", text, by, comment)
 
     def _approve(self, job: str, verdict: str, value: bytes, by: str, comment: str) -> Outcome:
@@ -254,7 +254,7 @@ class Jobs:
         return out
 
     def dependents(self, job: str) -> list[str]:
-        """Return the ids of those who wait (or waited) for a job."""
+        """Return the ids of the jobs that wait (or waited) for a job."""
         edges = [name.partition("|") for name, _ in self._related("children", job)]
         with self._session.translated:
             pipe = self._session.client.pipeline(transaction=False)
@@ -265,11 +265,11 @@ class Jobs:
         return list(dict.fromkeys(known))
 
     def dependencies(self, job: str) -> list[str]:
-        """Return the ids of those a plain job depends on."""
+        """Return the ids of the jobs that a plain job depends on."""
         return [parent for parent, _ in self.edges(job)]
 
     def edges(self, job: str) -> list[tuple[str, str]]:
-        """Return `(job id, condition)` of those a plain job depends on."""
+        """Return `(job id, condition)` of each job that a plain job depends on."""
         return self._related("parents", job)
 
     def _related(self, kind: str, job: str) -> list[tuple[str, str]]:

@@ -9,9 +9,8 @@ from flowq.store.schema.records import QueueRecord
 from flowq.store.workers import Workers
 
 _BATCH = 100  # jobs deleted by one call
-_LIVE = frozenset(
-    {JobStatus.STARTED, JobStatus.DEFERRED, JobStatus.SCHEDULED, JobStatus.RATE_LIMITED}
-)  # their scores are no expiry
+# Their scores are no expiry.
+_LIVE = frozenset({JobStatus.STARTED, JobStatus.DEFERRED, JobStatus.SCHEDULED, JobStatus.RATE_LIMITED})
 _SHED = sorted(ENDED)
 _COUNTED = (*sorted(_LIVE), *_SHED)
 
@@ -137,7 +136,7 @@ class Queues:
         return deleted
 
     def drop(self, queue: str) -> Outcome:
-        """Take an empty queue off the list of queues."""
+        """Remove an empty queue from the list of queues."""
         return Outcome(self._session.run("queue/delete", queue)[0].decode())
 
     # -- suspension -----------------------------------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""What is staged of a run before it becomes visible: its jobs in chunks, and its plan in pieces that travel with them.
+"""The staged form of a run before it becomes visible: its jobs in chunks, and its plan in pieces that travel with them.
 
 No call is long, whatever the size of the flow: chunks are bounded in jobs and in edges, pieces in bytes, and a plan is read in pieces as well.
 """
@@ -20,7 +20,7 @@ _READ_AT_ONCE: Final = 1024 * 1024  # bytes of a plan that are read by one call
 
 @record
 class StagedJob:
-    """One job of a run on its way in. `children` are `(ordinal, condition)`; `fields` are its record's first fields."""
+    """One job of a run to be submitted. `children` are `(ordinal, condition)`; `fields` are its record's first fields."""
 
     ordinal: int
     fields: Mapping[str, str | int]
@@ -47,7 +47,7 @@ def as_rows(jobs: Iterable[StagedJob]) -> bytes:
 
 
 def _pack(plan: bytes) -> bytes:
-    """Return the stored form of a plan: of a big one an eighth of its size. The smallest stay readable for people."""
+    """Return the stored form of a plan: of a big one an eighth of its size. The smallest stay readable."""
     return zlib.compress(plan, 1) if len(plan) > _READABLE else plan
 
 

@@ -83,7 +83,7 @@ class Runs:
 
         Raises:
             TooLargeError: the plan is over `defaults.MAX_PLAN`.
-            DataLostError: what was staged is gone, so nothing was submitted.
+            DataLostError: the staged data was lost, so nothing was submitted.
         """
         if len(plan) > defaults.MAX_PLAN:
             raise TooLargeError(
@@ -105,7 +105,7 @@ class Runs:
         return Outcome(self._session.run("run/publish", run, nonce, chunks, key, pairs)[0].decode())
 
     def cancel(self, run: str, *, handlers: bool = True) -> Outcome:
-        """Cancel what has not ended of a run; its handlers run all the same.
+        """Cancel the jobs of a run that have not ended; its handlers still run.
 
         While they do, `handlers` says whether they are canceled too, or the answer is `CONFLICT`.
         """
@@ -133,14 +133,14 @@ class Runs:
         return Outcome(outcome.decode())
 
     def collect(self, run: str) -> Outcome:
-        """Take a run apart whose retention has passed, whose submitter died or whose deleter did; in bounded steps."""
+        """Delete a run whose retention has passed, or whose submitter or deleter died; in bounded steps."""
         while True:
             outcome, left = self._session.run("run/collect_garbage", run, _DISMANTLED)
             if not int(left):
                 return Outcome(outcome.decode())
 
     def unstage(self, run: str) -> Outcome:
-        """Drop what a retry of a run has left that died before it took effect."""
+        """Drop the staged data of a retry that died before it took effect."""
         return Outcome(self._session.run("run/discard_upload", run)[0].decode())
 
     # -- finding --------------------------------------------------------------------------------------------------------------
@@ -159,7 +159,7 @@ class Runs:
         if low in names:
             return low
         if not names:
-            raise NoSuchRunError(f"no run with the id {prefix!r}: `flowq runs` lists the runs there are")
+            raise NoSuchRunError(f"no run with the id {prefix!r}: `flowq runs` lists them all")
         if len(names) > 1:
             raise AmbiguousRunError(f"{prefix!r} fits several runs ({', '.join(names)}): give more characters")
         return names[0]
@@ -182,7 +182,7 @@ class Runs:
         return None
 
     def due(self) -> Iterator[tuple[str, bool]]:
-        """Yield what is due to be collected: ids of runs, and whether they ever became visible.
+        """Yield the runs that are due to be collected: their ids, and whether they ever became visible.
 
         Workers collect them as they go, where there are some.
         """
@@ -201,7 +201,7 @@ class Runs:
                 return
 
     def staged_retries(self, runs: Iterable[str]) -> list[str]:
-        """Return which of these runs hold what a retry has staged: of one that has ended, a retry that has not taken effect."""
+        """Return the runs that hold staged data of a retry: in an ended run, a retry that has not taken effect."""
         wanted = list(runs)
         found: list[str] = []
         for start in range(0, len(wanted), _CHUNK):
@@ -231,7 +231,7 @@ class Runs:
         """
         record = self.get(run)
         if record is None:
-            raise NoSuchRunError(f"no run with the id {run!r}: `flowq runs` lists the runs there are")
+            raise NoSuchRunError(f"no run with the id {run!r}: `flowq runs` lists them all")
         return record
 
     def plan(self, run: str) -> bytes:
@@ -244,7 +244,7 @@ class Runs:
         with self._session.translated:
             found = run_upload.read(partial(self._session.client.getrange, self._keys("plan", run)))
         if not found:
-            raise NoSuchRunError(f"no run with the id {run!r}: `flowq runs` lists the runs there are")
+            raise NoSuchRunError(f"no run with the id {run!r}: `flowq runs` lists them all")
         try:
             return run_upload.unpack(found)
         except (zlib.error, ValueError) as error:
@@ -315,14 +315,14 @@ class Runs:
         return [(seq.decode(), row) for seq, row in entries]
 
     def refuse(self, run: str, outcome: Outcome, wanted: str) -> None:
-        """Raise what an outcome other than done or duplicate means for a run.
+        """Raise the error for an outcome of a run other than done or duplicate.
 
         Raises:
             NoSuchRunError: not found.
             InvalidRunOperation: in another state.
         """
         if outcome is Outcome.NOT_FOUND:
-            raise NoSuchRunError(f"no run with the id {run!r}: `flowq runs` lists the runs there are")
+            raise NoSuchRunError(f"no run with the id {run!r}: `flowq runs` lists them all")
         if outcome in {Outcome.WRONG_STATE, Outcome.CONFLICT}:
             record = self.get(run)
             raise InvalidRunOperation(f"cannot {wanted} run {run}: it is {record.status if record else 'gone'}")

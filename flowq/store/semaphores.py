@@ -1,4 +1,4 @@
-"""Semaphores as readers see them. How they are taken and given back: `lua/lib/semaphores.lua`."""
+"""Read access to semaphores. `lua/lib/semaphores.lua` takes and releases them."""
 
 import hashlib
 import re
@@ -11,7 +11,7 @@ _PLAIN: Final = re.compile(r"[\w.:/@+=, -]{1,200}")
 
 
 def group_semaphore(kind: str, group: str) -> str:
-    """Return the semaphore of a concurrency group: its name as people wrote it, or a digest where a key must not hold that.
+    """Return the semaphore of a concurrency group: its name as written, or a digest if a key must not contain the name.
 
     Args:
         kind: "job" or "run": the two never share a group.
@@ -33,7 +33,7 @@ class Semaphores:
         now = self._session.now_ms()
         with self._session.translated:
             found = self._session.client.zrange(self._session.keys("holders", name), 0, -1, withscores=True)
-        kept = float("-inf") if name.startswith("run/") else now  # of runs the score is when they took it
+        kept = float("-inf") if name.startswith("run/") else now  # for runs the score is the time at which they took it
         # "<id>|<token>" keeps the place of a deleted job until its process is gone.
         return [item.decode().partition("|")[0] for item, until in found if until >= kept]
 
@@ -44,6 +44,6 @@ class Semaphores:
         return sorted(item.decode().partition("/")[2] for item in found)
 
     def waiters(self, name: str) -> list[str]:
-        """Return the ids of those who wait for a semaphore, in their order."""
+        """Return the ids of the waiters of a semaphore, in their order."""
         with self._session.translated:
             return [item.decode() for item in self._session.client.zrange(self._session.keys("waiters", name), 0, -1)]

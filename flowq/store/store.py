@@ -27,7 +27,7 @@ class Store:
         client: a redis-py client made by `flowq.connections.clients.open_client` (no response decoding, no retries of its own).
         namespace: the hash tag of all keys.
         follow: see `Session`.
-        anchor: something to keep alive as long as the store, e.g. the attachment to the embedded server.
+        anchor: an object to keep alive as long as the store, e.g. the attachment to the embedded server.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""Webhooks on their way out: workers take due deliveries, send them and report them. How they come to be: `lua/lib/webhooks.lua`."""
+"""Webhook deliveries: workers take due ones, send them and report them. `lua/lib/webhooks.lua` creates them."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

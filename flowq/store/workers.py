@@ -1,4 +1,4 @@
-"""Workers as the store sees them: who is there, what they serve, and what they are told."""
+"""The store's view of workers: the living workers, their queues, and commands to them."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
@@ -28,9 +28,9 @@ _SCRIPTS: Final = (
     "job/return_claim",
     "rate_limit/release_slot",
 )
-"""What a worker calls: read when it registers, because one that is out of descriptors cannot read a file any more."""
+"""The scripts that a worker calls: read when it registers, because a worker without free descriptors cannot open a file."""
 
-_LIVE_LEASES: Final = 2  # without a heartbeat for so many leases a worker does not live
+_LIVE_LEASES: Final = 2  # without a heartbeat for so many leases a worker counts as dead
 
 
 class Workers:
@@ -41,7 +41,7 @@ class Workers:
         self._keys = session.keys
 
     def register(self, worker: Registration) -> Registration | None:
-        """List a worker; heartbeats keep it listed. Return the living worker that has the name, None when there is none.
+        """Register a worker; heartbeats keep it listed. Return the living worker that has the name, None when there is none.
 
         One that has the nonce `worker.former` is known not to live.
         """
@@ -54,14 +54,14 @@ class Workers:
         return Registration(worker.name, (), hostname, int(pid), nonce=nonce, process=process)
 
     def leave(self, name: str, nonce: str = "") -> Outcome:
-        """Take a worker off the list; with the nonce of its registration, unless another one has its name by now."""
+        """Unregister a worker; with the nonce of its registration, unless another one has its name by now."""
         return Outcome(self._session.run("worker/unregister", name, nonce)[0].decode())
 
     def live(self) -> list[WorkerRecord]:
         """Return the workers that live, by name.
 
-        The record of a lost worker stays until the sweeps of others forget it, and where it was the only one, longer: it is not
-        believed. A worker lives while its process is known to run, and where that cannot be told from here, while it has sent a
+        The record of a lost worker stays until the sweeps of others remove it, and longer if it was the only one, so it
+        proves nothing. A worker lives while its process is known to run, and where that cannot be told from here, while it has sent a
         heartbeat within two leases.
         """
         with self._session.translated:
@@ -110,11 +110,11 @@ class Workers:
         return [value.partition(b" ")[2].decode() for _, value in claims]
 
     def command(self, name: str, command: str) -> Outcome:
-        """Tell a worker something and wake it; `flowq.worker.supervisor.supervisor` knows the words."""
+        """Send a command to a worker and wake it; `flowq.worker.supervisor.supervisor` defines the commands."""
         return Outcome(self._session.run("worker/send_command", name, ids.nonce(), command)[0].decode())
 
     def commands(self, name: str) -> list[tuple[str, str]]:
-        """Return what a worker was told lately, as `(nonce, command)`, oldest first."""
+        """Return the latest commands to a worker, as `(nonce, command)`, oldest first."""
         with self._session.translated:
             said = self._session.client.hget(self._keys("worker", name), "commands") or b""
         lines = (line.partition(" ") for line in said.decode().splitlines())
@@ -137,7 +137,7 @@ class Workers:
     def heartbeat(
         self, worker: Registration, claim: Claim | None = None, counters: tuple[int, int, int] = (0, 0, 0)
     ) -> Verdict | None:
-        """Renew the lease of one claim, or without one say that the worker lives; return the verdict on the claim.
+        """Renew the lease of one claim, or without one only the worker's heartbeat; return the verdict on the claim.
 
         `counters` as in `heartbeat_arguments`.
         """
@@ -147,12 +147,12 @@ class Workers:
         return next(iter(read_verdicts(self._session.run("worker/heartbeat", *flat))), None)
 
     def callbacks(self, queues: Sequence[str], limit: int) -> list[Claim]:
-        """Take over failure callbacks of executions that were lost with their worker; say `called` when one was called."""
+        """Take over failure callbacks of executions that were lost with their worker; report each with `called`."""
         rows = self._session.run("worker/take_lost_callbacks", limit, list(queues))
         return [claim for claim in map(read_claim, rows) if claim is not None]
 
     def called(self, lost: Claim) -> Outcome:
-        """Take note that the callback of a lost execution was called; until then it is handed out again after a while."""
+        """Record that the callback of a lost execution was called; until then it is handed out again after a while."""
         answer = self._session.run(
             "worker/acknowledge_lost_callback", lost.queue, lost.id, lost.execution, lost.fields["nonce"]
         )
@@ -170,7 +170,7 @@ class Workers:
         self._session.wait_for([self._keys("call", name), *(self._keys("wake", queue) for queue in queues)], timeout)
 
     def vacate(self, lost: Claim) -> Outcome:
-        """The process of an execution whose job was deleted is gone: give up its place under a rate limit, which was kept until now."""
+        """Release the place of a deleted job under a rate limit, which was kept until the job's process had ended."""
         answer = self._session.run("rate_limit/release_slot", lost.id, lost.token, lost.fields["semaphores"].partition(" ")[2])
         return Outcome(answer[0].decode())
 

@@ -48,7 +48,7 @@ def _be_child(work: Callable[[], object], lifeline: tuple[int, int], mask: set[i
         code = 0
     except FlowqError as error:
         _log.error("%s", error)
-    except BaseException:  # noqa: BLE001 - it is told, and it ends this process
+    except BaseException:  # noqa: BLE001 - it is printed, and it ends this process
         _log.exception("a worker ends")
     finally:
         logging.shutdown()

@@ -9,7 +9,7 @@ from flowq.worker import signals
 
 
 def main() -> int:
-    """Be a worker, as the command line says; return the exit code. A stop before it works is an end like any other: 0."""
+    """Run a worker with the options of the command line; return the exit code, which is 0 for a stop before the worker is ready."""
     signals.leave_when_stopped()
     import gc
 

@@ -1,4 +1,4 @@
-"""What can be seen of a worker, from any process: read from the store when it is asked for."""
+"""The state of a worker, for any process: each property is read from the store when it is used."""
 
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class WorkerStatus(StrEnum):
-    """What a worker is doing."""
+    """The states of a worker."""
 
     STARTED = "started"
     SUSPENDED = "suspended"
@@ -25,7 +25,7 @@ class WorkerStatus(StrEnum):
 
 
 class WorkerInfo:
-    """The half of `Worker` that looks. Everything but the state raises `NoSuchWorkerError` when the worker has stopped."""
+    """The monitoring half of `Worker`. Everything but the state raises `NoSuchWorkerError` when the worker has stopped."""
 
     name: str
     store: "Store"
@@ -38,7 +38,7 @@ class WorkerInfo:
         return record
 
     def get_state(self) -> WorkerStatus | None:
-        """Return what it is doing now, None when it does not live."""
+        """Return its state, None when the worker has stopped."""
         record = self.store.workers.get_live(self.name)
         if record is None:
             return None
@@ -48,7 +48,7 @@ class WorkerInfo:
 
     @property
     def state(self) -> WorkerStatus | None:
-        """What it is doing now, None when it does not live."""
+        """Its state, None when the worker has stopped."""
         return self.get_state()
 
     def get_current_job_id(self) -> str | None:
@@ -66,7 +66,7 @@ class WorkerInfo:
         job_id = self.get_current_job_id()
         return None if job_id is None else self.job_class.fetch_many([job_id], self.store)[0]
 
-    def get_current_executions(self, refresh: bool = False) -> list[Execution]:  # noqa: ARG002 - they are always the present ones
+    def get_current_executions(self, refresh: bool = False) -> list[Execution]:  # noqa: ARG002 - they are always the current ones
         """Return the executions that are in progress."""
         found = Execution.of_jobs(self.store.workers.jobs(self.name), self.store).values()
         return [execution for execution in found if execution.worker_name == self.name]
@@ -108,12 +108,12 @@ class WorkerInfo:
 
     @property
     def birth_date(self) -> datetime:
-        """When it started."""
+        """Its start time."""
         return _time(self._record().started_ms)
 
     @property
     def last_heartbeat(self) -> datetime:
-        """When it was last heard of."""
+        """The time of its last heartbeat."""
         return _time(self._record().beat_ms)
 
 

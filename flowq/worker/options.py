@@ -20,7 +20,7 @@ class WorkerOptions:
     Attributes:
         queues: the store's names of its queues, in order of priority.
         slots: jobs executed at once.
-        name: how it is listed; unique.
+        name: its unique name in lists.
         burst: stop when the queues are empty.
         max_jobs: stop after that many jobs.
         max_idle: stop after that long without a job.
@@ -29,7 +29,7 @@ class WorkerOptions:
         preload: modules that fork servers import at their start.
         warm: let fork servers keep harmless modules imported.
         clone: horses are forked from a clone of this process, not from a fresh interpreter.
-        alone: this process is only a worker: it may adopt and kill what is left of its descendants.
+        alone: this process is only a worker: it may adopt and kill its orphaned descendants.
         strategy: in what order queues are served: "default" as given, "round_robin", or "random".
         result_ttl: how long finished plain jobs are kept that do not say so themselves.
         stop_within: how long a stop waits for what runs before that is handed back; None: until it has ended.

@@ -54,9 +54,9 @@ def work() -> int:
 
 
 def _await_orders(descriptor: int) -> argparse.Namespace | None:
-    """Wait for what this process is to do (see `flowq.flows.local_worker.process`); None when it is not wanted any more.
+    """Wait for the orders of this process (see `flowq.flows.local_worker.process`); None when it is no longer needed.
 
-    What takes long is done before: the imports of this module. The pipe that brings the orders is the lifeline after.
+    The slow part, the imports of this module, is done before. The pipe that brings the orders then serves as the lifeline.
     """
     line = b""
     while not line.endswith(b"\n"):

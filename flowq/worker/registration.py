@@ -1,4 +1,4 @@
-"""The place of a worker on the list of workers: under a name that no other living worker has."""
+"""Registration of a worker, under a name that no other living worker has."""
 
 import logging
 import os
@@ -18,7 +18,7 @@ _log = logging.getLogger("flowq.worker")
 
 
 def register(store: "Store", options: "WorkerOptions") -> Registration:
-    """Register a worker and return what its heartbeats bring along, so that it is listed again should it be forgotten.
+    """Register a worker and return the data that its heartbeats repeat, so that a lost entry is restored.
 
     Raises:
         UsageError: a worker of this name lives. One whose process is known to be gone gives the name up at once, one of another
@@ -40,7 +40,7 @@ def register(store: "Store", options: "WorkerOptions") -> Registration:
 
 
 def unregister(store: "Store", worker: Registration) -> None:
-    """Take a worker off the list; where the server cannot be used, the others do when they have not heard of it for a while."""
+    """Unregister a worker; if the server cannot be used, other workers remove it when its heartbeats have stopped for a while."""
     try:
         store.workers.leave(worker.name, worker.nonce)
     except ServerError as error:

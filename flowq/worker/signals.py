@@ -17,12 +17,12 @@ STOP: Final = (signal.SIGINT, signal.SIGTERM)
 
 
 def hold() -> None:
-    """Let stop signals wait, until `release` or `leave_when_stopped`; they wait through an `exec` too."""
+    """Block stop signals, until `release` or `leave_when_stopped`; they stay blocked through an `exec` too."""
     signal.pthread_sigmask(signal.SIG_BLOCK, STOP)
 
 
 def release() -> None:
-    """Let stop signals do what they are set to do; also those that wait."""
+    """Unblock stop signals; pending ones are delivered."""
     signal.pthread_sigmask(signal.SIG_UNBLOCK, STOP)
 
 

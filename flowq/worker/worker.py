@@ -36,7 +36,7 @@ _DATE_FORMAT = "%H:%M:%S"
 
 
 class DequeueStrategy(StrEnum):
-    """In what order a worker serves its queues."""
+    """The order in which a worker serves its queues."""
 
     DEFAULT = "default"  # as given: a later queue is served when those before it are empty
     ROUND_ROBIN = "round_robin"  # each in turn
@@ -158,7 +158,7 @@ class Worker(WorkerInfo):
             log_format: of that log.
             max_jobs: stop after that many jobs.
             max_idle_time: stop after that many seconds without a job.
-            with_scheduler: makes no difference: every worker enqueues what is due.
+            with_scheduler: makes no difference: every worker enqueues due jobs.
             dequeue_strategy: in what order the queues are served; that of the class unless given.
             slots: jobs at once.
             lease: seconds after which a job of a worker that has died is given to another; `worker_ttl` unless given.
@@ -258,12 +258,12 @@ class Worker(WorkerInfo):
 
     @classmethod
     def find(cls, name: str, connection: Any = None) -> Self | None:
-        """Return the worker of this name, None when it does not live."""
+        """Return the living worker of this name, None if there is none."""
         record = stores.store_for(connection).workers.get_live(name)
         return None if record is None else cls(list(record.queues), name, connection=connection)
 
     def refresh(self) -> None:
-        """Do nothing: what is asked of a worker is read when it is asked."""
+        """Do nothing: properties are read from the store on each access."""
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Worker) and other.name == self.name

@@ -27,9 +27,9 @@ class RandomWorker(Worker):
 
 
 class HerokuWorker(Worker):
-    """A `Worker` for hosts that tell every process to stop, and kill what is left soon after.
+    """A `Worker` for hosts that ask every process to stop, and kill the remaining ones soon after.
 
-    Its jobs' processes ignore SIGTERM and SIGINT. When the worker is told to stop it lets what runs go on for `imminent_shutdown_delay`
+    Its jobs' processes ignore SIGTERM and SIGINT. When the worker must stop, it lets running jobs continue for `imminent_shutdown_delay`
     seconds, then hands it back to its queues without charging an attempt.
     """
 

@@ -164,7 +164,7 @@ def test_suspend_and_resume(command: Command, queue: Queue) -> None:
     assert command("suspend", "--duration", "10m")[1] == "workers are suspended for 10m\n"
     assert is_suspended(queue.connection)
     assert "suspended" in command("info")[1]
-    assert command("resume")[1] == "workers go on\n"
+    assert command("resume")[1] == "workers resumed\n"
     assert not is_suspended(queue.connection)
 
 

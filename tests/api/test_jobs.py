@@ -211,7 +211,7 @@ def test_obvious_mistakes_are_refused(queue: Queue) -> None:
         with pytest.raises(UsageError, match=r"must be more than 0|needs an id"):
             queue.enqueue(samples.add, 1, **wrong)
     twice = [Queue.prepare_data(samples.add, (number,), job_id="same") for number in range(2)]
-    with pytest.raises(UsageError, match="'same' stands more than once"):
+    with pytest.raises(UsageError, match="duplicate id 'same' in the list"):
         queue.enqueue_many(twice)
     assert len(queue) == 0
 

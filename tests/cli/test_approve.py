@@ -108,7 +108,7 @@ def test_too_early_and_too_late(cli: Cli, store: Store, run: str, tmp_path: Path
     outcome = cli("approve", early, "ask")
     assert outcome.code == 2
     assert "'ask' of run" in outcome.err
-    assert "does not wait for a decision, it is deferred; nothing of the run waits for a decision" in outcome.err
+    assert "does not wait for a decision, it is deferred; no job of the run waits for a decision" in outcome.err
     store.runs.cancel(early)
     store.queues.resume()
     until(lambda: store.runs.require(early).ended, timeout=20)

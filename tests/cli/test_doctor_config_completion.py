@@ -280,5 +280,5 @@ def test_fish_completes(typing: dict[str, str], tmp_path: Path) -> None:
 
 def test_an_advice_is_never_cut() -> None:
     text = golden.plain(finding_lines(examine(replace(WELL, stranded=("7k2m9x0d",))), Terminal(width=40)))
-    assert "`flowq run --resume 7k2m9x0d` goes on with it, `flowq cancel 7k2m9x0d` ends it" in " ".join(text.split())
+    assert "`flowq run --resume 7k2m9x0d` continues it, `flowq cancel 7k2m9x0d` ends it" in " ".join(text.split())
     assert max(map(len, text.splitlines())) <= 40

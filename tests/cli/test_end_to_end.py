@@ -343,7 +343,7 @@ def test_a_run_that_waits_for_an_orphaned_run_says_so(start: Start, flows: Path)
     assert "has no worker now" not in waiting.out
     first.signal(signal.SIGKILL)
     first.wait()
-    waiting.expect(f"run {run} has no worker now: `flowq run --resume {run}` goes on with it, `flowq cancel {run}` ends it", 60)
+    waiting.expect(f"run {run} has no worker now: `flowq run --resume {run}` continues it, `flowq cancel {run}` ends it", 60)
     assert f"`flowq cancel {run}` ends it" in " ".join(call(start, "doctor").out.split())
     detached = call(start, "run", "good.yaml", "--detach")
     third = detached.out.strip()

@@ -47,7 +47,7 @@ def test_a_job_without_cells_is_shown_as_a_job(lab: Lab) -> None:
         assert {vertex.name: vertex.status for vertex in drawing.vertices} == dict.fromkeys(names, JobStatus.FINISHED)
     around = read_surroundings(run.store, run.view)
     texts = [explain(plan, run.view, plan.targets()[name], around).text for name in ("grid", "each", "part")]
-    assert texts == ["it has no cells: nothing was to be done"] * 3
+    assert texts == ["it has no cells: there was nothing to do"] * 3
 
 
 def test_a_job_without_cells_waits_and_is_skipped(lab: Lab) -> None:

@@ -204,8 +204,8 @@ def test_failed(lab: Lab, why: Why) -> None:
     assert "it took longer than its timeout of 200ms" in why(run, "timeout")
     assert "it waited in queue unserved longer than its ttl of 200ms and was never started" in why(run, "expired")
     assert "killed" in why(run, "killed")
-    assert "what it returned cannot be kept as a result" in why(run, "invalid")
-    assert "it is allowed to fail: what depends on it goes on" in why(run, "allowed")
+    assert "its return value cannot be stored as a result" in why(run, "invalid")
+    assert "it is allowed to fail: its dependents continue" in why(run, "allowed")
 
 
 def test_a_run_that_timed_out(lab: Lab, why: Why) -> None:
@@ -221,7 +221,7 @@ def test_a_lost_worker(lab: Lab, why: Why) -> None:
     run.ended()
     text = why(run, "a")
     assert run.job("a").reason == "abandoned"
-    assert "its worker was lost: no heartbeat came within the lease" in text
+    assert "its worker was lost: no heartbeat within the lease" in text
 
 
 def test_a_rejected_approval(lab: Lab, why: Why) -> None:

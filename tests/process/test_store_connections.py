@@ -105,7 +105,7 @@ def test_pauses_grow_while_connections_are_made_and_lost(
     finally:
         proxy.close()
     log = [line.partition(" ")[2] for line in capfd.readouterr().err.splitlines()]
-    reasons = [line for line in log if "trying to reconnect" in line]
+    reasons = [line for line in log if "; reconnecting" in line]
     assert reasons
     assert len(reasons) == len(set(reasons))
     assert log.count("the server can be used again") == 1

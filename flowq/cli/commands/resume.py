@@ -14,4 +14,4 @@ def command(session: CliContext) -> None:
     """Resume suspended workers."""
     from flowq.suspension import resume
 
-    click.echo("workers go on" if resume(session.store()) else "workers were not suspended")
+    click.echo("workers resumed" if resume(session.store()) else "workers were not suspended")

@@ -104,7 +104,7 @@ def _queue_lines(records: list["QueueRecord"]) -> Iterator[Line]:
 def _worker_lines(picture: Picture) -> Iterator[Line]:
     workers = picture.workers
     if picture.suspended:
-        yield (("workers are suspended: `flowq resume` lets them go on", "warn"),)
+        yield (("workers are suspended: `flowq resume` resumes them", "warn"),)
     for worker in workers:
         yield (
             (f"{safe_line(worker.name)}  ", "bold"),

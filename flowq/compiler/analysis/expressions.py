@@ -261,7 +261,7 @@ class _Checks:
             instead = instead.replace("'", '"')
         whole = use.reference.start == 0 and use.reference.end == len(use.site.expression.source)
         fix = f"{text} ?? {instead}" if whole else f"({text} ?? {instead})"
-        self._report.add(Code.MAYBE_ABSENT, span, f"`{job.name}` {why}: it may have no result", f"say what then: {fix}")
+        self._report.add(Code.MAYBE_ABSENT, span, f"`{job.name}` {why}: it may have no result", f"give a fallback: {fix}")
 
 
 def _type_of(source: str, scope: Mapping[str, Type]) -> Type:

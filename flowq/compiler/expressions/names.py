@@ -140,7 +140,7 @@ def _axis(reference: Reference, key: str, known: Known) -> tuple[Code, str, str]
     if key not in known.matrix:
         return _member("matrix value", key, known.matrix, "")
     if not known.matrix[key] and not reference.guarded:
-        return Code.MAYBE_ABSENT, f"not every cell of the matrix has `{key}`", f"say what then: matrix.{key} ?? ''"
+        return Code.MAYBE_ABSENT, f"not every cell of the matrix has `{key}`", f"give a fallback: matrix.{key} ?? ''"
     return None
 
 

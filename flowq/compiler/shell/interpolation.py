@@ -20,11 +20,11 @@ from flowq.expr import Expression, Hole
 
 PREFIX: Final = "FLOWQ_V"
 KNOWN_SHELLS: Final = frozenset({"sh", "bash", "dash", "ash"})
-"""The shells whose reading is known. ksh and mksh are none of them: they evaluate the arguments of `test`, `shift` and `exit`."""
+"""The shells whose parsing is known. ksh and mksh are none of them: they evaluate the arguments of `test`, `shift` and `exit`."""
 
 _REFERENCES: Final = {Style.BARE: '"${}"', Style.DOUBLE: "${{{}}}", Style.SINGLE: "'\"${}\"'", Style.DROPPED: ""}
 _PLAIN: Final = re.compile(r"""[^'"\\`#$<]+|'[^']*'|"(?:[^"\\`$]|\$(?=\w))*"|<(?!<)|\$(?=\w)""")
-"""What is read in one way only: neither an escape, a comment, a here-document, a substitution, nor an open quote."""
+"""The text that every shell reads in the same way: neither an escape, a comment, a here-document, a substitution, nor an open quote."""
 
 
 def rewrite(
@@ -40,7 +40,7 @@ def rewrite(
         report: where refusals go.
     """
     if "${{" not in node.value and not _PLAIN.sub("", node.value):
-        return node.value, {}  # no quote is open: so are most scripts of a big flow
+        return node.value, {}  # no quote is open, as in most scripts of a big flow
     pieces = list(reader.parts(node))
     found = [(piece, expression) for piece, expression in pieces if isinstance(piece, Hole)]
     if not is_posix(shell):
@@ -61,7 +61,7 @@ def rewrite(
 
 
 def is_posix(shell: tuple[str, ...]) -> bool:
-    """Tell whether a job's shell is one whose quoting is known; empty: the default one."""
+    """Return whether the quoting of a job's shell is known; empty: the default shell."""
     return not shell or _name(shell) in KNOWN_SHELLS
 
 
@@ -72,7 +72,7 @@ def _name(shell: tuple[str, ...]) -> str:
 
 
 def _unread(node: ScalarNode, shell: tuple[str, ...], holes: list[Hole], report: Report) -> tuple[str, dict[str, Json]]:
-    """Return a script that only its own program can read: as it is, and without values."""
+    """Return the script of an unknown program unchanged, and without values."""
     if "${{" not in node.value:
         return node.value, {}
     span = locate(report, node, holes[0].start, holes[0].end) if holes else node.span

@@ -33,11 +33,11 @@ _SUBSCRIPT: Final = re.compile(r"\w*\[[^][]*\]")
 _JOINING: Final = frozenset("$<>&|;(")
 _END: Final = re.compile(r"""<<(-?)[ \t]*(?:'([\w.!+-]+)'|"([\w.!+-]+)"|(\\?)([\w.!+-]+))(?=[\s;&|<>()]|\Z)""", re.ASCII)
 _SUBSTITUTION: Final = re.compile(r"`|\$\\\n|\$[(\[]|\$\{(?![A-Za-z_][A-Za-z0-9_]*\})")
-"""What makes a here-document more than text with variables."""
+"""The characters that make a here-document more than text with variables."""
 
 
 class Style(Enum):
-    """How a value is written at a place."""
+    """The form of a value at a place."""
 
     BARE = "bare"
     DOUBLE = "double"
@@ -82,7 +82,7 @@ class TooDeepError(Exception):
 
 
 class QuoteScanner(ABC):
-    """Reads quotes and expansions.
+    """A reader of quotes and expansions.
 
     Attributes:
         styles: for each value, by its number, how it is written where it stands.
@@ -124,7 +124,7 @@ class QuoteScanner(ABC):
             self.refusals.setdefault(number, refusal)
 
     def _doubt(self, why: str) -> None:
-        """Refuse the values from here on, and those of the present statement: what becomes of them stands behind this place."""
+        """Refuse the values from here on, and those of the current statement: their use follows behind this place."""
         if self._unsure is None:
             self._unsure = uncertain(why)
             self._refuse(self._passed[self._ended :], self._unsure)
@@ -160,7 +160,7 @@ class QuoteScanner(ABC):
         return found
 
     def _take(self, word: Word, numbers: list[int]) -> None:
-        """Give values to a word."""
+        """Add values to a word."""
         word.holes += numbers
         if word.open:
             self._refuse(numbers, refusals.SUBSCRIPT)
@@ -235,7 +235,7 @@ class QuoteScanner(ABC):
         self._position += 1
 
     def _until(self, close: str, refusal: Refusal) -> tuple[str, list[int]]:
-        """Step behind the next `close`, refusing values on the way; return what stands before it, and the values."""
+        """Step behind the next `close`, refusing values on the way; return the text before it, and the values."""
         start = self._position
         match = _UNTIL[close].match(self._text, start)
         end = match.end() if match else start
@@ -250,7 +250,7 @@ class QuoteScanner(ABC):
     # -- expansions -------------------------------------------------------------------------------------------------------
 
     def _dollar(self, word: Word, style: Style) -> None:
-        """Read what begins with `$`."""
+        """Read an expansion that begins with `$`."""
         self._enter()
         start, passed, rest = self._position, len(self._passed), self._text[self._position : self._position + 3]
         if rest[:2] == "$'" and style is Style.BARE:

@@ -1,4 +1,4 @@
-"""Why a value cannot stand at a place of a script, and the one remedy for all of them."""
+"""The reasons why a value cannot stand at a place of a script, and their common remedy."""
 
 from dataclasses import dataclass
 from typing import Final
@@ -8,7 +8,7 @@ REMEDY: Final = 'write x=${{ … }} first, then "$x"'
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """Why no value can stand at a place. `final`: not even one that is harmless, such as a number."""
+    """A reason why no value can stand at a place. `final`: not even one that is harmless, such as a number."""
 
     reason: str
     final: bool = False
@@ -48,5 +48,5 @@ def reads_again(command: str) -> Refusal:
 
 
 def uncertain(why: str) -> Refusal:
-    """Return the refusal for everything behind a place whose reading is not certain."""
+    """Return the refusal for all values behind a place that shells may read differently."""
     return Refusal(f"how shells read this place is not certain: {why}", final=True)

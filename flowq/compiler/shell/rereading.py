@@ -1,4 +1,4 @@
-"""The commands that read their words a second time: the closed list of what the shell itself does, and the shells.
+"""The commands that read their words a second time: the closed list of the shell's own commands, and the shells.
 
 Quotes keep a value one word. They do not help where the shell reads that word again as a script (`eval`, `sh -c`), as a name whose subscript
 is evaluated (`unset`, `printf -v`) or as the command itself. Programs other than shells are not looked into.
@@ -60,7 +60,7 @@ def check_assignment(name: str) -> Refusal | None:
 
 
 def reads_script(words: Sequence[Word]) -> bool:
-    """Tell whether a command is, starts or may start a shell that reads its script from standard input."""
+    """Return whether a command is, starts or may start a shell that reads its script from standard input."""
     shells, starts = _shells(words), list(_starts(words))
     if len(shells) > _MOST or (shells and any(_base(word) == "xargs" for word in words[: shells[0]])):
         return True
@@ -72,13 +72,13 @@ def reads_script(words: Sequence[Word]) -> bool:
 
 
 def redirects(words: Sequence[Word]) -> bool:
-    """Tell whether a command could be an `exec` that only redirects."""
+    """Return whether a command could be an `exec` that only redirects."""
     last = next((word for word in reversed(words) if not word.loose), None)
     return last is not None and last.text == "exec"
 
 
 def declares_integers(words: Sequence[Word]) -> bool:
-    """Tell whether a command could declare variables whose assignments are evaluated."""
+    """Return whether a command could declare variables whose assignments are evaluated."""
     for position, word in enumerate(words):
         if word.text in ("declare", "typeset", "local"):
             flags = rf"[-+][A-Za-z]*[in{EXPANSION}]|{EXPANSION}"
@@ -186,7 +186,7 @@ def _shell_arguments(arguments: Sequence[Word]) -> Iterator[tuple[int, Refusal]]
 
 
 def _reads_input(arguments: Sequence[Word]) -> bool:
-    """Tell whether a shell with these arguments reads its script from standard input, or could."""
+    """Return whether a shell with these arguments reads its script from standard input, or could."""
     options = ""
     for word, role in _roles(arguments):
         if role == "unsure":

@@ -56,7 +56,7 @@ class Frame:
 
 
 class Scanner(QuoteScanner):
-    """Reads one script."""
+    """A reader of one script."""
 
     def __init__(self, text: str, holes: list[Hole], *, bash: bool = False) -> None:
         """Prepare to read `text`; `bash`: the shell that runs it is surely bash."""
@@ -208,7 +208,7 @@ class Scanner(QuoteScanner):
         self._end_head(frame, word)
 
     def _keyword(self, frame: Frame, text: str, *, joined: bool) -> bool:
-        """Take note of a word that may begin or end a compound command; tell whether it is no word of a command."""
+        """Record a word that may begin or end a compound command; return whether it is no word of a command."""
         if frame.pattern and (text != "esac" or joined):
             return False
         if len(self._frames) == 1:

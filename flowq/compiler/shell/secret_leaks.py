@@ -16,7 +16,7 @@ from flowq.compiler.syntax.source import Report
 _RESULT: Final = re.compile(r"\$\{?FLOWQ_OUTPUT\b")
 _TRACE: Final = re.compile(r"\bset[ \t]+(?P<sign>[-+])(?:[A-Za-z]*x|o[ \t]+xtrace\b)")
 _LITERAL: Final = re.compile(r"\\\$|(?<![^\s;|&(=])'[^']*'|(?<![^\s;|&(])#.*")
-"""What the shell does not expand in a line: an escaped $, a text in single quotes, a comment."""
+"""The parts of a line that the shell does not expand: an escaped $, a text in single quotes, a comment."""
 _WHOLE_LINE: Final = re.compile(r"(?:[^\\\n]|\\[\s\S]?)+")
 """A line, and the next one if it is continued."""
 _TRACING: Final = re.compile(r"-[A-Za-z]*x[A-Za-z]*|xtrace")  # an option of a shell

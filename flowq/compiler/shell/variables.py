@@ -10,5 +10,5 @@ _LOADING: Final = re.compile(
 
 
 def protected(name: str) -> bool:
-    """Tell whether a variable changes how programs load or how the shell reads, so that no value may choose it."""
+    """Return whether a variable changes how programs load or how the shell reads, so that no value may choose it."""
     return _LOADING.fullmatch(name) is not None

@@ -1,1 +1,1 @@
-"""Actions: what changes a run. Submit, retry, select, approve, remove."""
+"""Actions that change a run: submit, retry, select, approve, remove."""

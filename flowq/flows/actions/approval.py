@@ -1,4 +1,4 @@
-"""Deciding about approvals: who may be asked, and what is recorded."""
+"""Decisions about approvals, and their record."""
 
 import getpass
 import json
@@ -60,7 +60,7 @@ def decide(store: "Store", run: str, plan: Plan, name: str, decision: Decision) 
         run: its id.
         plan: of the run, with the cells of its foreach jobs.
         name: of the approval (of one cell, where there are several).
-        decision: what was decided.
+        decision: the user's decision.
 
     Raises:
         NoSuchJobError: the run has no such job.
@@ -92,4 +92,4 @@ def decide(store: "Store", run: str, plan: Plan, name: str, decision: Decision) 
 
 def _hint(store: "Store", run: str, plan: Plan) -> str:
     names = waiting(store, run, plan)
-    return f"waiting for a decision: {', '.join(names)}" if names else "nothing of the run waits for a decision"
+    return f"waiting for a decision: {', '.join(names)}" if names else "no job of the run waits for a decision"

@@ -1,4 +1,4 @@
-"""Canceling a run: its jobs at once, its handlers only when that is asked for."""
+"""Cancellation of a run: its jobs at once, its handlers only on request."""
 
 from typing import TYPE_CHECKING, Final
 
@@ -13,12 +13,12 @@ _NAMED: Final = 3  # handlers
 
 
 def cancel_run(store: "Store", run_id: str, *, force: bool) -> str:
-    """Cancel a run; return what the user must know of its handlers, empty when they do not run yet.
+    """Cancel a run; return a note about its handlers for the user, empty when they do not run yet.
 
     Args:
         store: where the run is.
         run_id: its full id.
-        force: cancel handlers too that run already.
+        force: cancel running handlers too.
 
     Raises:
         NoSuchRunError: there is no such run.

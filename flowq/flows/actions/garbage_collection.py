@@ -1,7 +1,7 @@
-"""What takes memory on the server and is of no use any more.
+"""Removal of data that takes memory on the server and is no longer used.
 
-Workers tidy up as they go; where none has run for a while (the embedded server between two runs) it stays until `flowq gc`. Beside
-what is due in any case, runs can be chosen that have ended long ago, or that are not among the latest of their flow.
+Workers remove it regularly; where none has run for a while (the embedded server between two runs) it stays until `flowq gc`. Besides
+expired data, the user can choose runs that ended long ago, or that are not among the latest of their flow.
 """
 
 from collections import Counter
@@ -21,7 +21,7 @@ _ALL: Final = 1_000_000
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """Which runs that have ended are not wanted any more, though their retention has not passed. None: all are.
+    """The ended runs to remove although their retention has not passed. None: keep all.
 
     `older_than` is in seconds, since their end. `keep` counts the latest runs of each flow, which are kept whatever their age; without
     `older_than` all others go. `flow` narrows both to one flow.
@@ -37,7 +37,7 @@ class Wish:
 
 @dataclass(slots=True)
 class Garbage:
-    """What was found, or removed.
+    """The data that was found, or removed.
 
     `expired` are runs past their retention, `unfinished` submissions whose submitter died, `chosen` runs that a `Wish` chose, `retries`
     runs with a retry that died before it took effect, `entries` counts list entries of plain jobs that have expired, by queue.
@@ -53,7 +53,7 @@ class Garbage:
         return bool(self.expired or self.unfinished or self.chosen or self.retries or self.entries)
 
     def remove(self, store: "Store") -> "Garbage":
-        """Remove it, in bounded steps; return what went. What another client has removed or revived meanwhile is left alone."""
+        """Remove it, in bounded steps; return what was removed. Data that another client has removed or revived meanwhile is skipped."""
         runs = store.runs
         return Garbage(
             expired=[run for run in self.expired if runs.collect(run) is Outcome.DONE],
@@ -65,7 +65,7 @@ class Garbage:
 
 
 def find_garbage(store: "Store", wish: Wish | None = None) -> Garbage:
-    """Look for what may go; nothing is changed."""
+    """Find the data that may be removed; nothing is changed."""
     found = Garbage()
     for run, submitted in store.runs.due():
         (found.expired if submitted else found.unfinished).append(run)

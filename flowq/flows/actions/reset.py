@@ -1,4 +1,4 @@
-"""What a retry resets, and what each reset job has to know. Linear in jobs and edges, however many paths there are.
+"""The jobs that a retry resets, and the data of each reset job. Linear in jobs and edges, however many paths there are.
 
 A retry starts from *seeds*: jobs that are reset for a reason of their own (they failed, or the user chose them). Everything that depends on
 a reset job, whatever the edge, is reset with it. What is not reset keeps its end and its result, and a reset job is decided
@@ -23,7 +23,7 @@ from flowq.store.schema.records import JobRecord
 
 @dataclass(frozen=True, slots=True)
 class RetryPlan:
-    """What a retry would do.
+    """The effect of a retry.
 
     `jobs` are the names of the jobs that would run again, each with the reason; `skipped` those that are decided again, and skipped again,
     because of jobs that stay as they are, each with the reason of that; `resets` are both for the store.
@@ -123,7 +123,7 @@ class ResetSelection:
             self._handlers()
 
     def names(self) -> tuple[tuple[int, str, str], ...]:
-        """Return ordinal, name and reason of what is reset. Of the gate of a sub-flow people know only if it failed."""
+        """Return ordinal, name and reason of each reset job. The gate of a sub-flow is shown only if it failed."""
         return tuple(
             (ordinal, cell.label, reason)
             for ordinal, reason in self.why.items()
@@ -132,15 +132,15 @@ class ResetSelection:
         )
 
     def resets(self) -> tuple[ResetJob, ...]:
-        """Return the same as the store takes it."""
+        """Return the resets in the store's form."""
         ends = self._ends()
         return tuple(self._reset(ordinal, ends) for ordinal in self.why)
 
     def skipped(self) -> dict[int, Reason]:
-        """Return who is skipped again whatever becomes of the jobs that run again, by ordinal with the reason."""
+        """Return the jobs that are skipped again however the repeated jobs end, by ordinal with the reason."""
         ends = self._ends()
         out: dict[int, Reason] = {}
-        open_ends: set[int] = set()  # it is not known yet how these will end
+        open_ends: set[int] = set()  # their ends are not known yet
         for ordinal in self.why:
             parents = self._parents(ordinal)
             known = [edge for edge in parents if edge.parent not in open_ends]
@@ -156,7 +156,7 @@ class ResetSelection:
                 open_ends.add(ordinal)
         return out
 
-    # -- who ------------------------------------------------------------------------------------------------------------------
+    # -- which jobs -----------------------------------------------------------------------------------------------------------
 
     def _look_at(self, cell: Cell) -> None:
         if cell.ordinal in self.run.expanded:
@@ -196,7 +196,7 @@ class ResetSelection:
                 if cell.ordinal in self.run.expanded | self.run.empty:
                     self.again.add(cell.ordinal)
 
-    # -- with what ------------------------------------------------------------------------------------------------------------
+    # -- their data ----------------------------------------------------------------------------------------------------------
 
     def _ends(self) -> list[graph_rules.End]:
         """Return how each cell has ended. One whose record has expired counts as finished, see also `_verdict`."""

@@ -1,6 +1,6 @@
-"""Which jobs a retry starts from: what failed (`plan_retry`), or chosen jobs whatever became of them (`plan_rerun`).
+"""The jobs that a retry starts from: failed jobs (`plan_retry`), or chosen jobs however they ended (`plan_rerun`).
 
-What follows from them is in `flowq.flows.actions.reset`.
+`flowq.flows.actions.reset` adds the jobs that depend on them.
 
 Reset are the jobs that failed, were stopped or canceled, and those skipped because of one that is reset or by `fail_fast`. A failure that was
 allowed is tried again too, but only where no finished work is repeated by it: a job that went on after an allowed failure has taken
@@ -24,7 +24,7 @@ _ALLOWED: Final = "failed (allowed)"
 
 
 def plan_retry(store: Store, run: str) -> RetryPlan:
-    """Return what a retry of the failed jobs of a run would do.
+    """Return the retry of the failed jobs of a run.
 
     Raises:
         NoSuchRunError: there is no such run.
@@ -39,7 +39,7 @@ def plan_retry(store: Store, run: str) -> RetryPlan:
 
 
 def plan_rerun(store: Store, run: str, chosen: Collection[int], *, only: bool) -> RetryPlan:
-    """Return what it means to run these jobs again.
+    """Return the retry that runs these jobs again.
 
     Args:
         store: where the run is.
@@ -59,7 +59,7 @@ def plan_rerun(store: Store, run: str, chosen: Collection[int], *, only: bool) -
         if ended.records[ordinal] is None:
             name = ended.plan.cells[ordinal].name
             raise InvalidRunOperation(f"{name!r} of run {run} cannot run again: its record has expired")
-    # Who asks for a job wants to see it run; what depends on it need not, if nothing it is made of has changed.
+    # A user who names a job wants it to run; dependents need not run if their inputs have not changed.
     return ended.retry(dict.fromkeys(sorted(chosen), "chosen"), only=only).without_cache(chosen)
 
 

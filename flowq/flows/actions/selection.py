@@ -1,4 +1,4 @@
-"""A part of a flow: the jobs that were asked for, instead of all of them.
+"""The selection of a part of a flow: chosen jobs instead of all of them.
 
 `jobs` and `stages` are exactly those; `until` is a job with everything it needs. What is not selected is skipped with the reason
 `not_selected`, and to the others it is as if it were not there: no job waits for it, a matrix counts only its selected cells. What a job
@@ -37,7 +37,7 @@ def select(plan: Plan, wanted: Selection) -> Plan:
 
 
 def find_jobs(plan: Plan, given: str, whose: str) -> Sequence[int]:
-    """Return the ordinals of the jobs a name stands for: a job, all cells of a matrix, one cell, all jobs of a sub-flow.
+    """Return the ordinals of the jobs that a name denotes: a job, all cells of a matrix, one cell, all jobs of a sub-flow.
 
     Args:
         plan: where to look.
@@ -90,7 +90,7 @@ def _chosen(plan: Plan, wanted: Selection) -> set[int]:
 
 
 def _counted(plan: Plan, cell: Cell) -> list[int]:
-    """Return the ordinals of what a cell counts; none of one that is executed, or that will have cells of its own."""
+    """Return the ordinals of the cells that a cell counts; none if it is executed, or will have cells of its own."""
     node = plan.node_of(cell)
     if not cell.group or (node.foreach is not None and not cell.hidden):
         return []
@@ -101,7 +101,7 @@ def _counted(plan: Plan, cell: Cell) -> list[int]:
 
 
 def _named(plan: Plan, name: str, whose: str) -> Iterable[int]:
-    """Return the cells a name stands for, those that people do not see among them."""
+    """Return the cells that a name denotes, including those that users do not see."""
     targets = plan.targets()
     target = targets.get(_called(targets, name) or name)
     found = list(_members(plan, target)) if target is not None else find_jobs(plan, name, whose)
@@ -145,7 +145,7 @@ def _cell(cell: Cell, chosen: Collection[int]) -> Cell:
 
 
 def _check_reads(plan: Plan, chosen: Collection[int]) -> None:
-    """Refuse a job that would look for the result or the status of one that is not there."""
+    """Refuse a job that uses the result or the status of a job that is not selected."""
     there = {plan.node_of(plan.cells[ordinal]).name for ordinal in chosen}
     for ordinal in sorted(chosen):
         cell = plan.cells[ordinal]

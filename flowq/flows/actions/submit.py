@@ -1,4 +1,4 @@
-"""Plan -> run: what the store needs to know of each job to queue, retry and release it. Everything else stays in the plan."""
+"""Submission of a plan as a run: the fields that the store needs to queue, retry and release each job. The rest stays in the plan."""
 
 import hashlib
 import json
@@ -30,11 +30,11 @@ def submit(
     run_id: str | None = None,
     labels: Mapping[str, str] | None = None,
 ) -> str:
-    """Submit a run of a plan: it is all there when this returns, or nothing is.
+    """Submit a run of a plan: all of it is stored when this returns, or nothing is.
 
     Args:
-        store: where.
-        plan: what, as compiled.
+        store: where the run is stored.
+        plan: the compiled flow.
         directory: where the run belongs: `flowq status` without an id finds it from there, a local run's jobs execute there.
         local: on queues of its own, for workers that this machine starts for it (the embedded server).
         run_id: instead of a random one: a script that is run twice then submits once, and both times gets this run.
@@ -69,7 +69,7 @@ def submit(
 
 
 def _nonce(run_id: str | None, plan: bytes, directory: str | Path, fields: Mapping[str, str | int]) -> str:
-    """Return what identifies a submission: for a run that was given its id, the same whenever the same is submitted again."""
+    """Return the nonce of a submission: for a run with a given id, the same whenever the same plan is submitted again."""
     if run_id is None:
         return ids.nonce()
     said = json.dumps([str(directory), fields["labels"], fields["local"]]).encode("utf-8", "surrogatepass")
@@ -120,7 +120,7 @@ def _retention_ms(seconds: float | None) -> int:
 
 
 def staged_jobs(plan: Plan, run: str, *, local: bool) -> Iterator[StagedJob]:
-    """Yield what the store is told of each cell, in ordinal order."""
+    """Yield each cell in the store's form, in ordinal order."""
     children: list[list[tuple[int, str]]] = [[] for _ in plan.cells]
     for cell in plan.cells:
         for edge in cell.parents:
@@ -136,7 +136,7 @@ def queue_of(queue: str, run: str, *, local: bool) -> str:
 
 
 def _groups(plan: Plan) -> dict[int, _Group]:
-    """Return by node what a cell has to know of the group it is counted by."""
+    """Return, by node, the group fields of a cell."""
     groups: dict[int, _Group] = {}
     members: dict[int, list[int]] = {}
     for cell in plan.cells:
@@ -180,12 +180,12 @@ def _fields(plan: Plan, cell: Cell, run: str, group: _Group | None, *, local: bo
 
 
 def _asks_supervisor(node: Node) -> bool:
-    """Return whether something besides `if` has to be evaluated before the job goes on."""
+    """Return whether a condition other than `if` must be evaluated before the job continues."""
     return node.action.kind == "approval" or (node.concurrency is not None and not isinstance(node.concurrency.group, str))
 
 
 def _limits(node: Node, run: str, group: _Group | None) -> dict[str, str | int]:
-    """Return what a job tells of its semaphores and of the cells beside it."""
+    """Return the fields for a job's semaphores and its sibling cells."""
     fields: dict[str, str | int] = {}
     semaphores = []
     if group is not None and node.max_parallel is not None:

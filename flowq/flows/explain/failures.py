@@ -1,4 +1,4 @@
-"""How a job failed, in sentences: what the error says, what the reason means, where in the user's code it was raised."""
+"""Explanations of failed jobs, in sentences: the error, the meaning of the reason, the place in the user's code."""
 
 import re
 from typing import Final
@@ -10,9 +10,9 @@ from flowq.states import JobStatus, Reason
 
 _FRAME: Final = re.compile(r'^  File "(?P<file>[^"]+)", line (?P<line>\d+), in (?P<name>.+)$', re.MULTILINE)
 _FAILURES: Final = {
-    Reason.ABANDONED: "its worker was lost: no heartbeat came within the lease (killed, out of memory, machine gone)",
-    Reason.KILLED: "a signal killed it, which flowq did not send: often the machine was out of memory",
-    Reason.INVALID_RESULT: "it ran, but what it returned cannot be kept as a result",
+    Reason.ABANDONED: "its worker was lost: no heartbeat within the lease (it was killed, ran out of memory, or its machine failed)",
+    Reason.KILLED: "killed by a signal that flowq did not send: the machine was probably out of memory",
+    Reason.INVALID_RESULT: "it ran, but its return value cannot be stored as a result",
 }
 
 
@@ -38,7 +38,7 @@ def failure(job: JobView, node: Node, *, run_timeout: float | None = None) -> tu
     if job.error and (place := error_place(job.error)):
         details.append(f"raised at {place}")
     if job.allowed:
-        details.append("it is allowed to fail: what depends on it goes on")
+        details.append("it is allowed to fail: its dependents continue")
     if job.worker:
         details.append(f"on worker {job.worker}")
     return text, [*details, *attempts(job)]

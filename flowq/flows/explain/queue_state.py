@@ -1,4 +1,4 @@
-"""What explains a queued job and is no part of its run: the workers, and its place in the queue."""
+"""The state outside a run that explains its queued jobs: the workers, and the places in the queues."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -19,9 +19,9 @@ _HOLDERS: Final = 20  # of one semaphore that are checked for a worker
 
 @dataclass(frozen=True, slots=True)
 class QueueState:
-    """What explains a waiting job: who is there, how many jobs are before it (by ordinal), whether all are told to wait.
+    """The state that explains a waiting job: the workers, how many jobs are before it (by ordinal), whether workers are suspended.
 
-    `holders` are those who hold the semaphores that jobs of the run (or the run itself) wait for, by the semaphore's name; `stranded`
+    `holders` are the holders of the semaphores that jobs of the run (or the run itself) wait for, by the semaphore's name; `stranded`
     are the runs among them that have no worker.
     """
 
@@ -33,7 +33,7 @@ class QueueState:
 
 
 def read_surroundings(store: "Store", run: RunView) -> QueueState:
-    """Read what explains the queued jobs of a run: the workers, and the places in the queues. Nothing if none is queued."""
+    """Read the state that explains the queued jobs of a run: the workers, and the places in the queues. Nothing if none is queued."""
     queued = [job for job in run.jobs if job.status is JobStatus.QUEUED]
     waiting = [job for job in run.jobs if job.status is JobStatus.DEFERRED]
     if not queued and not waiting:

@@ -1,4 +1,4 @@
-"""Why a job waits, in sentences: for other jobs, a time, a person, a place in a group, a worker.
+"""Explanations of waiting jobs, in sentences: for other jobs, a time, an approval, a place in a group, a worker.
 
 The waiting half of `flowq.flows.explain.why`. Each answer is a sentence, further facts, and the ordinals of the jobs to look at next.
 """
@@ -31,7 +31,7 @@ _URGENCY: Final = (JobStatus.SCHEDULED, JobStatus.QUEUED, JobStatus.STARTED, Job
 
 
 class Waits:
-    """Explains the jobs of one run that wait.
+    """The explanations of the waiting jobs of one run.
 
     Args:
         plan: with the cells of its foreach jobs.
@@ -87,8 +87,8 @@ class Waits:
         workers = [worker for worker in self._around.workers if queue in worker.queues]
         if not workers:
             if self._run.local:
-                return "this run has no worker now: the command that started it is gone", [], []
-            suspended = ["workers are suspended too: `flowq resume` lets them go on"] if self._around.suspended else []
+                return "no worker: the command that started this run has ended", [], []
+            suspended = ["workers are suspended too: `flowq resume` resumes them"] if self._around.suspended else []
             return f"no worker listens on queue {job.queue}", [*self._others(), *suspended], []
         if self._around.suspended:
             return "the workers are suspended: none of them starts a job", [], []
@@ -108,7 +108,7 @@ class Waits:
         return f"waits for {many if len(cell.parents) > 1 else one}", details, [edge.parent for edge in missing]
 
     def _decision(self, node: Node) -> str:
-        """Return what happens to a job whose edges have all been decided just now."""
+        """Return the next step of a job whose edges have all just been decided."""
         served = any(worker.state != "stopping" for worker in self._around.workers)
         if node.condition is None:
             who = "the next sweep of a worker releases it" if served else "no worker is there to release it"
@@ -117,7 +117,7 @@ class Waits:
         return f"its `if: {node.condition}` is to be decided; {who}"
 
     def _holders(self, semaphores: Sequence[str]) -> list[str]:
-        """Return a sentence per semaphore about who holds it, and one for each holder that will not let go by itself."""
+        """Return a sentence per semaphore about its holders, and one for each holder that will not release it by itself."""
         sentences = []
         for name in semaphores:
             kind, _, group = name.partition("/")
@@ -131,7 +131,7 @@ class Waits:
         return sentences
 
     def _holder(self, who: str, kind: str) -> str:
-        """Return a holder as people know it: a job of this run by its name, others by run and number."""
+        """Return the display name of a holder: a job of this run by its name, others by run and number."""
         if kind == "run":
             return f"run {who}"
         run, _, ordinal = who.rpartition("-")
@@ -154,7 +154,7 @@ class Waits:
 
 
 def urgency(job: JobView) -> int:
-    """Return a rank: what nothing moves without help comes first, then what is nearest to its end."""
+    """Return a rank: causes that need the user's help come first, then those nearest to their end."""
     if job.reason in {Reason.NO_WORKER, Reason.SUSPENDED}:
         return 0
     return 1 + _URGENCY.index(job.status) if job.status in _URGENCY else 1

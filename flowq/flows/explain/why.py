@@ -1,4 +1,4 @@
-"""Why a job is as it is: the chain of causes, from the job that was asked for down to where something can be done about it.
+"""Explanations of a job's state: the chain of causes, from the given job to the causes that the user can act on.
 
 A chain is computed from one read of the run, by the same rules as the engine (`flowq.flows.forecast.graph_rules`): nothing of it is stored.
 A waiting job leads to what it waits for, a skipped one to the edge that did not hold, a queued one to the workers, a failed one
@@ -56,12 +56,12 @@ class Cause:
     skipped: int = 0
 
     def leaves(self) -> list["Cause"]:
-        """Return the ends of the chains, where something can be done."""
+        """Return the ends of the chains, which the user can act on."""
         return [leaf for cause in self.causes for leaf in cause.leaves()] if self.causes else [self]
 
 
 def explain(plan: Plan, run: RunView, ordinal: int, around: QueueState) -> Cause:
-    """Return why a job is as it is.
+    """Return the explanation of a job's state.
 
     Args:
         plan: of the run.
@@ -122,7 +122,7 @@ class _Explanation:
             skipped=skipped,
         )
 
-    # -- what a cell comes from: a sentence, more facts, and the ordinals of its causes --------------------------------------
+    # -- the causes of a cell: a sentence, more facts, and the ordinals of its causes ----------------------------------------
 
     def _job(self, cell: Cell) -> Answer:
         job, node = self._jobs[cell.ordinal], self._plan.node_of(cell)
@@ -147,13 +147,13 @@ class _Explanation:
             case _ if job.cache is not None and job.cache.hit:
                 return f"it did not run, it has the result of run {job.cache.run}", [f"since then: {job.cache.reason}"], []
             case _ if self._plan.is_empty(cell) or (node.foreach is not None and not node.matrix):
-                return "it has no cells: nothing was to be done", [], []
+                return "it has no cells: there was nothing to do", [], []
             case _:
                 ran = [] if job.cache is None else [f"it ran, although it has a `cache`: {job.cache.reason}"]
                 return "finished", [*attempts(job), *ran], []
 
     def _group(self, cell: Cell) -> Answer:
-        """A matrix, a foreach or a sub-flow as a whole: those of its jobs that matter."""
+        """Explain a matrix, a foreach or a sub-flow as a whole, by those of its jobs that matter."""
         gate = next((edge.parent for edge in cell.parents if self._is_gate(edge.parent)), None)
         if gate is not None and (self._ends[gate] is None or self._ends[gate] != _BEGUN):
             return ("has not begun" if self._ends[gate] is None else "was never begun"), [], [gate]
@@ -170,7 +170,7 @@ class _Explanation:
         return text, [], [job.ordinal for job in sorted(some, key=urgency)]
 
     def _flows(self, cell: Cell) -> Answer:
-        """A matrix of sub-flows: those that matter."""
+        """Explain a matrix of sub-flows, by those that matter."""
         parts = {edge.parent: self._ends[edge.parent] for edge in cell.parents}
         bad = [part for part, end in parts.items() if end is not None and end.status in graph_rules.FAILING]
         still = [part for part, end in parts.items() if end is None]
@@ -229,7 +229,7 @@ class _Explanation:
         return beside if beside and self._plan.node_of(cell).fail_fast else [other.ordinal for other in bad]
 
     def _condition_values(self, cell: Cell, node: Node) -> list[str]:
-        """Return what the names in a job's `if` stood for, as far as the run's record tells."""
+        """Return the values of the names in a job's `if`, as far as the run's record has them."""
         try:
             references = parse(node.condition or "").references()
         except ExprSyntaxError:

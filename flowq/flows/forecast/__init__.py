@@ -1,1 +1,1 @@
-"""Forecasts: what would happen. Which jobs would be skipped, how long a run takes, what a retry runs again."""
+"""Forecasts: the jobs that would be skipped, the duration of a run, the jobs that a retry runs again."""

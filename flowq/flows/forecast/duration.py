@@ -1,4 +1,4 @@
-"""From how long jobs take to how long a run takes: its critical path, and its duration on some number of slots.
+"""The duration of a run, computed from those of its jobs: its critical path, and its duration on some number of slots.
 
 Before it runs, a foreach is taken to have as many cells as in the median of the earlier runs.
 """
@@ -16,7 +16,7 @@ from flowq.plan.foreach import foreach_groups, unknown_lists, with_foreach_cells
 
 @dataclass(frozen=True, slots=True)
 class Forecast:
-    """What to expect. Seconds.
+    """The expected durations. Seconds.
 
     `plan` has the cells that each foreach is expected to have; ordinals are its own, those of the flow's plan among them. `seconds` is by
     ordinal, 0 for what is not executed; `unknown` counts jobs that never ran before and are taken for the median of the others. `path`
@@ -50,7 +50,7 @@ class Forecast:
 
 
 def forecast(plan: Plan, fates: Sequence[PredictedEnd], history: History) -> Forecast | None:
-    """Return what to expect of a run, None when nothing of the flow ever ran."""
+    """Return the expected durations of a run, None when no job of the flow ever ran."""
     if not history.cells:
         return None
     plan = with_expected_cells(plan, history.fan_out)
@@ -82,7 +82,7 @@ def expected_seconds(plan: Plan, fates: Sequence[PredictedEnd], history: History
 
 @dataclass(frozen=True, slots=True)
 class Prediction:
-    """How long a run will probably take, in seconds, and the jobs that decide it: the critical path, by name, first to last.
+    """The probable duration of a run, in seconds, and the jobs that decide it: the critical path, by name, first to last.
 
     `runs` counts the earlier runs that this is made from; `guessed` the jobs that were in none of them.
     """

@@ -1,7 +1,7 @@
 """The rules of the graph in plain Python: which edges hold, why a job is skipped, how a group ends.
 
-The store decides the same things inside its transitions (`store/lua/lib/conditions.lua`); this is the form that people read, that the
-retry of a run computes with, and that the tests hold the store against.
+The store decides the same things inside its transitions (`store/lua/lib/conditions.lua`); this is the readable form, which
+retries compute with and the tests compare the store with.
 """
 
 from collections.abc import Iterable
@@ -15,7 +15,7 @@ FAILING: Final = frozenset({JobStatus.FAILED, JobStatus.STOPPED})
 
 @dataclass(frozen=True, slots=True)
 class End:
-    """How a job ended, as far as its dependents care. `mixed`: a group that finished although some of its cells were skipped."""
+    """The end of a job, as far as it matters to its dependents. `mixed`: a group that finished although some of its cells were skipped."""
 
     status: JobStatus
     allowed: bool = False

@@ -1,7 +1,7 @@
-"""How long the jobs of a flow took in its earlier runs: what estimates are made from.
+"""The durations of a flow's jobs in its earlier runs, from which estimates are made.
 
-Few runs tell enough, so only the latest few are read, however long the history is. The median of them is taken: one run on a busy
-machine does not count for more than the others.
+A few runs are enough, so only the latest few are read, however long the history is. Their median is used, so that one run on a busy
+machine does not distort the estimate.
 """
 
 from collections.abc import Mapping, Sequence
@@ -39,7 +39,7 @@ class History:
 
     @property
     def median(self) -> float:
-        """Median seconds over all cells, what a job is taken for that never ran; 0 where none did."""
+        """Median seconds over all cells, assumed for a job that never ran; 0 where none did."""
         known = sorted(self.cells.values())
         return known[len(known) // 2] if known else 0.0
 
@@ -69,7 +69,7 @@ def read_history(store: "Store", flow: str, *, before: str | None = None) -> His
     Args:
         store: where they are.
         flow: the flow's name.
-        before: a run that is left out: the one that is going on.
+        before: a run that is left out: the current one.
     """
     found: list[PastRun] = []
     jobs = 0

@@ -1,4 +1,4 @@
-"""A run without a queue: how long it takes on some number of slots, and what a measured one says of the time between jobs."""
+"""The simulation of a run: its duration on some number of slots, and the overhead per job that a measured run had."""
 
 from collections import Counter, defaultdict
 from collections.abc import Sequence
@@ -10,7 +10,7 @@ from flowq.store.schema.records import JobRecord
 
 _STEPS: Final = 12  # of the bisection: a 4096th of the range
 _LARGEST: Final = 5000  # cells of a plan that is simulated so often
-_MOST: Final = 0.5  # s of overhead; more is no overhead but something else
+_MOST: Final = 0.5  # s of overhead; a larger value has another cause
 
 
 def makespan(plan: Plan, seconds: Sequence[float], slots: int, overhead: float = 0.0) -> float:
@@ -54,12 +54,12 @@ class _Queue:
         self._released = 0
 
     def add(self, ordinal: int) -> None:
-        """Put a job in."""
+        """Add a job."""
         self._released += 1
         heappush(self._ready, (-self._plan.node_of(self._plan.cells[ordinal]).priority, self._released, ordinal))
 
     def take(self) -> int | None:
-        """Take out the job that starts next; None where none may."""
+        """Remove and return the job that starts next; None when none may start."""
         while self._ready:
             entry = heappop(self._ready)
             node = self._plan.cells[entry[2]].node
@@ -71,7 +71,7 @@ class _Queue:
         return None
 
     def ended(self, ordinal: int) -> None:
-        """Let the next of those that waited for this job in."""
+        """Admit the next job that waited for this one."""
         node = self._plan.cells[ordinal].node
         self._running[node] -= 1
         if self._held[node]:

@@ -1,4 +1,4 @@
-"""What a run of a plan would come to, if some jobs failed: the engine's own rules (`flowq.flows.forecast.graph_rules`) without an engine.
+"""The predicted outcome of a run if some jobs failed, by the engine's own rules (`flowq.flows.forecast.graph_rules`).
 
 Everything else is taken to succeed. An `if` is decided where it only asks for what is known beforehand (params, the cell, how
 jobs end); where it asks for a result, the job is taken to run, and says so.
@@ -17,7 +17,7 @@ from flowq.states import JobStatus, Reason, RunStatus
 
 @dataclass(frozen=True, slots=True)
 class PredictedEnd:
-    """How one cell would end. `because` is the ordinal of the parent that decided it; `open`: it may
+    """The predicted end of one cell. `because` is the ordinal of the parent that decided it; `open`: it may
     still be otherwise: an `if` asks for what is not known yet, a handler is for failures that are not expected.
     """
 
@@ -118,5 +118,5 @@ def _condition(plan: Plan, cell: Cell, fates: list[PredictedEnd], targets: Mappi
 
 
 def _known(ordinal: int | None, fates: Sequence[PredictedEnd]) -> TypeGuard[int]:
-    """Tell whether it is known for sure how a job ends."""
+    """Return whether the end of a job is certain."""
     return ordinal is not None and ordinal < len(fates) and not fates[ordinal].open

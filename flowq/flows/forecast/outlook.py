@@ -1,4 +1,4 @@
-"""What is left of a run that goes on."""
+"""The remaining time of a run in progress."""
 
 from collections import Counter
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ LARGEST: Final = 5000  # cells of a plan for which it is worked out while it run
 
 @dataclass(frozen=True, slots=True)
 class Outlook:
-    """Tells how long a run still takes on this many slots. `plan` is the flow's own, whatever cells the run's foreach jobs have."""
+    """The remaining time of a run on this many slots. `plan` is the flow's own, whatever cells the run's foreach jobs have."""
 
     plan: Plan
     history: History

@@ -1,4 +1,4 @@
-"""Secrets that are not there, told before a run begins or goes on: its worker will have the environment and the files of this process."""
+"""Missing secrets, reported before a run starts or resumes: its worker will have the environment and the files of this process."""
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -64,7 +64,7 @@ def absent_on_resume(store: "Store", run: str) -> list[Absent]:
 
 
 def refuse_absent(absent: Sequence[Absent]) -> None:
-    """Refuse to start what surely fails.
+    """Refuse to start a run that is certain to fail.
 
     Raises:
         UsageError: a job that will be executed lacks a secret.
@@ -75,7 +75,7 @@ def refuse_absent(absent: Sequence[Absent]) -> None:
 
 
 def some(texts: list[str]) -> list[str]:
-    """Return as many of the texts as people read."""
+    """Return the first texts, and the number of the others."""
     return texts if len(texts) <= _SHOWN else [*texts[:_SHOWN], f"and {len(texts) - _SHOWN} more"]
 
 

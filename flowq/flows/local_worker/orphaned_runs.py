@@ -1,6 +1,6 @@
-"""Local runs without a worker: the command that started them is gone, and their worker with it.
+"""Local runs without a worker: the command that started them has ended, and their worker with it.
 
-Such a run is kept as it is, for `flowq run --resume` to go on with. Until then, or until it is canceled, it also keeps its place in its
+Such a run is kept unchanged, so that `flowq run --resume` can continue it. Until then, or until it is canceled, it also keeps its place in its
 concurrency group, so a run that waits for that place must be told.
 """
 
@@ -54,12 +54,12 @@ def has_worker(store: "Store", queues: Iterable[str], *, certain: bool = False) 
 
 
 def advice(run: str) -> str:
-    """Return what can be done about such a run, as the end of a sentence."""
-    return f"run {run} has no worker now: `flowq run --resume {run}` goes on with it, `flowq cancel {run}` ends it"
+    """Return advice for such a run, as the end of a sentence."""
+    return f"run {run} has no worker now: `flowq run --resume {run}` continues it, `flowq cancel {run}` ends it"
 
 
 def room_taken(store: "Store", group: str) -> list[str]:
-    """Return in sentences which runs have the places of a run's concurrency group, and which of them will not give theirs back.
+    """Return sentences about the runs that hold a run's concurrency group, and about those that will not release it.
 
     Args:
         store: where the runs are.

@@ -23,13 +23,13 @@ class WorkerProcess:
                 [sys.executable, "-P", "-m", "flowq.worker.main", "--orders", str(reading)],
                 stdin=subprocess.DEVNULL,
                 pass_fds=(reading,),
-                start_new_session=True,  # the terminal's Ctrl+C is for the command, which decides what it means
+                start_new_session=True,  # the terminal's Ctrl+C is for the command, which decides how to react
             )
         finally:
             os.close(reading)
 
     def order(self, argv: Sequence[str], directory: str, log: str | None) -> None:
-        """Tell it what to do: the arguments of `flowq.worker.main`, where, and the file for its own messages."""
+        """Send its orders: the arguments of `flowq.worker.main`, the directory, and the file for its own messages."""
         line = json.dumps({"argv": list(argv), "directory": directory, "log": log}) + "\n"
         with suppress(BrokenPipeError):  # it has died already; the next poll will see that
             os.write(self._lifeline, line.encode("utf-8", "surrogateescape"))

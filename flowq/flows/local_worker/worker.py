@@ -1,8 +1,8 @@
-"""The worker that a local run brings along: one process, started for one run, that ends with it.
+"""The worker of a local run: one process, started for one run, that ends with it.
 
 It is the same program as `flowq worker`. While the command that started it follows the run, the two are tied by a pipe: when the
-command is gone, the worker sees its end of the pipe close, hands its jobs back and stops. A detached worker has no such pipe and
-goes on until the run has ended.
+command has ended, the worker sees its end of the pipe close, hands its jobs back and stops. A detached worker has no such pipe and
+works until the run has ended.
 """
 
 import os
@@ -66,7 +66,7 @@ class LocalWorker:
         return self._started.process.pid if self._started else None
 
     def start(self, waiting: WorkerProcess | None = None) -> None:
-        """Give its orders to a process that waits for them, or to a new one."""
+        """Send its orders to a process that waits for them, or to a new one."""
         self._started = waiting or WorkerProcess()
         argv = [*self._argv, "--detached"] if self._detach else self._argv
         self._started.order(argv, self._directory, self._log)
@@ -92,7 +92,7 @@ class LocalWorker:
             self._started.let_go()
 
     def stop(self, timeout: float = 5.0) -> None:
-        """End it: politely, then by force."""
+        """End it: with SIGTERM, then with SIGKILL."""
         self.kill()
         if self.wait(timeout) is None and self._started is not None:
             self._started.process.kill()

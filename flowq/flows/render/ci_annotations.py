@@ -1,7 +1,7 @@
-"""What CI systems read out of a job's log: folds around the output of each job, and marks at the lines of the files.
+"""Annotations that CI systems read in a job's log: folds around the output of each job, and marks at the lines of the files.
 
-The output that is folded was written by a job: it must not be taken for commands. GitHub is told to stop listening while it is
-shown, with a random word; GitLab's markers need control characters, which `textsafe` has made visible.
+A job wrote the folded output: it must not be read as commands. A command with a random word makes GitHub ignore commands while it is
+shown; GitLab's markers need control characters, which `textsafe` has made visible.
 """
 
 import re
@@ -41,16 +41,16 @@ class Annotations(Protocol):
     """The dialect of one CI system, for one log from its beginning to its end."""
 
     def opening(self) -> list[str]:
-        """Return what stands first in the log."""
+        """Return the first lines of the log."""
 
     def closing(self) -> list[str]:
-        """Return what stands last in the log."""
+        """Return the last lines of the log."""
 
     def fold(self, fold: Fold) -> Iterator[str]:
         """Yield the lines of a fold."""
 
     def mark(self, mark: Annotation) -> Iterator[str]:
-        """Yield what marks a failure."""
+        """Yield the annotation of a failure."""
 
 
 def annotations(system: str) -> Annotations:

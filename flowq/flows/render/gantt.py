@@ -1,4 +1,4 @@
-"""A run against time: which job ran when, on which worker, what it waited for, and which jobs decided how long the run took."""
+"""A run over time: when and where each job ran, what it waited for, and the jobs that decided the run's duration."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -88,7 +88,7 @@ class _Chart:
         )
 
     def _place(self, ordinal: int, ready: int, run: RunView) -> int:
-        """Take note of when a job was ready and began; return when it had ended: with its parents, if it was not executed."""
+        """Record when a job was ready and began; return when it had ended: with its parents, if it was not executed."""
         job = self._jobs.get(ordinal)
         self._ready[ordinal] = ready
         if job is None:
@@ -102,7 +102,7 @@ class _Chart:
         return max(ready, job.ended_ms) if job.ended_ms is not None else ready
 
     def _before(self, ordinal: int) -> list[Stretch]:
-        """Return what the time between the end of the last parent and the last execution was taken by."""
+        """Return the waits and executions between the end of the last parent and the last execution."""
         first, last = self._ready[ordinal], self._begun[ordinal]
         known = self._taken.get(ordinal) or [Phase(Activity.WORKER, first, last)]
         cut = ((item.activity, max(first, item.begin_ms), min(last, item.end_ms or last)) for item in known)

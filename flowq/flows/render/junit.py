@@ -15,9 +15,8 @@ from flowq.flows.views.text import safe, safe_json, safe_line
 from flowq.states import JobStatus, Reason
 
 _OWN_DOING: Final = frozenset({Reason.ERROR, Reason.INVALID_RESULT})
-_NOT_XML: Final = str.maketrans(
-    {"\ufffe": "\\ufffe", "\uffff": "\\uffff"}
-)  # the rest of what XML cannot hold is escaped by `safe`
+# The rest of what XML cannot hold is escaped by `safe`.
+_NOT_XML: Final = str.maketrans({"\ufffe": "\\ufffe", "\uffff": "\\uffff"})
 
 
 def junit_xml(run: RunView, output: Mapping[int, str]) -> str:

@@ -1,4 +1,4 @@
-"""What each job of a run did when: executed, or waited, and what for. From the events of the run."""
+"""The phases of each job of a run (executed, or waited, and what for), from the run's events."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from flowq.store.schema.records import Event
 
 
 class Activity(StrEnum):
-    """What takes a job's time once its dependencies have been decided."""
+    """The kinds of a job's phases after its dependencies have been decided."""
 
     EXECUTION = "execution"
     WORKER = "worker"  # queued: no slot was free
@@ -24,12 +24,12 @@ class Activity(StrEnum):
 
 
 SHARED = frozenset({Activity.WORKER, Activity.MAX_PARALLEL, Activity.CONCURRENCY, Activity.RATE_LIMIT})
-"""Waits that end sooner where other jobs are not in the way: they are no part of the critical path."""
+"""Waits that other jobs cause: they are no part of the critical path."""
 
 
 @dataclass(frozen=True, slots=True)
 class Phase:
-    """One stretch of a job's time, in ms since the epoch; `end_ms` is None while it goes on."""
+    """One stretch of a job's time, in ms since the epoch; `end_ms` is None while it lasts."""
 
     activity: Activity
     begin_ms: int

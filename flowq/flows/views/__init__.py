@@ -1,1 +1,1 @@
-"""Views: what the store knows of a run, as people and programs see it. They change nothing."""
+"""Views: the stored data of a run, as users and programs see it. They change nothing."""

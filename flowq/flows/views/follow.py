@@ -1,7 +1,7 @@
 """Following a run: its events and logs as they come, through restarts of the server, until it has ended.
 
 The run's stream of events is the only thing that is read while nothing happens: one blocking call every `wait` seconds.
-What ends the following is the run's record, not an event: a run that was retried has several ends in its stream.
+The run's record ends the following, not an event: a run that was retried has several ends in its stream.
 """
 
 import time
@@ -27,7 +27,7 @@ _CHECK: Final = 2.0  # s between looks at the run's record while there are no ev
 _BACKOFF: Final = (0.05, 0.1, 0.2, 0.5, 1.0)  # s between attempts to reach the server; the last repeats
 _PATIENCE: Final = 60.0  # s without a server before the following gives up
 _EVENTS: Final = 1000  # read at once
-GONE: Final = "-"  # the new status of what is no job any more
+GONE: Final = "-"  # the new status of an entry that is no longer a job
 EXPANDED: Final = "expanded"  # the reason when it has become a group of cells
 _CANCELING: Final = "canceling"  # the reason of the event that says that a run is being canceled
 _MAY_FAIL: Final = frozenset({JobStatus.FAILED, JobStatus.STOPPED, JobStatus.SCHEDULED, JobStatus.QUEUED})
@@ -36,11 +36,11 @@ _ENDS_BADLY: Final = frozenset({JobStatus.FAILED, JobStatus.STOPPED})
 
 @dataclass(frozen=True, slots=True)
 class Update:
-    """What is new. Empty when nothing happened for `wait` seconds.
+    """The changes since the last update. Empty when nothing happened for `wait` seconds.
 
     `errors` has the error's text of jobs whose execution failed, `allowed` those that had failed and were allowed to (both by
     ordinal, as they are now). `members` has the ordinals of the cells of each foreach (by ordinal) whose list has become known.
-    `workers` has the names of those who execute the jobs that were started, where that was asked for. `lost` says why the server
+    `workers` has the workers that execute the started jobs, if requested. `lost` says why the server
     cannot be asked just now.
     """
 
@@ -55,7 +55,7 @@ class Update:
 
 
 class Follower:
-    """Reads the streams of one run.
+    """A reader of the streams of one run.
 
     Args:
         store: where the run is.
@@ -88,7 +88,7 @@ class Follower:
         """Yield updates until the run has ended and all it left has been read; the last one says `ended`.
 
         Raises:
-            ServerUnavailableError: the server stayed away for a minute.
+            ServerUnavailableError: the server was unreachable for a minute.
             NoSuchRunError: the run is not, or no longer, on the server.
         """
         away: float | None = None
@@ -131,7 +131,7 @@ class Follower:
             self._events_after = events[-1].seq
         if logs:
             self._logs_after = logs[-1].seq
-        with suppress(ServerUnavailableError):  # what has been read is given out first
+        with suppress(ServerUnavailableError):  # the data already read is returned first
             self._look_for_end(events)
         return update
 
@@ -147,14 +147,14 @@ class Follower:
         self._ended = run.ended
 
     def _members(self, events: Sequence[Event]) -> dict[int, range]:
-        """Read what the foreach jobs of these events have become."""
+        """Read the cells of the foreach jobs in these events."""
         groups = {ordinal_of(event.job) for event in events if event.new == GONE and event.reason == EXPANDED}
         wanted = sorted(ordinal for ordinal in groups if ordinal is not None)
         found = self._store.runs.members(self._run_id, wanted)
         return {ordinal: members for ordinal, members in found.items() if members is not None}
 
     def _workers(self, events: Sequence[Event]) -> dict[int, str]:
-        """Read who executes the jobs that these events leave running."""
+        """Read the workers of the jobs that these events leave running."""
         latest = {ordinal_of(event.job): event.new for event in events}
         started = [ordinal for ordinal, new in latest.items() if ordinal is not None and new == JobStatus.STARTED]
         records = self._store.runs.jobs(self._run_id, started) if started else []
@@ -201,7 +201,7 @@ class Progress:
                 self._occupy(record.ordinal, record.status)
 
     def apply(self, update: Update) -> None:
-        """Take in what is new."""
+        """Apply an update."""
         if update.members:
             self._grow(update.members)
         for event in update.events:
@@ -217,7 +217,7 @@ class Progress:
                 self._jobs[ordinal] = replace(record, worker=worker)
 
     def _occupy(self, ordinal: int, status: JobStatus) -> None:
-        """Give a job that starts the first free lane, and take it back when it runs no more."""
+        """Give a starting job the first free lane, and free it when the job no longer runs."""
         if status is not JobStatus.STARTED:
             self._lanes.pop(ordinal, None)
         elif ordinal not in self._lanes:
@@ -225,7 +225,7 @@ class Progress:
             self._lanes[ordinal] = next(lane for lane in range(1, len(taken) + 2) if lane not in taken)
 
     def _grow(self, members: Mapping[int, range]) -> None:
-        """Foreach jobs have become groups: put their cells in, as far as they are not known yet."""
+        """Add the cells of foreach jobs that have become groups, if they are not known yet."""
         groups = {ordinal: cells for ordinal, cells in members.items() if cells and cells.stop > len(self.plan.cells)}
         if not groups:
             return

@@ -1,4 +1,4 @@
-"""The result that a name stands for: of a job its own, of a matrix or foreach the list of its cells', of a sub-flow its outputs."""
+"""The result of a name: of a job its own, of a matrix or foreach the list of its cells', of a sub-flow its outputs."""
 
 from typing import TYPE_CHECKING
 
@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 def result_of(store: "Store", run_id: str, plan: Plan, name: str) -> Json:
-    """Return what an expression `jobs.<name>.result` would give now; null where there is no result.
+    """Return the current value of the expression `jobs.<name>.result`; null if there is no result.
 
     Raises:
         EvalError: of a sub-flow, its outputs have no value.

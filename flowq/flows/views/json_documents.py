@@ -1,4 +1,4 @@
-"""The JSON forms of runs, jobs and events: what programs read. Keys are only ever added.
+"""The JSON forms of runs, jobs and events, for programs. Keys are only ever added.
 
 Times are ISO 8601 in UTC with milliseconds, durations are seconds.
 """
@@ -36,7 +36,7 @@ def run_json(run: RunView) -> dict[str, Json]:
 
 
 def record_json(run: RunRecord) -> dict[str, Json]:
-    """Return the document of one run in `flowq runs --json`: what its record says, without reading its jobs."""
+    """Return the document of one run in `flowq runs --json`, from its record alone."""
     return {
         "id": run.id,
         "flow": run.flow,

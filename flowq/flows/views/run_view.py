@@ -1,4 +1,4 @@
-"""What people and programs see of a run: pure functions from the store's records and the plan to views.
+"""Views of a run for users and programs: pure functions from the store's records and the plan.
 
 A view is a moment: made from one read, never updated. The text of `flowq status`, its JSON and the live display are made
 from the same views, so they cannot disagree. Nothing here reads the store, the clock or the terminal.
@@ -21,7 +21,7 @@ class Snapshot:
     """One read of a run, the input of `run_view`.
 
     `jobs` and `errors` are by ordinal, as long as the plan's cells; groups and jobs whose record has expired are None.
-    `unserved` are queues with waiting jobs on which no live worker listens; `suspended`: all workers are told to wait. `lanes` numbers
+    `unserved` are queues with waiting jobs on which no live worker listens; `suspended`: all workers are suspended. `lanes` numbers
     the jobs that run at once, from 1, where the reader has followed them from their start.
     """
 
@@ -36,7 +36,7 @@ class Snapshot:
 
 @dataclass(frozen=True, slots=True)
 class ApprovalView:
-    """What an approval asks, and who has decided."""
+    """The question of an approval, and the user who has decided."""
 
     message: str
     by: str | None = None
@@ -90,17 +90,17 @@ class JobView:
 
     @property
     def ended(self) -> bool:
-        """Whether the job has come to an end."""
+        """Whether the job has ended."""
         return self.status is None or self.status in ENDED
 
     @property
     def bad(self) -> bool:
-        """Whether the job is one a person must look at: failed (not allowed) or stopped."""
+        """Whether the job needs the user's attention: failed (not allowed) or stopped."""
         return self.status in {JobStatus.FAILED, JobStatus.STOPPED} and not self.allowed
 
     @property
     def error_line(self) -> str | None:
-        """The one line of the error that says most."""
+        """The most informative line of the error."""
         return None if self.error is None else error_line(self.error)
 
 
@@ -132,7 +132,7 @@ class RunView:
 
     @property
     def ended(self) -> bool:
-        """Whether the run has come to an end."""
+        """Whether the run has ended."""
         return self.status in RUN_ENDED
 
     @property
@@ -147,7 +147,7 @@ class RunView:
 
 
 def run_view(plan: Plan, snapshot: Snapshot) -> RunView:
-    """Put a run's view together. Linear in jobs and edges."""
+    """Build a run's view. Linear in jobs and edges."""
     run = snapshot.run
     ended = _ended_by_ordinal(plan, snapshot)
     names = _visible_parents(plan)
@@ -183,7 +183,7 @@ def run_view(plan: Plan, snapshot: Snapshot) -> RunView:
 
 
 def matrix_status(cells: Sequence[JobView]) -> JobStatus | None:
-    """Return the status that stands for a matrix: the one of its cells that a person would want to hear of first."""
+    """Return the status of a matrix: the most important one of its cells."""
     statuses = {JobStatus.FINISHED if job.allowed else job.status for job in cells}
     for status in (JobStatus.FAILED, JobStatus.STOPPED, JobStatus.STARTED, JobStatus.SCHEDULED, JobStatus.QUEUED):
         if status in statuses:
@@ -212,7 +212,7 @@ def elapsed(started_ms: int | None, ended_ms: int | None, now_ms: int) -> float 
 
 
 def error_line(text: str) -> str:
-    """Return the line of an error's text that says most: of a traceback the exception itself, else the first line."""
+    """Return the most informative line of an error's text: of a traceback the exception itself, else the first line."""
     lines = [line for line in text.splitlines() if line.strip()]
     if not lines:
         return ""
@@ -283,7 +283,7 @@ def _cache(record: JobRecord) -> CacheView | None:
 
 
 def _visible_parents(plan: Plan) -> dict[int, tuple[int, ...]]:
-    """Return for what people do not know by name (a stage, the gate of a sub-flow) what stands behind it."""
+    """Return the named jobs behind a cell that users do not see (a stage, the gate of a sub-flow)."""
     found: dict[int, tuple[int, ...]] = {}
     for cell in plan.cells:
         if cell.hidden:
@@ -300,7 +300,7 @@ def _duration(record: JobRecord | None, ended_ms: int | None, now_ms: int) -> fl
 
 
 def _reason(record: JobRecord, snapshot: Snapshot) -> str | None:
-    """Return the stored reason of an ended job; the reason of a waiting one is worked out, never stored."""
+    """Return the stored reason of an ended job; the reason of a waiting one is computed, never stored."""
     match record.status:
         case JobStatus.DEFERRED:
             return record.reason or Reason.DEPENDENCIES

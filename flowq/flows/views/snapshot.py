@@ -1,4 +1,4 @@
-"""Reading one run from the store for a view: the plan, the records, the errors, who serves its queues."""
+"""Reads of one run from the store for a view: the plan, the records, the errors, the workers of its queues."""
 
 import time
 from collections import deque
@@ -86,7 +86,7 @@ def read_errors(store: "Store", run_id: str, ordinals: "Sequence[int]") -> dict[
 
 
 def read_output(store: "Store", run_id: str, ordinals: "Sequence[int]") -> dict[int, str]:
-    """Read the end of what each of these jobs printed in its latest execution."""
+    """Read the last output of each of these jobs' latest execution."""
     wanted = frozenset(ordinals)
     kept: dict[int, deque[bytes]] = {}
     executions: dict[int, int] = {}

@@ -1,1 +1,1 @@
-"""How the store talks to a server: scripts, pipelines, clusters, and errors in the words of flowq."""
+"""Communication of the store with a server: scripts, pipelines, clusters, and errors as flowq's own."""

@@ -52,13 +52,14 @@ class _Wire:
         self.close()
         with self._session.translated:
             pool = self._session.client.connection_pool
-            connection = pool.connection_class(**pool.connection_kwargs)  # outside the pool: it is ours for good
+            # Outside the pool: it belongs to this object permanently.
+            connection = pool.connection_class(**pool.connection_kwargs)
             connection.connect()
         self._connection = connection
         self._reader = hiredis.Reader(replyError=redis.exceptions.ResponseError, notEnoughData=Ellipsis)
 
     def close(self) -> None:
-        """Drop the connection; what is under way is lost."""
+        """Drop the connection; a request in progress is lost."""
         if self._connection is not None:
             self._connection.disconnect()
         self._connection = self._reader = None
@@ -93,7 +94,7 @@ class _Wire:
         return reply
 
     def _check_moved(self, connection: SlotConnection, answer: str) -> None:
-        """Being sent to another node of a cluster is a lost connection: the next one goes there."""
+        """Treat a redirection to another node of a cluster as a lost connection: the next one goes there."""
         if answer.startswith(("MOVED ", "ASK ")):
             connection.moved()
             raise ServerUnavailableError(f"the namespace is on another node of the cluster now ({answer})")
@@ -227,7 +228,7 @@ class WorkerConnection:
 
 
 class WakeupConnection:
-    """Waits for hints: a job was queued, a job waits for a decision, or this worker is called."""
+    """The connection that waits for hints: a job was queued, a job waits for a decision, or this worker is called."""
 
     DECIDE: Final = "@decide"
 

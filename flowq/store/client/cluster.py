@@ -20,11 +20,11 @@ from flowq.store.schema.keys import Keys
 Address: TypeAlias = tuple[str, int]
 
 _TAKEN: Final = ("username", "password", "credential_provider", "client_name", "socket_", "ssl_")
-"""What the settings of a user's connection begin with that are his to decide; how replies are read and repeated is not."""
+"""The prefixes of connection settings that the user decides; flowq decides how replies are read and requests repeated."""
 
 
 class SlotFinder:
-    """Knows which node serves the slot of a namespace. Shared by the connections of one pool.
+    """The address of the node that serves the slot of a namespace. Shared by the connections of one pool.
 
     Args:
         nodes: addresses of some nodes; the others are learnt from them.
@@ -57,7 +57,7 @@ class SlotFinder:
             return self._owner
 
     def forget(self) -> None:
-        """Ask again next time: the owner does not answer, or is not the owner any more."""
+        """Forget the owner, which does not answer or has changed; the next call asks the cluster again."""
         with self._lock:
             self._owner = None
 
@@ -100,7 +100,7 @@ class SlotFinder:
 
 
 class SlotConnection(redis.Connection):
-    """A connection to whichever node serves the slot."""
+    """A connection to the node that serves the slot."""
 
     def __init__(self, finder: SlotFinder, **settings: Any) -> None:
         self._finder = finder
@@ -110,7 +110,7 @@ class SlotConnection(redis.Connection):
         try:
             return self._connect_to(self._finder.owner())
         except (OSError, RedisError):
-            self._finder.forget()  # what was known may be old by now
+            self._finder.forget()  # the known owner may be outdated
             return self._connect_to(self._finder.owner())
 
     def _connect_to(self, address: Address) -> Any:
@@ -118,7 +118,7 @@ class SlotConnection(redis.Connection):
         return super()._connect()  # type: ignore[no-untyped-call]
 
     def read_response(self, *args: Any, **kwargs: Any) -> Any:
-        """Read a reply; being sent to another node is a lost connection: the next one goes there."""
+        """Read a reply; treat a redirection to another node as a lost connection: the next one goes there."""
         try:
             return super().read_response(*args, **kwargs)
         except (MovedError, AskError) as error:
@@ -126,7 +126,7 @@ class SlotConnection(redis.Connection):
             raise redis.exceptions.ConnectionError(f"the namespace is on another node now ({error})") from error
 
     def moved(self) -> None:
-        """The node says that the slot is not its own: give the connection up, and look for the owner."""
+        """Close the connection and look for the owner, because the node does not serve the slot."""
         self._finder.forget()
         self.disconnect()  # type: ignore[no-untyped-call]
 

@@ -1,10 +1,10 @@
-"""From what the client library raises to flowq's own errors: one sentence each, and a class that says whether waiting helps.
+"""Translation of the client library's errors to flowq's own: one sentence each, and a class that says whether waiting helps.
 
 `ServerUnavailableError` means that the same request may succeed later: the server is down, restarting, loading, being replaced,
 or out of disk. A caller that can wait sends the same request again; every transition allows that. Any other `ServerError` needs a
 person: a wrong password, a missing right, no memory left, something that is not a Redis.
 
-Two errors are not translated, because they are part of the conversation with the script loader and never reach a user:
+Two errors are not translated, because the script loader handles them and they never reach a user:
 `NoScriptError` (the loader sends the script's text) and errors that a script of ours raises on purpose.
 """
 
@@ -37,7 +37,7 @@ _CODES_OF_CLASSES: Final[tuple[tuple[type[Exception], str], ...]] = (
 _WAITING_HELPS: Final = {
     "LOADING": "{server} is still loading its data: try again in a moment",
     "BUSY": "{server} is busy with a long script: try again in a moment",
-    "MISCONF": "{server} cannot write its data to disk and refuses changes: make room on its disk, it then goes on by itself ({detail})",
+    "MISCONF": "{server} cannot write its data to disk and refuses changes: make room on its disk: it recovers by itself ({detail})",
     "READONLY": "{server} is a read-only replica: use the address of the primary, or wait for the fail-over to end",
     "MASTERDOWN": "{server} is a replica that has lost its primary: wait for the fail-over to end, or use the primary's address",
     "CLUSTERDOWN": "{server} is part of a cluster that is down: wait for it to come back ({detail})",
@@ -61,9 +61,7 @@ _WAITING_DOES_NOT_HELP: Final = {
 _TRANSLATED: Final = (client.RedisError, client.RedisClusterException, OSError)
 
 _CODE = re.compile(r"([A-Z]{2,}) ")
-_SCRIPT = re.compile(
-    r",? script: (?:[0-9a-f]{40}, )?on @.*$"
-)  # where in a script it happened, hung on to the text by the server
+_SCRIPT = re.compile(r",? script: (?:[0-9a-f]{40}, )?on @.*$")  # the place in a script, which the server appends to the text
 _DENIED = "ACL failure in script: "  # what the text of a missing right begins with that a script would have needed
 
 
@@ -72,7 +70,7 @@ def translate(error: BaseException, server: str = "the server") -> BaseException
 
     Args:
         error: what was caught.
-        server: how to call the server in the sentence, such as "the server at redis://db:6379"; no passwords.
+        server: the name of the server in the sentence, such as "the server at redis://db:6379"; no passwords.
 
     Returns:
         A `ServerError` to raise `from error`, a `UsageError` for a text that cannot be sent; `error` itself when it is none of the server's or the connection's, or is a
@@ -136,12 +134,12 @@ def _code(error: BaseException) -> str:
 
 
 def _password_code(text: str) -> str:
-    """Tell "no password given" from "wrong password"; the client library has one class for both."""
+    """Distinguish "no password given" from "wrong password"; the client library has one class for both."""
     return "NOAUTH" if "Authentication required" in text else "WRONGPASS"
 
 
 def _one_line(error: BaseException) -> str:
-    """Return the error's text without what redis-py and Lua hang on to it."""
+    """Return the error's text without the parts that redis-py and Lua append."""
     text = _SCRIPT.sub("", " ".join(str(error).split())).removeprefix(_DENIED) or type(error).__name__
     match = _CODE.match(text)
     return text.removeprefix(match[0] if match else "").rstrip(".")

@@ -1,6 +1,6 @@
-"""Many calls of one script, the next ones under way while the server works on this one.
+"""Pipelined calls of one script: the next calls are sent while the server executes this one.
 
-What is sent has no reply yet when the next call is made ready, so client and server work at the same time. That needs calls that are safe
+The client prepares the next call before the reply to the last one, so client and server work at the same time. That needs calls that are safe
 to send again and that refuse to be carried out in another order, as the chunks of a submission are: when a connection breaks, everything
 that has no reply is sent again, one after the other.
 """
@@ -36,7 +36,7 @@ def run_ahead(session: Session, name: str, calls: Iterable[_Call]) -> Iterator[A
 
 
 class _Lane:
-    """One connection of the pool for a while, and what is under way on it."""
+    """A borrowed connection of the pool, and the calls in progress on it."""
 
     def __init__(self, session: Session, name: str) -> None:
         self._session = session
@@ -45,7 +45,7 @@ class _Lane:
         self._waiting: deque[_Call] = deque()
 
     def push(self, arguments: _Call) -> Iterator[Any]:
-        """Send a call; yield the replies that had to come first."""
+        """Send a call; yield the replies that had to be read before."""
         if self._connection is None:
             # The session brings the script along, and knows what to do when the data is not there.
             yield self._session.run(self._name, *arguments)
@@ -63,11 +63,11 @@ class _Lane:
             yield from self._next()
 
     def close(self) -> None:
-        """Give the connection back."""
+        """Return the connection to the pool."""
         if self._connection is None:
             return
         if self._waiting:
-            self._connection.disconnect()  # else the replies would be taken for those of another caller
+            self._connection.disconnect()  # otherwise another caller would read these replies as its own
         self._session.client.connection_pool.release(self._connection)
         self._connection = None
 

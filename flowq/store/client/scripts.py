@@ -1,4 +1,4 @@
-"""Loads the Lua files and calls them.
+"""The Lua files: loading, composing and calling them.
 
 A transition is one file `lua/<noun>/<verb>.lua`, called after what changes and what happens to it. Its header says what it is
 (`-- edges:`, `-- args:`, `-- guard:`, `-- replies:`) and what it is composed of (`-- uses:`). A script is put together from the
@@ -7,7 +7,7 @@ shared constants written out: composites share the fragments, so no rule is stat
 
 Each function of a script is a closure that every call makes, whether it is needed or not. A fragment for what most jobs do not have
 says `-- loaded: on first use`: its functions are made when the first of them is called. A transition that says `-- memory: also when none is
-left` is not refused by a server that has reached its maxmemory: workers would be taken for dead.
+left` is not refused by a server that has reached its maxmemory: otherwise live workers would count as dead.
 
 Arguments are flat texts read in order by the script; `flatten` writes lists with their length in front.
 """

@@ -1,6 +1,6 @@
 """One client on one namespace: calls scripts, translates errors, notices when the data was replaced.
 
-redis-py is told not to retry (see `flowq.connections.clients`): a transition may be sent again after a lost reply only because it is
+redis-py is set not to retry (see `flowq.connections.clients`): a transition may be sent again after a lost reply only because it is
 idempotent, and that decision is made here, once, for every call.
 """
 
@@ -33,11 +33,11 @@ class Session:
         client: a redis-py client with `decode_responses=False`.
         namespace: the hash tag of all keys.
         follow: when the data was replaced (server restarted empty, flushed), take the new incarnation and go on (producers, the
-            command line); else raise `DataLostError` (workers, which would act for a past that is gone).
+            command line); else raise `DataLostError` (workers, which must not act on replaced data).
     """
 
     def __init__(self, client: "redis.Redis", namespace: str, *, follow: bool = True) -> None:
-        self._client: Any = client  # redis-py annotates its replies for all its modes at once: no help here
+        self._client: Any = client  # redis-py annotates its replies for all its modes at once, which does not help here
         self.keys = Keys(namespace)
         self.follow = follow
         self.incarnation = ""
@@ -45,7 +45,7 @@ class Session:
 
     @property
     def client(self) -> Any:
-        """The client, for reading; what is read has the schema of this version."""
+        """The client, for reading; the data has the schema of this version."""
         if not self.incarnation:
             self.open()
         return self._client
@@ -128,7 +128,7 @@ class Session:
     def bounded_wait(self, timeout: float) -> float:
         """Return how many seconds one call may block in the server, of those that the caller wants to wait.
 
-        They are fewer than the client waits for a reply: a server that has nothing to say must not be taken for one that is gone.
+        They are fewer than the client waits for a reply: a server that has no entry must not be mistaken for one that is unreachable.
         """
         patience = self.client.connection_pool.connection_kwargs.get("socket_timeout")
         longest = _LONGEST_WAIT if patience is None else min(_LONGEST_WAIT, patience / 2)

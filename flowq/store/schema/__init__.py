@@ -1,1 +1,1 @@
-"""What is stored: names of keys, records that reading returns, outcomes and replies of scripts."""
+"""The stored data: names of keys, records that reading returns, outcomes and replies of scripts."""

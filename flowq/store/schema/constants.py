@@ -1,4 +1,4 @@
-"""Numbers that Lua and Python share: in Lua, `D.RESULT_TTL` is replaced by what the table below says."""
+"""Numbers that Lua and Python share: in Lua, `D.RESULT_TTL` is replaced by its value in the table below."""
 
 import re
 from typing import Final

@@ -40,7 +40,7 @@ FIELDS: Final[dict[str, JobField]] = {
         "submit job/create lib/parents job/release_dependents lib/run_walks job/expand_foreach lib/foreach",
         "edges that are not decided; of a group, cells that have not ended",
     ),
-    "enqueued_at": JobField("integer", "lib/status", "when it last went into its queue", _EPOCH),
+    "enqueued_at": JobField("integer", "lib/status", "when it was last queued", _EPOCH),
     "started_at": JobField("integer", "job/claim", "when its latest execution began", _EPOCH),
     "ended_at": JobField("number", "job/finish lib/job_end lib/retry", "when its latest execution, or the job, ended", _EPOCH),
     "due": JobField("number", "lib/status", "when a scheduled job goes into its queue", _EPOCH),
@@ -59,11 +59,11 @@ FIELDS: Final[dict[str, JobField]] = {
     "retry": JobField("text", "client submit", "<max>|<ms>,<ms>,…|<jitter in %>|<front 0 or 1>, see lib/retry", "ms"),
     "retry_lost": JobField("integer", "submit", "0: an execution whose worker is lost is not retried"),
     "returns": JobField("integer", "job/finish", "attempts that ended by returning Retry"),
-    "cancel": JobField("integer", "job/cancel lib/run_cancellation", "what its worker is asked to do: 1 cancel, 2 stop"),
+    "cancel": JobField("integer", "job/cancel lib/run_cancellation", "request to its worker: 1 cancel, 2 stop"),
     "cancel_only": JobField("integer", "job/cancel", "number of the only execution that `cancel` is meant for"),
     "cancel_reason": JobField("text", "lib/run_cancellation", "reason of the cancellation by its run"),
     "request": JobField("text", "job/cancel job/requeue", "nonce of the latest request that it carried out"),
-    "cache": JobField("json", "job/finish", "what is shown of the cache for the latest execution"),
+    "cache": JobField("json", "job/finish", "the cache's reason for the latest execution, shown to users"),
     "logged": JobField("text", "job/append_logs", "<execution>:<number of its latest log entry>"),
     # -- semaphores and rate limits
     "semaphores": JobField(
@@ -71,7 +71,7 @@ FIELDS: Final[dict[str, JobField]] = {
     ),
     "base_semaphores": JobField("text", "submit", "the semaphores that hold before its concurrency group is evaluated"),
     "rate_limit": JobField("text", "client", "<concurrency>|<rate>|<period>, see lib/rate_limits", "ms"),
-    "parked": JobField("number", "lib/semaphores", "its place among those who wait for its semaphores"),
+    "parked": JobField("number", "lib/semaphores", "its place among the jobs that wait for its semaphores"),
     # -- plain jobs
     "nonce": JobField("text", "job/create job/create_draft", "identifies the request that created it"),
     "created_at": JobField("integer", "job/create job/create_draft", "when it was created", _EPOCH),
@@ -81,9 +81,9 @@ FIELDS: Final[dict[str, JobField]] = {
         "integer", "client job/finish", "how long its record is kept after a success, -1 without a limit", "ms"
     ),
     "failure_ttl": JobField("integer", "client", "how long its record is kept after a failure, -1 without a limit", "ms"),
-    "description": JobField("text", "client", "what is shown of it in place of its call"),
+    "description": JobField("text", "client", "the text shown in place of its call"),
     "call": JobField("text", "client", "its call as text, so that it can be shown without decoding arguments"),
-    "serializer": JobField("text", "client", "what encoded its call and decodes its result"),
+    "serializer": JobField("text", "client", "the serializer of its call and result"),
     "repeat": JobField("text", "client", "<times>|<ms>,<ms>,…: repetitions after a success", "ms"),
     "repeated": JobField("integer", "job/finish", "repetitions so far"),
     "on_success": JobField("text", "client", "callback: <function>|<timeout>", "ms"),
@@ -117,7 +117,7 @@ FIELDS: Final[dict[str, JobField]] = {
     # -- jobs of runs
     "run": JobField("text", "run/upload_jobs lib/foreach", "id of its run"),
     "phase": JobField("text", "submit", "of a handler: success, failure, cancel or exit"),
-    "needs_evaluation": JobField("flag", "submit", "a supervisor has to evaluate something before it goes on"),
+    "needs_evaluation": JobField("flag", "submit", "a supervisor must evaluate its conditions before it continues"),
     "delay": JobField("integer", "submit", "wait before it is queued", "ms"),
     "fail_fast": JobField("flag", "submit", "its failure cancels the run"),
     "group_fail_fast": JobField("flag", "submit", "its failure cancels the other cells of its matrix or foreach"),
@@ -134,9 +134,9 @@ FIELDS: Final[dict[str, JobField]] = {
     "item_chunks": JobField("integer", "job/upload_foreach_items", "chunks of that list so far"),
     "expanded": JobField("text", "job/expand_foreach", "nonce of the list that its cells were made of"),
     # -- approvals
-    "message": JobField("text", "job/resolve_conditions", "what the approver is asked"),
+    "message": JobField("text", "job/resolve_conditions", "the question for the approver"),
     "approval_timeout": JobField("integer", "submit", "time for the decision", "ms"),
-    "asked_at": JobField("integer", "job/release_dependents", "when the decision was asked for", _EPOCH),
+    "asked_at": JobField("integer", "job/release_dependents", "when the decision was requested", _EPOCH),
     "decision": JobField("text", "job/approve", "nonce of the decision"),
     "decided_by": JobField("text", "job/approve", "name of the approver"),
     "decided_at": JobField("integer", "job/approve", "when it was decided", _EPOCH),
@@ -150,7 +150,7 @@ PREFIXES: Final[dict[str, JobField]] = {
         "integer", "lib/conditions lib/run_walks", "of a group: cells that ended so (finished, failed, skipped, canceled)"
     ),
 }
-"""Families of fields by what their names begin with."""
+"""Families of fields by the prefix of their names."""
 
 
 def field_of(name: str) -> JobField | None:

@@ -1,4 +1,4 @@
-"""Records of jobs and results, made of what Redis holds. `job_fields` says what each field of a job's hash means."""
+"""Records of jobs and results, made from Redis data. `job_fields` defines each field of a job's hash."""
 
 from collections.abc import Mapping, Sequence
 from typing import Final

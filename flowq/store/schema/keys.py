@@ -1,4 +1,4 @@
-"""The names of all keys, for Python and Lua alike: in Lua, `K.job(id)` is replaced by what the table below says.
+"""The names of all keys, for Python and Lua alike: in Lua, `K.job(id)` is replaced by the entry of the table below.
 
 Every key starts with the namespace as a hash tag, `{flowq}:`, so that one namespace lives in one slot of a Cluster and every
 script is atomic over all of it. Nothing outside this package builds a key.
@@ -11,14 +11,14 @@ TEMPLATES: Final[dict[str, str]] = {
     "meta": "meta",  # hash: schema, incarnation, created, sequence counters (also of `let_go`), the server's run id, `suspended`
     # -- a job
     "job": "job:{}",  # hash: the mutable state
-    "payload": "payload:{}",  # string: what a plain job executes
+    "payload": "payload:{}",  # string: the call of a plain job
     "result": "result:{}",  # string: value or error text of the latest execution; absent for null
     "results": "results:{}",  # list: earlier executions, newest first
     "ledger": "ledger:{}",  # hash: token of an earlier execution -> how it ended
     "children": "children:{}",  # list: "<child id>|<condition>", of a plain child "<id>|<nonce>|<condition>"
     "parents": "parents:{}",  # list: "<parent id>|<condition>" of a plain job
     "let_go": "let-go:{}",  # list: as of `parents`, of a job that has ended or was replaced, which its parents are still to learn
-    "arrived": "arrived:{}",  # list: wakes those who wait for a result; short-lived
+    "arrived": "arrived:{}",  # list: wakes clients that wait for a result; short-lived
     "meta_data": "meta:{}",  # string: the user's `job.meta`
     # -- queues and registries
     "queue": "queue:{}",  # zset: id -> (priority, sequence)
@@ -30,25 +30,25 @@ TEMPLATES: Final[dict[str, str]] = {
     "group": "group:{}",  # hash: counts by status; lives as long as the last record of its jobs
     "members": "members:{}",  # zset: job -> when its record expires
     "groups": "groups",  # zset: name -> when its last record expires
-    "gathered": "gathered:{}",  # list: wakes those who wait for the end of a group; short-lived
+    "gathered": "gathered:{}",  # list: wakes clients that wait for the end of a group; short-lived
     # -- what is due
     "leases": "leases",  # zset: started job -> lease deadline
     "timers": "timers",  # zset: "<kind>|<id>" -> due
     "outbox": "outbox",  # list: "<kind>|<id>|<cursor>", work that a transition left for bounded steps
     "decide": "decide",  # zset: job for which a supervisor has to evaluate something (`if`, a list, a group) -> when (again)
     "callbacks": "callbacks:{}",  # zset per queue: "<execution>:<nonce>|<id>" of a lost execution whose on_failure is to be called -> when (again)
-    "set_aside": "set-aside",  # hash: "<kind>|<id>" of a record that could not be dealt with -> why
+    "set_aside": "set-aside",  # hash: "<kind>|<id>" of a record that could not be processed -> why
     # -- semaphores
-    "holders": "holders:{}",  # zset: who holds it -> until when (a place in a queue), or without an end
-    "waiters": "waiters:{}",  # zset: who waits for it -> order
+    "holders": "holders:{}",  # zset: holder -> until when (a place in a queue), or without an end
+    "waiters": "waiters:{}",  # zset: waiter -> order
     "limits": "limits:{}",  # hash of a rate limit: what its jobs carry -> how many of them
     "starts": "starts:{}",  # list: when the latest executions under a rate limit began; lives as long as its period
     "limited": "limited",  # set: rate limits that have jobs
     # -- webhooks
     "webhook": "webhook:{}",  # hash: a delivery with all it needs
-    "webhooks": "webhooks",  # zset: delivery -> when it is due, or its taker is given up
+    "webhooks": "webhooks",  # zset: delivery -> when it is due, or its claim expires
     # -- earlier results of jobs with `cache`
-    "cache": "cache:{}",  # hash: what goes with each of them, see lib/cache.lua
+    "cache": "cache:{}",  # hash: the record of each result, see lib/cache.lua
     "cached": "cached:{}",  # hash: digest -> result
     # -- workers
     "workers": "workers",  # zset: name -> last beat
@@ -75,7 +75,7 @@ TEMPLATES: Final[dict[str, str]] = {
 
 
 class Keys:
-    """Builds the keys of one namespace."""
+    """The keys of one namespace."""
 
     def __init__(self, namespace: str) -> None:
         self.namespace = namespace

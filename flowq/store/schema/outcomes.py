@@ -1,4 +1,4 @@
-"""Typed outcomes of transitions. A transition never raises because of the state it found: it says what it found."""
+"""Typed outcomes of transitions. A transition never raises because of the state it found: it returns an outcome."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -6,7 +6,7 @@ from enum import StrEnum
 
 
 class Outcome(StrEnum):
-    """What a transition answered."""
+    """The reply of a transition."""
 
     DONE = "done"
     DUPLICATE = "duplicate"  # the same call was carried out before; nothing changed now
@@ -18,7 +18,7 @@ class Outcome(StrEnum):
 
 
 class Verdict(StrEnum):
-    """What a heartbeat answers for one execution."""
+    """The verdict of a heartbeat on one execution."""
 
     GO_ON = "go_on"
     CANCEL = "cancel"  # a client asked to cancel the job: kill it and report `canceled`
@@ -28,9 +28,9 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class CacheReport:
-    """What the end of an execution means for the cache.
+    """The effect of an execution's end on the cache.
 
-    `info` is what people are told, JSON, kept in the job's record. With a digest and a record the result is kept; with a digest alone the
+    `info` is the reason shown to users, JSON, kept in the job's record. With a digest and a record the result is kept; with a digest alone the
     one that is kept under it is taken over. `latest` is what the next execution compares with. `identity` names the job over all runs; `ttl_ms` is how long its results are of use.
     """
 
@@ -64,7 +64,7 @@ class Claim:
 
 @dataclass(frozen=True, slots=True)
 class ExecutionReport:
-    """How one execution ended, as the worker reports it.
+    """The end of one execution, as the worker reports it.
 
     `outcome` is finished, failed, stopped, canceled or retry (the job asked for it by returning a `Retry`).
     """
@@ -110,12 +110,12 @@ class ExchangeReply:
     ended: tuple[Outcome, ...]
     claims: tuple[Claim | None, ...]
     more: bool  # dependents are still to be released: tick soon
-    webhooks: bool = False  # an end of a job is to be told
+    webhooks: bool = False  # a webhook is due
 
 
 @dataclass(frozen=True, slots=True)
 class SweepReply:
-    """What a sweep did. `more`: call again at once, the batch limit was reached."""
+    """The result of a sweep. `more`: call again at once, the batch limit was reached."""
 
     reaped: int
     due: int
@@ -123,4 +123,4 @@ class SweepReply:
     more: bool
     decide: tuple[str, ...]  # ids of jobs whose `if` this worker should evaluate now
     webhooks: int = 0  # deliveries that are due
-    again: float | None = None  # s until something is due, where this worker is the one to see to it
+    again: float | None = None  # s until work is due that this worker must do

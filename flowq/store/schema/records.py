@@ -1,4 +1,4 @@
-"""What the store gives back: frozen records of typed values, made from the strings and integers that Redis holds.
+"""The records that the store returns: frozen records of typed values, made from the strings and integers that Redis holds.
 
 Times are integer milliseconds since the epoch by the server's clock (`ms`); durations are seconds unless a name ends in `_ms`.
 """
@@ -45,12 +45,12 @@ class JobRecord:
     decided_by: str | None = None
     decided_ms: int | None = None
     comment: str = ""
-    cache: str | None = None  # what is shown of the cache for the latest execution, JSON
+    cache: str | None = None  # the cache's reason for the latest execution, JSON
     fields: Mapping[str, str] = field(default_factory=dict)  # the whole hash as stored, see `job_fields`
 
     @property
     def ended(self) -> bool:
-        """Whether the job has come to an end."""
+        """Whether the job has ended."""
         return self.status in ENDED
 
     @property
@@ -104,7 +104,7 @@ class RunRecord:
 
     @property
     def ended(self) -> bool:
-        """Whether the run has come to an end."""
+        """Whether the run has ended."""
         return self.status in RUN_ENDED
 
 
@@ -154,7 +154,7 @@ class LogEntry:
 
 @dataclass(frozen=True, slots=True)
 class Registration:
-    """What a worker says of itself when it takes its place on the list of workers."""
+    """The data that a worker registers with."""
 
     name: str
     queues: tuple[str, ...]
@@ -162,7 +162,7 @@ class Registration:
     pid: int
     slots: int = 1
     version: str = ""
-    lease: float = defaults.LEASE  # s; a worker that is silent for two of them is not taken for living
+    lease: float = defaults.LEASE  # s; a worker that is silent for two of them counts as dead
     nonce: str = field(default_factory=ids.nonce)  # tells it from others of the same name
     process: str = field(default_factory=processes.identity)  # see `flowq.processes`
     former: str = ""  # nonce of the worker of this name that is known to be gone
@@ -184,7 +184,7 @@ class Registration:
 
 @dataclass(frozen=True, slots=True)
 class WorkerRecord:
-    """A worker as it announced itself with its last beat."""
+    """A worker as of its last heartbeat."""
 
     name: str
     queues: tuple[str, ...]
@@ -222,7 +222,7 @@ class QueueRecord:
 
 @dataclass(frozen=True, slots=True)
 class GroupRecord:
-    """How the jobs of a group are at one moment. `counts` by status; jobs whose records have expired count as they ended."""
+    """The state of a group's jobs at one moment. `counts` by status; jobs whose records have expired count as they ended."""
 
     name: str
     counts: Mapping[str, int]

@@ -1,4 +1,4 @@
-"""Arguments and replies of the scripts that workers call: the one place that knows their shapes.
+"""Arguments and replies of the scripts that workers call: the only definition of their shapes.
 
 Two transports use them: `store.workers`, which waits for the answer, and `store.client.async_connection`, which does not.
 """
@@ -11,7 +11,7 @@ from flowq.store.schema.outcomes import Claim, ExchangeReply, ExecutionReport, L
 from flowq.store.schema.records import Registration
 
 _SILENT_LEASES: Final = 6  # without a heartbeat for so many leases a worker is forgotten
-_SWEEP_BATCH: Final = 100  # entries of each kind that one sweep deals with
+_SWEEP_BATCH: Final = 100  # entries of each kind that one sweep processes
 
 
 def exchange_arguments(
@@ -39,7 +39,7 @@ def heartbeat_arguments(
     """Return the arguments of `worker/heartbeat`.
 
     Args:
-        worker: what it was registered with; should the server have forgotten it, it is listed again.
+        worker: its registration; if the server has removed the worker, it is listed again.
         state: "idle", "busy" or "stopping".
         counters: executions that finished, that failed, and the milliseconds they took, since the start of the worker.
         executions: `(job id, token)` of each one that runs.

@@ -16,7 +16,7 @@ _SWEEP_LIMIT = 2.0  # s; what does not die of SIGKILL in that time hangs in the 
 
 
 class Children:
-    """Knows the living children by pid. An end is given out only when nothing of that child is left."""
+    """The living children by pid. `reap` reports an end only when every process of that child has ended."""
 
     __slots__ = ("_ended", "_known", "_list", "_since")
 
@@ -27,11 +27,11 @@ class Children:
         self._since = 0.0
 
     def add(self, pid: int) -> None:
-        """Take note of a child that was just forked."""
+        """Register a child that was just forked."""
         self._known.add(pid)
 
     def forget(self) -> None:
-        """In a fresh child: these are not its children."""
+        """Forget all children; called in a fresh child, which has none."""
         self._list.close()
 
     def signal(self, pid: int, number: int) -> None:
@@ -41,7 +41,7 @@ class Children:
 
     @property
     def sweeping(self) -> bool:
-        """Whether ended children wait for their leftovers to die: call `reap` again soon."""
+        """Whether processes of ended children are still dying: call `reap` again soon."""
         return bool(self._ended)
 
     def reap(self) -> list[tuple[int, int]]:
@@ -109,7 +109,7 @@ def own_children() -> set[int]:
 
 
 def kill_orphans(keep: set[int]) -> None:
-    """Kill every child of this process that is not to be kept, and whatever falls to it when they die, until none is left."""
+    """Kill every child of this process except those to keep, and the orphans that it then adopts, until none is left."""
     listing = platform.ChildList()
     deadline = time.monotonic() + _SWEEP_LIMIT
     try:
@@ -134,4 +134,4 @@ def _signal_group(pid: int, number: int) -> None:
         try:
             os.kill(pid, number)
         except (ProcessLookupError, PermissionError):
-            pass  # it has ended, or is a program with other rights: nothing that could be done
+            pass  # it has ended, or runs with other rights: nothing can be done

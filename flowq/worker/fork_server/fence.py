@@ -15,8 +15,8 @@ class Fence:
     """The time until which the horses may live.
 
     A supervisor that is stopped cannot learn that it has lost its jobs, so they are killed when its lease is over. One that runs but is
-    late waits for a server that does not answer (nothing else takes it that long), and no other worker has got through either, or it
-    will be told: it has `patience` more. What the clock says after this process itself did not run is no sign of either.
+    late waits for a server that does not answer (nothing else takes that long): either no other worker has reached the server, or it
+    will be told. So it has `patience` more. If this process itself did not run, a late check proves neither case.
     """
 
     __slots__ = ("_end", "_patience", "due")
@@ -32,7 +32,7 @@ class Fence:
         self._patience = patience
 
     def passed(self) -> bool:
-        """Return whether the horses are to be killed; once, then there is no limit until it is renewed."""
+        """Return whether to kill the horses. After True there is no limit until the next renewal."""
         now = platform.boottime()
         if self.due is None or now < self.due:
             return False

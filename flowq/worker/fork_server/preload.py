@@ -70,7 +70,7 @@ class ModulePreloader:
         return pid
 
     def probed(self, pid: int, code: int) -> tuple[object, ...] | None:
-        """Take note of a probe's end; import the module here if it is harmless. Return the message for the supervisor."""
+        """Handle a probe's end: import the module here if it is harmless. Return the message for the supervisor."""
         if pid != self.pid:
             return None
         self.pid = self.deadline = None
@@ -79,16 +79,16 @@ class ModulePreloader:
         try:
             with OwnProcess():
                 __import__(self._module)
-        except BaseException as error:  # noqa: BLE001 - it went well a moment ago, but user code owes us nothing
+        except BaseException as error:  # noqa: BLE001 - the probe succeeded, but user code may fail the second time
             return (channel.COLD, self._module, f"its import failed: {error}")
         return (channel.WARMED, self._module, stamps())
 
     def waiting(self) -> str | None:
-        """Return the next module that waits for its probe."""
+        """Return the next module that waits for a probe."""
         return self._waiting.pop(0) if self._waiting and self.pid is None else None
 
     def give_up(self) -> None:
-        """The deadline has passed and the probe was killed; its end will be reported as usual."""
+        """Handle a probe that was killed at its deadline; its end will be reported as usual."""
         self.deadline = None
 
 
@@ -110,7 +110,7 @@ def stamps() -> dict[str, tuple[int, int]]:
 
 
 def unchanged(seen: dict[str, tuple[int, int]]) -> bool:
-    """Return whether every file still is what it was. About 1 us a file."""
+    """Return whether every file is unchanged. Takes about 1 us per file."""
     for file, stamp in seen.items():
         try:
             state = os.stat(file)
@@ -122,7 +122,7 @@ def unchanged(seen: dict[str, tuple[int, int]]) -> bool:
 
 
 def _probe(module: str) -> None:
-    """In a child: import, look around, exit with what was found."""
+    """Import the module in a child, check for side effects, and exit with the result."""
     code = _FAILED
     try:
         # what a module prints while it is imported belongs to jobs, and no job has asked for this import

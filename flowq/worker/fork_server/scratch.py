@@ -27,7 +27,7 @@ class ScratchDirectory:
         self._lock = -1
 
     def ensure(self) -> None:
-        """Make and lock the directory, unless that is so. A horse that finds none says why it cannot make one."""
+        """Make and lock the directory if needed. A horse without one reports why it cannot be made."""
         for _ in range(_ATTEMPTS):
             if self._lock >= 0 and _is_at(self._lock, self.path):
                 return

@@ -119,7 +119,7 @@ class ForkServer:
                 self._become_child(theirs)
                 horse.live(ours, parent=me, scratch=os.path.join(self._scratch.path, str(number)))
             finally:
-                os._exit(horse.BROKEN)  # whatever happens, a child never returns into this loop
+                os._exit(horse.BROKEN)  # a child must never return into this loop
         ours.close()
         self._children.add(pid)
         self._horses[number] = pid
@@ -129,7 +129,7 @@ class ForkServer:
         theirs.close()
 
     def _become_child(self, *channels: Channel) -> None:
-        """In a fresh child: let go of everything that is the server's."""
+        """Close everything of the server's in a fresh child."""
         signal.set_wakeup_fd(-1)
         self._children.forget()
         os.close(self._wake_read)
@@ -172,7 +172,7 @@ def _noticed(_number: int, _frame: object) -> None:
 
 
 def serve(control: Channel) -> NoReturn:
-    """Be a fork server from here on; the process ends with the control channel."""
+    """Turn this process into a fork server; it ends with the control channel."""
     code = horse.BROKEN
     try:
         ForkServer(control).serve()

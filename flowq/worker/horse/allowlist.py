@@ -1,4 +1,4 @@
-"""What a worker may call: the patterns of `--allow`. Imported by horses, so it must stay light."""
+"""The callables that a worker may call: the patterns of `--allow`. Imported by horses, so it must stay light."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ COMMANDS: Final = "run"
 
 
 def refusal(name: str, patterns: Sequence[str]) -> str | None:
-    """Return why a worker does not call this, None when it may.
+    """Return why a worker may not call this, None when it may.
 
     Args:
         name: the dotted name of a callable, or `COMMANDS`.

@@ -1,4 +1,4 @@
-"""What users add to the execution of plain jobs: callbacks, exception handlers, classes of their own.
+"""User hooks for the execution of plain jobs: callbacks, exception handlers, classes of their own.
 
 A `Worker` installs its hooks before it clones itself, so its horses inherit them as they are: nothing has to be importable by name.
 Callbacks belong to jobs and travel with the task. Both are rare: a job without them must not pay for them, so everything that is
@@ -56,7 +56,7 @@ _installed = Hooks()
 
 
 def install(hooks: Hooks) -> Hooks:
-    """Make these the hooks of this process and of those that it forks; return the former ones."""
+    """Install the hooks in this process and those that it forks; return the former ones."""
     global _installed
     former, _installed = _installed, hooks
     return former
@@ -123,14 +123,14 @@ def serializer(task: Task) -> Any:
 
 
 def aside(task: Task, announce: Announce | None) -> Aside | None:
-    """Return what is to be called when the task has ended, None for nothing."""
+    """Return the callbacks to call when the task has ended, None for none."""
     if task["kind"] == "pickle" and (_installed.handlers or task.get("on_success") or task.get("on_failure")):
         return Aside(task, announce)
     return None
 
 
 class Aside:
-    """What is called in the horse after the job's function."""
+    """The callbacks that the horse calls after the job's function."""
 
     __slots__ = ("_announce", "_outcome", "_task")
 
@@ -169,7 +169,7 @@ class Aside:
         try:
             with OwnProcess():
                 return call(_job())
-        except BaseException as error:  # noqa: BLE001 - whatever it is, the job's own failure is what is reported
+        except BaseException as error:  # noqa: BLE001 - the job's own failure is reported in any case
             import traceback
 
             text = "".join(traceback.format_exception(error)).rstrip("\n")
@@ -201,7 +201,7 @@ def call_back(task: Task, which: str, name: str, seconds: float, *arguments: obj
 
 
 def after_death(task: Task) -> TaskResult:
-    """Execute a task of kind "callback": the job's own horse is dead, this one calls what it could not call any more."""
+    """Execute a task of kind "callback": call the callback that the job's own horse could not call because it died."""
     try:
         name, seconds = _called(task["callback"])
         job = _job()

@@ -29,8 +29,8 @@ def execute(task: Task, announce: callbacks.Announce | None = None) -> TaskResul
     """Execute the task in this process and return its outcome. Only `os._exit` and signals get past this function.
 
     What the job forks never comes back from here.
-    `announce` is told when the function has ended and a callback goes on: the seconds that may take (None: no more than before), and
-    how the function has ended if it has failed.
+    `announce` is called when the function has ended and a callback follows: with the seconds it may take (None: no more than before), and
+    the outcome of the function if it has failed.
     """
     if task.get("hooks"):
         try:
@@ -112,7 +112,7 @@ def _decoded(task: Task) -> tuple[Callable[..., object], list[object], dict[str,
 
 
 def _permit(name: str, task: Task) -> None:
-    """See that the worker allows this; before its module is imported."""
+    """Check that the worker allows this, before its module is imported."""
     if (refused := allowlist.refusal(name, task.get("allow") or ())) is not None:
         raise _CallableError(refused)
 
@@ -167,7 +167,7 @@ def _name(error: BaseException) -> str:
 
 
 def _bases(error: BaseException) -> list[str]:
-    """Return the names of what the exception also is, for `retry: {on: …}`."""
+    """Return the names of the exception's base classes, for `retry: {on: …}`."""
     return [f"{kind.__module__}.{kind.__qualname__}" for kind in type(error).__mro__[1:-2]]
 
 

@@ -45,7 +45,7 @@ BROKEN = 70  # EX_SOFTWARE: the horse itself failed; the supervisor sees an exit
 
 
 def live(channel: Channel, *, parent: int, scratch: str) -> NoReturn:
-    """Be a horse: wait for one task on `channel`, execute it, answer, exit. `scratch` may be created; the parent removes it."""
+    """Run as a horse: wait for one task on `channel`, execute it, answer, exit. `scratch` may be created; the parent removes it."""
     code = BROKEN
     try:
         _settle(parent)
@@ -66,7 +66,7 @@ def live(channel: Channel, *, parent: int, scratch: str) -> NoReturn:
         code = 0
     except PeerGoneError:
         code = 0  # a spare that is not needed any more, or its supervisor is gone
-    except BaseException as error:  # noqa: BLE001 - the very last line: whatever it is, the process ends here
+    except BaseException as error:  # noqa: BLE001 - the last line of defence: the process ends here
         os.write(2, f"flowq: a work horse broke: {type(error).__name__}: {error}\n".encode(errors="backslashreplace"))
     finally:
         os._exit(code)
@@ -94,7 +94,7 @@ def remove_tree(path: str) -> None:
 
 
 def _settle(parent: int) -> None:
-    """Everything that can be done before the task is known, so that a spare horse starts at once."""
+    """Do everything that does not depend on the task, so that a spare horse starts at once."""
     os.setsid()
     platform.die_with_parent(parent)
     platform.become_subreaper()
@@ -110,7 +110,7 @@ def _settle(parent: int) -> None:
 
 
 def _rehearse() -> None:
-    """Do once, for nothing, what every job does.
+    """Warm up: do once what every job does, and discard the result.
 
     After a fork each page is copied when it is first written to, and in Python that is almost every page that is used. A spare horse
     has the time for it, a job has not.
@@ -122,7 +122,7 @@ def _rehearse() -> None:
 
 
 def _equip(task: Task, secrets: dict[str, str]) -> None:
-    """Make this the process of a task. Its secrets get into the environment, and nowhere else."""
+    """Prepare this process for a task. Its secrets get into the environment, and nowhere else."""
     if task.get("deaf"):
         for number in platform.STOP_SIGNALS:
             _signal.signal(number, _signal.SIG_IGN)
@@ -161,7 +161,7 @@ def _perform(task: Task, scratch: str, announce: Announce) -> TaskResult:
 
 
 def _announce(channel: Channel, seconds: float | None, outcome: TaskResult | None) -> None:
-    """Say that the job's function has ended and something else goes on, for so long at most; `outcome`: as it stands."""
+    """Report that the job's function has ended and a callback runs, for at most that many seconds; `outcome`: the one so far."""
     channel.send({"phase": seconds, "so_far": outcome})
     channel.drain()
 

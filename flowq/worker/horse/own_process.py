@@ -24,7 +24,7 @@ class OwnProcess:
     """Context manager for code of the user's: a process that was forked in its body ends where the body does.
 
     It ends as the main program of a script does: with 0, with the code of `sys.exit`, or with 1 after the traceback of an exception.
-    As of `multiprocessing`'s children the streams are flushed and `atexit` is left to the process that the handlers belong to.
+    As in children of `multiprocessing`, the streams are flushed, and `atexit` is left to the process that registered the handlers.
     """
 
     __slots__ = ("_pid",)
@@ -50,7 +50,7 @@ def _leave(error: BaseException | None, trace: TracebackType | None) -> NoReturn
 
 
 def _code(error: BaseException | None, trace: TracebackType | None) -> int:
-    """Return the exit code; say what an exception was."""
+    """Return the exit code; print the traceback of an exception."""
     if error is None:
         return 0
     if not isinstance(error, SystemExit):

@@ -1,4 +1,4 @@
-"""From what a callable returned to the bytes that are stored.
+"""Encoding of a callable's return value into the bytes that are stored.
 
 Results of flows are JSON and nothing but JSON, because other jobs, other languages and expressions read them: tuples become lists,
 dates become ISO text, everything else that JSON does not know is refused with its place. Plain queue jobs are pickled.

@@ -124,7 +124,7 @@ def _spawn(argv: list[str], env: dict[str, str]) -> int:
 
 
 def _pass_on(pid: int) -> None:
-    """From now on SIGTERM is the command's; give it the one that may have come too early."""
+    """Forward SIGTERM to the command from now on, and an earlier one that arrived before it existed."""
     if signal.SIGTERM in signal.sigpending():
         os.kill(pid, signal.SIGTERM)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
@@ -154,7 +154,7 @@ def _cannot_start(argv: list[str], env: Mapping[str, str], error: OSError) -> st
 
 
 def _too_big(argv: list[str], env: Mapping[str, str]) -> str:
-    """Say what is too big: nearly always it is one value, and the reader must know which."""
+    """Return a message that names the largest value: nearly always one value is the cause."""
     arguments = {f"argument {index}": len(os.fsencode(item)) for index, item in enumerate(argv)}
     variables = {f"the variable {name}": len(os.fsencode(f"{name}={value}")) for name, value in env.items()}
     sizes = arguments | variables

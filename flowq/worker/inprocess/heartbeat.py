@@ -17,12 +17,12 @@ if TYPE_CHECKING:
     from flowq.store.schema.records import Registration
 
 _log = logging.getLogger("flowq.worker")
-_LONGEST_WAIT: Final = 1.0  # s between two looks at what was asked of the job
+_LONGEST_WAIT: Final = 1.0  # s between two checks for requests to interrupt the job
 _CAUSES: Final = {Verdict.CANCEL: KillCause.CANCEL, Verdict.STOP: KillCause.STOP, Verdict.FENCED: KillCause.FENCED}
 
 
 class HeartbeatThread:
-    """Beats for the worker and the job it executes, and interrupts the job when it is to end.
+    """The heartbeat of the worker and the job it executes; interrupts the job when it must end.
 
     By a signal, which gets through a sleep or a read. SIGURG, because an extra one does no harm and the clock needs SIGALRM.
 
@@ -63,12 +63,12 @@ class HeartbeatThread:
         signal.signal(signal.SIGURG, self._former)
 
     def begin(self, claim: Claim) -> None:
-        """Beat for this job from now on; it may be interrupted by `JobStopped`."""
+        """Renew this job's lease from now on; `JobStopped` may interrupt it."""
         self.cause = None
         self._claim = claim
 
     def end(self) -> None:
-        """The job has ended: it is not interrupted any more. (One that is interrupted in here has to say so again.)"""
+        """Stop interrupting the job, because it has ended. (A call that is itself interrupted must be repeated.)"""
         with self._lock:
             self._claim = None
 

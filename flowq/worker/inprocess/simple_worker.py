@@ -66,7 +66,7 @@ class SimpleWorker(Worker):
         try:
             with HeartbeatThread(store, worker, options.beat, lambda: stopping.signals >= _IMPATIENT) as heartbeat:
                 return _Engine(store, options, stopping, heartbeat).run()
-        finally:  # after the last heartbeat, which would list it again
+        finally:  # after the last heartbeat, which would register the worker again
             registration.unregister(store, worker)
 
 
@@ -91,7 +91,7 @@ class _Engine:
         self._next_sweep = time.monotonic()
         self._ended: list[ExecutionReport] = []  # to be reported
         self._asked: list[str] = []  # ids of the claims of the next step; kept until it is answered: a reply may be lost
-        self._more = False  # something is left to be released: not dry yet
+        self._more = False  # jobs are still to be released: the queues are not dry
         self._executed = False
         self._working = 0.0  # s spent executing
 

@@ -34,7 +34,7 @@ SYNC: Final = "sync"  # field of jobs that were made in sync mode: their success
 
 
 def create_and_execute(store: "Store", new: NewJob, penalty_class: Any = None) -> tuple[Outcome, str]:
-    """Create a job, execute it if it is ready, and go on with those of its successors that were made in sync mode too.
+    """Create a job, execute it if it is ready, then execute those of its successors that were made in sync mode too.
 
     Retries and repetitions follow at once, without their intervals: the caller waits.
 

@@ -1,11 +1,11 @@
-"""What the processes of a worker say to each other: the channel, its messages, and what the kernel is asked for.
+"""Communication between the processes of a worker: the channel, its messages, and calls to the kernel.
 
 Horses and fork servers import this package. This module imports nothing.
 
 The protocol
     Two kinds of stream sockets, `channel.Channel` at both ends: one control channel between supervisor and fork server, and for each horse
     one of its own, which the fork server makes and hands to the supervisor. A frame is length, number of descriptors and a value in
-    `marshal` form; a frame that is none ends the channel. The end of a channel is a message too: each side takes it for the other's death.
+    `marshal` form; an invalid frame ends the channel. The end of a channel is a message too: each side treats it as the other's death.
 
 Control channel (constants of `channel`; `number` is chosen by the supervisor, once for each horse)
     supervisor -> fork server

@@ -36,7 +36,7 @@ WARMED: Final = "warmed"
 COLD: Final = "cold"
 
 LOST: Final = -1
-"""In place of a descriptor that could not be received, because this process has too many open files."""
+"""The value in place of a descriptor that this process could not receive, because it has too many open files."""
 
 MAX_FRAME: Final = 64 * 1024 * 1024  # bytes; the largest legal payload or result is far below
 _HEADER = 5
@@ -53,7 +53,7 @@ class PeerGoneError(Exception):
 
 
 class ProtocolError(Exception):
-    """Bytes that are no frame: the peer is not what it should be, or something scribbled on the socket."""
+    """Bytes that are no frame: the peer is not flowq, or another process wrote to the socket."""
 
 
 class Channel:

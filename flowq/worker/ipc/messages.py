@@ -24,7 +24,7 @@ Outcome, answered once:
     {"outcome": "retry", "max": int, "intervals": [s], "at_front": bool}
 and of a task with `cache`, also
     "cache": {"hit": bool, "reason": text, "run"?: of the earlier result, "id"?, "ttl"?, "digest"?: the result of a hit, or under which
-              this one is kept, "record"?: what is kept with it, "latest"?: what the next execution compares with}
+              this one is kept, "record"?: kept with it, "latest"?: compared with the next execution}
 """
 
 from __future__ import annotations

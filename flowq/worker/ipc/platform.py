@@ -1,4 +1,4 @@
-"""What the kernel is asked for beyond POSIX. Linux has all of it; elsewhere each call says that it has not.
+"""Calls to the kernel beyond POSIX. Linux has all of them; elsewhere each call reports that it is not available.
 
 Without parent-death signals and subreapers (macOS) the fork server still kills process groups; only a daemon that left its
 group by `setsid` can outlive its job there.
@@ -16,6 +16,7 @@ import time
 _SO_NWRITE = 0x1024  # of macOS
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 PACKAGE = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))  # directory of flowq itself
+# Settings of flowq itself, which no process that runs user code of a flow sees.
 PRIVATE = (
     "FLOWQ_REDIS_URL",
     "FLOWQ_SECRET_KEY",
@@ -27,14 +28,14 @@ PRIVATE = (
     "FLOWQ_REDIS_SERVER",
     "FLOWQ_DEBUG",
     "_FLOWQ_COMPLETE",
-)  # settings of flowq itself, which no process that runs user code of a flow sees
+)
 
 _PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER = 36
 
 
 def describe(error: OSError) -> str:
-    """Return what an error of the system was, and of a limit of open files which one that is."""
+    """Return the text of a system error, with the limit if too many files are open."""
     text = error.strerror or str(error)
     if error.errno != errno.EMFILE:
         return text
@@ -96,7 +97,7 @@ if sys.platform == "linux":
                 self._fd = -1
 
         def pids(self) -> set[int]:
-            """Return the pids of now."""
+            """Return the current pids."""
             if self._fd < 0:
                 return _children_by_scan()
             data = b""
@@ -105,7 +106,7 @@ if sys.platform == "linux":
             return {int(pid) for pid in data.split()}
 
         def close(self) -> None:
-            """Let go of the descriptor."""
+            """Close the descriptor."""
             if self._fd >= 0:
                 os.close(self._fd)
 
@@ -153,7 +154,7 @@ else:
         return True
 
     class ChildList:
-        """Nothing: orphans go to init here, so there are no unknown children."""
+        """A stand-in: orphans go to init here, so there are no unknown children."""
 
         __slots__ = ()
 

@@ -1,4 +1,4 @@
-"""In what order pipes were written to: what the kernel tells of it, for the two streams of a job.
+"""The order of writes to the two output pipes of a job, as the kernel reports it.
 
 A watch on a pipe (inotify) makes the kernel note each write in one queue for all pipes. Writes to one pipe with none to another between
 them are one note, so the queue has the order of the streams, not how much was written. It exists on Linux; elsewhere there are no notes.
@@ -47,7 +47,7 @@ if sys.platform == "linux":
             return watches
 
         def forget(self, watches: Sequence[int]) -> None:
-            """Stop watching; a pipe that is gone has been forgotten by the kernel already."""
+            """Stop watching; the kernel has already dropped the watch of a closed pipe."""
             for watch in watches:
                 self._notes.pop(watch, None)
                 if self._fd is not None and watch >= 0:
@@ -63,7 +63,7 @@ if sys.platform == "linux":
             return found
 
         def close(self) -> None:
-            """Let go of the descriptor."""
+            """Close the descriptor."""
             if self._fd is not None and self._fd >= 0:
                 os.close(self._fd)
             self._fd = None
@@ -86,7 +86,7 @@ if sys.platform == "linux":
 else:
 
     class WriteOrder:
-        """Nothing: this system does not tell."""
+        """A stand-in: this system does not report the order of writes."""
 
         def watch(self, pipes: Sequence[int]) -> tuple[int, ...]:  # noqa: ARG002 - as on Linux
             """Return no watches."""

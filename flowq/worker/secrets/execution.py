@@ -40,7 +40,7 @@ class ExecutionSecrets:
         return MaskedStream(self._mask)
 
     def outcome(self, outcome: "TaskResult") -> "tuple[TaskResult, list[str]]":
-        """Return an outcome without secrets, and what is to be said of that in the job's log."""
+        """Return an outcome without secrets, and the warnings for the job's log."""
         masked = dict(outcome)
         if "error" in outcome:
             masked["error"] = self._mask.error(outcome["error"])
@@ -59,7 +59,7 @@ class ExecutionSecrets:
         return masked, [f"the job's result had the secret {name} in it: it is masked there too" for name in sorted(names)]
 
     def _cache(self, said: "Mapping[str, Json]") -> "dict[str, Json]":
-        """Return what a job says of its cache: a file may be called after a secret. Such a file is not found again, so the job runs."""
+        """Return a cache record without secrets: a file's name may contain one. Such a file is not found again, so the job runs."""
         told = {**said, "reason": self._mask.text(said["reason"])}
         for name in ("record", "latest"):
             if name in said:

@@ -147,14 +147,14 @@ class MaskedStream:
         self._held = b""
 
     def feed(self, data: bytes) -> bytes:
-        """Return what is certain of the bytes so far."""
+        """Return the bytes so far that cannot be part of a secret, masked."""
         whole = self._held + data
         masked, done, _ = self._mask.scan(whole)
         self._held = whole[done:]
         return masked
 
     def end(self) -> bytes:
-        """Return the rest."""
+        """Return the remaining bytes, masked."""
         rest, self._held = self._held, b""
         return self._mask.apply(rest)[0]
 

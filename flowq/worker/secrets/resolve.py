@@ -1,4 +1,4 @@
-"""From references to values: what a job's `secrets` are, read where the job runs, again for each attempt.
+"""Resolution of a job's `secrets`: references become values where the job runs, again for each attempt.
 
 The values go into a `ExecutionSecrets` and from there over a pipe into the environment of one horse. They are never part of a task, an argument
 vector, a file or a record of the store.
@@ -18,7 +18,7 @@ References: TypeAlias = Mapping[str, Mapping[str, str]]
 
 
 class SecretError(FlowqError):
-    """A secret cannot be had; the text says which, where it was looked for, and what to do."""
+    """A secret that is not available; the text says which, where flowq looked for it, and what to do."""
 
 
 def resolve(references: References) -> dict[str, str]:
@@ -31,7 +31,7 @@ def resolve(references: References) -> dict[str, str]:
 
 
 def problem_of(name: str, reference: Mapping[str, str]) -> str | None:
-    """Return why a secret cannot be had in this process, None where it can."""
+    """Return why a secret is not available in this process, None if it is."""
     try:
         _value(name, reference)
     except SecretError as error:
@@ -64,7 +64,7 @@ def _problem(value: str) -> str:
 
 
 def _read(name: str, path: str) -> str:
-    """Return what a file says, without the line breaks at its end."""
+    """Return the content of a file, without the line breaks at its end."""
     try:
         # Non-blocking: opening a named pipe would otherwise wait for a writer, and all other jobs with it.
         descriptor = os.open(os.path.expanduser(path), os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)

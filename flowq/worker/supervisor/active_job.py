@@ -26,10 +26,10 @@ class ActiveJob:
     started: float | None = None
     reported: bool = False
     logged: int = 0
-    end: Ended | None = None  # how the job has ended, while another horse calls one of its callbacks
+    end: Ended | None = None  # the job's outcome, while another horse calls one of its callbacks
     result_ttl: float | None = None  # the worker's default, s
     fenced: bool = False  # it was taken away while it ran
-    lost: bool = False  # another worker's, lost with it: here only its failure callback is called
+    lost: bool = False  # of another worker, lost with it: this worker only calls its failure callback
 
     def log(self, entries: list[tuple[str, bytes]]) -> list[LogLines]:
         """Return captured output with numbers, so that the store takes each entry once."""
@@ -38,7 +38,7 @@ class ActiveJob:
         return [LogLines(self.claim.id, self.claim.token, index, *entry) for index, entry in enumerate(entries, start=first)]
 
     def ended(self, end: Ended, *, allowed: bool, retryable: bool = True) -> ExecutionReport:
-        """Return the report of an end. `allowed`, `retryable`: what the flow says of such a failure."""
+        """Return the report of an end. `allowed`, `retryable`: the flow's policies for such a failure."""
         match end.cause:
             case KillCause.CANCEL:
                 return self._execution("canceled", Reason.CANCELED, "canceled", allowed=False)
@@ -108,7 +108,7 @@ def _sealed(claim: Claim, value: bytes) -> bytes:
 
 
 def cache_report(outcome: TaskResult) -> CacheReport | None:
-    """Return what an outcome says of the cache, None for a job without one."""
+    """Return the cache part of an outcome, None for a job without a cache."""
     said = outcome.get("cache")
     if said is None:
         return None

@@ -1,4 +1,4 @@
-"""Everything this worker holds: claimed jobs, the slots that execute them, and what is to be reported of them.
+"""The jobs this worker holds: claimed jobs, the slots that execute them, and their pending reports.
 
 It knows nothing of connections: it takes claims and verdicts, and gives ends, output and follow-ups to send.
 """
@@ -39,7 +39,7 @@ _KILL: Final = {Verdict.CANCEL: KillCause.CANCEL, Verdict.STOP: KillCause.STOP, 
 
 
 class FollowUp(StrEnum):
-    """What the store has to be told of a claim beside its end."""
+    """The reports about a claim other than its end."""
 
     RETURN = "return"  # the job goes back to its queue, uncharged
     RELEASE = "release"  # its place under a rate limit is free: it was taken away, and its processes are gone
@@ -77,7 +77,7 @@ class ActiveJobs:
 
     @property
     def empty(self) -> bool:
-        """Whether nothing is executed, held, or left to be told."""
+        """Whether nothing is executed, held or left to report."""
         return not (self._held or self._in_slot or self._lost or self._reports or self._follow_ups or self._logs)
 
     @property
@@ -93,7 +93,7 @@ class ActiveJobs:
 
     @property
     def unreported(self) -> int:
-        """How many ends the store has not been told."""
+        """How many ends have not been reported to the store."""
         return len(self._reports)
 
     @property
@@ -140,7 +140,7 @@ class ActiveJobs:
     def start(self) -> None:
         """Start waiting jobs in free slots; callbacks of lost executions come first.
 
-        What runs goes on while the server is away, but nothing is begun whose lease may be over: it waits for the next heartbeat.
+        Running jobs continue while the server is unreachable. A job whose lease may be over is not started: it waits for the next heartbeat.
 
         Raises:
             ServerError: something had to be read and could not; what waits keeps waiting.
@@ -153,7 +153,7 @@ class ActiveJobs:
                 self._start_in(slot, self._waiting[0])
 
     def acknowledged(self, execution: ExecutionReport, outcome: Outcome) -> None:
-        """The store has taken note of an end."""
+        """Handle the store's acknowledgement of an end."""
         held = self._held.pop(execution.token, None)
         if held is not None and outcome is Outcome.NOT_FOUND:
             self._vacate(held)
@@ -179,7 +179,7 @@ class ActiveJobs:
                 self._report(held, held.ended(Ended({}, _KILL[verdict]), allowed=False))
 
     def renewed(self, tokens: list[str], since: float) -> None:
-        """Leases of these executions were renewed, as asked for at boot time `since`."""
+        """Record that the leases of these executions were renewed, as requested at boot time `since`."""
         for token in tokens:
             if token in self._held:
                 self._held[token].leased = since
@@ -212,13 +212,13 @@ class ActiveJobs:
     def restore(self, logs: list[LogLines], reports: list[ExecutionReport]) -> None:
         """Take back what the store refused."""
         if logs:
-            self._fetched = (self._fetched[1], self._fetched[1])  # that was no time at which it was taken
+            self._fetched = (self._fetched[1], self._fetched[1])  # the store did not take the output at that time
         self._logs.extendleft(reversed(logs))
         self._buffered += sum(len(entry.data) for entry in logs)
         self._reports[:0] = reports
 
     def follow_up(self, tell: Callable[[FollowUp, Claim], None]) -> None:
-        """Tell the store what is left to tell.
+        """Send the pending reports to the store.
 
         Raises:
             ServerError: by `tell`; what was not told is kept.
@@ -235,7 +235,7 @@ class ActiveJobs:
     # -- time and stop -----------------------------------------------------------------------------------------------------
 
     def tick(self) -> None:
-        """Do what is due by the clocks: hard timeouts, and letting go of output that the store does not take."""
+        """Do the work that is due by the clock: hard timeouts, and dropping output that the store does not take."""
         limit = time.monotonic() - _AWAY
         for slot in self._slots:
             slot.tick()
@@ -243,7 +243,7 @@ class ActiveJobs:
                 slot.let_go(limit)
 
     def return_waiting(self) -> None:
-        """Hand back what has not been started, and take nothing any more."""
+        """Hand back the jobs that have not been started, and take no more."""
         self._stopping = True
         self._lost.clear()  # they are handed out again, to others
         while self._waiting:
@@ -257,7 +257,7 @@ class ActiveJobs:
     # -- owner of the slots ------------------------------------------------------------------------------------------------
 
     def ended(self, slot: Slot, end: Ended) -> None:
-        """An execution is over: report it, hand it back, or drop it."""
+        """Handle the end of an execution: report it, hand it back, or drop it."""
         held = self._in_slot[slot.index]
         self._collect(slot, held)
         if held.lost:
@@ -288,7 +288,7 @@ class ActiveJobs:
                 self._fork_servers.used(slot.task)
 
     def freed(self, slot: Slot) -> None:
-        """A slot can be used again."""
+        """Handle a slot that has become free."""
         held = self._in_slot.pop(slot.index)
         self._collect(slot, held)
         if held.fenced:
@@ -313,7 +313,7 @@ class ActiveJobs:
         status = 0 if end.code is None else -end.code if end.code < 0 else end.code << 8
         try:
             killed(held.claim.id, end.pid, status)
-        except Exception:  # noqa: BLE001 - the user's own code; the worker goes on
+        except Exception:  # noqa: BLE001 - the user's own code; the worker continues
             _log.exception("job %s: work_horse_killed_handler failed", held.claim.id)
 
     def _start_in(self, slot: Slot, held: ActiveJob) -> None:
@@ -387,7 +387,7 @@ class ActiveJobs:
 
 
 def _sentence(held: ActiveJob, error: Exception) -> str:
-    """Return why a job could not be made ready. What is no error of its flow is one of what is stored of it."""
+    """Return why a job could not be prepared. An error that is not the flow's is one of the job's stored data."""
     if isinstance(error, UnpreparableError):
         return str(error)
     return f"what is stored of job {held.claim.id} cannot be read: {type(error).__name__}: {error}"

@@ -1,4 +1,4 @@
-"""What was kept of a job's earlier results, read for the horse that decides whether one is taken over (`cache`).
+"""The records of a job's earlier results, read for the horse that decides whether one is reused (`cache`).
 
 A job is the same job in another run when its flow file, its directory, its name and its cell are: the cell of a matrix by its values,
 that of a foreach by its item, wherever it stands in the list. Two checkouts of one project do not share results: `outputs` are files,
@@ -34,7 +34,7 @@ def read_cache(store: "Store", cache: Cache, identity: str, scope: Mapping[str, 
             key                    the key as JSON, None where there is none
             ttl                    ms for which a result can be taken over, None without a limit
             look                   whether an earlier result may be taken over
-            earlier                by digest: whether it is too old, and what goes with it (JSON)
+            earlier                by digest: whether it is too old, and its record (JSON)
             latest                 what the latest result was made of (JSON), None where there is none
     """
     kept = store.caches.read(identity)

@@ -5,7 +5,7 @@ them when the loop comes by is therefore dealt out by lines: with as many lines 
 multiple, it is that multiple. A job that has written much to one stream alone is not watched until it uses the other one.
 
 Output that is not fetched holds the job back, as a full pipe does everywhere: its pipe is not read any more until `take` was called.
-Only when that takes too long (the owner decides, and calls `let_go`) the job goes on, and its oldest output is dropped.
+Only when that takes too long (the owner decides, and calls `let_go`) the job continues, and its oldest output is dropped.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _STREAMS: Final = ("out", "err")
 
 
 class JobOutput:
-    """Reads the two pipes of one execution and keeps what came until it is taken."""
+    """The output of one execution: reads its two pipes and keeps the data until it is taken."""
 
     def __init__(self, loop: Loop, secrets: ExecutionSecrets | None) -> None:
         self._loop = loop
@@ -45,7 +45,7 @@ class JobOutput:
         self._by_stream = tuple(self.buffers.values())
         self._pipes: dict[int, int] = {}  # descriptor -> stream, 0 or 1
         self._watches: tuple[int, ...] = ()
-        # Streams in the order in which they were written to; what was written is not dealt out yet.
+        # streams in the order in which they were written to; the data of these notes is not dealt out yet
         self._notes: deque[int] = deque()
         self._read = (bytearray(), bytearray())  # what was read and is not dealt out
         self._early = [False, False]  # of each stream: a write was dealt out before its note, which is still to come
@@ -84,7 +84,7 @@ class JobOutput:
         return [(stream, data) for _, stream, data in sorted(placed)]
 
     def let_go(self, since: float) -> None:
-        """Let a job go on that has been held back since before this monotonic time, at the price of its oldest output."""
+        """Resume a job that has been held back since before this monotonic time; its oldest output is dropped."""
         if self.held_back and self._held_since < since:
             self._shedding = True
             self._read_on()
@@ -97,14 +97,14 @@ class JobOutput:
                 break
 
     def end(self) -> None:
-        """The job has ended: a last line without newline counts too."""
+        """Finish both streams: a last line without newline counts too."""
         self._turn(())
         self._deal_rest()
         for buffer in self._by_stream:
             buffer.end()
 
     def close(self) -> None:
-        """Read what is left and let go of the pipes: no process that could write is left, or it cannot be swept here."""
+        """Read the rest and close the pipes: no process that could write is left, or it cannot be swept here."""
         self.drain()
         self._turn(())
         self._deal_rest()

@@ -1,4 +1,4 @@
-"""Conditions: what a job has to know before it goes on. Its `if`, the list of a foreach, its concurrency group, an approval's question."""
+"""The conditions of a job that are evaluated before it continues: its `if`, the list of a foreach, its concurrency group, an approval's question."""
 
 import json
 import logging
@@ -28,7 +28,7 @@ _log = logging.getLogger("flowq.worker")
 
 @dataclass(frozen=True, slots=True)
 class Resolution:
-    """The values of a job's conditions, in the words of the store. `items`: the list of a foreach that goes on."""
+    """The values of a job's conditions, in the store's terms. `items`: the list of a foreach that continues."""
 
     verdict: str  # go_on, skipped or failed
     reason: str = ""
@@ -39,7 +39,7 @@ class Resolution:
 
 
 class Conditions:
-    """Evaluates conditions. Reads the store, so its methods may raise `ServerError`: repeat the call later."""
+    """An evaluator of conditions. It reads the store, so its methods may raise `ServerError`: repeat the call later."""
 
     def __init__(self, store: "Store", scopes: JobScopes) -> None:
         self._store = store
@@ -60,7 +60,7 @@ class Conditions:
         self._jobs.clear()
 
     def resolve(self, seconds: float) -> bool:
-        """Evaluate conditions and tell the store, for so long at most; return whether a job can go on.
+        """Evaluate conditions and report them to the store, for at most that many seconds; return whether a job can continue.
 
         Heartbeats and ends of running jobs must not wait for a hundred evaluations.
 
@@ -130,10 +130,10 @@ class Conditions:
 
 
 def _known_environment(node: Node, scope: Mapping[str, Json]) -> dict[str, str]:
-    """Return what is known of a job's own environment before it goes on: what uses `item`, say, is not there yet."""
+    """Return the variables of a job's own environment that are known before it continues: those that use `item`, say, are absent."""
     env: dict[str, str] = {}
     for name, value in node.env.items():
-        with suppress(EvalError):  # an expression that uses it is told that there is no such name
+        with suppress(EvalError):  # an expression that uses it fails with "no such name"
             env[name] = to_text(render(value, scope))
     return env
 

@@ -1,4 +1,4 @@
-"""The worker's connections as the loop sees them: one request at a time, hints, calls, and coming back after a loss."""
+"""The worker's connections as the loop sees them: one request at a time, hints, calls, and reconnecting after a loss."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ _FIRST_PAUSE: Final = 0.05  # s before the first attempt to reconnect
 _LONGEST_PAUSE: Final = 2.0
 _REARM: Final = 0.5  # s before a waiter waits again that was answered with an error
 _ELSEWHERE: Final = 10.0  # s of refusals after which the address may lead to another server by now: a fail-over
-_CALM: Final = 5.0  # s without a refusal after which the trouble is over
+_CALM: Final = 5.0  # s without a refusal after which the server counts as recovered
 
 
 class StoreConnections:
-    """Owns the link and the two waiters: one armed on the hints of queues, one always armed on calls to this worker.
+    """The link and the two waiters: one armed on the hints of queues, one always armed on calls to this worker.
 
     A waiter that blocks cannot be told other queues; calls must come through while every slot is busy. So there are two.
 
@@ -101,7 +101,7 @@ class StoreConnections:
         except DataLostError:
             raise
         except ServerError as error:
-            self._tell(f"{error}; running jobs go on, trying to reconnect")
+            self._tell(f"{error}; running jobs continue; reconnecting")
             self._try_later()
             return
         self._again = self._rearm = None
@@ -136,7 +136,7 @@ class StoreConnections:
             self._loop.forget(self._watched.pop())
 
     def _lost(self, error: ServerError) -> None:
-        self._tell(f"{error}; running jobs go on, trying to reconnect")
+        self._tell(f"{error}; running jobs continue; reconnecting")
         if self._again is None:
             self._try_later()
         self._forget()
@@ -146,7 +146,7 @@ class StoreConnections:
         self._pause = min(_LONGEST_PAUSE, self._pause * 2)
 
     def _answered(self, error: ServerError) -> None:
-        """Take note of a refusal."""
+        """Record a refusal."""
         now = time.monotonic()
         if self._refused_since is None:
             self._refused_since = now
@@ -160,7 +160,7 @@ class StoreConnections:
     def _succeeded(self) -> None:
         self._pause = _FIRST_PAUSE
         self._refused_since = None
-        # A server that is out of memory refuses one request and answers the next: that is not yet good news.
+        # A server that is out of memory refuses one request and answers the next: that does not prove recovery.
         if self._told and time.monotonic() - self._refused_at > _CALM:
             _log.warning("the server can be used again")
             self._told.clear()
@@ -199,7 +199,7 @@ class StoreConnections:
             self.on_hint(call)
 
     def _read_waiter(self, waiter: WakeupConnection) -> str | None:
-        """Return what a waiter was told, None for nothing (yet)."""
+        """Return the message a waiter received, None if there is none yet."""
         waited = waiter.armed
         try:
             return waiter.receive()

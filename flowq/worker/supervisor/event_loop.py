@@ -11,16 +11,16 @@ from flowq.worker.ipc.write_order import WriteOrder
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Watch:
-    """What happens on a descriptor. Compared by identity: a number is reused as soon as it is closed."""
+    """The callbacks of a descriptor. Compared by identity: a number is reused as soon as it is closed."""
 
     readable: Callable[[], None]
     writable: Callable[[], None] | None
 
 
 class Loop:
-    """Calls back when descriptors can be read or written. The caller of `turn` keeps the times.
+    """A loop that calls back when descriptors can be read or written. The caller of `turn` keeps the times.
 
-    `writes` tells for those who watch pipes in which order they were written to.
+    `writes` gives the order of writes to watched pipes.
     """
 
     def __init__(self) -> None:
@@ -35,7 +35,7 @@ class Loop:
         self._selector.register(fd, selectors.EVENT_READ, watch)
 
     def wants_write(self, fd: int, wanted: bool) -> None:
-        """Say whether there is something to be written to a watched descriptor."""
+        """Set whether a watched descriptor has data to write."""
         watch = self._watches[fd]
         self._selector.modify(fd, selectors.EVENT_READ | (selectors.EVENT_WRITE if wanted else 0), watch)
 

@@ -1,4 +1,4 @@
-"""What a flow says about a failed job: whether the failure is allowed (`allow_failure`) and whether it is retried (`retry`, filter `on`)."""
+"""The flow's policies for a failed job: whether the failure is allowed (`allow_failure`) and whether it is retried (`retry`, filter `on`)."""
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class FailurePolicy:
-    """Judges the outcomes of claimed jobs. If the plan cannot be read, a failure counts and may be retried."""
+    """The policies applied to the outcomes of claimed jobs. If the plan cannot be read, a failure counts and may be retried."""
 
     def __init__(self, scopes: JobScopes) -> None:
         self._scopes = scopes

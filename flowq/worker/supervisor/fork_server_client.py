@@ -37,7 +37,7 @@ _BOOT = (
 
 @dataclass(frozen=True, slots=True)
 class ForkServerKey:
-    """What a fork server is made for: horses of one directory, import path and environment can share imported modules.
+    """The key of a fork server: horses of one directory, import path and environment can share imported modules.
 
     A `shared` one is for jobs with different environments: each sets its own in its horse, so that nothing may be kept imported there
     that could have read another one. `withheld` variables are not inherited from this process.
@@ -72,7 +72,7 @@ class Horse:
 
 
 Waiter = Callable[[Horse | None, str], None]
-"""Called with a horse, or with None and why there is none."""
+"""A callback that gets a horse, or None and the reason why there is none."""
 
 
 class ForkServerClient:
@@ -204,7 +204,7 @@ class ForkServerClient:
         return not self._distrusted and unchanged(self._stamps)
 
     def distrust(self) -> None:
-        """Take note that its horses do not begin, so that the next job gets another server."""
+        """Record that its horses do not begin, so that the next job gets another server."""
         self._distrusted = True
 
     def abandon(self) -> None:
@@ -292,7 +292,7 @@ class ForkServerClient:
         self._end_if_done()
 
     def _fail(self) -> None:
-        """The server is gone. Whatever it was the parent of dies by its parent-death signal; make sure of it."""
+        """Handle the server's end. Its children die by their parent-death signal; make sure of it."""
         self.lost = True
         self._loop.forget(self._control.fileno())
         self._control.close()

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 _KEPT: Final = 6  # fork servers; about 10 MB each
 _PATIENCE: Final = 45.0  # s; more than a call to a server that does not answer takes, with its repetitions
-_RENEWED: Final = 0.2  # of the lease: how often the fork servers are told that this process runs
+_RENEWED: Final = 0.2  # of the lease: how often this process renews the limit of its fork servers
 _OFTEN: Final = 3  # tasks of one environment after which it gets a fork server of its own
 
 # What an interpreter, its loader and its C library read when they start, and the fork server before it forks. Set in a horse these
@@ -28,7 +28,7 @@ _EARLY: Final = re.compile(r"(PYTHON|LD_|DYLD_|MALLOC|GLIBC_|LC_)\w*|LANG|LANGUA
 
 
 class ForkServerPool:
-    """Starts, finds, renews and retires fork servers."""
+    """The fork servers of a worker: starts, finds, renews and retires them."""
 
     def __init__(self, loop: Loop, options: WorkerOptions) -> None:
         self._loop = loop
@@ -71,7 +71,7 @@ class ForkServerPool:
         return fork_server
 
     def used(self, task: "Task") -> None:
-        """Take note that a task ended well: its modules are worth being kept imported."""
+        """Record that a task succeeded: its modules are worth keeping imported."""
         if not self._options.warm or self._options.clone or task.get("secrets"):
             return
         fork_server = self._fork_servers.get(place_of(task))  # never a shared one
@@ -80,11 +80,11 @@ class ForkServerPool:
                 fork_server.warm(module)
 
     def tolerate(self, pid: int) -> None:
-        """Take note of a child of this process that is no orphan."""
+        """Register a child of this process that is no orphan."""
         self._others.add(pid)
 
     def renew(self) -> None:
-        """Let all horses live on, if it is time for that: called for as long as this process runs.
+        """Renew the time limit of all horses when it is due: called for as long as this process runs.
 
         Whether the server answers does not matter, because a worker cannot tell an outage from a partition. If this process is stopped,
         its horses are killed before its lease is over.
@@ -155,7 +155,7 @@ class ForkServerPool:
 def place_of(task: "Task") -> ForkServerKey:
     """Return where a task belongs. Commands import nothing, so their environment needs no server of its own.
 
-    A call with secrets goes to a shared one: what is kept imported may have looked for them where they are not, and set them aside.
+    A call with secrets goes to a shared one: a module kept imported may have read its variables at import, without the secrets.
     """
     env = task.get("env") or {}
     return ForkServerKey(

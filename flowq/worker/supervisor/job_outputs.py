@@ -1,4 +1,4 @@
-"""What a job's expressions see of other jobs: `jobs.<name>.result` and `.status`.
+"""The values of other jobs for a job's expressions: `jobs.<name>.result` and `.status`.
 
 A single job has its value; a matrix or foreach the list of its cells in expansion order, null where a cell has none; a sub-flow what
 its `outputs` come to, and a matrix of sub-flows the list of that. Everything is read from the store when it is needed: a cell that a retry runs again gives another value.
@@ -62,7 +62,7 @@ def read_upstream(store: "Store", shape: Shape, node: Node) -> dict[str, Json]:
 
 
 def _outputs(store: "Store", shape: Shape, node: Node, status: JobStatus | None) -> Json:
-    """Return what a sub-flow gives to the flow around it: nothing unless it finished."""
+    """Return the outputs of a sub-flow for the flow that calls it: none unless it finished."""
     if status is not JobStatus.FINISHED or node.outputs is None:
         return None
     scope = {"params": shape.plan.params_of(node), "jobs": read_upstream(store, shape, node)}

@@ -1,6 +1,6 @@
-"""What a job of a run is made of: its place in the plan, and the scope in which its expressions are evaluated.
+"""The parts of a job of a run: its place in the plan, and the scope in which its expressions are evaluated.
 
-A plan is read once for each run. What changes while a run goes on (its status, its failed jobs) is read again where an expression uses it.
+A plan is read once for each run. Values that change during a run (its status, its failed jobs) are read again where an expression uses them.
 """
 
 import json
@@ -30,7 +30,7 @@ _CHANGING: Final = ("attempt", "status", "failed_jobs")
 
 
 class UnpreparableError(FlowqError):
-    """The job cannot be made ready: an expression without a value, a plan that cannot be read. It ends failed with this text."""
+    """A job that cannot be prepared: an expression without a value, a plan that cannot be read. It ends failed with this text."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +70,7 @@ class JobPlace:
 
 
 class JobScopes:
-    """Finds jobs in plans and makes their scopes. Reads the store, so its methods may raise `ServerError`: repeat the call later."""
+    """The jobs in plans and their scopes. It reads the store, so its methods may raise `ServerError`: repeat the call later."""
 
     def __init__(self, store: "Store") -> None:
         self._store = store
@@ -144,7 +144,7 @@ class JobScopes:
         return scope
 
     def _environment_of(self, plan: Plan) -> dict[str, str]:
-        """Return what expressions may see of this process's environment: nothing that holds a secret."""
+        """Return the part of this process's environment that expressions may see: nothing that holds a secret."""
         if not plan.withheld:
             return self._environment
         return {name: value for name, value in self._environment.items() if name not in plan.withheld}

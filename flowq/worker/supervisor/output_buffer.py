@@ -23,8 +23,8 @@ class OutputBuffer:
 
     `places` numbers the entries: streams that share it can be put in order.
 
-    It never drops anything by itself: who feeds it looks at `full` and either reads no further, which holds the writer back, or
-    calls `shed`. Then the oldest go, because the reason of a failure stands at the end; how many bytes that were is said.
+    It never drops anything by itself: the caller that feeds it checks `full` and either stops reading, which holds the writer back, or
+    calls `shed`. That drops the oldest entries, because the reason of a failure is at the end, and notes how many bytes were dropped.
     """
 
     __slots__ = ("_ended", "_kept", "_lost", "_mask", "_partial", "_places", "_ready")
@@ -39,7 +39,7 @@ class OutputBuffer:
         self._lost = 0
 
     def feed(self, data: bytes) -> None:
-        """Take bytes as they were read."""
+        """Add bytes as they were read."""
         self._add(data if self._mask is None else self._mask.feed(data))
 
     def note(self, text: str) -> None:
@@ -61,7 +61,7 @@ class OutputBuffer:
             del self._partial[:cut]
 
     def end(self) -> None:
-        """The stream has ended: a last line without newline counts too."""
+        """Finish the stream: a last line without newline counts too."""
         if self._mask is not None:
             self._add(self._mask.end())
         if self._partial:
@@ -79,7 +79,7 @@ class OutputBuffer:
         return self._kept >= _KEPT
 
     def shed(self) -> None:
-        """Drop the oldest until it is not full any more."""
+        """Drop the oldest entries until it is no longer full."""
         while self.full:
             dropped = len(self._ready.popleft()[1])
             self._kept -= dropped

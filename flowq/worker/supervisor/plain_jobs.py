@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 LOST: Final = Ended(
     failed(Reason.ABANDONED.value, "the worker that executed this job was lost (no heartbeat within the lease)")
 )
-"""How an execution has ended whose worker was lost, for its callback."""
+"""The outcome of an execution whose worker was lost, for its callback."""
 
 _TRAVELS: Final = ("serializer", "on_success", "on_failure")  # fields of the job that the horse needs
 

@@ -18,7 +18,7 @@ class QueueOrder:
         return self._queues
 
     def served(self, queue: str) -> None:
-        """Take note that a job of a queue was claimed: in turn, that queue and those before it come behind all others."""
+        """Record that a job of a queue was claimed: round-robin moves that queue and those before it behind all others."""
         if self._strategy == "round_robin" and queue in self._queues:
             cut = self._queues.index(queue) + 1
             self._queues = self._queues[cut:] + self._queues[:cut]

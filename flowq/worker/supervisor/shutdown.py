@@ -1,4 +1,4 @@
-"""When a worker stops, and how: the rules in one place, apart from the machinery that carries them out."""
+"""The rules for when and how a worker stops, apart from the code that carries them out."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class ShutdownStage(IntEnum):
-    """How far a worker is in stopping. Only ever grows."""
+    """The stages of stopping. The stage never goes back."""
 
     RUNNING = 0
     WARM = 1  # claims nothing more, finishes what runs
@@ -24,7 +24,7 @@ class ShutdownStage(IntEnum):
 
 
 class Shutdown:
-    """Adds up the reasons to stop."""
+    """The reasons to stop, and the stage that they lead to."""
 
     def __init__(self, options: WorkerOptions, signals: StopSignals) -> None:
         self.stage = ShutdownStage.RUNNING
@@ -78,7 +78,7 @@ class Shutdown:
         return self.stage
 
     def _hurry(self) -> None:
-        """Go from warm to cold when what runs has had its time."""
+        """Go from warm to cold when the running jobs have used up their time."""
         limit = self._options.stop_within
         if self.stage is not ShutdownStage.WARM or limit is None:
             return

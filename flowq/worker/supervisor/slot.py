@@ -47,7 +47,7 @@ _TERM_SENT, _KILL_SENT = 2, 3  # how far the signals of an execution have gone
 
 
 class KillCause(StrEnum):
-    """Why a slot killed its horse: what is reported in place of the horse's own outcome."""
+    """The cause for which a slot killed its horse; reported in place of the horse's own outcome."""
 
     TIMEOUT = "timeout"
     CANCEL = "canceled"
@@ -59,7 +59,7 @@ class KillCause(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """How an execution ended. `cause` is set when it was killed on purpose; `unstarted` when no horse could be had."""
+    """The end of an execution. `cause` is set when it was killed on purpose; `unstarted` when no horse was available."""
 
     outcome: TaskResult
     cause: KillCause | None = None
@@ -69,13 +69,13 @@ class Ended:
 
 
 class Owner(Protocol):
-    """Who is told. Both calls come from the loop; `ended` always comes before `freed`."""
+    """The owner of a slot. The loop makes both calls; `ended` always comes before `freed`."""
 
     def ended(self, slot: Slot, end: Ended) -> None:
-        """The execution is over; the horse may still be on its way out."""
+        """Handle the end of the execution; the horse may still be exiting."""
 
     def freed(self, slot: Slot) -> None:
-        """The slot can take the next task."""
+        """Handle the release of the slot: it can take the next task."""
 
 
 class Slot:
@@ -112,7 +112,7 @@ class Slot:
 
     @property
     def alarm(self) -> float | None:
-        """The monotonic time at which `tick` wants to be called."""
+        """The monotonic time of the next call of `tick`."""
         return self._alarm
 
     def start(self, task: Task, fork_server: ForkServerClient, secrets: ExecutionSecrets | None = None) -> None:
@@ -143,7 +143,7 @@ class Slot:
         return self._output.take()
 
     def let_go(self, since: float) -> None:
-        """Let a job go on that has been held back since before this monotonic time, at the price of its oldest output."""
+        """Resume a job that has been held back since before this monotonic time; its oldest output is dropped."""
         self._output.let_go(since)
 
     @property
@@ -165,7 +165,7 @@ class Slot:
             self._alarm = time.monotonic() + self._grace
 
     def tick(self) -> None:
-        """Send the signals that are due."""
+        """Send the due signals."""
         now = time.monotonic()
         if self._alarm is None or now < self._alarm:
             return
@@ -203,7 +203,7 @@ class Slot:
         return True
 
     def _kill_group(self) -> None:
-        """Kill the horse's process group; while there is no horse yet, the limit for getting one goes on."""
+        """Kill the horse's process group; while there is no horse yet, the limit for getting one stays."""
         if self._horse is not None:
             self._signal(signal.SIGKILL)
             self._stage = _KILL_SENT
@@ -297,7 +297,7 @@ class Slot:
             self._alarm = time.monotonic() + _EXIT_LIMIT
 
     def _go_on(self, phase: TaskResult) -> None:
-        """The job's function has ended, a callback goes on and has its own time. A failure is kept, should the callback not come back."""
+        """Handle the end of the job's function: the callback has its own time. A failure is kept in case the callback does not return."""
         self._begin_by = None
         if phase["phase"] is not None:
             self._alarm = time.monotonic() + float(phase["phase"]) + self._grace

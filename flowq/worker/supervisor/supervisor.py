@@ -46,7 +46,7 @@ _LOG_BUDGET: Final = 1024 * 1024  # bytes of output in one step
 _STARVED: Final = 1.0  # s without claims after the system refused a process
 _REFUSED: Final = 0.5  # s without requests after the server refused one
 _RUN_CHECK: Final = 0.25  # s between looks at the run of `until_run`, while there is nothing to do
-_FAREWELL: Final = 20.0  # s a stopping worker tries to deliver what it has to tell
+_FAREWELL: Final = 20.0  # s for which a stopping worker tries to deliver its last reports
 
 
 class Supervisor:
@@ -81,7 +81,7 @@ class Supervisor:
         now = time.monotonic()
         self._next_beat = now + options.beat
         self._next_sweep = now
-        self._alarm = math.inf  # when something is due that this worker is to see to
+        self._alarm = math.inf  # when this worker's next periodic work is due
         self._next_flush = now
         self._next_run_check = now
         self._next_callbacks = now
@@ -133,7 +133,7 @@ class Supervisor:
             if stage is ShutdownStage.NOW or (stage is not ShutdownStage.RUNNING and through):
                 return
             if deadline is not None and not self._jobs.running and not self._connections.online and time.monotonic() > deadline:
-                _log.error("the server stays away: %d ends could not be reported", self._jobs.unreported)
+                _log.error("the server is still unreachable: %d ends could not be reported", self._jobs.unreported)
                 return
             self._send_what_is_due()
             self._loop.turn(self._patience())
@@ -292,7 +292,7 @@ class Supervisor:
             self._conditions.add(reply.decide)
 
     def _refused(self, _error: ServerError) -> None:
-        """The server answered with an error: read-only, out of memory, loading. Try again, not at once."""
+        """Handle an error reply (read-only, out of memory, loading): try again after a pause."""
         _, logs, reports = self._sent
         self._sent = (0.0, [], [])
         self._jobs.restore(logs, reports)
@@ -308,7 +308,7 @@ class Supervisor:
             self._hungry = True
 
     def _obey(self) -> None:
-        """Do what this worker was told, if it was called for that."""
+        """Carry out the command that this worker received, if there is one."""
         try:
             commands = self._store.workers.commands(self._options.name)
         except DataLostError:
@@ -368,7 +368,7 @@ class Supervisor:
 
     def _stop(self, stage: ShutdownStage) -> None:
         self._jobs.return_waiting()
-        self._next_beat = time.monotonic()  # say at once that nothing more is claimed
+        self._next_beat = time.monotonic()  # report at once that this worker claims no more jobs
         if stage is ShutdownStage.WARM:
             _log.info("stopping: %d running jobs are finished first", self._jobs.running)
         elif stage is ShutdownStage.COLD:

@@ -1,4 +1,4 @@
-"""From a claim to a task: everything the horse must know, and nothing more.
+"""Tasks built from claims: everything the horse must know, and nothing more.
 
 For a job of a run that is its action with rendered values, its directory, environment and secrets, and the earlier result of a job with `cache`.
 """
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 
 class TaskBuilder:
-    """Makes tasks. Reads the store, so its methods may raise `ServerError`; ask again when the server is back."""
+    """A builder of tasks. It reads the store, so its methods may raise `ServerError`: repeat the call later."""
 
     def __init__(self, store: "Store", scopes: JobScopes, options: "WorkerOptions | None" = None) -> None:
         self._store = store

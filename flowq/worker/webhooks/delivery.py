@@ -64,7 +64,7 @@ class Deliveries:
         return bool(self._open or self._results) or (self.wanted and not self._last)
 
     def tick(self, *, running: bool) -> None:
-        """Report what has been answered, and take what is due; a worker that is not `running` any more takes once."""
+        """Report answered deliveries, and take due ones; a worker that is no longer `running` takes once."""
         now = time.monotonic()
         for number, (delivery, deadline) in tuple(self._open.items()):
             if now > deadline:
@@ -82,14 +82,14 @@ class Deliveries:
                 self._hand_over(delivery)
 
     def settle(self, give_up: Callable[[], bool]) -> None:
-        """Deliver what is due now, and wait for it, unless there is reason to give up."""
+        """Send the due deliveries and wait for them, unless there is reason to give up."""
         self.wanted = True
         while self.pending and not give_up():
             self.tick(running=False)
             self._loop.turn(0.05)
 
     def give_back(self) -> None:
-        """Leave what has not been answered to other workers."""
+        """Leave unanswered deliveries to other workers."""
         unsent, self._open = [delivery for delivery, _ in self._open.values()], {}
         for delivery in unsent:
             self._store.webhooks.back(delivery)
@@ -184,7 +184,7 @@ def request_of(delivery: Delivery) -> dict[str, Any]:
 
 
 def report(store: Store, delivery: Delivery, verdict: str, text: str) -> None:
-    """Tell the store how a delivery went."""
+    """Report the outcome of a delivery to the store."""
     if verdict == sender.DONE:
         store.webhooks.over(delivery)
         return

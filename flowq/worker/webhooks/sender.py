@@ -16,13 +16,13 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 DONE: Final = "done"
-AGAIN: Final = "again"  # it may go well later
+AGAIN: Final = "again"  # a later try may succeed
 HOPELESS: Final = "hopeless"  # the receiver does not want it
-_LATER: Final = frozenset({408, 425, 429})  # answers below 500 that do not mean never
+_LATER: Final = frozenset({408, 425, 429})  # answers below 500 after which a later try may succeed
 
 
 def send(request: Mapping[str, Any]) -> tuple[str, str]:
-    """Make one HTTP request (`url`, `method`, `headers`, `body`, `timeout` in seconds); return how it went, and what happened in words.
+    """Make one HTTP request (`url`, `method`, `headers`, `body`, `timeout` in seconds); return the outcome and a description.
 
     Redirects are followed and proxies of the environment used, as urllib does.
     """

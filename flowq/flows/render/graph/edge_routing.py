@@ -1,4 +1,4 @@
-"""The space between two columns of text: which edge runs where, so that no two lines can be taken for one.
+"""The routing of edges between two columns of text, so that no two lines can be mistaken for one.
 
 Edges from the same parents run together: a *bundle*. It has at most one vertical piece, on a *track*. A parent's line leads from
 the left border to the tracks of its bundles, a child's line from the track of its bundle to the right border. In a row that has

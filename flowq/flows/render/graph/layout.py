@@ -1,4 +1,4 @@
-"""Where everything stands: vertices in columns from left to right, an edge never goes back.
+"""The layout of a graph: vertices in columns from left to right, an edge never goes back.
 
 The steps of Sugiyama's method, in a form for few lines of text:
 

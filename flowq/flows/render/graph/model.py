@@ -1,7 +1,7 @@
 """The graph that is drawn: vertices in topological order and edges between them, made from a plan and the state of a run.
 
 A matrix is one vertex (`build ×4`) unless its cells are asked for; then the group that counts them is a vertex too, so that n
-cells above m dependents stay n + m edges. What only counts for the engine's sake is looked through, see `contract`.
+cells above m dependents stay n + m edges. Groups that exist only for the engine are not drawn, see `simplify`.
 """
 
 from collections.abc import Sequence
@@ -29,7 +29,7 @@ class Vertex:
 
     @property
     def label(self) -> str:
-        """What is written beside its mark."""
+        """The label beside its mark."""
         return f"{self.name} ×{len(self.cells)}" if self.cells else self.name
 
 
@@ -118,7 +118,7 @@ def _folded(plan: Plan, jobs: dict[int, JobView]) -> Drawing:
 
 
 def _name(node: str) -> str:
-    """Return how a node is called that is drawn only because it stands for very many edges."""
+    """Return the label of a node that is drawn only because it replaces very many edges."""
     return node.removesuffix(f"/{GATE}").replace(STAGE, "stage ")
 
 

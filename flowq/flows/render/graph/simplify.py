@@ -1,4 +1,4 @@
-"""Edges between what is drawn, through what is not: stages, the gates and groups of sub-flows, the cells that fit a `match`.
+"""Edges between drawn vertices, through those that are not drawn: stages, the gates and groups of sub-flows, the cells that fit a `match`.
 
 The plan puts a counting cell between n jobs and the m that wait for them all. People did not write it and should not see it, so an edge
 into it and one out of it are drawn as one. Of a group only the jobs at its end matter: the others have an edge inside. The edge asks what its
@@ -45,14 +45,14 @@ class Contraction:
         return [(ordinal, "")] if ordinal in self.drawn else self._sources[ordinal]
 
     def _passes(self, cell: Cell) -> bool:
-        """Return whether a cell is nothing that people wrote."""
+        """Return whether a cell is not written in the flow file."""
         if cell.hidden:
             return self._cells or _is_gate(cell) or cell.matrix is None
         node = self._plan.node_of(cell)
         return cell.group and (node.outputs is not None or bool(node.flows))
 
     def _look_through(self, cell: Cell) -> bool:
-        """Find what stands behind a cell; return whether that is little enough."""
+        """Find the edges that replace a cell; return whether they are few enough."""
         found: dict[tuple[int, str], None] = {}
         counted = {edge.parent for edge in cell.parents}
         for edge in cell.parents:

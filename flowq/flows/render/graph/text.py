@@ -1,6 +1,6 @@
 """A graph as lines of text: columns joined by lines where that fits the width, else a list in the same order.
 
-Lines never lie: two that meet without a corner cross, and a crossing is drawn as a gap in the vertical one; a line that joins
+Lines are unambiguous: two that meet without a corner cross, and a crossing is drawn as a gap in the vertical one; a line that joins
 another and goes on is drawn as a tap (`╨`).
 """
 
@@ -32,13 +32,13 @@ _CORNERS: Final = {  # (left, right, up, down) -> the character that joins them
     (1, 1, 1, 1): "┼",
 }
 _TAPS: Final = {"┬": "╥", "┴": "╨", "┼": "╫"}
-"""Where a line gives to a vertical one that others use too and then goes on: what comes along the vertical does not turn into it."""
+"""The mark where a line joins a shared vertical one and continues: lines along the vertical do not turn into it."""
 _ASCII: Final = str.maketrans("─│╭╮╰╯├┤┬┴┼╥╨╫▶×←…", "-|+++++++++***>x<.")
 
 
 @dataclass(frozen=True, slots=True)
 class Pen:
-    """How text is measured, shortened and marked.
+    """The functions that measure, shorten and label text.
 
     `measure` gives the cells a text takes, `cut` shortens one to a number of cells, `label` gives what is written for a vertex.
     """
@@ -90,7 +90,7 @@ def listing(graph: Drawing, pen: Pen) -> list[list[Piece]]:
 
 
 def remarks(graph: Drawing, drawn: Sequence[Sequence[Piece]], pen: Pen) -> Iterator[str]:
-    """Yield what a drawing does not show by itself: how taps are read, and edges that ask for something else than success."""
+    """Yield a drawing's legend: the meaning of taps, and edges with conditions other than success."""
     taps = [_plain(tap, pen) for tap in _TAPS.values()]
     if any(tap in text for line in drawn for text, vertex in line if vertex < 0 for tap in taps):
         yield f"{' '.join(dict.fromkeys(taps))} a line joins the one it crosses and goes on; the other does not turn into it"

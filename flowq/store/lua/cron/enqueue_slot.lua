@@ -1,4 +1,4 @@
--- cron/enqueue_slot: a time of a cron entry has come: its job is created, once
+-- cron/enqueue_slot: creates the job of a due slot of a cron entry, once
 -- edges: -
 -- args: entry after slot name, then those of create
 -- guard: the slot has come, and no scheduler has dealt with the entry since the caller looked (`after`); else those of create

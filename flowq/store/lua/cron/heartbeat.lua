@@ -1,4 +1,4 @@
--- cron/heartbeat: a cron scheduler lives, and asks how its entries stand
+-- cron/heartbeat: records that a cron scheduler lives, and returns the latest slots of its entries
 -- edges: -
 -- args: scheduler nonce ttl force fields* entries*
 -- guard: no other scheduler of this name has beaten within `ttl` (ms), unless `force`

@@ -1,10 +1,10 @@
--- cron/unregister: a cron scheduler says goodbye
+-- cron/unregister: removes a cron scheduler from the list
 -- edges: -
 -- args: scheduler nonce
 -- guard: the name is still its own
 -- replies: {done | not_found}
 -- uses: -
--- What it noted of its entries stays: the next scheduler goes on from there.
+-- The slots of its entries are kept: the next scheduler continues from there.
 function T.unregister()
   local name, nonce = A.text(), A.text()
   if call('HGET', K.scheduler(name), 'nonce') ~= nonce then return { 'not_found' } end

@@ -1,4 +1,4 @@
--- group/await: a client wants to be woken when all jobs of a group have ended
+-- group/await: registers a client that waits until all jobs of a group have ended
 -- edges: -
 -- args: name
 -- guard: the group exists

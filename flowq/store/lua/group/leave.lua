@@ -1,10 +1,10 @@
--- group/leave: a job does not belong to its group any more
+-- group/leave: removes a job from its group
 -- edges: -
 -- args: id name
 -- guard: it belongs to this one
 -- replies: {done | wrong_state | not_found}
 -- uses: lib/groups
--- The job itself goes on as it is.
+-- The job itself does not change.
 function T.leave()
   local id, name = A.text(), A.text()
   local job = L.load(id)

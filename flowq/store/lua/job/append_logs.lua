@@ -1,4 +1,4 @@
--- job/append_logs: captured output of a running execution
+-- job/append_logs: stores captured output of a running execution
 -- edges: -
 -- args: id token index stream data
 -- guard: the token is the job's current one; an index that was stored before is a duplicate

@@ -1,4 +1,4 @@
--- job/approve: a person has decided about an approval
+-- job/approve: records a user's decision about an approval
 -- edges: deferred -> finished, deferred -> failed
 -- args: id nonce verdict value by comment
 -- guard: an approval that waits for its decision; the same nonce again is a duplicate

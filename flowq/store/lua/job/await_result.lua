@@ -1,4 +1,4 @@
--- job/await_result: a client wants to be woken when the job has a result
+-- job/await_result: registers a client that waits for a result of the job
 -- edges: -
 -- args: id
 -- guard: the job exists

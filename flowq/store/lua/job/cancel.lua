@@ -1,11 +1,11 @@
--- job/cancel: one job, wherever it is
+-- job/cancel: cancels one job in any status
 -- edges: created -> canceled, queued -> canceled, deferred -> canceled, scheduled -> canceled, rate_limited -> canceled
 -- args: id how release nonce execution
 -- guard: the job has not ended, except by this very request; a group ends by its cells, a handler before its turn, or a draft without a queue, has nothing to cancel
 -- replies: {done | requested (a worker has to kill it first) | wrong_state | not_found}
 -- uses: job/release_dependents
--- `how` is 1 to cancel, 2 to stop (a stopped plain job counts as failed for its dependents). With `release` those who
--- wait for the job do not mind any more how it ends: a canceled job then holds no other job back.
+-- `how` is 1 to cancel, 2 to stop (a stopped plain job counts as failed for its dependents). With `release` the jobs
+-- that wait for the job accept any end of it: a canceled job then holds no other job back.
 -- With `execution` only that one is stopped: when it has ended by itself, the next one is not.
 local function let_go(job)
   local key = K.children(job.id)

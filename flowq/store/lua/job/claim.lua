@@ -1,4 +1,4 @@
--- job/claim: the head of the first queue that has one goes to a slot of a worker
+-- job/claim: gives the head of the first non-empty queue to a slot of a worker
 -- edges: queued -> started, queued -> failed (its ttl has passed), queued -> canceled (its run is), queued -> skipped (its run stops), queued -> deferred (its place was given up meanwhile), queued -> rate_limited (likewise)
 -- args: worker slot claim_id lease queues*
 -- guard: not suspended (or not any more); the slot's same claim id gets the same answer again
@@ -39,7 +39,7 @@ local function start(job, worker, claim_id, lease)
   return answer(job)
 end
 
--- A job that was popped: start it, and return the answer, or do with it what it is due for.
+-- Start a popped job and return the reply, or move it to the status that is due.
 local function begin(worker, slot, claim_id, lease, id, place)
   local job = L.load(id)
   if job then job.popped = true end

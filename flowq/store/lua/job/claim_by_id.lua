@@ -1,10 +1,10 @@
--- job/claim_by_id: one named job goes to the process that asks for it, past the queue (sync mode)
+-- job/claim_by_id: gives one named job to the calling process, past the queue (sync mode)
 -- edges: queued -> started, scheduled -> started
 -- args: id worker claim_id lease
 -- guard: queued, or scheduled for a retry or repetition; the same claim id gets the same answer again
 -- replies: as claim; {} when another worker has the job, or it is not ready
 -- uses: job/claim
--- Suspension does not matter: it holds workers back, and only the caller is waiting here.
+-- Suspension does not apply: it holds workers back, and here only the caller waits.
 function L.take(id, worker, claim_id, lease)
   local job = L.load(id)
   if not job then return {} end

@@ -1,4 +1,4 @@
--- job/create: a plain job
+-- job/create: creates a plain job
 -- edges: - -> queued, - -> deferred, - -> scheduled, - -> skipped, - -> rate_limited
 -- args: nonce id unique queue payload meta due front group coming parents* fields*
 -- guard: the same nonce again is a duplicate; with `unique`, or while the job is started, a taken id is a conflict; every parent exists and none waits for this job
@@ -24,7 +24,7 @@ function L.replace(old)
   for _, name in ipairs(INHERITED) do
     if old[name] then call('HSET', K.job(old.id), name, old[name]) end
   end
-  -- The numbers of an id's executions only grow: logs and idempotent effects are known by them.
+  -- The execution numbers of an id only grow: they identify logs and idempotent effects.
   if old.token then call('HSET', K.job(old.id), 'token', old.token, 'outcome', 'unclaimed') end
   return parents
 end

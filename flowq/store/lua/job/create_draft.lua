@@ -1,10 +1,10 @@
--- job/create_draft: a plain job that was made is stored without being enqueued
+-- job/create_draft: stores a plain job without enqueueing it
 -- edges: - -> created
 -- args: as of create; `unique`, `due` and `coming` make no difference
 -- guard: the same nonce again is a duplicate; a taken id is a conflict, unless by a draft, which is replaced
 -- replies: {done | duplicate | conflict, status}
 -- uses: job/create
--- A draft is in no structure and has no end. Those whom it depends on are looked for when it is enqueued, and then it joins its group.
+-- A draft is in no structure and has no end. When it is enqueued, its parents are looked up and it joins its group.
 function T.create_draft()
   local nonce, id, _, queue, payload, meta = A.text(), A.text(), A.text(), A.text(), A.text(), A.text()
   local _, front, group, _, parents, fields = A.number(), A.text(), A.text(), A.number(), A.list(), A.list()

@@ -1,10 +1,10 @@
--- job/create_many: plain jobs, some per call
+-- job/create_many: creates several plain jobs
 -- edges: -
 -- args: jobs, and for each of them those of create
 -- guard: that of create, for each job
 -- replies: {the reply of create for each job}
 -- uses: job/create
--- A composite: each job is created as if by itself, in order, so one may depend on another that stands before it.
+-- A composite: each job is created as if by itself, in order, so one may depend on an earlier one.
 function T.create_many()
   local replies = {}
   for i = 1, A.number() do replies[i] = L.create() end

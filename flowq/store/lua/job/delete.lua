@@ -1,12 +1,12 @@
--- job/delete: a plain job vanishes; its dependents are decided
+-- job/delete: deletes a plain job; its dependents are decided
 -- edges: created -> -, queued -> -, started -> -, deferred -> -, scheduled -> -, finished -> -, failed -> -, stopped -> -, canceled -> -, skipped -> -, rate_limited -> -
 -- args: id
 -- guard: not of a run
--- replies: {done | more (very many depend on it: it is canceled, the same call again goes on) | wrong_state | not_found}
+-- replies: {done | more (very many depend on it: it is canceled, the same call again continues) | wrong_state | not_found}
 -- uses: job/release_dependents
 -- Dependents of a job that had not ended are decided as if it had been canceled.
 
--- Its end concerns nothing else: no dependents, group, client that waits, limit or webhook. Then it needs none before it vanishes.
+-- Nothing depends on its end: no dependents, group, waiting client, limit or webhook. Then it is deleted without one.
 local function is_alone(job)
   return job.status == 'queued'
     and not (job.has_dependents or job.group_id or job.waiters or job.semaphores or job.rate_limit or job.webhooks or job.pending_callbacks)
@@ -25,7 +25,7 @@ function L.delete(id)
   elseif not L.ended(job.status) then
     L.end_job(job, 'canceled', 'canceled')
   end
-  -- The record that its edges are decided by goes when all are.
+  -- The record decides its edges, so it is deleted after all of them are decided.
   local _, waiting = L.drain(200)
   if waiting == 1 and L.unsettled(job) then return 'more' end
   L.forget(job)

@@ -1,4 +1,4 @@
--- job/expand_foreach: the list of a foreach is known: one job becomes a group of cells
+-- job/expand_foreach: turns a foreach whose list is known into a group of cells
 -- edges: deferred -> -, - -> deferred (the cells), deferred -> finished
 -- args: id nonce count
 -- guard: a foreach that waits for its list, all of whose items are staged under this nonce; the same nonce again is a duplicate

@@ -1,4 +1,4 @@
--- job/expire_queued: a queued job's ttl has passed; it is never executed
+-- job/expire_queued: fails a queued job whose ttl has passed; it is never executed
 -- edges: queued -> failed
 -- args: id
 -- guard: queued, and past its deadline

@@ -1,4 +1,4 @@
--- job/finish: one execution reports how it ended
+-- job/finish: records the reported end of one execution
 -- edges: started -> finished, started -> failed, started -> stopped, started -> canceled, started -> scheduled, started -> queued, started -> deferred, started -> rate_limited, queued -> started (the execution was taken for lost), scheduled -> started (likewise)
 -- args: id token outcome reason has_value value allowed retryable delay max_returns exit_code front result_ttl cache*
 -- guard: the token is the job's current one; an execution that reported before gets duplicate, one that lost the job to another one gets fenced
@@ -6,10 +6,10 @@
 -- uses: job/release_dependents lib/execution_history lib/retry lib/cache lib/regain
 -- outcome `retry` is a job that returned Retry: `delay` ms (-1: at once), at most `max_returns` times, apart from the retries for failures.
 -- A failure that is not the last attempt, and a returned Retry, leave a result too (outcome `retried`, of a Retry that is not granted
--- any more `exceeded`). A success of a job with repetitions left (field `repeat`, "<times>|<ms>,…") leaves one and goes round again.
+-- any more `exceeded`). A success of a job with repetitions left (field `repeat`, "<times>|<ms>,…") leaves one and schedules the job again.
 -- `result_ttl` is the worker's default (ms, '' for none) for a job that has none of its own.
--- `cache` (of a job with `cache`): what people are told, and the result to keep or to take over (see lib/cache). One that was to be taken
--- over and has gone meanwhile: the job goes back to its queue uncharged, to be looked at again.
+-- `cache` (of a job with `cache`): the reason shown to users, and the result to keep or to reuse (see lib/cache). If the result to reuse
+-- has expired meanwhile, the job goes back to its queue uncharged and is decided again.
 local function again(job, delay, max_returns, front)
   local returns = tonumber(job.returns or 0)
   if returns >= max_returns then return false end
@@ -44,7 +44,7 @@ local function record(job, outcome, has_value, value, exit_code)
   return extra
 end
 
--- A worker has not executed the job after all: nothing is charged.
+-- A worker has not executed the job: nothing is charged.
 function L.hand_back(job)
   call('HSET', K.job(job.id), 'outcome', 'unclaimed', 'attempt', tonumber(job.attempt) - 1)
   job.outcome, job.attempt = 'unclaimed', tonumber(job.attempt) - 1

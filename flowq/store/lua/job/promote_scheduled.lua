@@ -1,4 +1,4 @@
--- job/promote_scheduled: a scheduled job is due
+-- job/promote_scheduled: queues a scheduled job that is due
 -- edges: scheduled -> queued, scheduled -> deferred (its semaphores are taken), scheduled -> rate_limited
 -- args: id
 -- guard: scheduled, and due

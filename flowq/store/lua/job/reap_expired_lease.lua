@@ -1,4 +1,4 @@
--- job/reap_expired_lease: an execution whose lease ran out is lost
+-- job/reap_expired_lease: ends an execution whose lease has expired as lost
 -- edges: started -> queued, started -> scheduled, started -> failed, started -> canceled, started -> stopped, started -> deferred, started -> rate_limited
 -- args: id
 -- guard: started, and its lease has run out

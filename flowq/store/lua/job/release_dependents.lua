@@ -1,12 +1,12 @@
--- job/release_dependents: what an end means for those who depend on it, in bounded steps
+-- job/release_dependents: decides the dependents of an ended job, in bounded steps
 -- edges: deferred -> queued, deferred -> scheduled, deferred -> skipped, deferred -> canceled, deferred -> finished, deferred -> failed, queued -> skipped, queued -> canceled, queued -> failed, scheduled -> skipped, scheduled -> canceled, scheduled -> failed, - -> deferred, deferred -> rate_limited, rate_limited -> queued
 -- args: budget
 -- guard: a child is touched only while it is deferred; an edge is decided once, because the cursor over the parent's children moves in the same step
---   (of a plain job it is in the record, field `settled`: a second end goes on where the first one was)
+--   (of a plain job it is in the record, field `settled`: a second end continues where the first one was)
 -- replies: {edges and jobs dealt with, 1 when the outbox holds more}
 -- uses: lib/status lib/outbox lib/conditions lib/job_end lib/semaphores lib/run_cancellation lib/run_lifecycle lib/run_walks lib/foreach lib/parents
 
--- All edges of a deferred job hold: it goes on. `decided`: a supervisor has evaluated what it had to.
+-- Continue a deferred job all of whose edges hold. `decided`: a supervisor has evaluated its conditions.
 function L.ready(job, decided)
   if job.kind == 'group' then return L.end_job(job, L.group_status(job), nil) end
   local mode = L.halted(job) or (L.cell_halted(job) and 'fail_fast')
@@ -28,7 +28,7 @@ function L.ready(job, decided)
   L.enqueue(job)
 end
 
--- The edge of a plain job names its creation too: "<id>|<nonce>". Another job that has its id now is none of this parent's business.
+-- The edge of a plain job names its creation too: "<id>|<nonce>". Another job that has its id now does not depend on this parent.
 local function decide_edge(parent, name, condition)
   local child_id, nonce = string.match(name, '^([^|]*)|?(.*)$')
   local child = L.load(child_id)

@@ -1,4 +1,4 @@
--- job/requeue: a plain job that has ended is executed again from its first attempt
+-- job/requeue: queues an ended plain job again from its first attempt
 -- edges: failed -> queued, stopped -> queued, canceled -> queued, finished -> queued, failed -> rate_limited, stopped -> rate_limited, canceled -> rate_limited, finished -> rate_limited
 -- args: id front nonce
 -- guard: ended, and not of a run (a run is retried as a whole); the same nonce again changes nothing

@@ -1,11 +1,11 @@
--- job/resolve_conditions: what a supervisor has evaluated for a job whose edges hold: its `if`, its concurrency group, the message of an approval
+-- job/resolve_conditions: applies the conditions that a supervisor has evaluated for a job whose edges hold: its `if`, its concurrency group, the message of an approval
 -- edges: deferred -> queued, deferred -> skipped, deferred -> failed, deferred -> finished, deferred -> scheduled, deferred -> canceled
 -- args: id verdict reason text sem message
 -- guard: deferred, and handed out for a decision
 -- replies: {done | wrong_state | not_found}
 -- uses: job/release_dependents
 -- verdict `go_on`, `skipped`, or `failed` with the text of the error. `sem` is "<max> <name>" of a concurrency group, or ''. A foreach
--- that goes on is not decided but expanded.
+-- that continues is not decided but expanded.
 function T.resolve_conditions()
   local id, verdict, reason, text, sem, message = A.text(), A.text(), A.text(), A.text(), A.text(), A.text()
   local job = L.load(id)

@@ -1,4 +1,4 @@
--- job/return_claim: a worker hands a job back that it cannot or may not execute; nothing is charged
+-- job/return_claim: takes back a job that its worker cannot or may not execute; nothing is charged
 -- edges: started -> queued, started -> canceled, started -> failed, started -> deferred, started -> rate_limited
 -- args: id token
 -- guard: the token is the job's current one

@@ -1,4 +1,4 @@
--- job/save_fields: fields of a plain job that are the user's
+-- job/save_fields: writes the user's fields of a plain job
 -- edges: -
 -- args: id fields*
 -- guard: the job exists and is not of a run

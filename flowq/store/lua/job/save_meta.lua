@@ -1,4 +1,4 @@
--- job/save_meta: the user's own data about a job
+-- job/save_meta: stores the user's own data about a job
 -- edges: -
 -- args: id data
 -- guard: the job exists

@@ -1,4 +1,4 @@
--- job/time_out_approval: an approval was not decided in its time
+-- job/time_out_approval: fails an approval that was not decided in time
 -- edges: deferred -> failed
 -- args: id
 -- guard: an approval that waits for its decision, whose time is over

@@ -1,4 +1,4 @@
--- job/upload_foreach_items: some items of a foreach whose list was evaluated, without effect until expand
+-- job/upload_foreach_items: stages items of an evaluated foreach list, without effect until job/expand_foreach
 -- edges: -
 -- args: id nonce chunk first items*
 -- guard: a foreach that waits for its list; chunks of one nonce arrive in order, the first chunk of another nonce starts afresh

@@ -1,7 +1,7 @@
--- lib/cache: results of a job that later runs of it take over, by the digest of what they were made of
+-- lib/cache: results of a job that its later runs reuse, by the digest of their inputs
 -- uses: -
--- `cache:<identity>` is a hash: "=<digest>" -> "<ms> <what goes with the result>", `latest` -> what the latest one was made of, `order` ->
--- the digests, the one used last at the end. `cached:<identity>` has the results. Both vanish when they were not used for their ttl.
+-- `cache:<identity>` is a hash: "=<digest>" -> "<ms> <record of the result>", `latest` -> the inputs of the latest one, `order` ->
+-- the digests, the one used last at the end. `cached:<identity>` has the results. Both expire when they were not used for their ttl.
 local CACHED_KEPT = 10 -- results of one job
 local CACHED_FOR = 30 * 86400000 -- ms, without a ttl
 
@@ -27,7 +27,7 @@ local function used(report)
   end
   call('HSET', K.cache(report.id), 'order', table.concat(order, ' '))
   local left = report.ttl or CACHED_FOR
-  if report.ttl and report.record == '' then -- with a ttl, a result does not get younger by being used
+  if report.ttl and report.record == '' then -- with a ttl, use does not extend a result's life
     local made = string.match(call('HGET', K.cache(report.id), '=' .. report.digest) or '', '^(%d+)')
     left = (tonumber(made) or now) + report.ttl - now
   end
@@ -36,7 +36,7 @@ local function used(report)
   end
 end
 
--- The result that is taken over, nil when it has gone meanwhile.
+-- Return the result to reuse, nil when it has expired meanwhile.
 function L.cache_take(report)
   local value = call('HGET', K.cached(report.id), report.digest)
   if not value then return nil end

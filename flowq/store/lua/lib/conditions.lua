@@ -1,7 +1,7 @@
 -- lib/conditions: which edges hold below a job that has ended, and how a group has ended by its cells
 -- uses: lib/status
 
--- What holds of a parent that has ended. A group has counted how its cells ended (fields `cells:…`).
+-- The conditions that hold for an ended parent. A group has counted how its cells ended (fields `cells:…`).
 local function mixed(parent)
   return parent.kind == 'group' and parent.status == 'finished' and tonumber(parent['cells:skipped'] or 0) > 0
 end

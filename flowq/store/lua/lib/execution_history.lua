@@ -1,4 +1,4 @@
--- lib/execution_history: what is kept of executions that are not the latest: exactly nine results in a list, and the ledger of tokens.
+-- lib/execution_history: the data kept of executions before the latest: exactly nine results in a list, and the ledger of tokens.
 -- uses: lib/status
 
 -- Before a new execution: the previous one's result goes to the list, its token to the ledger.
@@ -17,7 +17,7 @@ function L.archive(job)
   job.outcome, job.exit_code, job.ended_at, job.cache = nil, nil, nil, nil
 end
 
--- How an execution that reports now stands to its job: nil (it holds it), 'duplicate' or 'fenced'.
+-- Whether a reporting execution may still end its job: nil (it holds the job), 'duplicate' or 'fenced'.
 function L.standing(job, token)
   if not job then return 'not_found' end
   local outcome

@@ -30,7 +30,7 @@ function L.step.cells(id, cursor, budget)
   return did, last + 1
 end
 
--- A group is one job again, its cells go. Called while it is armed for a retry. One without cells is a job already.
+-- Turn a group back into one job and drop its cells. Called while it is armed for a retry. A group without cells is a job already.
 function L.shrink(group)
   local first, count = string.match(group.members, '^(%d+) (%d+)$')
   if group.kind == 'foreach' then

@@ -1,11 +1,11 @@
--- lib/groups: groups of plain jobs: who belongs to one, how many are in which status, and when the last record is gone
+-- lib/groups: groups of plain jobs: their members, the counts by status, and the expiry of the last record
 -- uses: lib/status
 -- loaded: on first use
 -- A job's field `group_id` names its group. The hash `group` counts its jobs: `jobs:<status>` (of one whose record has expired, how it
 -- ended), `open` those that have not ended, `coming` those that a producer is about to add. `members` has each with the time at
 -- which its record expires, +inf while that is not known. Both keys, and the entry in `groups`, live exactly as long as the last
 -- record: written in the transition that sets a record's life, so that nothing has to be cleaned up afterwards.
-local COMING = 60000 -- ms after which a producer that does not go on adding jobs is not waited for any more
+local COMING = 60000 -- ms after which a group stops waiting for a producer that adds no more jobs
 
 local function until_text(score)
   return string.format('%.0f', score)
@@ -19,7 +19,7 @@ local function live_until(key, score)
   if score == math.huge then call('PERSIST', key) else call('PEXPIREAT', key, until_text(score)) end
 end
 
--- Let the group live as long as its members.
+-- Set the group's expiry to that of its longest-lived member.
 local function settle(name)
   local members, groups = K.members(name), K.groups()
   local last = last_of(members)
@@ -60,7 +60,7 @@ function L.group_coming(name, delta)
   call('HSET', key, 'coming_until', now + COMING)
 end
 
--- One of the jobs of a request is not to be had.
+-- One of the jobs of a request cannot be created.
 function L.group_without(name)
   if call('EXISTS', K.members(name)) == 0 then return end
   L.group_coming(name, -1)

@@ -1,7 +1,7 @@
--- lib/job_end: the end of a job: its record's life, the parents it held, and what is put on the list for others
+-- lib/job_end: the end of a job: its record's expiry, the parents it held, and the follow-up work in the outbox
 -- uses: lib/status lib/outbox lib/run_cancellation lib/groups lib/webhooks
 
--- The record is needed beyond its time: dependents that have not ended, or failure callbacks of lost executions (`pending_callbacks`).
+-- The record is needed beyond its ttl: dependents that have not ended, or failure callbacks of lost executions (`pending_callbacks`).
 local function is_needed(job)
   return tonumber(job.open_dependents or 0) > 0 or tonumber(job.pending_callbacks or 0) > 0
 end
@@ -34,7 +34,7 @@ local function expiry(job, status)
   if job.run then return '+inf' end
   local ttl = tonumber((status == 'failed' or status == 'stopped') and job.failure_ttl or job.result_ttl) or D.RESULT_TTL
   if ttl < 0 or is_needed(job) then return '+inf' end -- or kept for others: `retire` says until when
-  -- Registries shed what has expired as they grow; counts leave it out anyway.
+  -- Registries drop expired entries as they grow; counts exclude them anyway.
   local registry = K.registry(status, job.queue)
   local old = call('ZRANGEBYSCORE', registry, '-inf', now, 'LIMIT', 0, 10)
   if #old > 0 then call('ZREM', registry, unpack(old)) end
@@ -70,7 +70,7 @@ local function end_of_member(job)
   if job.allowed ~= '1' then L.failed_fast(job) end
 end
 
--- Edges to the parents that a plain job still holds: they are kept for it until its first end. A draft has not taken hold of them.
+-- Edges to the parents that a plain job still holds: they are kept for it until its first end. A draft does not hold them.
 function L.held_parents(job)
   if job.run or job.parents_released or job.status == 'created' then return {} end
   return call('LRANGE', K.parents(job.id), 0, -1)
@@ -84,7 +84,7 @@ local function let_parent_go(edge)
   end
 end
 
--- More parents than one call lets go wait in a list of their own: the job's keys may be deleted before their turn.
+-- Parents beyond the number that one call releases are kept in a list of their own: the job's keys may be deleted before.
 local LET_GO = 100
 local COPIED = 1000 -- arguments of one command
 
@@ -103,7 +103,7 @@ function L.step.let_go(number, _, budget)
   return #edges, #edges == budget and 0 or nil
 end
 
--- A job comes to its end. Everything that follows for others is put on the list. Field `allow_failure`: any failure of its own is allowed; a foreach
+-- End a job. The follow-up work for other jobs goes to the outbox. Field `allow_failure`: any failure of its own is allowed; a foreach
 -- that has cells has none of its own.
 function L.end_job(job, status, reason, extra)
   extra = extra or {}

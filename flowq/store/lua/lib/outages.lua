@@ -1,6 +1,6 @@
--- lib/outages: time in which the server took nothing from any worker does not count against a lease
+-- lib/outages: excludes from leases the time in which the server accepted no write from any worker
 -- uses: -
--- Down, frozen, read-only, out of memory: no worker could send a heartbeat, however well it is, and none could take the job over. Each
+-- While the server is down, frozen, read-only or out of memory, no worker can send a heartbeat, and none can take a job over. Each
 -- heartbeat and sweep notes the time. A gap between two of them moves all leases: what was left of each before the gap is left of it
 -- afterwards, so gaps never add up to more than one lease after the last. A clock that was set is a gap too, in either direction.
 local GAP = 0.4 -- of a lease: live workers send heartbeats more often than that

@@ -1,7 +1,7 @@
--- lib/outbox: what follows from a transition for others, in bounded steps that no crash can lose
+-- lib/outbox: follow-up work of a transition, in bounded steps that no crash can lose
 -- uses: lib/status
 -- Work that one transition makes is taken from a list in memory first; what the budget does not cover goes to the outbox with its
--- cursor, and any worker's sweep goes on there. A run counts its entries and cannot end before they are gone. A step is a function
+-- cursor, and any worker's sweep continues there. A run counts its entries and cannot end before they are gone. A step is a function
 -- of L.step: (id, cursor, budget) -> what was dealt with, the next cursor (nil: through).
 L.step = L.step or {}
 
@@ -34,7 +34,7 @@ local function persist(entry)
   if entry.run then L.add(entry.run, 'outbox', 1) end
 end
 
--- One that cannot be done is set aside.
+-- A step that fails is set aside.
 local function step(kind, id, cursor, budget)
   local well, did, next_cursor = pcall(L.step[kind], id, cursor, budget)
   if well then return did, next_cursor end
@@ -54,7 +54,7 @@ local function drain_memory(budget)
   return budget
 end
 
--- What this script made, now: a job that became ready can be claimed by the same call.
+-- Do the work that this script made now: the same call can then claim a job that became ready.
 L.spread = drain_memory
 
 local function drain_outbox(budget)

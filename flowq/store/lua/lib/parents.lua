@@ -1,4 +1,4 @@
--- lib/parents: the edges from a plain job to the jobs that it depends on, attached and let go in bounded steps
+-- lib/parents: the edges from a plain job to the jobs that it depends on, attached and released in bounded steps
 -- uses: lib/status lib/outbox lib/conditions lib/job_end
 -- loaded: on first use
 -- A job holds its parents' records (field `open_dependents`) from its creation to its first end. It counts one edge more than it has until all are attached,

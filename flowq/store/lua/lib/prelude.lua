@@ -1,4 +1,4 @@
--- lib/prelude: what every script starts with.
+-- lib/prelude: the start of every script.
 -- KEYS[1] is the meta key; its prefix, the hash tag of the namespace, is the prefix of every other key.
 -- ARGV[1] is the incarnation the caller works on ('' when it does not care): data that was flushed or lost is noticed before
 -- anything is written, so a beat can never bring back half a job.

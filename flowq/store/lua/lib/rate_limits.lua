@@ -1,7 +1,7 @@
 -- lib/rate_limits: rate limits of plain jobs: how many may be queued or started at once, and how many may start in a period
 -- uses: lib/outbox
 -- loaded: on first use
--- A job's field `rate_limit` is "<concurrency>|<rate>|<period, ms>", empty where it says nothing; its semaphore is "rate/<key>", whose holders
+-- A job's field `rate_limit` is "<concurrency>|<rate>|<period, ms>", empty without a limit; its semaphore is "rate/<key>", whose holders
 -- and waiters are those of any semaphore. Producers may disagree: each limit that a job of the key carries while it waits for the key,
 -- is queued or started, holds at the same time, so the strictest decides and none is ever exceeded. The hash `limits` counts the
 -- jobs by what they carry; `starts` has the times of the latest executions, as many as the largest rate asks about.
@@ -12,7 +12,7 @@ local function parse(text)
   return tonumber(concurrency), tonumber(rate), tonumber(period)
 end
 
--- What holds for a key now, with what this job (nil: none) is about to add.
+-- The limits of a key now, with those that this job (nil: none) is about to add.
 local function limits_of(name, job)
   local list = call('HKEYS', K.limits(name))
   if job then list[#list + 1] = job.rate_limit end

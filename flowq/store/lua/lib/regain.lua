@@ -1,8 +1,8 @@
--- lib/regain: an execution that was taken for lost holds its job again, if no other one has been begun
+-- lib/regain: gives a job back to an execution that counted as lost, if no other execution has begun
 -- uses: lib/status lib/job_end lib/semaphores lib/run_cancellation
 -- loaded: on first use
--- Its worker could not reach the server for longer than a lease while others could, and goes on all the same: it cannot know that. When it
--- is back, with a heartbeat or with the end, the job need not be executed once more.
+-- Its worker could not reach the server for longer than a lease while others could, and continued: it cannot know that. When its
+-- heartbeat or report arrives, the job need not be executed once more.
 local WAITING = { queued = true, scheduled = true }
 
 -- Returns whether the job is started again, as the execution with this token; its lease is `score`.

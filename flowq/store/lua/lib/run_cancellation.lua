@@ -1,7 +1,7 @@
--- lib/run_cancellation: what is told to stop before its time: a canceled run, a run or matrix with fail_fast after a failure, a run out of time
+-- lib/run_cancellation: early ends: a canceled run, a run or matrix with fail_fast after a failure, a run out of time
 -- uses: lib/outbox
 -- A run's field `cancel` says how: 1 canceled, 2 canceled with its handlers, `fail_fast`, `run_timeout`, `skip` and `fail` (its concurrency
--- group was taken). From then on nothing of it is queued: a walk ends what is ready, started jobs are killed by their workers, who
+-- group was taken). From then on nothing of it is queued: a walk ends the ready jobs, workers kill started jobs, and a job that
 -- becomes ready ends in place of being queued. Under fail_fast and run_timeout jobs with undecided edges follow by their edges.
 local REASON = { ['1'] = 'run_canceled', ['2'] = 'run_canceled', skip = 'concurrency', fail = 'concurrency' }
 local asked = {}
@@ -11,7 +11,7 @@ local function mode_of(run)
   return asked[run] or nil
 end
 
--- How this job is told to stop, nil when it is not. Handlers only mind a cancel that is meant for them.
+-- The way in which this job must stop, nil when it need not. Handlers obey only a cancel that includes them.
 function L.halted(job)
   if not job.run then return nil end
   local mode = mode_of(job.run)
@@ -42,7 +42,7 @@ local function ready(job)
   return job.status == 'deferred' and job.kind ~= 'group' and tonumber(job.pending) == 0
 end
 
--- `all`: also who waits for others. A group ends by its cells, unless nothing of its run has begun.
+-- `all`: also jobs that wait for others. A group ends by its cells, unless nothing of its run has begun.
 local function halt_one(job, mode, all)
   if not job or L.ended(job.status) then return end
   if job.status == 'started' then
@@ -76,7 +76,7 @@ function L.step.cancel(run, cursor, budget)
   return budget, last + 1
 end
 
--- A cell of a matrix or foreach has failed: the others.
+-- Stop the other cells when a cell of a matrix or foreach has failed.
 function L.step.halt_cells(group, cursor, budget)
   local run, ordinal = string.match(group, '^(.*)-(%d+)$')
   local first, count = string.match(call('HGET', K.job(group), 'members') or '0 0', '^(%d+) (%d+)$')
@@ -89,7 +89,7 @@ function L.step.halt_cells(group, cursor, budget)
   return budget, last + 1
 end
 
--- A job has failed or was stopped, and that is not allowed: who goes down with it.
+-- Stop the jobs that must not outlive a job whose failure or stop is not allowed.
 function L.failed_fast(job)
   if job.fail_fast and not mode_of(job.run) then
     L.set_halt(job.run, 'fail_fast')

@@ -2,7 +2,7 @@
 -- uses: lib/outbox lib/semaphores lib/run_cancellation
 -- loaded: on first use
 -- The graph's outcome is fixed when nothing of it is open; then the handlers of that outcome take part (field `phase` of the run:
--- early), then those of `exit`, then the run ends. Handlers that do not fit are skipped. `open` counts who takes part.
+-- early), then those of `exit`, then the run ends. Handlers that do not fit are skipped. `open` counts the jobs that take part.
 local FITS = { finished = 'success', failed = 'failure', canceled = 'cancel' }
 
 -- A run that holds its concurrency group (or has none) begins. `with` is the walk that starts it: start, or arm for a retry.
@@ -63,7 +63,7 @@ local function open_phase(run, phase, count)
   L.later('hooks', run)
 end
 
--- Nothing of a run may be open any more: on to the next phase, or to the end.
+-- Move a run to the next phase, or end it, if none of its jobs is open.
 function L.advance(run)
   local values = call('HMGET', K.run(run), unpack(NAMES))
   local f = {}

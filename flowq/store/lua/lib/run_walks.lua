@@ -1,4 +1,4 @@
--- lib/run_walks: walks over the jobs of a run that begins, or whose retry does
+-- lib/run_walks: walks over the jobs of a run at its start or at the start of its retry
 -- uses: lib/status lib/outbox lib/job_end lib/foreach
 -- loaded: on first use
 

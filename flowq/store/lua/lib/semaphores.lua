@@ -3,8 +3,8 @@
 -- loaded: on first use
 -- A job's field `semaphores` is one line "<max> <name>" per semaphore. It asks when it would be queued. Holding, it is queued and then
 -- started; a place in a queue is held for RESERVED only, so that a queue without workers holds no other job up, and is
--- confirmed by the claim. A job that finds a semaphore full waits `deferred`, in no queue. Leaving queued and started gives the semaphores
--- back in the same step by what ends the job (a worker, the sweep that finds it dead, a cancel): that is why no crash leaks one.
+-- confirmed by the claim. A job that finds a semaphore full waits `deferred`, in no queue. The transition that takes a job
+-- out of queued or started (a worker's report, a sweep, a cancel) releases its semaphores in the same step, so no crash leaks one.
 -- A plain job waits `rate_limited` and not deferred. Names: "rate/<key>" (its room is what `limits` says), "job/<group>" and "run/<group>" over all runs, "cells/<job id>" (max_parallel: its cells have one queue, nothing expires).
 local RESERVED = 10000 -- ms
 local HOLDING = { queued = true, started = true }
@@ -39,7 +39,7 @@ function L.hold(job, started)
   return true
 end
 
--- Look again when the first place in a queue runs out, or a period ends.
+-- Check again when the first place in a queue expires, or a period ends.
 local function look_again(name)
   local first = tonumber(call('ZRANGEBYSCORE', K.holders(name), now, '(+inf', 'WITHSCORES', 'LIMIT', 0, 1)[2])
   local frees = string.sub(name, 1, 5) == 'rate/' and L.limit_frees(name)
@@ -47,7 +47,7 @@ local function look_again(name)
   if first then L.set_timer(string.format('%.0f', first), 'admit|' .. name) end
 end
 
--- Wait in all of its semaphores, where it stood before if it did.
+-- Wait in all of the job's semaphores, at its earlier position if it had one.
 function L.park(job, score)
   for _, sem in ipairs(each(job)) do
     call('ZADD', K.waiters(sem.name), 'NX', job.parked or score, job.id)
@@ -80,7 +80,7 @@ function L.semaphores_moved(job, from, to)
   end
 end
 
--- What holds the place of a deleted job whose process still runs.
+-- The holder in place of a deleted job whose process still runs.
 function L.place_of(id, token)
   return id .. '|' .. token
 end
@@ -92,15 +92,15 @@ function L.vacate(name, place)
   return true
 end
 
--- A started job with a rate limit is deleted: its place is kept until its worker says that the process is gone, or has to have killed
--- it because the lease ran out.
+-- Keep the place of a deleted started job with a rate limit until its worker reports that the process has ended, or must have
+-- killed it because the lease has expired.
 function L.keep_place(job, lease)
   local name, place = string.match(job.semaphores, ' ([^\n]+)'), L.place_of(job.id, job.token)
   call('ZADD', K.holders(name), '+inf', place)
   call('ZADD', K.timers(), lease, 'vacate|' .. name .. '\n' .. place)
 end
 
--- A started job has used its turn: next time it waits behind the others.
+-- Drop a started job's position: next time it waits behind the others.
 function L.had_turn(job)
   if job.parked then
     call('HDEL', K.job(job.id), 'parked')
@@ -108,7 +108,7 @@ function L.had_turn(job)
   end
 end
 
--- nil: it does not wait any more; else whether it was let in, and how many may hold this semaphore at once.
+-- Returns nil if the job no longer waits, else whether it was admitted, and how many may hold this semaphore at once.
 local function admit_job(id, name)
   local job = L.load(id)
   if not job or not WAITING[job.status] or not job.parked then return nil end
@@ -122,7 +122,7 @@ local function admit_job(id, name)
   return nil
 end
 
--- Let in who waits, in order, until the first for whom there is no room. One that another semaphore holds back is passed over.
+-- Admit waiters in order, up to the first without room. A waiter that another semaphore holds back is skipped.
 function L.step.admit(name, cursor, budget)
   local admit = string.sub(name, 1, 4) == 'run/' and L.admit_run or admit_job
   local some = math.min(budget, 20)

@@ -32,13 +32,13 @@ function L.event(run, job, from, to, reason, execution, attempt)
     'j', job, 'f', from, 't', to, 'r', reason or '', 'x', execution or 0, 'a', attempt or 0)
 end
 
--- One hint per queued job, capped; a waiting worker takes one and then claims. Losing a hint is harmless: beats renew them.
+-- Add one hint per queued job, capped; a waiting worker takes one and then claims. A lost hint is harmless: heartbeats renew them.
 function L.wake(queue)
   local key = K.wake(queue)
   if call('LLEN', key) < HINTS then call('RPUSH', key, queue) end
 end
 
--- Something is due at a time. What a sweep would notice late is told to a waiting worker: it sweeps now and learns when to sweep again.
+-- Set a timer. If a sweep would notice it late, wake a waiting worker: it sweeps now and learns when to sweep again.
 local SOON = 1000 -- ms, about the time between two sweeps
 function L.set_timer(at, what)
   call('ZADD', K.timers(), at, what)
@@ -165,7 +165,7 @@ function L.set_status(job, to, reason, score, extra)
   end
 end
 
--- A job's record is about to go (or it becomes a group): take it out of its structure.
+-- Remove a job from its structure before its record is deleted (or it becomes a group).
 function L.forget(job, reason)
   leave(job)
   if job.semaphores then L.semaphores_moved(job, job.status, '-') end
@@ -174,7 +174,7 @@ function L.forget(job, reason)
   L.event(job.run, job.id, job.status, '-', reason or 'deleted', L.execution_of(job.token), job.attempt)
 end
 
--- A deferred job goes on waiting, for a reason of its own.
+-- Keep a deferred job waiting, for another reason.
 function L.stay(job, reason, extra)
   if job.kind ~= 'group' then call('ZADD', K.registry('deferred', job.queue), now, job.id) end
   if not reason then return end
@@ -188,7 +188,7 @@ function L.queue_now(job, reason, front)
   L.set_status(job, 'queued', reason, L.score(job, front or job.front == '1'), { 'enqueued_at', now })
 end
 
--- Into its queue; with semaphores that are not to be had now, among the jobs that wait for them.
+-- Put a job into its queue, or among the waiters of its semaphores if they are full.
 function L.enqueue(job, reason, front)
   if job.semaphores and (L.others_wait(job) or not L.hold(job, false)) then return L.park(job, L.score(job, front or job.front == '1')) end
   L.queue_now(job, reason, front)

@@ -1,4 +1,4 @@
--- namespace/migrate: some records of schema 1 get the form of schema 2
+-- namespace/migrate: converts a batch of records from schema 1 to schema 2
 -- edges: -
 -- args: count
 -- guard: a field is renamed where it has its old name; times are converted where the record has its old form (a job has `origin`)

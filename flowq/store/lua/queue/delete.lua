@@ -1,4 +1,4 @@
--- queue/delete: a queue is not listed any more
+-- queue/delete: removes a queue from the list of queues
 -- edges: -
 -- args: queue
 -- guard: nothing waits in it

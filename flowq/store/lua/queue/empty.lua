@@ -1,4 +1,4 @@
--- queue/empty: jobs that wait in a queue, or for a rate limit on their way into it, vanish, some per call
+-- queue/empty: deletes jobs that wait in a queue, or for a rate limit on their way into it, a batch per call
 -- edges: -
 -- args: queue status offset limit
 -- guard: that of delete, for each job; jobs of runs stay

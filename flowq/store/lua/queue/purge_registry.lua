@@ -1,10 +1,10 @@
--- queue/purge_registry: entries of a registry whose jobs have expired go
+-- queue/purge_registry: removes the entries of a registry whose jobs have expired
 -- edges: -
 -- args: status queue limit
 -- guard: the entry has expired and its job is gone
 -- replies: {entries that went}
 -- uses: -
--- Counting leaves them out anyway, and every end sheds a few: this does it now.
+-- Counts exclude them anyway, and every end of a job drops a few: this call drops them now.
 function T.purge_registry()
   local key, limit = K.registry(A.text(), A.text()), A.number()
   local went = 0

@@ -1,4 +1,4 @@
--- queue/resume: workers claim again
+-- queue/resume: lets workers claim again
 -- edges: -
 -- args: -
 -- guard: -

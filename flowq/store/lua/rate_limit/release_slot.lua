@@ -1,4 +1,4 @@
--- rate_limit/release_slot: the process of a deleted job is gone, its place under a rate limit is free
+-- rate_limit/release_slot: frees the place of a deleted job under a rate limit when its process has ended
 -- edges: -
 -- args: id token semaphore
 -- guard: the place is still kept

@@ -1,11 +1,11 @@
--- run/cancel: everything of a run that has not ended is canceled, in bounded steps
+-- run/cancel: cancels every job of a run that has not ended, in bounded steps
 -- edges: -
 -- args: run nonce handlers
 -- guard: the run has not ended; the same nonce again is a duplicate; without `handlers` there is a conflict while its handlers have their turn
 -- replies: {done | duplicate | conflict | wrong_state | not_found}
 -- uses: job/release_dependents
--- From the flag on nothing of the run is queued any more: who becomes ready is canceled instead. Its handlers have their turn all the
--- same; a cancel with `handlers` that comes while they have it cancels them too. A run that waits for its concurrency group leaves it.
+-- From the flag on no job of the run is queued: a job that becomes ready is canceled instead. Its handlers still have their
+-- turn; a cancel with `handlers` that comes while they have it cancels them too. A run that waits for its concurrency group leaves it.
 local function leave_queue(run, sem, with, attempt)
   L.leave_group(run, sem)
   call('HSET', K.run(run), 'status', 'running', 'started_at', now)

@@ -1,10 +1,10 @@
--- run/collect_garbage: the record of a run is past its retention, or its submitter died before the flip
+-- run/collect_garbage: deletes a run that is past its retention, or whose submitter died before the flip
 -- edges: -
 -- args: run limit
 -- guard: the run has ended and its retention has passed, or it is still staged, or it is on its way out already
 -- replies: {done | wrong_state, 1 when jobs are left}
 -- uses: lib/status
--- The run disappears from the indexes first, its jobs in batches; a timer brings the rest.
+-- The run is removed from the indexes first, then its jobs in batches; a timer continues with the rest.
 local function forget_member(run, id)
   local job = call('HMGET', K.job(id), 'status', 'queue')
   if job[1] and job[2] then
@@ -17,7 +17,7 @@ local function forget_member(run, id)
   call('DEL', K.items(id), unpack(L.keys_of(id)))
 end
 
--- Take a run apart, `limit` of its jobs now; returns 1 when some are left.
+-- Delete `limit` jobs of a run; returns 1 when some are left.
 function L.dismantle(run, limit)
   local key = K.run(run)
   local found = call('HMGET', key, 'cells', 'collected', 'directory_key')

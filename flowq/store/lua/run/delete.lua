@@ -1,7 +1,7 @@
--- run/delete: a run that has ended vanishes before its retention has passed, with its jobs, results and logs
+-- run/delete: deletes an ended run before its retention has passed, with its jobs, results and logs
 -- edges: -
 -- args: run limit
--- guard: the run has ended; one that is on its way out already goes on going
+-- guard: the run has ended; a run that is already being deleted is deleted further
 -- replies: {done | wrong_state | not_found, 1 when jobs are left}
 -- uses: run/collect_garbage
 -- No reader finds it from the first step on. The client that deletes it collects the rest; if it dies, a timer does.

@@ -1,10 +1,10 @@
--- run/discard_upload: what a retry had staged when it died before its flip goes
+-- run/discard_upload: deletes the staged data of a retry that died before its flip
 -- edges: -
 -- args: run
 -- guard: the run has ended
 -- replies: {done | wrong_state | not_found}
 -- uses: -
--- A retry that is not dead after all finds its nonce gone, is refused, and may be asked for again.
+-- A retry that is still alive finds its nonce deleted and is refused; the user may ask for it again.
 function T.discard_upload()
   local run = A.text()
   local status = call('HGET', K.run(run), 'status')

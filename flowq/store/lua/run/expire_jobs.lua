@@ -1,4 +1,4 @@
--- run/expire_jobs: jobs of an ended run that are not kept as long as the run's record (result_ttl, failure_ttl)
+-- run/expire_jobs: deletes jobs of an ended run that expire before the run's record (result_ttl, failure_ttl)
 -- edges: -
 -- args: run limit
 -- guard: the run has ended, and the next of its jobs' times (field `expiry_times`, ms after the end, ascending) has passed

@@ -1,4 +1,4 @@
--- run/publish: a staged run becomes visible with all its jobs, at one instant
+-- run/publish: makes a staged run visible with all its jobs, at one instant
 -- edges: -
 -- args: run nonce chunks directory_key fields*
 -- guard: every chunk of this nonce is staged; the same nonce again is a duplicate

@@ -1,4 +1,4 @@
--- run/retry: the retry of a run takes effect, at one instant, however many jobs it resets
+-- run/retry: applies the retry of a run, at one instant, however many jobs it resets
 -- edges: failed -> deferred, stopped -> deferred, canceled -> deferred, skipped -> deferred, finished -> deferred
 -- args: run nonce chunks attempt
 -- guard: the run has ended with this attempt and all chunks of the nonce are staged; the same nonce again is a duplicate

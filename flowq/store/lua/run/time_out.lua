@@ -1,10 +1,10 @@
--- run/time_out: the graph of a run has taken longer than the run's timeout
+-- run/time_out: ends the graph of a run that has exceeded the run's timeout
 -- edges: -
 -- args: run
 -- guard: the graph has not ended, and its time is over
 -- replies: {done | wrong_state}
 -- uses: job/release_dependents
--- What runs or is ready ends `failed` with reason `run_timeout`, the rest follows by its edges. Handlers have their turn.
+-- Running and ready jobs end `failed` with reason `run_timeout`, the rest follows by its edges. Handlers have their turn.
 function L.time_out_run(run)
   local found = call('HMGET', K.run(run), 'status', 'phase', 'started_at', 'timeout', 'cancel')
   if found[1] ~= 'running' or found[2] or not found[4] or tonumber(found[3]) + tonumber(found[4]) > now then return 'wrong_state' end

@@ -1,4 +1,4 @@
--- run/upload_jobs: some jobs of a run that is being submitted, and a piece of its plan, invisible until the flip
+-- run/upload_jobs: stages jobs of a run that is being submitted, and a piece of its plan, invisible until the flip
 -- edges: - -> deferred
 -- args: run nonce chunk rows piece
 -- guard: the run id is free or staged by the same nonce; chunks arrive in order, one that was staged before is a duplicate

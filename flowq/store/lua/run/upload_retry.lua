@@ -1,4 +1,4 @@
--- run/upload_retry: some jobs of a run's coming attempt, without effect until flip_reset
+-- run/upload_retry: stages jobs of a run's next attempt, without effect until run/retry
 -- edges: -
 -- args: run nonce chunk entries*
 -- guard: the run has ended; chunks of one nonce arrive in order, the first chunk of another nonce starts afresh

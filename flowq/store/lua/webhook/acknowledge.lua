@@ -1,4 +1,4 @@
--- webhook/acknowledge: how the delivery of a webhook went
+-- webhook/acknowledge: records the outcome of a webhook's delivery
 -- edges: -
 -- args: id tries outcome delay
 -- guard: no other worker has taken it meanwhile: `tries` is that of the taking

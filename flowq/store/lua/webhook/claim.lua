@@ -1,10 +1,10 @@
--- webhook/claim: a worker takes webhooks that are due, to deliver them
+-- webhook/claim: gives due webhooks to a worker that delivers them
 -- edges: -
 -- args: limit margin job
 -- guard: due: not taken by another worker, or that one has had its time
 -- replies: {id, tries, fields* for each}
 -- uses: -
--- Taken for the webhook's own timeout and `margin` ms more; who was taken and is not heard of by then is due again. `job`: only those of
+-- Taken for the webhook's own timeout and `margin` ms more; one not acknowledged by then is due again. `job`: only those of
 -- one job ('' for all).
 function T.claim()
   local limit, margin, job = A.number(), A.number(), A.text()

@@ -1,4 +1,4 @@
--- worker/acknowledge_lost_callback: the failure callback of a lost execution was called
+-- worker/acknowledge_lost_callback: records that the failure callback of a lost execution was called
 -- edges: -
 -- args: queue id execution nonce
 -- guard: it was to be called

@@ -1,11 +1,11 @@
--- worker/heartbeat: a worker lives; its leases are renewed and it learns what it must give up
+-- worker/heartbeat: renews a worker's leases, and returns the executions that it must give up
 -- edges: queued -> started (the execution was taken for lost), scheduled -> started (likewise)
 -- args: worker lease state finished failed working_ms queues* fields* (id token)…
 -- guard: a lease is renewed only for the execution that holds the job
 -- replies: {go_on | cancel | stop | fenced per execution}
 -- uses: job/release_dependents lib/outages lib/regain
 -- memory: also when none is left
--- A worker that was forgotten (it was silent, or a later worker of its name has left) is listed again: `fields` are those of `register`.
+-- A worker that was removed (it was silent, or a later worker of its name was unregistered) is listed again: `fields` are those of `register`.
 local WORKER_LIFE = 86400000 -- ms its record is kept without a beat; the sweep forgets a silent worker much earlier
 
 function T.heartbeat()

@@ -1,4 +1,4 @@
--- worker/register: a worker takes its place on the list of workers
+-- worker/register: adds a worker to the list of workers
 -- edges: -
 -- args: worker nonce former fields*
 -- guard: no worker of this name lives, except one with the nonce `former`, which is known to be gone; the same nonce again is a duplicate

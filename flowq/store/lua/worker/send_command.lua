@@ -1,4 +1,4 @@
--- worker/send_command: one worker is told something
+-- worker/send_command: sends a command to one worker
 -- edges: -
 -- args: worker nonce command
 -- guard: the worker is there; the same nonce again is a duplicate

@@ -1,4 +1,4 @@
--- worker/set_aside: a worker could not read a record: it is taken off the list from which it came
+-- worker/set_aside: removes a record that a worker could not read from the list from which it came
 -- edges: -
 -- args: kind id text
 -- guard: -

@@ -1,4 +1,4 @@
--- worker/sweep: the sweep that every worker does every second: whatever is due by time, in bounded batches, without a leader
+-- worker/sweep: the sweep that every worker does every second: all work due by time, in bounded batches, without a leader
 -- edges: -
 -- args: lease batch silent punctual queues*
 -- guard: those of reap, promote, expire, lapse, time_out_run, fade and collect, each on its own
@@ -8,8 +8,8 @@
 -- `silent` is how long (ms) a worker may be without a beat before it is off the list. With `punctual` the worker can come back at a given time.
 local DECIDE_AGAIN = 5000 -- a job handed out for its `if` is handed out again when no answer came in this time
 
--- A local run that has lost its worker stays as it is until another one of its own comes: a worker of another run, which waits for it,
--- must not end it. Unless it is canceled.
+-- A local run without a worker stays as it is until another one of its own starts, unless it is canceled: a worker of another run,
+-- which waits for it, must not end it.
 local LOOK_AGAIN = 1000 -- ms
 
 local function reap(id, served)
@@ -60,7 +60,7 @@ local function fire(timer)
   return false
 end
 
--- When the next timer is due, if that is sooner than the next sweep; each time is told to one worker. Should it be lost, the others'
+-- When the next timer is due, if that is sooner than the next sweep; each time is given to one worker. Should it be lost, the others'
 -- sweeps are not far.
 local AHEAD = 1250 -- ms
 local function alarm()

@@ -1,10 +1,10 @@
--- worker/take_lost_callbacks: the failure callbacks of lost executions go to a worker that serves their queue
+-- worker/take_lost_callbacks: gives the failure callbacks of lost executions to a worker that serves their queue
 -- edges: -
 -- args: limit queues*
 -- guard: an entry is handed out again when it is not acknowledged in time; it goes with its job
 -- replies: {as of claim}…
 -- uses: job/release_dependents
--- The worker that notices that another one is lost may lack the job's code, so reap only notes what is to be called.
+-- The worker that detects a lost worker may lack the job's code, so reap only records the callbacks to call.
 local GRACE = 30000 -- ms above the callback's own time
 
 function T.take_lost_callbacks()

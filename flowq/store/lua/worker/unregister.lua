@@ -1,4 +1,4 @@
--- worker/unregister: a worker leaves the list of workers
+-- worker/unregister: removes a worker from the list of workers
 -- edges: -
 -- args: worker nonce
 -- guard: with a nonce, the place is not that of a later worker of the same name

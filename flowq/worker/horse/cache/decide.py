@@ -1,8 +1,8 @@
-"""`cache` of a job, decided in its horse: take over an earlier result, or run and say what the new result goes with.
+"""`cache` of a job, decided in its horse: reuse an earlier result, or run and return the record of the new one.
 
 The files are looked at here because this is where the job would run, and because hashing them may take long: the supervisor must not
 wait for a disk. What was kept earlier comes along with the task; the result itself stays in the store, which puts it in place when this
-answers with a hit. Nothing here may make a job fail: whatever is wrong with patterns or files, the job runs, and the reason tells.
+answers with a hit. Nothing here may make a job fail: if patterns or files are wrong, the job runs, and the reason says so.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ def _readable(text: str) -> str:
 
 
 def _say(text: str) -> None:
-    """Write a line into the job's output, where people look first when a job did something else than they thought."""
+    """Write a line into the job's output, which users read first when a job behaves unexpectedly."""
     try:
         os.write(2, f"cache {text}\n".encode())
     except OSError:
@@ -68,7 +68,7 @@ def _say(text: str) -> None:
 
 
 def _taken_over(task: Task, made_of: Fingerprint) -> TaskResult:
-    """Return the outcome of a hit; its value is the one that the store has."""
+    """Return the outcome of a hit; the store already has its value."""
     cache = task["cache"]
     found = [] if cache["key"] is None else [f"key {_readable(cache['key'][:60])}"]
     if cache["inputs"]:
@@ -89,7 +89,7 @@ def _told(outcome: TaskResult, reason: str) -> TaskResult:
 
 
 def _kept(task: Task, made_of: Fingerprint, base: str, outcome: TaskResult, reason: str) -> TaskResult:
-    """Return an outcome with what its result goes with.
+    """Return an outcome with the cache record of its result.
 
     Raises:
         UnusableError: it must not be kept.
@@ -108,7 +108,7 @@ def _kept(task: Task, made_of: Fingerprint, base: str, outcome: TaskResult, reas
 
 
 def _latest(made_of: Fingerprint) -> str:
-    """Return what the next run compares with to tell what has changed: without the files, or without all, where it would be too much."""
+    """Return the record that the next run is compared with: without the files, or empty, where it would be too large."""
     import json
 
     parts = {name: value[:SHORT] for name, value in made_of.parts.items()}
@@ -118,7 +118,7 @@ def _latest(made_of: Fingerprint) -> str:
 
 
 def _earlier(task: Task, made_of: Fingerprint) -> dict[str, Any]:
-    """Return what was kept of a result that was made of the same, {} when there is none."""
+    """Return the record of a result with the same digest, {} when there is none."""
     import json
 
     found = task["cache"]["earlier"].get(made_of.digest)
@@ -141,7 +141,7 @@ def _problem(task: Task, made_of: Fingerprint, base: str) -> str:
 
 
 def _difference(latest: bytes | None, made_of: Fingerprint) -> str:
-    """Return what is not as it was when the job ran last."""
+    """Return what has changed since the job's last execution."""
     import json
 
     if latest is None:

@@ -1,6 +1,6 @@
-"""What a job is made of, as digests: what it executes, its values and variables, its key, the content of its input files.
+"""The inputs of a job, as digests: its code, its values and variables, its key, the content of its input files.
 
-Parts are named in words, because the names are what a person is told: "script changed", "variable LEVEL changed".
+Parts have readable names, because users see them: "script changed", "variable LEVEL changed".
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class UnusableError(Exception):
 
 
 class Fingerprint:
-    """What a job is made of at one moment.
+    """The inputs of a job at one moment.
 
     Attributes:
         digest: of everything.
@@ -53,7 +53,7 @@ class Fingerprint:
         self.digest = digest("\n".join([*lines, str(len(self.parts))]))
 
     def changed_since(self, task: Task, base: str) -> str:
-        """Return the first input that is not as it was when this was made, "" when all are."""
+        """Return the first input that has changed since this was made, "" when none has."""
         cache = task["cache"]
         now = _matched(base, cache["inputs"], cache["outputs"]) if cache["inputs"] else []
         for path in now:
@@ -105,7 +105,7 @@ def _parts(task: Task) -> dict[str, str]:
     if cache["key"] is not None:
         parts["key"] = cache["key"]
     parts |= {f"variable {name}": value for name, value in (task.get("env") or {}).items()}
-    parts |= {f"secret {name}": "" for name in task.get("secrets") or ()}  # its name: it may be another one every day
+    parts |= {f"secret {name}": "" for name in task.get("secrets") or ()}  # its name, which may change every day
     match task["kind"]:
         case "shell":
             parts["script"] = task["script"]
