@@ -63,7 +63,7 @@ def command(
         complain(f"no job of run {run_id} has failed")
         return
     if store.runs.logs_dropped(run_id):
-        complain(f"run {run_id} printed more than is kept (64 MiB): its oldest output is gone")
+        complain(f"run {run_id} printed more than is kept (16 MiB of a job, 64 MiB of a run): the oldest output is gone")
     position = _show_past(store, run_id, selection, tail, session.out)
     if follow:
         _show_future(store, run_id, selection, position, session.out, tail=tail)
