@@ -216,6 +216,8 @@ def error_line(text: str) -> str:
     lines = [line for line in text.splitlines() if line.strip()]
     if not lines:
         return ""
+    if lines[-1].startswith("    +---"):  # a group of exceptions, drawn as a tree: its own line stands left of all others
+        lines = [line.removeprefix("  | ").removeprefix("  + Exception Group ") for line in lines if not line.startswith("   ")]
     headers = [index for index, line in enumerate(lines) if line.startswith("Traceback (most recent call last)")]
     if not headers:
         return lines[0].strip()
