@@ -7,6 +7,7 @@ import pytest
 
 from flowq.cli.main import COMMANDS, GROUPS
 from flowq.flows.actions.submit import submit
+from flowq.plan import Cell, Plan
 from flowq.store import Store
 from tests.cli import samples
 from tests.cli.conftest import Cli
@@ -85,7 +86,7 @@ def test_a_prefix_that_fits_two_runs(cli: Cli, store: Store, report: str, tmp_pa
 
 
 def test_a_run_with_one_job_needs_no_name_of_it(cli: Cli, store: Store, tmp_path: Path) -> None:
-    plan = samples.Plan(name="one", nodes=(samples.node("only", 1),), cells=(samples.Cell(0, "only", 0),))
+    plan = Plan(name="one", nodes=(samples.node("only", 1),), cells=(Cell(0, "only", 0),))
     run = submit(store, plan, directory=tmp_path)
     for words in ((), (run,), ("only",)):
         assert cli("why", *words).out.startswith("○ only queued")
