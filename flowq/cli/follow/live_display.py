@@ -17,12 +17,12 @@ from rich.text import Text
 from flowq.cli.render.run_table import counts_text, head_lines, job_rows, rows_that_fit, table_lines
 from flowq.cli.render.styled_text import RICH_STYLES, Line, columns, fit
 from flowq.cli.render.summary import Tails, failure_lines
-from flowq.cli.render.vocabulary import took
+from flowq.cli.render.vocabulary import approval_command, took
 from flowq.cli.terminal import Terminal
 from flowq.flows.forecast.outlook import Outlook
 from flowq.flows.views.follow import Progress, Update
 from flowq.flows.views.run_view import JobView, RunView
-from flowq.flows.views.text import safe_line
+from flowq.flows.views.text import plural, safe_line
 from flowq.states import JobStatus
 
 _FRAME: Final = 0.1  # minimal s between frames
@@ -30,6 +30,7 @@ _SHARE: Final = 10  # drawing takes at most one part in this many of the time
 _LOOK: Final = 1.0  # s between forecasts
 _TAIL: Final = 3  # lines of output of the job that failed last
 _TALL: Final = 14  # minimal lines of a terminal on which those are shown
+_ASKED: Final = 3  # maximal approvals whose commands are shown
 _BAR: Final = 40  # maximal cells of the progress bar
 
 
@@ -115,6 +116,7 @@ def frame(
     """Return a frame: head, the most important rows that fit the height, the last output of a failed job, progress bar, remark."""
     head = list(head_lines(run))[:1]
     foot: list[Line] = [bar_line(run, terminal, left)]
+    foot += [((f"{approval_command(job)}", "bold"),) for job in run.approvals[:_ASKED]]
     if remark:
         foot.append(((safe_line(remark), "warn"),))
     if tail and terminal.height >= _TALL:
@@ -143,6 +145,7 @@ def bar_line(run: RunView, terminal: Terminal, left: float | None = None) -> Lin
     ended = sum(job.ended for job in jobs)
     total = max(1, len(jobs))
     cells = min(_BAR, max(4, (terminal.width or 80) // 3))
+    asked = plural(len(run.approvals), "approval")
     bad = -(-cells * sum(job.bad for job in jobs) // total)
     done = max(bad, cells * ended // total)
     full, empty = ("━", "─") if terminal.unicode else ("#", "-")
@@ -151,7 +154,7 @@ def bar_line(run: RunView, terminal: Terminal, left: float | None = None) -> Lin
         (full * bad, "bad"),
         (empty * (cells - done), "dim"),
         (f" {ended}/{len(jobs)}", "bold"),
-        ("" if left is None else f"  {_left_text(left)}", ""),
+        (f"  {asked} to decide" if run.approvals else "" if left is None else f"  {_left_text(left)}", ""),
         (f"  {_open_text(jobs)}", "dim"),
     )
 

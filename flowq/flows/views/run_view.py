@@ -32,6 +32,7 @@ class Snapshot:
     now_ms: int = 0
     suspended: bool = False
     lanes: Mapping[int, int] = field(default_factory=dict)
+    orphaned: bool = False  # see `flowq.flows.views.orphans`
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +129,7 @@ class RunView:
     canceling: bool
     semaphore: str | None = None  # of the concurrency group that it waits for
     selection: Selection = field(default_factory=Selection)  # empty: the whole flow
+    orphaned: bool = False  # it has not ended, and no worker executes it
     gates: tuple[JobView, ...] = ()  # of sub-flows: what decides whether their jobs run at all; jobs only where they failed
 
     @property
@@ -139,6 +141,11 @@ class RunView:
     def selected_jobs(self) -> tuple[JobView, ...]:
         """The jobs without those that were not selected."""
         return tuple(job for job in self.jobs if job.selected) if self.selection else self.jobs
+
+    @property
+    def approvals(self) -> tuple[JobView, ...]:
+        """The approvals that wait for a decision."""
+        return tuple(job for job in self.jobs if job.status is JobStatus.DEFERRED and job.reason == Reason.APPROVAL)
 
     @property
     def bad_jobs(self) -> tuple[JobView, ...]:
@@ -178,6 +185,7 @@ def run_view(plan: Plan, snapshot: Snapshot) -> RunView:
         canceling=run.canceling,
         semaphore=run.semaphore if run.status is RunStatus.QUEUED else None,
         selection=plan.selection,
+        orphaned=snapshot.orphaned,
         gates=tuple(gates.values()),
     )
 
@@ -216,6 +224,8 @@ def error_line(text: str) -> str:
     lines = [line for line in text.splitlines() if line.strip()]
     if not lines:
         return ""
+    if lines[-1].startswith("    +---"):  # a group of exceptions, drawn as a tree: its own line stands left of all others
+        lines = [line.removeprefix("  | ").removeprefix("  + Exception Group ") for line in lines if not line.startswith("   ")]
     headers = [index for index, line in enumerate(lines) if line.startswith("Traceback (most recent call last)")]
     if not headers:
         return lines[0].strip()
