@@ -17,7 +17,7 @@ from rich.text import Text
 
 from flowq.cli.render.job_output import named_lines, without_tabs
 from flowq.cli.render.run_table import counts_text, head_lines, job_rows, rows_that_fit, table_lines
-from flowq.cli.render.styled_text import Line, columns, fit, paint
+from flowq.cli.render.styled_text import Line, columns, fit, paint, wrap
 from flowq.cli.render.summary import Tails, failure_lines
 from flowq.cli.render.vocabulary import took
 from flowq.cli.terminal import Terminal
@@ -146,7 +146,7 @@ def frame(
     head = list(head_lines(run))[:1]
     foot: list[Line] = [bar_line(run, terminal, left)]
     if remark:
-        foot.append(((safe_line(remark), "warn"),))
+        foot += wrap(((safe_line(remark), "warn"),), terminal.width, most=3, unicode=terminal.unicode)
     if tail and terminal.height >= _TALL:
         foot[:0] = tail[: terminal.height // _TAIL_SHARE]
     rows = list(job_rows(run, unicode=terminal.unicode))
