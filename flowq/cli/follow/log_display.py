@@ -8,7 +8,7 @@ from flowq.cli.context import complain
 from flowq.cli.render.job_output import named_lines
 from flowq.cli.render.output import Writer
 from flowq.cli.render.styled_text import Line, Segment
-from flowq.cli.render.vocabulary import of_all, reason_text, symbol, took, word
+from flowq.cli.render.vocabulary import of_all, symbol, took, with_reason, word
 from flowq.flows.views.follow import GONE, Progress, Update
 from flowq.flows.views.json_documents import event_json
 from flowq.flows.views.run_view import error_line, ordinal_of
@@ -91,6 +91,8 @@ class PlainDisplay:
         status = JobStatus(event.new)
         if status is JobStatus.STARTED:
             self._started[ordinal] = event.at_ms
+        if status is JobStatus.SKIPPED and cell.phase and event.reason == Reason.NOT_SELECTED:
+            return  # a handler for another outcome
         if status not in _SHOWN and event.old != JobStatus.STARTED:
             return
         yield self._line(ordinal, event, update)
@@ -119,11 +121,12 @@ class PlainDisplay:
     def _remark(self, ordinal: int, event: Event, update: Update) -> str:
         if event.new == JobStatus.STARTED:
             return f"attempt {event.attempt}" if event.attempt > 1 else ""
-        parts = ["allowed" if ordinal in update.allowed and event.new == JobStatus.FAILED else "", reason_text(event.reason)]
+        allowed = "allowed" if ordinal in update.allowed and event.new == JobStatus.FAILED else ""
         ended_with_run = event.reason == Reason.RUN_TIMEOUT
+        error = ""
         if event.old == JobStatus.STARTED and event.new not in {JobStatus.FINISHED, JobStatus.CANCELED} and not ended_with_run:
-            parts.append(safe_line(error_line(update.errors.get(ordinal, ""))))
-        return ": ".join(part for part in parts if part)
+            error = safe_line(error_line(update.errors.get(ordinal, "")))
+        return ": ".join(part for part in (allowed, with_reason(event.reason, error)) if part)
 
 
 class QuietDisplay:
