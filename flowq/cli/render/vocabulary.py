@@ -56,6 +56,14 @@ _REASONS: Final = {
 }
 
 
+_HANDLES: Final = {
+    "success": "when the run succeeds",
+    "failure": "when the run fails",
+    "cancel": "when the run is canceled",
+}
+"""The outcomes that the handlers of a phase are for."""
+
+
 def symbol(status: JobStatus | None, *, unicode: bool) -> str:
     """Return the one-cell mark of a status."""
     return "?" if status is None else _SYMBOLS[status][0 if unicode else 1]
@@ -104,7 +112,7 @@ def note(job: JobView, now_ms: int, *, local: bool = True) -> str:
         case JobStatus.FINISHED:
             return _finished_note(job)
         case _:
-            return reason_text(job.reason)
+            return _skipped_note(job)
 
 
 def _scheduled_note(job: JobView, now_ms: int) -> str:
@@ -115,12 +123,24 @@ def _scheduled_note(job: JobView, now_ms: int) -> str:
     return f"attempt {job.attempts + 1} of {job.max_attempts}{wait}{after}"
 
 
+def _skipped_note(job: JobView) -> str:
+    """Return the reason; of a handler for another outcome, which one it is for."""
+    if job.phase in _HANDLES and job.reason == Reason.NOT_SELECTED:
+        return f"only {_HANDLES[job.phase]}"
+    return reason_text(job.reason)
+
+
+def with_reason(reason: str | None, error: str) -> str:
+    """Return an error after its reason in words, unless it begins with it."""
+    named = reason_text(reason)
+    if not named or error.lower().startswith(named):
+        return error
+    return f"{named}: {error}" if error else named
+
+
 def _failed_note(job: JobView) -> str:
     """Return the cause, its most important part first: a narrow terminal cuts the end."""
-    why = error_text(job)
-    named = reason_text(job.reason)
-    if named and not why.lower().startswith(named):
-        why = f"{named}: {why}" if why else named
+    why = with_reason(job.reason, error_text(job))
     attempts = f"(attempt {job.attempts} of {job.max_attempts})" if job.attempts > 1 else ""
     return " ".join(part for part in ("allowed:" if job.allowed else "", why, attempts) if part)
 

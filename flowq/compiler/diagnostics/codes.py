@@ -82,6 +82,7 @@ class Code(StrEnum):
     PROTECTED_ENV = "FQ503"
     SECRET_LEAK = "FQ504"  # noqa: S105
     SECRET_UNREAD = "FQ505"  # noqa: S105
+    SHEBANG = "FQ506"
     # 6xx: callables
     NO_MODULE = "FQ601"
     BROKEN_MODULE = "FQ602"
@@ -102,7 +103,7 @@ WARNINGS: Final = frozenset(
         *(Code.EXCLUDE_NOTHING, Code.EMPTY_MATRIX, Code.MATCH_NOTHING, Code.SUB_FLOW_IGNORES),
         *(Code.NO_MODULE, Code.BROKEN_MODULE, Code.CACHE_NEVER),
         *(Code.SKIPPED_TOO, Code.UNUSED, Code.NEVER_REACHED, Code.RETRY_NEVER, Code.NEVER_HOLDS, Code.DEFAULT_TAKES_ALL),
-        *(Code.SECRET_LEAK, Code.SECRET_UNREAD),
+        *(Code.SECRET_LEAK, Code.SECRET_UNREAD, Code.SHEBANG),
     }
 )
 """Codes that do not prevent a run."""

@@ -82,6 +82,7 @@ class JobView:
     phase: str = ""  # of a handler, see `Cell.phase`
     cache: CacheView | None = None  # once it is decided
     selected: bool = True  # a run of a part of the flow leaves the others out
+    outcome: str | None = None  # of its latest execution: an end, retried, exceeded, lost, unclaimed
     lane: int | None = None  # of a running job: which of the slots it occupies, as far as one can tell from outside
 
     @property
@@ -272,6 +273,7 @@ def _job_view(
         approval=_approval(record) if node.action.kind == "approval" and record is not None else None,
         cache=None if record is None else _cache(record),
         selected=cell.selected,
+        outcome=None if record is None else record.fields.get("outcome"),
         lane=snapshot.lanes.get(cell.ordinal),
     )
 
@@ -303,8 +305,10 @@ def _visible_parents(plan: Plan) -> dict[int, tuple[int, ...]]:
 
 
 def _duration(record: JobRecord | None, ended_ms: int | None, now_ms: int) -> float | None:
-    """Return the seconds of the last execution. A job that waits again, or never ran, has none."""
+    """Return the seconds of the last execution. A job that waits again, was ended while it did, or never ran, has none."""
     if record is None or not (record.ended or record.status is JobStatus.STARTED):
+        return None
+    if record.status is JobStatus.CANCELED and record.fields.get("outcome") == "retried":
         return None
     return elapsed(record.started_ms, ended_ms, now_ms)
 

@@ -25,7 +25,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Final, Protocol
 
 from flowq.defaults import TIMEOUT_GRACE
-from flowq.worker.horse.shell import signal_name
+from flowq.worker.horse.exit_text import killed_text
 from flowq.worker.ipc.channel import PeerGoneError, ProtocolError
 from flowq.worker.ipc.messages import failed
 from flowq.worker.ipc.platform import describe
@@ -379,7 +379,7 @@ def _death(code: int | None, cause: KillCause | None) -> TaskResult:
             f"the job's process exited with code {code} without a result (os._exit, or a crash at exit)",
             exit_code=code,
         )
-    text = f"the job's process was killed by {signal_name(-code)}"
+    text = f"the job's process was {killed_text(-code)}"
     if -code == signal.SIGKILL and cause is None:
         text += "; this worker did not send it: the system was probably out of memory"
     elif cause is KillCause.KILL:

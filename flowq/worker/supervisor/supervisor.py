@@ -370,9 +370,12 @@ class Supervisor:
         self._jobs.return_waiting()
         self._next_beat = time.monotonic()  # report at once that this worker claims no more jobs
         if stage is ShutdownStage.WARM:
-            _log.info("stopping: %d running jobs are finished first", self._jobs.running)
+            _log.info("stopping: running jobs are finished first (%d)", self._jobs.running)
         elif stage is ShutdownStage.COLD:
-            _log.warning("stopping now: %d running jobs go back to their queues", self._jobs.running)
+            _log.warning(
+                "stopping now: running jobs are killed (%d), and go back to their queues unless they are canceled",
+                self._jobs.running,
+            )
             self._jobs.kill_all(KillCause.RETURNED)
 
     def _leave(self) -> None:
