@@ -3,6 +3,8 @@
 import sys
 from typing import Final
 
+from flowq import distribution
+
 _SERVICES: Final = frozenset({"worker", "worker-pool", "cron"})  # they are stopped by signals, with exit code 0
 
 
@@ -12,6 +14,7 @@ def main() -> None:
     Where an argument may be the name of a service, stop signals wait until the command is known: the imports before that take a tenth of
     a second. The other commands need neither that nor the import of `signal`.
     """
+    _warn_of_foreign()
     if _SERVICES.isdisjoint(sys.argv):
         from flowq.cli.main import main as run
 
@@ -23,6 +26,12 @@ def main() -> None:
     from flowq.cli.main import main as run
 
     run(_begin)
+
+
+def _warn_of_foreign() -> None:
+    version = distribution.find_foreign()
+    if version and sys.stderr is not None:
+        sys.stderr.write(f"warning: {distribution.describe(version)}: {distribution.REMEDY}\n")
 
 
 def _begin(command: str) -> None:

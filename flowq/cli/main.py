@@ -11,6 +11,7 @@ from typing import Any, Final
 
 import click
 
+from flowq import __version__
 from flowq.cli import exit_codes
 from flowq.cli.context import CliContext, url_option
 from flowq.cli.terminal import echo
@@ -130,7 +131,7 @@ class LazyGroup(click.Group):
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     epilog="Try it: flowq run examples/flows/hello.yaml",
 )
-@click.version_option(None, "--version", package_name="flowq", message="flowq %(version)s")
+@click.version_option(__version__, "--version", message="flowq %(version)s")
 @url_option
 @click.pass_context
 def cli(ctx: click.Context) -> None:

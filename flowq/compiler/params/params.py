@@ -123,7 +123,7 @@ def bind_params(specs: tuple[ParamSpec, ...], given: Given, run: Mapping[str, Js
         # a default may use the params declared before it
         scope = StaticScope(dict(values), names[:position], run, later=names[position:])
         value = _given(spec, given, report) if spec.name in given.values else _default(spec, given, scope, report)
-        if spec.name not in given.values and spec.default is not None and _has_expressions(spec.default):
+        if spec.name not in given.values and spec.default is not None and has_expressions(spec.default):
             left -= _size(value, left)
             if left < 0:
                 message = f"the defaults with expressions have more than {MAX_TEXT:,} characters in all"
@@ -216,7 +216,8 @@ def _place(given: Given, name: str, declared: Span, report: Report) -> tuple[Rep
     return report, declared
 
 
-def _has_expressions(default: YamlNode) -> bool:
+def has_expressions(default: YamlNode) -> bool:
+    """Return whether a node or a part of it contains an expression."""
     seen: set[int] = set()  # nodes that aliases repeat are visited once
     waiting = [default]
     while waiting:
