@@ -11,7 +11,7 @@ from flowq.cli.completion.candidates import complete_jobs, complete_runs_and_job
 from flowq.cli.context import CliContext, complain, pass_context, url_option
 from flowq.cli.render.output import show
 from flowq.cli.render.styled_text import Line
-from flowq.cli.targets import select_jobs, select_target
+from flowq.cli.targets import select_jobs, select_target, tell_orphaned
 from flowq.cli.terminal import Terminal
 from flowq.flows.views.follow import START, Follower
 from flowq.flows.views.json_documents import iso
@@ -68,6 +68,7 @@ def command(
         complain(f"run {run_id} printed more than is kept (64 MiB): its oldest output is gone")
     position = _show_past(store, run_id, selection, tail, session.out)
     if follow:
+        tell_orphaned(store, run_id)
         _show_future(store, run_id, selection, position, session.out, tail=tail)
 
 

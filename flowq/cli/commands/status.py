@@ -11,7 +11,7 @@ from flowq.cli.options.flows import Manner
 from flowq.cli.render.output import show, show_json
 from flowq.cli.render.reports import Reporting
 from flowq.cli.render.run_table import run_lines
-from flowq.cli.targets import select_run
+from flowq.cli.targets import select_run, tell_orphaned
 from flowq.flows.views.json_documents import run_json
 from flowq.flows.views.run_view import RunView
 from flowq.flows.views.snapshot import read_view
@@ -42,6 +42,7 @@ def command(
     store = session.store()
     run_id = select_run(store, run)
     if watch:
+        tell_orphaned(store, run_id)
         return _watch(store, run_id, Manner(as_json=as_json, reporting=reporting), exit_status=exit_status)
     view = read_view(store, run_id)
     reporting.write(store, view)
