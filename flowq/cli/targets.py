@@ -183,6 +183,12 @@ def when_orphaned(store: "Store", run_id: str) -> str:
     return f", `flowq run --resume {run_id}` continues it: it has no worker now" if orphaned(store, [run_id]) else ""
 
 
+def tell_orphaned(store: "Store", run_id: str) -> None:
+    """Tell the user who follows a run if no worker executes it."""
+    if orphaned(store, [run_id]):
+        complain(advice(run_id))
+
+
 def here() -> str:
     """Return the directory that is stored with a run started now."""
     return str(Path.cwd())

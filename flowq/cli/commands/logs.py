@@ -12,7 +12,7 @@ from flowq.cli.context import CliContext, complain, pass_context, url_option
 from flowq.cli.render.job_output import job_lines
 from flowq.cli.render.output import show
 from flowq.cli.render.styled_text import Line
-from flowq.cli.targets import select_jobs, select_target
+from flowq.cli.targets import select_jobs, select_target, tell_orphaned
 from flowq.cli.terminal import Terminal
 from flowq.flows.views.follow import START, Follower
 from flowq.flows.views.json_documents import iso
@@ -69,6 +69,7 @@ def command(
         complain(f"run {run_id} printed more than is kept (16 MiB of a job, 64 MiB of a run): the oldest output is gone")
     position = _show_past(store, run_id, selection, tail, session.out)
     if follow:
+        tell_orphaned(store, run_id)
         _show_future(store, run_id, selection, position, session.out, tail=tail)
 
 

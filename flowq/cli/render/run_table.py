@@ -210,8 +210,14 @@ def counts_text(jobs: Sequence[JobView]) -> str:
 
 
 def where(run: RunView, place: SourcePlace) -> str:
-    """Return a place as `flow.yaml:41`, relative to the run's flow file; "" if the flow is not a file."""
-    return safe_line(place.beside(run.file))
+    """Return a place as `flow.yaml:41`, relative to the run's flow file; "" if the flow is not a file.
+
+    Of a file that has changed since, it is `flow.yaml, line 41 as submitted`.
+    """
+    place_text = place.beside(run.file)
+    if place.file in run.changed:
+        place_text = f"{place_text.rpartition(':')[0]}, line {place.line} as submitted"
+    return safe_line(place_text)
 
 
 # -- rows ---------------------------------------------------------------------------------------------------------------------

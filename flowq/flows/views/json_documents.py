@@ -31,6 +31,7 @@ def run_json(run: RunView) -> dict[str, Json]:
         "counts": {str(status): run.counts[status] for status in JobStatus if run.counts.get(status)},
         "file": run.file,
         "directory": run.directory,
+        "changed_files": list(run.changed),
         "selection": selection_json(run.selection),
         "jobs": [_job_json(job) for job in run.jobs],
     }

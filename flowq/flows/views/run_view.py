@@ -32,6 +32,7 @@ class Snapshot:
     now_ms: int = 0
     suspended: bool = False
     lanes: Mapping[int, int] = field(default_factory=dict)
+    changed: tuple[str, ...] = ()  # see `flowq.flows.views.sources`
     orphaned: bool = False  # see `flowq.flows.views.orphans`
 
 
@@ -130,6 +131,7 @@ class RunView:
     canceling: bool
     semaphore: str | None = None  # of the concurrency group that it waits for
     selection: Selection = field(default_factory=Selection)  # empty: the whole flow
+    changed: tuple[str, ...] = ()  # its flow files whose text is another one now
     orphaned: bool = False  # it has not ended, and no worker executes it
     gates: tuple[JobView, ...] = ()  # of sub-flows: what decides whether their jobs run at all; jobs only where they failed
 
@@ -186,6 +188,7 @@ def run_view(plan: Plan, snapshot: Snapshot) -> RunView:
         canceling=run.canceling,
         semaphore=run.semaphore if run.status is RunStatus.QUEUED else None,
         selection=plan.selection,
+        changed=snapshot.changed,
         orphaned=snapshot.orphaned,
         gates=tuple(gates.values()),
     )
