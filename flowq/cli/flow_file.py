@@ -1,9 +1,11 @@
 """Flow files on the command line: compilation, diagnostics, and the preview of a run."""
 
-from collections.abc import Iterable, Iterator
+import shlex
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from flowq.cli.context import complain
 from flowq.cli.options.flows import Inputs
 from flowq.cli.render.styled_text import Line, columns, pad
 from flowq.cli.render.vocabulary import count_text
@@ -17,17 +19,28 @@ if TYPE_CHECKING:
 
 
 def compile_flow(file: str, inputs: Inputs, terminal: Terminal) -> "Plan":
-    """Compile a flow file to run it; warnings and errors are written to standard error.
+    """Compile a flow file to run it; errors are written to standard error, and one line about warnings.
 
     Raises:
         InvalidFlowError: it does not compile.
     """
     compilation = compile_now(file, inputs)
-    show_diagnostics(compilation.diagnostics, terminal, err=True)
+    show_diagnostics((item for item in compilation.diagnostics if item.severity == "error"), terminal, err=True)
+    warnings = [item for item in compilation.diagnostics if item.severity == "warning"]
+    if warnings:
+        complain(_warnings_text(warnings, file, inputs))
     if compilation.plan is None:
         errors = sum(item.severity == "error" for item in compilation.diagnostics)
         raise InvalidFlowError(f"{file} cannot run: {plural(errors, 'error')}", tuple(compilation.diagnostics))
     return compilation.plan
+
+
+def _warnings_text(warnings: "Sequence[Diagnostic]", file: str, inputs: Inputs) -> str:
+    """Return the line about warnings: they would be repeated with every command."""
+    codes = dict.fromkeys(item.code for item in warnings)
+    root = [] if inputs.root is None else ["--root", inputs.root]
+    command = shlex.join(["flowq", "validate", *root, file])
+    return f"{file}: {plural(len(warnings), 'warning')} ({', '.join(codes)}): {command}"
 
 
 def compile_now(file: str, inputs: Inputs) -> "Compilation":

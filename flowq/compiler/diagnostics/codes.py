@@ -25,6 +25,7 @@ class Code(StrEnum):
     EMPTY = "FQ020"
     DOTENV = "FQ021"
     PARAMS_FILE = "FQ022"
+    ALLOWANCE = "FQ023"
     # 1xx: the shape of the flow
     UNKNOWN_KEY = "FQ101"
     WRONG_TYPE = "FQ102"
@@ -100,6 +101,7 @@ class Code(StrEnum):
 
 WARNINGS: Final = frozenset(
     {
+        Code.ALLOWANCE,
         *(Code.EXCLUDE_NOTHING, Code.EMPTY_MATRIX, Code.MATCH_NOTHING, Code.SUB_FLOW_IGNORES),
         *(Code.NO_MODULE, Code.BROKEN_MODULE, Code.CACHE_NEVER),
         *(Code.SKIPPED_TOO, Code.UNUSED, Code.NEVER_REACHED, Code.RETRY_NEVER, Code.NEVER_HOLDS, Code.DEFAULT_TAKES_ALL),
