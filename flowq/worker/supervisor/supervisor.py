@@ -19,13 +19,13 @@ from flowq.worker import registration
 from flowq.worker.ipc import platform
 from flowq.worker.signals import StopSignals
 from flowq.worker.supervisor.active_jobs import ActiveJobs, FollowUp
-from flowq.worker.supervisor.conditions import Conditions
 from flowq.worker.supervisor.connections import StoreConnections
 from flowq.worker.supervisor.event_loop import Loop
+from flowq.worker.supervisor.expressions.conditions import Conditions
+from flowq.worker.supervisor.expressions.job_scope import JobScopes, UnpreparableError
 from flowq.worker.supervisor.failure_policy import FailurePolicy
 from flowq.worker.supervisor.fork_server_client import ForkServerKey
 from flowq.worker.supervisor.fork_server_pool import ForkServerPool
-from flowq.worker.supervisor.job_scope import JobScopes, UnpreparableError
 from flowq.worker.supervisor.queue_order import QueueOrder
 from flowq.worker.supervisor.shutdown import Shutdown, ShutdownStage, watch_lifeline
 from flowq.worker.supervisor.slot import KillCause

@@ -20,7 +20,7 @@ from flowq.plan.foreach import foreach_groups, member_name, with_foreach_cells
 from flowq.states import JobStatus
 from flowq.store.schema.records import RunRecord
 from flowq.worker.ipc.platform import PRIVATE
-from flowq.worker.supervisor.job_outputs import Shape, read_upstream
+from flowq.worker.supervisor.expressions.job_outputs import Shape, read_upstream
 
 if TYPE_CHECKING:
     from flowq.store import Store
