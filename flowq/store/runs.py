@@ -5,10 +5,12 @@ step whose reply was lost is sent again safely.
 """
 
 import hashlib
+import json
 import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import zip_longest
 from typing import Any, Final
 
 from flowq import defaults, ids
@@ -40,7 +42,8 @@ class ResetJob:
 
     `pending` counts its edges from jobs that are reset too; `verdict` is a skip reason when an edge from a job that stays as it is
     does not hold; `tally` is, for a group, how many of its cells stay (finished, failed, skipped, canceled). `again`: a foreach whose
-    list is evaluated again; its cells go. `fresh`: it takes over no earlier result.
+    list is evaluated again; its cells go. `fresh`: it takes over no earlier result. `definition` is that in another plan (JSON, see
+    `store/lua/lib/redefinition.lua`); with `kept` the job is not reset, and only its dependents are others.
     """
 
     ordinal: int
@@ -49,6 +52,28 @@ class ResetJob:
     tally: tuple[int, int, int, int] = (0, 0, 0, 0)
     again: bool = False
     fresh: bool = False
+    definition: str = ""
+    kept: bool = False
+
+    def entry(self) -> str:
+        """Return its staged form, see `store/lua/lib/run_walks.lua`."""
+        if self.kept:
+            return f"{self.ordinal} kept\t{self.definition}"
+        tally = " ".join(map(str, self.tally))
+        head = f"{self.ordinal} {self.pending} {self.verdict or '-'} {tally} {int(self.again)} {int(self.fresh)}"
+        return f"{head}\t{self.definition}" if self.definition else head
+
+
+@dataclass(frozen=True, slots=True)
+class NewPlan:
+    """The plan that a run gets with a retry: its stored form, and the fields of the run's record that belong to it."""
+
+    plan: bytes
+    fields: Mapping[str, str | int]
+
+    def entry(self) -> str:
+        """Return the staged form of the fields."""
+        return f"@\t{json.dumps([str(part) for pair in self.fields.items() for part in pair])}"
 
 
 class Runs:
@@ -111,15 +136,22 @@ class Runs:
         """
         return Outcome(self._session.run("run/cancel", run, ids.nonce(), handlers)[0].decode())
 
-    def reset(self, run: str, nonce: str, attempt: int, jobs: Sequence[ResetJob]) -> Outcome:
-        """Retry a run: these jobs are executed again. `attempt` is the attempt that the caller saw; a newer one is `WRONG_STATE`."""
+    def reset(self, run: str, nonce: str, attempt: int, jobs: Sequence[ResetJob], new: NewPlan | None = None) -> Outcome:
+        """Retry a run: these jobs are executed again.
+
+        Args:
+            run: the run's id.
+            nonce: identifies this retry.
+            attempt: the attempt that the caller saw; a newer one is `WRONG_STATE`.
+            jobs: the jobs.
+            new: the plan with which they are executed, if it is another one.
+        """
         chunks = 0
-        for start in range(0, len(jobs), _CHUNK):
-            entries = [
-                f"{job.ordinal} {job.pending} {job.verdict or '-'} {' '.join(map(str, job.tally))} {int(job.again)} {int(job.fresh)}"
-                for job in jobs[start : start + _CHUNK]
-            ]
-            outcome = Outcome(self._session.run("run/upload_retry", run, nonce, chunks, entries)[0].decode())
+        entries = [*([] if new is None else [new.entry()]), *(job.entry() for job in jobs)]
+        pieces = [] if new is None else run_upload.pieces(new.plan)
+        parts = (entries[start : start + _CHUNK] for start in range(0, len(entries), _CHUNK))
+        for some, piece in zip_longest(parts, pieces):
+            outcome = Outcome(self._session.run("run/upload_retry", run, nonce, chunks, piece or b"", some or [])[0].decode())
             if outcome not in {Outcome.DONE, Outcome.DUPLICATE}:
                 return outcome
             chunks += 1
@@ -383,6 +415,7 @@ def _record_of(run: str, fields: Mapping[str, str]) -> RunRecord:
         outcome=RunStatus(fields["outcome"]) if "outcome" in fields else None,
         semaphore=fields.get("semaphore"),
         signature=fields.get("signature", ""),
+        plan_attempt=fields.get("plan_attempt", ""),
         sources=fields.get("sources", "{}"),
         left_out=int(fields.get("left_out", 0)),
         retention=int(fields.get("retention", 0)) / 1000,

@@ -98,8 +98,7 @@ class Conditions:
         """Evaluate the conditions of a job."""
         run_id, ordinal = split_member_id(job)
         try:
-            run = self._scopes.run(run_id)
-            record = self._store.jobs.get(job) if ordinal >= len(run.plan.cells) else None
+            record = self._store.jobs.get(job)
             place = self._scopes.find(run_id, ordinal, record.fields if record is not None else {})
         except UnpreparableError as error:
             return Resolution("failed", Reason.ERROR, str(error))
