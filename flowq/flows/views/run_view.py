@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from flowq.ids import member_id
 from flowq.plan import Cell, Json, Plan, Selection, SourcePlace
-from flowq.plan.foreach import order
+from flowq.plan.foreach import foreach_counts, order
 from flowq.states import ENDED, RUN_ENDED, JobStatus, Reason, RunStatus
 from flowq.store.schema.records import JobRecord, RunRecord
 
@@ -129,6 +129,8 @@ class RunView:
     canceling: bool
     semaphore: str | None = None  # of the concurrency group that it waits for
     selection: Selection = field(default_factory=Selection)  # empty: the whole flow
+    foreach: int = 0  # selected jobs with foreach
+    added: int = 0  # jobs by which their cells are more than one for each
     gates: tuple[JobView, ...] = ()  # of sub-flows: what decides whether their jobs run at all; jobs only where they failed
 
     @property
@@ -152,6 +154,7 @@ def run_view(plan: Plan, snapshot: Snapshot) -> RunView:
     run = snapshot.run
     ended = _ended_by_ordinal(plan, snapshot)
     names = _visible_parents(plan)
+    foreach, added = foreach_counts(plan)
     gates = {cell.ordinal: _job_view(plan, cell, snapshot, ended, names) for cell in plan.jobs() if cell.hidden}
     jobs = tuple(
         gates[cell.ordinal] if cell.hidden else _job_view(plan, cell, snapshot, ended, names)
@@ -179,6 +182,8 @@ def run_view(plan: Plan, snapshot: Snapshot) -> RunView:
         canceling=run.canceling,
         semaphore=run.semaphore if run.status is RunStatus.QUEUED else None,
         selection=plan.selection,
+        foreach=foreach,
+        added=added,
         gates=tuple(gates.values()),
     )
 
