@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from flowq.cli.context import complain
 from flowq.cli.options.flows import Inputs
 from flowq.cli.render.styled_text import Line, columns, pad
-from flowq.cli.render.vocabulary import count_text
+from flowq.cli.render.vocabulary import count_text, foreach_text
 from flowq.cli.terminal import Terminal, echo
 from flowq.exceptions import InvalidFlowError
 from flowq.flows.views.text import plural, safe_line
@@ -78,12 +78,12 @@ def preview_lines(plan: "Plan") -> Iterator[Line]:
     queues = max((columns(safe_line(plan.node_of(cell).queue)) for cell in jobs), default=0)
     for cell in jobs:
         after = ", ".join(safe_line(name) + _condition(condition) for name, condition in plan.shown_parents(cell))
-        items = plan.node_of(cell).foreach
+        foreach = foreach_text(plan, cell)
         yield (
             (f"  {pad(safe_line(cell.name), names)}  ", ""),
             (pad(safe_line(plan.node_of(cell).queue), queues), "dim"),
             (f"  after {after}" if after else "", "dim"),
-            (f"  foreach {safe_line(items)}" if items is not None else "", "dim"),
+            (f"  {foreach}" if foreach else "", "dim"),
         )
 
 

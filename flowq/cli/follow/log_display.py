@@ -8,7 +8,7 @@ from flowq.cli.context import complain
 from flowq.cli.render.job_output import named_lines
 from flowq.cli.render.output import Writer
 from flowq.cli.render.styled_text import Line, Segment
-from flowq.cli.render.vocabulary import approval_command, note, of_all, symbol, took, with_reason, word
+from flowq.cli.render.vocabulary import approval_command, note, run_count_text, symbol, took, with_reason, word
 from flowq.flows.views.follow import GONE, Progress, Update
 from flowq.flows.views.json_documents import event_json
 from flowq.flows.views.run_view import JobView, error_line, ordinal_of
@@ -42,7 +42,7 @@ class PlainDisplay:
         self._lost = False
         head: Line = (
             (f"run {view.id}", "bold"),
-            (f"  {safe_line(view.flow)}  {of_all(len(view.selected_jobs), len(view.jobs), 'job')}", ""),
+            (f"  {safe_line(view.flow)}  {run_count_text(view)}", ""),
         )
         if view.attempt > 1:
             head = (*head, (f"  attempt {view.attempt}", ""))

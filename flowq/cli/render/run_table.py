@@ -12,7 +12,7 @@ from itertools import groupby
 from typing import Final
 
 from flowq.cli.render.styled_text import Line, Segment, columns, cut, fit, pad, wrap
-from flowq.cli.render.vocabulary import approval_command, clock, note, of_all, symbol, took, word
+from flowq.cli.render.vocabulary import approval_command, clock, note, run_count_text, symbol, took, word
 from flowq.cli.terminal import Terminal
 from flowq.flows.views.run_view import JobView, RunView, matrix_status
 from flowq.flows.views.text import plural, safe_json, safe_line
@@ -88,7 +88,7 @@ def head_lines(run: RunView) -> Iterator[Line]:
         (f"  attempt {run.attempt}", "") if run.attempt > 1 else ("", ""),
     )
     yield (
-        (f"{of_all(len(run.selected_jobs), len(run.jobs), 'job')}: ", ""),
+        (f"{run_count_text(run)}: ", ""),
         *_count_segments(run.selected_jobs),
         (f", {plural(run.warnings, 'warning')}" if run.warnings else "", "warn"),
     )

@@ -4,11 +4,14 @@ import shlex
 from datetime import UTC, datetime
 from typing import Final
 
-from flowq.flows.views.run_view import JobView
+from flowq.flows.views.run_view import JobView, RunView
 from flowq.flows.views.text import plural, safe_line
 from flowq.ids import split_member_id
-from flowq.plan import Plan
+from flowq.plan import Cell, Plan
+from flowq.plan.foreach import foreach_counts
 from flowq.states import JobStatus, Reason
+
+_PARENTS: Final = 3  # names of jobs before a foreach
 
 WORDS: Final = {
     JobStatus.CREATED: ("created", "dim"),
@@ -202,7 +205,27 @@ def of_all(part: int, count: int, noun: str) -> str:
 
 def count_text(plan: Plan) -> str:
     """Return the number of selected jobs of a plan: `7 jobs`, `2 of 7 jobs`, `7 jobs, 1 with foreach`."""
-    every = sum(1 for _ in plan.shown_jobs())
-    selected = list(plan.selected_jobs())
-    fans = sum(plan.node_of(cell).foreach is not None for cell in selected)
-    return of_all(len(selected), every, "job") + (f", {fans} with foreach" if fans else "")
+    foreach, added = foreach_counts(plan)
+    selected, every = (sum(1 for _ in cells) - added for cells in (plan.selected_jobs(), plan.shown_jobs()))
+    return _counted(selected, every, foreach)
+
+
+def run_count_text(run: RunView) -> str:
+    """Return the number of jobs of a run, counted as those of its plan: `7 jobs, 1 with foreach (16 with its cells)`."""
+    text = _counted(len(run.selected_jobs) - run.added, len(run.jobs) - run.added, run.foreach)
+    return text + (f" ({len(run.selected_jobs)} with {'its' if run.foreach == 1 else 'their'} cells)" if run.added else "")
+
+
+def foreach_text(plan: Plan, cell: Cell) -> str:
+    """Return the list of a foreach, and when its cells are known."""
+    node = plan.node_of(cell)
+    if node.foreach is None:
+        return ""
+    parents = [safe_line(name) for name, _condition in plan.shown_parents(cell)]
+    names = ", ".join(parents[:_PARENTS]) + (f" and {len(parents) - _PARENTS} more" if len(parents) > _PARENTS else "")
+    when = f"when {names} {'has' if len(parents) == 1 else 'have'} finished" if parents else "when the run begins"
+    return f"foreach {safe_line(node.foreach)}, known {when}"
+
+
+def _counted(selected: int, every: int, foreach: int) -> str:
+    return of_all(selected, every, "job") + (f", {foreach} with foreach" if foreach else "")

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from flowq.ids import member_id
 from flowq.plan import Cell, Json, Plan, Selection, SourcePlace
-from flowq.plan.foreach import order
+from flowq.plan.foreach import foreach_counts, order
 from flowq.states import ENDED, RUN_ENDED, JobStatus, Reason, RunStatus
 from flowq.store.schema.records import JobRecord, RunRecord
 
@@ -133,6 +133,8 @@ class RunView:
     selection: Selection = field(default_factory=Selection)  # empty: the whole flow
     changed: tuple[str, ...] = ()  # its flow files whose text is another one now
     orphaned: bool = False  # it has not ended, and no worker executes it
+    foreach: int = 0  # selected jobs with foreach
+    added: int = 0  # jobs by which their cells are more than one for each
     gates: tuple[JobView, ...] = ()  # of sub-flows: what decides whether their jobs run at all; jobs only where they failed
 
     @property
@@ -161,6 +163,7 @@ def run_view(plan: Plan, snapshot: Snapshot) -> RunView:
     run = snapshot.run
     ended = _ended_by_ordinal(plan, snapshot)
     names = _visible_parents(plan)
+    foreach, added = foreach_counts(plan)
     gates = {cell.ordinal: _job_view(plan, cell, snapshot, ended, names) for cell in plan.jobs() if cell.hidden}
     jobs = tuple(
         gates[cell.ordinal] if cell.hidden else _job_view(plan, cell, snapshot, ended, names)
@@ -190,6 +193,8 @@ def run_view(plan: Plan, snapshot: Snapshot) -> RunView:
         selection=plan.selection,
         changed=snapshot.changed,
         orphaned=snapshot.orphaned,
+        foreach=foreach,
+        added=added,
         gates=tuple(gates.values()),
     )
 
