@@ -20,12 +20,21 @@ class Finder:
 
     @staticmethod
     def find_spec(name: str, path: Sequence[str] | None = None, target: ModuleType | None = None) -> ModuleSpec | None:  # noqa: ARG004
-        """Return how a module of RQ is loaded, None for all others."""
+        """Return how a module of RQ is loaded, None for modules of other packages.
+
+        Raises:
+            ModuleNotFoundError: flowq does not have this module of RQ. Later finders are not asked: they would find flowq's own files
+                in the folders of its packages and load them twice.
+        """
         package, _, module = name.partition(".")
         if package != PACKAGE:
             return None
         home = home_of(module)
-        return None if home is None else ModuleSpec(name, _Alias(home, module))  # type: ignore[arg-type] # the class of loaders is a slow import
+        if home is None:
+            raise ModuleNotFoundError(
+                f"No module named {name!r}: flowq, which stands in for rq, has none of that name", name=name
+            )
+        return ModuleSpec(name, _Alias(home, module))  # type: ignore[arg-type] # the class of loaders is a slow import
 
     @staticmethod
     def find_distributions(context: DistributionFinder.Context | None = None) -> Iterable[Distribution]:

@@ -51,6 +51,8 @@ _OF_FLOWQ: "Final" = frozenset(
     }
 )
 
+_ELSEWHERE: "Final" = {"": "flowq.compat.rq", "worker.base": "flowq.worker"}
+
 _JOBS: "Final" = ("jobs",)
 _WORKERS: "Final" = ("jobs", "workers")
 _ADDITIONS: "Final" = {
@@ -64,6 +66,7 @@ _ADDITIONS: "Final" = {
     "registry": _JOBS,
     "results": _JOBS,
     "worker": _WORKERS,
+    "worker.base": _WORKERS,
     "worker.worker_classes": _WORKERS,
     "worker_pool": _WORKERS,
 }
@@ -72,8 +75,8 @@ _ADDITIONS: "Final" = {
 
 def home_of(module: str) -> str | None:
     """Return the module of flowq that is a module of RQ, given without `rq.`; None where there is none."""
-    if not module:
-        return "flowq.compat.rq"
+    if module in _ELSEWHERE:
+        return _ELSEWHERE[module]
     if module in _OF_COMPAT:
         return f"flowq.compat.rq.{module}"
     return f"flowq.{module}" if module in _OF_FLOWQ else None
