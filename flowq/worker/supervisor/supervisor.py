@@ -13,6 +13,7 @@ import time
 from typing import TYPE_CHECKING, Final
 
 from flowq import ids
+from flowq.connections.urls import is_deleted
 from flowq.exceptions import CorruptRecordError, DataLostError, FlowqError, ServerError
 from flowq.store.schema.outcomes import ExchangeReply, SweepReply
 from flowq.worker import registration
@@ -351,7 +352,14 @@ class Supervisor:
 
     def _check_run(self) -> None:
         run = self._options.until_run
-        if run is None or not self._jobs.empty or time.monotonic() < self._next_run_check or not self._connections.online:
+        if run is None or time.monotonic() < self._next_run_check:
+            return
+        if not self._connections.online:
+            self._next_run_check = time.monotonic() + _RUN_CHECK
+            if is_deleted(self._store.client):  # with the embedded server, and so is the run
+                self._stopping.at_least(ShutdownStage.NOW)
+            return
+        if not self._jobs.empty:
             return
         self._next_run_check = time.monotonic() + _RUN_CHECK
         try:
