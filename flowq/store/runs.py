@@ -383,6 +383,7 @@ def _record_of(run: str, fields: Mapping[str, str]) -> RunRecord:
         outcome=RunStatus(fields["outcome"]) if "outcome" in fields else None,
         semaphore=fields.get("semaphore"),
         signature=fields.get("signature", ""),
+        sources=fields.get("sources", "{}"),
         left_out=int(fields.get("left_out", 0)),
         retention=int(fields.get("retention", 0)) / 1000,
         counts=counts,

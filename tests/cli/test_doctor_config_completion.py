@@ -50,6 +50,7 @@ def test_no_problems() -> None:
     ("change", "code", "level"),
     [
         ({"bash": None}, "D102", "note"),
+        ({"foreign": "3.2.1"}, "D103", "problem"),
         ({"round_trip": 0.2}, "D202", "note"),
         ({"ahead_ms": -30_000}, "D203", "warning"),
         ({"server": {}}, "D301", "note"),
@@ -63,7 +64,7 @@ def test_no_problems() -> None:
         ({"suspended": True}, "D501", "warning"),
         ({"queues": (WAITING,)}, "D502", "warning"),
         ({"workers": (replace(WORKER, version="0.0.9"),)}, "D503", "warning"),
-        ({"stranded": ("7k2m9x0d",)}, "D505", "warning"),
+        ({"orphaned": ("7k2m9x0d",)}, "D505", "warning"),
     ],
 )
 def test_each_finding_has_a_code_and_advice(change: dict[str, Any], code: str, level: str) -> None:
@@ -78,13 +79,14 @@ def test_the_page_lists_every_code() -> None:
     everything = replace(
         WELL,
         bash=None,
+        foreign="3.2.1",
         round_trip=1.0,
         ahead_ms=9000,
         due=1,
         suspended=True,
         queues=(WAITING,),
         workers=(replace(WORKER, version="9"),),
-        stranded=("7k2m9x0d",),
+        orphaned=("7k2m9x0d",),
     )
     everything = replace(everything, server=SERVER | {"role": "slave", "loading": 1})
     assert all(code in page for code in found(everything))
@@ -279,6 +281,6 @@ def test_fish_completes(typing: dict[str, str], tmp_path: Path) -> None:
 
 
 def test_an_advice_is_never_cut() -> None:
-    text = golden.plain(finding_lines(examine(replace(WELL, stranded=("7k2m9x0d",))), Terminal(width=40)))
+    text = golden.plain(finding_lines(examine(replace(WELL, orphaned=("7k2m9x0d",))), Terminal(width=40)))
     assert "`flowq run --resume 7k2m9x0d` continues it, `flowq cancel 7k2m9x0d` ends it" in " ".join(text.split())
     assert max(map(len, text.splitlines())) <= 40

@@ -12,7 +12,8 @@ from flowq.cli.interrupts import Interrupts
 from flowq.cli.options.flows import Manner, execution_options
 from flowq.cli.render.output import show, show_json
 from flowq.cli.render.styled_text import Line, columns, pad
-from flowq.cli.targets import refuse_beside_running, select_jobs, select_run
+from flowq.cli.targets import refuse_beside_running, select_failed_run, select_jobs, select_run, when_orphaned
+from flowq.exceptions import InvalidRunOperation
 from flowq.flows.actions.retry import plan_rerun, plan_retry
 from flowq.flows.local_worker.missing_secrets import absent_on_retry
 from flowq.flows.views.snapshot import read_plan
@@ -51,7 +52,7 @@ def command(
     """Run failed jobs of a run again, and those that depend on them.
 
     The run keeps its id and the results of the other jobs; its attempt number grows by one. Without RUN: the latest run that
-    failed (with --job: the latest run). The exit code is the run's.
+    failed, of those started in this directory (with --job: the latest run). The exit code is the run's.
     """
     if failed == bool(jobs):
         raise click.UsageError("say what to run again: either --failed or --job JOB")
@@ -60,7 +61,8 @@ def command(
     manner.check()
     store = session.store()
     refuse_workers(store, manner.workers)
-    run_id = select_run(store, run, failed=failed)
+    run_id = select_failed_run(store) if run is None and failed else select_run(store, run, change=True)
+    refuse_interrupted(store, run_id)
     retry = _plan_jobs(store, run_id, jobs, only=only) if jobs else plan_retry(store, run_id)
     if not manner.cache:
         retry = retry.without_cache()
@@ -88,6 +90,16 @@ def command(
         retry.apply(store)
         record = store.runs.require(run_id)
         return execute(store, record, plan, interrupts, manner, events_after=position)
+
+
+def refuse_interrupted(store: "Store", run_id: str) -> None:
+    """Refuse a run whose command and worker were killed: it is to be resumed.
+
+    Raises:
+        InvalidRunOperation: it is one.
+    """
+    if lost := when_orphaned(store, run_id):
+        raise InvalidRunOperation(f"run {run_id} was interrupted and has not ended{lost}; `flowq cancel {run_id}` ends it")
 
 
 def _plan_jobs(store: "Store", run_id: str, jobs: tuple[str, ...], *, only: bool) -> "RetryPlan":

@@ -11,7 +11,7 @@ from flowq.cli.options.flows import Manner, output_option
 from flowq.cli.render.output import show, show_json
 from flowq.cli.render.reports import Reporting
 from flowq.cli.render.run_table import run_lines
-from flowq.cli.targets import select_run
+from flowq.cli.targets import select_run, tell_orphaned
 from flowq.flows.views.json_documents import run_json
 from flowq.flows.views.run_view import RunView
 from flowq.flows.views.snapshot import read_view
@@ -53,6 +53,7 @@ def command(
     store = session.store()
     run_id = select_run(store, run)
     if watch:
+        tell_orphaned(store, run_id)
         return _watch(store, run_id, manner, exit_status=exit_status)
     view = read_view(store, run_id)
     manner.reporting.write(store, view)

@@ -156,9 +156,9 @@ class Following:
         follower = Follower(
             self.store,
             self.run_id,
-            events_after=self.events_after,
-            logs_after=self.events_after,
+            after=self.events_after,
             workers=self.worker is None and shows_live(self.manner),
+            approvals=progress.coming_approvals,
         )
         for update in follower.updates():
             progress.apply(update)

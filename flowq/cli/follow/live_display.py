@@ -19,7 +19,7 @@ from flowq.cli.render.job_output import named_lines, without_tabs
 from flowq.cli.render.run_table import counts_text, head_lines, job_rows, rows_that_fit, table_lines
 from flowq.cli.render.styled_text import Line, columns, fit, paint, wrap
 from flowq.cli.render.summary import Tails, failure_lines
-from flowq.cli.render.vocabulary import took
+from flowq.cli.render.vocabulary import approval_command, took
 from flowq.cli.terminal import Terminal
 from flowq.flows.forecast.outlook import Outlook
 from flowq.flows.views.follow import Progress, Update
@@ -32,6 +32,7 @@ _SHARE: Final = 10  # drawing takes at most one part in this many of the time
 _LOOK: Final = 1.0  # s between forecasts
 _TAIL: Final = 3  # lines of output of the job that failed last
 _TALL: Final = 14  # minimal lines of a terminal on which those are shown
+_ASKED: Final = 3  # maximal approvals whose commands are shown
 _TAIL_SHARE: Final = 3  # they take at most one part in this many of the height
 _OUTPUT: Final = 500  # maximal lines of output written with a frame
 _BAR: Final = 40  # maximal cells of the progress bar
@@ -145,6 +146,7 @@ def frame(
     """Return a frame: head, the most important rows that fit the height, the last output of a failed job, progress bar, remark."""
     head = list(head_lines(run))[:1]
     foot: list[Line] = [bar_line(run, terminal, left)]
+    foot += [((f"{approval_command(job)}", "bold"),) for job in run.approvals[:_ASKED]]
     if remark:
         foot += wrap(((safe_line(remark), "warn"),), terminal.width, most=3, unicode=terminal.unicode)
     if tail and terminal.height >= _TALL:
@@ -174,6 +176,7 @@ def bar_line(run: RunView, terminal: Terminal, left: float | None = None) -> Lin
     ended = sum(job.ended for job in jobs)
     total = max(1, len(jobs))
     cells = min(_BAR, max(4, (terminal.width or 80) // 3))
+    asked = plural(len(run.approvals), "approval")
     bad = -(-cells * sum(job.bad for job in jobs) // total)
     done = max(bad, cells * ended // total)
     full, empty = ("━", "─") if terminal.unicode else ("#", "-")
@@ -182,7 +185,7 @@ def bar_line(run: RunView, terminal: Terminal, left: float | None = None) -> Lin
         (full * bad, "bad"),
         (empty * (cells - done), "dim"),
         (f" {ended}/{len(jobs)}", "bold"),
-        ("" if left is None else f"  {_left_text(left)}", ""),
+        (f"  {asked} to decide" if run.approvals else "" if left is None else f"  {_left_text(left)}", ""),
         (f"  {_open_text(jobs)}", "dim"),
     )
 

@@ -8,10 +8,10 @@ from flowq.cli.context import complain
 from flowq.cli.render.job_output import named_lines
 from flowq.cli.render.output import Writer
 from flowq.cli.render.styled_text import Line, Segment
-from flowq.cli.render.vocabulary import run_count_text, symbol, took, with_reason, word
+from flowq.cli.render.vocabulary import approval_command, note, run_count_text, symbol, took, with_reason, word
 from flowq.flows.views.follow import GONE, Progress, Update
 from flowq.flows.views.json_documents import event_json
-from flowq.flows.views.run_view import error_line, ordinal_of
+from flowq.flows.views.run_view import JobView, error_line, ordinal_of
 from flowq.flows.views.text import safe_line
 from flowq.plan.foreach import cell_at
 from flowq.states import JobStatus, Reason
@@ -46,7 +46,7 @@ class PlainDisplay:
         )
         if view.attempt > 1:
             head = (*head, (f"  attempt {view.attempt}", ""))
-        writer.lines([head])
+        writer.lines([head, *self._questions(view.approvals)])
 
     def update(self, update: Update) -> None:
         """Write an update, output before the change that follows it."""
@@ -66,7 +66,19 @@ class PlainDisplay:
             lines += self._event_lines(event, update)
         for entry in logs:
             lines += self._output(entry)
+        if update.questions:
+            view = self._progress.view()
+            lines += self._questions([job for job in view.approvals if job.ordinal in update.questions])
         self._writer.lines(lines)
+
+    def _questions(self, approvals: Sequence[JobView]) -> Iterator[Line]:
+        """Yield for each approval that waits its question, and the command that decides it."""
+        for job in approvals:
+            text, style = word(job.status)
+            mark = symbol(job.status, unicode=self._writer.terminal.unicode)
+            remark = note(job, job.ended_ms or 0)
+            yield ((" " * 9, ""), (f"{mark} {text:<8}  ", style), (safe_line(job.name), ""), (f"  {remark}", "warn"))
+            yield ((" " * 9 + "next: ", "dim"), (approval_command(job), "bold"))
 
     def _output(self, entry: LogEntry) -> Iterator[Line]:
         """Yield the lines to show for new output of a job."""

@@ -12,7 +12,7 @@ from itertools import groupby
 from typing import Final
 
 from flowq.cli.render.styled_text import Line, Segment, columns, cut, fit, pad, wrap
-from flowq.cli.render.vocabulary import clock, is_idle_handler, note, run_count_text, symbol, took, word
+from flowq.cli.render.vocabulary import approval_command, clock, is_idle_handler, note, run_count_text, symbol, took, word
 from flowq.cli.terminal import Terminal
 from flowq.flows.views.run_view import JobView, RunView, matrix_status
 from flowq.flows.views.text import plural, safe_json, safe_line
@@ -79,11 +79,11 @@ def run_lines(run: RunView, terminal: Terminal, *, failed_only: bool = False) ->
 
 def head_lines(run: RunView) -> Iterator[Line]:
     """Yield the lines above the table: id, status, times, params."""
-    state = "canceling" if run.canceling and not run.ended else str(run.status)
+    state = "canceling" if run.canceling and not run.ended else "orphaned" if run.orphaned else str(run.status)
     yield (
         (f"run {run.id}", "bold"),
         (f"  {safe_line(run.flow)}  ", ""),
-        (state, _RUN_STYLES[run.status]),
+        (state, "warn" if run.orphaned else _RUN_STYLES[run.status]),
         (f"  {took(run.duration)}", "") if run.duration is not None else ("", ""),
         (f"  attempt {run.attempt}", "") if run.attempt > 1 else ("", ""),
     )
@@ -163,11 +163,14 @@ def _segments(row: Row, name: str, *, wide: bool) -> Line:
 
 
 def next_lines(run: RunView, width: int | None) -> Iterator[Line]:
-    """Yield commands to run next: read the log of failed jobs, retry, start a missing worker.
+    """Yield commands to run next: decide about approvals, read the log of failed jobs, retry, start a missing worker.
 
     Users copy the commands, so they are never cut; a remark that does not fit after its command is left out.
     """
-    commands: list[tuple[str, str]] = []
+    commands: list[tuple[str, str]] = [
+        (approval_command(job), "" if job.approval is None else safe_line(job.approval.message))
+        for job in run.approvals[:NAMES_SHOWN]
+    ]
     bad = run.bad_jobs
     commands += [
         (f"flowq logs {run.id} {shlex.quote(safe_line(job.name))}", where(run, job.place)) for job in bad[:NAMES_SHOWN]
@@ -195,10 +198,10 @@ def commands_lines(commands: Sequence[tuple[str, str]], width: int | None) -> It
 def missing_worker_commands(run: RunView) -> list[tuple[str, str]]:
     """Return the command that starts a worker for the queues without one, with its purpose."""
     queues = sorted({job.queue for job in run.jobs if job.reason == Reason.NO_WORKER})
+    if run.orphaned or (queues and run.local):
+        return [(f"flowq run --resume {run.id}", "this run has no worker now")]
     if not queues:
         return []
-    if run.local:
-        return [(f"flowq run --resume {run.id}", "this run has no worker now")]
     names = " ".join(shlex.quote(safe_line(name)) for name in queues)
     return [(f"flowq worker {names}", f"no worker listens on {', '.join(safe_line(name) for name in queues)}")]
 
@@ -209,8 +212,14 @@ def counts_text(jobs: Sequence[JobView]) -> str:
 
 
 def where(run: RunView, place: SourcePlace) -> str:
-    """Return a place as `flow.yaml:41`, relative to the run's flow file; "" if the flow is not a file."""
-    return safe_line(place.beside(run.file))
+    """Return a place as `flow.yaml:41`, relative to the run's flow file; "" if the flow is not a file.
+
+    Of a file that has changed since, it is `flow.yaml, line 41 as submitted`.
+    """
+    place_text = place.beside(run.file)
+    if place.file in run.changed:
+        place_text = f"{place_text.rpartition(':')[0]}, line {place.line} as submitted"
+    return safe_line(place_text)
 
 
 # -- rows ---------------------------------------------------------------------------------------------------------------------

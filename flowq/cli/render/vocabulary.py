@@ -1,10 +1,12 @@
 """Words for statuses, reasons, durations and times, shared by tables, event lines and the live display."""
 
+import shlex
 from datetime import UTC, datetime
 from typing import Final
 
 from flowq.flows.views.run_view import JobView, RunView
 from flowq.flows.views.text import plural, safe_line
+from flowq.ids import split_member_id
 from flowq.plan import Cell, Plan
 from flowq.plan.foreach import foreach_counts
 from flowq.states import JobStatus, Reason
@@ -189,6 +191,11 @@ def took(seconds: float | None) -> str:
     if whole < 86400:
         return f"{whole // 3600}h{whole % 3600 // 60:02d}m"
     return f"{whole // 86400}d{whole % 86400 // 3600:02d}h"
+
+
+def approval_command(job: JobView) -> str:
+    """Return the command that approves a job."""
+    return f"flowq approve {split_member_id(job.id)[0]} {shlex.quote(safe_line(job.name))}"
 
 
 def clock(at_ms: int | None) -> str:

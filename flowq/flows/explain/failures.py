@@ -4,11 +4,17 @@ import re
 from typing import Final
 
 from flowq.durations import format_duration
-from flowq.flows.views.run_view import JobView
+from flowq.flows.views.run_view import JobView, error_line
 from flowq.plan import Node
 from flowq.states import JobStatus, Reason
 
 _FRAME: Final = re.compile(r'^  File "(?P<file>[^"]+)", line (?P<line>\d+), in (?P<name>.+)$', re.MULTILINE)
+_DIRECT: Final = "The above exception was the direct cause"
+_TRACEBACK: Final = re.compile(
+    rf"\n\n({_DIRECT} of the following exception|During handling of the above exception, another exception occurred):\n\n"
+)
+"""What Python writes between the tracebacks of a chain, the first cause first."""
+_LIBRARY: Final = re.compile(r"(?:^|/)(?:site-packages|dist-packages|lib(?:64)?/(?:python|pypy)\d+\.\d+)/|^<frozen ")
 _FAILURES: Final = {
     Reason.ABANDONED: "its worker was lost: no heartbeat within the lease (it was killed, ran out of memory, or its machine failed)",
     Reason.INVALID_RESULT: "it ran, but its return value cannot be stored as a result",
@@ -36,8 +42,7 @@ def failure(job: JobView, node: Node, *, run_timeout: float | None = None) -> tu
         details += _killed(job.error or "")
     elif job.reason in _FAILURES:
         details.append(_FAILURES[Reason(job.reason)])
-    if job.error and (place := error_place(job.error)):
-        details.append(f"raised at {place}")
+    details += error_places(job.error or "")
     if job.allowed:
         details.append("it is allowed to fail: its dependents continue")
     if job.worker:
@@ -67,7 +72,27 @@ def attempts(job: JobView) -> list[str]:
     return [f"attempt {job.attempts} of {job.max_attempts}"] if job.attempts > 1 or job.max_attempts > 1 else []
 
 
-def error_place(text: str) -> str:
-    """Return where an error was raised, `build.py:7 in build`: the innermost frame of the last traceback; else nothing."""
-    frames = list(_FRAME.finditer(text.rpartition("Traceback (most recent call last)")[2]))
-    return f"{frames[-1]['file']}:{frames[-1]['line']} in {frames[-1]['name']}" if frames else ""
+def error_places(text: str) -> list[str]:
+    """Return where an error was raised, then its causes, the nearest first; nothing for an error without a traceback.
+
+    A place is the innermost frame of the project, since that is what the user can change: `build.py:7 in build`. Where the exception
+    comes from a library that it called, that frame follows.
+    """
+    *causes, last = _TRACEBACK.split(text)
+    if not _FRAME.search(last):
+        return []
+    out = [f"raised at {_place(last)}"]
+    for cause, joint in reversed(list(zip(causes[::2], causes[1::2], strict=True))):
+        relation = "caused by" if joint.startswith(_DIRECT) else "while handling"
+        place = _place(cause)
+        out.append(f"{relation} {error_line(cause)}" + (f", raised at {place}" if place else ""))
+    return out
+
+
+def _place(text: str) -> str:
+    """Return the place of one traceback."""
+    frames = [f"{frame['file']}:{frame['line']} in {frame['name']}" for frame in _FRAME.finditer(text)]
+    own = [frame for frame in frames if not _LIBRARY.search(frame)]
+    if not own or own[-1] == frames[-1]:
+        return frames[-1] if frames else ""
+    return f"{own[-1]} (from {frames[-1]})"

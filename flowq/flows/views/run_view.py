@@ -32,6 +32,8 @@ class Snapshot:
     now_ms: int = 0
     suspended: bool = False
     lanes: Mapping[int, int] = field(default_factory=dict)
+    changed: tuple[str, ...] = ()  # see `flowq.flows.views.sources`
+    orphaned: bool = False  # see `flowq.flows.views.orphans`
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +133,8 @@ class RunView:
     selection: Selection = field(default_factory=Selection)  # empty: the whole flow
     foreach: int = 0  # selected jobs with foreach
     added: int = 0  # jobs by which their cells are more than one for each
+    changed: tuple[str, ...] = ()  # its flow files whose text is another one now
+    orphaned: bool = False  # it has not ended, and no worker executes it
     gates: tuple[JobView, ...] = ()  # of sub-flows: what decides whether their jobs run at all; jobs only where they failed
 
     @property
@@ -142,6 +146,11 @@ class RunView:
     def selected_jobs(self) -> tuple[JobView, ...]:
         """The jobs without those that were not selected."""
         return tuple(job for job in self.jobs if job.selected) if self.selection else self.jobs
+
+    @property
+    def approvals(self) -> tuple[JobView, ...]:
+        """The approvals that wait for a decision."""
+        return tuple(job for job in self.jobs if job.status is JobStatus.DEFERRED and job.reason == Reason.APPROVAL)
 
     @property
     def bad_jobs(self) -> tuple[JobView, ...]:
@@ -184,6 +193,8 @@ def run_view(plan: Plan, snapshot: Snapshot) -> RunView:
         selection=plan.selection,
         foreach=foreach,
         added=added,
+        changed=snapshot.changed,
+        orphaned=snapshot.orphaned,
         gates=tuple(gates.values()),
     )
 
@@ -222,6 +233,8 @@ def error_line(text: str) -> str:
     lines = [line for line in text.splitlines() if line.strip()]
     if not lines:
         return ""
+    if lines[-1].startswith("    +---"):  # a group of exceptions, drawn as a tree: its own line stands left of all others
+        lines = [line.removeprefix("  | ").removeprefix("  + Exception Group ") for line in lines if not line.startswith("   ")]
     headers = [index for index, line in enumerate(lines) if line.startswith("Traceback (most recent call last)")]
     if not headers:
         return lines[0].strip()

@@ -100,6 +100,7 @@ class RunRecord:
     outcome: RunStatus | None = None  # of the graph, fixed before the handlers run
     semaphore: str | None = None  # the semaphore of its concurrency group
     signature: str = ""  # of its plan, see `flowq.signing`
+    sources: str = "{}"  # JSON: digests of its flow files, see `flowq.plan.sources`
     left_out: int = 0  # of `total`: jobs that were not selected
 
     @property

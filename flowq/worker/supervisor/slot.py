@@ -237,24 +237,19 @@ class Slot:
         self._release()
 
     def _hand_over(self, horse: Horse, task: Task) -> None:
-        reads, writes = [], []
+        values = {} if self._secrets is None else self._secrets.environment()
+        reads, writes = _two_pipes()
+        self._output.watch(reads)  # before the job can write: there are no notes of earlier writes
         try:
-            for _ in range(2):
-                read, write = os.pipe()
-                reads.append(read)
-                writes.append(write)
-            values = {} if self._secrets is None else self._secrets.environment()
             horse.channel.send((task, values), writes)  # the socket is empty, so the descriptors are on their way at least
         except PeerGoneError:
             pass  # it died while it waited; its exit is on the way and tells how
         except BaseException:
-            for fd in reads:
-                os.close(fd)
+            self._output.close()
             raise
         finally:
             for fd in writes:
                 os.close(fd)
-        self._output.watch(reads)
         self._horse = horse
         horse.on_exit = self._exited
         self._loop.watch(horse.channel.fileno(), self._read_outcome, self._write_task)
@@ -390,3 +385,15 @@ def _death(code: int | None, cause: KillCause | None) -> TaskResult:
     elif cause is KillCause.KILL:
         text += " on request"
     return failed("killed", text, exit_code=128 - code)
+
+
+def _two_pipes() -> tuple[tuple[int, int], tuple[int, int]]:
+    """Return the ends to read and the ends to write of the pipes for stdout and stderr."""
+    first = os.pipe()
+    try:
+        second = os.pipe()
+    except OSError:
+        for fd in first:
+            os.close(fd)
+        raise
+    return (first[0], second[0]), (first[1], second[1])
