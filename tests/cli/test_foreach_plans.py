@@ -149,7 +149,7 @@ def test_all_commands_count_jobs_alike(home: Path, tmp_path: Path) -> None:
     assert f"counted: {count}, not run" in _flowq(tmp_path, "run", "fan.yaml", "--dry-run").stdout
     run = _flowq(tmp_path, "run", "fan.yaml").stdout
     assert run.splitlines()[0].endswith(f"  counted  {count}")
-    assert f"\n{count} (13 with their cells): 12 finished, 1 skipped\n" in run
+    assert f"\n{count} (13 with their cells): 12 finished, 1 handler not needed\n" in run
     assert f"{count} (13 with their cells): " in _flowq(tmp_path, "status").stdout
     again = _flowq(tmp_path, "plan", "fan.yaml").stdout
     assert again.startswith(f"counted: {count} (about 13 with cells)\n")
@@ -158,7 +158,7 @@ def test_all_commands_count_jobs_alike(home: Path, tmp_path: Path) -> None:
     assert part in _flowq(tmp_path, "plan", "fan.yaml", "--until", "each", "--job", "cells").stdout
     selected = _flowq(tmp_path, "run", "fan.yaml", "--until", "each", "--job", "cells").stdout
     assert selected.splitlines()[0].endswith(f"  counted  {part}")
-    assert f"{part} (8 with its cells): 7 finished, 1 skipped" in selected
+    assert f"{part} (8 with its cells): 7 finished, 1 handler not needed" in selected
 
 
 def test_an_empty_list_of_earlier_runs_takes_no_time(home: Path, tmp_path: Path) -> None:

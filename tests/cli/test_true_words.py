@@ -144,6 +144,7 @@ def test_handlers_for_another_outcome_are_not_told_as_skipped(tmp_path: Path, ho
         assert run.wait() == code
         assert f"finished  {ran}" in run.out
         assert "not selected" not in run.out
+        assert re.search(r"^4 jobs: .*, 2 handlers not needed$", run.out, re.MULTILINE)
         assert re.findall(r"↷ .*", run.out) == []
         status = Process("status", cwd=tmp_path, env=env)
         assert status.wait() == 0

@@ -150,7 +150,8 @@ def frame(
     if remark:
         foot += wrap(((safe_line(remark), "warn"),), terminal.width, most=3, unicode=terminal.unicode)
     if tail and terminal.height >= _TALL:
-        foot[:0] = tail[: terminal.height // _TAIL_SHARE]
+        room = terminal.height // _TAIL_SHARE
+        foot[:0] = tail if len(tail) <= room else [tail[0], *tail[1 - room :]]  # the error, and the last lines
     rows = list(job_rows(run, unicode=terminal.unicode))
     room = max(1, terminal.height - len(head) - len(foot) - 1)
     lines = [*head, *table_lines(rows_that_fit(rows, room, unicode=terminal.unicode), terminal), *foot]

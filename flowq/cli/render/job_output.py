@@ -17,7 +17,7 @@ def job_lines(data: bytes, stream: str = "out") -> Iterator[Line]:
     """Yield the lines of an entry with the job's own colours; standard error is yellow where it has none."""
     plain = "warn" if stream == "err" else ""
     for runs in output_lines(data):
-        yield tuple((text, parameters or plain) for text, parameters in runs) or (("", ""),)
+        yield tuple([(text, parameters or plain) for text, parameters in runs]) or (("", ""),)
 
 
 def named_lines(plan: Plan, entry: LogEntry) -> Iterator[Line]:

@@ -12,7 +12,7 @@ from itertools import groupby
 from typing import Final
 
 from flowq.cli.render.styled_text import Line, Segment, columns, cut, fit, pad, wrap
-from flowq.cli.render.vocabulary import approval_command, clock, note, run_count_text, symbol, took, word
+from flowq.cli.render.vocabulary import approval_command, clock, is_idle_handler, note, run_count_text, symbol, took, word
 from flowq.cli.terminal import Terminal
 from flowq.flows.views.run_view import JobView, RunView, matrix_status
 from flowq.flows.views.text import plural, safe_json, safe_line
@@ -145,6 +145,8 @@ def table_lines(rows: Sequence[Row], terminal: Terminal) -> Iterator[Line]:
 
 def failed_lines(run: RunView, terminal: Terminal) -> Iterator[Line]:
     """Yield the jobs that failed, with their errors and places; each is wrapped, not cut."""
+    if not run.bad_jobs:
+        yield (("no job has failed", "dim"),)
     rows = [(_row(job, job.name, run, unicode=terminal.unicode), where(run, job.place)) for job in run.bad_jobs]
     longest = max((columns(row.name) for row, _place in rows), default=0)
     names = min(longest, (terminal.width or longest) // 2)
@@ -315,7 +317,8 @@ def _cached(jobs: Iterable[JobView]) -> int:
 
 
 def _count_segments(jobs: Sequence[JobView]) -> tuple[Segment, ...]:
-    counts = Counter(word(job.status) for job in jobs)
+    idle = sum(is_idle_handler(job) for job in jobs)
+    counts = Counter(word(job.status) for job in jobs if not is_idle_handler(job))
     cached = _cached(jobs)
     order = [*dict.fromkeys(word(status) for status in _COUNT_ORDER), word(None)]
     merged: dict[str, tuple[int, str]] = {}
@@ -327,6 +330,8 @@ def _count_segments(jobs: Sequence[JobView]) -> tuple[Segment, ...]:
         segments += [(", ", "") if segments else ("", ""), (f"{count} {text}", style)]
         if cached and text == word(JobStatus.FINISHED)[0]:
             segments.append((f" ({cached} cached)", "dim"))
+    if idle:
+        segments.append((f"{', ' if segments else ''}{plural(idle, 'handler')} not needed", "dim"))
     return tuple(segments)
 
 

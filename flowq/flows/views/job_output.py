@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterator
 from typing import Final, TypeAlias
 
-from flowq.flows.views.text import safe
+from flowq.flows.views.text import safe, safe_bytes
 
 Run: TypeAlias = tuple[str, str]
 """Safe text, and the parameters of the SGR sequence for it (`1;31`), "" for none."""
@@ -33,7 +33,12 @@ _MOST: Final = 16  # attributes at a time
 
 def output_lines(data: bytes) -> Iterator[list[Run]]:
     """Yield the lines of an entry of output. A last line needs no newline; colours end with their line."""
-    for line in data.removesuffix(b"\n").split(b"\n"):
+    data = data.removesuffix(b"\n")
+    if b"\x1b" not in data and b"\r" not in data:
+        for text in safe_bytes(data).split("\n"):
+            yield [(text, "")]
+        return
+    for line in data.split(b"\n"):
         yield _runs(line.decode("utf-8", "backslashreplace"))
 
 

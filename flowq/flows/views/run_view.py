@@ -131,10 +131,10 @@ class RunView:
     canceling: bool
     semaphore: str | None = None  # of the concurrency group that it waits for
     selection: Selection = field(default_factory=Selection)  # empty: the whole flow
-    changed: tuple[str, ...] = ()  # its flow files whose text is another one now
-    orphaned: bool = False  # it has not ended, and no worker executes it
     foreach: int = 0  # selected jobs with foreach
     added: int = 0  # jobs by which their cells are more than one for each
+    changed: tuple[str, ...] = ()  # its flow files whose text is another one now
+    orphaned: bool = False  # it has not ended, and no worker executes it
     gates: tuple[JobView, ...] = ()  # of sub-flows: what decides whether their jobs run at all; jobs only where they failed
 
     @property
@@ -191,10 +191,10 @@ def run_view(plan: Plan, snapshot: Snapshot) -> RunView:
         canceling=run.canceling,
         semaphore=run.semaphore if run.status is RunStatus.QUEUED else None,
         selection=plan.selection,
-        changed=snapshot.changed,
-        orphaned=snapshot.orphaned,
         foreach=foreach,
         added=added,
+        changed=snapshot.changed,
+        orphaned=snapshot.orphaned,
         gates=tuple(gates.values()),
     )
 
