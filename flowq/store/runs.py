@@ -5,12 +5,9 @@ step whose reply was lost is sent again safely.
 """
 
 import hashlib
-import json
 import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
-from itertools import zip_longest
 from typing import Any, Final
 
 from flowq import defaults, ids
@@ -24,56 +21,17 @@ from flowq.exceptions import (
 )
 from flowq.ids import member_id
 from flowq.states import JobStatus, RunStatus
-from flowq.store import run_upload
+from flowq.store import retry_upload, run_upload
 from flowq.store.client.pipelining import run_ahead
 from flowq.store.client.session import Session
 from flowq.store.jobs import Jobs
+from flowq.store.retry_upload import NewPlan, ResetJob
 from flowq.store.run_upload import StagedJob
 from flowq.store.schema.outcomes import Outcome
 from flowq.store.schema.records import Event, JobRecord, LogEntry, RunRecord
 
 _CHUNK: Final = 500  # records read by one pipeline
 _DISMANTLED: Final = 200  # jobs that go with one call
-
-
-@dataclass(frozen=True, slots=True)
-class ResetJob:
-    """One job of a run that a retry resets.
-
-    `pending` counts its edges from jobs that are reset too; `verdict` is a skip reason when an edge from a job that stays as it is
-    does not hold; `tally` is, for a group, how many of its cells stay (finished, failed, skipped, canceled). `again`: a foreach whose
-    list is evaluated again; its cells go. `fresh`: it takes over no earlier result. `definition` is that in another plan (JSON, see
-    `store/lua/lib/redefinition.lua`); with `kept` the job is not reset, and only its dependents are others.
-    """
-
-    ordinal: int
-    pending: int
-    verdict: str = ""
-    tally: tuple[int, int, int, int] = (0, 0, 0, 0)
-    again: bool = False
-    fresh: bool = False
-    definition: str = ""
-    kept: bool = False
-
-    def entry(self) -> str:
-        """Return its staged form, see `store/lua/lib/run_walks.lua`."""
-        if self.kept:
-            return f"{self.ordinal} kept\t{self.definition}"
-        tally = " ".join(map(str, self.tally))
-        head = f"{self.ordinal} {self.pending} {self.verdict or '-'} {tally} {int(self.again)} {int(self.fresh)}"
-        return f"{head}\t{self.definition}" if self.definition else head
-
-
-@dataclass(frozen=True, slots=True)
-class NewPlan:
-    """The plan that a run gets with a retry: its stored form, and the fields of the run's record that belong to it."""
-
-    plan: bytes
-    fields: Mapping[str, str | int]
-
-    def entry(self) -> str:
-        """Return the staged form of the fields."""
-        return f"@\t{json.dumps([str(part) for pair in self.fields.items() for part in pair])}"
 
 
 class Runs:
@@ -147,11 +105,8 @@ class Runs:
             new: the plan with which they are executed, if it is another one.
         """
         chunks = 0
-        entries = [*([] if new is None else [new.entry()]), *(job.entry() for job in jobs)]
-        pieces = [] if new is None else run_upload.pieces(new.plan)
-        parts = (entries[start : start + _CHUNK] for start in range(0, len(entries), _CHUNK))
-        for some, piece in zip_longest(parts, pieces):
-            outcome = Outcome(self._session.run("run/upload_retry", run, nonce, chunks, piece or b"", some or [])[0].decode())
+        for piece, entries in retry_upload.chunks(jobs, new):
+            outcome = Outcome(self._session.run("run/upload_retry", run, nonce, chunks, piece, entries)[0].decode())
             if outcome not in {Outcome.DONE, Outcome.DUPLICATE}:
                 return outcome
             chunks += 1

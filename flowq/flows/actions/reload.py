@@ -16,8 +16,8 @@ from flowq.flows.actions.selection import select
 from flowq.flows.actions.submit import run_fields, staged_jobs
 from flowq.plan import Cell, Edge, Plan
 from flowq.plan.foreach import before_run
+from flowq.store.retry_upload import NewPlan, ResetJob
 from flowq.store.run_upload import StagedJob
-from flowq.store.runs import NewPlan, ResetJob
 from flowq.store.schema.records import RunRecord
 
 _OF_RUN = ("timeout", "sources", "expiry_times")  # fields of the run's record that come from the plan

@@ -17,7 +17,7 @@ from flowq.plan import Cell, Edge, Plan
 from flowq.plan.foreach import foreach_groups, order, with_foreach_cells
 from flowq.states import UPSTREAM, JobStatus, Reason
 from flowq.store import Store
-from flowq.store.runs import NewPlan, ResetJob
+from flowq.store.retry_upload import NewPlan, ResetJob
 from flowq.store.schema.outcomes import Outcome
 from flowq.store.schema.records import JobRecord
 
