@@ -24,7 +24,7 @@ local function repeated(worker, slot, claim_id)
   return {}
 end
 
-local function start(job, worker, claim_id, lease)
+function L.start(job, worker, claim_id, lease)
   L.archive(job)
   L.had_turn(job)
   if job.cancel_only then
@@ -53,7 +53,7 @@ local function begin(worker, slot, claim_id, lease, id, place)
     L.park(job, place) -- in its order among the waiting jobs
   else
     call('HSET', K.worker(worker), 'claim:' .. slot, claim_id .. ' ' .. id)
-    return start(job, worker, claim_id, lease)
+    return L.start(job, worker, claim_id, lease)
   end
 end
 

@@ -11,7 +11,7 @@ function L.take(id, worker, claim_id, lease)
   if job.status == 'started' and string.match(job.token, '^%d+%-(.*)$') == claim_id then return answer(job) end
   local again = job.status == 'scheduled' and (job.reason == 'retry' or job.reason == 'repeat')
   if job.run or (job.status ~= 'queued' and not again) then return {} end
-  return start(job, worker, claim_id, lease)
+  return L.start(job, worker, claim_id, lease)
 end
 
 function T.claim_by_id()

@@ -5,8 +5,8 @@
 -- of L.step: (id, cursor, budget) -> what was dealt with, the next cursor (nil: through).
 L.step = L.step or {}
 
-local todo, todo_at = {}, 1
-local may_have_ended = {}
+local todo, todo_at = {}, 1 -- per call
+local may_have_ended = {} -- per call
 
 -- `run` is the run that cannot end before this is done; nil for what belongs to no run.
 function L.push(kind, id, cursor, run)
