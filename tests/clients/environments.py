@@ -125,7 +125,7 @@ def _call(command: list[str]) -> None:
     result = subprocess.run(command, env=environment, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, check=False)
     if result.returncode:
         lines = [line for line in result.stderr.splitlines() if "WARNING" not in line] or ["it failed"]
-        raise UnavailableError(f"{Path(command[0]).name} {' '.join(command[1:5])} …: {lines[-1]}")
+        raise UnavailableError(f"{Path(command[0]).name} {' '.join(command[1:3])}: {lines[-1]}")
 
 
 def main() -> int:
