@@ -3,6 +3,8 @@
 The public names are loaded when they are used, so that `import flowq` and the command line's `--help` cost next to nothing.
 """
 
+import sys
+
 # `typing` would be most of what a watchdog or a horse imports: checkers understand this without it.
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -73,9 +75,22 @@ def __getattr__(name: str) -> "Any":
         raise AttributeError(f"module 'flowq' has no attribute {name!r}")
     import importlib
 
+    _warn_of_foreign()
     value = getattr(importlib.import_module(home), name)
     globals()[name] = value
     return value
+
+
+def _warn_of_foreign() -> None:
+    if "flowq.distribution" in sys.modules:
+        return  # the command line has told
+    from flowq import distribution
+
+    version = distribution.find_foreign()
+    if version:
+        import warnings
+
+        warnings.warn(f"{distribution.describe(version)}: {distribution.REMEDY}", stacklevel=3)
 
 
 def __dir__() -> list[str]:

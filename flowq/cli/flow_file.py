@@ -1,12 +1,14 @@
 """Flow files on the command line: compilation, diagnostics, and the preview of a run."""
 
-from collections.abc import Iterable, Iterator
+import shlex
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from flowq.cli.context import complain
 from flowq.cli.options.flows import Inputs
 from flowq.cli.render.styled_text import Line, columns, pad
-from flowq.cli.render.vocabulary import count_text
+from flowq.cli.render.vocabulary import count_text, foreach_text
 from flowq.cli.terminal import Terminal, echo
 from flowq.exceptions import InvalidFlowError
 from flowq.flows.views.text import plural, safe_line
@@ -17,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def compile_flow(file: str, inputs: Inputs, terminal: Terminal, *, date: str | None = None) -> "Plan":
-    """Compile a flow file to run it; warnings and errors are written to standard error.
+    """Compile a flow file to run it; errors are written to standard error, and one line about warnings.
 
     Args:
         file: the flow file.
@@ -29,11 +31,22 @@ def compile_flow(file: str, inputs: Inputs, terminal: Terminal, *, date: str | N
         InvalidFlowError: it does not compile.
     """
     compilation = compile_now(file, inputs, date=date)
-    show_diagnostics(compilation.diagnostics, terminal, err=True)
+    show_diagnostics((item for item in compilation.diagnostics if item.severity == "error"), terminal, err=True)
+    warnings = [item for item in compilation.diagnostics if item.severity == "warning"]
+    if warnings:
+        complain(_warnings_text(warnings, file, inputs))
     if compilation.plan is None:
         errors = sum(item.severity == "error" for item in compilation.diagnostics)
         raise InvalidFlowError(f"{file} cannot run: {plural(errors, 'error')}", tuple(compilation.diagnostics))
     return compilation.plan
+
+
+def _warnings_text(warnings: "Sequence[Diagnostic]", file: str, inputs: Inputs) -> str:
+    """Return the line about warnings: they would be repeated with every command."""
+    codes = dict.fromkeys(item.code for item in warnings)
+    root = [] if inputs.root is None else ["--root", inputs.root]
+    command = shlex.join(["flowq", "validate", *root, file])
+    return f"{file}: {plural(len(warnings), 'warning')} ({', '.join(codes)}): {command}"
 
 
 def compile_now(file: str, inputs: Inputs, *, date: str | None = None) -> "Compilation":
@@ -64,12 +77,12 @@ def preview_lines(plan: "Plan") -> Iterator[Line]:
     queues = max((columns(safe_line(plan.node_of(cell).queue)) for cell in jobs), default=0)
     for cell in jobs:
         after = ", ".join(safe_line(name) + _condition(condition) for name, condition in plan.shown_parents(cell))
-        items = plan.node_of(cell).foreach
+        foreach = foreach_text(plan, cell)
         yield (
             (f"  {pad(safe_line(cell.name), names)}  ", ""),
             (pad(safe_line(plan.node_of(cell).queue), queues), "dim"),
             (f"  after {after}" if after else "", "dim"),
-            (f"  foreach {safe_line(items)}" if items is not None else "", "dim"),
+            (f"  {foreach}" if foreach else "", "dim"),
         )
 
 

@@ -11,6 +11,7 @@ from typing import Any, Final
 
 import click
 
+from flowq import __version__
 from flowq.cli import exit_codes
 from flowq.cli.context import CliContext, url_option
 from flowq.cli.terminal import echo
@@ -130,7 +131,7 @@ class LazyGroup(click.Group):
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     epilog="Try it: flowq run examples/flows/hello.yaml",
 )
-@click.version_option(None, "--version", package_name="flowq", message="flowq %(version)s")
+@click.version_option(__version__, "--version", message="flowq %(version)s")
 @url_option
 @click.pass_context
 def cli(ctx: click.Context) -> None:
@@ -141,10 +142,30 @@ def cli(ctx: click.Context) -> None:
     session = ctx.ensure_object(CliContext)
     if session.begin is not None and ctx.invoked_subcommand is not None:
         session.begin(ctx.invoked_subcommand)
+    if os.environ.get("FLOWQ_COMPAT"):
+        _stand_in_for_rq()
     try:
         os.getcwd()  # noqa: PTH109 - pathlib is not imported yet
     except FileNotFoundError as error:
         raise UsageError("the working directory does not exist any more: change to another one") from error
+
+
+def _stand_in_for_rq() -> None:
+    """Let modules of the user that say `import rq` get flowq.
+
+    Raises:
+        UsageError: `FLOWQ_COMPAT` has a wrong value, or rq has been imported already.
+    """
+    import warnings
+
+    from flowq.compat.installation import install, wanted
+
+    if wanted():
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            install()
+        for warning in caught:
+            echo(f"warning: {warning.message}", err=True)
 
 
 def run(arguments: Sequence[str], begin: Callable[[str], None] | None = None) -> int:

@@ -21,6 +21,8 @@ MAX_TEXT: Final = 8 * 1024 * 1024  # characters of a string that an expression m
 MAX_ITEMS: Final = 100_000  # items of a list that an expression may create
 
 _PLACEHOLDER = re.compile(r"\{\{|\}\}|\{([0-9]{1,4})\}|\{|\}")
+_DECIMAL = re.compile(r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]{1,2})?")
+_DIGITS: Final = 60  # characters of a number; its value is finite then
 _DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 
 
@@ -104,6 +106,15 @@ def _split(text: str, separator: str) -> list[Json]:
     if text.count(separator) >= MAX_ITEMS:
         raise EvalError(f"split() would give more than {MAX_ITEMS:,} items")
     return list(text.split(separator))
+
+
+def _to_number(value: Json) -> Json:
+    if isinstance(value, str):
+        text = value.strip()
+        if len(text) > _DIGITS or not _DECIMAL.fullmatch(text):
+            raise EvalError(f"number() got text that is not a number: {text[:60]!r}")
+        return float(text) if set(text) & set(".eE") else int(text)
+    return value
 
 
 def _from_json(text: str) -> Json:
@@ -247,6 +258,7 @@ FUNCTIONS: Final[dict[str, FunctionSignature]] = {
     "trim": FunctionSignature("trim(string)", (_TEXT,), "string", str.strip, 1),
     "to_json": FunctionSignature("to_json(x)", (_ANY,), "string", to_json, 1),
     "from_json": FunctionSignature("from_json(string)", (_TEXT,), "any", _from_json, 1),
+    "number": FunctionSignature("number(string): '3' is 3", (("string", "number"),), "number", _to_number, 1),
     "keys": FunctionSignature("keys(map)", (("map",),), "list", list, 1),
     "values": FunctionSignature("values(map)", (("map",),), "list", lambda value: list(value.values()), 1),
     "min": FunctionSignature("min(list) or min(a, b, …)", (_ANY,), "any", _extreme("min", min), 1, repeats=True),

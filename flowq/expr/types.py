@@ -40,6 +40,7 @@ class Type:
         keys: the keys of a map, if all are known.
         values: the only values that a string can have.
         meant: wrong values that users write, with the right one of each.
+        output: whether it is an output that a script wrote as text, which help lines tell.
         part: the name of a key in messages, if a key outside `keys` is an error: "output of `fetch`".
     """
 
@@ -49,6 +50,7 @@ class Type:
     values: tuple[str, ...] | None = None
     meant: Mapping[str, str] | None = field(default=None, hash=False, compare=False)
     part: str = ""
+    output: bool = field(default=False, compare=False)
 
     def __str__(self) -> str:
         return {"any": "any value"}.get(self.kind, self.kind)
@@ -162,11 +164,12 @@ class _Inference:
     def _boolean(self, node: Node, operator: str) -> None:
         found = self.of(node)
         if found.kind not in ("boolean", "any"):
-            self._problem(node, f"{operator} needs a boolean, this is a {found}", _boolean_help(found))
+            hint = self._convert(node, found, "boolean") or _boolean_help(found)
+            self._problem(node, f"{operator} needs a boolean, this is a {found}", hint)
 
-    def _member(self, node: Node, base: Type, key: str) -> Type:
+    def _member(self, node: Member, base: Type, key: str) -> Type:
         if base.kind not in ("map", "any"):
-            self._problem(node, f"only a map has named parts, this is a {base}")
+            self._problem(node, f"only a map has named parts, this is a {base}", self._convert(node.base, base, "map"))
             return ANY
         return self._key(node, base, key)
 
@@ -181,7 +184,7 @@ class _Inference:
             self._problems.append(TypeProblem(message, node.start, node.end, hint, unknown_name=True))
         return keys.get(key, ANY) if keys is not None else ANY
 
-    def _index(self, node: Node, base: Type, index: Node) -> Type:
+    def _index(self, node: Index, base: Type, index: Node) -> Type:
         found = self.of(index)
         if base.kind == "list":
             if found.kind not in ("number", "any"):
@@ -192,13 +195,14 @@ class _Inference:
                 self._problem(index, f"a map is indexed with a string, this is a {found}")
             return ANY
         if base.kind != "any":
-            self._problem(node, f"only lists and maps have parts, this is a {base}")
+            hint = self._convert(node.base, base, "list")
+            self._problem(node, f"only lists and maps have parts, this is a {base}", hint)
         return ANY
 
     def _project(self, node: Project) -> Type:
         base = self.of(node.base)
         if base.kind not in ("list", "any"):
-            self._problem(node, f"[*] needs a list, this is a {base}")
+            self._problem(node, f"[*] needs a list, this is a {base}", self._convert(node.base, base, "list"))
             return LIST
         item = base.item or ANY
         for part in node.tail:
@@ -243,7 +247,7 @@ class _Inference:
             self._problem(
                 node,
                 f"a {left} and a {right} are never equal: `{node.operator}` always gives {str(node.operator == '!=').lower()}",
-                _quote_help(node),
+                self._side_help(node, left, right),
             )
         self._possible(left, node.right, node.left)
         self._possible(right, node.left, node.right)
@@ -266,9 +270,15 @@ class _Inference:
                 self._problem(side, f"{node.operator} compares two numbers or two strings, this is a {found}")
                 return
         if "any" not in (left.kind, right.kind) and left.kind != right.kind:
-            self._problem(
-                node, f"{node.operator} compares two numbers or two strings, found a {left} and a {right}", _quote_help(node)
-            )
+            message = f"{node.operator} compares two numbers or two strings, found a {left} and a {right}"
+            self._problem(node, message, self._side_help(node, left, right))
+
+    def _side_help(self, node: Binary, left: Type, right: Type) -> str:
+        """Return the help for operands of two types: convert an output of a script, or mend the quotes."""
+        return self._convert(node.left, left, right.kind) or self._convert(node.right, right, left.kind) or _quote_help(node)
+
+    def _convert(self, node: Node, found: Type, wanted: str) -> str:
+        return output_help(self._source[node.start : node.end], wanted) if found.output else ""
 
     def _call(self, node: FunctionCall) -> Type:
         before = len(self._problems)
@@ -300,7 +310,9 @@ class _Inference:
             case "min" | "max":
                 return self._extreme(node, arguments)
             case "sum" if first.item is not None and first.item.kind not in ("number", "any"):
-                self._problem(node.arguments[0], f"sum() needs a list of numbers, this is one of {first.item}s")
+                self._problem(
+                    node.arguments[0], f"sum() needs a list of numbers, this is one of {first.item}s", _list_help(first.item)
+                )
             case "split" | "keys":
                 return Type("list", STRING)
             case "range":
@@ -332,11 +344,22 @@ class _Inference:
         wanted = signature.parameter(position)
         if found.kind != "any" and "any" not in wanted and found.kind not in wanted:
             expected = " or ".join(wanted)
-            self._problem(argument, f"{node.function}() needs a {expected} here, this is a {found}", f"it is {signature.usage}")
+            hint = self._convert(argument, found, wanted[0]) or f"it is {signature.usage}"
+            self._problem(argument, f"{node.function}() needs a {expected} here, this is a {found}", hint)
+
+
+def output_help(source: str, wanted: str) -> str:
+    """Return the help for an output that a script wrote as text, where another type is needed."""
+    how = {"number": f"number({source})", "boolean": f"{source} == 'true'"}.get(wanted, f"from_json({source})")
+    return f"the script writes it as a string: {how}; or let it write a line of JSON, whose values keep their types"
 
 
 def _close(text: str, known: tuple[str, ...]) -> str:
     return next(iter(difflib.get_close_matches(text[:100], known[:500], n=1)), "")
+
+
+def _list_help(item: Type) -> str:
+    return "let the script write a line of JSON, whose values keep their types" if item.output else ""
 
 
 def _boolean_help(found: Type) -> str:

@@ -8,9 +8,9 @@ import sys
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, Final
 
+from flowq import __version__, distribution
 from flowq.durations import format_duration
 from flowq.exceptions import ServerError, ServerUnavailableError
 from flowq.flows.views.orphans import orphaned
@@ -58,6 +58,7 @@ class Facts:
     bash: str | None = None
     set_aside: Mapping[str, str] = field(default_factory=dict)  # why records could not be dealt with, by `<kind>|<id>`
     due: int = 0  # runs past their retention that are still there
+    foreign: str = ""  # version of another project's distribution in the folder of this one
 
 
 def read_facts(store: "Store", address: str) -> Facts:
@@ -78,7 +79,7 @@ def read_facts(store: "Store", address: str) -> Facts:
     ahead = store.now_ms() - (before + time.time_ns() // 1_000_000) // 2
     names = [name for name in store.queues.names() if "/" not in name]  # those of local runs belong to their commands
     return Facts(
-        flowq=version("flowq"),
+        flowq=__version__,
         python=sys.version_info[:3],
         embedded=store.anchor is not None,
         address=address,
@@ -92,6 +93,7 @@ def read_facts(store: "Store", address: str) -> Facts:
         set_aside=store.workers.all_set_aside(),
         bash=shutil.which("bash"),
         due=sum(1 for _ in store.runs.due()),
+        foreign=distribution.find_foreign(),
     )
 
 
@@ -116,6 +118,8 @@ def _info(store: "Store") -> dict[str, Any]:
 
 def _here(facts: Facts) -> Iterator[Finding]:
     yield Finding("D101", OK, f"flowq {facts.flowq} on Python {'.'.join(map(str, facts.python))}")
+    if facts.foreign:
+        yield Finding("D103", PROBLEM, distribution.describe(facts.foreign), distribution.REMEDY)
     if facts.bash is None:
         yield Finding(
             "D102", NOTE, "there is no bash: scripts of jobs run with `sh -eu`", "install bash, or write scripts for sh"

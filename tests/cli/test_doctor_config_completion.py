@@ -50,6 +50,7 @@ def test_no_problems() -> None:
     ("change", "code", "level"),
     [
         ({"bash": None}, "D102", "note"),
+        ({"foreign": "3.2.1"}, "D103", "problem"),
         ({"round_trip": 0.2}, "D202", "note"),
         ({"ahead_ms": -30_000}, "D203", "warning"),
         ({"server": {}}, "D301", "note"),
@@ -78,6 +79,7 @@ def test_the_page_lists_every_code() -> None:
     everything = replace(
         WELL,
         bash=None,
+        foreign="3.2.1",
         round_trip=1.0,
         ahead_ms=9000,
         due=1,

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 from collections.abc import Iterator
@@ -10,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from flowq.connections.clients import open_store
+from flowq.embedded.control import stop_server
 from flowq.store import Store
 from flowq.store.schema.records import WorkerRecord
 from tests.cli.process import FLOWQ, Process
@@ -177,6 +179,20 @@ WAITS = """
 concurrency: {group: one}
 jobs: {work: {run: 'echo $FLOWQ_ATTEMPT >> begun; [ -e go ] || sleep 60'}}
 """
+
+
+def test_a_detached_worker_ends_when_the_directory_of_its_server_is_deleted(
+    project: Path, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    inner = home / "deleted"
+    monkeypatch.setenv("FLOWQ_HOME", str(inner))
+    shown(project, "run", "flow.yaml", "--run-id", RUN, "--detach")
+    store = open_store()
+    worker = begun(store)
+    store.close()
+    stop_server(str(inner), force=True)
+    shutil.rmtree(inner)
+    until(lambda: not Path(f"/proc/{worker.pid}/exe").exists(), 20, "the worker to end")
 
 
 def test_a_worker_of_a_waiting_run_does_not_end_the_run_it_waits_for(project: Path, store: Store) -> None:

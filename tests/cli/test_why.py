@@ -61,15 +61,19 @@ def test_each_state(run: str, ordinal: int, words: str) -> None:
     [
         ("timeout", "it took longer than its timeout of 10m"),
         ("abandoned", "its worker was lost"),
-        ("killed", "a signal killed it"),
+        ("killed", "killed by SIGSEGV"),
         ("expired", "longer than its ttl and was never started"),
-        ("invalid_result", "what it returned cannot be kept"),
+        ("invalid_result", "its return value cannot be stored"),
     ],
 )
 def test_each_reason_of_a_failure(reason: str, words: str) -> None:
     jobs = {0: samples.job(0, JobStatus.FAILED, at=0, took=1, reason=reason)}
     run = samples.view(
-        samples.report_plan(), samples.run_record(RunStatus.FAILED, 9, ended=1), jobs, {0: "exit code 1"}, frozenset()
+        samples.report_plan(),
+        samples.run_record(RunStatus.FAILED, 9, ended=1),
+        jobs,
+        {0: "killed by SIGSEGV" if reason == "killed" else "exit code 1"},
+        frozenset(),
     )
     assert words in chain(run, 0, 200)
 

@@ -17,5 +17,5 @@ def test_the_pipeline_builds_and_tries_the_wheel(home: Path, tmp_path: Path) -> 
     )
     assert set(run["counts"]) == {"finished"}
     assert {"lint", "types", "contract", "wheel", "smoke", "passed"} <= set(jobs_by_name(run))
-    assert len(list((tmp_path / "dist").glob("flowq-*.whl"))) == 1
+    assert len(list((tmp_path / "dist").glob("flowq_workflows-*.whl"))) == 1
     assert "wheel!" in flowq("logs", run["id"], "smoke").out

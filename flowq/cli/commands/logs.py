@@ -9,6 +9,7 @@ import click
 
 from flowq.cli.completion.candidates import complete_jobs, complete_runs_and_jobs
 from flowq.cli.context import CliContext, complain, pass_context, url_option
+from flowq.cli.render.job_output import job_lines
 from flowq.cli.render.output import show
 from flowq.cli.render.styled_text import Line
 from flowq.cli.targets import select_jobs, select_target, tell_orphaned
@@ -17,7 +18,7 @@ from flowq.flows.views.follow import START, Follower
 from flowq.flows.views.json_documents import iso
 from flowq.flows.views.run_view import ordinal_of, run_view
 from flowq.flows.views.snapshot import read_plan, read_snapshot
-from flowq.flows.views.text import safe_bytes, safe_line
+from flowq.flows.views.text import safe_line
 from flowq.plan import Plan
 from flowq.states import JobStatus
 from flowq.store.schema.records import LogEntry
@@ -65,7 +66,7 @@ def command(
         complain(f"no job of run {run_id} has failed")
         return
     if store.runs.logs_dropped(run_id):
-        complain(f"run {run_id} printed more than is kept (64 MiB): its oldest output is gone")
+        complain(f"run {run_id} printed more than is kept (16 MiB of a job, 64 MiB of a run): the oldest output is gone")
     position = _show_past(store, run_id, selection, tail, session.out)
     if follow:
         tell_orphaned(store, run_id)
@@ -116,8 +117,8 @@ class _Selection:
             return
         time = f"{iso(entry.at_ms)} " if self._filter.timestamps else ""
         name = f"{safe_line(self._plan.cells[ordinal].name)} | " if self._named else ""
-        for text in safe_bytes(entry.data).removesuffix("\n").split("\n"):
-            yield ((time + name, "dim"), (text, "warn" if entry.stream == "err" else ""))
+        for line in job_lines(entry.data, entry.stream):
+            yield ((time + name, "dim"), *line)
 
 
 def _show_past(store: "Store", run_id: str, selection: _Selection, tail: int | None, terminal: Terminal) -> str:

@@ -1,10 +1,10 @@
 """`flowq version`."""
 
 import platform
-from importlib.metadata import version
 
 import click
 
+from flowq import __version__
 from flowq.cli.render.output import show_json
 from flowq.cli.terminal import echo
 
@@ -14,6 +14,6 @@ from flowq.cli.terminal import echo
 def command(*, as_json: bool) -> None:
     """Print the version of flowq and of the Python it runs on."""
     if as_json:
-        show_json({"flowq": version("flowq"), "python": platform.python_version(), "platform": platform.platform()})
+        show_json({"flowq": __version__, "python": platform.python_version(), "platform": platform.platform()})
     else:
-        echo(f"flowq {version('flowq')} (Python {platform.python_version()})")
+        echo(f"flowq {__version__} (Python {platform.python_version()})")

@@ -4,14 +4,15 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from typing import Final
 
+from flowq.cli.context import complain
+from flowq.cli.render.job_output import named_lines
 from flowq.cli.render.output import Writer
 from flowq.cli.render.styled_text import Line, Segment
-from flowq.cli.render.vocabulary import approval_command, note, of_all, reason_text, symbol, took, word
+from flowq.cli.render.vocabulary import approval_command, note, run_count_text, symbol, took, with_reason, word
 from flowq.flows.views.follow import GONE, Progress, Update
 from flowq.flows.views.json_documents import event_json
 from flowq.flows.views.run_view import JobView, error_line, ordinal_of
-from flowq.flows.views.text import safe_bytes, safe_line
-from flowq.plan import Plan
+from flowq.flows.views.text import safe_line
 from flowq.plan.foreach import cell_at
 from flowq.states import JobStatus, Reason
 from flowq.store.schema.records import Event, LogEntry
@@ -41,7 +42,7 @@ class PlainDisplay:
         self._lost = False
         head: Line = (
             (f"run {view.id}", "bold"),
-            (f"  {safe_line(view.flow)}  {of_all(len(view.selected_jobs), len(view.jobs), 'job')}", ""),
+            (f"  {safe_line(view.flow)}  {run_count_text(view)}", ""),
         )
         if view.attempt > 1:
             head = (*head, (f"  attempt {view.attempt}", ""))
@@ -81,7 +82,7 @@ class PlainDisplay:
 
     def _output(self, entry: LogEntry) -> Iterator[Line]:
         """Yield the lines to show for new output of a job."""
-        return _log_lines(self._progress.plan, entry)
+        return named_lines(self._progress.plan, entry)
 
     def remark(self, text: str) -> None:
         """Write a message of the command itself."""
@@ -102,6 +103,8 @@ class PlainDisplay:
         status = JobStatus(event.new)
         if status is JobStatus.STARTED:
             self._started[ordinal] = event.at_ms
+        if status is JobStatus.SKIPPED and cell.phase and event.reason == Reason.NOT_SELECTED:
+            return  # a handler for another outcome
         if status not in _SHOWN and event.old != JobStatus.STARTED:
             return
         yield self._line(ordinal, event, update)
@@ -130,11 +133,36 @@ class PlainDisplay:
     def _remark(self, ordinal: int, event: Event, update: Update) -> str:
         if event.new == JobStatus.STARTED:
             return f"attempt {event.attempt}" if event.attempt > 1 else ""
-        parts = ["allowed" if ordinal in update.allowed and event.new == JobStatus.FAILED else "", reason_text(event.reason)]
+        allowed = "allowed" if ordinal in update.allowed and event.new == JobStatus.FAILED else ""
         ended_with_run = event.reason == Reason.RUN_TIMEOUT
+        error = ""
         if event.old == JobStatus.STARTED and event.new not in {JobStatus.FINISHED, JobStatus.CANCELED} and not ended_with_run:
-            parts.append(safe_line(error_line(update.errors.get(ordinal, ""))))
-        return ": ".join(part for part in parts if part)
+            error = safe_line(error_line(update.errors.get(ordinal, "")))
+        return ": ".join(part for part in (allowed, with_reason(event.reason, error)) if part)
+
+
+class QuietDisplay:
+    """A display that shows nothing before the summary but messages, on standard error."""
+
+    def __init__(self) -> None:
+        self._lost = False
+
+    def update(self, update: Update) -> None:
+        """Tell once that the server is lost."""
+        if update.lost is not None and not self._lost:
+            complain(f"{update.lost}; waiting for it")
+        self._lost = update.lost is not None
+
+    def remark(self, text: str) -> None:
+        """Write a message of the command itself."""
+        complain(text)
+
+    def close(self) -> None:
+        """Do nothing: there is nothing to restore."""
+
+    def last_words(self) -> Sequence[str]:
+        """Return no lines."""
+        return ()
 
 
 class JsonDisplay:
@@ -158,12 +186,3 @@ class JsonDisplay:
     def last_words(self) -> Sequence[str]:
         """Return nothing: the summary is the end."""
         return ()
-
-
-def _log_lines(plan: Plan, entry: LogEntry) -> Iterator[Line]:
-    ordinal = ordinal_of(entry.job)
-    cell = cell_at(plan, ordinal)
-    name = safe_line(entry.job if cell is None else cell.name)
-    style = "warn" if entry.stream == "err" else ""
-    for text in safe_bytes(entry.data).rstrip("\n").split("\n"):
-        yield ((f"{name} | ", "dim"), (text, style))

@@ -1,7 +1,7 @@
 """A run as lines: a head, the jobs as a tree of two levels in the order of the graph, and commands to run next.
 
 The cells of a matrix are listed below their job, or folded when they are alike. On a narrow terminal, first the note is cut, then
-time and note are left out, last the name is cut.
+time and note are left out, last the name is cut. The list of failed jobs alone is wrapped instead: its errors are what it is for.
 """
 
 import shlex
@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import Final
 
-from flowq.cli.render.styled_text import Line, Segment, columns, cut, fit, pad
-from flowq.cli.render.vocabulary import approval_command, clock, note, of_all, symbol, took, word
+from flowq.cli.render.styled_text import Line, Segment, columns, cut, fit, pad, wrap
+from flowq.cli.render.vocabulary import approval_command, clock, is_idle_handler, note, run_count_text, symbol, took, word
 from flowq.cli.terminal import Terminal
 from flowq.flows.views.run_view import JobView, RunView, matrix_status
 from flowq.flows.views.text import plural, safe_json, safe_line
@@ -67,9 +67,12 @@ class Row:
 
 def run_lines(run: RunView, terminal: Terminal, *, failed_only: bool = False) -> list[Line]:
     """Return the output of `flowq status`."""
-    rows = list(job_rows(run, unicode=terminal.unicode, failed_only=failed_only))
-    lines = [*head_lines(run), (("", ""),), *table_lines(rows, terminal)]
-    lines = [fit(line, terminal.width, unicode=terminal.unicode) for line in lines]
+    head = [row for line in head_lines(run) for row in wrap(line, terminal.width, below="  ", unicode=terminal.unicode)]
+    lines = [*head, (("", ""),)]
+    if failed_only:
+        lines += failed_lines(run, terminal)
+    else:
+        lines += table_lines(list(job_rows(run, unicode=terminal.unicode)), terminal)
     advice = list(next_lines(run, terminal.width))
     return [*lines, (("", ""),), *advice] if advice else lines
 
@@ -85,7 +88,7 @@ def head_lines(run: RunView) -> Iterator[Line]:
         (f"  attempt {run.attempt}", "") if run.attempt > 1 else ("", ""),
     )
     yield (
-        (f"{of_all(len(run.selected_jobs), len(run.jobs), 'job')}: ", ""),
+        (f"{run_count_text(run)}: ", ""),
         *_count_segments(run.selected_jobs),
         (f", {plural(run.warnings, 'warning')}" if run.warnings else "", "warn"),
     )
@@ -115,13 +118,11 @@ def rows_that_fit(rows: Sequence[Row], room: int, *, unicode: bool) -> list[Row]
     return [*(rows[index] for index in chosen), Row(mark=" ", name=more, state="", style="dim", time="", note=counts, rank=4)]
 
 
-def job_rows(run: RunView, *, unicode: bool, failed_only: bool = False) -> Iterator[Row]:
+def job_rows(run: RunView, *, unicode: bool) -> Iterator[Row]:
     """Yield the rows of the table: one per job; for a matrix, one for the whole and rows for important cells."""
     for name, group in groupby(run.selected_jobs, key=lambda job: job.job):
         cells = list(group)
-        if failed_only:
-            yield from (_row(job, job.name, run, unicode=unicode) for job in cells if job.bad)
-        elif len(cells) == 1 and cells[0].name == name:
+        if len(cells) == 1 and cells[0].name == name:
             yield _row(cells[0], name, run, unicode=unicode)
         else:
             yield from _matrix_rows(name, cells, run, unicode=unicode)
@@ -139,10 +140,26 @@ def table_lines(rows: Sequence[Row], terminal: Terminal) -> Iterator[Line]:
         names = min(longest, max(8 if wide else 4, width - fixed - (_NOTE if wide else 0)))
     for row in rows:
         name = pad(cut(row.name, names, unicode=terminal.unicode), names)
-        segments: list[Segment] = [(f"{row.mark} ", row.style), (f"{name}  ", ""), (pad(row.state, _WORD), row.style)]
-        if wide:
-            segments += [(f"  {row.time:>{_TIME}}", "dim"), (f"  {row.note}" if row.note else "", _note_style(row))]
-        yield fit(tuple(segments), width, unicode=terminal.unicode)
+        yield fit(_segments(row, name, wide=wide), width, unicode=terminal.unicode)
+
+
+def failed_lines(run: RunView, terminal: Terminal) -> Iterator[Line]:
+    """Yield the jobs that failed, with their errors and places; each is wrapped, not cut."""
+    if not run.bad_jobs:
+        yield (("no job has failed", "dim"),)
+    rows = [(_row(job, job.name, run, unicode=terminal.unicode), where(run, job.place)) for job in run.bad_jobs]
+    longest = max((columns(row.name) for row, _place in rows), default=0)
+    names = min(longest, (terminal.width or longest) // 2)
+    for row, place in rows:
+        line: Line = (*_segments(row, pad(row.name, names), wide=True), (f"  ({place})" if place else "", "dim"))
+        yield from wrap(line, terminal.width, below="    ", unicode=terminal.unicode)
+
+
+def _segments(row: Row, name: str, *, wide: bool) -> Line:
+    segments: list[Segment] = [(f"{row.mark} ", row.style), (f"{name}  ", ""), (pad(row.state, _WORD), row.style)]
+    if wide:
+        segments += [(f"  {row.time:>{_TIME}}", "dim"), (f"  {row.note}" if row.note else "", _note_style(row))]
+    return tuple(segments)
 
 
 def next_lines(run: RunView, width: int | None) -> Iterator[Line]:
@@ -300,7 +317,8 @@ def _cached(jobs: Iterable[JobView]) -> int:
 
 
 def _count_segments(jobs: Sequence[JobView]) -> tuple[Segment, ...]:
-    counts = Counter(word(job.status) for job in jobs)
+    idle = sum(is_idle_handler(job) for job in jobs)
+    counts = Counter(word(job.status) for job in jobs if not is_idle_handler(job))
     cached = _cached(jobs)
     order = [*dict.fromkeys(word(status) for status in _COUNT_ORDER), word(None)]
     merged: dict[str, tuple[int, str]] = {}
@@ -312,6 +330,8 @@ def _count_segments(jobs: Sequence[JobView]) -> tuple[Segment, ...]:
         segments += [(", ", "") if segments else ("", ""), (f"{count} {text}", style)]
         if cached and text == word(JobStatus.FINISHED)[0]:
             segments.append((f" ({cached} cached)", "dim"))
+    if idle:
+        segments.append((f"{', ' if segments else ''}{plural(idle, 'handler')} not needed", "dim"))
     return tuple(segments)
 
 

@@ -7,14 +7,16 @@ from typing import TYPE_CHECKING, Final
 
 from flowq.compiler.analysis.graph import Graph
 from flowq.compiler.analysis.matrix_cells import Cells
+from flowq.compiler.analysis.script_outputs import text_outputs
 from flowq.compiler.binding.spec import FlowSpec, JobSpec, MatrixSpec
 from flowq.compiler.diagnostics.codes import Code
 from flowq.compiler.expressions.names import Known, check_names
 from flowq.compiler.expressions.sites import ExpressionSite
+from flowq.compiler.shell.interpolation import is_posix
 from flowq.compiler.syntax.source import Report
 from flowq.expr import ExprSyntaxError, Reference, parse
 from flowq.expr.defaults import default_for
-from flowq.expr.types import ANY, MAP, NULL, NUMBER, STRING, Type, common, infer, type_of
+from flowq.expr.types import ANY, MAP, NULL, NUMBER, STRING, Type, common, infer, output_help, type_of
 from flowq.states import ENDED, RUN_ENDED, JobStatus, RunStatus
 
 if TYPE_CHECKING:
@@ -38,6 +40,7 @@ _RUN_STATUS: Final = Type("string", values=tuple(str(status) for status in RunSt
 _RUN = Type("map", keys={"id": STRING, "name": STRING, "date": STRING, "attempt": NUMBER})
 _HANDLER_RUN = Type("map", keys={**(_RUN.keys or {}), "status": _RUN_STATUS, "failed_jobs": Type("list", STRING)})
 _NOTHING = Type("map", keys={})
+_OUTPUT: Final = Type("string", output=True)
 _JOB = Type("map", keys={"name": STRING, "attempt": NUMBER})
 
 
@@ -198,6 +201,7 @@ class _Checks:
         if site.wanted and not problems and found.kind not in (site.wanted, "any"):
             span = site.span(self._report, 0, len(site.expression.source))
             key, hint = _WANTED[site.wanted]
+            hint = output_help(site.expression.source, site.wanted) if found.output else hint
             self._report.add(Code.TYPE, span, f"`{key}` needs a {site.wanted}, this is a {found}", hint)
         return True
 
@@ -281,6 +285,8 @@ def _needs_result(use: _Use, job: JobSpec) -> bool:
 def _job_type(job: JobSpec, results: Results) -> Type:
     kinds = {"shell": MAP, "argv": MAP, "join": NULL}
     result = kinds.get(job.action.kind, ANY)
+    if job.action.kind == "shell" and is_posix(job.action.shell):
+        result = Type("map", keys=dict.fromkeys(text_outputs(job.action.script), _OUTPUT))
     if job.name in results.signatures:
         result = results.signatures[job.name].result
     if job.sub is not None:

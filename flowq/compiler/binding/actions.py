@@ -9,10 +9,11 @@ from typing import Final
 
 from flowq.compiler.binding.harmless import HarmlessValues
 from flowq.compiler.binding.inheritance import MergedJob
+from flowq.compiler.binding.spec import FlowHead
 from flowq.compiler.diagnostics.codes import Code
 from flowq.compiler.expressions.sites import SiteReader
-from flowq.compiler.params.params import Bound
 from flowq.compiler.shell.interpolation import rewrite
+from flowq.compiler.shell.shebang import check_shebang
 from flowq.compiler.syntax.nodes import Json, ListNode, MapNode, ScalarNode, YamlNode, written
 from flowq.compiler.syntax.schema import schema_document
 from flowq.compiler.syntax.source import Report
@@ -33,7 +34,7 @@ JOIN: Final = Action("join")
 INVALID: Final = Action("invalid")  # for a job with a problem; never part of a plan
 
 
-def read_action(job: MergedJob, bound: Bound, reader: SiteReader, report: Report) -> Action:
+def read_action(job: MergedJob, head: FlowHead, reader: SiteReader, report: Report) -> Action:
     """Return the action of a job, or `INVALID` after a reported problem. `bound`: the params of the flow."""
     entries = job.own.entries
     chosen: list[str] = [key for key in _ACTIONS if key in entries]
@@ -56,7 +57,7 @@ def read_action(job: MergedJob, bound: Bound, reader: SiteReader, report: Report
         return _call(job, node, reader, report)
     if isinstance(node, ListNode):
         return Action("argv", args=tuple(_word(item, reader) for item in node.items))
-    return _script(job, node, bound, reader, report)
+    return _script(job, node, head, reader, report)
 
 
 def effective(job: MergedJob) -> MergedJob:
@@ -186,11 +187,12 @@ def _word(node: YamlNode, reader: SiteReader) -> Json:
     return reader.value(node) if isinstance(node.value, str) else written(node)
 
 
-def _script(job: MergedJob, node: YamlNode, bound: Bound, reader: SiteReader, report: Report) -> Action:
+def _script(job: MergedJob, node: YamlNode, head: FlowHead, reader: SiteReader, report: Report) -> Action:
     if not isinstance(node, ScalarNode) or not isinstance(node.value, str):
         return INVALID
     shell = _shell(job.whole.get("shell"), report)
-    harmless = HarmlessValues(bound, job.whole.get("matrix"))
+    check_shebang(node.value, node.span, shell, report)
+    harmless = HarmlessValues(head.bound, job.whole.get("matrix"), job.whole.get("env"), head.env_node)
     script, variables = rewrite(node, shell, harmless, reader, report)
     return Action("shell", script=script, variables=variables, shell=shell)
 

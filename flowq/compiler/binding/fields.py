@@ -5,19 +5,20 @@ counts as absent here, so that one mistake gives one diagnostic.
 """
 
 import re
+from collections.abc import Callable
 from typing import Final
 
 from flowq.compiler.diagnostics.codes import Code
 from flowq.compiler.diagnostics.diagnostic import Span
 from flowq.compiler.diagnostics.suggestions import close_match, did_you_mean
 from flowq.compiler.expressions.constants import UNKNOWN, StaticScope, has_holes
-from flowq.compiler.expressions.sites import Context, ExpressionSite, SiteReader
+from flowq.compiler.expressions.sites import ExpressionSite, SiteReader
 from flowq.compiler.shell.variables import protected
 from flowq.compiler.syntax.nodes import Json, ListNode, MapNode, ScalarNode, YamlNode, written
 from flowq.compiler.syntax.source import Report
 from flowq.durations import parse_duration
 from flowq.exceptions import UsageError
-from flowq.expr import to_text
+from flowq.expr import Expression, to_text
 from flowq.plan import Concurrency, RetryPolicy
 from flowq.slots.timezones import named
 
@@ -140,11 +141,20 @@ def run_concurrency(node: YamlNode | None, scope: StaticScope, report: Report) -
     return concurrency(node, static_text(node.get("group"), scope, report), value)
 
 
-def environment(node: YamlNode | None, place: Context, report: Report) -> tuple[dict[str, Json], list[ExpressionSite]]:
-    """Return environment variables as templated strings, and their expressions."""
+def environment(
+    node: YamlNode | None, reader: SiteReader, harmless: Callable[[Expression], bool], report: Report
+) -> tuple[dict[str, Json], list[ExpressionSite]]:
+    """Return environment variables as templated strings, and their expressions.
+
+    Args:
+        node: the map.
+        reader: collects the expressions.
+        harmless: tells of an expression whether all its values are numbers, booleans or constants of the file: others cannot change
+            how programs load.
+        report: gets the problems.
+    """
     if not isinstance(node, MapNode):
         return {}, []
-    reader = SiteReader(report, place)
     found: dict[str, Json] = {}
     for name, (spelling, value) in node.entries.items():
         if name.startswith("FLOWQ_"):
@@ -152,12 +162,14 @@ def environment(node: YamlNode | None, place: Context, report: Report) -> tuple[
             report.add(Code.ENV_NAME, spelling.span, message, "choose another name")
         if not isinstance(value, ScalarNode):
             continue
-        if has_holes(value) and protected(name):
-            message = f"{name[:60]} changes how programs load: it cannot be set from an expression"
-            report.add(Code.PROTECTED_ENV, value.span, message, "give it a constant value")
         if isinstance(value.value, str) and "\0" in value.value:
             report.add(Code.WRONG_VALUE, value.span, f"{name[:60]}: a variable cannot have NUL characters", "remove it")
+        before = len(reader.sites)
         found[name] = _text(value, reader)
+        if protected(name) and not all(harmless(site.expression) for site in reader.sites[before:]):
+            message = f"{name[:60]} changes how programs load: its value cannot come from outside the file"
+            hint = "write it as a constant; numbers, booleans, enums and constants of the file may stand in it"
+            report.add(Code.PROTECTED_ENV, value.span, message, hint)
     return found, reader.sites
 
 

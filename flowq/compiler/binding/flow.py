@@ -8,6 +8,7 @@ from typing import Final
 
 from flowq.compiler.binding import fields
 from flowq.compiler.binding.dotenv import read_dotenv
+from flowq.compiler.binding.harmless import HarmlessValues
 from flowq.compiler.binding.inheritance import MergedJob, merge_jobs
 from flowq.compiler.binding.job import read_job, time_limit
 from flowq.compiler.binding.secrets import declare_secrets
@@ -73,7 +74,8 @@ def _head(root: MapNode, around: Surroundings, report: Report) -> FlowHead:
     )
     bound = bind_params(declare_params(root, report), around.given, {"name": name, **around.run}, root, report)
     scope = bound.scope
-    env, sites = fields.environment(root.get("env"), Context.FLOW_ENV, report)
+    own = root.get("env")
+    env, sites = fields.environment(own, SiteReader(report, Context.FLOW_ENV), HarmlessValues(bound, None, own), report)
     outputs = SiteReader(report, Context.OUTPUTS)
     output_node = root.get("outputs")
     entries = output_node.entries if isinstance(output_node, MapNode) else {}
@@ -85,6 +87,7 @@ def _head(root: MapNode, around: Surroundings, report: Report) -> FlowHead:
         labels=fields.labels(root.get("labels"), scope, report),
         env=env,
         env_sites=tuple(sites),
+        env_node=own,
         secrets=declare_secrets(root, around.place, env, scope, report),
         retention=fields.duration(root.get("retention"), scope, report, never=True),
         timezone=around.timezone,

@@ -7,6 +7,7 @@ from flowq import defaults
 from flowq.compiler.binding import fields
 from flowq.compiler.binding.actions import effective, read_action
 from flowq.compiler.binding.cache import read_cache, warn_of_changing
+from flowq.compiler.binding.harmless import HarmlessValues
 from flowq.compiler.binding.inheritance import MergedJob
 from flowq.compiler.binding.matrix import read_matrix
 from flowq.compiler.binding.secrets import job_secrets
@@ -26,7 +27,7 @@ def read_job(job: MergedJob, head: FlowHead, report: Report) -> JobSpec:
     job = effective(job)
     scope, entries = head.bound.scope, job.whole.entries
     reader = SiteReader(report, Context.JOB)
-    action = read_action(job, head.bound, reader, report)
+    action = read_action(job, head, reader, report)
     found = {key: _SIMPLE[key](entry[1], scope, report) for key, entry in entries.items() if key in _SIMPLE}
     found["env"] = head.env
     found["sites"] = tuple(reader.sites)
@@ -43,7 +44,8 @@ def _read_others(job: MergedJob, action: Action, head: FlowHead, reader: SiteRea
     """Return the fields of a job that contain expressions or depend on several keys."""
     scope, get = head.bound.scope, job.whole.get
     listing, whole = SiteReader(report, Context.LIST), SiteReader(report, Context.WHOLE)
-    env, env_sites = fields.environment(get("env"), Context.JOB_ENV, report)
+    harmless = HarmlessValues(head.bound, get("matrix"), get("env"), head.env_node)
+    env, env_sites = fields.environment(get("env"), SiteReader(report, Context.JOB_ENV), harmless, report)
     listed = job_secrets(get("secrets"), get("env"), head.secrets, report)
     secrets = listed if action.kind != "join" else {}
     if secrets:

@@ -95,6 +95,7 @@ class FlowHead:
     labels: Mapping[str, str] = field(default_factory=dict)
     env: Mapping[str, Json] = field(default_factory=dict)
     env_sites: tuple[ExpressionSite, ...] = ()
+    env_node: YamlNode | None = None  # without the variables of dotenv files
     secrets: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     retention: float | None = None
     timezone: str = ""  # of the flow that is run, also in its sub-flows

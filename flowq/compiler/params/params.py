@@ -1,7 +1,7 @@
 """Parameters: their declarations and the values of a run. Every violation is reported, each at the parameter's line."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from flowq.compiler.diagnostics.codes import Code
@@ -25,6 +25,8 @@ TYPES: Final = {
     "list": types.LIST,
     "map": types.MAP,
 }
+_INFERRED: Final = ("boolean", "integer", "number", "list", "map")  # types that a value of JSON shows
+_UNKNOWN_TYPE: Final = "any"  # of a declaration whose `type` is no legal one, which is reported: its values are not checked
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +43,7 @@ class ParamSpec:
     maximum: Json = None
     pattern: str = ""
     description: str = ""
+    has_type: bool = True
 
     @property
     def static_type(self) -> types.Type:
@@ -49,7 +52,7 @@ class ParamSpec:
             return types.ANY
         if self.type == "string" and self.enum:
             return types.Type("string", values=self.enum)
-        return TYPES[self.type]
+        return TYPES.get(self.type, types.ANY)
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +126,7 @@ def bind_params(specs: tuple[ParamSpec, ...], given: Given, run: Mapping[str, Js
         # a default may use the params declared before it
         scope = StaticScope(dict(values), names[:position], run, later=names[position:])
         value = _given(spec, given, report) if spec.name in given.values else _default(spec, given, scope, report)
-        if spec.name not in given.values and spec.default is not None and _has_expressions(spec.default):
+        if spec.name not in given.values and spec.default is not None and has_expressions(spec.default):
             left -= _size(value, left)
             if left < 0:
                 message = f"the defaults with expressions have more than {MAX_TEXT:,} characters in all"
@@ -135,9 +138,9 @@ def bind_params(specs: tuple[ParamSpec, ...], given: Given, run: Mapping[str, Js
 
 
 def _declare(name: str, spelling: ScalarNode, node: MapNode, report: Report) -> ParamSpec:
-    kind = _scalar(node, "type", str) or "string"
+    kind = _scalar(node, "type", str) if "type" in node.entries else "string"
     if kind not in TYPES:
-        kind = "string"
+        kind = _UNKNOWN_TYPE
     default = node.get("default")
     required = _scalar(node, "required", bool)
     enum = node.get("enum")
@@ -152,6 +155,7 @@ def _declare(name: str, spelling: ScalarNode, node: MapNode, report: Report) -> 
         maximum=_bound(node, "maximum"),
         pattern=_scalar(node, "pattern", str) or "",
         description=_scalar(node, "description", str) or "",
+        has_type="type" in node.entries,
     )
     return _check_declaration(spec, node, report)
 
@@ -168,6 +172,8 @@ def _bound(node: MapNode, key: str) -> Json:
 
 def _check_declaration(spec: ParamSpec, node: MapNode, report: Report) -> ParamSpec:
     """Report rules that do not fit the type, and return the declaration without them."""
+    if spec.type == _UNKNOWN_TYPE:
+        return spec
     legal: list[Json] = []
     enum = node.get("enum")
     for item, value in zip(enum.items if isinstance(enum, ListNode) else (), spec.enum, strict=True):
@@ -178,25 +184,51 @@ def _check_declaration(spec: ParamSpec, node: MapNode, report: Report) -> ParamS
         if isinstance(bound, ScalarNode) and bound.value is not None:
             if spec.type in ("string", "boolean", "list", "map"):
                 message = f"`{key}` does not fit a param of type {spec.type}"
-                report.add(Code.PARAM_DECLARATION, node.key_span(key), message, "it is for numbers, dates and durations")
+                hint = "it is for numbers, dates and durations" + (
+                    "" if spec.has_type else ": declare a `type`, such as integer"
+                )
+                report.add(Code.PARAM_DECLARATION, node.key_span(key), message, hint)
                 continue
             bounds[key] = next(iter(_rule_value(spec, bound, bound.value, key, report)), None)
     pattern = spec.pattern
     if pattern and (problem := _pattern_problem(spec)) is not None:
         report.add(problem[0], node.entries["pattern"][1].span, problem[1], problem[2])
         pattern = ""
-    return ParamSpec(
-        spec.name, spec.type, spec.span, spec.default, spec.required, tuple(legal), bounds.get("minimum"), bounds.get("maximum"), pattern,
-        spec.description,
-    )  # fmt: skip
+    kind = (
+        spec.type if spec.has_type or len(legal) == len(spec.enum) else _UNKNOWN_TYPE
+    )  # one mistake, not one more for the default
+    return replace(
+        spec, type=kind, enum=tuple(legal), minimum=bounds.get("minimum"), maximum=bounds.get("maximum"), pattern=pattern
+    )
 
 
 def _rule_value(spec: ParamSpec, node: YamlNode, value: Json, key: str, report: Report) -> list[Json]:
     try:
         return [convert(spec.type, value)]
     except ParamProblem as problem:
-        report.add(Code.PARAM_DECLARATION, node.span, f"`{key}` of a param of type {spec.type}: {problem}", problem.help)
+        report.add(
+            Code.PARAM_DECLARATION,
+            node.span,
+            f"`{key}` of a param of type {spec.type}: {problem}",
+            _type_help(spec, value, problem),
+        )
         return []
+
+
+def _type_help(spec: ParamSpec, value: Json, problem: ParamProblem) -> str:
+    """Return the help for a value of the wrong type; where `type` is absent, it is one of the two ways."""
+    if spec.has_type or value is None:
+        return problem.help
+    fitting = next((kind for kind in _INFERRED if TYPES[kind].kind == types.kind_of(value) and _fits(kind, value)), "")
+    return ", or ".join(way for way in (f"declare `type: {fitting}`" if fitting else "", problem.help) if way)
+
+
+def _fits(kind: str, value: Json) -> bool:
+    try:
+        convert(kind, value)
+    except ParamProblem:
+        return False
+    return True
 
 
 def _pattern_problem(spec: ParamSpec) -> tuple[Code, str, str] | None:
@@ -216,7 +248,8 @@ def _place(given: Given, name: str, declared: Span, report: Report) -> tuple[Rep
     return report, declared
 
 
-def _has_expressions(default: YamlNode) -> bool:
+def has_expressions(default: YamlNode) -> bool:
+    """Return whether a node or a part of it contains an expression."""
     seen: set[int] = set()  # nodes that aliases repeat are visited once
     waiting = [default]
     while waiting:
@@ -270,10 +303,12 @@ def _default(spec: ParamSpec, given: Given, scope: StaticScope, report: Report) 
 
 
 def _checked(spec: ParamSpec, value: Json, span: Span, what: str, report: Report) -> Json:
+    if spec.type == _UNKNOWN_TYPE:
+        return UNKNOWN
     try:
         converted = convert(spec.type, value)
     except ParamProblem as problem:
-        report.add(Code.PARAM_TYPE, span, f"{what}param `{spec.name}`: {problem}", problem.help)
+        report.add(Code.PARAM_TYPE, span, f"{what}param `{spec.name}`: {problem}", _type_help(spec, value, problem))
         return UNKNOWN
     problems = check_rules(converted, spec.enum, spec.minimum, spec.maximum, spec.pattern)
     for broken in problems:

@@ -12,7 +12,6 @@ from typing import Final
 from flowq.compiler.diagnostics.codes import Code
 from flowq.compiler.expressions.sites import SiteReader, locate
 from flowq.compiler.shell.quoting import Style
-from flowq.compiler.shell.refusals import REMEDY
 from flowq.compiler.shell.scanner import Scanner
 from flowq.compiler.syntax.nodes import Json, ScalarNode
 from flowq.compiler.syntax.source import Report
@@ -45,7 +44,7 @@ def rewrite(
     found = [(piece, expression) for piece, expression in pieces if isinstance(piece, Hole)]
     if not is_posix(shell):
         return _unread(node, shell, [hole for hole, _ in found], report)
-    scanner = Scanner(node.value, [hole for hole, _ in found], bash=_name(shell) == "bash")
+    scanner = Scanner(node.value, [hole for hole, _ in found], bash=shell_name(shell) == "bash")
     scanner.scan()
     refused = False
     for number, refusal in sorted(scanner.refusals.items()):
@@ -53,7 +52,7 @@ def rewrite(
         if refusal.final or expression is None or not harmless(expression):
             refused = True
             span = locate(report, node, hole.start, hole.end)
-            report.add(Code.UNSAFE_PLACE, span, f"no value can stand here: {refusal.reason}", REMEDY)
+            report.add(Code.UNSAFE_PLACE, span, f"no value can stand here: {refusal.reason}", refusal.help(hole.source))
     if scanner.unclosed is not None and not refused and (found or "${{" not in node.value):
         span = locate(report, node, scanner.unclosed, scanner.unclosed + 1)
         report.add(Code.UNSAFE_PLACE, span, "this quote is never closed", "close the quote")
@@ -62,10 +61,10 @@ def rewrite(
 
 def is_posix(shell: tuple[str, ...]) -> bool:
     """Return whether the quoting of a job's shell is known; empty: the default shell."""
-    return not shell or _name(shell) in KNOWN_SHELLS
+    return not shell or shell_name(shell) in KNOWN_SHELLS
 
 
-def _name(shell: tuple[str, ...]) -> str:
+def shell_name(shell: tuple[str, ...]) -> str:
     """Return the program of a shell, also behind `env`."""
     words = [word.rpartition("/")[2] for word in shell[:2]]
     return words[-1] if words and words[0] == "env" else "".join(words[:1])
@@ -77,7 +76,8 @@ def _unread(node: ScalarNode, shell: tuple[str, ...], holes: list[Hole], report:
         return node.value, {}
     span = locate(report, node, holes[0].start, holes[0].end) if holes else node.span
     message = f"how `{shell[0][:40]}` quotes values is not known, so ${{{{ }}}} cannot stand in its scripts"
-    report.add(Code.UNKNOWN_SHELL, span, message, "give the value in `env:` and read that variable in the script")
+    shown = f"${{{{ {holes[0].source[:60]} }}}}" if holes else "a value"
+    report.add(Code.UNKNOWN_SHELL, span, message, f"write X: {shown} in the job's `env`, and read that variable in the script")
     return "", {}
 
 

@@ -5,7 +5,7 @@ Every file goes through a compiled validator (`jsonschema_rs`), the gate, which 
 slower, so the gate also selects the parts that it visits. Additional keywords:
 
 * `x-expected`: the expected value in messages, instead of a list of types.
-* `x-synonyms`: wrong keys that users try, with the right ones.
+* `x-synonyms`: wrong keys or values that users try, with the right ones.
 * `x-code`: the code of a pattern's diagnostics.
 """
 
@@ -232,8 +232,10 @@ def _missing_keys(fault: Fault) -> Told:
 def _no_legal_value(fault: Fault) -> Told:
     value, legal = fault.found, fault.legal
     if isinstance(value, str):  # other types are reported as such
-        others = f" legal are {listing(legal, 40)}" if close_match(value, legal) else ""
-        yield from _value(fault, f"{fault.key}: unknown value {value[:60]!r}", did_you_mean(value, legal) + others)
+        synonyms: dict[str, str] = fault.schema.get("x-synonyms", {})
+        meant = synonyms.get(value.lower()) or close_match(value, legal)
+        hint = f"did you mean {meant}? legal are {listing(legal, 40)}" if meant else did_you_mean(value, legal)
+        yield from _value(fault, f"{fault.key}: unknown value {value[:60]!r}", hint)
 
 
 def _no_match(fault: Fault) -> Told:

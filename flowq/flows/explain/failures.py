@@ -17,7 +17,6 @@ _TRACEBACK: Final = re.compile(
 _LIBRARY: Final = re.compile(r"(?:^|/)(?:site-packages|dist-packages|lib(?:64)?/(?:python|pypy)\d+\.\d+)/|^<frozen ")
 _FAILURES: Final = {
     Reason.ABANDONED: "its worker was lost: no heartbeat within the lease (it was killed, ran out of memory, or its machine failed)",
-    Reason.KILLED: "killed by a signal that flowq did not send: the machine was probably out of memory",
     Reason.INVALID_RESULT: "it ran, but its return value cannot be stored as a result",
 }
 
@@ -33,12 +32,14 @@ def failure(job: JobView, node: Node, *, run_timeout: float | None = None) -> tu
         text = f"it took longer than its timeout{limit}"
     elif job.reason == Reason.RUN_TIMEOUT:
         limit = "" if run_timeout is None else f" of {format_duration(run_timeout)}"
-        text = f"the run took longer than its timeout{limit}" + ("" if job.attempts else "; it had not been started")
+        text = f"the run took longer than its timeout{limit}" + ("" if job.started_ms else f"; {progress(job)}")
     elif job.reason == Reason.REJECTED:
         text = job.error_line or "rejected"
     elif job.reason == Reason.EXPIRED:
         limit = "" if node.ttl is None else f" of {format_duration(node.ttl)}"
         text = f"it waited in queue {job.queue} longer than its ttl{limit} and was never started"
+    elif job.reason == Reason.KILLED:
+        details += _killed(job.error or "")
     elif job.reason in _FAILURES:
         details.append(_FAILURES[Reason(job.reason)])
     details += error_places(job.error or "")
@@ -47,6 +48,23 @@ def failure(job: JobView, node: Node, *, run_timeout: float | None = None) -> tu
     if job.worker:
         details.append(f"on worker {job.worker}")
     return text, [*details, *attempts(job)]
+
+
+def progress(job: JobView) -> str:
+    """Return how far a job had come that was ended before its end."""
+    if job.started_ms is None:
+        return "it had not been started"
+    if job.outcome == "retried":
+        return "it waited for its next attempt"
+    return "it was running" if job.attempts else "it had been started"  # its worker gave it back
+
+
+def _killed(error: str) -> list[str]:
+    """Return what is known of a signal beyond the error's text."""
+    if "killed by SIG" not in error or error.endswith(" on request"):
+        return []
+    cause = ": often the system does, when memory runs out" if "SIGKILL" in error else ""
+    return [f"flowq did not send this signal{cause}"]
 
 
 def attempts(job: JobView) -> list[str]:

@@ -17,7 +17,7 @@ from flowq.plan import Json, Node
 from flowq.states import Reason
 from flowq.store.schema.outcomes import Outcome
 from flowq.store.semaphores import group_semaphore
-from flowq.worker.supervisor.job_scope import JobPlace, JobScopes, UnpreparableError
+from flowq.worker.supervisor.expressions.job_scope import JobPlace, JobScopes, UnpreparableError
 
 if TYPE_CHECKING:
     from flowq.store import Store

@@ -20,7 +20,7 @@ from flowq.slots.timezones import date_in
 from flowq.states import JobStatus
 from flowq.store.schema.records import RunRecord
 from flowq.worker.ipc.platform import PRIVATE
-from flowq.worker.supervisor.job_outputs import Shape, read_upstream
+from flowq.worker.supervisor.expressions.job_outputs import Shape, read_upstream
 
 if TYPE_CHECKING:
     from flowq.store import Store
