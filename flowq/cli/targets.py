@@ -12,8 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+import click
+
 from flowq.cli.context import complain
-from flowq.exceptions import NoSuchJobError, NoSuchRunError, UsageError
+from flowq.exceptions import AmbiguousRunError, NoSuchJobError, NoSuchRunError, UsageError
 from flowq.flows.actions.selection import find_jobs
 from flowq.flows.local_worker.orphaned_runs import advice
 from flowq.flows.views.orphans import orphaned
@@ -67,7 +69,7 @@ def select_target(store: "Store", run: str | None, job: str | None, *, change: b
         if not is_run_id(run):
             raise
         try:
-            return Target(store.runs.resolve(run))
+            return Target(_resolve(store, run))
         except NoSuchRunError:
             raise NoSuchJobError(f"{error}; and no run's id begins with {run!r}") from None
     if store.runs.latest(here()) is None:
@@ -95,10 +97,10 @@ def select_run(store: "Store", given: str | None, *, change: bool = False) -> st
     if given is None or match is not None:
         return _nth(store, 1 if match is None or match[1] == "latest" else int(match[1]), change=change)
     if is_member_id(given) and not _is_exact(store, given):
-        return store.runs.resolve(split_member_id(given)[0])
+        return _resolve(store, split_member_id(given)[0])
     if not is_run_id(given):
         raise UsageError(f"{given!r} is not a run: give an id or its beginning, @latest, or @2 for the second latest")
-    return store.runs.resolve(given)
+    return _resolve(store, given)
 
 
 def select_failed_run(store: "Store") -> str:
@@ -196,6 +198,17 @@ def here() -> str:
 def open_runs_here(store: "Store") -> list[RunRecord]:
     """Return the runs of this directory that have not ended, the latest first."""
     return list(_runs(store, lambda run: not run.ended))
+
+
+def _resolve(store: "Store", given: str) -> str:
+    """Return the id that a prefix fits; the error for one that fits several has the command for each."""
+    try:
+        return store.runs.resolve(given)
+    except AmbiguousRunError as error:
+        context = click.get_current_context(silent=True)
+        path = "flowq" if context is None else context.command_path
+        commands = ", ".join(f"`{path} {run}`" for run in error.runs)
+        raise AmbiguousRunError(f"{given!r} fits several runs: {commands}", error.runs) from None
 
 
 def _is_exact(store: "Store", given: str) -> bool:

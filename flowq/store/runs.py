@@ -151,7 +151,7 @@ class Runs:
         if not names:
             raise NoSuchRunError(f"no run with the id {prefix!r}: `flowq runs` lists them all")
         if len(names) > 1:
-            raise AmbiguousRunError(f"{prefix!r} fits several runs ({', '.join(names)}): give more characters")
+            raise AmbiguousRunError(f"{prefix!r} fits several runs ({', '.join(names)}): give more characters", names)
         return names[0]
 
     def recent(self, limit: int = 20, directory: str | None = None) -> list[str]:
