@@ -218,7 +218,7 @@ def ordinal_of(job: str | None) -> int | None:
     """Return the ordinal of a run's job from its id."""
     if not job:
         return None
-    tail = job.rpartition("-")[2]
+    tail = job.rpartition(":" if ":" in job else "-")[2]
     return int(tail) if tail.isdigit() else None
 
 
