@@ -93,6 +93,7 @@ class JobFields:
     priority: int = 0  # higher first
     at_front: bool = False
     delay: float | None = None
+    stop_grace: float | None = None  # from SIGTERM to SIGKILL after a timeout or a cancel; None: `defaults.STOP_GRACE`
     condition: str | None = None  # the expression of `if`
     env: Mapping[str, Json] = field(default_factory=dict)  # templated strings; flow env already merged below the job's
     secrets: Mapping[str, Mapping[str, str]] = field(

@@ -109,6 +109,7 @@ class TaskBuilder:
             "path": list(run.import_path(node)),
             "env": env,
             "timeout": node.timeout,
+            "stop_grace": defaults.STOP_GRACE if node.stop_grace is None else node.stop_grace,
             "limit": defaults.MAX_RESULT,
             "kind": node.action.kind,
         }
