@@ -99,7 +99,7 @@ class JobFields:
     secrets: Mapping[str, Mapping[str, str]] = field(
         default_factory=dict
     )  # variables of its environment -> where the value is: {"env": variable of the worker} or {"file": path}
-    workdir: Json = None  # templated string
+    workdir: Json = None  # templated string, or `FLOW_DIRECTORY`
     foreach: str | None = None  # the expression whose list is fanned out at run time: one planned cell, expanded by the engine
     max_parallel: int | None = None  # of a matrix or foreach: cells started at once
     fail_fast: bool = False  # of a matrix or foreach: a failed cell cancels the others
@@ -107,6 +107,10 @@ class JobFields:
     cache: Cache | None = None
     description: str = ""
     labels: Mapping[str, str] = field(default_factory=dict)
+
+
+FLOW_DIRECTORY: Final = "flow"
+"""The `workdir` of a job that works in the directory of its flow file."""
 
 
 @record
