@@ -21,10 +21,10 @@ class SeamQueue(Queue):
         self.calls.append("enqueue_call")
         return super().enqueue_call(*args, **kwargs)
 
-    def enqueue_job(self, job: Job, **kwargs: Any) -> Job:
+    def enqueue_job(self, job: Job, *args: Any, **kwargs: Any) -> Job:
         self.calls.append("enqueue_job")
         job.meta["seen"] = True
-        return super().enqueue_job(job, **kwargs)
+        return super().enqueue_job(job, *args, **kwargs)
 
     def schedule_job(self, job: Job, *args: Any, **kwargs: Any) -> Job:
         self.calls.append("schedule_job")
