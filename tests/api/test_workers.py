@@ -215,6 +215,8 @@ def test_the_attributes_of_a_worker(queue: Queue, background: Start, tmp_path: P
     assert (worker.get_current_job_id(), worker.get_current_job()) == (job.id, job)
     until(lambda: (worker.successful_job_count, worker.failed_job_count) == (1, 1), message="the counters to be beaten")
     assert worker.total_working_time > 0
+    assert worker.birth_date is not None
+    assert worker.last_heartbeat is not None
     assert worker.birth_date <= worker.last_heartbeat <= datetime.now(UTC) + timedelta(seconds=1)
     (tmp_path / "go-on").touch()
     until(lambda: worker.get_state() == "idle", message="the worker to be idle again")
@@ -222,8 +224,7 @@ def test_the_attributes_of_a_worker(queue: Queue, background: Start, tmp_path: P
     process.signal(signal.SIGTERM)
     process.wait()
     assert (worker.state, Worker.all(queue.connection)) == (None, [])
-    with pytest.raises(NoSuchWorkerError, match="'w1' does not live"):
-        _ = worker.pid
+    assert (worker.pid, worker.birth_date is not None) == (process.pid, True)
     assert done.result == 1
     assert bad.is_failed
 
@@ -326,7 +327,8 @@ def test_killing_the_horse_fails_the_job_and_the_worker_continues(queue: Queue, 
 
 def test_invalid_commands(queue: Queue) -> None:
     with pytest.raises(NoSuchWorkerError, match="'missing'"):
-        send_shutdown_command(queue.connection, "missing")
+        send_kill_horse_command(queue.connection, "missing")
+    send_shutdown_command(queue.connection, "missing")
     for wrong in ("dance", "stop-job"):
         with pytest.raises(UsageError, match="kill-horse"):
             send_command(queue.connection, "missing", wrong)
