@@ -6,11 +6,9 @@ from typing import Final
 _ATTRIBUTES: Final = "attributes of workers and cron schedulers are read from the store and cannot be set: `worker.hostname`, `CronScheduler.connection`"
 _SEAMS: Final = "a replaced `Worker.perform_job` or `handle_exception` is not called"
 _META: Final = "`meta` is copied: the dictionary that the caller passed does not change with the job"
-_CLASS_METHODS: Final = "a class method is accepted as a callback"
 _BY_HAND: Final = (
     "a status is what has happened to a job: nothing can be put into a registry, and no execution be prepared, by hand"
 )
-_RESULT_IDS: Final = "the id of a result has a slash"
 _ASYNC: Final = "`Queue(async=False)`, deprecated in RQ, is `is_async=False`"
 _SERIALIZER: Final = "a worker without `serializer=` has none: it reads each job with that job's own"
 _KEYS: Final = "RQ's key of a job holds nothing, so writing to it or deleting it does not change the job"
@@ -72,14 +70,10 @@ DIFFERING: Final[Mapping[str, Mapping[str, str]]] = {
         "tests.test_views.ViewTest.test_scheduled_jobs_registry_removal": _BY_HAND,
         "tests.test_views.ViewTest.test_started_jobs": _BY_HAND,
         "tests.test_views.ViewTest.test_job_details_with_dependents": _DELETED,
-        "tests.test_views.ViewTest.test_job_details_with_results": _RESULT_IDS,
-        "tests.test_views.ViewTest.test_result_details": _RESULT_IDS,
         "tests.tests.QueuesTest.test_async": _ASYNC,
         "tests.tests.WorkersTest.test_get_worker_default_serializer": _SERIALIZER,
     },
     "rq-scheduler": {
-        "tests.test_callbacks.QueueCallbackTestCase.test_enqueue_with_failure_callback": _CLASS_METHODS,
-        "tests.test_callbacks.QueueCallbackTestCase.test_enqueue_with_success_callback": _CLASS_METHODS,
         "tests.test_scheduler.TestScheduler.test_job_with_interval_can_set_meta": _META,
         "tests.test_scheduler.TestScheduler.test_periodic_jobs_sets_meta": _META,
     },
