@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -26,6 +27,7 @@ from flowq.store.schema.records import Registration
 from flowq.suspension import is_suspended, resume, suspend
 from flowq.timeouts import JobTimeoutException, TimerDeathPenalty
 from flowq.worker import DequeueStrategy, WorkerStatus
+from flowq.worker.signals import SAME_STOP
 from tests.api import samples
 from tests.api.conftest import Background, lines, wait_for
 from tests.support.wait import until
@@ -280,9 +282,22 @@ def test_the_second_signal_requeues_the_job_of_a_simple_worker(queue: Queue, bac
     worker = background(lambda: SimpleWorker([queue]))
     until(started.exists)
     worker.signal(signal.SIGINT)
+    time.sleep(SAME_STOP)  # an earlier one would be the same signal
     worker.signal(signal.SIGTERM)
     assert worker.wait() == 0
     assert (job.get_status(), job.results()) == ("queued", [])
+
+
+def test_signals_within_a_second_let_the_job_of_a_simple_worker_end(queue: Queue, background: Start, tmp_path: Path) -> None:
+    go = tmp_path / "go"
+    job = queue.enqueue(samples.wait_for_file, str(go))
+    worker = background(lambda: SimpleWorker([queue]))
+    until(Path(f"{go}.started").exists)
+    worker.signal(signal.SIGINT)
+    worker.signal(signal.SIGTERM)
+    go.touch()
+    assert worker.wait() == 0
+    assert (job.get_status(), job.result) == ("finished", "seen")
 
 
 def test_a_simple_worker_needs_one_call_a_job(queue: Queue, monkeypatch: pytest.MonkeyPatch) -> None:
