@@ -75,7 +75,7 @@ ALL: Final = (
         "rq-scheduler",
         "0.14.0",
         passing=71,
-        on_flowq=67,
+        on_flowq=69,
         repository="https://github.com/rq/rq-scheduler",
         revision="134c2eb",
     ),
