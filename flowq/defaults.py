@@ -12,6 +12,9 @@ RUN_RETENTION: Final = 30 * 86400.0  # s, the record of a run after its end
 CALLBACK_TIMEOUT: Final = 60.0  # s, a callback of a plain job
 RESULTS_KEPT: Final = 10  # executions of which a result is kept
 
+DEFAULT_RESULT_TTL: Final = int(RESULT_TTL)  # s; the names that RQ's users import
+DEFAULT_FAILURE_TTL: Final = int(FAILURE_TTL)  # s
+
 LEASE: Final = 10.0  # s, a started job without a beat is lost after this
 BEAT: Final = 3.0  # s between heartbeats
 SWEEP: Final = 1.0  # s between sweeps (reap, promote, release), with jitter

@@ -14,8 +14,8 @@ class FlowqError(Exception):
     """Base of all errors that flowq raises on purpose."""
 
 
-class UsageError(FlowqError, ValueError):
-    """The caller asked for something impossible: a wrong option, a contradictory combination. RQ raises `ValueError` there."""
+class UsageError(FlowqError, ValueError, TypeError):
+    """The caller asked for something impossible: a wrong option, a contradictory combination. RQ raises `ValueError` or `TypeError`."""
 
 
 class AsyncClientError(UsageError, TypeError):

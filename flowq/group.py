@@ -159,7 +159,7 @@ class Group:
         return hash(self.name)
 
     def __repr__(self) -> str:
-        return f"{type(self).__name__}({self.name!r})"
+        return f"{type(self).__name__}(id={self.name})"
 
 
 def _end(counts: Mapping[str, int]) -> GroupStatus:

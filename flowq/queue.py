@@ -102,7 +102,9 @@ class Queue(Enqueueing):
         return self.get_job_ids()
 
     def get_job_ids(self, offset: int = 0, length: int = -1) -> list[str]:
-        """Return ids of waiting jobs, the next one first."""
+        """Return ids of waiting jobs, the next one first; a negative length is all of them."""
+        if length == 0:
+            return []
         return self.store.queues.job_ids(self.name, offset, length)
 
     @property
@@ -204,13 +206,23 @@ class Queue(Enqueueing):
         return SkippedJobRegistry(queue=self)
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Queue) and other.name == self.name
+        return self.name == _queue(other).name
 
     def __lt__(self, other: "Queue") -> bool:
-        return self.name < other.name
+        return self.name < _queue(other).name
 
     def __hash__(self) -> int:
         return hash(self.name)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.name!r})"
+
+    def __str__(self) -> str:
+        return f"<{type(self).__name__} {self.name}>"
+
+
+def _queue(other: object) -> Queue:
+    """Return what a queue is compared with. A name is refused: the comparison would be false, and the mistake hard to see."""
+    if not isinstance(other, Queue):
+        raise TypeError(f"a queue can only be compared with queues, found {other!r}: compare its name")
+    return other

@@ -8,6 +8,7 @@ from flowq import defaults
 from flowq.connections.stores import connection_of, store_for
 from flowq.exceptions import InvalidJobOperation, NoSuchJobError
 from flowq.job import Job
+from flowq.serializers import resolve_serializer
 from flowq.states import ENDED, JobStatus
 
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ class BaseRegistry:
         self.name: str = name if queue is None else queue.name
         self.store: Store = store_for(connection) if queue is None else queue.store
         self.job_class: type[Job] = job_class or (Job if queue is None else queue.job_class)
-        self.serializer = serializer
+        self.serializer = resolve_serializer(queue.serializer if serializer is None and queue is not None else serializer)
 
     @property
     def connection(self) -> Any:
@@ -124,17 +125,17 @@ class BaseRegistry:
     def remove(self, job: Job | str, *, delete_job: bool = False) -> None:
         """Remove a job from the registry.
 
-        A job that waits is canceled; of one that has ended, the record goes with the entry, they are one.
+        One that is not in it is left alone. A job that waits is canceled; of one that has ended, the record goes with the entry, they are one.
 
         Args:
             job: the job or its id.
             delete_job: delete also one that waits.
 
         Raises:
-            InvalidJobOperation: it is not in this registry, or is being executed.
+            InvalidJobOperation: it is being executed.
         """
         if job not in self:
-            raise InvalidJobOperation(f"job {_id(job)} is not in the {self.status} registry of queue {self.name!r}")
+            return
         if self.status is JobStatus.STARTED and not delete_job:
             raise InvalidJobOperation(f"job {_id(job)} is being executed: `Job.cancel` or `send_stop_job_command` end it")
         if delete_job or self.status in ENDED:

@@ -23,14 +23,15 @@ from flowq.job import Job
 from flowq.queue import Queue
 from flowq.serializers import resolve_serializer
 from flowq.worker import forked_worker
-from flowq.worker.signals import StopSignals
+from flowq.worker.signals import SAME_STOP, StopSignals
 from flowq.worker.worker import Worker, set_up_logging
 
 _LONGEST_WAIT: Final = 5.0  # s between checks of the workers; a signal reports their deaths
 _EARLY: Final = 5.0  # s; a worker that dies sooner is likely to die again
 _FIRST_PAUSE: Final = 0.5  # s before a worker that died early is replaced; doubled each time
 _LONGEST_PAUSE: Final = 30.0
-_BETWEEN_STOPS: Final = 0.05  # s; two equal signals at once would be one
+_SLACK: Final = 0.2  # s; a worker gets its first stop signal later than the pool, and must count the second one too
+_BETWEEN_STOPS: Final = SAME_STOP + _SLACK  # s; an earlier one is the same signal to a worker
 _STOPS: Final = 3  # stop signals that mean something different: finish, hand back, leave everything
 
 log = logging.getLogger("flowq.worker.pool")
@@ -135,7 +136,7 @@ class WorkerPool:
         """
         set_up_logging(logging_level, **{name: work[name] for name in ("log_format", "date_format") if name in work})
         log.info("worker pool %s: %d workers on %s", self.name, self.num_workers, ", ".join(self._queue_names))
-        with StopSignals() as signals:
+        with StopSignals(SAME_STOP + _SLACK) as signals:
             former = signal.signal(signal.SIGCHLD, _noticed)  # what wakes `_wait` is its number in the pipe
             try:
                 self.start_workers(burst=burst, logging_level=logging_level, **work)

@@ -18,7 +18,9 @@ from flowq.jobs.options import (
     as_arguments,
     as_keywords,
     bind_options,
+    check_unique,
     group_name,
+    option_name,
     parse_options,
     split_call,
 )
@@ -51,6 +53,17 @@ class EnqueueData:
 
     call: Call
     options: JobOptions
+
+    def __getattr__(self, name: str) -> Any:
+        """Return an argument of `prepare_data` by its name; options are as `Job` has them."""
+        if name in {"args", "kwargs"}:
+            return getattr(self.call, name)
+        if name == "func":
+            return self.call.function()
+        try:
+            return getattr(self.options, option_name(name))
+        except KeyError as error:
+            raise AttributeError(f"prepared data has no attribute {name!r}") from error
 
 
 class Enqueueing:
@@ -248,7 +261,10 @@ class Enqueueing:
         news = [self._new(job, due_ms=_NOW) for job in jobs]
         answers = self.store.jobs.create_many(news)
         for job, (outcome, detail) in zip(jobs, answers, strict=True):
-            _accept(job, outcome, detail)
+            if outcome is Outcome.NOT_FOUND and job.settings.forget_ended_parent(detail):
+                self._submit(job, due_ms=_NOW)
+            else:
+                _accept(job, outcome, detail)
         return jobs
 
     # -- how ------------------------------------------------------------------------------------------------------------------
@@ -268,6 +284,10 @@ class Enqueueing:
     def _submit(
         self, job: Job, *, due_ms: int, pipeline: Any = None, front: bool = False, unique: bool = False, here: bool = False
     ) -> Job:
+        if unique:
+            options = job.options
+            named = job.id if job.state.is_named else None
+            check_unique({"id": named, "depends_on": options.depends_on, "rate_limit": options.rate_limit})
         new = self._new(job, due_ms=due_ms, front=front, unique=unique)
         if pipeline is not None:
             self.store.jobs.create_in(pipeline, new)
@@ -276,11 +296,18 @@ class Enqueueing:
             raise UsageError(
                 "rate_limit is for jobs that workers execute: a job of a queue with is_async=False cannot wait for its turn"
             )
-        if self.is_async and not here:
-            return _accept(job, *self.store.jobs.create(new))
-        inline: Any = import_module(_INLINE)
-        _accept(job, *inline.create_and_execute(self.store, new, self.death_penalty_class))
-        job.state.refresh()
+        inline: Any = import_module(_INLINE) if here or not self.is_async else None
+        while True:
+            if inline is None:
+                outcome, detail = self.store.jobs.create(new)
+            else:
+                outcome, detail = inline.create_and_execute(self.store, new, self.death_penalty_class)
+            if outcome is not Outcome.NOT_FOUND or not job.settings.forget_ended_parent(detail):
+                break
+            new = self._new(job, due_ms=due_ms, front=front, unique=unique)
+        _accept(job, outcome, detail)
+        if inline is not None:
+            job.state.refresh()
         return job
 
 

@@ -246,7 +246,7 @@ class Worker(WorkerInfo):
         wanted = None if queue is None else queue.name
         classes = {"job_class": job_class, "queue_class": queue_class, "serializer": serializer}
         return [
-            cls(list(record.queues), record.name, connection=stores.connection_of(store), **classes)
+            cls(list(record.queues), record.name, connection=stores.connection_of(store), **classes).seen(record)
             for record in store.workers.live()
             if wanted is None or wanted in record.queues
         ]
@@ -260,7 +260,7 @@ class Worker(WorkerInfo):
     def find(cls, name: str, connection: Any = None) -> Self | None:
         """Return the living worker of this name, None if there is none."""
         record = stores.store_for(connection).workers.get_live(name)
-        return None if record is None else cls(list(record.queues), name, connection=connection)
+        return None if record is None else cls(list(record.queues), name, connection=connection).seen(record)
 
     def refresh(self) -> None:
         """Do nothing: properties are read from the store on each access."""

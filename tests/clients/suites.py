@@ -45,6 +45,11 @@ def outcomes(package: Package, kind: str, server: PrivateServer) -> dict[str, st
         return found
 
 
+def without_parameters(name: str) -> str:
+    """Return the name of a test without the parameters of a case."""
+    return name.partition("[")[0]
+
+
 def _configuration(package: Package) -> list[str]:
     """Return options that keep pytest from using the configuration of this repository, in which the package is."""
     file = source(package) / "pyproject.toml"

@@ -1,6 +1,6 @@
 """Names of RQ's jobs, queues and registries. Names of keys are texts under which nothing is stored."""
 
-from typing import Any, Self
+from typing import Any, Final, Self
 
 from flowq import job as job_module
 from flowq.compat.additions import add, add_constants
@@ -20,14 +20,8 @@ def _callback(option: str) -> property:
     return property(name)
 
 
-def _resolved(option: str) -> property:
-    """Return a property with a callback of a job itself, None where it has none."""
-
-    def function(job: Job) -> Any:
-        callback = getattr(job.options, option)
-        return None if callback is None else callback.resolved()
-
-    return property(function)
+UNEVALUATED: Final = object()
+"""In place of what a job was not given."""
 
 
 class _JobNames(Job):
@@ -79,9 +73,6 @@ class _JobNames(Job):
         """Return whether it goes to the front of its queue."""
         return self.options.front
 
-    _success_callback = _resolved("on_success")
-    _failure_callback = _resolved("on_failure")
-    _stopped_callback = _resolved("on_stopped")
     _success_callback_name = _callback("on_success")
     _failure_callback_name = _callback("on_failure")
     _stopped_callback_name = _callback("on_stopped")
@@ -146,4 +137,4 @@ class _RegistryNames(BaseRegistry):
 add(Job, _JobNames)
 add(Queue, _QueueNames)
 add(BaseRegistry, _RegistryNames)
-add_constants(job_module, {"UNEVALUATED": object()})
+add_constants(job_module, {"UNEVALUATED": UNEVALUATED})
