@@ -88,6 +88,7 @@ class Code(StrEnum):
     NO_CALLABLE = "FQ603"
     ARGUMENTS = "FQ604"
     ARGUMENT_TYPE = "FQ605"
+    NO_LOCAL_MODULE = "FQ606"
     # 7xx: likely mistakes
     SKIPPED_TOO = "FQ701"
     UNUSED = "FQ702"
