@@ -32,9 +32,8 @@ def shown(home: str) -> str:
 
     def run(command: str) -> str:
         program = str(Path(sys.executable).parent / command)
-        printed = pexpect.run(program, cwd=str(ROOT), env=environment, dimensions=(60, _COLUMNS), timeout=120)
-        assert isinstance(printed, bytes)
-        return printed.decode().replace("\r\n", "\n").rstrip()
+        printed = pexpect.run(program, cwd=str(ROOT), env=environment, dimensions=(60, _COLUMNS), timeout=120, encoding="utf-8")
+        return str(printed).replace("\r\n", "\n").rstrip()
 
     run(f"flowq run {_FLOW}")
     return run(_COMMAND)
