@@ -4,7 +4,6 @@ import sys
 from typing import Final
 
 from flowq import distribution
-from flowq.worker import signals
 
 _SERVICES: Final = frozenset({"worker", "worker-pool", "cron"})  # they are stopped by signals, with exit code 0
 
@@ -12,10 +11,18 @@ _SERVICES: Final = frozenset({"worker", "worker-pool", "cron"})  # they are stop
 def main() -> None:
     """Run the command line.
 
-    Stop signals wait until it is known which command they are for: the imports before take a tenth of a second.
+    Where an argument may be the name of a service, stop signals wait until the command is known: the imports before that take a tenth of
+    a second. The other commands need neither that nor the import of `signal`.
     """
-    signals.hold()
     _warn_of_foreign()
+    if _SERVICES.isdisjoint(sys.argv):
+        from flowq.cli.main import main as run
+
+        run()
+        return
+    from flowq.worker import signals
+
+    signals.hold()
     from flowq.cli.main import main as run
 
     run(_begin)
@@ -28,6 +35,8 @@ def _warn_of_foreign() -> None:
 
 
 def _begin(command: str) -> None:
+    from flowq.worker import signals
+
     if command in _SERVICES:
         signals.leave_when_stopped()
     else:

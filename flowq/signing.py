@@ -34,7 +34,7 @@ def payload_context(job: str, fields: Mapping[str, object]) -> tuple[str, ...]:
         fields: of its record, as stored.
     """
     texts = {name: str(fields.get(name) or "") for name in ("serializer", *_CALLBACKS, "webhooks")}
-    return ("call of job", job, *(_in_seconds(text) if name in _CALLBACKS else text for name, text in texts.items()))
+    return ("call of job", job, *(_in_seconds(text) if text and name in _CALLBACKS else text for name, text in texts.items()))
 
 
 def _in_seconds(callback: str) -> str:

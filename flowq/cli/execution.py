@@ -1,23 +1,25 @@
-"""Execution of a submitted run, for `run` and `retry`: start its worker, then follow it."""
+"""Execution of a submitted run, for `run`, `retry` and `resume`: start its worker, then follow it."""
 
 import os
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from flowq.cli.context import complain
-from flowq.cli.follow.follow import Following, Standby, announce_unserved, shows_live
+from flowq.cli.context import CliContext, complain
+from flowq.cli.follow.follow import Following, Standby, announce_unserved, last_position, shows_live
 from flowq.cli.follow.local_worker import Tended
 from flowq.cli.interrupts import Interrupts
 from flowq.cli.options.flows import Manner
 from flowq.cli.render.output import show_json
+from flowq.cli.targets import select_run
 from flowq.cli.terminal import echo
 from flowq.exceptions import InvalidRunOperation, UsageError
+from flowq.flows.local_worker.missing_secrets import absent_on_resume, refuse_absent, some
 from flowq.flows.local_worker.orphaned_runs import has_worker, room_taken
 from flowq.flows.local_worker.worker import LocalWorker, local_queues, needed_queues
 from flowq.flows.views.follow import START
 from flowq.flows.views.json_documents import run_json
-from flowq.flows.views.snapshot import read_view
+from flowq.flows.views.snapshot import read_plan, read_view
 from flowq.states import RunStatus
 
 if TYPE_CHECKING:
@@ -53,8 +55,6 @@ def tell_absent(absent: "Sequence[Absent]") -> None:
     Raises:
         UsageError: a job that will be executed lacks a secret.
     """
-    from flowq.flows.local_worker.missing_secrets import refuse_absent, some
-
     for text in some([item.text for item in absent if not item.sure]):
         complain(f"warning: {text}")
     refuse_absent(absent)
@@ -89,6 +89,27 @@ def execute(
         _tell_turn(store, run)
         return 0
     return Following(store, run.id, interrupts, worker, events_after=events_after, manner=manner, standby=standby).to_the_end()
+
+
+def resume(session: CliContext, given: str, manner: Manner) -> int:
+    """Start a worker for a run that has lost its own, and follow it; return the exit code.
+
+    Raises:
+        InvalidRunOperation: the run has ended.
+    """
+    store = session.store()
+    refuse_workers(store, manner.workers)
+    run = store.runs.require(select_run(store, given, change=True))
+    if run.ended:
+        raise InvalidRunOperation(
+            f"run {run.id} has ended ({run.status}): there is nothing to resume; `flowq retry {run.id} --failed` runs it again"
+        )
+    if run.local:
+        tell_absent(absent_on_resume(store, run.id))
+    plan = read_plan(store, run.id)
+    position = last_position(store, run.id)
+    with Interrupts() as interrupts:
+        return execute(store, run, plan, interrupts, manner, events_after=position, fresh=False)
 
 
 def _start_worker(run: "RunRecord", queues: "Sequence[str]", manner: Manner, waiting: "WorkerProcess | None" = None) -> Tended:

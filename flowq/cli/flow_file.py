@@ -1,12 +1,14 @@
 """Flow files on the command line: compilation, diagnostics, and the preview of a run."""
 
-from collections.abc import Iterable, Iterator
+import shlex
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from flowq.cli.context import complain
 from flowq.cli.options.flows import Inputs
 from flowq.cli.render.styled_text import Line, columns, pad
-from flowq.cli.render.vocabulary import count_text
+from flowq.cli.render.vocabulary import count_text, foreach_text
 from flowq.cli.terminal import Terminal, echo
 from flowq.exceptions import InvalidFlowError
 from flowq.flows.views.text import plural, safe_line
@@ -16,25 +18,43 @@ if TYPE_CHECKING:
     from flowq.plan import Plan
 
 
-def compile_flow(file: str, inputs: Inputs, terminal: Terminal) -> "Plan":
-    """Compile a flow file to run it; warnings and errors are written to standard error.
+def compile_flow(file: str, inputs: Inputs, terminal: Terminal, *, at_ms: int | None = None) -> "Plan":
+    """Compile a flow file to run it; errors are written to standard error, and one line about warnings.
+
+    Args:
+        file: the flow file.
+        inputs: params and root.
+        terminal: standard error.
+        at_ms: the time that gives `run.date`, of a run that exists; None: now.
 
     Raises:
         InvalidFlowError: it does not compile.
     """
-    compilation = compile_now(file, inputs)
-    show_diagnostics(compilation.diagnostics, terminal, err=True)
+    compilation = compile_now(file, inputs, at_ms=at_ms)
+    show_diagnostics((item for item in compilation.diagnostics if item.severity == "error"), terminal, err=True)
+    warnings = [item for item in compilation.diagnostics if item.severity == "warning"]
+    if warnings:
+        complain(_warnings_text(warnings, file, inputs))
     if compilation.plan is None:
         errors = sum(item.severity == "error" for item in compilation.diagnostics)
         raise InvalidFlowError(f"{file} cannot run: {plural(errors, 'error')}", tuple(compilation.diagnostics))
     return compilation.plan
 
 
-def compile_now(file: str, inputs: Inputs) -> "Compilation":
-    """Compile a flow file with today's date (UTC) as `run.date`."""
+def _warnings_text(warnings: "Sequence[Diagnostic]", file: str, inputs: Inputs) -> str:
+    """Return the line about warnings: they would be repeated with every command."""
+    codes = dict.fromkeys(item.code for item in warnings)
+    root = [] if inputs.root is None else ["--root", inputs.root]
+    command = shlex.join(["flowq", "validate", *root, file])
+    return f"{file}: {plural(len(warnings), 'warning')} ({', '.join(codes)}): {command}"
+
+
+def compile_now(file: str, inputs: Inputs, *, at_ms: int | None = None) -> "Compilation":
+    """Compile a flow file with the date (UTC) of a time (ms since the epoch) as `run.date`; None: today's."""
     from flowq.compiler import compile_file
 
-    date = datetime.now(UTC).date().isoformat()
+    moment = datetime.now(UTC) if at_ms is None else datetime.fromtimestamp(at_ms / 1000, UTC)
+    date = moment.date().isoformat()
     return compile_file(file, params=inputs.values, params_file=inputs.file, date=date, root=inputs.root)
 
 
@@ -58,12 +78,12 @@ def preview_lines(plan: "Plan") -> Iterator[Line]:
     queues = max((columns(safe_line(plan.node_of(cell).queue)) for cell in jobs), default=0)
     for cell in jobs:
         after = ", ".join(safe_line(name) + _condition(condition) for name, condition in plan.shown_parents(cell))
-        items = plan.node_of(cell).foreach
+        foreach = foreach_text(plan, cell)
         yield (
             (f"  {pad(safe_line(cell.name), names)}  ", ""),
             (pad(safe_line(plan.node_of(cell).queue), queues), "dim"),
             (f"  after {after}" if after else "", "dim"),
-            (f"  foreach {safe_line(items)}" if items is not None else "", "dim"),
+            (f"  {foreach}" if foreach else "", "dim"),
         )
 
 

@@ -43,7 +43,7 @@ COMMANDS: Final = {
     "empty": "Delete the jobs that wait in queues.",
     "info": "Show queues and workers.",
     "suspend": "Pause all workers.",
-    "resume": "Resume suspended workers.",
+    "resume": "Resume suspended workers, or a RUN whose command was killed.",
     "server": "Start, stop or look at the embedded server.",
     "doctor": "Check the server and the workers, and advise what to do.",
     "gc": "Delete expired data from the server.",
@@ -56,6 +56,35 @@ COMMANDS: Final = {
 
 The module of the same name in `flowq.cli.commands` is imported when the command is called.
 """
+
+
+GROUPS: Final = {
+    "Flows": ("run", "validate", "plan", "graph", "schema"),
+    "Runs": ("status", "logs", "why", "result", "runs", "retry", "cancel", "approve", "delete"),
+    "Queues": ("worker", "worker-pool", "enqueue", "cron", "requeue", "empty", "info", "suspend", "resume"),
+    "Server and installation": ("server", "doctor", "gc", "config", "completion", "version"),
+}
+"""The order of the commands in `flowq --help`."""
+
+_SYNONYMS: Final = {
+    "ps": ("runs",),
+    "stop": ("cancel",),
+    "lint": ("validate",),
+    "check": ("validate",),
+    "watch": ("status", "--watch"),
+    "rm": ("delete",),
+    "log": ("logs",),
+}
+"""Names from other tools, and the commands that they stand for."""
+
+_MEANT: Final = {
+    "rerun": "`flowq retry --failed` runs the failed part of a run again, `flowq run --again RUN` starts a new run like it",
+    "restart": "`flowq retry --failed` runs the failed part of a run again, `flowq run --again RUN` starts a new run like it",
+    "ls": "`flowq runs` lists runs, `flowq info` lists queues and workers",
+    "start": "`flowq run FILE` runs a flow, `flowq worker` starts a worker, `flowq server start` the embedded server",
+    "kill": "`flowq cancel RUN` ends a run, with --force its handlers too",
+}
+"""Names from other tools that may mean several commands."""
 
 
 class LazyGroup(click.Group):
@@ -77,18 +106,23 @@ class LazyGroup(click.Group):
         name = args[0]
         if name in COMMANDS:
             return super().resolve_command(ctx, args)
+        if name in _SYNONYMS:
+            return super().resolve_command(ctx, [*_SYNONYMS[name], *args[1:]])
         from difflib import get_close_matches
 
+        meant = _MEANT.get(name)
         near = get_close_matches(name, COMMANDS, n=1)
-        hint = f"did you mean `flowq {near[0]}`?" if near else "`flowq --help` lists the commands"
+        hint = meant or (f"did you mean `flowq {near[0]}`?" if near else "`flowq --help` lists the commands")
         if os.path.isfile(name):  # noqa: PTH113 - a name that is too long is no file
             hint = f"to run a flow file: flowq run {name}"
         raise click.UsageError(f"there is no command {name!r}; {hint}", ctx)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 - click's signature
-        """Write the list of commands from the table, without importing the commands."""
-        with formatter.section("Commands"):
-            formatter.write_dl(list(COMMANDS.items()))
+        """Write the groups of commands from the tables, without importing the commands."""
+        width = max(map(len, COMMANDS))
+        for title, names in GROUPS.items():
+            with formatter.section(title):
+                formatter.write_dl([(name.ljust(width), COMMANDS[name]) for name in names])
 
 
 @click.group(
@@ -108,10 +142,30 @@ def cli(ctx: click.Context) -> None:
     session = ctx.ensure_object(CliContext)
     if session.begin is not None and ctx.invoked_subcommand is not None:
         session.begin(ctx.invoked_subcommand)
+    if os.environ.get("FLOWQ_COMPAT"):
+        _stand_in_for_rq()
     try:
         os.getcwd()  # noqa: PTH109 - pathlib is not imported yet
     except FileNotFoundError as error:
         raise UsageError("the working directory does not exist any more: change to another one") from error
+
+
+def _stand_in_for_rq() -> None:
+    """Let modules of the user that say `import rq` get flowq.
+
+    Raises:
+        UsageError: `FLOWQ_COMPAT` has a wrong value, or rq has been imported already.
+    """
+    import warnings
+
+    from flowq.compat.installation import install, wanted
+
+    if wanted():
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            install()
+        for warning in caught:
+            echo(f"warning: {warning.message}", err=True)
 
 
 def run(arguments: Sequence[str], begin: Callable[[str], None] | None = None) -> int:

@@ -1,16 +1,28 @@
-"""Arguments to ids: `@latest`, `@2`, a prefix or nothing for a run; a name, a cell's name or an id for a job."""
+"""Arguments to ids: `@latest`, `@2`, a prefix or nothing for a run; a name, a cell's name or an id for a job.
+
+One rule for all commands. With one argument it is an exact id, else the exact name of a job of the latest run of this directory, else a
+prefix of a run's id. Without a run, commands that read take the latest of this directory, else the latest of all and say so; commands
+that change something look at this directory only.
+"""
 
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from flowq.exceptions import NoSuchRunError, UsageError
+from flowq.cli.context import complain
+from flowq.exceptions import NoSuchJobError, NoSuchRunError, UsageError
 from flowq.flows.actions.selection import find_jobs
+from flowq.flows.local_worker.orphaned_runs import advice
+from flowq.flows.views.orphans import orphaned
 from flowq.flows.views.run_view import ordinal_of
+from flowq.flows.views.snapshot import read_plan
 from flowq.ids import split_member_id
 from flowq.plan import Plan
+from flowq.states import RunStatus
+from flowq.store.schema.records import RunRecord
 
 if TYPE_CHECKING:
     from flowq.store import Store
@@ -18,34 +30,92 @@ if TYPE_CHECKING:
 _NTH: Final = re.compile(r"@(\d{1,4}|latest)\Z")
 _PREFIX: Final = re.compile(r"[a-z0-9]{1,8}\Z")
 _MEMBER: Final = re.compile(r"[a-z0-9]{8}-\d+")
+_LATEST: Final = 100  # latest runs that are looked at for one with a property
+_NAMED: Final = 8  # jobs named in a message
+_FAILED: Final = frozenset({RunStatus.FAILED, RunStatus.CANCELED})
 
 
-def select_run(store: "Store", given: str | None, *, failed: bool = False) -> str:
+@dataclass(frozen=True, slots=True)
+class Target:
+    """The run, and perhaps the job, that the arguments of a command name."""
+
+    run: str
+    job: str | None = None
+
+
+def select_target(store: "Store", run: str | None, job: str | None, *, change: bool = False) -> Target:
+    """Return what the arguments `[RUN] [JOB]` name.
+
+    Args:
+        store: where the runs are.
+        run: the first argument: alone it may name a job of the latest run.
+        job: the second one.
+        change: the command changes what it finds, see `select_run`.
+
+    Raises:
+        NoSuchRunError, NoSuchJobError, AmbiguousRunError, UsageError: as `select_run` and `select_jobs`.
+    """
+    if run is None or job is not None or _NTH.match(run) or store.runs.get(run.lower()) is not None:
+        return Target(select_run(store, run, change=change), job)
+    if _MEMBER.fullmatch(run):
+        return Target(select_run(store, run), run)
+    latest = store.runs.latest(here()) or (None if change else store.runs.latest())
+    if latest is None:
+        return Target(select_run(store, run))
+    try:
+        select_jobs(read_plan(store, latest), latest, run)
+    except NoSuchJobError as error:
+        if not _PREFIX.match(run.lower()):
+            raise
+        try:
+            return Target(store.runs.resolve(run))
+        except NoSuchRunError:
+            raise NoSuchJobError(f"{error}; and no run's id begins with {run!r}") from None
+    if store.runs.latest(here()) is None:
+        _tell_elsewhere(store.runs.require(latest))
+    return Target(latest, run)
+
+
+def select_run(store: "Store", given: str | None, *, change: bool = False) -> str:
     """Return the id of the run that an argument names.
 
-    None selects the latest run (with `failed`, that failed) started in this directory, else the latest of all. `@latest` is the
-    latest of any status, `@2` the one before it. Anything else is an id or a prefix of one.
+    None selects the latest run started in this directory. `@latest` is the same, `@2` the one before it. Where there is none, commands
+    that read get the latest of all, and the user is told. Anything else is an id or a prefix of one.
+
+    Args:
+        store: where the runs are.
+        given: the argument.
+        change: the command changes the run: a run of another directory is only selected by its id.
 
     Raises:
         NoSuchRunError: there is no such run.
         AmbiguousRunError: the prefix fits several ids.
         UsageError: the argument cannot be an id.
     """
-    if given is None:
-        found = store.runs.latest(here(), failed=failed) or store.runs.latest(failed=failed)
-        if found is None:
-            what = "no run has failed" if failed else "there is no run yet"
-            raise NoSuchRunError(f"{what}: `flowq run FILE` starts one, `flowq runs` lists them all")
-        return found
-    match = _NTH.match(given)
-    if match:
-        return _nth(store, 1 if match[1] == "latest" else int(match[1]))
+    match = _NTH.match(given) if given is not None else None
+    if given is None or match is not None:
+        return _nth(store, 1 if match is None or match[1] == "latest" else int(match[1]), change=change)
     name = split_member_id(given)[0] if _MEMBER.fullmatch(given) else given.lower()
     if not _PREFIX.match(name):
         raise UsageError(
             f"{given!r} is not a run: give an id or its beginning (letters and digits), @latest, or @2 for the second latest"
         )
     return store.runs.resolve(name)
+
+
+def select_failed_run(store: "Store") -> str:
+    """Return the id of the latest run of this directory that failed or was canceled.
+
+    Raises:
+        NoSuchRunError: there is none; the message names a run that was interrupted, which can be resumed.
+    """
+    found = next(_runs(store, lambda run: run.status in _FAILED), None)
+    if found is not None:
+        return found.id
+    lost = orphaned(store, (run.id for run in _runs(store, lambda run: not run.ended)))
+    if lost:
+        raise NoSuchRunError(f"no run of this directory has failed; {advice(lost[0])}")
+    raise NoSuchRunError(f"no run of this directory has failed{_elsewhere(store, lambda run: run.status in _FAILED)}")
 
 
 def refuse_beside_running(store: "Store", chosen: str) -> None:
@@ -57,21 +127,24 @@ def refuse_beside_running(store: "Store", chosen: str) -> None:
     latest = store.runs.latest(here())
     record = None if latest is None or latest == chosen else store.runs.get(latest)
     if record is not None and not record.ended:
+        lost = f" ({advice(record.id)})" if orphaned(store, [record.id]) else ""
         raise UsageError(
-            f"the latest run here, {record.id}, is {record.status}; the latest one that failed is {chosen}: say which one you mean"
+            f"the latest run here, {record.id}, is {record.status}{lost}; the latest one that failed is {chosen}: say which one you mean"
         )
 
 
 def select_open_run(store: "Store", given: str | None) -> str:
-    """Return the id of the run that an argument names; for None, of the latest active run of this directory, else of all."""
+    """Return the id of the run that an argument names; for None, of the latest active run of this directory.
+
+    Raises:
+        NoSuchRunError: there is none.
+    """
     if given is not None:
-        return select_run(store, given)
-    for directory in (here(), None):
-        for run_id in store.runs.recent(100, directory):
-            record = store.runs.get(run_id)
-            if record is not None and not record.ended:
-                return run_id
-    raise NoSuchRunError("no run is running: `flowq runs` lists the latest ones")
+        return select_run(store, given, change=True)
+    found = next(_runs(store, lambda run: not run.ended), None)
+    if found is None:
+        raise NoSuchRunError(f"no run of this directory is running{_elsewhere(store, lambda run: not run.ended)}")
+    return found.id
 
 
 def select_jobs(plan: Plan, run_id: str, given: str) -> Sequence[int]:
@@ -86,10 +159,34 @@ def select_jobs(plan: Plan, run_id: str, given: str) -> Sequence[int]:
     return find_jobs(plan, given, f"run {run_id}")
 
 
+def only_job(plan: Plan, run_id: str, command: str) -> str:
+    """Return the name of the only job of a run, for a command that got none.
+
+    Raises:
+        UsageError: it has several.
+    """
+    names = [name for name in plan.cells_of() if name]
+    if len(names) == 1:
+        return names[0]
+    some = ", ".join(names[:_NAMED]) + (", …" if len(names) > _NAMED else "")
+    raise UsageError(f"say which job of run {run_id}: `flowq {command} JOB`; its jobs: {some}")
+
+
 def looks_like_file(given: str) -> bool:
     """Return whether a FILE-or-RUN argument is a file: the file exists, or the argument cannot be a run's id."""
     is_there = os.path.exists(given)  # noqa: PTH110 - a name that is too long is not
     return is_there or not (_PREFIX.match(given.lower()) or _NTH.match(given) or _MEMBER.fullmatch(given))
+
+
+def when_orphaned(store: "Store", run_id: str) -> str:
+    """Return the end of a sentence about a run that has not ended: how to resume it, if no worker executes it."""
+    return f", `flowq run --resume {run_id}` continues it: it has no worker now" if orphaned(store, [run_id]) else ""
+
+
+def tell_orphaned(store: "Store", run_id: str) -> None:
+    """Tell the user who follows a run if no worker executes it."""
+    if orphaned(store, [run_id]):
+        complain(advice(run_id))
 
 
 def here() -> str:
@@ -97,9 +194,43 @@ def here() -> str:
     return str(Path.cwd())
 
 
-def _nth(store: "Store", position: int) -> str:
-    runs = store.runs.recent(max(1, position), here()) or store.runs.recent(max(1, position))
+def open_runs_here(store: "Store") -> list[RunRecord]:
+    """Return the runs of this directory that have not ended, the latest first."""
+    return list(_runs(store, lambda run: not run.ended))
+
+
+def _runs(store: "Store", wanted: Callable[[RunRecord], bool], directory: str | None = None) -> Iterator[RunRecord]:
+    """Yield the latest runs of a directory (of this one by default) that are wanted, the latest first."""
+    for run_id in store.runs.recent(_LATEST, directory or here()):
+        record = store.runs.get(run_id)
+        if record is not None and wanted(record):
+            yield record
+
+
+def _elsewhere(store: "Store", wanted: Callable[[RunRecord], bool]) -> str:
+    """Return the end of a sentence about a run of another directory that may be meant, and that must be named."""
+    for run_id in store.runs.recent(_LATEST):
+        record = store.runs.get(run_id)
+        if record is not None and wanted(record):
+            return f"; the latest elsewhere is {record.id} ({record.flow}) in {record.directory}: to mean it, give its id"
+    return "; `flowq runs` lists all runs"
+
+
+def _nth(store: "Store", position: int, *, change: bool) -> str:
+    runs = store.runs.recent(max(1, position), here())
+    if runs or change:
+        there = "in this directory"
+    else:
+        runs, there = store.runs.recent(max(1, position)), "at all"
     if position < 1 or len(runs) < position:
-        there = f"there are only {len(runs)}" if runs else "there is none yet"
-        raise NoSuchRunError(f"there is no run @{position}: {there}; `flowq runs` lists them")
-    return runs[position - 1]
+        many = f"there are only {len(runs)} {there}" if runs else f"there is none yet {there}"
+        hint = _elsewhere(store, lambda _run: True) if change else "; `flowq run FILE` starts one, `flowq runs` lists them all"
+        raise NoSuchRunError(f"there is no run @{position}: {many}{hint}")
+    found = runs[position - 1]
+    if there == "at all" and (record := store.runs.get(found)) is not None:
+        _tell_elsewhere(record)
+    return found
+
+
+def _tell_elsewhere(run: RunRecord) -> None:
+    complain(f"no run was started in this directory: this is run {run.id} of {run.flow} in {run.directory}")

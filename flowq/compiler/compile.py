@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from flowq.compiler.binding.flow import Surroundings
 from flowq.compiler.diagnostics.diagnostic import Diagnostic
@@ -15,6 +15,7 @@ from flowq.compiler.syntax.source import Report, Source, decode_source, load_sou
 from flowq.compiler.units import Units
 from flowq.plan import Plan
 from flowq.plan.bulk import no_collection
+from flowq.plan.sources import digest
 
 _NO_PARAMS: Mapping[str, Json] = {}
 
@@ -103,7 +104,14 @@ def _compile(source: Source, report: Report, around: Surroundings) -> Compilatio
 
 def _plan(source: Source, report: Report, around: Surroundings) -> Plan | None:
     unit = Units(around.files).top(source, report, around)
-    return make_plan(unit, around.place.file) if unit is not None and not around.files.failed else None
+    if unit is None or around.files.failed:
+        return None
+    file = around.place.file
+    sources = ({file: source} if file else {}) | around.files.flows()
+    return replace(
+        make_plan(unit, file),
+        sources={name: digest(one.text.encode("utf-8", "surrogatepass")) for name, one in sources.items()},
+    )
 
 
 def _modules(file: str) -> tuple[str, ...]:

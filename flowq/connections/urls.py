@@ -8,6 +8,7 @@ redis+cluster://[user[:password]@]host[:port][,host[:port]…]    rediss+cluster
 
 import os
 import re
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import SplitResult, parse_qs, quote, unquote, urlencode, urlsplit
 
@@ -24,6 +25,12 @@ _SCHEMES: Final = ("redis", "rediss", "unix", "redis+sentinel", "rediss+sentinel
 _OPTIONS: Final = re.compile(
     r"db|socket_timeout|socket_connect_timeout|socket_keepalive|ssl_\w+|sentinel_username|sentinel_password"
 )
+
+
+def is_deleted(client: "redis.Redis") -> bool:
+    """Return whether the directory of the socket to which this client connects does not exist; False for other addresses."""
+    path = str(client.connection_pool.connection_kwargs.get("path") or "")
+    return bool(path) and not Path(path).parent.is_dir()
 
 
 def url_of(client: "redis.Redis") -> str:

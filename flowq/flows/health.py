@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 from flowq import __version__, distribution
 from flowq.durations import format_duration
 from flowq.exceptions import ServerError, ServerUnavailableError
-from flowq.flows.local_worker.orphaned_runs import stranded
+from flowq.flows.views.orphans import orphaned
 from flowq.flows.views.text import plural
 from flowq.store.client.errors import Translated
 from flowq.store.schema.records import QueueRecord, WorkerRecord
@@ -54,7 +54,7 @@ class Facts:
     suspended: bool = False
     queues: tuple[QueueRecord, ...] = ()
     workers: tuple[WorkerRecord, ...] = ()
-    stranded: tuple[str, ...] = ()  # local runs that have not ended and have no worker
+    orphaned: tuple[str, ...] = ()  # local runs that have not ended and have no worker
     bash: str | None = None
     set_aside: Mapping[str, str] = field(default_factory=dict)  # why records could not be dealt with, by `<kind>|<id>`
     due: int = 0  # runs past their retention that are still there
@@ -89,7 +89,7 @@ def read_facts(store: "Store", address: str) -> Facts:
         suspended=store.queues.suspended(),
         queues=tuple(store.queues.get(name) for name in names),
         workers=tuple(store.workers.live()),
-        stranded=tuple(stranded(store, store.runs.recent(_RUNS))),
+        orphaned=tuple(orphaned(store, store.runs.recent(_RUNS))),
         set_aside=store.workers.all_set_aside(),
         bash=shutil.which("bash"),
         due=sum(1 for _ in store.runs.due()),
@@ -209,7 +209,7 @@ def _work(facts: Facts) -> Iterator[Finding]:
             yield Finding(
                 "D502", WARNING, f"{jobs} in queue {queue.name!r}, and no worker listens on it", f"flowq worker {queue.name}"
             )
-    for run in facts.stranded:
+    for run in facts.orphaned:
         yield Finding(
             "D505",
             WARNING,

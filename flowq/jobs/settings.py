@@ -205,7 +205,8 @@ class JobSettings:
         return self._sealed(self.fields())
 
     def _sealed(self, fields: Mapping[str, object]) -> bytes:
-        return signing.seal(self.call.stored(self.serializer), *signing.payload_context(self._state.id, fields))
+        data = self.call.stored(self.serializer)
+        return signing.seal(data, *signing.payload_context(self._state.id, fields)) if signing.is_on() else data
 
     def fields(self) -> dict[str, str | bytes | int]:
         """Return the stored fields of the options, and the readable form of the call."""

@@ -58,6 +58,16 @@ def unknown_lists(plan: Plan) -> list[int]:
     return [cell.ordinal for cell, node in nodes if node.foreach is not None and not node.matrix]
 
 
+def foreach_counts(plan: Plan) -> tuple[int, int]:
+    """Return how many selected foreach jobs a plan has, and how many jobs their cells are more than one for each.
+
+    A plan of `before_run` counts each as one job; with these two numbers, the count of a run can be compared with it.
+    """
+    known = foreach_groups(plan)
+    selected = sum(plan.cells[ordinal].selected for ordinal in (*known, *unknown_lists(plan)))
+    return selected, sum(len(plan.cells[ordinal].parents) - 1 for ordinal in known)
+
+
 def member_name(plan: Plan, group: Cell, index: int) -> str:
     """Return the name of one cell of a foreach."""
     return f"{plan.node_of(group).name}[{index}]"

@@ -37,6 +37,9 @@ class Plan:
     scopes: Mapping[str, Mapping[str, Json]] = field(default_factory=dict)  # params of the sub-flows, by `Node.scope`
     withheld: tuple[str, ...] = ()  # variables that hold secrets: no job inherits them
     selection: Selection = field(default_factory=Selection)  # empty: the whole flow
+    # digests of the flow files, by absolute path, see `flowq.plan.sources`. They are in the run's record and not in the stored plan,
+    # so that a changed comment does not make another plan.
+    sources: Mapping[str, str] = field(default_factory=dict, compare=False)
 
     def jobs(self) -> Iterator[Cell]:
         """Yield the cells that are jobs, in ordinal order, without the groups."""

@@ -29,7 +29,7 @@ class StagedJob:
 
 def calls(run: str, nonce: str, jobs: Iterable[StagedJob], plan: bytes) -> Iterator[tuple[object, ...]]:
     """Yield the arguments of `stage`, call by call."""
-    for index, (rows, piece) in enumerate(zip_longest(_chunks(jobs), _pieces(_pack(plan)))):
+    for index, (rows, piece) in enumerate(zip_longest(_chunks(jobs), pieces(plan))):
         yield run, nonce, index, as_rows(rows or ()), piece or b""
 
 
@@ -66,7 +66,9 @@ def read(part: Callable[[int, int], bytes]) -> bytes:
     return found
 
 
-def _pieces(text: bytes) -> Iterator[bytes]:
+def pieces(plan: bytes) -> Iterator[bytes]:
+    """Yield the stored form of a plan in pieces that one call may have."""
+    text = _pack(plan)
     for start in range(0, len(text), _PIECE):
         yield text[start : start + _PIECE]
 

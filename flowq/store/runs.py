@@ -7,7 +7,6 @@ step whose reply was lost is sent again safely.
 import hashlib
 import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final
 
@@ -22,33 +21,17 @@ from flowq.exceptions import (
 )
 from flowq.ids import member_id
 from flowq.states import JobStatus, RunStatus
-from flowq.store import run_upload
+from flowq.store import retry_upload, run_upload
 from flowq.store.client.pipelining import run_ahead
 from flowq.store.client.session import Session
 from flowq.store.jobs import Jobs
+from flowq.store.retry_upload import NewPlan, ResetJob
 from flowq.store.run_upload import StagedJob
 from flowq.store.schema.outcomes import Outcome
 from flowq.store.schema.records import Event, JobRecord, LogEntry, RunRecord
 
 _CHUNK: Final = 500  # records read by one pipeline
 _DISMANTLED: Final = 200  # jobs that go with one call
-
-
-@dataclass(frozen=True, slots=True)
-class ResetJob:
-    """One job of a run that a retry resets.
-
-    `pending` counts its edges from jobs that are reset too; `verdict` is a skip reason when an edge from a job that stays as it is
-    does not hold; `tally` is, for a group, how many of its cells stay (finished, failed, skipped, canceled). `again`: a foreach whose
-    list is evaluated again; its cells go. `fresh`: it takes over no earlier result.
-    """
-
-    ordinal: int
-    pending: int
-    verdict: str = ""
-    tally: tuple[int, int, int, int] = (0, 0, 0, 0)
-    again: bool = False
-    fresh: bool = False
 
 
 class Runs:
@@ -111,15 +94,19 @@ class Runs:
         """
         return Outcome(self._session.run("run/cancel", run, ids.nonce(), handlers)[0].decode())
 
-    def reset(self, run: str, nonce: str, attempt: int, jobs: Sequence[ResetJob]) -> Outcome:
-        """Retry a run: these jobs are executed again. `attempt` is the attempt that the caller saw; a newer one is `WRONG_STATE`."""
+    def reset(self, run: str, nonce: str, attempt: int, jobs: Sequence[ResetJob], new: NewPlan | None = None) -> Outcome:
+        """Retry a run: these jobs are executed again.
+
+        Args:
+            run: the run's id.
+            nonce: identifies this retry.
+            attempt: the attempt that the caller saw; a newer one is `WRONG_STATE`.
+            jobs: the jobs.
+            new: the plan with which they are executed, if it is another one.
+        """
         chunks = 0
-        for start in range(0, len(jobs), _CHUNK):
-            entries = [
-                f"{job.ordinal} {job.pending} {job.verdict or '-'} {' '.join(map(str, job.tally))} {int(job.again)} {int(job.fresh)}"
-                for job in jobs[start : start + _CHUNK]
-            ]
-            outcome = Outcome(self._session.run("run/upload_retry", run, nonce, chunks, entries)[0].decode())
+        for piece, entries in retry_upload.chunks(jobs, new):
+            outcome = Outcome(self._session.run("run/upload_retry", run, nonce, chunks, piece, entries)[0].decode())
             if outcome not in {Outcome.DONE, Outcome.DUPLICATE}:
                 return outcome
             chunks += 1
@@ -383,6 +370,8 @@ def _record_of(run: str, fields: Mapping[str, str]) -> RunRecord:
         outcome=RunStatus(fields["outcome"]) if "outcome" in fields else None,
         semaphore=fields.get("semaphore"),
         signature=fields.get("signature", ""),
+        plan_attempt=fields.get("plan_attempt", ""),
+        sources=fields.get("sources", "{}"),
         left_out=int(fields.get("left_out", 0)),
         retention=int(fields.get("retention", 0)) / 1000,
         counts=counts,

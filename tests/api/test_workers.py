@@ -304,7 +304,7 @@ def test_a_simple_worker_needs_one_call_a_job(queue: Queue, monkeypatch: pytest.
 
 @pytest.mark.parametrize("worker_class", [Worker, SimpleWorker])
 def test_a_burst_worker_executes_what_is_overdue(queue: Queue, worker_class: type[Worker]) -> None:
-    due = datetime.now(UTC) + timedelta(milliseconds=50)
+    due = datetime.now(UTC) + timedelta(milliseconds=400)
     jobs = [queue.enqueue_at(due, samples.add, number) for number in range(3)]
     until(lambda: datetime.now(UTC) > due)
     assert all(job.get_status() == "scheduled" for job in jobs)

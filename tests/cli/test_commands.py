@@ -145,7 +145,7 @@ def test_logs_of_all_jobs_in_order(cli: Cli, printed: str) -> None:
         "list-files | oops",
         "fetch | first try",
         "fetch | second try",
-        "fetch | \\x1b[31mred\\x1b[0m",
+        "fetch | red",
     ]
 
 
@@ -157,7 +157,7 @@ def test_logs_of_one_job_are_its_lines(cli: Cli, printed: str) -> None:
 
 
 def test_logs_tail_is_of_each_job(cli: Cli, printed: str) -> None:
-    assert cli("logs", printed, "--tail", "1").out.splitlines() == ["list-files | oops", "fetch | \\x1b[31mred\\x1b[0m"]
+    assert cli("logs", printed, "--tail", "1").out.splitlines() == ["list-files | oops", "fetch | red"]
     assert cli("logs", printed, "--tail", "0").out == ""
 
 

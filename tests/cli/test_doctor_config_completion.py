@@ -64,7 +64,7 @@ def test_no_problems() -> None:
         ({"suspended": True}, "D501", "warning"),
         ({"queues": (WAITING,)}, "D502", "warning"),
         ({"workers": (replace(WORKER, version="0.0.9"),)}, "D503", "warning"),
-        ({"stranded": ("7k2m9x0d",)}, "D505", "warning"),
+        ({"orphaned": ("7k2m9x0d",)}, "D505", "warning"),
     ],
 )
 def test_each_finding_has_a_code_and_advice(change: dict[str, Any], code: str, level: str) -> None:
@@ -86,7 +86,7 @@ def test_the_page_lists_every_code() -> None:
         suspended=True,
         queues=(WAITING,),
         workers=(replace(WORKER, version="9"),),
-        stranded=("7k2m9x0d",),
+        orphaned=("7k2m9x0d",),
     )
     everything = replace(everything, server=SERVER | {"role": "slave", "loading": 1})
     assert all(code in page for code in found(everything))
@@ -281,6 +281,6 @@ def test_fish_completes(typing: dict[str, str], tmp_path: Path) -> None:
 
 
 def test_an_advice_is_never_cut() -> None:
-    text = golden.plain(finding_lines(examine(replace(WELL, stranded=("7k2m9x0d",))), Terminal(width=40)))
+    text = golden.plain(finding_lines(examine(replace(WELL, orphaned=("7k2m9x0d",))), Terminal(width=40)))
     assert "`flowq run --resume 7k2m9x0d` continues it, `flowq cancel 7k2m9x0d` ends it" in " ".join(text.split())
     assert max(map(len, text.splitlines())) <= 40

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 from collections.abc import Iterator
@@ -10,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from flowq.connections.clients import open_store
+from flowq.embedded.control import stop_server
 from flowq.store import Store
 from flowq.store.schema.records import WorkerRecord
 from tests.cli.process import FLOWQ, Process
@@ -66,6 +68,76 @@ def test_a_run_whose_command_and_worker_were_killed_is_taken_over_at_once(projec
         resumed.end()
 
 
+def killed(project: Path, store: Store, *arguments: str) -> None:
+    """Start a run, and kill its command and its worker while a job runs."""
+    command = Process("run", *arguments, "--run-id", RUN, cwd=project)
+    end(command, begun(store), store)
+
+
+def end(command: Process, worker: WorkerRecord, store: Store) -> None:
+    """Kill a command and its worker."""
+    os.kill(worker.pid, signal.SIGKILL)
+    command.signal(signal.SIGKILL)
+    command.wait()
+    command.end()
+    until(lambda: not store.workers.live(), 5, "the worker to be known as dead")
+
+
+def complaint(project: Path, *arguments: str) -> str:
+    done = subprocess.run([*FLOWQ, *arguments], cwd=project, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 2, done
+    return done.stderr
+
+
+def test_an_orphaned_run_is_shown_as_such(project: Path, store: Store) -> None:
+    killed(project, store, "flow.yaml")
+    assert shown(project, "runs").splitlines()[1].split()[2] == "orphaned"
+    assert RUN in shown(project, "runs", "--status", "orphaned")
+    assert RUN in shown(project, "runs", "--status", "running"), "its stored status"
+    assert f"{RUN}  flow  orphaned" in " ".join(shown(project, "info").split()).replace(
+        f"{RUN} flow orphaned", f"{RUN}  flow  orphaned"
+    )
+    head, *_, advice = shown(project, "status").splitlines()
+    assert head.startswith(f"run {RUN}  flow  orphaned")
+    assert f"flowq run --resume {RUN}" in advice
+    for document in (
+        json.loads(shown(project, "status", "--json")),
+        json.loads(shown(project, "runs", "--json"))[0],
+        json.loads(shown(project, "info", "--json"))["runs"][0],
+    ):
+        assert (document["status"], document["orphaned"]) == ("running", True)
+    for command in (["retry", "--failed"], ["retry", RUN, "--failed"], ["retry", "--job", "work"], ["delete", RUN]):
+        assert f"flowq run --resume {RUN}" in complaint(project, *command), command
+    for command in (["status", "--watch"], ["logs", "-f"]):
+        follower = Process(*command, cwd=project)
+        follower.expect(f"run {RUN} has no worker now: `flowq run --resume {RUN}` continues it")
+        follower.end()
+    (project / "go").touch()
+    resumed = Process("resume", RUN, cwd=project)
+    try:
+        assert resumed.wait(40) == 0, resumed.err
+    finally:
+        resumed.end()
+    assert shown(project, "runs").splitlines()[1].split()[2] == "finished"
+    assert shown(project, "runs", "--status", "orphaned") == ""
+
+
+def test_a_run_that_waits_for_a_person_is_not_orphaned_until_it_is_approved(project: Path, store: Store) -> None:
+    (project / "ask.yaml").write_text("jobs: {ask: {approval: 'Go on?'}, work: {depends_on: ask, run: 'true'}}\n")
+    command = Process("run", "ask.yaml", "--run-id", RUN, cwd=project)
+    command.expect("next: flowq approve")
+    (worker,) = store.workers.live()
+    end(command, worker, store)
+    assert shown(project, "runs").splitlines()[1].split()[2] == "running"
+    assert json.loads(shown(project, "status", "--json"))["orphaned"] is False
+    assert "D505" not in shown(project, "doctor")
+    done = subprocess.run([*FLOWQ, "approve", RUN, "ask"], cwd=project, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0
+    until(lambda: shown(project, "runs").splitlines()[1].split()[2] == "orphaned", 10, "the time in which a worker may begin")
+    assert f"flowq run --resume {RUN}" in shown(project, "status")
+    assert "finished" in shown(project, "run", "--resume", RUN)
+
+
 def test_a_worker_in_a_container_counts_as_alive_until_its_lease_expires(project: Path, store: Store) -> None:
     """Its processes are in a container, so only missing heartbeats show that they have ended."""
     if why := namespaces.why_not():
@@ -107,6 +179,20 @@ WAITS = """
 concurrency: {group: one}
 jobs: {work: {run: 'echo $FLOWQ_ATTEMPT >> begun; [ -e go ] || sleep 60'}}
 """
+
+
+def test_a_detached_worker_ends_when_the_directory_of_its_server_is_deleted(
+    project: Path, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    inner = home / "deleted"
+    monkeypatch.setenv("FLOWQ_HOME", str(inner))
+    shown(project, "run", "flow.yaml", "--run-id", RUN, "--detach")
+    store = open_store()
+    worker = begun(store)
+    store.close()
+    stop_server(str(inner), force=True)
+    shutil.rmtree(inner)
+    until(lambda: not Path(f"/proc/{worker.pid}/exe").exists(), 20, "the worker to end")
 
 
 def test_a_worker_of_a_waiting_run_does_not_end_the_run_it_waits_for(project: Path, store: Store) -> None:

@@ -102,7 +102,8 @@ def test_the_error_for_a_mistyped_command_suggests_the_nearest(capsys: pytest.Ca
         ["run"],
         ["run", "x", "-p", "novalue"],
         ["run", "x", "-p", "a=1", "-p", "a=2"],
-        ["result"],
+        ["resume", "--detach"],
+        ["delete"],
         ["runs", "--limit", "0"],
     ],
 )

@@ -7,7 +7,7 @@ import pytest
 from flowq.cli.commands.why import why_lines
 from flowq.cli.terminal import Terminal
 from flowq.flows.actions.submit import submit
-from flowq.flows.explain.failures import error_place
+from flowq.flows.explain.failures import error_places
 from flowq.flows.explain.queue_state import QueueState
 from flowq.flows.explain.why import explain
 from flowq.flows.views.run_view import RunView
@@ -61,24 +61,68 @@ def test_each_state(run: str, ordinal: int, words: str) -> None:
     [
         ("timeout", "it took longer than its timeout of 10m"),
         ("abandoned", "its worker was lost"),
-        ("killed", "a signal killed it"),
+        ("killed", "killed by SIGSEGV"),
         ("expired", "longer than its ttl and was never started"),
-        ("invalid_result", "what it returned cannot be kept"),
+        ("invalid_result", "its return value cannot be stored"),
     ],
 )
 def test_each_reason_of_a_failure(reason: str, words: str) -> None:
     jobs = {0: samples.job(0, JobStatus.FAILED, at=0, took=1, reason=reason)}
     run = samples.view(
-        samples.report_plan(), samples.run_record(RunStatus.FAILED, 9, ended=1), jobs, {0: "exit code 1"}, frozenset()
+        samples.report_plan(),
+        samples.run_record(RunStatus.FAILED, 9, ended=1),
+        jobs,
+        {0: "killed by SIGSEGV" if reason == "killed" else "exit code 1"},
+        frozenset(),
     )
     assert words in chain(run, 0, 200)
 
 
-def test_where_an_error_was_raised() -> None:
-    assert error_place(samples.TRACEBACK) == "/srv/flows/build.py:7 in build"
-    assert error_place("exit code 3") == ""
-    twice = samples.TRACEBACK + "\nDuring handling…\n\n" + samples.TRACEBACK.replace("build.py", "again.py")
-    assert error_place(twice) == "/srv/flows/again.py:7 in build"
+def traceback(kind: str, *frames: str) -> str:
+    places = (frame.split(":") for frame in frames)
+    lines = "".join(f'  File "{file}", line {line}, in {name}\n    …\n' for file, line, name in places)
+    return f"Traceback (most recent call last):\n{lines}{kind}: it failed"
+
+
+LIBRARY = "/usr/lib/python3.11/json/decoder.py:355:raw_decode"
+DIRECT = "\n\nThe above exception was the direct cause of the following exception:\n\n"
+DURING = "\n\nDuring handling of the above exception, another exception occurred:\n\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "places"),
+    [
+        ("exit code 3", []),
+        ("", []),
+        (samples.TRACEBACK, ["raised at /srv/flows/build.py:7 in build"]),
+        (
+            traceback("ValueError", "/srv/load.py:3:load", LIBRARY),
+            ["raised at /srv/load.py:3 in load (from /usr/lib/python3.11/json/decoder.py:355 in raw_decode)"],
+        ),
+        (
+            traceback("E", "/srv/.venv/lib/python3.12/site-packages/x/y.py:1:f"),
+            ["raised at /srv/.venv/lib/python3.12/site-packages/x/y.py:1 in f"],
+        ),
+        (
+            traceback("KeyError", "/srv/a.py:1:f")
+            + DURING
+            + traceback("ValueError", "/srv/a.py:2:f")
+            + DIRECT
+            + traceback("RuntimeError", "/srv/a.py:3:f"),
+            [
+                "raised at /srv/a.py:3 in f",
+                "caused by ValueError: it failed, raised at /srv/a.py:2 in f",
+                "while handling KeyError: it failed, raised at /srv/a.py:1 in f",
+            ],
+        ),
+        (
+            "ValueError: without frames" + DIRECT + traceback("RuntimeError", "/srv/a.py:3:f"),
+            ["raised at /srv/a.py:3 in f", "caused by ValueError: without frames"],
+        ),
+    ],
+)
+def test_where_an_error_was_raised(text: str, places: list[str]) -> None:
+    assert error_places(text) == places
 
 
 def test_a_long_chain_skips_to_its_end(cli: Cli, store: Store, worker: HandWorker) -> None:

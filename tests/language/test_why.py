@@ -313,9 +313,9 @@ def test_a_place_held_by_an_orphaned_run(lab: Lab, why: Why, held: Callable[[str
     plan = plan_of(compile_text(text, date=DATE, file=str(FLOWS / "inline.yaml")))
     gone = submit(lab.store, plan, directory=lab.directory, local=True)
     second = held(text)
+    assert f"why-stranded is held by run {gone}" in why(second, "a")
+    until(lambda: f"run {gone} has no worker now" in why(second, "a"), 10, "the time in which its worker may begin to be over")
     told = why(second, "a")
-    assert f"why-stranded is held by run {gone}" in told
-    assert f"run {gone} has no worker now" in told
     assert f"flowq run --resume {gone}" in told
     assert f"flowq cancel {gone}" in told
     lab.store.runs.cancel(gone)

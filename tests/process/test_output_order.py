@@ -52,7 +52,6 @@ def test_a_script_that_writes_to_both_in_turns(stand: Stand) -> None:
     assert (execution.output("out"), execution.output("err")) == (b"1\n3\n", b"2\n4\n")
 
 
-@pytest.mark.chaos  # likewise
 def test_a_trace_stands_beside_what_it_traces(stand: Stand) -> None:
     commands = "".join(f"echo {number}\n" for number in range(500))
     wanted = b"".join(b"+ echo %d\n%d\n" % (number, number) for number in range(500))
@@ -72,7 +71,6 @@ def test_a_hundred_thousand_lines(stand: Stand) -> None:
     assert together(execution) == numbered(100_000)
 
 
-@pytest.mark.chaos  # on a machine with much more to do than cores, neighbouring lines may be swapped (docs/workers.md)
 @pytest.mark.usefixtures("_busy")
 def test_lines_of_a_script_on_a_busy_machine(stand: Stand) -> None:
     execution = stand.run(shell("for ((i = 0; i < 5000; i += 2)); do echo $i; echo $((i + 1)) >&2; done"), timeout=60)

@@ -208,7 +208,7 @@ def test_ctrl_c_twice_in_a_terminal(store: Store, url: str, tmp_path: Path, paus
     try:
         script_pid = pid_in(tmp_path / "pid")
         worker.send("\x03")
-        worker.expect("are finished first", timeout=5)
+        worker.expect("running jobs are finished first", timeout=5)
         assert not gone(script_pid, "ctrl-c")  # the terminal signals only the worker, because jobs have their own sessions
         time.sleep(pause)  # the interval between keystrokes is the input of this test
         worker.send("\x03")

@@ -36,6 +36,7 @@ def test_no_folder_has_many_modules() -> None:
     for path in [*MODULES, *PACKAGE.rglob("*.lua")]:
         found[path.parent.relative_to(PACKAGE).as_posix()] += path.name != "__init__.py"
     assert {folder for folder, count in found.items() if count > MODULES_OF_A_FOLDER} <= set(LARGER_FOLDERS)
+    assert found["worker/supervisor"] <= 18
 
 
 def test_no_two_public_classes_have_one_name() -> None:

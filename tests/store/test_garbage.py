@@ -93,7 +93,7 @@ def test_a_retry_that_died_halfway(store: Store, driver: Driver) -> None:
     run = ended_run(store, driver, outcome="failed")
     retry = plan_retry(store, run)
     entries = [f"{job.ordinal} {job.pending} - 0 0 0 0 0" for job in retry.resets]
-    store.session.run("run/upload_retry", run, "dead", 0, entries)
+    store.session.run("run/upload_retry", run, "dead", 0, b"", entries)
     found = find_garbage(store)
     assert found == Garbage(retries=[run])
     assert found.remove(store) == found

@@ -18,7 +18,7 @@ from flowq.plan import Cell, Edge, Plan
 from flowq.states import Condition, RunStatus
 from flowq.store import Store
 from flowq.store.run_upload import as_rows
-from flowq.store.schema.outcomes import LogLines, Outcome
+from flowq.store.schema.outcomes import Claim, LogLines, Outcome
 from tests.support import graphs, invariants
 from tests.support.expected_ends import differences, expected
 from tests.support.slot_driver import Driver
@@ -450,18 +450,44 @@ def test_a_failure_that_no_worker_reports_is_allowed_too(store: Store, how: str)
     driver.settle()
 
 
+MEBIBYTE = b"x" * (1 << 20)
+
+
+def written(driver: Driver, claim: Claim, first: int, last: int) -> None:
+    """Write entries of a mebibyte, numbered."""
+    for index in range(first, last + 1):
+        driver.step(logs=(LogLines(claim.id, claim.token, index, "out", b"%d " % index + MEBIBYTE),))
+
+
+def test_a_noisy_job_keeps_the_end_of_its_output_and_the_others_all(store: Store, driver: Driver) -> None:
+    run = graphs.run(store, {"a": [], "b": []})
+    noisy, quiet = driver.take(), driver.take()
+    for index in range(1, 101):
+        driver.step(logs=(LogLines(quiet.id, quiet.token, index, "out", b"quiet"),))
+    written(driver, noisy, 1, 40)
+    driver.step(logs=(LogLines(noisy.id, noisy.token, 41, "err", b"the reason"),))
+    entries = store.runs.logs(run)
+    kept = [entry.data for entry in entries if entry.job == noisy.id]
+    assert [data.partition(b" ")[0] for data in kept] == [b"%d" % index for index in range(26, 41)] + [b"the"]
+    assert len(entries) - len(kept) == 100
+    assert store.runs.logs_dropped(run) == 25
+    for claim in (noisy, quiet):
+        driver.end(claim)
+
+
 def test_a_noisy_run_keeps_the_end_of_its_output(store: Store, driver: Driver) -> None:
-    run = graphs.run(store, {"a": []})
-    claim = driver.take()
-    mebibyte = b"x" * (1 << 20)
-    for index in range(1, 71):
-        driver.step(logs=(LogLines(claim.id, claim.token, index, "out", b"%d " % index + mebibyte),))
-    driver.step(logs=(LogLines(claim.id, claim.token, 71, "err", b"the reason"),))
+    run = graphs.run(store, {name: [] for name in "abcdef"})
+    claims = [driver.take() for _ in "abcdef"]
+    for claim in claims:
+        written(driver, claim, 1, 14)
+    written(driver, claims[0], 15, 16)  # the run has lost its earlier entries, its sum still counts them
+    driver.step(logs=(LogLines(claims[0].id, claims[0].token, 17, "err", b"the reason"),))
     entries = store.runs.logs(run)
     assert entries[-1].data == b"the reason"
-    assert sum(len(entry.data) for entry in entries) <= 64 << 20
-    assert store.runs.logs_dropped(run) == 71 - len(entries) > 0
-    driver.end(claim)
+    assert 32 << 20 < sum(len(entry.data) for entry in entries) <= 64 << 20
+    assert store.runs.logs_dropped(run) == 6 * 14 + 3 - len(entries) > 0
+    for claim in claims:
+        driver.end(claim)
 
 
 def test_jobs_with_a_shorter_ttl_expire_once_and_not_too_early(store: Store, driver: Driver) -> None:

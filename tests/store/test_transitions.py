@@ -44,7 +44,7 @@ def test_names_defined_lazily_by_a_fragment_are_found(name: str) -> None:
     defined = [item for head in heads for item in re.findall(r"\bL\.((?:step\.)?\w+)", head)]
     assert defined
     loader = scripts._on_first_use([name])
-    assert re.findall(r"\['([\w.]+)'\] = 1", loader) == defined
+    assert re.findall(r" ([\w.]+)=1(?= )", loader) == defined
 
 
 def test_keys_are_literals() -> None:

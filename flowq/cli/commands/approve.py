@@ -1,29 +1,93 @@
 """`flowq approve`."""
 
+import sys
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
 import click
 
-from flowq.cli.context import CliContext, pass_context, url_option
-from flowq.cli.targets import select_run
+from flowq.cli import exit_codes
+from flowq.cli.completion.candidates import complete_jobs, complete_runs_and_jobs
+from flowq.cli.context import CliContext, complain, pass_context, url_option
+from flowq.cli.render.output import show
+from flowq.cli.render.styled_text import Line
+from flowq.cli.render.vocabulary import approval_command
+from flowq.cli.targets import open_runs_here, select_target, when_orphaned
+from flowq.exceptions import InvalidJobOperation, UsageError
 from flowq.flows.actions import approval
-from flowq.flows.views.snapshot import read_plan
-from flowq.flows.views.text import safe_line
+from flowq.flows.views.run_view import JobView, RunView
+from flowq.flows.views.snapshot import read_plan, read_view
+from flowq.flows.views.text import plural, safe_line
+
+if TYPE_CHECKING:
+    from flowq.store import Store
 
 
-@click.command(epilog='Example: flowq approve @latest sign-off --comment "figures checked"')
-@click.argument("run")
-@click.argument("job")
+@click.command(epilog='Example: flowq approve sign-off --comment "figures checked"')
+@click.argument("run", required=False, shell_complete=complete_runs_and_jobs)
+@click.argument("job", required=False, shell_complete=complete_jobs)
 @click.option("--reject", is_flag=True, help="Reject it: the job fails with reason `rejected`.")
 @click.option("--comment", metavar="TEXT", default="", help="Comment, stored with the decision.")
 @click.option("--by", metavar="NAME", default=None, help="Who decides.  [default: the user who runs this command]")
 @url_option
 @pass_context
-def command(session: CliContext, run: str, job: str, reject: bool, comment: str, by: str | None) -> None:
+def command(session: CliContext, run: str | None, job: str | None, reject: bool, comment: str, by: str | None) -> int:
     """Approve or reject a job that waits for approval.
 
-    The run records who decided, when and why.
+    A single argument is a RUN, or a JOB of the latest run of this directory. Without a JOB it lists what waits, in the RUN or in the
+    runs of this directory. If that is one job, it asks on a terminal whether to approve it. The run records who decided, when
+    and why.
     """
     store = session.store()
-    run_id = select_run(store, run)
     decision = approval.Decision(not reject, by, comment)
-    approval.decide(store, run_id, read_plan(store, run_id), job, decision)
-    click.echo(f"{'rejected' if reject else 'approved'} {safe_line(job)} of run {run_id} as {safe_line(decision.who)}")
+    target = None if run is None else select_target(store, run, job, change=True)
+    if target is not None and target.job is not None:
+        run_id, job_name = target.run, target.job
+    else:
+        waiting = list(_waiting(store, [item.id for item in open_runs_here(store)] if target is None else [target.run]))
+        where = "in this directory" if target is None else f"in run {target.run}"
+        found = _only(session, waiting, where, "reject" if reject else "approve")
+        if found is None:
+            return exit_codes.FAILED
+        run_id, job_name = found
+    approval.decide(store, run_id, read_plan(store, run_id), job_name, decision)
+    click.echo(f"{'rejected' if reject else 'approved'} {safe_line(job_name)} of run {run_id} as {safe_line(decision.who)}")
+    if lost := when_orphaned(store, run_id):
+        complain(f"run {run_id} goes on when it is resumed{lost}")
+    return 0
+
+
+def _waiting(store: "Store", runs: list[str]) -> Iterator[tuple[RunView, JobView]]:
+    """Yield the approvals that wait for a decision, with their runs."""
+    for run_id in runs:
+        view = read_view(store, run_id)
+        for job in view.approvals:
+            yield view, job
+
+
+def _only(session: CliContext, waiting: list[tuple[RunView, JobView]], where: str, verb: str) -> tuple[str, str] | None:
+    """Show what waits, and return the run and the name of the only job after the user has agreed; None if not.
+
+    Raises:
+        InvalidJobOperation: nothing waits.
+        UsageError: several jobs wait, or there is no terminal to ask on.
+    """
+    if not waiting:
+        raise InvalidJobOperation(f"nothing waits for approval {where}")
+    show((_line(run, job) for run, job in waiting), session.out)
+    run, job = waiting[0]
+    option = " --reject" if verb == "reject" else ""
+    if len(waiting) > 1:
+        raise UsageError(f"{plural(len(waiting), 'job')} wait for approval {where}: name one, {approval_command(job)}{option}")
+    if not (sys.stdin.isatty() and sys.stderr.isatty()):
+        raise UsageError(f"there is no terminal to ask on: {approval_command(job)}{option}")
+    return (run.id, job.name) if click.confirm(f"{verb} it?", err=True) else None
+
+
+def _line(run: RunView, job: JobView) -> Line:
+    message = safe_line(job.approval.message) if job.approval is not None else ""
+    return (
+        (f"{approval_command(job)}", "bold"),
+        (f"  {safe_line(run.flow)}", ""),
+        (f"  {message}" if message else "", "warn"),
+    )

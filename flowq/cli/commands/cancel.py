@@ -32,7 +32,8 @@ _DONE = frozenset({Outcome.DONE, Outcome.DUPLICATE})
 def command(session: CliContext, run: str | None, job: str | None, *, force: bool) -> None:
     """Cancel a run, or one job of it.
 
-    Running jobs are killed, waiting ones never start; handlers clean up. Without RUN: the latest run that has not ended.
+    Running jobs are killed, waiting ones never start; handlers clean up. Without RUN: the latest run of this directory that has
+    not ended.
     """
     if force and job is not None:
         raise click.UsageError("--force is for the handlers of a run: not with --job")

@@ -4,7 +4,7 @@ import click
 
 from flowq.cli.completion.candidates import complete_runs
 from flowq.cli.context import CliContext, pass_context, url_option
-from flowq.cli.targets import select_run
+from flowq.cli.targets import select_run, when_orphaned
 from flowq.cli.terminal import echo
 from flowq.exceptions import InvalidRunOperation
 from flowq.flows.views.text import safe_line
@@ -21,11 +21,11 @@ def command(session: CliContext, runs: tuple[str, ...]) -> None:
     deleted, none is.
     """
     store = session.store()
-    found = [store.runs.require(run) for run in dict.fromkeys(select_run(store, given) for given in runs)]
+    found = [store.runs.require(run) for run in dict.fromkeys(select_run(store, given, change=True) for given in runs)]
     for run in found:
         if not run.ended:
             raise InvalidRunOperation(
-                f"cannot delete run {run.id}: it is {run.status}; `flowq cancel {run.id}` ends it. Nothing was deleted"
+                f"cannot delete run {run.id}: it is {run.status}; `flowq cancel {run.id}` ends it{when_orphaned(store, run.id)}. Nothing was deleted"
             )
     for run in found:
         store.runs.refuse(run.id, store.runs.delete(run.id), "delete")

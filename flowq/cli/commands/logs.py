@@ -7,17 +7,18 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
-from flowq.cli.completion.candidates import complete_jobs, complete_runs
+from flowq.cli.completion.candidates import complete_jobs, complete_runs_and_jobs
 from flowq.cli.context import CliContext, complain, pass_context, url_option
+from flowq.cli.render.job_output import job_lines
 from flowq.cli.render.output import show
 from flowq.cli.render.styled_text import Line
-from flowq.cli.targets import select_jobs, select_run
+from flowq.cli.targets import select_jobs, select_target, tell_orphaned
 from flowq.cli.terminal import Terminal
 from flowq.flows.views.follow import START, Follower
 from flowq.flows.views.json_documents import iso
 from flowq.flows.views.run_view import ordinal_of, run_view
 from flowq.flows.views.snapshot import read_plan, read_snapshot
-from flowq.flows.views.text import safe_bytes, safe_line
+from flowq.flows.views.text import safe_line
 from flowq.plan import Plan
 from flowq.states import JobStatus
 from flowq.store.schema.records import LogEntry
@@ -29,7 +30,7 @@ _BAD: Final = frozenset({JobStatus.FAILED, JobStatus.STOPPED})
 
 
 @click.command(epilog="Example: flowq logs @latest build -f --tail 20")
-@click.argument("run", required=False, shell_complete=complete_runs)
+@click.argument("run", required=False, shell_complete=complete_runs_and_jobs)
 @click.argument("job", required=False, shell_complete=complete_jobs)
 @click.option("-f", "--follow", is_flag=True, help="Follow: show new output until the run has ended.")
 @click.option("--failed", is_flag=True, help="Show only the output of jobs that failed.")
@@ -52,20 +53,23 @@ def command(
     """Show what the jobs of a run printed.
 
     Lines appear in the order in which they were printed. JOB is a job's name, a cell's name or an id; the name of a matrix
-    selects all its cells. With several jobs, each line starts with the name of its job.
+    selects all its cells. With several jobs, each line starts with the name of its job. A single argument is a RUN, or a JOB of
+    the latest run of this directory.
     """
     store = session.store()
-    run_id = select_run(store, run)
+    target = select_target(store, run, job)
+    run_id = target.run
     plan, snapshot = read_snapshot(store, run_id)
     bad = frozenset(view.ordinal for view in run_view(plan, snapshot).bad_jobs) if failed else None
-    selection = _Selection(store, run_id, _Filter(job, attempt, timestamps=timestamps, bad=bad), plan)
+    selection = _Selection(store, run_id, _Filter(target.job, attempt, timestamps=timestamps, bad=bad), plan)
     if failed and not selection.ordinals and not follow:
         complain(f"no job of run {run_id} has failed")
         return
     if store.runs.logs_dropped(run_id):
-        complain(f"run {run_id} printed more than is kept (64 MiB): its oldest output is gone")
+        complain(f"run {run_id} printed more than is kept (16 MiB of a job, 64 MiB of a run): the oldest output is gone")
     position = _show_past(store, run_id, selection, tail, session.out)
     if follow:
+        tell_orphaned(store, run_id)
         _show_future(store, run_id, selection, position, session.out, tail=tail)
 
 
@@ -113,8 +117,8 @@ class _Selection:
             return
         time = f"{iso(entry.at_ms)} " if self._filter.timestamps else ""
         name = f"{safe_line(self._plan.cells[ordinal].name)} | " if self._named else ""
-        for text in safe_bytes(entry.data).removesuffix("\n").split("\n"):
-            yield ((time + name, "dim"), (text, "warn" if entry.stream == "err" else ""))
+        for line in job_lines(entry.data, entry.stream):
+            yield ((time + name, "dim"), *line)
 
 
 def _show_past(store: "Store", run_id: str, selection: _Selection, tail: int | None, terminal: Terminal) -> str:
@@ -137,7 +141,7 @@ def _show_future(
     """Show new output until the run has ended."""
     lost = False
     shown = set(selection.ordinals)
-    for update in Follower(store, run_id, events_after=position, logs_after=position).updates():
+    for update in Follower(store, run_id, after=position).updates():
         if update.lost is not None and not lost:
             complain(f"{update.lost}; waiting for it")
         lost = update.lost is not None

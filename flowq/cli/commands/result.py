@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from flowq.cli.completion.candidates import complete_jobs, complete_runs
+from flowq.cli.completion.candidates import complete_jobs, complete_runs_and_jobs
 from flowq.cli.context import CliContext, pass_context, url_option
-from flowq.cli.targets import select_jobs, select_run
+from flowq.cli.targets import only_job, select_jobs, select_target
 from flowq.cli.terminal import echo
 from flowq.exceptions import InvalidJobOperation
 from flowq.flows.views.job_result import result_of
@@ -21,18 +21,20 @@ if TYPE_CHECKING:
 
 
 @click.command(epilog="Example: flowq result @latest fetch | jq .path")
-@click.argument("run", shell_complete=complete_runs)
-@click.argument("job", shell_complete=complete_jobs)
+@click.argument("run", required=False, shell_complete=complete_runs_and_jobs)
+@click.argument("job", required=False, shell_complete=complete_jobs)
 @url_option
 @pass_context
-def command(session: CliContext, run: str, job: str) -> None:
+def command(session: CliContext, run: str | None, job: str | None) -> None:
     """Print the result of a job as JSON.
 
-    For the name of a matrix, it prints the list of its cells' results in expansion order, null for a cell without a result.
+    A single argument is a JOB of the latest run of this directory; a RUN alone is enough if it has one job. For the name of a matrix, it prints the list of its cells' results in expansion order, null for a cell without a result.
     """
     store = session.store()
-    run_id = select_run(store, run)
+    target = select_target(store, run, job)
+    run_id = target.run
     plan = read_plan(store, run_id)
+    job = target.job if target.job is not None else only_job(plan, run_id, "result")
     ordinals = select_jobs(plan, run_id, job)
     named = {node.name: node for node in plan.nodes}.get(job)
     if named is not None and (named.matrix or named.outputs is not None):

@@ -1,22 +1,27 @@
 """`flowq retry`."""
 
+import json
 from typing import TYPE_CHECKING
 
 import click
 
 from flowq.cli.completion.candidates import complete_jobs, complete_runs
-from flowq.cli.context import CliContext, pass_context, url_option
+from flowq.cli.context import CliContext, complain, pass_context, url_option
 from flowq.cli.execution import execute, refuse_workers, tell_absent
+from flowq.cli.flow_file import compile_flow
 from flowq.cli.follow.follow import last_position
 from flowq.cli.interrupts import Interrupts
-from flowq.cli.options.flows import Manner, execution_options
+from flowq.cli.options.flows import Inputs, Manner, execution_options
 from flowq.cli.render.output import show, show_json
 from flowq.cli.render.styled_text import Line, columns, pad
-from flowq.cli.targets import refuse_beside_running, select_jobs, select_run
+from flowq.cli.targets import refuse_beside_running, select_failed_run, select_jobs, select_run, when_orphaned
+from flowq.exceptions import InvalidRunOperation, UsageError
 from flowq.flows.actions.retry import plan_rerun, plan_retry
 from flowq.flows.local_worker.missing_secrets import absent_on_retry
 from flowq.flows.views.snapshot import read_plan
+from flowq.flows.views.sources import changed_files
 from flowq.flows.views.text import plural, safe_line
+from flowq.plan import Plan, SourcePlace
 
 if TYPE_CHECKING:
     from flowq.flows.actions.reset import RetryPlan
@@ -41,17 +46,30 @@ _SHOWN = 30  # jobs listed before a retry that is carried out; --dry-run lists a
     help="Run this job again, whatever its status; may be repeated.",
 )
 @click.option("--only", is_flag=True, help="With --job: do not run the jobs that depend on it.")
+@click.option(
+    "--reload",
+    is_flag=True,
+    help="Take what runs again from the present text of the flow file, instead of the text as submitted.",
+)
 @click.option("--dry-run", is_flag=True, help="Show which jobs would run again and why; change nothing.")
 @execution_options
 @url_option
 @pass_context
 def command(
-    session: CliContext, run: str | None, jobs: tuple[str, ...], *, failed: bool, only: bool, dry_run: bool, manner: Manner
+    session: CliContext,
+    run: str | None,
+    jobs: tuple[str, ...],
+    *,
+    failed: bool,
+    only: bool,
+    reload: bool,
+    dry_run: bool,
+    manner: Manner,
 ) -> int:
     """Run failed jobs of a run again, and those that depend on them.
 
     The run keeps its id and the results of the other jobs; its attempt number grows by one. Without RUN: the latest run that
-    failed (with --job: the latest run). The exit code is the run's.
+    failed, of those started in this directory (with --job: the latest run). The exit code is the run's.
     """
     if failed == bool(jobs):
         raise click.UsageError("say what to run again: either --failed or --job JOB")
@@ -60,8 +78,12 @@ def command(
     manner.check()
     store = session.store()
     refuse_workers(store, manner.workers)
-    run_id = select_run(store, run, failed=failed)
-    retry = _plan_jobs(store, run_id, jobs, only=only) if jobs else plan_retry(store, run_id)
+    run_id = select_failed_run(store) if run is None and failed else select_run(store, run, change=True)
+    refuse_interrupted(store, run_id)
+    fresh = _present_plan(session, store, run_id) if reload else None
+    retry = _plan_jobs(store, run_id, jobs, fresh, only=only) if jobs else plan_retry(store, run_id, fresh)
+    if fresh is None:
+        _tell_changed(store, run_id)
     if not manner.cache:
         retry = retry.without_cache()
     if dry_run and manner.as_json:
@@ -83,16 +105,52 @@ def command(
     if run is None:
         refuse_beside_running(store, run_id)
     position = last_position(store, run_id)
-    plan = read_plan(store, run_id)
     with Interrupts() as interrupts:
         retry.apply(store)
         record = store.runs.require(run_id)
+        plan = read_plan(store, run_id) if retry.reload is None else Plan.from_json(retry.reload.plan)
         return execute(store, record, plan, interrupts, manner, events_after=position)
 
 
-def _plan_jobs(store: "Store", run_id: str, jobs: tuple[str, ...], *, only: bool) -> "RetryPlan":
+def refuse_interrupted(store: "Store", run_id: str) -> None:
+    """Refuse a run whose command and worker were killed: it is to be resumed.
+
+    Raises:
+        InvalidRunOperation: it is one.
+    """
+    if lost := when_orphaned(store, run_id):
+        raise InvalidRunOperation(f"run {run_id} was interrupted and has not ended{lost}; `flowq cancel {run_id}` ends it")
+
+
+def _present_plan(session: CliContext, store: "Store", run_id: str) -> Plan:
+    """Compile the flow file of a run with its params and its date.
+
+    Raises:
+        UsageError: the flow is not a file.
+        InvalidFlowError: it does not compile.
+    """
+    run = store.runs.require(run_id)
+    if not run.file:
+        raise UsageError(f"--reload: the flow of run {run_id} is not a file")
+    return compile_flow(run.file, Inputs(json.loads(run.params or "{}")), session.err, at_ms=run.created_ms)
+
+
+def _tell_changed(store: "Store", run_id: str) -> None:
+    """Warn that the text of the flow is another one now."""
+    run = store.runs.require(run_id)
+    changed = changed_files(run)
+    if changed:
+        names = ", ".join(safe_line(SourcePlace(file, 0).beside(run.file).rpartition(":")[0]) for file in changed)
+        complain(
+            f"warning: {names} {'has' if len(changed) == 1 else 'have'} changed since run {run_id} was submitted:"
+            " it runs again as submitted; --reload takes the present text"
+        )
+
+
+def _plan_jobs(store: "Store", run_id: str, jobs: tuple[str, ...], fresh: Plan | None, *, only: bool) -> "RetryPlan":
     plan = read_plan(store, run_id)
-    return plan_rerun(store, run_id, {ordinal for name in jobs for ordinal in select_jobs(plan, run_id, name)}, only=only)
+    chosen = {ordinal for name in jobs for ordinal in select_jobs(plan, run_id, name)}
+    return plan_rerun(store, run_id, chosen, only=only, fresh=fresh)
 
 
 def _lines(retry: "RetryPlan", *, dry_run: bool) -> list[Line]:

@@ -15,7 +15,6 @@ from flowq.cli.completion.candidates import complete_files, complete_runs
 from flowq.cli.context import CliContext, pass_context, url_option
 from flowq.cli.options.flows import Inputs, Manner, Part, execution_options, param_options, selection_options
 from flowq.cli.options.types import Duration, Pair
-from flowq.exceptions import InvalidRunOperation
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -79,7 +78,9 @@ def command(
                 "--resume continues a run as it was submitted: it excludes options that say what to run, such as FILE, -p, --params-file or --no-cache"
             )
         manner.check()
-        return _resume(session, resume, manner)
+        from flowq.cli.execution import resume as resume_run
+
+        return resume_run(session, resume, manner)
     if (file is None) == (again is None):
         raise click.UsageError(
             "expected the FILE of a flow" if file is None else "--again takes the file of the earlier run: give no FILE"
@@ -129,7 +130,7 @@ def _again(session: CliContext, given: str, request: _Request) -> _Request:
     from flowq.flows.views.snapshot import read_plan
 
     store = session.store()
-    earlier = store.runs.require(select_run(store, given))
+    earlier = store.runs.require(select_run(store, given, change=True))
     selected = read_plan(store, earlier.id).selection
     return replace(
         request,
@@ -175,29 +176,6 @@ def _run(session: CliContext, request: _Request, waiting: "WorkerProcess | None"
         )
         run = store.runs.require(submitted)
         return execute(store, run, plan, interrupts, manner, waiting=waiting, fresh=request.run_id is None)
-
-
-def _resume(session: CliContext, given: str, manner: Manner) -> int:
-    from flowq.cli.execution import execute, refuse_workers, tell_absent
-    from flowq.cli.follow.follow import last_position
-    from flowq.cli.interrupts import Interrupts
-    from flowq.cli.targets import select_run
-    from flowq.flows.local_worker.missing_secrets import absent_on_resume
-    from flowq.flows.views.snapshot import read_plan
-
-    store = session.store()
-    refuse_workers(store, manner.workers)
-    run = store.runs.require(select_run(store, given))
-    if run.ended:
-        raise InvalidRunOperation(
-            f"run {run.id} has ended ({run.status}): there is nothing to resume; `flowq retry {run.id} --failed` runs it again"
-        )
-    if run.local:
-        tell_absent(absent_on_resume(store, run.id))
-    plan = read_plan(store, run.id)
-    position = last_position(store, run.id)
-    with Interrupts() as interrupts:
-        return execute(store, run, plan, interrupts, manner, events_after=position, fresh=False)
 
 
 def _preview(session: CliContext, request: _Request, *, as_json: bool) -> None:

@@ -15,18 +15,22 @@ from flowq.cli.render.runs_table import runs_table
 from flowq.durations import parse_duration
 from flowq.exceptions import TimeoutFormatError
 from flowq.flows.views.json_documents import record_json
+from flowq.flows.views.orphans import orphaned
 from flowq.states import RunStatus
 from flowq.store.schema.records import RunRecord
 
 if TYPE_CHECKING:
     from flowq.store import Store
 
+_ORPHANED = "orphaned"
 _SCANNED = 1000  # latest runs that a filter looks at
 
 
 @click.command(epilog="Example: flowq runs --status failed --limit 5")
 @click.option("--flow", metavar="NAME", help="Only runs of this flow.")
-@click.option("--status", type=click.Choice([str(status) for status in RunStatus]), help="Only runs with this status.")
+@click.option(
+    "--status", type=click.Choice([*(str(status) for status in RunStatus), _ORPHANED]), help="Only runs with this status."
+)
 @click.option("--since", metavar="WHEN", help="Only runs submitted since then: 2h, 7d, 2026-01-31, 2026-01-31T06:00.")
 @click.option("--label", "labels", type=Pair(), multiple=True, help="Only runs with this label; may be repeated.")
 @click.option("--limit", type=click.IntRange(1, 1000), default=20, show_default=True, help="How many to show.")
@@ -43,15 +47,19 @@ def command(
     *,
     as_json: bool,
 ) -> None:
-    """List the latest runs, newest first."""
+    """List the latest runs, newest first.
+
+    A run is `orphaned` if the command that executed it was killed: `flowq resume RUN` continues it.
+    """
     store = session.store()
     chosen = _Filter(flow, status, None if since is None else _since_ms(since, store.now_ms()), labels)
     found = list(_select(store, chosen, limit))
+    lost = orphaned(store, (run.id for run in found if not run.ended))
     if as_json:
-        show_json([record_json(run) for run in found])
+        show_json([record_json(run, orphaned=run.id in lost) for run in found])
     elif found:
         terminal = session.out
-        show(runs_table(found, terminal), terminal)
+        show(runs_table(found, terminal, lost), terminal)
     else:
         complain("no runs: `flowq run FILE` starts one" if chosen == _Filter() else "no such runs")
 
@@ -70,7 +78,7 @@ class _Filter:
         labels = json.loads(run.labels or "{}") if self.labels else {}
         return (
             (self.flow is None or run.flow == self.flow)
-            and (self.status is None or run.status == self.status)
+            and (self.status in {None, run.status} or (self.status == _ORPHANED and not run.ended))
             and all(labels.get(name) == value for name, value in self.labels)
         )
 
@@ -83,7 +91,7 @@ def _select(store: "Store", chosen: _Filter, limit: int) -> Iterator[RunRecord]:
             continue
         if chosen.since_ms is not None and run.created_ms < chosen.since_ms:
             return  # newest first: all others are older
-        if chosen.fits(run):
+        if chosen.fits(run) and (chosen.status != _ORPHANED or orphaned(store, [run_id])):
             yield run
             shown += 1
             if shown == limit:

@@ -7,11 +7,11 @@ import click
 from flowq.cli import exit_codes
 from flowq.cli.completion.candidates import complete_runs
 from flowq.cli.context import CliContext, complain, pass_context, url_option
-from flowq.cli.options.flows import Manner
+from flowq.cli.options.flows import Manner, output_option
 from flowq.cli.render.output import show, show_json
 from flowq.cli.render.reports import Reporting
 from flowq.cli.render.run_table import run_lines
-from flowq.cli.targets import select_run
+from flowq.cli.targets import select_run, tell_orphaned
 from flowq.flows.views.json_documents import run_json
 from flowq.flows.views.run_view import RunView
 from flowq.flows.views.snapshot import read_view
@@ -24,27 +24,39 @@ if TYPE_CHECKING:
 @click.argument("run", required=False, shell_complete=complete_runs)
 @click.option("--json", "as_json", is_flag=True, help="Print the run as one JSON document.")
 @click.option("--watch", is_flag=True, help="Follow: show every change until the run has ended.")
+@output_option
 @click.option("--failed", is_flag=True, help="Show only the jobs that failed.")
 @click.option("--junit", metavar="FILE", help="Also write a JUnit report: one test case per job.")
 @click.option("--exit-status", is_flag=True, help="Exit with the code of the run (1 while it has not ended).")
 @url_option
 @pass_context
 def command(
-    session: CliContext, run: str | None, *, as_json: bool, watch: bool, failed: bool, junit: str | None, exit_status: bool
+    session: CliContext,
+    run: str | None,
+    *,
+    as_json: bool,
+    watch: bool,
+    output: str | None,
+    failed: bool,
+    junit: str | None,
+    exit_status: bool,
 ) -> int:
     """Show a run: its jobs, their states and why.
 
     RUN is an id or its beginning, @latest, or @2 for the second latest. Without RUN: the latest run of this directory, else the
     latest of all. The exit code is 0 whatever the run's status, unless --exit-status asks for it.
     """
-    reporting = Reporting(junit)
-    reporting.check(detach=False, as_json=as_json)
+    manner = Manner(as_json=as_json, reporting=Reporting(junit), output=output)
+    manner.check()
+    if output is not None and not watch:
+        raise click.UsageError("--output is for --watch, which follows the run")
     store = session.store()
     run_id = select_run(store, run)
     if watch:
-        return _watch(store, run_id, Manner(as_json=as_json, reporting=reporting), exit_status=exit_status)
+        tell_orphaned(store, run_id)
+        return _watch(store, run_id, manner, exit_status=exit_status)
     view = read_view(store, run_id)
-    reporting.write(store, view)
+    manner.reporting.write(store, view)
     if as_json:
         show_json(run_json(view))
     else:

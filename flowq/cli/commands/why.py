@@ -10,9 +10,9 @@ from flowq.cli.completion.candidates import complete_jobs, complete_runs_and_job
 from flowq.cli.context import CliContext, pass_context, url_option
 from flowq.cli.render.output import show, show_json
 from flowq.cli.render.run_table import commands_lines, where
-from flowq.cli.render.styled_text import Line, fit
-from flowq.cli.render.vocabulary import symbol, word
-from flowq.cli.targets import select_jobs, select_run
+from flowq.cli.render.styled_text import Line, wrap
+from flowq.cli.render.vocabulary import approval_command, symbol, word
+from flowq.cli.targets import only_job, select_jobs, select_target
 from flowq.cli.terminal import Terminal
 from flowq.exceptions import UsageError
 from flowq.flows.explain.queue_state import read_surroundings
@@ -29,20 +29,22 @@ _COMMANDS = 4  # most commands proposed
 
 
 @click.command(epilog="Example: flowq why @latest publish")
-@click.argument("run", shell_complete=complete_runs_and_jobs)
+@click.argument("run", required=False, shell_complete=complete_runs_and_jobs)
 @click.argument("job", required=False, shell_complete=complete_jobs)
 @click.option("--json", "as_json", is_flag=True, help="Print the chain as a JSON document.")
 @url_option
 @pass_context
-def command(session: CliContext, run: str, job: str | None, *, as_json: bool) -> None:
+def command(session: CliContext, run: str | None, job: str | None, *, as_json: bool) -> None:
     """Explain why a job is waiting, skipped, failed or queued.
 
     It follows the chain of causes to one that can be fixed: a line of the flow file, an error and the place where it was raised,
-    a missing worker. A single argument is the JOB, of the latest run.
+    a missing worker. A single argument is a JOB of the latest run of this directory; a RUN alone is enough if it has one job.
     """
     store = session.store()
-    run_id, job_name = (select_run(store, None), run) if job is None else (select_run(store, run), job)
+    target = select_target(store, run, job)
+    run_id = target.run
     plan, snapshot = read_snapshot(store, run_id)
+    job_name = target.job if target.job is not None else only_job(plan, run_id, "why")
     view = run_view(plan, snapshot)
     cause = explain(plan, view, _ordinal(plan, run_id, job_name), read_surroundings(store, view))
     if as_json:
@@ -54,7 +56,7 @@ def command(session: CliContext, run: str, job: str | None, *, as_json: bool) ->
 
 def why_lines(cause: Cause, run: RunView, terminal: Terminal) -> list[Line]:
     """Return the chain as a tree, followed by the commands that fix its causes."""
-    lines = [fit(line, terminal.width, unicode=terminal.unicode) for line in _tree(cause, run, "", "", terminal)]
+    lines = list(_tree(cause, run, "", "", terminal))
     advice = list(commands_lines(list(_advice(cause, run))[:_COMMANDS], terminal.width))
     return [*lines, (("", ""),), *advice] if advice else lines
 
@@ -73,30 +75,38 @@ def _ordinal(plan: "Plan", run_id: str, job: str) -> int:
 def _tree(cause: Cause, run: RunView, lead: str, below: str, terminal: Terminal) -> Iterator[Line]:
     text, style = word(cause.status)
     place = where(run, cause.place)
-    yield (
-        (lead, "dim"),
+    branch, corner, bar = ("├ ", "└ ", "│ ") if terminal.unicode else ("|- ", "`- ", "|  ")
+    inner = below + (bar if cause.causes else "  ")
+    head: Line = (
         (f"{symbol(cause.status, unicode=terminal.unicode)} ", style),
         (safe_line(cause.name), "bold"),
         (f" {text}: ", style),
         (safe_line(cause.text), "bad" if style == "badbold" else ""),
         (f"  ({place})" if place else "", "dim"),
     )
-    branch, corner, bar = ("├ ", "└ ", "│ ") if terminal.unicode else ("|- ", "`- ", "|  ")
-    inner = below + (bar if cause.causes else "  ")
+    yield from _wrapped(head, lead, inner, terminal)
     for detail in cause.details:
-        yield ((inner, "dim"), (safe_line(detail), "dim"))
+        yield from _wrapped(((safe_line(detail), "dim"),), inner, inner, terminal)
     if cause.skipped:
-        yield ((inner, "dim"), (f"… {plural(cause.skipped, 'step')} further on:", "dim"))
+        yield from _wrapped(((f"… {plural(cause.skipped, 'step')} further on:", "dim"),), inner, inner, terminal)
     for index, item in enumerate(cause.causes):
         last = index == len(cause.causes) - 1 and not cause.more
         yield from _tree(item, run, below + (corner if last else branch), below + ("  " if last else bar), terminal)
     if cause.more:
-        yield ((below + corner, "dim"), (f"and {cause.more} more", "dim"))
+        yield from _wrapped(((f"and {cause.more} more", "dim"),), below + corner, below, terminal)
+
+
+def _wrapped(line: Line, lead: str, below: str, terminal: Terminal) -> Iterator[Line]:
+    """Yield a line of the tree as rows; those after the first are indented below its branch."""
+    yield from wrap(((lead, "dim"), *line), terminal.width, below=below + "  ", unicode=terminal.unicode)
 
 
 def _advice(cause: Cause, run: RunView) -> Iterator[tuple[str, str]]:
     """Yield commands with their purpose, each once."""
     leaves = cause.leaves()
+    asked = {job.ordinal: job for job in run.approvals}
+    for job in [asked[leaf.ordinal] for leaf in leaves if leaf.ordinal in asked][:2]:
+        yield approval_command(job), "decides it, with --reject against it"
     queues = {job.ordinal: job.queue for job in run.jobs}
     unserved = sorted({queues[leaf.ordinal] for leaf in leaves if leaf.reason == Reason.NO_WORKER})
     if unserved and run.local:

@@ -49,10 +49,12 @@ def complete_jobs(ctx: click.Context, _param: click.Parameter, incomplete: str) 
     with suppress(Exception):  # as above
         store = _store()
         if store is not None:
-            from flowq.cli.targets import select_run
+            from flowq.cli.targets import here, select_run
             from flowq.flows.views.snapshot import read_plan
 
-            plan = read_plan(store, select_run(store, ctx.params.get("run")))
+            given = ctx.params.get("run")
+            run = select_run(store, given) if given else store.runs.latest(here()) or store.runs.latest()
+            plan = read_plan(store, run or "")
             names = [cell.name for cell in plan.shown_jobs()] if "[" in incomplete else list(plan.cells_of())
             found = [CompletionItem(name) for name in names if name.startswith(incomplete)]
     return found

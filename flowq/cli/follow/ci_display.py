@@ -12,8 +12,9 @@ from flowq.cli.render.styled_text import Line
 from flowq.cli.render.vocabulary import reason_text, symbol, took, word
 from flowq.flows.render.ci_annotations import Annotation, Annotations, Fold
 from flowq.flows.views.follow import Progress, Update
+from flowq.flows.views.job_output import output_lines, plain_line
 from flowq.flows.views.run_view import error_line, ordinal_of
-from flowq.flows.views.text import plural, safe_bytes, safe_line
+from flowq.flows.views.text import plural, safe_line
 from flowq.states import JobStatus
 from flowq.store.schema.records import Event, LogEntry
 
@@ -65,7 +66,7 @@ class AnnotatedDisplay(PlainDisplay):
         ordinal = ordinal_of(entry.job)
         if ordinal is not None:
             kept = self._kept.setdefault(ordinal, [])
-            new = safe_bytes(entry.data).rstrip("\n").split("\n")
+            new = [plain_line(runs) for runs in output_lines(entry.data)]
             room = max(0, _LINES - len(kept))
             kept += new[:room]
             self._left_out[ordinal] = self._left_out.get(ordinal, 0) + len(new[room:])

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 from flowq.cli import exit_codes
 from flowq.cli.context import complain
 from flowq.cli.follow.local_worker import Tended
-from flowq.cli.follow.log_display import JsonDisplay, PlainDisplay
+from flowq.cli.follow.log_display import JsonDisplay, PlainDisplay, QuietDisplay
 from flowq.cli.interrupts import Interrupts
 from flowq.cli.options.flows import Manner
 from flowq.cli.render.output import Writer
@@ -114,7 +114,9 @@ class Following:
             writer.json_line(run_json(view))
         else:
             writer.terminal = Terminal.of(sys.stdout)  # it may have been resized
-            writer.lines([(("", ""),), *summary_lines(view, tails, writer.terminal, table=live)])
+            quiet = self.manner.output == "quiet"
+            summary = summary_lines(view, tails, writer.terminal, table=live or quiet)
+            writer.lines(summary if quiet else [(("", ""),), *summary])
             writer.raw(display.last_words())
         return exit_codes.INTERRUPTED if self._interrupted and view.status is RunStatus.CANCELED else exit_codes.of_run(view)
 
@@ -130,6 +132,8 @@ class Following:
             from flowq.cli.follow.live_display import LiveDisplay
 
             return LiveDisplay(progress, tails, self._outlook(progress))
+        if self.manner.output == "quiet":
+            return QuietDisplay()
         return PlainDisplay(writer, progress)
 
     def _outlook(self, progress: Progress) -> "Outlook | None":
@@ -152,9 +156,9 @@ class Following:
         follower = Follower(
             self.store,
             self.run_id,
-            events_after=self.events_after,
-            logs_after=self.events_after,
+            after=self.events_after,
             workers=self.worker is None and shows_live(self.manner),
+            approvals=progress.coming_approvals,
         )
         for update in follower.updates():
             progress.apply(update)
@@ -257,7 +261,9 @@ class Following:
 
 def shows_live(manner: Manner) -> bool:
     """Return whether the run is shown by the live display rather than in lines."""
-    return not manner.as_json and manner.reporting.annotations is None and Terminal.of(sys.stdout).live
+    if manner.as_json or manner.reporting.annotations is not None or manner.output in {"lines", "quiet"}:
+        return False
+    return Terminal.of(sys.stdout).live
 
 
 def announce_unserved(store: "Store", queues: "Sequence[str]") -> None:

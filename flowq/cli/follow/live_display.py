@@ -1,28 +1,30 @@
 """The live display: the run's table redrawn in place on a terminal, cut to its height, with a progress bar below it.
 
-rich moves the cursor and restores the terminal; the lines are those of `flowq status`. Frames of large runs are expensive: drawing
-takes at most a tenth of the time.
+What jobs print is written above the table and stays there. rich moves the cursor and restores the terminal; the lines are those of
+`flowq status`. Frames of large runs are expensive: drawing takes at most a tenth of the time.
 """
 
 import os
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections import deque
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
+from flowq.cli.render.job_output import named_lines, without_tabs
 from flowq.cli.render.run_table import counts_text, head_lines, job_rows, rows_that_fit, table_lines
-from flowq.cli.render.styled_text import RICH_STYLES, Line, columns, fit
+from flowq.cli.render.styled_text import Line, columns, fit, paint, wrap
 from flowq.cli.render.summary import Tails, failure_lines
-from flowq.cli.render.vocabulary import took
+from flowq.cli.render.vocabulary import approval_command, took
 from flowq.cli.terminal import Terminal
 from flowq.flows.forecast.outlook import Outlook
 from flowq.flows.views.follow import Progress, Update
 from flowq.flows.views.run_view import JobView, RunView
-from flowq.flows.views.text import safe_line
+from flowq.flows.views.text import plural, safe_line
 from flowq.states import JobStatus
 
 _FRAME: Final = 0.1  # minimal s between frames
@@ -30,6 +32,9 @@ _SHARE: Final = 10  # drawing takes at most one part in this many of the time
 _LOOK: Final = 1.0  # s between forecasts
 _TAIL: Final = 3  # lines of output of the job that failed last
 _TALL: Final = 14  # minimal lines of a terminal on which those are shown
+_ASKED: Final = 3  # maximal approvals whose commands are shown
+_TAIL_SHARE: Final = 3  # they take at most one part in this many of the height
+_OUTPUT: Final = 500  # maximal lines of output written with a frame
 _BAR: Final = 40  # maximal cells of the progress bar
 
 
@@ -43,7 +48,9 @@ class LiveDisplay:
         self._left: float | None = None
         self._looked = 0.0
         terminal = Terminal.of(sys.stdout)
+        self._frame = _Frame()
         self._live = Live(
+            self._frame,
             console=Console(no_color=not terminal.color, highlight=False, markup=False, emoji=False, soft_wrap=False),
             auto_refresh=False,
             transient=True,
@@ -54,6 +61,8 @@ class LiveDisplay:
         self._remark = ""
         self._next = 0.0
         self._drawn: list[Line] = []  # the frame on the terminal
+        self._output: deque[Line] = deque(maxlen=_OUTPUT)  # not written yet
+        self._left_out = 0
         self._live.start()
 
     def update(self, update: Update) -> None:
@@ -62,6 +71,10 @@ class LiveDisplay:
             self._remark = f"{update.lost}; waiting for it"
         elif self._remark.endswith("; waiting for it"):
             self._remark = ""
+        for entry in update.logs:
+            for line in named_lines(self._progress.plan, entry):
+                self._left_out += len(self._output) == _OUTPUT
+                self._output.append(line)
         self.draw()
 
     def remark(self, text: str) -> None:
@@ -82,8 +95,23 @@ class LiveDisplay:
         lines = frame(view, terminal, remark=self._remark, left=self._look_ahead(view, begun), tail=tail)
         self._unwrap(terminal)
         self._drawn = lines
-        self._live.update(Text("\n").join(_text(line) for line in lines), refresh=True)
+        output = self._take_output()
+        self._frame.text = _text(lines)
+        if output:
+            self._live.console.print(_text(output), soft_wrap=True)  # draws the frame below it
+        else:
+            self._live.refresh()
         self._next = begun + max(_FRAME, _SHARE * (time.monotonic() - begun))
+
+    def _take_output(self) -> list[Line]:
+        """Return the output to write above the frame, after the number of lines that were too many."""
+        lines = [without_tabs(line) for line in self._output]
+        if self._left_out:
+            told = f"{plural(self._left_out, 'line')} left out: flowq logs {self._progress.view().id}"
+            lines.insert(0, (("… " if Terminal.of(sys.stdout).unicode else "... ", "dim"), (told, "dim")))
+        self._output.clear()
+        self._left_out = 0
+        return lines
 
     def _unwrap(self, terminal: Terminal) -> None:
         """Move the cursor up over the rows by which a narrower terminal has wrapped the previous frame."""
@@ -100,7 +128,10 @@ class LiveDisplay:
         return max(0.0, self._left - (now - self._looked))
 
     def close(self) -> None:
-        """Remove the display and restore the terminal."""
+        """Write the rest of the output, remove the display and restore the terminal."""
+        if self._output:
+            self._next = 0.0
+            self.draw()
         self._unwrap(Terminal.of(sys.stdout))
         self._live.stop()
 
@@ -115,10 +146,12 @@ def frame(
     """Return a frame: head, the most important rows that fit the height, the last output of a failed job, progress bar, remark."""
     head = list(head_lines(run))[:1]
     foot: list[Line] = [bar_line(run, terminal, left)]
+    foot += [((f"{approval_command(job)}", "bold"),) for job in run.approvals[:_ASKED]]
     if remark:
-        foot.append(((safe_line(remark), "warn"),))
+        foot += wrap(((safe_line(remark), "warn"),), terminal.width, most=3, unicode=terminal.unicode)
     if tail and terminal.height >= _TALL:
-        foot[:0] = tail
+        room = terminal.height // _TAIL_SHARE
+        foot[:0] = tail if len(tail) <= room else [tail[0], *tail[1 - room :]]  # the error, and the last lines
     rows = list(job_rows(run, unicode=terminal.unicode))
     room = max(1, terminal.height - len(head) - len(foot) - 1)
     lines = [*head, *table_lines(rows_that_fit(rows, room, unicode=terminal.unicode), terminal), *foot]
@@ -143,6 +176,7 @@ def bar_line(run: RunView, terminal: Terminal, left: float | None = None) -> Lin
     ended = sum(job.ended for job in jobs)
     total = max(1, len(jobs))
     cells = min(_BAR, max(4, (terminal.width or 80) // 3))
+    asked = plural(len(run.approvals), "approval")
     bad = -(-cells * sum(job.bad for job in jobs) // total)
     done = max(bad, cells * ended // total)
     full, empty = ("━", "─") if terminal.unicode else ("#", "-")
@@ -151,7 +185,7 @@ def bar_line(run: RunView, terminal: Terminal, left: float | None = None) -> Lin
         (full * bad, "bad"),
         (empty * (cells - done), "dim"),
         (f" {ended}/{len(jobs)}", "bold"),
-        ("" if left is None else f"  {_left_text(left)}", ""),
+        (f"  {asked} to decide" if run.approvals else "" if left is None else f"  {_left_text(left)}", ""),
         (f"  {_open_text(jobs)}", "dim"),
     )
 
@@ -166,8 +200,15 @@ def _open_text(jobs: Sequence[JobView]) -> str:
     return counts_text([job for job in jobs if job.bad or job.status in {JobStatus.STARTED, JobStatus.QUEUED}])
 
 
-def _text(line: Line) -> Text:
-    text = Text(no_wrap=True, end="")
-    for part, style in line:
-        text.append(part, RICH_STYLES[style])
-    return text
+class _Frame:
+    """The frame as rich draws it, whether it is drawn alone or below new output."""
+
+    def __init__(self) -> None:
+        self.text = Text()
+
+    def __rich__(self) -> Text:
+        return self.text
+
+
+def _text(lines: Iterable[Line]) -> Text:
+    return Text("\n").join(Text.from_ansi(paint(line, color=True), no_wrap=True, end="") for line in lines)

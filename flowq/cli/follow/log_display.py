@@ -4,15 +4,16 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from typing import Final
 
+from flowq.cli.context import complain
+from flowq.cli.render.job_output import named_lines
 from flowq.cli.render.output import Writer
 from flowq.cli.render.styled_text import Line, Segment
-from flowq.cli.render.vocabulary import of_all, reason_text, symbol, took, word
+from flowq.cli.render.vocabulary import approval_command, note, run_count_text, symbol, took, with_reason, word
 from flowq.durations import format_duration
 from flowq.flows.views.follow import GONE, Progress, Update
 from flowq.flows.views.json_documents import event_json
-from flowq.flows.views.run_view import error_line, ordinal_of
-from flowq.flows.views.text import safe_bytes, safe_line
-from flowq.plan import Plan
+from flowq.flows.views.run_view import JobView, error_line, ordinal_of
+from flowq.flows.views.text import safe_line
 from flowq.plan.foreach import cell_at
 from flowq.states import JobStatus, Reason
 from flowq.store.schema.records import Event, LogEntry
@@ -42,11 +43,11 @@ class PlainDisplay:
         self._lost = False
         head: Line = (
             (f"run {view.id}", "bold"),
-            (f"  {safe_line(view.flow)}  {of_all(len(view.selected_jobs), len(view.jobs), 'job')}", ""),
+            (f"  {safe_line(view.flow)}  {run_count_text(view)}", ""),
         )
         if view.attempt > 1:
             head = (*head, (f"  attempt {view.attempt}", ""))
-        writer.lines([head])
+        writer.lines([head, *self._questions(view.approvals)])
 
     def update(self, update: Update) -> None:
         """Write an update, output before the change that follows it."""
@@ -66,11 +67,23 @@ class PlainDisplay:
             lines += self._event_lines(event, update)
         for entry in logs:
             lines += self._output(entry)
+        if update.questions:
+            view = self._progress.view()
+            lines += self._questions([job for job in view.approvals if job.ordinal in update.questions])
         self._writer.lines(lines)
+
+    def _questions(self, approvals: Sequence[JobView]) -> Iterator[Line]:
+        """Yield for each approval that waits its question, and the command that decides it."""
+        for job in approvals:
+            text, style = word(job.status)
+            mark = symbol(job.status, unicode=self._writer.terminal.unicode)
+            remark = note(job, job.ended_ms or 0)
+            yield ((" " * 9, ""), (f"{mark} {text:<8}  ", style), (safe_line(job.name), ""), (f"  {remark}", "warn"))
+            yield ((" " * 9 + "next: ", "dim"), (approval_command(job), "bold"))
 
     def _output(self, entry: LogEntry) -> Iterator[Line]:
         """Yield the lines to show for new output of a job."""
-        return _log_lines(self._progress.plan, entry)
+        return named_lines(self._progress.plan, entry)
 
     def remark(self, text: str) -> None:
         """Write a message of the command itself."""
@@ -91,6 +104,8 @@ class PlainDisplay:
         status = JobStatus(event.new)
         if status is JobStatus.STARTED:
             self._started[ordinal] = event.at_ms
+        if status is JobStatus.SKIPPED and cell.phase and event.reason == Reason.NOT_SELECTED:
+            return  # a handler for another outcome
         if status not in _SHOWN and event.old != JobStatus.STARTED:
             return
         yield self._line(ordinal, event, update)
@@ -119,11 +134,12 @@ class PlainDisplay:
     def _remark(self, ordinal: int, event: Event, update: Update) -> str:
         if event.new == JobStatus.STARTED:
             return f"attempt {event.attempt}" if event.attempt > 1 else ""
-        parts = ["allowed" if ordinal in update.allowed and event.new == JobStatus.FAILED else "", reason_text(event.reason)]
+        allowed = "allowed" if ordinal in update.allowed and event.new == JobStatus.FAILED else ""
         ended_with_run = event.reason == Reason.RUN_TIMEOUT
+        error = ""
         if event.old == JobStatus.STARTED and event.new not in {JobStatus.FINISHED, JobStatus.CANCELED} and not ended_with_run:
-            parts.append(safe_line(error_line(update.errors.get(ordinal, ""))))
-        text = ": ".join(part for part in parts if part)
+            error = safe_line(error_line(update.errors.get(ordinal, "")))
+        text = ": ".join(part for part in (allowed, with_reason(event.reason, error)) if part)
         return "; ".join(part for part in (text, self._next_attempt(ordinal, event)) if part)
 
     def _next_attempt(self, ordinal: int, event: Event) -> str:
@@ -135,6 +151,30 @@ class PlainDisplay:
         wait = policy.intervals[min(event.attempt, len(policy.intervals)) - 1] if event.new == JobStatus.SCHEDULED else 0.0
         when = f" in {'about ' if policy.jitter else ''}{format_duration(wait)}" if wait else ""
         return f"attempt {event.attempt + 1} of {policy.max + 1}{when}"
+
+
+class QuietDisplay:
+    """A display that shows nothing before the summary but messages, on standard error."""
+
+    def __init__(self) -> None:
+        self._lost = False
+
+    def update(self, update: Update) -> None:
+        """Tell once that the server is lost."""
+        if update.lost is not None and not self._lost:
+            complain(f"{update.lost}; waiting for it")
+        self._lost = update.lost is not None
+
+    def remark(self, text: str) -> None:
+        """Write a message of the command itself."""
+        complain(text)
+
+    def close(self) -> None:
+        """Do nothing: there is nothing to restore."""
+
+    def last_words(self) -> Sequence[str]:
+        """Return no lines."""
+        return ()
 
 
 class JsonDisplay:
@@ -158,12 +198,3 @@ class JsonDisplay:
     def last_words(self) -> Sequence[str]:
         """Return nothing: the summary is the end."""
         return ()
-
-
-def _log_lines(plan: Plan, entry: LogEntry) -> Iterator[Line]:
-    ordinal = ordinal_of(entry.job)
-    cell = cell_at(plan, ordinal)
-    name = safe_line(entry.job if cell is None else cell.name)
-    style = "warn" if entry.stream == "err" else ""
-    for text in safe_bytes(entry.data).rstrip("\n").split("\n"):
-        yield ((f"{name} | ", "dim"), (text, style))

@@ -64,6 +64,7 @@ class Manner:
     as_json: bool = False
     cache: bool = True
     reporting: Reporting = field(default_factory=Reporting)
+    output: str | None = None  # live, lines or quiet; None: live on a terminal, else lines
 
     def check(self) -> None:
         """Check the options before anything is submitted.
@@ -71,7 +72,26 @@ class Manner:
         Raises:
             UsageError: an impossible combination, or a report that cannot be written.
         """
+        if self.output is not None:
+            self._check_output(self.output)
         self.reporting.check(detach=self.detach, as_json=self.as_json)
+
+    def _check_output(self, output: str) -> None:
+        import sys
+
+        from flowq.cli.terminal import Terminal
+        from flowq.exceptions import UsageError
+
+        if self.detach:
+            raise UsageError(f"--detach shows nothing of the run: leave out --output {output}")
+        if self.as_json:
+            raise UsageError(f"--json and --output {output} both want standard output: choose one")
+        if self.reporting.annotations:
+            raise UsageError(f"--annotations and --output {output} both want standard output: choose one")
+        if output == "live" and not Terminal.of(sys.stdout).live:
+            raise UsageError(
+                "--output live needs a terminal (with CI or TERM=dumb set, it is treated as none): leave it out, or use --output lines"
+            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +118,14 @@ class Part:
         return Selection(self.jobs, self.stages, self.until)
 
 
+output_option = click.option(
+    "--output",
+    type=click.Choice(("live", "lines", "quiet")),
+    help="live: a table that is redrawn below the output of the jobs; lines: a line per change; quiet: only the summary."
+    "  [default: live on a terminal, else lines]",
+)
+
+
 def execution_options(command: "Callable[..., Any]") -> "Callable[..., Any]":
     """Add the options for the execution of a run; the command gets them as one argument, `manner`."""
 
@@ -110,9 +138,10 @@ def execution_options(command: "Callable[..., Any]") -> "Callable[..., Any]":
         junit: str | None,
         annotations: str | None,
         no_cache: bool,
+        output: str | None,
         **more: Any,
     ) -> Any:
-        manner = Manner(detach, workers, as_json, not no_cache, Reporting(junit, annotations))
+        manner = Manner(detach, workers, as_json, not no_cache, Reporting(junit, annotations), output)
         return command(*arguments, manner=manner, **more)
 
     options = (
@@ -123,6 +152,7 @@ def execution_options(command: "Callable[..., Any]") -> "Callable[..., Any]":
         click.option(
             "--no-cache", is_flag=True, help="Execute jobs with `cache` even if a result is cached; cache the new results."
         ),
+        output_option,
         click.option("--junit", metavar="FILE", help="At the end, write a JUnit report: one test case per job."),
         click.option(
             "--annotations",

@@ -3,8 +3,8 @@
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from flowq.cli.render.styled_text import Line, columns, cut, fit, pad
-from flowq.cli.render.vocabulary import count_text, reason_text, took
+from flowq.cli.render.styled_text import Line, columns, cut, fit, pad, wrap
+from flowq.cli.render.vocabulary import count_text, foreach_text, reason_text, took
 from flowq.cli.terminal import Terminal
 from flowq.durations import format_duration
 from flowq.flows.forecast.duration import Forecast, forecast
@@ -16,6 +16,8 @@ from flowq.plan import Cell, Node, Plan
 from flowq.states import JobStatus, Reason, RunStatus
 
 _NAME = 40  # cells of a name before it is cut
+_WHY = 24  # minimal cells of the last column, in which it is wrapped
+_ROWS = 4  # maximal rows of a job
 _PATH = 12  # jobs of the critical path shown
 _TURNS = {
     "success": "when the run has succeeded",
@@ -37,7 +39,7 @@ def plan_lines(
 ) -> list[Line]:
     """Return the text: head, one row per job, the forecast, the effect of a failure."""
     expected = forecast(plan, ends, history)
-    lines: list[Line] = [((f"{safe_line(plan.name)}: {count_text(plan)}", "bold"),)]
+    lines: list[Line] = [((f"{safe_line(plan.name)}: {count_text(plan)}", "bold"), (_with_cells(plan, expected), "dim"))]
     if plan.params:
         values = (
             f"{safe_line(name)}={safe_line(value) if isinstance(value, str) else safe_json(value)}"
@@ -92,7 +94,7 @@ def plan_json(plan: Plan, ends: Sequence[PredictedEnd], history: History, worker
             "runs": history.runs,
             "workers": slots,
             "duration": expected.duration(slots),
-            "critical_path": [expected.plan.cells[ordinal].label for ordinal in expected.path],
+            "critical_path": [expected.label(ordinal) for ordinal in expected.path],
             "critical_path_duration": expected.path_seconds,
         },
     }
@@ -125,14 +127,17 @@ def _table(
     yield ((f"{'#':>{digits}}  {pad('JOB', name)}{then}  {pad('QUEUE', queue)}  {pad('LIMITS', limit)}{times}  WHY", "dim"),)
     for index, cell in enumerate(jobs):
         end = _end(ends[cell.ordinal])
-        yield (
+        row: Line = (
             (f"{'' if cell.phase else steps[cell.ordinal]:>{digits}}  ", "dim"),
             (pad(names[index], name), ""),
             (f"  {end[0]:<8}" if with_ends else "", end[1]),
             (f"  {pad(queues[index], queue)}  {pad(limits[index], limit)}", "dim"),
             (f"  {took(expected.each(cell.ordinal)):>6}" if expected is not None else "", ""),
-            (f"  {_why(plan, cell, ends[cell.ordinal])}{_cells(expected, cell)}", ""),
         )
+        why = f"  {_why(plan, cell, ends[cell.ordinal])}{_cells(expected, cell) if ends[cell.ordinal].runs else ''}"
+        lead = columns("".join(text for text, _style in row))
+        below = " " * (lead + 2) if terminal.width is not None and terminal.width - lead >= _WHY else "    "
+        yield from wrap((*row, (why, "")), terminal.width, below=below, most=_ROWS, unicode=terminal.unicode)
 
 
 def _limits(node: Node) -> str:
@@ -169,13 +174,23 @@ def _why(plan: Plan, cell: Cell, end: PredictedEnd) -> str:
     if node.condition is not None:
         parts.append(f"if {safe_line(node.condition)}")
     if node.foreach is not None:
-        parts.append(f"foreach {safe_line(node.foreach)}")
+        parts.append(foreach_text(plan, cell))
     return ", ".join(parts)
 
 
 def _cells(expected: Forecast | None, cell: Cell) -> str:
     count = None if expected is None else expected.cells(cell.ordinal)
-    return "" if count is None else f" ({plural(count, 'cell')})"
+    if count is None:
+        return ""
+    return f" (about {plural(count, 'cell')})" if count else " (no cells in earlier runs)"
+
+
+def _with_cells(plan: Plan, expected: Forecast | None) -> str:
+    """Return how many jobs there are with the cells that each foreach is expected to have."""
+    if expected is None:
+        return ""
+    cells = [expected.cells(cell.ordinal) or 1 for cell in plan.selected_jobs()]
+    return f" (about {sum(cells)} with cells)" if sum(cells) > len(cells) else ""
 
 
 def _end(end: PredictedEnd) -> tuple[str, str]:

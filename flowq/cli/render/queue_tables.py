@@ -1,7 +1,7 @@
 """The output of `flowq info`: queues, workers, cron schedulers and active runs, as tables, as RQ's plain lines, or as JSON."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -9,6 +9,7 @@ from flowq.cli.render.runs_table import runs_table
 from flowq.cli.render.styled_text import Line, columns, pad
 from flowq.cli.terminal import Terminal
 from flowq.flows.views.json_documents import record_json
+from flowq.flows.views.orphans import orphaned
 from flowq.flows.views.text import plural, safe_line
 
 if TYPE_CHECKING:
@@ -39,16 +40,20 @@ class Picture:
     schedulers: dict[str, dict[str, str]]
     suspended: bool
     runs: "list[RunRecord]"  # active ones
+    orphaned: "Collection[str]"  # the ids of those that no worker executes
 
     @classmethod
     def taken(cls, store: "Store", queues: tuple[str, ...]) -> "Picture":
         """Read these queues and the workers that serve them; all queues if none is given."""
+        recent = [] if queues else [store.runs.get(run) for run in store.runs.recent(_RECENT)]
+        active = [run for run in recent if run is not None and not run.ended]
         return cls(
             [store.queues.get(name) for name in (queues or _named(store))],
             [item for item in store.workers.live() if not queues or set(queues) & set(item.queues)],
             {name: row for name in sorted(store.crons.schedulers()) if (row := store.crons.scheduler(name)) is not None},
             store.queues.suspended(),
-            [] if queues else [run for run in map(store.runs.get, store.runs.recent(_RECENT)) if run and not run.ended],
+            active,
+            orphaned(store, (run.id for run in active)),
         )
 
 
@@ -60,7 +65,7 @@ def lines_of(picture: Picture, choice: Choice, terminal: Terminal) -> list[Line]
         parts.append(workers(picture))
         parts += [] if choice.raw or choice.queues else [_scheduler_lines(picture)]
     if picture.runs and not (choice.raw or choice.only_queues or choice.only_workers):
-        parts.append(runs_table(picture.runs, terminal))
+        parts.append(runs_table(picture.runs, terminal, picture.orphaned))
     return _joined(parts, apart=not choice.raw)
 
 
@@ -170,7 +175,7 @@ def document(picture: Picture) -> dict[str, object]:
             }
             for worker in picture.workers
         ],
-        "runs": [record_json(run) for run in picture.runs],
+        "runs": [record_json(run, orphaned=run.id in picture.orphaned) for run in picture.runs],
         "schedulers": [
             {
                 "name": name,

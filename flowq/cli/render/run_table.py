@@ -1,7 +1,7 @@
 """A run as lines: a head, the jobs as a tree of two levels in the order of the graph, and commands to run next.
 
 The cells of a matrix are listed below their job, or folded when they are alike. On a narrow terminal, first the note is cut, then
-time and note are left out, last the name is cut.
+time and note are left out, last the name is cut. The list of failed jobs alone is wrapped instead: its errors are what it is for.
 """
 
 import shlex
@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import Final
 
-from flowq.cli.render.styled_text import Line, Segment, columns, cut, fit, pad
-from flowq.cli.render.vocabulary import clock, note, of_all, symbol, took, word
+from flowq.cli.render.styled_text import Line, Segment, columns, cut, fit, pad, wrap
+from flowq.cli.render.vocabulary import approval_command, clock, is_idle_handler, note, run_count_text, symbol, took, word
 from flowq.cli.terminal import Terminal
 from flowq.flows.views.run_view import JobView, RunView, matrix_status
 from flowq.flows.views.text import plural, safe_json, safe_line
@@ -67,25 +67,28 @@ class Row:
 
 def run_lines(run: RunView, terminal: Terminal, *, failed_only: bool = False) -> list[Line]:
     """Return the output of `flowq status`."""
-    rows = list(job_rows(run, unicode=terminal.unicode, failed_only=failed_only))
-    lines = [*head_lines(run), (("", ""),), *table_lines(rows, terminal)]
-    lines = [fit(line, terminal.width, unicode=terminal.unicode) for line in lines]
+    head = [row for line in head_lines(run) for row in wrap(line, terminal.width, below="  ", unicode=terminal.unicode)]
+    lines = [*head, (("", ""),)]
+    if failed_only:
+        lines += failed_lines(run, terminal)
+    else:
+        lines += table_lines(list(job_rows(run, unicode=terminal.unicode)), terminal)
     advice = list(next_lines(run, terminal.width))
     return [*lines, (("", ""),), *advice] if advice else lines
 
 
 def head_lines(run: RunView) -> Iterator[Line]:
     """Yield the lines above the table: id, status, times, params."""
-    state = "canceling" if run.canceling and not run.ended else str(run.status)
+    state = "canceling" if run.canceling and not run.ended else "orphaned" if run.orphaned else str(run.status)
     yield (
         (f"run {run.id}", "bold"),
         (f"  {safe_line(run.flow)}  ", ""),
-        (state, _RUN_STYLES[run.status]),
+        (state, "warn" if run.orphaned else _RUN_STYLES[run.status]),
         (f"  {took(run.duration)}", "") if run.duration is not None else ("", ""),
         (f"  attempt {run.attempt}", "") if run.attempt > 1 else ("", ""),
     )
     yield (
-        (f"{of_all(len(run.selected_jobs), len(run.jobs), 'job')}: ", ""),
+        (f"{run_count_text(run)}: ", ""),
         *_count_segments(run.selected_jobs),
         (f", {plural(run.warnings, 'warning')}" if run.warnings else "", "warn"),
     )
@@ -115,13 +118,11 @@ def rows_that_fit(rows: Sequence[Row], room: int, *, unicode: bool) -> list[Row]
     return [*(rows[index] for index in chosen), Row(mark=" ", name=more, state="", style="dim", time="", note=counts, rank=4)]
 
 
-def job_rows(run: RunView, *, unicode: bool, failed_only: bool = False) -> Iterator[Row]:
+def job_rows(run: RunView, *, unicode: bool) -> Iterator[Row]:
     """Yield the rows of the table: one per job; for a matrix, one for the whole and rows for important cells."""
     for name, group in groupby(run.selected_jobs, key=lambda job: job.job):
         cells = list(group)
-        if failed_only:
-            yield from (_row(job, job.name, run, unicode=unicode) for job in cells if job.bad)
-        elif len(cells) == 1 and cells[0].name == name:
+        if len(cells) == 1 and cells[0].name == name:
             yield _row(cells[0], name, run, unicode=unicode)
         else:
             yield from _matrix_rows(name, cells, run, unicode=unicode)
@@ -139,18 +140,37 @@ def table_lines(rows: Sequence[Row], terminal: Terminal) -> Iterator[Line]:
         names = min(longest, max(8 if wide else 4, width - fixed - (_NOTE if wide else 0)))
     for row in rows:
         name = pad(cut(row.name, names, unicode=terminal.unicode), names)
-        segments: list[Segment] = [(f"{row.mark} ", row.style), (f"{name}  ", ""), (pad(row.state, _WORD), row.style)]
-        if wide:
-            segments += [(f"  {row.time:>{_TIME}}", "dim"), (f"  {row.note}" if row.note else "", _note_style(row))]
-        yield fit(tuple(segments), width, unicode=terminal.unicode)
+        yield fit(_segments(row, name, wide=wide), width, unicode=terminal.unicode)
+
+
+def failed_lines(run: RunView, terminal: Terminal) -> Iterator[Line]:
+    """Yield the jobs that failed, with their errors and places; each is wrapped, not cut."""
+    if not run.bad_jobs:
+        yield (("no job has failed", "dim"),)
+    rows = [(_row(job, job.name, run, unicode=terminal.unicode), where(run, job.place)) for job in run.bad_jobs]
+    longest = max((columns(row.name) for row, _place in rows), default=0)
+    names = min(longest, (terminal.width or longest) // 2)
+    for row, place in rows:
+        line: Line = (*_segments(row, pad(row.name, names), wide=True), (f"  ({place})" if place else "", "dim"))
+        yield from wrap(line, terminal.width, below="    ", unicode=terminal.unicode)
+
+
+def _segments(row: Row, name: str, *, wide: bool) -> Line:
+    segments: list[Segment] = [(f"{row.mark} ", row.style), (f"{name}  ", ""), (pad(row.state, _WORD), row.style)]
+    if wide:
+        segments += [(f"  {row.time:>{_TIME}}", "dim"), (f"  {row.note}" if row.note else "", _note_style(row))]
+    return tuple(segments)
 
 
 def next_lines(run: RunView, width: int | None) -> Iterator[Line]:
-    """Yield commands to run next: read the log of failed jobs, retry, start a missing worker.
+    """Yield commands to run next: decide about approvals, read the log of failed jobs, retry, start a missing worker.
 
     Users copy the commands, so they are never cut; a remark that does not fit after its command is left out.
     """
-    commands: list[tuple[str, str]] = []
+    commands: list[tuple[str, str]] = [
+        (approval_command(job), "" if job.approval is None else safe_line(job.approval.message))
+        for job in run.approvals[:NAMES_SHOWN]
+    ]
     bad = run.bad_jobs
     commands += [
         (f"flowq logs {run.id} {shlex.quote(safe_line(job.name))}", where(run, job.place)) for job in bad[:NAMES_SHOWN]
@@ -178,10 +198,10 @@ def commands_lines(commands: Sequence[tuple[str, str]], width: int | None) -> It
 def missing_worker_commands(run: RunView) -> list[tuple[str, str]]:
     """Return the command that starts a worker for the queues without one, with its purpose."""
     queues = sorted({job.queue for job in run.jobs if job.reason == Reason.NO_WORKER})
+    if run.orphaned or (queues and run.local):
+        return [(f"flowq run --resume {run.id}", "this run has no worker now")]
     if not queues:
         return []
-    if run.local:
-        return [(f"flowq run --resume {run.id}", "this run has no worker now")]
     names = " ".join(shlex.quote(safe_line(name)) for name in queues)
     return [(f"flowq worker {names}", f"no worker listens on {', '.join(safe_line(name) for name in queues)}")]
 
@@ -192,8 +212,14 @@ def counts_text(jobs: Sequence[JobView]) -> str:
 
 
 def where(run: RunView, place: SourcePlace) -> str:
-    """Return a place as `flow.yaml:41`, relative to the run's flow file; "" if the flow is not a file."""
-    return safe_line(place.beside(run.file))
+    """Return a place as `flow.yaml:41`, relative to the run's flow file; "" if the flow is not a file.
+
+    Of a file that has changed since, it is `flow.yaml, line 41 as submitted`.
+    """
+    place_text = place.beside(run.file)
+    if place.file in run.changed:
+        place_text = f"{place_text.rpartition(':')[0]}, line {place.line} as submitted"
+    return safe_line(place_text)
 
 
 # -- rows ---------------------------------------------------------------------------------------------------------------------
@@ -291,7 +317,8 @@ def _cached(jobs: Iterable[JobView]) -> int:
 
 
 def _count_segments(jobs: Sequence[JobView]) -> tuple[Segment, ...]:
-    counts = Counter(word(job.status) for job in jobs)
+    idle = sum(is_idle_handler(job) for job in jobs)
+    counts = Counter(word(job.status) for job in jobs if not is_idle_handler(job))
     cached = _cached(jobs)
     order = [*dict.fromkeys(word(status) for status in _COUNT_ORDER), word(None)]
     merged: dict[str, tuple[int, str]] = {}
@@ -303,6 +330,8 @@ def _count_segments(jobs: Sequence[JobView]) -> tuple[Segment, ...]:
         segments += [(", ", "") if segments else ("", ""), (f"{count} {text}", style)]
         if cached and text == word(JobStatus.FINISHED)[0]:
             segments.append((f" ({cached} cached)", "dim"))
+    if idle:
+        segments.append((f"{', ' if segments else ''}{plural(idle, 'handler')} not needed", "dim"))
     return tuple(segments)
 
 

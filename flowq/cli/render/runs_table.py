@@ -1,7 +1,7 @@
 """The table of runs, for `flowq runs` and the active runs in `flowq info`."""
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import Final
 
 from flowq.cli.render.styled_text import Line, columns, cut, fit, pad
@@ -21,8 +21,8 @@ _STYLES: Final = {
 }
 
 
-def runs_table(runs: Sequence[RunRecord], terminal: Terminal) -> Iterator[Line]:
-    """Yield the lines of a table of runs; the duration of an active run is the time up to now."""
+def runs_table(runs: Sequence[RunRecord], terminal: Terminal, orphaned: Collection[str] = ()) -> Iterator[Line]:
+    """Yield the lines of a table of runs; the duration of an active run is the time up to now. `orphaned`: ids of orphaned runs."""
     now_ms = time.time_ns() // 1_000_000
     names = min(max(len("FLOW"), *(columns(safe_line(run.flow)) for run in runs)), 32)
     head: Line = ((f"{'RUN':<8}  {pad('FLOW', names)}  {'STATUS':<8}  {'STARTED':<23}  {'TOOK':>6}  JOBS", "dim"),)
@@ -32,7 +32,7 @@ def runs_table(runs: Sequence[RunRecord], terminal: Terminal) -> Iterator[Line]:
         line: Line = (
             (f"{run.id:<8}  ", "bold"),
             (f"{flow}  ", ""),
-            (f"{run.status:<8}  ", _STYLES[run.status]),
+            (f"{'orphaned':<8}  ", "warn") if run.id in orphaned else (f"{run.status:<8}  ", _STYLES[run.status]),
             (f"{clock(run.created_ms):<23}  ", "dim"),
             (f"{took(elapsed(run.started_ms, run.ended_ms, now_ms)):>6}  ", ""),
             (_jobs(run), "dim"),

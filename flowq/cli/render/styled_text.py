@@ -2,29 +2,26 @@
 
 from typing import Final, TypeAlias
 
-Segment: TypeAlias = tuple[str, str]  # safe text, name of a style
+Segment: TypeAlias = tuple[str, str]  # safe text; name of a style, or SGR parameters as a job wrote them
 Line: TypeAlias = tuple[Segment, ...]
+
+_LEAST: Final = 12  # cells of a wrapped row after its beginning; on a narrower terminal it is cut
 
 STYLES: Final = {"": "", "good": "32", "bad": "31", "warn": "33", "busy": "36", "dim": "2", "bold": "1", "badbold": "1;31"}
 """Style names and their SGR parameters; only the sixteen colours of the terminal's theme."""
-
-RICH_STYLES: Final = {
-    "": "",
-    "good": "green",
-    "bad": "red",
-    "warn": "yellow",
-    "busy": "cyan",
-    "dim": "dim",
-    "bold": "bold",
-    "badbold": "bold red",
-}
 
 
 def paint(line: Line, *, color: bool) -> str:
     """Return a line as text without trailing spaces, with escape sequences if `color`."""
     if not color:
         return "".join(text for text, _style in line).rstrip()
-    return "".join(f"\x1b[{STYLES[style]}m{text}\x1b[0m" if STYLES[style] and text.strip() else text for text, style in line)
+    return "".join(_painted(text, style) for text, style in line)
+
+
+def _painted(text: str, style: str) -> str:
+    parameters = STYLES.get(style, style)
+    visible = text.strip() if style in STYLES else text  # the spaces of a job may have a background
+    return f"\x1b[{parameters}m{text}\x1b[0m" if parameters and visible else text
 
 
 def columns(text: str) -> int:
@@ -75,4 +72,51 @@ def fit(line: Line, width: int | None, *, unicode: bool = True) -> Line:
             continue
         out.append((cut(text if last else text + "…", room, unicode=unicode), style))
         break
+    return tuple(out)
+
+
+def wrap(line: Line, width: int | None, *, below: str = "", most: int = 12, unicode: bool = True) -> list[Line]:
+    """Return the line as rows that fit a width, broken between words where that is possible.
+
+    Args:
+        line: the line.
+        width: cells; None: the line stays whole.
+        below: the beginning of the rows after the first.
+        most: the maximal number of rows; the last one is cut.
+        unicode: the terminal can show an ellipsis.
+    """
+    text = "".join(part for part, _style in line)
+    if width is None or columns(text) <= width:
+        return [line]
+    rows: list[Line] = []
+    start = 0
+    while start < len(text):
+        lead: Line = ((below, "dim"),) if rows and below else ()
+        last = len(rows) == most - 1
+        end = len(text) if last else _row_end(text, start, max(_LEAST, width - columns(below)) if rows else width)
+        rows.append(fit((*lead, *_part(line, start, end)), width, unicode=unicode))
+        start = end + len(text[end:]) - len(text[end:].lstrip(" "))
+    return rows
+
+
+def _row_end(text: str, start: int, room: int) -> int:
+    """Return the end of the row that begins at `start`: after the last whole word, or inside a word that is wider than the room."""
+    end, used = start, 0
+    while end < len(text) and (used := used + columns(text[end])) <= room:
+        end += 1
+    end = max(end, start + 1)
+    if end < len(text) and text[end] != " ":
+        space = text.rfind(" ", start, end)
+        if space > start and text[start:space].strip():
+            return space
+    return end
+
+
+def _part(line: Line, start: int, end: int) -> Line:
+    """Return the characters of a line from `start` up to `end`."""
+    out: list[Segment] = []
+    for text, style in line:
+        if text[max(0, start) : max(0, end)]:
+            out.append((text[max(0, start) : max(0, end)], style))
+        start, end = start - len(text), end - len(text)
     return tuple(out)

@@ -4,13 +4,14 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from typing import Final
 
+from flowq.cli.render.job_output import job_lines, without_tabs
 from flowq.cli.render.run_table import head_lines, job_rows, next_lines, rows_that_fit, table_lines, where
-from flowq.cli.render.styled_text import Line, fit
+from flowq.cli.render.styled_text import Line, wrap
 from flowq.cli.render.vocabulary import error_text, reason_text
 from flowq.cli.terminal import Terminal
 from flowq.flows.views.follow import Update
 from flowq.flows.views.run_view import JobView, RunView, ordinal_of
-from flowq.flows.views.text import plural, safe_bytes, safe_line
+from flowq.flows.views.text import plural, safe_line
 from flowq.states import JobStatus
 
 TAIL: Final = 12  # lines of output shown of a job that failed
@@ -18,6 +19,7 @@ JOBS: Final = 3  # failed jobs whose output is shown
 ROWS: Final = 60  # maximal rows of the table
 _FEWEST: Final = 10  # minimal rows of the table, on a low terminal
 _AROUND: Final = 12  # lines of the rest of a summary, which should be visible without scrolling
+_OUTPUT_ROWS: Final = 4  # maximal rows of one line of output
 
 _DROPPED: Final = frozenset({JobStatus.FINISHED, JobStatus.SKIPPED})
 
@@ -52,6 +54,7 @@ class Tails:
 def summary_lines(run: RunView, tails: Tails, terminal: Terminal, *, table: bool) -> list[Line]:
     """Return the summary; without `table` if the lines above have already shown its content."""
     lines: list[Line] = list(head_lines(run)) if table else list(head_lines(run))[:2]
+    lines = [row for line in lines for row in wrap(line, terminal.width, below="  ", unicode=terminal.unicode)]
     if table:
         room = min(ROWS, max(_FEWEST, terminal.height - _AROUND))
         rows = rows_that_fit(list(job_rows(run, unicode=terminal.unicode)), room, unicode=terminal.unicode)
@@ -61,20 +64,27 @@ def summary_lines(run: RunView, tails: Tails, terminal: Terminal, *, table: bool
     more = len(run.bad_jobs) - JOBS
     if more > 0:
         lines += [(("", ""),), ((f"and {plural(more, 'more failed job')}: flowq status {run.id} --failed", "bad"),)]
-    lines = [fit(line, terminal.width, unicode=terminal.unicode) for line in lines]
     advice = list(next_lines(run, terminal.width))
     return [*lines, (("", ""),), *advice] if advice else lines
 
 
 def failure_lines(run: RunView, job: JobView, tail: Sequence[bytes], terminal: Terminal) -> Iterator[Line]:
-    """Yield the job's name and error, its place in the file, and the last lines it printed."""
+    """Yield the job's name and error, its place in the file, and the last lines it printed, all wrapped."""
+    yield from wrap(failure_line(run, job), terminal.width, below="  ", unicode=terminal.unicode)
+    border = "  │ " if terminal.unicode else "  | "
+    room = None if terminal.width is None else max(1, terminal.width - len(border))
+    for data in tail:
+        for line in job_lines(data):
+            for row in wrap(without_tabs(line), room, most=_OUTPUT_ROWS, unicode=terminal.unicode):
+                yield ((border, "dim"), *row)
+
+
+def failure_line(run: RunView, job: JobView) -> Line:
+    """Return the job's name and error, and its place in the file."""
     why = error_text(job) or reason_text(job.reason) or "failed"
     place = where(run, job.place)
-    yield (
+    return (
         (f"{safe_line(job.name)} {job.status}: ", "badbold"),
         (why, "bad"),
         (f"  ({place})" if place else "", "dim"),
     )
-    border = "│ " if terminal.unicode else "| "
-    for data in tail:
-        yield ((f"  {border}", "dim"), (safe_bytes(data).expandtabs(), ""))

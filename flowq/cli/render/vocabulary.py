@@ -1,12 +1,17 @@
 """Words for statuses, reasons, durations and times, shared by tables, event lines and the live display."""
 
+import shlex
 from datetime import UTC, datetime
 from typing import Final
 
-from flowq.flows.views.run_view import JobView
+from flowq.flows.views.run_view import JobView, RunView
 from flowq.flows.views.text import plural, safe_line
-from flowq.plan import Plan
+from flowq.ids import split_member_id
+from flowq.plan import Cell, Plan
+from flowq.plan.foreach import foreach_counts
 from flowq.states import JobStatus, Reason
+
+_PARENTS: Final = 3  # names of jobs before a foreach
 
 WORDS: Final = {
     JobStatus.CREATED: ("created", "dim"),
@@ -52,6 +57,14 @@ _REASONS: Final = {
     "retry": "",
     "delay": "",
 }
+
+
+_HANDLES: Final = {
+    "success": "when the run succeeds",
+    "failure": "when the run fails",
+    "cancel": "when the run is canceled",
+}
+"""The outcomes that the handlers of a phase are for."""
 
 
 def symbol(status: JobStatus | None, *, unicode: bool) -> str:
@@ -102,7 +115,7 @@ def note(job: JobView, now_ms: int, *, local: bool = True) -> str:
         case JobStatus.FINISHED:
             return _finished_note(job)
         case _:
-            return reason_text(job.reason)
+            return _skipped_note(job)
 
 
 def _scheduled_note(job: JobView, now_ms: int) -> str:
@@ -113,12 +126,29 @@ def _scheduled_note(job: JobView, now_ms: int) -> str:
     return f"attempt {job.attempts + 1} of {job.max_attempts}{wait}{after}"
 
 
+def _skipped_note(job: JobView) -> str:
+    """Return the reason; of a handler for another outcome, which one it is for."""
+    if is_idle_handler(job):
+        return f"only {_HANDLES[job.phase]}"
+    return reason_text(job.reason)
+
+
+def is_idle_handler(job: JobView) -> bool:
+    """Return whether a job is a handler that was skipped because it is for another outcome of the run."""
+    return job.phase in _HANDLES and job.status is JobStatus.SKIPPED and job.reason == Reason.NOT_SELECTED
+
+
+def with_reason(reason: str | None, error: str) -> str:
+    """Return an error after its reason in words, unless it begins with it."""
+    named = reason_text(reason)
+    if not named or error.lower().startswith(named):
+        return error
+    return f"{named}: {error}" if error else named
+
+
 def _failed_note(job: JobView) -> str:
     """Return the cause, its most important part first: a narrow terminal cuts the end."""
-    why = error_text(job)
-    named = reason_text(job.reason)
-    if named and not why.lower().startswith(named):
-        why = f"{named}: {why}" if why else named
+    why = with_reason(job.reason, error_text(job))
     attempts = f"(attempt {job.attempts} of {job.max_attempts})" if job.attempts > 1 else ""
     return " ".join(part for part in ("allowed:" if job.allowed else "", why, attempts) if part)
 
@@ -163,6 +193,11 @@ def took(seconds: float | None) -> str:
     return f"{whole // 86400}d{whole % 86400 // 3600:02d}h"
 
 
+def approval_command(job: JobView) -> str:
+    """Return the command that approves a job."""
+    return f"flowq approve {split_member_id(job.id)[0]} {shlex.quote(safe_line(job.name))}"
+
+
 def clock(at_ms: int | None) -> str:
     """Return a readable time: `2026-01-31 06:00:00 UTC`."""
     return "" if at_ms is None else f"{datetime.fromtimestamp(at_ms // 1000, UTC):%Y-%m-%d %H:%M:%S} UTC"
@@ -175,7 +210,27 @@ def of_all(part: int, count: int, noun: str) -> str:
 
 def count_text(plan: Plan) -> str:
     """Return the number of selected jobs of a plan: `7 jobs`, `2 of 7 jobs`, `7 jobs, 1 with foreach`."""
-    every = sum(1 for _ in plan.shown_jobs())
-    selected = list(plan.selected_jobs())
-    fans = sum(plan.node_of(cell).foreach is not None for cell in selected)
-    return of_all(len(selected), every, "job") + (f", {fans} with foreach" if fans else "")
+    foreach, added = foreach_counts(plan)
+    selected, every = (sum(1 for _ in cells) - added for cells in (plan.selected_jobs(), plan.shown_jobs()))
+    return _counted(selected, every, foreach)
+
+
+def run_count_text(run: RunView) -> str:
+    """Return the number of jobs of a run, counted as those of its plan: `7 jobs, 1 with foreach (16 with its cells)`."""
+    text = _counted(len(run.selected_jobs) - run.added, len(run.jobs) - run.added, run.foreach)
+    return text + (f" ({len(run.selected_jobs)} with {'its' if run.foreach == 1 else 'their'} cells)" if run.added else "")
+
+
+def foreach_text(plan: Plan, cell: Cell) -> str:
+    """Return the list of a foreach, and when its cells are known."""
+    node = plan.node_of(cell)
+    if node.foreach is None:
+        return ""
+    parents = [safe_line(name) for name, _condition in plan.shown_parents(cell)]
+    names = ", ".join(parents[:_PARENTS]) + (f" and {len(parents) - _PARENTS} more" if len(parents) > _PARENTS else "")
+    when = f"when {names} {'has' if len(parents) == 1 else 'have'} finished" if parents else "when the run begins"
+    return f"foreach {safe_line(node.foreach)}, known {when}"
+
+
+def _counted(selected: int, every: int, foreach: int) -> str:
+    return of_all(selected, every, "job") + (f", {foreach} with foreach" if foreach else "")

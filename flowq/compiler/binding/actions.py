@@ -13,6 +13,7 @@ from flowq.compiler.binding.spec import FlowHead
 from flowq.compiler.diagnostics.codes import Code
 from flowq.compiler.expressions.sites import SiteReader
 from flowq.compiler.shell.interpolation import rewrite
+from flowq.compiler.shell.shebang import check_shebang
 from flowq.compiler.syntax.nodes import Json, ListNode, MapNode, ScalarNode, YamlNode, written
 from flowq.compiler.syntax.schema import schema_document
 from flowq.compiler.syntax.source import Report
@@ -190,6 +191,7 @@ def _script(job: MergedJob, node: YamlNode, head: FlowHead, reader: SiteReader, 
     if not isinstance(node, ScalarNode) or not isinstance(node.value, str):
         return INVALID
     shell = _shell(job.whole.get("shell"), report)
+    check_shebang(node.value, node.span, shell, report)
     harmless = HarmlessValues(head.bound, job.whole.get("matrix"), job.whole.get("env"), head.env_node)
     script, variables = rewrite(node, shell, harmless, reader, report)
     return Action("shell", script=script, variables=variables, shell=shell)

@@ -25,6 +25,7 @@ class Code(StrEnum):
     EMPTY = "FQ020"
     DOTENV = "FQ021"
     PARAMS_FILE = "FQ022"
+    ALLOWANCE = "FQ023"
     # 1xx: the shape of the flow
     UNKNOWN_KEY = "FQ101"
     WRONG_TYPE = "FQ102"
@@ -82,6 +83,7 @@ class Code(StrEnum):
     PROTECTED_ENV = "FQ503"
     SECRET_LEAK = "FQ504"  # noqa: S105
     SECRET_UNREAD = "FQ505"  # noqa: S105
+    SHEBANG = "FQ506"
     # 6xx: callables
     NO_MODULE = "FQ601"
     BROKEN_MODULE = "FQ602"
@@ -101,11 +103,12 @@ class Code(StrEnum):
 
 WARNINGS: Final = frozenset(
     {
+        Code.ALLOWANCE,
         *(Code.EXCLUDE_NOTHING, Code.EMPTY_MATRIX, Code.MATCH_NOTHING, Code.SUB_FLOW_IGNORES),
         *(Code.NO_MODULE, Code.BROKEN_MODULE, Code.CACHE_NEVER),
         *(Code.SKIPPED_TOO, Code.UNUSED, Code.NEVER_REACHED, Code.RETRY_NEVER, Code.NEVER_HOLDS),
         *(Code.DEFAULT_TAKES_ALL, Code.EXCEPTION_NAME),
-        *(Code.SECRET_LEAK, Code.SECRET_UNREAD),
+        *(Code.SECRET_LEAK, Code.SECRET_UNREAD, Code.SHEBANG),
     }
 )
 """Codes that do not prevent a run."""

@@ -14,5 +14,6 @@ a value. All refusals have the same remedy, which is in `refusals`.
     rereading      a command -> the values in it that the shell would read again, and whether a shell reads its script from standard input
     refusals       the reasons and the remedy
     variables      variables that change how programs load
+    shebang        a warning: a first line `#!…` that names another interpreter
     secret_leaks   warnings: lines that put a secret into the job's result or log
 """

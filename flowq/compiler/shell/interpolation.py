@@ -44,7 +44,7 @@ def rewrite(
     found = [(piece, expression) for piece, expression in pieces if isinstance(piece, Hole)]
     if not is_posix(shell):
         return _unread(node, shell, [hole for hole, _ in found], report)
-    scanner = Scanner(node.value, [hole for hole, _ in found], bash=_name(shell) == "bash")
+    scanner = Scanner(node.value, [hole for hole, _ in found], bash=shell_name(shell) == "bash")
     scanner.scan()
     refused = False
     for number, refusal in sorted(scanner.refusals.items()):
@@ -61,10 +61,10 @@ def rewrite(
 
 def is_posix(shell: tuple[str, ...]) -> bool:
     """Return whether the quoting of a job's shell is known; empty: the default shell."""
-    return not shell or _name(shell) in KNOWN_SHELLS
+    return not shell or shell_name(shell) in KNOWN_SHELLS
 
 
-def _name(shell: tuple[str, ...]) -> str:
+def shell_name(shell: tuple[str, ...]) -> str:
     """Return the program of a shell, also behind `env`."""
     words = [word.rpartition("/")[2] for word in shell[:2]]
     return words[-1] if words and words[0] == "env" else "".join(words[:1])

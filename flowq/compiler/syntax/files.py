@@ -79,6 +79,10 @@ class Files:
         """Whether one of the files has an error."""
         return any(report.failed for report in self.reports)
 
+    def flows(self) -> dict[str, Source]:
+        """Return the flow files that were read besides the first, by their absolute paths."""
+        return {file: source for (file, quoted), (source, _report) in self._seen.items() if quoted}
+
     def diagnostics(self, first: Report) -> tuple[Diagnostic, ...]:
         """Return the diagnostics file by file, each once."""
         found = [item for report in (first, *self.reports) for item in report.sorted()]

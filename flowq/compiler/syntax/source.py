@@ -15,6 +15,7 @@ from typing import Final
 
 from flowq.compiler.diagnostics.codes import WARNINGS, Code
 from flowq.compiler.diagnostics.diagnostic import MAX_DIAGNOSTICS, START, Diagnostic, Span, diagnostic
+from flowq.compiler.syntax.allowances import Allowance, BadAllowance, find_allowances
 from flowq.compiler.syntax.nodes import YamlNode
 from flowq.compiler.syntax.redaction import redact
 
@@ -37,6 +38,24 @@ class Source:
         return array(
             "Q", chain((0,), (match.end() for match in _BREAK.finditer(self.text)))
         )  # a list takes five times the memory
+
+    @cached_property
+    def allowances(self) -> tuple[Allowance | BadAllowance, ...]:
+        """The comments that allow warnings; of a flow file only."""
+        return tuple(find_allowances(self.text)) if self.quoted else ()
+
+    @cached_property
+    def _allowed(self) -> dict[int, frozenset[str]]:
+        found: dict[int, frozenset[str]] = {}
+        for item in self.allowances:
+            if isinstance(item, Allowance):
+                line = self.span(item.start, item.end).line + item.alone
+                found[line] = found.get(line, frozenset()) | item.codes
+        return found
+
+    def allows(self, code: Code, line: int) -> bool:
+        """Return whether a comment allows this warning on a line."""
+        return code in self._allowed.get(line, ())
 
     def line(self, number: int) -> str:
         """Return a line by its 1-based number, without its line break; "" if there is none."""
@@ -82,6 +101,8 @@ class Report:
         """Add a problem at a span."""
         if code not in WARNINGS:
             self._errors += 1
+        elif self.source.allows(code, span.line):
+            return
         if self.full or (span.line, span.column) in self._settled:
             return
         text = self.source.line(span.line) if self.source.quoted else ""
@@ -133,6 +154,9 @@ def decode_source(name: str, data: bytes | str, *, quoted: bool = True) -> tuple
         span = source.span(found.start(), found.end())
         message = f"the character U+{ord(found[0]):04X} is not allowed in a flow file"
         report.add(Code.CONTROL_CHARACTER, span, message, 'remove it, or write it as an escape in double quotes: "\\x07"')
+    for item in source.allowances:
+        if isinstance(item, BadAllowance):
+            report.add(Code.ALLOWANCE, source.span(item.start, item.end), item.message, item.help)
     return source, report
 
 

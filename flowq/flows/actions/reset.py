@@ -11,12 +11,13 @@ from dataclasses import dataclass, field, replace
 
 from flowq import ids
 from flowq.exceptions import InvalidRunOperation
+from flowq.flows.actions.reload import Reload, reload_plan
 from flowq.flows.forecast import graph_rules
 from flowq.plan import Cell, Edge, Plan
 from flowq.plan.foreach import foreach_groups, order, with_foreach_cells
 from flowq.states import UPSTREAM, JobStatus, Reason
 from flowq.store import Store
-from flowq.store.runs import ResetJob
+from flowq.store.retry_upload import NewPlan, ResetJob
 from flowq.store.schema.outcomes import Outcome
 from flowq.store.schema.records import JobRecord
 
@@ -34,6 +35,7 @@ class RetryPlan:
     jobs: tuple[tuple[str, str], ...]
     resets: tuple[ResetJob, ...]
     skipped: tuple[tuple[str, str], ...] = ()
+    reload: NewPlan | None = None  # the plan with which they run, if it is another one
 
     def apply(self, store: Store) -> int:
         """Carry the retry out, at one instant; return the run's new attempt.
@@ -41,7 +43,7 @@ class RetryPlan:
         Raises:
             InvalidRunOperation: the run is running, or was retried by another client meanwhile.
         """
-        outcome = store.runs.reset(self.run, ids.nonce(), self.attempt, self.resets)
+        outcome = store.runs.reset(self.run, ids.nonce(), self.attempt, self.resets, self.reload)
         if outcome not in {Outcome.DONE, Outcome.DUPLICATE}:
             store.runs.refuse(self.run, outcome, "retry")
         return self.attempt + 1
@@ -58,6 +60,7 @@ class EndedRun:
 
     `stored` is the plan as submitted, `plan` has the cells of its foreach jobs; `records` are those of all its cells, by ordinal.
     `expanded` are the foreach jobs (by the ordinals of their groups) that have cells, `empty` those whose list had no items.
+    `reload` is what another text of the flow changes, if the retry takes it over; then `stored` and `plan` have that text.
     """
 
     id: str
@@ -67,6 +70,12 @@ class EndedRun:
     records: Sequence[JobRecord | None]
     expanded: frozenset[int] = frozenset()
     empty: frozenset[int] = frozenset()
+    reload: Reload | None = None
+
+    @property
+    def changed(self) -> dict[int, str]:
+        """The jobs that run again because of another text, by ordinal with the reason."""
+        return {} if self.reload is None else dict(self.reload.changed)
 
     def retry(self, seeds: Mapping[int, str], *, only: bool = False, passive: Collection[int] = ()) -> RetryPlan:
         """Return the retry that starts from these jobs, by ordinal with the reason.
@@ -80,15 +89,19 @@ class EndedRun:
         skipped = selection.skipped()
         jobs = tuple((name, reason) for ordinal, name, reason in selection.names() if ordinal not in skipped)
         again = tuple((name, str(skipped[ordinal])) for ordinal, name, _ in selection.names() if ordinal in skipped)
-        return RetryPlan(self.id, self.attempt, jobs, selection.resets(), again)
+        retry = RetryPlan(self.id, self.attempt, jobs, selection.resets(), again)
+        if self.reload is None:
+            return retry
+        resets, new = self.reload.apply(retry.resets, self.attempt + 1, self.plan)
+        return replace(retry, resets=resets, reload=new)
 
 
-def read_ended(store: Store, run: str) -> EndedRun:
-    """Read a run that is to be retried.
+def read_ended(store: Store, run: str, fresh: Plan | None = None) -> EndedRun:
+    """Read a run that is to be retried. `fresh`: the plan of the present text of its flow, if it is to be taken over.
 
     Raises:
         NoSuchRunError: there is no such run.
-        InvalidRunOperation: the run has not ended.
+        InvalidRunOperation: the run has not ended, or the text cannot be taken over.
     """
     record = store.runs.require(run)
     if not record.ended:
@@ -96,11 +109,14 @@ def read_ended(store: Store, run: str) -> EndedRun:
             f"run {run} is {record.status}: only a run that has ended can be retried (`flowq cancel {run}` ends it)"
         )
     stored = Plan.from_json(store.runs.plan(run))
+    reload = None if fresh is None else reload_plan(record, stored, fresh)
+    stored = stored if reload is None else reload.plan
     members = store.runs.members(run, foreach_groups(stored))
     plan = with_foreach_cells(stored, members)
     expanded = frozenset(ordinal for ordinal, cells in members.items() if cells)
     empty = frozenset(ordinal for ordinal, cells in members.items() if cells is not None) - expanded
-    return EndedRun(run, record.attempt, stored, plan, store.runs.jobs(run, range(len(plan.cells))), expanded, empty)
+    records = store.runs.jobs(run, range(len(plan.cells)))
+    return EndedRun(run, record.attempt, stored, plan, records, expanded, empty, reload)
 
 
 @dataclass(slots=True)
@@ -172,7 +188,7 @@ class ResetSelection:
                 self.again.add(cell.ordinal)
 
     def _foreach(self, group: Cell) -> None:
-        reason = self._after(self.run.stored.cells[group.ordinal])
+        reason = self.seeds.get(group.ordinal) or self._after(self.run.stored.cells[group.ordinal])
         if reason is not None:
             self.again.add(group.ordinal)
             for edge in group.parents:

@@ -12,7 +12,7 @@ from typing import Final
 
 from flowq.exceptions import InvalidRunOperation
 from flowq.flows.actions.reset import EndedRun, ResetSelection, RetryPlan, read_ended
-from flowq.plan import Cell
+from flowq.plan import Cell, Plan
 from flowq.plan.foreach import order
 from flowq.states import ENDED, UPSTREAM, JobStatus, Reason
 from flowq.store import Store
@@ -23,22 +23,27 @@ _REASONS: Final = frozenset({Reason.UPSTREAM_FAILED, Reason.UPSTREAM_SKIPPED, Re
 _ALLOWED: Final = "failed (allowed)"
 
 
-def plan_retry(store: Store, run: str) -> RetryPlan:
+def plan_retry(store: Store, run: str, fresh: Plan | None = None) -> RetryPlan:
     """Return the retry of the failed jobs of a run.
+
+    Args:
+        store: where the run is.
+        run: its id.
+        fresh: the plan of the present text of its flow, from which the jobs that run again get their definitions.
 
     Raises:
         NoSuchRunError: there is no such run.
         InvalidRunOperation: the run has not ended, or nothing of it failed.
     """
-    ended = read_ended(store, run)
-    seeds = seeds_of(ended)
+    ended = read_ended(store, run, fresh)
+    seeds = seeds_of(ended) | ended.changed
     retry = ended.retry(seeds, passive=_passive(ended, seeds))
     if not retry.resets:
         raise InvalidRunOperation(f"nothing to retry in run {run}: {_why_nothing(ended)}")
     return retry
 
 
-def plan_rerun(store: Store, run: str, chosen: Collection[int], *, only: bool) -> RetryPlan:
+def plan_rerun(store: Store, run: str, chosen: Collection[int], *, only: bool, fresh: Plan | None = None) -> RetryPlan:
     """Return the retry that runs these jobs again.
 
     Args:
@@ -46,12 +51,13 @@ def plan_rerun(store: Store, run: str, chosen: Collection[int], *, only: bool) -
         run: its id.
         chosen: ordinals of jobs, also of cells that a foreach has made.
         only: leave what depends on them as it is, even if it used their results.
+        fresh: as of `plan_retry`.
 
     Raises:
         NoSuchRunError: there is no such run.
         InvalidRunOperation: the run has not ended, or a chosen job's record has expired.
     """
-    ended = read_ended(store, run)
+    ended = read_ended(store, run, fresh)
     for ordinal in chosen:
         if not ended.plan.cells[ordinal].selected:
             name = ended.plan.cells[ordinal].name
@@ -60,7 +66,7 @@ def plan_rerun(store: Store, run: str, chosen: Collection[int], *, only: bool) -
             name = ended.plan.cells[ordinal].name
             raise InvalidRunOperation(f"{name!r} of run {run} cannot run again: its record has expired")
     # A user who names a job wants it to run; dependents need not run if their inputs have not changed.
-    return ended.retry(dict.fromkeys(sorted(chosen), "chosen"), only=only).without_cache(chosen)
+    return ended.retry(ended.changed | dict.fromkeys(sorted(chosen), "chosen"), only=only).without_cache(chosen)
 
 
 def seeds_of(run: EndedRun) -> dict[int, str]:

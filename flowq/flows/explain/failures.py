@@ -4,7 +4,7 @@ import re
 from typing import Final
 
 from flowq.durations import format_duration
-from flowq.flows.views.run_view import JobView
+from flowq.flows.views.run_view import JobView, error_line
 from flowq.plan import Node
 from flowq.states import JobStatus, Reason
 
@@ -12,9 +12,14 @@ _FRAME: Final = re.compile(r'^  File "(?P<file>[^"]+)", line (?P<line>\d+), in (
 _EXCEPTION: Final = re.compile(r"([A-Za-z_][\w.]*)(?::|$)")
 _EXIT: Final = re.compile(r"exit code (\d+)")
 _NEVER_RETRIED: Final = frozenset({Reason.RUN_TIMEOUT, Reason.REJECTED, Reason.EXPIRED})
+_DIRECT: Final = "The above exception was the direct cause"
+_TRACEBACK: Final = re.compile(
+    rf"\n\n({_DIRECT} of the following exception|During handling of the above exception, another exception occurred):\n\n"
+)
+"""What Python writes between the tracebacks of a chain, the first cause first."""
+_LIBRARY: Final = re.compile(r"(?:^|/)(?:site-packages|dist-packages|lib(?:64)?/(?:python|pypy)\d+\.\d+)/|^<frozen ")
 _FAILURES: Final = {
     Reason.ABANDONED: "its worker was lost: no heartbeat within the lease (it was killed, ran out of memory, or its machine failed)",
-    Reason.KILLED: "killed by a signal that flowq did not send: the machine was probably out of memory",
     Reason.INVALID_RESULT: "it ran, but its return value cannot be stored as a result",
 }
 
@@ -30,16 +35,17 @@ def failure(job: JobView, node: Node, *, run_timeout: float | None = None) -> tu
         text = f"it took longer than its timeout{limit}"
     elif job.reason == Reason.RUN_TIMEOUT:
         limit = "" if run_timeout is None else f" of {format_duration(run_timeout)}"
-        text = f"the run took longer than its timeout{limit}" + ("" if job.attempts else "; it had not been started")
+        text = f"the run took longer than its timeout{limit}" + ("" if job.started_ms else f"; {progress(job)}")
     elif job.reason == Reason.REJECTED:
         text = job.error_line or "rejected"
     elif job.reason == Reason.EXPIRED:
         limit = "" if node.ttl is None else f" of {format_duration(node.ttl)}"
         text = f"it waited in queue {job.queue} longer than its ttl{limit} and was never started"
+    elif job.reason == Reason.KILLED:
+        details += _killed(job.error or "")
     elif job.reason in _FAILURES:
         details.append(_FAILURES[Reason(job.reason)])
-    if job.error and (place := error_place(job.error)):
-        details.append(f"raised at {place}")
+    details += error_places(job.error or "")
     if job.allowed:
         details.append("it is allowed to fail: its dependents continue")
     if (not_retried := _not_retried(job, node)) is not None:
@@ -62,12 +68,49 @@ def _not_retried(job: JobView, node: Node) -> str | None:
     return f"not retried: {what} is not in `on: [{', '.join(cause.removeprefix('exit:') for cause in node.retry.on)}]`"
 
 
+def progress(job: JobView) -> str:
+    """Return how far a job had come that was ended before its end."""
+    if job.started_ms is None:
+        return "it had not been started"
+    if job.outcome == "retried":
+        return "it waited for its next attempt"
+    return "it was running" if job.attempts else "it had been started"  # its worker gave it back
+
+
+def _killed(error: str) -> list[str]:
+    """Return what is known of a signal beyond the error's text."""
+    if "killed by SIG" not in error or error.endswith(" on request"):
+        return []
+    cause = ": often the system does, when memory runs out" if "SIGKILL" in error else ""
+    return [f"flowq did not send this signal{cause}"]
+
+
 def attempts(job: JobView) -> list[str]:
     """Return which attempt it was, where there can be several."""
     return [f"attempt {job.attempts} of {job.max_attempts}"] if job.attempts > 1 or job.max_attempts > 1 else []
 
 
-def error_place(text: str) -> str:
-    """Return where an error was raised, `build.py:7 in build`: the innermost frame of the last traceback; else nothing."""
-    frames = list(_FRAME.finditer(text.rpartition("Traceback (most recent call last)")[2]))
-    return f"{frames[-1]['file']}:{frames[-1]['line']} in {frames[-1]['name']}" if frames else ""
+def error_places(text: str) -> list[str]:
+    """Return where an error was raised, then its causes, the nearest first; nothing for an error without a traceback.
+
+    A place is the innermost frame of the project, since that is what the user can change: `build.py:7 in build`. Where the exception
+    comes from a library that it called, that frame follows.
+    """
+    *causes, last = _TRACEBACK.split(text)
+    if not _FRAME.search(last):
+        return []
+    out = [f"raised at {_place(last)}"]
+    for cause, joint in reversed(list(zip(causes[::2], causes[1::2], strict=True))):
+        relation = "caused by" if joint.startswith(_DIRECT) else "while handling"
+        place = _place(cause)
+        out.append(f"{relation} {error_line(cause)}" + (f", raised at {place}" if place else ""))
+    return out
+
+
+def _place(text: str) -> str:
+    """Return the place of one traceback."""
+    frames = [f"{frame['file']}:{frame['line']} in {frame['name']}" for frame in _FRAME.finditer(text)]
+    own = [frame for frame in frames if not _LIBRARY.search(frame)]
+    if not own or own[-1] == frames[-1]:
+        return frames[-1] if frames else ""
+    return f"{own[-1]} (from {frames[-1]})"

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from flowq.flows.actions.submit import queue_of
-from flowq.flows.local_worker.orphaned_runs import stranded
+from flowq.flows.views.orphans import orphaned
 from flowq.flows.views.run_view import RunView
 from flowq.states import JobStatus
 from flowq.store.schema.records import WorkerRecord
@@ -21,7 +21,7 @@ _HOLDERS: Final = 20  # of one semaphore that are checked for a worker
 class QueueState:
     """The state that explains a waiting job: the workers, how many jobs are before it (by ordinal), whether workers are suspended.
 
-    `holders` are the holders of the semaphores that jobs of the run (or the run itself) wait for, by the semaphore's name; `stranded`
+    `holders` are the holders of the semaphores that jobs of the run (or the run itself) wait for, by the semaphore's name; `orphaned`
     are the runs among them that have no worker.
     """
 
@@ -29,7 +29,7 @@ class QueueState:
     positions: Mapping[int, int] = field(default_factory=dict)
     suspended: bool = False
     holders: Mapping[str, Sequence[str]] = field(default_factory=dict)
-    stranded: frozenset[str] = frozenset()
+    orphaned: frozenset[str] = frozenset()
 
 
 def read_surroundings(store: "Store", run: RunView) -> QueueState:
@@ -53,5 +53,5 @@ def read_surroundings(store: "Store", run: RunView) -> QueueState:
         positions,
         bool(queued) and store.queues.suspended(),
         holders,
-        frozenset(stranded(store, (other for other in others if other != run.id))),
+        frozenset(orphaned(store, (other for other in others if other != run.id))),
     )

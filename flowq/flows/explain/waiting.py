@@ -59,7 +59,7 @@ class Waits:
             return f"the run waits for its turn in the concurrency group {name}", self._holders([self._run.semaphore]), []
         if job.reason == Reason.APPROVAL:
             asks = f": {job.approval.message}" if job.approval is not None and job.approval.message else ""
-            return f"waits for an approval{asks}", [f"flowq approve {self._run.id} {cell.name} [--reject]"], []
+            return f"waits for an approval{asks}", [], []
         if job.reason == Reason.MAX_PARALLEL:
             most = node.max_parallel or 1
             running = f"{count(most, 'cell')} of {node.name} {'is' if most == 1 else 'are'} running, which is the most that may"
@@ -127,7 +127,7 @@ class Waits:
                 more = f" and {len(held) - BREADTH} more" if len(held) > BREADTH else ""
                 sentences.append(f"{group} is held by {shown}{more}" if kind != "cells" else f"now it is {shown}{more}")
             runs = dict.fromkeys(who if kind == "run" else who.rpartition("-")[0] for who in held)
-            sentences += [advice(run) for run in runs if run in self._around.stranded]
+            sentences += [advice(run) for run in runs if run in self._around.orphaned]
         return sentences
 
     def _holder(self, who: str, kind: str) -> str:

@@ -11,7 +11,7 @@ from typing import Final
 
 from flowq.durations import format_duration
 from flowq.expr import ExprSyntaxError, parse, to_text
-from flowq.flows.explain.failures import attempts, failure
+from flowq.flows.explain.failures import attempts, failure, progress
 from flowq.flows.explain.queue_state import QueueState
 from flowq.flows.explain.waiting import ASKS, BREADTH, Answer, Waits, urgency
 from flowq.flows.forecast import graph_rules
@@ -143,7 +143,7 @@ class _Explanation:
                 return (*failure(job, node, run_timeout=self._plan.timeout), [])
             case JobStatus.CANCELED:
                 why = _CANCELED.get(job.reason or "", "this job was canceled")
-                return why, ["it was running" if job.attempts else "it had not been started"], self._failed_before(cell, job)
+                return why, [progress(job)], self._failed_before(cell, job)
             case _ if job.cache is not None and job.cache.hit:
                 return f"it did not run, it has the result of run {job.cache.run}", [f"since then: {job.cache.reason}"], []
             case _ if self._plan.is_empty(cell) or (node.foreach is not None and not node.matrix):

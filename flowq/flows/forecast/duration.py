@@ -29,6 +29,7 @@ class Forecast:
     path: tuple[int, ...]
     path_seconds: float
     overhead: float = 0.0  # between two jobs of a slot
+    empty: frozenset[int] = frozenset()  # ordinals of the foreach jobs that are expected to have no cells
 
     def duration(self, slots: int) -> float:
         """Return the seconds that the run takes on this many slots."""
@@ -36,8 +37,16 @@ class Forecast:
 
     def cells(self, ordinal: int) -> int | None:
         """Return how many cells a foreach is expected to have; None of any other job, and where nothing is known of it."""
+        if ordinal in self.empty:
+            return 0
         cell = self.plan.cells[ordinal]
         return len(cell.parents) if cell.group and self.plan.node_of(cell).foreach is not None else None
+
+    def label(self, ordinal: int) -> str:
+        """Return the name of a job; of a cell of a foreach that of its job, because which one it will be is not known."""
+        cell = self.plan.cells[ordinal]
+        node = self.plan.node_of(cell)
+        return cell.label if node.foreach is None else node.name
 
     def each(self, ordinal: int) -> float:
         """Return the seconds of a job; of a foreach those of one of its cells."""
@@ -46,19 +55,26 @@ class Forecast:
 
     def names(self) -> list[str]:
         """Return the names of the jobs of the critical path that take any time, first to last."""
-        return [self.plan.cells[ordinal].label for ordinal in self.path if self.seconds[ordinal] > 0]
+        return [self.label(ordinal) for ordinal in self.path if self.seconds[ordinal] > 0]
 
 
 def forecast(plan: Plan, fates: Sequence[PredictedEnd], history: History) -> Forecast | None:
     """Return the expected durations of a run, None when no job of the flow ever ran."""
     if not history.cells:
         return None
+    empty = frozenset(ordinal for ordinal in unknown_lists(plan) if history.fan_out.get(plan.cells[ordinal].name) == 0)
     plan = with_expected_cells(plan, history.fan_out)
     found = expected_seconds(plan, fates, history)
     seconds = tuple(history.median if value is None else value for value in found)
     path = critical_path(plan, seconds)
     return Forecast(
-        plan, seconds, sum(value is None for value in found), path, sum(seconds[ordinal] for ordinal in path), history.overhead
+        plan,
+        seconds,
+        sum(value is None for value in found),
+        path,
+        sum(seconds[ordinal] for ordinal in path),
+        history.overhead,
+        empty,
     )
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 from flowq.flows.forecast.makespan import overhead_of
 from flowq.flows.views.snapshot import read_plan
 from flowq.plan import Cell, Plan
-from flowq.plan.foreach import foreach_groups
+from flowq.plan.foreach import foreach_groups, unknown_lists
 from flowq.states import JobStatus, Reason, RunStatus
 from flowq.store.schema.records import JobRecord
 
@@ -45,7 +45,7 @@ class History:
 
     def expected(self, plan: Plan, cell: Cell) -> float | None:
         """Return the seconds a cell can be expected to take, None when nothing is known of its job."""
-        if cell.group or plan.node_of(cell).action.kind == "join":
+        if cell.group or plan.node_of(cell).action.kind == "join" or self.fan_out.get(cell.name) == 0:
             return 0.0
         known = self.cells.get(cell.name)
         return self.jobs.get(plan.node_of(cell).name) if known is None else known
@@ -105,6 +105,10 @@ def summarize(runs: Sequence[PastRun]) -> History:
         for ordinal in foreach_groups(run.plan):
             group = run.plan.cells[ordinal]
             fan_out.setdefault(group.name, []).append(len(group.parents))
+        for ordinal in unknown_lists(run.plan):
+            record = run.records[ordinal]
+            if record is not None and record.status is JobStatus.FINISHED:  # its list was empty
+                fan_out.setdefault(run.plan.cells[ordinal].name, []).append(0)
     return History(
         runs=len(runs),
         cells={name: median(values) for name, values in cells.items()},

@@ -54,13 +54,15 @@ def absent_secrets(plan: Plan, ended: Mapping[int, graph_rules.End] = _NOTHING) 
 
 def absent_on_retry(store: "Store", retry: "RetryPlan") -> list[Absent]:
     """Return what is absent for the jobs that a retry runs again."""
-    return _left(store, retry.run, {job.ordinal for job in retry.resets})
+    text = store.runs.plan(retry.run) if retry.reload is None else retry.reload.plan
+    return _left(store, retry.run, Plan.from_json(text), {job.ordinal for job in retry.resets if not job.kept})
 
 
 def absent_on_resume(store: "Store", run: str) -> list[Absent]:
     """Return what is absent for the jobs that a run has before it; nothing where a worker has the run already: it knows its own."""
-    absent = _left(store, run)
-    return absent if absent and not has_worker(store, local_queues(Plan.from_json(store.runs.plan(run)), run)) else []
+    plan = Plan.from_json(store.runs.plan(run))
+    absent = _left(store, run, plan)
+    return absent if absent and not has_worker(store, local_queues(plan, run)) else []
 
 
 def refuse_absent(absent: Sequence[Absent]) -> None:
@@ -83,8 +85,7 @@ def _any(plan: Plan) -> bool:
     return any(node.secrets for node in plan.nodes)
 
 
-def _left(store: "Store", run: str, again: Collection[int] = ()) -> list[Absent]:
-    plan = Plan.from_json(store.runs.plan(run))
+def _left(store: "Store", run: str, plan: Plan, again: Collection[int] = ()) -> list[Absent]:
     if not _any(plan):
         return []
     ended: dict[int, graph_rules.End] = {}

@@ -9,26 +9,13 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Final
 
 from flowq import processes
-from flowq.states import RUN_ENDED
+from flowq.flows.views.orphans import orphaned
 
 if TYPE_CHECKING:
     from flowq.store import Store
 
 _SHOWN: Final = 3  # holders of a group
 _LOOK: Final = 0.1  # s between looks for a sign of life
-
-
-def stranded(store: "Store", runs: Iterable[str]) -> list[str]:
-    """Return those of the runs that have not ended, are executed by workers of their own, and have none."""
-    open_runs = [
-        run
-        for run in dict.fromkeys(runs)
-        if (record := store.runs.get(run)) is not None and record.local and record.status not in RUN_ENDED
-    ]
-    if not open_runs:
-        return []
-    worked_on = {queue.partition("/")[0] for worker in store.workers.live() for queue in worker.queues if "/" in queue}
-    return [run for run in open_runs if run not in worked_on]
 
 
 def has_worker(store: "Store", queues: Iterable[str], *, certain: bool = False) -> bool:
@@ -71,4 +58,4 @@ def room_taken(store: "Store", group: str) -> list[str]:
     more = f" and {len(holders) - _SHOWN} more" if len(holders) > _SHOWN else ""
     runs = ", ".join(f"run {run}" for run in holders[:_SHOWN])
     taken = f"waits for its turn in the concurrency group {group.removeprefix('run/')}, which {runs}{more} {'has' if len(holders) == 1 else 'have'}"
-    return [taken, *(advice(run) for run in stranded(store, holders))]
+    return [taken, *(advice(run) for run in orphaned(store, holders))]

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Final
 from xml.sax.saxutils import escape, quoteattr
 
+from flowq.flows.views.job_output import plain_output
 from flowq.flows.views.json_documents import iso
 from flowq.flows.views.run_view import JobView, RunView
 from flowq.flows.views.text import safe, safe_json, safe_line
@@ -74,7 +75,7 @@ def _case(run: RunView, job: JobView, kind: str, output: str) -> list[str]:
         text = job.error or message
         inner.append(f"      <{kind}{_attributes(message=message, type=str(job.reason or job.status))}>{_text(text)}</{kind}>")
     if output:
-        inner.append(f"      <system-out>{_text(output)}</system-out>")
+        inner.append(f"      <system-out>{_text(plain_output(output))}</system-out>")
     return [f"{head}>", *inner, "    </testcase>"] if inner else [f"{head}/>"]
 
 

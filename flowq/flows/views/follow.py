@@ -5,7 +5,7 @@ The run's record ends the following, not an event: a run that was retried has se
 """
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
@@ -14,9 +14,9 @@ from flowq.exceptions import NoSuchRunError, ServerUnavailableError
 from flowq.flows.views.run_view import RunView, Snapshot, ordinal_of, run_view
 from flowq.flows.views.snapshot import read_errors
 from flowq.ids import member_id
-from flowq.plan import Plan
+from flowq.plan import Cell, Plan
 from flowq.plan.foreach import with_foreach_cells
-from flowq.states import RUN_ENDED, JobStatus, RunStatus
+from flowq.states import RUN_ENDED, JobStatus, Reason, RunStatus
 from flowq.store.schema.records import Event, JobRecord, LogEntry, RunRecord
 
 if TYPE_CHECKING:
@@ -26,6 +26,7 @@ START: Final = "0"
 _CHECK: Final = 2.0  # s between looks at the run's record while there are no events
 _BACKOFF: Final = (0.05, 0.1, 0.2, 0.5, 1.0)  # s between attempts to reach the server; the last repeats
 _PATIENCE: Final = 60.0  # s without a server before the following gives up
+_ASK: Final = 0.3  # s between looks at approvals
 _EVENTS: Final = 1000  # read at once
 GONE: Final = "-"  # the new status of an entry that is no longer a job
 EXPANDED: Final = "expanded"  # the reason when it has become a group of cells
@@ -40,6 +41,7 @@ class Update:
 
     `errors` has the error's text of jobs whose execution failed, `allowed` those that had failed and were allowed to (both by
     ordinal, as they are now). `members` has the ordinals of the cells of each foreach (by ordinal) whose list has become known.
+    `questions` has the messages of approvals (by ordinal) that now wait for a decision.
     `workers` has the workers that execute the started jobs, if requested. `lost` says why the server
     cannot be asked just now.
     """
@@ -49,6 +51,7 @@ class Update:
     errors: Mapping[int, str] = field(default_factory=dict)
     allowed: frozenset[int] = frozenset()
     members: Mapping[int, range] = field(default_factory=dict)
+    questions: Mapping[int, str] = field(default_factory=dict)
     workers: Mapping[int, str] = field(default_factory=dict)
     lost: str | None = None
     ended: bool = False
@@ -61,8 +64,9 @@ class Follower:
         store: where the run is.
         run_id: its full id.
         wait: seconds after which an empty update is given when nothing happens; the caller's heartbeat.
-        events_after, logs_after: positions to start behind; `START` gives everything that is kept.
+        after: position in both streams to start behind; `START` gives everything that is kept.
         workers: read who executes the jobs that are started.
+        approvals: returns the ordinals of approvals that may begin to wait for a decision, which no event tells.
     """
 
     def __init__(
@@ -71,16 +75,18 @@ class Follower:
         run_id: str,
         *,
         wait: float = 0.1,
-        events_after: str = START,
-        logs_after: str = START,
+        after: str = START,
         workers: bool = False,
+        approvals: Callable[[], Sequence[int]] = tuple,
     ) -> None:
         self._store = store
         self._run_id = run_id
         self._wait_ms = max(1, int(wait * 1000))
-        self._events_after = events_after
-        self._logs_after = logs_after
+        self._events_after = after
+        self._logs_after = after
         self._asks_workers = workers
+        self._approvals = approvals
+        self._asked = 0.0
         self._checked = 0.0
         self._ended = False
 
@@ -124,6 +130,7 @@ class Follower:
             errors=read_errors(self._store, self._run_id, failed),
             allowed=self._allowed(failed),
             members=self._members(events),
+            questions=self._questions(),
             workers=self._workers(events) if self._asks_workers else {},
             ended=known_end and not events and not logs,
         )
@@ -152,6 +159,17 @@ class Follower:
         wanted = sorted(ordinal for ordinal in groups if ordinal is not None)
         found = self._store.runs.members(self._run_id, wanted)
         return {ordinal: members for ordinal, members in found.items() if members is not None}
+
+    def _questions(self) -> dict[int, str]:
+        """Read at intervals which approvals have begun to wait."""
+        now = time.monotonic()
+        if now - self._asked < _ASK or not (wanted := self._approvals()):
+            return {}
+        self._asked = now
+        records = zip(wanted, self._store.runs.jobs(self._run_id, wanted), strict=True)
+        return {
+            ordinal: record.message for ordinal, record in records if record is not None and record.reason == Reason.APPROVAL
+        }
 
     def _workers(self, events: Sequence[Event]) -> dict[int, str]:
         """Read the workers of the jobs that these events leave running."""
@@ -211,6 +229,10 @@ class Progress:
             elif ordinal < len(self._jobs) and event.new != GONE:
                 self._apply_to_job(ordinal, event, allowed=ordinal in update.allowed)
         self._errors.update(update.errors)
+        for ordinal, message in update.questions.items():
+            record = self._jobs[ordinal]
+            if record is not None and record.status is JobStatus.DEFERRED:
+                self._jobs[ordinal] = replace(record, reason=Reason.APPROVAL, message=message)
         for ordinal, worker in update.workers.items():
             record = self._jobs[ordinal] if ordinal < len(self._jobs) else None
             if record is not None:
@@ -245,6 +267,21 @@ class Progress:
         now = time.time_ns() // 1_000_000 if now_ms is None else now_ms
         lanes = self._lanes if self._run.local else {}  # jobs of several workers would get numbers that mean nothing
         return run_view(self.plan, Snapshot(self._run, self._jobs, self._errors, self.unserved, now, lanes=lanes))
+
+    def coming_approvals(self) -> list[int]:
+        """Return the ordinals of the approvals that do not wait for a decision yet."""
+        return [
+            cell.ordinal
+            for cell in self._approval_cells()
+            if (record := self._jobs[cell.ordinal]) is not None
+            and record.status is JobStatus.DEFERRED
+            and record.reason != Reason.APPROVAL
+        ]
+
+    def _approval_cells(self) -> list[Cell]:
+        if not any(node.action.kind == "approval" for node in self.plan.nodes):
+            return []
+        return [cell for cell in self.plan.jobs() if self.plan.node_of(cell).action.kind == "approval"]
 
     @property
     def group(self) -> str | None:

@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 from flowq.plan import Action, Json, Node, Plan
-from flowq.worker.supervisor.job_outputs import Shape, read_upstream
+from flowq.worker.supervisor.expressions.job_outputs import Shape, read_upstream
 
 if TYPE_CHECKING:
     from flowq.store import Store

@@ -19,6 +19,7 @@ def run_json(run: RunView) -> dict[str, Json]:
         "id": run.id,
         "flow": run.flow,
         "status": str(run.status),
+        "orphaned": run.orphaned,
         "attempt": run.attempt,
         "params": dict(run.params),
         "labels": dict(run.labels),
@@ -30,17 +31,19 @@ def run_json(run: RunView) -> dict[str, Json]:
         "counts": {str(status): run.counts[status] for status in JobStatus if run.counts.get(status)},
         "file": run.file,
         "directory": run.directory,
+        "changed_files": list(run.changed),
         "selection": selection_json(run.selection),
         "jobs": [_job_json(job) for job in run.jobs],
     }
 
 
-def record_json(run: RunRecord) -> dict[str, Json]:
-    """Return the document of one run in `flowq runs --json`, from its record alone."""
+def record_json(run: RunRecord, *, orphaned: bool = False) -> dict[str, Json]:
+    """Return the document of one run in `flowq runs --json`, from its record; `orphaned`: no worker executes it."""
     return {
         "id": run.id,
         "flow": run.flow,
         "status": str(run.status),
+        "orphaned": orphaned,
         "attempt": run.attempt,
         "params": json.loads(run.params or "{}"),
         "labels": json.loads(run.labels or "{}"),

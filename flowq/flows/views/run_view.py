@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from flowq.ids import member_id
 from flowq.plan import Cell, Json, Plan, Selection, SourcePlace
-from flowq.plan.foreach import order
+from flowq.plan.foreach import foreach_counts, order
 from flowq.states import ENDED, RUN_ENDED, JobStatus, Reason, RunStatus
 from flowq.store.schema.records import JobRecord, RunRecord
 
@@ -32,6 +32,8 @@ class Snapshot:
     now_ms: int = 0
     suspended: bool = False
     lanes: Mapping[int, int] = field(default_factory=dict)
+    changed: tuple[str, ...] = ()  # see `flowq.flows.views.sources`
+    orphaned: bool = False  # see `flowq.flows.views.orphans`
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +83,7 @@ class JobView:
     phase: str = ""  # of a handler, see `Cell.phase`
     cache: CacheView | None = None  # once it is decided
     selected: bool = True  # a run of a part of the flow leaves the others out
+    outcome: str | None = None  # of its latest execution: an end, retried, exceeded, lost, unclaimed
     lane: int | None = None  # of a running job: which of the slots it occupies, as far as one can tell from outside
 
     @property
@@ -128,6 +131,10 @@ class RunView:
     canceling: bool
     semaphore: str | None = None  # of the concurrency group that it waits for
     selection: Selection = field(default_factory=Selection)  # empty: the whole flow
+    foreach: int = 0  # selected jobs with foreach
+    added: int = 0  # jobs by which their cells are more than one for each
+    changed: tuple[str, ...] = ()  # its flow files whose text is another one now
+    orphaned: bool = False  # it has not ended, and no worker executes it
     gates: tuple[JobView, ...] = ()  # of sub-flows: what decides whether their jobs run at all; jobs only where they failed
 
     @property
@@ -141,6 +148,11 @@ class RunView:
         return tuple(job for job in self.jobs if job.selected) if self.selection else self.jobs
 
     @property
+    def approvals(self) -> tuple[JobView, ...]:
+        """The approvals that wait for a decision."""
+        return tuple(job for job in self.jobs if job.status is JobStatus.DEFERRED and job.reason == Reason.APPROVAL)
+
+    @property
     def bad_jobs(self) -> tuple[JobView, ...]:
         """The jobs that made the run fail."""
         return tuple(job for job in self.jobs if job.bad)
@@ -151,6 +163,7 @@ def run_view(plan: Plan, snapshot: Snapshot) -> RunView:
     run = snapshot.run
     ended = _ended_by_ordinal(plan, snapshot)
     names = _visible_parents(plan)
+    foreach, added = foreach_counts(plan)
     gates = {cell.ordinal: _job_view(plan, cell, snapshot, ended, names) for cell in plan.jobs() if cell.hidden}
     jobs = tuple(
         gates[cell.ordinal] if cell.hidden else _job_view(plan, cell, snapshot, ended, names)
@@ -178,6 +191,10 @@ def run_view(plan: Plan, snapshot: Snapshot) -> RunView:
         canceling=run.canceling,
         semaphore=run.semaphore if run.status is RunStatus.QUEUED else None,
         selection=plan.selection,
+        foreach=foreach,
+        added=added,
+        changed=snapshot.changed,
+        orphaned=snapshot.orphaned,
         gates=tuple(gates.values()),
     )
 
@@ -216,6 +233,8 @@ def error_line(text: str) -> str:
     lines = [line for line in text.splitlines() if line.strip()]
     if not lines:
         return ""
+    if lines[-1].startswith("    +---"):  # a group of exceptions, drawn as a tree: its own line stands left of all others
+        lines = [line.removeprefix("  | ").removeprefix("  + Exception Group ") for line in lines if not line.startswith("   ")]
     headers = [index for index, line in enumerate(lines) if line.startswith("Traceback (most recent call last)")]
     if not headers:
         return lines[0].strip()
@@ -262,6 +281,7 @@ def _job_view(
         approval=_approval(record) if node.action.kind == "approval" and record is not None else None,
         cache=None if record is None else _cache(record),
         selected=cell.selected,
+        outcome=None if record is None else record.fields.get("outcome"),
         lane=snapshot.lanes.get(cell.ordinal),
     )
 
@@ -293,8 +313,10 @@ def _visible_parents(plan: Plan) -> dict[int, tuple[int, ...]]:
 
 
 def _duration(record: JobRecord | None, ended_ms: int | None, now_ms: int) -> float | None:
-    """Return the seconds of the last execution. A job that waits again, or never ran, has none."""
+    """Return the seconds of the last execution. A job that waits again, was ended while it did, or never ran, has none."""
     if record is None or not (record.ended or record.status is JobStatus.STARTED):
+        return None
+    if record.status is JobStatus.CANCELED and record.fields.get("outcome") == "retried":
         return None
     return elapsed(record.started_ms, ended_ms, now_ms)
 

@@ -5,7 +5,9 @@ from collections import deque
 from typing import TYPE_CHECKING
 
 from flowq.exceptions import NoSuchRunError
+from flowq.flows.views.orphans import waits_for_a_person, without_worker
 from flowq.flows.views.run_view import RunView, Snapshot, ordinal_of, run_view
+from flowq.flows.views.sources import changed_files
 from flowq.plan import Plan
 from flowq.plan.foreach import foreach_groups, with_foreach_cells
 from flowq.states import JobStatus
@@ -66,6 +68,8 @@ def take_snapshot(store: "Store", run_id: str, plan: Plan) -> Snapshot:
         unserved=queues - store.workers.serving(queues) if queues else queues,
         now_ms=time.time_ns() // 1_000_000,
         suspended=bool(queues) and store.queues.suspended(),
+        changed=changed_files(run),
+        orphaned=bool(without_worker(store, [run])) and not waits_for_a_person(jobs),
     )
 
 

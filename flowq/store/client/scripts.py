@@ -29,8 +29,8 @@ _DEFINED: Final = re.compile(r"^(?:function )?L\.(step\.)?(\w+)(?:\(|, L\.| =)",
 _LOADER: Final = """local rest = {{
 {functions}}}
 local function load(name)
-  local number = ({{ {places} }})[name]
-  local fragment = number and rest[number]
+  local number = tonumber(string.match('{places}', ' ' .. name .. '=(%d+) ') or 0)
+  local fragment = rest[number]
   if fragment then
     rest[number] = false
     fragment()
@@ -120,12 +120,12 @@ def load(name: str) -> Script:
 
 def _on_first_use(names: list[str]) -> str:
     """Return fragments as functions, each of which is called when something is looked for in `L` that it defines and is not there yet."""
-    functions, places = "", []
+    functions, places = "", " "
     for number, name in enumerate(names, 1):
         text = _text(name)
         functions += f"function()\n{text}end,\n"
-        places += [f"['{'step.' if step else ''}{item}'] = {number}" for step, item in _DEFINED.findall(text)]
-    return _LOADER.format(functions=functions, places=", ".join(places))
+        places += "".join(f"{step}{item}={number} " for step, item in _DEFINED.findall(text))
+    return _LOADER.format(functions=functions, places=places)
 
 
 def _order(name: str, seen: list[str]) -> list[str]:

@@ -65,6 +65,8 @@ FIELDS: Final[dict[str, JobField]] = {
     "request": JobField("text", "job/cancel job/requeue", "nonce of the latest request that it carried out"),
     "cache": JobField("json", "job/finish", "the cache's reason for the latest execution, shown to users"),
     "logged": JobField("text", "job/append_logs", "<execution>:<number of its latest log entry>"),
+    "log_bytes": JobField("integer", "job/append_logs", "size of its stored output in bytes, to limit it"),
+    "log_trimmed": JobField("text", "job/append_logs", "id of the last log entry that was searched for output over the limit"),
     # -- semaphores and rate limits
     "semaphores": JobField(
         "text", "client submit job/resolve_conditions", "one line <max> <name> for each, see lib/semaphores"
@@ -101,7 +103,9 @@ FIELDS: Final[dict[str, JobField]] = {
     ),
     # -- edges of plain jobs
     "has_dependents": JobField(
-        "flag", "job/create lib/parents run/upload_jobs lib/foreach", "it has dependents (a job of a run: edges to others)"
+        "flag",
+        "job/create lib/parents run/upload_jobs lib/foreach lib/redefinition",
+        "it has dependents (a job of a run: edges to others)",
     ),
     "open_dependents": JobField(
         "integer", "lib/parents lib/job_end", "dependents that have not ended; the record is kept for them"
@@ -116,6 +120,9 @@ FIELDS: Final[dict[str, JobField]] = {
     "verdict": JobField("text", "submit lib/run_walks", "reason for which it is skipped as soon as its turn comes"),
     # -- jobs of runs
     "run": JobField("text", "run/upload_jobs lib/foreach", "id of its run"),
+    "plan": JobField(
+        "integer", "lib/run_walks", "attempt of its run with which the run got its present plan; absent: its first one"
+    ),
     "phase": JobField("text", "submit", "of a handler: success, failure, cancel or exit"),
     "needs_evaluation": JobField("flag", "submit", "a supervisor must evaluate its conditions before it continues"),
     "delay": JobField("integer", "submit", "wait before it is queued", "ms"),

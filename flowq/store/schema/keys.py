@@ -64,6 +64,7 @@ TEMPLATES: Final[dict[str, str]] = {
     "run": "run:{}",  # hash
     "plan": "plan:{}",  # string
     "staging": "staging:{}",  # list: a retry's jobs before its flip
+    "draft": "draft:{}",  # string: the plan that a run gets with a retry, before its flip
     "handlers": "handlers:{}",  # list: ordinals of the jobs that are not part of the graph
     "items": "items:{}",  # hash of a foreach: index -> the item's JSON
     "events": "events:{}",  # stream per run; "-" for plain jobs

@@ -100,6 +100,8 @@ class RunRecord:
     outcome: RunStatus | None = None  # of the graph, fixed before the handlers run
     semaphore: str | None = None  # the semaphore of its concurrency group
     signature: str = ""  # of its plan, see `flowq.signing`
+    plan_attempt: str = ""  # attempt with which it got its present plan; empty: its first one
+    sources: str = "{}"  # JSON: digests of its flow files, see `flowq.plan.sources`
     left_out: int = 0  # of `total`: jobs that were not selected
 
     @property

@@ -177,12 +177,14 @@ def _traceback(error: BaseException) -> str:
         import traceback
 
         report = traceback.TracebackException.from_exception(error)
-        part: traceback.TracebackException | None = report
+        parts: list[traceback.TracebackException | None] = [report]
         seen = set()
-        while part is not None and id(part) not in seen:
-            seen.add(id(part))
-            part.stack[:] = [frame for frame in part.stack if not frame.filename.startswith(OWN_FRAMES)]
-            part = part.__cause__ or part.__context__
+        while parts:
+            part = parts.pop()
+            if part is not None and id(part) not in seen:
+                seen.add(id(part))
+                part.stack[:] = [frame for frame in part.stack if not frame.filename.startswith(OWN_FRAMES)]
+                parts += (part.__cause__, part.__context__, *(part.exceptions or ()))
         text = "".join(report.format()).rstrip("\n")
     except Exception:  # noqa: BLE001 - a broken __str__, no memory left: say at least what it was
         return f"{_name(error)} (its traceback could not be formatted)"
@@ -190,6 +192,18 @@ def _traceback(error: BaseException) -> str:
         return text
     half = _MAX_ERROR // 2
     return f"{text[:half]}\n… {len(text) - 2 * half} characters left out …\n{text[-half:]}"
+
+
+def print_traceback(outcome: TaskResult) -> None:
+    """Write the traceback of a failed function to the standard error of the process: it is the last part of the job's log."""
+    text = outcome.get("error", "")
+    if "\n" not in text:
+        return
+    try:
+        with open(2, "w", encoding="utf-8", errors="backslashreplace", closefd=False) as stream:
+            stream.write(f"{text}\n")
+    except OSError:
+        pass  # the job closed or broke its own output; its outcome stands
 
 
 def _exit_code(error: SystemExit) -> int:

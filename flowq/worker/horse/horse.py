@@ -157,6 +157,8 @@ def _perform(task: Task, scratch: str, announce: Announce) -> TaskResult:
             stream.flush()
         except (OSError, ValueError):
             pass  # the job closed or broke its own output; its outcome stands
+    if task["kind"] == "call":
+        function.print_traceback(outcome)
     return outcome
 
 

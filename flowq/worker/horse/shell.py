@@ -13,6 +13,7 @@ import os
 import signal
 
 from flowq.worker.horse import output_file, result_encoding
+from flowq.worker.horse.exit_text import exit_text, killed_text
 from flowq.worker.horse.output_file import OutputError
 from flowq.worker.horse.result_encoding import InvalidResultError
 from flowq.worker.ipc import platform
@@ -58,18 +59,10 @@ def execute(task: Task, scratch: str) -> TaskResult:
     _pass_on(pid)
     code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
     if code < 0:
-        return failed("killed", f"killed by {signal_name(-code)}", exit_code=128 - code)
+        return failed("killed", killed_text(-code), exit_code=128 - code)
     if code > 0:
-        return failed("error", f"exit code {code}", exit_code=code)
+        return failed("error", exit_text(code), exit_code=code)
     return _result(output, task["limit"])
-
-
-def signal_name(number: int) -> str:
-    """Return `SIGKILL` and the like; real-time signals have only numbers."""
-    try:
-        return signal.Signals(number).name
-    except ValueError:
-        return f"signal {number}"
 
 
 def _default_shell(env: Mapping[str, str]) -> list[str]:

@@ -17,7 +17,7 @@ from flowq.states import Reason
 from flowq.store.schema.outcomes import Claim, ExecutionReport, LogLines, Outcome, Verdict
 from flowq.worker.ipc.platform import boottime
 from flowq.worker.supervisor.active_job import ActiveJob
-from flowq.worker.supervisor.job_scope import UnpreparableError
+from flowq.worker.supervisor.expressions.job_scope import UnpreparableError
 from flowq.worker.supervisor.plain_jobs import LOST
 from flowq.worker.supervisor.slot import Ended, KillCause, Slot
 

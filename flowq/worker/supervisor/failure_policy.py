@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from flowq.exceptions import ServerError
 from flowq.plan import Json, RetryPolicy
 from flowq.states import Reason
-from flowq.worker.supervisor.job_scope import JobScopes, UnpreparableError
+from flowq.worker.supervisor.expressions.job_scope import JobScopes, UnpreparableError
 
 if TYPE_CHECKING:
     from flowq.store.schema.outcomes import Claim

@@ -139,7 +139,7 @@ class ForkServerClient:
             raise
         finally:
             theirs.close()
-        ours.send({"path": list(place.path), "preload": list(preload)})
+        ours.send({"path": list(place.path), "preload": [*_compatibility(), *preload]})
         pid = process.pid
         process.returncode = 0  # this module reaps it; the Popen object must not
         return cls(loop, ours, pid, on_lost=on_lost)
@@ -348,6 +348,11 @@ class ForkServerClient:
     def _end_if_done(self) -> None:
         if self.retired and not self._horses and not self._waiters and not self.lost:
             self.close()
+
+
+def _compatibility() -> list[str]:
+    """Return the module that lets `import rq` give flowq where the environment asks for that; a layer above, so by its name."""
+    return ["flowq.compat.auto"] if os.environ.get("FLOWQ_COMPAT") == "rq" else []
 
 
 def _inherited(place: ForkServerKey) -> dict[str, str]:

@@ -26,7 +26,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Final, Protocol
 
 from flowq.defaults import TIMEOUT_GRACE
-from flowq.worker.horse.shell import signal_name
+from flowq.worker.horse.exit_text import killed_text
 from flowq.worker.ipc.channel import PeerGoneError, ProtocolError
 from flowq.worker.ipc.messages import failed
 from flowq.worker.ipc.platform import describe
@@ -243,24 +243,19 @@ class Slot:
         self._release()
 
     def _hand_over(self, horse: Horse, task: Task) -> None:
-        reads, writes = [], []
+        values = {} if self._secrets is None else self._secrets.environment()
+        reads, writes = _two_pipes()
+        self._output.watch(reads)  # before the job can write: there are no notes of earlier writes
         try:
-            for _ in range(2):
-                read, write = os.pipe()
-                reads.append(read)
-                writes.append(write)
-            values = {} if self._secrets is None else self._secrets.environment()
             horse.channel.send((task, values), writes)  # the socket is empty, so the descriptors are on their way at least
         except PeerGoneError:
             pass  # it died while it waited; its exit is on the way and tells how
         except BaseException:
-            for fd in reads:
-                os.close(fd)
+            self._output.close()
             raise
         finally:
             for fd in writes:
                 os.close(fd)
-        self._output.watch(reads)
         self._horse = horse
         horse.on_exit = self._exited
         self._loop.watch(horse.channel.fileno(), self._read_outcome, self._write_task)
@@ -390,9 +385,21 @@ def _death(code: int | None, cause: KillCause | None) -> TaskResult:
             f"the job's process exited with code {code} without a result (os._exit, or a crash at exit)",
             exit_code=code,
         )
-    text = f"the job's process was killed by {signal_name(-code)}"
+    text = f"the job's process was {killed_text(-code)}"
     if -code == signal.SIGKILL and cause is None:
         text += "; this worker did not send it: the system was probably out of memory"
     elif cause is KillCause.KILL:
         text += " on request"
     return failed("killed", text, exit_code=128 - code)
+
+
+def _two_pipes() -> tuple[tuple[int, int], tuple[int, int]]:
+    """Return the ends to read and the ends to write of the pipes for stdout and stderr."""
+    first = os.pipe()
+    try:
+        second = os.pipe()
+    except OSError:
+        for fd in first:
+            os.close(fd)
+        raise
+    return (first[0], second[0]), (first[1], second[1])

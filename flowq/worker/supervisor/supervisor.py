@@ -13,19 +13,20 @@ import time
 from typing import TYPE_CHECKING, Final
 
 from flowq import ids
+from flowq.connections.urls import is_deleted
 from flowq.exceptions import CorruptRecordError, DataLostError, FlowqError, ServerError
 from flowq.store.schema.outcomes import ExchangeReply, SweepReply
 from flowq.worker import registration
 from flowq.worker.ipc import platform
 from flowq.worker.signals import StopSignals
 from flowq.worker.supervisor.active_jobs import ActiveJobs, FollowUp
-from flowq.worker.supervisor.conditions import Conditions
 from flowq.worker.supervisor.connections import StoreConnections
 from flowq.worker.supervisor.event_loop import Loop
+from flowq.worker.supervisor.expressions.conditions import Conditions
+from flowq.worker.supervisor.expressions.job_scope import JobScopes, UnpreparableError
 from flowq.worker.supervisor.failure_policy import FailurePolicy
 from flowq.worker.supervisor.fork_server_client import ForkServerKey
 from flowq.worker.supervisor.fork_server_pool import ForkServerPool
-from flowq.worker.supervisor.job_scope import JobScopes, UnpreparableError
 from flowq.worker.supervisor.queue_order import QueueOrder
 from flowq.worker.supervisor.shutdown import Shutdown, ShutdownStage, watch_lifeline
 from flowq.worker.supervisor.slot import KillCause
@@ -351,7 +352,14 @@ class Supervisor:
 
     def _check_run(self) -> None:
         run = self._options.until_run
-        if run is None or not self._jobs.empty or time.monotonic() < self._next_run_check or not self._connections.online:
+        if run is None or time.monotonic() < self._next_run_check:
+            return
+        if not self._connections.online:
+            self._next_run_check = time.monotonic() + _RUN_CHECK
+            if is_deleted(self._store.client):  # with the embedded server, and so is the run
+                self._stopping.at_least(ShutdownStage.NOW)
+            return
+        if not self._jobs.empty:
             return
         self._next_run_check = time.monotonic() + _RUN_CHECK
         try:
@@ -370,9 +378,12 @@ class Supervisor:
         self._jobs.return_waiting()
         self._next_beat = time.monotonic()  # report at once that this worker claims no more jobs
         if stage is ShutdownStage.WARM:
-            _log.info("stopping: %d running jobs are finished first", self._jobs.running)
+            _log.info("stopping: running jobs are finished first (%d)", self._jobs.running)
         elif stage is ShutdownStage.COLD:
-            _log.warning("stopping now: %d running jobs go back to their queues", self._jobs.running)
+            _log.warning(
+                "stopping now: running jobs are killed (%d), and go back to their queues unless they are canceled",
+                self._jobs.running,
+            )
             self._jobs.kill_all(KillCause.RETURNED)
 
     def _leave(self) -> None:

@@ -16,7 +16,7 @@ from flowq.worker.horse.allowlist import COMMANDS, refusal
 from flowq.worker.ipc.platform import PRIVATE
 from flowq.worker.secrets.resolve import SecretError, resolve
 from flowq.worker.supervisor.cache_lookup import identity_of, read_cache
-from flowq.worker.supervisor.job_scope import JobPlace, JobScopes, UnpreparableError
+from flowq.worker.supervisor.expressions.job_scope import JobPlace, JobScopes, UnpreparableError
 from flowq.worker.supervisor.plain_jobs import callback_task, plain_task
 
 if TYPE_CHECKING:

@@ -36,6 +36,13 @@ function L.write(id, fields, payload, meta)
   if meta ~= '' then call('SET', K.meta_data(id), meta) end
 end
 
+-- The new job as `L.load` would read it.
+local function record(id, fields)
+  local job = { id = id }
+  for i = 1, #fields, 2 do job[fields[i]] = fields[i + 1] end
+  return job
+end
+
 function L.create()
   local nonce, id, unique, queue, payload, meta = A.text(), A.text(), A.text(), A.text(), A.text(), A.text()
   local due, front, group, coming, parents, fields = A.number(), A.text(), A.text(), A.number(), A.list(), A.list()
@@ -61,19 +68,23 @@ function L.create()
     return { 'cycle', cycle }
   end
   local former = old and L.replace(old) or {}
-  local first = { 'status', 'deferred', 'queue', queue, 'nonce', nonce, 'created_at', now, 'pending', #parents + 1, unpack(fields) }
+  local first = { 'status', 'deferred', 'queue', queue, 'nonce', nonce, 'created_at', now, 'pending', #parents > 0 and #parents + 1 or 0, unpack(fields) }
   L.write(id, first, payload, meta)
   if group ~= '' then
     call('HSET', K.job(id), 'group_id', group)
     L.group_coming(group, coming)
   end
-  call('SADD', K.queues(), queue)
-  local job = L.load(id)
-  job.status = '-'
+  local job = old and L.load(id) or record(id, first)
+  job.status, job.group_id = '-', group ~= '' and group or nil
   if due >= 0 then job.not_before = due call('HSET', K.job(id), 'not_before', due) end
   if front == '1' then job.front = '1' call('HSET', K.job(id), 'front', '1') end
-  L.hold_parents(id, parents)
-  local rest = L.attach(job, 0, ATTACHED)
+  local rest
+  if #parents == 0 then
+    L.ready(job)
+  else
+    L.hold_parents(id, parents)
+    rest = L.attach(job, 0, ATTACHED)
+  end
   L.let_parents_go(former)
   if rest then
     L.set_status(job, 'deferred', nil, now)
@@ -81,6 +92,7 @@ function L.create()
   elseif job.status == '-' then
     L.set_status(job, 'deferred', nil, now)
   end
+  if job.status ~= 'queued' then call('SADD', K.queues(), queue) end -- the queue of a queued job is known
   return { 'done', job.status }
 end
 

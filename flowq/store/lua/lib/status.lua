@@ -64,6 +64,7 @@ end
 
 local function leave(job)
   local status, id, queue = job.status, job.id, job.queue
+  if status == '-' then return end
   if status == 'queued' then
     if not job.popped then call('ZREM', K.queue(queue), id) end
     if job.ttl then

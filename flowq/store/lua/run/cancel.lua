@@ -10,7 +10,7 @@ local function leave_queue(run, sem, with, attempt)
   L.leave_group(run, sem)
   call('HSET', K.run(run), 'status', 'running', 'started_at', now)
   if with == 'arm' then -- a retry that has not begun: its jobs are as the last attempt left them
-    call('DEL', K.staging(run))
+    call('DEL', K.staging(run), K.draft(run))
     call('HSET', K.run(run), 'phase', 'exit', 'outcome', 'canceled')
     L.may_have_ended(run)
   end

@@ -24,7 +24,7 @@ function L.dismantle(run, limit)
   call('ZREM', K.timers(), 'fade|' .. run)
   call('ZREM', K.runs(), run)
   call('ZREM', K.run_ids(), run)
-  call('UNLINK', K.plan(run), K.events(run), K.logs(run), K.staging(run), K.handlers(run)) -- streams may be long
+  call('UNLINK', K.plan(run), K.events(run), K.logs(run), K.staging(run), K.draft(run), K.handlers(run)) -- streams may be long
   if found[3] then call('ZREM', K.directory(found[3]), run) end
   local from, cells = tonumber(found[2] or 0), tonumber(found[1] or 0)
   local to = math.min(cells, from + limit)

@@ -10,7 +10,7 @@ function T.discard_upload()
   local status = call('HGET', K.run(run), 'status')
   if not status or status == 'staging' or status == 'collecting' then return { 'not_found' } end
   if status == 'running' or status == 'queued' then return { 'wrong_state' } end
-  call('UNLINK', K.staging(run))
+  call('UNLINK', K.staging(run), K.draft(run))
   call('HDEL', K.run(run), 'retry_nonce', 'retry_chunks')
   return { 'done' }
 end

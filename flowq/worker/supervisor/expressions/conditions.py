@@ -17,7 +17,7 @@ from flowq.plan import Json, Node
 from flowq.states import Reason
 from flowq.store.schema.outcomes import Outcome
 from flowq.store.semaphores import group_semaphore
-from flowq.worker.supervisor.job_scope import JobPlace, JobScopes, UnpreparableError
+from flowq.worker.supervisor.expressions.job_scope import JobPlace, JobScopes, UnpreparableError
 
 if TYPE_CHECKING:
     from flowq.store import Store
@@ -98,8 +98,7 @@ class Conditions:
         """Evaluate the conditions of a job."""
         run_id, ordinal = split_member_id(job)
         try:
-            run = self._scopes.run(run_id)
-            record = self._store.jobs.get(job) if ordinal >= len(run.plan.cells) else None
+            record = self._store.jobs.get(job)
             place = self._scopes.find(run_id, ordinal, record.fields if record is not None else {})
         except UnpreparableError as error:
             return Resolution("failed", Reason.ERROR, str(error))

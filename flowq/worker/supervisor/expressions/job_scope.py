@@ -20,7 +20,7 @@ from flowq.plan.foreach import foreach_groups, member_name, with_foreach_cells
 from flowq.states import JobStatus
 from flowq.store.schema.records import RunRecord
 from flowq.worker.ipc.platform import PRIVATE
-from flowq.worker.supervisor.job_outputs import Shape, read_upstream
+from flowq.worker.supervisor.expressions.job_outputs import Shape, read_upstream
 
 if TYPE_CHECKING:
     from flowq.store import Store
@@ -82,14 +82,14 @@ class JobScopes:
         # What expressions see as `env`, and a copy: reading os.environ decodes each variable every time.
         self._environment = {name: value for name, value in os.environ.items() if name not in PRIVATE}
 
-    def run(self, run_id: str) -> PlannedRun:
-        """Return a run with its plan.
+    def run(self, run_id: str, since: str | None = None) -> PlannedRun:
+        """Return a run with its plan. `since`: the attempt with which the run got it, if that is known from a job to be executed.
 
         Raises:
             UnpreparableError: there is no such run, or its plan is not signed as it must be.
         """
         known = self._runs.get(run_id)
-        if known is not None:
+        if known is not None and since in {None, known.record.plan_attempt}:
             self._runs.move_to_end(run_id)
             return known
         try:
@@ -114,7 +114,7 @@ class JobScopes:
         Raises:
             UnpreparableError: as `run`, or there is no such job.
         """
-        run = self.run(run_id)
+        run = self.run(run_id, fields.get("plan", ""))
         if ordinal < len(run.plan.cells):
             cell = run.plan.cells[ordinal]
             return JobPlace(run, cell, run.plan.node_of(cell))

@@ -1,0 +1,3 @@
+"""The version of RQ whose names flowq has."""
+
+VERSION = "3.0.0"

@@ -1,0 +1,238 @@
+"""`flowq retry` after the flow file was changed: a warning, and `--reload`, which takes the present text for what runs again."""
+
+import json
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from flowq.store import Store
+from tests.cli.conftest import Cli
+from tests.cli.process import FLOWQ
+from tests.support.server import PrivateServer
+from tests.support.workers import WorkerProcess
+
+BROKEN = """
+params: {who: {type: string, default: world}}
+jobs:
+  a: {run: 'echo a >> ran.txt; echo "v=1" >> "$FLOWQ_OUTPUT"'}
+  b: {depends_on: a, run: "exti 0"}
+  c: {depends_on: b, run: 'echo c >> ran.txt'}
+  side: {run: 'echo side-old; echo side >> ran.txt'}
+on_exit:
+  bye: {run: echo old}
+"""
+MENDED = (
+    BROKEN.replace("exti 0", "echo mended ${{ params.who }} ${{ jobs.a.result.v }} ${{ run.date }}")
+    .replace("\njobs:", "\n# a comment\njobs:")
+    .replace("side-old", "side-new")
+    .replace("echo old", "echo new")
+)
+
+
+class Done:
+    """The outcome of a command."""
+
+    def __init__(self, done: "subprocess.CompletedProcess[str]") -> None:
+        self.code, self.out, self.err = done.returncode, done.stdout, done.stderr
+
+
+class Project:
+    """A directory with a flow, and the command in it."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def write(self, text: str, name: str = "flow.yaml") -> None:
+        (self.path / name).write_text(text)
+
+    def flowq(self, *arguments: str) -> Done:
+        return Done(
+            subprocess.run([*FLOWQ, *arguments], cwd=self.path, capture_output=True, text=True, timeout=90, check=False)
+        )
+
+    def status(self) -> dict[str, Any]:
+        document: dict[str, Any] = json.loads(self.flowq("status", "--json").out)
+        return document
+
+    def ends(self) -> dict[str, str]:
+        return {job["name"]: job["status"] for job in self.status()["jobs"]}
+
+    def log(self, job: str) -> str:
+        return self.flowq("logs", job).out
+
+    @property
+    def ran(self) -> list[str]:
+        return (self.path / "ran.txt").read_text().split()
+
+
+@pytest.fixture
+def project(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
+    assert home.is_dir()
+    monkeypatch.delenv("COLUMNS", raising=False)
+    return Project(tmp_path)
+
+
+def failed(project: Project, text: str = BROKEN, *arguments: str) -> None:
+    project.write(text)
+    assert project.flowq("run", "flow.yaml", *arguments).code == 1
+
+
+def test_without_reload_the_text_as_submitted_runs_and_is_told(project: Project) -> None:
+    failed(project)
+    assert "flow.yaml:5" in project.flowq("status").out
+    assert project.flowq("retry", "--failed", "--dry-run").err == ""
+    project.write(MENDED)
+    status = project.status()
+    assert status["changed_files"] == [str(project.path / "flow.yaml")]
+    assert "flow.yaml, line 5 as submitted" in project.flowq("status").out
+    assert "flow.yaml, line 5 as submitted" in project.flowq("why", "b").out
+    for arguments in (["--dry-run"], []):
+        done = project.flowq("retry", "--failed", *arguments)
+        assert "warning: flow.yaml has changed since run" in done.err
+        assert "--reload takes the present text" in done.err
+    assert "exti: command not found" in project.log("b")
+    (project.path / "flow.yaml").unlink()
+    assert project.status()["changed_files"] == []
+
+
+def test_reload_takes_what_runs_again_and_keeps_the_rest(project: Project) -> None:
+    failed(project, BROKEN, "-p", "who=me")
+    run = project.status()["id"]
+    project.write(MENDED)
+    preview = project.flowq("retry", "--failed", "--reload", "--dry-run")
+    assert preview.err == ""
+    assert "would run again 3 jobs" in preview.out
+    assert project.status()["attempt"] == 1
+    done = project.flowq("retry", "--failed", "--reload")
+    assert (done.code, done.err) == (0, "")
+    status = project.status()
+    assert (status["id"], status["attempt"], status["changed_files"]) == (run, 2, [])
+    assert set(project.ends().values()) == {"finished"}
+    assert project.log("b").splitlines()[-1].startswith("mended me 1 2")
+    assert sorted(project.ran) == ["a", "c", "side"], "finished jobs are kept"
+    assert project.log("side") == "side-old\n"
+    assert project.log("on_exit/bye").splitlines() == ["old", "new"]
+    assert next(job["line"] for job in status["jobs"] if job["name"] == "b") == 6, "the place in the present text"
+    assert next(job["line"] for job in status["jobs"] if job["name"] == "side") == 8
+    again = project.flowq("retry", "--job", "side")
+    assert (again.code, again.err) == (0, "")
+    assert project.log("side").splitlines() == ["side-old", "side-old"], "the definition that it was executed with"
+    assert project.flowq("retry", "--job", "side", "--reload").code == 0
+    assert project.log("side").splitlines()[-1] == "side-new"
+
+
+def test_changed_dependencies_reset_what_lies_below(project: Project) -> None:
+    text = """
+jobs:
+  a: {run: 'echo a >> ran.txt'}
+  b: {run: 'echo b >> ran.txt'}
+  x: {depends_on: a, run: 'echo x >> ran.txt'}
+  y: {depends_on: x, run: 'echo y >> ran.txt'}
+  z: {depends_on: b, run: exit 1}
+"""
+    failed(project, text)
+    project.write(text.replace("x: {depends_on: a,", "x: {depends_on: [b],").replace("exit 1", "echo z >> ran.txt"))
+    preview = project.flowq("retry", "--failed", "--reload", "--dry-run").out
+    assert "its dependencies have changed" in preview
+    assert "depends on x" in preview
+    assert project.flowq("retry", "--failed", "--reload").code == 0
+    assert sorted(project.ran) == ["a", "b", "x", "x", "y", "y", "z"]
+    edges = json.loads(project.flowq("graph", "@latest", "--format", "json").out)["edges"]
+    assert sorted(edge[:2] for edge in edges) == [["b", "x"], ["b", "z"], ["x", "y"]]
+    assert project.flowq("retry", "--job", "b").code == 0, "a later retry uses the new edges"
+    assert sorted(project.ran) == ["a", *"bb", *"xxx", *"yyy", *"zz"]
+    assert project.flowq("retry", "--job", "a").code == 0
+    assert project.ran.count("x") == 3, "x does not depend on a any more"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "why"),
+    [
+        ("  side:", "  other:", "it has other jobs (new: other; gone: side)"),
+        ("jobs:", "jobs:\n  more: {run: 'true'}", "it has other jobs (new: more)"),
+        ("  a: {run", "  a: {depends_on: side, run", "a now depends on side, which stands behind it in this run"),
+        ("jobs:", "concurrency: {group: x}\njobs:", "its `concurrency` has changed"),
+        ("c: {depends_on: b,", "c: {depends_on: b, matrix: {n: [1, 2]},", "it has other jobs (new: c[n=1], c[n=2]; gone: c)"),
+        ("c: {depends_on: b,", "c: {depends_on: b, foreach: '[1]',", "its stages, matrices or sub-flows have changed"),
+        ("  b: {", "  b: {depends: a, ", "FQ"),
+        ("{who: {type: string, default: world}}", "{}", "FQ"),
+    ],
+)
+def test_what_cannot_be_taken_over_is_refused(project: Project, old: str, new: str, why: str) -> None:
+    failed(project, BROKEN, "-p", "who=me")
+    before = [project.flowq("status", "--json").out, project.flowq("logs").out, project.flowq("why", "b").out]
+    assert old in BROKEN
+    project.write(BROKEN.replace(old, new, 1))
+    done = project.flowq("retry", "--failed", "--reload")
+    assert done.code in {2, 3}
+    assert why in done.err
+    project.write(BROKEN)
+    assert [project.flowq("status", "--json").out, project.flowq("logs").out, project.flowq("why", "b").out] == before
+
+
+def test_policies_and_kinds_change_too(project: Project) -> None:
+    text = """
+jobs:
+  a: {run: 'true'}
+  flaky: {depends_on: a, run: 'echo try >> ran.txt; exit 1'}
+  m: {depends_on: flaky, matrix: {n: [1, 2]}, run: 'echo m >> ran.txt'}
+"""
+    failed(project, text)
+    project.write(
+        text.replace("exit 1'", "[ $(grep -c try ran.txt) -ge 3 ]', retry: {max: 3, interval: 0s}, queue: other, priority: 5")
+        .replace("{n: [1, 2]},", "{n: [1, 2]}, max_parallel: 1, fail_fast: true,")
+    )  # fmt: skip
+    done = project.flowq("retry", "--failed", "--reload")
+    assert done.code == 0, done.out
+    assert project.ran == ["try", "try", "try", "m", "m"]
+    jobs = {job["name"]: job for job in project.status()["jobs"]}
+    assert (jobs["flaky"]["attempts"], jobs["flaky"]["queue"]) == (2, "other")
+
+
+def test_foreach_and_sub_flows(project: Project) -> None:
+    child = "jobs:\n  work: {run: 'exit 1'}\n"
+    text = """
+jobs:
+  each: {foreach: "[1, 2, 3]", run: 'echo each >> ran.txt; [ "${{ item }}" != 2 ]'}
+  after: {depends_on: each, run: 'echo after >> ran.txt'}
+  list: {foreach: '["p", "q"]', run: 'echo list >> ran.txt'}
+  sub: {flow: child.yaml}
+"""
+    project.write(child, "child.yaml")
+    failed(project, text)
+    project.write("# mended\n" + child.replace("exit 1", "echo work >> ran.txt"), "child.yaml")
+    assert "child.yaml, line 2 as submitted" in project.flowq("status").out
+    project.write(text.replace("!= 2", "!= 9").replace('"q"]', '"q", "r"]'))
+    preview = project.flowq("retry", "--failed", "--reload", "--dry-run").out
+    assert "its list has changed" in preview
+    done = project.flowq("retry", "--failed", "--reload")
+    assert done.code == 0, done.out + done.err
+    assert sorted(project.ran) == ["after", *["each"] * 4, *["list"] * 5, "work"]
+
+
+def test_a_worker_that_knows_the_run_takes_the_new_plan(
+    store: Store, server: PrivateServer, namespace: str, cli: Cli, tmp_path: Path
+) -> None:
+    """On a server of one's own, a worker goes on after the first attempt, and has its plan in memory."""
+    assert store.runs.recent() == []
+    text = """
+jobs:
+  a: {run: 'true'}
+  b: {depends_on: a, if: params.go, run: exit 3}
+  each: {depends_on: {b: done}, foreach: '[1, 2]', run: exit 3}
+params: {go: {type: boolean, default: true}}
+"""
+    flow = tmp_path / "flow.yaml"
+    flow.write_text(text)
+    with WorkerProcess(server.url, "default", "-c", "2", "--log-level", "warning", namespace=namespace):
+        assert cli("run", "flow.yaml").code == 1
+        flow.write_text(text.replace("exit 3", "echo mended").replace("if: params.go", 'if: "params.go == true"'))
+        assert cli("retry", "--failed").code == 1, "as submitted"
+        done = cli("retry", "--failed", "--reload")
+        assert done.code == 0, done.out
+        assert cli("logs", "b").out == "mended\n"
+        assert cli("logs", "each").out == "each[0] | mended\neach[1] | mended\n"
+        assert cli("retry", "--job", "b").code == 0, "a retry without --reload keeps the plan of the latest attempt"
+        assert cli("logs", "b").out == "mended\nmended\n"
