@@ -23,7 +23,12 @@ _EXCEPTIONS: Final = frozenset(
 )
 _LETTERS: Final = 2  # by which the lengths of a misspelt name and the right one differ at most
 _ALIKE: Final = 0.87  # of 1: ConnectError, which exists, is not ConnectionError
-_CODES: Final = {"module": Code.NO_MODULE, "source": Code.BROKEN_MODULE, "attribute": Code.NO_CALLABLE}
+_CODES: Final = {
+    "module": Code.NO_MODULE,
+    "local": Code.NO_LOCAL_MODULE,
+    "source": Code.BROKEN_MODULE,
+    "attribute": Code.NO_CALLABLE,
+}
 
 
 def find_signatures(jobs: Sequence[JobSpec], lookup: Lookup, report: Report) -> dict[str, Signature]:

@@ -86,7 +86,8 @@ class Lookup:
         known = self._modules.submodules(parent)
         close = close_match(inner, known)
         hint = f"did you mean {parent.name}.{close}?" if close else f"in {parent.name} are {listing(known)}" if known else ""
-        return Problem("module", f"{parent.name}.{inner}", f"there is no module `{inner}` in `{parent.name}`", hint)
+        kind = "local" if self._modules.is_local(name) else "module"
+        return Problem(kind, f"{parent.name}.{inner}", f"there is no module `{inner}` in `{parent.name}`", hint)
 
 
 def _mentioned(tree: ast.Module) -> Iterator[str]:
