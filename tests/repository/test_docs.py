@@ -1,5 +1,6 @@
 """The pages: links and anchors lead somewhere, flows compile, the site has every page, pictures load nothing."""
 
+import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,6 +10,7 @@ import pytest
 import yaml
 
 from flowq.compiler import compile_text, render
+from flowq.compiler.syntax.schema import schema_document
 from tests.repository.makefile import ROOT
 
 DOCS = ROOT / "docs"
@@ -60,6 +62,12 @@ def pages_of(nav: object) -> Iterator[str]:
     elif isinstance(nav, dict):
         for item in nav.values():
             yield from pages_of(item)
+
+
+def test_the_entry_for_schemastore_names_the_schema() -> None:
+    entry = json.loads((DOCS / "schemastore.json").read_text(encoding="utf-8"))
+    assert set(entry) == {"name", "description", "fileMatch", "url"}
+    assert entry["url"] == schema_document()["$id"]
 
 
 def test_links_lead_somewhere() -> None:
