@@ -21,10 +21,12 @@ PEERPIP := .benchmarks/venv/bin/python -m pip --disable-pip-version-check --quie
 # Packages that are built on RQ are tried in environments of their own, without rq where flowq stands in for it.
 CLIENTS := .clients/.stamp
 FLOWS   := examples/flows
+# So has the documentation site: its builder takes flowq from the checkout, for the pages that are made from the code.
+SITE    := .site/venv/.stamp
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run test check lint format types contract examples stale bench clients chaos wheel clean
+.PHONY: help run test check lint format types contract examples stale docs pictures bench clients chaos wheel clean
 
 help: ## list the targets
 	@echo "flowq: make <target>    [ARGS='…' goes to the command behind run, test, chaos and bench]"
@@ -62,6 +64,13 @@ stale: $(DEVELOP) ## texts made from the code that are no longer what it says
 	$(BIN)/python -m tests.repository.reference --check
 	$(BIN)/python -m tests.repository.states_page --check
 
+docs: $(SITE) ## build the documentation site into build/site; a broken link is an error
+	NO_MKDOCS_2_WARNING=1 .site/venv/bin/mkdocs build --quiet
+	@echo "open build/site/index.html"
+
+pictures: $(DEVELOP) ## run the example and draw the pictures of the README again
+	$(BIN)/python -m tests.repository.pictures
+
 bench: $(DEVELOP) $(PEERS) ## compare with RQ, Celery and others, side by side: one table of medians and ratios
 	$(BIN)/python -m benchmarks $(ARGS)
 
@@ -75,7 +84,7 @@ wheel: $(DEVELOP) ## build the wheel into dist/ (from a source archive: nothing 
 	$(BIN)/python -m build --outdir dist .
 
 clean: ## remove the environment, caches and everything built
-	rm -rf $(VENV) .benchmarks .clients build dist out *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) .benchmarks .clients .site build dist out *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # -- the environment -----------------------------------------------------------------------------------------------------------
@@ -95,6 +104,12 @@ $(DEVELOP): pyproject.toml | $(MADE)
 	@echo "installing flowq and the tools for its development into $(VENV) (once) …"
 	@$(PIP) install --editable '.[dev]'
 	@touch $(RUNTIME) $@
+
+$(SITE): docs/requirements.txt pyproject.toml | $(MADE)
+	@echo "installing the builder of the documentation into .site (once) …"
+	@$(BIN)/python -m venv .site/venv
+	@.site/venv/bin/python -m pip --disable-pip-version-check --quiet install --requirement docs/requirements.txt --editable .
+	@touch $@
 
 # One that cannot be installed is a dash in the table. What jobs import is on the path of all of them alike.
 $(PEERS): benchmarks/peers.txt | $(MADE)

@@ -59,8 +59,9 @@ class Worker(WorkerInfo):
         work_horse_killed_handler: called with `(job, pid, wait status, None)` when a job's process has died without an end.
         death_penalty_class: how timeouts are enforced in the job's process; SIGALRM by default.
         worker_ttl: seconds after which a job of a worker that has died is given to another (the lease, 10 s).
-        maintenance_interval, default_worker_ttl, log_job_description, job_monitoring_interval, disable_default_exception_handler,
-            prepare_for_work: accepted, for what they are about flowq does by itself.
+
+    `maintenance_interval`, `default_worker_ttl`, `log_job_description`, `job_monitoring_interval`, `disable_default_exception_handler`
+    and `prepare_for_work` are accepted and have no effect: flowq does by itself what they are about.
 
     Subclasses may set `job_class`, `queue_class` and `death_penalty_class`.
     """
