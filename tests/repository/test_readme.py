@@ -10,7 +10,6 @@ import pytest
 
 from flowq.cli.main import COMMANDS
 from tests.repository.makefile import ROOT, phony_targets, recipe_targets
-from tests.repository.picture import FOLDER, THEMES
 from tests.repository.readme import Block, blocks, same
 
 DOCUMENTS = ("README.md", "CONTRIBUTING.md")
@@ -95,14 +94,6 @@ def test_blocks_compare_without_ids_times_and_order() -> None:
 def test_the_readme_has_its_blocks() -> None:
     kinds = [block.kind for block in blocks(text_of("README.md"))]
     assert kinds[:2] == ["file", "output"]
-
-
-def test_the_pictures_have_their_theme_and_load_nothing() -> None:
-    for name, theme in THEMES.items():
-        stored = (FOLDER / f"gantt-{name}.svg").read_text(encoding="utf-8")
-        assert "critical" in stored
-        assert not re.search(r"@font-face|url\((?!#)|<image|<script", stored)
-        assert theme.background_color.hex in stored.lower()
 
 
 def test_the_first_flow_of_the_readme_runs(home: Path, tmp_path: Path) -> None:
