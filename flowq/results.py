@@ -109,8 +109,13 @@ class Result:
             return_value=decode(job_id, record.value, serializer) if successful else exceeded,
             worker_name=record.worker,
             execution_started_at=None if record.started_ms is None else datetime.fromtimestamp(record.started_ms / 1000, UTC),
-            exc_string=None if exceeded is not None or record.error is None else f"{record.error}\n",
+            exc_string=None if exceeded is not None else error_text(record),
         )
+
+
+def error_text(record: ResultRecord) -> str | None:
+    """Return the text of an error as `Result` and `Job` have it, with a line break at its end; None where there is none."""
+    return None if record.error is None else f"{record.error}\n"
 
 
 def _asked(text: str | None) -> str:

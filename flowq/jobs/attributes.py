@@ -9,7 +9,7 @@ from flowq.callbacks import CALLBACK_TIMEOUT, Callback
 from flowq.connections.stores import connection_of
 from flowq.executions import Execution
 from flowq.jobs.options import as_arguments, as_keywords, new_id
-from flowq.results import Result
+from flowq.results import Result, error_text
 from flowq.states import RAN, JobStatus
 
 if TYPE_CHECKING:
@@ -240,7 +240,7 @@ class JobAttributes:
     )
     result = Attribute[Any](lambda job: job.return_value(), "The return value; None while there is none.")
     exc_info = Attribute(
-        lambda job: None if (record := job.store.jobs.result(job.id)) is None else record.error,  # no value is decoded for that
+        lambda job: None if (record := job.store.jobs.result(job.id)) is None else error_text(record),  # no value is decoded
         "The text of the latest error; None when the latest execution was no failure.",
     )
 

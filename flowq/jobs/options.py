@@ -61,9 +61,10 @@ def new_id(value: Any) -> str:
     Raises:
         UsageError: it has other characters than letters, digits, `_` and `-`.
     """
-    if not isinstance(value, str) or _ID.fullmatch(value) is None:
+    name = checked_id(value)
+    if _ID.fullmatch(name) is None:
         raise UsageError(f"a job's id may have letters, digits, '_' and '-', found {value!r}")
-    return value
+    return name
 
 
 def group_name(value: Any) -> str:

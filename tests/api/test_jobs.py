@@ -114,7 +114,7 @@ def test_changes_of_an_enqueued_job(queue: Queue, work: Work) -> None:
     with pytest.raises(UsageError, match="timeout"):
         job.timeout = "soon"
     for bad in ("", "a|b"):
-        with pytest.raises(UsageError, match="a job's id may have letters"):
+        with pytest.raises(UsageError, match="a job's id must be a text"):
             job.id = bad
 
 
