@@ -87,7 +87,7 @@ class Slot:
         self.task: Task | None = None
         self._loop = loop
         self._owner = owner
-        self._grace = grace
+        self._grace = self._stop_grace = grace
         self._fork_server: ForkServerClient | None = None
         self._horse: Horse | None = None
         self._output = JobOutput(loop, None)
@@ -112,11 +112,6 @@ class Slot:
         return not self._over
 
     @property
-    def _stop_grace(self) -> float:
-        """The time in seconds from SIGTERM to SIGKILL."""
-        return self._grace if self.task is None else float(self.task.get("stop_grace", self._grace))
-
-    @property
     def alarm(self) -> float | None:
         """The monotonic time of the next call of `tick`."""
         return self._alarm
@@ -133,6 +128,7 @@ class Slot:
         self._so_far = None
         self._secrets = secrets
         self._output = JobOutput(self._loop, secrets)
+        self._stop_grace = float(task.get("stop_grace", self._grace))
         for warning in secrets.warnings() if secrets is not None else ():
             self._output.note(warning)
         self._alarm = time.monotonic() + _START_LIMIT
