@@ -3,10 +3,9 @@
 An execution ends when its outcome arrives; the slot is free when the horse and all it started are gone. Both can be seen in one
 turn of the loop in either order, so the horse's channel is always read to its end before an exit is believed.
 
-Timeouts, by this process's own clock (the job cannot dodge it; it may block signals, or sit in C code):
+Timeouts, by this process's own clock (the job cannot dodge it); the stop grace is the task's, else the worker's grace:
     call, pickle    T: exception in the horse    T + grace: SIGTERM to the group    + stop grace: SIGKILL
     shell, argv                                  T: SIGTERM to the group            + stop grace: SIGKILL
-The stop grace is the task's (`stop_grace` of a flow's job), else the worker's grace.
 
 A timeout counts from the moment at which the horse has read its task. One that does not read it hangs in flowq's own code or in an at-fork
 hook: a lock that a thread of the program held when its worker was cloned stays locked in the copy. It is killed after `_BEGIN_LIMIT`,
