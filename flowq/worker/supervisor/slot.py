@@ -3,10 +3,9 @@
 An execution ends when its outcome arrives; the slot is free when the horse and all it started are gone. Both can be seen in one
 turn of the loop in either order, so the horse's channel is always read to its end before an exit is believed.
 
-Timeouts, by this process's own clock (the job cannot dodge it; it may block signals, or sit in C code):
+Timeouts, by this process's own clock (the job cannot dodge it); the stop grace is the task's, else the worker's grace:
     call, pickle    T: exception in the horse    T + grace: SIGTERM to the group    + stop grace: SIGKILL
     shell, argv                                  T: SIGTERM to the group            + stop grace: SIGKILL
-The stop grace is the task's (`stop_grace` of a flow's job), else the worker's grace.
 
 A timeout counts from the moment at which the horse has read its task. One that does not read it hangs in flowq's own code or in an at-fork
 hook: a lock that a thread of the program held when its worker was cloned stays locked in the copy. It is killed after `_BEGIN_LIMIT`,
@@ -87,7 +86,7 @@ class Slot:
         self.task: Task | None = None
         self._loop = loop
         self._owner = owner
-        self._grace = grace
+        self._grace = self._stop_grace = grace
         self._fork_server: ForkServerClient | None = None
         self._horse: Horse | None = None
         self._output = JobOutput(loop, None)
@@ -112,11 +111,6 @@ class Slot:
         return not self._over
 
     @property
-    def _stop_grace(self) -> float:
-        """The time in seconds from SIGTERM to SIGKILL."""
-        return self._grace if self.task is None else float(self.task.get("stop_grace", self._grace))
-
-    @property
     def alarm(self) -> float | None:
         """The monotonic time of the next call of `tick`."""
         return self._alarm
@@ -133,6 +127,7 @@ class Slot:
         self._so_far = None
         self._secrets = secrets
         self._output = JobOutput(self._loop, secrets)
+        self._stop_grace = float(task.get("stop_grace", self._grace))
         for warning in secrets.warnings() if secrets is not None else ():
             self._output.note(warning)
         self._alarm = time.monotonic() + _START_LIMIT
