@@ -97,10 +97,10 @@ def test_the_readme_has_its_blocks() -> None:
 
 
 def test_the_first_flow_of_the_readme_runs(home: Path, tmp_path: Path) -> None:
-    found = re.search(r"```yaml\n# nightly.yaml\n(.*?)```", text_of("README.md"), re.DOTALL)
+    found = re.search(r"```yaml\n# report.yaml\n(.*?)```", text_of("README.md"), re.DOTALL)
     assert found is not None
-    (tmp_path / "nightly.yaml").write_text(found[1], encoding="utf-8")
+    (tmp_path / "report.yaml").write_text(found[1], encoding="utf-8")
     program = Path(sys.executable).parent / "flowq"
-    done = subprocess.run([str(program), "run", "nightly.yaml"], cwd=tmp_path, capture_output=True, text=True, check=False)
+    done = subprocess.run([str(program), "run", "report.yaml"], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "loading tue" in done.stdout
+    assert "1200 rows in de" in done.stdout
