@@ -4,8 +4,9 @@ An execution ends when its outcome arrives; the slot is free when the horse and 
 turn of the loop in either order, so the horse's channel is always read to its end before an exit is believed.
 
 Timeouts, by this process's own clock (the job cannot dodge it; it may block signals, or sit in C code):
-    call, pickle    T: exception in the horse    T + grace: SIGTERM to the group    T + 2 grace: SIGKILL
-    shell, argv                                  T: SIGTERM to the group            T + grace: SIGKILL
+    call, pickle    T: exception in the horse    T + grace: SIGTERM to the group    + stop grace: SIGKILL
+    shell, argv                                  T: SIGTERM to the group            + stop grace: SIGKILL
+The stop grace is the task's (`stop_grace` of a flow's job), else the worker's grace.
 
 A timeout counts from the moment at which the horse has read its task. One that does not read it hangs in flowq's own code or in an at-fork
 hook: a lock that a thread of the program held when its worker was cloned stays locked in the copy. It is killed after `_BEGIN_LIMIT`,
@@ -111,6 +112,11 @@ class Slot:
         return not self._over
 
     @property
+    def _stop_grace(self) -> float:
+        """The time in seconds from SIGTERM to SIGKILL."""
+        return self._grace if self.task is None else float(self.task.get("stop_grace", self._grace))
+
+    @property
     def alarm(self) -> float | None:
         """The monotonic time of the next call of `tick`."""
         return self._alarm
@@ -162,7 +168,7 @@ class Slot:
         elif self._stage == 0:
             self._signal(signal.SIGTERM)
             self._stage = _TERM_SENT
-            self._alarm = time.monotonic() + self._grace
+            self._alarm = time.monotonic() + self._stop_grace
 
     def tick(self) -> None:
         """Send the due signals."""
@@ -180,7 +186,7 @@ class Slot:
             self._cause = KillCause.TIMEOUT
             self._signal(signal.SIGTERM)
             self._stage = _TERM_SENT
-            self._alarm = now + self._grace
+            self._alarm = now + self._stop_grace
 
     def _awaits_begin(self, now: float) -> bool:
         """Return whether the hard limit is not due, because the horse has not begun or only just has; kill it if it takes too long."""

@@ -52,6 +52,10 @@ class PlannedRun:
         candidates = (self.record.directory, *(os.path.dirname(file) for file in files))
         return tuple(dict.fromkeys(entry for entry in candidates if entry))
 
+    def flow_directory(self, node: Node) -> str:
+        """Return the directory of the flow file that a job stands in; that of the run, if the flow is no file."""
+        return os.path.dirname(self.plan.file_of(node)) or self.record.directory
+
 
 @dataclass(frozen=True, slots=True)
 class JobPlace:
@@ -158,6 +162,7 @@ class JobScopes:
             "id": record.id,
             "name": run.plan.name,
             "date": datetime.fromtimestamp(record.created_ms / 1000, UTC).date().isoformat(),
+            "flow_dir": run.flow_directory(node),
             "attempt": record.attempt,
             "status": str(record.outcome or record.status),
             "failed_jobs": self._failed_jobs(run) if "failed_jobs" in used else [],
