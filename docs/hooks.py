@@ -16,7 +16,11 @@ from mkdocs.structure.pages import Page
 from flowq.cli.main import COMMANDS, cli
 
 ROOT = Path(__file__).resolve().parents[1]
-OUTSIDE = {"CONTRIBUTING.md": "generated/contributing.md", "CHANGELOG.md": "generated/changelog.md"}
+OUTSIDE = {
+    "CONTRIBUTING.md": "generated/contributing.md",
+    "CHANGELOG.md": "generated/changelog.md",
+    "examples/README.md": "generated/examples.md",
+}
 CLASSES = (
     "Flow",
     "Run",
@@ -43,7 +47,7 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
     }
     for name, text in pages.items():
         files.append(File.generated(config, name, content=text))
-    for path in sorted((ROOT / "examples").rglob("*.yaml")):
+    for path in sorted(path for kind in ("yaml", "py") for path in (ROOT / "examples").rglob(f"*.{kind}")):
         files.append(File.generated(config, path.relative_to(ROOT).as_posix(), abs_src_path=str(path)))
     return files
 
