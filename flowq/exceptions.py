@@ -68,7 +68,11 @@ class NoSuchRunError(FlowqError):
 
 
 class AmbiguousRunError(UsageError):
-    """A prefix that fits several runs."""
+    """A prefix that fits several runs, `runs`."""
+
+    def __init__(self, text: str, runs: "Sequence[str]" = ()) -> None:
+        super().__init__(text)
+        self.runs = tuple(runs)
 
 
 class NoSuchExecutionError(FlowqError, ValueError):

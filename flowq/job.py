@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from flowq import ids
 from flowq.callbacks import Callback
-from flowq.connections.stores import store_for
+from flowq.connections.stores import connection_of, store_for
 from flowq.dependency import Dependency
 from flowq.dotted_names import load_class, reference
 from flowq.exceptions import InvalidJobOperation, NoSuchJobError
@@ -123,7 +123,7 @@ class Job(JobAttributes):
         Raises:
             NoSuchJobError: there is none with this id.
         """
-        job = cls(checked_id(id), store_for(connection), serializer)
+        job = cls(checked_id(id), connection_of(store_for(connection)), serializer)
         job.refresh()
         return job
 
@@ -142,7 +142,7 @@ class Job(JobAttributes):
     def _restored(cls, store: "Store", stored: StoredJob | None, serializer: Any) -> Self | None:
         if stored is None:
             return None
-        job = cls(stored.record.id, store, serializer)
+        job = cls(stored.record.id, connection_of(store), serializer)
         job.state.take(stored)
         job.settings.reset()
         return job
@@ -214,7 +214,7 @@ class Job(JobAttributes):
 
     def fetch_dependencies(self) -> "list[Job]":
         """Return the jobs that it waits or waited for, as far as they are there."""
-        return restore(self.dependency_ids, self.store, type(self))
+        return restore(self.dependency_ids, self.connection, type(self))
 
     def delete_dependents(self) -> None:
         """Delete the jobs that wait for it."""
@@ -289,7 +289,8 @@ def get_current_job(connection: Any = None, job_class: Any = None) -> Job | None
     if task is None:
         return None
     wanted = load_class(job_class if job_class is not None else current_job_class(), Job)
-    job: Job = wanted.fetch(task["id"], current_store() if connection is None else connection)  # type: ignore[attr-defined] # a subclass of Job
+    store = current_store() if connection is None else store_for(connection)
+    job: Job = wanted.fetch(task["id"], None if store is None else connection_of(store))  # type: ignore[attr-defined] # a subclass of Job
     return job
 
 

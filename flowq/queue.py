@@ -5,7 +5,7 @@ from functools import total_ordering
 from typing import TYPE_CHECKING, Any
 
 from flowq import defaults
-from flowq.connections.stores import store_for
+from flowq.connections.stores import connection_of, store_for
 from flowq.dotted_names import load_class
 from flowq.durations import parse_duration
 from flowq.exceptions import InvalidJobOperation
@@ -73,12 +73,12 @@ class Queue(Enqueueing):
         """Return all queues that hold or held jobs, by name."""
         store = store_for(connection)
         options = {"job_class": job_class, "serializer": serializer, "death_penalty_class": death_penalty_class}
-        return [cls(name, store, **options) for name in store.queues.names()]
+        return [cls(name, connection_of(store), **options) for name in store.queues.names()]
 
     @property
     def connection(self) -> Any:
         """The redis-py client that the queue's server is reached with."""
-        return self.store.client
+        return connection_of(self.store)
 
     # -- looking --------------------------------------------------------------------------------------------------------------
 
@@ -112,7 +112,7 @@ class Queue(Enqueueing):
 
     def get_jobs(self, offset: int = 0, length: int = -1) -> list[Job]:
         """Return waiting jobs, the next one first."""
-        return restore(self.get_job_ids(offset, length), self.store, self.job_class)
+        return restore(self.get_job_ids(offset, length), self.connection, self.job_class)
 
     def get_job_position(self, job_or_id: Job | str) -> int | None:
         """Return how many jobs are before this one, None when it does not wait here."""
@@ -124,7 +124,7 @@ class Queue(Enqueueing):
 
     def fetch_job(self, job_id: str) -> Job | None:
         """Return the job with this id if it is of this queue, else None."""
-        job = self.job_class.fetch_many([job_id], self.store)[0]
+        job = self.job_class.fetch_many([job_id], self.connection)[0]
         return job if job is not None and job.origin == self.name else None
 
     # -- clearing -------------------------------------------------------------------------------------------------------------

@@ -5,7 +5,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from flowq import defaults
-from flowq.connections.stores import store_for
+from flowq.connections.stores import connection_of, store_for
 from flowq.exceptions import InvalidJobOperation, NoSuchJobError
 from flowq.job import Job
 from flowq.states import ENDED, JobStatus
@@ -48,7 +48,7 @@ class BaseRegistry:
     @property
     def connection(self) -> Any:
         """The redis-py client that the registry's server is reached with."""
-        return self.store.client
+        return connection_of(self.store)
 
     def get_queue(self) -> Any:
         """Return the queue whose jobs these are: the one that was given, else one that is made now.
@@ -58,7 +58,7 @@ class BaseRegistry:
         """
         if self._queue is None:
             queues: Any = import_module("flowq.queue")
-            self._queue = queues.Queue(self.name, self.store, job_class=self.job_class, serializer=self.serializer)
+            self._queue = queues.Queue(self.name, self.connection, job_class=self.job_class, serializer=self.serializer)
         return self._queue
 
     @property
@@ -116,7 +116,7 @@ class BaseRegistry:
         Raises:
             InvalidJobOperation: it is not in this registry, or belongs to a run.
         """
-        handle = job_or_id if isinstance(job_or_id, Job) else self.job_class.fetch(job_or_id, self.store)
+        handle = job_or_id if isinstance(job_or_id, Job) else self.job_class.fetch(job_or_id, self.connection)
         if handle not in self:
             raise InvalidJobOperation(f"job {handle.id} is not in the {self.status} registry of queue {self.name!r}")
         return handle.requeue(at_front=at_front)

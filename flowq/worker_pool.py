@@ -16,7 +16,7 @@ from types import FrameType
 from typing import Any, Final, NamedTuple
 
 from flowq import ids
-from flowq.connections.stores import store_for
+from flowq.connections.stores import connection_of, store_for
 from flowq.dotted_names import load_class
 from flowq.exceptions import ServerError, UsageError
 from flowq.job import Job
@@ -108,12 +108,12 @@ class WorkerPool:
     @property
     def connection(self) -> Any:
         """The redis-py client that the server is reached with."""
-        return self.store.client
+        return connection_of(self.store)
 
     @property
     def queues(self) -> list[Queue]:
         """The queues, in order of priority."""
-        return [self.queue_class(name, connection=self.store) for name in self._queue_names]
+        return [self.queue_class(name, connection=self.connection) for name in self._queue_names]
 
     @property
     def number_of_active_workers(self) -> int:
@@ -261,7 +261,7 @@ class WorkerPool:
         return self.worker_class(
             self._queue_names,
             name=name,
-            connection=self.store,
+            connection=self.connection,
             exception_handlers=self.exception_handlers,
             job_class=self.job_class,
             queue_class=self.queue_class,

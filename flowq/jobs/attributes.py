@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, overload
 
 from flowq.callbacks import CALLBACK_TIMEOUT, Callback
+from flowq.connections.stores import connection_of
 from flowq.executions import Execution
 from flowq.jobs.options import checked_id
 from flowq.results import Result
@@ -115,7 +116,9 @@ class JobAttributes:
         lambda job, value: setattr(job.settings, "serializer", value),
     )
     store = Attribute(lambda job: job.state.store, "The store that it is in.")
-    connection = Attribute[Any](lambda job: job.store.client, "The redis-py client that the job's server is reached with.")
+    connection = Attribute[Any](
+        lambda job: connection_of(job.store), "The redis-py client that the job's server is reached with."
+    )
 
     # -- what it executes -----------------------------------------------------------------------------------------------------
 

@@ -193,12 +193,15 @@ _ENCODED: Final = [(name, option.stored or name, option.encode) for name, option
 _DECODED: Final = [(name, option.stored or name, option.decode) for name, option in _TABLE.items() if option.decode]
 # What `enqueue` takes out of a call, and its name here. `timeout` is not among them: it may well be an argument of the function.
 _AT_ENQUEUE: Final = {option.keyword or name: name for name, option in _TABLE.items() if option.keyword is not None}
+# The same, and the name of the parameter of `enqueue_call`.
+_OF_CALL: Final = {**{name: name for name in _AT_ENQUEUE}, "job_timeout": "timeout", "pipeline": "pipeline"}
+_NAMES: Final = {**_AT_ENQUEUE, **{name: name for name in _TABLE}}
 
 
 # -- from a call to options ---------------------------------------------------------------------------------------------------
 
 
-def split_call(args: Sequence[Any], kwargs: Mapping[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any], JobOptions]:
+def split_call(args: Sequence[Any], kwargs: Mapping[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any], dict[str, Any]]:
     """Separate the options in a call of `enqueue` from the arguments of the function.
 
     Args:
@@ -206,23 +209,28 @@ def split_call(args: Sequence[Any], kwargs: Mapping[str, Any]) -> tuple[tuple[An
         kwargs: keyword arguments of the call.
 
     Returns:
-        The function's positional and keyword arguments, and the options. `args=` and `kwargs=` give the function's arguments
-        whole, so that one named like an option can be passed.
+        The function's positional and keyword arguments, and the options by the names of the parameters of `enqueue_call`. `args=` and
+        `kwargs=` give the function's arguments whole, so that one named like an option can be passed.
 
     Raises:
-        UsageError: an option's value is invalid, or both forms of arguments were used.
+        UsageError: both forms of arguments were used.
     """
-    rest = dict(kwargs)
-    given = {option: rest.pop(name) for name, option in _AT_ENQUEUE.items() if name in rest}
+    rest: dict[str, Any] = {}
+    options: dict[str, Any] = {}
+    for name, value in kwargs.items():
+        if name in _OF_CALL:
+            options[_OF_CALL[name]] = value
+        else:
+            rest[name] = value
     if "args" not in rest and "kwargs" not in rest:
-        return tuple(args), rest, parse_options(given)
+        return tuple(args), rest, options
     if args:
         raise UsageError("give the function's arguments either after it or with args=…, kwargs=…, not both")
     explicit = rest.pop("args", None)
     named = as_keywords(rest.pop("kwargs", None))
     if rest:
         raise UsageError(f"unexpected options next to args=… and kwargs=…: {', '.join(sorted(rest))}")
-    return as_arguments(explicit), named, parse_options(given)
+    return as_arguments(explicit), named, options
 
 
 def as_arguments(value: Any) -> tuple[Any, ...]:
@@ -250,8 +258,7 @@ def bind_options(parameters: Mapping[str, Any]) -> dict[str, Any]:
 
     The functions whose signatures RQ documents list their options one by one; each passes its `locals()`.
     """
-    named = {_AT_ENQUEUE.get(name, name): value for name, value in parameters.items()}
-    return {name: value for name, value in named.items() if name in _TABLE}
+    return {_NAMES[name]: value for name, value in parameters.items() if name in _NAMES}
 
 
 def enqueue_options(parameters: Mapping[str, Any]) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
+from flowq.connections.stores import connection_of
 from flowq.exceptions import NoSuchWorkerError
 from flowq.executions import Execution
 from flowq.job import Job
@@ -64,7 +65,7 @@ class WorkerInfo:
     def get_current_job(self) -> Job | None:
         """Return the job that it executes, None for none."""
         job_id = self.get_current_job_id()
-        return None if job_id is None else self.job_class.fetch_many([job_id], self.store)[0]
+        return None if job_id is None else self.job_class.fetch_many([job_id], connection_of(self.store))[0]
 
     def get_current_executions(self, refresh: bool = False) -> list[Execution]:  # noqa: ARG002 - they are always the current ones
         """Return the executions that are in progress."""

@@ -20,6 +20,16 @@ def _callback(option: str) -> property:
     return property(name)
 
 
+def _resolved(option: str) -> property:
+    """Return a property with a callback of a job itself, None where it has none."""
+
+    def function(job: Job) -> Any:
+        callback = getattr(job.options, option)
+        return None if callback is None else callback.resolved()
+
+    return property(function)
+
+
 class _JobNames(Job):
     redis_job_namespace_prefix = "rq:job:"
 
@@ -40,6 +50,11 @@ class _JobNames(Job):
     @property
     def _dependency_ids(self) -> list[str]:
         return list(self.dependency_ids)
+
+    @property
+    def _dependency_id(self) -> str | None:
+        ids = self.dependency_ids
+        return ids[0] if ids else None
 
     @property
     def _status(self) -> JobStatus:
@@ -64,6 +79,9 @@ class _JobNames(Job):
         """Return whether it goes to the front of its queue."""
         return self.options.front
 
+    _success_callback = _resolved("on_success")
+    _failure_callback = _resolved("on_failure")
+    _stopped_callback = _resolved("on_stopped")
     _success_callback_name = _callback("on_success")
     _failure_callback_name = _callback("on_failure")
     _stopped_callback_name = _callback("on_stopped")

@@ -106,8 +106,15 @@ WARNINGS: Final = frozenset(
         Code.ALLOWANCE,
         *(Code.EXCLUDE_NOTHING, Code.EMPTY_MATRIX, Code.MATCH_NOTHING, Code.SUB_FLOW_IGNORES),
         *(Code.NO_MODULE, Code.BROKEN_MODULE, Code.CACHE_NEVER),
-        *(Code.SKIPPED_TOO, Code.UNUSED, Code.NEVER_REACHED, Code.RETRY_NEVER, Code.NEVER_HOLDS),
-        *(Code.DEFAULT_TAKES_ALL, Code.EXCEPTION_NAME),
+        *(
+            Code.SKIPPED_TOO,
+            Code.UNUSED,
+            Code.NEVER_REACHED,
+            Code.RETRY_NEVER,
+            Code.NEVER_HOLDS,
+            Code.DEFAULT_TAKES_ALL,
+            Code.EXCEPTION_NAME,
+        ),
         *(Code.SECRET_LEAK, Code.SECRET_UNREAD, Code.SHEBANG),
     }
 )

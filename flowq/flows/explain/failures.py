@@ -9,15 +9,15 @@ from flowq.plan import Node
 from flowq.states import JobStatus, Reason
 
 _FRAME: Final = re.compile(r'^  File "(?P<file>[^"]+)", line (?P<line>\d+), in (?P<name>.+)$', re.MULTILINE)
-_EXCEPTION: Final = re.compile(r"([A-Za-z_][\w.]*)(?::|$)")
-_EXIT: Final = re.compile(r"exit code (\d+)")
-_NEVER_RETRIED: Final = frozenset({Reason.RUN_TIMEOUT, Reason.REJECTED, Reason.EXPIRED})
 _DIRECT: Final = "The above exception was the direct cause"
 _TRACEBACK: Final = re.compile(
     rf"\n\n({_DIRECT} of the following exception|During handling of the above exception, another exception occurred):\n\n"
 )
 """What Python writes between the tracebacks of a chain, the first cause first."""
 _LIBRARY: Final = re.compile(r"(?:^|/)(?:site-packages|dist-packages|lib(?:64)?/(?:python|pypy)\d+\.\d+)/|^<frozen ")
+_EXCEPTION: Final = re.compile(r"([A-Za-z_][\w.]*)(?::|$)")
+_EXIT: Final = re.compile(r"exit code (\d+)")
+_NEVER_RETRIED: Final = frozenset({Reason.RUN_TIMEOUT, Reason.REJECTED, Reason.EXPIRED})
 _FAILURES: Final = {
     Reason.ABANDONED: "its worker was lost: no heartbeat within the lease (it was killed, ran out of memory, or its machine failed)",
     Reason.INVALID_RESULT: "it ran, but its return value cannot be stored as a result",
@@ -55,19 +55,6 @@ def failure(job: JobView, node: Node, *, run_timeout: float | None = None) -> tu
     return text, [*details, *attempts(job)]
 
 
-def _not_retried(job: JobView, node: Node) -> str | None:
-    """Return why a job with retries left was not retried: its failure is no cause in `retry.on`."""
-    if node.retry is None or not node.retry.on or not 0 < job.attempts < job.max_attempts or job.status is not JobStatus.FAILED:
-        return None
-    if job.reason in _NEVER_RETRIED:
-        return None
-    named = _EXCEPTION.match(job.error_line or "")
-    exited = _EXIT.match(job.error_line or "")
-    found = job.reason if job.reason in (Reason.TIMEOUT, Reason.ABANDONED) else None
-    what = found or (f"exit code {exited[1]}" if exited else named[1] if named else "this failure")
-    return f"not retried: {what} is not in `on: [{', '.join(cause.removeprefix('exit:') for cause in node.retry.on)}]`"
-
-
 def progress(job: JobView) -> str:
     """Return how far a job had come that was ended before its end."""
     if job.started_ms is None:
@@ -83,6 +70,19 @@ def _killed(error: str) -> list[str]:
         return []
     cause = ": often the system does, when memory runs out" if "SIGKILL" in error else ""
     return [f"flowq did not send this signal{cause}"]
+
+
+def _not_retried(job: JobView, node: Node) -> str | None:
+    """Return why a job with retries left was not retried: its failure is no cause in `retry.on`."""
+    if node.retry is None or not node.retry.on or not 0 < job.attempts < job.max_attempts or job.status is not JobStatus.FAILED:
+        return None
+    if job.reason in _NEVER_RETRIED:
+        return None
+    named = _EXCEPTION.match(job.error_line or "")
+    exited = _EXIT.match(job.error_line or "")
+    found = job.reason if job.reason in (Reason.TIMEOUT, Reason.ABANDONED) else None
+    what = found or (f"exit code {exited[1]}" if exited else named[1] if named else "this failure")
+    return f"not retried: {what} is not in `on: [{', '.join(cause.removeprefix('exit:') for cause in node.retry.on)}]`"
 
 
 def attempts(job: JobView) -> list[str]:

@@ -30,7 +30,7 @@ from flowq.worker.horse.exit_text import killed_text
 from flowq.worker.ipc.channel import PeerGoneError, ProtocolError
 from flowq.worker.ipc.messages import failed
 from flowq.worker.ipc.platform import describe
-from flowq.worker.supervisor.captured_output import JobOutput
+from flowq.worker.supervisor.captured_output import JobOutput, output_pipes
 from flowq.worker.supervisor.event_loop import Loop
 from flowq.worker.supervisor.fork_server_client import ForkServerClient, Horse
 
@@ -244,7 +244,7 @@ class Slot:
 
     def _hand_over(self, horse: Horse, task: Task) -> None:
         values = {} if self._secrets is None else self._secrets.environment()
-        reads, writes = _two_pipes()
+        reads, writes = output_pipes()
         self._output.watch(reads)  # before the job can write: there are no notes of earlier writes
         try:
             horse.channel.send((task, values), writes)  # the socket is empty, so the descriptors are on their way at least
@@ -391,15 +391,3 @@ def _death(code: int | None, cause: KillCause | None) -> TaskResult:
     elif cause is KillCause.KILL:
         text += " on request"
     return failed("killed", text, exit_code=128 - code)
-
-
-def _two_pipes() -> tuple[tuple[int, int], tuple[int, int]]:
-    """Return the ends to read and the ends to write of the pipes for stdout and stderr."""
-    first = os.pipe()
-    try:
-        second = os.pipe()
-    except OSError:
-        for fd in first:
-            os.close(fd)
-        raise
-    return (first[0], second[0]), (first[1], second[1])
