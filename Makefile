@@ -26,7 +26,7 @@ SITE    := .site/venv/.stamp
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run test check lint format types contract examples stale docs pictures bench clients chaos wheel clean
+.PHONY: help run test check lint spelling format types contract examples stale docs pictures bench clients chaos wheel clean
 
 help: ## list the targets
 	@echo "flowq: make <target>    [ARGS='…' goes to the command behind run, test, chaos and bench]"
@@ -40,11 +40,14 @@ run: $(RUNTIME) ## run the example data pipeline on the embedded server
 test: $(DEVELOP) $(CLIENTS)-quick ## run the test suite (ARGS='tests/compiler -k matrix' for a part of it)
 	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile $(ARGS)
 
-check: lint types contract examples stale ## everything that is checked without running tests
+check: lint spelling types contract examples stale ## everything that is checked without running tests
 
 lint: $(DEVELOP) ## ruff: rules and format
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+
+spelling: $(DEVELOP) ## codespell over the pages; the two words that it may not know are mistakes on purpose
+	$(BIN)/codespell --ignore-words-list nmae,biuld README.md CONTRIBUTING.md CHANGELOG.md examples/README.md docs
 
 format: $(DEVELOP) ## let ruff rewrite: format, and fixes that are safe
 	$(BIN)/ruff format .
@@ -84,7 +87,7 @@ wheel: $(DEVELOP) ## build the wheel into dist/ (from a source archive: nothing 
 	$(BIN)/python -m build --outdir dist .
 
 clean: ## remove the environment, caches and everything built
-	rm -rf $(VENV) .benchmarks .clients .site build dist out *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) .benchmarks .site .clients build dist out *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # -- the environment -----------------------------------------------------------------------------------------------------------
