@@ -103,7 +103,9 @@ def _folded(plan: Plan, jobs: dict[int, JobView]) -> Drawing:
                 name=_name(node.name),
                 queue=node.queue,
                 place=plan.place_of(node),
-                cells=tuple(plan.cells[ordinal].name for ordinal in own if plan.cells[ordinal].name != node.name) if node.matrix else (),
+                cells=tuple(plan.cells[ordinal].name for ordinal in own if plan.cells[ordinal].name != node.name)
+                if node.matrix
+                else (),
                 matrix=bool(node.matrix),
                 status=matrix_status(views) if node.matrix else views[0].status if views else None,
                 allowed=any(view.allowed for view in views),
