@@ -110,7 +110,7 @@ def test_a_failure_callback_that_must_be_killed_is_called_once_and_the_error_is_
     Worker([queue]).work(burst=True)
     error = job.exc_info or ""
     assert "ZeroDivisionError: division by zero" in error
-    assert error.endswith("What was called for this failure took too long and was killed")
+    assert error.endswith("What was called for this failure took too long and was killed\n")
     assert lines(log) == ["deaf"]
 
 

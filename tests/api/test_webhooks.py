@@ -4,6 +4,7 @@ import os
 import signal
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from datetime import datetime
 from pathlib import Path
@@ -308,7 +309,9 @@ def test_a_warm_stop_waits_for_answers_and_a_cold_stop_gives_deliveries_back(
         queue.enqueue(samples.add, 1, webhooks=both(endpoint))
         until(lambda: endpoint.asked, message="the request")
         worker.signal(signal.SIGTERM)
+        first = time.monotonic()
         until(lambda: Worker.all(queue.connection)[0].state == "stopping", message="the worker to stop")
+        until(lambda: time.monotonic() > first + 1.2, message="a second signal to be another one")
         worker.signal(signal.SIGTERM)
         assert worker.wait() == 0
         assert queue.connection.hget(left(queue)[0], "tries") == b"0"
