@@ -155,7 +155,7 @@ class Job(JobAttributes):
     def perform(self) -> Any:
         """Call the function in this process as the current job and return its value; a coroutine is awaited.
 
-        A worker calls this where it was replaced: in a subclass (`job_class`), or on `Job` itself.
+        A worker calls this where a subclass (`job_class`) replaces it.
         """
         with as_current(self):
             value = self.func(*self.args, **self.kwargs)

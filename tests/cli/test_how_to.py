@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from flowq.compiler import compile_file, render
+from tests.support.pages import commands_of
 
 PAGES = sorted((Path(__file__).parents[2] / "docs" / "how-to").glob("*.md"))
 
@@ -19,18 +20,6 @@ def files(page: str) -> dict[str, str]:
     """Return the flows and modules of a page by the name in their first line."""
     found = re.findall(r"^```(?:yaml|python)\n(# (\S+)\n.*?)^```", page, re.MULTILINE | re.DOTALL)
     return {name: text for text, name in found}
-
-
-def commands(page: str) -> list[tuple[str, list[str]]]:
-    """Return each command of a page with the lines of output shown below it."""
-    found: list[tuple[str, list[str]]] = []
-    for block in re.findall(r"^```console\n(.*?)^```", page, re.MULTILINE | re.DOTALL):
-        for line in block.splitlines():
-            if line.startswith("$ "):
-                found.append((line[2:], []))
-            else:
-                found[-1][1].append(line)
-    return found
 
 
 @pytest.mark.slow
@@ -46,7 +35,7 @@ def test_a_page_does_what_it_says(path: Path, home: Path, tmp_path: Path) -> Non
             assert compiled.diagnostics == (), "\n".join(map(render, compiled.diagnostics))
     search = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
     environment = {"PATH": search, "HOME": str(tmp_path), "FLOWQ_HOME": str(home), "FLOWQ_LINGER": "30", "LANG": "C.UTF-8"}
-    for command, expected in commands(page):
+    for command, expected in commands_of(page):
         done = subprocess.run(
             ["bash", "-c", command], cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=60, check=False
         )
@@ -61,4 +50,4 @@ def test_every_block_of_a_page_is_tried() -> None:
     for path in PAGES:
         page = path.read_text(encoding="utf-8")
         assert len(files(page)) == len(re.findall(r"^```(?:yaml|python)$", page, re.MULTILINE)), path.name
-        assert any(command.startswith("flowq run") for command, _ in commands(page)), path.name
+        assert any(command.startswith("flowq run") for command, _ in commands_of(page)), path.name
