@@ -10,6 +10,7 @@ import pytest
 
 from flowq.compiler import compile_file, render
 from tests.support.pages import commands_of
+from tests.support.wait import until
 
 PAGES = sorted((Path(__file__).parents[2] / "docs" / "how-to").glob("*.md"))
 
@@ -35,10 +36,16 @@ def test_a_page_does_what_it_says(path: Path, home: Path, tmp_path: Path) -> Non
             assert compiled.diagnostics == (), "\n".join(map(render, compiled.diagnostics))
     search = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
     environment = {"PATH": search, "HOME": str(tmp_path), "FLOWQ_HOME": str(home), "FLOWQ_LINGER": "30", "LANG": "C.UTF-8"}
-    for command, expected in commands_of(page):
-        done = subprocess.run(
+
+    def typed(command: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
             ["bash", "-c", command], cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=60, check=False
         )
+
+    for command, expected in commands_of(page):
+        if command.startswith("flowq approve"):  # as a reader does, after the question
+            until(lambda: "next: flowq approve" in typed("flowq status").stdout, 30, "the question")
+        done = typed(command)
         assert done.returncode == 0, (command, done.stdout, done.stderr)
         shown = " ".join(done.stdout.split())
         for line in expected:
