@@ -18,11 +18,15 @@ DEVELOP := $(VENV)/.stamp-dev
 # What flowq is compared with has an environment of its own.
 PEERS   := .benchmarks/venv/.stamp
 PEERPIP := .benchmarks/venv/bin/python -m pip --disable-pip-version-check --quiet install
+# Packages that are built on RQ are tried in environments of their own, without rq where flowq stands in for it.
+CLIENTS := .clients/.stamp
 FLOWS   := examples/flows
+# So has the documentation site: its builder takes flowq from the checkout, for the pages that are made from the code.
+SITE    := .site/venv/.stamp
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run test check lint format types contract examples stale bench chaos wheel clean
+.PHONY: help run test check lint spelling format types contract examples stale docs pictures bench clients chaos wheel clean
 
 help: ## list the targets
 	@echo "flowq: make <target>    [ARGS='…' goes to the command behind run, test, chaos and bench]"
@@ -33,14 +37,17 @@ run: $(RUNTIME) ## run the example data pipeline on the embedded server
 	@$(BIN)/flowq run $(FLOWS)/penguins/penguins.yaml $(ARGS)
 	@$(if $(ARGS),,echo && echo "The report is out/penguins/report.html; \`$(BIN)/flowq status\` shows the run again.")
 
-test: $(DEVELOP) ## run the test suite (ARGS='tests/compiler -k matrix' for a part of it)
+test: $(DEVELOP) $(CLIENTS)-quick ## run the test suite (ARGS='tests/compiler -k matrix' for a part of it)
 	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile $(ARGS)
 
-check: lint types contract examples stale ## everything that is checked without running tests
+check: lint spelling types contract examples stale ## everything that is checked without running tests
 
 lint: $(DEVELOP) ## ruff: rules and format
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+
+spelling: $(DEVELOP) ## codespell over the pages; the two words that it may not know are mistakes on purpose
+	$(BIN)/codespell --ignore-words-list nmae,biuld README.md CONTRIBUTING.md CHANGELOG.md examples/README.md docs
 
 format: $(DEVELOP) ## let ruff rewrite: format, and fixes that are safe
 	$(BIN)/ruff format .
@@ -60,8 +67,18 @@ stale: $(DEVELOP) ## texts made from the code that are no longer what it says
 	$(BIN)/python -m tests.repository.reference --check
 	$(BIN)/python -m tests.repository.states_page --check
 
+docs: $(SITE) ## build the documentation site into build/site; a broken link is an error
+	NO_MKDOCS_2_WARNING=1 .site/venv/bin/mkdocs build --quiet
+	@echo "open build/site/index.html"
+
+pictures: $(DEVELOP) ## run the example and draw the pictures of the README again
+	$(BIN)/python -m tests.repository.pictures
+
 bench: $(DEVELOP) $(PEERS) ## compare with RQ, Celery and others, side by side: one table of medians and ratios
 	$(BIN)/python -m benchmarks $(ARGS)
+
+clients: $(DEVELOP) $(CLIENTS)-all ## run the tests of packages built on RQ, on RQ and on flowq: one table
+	$(BIN)/python -m tests.clients $(ARGS)
 
 chaos: $(DEVELOP) ## the long sweeps of kills and lost replies
 	$(BIN)/python -m pytest -m chaos --timeout 1800 $(ARGS)
@@ -70,7 +87,7 @@ wheel: $(DEVELOP) ## build the wheel into dist/ (from a source archive: nothing 
 	$(BIN)/python -m build --outdir dist .
 
 clean: ## remove the environment, caches and everything built
-	rm -rf $(VENV) .benchmarks build dist out *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) .benchmarks .site .clients build dist out *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # -- the environment -----------------------------------------------------------------------------------------------------------
@@ -91,6 +108,12 @@ $(DEVELOP): pyproject.toml | $(MADE)
 	@$(PIP) install --editable '.[dev]'
 	@touch $(RUNTIME) $@
 
+$(SITE): docs/requirements.txt pyproject.toml | $(MADE)
+	@echo "installing the builder of the documentation into .site (once) …"
+	@$(BIN)/python -m venv .site/venv
+	@.site/venv/bin/python -m pip --disable-pip-version-check --quiet install --requirement docs/requirements.txt --editable .
+	@touch $@
+
 # One that cannot be installed is a dash in the table. What jobs import is on the path of all of them alike.
 $(PEERS): benchmarks/peers.txt | $(MADE)
 	@echo "installing what flowq is compared with into .benchmarks (once) …"
@@ -100,3 +123,8 @@ $(PEERS): benchmarks/peers.txt | $(MADE)
 	done < benchmarks/peers.txt
 	@$(PEERPIP) --target .benchmarks/lib --upgrade 'numpy>=2,<3' || echo "no numpy: a part of the standard library stands in for it" >&2
 	@touch $@
+
+# Without a package index the tests that need it are skipped, with the reason.
+$(CLIENTS)-%: tests/clients/packages.py tests/clients/quick.txt tests/clients/%.txt $(wildcard tests/clients/overlays/*/*/*.py) | $(DEVELOP)
+	@echo "installing packages that are built on RQ into .clients (once) …"
+	@$(BIN)/python -m tests.clients.environments $*

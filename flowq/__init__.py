@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from flowq.worker.worker_classes import SpawnWorker
 
 __version__: "Final" = "0.1.0"
+VERSION: "Final" = __version__  # RQ's name
 
 _HOMES: "Final" = {
     "Callback": "flowq.callbacks",

@@ -1,6 +1,7 @@
 """`Callback`: a function that is called when a job has succeeded, failed or was stopped."""
 
 from collections.abc import Callable
+from inspect import ismethod
 from typing import Any, Final
 
 from flowq import defaults
@@ -26,13 +27,12 @@ class Callback:
     """
 
     def __init__(self, func: Callable[..., Any] | str, timeout: float | str | None = None) -> None:
-        bound = bound_to(func) if callable(func) else None
-        if bound is not None and bound[1] != "__call__":
+        if ismethod(func):
             raise UsageError(
-                f"a callback must be a string or function, found the method {bound[1]!r} of an object: objects are not stored with"
-                " callbacks; use a function, a class method or a static method"
+                f"a callback must be a string or function, found the method {func.__name__!r}: what it is bound to is not stored with"
+                " callbacks; use a function or a static method"
             )
-        if not isinstance(func, str) and (bound is not None or not callable(func)):
+        if not isinstance(func, str) and (bound_to(func) is not None or not callable(func)):
             raise UsageError(f"a callback must be a string or function, found {func!r}")
         self.func = func
         self.timeout = CALLBACK_TIMEOUT if timeout is None else parse_duration(timeout)

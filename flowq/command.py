@@ -1,5 +1,6 @@
 """Commands to workers. Each is a field of a record and a wake-up; nothing is pickled, and no command is lost when the worker does not listen yet."""
 
+from contextlib import suppress
 from typing import Any
 
 from flowq.connections.stores import store_for
@@ -35,8 +36,9 @@ def send_command(connection: Any, worker_name: str, command: str, **kwargs: Any)
 
 
 def send_shutdown_command(connection: Any, worker_name: str) -> None:
-    """Ask a worker to stop after the jobs that it executes now."""
-    send_command(connection, worker_name, SHUTDOWN)
+    """Ask a worker to stop after the jobs that it executes now; nothing is to be done for one that is gone."""
+    with suppress(NoSuchWorkerError):
+        send_command(connection, worker_name, SHUTDOWN)
 
 
 def send_kill_horse_command(connection: Any, worker_name: str) -> None:

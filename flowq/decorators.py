@@ -1,12 +1,11 @@
 """`@job`: a function that is enqueued with `function.delay(...)`."""
 
 from collections.abc import Callable
-from functools import wraps
+from functools import update_wrapper
 from typing import Any, TypeVar
 
 from flowq.dotted_names import load_class
 from flowq.job import Job
-from flowq.jobs.options import bind_options, parse_options
 from flowq.queue import Queue
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
@@ -14,7 +13,7 @@ _AT_CALL = ("depends_on", "job_id", "at_front")
 
 
 class job:  # noqa: N801 - the name that users of RQ know
-    """Give a function a method `delay` that puts a call of it on a queue and returns the `Job`.
+    """Give a function the methods `delay` and `enqueue`, which are the same: each puts a call of it on a queue and returns the `Job`.
 
     Args:
         queue: a queue, or its name.
@@ -24,8 +23,7 @@ class job:  # noqa: N801 - the name that users of RQ know
         **options: `result_ttl`, `ttl`, `failure_ttl`, `depends_on`, `at_front`, `meta`, `description`, `retry`, `repeat`, `on_success`,
             `on_failure`, `on_stopped`, `rate_limit`, `webhooks`, as of `Queue.enqueue`. `depends_on`, `job_id` and `at_front` may be given to `delay` as well.
 
-    Raises:
-        UsageError: one of the options is not possible.
+    Its options are checked when a call of it is enqueued.
 
     Example:
         >>> @job("low", timeout=5)
@@ -48,20 +46,22 @@ class job:  # noqa: N801 - the name that users of RQ know
         self.queue = queue
         self.connection = connection
         self.timeout = timeout
-        parse_options(bind_options(options))  # errors are raised here, not at the first call
         self.options = options
         if queue_class is not None:
             self.queue_class = load_class(queue_class, Queue)
 
     def __call__(self, function: _Function) -> _Function:
-        """Return the function with its `delay`."""
+        """Return the function with its `delay`, also as `enqueue`."""
+        # A function inside another one can be enqueued by its name, for workers that define it otherwise.
+        name = getattr(function, "__qualname__", "")
+        target: Any = f"{function.__module__}.{name}" if "<locals>" in name else function
 
-        @wraps(function)
         def delay(*args: Any, **kwargs: Any) -> Job:
             options = {**self.options, **{name: kwargs.pop(name) for name in _AT_CALL if name in kwargs}}
             queue = self.queue_class(self.queue, self.connection) if isinstance(self.queue, str) else self.queue
             # Whole, so that the function's own arguments may be named like options.
-            return queue.enqueue(function, args=args, kwargs=kwargs, job_timeout=self.timeout, **options)
+            return queue.enqueue(target, args=args, kwargs=kwargs, job_timeout=self.timeout, **options)
 
-        function.delay = delay  # type: ignore[attr-defined] # this is what the decorator is for
+        update_wrapper(delay, function)
+        function.delay = function.enqueue = delay  # type: ignore[attr-defined] # this is what the decorator is for
         return function

@@ -12,11 +12,15 @@ RUN_RETENTION: Final = 30 * 86400.0  # s, the record of a run after its end
 CALLBACK_TIMEOUT: Final = 60.0  # s, a callback of a plain job
 RESULTS_KEPT: Final = 10  # executions of which a result is kept
 
+DEFAULT_RESULT_TTL: Final = int(RESULT_TTL)  # s; the names that RQ's users import
+DEFAULT_FAILURE_TTL: Final = int(FAILURE_TTL)  # s
+
 LEASE: Final = 10.0  # s, a started job without a beat is lost after this
 BEAT: Final = 3.0  # s between heartbeats
 SWEEP: Final = 1.0  # s between sweeps (reap, promote, release), with jitter
 SELF_FENCE: Final = 0.9  # of the lease: the horses of a worker that is stopped for so long are killed
-TIMEOUT_GRACE: Final = 2.0  # s between the soft interrupt, SIGTERM and SIGKILL of a job over its timeout
+TIMEOUT_GRACE: Final = 2.0  # s between the soft interrupt, SIGTERM and SIGKILL of a plain job over its timeout
+STOP_GRACE: Final = 10.0  # s between SIGTERM and SIGKILL of a job of a flow
 
 MAX_PAYLOAD: Final = 8 * 1024 * 1024  # bytes of one job's function and arguments
 MAX_RESULT: Final = 8 * 1024 * 1024  # bytes of one result

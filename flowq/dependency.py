@@ -4,7 +4,14 @@ from collections.abc import Sequence
 from typing import Any
 
 from flowq.exceptions import UsageError
-from flowq.states import RAN, Condition
+from flowq.states import RAN, Condition, JobStatus
+
+
+def _may_be_met(job: Any) -> bool:
+    if job.is_new:
+        return False
+    known = job.state.record
+    return known is None or not known.ended or known.status is JobStatus.FINISHED
 
 
 class Dependency:
@@ -39,6 +46,14 @@ class Dependency:
         """The stored form: ids, each with the condition on its end."""
         condition = RAN if self.allow_failure else str(Condition.SUCCESS)
         return [(job, condition) for job in self.ids]
+
+    def without_ended(self, job_id: str) -> "Dependency | None":
+        """Return the dependency without a job that is gone, None when nothing is left of it.
+
+        Ids stay, and so do handles on jobs that were never enqueued or are known to have failed.
+        """
+        rest = [item for item in self.dependencies if isinstance(item, str) or item.id != job_id or not _may_be_met(item)]
+        return Dependency(rest, self.allow_failure, self.enqueue_at_front) if rest else None
 
     def __repr__(self) -> str:
         return f"Dependency({self.ids}, allow_failure={self.allow_failure}, enqueue_at_front={self.enqueue_at_front})"

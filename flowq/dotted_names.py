@@ -1,5 +1,6 @@
 """Dotted names of functions, under which workers find them."""
 
+import builtins
 from collections.abc import Callable
 from functools import partial
 from importlib import import_module
@@ -22,7 +23,7 @@ def reference(func: Callable[..., Any] | str) -> str:
         return f"{reference(func.__self__)}.{func.__name__}"
     module = getattr(func, "__module__", None)
     name = getattr(func, "__qualname__", None)
-    if isinstance(func, partial) or module is None or name is None or "<" in name:
+    if module is None or name is None or "<" in name:
         raise UsageError(
             f"{func!r} cannot be enqueued: a worker must be able to import it, so it has to be a named function of a module"
         )
@@ -33,7 +34,10 @@ def reference(func: Callable[..., Any] | str) -> str:
 
 def bound_to(func: Callable[..., Any] | str) -> tuple[Any, str] | None:
     """Return the object and the method's name if a method is called (or a callable object), else None."""
-    if isinstance(func, (str, type, partial)):
+    if isinstance(func, partial):
+        reference(func.func)  # a worker must be able to import it
+        return func, "__call__"
+    if isinstance(func, (str, type)):
         return None
     if ismethod(func):
         return None if isinstance(func.__self__, type) else (func.__self__, func.__name__)
@@ -49,6 +53,8 @@ def resolve(name: str) -> Any:
         ImportError: there is no such thing.
     """
     parts = name.split(".")
+    if len(parts) == 1 and hasattr(builtins, name):
+        return getattr(builtins, name)
     for cut in range(len(parts) - 1, 0, -1):
         module = ".".join(parts[:cut])
         try:

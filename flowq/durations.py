@@ -68,7 +68,12 @@ def milliseconds(seconds: float) -> int:
 
 def from_milliseconds(stored: str) -> float:
     """Return the seconds of a stored duration; below 0 is `NEVER`."""
-    return NEVER if float(stored) < 0 else float(stored) / 1000
+    return whole(NEVER if float(stored) < 0 else float(stored) / 1000)
+
+
+def whole(seconds: float) -> float:
+    """Return seconds as a user writes them: an `int` where there is no fraction."""
+    return int(seconds) if float(seconds).is_integer() else float(seconds)
 
 
 def _seconds(value: object) -> float | None:

@@ -14,8 +14,8 @@ class FlowqError(Exception):
     """Base of all errors that flowq raises on purpose."""
 
 
-class UsageError(FlowqError, ValueError):
-    """The caller asked for something impossible: a wrong option, a contradictory combination. RQ raises `ValueError` there."""
+class UsageError(FlowqError, ValueError, TypeError):
+    """The caller asked for something impossible: a wrong option, a contradictory combination. RQ raises `ValueError` or `TypeError`."""
 
 
 class AsyncClientError(UsageError, TypeError):
@@ -68,7 +68,11 @@ class NoSuchRunError(FlowqError):
 
 
 class AmbiguousRunError(UsageError):
-    """A prefix that fits several runs."""
+    """A prefix that fits several runs, `runs`."""
+
+    def __init__(self, text: str, runs: "Sequence[str]" = ()) -> None:
+        super().__init__(text)
+        self.runs = tuple(runs)
 
 
 class NoSuchExecutionError(FlowqError, ValueError):

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final, Self
 
-from flowq.connections.stores import store_for
+from flowq.connections.stores import connection_of, store_for
 from flowq.exceptions import NoSuchExecutionError
 from flowq.states import JobStatus
 
@@ -69,12 +69,12 @@ class Execution:
         Raises:
             NoSuchJobError: it is gone.
         """
-        return import_module(_JOB).Job.fetch(self.job_id, self.store)
+        return import_module(_JOB).Job.fetch(self.job_id, self.connection)
 
     @property
     def connection(self) -> Any:
         """The redis-py client that the server is reached with."""
-        return self.store.client
+        return connection_of(self.store)
 
 
 class ExecutionRegistry:

@@ -5,7 +5,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Self
 
 from flowq import ids
-from flowq.connections.stores import store_for
+from flowq.connections.stores import connection_of, store_for
 from flowq.exceptions import InvalidJobOperation, NoSuchGroupError, NoSuchJobError
 from flowq.job import Job, restore
 from flowq.jobs.options import group_name
@@ -61,12 +61,12 @@ class Group:
     def all(cls, connection: Any = None) -> list[Self]:
         """Return the groups that have jobs, by name."""
         store = store_for(connection)
-        return [cls(store, name) for name in store.groups.names()]
+        return [cls(connection_of(store), name) for name in store.groups.names()]
 
     @property
     def connection(self) -> Any:
         """The redis-py client that the group's server is reached with."""
-        return self.store.client
+        return connection_of(self.store)
 
     # -- jobs -----------------------------------------------------------------------------------------------------------------
 
@@ -75,12 +75,12 @@ class Group:
 
         The group is not complete before the last of them is there, however fast the first ones are executed.
         """
-        target = Queue(queue, self.store) if isinstance(queue, str) else queue
+        target = Queue(queue, self.connection) if isinstance(queue, str) else queue
         return target.enqueue_many(job_datas, pipeline, group_id=self.name)
 
     def get_jobs(self) -> list[Job]:
         """Return its jobs, the oldest first. Those that have expired or were deleted do not belong to it any more."""
-        found = restore(self.store.groups.members(self.name), self.store)
+        found = restore(self.store.groups.members(self.name), self.connection)
         return sorted(found, key=lambda job: job.created_at)
 
     def delete_job(self, job_id: str, pipeline: Any = None) -> None:
@@ -159,7 +159,7 @@ class Group:
         return hash(self.name)
 
     def __repr__(self) -> str:
-        return f"{type(self).__name__}({self.name!r})"
+        return f"{type(self).__name__}(id={self.name})"
 
 
 def _end(counts: Mapping[str, int]) -> GroupStatus:

@@ -1,10 +1,14 @@
 """Identifiers: random, short enough to type, safe in keys, file names and shells; and the characters that names may have."""
 
 import os
+import re
 import uuid
 
 from flowq.exceptions import UsageError
 
+_RUN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+_PLAIN = re.compile(r"[a-z0-9]{8}")
+_MEMBER = re.compile(r"(?:[a-z0-9]{8}-|[A-Za-z0-9][A-Za-z0-9._-]{0,63}:)[0-9]+")
 _BASE32 = "abcdefghjkmnpqrstvwxyz0123456789"  # Crockford's idea: no i, l, o, u
 
 
@@ -24,14 +28,48 @@ def nonce() -> str:
 
 
 def member_id(run: str, ordinal: int) -> str:
-    """Return the id of the job with this ordinal in a run; the ordinal is fixed at expansion."""
-    return f"{run}-{ordinal}"
+    """Return the id of the job with this ordinal in a run; the ordinal is fixed at expansion.
+
+    The separator is `-` for ids of 8 lower-case letters and digits, such as the random ones, and `:` for all others, which may contain `-`
+    themselves. `checked_run_id` refuses ids that read like that of a job, so that no two are the same.
+    """
+    return f"{run}{'-' if _PLAIN.fullmatch(run) else ':'}{ordinal}"
+
+
+def run_of(job: str) -> str:
+    """Return the run of a run's job id."""
+    return job.rpartition(":" if ":" in job else "-")[0]
 
 
 def split_member_id(job: str) -> tuple[str, int]:
     """Return `(run, ordinal)` of a run's job id, the inverse of `member_id`."""
-    run, _, ordinal = job.rpartition("-")
+    run, _, ordinal = job.rpartition(":" if ":" in job else "-")
     return run, int(ordinal)
+
+
+def is_member_id(text: str) -> bool:
+    """Return whether a text has the form of a run's job id."""
+    return _MEMBER.fullmatch(text) is not None
+
+
+def is_run_id(text: str) -> bool:
+    """Return whether a text has the form of a run's id: 1 to 64 letters, digits and `._-`, the first one a letter or a digit."""
+    return _RUN.fullmatch(text) is not None
+
+
+def checked_run_id(value: str) -> str:
+    """Return an id that a user has chosen for a run.
+
+    Raises:
+        UsageError: it is none, or reads like the id of a job.
+    """
+    if not is_run_id(value):
+        raise UsageError(
+            f"expected 1 to 64 letters, digits, dots, dashes and underscores as the id of a run, beginning with a letter or a digit, found {value!r}"
+        )
+    if is_member_id(value):
+        raise UsageError(f"{value!r} reads like the id of a job of the run {value[:8]}: choose another id for the run")
+    return value
 
 
 def checked_name(value: object, what: str, *, without: str = "\n\r\0") -> str:

@@ -1,17 +1,19 @@
 """`Job`: a handle on one plain job, as users of RQ know it. State is the store's; the handle reads it when asked."""
 
+import asyncio
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from inspect import iscoroutine
 from typing import TYPE_CHECKING, Any, Self
 
 from flowq import ids
 from flowq.callbacks import Callback
-from flowq.connections.stores import store_for
+from flowq.connections.stores import connection_of, store_for
 from flowq.dependency import Dependency
 from flowq.dotted_names import load_class, reference
-from flowq.exceptions import InvalidJobOperation, NoSuchJobError
+from flowq.exceptions import InvalidJobOperation, NoSuchJobError, UsageError
 from flowq.jobs.attributes import JobAttributes
 from flowq.jobs.call import Call
-from flowq.jobs.context import current_job_class, current_store, current_task
+from flowq.jobs.context import as_current, current_handle, current_job_class, current_store, current_task
 from flowq.jobs.options import JobOptions, as_arguments, as_keywords, bind_options, checked_id, parse_options
 from flowq.jobs.settings import JobSettings
 from flowq.jobs.state import JobState
@@ -40,6 +42,7 @@ class Job(JobAttributes):
 
     def __init__(self, id: str | None = None, connection: Any = None, serializer: Any = None) -> None:  # noqa: A002 - RQ's name
         self.state = JobState(ids.job_id() if id is None else checked_id(id), connection)
+        self.state.is_named = id is not None
         self.settings = JobSettings(self.state, serializer)
 
     # -- making and finding ---------------------------------------------------------------------------------------------------
@@ -123,7 +126,7 @@ class Job(JobAttributes):
         Raises:
             NoSuchJobError: there is none with this id.
         """
-        job = cls(checked_id(id), store_for(connection), serializer)
+        job = cls(checked_id(id), connection_of(store_for(connection)), serializer)
         job.refresh()
         return job
 
@@ -142,7 +145,7 @@ class Job(JobAttributes):
     def _restored(cls, store: "Store", stored: StoredJob | None, serializer: Any) -> Self | None:
         if stored is None:
             return None
-        job = cls(stored.record.id, store, serializer)
+        job = cls(stored.record.id, connection_of(store), serializer)
         job.state.take(stored)
         job.settings.reset()
         return job
@@ -150,8 +153,13 @@ class Job(JobAttributes):
     # -- executing ------------------------------------------------------------------------------------------------------------
 
     def perform(self) -> Any:
-        """Call the function in this process and return its value; workers with a `job_class` of their own call this."""
-        return self.func(*self.args, **self.kwargs)
+        """Call the function in this process as the current job and return its value; a coroutine is awaited.
+
+        A worker calls this where a subclass (`job_class`) replaces it.
+        """
+        with as_current(self):
+            value = self.func(*self.args, **self.kwargs)
+            return asyncio.run(value) if iscoroutine(value) else value
 
     # -- settings and state ---------------------------------------------------------------------------------------------------
 
@@ -186,13 +194,17 @@ class Job(JobAttributes):
         Raises:
             NoSuchJobError: the job was enqueued and is gone.
             InvalidJobOperation: it belongs to a run.
+            UsageError: it has no function.
         """
         stored = self.is_new and self.store.jobs.draft(self.settings.new_job()) is not Outcome.CONFLICT
         changes = self.settings.changes()
         if stored:
             return
         # Not new, or another client has enqueued the id meanwhile.
-        self._expect(self.store.jobs.save(self.id, changes), "save")
+        outcome = self.store.jobs.save(self.id, changes)
+        if outcome is Outcome.NOT_FOUND and self.settings.is_empty:
+            raise UsageError(f"job {self.id!r} cannot be stored: it has no function; `Job.create` makes one that has")
+        self._expect(outcome, "save")
         if include_meta and self.settings.has_meta:
             self.save_meta()
 
@@ -214,7 +226,7 @@ class Job(JobAttributes):
 
     def fetch_dependencies(self) -> "list[Job]":
         """Return the jobs that it waits or waited for, as far as they are there."""
-        return restore(self.dependency_ids, self.store, type(self))
+        return restore(self.dependency_ids, self.connection, type(self))
 
     def delete_dependents(self) -> None:
         """Delete the jobs that wait for it."""
@@ -228,12 +240,15 @@ class Job(JobAttributes):
 
         Args:
             enqueue_dependents: jobs that wait for it continue as if it had succeeded; they are skipped otherwise.
-            remove_from_dependencies: the same, under RQ's other name.
+            remove_from_dependencies: jobs that wait for others too wait for those alone; one that waits for nothing else is skipped.
 
         Raises:
             NoSuchJobError, InvalidJobOperation: it is gone, or has ended.
         """
-        self._expect(self.store.jobs.cancel(self.id, release=enqueue_dependents or remove_from_dependencies), "cancel")
+        outcome = self.store.jobs.cancel(self.id, release=enqueue_dependents, detach=remove_from_dependencies)
+        if outcome is Outcome.WRONG_STATE and self.get_status() is JobStatus.CANCELED:
+            raise InvalidJobOperation(f"Cannot cancel already canceled job: {self.id}")
+        self._expect(outcome, "cancel")
 
     def requeue(self, at_front: bool = False) -> Self:
         """Execute an ended job again, from its first attempt.
@@ -282,14 +297,21 @@ class Job(JobAttributes):
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.id!r})"
 
+    def __str__(self) -> str:
+        return f"<{type(self).__name__} {self.id}: {self.description}>"
+
 
 def get_current_job(connection: Any = None, job_class: Any = None) -> Job | None:
     """Return the job that this process executes, None outside of a job."""
+    performed: Job | None = current_handle()
+    if performed is not None:
+        return performed
     task = current_task()
     if task is None:
         return None
     wanted = load_class(job_class if job_class is not None else current_job_class(), Job)
-    job: Job = wanted.fetch(task["id"], current_store() if connection is None else connection)  # type: ignore[attr-defined] # a subclass of Job
+    store = current_store() if connection is None else store_for(connection)
+    job: Job = wanted.fetch(task["id"], None if store is None else connection_of(store))  # type: ignore[attr-defined] # a subclass of Job
     return job
 
 

@@ -5,7 +5,7 @@ from functools import total_ordering
 from typing import TYPE_CHECKING, Any
 
 from flowq import defaults
-from flowq.connections.stores import store_for
+from flowq.connections.stores import connection_of, store_for
 from flowq.dotted_names import load_class
 from flowq.durations import parse_duration
 from flowq.exceptions import InvalidJobOperation
@@ -73,12 +73,12 @@ class Queue(Enqueueing):
         """Return all queues that hold or held jobs, by name."""
         store = store_for(connection)
         options = {"job_class": job_class, "serializer": serializer, "death_penalty_class": death_penalty_class}
-        return [cls(name, store, **options) for name in store.queues.names()]
+        return [cls(name, connection_of(store), **options) for name in store.queues.names()]
 
     @property
     def connection(self) -> Any:
         """The redis-py client that the queue's server is reached with."""
-        return self.store.client
+        return connection_of(self.store)
 
     # -- looking --------------------------------------------------------------------------------------------------------------
 
@@ -102,7 +102,9 @@ class Queue(Enqueueing):
         return self.get_job_ids()
 
     def get_job_ids(self, offset: int = 0, length: int = -1) -> list[str]:
-        """Return ids of waiting jobs, the next one first."""
+        """Return ids of waiting jobs, the next one first; a negative length is all of them."""
+        if length == 0:
+            return []
         return self.store.queues.job_ids(self.name, offset, length)
 
     @property
@@ -112,7 +114,7 @@ class Queue(Enqueueing):
 
     def get_jobs(self, offset: int = 0, length: int = -1) -> list[Job]:
         """Return waiting jobs, the next one first."""
-        return restore(self.get_job_ids(offset, length), self.store, self.job_class)
+        return restore(self.get_job_ids(offset, length), self.connection, self.job_class)
 
     def get_job_position(self, job_or_id: Job | str) -> int | None:
         """Return how many jobs are before this one, None when it does not wait here."""
@@ -124,7 +126,7 @@ class Queue(Enqueueing):
 
     def fetch_job(self, job_id: str) -> Job | None:
         """Return the job with this id if it is of this queue, else None."""
-        job = self.job_class.fetch_many([job_id], self.store)[0]
+        job = self.job_class.fetch_many([job_id], self.connection)[0]
         return job if job is not None and job.origin == self.name else None
 
     # -- clearing -------------------------------------------------------------------------------------------------------------
@@ -204,13 +206,23 @@ class Queue(Enqueueing):
         return SkippedJobRegistry(queue=self)
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Queue) and other.name == self.name
+        return self.name == _queue(other).name
 
     def __lt__(self, other: "Queue") -> bool:
-        return self.name < other.name
+        return self.name < _queue(other).name
 
     def __hash__(self) -> int:
         return hash(self.name)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.name!r})"
+
+    def __str__(self) -> str:
+        return f"<{type(self).__name__} {self.name}>"
+
+
+def _queue(other: object) -> Queue:
+    """Return what a queue is compared with. A name is refused: the comparison would be false, and the mistake hard to see."""
+    if not isinstance(other, Queue):
+        raise TypeError(f"a queue can only be compared with queues, found {other!r}: compare its name")
+    return other

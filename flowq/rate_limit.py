@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, Any, Final
 
-from flowq.connections.stores import store_for
+from flowq.connections.stores import connection_of, store_for
 from flowq.durations import parse_duration
 from flowq.exceptions import UsageError
 from flowq.ids import checked_name
@@ -81,7 +81,7 @@ class RateLimitRegistry:
     def all(cls, connection: Any = None) -> "list[RateLimitRegistry]":
         """Return those that have jobs, by key."""
         store = store_for(connection)
-        return [cls(key, store) for key in store.semaphores.limited()]
+        return [cls(key, connection_of(store)) for key in store.semaphores.limited()]
 
     def get_allowed_job_ids(self) -> list[str]:
         """Return the ids of the jobs that are executed or have a place in a queue."""

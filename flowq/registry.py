@@ -5,9 +5,10 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from flowq import defaults
-from flowq.connections.stores import store_for
+from flowq.connections.stores import connection_of, store_for
 from flowq.exceptions import InvalidJobOperation, NoSuchJobError
 from flowq.job import Job
+from flowq.serializers import resolve_serializer
 from flowq.states import ENDED, JobStatus
 
 if TYPE_CHECKING:
@@ -43,12 +44,12 @@ class BaseRegistry:
         self.name: str = name if queue is None else queue.name
         self.store: Store = store_for(connection) if queue is None else queue.store
         self.job_class: type[Job] = job_class or (Job if queue is None else queue.job_class)
-        self.serializer = serializer
+        self.serializer = resolve_serializer(queue.serializer if serializer is None and queue is not None else serializer)
 
     @property
     def connection(self) -> Any:
         """The redis-py client that the registry's server is reached with."""
-        return self.store.client
+        return connection_of(self.store)
 
     def get_queue(self) -> Any:
         """Return the queue whose jobs these are: the one that was given, else one that is made now.
@@ -58,7 +59,7 @@ class BaseRegistry:
         """
         if self._queue is None:
             queues: Any = import_module("flowq.queue")
-            self._queue = queues.Queue(self.name, self.store, job_class=self.job_class, serializer=self.serializer)
+            self._queue = queues.Queue(self.name, self.connection, job_class=self.job_class, serializer=self.serializer)
         return self._queue
 
     @property
@@ -116,7 +117,7 @@ class BaseRegistry:
         Raises:
             InvalidJobOperation: it is not in this registry, or belongs to a run.
         """
-        handle = job_or_id if isinstance(job_or_id, Job) else self.job_class.fetch(job_or_id, self.store)
+        handle = job_or_id if isinstance(job_or_id, Job) else self.job_class.fetch(job_or_id, self.connection)
         if handle not in self:
             raise InvalidJobOperation(f"job {handle.id} is not in the {self.status} registry of queue {self.name!r}")
         return handle.requeue(at_front=at_front)
@@ -124,17 +125,17 @@ class BaseRegistry:
     def remove(self, job: Job | str, *, delete_job: bool = False) -> None:
         """Remove a job from the registry.
 
-        A job that waits is canceled; of one that has ended, the record goes with the entry, they are one.
+        One that is not in it is left alone. A job that waits is canceled; of one that has ended, the record goes with the entry, they are one.
 
         Args:
             job: the job or its id.
             delete_job: delete also one that waits.
 
         Raises:
-            InvalidJobOperation: it is not in this registry, or is being executed.
+            InvalidJobOperation: it is being executed.
         """
         if job not in self:
-            raise InvalidJobOperation(f"job {_id(job)} is not in the {self.status} registry of queue {self.name!r}")
+            return
         if self.status is JobStatus.STARTED and not delete_job:
             raise InvalidJobOperation(f"job {_id(job)} is being executed: `Job.cancel` or `send_stop_job_command` end it")
         if delete_job or self.status in ENDED:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 
+from flowq.durations import from_milliseconds, whole
 from flowq.exceptions import UsageError
 
 
@@ -20,11 +21,11 @@ class Repeat:
         if times < 1:
             raise UsageError(f"Repeat(times=…) must be at least 1, got {times}")
         given = 0 if interval is None else interval
-        intervals = [float(given)] if isinstance(given, (int, float)) else [float(item) for item in given]
+        intervals = [whole(given)] if isinstance(given, (int, float)) else [whole(item) for item in given]
         if any(item < 0 for item in intervals):
             raise UsageError(f"Repeat(interval=…) must not be negative, got {interval!r}")
         self.times = times
-        self.intervals = intervals or [0.0]
+        self.intervals = intervals or [0]
 
     def stored(self) -> str:
         """Return its stored form: `<times>|<ms>,<ms>,…`."""
@@ -36,7 +37,7 @@ class Repeat:
         if not text:
             return None
         times, _, waits = text.partition("|")
-        return cls(int(times), [int(item) / 1000 for item in waits.split(",")])
+        return cls(int(times), [from_milliseconds(item) for item in waits.split(",")])
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Repeat) and other.stored() == self.stored()

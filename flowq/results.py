@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 
 from flowq import signing
 from flowq.exceptions import DeserializationError
+from flowq.retry import Retry
 from flowq.serializers import resolve_serializer
 from flowq.store.schema.records import ResultRecord
 
@@ -37,7 +38,8 @@ _TYPES = {
 class Result:
     """One execution's outcome.
 
-    `return_value` is what the function returned (None unless successful), `exc_string` the error's text (None where there is none).
+    `return_value` is what the function returned (None unless successful, or a `Retry` that was not granted), `exc_string` the error's
+    text, which ends with a line break (None where there is none).
     `worker_name` and the times are of the execution, which is counted from 1; `created_at` is its end.
     """
 
@@ -64,6 +66,31 @@ class Result:
         return self.created_at
 
     @classmethod
+    def all(cls, job: Any, serializer: Any = None) -> "list[Result]":
+        """Return the results of the ten latest executions of a job, newest first."""
+        records = job.store.jobs.results(job.id)
+        return [cls.from_record(job.id, record, job.serializer if serializer is None else serializer) for record in records]
+
+    @classmethod
+    def count(cls, job: Any) -> int:
+        """Return how many results of a job are kept."""
+        return len(job.store.jobs.results(job.id))
+
+    @classmethod
+    def fetch_latest(cls, job: Any, serializer: Any = None, timeout: float = 0) -> "Result | None":
+        """Return the latest result of a job, None for none.
+
+        Args:
+            job: the job.
+            serializer: decodes the value; that of the job unless given.
+            timeout: seconds to wait for one when there is none yet.
+        """
+        record = job.store.jobs.result(job.id)
+        if record is None and timeout > 0:
+            record = job.store.jobs.wait_for_result(job.id, timeout)
+        return None if record is None else cls.from_record(job.id, record, job.serializer if serializer is None else serializer)
+
+    @classmethod
     def from_record(cls, job_id: str, record: ResultRecord, serializer: Any = None) -> "Result":
         """Make a result of a stored one.
 
@@ -72,17 +99,28 @@ class Result:
         """
         kind = _TYPES[record.type]
         successful = kind is ResultType.SUCCESSFUL
+        exceeded = Retry.restored(_asked(record.error)) if kind is ResultType.MAX_RETRIES_EXCEEDED else None
         return cls(
-            id=f"{job_id}/{record.execution}",
+            id=f"{job_id}-{record.execution}",
             job_id=job_id,
             type=kind,
             created_at=datetime.fromtimestamp(record.created_ms / 1000, UTC),
             execution=record.execution,
-            return_value=decode(job_id, record.value, serializer) if successful else None,
+            return_value=decode(job_id, record.value, serializer) if successful else exceeded,
             worker_name=record.worker,
             execution_started_at=None if record.started_ms is None else datetime.fromtimestamp(record.started_ms / 1000, UTC),
-            exc_string=record.error,
+            exc_string=None if exceeded is not None else error_text(record),
         )
+
+
+def error_text(record: ResultRecord) -> str | None:
+    """Return the text of an error as `Result` and `Job` have it, with a line break at its end; None where there is none."""
+    return None if record.error is None else f"{record.error}\n"
+
+
+def _asked(text: str | None) -> str:
+    """Return the stored form of the `Retry` that a job returned; empty for a job of a version that did not store it."""
+    return (text or "").partition("Retry: ")[2]
 
 
 def decode(job_id: str, value: bytes | None, serializer: Any = None) -> Any:

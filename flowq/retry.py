@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from flowq.durations import from_milliseconds, whole
 from flowq.exceptions import UsageError
 
 
@@ -20,11 +21,11 @@ class Retry:
     def __init__(self, max: int, interval: float | Sequence[float] = 0, enqueue_at_front: bool = False) -> None:  # noqa: A002 - RQ's name
         if max < 1:
             raise UsageError(f"Retry(max=…) must be at least 1, got {max}")
-        intervals = [float(interval)] if isinstance(interval, (int, float)) else [float(item) for item in interval]
+        intervals = [whole(interval)] if isinstance(interval, (int, float)) else [whole(item) for item in interval]
         if any(item < 0 for item in intervals):
             raise UsageError(f"Retry(interval=…) must not be negative, got {interval!r}")
         self.max = max
-        self.intervals = intervals or [0.0]
+        self.intervals = intervals or [0]
         self.enqueue_at_front = enqueue_at_front
 
     def interval_for(self, retry: int) -> float:
@@ -42,7 +43,7 @@ class Retry:
         if not text:
             return None
         times, waits, _, front = text.split("|")
-        return cls(int(times), [int(item) / 1000 for item in waits.split(",")], front == "1") if int(times) else None
+        return cls(int(times), [from_milliseconds(item) for item in waits.split(",")], front == "1") if int(times) else None
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Retry) and other.stored() == self.stored()
@@ -51,4 +52,5 @@ class Retry:
         return hash(self.stored())
 
     def __repr__(self) -> str:
-        return f"Retry(max={self.max}, interval={self.intervals}, enqueue_at_front={self.enqueue_at_front})"
+        interval = self.intervals[0] if len(self.intervals) == 1 else self.intervals
+        return f"Retry(max={self.max}, interval={interval}, enqueue_at_front={self.enqueue_at_front})"

@@ -34,8 +34,7 @@ class PickleSerializer:
     loads: ClassVar[Any] = staticmethod(pickle.loads)
 
 
-class DefaultSerializer(PickleSerializer):
-    """The default serializer: pickle."""
+DefaultSerializer = PickleSerializer
 
 
 class JSONSerializer:
@@ -78,7 +77,7 @@ def serializer_name(serializer: Any) -> str:
     Raises:
         UsageError: an object that cannot be imported by a name.
     """
-    if serializer in {DefaultSerializer, PickleSerializer}:
+    if serializer is DefaultSerializer:
         return ""
     module = getattr(serializer, "__module__", None)
     name = getattr(serializer, "__qualname__", None)

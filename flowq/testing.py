@@ -80,7 +80,7 @@ def flowq_work(flowq_connection: "redis.Redis") -> Callable[..., list[Job]]:
         known = wanted if queues else Queue.all(flowq_connection)
         new = [job for job in _failed(known) if job not in before]
         if new and not allow_failures:
-            raise JobsFailedError("\n\n".join(f"{job.id} {job.description}:\n{job.exc_info}" for job in new))
+            raise JobsFailedError("\n\n".join(f"{job.id} {job.description}:\n{(job.exc_info or '').rstrip()}" for job in new))
         return new
 
     return work

@@ -1,11 +1,12 @@
 """`Webhook`: an HTTP request that is made when a job has finished or failed."""
 
 import json
+import math
 from collections.abc import Mapping
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-from flowq.durations import milliseconds, parse_duration
+from flowq.durations import milliseconds, parse_duration, whole
 from flowq.exceptions import UsageError
 
 _STATUSES: Final = ("finished", "failed")
@@ -23,7 +24,7 @@ class Webhook:
         job_status: `finished`: after each success; `failed`: when the job has failed and no retries are left.
         method: GET or POST.
         headers: further headers.
-        timeout: seconds of one try, or text such as "5s".
+        timeout: whole seconds of one try, or text such as "5s".
 
     Raises:
         UsageError: a value is invalid.
@@ -42,7 +43,10 @@ class Webhook:
         self.job_status = _one_of("job_status", str(job_status), _STATUSES)
         self.method = _one_of("method", method, _METHODS)
         self.headers = _checked_headers(headers)
-        self.timeout = parse_duration(timeout)
+        self.timeout = whole(parse_duration(timeout))
+        without_unit = str(timeout)[-1:].isdigit() and not isinstance(timeout, int)
+        if without_unit or self.timeout != int(self.timeout):
+            raise UsageError(f"Webhook(timeout=…) must be whole seconds, or text with a unit such as '5s', found {timeout!r}")
         if self.timeout <= 0:
             raise UsageError(f"Webhook(timeout=…) must be above 0, found {timeout!r}")
 
@@ -60,6 +64,8 @@ class Webhook:
     def from_dict(cls, data: Mapping[str, Any]) -> "Webhook":
         """Return a webhook from its plain data."""
         rest = {name: data[name] for name in ("method", "headers", "timeout") if data.get(name) is not None}
+        if isinstance(rest.get("timeout"), float):  # stored by an earlier version
+            rest["timeout"] = math.ceil(rest["timeout"])
         return cls(data["url"], data["job_status"], **rest)
 
     def stored(self) -> str:

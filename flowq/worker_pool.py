@@ -16,21 +16,22 @@ from types import FrameType
 from typing import Any, Final, NamedTuple
 
 from flowq import ids
-from flowq.connections.stores import store_for
+from flowq.connections.stores import connection_of, store_for
 from flowq.dotted_names import load_class
 from flowq.exceptions import ServerError, UsageError
 from flowq.job import Job
 from flowq.queue import Queue
 from flowq.serializers import resolve_serializer
 from flowq.worker import forked_worker
-from flowq.worker.signals import StopSignals
+from flowq.worker.signals import SAME_STOP, StopSignals
 from flowq.worker.worker import Worker, set_up_logging
 
 _LONGEST_WAIT: Final = 5.0  # s between checks of the workers; a signal reports their deaths
 _EARLY: Final = 5.0  # s; a worker that dies sooner is likely to die again
 _FIRST_PAUSE: Final = 0.5  # s before a worker that died early is replaced; doubled each time
 _LONGEST_PAUSE: Final = 30.0
-_BETWEEN_STOPS: Final = 0.05  # s; two equal signals at once would be one
+_SLACK: Final = 0.2  # s; a worker gets its first stop signal later than the pool, and must count the second one too
+_BETWEEN_STOPS: Final = SAME_STOP + _SLACK  # s; an earlier one is the same signal to a worker
 _STOPS: Final = 3  # stop signals that mean something different: finish, hand back, leave everything
 
 log = logging.getLogger("flowq.worker.pool")
@@ -108,12 +109,12 @@ class WorkerPool:
     @property
     def connection(self) -> Any:
         """The redis-py client that the server is reached with."""
-        return self.store.client
+        return connection_of(self.store)
 
     @property
     def queues(self) -> list[Queue]:
         """The queues, in order of priority."""
-        return [self.queue_class(name, connection=self.store) for name in self._queue_names]
+        return [self.queue_class(name, connection=self.connection) for name in self._queue_names]
 
     @property
     def number_of_active_workers(self) -> int:
@@ -135,7 +136,7 @@ class WorkerPool:
         """
         set_up_logging(logging_level, **{name: work[name] for name in ("log_format", "date_format") if name in work})
         log.info("worker pool %s: %d workers on %s", self.name, self.num_workers, ", ".join(self._queue_names))
-        with StopSignals() as signals:
+        with StopSignals(SAME_STOP + _SLACK) as signals:
             former = signal.signal(signal.SIGCHLD, _noticed)  # what wakes `_wait` is its number in the pipe
             try:
                 self.start_workers(burst=burst, logging_level=logging_level, **work)
@@ -261,7 +262,7 @@ class WorkerPool:
         return self.worker_class(
             self._queue_names,
             name=name,
-            connection=self.store,
+            connection=self.connection,
             exception_handlers=self.exception_handlers,
             job_class=self.job_class,
             queue_class=self.queue_class,

@@ -18,19 +18,19 @@ if TYPE_CHECKING:
     from flowq.plan import Plan
 
 
-def compile_flow(file: str, inputs: Inputs, terminal: Terminal, *, at_ms: int | None = None) -> "Plan":
+def compile_flow(file: str, inputs: Inputs, terminal: Terminal, *, date: str | None = None) -> "Plan":
     """Compile a flow file to run it; errors are written to standard error, and one line about warnings.
 
     Args:
         file: the flow file.
         inputs: params and root.
         terminal: standard error.
-        at_ms: the time that gives `run.date`, of a run that exists; None: now.
+        date: `run.date` of a run that exists; None: today's, in the flow's time zone.
 
     Raises:
         InvalidFlowError: it does not compile.
     """
-    compilation = compile_now(file, inputs, at_ms=at_ms)
+    compilation = compile_now(file, inputs, date=date)
     show_diagnostics((item for item in compilation.diagnostics if item.severity == "error"), terminal, err=True)
     warnings = [item for item in compilation.diagnostics if item.severity == "warning"]
     if warnings:
@@ -49,13 +49,12 @@ def _warnings_text(warnings: "Sequence[Diagnostic]", file: str, inputs: Inputs) 
     return f"{file}: {plural(len(warnings), 'warning')} ({', '.join(codes)}): {command}"
 
 
-def compile_now(file: str, inputs: Inputs, *, at_ms: int | None = None) -> "Compilation":
-    """Compile a flow file with the date (UTC) of a time (ms since the epoch) as `run.date`; None: today's."""
+def compile_now(file: str, inputs: Inputs, *, date: str | None = None) -> "Compilation":
+    """Compile a flow file. `date`: `run.date`; None: today's, in the flow's time zone."""
     from flowq.compiler import compile_file
 
-    moment = datetime.now(UTC) if at_ms is None else datetime.fromtimestamp(at_ms / 1000, UTC)
-    date = moment.date().isoformat()
-    return compile_file(file, params=inputs.values, params_file=inputs.file, date=date, root=inputs.root)
+    when = datetime.now(UTC) if date is None else date
+    return compile_file(file, params=inputs.values, params_file=inputs.file, date=when, root=inputs.root)
 
 
 def show_diagnostics(diagnostics: "Iterable[Diagnostic]", terminal: Terminal, *, err: bool) -> None:

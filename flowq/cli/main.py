@@ -80,6 +80,7 @@ _SYNONYMS: Final = {
 _MEANT: Final = {
     "rerun": "`flowq retry --failed` runs the failed part of a run again, `flowq run --again RUN` starts a new run like it",
     "restart": "`flowq retry --failed` runs the failed part of a run again, `flowq run --again RUN` starts a new run like it",
+    "list": "`flowq runs` lists runs, `flowq info` lists queues and workers",
     "ls": "`flowq runs` lists runs, `flowq info` lists queues and workers",
     "start": "`flowq run FILE` runs a flow, `flowq worker` starts a worker, `flowq server start` the embedded server",
     "kill": "`flowq cancel RUN` ends a run, with --force its handlers too",

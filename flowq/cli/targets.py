@@ -12,14 +12,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+import click
+
 from flowq.cli.context import complain
-from flowq.exceptions import NoSuchJobError, NoSuchRunError, UsageError
+from flowq.exceptions import AmbiguousRunError, NoSuchJobError, NoSuchRunError, UsageError
 from flowq.flows.actions.selection import find_jobs
 from flowq.flows.local_worker.orphaned_runs import advice
 from flowq.flows.views.orphans import orphaned
 from flowq.flows.views.run_view import ordinal_of
 from flowq.flows.views.snapshot import read_plan
-from flowq.ids import split_member_id
+from flowq.ids import is_member_id, is_run_id, member_id, split_member_id
 from flowq.plan import Plan
 from flowq.states import RunStatus
 from flowq.store.schema.records import RunRecord
@@ -28,8 +30,7 @@ if TYPE_CHECKING:
     from flowq.store import Store
 
 _NTH: Final = re.compile(r"@(\d{1,4}|latest)\Z")
-_PREFIX: Final = re.compile(r"[a-z0-9]{1,8}\Z")
-_MEMBER: Final = re.compile(r"[a-z0-9]{8}-\d+")
+_FLOWS: Final = (".yaml", ".yml", ".json")
 _LATEST: Final = 100  # latest runs that are looked at for one with a property
 _NAMED: Final = 8  # jobs named in a message
 _FAILED: Final = frozenset({RunStatus.FAILED, RunStatus.CANCELED})
@@ -55,9 +56,9 @@ def select_target(store: "Store", run: str | None, job: str | None, *, change: b
     Raises:
         NoSuchRunError, NoSuchJobError, AmbiguousRunError, UsageError: as `select_run` and `select_jobs`.
     """
-    if run is None or job is not None or _NTH.match(run) or store.runs.get(run.lower()) is not None:
+    if run is None or job is not None or _NTH.match(run) or _is_exact(store, run):
         return Target(select_run(store, run, change=change), job)
-    if _MEMBER.fullmatch(run):
+    if is_member_id(run):
         return Target(select_run(store, run), run)
     latest = store.runs.latest(here()) or (None if change else store.runs.latest())
     if latest is None:
@@ -65,10 +66,10 @@ def select_target(store: "Store", run: str | None, job: str | None, *, change: b
     try:
         select_jobs(read_plan(store, latest), latest, run)
     except NoSuchJobError as error:
-        if not _PREFIX.match(run.lower()):
+        if not is_run_id(run):
             raise
         try:
-            return Target(store.runs.resolve(run))
+            return Target(_resolve(store, run))
         except NoSuchRunError:
             raise NoSuchJobError(f"{error}; and no run's id begins with {run!r}") from None
     if store.runs.latest(here()) is None:
@@ -95,12 +96,11 @@ def select_run(store: "Store", given: str | None, *, change: bool = False) -> st
     match = _NTH.match(given) if given is not None else None
     if given is None or match is not None:
         return _nth(store, 1 if match is None or match[1] == "latest" else int(match[1]), change=change)
-    name = split_member_id(given)[0] if _MEMBER.fullmatch(given) else given.lower()
-    if not _PREFIX.match(name):
-        raise UsageError(
-            f"{given!r} is not a run: give an id or its beginning (letters and digits), @latest, or @2 for the second latest"
-        )
-    return store.runs.resolve(name)
+    if is_member_id(given) and not _is_exact(store, given):
+        return _resolve(store, split_member_id(given)[0])
+    if not is_run_id(given):
+        raise UsageError(f"{given!r} is not a run: give an id or its beginning, @latest, or @2 for the second latest")
+    return _resolve(store, given)
 
 
 def select_failed_run(store: "Store") -> str:
@@ -153,8 +153,9 @@ def select_jobs(plan: Plan, run_id: str, given: str) -> Sequence[int]:
     Raises:
         NoSuchJobError: the run has no such job; the message names the nearest.
     """
-    ordinal = ordinal_of(given)
-    if given.startswith(f"{run_id}-") and ordinal is not None and ordinal < len(plan.cells) and not plan.cells[ordinal].group:
+    ordinal = ordinal_of(given) if is_member_id(given) else None
+    mine = ordinal is not None and given == member_id(run_id, ordinal)
+    if mine and ordinal is not None and ordinal < len(plan.cells) and not plan.cells[ordinal].group:
         return [ordinal]
     return find_jobs(plan, given, f"run {run_id}")
 
@@ -173,9 +174,9 @@ def only_job(plan: Plan, run_id: str, command: str) -> str:
 
 
 def looks_like_file(given: str) -> bool:
-    """Return whether a FILE-or-RUN argument is a file: the file exists, or the argument cannot be a run's id."""
+    """Return whether a FILE-or-RUN argument is a file: the file exists, or the argument has a file's name or cannot be a run's id."""
     is_there = os.path.exists(given)  # noqa: PTH110 - a name that is too long is not
-    return is_there or not (_PREFIX.match(given.lower()) or _NTH.match(given) or _MEMBER.fullmatch(given))
+    return is_there or given.endswith(_FLOWS) or not (is_run_id(given) or _NTH.match(given) or is_member_id(given))
 
 
 def when_orphaned(store: "Store", run_id: str) -> str:
@@ -197,6 +198,21 @@ def here() -> str:
 def open_runs_here(store: "Store") -> list[RunRecord]:
     """Return the runs of this directory that have not ended, the latest first."""
     return list(_runs(store, lambda run: not run.ended))
+
+
+def _resolve(store: "Store", given: str) -> str:
+    """Return the id that a prefix fits; the error for one that fits several has the command for each."""
+    try:
+        return store.runs.resolve(given)
+    except AmbiguousRunError as error:
+        context = click.get_current_context(silent=True)
+        path = "flowq" if context is None else context.command_path
+        commands = ", ".join(f"`{path} {run}`" for run in error.runs)
+        raise AmbiguousRunError(f"{given!r} fits several runs: {commands}", error.runs) from None
+
+
+def _is_exact(store: "Store", given: str) -> bool:
+    return any(store.runs.get(name) is not None for name in dict.fromkeys((given, given.lower())))
 
 
 def _runs(store: "Store", wanted: Callable[[RunRecord], bool], directory: str | None = None) -> Iterator[RunRecord]:

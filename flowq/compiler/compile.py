@@ -3,6 +3,7 @@
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from datetime import datetime
 
 from flowq.compiler.binding.flow import Surroundings
 from flowq.compiler.diagnostics.diagnostic import Diagnostic
@@ -38,7 +39,7 @@ def compile_file(
     *,
     params: Mapping[str, Json] = _NO_PARAMS,
     params_file: str | os.PathLike[str] | None = None,
-    date: str | None = None,
+    date: str | datetime | None = None,
     root: str | os.PathLike[str] | None = None,
 ) -> Compilation:
     """Compile a flow file.
@@ -47,7 +48,7 @@ def compile_file(
         path: the file; diagnostics name it as it is given here.
         params: values of parameters by name. A string is converted to the parameter's type, as `-p name=value` is.
         params_file: a YAML or JSON file with values of parameters; `params` takes precedence.
-        date: the UTC date of the run (`2026-01-31`) for defaults that use `run.date`; the compiler has no clock.
+        date: `run.date` (`2026-01-31`), or the time of the run, which gives it in the flow's `timezone`; the compiler has no clock.
         root: the directory in which the files lie that the flow names; by default the nearest one with `flowq.toml` or `.git`, else that
             of the flow file.
 
@@ -62,7 +63,7 @@ def compile_file(
     place = Beside(name, os.path.abspath(name))  # noqa: PTH100 - not resolve(): a link keeps the name it was given
     files = Files(_root(place, root))
     given = given_params(params, None if params_file is None else os.fspath(params_file), files)
-    return _compile(source, report, Surroundings(given, _run(date), place, files, _modules(place.file)))
+    return _compile(source, report, Surroundings(given, _run(date), place, files, _modules(place.file), _time(date)))
 
 
 def compile_text(
@@ -70,7 +71,7 @@ def compile_text(
     *,
     name: str = "flow.yaml",
     params: Mapping[str, Json] = _NO_PARAMS,
-    date: str | None = None,
+    date: str | datetime | None = None,
     file: str = "",
     root: str | os.PathLike[str] | None = None,
 ) -> Compilation:
@@ -80,13 +81,14 @@ def compile_text(
         text: the flow; bytes are read as UTF-8.
         name: the file name in diagnostics; its stem names a flow without `name`.
         params: values of parameters by name.
-        date: the UTC date of the run.
+        date: as of `compile_file`.
         file: the flow file that the plan records. Callables are searched beside it; without it they are not checked.
         root: as of `compile_file`.
     """
     source, report = decode_source(name, text)
     place = Beside(name, file)
-    return _compile(source, report, Surroundings(Given(params), _run(date), place, Files(_root(place, root)), _modules(file)))
+    files = Files(_root(place, root))
+    return _compile(source, report, Surroundings(Given(params), _run(date), place, files, _modules(file), _time(date)))
 
 
 def _root(place: Beside, given: str | os.PathLike[str] | None = None) -> str:
@@ -125,5 +127,9 @@ def _modules(file: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys((here, os.path.dirname(os.path.abspath(file)))))  # noqa: PTH100, PTH120
 
 
-def _run(date: str | None) -> dict[str, Json]:
-    return {} if date is None else {"date": date}
+def _run(date: str | datetime | None) -> dict[str, Json]:
+    return {"date": date} if isinstance(date, str) else {}
+
+
+def _time(date: str | datetime | None) -> datetime | None:
+    return date if isinstance(date, datetime) else None

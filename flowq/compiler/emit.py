@@ -42,6 +42,7 @@ def make_plan(unit: Unit, file: str) -> Plan:
         description=head.description,
         labels=head.labels,
         retention=head.retention,
+        timezone=head.timezone,
         timeout=head.timeout,
         fail_fast=head.fail_fast,
         concurrency=head.concurrency,

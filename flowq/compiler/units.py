@@ -14,7 +14,7 @@ from flowq.compiler.analysis.graph import Graph, build_graph
 from flowq.compiler.analysis.lint import warn
 from flowq.compiler.analysis.matrix_cells import MAX_CELLS, Budget, Cells, expand
 from flowq.compiler.analysis.matrix_match import check_matches
-from flowq.compiler.binding.flow import Surroundings, read_flow
+from flowq.compiler.binding.flow import Surroundings, read_flow, with_date
 from flowq.compiler.binding.spec import FlowSpec, JobSpec, SubFlow
 from flowq.compiler.diagnostics.codes import Code
 from flowq.compiler.expressions.constants import StaticScope
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 MAX_DEPTH: Final = 20  # levels of nested flows
 MAX_UNITS: Final = 1_000  # sub-flows of one flow
 
-_OF_A_RUN: Final = ("timeout", "fail_fast", "concurrency", "on_success", "on_failure", "on_cancel", "on_exit")
+_OF_A_RUN: Final = ("timeout", "timezone", "fail_fast", "concurrency", "on_success", "on_failure", "on_cancel", "on_exit")
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +73,7 @@ class Units:
         if tree is None:
             return None
         self._open.append((around.place.file, around.place.name))
-        return self._unit(tree, around, report)
+        return self._unit(tree, with_date(tree, around, report), report)
 
     def _tree(self, source: Source, report: Report) -> MapNode | None:
         tree = read(source, report)

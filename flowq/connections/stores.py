@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from flowq.store import Store
 
 _STORES: "weakref.WeakKeyDictionary[Any, Store]" = weakref.WeakKeyDictionary()
+_OPENED: "weakref.WeakKeyDictionary[Any, weakref.ref[Store]]" = weakref.WeakKeyDictionary()
 _default: "Store | None" = None
 
 
@@ -30,11 +31,23 @@ def store_for(connection: Any = None) -> "Store":
         return default_store()
     if isinstance(connection, Store):
         return connection
-    store = _STORES.get(connection) if hasattr(connection, "execute_command") else None
+    store = _known(connection) if hasattr(connection, "execute_command") else None
     if store is None:
         store = Store(_client_of(connection))
         _STORES[connection] = store
     return store
+
+
+def connection_of(store: "Store") -> Any:
+    """Return the client that users and their subclasses get as `connection`; `store_for` leads from it to a store on the same data.
+
+    That is the store itself only where its client already serves another namespace.
+    """
+    client = store.client
+    known = _known(client)
+    if known is None:
+        _OPENED[client] = weakref.ref(store)
+    return client if known is None or known is store or known.namespace == store.namespace else store
 
 
 def default_store() -> "Store":
@@ -52,6 +65,14 @@ def set_default_store(store: "Store | None") -> "Store | None":
     global _default
     former, _default = _default, store
     return former
+
+
+def _known(client: Any) -> "Store | None":
+    made = _STORES.get(client)
+    if made is not None:
+        return made
+    opened = _OPENED.get(client)
+    return None if opened is None else opened()
 
 
 def _client_of(connection: Any) -> Any:

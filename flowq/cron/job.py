@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 from flowq import defaults
@@ -119,7 +119,9 @@ class CronJob:
     def set_enqueue_time(self, time: datetime) -> None:
         """Set the time of the latest job, from which the next one is computed."""
         self.latest_enqueue_time = time
-        self.next_enqueue_time = self.get_next_enqueue_time()
+        millis = int(time.timestamp() * 1000)
+        slot = self.schedule.next_slot(millis, millis)
+        self.next_enqueue_time = None if slot is None else time + timedelta(milliseconds=slot - millis)
 
     def due(self, latest: int | None, now: int) -> int | None:
         """Return the slot for which a job is due, or None.

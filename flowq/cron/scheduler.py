@@ -75,7 +75,7 @@ class CronScheduler(Listed):
     @property
     def connection(self) -> Any:
         """The redis-py client."""
-        return self.store.client
+        return stores.connection_of(self.store)
 
     # -- entries --------------------------------------------------------------------------------------------------------------
 
@@ -180,7 +180,7 @@ class CronScheduler(Listed):
         return fired
 
     def _queue(self, job: CronJob) -> Queue:
-        return self._queue_class(job.queue_name, self.store, job_class=self._job_class, serializer=self.serializer)
+        return self._queue_class(job.queue_name, self.connection, job_class=self._job_class, serializer=self.serializer)
 
     def calculate_sleep_interval(self) -> float:
         """Return the seconds until the next entry is due, by the server's clock; at most 60."""

@@ -76,7 +76,7 @@ class Listed:
 
     @classmethod
     def _restored(cls, name: str, row: dict[str, str], store: "Store") -> Self:
-        found = cls(store, logging.NOTSET, name)  # type: ignore[call-arg] # of the scheduler
+        found = cls(stores.connection_of(store), logging.NOTSET, name)  # type: ignore[call-arg] # of the scheduler
         found.hostname, found.pid = row["hostname"], int(row["pid"])
         found.config_file = row["config_file"]
         found.created_at = datetime.fromisoformat(row["created_at"])

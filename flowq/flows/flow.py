@@ -59,7 +59,7 @@ class Flow:
         from flowq.compiler import compile_file
 
         given = {**(params or {}), **more}
-        found = compile_file(path, params=given, params_file=params_file, date=_today(), root=root)
+        found = compile_file(path, params=given, params_file=params_file, date=datetime.now(UTC), root=root)
         return cls(_plan_of(found, os.fspath(path)))
 
     @classmethod
@@ -80,7 +80,7 @@ class Flow:
         from flowq.compiler import compile_text
 
         name = os.fspath(file)
-        return cls(_plan_of(compile_text(text, file=name, params={**(params or {}), **more}, date=_today()), name))
+        return cls(_plan_of(compile_text(text, file=name, params={**(params or {}), **more}, date=datetime.now(UTC)), name))
 
     def predict_ends(self, *failing: str) -> dict[str, PredictedEnd]:
         """Return the predicted end of each job, by the rules of the engine; nothing is submitted.
@@ -167,10 +167,6 @@ class Flow:
         run = self.submit(connection=connection, **more)
         run.wait(timeout, workers=workers)
         return run
-
-
-def _today() -> str:
-    return datetime.now(UTC).date().isoformat()
 
 
 def _plan_of(compilation: "Compilation", name: str) -> Plan:

@@ -2,13 +2,15 @@
 
 from collections.abc import Callable
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, overload
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Final, Generic, Self, TypeVar, overload
 
 from flowq.callbacks import CALLBACK_TIMEOUT, Callback
+from flowq.connections.stores import connection_of
 from flowq.executions import Execution
-from flowq.jobs.options import checked_id
-from flowq.results import Result
-from flowq.states import JobStatus
+from flowq.jobs.options import as_arguments, as_keywords, new_id
+from flowq.results import Result, error_text
+from flowq.states import RAN, JobStatus
 
 if TYPE_CHECKING:
     from flowq.jobs.settings import JobSettings
@@ -16,6 +18,7 @@ if TYPE_CHECKING:
     from flowq.store.schema.records import JobRecord
 
 _T = TypeVar("_T")
+_REGISTRIES: Final = "flowq.registry"
 
 
 class Attribute(Generic[_T]):
@@ -80,6 +83,15 @@ def _part(option: str, part: str, doc: str, default: Any = None) -> Attribute[An
     return Attribute(read, doc)
 
 
+def _registry(kind: str, doc: str) -> Attribute[Any]:
+    """Return a registry of the job's queue. By name: registries are a layer above jobs."""
+
+    def read(job: "JobAttributes") -> Any:
+        return getattr(import_module(_REGISTRIES), kind)(job.origin, job.connection, type(job), serializer=job.serializer)
+
+    return Attribute(read, doc)
+
+
 def _of_record(read: "Callable[[JobRecord], _T]", doc: str, default: _T) -> Attribute[_T]:
     """Return an attribute of the current record; `default` of a job that is not stored."""
 
@@ -104,7 +116,7 @@ class JobAttributes:
     id = Attribute(
         lambda job: job.state.id,
         "Its id; can be set until it is enqueued.",
-        lambda job, value: setattr(job.state, "id", checked_id(value)),
+        lambda job, value: job.state.rename(new_id(value)),
     )
     origin = Attribute(
         lambda job: job.state.queue, "The name of its queue.", lambda job, value: setattr(job.state, "queue", value)
@@ -115,15 +127,25 @@ class JobAttributes:
         lambda job, value: setattr(job.settings, "serializer", value),
     )
     store = Attribute(lambda job: job.state.store, "The store that it is in.")
-    connection = Attribute[Any](lambda job: job.store.client, "The redis-py client that the job's server is reached with.")
+    connection = Attribute[Any](
+        lambda job: connection_of(job.store), "The redis-py client that the job's server is reached with."
+    )
 
     # -- what it executes -----------------------------------------------------------------------------------------------------
 
     func_name = Attribute(lambda job: job.settings.func_name, "The dotted name of the function; of a method its name.")
     func = Attribute(lambda job: job.settings.call.function(), "The function; ImportError where it cannot be found here.")
     instance = Attribute[Any](lambda job: job.settings.call.instance, "The object whose method is called, or None.")
-    args = Attribute(lambda job: job.settings.call.args, "The positional arguments.")
-    kwargs = Attribute(lambda job: dict(job.settings.call.kwargs), "The keyword arguments.")
+    args = Attribute(
+        lambda job: job.settings.call.args,
+        "The positional arguments; can be set until it is enqueued.",
+        lambda job, value: job.settings.change_call(args=as_arguments(value)),
+    )
+    kwargs = Attribute(
+        lambda job: dict(job.settings.call.kwargs),
+        "The keyword arguments; can be set until it is enqueued.",
+        lambda job, value: job.settings.change_call(kwargs=as_keywords(value)),
+    )
     description = Attribute(
         lambda job: job.settings.options.description or job.settings.call_text,
         "The given description, else the call as text.",
@@ -144,9 +166,13 @@ class JobAttributes:
         lambda job, value: job.settings.change_retries_left(value),
     )
     retry_intervals = _part("retry", "intervals", "Seconds before each retry; None without `retry`.")
+    enqueue_at_front_on_retry = _part(
+        "retry", "enqueue_at_front", "Whether a retry puts it at the front of its queue; None without `retry`."
+    )
     repeats_left = Attribute(
         lambda job: None if (repeat := job.options.repeat) is None else repeat.times - job.settings.repetitions,
         "How often it will be executed again after a success; None without `repeat`.",
+        lambda job, value: job.settings.change_repeats_left(value),
     )
     repeat_intervals = _part("repeat", "intervals", "Seconds before each repetition; None without `repeat`.")
     webhooks = Attribute(lambda job: list(job.options.webhooks), "The webhooks that are sent at its end.")
@@ -171,6 +197,13 @@ class JobAttributes:
         lambda job: [parent for parent, _ in job.options.edges] if job.state.is_new else job.store.jobs.dependencies(job.id),
         "The ids of the jobs that it waits or waited for.",
     )
+    allow_dependency_failures = Attribute(
+        lambda job: any(condition == RAN for condition in job.settings.conditions()) if job.settings.conditions() else None,
+        "Whether it is enqueued also when a job that it depends on has failed; None without dependencies.",
+    )
+    started_job_registry = _registry("StartedJobRegistry", "The jobs of its queue that are executed now.")
+    finished_job_registry = _registry("FinishedJobRegistry", "The jobs of its queue that finished.")
+    failed_job_registry = _registry("FailedJobRegistry", "The jobs of its queue that failed.")
     dependent_ids = Attribute(lambda job: job.store.jobs.dependents(job.id), "The ids of the jobs that wait or waited for it.")
 
     # -- its state ------------------------------------------------------------------------------------------------------------
@@ -201,13 +234,13 @@ class JobAttributes:
         "Time of the last heartbeat of the worker that executes it; None while no worker does.",
     )
     number_of_retries = _of_record(
-        lambda record: max(0, record.attempt - 1),
+        lambda record: record.granted,
         "How often it has been executed again, after a failure or because it returned a `Retry`.",
         0,
     )
     result = Attribute[Any](lambda job: job.return_value(), "The return value; None while there is none.")
     exc_info = Attribute(
-        lambda job: None if (record := job.store.jobs.result(job.id)) is None else record.error,  # no value is decoded for that
+        lambda job: None if (record := job.store.jobs.result(job.id)) is None else error_text(record),  # no value is decoded
         "The text of the latest error; None when the latest execution was no failure.",
     )
 
@@ -255,11 +288,8 @@ class JobAttributes:
         Raises:
             DeserializationError: the value cannot be decoded here.
         """
-        record = self.store.jobs.result(self.id)
-        if record is None and timeout > 0:
-            record = self.store.jobs.wait_for_result(self.id, timeout)
-        return None if record is None else Result.from_record(self.id, record, self.serializer)
+        return Result.fetch_latest(self, timeout=timeout)
 
     def results(self) -> list[Result]:
         """Return the results of the ten latest executions, newest first."""
-        return [Result.from_record(self.id, record, self.serializer) for record in self.store.jobs.results(self.id)]
+        return Result.all(self)

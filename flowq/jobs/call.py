@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from inspect import isfunction
 from reprlib import Repr
 from typing import Any, Final
 
@@ -32,8 +33,10 @@ class Call:
         """Make a call of the user's function and arguments.
 
         Raises:
-            UsageError: a worker could not import it.
+            UsageError: a worker could not import it. A function inside a function is accepted, as in RQ: its job fails.
         """
+        if isfunction(func) and "<locals>" in func.__qualname__ and "<lambda>" not in func.__qualname__:
+            return cls(f"{func.__module__}.{func.__qualname__}", args, dict(kwargs))  # as in RQ: no worker finds it
         bound = bound_to(func)
         if bound is None:
             return cls(reference(func), args, dict(kwargs))

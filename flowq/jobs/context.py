@@ -37,6 +37,25 @@ def set_current_task(task: dict[str, Any] | None) -> None:
     _current = task
 
 
+def current_handle() -> Any:
+    """Return the handle on the job that `Job.perform` executes in this thread, or None."""
+    return getattr(_thread, "handle", None)
+
+
+class as_current:  # noqa: N801 - likewise
+    """Context manager: this thread executes the job of a handle. Nests."""
+
+    def __init__(self, handle: Any) -> None:
+        self._handle = handle
+
+    def __enter__(self) -> None:
+        self._former = current_handle()
+        _thread.handle = self._handle
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        _thread.handle = self._former
+
+
 class here:  # noqa: N801 - read as "with context.here(task, store)"
     """Context manager: this thread executes a task of a store. Nests."""
 

@@ -10,6 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from flowq.callbacks import Callback
+from flowq.connections.stores import connection_of
 from flowq.exceptions import DuplicateJobError, InvalidJobDependency, UsageError
 from flowq.jobs.call import Call
 from flowq.jobs.options import (
@@ -17,7 +18,9 @@ from flowq.jobs.options import (
     as_arguments,
     as_keywords,
     bind_options,
+    check_unique,
     group_name,
+    option_name,
     parse_options,
     split_call,
 )
@@ -38,6 +41,7 @@ Duration: TypeAlias = float | str | None
 Callee: TypeAlias = Callback | Callable[..., Any] | str | None
 
 _NOW: Final = -1  # in place of a time
+_EPOCH: Final = dt.datetime.fromtimestamp(0, dt.UTC)
 _BY_KEYWORD: Final[Any] = object()  # in place of a positional argument that is among the keywords
 # By name: workers are a layer above queues, and sync mode uses their way of executing a job.
 _INLINE: Final = "flowq.worker.inprocess.sync"
@@ -49,6 +53,17 @@ class EnqueueData:
 
     call: Call
     options: JobOptions
+
+    def __getattr__(self, name: str) -> Any:
+        """Return an argument of `prepare_data` by its name; options are as `Job` has them."""
+        if name in {"args", "kwargs"}:
+            return getattr(self.call, name)
+        if name == "func":
+            return self.call.function()
+        try:
+            return getattr(self.options, option_name(name))
+        except KeyError as error:
+            raise AttributeError(f"prepared data has no attribute {name!r}") from error
 
 
 class Enqueueing:
@@ -97,7 +112,9 @@ class Enqueueing:
             DuplicateJobError: `unique` and the id is taken, or the job of this id is being executed.
             InvalidJobDependency: a dependency does not exist, or waits for this job.
         """
-        return self._enqueue(_NOW, _given(f, "f", kwargs), args, kwargs)
+        function = _given(f, "f", kwargs)
+        positional, named, options = split_call(args, kwargs)
+        return self.enqueue_call(func=function, args=positional, kwargs=named, **options)
 
     def enqueue_call(  # noqa: PLR0913, PLR0917 - RQ's signature
         self,
@@ -123,8 +140,15 @@ class Enqueueing:
         unique: bool = False,
         webhooks: Sequence[Webhook] | None = None,
     ) -> Job:
-        """Put a call on the queue with the function's arguments whole, so that they cannot be mistaken for options."""
-        return self._submit(self._made(_described(func, args, kwargs, bind_options(locals()))), due_ms=_NOW, pipeline=pipeline)
+        """Put a call on the queue with the function's arguments whole, so that they cannot be mistaken for options.
+
+        `enqueue` calls it, and it calls `enqueue_job`: a subclass that overrides one of them sees every job that is enqueued now.
+        """
+        options = bind_options(locals())
+        if timeout is None and self.default_timeout:
+            options["timeout"] = self.default_timeout
+        job = self._made(_described(func, args, kwargs, options))
+        return self.enqueue_job(job, pipeline=pipeline, at_front=at_front, unique=unique)
 
     def enqueue_job(self, job: Job, pipeline: Any = None, at_front: bool = False, unique: bool = False) -> Job:
         """Put a job made with `Job.create` (or `create_job`) on the queue; one that has run already is executed once more."""
@@ -138,8 +162,12 @@ class Enqueueing:
 
     def enqueue_at(self, datetime: dt.datetime = _BY_KEYWORD, f: Function = _BY_KEYWORD, /, *args: Any, **kwargs: Any) -> Job:
         """Put a call on the queue at a time (a naive one is local time), or once its dependencies have ended if that is later."""
-        due_ms = _millis(_given(datetime, "datetime", kwargs))
-        return self._enqueue(due_ms, _given(f, "f", kwargs), args, kwargs)
+        when = _given(datetime, "datetime", kwargs)
+        function = _given(f, "f", kwargs)
+        positional, named, options = split_call(args, kwargs)
+        pipeline, unique = options.pop("pipeline", None), options.get("unique", False)
+        job = self._made(_described(function, positional, named, bind_options(options)))
+        return self.schedule_job(job, when, pipeline=pipeline, unique=unique)
 
     def enqueue_in(
         self, time_delta: dt.timedelta = _BY_KEYWORD, func: Function = _BY_KEYWORD, /, *args: Any, **kwargs: Any
@@ -148,8 +176,11 @@ class Enqueueing:
         wait = _given(time_delta, "time_delta", kwargs)
         if not isinstance(wait, dt.timedelta):
             raise UsageError(f"expected a timedelta, found {wait!r}")
-        due_ms = self.store.now_ms() + int(wait.total_seconds() * 1000)
-        return self._enqueue(due_ms, _given(func, "func", kwargs), args, kwargs)
+        try:
+            when = _EPOCH + dt.timedelta(milliseconds=self.store.now_ms()) + wait
+        except OverflowError as error:
+            raise UsageError(f"expected a time before the year 10000, found {wait!r} from now") from error
+        return self.enqueue_at(when, _given(func, "func", kwargs), *args, **kwargs)
 
     def schedule_job(self, job: Job, datetime: dt.datetime, pipeline: Any = None, unique: bool = False) -> Job:
         """Put a job made with `Job.create` on the queue at a time."""
@@ -230,18 +261,16 @@ class Enqueueing:
         news = [self._new(job, due_ms=_NOW) for job in jobs]
         answers = self.store.jobs.create_many(news)
         for job, (outcome, detail) in zip(jobs, answers, strict=True):
-            _accept(job, outcome, detail)
+            if outcome is Outcome.NOT_FOUND and job.settings.forget_ended_parent(detail):
+                self._submit(job, due_ms=_NOW)
+            else:
+                _accept(job, outcome, detail)
         return jobs
 
     # -- how ------------------------------------------------------------------------------------------------------------------
 
     def _made(self, data: EnqueueData) -> Job:
-        return self.job_class.assemble(data.call, data.options, self.store, self.serializer, origin=self.name)
-
-    def _enqueue(self, due_ms: int, f: Function, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Job:
-        pipeline = kwargs.pop("pipeline", None)
-        positional, named, options = split_call(args, kwargs)
-        return self._submit(self._made(EnqueueData(Call.of(f, positional, named), options)), due_ms=due_ms, pipeline=pipeline)
+        return self.job_class.assemble(data.call, data.options, connection_of(self.store), self.serializer, origin=self.name)
 
     def submission(self, data: EnqueueData) -> tuple[Job, NewJob]:
         """Return a job and the request that enqueues it now, for callers that make it part of a larger transition."""
@@ -255,6 +284,10 @@ class Enqueueing:
     def _submit(
         self, job: Job, *, due_ms: int, pipeline: Any = None, front: bool = False, unique: bool = False, here: bool = False
     ) -> Job:
+        if unique:
+            options = job.options
+            named = job.id if job.state.is_named else None
+            check_unique({"id": named, "depends_on": options.depends_on, "rate_limit": options.rate_limit})
         new = self._new(job, due_ms=due_ms, front=front, unique=unique)
         if pipeline is not None:
             self.store.jobs.create_in(pipeline, new)
@@ -263,11 +296,18 @@ class Enqueueing:
             raise UsageError(
                 "rate_limit is for jobs that workers execute: a job of a queue with is_async=False cannot wait for its turn"
             )
-        if self.is_async and not here:
-            return _accept(job, *self.store.jobs.create(new))
-        inline: Any = import_module(_INLINE)
-        _accept(job, *inline.create_and_execute(self.store, new, self.death_penalty_class))
-        job.state.refresh()
+        inline: Any = import_module(_INLINE) if here or not self.is_async else None
+        while True:
+            if inline is None:
+                outcome, detail = self.store.jobs.create(new)
+            else:
+                outcome, detail = inline.create_and_execute(self.store, new, self.death_penalty_class)
+            if outcome is not Outcome.NOT_FOUND or not job.settings.forget_ended_parent(detail):
+                break
+            new = self._new(job, due_ms=due_ms, front=front, unique=unique)
+        _accept(job, outcome, detail)
+        if inline is not None:
+            job.state.refresh()
         return job
 
 
@@ -315,4 +355,4 @@ def _cycle_message(job_id: str, cycle: str) -> str:
 def _millis(when: dt.datetime) -> int:
     if not isinstance(when, dt.datetime):
         raise UsageError(f"expected a datetime, found {when!r}")
-    return int(when.timestamp() * 1000)
+    return (when.astimezone(dt.UTC) - _EPOCH) // dt.timedelta(milliseconds=1)

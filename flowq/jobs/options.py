@@ -4,14 +4,14 @@
 a job's options travel as one `JobOptions`.
 """
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any, Final
 
-from flowq import defaults
 from flowq.callbacks import Callback
 from flowq.dependency import Dependency
-from flowq.durations import NEVER, from_milliseconds, milliseconds, parse_duration
+from flowq.durations import NEVER, from_milliseconds, milliseconds, parse_duration, whole
 from flowq.exceptions import UsageError
 from flowq.ids import checked_name
 from flowq.jobs.call import storable
@@ -41,6 +41,8 @@ class Option:
     stored: str = ""
 
 
+_ID: Final = re.compile(r"[A-Za-z0-9_-]+")
+
 # -- parsing ------------------------------------------------------------------------------------------------------------------
 
 
@@ -53,19 +55,38 @@ def checked_id(value: Any) -> str:
     return checked_name(value, "a job's id", without="|\n\r\0")
 
 
+def new_id(value: Any) -> str:
+    """Return the id for a new job. Ids with other characters can still be read: earlier versions allowed them.
+
+    Raises:
+        UsageError: it has other characters than letters, digits, `_` and `-`.
+    """
+    name = checked_id(value)
+    if _ID.fullmatch(name) is None:
+        raise UsageError(f"a job's id may have letters, digits, '_' and '-', found {value!r}")
+    return name
+
+
 def group_name(value: Any) -> str:
     """Return the name of a group, checked."""
     return checked_name(value, "a group's name")
 
 
 def _duration(value: Any) -> float:
-    return parse_duration(value, never=True)
+    return whole(parse_duration(value, never=True))
 
 
 def _limit(value: Any) -> float:
     seconds = _duration(value)
     if seconds == 0:
         raise UsageError("must be more than 0; -1 is without limit")
+    return seconds
+
+
+def _wait(value: Any) -> float:
+    seconds = whole(parse_duration(value))
+    if seconds == 0:
+        raise UsageError("must be more than 0; leave it out for no limit")
     return seconds
 
 
@@ -104,7 +125,7 @@ def _rate_limit(value: Any) -> RateLimit:
 
 
 def _webhooks(value: Any) -> tuple[Webhook, ...]:
-    items = (value,) if isinstance(value, Webhook) else tuple(value) if isinstance(value, (list, tuple)) else (None,)
+    items = tuple(value) if isinstance(value, (list, tuple)) else (None,)
     if not all(isinstance(item, Webhook) for item in items):
         raise UsageError("expected a list of flowq.Webhook")
     return items
@@ -136,13 +157,13 @@ class JobOptions:
     Where nothing was said, `timeout` is that of the queue, `result_ttl` that of the worker, and there is no `ttl`.
     """
 
-    id: str | None = field(default=None, metadata=_option(checked_id, keyword="job_id"))
+    id: str | None = field(default=None, metadata=_option(new_id, keyword="job_id"))
     timeout: float | None = field(
         default=None, metadata=_option(_limit, milliseconds, from_milliseconds, keyword="job_timeout")
     )
     result_ttl: float | None = field(default=None, metadata=_TTL)
-    ttl: float | None = field(default=None, metadata=_option(_limit, _limit_to_millis, from_milliseconds))
-    failure_ttl: float = field(default=defaults.FAILURE_TTL, metadata=_TTL)
+    ttl: float | None = field(default=None, metadata=_option(_wait, _limit_to_millis, from_milliseconds))
+    failure_ttl: float | None = field(default=None, metadata=_TTL)
     depends_on: tuple[Dependency, ...] = field(default=(), metadata=_option(_dependencies))
     at_front: bool = field(default=False, metadata=_option(bool, None, "1".__eq__, stored="front"))
     description: str | None = field(default=None, metadata=_option(_description, str, str))
@@ -193,12 +214,15 @@ _ENCODED: Final = [(name, option.stored or name, option.encode) for name, option
 _DECODED: Final = [(name, option.stored or name, option.decode) for name, option in _TABLE.items() if option.decode]
 # What `enqueue` takes out of a call, and its name here. `timeout` is not among them: it may well be an argument of the function.
 _AT_ENQUEUE: Final = {option.keyword or name: name for name, option in _TABLE.items() if option.keyword is not None}
+# The same, and the name of the parameter of `enqueue_call`.
+_OF_CALL: Final = {**{name: name for name in _AT_ENQUEUE}, "job_timeout": "timeout", "pipeline": "pipeline"}
+_NAMES: Final = {**_AT_ENQUEUE, **{name: name for name in _TABLE}}
 
 
 # -- from a call to options ---------------------------------------------------------------------------------------------------
 
 
-def split_call(args: Sequence[Any], kwargs: Mapping[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any], JobOptions]:
+def split_call(args: Sequence[Any], kwargs: Mapping[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any], dict[str, Any]]:
     """Separate the options in a call of `enqueue` from the arguments of the function.
 
     Args:
@@ -206,23 +230,28 @@ def split_call(args: Sequence[Any], kwargs: Mapping[str, Any]) -> tuple[tuple[An
         kwargs: keyword arguments of the call.
 
     Returns:
-        The function's positional and keyword arguments, and the options. `args=` and `kwargs=` give the function's arguments
-        whole, so that one named like an option can be passed.
+        The function's positional and keyword arguments, and the options by the names of the parameters of `enqueue_call`. `args=` and
+        `kwargs=` give the function's arguments whole, so that one named like an option can be passed.
 
     Raises:
-        UsageError: an option's value is invalid, or both forms of arguments were used.
+        UsageError: both forms of arguments were used.
     """
-    rest = dict(kwargs)
-    given = {option: rest.pop(name) for name, option in _AT_ENQUEUE.items() if name in rest}
+    rest: dict[str, Any] = {}
+    options: dict[str, Any] = {}
+    for name, value in kwargs.items():
+        if name in _OF_CALL:
+            options[_OF_CALL[name]] = value
+        else:
+            rest[name] = value
     if "args" not in rest and "kwargs" not in rest:
-        return tuple(args), rest, parse_options(given)
+        return tuple(args), rest, options
     if args:
         raise UsageError("give the function's arguments either after it or with args=…, kwargs=…, not both")
     explicit = rest.pop("args", None)
     named = as_keywords(rest.pop("kwargs", None))
     if rest:
         raise UsageError(f"unexpected options next to args=… and kwargs=…: {', '.join(sorted(rest))}")
-    return as_arguments(explicit), named, parse_options(given)
+    return as_arguments(explicit), named, options
 
 
 def as_arguments(value: Any) -> tuple[Any, ...]:
@@ -250,13 +279,34 @@ def bind_options(parameters: Mapping[str, Any]) -> dict[str, Any]:
 
     The functions whose signatures RQ documents list their options one by one; each passes its `locals()`.
     """
-    named = {_AT_ENQUEUE.get(name, name): value for name, value in parameters.items()}
-    return {name: value for name, value in named.items() if name in _TABLE}
+    return {_NAMES[name]: value for name, value in parameters.items() if name in _NAMES}
+
+
+def option_name(keyword: str) -> str:
+    """Return the name here of an option that users give under this keyword.
+
+    Raises:
+        KeyError: there is no such option.
+    """
+    return _NAMES[keyword]
 
 
 def enqueue_options(parameters: Mapping[str, Any]) -> dict[str, Any]:
     """Return the options among the parameters of a function, by the names that `enqueue` takes."""
     return {name: value for name, value in parameters.items() if name in _AT_ENQUEUE}
+
+
+def check_unique(values: Mapping[str, Any]) -> None:
+    """Check that `unique` is possible with the other options.
+
+    Raises:
+        UsageError: it has no id to compare, or the job waits for more than its turn in the queue.
+    """
+    if not values.get("id"):
+        raise UsageError("unique=True needs an id: job_id=…")
+    for name in ("depends_on", "rate_limit"):
+        if values.get(name):
+            raise UsageError(f"unique=True and {name}=… exclude each other")
 
 
 def parse_options(given: Mapping[str, Any]) -> JobOptions:
@@ -273,6 +323,6 @@ def parse_options(given: Mapping[str, Any]) -> JobOptions:
             values[name] = _TABLE[name].parse(value)
         except UsageError as error:
             raise type(error)(f"{name}={value!r}: {error}") from error
-    if values.get("unique") and "id" not in values:
-        raise UsageError("unique=True needs an id: job_id=…")
+    if values.get("unique"):
+        check_unique(values)
     return JobOptions(**values)

@@ -8,6 +8,7 @@ from flowq import ids, signing
 from flowq.exceptions import NoSuchJobError, UsageError
 from flowq.jobs.call import Call, function_of, storable
 from flowq.jobs.options import JobOptions, parse_options
+from flowq.repeat import Repeat
 from flowq.retry import Retry
 from flowq.serializers import resolve_serializer, serializer_name
 from flowq.states import JobStatus
@@ -119,6 +120,11 @@ class JobSettings:
                 self._options = JobOptions.restored(record.fields, edges)
         return self._options
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether no call was given, and none has been read from the store."""
+        return self._call is None and self._state.record is None
+
     def change(self, name: str, value: Any) -> None:
         """Change one option; `changes` returns it for the store.
 
@@ -144,13 +150,52 @@ class JobSettings:
     def retries_used(self) -> int:
         """How often the job was executed again after a failure."""
         record = self._state.current()
-        return 0 if record is None else max(0, record.attempt - 1 - record.returns)
+        return 0 if record is None else max(0, record.granted - record.returns)
 
     @property
     def repetitions(self) -> int:
         """How often the job was executed again after a success."""
         record = self._state.current()
         return 0 if record is None else record.repeated
+
+    def change_call(self, **changes: Any) -> None:
+        """Change the function's arguments of a job that is not enqueued yet.
+
+        Raises:
+            UsageError: it is enqueued already.
+        """
+        if not self._state.is_new:
+            raise UsageError(f"the arguments of job {self._state.id} are fixed: it is stored already")
+        self._call = replace(self.call, **changes)
+
+    def change_repeats_left(self, value: int) -> None:
+        """Change how often it will be executed again after a success.
+
+        Raises:
+            UsageError: less than 0.
+        """
+        if value < 0:
+            raise UsageError(f"repeats_left must be a number of repetitions, found {value!r}")
+        former = self.options.repeat or Repeat(times=1)
+        self._options = replace(self.options, repeat=Repeat(self.repetitions + value, former.intervals) if value else None)
+        self._changed.add("repeat")
+
+    def conditions(self) -> list[str]:
+        """Return the conditions on the ends of the jobs that it depends on."""
+        edges = self.options.edges if self._state.is_new else self._state.store.jobs.edges(self._state.id)
+        return [condition for _, condition in edges]
+
+    def forget_ended_parent(self, parent: str) -> bool:
+        """Take a parent whose record is gone out of the dependencies, if the client gave the job itself and that had been enqueued.
+
+        Such a job has ended and its record expired: the dependency is met. Return whether it was taken out.
+        """
+        kept = [dependency.without_ended(parent) for dependency in self.options.depends_on]
+        ids = [job for dependency in kept if dependency is not None for job in dependency.ids]
+        if parent in ids:
+            return False
+        self._options = replace(self.options, depends_on=tuple(item for item in kept if item is not None))
+        return True
 
     def change_retries_left(self, value: int) -> None:
         """Change how often it will be executed again after a failure.

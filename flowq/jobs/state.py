@@ -19,6 +19,7 @@ class JobState:
         id: its id.
         queue: the name of its queue; "" while there is none.
         is_new: it was made here and is not known to be in the store.
+        is_named: a user has chosen its id.
         record: the record as last read.
         payload: its call as it was read last; None also when that was not read.
         meta: its meta, likewise.
@@ -28,6 +29,7 @@ class JobState:
         self.id = job_id
         self.queue = ""
         self.is_new = False
+        self.is_named = True
         self.record: JobRecord | None = None
         self.payload: bytes | None = None
         self.meta: bytes | None = None
@@ -40,6 +42,11 @@ class JobState:
         if self._store is None:
             self._store = store_for(None)
         return self._store
+
+    def rename(self, job_id: str) -> None:
+        """Give a job that is not enqueued yet another id."""
+        self.id = job_id
+        self.is_named = True
 
     def put_into(self, store: "Store", queue: str) -> None:
         """Record that the job was put on a queue."""

@@ -24,6 +24,7 @@ Values with expressions ("templated" values) are JSON in which
 from flowq.plan.cell_names import cell_name
 from flowq.plan.plan import PLAN_VERSION, Plan, PlanVersionError
 from flowq.plan.records import (
+    FLOW_DIRECTORY,
     GATE,
     STAGE,
     Action,
@@ -41,6 +42,7 @@ from flowq.plan.records import (
 )
 
 __all__ = [
+    "FLOW_DIRECTORY",
     "GATE",
     "PLAN_VERSION",
     "STAGE",

@@ -31,6 +31,7 @@ class Plan:
     description: str = ""
     labels: Mapping[str, str] = field(default_factory=dict)
     retention: float | None = None
+    timezone: str = ""  # of `run.date`; empty: UTC
     timeout: float | None = None  # s, of the whole graph, without the handlers
     fail_fast: bool = False  # a failed job cancels the rest of the graph
     concurrency: Concurrency | None = None
@@ -168,6 +169,7 @@ class Plan:
             description=document["description"],
             labels=document["labels"],
             retention=document["retention"],
+            timezone=document.get("timezone", ""),
             timeout=document.get("timeout"),
             fail_fast=document.get("fail_fast", False),
             concurrency=stored.concurrency_from_json(document.get("concurrency")),
@@ -180,6 +182,8 @@ class Plan:
 def _limits_to_json(plan: Plan) -> dict[str, Json]:
     """Return the JSON of optional fields that are set."""
     out: dict[str, Json] = {}
+    if plan.timezone:
+        out["timezone"] = plan.timezone
     if plan.timeout is not None:
         out["timeout"] = plan.timeout
     if plan.fail_fast:

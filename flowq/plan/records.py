@@ -93,12 +93,13 @@ class JobFields:
     priority: int = 0  # higher first
     at_front: bool = False
     delay: float | None = None
+    stop_grace: float | None = None  # from SIGTERM to SIGKILL after a timeout or a cancel; None: `defaults.STOP_GRACE`
     condition: str | None = None  # the expression of `if`
     env: Mapping[str, Json] = field(default_factory=dict)  # templated strings; flow env already merged below the job's
     secrets: Mapping[str, Mapping[str, str]] = field(
         default_factory=dict
     )  # variables of its environment -> where the value is: {"env": variable of the worker} or {"file": path}
-    workdir: Json = None  # templated string
+    workdir: Json = None  # templated string, or `FLOW_DIRECTORY`
     foreach: str | None = None  # the expression whose list is fanned out at run time: one planned cell, expanded by the engine
     max_parallel: int | None = None  # of a matrix or foreach: cells started at once
     fail_fast: bool = False  # of a matrix or foreach: a failed cell cancels the others
@@ -106,6 +107,10 @@ class JobFields:
     cache: Cache | None = None
     description: str = ""
     labels: Mapping[str, str] = field(default_factory=dict)
+
+
+FLOW_DIRECTORY: Final = "flow"
+"""The `workdir` of a job that works in the directory of its flow file."""
 
 
 @record

@@ -57,6 +57,15 @@ def named(zone: tzinfo | str | None) -> tzinfo:
         ) from error
 
 
+def date_in(at_ms: float, zone: str) -> str:
+    """Return the date of a time (ms since the epoch) in a zone, by its name ("": UTC): `2026-01-31`.
+
+    Raises:
+        UsageError: there is no such zone.
+    """
+    return datetime.fromtimestamp(at_ms / 1000, named(zone) if zone else UTC).date().isoformat()
+
+
 def name_of(zone: tzinfo) -> str:
     """Return the name of a zone, for `named`."""
     return cast("str | None", getattr(zone, "key", None)) or (

@@ -137,14 +137,16 @@ class Jobs:
         """Report the end of one execution (workers do it through their link, together with other things)."""
         return Outcome(self._session.run("job/finish", *execution.arguments())[0].decode())
 
-    def cancel(self, job: str, *, release: bool = False) -> Outcome:
+    def cancel(self, job: str, *, release: bool = False, detach: bool = False) -> Outcome:
         """Cancel a job wherever it is. A started job is killed by its worker; `DONE` also when that has been asked for.
 
         Args:
             job: the id.
             release: jobs that depend on this one accept any end of it.
+            detach: they wait for their other parents alone; one without others is skipped.
         """
-        outcome = self._session.run("job/cancel", job, "1", release, ids.nonce(), "")[0].decode()
+        edges = "1" if release else "2" if detach else "0"
+        outcome = self._session.run("job/cancel", job, "1", edges, ids.nonce(), "")[0].decode()
         return Outcome.DONE if outcome == "requested" else Outcome(outcome)
 
     def stop(self, job: str, execution: str = "") -> Outcome:

@@ -133,22 +133,25 @@ class Runs:
     # -- finding --------------------------------------------------------------------------------------------------------------
 
     def resolve(self, prefix: str) -> str:
-        """Return the full id of the run whose id starts so.
+        """Return the id of the run that is called or whose id starts so; a random id may also be given in capital letters.
 
         Raises:
             NoSuchRunError: there is none.
             AmbiguousRunError: there are several.
         """
-        low = prefix.lower()
-        with self._session.translated:
-            found = self._session.client.zrangebylex(self._keys("run_ids"), f"[{low}", f"[{low}\xff", start=0, num=5)
-        names: list[str] = [item.decode() for item in found]
-        if low in names:
-            return low
+        names: list[str] = []
+        for spelling in dict.fromkeys((prefix, prefix.lower())):
+            with self._session.translated:
+                found = self._session.client.zrangebylex(
+                    self._keys("run_ids"), f"[{spelling}", f"[{spelling}\xff", start=0, num=5
+                )
+            names = names or [item.decode() for item in found]
+            if found and found[0].decode() == spelling:  # it sorts before all that begin with it
+                return spelling
         if not names:
             raise NoSuchRunError(f"no run with the id {prefix!r}: `flowq runs` lists them all")
         if len(names) > 1:
-            raise AmbiguousRunError(f"{prefix!r} fits several runs ({', '.join(names)}): give more characters")
+            raise AmbiguousRunError(f"{prefix!r} fits several runs ({', '.join(names)}): give more characters", names)
         return names[0]
 
     def recent(self, limit: int = 20, directory: str | None = None) -> list[str]:

@@ -1,10 +1,13 @@
 """The state of a worker, for any process: each property is read from the store when it is used."""
 
+import os
+import socket
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
-from flowq.exceptions import NoSuchWorkerError
+from flowq import __version__
+from flowq.connections.stores import connection_of
 from flowq.executions import Execution
 from flowq.job import Job
 from flowq.states import JobStatus
@@ -25,17 +28,26 @@ class WorkerStatus(StrEnum):
 
 
 class WorkerInfo:
-    """The monitoring half of `Worker`. Everything but the state raises `NoSuchWorkerError` when the worker has stopped."""
+    """The monitoring half of `Worker`.
+
+    Of a worker that has stopped, values are those that were read last. Where none were, because it has not started, host, process and
+    version are those of this process, counters are 0 and times are None.
+    """
 
     name: str
     store: "Store"
     job_class: type[Job]
+    _last: "WorkerRecord | None" = None
 
-    def _record(self) -> "WorkerRecord":
-        record = self.store.workers.get(self.name)
-        if record is None:
-            raise NoSuchWorkerError(f"worker {self.name!r} does not live: it has not started, or has stopped")
-        return record
+    def _record(self) -> "WorkerRecord | None":
+        """Return the record, of a worker that has stopped the one that was read last."""
+        self._last = self.store.workers.get(self.name) or self._last
+        return self._last
+
+    def seen(self, record: "WorkerRecord") -> Self:
+        """Take over a record that was just read, and return itself."""
+        self._last = record
+        return self
 
     def get_state(self) -> WorkerStatus | None:
         """Return its state, None when the worker has stopped."""
@@ -44,7 +56,12 @@ class WorkerInfo:
             return None
         if record.state == "idle" and record.busy == 0 and self.store.queues.suspended():
             return WorkerStatus.SUSPENDED
-        return WorkerStatus.STARTED if record.state == "starting" else WorkerStatus(record.state)
+        if record.state == "starting":
+            return WorkerStatus.STARTED
+        if record.state == "stopping":
+            return WorkerStatus.STOPPING
+        # The record says what the last heartbeat did; the jobs say what is so now.
+        return WorkerStatus.BUSY if self.get_current_job_ids() else WorkerStatus.IDLE
 
     @property
     def state(self) -> WorkerStatus | None:
@@ -64,7 +81,7 @@ class WorkerInfo:
     def get_current_job(self) -> Job | None:
         """Return the job that it executes, None for none."""
         job_id = self.get_current_job_id()
-        return None if job_id is None else self.job_class.fetch_many([job_id], self.store)[0]
+        return None if job_id is None else self.job_class.fetch_many([job_id], connection_of(self.store))[0]
 
     def get_current_executions(self, refresh: bool = False) -> list[Execution]:  # noqa: ARG002 - they are always the current ones
         """Return the executions that are in progress."""
@@ -79,42 +96,50 @@ class WorkerInfo:
     @property
     def hostname(self) -> str:
         """The machine it is on."""
-        return self._record().hostname
+        record = self._record()
+        return socket.gethostname() if record is None else record.hostname
 
     @property
     def pid(self) -> int:
         """Its process."""
-        return self._record().pid
+        record = self._record()
+        return os.getpid() if record is None else record.pid
 
     @property
     def version(self) -> str:
         """Its version of flowq."""
-        return self._record().version
+        record = self._record()
+        return __version__ if record is None else record.version
 
     @property
     def successful_job_count(self) -> int:
         """Jobs that finished since its start."""
-        return self._record().finished
+        record = self._record()
+        return 0 if record is None else record.finished
 
     @property
     def failed_job_count(self) -> int:
         """Jobs that failed since its start."""
-        return self._record().failed
+        record = self._record()
+        return 0 if record is None else record.failed
 
     @property
     def total_working_time(self) -> float:
         """Seconds it spent executing jobs."""
-        return self._record().working_ms / 1000
+        record = self._record()
+        return 0.0 if record is None else record.working_ms / 1000
 
     @property
-    def birth_date(self) -> datetime:
+    def birth_date(self) -> datetime | None:
         """Its start time."""
-        return _time(self._record().started_ms)
+        record = self._record()
+        return None if record is None else _time(record.started_ms)
 
     @property
-    def last_heartbeat(self) -> datetime:
+    def last_heartbeat(self) -> datetime | None:
         """The time of its last heartbeat."""
-        return _time(self._record().beat_ms)
+        record = self._record()
+        return None if record is None else _time(record.beat_ms)
 
 
 def _time(millis: int) -> datetime:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from typing import Any, Final, NoReturn, Self
 
 STOP: Final = (signal.SIGINT, signal.SIGTERM)
+SAME_STOP: Final = 1.0  # s, for `StopSignals(together=…)` of workers
 
 
 def hold() -> None:
@@ -43,10 +45,15 @@ class StopSignals:
     """Counts the stop signals of this process while it is entered, also where they were blocked.
 
     Main thread only; former handlers and mask come back at the exit.
+
+    Args:
+        together: seconds after the first signal within which another one is the same: a terminal and a manager may both have sent it.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, together: float = 0.0) -> None:
         self.count = 0
+        self._together = together
+        self._first = 0.0
         self._former: dict[int, Any] = {}
         self._former_wakeup = -1
         self._read, self._write = os.pipe()
@@ -81,4 +88,9 @@ class StopSignals:
         os.close(self._write)
 
     def _noticed(self, _number: int, _frame: FrameType | None) -> None:
+        now = time.monotonic()
+        if self.count == 0:
+            self._first = now
+        elif now - self._first < self._together:
+            return
         self.count += 1

@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from flowq.exceptions import DataLostError, ServerUnavailableError
-from flowq.worker.signals import StopSignals
+from flowq.worker.signals import SAME_STOP, StopSignals
 from flowq.worker.supervisor.supervisor import Supervisor
 
 if TYPE_CHECKING:
@@ -35,7 +35,8 @@ def supervise(store: "Store", options: "WorkerOptions") -> tuple[int, int]:
         ServerError: the server could not be used at the start, or its data has another schema now.
     """
     executed = 0
-    with StopSignals() as signals:
+    together = SAME_STOP if options.until_run is None else 0.0  # in `flowq run`, each Ctrl+C counts
+    with StopSignals(together) as signals:
         while True:
             supervisor = Supervisor(store, options, signals)
             try:

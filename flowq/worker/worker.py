@@ -59,8 +59,9 @@ class Worker(WorkerInfo):
         work_horse_killed_handler: called with `(job, pid, wait status, None)` when a job's process has died without an end.
         death_penalty_class: how timeouts are enforced in the job's process; SIGALRM by default.
         worker_ttl: seconds after which a job of a worker that has died is given to another (the lease, 10 s).
-        maintenance_interval, default_worker_ttl, log_job_description, job_monitoring_interval, disable_default_exception_handler,
-            prepare_for_work: accepted, for what they are about flowq does by itself.
+
+    `maintenance_interval`, `default_worker_ttl`, `log_job_description`, `job_monitoring_interval`, `disable_default_exception_handler`
+    and `prepare_for_work` are accepted and have no effect: flowq does by itself what they are about.
 
     Subclasses may set `job_class`, `queue_class` and `death_penalty_class`.
     """
@@ -105,7 +106,7 @@ class Worker(WorkerInfo):
             self.job_class = load_class(job_class, Job)
         if queue_class is not None:
             self.queue_class = load_class(queue_class, Queue)
-        self.queues = [self.queue_class(item, self.store) if isinstance(item, str) else item for item in items]
+        self.queues = [self.queue_class(item, self.connection) if isinstance(item, str) else item for item in items]
         self.name = checked_name(name, "a worker's name") if name else WorkerOptions(()).name
         self.default_result_ttl = parse_duration(default_result_ttl, never=True)
         self.exception_handlers = _as_list(exception_handlers)
@@ -118,7 +119,7 @@ class Worker(WorkerInfo):
     @property
     def connection(self) -> Any:
         """The redis-py client that the worker's server is reached with."""
-        return self.store.client
+        return stores.connection_of(self.store)
 
     def queue_names(self) -> list[str]:
         """Return the names of its queues, in order of priority."""
@@ -224,7 +225,7 @@ class Worker(WorkerInfo):
 
     def _tell_killed(self, job_id: str, pid: int, status: int) -> None:
         assert self.work_horse_killed_handler is not None
-        job = self.job_class.fetch(job_id, self.store)
+        job = self.job_class.fetch(job_id, self.connection)
         with OwnProcess():
             self.work_horse_killed_handler(job, pid, status, None)
         if job.changed:  # `job.retries_left = 0`, say
@@ -246,7 +247,7 @@ class Worker(WorkerInfo):
         wanted = None if queue is None else queue.name
         classes = {"job_class": job_class, "queue_class": queue_class, "serializer": serializer}
         return [
-            cls(list(record.queues), record.name, connection=store, **classes)
+            cls(list(record.queues), record.name, connection=stores.connection_of(store), **classes).seen(record)
             for record in store.workers.live()
             if wanted is None or wanted in record.queues
         ]
@@ -260,7 +261,7 @@ class Worker(WorkerInfo):
     def find(cls, name: str, connection: Any = None) -> Self | None:
         """Return the living worker of this name, None if there is none."""
         record = stores.store_for(connection).workers.get_live(name)
-        return None if record is None else cls(list(record.queues), name, connection=connection)
+        return None if record is None else cls(list(record.queues), name, connection=connection).seen(record)
 
     def refresh(self) -> None:
         """Do nothing: properties are read from the store on each access."""

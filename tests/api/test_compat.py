@@ -184,3 +184,22 @@ print(*names, connection.exists(*names), Queue.from_queue_key(queue.key, connect
     *names, stored, found = printed(INSTALL + code).split()
     assert (stored, found) == ("0", "True")
     assert all(name.startswith("rq:") for name in names)
+
+
+def test_a_worker_is_driven_by_hand(queue: Queue, connection: redis.Redis) -> None:
+    path = connection.connection_pool.connection_kwargs["path"]
+    code = f"""
+import redis
+from rq import Queue, Worker
+connection = redis.Redis(unix_socket_path={path!r})
+queue = Queue(connection=connection)
+good, bad = queue.enqueue("operator.add", 1, 2), queue.enqueue("operator.truediv", 1, 0)
+worker = Worker([queue], name="w", connection=connection)
+worker.register_birth()
+for job in (good, bad):
+    worker.execute_job(job, queue)
+print(Worker.find_by_key(worker.key, connection).name, good.return_value(), bad.get_status(), "ZeroDivisionError" in bad.exc_info)
+worker.register_death()
+print(Worker.count(connection))
+"""
+    assert printed(INSTALL + code).split() == ["w", "3", "failed", "True", "0"]

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from flowq import Dependency, Queue, Worker
+from flowq import Dependency, Queue, SimpleWorker, Worker
 from flowq.exceptions import InvalidJobDependency, UsageError
 from flowq.job import Job
 from tests.api import samples
@@ -200,28 +200,28 @@ def test_a_parent_is_kept_for_its_children_and_no_longer(queue: Queue, work: Wor
     assert not Job.exists(parent.id, queue.connection)
 
 
-def test_many_dependencies_are_attached_in_steps(queue: Queue, work: Work) -> None:
+def test_many_dependencies_are_attached_in_steps(queue: Queue) -> None:
     ended = queue.enqueue_many([Queue.prepare_data(samples.add, (1,)) for _ in range(150)])
-    work()
+    SimpleWorker([queue]).work(burst=True)  # a fork for each of hundreds of jobs takes long
     waiting = queue.enqueue_many([Queue.prepare_data(samples.add, (1,)) for _ in range(250)])
     child = queue.enqueue(samples.add, 1, depends_on=[*ended, *waiting])
     assert child.is_deferred
     assert len(child.dependency_ids) == 400
-    work()
+    SimpleWorker([queue]).work(burst=True)
     assert child.is_finished
     parent = queue.enqueue(samples.div_by_zero, 1)
-    work()
+    SimpleWorker([queue]).work(burst=True)
     skipped = queue.enqueue(samples.add, 1, depends_on=[*waiting, parent])
-    work()
+    SimpleWorker([queue]).work(burst=True)
     assert skipped.is_skipped
 
 
-def test_a_job_with_many_dependencies_that_is_replaced_holds_none_of_the_old_ones(queue: Queue, work: Work) -> None:
+def test_a_job_with_many_dependencies_that_is_replaced_holds_none_of_the_old_ones(queue: Queue) -> None:
     first = queue.enqueue_many([Queue.prepare_data(samples.add, (1,), result_ttl=0) for _ in range(250)])
     queue.enqueue(samples.add, 1, depends_on=first, job_id="child")
     second = queue.enqueue_many([Queue.prepare_data(samples.add, (1,), result_ttl=0) for _ in range(250)])
     child = queue.enqueue(samples.add, 1, depends_on=second, job_id="child")
-    work()
+    SimpleWorker([queue]).work(burst=True)
     assert child.is_finished
     assert not any(Job.exists(job.id, connection=queue.connection) for job in [*first, *second]), "no record is held any more"
 

@@ -71,7 +71,7 @@ def test_a_failure_callback_that_forks(queue: Queue, log: Path, worker_class: ty
     worker_class([queue], exception_handlers=[handler]).work(burst=True)
     latest = job.latest_result()
     assert latest is not None
-    assert str(latest.exc_string).endswith("ZeroDivisionError: division by zero")
+    assert str(latest.exc_string).endswith("ZeroDivisionError: division by zero\n")
     assert lines(log) == CALLED * 2
 
 

@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from flowq import Queue, SimpleWorker, SpawnWorker, Worker
 from flowq.exceptions import ConfigError, UsageError
 from flowq.job import Job
 from flowq.worker import HerokuWorker, RandomWorker, RoundRobinWorker
+from flowq.worker.signals import SAME_STOP
 from flowq.worker_pool import WorkerPool
 from tests.api import samples
 from tests.api.conftest import Background, lines, wait_for
@@ -173,6 +175,7 @@ def test_the_second_interrupt_requeues_jobs(
     wait_for(job, "started")
     os.killpg(running.pid, signal.SIGINT)
     pids(connection, 1)
+    time.sleep(SAME_STOP + 0.3)  # an earlier one would be the same signal
     os.killpg(running.pid, signal.SIGINT)
     assert running.wait() == 0
     assert (job.get_status(), job.number_of_retries) == ("queued", 0)

@@ -199,7 +199,8 @@ def test_equality_order_and_text(connection: redis.Redis) -> None:
     a, b = Queue("a", connection=connection), Queue("b", connection=connection)
     assert a == Queue("a", connection=connection)
     assert a != b
-    assert a != "a"
+    with pytest.raises(TypeError, match="compare its name"):
+        assert a != "a"
     assert sorted([b, a]) == [a, b]
     assert len({a, b, Queue("a", connection=connection)}) == 2
     assert repr(a) == "Queue('a')"
@@ -333,8 +334,7 @@ def test_removing_from_a_registry(queue: Queue, work: Work) -> None:
     assert queue.failed_job_registry.get_job_ids() == [kept.id]
     queue.deferred_job_registry.remove(waiting, delete_job=True)
     assert not Job.exists(waiting.id, connection=queue.connection)
-    with pytest.raises(InvalidJobOperation, match="not in the failed registry"):
-        FailedJobRegistry(queue=queue).remove(bad)
+    FailedJobRegistry(queue=queue).remove(bad)
 
 
 def test_cleaning_up_by_hand_reaps_lost_jobs(queue: Queue) -> None:

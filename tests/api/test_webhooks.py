@@ -4,6 +4,7 @@ import os
 import signal
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from datetime import datetime
 from pathlib import Path
@@ -154,7 +155,7 @@ def test_every_way_to_enqueue(queue: Queue, connection: redis.Redis, endpoint: E
     queue.enqueue_call(samples.add, (1,), webhooks=hooks)
     queue.enqueue_job(queue.create_job(samples.add, (1,), webhooks=hooks))
     queue.enqueue_job(Job.create(samples.add, (1,), webhooks=hooks, connection=connection))
-    queue.enqueue(samples.add, 1, webhooks=hooks[0], job_id="fetched")
+    queue.enqueue(samples.add, 1, webhooks=hooks, job_id="fetched")
     assert Job.fetch("fetched", connection).webhooks == hooks
     work()
     assert len(endpoint.asked) == 6
@@ -213,7 +214,7 @@ def test_a_receiver_that_does_not_answer_times_out(queue: Queue, background: Cal
     silent.before = lambda: len(silent.asked) > 1 or go.wait(20)
     with silent:
         background(lambda: Worker([queue]))
-        queue.enqueue(samples.add, 1, webhooks=both(silent, timeout=0.2))
+        queue.enqueue(samples.add, 1, webhooks=both(silent, timeout=1))
         until(lambda: len(silent.asked) == 2 and not left(queue), message="the second try")
         go.set()
 
@@ -308,7 +309,9 @@ def test_a_warm_stop_waits_for_answers_and_a_cold_stop_gives_deliveries_back(
         queue.enqueue(samples.add, 1, webhooks=both(endpoint))
         until(lambda: endpoint.asked, message="the request")
         worker.signal(signal.SIGTERM)
+        first = time.monotonic()
         until(lambda: Worker.all(queue.connection)[0].state == "stopping", message="the worker to stop")
+        until(lambda: time.monotonic() > first + 1.2, message="a second signal to be another one")
         worker.signal(signal.SIGTERM)
         assert worker.wait() == 0
         assert queue.connection.hget(left(queue)[0], "tries") == b"0"

@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -26,6 +27,7 @@ from flowq.store.schema.records import Registration
 from flowq.suspension import is_suspended, resume, suspend
 from flowq.timeouts import JobTimeoutException, TimerDeathPenalty
 from flowq.worker import DequeueStrategy, WorkerStatus
+from flowq.worker.signals import SAME_STOP
 from tests.api import samples
 from tests.api.conftest import Background, lines, wait_for
 from tests.support.wait import until
@@ -215,6 +217,8 @@ def test_the_attributes_of_a_worker(queue: Queue, background: Start, tmp_path: P
     assert (worker.get_current_job_id(), worker.get_current_job()) == (job.id, job)
     until(lambda: (worker.successful_job_count, worker.failed_job_count) == (1, 1), message="the counters to be beaten")
     assert worker.total_working_time > 0
+    assert worker.birth_date is not None
+    assert worker.last_heartbeat is not None
     assert worker.birth_date <= worker.last_heartbeat <= datetime.now(UTC) + timedelta(seconds=1)
     (tmp_path / "go-on").touch()
     until(lambda: worker.get_state() == "idle", message="the worker to be idle again")
@@ -222,8 +226,7 @@ def test_the_attributes_of_a_worker(queue: Queue, background: Start, tmp_path: P
     process.signal(signal.SIGTERM)
     process.wait()
     assert (worker.state, Worker.all(queue.connection)) == (None, [])
-    with pytest.raises(NoSuchWorkerError, match="'w1' does not live"):
-        _ = worker.pid
+    assert (worker.pid, worker.birth_date is not None) == (process.pid, True)
     assert done.result == 1
     assert bad.is_failed
 
@@ -279,9 +282,22 @@ def test_the_second_signal_requeues_the_job_of_a_simple_worker(queue: Queue, bac
     worker = background(lambda: SimpleWorker([queue]))
     until(started.exists)
     worker.signal(signal.SIGINT)
+    time.sleep(SAME_STOP)  # an earlier one would be the same signal
     worker.signal(signal.SIGTERM)
     assert worker.wait() == 0
     assert (job.get_status(), job.results()) == ("queued", [])
+
+
+def test_signals_within_a_second_let_the_job_of_a_simple_worker_end(queue: Queue, background: Start, tmp_path: Path) -> None:
+    go = tmp_path / "go"
+    job = queue.enqueue(samples.wait_for_file, str(go))
+    worker = background(lambda: SimpleWorker([queue]))
+    until(Path(f"{go}.started").exists)
+    worker.signal(signal.SIGINT)
+    worker.signal(signal.SIGTERM)
+    go.touch()
+    assert worker.wait() == 0
+    assert (job.get_status(), job.result) == ("finished", "seen")
 
 
 def test_a_simple_worker_needs_one_call_a_job(queue: Queue, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -326,7 +342,8 @@ def test_killing_the_horse_fails_the_job_and_the_worker_continues(queue: Queue, 
 
 def test_invalid_commands(queue: Queue) -> None:
     with pytest.raises(NoSuchWorkerError, match="'missing'"):
-        send_shutdown_command(queue.connection, "missing")
+        send_kill_horse_command(queue.connection, "missing")
+    send_shutdown_command(queue.connection, "missing")
     for wrong in ("dance", "stop-job"):
         with pytest.raises(UsageError, match="kill-horse"):
             send_command(queue.connection, "missing", wrong)

@@ -89,7 +89,7 @@ def test_runs_by_prefix_position_and_directory(cli: Cli, store: Store, report: s
 @pytest.mark.parametrize(
     ("argument", "words"),
     [
-        ("7", "fits several runs (7k2m9x0d, 7kaaaaaa)"),
+        ("7", "fits several runs: `flowq status 7k2m9x0d`, `flowq status 7kaaaaaa`"),
         ("nope", "no run with the id 'nope'"),
         ("@9", "there is no run @9: there are only 2"),
         ("@0", "there is no run @0"),

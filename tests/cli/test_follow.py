@@ -124,7 +124,7 @@ def test_a_retried_attempt_is_shown(start: Start, store: Store, tmp_path: Path) 
     worker.finish(worker.claim())
     worker.finish(worker.claim())
     assert watching.wait() == 0
-    assert re.search(r"retrying  first  \S+  exit code 75", watching.out)
+    assert re.search(r"retrying  first  \S+  exit code 75; attempt 2 of 2", watching.out)
     assert re.search(r"running   first  attempt 2", watching.out)
     worker.close()
 

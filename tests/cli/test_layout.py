@@ -98,6 +98,31 @@ def test_the_output_of_a_failed_job_is_shown_above_the_bar_if_there_is_room() ->
     assert "no font" not in golden.plain(frame(RUNS["failed"], Terminal(width=80, height=10), tail=tail))
 
 
+def test_a_low_terminal_keeps_the_error_and_the_last_lines() -> None:
+    run = RUNS["failed"]
+    output = [b"first", b"second " * 30, b"last"]
+    tail = list(failure_lines(run, run.bad_jobs[0], output, Terminal(width=80)))
+    lines = golden.plain(frame(run, Terminal(width=80, height=15), tail=tail)).splitlines()
+    assert len(lines) <= 15
+    assert lines[-2].strip() == "│ last"
+    assert not any("first" in line for line in lines)
+    assert any(line.startswith("build[fmt=pdf,lang=de] failed: ") for line in lines)
+
+
+def test_only_failed_jobs_of_a_run_without_any() -> None:
+    text = golden.plain(run_lines(RUNS["running"], Terminal(width=80), failed_only=True))
+    assert "\nno job has failed\n" in text
+
+
+def test_a_long_remark_is_wrapped_in_the_live_view() -> None:
+    lines = golden.plain(frame(RUNS["running"], Terminal(width=40, height=12), remark="waits for the run " * 4)).splitlines()
+    assert len(lines) <= 12
+    assert [line for line in lines if line.startswith("waits for")] == [
+        "waits for the run waits for the run",
+        "waits for the run waits for the run",
+    ]
+
+
 def test_a_frame_of_a_running_run() -> None:
     golden.check("live-running-80", golden.plain(frame(RUNS["running"], Terminal(width=80, height=10))))
 

@@ -236,3 +236,24 @@ params: {go: {type: boolean, default: true}}
         assert cli("logs", "each").out == "each[0] | mended\neach[1] | mended\n"
         assert cli("retry", "--job", "b").code == 0, "a retry without --reload keeps the plan of the latest attempt"
         assert cli("logs", "b").out == "mended\nmended\n"
+
+
+def test_the_new_plan_is_signed(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FLOWQ_SECRET_KEY", "a key that is long enough for this")
+    failed(project)
+    project.write(MENDED)
+    assert project.flowq("retry", "--failed", "--reload").code == 0
+    assert set(project.ends().values()) == {"finished"}
+
+
+def test_a_secret_of_the_present_text_is_checked_first(project: Project) -> None:
+    failed(project)
+    project.write(
+        MENDED.replace("\njobs:", "\nsecrets: {TOKEN: {env: NO_SUCH_TOKEN}}\njobs:").replace(
+            "  b: {", "  b: {secrets: [TOKEN], "
+        )
+    )
+    done = project.flowq("retry", "--failed", "--reload")
+    assert done.code == 2
+    assert "nothing was started" in done.err
+    assert project.status()["attempt"] == 1

@@ -122,6 +122,8 @@ def test_exit_code(status: RunStatus, reason: str, code: int) -> None:
             "no template for de", "second"), "ValueError: second"),
         ("Traceback (most recent call last):\n  File \"x\", line 1\nKeyError: 'a'\n  more\nof it", "KeyError: 'a'"),
         ("first\nsecond", "first"),
+        ("\x1b[1;31mError:\x1b[0m no such option\x1b[K", "Error: no such option"),
+        ("safe\rroot", "safe"),
     ],
 )  # fmt: skip
 def test_the_most_important_line_of_an_error(text: str, line: str) -> None:

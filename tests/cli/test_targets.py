@@ -82,7 +82,7 @@ def test_a_prefix_that_fits_two_runs(cli: Cli, store: Store, report: str, tmp_pa
     submit(store, samples.report_plan(), directory=tmp_path, run_id="7kaaaaaa")
     outcome = cli("logs", "7k")
     assert outcome.code == 2
-    assert f"fits several runs ({report}, 7kaaaaaa)" in outcome.err
+    assert f"'7k' fits several runs: `flowq logs {report}`, `flowq logs 7kaaaaaa`" in outcome.err
 
 
 def test_a_run_with_one_job_needs_no_name_of_it(cli: Cli, store: Store, tmp_path: Path) -> None:

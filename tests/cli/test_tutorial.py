@@ -9,24 +9,14 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.pages import commands_of
+
 PAGE = (Path(__file__).parents[2] / "docs" / "tutorial.md").read_text(encoding="utf-8")
 FAILS = ("flowq run report.yaml --workers 2",)  # according to the page
 
 
-def commands() -> list[tuple[str, list[str]]]:
-    """Return each command of the page with the lines of output shown below it."""
-    found: list[tuple[str, list[str]]] = []
-    for block in re.findall(r"^```console\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL):
-        for line in block.splitlines():
-            if line.startswith("$ "):
-                found.append((line[2:], []))
-            else:
-                found[-1][1].append(line)
-    return found
-
-
 def test_the_page_has_commands() -> None:
-    assert len(commands()) > 15
+    assert len(commands_of(PAGE)) > 15
 
 
 @pytest.fixture
@@ -68,7 +58,7 @@ def test_every_command_has_the_output_of_the_page(new_environment: Path, home: P
         check=True,
     )
     assert Path(where.stdout).is_relative_to(new_environment.parent)  # not this checkout
-    for command, expected in commands():
+    for command, expected in commands_of(PAGE):
         done = subprocess.run(
             ["bash", "-c", command], cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=60, check=False
         )

@@ -75,3 +75,36 @@ def test_signed_never_shows_its_key(home: Path, monkeypatch: pytest.MonkeyPatch)
     assert "the job's result had the secret SIGNING_KEY in it" in logs
     assert '"key": "***"' in flowq("result", run["id"], "careless").out
     assert "horse" not in logs
+
+
+def test_backup_keeps_the_newest_archives(home: Path, tmp_path: Path) -> None:
+    target = tmp_path / "kept"
+    run, *_ = [run_flow(FLOWS / "backup.yaml", "-p", f"target={target}", "-p", "keep=2") for _ in range(3)][::-1]
+    assert len(list(target.glob("backup-*.tar.gz"))) == 2
+    assert run["id"] in " ".join(path.name for path in target.iterdir())
+    assert "removing" in flowq("logs", run["id"], "rotate").out
+
+
+def test_backup_of_nothing_fails_and_leaves_no_part(home: Path, tmp_path: Path) -> None:
+    ended = flowq("run", str(FLOWS / "backup.yaml"), "-p", f"target={tmp_path / 'kept'}", "-p", "source=no-such", "--json")
+    assert ended.code == 1
+    assert list((tmp_path / "kept").iterdir()) == []
+
+
+def test_sweep_chooses_the_best_of_those_that_converge(home: Path) -> None:
+    run = run_flow(FLOWS / "sweep.yaml")
+    assert (run["counts"], run["warnings"]) == ({"finished": 9, "failed": 2}, 2)
+    assert "best rate 0.3 with 400 steps" in flowq("logs", run["id"], "report").out
+
+
+def test_build_takes_the_archive_of_the_run_before(home: Path, tmp_path: Path) -> None:
+    first = run_flow(FLOWS / "build.yaml", cwd=tmp_path)
+    again = run_flow(FLOWS / "build.yaml", cwd=tmp_path)
+    other = run_flow(FLOWS / "build.yaml", "-p", "level=2", cwd=tmp_path)
+    assert [jobs_by_name(run)["package"]["reason"] for run in (first, again, other)] == [None, "cached", None]
+    assert (tmp_path / "scratch" / "study.pyz").exists()
+
+
+def test_the_list_of_examples_is_complete() -> None:
+    page = (FLOWS.parent / "README.md").read_text(encoding="utf-8")
+    assert [path.name for path in FLOWS.iterdir() if path.suffix == ".yaml" and f"(flows/{path.name})" not in page] == []

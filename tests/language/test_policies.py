@@ -356,3 +356,20 @@ def test_jobs_that_wait_for_a_place_are_canceled_with_their_run(lab: Lab) -> Non
     lab.store.runs.cancel(first.id)
     first.ended()
     assert lab.store.semaphores.holders("job/g-waits") == []
+
+
+CLEANING = "trap 'sleep 0.3 & wait; touch DIRECTORY/clean; exit 1' TERM; while :; do sleep 0.05; done"
+
+
+@pytest.mark.parametrize(("text", "cleaned"), [("", True), ("stop_grace: 20", True), ("stop_grace: 0.05", False)])
+def test_a_job_over_its_timeout_may_clean_up(lab: Lab, text: str, cleaned: bool) -> None:
+    script = json.dumps(CLEANING.replace("DIRECTORY", str(lab.directory)))
+    run = lab.run(f"defaults: {{{text}}}\njobs:\n  a: {{timeout: 1.5, run: {script}}}")
+    assert (run.job("a").reason, (lab.directory / "clean").exists()) == ("timeout", cleaned)
+
+
+def test_a_canceled_job_that_ignores_the_signal_is_killed_after_its_grace(lab: Lab) -> None:
+    run = lab.start("jobs:\n  a: {stop_grace: 100ms, run: \"trap '' TERM; touch begun; while :; do sleep 0.05; done\"}")
+    until((lab.directory / "begun").exists)
+    lab.store.runs.cancel(run.id)
+    assert run.ended().job("a").reason == "run_canceled"

@@ -1,5 +1,7 @@
 """Sub-flows."""
 
+from pathlib import Path
+
 from flowq.compiler import compile_file
 from flowq.flows.actions.retry import plan_retry
 from tests.language.lab import FLOWS, Lab, Started
@@ -238,3 +240,31 @@ def test_flows_in_cells_of_flows_in_cells(lab: Lab) -> None:
     )
     assert run.states()["region[env=eu]/deploy[n=2]/migrate"] == "finished"
     assert run.result("use") == [{"all": ["https://eu.example"] * 2}, {"all": ["https://ap.example"] * 2}]
+
+
+WHERE = """
+jobs:
+  told: {run: 'echo "a=$FLOWQ_FLOW_DIR" >> "$FLOWQ_OUTPUT"; echo "b=${{ run.flow_dir }}" >> "$FLOWQ_OUTPUT"; echo "c=$PWD" >> "$FLOWQ_OUTPUT"'}
+  beside: {workdir: flow, run: 'echo "c=$PWD" >> "$FLOWQ_OUTPUT"'}
+  below: {workdir: ./flow, run: 'echo "c=$PWD" >> "$FLOWQ_OUTPUT"'}
+  made: {workdir: "${{ run.flow_dir }}/x", run: 'echo "c=$PWD" >> "$FLOWQ_OUTPUT"'}
+"""
+
+
+def test_a_job_knows_the_directory_of_its_flow_file(lab: Lab, tmp_path: Path) -> None:
+    for folder in (tmp_path / "sub" / "x", tmp_path / "x", lab.directory / "flow"):
+        folder.mkdir(parents=True)
+    (tmp_path / "sub" / "inner.yaml").write_text(WHERE)
+    (tmp_path / "outer.yaml").write_text(WHERE + "  part: {flow: sub/inner.yaml}\n")
+    run = lab.start_file(tmp_path / "outer.yaml").ended()
+    assert run.status == "finished", run.states()
+    for prefix, folder in (("", tmp_path), ("part/", tmp_path / "sub")):
+        assert run.result(f"{prefix}told") == {"a": str(folder), "b": str(folder), "c": str(lab.directory)}
+        assert run.result(f"{prefix}beside") == {"c": str(folder)}
+        assert run.result(f"{prefix}below") == {"c": str(lab.directory / "flow")}
+        assert run.result(f"{prefix}made") == {"c": str(folder / "x")}
+
+
+def test_a_tilde_is_the_home_directory(lab: Lab) -> None:
+    run = lab.run("jobs:\n  a: {workdir: ~/., run: 'test \"$PWD\" -ef ~'}")
+    assert run.status == "finished"

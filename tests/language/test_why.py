@@ -457,3 +457,16 @@ def test_every_reason_is_covered() -> None:
         pytest.skip("the other tests of this module were not run")
     elsewhere = {Reason.REPEAT}  # for plain jobs only
     assert {str(reason) for reason in Reason} - {str(reason) for reason in elsewhere} <= TOLD
+
+
+@pytest.mark.parametrize(
+    ("on", "job", "words"),
+    [
+        ("[ConectionError]", "call: 'builtins:int', args: [x]", "not retried: ValueError is not in `on: [ConectionError]`"),
+        ("[3, timeout]", "run: exit 4", "not retried: exit code 4 is not in `on: [3, timeout]`"),
+        ("[failure]", "run: sleep 9, timeout: 0.1", "not retried: timeout is not in `on: [failure]`"),
+    ],
+)
+def test_a_failure_that_is_no_cause_for_a_retry(lab: Lab, why: Why, on: str, job: str, words: str) -> None:
+    run = lab.run(f"jobs:\n  a: {{{job}, retry: {{max: 3, on: {on}}}}}")
+    assert words in why(run, "a")

@@ -15,6 +15,7 @@ from tests.support.workers import WorkerProcess, ended
 
 GIVEN = {
     "FLOWQ_OUTPUT", "FLOWQ_RUN_ID", "FLOWQ_JOB_ID", "FLOWQ_JOB_NAME", "FLOWQ_ATTEMPT", "FLOWQ_EXECUTION", "FLOWQ_IDEMPOTENCY_KEY",
+    "FLOWQ_FLOW_DIR",
 }  # fmt: skip
 """What jobs are told by variables."""
 

@@ -66,7 +66,7 @@ def test_only_the_stream_that_floods_is_held_back() -> None:
 
 
 def test_every_slot_is_served_when_one_floods(store: Store, server: PrivateServer, tmp_path: Path) -> None:
-    flood = "yes aaaaaaaaaaaaaaaa | head -c 30000000 || true; echo the end"
+    flood = "yes aaaaaaaaaaaaaaaa | head -c 12000000 || true; echo the end"
     run = start(store, flow(node("flood", script(flood)), node("quiet", script("echo one; sleep 0.3; echo two"))), tmp_path)
     with WorkerProcess(server.url, "-c", "2", "--until-run", run):
         jobs = ended(store, run)
@@ -77,7 +77,7 @@ def test_every_slot_is_served_when_one_floods(store: Store, server: PrivateServe
             size += len(entry.data)
             last[entry.job] = entry.data
         after = entries[-1].seq
-    assert size == 30_000_000 + len("the end\none\ntwo\n")
+    assert size == 12_000_000 + len("the end\none\ntwo\n")
     assert last[f"{run}-0"].endswith(b"the end\n")
     assert last[f"{run}-1"] == b"two\n"
 

@@ -19,6 +19,7 @@ from flowq.plan import Action, RetryPolicy
 from flowq.states import JobStatus, RunStatus
 from flowq.store import Store
 from flowq.store.jobs import NewJob
+from flowq.worker.signals import SAME_STOP
 from tests.support.server import PrivateServer
 from tests.support.supervisor_stub import MARK, MODULES, gone, survivors
 from tests.support.wait import until
@@ -178,25 +179,44 @@ def test_the_second_signal_requeues_the_jobs_without_counting_an_attempt(store: 
         pid_in(tmp_path / "pid")
         worker.signal(signal.SIGINT)
         until(lambda: store.workers.live()[0].state == "stopping")
+        time.sleep(SAME_STOP)  # an earlier one would be the same signal
         worker.signal(signal.SIGINT)
         assert worker.wait(5) == 0
     job = records(store, run)[0]
     assert (job.status, job.attempt) == ("queued", 0)
 
 
-def test_three_signals_end_it_within_a_second(store: Store, url: str, tmp_path: Path) -> None:
+def test_signals_within_a_second_of_the_first_are_the_same(store: Store, url: str, tmp_path: Path) -> None:
+    run = start(
+        store,
+        flow(node("a", script(f"echo $$ > {tmp_path}/pid; while ! test -e {tmp_path}/go; do sleep 0.05; done"))),
+        tmp_path,
+    )
+    with WorkerProcess(url, *LEASE) as worker:
+        pid_in(tmp_path / "pid")
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGTERM):
+            worker.signal(number)
+        until(lambda: [item.state for item in store.workers.live()] == ["stopping"], message="the worker to stop")
+        (tmp_path / "go").touch()
+        assert worker.wait() == 0
+    assert (records(store, run)[0].status, records(store, run)[0].attempt) == ("finished", 1)
+
+
+def test_three_signals_end_it(store: Store, url: str, tmp_path: Path) -> None:
     start(store, flow(node("a", call("ignore_term", str(tmp_path / "pid"))), file=f"{MODULES}/flow.yaml"), tmp_path)
     with WorkerProcess(url, *LEASE) as worker:
         pid_in(tmp_path / "pid")
+        worker.signal(signal.SIGTERM)
+        time.sleep(SAME_STOP)  # an earlier one would be the same signal
         before = time.monotonic()
-        for _ in range(3):
+        for _ in range(2):
             worker.signal(signal.SIGTERM)
-            time.sleep(0.02)  # pending signals of one number merge: three keystrokes are three signals, not one
+            time.sleep(0.02)  # pending signals of one number merge: keystrokes are signals of their own
         worker.wait(5)
         assert time.monotonic() - before < 1
 
 
-@pytest.mark.parametrize("pause", [0.05, 0.5])
+@pytest.mark.parametrize("pause", [SAME_STOP])
 def test_ctrl_c_twice_in_a_terminal(store: Store, url: str, tmp_path: Path, pause: float) -> None:
     run = start(store, flow(node("a", script(f"trap '' INT; echo $$ > {tmp_path}/pid; sleep 60 & wait; wait"))), tmp_path)
     worker = pexpect.spawn(

@@ -1,5 +1,6 @@
 """The commands, targets and links in the README and CONTRIBUTING exist."""
 
+import os
 import re
 import subprocess
 import sys
@@ -31,10 +32,30 @@ def flowq_calls() -> list[tuple[str, str]]:
     return sorted(calls)
 
 
-def test_the_two_commands_come_first() -> None:
-    first = re.search(r"```console\n(.*?)```", text_of("README.md"), re.DOTALL)
-    assert first is not None
-    assert [line.split("#")[0].strip() for line in first[1].splitlines()] == ["$ make run", "$ make test"]
+def test_the_two_commands_of_a_checkout_have_a_section() -> None:
+    section = re.search(r"^## In a checkout\n\n```console\n(.*?)```", text_of("README.md"), re.DOTALL | re.MULTILINE)
+    assert section is not None
+    assert [line.split("#")[0].strip() for line in section[1].splitlines()] == ["$ make run", "$ make test"]
+
+
+def test_picture_installation_and_tutorial_are_on_the_first_screen() -> None:
+    first = "\n".join(text_of("README.md").splitlines()[:22])
+    places = [
+        first.index(part) for part in ("docs/pictures/run-light.svg", "pip install flowq-workflows", "(docs/tutorial.md)")
+    ]
+    assert places == sorted(places)
+
+
+def test_the_ten_lines_run(home: Path, tmp_path: Path) -> None:
+    block = re.search(r"```yaml\n# report.yaml\n(.*?)```", text_of("README.md"), re.DOTALL)
+    assert block is not None
+    assert len(block[1].splitlines()) <= 10
+    (tmp_path / "report.yaml").write_text(block[1], encoding="utf-8")
+    program = str(Path(sys.executable).parent / "flowq")
+    environment = {**os.environ, "FLOWQ_HOME": str(home)}
+    for call in (("run", "report.yaml"), ("status",), ("why", "publish"), ("graph", "@latest", "--gantt")):
+        done = subprocess.run([program, *call], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, (call, done.stdout, done.stderr)
 
 
 @pytest.mark.parametrize("document", DOCUMENTS)
@@ -73,3 +94,13 @@ def test_blocks_compare_without_ids_times_and_order() -> None:
 def test_the_readme_has_its_blocks() -> None:
     kinds = [block.kind for block in blocks(text_of("README.md"))]
     assert kinds[:2] == ["file", "output"]
+
+
+def test_the_first_flow_of_the_readme_runs(home: Path, tmp_path: Path) -> None:
+    found = re.search(r"```yaml\n# report.yaml\n(.*?)```", text_of("README.md"), re.DOTALL)
+    assert found is not None
+    (tmp_path / "report.yaml").write_text(found[1], encoding="utf-8")
+    program = Path(sys.executable).parent / "flowq"
+    done = subprocess.run([str(program), "run", "report.yaml"], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "1200 rows in de" in done.stdout

@@ -101,12 +101,12 @@ def test_the_error_for_a_wrong_job_names_the_pending_approvals(store: Store, dri
     assert store.client.zcard(store.session.keys("timers")) == 1, "the run's collection, not the approval's time-out"
 
 
-def test_why_shows_the_question_and_the_command(store: Store, driver: Driver) -> None:
+def test_why_shows_the_question(store: Store, driver: Driver) -> None:
     run = asked(store, driver)
     plan, _ = read_snapshot(store, run)
     view = read_view(store, run)
     cause = explain(plan, view, 1, read_surroundings(store, view))
     assert cause.text == "waits for an approval: Publish 2026?"
-    assert cause.details == (f"flowq approve {run} sign [--reject]",)
+    assert "flowq approve" not in "".join(cause.details), "the command is among those to run next"
     store.runs.cancel(run)
     driver.settle()

@@ -149,7 +149,9 @@ def test_what_clients_write_is_declared(store: Store, monkeypatch: pytest.Monkey
     monkeypatch.setattr(NewJob, "arguments", spy)
     queue = Queue("q", store, serializer="json")
     queue.enqueue("time.time", job_id="parent")
-    queue.enqueue("time.time", **OPTIONS)
+    queue.enqueue("time.time", **{name: value for name, value in OPTIONS.items() if name != "unique"})
+    unique = {name: value for name, value in OPTIONS.items() if name not in {"depends_on", "rate_limit"}}
+    queue.enqueue("time.time", **unique | {"job_id": "b"})
     Group.create(store, "g").enqueue_many(queue, [Queue.prepare_data("time.time")])
     Queue("q", store, is_async=False).enqueue("time.time")
     assert seen == declared("client")

@@ -9,6 +9,7 @@ from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 from typing import Any
 
+from flowq.ids import run_of
 from flowq.states import TRANSITIONS
 from flowq.store import Store
 from flowq.store.schema.job_fields import field_of
@@ -285,8 +286,10 @@ def _run_of(picture: Picture, entry: str) -> str:
     name = rest.rsplit("|", 1)[0]
     if kind == "admit":
         return ""
-    if kind in {"cells", "halt_cells", "drop"}:
+    if kind == "drop":  # <run>-<first ordinal>:<count>
         return name.rpartition("-")[0]
+    if kind in {"cells", "halt_cells"}:
+        return run_of(name)
     return picture.jobs.get(name, {}).get("run", "") if kind == "edges" else name
 
 
@@ -297,7 +300,7 @@ def reachable(picture: Picture) -> list[str]:
         f"{kind} of {job} lasts, but the job does not exist"
         for kind, ids in picture.satellites.items()
         for job in ids
-        if job not in picture.jobs and job.rpartition("-")[0] not in staged
+        if job not in picture.jobs and run_of(job) not in staged
     ]
 
 

@@ -3,6 +3,7 @@
 import json
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -28,11 +29,18 @@ META = "{flowq}:meta"
 def test_all_attributes_of_all_jobs_are_unchanged(opened: OldHome) -> None:
     jobs = flowq.Job.fetch_many(EXPECTED["jobs"], opened.client)
     found = {job.id: describe_job(job) for job in jobs if job is not None}
-    assert contained(EXPECTED["jobs"], found) == []
+    assert contained(_told_today(EXPECTED["jobs"]), found) == []
     assert {job["status"] for job in found.values()} == {
         *("created", "queued", "started", "deferred", "scheduled", "rate_limited"),
         *("finished", "failed", "stopped", "canceled", "skipped"),
     }
+
+
+def _told_today(jobs: dict[str, Any]) -> dict[str, Any]:
+    """Return what f5782f9 told of its jobs as it is told now, closer to RQ: errors end with a line break, a planned retry is counted."""
+    told = {name: {**job, "exc_info": job["exc_info"] and job["exc_info"] + "\n"} for name, job in jobs.items()}
+    told["retrying"] |= {"number_of_retries": 1, "retries_left": 2}
+    return told
 
 
 def test_times_are_datetimes_in_utc(opened: OldHome) -> None:

@@ -18,7 +18,9 @@ def command(session: CliContext, queues: tuple[str, ...], common: QueueOptions, 
 
     Running, scheduled and ended jobs stay, and so do the jobs of runs: `flowq cancel` cancels those.
     """
-    if bool(queues) == all_queues:
+    if queues and all_queues:
         raise click.UsageError("name the queues to empty, or --all")
+    if not queues and not all_queues:
+        click.echo("nothing to do: name the queues to empty, or --all")
     for name in session.store().queues.names() if all_queues else queues:
         click.echo(f"deleted {plural(common.queue(name, session).empty(), 'job')} of queue {safe_line(name)}")

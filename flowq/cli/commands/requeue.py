@@ -23,7 +23,7 @@ def command(session: CliContext, job_ids: tuple[str, ...], name: str, common: Qu
     """
     from flowq.registry import FailedJobRegistry
 
-    if bool(job_ids) == all_jobs:
+    if job_ids and all_jobs:
         raise click.UsageError("give either job ids or --all")
     store = session.store()
     registry = FailedJobRegistry(name, store, common.job())

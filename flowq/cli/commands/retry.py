@@ -22,6 +22,7 @@ from flowq.flows.views.snapshot import read_plan
 from flowq.flows.views.sources import changed_files
 from flowq.flows.views.text import plural, safe_line
 from flowq.plan import Plan, SourcePlace
+from flowq.slots.timezones import date_in
 
 if TYPE_CHECKING:
     from flowq.flows.actions.reset import RetryPlan
@@ -132,7 +133,8 @@ def _present_plan(session: CliContext, store: "Store", run_id: str) -> Plan:
     run = store.runs.require(run_id)
     if not run.file:
         raise UsageError(f"--reload: the flow of run {run_id} is not a file")
-    return compile_flow(run.file, Inputs(json.loads(run.params or "{}")), session.err, at_ms=run.created_ms)
+    date = date_in(run.created_ms, Plan.from_json(store.runs.plan(run_id)).timezone)
+    return compile_flow(run.file, Inputs(json.loads(run.params or "{}")), session.err, date=date)
 
 
 def _tell_changed(store: "Store", run_id: str) -> None:

@@ -5,7 +5,6 @@ in parallel.
 """
 
 import json
-import re
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -15,14 +14,13 @@ from flowq.cli.completion.candidates import complete_files, complete_runs
 from flowq.cli.context import CliContext, pass_context, url_option
 from flowq.cli.options.flows import Inputs, Manner, Part, execution_options, param_options, selection_options
 from flowq.cli.options.types import Duration, Pair
+from flowq.ids import checked_run_id
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from flowq.flows.local_worker.process import WorkerProcess
     from flowq.plan import Plan
-
-_RUN_ID = re.compile(r"[a-z0-9]{8}\Z")
 
 
 @click.command(epilog="Example: flowq run nightly.yaml -p day=2026-01-31 --workers 4")
@@ -31,7 +29,9 @@ _RUN_ID = re.compile(r"[a-z0-9]{8}\Z")
 @click.option(
     "--label", "labels", type=Pair(), multiple=True, help="Label of the run, in addition to the flow's; may be repeated."
 )
-@click.option("--run-id", metavar="ID", help="Id of the run (8 letters and digits): a script that is run twice submits once.")
+@click.option(
+    "--run-id", metavar="ID", help="Id of the run, such as nightly-2026-11-28: a script that is run twice submits once."
+)
 @click.option(
     "--resume",
     metavar="RUN",
@@ -87,8 +87,8 @@ def command(
         )
     if again is not None and inputs.file is not None:
         raise click.UsageError("--again takes the params of the earlier run: change them with -p, without --params-file")
-    if run_id is not None and not _RUN_ID.match(run_id):
-        raise click.UsageError(f"--run-id: expected 8 lower-case letters and digits, found {run_id!r}")
+    if run_id is not None:
+        checked_run_id(run_id)
     manner.check()
     request = _Request(file or "", inputs, dict(labels), run_id, part, timeout)
     if again is not None:

@@ -20,6 +20,8 @@ def command(session: CliContext, duration: str | None) -> None:
     from flowq.suspension import suspend
 
     seconds = None if duration is None else parse_duration(duration)
+    if seconds == 0:
+        raise click.UsageError("--duration must be more than 0")
     suspend(session.store(), seconds)
     until = "until `flowq resume`" if seconds is None else f"for {format_duration(seconds)}"
     click.echo(f"workers are suspended {until}")

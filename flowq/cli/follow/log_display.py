@@ -9,6 +9,7 @@ from flowq.cli.render.job_output import named_lines
 from flowq.cli.render.output import Writer
 from flowq.cli.render.styled_text import Line, Segment
 from flowq.cli.render.vocabulary import approval_command, note, run_count_text, symbol, took, with_reason, word
+from flowq.durations import format_duration
 from flowq.flows.views.follow import GONE, Progress, Update
 from flowq.flows.views.json_documents import event_json
 from flowq.flows.views.run_view import JobView, error_line, ordinal_of
@@ -138,7 +139,18 @@ class PlainDisplay:
         error = ""
         if event.old == JobStatus.STARTED and event.new not in {JobStatus.FINISHED, JobStatus.CANCELED} and not ended_with_run:
             error = safe_line(error_line(update.errors.get(ordinal, "")))
-        return ": ".join(part for part in (allowed, with_reason(event.reason, error)) if part)
+        text = ": ".join(part for part in (allowed, with_reason(event.reason, error)) if part)
+        return "; ".join(part for part in (text, self._next_attempt(ordinal, event)) if part)
+
+    def _next_attempt(self, ordinal: int, event: Event) -> str:
+        """Return which attempt follows a failed one, and when: `attempt 2 of 4 in 5s`."""
+        plan = self._progress.plan
+        policy = plan.node_of(plan.cells[ordinal]).retry
+        if policy is None or event.old != JobStatus.STARTED or event.new not in {JobStatus.SCHEDULED, JobStatus.QUEUED}:
+            return ""
+        wait = policy.intervals[min(event.attempt, len(policy.intervals)) - 1] if event.new == JobStatus.SCHEDULED else 0.0
+        when = f" in {'about ' if policy.jitter else ''}{format_duration(wait)}" if wait else ""
+        return f"attempt {event.attempt + 1} of {policy.max + 1}{when}"
 
 
 class QuietDisplay:

@@ -24,13 +24,14 @@ _STYLES: Final = {
 def runs_table(runs: Sequence[RunRecord], terminal: Terminal, orphaned: Collection[str] = ()) -> Iterator[Line]:
     """Yield the lines of a table of runs; the duration of an active run is the time up to now. `orphaned`: ids of orphaned runs."""
     now_ms = time.time_ns() // 1_000_000
+    ids = max(len("kcb9yfh2"), *(len(run.id) for run in runs))
     names = min(max(len("FLOW"), *(columns(safe_line(run.flow)) for run in runs)), 32)
-    head: Line = ((f"{'RUN':<8}  {pad('FLOW', names)}  {'STATUS':<8}  {'STARTED':<23}  {'TOOK':>6}  JOBS", "dim"),)
+    head: Line = ((f"{pad('RUN', ids)}  {pad('FLOW', names)}  {'STATUS':<8}  {'STARTED':<23}  {'TOOK':>6}  JOBS", "dim"),)
     yield fit(head, terminal.width, unicode=terminal.unicode)
     for run in runs:
         flow = pad(cut(safe_line(run.flow), names, unicode=terminal.unicode), names)
         line: Line = (
-            (f"{run.id:<8}  ", "bold"),
+            (f"{pad(run.id, ids)}  ", "bold"),
             (f"{flow}  ", ""),
             (f"{'orphaned':<8}  ", "warn") if run.id in orphaned else (f"{run.status:<8}  ", _STYLES[run.status]),
             (f"{clock(run.created_ms):<23}  ", "dim"),

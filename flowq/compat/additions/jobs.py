@@ -1,6 +1,6 @@
 """Names of RQ's jobs, queues and registries. Names of keys are texts under which nothing is stored."""
 
-from typing import Any, Self
+from typing import Any, Final, Self
 
 from flowq import job as job_module
 from flowq.compat.additions import add, add_constants
@@ -18,6 +18,10 @@ def _callback(option: str) -> property:
         return None if callback is None else callback.name
 
     return property(name)
+
+
+UNEVALUATED: Final = object()
+"""In place of what a job was not given."""
 
 
 class _JobNames(Job):
@@ -40,6 +44,11 @@ class _JobNames(Job):
     @property
     def _dependency_ids(self) -> list[str]:
         return list(self.dependency_ids)
+
+    @property
+    def _dependency_id(self) -> str | None:
+        ids = self.dependency_ids
+        return ids[0] if ids else None
 
     @property
     def _status(self) -> JobStatus:
@@ -128,4 +137,4 @@ class _RegistryNames(BaseRegistry):
 add(Job, _JobNames)
 add(Queue, _QueueNames)
 add(BaseRegistry, _RegistryNames)
-add_constants(job_module, {"UNEVALUATED": object()})
+add_constants(job_module, {"UNEVALUATED": UNEVALUATED})

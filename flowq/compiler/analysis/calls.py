@@ -3,9 +3,11 @@
 A callable that cannot be found is a warning, because it may exist only on the workers. Arguments are checked as Python does at a call.
 """
 
+import builtins
 from collections.abc import Callable, Sequence
 from typing import Final
 
+from flowq.compiler.binding.fields import RETRIED
 from flowq.compiler.binding.spec import JobSpec
 from flowq.compiler.diagnostics.codes import Code
 from flowq.compiler.diagnostics.diagnostic import Span
@@ -16,7 +18,17 @@ from flowq.compiler.syntax.source import Report
 from flowq.expr.templates import spelled
 from flowq.expr.types import Type
 
-_CODES: Final = {"module": Code.NO_MODULE, "source": Code.BROKEN_MODULE, "attribute": Code.NO_CALLABLE}
+_EXCEPTIONS: Final = frozenset(
+    name for name, value in vars(builtins).items() if isinstance(value, type) and issubclass(value, BaseException)
+)
+_LETTERS: Final = 2  # by which the lengths of a misspelt name and the right one differ at most
+_ALIKE: Final = 0.87  # of 1: ConnectError, which exists, is not ConnectionError
+_CODES: Final = {
+    "module": Code.NO_MODULE,
+    "local": Code.NO_LOCAL_MODULE,
+    "source": Code.BROKEN_MODULE,
+    "attribute": Code.NO_CALLABLE,
+}
 
 
 def find_signatures(jobs: Sequence[JobSpec], lookup: Lookup, report: Report) -> dict[str, Signature]:
@@ -29,6 +41,7 @@ def find_signatures(jobs: Sequence[JobSpec], lookup: Lookup, report: Report) -> 
     for job in jobs:
         if job.action.kind != "call":
             continue
+        _check_retry(job, lookup, report)
         answer = lookup.find(job.action.module, job.action.attribute)
         if isinstance(answer, Signature):
             found[job.name] = answer
@@ -36,6 +49,26 @@ def find_signatures(jobs: Sequence[JobSpec], lookup: Lookup, report: Report) -> 
             told.add(answer.subject)
             _report_name(job, answer, report)
     return found
+
+
+def _check_retry(job: JobSpec, lookup: Lookup, report: Report) -> None:
+    """Report names of exceptions in `retry.on` that are probably misspelt: one letter or two beside a known one.
+
+    Other unknown names are those of libraries, which the module need not mention.
+    """
+    retry = job.tree.get("retry")
+    node = retry.get("on") if isinstance(retry, MapNode) else None
+    if node is None or report.full:
+        return
+    items = [item for item in (node.items if isinstance(node, ListNode) else [node]) if isinstance(item, ScalarNode)]
+    asked = [item for item in items if isinstance(item.value, str) and item.value not in RETRIED and "." not in item.value]
+    known = {*_EXCEPTIONS, *lookup.names(job.action.module)} if asked else set()
+    for item in asked:
+        likely = [name for name in known if name[:1].isupper() and abs(len(name) - len(item.text)) <= _LETTERS]
+        close = close_match(item.text, likely, _ALIKE) if item.text not in known else None
+        if close is not None:
+            message = f"no exception called {item.text[:60]} is built in or stands in `{job.action.module}`"
+            report.add(Code.EXCEPTION_NAME, item.span, message, f"did you mean {close}?")
 
 
 def _report_name(job: JobSpec, problem: Problem, report: Report) -> None:

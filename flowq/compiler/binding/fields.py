@@ -10,7 +10,7 @@ from typing import Final
 
 from flowq.compiler.diagnostics.codes import Code
 from flowq.compiler.diagnostics.diagnostic import Span
-from flowq.compiler.diagnostics.suggestions import did_you_mean
+from flowq.compiler.diagnostics.suggestions import close_match, did_you_mean
 from flowq.compiler.expressions.constants import UNKNOWN, StaticScope, has_holes
 from flowq.compiler.expressions.sites import ExpressionSite, SiteReader
 from flowq.compiler.shell.variables import protected
@@ -20,12 +20,14 @@ from flowq.durations import parse_duration
 from flowq.exceptions import UsageError
 from flowq.expr import Expression, to_text
 from flowq.plan import Concurrency, RetryPolicy
+from flowq.slots.timezones import named
 
 MAX_WAIT: Final = 365 * 86_400.0  # s; backoff stops growing here
 
 RETRIED: Final = ("failure", "timeout", "abandoned")
 
 _EXCEPTION = re.compile(r"(?:[A-Za-z_]\w*\.)+[A-Za-z_]\w*|[A-Z_]\w*")  # a dotted name, or a class name with a capital letter
+_LOCAL = frozenset({"local", "localtime"})  # zones that are others on another machine
 _QUEUE = re.compile(r"[A-Za-z0-9_.:-]{1,128}")
 
 
@@ -59,6 +61,27 @@ def static_text(node: YamlNode | None, scope: StaticScope, report: Report) -> st
         return node.value
     value = scope.evaluate(node, report)
     return "" if value is UNKNOWN else to_text(value)
+
+
+def timezone(node: YamlNode | None, report: Report) -> str:
+    """Return the name of a time zone; "" if no valid one is given."""
+    if not isinstance(node, ScalarNode) or not isinstance(node.value, str) or not node.value or _is_zone(node.value):
+        return node.value if isinstance(node, ScalarNode) and isinstance(node.value, str) else ""
+    from zoneinfo import available_timezones  # not imported for flows without a mistake here
+
+    near = close_match(node.value, sorted(available_timezones() - _LOCAL))
+    hint = f"did you mean {near}?" if near else "write the name of a zone such as Europe/Berlin"
+    if has_holes(node):
+        hint = "the zone is known before params and expressions are: write its name"
+    report.add(Code.WRONG_VALUE, node.span, f"timezone: there is no time zone {node.value[:60]!r}", hint)
+    return ""
+
+
+def _is_zone(name: str) -> bool:
+    try:
+        return name not in _LOCAL and named(name) is not None
+    except UsageError:
+        return False
 
 
 def queue(node: YamlNode | None, scope: StaticScope, report: Report) -> str | None:

@@ -1,7 +1,8 @@
 """A tree to a `FlowSpec`: the head of a flow, the jobs of its graph, and its handlers."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import datetime
 from pathlib import PurePath
 from typing import Final
 
@@ -19,6 +20,7 @@ from flowq.compiler.params.params import Given, bind_params, declare_params
 from flowq.compiler.syntax.files import Beside, Files
 from flowq.compiler.syntax.nodes import Json, MapNode, ScalarNode
 from flowq.compiler.syntax.source import Report
+from flowq.slots.timezones import date_in
 
 PHASES: Final = {"on_success": "success", "on_failure": "failure", "on_cancel": "cancel", "on_exit": "exit"}
 """The sections of handlers, with their phases in the plan."""
@@ -29,7 +31,8 @@ class Surroundings:
     """The environment of a flow's compilation: values for its params, facts about the run, and the files beside it.
 
     `run` has the `name` of the run if the flow is a sub-flow, and the `date` if known. `modules` are the folders searched for modules
-    before the installed ones; empty: callables are not checked.
+    before the installed ones; empty: callables are not checked. `time` is that of the run, from which the date follows in the zone of
+    the flow that is run; `timezone` is the name of that zone.
     """
 
     given: Given
@@ -37,6 +40,15 @@ class Surroundings:
     place: Beside
     files: Files
     modules: tuple[str, ...] = ()
+    time: datetime | None = None
+    timezone: str = ""
+
+
+def with_date(root: MapNode, around: Surroundings, report: Report) -> Surroundings:
+    """Return the surroundings of the flow that is run, with its time zone and the date in it."""
+    zone = fields.timezone(root.get("timezone"), report)
+    date = {} if around.time is None else {"date": date_in(around.time.timestamp() * 1000, zone)}
+    return replace(around, run={**around.run, **date}, time=None, timezone=zone)
 
 
 def read_flow(root: MapNode, around: Surroundings, report: Report) -> FlowSpec:
@@ -78,6 +90,7 @@ def _head(root: MapNode, around: Surroundings, report: Report) -> FlowHead:
         env_node=own,
         secrets=declare_secrets(root, around.place, env, scope, report),
         retention=fields.duration(root.get("retention"), scope, report, never=True),
+        timezone=around.timezone,
         timeout=time_limit(root, "timeout", scope, report, None),
         fail_fast=fields.flag(root.get("fail_fast")),
         concurrency=fields.run_concurrency(root.get("concurrency"), scope, report),

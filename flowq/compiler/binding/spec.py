@@ -98,6 +98,7 @@ class FlowHead:
     env_node: YamlNode | None = None  # without the variables of dotenv files
     secrets: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     retention: float | None = None
+    timezone: str = ""  # of the flow that is run, also in its sub-flows
     timeout: float | None = None
     fail_fast: bool = False
     concurrency: Concurrency | None = None

@@ -90,6 +90,7 @@ class Code(StrEnum):
     NO_CALLABLE = "FQ603"
     ARGUMENTS = "FQ604"
     ARGUMENT_TYPE = "FQ605"
+    NO_LOCAL_MODULE = "FQ606"
     # 7xx: likely mistakes
     SKIPPED_TOO = "FQ701"
     UNUSED = "FQ702"
@@ -97,6 +98,7 @@ class Code(StrEnum):
     RETRY_NEVER = "FQ704"
     NEVER_HOLDS = "FQ705"
     DEFAULT_TAKES_ALL = "FQ706"
+    EXCEPTION_NAME = "FQ707"
 
 
 WARNINGS: Final = frozenset(
@@ -104,7 +106,8 @@ WARNINGS: Final = frozenset(
         Code.ALLOWANCE,
         *(Code.EXCLUDE_NOTHING, Code.EMPTY_MATRIX, Code.MATCH_NOTHING, Code.SUB_FLOW_IGNORES),
         *(Code.NO_MODULE, Code.BROKEN_MODULE, Code.CACHE_NEVER),
-        *(Code.SKIPPED_TOO, Code.UNUSED, Code.NEVER_REACHED, Code.RETRY_NEVER, Code.NEVER_HOLDS, Code.DEFAULT_TAKES_ALL),
+        *(Code.SKIPPED_TOO, Code.UNUSED, Code.NEVER_REACHED, Code.RETRY_NEVER, Code.NEVER_HOLDS),
+        *(Code.DEFAULT_TAKES_ALL, Code.EXCEPTION_NAME),
         *(Code.SECRET_LEAK, Code.SECRET_UNREAD, Code.SHEBANG),
     }
 )

@@ -6,13 +6,13 @@ from collections.abc import Collection, Iterable
 _MOST = 500  # names compared; bounds the time in a large flow
 
 
-def close_match(name: str, known: Collection[str]) -> str | None:
-    """Return the known name nearest to `name`, or None."""
+def close_match(name: str, known: Collection[str], cutoff: float = 0.65) -> str | None:
+    """Return the known name nearest to `name`, or None. `cutoff`: how alike they must be, 1 for the same letters."""
     if len(name) > 100:
         return None
     candidates = list(known) if len(known) <= _MOST else [item for item in known if item[:1] == name[:1]][:_MOST]
     folded = {item.lower(): item for item in candidates}
-    found = difflib.get_close_matches(name.lower(), folded, n=1, cutoff=0.65)
+    found = difflib.get_close_matches(name.lower(), folded, n=1, cutoff=cutoff)
     return folded[found[0]] if found else None
 
 

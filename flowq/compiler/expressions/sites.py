@@ -16,7 +16,7 @@ from flowq.compiler.syntax.source import Report
 from flowq.expr import Expression, ExprSyntaxError, Hole, join_holes, literal, parse, split_template
 
 STATIC_RUN: Final = ("date", "name")
-RUNTIME_RUN: Final = ("attempt", "date", "id", "name")
+RUNTIME_RUN: Final = ("attempt", "date", "flow_dir", "id", "name")
 HANDLER_RUN: Final = ("failed_jobs", "status")  # keys of `run` for handlers only
 
 

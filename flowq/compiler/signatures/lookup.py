@@ -1,7 +1,7 @@
 """`module` and `attribute` to a signature, through re-exports, aliases, classes and decorators."""
 
 import ast
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -53,6 +53,12 @@ class Lookup:
             self._answers[key] = self._find(module, attribute)
         return self._answers[key]
 
+    def names(self, module: str) -> frozenset[str]:
+        """Return every name that the source of a module mentions; empty if it cannot be read."""
+        found = self._modules.get(module)
+        tree = None if found is None else found.tree
+        return frozenset() if tree is None else frozenset(_mentioned(tree))
+
     def _find(self, name: str, attribute: str) -> Signature | Problem | None:
         module = self._modules.get(name)
         if module is None:
@@ -80,7 +86,19 @@ class Lookup:
         known = self._modules.submodules(parent)
         close = close_match(inner, known)
         hint = f"did you mean {parent.name}.{close}?" if close else f"in {parent.name} are {listing(known)}" if known else ""
-        return Problem("module", f"{parent.name}.{inner}", f"there is no module `{inner}` in `{parent.name}`", hint)
+        kind = "local" if self._modules.is_local(name) else "module"
+        return Problem(kind, f"{parent.name}.{inner}", f"there is no module `{inner}` in `{parent.name}`", hint)
+
+
+def _mentioned(tree: ast.Module) -> Iterator[str]:
+    for node in ast.walk(tree):
+        match node:
+            case ast.Name(id=name) | ast.Attribute(attr=name) | ast.ClassDef(name=name):
+                yield name
+            case ast.alias(name=name, asname=alias):
+                yield alias or name.rpartition(".")[2]
+            case _:
+                pass
 
 
 class _Walk:

@@ -76,6 +76,10 @@ class Modules:
                 return module
         return None
 
+    def is_local(self, name: str) -> bool:
+        """Return whether the top package of a name is in the given folders."""
+        return _among(name.partition(".")[0], self._folders) is not None
+
     def submodules(self, module: Module) -> list[str]:
         """Return the names of the submodules of a package, for suggestions."""
         return self._listed(module.folders)

@@ -44,7 +44,7 @@ class Signature:
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """A problem with a name. `kind` is `module`, `source` or `attribute`; `subject` is the part of the name."""
+    """A problem with a name. `kind` is `module`, `local`, `source` or `attribute`; `subject` is the part of the name."""
 
     kind: str
     subject: str

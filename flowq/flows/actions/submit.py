@@ -45,9 +45,10 @@ def submit(
 
     Raises:
         InvalidRunOperation: a run of something else has this id.
+        UsageError: `run_id` cannot be the id of a run.
         TooLargeError: the plan is over the limit.
     """
-    run = run_id or ids.run_id()
+    run = ids.run_id() if run_id is None else ids.checked_run_id(run_id)
     with no_collection():
         stored = plan.to_json().encode("utf-8", "surrogatepass")
         fields = run_fields(plan, local=local, labels=labels or {})
@@ -63,7 +64,8 @@ def submit(
         )
     if outcome is not Outcome.DONE and outcome is not Outcome.DUPLICATE:
         raise InvalidRunOperation(
-            f"a run of something else has the id {run} already: choose another id, or `flowq status {run}` to see it"
+            f"a run of something else has the id {run} already: {_difference(store, run, plan, str(directory), fields)};"
+            f" choose another id, or `flowq status {run}` to see it"
         )
     return run
 
@@ -74,6 +76,25 @@ def _nonce(run_id: str | None, plan: bytes, directory: str | Path, fields: Mappi
         return ids.nonce()
     said = json.dumps([str(directory), fields["labels"], fields["local"]]).encode("utf-8", "surrogatepass")
     return hashlib.sha256(plan + said).hexdigest()[:24]
+
+
+def _difference(store: Store, run: str, plan: Plan, directory: str, fields: Mapping[str, str | int]) -> str:
+    """Return the first difference between a plan and the run that has its id."""
+    there = store.runs.get(run)
+    if there is None:
+        return "it is being submitted"
+    if there.flow != plan.name:
+        return f"it is a run of the flow {there.flow}"
+    for what, old, new in (
+        ("params", json.loads(there.params), dict(plan.params)),
+        ("labels", json.loads(there.labels), json.loads(str(fields["labels"]))),
+    ):
+        if old != new:
+            names = sorted(name for name in {**old, **new} if old.get(name) != new.get(name))
+            return f"its {what} are others ({', '.join(names)})"
+    if there.directory != directory:
+        return f"it was started in {there.directory}"
+    return "its flow has another text, or another part of it was selected"
 
 
 def run_fields(plan: Plan, *, local: bool, labels: Mapping[str, str]) -> dict[str, str | int]:

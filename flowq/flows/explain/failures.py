@@ -9,6 +9,9 @@ from flowq.plan import Node
 from flowq.states import JobStatus, Reason
 
 _FRAME: Final = re.compile(r'^  File "(?P<file>[^"]+)", line (?P<line>\d+), in (?P<name>.+)$', re.MULTILINE)
+_EXCEPTION: Final = re.compile(r"([A-Za-z_][\w.]*)(?::|$)")
+_EXIT: Final = re.compile(r"exit code (\d+)")
+_NEVER_RETRIED: Final = frozenset({Reason.RUN_TIMEOUT, Reason.REJECTED, Reason.EXPIRED})
 _DIRECT: Final = "The above exception was the direct cause"
 _TRACEBACK: Final = re.compile(
     rf"\n\n({_DIRECT} of the following exception|During handling of the above exception, another exception occurred):\n\n"
@@ -45,9 +48,24 @@ def failure(job: JobView, node: Node, *, run_timeout: float | None = None) -> tu
     details += error_places(job.error or "")
     if job.allowed:
         details.append("it is allowed to fail: its dependents continue")
+    if (not_retried := _not_retried(job, node)) is not None:
+        details.append(not_retried)
     if job.worker:
         details.append(f"on worker {job.worker}")
     return text, [*details, *attempts(job)]
+
+
+def _not_retried(job: JobView, node: Node) -> str | None:
+    """Return why a job with retries left was not retried: its failure is no cause in `retry.on`."""
+    if node.retry is None or not node.retry.on or not 0 < job.attempts < job.max_attempts or job.status is not JobStatus.FAILED:
+        return None
+    if job.reason in _NEVER_RETRIED:
+        return None
+    named = _EXCEPTION.match(job.error_line or "")
+    exited = _EXIT.match(job.error_line or "")
+    found = job.reason if job.reason in (Reason.TIMEOUT, Reason.ABANDONED) else None
+    what = found or (f"exit code {exited[1]}" if exited else named[1] if named else "this failure")
+    return f"not retried: {what} is not in `on: [{', '.join(cause.removeprefix('exit:') for cause in node.retry.on)}]`"
 
 
 def progress(job: JobView) -> str:

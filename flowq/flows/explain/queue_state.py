@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 from flowq.flows.actions.submit import queue_of
 from flowq.flows.views.orphans import orphaned
 from flowq.flows.views.run_view import RunView
+from flowq.ids import run_of
 from flowq.states import JobStatus
 from flowq.store.schema.records import WorkerRecord
 
@@ -45,9 +46,7 @@ def read_surroundings(store: "Store", run: RunView) -> QueueState:
         if place is not None:
             positions[job.ordinal] = place
     holders = {name: store.semaphores.holders(name) for name in limits}
-    others = [
-        who if name.startswith("run/") else who.rpartition("-")[0] for name, held in holders.items() for who in held[:_HOLDERS]
-    ]
+    others = [who if name.startswith("run/") else run_of(who) for name, held in holders.items() for who in held[:_HOLDERS]]
     return QueueState(
         store.workers.live(),
         positions,

@@ -10,7 +10,8 @@ from flowq.flows.actions.submit import queue_of
 from flowq.flows.explain.queue_state import QueueState
 from flowq.flows.forecast import graph_rules
 from flowq.flows.local_worker.orphaned_runs import advice
-from flowq.flows.views.run_view import JobView, RunView
+from flowq.flows.views.run_view import JobView, RunView, ordinal_of
+from flowq.ids import run_of
 from flowq.plan import Cell, Edge, Node, Plan
 from flowq.plan.foreach import cell_at
 from flowq.states import RUN_ENDED, Condition, JobStatus, Reason
@@ -126,7 +127,7 @@ class Waits:
                 shown = ", ".join(self._holder(who, kind) for who in held[:BREADTH])
                 more = f" and {len(held) - BREADTH} more" if len(held) > BREADTH else ""
                 sentences.append(f"{group} is held by {shown}{more}" if kind != "cells" else f"now it is {shown}{more}")
-            runs = dict.fromkeys(who if kind == "run" else who.rpartition("-")[0] for who in held)
+            runs = dict.fromkeys(who if kind == "run" else run_of(who) for who in held)
             sentences += [advice(run) for run in runs if run in self._around.orphaned]
         return sentences
 
@@ -134,8 +135,7 @@ class Waits:
         """Return the display name of a holder: a job of this run by its name, others by run and number."""
         if kind == "run":
             return f"run {who}"
-        run, _, ordinal = who.rpartition("-")
-        cell = cell_at(self._plan, int(ordinal)) if run == self._run.id else None
+        cell = cell_at(self._plan, ordinal_of(who)) if run_of(who) == self._run.id else None
         return f"job {who}" if cell is None else cell.name
 
     def _graph_ended(self) -> bool:

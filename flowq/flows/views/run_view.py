@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from flowq.flows.views.job_output import plain_output
 from flowq.ids import member_id
 from flowq.plan import Cell, Json, Plan, Selection, SourcePlace
 from flowq.plan.foreach import foreach_counts, order
@@ -217,7 +218,7 @@ def ordinal_of(job: str | None) -> int | None:
     """Return the ordinal of a run's job from its id."""
     if not job:
         return None
-    tail = job.rpartition("-")[2]
+    tail = job.rpartition(":" if ":" in job else "-")[2]
     return int(tail) if tail.isdigit() else None
 
 
@@ -229,8 +230,8 @@ def elapsed(started_ms: int | None, ended_ms: int | None, now_ms: int) -> float 
 
 
 def error_line(text: str) -> str:
-    """Return the most informative line of an error's text: of a traceback the exception itself, else the first line."""
-    lines = [line for line in text.splitlines() if line.strip()]
+    """Return the most informative line of an error's text: of a traceback the exception itself, else the first line; without colours."""
+    lines = [line for line in map(plain_output, text.splitlines()) if line.strip()]
     if not lines:
         return ""
     if lines[-1].startswith("    +---"):  # a group of exceptions, drawn as a tree: its own line stands left of all others

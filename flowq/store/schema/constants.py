@@ -7,6 +7,7 @@ from flowq import defaults
 
 CONSTANTS: Final[dict[str, int]] = {
     "RESULT_TTL": int(defaults.RESULT_TTL * 1000),  # ms
+    "FAILURE_TTL": int(defaults.FAILURE_TTL * 1000),  # ms
     "CALLBACK_TIMEOUT": int(defaults.CALLBACK_TIMEOUT * 1000),  # ms
     "RESULTS_KEPT": defaults.RESULTS_KEPT,
 }

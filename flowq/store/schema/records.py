@@ -54,6 +54,12 @@ class JobRecord:
         return self.status in ENDED
 
     @property
+    def granted(self) -> int:
+        """How many further attempts there have been or are decided, after failures and returned `Retry`s."""
+        waits = self.status not in ENDED and self.status is not JobStatus.STARTED
+        return max(0, self.attempt if waits else self.attempt - 1)
+
+    @property
     def succeeded(self) -> bool:
         """Whether a `success` edge below this job holds."""
         return self.status is JobStatus.FINISHED or (self.status is JobStatus.FAILED and self.allowed)

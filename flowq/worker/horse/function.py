@@ -133,6 +133,10 @@ def _module(name: str) -> object:
 
 
 def _attribute(module: object, attribute: str, where: str) -> Callable[..., object]:
+    if "<locals>" in attribute:
+        raise _CallableError(
+            f"{where}.{attribute} is a function inside a function, which a worker cannot import: move it to the top of its module"
+        )
     target = module
     for part in attribute.split("."):
         try:

@@ -213,4 +213,5 @@ def _environment(task: Task) -> dict[str, str]:
         "FLOWQ_ATTEMPT": str(task["attempt"]),
         "FLOWQ_EXECUTION": str(task["execution"]),
         "FLOWQ_IDEMPOTENCY_KEY": task["id"],
+        **({"FLOWQ_FLOW_DIR": task["flow_dir"]} if "flow_dir" in task else {}),
     }

@@ -85,8 +85,8 @@ def _block(number: int, end: str, lines: Iterator[tuple[int, str]]) -> str:
 
 
 def _key(number: int, text: str) -> str:
-    key = text.strip()
-    if not key:
+    key = text
+    if not key.strip():
         raise OutputError(f"line {number} of $FLOWQ_OUTPUT has no key")
     if not (key.isascii() and (key[0].isalpha() or key[0] == "_") and all(char.isalnum() or char in "_.-" for char in key)):
         raise OutputError(

@@ -16,7 +16,7 @@ from flowq.worker.horse import callbacks
 from flowq.worker.inprocess import sync
 from flowq.worker.inprocess.heartbeat import HeartbeatThread
 from flowq.worker.options import WorkerOptions
-from flowq.worker.signals import StopSignals
+from flowq.worker.signals import SAME_STOP, StopSignals
 from flowq.worker.supervise import reopen
 from flowq.worker.supervisor.active_job import ActiveJob
 from flowq.worker.supervisor.event_loop import Loop
@@ -44,7 +44,7 @@ class SimpleWorker(Worker):
 
     def _execute(self, store: "Store", options: WorkerOptions) -> bool:
         executed = False
-        with StopSignals() as signals:
+        with StopSignals(SAME_STOP) as signals:
             stopping = Shutdown(options, signals)
             while True:
                 try:

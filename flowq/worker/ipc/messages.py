@@ -4,9 +4,11 @@ Task (`?` marks what may be absent; everything is text, a number, a list or a di
     id, name, run?, attempt, execution     which job this is
     kind                                   "call", "pickle", "shell" or "argv"
     home?                                  directory of the run: with path and env it decides which fork server is asked
+    flow_dir?                              directory of the job's flow file
     cwd?, path?, env?                      directory of this job, additions to sys.path, variables on top of the inherited environment
     secrets?, withheld?                    names of what travels beside the task; variables that are not inherited
     timeout?                               s; None is no limit
+    stop_grace?                            s from SIGTERM to SIGKILL; absent: the worker's
     deaf?                                  stop signals are ignored
     limit                                  bytes a result may have
     cache?                                 when an earlier result is taken over, see `lookup`

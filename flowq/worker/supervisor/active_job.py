@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from flowq import signing
 from flowq.durations import milliseconds
+from flowq.retry import Retry
 from flowq.states import Reason
 from flowq.store.schema.outcomes import CacheReport, Claim, ExecutionReport, LogLines
 from flowq.worker.supervisor.slot import Ended, KillCause, Slot
@@ -75,7 +76,7 @@ class ActiveJob:
                     delay_ms=int(wait * 1000),
                     max_returns=outcome["max"],
                     at_front=outcome["at_front"],
-                    value=b"the job asked for another attempt by returning Retry",
+                    value=_asked(outcome).encode(),
                 )
             case _:
                 failure = self._execution(
@@ -101,6 +102,11 @@ class ActiveJob:
             retryable=retryable,
             exit_code=exit_code,
         )
+
+
+def _asked(outcome: TaskResult) -> str:
+    retry = Retry(outcome["max"], outcome["intervals"] or 0, outcome["at_front"])
+    return f"the job asked for another attempt by returning Retry: {retry.stored()}"
 
 
 def _sealed(claim: Claim, value: bytes) -> bytes:

@@ -241,6 +241,18 @@ class JobOutput:
         self._early = [False, False]
 
 
+def output_pipes() -> tuple[tuple[int, int], tuple[int, int]]:
+    """Return the ends to read and the ends to write of the pipes for stdout and stderr."""
+    first = os.pipe()
+    try:
+        second = os.pipe()
+    except OSError:
+        for fd in first:
+            os.close(fd)
+        raise
+    return (first[0], second[0]), (first[1], second[1])
+
+
 def _resize(pipes: Sequence[int], size: int) -> None:
     for fd in pipes:
         try:

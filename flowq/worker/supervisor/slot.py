@@ -3,9 +3,9 @@
 An execution ends when its outcome arrives; the slot is free when the horse and all it started are gone. Both can be seen in one
 turn of the loop in either order, so the horse's channel is always read to its end before an exit is believed.
 
-Timeouts, by this process's own clock (the job cannot dodge it; it may block signals, or sit in C code):
-    call, pickle    T: exception in the horse    T + grace: SIGTERM to the group    T + 2 grace: SIGKILL
-    shell, argv                                  T: SIGTERM to the group            T + grace: SIGKILL
+Timeouts, by this process's own clock (the job cannot dodge it); the stop grace is the task's, else the worker's grace:
+    call, pickle    T: exception in the horse    T + grace: SIGTERM to the group    + stop grace: SIGKILL
+    shell, argv                                  T: SIGTERM to the group            + stop grace: SIGKILL
 
 A timeout counts from the moment at which the horse has read its task. One that does not read it hangs in flowq's own code or in an at-fork
 hook: a lock that a thread of the program held when its worker was cloned stays locked in the copy. It is killed after `_BEGIN_LIMIT`,
@@ -29,7 +29,7 @@ from flowq.worker.horse.exit_text import killed_text
 from flowq.worker.ipc.channel import PeerGoneError, ProtocolError
 from flowq.worker.ipc.messages import failed
 from flowq.worker.ipc.platform import describe
-from flowq.worker.supervisor.captured_output import JobOutput
+from flowq.worker.supervisor.captured_output import JobOutput, output_pipes
 from flowq.worker.supervisor.event_loop import Loop
 from flowq.worker.supervisor.fork_server_client import ForkServerClient, Horse
 
@@ -86,7 +86,7 @@ class Slot:
         self.task: Task | None = None
         self._loop = loop
         self._owner = owner
-        self._grace = grace
+        self._grace = self._stop_grace = grace
         self._fork_server: ForkServerClient | None = None
         self._horse: Horse | None = None
         self._output = JobOutput(loop, None)
@@ -127,6 +127,7 @@ class Slot:
         self._so_far = None
         self._secrets = secrets
         self._output = JobOutput(self._loop, secrets)
+        self._stop_grace = float(task.get("stop_grace", self._grace))
         for warning in secrets.warnings() if secrets is not None else ():
             self._output.note(warning)
         self._alarm = time.monotonic() + _START_LIMIT
@@ -162,7 +163,7 @@ class Slot:
         elif self._stage == 0:
             self._signal(signal.SIGTERM)
             self._stage = _TERM_SENT
-            self._alarm = time.monotonic() + self._grace
+            self._alarm = time.monotonic() + self._stop_grace
 
     def tick(self) -> None:
         """Send the due signals."""
@@ -180,7 +181,7 @@ class Slot:
             self._cause = KillCause.TIMEOUT
             self._signal(signal.SIGTERM)
             self._stage = _TERM_SENT
-            self._alarm = now + self._grace
+            self._alarm = now + self._stop_grace
 
     def _awaits_begin(self, now: float) -> bool:
         """Return whether the hard limit is not due, because the horse has not begun or only just has; kill it if it takes too long."""
@@ -238,7 +239,7 @@ class Slot:
 
     def _hand_over(self, horse: Horse, task: Task) -> None:
         values = {} if self._secrets is None else self._secrets.environment()
-        reads, writes = _two_pipes()
+        reads, writes = output_pipes()
         self._output.watch(reads)  # before the job can write: there are no notes of earlier writes
         try:
             horse.channel.send((task, values), writes)  # the socket is empty, so the descriptors are on their way at least
@@ -385,15 +386,3 @@ def _death(code: int | None, cause: KillCause | None) -> TaskResult:
     elif cause is KillCause.KILL:
         text += " on request"
     return failed("killed", text, exit_code=128 - code)
-
-
-def _two_pipes() -> tuple[tuple[int, int], tuple[int, int]]:
-    """Return the ends to read and the ends to write of the pipes for stdout and stderr."""
-    first = os.pipe()
-    try:
-        second = os.pipe()
-    except OSError:
-        for fd in first:
-            os.close(fd)
-        raise
-    return (first[0], second[0]), (first[1], second[1])

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from flowq import defaults
 from flowq.exceptions import SignatureError
 from flowq.expr import EvalError, render, to_text
-from flowq.plan import Json, Node
+from flowq.plan import FLOW_DIRECTORY, Json, Node
 from flowq.store.schema.outcomes import Claim
 from flowq.worker.horse.allowlist import COMMANDS, refusal
 from flowq.worker.ipc.platform import PRIVATE
@@ -97,7 +97,6 @@ class TaskBuilder:
         if env:
             scope["env"] = {**scope["env"], **env}
         directory = run.record.directory
-        workdir = render(node.workdir, scope)
         task: Task = {
             "id": claim.id,
             "name": place.cell.name,
@@ -105,10 +104,12 @@ class TaskBuilder:
             "attempt": claim.attempt,
             "execution": claim.execution,
             "home": directory,
-            "cwd": os.path.join(directory, to_text(workdir)) if workdir is not None else directory,
+            "cwd": _working_directory(place, scope),
+            "flow_dir": run.flow_directory(node),
             "path": list(run.import_path(node)),
             "env": env,
             "timeout": node.timeout,
+            "stop_grace": defaults.STOP_GRACE if node.stop_grace is None else node.stop_grace,
             "limit": defaults.MAX_RESULT,
             "kind": node.action.kind,
         }
@@ -125,6 +126,16 @@ class TaskBuilder:
             if (refused := refusal(called, self._options.allow)) is not None:
                 raise UnpreparableError(f"{place.where}: {refused}")
         return task | action
+
+
+def _working_directory(place: JobPlace, scope: Mapping[str, Json]) -> str:
+    """Return the directory of a job: `flow` is that of its flow file, `~` a home; other paths are relative to the run's directory."""
+    run, node = place.run, place.node
+    if node.workdir is None:
+        return run.record.directory
+    if node.workdir == FLOW_DIRECTORY:
+        return run.flow_directory(node)
+    return os.path.join(run.record.directory, os.path.expanduser(to_text(render(node.workdir, scope))))
 
 
 def _action(node: Node, scope: Mapping[str, Json]) -> "Task":

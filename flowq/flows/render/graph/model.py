@@ -22,6 +22,7 @@ class Vertex:
     queue: str
     place: SourcePlace
     cells: tuple[str, ...] = ()  # of a matrix drawn as one
+    matrix: bool = False  # drawn as one; it may have no cells
     status: JobStatus | None = None
     allowed: bool = False
     group: bool = False
@@ -30,7 +31,7 @@ class Vertex:
     @property
     def label(self) -> str:
         """The label beside its mark."""
-        return f"{self.name} ×{len(self.cells)}" if self.cells else self.name
+        return f"{self.name} ×{len(self.cells)}" if self.matrix else self.name
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +103,10 @@ def _folded(plan: Plan, jobs: dict[int, JobView]) -> Drawing:
                 name=_name(node.name),
                 queue=node.queue,
                 place=plan.place_of(node),
-                cells=tuple(plan.cells[ordinal].name for ordinal in own) if node.matrix else (),
+                cells=tuple(plan.cells[ordinal].name for ordinal in own if plan.cells[ordinal].name != node.name)
+                if node.matrix
+                else (),
+                matrix=bool(node.matrix),
                 status=matrix_status(views) if node.matrix else views[0].status if views else None,
                 allowed=any(view.allowed for view in views),
                 group=not own and not node.matrix and node.foreach is None,

@@ -35,6 +35,8 @@ local function decide_edge(parent, name, condition)
   if not child or child.status ~= 'deferred' or (nonce ~= '' and child.nonce ~= nonce) then return end
   if child.kind == 'group' then
     L.tally(child, parent)
+  elseif condition == 'removed' then
+    if tonumber(child.pending) <= 1 then return L.end_job(child, 'skipped', L.reason_of(parent)) end
   elseif not L.holds(parent, condition) then
     local mode = L.halted(child)
     if mode == '1' or mode == '2' then return L.halt(child, mode) end

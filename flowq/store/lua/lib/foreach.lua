@@ -6,7 +6,7 @@
 local COST = 2 -- of making a cell and queueing it, in edges
 
 local function make_cell(group, ordinal, index)
-  local id = group.run .. '-' .. ordinal
+  local id = L.member(group.run, ordinal)
   local fields = { 'status', 'deferred', 'run', group.run, 'pending', 0, 'has_dependents', 1, 'index', index }
   for name, value in pairs(group) do
     if string.sub(name, 1, 5) == 'cell:' then fields[#fields + 1], fields[#fields + 2] = string.sub(name, 6), value end
@@ -49,7 +49,7 @@ function L.step.drop(id, cursor, budget)
   local run, first, count = string.match(id, '^(.*)-(%d+):(%d+)$')
   local last = math.min(tonumber(count), cursor + budget) - 1
   for i = cursor, last do
-    local job = L.load(run .. '-' .. (first + i))
+    local job = L.load(L.member(run, first + i))
     if job then
       if L.is_warning(job) then L.add(run, 'warnings', -1) end
       L.add(run, 'jobs:' .. job.status, -1)

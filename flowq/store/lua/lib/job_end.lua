@@ -6,11 +6,16 @@ local function is_needed(job)
   return tonumber(job.open_dependents or 0) > 0 or tonumber(job.pending_callbacks or 0) > 0
 end
 
+-- How long the record of a plain job is kept after an end with this status, in ms; below 0 without a limit.
+local function kept(job, status)
+  if status == 'failed' or status == 'stopped' then return tonumber(job.failure_ttl) or D.FAILURE_TTL end
+  return tonumber(job.result_ttl) or D.RESULT_TTL
+end
+
 -- Keys of a plain job that has ended and that is not needed any more live on for its ttl, then vanish by themselves.
 function L.retire(job)
   if job.run or is_needed(job) then return end
-  local ttl = (job.status == 'failed' or job.status == 'stopped') and job.failure_ttl or job.result_ttl
-  ttl = tonumber(ttl) or D.RESULT_TTL
+  local ttl = kept(job, job.status)
   if ttl < 0 then return end
   if job.group_id then L.group_record(job, math.floor(ttl)) end
   for _, key in ipairs(L.keys_of(job.id)) do
@@ -32,7 +37,7 @@ end
 
 local function expiry(job, status)
   if job.run then return '+inf' end
-  local ttl = tonumber((status == 'failed' or status == 'stopped') and job.failure_ttl or job.result_ttl) or D.RESULT_TTL
+  local ttl = kept(job, status)
   if ttl < 0 or is_needed(job) then return '+inf' end -- or kept for others: `retire` says until when
   -- Registries drop expired entries as they grow; counts exclude them anyway.
   local registry = K.registry(status, job.queue)

@@ -12,6 +12,11 @@ local function server_time()
 end
 local now = server_time() -- per call
 
+-- The id of a job of a run. Random ids have a separator that ids which users choose may contain, so those have another one.
+function L.member(run, ordinal)
+  return run .. ((#run == 8 and not string.find(run, '[^%l%d]')) and '-' or ':') .. ordinal
+end
+
 -- Arguments are read in order: A.text(), A.number(), A.list() (a count, then as many texts).
 local A = {}
 A.at = 1 -- per call

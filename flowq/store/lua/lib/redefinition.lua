@@ -20,7 +20,7 @@ function L.redefine_edges(job, children)
   call('DEL', K.children(job.id))
   for i = 1, #children, 1000 do
     local some = {}
-    for j = i, math.min(i + 999, #children) do some[#some + 1] = job.run .. '-' .. children[j] end
+    for j = i, math.min(i + 999, #children) do some[#some + 1] = L.member(job.run, children[j]) end
     call('RPUSH', K.children(job.id), unpack(some))
   end
   if #children > 0 then

@@ -68,7 +68,7 @@ function L.step.cancel(run, cursor, budget)
   local last = math.min(cells, cursor + budget) - 1
   local all = mode == '1' or mode == 'skip' or mode == 'fail'
   for ordinal = cursor, mode and last or -1 do
-    local job = L.load(run .. '-' .. ordinal)
+    local job = L.load(L.member(run, ordinal))
     if job and concerned(job, mode, found[3]) then halt_one(job, mode, all) end
   end
   L.may_have_ended(run)
@@ -82,7 +82,7 @@ function L.step.halt_cells(group, cursor, budget)
   local first, count = string.match(call('HGET', K.job(group), 'members') or '0 0', '^(%d+) (%d+)$')
   local last = math.min(tonumber(count), cursor + budget) - 1
   for i = cursor, last do
-    local job = L.load(run .. '-' .. (first + i))
+    local job = L.load(L.member(run, first + i))
     if job and job.cell_of == ordinal then halt_one(job, 'fail_fast', false) end
   end
   if last + 1 >= tonumber(count) then return last + 1 - cursor, nil end
@@ -96,12 +96,12 @@ function L.failed_fast(job)
     L.later('cancel', job.run)
   end
   if job.group_fail_fast then
-    local group = job.run .. '-' .. job.cell_of
+    local group = L.member(job.run, job.cell_of)
     if call('HSETNX', K.job(group), 'halt', '1') == 1 then L.push('halt_cells', group, 0, job.run) end
   end
 end
 
 -- Whether a cell that has become ready may not start any more because another one has failed.
 function L.cell_halted(job)
-  return job.group_fail_fast and call('HGET', K.job(job.run .. '-' .. job.cell_of), 'halt') == '1'
+  return job.group_fail_fast and call('HGET', K.job(L.member(job.run, job.cell_of)), 'halt') == '1'
 end

@@ -88,7 +88,7 @@ function L.step.hooks(run, cursor, budget)
   local found = call('HMGET', K.run(run), 'phase', 'outcome')
   local entries = call('LRANGE', K.handlers(run), cursor, cursor + budget - 1)
   for _, ordinal in ipairs(entries) do
-    local job = L.load(run .. '-' .. ordinal)
+    local job = L.load(L.member(run, ordinal))
     if job and job.status == 'deferred' and (job.phase == 'exit') == (found[1] == 'exit') then
       if job.phase ~= 'exit' and job.phase ~= FITS[found[2]] then
         L.end_job(job, 'skipped', 'not_selected')

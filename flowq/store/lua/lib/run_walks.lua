@@ -20,7 +20,7 @@ end
 function L.step.start(run, cursor, budget)
   local cells = tonumber(call('HGET', K.run(run), 'staged'))
   local last = math.min(cells, cursor + budget) - 1
-  for ordinal = cursor, last do start_one(run .. '-' .. ordinal) end
+  for ordinal = cursor, last do start_one(L.member(run, ordinal)) end
   if last + 1 < cells then return budget, last + 1 end
   L.may_have_ended(run)
   return last + 1 - cursor, nil
@@ -43,7 +43,7 @@ local function arm_one(run, entry, plan)
   for word in string.gmatch(head, '%S+') do field[#field + 1] = word end
   local new = definition ~= '' and cjson.decode(definition)
   if field[1] == '@' then return L.take_plan(run, new) end
-  local job = L.load(run .. '-' .. field[1])
+  local job = L.load(L.member(run, field[1]))
   if not job or not L.ended(job.status) then return end
   if field[2] == 'kept' then return L.redefine_edges(job, new[2]) end
   if L.is_warning(job) then L.add(run, 'warnings', -1) end
@@ -81,7 +81,7 @@ function L.step.restart(run, cursor, budget)
   local entries = call('LRANGE', K.staging(run), cursor, cursor + budget - 1)
   for _, entry in ipairs(entries) do
     local ordinal = string.match(entry, '^(%d+)')
-    if ordinal then start_one(run .. '-' .. ordinal) end
+    if ordinal then start_one(L.member(run, ordinal)) end
   end
   if #entries < budget then
     call('DEL', K.staging(run))

@@ -28,7 +28,7 @@ function L.dismantle(run, limit)
   if found[3] then call('ZREM', K.directory(found[3]), run) end
   local from, cells = tonumber(found[2] or 0), tonumber(found[1] or 0)
   local to = math.min(cells, from + limit)
-  for ordinal = from, to - 1 do forget_member(run, run .. '-' .. ordinal) end
+  for ordinal = from, to - 1 do forget_member(run, L.member(run, ordinal)) end
   if to < cells then
     call('HSET', key, 'status', 'collecting', 'collected', to)
     call('ZADD', K.timers(), now, 'collect|' .. run)

@@ -7,7 +7,7 @@
 -- Each time is one walk over the run's jobs, in batches; a timer brings the next. The run counts what is gone by how it had ended, in
 -- the fields `expired:…`, so that its own counters stay what the run came to.
 local function fade_one(run, ordinal, passed)
-  local id = run .. '-' .. ordinal
+  local id = L.member(run, ordinal)
   local job = call('HMGET', K.job(id), 'status', 'queue', 'keep', 'keep_failed')
   local status = job[1]
   if not status or not L.ended(status) then return end

@@ -21,7 +21,7 @@ function T.upload_jobs()
   if staged < chunk then return { 'wrong_state' } end
   local cells = 0
   for _, row in ipairs(rows) do
-    local id, fields, children = run .. '-' .. row[1], row[2], row[3]
+    local id, fields, children = L.member(run, row[1]), row[2], row[3]
     if #fields > 0 then
       cells = cells + 1
       if #children > 0 then
@@ -34,7 +34,7 @@ function T.upload_jobs()
     end
     for i = 1, #children, 1000 do
       local some = {}
-      for j = i, math.min(i + 999, #children) do some[#some + 1] = run .. '-' .. children[j] end
+      for j = i, math.min(i + 999, #children) do some[#some + 1] = L.member(run, children[j]) end
       call('RPUSH', K.children(id), unpack(some))
     end
   end

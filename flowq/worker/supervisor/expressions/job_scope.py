@@ -8,15 +8,15 @@ import os
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
 from flowq import signing
-from flowq.exceptions import CorruptRecordError, FlowqError, NoSuchRunError, SignatureError
+from flowq.exceptions import CorruptRecordError, FlowqError, NoSuchRunError, SignatureError, UsageError
 from flowq.expr import EvalError, parse
 from flowq.ids import member_id
 from flowq.plan import Cell, Json, Node, Plan, PlanVersionError
 from flowq.plan.foreach import foreach_groups, member_name, with_foreach_cells
+from flowq.slots.timezones import date_in
 from flowq.states import JobStatus
 from flowq.store.schema.records import RunRecord
 from flowq.worker.ipc.platform import PRIVATE
@@ -51,6 +51,10 @@ class PlannedRun:
         files = (self.plan.file_of(node), self.plan.file) if node is not None else (self.plan.file,)
         candidates = (self.record.directory, *(os.path.dirname(file) for file in files))
         return tuple(dict.fromkeys(entry for entry in candidates if entry))
+
+    def flow_directory(self, node: Node) -> str:
+        """Return the directory of the flow file that a job stands in; that of the run, if the flow is no file."""
+        return os.path.dirname(self.plan.file_of(node)) or self.record.directory
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,7 +161,8 @@ class JobScopes:
         return {
             "id": record.id,
             "name": run.plan.name,
-            "date": datetime.fromtimestamp(record.created_ms / 1000, UTC).date().isoformat(),
+            "date": _date(record.created_ms, run.plan.timezone),
+            "flow_dir": run.flow_directory(node),
             "attempt": record.attempt,
             "status": str(record.outcome or record.status),
             "failed_jobs": self._failed_jobs(run) if "failed_jobs" in used else [],
@@ -174,6 +179,13 @@ class JobScopes:
             for cell, record in zip(cells, records, strict=True)
             if record is not None and record.status in failing and not record.allowed
         ]
+
+
+def _date(created_ms: int, zone: str) -> str:
+    try:
+        return date_in(created_ms, zone)
+    except UsageError as error:  # this machine lacks the zone
+        raise EvalError(str(error)) from error
 
 
 def _uses_of_run(node: Node) -> frozenset[str]:
