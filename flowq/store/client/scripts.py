@@ -164,7 +164,10 @@ def library_text() -> str:
         _order(name, order)
     prelude, values = _split_per_call(_text("lib/prelude"))
     guard = re.sub(r"^local (incarnation, suspended =)", r"\1", _text("lib/incarnation"), flags=re.MULTILINE)
-    parts = [_LIBRARY.format(name=library_name(), prelude=prelude, values=values, guard=guard), *(_block(name) for name in order)]
+    parts = [
+        _LIBRARY.format(name=library_name(), prelude=prelude, values=values, guard=guard),
+        *(_block(name) for name in order),
+    ]
     body = re.sub(r"^\s*--.*\n", "", "\n".join(parts), flags=re.MULTILINE)
     return f"#!lua name={library_name()}\n{with_keys(with_constants(body))}"
 
