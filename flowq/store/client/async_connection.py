@@ -206,7 +206,9 @@ class WorkerConnection:
         return request.parse(reply)
 
     def _refused(self, request: _Request, message: str) -> None:
-        if self._session.prepare(message):
+        with self._session.translated:
+            prepared = self._session.prepare(message)
+        if prepared:
             self._transmit(request)
             return
         if message.startswith("NOSCRIPT"):

@@ -22,7 +22,7 @@ _ATTEMPTS: Final = 3  # sends of one call: a reply may be lost twice in a row
 _KEYS_PER_STEP: Final = 500  # that one step of a migration looks at: about 10 ms
 
 _NO_FUNCTION: Final = re.compile(r"^(?:ERR )?Function not found")
-_NO_FUNCTIONS: Final = re.compile(r"unknown command '?FCALL|no permissions to run the 'fcall'", re.IGNORECASE)
+_NO_FUNCTIONS: Final = re.compile(r"unknown command ['`]?FCALL|no permissions to run the 'fcall'", re.IGNORECASE)
 
 _log = logging.getLogger(__name__)
 _LONGEST_WAIT: Final = 3.0  # s of one blocking call: well below a connection's time-out
@@ -122,18 +122,21 @@ class Session:
     def _evaluate(self, script: Script, flat: list[str | bytes], incarnation: str | None = None) -> Any:
         tail = (1, self.keys("meta"), self.incarnation if incarnation is None else incarnation, *flat)
         try:
-            try:
-                return self._client.execute_command(*self.command(script), *tail)
-            except redis.exceptions.NoScriptError:
-                return self._client.execute_command("EVAL", script.text, *tail)
-            except redis.exceptions.ResponseError as error:
-                if not self.prepare(str(error)):
-                    raise
-            return self._client.execute_command(*self.command(script), *tail)
+            return self._call(script, tail)
         except redis.exceptions.ResponseError as error:
             if str(error).startswith("FLOWQGONE"):
                 raise data_lost(self.keys.namespace, str(error)) from error
             raise
+
+    def _call(self, script: Script, tail: tuple[object, ...], again: int = 2) -> Any:
+        try:
+            return self._client.execute_command(*self.command(script), *tail)
+        except redis.exceptions.NoScriptError:
+            return self._client.execute_command("EVAL", script.text, *tail)
+        except redis.exceptions.ResponseError as error:
+            if not again or not self.prepare(str(error)):
+                raise
+        return self._call(script, tail, again - 1)
 
     def command(self, script: Script) -> tuple[str, str]:
         """Return the first words of the call of a transition; keys and arguments follow."""
