@@ -113,8 +113,12 @@ def test_the_name_of_the_library_changes_with_its_text(monkeypatch: pytest.Monke
 def test_values_of_one_call_do_not_outlive_it(name: str) -> None:
     """A library is composed once: what a file keeps beside constants and functions says `-- per call`, and is set at the start of each."""
     constant = re.compile(r"local [A-Z][A-Z_]*\b|L\.\w+ = L?[\w.]+( or \{\})?$")
-    kept = [line for line in scripts._text(name).splitlines() if re.match(r"local (?!function)|[\w.]+ = ", line)]
+    text = scripts._text(name)
+    kept = [line for line in text.splitlines() if re.match(r"local (?!function)|[\w.]+ = ", line)]
     assert [line for line in kept if not constant.match(line) and not re.search("-- per call", line)] == []
+    assert set(re.findall(r"^ +(L\.\w+) = ", text, re.MULTILINE)) <= set(
+        re.findall(r"^(L\.\w+) = .* -- per call$", text, re.MULTILINE)
+    )
 
 
 # -- servers and users without functions

@@ -6,7 +6,7 @@
 -- uses: job/release_dependents lib/execution_history
 local SKIPS = 50 -- expired or stale entries passed over by one claim at most
 
-local function answer(job)
+function L.claim_answer(job)
   local fields = {}
   for name, value in pairs(job) do
     if name ~= 'id' and name ~= 'popped' then fields[#fields + 1], fields[#fields + 2] = name, tostring(value) end
@@ -20,7 +20,7 @@ local function repeated(worker, slot, claim_id)
   local cid, id = string.match(last, '^(%S+) (.*)$')
   if cid ~= claim_id then return nil end
   local job = L.load(id)
-  if job and job.status == 'started' and string.match(job.token, '^%d+%-(.*)$') == cid then return answer(job) end
+  if job and job.status == 'started' and string.match(job.token, '^%d+%-(.*)$') == cid then return L.claim_answer(job) end
   return {}
 end
 
@@ -36,7 +36,7 @@ function L.start(job, worker, claim_id, lease)
   local attempt = (tonumber(job.attempt) or 0) + 1
   job.token, job.attempt = token, attempt
   L.set_status(job, 'started', nil, now + lease, { 'token', token, 'attempt', attempt, 'worker', worker, 'started_at', now })
-  return answer(job)
+  return L.claim_answer(job)
 end
 
 -- Start a popped job and return the reply, or move it to the status that is due.
