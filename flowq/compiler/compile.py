@@ -41,6 +41,7 @@ def compile_file(
     params_file: str | os.PathLike[str] | None = None,
     date: str | datetime | None = None,
     root: str | os.PathLike[str] | None = None,
+    text: bytes | None = None,
 ) -> Compilation:
     """Compile a flow file.
 
@@ -51,19 +52,22 @@ def compile_file(
         date: `run.date` (`2026-01-31`), or the time of the run, which gives it in the flow's `timezone`; the compiler has no clock.
         root: the directory in which the files lie that the flow names; by default the nearest one with `flowq.toml` or `.git`, else that
             of the flow file.
+        text: the flow, where it is no file but standard input: `path` is only its name, and what it names is relative to the working
+            directory.
 
     Returns:
-        The plan, its `file` absolute, or None with at least one error. Never raises for what is in the file.
+        The plan, its `file` absolute (empty for a `text`), or None with at least one error. Never raises for what is in the file.
 
     Example:
         >>> compile_file("nightly.yaml", params={"region": "eu"}, date="2026-01-31").ok
     """
     name = os.fspath(path)
-    source, report = load_source(name)
-    place = Beside(name, os.path.abspath(name))  # noqa: PTH100 - not resolve(): a link keeps the name it was given
+    source, report = load_source(name) if text is None else decode_source(name, text)
+    # not resolve(): a link keeps the name it was given
+    place = Beside(name, os.path.abspath(name)) if text is None else Beside(name, "")  # noqa: PTH100
     files = Files(_root(place, root))
     given = given_params(params, None if params_file is None else os.fspath(params_file), files)
-    return _compile(source, report, Surroundings(given, _run(date), place, files, _modules(place.file), _time(date)))
+    return _compile(source, report, Surroundings(given, _run(date), place, files, _modules(place.absolute(name)), _time(date)))
 
 
 def compile_text(

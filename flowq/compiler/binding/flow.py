@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
-from pathlib import PurePath
 from typing import Final
 
 from flowq.compiler.binding import fields
@@ -17,7 +16,7 @@ from flowq.compiler.binding.stages import with_stages
 from flowq.compiler.diagnostics.codes import Code
 from flowq.compiler.expressions.sites import Context, SiteReader
 from flowq.compiler.params.params import Given, bind_params, declare_params
-from flowq.compiler.syntax.files import Beside, Files
+from flowq.compiler.syntax.files import Beside, Files, flow_name
 from flowq.compiler.syntax.nodes import Json, MapNode, ScalarNode
 from flowq.compiler.syntax.source import Report
 from flowq.slots.timezones import date_in
@@ -70,7 +69,9 @@ def read_flow(root: MapNode, around: Surroundings, report: Report) -> FlowSpec:
 def _head(root: MapNode, around: Surroundings, report: Report) -> FlowHead:
     name_node = root.get("name")
     name = (
-        name_node.value if isinstance(name_node, ScalarNode) and isinstance(name_node.value, str) else _stem(report.source.name)
+        name_node.value
+        if isinstance(name_node, ScalarNode) and isinstance(name_node.value, str)
+        else flow_name(report.source.name)
     )
     bound = bind_params(declare_params(root, report), around.given, {"name": name, **around.run}, root, report)
     scope = bound.scope
@@ -97,10 +98,6 @@ def _head(root: MapNode, around: Surroundings, report: Report) -> FlowHead:
         outputs={key: outputs.value(value) for key, (_, value) in entries.items()},
         output_sites=tuple(outputs.sites),
     )
-
-
-def _stem(name: str) -> str:
-    return PurePath(name).stem or "flow"
 
 
 def _read_handler(job: MergedJob, head: FlowHead, report: Report) -> JobSpec:
