@@ -61,6 +61,7 @@ _flowq_completion() {
     [[ -n $described ]] && _describe -V unsorted described -U
     [[ -n $plain ]] && compadd -U -V unsorted -a plain
     [[ -n $open ]] && compadd -U -S '' -V unsorted -a open
+    return 0  # else zsh tries other ways to complete
 }
 
 if [[ $zsh_eval_context[-1] == loadautofunc ]]; then
