@@ -1,7 +1,7 @@
 """The chain of stages, from a file to a plan."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -14,6 +14,7 @@ from flowq.compiler.syntax.files import Beside, Files, project_root
 from flowq.compiler.syntax.nodes import Json
 from flowq.compiler.syntax.source import Report, Source, decode_source, load_source
 from flowq.compiler.units import Units
+from flowq.config import load_settings
 from flowq.plan import Plan
 from flowq.plan.bulk import no_collection
 from flowq.plan.sources import digest
@@ -109,15 +110,29 @@ def _compile(source: Source, report: Report, around: Surroundings) -> Compilatio
 
 
 def _plan(source: Source, report: Report, around: Surroundings) -> Plan | None:
-    unit = Units(around.files).top(source, report, around)
+    units = Units(around.files, _interpreter_of(around.place))
+    unit = units.top(source, report, around)
     if unit is None or around.files.failed:
         return None
     file = around.place.file
     sources = ({file: source} if file else {}) | around.files.flows()
+    plan = make_plan(unit, file)
+    calls = any(node.action.kind == "call" for node in plan.nodes)
     return replace(
-        make_plan(unit, file),
+        plan,
+        python=units.python if calls else "",
         sources={name: digest(one.text.encode("utf-8", "surrogatepass")) for name, one in sources.items()},
     )
+
+
+def _interpreter_of(place: Beside) -> Callable[[], str]:
+    """Return what reads the interpreter of the settings, for flows with calls that name none: most flows need no settings."""
+
+    def read() -> str:
+        found = load_settings(directory=place.absolute("")).python
+        return "" if found is None else found.value
+
+    return read
 
 
 def _modules(file: str) -> tuple[str, ...]:

@@ -31,7 +31,7 @@ class Surroundings:
 
     `run` has the `name` of the run if the flow is a sub-flow, and the `date` if known. `modules` are the folders searched for modules
     before the installed ones; empty: callables are not checked. `time` is that of the run, from which the date follows in the zone of
-    the flow that is run; `timezone` is the name of that zone.
+    the flow that is run; `timezone` is the name of that zone. `python` is the interpreter that it names for its calls.
     """
 
     given: Given
@@ -41,13 +41,22 @@ class Surroundings:
     modules: tuple[str, ...] = ()
     time: datetime | None = None
     timezone: str = ""
+    python: str = ""
 
 
-def with_date(root: MapNode, around: Surroundings, report: Report) -> Surroundings:
-    """Return the surroundings of the flow that is run, with its time zone and the date in it."""
+def of_run(root: MapNode, around: Surroundings, report: Report) -> Surroundings:
+    """Return the surroundings of the flow that is run, with its interpreter, its time zone and the date in it."""
     zone = fields.timezone(root.get("timezone"), report)
     date = {} if around.time is None else {"date": date_in(around.time.timestamp() * 1000, zone)}
-    return replace(around, run={**around.run, **date}, time=None, timezone=zone)
+    return replace(around, run={**around.run, **date}, time=None, timezone=zone, python=_interpreter(root, around))
+
+
+def _interpreter(root: MapNode, around: Surroundings) -> str:
+    """Return the path that `python` names: relative to the flow file, a home directory is that of the worker's user."""
+    node = root.get("python")
+    if not isinstance(node, ScalarNode) or not isinstance(node.value, str) or not node.value:
+        return around.python
+    return node.value if node.value.startswith("~") else around.place.absolute(node.value)
 
 
 def read_flow(root: MapNode, around: Surroundings, report: Report) -> FlowSpec:
