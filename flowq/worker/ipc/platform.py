@@ -127,6 +127,17 @@ if sys.platform == "linux":
                 found.add(int(name))
         return found
 
+    def children_of(pid: int) -> list[int]:
+        """Return the pids of the children of a process, zombies included; none where the kernel does not list them."""
+        found: list[int] = []
+        try:
+            for task in os.listdir(f"/proc/{pid}/task"):
+                with open(f"/proc/{pid}/task/{task}/children", "rb") as file:
+                    found += map(int, file.read().split())
+        except OSError:  # it has ended
+            pass
+        return found
+
     def threads() -> int:
         """Return how many threads this process has, those of native libraries included."""
         return len(os.listdir("/proc/self/task"))
@@ -165,6 +176,10 @@ else:
 
         def close(self) -> None:
             """Do nothing."""
+
+    def children_of(_pid: int) -> list[int]:
+        """Return no pids: not known on this system."""
+        return []
 
     def threads() -> int:
         """Return 0: not known on this system."""

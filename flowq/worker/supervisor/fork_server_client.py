@@ -16,6 +16,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 from flowq.worker.fork_server import server
@@ -24,15 +25,12 @@ from flowq.worker.ipc import channel as ipc
 from flowq.worker.ipc.channel import Channel, PeerGoneError, ProtocolError
 from flowq.worker.ipc.platform import PACKAGE, PRIVATE, describe
 from flowq.worker.supervisor.event_loop import Loop
+from flowq.worker.supervisor.interpreters import BOOT, describe_end, program_of
 
 _CLOSE_LIMIT = 0.5  # s a fork server may take to end after its control channel; it kills and sweeps in that time
 _REAP_STEP = 0.002  # s between looks at a fork server that is about to end
+_SPARES = 1  # horses forked ahead
 _ROOT = os.path.dirname(PACKAGE)
-# The package is found wherever this one was found; afterwards the path is what the interpreter has by itself.
-_BOOT = (
-    "import sys; sys.path.insert(0, sys.argv[2]);"
-    " from flowq.worker.fork_server import server; sys.path.remove(sys.argv[2]); server.main()"
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +38,8 @@ class ForkServerKey:
     """The key of a fork server: horses of one directory, import path and environment can share imported modules.
 
     A `shared` one is for jobs with different environments: each sets its own in its horse, so that nothing may be kept imported there
-    that could have read another one. `withheld` variables are not inherited from this process.
+    that could have read another one. `withheld` variables are not inherited from this process. `python`: the interpreter, if it is not
+    this one.
     """
 
     cwd: str | None = None
@@ -48,6 +47,7 @@ class ForkServerKey:
     env: tuple[tuple[str, str], ...] = ()
     shared: bool = False
     withheld: tuple[str, ...] = ()
+    python: str = ""
 
 
 class Horse:
@@ -78,7 +78,8 @@ Waiter = Callable[[Horse | None, str], None]
 class ForkServerClient:
     """One fork server. Never blocks; everything happens in callbacks of the loop.
 
-    `threads`: how many the program had that it is a clone of, 0 for a fresh interpreter.
+    `threads`: how many the program had that it is a clone of, 0 for a fresh interpreter. `useless`: why it can serve no job, for one in an
+    interpreter that does not start; "" for all others.
     """
 
     def __init__(
@@ -88,16 +89,17 @@ class ForkServerClient:
         pid: int,
         *,
         threads: int = 0,
-        spares: int = 1,
+        python: str = "",
         on_lost: Callable[[ForkServerClient], None] | None = None,
     ) -> None:
         self.pid = pid
         self.threads = threads
+        self.useless = ""
+        self._unproven = python  # an interpreter that has forked no horse yet
         self.retired = False
         self._distrusted = False
         self._loop = loop
         self._control = control
-        self._spares_wanted = spares
         self._on_lost = on_lost
         self._numbers = 0
         self._asked = 0  # forks asked for and not answered yet
@@ -127,7 +129,7 @@ class ForkServerClient:
         ours, theirs = Channel.pair()
         try:
             process = subprocess.Popen(
-                [sys.executable, "-P", "-c", _BOOT, str(theirs.fileno()), _ROOT],
+                [program_of(place.python), "-c", BOOT, str(theirs.fileno()), _ROOT],
                 pass_fds=(theirs.fileno(),),
                 cwd=place.cwd if place.cwd and os.path.isdir(place.cwd) else None,  # if not, the horse will say so
                 env=_inherited(place) | dict(place.env),
@@ -139,10 +141,11 @@ class ForkServerClient:
             raise
         finally:
             theirs.close()
-        ours.send({"path": list(place.path), "preload": [*_compatibility(), *preload]})
+        with suppress(PeerGoneError):  # an interpreter that ends at once; the loop will see that
+            ours.send({"path": list(place.path), "preload": [*_compatibility(), *preload]})
         pid = process.pid
         process.returncode = 0  # this module reaps it; the Popen object must not
-        return cls(loop, ours, pid, on_lost=on_lost)
+        return cls(loop, ours, pid, python=place.python, on_lost=on_lost)
 
     @classmethod
     def clone(cls, loop: Loop, *, on_lost: Callable[[ForkServerClient], None] | None = None) -> ForkServerClient:
@@ -165,7 +168,8 @@ class ForkServerClient:
 
     @property
     def _end(self) -> str:
-        return "its fork server did not answer and was killed" if self._unanswered else "its fork server has ended"
+        text = "its fork server did not answer and was killed" if self._unanswered else "its fork server has ended"
+        return self.useless or text
 
     @property
     def busy(self) -> bool:
@@ -229,7 +233,7 @@ class ForkServerClient:
             self._release(horse)
         horses, self._horses = self._horses, {}
         self.lost = True
-        if not _reaped(self.pid, _CLOSE_LIMIT):
+        if _reaped(self.pid, _CLOSE_LIMIT) is None:
             os.kill(self.pid, signal.SIGKILL)
             _kill_groups(horses)
             _reaped(self.pid, _CLOSE_LIMIT)
@@ -247,6 +251,7 @@ class ForkServerClient:
         match message:
             case (ipc.HORSE, int(number), int(pid)):
                 self._asked -= 1
+                self._unproven = ""
                 if fds[0] == ipc.LOST:  # the horse sees that the other end is closed, and exits
                     self._refuse(describe(OSError(errno.EMFILE, "Too many open files")))
                     return
@@ -299,7 +304,9 @@ class ForkServerClient:
         horses, self._horses = self._horses, {}
         self._spares.clear()
         _kill_groups(horses)
-        _reaped(self.pid, _CLOSE_LIMIT)
+        code = _reaped(self.pid, _CLOSE_LIMIT)
+        if self._unproven and not self._unanswered:
+            self.useless = describe_end(self._unproven, code)
         for horse in horses.values():
             if horse.on_exit is not None:
                 horse.on_exit(None)
@@ -313,7 +320,7 @@ class ForkServerClient:
     # -- to the server -----------------------------------------------------------------------------------------------------
 
     def _top_up(self) -> None:
-        wanted = len(self._waiters) + (0 if self.retired else self._spares_wanted) - len(self._spares)
+        wanted = len(self._waiters) + (0 if self.retired else _SPARES) - len(self._spares)
         while self._asked < wanted:
             self._asked += 1
             self._numbers += 1
@@ -368,14 +375,14 @@ def _kill_groups(horses: dict[int, Horse]) -> None:
             continue
 
 
-def _reaped(pid: int, limit: float) -> bool:
-    """Collect a fork server that has ended or is about to; return False if it has not ended within `limit` seconds."""
+def _reaped(pid: int, limit: float) -> int | None:
+    """Collect a fork server that has ended or is about to; return its exit code, or None if it has not ended within `limit` seconds."""
     deadline = time.monotonic() + limit
     try:
-        while os.waitpid(pid, os.WNOHANG) == (0, 0):
+        while (found := os.waitpid(pid, os.WNOHANG)) == (0, 0):
             if time.monotonic() > deadline:
-                return False
+                return None
             select.select((), (), (), _REAP_STEP)  # not `time.sleep`, which programs and their tests replace
     except ChildProcessError:
-        pass  # another part of this process has waited for all children already
-    return True
+        return 0  # another part of this process has waited for all children already
+    return os.waitstatus_to_exitcode(found[1])

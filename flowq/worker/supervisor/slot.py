@@ -234,7 +234,8 @@ class Slot:
         if horse is not None and self._cause is not None:
             horse.channel.close()
             text = "the job was killed before it began"
-        self._end(Ended(failed("error", text), self._cause, unstarted=True))
+        useless = "" if self._fork_server is None else self._fork_server.useless
+        self._end(Ended(failed("error", useless or text), self._cause, unstarted=not useless))
         self._release()
 
     def _hand_over(self, horse: Horse, task: Task) -> None:
