@@ -161,14 +161,15 @@ class Queue(Enqueueing):
         self.store.jobs.cancel(job_id)
 
     def requeue(self, job_id: str) -> Job:
-        """Execute a failed job of this queue again.
+        """Execute a failed or skipped job of this queue again.
 
         Raises:
-            InvalidJobOperation: it is not in the failed registry.
+            InvalidJobOperation: it is in neither of these registries.
         """
-        if job_id not in self.failed_job_registry:
-            raise InvalidJobOperation(f"job {job_id} is not in the failed registry of queue {self.name!r}")
-        return self.failed_job_registry.requeue(job_id)
+        for registry in (self.failed_job_registry, self.skipped_job_registry):
+            if job_id in registry:
+                return registry.requeue(job_id)
+        raise InvalidJobOperation(f"job {job_id} is not in the failed or skipped registry of queue {self.name!r}")
 
     @property
     def started_job_registry(self) -> StartedJobRegistry:

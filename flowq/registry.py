@@ -215,7 +215,7 @@ class CanceledJobRegistry(BaseRegistry):
 
 
 class SkippedJobRegistry(BaseRegistry):
-    """Jobs that will not be executed because a job that they depend on did not succeed, until their `result_ttl` has passed."""
+    """Jobs that are not executed because a job that they depend on did not succeed, until that is requeued or their `failure_ttl` has passed."""
 
     status = JobStatus.SKIPPED
 

@@ -155,7 +155,7 @@ class Jobs:
         return Outcome.DONE if outcome == "requested" else Outcome(outcome)
 
     def requeue(self, job: str, *, front: bool = False) -> Outcome:
-        """Execute an ended plain job again, from its first attempt."""
+        """Execute an ended plain job again, from its first attempt; jobs that were skipped because of it wait for it again."""
         return Outcome(self._session.run("job/requeue", job, front, ids.nonce())[0].decode())
 
     def delete(self, job: str) -> Outcome:
@@ -263,7 +263,11 @@ class Jobs:
             for child, _, _ in edges:
                 pipe.hget(self._keys("job", child), "nonce")
             nonces = pipe.execute() if edges else []
-        known = [child for (child, _, nonce), there in zip(edges, nonces, strict=True) if not nonce or there == nonce.encode()]
+        known = [
+            child
+            for (child, _, mark), there in zip(edges, nonces, strict=True)
+            if not mark or there == mark.partition("~")[0].encode()
+        ]
         return list(dict.fromkeys(known))
 
     def dependencies(self, job: str) -> list[str]:

@@ -14,7 +14,7 @@ local INHERITED = { 'open_dependents', 'settled', 'earlier_ends' }
 
 function L.replace(old)
   local parents = L.ended(old.status) and {} or L.held_parents(old)
-  if L.ended(old.status) then L.remember_end(old) end
+  if L.ended(old.status) then L.remember_end(old, false) end
   L.forget(old)
   local children = K.children(old.id)
   for _, key in ipairs(L.keys_of(old.id)) do
@@ -24,6 +24,8 @@ function L.replace(old)
   for _, name in ipairs(INHERITED) do
     if old[name] then call('HSET', K.job(old.id), name, old[name]) end
   end
+  local decided = L.ended(old.status) and call('LLEN', children) or tonumber(old.settled or 0)
+  if decided > 0 then call('HSET', K.job(old.id), 'inherited', decided) end
   -- The execution numbers of an id only grow: they identify logs and idempotent effects.
   if old.token then call('HSET', K.job(old.id), 'token', old.token, 'outcome', 'unclaimed') end
   return parents
@@ -82,16 +84,12 @@ function L.create()
   if #parents == 0 then
     L.ready(job)
   else
-    L.hold_parents(id, parents)
+    L.add_parents(id, parents)
     rest = L.attach(job, 0, ATTACHED)
   end
   L.let_parents_go(former)
-  if rest then
-    L.set_status(job, 'deferred', nil, now)
-    L.push('attach', id .. '|' .. nonce, rest)
-  elseif job.status == '-' then
-    L.set_status(job, 'deferred', nil, now)
-  end
+  if rest then L.push('attach', id .. '|' .. nonce, rest) end
+  if job.status == '-' then L.set_status(job, 'deferred', nil, now) end
   if job.status ~= 'queued' then call('SADD', K.queues(), queue) end -- the queue of a queued job is known
   return { 'done', job.status }
 end
