@@ -34,7 +34,7 @@ FIELDS: Final[dict[str, JobField]] = {
         "text", "submit lib/foreach job/expand_foreach", "group, foreach, join or approval; absent for what is executed"
     ),
     "priority": JobField("integer", "submit", "higher is claimed first"),
-    "front": JobField("flag", "job/create job/create_draft submit", "goes to the front of its queue"),
+    "front": JobField("flag", "job/create job/create_draft job/requeue submit", "goes to the front of its queue"),
     "pending": JobField(
         "integer",
         "submit job/create lib/parents lib/revival job/release_dependents lib/run_walks job/expand_foreach lib/foreach",
@@ -119,6 +119,7 @@ FIELDS: Final[dict[str, JobField]] = {
         "job/release_dependents",
         "earlier ends whose edges are not all decided: <status>|<1 if allowed, 2 more if requeued>|<edges until here>;…",
     ),
+    "unlisted": JobField("flag", "job/unlist", "it has ended, and was taken out of its registry"),
     "verdict": JobField("text", "submit lib/run_walks", "reason for which it is skipped as soon as its turn comes"),
     # -- jobs of runs
     "run": JobField("text", "run/upload_jobs lib/foreach", "id of its run"),

@@ -4,7 +4,7 @@
 -- guard: the same nonce again is a duplicate; with `unique`, or while the job is started, a taken id is a conflict; every parent exists and none waits for this job
 -- replies: {done | duplicate | conflict, status}, {not_found, parent id} or {cycle, ids of the cycle joined by ' -> '} ('': too many jobs depend on the id to say)
 -- uses: job/release_dependents lib/dependency_cycle
--- `due` is a time in ms or -1, `meta` the user's own data ('' for none). `parents` are "<id>|<condition>"; `fields` are written to the job as they are.
+-- `due` is a time in ms or -1: a job with a time is scheduled, also if that has passed: the next sweep queues it. `meta` the user's own data ('' for none). `parents` are "<id>|<condition>"; `fields` are written to the job as they are.
 -- `group` is the group it joins ('' for none), `coming` how many jobs of the same request follow (the first of them) or -1 (each other).
 local ATTACHED = 100 -- parents that a job is attached to by the call itself; the others follow in bounded steps
 
@@ -82,7 +82,7 @@ function L.create()
   if front == '1' then job.front = '1' call('HSET', K.job(id), 'front', '1') end
   local rest
   if #parents == 0 then
-    L.ready(job)
+    if due >= 0 then L.schedule(job, due - now, 'delay') else L.ready(job) end
   else
     L.add_parents(id, parents)
     rest = L.attach(job, 0, ATTACHED)

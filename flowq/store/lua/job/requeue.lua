@@ -14,9 +14,10 @@ function T.requeue()
   L.keep(job)
   L.remember_end(job, true)
   if job.has_dependents and job.status ~= 'finished' then L.push('revive', id, 0) end
-  call('HDEL', K.job(id), 'cancel', 'cancel_only', 'returns', 'allowed', 'repeated', 'started_at', 'ended_at')
-  job.attempt, job.allowed = 0, nil
+  call('HDEL', K.job(id), 'cancel', 'cancel_only', 'returns', 'allowed', 'repeated', 'started_at', 'ended_at', 'unlisted', 'front')
+  job.attempt, job.allowed, job.front = 0, nil, front and '1' or nil
   call('HSET', K.job(id), 'attempt', 0, 'request', nonce)
+  if front then call('HSET', K.job(id), 'front', '1') end
   L.enqueue(job, nil, front)
   L.drain(100)
   return { 'done' }

@@ -30,7 +30,7 @@ end
 local function revive(job, edges)
   L.keep(job)
   L.hold_parents(edges)
-  call('HDEL', K.job(job.id), 'ended_at', 'parents_released')
+  call('HDEL', K.job(job.id), 'ended_at', 'parents_released', 'unlisted')
   job.ended_at, job.parents_released = nil, nil
   job.revived = tonumber(job.revived or 0) + 1
   L.set_status(job, 'deferred', nil, now, { 'revived', job.revived, 'pending', #edges + 1 })
