@@ -6,7 +6,7 @@ idempotent, and that decision is made here, once, for every call.
 
 import logging
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
 import redis
@@ -102,11 +102,15 @@ class Session:
             self.open()
             return self._send(script, flat)
 
-    def put_into(self, pipeline: Any, name: str, arguments: Sequence[object]) -> None:
-        """Add the call of a script to a pipeline of the user's; the reply is among those of his `execute`."""
-        if not self.incarnation:
+    def put_into(self, pipeline: Any, name: str, calls: Iterable[Sequence[object]]) -> None:
+        """Add calls of a script to a pipeline of the user's, one for each list of arguments; their replies are among those of its `execute`.
+
+        Nothing can be repeated there, so the incarnation is read now: the server may have been flushed since the last call.
+        """
+        if self.follow or not self.incarnation:
             self.open()
-        pipeline.execute_command("EVAL", load(name).text, 1, self.keys("meta"), self.incarnation, *flatten(arguments))
+        for arguments in calls:
+            pipeline.execute_command("EVAL", load(name).text, 1, self.keys("meta"), self.incarnation, *flatten(arguments))
 
     def _send(self, script: Script, flat: list[str | bytes], incarnation: str | None = None) -> Any:
         """Send, and once more when the reply was lost: every transition gives the same answer the second time."""

@@ -24,7 +24,7 @@ end
 
 local function run_of(kind, id)
   if kind == 'edges' then return call('HGET', K.job(id), 'run') end
-  if kind == 'admit' or kind == 'attach' or kind == 'let_go' then return nil end
+  if kind == 'admit' or kind == 'attach' or kind == 'let_go' or kind == 'revive' then return nil end
   if kind == 'cells' or kind == 'halt_cells' or kind == 'drop' then return string.match(id, '^(.*)-') end
   return id
 end
