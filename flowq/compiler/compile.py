@@ -59,9 +59,9 @@ def compile_file(
         >>> compile_file("nightly.yaml", params={"region": "eu"}, date="2026-01-31").ok
     """
     name = os.fspath(path)
-    source, report = load_source(name)
     place = Beside(name, os.path.abspath(name))  # noqa: PTH100 - not resolve(): a link keeps the name it was given
     files = Files(_root(place, root))
+    source, report = load_source(name, shown=files.shown(name))
     given = given_params(params, None if params_file is None else os.fspath(params_file), files)
     return _compile(source, report, Surroundings(given, _run(date), place, files, _modules(place.file), _time(date)))
 
