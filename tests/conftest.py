@@ -32,9 +32,11 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 
 @pytest.fixture(autouse=True)
 def _no_settings_of_the_user(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Clear the developer's settings, so that a test cannot use the developer's server by mistake."""
+    """Clear the developer's settings: a test must not use the developer's server by mistake, nor depend on the developer's terminal."""
     for name in ("REDIS_URL", "NAMESPACE", "ALLOW_EVICTION", "SECRET_KEY", "LINGER", "HOME", "CONFIG"):
         monkeypatch.delenv(f"FLOWQ_{name}", raising=False)
+    for name in ("COLUMNS", "LINES", "NO_COLOR"):
+        monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("XDG_STATE_HOME", f"{os.devnull}/a test that needs the embedded server asks for the fixture `home`")
 
 

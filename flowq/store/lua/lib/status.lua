@@ -73,6 +73,10 @@ local function leave(job)
     end
     return
   end
+  if status == 'created' then
+    for _, edge in ipairs(call('LRANGE', K.parents(id), 0, -1)) do call('SREM', K.drafted(string.match(edge, '^(.*)|')), id) end
+    return
+  end
   call('ZREM', K.registry(status, queue), id)
   if status == 'started' then
     call('ZREM', K.leases(), id)
