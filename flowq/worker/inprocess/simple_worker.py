@@ -19,11 +19,11 @@ from flowq.worker.options import WorkerOptions
 from flowq.worker.signals import SAME_STOP, StopSignals
 from flowq.worker.supervise import reopen
 from flowq.worker.supervisor.active_job import ActiveJob
+from flowq.worker.supervisor.ends import Ended, KillCause
 from flowq.worker.supervisor.event_loop import Loop
 from flowq.worker.supervisor.plain_jobs import LOST, callback_task
 from flowq.worker.supervisor.queue_order import QueueOrder
 from flowq.worker.supervisor.shutdown import Shutdown, ShutdownStage, watch_lifeline
-from flowq.worker.supervisor.slot import Ended, KillCause
 from flowq.worker.webhooks.delivery import Deliveries
 from flowq.worker.worker import Worker
 

@@ -21,6 +21,7 @@ from flowq.worker.ipc import platform
 from flowq.worker.signals import StopSignals
 from flowq.worker.supervisor.active_jobs import ActiveJobs, FollowUp
 from flowq.worker.supervisor.connections import StoreConnections
+from flowq.worker.supervisor.ends import KillCause
 from flowq.worker.supervisor.event_loop import Loop
 from flowq.worker.supervisor.expressions.conditions import Conditions
 from flowq.worker.supervisor.expressions.job_scope import JobScopes, UnpreparableError
@@ -29,7 +30,6 @@ from flowq.worker.supervisor.fork_server_client import ForkServerKey
 from flowq.worker.supervisor.fork_server_pool import ForkServerPool
 from flowq.worker.supervisor.queue_order import QueueOrder
 from flowq.worker.supervisor.shutdown import Shutdown, ShutdownStage, watch_lifeline
-from flowq.worker.supervisor.slot import KillCause
 from flowq.worker.supervisor.task_builder import TaskBuilder
 from flowq.worker.webhooks.delivery import Deliveries
 
@@ -380,15 +380,15 @@ class Supervisor:
         if stage is ShutdownStage.WARM:
             _log.info("stopping: running jobs are finished first (%d)", self._jobs.running)
         elif stage is ShutdownStage.COLD:
-            _log.warning(
-                "stopping now: running jobs are killed (%d), and go back to their queues unless they are canceled",
-                self._jobs.running,
-            )
+            text = "stopping now: running jobs are killed (%d), and go back to their queues unless they are canceled"
+            _log.warning(text, self._jobs.running)
             self._jobs.kill_all(KillCause.RETURNED)
 
     def _leave(self) -> None:
         self._fork_servers.close()
-        if self._stopping.stage is not ShutdownStage.NOW:
+        if self._stopping.stage is ShutdownStage.NOW:
+            self._connections.hand_back(self._jobs.returnable())
+        else:
             try:
                 self._deliveries.give_back()
                 if self._registration is not None:

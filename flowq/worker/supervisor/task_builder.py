@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from flowq.worker.ipc.messages import Task
     from flowq.worker.options import WorkerOptions
     from flowq.worker.secrets.execution import ExecutionSecrets
-    from flowq.worker.supervisor.slot import Ended
+    from flowq.worker.supervisor.ends import Ended
 
 
 class TaskBuilder:
