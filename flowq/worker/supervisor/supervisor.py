@@ -16,7 +16,7 @@ from flowq import ids
 from flowq.connections.urls import is_deleted
 from flowq.exceptions import CorruptRecordError, DataLostError, FlowqError, ServerError
 from flowq.store.schema.outcomes import ExchangeReply, SweepReply
-from flowq.worker import registration
+from flowq.worker import bad_records, registration
 from flowq.worker.ipc import platform
 from flowq.worker.signals import StopSignals
 from flowq.worker.supervisor.active_jobs import ActiveJobs, FollowUp
@@ -83,9 +83,7 @@ class Supervisor:
         self._next_beat = now + options.beat
         self._next_sweep = now
         self._alarm = math.inf  # when this worker's next periodic work is due
-        self._next_flush = now
-        self._next_run_check = now
-        self._next_callbacks = now
+        self._next_flush = self._next_run_check = self._next_callbacks = now
         self._pause_until = self._quiet_until = 0.0  # no claims, no requests before
 
     @property
@@ -279,6 +277,7 @@ class Supervisor:
 
     def _swept(self, reply: SweepReply) -> None:
         self._swept_once = True
+        bad_records.report(reply.set_aside)
         if reply.more:
             self._next_sweep = time.monotonic()
         if reply.reaped:
