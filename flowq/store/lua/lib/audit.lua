@@ -1,10 +1,11 @@
 -- lib/audit: sets aside entries of registries that are not jobs of their status
 -- uses: lib/set_aside
--- All other structures are read by the work that is due; a registry only by users, so such an entry would stay and be counted. Each sweep looks
--- at one page of every registry of one queue, the next sweep at the next one.
+-- All other structures are read by the work that is due; a registry only by users, so such an entry would stay and be counted. Every third
+-- second, sweeps look at one page of every registry of one queue, the next time at the next one.
 local STATUSES = { 'started', 'scheduled', 'deferred', 'rate_limited', 'finished', 'failed', 'stopped', 'canceled', 'skipped' }
 local OPEN = 4 -- so many of them have no end
 local PAGE = 20 -- entries
+local SECOND, PERIOD = 1000, 3000 -- ms; a sweep that looks takes three times as long
 
 local function look(status, id, expiry)
   local said = call('HGET', K.job(id), 'status')
@@ -23,8 +24,8 @@ local function audit(kind, key, status, number, ended)
 end
 
 function L.audit(queues)
-  if #queues == 0 then return end
-  local turn = math.floor(now / 1000)
+  if #queues == 0 or now % PERIOD >= SECOND then return end
+  local turn = math.floor(now / PERIOD)
   local queue, number = queues[turn % #queues + 1], math.floor(turn / #queues)
   for i, status in ipairs(STATUSES) do
     local kind = status .. ' ' .. queue
