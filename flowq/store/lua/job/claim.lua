@@ -44,7 +44,7 @@ local function begin(worker, slot, claim_id, lease, id, place)
   local job = L.load(id)
   if job then job.popped = true end
   if not job or job.status ~= 'queued' then
-    -- its record expired or was deleted by hand: the entry is gone with the pop
+    L.set_aside('job', id, L.misplaced(job and job.status, 'queued')) -- the entry is gone with the pop
   elseif job.ttl and (tonumber(job.enqueued_at) or now) + tonumber(job.ttl) <= now then
     L.end_job(job, 'failed', 'expired')
   elseif L.halted(job) then
@@ -64,7 +64,8 @@ function L.claim(worker, slot, claim_id, lease, queues)
   local unseen = false
   for _, queue in ipairs(queues) do
     for pass = 1, SKIPS do
-      local id, place = unpack(call('ZPOPMIN', K.queue(queue)))
+      local _, popped = L.guarded('queue', queue, call, 'ZPOPMIN', K.queue(queue))
+      local id, place = unpack(popped or {})
       if not id then break end
       unseen = unseen or pass == SKIPS
       local _, started = L.guarded('job', id, begin, worker, slot, claim_id, lease, id, place)
