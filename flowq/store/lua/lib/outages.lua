@@ -17,13 +17,13 @@ function L.note_service(lease)
   if math.abs(gap) <= math.max(LEAST, lease * GAP) then return end
   local leases = call('ZRANGE', K.leases(), 0, MOVED - 1, 'WITHSCORES')
   for i = 1, #leases, 2 do
-    local id, key = leases[i], K.job(leases[i])
-    local found = call('HMGET', key, 'token', 'gaps')
+    local id = leases[i]
+    local found = call('HMGET', K.job(id), 'token', 'gaps')
     local count, token = string.match(found[2] or '', '^(%d+) (.*)$')
     local gaps = token == found[1] and tonumber(count) or 0
     if gaps < GAPS then
       call('ZADD', K.leases(), 'XX', leases[i + 1] + gap, id)
-      if found[1] then call('HSET', key, 'gaps', gaps + 1 .. ' ' .. found[1]) end
+      if found[1] then call('HSET', K.job(id), 'gaps', gaps + 1 .. ' ' .. found[1]) end
     end
   end
 end
