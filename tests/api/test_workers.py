@@ -328,6 +328,26 @@ def test_a_burst_worker_executes_what_is_overdue(queue: Queue, worker_class: typ
     assert [job.get_status() for job in jobs] == ["finished"] * 3
 
 
+@pytest.mark.parametrize("name", [None, "mine"])
+@pytest.mark.parametrize("worker_class", [Worker, SimpleWorker])
+def test_a_burst_worker_executes_the_jobs_of_a_lost_worker(
+    queue: Queue, background: Start, tmp_path: Path, worker_class: type[Worker], name: str | None
+) -> None:
+    """No worker was there meanwhile: that the server was, nothing shows. But the process is known to have ended."""
+    job = queue.enqueue(samples.mark_and_hang, str(tmp_path / "started"))
+    lost = background(lambda: Worker([queue], name="mine", worker_ttl=1))
+    until((tmp_path / "started").exists)
+    lost.signal(signal.SIGKILL)
+    lost.wait()
+    beat = int(queue.connection.hget("{flowq}:worker:mine", "beat") or 0)
+    worker_class([queue], name=name).work(burst=True)
+    assert job.is_started, "its lease has not run out"
+    until(lambda: queue.store.now_ms() > beat + 1000, message="its lease to run out")
+    worker_class([queue], name=name).work(burst=True)
+    assert job.is_failed
+    assert "AbandonedJobError" in (job.exc_info or "")
+
+
 def test_killing_the_horse_fails_the_job_and_the_worker_continues(queue: Queue, background: Start, tmp_path: Path) -> None:
     started = tmp_path / "started"
     job = queue.enqueue(samples.mark_and_hang, str(started))

@@ -48,6 +48,11 @@ FIELDS: Final[dict[str, JobField]] = {
     # -- executions
     "token": JobField("text", "job/claim job/create", "<number of the execution>-<claim id>; the fence"),
     "worker": JobField("text", "job/claim", "name of the worker of the latest execution"),
+    "gaps": JobField(
+        "text",
+        "lib/outages",
+        "<outages by which its lease was moved since its worker's last heartbeat> <token of that execution>",
+    ),
     "attempt": JobField("integer", "job/claim job/finish job/requeue lib/run_walks", "attempts charged so far"),
     "outcome": JobField(
         "text",
