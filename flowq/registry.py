@@ -167,7 +167,7 @@ class StartedJobRegistry(BaseRegistry):
 
     def cleanup(self) -> None:
         """Remove the jobs of lost workers: they are retried or fail. Not needed: every worker does it each second."""
-        while self.store.workers.sweep(defaults.LEASE):
+        while self.store.workers.sweep(defaults.LEASE).more:
             pass
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from flowq.callbacks import Callback
 from flowq.connections.stores import connection_of
+from flowq.dependency import cycle_message
 from flowq.exceptions import DuplicateJobError, InvalidJobDependency, UsageError
 from flowq.jobs.call import Call
 from flowq.jobs.options import (
@@ -347,16 +348,8 @@ def _accept(job: Job, outcome: Outcome, detail: str) -> Job:
     if outcome is Outcome.NOT_FOUND:
         raise InvalidJobDependency(f"job {job.id} depends on {detail!r}, which does not exist")
     if outcome is Outcome.CYCLE:
-        raise InvalidJobDependency(_cycle_message(job.id, detail))
+        raise InvalidJobDependency(cycle_message(job.id, detail))
     return job
-
-
-def _cycle_message(job_id: str, cycle: str) -> str:
-    if cycle:
-        return (
-            f"job {job_id} would wait for itself: {cycle}: use another id, or wait until the jobs that depend on it have ended"
-        )
-    return f"too many jobs depend on {job_id} to check its new dependencies for a cycle: use another id"
 
 
 def _millis(when: dt.datetime) -> int:

@@ -87,10 +87,10 @@ class Jobs:
         new.check()
         return _created(self._session.run("job/create", *new.arguments()))
 
-    def draft(self, new: NewJob) -> Outcome:
-        """Store a plain job without enqueueing it; `CONFLICT` when the id is that of a job that was enqueued."""
+    def draft(self, new: NewJob) -> tuple[Outcome, str]:
+        """Store a plain job without enqueueing it, answered as by `create`; `CONFLICT` when the id is that of a job that was enqueued."""
         new.check()
-        return _created(self._session.run("job/create_draft", *new.arguments()))[0]
+        return _created(self._session.run("job/create_draft", *new.arguments()))
 
     def create_many(self, jobs: Sequence[NewJob]) -> list[tuple[Outcome, str]]:
         """Create plain jobs, many per call and the next calls under way meanwhile; each is answered as by `create`.
@@ -111,10 +111,10 @@ class Jobs:
         return [_created(reply) for part in replies for reply in part]
 
     def create_in(self, pipeline: Any, jobs: Sequence[NewJob]) -> None:
-        """Put the creation of jobs into a pipeline of the user's; what `create` would have answered is among its replies."""
+        """Put the creation of jobs into a pipeline of the user's; a refusal is an error of its `execute`."""
         for new in jobs:
             new.check()
-        self._session.put_into(pipeline, "job/create", [new.arguments() for new in jobs])
+        self._session.put_into(pipeline, "job/create_in_pipeline", [new.arguments() for new in jobs])
 
     def create_here(self, new: NewJob, worker: str, lease: float) -> tuple[tuple[Outcome, str], Claim | None]:
         """Create a plain job that the caller executes itself, if it is ready; no worker can get hold of it in between.

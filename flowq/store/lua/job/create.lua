@@ -64,7 +64,7 @@ function L.create()
       return { 'not_found', parent_ids[i] }
     end
   end
-  local cycle = old and #parents > 0 and L.dependency_cycle(old, parent_ids)
+  local cycle = #parents > 0 and (old or call('EXISTS', K.drafted(id)) == 1) and L.dependency_cycle(id, old, parent_ids)
   if cycle then
     if group ~= '' then L.group_without(group) end
     return { 'cycle', cycle }
