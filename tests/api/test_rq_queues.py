@@ -77,6 +77,22 @@ def test_intervals_of_repetitions_are_used_up(queue: Queue) -> None:
     job.delete()
 
 
+# -- sync mode ----------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("retry", [None, Retry(1)])
+def test_sync_mode_raises_what_on_failure_raises(connection: redis.Redis, queue: Queue, retry: Retry | None) -> None:
+    sync = Queue(connection=connection, is_async=False)
+    with pytest.raises(RuntimeError, match="callback"):
+        sync.enqueue(samples.div_by_zero, 1, job_id="j", on_failure=samples.bad_callback, retry=retry)
+    job = Job.fetch("j", connection)
+    assert (job.get_status(), Result.count(job)) == ("failed", 2 if retry else 1)
+    assert "ZeroDivisionError" in (job.exc_info or "")
+    asynchronous = queue.enqueue(samples.div_by_zero, 1, on_failure=samples.bad_callback)
+    work(queue)
+    assert asynchronous.is_failed
+
+
 # -- attributes that are set before the job is enqueued -------------------------------------------------------------------------
 
 
