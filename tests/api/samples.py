@@ -59,6 +59,12 @@ def return_retry(max: int = 1, interval: float | list[float] = 0) -> Retry:  # n
     return Retry(max=max, interval=interval)
 
 
+def class_of_client() -> str:
+    job = get_current_job()
+    assert job is not None
+    return type(job.connection).__name__
+
+
 def needs(path: str) -> None:
     """Fail unless a file is there."""
     Path(path).stat()

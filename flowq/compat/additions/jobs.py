@@ -65,10 +65,6 @@ class _JobNames(Job):
     def enqueue_at_front(self, front: bool | None) -> None:
         self.settings.change("at_front", bool(front))
 
-    def should_enqueue_at_front(self) -> bool:
-        """Return whether it goes to the front of its queue."""
-        return self.options.front
-
     _success_callback_name = _callback("on_success")
     _failure_callback_name = _callback("on_failure")
     _stopped_callback_name = _callback("on_stopped")
