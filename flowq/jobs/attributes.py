@@ -228,7 +228,11 @@ class JobAttributes:
     enqueued_at = _time("enqueued_ms", "The time at which it was last enqueued.")
     started_at = _time("started_ms", "The start of its latest execution.")
     ended_at = _time("ended_ms", "The end of its latest execution.")
-    worker_name = _of_record(lambda record: record.worker, "The worker that executes it, or did last.", None)
+    worker_name = Attribute[str | None](
+        lambda job: job.state.worker or (None if (record := job.state.current()) is None else record.worker),
+        "The worker that executes it, or did last; a name that is set here is shown by this handle, and not stored.",
+        lambda job, value: setattr(job.state, "worker", value),
+    )
     last_heartbeat = Attribute(
         lambda job: next((item.last_heartbeat for item in job.get_executions()), None),
         "Time of the last heartbeat of the worker that executes it; None while no worker does.",

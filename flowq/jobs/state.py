@@ -23,6 +23,8 @@ class JobState:
         record: the record as last read.
         payload: its call as it was read last; None also when that was not read.
         meta: its meta, likewise.
+        shown: a status that this handle shows in place of the one that was read last: that of the end which a callback belongs to.
+        worker: the name of a worker that was set here.
     """
 
     def __init__(self, job_id: str, connection: Any = None) -> None:
@@ -33,6 +35,8 @@ class JobState:
         self.record: JobRecord | None = None
         self.payload: bytes | None = None
         self.meta: bytes | None = None
+        self.shown: JobStatus | None = None
+        self.worker: str | None = None
         self._store: Store | None = None if connection is None else store_for(connection)
         self._made = datetime.now(UTC)
 
@@ -47,6 +51,10 @@ class JobState:
         """Give a job that is not enqueued yet another id."""
         self.id = job_id
         self.is_named = True
+
+    def show(self, status: str) -> None:
+        """Show this status until it is read again."""
+        self.shown = JobStatus(status)
 
     def put_into(self, store: "Store", queue: str) -> None:
         """Record that the job was put on a queue."""
@@ -65,6 +73,7 @@ class JobState:
             raise NoSuchJobError(
                 f"no job with the id {self.id!r}: it was never enqueued, was deleted, or its result_ttl has passed"
             )
+        self.shown = None
         self.take(stored)
 
     def take(self, stored: StoredJob) -> None:
@@ -96,6 +105,9 @@ class JobState:
         """
         if self._only_here:
             return JobStatus.CREATED
+        if self.shown is not None and not refresh:
+            return self.shown
+        self.shown = None
         known = self.refresh() if refresh or self.record is None else self.record
         if known is not None:
             return known.status

@@ -8,6 +8,7 @@ is sent again as it was, which is safe because transitions are idempotent.
 `WakeupConnection` is the second connection. It blocks in BLPOP on hint keys, so an idle worker costs the server nothing until a job is queued.
 """
 
+import socket
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
@@ -38,6 +39,18 @@ _WAIT: Final = 30  # s of one BLPOP; then it is armed again, so that a dead conn
 Reply: TypeAlias = ExchangeReply | SweepReply | list[Verdict]
 
 
+def is_stand_in(session: Session) -> bool:
+    """Return whether the server is a stand-in in the memory of this process, such as fakeredis: its connections have no sockets."""
+    if not session.may_be_stand_in:
+        return False
+    wire = _Wire(session)
+    wire.connect()
+    try:
+        return not wire.has_socket
+    finally:
+        wire.close()
+
+
 class _Wire:
     """One connection of redis-py, read with hiredis as bytes arrive."""
 
@@ -63,6 +76,11 @@ class _Wire:
         if self._connection is not None:
             self._connection.disconnect()
         self._connection = self._reader = None
+
+    @property
+    def has_socket(self) -> bool:
+        """Whether it is connected by a socket."""
+        return isinstance(getattr(self._connection, "_sock", None), socket.socket)
 
     def fileno(self) -> int:
         """Return the socket's descriptor, -1 while not connected."""

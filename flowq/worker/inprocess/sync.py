@@ -63,13 +63,15 @@ def create_and_execute(store: "Store", new: NewJob, penalty_class: Any = None) -
 
 
 def execute(store: "Store", claim: Claim, penalty_class: Any = None, options: "WorkerOptions | None" = None) -> dict[str, Any]:
-    """Execute a claimed plain job in this thread, of a worker with these options, and return its outcome."""
+    """Execute a claimed plain job in this thread and return its outcome. `options`: of the worker; None in sync mode."""
     try:
         task = plain_task(claim, options)
     except SignatureError as error:
         return failed("error", str(error))
     if penalty_class is None and threading.current_thread() is not threading.main_thread():
         penalty_class = TimerDeathPenalty  # signals are for the main thread
+    if options is None:
+        task["sync"] = True
     if penalty_class is not None:
         task["penalty_class"] = penalty_class
     with context.here(task, store):

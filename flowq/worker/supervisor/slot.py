@@ -66,6 +66,7 @@ class Ended:
     unstarted: bool = False
     pid: int = 0  # of the horse, when it died without an outcome
     code: int | None = None  # and its exit code
+    usage: tuple[float, ...] | None = None  # and what it and its children used: the values of `resource.struct_rusage`
 
 
 class Owner(Protocol):
@@ -307,7 +308,7 @@ class Slot:
         if not self._over:
             if self._horse.fenced and code is not None:
                 self._cause = KillCause.FENCED  # not the job's fault: its lease runs out, and it is lost as with its worker
-            self._end(Ended(self._died(code), self._cause, pid=self._horse.pid, code=code))
+            self._end(Ended(self._died(code), self._cause, pid=self._horse.pid, code=code, usage=self._horse.usage))
         self._loop.forget(self._horse.channel.fileno())
         self._release()
 
