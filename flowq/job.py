@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from inspect import iscoroutine
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Final, Self
 
 from flowq import ids
 from flowq.callbacks import Callback
@@ -155,11 +155,15 @@ class Job(JobAttributes):
     def perform(self) -> Any:
         """Call the function in this process as the current job and return its value; a coroutine is awaited.
 
-        A worker calls this where a subclass (`job_class`) replaces it.
+        A worker calls this where it, or what it uses (`func`, `args`, `kwargs`), was replaced: by a subclass (`job_class`) or on this class.
         """
         with as_current(self):
-            value = self.func(*self.args, **self.kwargs)
-            return asyncio.run(value) if iscoroutine(value) else value
+            return self._execute()
+
+    def _execute(self) -> Any:
+        """Call the function; RQ's name, under which subclasses and instrumentations replace it."""
+        value = self.func(*self.args, **self.kwargs)
+        return asyncio.run(value) if iscoroutine(value) else value
 
     # -- settings and state ---------------------------------------------------------------------------------------------------
 
@@ -326,6 +330,14 @@ class Job(JobAttributes):
 
     def __str__(self) -> str:
         return f"<{type(self).__name__} {self.id}: {self.description}>"
+
+
+_PERFORMS: Final = {name: getattr(Job, name) for name in ("perform", "_execute", "func", "args", "kwargs")}
+
+
+def is_replaced(job_class: type[Job]) -> bool:
+    """Return whether a class of jobs, or a patch of `Job`, replaces a part of `perform`. A worker calls the function itself otherwise."""
+    return any(getattr(job_class, name) is not own for name, own in _PERFORMS.items())
 
 
 def get_current_job(connection: Any = None, job_class: Any = None) -> Job | None:

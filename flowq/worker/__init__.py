@@ -33,8 +33,8 @@ only the modules in `FOR_A_HORSE` (`tests/repository/test_import_contracts.py`).
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from flowq.worker.inprocess.simple_worker import SimpleWorker
     from flowq.worker.monitoring import WorkerStatus
+    from flowq.worker.simple_worker import SimpleWorker
     from flowq.worker.worker import DequeueStrategy, Worker
     from flowq.worker.worker_classes import HerokuWorker, RandomWorker, RoundRobinWorker, SpawnWorker
 
@@ -54,7 +54,7 @@ _HOMES = {
     "HerokuWorker": "flowq.worker.worker_classes",
     "RandomWorker": "flowq.worker.worker_classes",
     "RoundRobinWorker": "flowq.worker.worker_classes",
-    "SimpleWorker": "flowq.worker.inprocess.simple_worker",
+    "SimpleWorker": "flowq.worker.simple_worker",
     "SpawnWorker": "flowq.worker.worker_classes",
     "Worker": "flowq.worker.worker",
     "WorkerStatus": "flowq.worker.monitoring",

@@ -38,7 +38,7 @@ class WorkerOptions:
         environment: variables of plain jobs beyond the inherited ones.
         hooks: of jobs that are not clones: names of what is to be installed in them, see `flowq.worker.horse.callbacks.adopt`.
         allow: patterns of what may be called, see `flowq.worker.horse.allowlist`; none allow everything.
-        killed: called with `(job id, pid, wait status)` when the horse of a plain job has died without an outcome.
+        killed: called with the id and the end of a plain job when its horse has died without an outcome.
         lease, beat, sweep, grace: see `flowq.defaults`.
     """
 
@@ -62,7 +62,7 @@ class WorkerOptions:
     environment: tuple[tuple[str, str], ...] = ()
     hooks: Mapping[str, Any] = field(default_factory=dict)
     allow: tuple[str, ...] = ()
-    killed: Callable[[str, int, int], None] | None = None
+    killed: Callable[[str, Any], None] | None = None
     lease: float = defaults.LEASE
     beat: float = defaults.BEAT
     sweep: float = defaults.SWEEP

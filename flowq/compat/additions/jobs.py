@@ -49,12 +49,11 @@ class _JobNames(Job):
     @property
     def _status(self) -> JobStatus:
         """Its status as it was read last, or as it was set here: instrumentations look at it while an exception is handled."""
-        set_here: JobStatus | None = vars(self).get("_status_here")
-        return self.get_status(refresh=False) if set_here is None else set_here
+        return self.get_status(refresh=False)
 
     @_status.setter
     def _status(self, status: JobStatus) -> None:
-        self._status_here = status
+        self.state.show(status)
 
     @property
     def enqueue_at_front(self) -> bool:

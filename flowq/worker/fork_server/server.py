@@ -145,12 +145,12 @@ class ForkServer:
             self._children.add(pid)
 
     def _report_ends(self) -> None:
-        for pid, code in self._children.reap():
+        for pid, code, usage in self._children.reap():
             number = self._numbers.pop(pid, None)
             if number is not None:
                 del self._horses[number]
                 horse.remove_tree(os.path.join(self._scratch.path, str(number)))
-                self._control.send((ipc.EXITED, number, code))
+                self._control.send((ipc.EXITED, number, code) if usage is None else (ipc.EXITED, number, code, usage))
             elif (answer := self._preloader.probed(pid, code)) is not None:
                 self._control.send(answer)
                 if (module := self._preloader.waiting()) is not None:

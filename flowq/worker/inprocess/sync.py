@@ -74,9 +74,9 @@ def execute(
     *,
     raised: list[BaseException] | None = None,
 ) -> dict[str, Any]:
-    """Execute a claimed plain job in this thread, of a worker with these options, and return its outcome.
+    """Execute a claimed plain job in this thread and return its outcome.
 
-    `raised` gets what its `on_failure` raises.
+    `options`: of the worker; None in sync mode. `raised` gets what its `on_failure` raises.
     """
     try:
         task = plain_task(claim, options)
@@ -84,6 +84,8 @@ def execute(
         return failed("error", str(error))
     if penalty_class is None and threading.current_thread() is not threading.main_thread():
         penalty_class = TimerDeathPenalty  # signals are for the main thread
+    if options is None:
+        task["sync"] = True
     if penalty_class is not None:
         task["penalty_class"] = penalty_class
     if raised is not None:

@@ -317,9 +317,8 @@ class ActiveJobs:
         killed = self._options.killed
         if killed is None or not end.pid or held.claim.run is not None:
             return
-        status = 0 if end.code is None else -end.code if end.code < 0 else end.code << 8
         try:
-            killed(held.claim.id, end.pid, status)
+            killed(held.claim.id, end)
         except Exception:  # noqa: BLE001 - the user's own code; the worker continues
             _log.exception("job %s: work_horse_killed_handler failed", held.claim.id)
 

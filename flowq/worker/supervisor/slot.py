@@ -335,7 +335,7 @@ class Slot:
         outcome = self._not_begun() if self._stuck else self._judged(died(code, self._cause))
         if self._so_far is not None and not self._stuck:
             outcome = called_after(self._masked(self._so_far), died(code, self._cause), self._cause)
-        self._end(Ended(outcome, self._cause, pid=horse.pid, code=code))
+        self._end(Ended(outcome, self._cause, pid=horse.pid, code=code, usage=horse.usage))
 
     def _not_begun(self) -> TaskResult:
         server = self._answering
