@@ -36,6 +36,7 @@ class Settings:
     namespace: Setting
     home: Setting | None  # directory of the embedded server; None: the default, see `flowq.embedded.directory`
     allow_eviction: Setting  # "true" or "false": use a server although it may evict keys
+    python: Setting | None  # interpreter of jobs with `call`, absolute or `~/…`, for flows that name none; None: the worker's
 
     def __iter__(self) -> Iterator[tuple[str, Setting | None]]:
         """Yield name and setting. Passwords in URLs are not hidden: see `redact`."""
@@ -47,6 +48,7 @@ _VARIABLES: Final = {
     "namespace": "FLOWQ_NAMESPACE",
     "home": "FLOWQ_HOME",
     "allow_eviction": "FLOWQ_ALLOW_EVICTION",
+    "python": "FLOWQ_PYTHON",
 }
 _BOOLEANS: Final = {"1": "true", "true": "true", "yes": "true", "0": "false", "false": "false", "no": "false"}
 
@@ -72,7 +74,10 @@ def load_settings(
     found = _from_file(Path(directory) if directory is not None else Path.cwd())
     for name, variable in _VARIABLES.items():
         if environ.get(variable):
-            found[name] = Setting(environ[variable], variable)
+            value = (
+                str(Path.cwd() / environ[variable]) if name == "python" and environ[variable][0] != "~" else environ[variable]
+            )
+            found[name] = Setting(value, variable)
     for name, argument in (("url", url), ("namespace", namespace)):
         if argument:
             found[name] = Setting(argument, "argument")
@@ -81,6 +86,7 @@ def load_settings(
         namespace=_checked_namespace(found.get("namespace", Setting(NAMESPACE, "default"))),
         home=found.get("home"),
         allow_eviction=_checked_boolean(found.get("allow_eviction", Setting("false", "default")), "allow_eviction"),
+        python=found.get("python"),
     )
 
 
@@ -154,6 +160,8 @@ def _setting(path: Path, key: str, value: object) -> Setting:
         raise ConfigError(f"{path}: {key} must be a string that is not empty{_found(path, value)}")
     if key == "home":  # relative to the file, not to the working directory
         return Setting(str(path.parent / Path(value).expanduser()), str(path))
+    if key == "python":  # a home directory is that of the worker's user
+        return Setting(value if value[0] == "~" else str(path.parent / value), str(path))
     return Setting(value, str(path))
 
 

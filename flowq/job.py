@@ -254,7 +254,7 @@ class Job(JobAttributes):
         self._expect(outcome, "cancel")
 
     def requeue(self, at_front: bool = False) -> Self:
-        """Execute an ended job again, from its first attempt.
+        """Execute an ended job again, from its first attempt. Jobs that were skipped because of it wait for it again.
 
         Raises:
             NoSuchJobError, InvalidJobOperation: it is gone, has not ended, or belongs to a run.

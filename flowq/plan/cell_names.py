@@ -66,7 +66,7 @@ def _different(numbers: Iterable[int], names: Sequence[str], taken: set[str]) ->
 
 
 def look(name: str) -> str:
-    """Return what two names have in common that nobody can tell apart on a terminal.
+    """Return the form that names have in common which a terminal shows alike.
 
     What cannot be printed is an escape, as terminals show it, which another name may have as its text. Characters that have several
     encodings are composed, all spaces are one, and selectors of glyphs are left out.

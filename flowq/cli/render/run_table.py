@@ -79,11 +79,11 @@ def run_lines(run: RunView, terminal: Terminal, *, failed_only: bool = False) ->
 
 def head_lines(run: RunView) -> Iterator[Line]:
     """Yield the lines above the table: id, status, times, params."""
-    state = "canceling" if run.canceling and not run.ended else "orphaned" if run.orphaned else str(run.status)
+    states = [word for word, holds in (("canceling", run.canceling), ("orphaned", run.orphaned)) if holds and not run.ended]
     yield (
         (f"run {run.id}", "bold"),
         (f"  {safe_line(run.flow)}  ", ""),
-        (state, "warn" if run.orphaned else _RUN_STYLES[run.status]),
+        (", ".join(states) or str(run.status), "warn" if run.orphaned else _RUN_STYLES[run.status]),
         (f"  {took(run.duration)}", "") if run.duration is not None else ("", ""),
         (f"  attempt {run.attempt}", "") if run.attempt > 1 else ("", ""),
     )

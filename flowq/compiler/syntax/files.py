@@ -7,6 +7,7 @@ compiler open files of its user. In diagnostics it is shown as the user would wr
 
 import os
 from dataclasses import dataclass, field
+from pathlib import PurePath
 from typing import Final
 
 from flowq.compiler.diagnostics.codes import Code
@@ -109,6 +110,11 @@ class Beside:
     def shown(self, path: str) -> str:
         """Return the path as shown in diagnostics."""
         return os.path.normpath(os.path.join(os.path.dirname(self.name), path))  # noqa: PTH118, PTH120
+
+
+def flow_name(path: str) -> str:
+    """Return the name of a flow that has none of its own: that of its file, without the extension; `stdin` for standard input."""
+    return PurePath(path).stem.strip("<>") or "flow"
 
 
 def project_root(directory: str) -> str:

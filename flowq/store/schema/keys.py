@@ -39,6 +39,7 @@ TEMPLATES: Final[dict[str, str]] = {
     "decide": "decide",  # zset: job for which a supervisor has to evaluate something (`if`, a list, a group) -> when (again)
     "callbacks": "callbacks:{}",  # zset per queue: "<execution>:<nonce>|<id>" of a lost execution whose on_failure is to be called -> when (again)
     "set_aside": "set-aside",  # hash: "<kind>|<id>" of a record that could not be processed -> why
+    "set_aside_lately": "set-aside-lately",  # list: fields of `set_aside` that no worker has logged yet
     # -- semaphores
     "holders": "holders:{}",  # zset: holder -> until when (a place in a queue), or without an end
     "waiters": "waiters:{}",  # zset: waiter -> order

@@ -1,5 +1,5 @@
 -- lib/dependency_cycle: whether new dependencies of a plain job would make jobs wait for each other.
--- uses: lib/status lib/outbox
+-- uses: lib/status lib/conditions lib/outbox
 -- loaded: on first use
 -- Only an id that others depend on already can close a cycle: one that a draft names or has, or that of a job that is created again.
 local VISITED = 10000 -- jobs looked at by one call, about 20 ms
@@ -39,9 +39,9 @@ local function waiting_for(job, unattached)
   if L.ended(job.status) then return found end
   for _, child in ipairs(unattached[job.id] or {}) do found[#found + 1] = child end
   for _, edge in ipairs(call('LRANGE', K.children(job.id), first_waiting_edge(job), -1)) do
-    local id, nonce = string.match(edge, '^([^|]*)|([^|]*)|')
+    local id, mark = string.match(edge, '^([^|]*)|([^|]*)|')
     local child = id and L.load(id)
-    if child and child.status == 'deferred' and child.nonce == nonce then found[#found + 1] = child end
+    if child and child.status == 'deferred' and L.mark(child) == mark then found[#found + 1] = child end
   end
   return found
 end

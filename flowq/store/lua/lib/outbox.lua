@@ -5,8 +5,8 @@
 -- of L.step: (id, cursor, budget) -> what was dealt with, the next cursor (nil: through).
 L.step = L.step or {}
 
-local todo, todo_at = {}, 1
-local may_have_ended = {}
+local todo, todo_at = {}, 1 -- per call
+local may_have_ended = {} -- per call
 
 -- `run` is the run that cannot end before this is done; nil for what belongs to no run.
 function L.push(kind, id, cursor, run)
@@ -37,7 +37,7 @@ end
 
 local function run_of(kind, id)
   if kind == 'edges' then return call('HGET', K.job(id), 'run') end
-  if kind == 'admit' or kind == 'attach' or kind == 'let_go' then return nil end
+  if kind == 'admit' or kind == 'attach' or kind == 'let_go' or kind == 'revive' then return nil end
   if kind == 'cells' or kind == 'halt_cells' or kind == 'drop' then return string.match(id, '^(.*)-') end
   return id
 end

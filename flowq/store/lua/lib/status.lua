@@ -113,7 +113,7 @@ end
 
 -- Counters of runs are added up in memory and written once at the end of the script: one job that ends and one that starts in the
 -- same call change `started` by nothing.
-local sums = {}
+local sums = {} -- per call
 function L.add(run, field, by)
   local of_run = sums[run]
   if not of_run then
