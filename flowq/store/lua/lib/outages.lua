@@ -11,7 +11,7 @@ local MOVED = 5000 -- leases at most, the earliest ones
 local GAPS = 5 -- after which a worker that lives has sent a heartbeat
 
 function L.note_service(lease)
-  local last = tonumber(call('HGET', KEYS[1], 'served') or now)
+  local last = tonumber(call('HGET', KEYS[1], 'served') or now) or now
   call('HSET', KEYS[1], 'served', now)
   local gap = now - last
   if math.abs(gap) <= math.max(LEAST, lease * GAP) then return end
