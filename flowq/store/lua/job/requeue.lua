@@ -12,7 +12,7 @@ function T.requeue()
   if not L.ended(job.status) or job.status == 'skipped' or job.run then return { 'wrong_state' } end
   L.keep(job)
   L.remember_end(job)
-  call('HDEL', K.job(id), 'cancel', 'cancel_only', 'returns', 'allowed', 'repeated', 'started_at', 'ended_at')
+  call('HDEL', K.job(id), 'cancel', 'cancel_only', 'returns', 'allowed', 'unlisted', 'repeated', 'started_at', 'ended_at')
   job.attempt, job.allowed = 0, nil
   call('HSET', K.job(id), 'attempt', 0, 'request', nonce)
   L.enqueue(job, nil, front)
