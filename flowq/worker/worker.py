@@ -257,7 +257,8 @@ class Worker(WorkerMethods, WorkerInfo):
         usage = None if end.usage is None else struct_rusage(end.usage)
         with OwnProcess():
             self.handle_work_horse_killed(job, end.pid, status, usage)
-            self.handle_job_failure(job, self.queue_class(job.origin, self.connection), exc_string=end.outcome["error"])
+            queue = self.queue_class(job.origin, self.connection)
+            self.handle_job_failure(job=job, queue=queue, exc_string=end.outcome["error"])
         if job.changed:  # `job.retries_left = 0`, say
             job.save(include_meta=False)
 

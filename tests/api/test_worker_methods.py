@@ -80,7 +80,8 @@ def test_every_method_gets_the_same_job_and_may_change_it(queue: Queue, log: Pat
             assert execution.job_id == job.id
             return super().perform_job(job, queue, execution)
 
-        def handle_job_success(self, job: Job, queue: Queue, **others: Any) -> None:
+        def handle_job_success(self, *_: Any, **described: Any) -> None:
+            job = described["job"]
             seen.append(job)
             assert job.meta["trace"] == "t1"
             assert job.get_status(refresh=False) is JobStatus.FINISHED
@@ -165,7 +166,7 @@ def test_a_replaced_part_of_perform_is_used(queue: Queue, kind: type[Worker]) ->
 
 def test_a_method_that_raises_fails_the_job_and_not_the_worker(queue: Queue) -> None:
     class Broken(Worker):
-        def perform_job(self, job: Job, queue: Queue, execution: Any = None) -> bool:
+        def perform_job(self, *_: Any, **__: Any) -> bool:
             raise LookupError("no tracer")
 
     job, after = queue.enqueue(samples.add, 1), queue.enqueue(samples.add, 2)
@@ -189,7 +190,7 @@ def test_the_end_of_a_job_stands_when_a_method_raises_after_it(queue: Queue, cap
 
 def test_a_method_that_does_not_call_the_original_fails_the_job(queue: Queue) -> None:
     class Forgetful(Worker):
-        def perform_job(self, job: Job, queue: Queue, execution: Any = None) -> bool:
+        def perform_job(self, *_: Any, **__: Any) -> bool:
             return True
 
     job = queue.enqueue(samples.add, 1)
@@ -250,8 +251,8 @@ def test_the_methods_for_a_horse_that_died_are_called_by_the_worker(queue: Queue
             heard.append((job.id, os.WTERMSIG(ret_val), rusage.ru_maxrss > 0))
             super().handle_work_horse_killed(job, retpid, ret_val, rusage)
 
-        def handle_job_failure(self, job: Job, queue: Queue, exc_string: str = "", **others: Any) -> None:
-            heard.append((job.id, queue.name, "SIGKILL" in exc_string))
+        def handle_job_failure(self, *_: Any, **described: Any) -> None:
+            heard.append((described["job"].id, described["queue"].name, "SIGKILL" in described["exc_string"]))
 
     job = queue.enqueue(samples.die)
     Watching([queue], work_horse_killed_handler=lambda *what: heard.append(len(what))).work(burst=True)
