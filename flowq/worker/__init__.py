@@ -10,7 +10,7 @@ Processes
                    forks, kills process groups, reaps, and sweeps what dead horses leave behind; it knows nothing about jobs. There is one for
                    each directory, import path and environment, so that modules can be kept imported in it (`preload`).
     horse/         Executes exactly one task in a session of its own and answers with exactly one outcome.
-    inprocess/     Execution without a horse: `SimpleWorker`, and jobs that are executed inside `enqueue`.
+    inprocess/     Execution without a fork server: `SimpleWorker`, jobs that are executed inside `enqueue`, and servers in memory.
 
 Shared
     ipc/           The channel between processes, its messages, and calls to the kernel.

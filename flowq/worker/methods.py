@@ -187,7 +187,8 @@ def execute_here(worker: WorkerMethods, job: Job, enter: Callable[[_Execution], 
     errors: list[BaseException] = []
     with worker.hooked(partial(through, worker, enter=enter, errors=errors)):
         outcome = sync.execute(worker.store, claim, options=WorkerOptions((), clone=True))
-    worker.store.jobs.finish(ActiveJob(claim, 0.0).ended(Ended(outcome), allowed=False))
+    held = ActiveJob(claim, 0.0, unlisted=worker.disable_default_exception_handler)
+    worker.store.jobs.finish(held.ended(Ended(outcome), allowed=False))
     if errors:
         raise errors[0]
     return bool(outcome["outcome"] != "failed")
@@ -276,6 +277,7 @@ class WorkerMethods:
     queue_class: type[Queue]
     exception_handlers: list[Callable[..., Any]]
     work_horse_killed_handler: Callable[..., Any] | None
+    disable_default_exception_handler: bool
     current: _Execution | None = None
     working_in: int | None = None
 

@@ -32,6 +32,7 @@ class WorkerOptions:
         alone: this process is only a worker: it may adopt and kill its orphaned descendants.
         strategy: in what order queues are served: "default" as given, "round_robin", or "random".
         result_ttl: how long finished plain jobs are kept that do not say so themselves.
+        unlisted: failed plain jobs are not listed in the registry of failed jobs.
         stop_within: how long a stop waits for what runs before that is handed back; None: until it has ended.
         deaf: horses ignore stop signals, which some hosts send to every process.
         path: of jobs that are not clones: where they look for modules; the current directory unless given.
@@ -56,6 +57,7 @@ class WorkerOptions:
     alone: bool = False
     strategy: str = "default"
     result_ttl: float | None = None
+    unlisted: bool = False
     stop_within: float | None = None
     deaf: bool = False
     path: tuple[str, ...] = ()

@@ -64,13 +64,14 @@ class Worker(WorkerMethods, WorkerInfo):
         job_class: class of the jobs; its `perform` executes them.
         queue_class: class of the queues in `queues`.
         serializer: the only one it reads; by default whatever each job was made with.
+        disable_default_exception_handler: jobs that fail are not listed in `FailedJobRegistry`; status and result are stored all the same.
         work_horse_killed_handler: called with `(job, pid, wait status, rusage)` when a job's process has died without an end;
             `rusage` is what `os.wait4` returns.
         death_penalty_class: how timeouts are enforced in the job's process; SIGALRM by default.
         worker_ttl: seconds after which a job of a worker that has died is given to another (the lease, 10 s).
 
-    `maintenance_interval`, `default_worker_ttl`, `log_job_description`, `job_monitoring_interval`, `disable_default_exception_handler`
-    and `prepare_for_work` are accepted and have no effect: flowq does by itself what they are about.
+    `maintenance_interval`, `default_worker_ttl`, `log_job_description`, `job_monitoring_interval` and `prepare_for_work` are accepted and
+    have no effect: flowq does by itself what they are about.
 
     Subclasses may set `job_class`, `queue_class` and `death_penalty_class`.
     """
@@ -96,7 +97,7 @@ class Worker(WorkerMethods, WorkerInfo):
         queue_class: Any = None,
         log_job_description: bool = True,  # noqa: ARG002
         job_monitoring_interval: float | None = None,  # noqa: ARG002
-        disable_default_exception_handler: bool = False,  # noqa: ARG002
+        disable_default_exception_handler: bool = False,
         prepare_for_work: bool = True,  # noqa: ARG002
         serializer: Any = None,
         work_horse_killed_handler: Callable[..., Any] | None = None,
@@ -121,6 +122,7 @@ class Worker(WorkerMethods, WorkerInfo):
         self.exception_handlers = _as_list(exception_handlers)
         self.serializer = None if serializer is None else resolve_serializer(serializer)
         self.work_horse_killed_handler = work_horse_killed_handler
+        self.disable_default_exception_handler = disable_default_exception_handler
         self.death_penalty_class = death_penalty_class or self.death_penalty_class
         self.lease = defaults.LEASE if worker_ttl is None else parse_duration(worker_ttl)
         self.log = logging.getLogger(_LOGGER)
@@ -223,6 +225,7 @@ class Worker(WorkerMethods, WorkerInfo):
             lifeline=self.lifeline,
             beat=lease * defaults.BEAT / defaults.LEASE,
             result_ttl=None if self.default_result_ttl == defaults.RESULT_TTL else self.default_result_ttl,
+            unlisted=self.disable_default_exception_handler,
             killed=self._tell_killed if self.work_horse_killed_handler or methods.watches_deaths(self) else None,
             **settings,
         )
@@ -254,7 +257,8 @@ class Worker(WorkerMethods, WorkerInfo):
         usage = None if end.usage is None else struct_rusage(end.usage)
         with OwnProcess():
             self.handle_work_horse_killed(job, end.pid, status, usage)
-            self.handle_job_failure(job, self.queue_class(job.origin, self.connection), exc_string=end.outcome["error"])
+            queue = self.queue_class(job.origin, self.connection)
+            self.handle_job_failure(job=job, queue=queue, exc_string=end.outcome["error"])
         if job.changed:  # `job.retries_left = 0`, say
             job.save(include_meta=False)
 

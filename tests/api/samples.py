@@ -197,6 +197,24 @@ def slow_callback(job: Job, connection: Any, *rest: Any) -> None:
     hang()
 
 
+def note_status(job: Job, connection: Any, *rest: Any) -> None:
+    """A callback that stores the status that it is shown."""
+    job.meta["status"] = str(job.get_status(refresh=False))
+    job.save_meta()
+
+
+def note_handled(job: Job, *reason: Any) -> None:
+    """An exception handler that stores that it was called."""
+    job.meta["handled"] = True
+    job.save_meta()
+
+
+def enqueue_in_sync_mode() -> str:
+    from flowq import Queue
+
+    return str(Queue("inner", is_async=False).enqueue(add, 1).get_status())
+
+
 def spin() -> None:
     while True:
         pass

@@ -190,7 +190,7 @@ class Engine:
         self._next_sweep = min(self._next_sweep, time.monotonic())  # it may be a call: what for is looked up there
 
     def _execute(self, claim: Claim) -> None:
-        held = ActiveJob(claim, 0.0, result_ttl=self._options.result_ttl)
+        held = ActiveJob(claim, 0.0, result_ttl=self._options.result_ttl, unlisted=self._options.unlisted)
         self._executed = True
         if claim.run is not None:
             text = "a SimpleWorker executes plain jobs only: start a Worker, or `flowq worker`, for the jobs of flows"

@@ -133,7 +133,7 @@ class ActiveJobs:
         if self._stopping:
             self._follow_ups.append((FollowUp.RETURN, claim))
             return
-        held = ActiveJob(claim, leased, result_ttl=self._options.result_ttl)
+        held = ActiveJob(claim, leased, result_ttl=self._options.result_ttl, unlisted=self._options.unlisted)
         self._held[claim.token] = held
         if claim.canceling:
             self._report(held, held.ended(Ended({}, KillCause.CANCEL), allowed=False))
