@@ -176,10 +176,17 @@ def next_lines(run: RunView, width: int | None) -> Iterator[Line]:
         (f"flowq logs {run.id} {shlex.quote(safe_line(job.name))}", where(run, job.place)) for job in bad[:NAMES_SHOWN]
     ]
     if run.ended and (bad or run.status is RunStatus.CANCELED):
-        commands.append((f"flowq retry {run.id} --failed", "what failed, and what depends on it"))
+        commands.append(retry_command(run))
     elif not run.ended:
         commands += missing_worker_commands(run)
     yield from commands_lines(commands, width)
+
+
+def retry_command(run: RunView) -> tuple[str, str]:
+    """Return the command that runs the failed part of a run again, with its purpose; by the present text if it has changed."""
+    if run.changed:
+        return f"flowq retry {run.id} --failed --reload", "with the present text of the flow"
+    return f"flowq retry {run.id} --failed", "what failed, and what depends on it"
 
 
 def commands_lines(commands: Sequence[tuple[str, str]], width: int | None) -> Iterator[Line]:

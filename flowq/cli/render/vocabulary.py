@@ -53,6 +53,7 @@ _REASONS: Final = {
     "run_canceled": "the run was canceled",
     "canceled": "",
     "run_timeout": "the run's time was over",
+    "concurrency": "the concurrency group is full",
     "error": "",
     "retry": "",
     "delay": "",

@@ -15,6 +15,7 @@ from typing import Final
 
 from flowq.compiler.diagnostics.codes import WARNINGS, Code
 from flowq.compiler.diagnostics.diagnostic import MAX_DIAGNOSTICS, START, Diagnostic, Span, diagnostic
+from flowq.compiler.diagnostics.suggestions import close_match
 from flowq.compiler.syntax.allowances import Allowance, BadAllowance, find_allowances
 from flowq.compiler.syntax.nodes import YamlNode
 from flowq.compiler.syntax.redaction import redact
@@ -86,6 +87,11 @@ class Report:
     def failed(self) -> bool:
         """Whether there is an error."""
         return self._errors > 0
+
+    @property
+    def only_lacks_values(self) -> bool:
+        """Whether there are errors, all of them about params that have no value: nothing in the text is wrong."""
+        return self.failed and self._errors == sum(item.code == Code.MISSING_PARAM for item in self._found)
 
     @property
     def errors(self) -> int:
@@ -217,4 +223,18 @@ def _no_file(path: str) -> tuple[Code, str, str]:
 
 def _missing_help(path: str) -> str:
     other = path[:-4] + ".yaml" if path.endswith(".yml") else path[:-5] + ".yml" if path.endswith(".yaml") else path + ".yaml"
-    return f"there is {other}" if os.path.isfile(other) else "check the path"  # noqa: PTH113 - a name that is too long is no file
+    if os.path.isfile(other):  # noqa: PTH113 - a name that is too long is no file
+        return f"there is {other}"
+    directory, name = os.path.split(path)
+    flows = _flows_in(directory)
+    close = close_match(os.path.splitext(name)[0], flows)  # noqa: PTH122 - as above
+    return "check the path" if close is None else f"did you mean {flows[close]}?"
+
+
+def _flows_in(directory: str) -> dict[str, str]:
+    """Return the flow files of a directory by their names without the extension."""
+    try:
+        names = os.listdir(directory or ".")  # noqa: PTH208 - as above
+    except (OSError, ValueError):
+        return {}
+    return {os.path.splitext(name)[0]: name for name in names if name.endswith((".yaml", ".yml"))}  # noqa: PTH122 - as above
