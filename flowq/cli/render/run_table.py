@@ -12,7 +12,17 @@ from itertools import groupby
 from typing import Final
 
 from flowq.cli.render.styled_text import Line, Segment, columns, cut, fit, pad, wrap
-from flowq.cli.render.vocabulary import approval_command, clock, is_idle_handler, note, run_count_text, symbol, took, word
+from flowq.cli.render.vocabulary import (
+    approval_command,
+    clock,
+    is_idle_handler,
+    item_text,
+    note,
+    run_count_text,
+    symbol,
+    took,
+    word,
+)
 from flowq.cli.terminal import Terminal
 from flowq.flows.views.run_view import JobView, RunView, matrix_status
 from flowq.flows.views.text import plural, safe_json, safe_line
@@ -147,7 +157,10 @@ def failed_lines(run: RunView, terminal: Terminal) -> Iterator[Line]:
     """Yield the jobs that failed, with their errors and places; each is wrapped, not cut."""
     if not run.bad_jobs:
         yield (("no job has failed", "dim"),)
-    rows = [(_row(job, job.name, run, unicode=terminal.unicode), where(run, job.place)) for job in run.bad_jobs]
+    rows = [
+        (_row(job, job.name, run, unicode=terminal.unicode), ", ".join(filter(None, (where(run, job.place), item_text(job)))))
+        for job in run.bad_jobs
+    ]
     longest = max((columns(row.name) for row, _place in rows), default=0)
     names = min(longest, (terminal.width or longest) // 2)
     for row, place in rows:
