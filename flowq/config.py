@@ -138,30 +138,46 @@ def _table(path: Path, text: str) -> dict[str, Any] | None:
     try:
         document = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        raise ConfigError(f"{path} is not valid TOML: {error}") from error
+        raise ConfigError(f"{path} is not valid TOML{_detail(path, str(error))}") from error
     if path.name == "flowq.toml":
         return document
     tool = document.get("tool", {})
     table = tool.get("flowq") if isinstance(tool, dict) else None
     if table is not None and not isinstance(table, dict):
-        raise ConfigError(f"{path}: tool.flowq must be a table, found {table!r}")
+        raise ConfigError(f"{path}: tool.flowq must be a table{_found(path, table)}")
     return table
 
 
 def _setting(path: Path, key: str, value: object) -> Setting:
     if key not in _VARIABLES:
-        raise ConfigError(f"{path}: unknown key {key!r}, expected one of: {', '.join(_VARIABLES)}")
+        named = f" {key!r}" if _is_own(path) else ""
+        raise ConfigError(f"{path}: unknown key{named}, expected one of: {', '.join(_VARIABLES)}")
     if key == "allow_eviction":
         if not isinstance(value, bool):
-            raise ConfigError(f"{path}: {key} must be true or false, found {value!r}")
+            raise ConfigError(f"{path}: {key} must be true or false{_found(path, value)}")
         return Setting(str(value).lower(), str(path))
     if not isinstance(value, str) or not value:
-        raise ConfigError(f"{path}: {key} must be a string that is not empty, found {value!r}")
+        raise ConfigError(f"{path}: {key} must be a string that is not empty{_found(path, value)}")
     if key == "home":  # relative to the file, not to the working directory
         return Setting(str(path.parent / Path(value).expanduser()), str(path))
     if key == "python":  # a home directory is that of the worker's user
         return Setting(value if value[0] == "~" else str(path.parent / value), str(path))
     return Setting(value, str(path))
+
+
+def _is_own(path: Path) -> bool:
+    """Return whether a file is no link out of its directory: what a link of others points to may be secret, and is not quoted."""
+    return path.resolve().is_relative_to(path.parent.resolve())
+
+
+def _found(path: Path, value: object) -> str:
+    return f", found {redact(repr(value))}" if _is_own(path) else ""
+
+
+def _detail(path: Path, text: str) -> str:
+    """Return what the parser says; of a link out of the directory only the place."""
+    place = re.search(r"\(at [^()]*\)$", text)
+    return f": {text}" if _is_own(path) else f" {place[0]}" if place else ""
 
 
 # -- values

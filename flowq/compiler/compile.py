@@ -63,10 +63,10 @@ def compile_file(
         >>> compile_file("nightly.yaml", params={"region": "eu"}, date="2026-01-31").ok
     """
     name = os.fspath(path)
-    source, report = load_source(name) if text is None else decode_source(name, text)
     # not resolve(): a link keeps the name it was given
-    place = Beside(name, os.path.abspath(name)) if text is None else Beside(name, "")  # noqa: PTH100
+    place = Beside(name, os.path.abspath(name) if text is None else "")  # noqa: PTH100
     files = Files(_root(place, root))
+    source, report = load_source(name, shown=files.shown(name)) if text is None else decode_source(name, text)
     given = given_params(params, None if params_file is None else os.fspath(params_file), files)
     return _compile(source, report, Surroundings(given, _run(date), place, files, _modules(place.absolute(name)), _time(date)))
 

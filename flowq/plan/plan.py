@@ -43,6 +43,7 @@ class Plan:
     # digests of the flow files, by absolute path, see `flowq.plan.sources`. They are in the run's record and not in the stored plan,
     # so that a changed comment does not make another plan.
     sources: Mapping[str, str] = field(default_factory=dict, compare=False)
+    date: str = field(default="", compare=False)  # `run.date` that it was compiled with; in the run's record, too
 
     def jobs(self) -> Iterator[Cell]:
         """Yield the cells that are jobs, in ordinal order, without the groups."""

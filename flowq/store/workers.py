@@ -6,7 +6,7 @@ from typing import Final
 from flowq import defaults, ids, processes
 from flowq.store.client.scripts import load
 from flowq.store.client.session import Session
-from flowq.store.schema.outcomes import Claim, ExchangeReply, ExecutionReport, Outcome, Verdict
+from flowq.store.schema.outcomes import Claim, ExchangeReply, ExecutionReport, Outcome, SweepReply, Verdict
 from flowq.store.schema.records import Registration, WorkerRecord
 from flowq.store.schema.replies import (
     exchange_arguments,
@@ -158,12 +158,12 @@ class Workers:
         )
         return Outcome(answer[0].decode())
 
-    def sweep(self, lease: float, queues: Sequence[str] = ()) -> bool:
-        """Do what every worker's sweep does: reap, promote, expire, release. Returns whether more is due now.
+    def sweep(self, lease: float, queues: Sequence[str] = ()) -> SweepReply:
+        """Do what every worker's sweep does: reap, promote, expire, release.
 
         `queues` are those that the caller serves: lost jobs of a local run wait for a worker of that run, unless it is canceled.
         """
-        return read_sweep(self._session.run("worker/sweep", *sweep_arguments(_ms(lease), queues, punctual=False))).more
+        return read_sweep(self._session.run("worker/sweep", *sweep_arguments(_ms(lease), queues, punctual=False)))
 
     def wait(self, name: str, queues: Sequence[str], timeout: float) -> None:
         """Wait until a job may be there, this worker is called, or `timeout` seconds have passed; it may return earlier."""

@@ -22,7 +22,8 @@ Invariants
     * If one of the three is killed with SIGKILL, the processes below it end too; no process keeps running without a supervisor.
     * A process that does not answer is killed: no job keeps a slot longer than its timeout and the grace periods allow.
     * An exit without an outcome is a failure, whatever the exit code.
-    * Only a parent sends signals to a process, and only before it has reaped it: a recycled pid is never hit.
+    * Only a parent sends signals to a process, and only before it has reaped it: a recycled pid is never hit. In place of a fork server that
+      hangs, and so reaps nothing, the supervisor kills that server's children.
     * Secrets travel beside the task into the environment of one horse. Fork servers do not have the variables they come from.
 
 Horses and fork servers know nothing of Redis, plans or flows. Beside `horse/`, `fork_server/` and `ipc/` they import

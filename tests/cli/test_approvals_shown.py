@@ -31,7 +31,6 @@ Start = Callable[..., Process]
 @pytest.fixture
 def project(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     assert home.is_dir()
-    monkeypatch.delenv("COLUMNS", raising=False)
     (tmp_path / "release.yaml").write_text(FLOW)
     (tmp_path / "two.yaml").write_text(TWO)
     return tmp_path

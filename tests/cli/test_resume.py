@@ -248,6 +248,27 @@ def test_a_second_cancel_leaves_the_clean_up_alone_and_says_so(project: Path, st
     assert (project / "tidy").exists()
 
 
+def test_a_canceled_run_that_lost_its_worker_is_shown_as_both(project: Path, store: Store) -> None:
+    """Text and JSON say the same; another worker of the run ends the clean-up."""
+    cleaning(project, store)
+    (worker,) = store.workers.live()
+    os.kill(worker.pid, signal.SIGKILL)
+    until(lambda: not store.workers.live(), 5, "the worker to be known as dead")
+    assert "  canceling, orphaned  " in shown(project, "status", RUN).splitlines()[0]
+    for command in (("status", RUN), ("runs",)):
+        document = json.loads(shown(project, *command, "--json"))
+        found = document if isinstance(document, dict) else document[0]
+        assert (found["status"], found["canceling"], found["orphaned"]) == ("running", True, True)
+    (project / "go").touch()
+    resumed = Process("run", "--resume", RUN, cwd=project)
+    try:
+        resumed.wait(40)
+    finally:
+        resumed.end()
+    assert store.runs.require(RUN).status == "canceled"
+    assert "  canceled  " in shown(project, "status", RUN).splitlines()[0]
+
+
 def test_a_forced_cancel_kills_the_clean_up(project: Path, store: Store) -> None:
     cleaning(project, store)
     shown(project, "cancel", RUN, "--force")

@@ -12,17 +12,7 @@ from itertools import groupby
 from typing import Final
 
 from flowq.cli.render.styled_text import Line, Segment, columns, cut, fit, pad, wrap
-from flowq.cli.render.vocabulary import (
-    approval_command,
-    clock,
-    is_idle_handler,
-    item_text,
-    note,
-    run_count_text,
-    symbol,
-    took,
-    word,
-)
+from flowq.cli.render.vocabulary import approval_command, clock, item_text, note, run_count_text, symbol, took, word
 from flowq.cli.terminal import Terminal
 from flowq.flows.views.run_view import JobView, RunView, matrix_status
 from flowq.flows.views.text import plural, safe_json, safe_line
@@ -89,11 +79,11 @@ def run_lines(run: RunView, terminal: Terminal, *, failed_only: bool = False) ->
 
 def head_lines(run: RunView) -> Iterator[Line]:
     """Yield the lines above the table: id, status, times, params."""
-    state = "canceling" if run.canceling and not run.ended else "orphaned" if run.orphaned else str(run.status)
+    states = [word for word, holds in (("canceling", run.canceling), ("orphaned", run.orphaned)) if holds and not run.ended]
     yield (
         (f"run {run.id}", "bold"),
         (f"  {safe_line(run.flow)}  ", ""),
-        (state, "warn" if run.orphaned else _RUN_STYLES[run.status]),
+        (", ".join(states) or str(run.status), "warn" if run.orphaned else _RUN_STYLES[run.status]),
         (f"  {took(run.duration)}", "") if run.duration is not None else ("", ""),
         (f"  attempt {run.attempt}", "") if run.attempt > 1 else ("", ""),
     )
@@ -337,8 +327,8 @@ def _cached(jobs: Iterable[JobView]) -> int:
 
 
 def _count_segments(jobs: Sequence[JobView]) -> tuple[Segment, ...]:
-    idle = sum(is_idle_handler(job) for job in jobs)
-    counts = Counter(word(job.status) for job in jobs if not is_idle_handler(job))
+    idle = sum(job.is_idle_handler for job in jobs)
+    counts = Counter(word(job.status) for job in jobs if not job.is_idle_handler)
     cached = _cached(jobs)
     order = [*dict.fromkeys(word(status) for status in _COUNT_ORDER), word(None)]
     merged: dict[str, tuple[int, str]] = {}

@@ -14,7 +14,7 @@ from flowq.worker.horse import callbacks
 from flowq.worker.inprocess import sync
 from flowq.worker.options import WorkerOptions
 from flowq.worker.supervisor.active_job import ActiveJob
-from flowq.worker.supervisor.slot import Ended
+from flowq.worker.supervisor.ends import Ended
 from flowq.worker.worker import Worker
 
 _LEASE: Final = 3600.0  # s: no heartbeat renews it

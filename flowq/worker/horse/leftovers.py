@@ -48,7 +48,7 @@ def _running(parent: int) -> Iterator[tuple[int, str]]:
     below = platform.children_of(parent)
     while below:
         pid = below.pop()
-        below.extend(platform.children_of(pid))
+        below.update(platform.children_of(pid))
         command = _command(pid)
         if command is not None:
             yield pid, command

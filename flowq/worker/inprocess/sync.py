@@ -20,8 +20,8 @@ from flowq.timeouts import TimerDeathPenalty
 from flowq.worker.horse import function
 from flowq.worker.ipc.messages import failed
 from flowq.worker.supervisor.active_job import ActiveJob
+from flowq.worker.supervisor.ends import Ended
 from flowq.worker.supervisor.plain_jobs import plain_task, timeout_of
-from flowq.worker.supervisor.slot import Ended
 from flowq.worker.webhooks.delivery import deliver_here
 
 if TYPE_CHECKING:

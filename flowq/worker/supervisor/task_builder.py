@@ -17,7 +17,7 @@ from flowq.worker.ipc.platform import PRIVATE
 from flowq.worker.secrets.resolve import SecretError, resolve
 from flowq.worker.supervisor.cache_lookup import identity_of, read_cache
 from flowq.worker.supervisor.expressions.job_scope import JobPlace, JobScopes, UnpreparableError
-from flowq.worker.supervisor.interpreters import find_interpreter
+from flowq.worker.supervisor.fork_servers.interpreters import find_interpreter
 from flowq.worker.supervisor.plain_jobs import callback_task, plain_task
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from flowq.worker.ipc.messages import Task
     from flowq.worker.options import WorkerOptions
     from flowq.worker.secrets.execution import ExecutionSecrets
-    from flowq.worker.supervisor.slot import Ended
+    from flowq.worker.supervisor.ends import Ended
 
 
 class TaskBuilder:
