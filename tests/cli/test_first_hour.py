@@ -71,6 +71,22 @@ def test_a_misspelt_file(project: Path, typed: str, said: str) -> None:
     assert f"help: {said}\n" in flowq(project, "run", typed).stderr
 
 
+def test_a_directory_in_place_of_a_file(project: Path) -> None:
+    (project / "sales").mkdir()
+    assert "help: name the file in it\n" in flowq(project, "run", "sales").stderr
+    (project / "sales" / "flow.yaml").write_text("jobs: {a: {run: 'true'}}\n")
+    assert "help: there is sales/flow.yaml\n" in flowq(project, "run", "sales").stderr
+
+
+def test_messages_about_the_file_of_a_run_name_it_as_it_is_typed(project: Path) -> None:
+    (project / "flow.yaml").write_text("params: {unused: {default: x}}\njobs: {a: {run: exit 1}}\n")
+    for arguments in (("run",), ("retry", "--failed", "--reload"), ("run", "--again", "@latest")):
+        assert flowq(project, *arguments).stderr.splitlines()[-1] == "flow.yaml: 1 warning (FQ702): flowq validate flow.yaml"
+    (project / "below").mkdir()
+    command = ("run", "--again", flowq(project, "runs", "--json").stdout.split('"id": "')[1][:8])
+    assert f"{project}/flow.yaml: 1 warning" in flowq(project / "below", *command).stderr
+
+
 def test_warnings_are_shown_while_params_have_no_value(project: Path) -> None:
     (project / "flow.yaml").write_text(
         "params: {version: {}, day: {type: date}, unused: {default: x}}\njobs: {a: {run: 'true'}}\n"

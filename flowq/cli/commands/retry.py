@@ -8,6 +8,7 @@ import click
 from flowq.cli.completion.candidates import complete_jobs, complete_runs
 from flowq.cli.context import CliContext, complain, pass_context, url_option
 from flowq.cli.execution import execute, refuse_workers, tell_absent
+from flowq.cli.flow_choice import near
 from flowq.cli.flow_file import compile_flow
 from flowq.cli.follow.follow import last_position
 from flowq.cli.interrupts import Interrupts
@@ -134,7 +135,7 @@ def _present_plan(session: CliContext, store: "Store", run_id: str) -> Plan:
     if not run.file:
         raise UsageError(f"--reload: the flow of run {run_id} is not a file")
     date = run.date or date_in(run.created_ms, Plan.from_json(store.runs.plan(run_id)).timezone)
-    return compile_flow(run.file, Inputs(json.loads(run.params or "{}")), session.err, date=date)
+    return compile_flow(near(run.file), Inputs(json.loads(run.params or "{}")), session.err, date=date)
 
 
 def _tell_changed(store: "Store", run_id: str) -> None:

@@ -217,7 +217,9 @@ def _content(descriptor: int) -> tuple[bytes, tuple[Code, str, str] | None]:
 
 def _no_file(path: str) -> tuple[Code, str, str]:
     if os.path.isdir(path):  # noqa: PTH112 - as for the others
-        return Code.UNREADABLE, "this is a directory, expected a flow file", "name the file in it"
+        flow = os.path.join(path, "flow.yaml")  # noqa: PTH118
+        hint = f"there is {flow}" if os.path.isfile(flow) else "name the file in it"  # noqa: PTH113
+        return Code.UNREADABLE, "this is a directory, expected a flow file", hint
     return Code.UNREADABLE, "this is not a regular file", "copy its content to a file"
 
 
