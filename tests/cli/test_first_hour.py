@@ -71,6 +71,13 @@ def test_a_misspelt_file(project: Path, typed: str, said: str) -> None:
     assert f"help: {said}\n" in flowq(project, "run", typed).stderr
 
 
+def test_a_job_in_place_of_a_run(project: Path) -> None:
+    done = flowq(project, "retry", "build")
+    assert done.returncode == 2
+    assert "for the job 'build' of the latest run: `flowq retry --job build`" in done.stderr
+    assert "for the job" not in flowq(project, "retry").stderr
+
+
 def test_a_directory_in_place_of_a_file(project: Path) -> None:
     (project / "sales").mkdir()
     assert "help: name the file in it\n" in flowq(project, "run", "sales").stderr

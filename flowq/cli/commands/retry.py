@@ -1,6 +1,7 @@
 """`flowq retry`."""
 
 import json
+import shlex
 from typing import TYPE_CHECKING
 
 import click
@@ -74,7 +75,10 @@ def command(
     failed, of those started in this directory (with --job: the latest run). The exit code is the run's.
     """
     if failed == bool(jobs):
-        raise click.UsageError("say what to run again: either --failed or --job JOB")
+        hint = (
+            "" if run is None or failed else f"; for the job {run!r} of the latest run: `flowq retry --job {shlex.quote(run)}`"
+        )
+        raise click.UsageError(f"say what to run again: either --failed or --job JOB{hint}")
     if only and not jobs:
         raise click.UsageError("--only needs --job")
     manner.check()
