@@ -60,7 +60,9 @@ FIELDS: Final[dict[str, JobField]] = {
         "how the latest execution ended: an end, retried, exceeded, lost, unclaimed",
     ),
     "exit_code": JobField("integer", "job/finish", "exit code of the latest execution"),
-    "unlisted": JobField("flag", "job/finish job/unlist", "it has ended and is in no registry: taken out, or its worker lists no failures"),
+    "unlisted": JobField(
+        "flag", "job/finish job/unlist", "it has ended and is in no registry: taken out, or its worker lists no failures"
+    ),
     "allowed": JobField("flag", "job/finish lib/job_end", "it failed, and was allowed to"),
     "retry": JobField("text", "client submit", "<max>|<ms>,<ms>,…|<jitter in %>|<front 0 or 1>, see lib/retry", "ms"),
     "retry_lost": JobField("integer", "submit", "0: an execution whose worker is lost is not retried"),
