@@ -7,6 +7,15 @@ from flowq.exceptions import UsageError
 from flowq.states import RAN, Condition, JobStatus
 
 
+def cycle_message(job_id: str, cycle: str) -> str:
+    """Return the text for dependencies that are refused. `cycle`: its ids, joined by ` -> `; "" if too many jobs depend on the id to say."""
+    if cycle:
+        return (
+            f"job {job_id} would wait for itself: {cycle}: use another id, or wait until the jobs that depend on it have ended"
+        )
+    return f"too many jobs depend on {job_id} to check its new dependencies for a cycle: use another id"
+
+
 def _may_be_met(job: Any) -> bool:
     if job.is_new:
         return False

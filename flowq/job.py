@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any, Self
 from flowq import ids
 from flowq.callbacks import Callback
 from flowq.connections.stores import connection_of, store_for
-from flowq.dependency import Dependency
+from flowq.dependency import Dependency, cycle_message
 from flowq.dotted_names import load_class, reference
-from flowq.exceptions import InvalidJobOperation, NoSuchJobError, UsageError
+from flowq.exceptions import InvalidJobDependency, InvalidJobOperation, NoSuchJobError, UsageError
 from flowq.jobs.attributes import JobAttributes
 from flowq.jobs.call import Call
 from flowq.jobs.context import as_current, current_handle, current_job_class, current_store, current_task
@@ -193,12 +193,15 @@ class Job(JobAttributes):
 
         Raises:
             NoSuchJobError: the job was enqueued and is gone.
+            InvalidJobDependency: a job that it depends on waits for it, or is stored to do so.
             InvalidJobOperation: it belongs to a run.
             UsageError: it has no function.
         """
-        stored = self.is_new and self.store.jobs.draft(self.settings.new_job()) is not Outcome.CONFLICT
+        outcome, detail = self.store.jobs.draft(self.settings.new_job()) if self.is_new else (Outcome.CONFLICT, "")
+        if outcome is Outcome.CYCLE:
+            raise InvalidJobDependency(cycle_message(self.id, detail))
         changes = self.settings.changes()
-        if stored:
+        if outcome is not Outcome.CONFLICT:
             return
         # Not new, or another client has enqueued the id meanwhile.
         outcome = self.store.jobs.save(self.id, changes)
@@ -251,7 +254,7 @@ class Job(JobAttributes):
         self._expect(outcome, "cancel")
 
     def requeue(self, at_front: bool = False) -> Self:
-        """Execute an ended job again, from its first attempt.
+        """Execute an ended job again, from its first attempt. Jobs that were skipped because of it wait for it again.
 
         Raises:
             NoSuchJobError, InvalidJobOperation: it is gone, has not ended, or belongs to a run.

@@ -27,6 +27,15 @@ class Repeat:
         self.times = times
         self.intervals = intervals or [0]
 
+    def intervals_before(self, repetitions: int) -> list[float]:
+        """Return the waits before the repetitions that have been."""
+        last = len(self.intervals) - 1
+        return [self.intervals[min(number, last)] for number in range(repetitions)]
+
+    def intervals_after(self, repetitions: int) -> list[float]:
+        """Return the waits before those that are left after so many; the last one stays."""
+        return self.intervals[min(repetitions, len(self.intervals) - 1) :]
+
     def stored(self) -> str:
         """Return its stored form: `<times>|<ms>,<ms>,…`."""
         return f"{self.times}|{','.join(str(int(item * 1000)) for item in self.intervals)}"
@@ -46,4 +55,4 @@ class Repeat:
         return hash(self.stored())
 
     def __repr__(self) -> str:
-        return f"Repeat(times={self.times}, interval={self.intervals})"
+        return f"Repeat(times={self.times}, intervals={self.intervals})"

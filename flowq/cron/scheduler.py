@@ -74,8 +74,12 @@ class CronScheduler(Listed):
 
     @property
     def connection(self) -> Any:
-        """The redis-py client."""
+        """The redis-py client; one that is set is used from then on."""
         return stores.connection_of(self.store)
+
+    @connection.setter
+    def connection(self, connection: Any) -> None:
+        self.store = stores.store_for(connection)
 
     # -- entries --------------------------------------------------------------------------------------------------------------
 

@@ -98,6 +98,16 @@ def test_enqueue_reports_wrong_arguments(command: Command, queue: Queue, argumen
     assert error.count("\n") == 1
 
 
+@pytest.mark.parametrize("content", [b"{hunter2", b"hunter2()", b"'hunter2", b"hunter2 \xff"])
+@pytest.mark.parametrize("mark", [":", "%"])
+def test_enqueue_does_not_quote_a_file(command: Command, tmp_path: Path, content: bytes, mark: str) -> None:
+    (tmp_path / "secret").write_bytes(content)
+    code, _, error = command("enqueue", "f.g", f"{mark}@{tmp_path / 'secret'}")
+    assert code == 2
+    assert "hunter2" not in error
+    assert str(tmp_path / "secret") in error
+
+
 def test_requeue_reports_jobs_that_could_not_be_requeued(command: Command, queue: Queue) -> None:
     jobs = [queue.enqueue(samples.div_by_zero, 1) for _ in range(2)]
     Worker([queue]).work(burst=True)

@@ -450,6 +450,37 @@ def test_a_worker_that_was_frozen_is_listed_again(queue: Queue, background: Star
     assert Worker.all(queue.connection) == []
 
 
+def test_a_worker_whose_name_was_given_away_is_listed_when_the_other_is_gone(
+    queue: Queue, background: Start, worker_class: type[Worker]
+) -> None:
+    """The first one was frozen until its name was free. Its heartbeats say nothing about the second one, which is killed later."""
+
+    def pid() -> int | None:
+        record = queue.store.workers.get_live("mine")
+        return None if record is None else record.pid
+
+    first = background(lambda: worker_class([queue], name="mine", worker_ttl=0.5))
+    until(lambda: pid() == first.pid)
+    first.signal(signal.SIGSTOP)
+    until(
+        lambda: queue.store.now_ms() - int(queue.connection.hget("{flowq}:worker:mine", "beat") or 0) > 1000,
+        message="its name to be free",
+    )
+    second = background(lambda: worker_class([queue], name="mine", worker_ttl=0.5))
+    until(lambda: pid() == second.pid)
+    first.signal(signal.SIGCONT)
+    before = queue.connection.hget("{flowq}:worker:mine", "beat")
+    until(lambda: queue.connection.hget("{flowq}:worker:mine", "beat") != before)
+    assert pid() == second.pid, "the name is that of the second one"
+    second.signal(signal.SIGKILL)
+    until(lambda: pid() == first.pid, message="the first one to have its name again")
+    with pytest.raises(ValueError, match=f"process {first.pid} on"):
+        SimpleWorker([queue], name="mine").work(burst=True)
+    first.signal(signal.SIGTERM)
+    assert first.wait() == 0
+    assert Worker.all(queue.connection) == []
+
+
 def test_a_worker_goes_on_after_the_data_was_deleted(queue: Queue, background: Start, worker_class: type[Worker]) -> None:
     worker = background(lambda: worker_class([queue], name="mine"))
     until(lambda: listed(queue.connection, "mine"))

@@ -70,7 +70,6 @@ class Project:
 @pytest.fixture
 def project(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
     assert home.is_dir()
-    monkeypatch.delenv("COLUMNS", raising=False)
     return Project(tmp_path)
 
 

@@ -93,6 +93,7 @@ def test_an_orphaned_run_is_shown_as_such(project: Path, store: Store) -> None:
     killed(project, store, "flow.yaml")
     assert shown(project, "runs").splitlines()[1].split()[2] == "orphaned"
     assert RUN in shown(project, "runs", "--status", "orphaned")
+    assert shown(project, "list").splitlines()[1].split()[:2] == ["flow.yaml", "orphaned"]
     assert RUN in shown(project, "runs", "--status", "running"), "its stored status"
     assert f"{RUN}  flow  orphaned" in " ".join(shown(project, "info").split()).replace(
         f"{RUN} flow orphaned", f"{RUN}  flow  orphaned"
@@ -103,6 +104,7 @@ def test_an_orphaned_run_is_shown_as_such(project: Path, store: Store) -> None:
     for document in (
         json.loads(shown(project, "status", "--json")),
         json.loads(shown(project, "runs", "--json"))[0],
+        json.loads(shown(project, "list", "--json"))[0]["last_run"],
         json.loads(shown(project, "info", "--json"))["runs"][0],
     ):
         assert (document["status"], document["orphaned"]) == ("running", True)

@@ -173,7 +173,7 @@ def test_names_from_other_tools_work(cli: Cli, word: str) -> None:
     ("word", "said"),
     [
         ("rerun", "`flowq retry --failed` runs the failed part of a run again"),
-        ("ls", "`flowq runs` lists runs"),
+        ("ls", "`flowq list` lists flows, `flowq runs` lists runs"),
         ("kill", "`flowq cancel RUN` ends a run"),
         ("start", "`flowq run FILE` runs a flow"),
     ],

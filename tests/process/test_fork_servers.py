@@ -18,8 +18,8 @@ from flowq.store.jobs import NewJob
 from flowq.worker.fork_server.scratch import ScratchDirectory, remove_leftovers
 from flowq.worker.options import WorkerOptions
 from flowq.worker.supervisor.event_loop import Loop
-from flowq.worker.supervisor.fork_server_client import Horse
-from flowq.worker.supervisor.fork_server_pool import ForkServerPool, place_of
+from flowq.worker.supervisor.fork_servers.client import Horse
+from flowq.worker.supervisor.fork_servers.pool import ForkServerPool, place_of
 from tests.support import namespaces
 from tests.support.server import PrivateServer
 from tests.support.supervisor_stub import MODULES, call

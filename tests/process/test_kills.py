@@ -11,8 +11,9 @@ from typing import TypeAlias
 
 import pytest
 
-from flowq.worker.supervisor import fork_server_client, slot
+from flowq.worker.supervisor import slot
 from flowq.worker.supervisor.ends import KillCause
+from flowq.worker.supervisor.fork_servers import client
 from tests.support.supervisor_stub import MARK, Stand, call, gone, shell, survivors
 from tests.support.wait import until
 
@@ -329,7 +330,7 @@ def test_an_execution_without_a_process_ends_as_soon_as_it_is_killed(
 
 
 def test_a_fork_server_that_gives_no_process_is_killed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, hanging: str) -> None:
-    monkeypatch.setattr(fork_server_client, "_FORK_LIMIT", 0.5)
+    monkeypatch.setattr(client, "_FORK_LIMIT", 0.5)
     monkeypatch.setattr(slot, "_TOLD_AFTER", 0.2)
     with Stand(slots=2, preload=(hanging,)) as stand:
         first = stand.start(call("block", str(tmp_path / "pid")))

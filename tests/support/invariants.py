@@ -222,7 +222,7 @@ def structures(picture: Picture) -> list[str]:
                 places[job].append(f"{status}:{queue}")
     problems = []
     for job, row in picture.jobs.items():
-        if row.get("kind") == "group" or row["status"] == "created":
+        if row.get("kind") == "group" or row["status"] == "created" or "unlisted" in row:
             wanted: list[str] = []
         else:
             wanted = [f"{row['status']}:{row['queue']}"]

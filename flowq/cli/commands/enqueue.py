@@ -117,7 +117,8 @@ def _value(mark: str, text: str) -> Any:
     except OSError as error:
         raise UsageError(f"argument {text}: the file cannot be read: {error.strerror}") from error
     except UnicodeDecodeError as error:
-        raise UsageError(f"argument {text}: expected a file with text in UTF-8: {error}") from error
+        raise UsageError(f"argument {text}: expected a file with text in UTF-8, byte {error.start} is none") from error
     except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError) as error:
-        raise UsageError(f"argument {text!r}: expected {_MARKS[mark]}: {error}") from error
+        detail = "" if text.startswith("@") else f": {error}"  # which may quote the file
+        raise UsageError(f"argument {text!r}: expected {_MARKS[mark]}{detail}") from error
     return source

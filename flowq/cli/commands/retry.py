@@ -133,7 +133,7 @@ def _present_plan(session: CliContext, store: "Store", run_id: str) -> Plan:
     run = store.runs.require(run_id)
     if not run.file:
         raise UsageError(f"--reload: the flow of run {run_id} is not a file")
-    date = date_in(run.created_ms, Plan.from_json(store.runs.plan(run_id)).timezone)
+    date = run.date or date_in(run.created_ms, Plan.from_json(store.runs.plan(run_id)).timezone)
     return compile_flow(run.file, Inputs(json.loads(run.params or "{}")), session.err, date=date)
 
 

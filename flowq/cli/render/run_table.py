@@ -12,7 +12,7 @@ from itertools import groupby
 from typing import Final
 
 from flowq.cli.render.styled_text import Line, Segment, columns, cut, fit, pad, wrap
-from flowq.cli.render.vocabulary import approval_command, clock, is_idle_handler, note, run_count_text, symbol, took, word
+from flowq.cli.render.vocabulary import approval_command, clock, note, run_count_text, symbol, took, word
 from flowq.cli.terminal import Terminal
 from flowq.flows.views.run_view import JobView, RunView, matrix_status
 from flowq.flows.views.text import plural, safe_json, safe_line
@@ -317,8 +317,8 @@ def _cached(jobs: Iterable[JobView]) -> int:
 
 
 def _count_segments(jobs: Sequence[JobView]) -> tuple[Segment, ...]:
-    idle = sum(is_idle_handler(job) for job in jobs)
-    counts = Counter(word(job.status) for job in jobs if not is_idle_handler(job))
+    idle = sum(job.is_idle_handler for job in jobs)
+    counts = Counter(word(job.status) for job in jobs if not job.is_idle_handler)
     cached = _cached(jobs)
     order = [*dict.fromkeys(word(status) for status in _COUNT_ORDER), word(None)]
     merged: dict[str, tuple[int, str]] = {}

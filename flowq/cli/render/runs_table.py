@@ -12,7 +12,7 @@ from flowq.flows.views.text import safe_line
 from flowq.states import JobStatus, RunStatus
 from flowq.store.schema.records import RunRecord
 
-_STYLES: Final = {
+STATUS_STYLES: Final = {
     RunStatus.FINISHED: "good",
     RunStatus.FAILED: "badbold",
     RunStatus.RUNNING: "busy",
@@ -33,7 +33,7 @@ def runs_table(runs: Sequence[RunRecord], terminal: Terminal, orphaned: Collecti
         line: Line = (
             (f"{pad(run.id, ids)}  ", "bold"),
             (f"{flow}  ", ""),
-            (f"{'orphaned':<8}  ", "warn") if run.id in orphaned else (f"{run.status:<8}  ", _STYLES[run.status]),
+            (f"{'orphaned':<8}  ", "warn") if run.id in orphaned else (f"{run.status:<8}  ", STATUS_STYLES[run.status]),
             (f"{clock(run.created_ms):<23}  ", "dim"),
             (f"{took(elapsed(run.started_ms, run.ended_ms, now_ms)):>6}  ", ""),
             (_jobs(run), "dim"),

@@ -128,14 +128,9 @@ def _scheduled_note(job: JobView, now_ms: int) -> str:
 
 def _skipped_note(job: JobView) -> str:
     """Return the reason; of a handler for another outcome, which one it is for."""
-    if is_idle_handler(job):
+    if job.is_idle_handler:
         return f"only {_HANDLES[job.phase]}"
     return reason_text(job.reason)
-
-
-def is_idle_handler(job: JobView) -> bool:
-    """Return whether a job is a handler that was skipped because it is for another outcome of the run."""
-    return job.phase in _HANDLES and job.status is JobStatus.SKIPPED and job.reason == Reason.NOT_SELECTED
 
 
 def with_reason(reason: str | None, error: str) -> str:

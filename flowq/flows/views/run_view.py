@@ -103,6 +103,11 @@ class JobView:
         return self.status in {JobStatus.FAILED, JobStatus.STOPPED} and not self.allowed
 
     @property
+    def is_idle_handler(self) -> bool:
+        """Whether it is a handler that was skipped because it is for another outcome of the run."""
+        return bool(self.phase) and self.status is JobStatus.SKIPPED and self.reason == Reason.NOT_SELECTED
+
+    @property
     def error_line(self) -> str | None:
         """The most informative line of the error."""
         return None if self.error is None else error_line(self.error)

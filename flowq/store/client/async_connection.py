@@ -227,6 +227,11 @@ class WorkerConnection:
         return request.parse(reply)
 
     def _refused(self, request: _Request, message: str) -> None:
+        with self._session.translated:
+            prepared = self._session.prepare(message)
+        if prepared:
+            self._transmit(request)
+            return
         if message.startswith("NOSCRIPT"):
             self._wire.send("EVAL", request.script.text, *self._tail(request))
             return
@@ -242,7 +247,7 @@ class WorkerConnection:
         self._transmit(request)
 
     def _transmit(self, request: _Request) -> None:
-        self._wire.send("EVALSHA", request.script.sha, *self._tail(request))
+        self._wire.send(*self._session.command(request.script), *self._tail(request))
 
     def _tail(self, request: _Request) -> list[str | bytes | int]:
         return [1, self._session.keys("meta"), self._session.incarnation, *request.arguments]

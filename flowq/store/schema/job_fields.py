@@ -34,10 +34,10 @@ FIELDS: Final[dict[str, JobField]] = {
         "text", "submit lib/foreach job/expand_foreach", "group, foreach, join or approval; absent for what is executed"
     ),
     "priority": JobField("integer", "submit", "higher is claimed first"),
-    "front": JobField("flag", "job/create job/create_draft submit", "goes to the front of its queue"),
+    "front": JobField("flag", "job/create job/create_draft job/requeue submit", "goes to the front of its queue"),
     "pending": JobField(
         "integer",
-        "submit job/create lib/parents job/release_dependents lib/run_walks job/expand_foreach lib/foreach",
+        "submit job/create lib/parents lib/revival job/release_dependents lib/run_walks job/expand_foreach lib/foreach",
         "edges that are not decided; of a group, cells that have not ended",
     ),
     "enqueued_at": JobField("integer", "lib/status", "when it was last queued", _EPOCH),
@@ -111,12 +111,15 @@ FIELDS: Final[dict[str, JobField]] = {
         "integer", "lib/parents lib/job_end", "dependents that have not ended; the record is kept for them"
     ),
     "parents_released": JobField("flag", "lib/job_end", "it has ended once and holds its parents' records no more"),
-    "settled": JobField("integer", "job/release_dependents", "edges to dependents that are decided"),
+    "settled": JobField("integer", "job/release_dependents lib/parents lib/revival", "edges to dependents that are decided"),
+    "inherited": JobField("integer", "job/create", "edges that were decided for an earlier job with its id"),
+    "revived": JobField("integer", "lib/revival", "how often it waited again after it had been skipped"),
     "earlier_ends": JobField(
         "text",
         "job/release_dependents",
-        "earlier ends whose edges are not all decided: <status>|<allowed>|<edges until here>;…",
+        "earlier ends whose edges are not all decided: <status>|<1 if allowed, 2 more if requeued>|<edges until here>;…",
     ),
+    "unlisted": JobField("flag", "job/unlist", "it has ended, and was taken out of its registry"),
     "verdict": JobField("text", "submit lib/run_walks", "reason for which it is skipped as soon as its turn comes"),
     # -- jobs of runs
     "run": JobField("text", "run/upload_jobs lib/foreach", "id of its run"),

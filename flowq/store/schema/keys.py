@@ -17,6 +17,7 @@ TEMPLATES: Final[dict[str, str]] = {
     "ledger": "ledger:{}",  # hash: token of an earlier execution -> how it ended
     "children": "children:{}",  # list: "<child id>|<condition>", of a plain child "<id>|<nonce>|<condition>"
     "parents": "parents:{}",  # list: "<parent id>|<condition>" of a plain job
+    "drafted": "drafted:{}",  # set: drafts that name this job as a parent
     "let_go": "let-go:{}",  # list: as of `parents`, of a job that has ended or was replaced, which its parents are still to learn
     "arrived": "arrived:{}",  # list: wakes clients that wait for a result; short-lived
     "meta_data": "meta:{}",  # string: the user's `job.meta`

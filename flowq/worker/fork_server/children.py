@@ -135,17 +135,17 @@ def kill_groups(leaders: Iterable[int]) -> None:
             continue
 
 
-def reaped(pid: int, limit: float) -> bool:
-    """Collect a child of this process that has ended or is about to; return False if it has not ended within `limit` seconds."""
+def reaped(pid: int, limit: float) -> int | None:
+    """Collect a child of this process that has ended or is about to; return its exit code, or None if it has not ended within `limit` seconds."""
     deadline = time.monotonic() + limit
     try:
-        while os.waitpid(pid, os.WNOHANG) == (0, 0):
+        while (found := os.waitpid(pid, os.WNOHANG)) == (0, 0):
             if time.monotonic() > deadline:
-                return False
+                return None
             select.select((), (), (), _REAP_STEP)  # not `time.sleep`, which programs and their tests replace
     except ChildProcessError:
-        pass  # another part of this process has waited for all children already
-    return True
+        return 0  # another part of this process has waited for all children already
+    return os.waitstatus_to_exitcode(found[1])
 
 
 def kill_orphans(keep: set[int]) -> None:

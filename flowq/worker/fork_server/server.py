@@ -1,6 +1,6 @@
 """The fork server: forks horses on request, reaps them, and takes everything down when its supervisor is gone.
 
-It is started by exec (`flowq.worker.supervisor.fork_server_client` says how: a lean interpreter) or as a clone of the process that called `Worker.work()`;
+It is started by exec (`flowq.worker.supervisor.fork_servers.client` says how: a lean interpreter) or as a clone of the process that called `Worker.work()`;
 the loop is the same. It is single-threaded, holds no connection and runs no user code except modules that a probe has shown to
 be harmless (`preload`).
 """

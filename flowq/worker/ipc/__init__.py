@@ -39,12 +39,12 @@ Deadlines (s)
         _EXIT_LIMIT 5       from the outcome to EXITED; then the horse is killed
         _LOOK 0.25          from SIGKILL until the fork server has read it, which the kernel tells; then the supervisor kills in its place
         _ANSWER_LIMIT 5     from SIGKILL to EXITED; then the fork server is killed, with all its horses. At once if the worker stops
-    of a client of a fork server (`supervisor.fork_server_client`)
+    of a client of a fork server (`supervisor.fork_servers.client`)
         _START_LIMIT 60     from its start to its first HORSE, with the imports of the greeting
         _FORK_LIMIT 10      from FORK to each later HORSE
-        _CLOSE_LIMIT 0.5    from closing the control channel to the server's end, in which it kills and sweeps; then it is killed
+        CLOSE_LIMIT 0.5     from closing the control channel to the server's end, in which it kills and sweeps; then it is killed
     of a fork server
-        LEASE               `SELF_FENCE` of a lease, renewed while the supervisor runs (`supervisor.fork_server_pool`); then all horses are killed (`fork_server.fence`)
+        LEASE               `SELF_FENCE` of a lease, renewed while the supervisor runs (`supervisor.fork_servers.pool`); then all horses are killed (`fork_server.fence`)
         _SWEEP_LIMIT 2      what does not die of SIGKILL within it hangs in the kernel: EXITED is sent all the same (`fork_server.children`)
         _DEADLINE 5         for a probe of a module (`fork_server.preload`); then it is killed, and the module stays cold
 """

@@ -90,12 +90,15 @@ if sys.platform == "linux":
         return _state_and_parent(pid)[0] in {b"", b"X", b"Z"}
 
     def children_of(pid: int) -> set[int]:
-        """Return the pids of the children of another process, zombies included."""
+        """Return the pids of the children of another process, those of all its threads, zombies included."""
+        found: set[int] = set()
         try:
-            with open(f"/proc/{pid}/task/{pid}/children", "rb") as file:
-                return {int(child) for child in file.read().split()}
-        except OSError:
+            for task in os.listdir(f"/proc/{pid}/task"):
+                with open(f"/proc/{pid}/task/{task}/children", "rb") as file:
+                    found.update(map(int, file.read().split()))
+        except OSError:  # it has ended, or the kernel lists no children
             return _children_by_scan(pid)
+        return found
 
     def _state_and_parent(pid: int) -> tuple[bytes, int]:
         """Return state and parent of a process, `(b"", 0)` if there is none with this pid."""

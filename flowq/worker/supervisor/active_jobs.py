@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from flowq.worker.options import WorkerOptions
     from flowq.worker.supervisor.event_loop import Loop
     from flowq.worker.supervisor.failure_policy import FailurePolicy
-    from flowq.worker.supervisor.fork_server_pool import ForkServerPool
+    from flowq.worker.supervisor.fork_servers.pool import ForkServerPool
     from flowq.worker.supervisor.task_builder import TaskBuilder
 
 _log = logging.getLogger("flowq.worker")

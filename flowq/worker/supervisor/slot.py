@@ -33,7 +33,7 @@ from flowq.worker.ipc.platform import describe
 from flowq.worker.supervisor.captured_output import JobOutput, output_pipes
 from flowq.worker.supervisor.ends import Ended, KillCause, called_after, died, not_begun, timed_out
 from flowq.worker.supervisor.event_loop import Loop
-from flowq.worker.supervisor.fork_server_client import ForkServerClient, Horse
+from flowq.worker.supervisor.fork_servers.client import ForkServerClient, Horse
 
 if TYPE_CHECKING:
     from flowq.worker.ipc.messages import Task, TaskResult
@@ -248,11 +248,16 @@ class Slot:
         if self._stuck:
             self._end(Ended(self._not_begun()))
             self._release()
-        else:
-            self._end_unstarted(f"no process could be started for the job: {why}")
+            return
+        text = f"no process could be started for the job: {why}"
+        if horse is not None and self._cause is not None:
+            horse.channel.close()
+            text = "the job was killed before it began"
+        useless = "" if self._fork_server is None else self._fork_server.useless
+        self._end_unstarted(useless or text, unstarted=not useless)
 
-    def _end_unstarted(self, text: str) -> None:
-        self._end(Ended(failed("error", text), self._cause, unstarted=True))
+    def _end_unstarted(self, text: str, *, unstarted: bool = True) -> None:
+        self._end(Ended(failed("error", text), self._cause, unstarted=unstarted))
         self._release()
 
     def _hand_over(self, horse: Horse, task: Task) -> None:

@@ -26,8 +26,8 @@ from flowq.worker.supervisor.event_loop import Loop
 from flowq.worker.supervisor.expressions.conditions import Conditions
 from flowq.worker.supervisor.expressions.job_scope import JobScopes, UnpreparableError
 from flowq.worker.supervisor.failure_policy import FailurePolicy
-from flowq.worker.supervisor.fork_server_client import ForkServerKey
-from flowq.worker.supervisor.fork_server_pool import ForkServerPool
+from flowq.worker.supervisor.fork_servers.key import ForkServerKey
+from flowq.worker.supervisor.fork_servers.pool import ForkServerPool
 from flowq.worker.supervisor.queue_order import QueueOrder
 from flowq.worker.supervisor.shutdown import Shutdown, ShutdownStage, watch_lifeline
 from flowq.worker.supervisor.task_builder import TaskBuilder

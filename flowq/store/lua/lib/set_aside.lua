@@ -19,7 +19,7 @@ end
 -- Set aside a record that raised an error.
 function L.fault(kind, id, raised)
   local text = tostring(type(raised) == 'table' and raised.err or raised)
-  L.set_aside(kind, id, string.match(text, '^user_script:%d+: (.*)$') or text)
+  L.set_aside(kind, id, string.match(text, '^user_%a+:%d+: (.*)$') or text)
 end
 
 -- Call `deal` with the arguments; return whether it succeeded, and its return value.

@@ -15,7 +15,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from contextlib import suppress
 from typing import Final
 
 from flowq.worker.fork_server import server
@@ -25,31 +25,14 @@ from flowq.worker.ipc import channel as ipc
 from flowq.worker.ipc.channel import Channel, PeerGoneError, ProtocolError
 from flowq.worker.ipc.platform import PACKAGE, PRIVATE, describe
 from flowq.worker.supervisor.event_loop import Loop
+from flowq.worker.supervisor.fork_servers.interpreters import BOOT, describe_end, program_of
+from flowq.worker.supervisor.fork_servers.key import ForkServerKey
 
 _START_LIMIT: Final = 60.0  # s a fork server may take to give its first horse: it imports what is preloaded before
 _FORK_LIMIT: Final = 10.0  # s it may take for each later one
 CLOSE_LIMIT: Final = 0.5  # s a fork server may take to end after its control channel; it kills and sweeps in that time
+_SPARES: Final = 1  # horses forked ahead
 _ROOT = os.path.dirname(PACKAGE)
-# The package is found wherever this one was found; afterwards the path is what the interpreter has by itself.
-_BOOT = (
-    "import sys; sys.path.insert(0, sys.argv[2]);"
-    " from flowq.worker.fork_server import server; sys.path.remove(sys.argv[2]); server.main()"
-)
-
-
-@dataclass(frozen=True, slots=True)
-class ForkServerKey:
-    """The key of a fork server: horses of one directory, import path and environment can share imported modules.
-
-    A `shared` one is for jobs with different environments: each sets its own in its horse, so that nothing may be kept imported there
-    that could have read another one. `withheld` variables are not inherited from this process.
-    """
-
-    cwd: str | None = None
-    path: tuple[str, ...] = ()
-    env: tuple[tuple[str, str], ...] = ()
-    shared: bool = False
-    withheld: tuple[str, ...] = ()
 
 
 class Horse:
@@ -80,7 +63,8 @@ Waiter = Callable[[Horse | None, str], None]
 class ForkServerClient:
     """One fork server. Never blocks; everything happens in callbacks of the loop.
 
-    `threads`: how many the program had that it is a clone of, 0 for a fresh interpreter.
+    `threads`: how many the program had that it is a clone of, 0 for a fresh interpreter. `useless`: why it can serve no job, for one in an
+    interpreter that does not start; "" for all others.
     """
 
     def __init__(
@@ -90,16 +74,17 @@ class ForkServerClient:
         pid: int,
         *,
         threads: int = 0,
-        spares: int = 1,
+        python: str = "",
         on_lost: Callable[[ForkServerClient], None] | None = None,
     ) -> None:
         self.pid = pid
         self.threads = threads
+        self.useless = ""
+        self._unproven = python  # an interpreter that has forked no horse yet
         self.retired = False
         self._distrusted = False
         self._loop = loop
         self._control = control
-        self._spares_wanted = spares
         self._on_lost = on_lost
         self._numbers = 0
         self._asked = 0  # forks asked for and not answered yet
@@ -130,7 +115,7 @@ class ForkServerClient:
         ours, theirs = Channel.pair()
         try:
             process = subprocess.Popen(
-                [sys.executable, "-P", "-c", _BOOT, str(theirs.fileno()), _ROOT],
+                [program_of(place.python), "-c", BOOT, str(theirs.fileno()), _ROOT],
                 pass_fds=(theirs.fileno(),),
                 cwd=place.cwd if place.cwd and os.path.isdir(place.cwd) else None,  # if not, the horse will say so
                 env=_inherited(place) | dict(place.env),
@@ -142,10 +127,11 @@ class ForkServerClient:
             raise
         finally:
             theirs.close()
-        ours.send({"path": list(place.path), "preload": [*_compatibility(), *preload]})
+        with suppress(PeerGoneError):  # an interpreter that ends at once; the loop will see that
+            ours.send({"path": list(place.path), "preload": [*_compatibility(), *preload]})
         pid = process.pid
         process.returncode = 0  # this module reaps it; the Popen object must not
-        return cls(loop, ours, pid, on_lost=on_lost)
+        return cls(loop, ours, pid, python=place.python, on_lost=on_lost)
 
     @classmethod
     def clone(cls, loop: Loop, *, on_lost: Callable[[ForkServerClient], None] | None = None) -> ForkServerClient:
@@ -178,7 +164,8 @@ class ForkServerClient:
 
     @property
     def _end(self) -> str:
-        return "its fork server did not answer and was killed" if self.abandoned else "its fork server has ended"
+        text = "its fork server did not answer and was killed" if self.abandoned else "its fork server has ended"
+        return self.useless or text
 
     def obtain(self, waiter: Waiter) -> None:
         """Give a horse to `waiter`, the spare one at once, else as soon as it is forked."""
@@ -259,7 +246,7 @@ class ForkServerClient:
     def await_end(self, by: float) -> None:
         """Collect a server after `hang_up`; kill it, with its horses, if it has not ended by this monotonic time."""
         horses, self._horses = self._horses, {}
-        if not reaped(self.pid, by - time.monotonic()):
+        if reaped(self.pid, by - time.monotonic()) is None:
             self._signal_server(signal.SIGKILL)
             kill_groups(horse.pid for horse in horses.values())
             reaped(self.pid, CLOSE_LIMIT)
@@ -277,6 +264,7 @@ class ForkServerClient:
         match message:
             case (ipc.HORSE, int(number), int(pid)):
                 self._asked -= 1
+                self._unproven = ""
                 self.begun = True
                 if fds[0] == ipc.LOST:  # the horse sees that the other end is closed, and exits
                     self._refuse(describe(OSError(errno.EMFILE, "Too many open files")))
@@ -330,7 +318,9 @@ class ForkServerClient:
         horses, self._horses = self._horses, {}
         self._spares.clear()
         kill_groups(horse.pid for horse in horses.values())
-        reaped(self.pid, CLOSE_LIMIT)
+        code = reaped(self.pid, CLOSE_LIMIT)
+        if self._unproven and not self.abandoned:
+            self.useless = describe_end(self._unproven, code)
         for horse in horses.values():
             if horse.on_exit is not None:
                 horse.on_exit(None)
@@ -344,7 +334,7 @@ class ForkServerClient:
     # -- to the server -----------------------------------------------------------------------------------------------------
 
     def _top_up(self) -> None:
-        wanted = len(self._waiters) + (0 if self.retired else self._spares_wanted) - len(self._spares)
+        wanted = len(self._waiters) + (0 if self.retired else _SPARES) - len(self._spares)
         while self._asked < wanted:
             self._asked += 1
             self._numbers += 1

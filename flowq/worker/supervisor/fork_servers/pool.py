@@ -1,4 +1,4 @@
-"""Which fork server a task goes to: one per directory, import path and environment, a few of them kept."""
+"""Which fork server a task goes to: one per interpreter, directory, import path and environment, a few of them kept."""
 
 import logging
 import re
@@ -12,7 +12,8 @@ from flowq.worker.fork_server.children import kill_orphans, own_children
 from flowq.worker.fork_server.scratch import remove_leftovers
 from flowq.worker.options import WorkerOptions
 from flowq.worker.supervisor.event_loop import Loop
-from flowq.worker.supervisor.fork_server_client import CLOSE_LIMIT, ForkServerClient, ForkServerKey
+from flowq.worker.supervisor.fork_servers.client import CLOSE_LIMIT, ForkServerClient
+from flowq.worker.supervisor.fork_servers.key import ForkServerKey
 from flowq.worker.supervisor.task_imports import imports_of
 
 if TYPE_CHECKING:
@@ -53,7 +54,8 @@ class ForkServerPool:
         Raises:
             OSError: no process or no descriptor is left.
         """
-        place = ForkServerKey() if self._options.clone else self._choose(place_of(task))
+        place = place_of(task)
+        place = ForkServerKey() if self._options.clone and not place.python else self._choose(place)
         fork_server = self._fork_servers.get(place)
         if fork_server is not None and not fork_server.fresh():
             del self._fork_servers[place]
@@ -132,10 +134,10 @@ class ForkServerPool:
         return replace(place, env=early, shared=True)
 
     def _start(self, place: ForkServerKey) -> ForkServerClient:
-        if self._options.clone:
+        if self._options.clone and not place.python:
             fork_server = ForkServerClient.clone(self._loop, on_lost=self._lost)
         else:
-            preload = () if place.shared else self._preload
+            preload = () if place.shared or place.python else self._preload
             fork_server = ForkServerClient.start(self._loop, place, preload=preload, on_lost=self._lost)
         fork_server.renew(self._fence, _PATIENCE)
         self._living = {known for known in self._living if not known.lost}
@@ -180,4 +182,5 @@ def place_of(task: "Task") -> ForkServerKey:
         env=tuple(sorted(env.items())) if task["kind"] == "call" else (),
         shared=task["kind"] == "call" and bool(task.get("secrets")),
         withheld=tuple(task.get("withheld") or ()),
+        python=task.get("python") or "",
     )
