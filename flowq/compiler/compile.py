@@ -68,7 +68,12 @@ def compile_file(
     files = Files(_root(place, root))
     source, report = load_source(name, shown=files.shown(name)) if text is None else decode_source(name, text)
     given = given_params(params, None if params_file is None else os.fspath(params_file), files)
-    return _compile(source, report, Surroundings(given, _run(date), place, files, _modules(place.absolute(name)), _time(date)))
+    compiled = _compile(
+        source, report, Surroundings(given, _run(date), place, files, _modules(place.absolute(name)), _time(date))
+    )
+    if root is None or compiled.plan is None:
+        return compiled
+    return replace(compiled, plan=replace(compiled.plan, root=files.root))
 
 
 def compile_text(

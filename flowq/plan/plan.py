@@ -44,6 +44,7 @@ class Plan:
     # so that a changed comment does not make another plan.
     sources: Mapping[str, str] = field(default_factory=dict, compare=False)
     date: str = field(default="", compare=False)  # `run.date` that it was compiled with; in the run's record, too
+    root: str = field(default="", compare=False)  # that was given for its files; likewise
 
     def jobs(self) -> Iterator[Cell]:
         """Yield the cells that are jobs, in ordinal order, without the groups."""

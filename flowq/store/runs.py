@@ -382,6 +382,7 @@ def _record_of(run: str, fields: Mapping[str, str]) -> RunRecord:
         plan_attempt=fields.get("plan_attempt", ""),
         sources=fields.get("sources", "{}"),
         date=fields.get("date", ""),
+        root=fields.get("root", ""),
         left_out=int(fields.get("left_out", 0)),
         retention=int(fields.get("retention", 0)) / 1000,
         counts=counts,

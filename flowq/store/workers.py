@@ -60,8 +60,9 @@ class Workers:
             pipe = self._session.client.pipeline(transaction=False)
             for name in names:
                 pipe.hmget(self._keys("worker", name), "process", "nonce")
-            rows = pipe.execute() if names else []
-        for name, (process, nonce) in zip(names, rows, strict=True):
+            rows = pipe.execute(raise_on_error=False) if names else []
+        for name, row in zip(names, rows, strict=True):
+            process, nonce = row if isinstance(row, list) else (None, None)  # else it is no record: a sweep sets it aside
             if process and nonce and processes.is_running(process.decode("utf-8", "replace")) is False:
                 self._session.run("worker/declare_gone", name, nonce)
 

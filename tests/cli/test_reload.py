@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from flowq.cli.main import run as flowq
 from flowq.store import Store
 from tests.cli.conftest import Cli
 from tests.cli.process import FLOWQ
@@ -256,3 +257,17 @@ def test_a_secret_of_the_present_text_is_checked_first(project: Project) -> None
     assert done.code == 2
     assert "nothing was started" in done.err
     assert project.status()["attempt"] == 1
+
+
+@pytest.mark.usefixtures("home")
+def test_the_root_of_a_run_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = tmp_path / "flows"
+    folder.mkdir()
+    (tmp_path / "shared.yaml").write_text("jobs: {x: {run: 'test -e mended'}}\n")
+    (folder / "flow.yaml").write_text("jobs: {s: {flow: ../shared.yaml}}\n")
+    monkeypatch.chdir(folder)
+    assert flowq(["run", "flow.yaml"]) == 3
+    assert flowq(["run", "flow.yaml", "--root", ".."]) == 1
+    (folder / "mended").touch()
+    assert flowq(["retry", "--failed", "--reload"]) == 0
+    assert flowq(["run", "--again", "@latest"]) == 0

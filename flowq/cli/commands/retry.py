@@ -129,7 +129,7 @@ def refuse_interrupted(store: "Store", run_id: str) -> None:
 
 
 def _present_plan(session: CliContext, store: "Store", run_id: str) -> Plan:
-    """Compile the flow file of a run with its params and its date.
+    """Compile the flow file of a run with its params, its date and the root of its files.
 
     Raises:
         UsageError: the flow is not a file.
@@ -139,7 +139,7 @@ def _present_plan(session: CliContext, store: "Store", run_id: str) -> Plan:
     if not run.file:
         raise UsageError(f"--reload: the flow of run {run_id} is not a file")
     date = run.date or date_in(run.created_ms, Plan.from_json(store.runs.plan(run_id)).timezone)
-    return compile_flow(near(run.file), Inputs(json.loads(run.params or "{}")), session.err, date=date)
+    return compile_flow(near(run.file), Inputs(json.loads(run.params or "{}"), root=run.root or None), session.err, date=date)
 
 
 def _tell_changed(store: "Store", run_id: str) -> None:

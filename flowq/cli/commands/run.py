@@ -137,7 +137,11 @@ def _again(session: CliContext, given: str, request: _Request) -> _Request:
     return replace(
         request,
         file=near(earlier.file),
-        inputs=replace(request.inputs, values={**json.loads(earlier.params), **request.inputs.values}),
+        inputs=replace(
+            request.inputs,
+            values={**json.loads(earlier.params), **request.inputs.values},
+            root=request.inputs.root or earlier.root or None,
+        ),
         labels={**json.loads(earlier.labels), **request.labels},
         part=request.part or Part(selected.jobs, selected.stages, selected.until),
         directory=earlier.directory,

@@ -113,8 +113,7 @@ def run_fields(plan: Plan, *, local: bool, labels: Mapping[str, str]) -> dict[st
         "total": sum(1 for cell in plan.cells if _is_counted(plan, cell)),
         "retention": _retention_ms(plan.retention),
     }
-    if plan.date:
-        fields["date"] = plan.date
+    fields |= {name: value for name, value in (("date", plan.date), ("root", plan.root)) if value}
     if plan.sources:
         fields["sources"] = json.dumps(dict(plan.sources))
     if times := {time for node in plan.nodes for _name, time in _kept(node, fields["retention"])}:

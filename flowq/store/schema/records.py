@@ -110,6 +110,7 @@ class RunRecord:
     sources: str = "{}"  # JSON: digests of its flow files, see `flowq.plan.sources`
     left_out: int = 0  # of `total`: jobs that were not selected
     date: str = ""  # `run.date`; empty: that of its creation
+    root: str = ""  # the directory of the flow's files, where one was given
 
     @property
     def ended(self) -> bool:
