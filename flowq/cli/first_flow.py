@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from flowq.cli.flow_choice import DEFAULT, DIRECTORY
+from flowq.cli.flow_choice import DEFAULT, DIRECTORY, default_files
 from flowq.exceptions import UsageError
 
 SCHEMA: Final = f"{DIRECTORY}/flow.schema.json"
@@ -70,6 +70,8 @@ def write_first_flow(directory: str) -> Iterator[str]:
         UsageError: there is a flow already, or a file cannot be written.
     """
     base = Path(directory)
+    if there := default_files(directory):
+        raise UsageError(f"{base / there[0]} is a flow already: nothing was written; `flowq init DIR` writes one elsewhere")
     try:
         base.mkdir(parents=True, exist_ok=True)
         yield _write_flow(base)
@@ -86,7 +88,7 @@ def _write_flow(base: Path) -> str:
         with file.open("x", encoding="utf-8") as stream:
             stream.write(text)
     except FileExistsError:
-        raise UsageError(f"{file} exists already: nothing was written; `flowq init DIR` writes a flow elsewhere") from None
+        raise UsageError(f"{file} exists already: nothing was written; `flowq init DIR` writes one elsewhere") from None
     return f"wrote {file}"
 
 

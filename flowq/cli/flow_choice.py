@@ -51,9 +51,16 @@ def flow_file(given: str | None, command: str) -> str:
     raise click.UsageError(f"say which flow: `flowq {command} FILE`; there are {', '.join(found[:_SHOWN])}{more}")
 
 
-def default_files() -> list[str]:
-    """Return the flow files that a command takes by default: `flow.yaml`, else all of `.flowq`."""
-    return [name for name in _DEFAULTS if os.path.isfile(name)] or _in_directory()  # noqa: PTH113 - completion starts on each Tab
+def default_files(directory: str = "") -> list[str]:
+    """Return the flow files that a command takes by default: `flow.yaml`, else all of `.flowq`; as paths from the directory."""
+    found = [name for name in _DEFAULTS if os.path.isfile(os.path.join(directory, name))]  # noqa: PTH113, PTH118 - fast
+    return found or _in_own(os.path.join(directory, DIRECTORY))  # noqa: PTH118
+
+
+def near(file: str) -> str:
+    """Return the path of the flow file of a run as a user here would type it: relative, if it is below this directory."""
+    relative = os.path.relpath(file)
+    return file if relative.startswith("..") else relative
 
 
 def shown_name(file: str) -> str:
@@ -61,9 +68,9 @@ def shown_name(file: str) -> str:
     return STDIN_NAME if file == STDIN else file
 
 
-def _in_directory() -> list[str]:
+def _in_own(directory: str) -> list[str]:
     try:
-        names = sorted(os.listdir(DIRECTORY))  # noqa: PTH208 - as above
+        names = sorted(os.listdir(directory))  # noqa: PTH208 - as above
     except OSError:
         return []
     return [f"{DIRECTORY}/{name}" for name in names if name.endswith(SUFFIXES) and name[0] != "."]

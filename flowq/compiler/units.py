@@ -124,10 +124,12 @@ class Units:
                 Code.TOO_MANY_JOBS, tree.key_span("jobs"), f"the flow has more than {MAX_CELLS:,} jobs", "split the flow"
             )
         found = {name: units for name, units in parts.items() if units is not None}
-        if report.failed or len(found) < len(parts):
+        if len(found) < len(parts) or (report.failed and not report.only_lacks_values):
             return None
         if not self.files.failed:
             warn(flow, main.graph, tree, report)
+        if report.failed:
+            return None
         return Unit(flow, main, handlers, found, around.place.absolute(around.place.file) if around.place.file else "")
 
     def _signatures(self, flow: FlowSpec, around: Surroundings, report: Report) -> "dict[str, Signature]":

@@ -360,6 +360,26 @@ def test_killing_the_horse_fails_the_job_and_the_worker_continues(queue: Queue, 
     assert after.latest_result(timeout=10) is not None
 
 
+@pytest.mark.parametrize("worker_class", [Worker, SimpleWorker])
+def test_a_workers_state_is_that_of_now(queue: Queue, background: Start, tmp_path: Path, worker_class: type[Worker]) -> None:
+    """RQ's documentation: look whether a worker is busy, then kill its horse. No heartbeat has to come first."""
+    background(lambda: worker_class([queue], name="w"))
+    until(lambda: Worker.count(queue.connection) == 1, message="the worker to be listed")
+    for number in range(3):
+        started, go = tmp_path / f"{number}.started", tmp_path / f"{number}"
+        job = queue.enqueue(samples.wait_for_file, str(go))
+        until(started.exists, message="the job to run")
+        (worker,) = Worker.all(queue.connection)
+        assert (worker.state, worker.get_current_job_id(), worker.get_current_job()) == (WorkerStatus.BUSY, job.id, job)
+        if worker.state == WorkerStatus.BUSY and number < 2 and worker_class is Worker:
+            send_kill_horse_command(queue.connection, worker.name)
+            wait_for(job, "failed")
+        else:
+            go.touch()
+            wait_for(job, "finished")
+        assert (worker.state, worker.get_current_job_id()) == (WorkerStatus.IDLE, None)
+
+
 def test_invalid_commands(queue: Queue) -> None:
     with pytest.raises(NoSuchWorkerError, match="'missing'"):
         send_kill_horse_command(queue.connection, "missing")

@@ -129,6 +129,7 @@ def test_in_the_live_view(start: Start, project: Path, size: tuple[int, int]) ->
         run = on_terminal("run", "release.yaml", cwd=project, env={}, size=size)
         run.expect_exact("approval: Publish 2 pages?")
         run.expect(r"flowq approve \w{8} sign-off")
+        run.expect_exact("# in another terminal")
         run.expect_exact("1 approval to decide")
         assert call(start, "approve", "sign-off").code == 0
         run.expect(r"release\S*\s+\S*finished")

@@ -51,8 +51,11 @@ def test_nothing_is_overwritten(cli: Cli, tmp_path: Path) -> None:
     (tmp_path / "flow.yaml").write_text("mine")
     outcome = cli("init")
     assert outcome.code == 2
-    assert "flow.yaml exists already: nothing was written" in outcome.err
+    assert "flow.yaml is a flow already: nothing was written" in outcome.err
     assert [path.name for path in tmp_path.iterdir()] == ["flow.yaml"]
+    (tmp_path / "flow.yaml").rename(tmp_path / "flow.yml")
+    assert "flow.yml is a flow already" in cli("init").err
+    (tmp_path / "flow.yml").rename(tmp_path / "flow.yaml")
     (tmp_path / "flow.yaml").unlink()
     (tmp_path / ".gitignore").write_text("*.o\n.env")
     (tmp_path / ".flowq").mkdir()
@@ -61,6 +64,9 @@ def test_nothing_is_overwritten(cli: Cli, tmp_path: Path) -> None:
     assert "kept .flowq/flow.schema.json\nadded to .gitignore: /out/, __pycache__/\n" in outcome.out
     assert (tmp_path / ".gitignore").read_text() == "*.o\n.env\n/out/\n__pycache__/\n"
     assert (tmp_path / ".flowq" / "flow.schema.json").read_text() == "mine"
+    (tmp_path / "flow.yaml").rename(tmp_path / ".flowq" / "main.yaml")
+    assert ".flowq/main.yaml is a flow already" in cli("init").err
+    (tmp_path / ".flowq" / "main.yaml").rename(tmp_path / "flow.yaml")
     (tmp_path / "flow.yaml").unlink()
     assert "kept .gitignore\n" in cli("init").out
 

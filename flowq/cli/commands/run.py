@@ -12,7 +12,7 @@ import click
 
 from flowq.cli.completion.candidates import complete_flows, complete_runs
 from flowq.cli.context import CliContext, pass_context, url_option
-from flowq.cli.flow_choice import flow_file
+from flowq.cli.flow_choice import flow_file, near
 from flowq.cli.options.flows import Inputs, Manner, Part, execution_options, param_options, selection_options
 from flowq.cli.options.types import Duration, Pair
 from flowq.exceptions import UsageError
@@ -136,7 +136,7 @@ def _again(session: CliContext, given: str, request: _Request) -> _Request:
     selected = read_plan(store, earlier.id).selection
     return replace(
         request,
-        file=earlier.file,
+        file=near(earlier.file),
         inputs=replace(
             request.inputs,
             values={**json.loads(earlier.params), **request.inputs.values},

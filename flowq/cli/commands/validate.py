@@ -1,5 +1,6 @@
 """`flowq validate`."""
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -13,7 +14,7 @@ from flowq.cli.flow_file import compile_now, show_diagnostics
 from flowq.cli.options.flows import Inputs, param_options
 from flowq.cli.render.output import show, show_json
 from flowq.cli.render.styled_text import Line
-from flowq.flows.views.text import plural, safe_line
+from flowq.flows.views.text import safe_line
 
 if TYPE_CHECKING:
     from flowq.compiler import Diagnostic
@@ -55,7 +56,7 @@ class _Checked:
     file: str
     diagnostics: tuple["Diagnostic", ...]
     jobs: str | None
-    missing: int
+    missing: tuple[str, ...]
 
     @property
     def valid(self) -> bool:
@@ -65,7 +66,7 @@ class _Checked:
     def verdict(self) -> Line:
         """Return the line that states the result."""
         jobs = "" if self.jobs is None else f", {self.jobs}"
-        needs = f"; a run needs {plural(self.missing, 'value')} given with -p" if self.missing else ""
+        needs = f"; a run needs {' '.join(f'-p {safe_line(name)}=…' for name in self.missing)}" if self.missing else ""
         return ((f"{safe_line(shown_name(self.file))}: ", ""), ("valid", "good"), (jobs + needs, ""))
 
 
@@ -77,4 +78,7 @@ def _check(file: str, inputs: Inputs) -> _Checked:
     compilation = compile_now(file, inputs)
     kept = tuple(item for item in compilation.diagnostics if item.code != Code.MISSING_PARAM)
     jobs = None if compilation.plan is None else count_text(before_run(compilation.plan))
-    return _Checked(file, kept, jobs, len(compilation.diagnostics) - len(kept))
+    missing = tuple(
+        re.findall("`(.*?)`", item.message)[0] for item in compilation.diagnostics if item.code == Code.MISSING_PARAM
+    )
+    return _Checked(file, kept, jobs, missing)

@@ -9,7 +9,7 @@ import click
 from flowq.cli.completion.candidates import complete_jobs, complete_runs_and_jobs
 from flowq.cli.context import CliContext, pass_context, url_option
 from flowq.cli.render.output import show, show_json
-from flowq.cli.render.run_table import commands_lines, where
+from flowq.cli.render.run_table import commands_lines, retry_command, where
 from flowq.cli.render.styled_text import Line, indent, wrap
 from flowq.cli.render.vocabulary import approval_command, symbol, word
 from flowq.cli.targets import only_job, select_jobs, select_target
@@ -121,4 +121,4 @@ def _advice(cause: Cause, run: RunView) -> Iterator[tuple[str, str]]:
     for leaf in bad[:2]:
         yield f"flowq logs {run.id} {shlex.quote(safe_line(leaf.name))}", "what it printed"
     if run.ended and (bad or any(leaf.status is JobStatus.CANCELED for leaf in leaves)):
-        yield f"flowq retry {run.id} --failed", "what failed, and what depends on it"
+        yield retry_command(run)

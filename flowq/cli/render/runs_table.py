@@ -43,4 +43,7 @@ def runs_table(runs: Sequence[RunRecord], terminal: Terminal, orphaned: Collecti
 
 def _jobs(run: RunRecord) -> str:
     failed = run.counts.get(JobStatus.FAILED, 0) + run.counts.get(JobStatus.STOPPED, 0)
-    return f"{run.counts.get(JobStatus.FINISHED, 0)}/{run.total - run.left_out}" + (f", {failed} failed" if failed else "")
+    left = max(0, run.counts.get(JobStatus.SKIPPED, 0) - run.left_out) if run.ended else 0
+    parts = [f"{run.counts.get(JobStatus.FINISHED, 0)}/{run.total - run.left_out}"]
+    parts += [f"{count} {what}" for count, what in ((failed, "failed"), (left, "skipped")) if count]
+    return ", ".join(parts)

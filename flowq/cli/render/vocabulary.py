@@ -11,6 +11,7 @@ from flowq.plan import Cell, Plan
 from flowq.plan.foreach import foreach_counts
 from flowq.states import JobStatus, Reason
 
+_ITEM: Final = 80  # characters of an item
 _PARENTS: Final = 3  # names of jobs before a foreach
 
 WORDS: Final = {
@@ -53,6 +54,7 @@ _REASONS: Final = {
     "run_canceled": "the run was canceled",
     "canceled": "",
     "run_timeout": "the run's time was over",
+    "concurrency": "the concurrency group is full",
     "error": "",
     "retry": "",
     "delay": "",
@@ -80,6 +82,13 @@ def word(status: JobStatus | None) -> tuple[str, str]:
 def reason_text(reason: str | None) -> str:
     """Return a stored reason in words; an empty string if the status needs none."""
     return "" if not reason else safe_line(_REASONS.get(reason, reason.replace("_", " ")))
+
+
+def item_text(job: JobView) -> str:
+    """Return the item of a failed cell of a foreach, shortened; "" if there is none."""
+    if not job.item:
+        return ""
+    return f"item {safe_line(job.item if len(job.item) <= _ITEM else job.item[: _ITEM - 1] + '…')}"
 
 
 def note(job: JobView, now_ms: int, *, local: bool = True) -> str:

@@ -15,6 +15,7 @@ from typing import Final
 
 from flowq.compiler.diagnostics.codes import WARNINGS, Code
 from flowq.compiler.diagnostics.diagnostic import MAX_DIAGNOSTICS, START, Diagnostic, Span, diagnostic
+from flowq.compiler.diagnostics.suggestions import close_match
 from flowq.compiler.diagnostics.withheld import Shown, withheld
 from flowq.compiler.syntax.allowances import Allowance, BadAllowance, find_allowances
 from flowq.compiler.syntax.nodes import YamlNode
@@ -87,6 +88,11 @@ class Report:
     def failed(self) -> bool:
         """Whether there is an error."""
         return self._errors > 0
+
+    @property
+    def only_lacks_values(self) -> bool:
+        """Whether there are errors, all of them about params that have no value: nothing in the text is wrong."""
+        return self.failed and self._errors == sum(item.code == Code.MISSING_PARAM for item in self._found)
 
     @property
     def errors(self) -> int:
@@ -211,10 +217,26 @@ def _content(descriptor: int) -> tuple[bytes, tuple[Code, str, str] | None]:
 
 def _no_file(path: str) -> tuple[Code, str, str]:
     if os.path.isdir(path):  # noqa: PTH112 - as for the others
-        return Code.UNREADABLE, "this is a directory, expected a flow file", "name the file in it"
+        flow = os.path.join(path, "flow.yaml")  # noqa: PTH118
+        hint = f"there is {flow}" if os.path.isfile(flow) else "name the file in it"  # noqa: PTH113
+        return Code.UNREADABLE, "this is a directory, expected a flow file", hint
     return Code.UNREADABLE, "this is not a regular file", "copy its content to a file"
 
 
 def _missing_help(path: str) -> str:
     other = path[:-4] + ".yaml" if path.endswith(".yml") else path[:-5] + ".yml" if path.endswith(".yaml") else path + ".yaml"
-    return f"there is {other}" if os.path.isfile(other) else "check the path"  # noqa: PTH113 - a name that is too long is no file
+    if os.path.isfile(other):  # noqa: PTH113 - a name that is too long is no file
+        return f"there is {other}"
+    directory, name = os.path.split(path)
+    flows = _flows_in(directory)
+    close = close_match(os.path.splitext(name)[0], flows)  # noqa: PTH122 - as above
+    return "check the path" if close is None else f"did you mean {flows[close]}?"
+
+
+def _flows_in(directory: str) -> dict[str, str]:
+    """Return the flow files of a directory by their names without the extension."""
+    try:
+        names = os.listdir(directory or ".")  # noqa: PTH208 - as above
+    except (OSError, ValueError):
+        return {}
+    return {os.path.splitext(name)[0]: name for name in names if name.endswith((".yaml", ".yml"))}  # noqa: PTH122 - as above

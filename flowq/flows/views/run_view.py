@@ -35,6 +35,7 @@ class Snapshot:
     lanes: Mapping[int, int] = field(default_factory=dict)
     changed: tuple[str, ...] = ()  # see `flowq.flows.views.sources`
     orphaned: bool = False  # see `flowq.flows.views.orphans`
+    items: Mapping[int, str] = field(default_factory=dict)  # of failed cells of a foreach, as JSON
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +85,7 @@ class JobView:
     phase: str = ""  # of a handler, see `Cell.phase`
     cache: CacheView | None = None  # once it is decided
     selected: bool = True  # a run of a part of the flow leaves the others out
+    item: str = ""  # of a failed cell of a foreach, as JSON
     outcome: str | None = None  # of its latest execution: an end, retried, exceeded, lost, unclaimed
     lane: int | None = None  # of a running job: which of the slots it occupies, as far as one can tell from outside
 
@@ -281,6 +283,7 @@ def _job_view(
         due_ms=record.due_ms if record is not None and record.status is JobStatus.SCHEDULED else None,
         duration=_duration(record, ended_ms, snapshot.now_ms),
         error=snapshot.errors.get(cell.ordinal),
+        item=snapshot.items.get(cell.ordinal, ""),
         place=plan.place_of(node),
         semaphores=_semaphores(record),
         phase=cell.phase,

@@ -60,6 +60,9 @@ FIELDS: Final[dict[str, JobField]] = {
         "how the latest execution ended: an end, retried, exceeded, lost, unclaimed",
     ),
     "exit_code": JobField("integer", "job/finish", "exit code of the latest execution"),
+    "unlisted": JobField(
+        "flag", "job/finish job/unlist", "it has ended and is in no registry: taken out, or its worker lists no failures"
+    ),
     "allowed": JobField("flag", "job/finish lib/job_end", "it failed, and was allowed to"),
     "retry": JobField("text", "client submit", "<max>|<ms>,<ms>,…|<jitter in %>|<front 0 or 1>, see lib/retry", "ms"),
     "retry_lost": JobField("integer", "submit", "0: an execution whose worker is lost is not retried"),
@@ -124,7 +127,6 @@ FIELDS: Final[dict[str, JobField]] = {
         "job/release_dependents",
         "earlier ends whose edges are not all decided: <status>|<1 if allowed, 2 more if requeued>|<edges until here>;…",
     ),
-    "unlisted": JobField("flag", "job/unlist", "it has ended, and was taken out of its registry"),
     "verdict": JobField("text", "submit lib/run_walks", "reason for which it is skipped as soon as its turn comes"),
     # -- jobs of runs
     "run": JobField("text", "run/upload_jobs lib/foreach", "id of its run"),
