@@ -139,7 +139,8 @@ def _present_plan(session: CliContext, store: "Store", run_id: str) -> Plan:
     if not run.file:
         raise UsageError(f"--reload: the flow of run {run_id} is not a file")
     date = run.date or date_in(run.created_ms, Plan.from_json(store.runs.plan(run_id)).timezone)
-    return compile_flow(near(run.file), Inputs(json.loads(run.params or "{}"), root=run.root or None), session.err, date=date)
+    inputs = Inputs(json.loads(run.params or "{}"), root=run.root or None)
+    return compile_flow(near(run.file), inputs, session.err, date=date)
 
 
 def _tell_changed(store: "Store", run_id: str) -> None:
