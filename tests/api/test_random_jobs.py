@@ -35,6 +35,7 @@ class Story:
             self.cancel,
             self.delete,
             self.requeue,
+            self.unlist,
             self.sweep,
             self.clear,
             self.reap_dead_worker,
@@ -128,6 +129,11 @@ class Story:
 
     def requeue(self) -> None:
         self.job().requeue(at_front=self.rng.random() < 0.3)
+
+    def unlist(self) -> None:
+        queue = self.rng.choice(self.queues)
+        registries = [queue.finished_job_registry, queue.failed_job_registry, queue.skipped_job_registry]
+        self.rng.choice(registries).remove(self.rng.choice(IDS), delete_job=self.rng.random() < 0.2)
 
     def claim(self) -> None:
         claim = self.store.workers.claim("w", self.rng.sample("ab", 2), self.rng.choice([0.001, 100]))
