@@ -80,7 +80,8 @@ bench: $(DEVELOP) $(PEERS) ## compare with RQ, Celery and others, side by side: 
 clients: $(DEVELOP) $(CLIENTS)-all ## run the tests of packages built on RQ, on RQ and on flowq: one table
 	$(BIN)/python -m tests.clients $(ARGS)
 
-chaos: $(DEVELOP) ## the long sweeps of kills and lost replies
+chaos: $(DEVELOP) ## the long sweeps of kills and lost replies, and the store's tests on a server whose users may not call functions
+	$(BIN)/python -m pytest tests/store --without-functions -n $(JOBS) --dist loadfile
 	$(BIN)/python -m pytest -m chaos --timeout 1800 $(ARGS)
 
 wheel: $(DEVELOP) ## build the wheel into dist/ (from a source archive: nothing of an earlier build gets in)

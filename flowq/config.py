@@ -36,6 +36,7 @@ class Settings:
     namespace: Setting
     home: Setting | None  # directory of the embedded server; None: the default, see `flowq.embedded.directory`
     allow_eviction: Setting  # "true" or "false": use a server although it may evict keys
+    python: Setting | None  # interpreter of jobs with `call`, absolute or `~/…`, for flows that name none; None: the worker's
 
     def __iter__(self) -> Iterator[tuple[str, Setting | None]]:
         """Yield name and setting. Passwords in URLs are not hidden: see `redact`."""
@@ -47,6 +48,7 @@ _VARIABLES: Final = {
     "namespace": "FLOWQ_NAMESPACE",
     "home": "FLOWQ_HOME",
     "allow_eviction": "FLOWQ_ALLOW_EVICTION",
+    "python": "FLOWQ_PYTHON",
 }
 _BOOLEANS: Final = {"1": "true", "true": "true", "yes": "true", "0": "false", "false": "false", "no": "false"}
 
@@ -72,7 +74,10 @@ def load_settings(
     found = _from_file(Path(directory) if directory is not None else Path.cwd())
     for name, variable in _VARIABLES.items():
         if environ.get(variable):
-            found[name] = Setting(environ[variable], variable)
+            value = (
+                str(Path.cwd() / environ[variable]) if name == "python" and environ[variable][0] != "~" else environ[variable]
+            )
+            found[name] = Setting(value, variable)
     for name, argument in (("url", url), ("namespace", namespace)):
         if argument:
             found[name] = Setting(argument, "argument")
@@ -81,6 +86,7 @@ def load_settings(
         namespace=_checked_namespace(found.get("namespace", Setting(NAMESPACE, "default"))),
         home=found.get("home"),
         allow_eviction=_checked_boolean(found.get("allow_eviction", Setting("false", "default")), "allow_eviction"),
+        python=found.get("python"),
     )
 
 
@@ -132,28 +138,46 @@ def _table(path: Path, text: str) -> dict[str, Any] | None:
     try:
         document = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        raise ConfigError(f"{path} is not valid TOML: {error}") from error
+        raise ConfigError(f"{path} is not valid TOML{_detail(path, str(error))}") from error
     if path.name == "flowq.toml":
         return document
     tool = document.get("tool", {})
     table = tool.get("flowq") if isinstance(tool, dict) else None
     if table is not None and not isinstance(table, dict):
-        raise ConfigError(f"{path}: tool.flowq must be a table, found {table!r}")
+        raise ConfigError(f"{path}: tool.flowq must be a table{_found(path, table)}")
     return table
 
 
 def _setting(path: Path, key: str, value: object) -> Setting:
     if key not in _VARIABLES:
-        raise ConfigError(f"{path}: unknown key {key!r}, expected one of: {', '.join(_VARIABLES)}")
+        named = f" {key!r}" if _is_own(path) else ""
+        raise ConfigError(f"{path}: unknown key{named}, expected one of: {', '.join(_VARIABLES)}")
     if key == "allow_eviction":
         if not isinstance(value, bool):
-            raise ConfigError(f"{path}: {key} must be true or false, found {value!r}")
+            raise ConfigError(f"{path}: {key} must be true or false{_found(path, value)}")
         return Setting(str(value).lower(), str(path))
     if not isinstance(value, str) or not value:
-        raise ConfigError(f"{path}: {key} must be a string that is not empty, found {value!r}")
+        raise ConfigError(f"{path}: {key} must be a string that is not empty{_found(path, value)}")
     if key == "home":  # relative to the file, not to the working directory
         return Setting(str(path.parent / Path(value).expanduser()), str(path))
+    if key == "python":  # a home directory is that of the worker's user
+        return Setting(value if value[0] == "~" else str(path.parent / value), str(path))
     return Setting(value, str(path))
+
+
+def _is_own(path: Path) -> bool:
+    """Return whether a file is no link out of its directory: what a link of others points to may be secret, and is not quoted."""
+    return path.resolve().is_relative_to(path.parent.resolve())
+
+
+def _found(path: Path, value: object) -> str:
+    return f", found {redact(repr(value))}" if _is_own(path) else ""
+
+
+def _detail(path: Path, text: str) -> str:
+    """Return what the parser says; of a link out of the directory only the place."""
+    place = re.search(r"\(at [^()]*\)$", text)
+    return f": {text}" if _is_own(path) else f" {place[0]}" if place else ""
 
 
 # -- values

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any, Final, Self
 from flowq import ids
 from flowq.callbacks import Callback
 from flowq.connections.stores import connection_of, store_for
-from flowq.dependency import Dependency
+from flowq.dependency import ENDS, MET, Dependency, cycle_message
 from flowq.dotted_names import load_class, reference
-from flowq.exceptions import InvalidJobOperation, NoSuchJobError, UsageError
+from flowq.exceptions import InvalidJobDependency, InvalidJobOperation, NoSuchJobError, UsageError
 from flowq.jobs.attributes import JobAttributes
 from flowq.jobs.call import Call
 from flowq.jobs.context import as_current, current_handle, current_job_class, current_store, current_task
-from flowq.jobs.options import JobOptions, as_arguments, as_keywords, bind_options, checked_id, parse_options
+from flowq.jobs.options import JobOptions, as_arguments, as_keywords, bind_options, checked_id, new_id, parse_options
 from flowq.jobs.settings import JobSettings
 from flowq.jobs.state import JobState
 from flowq.rate_limit import RateLimit
@@ -197,12 +197,15 @@ class Job(JobAttributes):
 
         Raises:
             NoSuchJobError: the job was enqueued and is gone.
+            InvalidJobDependency: a job that it depends on waits for it, or is stored to do so.
             InvalidJobOperation: it belongs to a run.
             UsageError: it has no function.
         """
-        stored = self.is_new and self.store.jobs.draft(self.settings.new_job()) is not Outcome.CONFLICT
+        outcome, detail = self.store.jobs.draft(self.settings.new_job()) if self.is_new else (Outcome.CONFLICT, "")
+        if outcome is Outcome.CYCLE:
+            raise InvalidJobDependency(cycle_message(self.id, detail))
         changes = self.settings.changes()
-        if stored:
+        if outcome is not Outcome.CONFLICT:
             return
         # Not new, or another client has enqueued the id meanwhile.
         outcome = self.store.jobs.save(self.id, changes)
@@ -232,6 +235,30 @@ class Job(JobAttributes):
         """Return the jobs that it waits or waited for, as far as they are there."""
         return restore(self.dependency_ids, self.connection, type(self))
 
+    def dependencies_are_met(
+        self,
+        parent_job: "Job | None" = None,
+        pipeline: Any = None,  # noqa: ARG002 - RQ's signature
+        exclude_job_id: str | None = None,
+        refresh_job_status: bool = True,  # noqa: ARG002 - RQ's signature
+    ) -> bool:
+        """Return whether the ends of the jobs that it depends on let it be enqueued. Nothing is changed: flowq enqueues it by itself.
+
+        Args:
+            parent_job: a job that counts as finished.
+            pipeline: has no effect.
+            exclude_job_id: a job that is not looked at.
+            refresh_job_status: has no effect, the present status counts.
+        """
+        passed = {exclude_job_id, None if parent_job is None else parent_job.id}
+        edges = self.options.edges if self.is_new else self.store.jobs.edges(self.id)
+        edges = [edge for edge in edges if edge[0] not in passed]
+        records = self.store.jobs.get_many(parent for parent, _ in edges)
+        return all(
+            condition == MET or (record is not None and record.status in ENDS[condition])
+            for record, (_, condition) in zip(records, edges, strict=True)
+        )
+
     def delete_dependents(self) -> None:
         """Delete the jobs that wait for it."""
         for job in self.dependent_ids:
@@ -255,7 +282,7 @@ class Job(JobAttributes):
         self._expect(outcome, "cancel")
 
     def requeue(self, at_front: bool = False) -> Self:
-        """Execute an ended job again, from its first attempt.
+        """Execute an ended job again, from its first attempt. Jobs that were skipped because of it wait for it again.
 
         Raises:
             NoSuchJobError, InvalidJobOperation: it is gone, has not ended, or belongs to a run.
@@ -325,6 +352,20 @@ def get_current_job(connection: Any = None, job_class: Any = None) -> Job | None
     store = current_store() if connection is None else store_for(connection)
     job: Job = wanted.fetch(task["id"], None if store is None else connection_of(store))  # type: ignore[attr-defined] # a subclass of Job
     return job
+
+
+def parse_job_id(job_or_execution_id: str) -> str:
+    """Return the id of the job in what RQ calls the key of an execution, `<job>:<execution>`."""
+    return job_or_execution_id.partition(":")[0]
+
+
+def validate_job_id(job_id: str) -> None:
+    """Check the id for a new job.
+
+    Raises:
+        UsageError: it has other characters than letters, digits, `_` and `-`.
+    """
+    new_id(job_id)
 
 
 def cancel_job(job_id: str, connection: Any = None, serializer: Any = None, enqueue_dependents: bool = False) -> None:

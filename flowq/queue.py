@@ -129,11 +129,24 @@ class Queue(Enqueueing):
         job = self.job_class.fetch_many([job_id], self.connection)[0]
         return job if job is not None and job.origin == self.name else None
 
+    @property
+    def scheduler_pid(self) -> int | None:
+        """The process id of a living worker of this queue: every worker enqueues what is due. None without a worker."""
+        return next((worker.pid for worker in self.store.workers.live() if self.name in worker.queues), None)
+
+    def get_redis_server_version(self) -> tuple[int, ...]:
+        """Return the version of the server: (7, 2, 4); of Valkey the version of Redis that it is compatible with."""
+        info = self.connection.info("server")
+        return tuple(int(part) for part in str(info["redis_version"]).split("."))
+
     # -- clearing -------------------------------------------------------------------------------------------------------------
 
     def empty(self) -> int:
         """Delete the jobs that wait here and return how many; their dependents are decided (skipped, as a rule)."""
         return self.store.queues.empty(self.name)
+
+    def compact(self) -> None:
+        """Do nothing: a job that is gone is in no queue. RQ's users call it to drop such entries."""
 
     def delete(self, delete_jobs: bool = True) -> None:
         """Remove the queue; its next job creates it again.
@@ -161,14 +174,15 @@ class Queue(Enqueueing):
         self.store.jobs.cancel(job_id)
 
     def requeue(self, job_id: str) -> Job:
-        """Execute a failed job of this queue again.
+        """Execute a failed or skipped job of this queue again.
 
         Raises:
-            InvalidJobOperation: it is not in the failed registry.
+            InvalidJobOperation: it is in neither of these registries.
         """
-        if job_id not in self.failed_job_registry:
-            raise InvalidJobOperation(f"job {job_id} is not in the failed registry of queue {self.name!r}")
-        return self.failed_job_registry.requeue(job_id)
+        for registry in (self.failed_job_registry, self.skipped_job_registry):
+            if job_id in registry:
+                return registry.requeue(job_id)
+        raise InvalidJobOperation(f"job {job_id!r} is not in the failed or skipped registry of queue {self.name!r}")
 
     @property
     def started_job_registry(self) -> StartedJobRegistry:

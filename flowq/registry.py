@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from flowq import defaults
 from flowq.connections.stores import connection_of, store_for
@@ -10,6 +10,7 @@ from flowq.exceptions import InvalidJobOperation, NoSuchJobError
 from flowq.job import Job
 from flowq.serializers import resolve_serializer
 from flowq.states import ENDED, JobStatus
+from flowq.store.schema.outcomes import Outcome
 
 if TYPE_CHECKING:
     from flowq.store import Store
@@ -122,26 +123,35 @@ class BaseRegistry:
             raise InvalidJobOperation(f"job {handle.id} is not in the {self.status} registry of queue {self.name!r}")
         return handle.requeue(at_front=at_front)
 
-    def remove(self, job: Job | str, *, delete_job: bool = False) -> None:
-        """Remove a job from the registry.
-
-        One that is not in it is left alone. A job that waits is canceled; of one that has ended, the record goes with the entry, they are one.
+    def remove(self, job: Job | str, pipeline: Any = None, delete_job: bool = False) -> int:
+        """Remove a job from the registry. The record of one that has ended stays until it expires; a job that waits is canceled.
 
         Args:
-            job: the job or its id.
-            delete_job: delete also one that waits.
+            job: the job or its id; one that is not in the registry is left alone.
+            pipeline: a pipeline of redis-py, which then carries it out.
+            delete_job: delete the job.
+
+        Returns:
+            How many jobs were removed, or will be by the pipeline: 1 or 0.
 
         Raises:
             InvalidJobOperation: it is being executed.
         """
         if job not in self:
-            return
+            return 0
         if self.status is JobStatus.STARTED and not delete_job:
             raise InvalidJobOperation(f"job {_id(job)} is being executed: `Job.cancel` or `send_stop_job_command` end it")
-        if delete_job or self.status in ENDED:
-            self.store.jobs.delete(_id(job))
-        else:
-            self.store.jobs.cancel(_id(job))
+        jobs = self.store.jobs
+        how: Literal["unlist", "cancel", "delete"] = "delete" if delete_job else "unlist" if self.status in ENDED else "cancel"
+        if pipeline is not None:
+            jobs.remove_in(pipeline, _id(job), how)
+            return 1
+        return int({"delete": jobs.delete, "unlist": jobs.unlist, "cancel": jobs.cancel}[how](_id(job)) is Outcome.DONE)
+
+    @staticmethod
+    def parse_job_id(entry: str | bytes) -> str:
+        """Return the id of the job of an entry; here, the entry is the id."""
+        return entry.decode() if isinstance(entry, bytes) else entry
 
     def cleanup(self) -> None:
         """Drop expired entries now. Not needed: counts and lists leave them out, and every end of a job drops some."""
@@ -162,7 +172,7 @@ class StartedJobRegistry(BaseRegistry):
 
     def cleanup(self) -> None:
         """Remove the jobs of lost workers: they are retried or fail. Not needed: every worker does it each second."""
-        while self.store.workers.sweep(defaults.LEASE):
+        while self.store.workers.sweep(defaults.LEASE).more:
             pass
 
 
@@ -204,6 +214,22 @@ class ScheduledJobRegistry(BaseRegistry):
             raise NoSuchJobError(f"job {_id(job_or_id)} is not scheduled in queue {self.name!r}")
         return datetime.fromtimestamp(score / 1000, UTC)
 
+    def get_jobs_to_schedule(self, timestamp: float | None = None, chunk_size: int = 1000) -> list[str]:
+        """Return ids of jobs that are due, the first one first. Nothing is changed: the workers enqueue them.
+
+        Args:
+            timestamp: the time, in seconds since the epoch; now unless given.
+            chunk_size: how many ids at most.
+        """
+        latest = self.store.now_ms() if timestamp is None else timestamp * 1000
+        found = []
+        for job in self.get_job_ids(0, chunk_size - 1):
+            due = self._score(job)
+            if due is None or due > latest:
+                break
+            found.append(job)
+        return found
+
     def cleanup(self) -> None:
         """Do nothing: a scheduled job leaves when it is due, by any worker's sweep."""
 
@@ -215,7 +241,7 @@ class CanceledJobRegistry(BaseRegistry):
 
 
 class SkippedJobRegistry(BaseRegistry):
-    """Jobs that will not be executed because a job that they depend on did not succeed, until their `result_ttl` has passed."""
+    """Jobs that are not executed because a job that they depend on did not succeed, until that is requeued or their `failure_ttl` has passed."""
 
     status = JobStatus.SKIPPED
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import IntEnum
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final
 
 from flowq import signing
 from flowq.exceptions import DeserializationError
@@ -25,6 +25,7 @@ class ResultType(IntEnum):
     MAX_RETRIES_EXCEEDED = 5
 
 
+_ASKED: Final = "the job asked for another attempt by returning Retry: "  # as a worker reports it
 _TYPES = {
     "successful": ResultType.SUCCESSFUL,
     "failed": ResultType.FAILED,
@@ -99,17 +100,17 @@ class Result:
         """
         kind = _TYPES[record.type]
         successful = kind is ResultType.SUCCESSFUL
-        exceeded = Retry.restored(_asked(record.error)) if kind is ResultType.MAX_RETRIES_EXCEEDED else None
+        asked = None if successful else Retry.restored(_asked(record.error))
         return cls(
             id=f"{job_id}-{record.execution}",
             job_id=job_id,
             type=kind,
             created_at=datetime.fromtimestamp(record.created_ms / 1000, UTC),
             execution=record.execution,
-            return_value=decode(job_id, record.value, serializer) if successful else exceeded,
+            return_value=decode(job_id, record.value, serializer) if successful else asked,
             worker_name=record.worker,
             execution_started_at=None if record.started_ms is None else datetime.fromtimestamp(record.started_ms / 1000, UTC),
-            exc_string=None if exceeded is not None else error_text(record),
+            exc_string=None if asked is not None else error_text(record),
         )
 
 
@@ -119,8 +120,8 @@ def error_text(record: ResultRecord) -> str | None:
 
 
 def _asked(text: str | None) -> str:
-    """Return the stored form of the `Retry` that a job returned; empty for a job of a version that did not store it."""
-    return (text or "").partition("Retry: ")[2]
+    """Return the stored form of the `Retry` that a job returned; empty for an error, or a job of a version that did not store it."""
+    return (text or "").removeprefix(_ASKED) if (text or "").startswith(_ASKED) else ""
 
 
 def decode(job_id: str, value: bytes | None, serializer: Any = None) -> Any:

@@ -25,7 +25,7 @@ class JobStatus(StrEnum):
 
 
 ENDED: Final = frozenset({JobStatus.FINISHED, JobStatus.FAILED, JobStatus.STOPPED, JobStatus.CANCELED, JobStatus.SKIPPED})
-"""Statuses that no worker and no clock leaves again; only a requeue or the retry of a run does."""
+"""Statuses that no worker and no clock leaves again; only a requeue (of the job, or of one that it depends on) or the retry of a run does."""
 
 
 class RunStatus(StrEnum):
@@ -128,6 +128,7 @@ TRANSITIONS: Final[dict[str, frozenset[tuple[str, str]]]] = {
             ("deferred", "scheduled"),
             ("deferred", "rate_limited"),
             ("rate_limited", "queued"),
+            ("skipped", "deferred"),  # a plain job that it depends on was requeued
             ("deferred", "skipped"),
             ("deferred", "canceled"),
             ("deferred", "finished"),  # a join point or a group: nothing to execute
@@ -161,7 +162,7 @@ TRANSITIONS: Final[dict[str, frozenset[tuple[str, str]]]] = {
         (waiting, "canceled") for waiting in ("created", "queued", "deferred", "scheduled", "rate_limited")
     ),
     "job/requeue": frozenset(
-        (ended, to) for ended in ("failed", "stopped", "canceled", "finished") for to in ("queued", "rate_limited")
+        (ended, to) for ended in ("failed", "stopped", "canceled", "finished", "skipped") for to in ("queued", "rate_limited")
     ),
     "run/retry": frozenset(
         {

@@ -32,17 +32,29 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 
 @pytest.fixture(autouse=True)
 def _no_settings_of_the_user(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Clear the developer's settings, so that a test cannot use the developer's server by mistake."""
+    """Clear the developer's settings: a test must not use the developer's server by mistake, nor depend on the developer's terminal."""
     for name in ("REDIS_URL", "NAMESPACE", "ALLOW_EVICTION", "SECRET_KEY", "LINGER", "HOME", "CONFIG"):
         monkeypatch.delenv(f"FLOWQ_{name}", raising=False)
+    for name in ("COLUMNS", "LINES", "NO_COLOR"):
+        monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("XDG_STATE_HOME", f"{os.devnull}/a test that needs the embedded server asks for the fixture `home`")
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the option that takes the right to call functions away, so that transitions are sent as scripts."""
+    parser.addoption("--without-functions", action="store_true", help="let no user of the tests' server call its functions")
+
+
 @pytest.fixture(scope="session")
-def server() -> Iterator[PrivateServer]:
+def server(request: pytest.FixtureRequest) -> Iterator[PrivateServer]:
     """A server per test process, without persistence. Tests that kill or restart a server create their own `PrivateServer`."""
-    private = PrivateServer().start()
-    yield private
+    rights = ("--user", "default", "on", "nopass", "~*", "&*", "+@all", "-fcall")
+    without = request.config.getoption("--without-functions")
+    private = PrivateServer().start(*(rights if without else ()))
+    with pytest.MonkeyPatch.context() as patch:
+        if without:  # otherwise the first call of each session would be one more
+            patch.setattr("flowq.store.client.session.Session.functions", False)
+        yield private
     private.stop()
 
 

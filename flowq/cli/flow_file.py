@@ -1,16 +1,18 @@
 """Flow files on the command line: compilation, diagnostics, and the preview of a run."""
 
+import os
 import shlex
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from flowq.cli.context import complain
+from flowq.cli.flow_choice import STDIN, STDIN_NAME, shown_name
 from flowq.cli.options.flows import Inputs
 from flowq.cli.render.styled_text import Line, columns, pad
 from flowq.cli.render.vocabulary import count_text, foreach_text
 from flowq.cli.terminal import Terminal, echo
-from flowq.exceptions import InvalidFlowError
+from flowq.exceptions import InvalidFlowError, UsageError
 from flowq.flows.views.text import plural, safe_line
 
 if TYPE_CHECKING:
@@ -22,7 +24,7 @@ def compile_flow(file: str, inputs: Inputs, terminal: Terminal, *, date: str | N
     """Compile a flow file to run it; errors are written to standard error, and one line about warnings.
 
     Args:
-        file: the flow file.
+        file: the flow file, or `-`.
         inputs: params and root.
         terminal: standard error.
         date: `run.date` of a run that exists; None: today's, in the flow's time zone.
@@ -37,7 +39,7 @@ def compile_flow(file: str, inputs: Inputs, terminal: Terminal, *, date: str | N
         complain(_warnings_text(warnings, file, inputs))
     if compilation.plan is None:
         errors = sum(item.severity == "error" for item in compilation.diagnostics)
-        raise InvalidFlowError(f"{file} cannot run: {plural(errors, 'error')}", tuple(compilation.diagnostics))
+        raise InvalidFlowError(f"{shown_name(file)} cannot run: {plural(errors, 'error')}", tuple(compilation.diagnostics))
     return compilation.plan
 
 
@@ -46,15 +48,31 @@ def _warnings_text(warnings: "Sequence[Diagnostic]", file: str, inputs: Inputs) 
     codes = dict.fromkeys(item.code for item in warnings)
     root = [] if inputs.root is None else ["--root", inputs.root]
     command = shlex.join(["flowq", "validate", *root, file])
-    return f"{file}: {plural(len(warnings), 'warning')} ({', '.join(codes)}): {command}"
+    return f"{shown_name(file)}: {plural(len(warnings), 'warning')} ({', '.join(codes)}): {command}"
 
 
 def compile_now(file: str, inputs: Inputs, *, date: str | None = None) -> "Compilation":
-    """Compile a flow file. `date`: `run.date`; None: today's, in the flow's time zone."""
+    """Compile a flow file, or for `-` standard input. `date`: `run.date`; None: today's, in the flow's time zone."""
     from flowq.compiler import compile_file
 
     when = datetime.now(UTC) if date is None else date
-    return compile_file(file, params=inputs.values, params_file=inputs.file, date=when, root=inputs.root)
+    text = None
+    if file == STDIN:
+        file, text = STDIN_NAME, _standard_input()
+    return compile_file(file, params=inputs.values, params_file=inputs.file, date=when, root=inputs.root, text=text)
+
+
+def _standard_input() -> bytes:
+    """Return the bytes of standard input, up to the size that the compiler refuses."""
+    from flowq.compiler.syntax.source import MAX_BYTES
+
+    if os.isatty(0):
+        complain("reading a flow from the terminal: Ctrl+D ends it")
+    try:
+        with open(0, "rb", closefd=False) as stream:
+            return stream.read(MAX_BYTES + 1)
+    except OSError as error:
+        raise UsageError(f"cannot read a flow from standard input: {error.strerror}") from error
 
 
 def show_diagnostics(diagnostics: "Iterable[Diagnostic]", terminal: Terminal, *, err: bool) -> None:

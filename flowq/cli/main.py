@@ -22,6 +22,8 @@ _GARBAGE: Final = 50_000  # new objects between garbage collections; imports mak
 _NO_ROOM: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 COMMANDS: Final = {
+    "init": "Write a first flow into a directory.",
+    "list": "List the flows at and below a directory.",
     "run": "Run a flow, or a part of it, and follow it to its end.",
     "status": "Show a run: its jobs, their states and why.",
     "why": "Explain why a job is waiting, skipped, failed or queued.",
@@ -59,7 +61,7 @@ The module of the same name in `flowq.cli.commands` is imported when the command
 
 
 GROUPS: Final = {
-    "Flows": ("run", "validate", "plan", "graph", "schema"),
+    "Flows": ("init", "list", "run", "validate", "plan", "graph", "schema"),
     "Runs": ("status", "logs", "why", "result", "runs", "retry", "cancel", "approve", "delete"),
     "Queues": ("worker", "worker-pool", "enqueue", "cron", "requeue", "empty", "info", "suspend", "resume"),
     "Server and installation": ("server", "doctor", "gc", "config", "completion", "version"),
@@ -80,8 +82,7 @@ _SYNONYMS: Final = {
 _MEANT: Final = {
     "rerun": "`flowq retry --failed` runs the failed part of a run again, `flowq run --again RUN` starts a new run like it",
     "restart": "`flowq retry --failed` runs the failed part of a run again, `flowq run --again RUN` starts a new run like it",
-    "list": "`flowq runs` lists runs, `flowq info` lists queues and workers",
-    "ls": "`flowq runs` lists runs, `flowq info` lists queues and workers",
+    "ls": "`flowq list` lists flows, `flowq runs` lists runs, `flowq info` lists queues and workers",
     "start": "`flowq run FILE` runs a flow, `flowq worker` starts a worker, `flowq server start` the embedded server",
     "kill": "`flowq cancel RUN` ends a run, with --force its handlers too",
 }
@@ -130,9 +131,20 @@ class LazyGroup(click.Group):
     cls=LazyGroup,
     invoke_without_command=False,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
-    epilog="Try it: flowq run examples/flows/hello.yaml",
+    epilog="Try it: flowq init hello && flowq -C hello run",
 )
 @click.version_option(__version__, "--version", message="flowq %(version)s")
+@click.option(
+    "-C",
+    "directories",
+    type=click.Path(),  # `_enter` tells what is wrong with it
+    metavar="DIR",
+    multiple=True,
+    is_eager=True,
+    expose_value=False,
+    callback=lambda ctx, _parameter, directories: _enter(ctx, directories),
+    help="Change to this directory before anything else; several are followed one after the other.",
+)
 @url_option
 @click.pass_context
 def cli(ctx: click.Context) -> None:
@@ -149,6 +161,20 @@ def cli(ctx: click.Context) -> None:
         os.getcwd()  # noqa: PTH109 - pathlib is not imported yet
     except FileNotFoundError as error:
         raise UsageError("the working directory does not exist any more: change to another one") from error
+
+
+def _enter(ctx: click.Context, directories: Sequence[str]) -> None:
+    """Change the working directory.
+
+    Raises:
+        click.BadParameter: it is not a directory, or may not be entered.
+    """
+    for directory in directories:
+        try:
+            os.chdir(directory)
+        except (OSError, ValueError) as error:
+            reason = getattr(error, "strerror", None) or str(error)
+            raise click.BadParameter(f"cannot change to {directory!r}: {reason}", ctx, param_hint="-C") from error
 
 
 def _stand_in_for_rq() -> None:
@@ -263,6 +289,8 @@ def _report_bug(error: BaseException) -> int:
 
 def _usage_text(error: click.ClickException) -> str:
     text = error.format_message()
+    if isinstance(error, click.NoSuchOption) and error.option_name == "-C":
+        text = f"{text.rstrip('.')}: it stands before the command, as in `flowq -C DIR run`"
     context: Any = getattr(error, "ctx", None)
     if context is None:
         return text

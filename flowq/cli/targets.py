@@ -69,7 +69,7 @@ def select_target(store: "Store", run: str | None, job: str | None, *, change: b
         if not is_run_id(run):
             raise
         try:
-            return Target(_resolve(store, run))
+            return Target(_resolve_aloud(store, run))
         except NoSuchRunError:
             raise NoSuchJobError(f"{error}; and no run's id begins with {run!r}") from None
     if store.runs.latest(here()) is None:
@@ -209,6 +209,14 @@ def _resolve(store: "Store", given: str) -> str:
         path = "flowq" if context is None else context.command_path
         commands = ", ".join(f"`{path} {run}`" for run in error.runs)
         raise AmbiguousRunError(f"{given!r} fits several runs: {commands}", error.runs) from None
+
+
+def _resolve_aloud(store: "Store", given: str) -> str:
+    """Return the id that a prefix fits; tell the user if it is of another directory, because a job of this one may be meant."""
+    found = store.runs.require(_resolve(store, given))
+    if found.directory != here():
+        complain(f"{given} is the beginning of run {found.id} of {found.flow} in {found.directory}")
+    return found.id
 
 
 def _is_exact(store: "Store", given: str) -> bool:

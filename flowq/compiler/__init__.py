@@ -19,6 +19,7 @@ list; the import contract in pyproject.toml enforces the order.
     units        all of these for a flow and for its sub-flows
     emit         units -> `Plan`, with names that are unique in the run
     compile      all stages, from a file name to a `Compilation`
+    outline      the names in a flow file, also in one with mistakes; for lists and completion
 
 Every stage reports into one `Report` and continues as far as possible, so that all problems of a file are reported at once. No input
 raises an exception, hangs or exhausts memory: limits are checked before the work is done.

@@ -1,7 +1,7 @@
 """The chain of stages, from a file to a plan."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -14,6 +14,7 @@ from flowq.compiler.syntax.files import Beside, Files, project_root
 from flowq.compiler.syntax.nodes import Json
 from flowq.compiler.syntax.source import Report, Source, decode_source, load_source
 from flowq.compiler.units import Units
+from flowq.config import load_settings
 from flowq.plan import Plan
 from flowq.plan.bulk import no_collection
 from flowq.plan.sources import digest
@@ -41,6 +42,7 @@ def compile_file(
     params_file: str | os.PathLike[str] | None = None,
     date: str | datetime | None = None,
     root: str | os.PathLike[str] | None = None,
+    text: bytes | None = None,
 ) -> Compilation:
     """Compile a flow file.
 
@@ -51,19 +53,22 @@ def compile_file(
         date: `run.date` (`2026-01-31`), or the time of the run, which gives it in the flow's `timezone`; the compiler has no clock.
         root: the directory in which the files lie that the flow names; by default the nearest one with `flowq.toml` or `.git`, else that
             of the flow file.
+        text: the flow, where it is no file but standard input: `path` is only its name, and what it names is relative to the working
+            directory.
 
     Returns:
-        The plan, its `file` absolute, or None with at least one error. Never raises for what is in the file.
+        The plan, its `file` absolute (empty for a `text`), or None with at least one error. Never raises for what is in the file.
 
     Example:
         >>> compile_file("nightly.yaml", params={"region": "eu"}, date="2026-01-31").ok
     """
     name = os.fspath(path)
-    source, report = load_source(name)
-    place = Beside(name, os.path.abspath(name))  # noqa: PTH100 - not resolve(): a link keeps the name it was given
+    # not resolve(): a link keeps the name it was given
+    place = Beside(name, os.path.abspath(name) if text is None else "")  # noqa: PTH100
     files = Files(_root(place, root))
+    source, report = load_source(name, shown=files.shown(name)) if text is None else decode_source(name, text)
     given = given_params(params, None if params_file is None else os.fspath(params_file), files)
-    return _compile(source, report, Surroundings(given, _run(date), place, files, _modules(place.file), _time(date)))
+    return _compile(source, report, Surroundings(given, _run(date), place, files, _modules(place.absolute(name)), _time(date)))
 
 
 def compile_text(
@@ -105,15 +110,29 @@ def _compile(source: Source, report: Report, around: Surroundings) -> Compilatio
 
 
 def _plan(source: Source, report: Report, around: Surroundings) -> Plan | None:
-    unit = Units(around.files).top(source, report, around)
+    units = Units(around.files, _interpreter_of(around.place))
+    unit = units.top(source, report, around)
     if unit is None or around.files.failed:
         return None
     file = around.place.file
     sources = ({file: source} if file else {}) | around.files.flows()
+    plan = make_plan(unit, file)
+    calls = any(node.action.kind == "call" for node in plan.nodes)
     return replace(
-        make_plan(unit, file),
+        plan,
+        python=units.python if calls else "",
         sources={name: digest(one.text.encode("utf-8", "surrogatepass")) for name, one in sources.items()},
     )
+
+
+def _interpreter_of(place: Beside) -> Callable[[], str]:
+    """Return what reads the interpreter of the settings, for flows with calls that name none: most flows need no settings."""
+
+    def read() -> str:
+        found = load_settings(directory=place.absolute("")).python
+        return "" if found is None else found.value
+
+    return read
 
 
 def _modules(file: str) -> tuple[str, ...]:

@@ -43,6 +43,7 @@ def make_plan(unit: Unit, file: str) -> Plan:
         labels=head.labels,
         retention=head.retention,
         timezone=head.timezone,
+        date=str(head.bound.scope.run.get("date", "")),
         timeout=head.timeout,
         fail_fast=head.fail_fast,
         concurrency=head.concurrency,

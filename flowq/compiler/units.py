@@ -5,7 +5,7 @@ flow, so a file means the same alone and as a sub-flow. `emit` combines the unit
 """
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
@@ -14,7 +14,7 @@ from flowq.compiler.analysis.graph import Graph, build_graph
 from flowq.compiler.analysis.lint import warn
 from flowq.compiler.analysis.matrix_cells import MAX_CELLS, Budget, Cells, expand
 from flowq.compiler.analysis.matrix_match import check_matches
-from flowq.compiler.binding.flow import Surroundings, read_flow, with_date
+from flowq.compiler.binding.flow import Surroundings, of_run, read_flow
 from flowq.compiler.binding.spec import FlowSpec, JobSpec, SubFlow
 from flowq.compiler.diagnostics.codes import Code
 from flowq.compiler.expressions.constants import StaticScope
@@ -26,12 +26,22 @@ from flowq.compiler.syntax.schema import check_shape
 from flowq.compiler.syntax.source import Report, Source
 
 if TYPE_CHECKING:
-    from flowq.compiler.signatures import Lookup, Signature
+    from flowq.compiler.signatures import Installed, Lookup, Signature
 
 MAX_DEPTH: Final = 20  # levels of nested flows
 MAX_UNITS: Final = 1_000  # sub-flows of one flow
 
-_OF_A_RUN: Final = ("timeout", "timezone", "fail_fast", "concurrency", "on_success", "on_failure", "on_cancel", "on_exit")
+_OF_A_RUN: Final = (
+    "timeout",
+    "timezone",
+    "python",
+    "fail_fast",
+    "concurrency",
+    "on_success",
+    "on_failure",
+    "on_cancel",
+    "on_exit",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,13 +68,19 @@ class Unit:
 
 @dataclass(slots=True)
 class Units:
-    """The builder of the units of one compilation, within its limits."""
+    """The builder of the units of one compilation, within its limits.
+
+    `default_python` reads the interpreter of the settings. It is called at most once, when a flow with calls names none.
+    """
 
     files: Files
+    default_python: Callable[[], str]
     budget: Budget = field(default_factory=Budget)
     _trees: dict[str, MapNode | None] = field(default_factory=dict)  # by absolute path: a file is read and checked once
     _open: list[tuple[str, str]] = field(default_factory=list)  # (absolute path, path as shown) of the enclosing flows
     _count: int = 0
+    _python: str | None = None
+    _installed: "Installed | None" = None  # in the interpreter of the calls, if it is not this one
     _lookups: "dict[tuple[str, ...], Lookup]" = field(default_factory=dict)
 
     def top(self, source: Source, report: Report, around: Surroundings) -> Unit | None:
@@ -73,7 +89,16 @@ class Units:
         if tree is None:
             return None
         self._open.append((around.place.file, around.place.name))
-        return self._unit(tree, with_date(tree, around, report), report)
+        around = of_run(tree, around, report)
+        self._python = around.python or None
+        return self._unit(tree, around, report)
+
+    @property
+    def python(self) -> str:
+        """The interpreter of the calls; empty: the worker's."""
+        if self._python is None:
+            self._python = self.default_python()
+        return self._python
 
     def _tree(self, source: Source, report: Report) -> MapNode | None:
         tree = read(source, report)
@@ -99,10 +124,12 @@ class Units:
                 Code.TOO_MANY_JOBS, tree.key_span("jobs"), f"the flow has more than {MAX_CELLS:,} jobs", "split the flow"
             )
         found = {name: units for name, units in parts.items() if units is not None}
-        if report.failed or len(found) < len(parts):
+        if len(found) < len(parts) or (report.failed and not report.only_lacks_values):
             return None
         if not self.files.failed:
             warn(flow, main.graph, tree, report)
+        if report.failed:
+            return None
         return Unit(flow, main, handlers, found, around.place.absolute(around.place.file) if around.place.file else "")
 
     def _signatures(self, flow: FlowSpec, around: Surroundings, report: Report) -> "dict[str, Signature]":
@@ -111,11 +138,13 @@ class Units:
         jobs = [job for job in every if job.action.kind == "call"]
         if not (around.modules and jobs):
             return {}
-        from flowq.compiler.analysis.calls import find_signatures  # not imported for flows without callables
+        from flowq.compiler.analysis.calls import find_installed, find_signatures  # not imported for flows without callables
         from flowq.compiler.signatures import Lookup
 
+        if self.python and self._installed is None:
+            self._installed = find_installed(self.python, report)
         if around.modules not in self._lookups:
-            self._lookups[around.modules] = Lookup(around.modules)
+            self._lookups[around.modules] = Lookup(around.modules, self._installed)
         return find_signatures(jobs, self._lookups[around.modules], report)
 
     def _section(

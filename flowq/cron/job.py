@@ -151,9 +151,11 @@ class CronJob:
         return hashlib.sha256(json.dumps(_plain(parts)).encode()).hexdigest()[:24]
 
     def enqueue(self, connection: Any = None) -> "Job":
-        """Enqueue a job now, whether one is due or not."""
+        """Enqueue a job now, whether one is due or not; it is among those of its name, and the schedule does not change."""
         queue = Queue(self.queue_name, connection=connection)
-        return queue.enqueue_many([self._data()])[0]
+        job, new = queue.submission(self._data())
+        queue.store.crons.enqueue(self.name, new)
+        return job
 
     def check(self, queue: Queue) -> None:
         """Check that its jobs can be stored.

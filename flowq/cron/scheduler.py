@@ -74,7 +74,7 @@ class CronScheduler(Listed):
 
     @property
     def connection(self) -> Any:
-        """The redis-py client; may be set until `start`."""
+        """The redis-py client; one that is set is used from then on."""
         return stores.connection_of(self.store)
 
     @connection.setter

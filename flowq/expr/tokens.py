@@ -150,7 +150,10 @@ def _character_help(character: str) -> str:
     if character == "|":
         return "write || for or; functions are called, as in len(x)"
     if character in "+/%^":
-        return "there is no arithmetic: compute the value in a job, or join strings with join(), format() or several ${{ }}"
+        return (
+            "there is no arithmetic: compute the value in a job, or in the script, $((${{ params.n }} + 1)) of a number;"
+            " join strings with join(), format() or several ${{ }}"
+        )
     if character == "$":
         return "inside ${{ }} and in `if`, write names without $: params.x"
     return ""

@@ -1,7 +1,7 @@
 """`Flow`: flows from Python, with the same parts that the command line uses."""
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,6 +17,7 @@ from flowq.flows.local_worker.worker import default_slots
 from flowq.flows.run import Run
 from flowq.plan import Json, Plan, Selection
 from flowq.plan.foreach import before_run
+from flowq.slots.timezones import date_in
 
 if TYPE_CHECKING:
     from flowq.compiler import Compilation
@@ -31,8 +32,10 @@ class Flow:
         'finished'
     """
 
-    def __init__(self, plan: Plan) -> None:
+    def __init__(self, plan: Plan, *, again: Callable[[datetime], Plan] | None = None) -> None:
+        """Wrap a plan. `again`: compiles it again for another time of its run."""
         self.plan = plan
+        self._again = again
 
     @classmethod
     def load(
@@ -59,8 +62,11 @@ class Flow:
         from flowq.compiler import compile_file
 
         given = {**(params or {}), **more}
-        found = compile_file(path, params=given, params_file=params_file, date=datetime.now(UTC), root=root)
-        return cls(_plan_of(found, os.fspath(path)))
+
+        def compiled(when: datetime) -> Plan:
+            return _plan_of(compile_file(path, params=given, params_file=params_file, date=when, root=root), os.fspath(path))
+
+        return cls(compiled(datetime.now(UTC)), again=compiled)
 
     @classmethod
     def compile(
@@ -80,7 +86,11 @@ class Flow:
         from flowq.compiler import compile_text
 
         name = os.fspath(file)
-        return cls(_plan_of(compile_text(text, file=name, params={**(params or {}), **more}, date=datetime.now(UTC)), name))
+
+        def compiled(when: datetime) -> Plan:
+            return _plan_of(compile_text(text, file=name, params={**(params or {}), **more}, date=when), name)
+
+        return cls(compiled(datetime.now(UTC)), again=compiled)
 
     def predict_ends(self, *failing: str) -> dict[str, PredictedEnd]:
         """Return the predicted end of each job, by the rules of the engine; nothing is submitted.
@@ -119,7 +129,9 @@ class Flow:
             NoSuchJobError: there is no such job or stage.
             UsageError: a selected job uses the result or the status of one that is not.
         """
-        return Flow(select(self.plan, Selection(tuple(jobs), tuple(stages), tuple(until))))
+        wanted = Selection(tuple(jobs), tuple(stages), tuple(until))
+        again = self._again
+        return Flow(select(self.plan, wanted), again=None if again is None else lambda when: select(again(when), wanted))
 
     def submit(
         self,
@@ -132,6 +144,8 @@ class Flow:
     ) -> "Run":
         """Submit a run and return at once.
 
+        A flow that was loaded on another day, in its time zone, is compiled again: `run.date` is the date on which it is submitted.
+
         On a server of your own its workers execute it; on the embedded one, `Run.wait` (or `run`) brings a worker.
 
         Args:
@@ -143,17 +157,25 @@ class Flow:
 
         Raises:
             UsageError: this machine would execute the run, and lacks a secret of a job that will be executed.
+            InvalidFlowError: it is compiled again, and has an error by now.
         """
         from flowq.connections.stores import store_for
 
         store = store_for(connection)
-        plan = self.plan if cache else self.plan.without_cache()
+        plan = self._plan_of(datetime.now(UTC))
+        plan = plan if cache else plan.without_cache()
         if store.anchor is not None:
             refuse_absent(absent_secrets(plan))
         name = submit(
             store, plan, directory=directory or Path.cwd(), local=store.anchor is not None, run_id=run_id, labels=labels
         )
         return Run(store, name)
+
+    def _plan_of(self, when: datetime) -> Plan:
+        """Return the plan of a run that is submitted at a time: its constants and its jobs get the same `run.date`."""
+        if self._again is None or self.plan.date in {"", date_in(when.timestamp() * 1000, self.plan.timezone)}:
+            return self.plan
+        return self._again(when)
 
     def run(self, *, connection: Any = None, workers: int | None = None, timeout: float | None = None, **more: Any) -> "Run":
         """Submit a run and wait for its end.

@@ -78,6 +78,7 @@ def read_facts(store: "Store", address: str) -> Facts:
     before = time.time_ns() // 1_000_000
     ahead = store.now_ms() - (before + time.time_ns() // 1_000_000) // 2
     names = [name for name in store.queues.names() if "/" not in name]  # those of local runs belong to their commands
+    queues, unreadable = _queues(store, names)
     return Facts(
         flowq=__version__,
         python=sys.version_info[:3],
@@ -87,10 +88,10 @@ def read_facts(store: "Store", address: str) -> Facts:
         ahead_ms=ahead,
         round_trip=took,
         suspended=store.queues.suspended(),
-        queues=tuple(store.queues.get(name) for name in names),
+        queues=queues,
         workers=tuple(store.workers.live()),
         orphaned=tuple(orphaned(store, store.runs.recent(_RUNS))),
-        set_aside=store.workers.all_set_aside(),
+        set_aside=store.workers.all_set_aside() | unreadable,
         bash=shutil.which("bash"),
         due=sum(1 for _ in store.runs.due()),
         foreign=distribution.find_foreign(),
@@ -100,6 +101,19 @@ def read_facts(store: "Store", address: str) -> Facts:
 def examine(facts: Facts) -> list[Finding]:
     """Return the findings, in the order of their codes."""
     return [*_here(facts), *_server(facts), *_persistence(facts), *_memory(facts), *_garbage(facts), *_work(facts)]
+
+
+def _queues(store: "Store", names: list[str]) -> tuple[tuple[QueueRecord, ...], dict[str, str]]:
+    """Return the queues, and of those that cannot be read why, by `queue|<name>`."""
+    found, unreadable = [], {}
+    for name in names:
+        try:
+            found.append(store.queues.get(name))
+        except ServerUnavailableError:
+            raise
+        except ServerError as error:
+            unreadable[f"queue|{name}"] = str(error)
+    return tuple(found), unreadable
 
 
 def _info(store: "Store") -> dict[str, Any]:
@@ -224,6 +238,8 @@ def _work(facts: Facts) -> Iterator[Finding]:
             f"a record was set aside ({kind} {record}): {why}",
             "it is not what flowq wrote: see what changed it, cancel or delete its run, or requeue its job",
         )
+    if len(facts.set_aside) > _SHOWN:
+        yield Finding("D506", PROBLEM, f"{len(facts.set_aside) - _SHOWN} more records were set aside")
     others = sorted({worker.version for worker in facts.workers if worker.version and worker.version != facts.flowq})
     if others:
         yield Finding(

@@ -57,7 +57,12 @@ def _status(status: JobStatus, doc: str) -> Attribute[bool]:
 
 
 def _time(name: str, doc: str) -> Attribute[datetime | None]:
-    return Attribute(lambda job: job.state.time(name), doc)
+    """Return a time of the record. One that is set is shown by this handle until it is refreshed, and not stored."""
+    return Attribute(lambda job: job.state.time(name), doc, lambda job, value: _give(job, name, value))
+
+
+def _give(job: "JobAttributes", name: str, value: Any) -> None:
+    job.state.given[name] = value
 
 
 def _duration(name: str, doc: str) -> Attribute[Any]:
@@ -128,14 +133,24 @@ class JobAttributes:
     )
     store = Attribute(lambda job: job.state.store, "The store that it is in.")
     connection = Attribute[Any](
-        lambda job: connection_of(job.store), "The redis-py client that the job's server is reached with."
+        lambda job: connection_of(job.store),
+        "The redis-py client that the job's server is reached with.",
+        lambda job, value: job.state.connect(value),
     )
 
     # -- what it executes -----------------------------------------------------------------------------------------------------
 
-    func_name = Attribute(lambda job: job.settings.func_name, "The dotted name of the function; of a method its name.")
+    func_name = Attribute(
+        lambda job: job.settings.func_name,
+        "The dotted name of the function; of a method its name. Can be set until it is enqueued.",
+        lambda job, value: job.settings.change_call(name=str(value)),
+    )
     func = Attribute(lambda job: job.settings.call.function(), "The function; ImportError where it cannot be found here.")
-    instance = Attribute[Any](lambda job: job.settings.call.instance, "The object whose method is called, or None.")
+    instance = Attribute[Any](
+        lambda job: job.settings.call.instance,
+        "The object whose method is called, or None; can be set until it is enqueued.",
+        lambda job, value: job.settings.change_call(instance=value),
+    )
     args = Attribute(
         lambda job: job.settings.call.args,
         "The positional arguments; can be set until it is enqueued.",
@@ -145,6 +160,9 @@ class JobAttributes:
         lambda job: dict(job.settings.call.kwargs),
         "The keyword arguments; can be set until it is enqueued.",
         lambda job, value: job.settings.change_call(kwargs=as_keywords(value)),
+    )
+    data = Attribute(
+        lambda job: job.settings.call.stored(job.settings.serializer), "The function and its arguments, serialized."
     )
     description = Attribute(
         lambda job: job.settings.options.description or job.settings.call_text,
@@ -165,22 +183,43 @@ class JobAttributes:
         "How often it will be executed again after a failure; None without `retry`.",
         lambda job, value: job.settings.change_retries_left(value),
     )
-    retry_intervals = _part("retry", "intervals", "Seconds before each retry; None without `retry`.")
-    enqueue_at_front_on_retry = _part(
-        "retry", "enqueue_at_front", "Whether a retry puts it at the front of its queue; None without `retry`."
+    retry_intervals = Attribute[Any](
+        lambda job: job.settings.of_retry("intervals"),
+        "Seconds before each retry; None without `retry`.",
+        lambda job, value: job.settings.change_retry(intervals=value),
+    )
+    should_retry = Attribute(
+        lambda job: job.retries_left is not None and job.retries_left > 0, "Whether retries are left after a failure."
+    )
+    enqueue_at_front_on_retry = Attribute[Any](
+        lambda job: job.settings.of_retry("enqueue_at_front"),
+        "Whether a retry puts it at the front of its queue; None without `retry`.",
+        lambda job, value: job.settings.change_retry(enqueue_at_front=value),
     )
     repeats_left = Attribute(
         lambda job: None if (repeat := job.options.repeat) is None else repeat.times - job.settings.repetitions,
         "How often it will be executed again after a success; None without `repeat`.",
         lambda job, value: job.settings.change_repeats_left(value),
     )
-    repeat_intervals = _part("repeat", "intervals", "Seconds before each repetition; None without `repeat`.")
-    webhooks = Attribute(lambda job: list(job.options.webhooks), "The webhooks that are sent at its end.")
+    repeat_intervals = Attribute[Any](
+        lambda job: job.settings.repeat_intervals,
+        "Seconds before each repetition that is left; None without `repeat`.",
+        lambda job, value: job.settings.change_repeat_intervals(value),
+    )
+    webhooks = Attribute(
+        lambda job: list(job.options.webhooks),
+        "The webhooks that are sent at its end; can be set until it is enqueued.",
+        lambda job, value: job.settings.change_new("webhooks", value),
+    )
     rate_limit = Attribute(lambda job: job.options.rate_limit, "The limit that it shares with others.")
     has_rate_limit = Attribute(lambda job: job.rate_limit is not None, "Whether it shares a limit with others.")
     rate_limit_key = _part("rate_limit", "key", "The key of its limit.")
     rate_limit_concurrency = _part("rate_limit", "concurrency", "How many jobs of its limit it allows at once.")
-    group_id = Attribute(lambda job: job.options.group_id, "The name of the group it belongs to; see `flowq.group`.")
+    group_id = Attribute(
+        lambda job: job.options.group_id,
+        "The name of the group it belongs to, see `flowq.group`; can be set until it is enqueued.",
+        lambda job, value: job.settings.change_new("group_id", value),
+    )
     success_callback = _callback("on_success", "The callback after a success.")
     success_callback_timeout = _part("on_success", "timeout", "Seconds that it may take.", CALLBACK_TIMEOUT)
     failure_callback = _callback("on_failure", "The callback after a failure.")
@@ -197,9 +236,11 @@ class JobAttributes:
         lambda job: [parent for parent, _ in job.options.edges] if job.state.is_new else job.store.jobs.dependencies(job.id),
         "The ids of the jobs that it waits or waited for.",
     )
+    _dependency_ids = Attribute(lambda job: job.dependency_ids, "RQ's name of `dependency_ids`, which dashboards use.")
     allow_dependency_failures = Attribute(
         lambda job: any(condition == RAN for condition in job.settings.conditions()) if job.settings.conditions() else None,
-        "Whether it is enqueued also when a job that it depends on has failed; None without dependencies.",
+        "Whether it is enqueued also when a job that it depends on has failed; None without dependencies. Can be set until it is enqueued.",
+        lambda job, value: job.settings.allow_failures(bool(value)),
     )
     started_job_registry = _registry("StartedJobRegistry", "The jobs of its queue that are executed now.")
     finished_job_registry = _registry("FinishedJobRegistry", "The jobs of its queue that finished.")
@@ -224,7 +265,9 @@ class JobAttributes:
         "Why the job was skipped: `upstream_failed`, `upstream_canceled` or `upstream_skipped`; None for other jobs.",
         None,
     )
-    created_at = Attribute(lambda job: job.state.created_at, "When it was created.")
+    created_at = Attribute(
+        lambda job: job.state.created_at, "When it was created.", lambda job, value: _give(job, "created_ms", value)
+    )
     enqueued_at = _time("enqueued_ms", "The time at which it was last enqueued.")
     started_at = _time("started_ms", "The start of its latest execution.")
     ended_at = _time("ended_ms", "The end of its latest execution.")
@@ -234,8 +277,9 @@ class JobAttributes:
         lambda job, value: setattr(job.state, "worker", value),
     )
     last_heartbeat = Attribute(
-        lambda job: next((item.last_heartbeat for item in job.get_executions()), None),
+        lambda job: job.state.given.get("heartbeat") or next((item.last_heartbeat for item in job.get_executions()), None),
         "Time of the last heartbeat of the worker that executes it; None while no worker does.",
+        lambda job, value: _give(job, "heartbeat", value),
     )
     number_of_retries = _of_record(
         lambda record: record.granted,
@@ -271,6 +315,15 @@ class JobAttributes:
     def get_ttl(self, default_ttl: float | None = None) -> float | None:
         """Return `ttl`, or the default."""
         return default_ttl if self.options.ttl is None else self.options.ttl
+
+    def get_retry_interval(self) -> float:
+        """Return the seconds to wait before the next retry; 0 without retries."""
+        retry = self.options.retry
+        return 0 if retry is None else retry.interval_for(self.settings.retries_used + 1)
+
+    def should_enqueue_at_front(self) -> bool:
+        """Return whether it goes to the front of its queue the next time."""
+        return self.options.front or bool(self.enqueue_at_front_on_retry and self.ended_at)
 
     def get_result_ttl(self, default_ttl: float | None = None) -> float | None:
         """Return `result_ttl`, or the default."""

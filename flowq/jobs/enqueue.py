@@ -5,15 +5,17 @@ from __future__ import annotations
 import datetime as dt
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from flowq.callbacks import Callback
 from flowq.connections.stores import connection_of
+from flowq.dependency import cycle_message
 from flowq.exceptions import DuplicateJobError, InvalidJobDependency, UsageError
 from flowq.jobs.call import Call
 from flowq.jobs.options import (
+    NOT_GIVEN,
     JobOptions,
     as_arguments,
     as_keywords,
@@ -53,15 +55,16 @@ class EnqueueData:
 
     call: Call
     options: JobOptions
+    given: Mapping[str, Any] = field(default_factory=dict)
 
     def __getattr__(self, name: str) -> Any:
-        """Return an argument of `prepare_data` by its name; options are as `Job` has them."""
+        """Return an argument of `prepare_data` by its name, as it was given."""
         if name in {"args", "kwargs"}:
             return getattr(self.call, name)
         if name == "func":
             return self.call.function()
         try:
-            return getattr(self.options, option_name(name))
+            return self.given.get(option_name(name))
         except KeyError as error:
             raise AttributeError(f"prepared data has no attribute {name!r}") from error
 
@@ -114,7 +117,7 @@ class Enqueueing:
         """
         function = _given(f, "f", kwargs)
         positional, named, options = split_call(args, kwargs)
-        return self.enqueue_call(func=function, args=positional, kwargs=named, **options)
+        return self.enqueue_call(func=function, args=positional, kwargs=named, **{**NOT_GIVEN, **options})
 
     def enqueue_call(  # noqa: PLR0913, PLR0917 - RQ's signature
         self,
@@ -256,9 +259,14 @@ class Enqueueing:
         repeated = [job_id for job_id, count in Counter(job.id for job in jobs).items() if count > 1]
         if repeated:
             raise UsageError(f"duplicate id {repeated[0]!r} in the list")
-        if pipeline is not None or not self.is_async:
-            return [self._submit(job, due_ms=_NOW, pipeline=pipeline) for job in jobs]
+        if pipeline is None and not self.is_async:
+            return [self._submit(job, due_ms=_NOW) for job in jobs]
         news = [self._new(job, due_ms=_NOW) for job in jobs]
+        if pipeline is not None:
+            self.store.jobs.create_in(pipeline, news)
+            for job, new in zip(jobs, news, strict=True):
+                job.state.foresee(new)
+            return jobs
         answers = self.store.jobs.create_many(news)
         for job, (outcome, detail) in zip(jobs, answers, strict=True):
             if outcome is Outcome.NOT_FOUND and job.settings.forget_ended_parent(detail):
@@ -290,7 +298,8 @@ class Enqueueing:
             check_unique({"id": named, "depends_on": options.depends_on, "rate_limit": options.rate_limit})
         new = self._new(job, due_ms=due_ms, front=front, unique=unique)
         if pipeline is not None:
-            self.store.jobs.create_in(pipeline, new)
+            self.store.jobs.create_in(pipeline, [new])
+            job.state.foresee(new)
             return job
         if job.options.rate_limit is not None and (here or not self.is_async):
             raise UsageError(
@@ -321,7 +330,7 @@ def _given(value: Any, name: str, kwargs: dict[str, Any]) -> Any:
 
 
 def _described(func: Function, args: Any, kwargs: Mapping[str, Any] | None, options: Mapping[str, Any]) -> EnqueueData:
-    return EnqueueData(Call.of(func, as_arguments(args), as_keywords(kwargs)), parse_options(options))
+    return EnqueueData(Call.of(func, as_arguments(args), as_keywords(kwargs)), parse_options(options), options)
 
 
 def _of_group(datas: list[EnqueueData], group: str) -> list[EnqueueData]:
@@ -340,16 +349,8 @@ def _accept(job: Job, outcome: Outcome, detail: str) -> Job:
     if outcome is Outcome.NOT_FOUND:
         raise InvalidJobDependency(f"job {job.id} depends on {detail!r}, which does not exist")
     if outcome is Outcome.CYCLE:
-        raise InvalidJobDependency(_cycle_message(job.id, detail))
+        raise InvalidJobDependency(cycle_message(job.id, detail))
     return job
-
-
-def _cycle_message(job_id: str, cycle: str) -> str:
-    if cycle:
-        return (
-            f"job {job_id} would wait for itself: {cycle}: use another id, or wait until the jobs that depend on it have ended"
-        )
-    return f"too many jobs depend on {job_id} to check its new dependencies for a cycle: use another id"
 
 
 def _millis(when: dt.datetime) -> int:

@@ -5,6 +5,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from flowq import ids, signing
+from flowq.dependency import Dependency
 from flowq.exceptions import NoSuchJobError, UsageError
 from flowq.jobs.call import Call, function_of, storable
 from flowq.jobs.options import JobOptions, parse_options
@@ -25,6 +26,7 @@ _SAVED: Final = (
     "result_ttl",
     "failure_ttl",
     "retry",
+    "repeat",
 )
 _UNREADABLE: Final = "a call that cannot be decoded here"
 
@@ -45,6 +47,9 @@ class JobSettings:
         self._options: JobOptions | None = None
         self._meta: dict[str, Any] | None = None
         self._changed: set[str] = set()
+        # What was set of retries and repetitions before there were any.
+        self._of_retry: dict[str, Any] = {}
+        self._repeat_intervals: list[float] | None = None
 
     def give(self, call: Call, options: JobOptions) -> None:
         """Set the call and options that a client gave for a new job."""
@@ -159,14 +164,58 @@ class JobSettings:
         return 0 if record is None else record.repeated
 
     def change_call(self, **changes: Any) -> None:
-        """Change the function's arguments of a job that is not enqueued yet.
+        """Change the function or its arguments, of a job that is not enqueued yet.
 
         Raises:
             UsageError: it is enqueued already.
         """
-        if not self._state.is_new:
-            raise UsageError(f"the arguments of job {self._state.id} are fixed: it is stored already")
+        self._expect_new("arguments")
         self._call = replace(self.call, **changes)
+
+    def change_new(self, name: str, value: Any) -> None:
+        """Change an option of a job that is not enqueued yet.
+
+        Raises:
+            UsageError: it is enqueued already, or the value is invalid.
+        """
+        self._expect_new(name)
+        self.change(name, value)
+
+    def allow_failures(self, allow: bool) -> None:
+        """Change whether the jobs that it depends on may fail, of a job that is not enqueued yet.
+
+        Raises:
+            UsageError: it is enqueued already.
+        """
+        self._expect_new("dependencies")
+        changed = [Dependency(item.dependencies, allow, item.enqueue_at_front) for item in self.options.depends_on]
+        self._options = replace(self.options, depends_on=tuple(changed))
+
+    def _expect_new(self, what: str) -> None:
+        if not self._state.is_new:
+            raise UsageError(f"the {what} of job {self._state.id} cannot be changed: it is stored already")
+
+    @property
+    def repeat_intervals(self) -> list[float] | None:
+        """The waits before the repetitions that are left."""
+        if self.options.repeat is None:
+            return self._repeat_intervals
+        return self.options.repeat.intervals_after(self.repetitions)
+
+    def change_repeat_intervals(self, value: Any) -> None:
+        """Change the waits before the repetitions that are left. Without repetitions, they hold once `repeats_left` is set.
+
+        Raises:
+            UsageError: not a number or numbers.
+        """
+        intervals = Repeat(1, value).intervals
+        former = self.options.repeat
+        if former is None:
+            self._repeat_intervals = intervals
+            return
+        passed = former.intervals_before(self.repetitions)
+        self._options = replace(self.options, repeat=Repeat(former.times, [*passed, *intervals]))
+        self._changed.add("repeat")
 
     def change_repeats_left(self, value: int) -> None:
         """Change how often it will be executed again after a success.
@@ -176,7 +225,7 @@ class JobSettings:
         """
         if value < 0:
             raise UsageError(f"repeats_left must be a number of repetitions, found {value!r}")
-        former = self.options.repeat or Repeat(times=1)
+        former = self.options.repeat or Repeat(1, self._repeat_intervals)
         self._options = replace(self.options, repeat=Repeat(self.repetitions + value, former.intervals) if value else None)
         self._changed.add("repeat")
 
@@ -205,9 +254,33 @@ class JobSettings:
         """
         if value < 0:
             raise UsageError(f"retries_left must be a number of retries, found {value!r}")
-        former = self.options.retry or Retry(max=1)
+        former = self.options.retry or Retry(1, **self._of_retry)
         retry = Retry(self.retries_used + value, former.intervals, former.enqueue_at_front) if value else None
         self._options = replace(self.options, retry=retry)
+        self._changed.add("retry")
+
+    def of_retry(self, part: str) -> Any:
+        """Return `intervals` or `enqueue_at_front` of its retries, None without retries."""
+        if self.options.retry is None:
+            return self._of_retry.get("interval" if part == "intervals" else part)
+        return getattr(self.options.retry, part)
+
+    def change_retry(self, *, intervals: Any = None, enqueue_at_front: bool | None = None) -> None:
+        """Change the intervals of its retries, or whether they go to the front. Without retries, it holds once `retries_left` is set.
+
+        Raises:
+            UsageError: not a number or numbers.
+        """
+        changes = {
+            **({} if intervals is None else {"interval": Retry(1, intervals).intervals}),
+            **({} if enqueue_at_front is None else {"enqueue_at_front": bool(enqueue_at_front)}),
+        }
+        former = self.options.retry
+        if former is None:
+            self._of_retry |= changes
+            return
+        parts: dict[str, Any] = {"interval": former.intervals, "enqueue_at_front": former.enqueue_at_front} | changes
+        self._options = replace(self.options, retry=Retry(former.max, **parts))
         self._changed.add("retry")
 
     # -- meta -----------------------------------------------------------------------------------------------------------------

@@ -10,6 +10,7 @@ from flowq.store.schema.records import JobRecord, StoredJob
 
 if TYPE_CHECKING:
     from flowq.store import Store
+    from flowq.store.jobs import NewJob
 
 
 class JobState:
@@ -25,6 +26,7 @@ class JobState:
         meta: its meta, likewise.
         shown: a status that this handle shows in place of the one that was read last: that of the end which a callback belongs to.
         worker: the name of a worker that was set here.
+        given: times that were set here; this handle shows them until everything is read again, and they are not stored.
     """
 
     def __init__(self, job_id: str, connection: Any = None) -> None:
@@ -37,6 +39,7 @@ class JobState:
         self.meta: bytes | None = None
         self.shown: JobStatus | None = None
         self.worker: str | None = None
+        self.given: dict[str, datetime | None] = {}
         self._store: Store | None = None if connection is None else store_for(connection)
         self._made = datetime.now(UTC)
 
@@ -47,6 +50,10 @@ class JobState:
             self._store = store_for(None)
         return self._store
 
+    def connect(self, connection: Any) -> None:
+        """Take the store that a redis-py client reaches."""
+        self._store = store_for(connection)
+
     def rename(self, job_id: str) -> None:
         """Give a job that is not enqueued yet another id."""
         self.id = job_id
@@ -55,6 +62,16 @@ class JobState:
     def show(self, status: str) -> None:
         """Show this status until it is read again."""
         self.shown = JobStatus(status)
+
+    def foresee(self, new: "NewJob") -> None:
+        """Show what a request that a pipeline is still to send will make of the job, until it is read again."""
+        self.given["enqueued_ms"] = datetime.now(UTC)
+        if new.due_ms >= 0:
+            self.show(JobStatus.SCHEDULED)
+        else:
+            parents = self.store.jobs.get_many([parent for parent, _ in new.parents])
+            met = all(parent is not None and parent.status is JobStatus.FINISHED for parent in parents)
+            self.show(JobStatus.QUEUED if met else JobStatus.DEFERRED)
 
     def put_into(self, store: "Store", queue: str) -> None:
         """Record that the job was put on a queue."""
@@ -74,6 +91,7 @@ class JobState:
                 f"no job with the id {self.id!r}: it was never enqueued, was deleted, or its result_ttl has passed"
             )
         self.shown = None
+        self.given.clear()
         self.take(stored)
 
     def take(self, stored: StoredJob) -> None:
@@ -116,13 +134,17 @@ class JobState:
         raise NoSuchJobError(f"no job with the id {self.id!r}: it was deleted, or its result_ttl has passed")
 
     def time(self, name: str) -> datetime | None:
-        """Return one of the times of the current record, by its name there."""
+        """Return one of the times of the current record, by its name there, or the one that was set here."""
+        if name in self.given:
+            return self.given[name]
         record = self.current()
         return None if record is None else _time(getattr(record, name))
 
     @property
     def created_at(self) -> datetime:
         """The time at which it was created; if it is not stored, the time at which it was made."""
+        if (given := self.given.get("created_ms")) is not None:
+            return given
         if self.record is None and self._store is not None:
             self.refresh()
         return (None if self.record is None else _time(self.record.created_ms)) or self._made

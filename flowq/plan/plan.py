@@ -10,9 +10,10 @@ from flowq.plan import stored
 from flowq.plan.bulk import no_collection
 from flowq.plan.records import GATE, Cell, Concurrency, Edge, Json, Node, Selection, SourcePlace
 
-PLAN_VERSION: Final = 2
+PLAN_VERSION: Final = 3
 
-_READABLE: Final = (1, 2)  # version 2 only added fields
+_READABLE: Final = (1, 2, 3)  # later versions only added fields
+_WITH_PYTHON: Final = 3  # an older worker would execute its jobs with its own interpreter
 
 
 class PlanVersionError(FlowqError):
@@ -32,6 +33,7 @@ class Plan:
     labels: Mapping[str, str] = field(default_factory=dict)
     retention: float | None = None
     timezone: str = ""  # of `run.date`; empty: UTC
+    python: str = ""  # the interpreter of jobs with `call`: an absolute path, or `~/…`; empty: the worker's
     timeout: float | None = None  # s, of the whole graph, without the handlers
     fail_fast: bool = False  # a failed job cancels the rest of the graph
     concurrency: Concurrency | None = None
@@ -41,6 +43,7 @@ class Plan:
     # digests of the flow files, by absolute path, see `flowq.plan.sources`. They are in the run's record and not in the stored plan,
     # so that a changed comment does not make another plan.
     sources: Mapping[str, str] = field(default_factory=dict, compare=False)
+    date: str = field(default="", compare=False)  # `run.date` that it was compiled with; in the run's record, too
 
     def jobs(self) -> Iterator[Cell]:
         """Yield the cells that are jobs, in ordinal order, without the groups."""
@@ -125,7 +128,7 @@ class Plan:
     def to_json(self) -> str:
         """Return the stored form: compact JSON with a version."""
         document = {
-            "version": PLAN_VERSION,
+            "version": PLAN_VERSION if self.python else _WITH_PYTHON - 1,
             "name": self.name,
             "file": self.file,
             "params": dict(self.params),
@@ -170,6 +173,7 @@ class Plan:
             labels=document["labels"],
             retention=document["retention"],
             timezone=document.get("timezone", ""),
+            python=document.get("python", ""),
             timeout=document.get("timeout"),
             fail_fast=document.get("fail_fast", False),
             concurrency=stored.concurrency_from_json(document.get("concurrency")),
@@ -184,6 +188,8 @@ def _limits_to_json(plan: Plan) -> dict[str, Json]:
     out: dict[str, Json] = {}
     if plan.timezone:
         out["timezone"] = plan.timezone
+    if plan.python:
+        out["python"] = plan.python
     if plan.timeout is not None:
         out["timeout"] = plan.timeout
     if plan.fail_fast:

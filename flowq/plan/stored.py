@@ -6,7 +6,7 @@ from itertools import compress
 from operator import attrgetter, ne
 from typing import Any, Final, cast
 
-from flowq.plan.cell_names import PLAIN, QUOTED, WHOLE, cell_name
+from flowq.plan.cell_names import ESCAPED, PLAIN, QUOTED, WHOLE, WHOLE_ESCAPED, cell_name
 from flowq.plan.records import (
     Action,
     Cache,
@@ -22,7 +22,9 @@ from flowq.plan.records import (
 )
 
 _GROUP, _HIDDEN, _LEFT_OUT = 1, 2, 4  # flags of a cell's row
-_SPELLINGS: Final = {PLAIN: 0, QUOTED: 8, WHOLE: 16}  # flags too
+_SPELLINGS: Final = {PLAIN: 0, QUOTED: 8, WHOLE: 16, ESCAPED: 8 | 32, WHOLE_ESCAPED: 16 | 32}  # flags too
+_SPELLED: Final = {flags: spelling for spelling, flags in _SPELLINGS.items()}
+_SPELLING: Final = 8 | 16 | 32
 
 
 def concurrency_from_json(item: dict[str, Json] | None) -> Concurrency | None:
@@ -126,7 +128,7 @@ def cell_from_json(ordinal: int, row: list[Json], nodes: tuple[Node, ...]) -> Ce
     matrix = row[2] if len(row) > 2 else None
     flags = row[3] if len(row) > 3 else 0
     name = nodes[node].name
-    spelling = WHOLE if flags & _SPELLINGS[WHOLE] else QUOTED if flags & _SPELLINGS[QUOTED] else PLAIN
+    spelling = _SPELLED[flags & _SPELLING]
     return Cell(
         ordinal=ordinal,
         name=name if matrix is None or is_gate(name) else cell_name(name, matrix, spelling),

@@ -48,6 +48,12 @@ class Crons:
         outcome, _, latest = self._session.run("cron/enqueue_slot", *flat)
         return Outcome(outcome.decode()), _slot(latest)
 
+    def enqueue(self, name: str, new: NewJob) -> tuple[Outcome, str]:
+        """Create a job under the name of an entry now; it is answered as by `Jobs.create`."""
+        new.check()
+        outcome, detail = self._session.run("cron/enqueue_now", name, *new.arguments())
+        return Outcome(outcome.decode()), detail.decode()
+
     def beat(
         self,
         scheduler: str,

@@ -60,4 +60,4 @@ class Groups:
 
     def leave_in(self, pipeline: Any, name: str, job: str) -> None:
         """Put `leave` into a pipeline of the user's."""
-        self._session.put_into(pipeline, "group/leave", [job, name])
+        self._session.put_into(pipeline, "group/leave", [[job, name]])

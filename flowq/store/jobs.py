@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final, TypeVar
+from typing import Any, Final, Literal, TypeVar
 
 from flowq import defaults, ids
 from flowq.exceptions import TooLargeError
@@ -87,10 +87,10 @@ class Jobs:
         new.check()
         return _created(self._session.run("job/create", *new.arguments()))
 
-    def draft(self, new: NewJob) -> Outcome:
-        """Store a plain job without enqueueing it; `CONFLICT` when the id is that of a job that was enqueued."""
+    def draft(self, new: NewJob) -> tuple[Outcome, str]:
+        """Store a plain job without enqueueing it, answered as by `create`; `CONFLICT` when the id is that of a job that was enqueued."""
         new.check()
-        return _created(self._session.run("job/create_draft", *new.arguments()))[0]
+        return _created(self._session.run("job/create_draft", *new.arguments()))
 
     def create_many(self, jobs: Sequence[NewJob]) -> list[tuple[Outcome, str]]:
         """Create plain jobs, many per call and the next calls under way meanwhile; each is answered as by `create`.
@@ -110,10 +110,11 @@ class Jobs:
         )
         return [_created(reply) for part in replies for reply in part]
 
-    def create_in(self, pipeline: Any, new: NewJob) -> None:
-        """Put the creation of a job into a pipeline of the user's; what `create` would have answered is among its replies."""
-        new.check()
-        self._session.put_into(pipeline, "job/create", new.arguments())
+    def create_in(self, pipeline: Any, jobs: Sequence[NewJob]) -> None:
+        """Put the creation of jobs into a pipeline of the user's; a refusal is an error of its `execute`."""
+        for new in jobs:
+            new.check()
+        self._session.put_into(pipeline, "job/create_in_pipeline", [new.arguments() for new in jobs])
 
     def create_here(self, new: NewJob, worker: str, lease: float) -> tuple[tuple[Outcome, str], Claim | None]:
         """Create a plain job that the caller executes itself, if it is ready; no worker can get hold of it in between.
@@ -155,7 +156,7 @@ class Jobs:
         return Outcome.DONE if outcome == "requested" else Outcome(outcome)
 
     def requeue(self, job: str, *, front: bool = False) -> Outcome:
-        """Execute an ended plain job again, from its first attempt."""
+        """Execute an ended plain job again, from its first attempt; jobs that were skipped because of it wait for it again."""
         return Outcome(self._session.run("job/requeue", job, front, ids.nonce())[0].decode())
 
     def delete(self, job: str) -> Outcome:
@@ -163,6 +164,15 @@ class Jobs:
         while (reply := self._session.run("job/delete", job)[0]) == b"more":
             pass
         return Outcome(reply.decode())
+
+    def unlist(self, job: str) -> Outcome:
+        """Take an ended plain job out of its registry; its record stays until it expires."""
+        return Outcome(self._session.run("job/unlist", job)[0].decode())
+
+    def remove_in(self, pipeline: Any, job: str, how: Literal["unlist", "cancel", "delete"]) -> None:
+        """Put one of these calls into a pipeline of the user's. A deletion covers 200 dependents."""
+        arguments = [job, "1", "0", ids.nonce(), ""] if how == "cancel" else [job]
+        self._session.put_into(pipeline, f"job/{how}", [arguments])
 
     def decide(
         self, job: str, verdict: str, reason: str = "", text: str = "", *, semaphore: str = "", message: str = ""
@@ -263,7 +273,11 @@ class Jobs:
             for child, _, _ in edges:
                 pipe.hget(self._keys("job", child), "nonce")
             nonces = pipe.execute() if edges else []
-        known = [child for (child, _, nonce), there in zip(edges, nonces, strict=True) if not nonce or there == nonce.encode()]
+        known = [
+            child
+            for (child, _, mark), there in zip(edges, nonces, strict=True)
+            if not mark or there == mark.partition("~")[0].encode()
+        ]
         return list(dict.fromkeys(known))
 
     def dependencies(self, job: str) -> list[str]:

@@ -6,7 +6,7 @@ from typing import Final
 from flowq import defaults, ids, processes
 from flowq.store.client.scripts import load
 from flowq.store.client.session import Session
-from flowq.store.schema.outcomes import Claim, ExchangeReply, ExecutionReport, Outcome, Verdict
+from flowq.store.schema.outcomes import Claim, ExchangeReply, ExecutionReport, Outcome, SweepReply, Verdict
 from flowq.store.schema.records import Registration, WorkerRecord
 from flowq.store.schema.replies import (
     exchange_arguments,
@@ -52,6 +52,18 @@ class Workers:
             return None
         nonce, hostname, pid, process = (part.decode("utf-8", "replace") for part in reply[1:])
         return Registration(worker.name, (), hostname, int(pid), nonce=nonce, process=process)
+
+    def declare_gone(self) -> None:
+        """Let the jobs of workers be reaped whose processes are known to have ended, once their leases have run out."""
+        with self._session.translated:
+            names = [item.decode() for item in self._session.client.zrange(self._keys("workers"), 0, -1)]
+            pipe = self._session.client.pipeline(transaction=False)
+            for name in names:
+                pipe.hmget(self._keys("worker", name), "process", "nonce")
+            rows = pipe.execute() if names else []
+        for name, (process, nonce) in zip(names, rows, strict=True):
+            if process and nonce and processes.is_running(process.decode("utf-8", "replace")) is False:
+                self._session.run("worker/declare_gone", name, nonce)
 
     def leave(self, name: str, nonce: str = "") -> Outcome:
         """Unregister a worker; with the nonce of its registration, unless another one has its name by now."""
@@ -158,12 +170,12 @@ class Workers:
         )
         return Outcome(answer[0].decode())
 
-    def sweep(self, lease: float, queues: Sequence[str] = ()) -> bool:
-        """Do what every worker's sweep does: reap, promote, expire, release. Returns whether more is due now.
+    def sweep(self, lease: float, queues: Sequence[str] = ()) -> SweepReply:
+        """Do what every worker's sweep does: reap, promote, expire, release.
 
         `queues` are those that the caller serves: lost jobs of a local run wait for a worker of that run, unless it is canceled.
         """
-        return read_sweep(self._session.run("worker/sweep", *sweep_arguments(_ms(lease), queues, punctual=False))).more
+        return read_sweep(self._session.run("worker/sweep", *sweep_arguments(_ms(lease), queues, punctual=False)))
 
     def wait(self, name: str, queues: Sequence[str], timeout: float) -> None:
         """Wait until a job may be there, this worker is called, or `timeout` seconds have passed; it may return earlier."""

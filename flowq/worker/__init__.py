@@ -19,10 +19,13 @@ Shared
 
 Invariants
     * A job's processes do not outlive it: process group, session and escaped daemons are gone before its end is final.
-    * If one of the three is killed with SIGKILL, the processes below it end too; no process keeps running without a supervisor.
+    * If one of the three is killed with SIGKILL, the processes below it end too, also while a fork server hangs in a user's import or at-fork
+      hook; no process keeps running without a supervisor. Only what a job has detached from itself is not found if fork server and
+      supervisor die at once.
     * A process that does not answer is killed: no job keeps a slot longer than its timeout and the grace periods allow.
     * An exit without an outcome is a failure, whatever the exit code.
-    * Only a parent sends signals to a process, and only before it has reaped it: a recycled pid is never hit.
+    * Only a parent sends signals to a process, and only before it has reaped it: a recycled pid is never hit. In place of a fork server that
+      hangs, and so reaps nothing, the supervisor kills that server's children.
     * Secrets travel beside the task into the environment of one horse. Fork servers do not have the variables they come from.
 
 Horses and fork servers know nothing of Redis, plans or flows. Beside `horse/`, `fork_server/` and `ipc/` they import

@@ -32,7 +32,7 @@ from flowq.worker.inprocess import sync
 from flowq.worker.ipc.messages import failed
 from flowq.worker.options import WorkerOptions
 from flowq.worker.supervisor.active_job import ActiveJob
-from flowq.worker.supervisor.slot import Ended
+from flowq.worker.supervisor.ends import Ended
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager

@@ -36,7 +36,7 @@ from flowq.worker.supervise import supervise
 
 if TYPE_CHECKING:
     from flowq.store import Store
-    from flowq.worker.supervisor.slot import Ended
+    from flowq.worker.supervisor.ends import Ended
 
 _LOGGER = "flowq.worker"
 _LOG_FORMAT = "%(asctime)s %(message)s"

@@ -5,6 +5,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import redis
+
 from flowq import Job, Queue, SimpleWorker, SpawnWorker, Worker
 
 
@@ -112,3 +114,7 @@ def note_failure(job: Job, kind: type[BaseException], value: BaseException, _tra
     with Path(job.meta["log"]).open("a") as file:
         file.write(f"{kind.__name__}: {value}\n")
     return False
+
+
+class OwnRedis(redis.Redis):
+    """A class of clients."""

@@ -59,6 +59,22 @@ def return_retry(max: int = 1, interval: float | list[float] = 0) -> Retry:  # n
     return Retry(max=max, interval=interval)
 
 
+def class_of_client() -> str:
+    job = get_current_job()
+    assert job is not None
+    return type(job.connection).__name__
+
+
+def needs(path: str) -> None:
+    """Fail unless a file is there."""
+    Path(path).stat()
+
+
+def append(path: str, text: str) -> None:
+    with Path(path).open("a") as file:
+        file.write(text + "\n")
+
+
 def fail_until(path: str, attempts: int) -> int:
     write(path, "x")
     count = len(Path(path).read_text())

@@ -185,8 +185,8 @@ def test_a_callback_whose_worker_is_lost_too_is_claimed_again(queue: Queue, log:
     kept, deleted, replaced = (queue.enqueue(samples.add, 1, **options(log)) for _ in range(3))
     for name in ("a", "b", "c"):
         assert queue.store.workers.claim(name, ["default"], 0.001) is not None
-    until(lambda: queue.store.workers.sweep(10) or kept.is_failed, message="the leases to run out")
-    until(lambda: queue.store.workers.sweep(10) or replaced.is_failed, message="the last lease to run out")
+    until(lambda: queue.store.workers.sweep(10).more or kept.is_failed, message="the leases to run out")
+    until(lambda: queue.store.workers.sweep(10).more or replaced.is_failed, message="the last lease to run out")
     deleted.delete()
     queue.enqueue_in(timedelta(hours=1), samples.add, 1, job_id=replaced.id, **options(log))
     (lost,) = queue.store.workers.callbacks(["other", "default"], 10)
@@ -207,7 +207,7 @@ def test_a_lost_job_without_ttl_is_deleted_after_its_callback(
     retry = {"retry": Retry(max=retries)} if retries else {}
     job = queue.enqueue(samples.add, 1, failure_ttl=0, result_ttl=0, **retry, **options(log))
     assert queue.store.workers.claim("lost", ["default"], 0.001) is not None
-    until(lambda: queue.store.workers.sweep(10) or job.get_status() != "started", message="the lease to run out")
+    until(lambda: queue.store.workers.sweep(10).more or job.get_status() != "started", message="the lease to run out")
     worker_class([queue]).work(burst=True)
     assert sorted(lines(log)) == ["failure AbandonedJobError", "success 1 True"][: retries + 1]
     assert not Job.exists(job.id, queue.connection)
@@ -217,7 +217,7 @@ def test_a_lost_job_without_ttl_is_deleted_after_its_callback(
 def test_a_removed_callback_keeps_no_job(queue: Queue, log: Path) -> None:
     job = queue.enqueue(samples.add, 1, failure_ttl=0, **options(log))
     assert queue.store.workers.claim("lost", ["default"], 0.001) is not None
-    until(lambda: queue.store.workers.sweep(10) or job.is_failed, message="the lease to run out")
+    until(lambda: queue.store.workers.sweep(10).more or job.is_failed, message="the lease to run out")
     queue.store.jobs.save(job.id, {"on_failure": ""})
     assert queue.store.workers.callbacks(["default"], 10) == []
     assert not Job.exists(job.id, queue.connection)

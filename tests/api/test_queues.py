@@ -329,12 +329,23 @@ def test_removing_from_a_registry(queue: Queue, work: Work) -> None:
     bad, kept = queue.enqueue(samples.div_by_zero, 1), queue.enqueue(samples.div_by_zero, 1)
     waiting = queue.enqueue(samples.add, 1, depends_on=queue.enqueue_in(timedelta(hours=1), samples.add, 1))
     work()
-    queue.failed_job_registry.remove(bad)
-    assert not Job.exists(bad.id, connection=queue.connection)
+    assert queue.failed_job_registry.remove(bad) == 1
+    assert bad.is_failed  # its record stays
+    assert queue.connection.pttl(queue.store.session.keys("job", bad.id)) > 0
     assert queue.failed_job_registry.get_job_ids() == [kept.id]
-    queue.deferred_job_registry.remove(waiting, delete_job=True)
+    assert queue.deferred_job_registry.remove(waiting, delete_job=True) == 1
     assert not Job.exists(waiting.id, connection=queue.connection)
-    FailedJobRegistry(queue=queue).remove(bad)
+    assert FailedJobRegistry(queue=queue).remove(bad) == 0
+    bad.requeue()
+    work()
+    assert bad in queue.failed_job_registry
+    with queue.connection.pipeline() as pipeline:
+        for job, options in ((bad, {}), (kept, {"delete_job": True})):
+            queue.failed_job_registry.remove(job, pipeline=pipeline, **options)
+        assert len(queue.failed_job_registry) == 2
+        pipeline.execute()
+    assert len(queue.failed_job_registry) == 0
+    assert [Job.exists(job.id, queue.connection) for job in (bad, kept)] == [True, False]
 
 
 def test_cleaning_up_by_hand_reaps_lost_jobs(queue: Queue) -> None:

@@ -120,7 +120,8 @@ class Story:
         self.rng.choice(self.queues).enqueue_job(self.job(), at_front=self.rng.random() < 0.3)
 
     def cancel(self) -> None:
-        self.job().cancel(enqueue_dependents=self.rng.random() < 0.4)
+        way = self.rng.choice(["", "enqueue_dependents", "remove_from_dependencies"])
+        self.job().cancel(**({way: True} if way else {}))
 
     def delete(self) -> None:
         self.job().delete(delete_dependents=self.rng.random() < 0.3)

@@ -144,7 +144,7 @@ def test_the_callback_of_a_lost_execution(queue: Queue, work: Callable[..., None
     log = tmp_path / "log"
     job = queue.enqueue(samples.add, 1, on_failure=Callback(samples.on_failure), meta={"log": str(log)})
     assert queue.store.workers.claim("gone", ["default"], 0.001) is not None
-    until(lambda: queue.store.workers.sweep(10) or job.is_failed, message="the lease to run out")
+    until(lambda: queue.store.workers.sweep(10).more or job.is_failed, message="the lease to run out")
     work()
     assert log.read_text() == "failure AbandonedJobError\n"
 

@@ -328,6 +328,26 @@ def test_a_burst_worker_executes_what_is_overdue(queue: Queue, worker_class: typ
     assert [job.get_status() for job in jobs] == ["finished"] * 3
 
 
+@pytest.mark.parametrize("name", [None, "mine"])
+@pytest.mark.parametrize("worker_class", [Worker, SimpleWorker])
+def test_a_burst_worker_executes_the_jobs_of_a_lost_worker(
+    queue: Queue, background: Start, tmp_path: Path, worker_class: type[Worker], name: str | None
+) -> None:
+    """No worker was there meanwhile: that the server was, nothing shows. But the process is known to have ended."""
+    job = queue.enqueue(samples.mark_and_hang, str(tmp_path / "started"))
+    lost = background(lambda: Worker([queue], name="mine", worker_ttl=1))
+    until((tmp_path / "started").exists)
+    lost.signal(signal.SIGKILL)
+    lost.wait()
+    beat = int(queue.connection.hget("{flowq}:worker:mine", "beat") or 0)
+    worker_class([queue], name=name).work(burst=True)
+    assert job.is_started, "its lease has not run out"
+    until(lambda: queue.store.now_ms() > beat + 1000, message="its lease to run out")
+    worker_class([queue], name=name).work(burst=True)
+    assert job.is_failed
+    assert "AbandonedJobError" in (job.exc_info or "")
+
+
 def test_killing_the_horse_fails_the_job_and_the_worker_continues(queue: Queue, background: Start, tmp_path: Path) -> None:
     started = tmp_path / "started"
     job = queue.enqueue(samples.mark_and_hang, str(started))
@@ -338,6 +358,26 @@ def test_killing_the_horse_fails_the_job_and_the_worker_continues(queue: Queue, 
     assert "on request" in (job.exc_info or "")
     after = queue.enqueue(samples.add, 1)
     assert after.latest_result(timeout=10) is not None
+
+
+@pytest.mark.parametrize("worker_class", [Worker, SimpleWorker])
+def test_a_workers_state_is_that_of_now(queue: Queue, background: Start, tmp_path: Path, worker_class: type[Worker]) -> None:
+    """RQ's documentation: look whether a worker is busy, then kill its horse. No heartbeat has to come first."""
+    background(lambda: worker_class([queue], name="w"))
+    until(lambda: Worker.count(queue.connection) == 1, message="the worker to be listed")
+    for number in range(3):
+        started, go = tmp_path / f"{number}.started", tmp_path / f"{number}"
+        job = queue.enqueue(samples.wait_for_file, str(go))
+        until(started.exists, message="the job to run")
+        (worker,) = Worker.all(queue.connection)
+        assert (worker.state, worker.get_current_job_id(), worker.get_current_job()) == (WorkerStatus.BUSY, job.id, job)
+        if worker.state == WorkerStatus.BUSY and number < 2 and worker_class is Worker:
+            send_kill_horse_command(queue.connection, worker.name)
+            wait_for(job, "failed")
+        else:
+            go.touch()
+            wait_for(job, "finished")
+        assert (worker.state, worker.get_current_job_id()) == (WorkerStatus.IDLE, None)
 
 
 def test_invalid_commands(queue: Queue) -> None:
@@ -447,6 +487,37 @@ def test_a_worker_that_was_frozen_is_listed_again(queue: Queue, background: Star
     for worker in (frozen, other):
         worker.signal(signal.SIGTERM)
         assert worker.wait() == 0
+    assert Worker.all(queue.connection) == []
+
+
+def test_a_worker_whose_name_was_given_away_is_listed_when_the_other_is_gone(
+    queue: Queue, background: Start, worker_class: type[Worker]
+) -> None:
+    """The first one was frozen until its name was free. Its heartbeats say nothing about the second one, which is killed later."""
+
+    def pid() -> int | None:
+        record = queue.store.workers.get_live("mine")
+        return None if record is None else record.pid
+
+    first = background(lambda: worker_class([queue], name="mine", worker_ttl=0.5))
+    until(lambda: pid() == first.pid)
+    first.signal(signal.SIGSTOP)
+    until(
+        lambda: queue.store.now_ms() - int(queue.connection.hget("{flowq}:worker:mine", "beat") or 0) > 1000,
+        message="its name to be free",
+    )
+    second = background(lambda: worker_class([queue], name="mine", worker_ttl=0.5))
+    until(lambda: pid() == second.pid)
+    first.signal(signal.SIGCONT)
+    before = queue.connection.hget("{flowq}:worker:mine", "beat")
+    until(lambda: queue.connection.hget("{flowq}:worker:mine", "beat") != before)
+    assert pid() == second.pid, "the name is that of the second one"
+    second.signal(signal.SIGKILL)
+    until(lambda: pid() == first.pid, message="the first one to have its name again")
+    with pytest.raises(ValueError, match=f"process {first.pid} on"):
+        SimpleWorker([queue], name="mine").work(burst=True)
+    first.signal(signal.SIGTERM)
+    assert first.wait() == 0
     assert Worker.all(queue.connection) == []
 
 

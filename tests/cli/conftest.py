@@ -34,7 +34,6 @@ def cli(
     """Run `flowq` with arguments, on the server of the fixture `store`, in an empty directory, without a terminal."""
     monkeypatch.setenv("FLOWQ_REDIS_URL", server.url)
     monkeypatch.setenv("FLOWQ_NAMESPACE", namespace)
-    monkeypatch.delenv("COLUMNS", raising=False)
     monkeypatch.chdir(tmp_path)
 
     def call(*arguments: str) -> Outcome:

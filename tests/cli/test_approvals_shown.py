@@ -31,7 +31,6 @@ Start = Callable[..., Process]
 @pytest.fixture
 def project(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     assert home.is_dir()
-    monkeypatch.delenv("COLUMNS", raising=False)
     (tmp_path / "release.yaml").write_text(FLOW)
     (tmp_path / "two.yaml").write_text(TWO)
     return tmp_path
@@ -61,7 +60,7 @@ def test_in_a_pipe(start: Start, project: Path) -> None:
     run = start("run", "release.yaml")
     run.expect(QUESTION)
     run_id = run.out.split()[1]
-    until(lambda: f"next: flowq approve {run_id} sign-off\n" in run.out)
+    until(lambda: f"next: flowq approve {run_id} sign-off  # in another terminal\n" in run.out)
     assert re.search(r"· waiting +sign-off  approval: Publish 2 pages\?\n", run.out)
     assert f"next: flowq approve {run_id} sign-off  # {QUESTION}" in call(start, "status").out
     assert f"next: flowq approve {run_id} sign-off  # decides it" in call(start, "why", "publish").out
@@ -130,6 +129,7 @@ def test_in_the_live_view(start: Start, project: Path, size: tuple[int, int]) ->
         run = on_terminal("run", "release.yaml", cwd=project, env={}, size=size)
         run.expect_exact("approval: Publish 2 pages?")
         run.expect(r"flowq approve \w{8} sign-off")
+        run.expect_exact("# in another terminal")
         run.expect_exact("1 approval to decide")
         assert call(start, "approve", "sign-off").code == 0
         run.expect(r"release\S*\s+\S*finished")

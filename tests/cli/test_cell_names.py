@@ -4,6 +4,7 @@ import json
 import re
 import shlex
 from pathlib import Path
+from unicodedata import normalize
 
 import pytest
 
@@ -14,7 +15,8 @@ FLOW = r"""
 name: names
 jobs:
   m:
-    matrix: {x: [1, "1", true, "true", null, "null", "a,b=c", "p'q \"r\"", "two\tcolumns", "two\\tcolumns", plain]}
+    matrix: {x: [1, "1", true, "true", null, "null", "a,b=c", "p'q \"r\"", "two\tcolumns", "two\\tcolumns", plain,
+        "caf\u00e9", "cafe\u0301", "\u212b", "a\u00a0b", "a b", "a\u3000c", "z\u200b", "z", "z\u3164", "z\\u3164", "\u2764", "\u2764\ufe0f"]}
     run: "echo 'I am' ${{ to_json(matrix.x) }}; test -e mended"
   pair:
     matrix: {include: [{a: "1,b=2", b: "3"}, {a: "1", b: "2,b=3"}]}
@@ -39,6 +41,14 @@ SOME = [
     "m[x=plain]",
     'm[x="two\\tcolumns"]',
     'm[x="two\\\\tcolumns"]',
+    'm[x="caf\\u00e9"]',
+    'm[x="cafe\\u0301"]',
+    'm[x="a\\u00a0b"]',
+    "m[x=a\u3000c]",
+    "m[x=z\\u200b]",
+    "m[x=z]",
+    'm[x="z\\\\u3164"]',
+    'm[x="\\u2764\\ufe0f"]',
     'part[x="1"]/job',
     "each[1]",
 ]
@@ -58,7 +68,10 @@ def test_every_cell_is_reached_by_its_name(
     assert run(["run", "flow.yaml"]) == 1
     document = json.loads(flowq("status", "--json"))
     names = [safe_line(job["name"]) for job in document["jobs"]]
-    assert len(set(names)) == 17
+    assert len(set(names)) == 29
+    assert len({normalize("NFC", name).replace("\xa0", " ").replace("\ufe0f", "") for name in names}) == 29, (
+        "all look different"
+    )
     assert set(SOME) <= set(names)
     said = {}
     for name in names:
@@ -66,10 +79,12 @@ def test_every_cell_is_reached_by_its_name(
         assert safe_line(json.loads(flowq("why", document["id"], name, "--json"))["name"]) == name
         retried = json.loads(flowq("retry", document["id"], "--job", name, "--only", "--dry-run", "--json"))
         assert [safe_line(job["name"]) for job in retried["jobs"]] == [name]
-    assert len({text for name, text in said.items() if name.startswith("m[")}) == 11, "each cell has its own log"
+        other = normalize("NFD", name).replace("\u3000", " ")  # as other keyboards and file names have it
+        assert safe_line(json.loads(flowq("why", document["id"], other, "--json"))["name"]) == name
+    assert len({text for name, text in said.items() if name.startswith("m[")}) == 23, "each cell has its own log"
     (tmp_path / "mended").touch()
     assert run(["retry", document["id"], "--job", names[0], "--job", names[1], "--only"]) == 1
-    assert json.loads(flowq("status", "--json"))["counts"] == {"finished": 2, "failed": 15}
+    assert json.loads(flowq("status", "--json"))["counts"] == {"finished": 2, "failed": 27}
 
 
 def test_proposed_commands_work(

@@ -1,5 +1,6 @@
 """flowq in CI: the examples of docs/ci.md, step by step, and annotations."""
 
+import json
 import os
 import re
 import shutil
@@ -164,3 +165,14 @@ def test_a_report_of_an_earlier_run(shell: Shell, checkout: Path) -> None:
     assert shell("flowq run pipeline.yaml --json > events").returncode == 1
     assert shell("flowq status --junit late/report.xml --failed").returncode == 0
     assert cases(checkout / "late" / "report.xml")["package"] == ["skipped"]
+
+
+def test_handlers_for_another_end_of_the_run_are_not_in_the_report(shell: "Shell", checkout: Path) -> None:
+    """Jenkins and GitLab show a skipped test as something that was left undone."""
+    phases = {f"on_{name}": {name: {"run": "true"}} for name in ("success", "failure", "cancel", "exit")}
+    for command, own in (("true", "on_success/success"), ("false", "on_failure/failure")):
+        (checkout / "flow.json").write_text(json.dumps({"jobs": {"work": {"run": command}}, **phases}))
+        shell("flowq run flow.json --junit report.xml || true")
+        root = ET.parse(checkout / "report.xml").getroot()
+        assert [item.get("name") for item in root.iter("testcase")] == ["work", own, "on_exit/exit"]
+        assert (root[0].get("tests"), root[0].get("skipped")) == ("3", "0")

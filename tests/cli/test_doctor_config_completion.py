@@ -185,6 +185,40 @@ def test_runs_and_jobs_are_offered(cli: Cli, report: str, monkeypatch: pytest.Mo
     assert offered(cli, monkeypatch, "stat") == ["status"]
 
 
+def test_flow_files_and_directories_are_offered(cli: Cli, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for name in ("b.yaml", "a.yml", "c.json", "notes.md", "sub/flow.yaml", ".flowq/main.yaml", ".hidden/x.yaml"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("jobs: {}\n")
+    for command in ("run", "validate", "plan"):
+        assert offered(cli, monkeypatch, command, "") == ["a.yml", "b.yaml", "c.json", ".flowq/", "sub/"]
+    assert offered(cli, monkeypatch, "run", ".h") == [".hidden/"]
+    assert offered(cli, monkeypatch, "run", "sub/") == ["sub/flow.yaml"]
+    assert offered(cli, monkeypatch, "-C", "sub", "run", "f") == ["flow.yaml"]
+    assert offered(cli, monkeypatch, "run", "nowhere/") == []
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert offered(cli, monkeypatch, "run", "~/b") == ["~/b.yaml"]
+
+
+def test_params_and_their_values_are_offered(cli: Cli, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "dated.yaml").write_text(DATED)
+    assert offered(cli, monkeypatch, "run", "dated.yaml", "-p", "") == ["day=", "region=", "dry="]
+    assert offered(cli, monkeypatch, "run", "dated.yaml", "-p", "day=2026-01-31", "-p", "d") == ["dry="]
+    assert offered(cli, monkeypatch, "plan", "dated.yaml", "-p", "region=") == ["region=north", "region=south"]
+    assert offered(cli, monkeypatch, "validate", "dated.yaml", "--param", "dry=") == ["dry=true", "dry=false"]
+    assert offered(cli, monkeypatch, "run", "dated.yaml", "-p", "day=") == []
+    (tmp_path / "flow.yaml").write_text(DATED)
+    assert offered(cli, monkeypatch, "run", "-p", "reg") == ["region="]
+
+
+def test_a_flow_that_does_not_compile_is_completed_too(cli: Cli, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "flow.yaml").write_text("stages: [ship]\nparams: {n: {type: nmber}}\njobs: {build: {rnu: make}, bundle: {}}\n")
+    assert offered(cli, monkeypatch, "run", "--until", "bu") == ["build", "bundle"]
+    assert offered(cli, monkeypatch, "run", "--stage", "") == ["ship"]
+    assert offered(cli, monkeypatch, "run", "-p", "") == ["n="]
+    (tmp_path / "flow.yaml").write_text("jobs: {build: [\n")
+    assert offered(cli, monkeypatch, "run", "--until", "bu") == []
+
+
 def test_without_a_server_nothing_is_offered_and_no_error_is_shown(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FLOWQ_REDIS_URL", "redis://127.0.0.1:1")
     assert offered(cli, monkeypatch, "status", "") == []
@@ -215,8 +249,23 @@ TYPED = [
     ("flowq run part.yaml --until dep", "flowq run part.yaml --until deploy "),
     ("flowq graph part.yaml --until dep", "flowq graph part.yaml --until deploy "),
     (r"flowq result @latest build\[fmt=html,lang=e", "build[fmt=html,lang=en]"),
+    ("flowq run par", "flowq run part.yaml "),
+    ("flowq validate su", "flowq validate sub/"),
+    ("flowq run dated.yaml --until pu", "flowq run dated.yaml --until publish "),
+    ("flowq run dated.yaml -p re", "flowq run dated.yaml -p region="),
+    ("flowq run dated.yaml -p region=no", "flowq run dated.yaml -p region=north "),
+    ("flowq run dated.yaml -p dry=f", "flowq run dated.yaml -p dry=false "),
+    ("flowq -C sub run --until pa", "flowq -C sub run --until pack "),
 ]
 PART = "stages: [ship]\njobs:\n  build: {run: 'true'}\n  deploy: {stage: ship, run: 'true'}\n"
+DATED = """\
+params:
+  day: {type: date, default: "${{ run.date }}"}
+  region: {enum: [north, south], description: where}
+  dry: {type: boolean, default: true}
+jobs:
+  publish: {run: "echo ${{ params.day }}"}
+"""
 
 
 @pytest.fixture
@@ -225,6 +274,10 @@ def typing(cli: Cli, report: str, tmp_path: Path) -> dict[str, str]:
     for shell in ("bash", "zsh", "fish"):
         (tmp_path / f"completion.{shell}").write_text(cli("completion", shell).out)
     (tmp_path / "part.yaml").write_text(PART)
+    (tmp_path / "parts.csv").write_text("1,2\n")
+    (tmp_path / "dated.yaml").write_text(DATED)
+    (tmp_path / "sub").mkdir()
+    (tmp_path / "sub" / "flow.yaml").write_text("jobs: {pack: {run: 'true'}}\n")
     environment = {name: value for name, value in os.environ.items() if name not in {"CI", "NO_COLOR"}}
     return environment | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}", "TERM": "dumb"}
 

@@ -70,7 +70,6 @@ class Project:
 @pytest.fixture
 def project(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
     assert home.is_dir()
-    monkeypatch.delenv("COLUMNS", raising=False)
     return Project(tmp_path)
 
 
@@ -233,7 +232,7 @@ params: {go: {type: boolean, default: true}}
         done = cli("retry", "--failed", "--reload")
         assert done.code == 0, done.out
         assert cli("logs", "b").out == "mended\n"
-        assert cli("logs", "each").out == "each[0] | mended\neach[1] | mended\n"
+        assert sorted(cli("logs", "each").out.splitlines()) == ["each[0] | mended", "each[1] | mended"]  # they run side by side
         assert cli("retry", "--job", "b").code == 0, "a retry without --reload keeps the plan of the latest attempt"
         assert cli("logs", "b").out == "mended\nmended\n"
 

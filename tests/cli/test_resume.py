@@ -93,6 +93,7 @@ def test_an_orphaned_run_is_shown_as_such(project: Path, store: Store) -> None:
     killed(project, store, "flow.yaml")
     assert shown(project, "runs").splitlines()[1].split()[2] == "orphaned"
     assert RUN in shown(project, "runs", "--status", "orphaned")
+    assert shown(project, "list").splitlines()[1].split()[:2] == ["flow.yaml", "orphaned"]
     assert RUN in shown(project, "runs", "--status", "running"), "its stored status"
     assert f"{RUN}  flow  orphaned" in " ".join(shown(project, "info").split()).replace(
         f"{RUN} flow orphaned", f"{RUN}  flow  orphaned"
@@ -103,6 +104,7 @@ def test_an_orphaned_run_is_shown_as_such(project: Path, store: Store) -> None:
     for document in (
         json.loads(shown(project, "status", "--json")),
         json.loads(shown(project, "runs", "--json"))[0],
+        json.loads(shown(project, "list", "--json"))[0]["last_run"],
         json.loads(shown(project, "info", "--json"))["runs"][0],
     ):
         assert (document["status"], document["orphaned"]) == ("running", True)
@@ -244,6 +246,27 @@ def test_a_second_cancel_leaves_the_clean_up_alone_and_says_so(project: Path, st
     (project / "go").touch()
     until(lambda: store.runs.require(RUN).ended, 30, "the run to end")
     assert (project / "tidy").exists()
+
+
+def test_a_canceled_run_that_lost_its_worker_is_shown_as_both(project: Path, store: Store) -> None:
+    """Text and JSON say the same; another worker of the run ends the clean-up."""
+    cleaning(project, store)
+    (worker,) = store.workers.live()
+    os.kill(worker.pid, signal.SIGKILL)
+    until(lambda: not store.workers.live(), 5, "the worker to be known as dead")
+    assert "  canceling, orphaned  " in shown(project, "status", RUN).splitlines()[0]
+    for command in (("status", RUN), ("runs",)):
+        document = json.loads(shown(project, *command, "--json"))
+        found = document if isinstance(document, dict) else document[0]
+        assert (found["status"], found["canceling"], found["orphaned"]) == ("running", True, True)
+    (project / "go").touch()
+    resumed = Process("run", "--resume", RUN, cwd=project)
+    try:
+        resumed.wait(40)
+    finally:
+        resumed.end()
+    assert store.runs.require(RUN).status == "canceled"
+    assert "  canceled  " in shown(project, "status", RUN).splitlines()[0]
 
 
 def test_a_forced_cancel_kills_the_clean_up(project: Path, store: Store) -> None:

@@ -146,6 +146,15 @@ def test_commands_that_read_say_whose_run_it_is(cli: Cli, elsewhere: str, report
     assert outcome.err.count("\n") == 1
 
 
+@pytest.mark.parametrize("command", ["logs", "why", "result"])
+def test_the_beginning_of_an_id_elsewhere_is_told(cli: Cli, elsewhere: str, report: str, command: str) -> None:
+    """What was meant may be a misspelt job of this directory."""
+    said = f"z is the beginning of run {elsewhere} of nightly-report in /elsewhere\n"
+    assert said in cli(command, "z").err
+    assert "is the beginning of" not in cli(command, report[:3]).err
+    assert "is the beginning of" not in cli(command, elsewhere).err
+
+
 # -- names of commands --------------------------------------------------------------------------------------------------------
 
 
@@ -173,7 +182,7 @@ def test_names_from_other_tools_work(cli: Cli, word: str) -> None:
     ("word", "said"),
     [
         ("rerun", "`flowq retry --failed` runs the failed part of a run again"),
-        ("ls", "`flowq runs` lists runs"),
+        ("ls", "`flowq list` lists flows, `flowq runs` lists runs"),
         ("kill", "`flowq cancel RUN` ends a run"),
         ("start", "`flowq run FILE` runs a flow"),
     ],

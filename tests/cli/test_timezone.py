@@ -1,7 +1,9 @@
 """`timezone` of a flow: `run.date` in a zone, the same at compilation and in the run, and kept by retries."""
 
+import json
 import subprocess
-from datetime import UTC, datetime
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -9,6 +11,10 @@ import pytest
 
 from flowq.cli.main import run as flowq
 from flowq.compiler import compile_text
+from flowq.flows.actions.submit import submit
+from flowq.flows.flow import Flow
+from flowq.store import Store
+from flowq.worker.supervisor.expressions.job_scope import JobScopes
 from tests.cli.process import FLOWQ
 
 EAST, WEST = "Pacific/Kiritimati", "Pacific/Niue"  # UTC+14 and UTC-11: never the same date
@@ -54,6 +60,33 @@ def test_the_date_of_a_run(home: Path, tmp_path: Path, zone: str) -> None:
     again = call("run", "--again", "@latest")
     assert f"a | {day} " in again, "`--again` keeps the params"
     assert call("logs", "a").split()[1] != date, "and not the date"
+
+
+def test_a_run_that_is_submitted_after_midnight_has_one_date(store: Store, tmp_path: Path) -> None:
+    """The compiler's clock was before midnight, the server's is after it: constants and jobs have the same date."""
+    yesterday = datetime.now(UTC) - timedelta(days=1)
+    text = (
+        "params: {day: {type: date, default: '${{ run.date }}'}}\njobs: {a: {run: 'echo ${{ params.day }} ${{ run.date }}'}}\n"
+    )
+    found = compile_text(text, date=yesterday)
+    assert found.plan is not None
+    run_id = submit(store, found.plan, directory=tmp_path)
+    scopes = JobScopes(store)
+    scope = scopes.scope(scopes.find(run_id, 0, {}), 1)
+    assert scope["run"]["date"] == scope["params"]["day"] == yesterday.date().isoformat()
+
+
+def test_a_flow_that_was_loaded_on_another_day_is_compiled_again(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = "params: {day: {default: '${{ run.date }}'}}\njobs:\n  a: {run: x}\n  b: {run: x}\n"
+    flow = Flow.compile(text).select(jobs=["a"])
+    before = datetime.now(UTC)
+    monkeypatch.setattr(flow, "plan", replace(flow.plan, date="2026-01-31", params={"day": "2026-01-31"}))
+    run = flow.submit(connection=store)
+    record = store.runs.require(run.id)
+    assert json.loads(record.params) == {"day": record.date}
+    assert record.date in dates("UTC", before, datetime.now(UTC))
+    assert record.left_out == 1, "of the part that was selected"
+    assert store.runs.require(Flow(flow.plan).submit(connection=store).id).date == "2026-01-31", "a plan alone is as it is"
 
 
 def test_the_compiler_gets_a_time_or_a_date() -> None:

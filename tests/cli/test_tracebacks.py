@@ -61,7 +61,6 @@ jobs:
 @pytest.fixture
 def project(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     assert home.is_dir()
-    monkeypatch.delenv("COLUMNS", raising=False)
     monkeypatch.setenv("TOKEN", "hunter2hunter2")
     (tmp_path / "flow.yaml").write_text(FLOW)
     (tmp_path / "steps.py").write_text(MODULE)

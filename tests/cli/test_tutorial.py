@@ -12,7 +12,7 @@ import pytest
 from tests.support.pages import commands_of
 
 PAGE = (Path(__file__).parents[2] / "docs" / "tutorial.md").read_text(encoding="utf-8")
-FAILS = ("flowq run report.yaml --workers 2",)  # according to the page
+FAILS = ("flowq run --workers 2",)  # according to the page
 
 
 def test_the_page_has_commands() -> None:

@@ -1,16 +1,19 @@
 """`flowq why`: the chain of causes for every state of a job, on a real server and in golden texts."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
 from flowq.cli.commands.why import why_lines
+from flowq.cli.render.styled_text import columns, paint
 from flowq.cli.terminal import Terminal
 from flowq.flows.actions.submit import submit
 from flowq.flows.explain.failures import error_places
 from flowq.flows.explain.queue_state import QueueState
-from flowq.flows.explain.why import explain
+from flowq.flows.explain.why import Cause, explain
 from flowq.flows.views.run_view import RunView
+from flowq.plan import SourcePlace
 from flowq.states import JobStatus, RunStatus
 from flowq.store import Store
 from flowq.store.schema.records import WorkerRecord
@@ -33,6 +36,21 @@ def chain(run: RunView, ordinal: int, width: int = 80) -> str:
 @pytest.mark.parametrize("name", RUNS)
 def test_the_whole_chain(name: str, width: int) -> None:
     golden.check(f"why-{name}-{width}", chain(RUNS[name], 9, width))
+
+
+@pytest.mark.parametrize("width", [12, 20, 40, 80])
+def test_long_facts_and_deep_chains_are_wrapped(width: int) -> None:
+    fact = " ".join(f"word{number}" for number in range(150))
+    place = SourcePlace("nightly.yaml", 3)
+    cause = Cause("leaf", 0, JobStatus.FAILED, "error", fact, place, details=(fact, "/".join("abcdefgh" * 20)))
+    for depth in range(20):
+        cause = replace(cause, name=f"job{depth}", details=(), causes=(cause,))
+    rows = [paint(line, color=False) for line in why_lines(cause, RUNS["failed"], Terminal(width=width))]
+    rows = rows[: rows.index("")]  # commands follow, which stay whole
+    assert max(map(columns, rows)) <= width
+    flat = "".join(row.lstrip(" │└") for row in rows).replace(" ", "")
+    assert "…" not in flat
+    assert flat.count(fact.replace(" ", "")) == 22
 
 
 @pytest.mark.parametrize(

@@ -13,12 +13,10 @@ _ASYNC: Final = "`Queue(async=False)`, deprecated in RQ, is `is_async=False`"
 _SERIALIZER: Final = "a worker without `serializer=` has none: it reads each job with that job's own"
 _KEYS: Final = "RQ's key of a job holds nothing, so writing to it or deleting it does not change the job"
 _DELETED: Final = "the record of a deleted job is gone, also from the list of those that wait for another"
-_DEFAULTS: Final = "`enqueue` hands to `enqueue_call` only what the caller gave"
 
 DIFFERING: Final[Mapping[str, Mapping[str, str]]] = {
     "django-tasks-rq": {"tests.tests.RQBackendTestCase.test_complex_return_value": _UNSERIALIZABLE},
     "django-rq": {
-        "tests.test_commit_modes.ThreadQueueTest.test_enqueue_autocommit_off": _DEFAULTS,
         "tests.test_cron.CronTest.test_django_cron_scheduler_init": _CONFIGURED,
         "tests.test_django_rq_utils.UtilsTest.test_get_jobs": _KEYS,
         "tests.test_views.ViewTest.test_job_details": _KEYS,

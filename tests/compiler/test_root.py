@@ -133,3 +133,68 @@ def test_only_lines_of_flow_files_are_quoted(project: Path) -> None:
     shown = "\n".join(map(render, compile_file("flows/flow.yaml", params_file="values.yaml").diagnostics))
     assert "values.yaml:1" in shown
     assert "1 | n:" not in shown
+
+
+HIDDEN = [
+    "root: hunter2\n",
+    "n: hunter2\n",
+    "n: [hunter2]\nn: hunter2\n",
+    "hunter2\n",
+    "n: !hunter2 x\n",
+    "n: *hunter2\n",
+    "n: 0xhunter2: ${{ hunter2 }}\n",
+    "<<: hunter2\n",
+    "hunter2: {hunter2\n",
+    '"hunter2": 1\n',
+    "hunter2:hunter2:1:2:::\nother: hunter2\n",
+    "n: 5\nhunter2: x\x01\n",
+    "jobs: {hunter2: {run: x, hunter2: 2}}\nhunter2: 1\n",
+    "params: {hunter2: {type: hunter2}}\njobs: {a: {run: '${{ params.hunter }} ${{ hunter2 }}', depends_on: hunter2}}\n",
+    "name: hunter2\njobs: {a: {run: 'echo $(${{ jobs.hunter2.result }})', queue: 'hunter2 x'}}\n",
+]
+
+
+@pytest.mark.parametrize("text", HIDDEN)
+@pytest.mark.parametrize("way", ["no ending", "outside", "link", "hidden link"])
+def test_nothing_of_another_file_is_quoted(project: Path, text: str, way: str) -> None:
+    """Given as params or as the flow itself: its diagnostics have the place, and words of flowq's own."""
+    outside = project.parent / "outside" / "values.yaml"
+    (project / "values").write_text(text)
+    outside.write_text(text)
+    (project / "link.yaml").symlink_to(outside)
+    (project / "hidden.yaml").symlink_to(project / "values")
+    name = {"no ending": "values", "outside": str(outside), "link": "link.yaml", "hidden link": "hidden.yaml"}[way]
+    (project / "flows" / "flow.yaml").write_text(f"params: {{n: {{type: integer, maximum: 4}}}}\n{FLOW}")
+    for found in (compile_file("flows/flow.yaml", params_file=name), *(() if way == "outside" else (compile_file(name),))):
+        shown = "\n".join(map(render, found.diagnostics))
+        assert not found.ok
+        assert "hunter2" not in shown
+        assert name in {item.file for item in found.diagnostics}
+        assert "--root names another" in shown
+    assert not any("hunter2" in item.message for item in compile_file("flows/flow.yaml", params_file=name).diagnostics)
+
+
+def test_a_link_to_a_flow_is_run_and_quoted_with_its_root(project: Path) -> None:
+    outside = project.parent / "outside" / "real.yaml"
+    outside.write_text(FLOW)
+    (project / "link.yaml").symlink_to(outside)
+    assert compile_file("link.yaml").ok, "it is the file that the user named"
+    outside.write_text("jobs: {a: {runn: x}}\n")
+    plain, rooted = (
+        "\n".join(map(render, compile_file("link.yaml", root=root).diagnostics)) for root in (None, project.parent)
+    )
+    assert plain.startswith("link.yaml:1:12: error[FQ101]: a problem: docs/errors.md explains FQ101")
+    assert "runn" not in plain
+    assert "1 | jobs: {a: {runn: x}}" in rooted
+
+
+def test_params_of_the_project_are_named(project: Path) -> None:
+    (project / "flows" / "flow.yaml").write_text(f"params: {{region: {{enum: [eu]}}}}\n{FLOW}")
+    (project / "values.yaml").write_text("regoin: eu\nregion: mars\n")
+    shown = "\n".join(map(render, compile_file("flows/flow.yaml", params_file="values.yaml").diagnostics))
+    assert "there is no param `regoin`" in shown
+    assert "mars is not allowed" in shown
+    (project / "values.yaml").rename(project.parent / "values.yaml")
+    shown = "\n".join(map(render, compile_file("flows/flow.yaml", params_file="../values.yaml").diagnostics))
+    assert "did you mean region?" in shown, "the flow's own names are told"
+    assert "mars" not in shown

@@ -91,6 +91,28 @@ def test_tool_flowq_must_be_a_table(tmp_path: Path) -> None:
         load(tmp_path)
 
 
+@pytest.mark.parametrize("name", ["flowq.toml", "pyproject.toml"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "hunter2 = 1",
+        "url = 3 hunter2",
+        "hunter2",
+        "allow_eviction = 'hunter2'",
+        "url = ['hunter2']",
+        "a = {hunter2 = 1, hunter2 = 2}",
+    ],
+)
+def test_a_link_out_of_the_directory_is_not_quoted(tmp_path: Path, name: str, text: str) -> None:
+    project, outside = tmp_path / "project", tmp_path / "credentials"
+    project.mkdir()
+    outside.write_text(f"[tool.flowq]\n{text}\n" if name == "pyproject.toml" else f"{text}\n")
+    (project / name).symlink_to(outside)
+    with pytest.raises(ConfigError, match=name) as caught:
+        load(project)
+    assert "hunter2" not in str(caught.value)
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a file away")
 def test_a_file_that_other_users_could_have_written_is_ignored(tmp_path: Path) -> None:
     shared = tmp_path / "shared"

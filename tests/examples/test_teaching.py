@@ -1,9 +1,11 @@
 """The small example flows behave as their comments describe."""
 
+import json
 from pathlib import Path
 
 import pytest
 
+from tests.cli.process import Process
 from tests.examples.running import FLOWS, flowq, jobs_by_name, run_flow
 
 
@@ -97,6 +99,31 @@ def test_sweep_chooses_the_best_of_those_that_converge(home: Path) -> None:
     assert "best rate 0.3 with 400 steps" in flowq("logs", run["id"], "report").out
 
 
+def test_growing_works_on_files(home: Path) -> None:
+    run = run_flow(FLOWS / "growing.yaml")
+    found = len(list(FLOWS.glob("*.yaml")))
+    assert len(json.loads(flowq("result", run["id"], "find").out)["files"]) == found > 5
+    assert f"find | {found} files" in flowq("logs", run["id"]).out
+    assert json.loads(flowq("result", run["id"], "longest").out)["words"] > 100
+
+
+def test_checks_run_alone(home: Path) -> None:
+    run = run_flow(FLOWS / "checks.yaml", "-p", "version=1.0", "-p", "strict=true")
+    assert run["counts"] == {"finished": 2}
+
+
+def test_release_says_what_to_do_while_it_waits(home: Path, tmp_path: Path) -> None:
+    run = Process("run", str(FLOWS / "release.yaml"), "-p", "version=1.2", cwd=tmp_path)
+    try:
+        run.expect("approval: Publish 1.2 (1.2: 3 words)?")
+        run.expect("consent  # in another terminal")
+        assert flowq("approve", "consent", cwd=tmp_path).code == 0
+        assert run.wait() == 0
+    finally:
+        run.end()
+    assert "uploading app-1.2-linux.wheel" in run.out
+
+
 def test_build_takes_the_archive_of_the_run_before(home: Path, tmp_path: Path) -> None:
     first = run_flow(FLOWS / "build.yaml", cwd=tmp_path)
     again = run_flow(FLOWS / "build.yaml", cwd=tmp_path)
@@ -107,4 +134,12 @@ def test_build_takes_the_archive_of_the_run_before(home: Path, tmp_path: Path) -
 
 def test_the_list_of_examples_is_complete() -> None:
     page = (FLOWS.parent / "README.md").read_text(encoding="utf-8")
+    folders = [path.name for path in FLOWS.iterdir() if list(path.glob("*.yaml"))]
     assert [path.name for path in FLOWS.iterdir() if path.suffix == ".yaml" and f"(flows/{path.name})" not in page] == []
+    assert [name for name in folders if f"(flows/{name}" not in page] == []
+
+
+@pytest.mark.parametrize("path", sorted(FLOWS.glob("*.yaml")), ids=lambda path: path.name)
+def test_a_test_executes_each_example(path: Path) -> None:
+    tests = [*Path(__file__).parent.glob("test_*.py"), *(Path(__file__).parents[1] / "language").glob("test_*.py")]
+    assert any(f'"{path.name}"' in file.read_text(encoding="utf-8") for file in tests)

@@ -12,11 +12,11 @@ from flowq.cli.terminal import Terminal
 from flowq.compiler import compile_text
 from flowq.flows.actions import approval
 from flowq.flows.actions.submit import submit
-from flowq.flows.render.gantt import Bar, bars
+from flowq.flows.render.gantt import Bar, Stretch, bars
 from flowq.flows.render.timeline import Activity
 from flowq.flows.views.snapshot import read_events, read_plan, read_view
 from flowq.store import Store
-from tests.cli import golden
+from tests.cli import golden, samples
 from tests.support.slot_driver import Driver
 from tests.support.wait import until
 
@@ -162,3 +162,37 @@ def test_each_wait_has_a_mark_of_its_own_and_a_legend(store: Store, driver: Driv
     (document,) = json.loads(json.dumps(list(gantt_json(found))))
     assert [item["activity"] for item in document["before"]] == ["execution", "retry", "worker"]
     assert len({str(activity) for activity in Activity}) == len(Activity)
+
+
+def test_handlers_wait_for_a_worker_from_their_turn_on(store: Store, driver: Driver, run: Run) -> None:
+    flow = run(
+        "jobs: {a: {run: x}, b: {depends_on: a, run: x}}\non_success: {ok: {run: x}}\non_exit: {bye: {run: x}, end: {depends_on: bye, run: x}}"
+    )
+    work_off(driver)
+    done = chart(store, flow)
+    for name, last in (("on_success/ok", "b"), ("on_exit/bye", "on_success/ok"), ("on_exit/end", "on_exit/bye")):
+        (wait,) = done[name].before
+        assert wait.activity is Activity.WORKER
+        assert wait.begin == pytest.approx(done[last].end)
+        assert done[name].waited == pytest.approx(done[name].begin - done[last].end)
+
+
+def test_what_follows_a_job_that_ended_without_an_execution(store: Store, driver: Driver, run: Run) -> None:
+    flow = run("jobs: {a: {run: x}, late: {depends_on: a, run: x, delay: 10m}, b: {depends_on: {late: done}, run: x}}")
+    work_off(driver)
+    tick(driver)
+    late = read_plan(store, flow).targets()["late"]
+    store.jobs.cancel(f"{flow}-{late}")
+    work_off(driver)
+    done = chart(store, flow)
+    assert "late" not in done
+    assert done["b"].begin - done["b"].waited > done["a"].end, "until its end it waited for the other job"
+
+
+@pytest.mark.parametrize("width", [30, 50, 80])
+def test_the_legend_is_whole(width: int) -> None:
+    job = samples.failed_run().jobs[0]
+    found = [Bar(job, 5.0, 6.0, 5.0, critical=False, before=tuple(Stretch(activity, 1.0, 2.0) for activity in Activity))]
+    rows = golden.plain(gantt_lines(found, Terminal(width=width))).splitlines()
+    assert max(map(len, rows)) <= width
+    assert "? approval" in " ".join(row.strip() for row in rows)

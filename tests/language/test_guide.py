@@ -1,5 +1,7 @@
 """Every flow of the language guide compiles without diagnostics and ends as stated."""
 
+import sys
+
 import pytest
 
 from flowq.compiler import compile_file
@@ -16,6 +18,7 @@ def test_example(lab: Lab, example: Example) -> None:
     for name, text in (files() | SECRETS).items():
         (lab.directory / name).parent.mkdir(exist_ok=True)
         (lab.directory / name).write_text(text)
+    (lab.directory / ".venv").symlink_to(sys.prefix)
     path = lab.directory / "flow.yaml"
     path.write_text(example.text)
     compiled = compile_file(path, date=DATE)

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from flowq.worker.supervisor.slot import KillCause
+from flowq.worker.supervisor.ends import KillCause
 from tests.support.supervisor_stub import Stand, call, gone, shell, survivors, task
 from tests.support.wait import until
 

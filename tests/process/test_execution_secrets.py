@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from flowq.worker.secrets.execution import ExecutionSecrets
-from flowq.worker.supervisor.slot import KillCause
+from flowq.worker.supervisor.ends import KillCause
 from tests.support.supervisor_stub import Execution, Stand, call, shell, survivors
 from tests.support.wait import until
 

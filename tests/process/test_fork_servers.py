@@ -18,7 +18,8 @@ from flowq.store.jobs import NewJob
 from flowq.worker.fork_server.scratch import ScratchDirectory, remove_leftovers
 from flowq.worker.options import WorkerOptions
 from flowq.worker.supervisor.event_loop import Loop
-from flowq.worker.supervisor.fork_server_pool import ForkServerPool, place_of
+from flowq.worker.supervisor.fork_servers.client import Horse
+from flowq.worker.supervisor.fork_servers.pool import ForkServerPool, place_of
 from tests.support import namespaces
 from tests.support.server import PrivateServer
 from tests.support.supervisor_stub import MODULES, call
@@ -67,6 +68,28 @@ def test_a_shared_server_preloads_no_modules(fork_servers: ForkServerPool) -> No
     fork_servers.used(job)
     assert not shared._tried
     assert place_of(job) != replace(place_of(job), shared=True)
+
+
+def test_a_module_that_hangs_is_not_imported_ahead_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "hangs.py").write_text("import select; select.select((), (), (), 600)")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    loop = Loop()
+    pool = ForkServerPool(loop, WorkerOptions(("q",), preload=("hangs",)))
+    answers: list[Horse | None] = []
+
+    def wait(horse: Horse | None, _why: str) -> None:
+        answers.append(horse)
+
+    first = pool.for_task(call("noop"))
+    first.obtain(wait)
+    first.abandon()
+    assert answers == [None]
+    pool.for_task(call("noop")).obtain(wait)
+    while len(answers) < 2:
+        loop.turn(10.0)
+    assert answers[1] is not None
+    pool.close()
+    loop.close()
 
 
 def test_the_cells_of_a_matrix_have_their_own_variables(store: Store, server: PrivateServer, tmp_path: Path) -> None:

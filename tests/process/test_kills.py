@@ -11,7 +11,9 @@ from typing import TypeAlias
 
 import pytest
 
-from flowq.worker.supervisor.slot import KillCause
+from flowq.worker.supervisor import slot
+from flowq.worker.supervisor.ends import KillCause
+from flowq.worker.supervisor.fork_servers import client
 from tests.support.supervisor_stub import MARK, Stand, call, gone, shell, survivors
 from tests.support.wait import until
 
@@ -234,23 +236,115 @@ def test_the_mark_is_seen() -> None:
     assert time.monotonic() - before < 5
 
 
+STOPS_ITS_SERVER = "kill -STOP $(ps -o ppid= -p $PPID)"
+
+
 @pytest.mark.parametrize("clone", [False, True])
-def test_a_job_that_stops_its_fork_server_is_killed_at_its_timeout(tmp_path: Path, clone: bool) -> None:
-    with Stand(clone=clone) as stand:
-        execution = stand.start(
-            shell(f"echo $PPID > {tmp_path}/pid; kill -STOP $(ps -o ppid= -p $PPID); sleep 60", timeout=0.2)
-        )
-        stand.turn(lambda: execution.freed)
+@pytest.mark.parametrize(
+    "script",
+    [
+        f"{STOPS_ITS_SERVER}; sleep 60",
+        f"trap '' TERM INT; {STOPS_ITS_SERVER}; sleep 60",
+        f"trap '' TERM INT; setsid sleep 60 & while :; do {STOPS_ITS_SERVER}; done",
+    ],
+    ids=["stops", "blocks", "stops again and again"],
+)
+def test_a_job_that_stops_its_fork_server_is_killed_at_its_timeout(tmp_path: Path, script: str, clone: bool) -> None:
+    with Stand(slots=2, clone=clone) as stand:
+        other = stand.start(call("block", str(tmp_path / "other")), slot=1)
+        stand.turn((tmp_path / "other").exists)
+        began = time.monotonic()
+        execution = stand.start(shell(f"echo $PPID > {tmp_path}/pid; {script}", timeout=0.5))
+        stand.turn(lambda: execution.end)
+        assert time.monotonic() - began < 0.5 + 0.2 + 2.0  # timeout, grace; and 5 s for a fork server that does not answer
         assert execution.outcome["reason"] == "timeout"
-        # The supervisor has killed them, but is not their parent and cannot wait for them.
         until(lambda: gone(pid_in(tmp_path / "pid"), stand.mark))
+        stand.turn(lambda: execution.freed)
+        assert not other.freed
+        assert stand.run(call("echo", 1)).outcome["value"] == b"1"
 
 
 def test_a_job_that_ends_after_it_has_stopped_its_fork_server_frees_its_slot() -> None:
     with Stand() as stand:
-        execution = stand.run(shell("kill -STOP $(ps -o ppid= -p $PPID)", timeout=30))
+        execution = stand.start(shell(STOPS_ITS_SERVER, timeout=30))
+        stand.turn(lambda: execution.end)
         assert execution.outcome["outcome"] == "finished"
-        assert stand.fork_server.lost
+        stand.fork_server.renew(60.0)  # as a worker does all the time
+        stand.turn(lambda: execution.freed)
+        assert stand.run(call("echo", 1)).outcome["value"] == b"1"
+
+
+HANGS_AT_THE_SECOND_FORK = """
+import os, select
+FORKS, SERVER = [], os.getpid()
+def hang():
+    if FORKS and os.getpid() == SERVER:
+        select.select((), (), (), 60)
+    FORKS.append(1)
+os.register_at_fork(before=hang)
+"""
+
+
+@pytest.fixture
+def hanging(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """A module; a fork server that has it preloaded gives one horse and hangs then."""
+    (tmp_path / "hangs_at_forks.py").write_text(HANGS_AT_THE_SECOND_FORK)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    return "hangs_at_forks"
+
+
+@pytest.mark.parametrize("ignored", ["HUP", "TERM INT"])
+def test_a_job_of_a_fork_server_that_hangs_is_killed_at_its_timeout(tmp_path: Path, hanging: str, ignored: str) -> None:
+    with Stand(preload=(hanging,)) as stand:
+        daemon = f"setsid sh -c 'echo $$ > {tmp_path}/daemon; sleep 60' &"
+        execution = stand.start(shell(f"trap '' {ignored}; {daemon} echo $PPID > {tmp_path}/pid; sleep 60", timeout=0.5))
+        began = time.monotonic()
+        stand.turn(lambda: execution.end)
+        assert time.monotonic() - began < 0.5 + 0.2 + 2.0
+        assert execution.outcome["reason"] == "timeout"
+        assert not execution.freed
+        assert all(gone(pid_in(tmp_path / name), stand.mark) for name in ("pid", "daemon"))
+        stand.turn(lambda: execution.freed)
+        assert stand.lost == [stand.fork_server]
+
+
+@pytest.mark.parametrize("cause", [cause for cause in KillCause if cause is not KillCause.TIMEOUT])
+def test_an_execution_without_a_process_ends_as_soon_as_it_is_killed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cause: KillCause
+) -> None:
+    (tmp_path / "slow_import.py").write_text(
+        f"import os\nos.mkfifo({str(tmp_path / 'go')!r})\nopen({str(tmp_path / 'go')!r}).read()\n"
+    )
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    with Stand(preload=("slow_import",)) as stand:
+        execution = stand.start(call("noop"))
+        stand.turn((tmp_path / "go").exists)
+        stand.slots[0].kill(cause)
+        assert execution.freed
+        assert execution.end is not None
+        assert (execution.end.cause, execution.end.unstarted) == (cause, True)
+        second = stand.start(call("echo", 2))
+        (tmp_path / "go").write_text("")
+        stand.turn(lambda: second.freed)  # it gets the horse that was asked for first
+        assert second.outcome["value"] == b"2"
+
+
+def test_a_fork_server_that_gives_no_process_is_killed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, hanging: str) -> None:
+    monkeypatch.setattr(client, "_FORK_LIMIT", 0.5)
+    monkeypatch.setattr(slot, "_TOLD_AFTER", 0.2)
+    with Stand(slots=2, preload=(hanging,)) as stand:
+        first = stand.start(call("block", str(tmp_path / "pid")))
+        stand.turn((tmp_path / "pid").exists)
+        second = stand.start(call("noop"), slot=1)
+        stand.turn(lambda: second.freed)
+        assert second.end is not None
+        assert second.end.unstarted
+        assert "its fork server did not answer and was killed" in second.outcome["error"]
+        assert second.output("err") == (
+            b"[flowq: waiting for a process: the fork server does not answer, and is killed after 0.5 s]\n"
+        )
+        assert first.freed
+        assert stand.lost == [stand.fork_server]
 
 
 def test_a_fork_server_that_does_not_answer_is_closed(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ import sys
 import urllib.parse
 from collections.abc import Callable
 from itertools import pairwise
+from pathlib import Path
 
 import pytest
 from hypothesis import example, given, settings
@@ -255,3 +256,61 @@ def test_a_note_is_on_a_separate_line() -> None:
     cutter.end()
     cutter.note("and bye")
     assert b"".join(cutter.take()) == b"half a sword\n[flowq: hello]\nrest\n[flowq: and bye]\n"
+
+
+CODES = [
+    *(
+        b"\x1b[01;31m\x1b[K",
+        b"\x1b[m\x1b[K",
+        b"\x1b[38;2;1;2;3m",
+        b"\x1b(B\x1b[m",
+        b"\x1b]8;;http://x\x1b\\",
+        b"\x1b]0;title\x07",
+    ),
+    *(b"\\x1b[1m", b"\\u001b[0m", b"\\033[31m", b"\x1b[2;3H", b"\x1b7"),
+]
+_STRIPPED = re.compile(b"|".join(re.escape(code) for code in sorted(CODES, key=len, reverse=True)))
+
+
+@settings(max_examples=400, deadline=None)
+@given(
+    secret=st.text(st.characters(codec="ascii", categories=["L", "N"]), min_size=SHORTEST, max_size=30),
+    name=st.sampled_from(["raw", "base64", "url"]),
+    codes=st.lists(st.tuples(st.integers(0, 60), st.sampled_from(CODES)), min_size=1, max_size=6),
+    noise=st.tuples(
+        st.sampled_from([b"", b" ", b"\n", b"-- ", b"\\", *CODES]),
+        st.sampled_from([b"", b" ", b"\x1b", b"\\", b"\x1b]", *CODES]),
+    ),
+    cuts=st.lists(st.integers(0, 10_000), max_size=12),
+)
+@example(secret="hunter22", name="raw", codes=[(3, CODES[0]), (6, CODES[1])], noise=(b"", b""), cuts=[4, 5, 9, 14])
+def test_codes_inside_a_secret_do_not_show_it(
+    secret: str, name: str, codes: list[tuple[int, bytes]], noise: tuple[bytes, bytes], cuts: list[int]
+) -> None:
+    form = ENCODERS[name](secret)
+    data = form
+    for place, code in sorted(((number % (len(form) + 1), code) for number, code in codes), reverse=True):
+        data = data[:place] + code + data[place:]
+    whole = noise[0] + data + noise[1]
+    mask = Mask({"S": secret})
+    masked, names = mask.apply(whole)
+    assert names == {"S"}
+    assert form not in _STRIPPED.sub(b"", masked)
+    assert streamed(mask, pieces(whole, cuts)) == masked
+    long = whole + b" " * 5000 + whole
+    assert streamed(mask, pieces(long, cuts)) == masked + b" " * 5000 + masked
+    assert b"".join(_STRIPPED.findall(masked)) == b"".join(_STRIPPED.findall(whole)), "all codes stay, in their order"
+
+
+def test_colours_of_grep(tmp_path: Path) -> None:
+    (tmp_path / "text").write_text("the password is hunter22-and-more\n")
+    done = subprocess.run(["grep", "--color=always", "nter22", "text"], cwd=tmp_path, capture_output=True, check=True)
+    assert b"hu\x1b[" in done.stdout
+    assert Mask({"S": "hunter22-and"}).apply(done.stdout)[0].startswith(b"the password is ***\x1b[")
+    assert b"-more" in Mask({"S": "hunter22-and"}).apply(done.stdout)[0]
+
+
+def test_a_beginning_with_endless_codes_is_not_held(tmp_path: Path) -> None:
+    stream = MaskedStream(Mask({"S": "hunter22"}))
+    out = b"".join(stream.feed(b"hunt" + b"\x1b[1m" * 10_000) for _ in range(100))
+    assert len(out) > 3_000_000

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from flowq.store import Store
-from flowq.worker.supervisor.slot import KillCause
+from flowq.worker.supervisor.ends import KillCause
 from tests.support.server import PrivateServer
 from tests.support.supervisor_stub import Stand, shell
 from tests.support.wait import until

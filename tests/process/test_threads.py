@@ -15,6 +15,7 @@ import redis
 from flowq import Queue, Worker
 from flowq.worker.horse import horse
 from flowq.worker.supervisor import slot
+from flowq.worker.supervisor.fork_servers import client
 from tests.support.supervisor_stub import Stand, call
 from tests.support.wait import until
 
@@ -90,7 +91,7 @@ def test_a_copy_that_does_not_answer_fails_its_jobs(lock: Any, monkeypatch: pyte
         lock.acquire()
         OPEN_STREAMS()
 
-    monkeypatch.setattr(slot, "_START_LIMIT", 0.3)
+    monkeypatch.setattr(client, "_START_LIMIT", 0.3)
     monkeypatch.setattr(horse, "open_streams", open_streams)
     with Stand(clone=True) as stand:
         execution = stand.run(call("noop"))

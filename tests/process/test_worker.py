@@ -148,7 +148,7 @@ def test_one_round_trip_per_job_in_the_steady_state(store: Store, url: str, redi
     with WorkerProcess(url, "--until-run", run):
         until(lambda: (record := store.runs.get(run)) is not None and record.ended, message="the run to end")
         stats = redis_client.info("commandstats")
-    calls = stats["cmdstat_evalsha"]["calls"]
+    calls = stats["cmdstat_fcall"]["calls"]
     # registration, first claim, sweeps and heartbeats of some seconds come on top
     assert 60 <= calls <= 60 + 20
 

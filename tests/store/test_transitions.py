@@ -67,3 +67,16 @@ def test_constants_are_literals() -> None:
 def test_lua_has_the_ended_statuses_of_the_table() -> None:
     (table,) = re.findall(r"^local ENDED = \{ (.*) \}$", scripts._text("lib/status"), re.MULTILINE)
     assert set(re.findall(r"(\w+) = true", table)) == set(ENDED)
+
+
+@pytest.mark.parametrize("name", scripts._names())
+def test_a_file_calls_no_local_function_of_another(name: str) -> None:
+    """They are in the same script, so that it would work there, and in blocks of their own in the library."""
+
+    def defined(file: str, indent: str = "") -> set[str]:
+        return set(re.findall(rf"^{indent}local function (\w+)", scripts._text(file), re.MULTILINE))
+
+    everywhere = {"lib/prelude", "lib/incarnation"}
+    others = set().union(*(defined(file) for file in scripts._names() if file not in everywhere))
+    called = set(re.findall(r"(?<![.\w])(\w+)\(", re.sub("--.*", "", scripts._text(name))))
+    assert (called & others) - defined(name, " *") == set()

@@ -23,5 +23,6 @@ def small_steps(budget: int) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(session, "load", smaller)
         patch.setattr(async_connection, "load", smaller)
+        patch.setattr(session.Session, "functions", False)
         patch.setattr(jobs, "_ITEMS", 2)
         yield

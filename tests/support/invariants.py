@@ -41,6 +41,7 @@ class Picture:
     members: dict[str, dict[str, float]] = field(default_factory=dict)  # group -> job -> expiry of its record
     index: dict[str, float] = field(default_factory=dict)  # of groups
     expiries: dict[str, float] = field(default_factory=dict)  # of the records of jobs in groups
+    set_aside: dict[str, str] = field(default_factory=dict)
     satellites: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))  # kind -> ids
     events: dict[str, list[dict[str, str]]] = field(default_factory=dict)
 
@@ -69,6 +70,7 @@ def check(store: Store) -> None:
         *limits(picture),
         *webhooks(picture),
         *groups(picture),
+        *[f"{name} was set aside: {why}" for name, why in picture.set_aside.items()],
     ]
     assert not problems, "invariants broken:\n  " + "\n  ".join(problems[:20])
 
@@ -105,7 +107,7 @@ def _take(picture: Picture, client: Any, key: bytes, kind: str, groups: tuple[st
             picture.outbox = [item.decode() for item in client.lrange(key, 0, -1)]
         case "events":
             picture.events[groups[0]] = [_texts(row) for _, row in client.xrange(key)]
-        case "webhook" | "group" | "members" | "groups" | "limits" | "limited" | "webhooks":
+        case "webhook" | "group" | "members" | "groups" | "limits" | "limited" | "webhooks" | "set_aside":
             _take_shared(picture, client, key, kind, *groups)
         case _ if kind in _SATELLITES and client.pttl(key) == -1:
             picture.satellites[kind].append(groups[0])
@@ -124,6 +126,8 @@ def _take_shared(picture: Picture, client: Any, key: bytes, kind: str, name: str
     match kind:
         case "limits":
             picture.limits[name] = _texts(client.hgetall(key))
+        case "set_aside":
+            picture.set_aside = _texts(client.hgetall(key))
         case "webhook":
             picture.deliveries.add(name)
         case "webhooks":
@@ -218,7 +222,7 @@ def structures(picture: Picture) -> list[str]:
                 places[job].append(f"{status}:{queue}")
     problems = []
     for job, row in picture.jobs.items():
-        if row.get("kind") == "group" or row["status"] == "created" or (row["status"] == "failed" and "unlisted" in row):
+        if row.get("kind") == "group" or row["status"] == "created" or "unlisted" in row:
             wanted: list[str] = []
         else:
             wanted = [f"{row['status']}:{row['queue']}"]

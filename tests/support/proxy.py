@@ -67,7 +67,7 @@ class Proxy:
             while received := client.recv(1 << 20):
                 data += received
                 while size := _first(data):
-                    if b"EVAL" in data[:32]:  # only scripts count as requests, not handshakes
+                    if b"FCALL" in data[:32] or b"EVAL" in data[:32]:  # only transitions count as requests, not handshakes
                         with self._lock:
                             self.requests += 1
                             if self._lose_reply(self.requests):

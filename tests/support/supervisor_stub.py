@@ -7,9 +7,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
+from flowq.worker.supervisor.ends import Ended
 from flowq.worker.supervisor.event_loop import Loop
-from flowq.worker.supervisor.fork_server_client import ForkServerClient, ForkServerKey
-from flowq.worker.supervisor.slot import Ended, Slot
+from flowq.worker.supervisor.fork_servers.client import ForkServerClient
+from flowq.worker.supervisor.fork_servers.key import ForkServerKey
+from flowq.worker.supervisor.slot import Slot
 
 MODULES = str(Path(__file__).parent.parent / "process" / "modules")
 MARK = "FLOWQ_TEST_MARK"

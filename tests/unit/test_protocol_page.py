@@ -7,17 +7,17 @@ from flowq.worker import ipc
 from flowq.worker.ipc import channel
 
 PAGE = ipc.__doc__ or ""
-HOMES = ("supervisor.slot", "supervisor.fork_server_client", "fork_server.children", "fork_server.preload")
+HOMES = ("supervisor.slot", "supervisor.fork_servers.client", "fork_server.children", "fork_server.preload")
 
 
 def test_the_deadlines_agree_with_the_code() -> None:
-    stated = {name: float(value) for name, value in re.findall(r"^ +(_[A-Z_]+) +([0-9.]+) ", PAGE, re.MULTILINE)}
+    stated = {name: float(value) for name, value in re.findall(r"^ +(_?[A-Z]+_[A-Z]+|_[A-Z]+) +([0-9.]+) ", PAGE, re.MULTILINE)}
     modules = [import_module(f"flowq.worker.{name}") for name in HOMES]
     found = {
         name: value
         for module in modules
         for name, value in vars(module).items()
-        if name == "_DEADLINE" or re.fullmatch(r"_[A-Z]+_LIMIT", name)
+        if name in {"_DEADLINE", "_LOOK"} or re.fullmatch(r"_?[A-Z]+_LIMIT", name)
     }
     assert stated == found
 

@@ -42,7 +42,7 @@ def command(session: CliContext, run: str | None, job: str | None, *, force: boo
     if job is None:
         remark = cancel_run(store, run_id, force=force)
         if is_embedded(store):  # if its worker is dead, no other process sweeps
-            while store.workers.sweep(defaults.LEASE):
+            while store.workers.sweep(defaults.LEASE).more:
                 pass
         if remark:
             complain(safe_line(remark))

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from flowq.cli.completion.candidates import complete_files_and_runs
+from flowq.cli.completion.candidates import complete_flows_and_runs
 from flowq.cli.context import CliContext, pass_context, url_option
 from flowq.cli.flow_file import compile_flow
 from flowq.cli.options.flows import Inputs, Part, param_options, selection_options
@@ -26,7 +26,7 @@ _FORMATS = ("ascii", "mermaid", "dot", "svg", "json")
 
 
 @click.command(epilog="Example: flowq graph nightly.yaml --format svg -o nightly.svg")
-@click.argument("target", required=False, metavar="[FILE|RUN]", shell_complete=complete_files_and_runs)
+@click.argument("target", required=False, metavar="[FILE|RUN]", shell_complete=complete_flows_and_runs)
 @param_options
 @selection_options
 @click.option("--format", "form", type=click.Choice(_FORMATS), default="ascii", show_default=True, help="What to write.")
@@ -48,7 +48,7 @@ def command(
 ) -> None:
     """Draw the graph of a flow, or of a run with its states.
 
-    A FILE is compiled; no server is needed. A RUN is drawn with the state of each job. Without either, the latest run is drawn.
+    A FILE (`-`: standard input) is compiled; no server is needed. A RUN is drawn with the state of each job. Without either, the latest run is drawn.
     `ascii` draws lines if the graph fits the terminal, else it lists the jobs in the same order.
     """
     plan, run = _read(session, target, inputs, part)

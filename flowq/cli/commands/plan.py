@@ -4,8 +4,9 @@ from collections.abc import Sequence
 
 import click
 
-from flowq.cli.completion.candidates import complete_files
+from flowq.cli.completion.candidates import complete_flows
 from flowq.cli.context import CliContext, complain, pass_context, url_option
+from flowq.cli.flow_choice import flow_file
 from flowq.cli.flow_file import compile_flow
 from flowq.cli.options.flows import Inputs, Part, param_options, selection_options
 from flowq.cli.render.output import show, show_json
@@ -19,7 +20,7 @@ from flowq.plan.foreach import before_run
 
 
 @click.command(epilog="Example: flowq plan nightly.yaml --fail fetch")
-@click.argument("file", shell_complete=complete_files)
+@click.argument("file", required=False, shell_complete=complete_flows)
 @param_options
 @selection_options
 @click.option(
@@ -32,7 +33,7 @@ from flowq.plan.foreach import before_run
 @pass_context
 def command(
     session: CliContext,
-    file: str,
+    file: str | None,
     failing: tuple[str, ...],
     *,
     inputs: Inputs,
@@ -43,11 +44,12 @@ def command(
 ) -> None:
     """Show what a run would do, and the effect of a failure.
 
+    FILE is a flow file, or `-` for standard input. Left out, it is `flow.yaml`, or the only flow file in `.flowq`.
     It lists the expanded jobs in order, with queue, limits and reason; nothing is submitted. Jobs with the same number can run
     in parallel. If there are earlier runs of the flow, their times give the expected duration and the critical path. With
     --fail, it shows which jobs would be skipped and which would still run, by the engine's rules.
     """
-    plan = before_run(part.of(compile_flow(file, inputs, session.err)))
+    plan = before_run(part.of(compile_flow(flow_file(file, "plan"), inputs, session.err)))
     failed = [ordinal for name in failing for ordinal in find_jobs(plan, name, f"the flow {plan.name}")]
     fates = predict_ends(plan, frozenset(failed))
     history = NOTHING if no_history else _history(session, plan)

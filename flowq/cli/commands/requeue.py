@@ -19,21 +19,23 @@ from flowq.flows.views.text import plural
 def command(session: CliContext, job_ids: tuple[str, ...], name: str, common: QueueOptions, *, all_jobs: bool) -> int:
     """Requeue failed jobs of a queue.
 
-    JOB is the id of a plain job; for failed jobs of runs, use `flowq retry`. The exit code is 1 if a job could not be requeued.
+    JOB is the id of a failed or skipped plain job; for failed jobs of runs, use `flowq retry`. Jobs that were skipped because of JOB wait for
+    it again. The exit code is 1 if a job could not be requeued.
     """
-    from flowq.registry import FailedJobRegistry
+    from flowq.queue import Queue
 
     if job_ids and all_jobs:
         raise click.UsageError("give either job ids or --all")
     store = session.store()
-    registry = FailedJobRegistry(name, store, common.job())
+    queue = Queue(name, store, job_class=common.job())
     wanted = list(job_ids)
     if all_jobs:
-        wanted = [item.id for item in store.jobs.get_many(registry.get_job_ids()) if item is not None and item.run is None]
+        failed = store.jobs.get_many(queue.failed_job_registry.get_job_ids())
+        wanted = [item.id for item in failed if item is not None and item.run is None]
     refused = 0
     for job_id in wanted:
         try:
-            registry.requeue(job_id)
+            queue.requeue(job_id)
         except (NoSuchJobError, InvalidJobOperation) as error:
             complain(f"error: {error}")
             refused += 1

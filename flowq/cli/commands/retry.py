@@ -1,6 +1,7 @@
 """`flowq retry`."""
 
 import json
+import shlex
 from typing import TYPE_CHECKING
 
 import click
@@ -8,6 +9,7 @@ import click
 from flowq.cli.completion.candidates import complete_jobs, complete_runs
 from flowq.cli.context import CliContext, complain, pass_context, url_option
 from flowq.cli.execution import execute, refuse_workers, tell_absent
+from flowq.cli.flow_choice import near
 from flowq.cli.flow_file import compile_flow
 from flowq.cli.follow.follow import last_position
 from flowq.cli.interrupts import Interrupts
@@ -73,7 +75,10 @@ def command(
     failed, of those started in this directory (with --job: the latest run). The exit code is the run's.
     """
     if failed == bool(jobs):
-        raise click.UsageError("say what to run again: either --failed or --job JOB")
+        hint = (
+            "" if run is None or failed else f"; for the job {run!r} of the latest run: `flowq retry --job {shlex.quote(run)}`"
+        )
+        raise click.UsageError(f"say what to run again: either --failed or --job JOB{hint}")
     if only and not jobs:
         raise click.UsageError("--only needs --job")
     manner.check()
@@ -133,8 +138,8 @@ def _present_plan(session: CliContext, store: "Store", run_id: str) -> Plan:
     run = store.runs.require(run_id)
     if not run.file:
         raise UsageError(f"--reload: the flow of run {run_id} is not a file")
-    date = date_in(run.created_ms, Plan.from_json(store.runs.plan(run_id)).timezone)
-    return compile_flow(run.file, Inputs(json.loads(run.params or "{}")), session.err, date=date)
+    date = run.date or date_in(run.created_ms, Plan.from_json(store.runs.plan(run_id)).timezone)
+    return compile_flow(near(run.file), Inputs(json.loads(run.params or "{}")), session.err, date=date)
 
 
 def _tell_changed(store: "Store", run_id: str) -> None:

@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING
 
 import click
 
-from flowq.cli.completion.candidates import complete_files, complete_runs
+from flowq.cli.completion.candidates import complete_flows, complete_runs
 from flowq.cli.context import CliContext, pass_context, url_option
+from flowq.cli.flow_choice import flow_file, near
 from flowq.cli.options.flows import Inputs, Manner, Part, execution_options, param_options, selection_options
 from flowq.cli.options.types import Duration, Pair
+from flowq.exceptions import UsageError
 from flowq.ids import checked_run_id
 
 if TYPE_CHECKING:
@@ -24,7 +26,7 @@ if TYPE_CHECKING:
 
 
 @click.command(epilog="Example: flowq run nightly.yaml -p day=2026-01-31 --workers 4")
-@click.argument("file", required=False, shell_complete=complete_files)
+@click.argument("file", required=False, shell_complete=complete_flows)
 @param_options
 @click.option(
     "--label", "labels", type=Pair(), multiple=True, help="Label of the run, in addition to the flow's; may be repeated."
@@ -68,6 +70,7 @@ def command(
 ) -> int:
     """Run a flow, or a part of it, and follow it to its end.
 
+    FILE is a flow file, or `-` for standard input. Left out, it is `flow.yaml`, or the only flow file in `.flowq`.
     The exit code is the run's: 0 finished, 1 failed, 4 canceled by another command, 5 timed out; 3 if the file is not a
     valid flow. Ctrl+C cancels the run, a second one kills it. If other workers execute the run, Ctrl+C only detaches from it.
     """
@@ -81,18 +84,15 @@ def command(
         from flowq.cli.execution import resume as resume_run
 
         return resume_run(session, resume, manner)
-    if (file is None) == (again is None):
-        raise click.UsageError(
-            "expected the FILE of a flow" if file is None else "--again takes the file of the earlier run: give no FILE"
-        )
+    if file is not None and again is not None:
+        raise click.UsageError("--again takes the file of the earlier run: give no FILE")
     if again is not None and inputs.file is not None:
         raise click.UsageError("--again takes the params of the earlier run: change them with -p, without --params-file")
     if run_id is not None:
         checked_run_id(run_id)
     manner.check()
     request = _Request(file or "", inputs, dict(labels), run_id, part, timeout)
-    if again is not None:
-        request = _again(session, again, request)
+    request = replace(request, file=flow_file(file, "run")) if again is None else _again(session, again, request)
     if dry_run:
         _preview(session, request, as_json=manner.as_json)
         return 0
@@ -131,10 +131,12 @@ def _again(session: CliContext, given: str, request: _Request) -> _Request:
 
     store = session.store()
     earlier = store.runs.require(select_run(store, given, change=True))
+    if not earlier.file:
+        raise UsageError(f"--again: the flow of run {earlier.id} is not a file, so its text is not there any more")
     selected = read_plan(store, earlier.id).selection
     return replace(
         request,
-        file=earlier.file,
+        file=near(earlier.file),
         inputs=replace(request.inputs, values={**json.loads(earlier.params), **request.inputs.values}),
         labels={**json.loads(earlier.labels), **request.labels},
         part=request.part or Part(selected.jobs, selected.stages, selected.until),

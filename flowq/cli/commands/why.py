@@ -9,8 +9,8 @@ import click
 from flowq.cli.completion.candidates import complete_jobs, complete_runs_and_jobs
 from flowq.cli.context import CliContext, pass_context, url_option
 from flowq.cli.render.output import show, show_json
-from flowq.cli.render.run_table import commands_lines, where
-from flowq.cli.render.styled_text import Line, wrap
+from flowq.cli.render.run_table import commands_lines, retry_command, where
+from flowq.cli.render.styled_text import Line, indent, wrap
 from flowq.cli.render.vocabulary import approval_command, symbol, word
 from flowq.cli.targets import only_job, select_jobs, select_target
 from flowq.cli.terminal import Terminal
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from flowq.plan import Plan
 
 _COMMANDS = 4  # most commands proposed
+_ROWS = 200  # maximal rows of one fact: of the error text of a job
 
 
 @click.command(epilog="Example: flowq why @latest publish")
@@ -98,7 +99,8 @@ def _tree(cause: Cause, run: RunView, lead: str, below: str, terminal: Terminal)
 
 def _wrapped(line: Line, lead: str, below: str, terminal: Terminal) -> Iterator[Line]:
     """Yield a line of the tree as rows; those after the first are indented below its branch."""
-    yield from wrap(((lead, "dim"), *line), terminal.width, below=below + "  ", unicode=terminal.unicode)
+    begin = indent(lead, terminal.width)
+    yield from wrap(((begin, "dim"), *line), terminal.width, below=below + "  ", most=_ROWS, unicode=terminal.unicode)
 
 
 def _advice(cause: Cause, run: RunView) -> Iterator[tuple[str, str]]:
@@ -119,4 +121,4 @@ def _advice(cause: Cause, run: RunView) -> Iterator[tuple[str, str]]:
     for leaf in bad[:2]:
         yield f"flowq logs {run.id} {shlex.quote(safe_line(leaf.name))}", "what it printed"
     if run.ended and (bad or any(leaf.status is JobStatus.CANCELED for leaf in leaves)):
-        yield f"flowq retry {run.id} --failed", "what failed, and what depends on it"
+        yield retry_command(run)

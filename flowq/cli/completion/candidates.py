@@ -10,16 +10,25 @@ from typing import TYPE_CHECKING
 import click
 from click.shell_completion import CompletionItem, split_arg_string
 
+from flowq.cli.flow_choice import DIRECTORY, SUFFIXES, default_files
+
 if TYPE_CHECKING:
+    from flowq.compiler.outline import Outline
+    from flowq.compiler.params.params import ParamSpec
     from flowq.plan import Plan
     from flowq.store import Store
 
 _RUNS = 30  # latest runs offered
+_PATH = "path"  # the type of a path, for our scripts
+_FLOWS = (*SUFFIXES, ".json")
 
 
-def complete_files(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[CompletionItem]:
-    """Let the shell offer files."""
-    return [CompletionItem(incomplete, type="file")]
+def complete_flows(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Offer files whose names end as those of flow files do, and directories, which may hold some."""
+    found: list[CompletionItem] = []
+    with suppress(Exception):  # the shell must never show an error
+        found = [CompletionItem(path, type=_PATH) for path in _paths(incomplete)]
+    return found
 
 
 def complete_runs(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[CompletionItem]:
@@ -38,9 +47,9 @@ def complete_runs(_ctx: click.Context, _param: click.Parameter, incomplete: str)
     return found
 
 
-def complete_files_and_runs(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
-    """Offer runs, else files."""
-    return complete_runs(ctx, param, incomplete) or complete_files(ctx, param, incomplete)
+def complete_flows_and_runs(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Offer flow files and runs."""
+    return [*complete_flows(ctx, param, incomplete), *complete_runs(ctx, param, incomplete)]
 
 
 def complete_jobs(ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[CompletionItem]:
@@ -61,16 +70,43 @@ def complete_jobs(ctx: click.Context, _param: click.Parameter, incomplete: str) 
 
 
 def complete_flow_jobs(ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[CompletionItem]:
-    """Offer the names of the jobs of the flow file given before."""
+    """Offer the names of the jobs of the flow file given before; as long as it has mistakes, without those of its sub-flows."""
     plan = _plan(ctx)
-    return [] if plan is None else [CompletionItem(node.name) for node in plan.nodes if _fits(node.name, incomplete)]
+    outline = _outline(ctx) if plan is None else None
+    names = outline.jobs if outline is not None else () if plan is None else tuple(node.name for node in plan.nodes)
+    return [CompletionItem(name) for name in names if _fits(name, incomplete)]
 
 
 def complete_flow_stages(ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[CompletionItem]:
     """Offer the stages of the flow file given before."""
-    plan = _plan(ctx)
-    stages = [] if plan is None else dict.fromkeys(node.stage for node in plan.nodes if node.stage)
-    return [CompletionItem(name) for name in stages if name.startswith(incomplete)]
+    outline = _outline(ctx)
+    return [CompletionItem(name) for name in (outline.stages if outline else ()) if name.startswith(incomplete)]
+
+
+def complete_params(ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Offer the params of the flow file given before that have no value yet; after `name=`, its values if they are few."""
+    outline = _outline(ctx)
+    if outline is None:
+        return []
+    name, equals, _value = incomplete.partition("=")
+    if equals:
+        values = [f"{name}={value}" for spec in outline.params if spec.name == name for value in _values(spec)]
+        return [CompletionItem(value) for value in values if value.startswith(incomplete)]
+    given = {str(pair[0]) for pair in ctx.params.get("params") or ()}
+    return [
+        CompletionItem(f"{spec.name}=", help=spec.description or spec.type)
+        for spec in outline.params
+        if spec.name.startswith(incomplete) and spec.name not in given
+    ]
+
+
+def _values(spec: "ParamSpec") -> list[str]:
+    """Return the values of a param that has only some, as they are typed."""
+    if spec.type == "boolean":
+        return ["true", "false"]
+    import json
+
+    return [value if isinstance(value, str) else json.dumps(value) for value in spec.enum]
 
 
 def _fits(name: str, incomplete: str) -> bool:
@@ -78,17 +114,52 @@ def _fits(name: str, incomplete: str) -> bool:
 
 
 def _plan(ctx: click.Context) -> "Plan | None":
-    """Return the plan of the flow file on the command line, also while required params are missing."""
+    """Return the plan of the flow file on the command line; None while required params are missing or it has mistakes."""
     with suppress(Exception):
+        from datetime import UTC, datetime
+
         from flowq.compiler import compile_file
 
-        file = ctx.params.get("file") or ctx.params.get("target") or _typed_file()
-        return (
-            None
-            if file is None
-            else compile_file(file, params=dict(ctx.params.get("params") or ()), root=ctx.params.get("root")).plan
-        )
+        file = _file(ctx)
+        params = dict(ctx.params.get("params") or ())
+        if file is not None:
+            return compile_file(file, params=params, date=datetime.now(UTC), root=ctx.params.get("root")).plan
     return None
+
+
+def _outline(ctx: click.Context) -> "Outline | None":
+    with suppress(Exception):
+        from flowq.compiler.outline import read_outline
+
+        file = _file(ctx)
+        return None if file is None else read_outline(file)
+    return None
+
+
+def _file(ctx: click.Context) -> str | None:
+    """Return the flow file on the command line, else the default one."""
+    given: str | None = ctx.params.get("file") or ctx.params.get("target") or _typed_file()
+    if given is not None:
+        return given
+    found = default_files()
+    return found[0] if len(found) == 1 else None
+
+
+def _paths(incomplete: str) -> list[str]:
+    """Return the paths of flow files and directories that begin so; a directory ends with a slash.
+
+    The names of directories with a dot in front are offered once the dot is typed, but for the one that is made for flows.
+    """
+    directory, slash, start = incomplete.rpartition("/")
+    with os.scandir(os.path.expanduser(directory + slash) or ".") as entries:  # noqa: PTH111 - completion starts on each Tab
+        wanted = [entry for entry in entries if entry.name.startswith(start) and _is_offered(entry.name, start)]
+        folders = [entry.name + "/" for entry in wanted if entry.is_dir()]
+        files = [entry.name for entry in wanted if entry.name.endswith(_FLOWS) and entry.is_file()]
+    return [directory + slash + name for name in (*sorted(files), *sorted(folders))]
+
+
+def _is_offered(name: str, start: str) -> bool:
+    return name[0] != "." or bool(start) or name == DIRECTORY
 
 
 def _typed_file() -> str | None:

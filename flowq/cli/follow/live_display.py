@@ -146,7 +146,7 @@ def frame(
     """Return a frame: head, the most important rows that fit the height, the last output of a failed job, progress bar, remark."""
     head = list(head_lines(run))[:1]
     foot: list[Line] = [bar_line(run, terminal, left)]
-    foot += [((f"{approval_command(job)}", "bold"),) for job in run.approvals[:_ASKED]]
+    foot += [((approval_command(job), "bold"), ("  # in another terminal", "dim")) for job in run.approvals[:_ASKED]]
     if remark:
         foot += wrap(((safe_line(remark), "warn"),), terminal.width, most=3, unicode=terminal.unicode)
     if tail and terminal.height >= _TALL:

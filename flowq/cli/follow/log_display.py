@@ -79,7 +79,7 @@ class PlainDisplay:
             mark = symbol(job.status, unicode=self._writer.terminal.unicode)
             remark = note(job, job.ended_ms or 0)
             yield ((" " * 9, ""), (f"{mark} {text:<8}  ", style), (safe_line(job.name), ""), (f"  {remark}", "warn"))
-            yield ((" " * 9 + "next: ", "dim"), (approval_command(job), "bold"))
+            yield ((" " * 9 + "next: ", "dim"), (approval_command(job), "bold"), ("  # in another terminal", "dim"))
 
     def _output(self, entry: LogEntry) -> Iterator[Line]:
         """Yield the lines to show for new output of a job."""

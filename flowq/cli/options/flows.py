@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from flowq.cli.completion.candidates import complete_files, complete_flow_jobs, complete_flow_stages
+from flowq.cli.completion.candidates import complete_flow_jobs, complete_flow_stages, complete_flows, complete_params
 from flowq.cli.options.types import Pair, params_of
 from flowq.cli.render.reports import Reporting
 
@@ -41,7 +41,7 @@ def param_options(command: "Callable[..., Any]") -> "Callable[..., Any]":
     wrapped: Callable[..., Any] = click.option(
         "--params-file",
         metavar="PATH",
-        shell_complete=complete_files,
+        shell_complete=complete_flows,
         help="YAML or JSON file with values of params by name; -p takes precedence.",
     )(with_inputs)
     wrapped = click.option(
@@ -51,7 +51,13 @@ def param_options(command: "Callable[..., Any]") -> "Callable[..., Any]":
         help="Directory in which the files lie that the flow names.  [default: the nearest with flowq.toml or .git]",
     )(wrapped)
     return click.option(
-        "-p", "--param", "params", type=Pair(), multiple=True, help="Value of a param of the flow; may be repeated."
+        "-p",
+        "--param",
+        "params",
+        type=Pair(),
+        multiple=True,
+        shell_complete=complete_params,
+        help="Value of a param of the flow; may be repeated.",
     )(wrapped)
 
 

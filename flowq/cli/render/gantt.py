@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
-from flowq.cli.render.styled_text import Line, columns, cut, fit, pad
+from flowq.cli.render.styled_text import Line, columns, cut, fit, pad, wrap
 from flowq.cli.render.vocabulary import symbol, took, word
 from flowq.cli.terminal import Terminal
 from flowq.flows.render.gantt import Bar, Stretch
@@ -40,13 +40,16 @@ def gantt_lines(bars: Sequence[Bar], terminal: Terminal) -> list[Line]:
         length = sum(bar.needed for bar in critical)
         mark = "█" if terminal.unicode else "#"
         lines += [(("", ""),), ((f"critical path {mark}: {took(length)} of {end}", "bold"), (f", {len(critical)} jobs", "dim"))]
+    legend: list[Line] = []
     seen = {item.activity for bar in bars for item in bar.before}
     if seen - {Activity.WORKER}:
         marks = [
             f"{_mark(activity, unicode=terminal.unicode)} {_MARKS[activity][2]}" for activity in _MARKS if activity in seen
         ]
-        lines.append(((f"before the last execution: {', '.join(marks)}", "dim"),))
-    return [fit(line, terminal.width, unicode=terminal.unicode) for line in lines]
+        legend = wrap(
+            ((f"before the last execution: {', '.join(marks)}", "dim"),), terminal.width, below="  ", unicode=terminal.unicode
+        )
+    return [*(fit(line, terminal.width, unicode=terminal.unicode) for line in lines), *legend]
 
 
 def _row(bar: Bar, names: int, cells: int, total: float, terminal: Terminal) -> Line:

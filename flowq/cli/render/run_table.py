@@ -12,7 +12,7 @@ from itertools import groupby
 from typing import Final
 
 from flowq.cli.render.styled_text import Line, Segment, columns, cut, fit, pad, wrap
-from flowq.cli.render.vocabulary import approval_command, clock, is_idle_handler, note, run_count_text, symbol, took, word
+from flowq.cli.render.vocabulary import approval_command, clock, item_text, note, run_count_text, symbol, took, word
 from flowq.cli.terminal import Terminal
 from flowq.flows.views.run_view import JobView, RunView, matrix_status
 from flowq.flows.views.text import plural, safe_json, safe_line
@@ -79,11 +79,11 @@ def run_lines(run: RunView, terminal: Terminal, *, failed_only: bool = False) ->
 
 def head_lines(run: RunView) -> Iterator[Line]:
     """Yield the lines above the table: id, status, times, params."""
-    state = "canceling" if run.canceling and not run.ended else "orphaned" if run.orphaned else str(run.status)
+    states = [word for word, holds in (("canceling", run.canceling), ("orphaned", run.orphaned)) if holds and not run.ended]
     yield (
         (f"run {run.id}", "bold"),
         (f"  {safe_line(run.flow)}  ", ""),
-        (state, "warn" if run.orphaned else _RUN_STYLES[run.status]),
+        (", ".join(states) or str(run.status), "warn" if run.orphaned else _RUN_STYLES[run.status]),
         (f"  {took(run.duration)}", "") if run.duration is not None else ("", ""),
         (f"  attempt {run.attempt}", "") if run.attempt > 1 else ("", ""),
     )
@@ -147,7 +147,10 @@ def failed_lines(run: RunView, terminal: Terminal) -> Iterator[Line]:
     """Yield the jobs that failed, with their errors and places; each is wrapped, not cut."""
     if not run.bad_jobs:
         yield (("no job has failed", "dim"),)
-    rows = [(_row(job, job.name, run, unicode=terminal.unicode), where(run, job.place)) for job in run.bad_jobs]
+    rows = [
+        (_row(job, job.name, run, unicode=terminal.unicode), ", ".join(filter(None, (where(run, job.place), item_text(job)))))
+        for job in run.bad_jobs
+    ]
     longest = max((columns(row.name) for row, _place in rows), default=0)
     names = min(longest, (terminal.width or longest) // 2)
     for row, place in rows:
@@ -176,10 +179,17 @@ def next_lines(run: RunView, width: int | None) -> Iterator[Line]:
         (f"flowq logs {run.id} {shlex.quote(safe_line(job.name))}", where(run, job.place)) for job in bad[:NAMES_SHOWN]
     ]
     if run.ended and (bad or run.status is RunStatus.CANCELED):
-        commands.append((f"flowq retry {run.id} --failed", "what failed, and what depends on it"))
+        commands.append(retry_command(run))
     elif not run.ended:
         commands += missing_worker_commands(run)
     yield from commands_lines(commands, width)
+
+
+def retry_command(run: RunView) -> tuple[str, str]:
+    """Return the command that runs the failed part of a run again, with its purpose; by the present text if it has changed."""
+    if run.changed:
+        return f"flowq retry {run.id} --failed --reload", "with the present text of the flow"
+    return f"flowq retry {run.id} --failed", "what failed, and what depends on it"
 
 
 def commands_lines(commands: Sequence[tuple[str, str]], width: int | None) -> Iterator[Line]:
@@ -317,8 +327,8 @@ def _cached(jobs: Iterable[JobView]) -> int:
 
 
 def _count_segments(jobs: Sequence[JobView]) -> tuple[Segment, ...]:
-    idle = sum(is_idle_handler(job) for job in jobs)
-    counts = Counter(word(job.status) for job in jobs if not is_idle_handler(job))
+    idle = sum(job.is_idle_handler for job in jobs)
+    counts = Counter(word(job.status) for job in jobs if not job.is_idle_handler)
     cached = _cached(jobs)
     order = [*dict.fromkeys(word(status) for status in _COUNT_ORDER), word(None)]
     merged: dict[str, tuple[int, str]] = {}

@@ -12,7 +12,7 @@ from flowq.flows.views.text import safe_line
 from flowq.states import JobStatus, RunStatus
 from flowq.store.schema.records import RunRecord
 
-_STYLES: Final = {
+STATUS_STYLES: Final = {
     RunStatus.FINISHED: "good",
     RunStatus.FAILED: "badbold",
     RunStatus.RUNNING: "busy",
@@ -33,7 +33,7 @@ def runs_table(runs: Sequence[RunRecord], terminal: Terminal, orphaned: Collecti
         line: Line = (
             (f"{pad(run.id, ids)}  ", "bold"),
             (f"{flow}  ", ""),
-            (f"{'orphaned':<8}  ", "warn") if run.id in orphaned else (f"{run.status:<8}  ", _STYLES[run.status]),
+            (f"{'orphaned':<8}  ", "warn") if run.id in orphaned else (f"{run.status:<8}  ", STATUS_STYLES[run.status]),
             (f"{clock(run.created_ms):<23}  ", "dim"),
             (f"{took(elapsed(run.started_ms, run.ended_ms, now_ms)):>6}  ", ""),
             (_jobs(run), "dim"),
@@ -43,4 +43,7 @@ def runs_table(runs: Sequence[RunRecord], terminal: Terminal, orphaned: Collecti
 
 def _jobs(run: RunRecord) -> str:
     failed = run.counts.get(JobStatus.FAILED, 0) + run.counts.get(JobStatus.STOPPED, 0)
-    return f"{run.counts.get(JobStatus.FINISHED, 0)}/{run.total - run.left_out}" + (f", {failed} failed" if failed else "")
+    left = max(0, run.counts.get(JobStatus.SKIPPED, 0) - run.left_out) if run.ended else 0
+    parts = [f"{run.counts.get(JobStatus.FINISHED, 0)}/{run.total - run.left_out}"]
+    parts += [f"{count} {what}" for count, what in ((failed, "failed"), (left, "skipped")) if count]
+    return ", ".join(parts)

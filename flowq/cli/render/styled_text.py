@@ -5,7 +5,7 @@ from typing import Final, TypeAlias
 Segment: TypeAlias = tuple[str, str]  # safe text; name of a style, or SGR parameters as a job wrote them
 Line: TypeAlias = tuple[Segment, ...]
 
-_LEAST: Final = 12  # cells of a wrapped row after its beginning; on a narrower terminal it is cut
+_LEAST: Final = 12  # cells of a wrapped row after its beginning, which is shortened where there is less room
 
 STYLES: Final = {"": "", "good": "32", "bad": "31", "warn": "33", "busy": "36", "dim": "2", "bold": "1", "badbold": "1;31"}
 """Style names and their SGR parameters; only the sixteen colours of the terminal's theme."""
@@ -88,15 +88,21 @@ def wrap(line: Line, width: int | None, *, below: str = "", most: int = 12, unic
     text = "".join(part for part, _style in line)
     if width is None or columns(text) <= width:
         return [line]
+    below = indent(below, width)
     rows: list[Line] = []
     start = 0
     while start < len(text):
         lead: Line = ((below, "dim"),) if rows and below else ()
         last = len(rows) == most - 1
-        end = len(text) if last else _row_end(text, start, max(_LEAST, width - columns(below)) if rows else width)
+        end = len(text) if last else _row_end(text, start, width - columns(below) if rows else width)
         rows.append(fit((*lead, *_part(line, start, end)), width, unicode=unicode))
         start = end + len(text[end:]) - len(text[end:].lstrip(" "))
     return rows
+
+
+def indent(begin: str, width: int | None) -> str:
+    """Return the beginning of a row, only its end where it would leave too little room."""
+    return begin if width is None else begin[max(0, columns(begin) - max(0, width - _LEAST)) :]
 
 
 def _row_end(text: str, start: int, room: int) -> int:

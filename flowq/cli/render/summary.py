@@ -7,7 +7,7 @@ from typing import Final
 from flowq.cli.render.job_output import job_lines, without_tabs
 from flowq.cli.render.run_table import head_lines, job_rows, next_lines, rows_that_fit, table_lines, where
 from flowq.cli.render.styled_text import Line, wrap
-from flowq.cli.render.vocabulary import error_text, reason_text
+from flowq.cli.render.vocabulary import error_text, item_text, reason_text
 from flowq.cli.terminal import Terminal
 from flowq.flows.views.follow import Update
 from flowq.flows.views.run_view import JobView, RunView, ordinal_of
@@ -82,9 +82,9 @@ def failure_lines(run: RunView, job: JobView, tail: Sequence[bytes], terminal: T
 def failure_line(run: RunView, job: JobView) -> Line:
     """Return the job's name and error, and its place in the file."""
     why = error_text(job) or reason_text(job.reason) or "failed"
-    place = where(run, job.place)
+    facts = [where(run, job.place), item_text(job)]
     return (
         (f"{safe_line(job.name)} {job.status}: ", "badbold"),
         (why, "bad"),
-        (f"  ({place})" if place else "", "dim"),
+        (f"  ({', '.join(filter(None, facts))})" if any(facts) else "", "dim"),
     )

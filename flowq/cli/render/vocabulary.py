@@ -11,6 +11,7 @@ from flowq.plan import Cell, Plan
 from flowq.plan.foreach import foreach_counts
 from flowq.states import JobStatus, Reason
 
+_ITEM: Final = 80  # characters of an item
 _PARENTS: Final = 3  # names of jobs before a foreach
 
 WORDS: Final = {
@@ -53,6 +54,7 @@ _REASONS: Final = {
     "run_canceled": "the run was canceled",
     "canceled": "",
     "run_timeout": "the run's time was over",
+    "concurrency": "the concurrency group is full",
     "error": "",
     "retry": "",
     "delay": "",
@@ -80,6 +82,13 @@ def word(status: JobStatus | None) -> tuple[str, str]:
 def reason_text(reason: str | None) -> str:
     """Return a stored reason in words; an empty string if the status needs none."""
     return "" if not reason else safe_line(_REASONS.get(reason, reason.replace("_", " ")))
+
+
+def item_text(job: JobView) -> str:
+    """Return the item of a failed cell of a foreach, shortened; "" if there is none."""
+    if not job.item:
+        return ""
+    return f"item {safe_line(job.item if len(job.item) <= _ITEM else job.item[: _ITEM - 1] + '…')}"
 
 
 def note(job: JobView, now_ms: int, *, local: bool = True) -> str:
@@ -128,14 +137,9 @@ def _scheduled_note(job: JobView, now_ms: int) -> str:
 
 def _skipped_note(job: JobView) -> str:
     """Return the reason; of a handler for another outcome, which one it is for."""
-    if is_idle_handler(job):
+    if job.is_idle_handler:
         return f"only {_HANDLES[job.phase]}"
     return reason_text(job.reason)
-
-
-def is_idle_handler(job: JobView) -> bool:
-    """Return whether a job is a handler that was skipped because it is for another outcome of the run."""
-    return job.phase in _HANDLES and job.status is JobStatus.SKIPPED and job.reason == Reason.NOT_SELECTED
 
 
 def with_reason(reason: str | None, error: str) -> str:

@@ -42,10 +42,6 @@ class _JobNames(Job):
         return self.exc_info
 
     @property
-    def _dependency_ids(self) -> list[str]:
-        return list(self.dependency_ids)
-
-    @property
     def _dependency_id(self) -> str | None:
         ids = self.dependency_ids
         return ids[0] if ids else None
@@ -68,10 +64,6 @@ class _JobNames(Job):
     def enqueue_at_front(self, front: bool | None) -> None:
         self.settings.change("at_front", bool(front))
 
-    def should_enqueue_at_front(self) -> bool:
-        """Return whether it goes to the front of its queue."""
-        return self.options.front
-
     _success_callback_name = _callback("on_success")
     _failure_callback_name = _callback("on_failure")
     _stopped_callback_name = _callback("on_stopped")
@@ -80,7 +72,6 @@ class _JobNames(Job):
 class _QueueNames(Queue):
     redis_queue_namespace_prefix = "rq:queue:"
     redis_queues_keys = "rq:queues"
-    scheduler_pid: int | None = None  # no process of its own enqueues what is due
 
     @property
     def key(self) -> str:
@@ -114,9 +105,6 @@ class _QueueNames(Queue):
     @property
     def _default_timeout(self) -> float:
         return self.default_timeout
-
-    def compact(self) -> None:
-        """Do nothing: a deleted job leaves its queue at once."""
 
     def setup_dependencies(self, job: Job, pipeline: Any = None) -> Job:  # noqa: ARG002 - RQ's signature
         """Return the job: dependencies are set up in the step that enqueues it."""

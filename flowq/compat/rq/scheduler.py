@@ -59,5 +59,5 @@ class RQScheduler:
 
     def enqueue_scheduled_jobs(self) -> None:
         """Enqueue what is due now, in place of the next worker."""
-        while self._store.workers.sweep(defaults.LEASE):
+        while self._store.workers.sweep(defaults.LEASE).more:
             pass

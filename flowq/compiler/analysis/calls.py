@@ -10,9 +10,9 @@ from typing import Final
 from flowq.compiler.binding.fields import RETRIED
 from flowq.compiler.binding.spec import JobSpec
 from flowq.compiler.diagnostics.codes import Code
-from flowq.compiler.diagnostics.diagnostic import Span
+from flowq.compiler.diagnostics.diagnostic import START, Span
 from flowq.compiler.diagnostics.suggestions import close_match
-from flowq.compiler.signatures import Fit, Lookup, Parameter, Problem, Signature, misfit
+from flowq.compiler.signatures import Fit, Installed, Lookup, Parameter, Problem, Signature, misfit, read_installed
 from flowq.compiler.syntax.nodes import Json, ListNode, MapNode, ScalarNode, YamlNode
 from flowq.compiler.syntax.source import Report
 from flowq.expr.templates import spelled
@@ -23,6 +23,9 @@ _EXCEPTIONS: Final = frozenset(
 )
 _LETTERS: Final = 2  # by which the lengths of a misspelt name and the right one differ at most
 _ALIKE: Final = 0.87  # of 1: ConnectError, which exists, is not ConnectionError
+OLDEST: Final = (3, 11)
+"""The oldest interpreter of jobs."""
+
 _CODES: Final = {
     "module": Code.NO_MODULE,
     "local": Code.NO_LOCAL_MODULE,
@@ -49,6 +52,22 @@ def find_signatures(jobs: Sequence[JobSpec], lookup: Lookup, report: Report) -> 
             told.add(answer.subject)
             _report_name(job, answer, report)
     return found
+
+
+def find_installed(python: str, report: Report) -> Installed:
+    """Return the packages of the interpreter that a flow names for its calls, and report one that is missing or too old."""
+    installed = read_installed(python)
+    node = report.tree.get("python") if isinstance(report.tree, MapNode) else None
+    span = START if node is None else node.span
+    named = node.value if isinstance(node, ScalarNode) else python
+    if installed.version and installed.version < OLDEST:
+        version = ".".join(map(str, installed.version))
+        message = f"python: {named} is Python {version}, and jobs with `call` need {'.'.join(map(str, OLDEST))} or newer"
+        report.add(Code.OLD_INTERPRETER, span, message, "name a newer one")
+    elif not installed.exists:
+        hint = "write the path, relative to this file, of an interpreter or of an environment such as .venv; a job of the run can make it"
+        report.add(Code.NO_INTERPRETER, span, f"python: there is no interpreter {named} here", hint)
+    return installed
 
 
 def _check_retry(job: JobSpec, lookup: Lookup, report: Report) -> None:

@@ -67,7 +67,7 @@ def _variable(text: str, start: int, source: Source, report: Report, found: dict
     if not _NAME.fullmatch(name):
         report.add(Code.ENV_NAME, place, "this name cannot be that of an environment variable", "letters, digits and `_`")
     elif name.startswith("FLOWQ_"):
-        message = f"{name[:60]} is set by flowq itself: FLOWQ_… names are reserved"
+        message = "names that begin with FLOWQ_ are reserved: flowq itself sets them"  # not its name: this is no flow file
         report.add(Code.ENV_NAME, place, message, "choose another name")
     elif value is None:
         span = source.span(start + match.start("value"), start + len(text))

@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
-from pathlib import PurePath
 from typing import Final
 
 from flowq.compiler.binding import fields
@@ -17,7 +16,7 @@ from flowq.compiler.binding.stages import with_stages
 from flowq.compiler.diagnostics.codes import Code
 from flowq.compiler.expressions.sites import Context, SiteReader
 from flowq.compiler.params.params import Given, bind_params, declare_params
-from flowq.compiler.syntax.files import Beside, Files
+from flowq.compiler.syntax.files import Beside, Files, flow_name
 from flowq.compiler.syntax.nodes import Json, MapNode, ScalarNode
 from flowq.compiler.syntax.source import Report
 from flowq.slots.timezones import date_in
@@ -32,7 +31,7 @@ class Surroundings:
 
     `run` has the `name` of the run if the flow is a sub-flow, and the `date` if known. `modules` are the folders searched for modules
     before the installed ones; empty: callables are not checked. `time` is that of the run, from which the date follows in the zone of
-    the flow that is run; `timezone` is the name of that zone.
+    the flow that is run; `timezone` is the name of that zone. `python` is the interpreter that it names for its calls.
     """
 
     given: Given
@@ -42,13 +41,22 @@ class Surroundings:
     modules: tuple[str, ...] = ()
     time: datetime | None = None
     timezone: str = ""
+    python: str = ""
 
 
-def with_date(root: MapNode, around: Surroundings, report: Report) -> Surroundings:
-    """Return the surroundings of the flow that is run, with its time zone and the date in it."""
+def of_run(root: MapNode, around: Surroundings, report: Report) -> Surroundings:
+    """Return the surroundings of the flow that is run, with its interpreter, its time zone and the date in it."""
     zone = fields.timezone(root.get("timezone"), report)
     date = {} if around.time is None else {"date": date_in(around.time.timestamp() * 1000, zone)}
-    return replace(around, run={**around.run, **date}, time=None, timezone=zone)
+    return replace(around, run={**around.run, **date}, time=None, timezone=zone, python=_interpreter(root, around))
+
+
+def _interpreter(root: MapNode, around: Surroundings) -> str:
+    """Return the path that `python` names: relative to the flow file, a home directory is that of the worker's user."""
+    node = root.get("python")
+    if not isinstance(node, ScalarNode) or not isinstance(node.value, str) or not node.value:
+        return around.python
+    return node.value if node.value.startswith("~") else around.place.absolute(node.value)
 
 
 def read_flow(root: MapNode, around: Surroundings, report: Report) -> FlowSpec:
@@ -70,7 +78,9 @@ def read_flow(root: MapNode, around: Surroundings, report: Report) -> FlowSpec:
 def _head(root: MapNode, around: Surroundings, report: Report) -> FlowHead:
     name_node = root.get("name")
     name = (
-        name_node.value if isinstance(name_node, ScalarNode) and isinstance(name_node.value, str) else _stem(report.source.name)
+        name_node.value
+        if isinstance(name_node, ScalarNode) and isinstance(name_node.value, str)
+        else flow_name(report.source.name)
     )
     bound = bind_params(declare_params(root, report), around.given, {"name": name, **around.run}, root, report)
     scope = bound.scope
@@ -97,10 +107,6 @@ def _head(root: MapNode, around: Surroundings, report: Report) -> FlowHead:
         outputs={key: outputs.value(value) for key, (_, value) in entries.items()},
         output_sites=tuple(outputs.sites),
     )
-
-
-def _stem(name: str) -> str:
-    return PurePath(name).stem or "flow"
 
 
 def _read_handler(job: MergedJob, head: FlowHead, report: Report) -> JobSpec:

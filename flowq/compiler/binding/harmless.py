@@ -4,7 +4,7 @@ from dataclasses import replace
 from typing import Final
 
 from flowq.compiler.expressions.constants import has_holes
-from flowq.compiler.params.params import Bound, ParamSpec, has_expressions
+from flowq.compiler.params.params import TYPES, Bound, ParamSpec, has_expressions
 from flowq.compiler.syntax.nodes import ListNode, MapNode, ScalarNode, YamlNode, written
 from flowq.expr import Expression
 from flowq.expr.nodes import Binary, FunctionCall, Index, ListLiteral, Literal, MapLiteral, Member, Name, Node, Project, Ternary
@@ -70,7 +70,7 @@ class HarmlessValues:
 
 def _param_type(spec: ParamSpec) -> Type:
     """Return the type of a param; null, the value of an optional one without a default, is as harmless as a number."""
-    if spec.type in ("integer", "number"):
+    if spec.type in ("integer", "number") or spec.type not in TYPES:  # an unknown type is reported already
         return NUMBER
     return BOOLEAN if spec.type == "boolean" else replace(spec, required=True).static_type
 

@@ -91,6 +91,8 @@ class Code(StrEnum):
     ARGUMENTS = "FQ604"
     ARGUMENT_TYPE = "FQ605"
     NO_LOCAL_MODULE = "FQ606"
+    NO_INTERPRETER = "FQ607"
+    OLD_INTERPRETER = "FQ608"
     # 7xx: likely mistakes
     SKIPPED_TOO = "FQ701"
     UNUSED = "FQ702"
@@ -105,7 +107,7 @@ WARNINGS: Final = frozenset(
     {
         Code.ALLOWANCE,
         *(Code.EXCLUDE_NOTHING, Code.EMPTY_MATRIX, Code.MATCH_NOTHING, Code.SUB_FLOW_IGNORES),
-        *(Code.NO_MODULE, Code.BROKEN_MODULE, Code.CACHE_NEVER),
+        *(Code.NO_MODULE, Code.BROKEN_MODULE, Code.CACHE_NEVER, Code.NO_INTERPRETER),
         *(Code.SKIPPED_TOO, Code.UNUSED, Code.NEVER_REACHED, Code.RETRY_NEVER, Code.NEVER_HOLDS),
         *(Code.DEFAULT_TAKES_ALL, Code.EXCEPTION_NAME),
         *(Code.SECRET_LEAK, Code.SECRET_UNREAD, Code.SHEBANG),

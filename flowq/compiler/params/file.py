@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 from flowq.compiler.diagnostics.codes import Code
+from flowq.compiler.diagnostics.withheld import Shown
 from flowq.compiler.params.params import Given
 from flowq.compiler.syntax.files import Files
 from flowq.compiler.syntax.nodes import Json, MapNode, plain, type_name
@@ -13,11 +14,11 @@ from flowq.compiler.syntax.source import load_source
 def given_params(values: Mapping[str, Json], path: str | None, files: Files) -> Given:
     """Return the given values, merged over those of a file, if there is one.
 
-    Problems of the file or of its values are reported at the file's lines.
+    Problems of the file or of its values are reported at the file's lines, which are not shown: they may be secret.
     """
     if path is None:
         return Given(values)
-    source, report = load_source(path, quoted=False)
+    source, report = load_source(path, shown=Shown.NOTHING if files.shown(path) is Shown.NOTHING else Shown.WORDS)
     files.reports.append(report)
     if report.failed:
         return Given(values, unread=True)

@@ -4,6 +4,7 @@ User code is never imported and never run. A module is found as a job would find
 resolved: functions, classes, methods, imported names. Python can rebind any name at run time, so the package prefers no answer to a
 wrong one: an unknown decorator, an unreadable star import, an extension module or a missing base class all mean "unknown".
 
+    interpreters an interpreter's path -> where its packages are
     modules      a module's name -> its file on the path, parsed once (limits on size and number)
     bindings     the statements of a module or class -> the names they bind
     annotations  an annotation -> the JSON that fits it, and its type in expressions
@@ -15,7 +16,8 @@ griffe 70, and limits must be checked before the work is done.
 """
 
 from flowq.compiler.signatures.annotations import Fit, misfit
+from flowq.compiler.signatures.interpreters import Installed, read_installed
 from flowq.compiler.signatures.lookup import Lookup
 from flowq.compiler.signatures.signature import Parameter, Problem, Signature
 
-__all__ = ["Fit", "Lookup", "Parameter", "Problem", "Signature", "misfit"]
+__all__ = ["Fit", "Installed", "Lookup", "Parameter", "Problem", "Signature", "misfit", "read_installed"]

@@ -7,6 +7,7 @@ from typing import Final
 
 from flowq.compiler.diagnostics.suggestions import close_match, listing
 from flowq.compiler.signatures.bindings import Binding, Bindings, Function, Imported, bindings_of, yields
+from flowq.compiler.signatures.interpreters import Installed
 from flowq.compiler.signatures.modules import Module, Modules
 from flowq.compiler.signatures.signature import Problem, Signature, signature_of, without_first
 from flowq.expr.types import ANY
@@ -40,10 +41,12 @@ class Lookup:
 
     Args:
         folders: the folders searched first for a job's modules, in this order.
+        installed: the packages of the interpreter that executes the jobs; None: this one.
     """
 
-    def __init__(self, folders: Sequence[str]) -> None:
-        self._modules = Modules(folders)
+    def __init__(self, folders: Sequence[str], installed: Installed | None = None) -> None:
+        self._modules = Modules(folders, installed)
+        self._installed = installed
         self._answers: dict[tuple[str, str], Signature | Problem | None] = {}
 
     def find(self, module: str, attribute: str) -> Signature | Problem | None:
@@ -71,9 +74,13 @@ class Lookup:
     def _missing_module(self, name: str, attribute: str) -> Problem | None:
         parent = self._modules.nearest(name)
         if parent is None:
+            if self._installed is not None and not self._installed.complete:
+                return None
             top = name.partition(".")[0]
             close = close_match(top, self._modules.beside())
-            hint = "jobs look in the directory of the run, beside the flow file and among what their Python has installed"
+            where = "their Python" if self._installed is None else self._installed.python
+            more = "; `python: .venv` names another one" if self._installed is None else ""
+            hint = f"jobs look in the directory of the run, beside the flow file and among what {where} has installed{more}"
             return Problem("module", top, f"there is no module `{top}` here", f"did you mean {close}?" if close else hint)
         inner, _, _ = name.removeprefix(parent.name + ".").partition(".")
         if not parent.folders or inner in parent.bindings.names:

@@ -13,12 +13,20 @@ from pathlib import Path
 from typing import Final
 
 from flowq.compiler.signatures.bindings import Bindings, bindings_of
+from flowq.compiler.signatures.interpreters import Installed
 from flowq.compiler.syntax.source import read_file
 
 MAX_SOURCE: Final = 1024 * 1024  # bytes of one module; larger ones are data
 MAX_TOTAL: Final = 8 * 1024 * 1024  # bytes of all that are parsed for one flow
+_TAG: Final = sys.implementation.cache_tag or ""
+_OTHER_SUFFIXES: Final = [
+    suffix.replace(_TAG, f"cpython-3{minor}")
+    for suffix in machinery.EXTENSION_SUFFIXES
+    if _TAG in suffix
+    for minor in range(11, 20)
+]
 _LOADERS: Final = (
-    (machinery.ExtensionFileLoader, machinery.EXTENSION_SUFFIXES),
+    (machinery.ExtensionFileLoader, [*machinery.EXTENSION_SUFFIXES, *_OTHER_SUFFIXES]),  # also those of other interpreters
     (machinery.SourceFileLoader, machinery.SOURCE_SUFFIXES),
     (machinery.SourcelessFileLoader, machinery.BYTECODE_SUFFIXES),
 )
@@ -54,9 +62,10 @@ class Module:
 
 
 class Modules:
-    """The modules that a job can import: from the given folders, then from this interpreter."""
+    """The modules that a job can import: from the given folders, then from its interpreter."""
 
-    def __init__(self, folders: Sequence[str]) -> None:
+    def __init__(self, folders: Sequence[str], installed: Installed | None = None) -> None:
+        self._installed = installed
         self._folders = tuple(dict.fromkeys(folders))
         self._found: dict[str, Module | None] = {}
         self._left = MAX_TOTAL
@@ -105,13 +114,19 @@ class Modules:
     def _find(self, name: str) -> Module | None:
         above, _, _ = name.rpartition(".")
         if not above:
-            spec = _among(name, self._folders) or _installed(name)
+            spec = _among(name, self._folders) or self._outside(name)
         else:
             parent = self.get(above)
             if parent is None or not parent.folders:
                 return None
             spec = _among(name, parent.folders)
         return None if spec is None else self._read(name, spec)
+
+    def _outside(self, name: str) -> ModuleSpec | None:
+        """Find a top-level module of the interpreter; the standard library is taken for that of this one."""
+        if self._installed is None or name in sys.stdlib_module_names:
+            return _installed(name)
+        return _among(name, self._installed.folders)
 
     def _read(self, name: str, spec: ModuleSpec) -> Module:
         folders = tuple(spec.submodule_search_locations or ())

@@ -7,10 +7,12 @@ compiler open files of its user. In diagnostics it is shown as the user would wr
 
 import os
 from dataclasses import dataclass, field
+from pathlib import PurePath
 from typing import Final
 
 from flowq.compiler.diagnostics.codes import Code
 from flowq.compiler.diagnostics.diagnostic import MAX_DIAGNOSTICS, Diagnostic, Span
+from flowq.compiler.diagnostics.withheld import Shown
 from flowq.compiler.syntax.nodes import YamlNode
 from flowq.compiler.syntax.source import Report, Source, load_source
 
@@ -26,7 +28,7 @@ class Files:
 
     root: str
     reports: list[Report] = field(default_factory=list)
-    _seen: dict[tuple[str, bool], tuple[Source, Report]] = field(default_factory=dict)  # by path, and whether it may be quoted
+    _seen: dict[tuple[str, Shown], tuple[Source, Report]] = field(default_factory=dict)  # by path, and what is shown of it
 
     def read(
         self, place: "Beside", path: str, span: Span, report: Report, *, code: Code, optional: bool = False
@@ -53,20 +55,25 @@ class Files:
             return None
         if optional and not os.path.lexists(file):
             return None
-        quoted = code is not Code.DOTENV and file.endswith(_FLOWS)
-        if (file, quoted) not in self._seen:
+        shown = Shown.WORDS if code is Code.DOTENV else self.shown(file)
+        if (file, shown) not in self._seen:
             if len(self._seen) >= MAX_FILES:
                 report.add(code, span, f"a flow may use {MAX_FILES:,} files", "use fewer")
                 return None
-            loaded = self._seen[file, quoted] = load_source(real, name, quoted=quoted)
+            loaded = self._seen[file, shown] = load_source(real, name, shown)
             if not loaded[1].failed or loaded[0].text:
                 self.reports.append(loaded[1])
-        source, own = self._seen[file, quoted]
+        source, own = self._seen[file, shown]
         if own.failed and not source.text:  # it could not be read at all: that is a problem of the line that names it
             found = own.sorted()[0]
             report.add(code, span, f"cannot use {name[:200]}: {found.message}", found.help)
             return None
         return source, own
+
+    def shown(self, path: str) -> Shown:
+        """Return what diagnostics show of a flow's own file: its lines where it is named as one and lies, links resolved, below the root."""
+        real = _resolved(path)
+        return Shown.LINES if real.endswith(_FLOWS) and _is_below(real, self.root) else Shown.NOTHING
 
     def fresh(self, source: Source, tree: YamlNode) -> Report:
         """Return another report for a file that was read already, for problems that depend on where it is used."""
@@ -81,7 +88,7 @@ class Files:
 
     def flows(self) -> dict[str, Source]:
         """Return the flow files that were read besides the first, by their absolute paths."""
-        return {file: source for (file, quoted), (source, _report) in self._seen.items() if quoted}
+        return {file: source for (file, shown), (source, _report) in self._seen.items() if shown is not Shown.WORDS}
 
     def diagnostics(self, first: Report) -> tuple[Diagnostic, ...]:
         """Return the diagnostics file by file, each once."""
@@ -103,6 +110,11 @@ class Beside:
     def shown(self, path: str) -> str:
         """Return the path as shown in diagnostics."""
         return os.path.normpath(os.path.join(os.path.dirname(self.name), path))  # noqa: PTH118, PTH120
+
+
+def flow_name(path: str) -> str:
+    """Return the name of a flow that has none of its own: that of its file, without the extension; `stdin` for standard input."""
+    return PurePath(path).stem.strip("<>") or "flow"
 
 
 def project_root(directory: str) -> str:

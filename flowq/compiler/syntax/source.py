@@ -15,6 +15,8 @@ from typing import Final
 
 from flowq.compiler.diagnostics.codes import WARNINGS, Code
 from flowq.compiler.diagnostics.diagnostic import MAX_DIAGNOSTICS, START, Diagnostic, Span, diagnostic
+from flowq.compiler.diagnostics.suggestions import close_match
+from flowq.compiler.diagnostics.withheld import Shown, withheld
 from flowq.compiler.syntax.allowances import Allowance, BadAllowance, find_allowances
 from flowq.compiler.syntax.nodes import YamlNode
 from flowq.compiler.syntax.redaction import redact
@@ -26,12 +28,12 @@ _FORBIDDEN = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f\ud800-\ud
 
 
 class Source:
-    """A file: the name it is shown under, and its text. Diagnostics quote the lines of a flow file; those of others may be secrets."""
+    """A file: the name it is shown under, its text, and what diagnostics show of it: the text of others than flow files may be secret."""
 
-    def __init__(self, name: str, text: str, *, quoted: bool = True) -> None:
+    def __init__(self, name: str, text: str, shown: Shown = Shown.LINES) -> None:
         self.name = name
         self.text = text
-        self.quoted = quoted
+        self.shown = shown
 
     @cached_property
     def _starts(self) -> "array[int]":
@@ -42,7 +44,7 @@ class Source:
     @cached_property
     def allowances(self) -> tuple[Allowance | BadAllowance, ...]:
         """The comments that allow warnings; of a flow file only."""
-        return tuple(find_allowances(self.text)) if self.quoted else ()
+        return tuple(find_allowances(self.text)) if self.shown is Shown.LINES else ()
 
     @cached_property
     def _allowed(self) -> dict[int, frozenset[str]]:
@@ -88,6 +90,11 @@ class Report:
         return self._errors > 0
 
     @property
+    def only_lacks_values(self) -> bool:
+        """Whether there are errors, all of them about params that have no value: nothing in the text is wrong."""
+        return self.failed and self._errors == sum(item.code == Code.MISSING_PARAM for item in self._found)
+
+    @property
     def errors(self) -> int:
         """The number of errors; a stage compares it before and after."""
         return self._errors
@@ -105,7 +112,9 @@ class Report:
             return
         if self.full or (span.line, span.column) in self._settled:
             return
-        text = self.source.line(span.line) if self.source.quoted else ""
+        text = self.source.line(span.line) if self.source.shown is Shown.LINES else ""
+        if self.source.shown is Shown.NOTHING:
+            message, help = withheld(code, message, help)  # noqa: A001
         self._found.append(diagnostic(code, span, (message, help), file=self.source.name, text=text))
 
     def settle(self) -> None:
@@ -123,19 +132,16 @@ class Report:
         return tuple(unique)
 
 
-def load_source(path: str, name: str = "", *, quoted: bool = True) -> tuple[Source, Report]:
-    """Read a file, shown as `name` or as its path; what keeps it from being read is in the report, with an empty text.
-
-    `quoted`: it is a flow file, whose lines diagnostics may show.
-    """
+def load_source(path: str, name: str = "", shown: Shown = Shown.LINES) -> tuple[Source, Report]:
+    """Read a file, named `name` or as its path; what keeps it from being read is in the report, with an empty text."""
     data, problem = read_file(path)
     if problem is not None:
         code, message, hint = problem
         return _refused(name or path, code, message, hint)
-    return decode_source(name or path, data, quoted=quoted)
+    return decode_source(name or path, data, shown)
 
 
-def decode_source(name: str, data: bytes | str, *, quoted: bool = True) -> tuple[Source, Report]:
+def decode_source(name: str, data: bytes | str, shown: Shown = Shown.LINES) -> tuple[Source, Report]:
     """Make a source of bytes (UTF-8) or text, checking size, encoding and characters."""
     if isinstance(data, bytes):
         if len(data) > MAX_BYTES:
@@ -143,12 +149,12 @@ def decode_source(name: str, data: bytes | str, *, quoted: bool = True) -> tuple
         try:
             text = data.decode("utf-8")
         except UnicodeDecodeError as error:
-            return _not_utf8(name, data, error, quoted=quoted)
+            return _not_utf8(name, data, error, shown)
     else:
         text = data
         if len(text) > MAX_BYTES:
             return _refused(name, Code.TOO_LARGE, _size_message(len(text)), "split the flow")
-    source = Source(name, text.removeprefix("\ufeff"), quoted=quoted)
+    source = Source(name, text.removeprefix("\ufeff"), shown)
     report = Report(source)
     if found := _FORBIDDEN.search(source.text):
         span = source.span(found.start(), found.end())
@@ -170,8 +176,8 @@ def _size_message(size: int) -> str:
     return f"a flow file may have {MAX_BYTES // 1024**2} MiB, this one has {size / 1024**2:.1f} MiB"
 
 
-def _not_utf8(name: str, data: bytes, error: UnicodeDecodeError, *, quoted: bool) -> tuple[Source, Report]:
-    source = Source(name, data.decode("utf-8", "replace").removeprefix("\ufeff"), quoted=quoted)
+def _not_utf8(name: str, data: bytes, error: UnicodeDecodeError, shown: Shown) -> tuple[Source, Report]:
+    source = Source(name, data.decode("utf-8", "replace").removeprefix("\ufeff"), shown)
     report = Report(source)
     place = len(data[: error.start].decode("utf-8").removeprefix("\ufeff"))
     message = f"the file is not UTF-8: byte 0x{data[error.start]:02x} at offset {error.start}"
@@ -211,10 +217,26 @@ def _content(descriptor: int) -> tuple[bytes, tuple[Code, str, str] | None]:
 
 def _no_file(path: str) -> tuple[Code, str, str]:
     if os.path.isdir(path):  # noqa: PTH112 - as for the others
-        return Code.UNREADABLE, "this is a directory, expected a flow file", "name the file in it"
+        flow = os.path.join(path, "flow.yaml")  # noqa: PTH118
+        hint = f"there is {flow}" if os.path.isfile(flow) else "name the file in it"  # noqa: PTH113
+        return Code.UNREADABLE, "this is a directory, expected a flow file", hint
     return Code.UNREADABLE, "this is not a regular file", "copy its content to a file"
 
 
 def _missing_help(path: str) -> str:
     other = path[:-4] + ".yaml" if path.endswith(".yml") else path[:-5] + ".yml" if path.endswith(".yaml") else path + ".yaml"
-    return f"there is {other}" if os.path.isfile(other) else "check the path"  # noqa: PTH113 - a name that is too long is no file
+    if os.path.isfile(other):  # noqa: PTH113 - a name that is too long is no file
+        return f"there is {other}"
+    directory, name = os.path.split(path)
+    flows = _flows_in(directory)
+    close = close_match(os.path.splitext(name)[0], flows)  # noqa: PTH122 - as above
+    return "check the path" if close is None else f"did you mean {flows[close]}?"
+
+
+def _flows_in(directory: str) -> dict[str, str]:
+    """Return the flow files of a directory by their names without the extension."""
+    try:
+        names = os.listdir(directory or ".")  # noqa: PTH208 - as above
+    except (OSError, ValueError):
+        return {}
+    return {os.path.splitext(name)[0]: name for name in names if name.endswith((".yaml", ".yml"))}  # noqa: PTH122 - as above

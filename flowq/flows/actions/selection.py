@@ -11,8 +11,8 @@ from difflib import get_close_matches
 from typing import Final
 
 from flowq.exceptions import NoSuchJobError, UsageError
-from flowq.flows.views.text import safe_line
 from flowq.plan import Cell, Plan, Selection
+from flowq.plan.cell_names import look
 
 _NAMED: Final = 8  # names listed in a message
 
@@ -66,8 +66,11 @@ def find_cell(plan: Plan, given: str) -> Cell | None:
 
 
 def _called(names: Collection[str], given: str) -> str | None:
-    """Return the name that was given: a control character in one is shown, and so typed, as an escape."""
-    return given if given in names else next((name for name in names if "\\" in given and safe_line(name) == given), None)
+    """Return the name that was given, or the one that looks the same: what cannot be printed is shown, and so typed, as an escape."""
+    if given in names:
+        return given
+    seen = look(given)
+    return next((name for name in names if look(name) == seen), None)
 
 
 def _is_job(cell: Cell) -> bool:

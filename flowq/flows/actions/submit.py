@@ -97,6 +97,11 @@ def _difference(store: Store, run: str, plan: Plan, directory: str, fields: Mapp
     return "its flow has another text, or another part of it was selected"
 
 
+def _is_counted(plan: Plan, cell: Cell) -> bool:
+    """Return whether the counters of a run count a cell: it is a job, or a foreach that is not expanded yet."""
+    return not cell.group or plan.node_of(cell).foreach is not None
+
+
 def run_fields(plan: Plan, *, local: bool, labels: Mapping[str, str]) -> dict[str, str | int]:
     """Return the first fields of a run's record."""
     fields: dict[str, str | int] = {
@@ -105,14 +110,16 @@ def run_fields(plan: Plan, *, local: bool, labels: Mapping[str, str]) -> dict[st
         "local": 1 if local else 0,
         "params": json.dumps(dict(plan.params), ensure_ascii=False),
         "labels": json.dumps({**plan.labels, **labels}, ensure_ascii=False),
-        "total": sum(1 for cell in plan.cells if not cell.group or plan.node_of(cell).foreach is not None),
+        "total": sum(1 for cell in plan.cells if _is_counted(plan, cell)),
         "retention": _retention_ms(plan.retention),
     }
+    if plan.date:
+        fields["date"] = plan.date
     if plan.sources:
         fields["sources"] = json.dumps(dict(plan.sources))
     if times := {time for node in plan.nodes for _name, time in _kept(node, fields["retention"])}:
         fields["expiry_times"] = " ".join(map(str, sorted(times)))
-    if left_out := sum(1 for cell in plan.cells if not cell.selected and not cell.group):
+    if left_out := sum(1 for cell in plan.cells if not cell.selected and _is_counted(plan, cell)):
         fields["left_out"] = left_out
     if plan.timeout is not None:
         fields["timeout"] = int(plan.timeout * 1000)

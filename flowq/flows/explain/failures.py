@@ -11,6 +11,7 @@ from flowq.states import JobStatus, Reason
 _FRAME: Final = re.compile(r'^  File "(?P<file>[^"]+)", line (?P<line>\d+), in (?P<name>.+)$', re.MULTILINE)
 _EXCEPTION: Final = re.compile(r"([A-Za-z_][\w.]*)(?::|$)")
 _EXIT: Final = re.compile(r"exit code (\d+)")
+_ITEM: Final = 200  # characters of an item
 _NEVER_RETRIED: Final = frozenset({Reason.RUN_TIMEOUT, Reason.REJECTED, Reason.EXPIRED})
 _DIRECT: Final = "The above exception was the direct cause"
 _TRACEBACK: Final = re.compile(
@@ -45,6 +46,8 @@ def failure(job: JobView, node: Node, *, run_timeout: float | None = None) -> tu
         details += _killed(job.error or "")
     elif job.reason in _FAILURES:
         details.append(_FAILURES[Reason(job.reason)])
+    if job.item:
+        details.append(f"its item is {job.item if len(job.item) <= _ITEM else job.item[: _ITEM - 1] + '…'}")
     details += error_places(job.error or "")
     if job.allowed:
         details.append("it is allowed to fail: its dependents continue")

@@ -150,7 +150,8 @@ class _Explanation:
                 return "it has no cells: there was nothing to do", [], []
             case _:
                 ran = [] if job.cache is None else [f"it ran, although it has a `cache`: {job.cache.reason}"]
-                return "finished", [*attempts(job), *ran], []
+                took = "" if job.duration is None else f"it took {format_duration(round(job.duration, 2))}"
+                return took or "nothing was executed", [*attempts(job), *ran], []
 
     def _group(self, cell: Cell) -> Answer:
         """Explain a matrix, a foreach or a sub-flow as a whole, by those of its jobs that matter."""
@@ -200,6 +201,8 @@ class _Explanation:
         details = [f"on worker {job.worker}"] if job.worker else []
         if node.timeout is not None:
             details.append(f"one attempt may take {format_duration(node.timeout)}")
+        if note := self._around.notes.get(job.ordinal):
+            details.append(note)
         return f"it is running{since}", [*details, *attempts(job)], []
 
     def _skipped(self, cell: Cell, job: JobView, node: Node) -> Answer:

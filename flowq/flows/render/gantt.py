@@ -11,6 +11,7 @@ from flowq.plan.foreach import order
 from flowq.states import JobStatus, Reason
 from flowq.store.schema.records import Event
 
+_RANK = {"": 0, "exit": 2}  # by the phase of a job: the handlers for an outcome are in between
 _DECIDED = frozenset({JobStatus.FINISHED, JobStatus.FAILED})  # of an approval
 
 
@@ -67,7 +68,7 @@ class _Chart:
         self._begun: dict[int, int] = {}
         ends: dict[int, int] = {}
         for cell in order(plan):
-            ready = max((ends[edge.parent] for edge in cell.parents), default=self._zero)
+            ready = max((ends[edge.parent] for edge in cell.parents), default=self._begin_of(cell.phase))
             ends[cell.ordinal] = self._place(cell.ordinal, ready, run)
         self.shown = tuple(sorted(self._begun))
         self._needed = [self._seconds_needed(cell.ordinal) for cell in plan.cells]
@@ -87,8 +88,13 @@ class _Chart:
             needed=needed,
         )
 
+    def _begin_of(self, phase: str) -> int:
+        """Return when jobs without dependencies were ready: at the start, handlers when all that have their turn before had ended."""
+        rank = _RANK.get(phase, 1)
+        return max((job.ended_ms or 0 for job in self._jobs.values() if _RANK.get(job.phase, 1) < rank), default=self._zero)
+
     def _place(self, ordinal: int, ready: int, run: RunView) -> int:
-        """Record when a job was ready and began; return when it had ended: with its parents, if it was not executed."""
+        """Record when a job was ready and began; return when it had ended, with its parents if it has not."""
         job = self._jobs.get(ordinal)
         self._ready[ordinal] = ready
         if job is None:
@@ -97,8 +103,6 @@ class _Chart:
             self._begun[ordinal] = job.started_ms
         elif job.approval is not None and (job.reason == Reason.APPROVAL or job.status in _DECIDED):
             self._begun[ordinal] = max(ready, run.started_ms or ready)
-        else:
-            return ready
         return max(ready, job.ended_ms) if job.ended_ms is not None else ready
 
     def _before(self, ordinal: int) -> list[Stretch]:

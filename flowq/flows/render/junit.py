@@ -2,7 +2,7 @@
 
 The form is the one that Jenkins, GitLab, GitHub's actions and Azure agree on: a `testsuites` with one `testsuite`. A job that fails
 by its own doing (exit code, exception) is a `failure`; one that something else ended (time, a lost worker, a signal) an `error`;
-what was not executed, or may fail, is `skipped` with the reason.
+what was not executed, or may fail, is `skipped` with the reason. Handlers for another end of the run are left out.
 """
 
 from collections.abc import Mapping
@@ -27,7 +27,8 @@ def junit_xml(run: RunView, output: Mapping[int, str]) -> str:
         run: the run, usually after its end; jobs that have not ended are shown as skipped.
         output: what jobs printed, by ordinal; those that are there appear in the report.
     """
-    kinds = [_kind(job) for job in run.selected_jobs]
+    jobs = [job for job in run.selected_jobs if not job.is_idle_handler]
+    kinds = [_kind(job) for job in jobs]
     counts = _attributes(
         name=run.flow,
         tests=str(len(kinds)),
@@ -45,7 +46,7 @@ def junit_xml(run: RunView, output: Mapping[int, str]) -> str:
         *(f"      <property{_attributes(name=name, value=value)}/>" for name, value in _properties(run).items()),
         "    </properties>",
     ]
-    for job, kind in zip(run.selected_jobs, kinds, strict=True):
+    for job, kind in zip(jobs, kinds, strict=True):
         lines += _case(run, job, kind, output.get(job.ordinal, ""))
     return "\n".join([*lines, "  </testsuite>", "</testsuites>"]) + "\n"
 

@@ -35,6 +35,7 @@ class Snapshot:
     lanes: Mapping[int, int] = field(default_factory=dict)
     changed: tuple[str, ...] = ()  # see `flowq.flows.views.sources`
     orphaned: bool = False  # see `flowq.flows.views.orphans`
+    items: Mapping[int, str] = field(default_factory=dict)  # of failed cells of a foreach, as JSON
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +85,7 @@ class JobView:
     phase: str = ""  # of a handler, see `Cell.phase`
     cache: CacheView | None = None  # once it is decided
     selected: bool = True  # a run of a part of the flow leaves the others out
+    item: str = ""  # of a failed cell of a foreach, as JSON
     outcome: str | None = None  # of its latest execution: an end, retried, exceeded, lost, unclaimed
     lane: int | None = None  # of a running job: which of the slots it occupies, as far as one can tell from outside
 
@@ -101,6 +103,11 @@ class JobView:
     def bad(self) -> bool:
         """Whether the job needs the user's attention: failed (not allowed) or stopped."""
         return self.status in {JobStatus.FAILED, JobStatus.STOPPED} and not self.allowed
+
+    @property
+    def is_idle_handler(self) -> bool:
+        """Whether it is a handler that was skipped because it is for another outcome of the run."""
+        return bool(self.phase) and self.status is JobStatus.SKIPPED and self.reason == Reason.NOT_SELECTED
 
     @property
     def error_line(self) -> str | None:
@@ -276,6 +283,7 @@ def _job_view(
         due_ms=record.due_ms if record is not None and record.status is JobStatus.SCHEDULED else None,
         duration=_duration(record, ended_ms, snapshot.now_ms),
         error=snapshot.errors.get(cell.ordinal),
+        item=snapshot.items.get(cell.ordinal, ""),
         place=plan.place_of(node),
         semaphores=_semaphores(record),
         phase=cell.phase,

@@ -8,6 +8,7 @@ from flowq.exceptions import NoSuchRunError
 from flowq.flows.views.orphans import waits_for_a_person, without_worker
 from flowq.flows.views.run_view import RunView, Snapshot, ordinal_of, run_view
 from flowq.flows.views.sources import changed_files
+from flowq.ids import member_id
 from flowq.plan import Plan
 from flowq.plan.foreach import foreach_groups, with_foreach_cells
 from flowq.states import JobStatus
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from flowq.store import Store
 
 _EVENTS = 5000  # read at once
+_ITEMS = 40  # of failed cells of foreach jobs: more are not shown
 _OUTPUT = 2000  # entries of a job's output that are kept, the latest
 _OUTPUT_BYTES = 100_000
 _WITH_ERROR = frozenset({JobStatus.FAILED, JobStatus.STOPPED, JobStatus.SCHEDULED})
@@ -58,13 +60,13 @@ def take_snapshot(store: "Store", run_id: str, plan: Plan) -> Snapshot:
     jobs: list[JobRecord | None] = [None] * len(plan.cells)
     for ordinal, record in zip(ordinals, store.runs.jobs(run_id, ordinals), strict=True):
         jobs[ordinal] = record
+    failed = [job.ordinal for job in jobs if job and job.ordinal is not None and _may_have_error(job)]
     queues = frozenset(job.queue for job in jobs if job is not None and job.status in {JobStatus.QUEUED, JobStatus.STARTED})
     return Snapshot(
         run=run,
         jobs=jobs,
-        errors=read_errors(
-            store, run_id, [job.ordinal for job in jobs if job and job.ordinal is not None and _may_have_error(job)]
-        ),
+        errors=read_errors(store, run_id, failed),
+        items=read_items(store, run_id, plan, failed),
         unserved=queues - store.workers.serving(queues) if queues else queues,
         now_ms=time.time_ns() // 1_000_000,
         suspended=bool(queues) and store.queues.suspended(),
@@ -87,6 +89,19 @@ def read_errors(store: "Store", run_id: str, ordinals: "Sequence[int]") -> dict[
         return {}
     texts = zip(ordinals, store.runs.errors(run_id, ordinals), strict=True)
     return {ordinal: text.decode("utf-8", "backslashreplace") for ordinal, text in texts if text}
+
+
+def read_items(store: "Store", run_id: str, plan: Plan, ordinals: "Sequence[int]") -> dict[int, str]:
+    """Read the items of those of these jobs that are cells of a foreach, as JSON; of the first ones, if there are many."""
+    places = {
+        edge.parent: (group, index)
+        for group in foreach_groups(plan)
+        if plan.cells[group].group and plan.node_of(plan.cells[group]).matrix
+        for index, edge in enumerate(plan.cells[group].parents)
+    }
+    cells = [ordinal for ordinal in ordinals if ordinal in places][:_ITEMS]
+    found = {ordinal: store.jobs.item(member_id(run_id, places[ordinal][0]), places[ordinal][1]) for ordinal in cells}
+    return {ordinal: item.decode("utf-8", "backslashreplace") for ordinal, item in found.items() if item is not None}
 
 
 def read_output(store: "Store", run_id: str, ordinals: "Sequence[int]") -> dict[int, str]:

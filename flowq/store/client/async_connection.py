@@ -8,7 +8,9 @@ is sent again as it was, which is safe because transitions are idempotent.
 `WakeupConnection` is the second connection. It blocks in BLPOP on hint keys, so an idle worker costs the server nothing until a job is queued.
 """
 
+import select
 import socket
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
@@ -203,6 +205,25 @@ class WorkerConnection:
         """Send a sweep; `receive` gives a `SweepReply`. `queues` as in `Workers.sweep`."""
         self._send(_Request(load("worker/sweep"), flatten(sweep_arguments(self._lease_ms, queues, punctual=True)), read_sweep))
 
+    def hand_back(self, executions: Sequence[tuple[str, str]], patience: float) -> None:
+        """Hand back claimed jobs, `(job id, token)`, as the last requests; wait for the answers, for at most `patience` seconds.
+
+        Raises:
+            ServerUnavailableError: the connection is lost.
+        """
+        by = time.monotonic() + patience
+        answered = not self.busy or self._answered(by)
+        for execution in executions:
+            if answered:
+                self._transmit(_Request(load("job/return_claim"), flatten(execution), read_verdicts))
+                answered = self._answered(by)
+
+    def _answered(self, by: float) -> bool:
+        while select.select([self.fileno()], (), (), max(0.0, by - time.monotonic()))[0]:
+            if self._wire.receive() is not Ellipsis:
+                return True
+        return False
+
     def receive(self) -> Reply | None:
         """Read what has arrived and return the reply, or None when it is not complete yet.
 
@@ -224,6 +245,11 @@ class WorkerConnection:
         return request.parse(reply)
 
     def _refused(self, request: _Request, message: str) -> None:
+        with self._session.translated:
+            prepared = self._session.prepare(message)
+        if prepared:
+            self._transmit(request)
+            return
         if message.startswith("NOSCRIPT"):
             self._wire.send("EVAL", request.script.text, *self._tail(request))
             return
@@ -239,7 +265,7 @@ class WorkerConnection:
         self._transmit(request)
 
     def _transmit(self, request: _Request) -> None:
-        self._wire.send("EVALSHA", request.script.sha, *self._tail(request))
+        self._wire.send(*self._session.command(request.script), *self._tail(request))
 
     def _tail(self, request: _Request) -> list[str | bytes | int]:
         return [1, self._session.keys("meta"), self._session.incarnation, *request.arguments]

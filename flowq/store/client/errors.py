@@ -61,7 +61,7 @@ _WAITING_DOES_NOT_HELP: Final = {
 _TRANSLATED: Final = (client.RedisError, client.RedisClusterException, OSError)
 
 _CODE = re.compile(r"([A-Z]{2,}) ")
-_SCRIPT = re.compile(r",? script: (?:[0-9a-f]{40}, )?on @.*$")  # the place in a script, which the server appends to the text
+_SCRIPT = re.compile(r",? script: (?:\w+, )?on @.*$")  # the place in a script, which the server appends to the text
 _DENIED = "ACL failure in script: "  # what the text of a missing right begins with that a script would have needed
 
 

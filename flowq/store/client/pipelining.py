@@ -79,7 +79,7 @@ class _Lane:
 
     def _send(self, arguments: _Call) -> bool:
         session = self._session
-        head = ("EVALSHA", load(self._name).sha, 1, session.keys("meta"), session.incarnation)
+        head = (*session.command(load(self._name)), 1, session.keys("meta"), session.incarnation)
         try:
             self._connection.send_command(*head, *flatten(arguments))
         except (redis.exceptions.RedisError, OSError):

@@ -20,6 +20,7 @@ from functools import cache
 from pathlib import Path
 from typing import Final, Self
 
+from flowq.store.schema import constants, keys
 from flowq.store.schema.constants import with_constants
 from flowq.store.schema.keys import with_keys
 
@@ -44,6 +45,21 @@ L.step = setmetatable({{}}, {{ __index = function(steps, name)
   load('step.' .. name)
   return rawget(steps, name)
 end }})
+"""
+_LIBRARY: Final = """local LIBRARY = '{name}'
+local KEYS, ARGV, incarnation, suspended
+{prelude}
+local at_start = {{}}
+local function guard()
+{guard}end
+local function register(name, transition, flags, guarded)
+  redis.register_function{{ function_name = LIBRARY .. '_' .. name, flags = flags, callback = function(keys, arguments)
+    KEYS, ARGV = keys, arguments
+    {values}
+    for i = 1, #at_start do at_start[i]() end
+    return guarded and guard() or transition()
+  end }}
+end
 """
 _ALWAYS: Final = "#!lua flags=allow-oom"
 _UNGUARDED: Final = frozenset({"namespace/open"})
@@ -135,6 +151,68 @@ def load(name: str, *, bare: bool = False) -> Script:
     return Script.of(name, text)
 
 
+def function_name(transition: str) -> str:
+    """Return the name of a transition's function in the library."""
+    return f"{library_name()}_{transition.replace('/', '_')}"
+
+
+@cache
+def library_name() -> str:
+    """Return the name of the library. It has the hash of all that it is composed of, so that versions of flowq share a server.
+
+    The files are read, not composed: every process needs the name, and the server lacks the library only once.
+    """
+    digest = hashlib.sha1(usedforsecurity=False)
+    for name in sorted(_names()):
+        digest.update(_text(name).encode())
+    for module in (__file__, constants.__file__, keys.__file__):
+        digest.update(Path(module).read_bytes())
+    return f"flowq_{digest.hexdigest()[:16]}"
+
+
+@cache
+def library_text() -> str:
+    """Compose the library: all transitions as functions.
+
+    Its closures are made once, when it is loaded; what belongs to one call is set at the start of each.
+    """
+    order: list[str] = []
+    for name in transition_names():
+        _order(name, order)
+    prelude, values = _split_per_call(_text("lib/prelude"))
+    guard = re.sub(r"^local (incarnation, suspended =)", r"\1", _text("lib/incarnation"), flags=re.MULTILINE)
+    parts = [
+        _LIBRARY.format(name=library_name(), prelude=prelude, values=values, guard=guard),
+        *(_block(name) for name in order),
+    ]
+    body = re.sub(r"^\s*--.*\n", "", "\n".join(parts), flags=re.MULTILINE)
+    return f"#!lua name={library_name()}\n{with_keys(with_constants(body))}"
+
+
+def _block(name: str) -> str:
+    """Return a file as a block of the library, so that its local names are its own."""
+    text, values = _split_per_call(_text(name))
+    parts = ["do", "local T = {}", text]
+    if values:
+        parts.append(f"at_start[#at_start + 1] = function()\n{values}\nend")
+    if not name.startswith("lib/"):
+        verb, flags = name.rpartition("/")[2], "'allow-oom'" if read_header(name).always else ""
+        parts.append(f"register('{name.replace('/', '_')}', T.{verb}, {{ {flags} }}, {str(name not in _UNGUARDED).lower()})")
+    return "\n".join([*parts, "end"])
+
+
+def _split_per_call(text: str) -> tuple[str, str]:
+    """Take the values of lines that say `-- per call` out of a file; return it with mere declarations, and their assignments."""
+    values = []
+
+    def declare(line: re.Match[str]) -> str:
+        values.append(line[1] + line[2])
+        return f"local {line[1].partition(' =')[0]}" if line[0].startswith("local ") else ""
+
+    text = re.sub(r"^(?:local )?(\S[^\n]*? = )([^\n]*?) -- per call.*$", declare, text, flags=re.MULTILINE)
+    return text, "\n".join(values)
+
+
 def _on_first_use(names: list[str]) -> str:
     """Return fragments as functions, each of which is called when something is looked for in `L` that it defines and is not there yet."""
     functions, places = "", " "
@@ -154,8 +232,9 @@ def _order(name: str, seen: list[str]) -> list[str]:
     return seen
 
 
-def _names() -> list[str]:
-    return [path.relative_to(_LUA).with_suffix("").as_posix() for path in _LUA.rglob("*.lua")]
+@cache
+def _names() -> tuple[str, ...]:
+    return tuple(path.relative_to(_LUA).with_suffix("").as_posix() for path in _LUA.glob("*/*.lua"))
 
 
 def _text(name: str) -> str:

@@ -6,7 +6,7 @@ idempotent, and that decision is made here, once, for every call.
 
 import logging
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
 import redis
@@ -14,12 +14,15 @@ import redis
 from flowq import ids
 from flowq.exceptions import DataLostError, SchemaVersionError, ServerUnavailableError
 from flowq.store.client.errors import Translated
-from flowq.store.client.scripts import Script, flatten, load
+from flowq.store.client.scripts import Script, flatten, function_name, library_text, load
 from flowq.store.schema.keys import Keys
 
 SCHEMA: Final = "2"
 _ATTEMPTS: Final = 3  # sends of one call: a reply may be lost twice in a row
 _KEYS_PER_STEP: Final = 500  # that one step of a migration looks at: about 10 ms
+
+_NO_FUNCTION: Final = re.compile(r"^(?:ERR )?Function not found")
+_NO_FUNCTIONS: Final = re.compile(r"unknown command ['`]?FCALL|no permissions to run the 'fcall'", re.IGNORECASE)
 
 _log = logging.getLogger(__name__)
 _LONGEST_WAIT: Final = 3.0  # s of one blocking call: well below a connection's time-out
@@ -35,6 +38,9 @@ class Session:
         follow: when the data was replaced (server restarted empty, flushed), take the new incarnation and go on (producers, the
             command line); else raise `DataLostError` (workers, which must not act on replaced data).
     """
+
+    functions = True
+    """Whether transitions are called as functions of a library; False where the server refuses that, see `prepare`."""
 
     def __init__(self, client: "redis.Redis", namespace: str, *, follow: bool = True) -> None:
         self._client: Any = client  # redis-py annotates its replies for all its modes at once, which does not help here
@@ -96,11 +102,15 @@ class Session:
             self.open()
             return self._send(script, flat)
 
-    def put_into(self, pipeline: Any, name: str, arguments: Sequence[object]) -> None:
-        """Add the call of a script to a pipeline of the user's; the reply is among those of his `execute`."""
-        if not self.incarnation:
+    def put_into(self, pipeline: Any, name: str, calls: Iterable[Sequence[object]]) -> None:
+        """Add calls of a script to a pipeline of the user's, one for each list of arguments; their replies are among those of its `execute`.
+
+        Nothing can be repeated there, so the incarnation is read now: the server may have been flushed since the last call.
+        """
+        if self.follow or not self.incarnation:
             self.open()
-        pipeline.execute_command("EVAL", self._load(name).text, 1, self.keys("meta"), self.incarnation, *flatten(arguments))
+        for arguments in calls:
+            pipeline.execute_command("EVAL", self._load(name).text, 1, self.keys("meta"), self.incarnation, *flatten(arguments))
 
     def _load(self, name: str) -> Script:
         return load(name, bare=self.may_be_stand_in)
@@ -124,14 +134,44 @@ class Session:
     def _evaluate(self, script: Script, flat: list[str | bytes], incarnation: str | None = None) -> Any:
         tail = (1, self.keys("meta"), self.incarnation if incarnation is None else incarnation, *flat)
         try:
-            try:
-                return self._client.execute_command("EVALSHA", script.sha, *tail)
-            except redis.exceptions.NoScriptError:
-                return self._client.execute_command("EVAL", script.text, *tail)
+            return self._call(script, tail)
         except redis.exceptions.ResponseError as error:
             if str(error).startswith("FLOWQGONE"):
                 raise data_lost(self.keys.namespace, str(error)) from error
             raise
+
+    def _call(self, script: Script, tail: tuple[object, ...], again: int = 2) -> Any:
+        try:
+            return self._client.execute_command(*self.command(script), *tail)
+        except redis.exceptions.NoScriptError:
+            return self._client.execute_command("EVAL", script.text, *tail)
+        except redis.exceptions.ResponseError as error:
+            if not again or not self.prepare(str(error)):
+                raise
+        return self._call(script, tail, again - 1)
+
+    def command(self, script: Script) -> tuple[str, str]:
+        """Return the first words of the call of a transition; keys and arguments follow."""
+        return ("FCALL", function_name(script.name)) if self.functions else ("EVALSHA", script.sha)
+
+    def prepare(self, answer: str) -> bool:
+        """React to an error that a call answered; return whether the call is to be repeated.
+
+        The library is loaded where it is missing. A server or a user's rights without functions: scripts are sent from then on.
+        """
+        if not self.functions:
+            return False
+        if _NO_FUNCTION.search(answer):
+            try:
+                self._client.execute_command("FUNCTION", "LOAD", library_text())
+            except redis.exceptions.ResponseError as error:
+                if "already exists" not in str(error):  # another client was faster
+                    self.functions = False
+            return True
+        if _NO_FUNCTIONS.search(answer):
+            self.functions = False
+            return True
+        return False
 
     def bounded_wait(self, timeout: float) -> float:
         """Return how many seconds one call may block in the server, of those that the caller wants to wait.

@@ -34,10 +34,10 @@ FIELDS: Final[dict[str, JobField]] = {
         "text", "submit lib/foreach job/expand_foreach", "group, foreach, join or approval; absent for what is executed"
     ),
     "priority": JobField("integer", "submit", "higher is claimed first"),
-    "front": JobField("flag", "job/create job/create_draft submit", "goes to the front of its queue"),
+    "front": JobField("flag", "job/create job/create_draft job/requeue submit", "goes to the front of its queue"),
     "pending": JobField(
         "integer",
-        "submit job/create lib/parents job/release_dependents lib/run_walks job/expand_foreach lib/foreach",
+        "submit job/create lib/parents lib/revival job/release_dependents lib/run_walks job/expand_foreach lib/foreach",
         "edges that are not decided; of a group, cells that have not ended",
     ),
     "enqueued_at": JobField("integer", "lib/status", "when it was last queued", _EPOCH),
@@ -48,6 +48,11 @@ FIELDS: Final[dict[str, JobField]] = {
     # -- executions
     "token": JobField("text", "job/claim job/create", "<number of the execution>-<claim id>; the fence"),
     "worker": JobField("text", "job/claim", "name of the worker of the latest execution"),
+    "gaps": JobField(
+        "text",
+        "lib/outages",
+        "<outages by which its lease was moved since its worker's last heartbeat> <token of that execution>",
+    ),
     "attempt": JobField("integer", "job/claim job/finish job/requeue lib/run_walks", "attempts charged so far"),
     "outcome": JobField(
         "text",
@@ -55,7 +60,9 @@ FIELDS: Final[dict[str, JobField]] = {
         "how the latest execution ended: an end, retried, exceeded, lost, unclaimed",
     ),
     "exit_code": JobField("integer", "job/finish", "exit code of the latest execution"),
-    "unlisted": JobField("flag", "job/finish", "it failed, and its worker does not list failures"),
+    "unlisted": JobField(
+        "flag", "job/finish job/unlist", "it has ended and is in no registry: taken out, or its worker lists no failures"
+    ),
     "allowed": JobField("flag", "job/finish lib/job_end", "it failed, and was allowed to"),
     "retry": JobField("text", "client submit", "<max>|<ms>,<ms>,…|<jitter in %>|<front 0 or 1>, see lib/retry", "ms"),
     "retry_lost": JobField("integer", "submit", "0: an execution whose worker is lost is not retried"),
@@ -112,11 +119,13 @@ FIELDS: Final[dict[str, JobField]] = {
         "integer", "lib/parents lib/job_end", "dependents that have not ended; the record is kept for them"
     ),
     "parents_released": JobField("flag", "lib/job_end", "it has ended once and holds its parents' records no more"),
-    "settled": JobField("integer", "job/release_dependents", "edges to dependents that are decided"),
+    "settled": JobField("integer", "job/release_dependents lib/parents lib/revival", "edges to dependents that are decided"),
+    "inherited": JobField("integer", "job/create", "edges that were decided for an earlier job with its id"),
+    "revived": JobField("integer", "lib/revival", "how often it waited again after it had been skipped"),
     "earlier_ends": JobField(
         "text",
         "job/release_dependents",
-        "earlier ends whose edges are not all decided: <status>|<allowed>|<edges until here>;…",
+        "earlier ends whose edges are not all decided: <status>|<1 if allowed, 2 more if requeued>|<edges until here>;…",
     ),
     "verdict": JobField("text", "submit lib/run_walks", "reason for which it is skipped as soon as its turn comes"),
     # -- jobs of runs

@@ -17,6 +17,7 @@ TEMPLATES: Final[dict[str, str]] = {
     "ledger": "ledger:{}",  # hash: token of an earlier execution -> how it ended
     "children": "children:{}",  # list: "<child id>|<condition>", of a plain child "<id>|<nonce>|<condition>"
     "parents": "parents:{}",  # list: "<parent id>|<condition>" of a plain job
+    "drafted": "drafted:{}",  # set: drafts that name this job as a parent
     "let_go": "let-go:{}",  # list: as of `parents`, of a job that has ended or was replaced, which its parents are still to learn
     "arrived": "arrived:{}",  # list: wakes clients that wait for a result; short-lived
     "meta_data": "meta:{}",  # string: the user's `job.meta`
@@ -38,6 +39,7 @@ TEMPLATES: Final[dict[str, str]] = {
     "decide": "decide",  # zset: job for which a supervisor has to evaluate something (`if`, a list, a group) -> when (again)
     "callbacks": "callbacks:{}",  # zset per queue: "<execution>:<nonce>|<id>" of a lost execution whose on_failure is to be called -> when (again)
     "set_aside": "set-aside",  # hash: "<kind>|<id>" of a record that could not be processed -> why
+    "set_aside_lately": "set-aside-lately",  # list: fields of `set_aside` that no worker has logged yet
     # -- semaphores
     "holders": "holders:{}",  # zset: holder -> until when (a place in a queue), or without an end
     "waiters": "waiters:{}",  # zset: waiter -> order

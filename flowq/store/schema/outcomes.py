@@ -125,3 +125,6 @@ class SweepReply:
     decide: tuple[str, ...]  # ids of jobs whose `if` this worker should evaluate now
     webhooks: int = 0  # deliveries that are due
     again: float | None = None  # s until work is due that this worker must do
+    set_aside: tuple[
+        tuple[str, str], ...
+    ] = ()  # "<kind>|<id>" of records that could not be processed, and why: this worker logs them

@@ -109,6 +109,7 @@ class RunRecord:
     plan_attempt: str = ""  # attempt with which it got its present plan; empty: its first one
     sources: str = "{}"  # JSON: digests of its flow files, see `flowq.plan.sources`
     left_out: int = 0  # of `total`: jobs that were not selected
+    date: str = ""  # `run.date`; empty: that of its creation
 
     @property
     def ended(self) -> bool:

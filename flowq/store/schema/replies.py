@@ -61,10 +61,12 @@ def read_verdicts(reply: Any) -> list[Verdict]:
 
 def read_sweep(reply: Any) -> SweepReply:
     """Return the reply of a sweep."""
-    reaped, due, released, more, decide, webhooks, again_ms = reply
+    reaped, due, released, more, decide, webhooks, again_ms, lately = reply
     jobs = tuple(item.decode() for item in decide)
     again = None if again_ms < 0 else again_ms / 1000
-    return SweepReply(int(reaped), int(due), int(released), bool(more), jobs, int(webhooks), again)
+    texts = [item.decode("utf-8", "replace") for item in lately]
+    set_aside = tuple(zip(texts[::2], texts[1::2], strict=True))
+    return SweepReply(int(reaped), int(due), int(released), bool(more), jobs, int(webhooks), again, set_aside)
 
 
 def read_claim(row: Any) -> Claim | None:

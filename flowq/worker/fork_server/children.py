@@ -7,6 +7,7 @@ jobs start stays below them, and falls to the fork server only when the horse is
 from __future__ import annotations
 
 import os
+import select
 import signal
 import time
 
@@ -14,11 +15,13 @@ from flowq.worker.ipc import platform
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from typing import TypeAlias
 
     End: TypeAlias = tuple[int, int, tuple[float, ...] | None]
     """Pid, exit code (negative for a signal), and what it used if the code is not 0: the values of `resource.struct_rusage`."""
 
+_REAP_STEP = 0.002  # s between looks at a child that is about to end
 _SWEEP_LIMIT = 2.0  # s; what does not die of SIGKILL in that time hangs in the kernel and must not hold up the worker
 
 
@@ -118,6 +121,40 @@ def own_children() -> set[int]:
         return listing.pids()
     finally:
         listing.close()
+
+
+def kill_child_of(server: int, horse: int, others: set[int]) -> bool:
+    """Kill a horse and orphans in place of their fork server, which hangs; return whether they have ended. False where it cannot be told.
+
+    `others`: its other horses. It does not reap while it hangs, so the pids of its children are still theirs.
+    """
+    ended = platform.has_ended(horse)  # first: what is below a horse becomes a child of the server before the horse has ended
+    living = [pid for pid in platform.children_of(server) - others if not platform.has_ended(pid)]
+    for pid in living:
+        _signal_group(pid, signal.SIGKILL)
+    return ended and not living
+
+
+def kill_groups(leaders: Iterable[int]) -> None:
+    """Kill the groups of horses whose fork server cannot."""
+    for pid in leaders:
+        try:
+            os.killpg(pid, signal.SIGKILL)
+        except (ProcessLookupError, PermissionError):
+            continue
+
+
+def reaped(pid: int, limit: float) -> int | None:
+    """Collect a child of this process that has ended or is about to; return its exit code, or None if it has not ended within `limit` seconds."""
+    deadline = time.monotonic() + limit
+    try:
+        while (found := os.waitpid(pid, os.WNOHANG)) == (0, 0):
+            if time.monotonic() > deadline:
+                return None
+            select.select((), (), (), _REAP_STEP)  # not `time.sleep`, which programs and their tests replace
+    except ChildProcessError:
+        return 0  # another part of this process has waited for all children already
+    return os.waitstatus_to_exitcode(found[1])
 
 
 def kill_orphans(keep: set[int]) -> None:

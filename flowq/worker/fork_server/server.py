@@ -1,6 +1,6 @@
 """The fork server: forks horses on request, reaps them, and takes everything down when its supervisor is gone.
 
-It is started by exec (`flowq.worker.supervisor.fork_server_client` says how: a lean interpreter) or as a clone of the process that called `Worker.work()`;
+It is started by exec (`flowq.worker.supervisor.fork_servers.client` says how: a lean interpreter) or as a clone of the process that called `Worker.work()`;
 the loop is the same. It is single-threaded, holds no connection and runs no user code except modules that a probe has shown to
 be harmless (`preload`).
 """
@@ -31,11 +31,30 @@ _IDLE = -1
 _SWEEP_STEP = 5  # ms between looks at leftovers that are being killed
 
 
+class _Tied:
+    """Context manager for code of users in a fork server: an import, an at-fork hook. It may hang, and the server ends with its parent then."""
+
+    __slots__ = ("_parent",)
+
+    def __init__(self, parent: int) -> None:
+        self._parent = parent
+
+    def __enter__(self) -> None:
+        platform.end_with_parent(True)
+        if os.getppid() != self._parent:
+            platform.end_with_parent(False)
+            raise PeerGoneError
+
+    def __exit__(self, *_: object) -> None:
+        platform.end_with_parent(False)  # at any other time it sees the end of its control channel, and sweeps before it ends
+
+
 class ForkServer:
     """One fork server, from its first request to the end of its control channel."""
 
     def __init__(self, control: Channel) -> None:
         self._control = control
+        self._tied = _Tied(os.getppid())
         self._children = Children()
         self._horses: dict[int, int] = {}  # number -> pid
         self._numbers: dict[int, int] = {}  # pid -> number
@@ -108,7 +127,8 @@ class ForkServer:
         self._scratch.ensure()
         me = os.getpid()
         try:
-            pid = os.fork()
+            with self._tied:
+                pid = os.fork()
         except OSError as error:
             ours.close()
             theirs.close()
@@ -140,7 +160,8 @@ class ForkServer:
             channel.close()
 
     def _warm(self, module: str) -> None:
-        pid = self._preloader.probe(module, self._become_child)
+        with self._tied:
+            pid = self._preloader.probe(module, self._become_child)
         if pid is not None:
             self._children.add(pid)
 
@@ -151,7 +172,10 @@ class ForkServer:
                 del self._horses[number]
                 horse.remove_tree(os.path.join(self._scratch.path, str(number)))
                 self._control.send((ipc.EXITED, number, code) if usage is None else (ipc.EXITED, number, code, usage))
-            elif (answer := self._preloader.probed(pid, code)) is not None:
+                continue
+            with self._tied:
+                answer = self._preloader.probed(pid, code)
+            if answer is not None:
                 self._control.send(answer)
                 if (module := self._preloader.waiting()) is not None:
                     self._warm(module)
@@ -186,10 +210,15 @@ def main() -> None:
     control = Channel.adopt(int(sys.argv[1]))
     greeting, _ = control.wait()
     sys.path[:0] = greeting["path"]
-    for module in greeting["preload"]:
-        try:
-            with OwnProcess():
-                __import__(module)
-        except Exception as error:  # noqa: BLE001 - user code; the job that needs it will show the whole traceback
-            sys.stderr.write(f"flowq: cannot preload {module}: {type(error).__name__}: {error}\n")
+    with _Tied(os.getppid()):
+        for module in greeting["preload"]:
+            _preload(module)
     serve(control)
+
+
+def _preload(module: str) -> None:
+    try:
+        with OwnProcess():
+            __import__(module)
+    except Exception as error:  # noqa: BLE001 - user code; the job that needs it will show the whole traceback
+        sys.stderr.write(f"flowq: cannot preload {module}: {type(error).__name__}: {error}\n")

@@ -207,8 +207,7 @@ class Aside:
             self._announce(seconds, self._outcome)
         call_back(self._task, which, name, seconds, *arguments)
 
-    @staticmethod
-    def _guarded(outcome: TaskResult, call: Callable[[Any], Any]) -> Any:
+    def _guarded(self, outcome: TaskResult, call: Callable[[Any], Any]) -> Any:
         try:
             with OwnProcess():
                 return call(_job("failed"))
@@ -217,6 +216,7 @@ class Aside:
 
             text = "".join(traceback.format_exception(error)).rstrip("\n")
             outcome["error"] += f"\n\nWhile this failure was handled, another one came:\n\n{text}"
+            self._task.get("raised", []).append(error)  # a list of the caller's, in sync mode
             return None
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from types import CoroutineType
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
     from flowq.worker.ipc.messages import Task, TaskResult
 
+_FOLDERS: Final = 8  # named in a message
 _MAX_ERROR: Final = 128 * 1024  # characters of a traceback that are kept; endless recursion and giant messages exist
 
 
@@ -76,6 +78,8 @@ def _attempt(task: Task, aside: callbacks.Aside | None) -> tuple[TaskResult, Bas
     except SystemExit as error:
         return failed("error", _exit_text(error), "SystemExit", _exit_code(error)), error
     except BaseException as error:  # noqa: BLE001 - whatever a job raises is that job's failure
+        if isinstance(error, ModuleNotFoundError) and task["kind"] == "call":
+            error.add_note(_searched(task))
         return failed("error", traceback_text(error), exception_name(error)) | {"bases": _bases(error)}, error
     if getattr(penalty, "fired", False):
         text = (
@@ -139,6 +143,17 @@ def _finished(task: Task, value: object) -> TaskResult:
 def _module(name: str) -> object:
     __import__(name)  # not importlib.import_module: that one leaves its own frames in a traceback
     return sys.modules[name]
+
+
+def _searched(task: Task) -> str:
+    """Return which interpreter looked for a module where, without the folders of its standard library."""
+    library = os.path.dirname(os.__file__)
+    own = (library, os.path.join(library, "lib-dynload"))
+    folders = [folder or "." for folder in sys.path if folder not in own and not folder.endswith(".zip")]
+    more = f" and {len(folders) - _FOLDERS} more" if len(folders) > _FOLDERS else ""
+    hint = "" if task.get("python") else "; `python: .venv` in the flow names another interpreter"
+    version = ".".join(map(str, sys.version_info[:3]))
+    return f"{sys.executable} (Python {version}) looked in {', '.join(folders[:_FOLDERS])}{more}{hint}"
 
 
 def _attribute(module: object, attribute: str, where: str) -> Callable[..., object]:

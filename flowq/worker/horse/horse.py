@@ -12,7 +12,7 @@ import os
 import sys
 
 from flowq.jobs import context
-from flowq.worker.horse import function, shell
+from flowq.worker.horse import function, leftovers, shell
 from flowq.worker.horse.own_process import OwnProcess
 from flowq.worker.ipc import platform
 from flowq.worker.ipc.channel import LOST, Channel, PeerGoneError
@@ -150,7 +150,9 @@ def _execute(task: Task, scratch: str, announce: Announce) -> TaskResult:
 
 def _perform(task: Task, scratch: str, announce: Announce) -> TaskResult:
     if task["kind"] in {"shell", "argv"}:
-        return shell.execute(task, scratch)
+        outcome = shell.execute(task, scratch)
+        leftovers.report()
+        return outcome
     outcome = function.execute(task, announce)
     for stream in (sys.stdout, sys.stderr):
         try:
@@ -158,6 +160,7 @@ def _perform(task: Task, scratch: str, announce: Announce) -> TaskResult:
         except (OSError, ValueError):
             pass  # the job closed or broke its own output; its outcome stands
     if task["kind"] == "call":
+        leftovers.report()
         function.print_traceback(outcome)
     return outcome
 

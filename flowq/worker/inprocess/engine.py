@@ -11,7 +11,7 @@ from flowq.jobs import context
 from flowq.states import Reason
 from flowq.store.schema.outcomes import Claim, ExecutionReport, Outcome
 from flowq.timeouts import JobStopped
-from flowq.worker import registration
+from flowq.worker import bad_records, registration
 from flowq.worker.horse import callbacks
 from flowq.worker.inprocess import sync
 from flowq.worker.inprocess.heartbeat import Heartbeat
@@ -19,11 +19,11 @@ from flowq.worker.options import WorkerOptions
 from flowq.worker.signals import SAME_STOP, StopSignals
 from flowq.worker.supervise import reopen
 from flowq.worker.supervisor.active_job import ActiveJob
+from flowq.worker.supervisor.ends import Ended, KillCause
 from flowq.worker.supervisor.event_loop import Loop
 from flowq.worker.supervisor.plain_jobs import LOST, callback_task
 from flowq.worker.supervisor.queue_order import QueueOrder
 from flowq.worker.supervisor.shutdown import Shutdown, ShutdownStage, watch_lifeline
-from flowq.worker.supervisor.slot import Ended, KillCause
 from flowq.worker.webhooks.delivery import Deliveries
 
 if TYPE_CHECKING:
@@ -145,7 +145,9 @@ class Engine:
         if now < self._next_sweep:
             return
         self._next_sweep = now + self._options.sweep
-        self._more = self._store.workers.sweep(self._options.lease, self._options.queues)
+        reply = self._store.workers.sweep(self._options.lease, self._options.queues)
+        self._more = reply.more
+        bad_records.report(reply.set_aside)
         self._deliveries.wanted = True
         self._loop.turn(0)
         self._deliveries.tick(running=True)

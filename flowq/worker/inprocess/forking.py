@@ -21,8 +21,8 @@ from flowq.worker.inprocess import sync
 from flowq.worker.inprocess.engine import Engine
 from flowq.worker.ipc.messages import failed
 from flowq.worker.signals import STOP
+from flowq.worker.supervisor.ends import Ended, KillCause
 from flowq.worker.supervisor.plain_jobs import timeout_of
-from flowq.worker.supervisor.slot import Ended, KillCause
 
 if TYPE_CHECKING:
     from flowq.worker.ipc.messages import TaskResult

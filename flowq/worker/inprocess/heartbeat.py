@@ -10,7 +10,7 @@ from flowq.exceptions import ServerError
 from flowq.store.schema.outcomes import Claim, Verdict
 from flowq.timeouts import JobStopped
 from flowq.worker.signals import STOP
-from flowq.worker.supervisor.slot import KillCause
+from flowq.worker.supervisor.ends import KillCause
 
 if TYPE_CHECKING:
     from flowq.store import Store

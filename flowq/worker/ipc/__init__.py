@@ -29,19 +29,23 @@ Channel of a horse
                                                             no longer than before); `so_far` is the outcome of a failure
                             outcome                         at most once, the last word; then the horse exits
     Only the process that was forked as the horse writes here. An exit without an outcome is a failure; of `so_far`, if that was said.
+    Every message to a fork server comes with SIGCONT, because a job can stop its parent.
     A supervisor reads a horse's channel to its end before it believes an EXITED.
 
 Deadlines (s)
     of a slot (`supervisor.slot`)
-        _START_LIMIT 60     from FORK to HORSE; then the fork server is killed
+        limit               of a fork server (below) from FORK to HORSE; then it is killed
         _BEGIN_LIMIT 10     from sending the task until the horse has read it, which the kernel tells; then the horse is killed
         timeout + grace     from then on: SIGTERM, after another grace SIGKILL (commands: at the timeout itself). Each phase restarts it
         _EXIT_LIMIT 5       from the outcome to EXITED; then the horse is killed
-        _ANSWER_LIMIT 5     from SIGKILL to EXITED; then the fork server is killed, with all its horses
-    of a client of a fork server (`supervisor.fork_server_client`)
-        _CLOSE_LIMIT 0.5    from closing the control channel to the server's end, in which it kills and sweeps; then it is killed
+        _LOOK 0.25          from SIGKILL until the fork server has read it, which the kernel tells; then the supervisor kills in its place
+        _ANSWER_LIMIT 5     from SIGKILL to EXITED; then the fork server is killed, with all its horses. At once if the worker stops
+    of a client of a fork server (`supervisor.fork_servers.client`)
+        _START_LIMIT 60     from its start to its first HORSE, with the imports of the greeting
+        _FORK_LIMIT 10      from FORK to each later HORSE
+        CLOSE_LIMIT 0.5     from closing the control channel to the server's end, in which it kills and sweeps; then it is killed
     of a fork server
-        LEASE               `SELF_FENCE` of a lease, renewed while the supervisor runs (`supervisor.fork_server_pool`); then all horses are killed (`fork_server.fence`)
+        LEASE               `SELF_FENCE` of a lease, renewed while the supervisor runs (`supervisor.fork_servers.pool`); then all horses are killed (`fork_server.fence`)
         _SWEEP_LIMIT 2      what does not die of SIGKILL within it hangs in the kernel: EXITED is sent all the same (`fork_server.children`)
         _DEADLINE 5         for a probe of a module (`fork_server.preload`); then it is killed, and the module stays cold
 """

@@ -6,6 +6,7 @@ Task (`?` marks what may be absent; everything is text, a number, a list or a di
     home?                                  directory of the run: with path and env it decides which fork server is asked
     flow_dir?                              directory of the job's flow file
     cwd?, path?, env?                      directory of this job, additions to sys.path, variables on top of the inherited environment
+    python?                                interpreter that executes it, if it is not the worker's
     secrets?, withheld?                    names of what travels beside the task; variables that are not inherited
     timeout?                               s; None is no limit
     stop_grace?                            s from SIGTERM to SIGKILL; absent: the worker's

@@ -66,6 +66,10 @@ if sys.platform == "linux":
         if os.getppid() != parent:
             os._exit(1)
 
+    def end_with_parent(tied: bool) -> None:
+        """Set whether the kernel kills this process when the thread of its parent that started it ends."""
+        _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL if tied else 0, 0, 0, 0)
+
     def is_unread(sock: _socket.socket) -> bool:
         """Return whether the peer of a local socket has not read all that was sent. The kernel's answer: the peer may hang."""
         import fcntl
@@ -79,11 +83,32 @@ if sys.platform == "linux":
 
     def is_stopped(pid: int) -> bool:
         """Return whether a process does not run on by itself: it was stopped (SIGSTOP), is being traced, or has ended."""
+        return _state_and_parent(pid)[0] not in {b"R", b"S", b"D"}
+
+    def has_ended(pid: int) -> bool:
+        """Return whether a process has ended, also when its parent has not waited for it yet."""
+        return _state_and_parent(pid)[0] in {b"", b"X", b"Z"}
+
+    def children_of(pid: int) -> set[int]:
+        """Return the pids of the children of another process, those of all its threads, zombies included."""
+        found: set[int] = set()
+        try:
+            for task in os.listdir(f"/proc/{pid}/task"):
+                with open(f"/proc/{pid}/task/{task}/children", "rb") as file:
+                    found.update(map(int, file.read().split()))
+        except OSError:  # it has ended, or the kernel lists no children
+            return _children_by_scan(pid)
+        return found
+
+    def _state_and_parent(pid: int) -> tuple[bytes, int]:
+        """Return state and parent of a process, `(b"", 0)` if there is none with this pid."""
         try:
             with open(f"/proc/{pid}/stat", "rb") as file:
-                return file.read().rpartition(b")")[2].split()[0] not in {b"R", b"S", b"D"}
-        except (OSError, IndexError):
-            return True
+                # the second field is the program's name in parentheses and may hold anything
+                state, parent = file.read().rpartition(b")")[2].split()[:2]
+        except (OSError, ValueError):  # it ended while we looked
+            return b"", 0
+        return state, int(parent)
 
     class ChildList:
         """The pids of the children of the process that made it, zombies included. Holds one descriptor."""
@@ -100,7 +125,7 @@ if sys.platform == "linux":
         def pids(self) -> set[int]:
             """Return the current pids."""
             if self._fd < 0:
-                return _children_by_scan()
+                return _children_by_scan(os.getpid())
             data = b""
             while piece := os.pread(self._fd, 65536, len(data)):
                 data += piece
@@ -111,21 +136,9 @@ if sys.platform == "linux":
             if self._fd >= 0:
                 os.close(self._fd)
 
-    def _children_by_scan() -> set[int]:
-        me = os.getpid()
-        found = set()
-        for name in os.listdir("/proc"):
-            if not name.isdecimal():
-                continue
-            try:
-                with open(f"/proc/{name}/stat", "rb") as file:
-                    # the second field is the program's name in parentheses and may hold anything
-                    parent = int(file.read().rpartition(b")")[2].split()[1])
-            except (OSError, IndexError, ValueError):  # it ended while we looked
-                continue
-            if parent == me:
-                found.add(int(name))
-        return found
+    def _children_by_scan(parent: int) -> set[int]:
+        pids = {int(name) for name in os.listdir("/proc") if name.isdecimal()}
+        return {pid for pid in pids if _state_and_parent(pid)[1] == parent}
 
     def threads() -> int:
         """Return how many threads this process has, those of native libraries included."""
@@ -142,6 +155,9 @@ else:
         if os.getppid() != parent:
             os._exit(1)
 
+    def end_with_parent(_tied: bool) -> None:
+        """Do nothing: this system has no such signal."""
+
     def is_unread(sock: _socket.socket) -> bool:
         """Return whether the peer of a local socket has not read all that was sent."""
         return sock.getsockopt(_socket.SOL_SOCKET, _SO_NWRITE) > 0
@@ -153,6 +169,14 @@ else:
     def is_stopped(_pid: int) -> bool:
         """Return True: not known on this system."""
         return True
+
+    def has_ended(_pid: int) -> bool:
+        """Return False: not known on this system."""
+        return False
+
+    def children_of(_pid: int) -> set[int]:
+        """Return the empty set: not known on this system."""
+        return set()
 
     class ChildList:
         """A stand-in: orphans go to init here, so there are no unknown children."""

@@ -4,18 +4,20 @@
                                              -- MaskedStream --> output, chunk by chunk
 
 Masking is best effort: a program that prints a secret backwards gets it past every mask. Of each variant nothing is left, everything
-else stays byte by byte, and the result does not depend on where chunks end.
+else stays byte by byte, and the result does not depend on where chunks end. Codes for terminals inside a secret do not hide it, and stay.
 """
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Final
 
 from flowq.worker.secrets.encodings import SHORTEST, encoded, variants
+from flowq.worker.secrets.terminal_codes import Uncoded
 
 MASK: Final = b"***"
 
 _LITTLE: Final = 4096  # bytes in which all patterns are looked for at once; in more, looking for one after the other is faster
+_HELD: Final = 1024 * 1024  # bytes of a stream that are held: a secret is much shorter, the codes inside it need not be
 _CUT: Final = "…".encode()  # stands in flowq's messages where a text was cut
 
 
@@ -72,26 +74,45 @@ class Mask:
             The masked bytes, how many of `data` they stand for, and the names of the secrets that were in them. The rest may be the
             beginning of a secret.
         """
-        if self._heads is None or (len(data) <= _LITTLE and self._heads.search(data) is None):
-            certain = self._tail(data, 0) if end is None else end
+        if self._heads is None:
+            return data, len(data), set()
+        uncoded = Uncoded.of(data)
+        heads = self._heads.search
+        if len(data) <= _LITTLE and heads(data) is None and (uncoded is None or heads(uncoded.text) is None):
+            certain = self._certain(data, uncoded, 0, self._tail) if end is None else end
             return data[:certain], certain, set()
-        certain = self._begun(data, 0) if end is None else end
-        matches = sorted(self._matches(data), key=lambda match: (match[0], -match[1]))
-        if not matches:
-            return data[:certain], certain, set()
+        certain = self._certain(data, uncoded, 0, self._begun) if end is None else end
         out, names, position = [], set(), 0
-        for start, size, name in matches:
+        for start, stop, name, codes in self._spans(data, uncoded):
             if start < position:
                 continue
             if start >= certain:
                 break
-            out += [data[position:start], MASK]
+            out += [data[position:start], MASK, codes]
             names.add(name)
-            position = start + size
+            position = stop
             if certain < position:
-                certain = self._begun(data, position)
+                certain = max(position, self._certain(data, uncoded, position, self._begun))
         out.append(data[position:certain])
         return b"".join(out), certain, names
+
+    def _spans(self, data: bytes, uncoded: Uncoded | None) -> list[tuple[int, int, str, bytes]]:
+        """Return the secrets in the order of their places, of one place the longest first: start, end, name, the codes inside, which are kept."""
+        found = {(start, start + size, name, b"") for start, size, name in self._matches(data)}
+        if uncoded is not None:
+            found |= {
+                (uncoded.origin(start), uncoded.origin(start + size - 1) + 1, name, uncoded.inside(start, start + size))
+                for start, size, name in self._matches(uncoded.text)
+            }
+        return sorted(found, key=lambda span: (span[0], -span[1]))
+
+    @staticmethod
+    def _certain(data: bytes, uncoded: Uncoded | None, since: int, begun: Callable[[bytes, int], int]) -> int:
+        """Return the first place from which on everything is the beginning of a secret, without codes too, or of a code."""
+        if uncoded is None:
+            return begun(data, since)
+        place = begun(uncoded.certain, uncoded.place(since))
+        return min(begun(data, since), uncoded.begun if place == len(uncoded.certain) else uncoded.origin(place))
 
     def _matches(self, data: bytes) -> Iterator[tuple[int, int, str]]:
         for pattern in self._patterns:
@@ -151,7 +172,7 @@ class MaskedStream:
         whole = self._held + data
         masked, done, _ = self._mask.scan(whole)
         self._held = whole[done:]
-        return masked
+        return masked if len(self._held) <= _HELD else masked + self.end()
 
     def end(self) -> bytes:
         """Return the remaining bytes, masked."""

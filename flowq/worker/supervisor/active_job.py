@@ -11,7 +11,8 @@ from flowq.durations import milliseconds
 from flowq.retry import Retry
 from flowq.states import Reason
 from flowq.store.schema.outcomes import CacheReport, Claim, ExecutionReport, LogLines
-from flowq.worker.supervisor.slot import Ended, KillCause, Slot
+from flowq.worker.supervisor.ends import Ended, KillCause
+from flowq.worker.supervisor.slot import Slot
 
 if TYPE_CHECKING:
     from flowq.worker.ipc.messages import TaskResult

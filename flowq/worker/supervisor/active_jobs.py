@@ -17,9 +17,10 @@ from flowq.states import Reason
 from flowq.store.schema.outcomes import Claim, ExecutionReport, LogLines, Outcome, Verdict
 from flowq.worker.ipc.platform import boottime
 from flowq.worker.supervisor.active_job import ActiveJob
+from flowq.worker.supervisor.ends import Ended, KillCause
 from flowq.worker.supervisor.expressions.job_scope import UnpreparableError
 from flowq.worker.supervisor.plain_jobs import LOST
-from flowq.worker.supervisor.slot import Ended, KillCause, Slot
+from flowq.worker.supervisor.slot import Slot
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from flowq.worker.options import WorkerOptions
     from flowq.worker.supervisor.event_loop import Loop
     from flowq.worker.supervisor.failure_policy import FailurePolicy
-    from flowq.worker.supervisor.fork_server_pool import ForkServerPool
+    from flowq.worker.supervisor.fork_servers.pool import ForkServerPool
     from flowq.worker.supervisor.task_builder import TaskBuilder
 
 _log = logging.getLogger("flowq.worker")
@@ -114,6 +115,12 @@ class ActiveJobs:
     def executions(self) -> list[tuple[str, str]]:
         """Return `(job id, token)` of all that is held, for the heartbeat."""
         return [(held.claim.id, held.claim.token) for held in self._held.values()]
+
+    def returnable(self) -> list[tuple[str, str]]:
+        """Return `(job id, token)` of what has no end to report: it can go back to its queue. What was claimed last comes first."""
+        held = [held.claim for held in reversed(self._held.values()) if not held.reported]
+        told = [claim for kind, claim in reversed(self._follow_ups) if kind is FollowUp.RETURN]
+        return [(claim.id, claim.token) for claim in (*held, *told)]
 
     def alarm(self) -> float | None:
         """Return the earliest monotonic time at which `tick` has something to do."""

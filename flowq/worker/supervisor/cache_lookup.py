@@ -62,5 +62,8 @@ def identity_of(plan: Plan, node: Node, cell: Cell, directory: str, item: Json =
         item: of a cell of a foreach.
     """
     named = node.name if node.foreach is not None else cell.name
-    told = json.dumps([plan.file or plan.name, directory, named, item], ensure_ascii=False, sort_keys=True)
+    parts = [plan.file or plan.name, directory, named, item]
+    if plan.python and node.action.kind == "call":
+        parts.append(plan.python)
+    told = json.dumps(parts, ensure_ascii=False, sort_keys=True)
     return hashlib.sha256(told.encode("utf-8", "surrogatepass")).hexdigest()[:32]

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 _log = logging.getLogger("flowq.worker")
 _FIRST_PAUSE: Final = 0.05  # s before the first attempt to reconnect
 _LONGEST_PAUSE: Final = 2.0
+_LAST_PATIENCE: Final = 0.3  # s for the answers to the last requests of a worker that ends now
 _REARM: Final = 0.5  # s before a waiter waits again that was answered with an error
 _ELSEWHERE: Final = 10.0  # s of refusals after which the address may lead to another server by now: a fail-over
 _CALM: Final = 5.0  # s without a refusal after which the server counts as recovered
@@ -106,6 +107,14 @@ class StoreConnections:
             return
         self._again = self._rearm = None
         self._watch()
+
+    def hand_back(self, executions: Sequence[tuple[str, str]]) -> None:
+        """Hand back claimed jobs before `close`, if the server answers at once. `executions`: `(job id, token)`."""
+        if self.online:
+            try:
+                self._link.hand_back(executions, _LAST_PATIENCE)
+            except ServerError as error:
+                self._tell(str(error))
 
     def close(self) -> None:
         """Close everything."""

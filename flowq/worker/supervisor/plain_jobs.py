@@ -9,7 +9,7 @@ from flowq.exceptions import SignatureError
 from flowq.states import Reason
 from flowq.store.schema.outcomes import Claim
 from flowq.worker.ipc.messages import failed
-from flowq.worker.supervisor.slot import Ended, KillCause
+from flowq.worker.supervisor.ends import Ended, KillCause
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

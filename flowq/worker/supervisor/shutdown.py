@@ -20,7 +20,7 @@ class ShutdownStage(IntEnum):
     RUNNING = 0
     WARM = 1  # claims nothing more, finishes what runs
     COLD = 2  # kills what runs and hands it back, uncharged
-    NOW = 3  # leaves everything as it is: the fork servers see the end and kill, leases run out
+    NOW = 3  # ends: the fork servers see the end and kill; what the server does not take back at once is lost with its lease
 
 
 class Shutdown:

@@ -7,66 +7,46 @@ Timeouts, by this process's own clock (the job cannot dodge it); the stop grace 
     call, pickle    T: exception in the horse    T + grace: SIGTERM to the group    + stop grace: SIGKILL
     shell, argv                                  T: SIGTERM to the group            + stop grace: SIGKILL
 
+No horse yet: a fork server has `ForkServerClient.limit` seconds to give one. Then it is killed, and the job goes back to its queue; the copy
+of a program is not tried again: the job has failed. An execution that is killed before it has a horse ends at once.
+
 A timeout counts from the moment at which the horse has read its task. One that does not read it hangs in flowq's own code or in an at-fork
 hook: a lock that a thread of the program held when its worker was cloned stays locked in the copy. It is killed after `_BEGIN_LIMIT`,
 and the job has failed with that reason.
 
-The fork server carries the signals out. One that does not (a job can stop its parent, an import can hang) is killed in turn, together
-with all its horses, `_ANSWER_LIMIT` after a SIGKILL that had no effect: no job keeps a slot.
+The fork server carries the signals out. For one that has not read a SIGKILL after `_LOOK` (an import, an at-fork hook can hang) it is done
+here, so that the job ends in time. It is killed in turn, together with all its horses, `_ANSWER_LIMIT` after the SIGKILL: no job keeps a slot.
 """
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 import time
-from dataclasses import dataclass
-from enum import StrEnum
 from typing import TYPE_CHECKING, Final, Protocol
 
 from flowq.defaults import TIMEOUT_GRACE
-from flowq.worker.horse.exit_text import killed_text
 from flowq.worker.ipc.channel import PeerGoneError, ProtocolError
 from flowq.worker.ipc.messages import failed
 from flowq.worker.ipc.platform import describe
 from flowq.worker.supervisor.captured_output import JobOutput, output_pipes
+from flowq.worker.supervisor.ends import Ended, KillCause, called_after, died, not_begun, timed_out
 from flowq.worker.supervisor.event_loop import Loop
-from flowq.worker.supervisor.fork_server_client import ForkServerClient, Horse
+from flowq.worker.supervisor.fork_servers.client import ForkServerClient, Horse
 
 if TYPE_CHECKING:
     from flowq.worker.ipc.messages import Task, TaskResult
     from flowq.worker.secrets.execution import ExecutionSecrets
 
-_START_LIMIT: Final = 60.0  # s a fork server may take to give a horse; then something is badly stuck
+_log = logging.getLogger("flowq.worker")
+_TOLD_AFTER: Final = 5.0  # s without a horse after which the job's output says so
 _BEGIN_LIMIT: Final = 10.0  # s a horse may take to read its task, from the moment at which it was sent
-_BEGIN_LOOK: Final = 0.25  # s between looks whether a late one has
+_LOOK: Final = 0.25  # s between looks whether a late one has, or whether a fork server has read a SIGKILL
 _EXIT_LIMIT: Final = 5.0  # s a horse may take to exit after its outcome
 _ANSWER_LIMIT: Final = 5.0  # s from a SIGKILL to the report of the exit; then the fork server is killed
 
 _TERM_SENT, _KILL_SENT = 2, 3  # how far the signals of an execution have gone
-
-
-class KillCause(StrEnum):
-    """The cause for which a slot killed its horse; reported in place of the horse's own outcome."""
-
-    TIMEOUT = "timeout"
-    CANCEL = "canceled"
-    STOP = "stopped"
-    FENCED = "fenced"  # the store has given the job to another worker: report nothing
-    KILL = "killed"  # a client asked to kill what runs; it is a failure like any other
-    RETURNED = "returned"  # the worker stops now: the job goes back to its queue
-
-
-@dataclass(frozen=True, slots=True)
-class Ended:
-    """The end of an execution. `cause` is set when it was killed on purpose; `unstarted` when no horse was available."""
-
-    outcome: TaskResult
-    cause: KillCause | None = None
-    unstarted: bool = False
-    pid: int = 0  # of the horse, when it died without an outcome
-    code: int | None = None  # and its exit code
-    usage: tuple[float, ...] | None = None  # and what it and its children used: the values of `resource.struct_rusage`
 
 
 class Owner(Protocol):
@@ -98,7 +78,9 @@ class Slot:
         self._stage = 0  # 0, `_TERM_SENT` or `_KILL_SENT`
         self._begin_by: float | None = None  # monotonic time; None: the horse has begun, or there is none yet
         self._due: float | None = None  # monotonic time of the hard limit
+        self._answer_by = 0.0  # monotonic time at which a fork server is killed that gives no horse, or does not kill one
         self._stuck = False  # it was killed because it did not begin
+        self._told = False  # that it waits for a horse
         self._so_far: TaskResult | None = None  # the failure for which a callback is being called
 
     @property
@@ -124,14 +106,16 @@ class Slot:
         self._cause = None
         self._stage = 0
         self._begin_by = None
-        self._stuck = False
+        self._stuck = self._told = False
         self._so_far = None
         self._secrets = secrets
         self._output = JobOutput(self._loop, secrets)
         self._stop_grace = float(task.get("stop_grace", self._grace))
         for warning in secrets.warnings() if secrets is not None else ():
             self._output.note(warning)
-        self._alarm = time.monotonic() + _START_LIMIT
+        now = time.monotonic()
+        self._answer_by = now + fork_server.limit
+        self._alarm = min(now + _TOLD_AFTER, self._answer_by)
         self._fork_server = fork_server
         fork_server.obtain(self._got_horse)
 
@@ -154,12 +138,15 @@ class Slot:
         return self._horse is not None
 
     def kill(self, cause: KillCause) -> None:
-        """End the execution before its time. Politely first for a cancel or a stop, at once for the others."""
+        """End the execution before its time. Politely first for a cancel or a stop, at once for the others and before it has begun."""
         if self._over:
             return
         if self._cause is None or cause in {KillCause.FENCED, KillCause.RETURNED}:
             self._cause = cause
-        if cause in {KillCause.FENCED, KillCause.RETURNED, KillCause.KILL}:
+        if self._horse is None:
+            self._answering.withdraw(self._got_horse)
+            self._end_unstarted("the job was killed before it began")
+        elif cause in {KillCause.FENCED, KillCause.RETURNED, KillCause.KILL}:
             self._kill_group()
         elif self._stage == 0:
             self._signal(signal.SIGTERM)
@@ -172,10 +159,10 @@ class Slot:
         if self._alarm is None or now < self._alarm:
             return
         self._alarm = None
-        if self._horse is None or self._stage == _KILL_SENT:
-            assert self._fork_server is not None
-            self._stuck = self._stuck or (self._horse is None and self._fork_server.threads > 0)
-            self._fork_server.abandon()  # it does not answer; its end tells `_got_horse` or `_exited`
+        if self._horse is None:
+            self._await_horse(now)
+        elif self._stage == _KILL_SENT:
+            self._await_exit(now, self._horse)
         elif self._over or self._stage == _TERM_SENT:
             self._kill_group()
         elif not self._awaits_begin(now):
@@ -184,12 +171,44 @@ class Slot:
             self._stage = _TERM_SENT
             self._alarm = now + self._stop_grace
 
+    @property
+    def _answering(self) -> ForkServerClient:
+        """The fork server of the execution in progress."""
+        assert self._fork_server is not None
+        return self._fork_server
+
+    def _await_horse(self, now: float) -> None:
+        server = self._answering
+        if now >= self._answer_by:
+            self._stuck = server.threads > 0
+            server.abandon()  # which calls `_got_horse`
+            return
+        self._alarm = self._answer_by
+        assert self.task is not None
+        text = f"waiting for a process: the fork server does not answer, and is killed after {server.limit:g} s"
+        self._told = True
+        self._output.note(text)
+        _log.warning("job %s: %s", self.task["id"], text)
+
+    def _await_exit(self, now: float, horse: Horse) -> None:
+        server = self._answering
+        hangs = server.hangs
+        stopping = self._cause is KillCause.RETURNED  # this worker needs no fork server any more
+        if now >= self._answer_by or (stopping and hangs):
+            server.abandon()  # which calls `_exited`
+            return
+        if hangs and server.kill_for(horse) and not self._over:
+            self._read_outcome()
+            self._output.drain()
+            self._tell_death(-signal.SIGKILL, horse)
+        self._signal(signal.SIGKILL)  # once more, which wakes a server that the job has stopped
+        self._alarm = min(self._answer_by, now + _LOOK)
+
     def _awaits_begin(self, now: float) -> bool:
         """Return whether the hard limit is not due, because the horse has not begun or only just has; kill it if it takes too long."""
         if self._begin_by is None:
             return False
         assert self._horse is not None
-        assert self._fork_server is not None
         assert self.task is not None
         if not self._horse.channel.unread:
             self._begin_by = None
@@ -197,45 +216,48 @@ class Slot:
             return self._due is None or now < self._due
         if now >= self._begin_by:
             self._stuck = True
-            self._fork_server.distrust()
+            self._answering.distrust()
             self._kill_group()
         else:
             self._due = self._hard_limit(self.task)
-            self._alarm = min(self._begin_by, now + _BEGIN_LOOK)
+            self._alarm = min(self._begin_by, now + _LOOK)
         return True
 
     def _kill_group(self) -> None:
-        """Kill the horse's process group; while there is no horse yet, the limit for getting one stays."""
-        if self._horse is not None:
-            self._signal(signal.SIGKILL)
-            self._stage = _KILL_SENT
-            self._alarm = time.monotonic() + _ANSWER_LIMIT
+        """Kill the horse's process group."""
+        now = time.monotonic()
+        self._signal(signal.SIGKILL)
+        self._stage = _KILL_SENT
+        self._alarm = now + _LOOK
+        self._answer_by = now + _ANSWER_LIMIT
 
     # -- life of one execution ---------------------------------------------------------------------------------------------
 
     def _got_horse(self, horse: Horse | None, why: str) -> None:
-        task = self.task
-        if task is None or self._over:  # given up while we waited
-            if horse is not None:
-                horse.channel.close()
-            return
-        if horse is not None and self._cause is None:
+        assert self.task is not None
+        if horse is not None:
+            if self._told:
+                self._output.note("the process is there")
             try:
-                self._hand_over(horse, task)
+                self._hand_over(horse, self.task)
             except OSError as error:
                 why = describe(error)
                 horse.channel.close()
             else:
                 return
         if self._stuck:
-            self._end(Ended(self._not_begun(), self._cause))
+            self._end(Ended(self._not_begun()))
             self._release()
             return
         text = f"no process could be started for the job: {why}"
         if horse is not None and self._cause is not None:
             horse.channel.close()
             text = "the job was killed before it began"
-        self._end(Ended(failed("error", text), self._cause, unstarted=True))
+        useless = "" if self._fork_server is None else self._fork_server.useless
+        self._end_unstarted(useless or text, unstarted=not useless)
+
+    def _end_unstarted(self, text: str, *, unstarted: bool = True) -> None:
+        self._end(Ended(failed("error", text), self._cause, unstarted=unstarted))
         self._release()
 
     def _hand_over(self, horse: Horse, task: Task) -> None:
@@ -305,37 +327,28 @@ class Slot:
         if not self._over:
             self._read_outcome()
         self._output.close()
-        if not self._over:
-            if self._horse.fenced and code is not None:
-                self._cause = KillCause.FENCED  # not the job's fault: its lease runs out, and it is lost as with its worker
-            self._end(Ended(self._died(code), self._cause, pid=self._horse.pid, code=code, usage=self._horse.usage))
+        self._tell_death(code, self._horse)
         self._loop.forget(self._horse.channel.fileno())
         self._release()
 
-    def _died(self, code: int | None) -> TaskResult:
-        """Return the outcome of a horse that ended without one; that of its job's function if a callback has ended the process."""
-        if self._stuck:
-            return self._not_begun()
-        death = _death(code, self._cause)
-        if self._so_far is None:
-            return self._judged(death)
-        how = "took too long and was killed" if self._cause is KillCause.TIMEOUT else f"did not come back: {death['error']}"
-        so_far = self._masked(self._so_far)
-        return {**so_far, "error": f"{so_far['error']}\n\nWhat was called for this failure {how}"}
+    def _tell_death(self, code: int | None, horse: Horse) -> None:
+        if self._over:
+            return
+        if horse.fenced and code is not None:
+            self._cause = KillCause.FENCED  # not the job's fault: its lease runs out, and it is lost as with its worker
+        outcome = self._not_begun() if self._stuck else self._judged(died(code, self._cause))
+        if self._so_far is not None and not self._stuck:
+            outcome = called_after(self._masked(self._so_far), died(code, self._cause), self._cause)
+        self._end(Ended(outcome, self._cause, pid=horse.pid, code=code, usage=horse.usage))
 
     def _not_begun(self) -> TaskResult:
-        """Return the outcome of an execution whose process was killed before it had read its task."""
-        assert self._fork_server is not None
-        text = f"the job's process did not begin within {_BEGIN_LIMIT:g} s and was killed"
-        if self._horse is None:
-            text = f"the copy of the program that jobs are forked from did not answer within {_START_LIMIT:g} s and was killed"
-        others = self._fork_server.threads - 1
-        if others > 0:
-            text += (
-                f": the program had {others} other thread{'s' if others > 1 else ''} when its worker copied it, and a lock that one of them"
-                " held stays locked in the copy. Call work() before threads are started, or use SpawnWorker or `flowq worker`"
-            )
-        return failed("killed", text)
+        server = self._answering
+        return not_begun(_BEGIN_LIMIT if self._horse is not None else None, server.limit, server.threads)
+
+    def _judged(self, outcome: TaskResult) -> TaskResult:
+        """Return the outcome to report: after our own signals for a timeout it is a timeout, whatever the horse says."""
+        assert self.task is not None
+        return timed_out(self.task, outcome) if self._cause is KillCause.TIMEOUT else outcome
 
     def _masked(self, outcome: TaskResult) -> TaskResult:
         """Return an outcome without the job's secrets."""
@@ -345,14 +358,6 @@ class Slot:
         for note in notes:
             self._output.note(note)
         return outcome
-
-    def _judged(self, outcome: TaskResult) -> TaskResult:
-        """Return the outcome to report: after our own SIGTERM or SIGKILL for a timeout it is a timeout, whatever the horse says."""
-        if self._cause is not KillCause.TIMEOUT or outcome.get("reason") == "timeout":
-            return outcome
-        assert self.task is not None
-        text = f"the job ran longer than its timeout of {float(self.task['timeout']):g} s and was killed"
-        return failed("timeout", text, exit_code=outcome.get("exit_code"))
 
     def _end(self, end: Ended) -> None:
         self._over = True
@@ -369,21 +374,3 @@ class Slot:
     def _signal(self, number: int) -> None:
         if self._horse is not None:
             self._horse.signal(number)
-
-
-def _death(code: int | None, cause: KillCause | None) -> TaskResult:
-    """Return the outcome of a horse that ended without one. An exit code of 0 is no better than any other."""
-    if code is None:
-        return failed("killed", "the job's processes were killed together with the fork server they belonged to")
-    if code >= 0:
-        return failed(
-            "killed",
-            f"the job's process exited with code {code} without a result (os._exit, or a crash at exit)",
-            exit_code=code,
-        )
-    text = f"the job's process was {killed_text(-code)}"
-    if -code == signal.SIGKILL and cause is None:
-        text += "; this worker did not send it: the system was probably out of memory"
-    elif cause is KillCause.KILL:
-        text += " on request"
-    return failed("killed", text, exit_code=128 - code)

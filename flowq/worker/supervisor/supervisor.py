@@ -16,20 +16,20 @@ from flowq import ids
 from flowq.connections.urls import is_deleted
 from flowq.exceptions import CorruptRecordError, DataLostError, FlowqError, ServerError
 from flowq.store.schema.outcomes import ExchangeReply, SweepReply
-from flowq.worker import registration
+from flowq.worker import bad_records, registration
 from flowq.worker.ipc import platform
 from flowq.worker.signals import StopSignals
 from flowq.worker.supervisor.active_jobs import ActiveJobs, FollowUp
 from flowq.worker.supervisor.connections import StoreConnections
+from flowq.worker.supervisor.ends import KillCause
 from flowq.worker.supervisor.event_loop import Loop
 from flowq.worker.supervisor.expressions.conditions import Conditions
 from flowq.worker.supervisor.expressions.job_scope import JobScopes, UnpreparableError
 from flowq.worker.supervisor.failure_policy import FailurePolicy
-from flowq.worker.supervisor.fork_server_client import ForkServerKey
-from flowq.worker.supervisor.fork_server_pool import ForkServerPool
+from flowq.worker.supervisor.fork_servers.key import ForkServerKey
+from flowq.worker.supervisor.fork_servers.pool import ForkServerPool
 from flowq.worker.supervisor.queue_order import QueueOrder
 from flowq.worker.supervisor.shutdown import Shutdown, ShutdownStage, watch_lifeline
-from flowq.worker.supervisor.slot import KillCause
 from flowq.worker.supervisor.task_builder import TaskBuilder
 from flowq.worker.webhooks.delivery import Deliveries
 
@@ -83,9 +83,7 @@ class Supervisor:
         self._next_beat = now + options.beat
         self._next_sweep = now
         self._alarm = math.inf  # when this worker's next periodic work is due
-        self._next_flush = now
-        self._next_run_check = now
-        self._next_callbacks = now
+        self._next_flush = self._next_run_check = self._next_callbacks = now
         self._pause_until = self._quiet_until = 0.0  # no claims, no requests before
 
     @property
@@ -279,6 +277,7 @@ class Supervisor:
 
     def _swept(self, reply: SweepReply) -> None:
         self._swept_once = True
+        bad_records.report(reply.set_aside)
         if reply.more:
             self._next_sweep = time.monotonic()
         if reply.reaped:
@@ -380,15 +379,15 @@ class Supervisor:
         if stage is ShutdownStage.WARM:
             _log.info("stopping: running jobs are finished first (%d)", self._jobs.running)
         elif stage is ShutdownStage.COLD:
-            _log.warning(
-                "stopping now: running jobs are killed (%d), and go back to their queues unless they are canceled",
-                self._jobs.running,
-            )
+            text = "stopping now: running jobs are killed (%d), and go back to their queues unless they are canceled"
+            _log.warning(text, self._jobs.running)
             self._jobs.kill_all(KillCause.RETURNED)
 
     def _leave(self) -> None:
         self._fork_servers.close()
-        if self._stopping.stage is not ShutdownStage.NOW:
+        if self._stopping.stage is ShutdownStage.NOW:
+            self._connections.hand_back(self._jobs.returnable())
+        else:
             try:
                 self._deliveries.give_back()
                 if self._registration is not None:

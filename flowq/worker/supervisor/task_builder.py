@@ -17,6 +17,7 @@ from flowq.worker.ipc.platform import PRIVATE
 from flowq.worker.secrets.resolve import SecretError, resolve
 from flowq.worker.supervisor.cache_lookup import identity_of, read_cache
 from flowq.worker.supervisor.expressions.job_scope import JobPlace, JobScopes, UnpreparableError
+from flowq.worker.supervisor.fork_servers.interpreters import find_interpreter
 from flowq.worker.supervisor.plain_jobs import callback_task, plain_task
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from flowq.worker.ipc.messages import Task
     from flowq.worker.options import WorkerOptions
     from flowq.worker.secrets.execution import ExecutionSecrets
-    from flowq.worker.supervisor.slot import Ended
+    from flowq.worker.supervisor.ends import Ended
 
 
 class TaskBuilder:
@@ -113,6 +114,8 @@ class TaskBuilder:
             "limit": defaults.MAX_RESULT,
             "kind": node.action.kind,
         }
+        if run.plan.python and node.action.kind == "call":
+            task["python"] = find_interpreter(run.plan.python, place.where)
         if run.plan.withheld:
             task["withheld"] = list(run.plan.withheld)
         if node.secrets:

@@ -3,10 +3,9 @@
 -- args: entry after slot name, then those of create
 -- guard: the slot has come, and no scheduler has dealt with the entry since the caller looked (`after`); else those of create
 -- replies: {done | duplicate | wrong_state (too early) | conflict (another scheduler was quicker) | not_found, status or parent id, the latest slot}
--- uses: job/create
+-- uses: job/create lib/cron_history
 -- However many schedulers see the slot, the first one creates the job, in the same step that notes the slot: none is lost or doubled.
 -- `after` and `slot` in ms, `after` -1 for an entry of which there has been none.
-local KEPT = 1000 -- ids of jobs kept per name
 local YEAR = 31536000000
 
 function T.enqueue_slot()
@@ -22,11 +21,7 @@ function T.enqueue_slot()
   if reply[1] == 'done' or reply[1] == 'duplicate' then
     call('HSET', key, 'slot', slot, 'job', id, 'at', now)
     call('PEXPIRE', key, 2 * YEAR)
-    call('ZADD', K.cron_jobs(name), slot, id)
-    call('ZREMRANGEBYRANK', K.cron_jobs(name), 0, -KEPT - 1)
-    call('PEXPIRE', K.cron_jobs(name), YEAR)
-    call('ZADD', K.cron_names(), now, name)
-    call('ZREMRANGEBYSCORE', K.cron_names(), '-inf', now - YEAR)
+    L.list_cron_job(name, id, slot)
     latest = slot
   end
   L.drain(100)

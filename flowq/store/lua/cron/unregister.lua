@@ -4,6 +4,7 @@
 -- guard: the name is still its own
 -- replies: {done | not_found}
 -- uses: -
+-- memory: also when none is left
 -- The slots of its entries are kept: the next scheduler continues from there.
 function T.unregister()
   local name, nonce = A.text(), A.text()

@@ -4,6 +4,7 @@
 -- guard: it belongs to this one
 -- replies: {done | wrong_state | not_found}
 -- uses: lib/groups
+-- memory: also when none is left
 -- The job itself does not change.
 function T.leave()
   local id, name = A.text(), A.text()

@@ -4,6 +4,7 @@
 -- guard: the job has not ended, except by this very request; a group ends by its cells, a handler before its turn, or a draft without a queue, has nothing to cancel
 -- replies: {done | requested (a worker has to kill it first) | wrong_state | not_found}
 -- uses: job/release_dependents
+-- memory: also when none is left
 -- `how` is 1 to cancel, 2 to stop (a stopped plain job counts as failed for its dependents). With `release` the jobs
 -- that wait for the job accept any end of it: a canceled job then holds no other job back. 2: the edges are removed, so that these jobs
 -- wait for their other parents; one for which this edge is the last to be decided is skipped.

@@ -6,7 +6,7 @@
 -- uses: job/release_dependents lib/execution_history
 local SKIPS = 50 -- expired or stale entries passed over by one claim at most
 
-local function answer(job)
+function L.claim_answer(job)
   local fields = {}
   for name, value in pairs(job) do
     if name ~= 'id' and name ~= 'popped' then fields[#fields + 1], fields[#fields + 2] = name, tostring(value) end
@@ -20,11 +20,11 @@ local function repeated(worker, slot, claim_id)
   local cid, id = string.match(last, '^(%S+) (.*)$')
   if cid ~= claim_id then return nil end
   local job = L.load(id)
-  if job and job.status == 'started' and string.match(job.token, '^%d+%-(.*)$') == cid then return answer(job) end
+  if job and job.status == 'started' and string.match(job.token, '^%d+%-(.*)$') == cid then return L.claim_answer(job) end
   return {}
 end
 
-local function start(job, worker, claim_id, lease)
+function L.start(job, worker, claim_id, lease)
   L.archive(job)
   L.had_turn(job)
   if job.cancel_only then
@@ -36,7 +36,7 @@ local function start(job, worker, claim_id, lease)
   local attempt = (tonumber(job.attempt) or 0) + 1
   job.token, job.attempt = token, attempt
   L.set_status(job, 'started', nil, now + lease, { 'token', token, 'attempt', attempt, 'worker', worker, 'started_at', now })
-  return answer(job)
+  return L.claim_answer(job)
 end
 
 -- Start a popped job and return the reply, or move it to the status that is due.
@@ -44,7 +44,7 @@ local function begin(worker, slot, claim_id, lease, id, place)
   local job = L.load(id)
   if job then job.popped = true end
   if not job or job.status ~= 'queued' then
-    -- its record expired or was deleted by hand: the entry is gone with the pop
+    L.set_aside('job', id, L.misplaced(job and job.status, 'queued')) -- the entry is gone with the pop
   elseif job.ttl and (tonumber(job.enqueued_at) or now) + tonumber(job.ttl) <= now then
     L.end_job(job, 'failed', 'expired')
   elseif L.halted(job) then
@@ -53,7 +53,7 @@ local function begin(worker, slot, claim_id, lease, id, place)
     L.park(job, place) -- in its order among the waiting jobs
   else
     call('HSET', K.worker(worker), 'claim:' .. slot, claim_id .. ' ' .. id)
-    return start(job, worker, claim_id, lease)
+    return L.start(job, worker, claim_id, lease)
   end
 end
 
@@ -64,7 +64,8 @@ function L.claim(worker, slot, claim_id, lease, queues)
   local unseen = false
   for _, queue in ipairs(queues) do
     for pass = 1, SKIPS do
-      local id, place = unpack(call('ZPOPMIN', K.queue(queue)))
+      local _, popped = L.guarded('queue', queue, call, 'ZPOPMIN', K.queue(queue))
+      local id, place = unpack(popped or {})
       if not id then break end
       unseen = unseen or pass == SKIPS
       local _, started = L.guarded('job', id, begin, worker, slot, claim_id, lease, id, place)

@@ -4,7 +4,7 @@
 -- guard: the same nonce again is a duplicate; with `unique`, or while the job is started, a taken id is a conflict; every parent exists and none waits for this job
 -- replies: {done | duplicate | conflict, status}, {not_found, parent id} or {cycle, ids of the cycle joined by ' -> '} ('': too many jobs depend on the id to say)
 -- uses: job/release_dependents lib/dependency_cycle
--- `due` is a time in ms or -1, `meta` the user's own data ('' for none). `parents` are "<id>|<condition>"; `fields` are written to the job as they are.
+-- `due` is a time in ms or -1: a job with a time is scheduled, also if that has passed: the next sweep queues it. `meta` the user's own data ('' for none). `parents` are "<id>|<condition>"; `fields` are written to the job as they are.
 -- `group` is the group it joins ('' for none), `coming` how many jobs of the same request follow (the first of them) or -1 (each other).
 local ATTACHED = 100 -- parents that a job is attached to by the call itself; the others follow in bounded steps
 
@@ -14,7 +14,7 @@ local INHERITED = { 'open_dependents', 'settled', 'earlier_ends' }
 
 function L.replace(old)
   local parents = L.ended(old.status) and {} or L.held_parents(old)
-  if L.ended(old.status) then L.remember_end(old) end
+  if L.ended(old.status) then L.remember_end(old, false) end
   L.forget(old)
   local children = K.children(old.id)
   for _, key in ipairs(L.keys_of(old.id)) do
@@ -24,6 +24,8 @@ function L.replace(old)
   for _, name in ipairs(INHERITED) do
     if old[name] then call('HSET', K.job(old.id), name, old[name]) end
   end
+  local decided = L.ended(old.status) and call('LLEN', children) or tonumber(old.settled or 0)
+  if decided > 0 then call('HSET', K.job(old.id), 'inherited', decided) end
   -- The execution numbers of an id only grow: they identify logs and idempotent effects.
   if old.token then call('HSET', K.job(old.id), 'token', old.token, 'outcome', 'unclaimed') end
   return parents
@@ -62,7 +64,7 @@ function L.create()
       return { 'not_found', parent_ids[i] }
     end
   end
-  local cycle = old and #parents > 0 and L.dependency_cycle(old, parent_ids)
+  local cycle = #parents > 0 and (old or call('EXISTS', K.drafted(id)) == 1) and L.dependency_cycle(id, old, parent_ids)
   if cycle then
     if group ~= '' then L.group_without(group) end
     return { 'cycle', cycle }
@@ -80,18 +82,14 @@ function L.create()
   if front == '1' then job.front = '1' call('HSET', K.job(id), 'front', '1') end
   local rest
   if #parents == 0 then
-    L.ready(job)
+    if due >= 0 then L.schedule(job, due - now, 'delay') else L.ready(job) end
   else
-    L.hold_parents(id, parents)
+    L.add_parents(id, parents)
     rest = L.attach(job, 0, ATTACHED)
   end
   L.let_parents_go(former)
-  if rest then
-    L.set_status(job, 'deferred', nil, now)
-    L.push('attach', id .. '|' .. nonce, rest)
-  elseif job.status == '-' then
-    L.set_status(job, 'deferred', nil, now)
-  end
+  if rest then L.push('attach', id .. '|' .. nonce, rest) end
+  if job.status == '-' then L.set_status(job, 'deferred', nil, now) end
   if job.status ~= 'queued' then call('SADD', K.queues(), queue) end -- the queue of a queued job is known
   return { 'done', job.status }
 end

@@ -4,6 +4,7 @@
 -- guard: not of a run
 -- replies: {done | more (very many depend on it: it is canceled, the same call again continues) | wrong_state | not_found}
 -- uses: job/release_dependents
+-- memory: also when none is left
 -- Dependents of a job that had not ended are decided as if it had been canceled.
 
 -- Nothing depends on its end: no dependents, group, waiting client, limit or webhook. Then it is deleted without one.

@@ -10,11 +10,12 @@
 function L.reap(id)
   local lease = tonumber(call('ZSCORE', K.leases(), id) or now + 1)
   local job = L.load(id)
-  if not job then
+  if not job or job.status ~= 'started' then
+    L.set_aside('lease', id, L.misplaced(job and job.status, 'started'))
     call('ZREM', K.leases(), id)
     return 'wrong_state'
   end
-  if job.status ~= 'started' or lease > now then return 'wrong_state' end
+  if lease > now then return 'wrong_state' end
   local text = 'AbandonedJobError: the worker ' .. (job.worker or '?') .. ' that executed this job was lost (no heartbeat within the lease)'
   call('SET', K.result(id), text)
   call('HSET', K.job(id), 'outcome', 'lost')

@@ -1,10 +1,10 @@
 -- job/release_dependents: decides the dependents of an ended job, in bounded steps
--- edges: deferred -> queued, deferred -> scheduled, deferred -> skipped, deferred -> canceled, deferred -> finished, deferred -> failed, queued -> skipped, queued -> canceled, queued -> failed, scheduled -> skipped, scheduled -> canceled, scheduled -> failed, - -> deferred, deferred -> rate_limited, rate_limited -> queued
+-- edges: deferred -> queued, deferred -> scheduled, deferred -> skipped, deferred -> canceled, deferred -> finished, deferred -> failed, queued -> skipped, queued -> canceled, queued -> failed, scheduled -> skipped, scheduled -> canceled, scheduled -> failed, - -> deferred, deferred -> rate_limited, rate_limited -> queued, skipped -> deferred
 -- args: budget
 -- guard: a child is touched only while it is deferred; an edge is decided once, because the cursor over the parent's children moves in the same step
 --   (of a plain job it is in the record, field `settled`: a second end continues where the first one was)
 -- replies: {edges and jobs dealt with, 1 when the outbox holds more}
--- uses: lib/status lib/outbox lib/conditions lib/job_end lib/semaphores lib/run_cancellation lib/run_lifecycle lib/run_walks lib/foreach lib/parents
+-- uses: lib/status lib/outbox lib/conditions lib/job_end lib/semaphores lib/run_cancellation lib/run_lifecycle lib/run_walks lib/foreach lib/parents lib/revival
 
 -- Continue a deferred job all of whose edges hold. `decided`: a supervisor has evaluated its conditions.
 function L.ready(job, decided)
@@ -28,30 +28,33 @@ function L.ready(job, decided)
   L.enqueue(job)
 end
 
--- The edge of a plain job names its creation too: "<id>|<nonce>". Another job that has its id now does not depend on this parent.
-local function decide_edge(parent, name, condition)
-  local child_id, nonce = string.match(name, '^([^|]*)|?(.*)$')
+-- The edge of a plain job names its creation too: "<id>|<mark>". Another job that has its id now does not depend on this parent.
+-- A plain parent that was requeued before this edge was decided holds no child back: the edge is listed again, for the next end.
+local function decide_edge(parent, id, edge, requeued)
+  local child_id, mark, condition = string.match(edge, '^([^|]*)|?(.-)|(%w+)$')
   local child = L.load(child_id)
-  if not child or child.status ~= 'deferred' or (nonce ~= '' and child.nonce ~= nonce) then return end
+  if not child or (mark ~= '' and L.mark(child) ~= mark) then return end
+  if child.status == 'skipped' and mark ~= '' then return L.decided_below_skipped(parent, id, child, condition) end
+  if child.status ~= 'deferred' then return end
   if child.kind == 'group' then
     L.tally(child, parent)
   elseif condition == 'removed' then
+    L.change_edge(child_id, id, 'done')
     if tonumber(child.pending) <= 1 then return L.end_job(child, 'skipped', L.reason_of(parent)) end
   elseif not L.holds(parent, condition) then
+    if requeued then return call('RPUSH', K.children(id), edge) end
     local mode = L.halted(child)
     if mode == '1' or mode == '2' then return L.halt(child, mode) end
     return L.end_job(child, 'skipped', L.reason_of(parent))
   end
+  if condition == 'done' and mark ~= '' then L.change_edge(child_id, id, 'done') end
   child.pending = call('HINCRBY', K.job(child_id), 'pending', -1)
   if child.pending == 0 then L.ready(child) end
 end
 
-local function decide_edges(parent, id, from, to)
+local function decide_edges(parent, id, from, to, requeued)
   local edges = call('LRANGE', K.children(id), from, to)
-  for _, edge in ipairs(edges) do
-    local child, condition = string.match(edge, '^(.*)|(%w+)$')
-    decide_edge(parent, child, condition)
-  end
+  for _, edge in ipairs(edges) do decide_edge(parent, id, edge, requeued) end
   return #edges
 end
 
@@ -62,18 +65,22 @@ function L.unsettled(job)
 end
 
 -- A plain job that has ended is about to wait again (requeued, or created again with its id). Edges that this end has not decided yet are
--- decided by it all the same, so the size of the fan-out makes no difference. Field `earlier_ends`: "<status>|<allowed>|<edges until here>;"….
-function L.remember_end(job)
+-- decided by it all the same, so the size of the fan-out makes no difference. Field `earlier_ends`: "<status>|<how>|<edges until here>;"…,
+-- where `how` is 1 if the failure was allowed, and 2 more if the job was requeued.
+function L.remember_end(job, requeued)
   if not L.unsettled(job) then return end
-  job.earlier_ends = (job.earlier_ends or '') .. string.format('%s|%s|%d;', job.status, job.allowed or '0', call('LLEN', K.children(job.id)))
+  local how = tonumber(job.allowed or 0) + (requeued and 2 or 0)
+  job.earlier_ends = (job.earlier_ends or '') .. string.format('%s|%d|%d;', job.status, how, call('LLEN', K.children(job.id)))
   call('HSET', K.job(job.id), 'earlier_ends', job.earlier_ends)
 end
 
 -- The plain job as it ended when that decided its edge number `at`, and the first edge that this end says nothing about (nil: it is
--- the latest). Nil when the next end will decide.
+-- the latest), and whether the job was requeued after it. Nil when the next end will decide.
 local function as_it_ended(job, at)
-  for status, allowed, upto in string.gmatch(job.earlier_ends or '', '(%w+)|(%d)|(%d+);') do
-    if at < tonumber(upto) then return { status = status, allowed = allowed }, tonumber(upto) end
+  for status, how, upto in string.gmatch(job.earlier_ends or '', '(%w+)|(%d)|(%d+);') do
+    if at < tonumber(upto) then
+      return { status = status, allowed = how % 2 == 1 and '1' or nil }, tonumber(upto), tonumber(how) >= 2
+    end
   end
   return L.ended(job.status) and job or nil
 end
@@ -81,12 +88,12 @@ end
 local function edges_of_plain(job, cursor, budget)
   local key = K.job(job.id)
   local from = tonumber(job.settled or cursor)
-  local ended, upto = as_it_ended(job, from)
+  local ended, upto, requeued = as_it_ended(job, from)
   if not ended then
     call('HDEL', key, 'earlier_ends')
     return 0, nil
   end
-  local did = decide_edges(ended, job.id, from, math.min(from + budget, upto or math.huge) - 1)
+  local did = decide_edges(ended, job.id, from, math.min(from + budget, upto or math.huge) - 1, requeued)
   -- The record may have gone with the last child. Entries of several ends share this cursor.
   if did > 0 and call('EXISTS', key) == 1 then call('HSET', key, 'settled', from + did) end
   if did == budget or from + did == upto then return did, from + did end

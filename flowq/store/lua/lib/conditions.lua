@@ -1,6 +1,11 @@
 -- lib/conditions: which edges hold below a job that has ended, and how a group has ended by its cells
 -- uses: lib/status
 
+-- The text by which an edge to a plain job names it: its creation, and how often it was revived. An edge with another one is out of date.
+function L.mark(job)
+  return job.revived and job.nonce .. '~' .. job.revived or job.nonce
+end
+
 -- The conditions that hold for an ended parent. A group has counted how its cells ended (fields `cells:…`).
 local function mixed(parent)
   return parent.kind == 'group' and parent.status == 'finished' and tonumber(parent['cells:skipped'] or 0) > 0

@@ -1,14 +1,15 @@
 -- lib/job_end: the end of a job: its record's expiry, the parents it held, and the follow-up work in the outbox
--- uses: lib/status lib/outbox lib/run_cancellation lib/groups lib/webhooks
+-- uses: lib/status lib/outbox lib/conditions lib/run_cancellation lib/groups lib/webhooks
 
 -- The record is needed beyond its ttl: dependents that have not ended, or failure callbacks of lost executions (`pending_callbacks`).
 local function is_needed(job)
   return tonumber(job.open_dependents or 0) > 0 or tonumber(job.pending_callbacks or 0) > 0
 end
 
--- How long the record of a plain job is kept after an end with this status, in ms; below 0 without a limit.
+-- How long the record of a plain job is kept after an end with this status, in ms; below 0 without a limit. One that was skipped is kept
+-- like the failed one that it depends on: a requeue of that one revives it.
 local function kept(job, status)
-  if status == 'failed' or status == 'stopped' then return tonumber(job.failure_ttl) or D.FAILURE_TTL end
+  if status == 'failed' or status == 'stopped' or status == 'skipped' then return tonumber(job.failure_ttl) or D.FAILURE_TTL end
   return tonumber(job.result_ttl) or D.RESULT_TTL
 end
 
@@ -78,32 +79,56 @@ end
 -- Edges to the parents that a plain job still holds: they are kept for it until its first end. A draft does not hold them.
 function L.held_parents(job)
   if job.run or job.parents_released or job.status == 'created' then return {} end
-  return call('LRANGE', K.parents(job.id), 0, -1)
+  local edges = call('LRANGE', K.parents(job.id), 0, -1)
+  if not job.revived then return edges end
+  local held = {}
+  for _, edge in ipairs(edges) do
+    if not string.find(edge, '|met', -4, true) then held[#held + 1] = edge end
+  end
+  return held
 end
 
-local function let_parent_go(edge)
-  local parent = L.load(string.match(edge, '^(.*)|'))
-  if parent and tonumber(parent.open_dependents or 0) > 0 then
-    parent.open_dependents = call('HINCRBY', K.job(parent.id), 'open_dependents', -1)
+-- Give an edge of a job another condition: `done` (any end will do) or `met` (the parent's record is not held any more).
+function L.change_edge(id, parent, to)
+  local key = K.parents(id)
+  for _, condition in ipairs({ 'success', 'ran', 'done' }) do
+    local edge = parent .. '|' .. condition
+    if condition ~= to and call('LINSERT', key, 'BEFORE', edge, parent .. '|' .. to) > 0 then call('LREM', key, 1, edge) end
+  end
+end
+
+-- `skipped` is the job that holds the edge, if it was skipped: should it be revived, an edge that holds now is `met`, also when the parent's
+-- record has expired.
+local function let_parent_go(edge, skipped)
+  local id, condition = string.match(edge, '^(.*)|(%w+)$')
+  local parent = L.load(id)
+  if not parent then return end
+  if tonumber(parent.open_dependents or 0) > 0 then
+    parent.open_dependents = call('HINCRBY', K.job(id), 'open_dependents', -1)
     if L.ended(parent.status) then L.retire(parent) end
   end
+  if skipped and L.ended(parent.status) and L.holds(parent, condition) then L.change_edge(skipped.id, id, 'met') end
 end
 
 -- Parents beyond the number that one call releases are kept in a list of their own: the job's keys may be deleted before.
 local LET_GO = 100
 local COPIED = 1000 -- arguments of one command
 
-function L.let_parents_go(edges)
-  for i = 1, math.min(#edges, LET_GO) do let_parent_go(edges[i]) end
+function L.let_parents_go(edges, skipped)
+  for i = 1, math.min(#edges, LET_GO) do let_parent_go(edges[i], skipped) end
   if #edges <= LET_GO then return end
   local number = call('HINCRBY', KEYS[1], 'let_go', 1)
   for i = LET_GO + 1, #edges, COPIED do call('RPUSH', K.let_go(number), unpack(edges, i, math.min(i + COPIED - 1, #edges))) end
-  L.push('let_go', number, 0)
+  L.push('let_go', skipped and number .. '|' .. skipped.id .. '|' .. L.mark(skipped) or number, 0)
 end
 
-function L.step.let_go(number, _, budget)
+-- `entry` is "<number>", or "<number>|<id>|<mark>" of a job that was skipped.
+function L.step.let_go(entry, _, budget)
+  local number, id, mark = string.match(entry, '^(%d+)|?([^|]*)|?([^|]*)$')
+  local job = id ~= '' and L.load(id)
+  local skipped = job and job.status == 'skipped' and L.mark(job) == mark and job or nil
   local edges = call('LRANGE', K.let_go(number), 0, budget - 1)
-  for _, edge in ipairs(edges) do let_parent_go(edge) end
+  for _, edge in ipairs(edges) do let_parent_go(edge, skipped) end
   call('LTRIM', K.let_go(number), budget, -1)
   return #edges, #edges == budget and 0 or nil
 end
@@ -127,7 +152,7 @@ function L.end_job(job, status, reason, extra)
     L.retire(job)
   end
   if not job.run then
-    L.let_parents_go(parents)
+    L.let_parents_go(parents, status == 'skipped' and job or nil)
     L.arrived(job)
   end
 end

@@ -5,8 +5,8 @@
 -- of L.step: (id, cursor, budget) -> what was dealt with, the next cursor (nil: through).
 L.step = L.step or {}
 
-local todo, todo_at = {}, 1
-local may_have_ended = {}
+local todo, todo_at = {}, 1 -- per call
+local may_have_ended = {} -- per call
 
 -- `run` is the run that cannot end before this is done; nil for what belongs to no run.
 function L.push(kind, id, cursor, run)
@@ -17,6 +17,19 @@ function L.later(kind, run)
   L.push(kind, run, 0, run)
 end
 
+-- The entries of a kind that are still to be dealt with, in memory and in the outbox.
+function L.waiting_entries(kind)
+  local found = {}
+  for i = todo_at, #todo do
+    if todo[i].kind == kind then found[#found + 1] = todo[i] end
+  end
+  for _, text in ipairs(call('LRANGE', K.outbox(), 0, -1)) do
+    local id, cursor = string.match(text, '^' .. kind .. '|(.*)|(%d+)$')
+    if id then found[#found + 1] = { id = id, cursor = cursor } end
+  end
+  return found
+end
+
 -- Look at the end of this script whether nothing of the run is open any more.
 function L.may_have_ended(run)
   may_have_ended[run] = true
@@ -24,7 +37,7 @@ end
 
 local function run_of(kind, id)
   if kind == 'edges' then return call('HGET', K.job(id), 'run') end
-  if kind == 'admit' or kind == 'attach' or kind == 'let_go' then return nil end
+  if kind == 'admit' or kind == 'attach' or kind == 'let_go' or kind == 'revive' then return nil end
   if kind == 'cells' or kind == 'halt_cells' or kind == 'drop' then return string.match(id, '^(.*)-') end
   return id
 end

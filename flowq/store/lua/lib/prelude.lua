@@ -2,15 +2,15 @@
 -- KEYS[1] is the meta key; its prefix, the hash tag of the namespace, is the prefix of every other key.
 -- ARGV[1] is the incarnation the caller works on ('' when it does not care): data that was flushed or lost is noticed before
 -- anything is written, so a beat can never bring back half a job.
-local NS = string.sub(KEYS[1], 1, -5)
+local NS = string.sub(KEYS[1], 1, -5) -- per call
 local K, L, T = {}, {}, {}
-local call = redis.call
+local call = redis.call -- per call
 
 local function server_time()
   local t = call('TIME')
   return t[1] * 1000 + math.floor(t[2] / 1000)
 end
-local now = server_time()
+local now = server_time() -- per call
 
 -- The id of a job of a run. Random ids have a separator that ids which users choose may contain, so those have another one.
 function L.member(run, ordinal)
@@ -18,7 +18,8 @@ function L.member(run, ordinal)
 end
 
 -- Arguments are read in order: A.text(), A.number(), A.list() (a count, then as many texts).
-local A = { at = 1 }
+local A = {}
+A.at = 1 -- per call
 function A.text()
   A.at = A.at + 1
   return ARGV[A.at]

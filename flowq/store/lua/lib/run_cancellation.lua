@@ -4,7 +4,7 @@
 -- group was taken). From then on nothing of it is queued: a walk ends the ready jobs, workers kill started jobs, and a job that
 -- becomes ready ends in place of being queued. Under fail_fast and run_timeout jobs with undecided edges follow by their edges.
 local REASON = { ['1'] = 'run_canceled', ['2'] = 'run_canceled', skip = 'concurrency', fail = 'concurrency' }
-local asked = {}
+local asked = {} -- per call
 
 local function mode_of(run)
   if asked[run] == nil then asked[run] = call('HGET', K.run(run), 'cancel') or false end

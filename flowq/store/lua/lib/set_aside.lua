@@ -1,16 +1,25 @@
 -- lib/set_aside: sets a record that cannot be processed aside with the reason, so that all other work continues
 -- uses: -
--- A damaged record (letters in place of a number, say) must not end or stall the worker that reads it. `flowq doctor` lists what was set aside. Writes before the error stay, as in every script.
+-- A damaged record (letters in place of a number, say) must not end or stall the worker that reads it. `flowq doctor` lists what was set
+-- aside, and the worker with the next sweep logs it. Writes before the error stay, as in every script.
 local KEPT = 1000 -- entries
 
 function L.set_aside(kind, id, text)
-  if call('HLEN', K.set_aside()) < KEPT then call('HSET', K.set_aside(), kind .. '|' .. id, text) end
+  local name = kind .. '|' .. id
+  if call('HLEN', K.set_aside()) >= KEPT then return end
+  if call('HSET', K.set_aside(), name, text) == 1 then call('RPUSH', K.set_aside_lately(), name) end
+end
+
+-- Return why a job does not belong where it was found, nil if it does. `status`: by its record, `place`: that of the structure.
+function L.misplaced(status, place)
+  if status == place then return nil end
+  return 'it is ' .. place .. ' by its entry, ' .. (status and 'and ' .. status .. ' by its record' or 'and there is no such job')
 end
 
 -- Set aside a record that raised an error.
 function L.fault(kind, id, raised)
   local text = tostring(type(raised) == 'table' and raised.err or raised)
-  L.set_aside(kind, id, string.match(text, '^user_script:%d+: (.*)$') or text)
+  L.set_aside(kind, id, string.match(text, '^user_%a+:%d+: (.*)$') or text)
 end
 
 -- Call `deal` with the arguments; return whether it succeeded, and its return value.

@@ -73,6 +73,10 @@ local function leave(job)
     end
     return
   end
+  if status == 'created' then
+    for _, edge in ipairs(call('LRANGE', K.parents(id), 0, -1)) do call('SREM', K.drafted(string.match(edge, '^(.*)|')), id) end
+    return
+  end
   call('ZREM', K.registry(status, queue), id)
   if status == 'started' then
     call('ZREM', K.leases(), id)
@@ -110,7 +114,7 @@ end
 
 -- Counters of runs are added up in memory and written once at the end of the script: one job that ends and one that starts in the
 -- same call change `started` by nothing.
-local sums = {}
+local sums = {} -- per call
 function L.add(run, field, by)
   local of_run = sums[run]
   if not of_run then

@@ -6,6 +6,8 @@
 -- until some worker has delivered it or given it up. `webhooks` (zset) has the time at which each is due, or at which its claim expires.
 local LONGEST_ERROR = 65536 -- bytes
 
+L.posted = false -- per call
+
 function L.post(job, status)
   for wanted, timeout, spec in string.gmatch(job.webhooks, '(%l+) (%d+) ([^\n]+)') do
     if wanted == status then
@@ -21,7 +23,7 @@ function L.post(job, status)
       end
       call('HSET', K.webhook(id), unpack(fields))
       call('ZADD', K.webhooks(), now, id)
-      L.posted = 1
+      L.posted = true
     end
   end
   if L.posted then L.wake('@decide') end

@@ -4,6 +4,7 @@
 -- guard: an existing namespace keeps its incarnation, unless its data has the schema before this one; any other schema is reported
 -- replies: {schema, incarnation, server time in ms, 1 while records are to be migrated}
 -- uses: lib/server
+-- memory: also when none is left
 -- Runs without the incarnation guard: callers learn the incarnation from it.
 -- Data of the schema before this one gets this schema and a new incarnation in one step, so that running processes of the earlier version
 -- are refused from then on. Its records follow by `namespace/migrate`.

@@ -4,6 +4,7 @@
 -- guard: nothing waits in it
 -- replies: {done | wrong_state}
 -- uses: -
+-- memory: also when none is left
 -- Its next job lists it again.
 function T.delete()
   local queue = A.text()

@@ -4,6 +4,7 @@
 -- guard: that of delete, for each job; jobs of runs stay
 -- replies: {jobs deleted, jobs that stay}
 -- uses: job/delete
+-- memory: also when none is left
 -- A composite: each job goes as if it had been deleted by itself, so its dependents are decided. `status` is queued or rate_limited; `offset`
 -- is how many jobs were left where they are by earlier calls.
 function T.empty()

@@ -4,6 +4,7 @@
 -- guard: the entry has expired and its job is gone
 -- replies: {entries that went}
 -- uses: -
+-- memory: also when none is left
 -- Counts exclude them anyway, and every end of a job drops a few: this call drops them now.
 function T.purge_registry()
   local key, limit = K.registry(A.text(), A.text()), A.number()

@@ -4,6 +4,7 @@
 -- guard: the place is still kept
 -- replies: {done | duplicate}
 -- uses: job/release_dependents
+-- memory: also when none is left
 function T.release_slot()
   local place, name = L.place_of(A.text(), A.text()), A.text()
   if not L.vacate(name, place) then return { 'duplicate' } end

@@ -4,6 +4,7 @@
 -- guard: the run has not ended; the same nonce again is a duplicate; without `handlers` there is a conflict while its handlers have their turn
 -- replies: {done | duplicate | conflict | wrong_state | not_found}
 -- uses: job/release_dependents
+-- memory: also when none is left
 -- From the flag on no job of the run is queued: a job that becomes ready is canceled instead. Its handlers still have their
 -- turn; a cancel with `handlers` that comes while they have it cancels them too. A run that waits for its concurrency group leaves it.
 local function leave_queue(run, sem, with, attempt)

@@ -4,6 +4,7 @@
 -- guard: the run has ended and its retention has passed, or it is still staged, or it is on its way out already
 -- replies: {done | wrong_state, 1 when jobs are left}
 -- uses: lib/status
+-- memory: also when none is left
 -- The run is removed from the indexes first, then its jobs in batches; a timer continues with the rest.
 local function forget_member(run, id)
   local job = call('HMGET', K.job(id), 'status', 'queue')

@@ -4,6 +4,7 @@
 -- guard: the run has ended; a run that is already being deleted is deleted further
 -- replies: {done | wrong_state | not_found, 1 when jobs are left}
 -- uses: run/collect_garbage
+-- memory: also when none is left
 -- No reader finds it from the first step on. The client that deletes it collects the rest; if it dies, a timer does.
 function T.delete()
   local run, limit = A.text(), A.number()

@@ -4,6 +4,7 @@
 -- guard: the run has ended
 -- replies: {done | wrong_state | not_found}
 -- uses: -
+-- memory: also when none is left
 -- A retry that is still alive finds its nonce deleted and is refused; the user may ask for it again.
 function T.discard_upload()
   local run = A.text()

@@ -4,6 +4,7 @@
 -- guard: the run has ended, and the next of its jobs' times (field `expiry_times`, ms after the end, ascending) has passed
 -- replies: {done | wrong_state, 1 when jobs are left}
 -- uses: lib/status
+-- memory: also when none is left
 -- Each time is one walk over the run's jobs, in batches; a timer brings the next. The run counts what is gone by how it had ended, in
 -- the fields `expired:…`, so that its own counters stay what the run came to.
 local function fade_one(run, ordinal, passed)

@@ -2,8 +2,8 @@
 -- edges: -
 -- args: lease batch silent punctual queues*
 -- guard: those of reap, promote, expire, lapse, time_out_run, fade and collect, each on its own
--- replies: {reaped, timers dealt with, released, 1 when more is due now, jobs to decide*, webhooks that are due, ms until this worker is to sweep again or -1}
--- uses: job/reap_expired_lease job/promote_scheduled job/expire_queued job/time_out_approval run/time_out run/expire_jobs run/collect_garbage lib/outages
+-- replies: {reaped, timers dealt with, released, 1 when more is due now, jobs to decide*, webhooks that are due, ms until this worker is to sweep again or -1, what was set aside lately (name text)*}
+-- uses: job/reap_expired_lease job/promote_scheduled job/expire_queued job/time_out_approval run/time_out run/expire_jobs run/collect_garbage lib/outages lib/audit
 -- memory: also when none is left
 -- `silent` is how long (ms) a worker may be without a beat before it is off the list. With `punctual` the worker can come back at a given time.
 local DECIDE_AGAIN = 5000 -- a job handed out for its `if` is handed out again when no answer came in this time
@@ -27,8 +27,9 @@ end
 local function forget_silent_workers(silent, lease)
   local found = call('ZRANGEBYSCORE', K.workers(), '-inf', now - silent, 'WITHSCORES', 'LIMIT', 0, 500)
   for i = 1, #found, 2 do
-    local name, own = found[i], tonumber(call('HGET', K.worker(found[i]), 'lease')) or lease
-    if tonumber(found[i + 1]) <= now - silent * math.max(1, own / lease) then
+    local name = found[i]
+    local well, own = L.guarded('worker', name, call, 'HGET', K.worker(name), 'lease')
+    if not well or tonumber(found[i + 1]) <= now - silent * math.max(1, (tonumber(own) or lease) / lease) then
       call('ZREM', K.workers(), name)
       call('DEL', K.call(name))
     end
@@ -56,6 +57,8 @@ local function fire(timer)
   elseif kind == 'collect' then
     local _, more = L.collect(id, 100)
     return more == 1
+  else
+    error({ err = 'no timer' })
   end
   return false
 end
@@ -70,9 +73,22 @@ local function alarm()
   return math.max(0, tonumber(at) - now)
 end
 
+-- Each is given to one worker, which logs it; a client that sweeps has no queues.
+local LATELY = 20
+local function set_aside_lately()
+  local out = {}
+  for i = 1, 2 * LATELY, 2 do
+    local name = call('LPOP', K.set_aside_lately())
+    if not name then break end
+    out[i], out[i + 1] = name, call('HGET', K.set_aside(), name) or ''
+  end
+  return out
+end
+
 function T.sweep()
   local lease, batch, silent, punctual, served = A.number(), A.number(), A.number(), A.text() == '1', {}
-  for _, queue in ipairs(A.list()) do served[queue] = true end
+  local queues = A.list()
+  for _, queue in ipairs(queues) do served[queue] = true end
   L.note_service(lease)
   forget_silent_workers(silent, lease)
   local lost = call('ZRANGEBYSCORE', K.leases(), '-inf', now, 'LIMIT', 0, batch)
@@ -85,9 +101,10 @@ function T.sweep()
     local _, more = L.guarded('timer', timer, fire, timer)
     again = more or again
   end
+  L.audit(queues)
   local released, more = L.drain(100)
   local decide = call('ZRANGEBYSCORE', K.decide(), '-inf', now, 'LIMIT', 0, batch)
   for _, id in ipairs(decide) do call('ZADD', K.decide(), now + DECIDE_AGAIN, id) end
   if #lost == batch or #due == batch or #decide == batch or again then more = 1 end
-  return { #lost, #due, released, more, decide, call('ZCOUNT', K.webhooks(), '-inf', now), punctual and alarm() or -1 }
+  return { #lost, #due, released, more, decide, call('ZCOUNT', K.webhooks(), '-inf', now), punctual and alarm() or -1, queues[1] and set_aside_lately() or {} }
 end

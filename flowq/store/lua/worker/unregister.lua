@@ -4,6 +4,7 @@
 -- guard: with a nonce, the place is not that of a later worker of the same name
 -- replies: {done | not_found}
 -- uses: -
+-- memory: also when none is left
 -- Jobs it may still hold keep their leases: they are reaped, not forgotten.
 function T.unregister()
   local worker, nonce = A.text(), A.text()

@@ -79,8 +79,7 @@ class Conditions:
                 _log.warning("%s", error)
                 break
             except (CorruptRecordError, ValueError, KeyError, TypeError, IndexError) as error:
-                _log.warning("job %s cannot be decided, it is set aside: %s", job, error)
-                self._set_aside(job, str(error))
+                self._set_aside(job, f"it cannot be decided: {error}")
         return resolved
 
     def _set_aside(self, job: str, text: str) -> None:

@@ -161,7 +161,7 @@ class JobScopes:
         return {
             "id": record.id,
             "name": run.plan.name,
-            "date": _date(record.created_ms, run.plan.timezone),
+            "date": record.date or _date(record.created_ms, run.plan.timezone),
             "flow_dir": run.flow_directory(node),
             "attempt": record.attempt,
             "status": str(record.outcome or record.status),

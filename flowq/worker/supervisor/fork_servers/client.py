@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import errno
 import os
-import select
 import signal
 import subprocess
 import sys
@@ -16,38 +15,24 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from contextlib import suppress
+from typing import Final
 
 from flowq.worker.fork_server import server
+from flowq.worker.fork_server.children import kill_child_of, kill_groups, reaped
 from flowq.worker.fork_server.preload import unchanged
 from flowq.worker.ipc import channel as ipc
 from flowq.worker.ipc.channel import Channel, PeerGoneError, ProtocolError
 from flowq.worker.ipc.platform import PACKAGE, PRIVATE, describe
 from flowq.worker.supervisor.event_loop import Loop
+from flowq.worker.supervisor.fork_servers.interpreters import BOOT, describe_end, program_of
+from flowq.worker.supervisor.fork_servers.key import ForkServerKey
 
-_CLOSE_LIMIT = 0.5  # s a fork server may take to end after its control channel; it kills and sweeps in that time
-_REAP_STEP = 0.002  # s between looks at a fork server that is about to end
+_START_LIMIT: Final = 60.0  # s a fork server may take to give its first horse: it imports what is preloaded before
+_FORK_LIMIT: Final = 10.0  # s it may take for each later one
+CLOSE_LIMIT: Final = 0.5  # s a fork server may take to end after its control channel; it kills and sweeps in that time
+_SPARES: Final = 1  # horses forked ahead
 _ROOT = os.path.dirname(PACKAGE)
-# The package is found wherever this one was found; afterwards the path is what the interpreter has by itself.
-_BOOT = (
-    "import sys; sys.path.insert(0, sys.argv[2]);"
-    " from flowq.worker.fork_server import server; sys.path.remove(sys.argv[2]); server.main()"
-)
-
-
-@dataclass(frozen=True, slots=True)
-class ForkServerKey:
-    """The key of a fork server: horses of one directory, import path and environment can share imported modules.
-
-    A `shared` one is for jobs with different environments: each sets its own in its horse, so that nothing may be kept imported there
-    that could have read another one. `withheld` variables are not inherited from this process.
-    """
-
-    cwd: str | None = None
-    path: tuple[str, ...] = ()
-    env: tuple[tuple[str, str], ...] = ()
-    shared: bool = False
-    withheld: tuple[str, ...] = ()
 
 
 class Horse:
@@ -79,7 +64,8 @@ Waiter = Callable[[Horse | None, str], None]
 class ForkServerClient:
     """One fork server. Never blocks; everything happens in callbacks of the loop.
 
-    `threads`: how many the program had that it is a clone of, 0 for a fresh interpreter.
+    `threads`: how many the program had that it is a clone of, 0 for a fresh interpreter. `useless`: why it can serve no job, for one in an
+    interpreter that does not start; "" for all others.
     """
 
     def __init__(
@@ -89,16 +75,17 @@ class ForkServerClient:
         pid: int,
         *,
         threads: int = 0,
-        spares: int = 1,
+        python: str = "",
         on_lost: Callable[[ForkServerClient], None] | None = None,
     ) -> None:
         self.pid = pid
         self.threads = threads
+        self.useless = ""
+        self._unproven = python  # an interpreter that has forked no horse yet
         self.retired = False
         self._distrusted = False
         self._loop = loop
         self._control = control
-        self._spares_wanted = spares
         self._on_lost = on_lost
         self._numbers = 0
         self._asked = 0  # forks asked for and not answered yet
@@ -108,7 +95,8 @@ class ForkServerClient:
         self._tried: set[str] = set()
         self._stamps: dict[str, tuple[int, int]] = {}
         self.lost = False
-        self._unanswered = False  # it was killed because it did not answer
+        self.begun = False  # it has answered once
+        self.abandoned = False  # it was killed because it did not answer
         loop.watch(control.fileno(), self._readable, self._writable)
 
     @classmethod
@@ -128,7 +116,7 @@ class ForkServerClient:
         ours, theirs = Channel.pair()
         try:
             process = subprocess.Popen(
-                [sys.executable, "-P", "-c", _BOOT, str(theirs.fileno()), _ROOT],
+                [program_of(place.python), "-c", BOOT, str(theirs.fileno()), _ROOT],
                 pass_fds=(theirs.fileno(),),
                 cwd=place.cwd if place.cwd and os.path.isdir(place.cwd) else None,  # if not, the horse will say so
                 env=_inherited(place) | dict(place.env),
@@ -140,10 +128,11 @@ class ForkServerClient:
             raise
         finally:
             theirs.close()
-        ours.send({"path": list(place.path), "preload": [*_compatibility(), *preload]})
+        with suppress(PeerGoneError):  # an interpreter that ends at once; the loop will see that
+            ours.send({"path": list(place.path), "preload": [*_compatibility(), *preload]})
         pid = process.pid
         process.returncode = 0  # this module reaps it; the Popen object must not
-        return cls(loop, ours, pid, on_lost=on_lost)
+        return cls(loop, ours, pid, python=place.python, on_lost=on_lost)
 
     @classmethod
     def clone(cls, loop: Loop, *, on_lost: Callable[[ForkServerClient], None] | None = None) -> ForkServerClient:
@@ -165,13 +154,19 @@ class ForkServerClient:
         return cls(loop, ours, pid, threads=threading.active_count(), on_lost=on_lost)
 
     @property
-    def _end(self) -> str:
-        return "its fork server did not answer and was killed" if self._unanswered else "its fork server has ended"
+    def limit(self) -> float:
+        """The seconds that it may take from now on to give a horse."""
+        return _FORK_LIMIT if self.begun else _START_LIMIT
 
     @property
     def busy(self) -> bool:
         """Whether horses that were given out are still there."""
         return len(self._horses) > len(self._spares)
+
+    @property
+    def _end(self) -> str:
+        text = "its fork server did not answer and was killed" if self.abandoned else "its fork server has ended"
+        return self.useless or text
 
     def obtain(self, waiter: Waiter) -> None:
         """Give a horse to `waiter`, the spare one at once, else as soon as it is forked."""
@@ -185,10 +180,23 @@ class ForkServerClient:
             self._waiters.append(waiter)
         self._top_up()
 
+    def withdraw(self, waiter: Waiter) -> None:
+        """Give no horse to `waiter`, which still waits for one."""
+        self._waiters.remove(waiter)
+
     def signal(self, horse: Horse, number: int) -> None:
         """Send a signal to a horse's process group, unless the horse has ended."""
         if horse.number in self._horses and not self.lost:
             self._send((ipc.KILL, horse.number, int(number)))
+
+    @property
+    def hangs(self) -> bool:
+        """Whether it has not read what it was sent, which takes it no time unless it hangs or is stopped."""
+        return self._control.unread
+
+    def kill_for(self, horse: Horse) -> bool:
+        """Kill a horse in place of this server, which hangs; return whether the horse and all that it left have ended."""
+        return kill_child_of(self.pid, horse.pid, {other.pid for other in self._horses.values() if other is not horse})
 
     def renew(self, seconds: float, patience: float = 0.0) -> None:
         """Let the horses live for `seconds` more, whatever happens to this supervisor, and for `patience` more unless it is stopped."""
@@ -209,10 +217,11 @@ class ForkServerClient:
         self._distrusted = True
 
     def abandon(self) -> None:
-        """Kill a server that does not answer. Its end is noticed and told like any other."""
+        """Kill a server that does not answer, and tell its end like any other."""
         if not self.lost:
-            self._unanswered = True
-            os.kill(self.pid, signal.SIGKILL)
+            self.abandoned = True
+            self._signal_server(signal.SIGKILL)
+            self._fail()
 
     def retire(self) -> None:
         """Take no new jobs, and end when the last horse has."""
@@ -222,18 +231,26 @@ class ForkServerClient:
 
     def close(self) -> None:
         """End the server now, with all its horses. Their `on_exit` is not called any more."""
-        if self.lost:
-            return
+        if not self.lost:
+            self.hang_up()
+            self.await_end(time.monotonic() + CLOSE_LIMIT)
+
+    def hang_up(self) -> None:
+        """Close the control channel: the server kills its horses and ends. `await_end` must follow."""
+        self.lost = True
         self._loop.forget(self._control.fileno())
         self._control.close()
         for horse in self._horses.values():
             self._release(horse)
+        self._signal_server(signal.SIGCONT)
+
+    def await_end(self, by: float) -> None:
+        """Collect a server after `hang_up`; kill it, with its horses, if it has not ended by this monotonic time."""
         horses, self._horses = self._horses, {}
-        self.lost = True
-        if not _reaped(self.pid, _CLOSE_LIMIT):
-            os.kill(self.pid, signal.SIGKILL)
-            _kill_groups(horses)
-            _reaped(self.pid, _CLOSE_LIMIT)
+        if reaped(self.pid, by - time.monotonic()) is None:
+            self._signal_server(signal.SIGKILL)
+            kill_groups(horse.pid for horse in horses.values())
+            reaped(self.pid, CLOSE_LIMIT)
 
     # -- from the server ---------------------------------------------------------------------------------------------------
 
@@ -248,6 +265,8 @@ class ForkServerClient:
         match message:
             case (ipc.HORSE, int(number), int(pid)):
                 self._asked -= 1
+                self._unproven = ""
+                self.begun = True
                 if fds[0] == ipc.LOST:  # the horse sees that the other end is closed, and exits
                     self._refuse(describe(OSError(errno.EMFILE, "Too many open files")))
                     return
@@ -301,8 +320,10 @@ class ForkServerClient:
         self._control.close()
         horses, self._horses = self._horses, {}
         self._spares.clear()
-        _kill_groups(horses)
-        _reaped(self.pid, _CLOSE_LIMIT)
+        kill_groups(horse.pid for horse in horses.values())
+        code = reaped(self.pid, CLOSE_LIMIT)
+        if self._unproven and not self.abandoned:
+            self.useless = describe_end(self._unproven, code)
         for horse in horses.values():
             if horse.on_exit is not None:
                 horse.on_exit(None)
@@ -316,7 +337,7 @@ class ForkServerClient:
     # -- to the server -----------------------------------------------------------------------------------------------------
 
     def _top_up(self) -> None:
-        wanted = len(self._waiters) + (0 if self.retired else self._spares_wanted) - len(self._spares)
+        wanted = len(self._waiters) + (0 if self.retired else _SPARES) - len(self._spares)
         while self._asked < wanted:
             self._asked += 1
             self._numbers += 1
@@ -329,8 +350,15 @@ class ForkServerClient:
             self._control.send(message)
         except PeerGoneError:
             return  # the loop sees the end of the channel and settles everything in one place
+        self._signal_server(signal.SIGCONT)  # a job can have stopped its parent
         if self._control.sending:
             self._loop.wants_write(self._control.fileno(), True)
+
+    def _signal_server(self, number: int) -> None:
+        try:
+            os.kill(self.pid, number)
+        except ProcessLookupError:
+            pass  # another part of this process has waited for all children
 
     def _writable(self) -> None:
         try:
@@ -360,25 +388,3 @@ def _compatibility() -> list[str]:
 
 def _inherited(place: ForkServerKey) -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if name not in PRIVATE and name not in place.withheld}
-
-
-def _kill_groups(horses: dict[int, Horse]) -> None:
-    """Kill horses whose fork server does not; each is the leader of a group of its own."""
-    for horse in horses.values():
-        try:
-            os.killpg(horse.pid, signal.SIGKILL)
-        except (ProcessLookupError, PermissionError):
-            continue
-
-
-def _reaped(pid: int, limit: float) -> bool:
-    """Collect a fork server that has ended or is about to; return False if it has not ended within `limit` seconds."""
-    deadline = time.monotonic() + limit
-    try:
-        while os.waitpid(pid, os.WNOHANG) == (0, 0):
-            if time.monotonic() > deadline:
-                return False
-            select.select((), (), (), _REAP_STEP)  # not `time.sleep`, which programs and their tests replace
-    except ChildProcessError:
-        pass  # another part of this process has waited for all children already
-    return True

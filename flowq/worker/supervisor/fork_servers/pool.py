@@ -1,5 +1,6 @@
-"""Which fork server a task goes to: one per directory, import path and environment, a few of them kept."""
+"""Which fork server a task goes to: one per interpreter, directory, import path and environment, a few of them kept."""
 
+import logging
 import re
 import time
 from collections import OrderedDict
@@ -11,12 +12,14 @@ from flowq.worker.fork_server.children import kill_orphans, own_children
 from flowq.worker.fork_server.scratch import remove_leftovers
 from flowq.worker.options import WorkerOptions
 from flowq.worker.supervisor.event_loop import Loop
-from flowq.worker.supervisor.fork_server_client import ForkServerClient, ForkServerKey
+from flowq.worker.supervisor.fork_servers.client import CLOSE_LIMIT, ForkServerClient
+from flowq.worker.supervisor.fork_servers.key import ForkServerKey
 from flowq.worker.supervisor.task_imports import imports_of
 
 if TYPE_CHECKING:
     from flowq.worker.ipc.messages import Task
 
+_log = logging.getLogger("flowq.worker")
 _KEPT: Final = 6  # fork servers; about 10 MB each
 _PATIENCE: Final = 45.0  # s; more than a call to a server that does not answer takes, with its repetitions
 _RENEWED: Final = 0.2  # of the lease: how often this process renews the limit of its fork servers
@@ -37,6 +40,7 @@ class ForkServerPool:
         # How many tasks each of the latest places had that set variables of their own. No more than can be served at once: a matrix
         # in which every cell has its own environment must not have one of them come back and take a server away from another.
         self._seen: OrderedDict[ForkServerKey, int] = OrderedDict()
+        self._preload = options.preload
         self._fence = options.lease * SELF_FENCE
         self.renewal = 0.0  # monotonic time at which `renew` has something to do again
         # What this process has started before, the watchdog of the embedded server for one, is not to be swept.
@@ -50,7 +54,8 @@ class ForkServerPool:
         Raises:
             OSError: no process or no descriptor is left.
         """
-        place = ForkServerKey() if self._options.clone else self._choose(place_of(task))
+        place = place_of(task)
+        place = ForkServerKey() if self._options.clone and not place.python else self._choose(place)
         fork_server = self._fork_servers.get(place)
         if fork_server is not None and not fork_server.fresh():
             del self._fork_servers[place]
@@ -98,8 +103,13 @@ class ForkServerPool:
     def close(self) -> None:
         """End all fork servers and everything below them."""
         self._fork_servers.clear()
-        while self._living:
-            self._living.pop().close()
+        living, self._living = [fork_server for fork_server in self._living if not fork_server.lost], set()
+        for fork_server in living:
+            fork_server.hang_up()
+        by = time.monotonic() + CLOSE_LIMIT  # for all of them: each may hang
+        for fork_server in living:
+            fork_server.await_end(by)
+        self._kill_orphans()
 
     def _choose(self, place: ForkServerKey) -> ForkServerKey:
         """Return the place itself, or the shared one while its environment has not been seen often enough.
@@ -124,10 +134,10 @@ class ForkServerPool:
         return replace(place, env=early, shared=True)
 
     def _start(self, place: ForkServerKey) -> ForkServerClient:
-        if self._options.clone:
+        if self._options.clone and not place.python:
             fork_server = ForkServerClient.clone(self._loop, on_lost=self._lost)
         else:
-            preload = () if place.shared else self._options.preload
+            preload = () if place.shared or place.python else self._preload
             fork_server = ForkServerClient.start(self._loop, place, preload=preload, on_lost=self._lost)
         fork_server.renew(self._fence, _PATIENCE)
         self._living = {known for known in self._living if not known.lost}
@@ -143,13 +153,21 @@ class ForkServerPool:
         self._fork_servers.pop(place).retire()
 
     def _lost(self, fork_server: ForkServerClient) -> None:
+        if self._preload and fork_server.abandoned and not fork_server.begun:
+            _log.warning(
+                "%s: not imported ahead any more, a fork server that did so has not answered", ", ".join(self._preload)
+            )
+            self._preload = ()
         for place, known in tuple(self._fork_servers.items()):
             if known is fork_server:
                 del self._fork_servers[place]
-        if self._options.alone:
-            # Its horses, and in turn whatever they had below them, are children of this process now.
-            kill_orphans(self._others | {known.pid for known in self._living if not known.lost})
+        self._kill_orphans()
         remove_leftovers()
+
+    def _kill_orphans(self) -> None:
+        """Kill what a fork server has left that was killed: its horses, and in turn whatever they had below them, are children of this process."""
+        if self._options.alone:
+            kill_orphans(self._others | {known.pid for known in self._living if not known.lost})
 
 
 def place_of(task: "Task") -> ForkServerKey:
@@ -164,4 +182,5 @@ def place_of(task: "Task") -> ForkServerKey:
         env=tuple(sorted(env.items())) if task["kind"] == "call" else (),
         shared=task["kind"] == "call" and bool(task.get("secrets")),
         withheld=tuple(task.get("withheld") or ()),
+        python=task.get("python") or "",
     )

@@ -1,0 +1,97 @@
+"""`flowq list`."""
+
+import os
+from collections.abc import Iterator
+from typing import Any
+
+import click
+
+from flowq.cli.context import CliContext, complain, pass_context, url_option
+from flowq.cli.render.output import show, show_json
+from flowq.cli.render.runs_table import STATUS_STYLES
+from flowq.cli.render.styled_text import Line, columns, fit, pad
+from flowq.cli.render.vocabulary import clock
+from flowq.cli.terminal import Terminal
+from flowq.exceptions import ServerError
+from flowq.flows.views.flow_list import MAX_ENTRIES, FlowList, ListedFlow, list_flows
+from flowq.flows.views.json_documents import record_json
+from flowq.flows.views.text import safe_line
+
+_NAMES = 40  # cells for the names of files
+_RUN = len("finished  2026-11-28 06:00:00 UTC")
+
+
+@click.command(epilog="Example: flowq list pipelines")
+@click.argument("directory", default=".", metavar="[DIR]", type=click.Path(exists=True, file_okay=False))
+@click.option("--json", "as_json", is_flag=True, help="Print a JSON list.")
+@url_option
+@pass_context
+def command(session: CliContext, directory: str, *, as_json: bool) -> None:
+    """List the flows at and below a directory.
+
+    Each with its last run and its description. Directories with a dot in front (except `.flowq`), `node_modules` and environments of
+    Python are left out. `flowq runs` lists runs.
+    """
+    found = _find(session, directory)
+    if as_json:
+        show_json([_document(item, directory) for item in found.flows])
+    elif found.flows:
+        terminal = session.out
+        show(_table(found.flows, directory, terminal), terminal)
+    else:
+        complain("no flows here and below: `flowq init` writes one; `flowq runs` lists runs")
+    if not found.complete:
+        complain(f"only the first {MAX_ENTRIES:,} files were looked at: `flowq list DIR` searches a smaller directory")
+
+
+def _find(session: CliContext, directory: str) -> FlowList:
+    """Return the flows; without their runs if the server cannot be reached."""
+    if not session.has_history():
+        return list_flows(directory, None)
+    try:
+        return list_flows(directory, session.store())
+    except ServerError as error:
+        complain(f"no runs: {error}")
+        return list_flows(directory, None)
+
+
+def _document(item: ListedFlow, directory: str) -> dict[str, Any]:
+    return {
+        "file": _path(item, directory),
+        "name": item.outline.name,
+        "description": item.outline.description,
+        "problem": item.outline.problem or None,
+        "last_run": None if item.last_run is None else record_json(item.last_run, orphaned=item.orphaned),
+    }
+
+
+def _table(flows: tuple[ListedFlow, ...], directory: str, terminal: Terminal) -> Iterator[Line]:
+    paths = [safe_line(_path(item, directory)) for item in flows]
+    names = min(max(columns(path) for path in ("FLOW", *paths)), _NAMES)
+    times = _RUN if any(item.last_run for item in flows) else len("LAST RUN")
+    head: Line = ((f"{pad('FLOW', names)}  {'LAST RUN':<{times}}  DESCRIPTION", "dim"),)
+    yield fit(head, terminal.width, unicode=terminal.unicode)
+    for path, item in zip(paths, flows, strict=True):
+        # a path is never cut: it is what the next command needs
+        line: Line = ((pad(path, max(names, columns(path))) + "  ", "bold"), *_last_run(item, times), *_text(item))
+        room = None if terminal.width is None else max(terminal.width, columns(path))
+        yield fit(line, room, unicode=terminal.unicode)
+
+
+def _last_run(item: ListedFlow, width: int) -> Line:
+    if item.last_run is None:
+        return (("-".ljust(width) + "  ", "dim"),)
+    run = item.last_run
+    status = ("orphaned  ", "warn") if item.orphaned else (f"{run.status:<8}  ", STATUS_STYLES[run.status])
+    return (status, (f"{clock(run.created_ms):<23}  ", "dim"))
+
+
+def _text(item: ListedFlow) -> Line:
+    if item.outline.problem:
+        return ((f"not valid: {safe_line(item.outline.problem)}", "bad"),)
+    return ((safe_line(item.outline.description), ""),)
+
+
+def _path(item: ListedFlow, directory: str) -> str:
+    """Return the path as the next command takes it, from the working directory."""
+    return os.path.normpath(os.path.join(directory, item.file))  # noqa: PTH118 - `Path` has no such normalization

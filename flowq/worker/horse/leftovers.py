@@ -1,0 +1,78 @@
+"""The processes that a job has left running. They end with the job: its log names them, because that surprises their authors."""
+
+from __future__ import annotations
+
+import os
+
+from flowq.worker.ipc import platform
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import Final
+
+_NAMED: Final = 5
+_LONGEST: Final = 120  # characters of a command line
+_OWN: Final = (b"resource_tracker", b"multiprocessing.forkserver")  # Python's helpers, which end when their pipe is closed
+
+
+def report() -> None:
+    """Write a line about the processes below this one to its standard error, if there are any."""
+    if not _has_children():
+        return
+    found = sorted(_running(os.getpid()))
+    if not found:
+        return
+    named = ", ".join(f"{pid} ({command})" for pid, command in found[:_NAMED])
+    more = f" and {len(found) - _NAMED} more" if len(found) > _NAMED else ""
+    what = "a background process is" if len(found) == 1 else f"{len(found)} background processes are"
+    try:
+        os.write(2, f"[flowq: {what} killed, because the job has ended: {named}{more}]\n".encode(errors="backslashreplace"))
+    except OSError:
+        pass  # the job closed or broke its own output
+
+
+def _has_children() -> bool:
+    """Return whether this process has children, ended or not; the usual answer takes a microsecond."""
+    if not hasattr(os, "waitid"):
+        return False
+    try:
+        os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+    except ChildProcessError:
+        return False
+    return True
+
+
+def _running(parent: int) -> Iterator[tuple[int, str]]:
+    """Yield the processes below one that have not ended, with their command lines."""
+    below = platform.children_of(parent)
+    while below:
+        pid = below.pop()
+        below.update(platform.children_of(pid))
+        command = _command(pid)
+        if command is not None:
+            yield pid, command
+
+
+def _command(pid: int) -> str | None:
+    """Return the command line of a process; None if it has ended, or if it is a helper of Python's."""
+    try:
+        while not (line := _read(f"/proc/{pid}/cmdline")):  # it has ended, or is about to execute another program
+            if platform.has_ended(pid):
+                return None
+            os.sched_yield()
+        own = _read("/proc/self/cmdline")
+    except OSError:
+        return None
+    if any(name in line for name in _OWN):
+        return None
+    if line == own:
+        return "a fork of the job's process"
+    words = line.rstrip(b"\0").replace(b"\0", b" ").decode("utf-8", "backslashreplace")
+    text = "".join(letter if letter.isprintable() else " " for letter in words)
+    return text if len(text) <= _LONGEST else text[:_LONGEST] + "…"
+
+
+def _read(path: str) -> bytes:
+    with open(path, "rb") as file:
+        return file.read()

@@ -1,0 +1,95 @@
+"""The ends of executions: how they are told, and the outcome of one whose horse gave none, because it was killed or died."""
+
+from __future__ import annotations
+
+import signal
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+from flowq.worker.horse.exit_text import killed_text
+from flowq.worker.ipc.messages import failed
+
+if TYPE_CHECKING:
+    from flowq.worker.ipc.messages import Task, TaskResult
+
+
+class KillCause(StrEnum):
+    """The cause for which a slot killed its horse; reported in place of the horse's own outcome."""
+
+    TIMEOUT = "timeout"
+    CANCEL = "canceled"
+    STOP = "stopped"
+    FENCED = "fenced"  # the store has given the job to another worker: report nothing
+    KILL = "killed"  # a client asked to kill what runs; it is a failure like any other
+    RETURNED = "returned"  # the worker stops now: the job goes back to its queue
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """The end of an execution. `cause` is set when it was killed on purpose; `unstarted` when no horse was available."""
+
+    outcome: TaskResult
+    cause: KillCause | None = None
+    unstarted: bool = False
+    pid: int = 0  # of the horse, when it died without an outcome
+    code: int | None = None  # and its exit code
+    usage: tuple[float, ...] | None = None  # and what it and its children used: the values of `resource.struct_rusage`
+
+
+def died(code: int | None, cause: KillCause | None) -> TaskResult:
+    """Return the outcome of a horse that ended without one. An exit code of 0 is no better than any other.
+
+    Args:
+        code: its exit code, None if its fork server ended with it.
+        cause: why this worker killed it, None if it did not.
+    """
+    if code is None:
+        return failed("killed", "the job's processes were killed together with the fork server they belonged to")
+    if code >= 0:
+        return failed(
+            "killed",
+            f"the job's process exited with code {code} without a result (os._exit, or a crash at exit)",
+            exit_code=code,
+        )
+    text = f"the job's process was {killed_text(-code)}"
+    if -code == signal.SIGKILL and cause is None:
+        text += "; this worker did not send it: the system was probably out of memory"
+    elif cause is KillCause.KILL:
+        text += " on request"
+    return failed("killed", text, exit_code=128 - code)
+
+
+def called_after(so_far: TaskResult, death: TaskResult, cause: KillCause | None) -> TaskResult:
+    """Return a job's failure `so_far` if its horse died in a callback that was called for the failure."""
+    how = "took too long and was killed" if cause is KillCause.TIMEOUT else f"did not come back: {death['error']}"
+    return {**so_far, "error": f"{so_far['error']}\n\nWhat was called for this failure {how}"}
+
+
+def timed_out(task: Task, outcome: TaskResult) -> TaskResult:
+    """Return the outcome of a task that got SIGTERM or SIGKILL for its timeout: a timeout, whatever its horse says."""
+    if outcome.get("reason") == "timeout":
+        return outcome
+    text = f"the job ran longer than its timeout of {float(task['timeout']):g} s and was killed"
+    return failed("timeout", text, exit_code=outcome.get("exit_code"))
+
+
+def not_begun(begin: float | None, limit: float, threads: int) -> TaskResult:
+    """Return the outcome of an execution whose process was killed before it had read its task.
+
+    Args:
+        begin: the seconds that the process had for it, None if there was no process.
+        limit: the seconds that its fork server had to give a process.
+        threads: how many the program had that the fork server is a copy of, 0 for none.
+    """
+    late = f"the copy of the program that jobs are forked from did not answer within {limit:g} s"
+    if begin is not None:
+        late = f"the job's process did not begin within {begin:g} s"
+    text = f"{late} and was killed"
+    others = threads - 1
+    if others > 0:
+        text += (
+            f": the program had {others} other thread{'s' if others > 1 else ''} when its worker copied it, and a lock that one of them"
+            " held stays locked in the copy. Call work() before threads are started, or use SpawnWorker or `flowq worker`"
+        )
+    return failed("killed", text)

@@ -1,0 +1,1 @@
+"""Fork servers as the supervisor sees them: which one a job goes to, and the requests to each."""

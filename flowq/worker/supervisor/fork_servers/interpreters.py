@@ -1,0 +1,53 @@
+"""Interpreters of `call` jobs: the worker's own, or the one that `python` of a flow names.
+
+Fork servers and horses need only the standard library and the modules of this package, so flowq need not be installed there.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from flowq.worker.supervisor.expressions.job_scope import UnpreparableError
+
+_OLDEST = (3, 11)
+_TOO_OLD = 91  # the exit code of a fork server in an older interpreter
+
+# The package is found wherever this one was found; afterwards the path is what the interpreter has by itself, without the current
+# directory: `-P` does that too, but an older interpreter does not know it and could not say that it is older.
+BOOT = (
+    f"import sys; sys.version_info >= {_OLDEST} or sys.exit({_TOO_OLD});"
+    " sys.path[:1] == [''] and sys.path.pop(0); sys.path.insert(0, sys.argv[2]);"
+    " from flowq.worker.fork_server import server; sys.path.remove(sys.argv[2]); server.main()"
+)
+"""The program of a fork server; its arguments are a descriptor and the directory of this package."""
+
+
+def find_interpreter(named: str, where: str) -> str:
+    """Return the program that `python` names: an interpreter, or the directory of an environment that has one.
+
+    Args:
+        named: an absolute path, or one in the home directory of the worker's user (`~/…`).
+        where: the job, for messages.
+
+    Raises:
+        UnpreparableError: there is none on this machine.
+    """
+    path = os.path.expanduser(named)
+    program = os.path.join(path, "bin", "python") if os.path.isdir(path) else path
+    if not (os.path.isfile(program) and os.access(program, os.X_OK)):
+        raise UnpreparableError(f"{where}: `python` names {named}, and this machine has no interpreter there")
+    return program
+
+
+def describe_end(python: str, code: int | None) -> str:
+    """Return why a fork server gave no horse, for one in an interpreter that a flow names."""
+    if code == _TOO_OLD:
+        oldest = ".".join(map(str, _OLDEST))
+        return f"{python} is older than Python {oldest}, and jobs with `call` need {oldest} or newer"
+    return f"{python}, which `python` names, could not start flowq's process for jobs (exit code {code})"
+
+
+def program_of(python: str) -> str:
+    """Return the program of a fork server; `python`: the interpreter that a flow names, else ""."""
+    return python or sys.executable

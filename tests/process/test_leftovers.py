@@ -1,0 +1,95 @@
+"""Background processes that a job leaves are named in its output, because they end with it."""
+
+import re
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from tests.support.supervisor_stub import Stand, shell, task
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="children are listed in /proc")
+
+
+@pytest.fixture
+def stand() -> Iterator[Stand]:
+    with Stand() as stand:
+        yield stand
+
+
+def python(code: str) -> dict[str, Any]:
+    """Return a task that executes code in its horse."""
+    return task("call", module="builtins", attribute="exec", args=[code], kwargs={})
+
+
+BEGUN = "until grep -q sleep /proc/$!/comm; do :; done"
+"""Waits until the last background process of a script has become its program."""
+
+ENDED = "(sleep 0 & echo $! > pid); until grep -q 'State:.Z' /proc/$(cat pid)/status; do :; done"
+"""Leaves a daemon that has ended."""
+
+
+def lines(stand: Stand, work: dict[str, Any]) -> list[str]:
+    """Return flowq's own lines in the errors of a task."""
+    return [line for line in stand.run(work).output("err").decode().splitlines() if line.startswith("[flowq: ")]
+
+
+def test_a_process_is_named_with_its_pid(stand: Stand) -> None:
+    execution = stand.run(shell(f"sleep 61 & {BEGUN}; echo $!"))
+    pid, line = execution.output().decode().strip(), execution.output("err").decode().rstrip("\n")
+    assert line == f"[flowq: a background process is killed, because the job has ended: {pid} (sleep 61)]"
+    assert execution.outcome["outcome"] == "finished"
+
+
+@pytest.mark.parametrize("code", [0, 3])
+def test_five_are_named(stand: Stand, code: int) -> None:
+    (line,) = lines(stand, shell(f"for n in 1 2 3 4 5 6 7; do sleep 6$n & {BEGUN}; done; exit {code}"))
+    assert line.startswith("[flowq: 7 background processes are killed, because the job has ended: ")
+    assert re.findall(r"\d+ \((.*?)\)", line) == [f"sleep 6{n}" for n in range(1, 6)]
+    assert line.endswith(" and 2 more]")
+
+
+def test_processes_of_processes_and_daemons_are_named(stand: Stand) -> None:
+    inner = f"sleep 62 & {BEGUN}; echo > $0/begun; wait"
+    script = f"d=$(dirname $FLOWQ_OUTPUT); setsid sh -c '{inner}' $d & until [ -e $d/begun ]; do :; done"
+    (line,) = lines(stand, shell(script))
+    named = re.findall(r"\d+ \((.*?)\)", line)
+    assert "sleep 62" in named
+    assert any(name.startswith("sh -c sleep 62 &") for name in named)
+
+
+def test_children_of_a_function(stand: Stand) -> None:
+    code = "import subprocess, os; subprocess.Popen(['sleep', '64']); os.fork() or __import__('signal').pause()"
+    (line,) = lines(stand, python(code))
+    assert set(re.findall(r"\d+ \((.*?)\)", line)) == {"sleep 64", "a fork of the job's process"}
+
+
+def test_the_command_line_is_cut_and_made_one_line(stand: Stand) -> None:
+    (line,) = lines(stand, shell(f"exec -a \"$(printf 'sleep\\n%0300d' 0)\" sleep 65 & {BEGUN}"))
+    assert "(sleep 000" in line
+    assert line.count("0") < 140
+    assert "…)" in line
+
+
+@pytest.mark.parametrize(
+    "script", ["true", "sleep 0 & wait", "sh -c 'exit 3' & wait $! || true", f"cd $(dirname $FLOWQ_OUTPUT); {ENDED}"]
+)
+def test_nothing_is_said_of_what_has_ended(stand: Stand, script: str) -> None:
+    assert lines(stand, shell(script)) == []
+
+
+def test_helpers_of_python_are_no_news(stand: Stand) -> None:
+    code = "import multiprocessing.resource_tracker as tracker; tracker.ensure_running()"
+    assert lines(stand, python(code)) == []
+
+
+def test_a_closed_output(stand: Stand) -> None:
+    code = "import subprocess, os; subprocess.Popen(['sleep', '66']); os.close(1); os.close(2)"
+    assert stand.run(python(code)).outcome["outcome"] == "finished"
+
+
+def test_the_traceback_stays_the_last_part(stand: Stand) -> None:
+    errors = stand.run(python("import subprocess; subprocess.Popen(['sleep', '67']); 1 / 0")).output("err").decode()
+    assert errors.index("(sleep 67)]\n") < errors.index("Traceback")
+    assert errors.endswith("ZeroDivisionError: division by zero\n")
