@@ -15,6 +15,9 @@ from flowq.states import JobStatus
 from tests.api import samples
 from tests.api.classes import WritingSimpleWorker, WritingSpawnWorker, WritingWorker
 from tests.api.conftest import lines
+from tests.api.test_worker_command import Start, ended, start
+
+__all__ = ["start"]  # the fixture
 
 CHAIN = ["execute_job", "main_work_horse", "setup_work_horse_signals", "perform_job", "prepare_job_execution"]
 SUCCESS = [*CHAIN, "handle_execution_ended", "handle_job_success"]
@@ -292,6 +295,22 @@ def test_what_a_program_sets_is_shown_by_its_object(queue: Queue) -> None:
     worker.work(burst=True)
     assert job.is_finished
     assert Job.fetch(job.id, queue.connection).worker_name == worker.name
+
+
+def test_a_preloaded_module_may_patch_the_worker_of_the_command(start: Start, queue: Queue, tmp_path: Path) -> None:
+    (tmp_path / "tracing_module.py").write_text(
+        "import flowq.worker.worker as worker\n"
+        "original = worker.Worker.perform_job\n"
+        "def traced(self, job, queue, *rest):\n"
+        "    done = original(self, job, queue, *rest)\n"
+        "    open('traced', 'a').write(f'{self.name} {self.is_horse} {queue.name} {job.func_name} {done}\\n')\n"
+        "    return done\n"
+        "worker.Worker.perform_job = traced\n"
+    )
+    job = queue.enqueue("math.sqrt", 4)
+    ended(start("--burst", "-n", "mine", "-P", ".", "--preload", "tracing_module"))
+    assert job.result == 2.0
+    assert lines(tmp_path / "traced") == [f"mine True {queue.name} math.sqrt True"]
 
 
 class TestOnAServerInMemory:
