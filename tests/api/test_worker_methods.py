@@ -12,6 +12,7 @@ from fakeredis import FakeStrictRedis
 from flowq import Queue, Retry, SimpleWorker, SpawnWorker, Worker
 from flowq.job import Job
 from flowq.states import JobStatus
+from flowq.store.client.scripts import load
 from tests.api import samples
 from tests.api.classes import WritingSimpleWorker, WritingSpawnWorker, WritingWorker
 from tests.api.conftest import lines
@@ -340,3 +341,9 @@ class TestOnAServerInMemory:
         job = memory.enqueue(samples.add, 1, 2)
         WritingWorker([memory]).work(burst=True)
         assert (job.result, called(log, job)) == (3, SUCCESS)
+
+
+def test_a_script_is_shown_by_its_name() -> None:
+    text = load("job/create").text
+    assert repr(text) == "<script job/create>"
+    assert "function T.create()" in str.__str__(text)
