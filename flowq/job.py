@@ -332,12 +332,21 @@ class Job(JobAttributes):
         return f"<{type(self).__name__} {self.id}: {self.description}>"
 
 
-_PERFORMS: Final = {name: getattr(Job, name) for name in ("perform", "_execute", "func", "args", "kwargs")}
+_PERFORMS: Final = {name: vars(Job).get(name) for name in ("perform", "_execute", "func", "args", "kwargs")}
 
 
 def is_replaced(job_class: type[Job]) -> bool:
-    """Return whether a class of jobs, or a patch of `Job`, replaces a part of `perform`. A worker calls the function itself otherwise."""
-    return any(getattr(job_class, name) is not own for name, own in _PERFORMS.items())
+    """Return whether a class of jobs, or a patch of `Job`, replaces a part of `perform`. A worker calls the function itself otherwise.
+
+    Each job asks this: it looks into the classes and evaluates no attributes.
+    """
+    for kind in job_class.__mro__:
+        if kind is Job:
+            break
+        if not _PERFORMS.keys().isdisjoint(vars(kind)):
+            return True
+    here = vars(Job)
+    return any(here.get(name) is not own for name, own in _PERFORMS.items())
 
 
 def get_current_job(connection: Any = None, job_class: Any = None) -> Job | None:

@@ -115,7 +115,7 @@ def watches_deaths(worker: WorkerMethods) -> bool:
 def patched() -> callbacks.Methods | None:
     """Return what leads a task through the methods of `Worker` where one is patched, in a horse whose worker has none; else None."""
     module = sys.modules.get("flowq.worker.worker")
-    if module is None or not any(_is_replaced(module.Worker, name) for name in _CALLED):
+    if module is None or all(getattr(module.Worker, name) in _OWN for name in _CALLED):  # quick: each job asks
         return None
     return lambda task, announce: through(_stand_in(module.Worker), task, announce)
 

@@ -6,12 +6,13 @@ The development environment has the real rq, so each process here shows that flo
 import os
 import subprocess
 import sys
+from importlib import import_module
 from pathlib import Path
 
 import pytest
 import redis
 
-from flowq import Queue
+from flowq import Job, Queue, SimpleWorker
 from tests.api.test_worker_command import Start, ended, start
 
 __all__ = ["start"]  # the fixture
@@ -203,3 +204,37 @@ worker.register_death()
 print(Worker.count(connection))
 """
     assert printed(INSTALL + code).split() == ["w", "3", "failed", "True", "0"]
+
+
+def test_the_helpers_that_packages_take(queue: Queue) -> None:
+    utils = import_module("flowq.compat.rq.utils")  # a `from` import asks the package, which asks rq
+    assert [utils.as_text("é"), utils.as_text("é".encode())] == ["é", "é"]
+    with pytest.raises(ValueError, match="found int"):
+        utils.as_text(1)
+    assert utils.decode_redis_hash({b"a": b"1"}) == {"a": b"1"}
+    assert utils.decode_redis_hash({b"a": b"1", "b": "2"}, decode_values=True) == {"a": "1", "b": "2"}
+    assert [utils.safe_json_dumps([1]), utils.safe_json_dumps(b"")] == ["[1]", "<not JSON serializable>"]
+    assert utils.get_version(queue.connection) >= (7, 0, 0)
+    moment = utils.now().replace(microsecond=5)
+    assert utils.utcparse(utils.utcformat(moment)) == utils.str_to_date(utils.utcformat(moment).encode()) == moment
+    assert utils.utcparse("2024-01-02T03:04:05Z").second == 5
+    with pytest.raises(ValueError, match="isoformat"):
+        utils.str_to_date("")
+    assert abs(utils.current_timestamp() - moment.timestamp()) < 60
+    assert [utils.parse_timeout(value) for value in (None, 3, "1m", "1h30m", -1)] == [None, 3, 60, 5400, -1]
+    assert utils.import_attribute("os.path.join") is os.path.join
+    assert utils.import_attribute("len") is len
+    with pytest.raises(ValueError, match="Invalid attribute name"):
+        utils.import_attribute("no.such")
+    assert utils.import_worker_class("flowq.SimpleWorker") is SimpleWorker
+    with pytest.raises(ValueError, match="expected a subclass of"):
+        utils.import_job_class("flowq.Queue")
+    assert utils.backend_class(queue, "job_class") is Job
+    assert utils.backend_class(queue, "job_class", "flowq.SimpleWorker") is SimpleWorker
+    assert utils.get_call_string("f", [1, "a"], {"b": 2}) == "f(1, 'a', b=2)"
+    assert utils.get_call_string(None, (), {}) is None
+    job = Job.create("len")
+    assert [utils.ensure_job_list(value) for value in ("a", job, ["a", job])] == [["a"], [job], ["a", job]]
+    assert utils.parse_names(["a", queue]) == ["a", queue.name]
+    assert utils.get_connection_from_queues(["a", queue]) is queue.connection
+    assert utils.get_connection_from_queues(["a"]) is None

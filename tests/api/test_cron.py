@@ -581,3 +581,22 @@ def test_classes_have_rqs_members(name: str, connection: redis.Redis) -> None:
         return {item for item in dir(made) if not item.startswith("_")}
 
     assert members("rq", connection) - members("flowq", connection) == LEFT_OUT[name]
+
+
+def test_the_connection_may_come_with_the_first_entry(connection: redis.Redis, queue: Queue, tmp_path: Path) -> None:
+    """As in django-rq's scheduler, whose `register` has only the arguments that RQ's once had."""
+
+    class Late(CronScheduler):
+        def register(  # type: ignore[override]
+            self, func: Any, queue_name: str, interval: int | None = None, result_ttl: float = 500
+        ) -> CronJob:
+            self.connection = connection
+            return super().register(func, queue_name, interval=interval, result_ttl=result_ttl)
+
+    config = tmp_path / "late_config.py"
+    config.write_text("from flowq import cron\ncron.register('tests.api.samples.nothing', 'default', interval=60)\n")
+    scheduler = Late()
+    scheduler.load_config_from_file(str(config))
+    assert scheduler.connection is connection
+    scheduler.enqueue_jobs()
+    assert queue.count == 1

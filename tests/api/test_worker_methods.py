@@ -12,9 +12,13 @@ from fakeredis import FakeStrictRedis
 from flowq import Queue, Retry, SimpleWorker, SpawnWorker, Worker
 from flowq.job import Job
 from flowq.states import JobStatus
+from flowq.store.client.scripts import load
 from tests.api import samples
 from tests.api.classes import WritingSimpleWorker, WritingSpawnWorker, WritingWorker
 from tests.api.conftest import lines
+from tests.api.test_worker_command import Start, ended, start
+
+__all__ = ["start"]  # the fixture
 
 CHAIN = ["execute_job", "main_work_horse", "setup_work_horse_signals", "perform_job", "prepare_job_execution"]
 SUCCESS = [*CHAIN, "handle_execution_ended", "handle_job_success"]
@@ -294,6 +298,22 @@ def test_what_a_program_sets_is_shown_by_its_object(queue: Queue) -> None:
     assert Job.fetch(job.id, queue.connection).worker_name == worker.name
 
 
+def test_a_preloaded_module_may_patch_the_worker_of_the_command(start: Start, queue: Queue, tmp_path: Path) -> None:
+    (tmp_path / "tracing_module.py").write_text(
+        "import flowq.worker.worker as worker\n"
+        "original = worker.Worker.perform_job\n"
+        "def traced(self, job, queue, *rest):\n"
+        "    done = original(self, job, queue, *rest)\n"
+        "    open('traced', 'a').write(f'{self.name} {self.is_horse} {queue.name} {job.func_name} {done}\\n')\n"
+        "    return done\n"
+        "worker.Worker.perform_job = traced\n"
+    )
+    job = queue.enqueue("math.sqrt", 4)
+    ended(start("--burst", "-n", "mine", "-P", ".", "--preload", "tracing_module"))
+    assert job.result == 2.0
+    assert lines(tmp_path / "traced") == [f"mine True {queue.name} math.sqrt True"]
+
+
 class TestOnAServerInMemory:
     """fakeredis: the worker's process alone sees the data, and a process for each job sees a copy."""
 
@@ -321,3 +341,9 @@ class TestOnAServerInMemory:
         job = memory.enqueue(samples.add, 1, 2)
         WritingWorker([memory]).work(burst=True)
         assert (job.result, called(log, job)) == (3, SUCCESS)
+
+
+def test_a_script_is_shown_by_its_name() -> None:
+    text = load("job/create").text
+    assert repr(text) == "<script job/create>"
+    assert "function T.create()" in str.__str__(text)

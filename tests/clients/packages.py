@@ -67,7 +67,7 @@ ALL: Final = (
         "django-rq",
         "4.1.0",
         passing=118,
-        on_flowq=105,
+        on_flowq=106,
         repository="https://github.com/rq/django-rq",
         revision="v4.1",
     ),
