@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from flowq.repeat import Repeat
     from flowq.retry import Retry
     from flowq.webhook import Webhook
-    from flowq.worker.inprocess.simple_worker import SimpleWorker
+    from flowq.worker.simple_worker import SimpleWorker
     from flowq.worker.worker import Worker
     from flowq.worker.worker_classes import SpawnWorker
 
@@ -39,7 +39,7 @@ _HOMES: "Final" = {
     "Repeat": "flowq.repeat",
     "Retry": "flowq.retry",
     "Run": "flowq.flows.run",
-    "SimpleWorker": "flowq.worker.inprocess.simple_worker",
+    "SimpleWorker": "flowq.worker.simple_worker",
     "SpawnWorker": "flowq.worker.worker_classes",
     "Webhook": "flowq.webhook",
     "Worker": "flowq.worker.worker",

@@ -1,10 +1,10 @@
 """`Dependency`: the jobs that a job waits for, and the ends that it accepts."""
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
 
 from flowq.exceptions import UsageError
-from flowq.states import RAN, Condition, JobStatus
+from flowq.states import ENDED, RAN, Condition, JobStatus
 
 
 def cycle_message(job_id: str, cycle: str) -> str:
@@ -14,6 +14,17 @@ def cycle_message(job_id: str, cycle: str) -> str:
             f"job {job_id} would wait for itself: {cycle}: use another id, or wait until the jobs that depend on it have ended"
         )
     return f"too many jobs depend on {job_id} to check its new dependencies for a cycle: use another id"
+
+
+MET: Final = "met"
+"""The condition of an edge that is decided: the parent has ended so, and its record may have expired."""
+
+ENDS: Final[Mapping[str, frozenset[JobStatus]]] = {
+    str(Condition.SUCCESS): frozenset({JobStatus.FINISHED}),
+    RAN: frozenset({JobStatus.FINISHED, JobStatus.FAILED, JobStatus.STOPPED}),
+    str(Condition.DONE): ENDED,
+}
+"""The ends of a parent that each condition of a plain job accepts."""
 
 
 def _may_be_met(job: Any) -> bool:

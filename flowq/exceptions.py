@@ -144,3 +144,28 @@ class InvalidFlowError(FlowqError):
     def __init__(self, message: str, diagnostics: "Sequence[Any]" = ()) -> None:
         super().__init__(message)
         self.diagnostics = tuple(diagnostics)
+
+
+# -- RQ's names ---------------------------------------------------------------------------------------------------------------
+# flowq raises none of these. They exist so that modules that name them in an `except` clause can be imported.
+
+
+class DequeueTimeout(Exception):
+    """RQ raises it when no job arrives in time."""
+
+
+class StopRequested(Exception):
+    """RQ raises it in a worker that must stop."""
+
+
+class ShutDownImminentException(BaseException):
+    """RQ raises it in a job of a `HerokuWorker` that must stop.
+
+    Args:
+        msg: the text.
+        extra_info: details of the interrupted code.
+    """
+
+    def __init__(self, msg: str, extra_info: "Any" = None) -> None:
+        super().__init__(msg)
+        self.extra_info = extra_info

@@ -3,18 +3,18 @@
 import asyncio
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from inspect import iscoroutine
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Final, Self
 
 from flowq import ids
 from flowq.callbacks import Callback
 from flowq.connections.stores import connection_of, store_for
-from flowq.dependency import Dependency, cycle_message
+from flowq.dependency import ENDS, MET, Dependency, cycle_message
 from flowq.dotted_names import load_class, reference
 from flowq.exceptions import InvalidJobDependency, InvalidJobOperation, NoSuchJobError, UsageError
 from flowq.jobs.attributes import JobAttributes
 from flowq.jobs.call import Call
 from flowq.jobs.context import as_current, current_handle, current_job_class, current_store, current_task
-from flowq.jobs.options import JobOptions, as_arguments, as_keywords, bind_options, checked_id, parse_options
+from flowq.jobs.options import JobOptions, as_arguments, as_keywords, bind_options, checked_id, new_id, parse_options
 from flowq.jobs.settings import JobSettings
 from flowq.jobs.state import JobState
 from flowq.rate_limit import RateLimit
@@ -155,11 +155,15 @@ class Job(JobAttributes):
     def perform(self) -> Any:
         """Call the function in this process as the current job and return its value; a coroutine is awaited.
 
-        A worker calls this where a subclass (`job_class`) replaces it.
+        A worker calls this where it, or what it uses (`func`, `args`, `kwargs`), was replaced: by a subclass (`job_class`) or on this class.
         """
         with as_current(self):
-            value = self.func(*self.args, **self.kwargs)
-            return asyncio.run(value) if iscoroutine(value) else value
+            return self._execute()
+
+    def _execute(self) -> Any:
+        """Call the function; RQ's name, under which subclasses and instrumentations replace it."""
+        value = self.func(*self.args, **self.kwargs)
+        return asyncio.run(value) if iscoroutine(value) else value
 
     # -- settings and state ---------------------------------------------------------------------------------------------------
 
@@ -230,6 +234,30 @@ class Job(JobAttributes):
     def fetch_dependencies(self) -> "list[Job]":
         """Return the jobs that it waits or waited for, as far as they are there."""
         return restore(self.dependency_ids, self.connection, type(self))
+
+    def dependencies_are_met(
+        self,
+        parent_job: "Job | None" = None,
+        pipeline: Any = None,  # noqa: ARG002 - RQ's signature
+        exclude_job_id: str | None = None,
+        refresh_job_status: bool = True,  # noqa: ARG002 - RQ's signature
+    ) -> bool:
+        """Return whether the ends of the jobs that it depends on let it be enqueued. Nothing is changed: flowq enqueues it by itself.
+
+        Args:
+            parent_job: a job that counts as finished.
+            pipeline: has no effect.
+            exclude_job_id: a job that is not looked at.
+            refresh_job_status: has no effect, the present status counts.
+        """
+        passed = {exclude_job_id, None if parent_job is None else parent_job.id}
+        edges = self.options.edges if self.is_new else self.store.jobs.edges(self.id)
+        edges = [edge for edge in edges if edge[0] not in passed]
+        records = self.store.jobs.get_many(parent for parent, _ in edges)
+        return all(
+            condition == MET or (record is not None and record.status in ENDS[condition])
+            for record, (_, condition) in zip(records, edges, strict=True)
+        )
 
     def delete_dependents(self) -> None:
         """Delete the jobs that wait for it."""
@@ -304,6 +332,14 @@ class Job(JobAttributes):
         return f"<{type(self).__name__} {self.id}: {self.description}>"
 
 
+_PERFORMS: Final = {name: getattr(Job, name) for name in ("perform", "_execute", "func", "args", "kwargs")}
+
+
+def is_replaced(job_class: type[Job]) -> bool:
+    """Return whether a class of jobs, or a patch of `Job`, replaces a part of `perform`. A worker calls the function itself otherwise."""
+    return any(getattr(job_class, name) is not own for name, own in _PERFORMS.items())
+
+
 def get_current_job(connection: Any = None, job_class: Any = None) -> Job | None:
     """Return the job that this process executes, None outside of a job."""
     performed: Job | None = current_handle()
@@ -316,6 +352,20 @@ def get_current_job(connection: Any = None, job_class: Any = None) -> Job | None
     store = current_store() if connection is None else store_for(connection)
     job: Job = wanted.fetch(task["id"], None if store is None else connection_of(store))  # type: ignore[attr-defined] # a subclass of Job
     return job
+
+
+def parse_job_id(job_or_execution_id: str) -> str:
+    """Return the id of the job in what RQ calls the key of an execution, `<job>:<execution>`."""
+    return job_or_execution_id.partition(":")[0]
+
+
+def validate_job_id(job_id: str) -> None:
+    """Check the id for a new job.
+
+    Raises:
+        UsageError: it has other characters than letters, digits, `_` and `-`.
+    """
+    new_id(job_id)
 
 
 def cancel_job(job_id: str, connection: Any = None, serializer: Any = None, enqueue_dependents: bool = False) -> None:

@@ -134,6 +134,11 @@ class Queue(Enqueueing):
         """The process id of a living worker of this queue: every worker enqueues what is due. None without a worker."""
         return next((worker.pid for worker in self.store.workers.live() if self.name in worker.queues), None)
 
+    def get_redis_server_version(self) -> tuple[int, ...]:
+        """Return the version of the server: (7, 2, 4); of Valkey the version of Redis that it is compatible with."""
+        info = self.connection.info("server")
+        return tuple(int(part) for part in str(info["redis_version"]).split("."))
+
     # -- clearing -------------------------------------------------------------------------------------------------------------
 
     def empty(self) -> int:

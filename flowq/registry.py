@@ -148,6 +148,11 @@ class BaseRegistry:
             return 1
         return int({"delete": jobs.delete, "unlist": jobs.unlist, "cancel": jobs.cancel}[how](_id(job)) is Outcome.DONE)
 
+    @staticmethod
+    def parse_job_id(entry: str | bytes) -> str:
+        """Return the id of the job of an entry; here, the entry is the id."""
+        return entry.decode() if isinstance(entry, bytes) else entry
+
     def cleanup(self) -> None:
         """Drop expired entries now. Not needed: counts and lists leave them out, and every end of a job drops some."""
         for status in self._statuses:
@@ -208,6 +213,22 @@ class ScheduledJobRegistry(BaseRegistry):
         if score is None:
             raise NoSuchJobError(f"job {_id(job_or_id)} is not scheduled in queue {self.name!r}")
         return datetime.fromtimestamp(score / 1000, UTC)
+
+    def get_jobs_to_schedule(self, timestamp: float | None = None, chunk_size: int = 1000) -> list[str]:
+        """Return ids of jobs that are due, the first one first. Nothing is changed: the workers enqueue them.
+
+        Args:
+            timestamp: the time, in seconds since the epoch; now unless given.
+            chunk_size: how many ids at most.
+        """
+        latest = self.store.now_ms() if timestamp is None else timestamp * 1000
+        found = []
+        for job in self.get_job_ids(0, chunk_size - 1):
+            due = self._score(job)
+            if due is None or due > latest:
+                break
+            found.append(job)
+        return found
 
     def cleanup(self) -> None:
         """Do nothing: a scheduled job leaves when it is due, by any worker's sweep."""

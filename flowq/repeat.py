@@ -1,6 +1,6 @@
 """`Repeat`: a job that is executed again after each success."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from flowq.durations import from_milliseconds, whole
 from flowq.exceptions import UsageError
@@ -35,6 +35,12 @@ class Repeat:
     def intervals_after(self, repetitions: int) -> list[float]:
         """Return the waits before those that are left after so many; the last one stays."""
         return self.intervals[min(repetitions, len(self.intervals) - 1) :]
+
+    @classmethod
+    def get_interval(cls, count: int, intervals: "float | Sequence[float] | None") -> float:
+        """Return the seconds to wait before a repetition, counted from 0: that of `intervals`, of which the last one repeats."""
+        waits = cls(1, intervals or 0).intervals
+        return waits[min(count, len(waits) - 1)]
 
     def stored(self) -> str:
         """Return its stored form: `<times>|<ms>,<ms>,…`."""

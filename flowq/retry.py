@@ -32,6 +32,12 @@ class Retry:
         """Return the seconds to wait before the `retry`-th retry, counted from 1; the last interval repeats."""
         return self.intervals[min(retry, len(self.intervals)) - 1]
 
+    @classmethod
+    def get_interval(cls, count: int, intervals: "float | Sequence[float] | None") -> float:
+        """Return the seconds to wait before a retry, counted from 0: that of `intervals`, of which the last one repeats."""
+        waits = cls(1, intervals or 0).intervals
+        return waits[min(count, len(waits) - 1)]
+
     def stored(self) -> str:
         """Return its stored form: `<max>|<ms>,<ms>,…|<jitter in %>|<front 0 or 1>`."""
         waits = ",".join(str(int(item * 1000)) for item in self.intervals)

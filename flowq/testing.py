@@ -22,7 +22,7 @@ from flowq.connections.clients import open_client
 from flowq.embedded.control import start_server, stop_server
 from flowq.job import Job
 from flowq.queue import Queue
-from flowq.worker.inprocess.simple_worker import SimpleWorker
+from flowq.worker.simple_worker import SimpleWorker
 from flowq.worker.worker import Worker
 
 if TYPE_CHECKING:

@@ -26,6 +26,10 @@ class JobTimeoutException(BaseTimeoutException):
     """
 
 
+class HorseMonitorTimeoutException(BaseTimeoutException):
+    """RQ raises it in a worker; flowq does not. It exists for `except` clauses that name it."""
+
+
 class JobStopped(BaseException):
     """Raised inside a job that shares its process with its worker and must end now: stopped, canceled, or given to another."""
 
@@ -139,3 +143,8 @@ def raise_in_thread(thread: int, exception: type[BaseException]) -> None:
     import ctypes
 
     ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread), ctypes.py_object(exception))
+
+
+def get_default_death_penalty_class() -> type[BaseDeathPenalty]:
+    """Return the class that enforces timeouts where no other one is given."""
+    return UnixSignalDeathPenalty

@@ -19,11 +19,16 @@ _Command = TypeVar("_Command", bound="Callable[..., Any]")
 
 @dataclass(slots=True)
 class CliContext:
-    """One invocation of `flowq`. `begin` is called with the command's name before the command starts."""
+    """One invocation of `flowq`. `begin` is called with the command's name before the command starts.
+
+    `client_class` is the dotted name of the class of redis-py clients that the store has.
+    """
 
     url: str | None = None
+    client_class: str | None = None
     begin: "Callable[[str], None] | None" = None
     _store: "Store | None" = field(default=None, repr=False)
+    _opened: "Store | None" = field(default=None, repr=False)  # whose connections the client of another class uses
 
     @property
     def out(self) -> Terminal:
@@ -40,7 +45,11 @@ class CliContext:
         if self._store is None:
             from flowq.connections.clients import open_store
 
-            self._store = open_store(self.url)
+            self._opened = self._store = open_store(self.url)
+            if self.client_class is not None:
+                from flowq.connections.stores import with_client_class
+
+                self._store = with_client_class(self._opened, self.client_class)
         return self._store
 
     def has_history(self) -> bool:

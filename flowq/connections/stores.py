@@ -8,6 +8,7 @@ import weakref
 from inspect import iscoroutinefunction
 from typing import TYPE_CHECKING, Any
 
+from flowq.dotted_names import load_class
 from flowq.exceptions import AsyncClientError, UsageError
 
 if TYPE_CHECKING:
@@ -36,6 +37,26 @@ def store_for(connection: Any = None) -> "Store":
         store = Store(_client_of(connection))
         _STORES[connection] = store
     return store
+
+
+def with_client_class(store: "Store", client_class: Any) -> "Store":
+    """Return a store on the same data with a client of the user's class, which uses the connections of the given store: keep that one.
+
+    Args:
+        store: an open store.
+        client_class: a subclass of `redis.Redis`, or its dotted name.
+
+    Raises:
+        UsageError: it is none, or the server is a cluster, whose client has another class.
+    """
+    import redis
+
+    from flowq.store.store import Store
+
+    kind = load_class(client_class, redis.Redis)
+    if not isinstance(store.client, redis.Redis):
+        raise UsageError(f"{kind.__name__} cannot be the client of a cluster: leave the class of clients out")
+    return Store(kind(connection_pool=store.client.connection_pool), store.namespace, anchor=store.anchor).open()
 
 
 def connection_of(store: "Store") -> Any:

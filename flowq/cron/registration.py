@@ -1,6 +1,7 @@
 """The configuration of a scheduler: a Python file or module that calls `register`."""
 
 from collections.abc import Callable, Mapping
+from inspect import signature
 from typing import TYPE_CHECKING, Any
 
 from flowq import defaults
@@ -47,6 +48,12 @@ def register(  # noqa: PLR0913, PLR0917 - RQ's signature
     CronJob(**data)  # report errors at the line that calls `register`
     _registered.append(data)
     return data
+
+
+def given(data: Mapping[str, Any]) -> dict[str, Any]:
+    """Return those of the registered arguments that are not defaults: subclasses of RQ's scheduler do not know all that flowq has."""
+    known = signature(register).parameters
+    return {name: value for name, value in data.items() if name not in known or value != known[name].default}
 
 
 def taken() -> list[dict[str, Any]]:

@@ -55,7 +55,7 @@ class CronScheduler(Listed):
         job_class: Any = None,
         serializer: Any = None,
     ) -> None:
-        self.store: Store = stores.store_for(connection)
+        self._store = None if connection is None else stores.store_for(connection)
         self.hostname = socket.gethostname()
         self.pid = os.getpid()
         self.name = name or f"{self.hostname}:{self.pid}:{ids.nonce()[:6]}"
@@ -79,7 +79,14 @@ class CronScheduler(Listed):
 
     @connection.setter
     def connection(self, connection: Any) -> None:
-        self.store = stores.store_for(connection)
+        self._store = None if connection is None else stores.store_for(connection)
+
+    @property
+    def store(self) -> "Store":
+        """The store that the jobs go to; the configured server's where no connection was given."""
+        if self._store is None:
+            self._store = stores.store_for(None)
+        return self._store
 
     # -- entries --------------------------------------------------------------------------------------------------------------
 
@@ -132,7 +139,7 @@ class CronScheduler(Listed):
             UsageError: it cannot be found or executed, or registers nothing; the message names the line.
         """
         for data in registration.load(config_path):
-            self.register(data.pop("func"), data.pop("queue_name"), **data)
+            self.register(data.pop("func"), data.pop("queue_name"), **registration.given(data))
         self.config_file = config_path
 
     # -- working --------------------------------------------------------------------------------------------------------------

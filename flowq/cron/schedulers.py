@@ -22,13 +22,17 @@ class Listed:
     """The registry methods of a scheduler. A heartbeat renews its registration and returns the state of its entries."""
 
     name: str
-    store: "Store"
     hostname: str
     pid: int
     config_file: str
     created_at: datetime
     _jobs: list[CronJob]
     _nonce: str
+
+    @property
+    def store(self) -> "Store":
+        """The store that the jobs go to."""
+        raise NotImplementedError
 
     def register_birth(self) -> None:
         """Register the scheduler.

@@ -161,6 +161,9 @@ class JobAttributes:
         "The keyword arguments; can be set until it is enqueued.",
         lambda job, value: job.settings.change_call(kwargs=as_keywords(value)),
     )
+    data = Attribute(
+        lambda job: job.settings.call.stored(job.settings.serializer), "The function and its arguments, serialized."
+    )
     description = Attribute(
         lambda job: job.settings.options.description or job.settings.call_text,
         "The given description, else the call as text.",
@@ -184,6 +187,9 @@ class JobAttributes:
         lambda job: job.settings.of_retry("intervals"),
         "Seconds before each retry; None without `retry`.",
         lambda job, value: job.settings.change_retry(intervals=value),
+    )
+    should_retry = Attribute(
+        lambda job: job.retries_left is not None and job.retries_left > 0, "Whether retries are left after a failure."
     )
     enqueue_at_front_on_retry = Attribute[Any](
         lambda job: job.settings.of_retry("enqueue_at_front"),
@@ -309,6 +315,15 @@ class JobAttributes:
     def get_ttl(self, default_ttl: float | None = None) -> float | None:
         """Return `ttl`, or the default."""
         return default_ttl if self.options.ttl is None else self.options.ttl
+
+    def get_retry_interval(self) -> float:
+        """Return the seconds to wait before the next retry; 0 without retries."""
+        retry = self.options.retry
+        return 0 if retry is None else retry.interval_for(self.settings.retries_used + 1)
+
+    def should_enqueue_at_front(self) -> bool:
+        """Return whether it goes to the front of its queue the next time."""
+        return self.options.front or bool(self.enqueue_at_front_on_retry and self.ended_at)
 
     def get_result_ttl(self, default_ttl: float | None = None) -> float | None:
         """Return `result_ttl`, or the default."""

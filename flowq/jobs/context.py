@@ -57,17 +57,17 @@ class as_current:  # noqa: N801 - likewise
 
 
 class here:  # noqa: N801 - read as "with context.here(task, store)"
-    """Context manager: this thread executes a task of a store. Nests."""
+    """Context manager: this thread executes a task of a store. Nests, also in a job that `Job.perform` executes."""
 
     def __init__(self, task: dict[str, Any], store: Store) -> None:
         self._task, self._store = task, store
 
     def __enter__(self) -> None:
-        self._former = getattr(_thread, "task", None), getattr(_thread, "store", None)
-        _thread.task, _thread.store = self._task, self._store
+        self._former = getattr(_thread, "task", None), getattr(_thread, "store", None), current_handle()
+        _thread.task, _thread.store, _thread.handle = self._task, self._store, None
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        _thread.task, _thread.store = self._former
+        _thread.task, _thread.store, _thread.handle = self._former
 
 
 def current_job_class() -> Any:

@@ -15,6 +15,7 @@ from flowq.dependency import cycle_message
 from flowq.exceptions import DuplicateJobError, InvalidJobDependency, UsageError
 from flowq.jobs.call import Call
 from flowq.jobs.options import (
+    NOT_GIVEN,
     JobOptions,
     as_arguments,
     as_keywords,
@@ -116,7 +117,7 @@ class Enqueueing:
         """
         function = _given(f, "f", kwargs)
         positional, named, options = split_call(args, kwargs)
-        return self.enqueue_call(func=function, args=positional, kwargs=named, **options)
+        return self.enqueue_call(func=function, args=positional, kwargs=named, **{**NOT_GIVEN, **options})
 
     def enqueue_call(  # noqa: PLR0913, PLR0917 - RQ's signature
         self,

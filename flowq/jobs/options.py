@@ -216,6 +216,9 @@ _DECODED: Final = [(name, option.stored or name, option.decode) for name, option
 _AT_ENQUEUE: Final = {option.keyword or name: name for name, option in _TABLE.items() if option.keyword is not None}
 # The same, and the name of the parameter of `enqueue_call`.
 _OF_CALL: Final = {**{name: name for name in _AT_ENQUEUE}, "job_timeout": "timeout", "pipeline": "pipeline"}
+NOT_GIVEN: Final[Mapping[str, Any]] = {name: False if name in {"at_front", "unique"} else None for name in _OF_CALL.values()}
+"""All options of `enqueue_call` as they are where nothing is said: a subclass that replaces it finds each of them, as in RQ."""
+
 _NAMES: Final = {**_AT_ENQUEUE, **{name: name for name in _TABLE}}
 
 

@@ -280,11 +280,13 @@ class Runs:
 
     def logs(self, run: str, after: str = "0", block_ms: int | None = None, count: int = 500) -> list[LogEntry]:
         """Return captured output after a position, oldest first; when there is none, wait for some, up to `block_ms`."""
-        rows = self._read_stream(self._keys("logs", run), after, block_ms, count)
-        return [
-            LogEntry(seq, int(seq.partition("-")[0]), row[b"j"].decode(), int(row[b"x"]), row[b"s"].decode(), row[b"d"])
-            for seq, row in rows
-        ]
+        return [_entry(seq, row) for seq, row in self._read_stream(self._keys("logs", run), after, block_ms, count)]
+
+    def latest_logs(self, run: str, count: int) -> list[LogEntry]:
+        """Return the last entries of captured output, newest first."""
+        with self._session.translated:
+            rows = self._session.client.xrevrange(self._keys("logs", run), count=count)
+        return [_entry(seq.decode(), row) for seq, row in rows]
 
     def logs_dropped(self, run: str) -> int:
         """Return how many entries of a run's output are not kept any more: the oldest, when it was more than the limit."""
@@ -321,6 +323,10 @@ class Runs:
 def directory_key(directory: str) -> str:
     """Return the short name of a directory inside keys."""
     return hashlib.sha256(directory.encode("utf-8", "surrogateescape")).hexdigest()[:16]
+
+
+def _entry(seq: str, row: Mapping[bytes, bytes]) -> LogEntry:
+    return LogEntry(seq, int(seq.partition("-")[0]), row[b"j"].decode(), int(row[b"x"]), row[b"s"].decode(), row[b"d"])
 
 
 def _event(run: str, seq: str, row: Mapping[bytes, bytes]) -> Event:

@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 from flowq.store.cache import Caches
-from flowq.store.client.async_connection import WakeupConnection, WorkerConnection
+from flowq.store.client.async_connection import WakeupConnection, WorkerConnection, is_stand_in
 from flowq.store.client.session import Session
 from flowq.store.cron import Crons
 from flowq.store.groups import Groups
@@ -59,6 +59,10 @@ class Store:
     def now_ms(self) -> int:
         """Return the server's clock in milliseconds."""
         return self.session.now_ms()
+
+    def is_stand_in(self) -> bool:
+        """Return whether the server is a stand-in in the memory of this process, such as fakeredis."""
+        return is_stand_in(self.session)
 
     def link(self, worker: str, lease: float) -> WorkerConnection:
         """Return a worker's own connection for its transitions. `lease` in seconds."""

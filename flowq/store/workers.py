@@ -53,6 +53,18 @@ class Workers:
         nonce, hostname, pid, process = (part.decode("utf-8", "replace") for part in reply[1:])
         return Registration(worker.name, (), hostname, int(pid), nonce=nonce, process=process)
 
+    def declare_gone(self) -> None:
+        """Let the jobs of workers be reaped whose processes are known to have ended, once their leases have run out."""
+        with self._session.translated:
+            names = [item.decode() for item in self._session.client.zrange(self._keys("workers"), 0, -1)]
+            pipe = self._session.client.pipeline(transaction=False)
+            for name in names:
+                pipe.hmget(self._keys("worker", name), "process", "nonce")
+            rows = pipe.execute() if names else []
+        for name, (process, nonce) in zip(names, rows, strict=True):
+            if process and nonce and processes.is_running(process.decode("utf-8", "replace")) is False:
+                self._session.run("worker/declare_gone", name, nonce)
+
     def leave(self, name: str, nonce: str = "") -> Outcome:
         """Unregister a worker; with the nonce of its registration, unless another one has its name by now."""
         return Outcome(self._session.run("worker/unregister", name, nonce)[0].decode())

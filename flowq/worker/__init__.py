@@ -10,7 +10,7 @@ Processes
                    forks, kills process groups, reaps, and sweeps what dead horses leave behind; it knows nothing about jobs. There is one for
                    each directory, import path and environment, so that modules can be kept imported in it (`preload`).
     horse/         Executes exactly one task in a session of its own and answers with exactly one outcome.
-    inprocess/     Execution without a horse: `SimpleWorker`, and jobs that are executed inside `enqueue`.
+    inprocess/     Execution without a fork server: `SimpleWorker`, jobs that are executed inside `enqueue`, and servers in memory.
 
 Shared
     ipc/           The channel between processes, its messages, and calls to the kernel.
@@ -19,7 +19,9 @@ Shared
 
 Invariants
     * A job's processes do not outlive it: process group, session and escaped daemons are gone before its end is final.
-    * If one of the three is killed with SIGKILL, the processes below it end too; no process keeps running without a supervisor.
+    * If one of the three is killed with SIGKILL, the processes below it end too, also while a fork server hangs in a user's import or at-fork
+      hook; no process keeps running without a supervisor. Only what a job has detached from itself is not found if fork server and
+      supervisor die at once.
     * A process that does not answer is killed: no job keeps a slot longer than its timeout and the grace periods allow.
     * An exit without an outcome is a failure, whatever the exit code.
     * Only a parent sends signals to a process, and only before it has reaped it: a recycled pid is never hit. In place of a fork server that
@@ -33,8 +35,8 @@ only the modules in `FOR_A_HORSE` (`tests/repository/test_import_contracts.py`).
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from flowq.worker.inprocess.simple_worker import SimpleWorker
     from flowq.worker.monitoring import WorkerStatus
+    from flowq.worker.simple_worker import SimpleWorker
     from flowq.worker.worker import DequeueStrategy, Worker
     from flowq.worker.worker_classes import HerokuWorker, RandomWorker, RoundRobinWorker, SpawnWorker
 
@@ -54,7 +56,7 @@ _HOMES = {
     "HerokuWorker": "flowq.worker.worker_classes",
     "RandomWorker": "flowq.worker.worker_classes",
     "RoundRobinWorker": "flowq.worker.worker_classes",
-    "SimpleWorker": "flowq.worker.inprocess.simple_worker",
+    "SimpleWorker": "flowq.worker.simple_worker",
     "SpawnWorker": "flowq.worker.worker_classes",
     "Worker": "flowq.worker.worker",
     "WorkerStatus": "flowq.worker.monitoring",

@@ -2,9 +2,10 @@
 
 import os
 import socket
+from collections.abc import Callable
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Generic, Self, TypeVar, overload
 
 from flowq import __version__
 from flowq.connections.stores import connection_of
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
     from flowq.store.schema.records import WorkerRecord
 
 
+_T = TypeVar("_T")
+
+
 class WorkerStatus(StrEnum):
     """The states of a worker."""
 
@@ -27,11 +31,39 @@ class WorkerStatus(StrEnum):
     STOPPING = "stopping"
 
 
+class _Recorded(Generic[_T]):
+    """An attribute that is read from the worker's record each time, until another value is set on the object.
+
+    Args:
+        read: returns its value, given the record.
+        before: returns its value while there is no record.
+        doc: what it is.
+    """
+
+    def __init__(self, read: "Callable[[WorkerRecord], _T]", before: Callable[[], _T], doc: str) -> None:
+        self.__doc__ = doc
+        self._read, self._before = read, before
+
+    @overload
+    def __get__(self, worker: None, owner: type) -> Self: ...
+    @overload
+    def __get__(self, worker: "WorkerInfo", owner: type) -> _T: ...
+    def __get__(self, worker: "WorkerInfo | None", owner: type) -> "Self | _T":
+        if worker is None:
+            return self
+        record = worker.record()
+        return self._before() if record is None else self._read(record)
+
+    if TYPE_CHECKING:
+        # Not at run time: without this method, Python looks first at what was set on the object.
+        def __set__(self, worker: "WorkerInfo", value: _T) -> None: ...
+
+
 class WorkerInfo:
     """The monitoring half of `Worker`.
 
     Of a worker that has stopped, values are those that were read last. Where none were, because it has not started, host, process and
-    version are those of this process, counters are 0 and times are None.
+    version are those of this process, counters are 0 and times are None. A value that a program sets is shown by this object, and not stored.
     """
 
     name: str
@@ -39,7 +71,7 @@ class WorkerInfo:
     job_class: type[Job]
     _last: "WorkerRecord | None" = None
 
-    def _record(self) -> "WorkerRecord | None":
+    def record(self) -> "WorkerRecord | None":
         """Return the record, of a worker that has stopped the one that was read last."""
         self._last = self.store.workers.get(self.name) or self._last
         return self._last
@@ -93,53 +125,16 @@ class WorkerInfo:
         """How many executions are in progress."""
         return len(self.get_current_executions())
 
-    @property
-    def hostname(self) -> str:
-        """The machine it is on."""
-        record = self._record()
-        return socket.gethostname() if record is None else record.hostname
-
-    @property
-    def pid(self) -> int:
-        """Its process."""
-        record = self._record()
-        return os.getpid() if record is None else record.pid
-
-    @property
-    def version(self) -> str:
-        """Its version of flowq."""
-        record = self._record()
-        return __version__ if record is None else record.version
-
-    @property
-    def successful_job_count(self) -> int:
-        """Jobs that finished since its start."""
-        record = self._record()
-        return 0 if record is None else record.finished
-
-    @property
-    def failed_job_count(self) -> int:
-        """Jobs that failed since its start."""
-        record = self._record()
-        return 0 if record is None else record.failed
-
-    @property
-    def total_working_time(self) -> float:
-        """Seconds it spent executing jobs."""
-        record = self._record()
-        return 0.0 if record is None else record.working_ms / 1000
-
-    @property
-    def birth_date(self) -> datetime | None:
-        """Its start time."""
-        record = self._record()
-        return None if record is None else _time(record.started_ms)
-
-    @property
-    def last_heartbeat(self) -> datetime | None:
-        """The time of its last heartbeat."""
-        record = self._record()
-        return None if record is None else _time(record.beat_ms)
+    hostname = _Recorded(lambda record: record.hostname, socket.gethostname, "The machine it is on.")
+    pid = _Recorded(lambda record: record.pid, os.getpid, "Its process.")
+    version = _Recorded(lambda record: record.version, lambda: __version__, "Its version of flowq.")
+    successful_job_count = _Recorded(lambda record: record.finished, lambda: 0, "Jobs that finished since its start.")
+    failed_job_count = _Recorded(lambda record: record.failed, lambda: 0, "Jobs that failed since its start.")
+    total_working_time = _Recorded(lambda record: record.working_ms / 1000, lambda: 0.0, "Seconds it spent executing jobs.")
+    birth_date = _Recorded[datetime | None](lambda record: _time(record.started_ms), lambda: None, "Its start time.")
+    last_heartbeat = _Recorded[datetime | None](
+        lambda record: _time(record.beat_ms), lambda: None, "The time of its last heartbeat."
+    )
 
 
 def _time(millis: int) -> datetime:

@@ -32,13 +32,14 @@ class WorkerOptions:
         alone: this process is only a worker: it may adopt and kill its orphaned descendants.
         strategy: in what order queues are served: "default" as given, "round_robin", or "random".
         result_ttl: how long finished plain jobs are kept that do not say so themselves.
+        unlisted: failed plain jobs are not listed in the registry of failed jobs.
         stop_within: how long a stop waits for what runs before that is handed back; None: until it has ended.
         deaf: horses ignore stop signals, which some hosts send to every process.
         path: of jobs that are not clones: where they look for modules; the current directory unless given.
         environment: variables of plain jobs beyond the inherited ones.
         hooks: of jobs that are not clones: names of what is to be installed in them, see `flowq.worker.horse.callbacks.adopt`.
         allow: patterns of what may be called, see `flowq.worker.horse.allowlist`; none allow everything.
-        killed: called with `(job id, pid, wait status)` when the horse of a plain job has died without an outcome.
+        killed: called with the id and the end of a plain job when its horse has died without an outcome.
         lease, beat, sweep, grace: see `flowq.defaults`.
     """
 
@@ -56,13 +57,14 @@ class WorkerOptions:
     alone: bool = False
     strategy: str = "default"
     result_ttl: float | None = None
+    unlisted: bool = False
     stop_within: float | None = None
     deaf: bool = False
     path: tuple[str, ...] = ()
     environment: tuple[tuple[str, str], ...] = ()
     hooks: Mapping[str, Any] = field(default_factory=dict)
     allow: tuple[str, ...] = ()
-    killed: Callable[[str, int, int], None] | None = None
+    killed: Callable[[str, Any], None] | None = None
     lease: float = defaults.LEASE
     beat: float = defaults.BEAT
     sweep: float = defaults.SWEEP

@@ -28,6 +28,7 @@ def register(store: "Store", options: "WorkerOptions") -> Registration:
     wanted = Registration(
         options.name, options.queues, socket.gethostname(), os.getpid(), options.slots, __version__, options.lease
     )
+    store.workers.declare_gone()  # before a name is taken over, with which its former worker's record goes
     holder = store.workers.register(wanted)
     if holder is not None and _is_gone(holder):
         holder = store.workers.register(replace(wanted, former=holder.nonce))

@@ -5,10 +5,13 @@ the caller are there in its jobs.
 """
 
 import logging
+import os
 import sys
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from enum import StrEnum
+from resource import struct_rusage
 from typing import TYPE_CHECKING, Any, Self
 
 from flowq import defaults
@@ -21,14 +24,19 @@ from flowq.job import Job
 from flowq.jobs import context
 from flowq.queue import Queue
 from flowq.serializers import resolve_serializer, serializer_name
+from flowq.worker import methods
 from flowq.worker.horse import callbacks
 from flowq.worker.horse.own_process import OwnProcess
+from flowq.worker.inprocess.engine import execute
+from flowq.worker.inprocess.heartbeat import Heartbeat
+from flowq.worker.methods import WorkerMethods
 from flowq.worker.monitoring import WorkerInfo
 from flowq.worker.options import WorkerOptions
 from flowq.worker.supervise import supervise
 
 if TYPE_CHECKING:
     from flowq.store import Store
+    from flowq.worker.supervisor.ends import Ended
 
 _LOGGER = "flowq.worker"
 _LOG_FORMAT = "%(asctime)s %(message)s"
@@ -43,7 +51,7 @@ class DequeueStrategy(StrEnum):
     RANDOM = "random"
 
 
-class Worker(WorkerInfo):
+class Worker(WorkerMethods, WorkerInfo):
     """Executes the jobs of queues, each in a forked process.
 
     Args:
@@ -56,12 +64,14 @@ class Worker(WorkerInfo):
         job_class: class of the jobs; its `perform` executes them.
         queue_class: class of the queues in `queues`.
         serializer: the only one it reads; by default whatever each job was made with.
-        work_horse_killed_handler: called with `(job, pid, wait status, None)` when a job's process has died without an end.
+        disable_default_exception_handler: jobs that fail are not listed in `FailedJobRegistry`; status and result are stored all the same.
+        work_horse_killed_handler: called with `(job, pid, wait status, rusage)` when a job's process has died without an end;
+            `rusage` is what `os.wait4` returns.
         death_penalty_class: how timeouts are enforced in the job's process; SIGALRM by default.
         worker_ttl: seconds after which a job of a worker that has died is given to another (the lease, 10 s).
 
-    `maintenance_interval`, `default_worker_ttl`, `log_job_description`, `job_monitoring_interval`, `disable_default_exception_handler`
-    and `prepare_for_work` are accepted and have no effect: flowq does by itself what they are about.
+    `maintenance_interval`, `default_worker_ttl`, `log_job_description`, `job_monitoring_interval` and `prepare_for_work` are accepted and
+    have no effect: flowq does by itself what they are about.
 
     Subclasses may set `job_class`, `queue_class` and `death_penalty_class`.
     """
@@ -87,7 +97,7 @@ class Worker(WorkerInfo):
         queue_class: Any = None,
         log_job_description: bool = True,  # noqa: ARG002
         job_monitoring_interval: float | None = None,  # noqa: ARG002
-        disable_default_exception_handler: bool = False,  # noqa: ARG002
+        disable_default_exception_handler: bool = False,
         prepare_for_work: bool = True,  # noqa: ARG002
         serializer: Any = None,
         work_horse_killed_handler: Callable[..., Any] | None = None,
@@ -112,9 +122,11 @@ class Worker(WorkerInfo):
         self.exception_handlers = _as_list(exception_handlers)
         self.serializer = None if serializer is None else resolve_serializer(serializer)
         self.work_horse_killed_handler = work_horse_killed_handler
+        self.disable_default_exception_handler = disable_default_exception_handler
         self.death_penalty_class = death_penalty_class or self.death_penalty_class
         self.lease = defaults.LEASE if worker_ttl is None else parse_duration(worker_ttl)
         self.log = logging.getLogger(_LOGGER)
+        methods.warn_of_methods_never_called(self)
 
     @property
     def connection(self) -> Any:
@@ -190,16 +202,18 @@ class Worker(WorkerInfo):
         options = _with_strategy(options, self.dequeue_strategy if dequeue_strategy is None else dequeue_strategy)
         own = Store(self.store.client, self.store.namespace, follow=False, anchor=self.store.anchor)
         former_store = stores.set_default_store(self.store)
-        former_hooks, former_class = callbacks.install(self._hooks()), context.current_job_class()
-        context.set_current_job_class(self.job_class)
+        self.working_in = os.getpid()
         try:
-            return self._execute(own.open(), options)
+            with self.hooked(methods.through_replaced(self)):
+                return self._execute(own.open(), options)
         finally:
             stores.set_default_store(former_store)
-            callbacks.install(former_hooks)
-            context.set_current_job_class(former_class)
 
     def _execute(self, store: "Store", options: WorkerOptions) -> bool:
+        if store.is_stand_in():  # its data is seen by this process alone, and its connections cannot be waited for
+            from flowq.worker.inprocess.forking import ForkingEngine
+
+            return execute(store, options, ForkingEngine, Heartbeat)
         return supervise(store, options)[1] > 0
 
     def _options(self, **settings: Any) -> WorkerOptions:
@@ -211,23 +225,40 @@ class Worker(WorkerInfo):
             lifeline=self.lifeline,
             beat=lease * defaults.BEAT / defaults.LEASE,
             result_ttl=None if self.default_result_ttl == defaults.RESULT_TTL else self.default_result_ttl,
-            killed=self._tell_killed if self.work_horse_killed_handler is not None else None,
+            unlisted=self.disable_default_exception_handler,
+            killed=self._tell_killed if self.work_horse_killed_handler or methods.watches_deaths(self) else None,
             **settings,
         )
 
-    def _hooks(self) -> callbacks.Hooks:
+    @contextmanager
+    def hooked(self, through: "callbacks.Methods | None") -> "Iterator[None]":
+        """Let this process, and those that it forks, execute jobs by the hooks of this worker, and by `through` if that is given."""
+        former_hooks, former_class = callbacks.install(self.hooks(through)), context.current_job_class()
+        context.set_current_job_class(self.job_class)
+        try:
+            yield
+        finally:
+            callbacks.install(former_hooks)
+            context.set_current_job_class(former_class)
+
+    def hooks(self, through: "callbacks.Methods | None") -> callbacks.Hooks:
+        """Return the hooks of this worker, see `flowq.worker.horse.callbacks`."""
         return callbacks.Hooks(
-            self.job_class if self.job_class.perform is not Job.perform else None,
+            self.job_class,
             None if self.serializer is None else (self.serializer, serializer_name(self.serializer)),
             self.death_penalty_class,
             self.exception_handlers,
+            through,
         )
 
-    def _tell_killed(self, job_id: str, pid: int, status: int) -> None:
-        assert self.work_horse_killed_handler is not None
+    def _tell_killed(self, job_id: str, end: "Ended") -> None:
         job = self.job_class.fetch(job_id, self.connection)
+        status = 0 if end.code is None else -end.code if end.code < 0 else end.code << 8
+        usage = None if end.usage is None else struct_rusage(end.usage)
         with OwnProcess():
-            self.work_horse_killed_handler(job, pid, status, None)
+            self.handle_work_horse_killed(job, end.pid, status, usage)
+            queue = self.queue_class(job.origin, self.connection)
+            self.handle_job_failure(job=job, queue=queue, exc_string=end.outcome["error"])
         if job.changed:  # `job.retries_left = 0`, say
             job.save(include_meta=False)
 

@@ -2,14 +2,17 @@
 
 import os
 import sys
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
 from flowq.connections.urls import url_of
-from flowq.dotted_names import reference
+from flowq.dotted_names import reference, resolve
 from flowq.exceptions import UsageError
 from flowq.job import Job
 from flowq.serializers import serializer_name
+from flowq.worker import methods
+from flowq.worker.horse import callbacks
 from flowq.worker.options import WorkerOptions
 from flowq.worker.worker import DequeueStrategy, Worker
 
@@ -74,7 +77,23 @@ class SpawnWorker(Worker):
             hooks["serializer"] = serializer_name(self.serializer) or "pickle"
         if self.exception_handlers:
             hooks["handlers"] = [_name(handler) for handler in self.exception_handlers]
+        if methods.through_replaced(self) is not None:
+            hooks |= {"worker": _name(type(self)), "queues": self.queue_names(), "worker_name": self.name}
         return hooks
+
+    @classmethod
+    def adopted_hooks(cls, names: Mapping[str, Any]) -> callbacks.Hooks:
+        """Return the hooks of a worker like the one whose `_spawned_hooks` these are, in the process of its job."""
+        worker = cls(
+            names["queues"],
+            names["worker_name"],
+            exception_handlers=[resolve(name) for name in names.get("handlers", ())],
+            **{name: names[name] for name in ("job_class", "serializer") if name in names},
+        )
+        if "penalty_class" in names:
+            worker.death_penalty_class = resolve(names["penalty_class"])
+        worker.working_in = 0  # not this process
+        return worker.hooks(methods.through_replaced(worker))
 
 
 def _name(value: Any) -> str:

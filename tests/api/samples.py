@@ -59,6 +59,12 @@ def return_retry(max: int = 1, interval: float | list[float] = 0) -> Retry:  # n
     return Retry(max=max, interval=interval)
 
 
+def class_of_client() -> str:
+    job = get_current_job()
+    assert job is not None
+    return type(job.connection).__name__
+
+
 def needs(path: str) -> None:
     """Fail unless a file is there."""
     Path(path).stat()
@@ -189,6 +195,24 @@ def bad_callback(job: Job, connection: Any, *rest: Any) -> None:
 
 def slow_callback(job: Job, connection: Any, *rest: Any) -> None:
     hang()
+
+
+def note_status(job: Job, connection: Any, *rest: Any) -> None:
+    """A callback that stores the status that it is shown."""
+    job.meta["status"] = str(job.get_status(refresh=False))
+    job.save_meta()
+
+
+def note_handled(job: Job, *reason: Any) -> None:
+    """An exception handler that stores that it was called."""
+    job.meta["handled"] = True
+    job.save_meta()
+
+
+def enqueue_in_sync_mode() -> str:
+    from flowq import Queue
+
+    return str(Queue("inner", is_async=False).enqueue(add, 1).get_status())
 
 
 def spin() -> None:

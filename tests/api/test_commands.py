@@ -82,12 +82,18 @@ def test_enqueue_later(command: Command, queue: Queue) -> None:
 @pytest.mark.parametrize(
     ("arguments", "text"),
     [
-        (["f.g", ":{"], "expected JSON"),
-        (["f.g", "%open()"], "expected a Python literal"),
-        (["f.g", "@/nowhere/at/all"], "cannot be read"),
+        (["f.g", ":{"], "Unable to parse 1. non keyword argument as JSON. Found '{', expected JSON"),
+        (["f.g", "x", "y:={"], "Unable to parse y as JSON."),
+        (["f.g", "x", "%open()"], "Unable to eval 2. non keyword argument as Python object."),
+        (["f.g", "x=1", "x=2"], "You can't specify multiple values for the same keyword. x is given twice"),
+        (["f.g", "@/nowhere/at/all"], "Not found: there is no such file"),
+        (["f.g", "@/"], "cannot be read"),
         (["f.g", "--timeout", "soon"], "expected a duration"),
         (["f.g", "--schedule-at", "soon"], "expected a time such as"),
-        (["f.g", "--schedule-at", "2099-01-01", "--schedule-in", "5"], "not both"),
+        (
+            ["f.g", "--schedule-at", "2099-01-01", "--schedule-in", "5"],
+            "You can't specify both --schedule-in and --schedule-at",
+        ),
         (["f.g", "--depends-on", "missing"], "'missing'"),
     ],
 )
@@ -134,7 +140,9 @@ def test_empty(command: Command, connection: redis.Redis) -> None:
 def test_info_counts_jobs_that_wait_for_a_rate_limit(command: Command, queue: Queue) -> None:
     for number in range(3):
         queue.enqueue(samples.add, number, rate_limit=RateLimit("a", 1))
-    assert "1 queue, 1 job waiting, 2 for a rate limit" in command("info")[1]
+    assert command("info")[1].endswith(
+        "2 jobs waiting for a rate limit\n\nno workers: `flowq worker` starts one\n\n1 queues, 1 jobs total\n"
+    )
     assert json.loads(command("info", "--json")[1])["queues"][0]["rate_limited"] == 2
 
 
@@ -149,6 +157,7 @@ def test_info_counts_skipped_jobs(command: Command, queue: Queue) -> None:
 
 def test_info(command: Command, queue: Queue, background: Callable[..., Background]) -> None:
     assert "no queues" in command("info")[1]
+    assert command("info")[1].endswith("\n0 queues, 0 jobs total\n")
     queue.enqueue(samples.div_by_zero, 1)
     Worker([queue]).work(burst=True)
     other = Queue("other", connection=queue.connection)
@@ -156,7 +165,7 @@ def test_info(command: Command, queue: Queue, background: Callable[..., Backgrou
     background(lambda: Worker([queue], name="w1"))
     until(lambda: Worker.count(queue.connection) == 1)
     _, out, _ = command("info")
-    assert "2 queues, 1 job waiting" in out
+    assert out.endswith("\n2 queues, 1 jobs total\n")
     assert "w1" in out
     assert "default: w1 (idle)\nother: no worker" in command("info", "--by-queue")[1]
     assert "w1" not in command("info", "--only-queues")[1]
@@ -172,6 +181,9 @@ def test_info(command: Command, queue: Queue, background: Callable[..., Backgrou
 
 def test_suspend_and_resume(command: Command, queue: Queue) -> None:
     assert command("resume")[1] == "workers were not suspended\n"
+    code, out, error = command("suspend", "--duration", "0")
+    assert (code, out) == (1, "")
+    assert "Duration must be an integer greater than 1" in error
     assert command("suspend", "--duration", "10m")[1] == "workers are suspended for 10m\n"
     assert is_suspended(queue.connection)
     assert "suspended" in command("info")[1]
@@ -243,10 +255,10 @@ def test_a_settings_module_names_the_server(
     (tmp_path / "settings_of_a_test.py").write_text(f"REDIS_URL = {url!r}\nlower = 1\n")
     queue.enqueue(samples.add, 1)
     monkeypatch.chdir(tmp_path)
-    assert "1 job waiting" in command("info", "-c", "settings_of_a_test")[1]
-    assert "1 job waiting" in command("info", "--config", "settings_of_a_test.py")[1]
+    assert "1 jobs total" in command("info", "-c", "settings_of_a_test")[1]
+    assert "1 jobs total" in command("info", "--config", "settings_of_a_test.py")[1]
     monkeypatch.chdir("/")
-    assert "1 job waiting" in command("info", "-c", "settings_of_a_test", "-P", str(tmp_path))[1]
+    assert "1 jobs total" in command("info", "-c", "settings_of_a_test", "-P", str(tmp_path))[1]
     monkeypatch.setenv("FLOWQ_CONFIG", str(tmp_path / "settings_of_a_test.py"))
     assert command("empty", "default")[:2] == (0, "deleted 1 job of queue default\n")
     assert command("info", "-u", url)[0] == 0
@@ -313,9 +325,9 @@ def test_watching_ends_with_ctrl_c(queue: Queue, tmp_path: Path) -> None:
     url = f"unix://{queue.connection.connection_pool.connection_kwargs['path']}"
     queue.enqueue(samples.add, 1)
     terminal = on_terminal("info", "--interval", "0.2", cwd=tmp_path, env={"FLOWQ_REDIS_URL": url})
-    terminal.expect("1 job waiting")
+    terminal.expect("1 jobs total")
     queue.enqueue(samples.add, 1)
-    terminal.expect("2 jobs waiting")
+    terminal.expect("2 jobs total")
     terminal.sendintr()
     terminal.expect(pexpect.EOF)
     terminal.close()

@@ -148,6 +148,23 @@ def test_requeue_forgets_the_times(queue: Queue) -> None:
     queue.empty()
 
 
+@pytest.mark.parametrize(
+    ("function", "arguments", "value"),
+    [
+        (samples.Counter(1), (3,), 3),
+        (samples.Counter(1).plus, (2,), 3),
+        (partial(samples.add, 1), (2,), 3),
+        (len, ("abc",), 3),
+        ("tests.api.samples.add", (1, 2), 3),
+    ],
+)
+def test_what_can_be_enqueued(queue: Queue, function: Any, arguments: tuple[Any, ...], value: object) -> None:
+    job = queue.enqueue(function, *arguments)
+    assert job.perform() == value
+    work(queue)
+    assert job.return_value() == value
+
+
 def test_a_decorated_function_has_enqueue(queue: Queue) -> None:
     @job_decorator(queue)
     def inner() -> None:

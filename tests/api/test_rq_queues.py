@@ -9,9 +9,10 @@ import redis
 
 from flowq import Dependency, Group, Queue, RateLimit, Repeat, Retry, SimpleWorker, Webhook, cron_job_registry, defaults
 from flowq.cron import CronJob, CronScheduler
-from flowq.exceptions import UsageError
-from flowq.job import Job
+from flowq.exceptions import DequeueTimeout, ShutDownImminentException, StopRequested, UsageError
+from flowq.job import Job, parse_job_id, validate_job_id
 from flowq.results import Result
+from flowq.timeouts import HorseMonitorTimeoutException, UnixSignalDeathPenalty, get_default_death_penalty_class
 from tests.api import samples
 
 PAST = datetime(2020, 1, 1, tzinfo=UTC)
@@ -75,6 +76,22 @@ def test_intervals_of_repetitions_are_used_up(queue: Queue) -> None:
         seen.append((job.repeats_left, job.repeat_intervals))
     assert seen == [(4, [0, 0, 60]), (3, [0, 60]), (2, [60]), (1, [60])]
     job.delete()
+
+
+# -- sync mode ----------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("retry", [None, Retry(1)])
+def test_sync_mode_raises_what_on_failure_raises(connection: redis.Redis, queue: Queue, retry: Retry | None) -> None:
+    sync = Queue(connection=connection, is_async=False)
+    with pytest.raises(RuntimeError, match="callback"):
+        sync.enqueue(samples.div_by_zero, 1, job_id="j", on_failure=samples.bad_callback, retry=retry)
+    job = Job.fetch("j", connection)
+    assert (job.get_status(), Result.count(job)) == ("failed", 2 if retry else 1)
+    assert "ZeroDivisionError" in (job.exc_info or "")
+    asynchronous = queue.enqueue(samples.div_by_zero, 1, on_failure=samples.bad_callback)
+    work(queue)
+    assert asynchronous.is_failed
 
 
 # -- attributes that are set before the job is enqueued -------------------------------------------------------------------------
@@ -204,4 +221,65 @@ def test_a_group_given_before_the_job_is_enqueued(queue: Queue, connection: redi
     job.group_id = "g"
     queue.enqueue_job(job)
     assert [item.id for item in Group.fetch("g", connection).get_jobs()] == [job.id]
+    work(queue)
+
+
+def test_what_can_be_asked_of_a_job(queue: Queue) -> None:
+    job = queue.enqueue(samples.div_by_zero, 1, retry=Retry(2, [0, 5], enqueue_at_front=True))
+    assert (job.should_retry, job.get_retry_interval(), job.should_enqueue_at_front()) == (True, 0, False)
+    work(queue, max_jobs=1)
+    assert (job.should_retry, job.get_retry_interval(), job.should_enqueue_at_front()) == (True, 5, True)
+    assert job.serializer.loads(job.data)[:2] == ("tests.api.samples.div_by_zero", (1,))
+    assert [Retry.get_interval(count, [1, 2]) for count in range(3)] == [1, 2, 2]
+    assert [Repeat.get_interval(count, [1, 2]) for count in range(3)] == [1, 2, 2]
+    assert Retry.get_interval(1, None) == 0
+    job.delete()
+
+
+@pytest.mark.parametrize(
+    ("end", "met", "lenient"),
+    [("waits", False, False), ("finishes", True, True), ("fails", False, True), ("is canceled", False, False)],
+)
+def test_whether_dependencies_are_met(queue: Queue, end: str, met: bool, lenient: bool) -> None:
+    parent = queue.enqueue(samples.div_by_zero if end == "fails" else abs, 1)
+    other = queue.enqueue_in(timedelta(hours=1), samples.nothing)
+    strict, tolerant = (
+        queue.enqueue(
+            samples.nothing, depends_on=[Dependency(parent, allow_failure=allow), Dependency(other, allow_failure=allow)]
+        )
+        for allow in (False, True)
+    )
+    if end == "is canceled":
+        parent.cancel()
+    elif end != "waits":
+        work(queue)
+    assert [job.dependencies_are_met(exclude_job_id=other.id) for job in (strict, tolerant)] == [met, lenient]
+    assert not strict.dependencies_are_met()
+    assert strict.dependencies_are_met(parent_job=other) is met
+    assert Job.create(samples.nothing, connection=queue.connection).dependencies_are_met()
+    other.delete()
+    queue.empty()
+
+
+def test_names_that_programs_import(queue: Queue) -> None:
+    for error in (DequeueTimeout, StopRequested, ShutDownImminentException, HorseMonitorTimeoutException):
+        assert issubclass(error, BaseException)
+    assert ShutDownImminentException("text", {"line": 1}).extra_info == {"line": 1}
+    assert get_default_death_penalty_class() is UnixSignalDeathPenalty
+    assert (parse_job_id("a:b"), parse_job_id("a"), queue.failed_job_registry.parse_job_id(b"a")) == ("a", "a", "a")
+    validate_job_id("a-b_1")
+    with pytest.raises(ValueError, match="letters"):
+        validate_job_id("a b")
+    assert queue.get_redis_server_version() >= (7, 0)
+
+
+def test_jobs_that_are_due(queue: Queue) -> None:
+    jobs = [queue.enqueue_at(PAST + timedelta(days=day), samples.nothing) for day in (2, 0, 1)]
+    later = queue.enqueue_in(timedelta(hours=1), samples.nothing)
+    registry = queue.scheduled_job_registry
+    assert registry.get_jobs_to_schedule() == [jobs[1].id, jobs[2].id, jobs[0].id]
+    assert registry.get_jobs_to_schedule(chunk_size=1) == [jobs[1].id]
+    assert registry.get_jobs_to_schedule((PAST + timedelta(days=1)).timestamp()) == [jobs[1].id, jobs[2].id]
+    assert later.id in registry.get_jobs_to_schedule(datetime(2100, 1, 1, tzinfo=UTC).timestamp())
+    later.delete()
     work(queue)

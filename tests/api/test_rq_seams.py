@@ -1,5 +1,6 @@
 """What subclasses and patches of RQ's users rely on: the methods that call each other, and the types of what they get."""
 
+import inspect
 from datetime import UTC, datetime, timedelta
 from typing import Any, ClassVar
 
@@ -57,6 +58,21 @@ def test_enqueue_goes_through_enqueue_call_and_enqueue_job(queue: Queue) -> None
     stored = Job.fetch("seen", queue.connection)
     assert (stored.meta, stored.timeout, stored.args, stored.kwargs) == ({"seen": True}, 7, (1,), {"y": 2})
     assert job == stored
+
+
+def test_a_replaced_enqueue_call_gets_every_option(connection: redis.Redis) -> None:
+    """Subclasses read options out of the keywords, whether they were given or not."""
+    seen: list[dict[str, Any]] = []
+
+    class Delaying(Queue):
+        def enqueue_call(self, *args: Any, **kwargs: Any) -> Any:
+            assert args == ()
+            seen.append(kwargs)
+
+    assert Delaying(connection=connection).enqueue(samples.add, 1, y=2, job_timeout=5) is None
+    assert set(seen[0]) == set(inspect.signature(Queue.enqueue_call).parameters) - {"self"}
+    given = {name: value for name, value in seen[0].items() if value}
+    assert given == {"func": samples.add, "args": (1,), "kwargs": {"y": 2}, "timeout": 5}
 
 
 def test_later_jobs_go_through_schedule_job(queue: Queue) -> None:

@@ -94,7 +94,17 @@ def test_classes_handlers_and_a_serializer(start: Start, connection: redis.Redis
     assert (tmp_path / "log").read_text() == "ZeroDivisionError: division by zero\n"
 
 
-def test_settings_name_queues_worker_and_logging(start: Start, queue: Queue, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("options", "slots"),
+    [
+        (("--config", "settings_of_a_worker"), 1),
+        (("-c", "settings_of_a_worker"), 1),
+        (("-c", "settings_of_a_worker.py", "-c", "3"), 3),
+    ],
+)
+def test_settings_name_queues_worker_and_logging(
+    options: tuple[str, ...], slots: int, start: Start, queue: Queue, tmp_path: Path
+) -> None:
     (tmp_path / "settings_of_a_worker.py").write_text(
         "QUEUES = ['default', 'second']\nNAME = 'from-settings'\n"
         "DICT_CONFIG = {'version': 1, 'formatters': {'f': {'format': 'MINE %(message)s'}},\n"
@@ -102,9 +112,9 @@ def test_settings_name_queues_worker_and_logging(start: Start, queue: Queue, tmp
         "  'loggers': {'flowq.worker': {'handlers': ['h'], 'level': 'INFO'}}}\n"
     )
     queue.enqueue(samples.nothing)
-    process = start("--config", "settings_of_a_worker", "--burst", "-P", str(ROOT))
+    process = start(*options, "--burst", "-P", str(ROOT))
     _, error = ended(process)
-    assert "MINE worker from-settings listens on default, second" in error
+    assert f"MINE worker from-settings listens on default, second with {slots} slots" in error
     assert len(queue) == 0
 
 
@@ -120,13 +130,12 @@ def test_a_signal_is_a_warm_stop(own: tuple[str, ...], start: Start, queue: Queu
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["-c", "settings"], "expected a number of jobs, found 'settings' (a settings module is named with --config)"),
+        (["-c", "nonesuch"], "there is no settings module nonesuch"),
         (["-c", "0"], "'-c' / '--concurrency': 0 is not in the range"),
         (["-w", "nonesuch.Worker"], "there is no class 'nonesuch.Worker'"),
         (["-w", "flowq.Queue"], "expected a subclass of flowq.worker.worker.Worker"),
         (["--exception-handler", "os.nonesuch"], "--exception-handler os.nonesuch: ImportError: module 'os' has no 'nonesuch'"),
         (["-S", "nonesuch.Thing"], "there is no serializer 'nonesuch.Thing'"),
-        (["-ds", "backwards"], "'backwards' is not one of 'default', 'round_robin', 'random'"),
         (["-v", "-q"], "--verbose and --quiet exclude each other"),
         (["-P", "nowhere"], "there is no such directory"),
         (["--pid", "/nowhere/at/all"], "--pid /nowhere/at/all: the file cannot be written: No such file or directory"),
@@ -142,8 +151,18 @@ def test_a_wrong_option_ends_in_one_sentence(arguments: list[str], said: str, co
 
 
 def test_the_strategies_on_the_command_line_are_those_of_python(command: Command) -> None:
-    _, _, error = command("worker", "-ds", "?", "--burst")
-    assert re.findall(r"'(\w+)'", error.partition("one of")[2]) == list(DequeueStrategy)
+    code, out, error = command("worker", "-ds", "?", "--burst")
+    assert (code, out) == (1, "")  # as in RQ
+    assert error == f"error: --dequeue-strategy must be one of {', '.join(DequeueStrategy)}, found '?'\n"
+
+
+def test_the_class_of_the_client(start: Start, queue: Queue, command: Command) -> None:
+    job = queue.enqueue(samples.class_of_client)
+    ended(start("--connection-class", "tests.api.classes.OwnRedis", "--burst", "-P", str(ROOT)))
+    assert job.return_value() == "OwnRedis"
+    assert command("info", "--connection-class", "tests.api.classes.OwnRedis")[0] == 0
+    code, _, error = command("info", "--connection-class", "flowq.Queue")
+    assert (code, "expected a subclass of redis.client.Redis" in error) == (2, True)
 
 
 # -- pools ---------------------------------------------------------------------------------------------------------------------

@@ -328,6 +328,26 @@ def test_a_burst_worker_executes_what_is_overdue(queue: Queue, worker_class: typ
     assert [job.get_status() for job in jobs] == ["finished"] * 3
 
 
+@pytest.mark.parametrize("name", [None, "mine"])
+@pytest.mark.parametrize("worker_class", [Worker, SimpleWorker])
+def test_a_burst_worker_executes_the_jobs_of_a_lost_worker(
+    queue: Queue, background: Start, tmp_path: Path, worker_class: type[Worker], name: str | None
+) -> None:
+    """No worker was there meanwhile: that the server was, nothing shows. But the process is known to have ended."""
+    job = queue.enqueue(samples.mark_and_hang, str(tmp_path / "started"))
+    lost = background(lambda: Worker([queue], name="mine", worker_ttl=1))
+    until((tmp_path / "started").exists)
+    lost.signal(signal.SIGKILL)
+    lost.wait()
+    beat = int(queue.connection.hget("{flowq}:worker:mine", "beat") or 0)
+    worker_class([queue], name=name).work(burst=True)
+    assert job.is_started, "its lease has not run out"
+    until(lambda: queue.store.now_ms() > beat + 1000, message="its lease to run out")
+    worker_class([queue], name=name).work(burst=True)
+    assert job.is_failed
+    assert "AbandonedJobError" in (job.exc_info or "")
+
+
 def test_killing_the_horse_fails_the_job_and_the_worker_continues(queue: Queue, background: Start, tmp_path: Path) -> None:
     started = tmp_path / "started"
     job = queue.enqueue(samples.mark_and_hang, str(started))
@@ -338,6 +358,26 @@ def test_killing_the_horse_fails_the_job_and_the_worker_continues(queue: Queue, 
     assert "on request" in (job.exc_info or "")
     after = queue.enqueue(samples.add, 1)
     assert after.latest_result(timeout=10) is not None
+
+
+@pytest.mark.parametrize("worker_class", [Worker, SimpleWorker])
+def test_a_workers_state_is_that_of_now(queue: Queue, background: Start, tmp_path: Path, worker_class: type[Worker]) -> None:
+    """RQ's documentation: look whether a worker is busy, then kill its horse. No heartbeat has to come first."""
+    background(lambda: worker_class([queue], name="w"))
+    until(lambda: Worker.count(queue.connection) == 1, message="the worker to be listed")
+    for number in range(3):
+        started, go = tmp_path / f"{number}.started", tmp_path / f"{number}"
+        job = queue.enqueue(samples.wait_for_file, str(go))
+        until(started.exists, message="the job to run")
+        (worker,) = Worker.all(queue.connection)
+        assert (worker.state, worker.get_current_job_id(), worker.get_current_job()) == (WorkerStatus.BUSY, job.id, job)
+        if worker.state == WorkerStatus.BUSY and number < 2 and worker_class is Worker:
+            send_kill_horse_command(queue.connection, worker.name)
+            wait_for(job, "failed")
+        else:
+            go.touch()
+            wait_for(job, "finished")
+        assert (worker.state, worker.get_current_job_id()) == (WorkerStatus.IDLE, None)
 
 
 def test_invalid_commands(queue: Queue) -> None:

@@ -18,6 +18,7 @@ QUEUES = {
     "--job-class",
     "--queue-class",
     "--worker-class",
+    "--connection-class",
 }  # described once for all commands
 
 

@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from typing import Final
 
-_ATTRIBUTES: Final = "attributes of workers and cron schedulers are read from the store and cannot be set: `worker.hostname`, `CronScheduler.connection`"
-_SEAMS: Final = "a replaced `Worker.perform_job` or `handle_exception` is not called"
+_CONFIGURED: Final = "`CronScheduler()` without a connection uses the configured server"
+_UNSERIALIZABLE: Final = "a return value that cannot be serialized fails the job; in RQ the job finishes without it"
 _META: Final = "`meta` is copied: the dictionary that the caller passed does not change with the job"
 _BY_HAND: Final = (
     "a status is what has happened to a job: nothing can be put into a registry, and no execution be prepared, by hand"
@@ -13,54 +13,11 @@ _ASYNC: Final = "`Queue(async=False)`, deprecated in RQ, is `is_async=False`"
 _SERIALIZER: Final = "a worker without `serializer=` has none: it reads each job with that job's own"
 _KEYS: Final = "RQ's key of a job holds nothing, so writing to it or deleting it does not change the job"
 _DELETED: Final = "the record of a deleted job is gone, also from the list of those that wait for another"
-_DEFAULTS: Final = "`enqueue` hands to `enqueue_call` only what the caller gave"
 
 DIFFERING: Final[Mapping[str, Mapping[str, str]]] = {
-    "django-tasks-rq": {
-        "tests.tests.RQBackendTestCase.test_catches_exception": _ATTRIBUTES,
-        "tests.tests.RQBackendTestCase.test_complex_exception": _ATTRIBUTES,
-        "tests.tests.RQBackendTestCase.test_complex_return_value": _ATTRIBUTES,
-        "tests.tests.RQBackendTestCase.test_context": _ATTRIBUTES,
-        "tests.tests.RQBackendTestCase.test_exception_classes_pop_empty_list_bug": _ATTRIBUTES,
-        "tests.tests.RQBackendTestCase.test_failed_logs": _ATTRIBUTES,
-        "tests.tests.RQBackendTestCase.test_refresh_result": _ATTRIBUTES,
-        "tests.tests.RQBackendTestCase.test_refresh_result_async": _ATTRIBUTES,
-        "tests.tests.RQBackendTestCase.test_started_finished_logs": _ATTRIBUTES,
-        "tests.tests.RQBackendTestCase.test_takes_context": _ATTRIBUTES,
-    },
-    "sentry-sdk": {
-        "tests.integrations.rq.test_rq.test_basic": _SEAMS,
-        "tests.integrations.rq.test_rq.test_error_has_trace_context_if_tracing_disabled": _SEAMS,
-        "tests.integrations.rq.test_rq.test_job_args_kwargs_data_collection": _SEAMS,
-        "tests.integrations.rq.test_rq.test_job_with_retries": _SEAMS,
-        "tests.integrations.rq.test_rq.test_span_origin": _SEAMS,
-        "tests.integrations.rq.test_rq.test_traces_sampler_gets_correct_values_in_sampling_context": _SEAMS,
-        "tests.integrations.rq.test_rq.test_tracing_disabled": _SEAMS,
-        "tests.integrations.rq.test_rq.test_tracing_enabled": _SEAMS,
-        "tests.integrations.rq.test_rq.test_transaction_no_error": _SEAMS,
-        "tests.integrations.rq.test_rq.test_transaction_with_error": _SEAMS,
-        "tests.integrations.rq.test_rq.test_transport_shutdown": _SEAMS,
-        "tests.integrations.rq.test_rq_crons.test_cron_job_error": _SEAMS,
-        "tests.integrations.rq.test_rq_crons.test_cron_job_generated_id": _SEAMS,
-        "tests.integrations.rq.test_rq_crons.test_cron_job_ok": _SEAMS,
-        "tests.integrations.rq.test_rq_crons.test_exclude_cron_jobs": _SEAMS,
-        "tests.integrations.rq.test_rq_crons.test_interval_job": _SEAMS,
-        "tests.integrations.rq.test_rq_crons.test_local_time_cron_not_monitored": _SEAMS,
-        "tests.integrations.rq.test_rq_crons.test_not_monitored_by_default": _SEAMS,
-        "tests.integrations.rq.test_rq_crons.test_one_off_jobs_not_monitored": _SEAMS,
-        "tests.integrations.rq.test_rq_crons.test_perform_job_raises": _SEAMS,
-        "tests.integrations.rq.test_rq_crons.test_repeat_job_not_monitored": _SEAMS,
-        "tests.integrations.rq.test_rq_crons.test_unsupported_cron_string_not_monitored": _SEAMS,
-        "tests.integrations.rq.test_rq_crons.test_unsupported_interval_not_monitored": _SEAMS,
-    },
+    "django-tasks-rq": {"tests.tests.RQBackendTestCase.test_complex_return_value": _UNSERIALIZABLE},
     "django-rq": {
-        "tests.test_commit_modes.ThreadQueueTest.test_enqueue_autocommit_off": _DEFAULTS,
-        "tests.test_cron.CronTest.test_connection_index_property": _ATTRIBUTES,
-        "tests.test_cron.CronTest.test_connection_validation": _ATTRIBUTES,
-        "tests.test_cron.CronTest.test_django_cron_scheduler_init": _ATTRIBUTES,
-        "tests.test_cron.CronTest.test_first_register_initializes_connection": _ATTRIBUTES,
-        "tests.test_cron.CronViewTest.test_cron_scheduler_detail_view": _ATTRIBUTES,
-        "tests.test_views.ViewTest.test_worker_details": _ATTRIBUTES,
+        "tests.test_cron.CronTest.test_django_cron_scheduler_init": _CONFIGURED,
         "tests.test_django_rq_utils.UtilsTest.test_get_jobs": _KEYS,
         "tests.test_views.ViewTest.test_job_details": _KEYS,
         "tests.test_prometheus_metrics.PrometheusTest.test_metrics_with_jobs": _BY_HAND,
@@ -76,9 +33,5 @@ DIFFERING: Final[Mapping[str, Mapping[str, str]]] = {
     "rq-scheduler": {
         "tests.test_scheduler.TestScheduler.test_job_with_interval_can_set_meta": _META,
         "tests.test_scheduler.TestScheduler.test_periodic_jobs_sets_meta": _META,
-    },
-    "flask-rq": {
-        "tests.test_worker.test_flask": _SEAMS,
-        "tests.test_worker.test_quart": _SEAMS,
     },
 }

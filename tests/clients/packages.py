@@ -53,7 +53,7 @@ QUICK: Final = (
         "django-tasks-rq",
         "0.12.0",
         passing=29,
-        on_flowq=19,
+        on_flowq=28,
         arguments=("tests/tests.py",),
         variables={"DJANGO_SETTINGS_MODULE": "tests.settings"},
     ),
@@ -62,12 +62,12 @@ QUICK: Final = (
 
 ALL: Final = (
     *QUICK,
-    Package("sentry-sdk", "2.75.0", passing=71, on_flowq=18, arguments=("tests/integrations/rq", "-o", "addopts=")),
+    Package("sentry-sdk", "2.75.0", passing=71, on_flowq=71, arguments=("tests/integrations/rq", "-o", "addopts=")),
     Package(
         "django-rq",
         "4.1.0",
         passing=118,
-        on_flowq=100,
+        on_flowq=105,
         repository="https://github.com/rq/django-rq",
         revision="v4.1",
     ),
@@ -83,7 +83,7 @@ ALL: Final = (
         "flask-rq",
         "1.0.0.dev",
         passing=40,
-        on_flowq=36,
+        on_flowq=40,
         repository="https://github.com/pallets-eco/flask-rq",
         revision="d7e7cf9",
         modules="src",

@@ -20,6 +20,7 @@ from flowq.flows.forecast.makespan import makespan, overhead_of
 from flowq.flows.forecast.outcomes import predict_ends
 from flowq.flows.forecast.outlook import Outlook, outlook
 from flowq.flows.render.gantt import bars
+from flowq.flows.views.snapshot import read_view
 from flowq.plan import Plan
 from flowq.states import JobStatus, RunStatus
 from flowq.store import Store
@@ -50,6 +51,36 @@ def test_the_critical_path_is_the_longest_by_time() -> None:
 @pytest.mark.parametrize(("slots", "seconds"), [(1, 8.0), (2, 7.0), (3, 7.0)])
 def test_the_duration_for_a_number_of_workers(slots: int, seconds: float) -> None:
     assert makespan(DIAMOND, (1.0, 5.0, 1.0, 1.0), slots) == seconds
+
+
+@pytest.mark.parametrize(("slots", "seconds"), [(1, 14.0), (9, 11.0)])
+def test_delays_and_approvals_take_time_and_no_slot(slots: int, seconds: float) -> None:
+    text = "jobs: {a: {run: x, delay: 5}, ok: {approval: sure}, b: {run: x}, c: {depends_on: [a, ok], run: x, delay: 3}, d: {run: x}}"
+    made = compile_text(text).plan
+    assert made is not None
+    taken = {"a": 1.0, "ok": 7.0, "b": 4.0, "c": 1.0, "d": 5.0}
+    times = tuple(taken[cell.name] for cell in made.cells)
+    assert makespan(made, times, slots) == seconds
+    found = forecast(made, predict_ends(made), History(1, taken, taken))
+    assert found is not None
+    assert (found.names(), found.path_seconds) == (["ok", "c"], 11.0)
+
+
+@pytest.mark.parametrize(("slots", "seconds"), [(1, 8.0), (2, 6.0), (9, 6.0)])
+def test_jobs_of_a_concurrency_group_take_turns(slots: int, seconds: float) -> None:
+    limit = "concurrency: {group: one, max: 1}"
+    made = compile_text(f"jobs: {{a: {{matrix: {{n: [1, 2]}}, {limit}, run: x}}, b: {{{limit}, run: x}}, c: {{run: x}}}}").plan
+    assert made is not None
+    assert makespan(made, [0.0 if cell.group else 2.0 for cell in made.cells], slots) == seconds
+
+
+def test_the_outlook_of_a_delayed_job(store: Store, tmp_path: Path) -> None:
+    made = compile_text("jobs: {a: {run: x, delay: 1h}, b: {depends_on: a, run: x, delay: 10}}").plan
+    assert made is not None
+    run = read_view(store, submit(store, made, directory=tmp_path))
+    known = outlook(made, History(1, {"a": 1.0, "b": 1.0}, {}), 1)
+    assert known is not None
+    assert known.left(run) == pytest.approx(3612, abs=5)
 
 
 def test_a_cached_result_does_not_count_for_the_duration_of_a_job() -> None:

@@ -77,6 +77,25 @@ def test_lines_of_a_script_on_a_busy_machine(stand: Stand) -> None:
     assert together(execution) == numbered(5000)
 
 
+RUNS = """
+for ((i = 0, n = 0; i < 200; i++)); do
+  for ((j = i % 3; j >= 0; j--)); do echo $((n++)); done
+  for ((j = i % 4; j >= 0; j--)); do echo $((n++)) >&2; done
+done
+"""
+
+
+@pytest.mark.usefixtures("_busy")
+def test_several_lines_to_one_stream_between_lines_to_the_other(stand: Stand) -> None:
+    """Each stream is in order and complete, and one stream for both is exact, as docs/workers.md says."""
+    execution = stand.run(shell(RUNS), timeout=60)
+    out, err = (list(map(int, execution.output(stream).split())) for stream in ("out", "err"))
+    assert (out, err) == (sorted(out), sorted(err))
+    assert sorted(out + err) == list(range(len(out) + len(err)))
+    assert sorted(map(int, together(execution).split())) == sorted(out + err)
+    assert together(stand.run(shell(f"exec 2>&1\n{RUNS}"), timeout=60)) == numbered(len(out) + len(err))
+
+
 def test_lines_that_are_written_in_parts_stay_whole(stand: Stand) -> None:
     execution = stand.run(shell("printf 'a long '; echo meanwhile >&2; echo line; printf unfinished >&2"))
     assert together(execution) in {b"meanwhile\na long line\nunfinished", b"a long line\nmeanwhile\nunfinished"}

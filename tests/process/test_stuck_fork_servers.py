@@ -7,6 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from flowq.flows.explain.queue_state import read_surroundings
+from flowq.flows.explain.why import explain
+from flowq.flows.views.snapshot import read_view
 from flowq.store import Store
 from tests.support.server import PrivateServer
 from tests.support.supervisor_stub import survivors
@@ -92,6 +95,19 @@ def test_a_running_job_of_a_fork_server_that_hangs_goes_back_at_a_stop(
     assert (job.status, job.attempt) == ("queued", 0)
 
 
+@pytest.mark.parametrize("free", [0, 1])
+@pytest.mark.parametrize("source", [BLOCKS, BLOCKS_FORKS], ids=["import", "fork"])
+def test_a_fork_server_that_hangs_ends_with_its_killed_worker(
+    store: Store, server: PrivateServer, tmp_path: Path, source: str, free: int
+) -> None:
+    start(store, flow(node("a", script("exec sleep 60"))), tmp_path)
+    with Stuck(server.url, tmp_path, source, free=free) as worker:
+        until(worker.begun.exists)
+        worker.signal(signal.SIGKILL)
+        worker.wait()
+        until(lambda: not survivors(worker.mark), timeout=SOON)
+
+
 def test_three_stops_at_once_end_the_worker_of_a_run_and_its_jobs_go_back(
     store: Store, server: PrivateServer, tmp_path: Path
 ) -> None:
@@ -104,6 +120,18 @@ def test_three_stops_at_once_end_the_worker_of_a_run_and_its_jobs_go_back(
         assert worker.wait() == 0
         until(lambda: not survivors(worker.mark), timeout=SOON)
     assert [(job.status, job.attempt) for job in records(store, run)] == [("queued", 0)] * 2
+
+
+def test_why_says_that_a_job_waits_for_its_process(store: Store, server: PrivateServer, tmp_path: Path) -> None:
+    plan = flow(node("a", script("true")))
+    run = start(store, plan, tmp_path)
+    with Stuck(server.url, tmp_path, BLOCKS):
+
+        def details() -> str:
+            view = read_view(store, run)
+            return " ".join(explain(plan, view, 0, read_surroundings(store, view)).details)
+
+        until(lambda: "waiting for a process: the fork server does not answer, and is killed after 60 s" in details(), 20)
 
 
 def test_a_stopped_fork_server_is_woken_for_the_next_job(store: Store, server: PrivateServer, tmp_path: Path) -> None:

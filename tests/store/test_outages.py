@@ -57,6 +57,32 @@ def test_several_gaps_do_not_add_up(store: Store, driver: Driver) -> None:
     assert lease(store) <= 4_000
 
 
+def test_a_lease_is_not_moved_by_endless_outages(store: Store, driver: Driver) -> None:
+    """Workers that come from time to time and stop at once: to the server each time without one looks like an outage."""
+    create(store, retry="1|0|0|0")
+    claim = driver.take()
+    keys = store.session.keys
+
+    def away() -> None:
+        store.client.hincrby(keys("meta"), "served", -60_000)
+        store.client.zincrby(keys("leases"), -60_000, "a")
+
+    driver.tick()
+    for _ in range(4):
+        away()
+        assert driver.tick().reaped == 0
+    assert driver.beat(claim) == [Verdict.GO_ON], "it lives: its outages are counted from here on"
+    for _ in range(5):
+        away()
+        assert driver.tick().reaped == 0
+    away()
+    assert driver.tick().reaped == 1
+    assert status(store) == ("queued", 1)
+    assert driver.take().token != claim.token
+    away()
+    assert driver.tick().reaped == 0, "another execution begins with its own count"
+
+
 def test_a_lease_expires_while_other_workers_reach_the_server(store: Store, driver: Driver) -> None:
     create(store, retry="1|0|0|0")
     driver.take()

@@ -37,9 +37,13 @@ def test_all_attributes_of_all_jobs_are_unchanged(opened: OldHome) -> None:
 
 
 def _told_today(jobs: dict[str, Any]) -> dict[str, Any]:
-    """Return what f5782f9 told of its jobs as it is told now, closer to RQ: errors end with a line break, a planned retry is counted."""
+    """Return what f5782f9 told of its jobs as it is told now, closer to RQ.
+
+    Errors end with a line break, a planned retry is counted, and the interval before a repetition is used up.
+    """
     told = {name: {**job, "exc_info": job["exc_info"] and job["exc_info"] + "\n"} for name, job in jobs.items()}
     told["retrying"] |= {"number_of_retries": 1, "retries_left": 2}
+    told["repeated"] |= {"repeat_intervals": told["repeated"]["repeat_intervals"][1:]}
     return told
 
 

@@ -14,6 +14,7 @@ from flowq.durations import parse_duration
 from flowq.exceptions import UsageError
 
 _MARKS: Final = {":": "JSON", "%": "a Python literal"}
+_FAILED: Final = {":": "Unable to parse {} as JSON.", "%": "Unable to eval {} as Python object."}  # RQ's sentences
 
 
 @click.command(epilog="Example: flowq enqueue myapp.jobs.report 42 day=2026-01-31 'parts:=[1, 2]'")
@@ -61,7 +62,7 @@ def command(
     waits = options.pop("retry_interval")
     retries, at, after = options.pop("retry_max"), options.pop("schedule_at"), options.pop("schedule_in")
     if at is not None and after is not None:
-        raise click.UsageError("give --schedule-in or --schedule-at, not both")
+        raise click.UsageError("You can't specify both --schedule-in and --schedule-at")
     settings = {option: value for option, value in options.items() if value not in {None, ()}}
     settings["job_timeout"] = settings.pop("timeout", None)
     if "depends_on" in settings:
@@ -95,15 +96,15 @@ def _arguments(texts: tuple[str, ...]) -> tuple[list[Any], dict[str, Any]]:
         bare = name.removesuffix(":").removesuffix("%")
         if not equals or not bare.isidentifier():
             mark = text[:1] if text[:1] in _MARKS else ""
-            args.append(_value(mark, text.removeprefix(mark)))
+            args.append(_value(mark, text.removeprefix(mark), f"{len(args) + 1}. non keyword argument"))
             continue
         if bare in kwargs:
-            raise UsageError(f"the keyword argument {bare} is given twice")
-        kwargs[bare] = _value(name[len(bare) :], value)
+            raise UsageError(f"You can't specify multiple values for the same keyword. {bare} is given twice")
+        kwargs[bare] = _value(name[len(bare) :], value, bare)
     return args, kwargs
 
 
-def _value(mark: str, text: str) -> Any:
+def _value(mark: str, text: str, place: str) -> Any:
     source = text
     try:
         if text.startswith("@"):
@@ -114,11 +115,13 @@ def _value(mark: str, text: str) -> Any:
             from ast import literal_eval
 
             return literal_eval(source)
+    except FileNotFoundError as error:
+        raise UsageError(f"argument {text}: Not found: there is no such file") from error
     except OSError as error:
         raise UsageError(f"argument {text}: the file cannot be read: {error.strerror}") from error
     except UnicodeDecodeError as error:
         raise UsageError(f"argument {text}: expected a file with text in UTF-8, byte {error.start} is none") from error
     except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError) as error:
         detail = "" if text.startswith("@") else f": {error}"  # which may quote the file
-        raise UsageError(f"argument {text!r}: expected {_MARKS[mark]}{detail}") from error
+        raise UsageError(f"{_FAILED[mark].format(place)} Found {text!r}, expected {_MARKS[mark]}{detail}") from error
     return source

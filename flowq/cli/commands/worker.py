@@ -3,16 +3,19 @@
 import os
 import sys
 from dataclasses import dataclass, field
+from functools import wraps
 from pathlib import Path
 from typing import Any, Final
 
 import click
 
 from flowq import defaults
-from flowq.cli.context import CliContext, pass_context, url_option
+from flowq.cli import exit_codes
+from flowq.cli.context import CliContext, complain, pass_context, url_option
 from flowq.cli.options.queues import QueueOptions, logging_options, queue_options
 from flowq.worker import signals
 
+_STRATEGIES: Final = ("default", "round_robin", "random")
 _NOT_NEEDED: Final = (
     # options that RQ needs and flowq does not: accepted and ignored, so that command lines written for RQ work
     (("-s", "--with-scheduler"), {"is_flag": True}),
@@ -42,14 +45,28 @@ class _WorkerOptions:
     log: dict[str, str] = field(default_factory=dict)
 
 
-class _Concurrency(click.IntRange):
-    """A number; the error for RQ's `-c settings` names `--config`."""
+class _NumberOrModule(click.IntRange):
+    """A number of jobs, or (as of RQ's `-c`) the name of a settings module, which stays a text."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """Return the number."""
+        """Return the number or the text."""
         if isinstance(value, str) and not value.lstrip("-").isdigit():
-            self.fail(f"expected a number of jobs, found {value!r} (a settings module is named with --config)", param, ctx)
+            return value
         return super().convert(value, param, ctx)
+
+
+def _with_settings_by_c(command: Any) -> Any:
+    """Let `-c MODULE` be `--config MODULE`."""
+
+    @wraps(command)
+    def sorted_out(session: CliContext, *arguments: Any, concurrency: tuple[int | str, ...], **more: Any) -> Any:
+        modules = [value for value in concurrency if isinstance(value, str)]
+        numbers = [value for value in concurrency if isinstance(value, int)]
+        if modules:
+            more["config"] = modules[-1]
+        return command(session, *arguments, concurrency=numbers[-1] if numbers else 1, **more)
+
+    return sorted_out
 
 
 def _not_needed(command: Any) -> Any:
@@ -63,11 +80,10 @@ def _not_needed(command: Any) -> Any:
 @click.option(
     "-c",
     "--concurrency",
-    type=_Concurrency(1, 512),
-    default=1,
-    show_default=True,
+    type=_NumberOrModule(1, 512),
+    multiple=True,
     metavar="N",
-    help="Jobs executed side by side.",
+    help="Jobs executed side by side.  [default: 1]  As -c MODULE: the settings module, as --config.",
 )
 @click.option("-b", "--burst", is_flag=True, help="Stop when the queues are empty.")
 @click.option("-n", "--name", metavar="NAME", help="Name of the worker.  [default: made from host and process]")
@@ -95,7 +111,7 @@ def _not_needed(command: Any) -> Any:
 @click.option(
     "-ds",
     "--dequeue-strategy",
-    type=click.Choice(("default", "round_robin", "random")),
+    metavar="[default|round_robin|random]",
     help="Order in which queues are served.  [default: as given]",
 )
 @click.option(
@@ -117,6 +133,7 @@ def _not_needed(command: Any) -> Any:
 @_not_needed
 @url_option
 @pass_context
+@_with_settings_by_c
 @queue_options(config=None)
 def command(
     session: CliContext,
@@ -136,7 +153,7 @@ def command(
     common: QueueOptions,
     *,
     burst: bool,
-) -> None:
+) -> int:
     """Execute the jobs of queues.
 
     Queues are served in the order given; without one, the queue "default". After the first Ctrl+C the worker finishes its jobs
@@ -144,6 +161,9 @@ def command(
     """
     from flowq.durations import parse_duration
 
+    if dequeue_strategy not in {None, *_STRATEGIES}:
+        complain(f"error: --dequeue-strategy must be one of {', '.join(_STRATEGIES)}, found {dequeue_strategy!r}")
+        return exit_codes.FAILED  # as in RQ
     options = _WorkerOptions(
         queues or common.queues() or (defaults.QUEUE,),
         concurrency,
@@ -168,6 +188,7 @@ def command(
         common.job_class,
         common.queue_class,
         common.serializer,
+        common.connection_class,
         *handlers,
         common.settings.get("DICT_CONFIG"),
     )
@@ -175,6 +196,7 @@ def command(
         _run_worker(options, common, session)
     else:
         _exec_worker(options, common, session)
+    return exit_codes.OK
 
 
 def _exec_worker(options: _WorkerOptions, common: QueueOptions, session: CliContext) -> None:

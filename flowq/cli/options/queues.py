@@ -19,6 +19,15 @@ LEVELS = ("debug", "info", "warning", "error", "critical")
 _Command = TypeVar("_Command", bound="Callable[..., Any]")
 
 
+def _behind_packages() -> int:
+    """Return the place of a user's directory in the import path: its files must not shadow installed modules, such as those of flowq.
+
+    Projects that are installed in editable mode come after it: their tests or scripts may have the names of the user's modules.
+    """
+    packages = str(Path(click.__file__).parents[1])
+    return sys.path.index(packages) + 1 if packages in sys.path else len(sys.path)
+
+
 @dataclass(slots=True)
 class QueueOptions:
     """Import paths, classes, serializer, and the settings module."""
@@ -29,6 +38,7 @@ class QueueOptions:
     job_class: str | None = None
     queue_class: str | None = None
     worker_class: str | None = None
+    connection_class: str | None = None
     settings: Mapping[str, Any] = field(default_factory=dict)
 
     def apply(self, session: "CliContext") -> None:
@@ -43,13 +53,14 @@ class QueueOptions:
             if not Path(directory).is_dir():
                 raise UsageError(f"-P {directory}: there is no such directory")
             if directory not in sys.path:
-                sys.path.append(directory)  # at the end: a user's file must not shadow a module of flowq's
+                sys.path.insert(_behind_packages(), directory)
         if self.config is not None:
             from flowq.cli.options.config_module import read_settings, url_of
 
             self.settings = read_settings(self.config)
             if session.url is None:
                 session.url = url_of(self.settings, self.config)
+        session.client_class = self.connection_class
 
     def directories(self) -> list[str]:
         """Return the directories to add to the import path: those given, and the current one."""
@@ -190,12 +201,13 @@ def queue_options(*, config: str | None = "-c", passed: bool = True) -> "Callabl
         click.option("-j", "--job-class", metavar="CLASS", help="Dotted name of the class of jobs."),
         click.option("--queue-class", metavar="CLASS", help="Dotted name of the class of queues."),
         click.option("-w", "--worker-class", metavar="CLASS", help="Dotted name of the class of workers."),
+        click.option("--connection-class", metavar="CLASS", help="Dotted name of the class of redis-py clients."),
     )
 
     def decorate(command: _Command) -> _Command:
         @wraps(command)
         def with_common(session: "CliContext", *arguments: Any, **more: Any) -> Any:
-            names = ("config", "path", "serializer", "job_class", "queue_class", "worker_class")
+            names = ("config", "path", "serializer", "job_class", "queue_class", "worker_class", "connection_class")
             common = QueueOptions(**{name: more.pop(name) for name in names})
             common.apply(session)
             return command(session, *arguments, **({"common": common} if passed else {}), **more)

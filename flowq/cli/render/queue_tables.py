@@ -66,6 +66,8 @@ def lines_of(picture: Picture, choice: Choice, terminal: Terminal) -> list[Line]
         parts += [] if choice.raw or choice.queues else [_scheduler_lines(picture)]
     if picture.runs and not (choice.raw or choice.only_queues or choice.only_workers):
         parts.append(runs_table(picture.runs, terminal, picture.orphaned))
+    if not (choice.raw or choice.only_workers):
+        parts.append(_totals(picture.queues))
     return _joined(parts, apart=not choice.raw)
 
 
@@ -98,12 +100,15 @@ def _queue_lines(records: list["QueueRecord"]) -> Iterator[Line]:
             cells.append((f"  {count:>9}", "bad" if name == "failed" and count else "" if count else "dim"))
         yield (*cells, (f"  {record.workers:>9}", "warn" if record.queued and not record.workers else ""))
     limited, skipped = sum(record.rate_limited for record in records), sum(record.skipped for record in records)
-    waiting = f"{plural(sum(record.queued for record in records), 'job')} waiting" + (
-        f", {limited} for a rate limit" if limited else ""
-    )
-    yield ((f"{plural(len(records), 'queue')}, {waiting}", "dim"),)
+    if limited:
+        yield ((f"{plural(limited, 'job')} waiting for a rate limit", "dim"),)
     if skipped:
         yield ((f"{plural(skipped, 'job')} skipped, because a job before did not succeed", "dim"),)
+
+
+def _totals(records: list["QueueRecord"]) -> Iterator[Line]:
+    """Yield RQ's last line, in its words: scripts look for it."""
+    yield ((f"{len(records)} queues, {sum(record.queued for record in records)} jobs total", "dim"),)
 
 
 def _worker_lines(picture: Picture) -> Iterator[Line]:

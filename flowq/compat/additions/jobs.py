@@ -49,12 +49,11 @@ class _JobNames(Job):
     @property
     def _status(self) -> JobStatus:
         """Its status as it was read last, or as it was set here: instrumentations look at it while an exception is handled."""
-        set_here: JobStatus | None = vars(self).get("_status_here")
-        return self.get_status(refresh=False) if set_here is None else set_here
+        return self.get_status(refresh=False)
 
     @_status.setter
     def _status(self, status: JobStatus) -> None:
-        self._status_here = status
+        self.state.show(status)
 
     @property
     def enqueue_at_front(self) -> bool:
@@ -64,10 +63,6 @@ class _JobNames(Job):
     @enqueue_at_front.setter
     def enqueue_at_front(self, front: bool | None) -> None:
         self.settings.change("at_front", bool(front))
-
-    def should_enqueue_at_front(self) -> bool:
-        """Return whether it goes to the front of its queue."""
-        return self.options.front
 
     _success_callback_name = _callback("on_success")
     _failure_callback_name = _callback("on_failure")

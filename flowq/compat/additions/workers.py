@@ -2,22 +2,14 @@
 
 import logging
 import signal
-from typing import Any, Final, Self
+from typing import Any, Self
 
 from flowq import defaults, worker
 from flowq.compat.additions import add, add_constants
-from flowq.job import Job
-from flowq.jobs import context
-from flowq.queue import Queue
 from flowq.worker import registration
-from flowq.worker.horse import callbacks
-from flowq.worker.inprocess import sync
+from flowq.worker.methods import declare_own
 from flowq.worker.options import WorkerOptions
-from flowq.worker.supervisor.active_job import ActiveJob
-from flowq.worker.supervisor.ends import Ended
 from flowq.worker.worker import Worker
-
-_LEASE: Final = 3600.0  # s: no heartbeat renews it
 
 
 def signal_name(number: int) -> str:
@@ -56,31 +48,15 @@ class _WorkerNames(Worker):
         """Unregister a worker that was registered here."""
         self.store.workers.leave(self.name)
 
-    def execute_job(self, job: Job, queue: Queue) -> None:  # noqa: ARG002 - RQ's signature
-        """Execute a job that waits, in this process: tests of packages drive a worker by hand. `work` does more than that."""
-        claim = self.store.jobs.take(job.id, self.name, _LEASE)
-        if claim is None:
-            return
-        former_hooks, former_class = callbacks.install(self._hooks()), context.current_job_class()
-        context.set_current_job_class(self.job_class)
-        try:
-            outcome = sync.execute(self.store, claim)
-        finally:
-            callbacks.install(former_hooks)
-            context.set_current_job_class(former_class)
-        self.store.jobs.finish(ActiveJob(claim, 0.0).ended(Ended(outcome), allowed=False))
-
     def clean_registries(self) -> None:
         """Do nothing: expired entries leave by themselves."""
 
     def run_maintenance_tasks(self) -> None:
         """Do nothing, for the same reason."""
 
-    def handle_execution_ended(self, *_: Any) -> None:
-        """Do nothing: the end of an execution is one step of the store."""
-
 
 add(Worker, _WorkerNames)
+declare_own(_WorkerNames)
 add_constants(
     worker,
     {

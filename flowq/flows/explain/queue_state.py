@@ -1,4 +1,4 @@
-"""The state outside a run that explains its queued jobs: the workers, and the places in the queues."""
+"""The state outside a run's records that explains its jobs: the workers, the places in the queues, what workers say of running jobs."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 _POSITIONS: Final = 50  # queued jobs of which the place in the queue is asked
 _HOLDERS: Final = 20  # of one semaphore that are checked for a worker
+_OUTPUT: Final = 200  # latest entries of output that are looked at
+_NOTE: Final = b"[flowq: "  # how a line of flowq's own begins
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +25,7 @@ class QueueState:
     """The state that explains a waiting job: the workers, how many jobs are before it (by ordinal), whether workers are suspended.
 
     `holders` are the holders of the semaphores that jobs of the run (or the run itself) wait for, by the semaphore's name; `orphaned`
-    are the runs among them that have no worker.
+    are the runs among them that have no worker. `notes` are lines of flowq's own that are the last output of running jobs, by ordinal.
     """
 
     workers: Sequence[WorkerRecord] = ()
@@ -31,14 +33,15 @@ class QueueState:
     suspended: bool = False
     holders: Mapping[str, Sequence[str]] = field(default_factory=dict)
     orphaned: frozenset[str] = frozenset()
+    notes: Mapping[int, str] = field(default_factory=dict)
 
 
 def read_surroundings(store: "Store", run: RunView) -> QueueState:
-    """Read the state that explains the queued jobs of a run: the workers, and the places in the queues. Nothing if none is queued."""
+    """Read the state that explains the jobs of a run that have not ended. Of workers and queues nothing if no job waits."""
     queued = [job for job in run.jobs if job.status is JobStatus.QUEUED]
     waiting = [job for job in run.jobs if job.status is JobStatus.DEFERRED]
     if not queued and not waiting:
-        return QueueState()
+        return QueueState(notes=_notes(store, run))
     limits = {name for job in waiting for name in job.semaphores} | ({run.semaphore} if run.semaphore else set())
     positions = {}
     for job in queued[:_POSITIONS]:
@@ -53,4 +56,16 @@ def read_surroundings(store: "Store", run: RunView) -> QueueState:
         bool(queued) and store.queues.suspended(),
         holders,
         frozenset(orphaned(store, (other for other in others if other != run.id))),
+        _notes(store, run),
     )
+
+
+def _notes(store: "Store", run: RunView) -> dict[int, str]:
+    running = {job.id: job.ordinal for job in run.jobs if job.status is JobStatus.STARTED}
+    notes = {}
+    for entry in store.runs.latest_logs(run.id, _OUTPUT) if running else ():
+        ordinal = running.pop(entry.job, None)
+        line = entry.data.rstrip().rpartition(b"\n")[2]
+        if ordinal is not None and line.startswith(_NOTE):
+            notes[ordinal] = line.removeprefix(_NOTE).removesuffix(b"]").decode("utf-8", "replace")
+    return notes

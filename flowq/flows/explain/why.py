@@ -201,6 +201,8 @@ class _Explanation:
         details = [f"on worker {job.worker}"] if job.worker else []
         if node.timeout is not None:
             details.append(f"one attempt may take {format_duration(node.timeout)}")
+        if note := self._around.notes.get(job.ordinal):
+            details.append(note)
         return f"it is running{since}", [*details, *attempts(job)], []
 
     def _skipped(self, cell: Cell, job: JobView, node: Node) -> Answer:

@@ -5,10 +5,11 @@ Before it runs, a foreach is taken to have as many cells as in the median of the
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from operator import add
 from statistics import median
 
 from flowq.flows.forecast.history import History
-from flowq.flows.forecast.makespan import makespan
+from flowq.flows.forecast.makespan import delays_of, makespan
 from flowq.flows.forecast.outcomes import PredictedEnd, predict_ends
 from flowq.plan import Plan
 from flowq.plan.foreach import foreach_groups, unknown_lists, with_foreach_cells
@@ -20,7 +21,7 @@ class Forecast:
 
     `plan` has the cells that each foreach is expected to have; ordinals are its own, those of the flow's plan among them. `seconds` is by
     ordinal, 0 for what is not executed; `unknown` counts jobs that never ran before and are taken for the median of the others. `path`
-    are the ordinals of the critical path, `path_seconds` its length: no number of workers makes the run quicker.
+    are the ordinals of the critical path, `path_seconds` its length with each `delay`: no number of workers makes the run quicker.
     """
 
     plan: Plan
@@ -66,13 +67,14 @@ def forecast(plan: Plan, fates: Sequence[PredictedEnd], history: History) -> For
     plan = with_expected_cells(plan, history.fan_out)
     found = expected_seconds(plan, fates, history)
     seconds = tuple(history.median if value is None else value for value in found)
-    path = critical_path(plan, seconds)
+    needed = tuple(map(add, seconds, delays_of(plan, seconds)))
+    path = critical_path(plan, needed)
     return Forecast(
         plan,
         seconds,
         sum(value is None for value in found),
         path,
-        sum(seconds[ordinal] for ordinal in path),
+        sum(needed[ordinal] for ordinal in path),
         history.overhead,
         empty,
     )

@@ -3,7 +3,7 @@
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from heapq import heappop, heappush
-from typing import Final
+from typing import Final, TypeAlias
 
 from flowq.plan import Plan
 from flowq.store.schema.records import JobRecord
@@ -13,45 +13,70 @@ _LARGEST: Final = 5000  # cells of a plan that is simulated so often
 _MOST: Final = 0.5  # s of overhead; a larger value has another cause
 
 
-def makespan(plan: Plan, seconds: Sequence[float], slots: int, overhead: float = 0.0) -> float:
+def delays_of(plan: Plan, seconds: Sequence[float]) -> tuple[float, ...]:
+    """Return the `delay` of each job that is executed, 0 of all others."""
+    nodes = (plan.node_of(cell) for cell in plan.cells)
+    return tuple(node.delay or 0.0 if taken > 0 else 0.0 for node, taken in zip(nodes, seconds, strict=True))
+
+
+def makespan(
+    plan: Plan, seconds: Sequence[float], slots: int, overhead: float = 0.0, *, delays: Sequence[float] | None = None
+) -> float:
     """Return the seconds a run takes on this many slots, each job as long as given.
 
-    `overhead` is the seconds that each executed job takes besides. A simulation of what the queue does: jobs start in the order of their
-    priority, then in the order in which they were released; of a job with `max_parallel` so many cells run at once.
+    `overhead` is the seconds that each executed job takes besides, `delays` what each waits before it is queued; None: its `delay`. A
+    simulation of what the queue does: jobs start in the order of their priority, then in the order in which they were released; of a job
+    with `max_parallel`, and in a concurrency group, so many run at once. Approvals and delays occupy no slot.
     """
     children = plan.children()
     pending = [len(cell.parents) for cell in plan.cells]
+    waits = delays_of(plan, seconds) if delays is None else delays
     running: list[tuple[float, int]] = []  # end, ordinal
+    timers: list[tuple[float, int]] = []  # end of a delay or an approval, ordinal
     queue = _Queue(plan)
     now = 0.0
     todo = [cell.ordinal for cell in plan.cells if not cell.parents]
     while True:
-        ended = []
+        ended = [ordinal for ordinal in sorted(todo) if seconds[ordinal] <= 0]
         for ordinal in sorted(todo):
-            if seconds[ordinal] <= 0:
-                ended.append(ordinal)
-            else:
+            wait = seconds[ordinal] if queue.is_timer(ordinal) else waits[ordinal]
+            if seconds[ordinal] > 0 and wait > 0:
+                heappush(timers, (now + wait, ordinal))
+            elif seconds[ordinal] > 0:
                 queue.add(ordinal)
-        if not ended:
+        while not ended:
             while len(running) < slots and (begun := queue.take()) is not None:
                 heappush(running, (now + seconds[begun] + overhead, begun))
-            if not running:
+            if timers and (not running or timers[0] <= running[0]):
+                now, last = heappop(timers)
+                if not queue.is_timer(last):
+                    queue.add(last)
+                    continue
+            elif running:
+                now, last = heappop(running)
+                queue.ended(last)
+            else:
                 return now
-            now, last = heappop(running)
-            queue.ended(last)
             ended = [last]
         todo = [edge.parent for ordinal in ended for edge in children[ordinal] if _released(pending, edge.parent)]
 
 
+_Limit: TypeAlias = tuple[str, int]  # its name; how many run at once
+
+
 class _Queue:
-    """Released jobs, those first that start first. What `max_parallel` holds back waits beside it."""
+    """Released jobs, those first that start first. What `max_parallel` or a concurrency group holds back waits beside it."""
 
     def __init__(self, plan: Plan) -> None:
         self._plan = plan
         self._ready: list[tuple[int, int, int]] = []  # negative priority, order of release, ordinal
-        self._held: defaultdict[int, list[tuple[int, int, int]]] = defaultdict(list)  # by node
-        self._running: Counter[int] = Counter()
+        self._held: defaultdict[str, list[tuple[int, int, int]]] = defaultdict(list)  # by the limit that it waits for
+        self._running: Counter[str] = Counter()
         self._released = 0
+
+    def is_timer(self, ordinal: int) -> bool:
+        """Return whether a job takes time and no slot: an approval."""
+        return self._plan.node_of(self._plan.cells[ordinal]).action.kind == "approval"
 
     def add(self, ordinal: int) -> None:
         """Add a job."""
@@ -62,20 +87,29 @@ class _Queue:
         """Remove and return the job that starts next; None when none may start."""
         while self._ready:
             entry = heappop(self._ready)
-            node = self._plan.cells[entry[2]].node
-            limit = self._plan.nodes[node].max_parallel
-            if limit is None or self._running[node] < limit:
-                self._running[node] += 1
+            limits = self._limits(entry[2])
+            full = next((name for name, most in limits if self._running[name] >= most), None)
+            if full is None:
+                self._running.update(name for name, _most in limits)
                 return entry[2]
-            heappush(self._held[node], entry)
+            heappush(self._held[full], entry)
         return None
 
     def ended(self, ordinal: int) -> None:
         """Admit the next job that waited for this one."""
-        node = self._plan.cells[ordinal].node
-        self._running[node] -= 1
-        if self._held[node]:
-            heappush(self._ready, heappop(self._held[node]))
+        for name, _most in self._limits(ordinal):
+            self._running[name] -= 1
+            if self._held[name]:
+                heappush(self._ready, heappop(self._held[name]))
+
+    def _limits(self, ordinal: int) -> list[_Limit]:
+        """Return the limits of a job. A group whose name is computed in the run is left out: who shares it is not known."""
+        number = self._plan.cells[ordinal].node
+        node = self._plan.nodes[number]
+        found = [] if node.max_parallel is None else [(f"job {number}", node.max_parallel)]
+        if node.concurrency is not None and isinstance(node.concurrency.group, str):
+            found.append((f"group {node.concurrency.group}", node.concurrency.max))
+        return found
 
 
 def _released(pending: list[int], ordinal: int) -> bool:

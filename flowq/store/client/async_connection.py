@@ -9,6 +9,7 @@ is sent again as it was, which is safe because transitions are idempotent.
 """
 
 import select
+import socket
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -40,6 +41,18 @@ _WAIT: Final = 30  # s of one BLPOP; then it is armed again, so that a dead conn
 Reply: TypeAlias = ExchangeReply | SweepReply | list[Verdict]
 
 
+def is_stand_in(session: Session) -> bool:
+    """Return whether the server is a stand-in in the memory of this process, such as fakeredis: its connections have no sockets."""
+    if not session.may_be_stand_in:
+        return False
+    wire = _Wire(session)
+    wire.connect()
+    try:
+        return not wire.has_socket
+    finally:
+        wire.close()
+
+
 class _Wire:
     """One connection of redis-py, read with hiredis as bytes arrive."""
 
@@ -65,6 +78,11 @@ class _Wire:
         if self._connection is not None:
             self._connection.disconnect()
         self._connection = self._reader = None
+
+    @property
+    def has_socket(self) -> bool:
+        """Whether it is connected by a socket."""
+        return isinstance(getattr(self._connection, "_sock", None), socket.socket)
 
     def fileno(self) -> int:
         """Return the socket's descriptor, -1 while not connected."""

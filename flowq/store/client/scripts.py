@@ -18,7 +18,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Final
+from typing import Final, Self
 
 from flowq.store.schema import constants, keys
 from flowq.store.schema.constants import with_constants
@@ -80,13 +80,30 @@ class Header:
     always: bool = False  # of a transition: carried out also when the server has no memory left
 
 
+class ScriptText(str):
+    """The text of a script. Its `repr` is its name: error reports and traces show commands, and would show thousands of lines."""
+
+    __slots__ = ("name",)
+    name: str
+
+    def __repr__(self) -> str:
+        return f"<script {self.name}>"
+
+
 @dataclass(frozen=True, slots=True)
 class Script:
     """A composed script: its text, and the digest under which the server knows it."""
 
     name: str
-    text: str
+    text: ScriptText
     sha: str
+
+    @classmethod
+    def of(cls, name: str, text: str) -> Self:
+        """Return a script with this text."""
+        shown = ScriptText(text)
+        shown.name = name
+        return cls(name, shown, hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest())
 
 
 def transition_names() -> list[str]:
@@ -120,10 +137,10 @@ def read_header(name: str) -> Header:
 
 
 @cache
-def load(name: str) -> Script:
-    """Compose the script of a transition."""
+def load(name: str, *, bare: bool = False) -> Script:
+    """Compose the script of a transition; `bare`: without flags, which stand-ins for a server do not know."""
     order = [read_header(item) for item in _order(name, [])]
-    parts = [_ALWAYS] if read_header(name).always else []
+    parts = [_ALWAYS] if read_header(name).always and not bare else []
     parts.append(_text("lib/prelude"))
     if later := [header.name for header in order if header.lazy]:
         parts.append(_on_first_use(later))
@@ -131,7 +148,7 @@ def load(name: str) -> Script:
         parts.append(_text("lib/incarnation"))
     parts += [_text(header.name) for header in order if not header.lazy]
     text = with_keys(with_constants("\n".join([*parts, f"return T.{name.rpartition('/')[2]}()\n"])))
-    return Script(name, text, hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest())
+    return Script.of(name, text)
 
 
 def function_name(transition: str) -> str:

@@ -64,7 +64,7 @@ class Session:
             DataLostError: the data was replaced while it was migrated.
             ServerError: the server cannot be used.
         """
-        found, incarnation, _, migrating = self._send(load("namespace/open"), [SCHEMA, ids.nonce()])
+        found, incarnation, _, migrating = self._send(self._load("namespace/open"), [SCHEMA, ids.nonce()])
         schema = "none" if found is None else found.decode()
         if schema != SCHEMA:
             remedy = "a newer flowq wrote it: upgrade this one" if _is_newer(schema) else "use the flowq version that wrote it"
@@ -81,7 +81,7 @@ class Session:
         _log.info("the data of namespace %r is migrated to schema %s", self.keys.namespace, SCHEMA)
         more = 1
         while more:
-            _, more = self._send(load("namespace/migrate"), [str(_KEYS_PER_STEP)], incarnation)
+            _, more = self._send(self._load("namespace/migrate"), [str(_KEYS_PER_STEP)], incarnation)
         _log.info("the data of namespace %r has schema %s now", self.keys.namespace, SCHEMA)
 
     def run(self, name: str, *arguments: object) -> Any:
@@ -93,7 +93,7 @@ class Session:
         """
         if not self.incarnation:
             self.open()
-        script, flat = load(name), flatten(arguments)
+        script, flat = self._load(name), flatten(arguments)
         try:
             return self._send(script, flat)
         except DataLostError:
@@ -110,7 +110,15 @@ class Session:
         if self.follow or not self.incarnation:
             self.open()
         for arguments in calls:
-            pipeline.execute_command("EVAL", load(name).text, 1, self.keys("meta"), self.incarnation, *flatten(arguments))
+            pipeline.execute_command("EVAL", self._load(name).text, 1, self.keys("meta"), self.incarnation, *flatten(arguments))
+
+    def _load(self, name: str) -> Script:
+        return load(name, bare=self.may_be_stand_in)
+
+    @property
+    def may_be_stand_in(self) -> bool:
+        """Whether the server may be a stand-in in the memory of this process, such as fakeredis: connections are not redis-py's."""
+        return self._client.connection_pool.connection_class.__module__.partition(".")[0] not in {"redis", "flowq"}
 
     def _send(self, script: Script, flat: list[str | bytes], incarnation: str | None = None) -> Any:
         """Send, and once more when the reply was lost: every transition gives the same answer the second time."""

@@ -48,6 +48,11 @@ FIELDS: Final[dict[str, JobField]] = {
     # -- executions
     "token": JobField("text", "job/claim job/create", "<number of the execution>-<claim id>; the fence"),
     "worker": JobField("text", "job/claim", "name of the worker of the latest execution"),
+    "gaps": JobField(
+        "text",
+        "lib/outages",
+        "<outages by which its lease was moved since its worker's last heartbeat> <token of that execution>",
+    ),
     "attempt": JobField("integer", "job/claim job/finish job/requeue lib/run_walks", "attempts charged so far"),
     "outcome": JobField(
         "text",
@@ -55,6 +60,9 @@ FIELDS: Final[dict[str, JobField]] = {
         "how the latest execution ended: an end, retried, exceeded, lost, unclaimed",
     ),
     "exit_code": JobField("integer", "job/finish", "exit code of the latest execution"),
+    "unlisted": JobField(
+        "flag", "job/finish job/unlist", "it has ended and is in no registry: taken out, or its worker lists no failures"
+    ),
     "allowed": JobField("flag", "job/finish lib/job_end", "it failed, and was allowed to"),
     "retry": JobField("text", "client submit", "<max>|<ms>,<ms>,…|<jitter in %>|<front 0 or 1>, see lib/retry", "ms"),
     "retry_lost": JobField("integer", "submit", "0: an execution whose worker is lost is not retried"),
@@ -119,7 +127,6 @@ FIELDS: Final[dict[str, JobField]] = {
         "job/release_dependents",
         "earlier ends whose edges are not all decided: <status>|<1 if allowed, 2 more if requeued>|<edges until here>;…",
     ),
-    "unlisted": JobField("flag", "job/unlist", "it has ended, and was taken out of its registry"),
     "verdict": JobField("text", "submit lib/run_walks", "reason for which it is skipped as soon as its turn comes"),
     # -- jobs of runs
     "run": JobField("text", "run/upload_jobs lib/foreach", "id of its run"),

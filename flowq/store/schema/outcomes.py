@@ -81,13 +81,14 @@ class ExecutionReport:
     exit_code: int | None = None
     at_front: bool = False
     result_ttl_ms: int | None = None  # how long the record is kept when the job does not say
+    unlisted: bool = False  # a failure is not listed in the registry of failed jobs
     cache: CacheReport | None = None  # of a job with `cache`
 
     def arguments(self) -> list[object]:
         """Return the arguments of the script `finish`."""
         return [
             *(self.id, self.token, self.outcome, self.reason, self.value is not None, self.value, self.allowed, self.retryable),
-            *(self.delay_ms, self.max_returns, self.exit_code, self.at_front, self.result_ttl_ms),
+            *(self.delay_ms, self.max_returns, self.exit_code, self.at_front, self.result_ttl_ms, self.unlisted),
             [] if self.cache is None else self.cache.arguments(),
         ]
 

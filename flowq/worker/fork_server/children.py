@@ -16,6 +16,10 @@ from flowq.worker.ipc import platform
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from typing import TypeAlias
+
+    End: TypeAlias = tuple[int, int, tuple[float, ...] | None]
+    """Pid, exit code (negative for a signal), and what it used if the code is not 0: the values of `resource.struct_rusage`."""
 
 _REAP_STEP = 0.002  # s between looks at a child that is about to end
 _SWEEP_LIMIT = 2.0  # s; what does not die of SIGKILL in that time hangs in the kernel and must not hold up the worker
@@ -29,7 +33,7 @@ class Children:
     def __init__(self) -> None:
         self._known: set[int] = set()
         self._list = platform.ChildList()
-        self._ended: list[tuple[int, int]] = []  # (pid, exit code) of reaped children whose leftovers are being swept
+        self._ended: list[End] = []  # reaped children whose leftovers are being swept
         self._since = 0.0
 
     def add(self, pid: int) -> None:
@@ -50,10 +54,10 @@ class Children:
         """Whether processes of ended children are still dying: call `reap` again soon."""
         return bool(self._ended)
 
-    def reap(self) -> list[tuple[int, int]]:
-        """Return `(pid, exit code)` of the known children that have ended with all they started.
+    def reap(self) -> list[End]:
+        """Return the ends of the known children that have ended with all they started.
 
-        The exit code is negative for a signal. Leftovers are killed here; while they are dying, `sweeping` is true.
+        Leftovers are killed here; while they are dying, `sweeping` is true.
         """
         while (end := self._reap_one()) is not None:
             if end[0] in self._known:
@@ -86,7 +90,9 @@ class Children:
             _signal_group(pid, signal.SIGKILL)
         return len(unknown)
 
-    def _reap_one(self) -> tuple[int, int] | None:
+    @staticmethod
+    def _reap_one() -> End | None:
+        usage = None
         try:
             if hasattr(os, "waitid"):
                 # Look first, reap later: as long as the zombie is there, its process group id cannot be used by others.
@@ -94,15 +100,18 @@ class Children:
                 if found is None:
                     return None
                 _signal_group(found.si_pid, signal.SIGKILL)
-                pid, status = os.waitpid(found.si_pid, 0)
+                if found.si_code == os.CLD_EXITED and found.si_status == 0:
+                    pid, status = os.waitpid(found.si_pid, 0)
+                else:
+                    pid, status, usage = os.wait4(found.si_pid, 0)
             else:
-                pid, status = os.waitpid(-1, os.WNOHANG)
+                pid, status, usage = os.wait4(-1, os.WNOHANG)
                 if pid == 0:
                     return None
                 _signal_group(pid, signal.SIGKILL)
         except ChildProcessError:
             return None
-        return pid, os.waitstatus_to_exitcode(status)
+        return pid, os.waitstatus_to_exitcode(status), tuple(usage) if usage is not None and status else None
 
 
 def own_children() -> set[int]:

@@ -31,11 +31,30 @@ _IDLE = -1
 _SWEEP_STEP = 5  # ms between looks at leftovers that are being killed
 
 
+class _Tied:
+    """Context manager for code of users in a fork server: an import, an at-fork hook. It may hang, and the server ends with its parent then."""
+
+    __slots__ = ("_parent",)
+
+    def __init__(self, parent: int) -> None:
+        self._parent = parent
+
+    def __enter__(self) -> None:
+        platform.end_with_parent(True)
+        if os.getppid() != self._parent:
+            platform.end_with_parent(False)
+            raise PeerGoneError
+
+    def __exit__(self, *_: object) -> None:
+        platform.end_with_parent(False)  # at any other time it sees the end of its control channel, and sweeps before it ends
+
+
 class ForkServer:
     """One fork server, from its first request to the end of its control channel."""
 
     def __init__(self, control: Channel) -> None:
         self._control = control
+        self._tied = _Tied(os.getppid())
         self._children = Children()
         self._horses: dict[int, int] = {}  # number -> pid
         self._numbers: dict[int, int] = {}  # pid -> number
@@ -108,7 +127,8 @@ class ForkServer:
         self._scratch.ensure()
         me = os.getpid()
         try:
-            pid = os.fork()
+            with self._tied:
+                pid = os.fork()
         except OSError as error:
             ours.close()
             theirs.close()
@@ -140,18 +160,22 @@ class ForkServer:
             channel.close()
 
     def _warm(self, module: str) -> None:
-        pid = self._preloader.probe(module, self._become_child)
+        with self._tied:
+            pid = self._preloader.probe(module, self._become_child)
         if pid is not None:
             self._children.add(pid)
 
     def _report_ends(self) -> None:
-        for pid, code in self._children.reap():
+        for pid, code, usage in self._children.reap():
             number = self._numbers.pop(pid, None)
             if number is not None:
                 del self._horses[number]
                 horse.remove_tree(os.path.join(self._scratch.path, str(number)))
-                self._control.send((ipc.EXITED, number, code))
-            elif (answer := self._preloader.probed(pid, code)) is not None:
+                self._control.send((ipc.EXITED, number, code) if usage is None else (ipc.EXITED, number, code, usage))
+                continue
+            with self._tied:
+                answer = self._preloader.probed(pid, code)
+            if answer is not None:
                 self._control.send(answer)
                 if (module := self._preloader.waiting()) is not None:
                     self._warm(module)
@@ -186,10 +210,15 @@ def main() -> None:
     control = Channel.adopt(int(sys.argv[1]))
     greeting, _ = control.wait()
     sys.path[:0] = greeting["path"]
-    for module in greeting["preload"]:
-        try:
-            with OwnProcess():
-                __import__(module)
-        except Exception as error:  # noqa: BLE001 - user code; the job that needs it will show the whole traceback
-            sys.stderr.write(f"flowq: cannot preload {module}: {type(error).__name__}: {error}\n")
+    with _Tied(os.getppid()):
+        for module in greeting["preload"]:
+            _preload(module)
     serve(control)
+
+
+def _preload(module: str) -> None:
+    try:
+        with OwnProcess():
+            __import__(module)
+    except Exception as error:  # noqa: BLE001 - user code; the job that needs it will show the whole traceback
+        sys.stderr.write(f"flowq: cannot preload {module}: {type(error).__name__}: {error}\n")

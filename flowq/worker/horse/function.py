@@ -39,10 +39,15 @@ def execute(task: Task, announce: callbacks.Announce | None = None) -> TaskResul
             with OwnProcess():
                 callbacks.adopt(task["hooks"])
         except BaseException as broken:  # noqa: BLE001 - a module of the user's that does not import here
-            return failed("error", _traceback(broken), _name(broken))
+            return failed("error", traceback_text(broken), exception_name(broken))
     if task["kind"] == "callback":
         return callbacks.after_death(task)
-    aside = callbacks.aside(task, announce)
+    through = callbacks.methods(task)
+    return perform(task, callbacks.aside(task, announce)) if through is None else through(task, announce)
+
+
+def perform(task: Task, aside: callbacks.Aside | None) -> TaskResult:
+    """Call the task's function, then the callbacks that follow, and return the outcome."""
     outcome, error = _attempt(task, aside)
     if aside is not None and error is not None:
         aside.failed(outcome, error)
@@ -60,12 +65,14 @@ def _attempt(task: Task, aside: callbacks.Aside | None) -> tuple[TaskResult, Bas
                 outcome = _finished(task, value)
             if aside is not None and outcome["outcome"] == "finished":
                 aside.succeeded(value)
+            elif aside is not None:
+                aside.retried(value)
     except InvalidResultError as error:
         return failed("invalid_result", str(error)), error
     except _CallableError as error:
         return failed("error", str(error), "ImportError"), error
     except JobTimeoutException as error:
-        return failed("timeout", _traceback(error), _name(error)), error
+        return failed("timeout", traceback_text(error), exception_name(error)), error
     except JobStopped:
         raise  # not raised by the job: the caller handles it
     except SystemExit as error:
@@ -73,7 +80,7 @@ def _attempt(task: Task, aside: callbacks.Aside | None) -> tuple[TaskResult, Bas
     except BaseException as error:  # noqa: BLE001 - whatever a job raises is that job's failure
         if isinstance(error, ModuleNotFoundError) and task["kind"] == "call":
             error.add_note(_searched(task))
-        return failed("error", _traceback(error), _name(error)) | {"bases": _bases(error)}, error
+        return failed("error", traceback_text(error), exception_name(error)) | {"bases": _bases(error)}, error
     if getattr(penalty, "fired", False):
         text = (
             f"the job ran longer than its timeout of {task['timeout']:g} s; it caught JobTimeoutException and went on to its end,"
@@ -87,12 +94,14 @@ def _call(task: Task) -> object:
     if task["kind"] == "call":
         function = _attribute(_module(task["module"]), task["attribute"], task["module"])
         args, kwargs = task["args"], task["kwargs"]
-    elif (perform := callbacks.performer(task)) is not None:
+    elif (replaced := callbacks.performer(task)) is not None:
         if task.get("allow"):
             _decoded(task)
-        function, args, kwargs = perform, (), {}
+        function, args, kwargs = replaced, (), {}
     else:
         function, args, kwargs = _decoded(task)
+        if (replaced := callbacks.performer(task)) is not None:  # by a module that was imported just now
+            function, args, kwargs = replaced, (), {}
     value = function(*args, **kwargs)
     if isinstance(value, CoroutineType):
         import asyncio
@@ -180,7 +189,8 @@ def _by_dotted_name(name: str) -> Callable[..., object]:
     return _attribute(_module("builtins"), name, "builtins")
 
 
-def _name(error: BaseException) -> str:
+def exception_name(error: BaseException) -> str:
+    """Return the dotted name of an exception's class."""
     kind = type(error)
     return kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
 
@@ -190,7 +200,7 @@ def _bases(error: BaseException) -> list[str]:
     return [f"{kind.__module__}.{kind.__qualname__}" for kind in type(error).__mro__[1:-2]]
 
 
-def _traceback(error: BaseException) -> str:
+def traceback_text(error: BaseException) -> str:
     """Return the traceback as text, without the frames of flowq: only the user's own code is of interest."""
     try:
         import traceback
@@ -206,7 +216,7 @@ def _traceback(error: BaseException) -> str:
                 parts += (part.__cause__, part.__context__, *(part.exceptions or ()))
         text = "".join(report.format()).rstrip("\n")
     except Exception:  # noqa: BLE001 - a broken __str__, no memory left: say at least what it was
-        return f"{_name(error)} (its traceback could not be formatted)"
+        return f"{exception_name(error)} (its traceback could not be formatted)"
     if len(text) <= _MAX_ERROR:
         return text
     half = _MAX_ERROR // 2

@@ -57,16 +57,22 @@ def _running(parent: int) -> Iterator[tuple[int, str]]:
 def _command(pid: int) -> str | None:
     """Return the command line of a process; None if it has ended, or if it is a helper of Python's."""
     try:
-        with open(f"/proc/{pid}/cmdline", "rb") as file:
-            line = file.read()
-        with open("/proc/self/cmdline", "rb") as file:
-            own = file.read()
+        while not (line := _read(f"/proc/{pid}/cmdline")):  # it has ended, or is about to execute another program
+            if platform.has_ended(pid):
+                return None
+            os.sched_yield()
+        own = _read("/proc/self/cmdline")
     except OSError:
         return None
-    if not line or any(name in line for name in _OWN):  # what has ended has no command line any more
+    if any(name in line for name in _OWN):
         return None
     if line == own:
         return "a fork of the job's process"
     words = line.rstrip(b"\0").replace(b"\0", b" ").decode("utf-8", "backslashreplace")
     text = "".join(letter if letter.isprintable() else " " for letter in words)
     return text if len(text) <= _LONGEST else text[:_LONGEST] + "…"
+
+
+def _read(path: str) -> bytes:
+    with open(path, "rb") as file:
+        return file.read()

@@ -21,10 +21,8 @@ _LONGEST_WAIT: Final = 1.0  # s between two checks for requests to interrupt the
 _CAUSES: Final = {Verdict.CANCEL: KillCause.CANCEL, Verdict.STOP: KillCause.STOP, Verdict.FENCED: KillCause.FENCED}
 
 
-class HeartbeatThread:
-    """The heartbeat of the worker and the job it executes; interrupts the job when it must end.
-
-    By a signal, which gets through a sleep or a read. SIGURG, because an extra one does no harm and the clock needs SIGALRM.
+class Heartbeat:
+    """The heartbeat of the worker and the job it executes, given by `beat`.
 
     Args:
         store: beats go there.
@@ -36,17 +34,55 @@ class HeartbeatThread:
         counters: executions that finished, that failed, and the milliseconds they took, to be told with each beat.
         cause: why the latest job was interrupted; None when it was not.
         errand: done with every beat while a job is executed, when the main thread cannot do it.
+        interval: seconds between two beats, one at most: signals are looked at between them.
     """
 
     def __init__(self, store: "Store", worker: "Registration", interval: float, impatient: Callable[[], bool]) -> None:
         self.counters = (0, 0, 0)
         self.cause: KillCause | None = None
         self.errand: Callable[[], None] = lambda: None
+        self.interval = min(interval, _LONGEST_WAIT)
         self._store = store
         self._worker = worker
-        self._interval = min(interval, _LONGEST_WAIT)
         self._impatient = impatient
         self._claim: Claim | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Do nothing: there is nothing to end."""
+
+    def begin(self, claim: Claim) -> None:
+        """Renew this job's lease from now on."""
+        self.cause = None
+        self._claim = claim
+
+    def end(self) -> None:
+        """Renew it no more, because the job has ended."""
+        self._claim = None
+
+    def beat(self) -> KillCause | None:
+        """Send a beat, and return why the job must end, None if it need not.
+
+        Raises:
+            ServerError: the server cannot be used.
+        """
+        claim = self._claim
+        verdict = self._store.workers.heartbeat(self._worker, claim, self.counters)
+        if claim is not None and self._impatient():
+            return KillCause.RETURNED
+        return None if verdict is None else _CAUSES.get(verdict)
+
+
+class HeartbeatThread(Heartbeat):
+    """A heartbeat from a thread, which interrupts the job of the main thread when it must end.
+
+    By a signal, which gets through a sleep or a read. SIGURG, because an extra one does no harm and the clock needs SIGALRM.
+    """
+
+    def __init__(self, store: "Store", worker: "Registration", interval: float, impatient: Callable[[], bool]) -> None:
+        super().__init__(store, worker, interval, impatient)
         self._over = threading.Event()
         self._lock = threading.Lock()
         self._executor = threading.get_ident()
@@ -62,11 +98,6 @@ class HeartbeatThread:
         self._thread.join()
         signal.signal(signal.SIGURG, self._former)
 
-    def begin(self, claim: Claim) -> None:
-        """Renew this job's lease from now on; `JobStopped` may interrupt it."""
-        self.cause = None
-        self._claim = claim
-
     def end(self) -> None:
         """Stop interrupting the job, because it has ended. (A call that is itself interrupted must be repeated.)"""
         with self._lock:
@@ -79,10 +110,10 @@ class HeartbeatThread:
     def _run(self) -> None:
         # For the main thread: were they delivered here, a job that sleeps would not be woken by them.
         signal.pthread_sigmask(signal.SIG_BLOCK, STOP)
-        while not self._over.wait(self._interval):
+        while not self._over.wait(self.interval):
             claim = self._claim
             try:
-                cause = self._beat(claim)
+                cause = self.beat()
                 with self._lock:  # the main thread is at the job, and stays there while this has the lock
                     if claim is None or self._claim is not claim:
                         continue
@@ -92,9 +123,3 @@ class HeartbeatThread:
                         signal.pthread_kill(self._executor, signal.SIGURG)
             except ServerError as error:
                 _log.warning("%s", error)
-
-    def _beat(self, claim: Claim | None) -> KillCause | None:
-        verdict = self._store.workers.heartbeat(self._worker, claim, self.counters)
-        if claim is not None and self._impatient():
-            return KillCause.RETURNED
-        return None if verdict is None else _CAUSES.get(verdict)

@@ -36,11 +36,13 @@ SYNC: Final = "sync"  # field of jobs that were made in sync mode: their success
 def create_and_execute(store: "Store", new: NewJob, penalty_class: Any = None) -> tuple[Outcome, str]:
     """Create a job, execute it if it is ready, then execute those of its successors that were made in sync mode too.
 
-    Retries and repetitions follow at once, without their intervals: the caller waits.
+    Retries and repetitions follow at once, without their intervals: the caller waits. What an `on_failure` raises is raised in the end,
+    as in RQ: the failure of a job is in its record, but no worker logs that of its callback.
 
     Returns:
         What `Jobs.create` returns.
     """
+    raised: list[BaseException] = []
     worker = f"sync-{os.getpid()}-{threading.get_ident()}"
     timeout = timeout_of(new.fields)
     lease = _FOREVER if timeout == NEVER else timeout + _SPARE
@@ -49,7 +51,7 @@ def create_and_execute(store: "Store", new: NewJob, penalty_class: Any = None) -
     todo = deque([] if claim is None else [claim])
     while todo:
         claim = todo.popleft()
-        outcome = execute(store, claim, penalty_class)
+        outcome = execute(store, claim, penalty_class, raised=raised)
         store.jobs.finish(ActiveJob(claim, 0.0).ended(Ended(outcome), allowed=False))
         if "webhooks" in claim.fields:
             deliver_here(store, claim.id)
@@ -59,19 +61,35 @@ def create_and_execute(store: "Store", new: NewJob, penalty_class: Any = None) -
             following = store.jobs.take(job, worker, lease)
             if following is not None:
                 todo.append(following)
+    if raised:
+        raise raised[0]
     return created
 
 
-def execute(store: "Store", claim: Claim, penalty_class: Any = None, options: "WorkerOptions | None" = None) -> dict[str, Any]:
-    """Execute a claimed plain job in this thread, of a worker with these options, and return its outcome."""
+def execute(
+    store: "Store",
+    claim: Claim,
+    penalty_class: Any = None,
+    options: "WorkerOptions | None" = None,
+    *,
+    raised: list[BaseException] | None = None,
+) -> dict[str, Any]:
+    """Execute a claimed plain job in this thread and return its outcome.
+
+    `options`: of the worker; None in sync mode. `raised` gets what its `on_failure` raises.
+    """
     try:
         task = plain_task(claim, options)
     except SignatureError as error:
         return failed("error", str(error))
     if penalty_class is None and threading.current_thread() is not threading.main_thread():
         penalty_class = TimerDeathPenalty  # signals are for the main thread
+    if options is None:
+        task["sync"] = True
     if penalty_class is not None:
         task["penalty_class"] = penalty_class
+    if raised is not None:
+        task["raised"] = raised
     with context.here(task, store):
         return function.execute(task)
 

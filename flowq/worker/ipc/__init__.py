@@ -18,7 +18,8 @@ Control channel (constants of `channel`; `number` is chosen by the supervisor, o
         (HORSE, number, pid) + socket   it waits for its task at the other end of the socket
         (NO_FORK, number, why)          there is none: no process or no descriptor was left
         (FENCED, number)                killed because its lease has run out; its EXITED follows
-        (EXITED, number, code)          horse and all it started are gone, the last word about that number; code as of `waitstatus_to_exitcode`
+        (EXITED, number, code, usage?)  horse and all it started are gone, the last word about that number; code as of `waitstatus_to_exitcode`;
+                                        usage, which may be there if code is not 0: the values of `resource.struct_rusage`
         (WARMED, module, stamps)        imported; `stamps` are time and size of the files that this server holds imported
         (COLD, module, why)             not imported
 

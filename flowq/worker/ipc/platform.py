@@ -66,6 +66,10 @@ if sys.platform == "linux":
         if os.getppid() != parent:
             os._exit(1)
 
+    def end_with_parent(tied: bool) -> None:
+        """Set whether the kernel kills this process when the thread of its parent that started it ends."""
+        _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL if tied else 0, 0, 0, 0)
+
     def is_unread(sock: _socket.socket) -> bool:
         """Return whether the peer of a local socket has not read all that was sent. The kernel's answer: the peer may hang."""
         import fcntl
@@ -150,6 +154,9 @@ else:
         """Exit if the parent is gone already; this system cannot promise more."""
         if os.getppid() != parent:
             os._exit(1)
+
+    def end_with_parent(_tied: bool) -> None:
+        """Do nothing: this system has no such signal."""
 
     def is_unread(sock: _socket.socket) -> bool:
         """Return whether the peer of a local socket has not read all that was sent."""

@@ -30,6 +30,7 @@ class ActiveJob:
     logged: int = 0
     end: Ended | None = None  # the job's outcome, while another horse calls one of its callbacks
     result_ttl: float | None = None  # the worker's default, s
+    unlisted: bool = False  # the worker does not list failures
     fenced: bool = False  # it was taken away while it ran
     lost: bool = False  # of another worker, lost with it: this worker only calls its failure callback
 
@@ -102,6 +103,7 @@ class ActiveJob:
             allowed=allowed,
             retryable=retryable,
             exit_code=exit_code,
+            unlisted=self.unlisted,
         )
 
 

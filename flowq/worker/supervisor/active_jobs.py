@@ -133,7 +133,7 @@ class ActiveJobs:
         if self._stopping:
             self._follow_ups.append((FollowUp.RETURN, claim))
             return
-        held = ActiveJob(claim, leased, result_ttl=self._options.result_ttl)
+        held = ActiveJob(claim, leased, result_ttl=self._options.result_ttl, unlisted=self._options.unlisted)
         self._held[claim.token] = held
         if claim.canceling:
             self._report(held, held.ended(Ended({}, KillCause.CANCEL), allowed=False))
@@ -317,9 +317,8 @@ class ActiveJobs:
         killed = self._options.killed
         if killed is None or not end.pid or held.claim.run is not None:
             return
-        status = 0 if end.code is None else -end.code if end.code < 0 else end.code << 8
         try:
-            killed(held.claim.id, end.pid, status)
+            killed(held.claim.id, end)
         except Exception:  # noqa: BLE001 - the user's own code; the worker continues
             _log.exception("job %s: work_horse_killed_handler failed", held.claim.id)
 

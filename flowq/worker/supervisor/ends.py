@@ -34,6 +34,7 @@ class Ended:
     unstarted: bool = False
     pid: int = 0  # of the horse, when it died without an outcome
     code: int | None = None  # and its exit code
+    usage: tuple[float, ...] | None = None  # and what it and its children used: the values of `resource.struct_rusage`
 
 
 def died(code: int | None, cause: KillCause | None) -> TaskResult:

@@ -80,6 +80,7 @@ class Slot:
         self._due: float | None = None  # monotonic time of the hard limit
         self._answer_by = 0.0  # monotonic time at which a fork server is killed that gives no horse, or does not kill one
         self._stuck = False  # it was killed because it did not begin
+        self._told = False  # that it waits for a horse
         self._so_far: TaskResult | None = None  # the failure for which a callback is being called
 
     @property
@@ -105,7 +106,7 @@ class Slot:
         self._cause = None
         self._stage = 0
         self._begin_by = None
-        self._stuck = False
+        self._stuck = self._told = False
         self._so_far = None
         self._secrets = secrets
         self._output = JobOutput(self._loop, secrets)
@@ -185,6 +186,7 @@ class Slot:
         self._alarm = self._answer_by
         assert self.task is not None
         text = f"waiting for a process: the fork server does not answer, and is killed after {server.limit:g} s"
+        self._told = True
         self._output.note(text)
         _log.warning("job %s: %s", self.task["id"], text)
 
@@ -234,6 +236,8 @@ class Slot:
     def _got_horse(self, horse: Horse | None, why: str) -> None:
         assert self.task is not None
         if horse is not None:
+            if self._told:
+                self._output.note("the process is there")
             try:
                 self._hand_over(horse, self.task)
             except OSError as error:
@@ -335,7 +339,7 @@ class Slot:
         outcome = self._not_begun() if self._stuck else self._judged(died(code, self._cause))
         if self._so_far is not None and not self._stuck:
             outcome = called_after(self._masked(self._so_far), died(code, self._cause), self._cause)
-        self._end(Ended(outcome, self._cause, pid=horse.pid, code=code))
+        self._end(Ended(outcome, self._cause, pid=horse.pid, code=code, usage=horse.usage))
 
     def _not_begun(self) -> TaskResult:
         server = self._answering

@@ -1,6 +1,6 @@
 -- job/finish: records the reported end of one execution
 -- edges: started -> finished, started -> failed, started -> stopped, started -> canceled, started -> scheduled, started -> queued, started -> deferred, started -> rate_limited, queued -> started (the execution was taken for lost), scheduled -> started (likewise)
--- args: id token outcome reason has_value value allowed retryable delay max_returns exit_code front result_ttl cache*
+-- args: id token outcome reason has_value value allowed retryable delay max_returns exit_code front result_ttl unlisted cache*
 -- guard: the token is the job's current one; an execution that reported before gets duplicate, one that lost the job to another one gets fenced
 -- replies: {done | duplicate | fenced | not_found}
 -- uses: job/release_dependents lib/execution_history lib/retry lib/cache lib/regain
@@ -8,6 +8,7 @@
 -- A failure that is not the last attempt, and a returned Retry, leave a result too (outcome `retried`, of a Retry that is not granted
 -- any more `exceeded`). A success of a job with repetitions left (field `repeat`, "<times>|<ms>,…") leaves one and schedules the job again.
 -- `result_ttl` is the worker's default (ms, '' for none) for a job that has none of its own.
+-- `unlisted`: a failure is not listed in the registry of failed jobs.
 -- `cache` (of a job with `cache`): the reason shown to users, and the result to keep or to reuse (see lib/cache). If the result to reuse
 -- has expired meanwhile, the job goes back to its queue uncharged and is decided again.
 local function again(job, delay, max_returns, front)
@@ -60,7 +61,7 @@ end
 function L.finish()
   local id, token, outcome, reason, has_value, value = A.text(), A.text(), A.text(), A.text(), A.text() == '1', A.text()
   local allowed, retryable, delay, max_returns = A.text() == '1', A.text() == '1', A.number(), A.number()
-  local exit_code, front, result_ttl = A.text(), A.text() == '1', A.text()
+  local exit_code, front, result_ttl, unlisted = A.text(), A.text() == '1', A.text(), A.text() == '1'
   local cache = L.cache_report(A.list())
   local job = L.load(id)
   if job and job.outcome == 'lost' then L.regain(job, token, now) end
@@ -94,6 +95,7 @@ function L.finish()
     end
     if outcome == 'failed' and allowed then extra[#extra + 1], extra[#extra + 2] = 'allowed', '1' end
     if outcome == 'failed' and allowed then job.allowed = '1' end
+    if outcome == 'failed' and unlisted then extra[#extra + 1], extra[#extra + 2] = 'unlisted', '1' end
     if outcome == 'finished' and cache.record ~= '' then L.cache_keep(cache, value) end
     L.end_job(job, outcome, reason, extra)
   end

@@ -1,7 +1,7 @@
 -- lib/status: the structures a job can be in, and the one function that changes a status.
 -- uses: lib/set_aside
 -- Each status has exactly one structure: queued -> the queue; every other -> the registry of that
--- status and queue. Started jobs are in `leases` too, scheduled ones in `timers`. Groups are counters of the graph, they are
+-- status and queue, or of a failed job with the field `unlisted` none. Started jobs are in `leases` too, scheduled ones in `timers`. Groups are counters of the graph, they are
 -- in no structure.
 
 local ENDED = { finished = true, failed = true, stopped = true, canceled = true, skipped = true }
@@ -102,6 +102,7 @@ local function enter(job, score)
     L.wake(queue)
     return
   end
+  if status == 'failed' and job.unlisted then return end
   call('ZADD', K.registry(status, queue), score, id)
   if status == 'started' then
     call('ZADD', K.leases(), score, id)

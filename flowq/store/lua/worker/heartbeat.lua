@@ -44,7 +44,7 @@ function T.heartbeat()
   local verdicts, regained = {}, false
   for i = 1, executions do
     local id, token = A.text(), A.text()
-    local found = call('HMGET', K.job(id), 'status', 'token', 'cancel', 'queue', 'outcome')
+    local found = call('HMGET', K.job(id), 'status', 'token', 'cancel', 'queue', 'outcome', 'gaps')
     if found[1] ~= 'started' and found[5] == 'lost' and L.regain(L.load(id), token, now + lease) then
       found[1], regained = 'started', true
     end
@@ -52,6 +52,7 @@ function T.heartbeat()
       verdicts[i] = 'fenced'
     else
       call('ZADD', K.leases(), now + lease, id)
+      if found[6] then call('HDEL', K.job(id), 'gaps') end
       call('ZADD', K.registry('started', found[4]), now + lease, id)
       verdicts[i] = found[3] == '1' and 'cancel' or (found[3] == '2' and 'stop' or 'go_on')
     end

@@ -41,7 +41,7 @@ class Horse:
     `fenced`: its fork server has killed it, because no lease was renewed in time.
     """
 
-    __slots__ = ("channel", "fenced", "fork_server", "number", "on_exit", "pid")
+    __slots__ = ("channel", "fenced", "fork_server", "number", "on_exit", "pid", "usage")
 
     def __init__(self, fork_server: ForkServerClient, number: int, pid: int, channel: Channel) -> None:
         self.fork_server = fork_server
@@ -50,6 +50,7 @@ class Horse:
         self.channel = channel
         self.on_exit: Callable[[int | None], None] | None = None
         self.fenced = False
+        self.usage: tuple[float, ...] | None = None
 
     def signal(self, number: int) -> None:
         """Send a signal to the horse's process group."""
@@ -279,8 +280,8 @@ class ForkServerClient:
                     self._spares.append(horse)
             case (ipc.FENCED, int(number)):
                 self._fenced(self._horses.get(number))
-            case (ipc.EXITED, int(number), int(code)):
-                self._exited(self._horses.pop(number, None), code)
+            case (ipc.EXITED, int(number), int(code), *usage):
+                self._exited(self._horses.pop(number, None), code, *usage)
             case (ipc.NO_FORK, int(), str(why)):
                 self._asked -= 1
                 self._refuse(why)
@@ -300,9 +301,11 @@ class ForkServerClient:
             if horse in self._spares:
                 self._spares.remove(horse)
 
-    def _exited(self, horse: Horse | None, code: int) -> None:
+    def _exited(self, horse: Horse | None, code: int, usage: object = None) -> None:
         if horse is None:
             return
+        if isinstance(usage, tuple):
+            horse.usage = usage
         if horse in self._spares:  # killed while it waited: out of memory, or by a user
             self._spares.remove(horse)
         if horse.on_exit is not None:

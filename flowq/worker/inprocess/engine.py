@@ -1,4 +1,4 @@
-"""`SimpleWorker`: a worker that executes jobs in its own process, one after the other. For tests and for debuggers."""
+"""The loop of a worker that executes jobs one after the other, in its own process."""
 
 import logging
 import math
@@ -14,7 +14,7 @@ from flowq.timeouts import JobStopped
 from flowq.worker import bad_records, registration
 from flowq.worker.horse import callbacks
 from flowq.worker.inprocess import sync
-from flowq.worker.inprocess.heartbeat import HeartbeatThread
+from flowq.worker.inprocess.heartbeat import Heartbeat
 from flowq.worker.options import WorkerOptions
 from flowq.worker.signals import SAME_STOP, StopSignals
 from flowq.worker.supervise import reopen
@@ -25,59 +25,49 @@ from flowq.worker.supervisor.plain_jobs import LOST, callback_task
 from flowq.worker.supervisor.queue_order import QueueOrder
 from flowq.worker.supervisor.shutdown import Shutdown, ShutdownStage, watch_lifeline
 from flowq.worker.webhooks.delivery import Deliveries
-from flowq.worker.worker import Worker
 
 if TYPE_CHECKING:
     from flowq.store import Store
 
 _log = logging.getLogger("flowq.worker")
-_LONGEST_WAIT: Final = 1.0  # s between looks at signals and the clock
 _IMPATIENT: Final = 2  # stop signals after which the running job is not waited for
+_LONGEST_WAIT: Final = 1.0  # s between looks at signals and the clock
 
 
-class SimpleWorker(Worker):
-    """A worker without work horses: a job runs in the process that called `work()`.
+def execute(store: "Store", options: WorkerOptions, engine: "type[Engine]", heartbeat: type[Heartbeat]) -> bool:
+    """Work until a reason to stop comes, also when the server loses its data; return whether a job was executed.
 
-    Everything else is as of `Worker`, except what needs a process per job: a job that crashes takes the worker along, one that
-    blocks in C code is not interrupted, and jobs of flows are refused.
+    Args:
+        store: opened, with `follow=False`.
+        options: of the worker.
+        engine: the class of the loop.
+        heartbeat: the class of what renews leases meanwhile.
     """
-
-    def _execute(self, store: "Store", options: WorkerOptions) -> bool:
-        executed = False
-        with StopSignals(SAME_STOP) as signals:
-            stopping = Shutdown(options, signals)
-            while True:
-                try:
-                    return self._work_on_data(store, options, stopping) or executed
-                except DataLostError as error:
-                    _log.error("%s", error)
-                    executed = executed or stopping.claimed > 0
-                if not reopen(store, options.name, signals):
-                    return executed
-
-    @staticmethod
-    def _work_on_data(store: "Store", options: WorkerOptions, stopping: Shutdown) -> bool:
-        """Work on the data that the server has now; return whether a job was executed.
-
-        Raises:
-            DataLostError: it was deleted or replaced.
-        """
-        worker = registration.register(store, options)
-        try:
-            with HeartbeatThread(store, worker, options.beat, lambda: stopping.signals >= _IMPATIENT) as heartbeat:
-                return _Engine(store, options, stopping, heartbeat).run()
-        finally:  # after the last heartbeat, which would register the worker again
-            registration.unregister(store, worker)
+    executed = False
+    with StopSignals(SAME_STOP) as signals:
+        stopping = Shutdown(options, signals)
+        while True:
+            worker = registration.register(store, options)
+            try:
+                with heartbeat(store, worker, options.beat, lambda: stopping.signals >= _IMPATIENT) as beats:
+                    return engine(store, options, stopping, beats).run() or executed
+            except DataLostError as error:
+                _log.error("%s", error)
+                executed = executed or stopping.claimed > 0
+            finally:  # after the last heartbeat, which would register the worker again
+                registration.unregister(store, worker)
+            if not reopen(store, options.name, signals):
+                return executed
 
 
-class _Engine:
+class Engine:
     """One call to the store for each job: the end of the last one, and the claim of the next. Sweeps in between.
 
     It has what a `Supervisor` is made of, where no process is needed for it: the same stages of stopping, order of queues, reports of
     ends, callbacks of lost jobs and deliveries of webhooks.
     """
 
-    def __init__(self, store: "Store", options: WorkerOptions, stopping: Shutdown, heartbeat: HeartbeatThread) -> None:
+    def __init__(self, store: "Store", options: WorkerOptions, stopping: Shutdown, heartbeat: Heartbeat) -> None:
         self._store = store
         self._options = options
         self._stopping = stopping
@@ -200,7 +190,7 @@ class _Engine:
         self._next_sweep = min(self._next_sweep, time.monotonic())  # it may be a call: what for is looked up there
 
     def _execute(self, claim: Claim) -> None:
-        held = ActiveJob(claim, 0.0, result_ttl=self._options.result_ttl)
+        held = ActiveJob(claim, 0.0, result_ttl=self._options.result_ttl, unlisted=self._options.unlisted)
         self._executed = True
         if claim.run is not None:
             text = "a SimpleWorker executes plain jobs only: start a Worker, or `flowq worker`, for the jobs of flows"
