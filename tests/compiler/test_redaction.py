@@ -67,6 +67,13 @@ def test_shared_parts(text: str) -> None:
     assert compile_text(text).diagnostics
 
 
+@pytest.mark.parametrize("end", ["", " ", "\n", " \n", "\n\n"])
+def test_a_value_that_is_missing_at_the_end(end: str) -> None:
+    """Its place is the line after the last one."""
+    text = f"jobs: {{a: {{run: work, secrets: [TOKEN]}}}}\nsecrets:\n  TOKEN: {{env: TOKEN}}\n  OTHER:{end}"
+    assert compile_text(text).diagnostics
+
+
 def test_harmless_text_is_kept() -> None:
     text = "secrets: {TOKEN: {env: SOURCE, file: there/it.is}}\njobs: {a: {run: 'echo hunter2', if: [hunter2]}}\n"
     shown = "\n".join(render(item) for item in compile_text(text).diagnostics)

@@ -9,9 +9,9 @@ from typing import Final
 from flowq.compiler.syntax.source import read_file
 
 _KINDS: Final = ("site-packages", "dist-packages")
-_NAME: Final = re.compile(r"python(\d+)\.(\d+)t?\Z")
+_NAME: Final = re.compile(r"python(\d{1,2})\.(\d{1,3})t?\Z")
 _HARMLESS: Final = "SETUPTOOLS_USE_DISTUTILS"  # in the .pth file of setuptools, which adds no packages
-_VERSION: Final = re.compile(r"(\d+)\.(\d+)")
+_VERSION: Final = re.compile(r"(\d{1,2})\.(\d{1,3})")
 
 
 @dataclass(frozen=True, slots=True)

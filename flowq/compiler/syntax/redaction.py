@@ -46,7 +46,8 @@ def redact(found: Sequence[Diagnostic], text: str, root: YamlNode | None) -> lis
         return list(found)
     lines = _LINE_BREAK.split(text)
     ranges = _ranges(root) if isinstance(root, MapNode) else _guessed(lines)
-    hidden = {number for part in ranges for number in part}
+    # A value that is missing at the end of a file has its place in the line after the last one.
+    hidden = {number for part in ranges for number in part if number <= len(lines)}
     values = frozenset(word for number in hidden for word in _SECRET_WORD.findall(lines[number - 1]))
     return [_redacted(item, lines[item.line - 1], values) if item.line in hidden else item for item in found]
 
