@@ -357,7 +357,7 @@ def get_current_job(connection: Any = None, job_class: Any = None) -> Job | None
     task = current_task()
     if task is None:
         return None
-    wanted = load_class(job_class if job_class is not None else current_job_class(), Job)
+    wanted = load_class(job_class or task.get("job_class") or current_job_class(), Job)
     store = current_store() if connection is None else store_for(connection)
     job: Job = wanted.fetch(task["id"], None if store is None else connection_of(store))  # type: ignore[attr-defined] # a subclass of Job
     return job

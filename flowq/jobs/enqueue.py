@@ -310,7 +310,7 @@ class Enqueueing:
             if inline is None:
                 outcome, detail = self.store.jobs.create(new)
             else:
-                outcome, detail = inline.create_and_execute(self.store, new, self.death_penalty_class)
+                outcome, detail = inline.create_and_execute(self.store, new, self.death_penalty_class, self.job_class)
             if outcome is not Outcome.NOT_FOUND or not job.settings.forget_ended_parent(detail):
                 break
             new = self._new(job, due_ms=due_ms, front=front, unique=unique)

@@ -168,6 +168,11 @@ def test_a_replaced_part_of_perform_is_used(queue: Queue, kind: type[Worker]) ->
     assert job.result == ("wrapped", 3)
 
 
+def test_the_class_of_jobs_of_a_queue_performs_them_in_sync_mode(queue: Queue) -> None:
+    inline = Queue("inline", is_async=False, connection=queue.connection, job_class=WrappingJob)
+    assert inline.enqueue(samples.class_of_current_job).result == ("wrapped", "WrappingJob")
+
+
 def test_a_method_that_raises_fails_the_job_and_not_the_worker(queue: Queue) -> None:
     class Broken(Worker):
         def perform_job(self, *_: Any, **__: Any) -> bool:

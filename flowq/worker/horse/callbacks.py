@@ -124,7 +124,7 @@ def performer(task: Task) -> Callable[[], object] | None:
         return None
     job = context.current_handle()
     if job is None:
-        if not known.is_replaced(_hooks_of(task).job_class or known.Job):
+        if not known.is_replaced(task.get("job_class") or _hooks_of(task).job_class or known.Job):
             return None
         job = _job()
     perform: Callable[[], object] = job.perform

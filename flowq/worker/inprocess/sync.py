@@ -33,7 +33,7 @@ _FOREVER: Final = 100 * 86400.0  # s of lease of a job without a timeout
 SYNC: Final = "sync"  # field of jobs that were made in sync mode: their successors are executed in the same process
 
 
-def create_and_execute(store: "Store", new: NewJob, penalty_class: Any = None) -> tuple[Outcome, str]:
+def create_and_execute(store: "Store", new: NewJob, penalty_class: Any = None, job_class: Any = None) -> tuple[Outcome, str]:
     """Create a job, execute it if it is ready, then execute those of its successors that were made in sync mode too.
 
     Retries and repetitions follow at once, without their intervals: the caller waits. What an `on_failure` raises is raised in the end,
@@ -51,7 +51,7 @@ def create_and_execute(store: "Store", new: NewJob, penalty_class: Any = None) -
     todo = deque([] if claim is None else [claim])
     while todo:
         claim = todo.popleft()
-        outcome = execute(store, claim, penalty_class, raised=raised)
+        outcome = execute(store, claim, penalty_class, raised=raised, job_class=job_class)
         store.jobs.finish(ActiveJob(claim, 0.0).ended(Ended(outcome), allowed=False))
         if "webhooks" in claim.fields:
             deliver_here(store, claim.id)
@@ -73,10 +73,12 @@ def execute(
     options: "WorkerOptions | None" = None,
     *,
     raised: list[BaseException] | None = None,
+    job_class: Any = None,
 ) -> dict[str, Any]:
     """Execute a claimed plain job in this thread and return its outcome.
 
-    `options`: of the worker; None in sync mode. `raised` gets what its `on_failure` raises.
+    `options`: of the worker; None in sync mode. `raised` gets what its `on_failure` raises. `job_class`: of its queue, in
+    sync mode.
     """
     try:
         task = plain_task(claim, options)
@@ -86,6 +88,7 @@ def execute(
         penalty_class = TimerDeathPenalty  # signals are for the main thread
     if options is None:
         task["sync"] = True
+        task["job_class"] = job_class
     if penalty_class is not None:
         task["penalty_class"] = penalty_class
     if raised is not None:
