@@ -18,7 +18,7 @@ def small_steps(budget: int) -> Iterator[None]:
 
     @cache
     def smaller(name: str, *, bare: bool = False) -> Script:
-        return Script.of(name, re.sub(r"L\.(drain|spread)\(100\)", rf"L.\1({budget})", load(name, bare=bare).text))
+        return Script(name, lambda: re.sub(r"L\.(drain|spread)\(100\)", rf"L.\1({budget})", load(name, bare=bare).text))
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(session, "load", smaller)

@@ -14,11 +14,11 @@ Arguments are flat texts read in order by the script; `flatten` writes lists wit
 
 import hashlib
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property, partial
 from pathlib import Path
-from typing import Final, Self
+from typing import Final
 
 from flowq.store.schema import constants, keys
 from flowq.store.schema.constants import with_constants
@@ -90,20 +90,29 @@ class ScriptText(str):
         return f"<script {self.name}>"
 
 
-@dataclass(frozen=True, slots=True)
 class Script:
-    """A composed script: its text, and the digest under which the server knows it."""
+    """A transition as a script, composed when it is needed: most servers have functions.
 
-    name: str
-    text: ScriptText
-    sha: str
+    Args:
+        name: of the transition.
+        compose: returns the text.
+    """
 
-    @classmethod
-    def of(cls, name: str, text: str) -> Self:
-        """Return a script with this text."""
-        shown = ScriptText(text)
-        shown.name = name
-        return cls(name, shown, hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest())
+    def __init__(self, name: str, compose: Callable[[], str]) -> None:
+        self.name = name
+        self._compose = compose
+
+    @cached_property
+    def text(self) -> ScriptText:
+        """The text."""
+        shown = ScriptText(self._compose())
+        shown.name = self.name
+        return shown
+
+    @cached_property
+    def sha(self) -> str:
+        """The digest under which the server knows it."""
+        return hashlib.sha1(self.text.encode(), usedforsecurity=False).hexdigest()
 
 
 def transition_names() -> list[str]:
@@ -138,7 +147,11 @@ def read_header(name: str) -> Header:
 
 @cache
 def load(name: str, *, bare: bool = False) -> Script:
-    """Compose the script of a transition; `bare`: without flags, which stand-ins for a server do not know."""
+    """Return the script of a transition; `bare`: without flags, which stand-ins for a server do not know."""
+    return Script(name, partial(_compose, name, bare=bare))
+
+
+def _compose(name: str, *, bare: bool) -> str:
     order = [read_header(item) for item in _order(name, [])]
     parts = [_ALWAYS] if read_header(name).always and not bare else []
     parts.append(_text("lib/prelude"))
@@ -147,8 +160,7 @@ def load(name: str, *, bare: bool = False) -> Script:
     if name not in _UNGUARDED:
         parts.append(_text("lib/incarnation"))
     parts += [_text(header.name) for header in order if not header.lazy]
-    text = with_keys(with_constants("\n".join([*parts, f"return T.{name.rpartition('/')[2]}()\n"])))
-    return Script.of(name, text)
+    return with_keys(with_constants("\n".join([*parts, f"return T.{name.rpartition('/')[2]}()\n"])))
 
 
 def function_name(transition: str) -> str:

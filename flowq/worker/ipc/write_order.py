@@ -46,11 +46,11 @@ if sys.platform == "linux":
             self._notes.update(dict.fromkeys(watches, group))
             return watches
 
-        def forget(self, watches: Sequence[int]) -> None:
-            """Stop watching; the kernel has already dropped the watch of a closed pipe."""
+        def forget(self, watches: Sequence[int], *, gone: bool = False) -> None:
+            """Stop watching. `gone`: both ends of the pipes are closed, so the kernel has dropped the watches already."""
             for watch in watches:
                 self._notes.pop(watch, None)
-                if self._fd is not None and watch >= 0:
+                if not gone and self._fd is not None and watch >= 0:
                     _libc.inotify_rm_watch(self._fd, watch)
 
         def take(self, watches: Sequence[int]) -> list[int]:
@@ -92,7 +92,7 @@ else:
             """Return no watches."""
             return ()
 
-        def forget(self, watches: Sequence[int]) -> None:
+        def forget(self, watches: Sequence[int], *, gone: bool = False) -> None:
             """Do nothing."""
 
         def take(self, watches: Sequence[int]) -> list[int]:  # noqa: ARG002 - as on Linux

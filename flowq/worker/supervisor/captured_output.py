@@ -52,6 +52,8 @@ class JobOutput:
         self._dealt = [0, 0]  # bytes of each stream that were dealt out
         self._seen = [0, 0]  # bytes of each stream that had been read when output was taken last
         self._alone = (0, 0)  # the stream that is in use alone, and its bytes since then
+        self._in_use = False  # something was written
+        self._gone = 0  # pipes that no process can write to any more
         self._held_since = 0.0  # monotonic time
         self._shedding = False  # the output is not fetched: the oldest is dropped
 
@@ -67,6 +69,7 @@ class JobOutput:
 
     def note(self, text: str) -> None:
         """Add a line of flowq's own."""
+        self._in_use = True
         self.buffers["err"].note(text)
 
     @property
@@ -76,6 +79,8 @@ class JobOutput:
 
     def take(self) -> list[tuple[str, bytes]]:
         """Return the output since the last call: `(stream, lines)`, stream is "out" or "err"."""
+        if not self._in_use:
+            return []  # what is written first makes a pipe readable
         self._turn([pipe for pipe in self._pipes if pipe not in self.held_back])
         self._deal_overdue()
         placed = [(place, stream, data) for stream, buffer in self.buffers.items() for place, data in buffer.take_placed()]
@@ -133,6 +138,8 @@ class JobOutput:
 
     def _turn(self, pipes: Sequence[int]) -> bool:
         """Read each of the pipes once, and deal out what came; return whether there may be more."""
+        if not pipes and not self._in_use:
+            return False
         # What was read in earlier turns has its notes by now. Of what is read in this one some may be missing: a write is noted after its
         # data can be read, and the writer that wakes this process may be interrupted between the two.
         self._take_notes()
@@ -157,8 +164,10 @@ class JobOutput:
         except BlockingIOError:
             return 0
         if not data:
+            self._gone += 1
             self._close(fd)
             return 0
+        self._in_use = True
         self._read[self._pipes[fd]].extend(data)
         return len(data)
 
@@ -235,7 +244,7 @@ class JobOutput:
         self._alone = 1 - stream, 0
 
     def _unwatch(self) -> None:
-        self._loop.writes.forget(self._watches)
+        self._loop.writes.forget(self._watches, gone=self._gone == len(_STREAMS))
         self._watches = ()
         self._notes.clear()
         self._early = [False, False]
