@@ -21,6 +21,7 @@ def test_defaults(tmp_path: Path) -> None:
         "namespace": Setting("flowq", "default"),
         "home": None,
         "allow_eviction": Setting("false", "default"),
+        "python": None,
     }
 
 

@@ -53,7 +53,7 @@ def test_refusals_cost_no_connections_and_one_line(
             assert ended(store, run)[0].status == "finished"
             assert refusals() < 12  # in the two seconds that four of the first kind take
     said = [line for line in capfd.readouterr().err.splitlines() if "too few replicas" in line]
-    assert len(said) == 1
+    assert len(said) == 1, said
 
 
 def test_a_worker_waits_for_a_server_that_loads_its_data(

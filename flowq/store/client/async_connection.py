@@ -256,7 +256,7 @@ class WorkerConnection:
         self._request = None
         if message.startswith("FLOWQGONE"):
             raise data_lost(self._session.keys.namespace, message)
-        raise translate(redis.exceptions.ResponseError(message))
+        raise translate(redis.exceptions.ResponseError(message), self._session.translated.server)
 
     def _send(self, request: _Request) -> None:
         if self._request is not None:
@@ -278,6 +278,7 @@ class WakeupConnection:
 
     def __init__(self, session: Session, worker: str) -> None:
         self._wire = _Wire(session)
+        self._server = session.translated.server
         self._keys = session.keys
         self._worker = worker
         self.armed = False
@@ -315,5 +316,5 @@ class WakeupConnection:
             return None
         self.armed = False
         if isinstance(reply, redis.exceptions.ResponseError):
-            raise translate(reply)
+            raise translate(reply, self._server)
         return None if reply is None else reply[1].decode()

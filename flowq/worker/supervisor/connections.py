@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Final
 
-from flowq.exceptions import DataLostError, ServerError, ServerUnavailableError
+from flowq.exceptions import CorruptRecordError, DataLostError, ServerError, ServerUnavailableError
 from flowq.store.schema.outcomes import ExchangeReply, SweepReply, Verdict
 
 if TYPE_CHECKING:
@@ -173,6 +173,14 @@ class StoreConnections:
         if self._told and time.monotonic() - self._refused_at > _CALM:
             _log.warning("the server can be used again")
             self._told.clear()
+
+    def refused_elsewhere(self, error: ServerError | CorruptRecordError) -> None:
+        """Record that a request on another connection of this worker was refused."""
+        if isinstance(error, ServerError):
+            self._refused_at = time.monotonic()
+            self._tell(str(error))
+        else:
+            _log.warning("%s", error)
 
     def _tell(self, reason: str) -> None:
         if reason not in self._told:  # not at every attempt: a server may load its data for minutes

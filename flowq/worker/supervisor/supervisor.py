@@ -155,7 +155,7 @@ class Supervisor:
             raise
         except (ServerError, CorruptRecordError) as error:
             self._quiet_until = time.monotonic() + _REFUSED
-            _log.warning("%s", error)
+            self._connections.refused_elsewhere(error)
         self._evaluate_conditions()
         self._check_run()
 

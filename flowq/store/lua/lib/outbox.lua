@@ -38,7 +38,8 @@ end
 local function run_of(kind, id)
   if kind == 'edges' then return call('HGET', K.job(id), 'run') end
   if kind == 'admit' or kind == 'attach' or kind == 'let_go' or kind == 'revive' then return nil end
-  if kind == 'cells' or kind == 'halt_cells' or kind == 'drop' then return string.match(id, '^(.*)-') end
+  if kind == 'cells' or kind == 'halt_cells' then return (L.run_and_ordinal(id)) end
+  if kind == 'drop' then return string.match(id, '^(.*)-') end
   return id
 end
 

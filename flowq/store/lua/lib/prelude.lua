@@ -17,6 +17,11 @@ function L.member(run, ordinal)
   return run .. ((#run == 8 and not string.find(run, '[^%l%d]')) and '-' or ':') .. ordinal
 end
 
+-- The run and the ordinal of a job of a run.
+function L.run_and_ordinal(id)
+  return string.match(id, '^(.*)[-:](%d+)$')
+end
+
 -- Arguments are read in order: A.text(), A.number(), A.list() (a count, then as many texts).
 local A = {}
 A.at = 1 -- per call

@@ -78,7 +78,7 @@ end
 
 -- Stop the other cells when a cell of a matrix or foreach has failed.
 function L.step.halt_cells(group, cursor, budget)
-  local run, ordinal = string.match(group, '^(.*)-(%d+)$')
+  local run, ordinal = L.run_and_ordinal(group)
   local first, count = string.match(call('HGET', K.job(group), 'members') or '0 0', '^(%d+) (%d+)$')
   local last = math.min(tonumber(count), cursor + budget) - 1
   for i = cursor, last do
