@@ -4,6 +4,7 @@ import importlib
 import inspect
 import re
 from collections.abc import Iterator
+from functools import cache
 from inspect import Parameter
 from pathlib import Path
 from typing import Any, Final
@@ -108,12 +109,18 @@ def test_callables_take_the_same_arguments() -> None:
     assert problems == []
 
 
+@cache
+def source(kind: type) -> str:
+    """Return the text of a class."""
+    return inspect.getsource(kind)
+
+
 def has(kind: type, member: str) -> bool:
     """Return whether a class, or an instance after `__init__`, has a member."""
     if hasattr(kind, member):
         return True
-    sources = (inspect.getsource(base) for base in kind.__mro__ if base.__module__.startswith("flowq"))
-    return any(re.search(rf"self\.{member}\b.* =|^    {member}:", source, re.MULTILINE) for source in sources)
+    sources = (source(base) for base in kind.__mro__ if base.__module__.startswith("flowq"))
+    return any(re.search(rf"self\.{member}\b.* =|^    {member}:", text, re.MULTILINE) for text in sources)
 
 
 def differences(name: str, theirs: Any, ours: Any) -> list[str]:
