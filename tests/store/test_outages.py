@@ -3,9 +3,11 @@
 import pytest
 
 from flowq import ids
+from flowq.flows.actions import retry
 from flowq.store import Store
 from flowq.store.jobs import NewJob
 from flowq.store.schema.outcomes import Claim, Outcome, Verdict
+from tests.support import graphs
 from tests.support.slot_driver import Driver
 
 LEASE_MS = 10_000
@@ -146,6 +148,29 @@ def test_a_canceled_job_is_not_taken_back(store: Store, driver: Driver, lost: Cl
     store.jobs.cancel("a")
     assert driver.end(lost) is Outcome.FENCED
     assert status(store)[0] == "canceled"
+
+
+def test_a_requeued_job_is_not_taken_back(store: Store, driver: Driver) -> None:
+    create(store)
+    claim = driver.take()
+    driver.lose(claim)
+    assert store.jobs.requeue("a") is Outcome.DONE
+    assert driver.beat(claim) == [Verdict.FENCED]
+    assert driver.end(claim) is Outcome.FENCED
+    assert status(store) == ("queued", 0)
+    assert driver.end(driver.take()) is Outcome.DONE
+    assert status(store) == ("finished", 1)
+
+
+def test_a_job_of_a_retried_run_is_not_taken_back(store: Store, driver: Driver) -> None:
+    run = graphs.run(store, {"a": []})
+    claim = driver.take()
+    driver.lose(claim)
+    retry.plan_retry(store, run).apply(store)
+    assert driver.beat(claim) == [Verdict.FENCED]
+    assert driver.end(claim) is Outcome.FENCED
+    assert driver.end(driver.take()) is Outcome.DONE
+    assert graphs.statuses(store, run) == {"a": "finished"}
 
 
 def test_heartbeats_are_accepted_when_no_memory_is_left(store: Store, driver: Driver) -> None:
