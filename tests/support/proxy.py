@@ -24,6 +24,7 @@ class Proxy:
         self._directory = Path(tempfile.mkdtemp(prefix="fq-p-", dir="/tmp"))
         self.path = str(self._directory / "s")
         self.requests = 0
+        self.request = b""  # the one that `lose_reply` is asked about
         self.lost = 0
         self._lock = threading.Lock()
         self._closed = False
@@ -70,6 +71,7 @@ class Proxy:
                     if b"FCALL" in data[:32] or b"EVAL" in data[:32]:  # only transitions count as requests, not handshakes
                         with self._lock:
                             self.requests += 1
+                            self.request = data[:size]
                             if self._lose_reply(self.requests):
                                 self.lost += 1
                                 doomed.set()

@@ -1,0 +1,64 @@
+"""Clients, workers, losses and repeated calls in any order, and mistakes in the scripts that such stories must find."""
+
+import pytest
+from hypothesis import HealthCheck, Phase, settings
+from hypothesis.stateful import run_state_machine_as_test
+
+from flowq.store import Store
+from flowq.store.client.scripts import load, transition_names
+from tests.support.budgets import edited, small_steps
+from tests.support.job_machine import machine
+
+STORIES = settings(
+    max_examples=30,
+    stateful_step_count=40,
+    derandomize=True,  # the same stories everywhere; `make chaos` tells others
+    database=None,
+    deadline=None,
+    suppress_health_check=list(HealthCheck),
+)
+SOUGHT = settings(STORIES, max_examples=200, phases=[Phase.generate], report_multiple_bugs=False)
+
+
+def test_stories_end_well(store: Store) -> None:
+    run_state_machine_as_test(machine(store), settings=STORIES)
+
+
+def test_stories_end_well_in_small_steps(store: Store) -> None:
+    with small_steps(1):
+        run_state_machine_as_test(machine(store), settings=STORIES)
+
+
+@pytest.mark.chaos
+@pytest.mark.parametrize("budget", [100, 2, 1])
+def test_many_stories_end_well(store: Store, budget: int) -> None:
+    with small_steps(budget):
+        run_state_machine_as_test(
+            machine(store),
+            settings=settings(STORIES, max_examples=1500, stateful_step_count=80, derandomize=False, print_blob=True),
+        )
+
+
+MISTAKES = {
+    "the end of a lost execution counts": ("if job.token == token then\n    if", "if true then\n    if"),
+    "one attempt too many": ("if attempt > max or", "if attempt > max + 1 or"),
+    "one parent is enough": ("if child.pending == 0 then L.ready(child)", "if child.pending <= 1 then L.ready(child)"),
+    "every end is a success": (
+        "if condition == 'success' then return success end",
+        "if condition == 'success' then return true end",
+    ),
+    "a job that has ended keeps its lease": ("if status == 'started' then\n    call('ZREM'", "if false then\n    call('ZREM'"),
+    "a repeated claim takes another job": ("if again then return again end", ""),
+    "a repeated request creates the job again": ("if old.nonce == nonce then", "if false then"),
+    "a repeated request queues the job again": ("if job.request == nonce then return { 'done' } end", ""),
+    "dependents are not looked at": ("L.push('edges', job.id, 0, job.run)", "L.retire(job)"),
+}
+
+
+@pytest.mark.parametrize(("right", "wrong"), MISTAKES.values(), ids=MISTAKES.keys())
+def test_a_mistake_in_the_scripts_is_found(store: Store, right: str, wrong: str) -> None:
+    assert any(right in load(name).text for name in transition_names()), "the scripts have another text now"
+    with edited(lambda text: text.replace(right, wrong)), pytest.raises(AssertionError):
+        run_state_machine_as_test(machine(store), settings=SOUGHT)
+    store.client.flushall()
+    store.open()
