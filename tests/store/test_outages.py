@@ -3,9 +3,11 @@
 import pytest
 
 from flowq import ids
+from flowq.flows.actions import retry
 from flowq.store import Store
 from flowq.store.jobs import NewJob
 from flowq.store.schema.outcomes import Claim, Outcome, Verdict
+from tests.support import graphs
 from tests.support.slot_driver import Driver
 
 LEASE_MS = 10_000
@@ -146,6 +148,28 @@ def test_a_canceled_job_is_not_taken_back(store: Store, driver: Driver, lost: Cl
     store.jobs.cancel("a")
     assert driver.end(lost) is Outcome.FENCED
     assert status(store)[0] == "canceled"
+
+
+@pytest.mark.parametrize("outcome", ["finished", "failed"])
+def test_an_abandoned_job_that_was_requeued_is_not_given_back(store: Store, driver: Driver, outcome: str) -> None:
+    create(store)
+    claim = driver.take()
+    driver.lose(claim)
+    assert store.jobs.requeue("a") is Outcome.DONE
+    assert driver.beat(claim) == [Verdict.FENCED]
+    assert driver.end(claim, outcome) is Outcome.FENCED
+    assert status(store) == ("queued", 0)
+
+
+@pytest.mark.parametrize("outcome", ["finished", "failed"])
+def test_an_abandoned_job_of_a_run_that_was_retried_is_not_given_back(store: Store, driver: Driver, outcome: str) -> None:
+    run = graphs.run(store, {"a": []})
+    claim = driver.take()
+    driver.lose(claim)
+    retry.plan_retry(store, run).apply(store)
+    assert driver.beat(claim) == [Verdict.FENCED]
+    assert driver.end(claim, outcome) is Outcome.FENCED
+    assert graphs.statuses(store, run) == {"a": "queued"}
 
 
 def test_heartbeats_are_accepted_when_no_memory_is_left(store: Store, driver: Driver) -> None:

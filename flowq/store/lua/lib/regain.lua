@@ -2,13 +2,14 @@
 -- uses: lib/status lib/job_end lib/semaphores lib/run_cancellation
 -- loaded: on first use
 -- Its worker could not reach the server for longer than a lease while others could, and continued: it cannot know that. When its
--- heartbeat or report arrives, the job need not be executed once more.
+-- heartbeat or report arrives, the job need not be executed once more. That is over once a user has requeued the job or retried its run
+-- (then it has no attempt yet): it may have another definition, and the end that was reported stands.
 local WAITING = { queued = true, scheduled = true }
 
 -- Returns whether the job is started again, as the execution with this token; its lease is `score`.
 function L.regain(job, token, score)
   if not job or job.token ~= token or job.outcome ~= 'lost' or not WAITING[job.status] then return false end
-  if L.halted(job) or job.cancel or (job.semaphores and not L.hold(job, true)) then return false end
+  if tonumber(job.attempt) < 1 or L.halted(job) or job.cancel or (job.semaphores and not L.hold(job, true)) then return false end
   if job.on_failure and call('ZREM', K.callbacks(job.queue), L.execution_of(token) .. ':' .. job.nonce .. '|' .. job.id) == 1 then
     L.was_called(job)
   end
