@@ -150,27 +150,26 @@ def test_a_canceled_job_is_not_taken_back(store: Store, driver: Driver, lost: Cl
     assert status(store)[0] == "canceled"
 
 
-def test_a_requeued_job_is_not_taken_back(store: Store, driver: Driver) -> None:
+@pytest.mark.parametrize("outcome", ["finished", "failed"])
+def test_an_abandoned_job_that_was_requeued_is_not_given_back(store: Store, driver: Driver, outcome: str) -> None:
     create(store)
     claim = driver.take()
     driver.lose(claim)
     assert store.jobs.requeue("a") is Outcome.DONE
     assert driver.beat(claim) == [Verdict.FENCED]
-    assert driver.end(claim) is Outcome.FENCED
+    assert driver.end(claim, outcome) is Outcome.FENCED
     assert status(store) == ("queued", 0)
-    assert driver.end(driver.take()) is Outcome.DONE
-    assert status(store) == ("finished", 1)
 
 
-def test_a_job_of_a_retried_run_is_not_taken_back(store: Store, driver: Driver) -> None:
+@pytest.mark.parametrize("outcome", ["finished", "failed"])
+def test_an_abandoned_job_of_a_run_that_was_retried_is_not_given_back(store: Store, driver: Driver, outcome: str) -> None:
     run = graphs.run(store, {"a": []})
     claim = driver.take()
     driver.lose(claim)
     retry.plan_retry(store, run).apply(store)
     assert driver.beat(claim) == [Verdict.FENCED]
-    assert driver.end(claim) is Outcome.FENCED
-    assert driver.end(driver.take()) is Outcome.DONE
-    assert graphs.statuses(store, run) == {"a": "finished"}
+    assert driver.end(claim, outcome) is Outcome.FENCED
+    assert graphs.statuses(store, run) == {"a": "queued"}
 
 
 def test_heartbeats_are_accepted_when_no_memory_is_left(store: Store, driver: Driver) -> None:
