@@ -25,6 +25,7 @@ class JobState:
         payload: its call as it was read last; None also when that was not read.
         meta: its meta, likewise.
         shown: a status that this handle shows in place of the one that was read last: that of the end which a callback belongs to.
+        pinned: reading again does not end that: this process executes the job, knows its end, and has not reported it yet.
         worker: the name of a worker that was set here.
         given: times that were set here; this handle shows them until everything is read again, and they are not stored.
     """
@@ -38,6 +39,7 @@ class JobState:
         self.payload: bytes | None = None
         self.meta: bytes | None = None
         self.shown: JobStatus | None = None
+        self.pinned = False
         self.worker: str | None = None
         self.given: dict[str, datetime | None] = {}
         self._store: Store | None = None if connection is None else store_for(connection)
@@ -90,7 +92,7 @@ class JobState:
             raise NoSuchJobError(
                 f"no job with the id {self.id!r}: it was never enqueued, was deleted, or its result_ttl has passed"
             )
-        self.shown = None
+        self._forget_shown()
         self.given.clear()
         self.take(stored)
 
@@ -123,9 +125,9 @@ class JobState:
         """
         if self._only_here:
             return JobStatus.CREATED
-        if self.shown is not None and not refresh:
+        if self.shown is not None and (self.pinned or not refresh):
             return self.shown
-        self.shown = None
+        self._forget_shown()
         known = self.refresh() if refresh or self.record is None else self.record
         if known is not None:
             return known.status
@@ -152,6 +154,10 @@ class JobState:
     @property
     def _only_here(self) -> bool:
         return self.is_new and self._store is None  # then no server has to be looked for
+
+    def _forget_shown(self) -> None:
+        if not self.pinned:
+            self.shown = None
 
     def _look(self, record: JobRecord) -> None:
         self.record = record
