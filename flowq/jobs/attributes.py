@@ -254,12 +254,15 @@ class JobAttributes:
     is_failed = _status(JobStatus.FAILED, "Whether it has failed.")
     is_queued = _status(JobStatus.QUEUED, "Whether it waits in its queue.")
     is_started = _status(JobStatus.STARTED, "Whether a worker executes it.")
-    is_deferred = _status(JobStatus.DEFERRED, "Whether it waits for others.")
+    is_deferred = _status(JobStatus.DEFERRED, "Whether it waits for others; also when it was skipped because of one of them.")
     is_scheduled = _status(JobStatus.SCHEDULED, "Whether it waits for its time.")
     is_rate_limited = _status(JobStatus.RATE_LIMITED, "Whether it waits for its rate limit.")
     is_canceled = _status(JobStatus.CANCELED, "Whether it was canceled.")
     is_stopped = _status(JobStatus.STOPPED, "Whether it was stopped while it ran.")
-    is_skipped = _status(JobStatus.SKIPPED, "Whether it never ran, because of another job.")
+    is_skipped = Attribute(
+        lambda job: job.state.skipped(),
+        "Whether it has ended without running, because of another job; its status is `deferred` then, as in RQ.",
+    )
     skip_reason = _of_record(
         lambda record: record.reason if record.status is JobStatus.SKIPPED else None,
         "Why the job was skipped: `upstream_failed`, `upstream_canceled` or `upstream_skipped`; None for other jobs.",

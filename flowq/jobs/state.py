@@ -110,15 +110,15 @@ class JobState:
         return record
 
     def current(self) -> JobRecord | None:
-        """Return the record as it is now. One that has ended is not read again, it does not change by itself."""
+        """Return the record as it is now. One that has ended is not read again, it does not change by itself; one that was skipped does."""
         if self._only_here:
             return None
-        if self.record is None or not self.record.ended:
+        if self.record is None or not self.record.ended or self.record.status is JobStatus.SKIPPED:
             self.refresh()
         return self.record
 
     def status(self, *, refresh: bool) -> JobStatus:
-        """Return the status, with `refresh` the one that it has now.
+        """Return the status, with `refresh` the one that it has now. A plain job that was skipped is `deferred`, as in RQ.
 
         Raises:
             NoSuchJobError: it is gone.
@@ -130,10 +130,19 @@ class JobState:
         self._forget_shown()
         known = self.refresh() if refresh or self.record is None else self.record
         if known is not None:
-            return known.status
+            return _shown_status(known)
         if self.is_new:
             return JobStatus.CREATED
         raise NoSuchJobError(f"no job with the id {self.id!r}: it was deleted, or its result_ttl has passed")
+
+    def skipped(self) -> bool:
+        """Return whether the job was skipped, and waits for no other again.
+
+        Raises:
+            NoSuchJobError: it is gone.
+        """
+        self.status(refresh=True)
+        return self.record is not None and self.record.status is JobStatus.SKIPPED
 
     def time(self, name: str) -> datetime | None:
         """Return one of the times of the current record, by its name there, or the one that was set here."""
@@ -163,6 +172,15 @@ class JobState:
         self.record = record
         self.queue = record.queue
         self.is_new = False
+
+
+def _shown_status(record: JobRecord) -> JobStatus:
+    """Return the status that users of the job queue see.
+
+    RQ has no status `skipped`. What RQ's users, and the dashboards built on it, look for where a job before did not succeed is a
+    deferred job: the requeue of that job lets it run. A job of a run that was skipped runs no more, unless the run is retried.
+    """
+    return JobStatus.DEFERRED if record.status is JobStatus.SKIPPED and record.run is None else record.status
 
 
 def _time(millis: int | None) -> datetime | None:

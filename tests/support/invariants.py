@@ -222,7 +222,8 @@ def structures(picture: Picture) -> list[str]:
                 places[job].append(f"{status}:{queue}")
     problems = []
     for job, row in picture.jobs.items():
-        if row.get("kind") == "group" or row["status"] == "created" or "unlisted" in row:
+        skipped_in_run = row["status"] == "skipped" and "run" in row
+        if row.get("kind") == "group" or row["status"] == "created" or "unlisted" in row or skipped_in_run:
             wanted: list[str] = []
         else:
             wanted = [f"{row['status']}:{row['queue']}"]
