@@ -266,16 +266,20 @@ class Job(JobAttributes):
 
     # -- acting ---------------------------------------------------------------------------------------------------------------
 
-    def cancel(self, *, enqueue_dependents: bool = False, remove_from_dependencies: bool = False) -> None:
+    def cancel(self, pipeline: Any = None, enqueue_dependents: bool = False, remove_from_dependencies: bool = False) -> None:
         """Cancel the job; a running one is killed.
 
         Args:
+            pipeline: a pipeline of redis-py, which then carries it out; a job that is gone or has ended by then is left alone.
             enqueue_dependents: jobs that wait for it continue as if it had succeeded; they are skipped otherwise.
             remove_from_dependencies: jobs that wait for others too wait for those alone; one that waits for nothing else is skipped.
 
         Raises:
             NoSuchJobError, InvalidJobOperation: it is gone, or has ended.
         """
+        if pipeline is not None:
+            self.store.jobs.cancel_in(pipeline, self.id, release=enqueue_dependents, detach=remove_from_dependencies)
+            return
         outcome = self.store.jobs.cancel(self.id, release=enqueue_dependents, detach=remove_from_dependencies)
         if outcome is Outcome.WRONG_STATE and self.get_status() is JobStatus.CANCELED:
             raise InvalidJobOperation(f"Cannot cancel already canceled job: {self.id}")
@@ -291,12 +295,21 @@ class Job(JobAttributes):
         self.state.record = None
         return self
 
-    def delete(self, *, delete_dependents: bool = False) -> None:
+    def delete(self, pipeline: Any = None, *, delete_dependents: bool = False) -> None:
         """Delete the job; its dependents are decided as if it had been canceled, or deleted as well.
+
+        Args:
+            pipeline: a pipeline of redis-py, which then carries it out; a job of a run is left alone, and one with more than 200
+                dependents is only canceled.
+            delete_dependents: delete the jobs that wait for it.
 
         Raises:
             InvalidJobOperation: it belongs to a run.
         """
+        if pipeline is not None:
+            for job_id in [*(self.dependent_ids if delete_dependents else ()), self.id]:
+                self.store.jobs.remove_in(pipeline, job_id, "delete")
+            return
         if delete_dependents:
             self.delete_dependents()
         outcome = self.store.jobs.delete(self.id)

@@ -196,6 +196,11 @@ class JobAttributes:
         "Whether a retry puts it at the front of its queue; None without `retry`.",
         lambda job, value: job.settings.change_retry(enqueue_at_front=value),
     )
+    enqueue_at_front = Attribute(
+        lambda job: job.options.at_front,
+        "Whether it goes to the front of its queue; can be set until it is enqueued.",
+        lambda job, value: job.settings.change_new("at_front", bool(value)),
+    )
     repeats_left = Attribute(
         lambda job: None if (repeat := job.options.repeat) is None else repeat.times - job.settings.repetitions,
         "How often it will be executed again after a success; None without `repeat`.",

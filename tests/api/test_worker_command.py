@@ -94,6 +94,16 @@ def test_classes_handlers_and_a_serializer(start: Start, connection: redis.Redis
     assert (tmp_path / "log").read_text() == "ZeroDivisionError: division by zero\n"
 
 
+@pytest.mark.parametrize("handler", [(), ("--exception-handler", "tests.api.classes.note_failure", "-P", str(ROOT))])
+def test_failures_that_are_not_listed(start: Start, queue: Queue, tmp_path: Path, handler: tuple[str, ...]) -> None:
+    listed = queue.enqueue(samples.div_by_zero, 1)
+    ended(start("--burst", "-P", str(ROOT)))
+    job = queue.enqueue(samples.div_by_zero, 1, meta={"log": str(tmp_path / "log")})
+    ended(start("-d", "--burst", *handler, "-P", str(ROOT)))
+    assert (job.get_status(), (tmp_path / "log").exists()) == ("failed", bool(handler))
+    assert queue.failed_job_registry.get_job_ids() == [listed.id]
+
+
 @pytest.mark.parametrize(
     ("options", "slots"),
     [

@@ -19,7 +19,6 @@ _STRATEGIES: Final = ("default", "round_robin", "random")
 _NOT_NEEDED: Final = (
     # options that RQ needs and flowq does not: accepted and ignored, so that command lines written for RQ work
     (("-s", "--with-scheduler"), {"is_flag": True}),
-    (("-d", "--disable-default-exception-handler"), {"is_flag": True}),
     (("--disable-job-desc-logging",), {"is_flag": True}),
     (("--maintenance-interval",), {"type": int}),
     (("--job-monitoring-interval",), {"type": int}),
@@ -40,6 +39,7 @@ class _WorkerOptions:
     worker_ttl: float | None
     dequeue_strategy: str | None
     exception_handlers: tuple[str, ...]
+    unlisted: bool
     preload: tuple[str, ...]
     allow: tuple[str, ...]
     log: dict[str, str] = field(default_factory=dict)
@@ -121,6 +121,7 @@ def _not_needed(command: Any) -> Any:
     metavar="FUNCTION",
     help="Call this function when a job fails; may be repeated.",
 )
+@click.option("-d", "--disable-default-exception-handler", "unlisted", is_flag=True, help="Do not list failed jobs as failed.")
 @click.option("--preload", multiple=True, metavar="MODULE", help="Import this module before the first job; may be repeated.")
 @click.option(
     "--allow",
@@ -153,6 +154,7 @@ def command(
     common: QueueOptions,
     *,
     burst: bool,
+    unlisted: bool,
 ) -> int:
     """Execute the jobs of queues.
 
@@ -175,6 +177,7 @@ def command(
         worker_ttl,
         dequeue_strategy,
         handlers,
+        unlisted,
         preload,
         allow,
         log,
@@ -190,6 +193,7 @@ def command(
         common.serializer,
         common.connection_class,
         *handlers,
+        unlisted,
         common.settings.get("DICT_CONFIG"),
     )
     if any(own):
@@ -240,6 +244,7 @@ def _run_worker(options: _WorkerOptions, common: QueueOptions, session: CliConte
         options.results_ttl,
         session.store(),
         handlers,
+        disable_default_exception_handler=options.unlisted,
         job_class=common.job_class,
         queue_class=common.queue_class,
         serializer=common.serializer,
