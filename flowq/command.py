@@ -52,8 +52,9 @@ def send_shutdown_command(connection: Any, worker_name: str) -> None:
 
 
 def send_kill_horse_command(connection: Any, worker_name: str) -> None:
-    """Kill the jobs that a worker executes now; they fail (or are retried), the worker continues."""
-    send_command(connection, worker_name, KILL_HORSE)
+    """Kill the jobs that a worker executes now; they fail (or are retried), the worker continues. One that is gone executes none."""
+    with suppress(NoSuchWorkerError):
+        send_command(connection, worker_name, KILL_HORSE)
 
 
 def send_stop_execution_command(connection: Any, job_id: str, execution_id: str) -> None:

@@ -18,7 +18,6 @@ from flowq.exceptions import (
     DeserializationError,
     DuplicateJobError,
     InvalidJobDependency,
-    InvalidJobOperation,
     NoSuchJobError,
     TimeoutFormatError,
     UsageError,
@@ -189,10 +188,10 @@ def test_parts_of_a_queue(queue: Queue) -> None:
     assert queue.get_job_position(ids[3]) == 3
     assert queue.jobs[3].get_position() == 3
     assert queue.get_job_position("missing") is None
-    queue.remove(ids[0])
+    assert queue.remove(ids[0]) == 1
     assert (queue.job_ids, Job.fetch(ids[0], connection=queue.connection).get_status()) == (ids[1:], "canceled")
-    with pytest.raises(InvalidJobOperation, match="does not wait"):
-        queue.remove(ids[0])
+    assert (queue.remove(ids[0]), queue.remove("absent")) == (0, 0)  # as in RQ
+    assert (queue.remove(queue.jobs[0]), queue.job_ids) == (1, ids[2:])
 
 
 def test_equality_order_and_text(connection: redis.Redis) -> None:

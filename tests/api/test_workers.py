@@ -381,9 +381,10 @@ def test_a_workers_state_is_that_of_now(queue: Queue, background: Start, tmp_pat
 
 
 def test_invalid_commands(queue: Queue) -> None:
+    for helper in (send_kill_horse_command, send_shutdown_command):
+        helper(queue.connection, "missing")  # it may have gone just now
     with pytest.raises(NoSuchWorkerError, match="'missing'"):
-        send_kill_horse_command(queue.connection, "missing")
-    send_shutdown_command(queue.connection, "missing")
+        send_command(queue.connection, "missing", "kill-horse")
     for wrong in ("dance", "stop-job"):
         with pytest.raises(UsageError, match="kill-horse"):
             send_command(queue.connection, "missing", wrong)
