@@ -13,6 +13,7 @@ import redis
 
 from flowq import Queue, Worker
 from flowq.job import Job
+from flowq.suspension import suspend
 from flowq.worker.worker import DequeueStrategy
 from tests.api import classes, samples
 from tests.api.conftest import Command
@@ -126,6 +127,17 @@ def test_settings_name_queues_worker_and_logging(
     _, error = ended(process)
     assert f"MINE worker from-settings listens on default, second with {slots} slots" in error
     assert len(queue) == 0
+
+
+def test_a_burst_while_workers_are_suspended(start: Start, queue: Queue, command: Command) -> None:
+    job = queue.enqueue(samples.nothing)
+    suspend(queue.connection)
+    said = "error: workers are suspended, so nothing is executed: `flowq resume` resumes them\n"
+    assert command("worker", "--burst") == (1, "", said)
+    assert job.is_queued
+    assert command("resume")[0] == 0
+    ended(start("--burst"))
+    assert job.is_finished
 
 
 @pytest.mark.parametrize("own", [(), ("-w", "tests.api.classes.OwnWorker", "-P", str(ROOT))])

@@ -183,6 +183,11 @@ def command(
         log,
     )
     common.set_up_logging()
+    if (
+        burst and session.store().queues.suspended()
+    ):  # a burst that executes nothing is no success; without one, the worker waits
+        complain("error: workers are suspended, so nothing is executed: `flowq resume` resumes them")
+        return exit_codes.FAILED  # as in RQ
     if pid is not None:
         _write_pid(pid)
     sys.stdout.flush()
