@@ -20,7 +20,7 @@ from flowq.jobs.state import JobState
 from flowq.rate_limit import RateLimit
 from flowq.repeat import Repeat
 from flowq.retry import Retry
-from flowq.states import ENDED, JobStatus
+from flowq.states import JobStatus
 from flowq.store.schema.outcomes import Outcome
 from flowq.store.schema.records import StoredJob
 from flowq.webhook import Webhook
@@ -251,18 +251,18 @@ class Job(JobAttributes):
             refresh_job_status: has no effect, the present status counts.
         """
         passed = {exclude_job_id, None if parent_job is None else parent_job.id}
-        edges = self.options.edges if self.is_new else self.store.jobs.edges(self.id)
-        edges = [edge for edge in edges if edge[0] not in passed]
+        known = self.options.edges if self.is_new else self.store.jobs.edges(self.id)
+        edges = [edge for edge in known if edge[0] not in passed]
         records = self.store.jobs.get_many(parent for parent, _ in edges)
         return all(
             condition == MET or (record is not None and record.status in ENDS[condition])
             for record, (_, condition) in zip(records, edges, strict=True)
         )
 
-    def delete_dependents(self) -> None:
-        """Delete the jobs that wait for it."""
-        for job in self.dependent_ids:
-            self.store.jobs.delete(job)
+    def delete_dependents(self, pipeline: Any = None) -> None:
+        """Delete the jobs that wait for it; see `delete`."""
+        for dependent in restore(self.dependent_ids, self.connection, type(self)):
+            dependent.delete(pipeline)
 
     # -- acting ---------------------------------------------------------------------------------------------------------------
 
@@ -299,21 +299,17 @@ class Job(JobAttributes):
         """Delete the job; its dependents are decided as if it had been canceled, or deleted as well.
 
         Args:
-            pipeline: a pipeline of redis-py, which then carries it out; a job of a run is left alone, and one with more than 200
-                dependents is only canceled.
+            pipeline: a pipeline of redis-py, which then carries it out; it only cancels a job with more than 200 dependents.
             delete_dependents: delete the jobs that wait for it.
 
         Raises:
             InvalidJobOperation: it belongs to a run.
         """
-        if pipeline is not None:
-            for job_id in [*(self.dependent_ids if delete_dependents else ()), self.id]:
-                self.store.jobs.remove_in(pipeline, job_id, "delete")
-            return
         if delete_dependents:
-            self.delete_dependents()
-        outcome = self.store.jobs.delete(self.id)
-        if outcome is not Outcome.NOT_FOUND:
+            self.delete_dependents(pipeline)
+        if pipeline is not None:
+            self.store.jobs.remove_in(pipeline, self.id, "delete")
+        elif (outcome := self.store.jobs.delete(self.id)) is not Outcome.NOT_FOUND:
             self._expect(outcome, "delete")
 
     def _expect(self, outcome: Outcome, wanted: str) -> None:
@@ -326,9 +322,7 @@ class Job(JobAttributes):
                     f"cannot {wanted} job {self.id}: it belongs to run {record.run}; `flowq retry {record.run} --failed`"
                 )
             state = (
-                f"it has ended ({record.status})"
-                if record and record.status in ENDED
-                else f"it is {record.status if record else 'gone'}"
+                f"it has ended ({record.status})" if record and record.ended else f"it is {record.status if record else 'gone'}"
             )
             raise InvalidJobOperation(f"cannot {wanted} job {self.id}: {state}")
 

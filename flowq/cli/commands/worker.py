@@ -243,6 +243,8 @@ def _run_worker(options: _WorkerOptions, common: QueueOptions, session: CliConte
     handlers = [common.function(name, "--exception-handler") for name in options.exception_handlers]
     for module in options.preload:
         common.module(module, "--preload")
+    if os.environ.get("FLOWQ_COMPAT"):
+        common.module("rq", "FLOWQ_COMPAT")  # instrumentations patch it when it is imported
     worker = load_class(common.worker_class, Worker)(
         list(options.queues),
         options.name,
