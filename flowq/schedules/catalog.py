@@ -20,13 +20,13 @@ from typing import Any, Final, TypeAlias
 from flowq.compiler import Code, Compilation, compile_file
 from flowq.compiler.outline import read_outline
 from flowq.exceptions import FlowqError, UsageError
-from flowq.schedules.walk import Mark, Walk, mark_of
+from flowq.schedules.walk import FileMark, Walk, mark_of
 
 _SETTLED: Final = 1.0  # s without a change after which a file counts as written
 _NAME: Final = re.compile(r"(?!\.+$)[A-Za-z0-9._-]{1,64}")
 _NOT_COMPILED: Final = Compilation(None, ())
 
-_Signature: TypeAlias = tuple[Mark | None, ...]
+_Signature: TypeAlias = tuple[FileMark | None, ...]
 """The marks of a flow file and of the other files that it is made of; None for one that is not there."""
 
 
@@ -154,7 +154,7 @@ class _File:
     _seen: _Signature = ()  # at the last look
     _since: float = field(default=0.0)  # monotonic time at which that was seen first
 
-    def look(self, mark: Mark, marks: Callable[[str], Mark | None]) -> None:
+    def look(self, mark: FileMark, marks: Callable[[str], FileMark | None]) -> None:
         """Compile it if it has changed and is written."""
         signature = (mark, *map(marks, self._others))
         if signature != self._seen:
@@ -171,7 +171,7 @@ class _File:
     def _is_settled(self, signature: _Signature) -> bool:
         return time.monotonic() - self._since >= _SETTLED or _is_quiet(signature)
 
-    def _compile(self, mark: Mark) -> None:
+    def _compile(self, mark: FileMark) -> None:
         digest = _digest((self.path, *self._others))
         if digest != self._digest:
             # What was a flow stays one, with diagnostics: an emptied file is a mistake.

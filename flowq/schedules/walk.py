@@ -25,7 +25,7 @@ _OWN: Final = ".flowq"  # the one directory with a dot in front that has flows
 _WITHOUT: Final = frozenset({"node_modules"})
 
 
-class Mark(NamedTuple):
+class FileMark(NamedTuple):
     """What changes when a file is written or replaced. `modified` in ns since the epoch."""
 
     device: int
@@ -34,15 +34,15 @@ class Mark(NamedTuple):
     size: int
 
     @classmethod
-    def of(cls, status: os.stat_result) -> "Mark":
+    def of(cls, status: os.stat_result) -> "FileMark":
         """Return the mark of a file with this status."""
         return cls(status.st_dev, status.st_ino, status.st_mtime_ns, status.st_size)
 
 
-def mark_of(path: str) -> Mark | None:
+def mark_of(path: str) -> FileMark | None:
     """Return the mark of a file, links followed; None if it cannot be found."""
     try:
-        return Mark.of(os.stat(path))
+        return FileMark.of(os.stat(path))
     except (OSError, ValueError):
         return None
 
@@ -56,10 +56,10 @@ class Walk:
     """
 
     root: str
-    files: dict[str, Mark] = field(default_factory=dict)
+    files: dict[str, FileMark] = field(default_factory=dict)
     unread: set[str] = field(default_factory=set)
     empty: bool = False  # there is nothing at all in the directory
-    _ignored: Mark | None = None
+    _ignored: FileMark | None = None
     _excluded: Callable[[str], bool] = field(default_factory=lambda: exclusion(()))
 
     def look(self) -> None:
@@ -73,7 +73,7 @@ class Walk:
             UsageError: it has too many files, or `.flowqignore` cannot be understood.
         """
         self._read_patterns()
-        files: dict[str, Mark] = {}
+        files: dict[str, FileMark] = {}
         unread: set[str] = set()
         left = MAX_ENTRIES
         todo = [""]
@@ -100,7 +100,7 @@ class Walk:
         """Return whether the last look could have seen a file."""
         return not any(path.startswith(f"{directory}/") for directory in self.unread)
 
-    def _sort(self, here: str, entries: list[os.DirEntry[str]], files: dict[str, Mark]) -> list[str]:
+    def _sort(self, here: str, entries: list[os.DirEntry[str]], files: dict[str, FileMark]) -> list[str]:
         """Note the files of one directory; return the directories in it that are to be read."""
         if any(entry.name == "pyvenv.cfg" for entry in entries):
             return []
@@ -142,10 +142,10 @@ def _is_searched(entry: os.DirEntry[str]) -> bool:
     return entry.is_dir(follow_symlinks=False)
 
 
-def _mark(entry: os.DirEntry[str]) -> Mark | None:
+def _mark(entry: os.DirEntry[str]) -> FileMark | None:
     """Return the mark of a regular file that is not too large to be a flow; None for others, and for links to nothing."""
     try:
         status = entry.stat()
     except OSError:
         return None
-    return Mark.of(status) if stat.S_ISREG(status.st_mode) and status.st_size <= _LARGEST else None
+    return FileMark.of(status) if stat.S_ISREG(status.st_mode) and status.st_size <= _LARGEST else None
