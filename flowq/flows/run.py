@@ -68,7 +68,7 @@ class Run:
 
     @property
     def status(self) -> str:
-        """The run's status: queued, running, finished, failed or canceled."""
+        """The run's status: queued, running, finished, failed, canceled or skipped."""
         return str(self._store.runs.require(self.id).status)
 
     def view(self) -> RunView:

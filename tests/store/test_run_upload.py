@@ -24,7 +24,7 @@ WIDE = graphs.plan({f"j{number}": [f"j{number - 1}"] if number % 100 else [] for
 
 
 def send(store: Store, run: str, rows: Iterator[StagedJob], *, nonce: str = "nonce", plan: Plan = WIDE) -> Outcome:
-    fields = run_fields(plan, local=False, labels={})
+    fields = run_fields(plan, "r", local=False, labels={})
     return store.runs.submit(run, nonce, rows, plan=plan.to_json().encode(), directory="/d", fields=fields)
 
 
@@ -140,6 +140,6 @@ def test_a_stored_plan_is_read_back_unchanged(store: Store, monkeypatch: pytest.
     stored = json.dumps({"it": os.urandom(size).hex()}).encode()  # incompressible
     run = ids.run_id()
     rows = staged_jobs(fan, run, local=False)
-    fields = run_fields(fan, local=False, labels={})
+    fields = run_fields(fan, "r", local=False, labels={})
     assert store.runs.submit(run, "nonce", rows, plan=stored, directory="/d", fields=fields) is Outcome.DONE
     assert store.runs.plan(run) == stored

@@ -32,6 +32,7 @@ _RUN_STYLES: Final = {
     RunStatus.FINISHED: "good",
     RunStatus.FAILED: "badbold",
     RunStatus.CANCELED: "warn",
+    RunStatus.SKIPPED: "warn",
 }
 _FOLDED: Final = frozenset(
     {JobStatus.FINISHED, JobStatus.DEFERRED, JobStatus.QUEUED, JobStatus.CANCELED, JobStatus.SKIPPED, None}
@@ -87,6 +88,8 @@ def head_lines(run: RunView) -> Iterator[Line]:
         (f"  {took(run.duration)}", "") if run.duration is not None else ("", ""),
         (f"  attempt {run.attempt}", "") if run.attempt > 1 else ("", ""),
     )
+    if run.turned_away_by:
+        yield ((f"its concurrency group was held by run {run.turned_away_by}", "dim"),)
     yield (
         (f"{run_count_text(run)}: ", ""),
         *_count_segments(run.selected_jobs),

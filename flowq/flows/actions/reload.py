@@ -55,7 +55,7 @@ class Reload:
             if job.ordinal not in again and set(job.children) != set(old.children)
         ]
         text = new.to_json().encode("utf-8", "surrogatepass")
-        known = run_fields(new, local=self.run.local, labels={})
+        known = run_fields(new, self.run.id, local=self.run.local, labels={})
         fields = {name: known[name] for name in _OF_RUN if name in known} | {"plan_attempt": attempt}
         if signed := signing.signature(text, "plan of run", self.run.id, self.run.directory):
             fields["signature"] = signed

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import TypeAlias
 
 from flowq import defaults, ids, signing
-from flowq.durations import NEVER
+from flowq.config import load_settings
+from flowq.durations import NEVER, milliseconds, parse_duration
 from flowq.exceptions import InvalidRunOperation
 from flowq.plan import Cell, Node, Plan, RetryPolicy
 from flowq.plan.bulk import no_collection
@@ -51,7 +52,7 @@ def submit(
     run = ids.run_id() if run_id is None else ids.checked_run_id(run_id)
     with no_collection():
         stored = plan.to_json().encode("utf-8", "surrogatepass")
-        fields = run_fields(plan, local=local, labels=labels or {})
+        fields = run_fields(plan, run, local=local, labels=labels or {})
         if signed := signing.signature(stored, "plan of run", run, str(directory)):
             fields["signature"] = signed
         outcome = store.runs.submit(
@@ -102,7 +103,7 @@ def _is_counted(plan: Plan, cell: Cell) -> bool:
     return not cell.group or plan.node_of(cell).foreach is not None
 
 
-def run_fields(plan: Plan, *, local: bool, labels: Mapping[str, str]) -> dict[str, str | int]:
+def run_fields(plan: Plan, run: str, *, local: bool, labels: Mapping[str, str]) -> dict[str, str | int]:
     """Return the first fields of a run's record."""
     fields: dict[str, str | int] = {
         "flow": plan.name,
@@ -126,6 +127,8 @@ def run_fields(plan: Plan, *, local: bool, labels: Mapping[str, str]) -> dict[st
         limit = plan.concurrency
         semaphore = group_semaphore("run", str(limit.group))
         fields |= {"semaphore": semaphore, "max_runs": limit.max, "on_conflict": limit.on_conflict}
+        fields["keep_place"] = milliseconds(parse_duration(load_settings().keep_place.value))
+        fields["queues"] = "\n".join(sorted({queue_of(node.queue, run, local=local) for node in plan.nodes}))
     for name, count in (
         ("handlers:early", sum(cell.phase not in {"", "exit"} for cell in plan.cells)),
         ("handlers:exit", sum(cell.phase == "exit" for cell in plan.cells)),

@@ -143,6 +143,7 @@ class RunView:
     added: int = 0  # jobs by which their cells are more than one for each
     changed: tuple[str, ...] = ()  # its flow files whose text is another one now
     orphaned: bool = False  # it has not ended, and no worker executes it
+    turned_away_by: str = ""  # the run that held its concurrency group
     gates: tuple[JobView, ...] = ()  # of sub-flows: what decides whether their jobs run at all; jobs only where they failed
 
     @property
@@ -203,6 +204,7 @@ def run_view(plan: Plan, snapshot: Snapshot) -> RunView:
         added=added,
         changed=snapshot.changed,
         orphaned=snapshot.orphaned,
+        turned_away_by=run.turned_away_by,
         gates=tuple(gates.values()),
     )
 

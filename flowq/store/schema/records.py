@@ -111,6 +111,7 @@ class RunRecord:
     left_out: int = 0  # of `total`: jobs that were not selected
     date: str = ""  # `run.date`; empty: that of its creation
     root: str = ""  # the directory of the flow's files, where one was given
+    turned_away_by: str = ""  # the run that held the concurrency group when this one was turned away
 
     @property
     def ended(self) -> bool:

@@ -1,5 +1,5 @@
 -- lib/run_lifecycle: how a run starts and ends: its turn in its concurrency group, the outcome of its graph, its handlers
--- uses: lib/outbox lib/semaphores lib/run_cancellation
+-- uses: lib/outbox lib/semaphores lib/run_cancellation lib/group_places
 -- loaded: on first use
 -- The graph's outcome is fixed when nothing of it is open; then the handlers of that outcome take part (field `phase` of the run:
 -- early), then those of `exit`, then the run ends. Handlers that do not fit are skipped. `open` counts the jobs that take part.
@@ -7,10 +7,11 @@ local FITS = { finished = 'success', failed = 'failure', canceled = 'cancel' }
 
 -- A run that holds its concurrency group (or has none) begins. `with` is the walk that starts it: start, or arm for a retry.
 function L.begin_run(run, with, from, attempt)
-  local timeout = call('HGET', K.run(run), 'timeout')
+  local found = call('HMGET', K.run(run), 'timeout', 'semaphore', 'keep_place')
   call('HSET', K.run(run), 'status', 'running', 'started_at', now)
-  if timeout then call('ZADD', K.timers(), now + timeout, 'timeout|' .. run) end
+  if found[1] then call('ZADD', K.timers(), now + found[1], 'timeout|' .. run) end
   L.event(run, '', from, 'running', with == 'arm' and 'retry' or '', 0, attempt)
+  if found[2] then L.watch_place(run, found[3]) end
   L.later(with, run)
 end
 
@@ -43,6 +44,7 @@ end
 function L.leave_group(run, name)
   call('ZREM', K.holders(name), run)
   call('ZREM', K.waiters(name), run)
+  call('ZREM', K.timers(), 'place|' .. run)
   if call('EXISTS', K.waiters(name)) == 1 then L.push('admit', name, 0) end
 end
 

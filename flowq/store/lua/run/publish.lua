@@ -14,10 +14,10 @@ local function make_room(name, max)
   for _, other in ipairs(call('ZRANGE', K.holders(name), 0, math.min(EVERYBODY, holding - max))) do L.cancel_run(other) end
 end
 
--- The group is taken, and this run is not to wait: it ends at once, with its handlers as if they were jobs of it.
-local function give_up(run, how, cells)
-  local outcome = how == 'fail' and 'failed' or 'finished'
-  call('HSET', K.run(run), 'status', 'running', 'open', cells, 'phase', 'exit', 'outcome', outcome)
+-- The group is taken, and this run is not to wait: it ends at once, with its handlers as if they were jobs of it. `holder` is the run in its place.
+local function give_up(run, how, cells, holder)
+  local outcome = how == 'fail' and 'failed' or 'skipped'
+  call('HSET', K.run(run), 'status', 'running', 'open', cells, 'phase', 'exit', 'outcome', outcome, 'turned_away_by', holder)
   L.set_halt(run, how)
   L.event(run, '', '-', 'running', 'concurrency', 0, 1)
   L.later('cancel', run)
@@ -28,7 +28,7 @@ local function begin(run, cells)
   local name, max, how = found[1], tonumber(found[2]), found[3]
   if not name then return L.begin_run(run, 'start', '-', 1) end
   if not L.run_has_room(name, max, run) then
-    if how == 'skip' or how == 'fail' then return give_up(run, how, cells) end
+    if how == 'skip' or how == 'fail' then return give_up(run, how, cells, call('ZRANGE', K.holders(name), 0, 0)[1]) end
     if how == 'cancel_running' then make_room(name, max) end
   end
   if L.enter_group(run, name, max, 'start') then
