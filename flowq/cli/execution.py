@@ -141,6 +141,6 @@ def _tell_detached(store: "Store", run_id: str, *, as_json: bool) -> None:
 
 def _tell_turn(store: "Store", run: "RunRecord") -> None:
     """Say which runs a detached run waits for, if its concurrency group is full."""
-    if run.semaphore is not None and run.status is RunStatus.QUEUED:
-        for number, sentence in enumerate(room_taken(store, run.semaphore)):
+    if run.waits_for and run.status is RunStatus.QUEUED:
+        for number, sentence in enumerate(room_taken(store, run.waits_for)):
             complain(f"run {run.id} {sentence}" if number == 0 else sentence)

@@ -3,6 +3,7 @@
 import hashlib
 import json
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
 
@@ -15,14 +16,30 @@ from flowq.plan.bulk import no_collection
 from flowq.states import Reason
 from flowq.store import Store
 from flowq.store.run_upload import StagedJob
+from flowq.store.schedules import SlotClaim
 from flowq.store.schema.outcomes import Outcome
 from flowq.store.semaphores import group_semaphore
+
+
+@dataclass(frozen=True, slots=True)
+class Submitted:
+    """The answer to a submission: the run's id, the outcome, and of a slot that is skipped the run in its place."""
+
+    run: str
+    outcome: Outcome
+    holder: str = ""
+
+    @property
+    def there(self) -> bool:
+        """Whether the run is there, by this call or an earlier one."""
+        return self.outcome in {Outcome.DONE, Outcome.DUPLICATE}
+
 
 _Group: TypeAlias = tuple[int, tuple[int, int]]
 """The group that counts the cells of a node: its ordinal; the first ordinal and the number of its cells."""
 
 
-def submit(
+def submit(  # noqa: PLR0913 - the facts of a run that are not its plan
     store: Store,
     plan: Plan,
     *,
@@ -30,6 +47,8 @@ def submit(
     local: bool = False,
     run_id: str | None = None,
     labels: Mapping[str, str] | None = None,
+    cause: str = "",
+    by: str = "",
 ) -> str:
     """Submit a run of a plan: all of it is stored when this returns, or nothing is.
 
@@ -40,6 +59,8 @@ def submit(
         local: on queues of its own, for workers that this machine starts for it (the embedded server).
         run_id: instead of a random one: a script that is run twice then submits once, and both times gets this run.
         labels: further labels, over those of the flow.
+        cause: what starts the run: cli, api, …
+        by: who or what that is.
 
     Returns:
         The run's id.
@@ -49,26 +70,46 @@ def submit(
         UsageError: `run_id` cannot be the id of a run.
         TooLargeError: the plan is over the limit.
     """
+    done = offer(store, plan, directory=directory, local=local, run_id=run_id, labels=labels, cause=cause, by=by)
+    if not done.there:
+        fields = run_fields(plan, done.run, local=local, labels=labels or {})
+        raise InvalidRunOperation(
+            f"a run of something else has the id {done.run} already: {_difference(store, done.run, plan, str(directory), fields)};"
+            f" choose another id, or `flowq status {done.run}` to see it"
+        )
+    return done.run
+
+
+def offer(  # noqa: PLR0913 - as of `submit`
+    store: Store,
+    plan: Plan,
+    *,
+    directory: str | Path,
+    local: bool = False,
+    run_id: str | None = None,
+    labels: Mapping[str, str] | None = None,
+    cause: str = "",
+    by: str = "",
+    slot: SlotClaim | None = None,
+) -> Submitted:
+    """Submit a run as `submit` does, but return what became of it; with `slot`, the store decides whether the run is to be."""
     run = ids.run_id() if run_id is None else ids.checked_run_id(run_id)
     with no_collection():
         stored = plan.to_json().encode("utf-8", "surrogatepass")
         fields = run_fields(plan, run, local=local, labels=labels or {})
+        fields |= {name: value for name, value in (("cause", cause), ("by", by)) if value}
         if signed := signing.signature(stored, "plan of run", run, str(directory)):
             fields["signature"] = signed
-        outcome = store.runs.submit(
+        outcome, holder = store.runs.submit_slot(
             run,
             _nonce(run_id, stored, directory, fields),
             staged_jobs(plan, run, local=local),
+            slot,
             plan=stored,
             directory=str(directory),
             fields=fields,
         )
-    if outcome is not Outcome.DONE and outcome is not Outcome.DUPLICATE:
-        raise InvalidRunOperation(
-            f"a run of something else has the id {run} already: {_difference(store, run, plan, str(directory), fields)};"
-            f" choose another id, or `flowq status {run}` to see it"
-        )
-    return run
+    return Submitted(run, outcome, holder)
 
 
 def _nonce(run_id: str | None, plan: bytes, directory: str | Path, fields: Mapping[str, str | int]) -> str:

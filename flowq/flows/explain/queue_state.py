@@ -49,7 +49,11 @@ def read_surroundings(store: "Store", run: RunView) -> QueueState:
         if place is not None:
             positions[job.ordinal] = place
     holders = {name: store.semaphores.holders(name) for name in limits}
-    others = [who if name.startswith("run/") else run_of(who) for name, held in holders.items() for who in held[:_HOLDERS]]
+    others = [
+        who if name.startswith(("run/", "schedule/")) else run_of(who)
+        for name, held in holders.items()
+        for who in held[:_HOLDERS]
+    ]
     return QueueState(
         store.workers.live(),
         positions,

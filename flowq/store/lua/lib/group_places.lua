@@ -2,7 +2,7 @@
 -- uses: lib/status lib/outbox lib/run_cancellation
 -- loaded: on first use
 -- A timer looks at each run that holds a group. `unserved_since` of the run is when a look found no worker first; a look that finds one
--- deletes it, so time in which nobody looked (the machine slept, the server was down) does not count. When the run has been without a
+-- deletes it, so time without looks (the machine slept, the server was down) does not count. When the run has been without a
 -- worker for its `keep_place` (ms), or its timeout has passed and it has been for GRACE, it ends `failed`, `run_timeout`, and its handlers do not run.
 local KEPT = 86400000 -- ms, of a run of an earlier version
 local GRACE = 5000 -- ms, in which a worker that is restarted comes back
