@@ -383,6 +383,7 @@ def _record_of(run: str, fields: Mapping[str, str]) -> RunRecord:
         sources=fields.get("sources", "{}"),
         date=fields.get("date", ""),
         root=fields.get("root", ""),
+        queue_prefix=run if fields.get("local") == "1" else fields.get("queue_prefix", ""),
         turned_away_by=fields.get("turned_away_by", ""),
         left_out=int(fields.get("left_out", 0)),
         retention=int(fields.get("retention", 0)) / 1000,
