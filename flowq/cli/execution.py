@@ -16,7 +16,7 @@ from flowq.cli.terminal import echo
 from flowq.exceptions import InvalidRunOperation, UsageError
 from flowq.flows.local_worker.missing_secrets import absent_on_resume, refuse_absent, some
 from flowq.flows.local_worker.orphaned_runs import has_worker, room_taken
-from flowq.flows.local_worker.worker import LocalWorker, local_queues, needed_queues
+from flowq.flows.local_worker.worker import LocalWorker, stored_queues
 from flowq.flows.views.follow import START
 from flowq.flows.views.json_documents import run_json
 from flowq.flows.views.snapshot import read_plan, read_view
@@ -75,10 +75,10 @@ def execute(
 
     `fresh`: no worker can be executing it yet. Else a local run gets a worker only if it has none, now or while it is followed.
     """
-    queues = local_queues(plan, run.id)
+    queues = stored_queues(plan, run.queue_prefix)
     worker, standby = None, None
     if not run.local:
-        announce_unserved(store, needed_queues(plan))
+        announce_unserved(store, run, queues)
     elif fresh or not has_worker(store, queues, certain=manner.detach):
         worker = _start_worker(run, queues, manner, waiting)
     else:

@@ -215,8 +215,14 @@ def missing_worker_commands(run: RunView) -> list[tuple[str, str]]:
         return [(f"flowq run --resume {run.id}", "this run has no worker now")]
     if not queues:
         return []
-    names = " ".join(shlex.quote(safe_line(name)) for name in queues)
-    return [(f"flowq worker {names}", f"no worker listens on {', '.join(safe_line(name) for name in queues)}")]
+    return [(worker_command(run, queues), f"no worker listens on {', '.join(safe_line(name) for name in queues)}")]
+
+
+def worker_command(run: RunView, queues: Sequence[str]) -> str:
+    """Return the command that serves queues of a run that is not a local one."""
+    if run.queue_prefix:  # of a directory that `flowq serve` serves
+        return f"flowq serve {shlex.quote(safe_line(run.directory))}"
+    return f"flowq worker {' '.join(shlex.quote(safe_line(name)) for name in queues)}"
 
 
 def counts_text(jobs: Sequence[JobView]) -> str:

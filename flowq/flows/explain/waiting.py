@@ -84,7 +84,7 @@ class Waits:
 
     def queued(self, job: JobView) -> Answer:
         """Return why no worker has started a queued job yet."""
-        queue = queue_of(job.queue, self._run.id, local=self._run.local)
+        queue = queue_of(job.queue, self._run.queue_prefix)
         workers = [worker for worker in self._around.workers if queue in worker.queues]
         if not workers:
             if self._run.local:

@@ -136,6 +136,7 @@ class RunView:
     file: str
     directory: str
     local: bool
+    queue_prefix: str  # in front of the names of its queues in the store
     canceling: bool
     semaphore: str | None = None  # of the concurrency group that it waits for
     selection: Selection = field(default_factory=Selection)  # empty: the whole flow
@@ -201,6 +202,7 @@ def run_view(plan: Plan, snapshot: Snapshot) -> RunView:
         file=run.file or plan.file,
         directory=run.directory,
         local=run.local,
+        queue_prefix=run.queue_prefix,
         canceling=run.canceling,
         semaphore=run.waits_for or None if run.status is RunStatus.QUEUED else None,
         selection=plan.selection,
