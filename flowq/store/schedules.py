@@ -27,6 +27,7 @@ class SlotClaim:
         due: when it may begin.
         overlap: skip, queue, cancel_running, allow; or one_by_one: only when no run of the schedule is open.
         backfill: id of the backfill.
+        code: digest of the files that its first run was made of.
     """
 
     kind: str
@@ -36,10 +37,11 @@ class SlotClaim:
     due: int = 0
     overlap: str = ""
     backfill: str = ""
+    code: str = ""
 
     def arguments(self) -> list[object]:
         """Return it as `run/publish` reads it."""
-        return [self.kind, self.schedule, self.after, self.slot, self.due, self.overlap, self.backfill]
+        return [self.kind, self.schedule, self.after, self.slot, self.due, self.overlap, self.backfill, self.code]
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +92,7 @@ class ScheduleRecord:
     seen_ms: int  # when a scheduler had it last
     run: str | None  # the latest run of a slot
     pause: Pause | None
+    description: str  # what a scheduler said about it
     open: tuple[str, ...]  # runs of its slots that have not ended; those that wait come last
 
 
@@ -135,6 +138,10 @@ class Schedules:
         flat = [part for entry in entries for part in entry]
         now, states, backfills = self._session.run("schedule/beat", scheduler, flat)
         return Beat(int(now), tuple(_state(row) for row in states), tuple(sorted(item.decode() for item in backfills)))
+
+    def describe(self, texts: Mapping[str, str]) -> None:
+        """Keep texts about schedules, by id, for users; they are not read here."""
+        self._session.run("schedule/describe", [part for pair in texts.items() for part in pair])
 
     def leave(self, scheduler: str) -> None:
         """Remove a scheduler from those that are woken."""
@@ -244,6 +251,7 @@ def _record(
         seen_ms=int(seen),
         run=fields.get("run"),
         pause=pause,
+        description=fields.get("entry", ""),
         open=tuple(item.decode() for item in (*held, *waiting)),
     )
 

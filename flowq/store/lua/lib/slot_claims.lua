@@ -14,7 +14,7 @@ end
 -- nil: of a run without a slot. `kind` is slot, hand (a user asked for it) or backfill; of a backfill `overlap` is ''.
 function L.read_claim(list)
   if #list == 0 then return nil end
-  return { kind = list[1], id = list[2], after = tonumber(list[3]), slot = tonumber(list[4]), due = tonumber(list[5]), overlap = list[6], backfill = list[7] }
+  return { kind = list[1], id = list[2], after = tonumber(list[3]), slot = tonumber(list[4]), due = tonumber(list[5]), overlap = list[6], backfill = list[7], code = list[8] }
 end
 
 local function check_slot(claim)
@@ -68,6 +68,7 @@ function L.take_slot(claim, run, waits)
     kind, id = 'backfill', claim.backfill
     call('HSET', K.backfill(id), 'cursor', claim.slot)
     call('HINCRBY', K.backfill(id), 'created', 1)
+    call('HSETNX', K.backfill(id), 'code', claim.code)
   else
     L.note_slot(claim.id, claim.slot)
     call('HSET', K.schedule(claim.id), 'run', run)
