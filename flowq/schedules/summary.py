@@ -1,11 +1,13 @@
 """The summary of a catalog: what a scheduler tells its parent."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any, Final, Self
 
 from flowq.flows.local_worker.worker import needed_queues
-from flowq.schedules.catalog import Catalog
+from flowq.schedules.entries import FlowsOfDirectory, KnownEntry
+
+_COMING: Final = 20  # slots
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +30,6 @@ class Summary:
         schedules: the number of entries of valid flows.
         queues: what their jobs wait in.
         coming: the next slots, the earliest first.
-        problem: why the directory cannot be read now, or "".
     """
 
     name: str
@@ -37,20 +38,21 @@ class Summary:
     schedules: int
     queues: tuple[str, ...]
     coming: tuple[Coming, ...]
-    problem: str
 
     @classmethod
-    def of(cls, catalog: Catalog, schedules: int, coming: Iterable[Coming]) -> Self:
-        """Summarize a catalog."""
+    def of(cls, catalog: FlowsOfDirectory, known: Sequence[KnownEntry], now: int) -> Self:
+        """Summarize a catalog and its entries at a time (ms)."""
         plans = [flow.compilation.plan for flow in catalog.flows.values()]
+        firing = [item for item in known if item.flow.valid]
+        slots = ((item, item.series.after(now)) for item in firing if not item.entry.paused)
+        coming = [Coming(item.id, slot, item.entry.timezone) for item, slot in slots if slot is not None]
         return cls(
             catalog.name,
             len(catalog.flows),
             tuple(flow.path for flow in catalog.flows.values() if not flow.valid),
-            schedules,
+            len(firing),
             tuple(sorted({queue for plan in plans if plan is not None for queue in needed_queues(plan)})),
-            tuple(sorted(coming, key=lambda item: item.slot)),
-            catalog.problem,
+            tuple(sorted(coming, key=lambda item: item.slot)[:_COMING]),
         )
 
     @classmethod
@@ -68,5 +70,4 @@ class Summary:
             "schedules": self.schedules,
             "queues": list(self.queues),
             "coming": [[item.schedule, item.slot, item.timezone] for item in self.coming],
-            "problem": self.problem,
         }
