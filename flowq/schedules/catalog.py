@@ -7,7 +7,6 @@ cleared: the catalog keeps what it had, and says that it is stale.
 
 import hashlib
 import os
-import re
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
@@ -20,10 +19,10 @@ from typing import Any, Final, TypeAlias
 from flowq.compiler import Code, Compilation, compile_file
 from flowq.compiler.outline import read_outline
 from flowq.exceptions import FlowqError, UsageError
+from flowq.schedules.names import catalog_name
 from flowq.schedules.walk import FileMark, Walk, mark_of
 
 _SETTLED: Final = 1.0  # s without a change after which a file counts as written
-_NAME: Final = re.compile(r"(?!\.+$)[A-Za-z0-9._-]{1,64}")
 _NOT_COMPILED: Final = Compilation(None, ())
 
 _Signature: TypeAlias = tuple[FileMark | None, ...]
@@ -96,7 +95,7 @@ class Catalog:
 
     def __init__(self, root: str | os.PathLike[str], name: str | None = None) -> None:
         self.root = os.path.abspath(root)  # noqa: PTH100 - not resolve(): a link is followed at each look
-        self.name = _checked_name(name, self.root)
+        self.name = catalog_name(self.root, name)
         self.flows: Mapping[str, CatalogFlow] = MappingProxyType({})
         self.stale = False
         self.problem = ""
@@ -214,11 +213,3 @@ def _name_problem(name: str) -> str:
     if ":" in name or not name.isprintable():
         return f"the name {name!a} has characters that the name of a flow here cannot have: rename the file"
     return ""
-
-
-def _checked_name(name: str | None, root: str) -> str:
-    found = Path(root).name if name is None else name
-    if not _NAME.fullmatch(found):
-        where = f"--name NAME gives {root} another one" if name is None else "choose another one"
-        raise UsageError(f"the name of a catalog has 1 to 64 letters, digits and . _ -, found {found!r}: {where}")
-    return found

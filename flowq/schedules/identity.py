@@ -6,11 +6,38 @@ Two directories `flows` of two repositories on one server would share their sche
 import os
 import re
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
+
+from flowq.exceptions import UsageError
+from flowq.schedules.names import catalog_name
+
+if TYPE_CHECKING:
+    from flowq.store import Store
 
 _REMOTE: Final = re.compile(r'^\s*\[remote "(?P<name>[^"]*)"\]\s*$')
 _URL: Final = re.compile(r"^\s*url\s*=\s*(?P<url>\S+)")
 _ADDRESS: Final = re.compile(r"(?:\w[\w+.-]*://)?(?:[^@/]*@)?(?P<host>[^:/]+)(?::\d+(?=/))?[:/]+(?P<path>.+?)(?:\.git)?/*")
+
+
+def claim_name(store: "Store", root: str, given: str | None) -> str:
+    """Return the name of the catalog of a directory, which no other repository has on this server.
+
+    Args:
+        store: where its schedules are.
+        root: the directory.
+        given: a name that the user chose: it is taken over if another directory has it.
+
+    Raises:
+        UsageError: another repository's directory has the name, or it cannot be a name.
+    """
+    name, identity = catalog_name(root, given), identity_of(root)
+    holder = store.schedules.claim_catalog(name, identity, take_over=given is not None)
+    if holder != identity:
+        raise UsageError(
+            f"the name {name} belongs to {holder} on this server, and this is {identity}: their schedules would be mixed;"
+            f" `--name NAME` gives this directory another name, `--name {name}` takes that one over"
+        )
+    return name
 
 
 def identity_of(directory: str) -> str:

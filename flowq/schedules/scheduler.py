@@ -6,6 +6,7 @@ any number of them may run side by side, and each may be killed at any moment. T
 
 import os
 import select
+import signal
 import socket
 import time
 from contextlib import suppress
@@ -17,9 +18,12 @@ from flowq.schedules.backfill import Backfiller
 from flowq.schedules.entries import Entries, FlowsOfDirectory
 from flowq.schedules.firing import Firing
 from flowq.schedules.slot_runs import Maker, log
+from flowq.schedules.summary import Summary
 from flowq.worker.signals import StopSignals
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from flowq.store import Store
     from flowq.store.client.async_connection import WakeupConnection
 
@@ -36,9 +40,18 @@ class Scheduler:
         catalog: the flows.
         queue_prefix: in front of the names of the queues of their runs, see `submit`.
         name: of the scheduler among others; by default made from host and process.
+        tell: called when the flows have changed, once the store has answered.
     """
 
-    def __init__(self, store: "Store", catalog: FlowsOfDirectory, *, queue_prefix: str = "", name: str = "") -> None:
+    def __init__(
+        self,
+        store: "Store",
+        catalog: FlowsOfDirectory,
+        *,
+        queue_prefix: str = "",
+        name: str = "",
+        tell: "Callable[[Summary], None] | None" = None,
+    ) -> None:
         self.name = name or f"{socket.gethostname()}:{os.getpid()}:{ids.nonce()[:6]}"
         self._store = store
         self._catalog = catalog
@@ -46,20 +59,32 @@ class Scheduler:
         maker = Maker(store, catalog.root, queue_prefix)
         self._firing = Firing(maker, catalog)
         self._backfiller = Backfiller(maker, catalog)
+        self._tell = tell
         self._seen: object = None  # the flows of the last look
+        self._told: object = None  # those that were told
         self._look_at = self._beat_at = 0.0  # monotonic
         self._trouble = ""  # the last message about a server that cannot be used
         self._stopped = False
 
-    def run(self) -> None:
-        """Fire slots until stopped by SIGINT, SIGTERM or `request_stop`. Wait while the server is unreachable."""
+    def run(self, lifeline: int | None = None) -> None:
+        """Fire slots until stopped by SIGINT, SIGTERM or `request_stop`. Wait while the server is unreachable.
+
+        SIGHUP is `request_look`. Main thread only.
+
+        Args:
+            lifeline: an inherited descriptor; its end means that the parent is gone, and stops the scheduler.
+        """
         log.info("scheduler %s watches %s", self.name, self._catalog.root)
         waiter = self._store.waiter(self.name)
         try:
             with StopSignals() as signals:
+                former = signal.signal(signal.SIGHUP, lambda _number, _frame: self.request_look())
+                ends = (signals.fileno(),) if lifeline is None else (signals.fileno(), lifeline)
                 called = True
-                while not signals.count and not self._stopped:
-                    called = self._wait(waiter, signals, self.turn(called=called))
+                while not signals.count and not self._stopped and not _has_ended(lifeline):
+                    called = self._wait(waiter, ends, self.turn(called=called))
+                    signals.acknowledge()
+                signal.signal(signal.SIGHUP, former)
         finally:
             waiter.close()
             with suppress(ServerError):
@@ -69,6 +94,10 @@ class Scheduler:
     def request_stop(self) -> None:
         """Let `run` return before its next turn."""
         self._stopped = True
+
+    def request_look(self) -> None:
+        """Look at the directory at the next turn."""
+        self._look_at = 0.0
 
     def turn(self, *, called: bool = True) -> float:
         """Do what is due; return the seconds until the next turn. `called`: a user or the end of a run may have changed something."""
@@ -100,6 +129,9 @@ class Scheduler:
         known = self._entries.all()
         beat = self._store.schedules.beat(self.name, [(item.id, item.definition, item.entry.paused) for item in known])
         self._firing.describe(known)
+        if self._tell is not None and self._told != self._seen:
+            self._told = self._seen
+            self._tell(Summary.of(self._catalog, known, beat.now_ms))
         again = beat.now_ms + int(_LONGEST * 1000)
         for item, state in zip(known, beat.states, strict=True):
             again = min(again, self._firing.turn(item, state, beat.now_ms))
@@ -108,16 +140,21 @@ class Scheduler:
             again = min(again, self._backfiller.turn(backfill, by_id, beat.now_ms))
         return (again - beat.now_ms) / 1000 - (time.monotonic() - begun)
 
-    def _wait(self, waiter: "WakeupConnection", signals: StopSignals, pause: float) -> bool:
+    def _wait(self, waiter: "WakeupConnection", ends: tuple[int, ...], pause: float) -> bool:
         """Wait for the next turn or a stop; return whether this scheduler was called before."""
         try:
             if waiter.fileno() < 0:
                 waiter.connect()
             if not waiter.armed:
                 waiter.arm(())
-            readable, _, _ = select.select([signals.fileno(), waiter.fileno()], (), (), pause)
+            readable, _, _ = select.select([*ends, waiter.fileno()], (), (), pause)
             return waiter.fileno() in readable and waiter.receive() is not None
         except ServerError:
             waiter.close()
-            select.select([signals], (), (), min(pause, _SOON))
+            select.select(ends, (), (), min(pause, _SOON))
             return False
+
+
+def _has_ended(lifeline: int | None) -> bool:
+    """Return whether the other end of a lifeline has been closed: nothing is ever written into it."""
+    return lifeline is not None and bool(select.select([lifeline], (), (), 0)[0])

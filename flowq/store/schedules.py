@@ -143,6 +143,10 @@ class Schedules:
         """Keep texts about schedules, by id, for users; they are not read here."""
         self._session.run("schedule/describe", [part for pair in texts.items() for part in pair])
 
+    def claim_catalog(self, name: str, identity: str, *, take_over: bool = False) -> str:
+        """Let the directory with this identity have a name, `take_over` also from another one; return the identity that has it."""
+        return str(self._session.run("schedule/claim_catalog", name, identity, take_over)[1].decode())
+
     def leave(self, scheduler: str) -> None:
         """Remove a scheduler from those that are woken."""
         self._session.run("schedule/unregister", scheduler)

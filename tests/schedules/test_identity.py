@@ -5,7 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from flowq.schedules.identity import identity_of
+from flowq.exceptions import UsageError
+from flowq.schedules.identity import claim_name, identity_of
+from flowq.store import Store
 
 
 def git(directory: Path, *arguments: str) -> None:
@@ -56,3 +58,17 @@ def test_a_further_work_tree_is_the_same_repository(tmp_path: Path) -> None:
     git(first, "commit", "-m", "a")
     git(first, "worktree", "add", str(tmp_path / "b"), "-b", "other")
     assert identity_of(str(tmp_path / "b" / "flows")) == identity_of(str(first / "flows"))
+
+
+def test_a_name_belongs_to_one_directory(store: Store, tmp_path: Path) -> None:
+    first, second = repository(tmp_path / "a", "git@example.org:team/a.git"), repository(tmp_path / "b")
+    assert claim_name(store, str(first / "flows"), None) == "flows"
+    assert claim_name(store, str(first / "flows"), None) == "flows"
+    with pytest.raises(
+        UsageError, match=r"the name flows belongs to example.org/team/a/flows on this server, and this is /.*--name NAME"
+    ):
+        claim_name(store, str(second / "flows"), None)
+    assert claim_name(store, str(second / "flows"), "b") == "b"
+    assert claim_name(store, str(second / "flows"), "flows") == "flows", "asked for by name, it is taken over"
+    with pytest.raises(UsageError, match="belongs to /"):
+        claim_name(store, str(first / "flows"), None)

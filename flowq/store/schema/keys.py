@@ -67,6 +67,7 @@ TEMPLATES: Final[dict[str, str]] = {
     "schedule_log": "schedule-log:{}",  # stream: what became of its slots
     "schedules": "schedules",  # zset: schedule -> when a scheduler had it last
     "loops": "schedule-loops",  # zset: scheduler -> last beat
+    "catalogs": "catalogs",  # hash: name of a catalog -> identity of its directory
     "backfill": "backfill:{}",  # hash
     "backfills": "backfills",  # zset: backfill -> created
     "backfills_open": "backfills-open",  # set: those that have not ended
