@@ -44,7 +44,6 @@ def make_plan(unit: Unit, file: str) -> Plan:
         retention=head.retention,
         timezone=head.timezone,
         date=str(head.bound.scope.run.get("date", "")),
-        schedules=head.schedules,
         scheduled_at=str(head.bound.scope.run.get("scheduled_at") or ""),
         schedule=str(head.bound.scope.run.get("schedule") or ""),
         timeout=head.timeout,

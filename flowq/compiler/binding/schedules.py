@@ -271,7 +271,11 @@ class _Reader:
         if not isinstance(node, MapNode):
             return CatchUp()
         usual = CatchUp()
-        window = fields.duration(node.get("window"), self._scope, self._report, never=False, positive=True)
+        window = fields.duration(node.get("window"), self._scope, self._report, never=False)
+        if window == 0:
+            self._report.add(
+                Code.SCHEDULE_TIME, node.entries["window"][1].span, "a `window` of 0 has no slots", "write catch_up: none"
+            )
         mode = node.get("mode")
         return CatchUp(
             mode=str(plain(mode)) if mode is not None else usual.mode,

@@ -17,8 +17,6 @@ class _Unknown(Enum):
     UNKNOWN = "unknown"
 
 
-_NOT_SCHEDULED: Final[Mapping[str, Json]] = dict.fromkeys(SCHEDULED_RUN)
-
 UNKNOWN: Final = _Unknown.UNKNOWN
 """A value that is unknown because of an already reported problem."""
 
@@ -73,7 +71,7 @@ class StaticScope:
 
     def _render(self, templated: Json, node: YamlNode, report: Report) -> Json:
         try:
-            run = {**_NOT_SCHEDULED, **self.run}
+            run = {**self.run, **{key: self.run.get(key) for key in SCHEDULED_RUN}}
             return render(templated, {"params": dict(self.params), "run": run, "matrix": dict(self.matrix or {})})
         except EvalError as error:
             hint = "give the compiler the date of the run" if "date" not in self.run and "run.date" in str(error) else ""
