@@ -45,6 +45,10 @@ class Plan:
     sources: Mapping[str, str] = field(default_factory=dict, compare=False)
     date: str = field(default="", compare=False)  # `run.date` that it was compiled with; in the run's record, too
     root: str = field(default="", compare=False)  # that was given for its files; likewise
+    scheduled_at: str = field(
+        default="", compare=False
+    )  # `run.scheduled_at`: the slot, ISO 8601 with the offset of its zone; likewise
+    schedule: str = field(default="", compare=False)  # `run.schedule`: the entry; likewise
 
     def jobs(self) -> Iterator[Cell]:
         """Yield the cells that are jobs, in ordinal order, without the groups."""
