@@ -171,6 +171,8 @@ def run_fields(plan: Plan, *, local: bool, queue_prefix: str, labels: Mapping[st
     }
     given = (("date", plan.date), ("root", plan.root), ("queue_prefix", queue_prefix))
     fields |= {name: value for name, value in given if value}
+    if plan.notify:
+        fields["notify"] = "\n".join(notice.stored() for notice in plan.notify)
     if plan.sources:
         fields["sources"] = json.dumps(dict(plan.sources))
     if times := {time for node in plan.nodes for _name, time in _kept(node, fields["retention"])}:
