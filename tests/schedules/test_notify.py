@@ -224,3 +224,18 @@ def test_an_address_that_is_not_there_is_tried_again(
         run = start(store, one("true", notice("finished")), tmp_path)
         until(lambda: [item["tries"] for item in queued(store)] == ["1"])
         until(lambda: "tried again" in (told := capfd.readouterr().err) and f"run {run}: message (finished) to $OPS" in told)
+
+
+@pytest.mark.slow
+def test_a_local_run_waits_for_its_messages(home: Path, endpoint: Endpoint, tmp_path: Path) -> None:
+    """From Python, as `flowq run` does: the worker ends with the run, and sends before it does."""
+    from flowq import Flow
+    from flowq.connections.clients import open_store
+
+    assert home.is_dir()
+    with open_store().client as client:
+        assert client.ping()
+    endpoint.answers = [500]
+    run = Flow(one("true", notice("finished"))).run(directory=tmp_path)
+    assert run.status == "finished"
+    assert [item.headers["X-Flowq-Try"] for item in endpoint.asked] == ["1", "2"]

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 _log = logging.getLogger("flowq.worker")
 _AT_ONCE: Final = 16
 _WAITS: Final = (5.0, 30.0, 120.0, 600.0, 1800.0)  # s before another try
+_SLACK: Final = 2.0  # s after which a try that is due has begun
 _PATIENCE: Final = 5.0  # s above its timeout after which a request is given up; an answer may trickle
 _ROOT: Final = os.path.dirname(PACKAGE)
 _BOOT: Final = "import sys; sys.path.insert(0, sys.argv[2]); from flowq.worker.webhooks import sender; sender.main()"
@@ -52,6 +53,7 @@ class Deliveries:
     def __init__(self, store: Store, loop: Loop, started: Callable[[int], None] = lambda _pid: None) -> None:
         self.wanted = False  # some are due
         self._last = False  # the worker stops: nothing more is taken
+        self._stay_until = 0.0  # monotonic
         self._store = store
         self._loop = loop
         self._started = started
@@ -66,6 +68,11 @@ class Deliveries:
         """Whether some are under way or not reported yet, or are about to be taken."""
         return bool(self._open or self._results) or (self.wanted and not self._last)
 
+    @property
+    def soon(self) -> bool:
+        """Whether the next try of one is a few seconds away at most: the worker of a run that has ended stays for it."""
+        return self.pending or time.monotonic() < self._stay_until
+
     def tick(self, *, running: bool) -> None:
         """Report answered deliveries, and take due ones; a worker that is no longer `running` takes once."""
         now = time.monotonic()
@@ -74,7 +81,10 @@ class Deliveries:
                 del self._open[number]
                 self._results.append((delivery, sender.AGAIN, f"no whole answer within {delivery.timeout:g} s"))
         while self._results:
-            report(self._store, *self._results[-1])
+            delivery, verdict, text = self._results[-1]
+            report(self._store, delivery, verdict, text)
+            if verdict == sender.AGAIN and delivery.tries == 1:
+                self._stay_until = time.monotonic() + _WAITS[0] + _SLACK
             self._results.pop()
         if self.wanted and not self._last and len(self._open) < _AT_ONCE:
             room = _AT_ONCE - len(self._open)
