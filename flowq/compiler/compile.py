@@ -17,7 +17,9 @@ from flowq.compiler.units import Units
 from flowq.config import load_settings
 from flowq.plan import Plan
 from flowq.plan.bulk import no_collection
+from flowq.plan.schedule import Scheduled
 from flowq.plan.sources import digest
+from flowq.slots.timezones import date_in
 
 _NO_PARAMS: Mapping[str, Json] = {}
 
@@ -35,12 +37,13 @@ class Compilation:
         return self.plan is not None
 
 
-def compile_file(
+def compile_file(  # noqa: PLR0913 - what a flow is compiled with, each with a default
     path: str | os.PathLike[str],
     *,
     params: Mapping[str, Json] = _NO_PARAMS,
     params_file: str | os.PathLike[str] | None = None,
     date: str | datetime | None = None,
+    scheduled: Scheduled | None = None,
     root: str | os.PathLike[str] | None = None,
     text: bytes | None = None,
 ) -> Compilation:
@@ -51,6 +54,7 @@ def compile_file(
         params: values of parameters by name. A string is converted to the parameter's type, as `-p name=value` is.
         params_file: a YAML or JSON file with values of parameters; `params` takes precedence.
         date: `run.date` (`2026-01-31`), or the time of the run, which gives it in the flow's `timezone`; the compiler has no clock.
+        scheduled: the slot of a schedule that the run is for; its date is `run.date`.
         root: the directory in which the files lie that the flow names; by default the nearest one with `flowq.toml` or `.git`, else that
             of the flow file.
         text: the flow, where it is no file but standard input: `path` is only its name, and what it names is relative to the working
@@ -63,6 +67,7 @@ def compile_file(
         >>> compile_file("nightly.yaml", params={"region": "eu"}, date="2026-01-31").ok
     """
     name = os.fspath(path)
+    date = date if scheduled is None else date_in(scheduled.at, scheduled.timezone)
     # not resolve(): a link keeps the name it was given
     place = Beside(name, os.path.abspath(name) if text is None else "")  # noqa: PTH100
     files = Files(_root(place, root))
