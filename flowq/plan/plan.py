@@ -10,7 +10,6 @@ from flowq.plan import stored
 from flowq.plan.bulk import no_collection
 from flowq.plan.notice import Notice
 from flowq.plan.records import GATE, Cell, Concurrency, Edge, Json, Node, Selection, SourcePlace
-from flowq.plan.schedule import Entry
 
 PLAN_VERSION: Final = 3
 
@@ -48,9 +47,12 @@ class Plan:
     notify: tuple[Notice, ...] = field(
         default=(), compare=False
     )  # in the run's record: whom a run tells does not change its plan
-    schedules: tuple[Entry, ...] = field(default=(), compare=False)  # a changed schedule makes no other plan: it is not stored
     date: str = field(default="", compare=False)  # `run.date` that it was compiled with; in the run's record, too
     root: str = field(default="", compare=False)  # that was given for its files; likewise
+    scheduled_at: str = field(
+        default="", compare=False
+    )  # `run.scheduled_at`: the slot, ISO 8601 with the offset of its zone; likewise
+    schedule: str = field(default="", compare=False)  # `run.schedule`: the entry; likewise
 
     def jobs(self) -> Iterator[Cell]:
         """Yield the cells that are jobs, in ordinal order, without the groups."""

@@ -76,6 +76,8 @@ def _record_of(run: str, fields: Mapping[str, str]) -> RunRecord:
         queue_prefix=run if fields.get("local") == "1" else fields.get("queue_prefix", ""),
         schedule=fields.get("schedule", ""),
         slot=_integer(fields.get("slot")),
+        scheduled_at=fields.get("scheduled_at", ""),
+        entry=fields.get("entry", ""),
         cause=fields.get("cause", ""),
         by=fields.get("by", ""),
         waits_for=fields.get("waits_for") or fields.get("semaphore", ""),
