@@ -95,8 +95,9 @@ class Entries:
         former = self._known.get(name)
         if former is not None and former[0] is flow.compilation:
             return former
-        plan = flow.compilation.plan
-        return flow.compilation, (former[1] if former is not None else ()) if plan is None else plan.schedules
+        if flow.valid:
+            return flow.compilation, flow.compilation.schedules
+        return flow.compilation, () if former is None else former[1]
 
 
 def known_entry(catalog: str, flow: FlowOfCatalog, entry: Entry) -> KnownEntry:

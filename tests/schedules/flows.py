@@ -35,12 +35,8 @@ class Flow:
     def compile(self, *, scheduled: Scheduled | None = None, params: Mapping[str, Any] | None = None) -> Compilation:
         date = "2026-01-01" if scheduled is None else date_in(scheduled.at, scheduled.timezone)
         found = compile_text(self.text, name=f"{self.name}.yaml", params=params or {}, date=date)
-        plan = (
-            None
-            if found.plan is None
-            else replace(found.plan, schedules=self.entries, sources={self.path: str(hash(self.text))})
-        )
-        return Compilation(plan, found.diagnostics)
+        plan = None if found.plan is None else replace(found.plan, sources={self.path: str(hash(self.text))})
+        return Compilation(plan, found.diagnostics, self.entries)
 
 
 @dataclass
