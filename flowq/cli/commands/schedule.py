@@ -13,6 +13,7 @@ from flowq.cli.options.queues import logging_options
 from flowq.cli.options.types import Pair, params_of
 from flowq.cli.render.output import show, show_json
 from flowq.cli.schedule.backfills import backfill, backfills
+from flowq.cli.schedule.coming import next_
 from flowq.cli.schedule.tables import history_table, schedules_table
 from flowq.cli.schedule.times import moment, moment_ahead
 from flowq.cli.terminal import echo
@@ -41,6 +42,7 @@ def command() -> None:
     """
 
 
+command.add_command(next_)
 command.add_command(backfill)
 command.add_command(backfills)
 

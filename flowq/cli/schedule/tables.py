@@ -1,14 +1,17 @@
 """The tables of `flowq schedule`."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
 from typing import Final
 
 from flowq.cli.render.styled_text import Line, columns, fit, pad
 from flowq.cli.terminal import Terminal
 from flowq.flows.views.text import safe_line
+from flowq.plan.schedule import Entry
+from flowq.schedules.coming import ComingSlot
 from flowq.schedules.requests import PlannedSlot
 from flowq.schedules.views import ScheduleView, outcome_text, when_text
-from flowq.slots.timezones import time_in
+from flowq.slots.timezones import named, time_in
 from flowq.store.backfills import BackfillRecord
 from flowq.store.schedules import SlotEntry
 
@@ -54,6 +57,26 @@ def _now(view: ScheduleView) -> str:
     if view.backlog and not view.paused:
         parts.append(f"{view.backlog} due")
     return ", ".join(parts)
+
+
+def coming_table(rows: Sequence[tuple[Entry, ComingSlot]], terminal: Terminal) -> Iterator[Line]:
+    """Yield a line per slot that is still to come."""
+    lines = [("ENTRY", "SLOT", "DAY", "")]
+    for entry, found in rows:
+        notes = [found.note, "paused by the file" if entry.paused else ""]
+        lines.append(
+            (
+                entry.name,
+                time_in(found.slot, entry.timezone),
+                _weekday(found.slot, entry.timezone),
+                ", ".join(filter(None, notes)),
+            )
+        )
+    return _table(lines, terminal, {"clocks": "warn", "paused": "warn"})
+
+
+def _weekday(slot: int, timezone: str) -> str:
+    return datetime.fromtimestamp(slot / 1000, named(timezone)).strftime("%a")
 
 
 def history_table(log: Sequence[SlotEntry], statuses: Mapping[str, str], timezone: str, terminal: Terminal) -> Iterator[Line]:
