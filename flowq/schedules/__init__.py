@@ -8,7 +8,10 @@
     slot_runs runs for slots: compiled, and offered to the store
     firing    what `due` decides is carried out, for one entry
     backfill  runs for past slots
+    triggers  runs that events start
+    spool     the files that a trigger waits for
     scheduler the loop
+    coming    the next slots, from a file alone
 
 A catalog has no state of its own: it is a cache of what the files say. Everything that must survive is in the store. A slot is data: its run's
 id is made of schedule and slot, and the store notes the slot in the step that makes the run visible, so schedulers need no leader.

@@ -11,6 +11,7 @@ from flowq.plan import Json
 from flowq.plan.schedule import CatchUp, Entry
 from flowq.schedules.due import Policy
 from flowq.slots.series import Series, jitter_of
+from flowq.slots.timezones import time_in
 
 
 class FlowOfCatalog(Protocol):
@@ -39,10 +40,21 @@ class FlowOfCatalog(Protocol):
 class FlowsOfDirectory(Protocol):
     """A catalog as a scheduler sees it: `flowq.schedules.catalog.Catalog`."""
 
-    name: str
-    root: str
-    stale: bool
-    flows: Mapping[str, FlowOfCatalog]
+    @property
+    def name(self) -> str:
+        """The first part of the ids of its schedules."""
+
+    @property
+    def root(self) -> str:
+        """The directory, absolute."""
+
+    @property
+    def stale(self) -> bool:
+        """Whether the directory cannot be read."""
+
+    @property
+    def flows(self) -> Mapping[str, FlowOfCatalog]:
+        """The flows by name."""
 
     def look(self) -> None:
         """Look for changes."""
@@ -58,6 +70,10 @@ class KnownEntry:
     series: Series
     policy: Policy
     definition: str
+
+    def time(self, slot: int) -> str:
+        """Return a slot as a time in the entry's zone, for messages."""
+        return time_in(slot, self.entry.timezone)
 
     def delay(self, slot: int) -> int:
         """Return by how much (ms) the run of a slot begins later."""

@@ -91,6 +91,7 @@ def command(
         scheduler=not no_scheduler,
         worker=not no_workers,
         drain=drain,
+        scheduling=() if name is None else (f"--name={name}",),
         log=log,
     )
     announcement = _Announcement(served, as_log=log["format"] == "json")
@@ -145,16 +146,16 @@ class _Announcement:
         if self._done:
             return
         self._done = True
-        for text in _texts(Summary.from_json(report), self.directory):
-            self.say(text)
+        self.say(*_texts(Summary.from_json(report), self.directory))
 
-    def say(self, text: str) -> None:
-        """Write one line."""
+    def say(self, *texts: str) -> None:
+        """Write lines."""
         if self.as_log:
-            logging.getLogger("flowq.serve").info("%s", text)
+            for text in texts:
+                logging.getLogger("flowq.serve").info("%s", text.strip())
         else:
-            line: Line = ((safe_line(text), ""),)
-            show([line], Terminal.of(sys.stdout))
+            lines: list[Line] = [((safe_line(text), ""),) for text in texts]
+            show(lines, Terminal.of(sys.stdout))
 
 
 def _texts(summary: "Summary", directory: str) -> Iterator[str]:

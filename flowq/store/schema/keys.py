@@ -49,6 +49,9 @@ TEMPLATES: Final[dict[str, str]] = {
     # -- webhooks
     "webhook": "webhook:{}",  # hash: a delivery with all it needs
     "webhooks": "webhooks",  # zset: delivery -> when it is due, or its claim expires
+    "notified": "notified",  # hash: flow, event and notice -> "<due, ms>|<delivery>" of the latest message
+    "outcomes": "outcomes",  # hash: flow -> how its last run with `notify` ended: finished or failed
+    "ended": "ended",  # stream: runs that have ended
     # -- earlier results of jobs with `cache`
     "cache": "cache:{}",  # hash: the record of each result, see lib/cache.lua
     "cached": "cached:{}",  # hash: digest -> result
@@ -65,6 +68,7 @@ TEMPLATES: Final[dict[str, str]] = {
     # -- schedules of flows
     "schedule": "schedule:{}",  # hash: slot (the latest that was dealt with), since, def; paused, by, note, until; run
     "schedule_log": "schedule-log:{}",  # stream: what became of its slots
+    "events_seen": "events-seen:{}",  # zset: key of an event of a trigger that was dealt with -> when it was there last
     "schedules": "schedules",  # zset: schedule -> when a scheduler had it last
     "loops": "schedule-loops",  # zset: scheduler -> last beat
     "catalogs": "catalogs",  # hash: name of a catalog -> identity of its directory
