@@ -10,6 +10,7 @@
     backfill  runs for past slots
     triggers  runs that events start
     spool     the files that a trigger waits for
+    heartbeat tells an address that a scheduler lives
     scheduler the loop
 
 A catalog has no state of its own: it is a cache of what the files say. Everything that must survive is in the store. A slot is data: its run's
