@@ -138,6 +138,8 @@ class ScheduleRecord:
     run: str | None  # the latest run of a slot
     pause: Pause | None
     description: str  # what a scheduler said about it
+    rivals: tuple[str, ...]  # two schedulers with other definitions of it
+    rivals_ms: int  # when that was seen last
     open: tuple[str, ...]  # runs of its slots that have not ended; those that wait come last
 
 
@@ -354,6 +356,8 @@ def _record(
         run=fields.get("run"),
         pause=pause,
         description=fields.get("entry", ""),
+        rivals=tuple(fields["rivals"].split("\n")) if "rivals" in fields else (),
+        rivals_ms=int(fields.get("rivals_at", 0)),
         open=tuple(item.decode() for item in (*held, *waiting)),
     )
 
