@@ -108,12 +108,6 @@ def when_text(entry: Entry) -> str:
     return ", ".join(parts) + zone
 
 
-def local_time(ms: int, timezone: str) -> str:
-    """Return a time in a zone, with its distance to UTC: `2026-03-29 03:00:00+02:00`."""
-    moment = datetime.fromtimestamp(ms / 1000, named(timezone))
-    return moment.isoformat(sep=" ", timespec="seconds" if ms % 1000 == 0 else "milliseconds")
-
-
 def local_ms(text: str, timezone: str) -> int:
     """Return the time (ms) of a date, or a date-time with or without a distance to UTC, in a zone.
 

@@ -66,6 +66,12 @@ def date_in(at_ms: float, zone: str) -> str:
     return datetime.fromtimestamp(at_ms / 1000, named(zone) if zone else UTC).date().isoformat()
 
 
+def time_in(at_ms: int, zone: str) -> str:
+    """Return a time (ms since the epoch) in a zone, with its distance to UTC: `2026-03-29 03:00:00+02:00`."""
+    moment = datetime.fromtimestamp(at_ms / 1000, named(zone))
+    return moment.isoformat(sep=" ", timespec="seconds" if at_ms % 1000 == 0 else "milliseconds")
+
+
 def name_of(zone: tzinfo) -> str:
     """Return the name of a zone, for `named`."""
     return cast("str | None", getattr(zone, "key", None)) or (

@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from flowq.schedules.catalog import Catalog
+from flowq.schedules.directory.catalog import Catalog
 from flowq.schedules.scheduler import Scheduler
 from flowq.slots.series import slot_id
 from flowq.store import Store
@@ -381,3 +381,52 @@ def test_runs_of_a_schedule(cli: Cli, site: Site, store: Store) -> None:
     document = json.loads(cli("status", site.runs()[0], "--json").out)
     assert (document["schedule"], document["cause"]) == (NIGHTLY, "schedule")
     assert document["scheduled_at"].endswith(":00:00.000Z")
+
+
+# -- next ------------------------------------------------------------------------------------------------------------------------
+
+
+def test_the_next_slots_of_a_file(cli: Cli, tmp_path: Path) -> None:
+    (tmp_path / "flow.yaml").write_text(
+        "schedule:\n"
+        "  weekdays: {cron: '0 6 * * MON-FRI', timezone: Europe/Berlin, params: {day: '${{ run.date }}'}}\n"
+        "  hourly: {every: 1h, paused: true, params: {day: 2026-01-01}}\n"
+        "params: {day: {type: date}}\njobs: {a: {run: 'true'}}\n"
+    )
+    assert cli("schedule", "next", "flow.yaml:weekdays", "-n", "3", "--from", "2026-03-27").out.splitlines() == [
+        "ENTRY     SLOT                       DAY",
+        "weekdays  2026-03-27 06:00:00+01:00  Fri",
+        "weekdays  2026-03-30 06:00:00+02:00  Mon  clocks forward 1 h",
+        "weekdays  2026-03-31 06:00:00+02:00  Tue",
+    ]
+    rows = json.loads(cli("schedule", "next", "flow.yaml", "-n", "1", "--from", "2026-10-25T00:30", "--json").out)
+    assert [(row["entry"], row["slot"], row["paused"]) for row in rows] == [
+        ("weekdays", "2026-10-26T05:00:00.000Z", False),
+        ("hourly", "2026-10-25T01:00:00.000Z", True),
+    ]
+    assert rows[0]["note"] == "clocks back 1 h"
+
+
+@pytest.mark.parametrize(
+    ("text", "arguments", "code", "message"),
+    [
+        ("jobs: {a: {run: x}}\n", (), 2, 'flow.yaml has no schedule: `schedule: "0 6 * * *"`'),
+        (
+            "schedule: '@daily'\njobs: {a: {run: x}}\n",
+            ("flow.yaml:nightly",),
+            2,
+            "has no entry 'nightly' in its schedule, but default",
+        ),
+        ("schedule: '@daily'\njobs: {a: {rum: x}}\n", (), 3, "rum"),
+        ("schedule: '@daily'\nparams: {_day: {type: date}}\njobs: {a: {run: x}}\n", (), 3, "_day"),
+        ("schedule: {at: ['2020-01-01T06:00']}\njobs: {a: {run: x}}\n", (), 0, "flow.yaml: no slots from then on"),
+        ("schedule: '@daily'\njobs: {a: {run: x}}\n", ("flow.yaml", "--from", "x"), 2, "expected 2026-01-31,"),
+    ],
+)
+def test_a_file_without_next_slots(
+    cli: Cli, tmp_path: Path, text: str, arguments: tuple[str, ...], code: int, message: str
+) -> None:
+    (tmp_path / "flow.yaml").write_text(text)
+    outcome = cli("schedule", "next", *(arguments or ("flow.yaml",)))
+    assert outcome.code == code
+    assert message in outcome.err
