@@ -12,7 +12,8 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Final
 
-from flowq.exceptions import ConfigError
+from flowq.durations import parse_duration
+from flowq.exceptions import ConfigError, TimeoutFormatError
 
 NAMESPACE: Final = "flowq"
 
@@ -36,6 +37,7 @@ class Settings:
     namespace: Setting
     home: Setting | None  # directory of the embedded server; None: the default, see `flowq.embedded.directory`
     allow_eviction: Setting  # "true" or "false": use a server although it may evict keys
+    keep_place: Setting  # how long a run without a worker keeps its place in its concurrency group: a duration such as "24h"
     python: Setting | None  # interpreter of jobs with `call`, absolute or `~/…`, for flows that name none; None: the worker's
 
     def __iter__(self) -> Iterator[tuple[str, Setting | None]]:
@@ -48,6 +50,7 @@ _VARIABLES: Final = {
     "namespace": "FLOWQ_NAMESPACE",
     "home": "FLOWQ_HOME",
     "allow_eviction": "FLOWQ_ALLOW_EVICTION",
+    "keep_place": "FLOWQ_KEEP_PLACE",
     "python": "FLOWQ_PYTHON",
 }
 _BOOLEANS: Final = {"1": "true", "true": "true", "yes": "true", "0": "false", "false": "false", "no": "false"}
@@ -86,6 +89,7 @@ def load_settings(
         namespace=_checked_namespace(found.get("namespace", Setting(NAMESPACE, "default"))),
         home=found.get("home"),
         allow_eviction=_checked_boolean(found.get("allow_eviction", Setting("false", "default")), "allow_eviction"),
+        keep_place=_checked_duration(found.get("keep_place", Setting("24h", "default")), "keep_place"),
         python=found.get("python"),
     )
 
@@ -196,6 +200,14 @@ def _checked_boolean(setting: Setting, name: str) -> Setting:
     if value is None:
         raise ConfigError(f"{name} must be true or false, found {setting.value!r} (from {_describe(setting, name)})")
     return Setting(value, setting.source)
+
+
+def _checked_duration(setting: Setting, name: str) -> Setting:
+    try:
+        parse_duration(setting.value)
+    except TimeoutFormatError as error:
+        raise ConfigError(f"{name}: {error} (from {_describe(setting, name)})") from error
+    return setting
 
 
 def _describe(setting: Setting, name: str) -> str:

@@ -9,6 +9,7 @@ from flowq.exceptions import CorruptRecordError, FlowqError
 from flowq.plan import stored
 from flowq.plan.bulk import no_collection
 from flowq.plan.records import GATE, Cell, Concurrency, Edge, Json, Node, Selection, SourcePlace
+from flowq.plan.schedule import Entry
 
 PLAN_VERSION: Final = 3
 
@@ -43,6 +44,7 @@ class Plan:
     # digests of the flow files, by absolute path, see `flowq.plan.sources`. They are in the run's record and not in the stored plan,
     # so that a changed comment does not make another plan.
     sources: Mapping[str, str] = field(default_factory=dict, compare=False)
+    schedules: tuple[Entry, ...] = field(default=(), compare=False)  # a changed schedule makes no other plan: it is not stored
     date: str = field(default="", compare=False)  # `run.date` that it was compiled with; in the run's record, too
     root: str = field(default="", compare=False)  # that was given for its files; likewise
 

@@ -22,6 +22,7 @@ from flowq.exceptions import UsageError
 from flowq.ids import checked_name
 from flowq.job import Job
 from flowq.jobs import context
+from flowq.log_format import formatter_of
 from flowq.queue import Queue
 from flowq.serializers import resolve_serializer, serializer_name
 from flowq.worker import methods
@@ -331,5 +332,5 @@ def set_up_logging(level: str | int | None, log_format: str = _LOG_FORMAT, date_
     logger.setLevel(level)
     if not logger.hasHandlers():
         handler = logging.StreamHandler()
-        handler.setFormatter(logging.Formatter(log_format, date_format))
+        handler.setFormatter(formatter_of(log_format, date_format))
         logger.addHandler(handler)

@@ -72,7 +72,7 @@ def test_a_diamond_runs_in_order_and_finishes(store: Store, driver: Driver) -> N
 def test_a_run_appears_with_all_its_jobs_or_not_at_all(store: Store) -> None:
     plan = graphs.plan({f"j{number}": [] for number in range(400)})
     run, nonce = ids.run_id(), ids.nonce()
-    rows = list(staged_jobs(plan, run, local=False))
+    rows = list(staged_jobs(plan, run))
     fields: dict[str, str | int] = {"flow": "test", "total": 400, "retention": 1000}
 
     class Died(Exception):
@@ -101,7 +101,7 @@ def test_a_run_appears_with_all_its_jobs_or_not_at_all(store: Store) -> None:
 def test_a_dead_submitters_staging_is_collected(store: Store, driver: Driver) -> None:
     plan = graphs.plan({f"j{number}": [] for number in range(200)})
     run = ids.run_id()
-    rows = list(staged_jobs(plan, run, local=False))[:150]
+    rows = list(staged_jobs(plan, run))[:150]
     store.session.run("run/upload_jobs", run, "nonce", 0, as_rows(rows), b"{}")
     assert store.client.exists(store.session.keys("job", f"{run}-3"))
     store.client.zadd(store.session.keys("timers"), {f"collect|{run}": 1})  # the timer is due

@@ -71,8 +71,8 @@ def command(
     """Run a flow, or a part of it, and follow it to its end.
 
     FILE is a flow file, or `-` for standard input. Left out, it is `flow.yaml`, or the only flow file in `.flowq`.
-    The exit code is the run's: 0 finished, 1 failed, 4 canceled by another command, 5 timed out; 3 if the file is not a
-    valid flow. Ctrl+C cancels the run, a second one kills it. If other workers execute the run, Ctrl+C only detaches from it.
+    The exit code is the run's: 0 finished, 1 failed, 4 canceled by another command, 5 timed out, 7 skipped by its concurrency group; 3 if
+    the file is not a valid flow. Ctrl+C cancels the run, a second one kills it. If other workers execute the run, Ctrl+C only detaches from it.
     """
     if resume is not None:
         given = (file, run_id, again, timeout) != (None,) * 4 or not manner.cache

@@ -9,7 +9,7 @@ import click
 from flowq.cli.completion.candidates import complete_jobs, complete_runs_and_jobs
 from flowq.cli.context import CliContext, pass_context, url_option
 from flowq.cli.render.output import show, show_json
-from flowq.cli.render.run_table import commands_lines, retry_command, where
+from flowq.cli.render.run_table import commands_lines, retry_command, where, worker_command
 from flowq.cli.render.styled_text import Line, indent, wrap
 from flowq.cli.render.vocabulary import approval_command, symbol, word
 from flowq.cli.targets import only_job, select_jobs, select_target
@@ -114,7 +114,7 @@ def _advice(cause: Cause, run: RunView) -> Iterator[tuple[str, str]]:
     if unserved and run.local:
         yield f"flowq run --resume {run.id}", "this run has no worker now"
     elif unserved:
-        yield f"flowq worker {shlex.join(safe_line(name) for name in unserved)}", "serves the queues that have no worker"
+        yield worker_command(run, unserved), "serves the queues that have no worker"
     if any(leaf.reason == Reason.SUSPENDED for leaf in leaves):
         yield "flowq resume", "lets the workers start jobs again"
     bad = [leaf for leaf in leaves if leaf.status in {JobStatus.FAILED, JobStatus.STOPPED}]

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
     from flowq.flows.forecast.outlook import Outlook
     from flowq.store import Store
+    from flowq.store.schema.records import RunRecord
 
 _LOOK: Final = 2.0  # s between checks of workers and concurrency groups
 
@@ -266,14 +267,15 @@ def shows_live(manner: Manner) -> bool:
     return Terminal.of(sys.stdout).live
 
 
-def announce_unserved(store: "Store", queues: "Sequence[str]") -> None:
-    """Warn of queues that the run needs and no worker serves."""
+def announce_unserved(store: "Store", run: "RunRecord", queues: "Sequence[str]") -> None:
+    """Warn of queues (the store's names) that the run needs and no worker serves."""
     unserved = sorted(set(queues) - store.workers.serving(queues))
     if unserved:
         names = ", ".join(repr(name) for name in unserved)
+        command = f"flowq serve {shlex.quote(run.directory)}" if run.queue_prefix else f"flowq worker {shlex.join(unserved)}"
         complain(
             f"warning: no worker listens on {'queue' if len(unserved) == 1 else 'queues'} {names}:"
-            f" jobs wait there until one does; start one with: flowq worker {shlex.join(unserved)}"
+            f" jobs wait there until one does; start one with: {command}"
         )
 
 

@@ -36,7 +36,9 @@ _NO_STATUS: Final = {
 }
 """Words for statuses in other systems, and conditions of dependencies, with the status of each."""
 _JOB_STATUS: Final = Type("string", values=tuple(str(status) for status in JobStatus if status in ENDED), meant=_NO_STATUS)
-_RUN_STATUS: Final = Type("string", values=tuple(str(status) for status in RunStatus if status in RUN_ENDED), meant=_NO_STATUS)
+_RUN_STATUS: Final = Type(  # no handler of a skipped run is executed
+    "string", values=tuple(str(status) for status in RunStatus if status in RUN_ENDED - {RunStatus.SKIPPED}), meant=_NO_STATUS
+)
 _RUN = Type("map", keys={"id": STRING, "name": STRING, "date": STRING, "flow_dir": STRING, "attempt": NUMBER})
 _HANDLER_RUN = Type("map", keys={**(_RUN.keys or {}), "status": _RUN_STATUS, "failed_jobs": Type("list", STRING)})
 _NOTHING = Type("map", keys={})

@@ -27,9 +27,9 @@ def needed_queues(plan: Plan) -> list[str]:
     return sorted({node.queue for node in nodes})
 
 
-def local_queues(plan: Plan, run: str) -> list[str]:
-    """Return the store's names of the queues of a local run."""
-    return sorted(queue_of(queue, run, local=True) for queue in needed_queues(plan))
+def stored_queues(plan: Plan, queue_prefix: str) -> list[str]:
+    """Return the store's names of the queues of a run: of a local one, its id is the prefix."""
+    return sorted(queue_of(queue, queue_prefix) for queue in needed_queues(plan))
 
 
 class LocalWorker:

@@ -56,6 +56,7 @@ def _properties(run: RunView) -> dict[str, str]:
     found |= {
         f"flowq.param.{name}": value if isinstance(value, str) else safe_json(value) for name, value in run.params.items()
     }
+    found |= {"flowq.turned_away_by": run.turned_away_by} if run.turned_away_by else {}
     return found | {f"flowq.label.{name}": value for name, value in run.labels.items()}
 
 
