@@ -39,10 +39,21 @@ class FlowOfCatalog(Protocol):
 class FlowsOfDirectory(Protocol):
     """A catalog as a scheduler sees it: `flowq.schedules.catalog.Catalog`."""
 
-    name: str
-    root: str
-    stale: bool
-    flows: Mapping[str, FlowOfCatalog]
+    @property
+    def name(self) -> str:
+        """The first part of the ids of its schedules."""
+
+    @property
+    def root(self) -> str:
+        """The directory, absolute."""
+
+    @property
+    def stale(self) -> bool:
+        """Whether the directory cannot be read."""
+
+    @property
+    def flows(self) -> Mapping[str, FlowOfCatalog]:
+        """The flows by name."""
 
     def look(self) -> None:
         """Look for changes."""

@@ -18,10 +18,11 @@ class Flow:
     name: str
     entries: tuple[Entry, ...] = ()
     text: str = FLOW
+    directory: str = "/flows"
 
     @property
     def path(self) -> str:
-        return f"/flows/{self.name}.yaml"
+        return f"{self.directory}/{self.name}.yaml"
 
     @property
     def compilation(self) -> Compilation:

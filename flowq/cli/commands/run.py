@@ -160,6 +160,7 @@ def _run(session: CliContext, request: _Request, waiting: "WorkerProcess | None"
     from flowq.cli.execution import execute, is_embedded, refuse_workers, tell_absent
     from flowq.cli.interrupts import Interrupts
     from flowq.cli.targets import here
+    from flowq.flows.actions.approval import user
     from flowq.flows.actions.submit import submit
 
     plan = request.plan(session)
@@ -179,6 +180,8 @@ def _run(session: CliContext, request: _Request, waiting: "WorkerProcess | None"
             local=is_embedded(store),
             run_id=request.run_id,
             labels=request.labels,
+            cause="cli",
+            by=user(),
         )
         run = store.runs.require(submitted)
         return execute(store, run, plan, interrupts, manner, waiting=waiting, fresh=request.run_id is None)
