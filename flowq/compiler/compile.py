@@ -27,12 +27,14 @@ _NO_PARAMS: Mapping[str, Json] = {}
 class Compilation:
     """A plan, or the problems. `plan` is None exactly if a diagnostic is an error; warnings come with a plan.
 
-    `schedules` are the entries of `schedule`, also of a flow that has no plan only because it lacks values for its params.
+    `schedules` are the entries of `schedule`, also of a flow that has no plan only because it lacks values for its params. `files` are the
+    absolute paths of what was read besides the flow file, or was looked for: when one changes, so does what came of it.
     """
 
     plan: Plan | None
     diagnostics: tuple[Diagnostic, ...]
     schedules: tuple[Entry, ...] = ()
+    files: tuple[str, ...] = ()
 
     @property
     def ok(self) -> bool:
@@ -122,7 +124,7 @@ def _compile(source: Source, report: Report, around: Surroundings) -> Compilatio
         diagnostics = around.files.diagnostics(report)
         for one in (report, *around.files.reports):
             one.tree = None  # free the tree before the collector runs again
-    return Compilation(plan, diagnostics, units.schedules)
+    return Compilation(plan, diagnostics, units.schedules, around.files.paths())
 
 
 def _plan(units: Units, source: Source, report: Report, around: Surroundings) -> Plan | None:

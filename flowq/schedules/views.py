@@ -7,7 +7,6 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
 from flowq.durations import format_duration
-from flowq.flows.views.json_documents import iso
 from flowq.plan import Json
 from flowq.plan.schedule import Entry
 from flowq.schedules.due import backlog
@@ -16,6 +15,7 @@ from flowq.slots.series import jitter_of
 from flowq.slots.timezones import named
 from flowq.store.backfills import BackfillRecord
 from flowq.store.schedules import NONE, ScheduleRecord, ScheduleState, SlotEntry
+from flowq.store.schema.documents import iso
 
 if TYPE_CHECKING:
     from flowq.store import Store

@@ -15,9 +15,9 @@ from flowq.cli.render.output import show, show_json
 from flowq.cli.render.runs_table import runs_table
 from flowq.durations import parse_duration
 from flowq.exceptions import TimeoutFormatError
-from flowq.flows.views.json_documents import record_json
 from flowq.flows.views.orphans import orphaned
 from flowq.states import CAUSES, RunStatus
+from flowq.store.schema.documents import record_json
 from flowq.store.schema.records import RunRecord
 
 if TYPE_CHECKING:

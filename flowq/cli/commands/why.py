@@ -17,11 +17,11 @@ from flowq.cli.terminal import Terminal
 from flowq.exceptions import FlowqError, ServerError, UsageError
 from flowq.flows.explain.queue_state import read_surroundings
 from flowq.flows.explain.why import Cause, cause_json, explain
-from flowq.flows.views.json_documents import iso
 from flowq.flows.views.run_view import RunView, run_view
 from flowq.flows.views.snapshot import read_snapshot
 from flowq.flows.views.text import plural, safe_line
 from flowq.states import JobStatus, Reason
+from flowq.store.schema.documents import iso
 
 if TYPE_CHECKING:
     from flowq.plan import Plan

@@ -16,12 +16,12 @@ from flowq.cli.terminal import echo
 from flowq.exceptions import InvalidRunOperation, UsageError
 from flowq.flows.actions.approval import user
 from flowq.flows.actions.cancellation import cancel_run
-from flowq.flows.views.json_documents import iso
 from flowq.flows.views.text import plural
 from flowq.schedules.backfill import Range
 from flowq.schedules.requests import ASKED, BackfillWish, PlannedSlot, known_schedule, plan_backfill
 from flowq.schedules.selection import select_schedule
 from flowq.schedules.views import backfill_json
+from flowq.store.schema.documents import iso
 from flowq.store.schema.outcomes import Outcome
 
 if TYPE_CHECKING:

@@ -174,6 +174,8 @@ def run_fields(plan: Plan, *, local: bool, queue_prefix: str, labels: Mapping[st
         *(("scheduled_at", plan.scheduled_at), ("entry", plan.schedule)),
     )
     fields |= {name: value for name, value in given if value}
+    if plan.notify:
+        fields["notify"] = "\n".join(notice.stored() for notice in plan.notify)
     if plan.sources:
         fields["sources"] = json.dumps(dict(plan.sources))
     if times := {time for node in plan.nodes for _name, time in _kept(node, fields["retention"])}:

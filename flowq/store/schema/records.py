@@ -111,6 +111,7 @@ class RunRecord:
     left_out: int = 0  # of `total`: jobs that were not selected
     date: str = ""  # `run.date`; empty: that of its creation
     root: str = ""  # the directory of the flow's files, where one was given
+    notifies: bool = False  # its flow has `notify`
     queue_prefix: str = ""  # in front of the names of its queues in the store; of a local run its id
     schedule: str = ""  # of which slot it is, see `flowq.store.schedules`
     slot: int | None = None  # ms

@@ -72,6 +72,7 @@ def _record_of(run: str, fields: Mapping[str, str]) -> RunRecord:
         sources=fields.get("sources", "{}"),
         date=fields.get("date", ""),
         root=fields.get("root", ""),
+        notifies="notify" in fields,
         queue_prefix=run if fields.get("local") == "1" else fields.get("queue_prefix", ""),
         schedule=fields.get("schedule", ""),
         slot=_integer(fields.get("slot")),
