@@ -45,6 +45,10 @@ class RunStatus(StrEnum):
 RUN_ENDED: Final = frozenset({RunStatus.FINISHED, RunStatus.FAILED, RunStatus.CANCELED, RunStatus.SKIPPED})
 
 
+CAUSES: Final = ("cli", "api", "schedule", "backfill", "webhook", "file", "flow")
+"""What starts a run: a command, a program, or something of a schedule or trigger."""
+
+
 class Condition(StrEnum):
     """The condition of a graph edge on its parent (`depends_on: {parent: condition}`)."""
 

@@ -24,6 +24,7 @@ from flowq.compiler.syntax.nodes import MapNode
 from flowq.compiler.syntax.parser import read
 from flowq.compiler.syntax.schema import check_shape
 from flowq.compiler.syntax.source import Report, Source
+from flowq.plan.schedule import Entry
 
 if TYPE_CHECKING:
     from flowq.compiler.signatures import Installed, Lookup, Signature
@@ -76,6 +77,7 @@ class Units:
     files: Files
     default_python: Callable[[], str]
     budget: Budget = field(default_factory=Budget)
+    schedules: tuple[Entry, ...] = ()  # of the flow that is compiled
     _trees: dict[str, MapNode | None] = field(default_factory=dict)  # by absolute path: a file is read and checked once
     _open: list[tuple[str, str]] = field(default_factory=list)  # (absolute path, path as shown) of the enclosing flows
     _count: int = 0
@@ -109,6 +111,8 @@ class Units:
     def _unit(self, tree: MapNode, around: Surroundings, report: Report) -> Unit | None:
         before = self.budget.left
         flow = read_flow(tree, around, report)
+        if around.alone:
+            self.schedules = flow.head.schedules
         cells = expand(flow.jobs, self.budget, report)
         parts = {
             job.name: self._parts(job, cells.get(job.name), flow, around, report) for job in flow.jobs if job.sub is not None

@@ -167,7 +167,13 @@ class Flow:
         if store.anchor is not None:
             refuse_absent(absent_secrets(plan))
         name = submit(
-            store, plan, directory=directory or Path.cwd(), local=store.anchor is not None, run_id=run_id, labels=labels
+            store,
+            plan,
+            directory=directory or Path.cwd(),
+            local=store.anchor is not None,
+            run_id=run_id,
+            labels=labels,
+            cause="api",
         )
         return Run(store, name)
 

@@ -11,6 +11,7 @@ from flowq.flows.actions import approval, retry
 from flowq.flows.actions.cancellation import cancel_run
 from flowq.flows.actions.retry import plan_rerun
 from flowq.flows.actions.selection import find_cell, find_jobs
+from flowq.flows.local_worker.messages import await_messages
 from flowq.flows.local_worker.missing_secrets import absent_on_resume, absent_on_retry, refuse_absent
 from flowq.flows.local_worker.worker import LocalWorker, stored_queues
 from flowq.flows.views.follow import Follower
@@ -99,6 +100,7 @@ class Run:
         finally:
             if worker is not None:
                 if self._store.runs.require(self.id).ended:
+                    await_messages(self._store, self.id)
                     worker.wait(5.0)
                 worker.stop()
         return self.status

@@ -176,7 +176,7 @@ class _File:
             # What was a flow stays one, with diagnostics: an emptied file is a mistake.
             is_flow = self.compilation is not None or read_outline(self.path) is not None
             self.compilation = compile_file(self.path, date=datetime.now(UTC)) if is_flow else None
-            self._others = _others(self.path, self.compilation)
+            self._others = () if self.compilation is None else self.compilation.files
             digest = _digest((self.path, *self._others))
         signature = (mark_of(self.path), *map(mark_of, self._others))
         if signature[0] == mark and _is_quiet(signature[1:]):
@@ -190,12 +190,6 @@ class _File:
 def _is_quiet(signature: _Signature) -> bool:
     now = time.time_ns()
     return all(abs(now - mark.modified) >= _SETTLED * 1e9 for mark in signature if mark is not None)
-
-
-def _others(path: str, compilation: Compilation | None) -> tuple[str, ...]:
-    if compilation is None or compilation.plan is None:
-        return ()
-    return tuple(file for file in compilation.plan.sources if file != path)
 
 
 def _digest(paths: tuple[str, ...]) -> bytes:

@@ -39,10 +39,21 @@ class FlowOfCatalog(Protocol):
 class FlowsOfDirectory(Protocol):
     """A catalog as a scheduler sees it: `flowq.schedules.catalog.Catalog`."""
 
-    name: str
-    root: str
-    stale: bool
-    flows: Mapping[str, FlowOfCatalog]
+    @property
+    def name(self) -> str:
+        """The first part of the ids of its schedules."""
+
+    @property
+    def root(self) -> str:
+        """The directory, absolute."""
+
+    @property
+    def stale(self) -> bool:
+        """Whether the directory cannot be read."""
+
+    @property
+    def flows(self) -> Mapping[str, FlowOfCatalog]:
+        """The flows by name."""
 
     def look(self) -> None:
         """Look for changes."""
@@ -84,8 +95,9 @@ class Entries:
         former = self._known.get(name)
         if former is not None and former[0] is flow.compilation:
             return former
-        plan = flow.compilation.plan
-        return flow.compilation, (former[1] if former is not None else ()) if plan is None else plan.schedules
+        if flow.valid:
+            return flow.compilation, flow.compilation.schedules
+        return flow.compilation, () if former is None else former[1]
 
 
 def known_entry(catalog: str, flow: FlowOfCatalog, entry: Entry) -> KnownEntry:

@@ -60,7 +60,7 @@ class Service:
         self._children: list[Child] = []
         self._worker: Child | None = None
         if options.scheduler:
-            command = (*_PYTHON, "flowq", "schedule", "run", f"--name={options.catalog}", *options.scheduling, *self._logging())
+            command = (*_PYTHON, "flowq", "schedule", "run", *options.scheduling, *self._logging())
             self._children.append(Child("scheduler", command, (options.directory,), directory=options.directory, reports=True))
         if options.worker:
             command = (*_PYTHON, "flowq.worker.main", f"--slots={options.slots}", *self._logging())

@@ -45,9 +45,12 @@ class Backfills:
         """Move the cursor of a backfill over slots for which it makes no run; `done`: there are no more."""
         return Outcome(self._session.run("backfill/advance", backfill, after, cursor, left_out, done)[0].decode())
 
-    def change(self, backfill: str, state: str, reason: str = "") -> tuple[Outcome, str]:
-        """Set the state of a backfill (running, paused, canceled); return the outcome and the state that it had."""
-        outcome, had = self._session.run("backfill/change", backfill, state, reason)
+    def change(self, backfill: str, state: str, reason: str = "", *, latest_code: bool = False) -> tuple[Outcome, str]:
+        """Set the state of a backfill (running, paused, canceled); return the outcome and the state that it had.
+
+        With `latest_code` it goes on with the flow's present text, and any later one.
+        """
+        outcome, had = self._session.run("backfill/change", backfill, state, reason, latest_code)
         return Outcome(outcome.decode()), had.decode()
 
     def names(self, limit: int = 1000) -> list[str]:

@@ -165,9 +165,9 @@ class Schedules:
         reply, holder = self._session.run("schedule/settle_slot", *arguments)
         return Outcome(reply.decode()), holder.decode()
 
-    def refuse(self, schedule: str, slot: int, reason: str) -> Outcome:
-        """Note, once per slot, that it did not fire because its flow is not valid; it stays missed."""
-        return Outcome(self._session.run("schedule/log_refusal", schedule, slot, reason)[0].decode())
+    def refuse(self, schedule: str, slot: int, reason: str, notices: str = "") -> Outcome:
+        """Note, once per slot, that it did not fire because its flow is not valid; it stays missed. `notices`: as of a run's `notify`."""
+        return Outcome(self._session.run("schedule/log_refusal", schedule, slot, reason, notices)[0].decode())
 
     # -- users ----------------------------------------------------------------------------------------------------------------
 

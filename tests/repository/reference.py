@@ -84,6 +84,7 @@ _SECTIONS: Final = {
     "`cache`": "cache",
     "`concurrency` of a job": "job_concurrency",
     "`concurrency` of the flow": "run_concurrency",
+    "An entry of `schedule`": "schedule_entry",
 }
 
 
@@ -148,7 +149,11 @@ def _names() -> Iterator[str]:
     roots = dict.fromkeys(root for place in Context for root in place.roots)
     for root in roots:
         places = [_PLACES.get(place, place.value) for place in Context if root in place.roots]
-        yield f"| `{root}` | {'everywhere' if len(places) == len(Context) else ', '.join(places)} |"
+        missing = [place for place in Context if root not in place.roots]
+        where = "everywhere" if not missing else ", ".join(places)
+        if missing == [Context.SCHEDULE]:
+            where = f"everywhere but in {_PLACES[Context.SCHEDULE]}"
+        yield f"| `{root}` | {where} |"
     yield ""
     yield f"Of the run: {_listed('run.', STATIC_RUN)} before the run, {_listed('run.', RUNTIME_RUN)} in it, and {_listed('run.', HANDLER_RUN)} in handlers."
 
@@ -162,6 +167,7 @@ _PLACES: Final = {
     Context.LIST: "`foreach`",
     Context.WHOLE: "`if` of a job with `foreach`",
     Context.OUTPUTS: "`outputs`",
+    Context.SCHEDULE: "`params` of a schedule's entry",
 }
 
 

@@ -18,10 +18,11 @@ class Flow:
     name: str
     entries: tuple[Entry, ...] = ()
     text: str = FLOW
+    directory: str = "/flows"
 
     @property
     def path(self) -> str:
-        return f"/flows/{self.name}.yaml"
+        return f"{self.directory}/{self.name}.yaml"
 
     @property
     def compilation(self) -> Compilation:
@@ -34,12 +35,8 @@ class Flow:
     def compile(self, *, scheduled: Scheduled | None = None, params: Mapping[str, Any] | None = None) -> Compilation:
         date = "2026-01-01" if scheduled is None else date_in(scheduled.at, scheduled.timezone)
         found = compile_text(self.text, name=f"{self.name}.yaml", params=params or {}, date=date)
-        plan = (
-            None
-            if found.plan is None
-            else replace(found.plan, schedules=self.entries, sources={self.path: str(hash(self.text))})
-        )
-        return Compilation(plan, found.diagnostics)
+        plan = None if found.plan is None else replace(found.plan, sources={self.path: str(hash(self.text))})
+        return Compilation(plan, found.diagnostics, self.entries)
 
 
 @dataclass

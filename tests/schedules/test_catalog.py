@@ -272,7 +272,20 @@ def test_a_look_at_1000_flows_takes_less_than_20_ms(tmp_path: Path) -> None:
     assert len(catalog.flows) == 1000
     times = []
     for _ in range(10):
-        started = time.perf_counter()
+        started = time.process_time()  # of this process alone: others may be at work
         catalog.look()
-        times.append(time.perf_counter() - started)
+        times.append(time.process_time() - started)
     assert min(times) < 0.02
+
+
+def test_a_file_that_is_missing_makes_the_flow_valid_when_it_comes(tmp_path: Path) -> None:
+    write(tmp_path / "a.yaml", "dotenv: settings.env\njobs:\n  all: {flow: _parts/sub.yaml}\n")
+    catalog = looked(tmp_path)
+    valid = [catalog.flows["a"].valid]
+    write(tmp_path / "_parts" / "sub.yaml", VALID)
+    write(tmp_path / "settings.env", "REGION=eu\n")
+    catalog.look()
+    valid.append(catalog.flows["a"].valid)
+    write(tmp_path / "settings.env", "REGION\n", ago=30)
+    catalog.look()
+    assert [*valid, catalog.flows["a"].valid] == [False, True, False]

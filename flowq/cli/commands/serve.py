@@ -91,6 +91,7 @@ def command(
         scheduler=not no_scheduler,
         worker=not no_workers,
         drain=drain,
+        scheduling=() if name is None else (f"--name={name}",),
         log=log,
     )
     announcement = _Announcement(served, as_log=log["format"] == "json")

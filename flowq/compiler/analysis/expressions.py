@@ -39,7 +39,18 @@ _JOB_STATUS: Final = Type("string", values=tuple(str(status) for status in JobSt
 _RUN_STATUS: Final = Type(  # no handler of a skipped run is executed
     "string", values=tuple(str(status) for status in RunStatus if status in RUN_ENDED - {RunStatus.SKIPPED}), meant=_NO_STATUS
 )
-_RUN = Type("map", keys={"id": STRING, "name": STRING, "date": STRING, "flow_dir": STRING, "attempt": NUMBER})
+_RUN = Type(
+    "map",
+    keys={
+        "id": STRING,
+        "name": STRING,
+        "date": STRING,
+        "flow_dir": STRING,
+        "attempt": NUMBER,
+        "scheduled_at": STRING,
+        "schedule": STRING,  # null in most runs, for which they need a fallback
+    },
+)
 _HANDLER_RUN = Type("map", keys={**(_RUN.keys or {}), "status": _RUN_STATUS, "failed_jobs": Type("list", STRING)})
 _NOTHING = Type("map", keys={})
 _OUTPUT: Final = Type("string", output=True)

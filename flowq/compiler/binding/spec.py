@@ -13,6 +13,7 @@ from flowq.compiler.params.params import Bound
 from flowq.compiler.syntax.nodes import Json, MapNode, ScalarNode, YamlNode
 from flowq.plan import Concurrency, JobFields
 from flowq.plan.bulk import record
+from flowq.plan.schedule import Entry
 
 
 @record
@@ -102,6 +103,7 @@ class FlowHead:
     timeout: float | None = None
     fail_fast: bool = False
     concurrency: Concurrency | None = None
+    schedules: tuple[Entry, ...] = ()
     outputs: Mapping[str, Json] = field(default_factory=dict)
     output_sites: tuple[ExpressionSite, ...] = ()
 

@@ -6,7 +6,7 @@ from typing import Final
 
 from flowq.compiler.diagnostics.codes import Code
 from flowq.compiler.diagnostics.suggestions import close_match, did_you_mean, listing
-from flowq.compiler.expressions.sites import HANDLER_RUN, RUNTIME_RUN, Context, ExpressionSite
+from flowq.compiler.expressions.sites import HANDLER_RUN, RUNTIME_RUN, SCHEDULED_RUN, Context, ExpressionSite
 from flowq.compiler.syntax.source import Report
 from flowq.expr import Reference
 
@@ -87,7 +87,7 @@ def _problem(reference: Reference, site: ExpressionSite, known: Known) -> tuple[
         case "matrix":
             return _axis(reference, key, known)
         case "run":
-            return _run(key, site.place, known)
+            return _run(reference, key, site.place, known)
         case "job":
             return _member("part of job", key, ("name", "attempt"), "")
         case _:
@@ -144,7 +144,9 @@ def _axis(reference: Reference, key: str, known: Known) -> tuple[Code, str, str]
     return None
 
 
-def _run(key: str, place: Context, known: Known) -> tuple[Code, str, str] | None:
+def _run(reference: Reference, key: str, place: Context, known: Known) -> tuple[Code, str, str] | None:
+    if key in SCHEDULED_RUN and place is not Context.SCHEDULE and not reference.guarded:
+        return Code.MAYBE_ABSENT, f"only a run of a schedule has `run.{key}`", f"give a fallback: run.{key} ?? ''"
     if key in place.run_keys or key in known.run_keys:
         return None
     if key in RUNTIME_RUN:

@@ -15,8 +15,9 @@ from flowq.compiler.syntax.nodes import Json, MapNode, ScalarNode, YamlNode
 from flowq.compiler.syntax.source import Report
 from flowq.expr import Expression, ExprSyntaxError, Hole, join_holes, literal, parse, split_template
 
-STATIC_RUN: Final = ("date", "name")
-RUNTIME_RUN: Final = ("attempt", "date", "flow_dir", "id", "name")
+SCHEDULED_RUN: Final = ("schedule", "scheduled_at")  # keys of `run` that are null unless a schedule has started it
+STATIC_RUN: Final = ("date", "name", *SCHEDULED_RUN)
+RUNTIME_RUN: Final = ("attempt", "date", "flow_dir", "id", "name", *SCHEDULED_RUN)
 HANDLER_RUN: Final = ("failed_jobs", "status")  # keys of `run` for handlers only
 
 
@@ -31,6 +32,7 @@ class Context(Enum):
     LIST = "in `foreach`"
     WHOLE = "in the `if` of a `foreach`"
     OUTPUTS = "in `outputs`"
+    SCHEDULE = "in the `params` of a schedule"
 
     @property
     def roots(self) -> tuple[str, ...]:
@@ -40,7 +42,7 @@ class Context(Enum):
     @property
     def run_keys(self) -> tuple[str, ...]:
         """The known keys of `run`."""
-        return STATIC_RUN if self in (Context.STATIC, Context.CELL) else RUNTIME_RUN
+        return STATIC_RUN if self in (Context.STATIC, Context.CELL, Context.SCHEDULE) else RUNTIME_RUN
 
 
 _ROOTS: Final[dict[Context, tuple[str, ...]]] = {
@@ -52,6 +54,7 @@ _ROOTS: Final[dict[Context, tuple[str, ...]]] = {
     Context.LIST: ("params", "run", "jobs"),
     Context.WHOLE: ("params", "run", "jobs"),
     Context.OUTPUTS: ("params", "jobs"),
+    Context.SCHEDULE: ("run",),
 }
 
 

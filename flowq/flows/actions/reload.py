@@ -20,7 +20,7 @@ from flowq.store.retry_upload import NewPlan, ResetJob
 from flowq.store.run_upload import StagedJob
 from flowq.store.schema.records import RunRecord
 
-_OF_RUN = ("timeout", "sources", "expiry_times")  # fields of the run's record that come from the plan
+_OF_RUN = ("timeout", "sources", "expiry_times", "notify")  # fields of the run's record that come from the plan
 _NOT_DEFINED = frozenset(
     {"pending", "phase", "verdict", "members"}
 )  # fields of a job that its reset writes, or that never change

@@ -169,8 +169,13 @@ def run_fields(plan: Plan, *, local: bool, queue_prefix: str, labels: Mapping[st
         "total": sum(1 for cell in plan.cells if _is_counted(plan, cell)),
         "retention": _retention_ms(plan.retention),
     }
-    given = (("date", plan.date), ("root", plan.root), ("queue_prefix", queue_prefix))
+    given = (
+        *(("date", plan.date), ("root", plan.root), ("queue_prefix", queue_prefix)),
+        *(("scheduled_at", plan.scheduled_at), ("entry", plan.schedule)),
+    )
     fields |= {name: value for name, value in given if value}
+    if plan.notify:
+        fields["notify"] = "\n".join(notice.stored() for notice in plan.notify)
     if plan.sources:
         fields["sources"] = json.dumps(dict(plan.sources))
     if times := {time for node in plan.nodes for _name, time in _kept(node, fields["retention"])}:

@@ -10,10 +10,10 @@ from typing import Final
 from xml.sax.saxutils import escape, quoteattr
 
 from flowq.flows.views.job_output import plain_output
-from flowq.flows.views.json_documents import iso
 from flowq.flows.views.run_view import JobView, RunView
 from flowq.flows.views.text import safe, safe_json, safe_line
 from flowq.states import JobStatus, Reason
+from flowq.store.schema.documents import iso
 
 _OWN_DOING: Final = frozenset({Reason.ERROR, Reason.INVALID_RESULT})
 # The rest of what XML cannot hold is escaped by `safe`.

@@ -49,6 +49,9 @@ TEMPLATES: Final[dict[str, str]] = {
     # -- webhooks
     "webhook": "webhook:{}",  # hash: a delivery with all it needs
     "webhooks": "webhooks",  # zset: delivery -> when it is due, or its claim expires
+    "notified": "notified",  # hash: flow, event and notice -> "<due, ms>|<delivery>" of the latest message
+    "outcomes": "outcomes",  # hash: flow -> how its last run with `notify` ended: finished or failed
+    "ended": "ended",  # stream: runs that have ended
     # -- earlier results of jobs with `cache`
     "cache": "cache:{}",  # hash: the record of each result, see lib/cache.lua
     "cached": "cached:{}",  # hash: digest -> result

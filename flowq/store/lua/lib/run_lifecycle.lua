@@ -1,17 +1,19 @@
 -- lib/run_lifecycle: how a run starts and ends: the outcome of its graph, its handlers
--- uses: lib/outbox lib/semaphores lib/run_cancellation lib/run_turns lib/group_places
+-- uses: lib/outbox lib/semaphores lib/run_cancellation lib/run_turns lib/group_places lib/notices
 -- loaded: on first use
 -- The graph's outcome is fixed when nothing of it is open; then the handlers of that outcome take part (field `phase` of the run:
 -- early), then those of `exit`, then the run ends. Handlers that do not fit are skipped. `open` counts the jobs that take part.
+local ENDED = 10000 -- ends of runs that are kept, for flows that follow others
 local FITS = { finished = 'success', failed = 'failure', canceled = 'cancel' }
 
 -- A run whose turn it is begins. `with` is the walk that starts it: start, or arm for a retry.
 function L.begin_run(run, with, from, attempt)
-  local found = call('HMGET', K.run(run), 'timeout', 'semaphore', 'keep_place')
+  local found = call('HMGET', K.run(run), 'timeout', 'semaphore', 'keep_place', 'notify')
   call('HSET', K.run(run), 'status', 'running', 'started_at', now)
   if found[1] then call('ZADD', K.timers(), now + found[1], 'timeout|' .. run) end
   L.event(run, '', from, 'running', with == 'arm' and 'retry' or '', 0, attempt)
   if found[2] then L.watch_place(run, found[3]) end
+  if found[4] then L.watch_pace(run, found[4]) end
   L.later(with, run)
 end
 
@@ -23,7 +25,7 @@ end
 
 local NAMES = {
   'open', 'outbox', 'jobs:failed', 'jobs:stopped', 'jobs:canceled', 'warnings', 'status', 'attempt', 'retention', 'phase', 'outcome', 'handlers:early', 'handlers:exit',
-  'timeout', 'semaphore', 'expiry_times', 'place',
+  'timeout', 'semaphore', 'expiry_times', 'place', 'flow', 'file', 'by', 'notify',
 }
 
 local function open_phase(run, phase, count)
@@ -49,8 +51,11 @@ function L.advance(run)
   if tonumber(f.retention) >= 0 then call('ZADD', K.timers(), now + f.retention, 'collect|' .. run) end -- below 0: no expiry
   if f.expiry_times then call('ZADD', K.timers(), now + tonumber(string.match(f.expiry_times, '%d+')), 'fade|' .. run) end
   L.event(run, '', 'running', f.outcome, '', 0, f.attempt)
+  call('XADD', K.ended(), 'MAXLEN', ENDED, '*', 'r', run, 'a', f.attempt, 's', f.outcome, 'f', f.file or '', 'b', f.by or '')
+  if f.notify then L.announce_end(run, f) end
   if f.semaphore then L.leave_group(run, f.semaphore) end
   if f.place then L.leave_schedule(run, f.place) end
+  L.call_schedulers()
 end
 
 -- The handlers of a phase that has begun.

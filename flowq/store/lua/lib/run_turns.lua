@@ -85,12 +85,11 @@ function L.leave_group(run, name)
   call('ZREM', K.timers(), 'place|' .. run)
 end
 
--- Schedulers that live see that there is room: for the next slot of a backlog, or of a backfill.
 function L.leave_schedule(run, name)
   leave(run, name)
-  L.call_schedulers()
 end
 
+-- Schedulers that live look again: there is room for the next slot of a backlog, or of a backfill, and a flow may follow the run.
 local SILENT = 60000 -- ms without a beat after which a scheduler is forgotten
 function L.call_schedulers()
   for _, name in ipairs(call('ZRANGEBYSCORE', K.loops(), now - SILENT, '+inf')) do L.call_worker(name) end
