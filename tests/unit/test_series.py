@@ -1,6 +1,7 @@
 """The slots of schedule entries: a table of nights on which clocks are changed, and an oracle that visits every minute around each change."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from itertools import islice, pairwise
@@ -210,12 +211,9 @@ def test_every_counts_in_real_time_from_the_start() -> None:
 
 
 def test_start_and_end_bound_every_kind() -> None:
-    bounds = {"timezone": "Asia/Tokyo", "start": "2026-05-02", "end": "2026-05-04"}
-    for series in (
-        Series(cron=("0 0 * * *",), **bounds),
-        Series(every=DAY, **bounds),
-        Series(at=("2026-05-01", "2026-05-02", "2026-05-03", "2026-05-04"), **bounds),
-    ):
+    days = ("2026-05-01", "2026-05-02", "2026-05-03", "2026-05-04")
+    for kind in (Series(cron=("0 0 * * *",)), Series(every=DAY), Series(at=days)):
+        series = replace(kind, timezone="Asia/Tokyo", start=days[1], end=days[3])
         assert shown(series.between(0, millis("2030-01-01")), "Asia/Tokyo") == ["02 00:00+09", "03 00:00+09"]
         assert shown(iter([series.last(0, millis("2030-01-01")) or 0]), "Asia/Tokyo") == ["03 00:00+09"]
         assert series.last(0, millis("2026-05-02", "Asia/Tokyo") - 1) is None
@@ -225,8 +223,8 @@ def test_start_and_end_bound_every_kind() -> None:
 def test_the_ends_of_time(zone: str) -> None:
     now = millis("2026-01-01")
     assert Series(every=HOUR, start="0001-01-01", timezone=zone).after(now) is not None
-    for bounds in ({"start": "9999-12-31"}, {"end": "0001-01-01"}):
-        for series in (Series(cron=("0 6 * * *",), timezone=zone, **bounds), Series(every=DAY, timezone=zone, **bounds)):
+    for kind in (Series(cron=("0 6 * * *",), timezone=zone), Series(every=DAY, timezone=zone)):
+        for series in (replace(kind, start="9999-12-31"), replace(kind, end="0001-01-01")):
             assert series.after(now) is None
             assert series.last(0, now) is None
     assert Series(at=("9999-12-31T23:59",), timezone=zone).after(now) is None
