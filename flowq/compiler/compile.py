@@ -17,8 +17,10 @@ from flowq.compiler.units import Units
 from flowq.config import load_settings
 from flowq.plan import Plan
 from flowq.plan.bulk import no_collection
+from flowq.plan.notice import Notice
 from flowq.plan.schedule import Entry, Scheduled
 from flowq.plan.sources import digest
+from flowq.plan.trigger import Trigger
 
 _NO_PARAMS: Mapping[str, Json] = {}
 
@@ -27,7 +29,7 @@ _NO_PARAMS: Mapping[str, Json] = {}
 class Compilation:
     """A plan, or the problems. `plan` is None exactly if a diagnostic is an error; warnings come with a plan.
 
-    `schedules` are the entries of `schedule`, also of a flow that has no plan only because it lacks values for its params. `files` are the
+    `schedules`, `triggers` and `notify` are what the flow has of these, also of a flow that has no plan only because it lacks values for its params. `files` are the
     absolute paths of what was read besides the flow file, or was looked for: when one changes, so does what came of it.
     """
 
@@ -35,6 +37,8 @@ class Compilation:
     diagnostics: tuple[Diagnostic, ...]
     schedules: tuple[Entry, ...] = ()
     files: tuple[str, ...] = ()
+    triggers: tuple[Trigger, ...] = ()
+    notify: tuple[Notice, ...] = ()
 
     @property
     def ok(self) -> bool:

@@ -8,6 +8,8 @@
     slot_runs runs for slots: compiled, and offered to the store
     firing    what `due` decides is carried out, for one entry
     backfill  runs for past slots
+    triggers  runs that events start
+    spool     the files that a trigger waits for
     scheduler the loop
 
 A catalog has no state of its own: it is a cache of what the files say. Everything that must survive is in the store. A slot is data: its run's

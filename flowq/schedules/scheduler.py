@@ -19,6 +19,7 @@ from flowq.schedules.entries import Entries, FlowsOfDirectory
 from flowq.schedules.firing import Firing
 from flowq.schedules.slot_runs import Maker, log
 from flowq.schedules.summary import Summary
+from flowq.schedules.triggers import Triggers
 from flowq.worker.signals import StopSignals
 
 if TYPE_CHECKING:
@@ -59,6 +60,7 @@ class Scheduler:
         maker = Maker(store, catalog.root, queue_prefix)
         self._firing = Firing(maker, catalog)
         self._backfiller = Backfiller(maker, catalog)
+        self._triggers = Triggers(maker, catalog)
         self._tell = tell
         self._seen: object = None  # the flows of the last look
         self._told: object = None  # those that were told
@@ -127,14 +129,19 @@ class Scheduler:
         """Read the state of all schedules in one call and deal with each; return the seconds until the next is due."""
         begun = time.monotonic()
         known = self._entries.all()
-        beat = self._store.schedules.beat(self.name, [(item.id, item.definition, item.entry.paused) for item in known])
+        triggers = self._triggers.all()
+        entries = [(item.id, item.definition, item.entry.paused) for item in known]
+        entries += [(item.id, item.trigger.definition, item.trigger.paused) for item in triggers]
+        beat = self._store.schedules.beat(self.name, entries)
         self._firing.describe(known)
         if self._tell is not None and self._told != self._seen:
             self._told = self._seen
             self._tell(Summary.of(self._catalog, known, beat.now_ms))
         again = beat.now_ms + int(_LONGEST * 1000)
-        for item, state in zip(known, beat.states, strict=True):
+        for item, state in zip(known, beat.states, strict=False):
             again = min(again, self._firing.turn(item, state, beat.now_ms))
+        for trigger, state in zip(triggers, beat.states[len(known) :], strict=True):
+            again = min(again, self._triggers.turn(trigger, state, beat.now_ms))
         by_id = {item.id: item for item in known}
         for backfill in beat.backfills:
             again = min(again, self._backfiller.turn(backfill, by_id, beat.now_ms))

@@ -27,7 +27,7 @@ from flowq.store.client.session import Session
 from flowq.store.jobs import Jobs
 from flowq.store.retry_upload import NewPlan, ResetJob
 from flowq.store.run_upload import StagedJob
-from flowq.store.schedules import SlotClaim
+from flowq.store.schedules import EventClaim, SlotClaim
 from flowq.store.schema.outcomes import Outcome
 from flowq.store.schema.records import Event, JobRecord, LogEntry, RunRecord
 from flowq.store.schema.run_rows import event, log_entry, run_record
@@ -64,7 +64,7 @@ class Runs:
         run: str,
         nonce: str,
         jobs: Iterable[StagedJob],
-        claim: SlotClaim | None,
+        claim: SlotClaim | EventClaim | None,
         *,
         plan: bytes,
         directory: str,

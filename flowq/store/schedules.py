@@ -14,6 +14,9 @@ from flowq.store.schema.outcomes import Outcome
 NONE: Final = -1
 """In place of a slot where there has been none."""
 
+ENDED_KEPT: Final = 10_000
+"""Ends of runs that are kept, as of `lua/lib/run_lifecycle.lua`."""
+
 
 @dataclass(frozen=True, slots=True)
 class SlotClaim:
@@ -42,6 +45,48 @@ class SlotClaim:
     def arguments(self) -> list[object]:
         """Return it as `run/publish` reads it."""
         return [self.kind, self.schedule, self.after, self.slot, self.due, self.overlap, self.backfill, self.code]
+
+
+@dataclass(frozen=True, slots=True)
+class EventClaim:
+    """The event that a run of a trigger is for.
+
+    Attributes:
+        trigger: id of the trigger, which is stored as schedules are.
+        at_ms: when it happened.
+        key: what no other event of the trigger has.
+        cursor: of an event of a stream: its position; else "".
+        before: likewise, the trigger's cursor as the caller saw it.
+        overlap: as of a slot.
+    """
+
+    trigger: str
+    at_ms: int
+    key: str
+    cursor: str = ""
+    before: str = ""
+    overlap: str = ""
+
+    def arguments(self) -> list[object]:
+        """Return it as `run/publish` reads it."""
+        return ["event", self.trigger, self.before, self.at_ms, self.cursor, self.overlap, self.key, ""]
+
+
+@dataclass(frozen=True, slots=True)
+class EndedRun:
+    """An entry of the stream of runs that have ended: its position there, the run, and what it was of."""
+
+    position: str
+    run: str
+    attempt: int
+    status: str
+    file: str
+    by: str
+
+    @property
+    def at_ms(self) -> int:
+        """When it ended."""
+        return int(self.position.partition("-")[0])
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,6 +210,50 @@ class Schedules:
         reply, holder = self._session.run("schedule/settle_slot", *arguments)
         return Outcome(reply.decode()), holder.decode()
 
+    # -- triggers -------------------------------------------------------------------------------------------------------------
+
+    def arm(self, trigger: str, definition: str, keys: Sequence[str] = ()) -> Outcome:
+        """Let a trigger begin; `keys` are those of events that are there already and start nothing."""
+        return Outcome(self._session.run("schedule/arm_trigger", trigger, definition, list(keys))[0].decode())
+
+    def settle_event(self, claim: EventClaim, outcome: str = "", reason: str = "", run: str = "") -> Outcome:
+        """Note that an event is dealt with without a new run; without an outcome (as of `SlotEntry`) the log does not mention it."""
+        return Outcome(self._session.run("schedule/settle_event", claim.arguments(), outcome, reason, run)[0].decode())
+
+    def see_events(self, trigger: str, keys: Sequence[str]) -> None:
+        """Keep in mind that events are still there, so that they are not forgotten."""
+        self._session.run("schedule/see_events", trigger, list(keys))
+
+    def armed(self, trigger: str) -> tuple[str, str]:
+        """Return the definition with which a trigger began ("" before that), and its cursor."""
+        with self._session.translated:
+            found = self._session.client.hmget(self._keys("schedule", trigger), "armed", "cursor")
+        return (found[0] or b"").decode(), (found[1] or b"").decode()
+
+    def unseen(self, trigger: str, keys: Sequence[str]) -> list[str]:
+        """Return those of these events that were not dealt with."""
+        if not keys:
+            return []
+        with self._session.translated:
+            scores = self._session.client.zmscore(self._keys("events_seen", trigger), list(keys))
+        return [key for key, score in zip(keys, scores, strict=True) if score is None]
+
+    def ended_after(self, position: str, count: int) -> list[EndedRun]:
+        """Return the first runs that ended after a position of the stream."""
+        with self._session.translated:
+            rows = self._session.client.xrange(self._keys("ended"), f"({position}", "+", count)
+        return [
+            _ended(seq.decode(), {name.decode(): value.decode("utf-8", "replace") for name, value in row.items()})
+            for seq, row in rows
+        ]
+
+    def is_gap(self, position: str) -> bool:
+        """Return whether ends after a position of the stream may not be kept any more."""
+        with self._session.translated:
+            first = self._session.client.xrange(self._keys("ended"), "-", "+", 1)
+            full = self._session.client.xlen(self._keys("ended")) >= ENDED_KEPT
+        return bool(full and first) and _order(position) < _order(first[0][0].decode())
+
     def refuse(self, schedule: str, slot: int, reason: str, notices: str = "") -> Outcome:
         """Note, once per slot, that it did not fire because its flow is not valid; it stays missed. `notices`: as of a run's `notify`."""
         return Outcome(self._session.run("schedule/log_refusal", schedule, slot, reason, notices)[0].decode())
@@ -228,6 +317,15 @@ class Schedules:
             found = pipe.execute()
         known = ((run, status.decode()) for run, status in zip(runs, found, strict=True) if status)
         return {run: status for run, status in known if status not in {"staging", "collecting"}}
+
+
+def _ended(position: str, row: Mapping[str, str]) -> EndedRun:
+    return EndedRun(position, row["r"], int(row["a"]), row["s"], row["f"], row["b"])
+
+
+def _order(position: str) -> tuple[int, int]:
+    at_ms, _, number = position.partition("-")
+    return int(at_ms), int(number or 0)
 
 
 def _state(row: Sequence[Any]) -> ScheduleState:

@@ -6,6 +6,7 @@ from typing import Any
 
 from flowq.compiler import Compilation, compile_text
 from flowq.plan.schedule import Entry, Scheduled
+from flowq.plan.trigger import Trigger
 from flowq.slots.timezones import date_in
 
 FLOW = "jobs: {a: {run: 'true'}}\n"
@@ -19,6 +20,7 @@ class Flow:
     entries: tuple[Entry, ...] = ()
     text: str = FLOW
     directory: str = "/flows"
+    triggers: tuple[Trigger, ...] = ()
 
     @property
     def path(self) -> str:
@@ -36,7 +38,7 @@ class Flow:
         date = "2026-01-01" if scheduled is None else date_in(scheduled.at, scheduled.timezone)
         found = compile_text(self.text, name=f"{self.name}.yaml", params=params or {}, date=date)
         plan = None if found.plan is None else replace(found.plan, sources={self.path: str(hash(self.text))})
-        return Compilation(plan, found.diagnostics, self.entries)
+        return Compilation(plan, found.diagnostics, self.entries, triggers=self.triggers)
 
 
 @dataclass

@@ -68,6 +68,7 @@ TEMPLATES: Final[dict[str, str]] = {
     # -- schedules of flows
     "schedule": "schedule:{}",  # hash: slot (the latest that was dealt with), since, def; paused, by, note, until; run
     "schedule_log": "schedule-log:{}",  # stream: what became of its slots
+    "events_seen": "events-seen:{}",  # zset: key of an event of a trigger that was dealt with -> when it was there last
     "schedules": "schedules",  # zset: schedule -> when a scheduler had it last
     "loops": "schedule-loops",  # zset: scheduler -> last beat
     "catalogs": "catalogs",  # hash: name of a catalog -> identity of its directory

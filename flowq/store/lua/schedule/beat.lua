@@ -12,7 +12,7 @@ local SILENT = 3600000 -- ms without a beat after which a scheduler is off the l
 local function forget_old()
   for _, id in ipairs(call('ZRANGEBYSCORE', K.schedules(), '-inf', now - MONTH, 'LIMIT', 0, 100)) do
     call('ZREM', K.schedules(), id)
-    call('DEL', K.schedule(id), K.schedule_log(id))
+    call('DEL', K.schedule(id), K.schedule_log(id), K.events_seen(id))
   end
   call('ZREMRANGEBYSCORE', K.loops(), '-inf', now - SILENT)
 end
