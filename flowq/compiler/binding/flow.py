@@ -10,12 +10,12 @@ from flowq.compiler.binding.dotenv import read_dotenv
 from flowq.compiler.binding.harmless import HarmlessValues
 from flowq.compiler.binding.inheritance import MergedJob, merge_jobs
 from flowq.compiler.binding.job import read_job, time_limit
-from flowq.compiler.binding.notices import read_notices
-from flowq.compiler.binding.schedules import given_by, read_schedules, run_of
 from flowq.compiler.binding.secrets import declare_secrets
 from flowq.compiler.binding.spec import FlowHead, FlowSpec, JobSpec
 from flowq.compiler.binding.stages import with_stages
-from flowq.compiler.binding.triggers import Declarations, read_triggers
+from flowq.compiler.binding.starts.notices import read_notices
+from flowq.compiler.binding.starts.schedules import given_by, read_schedules, run_of
+from flowq.compiler.binding.starts.triggers import Declarations, read_triggers
 from flowq.compiler.diagnostics.codes import Code
 from flowq.compiler.expressions.sites import Context, SiteReader
 from flowq.compiler.params.params import Given, bind_params, declare_params

@@ -7,7 +7,7 @@ from itertools import islice, pairwise
 from typing import Final
 
 from flowq.compiler.binding import fields
-from flowq.compiler.binding.start_values import check_values, params_of, values_of
+from flowq.compiler.binding.starts.values import check_values, params_of, values_of
 from flowq.compiler.diagnostics.codes import Code
 from flowq.compiler.diagnostics.diagnostic import START, Span
 from flowq.compiler.diagnostics.suggestions import close_match, did_you_mean, listing

@@ -7,7 +7,7 @@ from typing import Final
 from flowq.compiler.binding import fields
 from flowq.compiler.binding.job import bare_expression
 from flowq.compiler.binding.secrets import reference
-from flowq.compiler.binding.start_values import check_values, params_of
+from flowq.compiler.binding.starts.values import check_values, params_of
 from flowq.compiler.diagnostics.codes import Code
 from flowq.compiler.diagnostics.diagnostic import Span
 from flowq.compiler.diagnostics.suggestions import listing
