@@ -23,6 +23,7 @@ from flowq.registry import (
 )
 from flowq.serializers import resolve_serializer
 from flowq.states import JobStatus
+from flowq.store.schema.outcomes import Outcome
 
 if TYPE_CHECKING:
     from flowq.store import Store
@@ -161,17 +162,17 @@ class Queue(Enqueueing):
                 self.store.jobs.cancel(job_id)
         self.store.queues.drop(self.name)
 
-    def remove(self, job_or_id: Job | str) -> None:
-        """Remove a waiting job from the queue: it is canceled.
+    def remove(self, job_or_id: Job | str) -> int:
+        """Remove a waiting job from the queue: it is canceled. One that does not wait here is left alone.
 
-        Raises:
-            InvalidJobOperation: it does not wait here.
+        Returns:
+            How many jobs were removed: 1 or 0.
         """
         job_id = job_or_id if isinstance(job_or_id, str) else job_or_id.id
         record = self.store.jobs.get(job_id)
         if record is None or record.queue != self.name or record.status is not JobStatus.QUEUED:
-            raise InvalidJobOperation(f"job {job_id} does not wait in queue {self.name!r}")
-        self.store.jobs.cancel(job_id)
+            return 0
+        return int(self.store.jobs.cancel(job_id) is Outcome.DONE)
 
     def requeue(self, job_id: str) -> Job:
         """Execute a failed or skipped job of this queue again.

@@ -299,7 +299,9 @@ class Worker(WorkerMethods, WorkerInfo):
         """Do nothing: properties are read from the store on each access."""
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Worker) and other.name == self.name
+        if not isinstance(other, Worker):
+            raise TypeError(f"a worker cannot be compared with {other!r}: compare its name")  # as in RQ
+        return other.name == self.name
 
     def __hash__(self) -> int:
         return hash(self.name)

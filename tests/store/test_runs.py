@@ -15,7 +15,7 @@ from flowq.exceptions import AmbiguousRunError, InvalidRunOperation, NoSuchRunEr
 from flowq.flows.actions import retry
 from flowq.flows.actions.submit import staged_jobs, submit
 from flowq.plan import Cell, Edge, Plan
-from flowq.states import Condition, RunStatus
+from flowq.states import Condition, JobStatus, RunStatus
 from flowq.store import Store
 from flowq.store.run_upload import as_rows
 from flowq.store.schema.outcomes import Claim, LogLines, Outcome
@@ -229,6 +229,8 @@ def test_if_is_evaluated_once_its_edges_hold(store: Store, driver: Driver) -> No
     (second,) = driver.tick().decide
     store.jobs.decide(second, "skipped", "if_false")
     assert graphs.statuses(store, run) == {"a": "finished", "b": "skipped/if_false"}
+    queue = store.jobs.get_many([second])[0].queue  # type: ignore[union-attr] # it exists
+    assert store.queues.registry_ids(queue, JobStatus.SKIPPED) == []  # that is for plain jobs, which a requeue revives
     assert run_status(store, run) == "finished"
 
 

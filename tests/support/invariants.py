@@ -222,11 +222,8 @@ def structures(picture: Picture) -> list[str]:
                 places[job].append(f"{status}:{queue}")
     problems = []
     for job, row in picture.jobs.items():
-        if row.get("kind") == "group" or row["status"] == "created" or "unlisted" in row:
-            wanted: list[str] = []
-        else:
-            wanted = [f"{row['status']}:{row['queue']}"]
         found = places.pop(job, [])
+        wanted = _place(row, found)
         if found != wanted and not _on_its_way(picture, row):
             problems.append(f"job {job} is {row['status']} but stands in {found or 'nothing'}")
         if (row["status"] == "started") != (job in picture.leases):
@@ -237,6 +234,16 @@ def structures(picture: Picture) -> list[str]:
             problems.append(f"job {job} waits for a decision but is {row['status']}")
     problems += [f"{job} stands in {where} but does not exist" for job, where in places.items()]
     return problems
+
+
+def _place(row: dict[str, str], found: list[str]) -> list[str]:
+    """Return where a job is to be, given where it is."""
+    if row.get("kind") == "group" or row["status"] == "created" or "unlisted" in row:
+        return []
+    place = [f"{row['status']}:{row['queue']}"]
+    if row["status"] == "skipped" and "run" in row:
+        return place if found == place else []  # earlier versions have listed it
+    return place
 
 
 def _on_its_way(picture: Picture, row: dict[str, str]) -> bool:
