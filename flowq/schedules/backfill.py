@@ -12,7 +12,7 @@ from itertools import islice
 from typing import Final
 
 from flowq.exceptions import FlowqError, ServerError
-from flowq.schedules.catalog import FlowChangedError
+from flowq.schedules.directory.catalog import FlowChangedError
 from flowq.schedules.entries import FlowsOfDirectory, KnownEntry, code_of
 from flowq.schedules.firing import NEVER
 from flowq.schedules.slot_runs import Maker, compile_slot, first_problem, log, lowered

@@ -15,7 +15,7 @@ from flowq.slots.timezones import time_in
 
 
 class FlowOfCatalog(Protocol):
-    """A flow as a scheduler sees it: `flowq.schedules.catalog.CatalogFlow`."""
+    """A flow as a scheduler sees it: `flowq.schedules.directory.catalog.CatalogFlow`."""
 
     @property
     def name(self) -> str:
@@ -38,7 +38,7 @@ class FlowOfCatalog(Protocol):
 
 
 class FlowsOfDirectory(Protocol):
-    """A catalog as a scheduler sees it: `flowq.schedules.catalog.Catalog`."""
+    """A catalog as a scheduler sees it: `flowq.schedules.directory.catalog.Catalog`."""
 
     @property
     def name(self) -> str:

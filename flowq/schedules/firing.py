@@ -6,7 +6,8 @@ from typing import Final
 
 from flowq.exceptions import FlowqError, ServerError
 from flowq.flows.views.text import plural
-from flowq.schedules.catalog import FlowChangedError
+from flowq.plan.notice import Notice
+from flowq.schedules.directory.catalog import FlowChangedError
 from flowq.schedules.due import Due, decide
 from flowq.schedules.entries import Description, FlowsOfDirectory, KnownEntry
 from flowq.schedules.slot_runs import Maker, compile_slot, first_problem, log
@@ -39,6 +40,7 @@ class Firing:
         ] = {}  # schedule -> its definition and state, when it is due next
         self._described: dict[str, str] = {}
         self._troubles: dict[str, str] = {}
+        self._notices: dict[str, tuple[Notice, ...]] = {}  # by flow: of its text when it was valid last
 
     def describe(self, known: Sequence[KnownEntry]) -> None:
         """Keep what users are shown of the entries, where it has changed."""
@@ -47,6 +49,7 @@ class Firing:
         if changed:
             self._schedules.describe(changed)
         self._described = texts
+        self._notices |= {item.flow.path: item.flow.compilation.notify for item in known if item.flow.valid}
 
     def turn(self, known: KnownEntry, state: ScheduleState, now: int) -> int:
         """Deal with the slots of an entry that are due; return the time (ms) at which to look again.
@@ -139,7 +142,8 @@ class Firing:
 
     def _refuse(self, known: KnownEntry, found: Due, problem: str) -> None:
         slot = found.slot if found.slot is not None else found.left_out.last if found.left_out is not None else 0
-        if self._schedules.refuse(known.id, slot, problem) is Outcome.DONE:
+        notices = "\n".join(notice.stored() for notice in self._notices.get(known.flow.path, ()))
+        if self._schedules.refuse(known.id, slot, problem, notices) is Outcome.DONE:
             log.error("%s: slot %s cannot run: %s", known.id, known.time(slot), problem)
 
     def _description(self, known: KnownEntry) -> str:

@@ -30,6 +30,9 @@ REASONS: Final = {
     ("left_out", "none"): "missed (catch_up: none)",
     ("left_out", "all"): "missed, and beyond the window or number of catch_up",
     ("left_out", "by_hand"): "left out by a user",
+    ("left_out", "paused"): "it was paused",
+    ("left_out", "if_false"): "the `if` of the trigger was false",
+    ("left_out", "gap"): "more runs had ended than are kept",
 }
 """What became of a slot, in words, by outcome and reason."""
 

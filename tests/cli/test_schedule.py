@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from flowq.schedules.catalog import Catalog
+from flowq.schedules.directory.catalog import Catalog
 from flowq.schedules.scheduler import Scheduler
 from flowq.slots.series import slot_id
 from flowq.store import Store

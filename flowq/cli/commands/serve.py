@@ -73,7 +73,7 @@ def command(
     begin and running jobs finish; a second one hands them back. Any number of these may serve the same directory.
     """
     from flowq.flows.local_worker.worker import default_slots
-    from flowq.schedules.names import catalog_name
+    from flowq.schedules.directory.names import catalog_name
     from flowq.serve.service import ServeOptions, Service
 
     if no_workers and no_scheduler:
