@@ -29,8 +29,8 @@ _NO_PARAMS: Mapping[str, Json] = {}
 class Compilation:
     """A plan, or the problems. `plan` is None exactly if a diagnostic is an error; warnings come with a plan.
 
-    `schedules`, `triggers` and `notify` are what the flow has of these, also of a flow that has no plan only because it lacks values for its params. `files` are the
-    absolute paths of what was read besides the flow file, or was looked for: when one changes, so does what came of it.
+    `schedules`, `triggers` and `notify` are what the flow has of these, also of a flow that has no plan only because it lacks values for
+    its params. `files` are the absolute paths of what was read besides the flow file, or was looked for: when one changes, so does what came of it.
     """
 
     plan: Plan | None
@@ -128,7 +128,10 @@ def _compile(source: Source, report: Report, around: Surroundings) -> Compilatio
         diagnostics = around.files.diagnostics(report)
         for one in (report, *around.files.reports):
             one.tree = None  # free the tree before the collector runs again
-    return Compilation(plan, diagnostics, units.schedules, around.files.paths())
+    paths = around.files.paths()
+    if units.head is None:
+        return Compilation(plan, diagnostics, files=paths)
+    return Compilation(plan, diagnostics, units.head.schedules, paths, units.head.triggers, units.head.notify)
 
 
 def _plan(units: Units, source: Source, report: Report, around: Surroundings) -> Plan | None:

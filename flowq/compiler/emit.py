@@ -49,6 +49,7 @@ def make_plan(unit: Unit, file: str) -> Plan:
         timeout=head.timeout,
         fail_fast=head.fail_fast,
         concurrency=head.concurrency,
+        notify=head.notify,
         scopes=emitter.scopes,
         withheld=tuple(sorted(_withheld(unit))),
     )

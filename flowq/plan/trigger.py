@@ -4,8 +4,12 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Final
 
 from flowq.plan.records import Json
+
+SCHEMES: Final = ("github", "gitlab", "slack", "hmac-sha256", "token")
+"""How the requests of a webhook are signed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,7 +23,7 @@ class Trigger:
         settle: of files: how long size and time of a file are the same before it counts as written.
         flow: of flow: the name of the flow that it follows, in the same directory.
         status: of flow: the ends of its runs that count.
-        scheme: of a webhook: github, gitlab, slack, hmac-sha256 or token.
+        scheme: of a webhook: of `SCHEMES`.
         secret: of a webhook: a reference to the key.
         condition: an expression of `event`; "" holds always.
         params: templated values, with `event`.

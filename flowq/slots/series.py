@@ -8,8 +8,10 @@ import hashlib
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime, timedelta
 from functools import lru_cache
+from heapq import merge
+from itertools import count, groupby
 from typing import Final
 
 from flowq.slots.schedule import CronExpression
@@ -17,6 +19,9 @@ from flowq.slots.timezones import named
 
 _ALPHABET: Final = "abcdefghjkmnpqrstvwxyz0123456789"  # that of the ids of runs
 _ID: Final = 12  # characters
+_EPOCH: Final = datetime(1970, 1, 1)  # noqa: DTZ001 - a local time
+_EVER: Final = -62_000_000_000_000  # ms, in the year 5
+_NEVER: Final = 253_000_000_000_000  # ms, in the year 9987; no slot is as late
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,16 +46,15 @@ class Series:
 
     def after(self, ms: int) -> int | None:
         """Return the first slot that is later, None if there is none."""
-        first, end = self._bounds()
-        found = self._next(max(ms, first - 1))
-        return None if found is None or (end is not None and found >= end) else found
+        return next(self.between(ms + 1, _NEVER), None)
 
     def between(self, first: int, end: int) -> Iterator[int]:
         """Yield the slots in [first, end), increasing."""
-        slot = self.after(first - 1)
-        while slot is not None and slot < end:
+        begin, limit = self._bounds()
+        for slot in self._later(max(first, begin) - 1):
+            if slot >= end or (limit is not None and slot >= limit):
+                return
             yield slot
-            slot = self.after(slot)
 
     def last(self, after: int, until: int) -> int | None:
         """Return the last slot in (after, until], None if there is none."""
@@ -73,17 +77,19 @@ class Series:
         said = [self.cron, self.every, self.at, self.timezone, self.start, self.end, jitter]
         return hashlib.sha256(json.dumps(said).encode()).hexdigest()[:16]
 
-    def _next(self, ms: int) -> int | None:
+    def _later(self, ms: int) -> Iterator[int]:
+        """Yield the slots later than a time, whatever `start` and `end` say."""
         if self.every is not None:
             origin = self._origin()
-            return origin + ((ms - origin) // self.every + 1) * self.every
-        if self.at:
-            return min((item for item in self._times() if item > ms), default=None)
-        found = (expression.next_slot(ms, ms) for expression in self._expressions())
-        return min((item for item in found if item is not None), default=None)
+            yield from count(origin + ((ms - origin) // self.every + 1) * self.every, self.every)
+        elif self.at:
+            yield from sorted({item for item in self._times() if item > ms})
+        elif ms < _NEVER:
+            found = merge(*(expression.slots(ms) for expression in self._expressions()))
+            yield from (slot for slot, _ in groupby(found))
 
     def _bounds(self) -> tuple[int, int | None]:
-        first = -(2**62) if self.start is None else _local(self.start, self.timezone)
+        first = _EVER if self.start is None else _local(self.start, self.timezone)
         return first, None if self.end is None else _local(self.end, self.timezone)
 
     def _origin(self) -> int:
@@ -104,13 +110,15 @@ def jitter_of(schedule: str, slot: int, jitter: int) -> int:
 
 def slot_id(schedule: str, key: str, salt: str = "") -> str:
     """Return the id of the run of a slot (`key`: its ms) or of an event (`key`: the event's): 12 characters."""
-    digest = hashlib.sha256(f"{schedule}\n{key}\n{salt}".encode("utf-8", "surrogatepass")).digest()
+    digest = hashlib.sha256(json.dumps([schedule, key, salt]).encode()).digest()  # JSON: no two triples are one text
     return "".join(_ALPHABET[byte & 31] for byte in digest[:_ID])
 
 
 @lru_cache(maxsize=4096)
 def _local(text: str, timezone: str) -> int:
-    return round(datetime.fromisoformat(text).replace(tzinfo=named(timezone)).astimezone(UTC).timestamp() * 1000)
+    local = datetime.fromisoformat(text)
+    offset = local.replace(tzinfo=named(timezone)).utcoffset() or timedelta()
+    return (local - _EPOCH - offset) // timedelta(milliseconds=1)
 
 
 @lru_cache(maxsize=4096)

@@ -10,10 +10,12 @@ from flowq.compiler.binding.dotenv import read_dotenv
 from flowq.compiler.binding.harmless import HarmlessValues
 from flowq.compiler.binding.inheritance import MergedJob, merge_jobs
 from flowq.compiler.binding.job import read_job, time_limit
-from flowq.compiler.binding.schedules import given_by, read_schedules, run_of
 from flowq.compiler.binding.secrets import declare_secrets
 from flowq.compiler.binding.spec import FlowHead, FlowSpec, JobSpec
 from flowq.compiler.binding.stages import with_stages
+from flowq.compiler.binding.starts.notices import read_notices
+from flowq.compiler.binding.starts.schedules import given_by, read_schedules, run_of
+from flowq.compiler.binding.starts.triggers import Declarations, read_triggers
 from flowq.compiler.diagnostics.codes import Code
 from flowq.compiler.expressions.sites import Context, SiteReader
 from flowq.compiler.params.params import Given, bind_params, declare_params
@@ -98,6 +100,8 @@ def _head(root: MapNode, around: Surroundings, report: Report) -> FlowHead:
     output_node = root.get("outputs")
     entries = output_node.entries if isinstance(output_node, MapNode) else {}
     env = {**read_dotenv(root.get("dotenv"), around.place, scope, around.files, report), **env}
+    schedules = read_schedules(root, specs, name, around.timezone, report) if around.alone else ()
+    triggers = Declarations(around.place, name, specs, schedules)
     return FlowHead(
         name=name,
         bound=bound,
@@ -112,7 +116,9 @@ def _head(root: MapNode, around: Surroundings, report: Report) -> FlowHead:
         timeout=time_limit(root, "timeout", scope, report, None),
         fail_fast=fields.flag(root.get("fail_fast")),
         concurrency=fields.run_concurrency(root.get("concurrency"), scope, report),
-        schedules=read_schedules(root, specs, name, around.timezone, report) if around.alone else (),
+        schedules=schedules,
+        triggers=read_triggers(root, triggers, report) if around.alone else (),
+        notify=read_notices(root.get("notify"), around.place, bound, report) if around.alone else (),
         outputs={key: outputs.value(value) for key, (_, value) in entries.items()},
         output_sites=tuple(outputs.sites),
     )

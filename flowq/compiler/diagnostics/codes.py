@@ -101,11 +101,15 @@ class Code(StrEnum):
     NEVER_HOLDS = "FQ705"
     DEFAULT_TAKES_ALL = "FQ706"
     EXCEPTION_NAME = "FQ707"
-    # 8xx: schedules
+    # 8xx: what starts runs, and messages about them
     WHEN = "FQ801"
     CRON = "FQ802"
     SCHEDULE_TIME = "FQ803"
     NO_SCHEDULE = "FQ804"
+    START_VALUE = "FQ805"
+    TRIGGER = "FQ806"
+    TRIGGER_NAME = "FQ807"
+    NOTICE = "FQ808"
     CATCH_UP_ALL = "FQ811"
     SKIPPED_HOUR = "FQ812"
 

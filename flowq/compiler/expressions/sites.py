@@ -19,6 +19,7 @@ SCHEDULED_RUN: Final = ("schedule", "scheduled_at")  # keys of `run` that are nu
 STATIC_RUN: Final = ("date", "name", *SCHEDULED_RUN)
 RUNTIME_RUN: Final = ("attempt", "date", "flow_dir", "id", "name", *SCHEDULED_RUN)
 HANDLER_RUN: Final = ("failed_jobs", "status")  # keys of `run` for handlers only
+NOTICE_RUN: Final = ("attempt", "id", "name", "status")  # keys of `run` for messages about it
 
 
 class Context(Enum):
@@ -33,6 +34,8 @@ class Context(Enum):
     WHOLE = "in the `if` of a `foreach`"
     OUTPUTS = "in `outputs`"
     SCHEDULE = "in the `params` of a schedule"
+    EVENT = "in a trigger"
+    NOTICE = "in the message of `notify`"
 
     @property
     def roots(self) -> tuple[str, ...]:
@@ -42,6 +45,8 @@ class Context(Enum):
     @property
     def run_keys(self) -> tuple[str, ...]:
         """The known keys of `run`."""
+        if self is Context.NOTICE:
+            return NOTICE_RUN
         return STATIC_RUN if self in (Context.STATIC, Context.CELL, Context.SCHEDULE) else RUNTIME_RUN
 
 
@@ -55,6 +60,8 @@ _ROOTS: Final[dict[Context, tuple[str, ...]]] = {
     Context.WHOLE: ("params", "run", "jobs"),
     Context.OUTPUTS: ("params", "jobs"),
     Context.SCHEDULE: ("run",),
+    Context.EVENT: ("event",),
+    Context.NOTICE: ("params", "run", "event"),
 }
 
 

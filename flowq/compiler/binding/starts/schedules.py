@@ -3,16 +3,17 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
-from itertools import pairwise
+from itertools import islice, pairwise
 from typing import Final
 
 from flowq.compiler.binding import fields
+from flowq.compiler.binding.starts.values import check_values, params_of, values_of
 from flowq.compiler.diagnostics.codes import Code
 from flowq.compiler.diagnostics.diagnostic import START, Span
 from flowq.compiler.diagnostics.suggestions import close_match, did_you_mean, listing
 from flowq.compiler.expressions.constants import UNKNOWN, StaticScope
 from flowq.compiler.expressions.sites import Context, SiteReader
-from flowq.compiler.params.params import Given, ParamSpec, bind_params
+from flowq.compiler.params.params import Given, ParamSpec
 from flowq.compiler.syntax.nodes import Json, ListNode, MapNode, ScalarNode, YamlNode, plain
 from flowq.compiler.syntax.schema import schema_document
 from flowq.compiler.syntax.source import Report
@@ -26,6 +27,8 @@ _WHEN: Final = ("cron", "every", "at")
 _ONLY: Final = "default"  # the name of an entry that is the only one, and has none
 _SHORTEST: Final = 1000  # ms between two slots
 _FROM: Final = 1_767_225_600_000  # 2026-01-01: the compiler has no clock
+_YEARS: Final = range(1970, 3000)  # of times that are written out
+_EVER: Final = 32_503_680_000_000  # the year 3000
 _COMPARED: Final = 1000  # slots whose distances a jitter is compared with
 
 
@@ -45,8 +48,8 @@ def read_schedules(root: MapNode, specs: tuple[ParamSpec, ...], name: str, zone:
         entry = _Reader(key, span, node, zone, report).entry()
         if entry is not None:
             sample = Scheduled(at=entry.series.after(_FROM) or _FROM, entry=key, timezone=entry.timezone)
-            given = params_of(node, run_of(sample, name), report, span)
-            bind_params(specs, given, run_of(sample, name), root, Report(report.source))
+            run = run_of(sample, name)
+            check_values(specs, values_of(node, _scope(run), report, span), run, root, report)
         if entry is not None and report.errors == before:
             found.append(entry)
     return tuple(found)
@@ -69,11 +72,10 @@ def given_by(root: MapNode, entry: str, given: Given, run: Mapping[str, Json], r
     quiet = Report(report.source)  # its problems are reported where entries are read
     for key, span, node in _entries(root, quiet):
         if key == entry:
-            own = params_of(node, run, quiet, span)
+            own = values_of(node, _scope(run), quiet, span)
             places = {name: place for name, place in own.places.items() if name not in given.values}
             values = {name: value for name, value in own.values.items() if value is not UNKNOWN}
-            scope = StaticScope({}, (), run, place=Context.SCHEDULE)
-            labels = fields.labels(node.get("labels"), scope, quiet) if isinstance(node, MapNode) else {}
+            labels = fields.labels(node.get("labels"), _scope(run), quiet) if isinstance(node, MapNode) else {}
             return replace(
                 given, values={**values, **given.values}, places={**places, **given.places}, report=given.report or report
             ), labels
@@ -88,13 +90,8 @@ def given_by(root: MapNode, entry: str, given: Given, run: Mapping[str, Json], r
     return given, {}
 
 
-def params_of(node: YamlNode, run: Mapping[str, Json], report: Report, whole: Span) -> Given:
-    """Return the values that an entry gives to params, with their places. `whole` stands for the entry."""
-    section = node.get("params") if isinstance(node, MapNode) else None
-    items = section.entries if isinstance(section, MapNode) else {}
-    scope = StaticScope({}, (), run, place=Context.SCHEDULE)
-    values = {name: scope.evaluate(value, report) for name, (_, value) in items.items()}
-    return Given(values, {name: value.span for name, (_, value) in items.items()}, report, whole)
+def _scope(run: Mapping[str, Json]) -> StaticScope:
+    return StaticScope({}, (), run, place=Context.SCHEDULE)
 
 
 def _precision(ms: int) -> str:
@@ -141,7 +138,7 @@ class _Reader:
         self._map = node if isinstance(node, MapNode) else MapNode(node.start)
         self._whole = node if isinstance(node, ScalarNode) else None  # a cron expression alone
         self._report = report
-        self._scope = StaticScope({}, (), {}, place=Context.SCHEDULE)
+        self._scope = _scope({})
         self._zone = fields.timezone(self._map.get("timezone"), report) or zone or "UTC"
 
     def entry(self) -> Entry | None:
@@ -245,6 +242,10 @@ class _Reader:
                 Code.SCHEDULE_TIME, node.span, message, f"write {time.replace(tzinfo=None).isoformat()} and `timezone`"
             )
             return None
+        if time.year not in _YEARS:
+            message = f"{key}: the year {time.year} is not one of a schedule"
+            self._report.add(Code.SCHEDULE_TIME, node.span, message, f"the years are {_YEARS[0]} to {_YEARS[-1]}")
+            return None
         self._warn_of_gap(node, time)
         return node.value
 
@@ -256,13 +257,10 @@ class _Reader:
             self._report.add(Code.SKIPPED_HOUR, node.span, message, f"it counts as {there.isoformat(timespec='minutes')}")
 
     def _params(self) -> Mapping[str, Json]:
-        section = self._map.get("params")
         reader = SiteReader(
             Report(self._report.source), Context.SCHEDULE
         )  # problems are reported where the values are evaluated
-        return (
-            {name: reader.value(value) for name, (_, value) in section.entries.items()} if isinstance(section, MapNode) else {}
-        )
+        return {name: reader.value(value) for name, value in params_of(self._map).items()}
 
     def _catch_up(self) -> CatchUp:
         node = self._map.get("catch_up")
@@ -297,7 +295,7 @@ class _Reader:
             self._check_jitter(entry, series)
 
     def _check_jitter(self, entry: Entry, series: Series) -> None:
-        gap = min((later - slot for slot, later in pairwise(_first(series, _COMPARED))), default=None)
+        gap = min((later - slot for slot, later in pairwise(islice(series.between(_FROM, _EVER), _COMPARED))), default=None)
         if gap is not None and entry.jitter >= gap:
             message = f"`jitter` is not shorter than the shortest time between two slots, {gap / 1000:g} s"
             self._report.add(
@@ -309,15 +307,6 @@ class _Reader:
         self._report.add(
             Code.CATCH_UP_ALL, self._map.entries["catch_up"][1].span, message, "say overlap: queue if no slot may be left out"
         )
-
-
-def _first(series: Series, count: int) -> Iterator[int]:
-    slot = series.after(_FROM)
-    for _ in range(count):
-        if slot is None:
-            return
-        yield slot
-        slot = series.after(slot)
 
 
 def _time_of(text: str, zone: str) -> int:
