@@ -12,7 +12,7 @@ from itertools import islice
 from typing import Final
 
 from flowq.exceptions import FlowqError, ServerError
-from flowq.schedules.catalog import FlowChangedError
+from flowq.schedules.directory.catalog import FlowChangedError
 from flowq.schedules.entries import FlowsOfDirectory, KnownEntry, code_of
 from flowq.schedules.firing import NEVER
 from flowq.schedules.slot_runs import Maker, compile_slot, first_problem, log, lowered
@@ -140,7 +140,7 @@ class Backfiller:
         by = record.fields.get("by", "")
         made = self._maker.offer(known, lowered(compiled.plan, _LOWER), claim, salt=salt, labels={LABEL: record.id}, by=by)
         if made.outcome is Outcome.DONE:
-            log.info("%s: run %s for slot %s of backfill %s", known.id, made.run, slot, record.id)
+            log.info("%s: run %s for slot %s of backfill %s", known.id, made.run, known.time(slot), record.id)
         elif made.outcome is Outcome.CONFLICT and self._is_taken(made.run, record):
             self._store.backfills.advance(record.id, record.cursor, slot, left_out=1, done=False)
             return True

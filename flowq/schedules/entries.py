@@ -11,10 +11,11 @@ from flowq.plan import Json
 from flowq.plan.schedule import CatchUp, Entry
 from flowq.schedules.due import Policy
 from flowq.slots.series import Series, jitter_of
+from flowq.slots.timezones import time_in
 
 
 class FlowOfCatalog(Protocol):
-    """A flow as a scheduler sees it: `flowq.schedules.catalog.CatalogFlow`."""
+    """A flow as a scheduler sees it: `flowq.schedules.directory.catalog.CatalogFlow`."""
 
     @property
     def name(self) -> str:
@@ -37,7 +38,7 @@ class FlowOfCatalog(Protocol):
 
 
 class FlowsOfDirectory(Protocol):
-    """A catalog as a scheduler sees it: `flowq.schedules.catalog.Catalog`."""
+    """A catalog as a scheduler sees it: `flowq.schedules.directory.catalog.Catalog`."""
 
     @property
     def name(self) -> str:
@@ -69,6 +70,10 @@ class KnownEntry:
     series: Series
     policy: Policy
     definition: str
+
+    def time(self, slot: int) -> str:
+        """Return a slot as a time in the entry's zone, for messages."""
+        return time_in(slot, self.entry.timezone)
 
     def delay(self, slot: int) -> int:
         """Return by how much (ms) the run of a slot begins later."""

@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING
 
 from flowq.schedules.entries import KnownEntry
 from flowq.schedules.requests import beside, known_schedule
-from flowq.schedules.views import ScheduleView, find_slot, local_ms, local_time, outcome_text, read_schedules
-from flowq.slots.timezones import named
+from flowq.schedules.views import ScheduleView, find_slot, local_ms, outcome_text, read_schedules
+from flowq.slots.timezones import named, time_in
 from flowq.store.schedules import SlotEntry
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ def explain_schedule(store: "Store", schedule: str, time: str | None) -> tuple[i
     slot = _meant(time, view.timezone, store.now_ms())
     found = find_slot(store.schedules.log(schedule), slot)
     if next(known.series.between(slot, slot + 1), None) is None and found is None:
-        return slot, [f"{local_time(slot, view.timezone)} is no slot of this schedule{beside(known, slot)}"]
+        return slot, [f"{time_in(slot, view.timezone)} is no slot of this schedule{beside(known, slot)}"]
     if found is not None:
         return slot, _dealt_with(found, slot, view.timezone)
     return slot, _not_dealt_with(store, view, known, slot)
@@ -51,11 +51,11 @@ def _meant(time: str, timezone: str, now: int) -> int:
 
 
 def _dealt_with(found: SlotEntry, slot: int, timezone: str) -> list[str]:
-    when = local_time(slot, timezone)
+    when = time_in(slot, timezone)
     match found.outcome:
         case "run":
             by = " by a user" if found.reason == "by_hand" else ""
-            return [f"the slot {when} ran: run {found.run} was started{by} at {local_time(found.at_ms, timezone)}"]
+            return [f"the slot {when} ran: run {found.run} was started{by} at {time_in(found.at_ms, timezone)}"]
         case "skipped":
             return [f"the slot {when} was skipped: {outcome_text(found)}", f"run {found.run} was open"]
         case "left_out":
@@ -65,11 +65,11 @@ def _dealt_with(found: SlotEntry, slot: int, timezone: str) -> list[str]:
 
 
 def _not_dealt_with(store: "Store", view: ScheduleView, known: KnownEntry, slot: int) -> list[str]:
-    when, record = local_time(slot, view.timezone), view.record
+    when, record = time_in(slot, view.timezone), view.record
     if slot > store.now_ms():
         return [f"the slot {when} is still to come", *_now(store, view)]
     if slot <= record.since_ms:
-        began = local_time(record.since_ms // 1000 * 1000, view.timezone)
+        began = time_in(record.since_ms // 1000 * 1000, view.timezone)
         return [
             f"the slot {when} was before the schedule began: its present times were first seen at {began}",
             f"`flowq schedule backfill {record.id} --from TIME --to TIME` makes runs for past slots",
@@ -105,5 +105,5 @@ def _now(store: "Store", view: ScheduleView) -> list[str]:
     if view.record.open:
         found.append(f"run {view.record.open[0]} is open")
     if view.next_ms is not None:
-        found.append(f"the next slot is {local_time(view.next_ms, view.timezone)}")
+        found.append(f"the next slot is {time_in(view.next_ms, view.timezone)}")
     return found

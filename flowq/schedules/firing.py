@@ -5,7 +5,9 @@ from dataclasses import replace
 from typing import Final
 
 from flowq.exceptions import FlowqError, ServerError
-from flowq.schedules.catalog import FlowChangedError
+from flowq.flows.views.text import plural
+from flowq.plan.notice import Notice
+from flowq.schedules.directory.catalog import FlowChangedError
 from flowq.schedules.due import Due, decide
 from flowq.schedules.entries import Description, FlowsOfDirectory, KnownEntry
 from flowq.schedules.slot_runs import Maker, compile_slot, first_problem, log
@@ -38,6 +40,7 @@ class Firing:
         ] = {}  # schedule -> its definition and state, when it is due next
         self._described: dict[str, str] = {}
         self._troubles: dict[str, str] = {}
+        self._notices: dict[str, tuple[Notice, ...]] = {}  # by flow: of its text when it was valid last
 
     def describe(self, known: Sequence[KnownEntry]) -> None:
         """Keep what users are shown of the entries, where it has changed."""
@@ -46,6 +49,7 @@ class Firing:
         if changed:
             self._schedules.describe(changed)
         self._described = texts
+        self._notices |= {item.flow.path: item.flow.compilation.notify for item in known if item.flow.valid}
 
     def turn(self, known: KnownEntry, state: ScheduleState, now: int) -> int:
         """Deal with the slots of an entry that are due; return the time (ms) at which to look again.
@@ -95,7 +99,7 @@ class Firing:
             outcome, _ = self._schedules.settle(claim, "left_out", known.policy.catch_up, first=left.first, count=left.count)
             if outcome is not Outcome.DONE:
                 return None, now + _SOON
-            log.info("%s leaves out %d missed slots", known.id, left.count)
+            log.info("%s: %s from %s on left out", known.id, plural(left.count, "missed slot"), known.time(left.first))
             return replace(state, slot=left.last), now
         assert found.slot is not None, "something is to be done"
         if found.waits and state.open + state.waiting:
@@ -112,7 +116,7 @@ class Firing:
         if busy and claim.overlap == "skip":  # no need to compile: mostly the run that was open is
             outcome, holder = self._schedules.settle(claim, "skipped", "running")
             if outcome is not Outcome.WRONG_STATE:
-                log.info("%s: slot %s is skipped, run %s is not over", known.id, claim.slot, holder)
+                log.info("%s: slot %s is skipped, run %s is not over", known.id, known.time(claim.slot), holder)
                 return Outcome.SKIPPED if outcome is Outcome.DONE else outcome
         try:
             compiled = compile_slot(known.flow, known, claim.slot)
@@ -120,14 +124,14 @@ class Firing:
             return Outcome.BUSY if self._catalog.stale else Outcome.CONFLICT
         if compiled.plan is None:  # the file is valid, but not for this slot
             outcome, _ = self._schedules.settle(claim, "refused", first_problem(compiled))
-            log.error("%s: slot %s cannot run: %s", known.id, claim.slot, first_problem(compiled))
+            log.error("%s: slot %s cannot run: %s", known.id, known.time(claim.slot), first_problem(compiled))
             return outcome
         offered = self._maker.offer(known, compiled.plan, claim)
         if offered.outcome is Outcome.CONFLICT:  # another scheduler was quicker, or the run is there already
             outcome, _ = self._schedules.settle(claim, "run", run=slot_id(known.id, str(claim.slot)))
             return Outcome.DUPLICATE if outcome is Outcome.DONE else Outcome.CONFLICT
         if offered.outcome is Outcome.DONE:
-            log.info("%s: run %s for slot %s", known.id, offered.run, claim.slot)
+            log.info("%s: run %s for slot %s", known.id, offered.run, known.time(claim.slot))
         return offered.outcome
 
     def _problem(self, known: KnownEntry) -> str:
@@ -138,8 +142,9 @@ class Firing:
 
     def _refuse(self, known: KnownEntry, found: Due, problem: str) -> None:
         slot = found.slot if found.slot is not None else found.left_out.last if found.left_out is not None else 0
-        if self._schedules.refuse(known.id, slot, problem) is Outcome.DONE:
-            log.error("%s: slot %s cannot run: %s", known.id, slot, problem)
+        notices = "\n".join(notice.stored() for notice in self._notices.get(known.flow.path, ()))
+        if self._schedules.refuse(known.id, slot, problem, notices) is Outcome.DONE:
+            log.error("%s: slot %s cannot run: %s", known.id, known.time(slot), problem)
 
     def _description(self, known: KnownEntry) -> str:
         return Description(

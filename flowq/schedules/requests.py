@@ -16,8 +16,8 @@ from flowq.plan import Json
 from flowq.schedules.backfill import Range
 from flowq.schedules.entries import Description, KnownEntry, known_entry
 from flowq.schedules.slot_runs import Maker, compile_slot, first_problem
-from flowq.schedules.views import local_time
 from flowq.slots.series import slot_id
+from flowq.slots.timezones import time_in
 from flowq.store.schedules import SlotClaim
 
 if TYPE_CHECKING:
@@ -81,7 +81,7 @@ def trigger(store: "Store", schedule: str, slot: int | None, params: Mapping[str
     """
     known, described = known_schedule(store, schedule)
     if slot is not None and next(known.series.between(slot, slot + 1), None) is None:
-        raise UsageError(f"{local_time(slot, known.entry.timezone)} is no slot of {schedule}{beside(known, slot)}")
+        raise UsageError(f"{time_in(slot, known.entry.timezone)} is no slot of {schedule}{beside(known, slot)}")
     if not Path(described.path).is_file():
         raise UsageError(f"{described.path} is not on this machine: run this command where the scheduler runs")
     at = store.now_ms() if slot is None else slot
@@ -97,7 +97,7 @@ def trigger(store: "Store", schedule: str, slot: int | None, params: Mapping[str
         )
     if not made.there:
         raise InvalidRunOperation(
-            f"the slot {local_time(at, known.entry.timezone)} has another run already: `flowq status {made.run}`"
+            f"the slot {time_in(at, known.entry.timezone)} has another run already: `flowq status {made.run}`"
         )
     return made.run
 
@@ -122,7 +122,7 @@ def plan_backfill(store: "Store", schedule: str, part: Range) -> list[PlannedSlo
     slots = list(islice(part.slots(known.series), MOST + 1))
     zone = known.entry.timezone
     if not slots:
-        raise UsageError(f"{schedule} has no slot from {local_time(part.first, zone)} to {local_time(part.end, zone)}")
+        raise UsageError(f"{schedule} has no slot from {time_in(part.first, zone)} to {time_in(part.end, zone)}")
     if len(slots) > MOST:
         raise UsageError(f"a backfill has {MOST:,} slots at most: choose a shorter time")
     runs = [slot_id(schedule, str(slot)) for slot in slots]
@@ -166,5 +166,5 @@ def beside(known: KnownEntry, slot: int) -> str:
     """Return the slots around a time, as the end of a sentence."""
     zone = known.entry.timezone
     around = (known.series.last(slot - 32 * 86_400_000, slot), known.series.after(slot))
-    shown = " and ".join(local_time(item, zone) for item in around if item is not None)
+    shown = " and ".join(time_in(item, zone) for item in around if item is not None)
     return f"; beside it are {shown}" if shown else ""

@@ -17,6 +17,7 @@ from flowq.exceptions import ServerError
 from flowq.schedules.backfill import Backfiller
 from flowq.schedules.entries import Entries, FlowsOfDirectory
 from flowq.schedules.firing import Firing
+from flowq.schedules.heartbeat import Heart
 from flowq.schedules.slot_runs import Maker, log
 from flowq.schedules.summary import Summary
 from flowq.schedules.triggers import Triggers
@@ -42,6 +43,7 @@ class Scheduler:
         queue_prefix: in front of the names of the queues of their runs, see `submit`.
         name: of the scheduler among others; by default made from host and process.
         tell: called when the flows have changed, once the store has answered.
+        heart: beats after each turn that the store has answered.
     """
 
     def __init__(
@@ -52,6 +54,7 @@ class Scheduler:
         queue_prefix: str = "",
         name: str = "",
         tell: "Callable[[Summary], None] | None" = None,
+        heart: Heart | None = None,
     ) -> None:
         self.name = name or f"{socket.gethostname()}:{os.getpid()}:{ids.nonce()[:6]}"
         self._store = store
@@ -62,6 +65,7 @@ class Scheduler:
         self._backfiller = Backfiller(maker, catalog)
         self._triggers = Triggers(maker, catalog)
         self._tell = tell
+        self._heart = heart
         self._seen: object = None  # the flows of the last look
         self._told: object = None  # those that were told
         self._look_at = self._beat_at = 0.0  # monotonic
@@ -145,6 +149,8 @@ class Scheduler:
         by_id = {item.id: item for item in known}
         for backfill in beat.backfills:
             again = min(again, self._backfiller.turn(backfill, by_id, beat.now_ms))
+        if self._heart is not None:
+            self._heart.beat()
         return (again - beat.now_ms) / 1000 - (time.monotonic() - begun)
 
     def _wait(self, waiter: "WakeupConnection", ends: tuple[int, ...], pause: float) -> bool:

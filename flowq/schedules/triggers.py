@@ -15,13 +15,13 @@ from flowq.exceptions import FlowqError, ServerError
 from flowq.flows.actions.submit import offer
 from flowq.plan import Json
 from flowq.plan.trigger import Trigger
-from flowq.schedules.catalog import FlowChangedError
+from flowq.schedules.directory.catalog import FlowChangedError
+from flowq.schedules.directory.spool import Spool
 from flowq.schedules.entries import FlowOfCatalog, FlowsOfDirectory
 from flowq.schedules.firing import NEVER
 from flowq.schedules.slot_runs import Maker, first_problem, log
-from flowq.schedules.spool import Spool
 from flowq.slots.series import slot_id
-from flowq.store.schedules import EndedRun, EventClaim, ScheduleState
+from flowq.store.schedules import EventClaim, RunEnd, ScheduleState
 from flowq.store.schema.documents import iso
 from flowq.store.schema.outcomes import Outcome
 
@@ -40,7 +40,7 @@ class KnownTrigger:
 
 
 @dataclass(frozen=True, slots=True)
-class Event:
+class TriggerEvent:
     """An event of a trigger: its claim, and what expressions see of it; None: it is none of this trigger's."""
 
     claim: EventClaim
@@ -110,7 +110,7 @@ class Triggers:
 
     # -- events ---------------------------------------------------------------------------------------------------------------
 
-    def _ends(self, known: KnownTrigger, cursor: str) -> Iterator[Event]:
+    def _ends(self, known: KnownTrigger, cursor: str) -> Iterator[TriggerEvent]:
         """Yield the ends of runs, those of other flows too: the cursor passes over them."""
         if self._schedules.is_gap(cursor):
             log.error("%s: more runs have ended than are kept while no scheduler looked", known.id)
@@ -125,20 +125,20 @@ class Triggers:
                 if not self._follows(known.trigger, end):
                     passed = claim
                     continue
-                yield Event(claim, self._data_of(end))
+                yield TriggerEvent(claim, self._data_of(end))
                 cursor, passed = end.position, None
             if passed is not None:
-                yield Event(passed, None)
+                yield TriggerEvent(passed, None)
                 cursor = passed.cursor
 
-    def _follows(self, trigger: Trigger, end: EndedRun) -> bool:
+    def _follows(self, trigger: Trigger, end: RunEnd) -> bool:
         flow = self._catalog.flows.get(trigger.flow)
         if end.status not in trigger.status or flow is None:
             return False
         ours = end.by.startswith(f"{self._catalog.name}/{trigger.flow}:")
         return ours or (bool(end.file) and os.path.realpath(end.file) == os.path.realpath(flow.path))
 
-    def _data_of(self, end: EndedRun) -> dict[str, Json]:
+    def _data_of(self, end: RunEnd) -> dict[str, Json]:
         run = self._maker.store.runs.get(end.run)
         return {
             "run": end.run,
@@ -150,12 +150,12 @@ class Triggers:
             "ended_at": iso(end.at_ms),
         }
 
-    def _files(self, known: KnownTrigger, spool: Spool, now: int) -> Iterator[Event]:
+    def _files(self, known: KnownTrigger, spool: Spool, now: int) -> Iterator[TriggerEvent]:
         """Yield the files that are written and were not dealt with."""
         files = spool.settled()
         for key in self._schedules.unseen(known.id, list(files)):
             claim = EventClaim(known.id, min(now, files[key].arrived_ms), key, overlap=known.trigger.overlap)
-            yield Event(claim, files[key].data())
+            yield TriggerEvent(claim, files[key].data())
         if spool.is_time_to_tell():
             self._schedules.see_events(known.id, list(files))
 
@@ -169,7 +169,7 @@ class Triggers:
 
     # -- runs -----------------------------------------------------------------------------------------------------------------
 
-    def _deal_with(self, known: KnownTrigger, state: ScheduleState, event: Event) -> Outcome:
+    def _deal_with(self, known: KnownTrigger, state: ScheduleState, event: TriggerEvent) -> Outcome:
         claim = event.claim
         if event.data is None:
             return self._schedules.settle_event(claim)

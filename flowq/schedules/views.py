@@ -30,6 +30,9 @@ REASONS: Final = {
     ("left_out", "none"): "missed (catch_up: none)",
     ("left_out", "all"): "missed, and beyond the window or number of catch_up",
     ("left_out", "by_hand"): "left out by a user",
+    ("left_out", "paused"): "it was paused",
+    ("left_out", "if_false"): "the `if` of the trigger was false",
+    ("left_out", "gap"): "more runs had ended than are kept",
 }
 """What became of a slot, in words, by outcome and reason."""
 
@@ -103,12 +106,6 @@ def when_text(entry: Entry) -> str:
         parts = [f"every {format_duration(entry.every / 1000)}"]
     zone = "" if entry.timezone == "UTC" else f" {entry.timezone}"
     return ", ".join(parts) + zone
-
-
-def local_time(ms: int, timezone: str) -> str:
-    """Return a time in a zone, with its distance to UTC: `2026-03-29 03:00:00+02:00`."""
-    moment = datetime.fromtimestamp(ms / 1000, named(timezone))
-    return moment.isoformat(sep=" ", timespec="seconds" if ms % 1000 == 0 else "milliseconds")
 
 
 def local_ms(text: str, timezone: str) -> int:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from flowq import defaults
-from flowq.schedules.names import served_prefix
+from flowq.schedules.directory.names import served_prefix
 from flowq.serve.child import Child
 from flowq.serve.tree import Tree
 

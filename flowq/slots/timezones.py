@@ -68,6 +68,12 @@ def date_in(at_ms: float, zone: str) -> str:
     return datetime.fromtimestamp(at_ms / 1000, named(zone) if zone else UTC).date().isoformat()
 
 
+def time_in(at_ms: int, zone: str) -> str:
+    """Return a time (ms since the epoch) in a zone, with its distance to UTC: `2026-03-29 03:00:00+02:00`."""
+    moment = datetime.fromtimestamp(at_ms / 1000, named(zone))
+    return moment.isoformat(sep=" ", timespec="seconds" if at_ms % 1000 == 0 else "milliseconds")
+
+
 def local_of(ms: int, zone: tzinfo) -> datetime:
     """Return a time (ms since the epoch) as local time of a zone."""
     return datetime.fromtimestamp(ms / 1000, UTC).astimezone(zone)

@@ -73,7 +73,7 @@ class EventClaim:
 
 
 @dataclass(frozen=True, slots=True)
-class EndedRun:
+class RunEnd:
     """An entry of the stream of runs that have ended: its position there, the run, and what it was of."""
 
     position: str
@@ -138,6 +138,8 @@ class ScheduleRecord:
     run: str | None  # the latest run of a slot
     pause: Pause | None
     description: str  # what a scheduler said about it
+    rivals: tuple[str, ...]  # two schedulers with other definitions of it
+    rivals_ms: int  # when that was seen last
     open: tuple[str, ...]  # runs of its slots that have not ended; those that wait come last
 
 
@@ -238,7 +240,7 @@ class Schedules:
             scores = self._session.client.zmscore(self._keys("events_seen", trigger), list(keys))
         return [key for key, score in zip(keys, scores, strict=True) if score is None]
 
-    def ended_after(self, position: str, count: int) -> list[EndedRun]:
+    def ended_after(self, position: str, count: int) -> list[RunEnd]:
         """Return the first runs that ended after a position of the stream."""
         with self._session.translated:
             rows = self._session.client.xrange(self._keys("ended"), f"({position}", "+", count)
@@ -319,8 +321,8 @@ class Schedules:
         return {run: status for run, status in known if status not in {"staging", "collecting"}}
 
 
-def _ended(position: str, row: Mapping[str, str]) -> EndedRun:
-    return EndedRun(position, row["r"], int(row["a"]), row["s"], row["f"], row["b"])
+def _ended(position: str, row: Mapping[str, str]) -> RunEnd:
+    return RunEnd(position, row["r"], int(row["a"]), row["s"], row["f"], row["b"])
 
 
 def _order(position: str) -> tuple[int, int]:
@@ -354,6 +356,8 @@ def _record(
         run=fields.get("run"),
         pause=pause,
         description=fields.get("entry", ""),
+        rivals=tuple(fields["rivals"].split("\n")) if "rivals" in fields else (),
+        rivals_ms=int(fields.get("rivals_at", 0)),
         open=tuple(item.decode() for item in (*held, *waiting)),
     )
 

@@ -1,7 +1,8 @@
-"""`flowq schedule`: schedules of a scheduler in this process, and the commands on them."""
+"""`flowq schedule`: flow files, a scheduler of them in this process, and the commands on them."""
 
 import json
-from dataclasses import dataclass, replace
+import os
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -9,12 +10,11 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from flowq.plan.schedule import CatchUp, Entry
+from flowq.schedules.directory.catalog import Catalog
 from flowq.schedules.scheduler import Scheduler
 from flowq.slots.series import slot_id
 from flowq.store import Store
 from tests.cli.conftest import Cli
-from tests.schedules.flows import FLOW, Flow, Flows
 from tests.support.run_driver import Drive
 from tests.support.slot_driver import Driver
 
@@ -22,13 +22,36 @@ NIGHTLY = "flows/etl/nightly:default"
 HOUR = 3_600_000
 
 
+NIGHTLY_YAML = """
+schedule: {cron: "0 * * * *", timezone: Europe/Berlin}
+jobs: {a: {run: "true"}}
+"""
+REPORT_YAML = """
+schedule:
+  eu: {every: 1h, timezone: Europe/Berlin}
+  us: {cron: "0 * * * *", timezone: Europe/Berlin, paused: true}
+params: {region: {default: eu}}
+jobs: {a: {run: "true"}}
+"""
+
+
 @dataclass
 class Site:
     """A directory with flow files, and a scheduler of it."""
 
     store: Store
-    flows: Flows
+    root: Path
     scheduler: Scheduler
+    writes: int = 0
+
+    def write(self, name: str, text: str) -> None:
+        """Write a flow file, as some time ago; the next turn sees it."""
+        path = self.root / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(text)
+        self.writes += 1
+        os.utime(path, (1_700_000_000 + self.writes, 1_700_000_000 + self.writes))
+        self.scheduler.request_look()
 
     def turn(self) -> None:
         self.scheduler.turn()
@@ -46,16 +69,11 @@ class Site:
 
 @pytest.fixture
 def site(store: Store, tmp_path: Path) -> Site:
-    hourly = Entry(name="default", cron=("0 * * * *",), timezone="Europe/Berlin")
-    entries = (replace(hourly, name="eu", every=HOUR, cron=()), replace(hourly, name="us", paused=True))
-    flows = [Flow("etl/nightly", (hourly,), FLOW, str(tmp_path)), Flow("report", entries, FLOW, str(tmp_path))]
-    for flow in flows:
-        path = Path(flow.path)
-        path.parent.mkdir(exist_ok=True)
-        path.write_text(flow.text)
-    catalog = Flows.of(*flows)
-    catalog.root = str(tmp_path)
-    made = Site(store, catalog, Scheduler(store, catalog))
+    root = tmp_path / "flows"
+    root.mkdir()
+    made = Site(store, root, Scheduler(store, Catalog(str(root), "flows")))
+    made.write("etl/nightly.yaml", NIGHTLY_YAML)
+    made.write("report.yaml", REPORT_YAML)
     made.turn()
     return made
 
@@ -162,8 +180,16 @@ def test_a_backlog_is_skipped(cli: Cli, site: Site, store: Store) -> None:
 def test_a_run_by_hand(cli: Cli, site: Site, store: Store) -> None:
     run = cli("schedule", "trigger", "nightly").out.strip()
     record = store.runs.require(run)
-    assert (record.schedule, record.cause, record.directory) == (NIGHTLY, "cli", site.flows.root)
+    assert (record.schedule, record.cause, record.directory) == (NIGHTLY, "cli", str(site.root))
     assert "started by a user" in cli("schedule", "history", "nightly").out
+
+
+def test_params_of_a_run_by_hand(cli: Cli, site: Site, store: Store) -> None:
+    run = cli("schedule", "trigger", "report:us", "-p", "region=us").out.strip()
+    assert store.runs.require(run).params == '{"region": "us"}'
+    outcome = cli("schedule", "trigger", "report:us", "-p", "region=1", "-p", "nothing=x")
+    assert outcome.code == 3
+    assert "there is no param" in outcome.err
 
 
 def test_a_slot_by_hand_is_that_slot(cli: Cli, site: Site, store: Store) -> None:
@@ -181,12 +207,12 @@ def test_a_slot_by_hand_is_that_slot(cli: Cli, site: Site, store: Store) -> None
 
 
 def test_a_file_that_is_not_here(cli: Cli, site: Site) -> None:
-    Path(site.flows.root, "etl", "nightly.yaml").unlink()
+    (site.root / "etl" / "nightly.yaml").unlink()
     assert "nightly.yaml is not on this machine" in cli("schedule", "trigger", "nightly").err
 
 
 def test_a_flow_that_does_not_compile(cli: Cli, site: Site) -> None:
-    Path(site.flows.root, "etl", "nightly.yaml").write_text("jobs: {a: {rum: x}}\n")
+    site.write("etl/nightly.yaml", NIGHTLY_YAML.replace("run:", "rum:"))
     outcome = cli("schedule", "trigger", "nightly")
     assert outcome.code == 3
     assert "rum" in outcome.err
@@ -269,8 +295,7 @@ def test_an_unknown_backfill(cli: Cli, site: Site) -> None:
 
 
 def test_a_flow_that_is_not_valid_any_more(cli: Cli, site: Site) -> None:
-    flow = site.flows.flows["etl/nightly"]
-    site.flows.flows = {"etl/nightly": replace(flow, text="jobs: {a: {rum: x}}\n")}
+    site.write("etl/nightly.yaml", NIGHTLY_YAML.replace("run:", "rum:"))
     site.pretend(NIGHTLY, 1)
     site.turn()
     assert "rum" in listed(cli)[NIGHTLY]["problem"]
@@ -286,8 +311,7 @@ def test_a_schedule_that_was_deleted(cli: Cli, site: Site, store: Store) -> None
 
 
 def test_a_catch_up_that_waits(cli: Cli, site: Site) -> None:
-    entry = Entry(name="default", cron=("0 * * * *",), catch_up=CatchUp(mode="all"))
-    site.flows.flows = {"etl/nightly": replace(site.flows.flows["etl/nightly"], entries=(entry,))}
+    site.write("etl/nightly.yaml", NIGHTLY_YAML.replace("timezone: Europe/Berlin", "catch_up: all"))
     site.turn()
     site.pretend(NIGHTLY, 4)
     site.turn()
@@ -357,3 +381,52 @@ def test_runs_of_a_schedule(cli: Cli, site: Site, store: Store) -> None:
     document = json.loads(cli("status", site.runs()[0], "--json").out)
     assert (document["schedule"], document["cause"]) == (NIGHTLY, "schedule")
     assert document["scheduled_at"].endswith(":00:00.000Z")
+
+
+# -- next ------------------------------------------------------------------------------------------------------------------------
+
+
+def test_the_next_slots_of_a_file(cli: Cli, tmp_path: Path) -> None:
+    (tmp_path / "flow.yaml").write_text(
+        "schedule:\n"
+        "  weekdays: {cron: '0 6 * * MON-FRI', timezone: Europe/Berlin, params: {day: '${{ run.date }}'}}\n"
+        "  hourly: {every: 1h, paused: true, params: {day: 2026-01-01}}\n"
+        "params: {day: {type: date}}\njobs: {a: {run: 'true'}}\n"
+    )
+    assert cli("schedule", "next", "flow.yaml:weekdays", "-n", "3", "--from", "2026-03-27").out.splitlines() == [
+        "ENTRY     SLOT                       DAY",
+        "weekdays  2026-03-27 06:00:00+01:00  Fri",
+        "weekdays  2026-03-30 06:00:00+02:00  Mon  clocks forward 1 h",
+        "weekdays  2026-03-31 06:00:00+02:00  Tue",
+    ]
+    rows = json.loads(cli("schedule", "next", "flow.yaml", "-n", "1", "--from", "2026-10-25T00:30", "--json").out)
+    assert [(row["entry"], row["slot"], row["paused"]) for row in rows] == [
+        ("weekdays", "2026-10-26T05:00:00.000Z", False),
+        ("hourly", "2026-10-25T01:00:00.000Z", True),
+    ]
+    assert rows[0]["note"] == "clocks back 1 h"
+
+
+@pytest.mark.parametrize(
+    ("text", "arguments", "code", "message"),
+    [
+        ("jobs: {a: {run: x}}\n", (), 2, 'flow.yaml has no schedule: `schedule: "0 6 * * *"`'),
+        (
+            "schedule: '@daily'\njobs: {a: {run: x}}\n",
+            ("flow.yaml:nightly",),
+            2,
+            "has no entry 'nightly' in its schedule, but default",
+        ),
+        ("schedule: '@daily'\njobs: {a: {rum: x}}\n", (), 3, "rum"),
+        ("schedule: '@daily'\nparams: {_day: {type: date}}\njobs: {a: {run: x}}\n", (), 3, "_day"),
+        ("schedule: {at: ['2020-01-01T06:00']}\njobs: {a: {run: x}}\n", (), 0, "flow.yaml: no slots from then on"),
+        ("schedule: '@daily'\njobs: {a: {run: x}}\n", ("flow.yaml", "--from", "x"), 2, "expected 2026-01-31,"),
+    ],
+)
+def test_a_file_without_next_slots(
+    cli: Cli, tmp_path: Path, text: str, arguments: tuple[str, ...], code: int, message: str
+) -> None:
+    (tmp_path / "flow.yaml").write_text(text)
+    outcome = cli("schedule", "next", *(arguments or ("flow.yaml",)))
+    assert outcome.code == code
+    assert message in outcome.err

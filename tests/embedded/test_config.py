@@ -23,6 +23,7 @@ def test_defaults(tmp_path: Path) -> None:
         "allow_eviction": Setting("false", "default"),
         "keep_place": Setting("24h", "default"),
         "python": None,
+        "heartbeat": None,
     }
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from flowq.compiler import Compilation, compile_text
+from flowq.plan.notice import Notice
 from flowq.plan.schedule import Entry, Scheduled
 from flowq.plan.trigger import Trigger
 from flowq.slots.timezones import date_in
@@ -21,6 +22,7 @@ class Flow:
     text: str = FLOW
     directory: str = "/flows"
     triggers: tuple[Trigger, ...] = ()
+    notify: tuple[Notice, ...] = ()
 
     @property
     def path(self) -> str:
@@ -38,7 +40,7 @@ class Flow:
         date = "2026-01-01" if scheduled is None else date_in(scheduled.at, scheduled.timezone)
         found = compile_text(self.text, name=f"{self.name}.yaml", params=params or {}, date=date)
         plan = None if found.plan is None else replace(found.plan, sources={self.path: str(hash(self.text))})
-        return Compilation(plan, found.diagnostics, self.entries, triggers=self.triggers)
+        return Compilation(plan, found.diagnostics, self.entries, triggers=self.triggers, notify=self.notify)
 
 
 @dataclass

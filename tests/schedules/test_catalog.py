@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from flowq.exceptions import UsageError
-from flowq.schedules.catalog import Catalog, FlowChangedError
+from flowq.schedules.directory.catalog import Catalog, FlowChangedError
 from tests.support.wait import until
 
 VALID = "jobs:\n  a: {run: 'true'}\n"
@@ -251,7 +251,7 @@ def test_a_directory_that_vanishes_leaves_the_catalog_stale(tmp_path: Path, how:
 
 
 def test_a_directory_with_too_many_files_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("flowq.schedules.walk.MAX_ENTRIES", 3)
+    monkeypatch.setattr("flowq.schedules.directory.walk.MAX_ENTRIES", 3)
     for number in range(4):
         write(tmp_path / f"{number}.txt")
     catalog = looked(tmp_path)

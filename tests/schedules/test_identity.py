@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from flowq.exceptions import UsageError
-from flowq.schedules.identity import claim_name, identity_of
+from flowq.schedules.directory.identity import claim_name, identity_of
 from flowq.store import Store
 
 

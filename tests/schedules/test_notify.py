@@ -13,7 +13,10 @@ import pytest
 from flowq.flows.actions.retry import plan_retry
 from flowq.plan import Plan
 from flowq.plan.notice import Notice
+from flowq.plan.schedule import Entry
+from flowq.schedules.scheduler import Scheduler
 from flowq.store import Store
+from tests.schedules.flows import Flow, Flows
 from tests.support.endpoint import Asked, Endpoint
 from tests.support.server import PrivateServer
 from tests.support.wait import until
@@ -239,3 +242,23 @@ def test_a_local_run_waits_for_its_messages(home: Path, endpoint: Endpoint, tmp_
     run = Flow(one("true", notice("finished"))).run(directory=tmp_path)
     assert run.status == "finished"
     assert [item.headers["X-Flowq-Try"] for item in endpoint.asked] == ["1", "2"]
+
+
+def test_a_slot_whose_flow_is_not_valid_is_told_once(store: Store, url: str, endpoint: Endpoint) -> None:
+    every = Entry(name="default", every=1000)
+    flows = Flows.of(Flow("nightly", (every,), notify=(notice("refused", "failed"),)))
+    scheduler = Scheduler(store, flows)
+    scheduler.turn()
+    flows.flows = {"nightly": Flow("nightly", (every,), "jobs: {a: {runs: 'true'}}\n")}
+    scheduler.request_look()
+    with WorkerProcess(url):
+        until(lambda: scheduler.turn() and endpoint.asked, message="a message")
+        scheduler.turn()
+    (asked,) = endpoint.asked
+    assert (asked.document["event"], asked.document["run"], asked.document["flow"]) == (
+        "refused",
+        None,
+        "flows/nightly:default",
+    )
+    assert asked.document["message"].startswith("flows/nightly:default did not run: its flow is not valid (20")
+    assert "FQ101" in asked.document["error"]

@@ -1,4 +1,4 @@
-"""Triggers: each event starts one run, whoever looks, and however often."""
+"""Triggers: each event starts one run, however many schedulers look, and however often."""
 
 import json
 import os

@@ -64,6 +64,22 @@ def test_a_definition_begins_when_it_is_seen(store: Store) -> None:
     assert beat(store, "d")[1] >= later
 
 
+def test_schedulers_with_different_definitions_are_noted(store: Store) -> None:
+    def rivals() -> tuple[str, ...]:
+        record = store.schedules.get_many([NAME])[0]
+        assert record is not None
+        return record.rivals
+
+    beat(store, "d", scheduler="web1")
+    beat(store, "e", scheduler="web1")
+    assert rivals() == (), "its file was changed"
+    store.schedules.leave("web1")
+    beat(store, "f", scheduler="web2")
+    assert rivals() == (), "the first one does not live any more"
+    beat(store, "d", scheduler="web1")
+    assert rivals() == ("web2", "web1")
+
+
 def test_a_slot_that_is_not_due(store: Store) -> None:
     now = store.now_ms()
     assert fire(store, 1000, due=now + 60_000).outcome is Outcome.TOO_EARLY

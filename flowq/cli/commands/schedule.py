@@ -13,6 +13,7 @@ from flowq.cli.options.queues import logging_options
 from flowq.cli.options.types import Pair, params_of
 from flowq.cli.render.output import show, show_json
 from flowq.cli.schedule.backfills import backfill, backfills
+from flowq.cli.schedule.coming import next_
 from flowq.cli.schedule.tables import history_table, schedules_table
 from flowq.cli.schedule.times import moment, moment_ahead
 from flowq.cli.terminal import echo
@@ -41,6 +42,7 @@ def command() -> None:
     """
 
 
+command.add_command(next_)
 command.add_command(backfill)
 command.add_command(backfills)
 
@@ -180,18 +182,21 @@ def run(
     """
     from flowq.config import load_settings
     from flowq.log_format import log_to_stderr
-    from flowq.schedules.catalog import Catalog
-    from flowq.schedules.identity import claim_name
-    from flowq.schedules.names import served_prefix
+    from flowq.schedules.directory.catalog import Catalog
+    from flowq.schedules.directory.identity import claim_name
+    from flowq.schedules.directory.names import served_prefix
+    from flowq.schedules.heartbeat import Heart
     from flowq.schedules.scheduler import Scheduler
 
     log_to_stderr(log["level"], log["format"], log["dates"])
     store = session.store()
     root = str(Path(directory).absolute())
     catalog = Catalog(root, claim_name(store, root, name))
-    prefix = served_prefix(catalog.name) if load_settings(session.url).url is None else ""
+    settings = load_settings(session.url)
+    prefix = served_prefix(catalog.name) if settings.url is None else ""
     tell = None if report is None else _reporter(report)
-    Scheduler(store, catalog, queue_prefix=prefix, tell=tell).run(lifeline)
+    heart = None if settings.heartbeat is None else Heart(settings.heartbeat.value)
+    Scheduler(store, catalog, queue_prefix=prefix, tell=tell, heart=heart).run(lifeline)
 
 
 def _reporter(descriptor: int) -> "Callable[[Summary], None]":

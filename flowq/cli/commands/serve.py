@@ -73,7 +73,7 @@ def command(
     begin and running jobs finish; a second one hands them back. Any number of these may serve the same directory.
     """
     from flowq.flows.local_worker.worker import default_slots
-    from flowq.schedules.names import catalog_name
+    from flowq.schedules.directory.names import catalog_name
     from flowq.serve.service import ServeOptions, Service
 
     if no_workers and no_scheduler:
@@ -146,16 +146,16 @@ class _Announcement:
         if self._done:
             return
         self._done = True
-        for text in _texts(Summary.from_json(report), self.directory):
-            self.say(text)
+        self.say(*_texts(Summary.from_json(report), self.directory))
 
-    def say(self, text: str) -> None:
-        """Write one line."""
+    def say(self, *texts: str) -> None:
+        """Write lines."""
         if self.as_log:
-            logging.getLogger("flowq.serve").info("%s", text)
+            for text in texts:
+                logging.getLogger("flowq.serve").info("%s", text.strip())
         else:
-            line: Line = ((safe_line(text), ""),)
-            show([line], Terminal.of(sys.stdout))
+            lines: list[Line] = [((safe_line(text), ""),) for text in texts]
+            show(lines, Terminal.of(sys.stdout))
 
 
 def _texts(summary: "Summary", directory: str) -> Iterator[str]:

@@ -1,13 +1,17 @@
 """The tables of `flowq schedule`."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
 from typing import Final
 
 from flowq.cli.render.styled_text import Line, columns, fit, pad
 from flowq.cli.terminal import Terminal
 from flowq.flows.views.text import safe_line
+from flowq.plan.schedule import Entry
+from flowq.schedules.coming import ComingSlot
 from flowq.schedules.requests import PlannedSlot
-from flowq.schedules.views import ScheduleView, local_time, outcome_text, when_text
+from flowq.schedules.views import ScheduleView, outcome_text, when_text
+from flowq.slots.timezones import named, time_in
 from flowq.store.backfills import BackfillRecord
 from flowq.store.schedules import SlotEntry
 
@@ -30,8 +34,8 @@ def schedules_table(views: Sequence[ScheduleView], terminal: Terminal) -> Iterat
     rows = [("SCHEDULE", "WHEN", "NEXT", "LAST", "NOW")]
     for view in views:
         paused = view.paused or view.next_ms is None
-        coming = "" if paused or view.next_ms is None else local_time(view.next_ms, view.timezone)
-        last = "" if view.last is None else f"{local_time(view.last.slot, view.timezone)} {view.last.outcome.replace('_', ' ')}"
+        coming = "" if paused or view.next_ms is None else time_in(view.next_ms, view.timezone)
+        last = "" if view.last is None else f"{time_in(view.last.slot, view.timezone)} {view.last.outcome.replace('_', ' ')}"
         when = "" if view.entry is None else when_text(view.entry)
         rows.append((view.record.id, when, coming, last, _now(view)))
     return _table(rows, terminal, {"paused": "warn", "not valid": "badbold"})
@@ -46,7 +50,7 @@ def _now(view: ScheduleView) -> str:
     if view.entry is not None and view.entry.paused:
         parts.append("paused by its file")
     if pause := view.record.pause:
-        until = "" if pause.until_ms is None else f" until {local_time(pause.until_ms, view.timezone)}"
+        until = "" if pause.until_ms is None else f" until {time_in(pause.until_ms, view.timezone)}"
         parts.append(f"paused by {pause.by}{until}" + (f": {pause.note}" if pause.note else ""))
     if view.record.open:
         parts.append(f"{len(view.record.open)} open")
@@ -55,12 +59,32 @@ def _now(view: ScheduleView) -> str:
     return ", ".join(parts)
 
 
+def coming_table(rows: Sequence[tuple[Entry, ComingSlot]], terminal: Terminal) -> Iterator[Line]:
+    """Yield a line per slot that is still to come."""
+    lines = [("ENTRY", "SLOT", "DAY", "")]
+    for entry, found in rows:
+        notes = [found.note, "paused by the file" if entry.paused else ""]
+        lines.append(
+            (
+                entry.name,
+                time_in(found.slot, entry.timezone),
+                _weekday(found.slot, entry.timezone),
+                ", ".join(filter(None, notes)),
+            )
+        )
+    return _table(lines, terminal, {"clocks": "warn", "paused": "warn"})
+
+
+def _weekday(slot: int, timezone: str) -> str:
+    return datetime.fromtimestamp(slot / 1000, named(timezone)).strftime("%a")
+
+
 def history_table(log: Sequence[SlotEntry], statuses: Mapping[str, str], timezone: str, terminal: Terminal) -> Iterator[Line]:
     """Yield a line per entry of a schedule's log, newest first. `statuses`: of runs that are there, by id."""
     rows = [("SLOT", "OUTCOME", "RUN", "STATUS", "WHY")]
     for item in log:
         status = statuses.get(item.run, "") if item.outcome == "run" else ""
-        rows.append((local_time(item.slot, timezone), item.outcome.replace("_", " "), item.run, status, outcome_text(item)))
+        rows.append((time_in(item.slot, timezone), item.outcome.replace("_", " "), item.run, status, outcome_text(item)))
     return _table(rows, terminal, _STYLES)
 
 
@@ -78,7 +102,7 @@ def planned_table(slots: Sequence[PlannedSlot], timezone: str, terminal: Termina
     rows = [("SLOT", "RUN", "STATUS", "")]
     for item in slots:
         what = "runs" if item.wanted else "left out"
-        rows.append((local_time(item.slot, timezone), item.run or "", item.status or "", what))
+        rows.append((time_in(item.slot, timezone), item.run or "", item.status or "", what))
     return _table(rows, terminal, _STYLES)
 
 

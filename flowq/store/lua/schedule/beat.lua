@@ -7,6 +7,7 @@
 -- `entries` are three texts each: id, digest of the definition, 1 if the file says `paused`. A definition that is new or another one begins
 -- now (`since`): no slot before that fires. While the file says `paused`, slots pass. A schedule that no scheduler has had for a month is forgotten.
 local MONTH = 30 * 86400000
+local LIVES = 60000 -- ms without a beat after which a scheduler counts as dead
 local SILENT = 3600000 -- ms without a beat after which a scheduler is off the list
 
 local function forget_old()
@@ -17,13 +18,21 @@ local function forget_old()
   call('ZREMRANGEBYSCORE', K.loops(), '-inf', now - SILENT)
 end
 
-local function state_of(id, definition, paused)
+-- Another scheduler that lives had another definition: two versions of a file are at work, and `since` changes with each beat.
+local function note_rival(key, name, other)
+  if other and other ~= name and tonumber(call('ZSCORE', K.loops(), other) or 0) > now - LIVES then
+    call('HSET', key, 'rivals', other .. '\n' .. name, 'rivals_at', now)
+  end
+end
+
+local function state_of(name, id, definition, paused)
   local key, place = K.schedule(id), L.place_in('schedule', id)
-  local found = call('HMGET', key, 'slot', 'since', 'def', 'paused', 'until')
+  local found = call('HMGET', key, 'slot', 'since', 'def', 'paused', 'until', 'def_by')
   local slot, since = tonumber(found[1] or -1), tonumber(found[2] or now)
   if found[3] ~= definition then
     since = now
-    call('HSET', key, 'def', definition, 'since', now)
+    note_rival(key, name, found[6])
+    call('HSET', key, 'def', definition, 'def_by', name, 'since', now)
   end
   if found[4] and found[5] and tonumber(found[5]) <= now then
     L.resume_schedule(id, tonumber(found[5]))
@@ -42,6 +51,6 @@ function T.beat()
   call('ZADD', K.loops(), now, name)
   forget_old()
   local states = {}
-  for i = 1, #entries, 3 do states[#states + 1] = state_of(entries[i], entries[i + 1], entries[i + 2] == '1') end
+  for i = 1, #entries, 3 do states[#states + 1] = state_of(name, entries[i], entries[i + 1], entries[i + 2] == '1') end
   return { now, states, call('SMEMBERS', K.backfills_open()) }
 end

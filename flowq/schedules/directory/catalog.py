@@ -19,8 +19,8 @@ from typing import Any, Final, TypeAlias
 from flowq.compiler import Code, Compilation, compile_file
 from flowq.compiler.outline import read_outline
 from flowq.exceptions import FlowqError, UsageError
-from flowq.schedules.names import catalog_name
-from flowq.schedules.walk import FileMark, Walk, mark_of
+from flowq.schedules.directory.names import catalog_name
+from flowq.schedules.directory.walk import FileMark, Walk, mark_of
 
 _SETTLED: Final = 1.0  # s without a change after which a file counts as written
 _NOT_COMPILED: Final = Compilation(None, ())

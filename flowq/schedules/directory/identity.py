@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from flowq.exceptions import UsageError
-from flowq.schedules.names import catalog_name
+from flowq.schedules.directory.names import catalog_name
 
 if TYPE_CHECKING:
     from flowq.store import Store
