@@ -1,0 +1,77 @@
+"""Mistakes in a copy of flowq. The checks must find each of them: otherwise their zeros would mean nothing."""
+
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+_PACKAGE: Final = Path(__file__).parents[2] / "flowq"
+
+
+@dataclass(frozen=True, slots=True)
+class Mutant:
+    """A mistake: in a file of the package `right` is replaced by `wrong`. `checks` are those of which at least one must find it."""
+
+    file: str
+    right: str
+    wrong: str
+    checks: tuple[str, ...]
+
+
+MUTANTS: Final = {
+    "no fence": Mutant(
+        "store/lua/lib/execution_history.lua",
+        "if job.token == token then\n    if",
+        "if true then\n    if",
+        ("finished without a good execution", "duplicated transitions"),
+    ),
+    "early release": Mutant(
+        "store/lua/job/release_dependents.lua",
+        "if child.pending == 0 then L.ready(child)",
+        "if child.pending <= 1 then L.ready(child)",
+        ("early dependents",),
+    ),
+    "lost outbox": Mutant(
+        "store/lua/lib/job_end.lua",
+        "L.push('edges', job.id, 0, job.run)",
+        "L.retire(job)",
+        ("stuck",),
+    ),
+    "no lease expires": Mutant("store/lua/job/reap_expired_lease.lua", "if lease > now then", "if true then", ("stuck",)),
+    "places are kept": Mutant(
+        "store/lua/lib/semaphores.lua",
+        "call('ZREM', K.holders(sem.name), job.id)\n      if",
+        "if",
+        ("stuck", "over their limits", "inconsistent"),
+    ),
+    "places without a limit": Mutant(
+        "store/lua/lib/semaphores.lua",
+        "return call('ZCARD', key) < sem.max or",
+        "return true or",
+        ("over their limits",),
+    ),
+    "one attempt too many": Mutant(
+        "store/lua/lib/retry.lua", "if attempt > max or", "if attempt > max + 1 or", ("attempts over the bound",)
+    ),
+    "a request counts twice": Mutant(
+        "store/lua/job/create.lua",
+        "if old.nonce == nonce then",
+        "if false then",
+        ("duplicated transitions", "inconsistent", "processes", "lost"),
+    ),
+}
+
+
+def seed(name: str, directory: Path) -> Path:
+    """Copy flowq with a mistake into a directory; return the directory, to be imported from.
+
+    Raises:
+        AssertionError: the package has another text now.
+    """
+    mutant = MUTANTS[name]
+    shutil.copytree(_PACKAGE, directory / "flowq", ignore=shutil.ignore_patterns("__pycache__"))
+    file = directory / "flowq" / mutant.file
+    text = file.read_text()
+    assert text.count(mutant.right) == 1, f"{mutant.file} has another text now: {mutant.right!r} is not in it once"
+    file.write_text(text.replace(mutant.right, mutant.wrong))
+    return directory
