@@ -27,7 +27,7 @@ from tests.support.workers import WorkerProcess
 NAMESPACE: Final = "chaos"
 SUBMITTERS: Final = 3
 WORKERS: Final = 3
-SLOTS: Final = 4
+SLOTS: Final = 6
 UNREACHABLE: Final = 6  # the exit code of a worker that cannot reach the server when it starts: it is started again
 STARTING: Final = 10.0  # s
 _ROOT: Final = Path(__file__).parents[2]
@@ -35,11 +35,20 @@ _ROOT: Final = Path(__file__).parents[2]
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """The setting of a round. `seconds` is how long there are faults, `lease` is in s, `package` is the directory of another flowq."""
+    """The setting of a round.
+
+    Args:
+        seed: decides faults and workload.
+        seconds: how long there are faults.
+        lease: of the workers, in s.
+        calm: s after the last fault until which everything must have ended.
+        package: the directory of another flowq.
+    """
 
     seed: int
     seconds: float = 40.0
     lease: float = 2.0
+    calm: float = 60.0
     package: Path | None = None
 
 

@@ -8,7 +8,7 @@ from flowq.flows.actions.garbage_collection import Wish, find_garbage
 from flowq.ids import member_id
 from flowq.store import Store
 from tests.chaos.cast import NAMESPACE
-from tests.chaos.evidence import Change, Evidence
+from tests.chaos.evidence import Change, Evidence, Line
 from tests.support import invariants
 from tests.support.expected_ends import inconsistencies
 from tests.support.invariants import ENDED
@@ -58,16 +58,24 @@ def early(evidence: Evidence) -> Iterator[str]:
         if line.what == "end":
             done.add(line.job)
         else:
-            missing = [parent for parent in _executed_parents(evidence, line.job) if parent not in done]
+            missing = [parent for parent in _executed_parents(evidence, line) if parent not in done]
             if missing:
                 yield f"execution {line.execution} of {line.job} began before {missing} had ended"
 
 
-def _executed_parents(evidence: Evidence, job: str) -> Iterator[str]:
-    """Yield the parents that must have been executed well before: it depends on their success, and they did not fail."""
-    for parent, condition in evidence.edges.get(job, ()):
-        row = evidence.picture.jobs.get(parent, {})
-        if condition == "success" and "token" in row and row["status"] == "finished" and "allow_failure" not in row:
+def _executed_parents(evidence: Evidence, line: Line) -> Iterator[str]:
+    """Yield the parents that must have been executed well before: the job depends on their success, and they did not fail.
+
+    The cells of a foreach are those of its latest list: they count for the latest execution of a dependent, and for earlier ones if
+    they existed.
+    """
+    token = evidence.jobs.get(line.job, {}).get("token", "")
+    is_latest = token.partition("-")[0] == str(line.execution)
+    for parent, condition in evidence.edges.get(line.job, ()):
+        row = evidence.jobs.get(parent, {})
+        existed = is_latest or evidence.created.get(parent, 0.0) < line.time + evidence.epoch
+        executed = "token" in row and row["status"] == "finished" and "allow_failure" not in row
+        if condition == "success" and executed and existed:
             yield parent
 
 

@@ -68,6 +68,11 @@ class Evidence:
         return {line.key for line in self.log if line.what == "end"}
 
     @cached_property
+    def created(self) -> dict[str, float]:
+        """When each job was created, on the clock in s."""
+        return {change.job: change.at / 1000 for change in self.changes if change.old == "-"}
+
+    @cached_property
     def edges(self) -> dict[str, list[tuple[str, str]]]:
         """For each job its parents and conditions, with all members of a group in the place of the group."""
         found = {job: [(parent, "ran") for parent in parents] for job, parents in self.parents.items()}

@@ -54,10 +54,20 @@ MUTANTS: Final = {
         "store/lua/lib/retry.lua", "if attempt > max or", "if attempt > max + 1 or", ("attempts over the bound",)
     ),
     "a request counts twice": Mutant(
-        "store/lua/job/create.lua",
-        "if old.nonce == nonce then",
-        "if false then",
-        ("duplicated transitions", "inconsistent", "processes", "lost"),
+        "store/lua/job/create.lua", "if old.nonce == nonce then", "if false then", ("duplicated transitions", "inconsistent")
+    ),
+    "a report counts twice": Mutant(
+        "store/lua/lib/execution_history.lua", "  return 'duplicate'\n", "  return nil\n", ("inconsistent",)
+    ),
+    "records expire": Mutant("store/lua/lib/job_end.lua", "  if ttl < 0 then return end\n", "", ("lost",)),
+    "a payload stays": Mutant(
+        "store/lua/lib/status.lua", "K.job(id), K.payload(id), K.result(id)", "K.job(id), K.result(id)", ("orphan keys",)
+    ),
+    "an exit is a success": Mutant(
+        "worker/supervisor/ends.py",
+        "    if code >= 0:\n",
+        '    if code == 0:\n        return {"outcome": "finished", "value": b"null", "exit_code": 0}\n    if code >= 0:\n',
+        ("finished without a good execution",),
     ),
 }
 

@@ -17,7 +17,6 @@ from tests.chaos.recovery import recoveries
 from tests.chaos.schedule import NETWORK, schedule
 from tests.support.invariants import ENDED
 
-CALM: Final = 60.0  # s after the last fault until which everything must have ended
 _TURN: Final = 0.02  # s between two looks at the clock
 
 
@@ -81,7 +80,7 @@ def _act(cast: Cast) -> None:
 
 def _settle(cast: Cast) -> list[str]:
     """Wait until all is submitted and has ended; return what has not."""
-    deadline = time.monotonic() + CALM
+    deadline = time.monotonic() + cast.setting.calm
     waiting = ["the submitters have not come to their end"]
     while waiting and time.monotonic() < deadline:
         cast.tend()

@@ -78,20 +78,25 @@ def _submissions(dice: random.Random, seconds: float, submitter: int) -> Iterato
 
 def _plain(dice: random.Random, name: str, at: float, before: list[str]) -> list[Submission]:
     """Return a plain job, with some jobs that depend on it or on earlier ones."""
-    first = Submission(f"{name}-0", at, call=_call(dice), delay=dice.choice([0, 0, 0.5]), unique=dice.random() < 0.5)
+    first = _submission(f"{name}-0", at, _call(dice), delay=dice.choice([0, 0, 0.5]), unique=dice.random() < 0.5)
     found = [first, Submission(f"{name}-p", at, call=("poison", dice.choice(POISON)), retries=dice.randrange(3))]
     for number in range(dice.randrange(4)):
         others = dice.sample(before, min(len(before), dice.randrange(3)))
-        found.append(
-            Submission(
-                f"{name}-{number + 1}", at, call=_call(dice), after=(first.id, *others), allow=dice.random() < 0.3, delay=0
-            )
-        )
+        found.append(_submission(f"{name}-{number + 1}", at, _call(dice), after=(first.id, *others), allow=dice.random() < 0.3))
     return found if dice.random() < 0.3 else [first, *found[2:]]
 
 
+def _submission(name: str, at: float, call: tuple[str, Any], **more: Any) -> Submission:
+    return Submission(name, at, call=call, retries=2 if call[0] == "fail" else ENOUGH, **more)
+
+
 def _call(dice: random.Random) -> tuple[str, Any]:
-    return dice.choices([("work", round(dice.uniform(0, 1.5), 2)), ("flaky", dice.randrange(4)), ("fail", None)], [6, 3, 1])[0]
+    return dice.choices([("work", _seconds(dice)), ("flaky", dice.randrange(4)), ("fail", None)], [6, 3, 1])[0]
+
+
+def _seconds(dice: random.Random) -> float:
+    """Return how long a job takes: some take longer than a lease."""
+    return round(dice.choices([dice.uniform(0, 1), dice.uniform(2, 4)], [5, 1])[0], 2)
 
 
 # -- flows
@@ -122,7 +127,7 @@ def _flow(dice: random.Random) -> dict[str, Any]:
 def _fan(dice: random.Random, name: str) -> Jobs:
     leaves = [f"{name}leaf{number}" for number in range(dice.randint(3, 12))]
     jobs: Jobs = {f"{name}root": work(0)}
-    jobs |= {leaf: work(round(dice.uniform(0, 1), 2), depends_on=f"{name}root") for leaf in leaves}
+    jobs |= {leaf: work(_seconds(dice), depends_on=f"{name}root") for leaf in leaves}
     return jobs | {f"{name}join": {"depends_on": leaves}, f"{name}after": work(0, depends_on=f"{name}join")}
 
 
@@ -136,7 +141,7 @@ def _random_graph(dice: random.Random, name: str) -> Jobs:
     conditions = ["success", "success", "success", "ok", "done", "failure"]
     for _ in range(dice.randint(4, 12)):
         above = dice.sample(sorted(jobs), min(len(jobs), dice.randrange(4)))
-        job = dice.choice([work(0.05), work(0), _failing(), {"run": SCRIPT % 0.05, "retry": ENOUGH}])
+        job = dice.choice([work(_seconds(dice)), work(0), _failing(), {"run": SCRIPT % 0.5, "retry": ENOUGH}])
         jobs[f"{name}n{len(jobs)}"] = job | {"depends_on": {parent: dice.choice(conditions) for parent in above}}
         if not above:
             del jobs[f"{name}n{len(jobs) - 1}"]["depends_on"]
