@@ -30,6 +30,7 @@ WORKERS: Final = 3
 SLOTS: Final = 6
 UNREACHABLE: Final = 6  # the exit code of a worker that cannot reach the server when it starts: it is started again
 STARTING: Final = 10.0  # s
+_SIGNALS: Final = {"kill": signal.SIGKILL, "stop": signal.SIGSTOP, "end": signal.SIGTERM}
 _ROOT: Final = Path(__file__).parents[2]
 
 
@@ -80,6 +81,7 @@ class Cast:
         self._later: list[tuple[float, Callable[[], None]]] = []
         self._gone: list[WorkerProcess] = []
         self._output = (self.place / "output").open("ab")
+        self._asked: set[str] = set()  # marks of workers that were asked to stop
         self._started: dict[str, float] = {}  # mark of a worker -> monotonic time, in s
         self._down = False  # the server
         self.server = PrivateServer().start("--appendfsync", "always", appendonly=True)
@@ -185,13 +187,13 @@ class Cast:
             victim = found[int(fault.pick * 1000) % len(found)]
             lost = [pid for pid in pids if _depth(pid, victim) >= 0]
         with suppress(ProcessLookupError):
-            self._signal(victim, how, fault)
+            os.kill(victim, _SIGNALS[how])
+            if how == "stop":
+                self._later.append((time.time() + fault.length, lambda: _go_on(victim)))
+            if how == "end":
+                self._asked.add(worker.mark)
+                lost = []  # it finishes its jobs
             self._hit(fault, fault.length if how == "stop" else 0.0, lost)
-
-    def _signal(self, victim: int, how: str, fault: Fault) -> None:
-        os.kill(victim, signal.SIGKILL if how == "kill" else signal.SIGSTOP)
-        if how == "stop":
-            self._later.append((time.time() + fault.length, lambda: _go_on(victim)))
 
     def _strike_server(self, how: str, fault: Fault) -> None:
         if self._down:
@@ -252,9 +254,10 @@ class Cast:
 
     def _replace(self, index: int) -> None:
         worker = self._workers[index]
-        unreachable = worker.process.returncode == UNREACHABLE and time.monotonic() < self._started[worker.mark] + STARTING
-        if worker.process.returncode >= 0 and not unreachable:
-            self.problems.append(f"a worker ended with {worker.process.returncode}")
+        code = worker.process.returncode
+        unreachable = code == UNREACHABLE and time.monotonic() < self._started[worker.mark] + STARTING
+        if code >= 0 and not unreachable and (code or worker.mark not in self._asked):
+            self.problems.append(f"a worker ended with {code}")
         self._gone.append(worker)
         self._workers[index] = self._worker()
 

@@ -9,6 +9,7 @@ NETWORK: Final = {"drop request": 6.0, "drop reply": 6.0, "cut reply": 3.0, "del
 
 PROCESSES: Final = {
     "kill worker": 3.0,
+    "end worker": 1.0,
     "stop worker": 2.5,
     "kill horse": 4.0,
     "stop horse": 2.0,
