@@ -11,7 +11,7 @@ import time
 from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from flowq import Dependency, Queue, Retry
 from flowq.compiler import compile_text
@@ -21,6 +21,8 @@ from flowq.flows.actions.submit import submit
 from flowq.store import Store
 from tests.chaos import jobs
 from tests.chaos.workload import QUEUES, Submission
+
+AGAIN: Final = 0.1  # s until what the server did not answer is tried again
 
 
 class Journal:
@@ -56,8 +58,10 @@ class Submitter:
     def submit(self, item: Submission) -> None:
         """Submit it, unless it was accepted."""
         while item.id not in self._journal.accepted:
-            with suppress(ServerUnavailableError):
+            try:
                 self._try(item)
+            except ServerUnavailableError:
+                time.sleep(AGAIN)
 
     def _try(self, item: Submission) -> None:
         tries = self._journal.tried.count(item.id)
@@ -111,7 +115,7 @@ def connect() -> Store:
     while True:
         with suppress(ServerUnavailableError):
             return open_store()
-        time.sleep(0.05)
+        time.sleep(AGAIN)
 
 
 if __name__ == "__main__":
