@@ -51,9 +51,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--minutes", type=float, default=1.0, help="begin new rounds for so long; 0: one round")
     parser.add_argument("--seconds", type=float, default=40.0, help="how long a round has faults")
     parser.add_argument("--lease", type=float, default=2.0, help="of the workers, in seconds")
-    parser.add_argument(
-        "--calm", type=float, default=60.0, help="seconds after the last fault until which everything must have ended"
-    )
+    parser.add_argument("--calm", type=float, default=15.0, help="seconds without progress after which what is left is stuck")
     parser.add_argument("--mutant", choices=sorted(mutants.MUTANTS), help="run a flowq with this mistake, until it is found")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write figures and rounds to this file")
     parser.add_argument("--keep", type=Path, metavar="DIR", help="keep the files of rounds with problems here")

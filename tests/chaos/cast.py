@@ -42,14 +42,14 @@ class Setting:
         seed: decides faults and workload.
         seconds: how long there are faults.
         lease: of the workers, in s.
-        calm: s after the last fault until which everything must have ended.
+        calm: s without any progress, after the last fault, that show that what is left is stuck.
         package: the directory of another flowq.
     """
 
     seed: int
     seconds: float = 40.0
     lease: float = 2.0
-    calm: float = 60.0
+    calm: float = 15.0
     package: Path | None = None
 
 

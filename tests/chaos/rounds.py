@@ -17,6 +17,7 @@ from tests.chaos.recovery import recoveries
 from tests.chaos.schedule import NETWORK, schedule
 from tests.support.invariants import ENDED
 
+LONGEST: Final = 180.0  # s after the last fault in which everything must have ended, on a slow machine too
 _TURN: Final = 0.02  # s between two looks at the clock
 
 
@@ -79,12 +80,15 @@ def _act(cast: Cast) -> None:
 
 
 def _settle(cast: Cast) -> list[str]:
-    """Wait until all is submitted and has ended; return what has not."""
-    deadline = time.monotonic() + cast.setting.calm
-    waiting = ["the submitters have not come to their end"]
-    while waiting and time.monotonic() < deadline:
+    """Wait until all is submitted and has ended; return what is stuck."""
+    waiting, before = ["the submitters have not come to their end"], ""
+    moved = begun = time.monotonic()
+    while waiting and time.monotonic() < min(moved + cast.setting.calm, begun + LONGEST):
         cast.tend()
-        waiting = _open(cast.store) if not cast.submitting else waiting
+        waiting = waiting if cast.submitting else _open(cast.store)
+        now = f"{waiting} {(cast.place / 'log').stat().st_size}"
+        if now != before:
+            moved, before = time.monotonic(), now
         time.sleep(10 * _TURN)
     return waiting
 

@@ -18,7 +18,7 @@ from tests.chaos.workload import workload
 from tests.support.invariants import Picture
 
 only_linux = pytest.mark.skipif(sys.platform != "linux", reason="finds its victims in /proc")
-MUTANT = Setting(seed=1, seconds=20.0, calm=12.0)
+MUTANT = Setting(seed=1, seconds=20.0, calm=10.0)
 ROUNDS = 3  # until a mutant is found
 
 
