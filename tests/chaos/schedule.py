@@ -10,7 +10,7 @@ NETWORK: Final = {"drop request": 6.0, "drop reply": 6.0, "cut reply": 3.0, "del
 PROCESSES: Final = {
     "kill worker": 3.0,
     "end worker": 1.0,
-    "stop worker": 2.5,
+    "stop worker": 3.5,
     "kill horse": 4.0,
     "stop horse": 2.0,
     "kill fork server": 2.0,
@@ -29,7 +29,7 @@ PROCESS_PAUSE: Final = 0.6  # s between two others
 _DELAY: Final = (0.01, 0.6)  # s
 _PAUSE: Final = (0.1, 1.5)  # s that a horse or fork server is stopped
 _OUTAGE: Final = (0.05, 1.5)  # leases that the server is down or stopped
-_FREEZE: Final = (0.7, 2.5)  # leases that a worker is stopped
+_FREEZE: Final = (0.9, 2.5)  # leases that a worker is stopped
 
 
 @dataclass(frozen=True, slots=True)

@@ -96,7 +96,7 @@ def _call(dice: random.Random) -> tuple[str, Any]:
 
 def _seconds(dice: random.Random) -> float:
     """Return how long a job takes: some take longer than a lease."""
-    return round(dice.choices([dice.uniform(0, 1), dice.uniform(2, 4)], [5, 1])[0], 2)
+    return round(dice.choices([dice.uniform(0, 1), dice.uniform(2, 5)], [3, 1])[0], 2)
 
 
 # -- flows
