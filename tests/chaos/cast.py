@@ -174,10 +174,11 @@ class Cast:
     # -- faults
 
     def _strike_worker(self, how: str, what: str, fault: Fault) -> None:
-        worker = self._workers[int(fault.pick * len(self._workers))]
-        pids = survivors(worker.mark)
-        if worker.process.pid not in pids:
+        processes = [(worker, survivors(worker.mark)) for worker in self._workers]
+        at_work = [item for item in processes if len(item[1]) > 1]  # one that starts has no fork server yet
+        if not at_work:
             return
+        worker, pids = at_work[int(fault.pick * len(at_work))]
         if what == "worker":
             victim, lost = worker.process.pid, pids
         else:

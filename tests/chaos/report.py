@@ -35,6 +35,11 @@ def figures(rounds: Sequence[Findings]) -> dict[str, Any]:
     }
 
 
+def late(rounds: Sequence[Findings], lease: float) -> bool:
+    """Return whether more than one of 100 jobs of lost workers was started again later than a lease and the slack."""
+    return quantile([value for item in rounds for value in item.after_worker], 0.99) > lease + SLACK
+
+
 def table(rounds: Sequence[Findings]) -> str:
     """Return the figures as lines of text."""
     return "\n".join(f"{name:34}{_text(value)}" for name, value in figures(rounds).items())

@@ -25,7 +25,7 @@ PROCESSES: Final = {
 """Faults of processes and what users do meanwhile, each with its weight."""
 
 NETWORK_PAUSE: Final = 0.16  # s between two faults of the network, on average
-PROCESS_PAUSE: Final = 0.6  # s between two others
+PROCESS_PAUSE: Final = 0.7  # s between two others
 _DELAY: Final = (0.01, 0.6)  # s
 _PAUSE: Final = (0.1, 1.5)  # s that a horse or fork server is stopped
 _OUTAGE: Final = (0.05, 1.5)  # leases that the server is down or stopped
