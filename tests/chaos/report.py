@@ -2,7 +2,6 @@
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import asdict
 from typing import Any, Final
 
 from tests.chaos.checks import CHECKS
@@ -54,7 +53,7 @@ def problems(findings: Findings) -> str:
 
 def document(rounds: Sequence[Findings]) -> dict[str, Any]:
     """Return figures and rounds, for JSON."""
-    return {"figures": figures(rounds), "rounds": [asdict(item) for item in rounds]}
+    return {"figures": figures(rounds), "rounds": [vars(item) for item in rounds]}
 
 
 def _times(values: Sequence[float]) -> dict[str, float]:

@@ -1,6 +1,8 @@
 """A round of chaos, and the teeth of its checks."""
 
+import json
 import sys
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,8 +13,8 @@ from tests.chaos.cast import SUBMITTERS, Setting, Strike
 from tests.chaos.checks import CHECKS
 from tests.chaos.evidence import Change, Evidence, Line
 from tests.chaos.recovery import WORKER, quantile, recoveries
-from tests.chaos.report import ZEROS, problems
-from tests.chaos.rounds import play
+from tests.chaos.report import ZEROS, document, late, problems
+from tests.chaos.rounds import Findings, play
 from tests.chaos.schedule import NETWORK, PROCESSES, schedule
 from tests.chaos.workload import workload
 from tests.support.invariants import Picture
@@ -145,6 +147,18 @@ def test_a_recovery_counts_from_the_later_of_fault_and_end_of_an_outage() -> Non
     assert list(recoveries(Evidence(Picture(), changes, begun, [lost, outage]), WORKER)) == [2.5]
     well = [*begun, Line("end", "a", 1, 7, 3.0)]
     assert list(recoveries(Evidence(Picture(), changes, well, [lost]), WORKER)) == []
+
+
+def test_the_report_is_json() -> None:
+    zeros: dict[str, list[str]] = {name: [] for name in ZEROS}
+    one = Findings(1, Counter({"cut": 2}), jobs=3, problems=zeros, after_worker=[1.0, 3.0])
+    two = Findings(2, Counter({"cut": 1, "delay": 1}), jobs=4, problems=zeros | {"lost": ["a"]}, after_worker=[9.0])
+    shown = json.loads(json.dumps(document([one, two])))
+    assert (shown["figures"]["faults"], shown["figures"]["jobs"], shown["figures"]["lost"]) == (4, 7, 1)
+    assert shown["rounds"][1]["faults"] == {"cut": 1, "delay": 1}
+    assert (one.broken, two.broken) == (False, True)
+    assert (late([one], 2.0), late([one, two], 2.0)) == (False, True)
+    assert "lost: a" in problems(two)
 
 
 def test_quantiles() -> None:
