@@ -8,6 +8,7 @@ fork servers and horses, submitters that are killed and started again, and a pro
     workload    the flows and plain jobs of a round, from its seed
     jobs        the code of the jobs, which keeps the execution log
     submitter   a process that submits a part of the workload, and can be killed at any moment
+    removal     a process that deletes all runs and jobs after a round
     network     the proxy, a process that carries out the faults of the network
     cast        the processes of a round, and what the other faults do to them
     evidence    what is read after a round: records, event streams, execution log, journals of the submitters

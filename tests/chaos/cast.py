@@ -159,6 +159,11 @@ class Cast:
             except AssertionError as error:
                 self.problems.append(f"processes survived their worker: {error}")
 
+    def remove(self) -> None:
+        """Delete all runs and plain jobs, with the flowq of this round."""
+        if code := self._python("tests.chaos.removal").wait(60):
+            self.problems.append(f"the removal of runs and jobs ended with {code}")
+
     def close(self) -> None:
         """Kill everything."""
         for process in (*self._submitters, self._network):

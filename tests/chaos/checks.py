@@ -4,7 +4,6 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
 
-from flowq.flows.actions.garbage_collection import Wish, find_garbage
 from flowq.ids import member_id
 from flowq.store import Store
 from tests.chaos.cast import NAMESPACE
@@ -157,12 +156,8 @@ CHECKS: Final[Mapping[str, Callable[[Evidence], Iterator[str]]]] = {
 }
 
 
-def orphans(store: Store, evidence: Evidence) -> Iterator[str]:
+def orphans(store: Store) -> Iterator[str]:
     """When all runs and plain jobs have been deleted, nothing of them is left."""
-    find_garbage(store, Wish(keep=0)).remove(store)
-    for job, row in evidence.jobs.items():
-        if "run" not in row:
-            store.jobs.delete(job)
     prefix = f"{{{NAMESPACE}}}:"
     client: Any = store.client
     for raw in client.scan_iter(match=prefix.replace("{", "\\{").replace("}", "\\}") + "*", count=1000):

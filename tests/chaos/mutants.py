@@ -72,16 +72,20 @@ MUTANTS: Final = {
 }
 
 
-def seed(name: str, directory: Path) -> Path:
-    """Copy flowq with a mistake into a directory; return the directory, to be imported from.
+def text(name: str) -> str:
+    """Return the text of the mutant's file with its mistake.
 
     Raises:
-        AssertionError: the package has another text now.
+        AssertionError: the file has another text now.
     """
     mutant = MUTANTS[name]
+    right = (_PACKAGE / mutant.file).read_text()
+    assert right.count(mutant.right) == 1, f"{mutant.file} has another text now: {mutant.right!r} is not in it once"
+    return right.replace(mutant.right, mutant.wrong)
+
+
+def seed(name: str, directory: Path) -> Path:
+    """Copy flowq with a mistake into a directory; return the directory, to be imported from."""
     shutil.copytree(_PACKAGE, directory / "flowq", ignore=shutil.ignore_patterns("__pycache__"))
-    file = directory / "flowq" / mutant.file
-    text = file.read_text()
-    assert text.count(mutant.right) == 1, f"{mutant.file} has another text now: {mutant.right!r} is not in it once"
-    file.write_text(text.replace(mutant.right, mutant.wrong))
+    (directory / "flowq" / MUTANTS[name].file).write_text(text(name))
     return directory

@@ -112,8 +112,10 @@ def _judge(cast: Cast, stuck: list[str]) -> Findings:
     evidence = read(cast.store, cast.place, cast.strikes)
     findings = _counted(cast.setting.seed, evidence)
     findings.problems = {name: list(check(evidence)) for name, check in CHECKS.items()}
-    findings.problems |= {"stuck": stuck, "processes": cast.problems}
-    findings.problems["orphan keys"] = [] if stuck else list(orphans(cast.store, evidence))
+    findings.problems |= {"stuck": stuck, "processes": cast.problems, "orphan keys": []}
+    if not stuck:
+        cast.remove()
+        findings.problems["orphan keys"] += orphans(cast.store)
     return findings
 
 
