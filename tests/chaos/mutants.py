@@ -10,12 +10,16 @@ _PACKAGE: Final = Path(__file__).parents[2] / "flowq"
 
 @dataclass(frozen=True, slots=True)
 class Mutant:
-    """A mistake: in a file of the package `right` is replaced by `wrong`. `checks` are those of which at least one must find it."""
+    """A mistake: in a file of the package `right` is replaced by `wrong`, and likewise in the file of `more`.
+
+    `checks` are those of which at least one must find it.
+    """
 
     file: str
     right: str
     wrong: str
     checks: tuple[str, ...]
+    more: "Mutant | None" = None
 
 
 MUTANTS: Final = {
@@ -24,6 +28,12 @@ MUTANTS: Final = {
         "if job.token == token then\n    if",
         "if true then\n    if",
         ("finished without a good execution", "duplicated transitions"),
+        more=Mutant(
+            "store/lua/worker/heartbeat.lua",
+            "if found[1] ~= 'started' or found[2] ~= token then",
+            "if found[1] ~= 'started' then",
+            (),
+        ),
     ),
     "early release": Mutant(
         "store/lua/job/release_dependents.lua",
@@ -72,20 +82,25 @@ MUTANTS: Final = {
 }
 
 
-def text(name: str) -> str:
-    """Return the text of the mutant's file with its mistake.
+def texts(name: str) -> dict[str, str]:
+    """Return the files of the package that a mutant changes, with their mistakes.
 
     Raises:
-        AssertionError: the file has another text now.
+        AssertionError: a file has another text now.
     """
-    mutant = MUTANTS[name]
-    right = (_PACKAGE / mutant.file).read_text()
-    assert right.count(mutant.right) == 1, f"{mutant.file} has another text now: {mutant.right!r} is not in it once"
-    return right.replace(mutant.right, mutant.wrong)
+    found, mutant = {}, MUTANTS[name]
+    while True:
+        right = (_PACKAGE / mutant.file).read_text()
+        assert right.count(mutant.right) == 1, f"{mutant.file} has another text now: {mutant.right!r} is not in it once"
+        found[mutant.file] = right.replace(mutant.right, mutant.wrong)
+        if mutant.more is None:
+            return found
+        mutant = mutant.more
 
 
 def seed(name: str, directory: Path) -> Path:
     """Copy flowq with a mistake into a directory; return the directory, to be imported from."""
     shutil.copytree(_PACKAGE, directory / "flowq", ignore=shutil.ignore_patterns("__pycache__"))
-    (directory / "flowq" / MUTANTS[name].file).write_text(text(name))
+    for file, text in texts(name).items():
+        (directory / "flowq" / file).write_text(text)
     return directory
