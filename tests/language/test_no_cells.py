@@ -7,7 +7,7 @@ import pytest
 
 from flowq.flows.actions.retry import plan_rerun
 from flowq.flows.actions.selection import find_jobs
-from flowq.flows.explain.queue_state import read_surroundings
+from flowq.flows.explain.queue_state import read_queue_state
 from flowq.flows.explain.why import explain
 from flowq.flows.render.graph.model import graph_of
 from flowq.flows.render.junit import junit_xml
@@ -45,7 +45,7 @@ def test_a_job_without_cells_is_shown_as_a_job(lab: Lab) -> None:
     plan = read_plan(run.store, run.id)
     for drawing in (graph_of(plan, run.view), graph_of(plan, run.view, cells=True)):
         assert {vertex.name: vertex.status for vertex in drawing.vertices} == dict.fromkeys(names, JobStatus.FINISHED)
-    around = read_surroundings(run.store, run.view)
+    around = read_queue_state(run.store, run.view)
     texts = [explain(plan, run.view, plan.targets()[name], around).text for name in ("grid", "each", "part")]
     assert texts == ["it has no cells: there was nothing to do"] * 3
 

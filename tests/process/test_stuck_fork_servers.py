@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from flowq.flows.explain.queue_state import read_surroundings
+from flowq.flows.explain.queue_state import read_queue_state
 from flowq.flows.explain.why import explain
 from flowq.flows.views.snapshot import read_view
 from flowq.store import Store
@@ -129,7 +129,7 @@ def test_why_says_that_a_job_waits_for_its_process(store: Store, server: Private
 
         def details() -> str:
             view = read_view(store, run)
-            return " ".join(explain(plan, view, 0, read_surroundings(store, view)).details)
+            return " ".join(explain(plan, view, 0, read_queue_state(store, view)).details)
 
         until(lambda: "waiting for a process: the fork server does not answer, and is killed after 60 s" in details(), 20)
 

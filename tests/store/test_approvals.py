@@ -7,7 +7,7 @@ import pytest
 from flowq import ids
 from flowq.exceptions import InvalidJobOperation, NoSuchJobError
 from flowq.flows.actions import approval, retry
-from flowq.flows.explain.queue_state import read_surroundings
+from flowq.flows.explain.queue_state import read_queue_state
 from flowq.flows.explain.why import explain
 from flowq.flows.views.snapshot import read_snapshot, read_view
 from flowq.plan import Action
@@ -105,7 +105,7 @@ def test_why_shows_the_question(store: Store, driver: Driver) -> None:
     run = asked(store, driver)
     plan, _ = read_snapshot(store, run)
     view = read_view(store, run)
-    cause = explain(plan, view, 1, read_surroundings(store, view))
+    cause = explain(plan, view, 1, read_queue_state(store, view))
     assert cause.text == "waits for an approval: Publish 2026?"
     assert "flowq approve" not in "".join(cause.details), "the command is among those to run next"
     store.runs.cancel(run)

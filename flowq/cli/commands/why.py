@@ -15,7 +15,7 @@ from flowq.cli.render.vocabulary import approval_command, symbol, word
 from flowq.cli.targets import only_job, select_jobs, select_target
 from flowq.cli.terminal import Terminal
 from flowq.exceptions import UsageError
-from flowq.flows.explain.queue_state import read_surroundings
+from flowq.flows.explain.queue_state import read_queue_state
 from flowq.flows.explain.why import Cause, cause_json, explain
 from flowq.flows.views.run_view import RunView, run_view
 from flowq.flows.views.snapshot import read_snapshot
@@ -47,7 +47,7 @@ def command(session: CliContext, run: str | None, job: str | None, *, as_json: b
     plan, snapshot = read_snapshot(store, run_id)
     job_name = target.job if target.job is not None else only_job(plan, run_id, "why")
     view = run_view(plan, snapshot)
-    cause = explain(plan, view, _ordinal(plan, run_id, job_name), read_surroundings(store, view))
+    cause = explain(plan, view, _ordinal(plan, run_id, job_name), read_queue_state(store, view))
     if as_json:
         show_json({"run": run_id, "file": view.file, **cause_json(cause)})
     else:

@@ -36,7 +36,7 @@ class QueueState:
     notes: Mapping[int, str] = field(default_factory=dict)
 
 
-def read_surroundings(store: "Store", run: RunView) -> QueueState:
+def read_queue_state(store: "Store", run: RunView) -> QueueState:
     """Read the state that explains the jobs of a run that have not ended. Of workers and queues nothing if no job waits."""
     queued = [job for job in run.jobs if job.status is JobStatus.QUEUED]
     waiting = [job for job in run.jobs if job.status is JobStatus.DEFERRED]

@@ -1,7 +1,7 @@
 """The order of writes to the two output pipes of a job, as the kernel reports it.
 
-A watch on a pipe (inotify) makes the kernel note each write in one queue for all pipes. Writes to one pipe with none to another between
-them are one note, so the queue has the order of the streams, not how much was written. It exists on Linux; elsewhere there are no notes.
+A watch on a pipe (inotify) makes the kernel report each write in one queue for all pipes. Writes to one pipe with none to another between
+them are one report until it was read. It exists on Linux; elsewhere there are no reports.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ if TYPE_CHECKING:
 
 _IN_MODIFY = 0x2
 _IN_Q_OVERFLOW = 0x4000
-_NOTE = 4  # C ints of a note without a name: watch, kind, cookie, length of the name
+_REPORT = 4  # C ints of a report without a name: watch, kind, cookie, length of the name
 _READ = 64 * 1024
 MISSING = -1
-"""A note in place of some that the kernel had no room for (it keeps 16,384)."""
+"""A report in place of some that the kernel had no room for (it keeps 16,384)."""
 
 if sys.platform == "linux":
     import ctypes
@@ -26,11 +26,11 @@ if sys.platform == "linux":
     _libc = ctypes.CDLL(None)
 
     class WriteOrder:
-        """The notes of all watched pipes of a worker. Holds one descriptor, from the first watch on."""
+        """The reports of all watched pipes of a worker. Holds one descriptor, from the first watch on."""
 
         def __init__(self) -> None:
             self._fd: int | None = None
-            self._notes: dict[int, list[int]] = {}  # by each watch of a group: the list that the group shares
+            self._reports: dict[int, list[int]] = {}  # by each watch of a group: the list that the group shares
 
         def watch(self, pipes: Sequence[int]) -> tuple[int, ...]:
             """Watch a group of pipes; return their watches, none if the system has no more to give."""
@@ -43,23 +43,23 @@ if sys.platform == "linux":
                 self.forget(watches)
                 return ()
             group: list[int] = []
-            self._notes.update(dict.fromkeys(watches, group))
+            self._reports.update(dict.fromkeys(watches, group))
             return watches
 
-        def forget(self, watches: Sequence[int], *, gone: bool = False) -> None:
-            """Stop watching. `gone`: both ends of the pipes are closed, so the kernel has dropped the watches already."""
+        def forget(self, watches: Sequence[int]) -> None:
+            """Stop watching."""
             for watch in watches:
-                self._notes.pop(watch, None)
-                if not gone and self._fd is not None and watch >= 0:
+                self._reports.pop(watch, None)
+                if self._fd is not None and watch >= 0:
                     _libc.inotify_rm_watch(self._fd, watch)
 
         def take(self, watches: Sequence[int]) -> list[int]:
-            """Return the notes of a group since the last call, oldest first: which of its pipes was written to, as index, or `MISSING`."""
+            """Return the reports of a group since the last call, oldest first: which of its pipes was written to, as index, or `MISSING`."""
             while self._fd is not None and self._receive(self._fd):
                 pass
-            notes = self._notes[watches[0]]
-            found = [MISSING if watch == MISSING else watches.index(watch) for watch in notes]
-            notes.clear()
+            reports = self._reports[watches[0]]
+            found = [MISSING if watch == MISSING else watches.index(watch) for watch in reports]
+            reports.clear()
             return found
 
         def close(self) -> None:
@@ -75,11 +75,11 @@ if sys.platform == "linux":
             except BlockingIOError:
                 return False
             numbers = memoryview(data).cast("i")
-            for watch, kind in zip(numbers[::_NOTE].tolist(), numbers[1::_NOTE].tolist(), strict=True):
-                if kind == _IN_MODIFY and watch in self._notes:
-                    self._notes[watch].append(watch)
+            for watch, kind in zip(numbers[::_REPORT].tolist(), numbers[1::_REPORT].tolist(), strict=True):
+                if kind == _IN_MODIFY and watch in self._reports:
+                    self._reports[watch].append(watch)
                 elif kind & _IN_Q_OVERFLOW:
-                    for group in {id(notes): notes for notes in self._notes.values()}.values():
+                    for group in {id(reports): reports for reports in self._reports.values()}.values():
                         group.append(MISSING)
             return len(data) == _READ
 
@@ -92,11 +92,11 @@ else:
             """Return no watches."""
             return ()
 
-        def forget(self, watches: Sequence[int], *, gone: bool = False) -> None:
+        def forget(self, watches: Sequence[int]) -> None:
             """Do nothing."""
 
         def take(self, watches: Sequence[int]) -> list[int]:  # noqa: ARG002 - as on Linux
-            """Return no notes."""
+            """Return no reports."""
             return []
 
         def close(self) -> None:

@@ -1,8 +1,9 @@
 """The output of a job, from its two pipes to entries for the log, in the order in which it was written.
 
-Order: the kernel tells in which order the pipes were written to (`flowq.worker.ipc.write_order`), not how much at a time. What is found in
-them when the loop comes by is therefore dealt out by lines: with as many lines as notes, each note is one line, which is exact; with a
-multiple, it is that multiple. A job that has written much to one stream alone is not watched until it uses the other one.
+Order: while a job uses both streams, each pipe holds one write at a time, and the kernel reports the writes (`flowq.worker.ipc.write_order`).
+So a report is one write, and the reports of both pipes have its order. A write that is longer than a page is reported at its end and read
+piece by piece before. That costs a writer one change of processes per write. A job that has written much to one stream alone gets pipes of
+the usual size until it uses the other one; so does one that has made its stdout or stderr non-blocking, as it would often find them full.
 
 Output that is not fetched holds the job back, as a full pipe does everywhere: its pipe is not read any more until `take` was called.
 Only when that takes too long (the owner decides, and calls `let_go`) the job continues, and its oldest output is dropped.
@@ -12,6 +13,8 @@ from __future__ import annotations
 
 import fcntl
 import os
+import struct
+import termios
 import time
 from collections import deque
 from functools import partial
@@ -27,10 +30,15 @@ if TYPE_CHECKING:
     from flowq.worker.secrets.execution import ExecutionSecrets
     from flowq.worker.supervisor.event_loop import Loop
 
-_READ: Final = 64 * 1024  # bytes
+_READ: Final = 64 * 1024  # bytes; the usual size of a pipe
+_PAGE: Final = os.sysconf("SC_PAGE_SIZE")  # bytes; the smallest size of a pipe, which holds one write
+_PACKETS: Final = getattr(os, "O_DIRECT", 0)  # of a pipe: a write is not added to the one before
 _DRAIN_READS: Final = 17  # one pipe of 1 MiB (the largest an unprivileged program can make) and the end of it
-_ALONE: Final = 512 * 1024  # bytes of one stream alone after which nothing is watched: a note costs a writer half a microsecond
-_SMALL: Final = 16 * 1024  # bytes of a pipe that is watched: even of lines of two bytes the kernel can keep all notes
+_ALONE_BYTES: Final = 64 * 1024  # to one stream alone, after which its pipe holds more than one write
+_ALONE_WRITES: Final = 500
+_TURNS: Final = 64  # writes that are read in one go, before other descriptors get their turn
+_LOOKS: Final = 50  # for the report of a write that can be read already: its writer was interrupted between the two
+_PATIENCE: Final = 20  # turns of the loop without the report
 _STREAMS: Final = ("out", "err")
 
 
@@ -44,25 +52,26 @@ class JobOutput:
         self.held_back: set[int] = set()  # pipes that are not read until the output is taken
         self._by_stream = tuple(self.buffers.values())
         self._pipes: dict[int, int] = {}  # descriptor -> stream, 0 or 1
-        self._watches: tuple[int, ...] = ()
-        # streams in the order in which they were written to; the data of these notes is not dealt out yet
-        self._notes: deque[int] = deque()
-        self._read = (bytearray(), bytearray())  # what was read and is not dealt out
-        self._early = [False, False]  # of each stream: a write was dealt out before its note, which is still to come
-        self._dealt = [0, 0]  # bytes of each stream that were dealt out
-        self._seen = [0, 0]  # bytes of each stream that had been read when output was taken last
-        self._alone = (0, 0)  # the stream that is in use alone, and its bytes since then
+        self._reads: tuple[int, ...] = ()  # by stream: the end that is read
+        self._writes: tuple[int, ...] = ()  # by stream: the job's end, whose flags are set here
+        self._watches: tuple[int, ...] = ()  # while a pipe holds one write at a time
+        self._reports: deque[int] = deque()  # streams in the order of the writes; the data of these is not read yet
+        self._rest = (bytearray(), bytearray())  # what was read before its report, of writes that were added to one another
+        self._early = [False, False]  # of each stream: a write was read before its report, which is still to come
+        self._late = 0  # turns in which there was data without a report
+        self._alone = (0, 0, 0)  # the stream that was used last, its bytes and its writes since the other one was
+        self._freely = not _PACKETS  # its pipes may hold more than one write until its end
         self._in_use = False  # something was written
-        self._gone = 0  # pipes that no process can write to any more
         self._held_since = 0.0  # monotonic time
         self._shedding = False  # the output is not fetched: the oldest is dropped
 
-    def watch(self, pipes: Sequence[int]) -> None:
-        """Read these from now on, and close them in the end: the reading ends of stdout and stderr. Nothing was written yet."""
-        self._watches = self._loop.writes.watch(pipes)
-        if self._watches:
-            _resize(pipes, _SMALL)
-        for stream, fd in enumerate(pipes):
+    def watch(self, reads: Sequence[int], writes: Sequence[int]) -> None:
+        """Read from now on, and close in the end: the ends of stdout and stderr. Nothing was written yet; `writes` stay the caller's."""
+        self._reads = tuple(reads)
+        self._writes = tuple(map(os.dup, writes))
+        if not self._freely:
+            self._take_turns()
+        for stream, fd in enumerate(reads):
             os.set_blocking(fd, False)
             self._pipes[fd] = stream
             self._watch(fd)
@@ -75,14 +84,13 @@ class JobOutput:
     @property
     def ready(self) -> bool:
         """Whether `take` would return something."""
-        return any(buffer.ready for buffer in self._by_stream) or any(self._read)
+        return any(buffer.ready for buffer in self._by_stream)
 
     def take(self) -> list[tuple[str, bytes]]:
         """Return the output since the last call: `(stream, lines)`, stream is "out" or "err"."""
         if not self._in_use:
             return []  # what is written first makes a pipe readable
-        self._turn([pipe for pipe in self._pipes if pipe not in self.held_back])
-        self._deal_overdue()
+        self._read()
         placed = [(place, stream, data) for stream, buffer in self.buffers.items() for place, data in buffer.take_placed()]
         self._shedding = False
         self._read_on()
@@ -98,24 +106,28 @@ class JobOutput:
         """Read what has been written before this moment."""
         # A grandchild may never stop writing: at most what fits into a pipe is from before this moment.
         for _ in range(_DRAIN_READS):
-            if not self._turn(tuple(self._pipes)):
+            if self._watches and self._read():
+                continue
+            if not sum(self._receive(stream) for stream in (self._alone[0], 1 - self._alone[0])):
                 break
 
     def end(self) -> None:
         """Finish both streams: a last line without newline counts too."""
-        self._turn(())
-        self._deal_rest()
-        for buffer in self._by_stream:
+        for stream, buffer in enumerate(self._by_stream):
+            self._feed(stream, b"")
             buffer.end()
 
     def close(self) -> None:
         """Read the rest and close the pipes: no process that could write is left, or it cannot be swept here."""
         self.drain()
-        self._turn(())
-        self._deal_rest()
-        for fd in tuple(self._pipes):
-            self._close(fd)
         self._unwatch()
+        for fd in self._pipes:
+            self._loop.forget(fd)
+        for fd in (*self._pipes, *self._writes):
+            os.close(fd)
+        self._pipes.clear()
+        self.held_back.clear()
+        self._writes = ()
 
     # -- reading -----------------------------------------------------------------------------------------------------------
 
@@ -123,10 +135,18 @@ class JobOutput:
         self._loop.watch(fd, partial(self._readable, fd))
 
     def _readable(self, fd: int) -> None:
-        # Both, because what stands in the other one may have been written before. One that is held back stays as it is.
-        self._turn([pipe for pipe in self._pipes if pipe == fd or pipe not in self.held_back])
+        self._in_use = True
+        if not self._read(fd) and self._watches:
+            self._receive_unreported(self._pipes[fd])
+        self._hold_back()
+
+    def _hold_back(self) -> None:
+        if not self._is_full:
+            return
+        if self._watches:
+            self._let_run()  # a stream that floods does not hold back the other one
         for pipe, stream in self._pipes.items():
-            if self._by_stream[stream].full and not self._shedding and pipe not in self.held_back:
+            if self._by_stream[stream].full and pipe not in self.held_back:
                 if not self.held_back:
                     self._held_since = time.monotonic()
                 self.held_back.add(pipe)
@@ -136,125 +156,133 @@ class JobOutput:
         while self.held_back:
             self._watch(self.held_back.pop())
 
-    def _turn(self, pipes: Sequence[int]) -> bool:
-        """Read each of the pipes once, and deal out what came; return whether there may be more."""
-        if not pipes and not self._in_use:
-            return False
-        # What was read in earlier turns has its notes by now. Of what is read in this one some may be missing: a write is noted after its
-        # data can be read, and the writer that wakes this process may be interrupted between the two.
-        self._take_notes()
-        lines = [pending.count(b"\n") for pending in self._read]
-        sizes = [0, 0]
-        for fd in pipes:
-            stream = self._pipes[fd]
-            sizes[stream] = self._read_once(fd)
-        self._look_who_is_alone(sizes)
-        self._deal(lines)
+    def _read(self, readable: int = -1) -> bool:
+        """Read what was written, in its order; return whether something was. `readable`: a pipe with data."""
         if not self._watches:
-            self._deal_rest()
+            return readable >= 0 and self._read_freely(self._pipes[readable])
+        found = False
+        for _ in range(_TURNS):
+            self._reports.extend(self._loop.writes.take(self._watches))
+            if not self._reports:
+                break
+            while self._reports and not self._is_full:
+                self._receive_reported(self._reports.popleft())
+                found = True
+            if not self._watches or self._is_full:
+                break
+        return found
+
+    @property
+    def _is_full(self) -> bool:
         if self._shedding:
             for buffer in self._by_stream:
                 buffer.shed()
-        return any(sizes)
+        return any(buffer.full for buffer in self._by_stream)
 
-    def _read_once(self, fd: int) -> int:
-        """Read once; return how many bytes came."""
-        try:
-            data = os.read(fd, _READ)
-        except BlockingIOError:
-            return 0
-        if not data:
-            self._gone += 1
-            self._close(fd)
-            return 0
-        self._in_use = True
-        self._read[self._pipes[fd]].extend(data)
-        return len(data)
+    def _receive_reported(self, stream: int) -> None:
+        """Read a write that was reported. There are reports of later ones only if the kernel has added them to one another."""
+        if stream == MISSING:
+            self._reports.clear()
+            self.drain()
+        elif self._early[stream] and self._reports:
+            self._early[stream] = False
+        else:
+            self._early[stream] = False
+            self._receive(stream, 1 + self._reports.count(stream))
 
-    def _close(self, fd: int) -> None:
-        self._loop.forget(fd)
-        self.held_back.discard(fd)
-        del self._pipes[fd]
-        os.close(fd)
-
-    # -- order -------------------------------------------------------------------------------------------------------------
-
-    def _take_notes(self) -> None:
-        if self._watches:
-            self._notes.extend(self._loop.writes.take(self._watches))
-
-    def _deal(self, lines: list[int]) -> None:
-        """Give the buffers what was written, note by note; `lines`: how many there are of each stream that certainly have notes."""
-        notes = [self._notes.count(0), self._notes.count(1)] if self._notes else []
-        while self._notes:
-            stream = self._notes.popleft()
-            if stream == MISSING:
-                self._early = [False, False]
-                self._deal_rest()
+    def _receive_unreported(self, stream: int) -> None:
+        """Read the first pages of a long write, which is reported at its end; else wait for the report, up to a limit."""
+        for _ in range(_LOOKS):
+            if _unread(self._reads[stream]) >= _PAGE:
+                self._receive(stream)
                 return
-            if self._early[stream]:
-                self._early[stream] = False
-                notes[stream] -= 1
-                continue
-            wanted = max(1, lines[stream] // notes[stream])
-            notes[stream] -= 1
-            lines[stream] = max(0, lines[stream] - wanted)
-            self._feed(stream, _end_of_line(self._read[stream], wanted))
+            if self._read():
+                return
+        self._late += 1
+        if self._late > _PATIENCE:
+            self._late = 0
+            self._early[stream] = self._receive(stream)
 
-    def _deal_overdue(self) -> None:
-        """Give the buffers what has been without a note since the last time: its writer was interrupted between its write and the note of it.
+    def _read_freely(self, stream: int) -> bool:
+        """Read a pipe of the usual size. The other stream is in use again: what was written to the one before is older."""
+        if stream == self._alone[0] or self._freely or self.held_back:
+            return self._receive(stream)
+        self._receive(self._alone[0])
+        found = self._receive(stream)
+        self._alone = stream, 0, 0
+        self._take_turns()
+        return found
 
-        That is one write. Were its note taken for the next one when it comes, every later line would be one place too early.
-        """
-        for stream in (self._alone[0], 1 - self._alone[0]):
-            size = self._seen[stream] - self._dealt[stream]
-            if size > 0:
-                self._early[stream] = True
-                self._feed(stream, size)
-            self._seen[stream] = self._dealt[stream] + len(self._read[stream])
+    def _receive(self, stream: int, reports: int = 1) -> bool:
+        """Read a pipe once and give the buffer its part of that, where several writes are reported; return whether something was there."""
+        try:
+            data = os.read(self._reads[stream], _READ)
+        except BlockingIOError:
+            data = b""
+        if data:
+            self._in_use = True
+            self._late = 0
+            self._look_who_is_alone(stream, len(data))
+        self._feed(stream, data, reports)
+        return bool(data)
 
-    def _deal_rest(self) -> None:
-        """Give the buffers what there is no note of."""
-        self._notes.clear()
-        for stream in (self._alone[0], 1 - self._alone[0]):
-            self._feed(stream, len(self._read[stream]))
+    def _feed(self, stream: int, data: bytes, reports: int = 1) -> None:
+        rest = self._rest[stream]
+        if reports > 1:
+            rest += data
+            size = _end_of_line(rest, max(1, rest.count(b"\n") // reports))
+            data = bytes(rest[:size])
+            del rest[:size]
+        elif rest:
+            data = bytes(rest) + data
+            rest.clear()
+        if data:
+            self._by_stream[stream].feed(data)
 
-    def _feed(self, stream: int, size: int) -> None:
-        if size:
-            self._by_stream[stream].feed(bytes(self._read[stream][:size]))
-            del self._read[stream][:size]
-            self._dealt[stream] += size
+    # -- one write at a time -----------------------------------------------------------------------------------------------
 
-    def _look_who_is_alone(self, sizes: Sequence[int]) -> None:
-        """Stop watching when one stream has been used alone for long, watch again when the other one is used."""
-        stream, size = self._alone
-        if not sizes[1 - stream]:
-            self._alone = stream, size + sizes[stream]
-            if self._watches and self._alone[1] > _ALONE:
-                self._unwatch()
-                _resize(tuple(self._pipes), _READ)
+    def _look_who_is_alone(self, stream: int, size: int) -> None:
+        last, total, writes = self._alone
+        self._alone = (stream, total + size, writes + 1) if stream == last else (stream, size, 1)
+        if not self._watches:
             return
-        if size > _ALONE:
-            # What was written of the one before the other was used comes first; what of it is in its pipe by now was.
-            for fd in [fd for fd, alone in self._pipes.items() if alone == stream]:
-                self._read_once(fd)
-            self._deal_rest()
-            if len(self._pipes) == len(_STREAMS):
-                self._watches = self._loop.writes.watch(tuple(self._pipes))
-        self._alone = 1 - stream, 0
+        self._freely = bool(fcntl.fcntl(self._writes[stream], fcntl.F_GETFL) & os.O_NONBLOCK)
+        if self._freely or self._alone[1] > _ALONE_BYTES or self._alone[2] > _ALONE_WRITES:
+            self._let_run()
+
+    def _let_run(self) -> None:
+        """Let each pipe hold as much as usual."""
+        self._unwatch()
+        self._set_packets(0)
+        _resize(self._reads, _READ)
+
+    def _take_turns(self) -> None:
+        """Let each pipe hold one write, if this system reports writes. It fails while a pipe holds more."""
+        self._set_packets(_PACKETS)
+        if _resize(self._reads, _PAGE):
+            self._watches = self._loop.writes.watch(self._reads)
+            self._freely = not self._watches
+        if not self._watches:
+            self._let_run()
+
+    def _set_packets(self, flag: int) -> None:
+        for fd in self._writes:
+            flags = fcntl.fcntl(fd, fcntl.F_GETFL)
+            if flags & _PACKETS != flag:
+                fcntl.fcntl(fd, fcntl.F_SETFL, flags & ~_PACKETS | flag)
 
     def _unwatch(self) -> None:
-        self._loop.writes.forget(self._watches, gone=self._gone == len(_STREAMS))
+        self._loop.writes.forget(self._watches)
         self._watches = ()
-        self._notes.clear()
+        self._reports.clear()
         self._early = [False, False]
 
 
 def output_pipes() -> tuple[tuple[int, int], tuple[int, int]]:
     """Return the ends to read and the ends to write of the pipes for stdout and stderr."""
-    first = os.pipe()
+    first = _pipe()
     try:
-        second = os.pipe()
+        second = _pipe()
     except OSError:
         for fd in first:
             os.close(fd)
@@ -262,12 +290,22 @@ def output_pipes() -> tuple[tuple[int, int], tuple[int, int]]:
     return (first[0], second[0]), (first[1], second[1])
 
 
-def _resize(pipes: Sequence[int], size: int) -> None:
-    for fd in pipes:
-        try:
-            fcntl.fcntl(fd, fcntl.F_SETPIPE_SZ, size)
-        except OSError:
-            return  # the user's share of memory for pipes is used up: it stays as it is
+def _pipe() -> tuple[int, int]:
+    return os.pipe2(_PACKETS | os.O_CLOEXEC) if _PACKETS else os.pipe()
+
+
+def _resize(pipes: Sequence[int], size: int) -> bool:
+    """Set the size of pipes; return whether all have it: one may hold more, or the user's share of memory for pipes is used up."""
+    try:
+        return all(fcntl.fcntl(fd, fcntl.F_SETPIPE_SZ, size) == size for fd in pipes)
+    except OSError:
+        return False
+
+
+def _unread(fd: int) -> int:
+    """Return how many bytes a pipe holds."""
+    size: int = struct.unpack("i", fcntl.ioctl(fd, termios.FIONREAD, b"\0\0\0\0"))[0]
+    return size
 
 
 def _end_of_line(data: bytearray, number: int) -> int:

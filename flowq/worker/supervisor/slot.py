@@ -263,7 +263,7 @@ class Slot:
     def _hand_over(self, horse: Horse, task: Task) -> None:
         values = {} if self._secrets is None else self._secrets.environment()
         reads, writes = output_pipes()
-        self._output.watch(reads)  # before the job can write: there are no notes of earlier writes
+        self._output.watch(reads, writes)  # before the job can write: there are no reports of earlier writes
         try:
             horse.channel.send((task, values), writes)  # the socket is empty, so the descriptors are on their way at least
         except PeerGoneError:
