@@ -12,6 +12,7 @@ import os
 import sys
 
 from flowq.jobs import context
+from flowq.worker.fork_server import at_fork
 from flowq.worker.horse import callbacks, horse
 from flowq.worker.ipc.channel import Channel
 
@@ -59,6 +60,7 @@ def settle(*, again: bool = False) -> None:
                 os.environ.pop(name, None)
             else:
                 os.environ[name] = value
+    at_fork.shorten()
     gc.collect()
     gc.freeze()
 
