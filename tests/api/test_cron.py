@@ -24,7 +24,6 @@ from redis.retry import Retry as Retries
 from flowq import Queue, RateLimit, Retry, SimpleWorker, Webhook, cron_job_registry, cron_scheduler_registry
 from flowq.cron import CronJob, CronScheduler, create_cron, get_cron_job_ids, register
 from flowq.exceptions import DuplicateSchedulerError, SchedulerNotFound, ServerError, UsageError
-from flowq.flows.run import Run
 from flowq.job import Job
 from flowq.store import Store
 from flowq.store.schema.outcomes import Outcome
@@ -307,21 +306,6 @@ def test_lost_replies_create_no_duplicate_jobs(connection: redis.Redis, queue: Q
             set_back(connection, job, HOUR)
     assert proxy.lost > 5
     proxy.close()
-
-
-def test_a_flow_every_night(connection: redis.Redis, start: Start, tmp_path: Path) -> None:
-    (tmp_path / "nightly.yaml").write_text("name: nightly\njobs:\n  a: {run: echo hello}\n")
-    page = (ROOT / "docs" / "scheduling.md").read_text(encoding="utf-8")
-    function = next(code for code in re.findall(r"```python\n(.*?)```", page, re.DOTALL) if "def nightly" in code)
-    (tmp_path / "flows_of_a_test.py").write_text(function)
-    cron = scheduler(connection)
-    cron.register("flows_of_a_test.nightly", "default", interval=86400)
-    cron.enqueue_jobs()
-    worker = start("worker", "--burst")
-    assert worker.wait(60) == 0
-    (job_id,) = get_cron_job_ids("flows_of_a_test.nightly", connection)
-    run = Run.fetch(Job.fetch(job_id, connection).return_value(), connection)
-    assert run.status == "finished"
 
 
 def test_a_scheduler_may_die_at_every_call(connection: redis.Redis, queue: Queue) -> None:

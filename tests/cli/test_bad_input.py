@@ -107,13 +107,20 @@ def test_no_server_at_all(cli: Cli, tmp_path: Path) -> None:
 # -- files --------------------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("command", ["run", "plan", "validate", "graph"])
+@pytest.mark.parametrize("command", ["run", "plan", "graph"])
 def test_a_directory_as_a_flow(cli: Cli, tmp_path: Path, command: str) -> None:
     (tmp_path / "flows").mkdir()
     outcome = cli(command, "flows")
     assert outcome.code == 3
     assert "is a directory" in outcome.out + outcome.err
     assert "Traceback" not in outcome.err
+
+
+def test_a_directory_without_flows(cli: Cli, tmp_path: Path) -> None:
+    (tmp_path / "flows").mkdir()
+    outcome = cli("validate", "flows")
+    assert outcome.code == 2
+    assert sentence(outcome).startswith("error: flows has no flow files")
 
 
 @pytest.mark.parametrize("command", ["run", "plan", "graph"])
