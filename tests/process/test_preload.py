@@ -6,7 +6,9 @@ import time
 from pathlib import Path
 
 import pytest
+import redis
 
+from flowq import Queue, Worker
 from flowq.worker.supervisor.task_imports import imports_of
 from tests.support.supervisor_stub import Stand, task
 from tests.support.wait import until
@@ -130,3 +132,38 @@ def test_preload_imports_at_the_start_and_tolerates_failures(place: Path, capfd:
     with Stand(preload=("early", "no_such_module")) as stand:
         assert loaded(stand, "early", place)
     assert "cannot preload no_such_module: ModuleNotFoundError" in capfd.readouterr().err
+
+
+STAMPED = """
+import os
+from pathlib import Path
+
+IMPORTED_BY = os.getpid()
+VERSION = 1
+
+def imported():
+    return IMPORTED_BY == os.getpid(), VERSION
+
+def edit():
+    text = Path(__file__).read_text()
+    Path(__file__).write_text(text.replace("VERSION = 1\\n", "VERSION = 2222\\n"))
+"""
+
+
+def test_modules_of_jobs_are_preloaded_into_a_clone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, redis_client: redis.Redis
+) -> None:
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "1")
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+    (tmp_path / "stamped.py").write_text(STAMPED)
+    queue = Queue(connection=redis_client)
+    before = [queue.enqueue("stamped.imported") for _ in range(60)]
+    queue.enqueue("stamped.edit")
+    after = queue.enqueue("stamped.imported")
+    Worker([queue], connection=redis_client).work(burst=True)
+    values = [job.return_value() for job in before]
+    assert values[0] == (True, 1)
+    assert values[-1] == (False, 1)  # its horse had the module already
+    assert after.return_value() == (True, 2222)  # as with a worker that imports nothing ahead
+    assert "stamped" not in sys.modules

@@ -55,7 +55,7 @@ class ForkServerPool:
             OSError: no process or no descriptor is left.
         """
         place = place_of(task)
-        place = ForkServerKey() if self._options.clone and not place.python else self._choose(place)
+        place = ForkServerKey() if self._is_for_clone(place) else self._choose(place)
         fork_server = self._fork_servers.get(place)
         if fork_server is not None and not fork_server.fresh():
             del self._fork_servers[place]
@@ -77,9 +77,14 @@ class ForkServerPool:
 
     def used(self, task: "Task") -> None:
         """Record that a task succeeded: its modules are worth keeping imported."""
-        if not self._options.warm or self._options.clone or task.get("secrets"):
+        if not self._options.warm or task.get("secrets"):
             return
-        fork_server = self._fork_servers.get(place_of(task))  # never a shared one
+        place = place_of(task)
+        if self._is_for_clone(place):
+            if task["kind"] != "pickle":  # it may look for its modules elsewhere than the program does
+                return
+            place = ForkServerKey()
+        fork_server = self._fork_servers.get(place)  # never a shared one
         if fork_server is not None:
             for module in imports_of(task):
                 fork_server.warm(module)
@@ -111,6 +116,9 @@ class ForkServerPool:
             fork_server.await_end(by)
         self._kill_orphans()
 
+    def _is_for_clone(self, place: ForkServerKey) -> bool:
+        return self._options.clone and not place.python
+
     def _choose(self, place: ForkServerKey) -> ForkServerKey:
         """Return the place itself, or the shared one while its environment has not been seen often enough.
 
@@ -134,7 +142,7 @@ class ForkServerPool:
         return replace(place, env=early, shared=True)
 
     def _start(self, place: ForkServerKey) -> ForkServerClient:
-        if self._options.clone and not place.python:
+        if self._is_for_clone(place):
             fork_server = ForkServerClient.clone(self._loop, on_lost=self._lost)
         else:
             preload = () if place.shared or place.python else self._preload
