@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from flowq import defaults
 from flowq.connections.stores import connection_of, store_for
 from flowq.dotted_names import load_class
-from flowq.durations import parse_duration
+from flowq.durations import parse_duration, whole
 from flowq.exceptions import InvalidJobOperation
 from flowq.ids import checked_name
 from flowq.job import Job, restore
@@ -60,7 +60,9 @@ class Queue(Enqueueing):
     ) -> None:
         self.name = checked_name(name, "a queue's name")
         self.store: Store = store_for(connection)
-        self.default_timeout = defaults.JOB_TIMEOUT if default_timeout is None else parse_duration(default_timeout, never=True)
+        self.default_timeout = whole(
+            defaults.JOB_TIMEOUT if default_timeout is None else parse_duration(default_timeout, never=True)
+        )
         self.is_async = is_async
         self.serializer = resolve_serializer(serializer)
         self.death_penalty_class = death_penalty_class

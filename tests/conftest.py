@@ -109,15 +109,16 @@ def home(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 @pytest.fixture(scope="session")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The wheel of this checkout, built like a release from a source archive.
-
-    One process builds at a time, because the archive is built inside the checkout.
-    """
-    folder = tmp_path_factory.mktemp("dist")
+    """The wheel of this checkout, built like a release from a source archive: once, by the first of the processes of this test run."""
+    place = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        place = place.parent
+    folder = place / "dist"
     command = [sys.executable, "-m", "build", "--outdir", str(folder), str(Path(__file__).parents[1])]
-    with (tmp_path_factory.getbasetemp().parent / "wheel.lock").open("w") as lock:
+    with (place / "wheel.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
+        if not list(folder.glob("*.whl")):
+            done = subprocess.run(command, capture_output=True, text=True, check=False)
+            assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
     (found,) = folder.glob("*.whl")
     return found

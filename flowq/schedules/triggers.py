@@ -63,7 +63,7 @@ class Triggers:
         self._troubles: dict[str, str] = {}
 
     def all(self) -> list[KnownTrigger]:
-        """Return the triggers of all flows that have events to look for; webhooks come by themselves."""
+        """Return the triggers of all flows whose events are looked for; requests of webhooks are not."""
         return [
             KnownTrigger(f"{self._catalog.name}/{flow.name}:{trigger.name}", flow, trigger)
             for flow in self._catalog.flows.values()

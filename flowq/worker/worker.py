@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Self
 from flowq import defaults
 from flowq.connections import stores
 from flowq.dotted_names import load_class
-from flowq.durations import parse_duration
+from flowq.durations import parse_duration, whole
 from flowq.exceptions import UsageError
 from flowq.ids import checked_name
 from flowq.job import Job
@@ -119,13 +119,14 @@ class Worker(WorkerMethods, WorkerInfo):
             self.queue_class = load_class(queue_class, Queue)
         self.queues = [self.queue_class(item, self.connection) if isinstance(item, str) else item for item in items]
         self.name = checked_name(name, "a worker's name") if name else WorkerOptions(()).name
-        self.default_result_ttl = parse_duration(default_result_ttl, never=True)
+        self.default_result_ttl = whole(parse_duration(default_result_ttl, never=True))
         self.exception_handlers = _as_list(exception_handlers)
         self.serializer = None if serializer is None else resolve_serializer(serializer)
         self.work_horse_killed_handler = work_horse_killed_handler
         self.disable_default_exception_handler = disable_default_exception_handler
         self.death_penalty_class = death_penalty_class or self.death_penalty_class
         self.lease = defaults.LEASE if worker_ttl is None else parse_duration(worker_ttl)
+        self.worker_ttl = whole(self.lease)  # RQ's name
         self.log = logging.getLogger(_LOGGER)
         methods.warn_of_methods_never_called(self)
 

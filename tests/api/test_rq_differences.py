@@ -120,6 +120,14 @@ def test_durations_stay_as_they_were_given(queue: Queue) -> None:
     job = Job.fetch(queue.enqueue(samples.nothing, job_timeout=7, retry=Retry(2, [1, 2])).id, queue.connection)
     assert [repr(value) for value in (job.timeout, job.retry_intervals, job.failure_ttl)] == ["7", "[1, 2]", "None"]
     assert job.enqueue_at_front_on_retry is False
+    assert [repr(Callback("f.g", timeout).timeout) for timeout in (None, 5, 0.5, "1m")] == ["60", "5", "0.5", "60"]
+    asked = (job.success_callback_timeout, job.failure_callback_timeout, job.stopped_callback_timeout)
+    assert repr(asked) == "(60, 60, 60)"
+    workers = SimpleWorker([queue]), SimpleWorker([queue], default_result_ttl="1m", worker_ttl=2.5)
+    assert [repr((worker.default_result_ttl, worker.worker_ttl)) for worker in workers] == ["(500, 10)", "(60, 2.5)"]
+    assert (
+        repr((queue.default_timeout, Queue("q", default_timeout=5, connection=queue.connection).default_timeout)) == "(180, 5)"
+    )
 
 
 def test_settings_can_be_set_before_the_job_is_enqueued(queue: Queue) -> None:

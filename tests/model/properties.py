@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 
 from flowq.states import ENDED, TRANSITIONS
-from tests.model.state import Call, Shape, State
+from tests.model.state import ADMIT, HOLDING, Call, Shape, State
 from tests.model.transitions import Model, Step, holds
 
 REPEATABLE = frozenset({"job/claim", "job/finish", "job/return_claim", "worker/heartbeat"})
@@ -100,7 +100,29 @@ def _undecided(shape: Shape, state: State) -> Iterator[str]:
             yield f"nothing is lost: job {parent} has ended, its edge to the waiting job {child} is in no entry of the outbox"
 
 
-STATE_CHECKS: tuple[Callable[[Shape, State], Iterator[str]], ...] = (_ends, _edges, _attempts, _executions, _places, _undecided)
+def _limit(shape: Shape, state: State) -> Iterator[str]:
+    """No more jobs than allowed have a place; each job that waits is in the list, which is looked at when a place is free."""
+    if not shape.limit:
+        return
+    holders = [number for number, job in enumerate(state.jobs) if job.status in HOLDING]
+    waiting = [number for number, job in enumerate(state.jobs) if job.status == "deferred" and job.pending == 0]
+    if len(holders) > shape.limit:
+        yield f"the limit holds: jobs {holders} are queued or started, {shape.limit} may be"
+    if sorted(state.waiters) != waiting:
+        yield f"nothing is lost: jobs {waiting} wait for a place, the list has {list(state.waiters)}"
+    if waiting and len(holders) < shape.limit and ADMIT not in state.outbox:
+        yield f"nothing is lost: jobs {waiting} wait, and a place is free, but no entry of the outbox admits one"
+
+
+STATE_CHECKS: tuple[Callable[[Shape, State], Iterator[str]], ...] = (
+    _ends,
+    _edges,
+    _attempts,
+    _executions,
+    _places,
+    _undecided,
+    _limit,
+)
 
 PROGRESS = frozenset({"job/claim", "job/finish", "job/release_dependents", "job/promote_scheduled", "job/reap_expired_lease"})
 """What workers do by themselves; a run ends without any request of a user."""

@@ -14,18 +14,19 @@ import pytest
 
 from flowq import ids
 from flowq.flows.actions import retry
-from flowq.plan import RetryPolicy
+from flowq.plan import Concurrency, RetryPolicy
 from flowq.store import Store
 from flowq.store.client import async_connection, scripts, session
 from flowq.store.jobs import NewJob
 from flowq.store.schema.outcomes import ExchangeReply, ExecutionReport
 from tests.model.explore import Explored
-from tests.model.state import ABSENT, Call, Job, Shape, State
+from tests.model.state import ABSENT, ADMIT, HOLDING, Call, Job, Shape, State
 from tests.model.transitions import Model
 from tests.support import graphs
 from tests.support.slot_driver import Driver
 
 QUEUE = "default"
+LIMIT = "job/model"  # the name of the limit in the store
 HOUR = 3600.0
 STEPS = 100  # of a walk over at most four jobs
 Edit = tuple[str, str, str]  # a Lua file, a text in it, the text in its place
@@ -79,7 +80,8 @@ class Replay:
             for job in range(self.shape.jobs)
         }
         wait = HOUR if self.shape.waits else 0.0
-        run = graphs.run(self.store, jobs, retry=RetryPolicy(self.shape.retries, (wait,)))
+        limits = {"concurrency": Concurrency("model", self.shape.limit)} if self.shape.limit else {}
+        run = graphs.run(self.store, jobs, retry=RetryPolicy(self.shape.retries, (wait,)), **limits)
         self._walk()
         return run
 
@@ -187,23 +189,31 @@ class Replay:
             pipe.hgetall(keys("ledger", name))
         pipe.zrange(keys("queue", QUEUE), 0, -1)
         pipe.lrange(keys("outbox"), 0, -1)
-        pipe.zrange(keys("leases"), 0, -1)
-        *records, queue, outbox, leases = pipe.execute()
+        for place in (keys("leases"), keys("waiters", LIMIT), keys("holders", LIMIT)):
+            pipe.zrange(place, 0, -1)
+        *records, queue, outbox, leases, waiters, holders = pipe.execute()
         problems = []
         for number, job in enumerate(state.jobs):
             record, ledger = (_texts(row) for row in records[2 * number : 2 * number + 2])
             problems += self._of_job(number, job, record, ledger)
         wanted = {
             "queue": ([self.ids[job] for job in state.queue], _names(queue)),
-            "outbox": ([f"edges|{self.ids[job]}|{cursor}" for job, cursor in state.outbox], _names(outbox)),
+            "outbox": ([self._entry(*entry) for entry in state.outbox], _names(outbox)),
+            "list of waiting jobs": ([self.ids[job] for job in state.waiters], _names(waiters)),
             "leases": (
                 sorted(self.ids[n] for n, job in enumerate(state.jobs) if job.status == "started"),
                 sorted(_names(leases)),
             ),
         }
+        if self.shape.limit:
+            limited = sorted(self.ids[n] for n, job in enumerate(state.jobs) if job.status in HOLDING)
+            wanted["list of places"] = (limited, sorted(_names(holders)))
         return problems + [
             f"{name} is {found}, in the model {model}" for name, (model, found) in wanted.items() if model != found
         ]
+
+    def _entry(self, job: int, cursor: int) -> str:
+        return f"admit|{LIMIT}|0" if (job, cursor) == ADMIT else f"edges|{self.ids[job]}|{cursor}"
 
     def _of_job(self, number: int, job: Job, record: dict[str, str], ledger: dict[str, str]) -> list[str]:
         tokens = self.tokens[number]

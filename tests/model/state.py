@@ -6,6 +6,10 @@ from typing import NamedTuple
 from flowq.states import ENDED
 
 ABSENT = "-"
+ADMIT = (-1, 0)
+"""The entry of the outbox that gives places to waiting jobs."""
+HOLDING = frozenset({"queued", "started"})
+"""Statuses of a job that has a place below the limit."""
 
 
 class Shape:
@@ -19,6 +23,7 @@ class Shape:
         faults: lost executions and returned claims, together.
         requests: cancels, retries of the run, and of plain jobs creations, requeues and deletions, together.
         plain: the jobs are plain ones without edges, created by requests; else they are those of a run.
+        limit: of the jobs of a run as many may be queued or started at once; 0 is no limit.
     """
 
     def __init__(
@@ -30,9 +35,11 @@ class Shape:
         faults: int = 1,
         requests: int = 1,
         plain: bool = False,
+        limit: int = 0,
     ) -> None:
         self.jobs, self.edges = jobs, edges
         self.retries, self.waits, self.faults, self.requests, self.plain = retries, waits, faults, requests, plain
+        self.limit = limit
 
     @cached_property
     def below(self) -> tuple[tuple[int, ...], ...]:
@@ -66,14 +73,15 @@ class Job(NamedTuple):
 
 
 class State(NamedTuple):
-    """The whole state. An entry of the outbox is (parent, number of edges that it has decided).
+    """The whole state. An entry of the outbox is (parent, number of edges that it has decided), or `ADMIT`.
 
-    `slot` is the latest claim of the worker's slot, (job, execution). `decided` counts the decisions of each edge in its child's epoch.
+    `waiters` are the jobs that wait for a place below the limit, in order. `slot` is the latest claim of the worker's slot, (job, execution). `decided` counts the decisions of each edge in its child's epoch.
     """
 
     jobs: tuple[Job, ...]
     queue: tuple[int, ...]
     outbox: tuple[tuple[int, int], ...]
+    waiters: tuple[int, ...]
     slot: tuple[int, int] | None
     decided: tuple[int, ...]
     faults: int

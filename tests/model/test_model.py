@@ -23,17 +23,16 @@ ALONE = {
 STATUSES = {"created", "rate_limited", "stopped"}
 """Statuses that the model leaves out: drafts, rate limits, stop commands."""
 LEFT_OUT = {
-    # a ttl, a canceled run, a run that stops, semaphores
+    # a ttl, a canceled run, a run that stops, a place below a limit that was given up
     "job/claim": {("queued", to) for to in ("failed", "canceled", "skipped", "deferred")},
     # edges and times of plain jobs
     "job/create": {("-", to) for to in ("deferred", "scheduled", "skipped")},
     "job/delete": {(status, "-") for status in ("deferred", "scheduled", "skipped")},
     "job/requeue": {("skipped", "queued")},
-    # semaphores
+    # limits of which one is given up
     "job/finish": {("started", "deferred")},
-    "job/promote_scheduled": {("scheduled", "deferred")},
     "job/reap_expired_lease": {("started", "deferred")},
-    # semaphores, a run out of time
+    # limits of which one is given up, a run out of time
     "job/return_claim": {("started", "deferred"), ("started", "failed")},
     # foreach, join points, delays, runs that must stop, revival of plain jobs
     "job/release_dependents": {

@@ -4,7 +4,7 @@ import pytest
 
 from tests.model.explore import BrokenError, explore
 from tests.model.shapes import SHAPES
-from tests.model.state import Call, Job
+from tests.model.state import ADMIT, Call, Job
 from tests.model.transitions import Model, Step
 
 
@@ -129,6 +129,30 @@ class ArmsTooMuch(Model):
         super().reset(step, job, pending + 1 if pending else 0)
 
 
+class LimitsNothing(Model):
+    """Every job has room."""
+
+    def has_room(self, step: Step, number: int) -> bool:
+        return number < len(step.jobs)
+
+
+class ForgetsTheWaiting(Model):
+    """A place that becomes free is given to no job."""
+
+    def release_dependents(self, step: Step, call: Call) -> None:
+        step.outbox = [entry for entry in step.outbox if entry != ADMIT] or step.outbox
+        super().release_dependents(step, call)
+
+
+class AdmitsOutOfTheList(Model):
+    """A job that is admitted stays in the list."""
+
+    def admit(self, step: Step) -> None:
+        waiters = list(step.waiters)
+        super().admit(step)
+        step.waiters = waiters
+
+
 MUTANTS = [
     (NoFence, "chain", "fence"),
     (EndsTwice, "chain", "a repeated call changes nothing"),
@@ -145,6 +169,9 @@ MUTANTS = [
     (LossForgetsTheCancel, "one job, waiting retries", "a canceled job ends"),
     (PromotesToNowhere, "one job, waiting retries", "nothing is lost"),
     (ArmsTooMuch, "chain", "nothing is stuck"),
+    (LimitsNothing, "a limit", "the limit holds"),
+    (ForgetsTheWaiting, "a limit", "nothing is lost"),
+    (AdmitsOutOfTheList, "a limit", "nothing is lost"),
 ]
 
 

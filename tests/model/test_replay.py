@@ -68,6 +68,18 @@ MUTANTS: list[tuple[str, str, Edit]] = [
         "any end",
         ("lib/job_end", "if job.has_dependents then", "if job.has_dependents and status ~= 'canceled' then"),
     ),
+    ("a limit that is not looked at", "a limit", ("lib/semaphores", "call('ZCARD', key) < sem.max or", "true or")),
+    ("a place that is kept", "a limit", ("lib/semaphores", "call('ZREM', K.holders(sem.name), job.id)\n", "")),
+    (
+        "a free place that is given to none",
+        "a limit",
+        ("lib/semaphores", "if call('EXISTS', K.waiters(sem.name)) == 1 then L.push('admit', sem.name, 0) end", ""),
+    ),
+    (
+        "a job that waits on after it was canceled",
+        "a limit",
+        ("lib/semaphores", "if job.parked and not WAITING[to] then", "if false then"),
+    ),
 ]
 
 

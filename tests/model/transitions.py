@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from flowq.states import ENDED
-from tests.model.state import ABSENT, Call, Job, Move, Shape, State
+from tests.model.state import ABSENT, ADMIT, HOLDING, Call, Job, Move, Shape, State
 
 WAITING = frozenset({"queued", "scheduled"})
 OUTCOMES = ("finished", "failed")
@@ -16,6 +16,7 @@ class Step:
     def __init__(self, state: State, by: str) -> None:
         self.before, self.by = state, by
         self.jobs, self.queue, self.outbox = list(state.jobs), list(state.queue), list(state.outbox)
+        self.waiters = list(state.waiters)
         self.slot, self.decided = state.slot, list(state.decided)
         self.faults, self.requests = state.faults, state.requests
         self.moves: list[Move] = []
@@ -26,6 +27,7 @@ class Step:
             tuple(self.jobs),
             tuple(self.queue),
             tuple(self.outbox),
+            tuple(self.waiters),
             self.slot,
             tuple(self.decided),
             self.faults,
@@ -38,13 +40,17 @@ class Step:
         return self.jobs[job]
 
     def move(self, job: int, status: str, *, front: bool = False, by: str = "") -> None:
-        """Change a status, and with it the job's place in the queue."""
+        """Change a status, and with it the job's places: in the queue, among the waiting jobs, and below the limit."""
         before = self.jobs[job].status
         self.moves.append(Move(by or self.by, job, before, status))
         if before == "queued" and job in self.queue:
             self.queue.remove(job)
         if status == "queued":
             self.queue.insert(0 if front else len(self.queue), job)
+        if before in HOLDING and status not in HOLDING and self.waiters:
+            self.outbox.append(ADMIT)
+        if job in self.waiters:
+            self.waiters.remove(job)
         self.set(job, status=status)
 
     def outcome(self, job: int, outcome: str) -> None:
@@ -61,14 +67,14 @@ class Model:
     def start(self) -> State:
         """Return the state after the run was published, or before any plain job was created."""
         step = Step(
-            State((), (), (), None, (0,) * len(self.shape.edges), self.shape.faults, self.shape.requests), "run/publish"
+            State((), (), (), (), None, (0,) * len(self.shape.edges), self.shape.faults, self.shape.requests), "run/publish"
         )
         for job in range(self.shape.jobs):
             pending = len(self.shape.above[job])
             step.jobs.append(Job(ABSENT if self.shape.plain else "deferred", pending=pending))
         for job in range(0 if self.shape.plain else self.shape.jobs):
             if step.jobs[job].pending == 0:
-                step.move(job, "queued")
+                self.enqueue(step, job)
         return step.state()
 
     # -- the calls that are possible ------------------------------------------------------------------------------------------
@@ -158,7 +164,7 @@ class Model:
         """Give the job back to an execution that was taken for lost, if its epoch has seen no other one."""
         job = step.jobs[number]
         latest = execution > 0 and execution == len(job.executions) and job.executions[-1] == "lost"
-        if not latest or job.status not in WAITING or job.attempt == 0 or job.canceling:
+        if not latest or job.status not in WAITING or job.attempt == 0 or job.canceling or not self.has_room(step, number):
             return False
         step.outcome(number, "")
         step.move(number, "started")
@@ -198,7 +204,7 @@ class Model:
         if job.canceling:
             self.end(step, call.job, "canceled")
         else:
-            step.move(call.job, "queued", front=True)
+            self.enqueue(step, call.job, front=True)
 
     # -- time -----------------------------------------------------------------------------------------------------------------
 
@@ -217,7 +223,7 @@ class Model:
             self.end(step, call.job, "failed")
 
     def promote_scheduled(self, step: Step, call: Call) -> None:
-        step.move(call.job, "queued")
+        self.enqueue(step, call.job)
 
     def retries_left(self, job: Job) -> bool:
         return job.attempt <= self.shape.retries
@@ -226,7 +232,30 @@ class Model:
         if self.shape.waits:
             step.move(job, "scheduled")
         else:
-            step.move(job, "queued", front=front)
+            self.enqueue(step, job, front=front)
+
+    # -- the limit ------------------------------------------------------------------------------------------------------------
+
+    def has_room(self, step: Step, number: int) -> bool:
+        """Return whether a job has a place below the limit, or may take one."""
+        others = sum(job.status in HOLDING for other, job in enumerate(step.jobs) if other != number)
+        return not self.shape.limit or others < self.shape.limit
+
+    def enqueue(self, step: Step, number: int, *, front: bool = False, by: str = "") -> None:
+        """Queue a job if there is room for it; else it waits, in no queue."""
+        if self.has_room(step, number):
+            step.move(number, "queued", front=front, by=by)
+            return
+        if step.jobs[number].status != "deferred":
+            step.move(number, "deferred", by=by)
+        step.waiters.insert(0 if front else len(step.waiters), number)
+
+    def admit(self, step: Step) -> None:
+        """Queue the first job that waits; when there is none, or no room, the entry of the outbox is removed."""
+        if step.waiters and self.has_room(step, step.waiters[0]):
+            step.move(step.waiters[0], "queued")
+        else:
+            step.outbox.pop(0)
 
     # -- ends and what follows from them --------------------------------------------------------------------------------------
 
@@ -237,7 +266,10 @@ class Model:
             step.outbox.append((job, 0))
 
     def release_dependents(self, step: Step, _call: Call) -> None:
-        """Decide one edge of the outbox's first entry; an entry without more edges is removed."""
+        """Decide one edge of the outbox's first entry, or admit one job; an entry without more of them is removed."""
+        if step.outbox[0] == ADMIT:
+            self.admit(step)
+            return
         parent, cursor = step.outbox[0]
         below = self.shape.below[parent]
         if cursor == len(below):
@@ -256,7 +288,7 @@ class Model:
             self.end(step, child, "skipped")
             return
         if self.is_ready(step.set(child, pending=job.pending - 1)):
-            step.move(child, "queued")
+            self.enqueue(step, child)
 
     def is_ready(self, job: Job) -> bool:
         return job.pending == 0
@@ -307,7 +339,7 @@ class Model:
             step.move(number, "deferred")
         for number in sorted(chosen):
             if step.jobs[number].pending == 0:
-                step.move(number, "queued", by="job/release_dependents")
+                self.enqueue(step, number, by="job/release_dependents")
 
 
 def holds(status: str, condition: str) -> bool:

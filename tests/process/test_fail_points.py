@@ -38,43 +38,64 @@ class Scene:
     place: Path
     worker: WorkerProcess | None = None
 
-    def pid(self, name: str) -> int:
-        """Return the pid of a process of the first worker."""
-        horse = int((self.place / "horse").read_text()) if name in {"horse", "fork server"} else 0
+    def pids(self, name: str) -> list[int]:
+        """Return the pids of the processes of the first worker that have this name: of the job, or before it those that wait for it."""
         assert self.worker is not None
-        return {"worker": self.worker.process.pid, "horse": horse, "fork server": parent_of(horse) if horse else 0}[name]
+        if name == "worker":
+            return [self.worker.process.pid]
+        if (known := self.place / "horse").exists():
+            horse = int(known.read_text())
+            return [horse if name == "horse" else parent_of(horse)]
+        servers = children_of(self.worker.process.pid)
+        return servers if name == "fork server" else [horse for server in servers for horse in children_of(server)]
 
 
 def parent_of(pid: int) -> int:
     return int(Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()[1])
 
 
+def children_of(pid: int) -> list[int]:
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
 Fault = Callable[[Scene], None]
 
 
 def kill(name: str) -> Fault:
-    return lambda scene: os.kill(scene.pid(name), signal.SIGKILL)
+    return lambda scene: send(scene, name, signal.SIGKILL)
 
 
 def stop(scene: Scene) -> None:
-    os.kill(scene.pid("worker"), signal.SIGSTOP)
+    send(scene, "worker", signal.SIGSTOP)
+
+
+def send(scene: Scene, name: str, number: int) -> None:
+    for pid in until(lambda: scene.pids(name), message=f"a {name}"):
+        os.kill(pid, number)
 
 
 def nothing(_scene: Scene) -> None:
-    """The reply is lost, or the job fails by itself."""
+    """The request or its reply is lost, or the job fails by itself."""
 
 
-# point -> whether a request has reached it; the points of the job itself are not among them
+# point -> whether a request is there; the points of the job itself are not among them
 REQUESTS: dict[str, Callable[[bytes, str], bool]] = {
-    "claimed": lambda request, _job: b"worker_exchange" in request,
-    "reported": lambda request, job: b"worker_exchange" in request and job.encode() in request and b"finished" in request,
+    "claim": lambda request, _job: b"worker_exchange" in request,
+    "report": lambda request, job: b"worker_exchange" in request and job.encode() in request and b"finished" in request,
 }
+UNSENT = {"claim unsent", "report unsent"}
+"""Points at which the request does not leave. At the others of a request it is carried out, and its reply arrives unless it is lost."""
 
 CELLS: dict[tuple[str, str], tuple[Fault, int]] = {
     # (point, fault) -> what is done there, and the attempts of `a` at its end
-    ("claimed", "lost reply"): (nothing, 1),
-    ("claimed", "worker killed"): (kill("worker"), 2),
-    ("claimed", "worker stopped"): (stop, 2),
+    ("claim unsent", "lost request"): (nothing, 1),
+    ("claim unsent", "worker killed"): (kill("worker"), 1),
+    ("claim unsent", "worker stopped"): (stop, 1),
+    ("claim", "lost reply"): (nothing, 1),
+    ("claim", "horse killed"): (kill("horse"), 1),  # the one that waits for the task
+    ("claim", "fork server killed"): (kill("fork server"), 1),
+    ("claim", "worker killed"): (kill("worker"), 2),
+    ("claim", "worker stopped"): (stop, 2),
     ("called", "exception"): (nothing, 2),
     ("called", "horse killed"): (kill("horse"), 2),
     ("called", "fork server killed"): (kill("fork server"), 2),
@@ -84,12 +105,16 @@ CELLS: dict[tuple[str, str], tuple[Fault, int]] = {
     ("written", "fork server killed"): (kill("fork server"), 2),
     ("written", "worker killed"): (kill("worker"), 2),
     ("written", "worker stopped"): (stop, 2),
-    ("reported", "lost reply"): (nothing, 1),
-    ("reported", "worker killed"): (kill("worker"), 1),  # the same request claims `b`: that claim is lost
-    ("reported", "worker stopped"): (stop, 1),
+    ("report unsent", "lost request"): (nothing, 1),
+    ("report unsent", "worker killed"): (kill("worker"), 2),
+    ("report unsent", "worker stopped"): (stop, 2),
+    ("report", "lost reply"): (nothing, 1),
+    ("report", "worker killed"): (kill("worker"), 1),  # the same request claims `b`: that claim is lost
+    ("report", "worker stopped"): (stop, 1),
 }
-QUICK = {("claimed", "worker killed"), ("called", "exception"), ("called", "fork server killed"), ("written", "horse killed")}
-QUICK |= {("claimed", "lost reply"), ("called", "worker stopped"), ("reported", "lost reply"), ("reported", "worker killed")}
+QUICK = {("claim", "worker killed"), ("called", "exception"), ("called", "fork server killed"), ("written", "horse killed")}
+QUICK |= {("claim", "horse killed"), ("called", "worker stopped"), ("report", "lost reply"), ("report", "worker killed")}
+QUICK |= {("claim unsent", "lost request"), ("report unsent", "worker killed")}
 
 
 @pytest.fixture
@@ -128,7 +153,8 @@ def test_a_job_ends_once(
     fault: str,
 ) -> None:
     act, attempts = CELLS[point, fault]
-    claims_of_b = 2 if point == "reported" and fault != "lost reply" else 1
+    claims_of_b = 2 if point == "report" and fault != "lost reply" else 1
+    requested = REQUESTS.get(point.removesuffix(" unsent"))
     text = job(tmp_path, point, fault)
     plan = flow(
         node("a", script(text), retry=RetryPolicy(1)),
@@ -140,17 +166,19 @@ def test_a_job_ends_once(
     started = threading.Event()
 
     def at(_number: int) -> bool:
-        if point not in REQUESTS or reached.is_set() or not REQUESTS[point](scene.proxy.request, f"{run}-0"):
+        if requested is None or reached.is_set() or not requested(scene.proxy.request, f"{run}-0"):
             return False
         started.wait(10)  # the test knows the worker's pid
         reached.set()
         act(scene)
+        if point in UNSENT:
+            raise ConnectionAbortedError  # the request is not forwarded
         return fault == "lost reply"
 
     scene = Scene(run, proxies(at), tmp_path)
     with WorkerProcess(scene.proxy.url, *WORKER) as scene.worker:
         started.set()
-        if point in REQUESTS:
+        if requested is not None:
             assert reached.wait(20), "the point was not reached"
         else:
             until((tmp_path / "reached").exists, timeout=20)
@@ -161,7 +189,7 @@ def test_a_job_ends_once(
             if fault == "worker stopped":
                 (tmp_path / "go").touch()
                 scene.worker.signal(signal.SIGCONT)
-                since, pid = store.session.now_ms(), scene.pid("worker")
+                since, pid = store.session.now_ms(), scene.worker.process.pid
                 until(lambda: speaks(store, pid, since), message="the stopped worker to go on")
         a, b = ended(store, run)
     assert (a.status, a.attempt, b.status, b.attempt) == ("finished", attempts, "finished", claims_of_b)

@@ -110,6 +110,7 @@ class Code(StrEnum):
     TRIGGER = "FQ806"
     TRIGGER_NAME = "FQ807"
     NOTICE = "FQ808"
+    TRIGGER_CYCLE = "FQ809"
     CATCH_UP_ALL = "FQ811"
     SKIPPED_HOUR = "FQ812"
 
