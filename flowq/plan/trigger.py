@@ -47,6 +47,13 @@ class Trigger:
     line: int = 0
 
     @property
+    def events(self) -> str:
+        """What starts the runs, in words."""
+        if self.kind == "flow":
+            return f"after {self.flow} ({', '.join(self.status)})"
+        return f"files {self.path}" if self.kind == "files" else self.kind
+
+    @property
     def definition(self) -> str:
         """A digest of what the events are: with another one, only events from then on count."""
         said = json.dumps([self.kind, self.path, self.flow, sorted(self.status)])

@@ -150,6 +150,14 @@ class Description:
             return None
 
 
+def events_of(description: str) -> str:
+    """Return which events start the runs, of what a scheduler keeps of a trigger; "" of an entry of `schedule`."""
+    try:
+        return str(json.loads(description).get("events", ""))
+    except (ValueError, AttributeError):
+        return ""
+
+
 def _entry(document: Mapping[str, Json]) -> Entry:
     names = {item.name for item in fields(Entry)}
     values = {name: value for name, value in document.items() if name in names}

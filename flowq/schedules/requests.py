@@ -14,7 +14,7 @@ from flowq.exceptions import InvalidFlowError, InvalidRunOperation, UsageError
 from flowq.flows.actions.submit import offer
 from flowq.plan import Json
 from flowq.schedules.backfill import Range
-from flowq.schedules.entries import Description, KnownEntry, known_entry
+from flowq.schedules.entries import Description, KnownEntry, events_of, known_entry
 from flowq.schedules.slot_runs import Maker, compile_slot, first_problem
 from flowq.slots.series import slot_id
 from flowq.slots.timezones import time_in
@@ -57,6 +57,11 @@ def known_schedule(store: "Store", schedule: str) -> tuple[KnownEntry, Descripti
     """
     record = store.schedules.get_many([schedule])[0]
     found = None if record is None else Description.from_json(record.description)
+    if record is not None and (events := events_of(record.description)):
+        raise UsageError(
+            f"{schedule} has no slots, because events start its runs ({events}): `flowq schedule history {schedule}` lists them,"
+            " `flowq run` starts its flow by hand"
+        )
     if found is None:
         raise UsageError(f"no scheduler of this version of flowq has told what {schedule} is: `flowq serve DIR` starts one")
     catalog, _, rest = schedule.partition("/")

@@ -138,6 +138,7 @@ class Scheduler:
         entries += [(item.id, item.trigger.definition, item.trigger.paused) for item in triggers]
         beat = self._store.schedules.beat(self.name, entries)
         self._firing.describe(known)
+        self._triggers.describe(triggers)
         if self._tell is not None and self._told != self._seen:
             self._told = self._seen
             self._tell(Summary.of(self._catalog, known, beat.now_ms))

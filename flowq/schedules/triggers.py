@@ -6,7 +6,7 @@ does not matter how many schedulers look, or whether one dies. An event that hap
 
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -61,15 +61,24 @@ class Triggers:
         self._catalog = catalog
         self._spools: dict[str, Spool] = {}
         self._troubles: dict[str, str] = {}
+        self._described: dict[str, str] = {}
 
     def all(self) -> list[KnownTrigger]:
-        """Return the triggers of all flows that have events to look for; webhooks come by themselves."""
+        """Return the triggers of all flows whose events are looked for; requests of webhooks are not."""
         return [
             KnownTrigger(f"{self._catalog.name}/{flow.name}:{trigger.name}", flow, trigger)
             for flow in self._catalog.flows.values()
             for trigger in flow.compilation.triggers
             if trigger.kind in _CAUSES
         ]
+
+    def describe(self, known: Sequence[KnownTrigger]) -> None:
+        """Keep what users are shown of the triggers, where it has changed."""
+        texts = {item.id: json.dumps({"events": item.trigger.events, "path": item.flow.path}) for item in known}
+        changed = {name: text for name, text in texts.items() if self._described.get(name) != text}
+        if changed:
+            self._schedules.describe(changed)
+        self._described = texts
 
     def turn(self, known: KnownTrigger, state: ScheduleState, now: int) -> int:
         """Deal with the events of a trigger; return the time (ms) at which to look again.

@@ -10,7 +10,7 @@ from flowq.durations import format_duration
 from flowq.plan import Json
 from flowq.plan.schedule import Entry
 from flowq.schedules.due import backlog
-from flowq.schedules.entries import Description
+from flowq.schedules.entries import Description, events_of
 from flowq.slots.series import jitter_of
 from flowq.slots.timezones import named
 from flowq.store.backfills import BackfillRecord
@@ -63,6 +63,11 @@ class ScheduleView:
     def entry(self) -> Entry | None:
         """What the file says."""
         return None if self.description is None else self.description.entry
+
+    @property
+    def when(self) -> str:
+        """What it says about its times, or what starts its runs."""
+        return events_of(self.record.description) if self.entry is None else when_text(self.entry)
 
     @property
     def timezone(self) -> str:
@@ -132,7 +137,7 @@ def schedule_json(view: ScheduleView) -> dict[str, Json]:
     pause = record.pause
     return {
         "id": record.id,
-        "when": None if entry is None else when_text(entry),
+        "when": view.when or None,
         "timezone": view.timezone,
         "next": iso(view.next_ms),
         "next_starts": None

@@ -12,10 +12,13 @@ from typing import Any
 import pytest
 
 from flowq.compiler import compile_text
+from flowq.exceptions import UsageError
 from flowq.flows.actions.retry import plan_retry
 from flowq.flows.actions.submit import submit
 from flowq.plan.trigger import Trigger
+from flowq.schedules.requests import known_schedule
 from flowq.schedules.scheduler import Scheduler
+from flowq.schedules.views import read_schedules
 from flowq.store import Store
 from flowq.store.schedules import ENDED_KEPT
 from tests.schedules.flows import FLOW, Flow, Flows
@@ -298,3 +301,12 @@ def test_files_that_came_during_a_pause_start_nothing_and_later_ones_do(store: S
     write(tmp_path / "in" / "b.csv", ago=86_400)  # copied with its time
     look(scheduler)
     assert [item["path"] for item in started(store)] == ["in/b.csv"]
+
+
+def test_users_see_what_starts_the_runs(store: Store, driver: Driver) -> None:
+    looking(store, followers(AFTER))
+    upstream(store, driver)
+    (view,) = read_schedules(store, [NAME])
+    assert (view.when, view.next_ms) == ("after load (finished)", None)
+    with pytest.raises(UsageError, match=r"has no slots, because events start its runs \(after load \(finished\)\)"):
+        known_schedule(store, NAME)

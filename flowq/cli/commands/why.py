@@ -78,6 +78,8 @@ def _explained_schedule(
         return False
     try:
         slot, texts = explain_schedule(store, schedule, time)
+    except UsageError:
+        raise
     except ValueError as error:
         raise UsageError(f"expected a time such as 06:00 or 2026-01-31T06:00, found {time!r}") from error
     if as_json:

@@ -10,7 +10,7 @@ from flowq.flows.views.text import safe_line
 from flowq.plan.schedule import Entry
 from flowq.schedules.coming import ComingSlot
 from flowq.schedules.requests import PlannedSlot
-from flowq.schedules.views import ScheduleView, outcome_text, when_text
+from flowq.schedules.views import ScheduleView, outcome_text
 from flowq.slots.timezones import named, time_in
 from flowq.store.backfills import BackfillRecord
 from flowq.store.schedules import SlotEntry
@@ -36,7 +36,7 @@ def schedules_table(views: Sequence[ScheduleView], terminal: Terminal) -> Iterat
         paused = view.paused or view.next_ms is None
         coming = "" if paused or view.next_ms is None else time_in(view.next_ms, view.timezone)
         last = "" if view.last is None else f"{time_in(view.last.slot, view.timezone)} {view.last.outcome.replace('_', ' ')}"
-        when = "" if view.entry is None else when_text(view.entry)
+        when = view.when
         rows.append((view.record.id, when, coming, last, _now(view)))
     return _table(rows, terminal, {"paused": "warn", "not valid": "badbold"})
 

@@ -1,0 +1,66 @@
+"""Messages about runs on the command line: `flowq run`, `--no-notify`, `flowq notify`."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.examples.running import flowq
+from tests.support.endpoint import Endpoint
+
+FLOW = """
+notify:
+  - {on: [failed, finished], to: {env: OPS}, secret: {env: KEY}, message: "${{ run.name }}: ${{ event.kind }}"}
+jobs: {a: {run: 'true'}}
+"""
+
+
+@pytest.fixture
+def endpoint(monkeypatch: pytest.MonkeyPatch) -> Iterator[Endpoint]:
+    with Endpoint() as receiver:
+        monkeypatch.setenv("OPS", f"{receiver.url}/canary")
+        monkeypatch.setenv("KEY", "secret")
+        yield receiver
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Path:
+    (tmp_path / "nightly.yaml").write_text(FLOW)
+    return tmp_path
+
+
+def test_a_run_tells_of_its_end_unless_it_is_told_not_to(home: Path, place: Path, endpoint: Endpoint) -> None:
+    quiet = flowq("run", "nightly.yaml", "--no-notify", "--output", "quiet", cwd=place)
+    assert (quiet.code, endpoint.asked) == (0, [])
+    told = flowq("run", "nightly.yaml", "--output", "quiet", cwd=place)
+    assert told.code == 0
+    (asked,) = endpoint.asked
+    assert (asked.document["message"], asked.document["run"]["status"]) == ("nightly: finished", "finished")
+    assert "canary" not in told.out + told.err
+    assert home.is_dir()
+
+
+def test_messages_are_tried_before_they_matter(place: Path, endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch) -> None:
+    shown = flowq("notify", "nightly.yaml", cwd=place)
+    assert (shown.code, endpoint.asked) == (0, [])
+    assert "$OPS  there    failed, finished" in shown.out
+    tried = flowq("notify", "nightly.yaml", "--test", cwd=place)
+    assert (tried.code, endpoint.asked[0].document["event"]) == (0, "test")
+    assert endpoint.asked[0].headers["X-Flowq-Signature"].startswith("sha256=")
+    endpoint.answers = [404]
+    failed = flowq("notify", "nightly.yaml", "--test", cwd=place)
+    assert failed.code == 1
+    assert "$OPS  failed   failed, finished  the answer was 404 Not Found" in failed.out
+    monkeypatch.delenv("OPS")
+    (missing,) = json.loads(flowq("notify", "nightly.yaml", "--json", cwd=place).out)
+    assert "the variable OPS is not set" in missing["problem"]
+
+
+def test_a_flow_without_messages_says_so(place: Path) -> None:
+    (place / "other.yaml").write_text("jobs: {a: {run: 'true'}}\n")
+    (place / "wrong.yaml").write_text("jobs: {a: {runs: 'true'}}\n")
+    assert "it has no `notify`" in flowq("notify", "other.yaml", cwd=place).err
+    wrong = flowq("notify", "wrong.yaml", cwd=place)
+    assert wrong.code == 3
+    assert "FQ101" in wrong.err
