@@ -1,11 +1,14 @@
 """The summary of a catalog: what a scheduler tells its parent."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Self
 
 from flowq.flows.local_worker.worker import needed_queues
+from flowq.plan import Plan
+from flowq.schedules.directory.catalog import FlowChangedError
 from flowq.schedules.entries import FlowsOfDirectory, KnownEntry
+from flowq.schedules.slot_runs import compile_slot
 
 _COMING: Final = 20  # slots
 
@@ -43,6 +46,7 @@ class Summary:
     def of(cls, catalog: FlowsOfDirectory, known: Sequence[KnownEntry], now: int) -> Self:
         """Summarize a catalog and its entries at a time (ms)."""
         plans = [flow.compilation.plan for flow in catalog.flows.values()]
+        plans += [_plan_of(item, now) for item in known if item.flow.compilation.plan is None]
         firing = [item for item in known if item.flow.valid]
         slots = ((item, item.series.after(now)) for item in firing if not item.entry.paused)
         coming = [Coming(item.id, slot, item.entry.timezone) for item, slot in slots if slot is not None]
@@ -55,12 +59,6 @@ class Summary:
             tuple(sorted(coming, key=lambda item: item.slot)[:_COMING]),
         )
 
-    @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> Self:
-        """Return the summary that `to_json` wrote."""
-        lists: dict[str, Any] = {name: tuple(data[name]) for name in ("invalid", "queues")}
-        return cls(**{**data, **lists, "coming": tuple(Coming(*item) for item in data["coming"])})
-
     def to_json(self) -> dict[str, Any]:
         """Return plain data."""
         return {
@@ -71,3 +69,14 @@ class Summary:
             "queues": list(self.queues),
             "coming": [[item.schedule, item.slot, item.timezone] for item in self.coming],
         }
+
+
+def _plan_of(known: KnownEntry, now: int) -> Plan | None:
+    """Return the plan of a flow whose params have values only in the runs of an entry."""
+    slot = known.series.after(now)
+    if slot is None or not known.flow.valid:
+        return None
+    try:
+        return compile_slot(known.flow, known, slot).plan
+    except FlowChangedError:  # it is told again when it has been read
+        return None

@@ -378,6 +378,7 @@ def test_runs_of_a_schedule(cli: Cli, site: Site, store: Store) -> None:
         (site.runs()[0], NIGHTLY, "schedule", NIGHTLY)
     ]
     assert [run["id"] for run in json.loads(cli("runs", "--cause", "cli", "--json").out)] == [by_hand]
+    assert f":00:00 UTC of {NIGHTLY}\n" in cli("status", site.runs()[0]).out
     document = json.loads(cli("status", site.runs()[0], "--json").out)
     assert (document["schedule"], document["cause"]) == (NIGHTLY, "schedule")
     assert document["scheduled_at"].endswith(":00:00.000Z")

@@ -1,6 +1,10 @@
 """What a scheduler tells its parent about the flows of its directory, and when."""
 
+import os
+from pathlib import Path
+
 from flowq.plan.schedule import Entry
+from flowq.schedules.directory.catalog import Catalog
 from flowq.schedules.scheduler import Scheduler
 from flowq.schedules.summary import Summary
 from flowq.store import Store
@@ -26,7 +30,11 @@ def test_it_is_told_once_and_again_after_a_change(store: Store) -> None:
     assert [item.flows for item in told] == [3, 1]
 
 
-def test_its_json_gives_it_back(store: Store) -> None:
+def test_queues_of_flows_whose_params_have_values_only_in_their_runs_are_told(store: Store, tmp_path: Path) -> None:
+    text = "params: {q: {type: string}}\nschedule: {every: 1h, params: {q: gpu}}\njobs: {a: {run: 'true', queue: '${{ params.q }}'}}\n"
+    (tmp_path / "flows").mkdir()
+    (tmp_path / "flows" / "a.yaml").write_text(text)
+    os.utime(tmp_path / "flows" / "a.yaml", (0, 0))
     told: list[Summary] = []
-    Scheduler(store, Flows.of(Flow("a", (DAILY,))), tell=told.append).turn()
-    assert Summary.from_json(told[0].to_json()) == told[0]
+    Scheduler(store, Catalog(tmp_path / "flows"), tell=told.append).turn()
+    assert told[0].queues == ("gpu",)

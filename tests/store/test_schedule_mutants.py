@@ -87,10 +87,10 @@ STORIES: tuple[Callable[[Store], None], ...] = (
 CLAIMS = "lib/slot_claims"
 MUTANTS = {
     "no look at `after`": (CLAIMS, "~= claim.after then return 'conflict' end\n  if found[2]", "== nil then return 'conflict' end\n  if found[2]"),
-    "the slot is not noted": (CLAIMS, "    L.note_slot(claim.id, claim.slot)\n    call('HSET'", "    call('HSET'"),
-    "a skipped slot is not noted": (CLAIMS, "    L.note_slot(claim.id, claim.slot)\n    L.log_slot(claim.id, claim.slot, 'skipped'", "    L.log_slot(claim.id, claim.slot, 'skipped'"),
+    "the slot is not noted": (CLAIMS, "if claim.kind == 'event' then L.note_event(claim) else L.note_slot(claim.id, claim.slot) end", ""),
+    "a skipped slot is not noted": (CLAIMS, "  if refusal == 'skipped' then L.note_slot(claim.id, claim.slot) end\n", ""),
     "early slots fire": (CLAIMS, "if claim.due > now then", "if false then"),
-    "a pause does not matter": (CLAIMS, "if found[2] then return 'suspended' end", ""),
+    "a pause does not matter": (CLAIMS, "if found[2] then return 'suspended' end\n  if claim.due", "if claim.due"),
     "the place is not taken": (CLAIMS, "call('ZADD', K.holders(place), now, run)", ""),
     "late slots do not wait": (CLAIMS, "if claim.overlap == 'one_by_one' then return 'busy' end", ""),
     "a resume makes up what was missed": (CLAIMS, "if upto then L.note_slot(id, upto) end", ""),

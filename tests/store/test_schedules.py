@@ -257,6 +257,18 @@ def test_a_schedule_that_no_scheduler_has_is_forgotten_after_a_month(store: Stor
     assert store.schedules.get_many([NAME]) == [None]
 
 
+def test_a_place_of_a_run_that_is_gone(store: Store, driver: Driver) -> None:
+    """Parts of the data were deleted by hand: the schedule goes on all the same."""
+    beat(store)
+    fire(store, 1000)
+    fire(store, 2000, 1000, overlap="queue")
+    store.client.delete(store.session.keys("run", "slot1000"))
+    assert beat(store)[3:] == (0, 1)
+    assert str(store.runs.require("slot2000").status) == "running"
+    assert beat(store)[3:] == (1, 0)
+    store.client.flushall()
+
+
 # -- backfills -------------------------------------------------------------------------------------------------------------------
 
 

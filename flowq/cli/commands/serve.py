@@ -6,7 +6,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import click
 
@@ -17,9 +17,6 @@ from flowq.cli.render.output import show
 from flowq.cli.render.styled_text import Line
 from flowq.cli.terminal import Terminal
 from flowq.flows.views.text import plural, safe_line
-
-if TYPE_CHECKING:
-    from flowq.schedules.summary import Summary
 
 _LINE: Final = "%(asctime)s %(name)-15s %(message)s"
 _SHOWN: Final = 3  # slots, and files that are not valid
@@ -72,7 +69,7 @@ def command(
     Stays in the foreground. Files that change are noticed. Settings come from the directory. After the first Ctrl+C no more runs
     begin and running jobs finish; a second one hands them back. Any number of these may serve the same directory.
     """
-    from flowq.flows.local_worker.worker import default_slots
+    from flowq.flows.local_worker.process import default_slots
     from flowq.schedules.directory.names import catalog_name
     from flowq.serve.service import ServeOptions, Service
 
@@ -139,14 +136,11 @@ class _Announcement:
     as_log: bool
     _done: bool = False
 
-    def told(self, report: Mapping[str, Any]) -> None:
-        """Tell what is served, at the first report."""
-        from flowq.schedules.summary import Summary
-
-        if self._done:
-            return
-        self._done = True
-        self.say(*_texts(Summary.from_json(report), self.directory))
+    def told(self, summary: Mapping[str, Any]) -> None:
+        """Tell what is served, at the first report: a `flowq.schedules.summary.Summary` as JSON."""
+        if not self._done:
+            self._done = True
+            self.say(*_texts(summary, self.directory))
 
     def say(self, *texts: str) -> None:
         """Write lines."""
@@ -158,18 +152,19 @@ class _Announcement:
             show(lines, Terminal.of(sys.stdout))
 
 
-def _texts(summary: "Summary", directory: str) -> Iterator[str]:
+def _texts(summary: Mapping[str, Any], directory: str) -> Iterator[str]:
     """Yield what is told of a catalog: a head line, what is not valid, the next slots."""
     from datetime import datetime
 
     from flowq.slots.timezones import named
 
-    parts = [plural(summary.flows, "flow"), plural(summary.schedules, "schedule")]
-    yield f"serving {directory} as {summary.name}: {', '.join(parts)}; Ctrl+C stops"
-    for path in summary.invalid[:_SHOWN]:
+    parts = [plural(summary["flows"], "flow"), plural(summary["schedules"], "schedule")]
+    yield f"serving {directory} as {summary['name']}: {', '.join(parts)}; Ctrl+C stops"
+    invalid = summary["invalid"]
+    for path in invalid[:_SHOWN]:
         yield f"  not valid: {path} (flowq validate {path})"
-    if len(summary.invalid) > _SHOWN:
-        yield f"  and {plural(len(summary.invalid) - _SHOWN, 'more file')}"
-    for item in summary.coming[:_SHOWN]:
-        when = datetime.fromtimestamp(item.slot / 1000, named(item.timezone))
-        yield f"  next: {when:%Y-%m-%d %H:%M:%S} {item.timezone}  {item.schedule}"
+    if len(invalid) > _SHOWN:
+        yield f"  and {plural(len(invalid) - _SHOWN, 'more file')}"
+    for schedule, slot, timezone in summary["coming"][:_SHOWN]:
+        when = datetime.fromtimestamp(slot / 1000, named(timezone))
+        yield f"  next: {when:%Y-%m-%d %H:%M:%S} {timezone}  {schedule}"

@@ -149,7 +149,7 @@ class Following:
         """Return the forecast of this run from earlier runs of the flow."""
         from flowq.flows.forecast.history import read_history
         from flowq.flows.forecast.outlook import LARGEST, outlook
-        from flowq.flows.local_worker.worker import default_slots
+        from flowq.flows.local_worker.process import default_slots
 
         if len(progress.plan.cells) > LARGEST:
             return None

@@ -96,6 +96,13 @@ def head_lines(run: RunView) -> Iterator[Line]:
         (f", {plural(run.warnings, 'warning')}" if run.warnings else "", "warn"),
     )
     yield ((f"started {clock(run.started_ms or run.created_ms)}", "dim"),)
+    if run.schedule:
+        yield (
+            (
+                f"slot {clock(run.slot_ms)} of {safe_line(run.schedule)}" if run.slot_ms else f"of {safe_line(run.schedule)}",
+                "dim",
+            ),
+        )
     if run.params:
         params = ", ".join(f"{safe_line(name)}={_value(value)}" for name, value in run.params.items())
         yield ((f"params {params}", "dim"),)

@@ -11,13 +11,8 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from flowq.flows.actions.submit import queue_of
-from flowq.flows.local_worker.process import WorkerProcess
+from flowq.flows.local_worker.process import WorkerProcess, default_slots
 from flowq.plan import Plan
-
-
-def default_slots() -> int:
-    """Return how many jobs a local run executes at once by default: one per core, at least two."""
-    return max(2, os.cpu_count() or 1)
 
 
 def needed_queues(plan: Plan) -> list[str]:

@@ -3,7 +3,7 @@
 -- args: scheduler entries*
 -- guard: -
 -- replies: {now, {slot since paused open waiting} of each entry*, backfills that are open*}
--- uses: lib/slot_claims
+-- uses: job/release_dependents lib/slot_claims
 -- `entries` are three texts each: id, digest of the definition, 1 if the file says `paused`. A definition that is new or another one begins
 -- now (`since`): no slot before that fires. While the file says `paused`, slots pass. A schedule that no scheduler has had for a month is forgotten.
 local MONTH = 30 * 86400000
@@ -16,6 +16,16 @@ local function forget_old()
     call('DEL', K.schedule(id), K.schedule_log(id), K.events_seen(id))
   end
   call('ZREMRANGEBYSCORE', K.loops(), '-inf', now - SILENT)
+end
+
+-- A run that is not open any more cannot hold a place: its record was restored from an older state of the server, say, or deleted by hand.
+local function free_place(place)
+  local run = call('ZRANGE', K.holders(place), 0, 0)[1]
+  local status = run and call('HGET', K.run(run), 'status')
+  if not run or status == 'running' or status == 'queued' then return end
+  call('ZREM', K.holders(place), run)
+  L.push('admit', place, 0)
+  free_place(place)
 end
 
 -- Another scheduler that lives had another definition: two versions of a file are at work, and `since` changes with each beat.
@@ -43,6 +53,7 @@ local function state_of(name, id, definition, paused)
     call('HSET', key, 'slot', now)
   end
   call('ZADD', K.schedules(), now, id)
+  free_place(place)
   return { slot, since, (found[4] or paused) and 1 or 0, call('ZCARD', K.holders(place)), call('ZCARD', K.waiters(place)) }
 end
 
@@ -52,5 +63,8 @@ function T.beat()
   forget_old()
   local states = {}
   for i = 1, #entries, 3 do states[#states + 1] = state_of(name, entries[i], entries[i + 1], entries[i + 2] == '1') end
-  return { now, states, call('SMEMBERS', K.backfills_open()) }
+  local backfills = call('SMEMBERS', K.backfills_open())
+  for _, id in ipairs(backfills) do free_place(L.place_in('backfill', id)) end
+  L.drain(100)
+  return { now, states, backfills }
 end
