@@ -1,5 +1,8 @@
 """The slots of schedule entries: a table of nights on which clocks are changed, and an oracle that visits every minute around each change."""
 
+import os
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -239,6 +242,13 @@ def test_the_last_of_millions_of_slots_is_found_at_once() -> None:
         assert found is not None
         assert series.after(found) != series.after(found - 1) == found
         assert time.monotonic() - begun < 2
+
+
+def test_a_system_without_a_database_of_zones() -> None:
+    code = "from flowq.slots.series import Series; print(Series(cron=('0 6 * * *',), timezone='Europe/Berlin').after(0))"
+    environment = {**os.environ, "PYTHONTZPATH": ""}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+    assert int(done.stdout) == millis("1970-01-01T06:00", "Europe/Berlin")
 
 
 def test_the_definition_changes_with_what_decides_on_slots_alone() -> None:
