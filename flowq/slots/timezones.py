@@ -53,10 +53,7 @@ def named(zone: tzinfo | str | None) -> tzinfo:
     try:
         return ZoneInfo(zone)
     except (ZoneInfoNotFoundError, ValueError, TypeError, OSError) as error:
-        raise UsageError(
-            f"timezone: there is no time zone {zone!r} here, expected a name such as Europe/Berlin"
-            " (a system without a zone database needs the package tzdata)"
-        ) from error
+        raise UsageError(f"timezone: there is no time zone {zone!r} here, expected a name such as Europe/Berlin") from error
 
 
 def date_in(at_ms: float, zone: str) -> str:
