@@ -28,6 +28,7 @@ _SECONDS: Final = 60
 _MINUTE: Final = 60_000
 _WINDOWS: Final = tuple(_MINUTE * minutes for minutes in (1, 60, 24 * 60, 32 * 24 * 60, 367 * 24 * 60, 41 * 366 * 24 * 60))
 _SHORTEST: Final = 100  # ms
+_SECOND: Final = 1000  # ms; the slots of an expression are whole seconds
 _FROM: Final = 1_767_225_600_000  # 2026-01-01, from which on an expression has to happen: the same for all machines
 
 
@@ -124,14 +125,30 @@ class CronExpression:
             return None
         for window in _WINDOWS:
             start = max(after, now - window)
-            found = None
-            for slot in self.slots(start):
-                if slot > now:
-                    break
-                found = slot
+            found = self._last(start, now)
             if found is not None or start == after:
                 return found
         return None
+
+    def _first(self, after: int, until: int) -> int | None:
+        """Return the first slot in (after, until]."""
+        slot = next(self.slots(after), None)
+        return None if slot is None or slot > until else slot
+
+    def _last(self, after: int, until: int) -> int | None:
+        """Return the last slot in (after, until], by halving what lies behind the first one: there may be millions."""
+        found = self._first(after, until)
+        if found is None or self._first(found, until) is None:
+            return found
+        end = until
+        while end - found >= _SECOND:
+            middle = (found + end) // 2
+            later = self._first(middle, until)
+            if later is None:
+                end = middle
+            else:
+                found = later
+        return found
 
     def slots(self, after: int) -> Iterator[int]:
         """Iterate over the slots later than a time, increasing."""

@@ -32,6 +32,7 @@ TOKENS: Final = (
     *("jobs.a.result", "params.x", "matrix.v", "item", "env.A", "run.id", "??", "&&", "||", "==", "<", "!", "[*]", "[0]", "['a']", ".a", "null", "true", "1e999", "-1", "0"),
     *("$(", "`", "$((", "${", "<<EOF\n", "EOF\n", "eval ", "sh -c '", "$'", '$"', "| sh", "[[ ", "((", ";;", "case x in ", "done", "f() {"),
     *("5m", "1h30m", "never", "success", "done", "ok", "m.f", "m:f", "a", "b", "parts/leaf.yaml", "99999999999999999999", "1970-01-01", "stage:a"),
+    *("0 6 * * *", "@daily", "*/5 * * * * 7", "Europe/Berlin", "2026-03-29T02:30", "9999-12-31", "event.body", "event.path", "in/*.csv", "webhook: ", "files: ", "cron: ", "every: "),
 )  # fmt: skip
 
 

@@ -30,6 +30,11 @@ SHAPES: dict[str, Callable[[str], str]] = {
     "flow": lambda value: f"secrets: {{TOKEN: {line_of(value)}}}\n",
     "twice": lambda value: f"secrets:\n  TOKEN: {{env: A}}\n  TOKEN: {line_of(value)}\n",
     "whole": lambda value: f"secrets: {line_of(value)}\n",
+    "message": lambda value: f"notify: {{on: failed, to: {line_of(value)}}}\n",
+    "messages": lambda value: f"notify:\n  - on: [failed]\n    secret: {line_of(value)}\n  - {line_of(value)}\n",
+    "address": lambda value: f"notify:\n- {{on: failed, url: {line_of(value)}}}\n",
+    "webhook": lambda value: f"triggers: {{x: {{webhook: {{secret: {line_of(value)}}}}}}}\n",
+    "hook": lambda value: f"triggers:\n  x:\n    webhook: {line_of(value)}\n",
     "slip": lambda value: f"secret: {{TOKEN: {line_of(value)}}}\n",
 }
 

@@ -4,7 +4,6 @@ import os
 from dataclasses import dataclass, replace
 from heapq import heappop, heappush
 from pathlib import Path
-from statistics import median
 
 import pytest
 
@@ -206,8 +205,8 @@ def test_predictions_hold_for_measured_runs(laboratory: Laboratory, name: str, s
     are allowed: the overhead of a job grows with the number of running jobs, and jobs of one release have no order.
     """
     made = laboratory.plan(name)
-    errors = []
-    for _ in range(3):
+    errors: list[float] = []
+    while len(errors) < 3 and sum(error < 0.15 for error in errors) < 2:  # the median of three is known after two good ones
         before = laboratory.run(made, slots)
         expected = forecast(made, predict_ends(made), read_history(laboratory.store, made.name))
         assert expected is not None
@@ -216,7 +215,7 @@ def test_predictions_hold_for_measured_runs(laboratory: Laboratory, name: str, s
         slower = abs(sum(map(seconds_of, after)) / sum(map(seconds_of, before)) - 1)
         dearer = abs(overhead_share(made, after, 2 * slots) - overhead_share(made, before, slots))
         errors.append(max(0.0, abs(predicted / took(after) - 1) - slower - dearer))
-    assert median(errors) < 0.15, errors
+    assert sorted(errors)[1] < 0.15, errors
 
 
 def seconds_of(time: tuple[float, float]) -> float:

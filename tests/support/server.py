@@ -84,7 +84,7 @@ class PrivateServer:
             command,
             stdin=subprocess.DEVNULL,
             env=self._environment,
-            preexec_fn=_die_with_parent,  # noqa: PLW1509, no other thread runs while a test starts its server
+            preexec_fn=die_with_parent,  # noqa: PLW1509, no other thread runs while a test starts its server
         )
         if wait:
             until(self._answers, 20, f"the server to answer, see {self.log}")
@@ -114,7 +114,7 @@ class PrivateServer:
         self._process = None
 
 
-def _die_with_parent() -> None:
+def die_with_parent() -> None:
     """Make this child die with the test process on Linux, so that a killed test run leaves no server."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)

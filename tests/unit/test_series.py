@@ -1,5 +1,6 @@
 """The slots of schedule entries: a table of nights on which clocks are changed, and an oracle that visits every minute around each change."""
 
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -148,7 +149,7 @@ ZONES = st.one_of(st.sampled_from(ODD), st.sampled_from(CHANGING))
 
 
 @given(data=st.data(), cron=CRON, zone=ZONES, before=st.integers(0, 36 * 60))
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=80, deadline=None)
 def test_the_slots_are_those_of_the_clock_on_the_wall(data: st.DataObject, cron: str, zone: str, before: int) -> None:
     first = data.draw(st.sampled_from(changes(zone))) - before * MINUTE
     end = first + 2 * DAY
@@ -178,7 +179,7 @@ SERIES = st.one_of(
 
 
 @given(series=SERIES, start=st.integers(millis("2026-01-01"), millis("2027-01-01")), split=st.integers(0, 3 * DAY))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 def test_a_series_goes_on_in_the_same_way_wherever_it_is_taken_up(series: Series, start: int, split: int) -> None:
     end = start + 3 * DAY
     try:
@@ -228,6 +229,16 @@ def test_the_ends_of_time(zone: str) -> None:
             assert series.after(now) is None
             assert series.last(0, now) is None
     assert Series(at=("9999-12-31T23:59",), timezone=zone).after(now) is None
+
+
+def test_the_last_of_millions_of_slots_is_found_at_once() -> None:
+    now = millis("2026-07-01")
+    for cron in ("*/9 * 30 1,8 * *", "* * 29 2 * *", "* * * 1 * *"):  # the seconds of some days of a year
+        series, begun = Series(cron=(cron,), timezone="Europe/Berlin"), time.monotonic()
+        found = series.last(0, now)
+        assert found is not None
+        assert series.after(found) != series.after(found - 1) == found
+        assert time.monotonic() - begun < 2
 
 
 def test_the_definition_changes_with_what_decides_on_slots_alone() -> None:

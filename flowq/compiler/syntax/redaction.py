@@ -28,7 +28,7 @@ _SIGN: Final = 3  # characters of a sign in quotes, such as ": "
 
 _LINE_BREAK = re.compile("(?:\r\n|[\n\r\x85\u2028\u2029])")
 _OPENING = re.compile(
-    r"""^["']?(?:secrets?|notify)["']?[ \t]*:|[ \t{,]["']?secrets?["']?[ \t]*:(?![ \t]*\[)"""
+    r"""^["']?(?:secrets?|notify|triggers)["']?[ \t]*:|[ \t{,]["']?secrets?["']?[ \t]*:(?![ \t]*\[)"""
 )  # of a job, a list has names in it
 _NEXT_KEY = re.compile(r"""["']?\w[^:]*:(?:\s|$)""")
 _KEY = re.compile(r"""(?:^|[{,])[ \t]*["']?(\w+)["']?[ \t]*:(?=\s|$)""")
@@ -47,7 +47,7 @@ def redact(found: Sequence[Diagnostic], text: str, root: YamlNode | None) -> lis
         text: the text of the file.
         root: its tree; None where it could not be read to the end.
     """
-    if not found or not any(word in text.lower() for word in ("secret", "notify")):
+    if not found or not any(word in text.lower() for word in ("secret", "notify", "webhook")):
         return list(found)
     lines = _LINE_BREAK.split(text)
     ranges = _ranges(root) if isinstance(root, MapNode) else _guessed(lines)
@@ -80,6 +80,8 @@ def _ranges(root: MapNode) -> Iterator[range]:
 def _of_triggers(root: MapNode) -> Iterator[tuple[ScalarNode, YamlNode]]:
     for _, (_, trigger) in _entries(root.get("triggers")):
         webhook = trigger.get("webhook") if isinstance(trigger, MapNode) else None
+        if isinstance(webhook, ScalarNode):
+            yield webhook, webhook
         yield from (entry for name, entry in _entries(webhook) if name not in _OPEN)
 
 
