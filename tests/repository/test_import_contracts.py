@@ -21,6 +21,8 @@ VIOLATIONS = {
     "the expressions know the plan's user": ("expr/parser.py", "import flowq.compiler"),
     "a read side speaks Redis": ("flows/views/run_view.py", "import redis"),
     "a read side draws": ("flows/views/run_view.py", "import rich.table"),
+    "the parent of serve knows the store": ("serve/tree.py", "import flowq.store"),
+    "a scheduler sends messages to chats": ("schedules/scheduler.py", "import apprise"),
     "the horse knows the store": ("worker/horse/horse.py", "import flowq.store"),
     "a module without a place": ("utils.py", "import flowq.ids"),
     "a cycle": ("states.py", "import flowq.plan"),
