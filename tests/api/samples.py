@@ -197,6 +197,13 @@ def slow_callback(job: Job, connection: Any, *rest: Any) -> None:
     hang()
 
 
+def callback_that_hangs_once(job: Job, connection: Any, *rest: Any) -> None:
+    again = Path(job.meta["log"]).exists()
+    write(job.meta["log"], "callback\n")
+    if not again:
+        hang()
+
+
 def note_status(job: Job, connection: Any, *rest: Any) -> None:
     """A callback that stores the status that it is shown."""
     job.meta["status"] = str(job.get_status(refresh=False))

@@ -159,6 +159,24 @@ def test_a_killed_horse_calls_the_failure_callback(queue: Queue, log: Path) -> N
     assert pid > 0
 
 
+@pytest.mark.parametrize("function", [samples.div_by_zero, samples.die])
+def test_a_worker_that_is_killed_during_a_callback(
+    queue: Queue, log: Path, background: Start, function: Callable[..., Any]
+) -> None:
+    """The end was not reported before: the job is lost with its worker, ends once, and its callback is called again."""
+    arguments = (1,) if function is samples.div_by_zero else ()
+    more = {"meta": {"log": str(log)}, "on_failure": Callback(samples.callback_that_hangs_once, timeout=60)}
+    job = queue.enqueue(function, *arguments, **more)
+    worker = background(lambda: Worker([queue], worker_ttl=1))
+    until(log.exists, message="the callback to be called")
+    worker.signal(signal.SIGKILL)
+    background(lambda: Worker([queue], worker_ttl=1))
+    until(lambda: len(lines(log)) == 2, timeout=20, message="the callback to be called again")
+    wait_for(job, "failed")
+    assert [result.type.name for result in job.results()] == ["FAILED"]
+    assert queue.store.workers.callbacks(["default"], 10) == []
+
+
 @pytest.mark.parametrize("retries", [0, 1])
 def test_the_next_worker_calls_the_callback_of_a_lost_job(
     queue: Queue, log: Path, background: Start, worker_class: type[Worker], retries: int

@@ -1,7 +1,7 @@
-"""kill -9 at any call to the server: of a worker that expands, releases and executes, of a command that submits or resets a run.
+"""A fault at any call to the server: of a worker that expands, releases and executes, of a command that submits or resets a run.
 
-The victim talks to the server through a proxy that counts its calls. At the n-th call the victim is killed, and the call is executed or
-not; another process, connected directly, continues. `tests/store/test_killed_runs.py` does the same for single transitions, without
+The victim talks to the server through a proxy that counts its calls. At the n-th call the victim is killed or stopped, or only its
+connection breaks, and the call is executed or not; another process, connected directly, continues. `tests/store/test_killed_runs.py` does the same for single transitions, without
 processes.
 """
 
@@ -62,10 +62,11 @@ FINISHED = COMMON | {"after": "finished", "repair": "skipped/upstream_finished",
 
 
 class Killer:
-    """A proxy that kills its victim at call number `at`; `fired`: whether it did."""
+    """A proxy that sends its victim a signal at call number `at`, or none, and drops the call or its reply; `fired`: whether it did."""
 
-    def __init__(self, server: PrivateServer, at: int, *, carried_out: bool) -> None:
+    def __init__(self, server: PrivateServer, at: int, *, carried_out: bool, signal: int | None = signal.SIGKILL) -> None:
         self.victim: int | None = None
+        self.signal = signal
         self.fired = False
         self._at, self._carried_out = at, carried_out
         self.proxy = Proxy(server.socket, self._call)
@@ -75,7 +76,8 @@ class Killer:
             return False
         until(lambda: self.victim is not None)
         assert self.victim is not None
-        os.kill(self.victim, signal.SIGKILL)
+        if self.signal is not None:
+            os.kill(self.victim, self.signal)
         self.fired = True
         if not self._carried_out:
             raise ConnectionAbortedError  # the call is not forwarded
@@ -100,14 +102,16 @@ def ended(store: Store) -> dict[str, str]:
 
 
 def story(store: Store, server: PrivateServer, plan: Plan, directory: Path, killer: Killer) -> None:
-    """Run the flow, then retry it; the first worker is killed on the way, and a second one continues."""
+    """Run the flow, then retry it; the first worker meets a fault on the way, and a second one continues."""
     submit(store, plan, directory=directory, run_id=RUN)
     with WorkerProcess(killer.proxy.url, "default", "-c", "2", "--lease", "1", "--log-level", "error") as first:
         killer.victim = first.process.pid
         until(lambda: killer.fired or store.runs.require(RUN).ended, timeout=60)
-        invariants.check(store)
+        if killer.signal is not None:  # else the worker goes on, and changes what is being read
+            invariants.check(store)
         with WorkerProcess(server.url, "default", "-c", "2", "--lease", "1", "--log-level", "error"):
             assert ended(store) == FAILED
+            first.signal(signal.SIGCONT)  # a stopped worker goes on, and finds that its jobs were given to the other one
             plan_retry(store, RUN).apply(store)
             assert ended(store) == FINISHED
     assert store.semaphores.holders("run/one-at-a-time") == []
@@ -136,6 +140,30 @@ def test_a_worker_is_killed_at_every_call(
     store: Store, server: PrivateServer, plan: Plan, tmp_path: Path, at: int, carried_out: bool
 ) -> None:
     killer = Killer(server, at, carried_out=carried_out)
+    try:
+        story(store, server, plan, tmp_path, killer)
+    finally:
+        killer.close()
+
+
+@pytest.mark.parametrize(
+    ("at", "number", "carried_out"),
+    [
+        pytest.param(11, signal.SIGSTOP, True, marks=pytest.mark.slow),
+        *(
+            pytest.param(at, number, carried_out, marks=[pytest.mark.chaos, pytest.mark.timeout(300)])
+            for at in range(1, 60, 2)
+            for number in (signal.SIGSTOP, None)
+            for carried_out in (True, False)
+            if (at, number, carried_out) != (11, signal.SIGSTOP, True)
+        ),
+    ],
+)
+def test_a_worker_is_stopped_or_loses_a_call(
+    store: Store, server: PrivateServer, plan: Plan, tmp_path: Path, at: int, number: int | None, carried_out: bool
+) -> None:
+    """It is stopped for longer than its lease; or the call or its reply is lost, and the worker sends the call again."""
+    killer = Killer(server, at, carried_out=carried_out, signal=number)
     try:
         story(store, server, plan, tmp_path, killer)
     finally:
@@ -202,6 +230,33 @@ def killers(request: pytest.FixtureRequest, server: PrivateServer, sweep: tuple[
                 killer.close()
 
     return one_after_the_other()
+
+
+def test_a_command_that_submits_is_stopped_while_the_same_runs_again(
+    store: Store, server: PrivateServer, many: Path, sweep: tuple[int, int]
+) -> None:
+    """It goes on when the other one has submitted the run: the run is there once, whole, and both say so."""
+    submission = ("run", str(many), "--detach", "--run-id", RUN)
+    for at in range(2, 20, 2 * sweep[1]):
+        store.client.flushall()
+        store.open()
+        killer = Killer(server, at, carried_out=True, signal=signal.SIGSTOP)
+        process = command(killer.proxy.url, many.parent, *submission)
+        try:
+            killer.victim = process.pid
+            until(lambda: killer.fired or process.code is not None, timeout=60)  # noqa: B023 - it is called here
+            assert again(server, many.parent, *submission)[0] == 0
+            if killer.fired:
+                os.kill(process.pid, signal.SIGCONT)
+            assert process.wait(60) == 0, process.err
+        finally:
+            process.end()
+            killer.close()
+        assert len(graphs.statuses(store, RUN)) == sweep[0] + 1
+        assert store.runs.recent() == [RUN]
+        invariants.check(store)
+        if not killer.fired:
+            break
 
 
 def test_a_command_that_submits_is_killed(

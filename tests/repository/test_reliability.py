@@ -2,6 +2,7 @@
 
 import ast
 import re
+from functools import cache
 
 from tests.repository.makefile import ROOT
 
@@ -10,12 +11,15 @@ ROWS = {"P": 14, "N": 7, "R": 15, "D": 12, "TH-": 21}
 NAMED = re.findall(r"`(?:tests/)?([\w/]+\.py)::(test_\w+)`?", PAGE)
 
 
-def exists(file: str, test: str) -> bool:
+@cache
+def names_in(file: str) -> set[str]:
     path = ROOT / "tests" / file
-    if not path.exists():
-        return False
-    tree = ast.parse(path.read_text(encoding="utf-8"))
-    return test in {node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)}
+    body = ast.parse(path.read_text(encoding="utf-8")).body if path.exists() else []
+    return {node.name for node in body if isinstance(node, ast.FunctionDef)}
+
+
+def exists(file: str, test: str) -> bool:
+    return test in names_in(file)
 
 
 def test_each_test_that_is_named_exists() -> None:
