@@ -3,15 +3,17 @@
 import json
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from flowq.worker.supervisor.ends import KillCause
-from tests.support.supervisor_stub import Stand, call, gone, shell, survivors, task
+from tests.support.supervisor_stub import Execution, Stand, call, gone, shell, survivors, task
 from tests.support.wait import until
+
+GREETS = '#!/bin/sh\necho "hello $1"\n'
 
 
 @pytest.fixture(scope="module")
@@ -70,6 +72,28 @@ def test_a_command_that_cannot_start(stand: Stand, argv: list[str], message: str
     outcome = stand.run(task("argv", argv=argv)).outcome
     assert (outcome["outcome"], outcome["reason"], outcome["exit_code"]) == ("failed", "error", code)
     assert message in outcome["error"]
+
+
+def test_a_program_is_searched_as_a_shell_does(stand: Stand, tmp_path: Path) -> None:
+    folders = [tmp_path / name for name in ("missing", "file", "data", "broken", "good", "later")]
+    folders[1].write_text("")
+    for folder, script, mode in zip(
+        folders[2:], ("", "#!/no/such/interpreter\n", GREETS, "#!/bin/sh\n"), (0o644, 0o755, 0o755, 0o755), strict=True
+    ):
+        folder.mkdir()
+        (folder / "greet").write_text(script)
+        (folder / "greet").chmod(mode)
+
+    def run(path: Sequence[Path | str], name: str = "greet") -> Execution:
+        env = {"PATH": os.pathsep.join([*map(str, path), "/bin"])}
+        return stand.run(task("argv", argv=[name, "you"], env=env, cwd=str(folders[4])))
+
+    assert run(folders).output() == b"hello you\n"
+    assert run(folders[:2], "./greet").output() == b"hello you\n"
+    assert run([*folders[:2], ""]).output() == b"hello you\n"
+    assert run(folders[:3]).outcome["error"] == "not an executable program: greet"
+    assert run(folders[3:4]).outcome["error"] == "command not found: greet"
+    assert run(folders[:2]).outcome["error"] == "command not found: greet"
 
 
 @pytest.mark.parametrize(

@@ -22,7 +22,7 @@ from flowq.worker.ipc.messages import failed, finished
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from typing import Final
+    from typing import Final, NoReturn
 
     from flowq.worker.ipc.messages import Task, TaskResult
 
@@ -90,6 +90,7 @@ def _spawn(argv: list[str], env: dict[str, str]) -> int:
     Raises:
         OSError: the program could not be executed.
     """
+    programs = _programs(argv[0], env)
     told, tell = os.pipe()
     me = os.getpid()
     pid = os.fork()
@@ -99,7 +100,7 @@ def _spawn(argv: list[str], env: dict[str, str]) -> int:
             for number in _RESTORED:
                 _signal.signal(number, _signal.SIG_DFL)
             signal.pthread_sigmask(signal.SIG_SETMASK, ())
-            os.execvpe(argv[0], argv, env)
+            _become(programs, argv, env)
         except OSError as error:
             os.write(tell, str(error.errno or errno.EINVAL).encode())
         except ValueError:  # a NUL character
@@ -114,6 +115,47 @@ def _spawn(argv: list[str], env: dict[str, str]) -> int:
         number = int(problem)
         raise OSError(number, os.strerror(number))
     return pid
+
+
+def _programs(name: str, env: Mapping[str, str]) -> list[str]:
+    """Return the files that may be the program of a name, in the order in which they are to be tried: nearly always one.
+
+    Searched before the fork: a failed execution costs the child more than a tenth of a millisecond and some copied pages.
+
+    Raises:
+        FileNotFoundError: there is none.
+    """
+    if os.path.dirname(name):
+        return [name]
+    found = []
+    for directory in env.get("PATH", os.defpath).split(os.pathsep):
+        file = os.path.join(directory, name)
+        try:
+            os.stat(file)
+        except (FileNotFoundError, NotADirectoryError):
+            continue
+        except (OSError, ValueError):
+            pass  # the execution will say the same
+        found.append(file)
+    if not found:
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
+    return found
+
+
+def _become(programs: list[str], argv: list[str], env: Mapping[str, str]) -> NoReturn:
+    """Replace this process by the first of the programs that can be executed.
+
+    Raises:
+        OSError: of the first one that is there.
+    """
+    problem = OSError(errno.ENOENT, os.strerror(errno.ENOENT))
+    for program in programs:
+        try:
+            os.execve(program, argv, env)
+        except OSError as error:
+            if problem.errno in {errno.ENOENT, errno.ENOTDIR}:
+                problem = error
+    raise problem
 
 
 def _pass_on(pid: int) -> None:
