@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -149,6 +150,22 @@ def test_pipes_end_as_commands_expect(stand: Stand) -> None:
     execution = stand.run(shell("set +o pipefail\nyes | head -n 1"))
     assert execution.output() == b"y\n"
     assert execution.output("err") == b""
+
+
+def test_large_scripts_and_results_arrive_whole(stand: Stand) -> None:
+    value = "é" * 100_000
+    outcome = stand.run(shell(f"cat > \"$FLOWQ_OUTPUT\" <<'END'\nvalue={value}\nEND\n")).outcome
+    assert json.loads(outcome["value"]) == {"value": value}
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+@pytest.mark.parametrize("fields", [{}, {"deaf": True}], ids=["plain", "deaf"])
+def test_a_command_begins_with_default_signals_and_no_input(stand: Stand, fields: dict[str, Any]) -> None:
+    shown = stand.run(task("argv", argv=["sh", "-c", "cat /proc/self/status; cat | wc -c"], **fields)).output().decode()
+    states = dict(line.split(":", 1) for line in shown.splitlines() if ":" in line)
+    standard = 0x7FFFFFFF  # signals 1 to 31
+    assert [int(states[name], 16) & standard for name in ("SigBlk", "SigIgn", "SigCgt")] == [0, 0, 0]
+    assert shown.splitlines()[-1].strip() == "0"
 
 
 def test_the_temporary_directory_is_cleaned(stand: Stand, tmp_path: Path) -> None:

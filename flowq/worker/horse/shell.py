@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from flowq.worker.ipc.messages import Task, TaskResult
 
+_CHUNK: Final = 64 * 1024  # bytes of one read
 _INSERTED: Final = "FLOWQ_V"  # the compiler's names of the values that a script refers to
 # What commands expect to be at its default: the interpreter ignores some, a parent like `nohup` or a shell's `&` others, and a shell
 # cannot trap what was ignored when it started.
@@ -34,15 +35,15 @@ _RESTORED: Final = tuple(set(range(1, 32)) - {signal.SIGKILL, signal.SIGSTOP})
 
 def execute(task: Task, scratch: str) -> TaskResult:
     """Execute the command to its end and return the outcome. `scratch` is created; the parent removes it."""
-    signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGTERM,))
+    _signal.pthread_sigmask(_signal.SIG_BLOCK, (_signal.SIGTERM,))
     output = os.path.join(scratch, "output")
     script = os.path.join(scratch, "script")
     try:
         os.makedirs(os.path.dirname(scratch), mode=0o700, exist_ok=True)
         os.mkdir(scratch, 0o700)
-        _write(output, "")
+        _write(output, b"")
         if task["kind"] == "shell":
-            _write(script, task["script"])
+            _write(script, task["script"].encode())
     except OSError as error:
         return failed("error", _no_scratch(scratch, error))
     env = {name: value for name, value in os.environ.items() if name not in platform.PRIVATE}
@@ -78,10 +79,13 @@ def _find(program: str, env: Mapping[str, str]) -> str | None:
     return None
 
 
-def _write(path: str, text: str) -> None:
+def _write(path: str, data: bytes) -> None:
     fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
-    with open(fd, "w", encoding="utf-8", newline="") as file:
-        file.write(text)
+    try:
+        while data:
+            data = data[os.write(fd, data) :]
+    finally:
+        os.close(fd)
 
 
 def _spawn(argv: list[str], env: dict[str, str]) -> int:
@@ -99,7 +103,7 @@ def _spawn(argv: list[str], env: dict[str, str]) -> int:
             platform.die_with_parent(me)
             for number in _RESTORED:
                 _signal.signal(number, _signal.SIG_DFL)
-            signal.pthread_sigmask(signal.SIG_SETMASK, ())
+            _signal.pthread_sigmask(_signal.SIG_SETMASK, ())
             _become(programs, argv, env)
         except OSError as error:
             os.write(tell, str(error.errno or errno.EINVAL).encode())
@@ -115,6 +119,19 @@ def _spawn(argv: list[str], env: dict[str, str]) -> int:
         number = int(problem)
         raise OSError(number, os.strerror(number))
     return pid
+
+
+def _read(path: str, size: int) -> bytes:
+    """Return the file, at most `size` bytes of it."""
+    fd = os.open(path, os.O_RDONLY)
+    try:
+        parts = []
+        while size and (part := os.read(fd, min(size, _CHUNK))):
+            parts.append(part)
+            size -= len(part)
+    finally:
+        os.close(fd)
+    return b"".join(parts)
 
 
 def _programs(name: str, env: Mapping[str, str]) -> list[str]:
@@ -160,10 +177,10 @@ def _become(programs: list[str], argv: list[str], env: Mapping[str, str]) -> NoR
 
 def _pass_on(pid: int) -> None:
     """Forward SIGTERM to the command from now on, and an earlier one that arrived before it existed."""
-    if signal.SIGTERM in signal.sigpending():
-        os.kill(pid, signal.SIGTERM)
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGTERM,))
+    if _signal.SIGTERM in _signal.sigpending():
+        os.kill(pid, _signal.SIGTERM)
+    _signal.signal(_signal.SIGTERM, _signal.SIG_IGN)
+    _signal.pthread_sigmask(_signal.SIG_UNBLOCK, (_signal.SIGTERM,))
 
 
 def _no_scratch(scratch: str, error: OSError) -> str:
@@ -204,8 +221,7 @@ def _too_big(argv: list[str], env: Mapping[str, str]) -> str:
 
 def _result(output: str, limit: int) -> TaskResult:
     try:
-        with open(output, "rb") as file:
-            data = file.read(limit + 1)
+        data = _read(output, limit + 1)
         if len(data) > limit:
             return failed("invalid_result", f"$FLOWQ_OUTPUT has more than the limit of {limit:,} bytes")
         value = output_file.parse(data)
