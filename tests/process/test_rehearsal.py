@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from flowq import Job
 from flowq.jobs.context import current_task
 from flowq.timeouts import UnixSignalDeathPenalty
 from flowq.worker.fork_server import rehearsal
@@ -52,6 +53,16 @@ def test_a_rehearsal_calls_no_code_of_the_users(tmp_path: Path) -> None:
     finally:
         callbacks.install(former)
     assert calls.read_text().split() == [str(horse)]
+
+
+@pytest.mark.usefixtures("_thawed")
+@pytest.mark.parametrize("again", [False, True])
+def test_a_rehearsal_performs_no_job_of_a_patched_class(monkeypatch: pytest.MonkeyPatch, again: bool) -> None:
+    def perform(_job: Job) -> None:
+        pytest.fail("performed by a fork server")
+
+    monkeypatch.setattr(Job, "perform", perform)
+    rehearsal.settle(again=again)
 
 
 def test_modules_that_are_imported_ahead_are_set_apart_too() -> None:

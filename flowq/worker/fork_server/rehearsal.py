@@ -12,7 +12,8 @@ import os
 import sys
 
 from flowq.jobs import context
-from flowq.worker.horse import callbacks, horse
+from flowq.worker.fork_server import at_fork
+from flowq.worker.horse import horse
 from flowq.worker.ipc.channel import Channel
 
 TYPE_CHECKING = False
@@ -45,22 +46,30 @@ def settle(*, again: bool = False) -> None:
     `again`: after an import. There may be horses by now, which the end of a call would take for what it has left running.
     """
     tasks = [] if again else [_CALL]
-    if "pickle" in sys.modules and callbacks.performer(_PICKLE) is None:
+    if "pickle" in sys.modules and not _performs_in_its_way():
         tasks.append(_PICKLE)
+    former = context.current_task()
     kept = {name: os.environ.get(name) for name in horse.environment(_CALL)}
     try:
         for _ in range(_TIMES):
             for task in tasks:
                 _rehearse(task)
     finally:
-        context.set_current_task(None)
+        context.set_current_task(former)
         for name, value in kept.items():
             if value is None:
                 os.environ.pop(name, None)
             else:
                 os.environ[name] = value
+    at_fork.shorten()
     gc.collect()
     gc.freeze()
+
+
+def _performs_in_its_way() -> bool:
+    """Return whether plain jobs would be performed by code of the user's: a patched `Job`, or a job that this program is itself."""
+    known = sys.modules.get("flowq.job")
+    return known is not None and (context.current_handle() is not None or known.is_replaced(known.Job))
 
 
 def _rehearse(task: Task) -> None:

@@ -12,7 +12,7 @@ import select
 import signal
 import sys
 
-from flowq.worker.fork_server import rehearsal
+from flowq.worker.fork_server import at_fork, rehearsal
 from flowq.worker.fork_server.children import Children
 from flowq.worker.fork_server.fence import Fence
 from flowq.worker.fork_server.preload import ModulePreloader
@@ -149,6 +149,7 @@ class ForkServer:
 
     def _become_child(self, *channels: Channel) -> None:
         """Close everything of the server's in a fresh child."""
+        at_fork.restore()
         signal.set_wakeup_fd(-1)
         self._children.forget()
         os.close(self._wake_read)
