@@ -3,15 +3,18 @@
 import json
 import os
 import shutil
-from collections.abc import Iterator
+import sys
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from flowq.worker.supervisor.ends import KillCause
-from tests.support.supervisor_stub import Stand, call, gone, shell, survivors, task
+from tests.support.supervisor_stub import Execution, Stand, call, gone, shell, survivors, task
 from tests.support.wait import until
+
+GREETS = '#!/bin/sh\necho "hello $1"\n'
 
 
 @pytest.fixture(scope="module")
@@ -72,6 +75,28 @@ def test_a_command_that_cannot_start(stand: Stand, argv: list[str], message: str
     assert message in outcome["error"]
 
 
+def test_a_program_is_searched_as_a_shell_does(stand: Stand, tmp_path: Path) -> None:
+    folders = [tmp_path / name for name in ("missing", "file", "data", "broken", "good", "later")]
+    folders[1].write_text("")
+    for folder, script, mode in zip(
+        folders[2:], ("", "#!/no/such/interpreter\n", GREETS, "#!/bin/sh\n"), (0o644, 0o755, 0o755, 0o755), strict=True
+    ):
+        folder.mkdir()
+        (folder / "greet").write_text(script)
+        (folder / "greet").chmod(mode)
+
+    def run(path: Sequence[Path | str], name: str = "greet") -> Execution:
+        env = {"PATH": os.pathsep.join([*map(str, path), "/bin"])}
+        return stand.run(task("argv", argv=[name, "you"], env=env, cwd=str(folders[4])))
+
+    assert run(folders).output() == b"hello you\n"
+    assert run(folders[:2], "./greet").output() == b"hello you\n"
+    assert run([*folders[:2], ""]).output() == b"hello you\n"
+    assert run(folders[:3]).outcome["error"] == "not an executable program: greet"
+    assert run(folders[3:4]).outcome["error"] == "command not found: greet"
+    assert run(folders[:2]).outcome["error"] == "command not found: greet"
+
+
 @pytest.mark.parametrize(
     ("script", "message"),
     [
@@ -125,6 +150,22 @@ def test_pipes_end_as_commands_expect(stand: Stand) -> None:
     execution = stand.run(shell("set +o pipefail\nyes | head -n 1"))
     assert execution.output() == b"y\n"
     assert execution.output("err") == b""
+
+
+def test_large_scripts_and_results_arrive_whole(stand: Stand) -> None:
+    value = "é" * 100_000
+    outcome = stand.run(shell(f"cat > \"$FLOWQ_OUTPUT\" <<'END'\nvalue={value}\nEND\n")).outcome
+    assert json.loads(outcome["value"]) == {"value": value}
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+@pytest.mark.parametrize("fields", [{}, {"deaf": True}], ids=["plain", "deaf"])
+def test_a_command_begins_with_default_signals_and_no_input(stand: Stand, fields: dict[str, Any]) -> None:
+    shown = stand.run(task("argv", argv=["sh", "-c", "cat /proc/self/status; cat | wc -c"], **fields)).output().decode()
+    states = dict(line.split(":", 1) for line in shown.splitlines() if ":" in line)
+    standard = 0x7FFFFFFF  # signals 1 to 31
+    assert [int(states[name], 16) & standard for name in ("SigBlk", "SigIgn", "SigCgt")] == [0, 0, 0]
+    assert shown.splitlines()[-1].strip() == "0"
 
 
 def test_the_temporary_directory_is_cleaned(stand: Stand, tmp_path: Path) -> None:
