@@ -29,6 +29,7 @@ PRIVATE = (
     "FLOWQ_PYTHON",
     "FLOWQ_COMPAT",
     "FLOWQ_DEBUG",
+    "FLOWQ_KEEP_PLACE",
     "_FLOWQ_COMPLETE",
 )
 
