@@ -26,10 +26,10 @@ SITE    := .site/venv/.stamp
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run test check lint spelling format types contract examples stale docs pictures bench clients chaos wheel clean
+.PHONY: help run test check lint spelling format types contract examples stale docs pictures bench clients chaos sweeps wheel clean
 
 help: ## list the targets
-	@echo "flowq: make <target>    [ARGS='…' goes to the command behind run, test, chaos and bench]"
+	@echo "flowq: make <target>    [ARGS='…' goes to the command behind run, test, chaos, sweeps and bench]"
 	@echo
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  %-10s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
 
@@ -80,7 +80,10 @@ bench: $(DEVELOP) $(PEERS) ## compare with RQ, Celery and others, side by side: 
 clients: $(DEVELOP) $(CLIENTS)-all ## run the tests of packages built on RQ, on RQ and on flowq: one table
 	$(BIN)/python -m tests.clients $(ARGS)
 
-chaos: $(DEVELOP) ## the long sweeps of kills and lost replies, and the store's tests on a server whose users may not call functions
+chaos: $(DEVELOP) ## a real system under random faults, and what broke (ARGS='--seed 7 --minutes 30')
+	$(BIN)/python -m tests.chaos $(ARGS)
+
+sweeps: $(DEVELOP) ## the long sweeps of kills and lost replies, and the store's tests on a server whose users may not call functions
 	$(BIN)/python -m pytest tests/store --without-functions -n $(JOBS) --dist loadfile
 	$(BIN)/python -m pytest -m chaos --timeout 1800 $(ARGS)
 

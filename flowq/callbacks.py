@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from flowq import defaults
 from flowq.dotted_names import bound_to, reference, resolve
-from flowq.durations import from_milliseconds, milliseconds, parse_duration
+from flowq.durations import from_milliseconds, milliseconds, parse_duration, whole
 from flowq.exceptions import UsageError
 
 CALLBACK_TIMEOUT: Final = defaults.CALLBACK_TIMEOUT  # s
@@ -35,7 +35,7 @@ class Callback:
         if not isinstance(func, str) and (bound_to(func) is not None or not callable(func)):
             raise UsageError(f"a callback must be a string or function, found {func!r}")
         self.func = func
-        self.timeout = CALLBACK_TIMEOUT if timeout is None else parse_duration(timeout)
+        self.timeout = whole(CALLBACK_TIMEOUT if timeout is None else parse_duration(timeout))
         self.name = reference(func)
 
     @classmethod

@@ -12,7 +12,8 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Final
 
-from flowq.exceptions import ConfigError
+from flowq.durations import parse_duration
+from flowq.exceptions import ConfigError, TimeoutFormatError
 
 NAMESPACE: Final = "flowq"
 
@@ -36,7 +37,10 @@ class Settings:
     namespace: Setting
     home: Setting | None  # directory of the embedded server; None: the default, see `flowq.embedded.directory`
     allow_eviction: Setting  # "true" or "false": use a server although it may evict keys
+    keep_place: Setting  # how long a run without a worker keeps its place in its concurrency group: a duration such as "24h"
     python: Setting | None  # interpreter of jobs with `call`, absolute or `~/…`, for flows that name none; None: the worker's
+
+    heartbeat: Setting | None  # where schedulers tell that they live: "$NAME" of a variable, or a file, with the address
 
     def __iter__(self) -> Iterator[tuple[str, Setting | None]]:
         """Yield name and setting. Passwords in URLs are not hidden: see `redact`."""
@@ -48,7 +52,9 @@ _VARIABLES: Final = {
     "namespace": "FLOWQ_NAMESPACE",
     "home": "FLOWQ_HOME",
     "allow_eviction": "FLOWQ_ALLOW_EVICTION",
+    "keep_place": "FLOWQ_KEEP_PLACE",
     "python": "FLOWQ_PYTHON",
+    "heartbeat": "FLOWQ_HEARTBEAT",
 }
 _BOOLEANS: Final = {"1": "true", "true": "true", "yes": "true", "0": "false", "false": "false", "no": "false"}
 
@@ -74,10 +80,10 @@ def load_settings(
     found = _from_file(Path(directory) if directory is not None else Path.cwd())
     for name, variable in _VARIABLES.items():
         if environ.get(variable):
-            value = (
-                str(Path.cwd() / environ[variable]) if name == "python" and environ[variable][0] != "~" else environ[variable]
-            )
-            found[name] = Setting(value, variable)
+            value = environ[variable]
+            if name == "python" and value[0] != "~":
+                value = str(Path.cwd() / value)
+            found[name] = Setting(f"${variable}" if name == "heartbeat" else value, variable)
     for name, argument in (("url", url), ("namespace", namespace)):
         if argument:
             found[name] = Setting(argument, "argument")
@@ -86,7 +92,9 @@ def load_settings(
         namespace=_checked_namespace(found.get("namespace", Setting(NAMESPACE, "default"))),
         home=found.get("home"),
         allow_eviction=_checked_boolean(found.get("allow_eviction", Setting("false", "default")), "allow_eviction"),
+        keep_place=_checked_duration(found.get("keep_place", Setting("24h", "default")), "keep_place"),
         python=found.get("python"),
+        heartbeat=found.get("heartbeat"),
     )
 
 
@@ -156,6 +164,8 @@ def _setting(path: Path, key: str, value: object) -> Setting:
         if not isinstance(value, bool):
             raise ConfigError(f"{path}: {key} must be true or false{_found(path, value)}")
         return Setting(str(value).lower(), str(path))
+    if key == "heartbeat":
+        return _reference(path, key, value)
     if not isinstance(value, str) or not value:
         raise ConfigError(f"{path}: {key} must be a string that is not empty{_found(path, value)}")
     if key == "home":  # relative to the file, not to the working directory
@@ -163,6 +173,14 @@ def _setting(path: Path, key: str, value: object) -> Setting:
     if key == "python":  # a home directory is that of the worker's user
         return Setting(value if value[0] == "~" else str(path.parent / value), str(path))
     return Setting(value, str(path))
+
+
+def _reference(path: Path, key: str, value: object) -> Setting:
+    """Return a reference to an address, which may be secret and stands in no file of the project."""
+    (place, name), *more = value.items() if isinstance(value, dict) and value else [("", "")]
+    if more or place not in {"env", "file"} or not isinstance(name, str) or not name:
+        raise ConfigError(f'{path}: {key} must be {{env = "NAME"}} or {{file = "PATH"}} with the address{_found(path, value)}')
+    return Setting(f"${name}" if place == "env" else str(path.parent / Path(name).expanduser()), str(path))
 
 
 def _is_own(path: Path) -> bool:
@@ -196,6 +214,14 @@ def _checked_boolean(setting: Setting, name: str) -> Setting:
     if value is None:
         raise ConfigError(f"{name} must be true or false, found {setting.value!r} (from {_describe(setting, name)})")
     return Setting(value, setting.source)
+
+
+def _checked_duration(setting: Setting, name: str) -> Setting:
+    try:
+        parse_duration(setting.value)
+    except TimeoutFormatError as error:
+        raise ConfigError(f"{name}: {error} (from {_describe(setting, name)})") from error
+    return setting
 
 
 def _describe(setting: Setting, name: str) -> str:

@@ -4,12 +4,12 @@ from typing import Final
 
 QUEUE: Final = "default"
 
-JOB_TIMEOUT: Final = 180.0  # s, a plain queue job
+JOB_TIMEOUT: Final = 180  # s, a plain queue job
 FLOW_JOB_TIMEOUT: Final = 3600.0  # s, one attempt of a job of a flow
-RESULT_TTL: Final = 500.0  # s, a plain finished job
-FAILURE_TTL: Final = 365 * 86400.0  # s, a plain failed job
+RESULT_TTL: Final = 500  # s, a plain finished job
+FAILURE_TTL: Final = 365 * 86400  # s, a plain failed job
 RUN_RETENTION: Final = 30 * 86400.0  # s, the record of a run after its end
-CALLBACK_TIMEOUT: Final = 60.0  # s, a callback of a plain job
+CALLBACK_TIMEOUT: Final = 60  # s, a callback of a plain job
 RESULTS_KEPT: Final = 10  # executions of which a result is kept
 
 LEASE: Final = 10.0  # s, a started job without a beat is lost after this

@@ -5,9 +5,10 @@ Used for flow files and for the options of the queue (`"1h"`, `"3m"`, `"5s"` the
 
 import math
 import re
+from collections.abc import Iterable, Mapping
 from typing import Final
 
-from flowq.exceptions import TimeoutFormatError
+from flowq.exceptions import TimeoutFormatError, UsageError
 
 NEVER: Final = -1.0
 """The value of `parse_duration` for `-1` and `never`: no limit."""
@@ -44,6 +45,42 @@ def parse_duration(value: object, *, never: bool = False) -> float:
     if not 0 <= seconds <= MAX_DURATION:
         raise TimeoutFormatError(f"expected a duration from 0 to 100 years, found {_shown(value)}")
     return seconds
+
+
+def parse_intervals(value: object, what: str) -> list[float]:
+    """Return waits in seconds, of one duration or of several; `[0]` where there is none.
+
+    Args:
+        value: see `parse_duration`; None is 0.
+        what: names the value in errors.
+
+    Raises:
+        UsageError: it is neither a duration nor several, or one is negative.
+    """
+    if isinstance(value, Iterable) and not isinstance(value, (str, bytes, Mapping)):
+        items = list(value)
+    else:
+        items = [0 if value is None else value]
+    try:
+        return [whole(parse_duration(item)) for item in items] or [0]
+    except TimeoutFormatError as error:
+        raise UsageError(f"{what}: {error}") from error
+
+
+def parse_times(value: object, what: str, *, least: int = 1) -> int:
+    """Return a number of times.
+
+    Args:
+        value: the number.
+        what: names the value in errors.
+        least: the smallest number.
+
+    Raises:
+        UsageError: it is no whole number, or smaller.
+    """
+    if isinstance(value, bool) or not isinstance(value, int) or value < least:
+        raise UsageError(f"{what} must be a whole number of at least {least}, found {_shown(value)}")
+    return value
 
 
 def format_duration(seconds: float) -> str:

@@ -22,6 +22,18 @@ class AsyncClientError(UsageError, TypeError):
     """A client for asyncio was given as a connection; flowq calls the server with one that blocks."""
 
 
+class SerializerError(UsageError, NotImplementedError):
+    """Something was given as a serializer that is none. RQ raises `NotImplementedError`."""
+
+
+class UserModuleError(UsageError, ImportError):
+    """A module of the user's, such as a cron configuration, does not exist or cannot be executed. RQ raises `ImportError`."""
+
+
+class UserFileNotFoundError(UsageError, FileNotFoundError):
+    """There is no such file of the user's. RQ raises `FileNotFoundError`."""
+
+
 class ConfigError(UsageError):
     """A configuration value (file or environment) is invalid."""
 

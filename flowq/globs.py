@@ -13,7 +13,7 @@ import os
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import re
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterable, Iterator
     from typing import Final
 
 MAX_FILES: Final = 100_000
@@ -52,6 +52,24 @@ def match(base: str, patterns: list[str], without: list[str]) -> tuple[list[str]
         if not found:
             unmatched.append(pattern)
     return sorted(files), unmatched
+
+
+def exclusion(patterns: Iterable[str]) -> Callable[[str], bool]:
+    """Return a predicate of relative paths: whether a pattern matches the path, or a directory above it, and no `!pattern` does.
+
+    Raises:
+        GlobError: the braces of a pattern stand for too many patterns.
+    """
+    without: list[re.Pattern[str]] = []
+    kept: list[re.Pattern[str]] = []
+    for pattern in patterns:
+        target = kept if pattern.startswith("!") else without
+        target += [_regex(item) for item in _braces(pattern.removeprefix("!"))]
+
+    def excluded(path: str) -> bool:
+        return any(item.fullmatch(path) for item in without) and not any(item.fullmatch(path) for item in kept)
+
+    return excluded
 
 
 class _Walk:

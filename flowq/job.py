@@ -20,7 +20,7 @@ from flowq.jobs.state import JobState
 from flowq.rate_limit import RateLimit
 from flowq.repeat import Repeat
 from flowq.retry import Retry
-from flowq.states import ENDED, JobStatus
+from flowq.states import JobStatus
 from flowq.store.schema.outcomes import Outcome
 from flowq.store.schema.records import StoredJob
 from flowq.webhook import Webhook
@@ -251,31 +251,35 @@ class Job(JobAttributes):
             refresh_job_status: has no effect, the present status counts.
         """
         passed = {exclude_job_id, None if parent_job is None else parent_job.id}
-        edges = self.options.edges if self.is_new else self.store.jobs.edges(self.id)
-        edges = [edge for edge in edges if edge[0] not in passed]
+        known = self.options.edges if self.is_new else self.store.jobs.edges(self.id)
+        edges = [edge for edge in known if edge[0] not in passed]
         records = self.store.jobs.get_many(parent for parent, _ in edges)
         return all(
             condition == MET or (record is not None and record.status in ENDS[condition])
             for record, (_, condition) in zip(records, edges, strict=True)
         )
 
-    def delete_dependents(self) -> None:
-        """Delete the jobs that wait for it."""
-        for job in self.dependent_ids:
-            self.store.jobs.delete(job)
+    def delete_dependents(self, pipeline: Any = None) -> None:
+        """Delete the jobs that wait for it; see `delete`."""
+        for dependent in restore(self.dependent_ids, self.connection, type(self)):
+            dependent.delete(pipeline)
 
     # -- acting ---------------------------------------------------------------------------------------------------------------
 
-    def cancel(self, *, enqueue_dependents: bool = False, remove_from_dependencies: bool = False) -> None:
+    def cancel(self, pipeline: Any = None, enqueue_dependents: bool = False, remove_from_dependencies: bool = False) -> None:
         """Cancel the job; a running one is killed.
 
         Args:
+            pipeline: a pipeline of redis-py, which then carries it out; a job that is gone or has ended by then is left alone.
             enqueue_dependents: jobs that wait for it continue as if it had succeeded; they are skipped otherwise.
             remove_from_dependencies: jobs that wait for others too wait for those alone; one that waits for nothing else is skipped.
 
         Raises:
             NoSuchJobError, InvalidJobOperation: it is gone, or has ended.
         """
+        if pipeline is not None:
+            self.store.jobs.cancel_in(pipeline, self.id, release=enqueue_dependents, detach=remove_from_dependencies)
+            return
         outcome = self.store.jobs.cancel(self.id, release=enqueue_dependents, detach=remove_from_dependencies)
         if outcome is Outcome.WRONG_STATE and self.get_status() is JobStatus.CANCELED:
             raise InvalidJobOperation(f"Cannot cancel already canceled job: {self.id}")
@@ -291,16 +295,21 @@ class Job(JobAttributes):
         self.state.record = None
         return self
 
-    def delete(self, *, delete_dependents: bool = False) -> None:
+    def delete(self, pipeline: Any = None, *, delete_dependents: bool = False) -> None:
         """Delete the job; its dependents are decided as if it had been canceled, or deleted as well.
+
+        Args:
+            pipeline: a pipeline of redis-py, which then carries it out; it only cancels a job with more than 200 dependents.
+            delete_dependents: delete the jobs that wait for it.
 
         Raises:
             InvalidJobOperation: it belongs to a run.
         """
         if delete_dependents:
-            self.delete_dependents()
-        outcome = self.store.jobs.delete(self.id)
-        if outcome is not Outcome.NOT_FOUND:
+            self.delete_dependents(pipeline)
+        if pipeline is not None:
+            self.store.jobs.remove_in(pipeline, self.id, "delete")
+        elif (outcome := self.store.jobs.delete(self.id)) is not Outcome.NOT_FOUND:
             self._expect(outcome, "delete")
 
     def _expect(self, outcome: Outcome, wanted: str) -> None:
@@ -313,9 +322,7 @@ class Job(JobAttributes):
                     f"cannot {wanted} job {self.id}: it belongs to run {record.run}; `flowq retry {record.run} --failed`"
                 )
             state = (
-                f"it has ended ({record.status})"
-                if record and record.status in ENDED
-                else f"it is {record.status if record else 'gone'}"
+                f"it has ended ({record.status})" if record and record.ended else f"it is {record.status if record else 'gone'}"
             )
             raise InvalidJobOperation(f"cannot {wanted} job {self.id}: {state}")
 

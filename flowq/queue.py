@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from flowq import defaults
 from flowq.connections.stores import connection_of, store_for
 from flowq.dotted_names import load_class
-from flowq.durations import parse_duration
+from flowq.durations import parse_duration, whole
 from flowq.exceptions import InvalidJobOperation
 from flowq.ids import checked_name
 from flowq.job import Job, restore
@@ -23,6 +23,7 @@ from flowq.registry import (
 )
 from flowq.serializers import resolve_serializer
 from flowq.states import JobStatus
+from flowq.store.schema.outcomes import Outcome
 
 if TYPE_CHECKING:
     from flowq.store import Store
@@ -59,7 +60,9 @@ class Queue(Enqueueing):
     ) -> None:
         self.name = checked_name(name, "a queue's name")
         self.store: Store = store_for(connection)
-        self.default_timeout = defaults.JOB_TIMEOUT if default_timeout is None else parse_duration(default_timeout, never=True)
+        self.default_timeout = whole(
+            defaults.JOB_TIMEOUT if default_timeout is None else parse_duration(default_timeout, never=True)
+        )
         self.is_async = is_async
         self.serializer = resolve_serializer(serializer)
         self.death_penalty_class = death_penalty_class
@@ -161,17 +164,17 @@ class Queue(Enqueueing):
                 self.store.jobs.cancel(job_id)
         self.store.queues.drop(self.name)
 
-    def remove(self, job_or_id: Job | str) -> None:
-        """Remove a waiting job from the queue: it is canceled.
+    def remove(self, job_or_id: Job | str) -> int:
+        """Remove a waiting job from the queue: it is canceled. One that does not wait here is left alone.
 
-        Raises:
-            InvalidJobOperation: it does not wait here.
+        Returns:
+            How many jobs were removed: 1 or 0.
         """
         job_id = job_or_id if isinstance(job_or_id, str) else job_or_id.id
         record = self.store.jobs.get(job_id)
         if record is None or record.queue != self.name or record.status is not JobStatus.QUEUED:
-            raise InvalidJobOperation(f"job {job_id} does not wait in queue {self.name!r}")
-        self.store.jobs.cancel(job_id)
+            return 0
+        return int(self.store.jobs.cancel(job_id) is Outcome.DONE)
 
     def requeue(self, job_id: str) -> Job:
         """Execute a failed or skipped job of this queue again.

@@ -100,17 +100,21 @@ class BaseRegistry:
         Raises:
             InvalidJobOperation: the job is not in this registry, or never expires.
         """
-        score = self._score(job)
-        if score is None or score == float("inf"):
+        entry = self._entry(job)
+        if entry is None or entry[1] == float("inf"):
             raise InvalidJobOperation(f"job {_id(job)} is not in this registry, or never expires")
-        return datetime.fromtimestamp(score / 1000, UTC)
+        return datetime.fromtimestamp(entry[1] / 1000, UTC)
 
-    def _score(self, job: Job | str) -> float | None:
-        scores = (self.store.queues.registry_score(self.name, status, _id(job)) for status in self._statuses)
-        return next((score for score in scores if score is not None), None)
+    def _entry(self, job: Job | str) -> tuple[JobStatus, float] | None:
+        """Return the status with which a job is listed here, and its time in ms; None where it is not."""
+        for status in self._statuses:
+            score = self.store.queues.registry_score(self.name, status, _id(job))
+            if score is not None:
+                return status, score
+        return None
 
     def __contains__(self, job: object) -> bool:
-        return isinstance(job, (Job, str)) and self._score(job) is not None
+        return isinstance(job, (Job, str)) and self._entry(job) is not None
 
     def requeue(self, job_or_id: Job | str, at_front: bool = False) -> Job:
         """Put a job of this registry back into its queue.
@@ -137,12 +141,13 @@ class BaseRegistry:
         Raises:
             InvalidJobOperation: it is being executed.
         """
-        if job not in self:
+        entry = self._entry(job)
+        if entry is None:
             return 0
-        if self.status is JobStatus.STARTED and not delete_job:
+        if entry[0] is JobStatus.STARTED and not delete_job:
             raise InvalidJobOperation(f"job {_id(job)} is being executed: `Job.cancel` or `send_stop_job_command` end it")
         jobs = self.store.jobs
-        how: Literal["unlist", "cancel", "delete"] = "delete" if delete_job else "unlist" if self.status in ENDED else "cancel"
+        how: Literal["unlist", "cancel", "delete"] = "delete" if delete_job else "unlist" if entry[0] in ENDED else "cancel"
         if pipeline is not None:
             jobs.remove_in(pipeline, _id(job), how)
             return 1
@@ -190,12 +195,14 @@ class FailedJobRegistry(BaseRegistry):
 
 
 class DeferredJobRegistry(BaseRegistry):
-    """Jobs that wait for their dependencies."""
+    """Jobs that wait for their dependencies, and those that were skipped because one of these did not succeed."""
 
     status = JobStatus.DEFERRED
+    also = (JobStatus.SKIPPED,)
 
     def cleanup(self) -> None:
-        """Do nothing: a deferred job leaves when its dependencies have ended."""
+        """Drop expired entries of skipped jobs now. A job that waits leaves when its dependencies have ended."""
+        self.store.queues.shed(self.name, JobStatus.SKIPPED)
 
 
 class ScheduledJobRegistry(BaseRegistry):
@@ -209,10 +216,10 @@ class ScheduledJobRegistry(BaseRegistry):
         Raises:
             NoSuchJobError: it is not in this registry.
         """
-        score = self._score(job_or_id)
-        if score is None:
+        entry = self._entry(job_or_id)
+        if entry is None:
             raise NoSuchJobError(f"job {_id(job_or_id)} is not scheduled in queue {self.name!r}")
-        return datetime.fromtimestamp(score / 1000, UTC)
+        return datetime.fromtimestamp(entry[1] / 1000, UTC)
 
     def get_jobs_to_schedule(self, timestamp: float | None = None, chunk_size: int = 1000) -> list[str]:
         """Return ids of jobs that are due, the first one first. Nothing is changed: the workers enqueue them.
@@ -224,8 +231,8 @@ class ScheduledJobRegistry(BaseRegistry):
         latest = self.store.now_ms() if timestamp is None else timestamp * 1000
         found = []
         for job in self.get_job_ids(0, chunk_size - 1):
-            due = self._score(job)
-            if due is None or due > latest:
+            entry = self._entry(job)
+            if entry is None or entry[1] > latest:
                 break
             found.append(job)
         return found

@@ -2,8 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 
-from flowq.durations import from_milliseconds, whole
-from flowq.exceptions import UsageError
+from flowq.durations import from_milliseconds, parse_intervals, parse_times
 
 
 class Repeat:
@@ -11,21 +10,16 @@ class Repeat:
 
     Args:
         times: repetitions after the first execution, at least 1.
-        interval: seconds between the end of one and the next; several give one wait per repetition, the last one repeats.
+        interval: time between the end of one and the next, in seconds or as text such as `"5m"`; several give one wait per repetition,
+            the last one repeats.
 
     Raises:
-        UsageError: `times` below 1 or a negative interval.
+        UsageError: `times` is no whole number of at least 1, or an interval is no duration.
     """
 
-    def __init__(self, times: int, interval: float | Iterable[float] | None = 0) -> None:
-        if times < 1:
-            raise UsageError(f"Repeat(times=…) must be at least 1, got {times}")
-        given = 0 if interval is None else interval
-        intervals = [whole(given)] if isinstance(given, (int, float)) else [whole(item) for item in given]
-        if any(item < 0 for item in intervals):
-            raise UsageError(f"Repeat(interval=…) must not be negative, got {interval!r}")
-        self.times = times
-        self.intervals = intervals or [0]
+    def __init__(self, times: int, interval: float | str | Iterable[float | str] | None = 0) -> None:
+        self.times = parse_times(times, "Repeat(times=…)")
+        self.intervals = parse_intervals(interval, "Repeat(interval=…)")
 
     def intervals_before(self, repetitions: int) -> list[float]:
         """Return the waits before the repetitions that have been."""

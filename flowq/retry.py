@@ -1,9 +1,8 @@
 """`Retry`: how often and when a job is executed again. Light to import: horses recognise it as a return value."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
-from flowq.durations import from_milliseconds, whole
-from flowq.exceptions import UsageError
+from flowq.durations import from_milliseconds, parse_intervals, parse_times
 
 
 class Retry:
@@ -11,21 +10,21 @@ class Retry:
 
     Args:
         max: retries after the first attempt, at least 1.
-        interval: seconds to wait before a retry; a sequence gives one wait per retry, its last value repeats.
+        interval: time to wait before a retry, in seconds or as text such as `"5m"`; several give one wait per retry, the last one repeats.
         enqueue_at_front: put the job at the front of its queue.
 
     Raises:
-        UsageError: `max` below 1 or a negative interval.
+        UsageError: `max` is no whole number of at least 1, or an interval is no duration.
     """
 
-    def __init__(self, max: int, interval: float | Sequence[float] = 0, enqueue_at_front: bool = False) -> None:  # noqa: A002 - RQ's name
-        if max < 1:
-            raise UsageError(f"Retry(max=…) must be at least 1, got {max}")
-        intervals = [whole(interval)] if isinstance(interval, (int, float)) else [whole(item) for item in interval]
-        if any(item < 0 for item in intervals):
-            raise UsageError(f"Retry(interval=…) must not be negative, got {interval!r}")
-        self.max = max
-        self.intervals = intervals or [0]
+    def __init__(
+        self,
+        max: int,  # noqa: A002 - RQ's name
+        interval: float | str | Iterable[float | str] | None = 0,
+        enqueue_at_front: bool = False,
+    ) -> None:
+        self.max = parse_times(max, "Retry(max=…)")
+        self.intervals = parse_intervals(interval, "Retry(interval=…)")
         self.enqueue_at_front = enqueue_at_front
 
     def interval_for(self, retry: int) -> float:

@@ -11,7 +11,7 @@ from functools import partial
 from importlib import import_module
 from typing import Any, ClassVar, Final, Protocol, runtime_checkable
 
-from flowq.exceptions import UsageError
+from flowq.exceptions import SerializerError, UsageError
 
 
 @runtime_checkable
@@ -61,13 +61,13 @@ def resolve_serializer(serializer: Any = None) -> Any:
         serializer: one, `"pickle"`, `"json"`, a dotted name, or None for the default.
 
     Raises:
-        UsageError: there is no such thing, or it lacks `dumps` or `loads`.
+        UsageError: there is no such thing; as a `SerializerError`, it lacks `dumps` or `loads`.
     """
     if serializer is None:
         return DefaultSerializer
     found = _NAMES.get(serializer) or _import(serializer) if isinstance(serializer, str) else serializer
     if not callable(getattr(found, "dumps", None)) or not callable(getattr(found, "loads", None)):
-        raise UsageError(f"a serializer needs the functions dumps and loads, found {serializer!r}")
+        raise SerializerError(f"a serializer needs the functions dumps and loads, found {serializer!r}")
     return found
 
 

@@ -29,16 +29,24 @@ ENDED: Final = frozenset({JobStatus.FINISHED, JobStatus.FAILED, JobStatus.STOPPE
 
 
 class RunStatus(StrEnum):
-    """The status of a run: `queued` waits for its concurrency group, `running` has open jobs, the others are ends."""
+    """The status of a run: `queued` waits for its concurrency group, `running` has open jobs, the others are ends.
+
+    `skipped`: its concurrency group was taken, and its `on_conflict` is `skip`. Nothing of it was executed, no handler either.
+    """
 
     QUEUED = "queued"
     RUNNING = "running"
     FINISHED = "finished"
     FAILED = "failed"
     CANCELED = "canceled"
+    SKIPPED = "skipped"
 
 
-RUN_ENDED: Final = frozenset({RunStatus.FINISHED, RunStatus.FAILED, RunStatus.CANCELED})
+RUN_ENDED: Final = frozenset({RunStatus.FINISHED, RunStatus.FAILED, RunStatus.CANCELED, RunStatus.SKIPPED})
+
+
+CAUSES: Final = ("cli", "api", "schedule", "backfill", "webhook", "file", "flow")
+"""What starts a run: a command, a program, or something of a schedule or trigger."""
 
 
 class Condition(StrEnum):

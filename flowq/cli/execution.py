@@ -16,7 +16,7 @@ from flowq.cli.terminal import echo
 from flowq.exceptions import InvalidRunOperation, UsageError
 from flowq.flows.local_worker.missing_secrets import absent_on_resume, refuse_absent, some
 from flowq.flows.local_worker.orphaned_runs import has_worker, room_taken
-from flowq.flows.local_worker.worker import LocalWorker, local_queues, needed_queues
+from flowq.flows.local_worker.worker import LocalWorker, stored_queues
 from flowq.flows.views.follow import START
 from flowq.flows.views.json_documents import run_json
 from flowq.flows.views.snapshot import read_plan, read_view
@@ -75,10 +75,10 @@ def execute(
 
     `fresh`: no worker can be executing it yet. Else a local run gets a worker only if it has none, now or while it is followed.
     """
-    queues = local_queues(plan, run.id)
+    queues = stored_queues(plan, run.queue_prefix)
     worker, standby = None, None
     if not run.local:
-        announce_unserved(store, needed_queues(plan))
+        announce_unserved(store, run, queues)
     elif fresh or not has_worker(store, queues, certain=manner.detach):
         worker = _start_worker(run, queues, manner, waiting)
     else:
@@ -141,6 +141,6 @@ def _tell_detached(store: "Store", run_id: str, *, as_json: bool) -> None:
 
 def _tell_turn(store: "Store", run: "RunRecord") -> None:
     """Say which runs a detached run waits for, if its concurrency group is full."""
-    if run.semaphore is not None and run.status is RunStatus.QUEUED:
-        for number, sentence in enumerate(room_taken(store, run.semaphore)):
+    if run.waits_for and run.status is RunStatus.QUEUED:
+        for number, sentence in enumerate(room_taken(store, run.waits_for)):
             complain(f"run {run.id} {sentence}" if number == 0 else sentence)

@@ -14,6 +14,7 @@ INVALID: Final = 3
 CANCELED: Final = 4
 TIMED_OUT: Final = 5
 UNREACHABLE: Final = 6
+SKIPPED: Final = 7
 BUG: Final = 70  # sysexits' EX_SOFTWARE: never mistaken for the outcome of a run
 INTERRUPTED: Final = 130
 BROKEN_PIPE: Final = 141  # 128 + SIGPIPE, as a shell reports it
@@ -27,4 +28,6 @@ def of_run(run: "RunView") -> int:
         return OK
     if run.status is RunStatus.CANCELED:
         return CANCELED
+    if run.status is RunStatus.SKIPPED:
+        return SKIPPED
     return TIMED_OUT if any(job.reason == _RUN_TIMEOUT for job in run.jobs) else FAILED

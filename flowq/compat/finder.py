@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from functools import partial
 from importlib import import_module
 from importlib.machinery import ModuleSpec
 
@@ -62,8 +63,12 @@ class _Alias:
         return None
 
     def exec_module(self, module: ModuleType) -> None:
-        """Put flowq's module in the place of the new one; the import system allows that and returns the one in `sys.modules`."""
+        """Put flowq's module in the place of the new one; the import system allows that and returns the one in `sys.modules`.
+
+        Hooks that wait for this import know the module by the name in the new one, and get that one: it answers as flowq's does.
+        """
         home = import_module(self._home)
+        module.__dict__["__getattr__"] = partial(getattr, home)
         for addition in additions_to(self._module):
             import_module(addition)
         sys.modules[module.__name__] = home

@@ -76,7 +76,9 @@ def _put_in() -> None:
             f"rq has been imported already, from {getattr(real, '__file__', None)}: call flowq.compat.install() before anything"
             " imports rq, or uninstall rq"
         )
-    sys.meta_path.insert(0, Finder())
+    # Before Python's own, which may find the real rq, and behind those of import hooks, which ask the others and tell who waits.
+    place = sys.meta_path.index(PathFinder) if PathFinder in sys.meta_path else 0
+    sys.meta_path.insert(place, Finder())
     # A program that configures or reads the logger of RQ's workers gets what flowq's workers log.
     logging.getLogger("flowq.worker").parent = logging.getLogger("rq.worker")
 

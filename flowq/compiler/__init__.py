@@ -13,7 +13,8 @@ list; the import contract in pyproject.toml enforces the order.
     expressions  strings with `${{ }}` -> parsed expressions with checked names; constant expressions -> values
     params       declarations and given values -> bound parameters
     shell        scripts with `${{ }}` -> scripts with quoted variables, or a refusal
-    binding      defaults, templates and `extends` merged; maps -> typed jobs (`spec`); `stages` -> dependencies
+    binding      defaults, templates and `extends` merged; maps -> typed jobs (`spec`); `stages` -> dependencies;
+                 schedules, triggers and messages (`starts`)
     signatures   the callables that jobs name -> their signatures, read from source
     analysis     the graph and its cycles, the cells of matrices, types of expressions, arguments of calls, warnings
     units        all of these for a flow and for its sub-flows

@@ -17,17 +17,28 @@ from flowq.compiler.units import Units
 from flowq.config import load_settings
 from flowq.plan import Plan
 from flowq.plan.bulk import no_collection
+from flowq.plan.notice import Notice
+from flowq.plan.schedule import Entry, Scheduled
 from flowq.plan.sources import digest
+from flowq.plan.trigger import Trigger
 
 _NO_PARAMS: Mapping[str, Json] = {}
 
 
 @dataclass(frozen=True, slots=True)
 class Compilation:
-    """A plan, or the problems. `plan` is None exactly if a diagnostic is an error; warnings come with a plan."""
+    """A plan, or the problems. `plan` is None exactly if a diagnostic is an error; warnings come with a plan.
+
+    `schedules`, `triggers` and `notify` are what the flow has of these, also of a flow that has no plan only because it lacks values for
+    its params. `files` are the absolute paths of what was read besides the flow file, or was looked for: when one changes, so does what came of it.
+    """
 
     plan: Plan | None
     diagnostics: tuple[Diagnostic, ...]
+    schedules: tuple[Entry, ...] = ()
+    files: tuple[str, ...] = ()
+    triggers: tuple[Trigger, ...] = ()
+    notify: tuple[Notice, ...] = ()
 
     @property
     def ok(self) -> bool:
@@ -35,7 +46,7 @@ class Compilation:
         return self.plan is not None
 
 
-def compile_file(
+def compile_file(  # noqa: PLR0913 - the facts of a run
     path: str | os.PathLike[str],
     *,
     params: Mapping[str, Json] = _NO_PARAMS,
@@ -43,6 +54,7 @@ def compile_file(
     date: str | datetime | None = None,
     root: str | os.PathLike[str] | None = None,
     text: bytes | None = None,
+    scheduled: Scheduled | None = None,
 ) -> Compilation:
     """Compile a flow file.
 
@@ -55,6 +67,8 @@ def compile_file(
             of the flow file.
         text: the flow, where it is no file but standard input: `path` is only its name, and what it names is relative to the working
             directory.
+        scheduled: the slot that the run is for: it gives `run.date`, `run.scheduled_at` and `run.schedule`, and its entry's params and
+            labels count, params below those in `params`.
 
     Returns:
         The plan, its `file` absolute (empty for a `text`), or None with at least one error. Never raises for what is in the file.
@@ -69,7 +83,9 @@ def compile_file(
     source, report = load_source(name, shown=files.shown(name)) if text is None else decode_source(name, text)
     given = given_params(params, None if params_file is None else os.fspath(params_file), files)
     compiled = _compile(
-        source, report, Surroundings(given, _run(date), place, files, _modules(place.absolute(name)), _time(date))
+        source,
+        report,
+        Surroundings(given, _run(date), place, files, _modules(place.absolute(name)), _time(date), scheduled=scheduled),
     )
     if root is None or compiled.plan is None:
         return compiled
@@ -107,15 +123,18 @@ def _root(place: Beside, given: str | os.PathLike[str] | None = None) -> str:
 
 def _compile(source: Source, report: Report, around: Surroundings) -> Compilation:
     with no_collection():
-        plan = None if report.failed else _plan(source, report, around)
+        units = Units(around.files, _interpreter_of(around.place))
+        plan = None if report.failed else _plan(units, source, report, around)
         diagnostics = around.files.diagnostics(report)
         for one in (report, *around.files.reports):
             one.tree = None  # free the tree before the collector runs again
-    return Compilation(plan, diagnostics)
+    paths = around.files.paths()
+    if units.head is None:
+        return Compilation(plan, diagnostics, files=paths)
+    return Compilation(plan, diagnostics, units.head.schedules, paths, units.head.triggers, units.head.notify)
 
 
-def _plan(source: Source, report: Report, around: Surroundings) -> Plan | None:
-    units = Units(around.files, _interpreter_of(around.place))
+def _plan(units: Units, source: Source, report: Report, around: Surroundings) -> Plan | None:
     unit = units.top(source, report, around)
     if unit is None or around.files.failed:
         return None

@@ -44,9 +44,12 @@ def make_plan(unit: Unit, file: str) -> Plan:
         retention=head.retention,
         timezone=head.timezone,
         date=str(head.bound.scope.run.get("date", "")),
+        scheduled_at=str(head.bound.scope.run.get("scheduled_at") or ""),
+        schedule=str(head.bound.scope.run.get("schedule") or ""),
         timeout=head.timeout,
         fail_fast=head.fail_fast,
         concurrency=head.concurrency,
+        notify=head.notify,
         scopes=emitter.scopes,
         withheld=tuple(sorted(_withheld(unit))),
     )

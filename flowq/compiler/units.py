@@ -15,7 +15,7 @@ from flowq.compiler.analysis.lint import warn
 from flowq.compiler.analysis.matrix_cells import MAX_CELLS, Budget, Cells, expand
 from flowq.compiler.analysis.matrix_match import check_matches
 from flowq.compiler.binding.flow import Surroundings, of_run, read_flow
-from flowq.compiler.binding.spec import FlowSpec, JobSpec, SubFlow
+from flowq.compiler.binding.spec import FlowHead, FlowSpec, JobSpec, SubFlow
 from flowq.compiler.diagnostics.codes import Code
 from flowq.compiler.expressions.constants import StaticScope
 from flowq.compiler.params.params import Given
@@ -37,6 +37,7 @@ _OF_A_RUN: Final = (
     "python",
     "fail_fast",
     "concurrency",
+    "notify",
     "on_success",
     "on_failure",
     "on_cancel",
@@ -76,6 +77,7 @@ class Units:
     files: Files
     default_python: Callable[[], str]
     budget: Budget = field(default_factory=Budget)
+    head: FlowHead | None = None  # of the flow that is compiled
     _trees: dict[str, MapNode | None] = field(default_factory=dict)  # by absolute path: a file is read and checked once
     _open: list[tuple[str, str]] = field(default_factory=list)  # (absolute path, path as shown) of the enclosing flows
     _count: int = 0
@@ -109,6 +111,8 @@ class Units:
     def _unit(self, tree: MapNode, around: Surroundings, report: Report) -> Unit | None:
         before = self.budget.left
         flow = read_flow(tree, around, report)
+        if around.alone:
+            self.head = flow.head
         cells = expand(flow.jobs, self.budget, report)
         parts = {
             job.name: self._parts(job, cells.get(job.name), flow, around, report) for job in flow.jobs if job.sub is not None

@@ -13,7 +13,7 @@ from flowq.flows.forecast.duration import Prediction, predict
 from flowq.flows.forecast.history import read_history
 from flowq.flows.forecast.outcomes import PredictedEnd, predict_ends
 from flowq.flows.local_worker.missing_secrets import absent_secrets, refuse_absent
-from flowq.flows.local_worker.worker import default_slots
+from flowq.flows.local_worker.process import default_slots
 from flowq.flows.run import Run
 from flowq.plan import Json, Plan, Selection
 from flowq.plan.foreach import before_run
@@ -167,7 +167,13 @@ class Flow:
         if store.anchor is not None:
             refuse_absent(absent_secrets(plan))
         name = submit(
-            store, plan, directory=directory or Path.cwd(), local=store.anchor is not None, run_id=run_id, labels=labels
+            store,
+            plan,
+            directory=directory or Path.cwd(),
+            local=store.anchor is not None,
+            run_id=run_id,
+            labels=labels,
+            cause="api",
         )
         return Run(store, name)
 

@@ -25,6 +25,8 @@ _CLOCK: Final = 2.0  # s that clocks may differ before times in lists are mislea
 _MEMORY: Final = 0.8  # of the limit
 _SHOWN: Final = 20  # records that were set aside
 _RUNS: Final = 200  # latest runs that are looked at
+_DAY_MS: Final = 86_400_000
+_DISPUTE_MS: Final = 600_000  # since schedulers were seen with different definitions
 _SLOW: Final = 0.02  # s for one round trip
 
 OK, NOTE, WARNING, PROBLEM = "ok", "note", "warning", "problem"
@@ -58,6 +60,9 @@ class Facts:
     bash: str | None = None
     set_aside: Mapping[str, str] = field(default_factory=dict)  # why records could not be dealt with, by `<kind>|<id>`
     due: int = 0  # runs past their retention that are still there
+    schedules: int = 0  # that a scheduler had within a day
+    schedulers: int = 0  # that live
+    disputed: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # schedules with several definitions -> schedulers
     foreign: str = ""  # version of another project's distribution in the folder of this one
 
 
@@ -79,7 +84,11 @@ def read_facts(store: "Store", address: str) -> Facts:
     ahead = store.now_ms() - (before + time.time_ns() // 1_000_000) // 2
     names = [name for name in store.queues.names() if "/" not in name]  # those of local runs belong to their commands
     queues, unreadable = _queues(store, names)
+    schedules, disputed = _schedules(store)
     return Facts(
+        schedules=schedules,
+        schedulers=len(store.schedules.schedulers()),
+        disputed=disputed,
         flowq=__version__,
         python=sys.version_info[:3],
         embedded=store.anchor is not None,
@@ -100,7 +109,15 @@ def read_facts(store: "Store", address: str) -> Facts:
 
 def examine(facts: Facts) -> list[Finding]:
     """Return the findings, in the order of their codes."""
-    return [*_here(facts), *_server(facts), *_persistence(facts), *_memory(facts), *_garbage(facts), *_work(facts)]
+    return [
+        *_here(facts),
+        *_server(facts),
+        *_persistence(facts),
+        *_memory(facts),
+        *_garbage(facts),
+        *_work(facts),
+        *_scheduling(facts),
+    ]
 
 
 def _queues(store: "Store", names: list[str]) -> tuple[tuple[QueueRecord, ...], dict[str, str]]:
@@ -114,6 +131,14 @@ def _queues(store: "Store", names: list[str]) -> tuple[tuple[QueueRecord, ...], 
         except ServerError as error:
             unreadable[f"queue|{name}"] = str(error)
     return tuple(found), unreadable
+
+
+def _schedules(store: "Store") -> tuple[int, dict[str, tuple[str, ...]]]:
+    """Return how many schedules a scheduler had within a day, and those of which schedulers have different definitions now."""
+    now = store.now_ms()
+    found = [record for record in store.schedules.get_many(store.schedules.names()) if record is not None]
+    disputed = {record.id: record.rivals for record in found if record.rivals and now - record.rivals_ms < _DISPUTE_MS}
+    return sum(now - record.seen_ms < _DAY_MS for record in found), disputed
 
 
 def _info(store: "Store") -> dict[str, Any]:
@@ -250,3 +275,14 @@ def _work(facts: Facts) -> Iterator[Finding]:
         )
     slots, busy = sum(worker.slots for worker in facts.workers), sum(worker.busy for worker in facts.workers)
     yield Finding("D504", OK, f"{plural(len(facts.workers), 'worker')} with {plural(slots, 'slot')}, {busy} busy")
+
+
+def _scheduling(facts: Facts) -> Iterator[Finding]:
+    if facts.schedules and not facts.schedulers:
+        text = f"no scheduler is alive: {plural(facts.schedules, 'schedule')} of flows will not run"
+        yield Finding("D507", WARNING, text, "flowq serve DIR")
+    for name, rivals in list(facts.disputed.items())[:_SHOWN]:
+        text = f"the schedulers {' and '.join(rivals)} have different definitions of {name}"
+        yield Finding(
+            "D508", WARNING, text, "give them the same version of the flow files; without that, missed slots are not made up"
+        )

@@ -11,8 +11,9 @@ from flowq.flows.actions import approval, retry
 from flowq.flows.actions.cancellation import cancel_run
 from flowq.flows.actions.retry import plan_rerun
 from flowq.flows.actions.selection import find_cell, find_jobs
+from flowq.flows.local_worker.messages import await_messages
 from flowq.flows.local_worker.missing_secrets import absent_on_resume, absent_on_retry, refuse_absent
-from flowq.flows.local_worker.worker import LocalWorker, local_queues
+from flowq.flows.local_worker.worker import LocalWorker, stored_queues
 from flowq.flows.views.follow import Follower
 from flowq.flows.views.job_result import result_of
 from flowq.flows.views.run_view import RunView
@@ -68,7 +69,7 @@ class Run:
 
     @property
     def status(self) -> str:
-        """The run's status: queued, running, finished, failed or canceled."""
+        """The run's status: queued, running, finished, failed, canceled or skipped."""
         return str(self._store.runs.require(self.id).status)
 
     def view(self) -> RunView:
@@ -92,13 +93,14 @@ class Run:
         if record.local:
             refuse_absent(absent_on_resume(self._store, self.id))
             plan = Plan.from_json(self._store.runs.plan(self.id))
-            worker = LocalWorker(self.id, local_queues(plan, self.id), directory=record.directory, slots=workers)
+            worker = LocalWorker(self.id, stored_queues(plan, self.id), directory=record.directory, slots=workers)
             worker.start()
         try:
             self._follow(None if timeout is None else time.monotonic() + timeout, worker)
         finally:
             if worker is not None:
                 if self._store.runs.require(self.id).ended:
+                    await_messages(self._store, self.id)
                     worker.wait(5.0)
                 worker.stop()
         return self.status

@@ -196,6 +196,11 @@ class JobAttributes:
         "Whether a retry puts it at the front of its queue; None without `retry`.",
         lambda job, value: job.settings.change_retry(enqueue_at_front=value),
     )
+    enqueue_at_front = Attribute(
+        lambda job: job.options.at_front,
+        "Whether it goes to the front of its queue; can be set until it is enqueued.",
+        lambda job, value: job.settings.change_new("at_front", bool(value)),
+    )
     repeats_left = Attribute(
         lambda job: None if (repeat := job.options.repeat) is None else repeat.times - job.settings.repetitions,
         "How often it will be executed again after a success; None without `repeat`.",
@@ -254,12 +259,15 @@ class JobAttributes:
     is_failed = _status(JobStatus.FAILED, "Whether it has failed.")
     is_queued = _status(JobStatus.QUEUED, "Whether it waits in its queue.")
     is_started = _status(JobStatus.STARTED, "Whether a worker executes it.")
-    is_deferred = _status(JobStatus.DEFERRED, "Whether it waits for others.")
+    is_deferred = _status(JobStatus.DEFERRED, "Whether it waits for others; also when it was skipped because of one of them.")
     is_scheduled = _status(JobStatus.SCHEDULED, "Whether it waits for its time.")
     is_rate_limited = _status(JobStatus.RATE_LIMITED, "Whether it waits for its rate limit.")
     is_canceled = _status(JobStatus.CANCELED, "Whether it was canceled.")
     is_stopped = _status(JobStatus.STOPPED, "Whether it was stopped while it ran.")
-    is_skipped = _status(JobStatus.SKIPPED, "Whether it never ran, because of another job.")
+    is_skipped = Attribute(
+        lambda job: job.state.skipped(),
+        "Whether it has ended without running, because of another job; its status is `deferred` then, as in RQ.",
+    )
     skip_reason = _of_record(
         lambda record: record.reason if record.status is JobStatus.SKIPPED else None,
         "Why the job was skipped: `upstream_failed`, `upstream_canceled` or `upstream_skipped`; None for other jobs.",

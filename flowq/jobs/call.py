@@ -93,7 +93,7 @@ class Call:
 
     def _arguments(self) -> Iterator[str]:
         yield from map(_short, self.args)
-        yield from (f"{key}={_short(value)}" for key, value in self.kwargs.items())
+        yield from (f"{key}={_short(value)}" for key, value in sorted(self.kwargs.items(), key=lambda item: str(item[0])))
 
 
 def function_of(text: str) -> str:

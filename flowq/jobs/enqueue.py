@@ -287,7 +287,7 @@ class Enqueueing:
 
     def _new(self, job: Job, *, due_ms: int, front: bool = False, unique: bool = False) -> NewJob:
         job.settings.bind(self.store, self.serializer, self.name, self.default_timeout)
-        return job.settings.new_job(due_ms=due_ms, front=front, unique=unique)
+        return job.settings.new_job(due_ms=due_ms, front=bool(front), unique=unique)
 
     def _submit(
         self, job: Job, *, due_ms: int, pipeline: Any = None, front: bool = False, unique: bool = False, here: bool = False

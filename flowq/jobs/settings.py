@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from flowq import ids, signing
 from flowq.dependency import Dependency
+from flowq.durations import parse_times
 from flowq.exceptions import NoSuchJobError, UsageError
 from flowq.jobs.call import Call, function_of, storable
 from flowq.jobs.options import JobOptions, parse_options
@@ -217,14 +218,13 @@ class JobSettings:
         self._options = replace(self.options, repeat=Repeat(former.times, [*passed, *intervals]))
         self._changed.add("repeat")
 
-    def change_repeats_left(self, value: int) -> None:
-        """Change how often it will be executed again after a success.
+    def change_repeats_left(self, value: int | None) -> None:
+        """Change how often it will be executed again after a success; None is 0.
 
         Raises:
-            UsageError: less than 0.
+            UsageError: no number of at least 0.
         """
-        if value < 0:
-            raise UsageError(f"repeats_left must be a number of repetitions, found {value!r}")
+        value = 0 if value is None else parse_times(value, "repeats_left", least=0)
         former = self.options.repeat or Repeat(1, self._repeat_intervals)
         self._options = replace(self.options, repeat=Repeat(self.repetitions + value, former.intervals) if value else None)
         self._changed.add("repeat")
@@ -246,14 +246,13 @@ class JobSettings:
         self._options = replace(self.options, depends_on=tuple(item for item in kept if item is not None))
         return True
 
-    def change_retries_left(self, value: int) -> None:
-        """Change how often it will be executed again after a failure.
+    def change_retries_left(self, value: int | None) -> None:
+        """Change how often it will be executed again after a failure; None is 0.
 
         Raises:
-            UsageError: less than 0.
+            UsageError: no number of at least 0.
         """
-        if value < 0:
-            raise UsageError(f"retries_left must be a number of retries, found {value!r}")
+        value = 0 if value is None else parse_times(value, "retries_left", least=0)
         former = self.options.retry or Retry(1, **self._of_retry)
         retry = Retry(self.retries_used + value, former.intervals, former.enqueue_at_front) if value else None
         self._options = replace(self.options, retry=retry)

@@ -25,6 +25,7 @@ class JobState:
         payload: its call as it was read last; None also when that was not read.
         meta: its meta, likewise.
         shown: a status that this handle shows in place of the one that was read last: that of the end which a callback belongs to.
+        pinned: reading again does not end that: this process executes the job, knows its end, and has not reported it yet.
         worker: the name of a worker that was set here.
         given: times that were set here; this handle shows them until everything is read again, and they are not stored.
     """
@@ -38,6 +39,7 @@ class JobState:
         self.payload: bytes | None = None
         self.meta: bytes | None = None
         self.shown: JobStatus | None = None
+        self.pinned = False
         self.worker: str | None = None
         self.given: dict[str, datetime | None] = {}
         self._store: Store | None = None if connection is None else store_for(connection)
@@ -90,7 +92,7 @@ class JobState:
             raise NoSuchJobError(
                 f"no job with the id {self.id!r}: it was never enqueued, was deleted, or its result_ttl has passed"
             )
-        self.shown = None
+        self._forget_shown()
         self.given.clear()
         self.take(stored)
 
@@ -108,30 +110,39 @@ class JobState:
         return record
 
     def current(self) -> JobRecord | None:
-        """Return the record as it is now. One that has ended is not read again, it does not change by itself."""
+        """Return the record as it is now. One that has ended is not read again, it does not change by itself; one that was skipped does."""
         if self._only_here:
             return None
-        if self.record is None or not self.record.ended:
+        if self.record is None or not self.record.ended or self.record.status is JobStatus.SKIPPED:
             self.refresh()
         return self.record
 
     def status(self, *, refresh: bool) -> JobStatus:
-        """Return the status, with `refresh` the one that it has now.
+        """Return the status, with `refresh` the one that it has now. A plain job that was skipped is `deferred`, as in RQ.
 
         Raises:
             NoSuchJobError: it is gone.
         """
         if self._only_here:
             return JobStatus.CREATED
-        if self.shown is not None and not refresh:
+        if self.shown is not None and (self.pinned or not refresh):
             return self.shown
-        self.shown = None
+        self._forget_shown()
         known = self.refresh() if refresh or self.record is None else self.record
         if known is not None:
-            return known.status
+            return _shown_status(known)
         if self.is_new:
             return JobStatus.CREATED
         raise NoSuchJobError(f"no job with the id {self.id!r}: it was deleted, or its result_ttl has passed")
+
+    def skipped(self) -> bool:
+        """Return whether the job was skipped, and waits for no other again.
+
+        Raises:
+            NoSuchJobError: it is gone.
+        """
+        self.status(refresh=True)
+        return self.record is not None and self.record.status is JobStatus.SKIPPED
 
     def time(self, name: str) -> datetime | None:
         """Return one of the times of the current record, by its name there, or the one that was set here."""
@@ -153,10 +164,23 @@ class JobState:
     def _only_here(self) -> bool:
         return self.is_new and self._store is None  # then no server has to be looked for
 
+    def _forget_shown(self) -> None:
+        if not self.pinned:
+            self.shown = None
+
     def _look(self, record: JobRecord) -> None:
         self.record = record
         self.queue = record.queue
         self.is_new = False
+
+
+def _shown_status(record: JobRecord) -> JobStatus:
+    """Return the status that users of the job queue see.
+
+    RQ has no status `skipped`. What RQ's users, and the dashboards built on it, look for where a job before did not succeed is a
+    deferred job: the requeue of that job lets it run. A job of a run that was skipped runs no more, unless the run is retried.
+    """
+    return JobStatus.DEFERRED if record.status is JobStatus.SKIPPED and record.run is None else record.status
 
 
 def _time(millis: int | None) -> datetime | None:

@@ -8,7 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from flowq.exceptions import FlowqError, UsageError
+from flowq.exceptions import FlowqError, UsageError, UserFileNotFoundError, UserModuleError
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -27,7 +27,8 @@ def import_user_module(path: str, what: str) -> "ModuleType":
         what: what it is for people, such as "cron configuration".
 
     Raises:
-        UsageError: it cannot be found, or its code raised something; names the line.
+        UserFileNotFoundError: there is no such file.
+        UserModuleError: there is no such module, or its code raised something; names the line.
     """
     importlib.invalidate_caches()
     file = _file(path, what)
@@ -45,7 +46,7 @@ def _file(path: str, what: str) -> Path | None:
         if candidate.is_file():
             return candidate.resolve()
     if path.endswith(".py") or "/" in path:
-        raise UsageError(f"there is no {what} {path}: expected a Python file or the dotted name of a module")
+        raise UserFileNotFoundError(f"there is no {what} {path}: expected a Python file or the dotted name of a module")
     return None
 
 
@@ -80,14 +81,14 @@ def _by_path(file: Path) -> "ModuleType":
 
 def _explained(path: str, what: str, file: Path | None, error: Exception) -> UsageError:
     if isinstance(error, ModuleNotFoundError) and file is None and error.name and (path + ".").startswith(error.name + "."):
-        return UsageError(
+        return UserModuleError(
             f"there is no {what} {path}: expected a Python file or the dotted name of a module (-P adds a directory to look in)"
         )
     if isinstance(error, SyntaxError):
-        return UsageError(f"{error.filename or path}, line {error.lineno}: {error.msg}")
+        return UserModuleError(f"{error.filename or path}, line {error.lineno}: {error.msg}")
     package = Path(__file__).parents[1]
     frames = [frame for frame in traceback.extract_tb(error.__traceback__) if "importlib" not in frame.filename]
     theirs = [frame for frame in frames if package not in Path(frame.filename).parents]
     where = f"{theirs[-1].filename}, line {theirs[-1].lineno}" if theirs else f"{what} {path}"
     text = str(error) if isinstance(error, FlowqError) else f"{type(error).__name__}: {error}".rstrip(": ")
-    return UsageError(f"{where}: {text}")
+    return UserModuleError(f"{where}: {text}")

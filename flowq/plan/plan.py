@@ -8,6 +8,7 @@ from typing import Final
 from flowq.exceptions import CorruptRecordError, FlowqError
 from flowq.plan import stored
 from flowq.plan.bulk import no_collection
+from flowq.plan.notice import Notice
 from flowq.plan.records import GATE, Cell, Concurrency, Edge, Json, Node, Selection, SourcePlace
 
 PLAN_VERSION: Final = 3
@@ -43,8 +44,15 @@ class Plan:
     # digests of the flow files, by absolute path, see `flowq.plan.sources`. They are in the run's record and not in the stored plan,
     # so that a changed comment does not make another plan.
     sources: Mapping[str, str] = field(default_factory=dict, compare=False)
+    notify: tuple[Notice, ...] = field(
+        default=(), compare=False
+    )  # in the run's record: whom a run tells does not change its plan
     date: str = field(default="", compare=False)  # `run.date` that it was compiled with; in the run's record, too
     root: str = field(default="", compare=False)  # that was given for its files; likewise
+    scheduled_at: str = field(
+        default="", compare=False
+    )  # `run.scheduled_at`: the slot, ISO 8601 with the offset of its zone; likewise
+    schedule: str = field(default="", compare=False)  # `run.schedule`: the entry; likewise
 
     def jobs(self) -> Iterator[Cell]:
         """Yield the cells that are jobs, in ordinal order, without the groups."""

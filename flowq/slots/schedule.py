@@ -2,19 +2,17 @@
 
 `cronsim` evaluates cron expressions as Debian's cron does, also when clocks are changed: an expression with a fixed minute and
 hour happens once on such a day (right after a skipped hour, in the first of two repeated hours); one whose minute or hour starts
-with `*` follows real time.
+with `*`, or that has several seconds, follows real time.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, tzinfo
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import Final, Protocol
 
 from flowq.durations import milliseconds, parse_duration
 from flowq.exceptions import UsageError
-from flowq.slots.timezones import named
-
-if TYPE_CHECKING:
-    from cronsim import CronSim
+from flowq.slots.timezones import local_of, named, next_change, offset_at
 
 _ALIASES: Final = {
     "@yearly": "0 0 1 1 *",
@@ -28,8 +26,9 @@ _ALIASES: Final = {
 _FIELDS: Final = 5
 _SECONDS: Final = 60
 _MINUTE: Final = 60_000
-_WINDOWS: Final = tuple(_MINUTE * minutes for minutes in (1, 60, 24 * 60, 32 * 24 * 60, 367 * 24 * 60, 9 * 366 * 24 * 60))
+_WINDOWS: Final = tuple(_MINUTE * minutes for minutes in (1, 60, 24 * 60, 32 * 24 * 60, 367 * 24 * 60, 41 * 366 * 24 * 60))
 _SHORTEST: Final = 100  # ms
+_FROM: Final = 1_767_225_600_000  # 2026-01-01, from which on an expression has to happen: the same for all machines
 
 
 class Schedule(Protocol):
@@ -104,9 +103,7 @@ class CronExpression:
         from cronsim import CronSimError
 
         try:
-            now = datetime.now(UTC)
-            made._iterator(now)
-            never = next(made._iterator(now), None) is None
+            never = next(made.slots(_FROM), None) is None
         except CronSimError as error:
             problem = str(error).lower().replace("bad", "wrong")
             raise UsageError(
@@ -119,7 +116,7 @@ class CronExpression:
     def next_slot(self, after: int | None, now: int) -> int | None:
         """See `Schedule`."""
         start = now if after is None else max(after, now)
-        return next(self._slots(start), None)
+        return next(self.slots(start), None)
 
     def missed_slot(self, after: int | None, now: int) -> int | None:
         """See `Schedule`. Looks back in growing steps, so as not to visit every minute of a year."""
@@ -128,7 +125,7 @@ class CronExpression:
         for window in _WINDOWS:
             start = max(after, now - window)
             found = None
-            for slot in self._slots(start):
+            for slot in self.slots(start):
                 if slot > now:
                     break
                 found = slot
@@ -136,37 +133,54 @@ class CronExpression:
                 return found
         return None
 
-    def _slots(self, start: int) -> "_Slots":
-        """Iterate over the slots later than `start`."""
+    def slots(self, after: int) -> Iterator[int]:
+        """Iterate over the slots later than a time, increasing."""
         offset = self.second * 1000
-        return _Slots(self._iterator(datetime.fromtimestamp((start - offset) / 1000, UTC)), start, offset)
+        times = self._real_times(after - offset) if self._follows_real_time else self._wall_times(after - offset)
+        return (time + offset for time in times)
 
-    def _iterator(self, start: datetime) -> "CronSim":
+    @property
+    def _follows_real_time(self) -> bool:
+        minute, hour, *rest = self.fields.split()
+        return len(rest) > _FIELDS - 2 or minute.startswith("*") or hour.startswith("*")
+
+    def _wall_times(self, after: int) -> Iterator[int]:
+        """Yield the times at which a clock on the wall first shows the time, or would have: where clocks are changed, see above.
+
+        In a repeated hour `cronsim` begins with a time in the first of the two, also when it is asked in the second.
+        """
+        for time in self._search(local_of(after, self.zone)):
+            at = round(time.timestamp() * 1000)
+            if at > after:
+                yield at
+
+    def _real_times(self, after: int) -> Iterator[int]:
+        """Yield all times at which a clock on the wall shows the time.
+
+        The search is in times without a zone, from one change of the clocks to the next: with a zone, `cronsim` looks for hours at the
+        wrong minutes once clocks are changed by half an hour.
+        """
+        start, known = after, after  # where the search begins, and up to where the offset is known
+        while True:
+            offset = offset_at(known, self.zone)
+            for time in self._search(local_of(start, UTC).replace(tzinfo=None) + offset):
+                at = round((time.replace(tzinfo=UTC) - offset).timestamp() * 1000)
+                change = next_change(known, at, self.zone)
+                if change is not None:
+                    start, known = change - 1000, change
+                    break
+                known = at
+                yield at
+            else:
+                return
+
+    def _search(self, start: datetime) -> Iterator[datetime]:
         from cronsim import CronSim
 
-        return CronSim(self.fields, start.astimezone(self.zone))
-
-
-class _Slots:
-    """An iterator over the slots of an expression, strictly increasing.
-
-    In a repeated hour a fixed time is due at its first occurrence; asked in the second hour, `cronsim` returns a past time.
-    """
-
-    def __init__(self, times: "CronSim", after: int, offset: int) -> None:
-        self._times = times
-        self._latest = after
-        self._offset = offset
-
-    def __iter__(self) -> "_Slots":
-        return self
-
-    def __next__(self) -> int:
-        while True:
-            slot = round(next(self._times).timestamp() * 1000) + self._offset
-            if slot > self._latest:
-                self._latest = slot
-                return slot
+        try:
+            yield from CronSim(self.fields, start)
+        except OverflowError:  # the end of the year 9999
+            return
 
 
 def _fields(text: str) -> tuple[str, int]:

@@ -32,6 +32,8 @@ class _Local(tzinfo):
 
 LOCAL: Final = _Local()
 
+_WEEK: Final = 7 * 86_400_000  # ms; no zone changes its clocks twice within one
+
 
 def named(zone: tzinfo | str | None) -> tzinfo:
     """Return a time zone.
@@ -64,6 +66,47 @@ def date_in(at_ms: float, zone: str) -> str:
         UsageError: there is no such zone.
     """
     return datetime.fromtimestamp(at_ms / 1000, named(zone) if zone else UTC).date().isoformat()
+
+
+def time_in(at_ms: int, zone: str) -> str:
+    """Return a time (ms since the epoch) in a zone, with its distance to UTC: `2026-03-29 03:00:00+02:00`."""
+    moment = datetime.fromtimestamp(at_ms / 1000, named(zone))
+    return moment.isoformat(sep=" ", timespec="seconds" if at_ms % 1000 == 0 else "milliseconds")
+
+
+def local_of(ms: int, zone: tzinfo) -> datetime:
+    """Return a time (ms since the epoch) as local time of a zone."""
+    return datetime.fromtimestamp(ms / 1000, UTC).astimezone(zone)
+
+
+def offset_at(ms: int, zone: tzinfo) -> timedelta:
+    """Return by how much a zone is ahead of UTC at a time (ms since the epoch)."""
+    return local_of(ms, zone).utcoffset() or timedelta()
+
+
+def next_change(after: int, until: int, zone: tzinfo) -> int | None:
+    """Return the first time in (after, until], in ms since the epoch, at which the clocks of a zone are changed."""
+    if zone is UTC:
+        return None
+    early, offset = after, offset_at(after, zone)
+    while early < until:
+        late = min(early + _WEEK, until)
+        if offset_at(late, zone) != offset:
+            return _change_between(early, late, zone)
+        early = late
+    return None
+
+
+def _change_between(early: int, late: int, zone: tzinfo) -> int:
+    """Return the time in (early, late] from which on a zone has another offset than at its beginning."""
+    offset = offset_at(early, zone)
+    while late - early > 1:
+        middle = (early + late) // 2
+        if offset_at(middle, zone) == offset:
+            early = middle
+        else:
+            late = middle
+    return late
 
 
 def name_of(zone: tzinfo) -> str:

@@ -7,7 +7,7 @@ twice changes nothing the second time.
     schema/    what is stored: keys, fields of jobs, records, outcomes, arguments and replies of scripts
     client/    how it travels: sessions, scripts, pipelines, the asynchronous connection of a worker, clusters, errors
     lua/       the transitions, one file each, by the noun whose state changes
-    jobs, runs, queues, workers, groups, semaphores, cache, cron, webhooks     views of the store, one for each noun
+    jobs, runs, queues, workers, groups, semaphores, cache, cron, schedules, backfills, webhooks     views of the store, one for each noun
     run_upload runs on their way in, in chunks
 """
 

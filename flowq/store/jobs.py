@@ -146,9 +146,12 @@ class Jobs:
             release: jobs that depend on this one accept any end of it.
             detach: they wait for their other parents alone; one without others is skipped.
         """
-        edges = "1" if release else "2" if detach else "0"
-        outcome = self._session.run("job/cancel", job, "1", edges, ids.nonce(), "")[0].decode()
+        outcome = self._session.run("job/cancel", *_to_cancel(job, release=release, detach=detach))[0].decode()
         return Outcome.DONE if outcome == "requested" else Outcome(outcome)
+
+    def cancel_in(self, pipeline: Any, job: str, *, release: bool = False, detach: bool = False) -> None:
+        """Put a `cancel` into a pipeline of the user's."""
+        self._session.put_into(pipeline, "job/cancel", [_to_cancel(job, release=release, detach=detach)])
 
     def stop(self, job: str, execution: str = "") -> Outcome:
         """Ask the worker of a started plain job to kill it; the job ends `stopped`. With an execution's number, only while that one runs."""
@@ -171,8 +174,10 @@ class Jobs:
 
     def remove_in(self, pipeline: Any, job: str, how: Literal["unlist", "cancel", "delete"]) -> None:
         """Put one of these calls into a pipeline of the user's. A deletion covers 200 dependents."""
-        arguments = [job, "1", "0", ids.nonce(), ""] if how == "cancel" else [job]
-        self._session.put_into(pipeline, f"job/{how}", [arguments])
+        if how == "cancel":
+            self.cancel_in(pipeline, job)
+        else:
+            self._session.put_into(pipeline, f"job/{how}", [[job]])
 
     def decide(
         self, job: str, verdict: str, reason: str = "", text: str = "", *, semaphore: str = "", message: str = ""
@@ -361,6 +366,10 @@ def _chunks(items: Iterable[_T], most: int, most_bytes: int, size: Callable[[_T]
 
 def _creations(jobs: Sequence[NewJob]) -> list[object]:
     return [len(jobs), *(argument for new in jobs for argument in new.arguments())]
+
+
+def _to_cancel(job: str, *, release: bool, detach: bool) -> list[object]:
+    return [job, "1", "1" if release else "2" if detach else "0", ids.nonce(), ""]
 
 
 def _created(reply: Any) -> tuple[Outcome, str]:

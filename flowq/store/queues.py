@@ -85,13 +85,15 @@ class Queues:
     def registry_union(
         self, queue: str, statuses: Sequence[JobStatus], start: int = 0, end: int = -1, *, descending: bool = False
     ) -> list[str]:
-        """Return the ids of `registry_ids` for several statuses of ended jobs as one list."""
-        keys = [self._keys("registry", status, queue) for status in statuses]
-        with self._session.translated:
-            found = self._session.client.zunion(keys, withscores=True)
+        """Return the ids of `registry_ids` for several statuses as one list."""
         now = self._session.now_ms()
-        live = sorted(((score, job) for job, score in found if score >= now), reverse=descending)
-        return [job.decode() for _, job in (live[start:] if end == -1 else live[start : end + 1])]
+        with self._session.translated:
+            pipe = self._session.client.pipeline(transaction=False)
+            for status in statuses:
+                low = "-inf" if status in _LIVE else now
+                pipe.zrangebyscore(self._keys("registry", status, queue), low, "+inf", withscores=True)
+            found = sorted(((score, job) for part in pipe.execute() for job, score in part), reverse=descending)
+        return [job.decode() for _, job in (found[start:] if end == -1 else found[start : end + 1])]
 
     def shed(self, queue: str, status: JobStatus) -> int:
         """Remove the entries of jobs that have expired; return how many there were (at most 1000 a call)."""

@@ -27,8 +27,10 @@ from flowq.store.client.session import Session
 from flowq.store.jobs import Jobs
 from flowq.store.retry_upload import NewPlan, ResetJob
 from flowq.store.run_upload import StagedJob
+from flowq.store.schedules import EventClaim, SlotClaim
 from flowq.store.schema.outcomes import Outcome
 from flowq.store.schema.records import Event, JobRecord, LogEntry, RunRecord
+from flowq.store.schema.run_rows import event, log_entry, run_record
 
 _CHUNK: Final = 500  # records read by one pipeline
 _DISMANTLED: Final = 200  # jobs that go with one call
@@ -54,15 +56,33 @@ class Runs:
         directory: str,
         fields: Mapping[str, str | int],
     ) -> Outcome:
+        """Submit a run that is for no slot, see `submit_slot`."""
+        return self.submit_slot(run, nonce, jobs, None, plan=plan, directory=directory, fields=fields)[0]
+
+    def submit_slot(  # noqa: PLR0913 - the three parts of a run, its id and nonce, and the slot that it is for
+        self,
+        run: str,
+        nonce: str,
+        jobs: Iterable[StagedJob],
+        claim: SlotClaim | EventClaim | None,
+        *,
+        plan: bytes,
+        directory: str,
+        fields: Mapping[str, str | int],
+    ) -> tuple[Outcome, str]:
         """Submit a run: all of it becomes visible at one instant, or nothing does.
 
         Args:
             run: the run's id.
             nonce: identifies this submission; the same again is a duplicate, another one for the same id a conflict.
             jobs: every job and group, in ordinal order; those with a field `phase` are handlers, not part of the graph.
+            claim: the slot that it is for: what becomes of the slot is decided and noted at that same instant.
             plan: the stored plan.
             directory: where the run belongs, for `latest`.
             fields: further fields of the run's record; must hold `total` (jobs without groups) and `retention` (ms).
+
+        Returns:
+            The outcome. For a slot it may also be `SUSPENDED`, `TOO_EARLY`, `BUSY`, or `SKIPPED`, with the run in its place.
 
         Raises:
             TooLargeError: the plan is over `defaults.MAX_PLAN`.
@@ -76,7 +96,7 @@ class Runs:
         for reply in run_ahead(self._session, "run/upload_jobs", run_upload.calls(run, nonce, jobs, plan)):
             outcome = Outcome(reply[0].decode())
             if outcome is Outcome.CONFLICT:
-                return outcome
+                return outcome, ""
             if outcome is Outcome.WRONG_STATE:
                 raise DataLostError(
                     f"the upload of run {run} was lost: the server lost its data, or the upload stalled for more than a minute;"
@@ -85,7 +105,9 @@ class Runs:
             chunks += 1
         key = directory_key(directory)
         pairs = [part for pair in {**fields, "directory": directory, "directory_key": key}.items() for part in pair]
-        return Outcome(self._session.run("run/publish", run, nonce, chunks, key, pairs)[0].decode())
+        arguments = [] if claim is None else claim.arguments()
+        reply, holder = self._session.run("run/publish", run, nonce, chunks, key, pairs, arguments)
+        return Outcome(reply.decode()), holder.decode()
 
     def cancel(self, run: str, *, handlers: bool = True) -> Outcome:
         """Cancel the jobs of a run that have not ended; its handlers still run.
@@ -211,7 +233,7 @@ class Runs:
         """Return the record of a run, None when there is none (or it is still being staged)."""
         with self._session.translated:
             row = self._session.client.hgetall(self._keys("run", run))
-        return _run_record(run, row)
+        return run_record(run, row)
 
     def require(self, run: str) -> RunRecord:
         """Return the record of a run.
@@ -276,17 +298,17 @@ class Runs:
     def events(self, run: str, after: str = "0", block_ms: int | None = None, count: int = 1000) -> list[Event]:
         """Return the run's events after a position, oldest first; when there are none, wait for some, up to `block_ms`."""
         rows = self._read_stream(self._keys("events", run), after, block_ms, count)
-        return [_event(run, seq, row) for seq, row in rows]
+        return [event(run, seq, row) for seq, row in rows]
 
     def logs(self, run: str, after: str = "0", block_ms: int | None = None, count: int = 500) -> list[LogEntry]:
         """Return captured output after a position, oldest first; when there is none, wait for some, up to `block_ms`."""
-        return [_entry(seq, row) for seq, row in self._read_stream(self._keys("logs", run), after, block_ms, count)]
+        return [log_entry(seq, row) for seq, row in self._read_stream(self._keys("logs", run), after, block_ms, count)]
 
     def latest_logs(self, run: str, count: int) -> list[LogEntry]:
         """Return the last entries of captured output, newest first."""
         with self._session.translated:
             rows = self._session.client.xrevrange(self._keys("logs", run), count=count)
-        return [_entry(seq.decode(), row) for seq, row in rows]
+        return [log_entry(seq.decode(), row) for seq, row in rows]
 
     def logs_dropped(self, run: str) -> int:
         """Return how many entries of a run's output are not kept any more: the oldest, when it was more than the limit."""
@@ -323,71 +345,3 @@ class Runs:
 def directory_key(directory: str) -> str:
     """Return the short name of a directory inside keys."""
     return hashlib.sha256(directory.encode("utf-8", "surrogateescape")).hexdigest()[:16]
-
-
-def _entry(seq: str, row: Mapping[bytes, bytes]) -> LogEntry:
-    return LogEntry(seq, int(seq.partition("-")[0]), row[b"j"].decode(), int(row[b"x"]), row[b"s"].decode(), row[b"d"])
-
-
-def _event(run: str, seq: str, row: Mapping[bytes, bytes]) -> Event:
-    return Event(
-        seq=seq,
-        at_ms=int(seq.partition("-")[0]),
-        run=run,
-        job=row[b"j"].decode() or None,
-        old=row[b"f"].decode(),
-        new=row[b"t"].decode(),
-        reason=row[b"r"].decode() or None,
-        execution=int(row[b"x"]),
-        attempt=int(row[b"a"] or 0),
-    )
-
-
-def _run_record(run: str, row: Mapping[bytes, bytes]) -> RunRecord | None:
-    fields = {name.decode(): value.decode("utf-8", "surrogateescape") for name, value in row.items()}
-    if fields.get("status") in {None, "staging", "collecting"}:
-        return None
-    try:
-        return _record_of(run, fields)
-    except (ValueError, KeyError) as error:
-        raise CorruptRecordError(f"the record of run {run} cannot be read: {error}") from error
-
-
-def _record_of(run: str, fields: Mapping[str, str]) -> RunRecord:
-    counts = {
-        JobStatus(name.removeprefix("jobs:")): int(value)
-        for name, value in fields.items()
-        if name.startswith("jobs:") and name != "jobs:-" and int(value) > 0
-    }
-    return RunRecord(
-        id=run,
-        flow=fields.get("flow", ""),
-        status=RunStatus(fields["status"]),
-        attempt=int(fields["attempt"]),
-        created_ms=int(fields["created_at"]),
-        started_ms=_integer(fields.get("started_at")),
-        ended_ms=_integer(fields.get("ended_at")),
-        directory=fields.get("directory", ""),
-        file=fields.get("file", ""),
-        local=fields.get("local") == "1",
-        params=fields.get("params", "{}"),
-        labels=fields.get("labels", "{}"),
-        total=int(fields.get("total", 0)),
-        open=int(fields.get("open", 0)),
-        warnings=int(fields.get("warnings", 0)),
-        canceling=fields.get("cancel") in {"1", "2"},
-        outcome=RunStatus(fields["outcome"]) if "outcome" in fields else None,
-        semaphore=fields.get("semaphore"),
-        signature=fields.get("signature", ""),
-        plan_attempt=fields.get("plan_attempt", ""),
-        sources=fields.get("sources", "{}"),
-        date=fields.get("date", ""),
-        root=fields.get("root", ""),
-        left_out=int(fields.get("left_out", 0)),
-        retention=int(fields.get("retention", 0)) / 1000,
-        counts=counts,
-    )
-
-
-def _integer(text: str | None) -> int | None:
-    return None if text is None else int(text)

@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING
 
+from flowq.store.backfills import Backfills
 from flowq.store.cache import Caches
 from flowq.store.client.async_connection import WakeupConnection, WorkerConnection, is_stand_in
 from flowq.store.client.session import Session
@@ -10,6 +11,7 @@ from flowq.store.groups import Groups
 from flowq.store.jobs import Jobs
 from flowq.store.queues import Queues
 from flowq.store.runs import Runs
+from flowq.store.schedules import Schedules
 from flowq.store.semaphores import Semaphores
 from flowq.store.webhooks import Webhooks
 from flowq.store.workers import Workers
@@ -44,6 +46,8 @@ class Store:
         self.groups = Groups(self.session)
         self.semaphores = Semaphores(self.session)
         self.crons = Crons(self.session)
+        self.schedules = Schedules(self.session)
+        self.backfills = Backfills(self.session)
         self.caches = Caches(self.session)
 
     @property

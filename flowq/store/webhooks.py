@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 from flowq.store.schema.outcomes import Outcome
 
@@ -29,38 +29,92 @@ class Delivery:
     error: str | None
 
 
+@dataclass(frozen=True, slots=True)
+class NoticeDelivery:
+    """One message about a run, or about a schedule, that was taken.
+
+    `tries` counts this one; `timeout` in seconds; `spec` and `signed` are the notice (`flowq.plan.notice`); `count` is how many events it
+    is about, of which this is the last. `job` is the id of the job that it is about, `schedule` and `slot_ms` the slot.
+    """
+
+    id: str
+    tries: int
+    timeout: float
+    spec: str
+    signed: str
+    event: str
+    flow: str
+    run: str
+    attempt: int
+    job: str
+    slot_ms: int | None
+    error: str | None
+    count: int
+    at_ms: int
+
+
+Taken: TypeAlias = Delivery | NoticeDelivery
+
+
 class Webhooks:
     """The store's view of webhooks."""
 
     def __init__(self, session: "Session") -> None:
         self._session = session
 
-    def take(self, limit: int, *, job: str = "") -> list[Delivery]:
+    def take(self, limit: int, *, job: str = "") -> list[Taken]:
         """Take up to `limit` deliveries that are due, with `job` those of one job only."""
         rows = self._session.run("webhook/claim", limit, int(MARGIN * 1000), job)
         return [_delivery(name.decode(), int(tries), flat) for name, tries, flat in rows]
 
-    def over(self, delivery: Delivery) -> Outcome:
+    def pending(self, run: str) -> int:
+        """Return how many messages about a run are not sent yet and are due."""
+        client = self._session.client
+        with self._session.translated:
+            names = client.zrangebyscore(self._session.keys("webhooks"), "-inf", self._session.now_ms() + int(MARGIN * 2000))
+            pipe = client.pipeline(transaction=False)
+            for name in names:
+                pipe.hget(self._session.keys("webhook", name.decode()), "run")
+            return sum(found == run.encode() for found in pipe.execute())
+
+    def over(self, delivery: Taken) -> Outcome:
         """Report that a delivery was made, or is given up."""
         return self._report(delivery, "over")
 
-    def again(self, delivery: Delivery, delay: float) -> Outcome:
+    def again(self, delivery: Taken, delay: float) -> Outcome:
         """Report that a delivery is to be tried again after `delay` seconds."""
         return self._report(delivery, "again", delay)
 
-    def back(self, delivery: Delivery) -> Outcome:
+    def back(self, delivery: Taken) -> Outcome:
         """Hand a delivery back that was not tried."""
         return self._report(delivery, "back")
 
-    def _report(self, delivery: Delivery, outcome: str, delay: float = 0.0) -> Outcome:
+    def _report(self, delivery: Taken, outcome: str, delay: float = 0.0) -> Outcome:
         reply = self._session.run("webhook/acknowledge", delivery.id, delivery.tries, outcome, int(delay * 1000))
         return Outcome(reply[0].decode())
 
 
-def _delivery(name: str, tries: int, flat: list[bytes]) -> Delivery:
+def _delivery(name: str, tries: int, flat: list[bytes]) -> Taken:
     fields: Mapping[str, str] = {
         flat[index].decode(): flat[index + 1].decode("utf-8", "replace") for index in range(0, len(flat), 2)
     }
+    if "signed" in fields:
+        return NoticeDelivery(
+            id=name,
+            tries=tries,
+            timeout=int(fields["timeout"]) / 1000,
+            spec=fields["spec"],
+            signed=fields["signed"],
+            event=fields["status"],
+            flow=fields["flow"],
+            run=fields.get("run", ""),
+            attempt=int(fields.get("attempt", 1)),
+            job=fields.get("job", ""),
+            slot_ms=int(fields["slot"]) if "slot" in fields else None,
+            error=fields.get("error"),
+            count=int(fields["count"]),
+            at_ms=int(fields["at"]),
+        )
     return Delivery(
         id=name,
         tries=tries,

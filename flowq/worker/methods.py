@@ -43,7 +43,9 @@ if TYPE_CHECKING:
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 
-_OWN: Final[set[object]] = set()  # flowq's own methods under these names: what else is found there has replaced them
+# flowq's own methods under these names, by `id`: what else is found there has replaced them. A wrapper of an instrumentation (wrapt's)
+# is equal to what it wraps, and has its hash.
+_OWN: Final[dict[int, object]] = {}
 _LEASE: Final = 3600.0  # s of a job that is executed by hand: no heartbeat renews it
 _CALLED: Final = (
     "execute_job",
@@ -76,18 +78,18 @@ _NEVER_CALLED: Final = (
 
 def own(method: _F) -> _F:
     """Declare a method to be flowq's own."""
-    _OWN.add(method)
+    _OWN[id(method)] = method
     return method
 
 
 def declare_own(methods: type) -> None:
     """Declare the methods of a class to be flowq's own, although they have names of methods that flowq never calls."""
-    _OWN.update(vars(methods).values())
+    _OWN.update((id(method), method) for method in vars(methods).values())
 
 
 def _is_replaced(holder: Any, name: str) -> bool:
     found = inspect.getattr_static(holder, name, None)
-    return found is not None and found not in _OWN
+    return found is not None and id(found) not in _OWN
 
 
 def warn_of_methods_never_called(worker: WorkerMethods) -> None:
@@ -115,7 +117,7 @@ def watches_deaths(worker: WorkerMethods) -> bool:
 def patched() -> callbacks.Methods | None:
     """Return what leads a task through the methods of `Worker` where one is patched, in a horse whose worker has none; else None."""
     module = sys.modules.get("flowq.worker.worker")
-    if module is None or all(getattr(module.Worker, name) in _OWN for name in _CALLED):  # quick: each job asks
+    if module is None or all(id(getattr(module.Worker, name)) in _OWN for name in _CALLED):  # quick: each job asks
         return None
     return lambda task, announce: through(_stand_in(module.Worker), task, announce)
 
@@ -161,6 +163,7 @@ def through(
         return current.broken(error)
     finally:
         worker.current = former
+        current.job.state.pinned = False
     kind = type(worker).__name__
     return current.outcome or failed(
         "error", f"a replaced method of {kind} did not call the original one (`super()`): how the job has ended is not known"
@@ -220,7 +223,7 @@ class _Execution(callbacks.Aside):
     def succeeded(self, value: object) -> None:
         """Call `on_success`, then the worker's methods for a success."""
         self._ended()
-        self.job.state.show("finished")
+        self._pin("finished")
         super().succeeded(value)
         self.worker.handle_job_success(**self._described())
 
@@ -231,7 +234,7 @@ class _Execution(callbacks.Aside):
 
     def failed(self, outcome: TaskResult, error: BaseException) -> None:
         """Call `on_failure`, then the worker's methods for a failure."""
-        self.job.state.show("failed")
+        self._pin("failed")
         self._ended()
         super().failed(outcome, error)
 
@@ -247,6 +250,11 @@ class _Execution(callbacks.Aside):
             return failed("error", text, function.exception_name(error))
         sys.stderr.write(f"{text}\n")
         return self.outcome
+
+    def _pin(self, status: str) -> None:
+        """Show the end also to methods that ask the store, as instrumentations do after `perform_job`: RQ has stored it by then."""
+        self.job.state.show(status)
+        self.job.state.pinned = True
 
     def _ended(self) -> None:
         self.worker.handle_execution_ended(self.job, self.queue, 0)

@@ -6,13 +6,13 @@ The server's address comes from the environment or the configuration, never from
 import argparse
 import errno
 import json
-import logging
 import os
 import sys
 
 from flowq import defaults
 from flowq.connections.clients import open_store
 from flowq.exceptions import FlowqError, ServerError
+from flowq.log_format import log_to_stderr
 from flowq.worker.ipc.platform import describe
 from flowq.worker.options import WorkerOptions
 from flowq.worker.supervise import supervise
@@ -31,9 +31,7 @@ def work() -> int:
         if ordered is None:
             return 0
         arguments = ordered
-    logging.basicConfig(
-        level=arguments.log_level.upper(), format=arguments.log_format, datefmt=arguments.date_format, stream=sys.stderr
-    )
+    log_to_stderr(arguments.log_level, arguments.log_format, arguments.date_format)
     try:
         store = open_store(None, arguments.namespace, follow=False)
         try:
@@ -129,7 +127,7 @@ def _parser() -> argparse.ArgumentParser:
         "--lease", type=_seconds, default=defaults.LEASE, help="seconds after which a silent worker's jobs are lost"
     )
     parser.add_argument("--log-level", default="info", choices=["debug", "info", "warning", "error", "critical"])
-    parser.add_argument("--log-format", default="%(asctime)s %(message)s", help="of each line of the log")
+    parser.add_argument("--log-format", default="%(asctime)s %(message)s", help="of each line of the log, or json")
     parser.add_argument("--date-format", default="%H:%M:%S", help="of the times in it")
     return parser
 

@@ -17,11 +17,12 @@ from typing import TYPE_CHECKING, Any, Self
 from flowq import defaults
 from flowq.connections import stores
 from flowq.dotted_names import load_class
-from flowq.durations import parse_duration
+from flowq.durations import parse_duration, whole
 from flowq.exceptions import UsageError
 from flowq.ids import checked_name
 from flowq.job import Job
 from flowq.jobs import context
+from flowq.log_format import formatter_of
 from flowq.queue import Queue
 from flowq.serializers import resolve_serializer, serializer_name
 from flowq.worker import methods
@@ -118,13 +119,14 @@ class Worker(WorkerMethods, WorkerInfo):
             self.queue_class = load_class(queue_class, Queue)
         self.queues = [self.queue_class(item, self.connection) if isinstance(item, str) else item for item in items]
         self.name = checked_name(name, "a worker's name") if name else WorkerOptions(()).name
-        self.default_result_ttl = parse_duration(default_result_ttl, never=True)
+        self.default_result_ttl = whole(parse_duration(default_result_ttl, never=True))
         self.exception_handlers = _as_list(exception_handlers)
         self.serializer = None if serializer is None else resolve_serializer(serializer)
         self.work_horse_killed_handler = work_horse_killed_handler
         self.disable_default_exception_handler = disable_default_exception_handler
         self.death_penalty_class = death_penalty_class or self.death_penalty_class
         self.lease = defaults.LEASE if worker_ttl is None else parse_duration(worker_ttl)
+        self.worker_ttl = whole(self.lease)  # RQ's name
         self.log = logging.getLogger(_LOGGER)
         methods.warn_of_methods_never_called(self)
 
@@ -298,7 +300,9 @@ class Worker(WorkerMethods, WorkerInfo):
         """Do nothing: properties are read from the store on each access."""
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Worker) and other.name == self.name
+        if not isinstance(other, Worker):
+            raise TypeError(f"a worker cannot be compared with {other!r}: compare its name")  # as in RQ
+        return other.name == self.name
 
     def __hash__(self) -> int:
         return hash(self.name)
@@ -331,5 +335,5 @@ def set_up_logging(level: str | int | None, log_format: str = _LOG_FORMAT, date_
     logger.setLevel(level)
     if not logger.hasHandlers():
         handler = logging.StreamHandler()
-        handler.setFormatter(logging.Formatter(log_format, date_format))
+        handler.setFormatter(formatter_of(log_format, date_format))
         logger.addHandler(handler)

@@ -4,7 +4,7 @@ import os
 import sys
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, Final
 
 from flowq.connections.urls import url_of
 from flowq.dotted_names import reference, resolve
@@ -15,6 +15,8 @@ from flowq.worker import methods
 from flowq.worker.horse import callbacks
 from flowq.worker.options import WorkerOptions
 from flowq.worker.worker import DequeueStrategy, Worker
+
+_OPTIONS: Final = ("job_class", "queue_class", "serializer", "default_result_ttl")  # that a spawned worker's job knows
 
 
 class RoundRobinWorker(Worker):
@@ -79,6 +81,7 @@ class SpawnWorker(Worker):
             hooks["handlers"] = [_name(handler) for handler in self.exception_handlers]
         if methods.through_replaced(self) is not None:
             hooks |= {"worker": _name(type(self)), "queues": self.queue_names(), "worker_name": self.name}
+            hooks |= {"queue_class": _name(self.queue_class), "default_result_ttl": self.default_result_ttl}
         return hooks
 
     @classmethod
@@ -88,7 +91,7 @@ class SpawnWorker(Worker):
             names["queues"],
             names["worker_name"],
             exception_handlers=[resolve(name) for name in names.get("handlers", ())],
-            **{name: names[name] for name in ("job_class", "serializer") if name in names},
+            **{name: names[name] for name in _OPTIONS if name in names},
         )
         if "penalty_class" in names:
             worker.death_penalty_class = resolve(names["penalty_class"])

@@ -104,6 +104,16 @@ class WritingSpawnWorker(Writing, SpawnWorker):
     """A `SpawnWorker` that writes."""
 
 
+class TellingSpawnWorker(SpawnWorker):
+    """A `SpawnWorker` that puts what it knows into the meta of its jobs."""
+
+    def perform_job(self, job: Job, queue: Queue, execution: Any = None) -> bool:
+        """Store it, then execute the job."""
+        job.meta["known"] = [type(job).__name__, type(queue).__name__, self.default_result_ttl]
+        job.save_meta()
+        return super().perform_job(job, queue, execution)
+
+
 def _write(name: str, job: Job) -> None:
     with Path(os.environ["WRITE_TO"]).open("a") as file:
         file.write(f"{name} {job.id}\n")

@@ -134,7 +134,10 @@ def test_empty(command: Command, connection: redis.Redis) -> None:
     assert [len(queue) for queue in queues] == [0, 0, 1]
     assert command("empty", "--all")[0] == 0
     assert len(queues[2]) == 0
-    assert command("empty")[0] == 0
+    assert command("empty")[:2] == (0, "nothing to do: name the queues to empty, or --all\n")
+    for queue in queues:
+        queue.delete()
+    assert command("empty", "--all")[:2] == (0, "nothing to do: there is no queue\n")
 
 
 def test_info_counts_jobs_that_wait_for_a_rate_limit(command: Command, queue: Queue) -> None:

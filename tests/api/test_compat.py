@@ -154,6 +154,60 @@ def test_classes_of_a_worker_command_may_import_rq(start: Start, queue: Queue, t
     assert job.return_value() == "flowq.queue"
 
 
+HOOK = """
+import importlib, sys
+
+class Hook:
+    # As wrapt's: in front of the other finders, which it asks; it tells the hook when the module was loaded.
+    asking = False
+
+    def find_spec(self, name, path=None, target=None):
+        if name != "rq" or self.asking:
+            return None
+        self.asking = True
+        spec = importlib.util.find_spec(name)
+        self.load, spec.loader = spec.loader, self
+        return spec
+
+    def create_module(self, spec):
+        return self.load.create_module(spec)
+
+    def exec_module(self, module):
+        self.load.exec_module(module)
+        patch(module)
+
+def patch(module):
+    original = module.worker.Worker.perform_job
+
+    def traced(self, job, queue, *arguments):
+        job.meta["traced by"] = module.__name__
+        job.save_meta()
+        return original(self, job, queue, *arguments)
+
+    module.worker.Worker.perform_job = traced
+
+import importlib.util
+sys.meta_path.insert(0, Hook())
+"""
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_hooks_that_wait_for_the_import_of_rq_get_a_module_of_that_name(when: str) -> None:
+    code = [HOOK, INSTALL] if when == "before" else [INSTALL, HOOK]
+    code += ["import rq.worker, flowq.worker; print(rq.worker.Worker.perform_job.__name__, rq.worker is flowq.worker)"]
+    assert printed("\n".join(code)) == "traced True"
+
+
+@pytest.mark.parametrize("kind", ["Worker", "SimpleWorker"])
+def test_a_preloaded_hook_patches_before_the_jobs(start: Start, queue: Queue, tmp_path: Path, kind: str) -> None:
+    """No job imports rq, but a worker of RQ would have."""
+    (tmp_path / "their_hook.py").write_text(HOOK)
+    job = queue.enqueue("builtins.abs", -1)
+    own = () if kind == "Worker" else ("-w", f"flowq.worker.{kind}")
+    ended(start("-b", "--preload", "their_hook", *own, FLOWQ_COMPAT="rq"))
+    assert (job.return_value(), job.get_meta()) == (1, {"traced by": "rq"})
+
+
 def test_another_value_is_refused(start: Start) -> None:
     _, error = ended(start("-b", FLOWQ_COMPAT="celery"), code=2)
     assert error == 'error: FLOWQ_COMPAT=celery: expected "rq", the only package that flowq stands in for\n'

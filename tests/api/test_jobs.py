@@ -65,7 +65,7 @@ def test_a_draft_can_be_canceled_and_deleted_without_hanging_dependents(queue: Q
     children = [queue.enqueue(samples.add, depends_on=draft) for draft in drafts]
     drafts[0].cancel()
     drafts[1].delete()
-    assert [child.get_status() for child in children] == ["skipped", "skipped", "deferred"]
+    assert [child.is_skipped for child in children] == [True, True, False]
     drafts[0].requeue()
     assert queue.job_ids == [drafts[0].id]
     with pytest.raises(InvalidJobOperation, match=r"cannot cancel .* it is created"):
@@ -176,7 +176,7 @@ def test_a_running_job_that_is_deleted_is_killed_and_leaves_nothing(
     job.delete()
     after = queue.enqueue(samples.add, 2)
     assert after.latest_result(timeout=20) is not None  # the only slot is free again
-    assert (Job.exists(job.id, queue.connection), child.get_status()) == (False, "skipped")
+    assert (Job.exists(job.id, queue.connection), child.is_skipped) == (False, True)
     assert not [key for key in queue.connection.scan_iter(count=1000) if job.id.encode() in key]
 
 

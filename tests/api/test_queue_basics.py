@@ -258,7 +258,7 @@ def test_a_chain_runs_in_order_and_a_failure_skips_the_rest(queue: Queue, tmp_pa
     work(queue)
     with open(path) as file:
         assert file.read() == "abc"
-    assert never.get_status() == "skipped"
+    assert never.is_skipped
 
 
 def test_enqueue_in_waits(queue: Queue) -> None:

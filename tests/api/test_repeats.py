@@ -1,8 +1,10 @@
 """`Retry` and `Repeat` of plain jobs."""
 
+import math
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -40,7 +42,7 @@ def test_dependents_of_a_repeated_job_wait_for_its_last_success(queue: Queue, wo
     job = queue.enqueue(samples.add, 1, repeat=2)
     child = queue.enqueue(samples.add, 2, depends_on=job)
     work(max_jobs=2)
-    assert child.is_deferred
+    assert (child.is_deferred, child.is_skipped) == (True, False)
     work()
     assert child.is_finished
 
@@ -73,7 +75,24 @@ def test_a_retry_may_go_to_the_front(queue: Queue, work: Work, tmp_path: Path) -
     assert queue.job_ids == [front.id, other.id]
 
 
-@pytest.mark.parametrize("make", [lambda: Retry(max=0), lambda: Repeat(times=0), lambda: Repeat(times=1, interval=-1)])
-def test_impossible_values_are_refused(make: Callable[[], object]) -> None:
-    with pytest.raises(UsageError, match=r"at least 1|negative"):
-        make()
+@pytest.mark.parametrize("make", [Retry, Repeat])
+@pytest.mark.parametrize("times", [0, -1, "3", 2.5, None, True])
+def test_impossible_times_are_refused(make: Callable[..., object], times: Any) -> None:
+    with pytest.raises(UsageError, match=r"^(Retry\(max|Repeat\(times)=…\) must be a whole number of at least 1, found "):
+        make(times)
+
+
+@pytest.mark.parametrize("make", [Retry, Repeat])
+@pytest.mark.parametrize("interval", [-1, [5, -10], "soon", "", [None], {}, {5: 6}, True, math.nan, math.inf, object(), b"5"])
+def test_impossible_intervals_are_refused(make: Callable[..., object], interval: Any) -> None:
+    with pytest.raises(UsageError, match=r"^Re\w+\(interval=…\): expected a duration"):
+        make(1, interval)
+
+
+@pytest.mark.parametrize(
+    ("interval", "expected"),
+    [(None, [0]), ([], [0]), (5, [5]), (0.5, [0.5]), ("90s", [90]), (["1m", 5], [60, 5]), (range(1, 3), [1, 2]), ({7}, [7])],
+)
+def test_intervals(interval: Any, expected: list[float]) -> None:
+    for intervals in (Retry(1, interval).intervals, Repeat(1, interval).intervals):
+        assert repr(intervals) == repr(expected)  # whole seconds stay integers

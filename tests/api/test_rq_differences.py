@@ -1,7 +1,10 @@
 """Small things that users of RQ meet when they change their imports: each is a line of code of theirs."""
 
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from functools import partial
+from operator import eq, ne
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,11 +13,12 @@ import flowq
 from flowq import Callback, Dependency, Queue, RateLimit, Retry, SimpleWorker, Webhook, defaults
 from flowq.command import send_shutdown_command
 from flowq.cron import CronJob
+from flowq.cron.registration import entries
 from flowq.decorators import job as job_decorator
 from flowq.exceptions import InvalidJobDependency, InvalidJobOperation, UsageError
 from flowq.job import Job, get_current_job
 from flowq.results import Result, ResultType
-from flowq.serializers import DefaultSerializer, PickleSerializer
+from flowq.serializers import DefaultSerializer, PickleSerializer, resolve_serializer
 from flowq.webhook import Webhook as StoredWebhook
 from tests.api import samples
 
@@ -72,8 +76,37 @@ def test_texts(queue: Queue) -> None:
     assert repr(flowq.Group(queue.connection, "g")) == "Group(id=g)"
     assert repr(Retry(max=3, interval=10)) == "Retry(max=3, interval=10, enqueue_at_front=False)"
     assert str(queue.enqueue(samples.add, 1, job_id="j")) == "<Job j: tests.api.samples.add(1)>"
-    with pytest.raises(TypeError):
-        assert queue == "default"
+    for mine in (queue, SimpleWorker([queue])):
+        for compare in (eq, ne):
+            with pytest.raises(TypeError):
+                compare(mine, "default")
+
+
+@pytest.mark.parametrize(
+    ("call", "kind"),
+    [
+        (lambda: resolve_serializer(object), NotImplementedError),
+        (lambda: resolve_serializer(5), NotImplementedError),
+        (lambda: registered_by("/nowhere/config.py"), FileNotFoundError),
+        (lambda: registered_by("/"), OSError),
+        (lambda: registered_by("tests.api.no_such_module"), ImportError),
+        (lambda: registered_by("mistaken.py", "1 / 0"), ImportError),
+        (lambda: registered_by("mistaken.py", "(("), ImportError),
+    ],
+)
+def test_errors_are_also_those_of_rq(
+    call: Callable[[], object], kind: type[Exception], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(kind) as caught:
+        call()
+    assert isinstance(caught.value, UsageError)
+
+
+def registered_by(configuration: str, text: str = "") -> list[CronJob]:
+    if text:
+        Path(configuration).write_text(text)
+    return entries(configuration)
 
 
 def test_names_and_defaults() -> None:
@@ -87,6 +120,14 @@ def test_durations_stay_as_they_were_given(queue: Queue) -> None:
     job = Job.fetch(queue.enqueue(samples.nothing, job_timeout=7, retry=Retry(2, [1, 2])).id, queue.connection)
     assert [repr(value) for value in (job.timeout, job.retry_intervals, job.failure_ttl)] == ["7", "[1, 2]", "None"]
     assert job.enqueue_at_front_on_retry is False
+    assert [repr(Callback("f.g", timeout).timeout) for timeout in (None, 5, 0.5, "1m")] == ["60", "5", "0.5", "60"]
+    asked = (job.success_callback_timeout, job.failure_callback_timeout, job.stopped_callback_timeout)
+    assert repr(asked) == "(60, 60, 60)"
+    workers = SimpleWorker([queue]), SimpleWorker([queue], default_result_ttl="1m", worker_ttl=2.5)
+    assert [repr((worker.default_result_ttl, worker.worker_ttl)) for worker in workers] == ["(500, 10)", "(60, 2.5)"]
+    assert (
+        repr((queue.default_timeout, Queue("q", default_timeout=5, connection=queue.connection).default_timeout)) == "(180, 5)"
+    )
 
 
 def test_settings_can_be_set_before_the_job_is_enqueued(queue: Queue) -> None:
@@ -202,7 +243,7 @@ def test_cancel_can_take_the_edges_away(queue: Queue) -> None:
     both = queue.enqueue(samples.nothing, depends_on=[canceled, other])
     alone = queue.enqueue(samples.nothing, depends_on=canceled)
     canceled.cancel(remove_from_dependencies=True)
-    assert (both.get_status(), alone.get_status()) == ("deferred", "skipped")
+    assert (both.is_skipped, alone.is_skipped) == (False, True)
     work(queue)
     assert both.is_finished
     with pytest.raises(InvalidJobOperation, match="Cannot cancel already canceled job"):
@@ -219,9 +260,9 @@ def test_a_worker_can_be_asked_before_and_after_work(queue: Queue) -> None:
 
 
 def test_the_next_time_of_a_cron_job_counts_from_the_given_one() -> None:
-    cron = CronJob("default", samples.nothing, cron="0 9 * * 1-5", timezone="UTC")
-    cron.set_enqueue_time(datetime(2023, 10, 27, 9, tzinfo=UTC))
-    assert cron.next_enqueue_time == datetime(2023, 10, 30, 9, tzinfo=UTC)
+    weekdays = CronJob("default", samples.nothing, cron="0 9 * * 1-5", timezone="UTC")
+    weekdays.set_enqueue_time(datetime(2023, 10, 27, 9, tzinfo=UTC))
+    assert weekdays.next_enqueue_time == datetime(2023, 10, 30, 9, tzinfo=UTC)
     interval = CronJob("default", samples.nothing, interval=60)
     now = datetime.now(UTC)
     interval.set_enqueue_time(now)

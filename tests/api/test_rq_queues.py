@@ -56,6 +56,34 @@ def test_a_pipeline_after_a_flush(queue: Queue, connection: redis.Redis) -> None
     assert queue.job_ids == [job.id for job in jobs]
 
 
+@pytest.mark.parametrize("how", [{}, {"enqueue_dependents": True}, {"remove_from_dependencies": True}])
+def test_a_pipeline_cancels(queue: Queue, how: dict[str, bool]) -> None:
+    first, other = queue.enqueue(samples.nothing), queue.enqueue(samples.nothing)
+    child = queue.enqueue(samples.nothing, depends_on=[first, other])
+    with queue.connection.pipeline() as pipeline:
+        first.cancel(pipeline, **how)
+        assert first.is_queued
+        pipeline.execute()
+    assert first.is_canceled
+    work(queue)
+    assert child.is_skipped is not bool(how)
+    with queue.connection.pipeline() as pipeline:
+        first.cancel(pipeline=pipeline)  # it has ended: nothing is done
+        pipeline.execute()
+
+
+@pytest.mark.parametrize("dependents", [True, False])
+def test_a_pipeline_deletes(queue: Queue, dependents: bool) -> None:
+    first = queue.enqueue(samples.nothing)
+    child = queue.enqueue(samples.nothing, depends_on=first)
+    with queue.connection.pipeline() as pipeline:
+        first.delete(pipeline, delete_dependents=dependents)
+        assert first.is_queued
+        pipeline.execute()
+    assert not Job.exists(first.id, queue.connection)
+    assert Job.exists(child.id, queue.connection) is not dependents
+
+
 # -- times --------------------------------------------------------------------------------------------------------------------
 
 
@@ -102,6 +130,7 @@ def test_sync_mode_raises_what_on_failure_raises(connection: redis.Redis, queue:
     [
         ("retry_intervals", [1, 2]),
         ("enqueue_at_front_on_retry", True),
+        ("enqueue_at_front", True),
         ("repeat_intervals", [3]),
         ("args", (5,)),
         ("kwargs", {"y": 2}),
@@ -146,6 +175,31 @@ def test_retries_that_are_set_are_saved(queue: Queue, order: tuple[str, str]) ->
     found.save()
     assert Job.fetch(job.id, queue.connection).repeat_intervals == [9]
     found.delete()
+
+
+def test_counts_can_be_none(queue: Queue) -> None:
+    job = queue.create_job(samples.nothing)
+    job.retries_left, job.retry_intervals, job.repeats_left, job.repeat_intervals = 3, [1, 2, 3], 2, [5]
+    job.save()
+    job.retries_left = job.retry_intervals = job.repeats_left = job.repeat_intervals = None
+    assert (job.retries_left, job.repeats_left) == (None, None)
+    job.refresh()
+    assert (job.retries_left, job.retry_intervals, job.repeats_left, job.repeat_intervals) == (3, [1, 2, 3], 2, [5])
+    for name in ("retries_left", "repeats_left"):
+        for wrong in (-1, "2", 1.5):
+            with pytest.raises(UsageError, match=f"{name} must be a whole number of at least 0"):
+                setattr(job, name, wrong)
+    job.delete()
+
+
+def test_front_and_names_of_arguments_in_order(queue: Queue) -> None:
+    first, job = queue.enqueue(samples.nothing), queue.create_job(samples.add, kwargs={"y": 2, "x": 1})
+    assert (job.should_enqueue_at_front(), job.description) == (False, "tests.api.samples.add(x=1, y=2)")
+    job.enqueue_at_front = True
+    assert job.should_enqueue_at_front()
+    queue.enqueue_job(job)
+    assert queue.job_ids == [job.id, first.id]
+    queue.empty()
 
 
 def test_a_handle_can_be_given_another_connection(connection: redis.Redis, queue: Queue) -> None:

@@ -13,6 +13,7 @@ import redis
 
 from flowq import Queue, Worker
 from flowq.job import Job
+from flowq.suspension import suspend
 from flowq.worker.worker import DequeueStrategy
 from tests.api import classes, samples
 from tests.api.conftest import Command
@@ -94,6 +95,16 @@ def test_classes_handlers_and_a_serializer(start: Start, connection: redis.Redis
     assert (tmp_path / "log").read_text() == "ZeroDivisionError: division by zero\n"
 
 
+@pytest.mark.parametrize("handler", [(), ("--exception-handler", "tests.api.classes.note_failure", "-P", str(ROOT))])
+def test_failures_that_are_not_listed(start: Start, queue: Queue, tmp_path: Path, handler: tuple[str, ...]) -> None:
+    listed = queue.enqueue(samples.div_by_zero, 1)
+    ended(start("--burst", "-P", str(ROOT)))
+    job = queue.enqueue(samples.div_by_zero, 1, meta={"log": str(tmp_path / "log")})
+    ended(start("-d", "--burst", *handler, "-P", str(ROOT)))
+    assert (job.get_status(), (tmp_path / "log").exists()) == ("failed", bool(handler))
+    assert queue.failed_job_registry.get_job_ids() == [listed.id]
+
+
 @pytest.mark.parametrize(
     ("options", "slots"),
     [
@@ -116,6 +127,17 @@ def test_settings_name_queues_worker_and_logging(
     _, error = ended(process)
     assert f"MINE worker from-settings listens on default, second with {slots} slots" in error
     assert len(queue) == 0
+
+
+def test_a_burst_while_workers_are_suspended(start: Start, queue: Queue, command: Command) -> None:
+    job = queue.enqueue(samples.nothing)
+    suspend(queue.connection)
+    said = "error: workers are suspended, so nothing is executed: `flowq resume` resumes them\n"
+    assert command("worker", "--burst") == (1, "", said)
+    assert job.is_queued
+    assert command("resume")[0] == 0
+    ended(start("--burst"))
+    assert job.is_finished
 
 
 @pytest.mark.parametrize("own", [(), ("-w", "tests.api.classes.OwnWorker", "-P", str(ROOT))])

@@ -381,9 +381,10 @@ def test_a_workers_state_is_that_of_now(queue: Queue, background: Start, tmp_pat
 
 
 def test_invalid_commands(queue: Queue) -> None:
+    for helper in (send_kill_horse_command, send_shutdown_command):
+        helper(queue.connection, "missing")  # it may have gone just now
     with pytest.raises(NoSuchWorkerError, match="'missing'"):
-        send_kill_horse_command(queue.connection, "missing")
-    send_shutdown_command(queue.connection, "missing")
+        send_command(queue.connection, "missing", "kill-horse")
     for wrong in ("dance", "stop-job"):
         with pytest.raises(UsageError, match="kill-horse"):
             send_command(queue.connection, "missing", wrong)
@@ -392,8 +393,10 @@ def test_invalid_commands(queue: Queue) -> None:
     job = queue.enqueue(samples.add, 1)
     with pytest.raises(InvalidJobOperation, match="it is queued, not started"):
         send_stop_job_command(queue.connection, job.id)
-    with pytest.raises(InvalidJobOperation, match="it is queued, not started"):
-        send_command(queue.connection, "missing", "stop-job", job_id=job.id)
+    for command in ({"command": "stop-job"}, {"command": "stop-execution", "execution_id": "1"}):
+        for job_id in (job.id, "missing"):  # as in RQ, a worker that does not execute it does nothing
+            send_command(queue.connection, "missing", job_id=job_id, **command)
+    assert job.is_queued
 
 
 def test_the_worker_program_finds_modules_of_its_directory(queue: Queue, connection: redis.Redis, tmp_path: Path) -> None:

@@ -65,6 +65,8 @@ def test_no_problems() -> None:
         ({"queues": (WAITING,)}, "D502", "warning"),
         ({"workers": (replace(WORKER, version="0.0.9"),)}, "D503", "warning"),
         ({"orphaned": ("7k2m9x0d",)}, "D505", "warning"),
+        ({"schedules": 2}, "D507", "warning"),
+        ({"schedules": 2, "schedulers": 2, "disputed": {"flows/etl:default": ("web1", "web2")}}, "D508", "warning"),
     ],
 )
 def test_each_finding_has_a_code_and_advice(change: dict[str, Any], code: str, level: str) -> None:

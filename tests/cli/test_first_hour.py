@@ -1,5 +1,6 @@
 """What new users ran into with flows of their own: each is a real command, in the situation that it was typed in."""
 
+import json
 import subprocess
 from pathlib import Path
 
@@ -143,7 +144,16 @@ def test_a_run_that_its_group_turned_away_says_so(project: Path) -> None:
     (project / "flow.yaml").write_text(text)
     first = flowq(project, "run", "--detach", "--run-id", "first").stdout.split()[0]
     try:
-        assert "skipped   a  the concurrency group is full\n" in flowq(project, "run").stdout
+        turned_away = flowq(project, "run")
+        assert turned_away.returncode == 7
+        assert "skipped   a  the concurrency group is full\n" in turned_away.stdout
+        assert "  skipped" in turned_away.stdout
+        assert "its concurrency group was held by run first\n" in turned_away.stdout
+        listed = json.loads(flowq(project, "runs", "--status", "skipped", "--json").stdout)
+        assert [run["turned_away_by"] for run in listed] == ["first"]
+        refused = flowq(project, "retry", listed[0]["id"], "--failed")
+        assert refused.returncode == 2
+        assert "it was skipped, because run first held its concurrency group" in refused.stderr
     finally:
         (project / "go").touch()
         flowq(project, "status", first, "--watch")

@@ -7,9 +7,10 @@ import pytest
 from flowq.cli import exit_codes
 from flowq.cli.render.runs_table import runs_table
 from flowq.cli.terminal import Terminal
-from flowq.flows.views.json_documents import event_json, iso, run_json
+from flowq.flows.views.json_documents import event_json, run_json
 from flowq.flows.views.run_view import Snapshot, elapsed, error_line, ordinal_of, run_view
 from flowq.states import JobStatus, RunStatus
+from flowq.store.schema.documents import iso
 from flowq.store.schema.records import Event, RunRecord
 from tests.cli import samples
 

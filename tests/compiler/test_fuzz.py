@@ -1,4 +1,4 @@
-"""The fuzzer: only plans and diagnostics, for a few seconds in the suite and ten minutes with `make chaos`."""
+"""The fuzzer: only plans and diagnostics, for a few seconds in the suite and ten minutes with `make sweeps`."""
 
 import json
 import os

@@ -21,7 +21,9 @@ def test_defaults(tmp_path: Path) -> None:
         "namespace": Setting("flowq", "default"),
         "home": None,
         "allow_eviction": Setting("false", "default"),
+        "keep_place": Setting("24h", "default"),
         "python": None,
+        "heartbeat": None,
     }
 
 
@@ -61,8 +63,12 @@ def test_a_home_in_a_file_is_relative_to_the_file(tmp_path: Path) -> None:
     [
         ("url = 5", "flowq.toml: url must be a string that is not empty, found 5"),
         ('url = ""', "flowq.toml: url must be a string that is not empty, found ''"),
-        ('uri = "redis://x"', "flowq.toml: unknown key 'uri', expected one of: url, namespace, home, allow_eviction"),
+        (
+            'uri = "redis://x"',
+            "flowq.toml: unknown key 'uri', expected one of: url, namespace, home, allow_eviction, keep_place",
+        ),
         ('allow_eviction = "yes"', "flowq.toml: allow_eviction must be true or false, found 'yes'"),
+        ('keep_place = "soon"', "keep_place: expected a duration ("),
         ("url = redis://x", "flowq.toml is not valid TOML: "),
         ('namespace = "a b"', "namespace must be 1 to 64 letters, digits and _ . : -, found 'a b' (from "),
         ('namespace = "a}b"', "found 'a}b' (from "),

@@ -156,7 +156,7 @@ def test_runs_queue(lab: Lab) -> None:
 
 def test_runs_skip(lab: Lab) -> None:
     first, second = conflict(lab, "skip")
-    assert second.ended().status == "finished"
+    assert second.ended().status == "skipped"
     assert second.states() == {"a": "skipped/concurrency"}
     (lab.directory / "one").touch()
     assert first.ended().status == "finished"

@@ -170,14 +170,15 @@ def test_fail_fast_of_a_matrix_names_the_cell(lab: Lab, why: Why) -> None:
 @pytest.mark.parametrize(
     ("how", "words"),
     [
-        ("skip", "a skipped: the run's concurrency group was taken, and its `on_conflict` is `skip`"),
-        ("fail", "a canceled: the run's concurrency group was taken, and its `on_conflict` is `fail`"),
+        ("skip", "a skipped: the run's concurrency group was taken by run {holder}, and its `on_conflict` is `skip`"),
+        ("fail", "a canceled: the run's concurrency group was taken by run {holder}, and its `on_conflict` is `fail`"),
     ],
 )
 def test_a_run_refused_by_its_group(lab: Lab, why: Why, held: Callable[[str], Started], how: str, words: str) -> None:
     text = f"concurrency: {{group: why-{how}, on_conflict: {how}}}\njobs:\n  a: {BLOCK}}}"
-    held(text).until_job("a", "started")
-    assert words in why(lab.start(text).ended(), "a")
+    holder = held(text)
+    holder.until_job("a", "started")
+    assert words.format(holder=holder.id) in why(lab.start(text).ended(), "a")
 
 
 # -- failed --------------------------------------------------------------------------------------------------------------------

@@ -16,7 +16,7 @@ from flowq.compiler import units
 from flowq.compiler.analysis import lint, matrix_cells
 from flowq.compiler.binding import fields, inheritance
 from flowq.compiler.diagnostics.codes import WARNINGS, Code
-from flowq.compiler.expressions.sites import HANDLER_RUN, RUNTIME_RUN, STATIC_RUN, Context
+from flowq.compiler.expressions.sites import HANDLER_RUN, NOTICE_RUN, RUNTIME_RUN, STATIC_RUN, Context
 from flowq.compiler.syntax import files, nodes, source
 from flowq.compiler.syntax import parser as yaml_parser
 from flowq.compiler.syntax.schema import schema_document
@@ -84,6 +84,11 @@ _SECTIONS: Final = {
     "`cache`": "cache",
     "`concurrency` of a job": "job_concurrency",
     "`concurrency` of the flow": "run_concurrency",
+    "An entry of `schedule`": "schedule_entry",
+    "A trigger": "trigger",
+    "`files` of a trigger": "trigger_files",
+    "`webhook` of a trigger": "trigger_webhook",
+    "An entry of `notify`": "notice",
 }
 
 
@@ -148,9 +153,13 @@ def _names() -> Iterator[str]:
     roots = dict.fromkeys(root for place in Context for root in place.roots)
     for root in roots:
         places = [_PLACES.get(place, place.value) for place in Context if root in place.roots]
-        yield f"| `{root}` | {'everywhere' if len(places) == len(Context) else ', '.join(places)} |"
+        missing = [_PLACES[place] for place in Context if root not in place.roots]
+        where = "everywhere" if not missing else ", ".join(places)
+        if 0 < len(missing) < len(places) / 2:
+            where = f"everywhere but in {' and '.join(missing)}"
+        yield f"| `{root}` | {where} |"
     yield ""
-    yield f"Of the run: {_listed('run.', STATIC_RUN)} before the run, {_listed('run.', RUNTIME_RUN)} in it, and {_listed('run.', HANDLER_RUN)} in handlers."
+    yield f"Of the run: {_listed('run.', STATIC_RUN)} before the run, {_listed('run.', RUNTIME_RUN)} in it, and {_listed('run.', HANDLER_RUN)} in handlers; {_listed('run.', NOTICE_RUN)} in messages."
 
 
 _PLACES: Final = {
@@ -162,6 +171,9 @@ _PLACES: Final = {
     Context.LIST: "`foreach`",
     Context.WHOLE: "`if` of a job with `foreach`",
     Context.OUTPUTS: "`outputs`",
+    Context.SCHEDULE: "`params` of a schedule's entry",
+    Context.EVENT: "`if` and `params` of a trigger",
+    Context.NOTICE: "`message` of `notify`",
 }
 
 

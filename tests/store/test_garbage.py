@@ -72,7 +72,7 @@ def test_due_garbage_is_found_and_removed(store: Store, driver: Driver) -> None:
     expired = ended_run(store, driver)
     store.client.hset(store.session.keys("run", expired), "retention", 0)
     dead = ids.run_id()
-    rows = list(staged_jobs(plan({f"j{number}": [] for number in range(300)}), dead, local=False))
+    rows = list(staged_jobs(plan({f"j{number}": [] for number in range(300)}), dead))
     store.session.run("run/upload_jobs", dead, "nonce", 0, as_rows(rows), b"{}")
     store.client.zadd(store.session.keys("timers"), {f"collect|{expired}": 1, f"collect|{dead}": 1})
     store.client.zadd(store.session.keys("registry", "finished", "old"), {"gone": 1, "too": 2})

@@ -24,7 +24,7 @@ NAMES = sorted(scripts._names())
 TRANSIENT = {"id", "popped"}  # attributes of a loaded job, not stored
 COMMAND = re.compile(r"call\('(H\w+)', (K\.job\((?:[^()]|\([^()]*\))*\)|key)(?:, ([^\n]*))?")
 OBJECT = r"\b(?:job|parent|child|group|old)"
-EXTRA = re.compile(r"(?:\b(?:set_status|schedule|stay|end_job|write)\(|(?:extra|first|fields) =)[^{\n]*\{ ('[^{}]*)\}")
+EXTRA = re.compile(r"(?:(?<!K\.)\b(?:set_status|schedule|stay|end_job|write)\(|(?:extra|first|fields) =)[^{\n]*\{ ('[^{}]*)\}")
 APPENDED = re.compile(r"(?:extra|fields)\[[^\]]*\] = (?:result_ttl, )?(?:job\.kind == 'foreach' and '([\w:]+)' or )?'([\w:]+)'")
 
 
@@ -164,7 +164,7 @@ def test_what_a_submission_writes_is_declared() -> None:
     compiled = compile_text(FLOW)
     assert compiled.plan is not None, compiled.diagnostics
     plan = select(compiled.plan, Selection(jobs=("list", "plain", "again", "cells", "each", "ask", "joined")))
-    seen = {name for job in submit.staged_jobs(plan, "r", local=False) for name in job.fields}
+    seen = {name for job in submit.staged_jobs(plan, "r") for name in job.fields}
     assert families(seen) == declared("submit")
     cells = {name.removeprefix("cell:") for name in seen if name.startswith("cell:")}
     assert cells <= declared("submit")

@@ -24,7 +24,7 @@ WIDE = graphs.plan({f"j{number}": [f"j{number - 1}"] if number % 100 else [] for
 
 
 def send(store: Store, run: str, rows: Iterator[StagedJob], *, nonce: str = "nonce", plan: Plan = WIDE) -> Outcome:
-    fields = run_fields(plan, local=False, labels={})
+    fields = run_fields(plan, local=False, queue_prefix="", labels={})
     return store.runs.submit(run, nonce, rows, plan=plan.to_json().encode(), directory="/d", fields=fields)
 
 
@@ -53,7 +53,7 @@ def test_replies_are_lost_while_other_requests_are_pending(store: Store, server:
 
 def test_the_scripts_are_flushed_during_the_upload(store: Store) -> None:
     def rows() -> Iterator[StagedJob]:
-        for row in staged_jobs(WIDE, run, local=False):
+        for row in staged_jobs(WIDE, run):
             if row.ordinal in (555, 900):
                 store.client.script_flush()
             yield row
@@ -65,7 +65,7 @@ def test_the_scripts_are_flushed_during_the_upload(store: Store) -> None:
 
 def test_the_data_is_flushed_during_the_upload(store: Store) -> None:
     def rows() -> Iterator[StagedJob]:
-        for row in staged_jobs(WIDE, run, local=False):
+        for row in staged_jobs(WIDE, run):
             if row.ordinal == 700:
                 store.client.flushall()
             yield row
@@ -79,7 +79,7 @@ def test_the_data_is_flushed_during_the_upload(store: Store) -> None:
 
 def test_a_chunk_out_of_its_turn_is_refused(store: Store) -> None:
     run = ids.run_id()
-    rows = as_rows(list(staged_jobs(WIDE, run, local=False))[:10])
+    rows = as_rows(list(staged_jobs(WIDE, run))[:10])
     assert store.session.run("run/upload_jobs", run, "nonce", 1, rows, b"{") == [b"wrong_state"]
     assert not list(store.client.scan_iter(f"*{run}*"))
     assert store.session.run("run/upload_jobs", run, "nonce", 0, rows, b"{") == [b"done"]
@@ -98,7 +98,7 @@ class GaveUp(Exception):
 
 def test_connections_are_returned_without_unread_replies(server: PrivateServer, namespace: str) -> None:
     def dies() -> Iterator[StagedJob]:
-        for row in staged_jobs(WIDE, run, local=False):
+        for row in staged_jobs(WIDE, run):
             if row.ordinal == 1000:
                 raise GaveUp
             yield row
@@ -110,9 +110,9 @@ def test_connections_are_returned_without_unread_replies(server: PrivateServer, 
     for _ in range(5):
         with pytest.raises(GaveUp):
             send(store, run, dies())
-        assert send(store, run, staged_jobs(WIDE, run, local=False), nonce="another") is Outcome.CONFLICT
+        assert send(store, run, staged_jobs(WIDE, run), nonce="another") is Outcome.CONFLICT
         assert client.ping() is True  # not the reply to a chunk
-    assert send(store, run, staged_jobs(WIDE, run, local=False)) is Outcome.DONE
+    assert send(store, run, staged_jobs(WIDE, run)) is Outcome.DONE
     all_there(store, run)
     store.close()
 
@@ -139,7 +139,7 @@ def test_a_stored_plan_is_read_back_unchanged(store: Store, monkeypatch: pytest.
     fan = graphs.plan({"a": []})
     stored = json.dumps({"it": os.urandom(size).hex()}).encode()  # incompressible
     run = ids.run_id()
-    rows = staged_jobs(fan, run, local=False)
-    fields = run_fields(fan, local=False, labels={})
+    rows = staged_jobs(fan, run)
+    fields = run_fields(fan, local=False, queue_prefix="", labels={})
     assert store.runs.submit(run, "nonce", rows, plan=stored, directory="/d", fields=fields) is Outcome.DONE
     assert store.runs.plan(run) == stored

@@ -15,7 +15,7 @@ from flowq.exceptions import AmbiguousRunError, InvalidRunOperation, NoSuchRunEr
 from flowq.flows.actions import retry
 from flowq.flows.actions.submit import staged_jobs, submit
 from flowq.plan import Cell, Edge, Plan
-from flowq.states import Condition, RunStatus
+from flowq.states import Condition, JobStatus, RunStatus
 from flowq.store import Store
 from flowq.store.run_upload import as_rows
 from flowq.store.schema.outcomes import Claim, LogLines, Outcome
@@ -72,7 +72,7 @@ def test_a_diamond_runs_in_order_and_finishes(store: Store, driver: Driver) -> N
 def test_a_run_appears_with_all_its_jobs_or_not_at_all(store: Store) -> None:
     plan = graphs.plan({f"j{number}": [] for number in range(400)})
     run, nonce = ids.run_id(), ids.nonce()
-    rows = list(staged_jobs(plan, run, local=False))
+    rows = list(staged_jobs(plan, run))
     fields: dict[str, str | int] = {"flow": "test", "total": 400, "retention": 1000}
 
     class Died(Exception):
@@ -101,7 +101,7 @@ def test_a_run_appears_with_all_its_jobs_or_not_at_all(store: Store) -> None:
 def test_a_dead_submitters_staging_is_collected(store: Store, driver: Driver) -> None:
     plan = graphs.plan({f"j{number}": [] for number in range(200)})
     run = ids.run_id()
-    rows = list(staged_jobs(plan, run, local=False))[:150]
+    rows = list(staged_jobs(plan, run))[:150]
     store.session.run("run/upload_jobs", run, "nonce", 0, as_rows(rows), b"{}")
     assert store.client.exists(store.session.keys("job", f"{run}-3"))
     store.client.zadd(store.session.keys("timers"), {f"collect|{run}": 1})  # the timer is due
@@ -229,6 +229,8 @@ def test_if_is_evaluated_once_its_edges_hold(store: Store, driver: Driver) -> No
     (second,) = driver.tick().decide
     store.jobs.decide(second, "skipped", "if_false")
     assert graphs.statuses(store, run) == {"a": "finished", "b": "skipped/if_false"}
+    queue = store.jobs.get_many([second])[0].queue  # type: ignore[union-attr] # it exists
+    assert store.queues.registry_ids(queue, JobStatus.SKIPPED) == []  # that is for plain jobs, which a requeue revives
     assert run_status(store, run) == "finished"
 
 

@@ -6,6 +6,7 @@ import random
 import pytest
 
 from flowq import ids
+from flowq.exceptions import InvalidRunOperation
 from flowq.flows.actions import retry
 from flowq.flows.actions.submit import submit
 from flowq.plan import Concurrency, RetryPolicy
@@ -212,12 +213,18 @@ def test_a_waiting_run_can_be_canceled(store: Store, driver: Driver, first: str)
     assert nothing_is_held(store)
 
 
-@pytest.mark.parametrize(("on_conflict", "status", "job"), [("skip", "finished", "skipped"), ("fail", "failed", "canceled")])
+@pytest.mark.parametrize(("on_conflict", "status", "job"), [("skip", "skipped", "skipped"), ("fail", "failed", "canceled")])
 def test_a_run_that_does_not_wait(store: Store, driver: Driver, first: str, on_conflict: str, status: str, job: str) -> None:
     second = graphs.run(store, {"a": [], "m": ["a"], "b": ["m"]}, cells={"m": 2}, extra=grouped(on_conflict))
     driver.settle()
     assert status_of(store, second) == status
+    assert store.runs.require(second).turned_away_by == first
     assert set(graphs.statuses(store, second).values()) == {f"{job}/concurrency"}
+    if on_conflict == "skip":
+        with pytest.raises(
+            InvalidRunOperation, match=f"because run {first} held its concurrency group; `flowq run --again {second}`"
+        ):
+            retry.plan_retry(store, second)
     Drive(store, driver, first).to_the_end()
     third = graphs.run(store, {"a": []}, extra=grouped(on_conflict))
     assert Drive(store, driver, third).to_the_end() == ["a", "exit/clean"]

@@ -12,7 +12,7 @@ from tests.support.job_machine import machine
 STORIES = settings(
     max_examples=30,
     stateful_step_count=40,
-    derandomize=True,  # the same stories everywhere; `make chaos` tells others
+    derandomize=True,  # the same stories everywhere; `make sweeps` tells others
     database=None,
     deadline=None,
     suppress_health_check=list(HealthCheck),

@@ -189,6 +189,6 @@ def inconsistencies(plan: Plan, actual: Mapping[str, str], allowed: Iterable[str
         if status == "skipped" and reason.startswith("upstream_"):
             if reason not in broken:
                 problems.append(f"{cell.name} is {actual[cell.name]}, its edges say {sorted(broken) or 'go on'}")
-        elif broken and reason not in {"run_canceled", "canceled", "not_selected"}:
+        elif broken and reason not in {"run_canceled", "canceled", "concurrency", "not_selected"}:
             problems.append(f"{cell.name} is {actual[cell.name]}, but an edge does not hold: {sorted(broken)}")
     return problems

@@ -222,11 +222,8 @@ def structures(picture: Picture) -> list[str]:
                 places[job].append(f"{status}:{queue}")
     problems = []
     for job, row in picture.jobs.items():
-        if row.get("kind") == "group" or row["status"] == "created" or "unlisted" in row:
-            wanted: list[str] = []
-        else:
-            wanted = [f"{row['status']}:{row['queue']}"]
         found = places.pop(job, [])
+        wanted = _place(row, found)
         if found != wanted and not _on_its_way(picture, row):
             problems.append(f"job {job} is {row['status']} but stands in {found or 'nothing'}")
         if (row["status"] == "started") != (job in picture.leases):
@@ -237,6 +234,16 @@ def structures(picture: Picture) -> list[str]:
             problems.append(f"job {job} waits for a decision but is {row['status']}")
     problems += [f"{job} stands in {where} but does not exist" for job, where in places.items()]
     return problems
+
+
+def _place(row: dict[str, str], found: list[str]) -> list[str]:
+    """Return where a job is to be, given where it is."""
+    if row.get("kind") == "group" or row["status"] == "created" or "unlisted" in row:
+        return []
+    place = [f"{row['status']}:{row['queue']}"]
+    if row["status"] == "skipped" and "run" in row:
+        return place if found == place else []  # earlier versions have listed it
+    return place
 
 
 def _on_its_way(picture: Picture, row: dict[str, str]) -> bool:
@@ -352,21 +359,26 @@ def _jobs_and_runs(picture: Picture, name: str, held: dict[str, float]) -> list[
     return [who for who in held if f"vacate|{name}\n{who}" not in picture.timers]
 
 
+_HOLDS = {"run": {"running"}, "schedule": {"running", "queued"}, "backfill": {"running", "queued"}}
+"""The statuses of runs that hold a semaphore, by its kind."""
+_WAITS = {"run": "queued", "schedule": "queued", "rate": "rate_limited"}
+
+
 def semaphores(picture: Picture) -> list[str]:
     """Holders are queued, started or running; waiters wait; the number of holders is within the limit."""
     problems = []
     for name, held in picture.holders.items():
+        kind = name.partition("/")[0]
+        statuses = _HOLDS.get(kind, {"queued", "started"})
         for who in _jobs_and_runs(picture, name, held):
-            if name.startswith("run/"):
-                status = picture.runs.get(who, {}).get("status", "gone")
-                if status != "running":
-                    problems.append(f"run {who} holds {name} and is {status}")
-            elif picture.jobs.get(who, {}).get("status") not in {"queued", "started"}:
-                problems.append(f"job {who} holds {name} and is {picture.jobs.get(who, {}).get('status', 'gone')}")
+            status = (picture.runs if kind in _HOLDS else picture.jobs).get(who, {}).get("status", "gone")
+            if status not in statuses:
+                problems.append(f"{who} holds {name} and is {status}")
     for name, waiting in picture.waiters.items():
+        kind = name.partition("/")[0]
         for who in waiting:
-            status = (picture.runs if name.startswith("run/") else picture.jobs).get(who, {}).get("status", "gone")
-            if status != {"run": "queued", "rate": "rate_limited"}.get(name.partition("/")[0], "deferred"):
+            status = (picture.runs if kind in _HOLDS else picture.jobs).get(who, {}).get("status", "gone")
+            if status != _WAITS.get(kind, "deferred"):
                 problems.append(f"{who} waits for {name} and is {status}")
     started: Counter[str] = Counter()
     most: dict[str, int] = {}

@@ -57,7 +57,12 @@ class Proxy:
 
     def _serve(self, client: socket.socket) -> None:
         server = socket.socket(socket.AF_UNIX)
-        server.connect(self._upstream)
+        try:
+            server.connect(self._upstream)
+        except OSError:  # the server is down
+            server.close()
+            client.close()
+            return
         with self._lock:
             self._sockets |= {client, server}
         doomed = threading.Event()

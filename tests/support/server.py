@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -24,9 +25,11 @@ class PrivateServer:
 
     Args:
         binary: path of the server to run; by default the one that flowq finds.
+        environment: variables of its process beside the locale.
     """
 
-    def __init__(self, binary: str | None = None) -> None:
+    def __init__(self, binary: str | None = None, environment: Mapping[str, str] | None = None) -> None:
+        self._environment = {"LC_ALL": "C", **(environment or {})}
         self.binary = binary or find_server().path
         self.directory = Path(
             tempfile.mkdtemp(prefix="fq-", dir="/tmp")
@@ -80,8 +83,8 @@ class PrivateServer:
         self._process = subprocess.Popen(
             command,
             stdin=subprocess.DEVNULL,
-            env={"LC_ALL": "C"},
-            preexec_fn=_die_with_parent,  # noqa: PLW1509, no other thread runs while a test starts its server
+            env=self._environment,
+            preexec_fn=die_with_parent,  # noqa: PLW1509, no other thread runs while a test starts its server
         )
         if wait:
             until(self._answers, 20, f"the server to answer, see {self.log}")
@@ -111,7 +114,7 @@ class PrivateServer:
         self._process = None
 
 
-def _die_with_parent() -> None:
+def die_with_parent() -> None:
     """Make this child die with the test process on Linux, so that a killed test run leaves no server."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)

@@ -27,6 +27,7 @@ class WorkerProcess:
         fds: inherited descriptors.
         inherit: called in the new process before exec, to set up other inherited state.
         prefix: a command that starts it, such as `unshare`.
+        output: the descriptor to which it writes; by default that of this process.
     """
 
     def __init__(
@@ -38,12 +39,15 @@ class WorkerProcess:
         fds: tuple[int, ...] = (),
         inherit: Callable[[], object] | None = None,
         prefix: tuple[str, ...] = (),
+        output: int | None = None,
     ) -> None:
         self.mark = os.urandom(8).hex()
         self.process = subprocess.Popen(
             [*prefix, sys.executable, "-m", "flowq.worker.main", "--namespace", namespace, *arguments],
             env={**os.environ, "FLOWQ_REDIS_URL": url, MARK: self.mark, **(env or {})},
             stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
             pass_fds=fds,
             start_new_session=True,
             preexec_fn=inherit,  # noqa: PLW1509 - a test has no threads

@@ -120,10 +120,15 @@ def _until_all_have_ended(home: OldHome) -> None:
         raise AssertionError(f"these did not come to their ends: {still_open(home)}") from None
 
 
+def status_of(job: flowq.Job) -> str:
+    """Return the status of a job as stored: to users of RQ, a skipped one is deferred."""
+    return "skipped" if job.is_skipped else str(job.get_status())
+
+
 def still_open(home: OldHome) -> dict[str, str]:
     """Return the jobs and runs that do not have the status of their end, each with the status it has."""
     found = dict(zip(ENDS, flowq.Job.fetch_many(ENDS, home.client), strict=True))
-    jobs = {name: "gone" if job is None else str(job.get_status()) for name, job in found.items()}
+    jobs = {name: "gone" if job is None else status_of(job) for name, job in found.items()}
     runs = {name: str(flowq.Run.fetch(name, connection=home.client).status) for name in RUN_ENDS}
     return {
         f"{kind} {name}": status

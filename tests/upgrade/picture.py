@@ -24,7 +24,7 @@ _REGISTRIES: Final = ("started", "finished", "failed", "deferred", "scheduled", 
 def describe_job(job: "flowq.Job") -> dict[str, Any]:
     """Return every attribute of a job."""
     return {
-        "status": str(job.get_status()),
+        "status": "skipped" if job.is_skipped else str(job.get_status()),
         "position": job.get_position(),
         "callbacks": {name: _callback(job, name) for name in ("on_success", "on_failure", "on_stopped")},
         "webhooks": [[hook.url, str(hook.job_status), hook.method, hook.headers, hook.timeout] for hook in job.webhooks],

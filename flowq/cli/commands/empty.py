@@ -20,7 +20,8 @@ def command(session: CliContext, queues: tuple[str, ...], common: QueueOptions, 
     """
     if queues and all_queues:
         raise click.UsageError("name the queues to empty, or --all")
-    if not queues and not all_queues:
-        click.echo("nothing to do: name the queues to empty, or --all")
-    for name in session.store().queues.names() if all_queues else queues:
+    names = session.store().queues.names() if all_queues else queues
+    if not names:
+        click.echo("nothing to do: there is no queue" if all_queues else "nothing to do: name the queues to empty, or --all")
+    for name in names:
         click.echo(f"deleted {plural(common.queue(name, session).empty(), 'job')} of queue {safe_line(name)}")

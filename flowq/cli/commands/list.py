@@ -14,8 +14,8 @@ from flowq.cli.render.vocabulary import clock
 from flowq.cli.terminal import Terminal
 from flowq.exceptions import ServerError
 from flowq.flows.views.flow_list import MAX_ENTRIES, FlowList, ListedFlow, list_flows
-from flowq.flows.views.json_documents import record_json
 from flowq.flows.views.text import safe_line
+from flowq.store.schema.documents import record_json
 
 _NAMES = 40  # cells for the names of files
 _RUN = len("finished  2026-11-28 06:00:00 UTC")

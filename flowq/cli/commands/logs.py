@@ -15,12 +15,12 @@ from flowq.cli.render.styled_text import Line
 from flowq.cli.targets import select_jobs, select_target, tell_orphaned
 from flowq.cli.terminal import Terminal
 from flowq.flows.views.follow import START, Follower
-from flowq.flows.views.json_documents import iso
 from flowq.flows.views.run_view import ordinal_of, run_view
 from flowq.flows.views.snapshot import read_plan, read_snapshot
 from flowq.flows.views.text import safe_line
 from flowq.plan import Plan
 from flowq.states import JobStatus
+from flowq.store.schema.documents import iso
 from flowq.store.schema.records import LogEntry
 
 if TYPE_CHECKING:

@@ -50,6 +50,7 @@ if TYPE_CHECKING:
 @click.option(
     "--timeout", type=Duration(), metavar="DURATION", help="Time limit of the whole run (90s, 2h), instead of the flow's."
 )
+@click.option("--no-notify", is_flag=True, help="Send no messages about the run.")
 @click.option("--dry-run", is_flag=True, help="Show what would run; submit nothing.")
 @execution_options
 @url_option
@@ -65,17 +66,18 @@ def command(
     inputs: Inputs,
     part: Part,
     timeout: float | None,
+    no_notify: bool,
     dry_run: bool,
     manner: Manner,
 ) -> int:
     """Run a flow, or a part of it, and follow it to its end.
 
     FILE is a flow file, or `-` for standard input. Left out, it is `flow.yaml`, or the only flow file in `.flowq`.
-    The exit code is the run's: 0 finished, 1 failed, 4 canceled by another command, 5 timed out; 3 if the file is not a
-    valid flow. Ctrl+C cancels the run, a second one kills it. If other workers execute the run, Ctrl+C only detaches from it.
+    The exit code is the run's: 0 finished, 1 failed, 4 canceled by another command, 5 timed out, 7 skipped by its concurrency group; 3 if
+    the file is not a valid flow. Ctrl+C cancels the run, a second one kills it. If other workers execute the run, Ctrl+C only detaches from it.
     """
     if resume is not None:
-        given = (file, run_id, again, timeout) != (None,) * 4 or not manner.cache
+        given = (file, run_id, again, timeout) != (None,) * 4 or not manner.cache or no_notify
         if given or inputs or labels or part or dry_run:
             raise click.UsageError(
                 "--resume continues a run as it was submitted: it excludes options that say what to run, such as FILE, -p, --params-file or --no-cache"
@@ -90,6 +92,7 @@ def command(
         raise click.UsageError("--again takes the params of the earlier run: change them with -p, without --params-file")
     if run_id is not None:
         checked_run_id(run_id)
+    manner = replace(manner, notify=not no_notify)
     manner.check()
     request = _Request(file or "", inputs, dict(labels), run_id, part, timeout)
     request = replace(request, file=flow_file(file, "run")) if again is None else _again(session, again, request)
@@ -160,11 +163,14 @@ def _run(session: CliContext, request: _Request, waiting: "WorkerProcess | None"
     from flowq.cli.execution import execute, is_embedded, refuse_workers, tell_absent
     from flowq.cli.interrupts import Interrupts
     from flowq.cli.targets import here
+    from flowq.flows.actions.approval import user
     from flowq.flows.actions.submit import submit
 
     plan = request.plan(session)
     if not manner.cache:
         plan = plan.without_cache()
+    if not manner.notify:
+        plan = replace(plan, notify=())
     store = session.store()
     refuse_workers(store, manner.workers)
     if is_embedded(store):
@@ -179,6 +185,8 @@ def _run(session: CliContext, request: _Request, waiting: "WorkerProcess | None"
             local=is_embedded(store),
             run_id=request.run_id,
             labels=request.labels,
+            cause="cli",
+            by=user(),
         )
         run = store.runs.require(submitted)
         return execute(store, run, plan, interrupts, manner, waiting=waiting, fresh=request.run_id is None)

@@ -8,15 +8,16 @@ from typing import TYPE_CHECKING
 
 import click
 
+from flowq.cli.completion.candidates import complete_schedules
 from flowq.cli.context import CliContext, complain, pass_context, url_option
 from flowq.cli.options.types import Pair
 from flowq.cli.render.output import show, show_json
 from flowq.cli.render.runs_table import runs_table
 from flowq.durations import parse_duration
 from flowq.exceptions import TimeoutFormatError
-from flowq.flows.views.json_documents import record_json
 from flowq.flows.views.orphans import orphaned
-from flowq.states import RunStatus
+from flowq.states import CAUSES, RunStatus
+from flowq.store.schema.documents import record_json
 from flowq.store.schema.records import RunRecord
 
 if TYPE_CHECKING:
@@ -33,6 +34,8 @@ _SCANNED = 1000  # latest runs that a filter looks at
 )
 @click.option("--since", metavar="WHEN", help="Only runs submitted since then: 2h, 7d, 2026-01-31, 2026-01-31T06:00.")
 @click.option("--label", "labels", type=Pair(), multiple=True, help="Only runs with this label; may be repeated.")
+@click.option("--schedule", metavar="NAME", help="Only runs of the slots of this schedule.", shell_complete=complete_schedules)
+@click.option("--cause", type=click.Choice(CAUSES), help="Only runs that were started by this.")
 @click.option("--limit", type=click.IntRange(1, 1000), default=20, show_default=True, help="How many to show.")
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON list.")
 @url_option
@@ -43,6 +46,8 @@ def command(
     status: str | None,
     since: str | None,
     labels: tuple[tuple[str, str], ...],
+    schedule: str | None,
+    cause: str | None,
     limit: int,
     *,
     as_json: bool,
@@ -52,7 +57,8 @@ def command(
     A run is `orphaned` if the command that executed it was killed: `flowq resume RUN` continues it.
     """
     store = session.store()
-    chosen = _Filter(flow, status, None if since is None else _since_ms(since, store.now_ms()), labels)
+    since_ms = None if since is None else _since_ms(since, store.now_ms())
+    chosen = _Filter(flow, status, since_ms, labels, None if schedule is None else _schedule(store, schedule), cause)
     found = list(_select(store, chosen, limit))
     lost = orphaned(store, (run.id for run in found if not run.ended))
     if as_json:
@@ -72,6 +78,8 @@ class _Filter:
     status: str | None = None
     since_ms: int | None = None
     labels: tuple[tuple[str, str], ...] = ()
+    schedule: str | None = None
+    cause: str | None = None
 
     def fits(self, run: RunRecord) -> bool:
         """Return whether the run passes the filter."""
@@ -79,8 +87,16 @@ class _Filter:
         return (
             (self.flow is None or run.flow == self.flow)
             and (self.status in {None, run.status} or (self.status == _ORPHANED and not run.ended))
+            and self.schedule in {None, run.schedule}
+            and self.cause in {None, run.cause}
             and all(labels.get(name) == value for name, value in self.labels)
         )
+
+
+def _schedule(store: "Store", given: str) -> str:
+    from flowq.schedules.selection import select_schedule
+
+    return select_schedule(store, given)
 
 
 def _select(store: "Store", chosen: _Filter, limit: int) -> Iterator[RunRecord]:

@@ -1,6 +1,8 @@
 """`flowq validate`."""
 
+import os
 import re
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -17,7 +19,7 @@ from flowq.cli.render.styled_text import Line
 from flowq.flows.views.text import safe_line
 
 if TYPE_CHECKING:
-    from flowq.compiler import Diagnostic
+    from flowq.compiler import Compilation, Diagnostic
 
 
 @click.command(epilog="Example: flowq validate flows/*.yaml")
@@ -28,14 +30,15 @@ if TYPE_CHECKING:
 def command(session: CliContext, files: tuple[str, ...], *, inputs: Inputs, as_json: bool) -> int:
     """Check flow files and show every problem.
 
-    A FILE is a flow file, or `-` for standard input. Left out, these are `flow.yaml`, or the flow files in `.flowq`.
+    A FILE is a flow file, a directory, or `-` for standard input. Of a directory, the flow files are checked that `flowq serve` takes, and
+    the triggers between them. Left out, these are `flow.yaml`, or the flow files in `.flowq`.
     Nothing is run and no server is needed. Params without a default need no value here. The exit code is 0 if every file is a
     valid flow, else 3.
     """
     if files.count(STDIN) > 1:
         raise click.UsageError("standard input can be read once: give one `-`")
     files = files or tuple(default_files()) or (flow_file(None, "validate"),)
-    checked = [_check(file, inputs) for file in files]
+    checked = [item for file in files for item in _check_all(file, inputs)]
     invalid = sum(not item.valid for item in checked)
     if as_json:
         show_json([diagnostic.to_json() for item in checked for diagnostic in item.diagnostics])
@@ -44,8 +47,8 @@ def command(session: CliContext, files: tuple[str, ...], *, inputs: Inputs, as_j
         show_diagnostics(item.diagnostics, session.out, err=False)
         if item.valid:
             show([item.verdict()], session.out)
-    if invalid and len(files) > 1:
-        show([((f"{invalid} of {len(files)} files are not valid", "bad"),)], session.out)
+    if invalid and len(checked) > 1:
+        show([((f"{invalid} of {len(checked)} files are not valid", "bad"),)], session.out)
     return exit_codes.INVALID if invalid else exit_codes.OK
 
 
@@ -70,13 +73,39 @@ class _Checked:
         return ((f"{safe_line(shown_name(self.file))}: ", ""), ("valid", "good"), (jobs + needs, ""))
 
 
-def _check(file: str, inputs: Inputs) -> _Checked:
+def _check_all(file: str, inputs: Inputs) -> list[_Checked]:
+    """Check a file, or the flow files of a directory."""
+    if not os.path.isdir(file):  # noqa: PTH112 - fast
+        return [_check(file, compile_now(file, inputs))]
+    from flowq.schedules.directory.follows import TriggeredFlow, check_follows
+
+    compiled = {path: compile_now(path, inputs) for path in _flows_below(file)}
+    if not compiled:
+        raise click.UsageError(f"{safe_line(file)} has no flow files")
+    names = {path: os.path.relpath(path, file).rpartition(".")[0] for path in compiled}
+    found = check_follows({names[path]: TriggeredFlow(path, item.triggers) for path, item in compiled.items()})
+    return [_check(path, item, [problem for problem in found if problem.file == path]) for path, item in compiled.items()]
+
+
+def _flows_below(directory: str) -> Iterator[str]:
+    from flowq.compiler.outline import read_outline
+    from flowq.schedules.directory.walk import Walk
+
+    walk = Walk(directory)
+    try:
+        walk.look()
+    except OSError as error:
+        raise click.UsageError(f"{directory} cannot be read: {error.strerror}") from error
+    paths = (os.path.join(directory, path) for path in sorted(walk.files))  # noqa: PTH118 - fast
+    return (path for path in paths if read_outline(path) is not None)
+
+
+def _check(file: str, compilation: "Compilation", more: Sequence["Diagnostic"] = ()) -> _Checked:
     from flowq.cli.render.vocabulary import count_text
     from flowq.compiler import Code
     from flowq.plan.foreach import before_run
 
-    compilation = compile_now(file, inputs)
-    kept = tuple(item for item in compilation.diagnostics if item.code != Code.MISSING_PARAM)
+    kept = (*(item for item in compilation.diagnostics if item.code != Code.MISSING_PARAM), *more)
     jobs = None if compilation.plan is None else count_text(before_run(compilation.plan))
     missing = tuple(
         re.findall("`(.*?)`", item.message)[0] for item in compilation.diagnostics if item.code == Code.MISSING_PARAM

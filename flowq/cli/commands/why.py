@@ -9,21 +9,23 @@ import click
 from flowq.cli.completion.candidates import complete_jobs, complete_runs_and_jobs
 from flowq.cli.context import CliContext, pass_context, url_option
 from flowq.cli.render.output import show, show_json
-from flowq.cli.render.run_table import commands_lines, retry_command, where
+from flowq.cli.render.run_table import commands_lines, retry_command, where, worker_command
 from flowq.cli.render.styled_text import Line, indent, wrap
 from flowq.cli.render.vocabulary import approval_command, symbol, word
 from flowq.cli.targets import only_job, select_jobs, select_target
 from flowq.cli.terminal import Terminal
-from flowq.exceptions import UsageError
+from flowq.exceptions import FlowqError, ServerError, UsageError
 from flowq.flows.explain.queue_state import read_queue_state
 from flowq.flows.explain.why import Cause, cause_json, explain
 from flowq.flows.views.run_view import RunView, run_view
 from flowq.flows.views.snapshot import read_snapshot
 from flowq.flows.views.text import plural, safe_line
 from flowq.states import JobStatus, Reason
+from flowq.store.schema.documents import iso
 
 if TYPE_CHECKING:
     from flowq.plan import Plan
+    from flowq.store import Store
 
 _COMMANDS = 4  # most commands proposed
 _ROWS = 200  # maximal rows of one fact: of the error text of a job
@@ -40,9 +42,15 @@ def command(session: CliContext, run: str | None, job: str | None, *, as_json: b
 
     It follows the chain of causes to one that can be fixed: a line of the flow file, an error and the place where it was raised,
     a missing worker. A single argument is a JOB of the latest run of this directory; a RUN alone is enough if it has one job.
+    `flowq why SCHEDULE [TIME]` explains why a schedule did not run, at 06:00 say.
     """
     store = session.store()
-    target = select_target(store, run, job)
+    try:
+        target = select_target(store, run, job)
+    except FlowqError as error:
+        if run is None or not _explained_schedule(session, store, run, job, error, as_json=as_json):
+            raise
+        return
     run_id = target.run
     plan, snapshot = read_snapshot(store, run_id)
     job_name = target.job if target.job is not None else only_job(plan, run_id, "why")
@@ -53,6 +61,33 @@ def command(session: CliContext, run: str | None, job: str | None, *, as_json: b
     else:
         terminal = session.out
         show(why_lines(cause, view, terminal), terminal)
+
+
+def _explained_schedule(
+    session: CliContext, store: "Store", name: str, time: str | None, otherwise: FlowqError, *, as_json: bool
+) -> bool:
+    """Explain a slot of a schedule; return False if the name is that of none."""
+    from flowq.schedules.explain import explain_schedule
+    from flowq.schedules.selection import select_schedule
+
+    if isinstance(otherwise, ServerError) or not store.schedules.names():
+        return False
+    try:
+        schedule = select_schedule(store, name)
+    except UsageError:
+        return False
+    try:
+        slot, texts = explain_schedule(store, schedule, time)
+    except ValueError as error:
+        raise UsageError(f"expected a time such as 06:00 or 2026-01-31T06:00, found {time!r}") from error
+    if as_json:
+        show_json({"schedule": schedule, "slot": iso(slot), "text": texts[0], "details": texts[1:]})
+    else:
+        lines: list[Line] = [((f"{schedule}: ", "bold"), (safe_line(texts[0]), ""))]
+        lines += [((f"  {safe_line(text)}", "dim"),) for text in texts[1:]]
+        terminal = session.out
+        show([row for line in lines for row in wrap(line, terminal.width, below="    ", unicode=terminal.unicode)], terminal)
+    return True
 
 
 def why_lines(cause: Cause, run: RunView, terminal: Terminal) -> list[Line]:
@@ -114,7 +149,7 @@ def _advice(cause: Cause, run: RunView) -> Iterator[tuple[str, str]]:
     if unserved and run.local:
         yield f"flowq run --resume {run.id}", "this run has no worker now"
     elif unserved:
-        yield f"flowq worker {shlex.join(safe_line(name) for name in unserved)}", "serves the queues that have no worker"
+        yield worker_command(run, unserved), "serves the queues that have no worker"
     if any(leaf.reason == Reason.SUSPENDED for leaf in leaves):
         yield "flowq resume", "lets the workers start jobs again"
     bad = [leaf for leaf in leaves if leaf.status in {JobStatus.FAILED, JobStatus.STOPPED}]

@@ -19,7 +19,6 @@ _STRATEGIES: Final = ("default", "round_robin", "random")
 _NOT_NEEDED: Final = (
     # options that RQ needs and flowq does not: accepted and ignored, so that command lines written for RQ work
     (("-s", "--with-scheduler"), {"is_flag": True}),
-    (("-d", "--disable-default-exception-handler"), {"is_flag": True}),
     (("--disable-job-desc-logging",), {"is_flag": True}),
     (("--maintenance-interval",), {"type": int}),
     (("--job-monitoring-interval",), {"type": int}),
@@ -40,6 +39,7 @@ class _WorkerOptions:
     worker_ttl: float | None
     dequeue_strategy: str | None
     exception_handlers: tuple[str, ...]
+    unlisted: bool
     preload: tuple[str, ...]
     allow: tuple[str, ...]
     log: dict[str, str] = field(default_factory=dict)
@@ -121,6 +121,7 @@ def _not_needed(command: Any) -> Any:
     metavar="FUNCTION",
     help="Call this function when a job fails; may be repeated.",
 )
+@click.option("-d", "--disable-default-exception-handler", "unlisted", is_flag=True, help="Do not list failed jobs as failed.")
 @click.option("--preload", multiple=True, metavar="MODULE", help="Import this module before the first job; may be repeated.")
 @click.option(
     "--allow",
@@ -153,6 +154,7 @@ def command(
     common: QueueOptions,
     *,
     burst: bool,
+    unlisted: bool,
 ) -> int:
     """Execute the jobs of queues.
 
@@ -175,11 +177,17 @@ def command(
         worker_ttl,
         dequeue_strategy,
         handlers,
+        unlisted,
         preload,
         allow,
         log,
     )
     common.set_up_logging()
+    if (
+        burst and session.store().queues.suspended()
+    ):  # a burst that executes nothing is no success; without one, the worker waits
+        complain("error: workers are suspended, so nothing is executed: `flowq resume` resumes them")
+        return exit_codes.FAILED  # as in RQ
     if pid is not None:
         _write_pid(pid)
     sys.stdout.flush()
@@ -190,6 +198,7 @@ def command(
         common.serializer,
         common.connection_class,
         *handlers,
+        unlisted,
         common.settings.get("DICT_CONFIG"),
     )
     if any(own):
@@ -234,12 +243,15 @@ def _run_worker(options: _WorkerOptions, common: QueueOptions, session: CliConte
     handlers = [common.function(name, "--exception-handler") for name in options.exception_handlers]
     for module in options.preload:
         common.module(module, "--preload")
+    if os.environ.get("FLOWQ_COMPAT"):
+        common.module("rq", "FLOWQ_COMPAT")  # instrumentations patch it when it is imported
     worker = load_class(common.worker_class, Worker)(
         list(options.queues),
         options.name,
         options.results_ttl,
         session.store(),
         handlers,
+        disable_default_exception_handler=options.unlisted,
         job_class=common.job_class,
         queue_class=common.queue_class,
         serializer=common.serializer,

@@ -47,6 +47,18 @@ def complete_runs(_ctx: click.Context, _param: click.Parameter, incomplete: str)
     return found
 
 
+def complete_schedules(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Offer the names of schedules: their ids, and the ends of ids once one is typed."""
+    found: list[CompletionItem] = []
+    with suppress(Exception):  # the shell must never show an error
+        store = _store()
+        if store is not None:
+            names = store.schedules.names()
+            ends = [name.partition("/")[2] for name in names]
+            found = [CompletionItem(name) for name in dict.fromkeys([*ends, *names]) if name.startswith(incomplete)]
+    return found
+
+
 def complete_flows_and_runs(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
     """Offer flow files and runs."""
     return [*complete_flows(ctx, param, incomplete), *complete_runs(ctx, param, incomplete)]

@@ -21,10 +21,12 @@ from flowq.cli.render.output import Writer
 from flowq.cli.render.summary import Tails, summary_lines
 from flowq.cli.terminal import Terminal
 from flowq.exceptions import ServerUnavailableError
+from flowq.flows.local_worker.messages import await_messages
 from flowq.flows.local_worker.orphaned_runs import has_worker, room_taken
 from flowq.flows.views.follow import START, Follower, Progress, Update
 from flowq.flows.views.json_documents import run_json
 from flowq.flows.views.snapshot import read_snapshot, read_view
+from flowq.flows.views.text import plural
 from flowq.states import RunStatus
 
 if TYPE_CHECKING:
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
 
     from flowq.flows.forecast.outlook import Outlook
     from flowq.store import Store
+    from flowq.store.schema.records import RunRecord
 
 _LOOK: Final = 2.0  # s between checks of workers and concurrency groups
 
@@ -89,6 +92,7 @@ class Following:
 
     def to_the_end(self) -> int:
         """Follow until the run has ended or Ctrl+C ends the display; show the summary; return the exit code."""
+        unsent = 0
         writer = Writer(Terminal.of(sys.stdout))
         plan, snapshot = read_snapshot(self.store, self.run_id)
         progress = Progress(plan, snapshot)
@@ -103,11 +107,16 @@ class Following:
         finally:
             display.close()
             if self.worker is not None:
+                unsent = await_messages(self.store, self.run_id) if ended else 0
                 self.worker.end(idle=ended)
         if not ended:
             writer.raw(display.last_words())
             self._say_how_to_come_back()
             return exit_codes.INTERRUPTED
+        if unsent:
+            complain(
+                f"{plural(unsent, 'message')} about run {self.run_id} could not be sent yet: the worker of a later run tries again"
+            )
         view = read_view(self.store, self.run_id)
         self.manner.reporting.write(self.store, view)
         if self.manner.as_json:
@@ -140,7 +149,7 @@ class Following:
         """Return the forecast of this run from earlier runs of the flow."""
         from flowq.flows.forecast.history import read_history
         from flowq.flows.forecast.outlook import LARGEST, outlook
-        from flowq.flows.local_worker.worker import default_slots
+        from flowq.flows.local_worker.process import default_slots
 
         if len(progress.plan.cells) > LARGEST:
             return None
@@ -266,14 +275,15 @@ def shows_live(manner: Manner) -> bool:
     return Terminal.of(sys.stdout).live
 
 
-def announce_unserved(store: "Store", queues: "Sequence[str]") -> None:
-    """Warn of queues that the run needs and no worker serves."""
+def announce_unserved(store: "Store", run: "RunRecord", queues: "Sequence[str]") -> None:
+    """Warn of queues (the store's names) that the run needs and no worker serves."""
     unserved = sorted(set(queues) - store.workers.serving(queues))
     if unserved:
         names = ", ".join(repr(name) for name in unserved)
+        command = f"flowq serve {shlex.quote(run.directory)}" if run.queue_prefix else f"flowq worker {shlex.join(unserved)}"
         complain(
             f"warning: no worker listens on {'queue' if len(unserved) == 1 else 'queues'} {names}:"
-            f" jobs wait there until one does; start one with: flowq worker {shlex.join(unserved)}"
+            f" jobs wait there until one does; start one with: {command}"
         )
 
 

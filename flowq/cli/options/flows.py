@@ -69,6 +69,7 @@ class Manner:
     workers: int | None = None
     as_json: bool = False
     cache: bool = True
+    notify: bool = True
     reporting: Reporting = field(default_factory=Reporting)
     output: str | None = None  # live, lines or quiet; None: live on a terminal, else lines
 
@@ -147,7 +148,7 @@ def execution_options(command: "Callable[..., Any]") -> "Callable[..., Any]":
         output: str | None,
         **more: Any,
     ) -> Any:
-        manner = Manner(detach, workers, as_json, not no_cache, Reporting(junit, annotations), output)
+        manner = Manner(detach, workers, as_json, not no_cache, reporting=Reporting(junit, annotations), output=output)
         return command(*arguments, manner=manner, **more)
 
     options = (

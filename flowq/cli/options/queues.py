@@ -139,11 +139,12 @@ class QueueOptions:
         return kind(name, session.store(), job_class=self.job_class, serializer=self.serializer)
 
 
-def logging_options(*names: str) -> "Callable[[_Command], _Command]":
+def logging_options(*names: str, line: str = "%(asctime)s %(message)s") -> "Callable[[_Command], _Command]":
     """Add the options for logging; the command gets them as one argument, `log`: `level`, `format` and `dates`.
 
     Args:
         names: the names of the option for the level.
+        line: the default format.
     """
     options = (
         click.option(*names, "log_level", type=click.Choice(LEVELS, case_sensitive=False), help="Log level.  [default: info]"),
@@ -151,9 +152,9 @@ def logging_options(*names: str) -> "Callable[[_Command], _Command]":
         click.option("-q", "--quiet", is_flag=True, help="Log less: --log-level warning."),
         click.option(
             "--log-format",
-            default="%(asctime)s %(message)s",
+            default=line,
             metavar="FORMAT",
-            help="Format of a log line, in the syntax of Python's logging.",
+            help="Format of a log line, in the syntax of Python's logging, or `json`.",
         ),
         click.option(
             "--date-format", default="%H:%M:%S", metavar="FORMAT", help="Format of its time, in the syntax of strftime."

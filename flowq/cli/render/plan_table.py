@@ -10,7 +10,7 @@ from flowq.durations import format_duration
 from flowq.flows.forecast.duration import Forecast, forecast
 from flowq.flows.forecast.history import History
 from flowq.flows.forecast.outcomes import PredictedEnd, run_status
-from flowq.flows.local_worker.worker import default_slots
+from flowq.flows.local_worker.process import default_slots
 from flowq.flows.views.text import plural, safe_json, safe_line
 from flowq.plan import Cell, Node, Plan
 from flowq.states import JobStatus, Reason, RunStatus

@@ -32,6 +32,7 @@ _RUN_STYLES: Final = {
     RunStatus.FINISHED: "good",
     RunStatus.FAILED: "badbold",
     RunStatus.CANCELED: "warn",
+    RunStatus.SKIPPED: "warn",
 }
 _FOLDED: Final = frozenset(
     {JobStatus.FINISHED, JobStatus.DEFERRED, JobStatus.QUEUED, JobStatus.CANCELED, JobStatus.SKIPPED, None}
@@ -87,12 +88,21 @@ def head_lines(run: RunView) -> Iterator[Line]:
         (f"  {took(run.duration)}", "") if run.duration is not None else ("", ""),
         (f"  attempt {run.attempt}", "") if run.attempt > 1 else ("", ""),
     )
+    if run.turned_away_by:
+        yield ((f"its concurrency group was held by run {run.turned_away_by}", "dim"),)
     yield (
         (f"{run_count_text(run)}: ", ""),
         *_count_segments(run.selected_jobs),
         (f", {plural(run.warnings, 'warning')}" if run.warnings else "", "warn"),
     )
     yield ((f"started {clock(run.started_ms or run.created_ms)}", "dim"),)
+    if run.schedule:
+        yield (
+            (
+                f"slot {clock(run.slot_ms)} of {safe_line(run.schedule)}" if run.slot_ms else f"of {safe_line(run.schedule)}",
+                "dim",
+            ),
+        )
     if run.params:
         params = ", ".join(f"{safe_line(name)}={_value(value)}" for name, value in run.params.items())
         yield ((f"params {params}", "dim"),)
@@ -212,8 +222,14 @@ def missing_worker_commands(run: RunView) -> list[tuple[str, str]]:
         return [(f"flowq run --resume {run.id}", "this run has no worker now")]
     if not queues:
         return []
-    names = " ".join(shlex.quote(safe_line(name)) for name in queues)
-    return [(f"flowq worker {names}", f"no worker listens on {', '.join(safe_line(name) for name in queues)}")]
+    return [(worker_command(run, queues), f"no worker listens on {', '.join(safe_line(name) for name in queues)}")]
+
+
+def worker_command(run: RunView, queues: Sequence[str]) -> str:
+    """Return the command that serves queues of a run that is not a local one."""
+    if run.queue_prefix:  # of a directory that `flowq serve` serves
+        return f"flowq serve {shlex.quote(safe_line(run.directory))}"
+    return f"flowq worker {' '.join(shlex.quote(safe_line(name)) for name in queues)}"
 
 
 def counts_text(jobs: Sequence[JobView]) -> str:

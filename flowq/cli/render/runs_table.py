@@ -17,6 +17,7 @@ STATUS_STYLES: Final = {
     RunStatus.FAILED: "badbold",
     RunStatus.RUNNING: "busy",
     RunStatus.CANCELED: "warn",
+    RunStatus.SKIPPED: "warn",
     RunStatus.QUEUED: "dim",
 }
 

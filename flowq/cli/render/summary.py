@@ -53,7 +53,7 @@ class Tails:
 
 def summary_lines(run: RunView, tails: Tails, terminal: Terminal, *, table: bool) -> list[Line]:
     """Return the summary; without `table` if the lines above have already shown its content."""
-    lines: list[Line] = list(head_lines(run)) if table else list(head_lines(run))[:2]
+    lines: list[Line] = list(head_lines(run)) if table else list(head_lines(run))[: 3 if run.turned_away_by else 2]
     lines = [row for line in lines for row in wrap(line, terminal.width, below="  ", unicode=terminal.unicode)]
     if table:
         room = min(ROWS, max(_FEWEST, terminal.height - _AROUND))

@@ -10,24 +10,20 @@ from flowq.compiler.analysis.matrix_cells import Cells
 from flowq.compiler.analysis.script_outputs import text_outputs
 from flowq.compiler.binding.spec import FlowSpec, JobSpec, MatrixSpec
 from flowq.compiler.diagnostics.codes import Code
-from flowq.compiler.expressions.names import Known, check_names
+from flowq.compiler.expressions.checks import check_site
+from flowq.compiler.expressions.names import Known
 from flowq.compiler.expressions.sites import ExpressionSite
 from flowq.compiler.shell.interpolation import is_posix
 from flowq.compiler.syntax.source import Report
 from flowq.expr import ExprSyntaxError, Reference, parse
 from flowq.expr.defaults import default_for
-from flowq.expr.types import ANY, MAP, NULL, NUMBER, STRING, Type, common, infer, output_help, type_of
+from flowq.expr.types import ANY, MAP, NULL, NUMBER, STRING, Type, common, infer, type_of
 from flowq.states import ENDED, RUN_ENDED, JobStatus, RunStatus
 
 if TYPE_CHECKING:
     from flowq.compiler.signatures import Signature
 
 MAX_SAMPLES: Final = 1_000  # values of an axis from which its type is inferred
-
-_WANTED: Final = {
-    "boolean": ("if", "compare it, such as x == 'yes' or len(x) > 0"),
-    "list": ("foreach", "the result of a job that gives a list, or keys(map), values(map), range(n)"),
-}
 
 _NO_STATUS: Final = {
     **dict.fromkeys(("success", "succeeded", "successful", "ok", "done", "complete", "completed", "passed"), "finished"),
@@ -36,8 +32,21 @@ _NO_STATUS: Final = {
 }
 """Words for statuses in other systems, and conditions of dependencies, with the status of each."""
 _JOB_STATUS: Final = Type("string", values=tuple(str(status) for status in JobStatus if status in ENDED), meant=_NO_STATUS)
-_RUN_STATUS: Final = Type("string", values=tuple(str(status) for status in RunStatus if status in RUN_ENDED), meant=_NO_STATUS)
-_RUN = Type("map", keys={"id": STRING, "name": STRING, "date": STRING, "flow_dir": STRING, "attempt": NUMBER})
+_RUN_STATUS: Final = Type(  # no handler of a skipped run is executed
+    "string", values=tuple(str(status) for status in RunStatus if status in RUN_ENDED - {RunStatus.SKIPPED}), meant=_NO_STATUS
+)
+_RUN = Type(
+    "map",
+    keys={
+        "id": STRING,
+        "name": STRING,
+        "date": STRING,
+        "flow_dir": STRING,
+        "attempt": NUMBER,
+        "scheduled_at": STRING,
+        "schedule": STRING,  # null in most runs, for which they need a fallback
+    },
+)
 _HANDLER_RUN = Type("map", keys={**(_RUN.keys or {}), "status": _RUN_STATUS, "failed_jobs": Type("list", STRING)})
 _NOTHING = Type("map", keys={})
 _OUTPUT: Final = Type("string", output=True)
@@ -152,7 +161,7 @@ class _Checks:
     def run(self, graph: Graph) -> None:
         if self._outer is None:
             for site in self._flow.head.env_sites:
-                self._site(site, Known(self._params), self._scope)
+                check_site(site, Known(self._params), self._scope, self._report)
         for number, job in enumerate(self._jobs):
             if job.sites or job.name in self._signatures:
                 self._job(number, job)
@@ -161,7 +170,7 @@ class _Checks:
 
     def outside(self, site: ExpressionSite, known: Known) -> None:
         """Check an expression outside of jobs."""
-        if self._site(site, known, self._scope):
+        if check_site(site, known, self._scope, self._report):
             self._collect(site, -1)
 
     def _job(self, number: int, job: JobSpec) -> None:
@@ -182,28 +191,13 @@ class _Checks:
             listed, _ = infer(parse(job.foreach), self._scope)
             scope.update(item=(listed.item or ANY) if listed.kind == "list" else ANY, index=NUMBER)
         for site in job.sites:
-            if self._site(site, known, scope):
+            if check_site(site, known, scope, self._report):
                 self._collect(site, number)
         if job.name in self._signatures:
             typed = lambda source: _type_of(source, scope)  # noqa: E731 - asked only where an argument has a known type
             from flowq.compiler.analysis.calls import check_arguments
 
             check_arguments(job, self._signatures[job.name], typed, self._report)
-
-    def _site(self, site: ExpressionSite, known: Known, scope: Mapping[str, Type]) -> bool:
-        """Check names, then types; types only if all names are right."""
-        if not check_names(site, known, self._report):
-            return False
-        found, problems = infer(site.expression, scope)
-        for problem in problems:
-            code = Code.FUNCTION if problem.unknown_function else Code.UNKNOWN_NAME if problem.unknown_name else Code.TYPE
-            self._report.add(code, site.span(self._report, problem.start, problem.end), problem.message, problem.help)
-        if site.wanted and not problems and found.kind not in (site.wanted, "any"):
-            span = site.span(self._report, 0, len(site.expression.source))
-            key, hint = _WANTED[site.wanted]
-            hint = output_help(site.expression.source, site.wanted) if found.output else hint
-            self._report.add(Code.TYPE, span, f"`{key}` needs a {site.wanted}, this is a {found}", hint)
-        return True
 
     def _collect(self, site: ExpressionSite, number: int) -> None:
         for reference in site.expression.references():

@@ -13,12 +13,16 @@ from flowq.compiler.binding.job import read_job, time_limit
 from flowq.compiler.binding.secrets import declare_secrets
 from flowq.compiler.binding.spec import FlowHead, FlowSpec, JobSpec
 from flowq.compiler.binding.stages import with_stages
+from flowq.compiler.binding.starts.notices import read_notices
+from flowq.compiler.binding.starts.schedules import given_by, read_schedules, run_of
+from flowq.compiler.binding.starts.triggers import Declarations, read_triggers
 from flowq.compiler.diagnostics.codes import Code
 from flowq.compiler.expressions.sites import Context, SiteReader
 from flowq.compiler.params.params import Given, bind_params, declare_params
 from flowq.compiler.syntax.files import Beside, Files, flow_name
 from flowq.compiler.syntax.nodes import Json, MapNode, ScalarNode
 from flowq.compiler.syntax.source import Report
+from flowq.plan.schedule import Scheduled
 from flowq.slots.timezones import date_in
 
 PHASES: Final = {"on_success": "success", "on_failure": "failure", "on_cancel": "cancel", "on_exit": "exit"}
@@ -31,7 +35,8 @@ class Surroundings:
 
     `run` has the `name` of the run if the flow is a sub-flow, and the `date` if known. `modules` are the folders searched for modules
     before the installed ones; empty: callables are not checked. `time` is that of the run, from which the date follows in the zone of
-    the flow that is run; `timezone` is the name of that zone. `python` is the interpreter that it names for its calls.
+    the flow that is run; `timezone` is the name of that zone. `python` is the interpreter that it names for its calls. `scheduled` is the
+    slot that the run is for. `alone`: it is not a sub-flow.
     """
 
     given: Given
@@ -42,13 +47,16 @@ class Surroundings:
     time: datetime | None = None
     timezone: str = ""
     python: str = ""
+    scheduled: Scheduled | None = None
+    alone: bool = False
 
 
 def of_run(root: MapNode, around: Surroundings, report: Report) -> Surroundings:
     """Return the surroundings of the flow that is run, with its interpreter, its time zone and the date in it."""
     zone = fields.timezone(root.get("timezone"), report)
     date = {} if around.time is None else {"date": date_in(around.time.timestamp() * 1000, zone)}
-    return replace(around, run={**around.run, **date}, time=None, timezone=zone, python=_interpreter(root, around))
+    run = {**around.run, **date}
+    return replace(around, run=run, time=None, timezone=zone, python=_interpreter(root, around), alone=True)
 
 
 def _interpreter(root: MapNode, around: Surroundings) -> str:
@@ -82,7 +90,9 @@ def _head(root: MapNode, around: Surroundings, report: Report) -> FlowHead:
         if isinstance(name_node, ScalarNode) and isinstance(name_node.value, str)
         else flow_name(report.source.name)
     )
-    bound = bind_params(declare_params(root, report), around.given, {"name": name, **around.run}, root, report)
+    specs = declare_params(root, report)
+    given, run, labels = _of_slot(root, name, around, report)
+    bound = bind_params(specs, given, {"name": name, **run}, root, report)
     scope = bound.scope
     own = root.get("env")
     env, sites = fields.environment(own, SiteReader(report, Context.FLOW_ENV), HarmlessValues(bound, None, own), report)
@@ -90,11 +100,13 @@ def _head(root: MapNode, around: Surroundings, report: Report) -> FlowHead:
     output_node = root.get("outputs")
     entries = output_node.entries if isinstance(output_node, MapNode) else {}
     env = {**read_dotenv(root.get("dotenv"), around.place, scope, around.files, report), **env}
+    schedules = read_schedules(root, specs, name, around.timezone, report) if around.alone else ()
+    triggers = Declarations(around.place, name, specs, schedules)
     return FlowHead(
         name=name,
         bound=bound,
         description=fields.static_text(root.get("description"), scope, report),
-        labels=fields.labels(root.get("labels"), scope, report),
+        labels={**fields.labels(root.get("labels"), scope, report), **labels},
         env=env,
         env_sites=tuple(sites),
         env_node=own,
@@ -104,9 +116,25 @@ def _head(root: MapNode, around: Surroundings, report: Report) -> FlowHead:
         timeout=time_limit(root, "timeout", scope, report, None),
         fail_fast=fields.flag(root.get("fail_fast")),
         concurrency=fields.run_concurrency(root.get("concurrency"), scope, report),
+        schedules=schedules,
+        triggers=read_triggers(root, triggers, report) if around.alone else (),
+        notify=read_notices(root.get("notify"), around.place, bound, report) if around.alone else (),
         outputs={key: outputs.value(value) for key, (_, value) in entries.items()},
         output_sites=tuple(outputs.sites),
     )
+
+
+def _of_slot(
+    root: MapNode, name: str, around: Surroundings, report: Report
+) -> tuple[Given, Mapping[str, Json], dict[str, str]]:
+    """Return the values of params, the facts about the run and the labels, with those of the slot that it is for, if any."""
+    if around.scheduled is None:
+        return around.given, around.run, {}
+    run = {**around.run, **run_of(around.scheduled, name)}
+    if not around.scheduled.entry:
+        return around.given, run, {}
+    given, labels = given_by(root, around.scheduled.entry, around.given, run, report)
+    return given, run, labels
 
 
 def _read_handler(job: MergedJob, head: FlowHead, report: Report) -> JobSpec:

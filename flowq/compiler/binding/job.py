@@ -51,11 +51,11 @@ def _read_others(job: MergedJob, action: Action, head: FlowHead, reader: SiteRea
     if secrets:
         check_leaks(job.whole, action.shell, secrets, report)
     workdir = get("workdir")
-    foreach = _expression(get("foreach"), "foreach", listing, report)
+    foreach = bare_expression(get("foreach"), "foreach", listing, report)
     cache = read_cache(job, action, reader, scope, report)
     if cache is not None:
         warn_of_changing(job, (*reader.sites, *env_sites, *head.env_sites), report)
-    condition = _expression(get("if"), "if", whole if "foreach" in job.whole.entries else reader, report)
+    condition = bare_expression(get("if"), "if", whole if "foreach" in job.whole.entries else reader, report)
     found: dict[str, Any] = {
         "env": {**head.env, **env} if env else head.env,
         "secrets": secrets,
@@ -140,7 +140,7 @@ def _sub_flow(job: MergedJob, scope: StaticScope, report: Report) -> SubFlow | N
     return SubFlow(path, node.span, {name: value for name, (_, value) in entries.items()}, scope)
 
 
-def _expression(node: YamlNode | None, key: str, reader: SiteReader, report: Report) -> str | None:
+def bare_expression(node: YamlNode | None, key: str, reader: SiteReader, report: Report) -> str | None:
     """Return the expression of `if` or `foreach`, written with or without `${{ }}`."""
     if not isinstance(node, ScalarNode) or node.value is None:
         return None

@@ -42,7 +42,7 @@ def declare_secrets(root: MapNode, place: Beside, env: Collection[str], scope: S
     found: dict[str, Mapping[str, str]] = {}
     for name, (spelling, node) in section.entries.items():
         _check_name(name, spelling, report)
-        found[name] = _reference(name, node, place, scope, report) if isinstance(node, MapNode) else {}
+        found[name] = reference(name, node, place, scope, report) if isinstance(node, MapNode) else {}
         for double in sorted({name, found[name].get("env", name)} & {*env}):
             message = f"{double[:60]} is in the flow's `env` or `dotenv` too, and their values are stored with the run"
             hint = "remove it there: the worker looks up the value of a secret"
@@ -89,7 +89,8 @@ def _changes_loading(name: str) -> bool:
     return protected(name) and not _HARMLESS.fullmatch(name)
 
 
-def _reference(name: str, node: MapNode, place: Beside, scope: StaticScope, report: Report) -> dict[str, str]:
+def reference(name: str, node: MapNode, place: Beside, scope: StaticScope, report: Report) -> dict[str, str]:
+    """Return the reference of a node, as `declare_secrets` does; {} after a problem. `name`: its key, for messages."""
     kinds = [kind for kind in ("env", "file") if kind in node.entries]
     if len(kinds) != 1:
         found = "both `env` and `file`" if kinds else "neither `env` nor `file`"

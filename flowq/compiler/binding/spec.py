@@ -13,6 +13,9 @@ from flowq.compiler.params.params import Bound
 from flowq.compiler.syntax.nodes import Json, MapNode, ScalarNode, YamlNode
 from flowq.plan import Concurrency, JobFields
 from flowq.plan.bulk import record
+from flowq.plan.notice import Notice
+from flowq.plan.schedule import Entry
+from flowq.plan.trigger import Trigger
 
 
 @record
@@ -102,6 +105,9 @@ class FlowHead:
     timeout: float | None = None
     fail_fast: bool = False
     concurrency: Concurrency | None = None
+    schedules: tuple[Entry, ...] = ()
+    triggers: tuple[Trigger, ...] = ()
+    notify: tuple[Notice, ...] = ()
     outputs: Mapping[str, Json] = field(default_factory=dict)
     output_sites: tuple[ExpressionSite, ...] = ()
 

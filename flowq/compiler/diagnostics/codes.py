@@ -101,6 +101,18 @@ class Code(StrEnum):
     NEVER_HOLDS = "FQ705"
     DEFAULT_TAKES_ALL = "FQ706"
     EXCEPTION_NAME = "FQ707"
+    # 8xx: what starts runs, and messages about them
+    WHEN = "FQ801"
+    CRON = "FQ802"
+    SCHEDULE_TIME = "FQ803"
+    NO_SCHEDULE = "FQ804"
+    START_VALUE = "FQ805"
+    TRIGGER = "FQ806"
+    TRIGGER_NAME = "FQ807"
+    NOTICE = "FQ808"
+    TRIGGER_CYCLE = "FQ809"
+    CATCH_UP_ALL = "FQ811"
+    SKIPPED_HOUR = "FQ812"
 
 
 WARNINGS: Final = frozenset(
@@ -111,6 +123,7 @@ WARNINGS: Final = frozenset(
         *(Code.SKIPPED_TOO, Code.UNUSED, Code.NEVER_REACHED, Code.RETRY_NEVER, Code.NEVER_HOLDS),
         *(Code.DEFAULT_TAKES_ALL, Code.EXCEPTION_NAME),
         *(Code.SECRET_LEAK, Code.SECRET_UNREAD, Code.SHEBANG),
+        *(Code.CATCH_UP_ALL, Code.SKIPPED_HOUR),
     }
 )
 """Codes that do not prevent a run."""

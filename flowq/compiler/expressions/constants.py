@@ -7,7 +7,7 @@ from typing import Final
 
 from flowq.compiler.diagnostics.codes import Code
 from flowq.compiler.expressions.names import Known, check_names
-from flowq.compiler.expressions.sites import Context, SiteReader
+from flowq.compiler.expressions.sites import SCHEDULED_RUN, Context, SiteReader
 from flowq.compiler.syntax.nodes import Json, ScalarNode, YamlNode
 from flowq.compiler.syntax.source import Report
 from flowq.expr import EvalError, render
@@ -32,6 +32,7 @@ class StaticScope:
         matrix: the values of the cell.
         axes: for each of its names, whether every cell has it.
         later: the param whose default is evaluated, and those declared after it.
+        place: where the values stand, if it is not in a matrix.
     """
 
     params: Mapping[str, Json]
@@ -40,6 +41,7 @@ class StaticScope:
     matrix: Mapping[str, Json] | None = None
     axes: Mapping[str, bool] = field(default_factory=dict)
     later: tuple[str, ...] = ()
+    place: Context = Context.STATIC
 
     def for_cell(self, cell: Mapping[str, Json], axes: Mapping[str, bool]) -> "StaticScope":
         """Return the scope of one cell of a matrix."""
@@ -47,7 +49,7 @@ class StaticScope:
 
     def evaluate(self, node: YamlNode, report: Report) -> Json:
         """Return the value of a node with its expressions evaluated, or `UNKNOWN` after a problem."""
-        reader = SiteReader(report, Context.STATIC if self.matrix is None else Context.CELL)
+        reader = SiteReader(report, self.place if self.matrix is None else Context.CELL)
         before = report.errors
         templated = reader.value(node)
         if report.errors > before:
@@ -69,7 +71,8 @@ class StaticScope:
 
     def _render(self, templated: Json, node: YamlNode, report: Report) -> Json:
         try:
-            return render(templated, {"params": dict(self.params), "run": dict(self.run), "matrix": dict(self.matrix or {})})
+            run = {**self.run, **{key: self.run.get(key) for key in SCHEDULED_RUN}}
+            return render(templated, {"params": dict(self.params), "run": run, "matrix": dict(self.matrix or {})})
         except EvalError as error:
             hint = "give the compiler the date of the run" if "date" not in self.run and "run.date" in str(error) else ""
             report.add(Code.EVALUATION, node.span, f"this has no value: {error}", hint)

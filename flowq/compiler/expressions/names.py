@@ -6,11 +6,11 @@ from typing import Final
 
 from flowq.compiler.diagnostics.codes import Code
 from flowq.compiler.diagnostics.suggestions import close_match, did_you_mean, listing
-from flowq.compiler.expressions.sites import HANDLER_RUN, RUNTIME_RUN, Context, ExpressionSite
+from flowq.compiler.expressions.sites import HANDLER_RUN, RUNTIME_RUN, SCHEDULED_RUN, Context, ExpressionSite
 from flowq.compiler.syntax.source import Report
 from flowq.expr import Reference
 
-ROOTS: Final = ("params", "env", "run", "jobs", "matrix", "item", "index", "job")
+ROOTS: Final = ("params", "env", "run", "jobs", "matrix", "item", "index", "job", "event")
 
 _FOREIGN: Final = {
     "needs": "jobs.<name>.result",
@@ -70,7 +70,7 @@ def _problem(reference: Reference, site: ExpressionSite, known: Known) -> tuple[
         return Code.NAME_NOT_HERE, "this job has no matrix", "add `matrix:` to the job, or use params"
     if root in ("item", "index") and not known.is_foreach:
         return Code.NAME_NOT_HERE, f"`{root}` is known in a job with `foreach`", "add `foreach:` to the job"
-    if not rest or root in ("item", "index"):
+    if not rest or root in ("item", "index", "event"):  # the parts of these have types
         return None
     key = str(rest[0])
     match root:
@@ -87,7 +87,7 @@ def _problem(reference: Reference, site: ExpressionSite, known: Known) -> tuple[
         case "matrix":
             return _axis(reference, key, known)
         case "run":
-            return _run(key, site.place, known)
+            return _run(reference, key, site.place, known)
         case "job":
             return _member("part of job", key, ("name", "attempt"), "")
         case _:
@@ -106,6 +106,9 @@ def _secret_problem(rest: list[str | int], place: Context) -> tuple[Code, str, s
 
 
 def _root_problem(root: str, place: Context, known: Known) -> tuple[Code, str, str]:
+    if root == "event":
+        hint = "give it to a param: triggers: {NAME: {params: {x: ${{ event.… }}}}}"
+        return Code.NAME_NOT_HERE, f"`event` cannot be used {place.value}: triggers alone know it", hint
     if root in ROOTS:
         return Code.NAME_NOT_HERE, f"`{root}` cannot be used {place.value}", f"known here are {', '.join(place.roots)}"
     if root in _FOREIGN:
@@ -144,7 +147,11 @@ def _axis(reference: Reference, key: str, known: Known) -> tuple[Code, str, str]
     return None
 
 
-def _run(key: str, place: Context, known: Known) -> tuple[Code, str, str] | None:
+def _run(reference: Reference, key: str, place: Context, known: Known) -> tuple[Code, str, str] | None:
+    if place is Context.NOTICE:
+        return _member("part of run", key, place.run_keys, "")
+    if key in SCHEDULED_RUN and place is not Context.SCHEDULE and not reference.guarded:
+        return Code.MAYBE_ABSENT, f"only a run of a schedule has `run.{key}`", f"give a fallback: run.{key} ?? ''"
     if key in place.run_keys or key in known.run_keys:
         return None
     if key in RUNTIME_RUN:

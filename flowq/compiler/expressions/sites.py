@@ -15,9 +15,11 @@ from flowq.compiler.syntax.nodes import Json, MapNode, ScalarNode, YamlNode
 from flowq.compiler.syntax.source import Report
 from flowq.expr import Expression, ExprSyntaxError, Hole, join_holes, literal, parse, split_template
 
-STATIC_RUN: Final = ("date", "name")
-RUNTIME_RUN: Final = ("attempt", "date", "flow_dir", "id", "name")
+SCHEDULED_RUN: Final = ("schedule", "scheduled_at")  # keys of `run` that are null unless a schedule has started it
+STATIC_RUN: Final = ("date", "name", *SCHEDULED_RUN)
+RUNTIME_RUN: Final = ("attempt", "date", "flow_dir", "id", "name", *SCHEDULED_RUN)
 HANDLER_RUN: Final = ("failed_jobs", "status")  # keys of `run` for handlers only
+NOTICE_RUN: Final = ("attempt", "id", "name", "status")  # keys of `run` for messages about it
 
 
 class Context(Enum):
@@ -31,6 +33,9 @@ class Context(Enum):
     LIST = "in `foreach`"
     WHOLE = "in the `if` of a `foreach`"
     OUTPUTS = "in `outputs`"
+    SCHEDULE = "in the `params` of a schedule"
+    EVENT = "in a trigger"
+    NOTICE = "in the message of `notify`"
 
     @property
     def roots(self) -> tuple[str, ...]:
@@ -40,7 +45,9 @@ class Context(Enum):
     @property
     def run_keys(self) -> tuple[str, ...]:
         """The known keys of `run`."""
-        return STATIC_RUN if self in (Context.STATIC, Context.CELL) else RUNTIME_RUN
+        if self is Context.NOTICE:
+            return NOTICE_RUN
+        return STATIC_RUN if self in (Context.STATIC, Context.CELL, Context.SCHEDULE) else RUNTIME_RUN
 
 
 _ROOTS: Final[dict[Context, tuple[str, ...]]] = {
@@ -52,6 +59,9 @@ _ROOTS: Final[dict[Context, tuple[str, ...]]] = {
     Context.LIST: ("params", "run", "jobs"),
     Context.WHOLE: ("params", "run", "jobs"),
     Context.OUTPUTS: ("params", "jobs"),
+    Context.SCHEDULE: ("run",),
+    Context.EVENT: ("event",),
+    Context.NOTICE: ("params", "run", "event"),
 }
 
 

@@ -29,6 +29,7 @@ class Files:
     root: str
     reports: list[Report] = field(default_factory=list)
     _seen: dict[tuple[str, Shown], tuple[Source, Report]] = field(default_factory=dict)  # by path, and what is shown of it
+    _named: list[str] = field(default_factory=list)
 
     def read(
         self, place: "Beside", path: str, span: Span, report: Report, *, code: Code, optional: bool = False
@@ -53,6 +54,7 @@ class Files:
             hint = "the root is the nearest directory with flowq.toml or .git, else that of the flow; --root names another. Links are resolved"
             report.add(code, span, message, hint)
             return None
+        self._named.append(file)
         if optional and not os.path.lexists(file):
             return None
         shown = Shown.WORDS if code is Code.DOTENV else self.shown(file)
@@ -89,6 +91,10 @@ class Files:
     def flows(self) -> dict[str, Source]:
         """Return the flow files that were read besides the first, by their absolute paths."""
         return {file: source for (file, shown), (source, _report) in self._seen.items() if shown is not Shown.WORDS}
+
+    def paths(self) -> tuple[str, ...]:
+        """Return the absolute paths of the files that were named, also of those that could not be read."""
+        return tuple(dict.fromkeys(self._named))
 
     def diagnostics(self, first: Report) -> tuple[Diagnostic, ...]:
         """Return the diagnostics file by file, each once."""

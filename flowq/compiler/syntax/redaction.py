@@ -1,29 +1,34 @@
-"""Redaction of values under `secrets`: only references belong there, but a value that stands there by mistake must not reach a CI log.
+"""Redaction of values where references to secrets belong: a value that stands there by mistake must not reach a CI log.
 
-A diagnostic on a line of such a section shows no source line, and `***` in place of everything that its message quotes or repeats from the
-section, except names: keys, variables behind `env:` and what is in `${{ }}`.
+These are `secrets`, the `secret` of a webhook, and `to` and `secret` of `notify`. A diagnostic on a line of such a section shows no source
+line, and `***` in place of everything that its message quotes or repeats from the section, except names: keys, variables behind `env:` and
+what is in `${{ }}`.
 """
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Final
 
 from flowq.compiler.diagnostics.diagnostic import Diagnostic
-from flowq.compiler.syntax.nodes import MapNode, YamlNode
+from flowq.compiler.syntax.nodes import ListNode, MapNode, ScalarNode, YamlNode
+from flowq.plan.notice import KINDS
+from flowq.plan.trigger import SCHEMES
 
 VARIABLE: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,255}")
 """The name of a variable, as a reference has it."""
 
 _SECTIONS: Final = ("secrets", "secret")  # the second one is a slip, and what stands below it no less secret
-_LANGUAGE: Final = frozenset({*_SECTIONS, "env", "file", "dotenv", "value", "_", "TOKEN", "DB_URL"})  # words of messages, too
+_OPEN: Final = ("on", "message", "slow", "scheme")  # what is no secret of a message, and of a webhook
+_WORDS_OF_MESSAGES: Final = ("env", "file", "dotenv", "value", "_", "TOKEN", "DB_URL", "OPS_URL", *KINDS, *SCHEMES)
+_LANGUAGE: Final = frozenset({*_SECTIONS, *_OPEN, "to", "sha256", *_WORDS_OF_MESSAGES})
 _JOBS: Final = ("jobs", "templates", "on_success", "on_failure", "on_cancel", "on_exit")
 _CUT: Final = 30  # characters after which a message may cut what it repeats
 _SIGN: Final = 3  # characters of a sign in quotes, such as ": "
 
 _LINE_BREAK = re.compile("(?:\r\n|[\n\r\x85\u2028\u2029])")
 _OPENING = re.compile(
-    r"""^["']?secrets?["']?[ \t]*:|[ \t{,]["']?secrets?["']?[ \t]*:(?![ \t]*\[)"""
+    r"""^["']?(?:secrets?|notify)["']?[ \t]*:|[ \t{,]["']?secrets?["']?[ \t]*:(?![ \t]*\[)"""
 )  # of a job, a list has names in it
 _NEXT_KEY = re.compile(r"""["']?\w[^:]*:(?:\s|$)""")
 _KEY = re.compile(r"""(?:^|[{,])[ \t]*["']?(\w+)["']?[ \t]*:(?=\s|$)""")
@@ -42,13 +47,15 @@ def redact(found: Sequence[Diagnostic], text: str, root: YamlNode | None) -> lis
         text: the text of the file.
         root: its tree; None where it could not be read to the end.
     """
-    if not found or "secret" not in text.lower():
+    if not found or not any(word in text.lower() for word in ("secret", "notify")):
         return list(found)
     lines = _LINE_BREAK.split(text)
     ranges = _ranges(root) if isinstance(root, MapNode) else _guessed(lines)
     # A value that is missing at the end of a file has its place in the line after the last one.
     hidden = {number for part in ranges for number in part if number <= len(lines)}
-    values = frozenset(word for number in hidden for word in _SECRET_WORD.findall(lines[number - 1]))
+    shown = [lines[number - 1] for number in hidden]
+    values = frozenset(word for line in shown for word in _SECRET_WORD.findall(line))
+    values -= frozenset(key for line in shown for key in _KEY.findall(line))
     return [_redacted(item, lines[item.line - 1], values) if item.line in hidden else item for item in found]
 
 
@@ -60,9 +67,32 @@ def _ranges(root: MapNode) -> Iterator[range]:
         jobs += [entry[1] for entry in below.entries.values()] if isinstance(below, MapNode) else []
     own = [entry for name, entry in root.entries.items() if name.lower() in _SECTIONS]
     listed = [job.entries["secrets"] for job in jobs if isinstance(job, MapNode) and "secrets" in job.entries]
-    for key, node in [*own, *(entry for entry in listed if isinstance(entry[1], MapNode))]:
+    for key, node in [
+        *own,
+        *_of_triggers(root),
+        *_of_notices(root),
+        *(entry for entry in listed if isinstance(entry[1], MapNode)),
+    ]:
         yield range(key.span.line, key.span.end_line + 1)
         yield range(node.span.line, node.span.end_line + 1)
+
+
+def _of_triggers(root: MapNode) -> Iterator[tuple[ScalarNode, YamlNode]]:
+    for _, (_, trigger) in _entries(root.get("triggers")):
+        webhook = trigger.get("webhook") if isinstance(trigger, MapNode) else None
+        yield from (entry for name, entry in _entries(webhook) if name not in _OPEN)
+
+
+def _of_notices(root: MapNode) -> Iterator[tuple[ScalarNode, YamlNode]]:
+    notify = root.get("notify")
+    for notice in notify.items if isinstance(notify, ListNode) else (notify,):
+        if isinstance(notice, ScalarNode):
+            yield notice, notice
+        yield from (entry for name, entry in _entries(notice) if name not in _OPEN)
+
+
+def _entries(node: YamlNode | None) -> Iterable[tuple[str, tuple[ScalarNode, YamlNode]]]:
+    return node.entries.items() if isinstance(node, MapNode) else ()
 
 
 def _guessed(lines: Sequence[str]) -> Iterator[range]:

@@ -7,6 +7,7 @@ slower, so the gate also selects the parts that it visits. Additional keywords:
 * `x-expected`: the expected value in messages, instead of a list of types.
 * `x-synonyms`: wrong keys or values that users try, with the right ones.
 * `x-code`: the code of a pattern's diagnostics.
+* `x-list-help`: the help where a list was found and none is expected.
 """
 
 import json
@@ -18,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
 from flowq.compiler.diagnostics.codes import Code
 from flowq.compiler.diagnostics.diagnostic import MAX_DIAGNOSTICS, Span
 from flowq.compiler.diagnostics.suggestions import close_match, did_you_mean, listing
+from flowq.compiler.syntax.foreign import schedule_line
 from flowq.compiler.syntax.nodes import ListNode, MapNode, ScalarNode, YamlNode, plain, type_name
 from flowq.compiler.syntax.source import Report
 
@@ -129,7 +131,8 @@ def _branch(validator: Any, branches: list[Schema], instance: Any, schema: Schem
             yield from validator.descend(instance, branch)
             return
         types += own
-    yield from validator.descend(instance, {"type": types, "x-expected": schema.get("x-expected")})
+    told = {key: schema.get(key) for key in ("x-expected", "x-list-help")}
+    yield from validator.descend(instance, {"type": types, **told})
 
 
 def _types(schema: Schema) -> list[str]:
@@ -191,7 +194,7 @@ def _type(fault: Fault) -> Told:
         Code.WRONG_TYPE,
         _head(fault.node),
         f"{fault.key}: expected {expected}, found {type_name(fault.node)}",
-        _type_help(fault.node, types),
+        (fault.schema.get("x-list-help") if isinstance(fault.node, ListNode) else None) or _type_help(fault.node, types),
     )
 
 
@@ -219,6 +222,8 @@ def _unknown_keys(fault: Fault) -> Told:
         if meant is None and (tried := close_match(name, synonyms)) is not None:
             meant = synonyms[tried]  # a misspelt synonym: `comand`
         hint = f"did you mean {meant}?" if meant else f"known here are {listing(known, 40)}"
+        if "schedule" in known and (line := schedule_line(name, fault.node.entries[name][1])):
+            hint = f"write {line}"
         yield Code.UNKNOWN_KEY, spelling.span, f"unknown key `{name[:60]}`", hint
 
 

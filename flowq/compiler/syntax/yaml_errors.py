@@ -14,6 +14,11 @@ TOO_DEEP: Final = f"lists and maps may be nested {MAX_DEPTH} levels deep"
 
 _KNOWN: Final[tuple[tuple[str, str, str], ...]] = (
     # a part of the parser's message, our message, the usual cause
+    (
+        "did not find expected alphabetic or numeric character",
+        "`*` or `&` at the beginning of a value has a meaning in YAML",
+        "put the value in quotes, as every cron expression",
+    ),
     ("cannot start any token", "a value cannot begin with this character", "put the value in quotes"),
     ("mapping values are not allowed", "a `:` where no key is allowed", "put the text in quotes if it contains `: `"),
     ("did not find expected key", "expected a key at this place", "check the indentation of this line and the quotes above it"),

@@ -20,7 +20,7 @@ from flowq.store.retry_upload import NewPlan, ResetJob
 from flowq.store.run_upload import StagedJob
 from flowq.store.schema.records import RunRecord
 
-_OF_RUN = ("timeout", "sources", "expiry_times")  # fields of the run's record that come from the plan
+_OF_RUN = ("timeout", "sources", "expiry_times", "notify")  # fields of the run's record that come from the plan
 _NOT_DEFINED = frozenset(
     {"pending", "phase", "verdict", "members"}
 )  # fields of a job that its reset writes, or that never change
@@ -55,7 +55,7 @@ class Reload:
             if job.ordinal not in again and set(job.children) != set(old.children)
         ]
         text = new.to_json().encode("utf-8", "surrogatepass")
-        known = run_fields(new, local=self.run.local, labels={})
+        known = run_fields(new, local=self.run.local, queue_prefix=self.run.queue_prefix, labels={})
         fields = {name: known[name] for name in _OF_RUN if name in known} | {"plan_attempt": attempt}
         if signed := signing.signature(text, "plan of run", self.run.id, self.run.directory):
             fields["signature"] = signed
@@ -142,7 +142,7 @@ def _refusal(run: RunRecord, why: str) -> InvalidRunOperation:
 
 
 def _staged(plan: Plan, run: RunRecord) -> list[StagedJob]:
-    return list(staged_jobs(plan, run.id, local=run.local))
+    return list(staged_jobs(plan, run.id, queue_prefix=run.queue_prefix))
 
 
 def _definition(ordinal: int, jobs: Sequence[StagedJob], groups: Mapping[int, int], whole: Plan) -> str:

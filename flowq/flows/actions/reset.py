@@ -15,7 +15,7 @@ from flowq.flows.actions.reload import Reload, reload_plan
 from flowq.flows.forecast import graph_rules
 from flowq.plan import Cell, Edge, Plan
 from flowq.plan.foreach import foreach_groups, order, with_foreach_cells
-from flowq.states import UPSTREAM, JobStatus, Reason
+from flowq.states import UPSTREAM, JobStatus, Reason, RunStatus
 from flowq.store import Store
 from flowq.store.retry_upload import NewPlan, ResetJob
 from flowq.store.schema.outcomes import Outcome
@@ -71,6 +71,8 @@ class EndedRun:
     expanded: frozenset[int] = frozenset()
     empty: frozenset[int] = frozenset()
     reload: Reload | None = None
+    turned_away: bool = False  # its concurrency group was taken: nothing of it was executed
+    turned_away_by: str = ""  # the run that held the group
 
     @property
     def changed(self) -> dict[int, str]:
@@ -116,7 +118,18 @@ def read_ended(store: Store, run: str, fresh: Plan | None = None) -> EndedRun:
     expanded = frozenset(ordinal for ordinal, cells in members.items() if cells)
     empty = frozenset(ordinal for ordinal, cells in members.items() if cells is not None) - expanded
     records = store.runs.jobs(run, range(len(plan.cells)))
-    return EndedRun(run, record.attempt, stored, plan, records, expanded, empty, reload)
+    return EndedRun(
+        run,
+        record.attempt,
+        stored,
+        plan,
+        records,
+        expanded,
+        empty,
+        reload,
+        turned_away=record.status is RunStatus.SKIPPED,
+        turned_away_by=record.turned_away_by,
+    )
 
 
 @dataclass(slots=True)

@@ -116,6 +116,8 @@ def _is_kept_work(run: EndedRun, cell: Cell, reset: dict[int, str]) -> bool:
 
 
 def _why_nothing(run: EndedRun) -> str:
+    if run.turned_away:
+        return f"it was skipped, because run {run.turned_away_by} held its concurrency group; `flowq run --again {run.id}` starts it as a new run"
     graph = (run.records[cell.ordinal] for cell in run.plan.jobs() if not cell.phase)
     if any(record is not None and record.allowed for record in graph):
         return (

@@ -3,32 +3,53 @@
 import hashlib
 import json
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
 
 from flowq import defaults, ids, signing
-from flowq.durations import NEVER
+from flowq.config import load_settings
+from flowq.durations import NEVER, milliseconds, parse_duration
 from flowq.exceptions import InvalidRunOperation
 from flowq.plan import Cell, Node, Plan, RetryPolicy
 from flowq.plan.bulk import no_collection
 from flowq.states import Reason
 from flowq.store import Store
 from flowq.store.run_upload import StagedJob
+from flowq.store.schedules import EventClaim, SlotClaim
 from flowq.store.schema.outcomes import Outcome
 from flowq.store.semaphores import group_semaphore
+
+
+@dataclass(frozen=True, slots=True)
+class Submitted:
+    """The answer to a submission: the run's id, the outcome, and of a slot that is skipped the run in its place."""
+
+    run: str
+    outcome: Outcome
+    holder: str = ""
+
+    @property
+    def there(self) -> bool:
+        """Whether the run is there, by this call or an earlier one."""
+        return self.outcome in {Outcome.DONE, Outcome.DUPLICATE}
+
 
 _Group: TypeAlias = tuple[int, tuple[int, int]]
 """The group that counts the cells of a node: its ordinal; the first ordinal and the number of its cells."""
 
 
-def submit(
+def submit(  # noqa: PLR0913 - the facts of a run that are not its plan
     store: Store,
     plan: Plan,
     *,
     directory: str | Path,
     local: bool = False,
+    queue_prefix: str = "",
     run_id: str | None = None,
     labels: Mapping[str, str] | None = None,
+    cause: str = "",
+    by: str = "",
 ) -> str:
     """Submit a run of a plan: all of it is stored when this returns, or nothing is.
 
@@ -37,8 +58,11 @@ def submit(
         plan: the compiled flow.
         directory: where the run belongs: `flowq status` without an id finds it from there, a local run's jobs execute there.
         local: on queues of its own, for workers that this machine starts for it (the embedded server).
+        queue_prefix: in front of the names of its queues, for workers that serve only those; of a local run that is its id.
         run_id: instead of a random one: a script that is run twice then submits once, and both times gets this run.
         labels: further labels, over those of the flow.
+        cause: what starts the run: cli, api, …
+        by: who or what that is.
 
     Returns:
         The run's id.
@@ -48,26 +72,58 @@ def submit(
         UsageError: `run_id` cannot be the id of a run.
         TooLargeError: the plan is over the limit.
     """
+    done = offer(
+        store,
+        plan,
+        directory=directory,
+        local=local,
+        queue_prefix=queue_prefix,
+        run_id=run_id,
+        labels=labels,
+        cause=cause,
+        by=by,
+    )
+    if not done.there:
+        fields = run_fields(plan, local=local, queue_prefix=done.run if local else queue_prefix, labels=labels or {})
+        raise InvalidRunOperation(
+            f"a run of something else has the id {done.run} already: {_difference(store, done.run, plan, str(directory), fields)};"
+            f" choose another id, or `flowq status {done.run}` to see it"
+        )
+    return done.run
+
+
+def offer(  # noqa: PLR0913 - as of `submit`
+    store: Store,
+    plan: Plan,
+    *,
+    directory: str | Path,
+    local: bool = False,
+    queue_prefix: str = "",
+    run_id: str | None = None,
+    labels: Mapping[str, str] | None = None,
+    cause: str = "",
+    by: str = "",
+    slot: SlotClaim | EventClaim | None = None,
+) -> Submitted:
+    """Submit a run as `submit` does, but return what became of it; with `slot`, the store decides whether the run is to be."""
     run = ids.run_id() if run_id is None else ids.checked_run_id(run_id)
     with no_collection():
         stored = plan.to_json().encode("utf-8", "surrogatepass")
-        fields = run_fields(plan, local=local, labels=labels or {})
+        queue_prefix = run if local else queue_prefix
+        fields = run_fields(plan, local=local, queue_prefix=queue_prefix, labels=labels or {})
+        fields |= {name: value for name, value in (("cause", cause), ("by", by)) if value}
         if signed := signing.signature(stored, "plan of run", run, str(directory)):
             fields["signature"] = signed
-        outcome = store.runs.submit(
+        outcome, holder = store.runs.submit_slot(
             run,
             _nonce(run_id, stored, directory, fields),
-            staged_jobs(plan, run, local=local),
+            staged_jobs(plan, run, queue_prefix=queue_prefix),
+            slot,
             plan=stored,
             directory=str(directory),
             fields=fields,
         )
-    if outcome is not Outcome.DONE and outcome is not Outcome.DUPLICATE:
-        raise InvalidRunOperation(
-            f"a run of something else has the id {run} already: {_difference(store, run, plan, str(directory), fields)};"
-            f" choose another id, or `flowq status {run}` to see it"
-        )
-    return run
+    return Submitted(run, outcome, holder)
 
 
 def _nonce(run_id: str | None, plan: bytes, directory: str | Path, fields: Mapping[str, str | int]) -> str:
@@ -102,7 +158,7 @@ def _is_counted(plan: Plan, cell: Cell) -> bool:
     return not cell.group or plan.node_of(cell).foreach is not None
 
 
-def run_fields(plan: Plan, *, local: bool, labels: Mapping[str, str]) -> dict[str, str | int]:
+def run_fields(plan: Plan, *, local: bool, queue_prefix: str, labels: Mapping[str, str]) -> dict[str, str | int]:
     """Return the first fields of a run's record."""
     fields: dict[str, str | int] = {
         "flow": plan.name,
@@ -113,7 +169,13 @@ def run_fields(plan: Plan, *, local: bool, labels: Mapping[str, str]) -> dict[st
         "total": sum(1 for cell in plan.cells if _is_counted(plan, cell)),
         "retention": _retention_ms(plan.retention),
     }
-    fields |= {name: value for name, value in (("date", plan.date), ("root", plan.root)) if value}
+    given = (
+        *(("date", plan.date), ("root", plan.root), ("queue_prefix", queue_prefix)),
+        *(("scheduled_at", plan.scheduled_at), ("entry", plan.schedule)),
+    )
+    fields |= {name: value for name, value in given if value}
+    if plan.notify:
+        fields["notify"] = "\n".join(notice.stored() for notice in plan.notify)
     if plan.sources:
         fields["sources"] = json.dumps(dict(plan.sources))
     if times := {time for node in plan.nodes for _name, time in _kept(node, fields["retention"])}:
@@ -126,6 +188,8 @@ def run_fields(plan: Plan, *, local: bool, labels: Mapping[str, str]) -> dict[st
         limit = plan.concurrency
         semaphore = group_semaphore("run", str(limit.group))
         fields |= {"semaphore": semaphore, "max_runs": limit.max, "on_conflict": limit.on_conflict}
+        fields["keep_place"] = milliseconds(parse_duration(load_settings().keep_place.value))
+        fields["queues"] = "\n".join(sorted({queue_of(node.queue, queue_prefix) for node in plan.nodes}))
     for name, count in (
         ("handlers:early", sum(cell.phase not in {"", "exit"} for cell in plan.cells)),
         ("handlers:exit", sum(cell.phase == "exit" for cell in plan.cells)),
@@ -148,7 +212,7 @@ def _retention_ms(seconds: float | None) -> int:
     return -1 if seconds == NEVER else int(seconds * 1000)
 
 
-def staged_jobs(plan: Plan, run: str, *, local: bool) -> Iterator[StagedJob]:
+def staged_jobs(plan: Plan, run: str, *, queue_prefix: str = "") -> Iterator[StagedJob]:
     """Yield each cell in the store's form, in ordinal order."""
     children: list[list[tuple[int, str]]] = [[] for _ in plan.cells]
     for cell in plan.cells:
@@ -156,12 +220,12 @@ def staged_jobs(plan: Plan, run: str, *, local: bool) -> Iterator[StagedJob]:
             children[edge.parent].append((cell.ordinal, edge.condition))
     groups = _groups(plan)
     for cell in plan.cells:
-        yield StagedJob(cell.ordinal, _fields(plan, cell, run, groups.get(cell.node), local=local), children[cell.ordinal])
+        yield StagedJob(cell.ordinal, _fields(plan, cell, run, groups.get(cell.node), queue_prefix), children[cell.ordinal])
 
 
-def queue_of(queue: str, run: str, *, local: bool) -> str:
-    """Return the store's name of a queue as a job of this run uses it."""
-    return f"{run}/{queue}" if local else queue
+def queue_of(queue: str, queue_prefix: str) -> str:
+    """Return the store's name of a queue as the jobs of a run with this prefix use it."""
+    return f"{queue_prefix}/{queue}" if queue_prefix else queue
 
 
 def _groups(plan: Plan) -> dict[int, _Group]:
@@ -180,9 +244,9 @@ def _groups(plan: Plan) -> dict[int, _Group]:
     return groups
 
 
-def _fields(plan: Plan, cell: Cell, run: str, group: _Group | None, *, local: bool) -> dict[str, str | int]:
+def _fields(plan: Plan, cell: Cell, run: str, group: _Group | None, queue_prefix: str) -> dict[str, str | int]:
     node = plan.node_of(cell)
-    fields: dict[str, str | int] = {"queue": queue_of(node.queue, run, local=local), "pending": len(cell.parents)}
+    fields: dict[str, str | int] = {"queue": queue_of(node.queue, queue_prefix), "pending": len(cell.parents)}
     if not cell.selected:
         fields["verdict"] = Reason.NOT_SELECTED
     if cell.phase:

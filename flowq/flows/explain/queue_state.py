@@ -45,11 +45,15 @@ def read_queue_state(store: "Store", run: RunView) -> QueueState:
     limits = {name for job in waiting for name in job.semaphores} | ({run.semaphore} if run.semaphore else set())
     positions = {}
     for job in queued[:_POSITIONS]:
-        place = store.queues.position(queue_of(job.queue, run.id, local=run.local), job.id)
+        place = store.queues.position(queue_of(job.queue, run.queue_prefix), job.id)
         if place is not None:
             positions[job.ordinal] = place
     holders = {name: store.semaphores.holders(name) for name in limits}
-    others = [who if name.startswith("run/") else run_of(who) for name, held in holders.items() for who in held[:_HOLDERS]]
+    others = [
+        who if name.startswith(("run/", "schedule/")) else run_of(who)
+        for name, held in holders.items()
+        for who in held[:_HOLDERS]
+    ]
     return QueueState(
         store.workers.live(),
         positions,

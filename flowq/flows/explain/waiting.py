@@ -9,13 +9,14 @@ from typing import Final, TypeAlias
 from flowq.flows.actions.submit import queue_of
 from flowq.flows.explain.queue_state import QueueState
 from flowq.flows.forecast import graph_rules
-from flowq.flows.local_worker.orphaned_runs import advice
+from flowq.flows.local_worker.orphaned_runs import advice, turn_in
 from flowq.flows.views.run_view import JobView, RunView, ordinal_of
 from flowq.ids import run_of
 from flowq.plan import Cell, Edge, Node, Plan
 from flowq.plan.foreach import cell_at
 from flowq.states import RUN_ENDED, Condition, JobStatus, Reason
 
+_OF_RUNS: Final = frozenset({"run", "schedule"})  # kinds of semaphores that runs hold
 BREADTH: Final = 3  # causes shown of one job
 
 ASKS: Final = {
@@ -56,8 +57,7 @@ class Waits:
         """Return what a job waits for that is neither queued nor scheduled."""
         node = self._plan.node_of(cell)
         if self._run.semaphore is not None:
-            name = self._run.semaphore.removeprefix("run/")
-            return f"the run waits for its turn in the concurrency group {name}", self._holders([self._run.semaphore]), []
+            return f"the run waits for its turn in {turn_in(self._run.semaphore)}", self._holders([self._run.semaphore]), []
         if job.reason == Reason.APPROVAL:
             asks = f": {job.approval.message}" if job.approval is not None and job.approval.message else ""
             return f"waits for an approval{asks}", [], []
@@ -84,7 +84,7 @@ class Waits:
 
     def queued(self, job: JobView) -> Answer:
         """Return why no worker has started a queued job yet."""
-        queue = queue_of(job.queue, self._run.id, local=self._run.local)
+        queue = queue_of(job.queue, self._run.queue_prefix)
         workers = [worker for worker in self._around.workers if queue in worker.queues]
         if not workers:
             if self._run.local:
@@ -127,13 +127,13 @@ class Waits:
                 shown = ", ".join(self._holder(who, kind) for who in held[:BREADTH])
                 more = f" and {len(held) - BREADTH} more" if len(held) > BREADTH else ""
                 sentences.append(f"{group} is held by {shown}{more}" if kind != "cells" else f"now it is {shown}{more}")
-            runs = dict.fromkeys(who if kind == "run" else run_of(who) for who in held)
+            runs = dict.fromkeys(who if kind in _OF_RUNS else run_of(who) for who in held)
             sentences += [advice(run) for run in runs if run in self._around.orphaned]
         return sentences
 
     def _holder(self, who: str, kind: str) -> str:
         """Return the display name of a holder: a job of this run by its name, others by run and number."""
-        if kind == "run":
+        if kind in _OF_RUNS:
             return f"run {who}"
         cell = cell_at(self._plan, ordinal_of(who)) if run_of(who) == self._run.id else None
         return f"job {who}" if cell is None else cell.name

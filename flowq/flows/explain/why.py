@@ -27,12 +27,10 @@ _BEGUN: Final = graph_rules.End(JobStatus.FINISHED)  # of the gate of a sub-flow
 _CANCELED: Final[Mapping[str, str]] = {
     Reason.RUN_CANCELED: "the run was canceled",
     Reason.FAIL_FAST: "another job failed, and `fail_fast` ends the others",
-    Reason.CONCURRENCY: "the run's concurrency group was taken, and its `on_conflict` is `fail`",
 }
 _SKIPPED: Final[Mapping[str, str]] = {
     Reason.NOT_SELECTED: "the run's outcome is not the one that this handler is for",
     Reason.FAIL_FAST: "another job failed before it was started, and `fail_fast` ends the others",
-    Reason.CONCURRENCY: "the run's concurrency group was taken, and its `on_conflict` is `skip`",
 }
 
 
@@ -142,7 +140,7 @@ class _Explanation:
             case JobStatus.FAILED | JobStatus.STOPPED:
                 return (*failure(job, node, run_timeout=self._plan.timeout), [])
             case JobStatus.CANCELED:
-                why = _CANCELED.get(job.reason or "", "this job was canceled")
+                why = self._turned_away(job, "fail") or _CANCELED.get(job.reason or "", "this job was canceled")
                 return why, [progress(job)], self._failed_before(cell, job)
             case _ if job.cache is not None and job.cache.hit:
                 return f"it did not run, it has the result of run {job.cache.run}", [f"since then: {job.cache.reason}"], []
@@ -213,7 +211,7 @@ class _Explanation:
             return "it was not selected", [asked], []
         if job.reason not in UPSTREAM:
             text = _SKIPPED.get(job.reason or "", (job.reason or "skipped").replace("_", " "))
-            return text, [], self._failed_before(cell, job)
+            return self._turned_away(job, "skip") or text, [], self._failed_before(cell, job)
         broken = [edge for edge in cell.parents if self._breaks(edge)]
         if not broken:  # the parents have been run again since, or their records have expired
             return job.reason.replace("_", " "), [], []
@@ -222,6 +220,13 @@ class _Explanation:
         ended = "ended" if end is None else _ended_word(end)
         text = f"it needs {self._name(edge)} {ASKS[Condition(edge.condition)]}, which {ended}"
         return text, [], [item.parent for item in broken]
+
+    def _turned_away(self, job: JobView, how: str) -> str:
+        """Return why a job did not run whose run was turned away; "" of another one."""
+        if job.reason != Reason.CONCURRENCY:
+            return ""
+        holder = f" by run {self._run.turned_away_by}" if self._run.turned_away_by else ""
+        return f"the run's concurrency group was taken{holder}, and its `on_conflict` is `{how}`"
 
     def _failed_before(self, cell: Cell, job: JobView) -> list[int]:
         """Return the jobs whose failure ended this one by `fail_fast`, the first to fail first: those beside it, else of the run."""

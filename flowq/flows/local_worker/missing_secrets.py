@@ -8,7 +8,7 @@ from flowq.exceptions import UsageError
 from flowq.flows.forecast import graph_rules
 from flowq.flows.forecast.outcomes import predict_ends
 from flowq.flows.local_worker.orphaned_runs import has_worker
-from flowq.flows.local_worker.worker import local_queues
+from flowq.flows.local_worker.worker import stored_queues
 from flowq.plan import Plan
 from flowq.states import ENDED, JobStatus
 from flowq.worker.secrets.resolve import problem_of
@@ -62,7 +62,7 @@ def absent_on_resume(store: "Store", run: str) -> list[Absent]:
     """Return what is absent for the jobs that a run has before it; nothing where a worker has the run already: it knows its own."""
     plan = Plan.from_json(store.runs.plan(run))
     absent = _left(store, run, plan)
-    return absent if absent and not has_worker(store, local_queues(plan, run)) else []
+    return absent if absent and not has_worker(store, stored_queues(plan, run)) else []
 
 
 def refuse_absent(absent: Sequence[Absent]) -> None:

@@ -45,6 +45,12 @@ def advice(run: str) -> str:
     return f"run {run} has no worker now: `flowq run --resume {run}` continues it, `flowq cancel {run}` ends it"
 
 
+def turn_in(semaphore: str) -> str:
+    """Return what a run waits for, in words: its schedule or its concurrency group."""
+    kind, _, name = semaphore.partition("/")
+    return f"its schedule {name}" if kind == "schedule" else f"the concurrency group {name}"
+
+
 def room_taken(store: "Store", group: str) -> list[str]:
     """Return sentences about the runs that hold a run's concurrency group, and about those that will not release it.
 
@@ -57,5 +63,5 @@ def room_taken(store: "Store", group: str) -> list[str]:
         return []
     more = f" and {len(holders) - _SHOWN} more" if len(holders) > _SHOWN else ""
     runs = ", ".join(f"run {run}" for run in holders[:_SHOWN])
-    taken = f"waits for its turn in the concurrency group {group.removeprefix('run/')}, which {runs}{more} {'has' if len(holders) == 1 else 'have'}"
+    taken = f"waits for its turn in {turn_in(group)}, which {runs}{more} {'has' if len(holders) == 1 else 'have'}"
     return [taken, *(advice(run) for run in orphaned(store, holders))]

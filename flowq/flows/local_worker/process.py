@@ -8,6 +8,11 @@ from collections.abc import Sequence
 from contextlib import suppress
 
 
+def default_slots() -> int:
+    """Return how many jobs a local run executes at once by default: one per core, at least two."""
+    return max(2, os.cpu_count() or 1)
+
+
 class WorkerProcess:
     """A worker process that has been started and waits for its orders.
 

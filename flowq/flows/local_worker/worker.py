@@ -11,13 +11,8 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from flowq.flows.actions.submit import queue_of
-from flowq.flows.local_worker.process import WorkerProcess
+from flowq.flows.local_worker.process import WorkerProcess, default_slots
 from flowq.plan import Plan
-
-
-def default_slots() -> int:
-    """Return how many jobs a local run executes at once by default: one per core, at least two."""
-    return max(2, os.cpu_count() or 1)
 
 
 def needed_queues(plan: Plan) -> list[str]:
@@ -27,9 +22,9 @@ def needed_queues(plan: Plan) -> list[str]:
     return sorted({node.queue for node in nodes})
 
 
-def local_queues(plan: Plan, run: str) -> list[str]:
-    """Return the store's names of the queues of a local run."""
-    return sorted(queue_of(queue, run, local=True) for queue in needed_queues(plan))
+def stored_queues(plan: Plan, queue_prefix: str) -> list[str]:
+    """Return the store's names of the queues of a run: of a local one, its id is the prefix."""
+    return sorted(queue_of(queue, queue_prefix) for queue in needed_queues(plan))
 
 
 class LocalWorker:

@@ -10,10 +10,10 @@ from typing import Final
 from xml.sax.saxutils import escape, quoteattr
 
 from flowq.flows.views.job_output import plain_output
-from flowq.flows.views.json_documents import iso
 from flowq.flows.views.run_view import JobView, RunView
 from flowq.flows.views.text import safe, safe_json, safe_line
 from flowq.states import JobStatus, Reason
+from flowq.store.schema.documents import iso
 
 _OWN_DOING: Final = frozenset({Reason.ERROR, Reason.INVALID_RESULT})
 # The rest of what XML cannot hold is escaped by `safe`.
@@ -56,6 +56,7 @@ def _properties(run: RunView) -> dict[str, str]:
     found |= {
         f"flowq.param.{name}": value if isinstance(value, str) else safe_json(value) for name, value in run.params.items()
     }
+    found |= {"flowq.turned_away_by": run.turned_away_by} if run.turned_away_by else {}
     return found | {f"flowq.label.{name}": value for name, value in run.labels.items()}
 
 

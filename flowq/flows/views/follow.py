@@ -286,7 +286,7 @@ class Progress:
     @property
     def group(self) -> str | None:
         """The semaphore of the concurrency group that the run waits for, None once it has begun."""
-        return self._run.semaphore if self._run.status is RunStatus.QUEUED else None
+        return self._run.waits_for or None if self._run.status is RunStatus.QUEUED else None
 
     def waiting_queues(self) -> frozenset[str]:
         """Return the queues in which jobs wait now."""

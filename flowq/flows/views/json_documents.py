@@ -3,14 +3,12 @@
 Times are ISO 8601 in UTC with milliseconds, durations are seconds.
 """
 
-import json
-from datetime import UTC, datetime
-
 from flowq.flows.views.run_view import ApprovalView, CacheView, JobView, RunView, ordinal_of
 from flowq.plan import Json, Plan, Selection
 from flowq.plan.foreach import cell_at
 from flowq.states import JobStatus
-from flowq.store.schema.records import Event, RunRecord
+from flowq.store.schema.documents import iso
+from flowq.store.schema.records import Event
 
 
 def run_json(run: RunView) -> dict[str, Json]:
@@ -21,6 +19,11 @@ def run_json(run: RunView) -> dict[str, Json]:
         "status": str(run.status),
         "canceling": run.canceling and not run.ended,
         "orphaned": run.orphaned,
+        "turned_away_by": run.turned_away_by or None,
+        "schedule": run.schedule or None,
+        "scheduled_at": iso(run.slot_ms),
+        "cause": run.cause or None,
+        "by": run.by or None,
         "attempt": run.attempt,
         "params": dict(run.params),
         "labels": dict(run.labels),
@@ -35,29 +38,6 @@ def run_json(run: RunView) -> dict[str, Json]:
         "changed_files": list(run.changed),
         "selection": selection_json(run.selection),
         "jobs": [_job_json(job) for job in run.jobs],
-    }
-
-
-def record_json(run: RunRecord, *, orphaned: bool = False) -> dict[str, Json]:
-    """Return the document of one run in `flowq runs --json`, from its record; `orphaned`: no worker executes it."""
-    return {
-        "id": run.id,
-        "flow": run.flow,
-        "status": str(run.status),
-        "canceling": run.canceling and not run.ended,
-        "orphaned": orphaned,
-        "attempt": run.attempt,
-        "params": json.loads(run.params or "{}"),
-        "labels": json.loads(run.labels or "{}"),
-        "warnings": run.warnings,
-        "created_at": iso(run.created_ms),
-        "started_at": iso(run.started_ms),
-        "ended_at": iso(run.ended_ms),
-        "counts": {str(status): run.counts[status] for status in JobStatus if run.counts.get(status)},
-        "total": run.total,
-        "selected": run.total - run.left_out,
-        "file": run.file,
-        "directory": run.directory,
     }
 
 
@@ -84,14 +64,6 @@ def event_json(event: Event, plan: Plan) -> dict[str, Json]:
         "execution": event.execution,
         "attempt": event.attempt,
     }
-
-
-def iso(at_ms: int | None) -> str | None:
-    """Return a time as ISO 8601 in UTC with milliseconds: `2026-01-31T06:00:00.123Z`."""
-    if at_ms is None:
-        return None
-    moment = datetime.fromtimestamp(at_ms // 1000, UTC)
-    return f"{moment:%Y-%m-%dT%H:%M:%S}.{at_ms % 1000:03d}Z"
 
 
 def _job_json(job: JobView) -> dict[str, Json]:

@@ -136,6 +136,7 @@ class RunView:
     file: str
     directory: str
     local: bool
+    queue_prefix: str  # in front of the names of its queues in the store
     canceling: bool
     semaphore: str | None = None  # of the concurrency group that it waits for
     selection: Selection = field(default_factory=Selection)  # empty: the whole flow
@@ -143,6 +144,11 @@ class RunView:
     added: int = 0  # jobs by which their cells are more than one for each
     changed: tuple[str, ...] = ()  # its flow files whose text is another one now
     orphaned: bool = False  # it has not ended, and no worker executes it
+    schedule: str = ""  # of which slot it is
+    slot_ms: int | None = None
+    cause: str = ""  # what started it, as of `RunRecord`
+    by: str = ""
+    turned_away_by: str = ""  # the run that held its concurrency group
     gates: tuple[JobView, ...] = ()  # of sub-flows: what decides whether their jobs run at all; jobs only where they failed
 
     @property
@@ -196,13 +202,19 @@ def run_view(plan: Plan, snapshot: Snapshot) -> RunView:
         file=run.file or plan.file,
         directory=run.directory,
         local=run.local,
+        queue_prefix=run.queue_prefix,
         canceling=run.canceling,
-        semaphore=run.semaphore if run.status is RunStatus.QUEUED else None,
+        semaphore=run.waits_for or None if run.status is RunStatus.QUEUED else None,
         selection=plan.selection,
         foreach=foreach,
         added=added,
         changed=snapshot.changed,
         orphaned=snapshot.orphaned,
+        schedule=run.schedule,
+        slot_ms=run.slot,
+        cause=run.cause,
+        by=run.by,
+        turned_away_by=run.turned_away_by,
         gates=tuple(gates.values()),
     )
 

@@ -41,7 +41,7 @@ TEMPLATES: Final[dict[str, str]] = {
     "set_aside": "set-aside",  # hash: "<kind>|<id>" of a record that could not be processed -> why
     "set_aside_lately": "set-aside-lately",  # list: fields of `set_aside` that no worker has logged yet
     # -- semaphores
-    "holders": "holders:{}",  # zset: holder -> until when (a place in a queue), or without an end
+    "holders": "holders:{}",  # zset: holder -> until when (a place in a queue), or without an end; of runs: since when
     "waiters": "waiters:{}",  # zset: waiter -> order
     "limits": "limits:{}",  # hash of a rate limit: what its jobs carry -> how many of them
     "starts": "starts:{}",  # list: when the latest executions under a rate limit began; lives as long as its period
@@ -49,6 +49,9 @@ TEMPLATES: Final[dict[str, str]] = {
     # -- webhooks
     "webhook": "webhook:{}",  # hash: a delivery with all it needs
     "webhooks": "webhooks",  # zset: delivery -> when it is due, or its claim expires
+    "notified": "notified",  # hash: flow, event and notice -> "<due, ms>|<delivery>" of the latest message
+    "outcomes": "outcomes",  # hash: flow -> how its last run with `notify` ended: finished or failed
+    "ended": "ended",  # stream: runs that have ended
     # -- earlier results of jobs with `cache`
     "cache": "cache:{}",  # hash: the record of each result, see lib/cache.lua
     "cached": "cached:{}",  # hash: digest -> result
@@ -62,6 +65,16 @@ TEMPLATES: Final[dict[str, str]] = {
     "cron_names": "cron-names",  # zset: name -> when a job of it was created last
     "schedulers": "schedulers",  # zset: cron scheduler -> last beat
     "scheduler": "scheduler:{}",  # hash
+    # -- schedules of flows
+    "schedule": "schedule:{}",  # hash: slot (the latest that was dealt with), since, def; paused, by, note, until; run
+    "schedule_log": "schedule-log:{}",  # stream: what became of its slots
+    "events_seen": "events-seen:{}",  # zset: key of an event of a trigger that was dealt with -> when it was there last
+    "schedules": "schedules",  # zset: schedule -> when a scheduler had it last
+    "loops": "schedule-loops",  # zset: scheduler -> last beat
+    "catalogs": "catalogs",  # hash: name of a catalog -> identity of its directory
+    "backfill": "backfill:{}",  # hash
+    "backfills": "backfills",  # zset: backfill -> created
+    "backfills_open": "backfills-open",  # set: those that have not ended
     # -- runs
     "run": "run:{}",  # hash
     "plan": "plan:{}",  # string

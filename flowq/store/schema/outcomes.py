@@ -15,6 +15,11 @@ class Outcome(StrEnum):
     NOT_FOUND = "not_found"
     CONFLICT = "conflict"  # the id is taken
     CYCLE = "cycle"  # the job would wait for itself
+    # of a slot of a schedule:
+    SUSPENDED = "suspended"  # the schedule or backfill is paused
+    TOO_EARLY = "too_early"
+    BUSY = "busy"  # as many runs are open as may be: ask again
+    SKIPPED = "skipped"  # a run of the schedule is open, and its `overlap` lets the slot pass
 
 
 class Verdict(StrEnum):

@@ -111,6 +111,16 @@ class RunRecord:
     left_out: int = 0  # of `total`: jobs that were not selected
     date: str = ""  # `run.date`; empty: that of its creation
     root: str = ""  # the directory of the flow's files, where one was given
+    notifies: bool = False  # its flow has `notify`
+    queue_prefix: str = ""  # in front of the names of its queues in the store; of a local run its id
+    schedule: str = ""  # of which slot it is, see `flowq.store.schedules`
+    slot: int | None = None  # ms
+    scheduled_at: str = ""  # `run.scheduled_at`: the slot in the zone of its schedule; empty: no schedule started it
+    entry: str = ""  # `run.schedule`: the name of the entry in the flow's file
+    cause: str = ""  # what started it: cli, api, schedule, backfill, webhook, file, flow; empty of earlier versions
+    by: str = ""  # who or what that was, where it is known
+    waits_for: str = ""  # of a queued run: the semaphore, of its schedule or its group
+    turned_away_by: str = ""  # the run that held the concurrency group when this one was turned away
 
     @property
     def ended(self) -> bool:

@@ -7,12 +7,12 @@ be harmless (`preload`).
 
 from __future__ import annotations
 
-import gc
 import os
 import select
 import signal
 import sys
 
+from flowq.worker.fork_server import at_fork, rehearsal
 from flowq.worker.fork_server.children import Children
 from flowq.worker.fork_server.fence import Fence
 from flowq.worker.fork_server.preload import ModulePreloader
@@ -67,9 +67,8 @@ class ForkServer:
         """Serve until the control channel ends; then kill all that is left."""
         self._take_over_signals()
         platform.become_subreaper()
-        horse.open_streams()
-        gc.collect()
-        gc.freeze()  # what is there now is shared with the horses: do not touch it in their collections
+        horse.prepare()
+        rehearsal.settle()
         poller = select.poll()
         poller.register(self._control.fileno(), select.POLLIN)
         poller.register(self._wake_read, select.POLLIN)
@@ -150,6 +149,7 @@ class ForkServer:
 
     def _become_child(self, *channels: Channel) -> None:
         """Close everything of the server's in a fresh child."""
+        at_fork.restore()
         signal.set_wakeup_fd(-1)
         self._children.forget()
         os.close(self._wake_read)
@@ -176,6 +176,8 @@ class ForkServer:
             with self._tied:
                 answer = self._preloader.probed(pid, code)
             if answer is not None:
+                if answer[0] == ipc.WARMED:
+                    rehearsal.settle(again=True)
                 self._control.send(answer)
                 if (module := self._preloader.waiting()) is not None:
                     self._warm(module)

@@ -25,19 +25,6 @@ if TYPE_CHECKING:
     from flowq.worker.horse.callbacks import Announce
     from flowq.worker.ipc.messages import Task, TaskResult
 
-_REHEARSAL: Task = {
-    "id": "",
-    "name": "",
-    "attempt": 0,
-    "execution": 0,
-    "timeout": 60.0,
-    "limit": 64,
-    "kind": "call",
-    "module": "builtins",
-    "attribute": "bool",
-    "args": [],
-    "kwargs": {},
-}
 _FORMER: list[
     tuple[object, ...]
 ] = []  # replaced streams: dropped, they would be flushed, and wait for a lock that a thread had
@@ -49,20 +36,7 @@ def live(channel: Channel, *, parent: int, scratch: str) -> NoReturn:
     code = BROKEN
     try:
         _settle(parent)
-        (task, secrets), pipes = channel.wait()
-        if LOST in pipes:
-            channel.send(
-                failed(
-                    "error", platform.describe(OSError(errno.EMFILE, "the job's process could not begin: too many open files"))
-                )
-            )
-        else:
-            _redirect(pipes)
-            _equip(task, secrets)
-            with OwnProcess():  # only this one reports
-                outcome = _execute(task, scratch, lambda seconds, so_far: _announce(channel, seconds, so_far))
-            channel.send(outcome)
-        channel.drain()
+        serve(channel, scratch)
         code = 0
     except PeerGoneError:
         code = 0  # a spare that is not needed any more, or its supervisor is gone
@@ -70,6 +44,25 @@ def live(channel: Channel, *, parent: int, scratch: str) -> NoReturn:
         os.write(2, f"flowq: a work horse broke: {type(error).__name__}: {error}\n".encode(errors="backslashreplace"))
     finally:
         os._exit(code)
+
+
+def serve(channel: Channel, scratch: str) -> None:
+    """Wait for one task on `channel`, execute it in this process, and answer.
+
+    Raises:
+        PeerGoneError: the other end is closed.
+    """
+    (task, secrets), pipes = channel.wait()
+    if LOST in pipes:
+        what = OSError(errno.EMFILE, "the job's process could not begin: too many open files")
+        channel.send(failed("error", platform.describe(what)))
+    else:
+        _redirect(pipes)
+        _equip(task, secrets)
+        with OwnProcess():  # only this one reports
+            outcome = _execute(task, scratch, lambda seconds, so_far: _announce(channel, seconds, so_far))
+        channel.send(outcome)
+    channel.drain()
 
 
 def remove_tree(path: str) -> None:
@@ -94,31 +87,23 @@ def remove_tree(path: str) -> None:
 
 
 def _settle(parent: int) -> None:
-    """Do everything that does not depend on the task, so that a spare horse starts at once."""
+    """Do what does not depend on the task and is not inherited from the fork server (`prepare`)."""
     os.setsid()
     platform.die_with_parent(parent)
     platform.become_subreaper()
-    # `_signal`, because `signal` turns every number into an enum: 0.4 ms for these lines, most of it copied pages.
+    # `_signal`, because `signal` turns every number into an enum, which copies pages.
     _signal.signal(_signal.SIGCHLD, _signal.SIG_DFL)
+    _signal.pthread_sigmask(_signal.SIG_SETMASK, ())  # not only what the fork server blocks: a mask is inherited from far away
+
+
+def prepare() -> None:
+    """Prepare a fork server for its horses, which inherit stdin, the streams and the handlers of stop signals."""
     _signal.signal(_signal.SIGTERM, _signal.SIG_DFL)
     _signal.signal(_signal.SIGINT, _signal.default_int_handler)
-    _signal.pthread_sigmask(_signal.SIG_SETMASK, ())  # not only what the fork server blocks: a mask is inherited from far away
     nothing = os.open(os.devnull, os.O_RDONLY)
     os.dup2(nothing, 0)
     os.close(nothing)
-    _rehearse()
-
-
-def _rehearse() -> None:
-    """Warm up: do once what every job does, and discard the result.
-
-    After a fork each page is copied when it is first written to, and in Python that is almost every page that is used. A spare horse
-    has the time for it, a job has not.
-    """
-    os.environ.update(_environment(_REHEARSAL))
-    function.execute(_REHEARSAL)
-    for name in _environment(_REHEARSAL):
-        del os.environ[name]
+    open_streams()
 
 
 def _equip(task: Task, secrets: dict[str, str]) -> None:
@@ -129,8 +114,10 @@ def _equip(task: Task, secrets: dict[str, str]) -> None:
     context.set_current_task(task)
     for name in task.get("withheld") or ():
         os.environ.pop(name, None)  # a clone of a user's process has them
-    os.environ.update(_environment(task))
-    os.environ.update(secrets)
+    for name, value in environment(task).items():
+        os.environ[name] = value
+    for name, value in secrets.items():
+        os.environ[name] = value
 
 
 def _execute(task: Task, scratch: str, announce: Announce) -> TaskResult:
@@ -181,7 +168,7 @@ def _redirect(pipes: list[int]) -> None:
 def open_streams() -> None:
     """Give this process streams on descriptors 1 and 2 that pass on every line, so that output can be followed while a job runs.
 
-    Done once in the fork server: made in each horse they would cost a quarter of a millisecond.
+    Done once, in the fork server: made in each horse they would cost a quarter of a millisecond.
     """
     for fd in (1, 2):
         try:
@@ -206,7 +193,7 @@ def _turn_handlers(former: tuple[object, ...]) -> None:
             handler.stream = sys.stdout if any(handler.stream is stream for stream in former[::2]) else sys.stderr
 
 
-def _environment(task: Task) -> dict[str, str]:
+def environment(task: Task) -> dict[str, str]:
     """Return the variables this job gets on top of the inherited ones."""
     return {
         **(task.get("env") or {}),

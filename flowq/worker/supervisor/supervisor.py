@@ -365,7 +365,7 @@ class Supervisor:
             record = self._store.runs.get(run)
         except (ServerError, CorruptRecordError):
             return
-        if record is None or record.ended:
+        if (record is None or record.ended) and not self._deliveries.soon:
             self._stopping.at_least(ShutdownStage.WARM)
 
     def _parent_gone(self) -> None:

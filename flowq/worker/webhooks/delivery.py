@@ -17,21 +17,25 @@ from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
 
 from flowq import __version__
+from flowq.exceptions import FlowqError, ServerError
+from flowq.store.webhooks import Delivery
 from flowq.webhook import Webhook
 from flowq.worker.ipc.channel import Channel, PeerGoneError, ProtocolError
 from flowq.worker.ipc.platform import PACKAGE, PRIVATE
 from flowq.worker.webhooks import sender
+from flowq.worker.webhooks.notices import request_of_notice
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from flowq.store import Store
-    from flowq.store.webhooks import Delivery
+    from flowq.store.webhooks import Taken
     from flowq.worker.supervisor.event_loop import Loop
 
 _log = logging.getLogger("flowq.worker")
 _AT_ONCE: Final = 16
 _WAITS: Final = (5.0, 30.0, 120.0, 600.0, 1800.0)  # s before another try
+_SLACK: Final = 2.0  # s after which a try that is due has begun
 _PATIENCE: Final = 5.0  # s above its timeout after which a request is given up; an answer may trickle
 _ROOT: Final = os.path.dirname(PACKAGE)
 _BOOT: Final = "import sys; sys.path.insert(0, sys.argv[2]); from flowq.worker.webhooks import sender; sender.main()"
@@ -49,19 +53,25 @@ class Deliveries:
     def __init__(self, store: Store, loop: Loop, started: Callable[[int], None] = lambda _pid: None) -> None:
         self.wanted = False  # some are due
         self._last = False  # the worker stops: nothing more is taken
+        self._stay_until = 0.0  # monotonic
         self._store = store
         self._loop = loop
         self._started = started
         self._channel: Channel | None = None
         self._process: subprocess.Popen[bytes] | None = None
         self._numbers = 0
-        self._open: dict[int, tuple[Delivery, float]] = {}  # with the monotonic time at which it is given up
-        self._results: list[tuple[Delivery, str, str]] = []
+        self._open: dict[int, tuple[Taken, float]] = {}  # with the monotonic time at which it is given up
+        self._results: list[tuple[Taken, str, str]] = []
 
     @property
     def pending(self) -> bool:
         """Whether some are under way or not reported yet, or are about to be taken."""
         return bool(self._open or self._results) or (self.wanted and not self._last)
+
+    @property
+    def soon(self) -> bool:
+        """Whether the next try of one is a few seconds away at most: the worker of a run that has ended stays for it."""
+        return self.pending or time.monotonic() < self._stay_until
 
     def tick(self, *, running: bool) -> None:
         """Report answered deliveries, and take due ones; a worker that is no longer `running` takes once."""
@@ -71,7 +81,10 @@ class Deliveries:
                 del self._open[number]
                 self._results.append((delivery, sender.AGAIN, f"no whole answer within {delivery.timeout:g} s"))
         while self._results:
-            report(self._store, *self._results[-1])
+            delivery, verdict, text = self._results[-1]
+            report(self._store, delivery, verdict, text)
+            if verdict == sender.AGAIN and delivery.tries == 1:
+                self._stay_until = time.monotonic() + _WAITS[0] + _SLACK
             self._results.pop()
         if self.wanted and not self._last and len(self._open) < _AT_ONCE:
             room = _AT_ONCE - len(self._open)
@@ -107,12 +120,19 @@ class Deliveries:
 
     # -- the sending process ------------------------------------------------------------------------------------------------
 
-    def _hand_over(self, delivery: Delivery) -> None:
+    def _hand_over(self, delivery: Taken) -> None:
+        try:
+            request = request_for(self._store, delivery)
+        except ServerError:
+            raise
+        except FlowqError as error:  # of a notice: its address is not available here, for one
+            self._results.append((delivery, sender.AGAIN, str(error)))
+            return
         self._numbers += 1
         self._open[self._numbers] = delivery, time.monotonic() + delivery.timeout + _PATIENCE
         try:
             channel = self._channel or self._start()
-            channel.send((self._numbers, request_of(delivery)))
+            channel.send((self._numbers, request))
         except (OSError, PeerGoneError):
             self._lost("no process could be started for it")
             return
@@ -165,6 +185,15 @@ class Deliveries:
         self.close()
 
 
+def request_for(store: Store, delivery: Taken) -> dict[str, Any]:
+    """Return the request of a delivery, as `sender.send` takes it.
+
+    Raises:
+        FlowqError: of a message: there can be none.
+    """
+    return request_of(delivery) if isinstance(delivery, Delivery) else request_of_notice(store, delivery)
+
+
 def request_of(delivery: Delivery) -> dict[str, Any]:
     """Return the HTTP request of a delivery, as `sender.send` takes it."""
     webhook = Webhook.from_dict(json.loads(delivery.spec))
@@ -183,25 +212,33 @@ def request_of(delivery: Delivery) -> dict[str, Any]:
     return {"url": webhook.url, "method": webhook.method, "headers": headers, "body": body, "timeout": delivery.timeout}
 
 
-def report(store: Store, delivery: Delivery, verdict: str, text: str) -> None:
+def report(store: Store, delivery: Taken, verdict: str, text: str) -> None:
     """Report the outcome of a delivery to the store."""
     if verdict == sender.DONE:
         store.webhooks.over(delivery)
         return
-    url = json.loads(delivery.spec)["url"].partition("?")[0]
+    what = _what(delivery)
     if verdict == sender.AGAIN and delivery.tries <= len(_WAITS):
         wait = _WAITS[delivery.tries - 1]
-        _log.warning("job %s: webhook to %s: %s; tried again in %g s", delivery.job, url, text, wait)
+        _log.warning("%s: %s; tried again in %g s", what, text, wait)
         store.webhooks.again(delivery, wait)
         return
-    _log.error("job %s: webhook to %s: %s; given up after %d tries", delivery.job, url, text, delivery.tries)
+    _log.error("%s: %s; given up after %d tries", what, text, delivery.tries)
     store.webhooks.over(delivery)
+
+
+def _what(delivery: Taken) -> str:
+    spec = json.loads(delivery.spec)
+    if isinstance(delivery, Delivery):
+        return f"job {delivery.job}: webhook to {spec['url'].partition('?')[0]}"
+    address = f"${spec['to']['env']}" if "env" in spec["to"] else spec["to"]["file"]
+    return f"{f'run {delivery.run}' if delivery.run else delivery.flow}: message ({delivery.event}) to {address}"
 
 
 def deliver_here(store: Store, job: str) -> None:
     """Deliver the webhooks of one job in this thread, each once; what does not go well is left to workers."""
     for delivery in store.webhooks.take(_AT_ONCE, job=job):
-        report(store, delivery, *sender.send(request_of(delivery)))
+        report(store, delivery, *sender.send(request_for(store, delivery)))
 
 
 def _iso(millis: int | None) -> str | None:

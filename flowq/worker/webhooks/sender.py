@@ -29,6 +29,8 @@ def send(request: Mapping[str, Any]) -> tuple[str, str]:
     from urllib.error import HTTPError
     from urllib.request import Request, urlopen
 
+    if "apprise" in request:
+        return _send_text(request)
     try:
         prepared = Request(request["url"], data=request["body"], headers=request["headers"], method=request["method"])  # noqa: S310 - http and https only, `Webhook` sees to it
         with urlopen(prepared, timeout=request["timeout"]) as response:  # noqa: S310 - as above; urllib leaves them on no redirect
@@ -38,9 +40,33 @@ def send(request: Mapping[str, Any]) -> tuple[str, str]:
         later = error.code >= 500 or error.code in _LATER
         return (AGAIN if later else HOPELESS), f"the answer was {error.code} {error.reason}"
     except ValueError as error:  # something in it cannot be written as HTTP
-        return HOPELESS, str(error)
+        return HOPELESS, _masked(str(error), request)
     except Exception as error:  # noqa: BLE001 - names that do not resolve, refusals, time-outs, TLS, answers that are no HTTP
-        return AGAIN, f"{type(error).__name__}: {error}"
+        return AGAIN, _masked(f"{type(error).__name__}: {error}", request)
+
+
+def _masked(text: str, request: Mapping[str, Any]) -> str:
+    """Return a text without the address of a message, which is known by reference only."""
+    return text.replace(request["url"], request["shown"]) if "shown" in request else text
+
+
+def _send_text(request: Mapping[str, Any]) -> tuple[str, str]:
+    """Send a text to an address of another kind, through the package apprise."""
+    try:
+        import apprise
+    except ImportError:
+        return (
+            HOPELESS,
+            "addresses that do not begin with https:// need the package apprise: pip install 'flowq-workflows[notify]'",
+        )
+    try:
+        target = apprise.Apprise()
+        if not target.add(request["apprise"]):
+            return HOPELESS, "the package apprise does not know this kind of address"
+        sent = target.notify(title=request["title"], body=request["body"])
+    except Exception as error:  # noqa: BLE001 - plugins raise what they like; their texts may name the address
+        return AGAIN, f"apprise failed: {type(error).__name__}"
+    return (DONE, "sent") if sent else (AGAIN, "apprise could not send it")
 
 
 def main() -> None:

@@ -4,7 +4,7 @@
 -- guard: a child is touched only while it is deferred; an edge is decided once, because the cursor over the parent's children moves in the same step
 --   (of a plain job it is in the record, field `settled`: a second end continues where the first one was)
 -- replies: {edges and jobs dealt with, 1 when the outbox holds more}
--- uses: lib/status lib/outbox lib/conditions lib/job_end lib/semaphores lib/run_cancellation lib/run_lifecycle lib/run_walks lib/foreach lib/parents lib/revival
+-- uses: lib/status lib/outbox lib/conditions lib/job_end lib/semaphores lib/run_cancellation lib/run_lifecycle lib/run_walks lib/foreach lib/parents lib/revival lib/notices
 
 -- Continue a deferred job all of whose edges hold. `decided`: a supervisor has evaluated its conditions.
 function L.ready(job, decided)
@@ -21,6 +21,7 @@ function L.ready(job, decided)
   if job.kind == 'join' then return L.end_job(job, 'finished', nil) end
   if job.kind == 'approval' then
     if job.approval_timeout then call('ZADD', K.timers(), now + job.approval_timeout, 'lapse|' .. job.id) end
+    if job.run then L.announce_approval(job) end
     return L.stay(job, 'approval', { 'asked_at', now })
   end
   if job.not_before and tonumber(job.not_before) > now then return L.schedule(job, tonumber(job.not_before) - now, 'delay') end

@@ -1,9 +1,9 @@
 -- lib/run_cancellation: early ends: a canceled run, a run or matrix with fail_fast after a failure, a run out of time
 -- uses: lib/outbox
--- A run's field `cancel` says how: 1 canceled, 2 canceled with its handlers, `fail_fast`, `run_timeout`, `skip` and `fail` (its concurrency
--- group was taken). From then on nothing of it is queued: a walk ends the ready jobs, workers kill started jobs, and a job that
+-- A run's field `cancel` says how: 1 canceled, 2 canceled with its handlers, `fail_fast`, `run_timeout`, `lost` (its place in its concurrency
+-- group is taken from it, see lib/group_places; its handlers do not run either), `skip` and `fail` (its group was taken). From then on nothing of it is queued: a walk ends the ready jobs, workers kill started jobs, and a job that
 -- becomes ready ends in place of being queued. Under fail_fast and run_timeout jobs with undecided edges follow by their edges.
-local REASON = { ['1'] = 'run_canceled', ['2'] = 'run_canceled', skip = 'concurrency', fail = 'concurrency' }
+local REASON = { ['1'] = 'run_canceled', ['2'] = 'run_canceled', lost = 'run_timeout', skip = 'concurrency', fail = 'concurrency' }
 local asked = {} -- per call
 
 local function mode_of(run)
@@ -15,7 +15,7 @@ end
 function L.halted(job)
   if not job.run then return nil end
   local mode = mode_of(job.run)
-  if job.phase and mode ~= '2' and mode ~= 'skip' and mode ~= 'fail' then return nil end
+  if job.phase and mode ~= '2' and mode ~= 'lost' and mode ~= 'skip' and mode ~= 'fail' then return nil end
   return mode
 end
 
@@ -27,7 +27,7 @@ end
 -- End a job that has not started.
 function L.halt(job, mode)
   local reason = REASON[mode] or mode
-  if mode == 'run_timeout' then return L.end_job(job, 'failed', reason) end
+  if reason == 'run_timeout' then return L.end_job(job, 'failed', reason) end
   local skipped = mode == 'skip' or (mode == 'fail_fast' and (tonumber(job.attempt) or 0) == 0)
   return L.end_job(job, skipped and 'skipped' or 'canceled', reason)
 end
@@ -58,7 +58,7 @@ end
 -- Handlers have their turn, unless they are what is canceled: then those that take part.
 local function concerned(job, mode, phase)
   if mode == 'skip' or mode == 'fail' then return true end
-  if mode ~= '2' then return not job.phase end
+  if mode ~= '2' and not (mode == 'lost' and phase) then return not job.phase end
   return phase == 'exit' or job.phase ~= 'exit'
 end
 

@@ -1,49 +1,20 @@
--- lib/run_lifecycle: how a run starts and ends: its turn in its concurrency group, the outcome of its graph, its handlers
--- uses: lib/outbox lib/semaphores lib/run_cancellation
+-- lib/run_lifecycle: how a run starts and ends: the outcome of its graph, its handlers
+-- uses: lib/outbox lib/semaphores lib/run_cancellation lib/run_turns lib/group_places lib/notices
 -- loaded: on first use
 -- The graph's outcome is fixed when nothing of it is open; then the handlers of that outcome take part (field `phase` of the run:
 -- early), then those of `exit`, then the run ends. Handlers that do not fit are skipped. `open` counts the jobs that take part.
+local ENDED = 10000 -- ends of runs that are kept, for flows that follow others
 local FITS = { finished = 'success', failed = 'failure', canceled = 'cancel' }
 
--- A run that holds its concurrency group (or has none) begins. `with` is the walk that starts it: start, or arm for a retry.
+-- A run whose turn it is begins. `with` is the walk that starts it: start, or arm for a retry.
 function L.begin_run(run, with, from, attempt)
-  local timeout = call('HGET', K.run(run), 'timeout')
+  local found = call('HMGET', K.run(run), 'timeout', 'semaphore', 'keep_place', 'notify')
   call('HSET', K.run(run), 'status', 'running', 'started_at', now)
-  if timeout then call('ZADD', K.timers(), now + timeout, 'timeout|' .. run) end
+  if found[1] then call('ZADD', K.timers(), now + found[1], 'timeout|' .. run) end
   L.event(run, '', from, 'running', with == 'arm' and 'retry' or '', 0, attempt)
+  if found[2] then L.watch_place(run, found[3]) end
+  if found[4] then L.watch_pace(run, found[4]) end
   L.later(with, run)
-end
-
-function L.run_has_room(name, max, id)
-  return call('ZCARD', K.holders(name)) < max or (call('ZSCORE', K.holders(name), id) and true or false)
-end
-
--- Take the concurrency group of a run, or wait for it. Returns whether the run can begin.
-function L.enter_group(run, name, max, with)
-  if L.run_has_room(name, max, run) then
-    call('ZADD', K.holders(name), now, run)
-    return true
-  end
-  call('HSET', K.run(run), 'status', 'queued', 'next_walk', with)
-  call('ZADD', K.waiters(name), call('HINCRBY', KEYS[1], 'back', 1), run)
-  return false
-end
-
--- nil: it does not wait any more.
-function L.admit_run(run, name)
-  local found = call('HMGET', K.run(run), 'status', 'max_runs', 'next_walk', 'attempt')
-  if found[1] ~= 'queued' then return nil end
-  if not L.run_has_room(name, tonumber(found[2]), run) then return false end
-  call('ZREM', K.waiters(name), run)
-  call('ZADD', K.holders(name), now, run)
-  L.begin_run(run, found[3], 'queued', found[4])
-  return true
-end
-
-function L.leave_group(run, name)
-  call('ZREM', K.holders(name), run)
-  call('ZREM', K.waiters(name), run)
-  if call('EXISTS', K.waiters(name)) == 1 then L.push('admit', name, 0) end
 end
 
 local function outcome_of(f)
@@ -54,7 +25,7 @@ end
 
 local NAMES = {
   'open', 'outbox', 'jobs:failed', 'jobs:stopped', 'jobs:canceled', 'warnings', 'status', 'attempt', 'retention', 'phase', 'outcome', 'handlers:early', 'handlers:exit',
-  'timeout', 'semaphore', 'expiry_times',
+  'timeout', 'semaphore', 'expiry_times', 'place', 'flow', 'file', 'by', 'notify',
 }
 
 local function open_phase(run, phase, count)
@@ -80,7 +51,11 @@ function L.advance(run)
   if tonumber(f.retention) >= 0 then call('ZADD', K.timers(), now + f.retention, 'collect|' .. run) end -- below 0: no expiry
   if f.expiry_times then call('ZADD', K.timers(), now + tonumber(string.match(f.expiry_times, '%d+')), 'fade|' .. run) end
   L.event(run, '', 'running', f.outcome, '', 0, f.attempt)
+  call('XADD', K.ended(), 'MAXLEN', ENDED, '*', 'r', run, 'a', f.attempt, 's', f.outcome, 'f', f.file or '', 'b', f.by or '')
+  if f.notify then L.announce_end(run, f) end
   if f.semaphore then L.leave_group(run, f.semaphore) end
+  if f.place then L.leave_schedule(run, f.place) end
+  L.call_schedulers()
 end
 
 -- The handlers of a phase that has begun.

@@ -124,7 +124,8 @@ end
 
 -- Admit waiters in order, up to the first without room. A waiter that another semaphore holds back is skipped.
 function L.step.admit(name, cursor, budget)
-  local admit = string.sub(name, 1, 4) == 'run/' and L.admit_run or admit_job
+  local of_runs = string.sub(name, 1, 4) == 'run/' or string.sub(name, 1, 9) == 'schedule/'
+  local admit = of_runs and L.admit_run or admit_job
   local some = math.min(budget, 20)
   local waiting = call('ZRANGE', K.waiters(name), cursor, cursor + some - 1)
   for i, id in ipairs(waiting) do

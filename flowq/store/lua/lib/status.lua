@@ -1,8 +1,8 @@
 -- lib/status: the structures a job can be in, and the one function that changes a status.
 -- uses: lib/set_aside
 -- Each status has exactly one structure: queued -> the queue; every other -> the registry of that
--- status and queue, or of a failed job with the field `unlisted` none. Started jobs are in `leases` too, scheduled ones in `timers`. Groups are counters of the graph, they are
--- in no structure.
+-- status and queue. A failed job with the field `unlisted`, a skipped job of a run and a group (it is a counter of the graph) are in none.
+-- Started jobs are in `leases` too, scheduled ones in `timers`.
 
 local ENDED = { finished = true, failed = true, stopped = true, canceled = true, skipped = true }
 local EVENTS_KEPT = 200000 -- a run of 10,000 jobs writes about 40,000
@@ -102,7 +102,7 @@ local function enter(job, score)
     L.wake(queue)
     return
   end
-  if status == 'failed' and job.unlisted then return end
+  if status == 'failed' and job.unlisted or status == 'skipped' and job.run then return end
   call('ZADD', K.registry(status, queue), score, id)
   if status == 'started' then
     call('ZADD', K.leases(), score, id)

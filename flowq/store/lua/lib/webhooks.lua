@@ -8,6 +8,12 @@ local LONGEST_ERROR = 65536 -- bytes
 
 L.posted = false -- per call
 
+-- A delivery is there: a worker takes it when it is due.
+function L.deliver(id, due)
+  call('ZADD', K.webhooks(), due, id)
+  L.posted = true
+end
+
 function L.post(job, status)
   for wanted, timeout, spec in string.gmatch(job.webhooks, '(%l+) (%d+) ([^\n]+)') do
     if wanted == status then
@@ -22,8 +28,7 @@ function L.post(job, status)
         fields[#fields + 1] = string.sub(call('GET', K.result(job.id)) or job.reason or '', -LONGEST_ERROR)
       end
       call('HSET', K.webhook(id), unpack(fields))
-      call('ZADD', K.webhooks(), now, id)
-      L.posted = true
+      L.deliver(id, now)
     end
   end
   if L.posted then L.wake('@decide') end

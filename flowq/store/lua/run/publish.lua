@@ -1,50 +1,22 @@
 -- run/publish: makes a staged run visible with all its jobs, at one instant
 -- edges: -
--- args: run nonce chunks directory_key fields*
--- guard: every chunk of this nonce is staged; the same nonce again is a duplicate
--- replies: {done | duplicate | conflict | wrong_state}
--- uses: job/release_dependents run/cancel
+-- args: run nonce chunks directory_key fields* claim*
+-- guard: every chunk of this nonce is staged; the same nonce again is a duplicate; for a slot those of lib/slot_claims
+-- replies: {done | duplicate | conflict | wrong_state | suspended | too_early | busy | skipped, run in its place}
+-- uses: job/release_dependents lib/run_turns lib/slot_claims
 -- The fields `handlers:early` and `handlers:exit` count the handlers, which are outside the graph, by when they have their turn. With the
--- fields `semaphore` and `max_runs` (its concurrency group) the run begins when the group has room, or does what `on_conflict` says.
-local EVERYBODY = 100 -- runs of a group that one submission cancels at most
-
-local function make_room(name, max)
-  local holding = call('ZCARD', K.holders(name))
-  for _, other in ipairs(call('ZRANGE', K.waiters(name), 0, EVERYBODY)) do L.cancel_run(other) end
-  for _, other in ipairs(call('ZRANGE', K.holders(name), 0, math.min(EVERYBODY, holding - max))) do L.cancel_run(other) end
-end
-
--- The group is taken, and this run is not to wait: it ends at once, with its handlers as if they were jobs of it.
-local function give_up(run, how, cells)
-  local outcome = how == 'fail' and 'failed' or 'finished'
-  call('HSET', K.run(run), 'status', 'running', 'open', cells, 'phase', 'exit', 'outcome', outcome)
-  L.set_halt(run, how)
-  L.event(run, '', '-', 'running', 'concurrency', 0, 1)
-  L.later('cancel', run)
-end
-
-local function begin(run, cells)
-  local found = call('HMGET', K.run(run), 'semaphore', 'max_runs', 'on_conflict')
-  local name, max, how = found[1], tonumber(found[2]), found[3]
-  if not name then return L.begin_run(run, 'start', '-', 1) end
-  if not L.run_has_room(name, max, run) then
-    if how == 'skip' or how == 'fail' then return give_up(run, how, cells) end
-    if how == 'cancel_running' then make_room(name, max) end
-  end
-  if L.enter_group(run, name, max, 'start') then
-    L.begin_run(run, 'start', '-', 1)
-  else
-    L.event(run, '', '-', 'queued', 'concurrency', 0, 1)
-  end
-end
-
+-- fields `semaphore` and `max_runs` (its concurrency group) the run begins when the group has room, or does what `on_conflict` says. `claim`
+-- is empty, or says for which slot of a schedule the run is: what was decided about the slot is noted in this very step.
 function T.publish()
   local run, nonce, chunks, directory, fields = A.text(), A.text(), A.number(), A.text(), A.list()
+  local claim = L.read_claim(A.list())
   local key = K.run(run)
   local found = call('HMGET', key, 'status', 'nonce', 'chunks', 'cells')
-  if found[1] and found[1] ~= 'staging' then return { found[2] == nonce and 'duplicate' or 'conflict' } end
-  if found[1] and found[2] ~= nonce then return { 'conflict' } end
-  if tonumber(found[3] or 0) ~= chunks then return { 'wrong_state' } end
+  if found[1] and found[1] ~= 'staging' then return { found[2] == nonce and 'duplicate' or 'conflict', '' } end
+  if found[1] and found[2] ~= nonce then return { 'conflict', '' } end
+  if tonumber(found[3] or 0) ~= chunks then return { 'wrong_state', '' } end
+  local refusal, holder = L.check_claim(claim)
+  if refusal and refusal ~= 'wait' then return { refusal, holder or '' } end
   local cells, handlers = tonumber(found[4] or 0), call('LLEN', K.handlers(run))
   call('HSET', key, 'nonce', nonce, 'attempt', 1, 'created_at', now, 'cells', cells, 'staged', cells, 'open', cells - handlers, 'outbox', 0,
     'warnings', 0, unpack(fields))
@@ -53,7 +25,7 @@ function T.publish()
   call('ZADD', K.runs(), now, run)
   call('ZADD', K.run_ids(), 0, run)
   call('ZADD', K.directory(directory), now, run)
-  begin(run, cells)
+  if L.take_slot(claim, run, refusal == 'wait') then L.take_turn(run, '-') end
   L.drain(100)
-  return { 'done' }
+  return { 'done', '' }
 end

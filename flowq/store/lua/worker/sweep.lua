@@ -47,6 +47,10 @@ local function fire(timer)
     L.lapse(id)
   elseif kind == 'timeout' then
     L.time_out_run(id)
+  elseif kind == 'place' then
+    L.check_place(id)
+  elseif kind == 'slow' then
+    L.check_pace(string.match(id, '^(%d+)|(.*)$'))
   elseif kind == 'admit' then
     L.push('admit', id, 0)
   elseif kind == 'vacate' then

@@ -162,6 +162,8 @@ class JobScopes:
             "id": record.id,
             "name": run.plan.name,
             "date": record.date or _date(record.created_ms, run.plan.timezone),
+            "scheduled_at": record.scheduled_at or None,
+            "schedule": record.entry or None,
             "flow_dir": run.flow_directory(node),
             "attempt": record.attempt,
             "status": str(record.outcome or record.status),

@@ -129,7 +129,7 @@ class ForkServerClient:
         finally:
             theirs.close()
         with suppress(PeerGoneError):  # an interpreter that ends at once; the loop will see that
-            ours.send({"path": list(place.path), "preload": [*_compatibility(), *preload]})
+            ours.send({"path": list(place.path), "preload": _as_for_rq(preload)})
         pid = process.pid
         process.returncode = 0  # this module reaps it; the Popen object must not
         return cls(loop, ours, pid, python=place.python, on_lost=on_lost)
@@ -381,9 +381,12 @@ class ForkServerClient:
             self.close()
 
 
-def _compatibility() -> list[str]:
-    """Return the module that lets `import rq` give flowq where the environment asks for that; a layer above, so by its name."""
-    return ["flowq.compat.auto"] if os.environ.get("FLOWQ_COMPAT") == "rq" else []
+def _as_for_rq(preload: Sequence[str]) -> list[str]:
+    """Return the modules to import, with those that let `import rq` give flowq where the environment asks for that.
+
+    They are a layer above, so this is by their names. `rq` itself comes last: instrumentations patch it when it is imported.
+    """
+    return ["flowq.compat.auto", *preload, "rq"] if os.environ.get("FLOWQ_COMPAT") == "rq" else list(preload)
 
 
 def _inherited(place: ForkServerKey) -> dict[str, str]:

@@ -1,0 +1,1 @@
+"""Parts of `flowq schedule`: its tables, options for times, and backfills."""

@@ -1,0 +1,157 @@
+"""The schedule entries of a catalog, with their ids, and what is kept of them in the store for users."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Any, Protocol
+
+from flowq.compiler import Compilation
+from flowq.plan import Json
+from flowq.plan.schedule import CatchUp, Entry
+from flowq.schedules.due import Policy
+from flowq.slots.series import Series, jitter_of
+from flowq.slots.timezones import time_in
+
+
+class FlowOfCatalog(Protocol):
+    """A flow as a scheduler sees it: `flowq.schedules.directory.catalog.CatalogFlow`."""
+
+    @property
+    def name(self) -> str:
+        """Its name in the catalog."""
+
+    @property
+    def path(self) -> str:
+        """Its absolute path."""
+
+    @property
+    def compilation(self) -> Compilation:
+        """That of its present text."""
+
+    @property
+    def valid(self) -> bool:
+        """Whether runs of it can be made."""
+
+    def compile(self, **more: Any) -> Compilation:
+        """Compile it for a run."""
+
+
+class FlowsOfDirectory(Protocol):
+    """A catalog as a scheduler sees it: `flowq.schedules.directory.catalog.Catalog`."""
+
+    @property
+    def name(self) -> str:
+        """The first part of the ids of its schedules."""
+
+    @property
+    def root(self) -> str:
+        """The directory, absolute."""
+
+    @property
+    def stale(self) -> bool:
+        """Whether the directory cannot be read."""
+
+    @property
+    def flows(self) -> Mapping[str, FlowOfCatalog]:
+        """The flows by name."""
+
+    def look(self) -> None:
+        """Look for changes."""
+
+
+@dataclass(frozen=True, slots=True)
+class KnownEntry:
+    """An entry of a flow of the catalog: its id, the flow, and what is computed of the entry."""
+
+    id: str
+    flow: FlowOfCatalog
+    entry: Entry
+    series: Series
+    policy: Policy
+    definition: str
+
+    def time(self, slot: int) -> str:
+        """Return a slot as a time in the entry's zone, for messages."""
+        return time_in(slot, self.entry.timezone)
+
+    def delay(self, slot: int) -> int:
+        """Return by how much (ms) the run of a slot begins later."""
+        return jitter_of(self.id, slot, self.entry.jitter) if self.entry.jitter else 0
+
+
+class Entries:
+    """The entries of a catalog. Those of a flow that is not valid now are the ones that it had when it was valid last."""
+
+    def __init__(self, catalog: FlowsOfDirectory) -> None:
+        self._catalog = catalog
+        self._known: dict[str, tuple[Compilation, tuple[Entry, ...]]] = {}
+
+    def all(self) -> list[KnownEntry]:
+        """Return the entries of all flows."""
+        self._known = {name: self._of(name, flow) for name, flow in self._catalog.flows.items()}
+        return [
+            known_entry(self._catalog.name, flow, entry)
+            for name, flow in self._catalog.flows.items()
+            for entry in self._known[name][1]
+        ]
+
+    def _of(self, name: str, flow: FlowOfCatalog) -> tuple[Compilation, tuple[Entry, ...]]:
+        former = self._known.get(name)
+        if former is not None and former[0] is flow.compilation:
+            return former
+        if flow.valid:
+            return flow.compilation, flow.compilation.schedules
+        return flow.compilation, () if former is None else former[1]
+
+
+def known_entry(catalog: str, flow: FlowOfCatalog, entry: Entry) -> KnownEntry:
+    """Return an entry of a flow of a catalog with its id."""
+    rules = Policy(entry.catch_up.mode, entry.catch_up.max, entry.catch_up.window, entry.overlap, entry.jitter)
+    series = entry.series
+    return KnownEntry(f"{catalog}/{flow.name}:{entry.name}", flow, entry, series, rules, series.definition(entry.jitter))
+
+
+def code_of(compilation: Compilation) -> str:
+    """Return a digest of the files that a plan was made of."""
+    sources = {} if compilation.plan is None else dict(compilation.plan.sources)
+    return hashlib.sha256(json.dumps(sources, sort_keys=True).encode("utf-8", "surrogateescape")).hexdigest()[:16]
+
+
+@dataclass(frozen=True, slots=True)
+class Description:
+    """What a scheduler keeps of an entry in the store, for commands on any machine.
+
+    Attributes:
+        entry: the entry.
+        path: the flow file, absolute, on the machine of the scheduler.
+        root: the directory of the catalog, where its runs belong.
+        queue_prefix: in front of the names of the queues of its runs.
+        problem: why it cannot fire now, or "".
+    """
+
+    entry: Entry
+    path: str
+    root: str
+    queue_prefix: str = ""
+    problem: str = ""
+
+    def to_json(self) -> str:
+        """Return the stored text."""
+        return json.dumps(asdict(self), ensure_ascii=False, sort_keys=True, default=str)
+
+    @classmethod
+    def from_json(cls, text: str) -> "Description | None":
+        """Return what was stored, None if another version of flowq wrote it in another form."""
+        try:
+            found = json.loads(text)
+            return cls(_entry(found["entry"]), found["path"], found["root"], found["queue_prefix"], found["problem"])
+        except (ValueError, KeyError, TypeError):
+            return None
+
+
+def _entry(document: Mapping[str, Json]) -> Entry:
+    names = {item.name for item in fields(Entry)}
+    values = {name: value for name, value in document.items() if name in names}
+    values |= {name: tuple(values[name]) for name in ("cron", "at") if name in values}
+    return Entry(**values | {"catch_up": CatchUp(**document["catch_up"])})

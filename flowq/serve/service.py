@@ -1,0 +1,96 @@
+"""The service for one directory: which processes it has, and with which options."""
+
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from flowq import defaults
+from flowq.schedules.directory.names import served_prefix
+from flowq.serve.child import Child
+from flowq.serve.tree import Tree
+
+_PYTHON: Final = (
+    sys.executable,
+    "-P",
+    "-m",
+)  # -P: a file of the user's that is named like a module must not be imported in its place
+
+
+@dataclass(frozen=True, slots=True)
+class ServeOptions:
+    """What is served, and how.
+
+    Attributes:
+        directory: the absolute path of the flows.
+        catalog: the name of their catalog.
+        embedded: the server is the embedded one, where the queues have a prefix, and nothing else serves them.
+        slots: jobs executed at once.
+        queues: what the worker serves; none: those of the flows on the embedded server, else "default".
+        scheduler: run a scheduler.
+        worker: run a worker.
+        drain: seconds for which running jobs may finish after a stop signal.
+        scheduling: further options of the scheduler.
+        log: level, format and dates of log lines.
+    """
+
+    directory: str
+    catalog: str
+    embedded: bool
+    slots: int
+    queues: tuple[str, ...] = ()
+    scheduler: bool = True
+    worker: bool = True
+    drain: float = 600.0
+    scheduling: tuple[str, ...] = ()
+    log: Mapping[str, str] = field(default_factory=dict)
+
+
+class Service:
+    """The processes for one directory.
+
+    Args:
+        options: what is served.
+        told: called with what the scheduler reports, see `flowq.schedules.summary`.
+    """
+
+    def __init__(self, options: ServeOptions, told: Callable[[Mapping[str, Any]], None]) -> None:
+        self._options = options
+        self._told = told
+        self._children: list[Child] = []
+        self._worker: Child | None = None
+        if options.scheduler:
+            command = (*_PYTHON, "flowq", "schedule", "run", *options.scheduling, *self._logging())
+            self._children.append(Child("scheduler", command, (options.directory,), directory=options.directory, reports=True))
+        if options.worker:
+            command = (*_PYTHON, "flowq.worker.main", f"--slots={options.slots}", *self._logging())
+            self._worker = Child("worker", command, self._first_queues(), directory=options.directory)
+            self._children.append(self._worker)
+
+    def run(self) -> int:
+        """Serve until a stop signal; return the exit code."""
+        return Tree(self._children, self._options.drain, self._reported).run()
+
+    def _reported(self, summary: Mapping[str, Any]) -> None:
+        options = self._options
+        if self._worker is not None and options.embedded and not options.queues:
+            wanted = self._stored(summary["queues"] or (defaults.QUEUE,))
+            if not set(wanted) <= set(self._worker.operands):  # more are no reason to replace a worker that is at work
+                self._worker.replace(wanted)
+        self._told(summary)
+
+    def _first_queues(self) -> tuple[str, ...]:
+        """Return the queues of the worker before the scheduler has told those of the flows; none: it waits for that."""
+        options = self._options
+        if options.queues or not options.embedded or not options.scheduler:
+            return self._stored(options.queues or (defaults.QUEUE,))
+        return ()
+
+    def _stored(self, queues: "tuple[str, ...] | list[str]") -> tuple[str, ...]:
+        """Return the store's names of queues."""
+        prefix = served_prefix(self._options.catalog)
+        return tuple(f"{prefix}/{queue}" if self._options.embedded else queue for queue in queues)
+
+    def _logging(self) -> tuple[str, ...]:
+        log = self._options.log
+        return f"--log-level={log['level']}", f"--log-format={log['format']}", f"--date-format={log['dates']}"

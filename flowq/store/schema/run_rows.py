@@ -1,0 +1,92 @@
+"""Records of runs, their history and their output, from the hashes and streams of the store."""
+
+from collections.abc import Mapping
+
+from flowq.exceptions import CorruptRecordError
+from flowq.states import JobStatus, RunStatus
+from flowq.store.schema.records import Event, LogEntry, RunRecord
+
+
+def log_entry(seq: str, row: Mapping[bytes, bytes]) -> LogEntry:
+    """Return an entry of a run's output."""
+    return LogEntry(seq, int(seq.partition("-")[0]), row[b"j"].decode(), int(row[b"x"]), row[b"s"].decode(), row[b"d"])
+
+
+def event(run: str, seq: str, row: Mapping[bytes, bytes]) -> Event:
+    """Return an entry of a run's history."""
+    return Event(
+        seq=seq,
+        at_ms=int(seq.partition("-")[0]),
+        run=run,
+        job=row[b"j"].decode() or None,
+        old=row[b"f"].decode(),
+        new=row[b"t"].decode(),
+        reason=row[b"r"].decode() or None,
+        execution=int(row[b"x"]),
+        attempt=int(row[b"a"] or 0),
+    )
+
+
+def run_record(run: str, row: Mapping[bytes, bytes]) -> RunRecord | None:
+    """Return the record of a run, None when there is none, or it is on its way in or out.
+
+    Raises:
+        CorruptRecordError: it is not what flowq wrote.
+    """
+    fields = {name.decode(): value.decode("utf-8", "surrogateescape") for name, value in row.items()}
+    if fields.get("status") in {None, "staging", "collecting"}:
+        return None
+    try:
+        return _record_of(run, fields)
+    except (ValueError, KeyError) as error:
+        raise CorruptRecordError(f"the record of run {run} cannot be read: {error}") from error
+
+
+def _record_of(run: str, fields: Mapping[str, str]) -> RunRecord:
+    counts = {
+        JobStatus(name.removeprefix("jobs:")): int(value)
+        for name, value in fields.items()
+        if name.startswith("jobs:") and name != "jobs:-" and int(value) > 0
+    }
+    return RunRecord(
+        id=run,
+        flow=fields.get("flow", ""),
+        status=RunStatus(fields["status"]),
+        attempt=int(fields["attempt"]),
+        created_ms=int(fields["created_at"]),
+        started_ms=_integer(fields.get("started_at")),
+        ended_ms=_integer(fields.get("ended_at")),
+        directory=fields.get("directory", ""),
+        file=fields.get("file", ""),
+        local=fields.get("local") == "1",
+        params=fields.get("params", "{}"),
+        labels=fields.get("labels", "{}"),
+        total=int(fields.get("total", 0)),
+        open=int(fields.get("open", 0)),
+        warnings=int(fields.get("warnings", 0)),
+        canceling=fields.get("cancel") in {"1", "2"},
+        outcome=RunStatus(fields["outcome"]) if "outcome" in fields else None,
+        semaphore=fields.get("semaphore"),
+        signature=fields.get("signature", ""),
+        plan_attempt=fields.get("plan_attempt", ""),
+        sources=fields.get("sources", "{}"),
+        date=fields.get("date", ""),
+        root=fields.get("root", ""),
+        notifies="notify" in fields,
+        queue_prefix=run if fields.get("local") == "1" else fields.get("queue_prefix", ""),
+        schedule=fields.get("schedule", ""),
+        slot=_integer(fields.get("slot")),
+        scheduled_at=fields.get("scheduled_at", ""),
+        entry=fields.get("entry", ""),
+        cause=fields.get("cause", ""),
+        by=fields.get("by", ""),
+        waits_for=fields.get("waits_for") or fields.get("semaphore", ""),
+        turned_away_by=fields.get("turned_away_by", ""),
+        left_out=int(fields.get("left_out", 0)),
+        retention=int(fields.get("retention", 0)) / 1000,
+        counts=counts,
+    )
+
+
+def _integer(text: str | None) -> int | None:
+    return None if text is None else int(text)

@@ -1,0 +1,143 @@
+"""What is read after a round: records, event streams, the execution log of the jobs, the journals of the submitters."""
+
+import json
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from flowq.ids import member_id
+from flowq.plan import Plan
+from flowq.store import Store
+from tests.chaos.cast import NAMESPACE, Strike
+from tests.chaos.network import JOURNAL
+from tests.support import invariants
+from tests.support.graphs import plan_of_run
+from tests.support.invariants import Picture
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A line of the execution log. `what` is begin or end, `time` is monotonic, in s."""
+
+    what: str
+    job: str
+    execution: int
+    pid: int
+    time: float
+
+    @property
+    def key(self) -> tuple[str, int]:
+        """The execution."""
+        return self.job, self.execution
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A change of a job's status, of the stream of its run. `at` is the server's clock in ms, `job` is empty for the run itself."""
+
+    at: int
+    stream: str
+    job: str
+    old: str
+    new: str
+    reason: str
+    execution: int
+
+
+@dataclass
+class Evidence:
+    """All that is known after a round. `parents` are of plain jobs, `accepted` the ids that the server has accepted."""
+
+    picture: Picture
+    changes: list[Change]
+    log: list[Line]
+    strikes: list[Strike]
+    accepted_runs: set[str] = field(default_factory=set)
+    accepted_jobs: set[str] = field(default_factory=set)
+    parents: dict[str, list[str]] = field(default_factory=dict)
+    plans: dict[str, Plan] = field(default_factory=dict)
+    values: dict[str, bytes] = field(default_factory=dict)  # of finished jobs
+    epoch: float = 0.0  # the clock minus the monotonic time, in s
+
+    @cached_property
+    def ended_well(self) -> set[tuple[str, int]]:
+        """The executions whose code came to its end."""
+        return {line.key for line in self.log if line.what == "end"}
+
+    @cached_property
+    def created(self) -> dict[str, float]:
+        """When each job was created, on the clock in s."""
+        return {change.job: change.at / 1000 for change in self.changes if change.old == "-"}
+
+    @cached_property
+    def edges(self) -> dict[str, list[tuple[str, str]]]:
+        """For each job its parents and conditions, with all members of a group in the place of the group."""
+        found = {job: [(parent, "ran") for parent in parents] for job, parents in self.parents.items()}
+        for run, plan in self.plans.items():
+            for cell in plan.cells:
+                if not cell.group:
+                    found[member_id(run, cell.ordinal)] = [
+                        (member_id(run, member), edge.condition)
+                        for edge in cell.parents
+                        for member in _members(plan, edge.parent)
+                    ]
+        return found
+
+    @property
+    def jobs(self) -> dict[str, dict[str, str]]:
+        """The records of all jobs."""
+        return {job: row for job, row in self.picture.jobs.items() if row.get("kind") != "group"}
+
+
+def _members(plan: Plan, ordinal: int) -> Iterator[int]:
+    cell = plan.cells[ordinal]
+    if not cell.group:
+        yield ordinal
+        return
+    for edge in cell.parents:
+        yield from _members(plan, edge.parent)
+
+
+def read(store: Store, place: Path, strikes: list[Strike]) -> Evidence:
+    """Read the evidence of a round that has come to rest."""
+    picture = invariants.read(store.client, NAMESPACE)
+    evidence = Evidence(picture, list(_changes(store)), list(_log(place / "log")), [*strikes, *_network(place)])
+    evidence.epoch = time.time() - time.monotonic()
+    for path in place.glob("journal*"):
+        for row in map(json.loads, path.read_text().splitlines()):
+            if "tried" in row:
+                evidence.parents[row["id"]] = row["parents"]
+            else:
+                (evidence.accepted_runs if row["flow"] else evidence.accepted_jobs).add(row["id"])
+    evidence.plans = {run: plan_of_run(store, run) for run in picture.runs}
+    finished = [job for job, row in evidence.jobs.items() if row["status"] == "finished"]
+    if finished:
+        client: Any = store.client
+        values = client.mget([store.session.keys("result", job) for job in finished])
+        evidence.values = {job: value for job, value in zip(finished, values, strict=True) if value is not None}
+    return evidence
+
+
+def _changes(store: Store) -> Iterator[Change]:
+    client: Any = store.client
+    prefix = store.session.keys("events", "")
+    for key in client.scan_iter(match=prefix.replace("{", "\\{").replace("}", "\\}") + "*", count=1000):
+        stream = key.decode().removeprefix(prefix)
+        for number, row in client.xrange(key):
+            job, old, new, reason = (row[name].decode() for name in (b"j", b"f", b"t", b"r"))
+            yield Change(int(number.partition(b"-")[0]), stream, job, old, new, reason, int(row[b"x"]))
+
+
+def _log(path: Path) -> Iterator[Line]:
+    for text in path.read_text().splitlines() if path.exists() else ():
+        what, job, execution, pid, now = text.split(" ")
+        yield Line(what, job, int(execution), int(pid), float(now))
+
+
+def _network(place: Path) -> list[Strike]:
+    path = place / JOURNAL
+    rows = map(json.loads, path.read_text().splitlines()) if path.exists() else ()
+    return [Strike(row["kind"], row["at"], row["at"]) for row in rows]

@@ -1,0 +1,106 @@
+"""Mistakes in a copy of flowq. The checks must find each of them: otherwise their zeros would mean nothing."""
+
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+_PACKAGE: Final = Path(__file__).parents[2] / "flowq"
+
+
+@dataclass(frozen=True, slots=True)
+class Mutant:
+    """A mistake: in a file of the package `right` is replaced by `wrong`, and likewise in the file of `more`.
+
+    `checks` are those of which at least one must find it.
+    """
+
+    file: str
+    right: str
+    wrong: str
+    checks: tuple[str, ...]
+    more: "Mutant | None" = None
+
+
+MUTANTS: Final = {
+    "no fence": Mutant(
+        "store/lua/lib/execution_history.lua",
+        "if job.token == token then\n    if",
+        "if true then\n    if",
+        ("finished without a good execution", "duplicated transitions"),
+        more=Mutant(
+            "store/lua/worker/heartbeat.lua",
+            "if found[1] ~= 'started' or found[2] ~= token then",
+            "if found[1] ~= 'started' then",
+            (),
+        ),
+    ),
+    "early release": Mutant(
+        "store/lua/job/release_dependents.lua",
+        "if child.pending == 0 then L.ready(child)",
+        "if child.pending <= 1 then L.ready(child)",
+        ("early dependents",),
+    ),
+    "lost outbox": Mutant(
+        "store/lua/lib/job_end.lua",
+        "L.push('edges', job.id, 0, job.run)",
+        "L.retire(job)",
+        ("stuck",),
+    ),
+    "no lease expires": Mutant("store/lua/job/reap_expired_lease.lua", "if lease > now then", "if true then", ("stuck",)),
+    "places are kept": Mutant(
+        "store/lua/lib/semaphores.lua",
+        "call('ZREM', K.holders(sem.name), job.id)\n      if",
+        "if",
+        ("stuck", "over their limits", "inconsistent"),
+    ),
+    "places without a limit": Mutant(
+        "store/lua/lib/semaphores.lua",
+        "return call('ZCARD', key) < sem.max or",
+        "return true or",
+        ("over their limits",),
+    ),
+    "one attempt too many": Mutant(
+        "store/lua/lib/retry.lua", "if attempt > max or", "if attempt > max + 1 or", ("attempts over the bound",)
+    ),
+    "a request counts twice": Mutant(
+        "store/lua/job/create.lua", "if old.nonce == nonce then", "if false then", ("duplicated transitions", "inconsistent")
+    ),
+    "a report counts twice": Mutant(
+        "store/lua/lib/execution_history.lua", "  return 'duplicate'\n", "  return nil\n", ("inconsistent",)
+    ),
+    "records expire": Mutant("store/lua/lib/job_end.lua", "  if ttl < 0 then return end\n", "", ("lost",)),
+    "a payload stays": Mutant(
+        "store/lua/lib/status.lua", "K.job(id), K.payload(id), K.result(id)", "K.job(id), K.result(id)", ("orphan keys",)
+    ),
+    "an exit is a success": Mutant(
+        "worker/supervisor/ends.py",
+        "    if code >= 0:\n",
+        '    if code == 0:\n        return {"outcome": "finished", "value": b"null", "exit_code": 0}\n    if code >= 0:\n',
+        ("finished without a good execution",),
+    ),
+}
+
+
+def texts(name: str) -> dict[str, str]:
+    """Return the files of the package that a mutant changes, with their mistakes.
+
+    Raises:
+        AssertionError: a file has another text now.
+    """
+    found, mutant = {}, MUTANTS[name]
+    while True:
+        right = (_PACKAGE / mutant.file).read_text()
+        assert right.count(mutant.right) == 1, f"{mutant.file} has another text now: {mutant.right!r} is not in it once"
+        found[mutant.file] = right.replace(mutant.right, mutant.wrong)
+        if mutant.more is None:
+            return found
+        mutant = mutant.more
+
+
+def seed(name: str, directory: Path) -> Path:
+    """Copy flowq with a mistake into a directory; return the directory, to be imported from."""
+    shutil.copytree(_PACKAGE, directory / "flowq", ignore=shutil.ignore_patterns("__pycache__"))
+    for file, text in texts(name).items():
+        (directory / "flowq" / file).write_text(text)
+    return directory

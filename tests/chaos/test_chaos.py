@@ -1,0 +1,167 @@
+"""A round of chaos, and the teeth of its checks."""
+
+import json
+import sys
+from collections import Counter
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from tests.chaos import mutants
+from tests.chaos.cast import SUBMITTERS, Setting, Strike
+from tests.chaos.checks import CHECKS
+from tests.chaos.evidence import Change, Evidence, Line
+from tests.chaos.recovery import WORKER, quantile, recoveries
+from tests.chaos.report import ZEROS, document, late, problems
+from tests.chaos.rounds import Findings, play
+from tests.chaos.schedule import NETWORK, PROCESSES, schedule
+from tests.chaos.workload import workload
+from tests.support.invariants import Picture
+
+only_linux = pytest.mark.skipif(sys.platform != "linux", reason="finds its victims in /proc")
+MUTANT = Setting(seed=1, seconds=20.0, calm=10.0)
+ROUNDS = 3  # until a mutant is found
+
+
+@only_linux
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_a_round_of_chaos_breaks_no_guarantee() -> None:
+    findings = play(Setting(seed=1, seconds=25.0))
+    assert not findings.broken, problems(findings)
+    assert set(findings.problems) == set(ZEROS)
+    assert findings.faults.total() > 30  # a busy machine has fewer requests that faults could hit
+    assert findings.executions > 100
+
+
+@only_linux
+@pytest.mark.chaos
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("name", mutants.MUTANTS)
+def test_a_mutant_is_found(name: str, tmp_path: Path) -> None:
+    setting = replace(MUTANT, package=mutants.seed(name, tmp_path))
+    found: set[str] = set()
+    for number in range(ROUNDS):
+        if not found & set(mutants.MUTANTS[name].checks):
+            findings = play(replace(setting, seed=setting.seed + number))
+            found |= {check for check, texts in findings.problems.items() if texts}
+    assert found & set(mutants.MUTANTS[name].checks), found
+
+
+@pytest.mark.parametrize("name", mutants.MUTANTS)
+def test_mutants_are_mistakes_of_the_present_text(name: str) -> None:
+    assert mutants.MUTANTS[name].wrong in mutants.texts(name)[mutants.MUTANTS[name].file]
+    assert set(mutants.MUTANTS[name].checks) <= set(ZEROS)
+
+
+def test_every_check_finds_a_mutant() -> None:
+    assert {check for mutant in mutants.MUTANTS.values() for check in mutant.checks} >= {*CHECKS, "stuck", "orphan keys"}
+
+
+def test_the_seed_decides_faults_and_workload() -> None:
+    assert schedule(1, 60, 2) == schedule(1, 60, 2) != schedule(2, 60, 2)
+    assert workload(1, 60, SUBMITTERS) == workload(1, 60, SUBMITTERS) != workload(2, 60, SUBMITTERS)
+
+
+def test_all_kinds_of_faults_and_jobs_occur() -> None:
+    assert {fault.kind for seed in range(5) for fault in schedule(seed, 60, 2)} == {*NETWORK, *PROCESSES}
+    items = [item for seed in range(5) for part in workload(seed, 60, SUBMITTERS) for item in part]
+    keys = {key for item in items for job in item.flow.get("jobs", {}).values() for key in job}
+    assert keys >= {"matrix", "foreach", "retry", "allow_failure", "if", "flow", "concurrency", "timeout", "fail_fast", "delay"}
+    assert {key for item in items for key in item.flow} >= {"fail_fast", "concurrency", "on_cancel", "on_exit", "timeout"}
+    assert {bool(item.delay) for item in items} == {item.unique for item in items} == {bool(item.after) for item in items}
+
+
+# -- the checks, on evidence that is made up
+
+
+def run(*texts: str) -> list[Change]:
+    """Return changes of plain jobs, each written as "<at> <job> <old> <new> <execution>"."""
+    rows = (text.split() for text in texts)
+    return [Change(int(at), "-", job, old, new, "", int(number)) for at, job, old, new, number in rows]
+
+
+def log(*texts: str) -> list[Line]:
+    """Return lines of the execution log, each written as "<what> <job> <execution>"."""
+    rows = (text.split() for text in texts)
+    return [Line(what, job, int(number), 7, float(index)) for index, (what, job, number) in enumerate(rows)]
+
+
+def found(check: str, evidence: Evidence) -> list[str]:
+    return list(CHECKS[check](evidence))
+
+
+def test_what_was_accepted_and_is_gone_is_lost() -> None:
+    evidence = Evidence(Picture(jobs={"a": {"status": "finished"}}), [], [], [], accepted_jobs={"a", "b"}, accepted_runs={"r"})
+    assert found("lost", evidence) == ["run r was accepted, and is gone", "job b was accepted, and is gone"]
+
+
+def test_an_execution_that_ends_twice_is_found() -> None:
+    right = run("1 a queued started 1", "2 a started queued 1", "3 a queued started 2", "4 a started finished 2")
+    assert found("duplicated transitions", Evidence(Picture(), right, log("begin a 1", "begin a 2", "end a 2"), [])) == []
+    wrong = [*right, *run("5 a started failed 2")]
+    assert found("duplicated transitions", Evidence(Picture(), wrong, log("begin a 1", "begin a 1"), [])) == [
+        "execution 1 of a began 2 times",
+        "execution 2 of a ended its job 2 times",
+    ]
+
+
+def test_a_dependent_that_begins_before_its_parent_has_ended_is_found() -> None:
+    parents = {"a": [], "b": ["a"]}
+    start = run("1 a - queued 0", "1 b - deferred 0", "2 a queued started 1")
+    right = [*start, *run("3 a started finished 1", "3 b deferred queued 0")]
+    assert found("early dependents", Evidence(Picture(), right, [], [], parents=parents)) == []
+    wrong = [*start, *run("3 b deferred queued 0", "4 a started finished 1")]
+    assert found("early dependents", Evidence(Picture(), wrong, [], [], parents=parents)) == [
+        "b was queued before ['a'] had ended"
+    ]
+
+
+def test_a_success_without_a_good_execution_is_found() -> None:
+    end = run("4 a started finished 2")
+    rows = {"a": {"status": "finished", "token": "2-x"}}
+    right = Evidence(Picture(jobs=rows), end, log("begin a 2", "end a 2"), [], values={"a": b'"a:2"'})
+    assert found("finished without a good execution", right) == []
+    wrong = Evidence(Picture(jobs=rows), end, log("begin a 1", "end a 1", "begin a 2"), [], values={"a": b'"a:1"'})
+    assert len(found("finished without a good execution", wrong)) == 2
+
+
+def test_too_many_holders_of_a_place_are_found() -> None:
+    rows = {name: {"status": "finished", "semaphores": "1 job/red"} for name in "ab"}
+    right = run("1 a queued started 1", "2 b queued started 1", "2 a started finished 1")  # the order within 1 ms is not known
+    assert found("over their limits", Evidence(Picture(jobs=rows), right, [], [])) == []
+    wrong = run("1 a queued started 1", "2 b queued started 1", "3 a started finished 1")
+    assert found("over their limits", Evidence(Picture(jobs=rows, holders={"job/red": {"a": 1.0}}), wrong, [], [])) == [
+        "['a', 'b'] were in job/red at once, which takes 1",
+        "['a'] hold job/red in the end",
+    ]
+
+
+def test_a_recovery_counts_from_the_later_of_fault_and_end_of_an_outage() -> None:
+    changes = run("1000 a queued started 1", "9000 a queued started 2")
+    lost = Strike("kill worker", 2.0, 2.0, frozenset({7}))
+    begun = [Line("begin", "a", 1, 7, 1.0), Line("begin", "a", 2, 8, 9.1), Line("end", "a", 2, 8, 9.2)]
+    assert list(recoveries(Evidence(Picture(), changes, begun, [lost]), WORKER)) == [7.0]
+    outage = Strike("kill server", 3.0, 6.5)
+    assert list(recoveries(Evidence(Picture(), changes, begun, [lost, outage]), WORKER)) == [2.5]
+    well = [*begun, Line("end", "a", 1, 7, 3.0)]
+    assert list(recoveries(Evidence(Picture(), changes, well, [lost]), WORKER)) == []
+
+
+def test_the_report_is_json() -> None:
+    zeros: dict[str, list[str]] = {name: [] for name in ZEROS}
+    one = Findings(1, Counter({"cut": 2}), jobs=3, problems=zeros, after_worker=[1.0, 3.0])
+    two = Findings(2, Counter({"cut": 1, "delay": 1}), jobs=4, problems=zeros | {"lost": ["a"]}, after_worker=[9.0])
+    shown = json.loads(json.dumps(document([one, two])))
+    assert (shown["figures"]["faults"], shown["figures"]["jobs"], shown["figures"]["lost"]) == (4, 7, 1)
+    assert shown["rounds"][1]["faults"] == {"cut": 1, "delay": 1}
+    assert (one.broken, two.broken) == (False, True)
+    assert (late([one], 2.0), late([one, two], 2.0)) == (False, True)
+    assert "lost: a" in problems(two)
+
+
+def test_quantiles() -> None:
+    assert quantile([], 0.5) == 0
+    assert quantile([3, 1, 2], 0.5) == 2
+    assert quantile(list(range(100)), 0.99) == 99

@@ -1,0 +1,66 @@
+"""What a fork server executes before its first horse leaves no trace, and is no code of the user's."""
+
+import gc
+import os
+import pickle
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from flowq.jobs.context import current_task
+from flowq.timeouts import UnixSignalDeathPenalty
+from flowq.worker.fork_server import rehearsal
+from flowq.worker.horse import callbacks
+from tests.support.supervisor_stub import Stand, task
+
+PLAIN = task("pickle", payload=pickle.dumps(("os.getpid", (), {})))
+
+
+@pytest.fixture
+def _thawed() -> Iterator[None]:
+    yield
+    gc.unfreeze()
+
+
+@pytest.mark.usefixtures("_thawed")
+@pytest.mark.parametrize("again", [False, True])
+def test_a_rehearsal_leaves_environment_and_context_as_they_were(monkeypatch: pytest.MonkeyPatch, again: bool) -> None:
+    monkeypatch.setenv("FLOWQ_JOB_ID", "of the job that this program is")
+    monkeypatch.delenv("FLOWQ_ATTEMPT", raising=False)
+    before = dict(os.environ)
+    rehearsal.settle(again=again)
+    assert dict(os.environ) == before
+    assert current_task() is None
+    assert gc.get_freeze_count()
+
+
+def test_a_rehearsal_calls_no_code_of_the_users(tmp_path: Path) -> None:
+    calls = tmp_path / "calls"
+
+    class Penalty(UnixSignalDeathPenalty):
+        def __init__(self, *args: Any, **kwargs: Any) -> None:
+            with calls.open("a") as file:
+                file.write(f"{os.getpid()}\n")
+            super().__init__(*args, **kwargs)
+
+    former = callbacks.install(callbacks.Hooks(penalty_class=Penalty))
+    try:
+        with Stand(clone=True) as stand:
+            horse = pickle.loads(stand.run(PLAIN).outcome["value"])  # noqa: S301 - made above
+    finally:
+        callbacks.install(former)
+    assert calls.read_text().split() == [str(horse)]
+
+
+def test_modules_that_are_imported_ahead_are_set_apart_too() -> None:
+    counted = task("pickle", payload=pickle.dumps(("gc.get_freeze_count", (), {})))
+    with Stand() as stand:
+
+        def frozen() -> int:
+            return int(pickle.loads(stand.run(counted).outcome["value"]))  # noqa: S301 - made above
+
+        first = frozen()
+        stand.fork_server.warm("pickle")
+        assert any(frozen() > first + 100 for _ in range(100))

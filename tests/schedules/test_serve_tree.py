@@ -1,0 +1,131 @@
+"""The processes of `flowq serve`: any of them is killed, stopped, or cannot begin."""
+
+import os
+import signal
+import time
+from pathlib import Path
+
+import pytest
+
+from flowq.plan import Action, RetryPolicy
+from flowq.states import JobStatus
+from flowq.store import Store
+from flowq.worker.signals import SAME_STOP
+from tests.support.serve import ServeProcess
+from tests.support.server import PrivateServer
+from tests.support.supervisor_stub import survivors
+from tests.support.wait import until
+from tests.support.workers import ended, flow, node, records, script, start
+
+
+@pytest.fixture
+def env(server: PrivateServer, store: Store) -> dict[str, str]:
+    return {"FLOWQ_REDIS_URL": server.url, "FLOWQ_NAMESPACE": store.namespace}
+
+
+@pytest.fixture
+def flows(tmp_path: Path) -> Path:
+    (tmp_path / "flows").mkdir()
+    return tmp_path / "flows"
+
+
+def serve(flows: Path, env: dict[str, str], *arguments: str) -> ServeProcess:
+    return ServeProcess(flows, "--no-scheduler", *arguments, log=flows.parent / "serve.log", env=env)
+
+
+def long_job(flows: Path) -> Action:
+    """Return a job that says when it runs, and ends when a file is there."""
+    return script(f"echo $$ >> {flows.parent}/runs; until [ -e {flows.parent}/go ]; do sleep 0.05; done")
+
+
+def runs(flows: Path, times: int = 1) -> None:
+    file = flows.parent / "runs"
+    until(lambda: file.exists() and len(file.read_text().split()) == times, timeout=25, message=f"the job to run {times} times")
+
+
+def status(store: Store, run: str) -> JobStatus:
+    (record,) = records(store, run)
+    return record.status
+
+
+@pytest.mark.slow
+def test_a_killed_worker_is_replaced_and_its_job_runs_again(flows: Path, env: dict[str, str], store: Store) -> None:
+    with serve(flows, env) as served:
+        run = start(store, flow(node("a", long_job(flows), retry=RetryPolicy(1))), flows)
+        runs(flows)
+        (pid,) = served.pids("worker")
+        os.kill(pid, signal.SIGKILL)
+        served.says("the worker (pid")
+        runs(flows, 2)
+        (flows.parent / "go").touch()
+        assert ended(store, run)[0].status is JobStatus.FINISHED
+        assert len(served.pids("worker")) == 2
+
+
+def test_children_end_with_a_killed_parent_and_hand_their_jobs_back(flows: Path, env: dict[str, str], store: Store) -> None:
+    with serve(flows, env) as served:
+        run = start(store, flow(node("a", long_job(flows))), flows)
+        runs(flows)
+        served.signal(signal.SIGKILL)
+        until(lambda: not survivors(served.mark), message="all children to end")
+        (record,) = records(store, run)
+        assert (record.status, record.attempt) == (JobStatus.QUEUED, 0)
+
+
+def test_a_stop_lets_jobs_finish(flows: Path, env: dict[str, str], store: Store) -> None:
+    with serve(flows, env) as served:
+        run = start(store, flow(node("a", long_job(flows)), node("b", script("true")), edges={"b": {"a": "success"}}), flows)
+        runs(flows)
+        served.signal()
+        served.says("running jobs may take 10m")
+        (flows.parent / "go").touch()
+        assert served.wait() == 0
+        assert [record.status for record in records(store, run)] == [JobStatus.FINISHED, JobStatus.QUEUED]
+
+
+@pytest.mark.parametrize("how", ["drained", "second signal"])
+def test_then_jobs_are_handed_back(flows: Path, env: dict[str, str], store: Store, how: str) -> None:
+    with serve(flows, env, *(["--drain", "1s"] if how == "drained" else [])) as served:
+        run = start(store, flow(node("a", long_job(flows))), flows)
+        runs(flows)
+        served.signal()
+        served.says("stopping")
+        if how == "second signal":
+            stopped = time.monotonic()
+            until(lambda: time.monotonic() > stopped + SAME_STOP + 0.3)  # an earlier one is the same
+            served.signal()
+        assert served.wait() == 0
+        assert status(store, run) is JobStatus.QUEUED
+
+
+def test_a_child_that_cannot_begin_ends_it_with_its_code(flows: Path, tmp_path: Path) -> None:
+    with serve(flows, {"FLOWQ_REDIS_URL": f"unix://{tmp_path}/nothing.sock"}) as served:
+        assert served.wait() == 6
+        assert "nothing.sock" in served.output
+        assert "Traceback" not in served.output
+
+
+def test_nothing_to_run_is_a_usage_error(flows: Path, env: dict[str, str]) -> None:
+    with serve(flows, env, "--no-workers") as served:
+        assert served.wait() == 2
+        assert "leave nothing to run" in served.output
+
+
+def test_the_embedded_server_is_held_open_and_queues_have_a_prefix(flows: Path, home: Path) -> None:
+    from flowq.connections.clients import open_store
+    from flowq.flows.actions.submit import submit
+
+    with serve(flows, {}, "--queues", "default", "--queues", "gpu") as served:
+        served.says("listens on serve/flows/default, serve/flows/gpu")
+        store = open_store()
+        try:
+            plan = flow(node("a", script("true"), queue="gpu"), node("b", script("true")))
+            run = submit(store, plan, directory=flows, queue_prefix="serve/flows")
+            assert [record.status for record in ended(store, run)] == [JobStatus.FINISHED] * 2
+            record = store.runs.require(run)
+            assert (record.local, record.queue_prefix) == (False, "serve/flows")
+        finally:
+            store.close()
+        served.signal()
+        assert served.wait() == 0
+    assert home.is_dir()
