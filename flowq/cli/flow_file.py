@@ -20,19 +20,18 @@ if TYPE_CHECKING:
     from flowq.plan import Plan
 
 
-def compile_flow(file: str, inputs: Inputs, terminal: Terminal, *, date: str | None = None) -> "Plan":
+def compile_flow(file: str, inputs: Inputs, terminal: Terminal) -> "Plan":
     """Compile a flow file to run it; errors are written to standard error, and one line about warnings.
 
     Args:
         file: the flow file, or `-`.
-        inputs: params and root.
+        inputs: params, root, and what is known of the run.
         terminal: standard error.
-        date: `run.date` of a run that exists; None: today's, in the flow's time zone.
 
     Raises:
         InvalidFlowError: it does not compile.
     """
-    compilation = compile_now(file, inputs, date=date)
+    compilation = compile_now(file, inputs)
     show_diagnostics((item for item in compilation.diagnostics if item.severity == "error"), terminal, err=True)
     warnings = [item for item in compilation.diagnostics if item.severity == "warning"]
     if warnings:
@@ -51,15 +50,22 @@ def _warnings_text(warnings: "Sequence[Diagnostic]", file: str, inputs: Inputs) 
     return f"{shown_name(file)}: {plural(len(warnings), 'warning')} ({', '.join(codes)}): {command}"
 
 
-def compile_now(file: str, inputs: Inputs, *, date: str | None = None) -> "Compilation":
-    """Compile a flow file, or for `-` standard input. `date`: `run.date`; None: today's, in the flow's time zone."""
+def compile_now(file: str, inputs: Inputs) -> "Compilation":
+    """Compile a flow file, or for `-` standard input. Unless the run has a date, it is today's, in the flow's time zone."""
     from flowq.compiler import compile_file
 
-    when = datetime.now(UTC) if date is None else date
     text = None
     if file == STDIN:
         file, text = STDIN_NAME, _standard_input()
-    return compile_file(file, params=inputs.values, params_file=inputs.file, date=when, root=inputs.root, text=text)
+    return compile_file(
+        file,
+        params=inputs.values,
+        params_file=inputs.file,
+        date=datetime.now(UTC),
+        root=inputs.root,
+        text=text,
+        run=inputs.run,
+    )
 
 
 def _standard_input() -> bytes:

@@ -55,6 +55,7 @@ def compile_file(  # noqa: PLR0913 - the facts of a run
     root: str | os.PathLike[str] | None = None,
     text: bytes | None = None,
     scheduled: Scheduled | None = None,
+    run: Mapping[str, Json] = _NO_PARAMS,
 ) -> Compilation:
     """Compile a flow file.
 
@@ -69,6 +70,7 @@ def compile_file(  # noqa: PLR0913 - the facts of a run
             directory.
         scheduled: the slot that the run is for: it gives `run.date`, `run.scheduled_at` and `run.schedule`, and its entry's params and
             labels count, params below those in `params`.
+        run: what is known of the run already: its `date`, and `scheduled_at` and `schedule` of one that was started by a schedule.
 
     Returns:
         The plan, its `file` absolute (empty for a `text`), or None with at least one error. Never raises for what is in the file.
@@ -85,7 +87,9 @@ def compile_file(  # noqa: PLR0913 - the facts of a run
     compiled = _compile(
         source,
         report,
-        Surroundings(given, _run(date), place, files, _modules(place.absolute(name)), _time(date), scheduled=scheduled),
+        Surroundings(
+            given, {**_run(date), **run}, place, files, _modules(place.absolute(name)), _time(date), scheduled=scheduled
+        ),
     )
     if root is None or compiled.plan is None:
         return compiled

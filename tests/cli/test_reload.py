@@ -1,6 +1,7 @@
 """`flowq retry` after the flow file was changed: a warning, and `--reload`, which takes the present text for what runs again."""
 
 import json
+import os
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -50,7 +51,15 @@ class Project:
 
     def flowq(self, *arguments: str) -> Done:
         return Done(
-            subprocess.run([*FLOWQ, *arguments], cwd=self.path, capture_output=True, text=True, timeout=90, check=False)
+            subprocess.run(
+                [*FLOWQ, *arguments],
+                cwd=self.path,
+                env=dict(os.environ),  # readline puts COLUMNS into the environment of the process, not into this one
+                capture_output=True,
+                text=True,
+                timeout=90,
+                check=False,
+            )
         )
 
     def status(self) -> dict[str, Any]:
@@ -271,3 +280,27 @@ def test_the_root_of_a_run_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     (folder / "mended").touch()
     assert flowq(["retry", "--failed", "--reload"]) == 0
     assert flowq(["run", "--again", "@latest"]) == 0
+
+
+SLOT = """
+params: {at: {default: "${{ run.scheduled_at ?? 'none' }}"}}
+jobs:
+  a: {run: 'echo "$AT" "$JOB" >> seen.txt', env: {AT: "${{ params.at }}", JOB: "${{ run.scheduled_at ?? 'none' }} ${{ run.date }}"}}
+  b: {depends_on: a, run: "exit 1"}
+"""
+
+
+def test_a_retry_keeps_the_slot_of_the_run(project: Project) -> None:
+    """With the text as submitted and with the present one; only the slot is not that of another run."""
+    project.write(SLOT)
+    assert project.flowq("run", "--scheduled-at", "2026-03-29T03:00+02:00").code == 1
+    assert project.flowq("retry", "--job", "a").code == 1
+    project.write(SLOT.replace("exit 1", "echo done"))
+    assert project.flowq("retry", "--job", "a", "--reload").code == 0
+    assert (project.path / "seen.txt").read_text() == 3 * "2026-03-29T03:00:00+02:00 2026-03-29T03:00:00+02:00 2026-03-29\n"
+
+
+def test_a_slot_that_is_no_time(project: Project) -> None:
+    project.write(SLOT)
+    done = project.flowq("run", "--scheduled-at", "tomorrow")
+    assert (done.code, "expected a time such as" in done.err) == (2, True)

@@ -139,8 +139,12 @@ def _present_plan(session: CliContext, store: "Store", run_id: str) -> Plan:
     if not run.file:
         raise UsageError(f"--reload: the flow of run {run_id} is not a file")
     date = run.date or date_in(run.created_ms, Plan.from_json(store.runs.plan(run_id)).timezone)
-    inputs = Inputs(json.loads(run.params or "{}"), root=run.root or None)
-    return compile_flow(near(run.file), inputs, session.err, date=date)
+    facts = {
+        "date": date,
+        **{name: value for name, value in (("scheduled_at", run.scheduled_at), ("schedule", run.entry)) if value},
+    }
+    inputs = Inputs(json.loads(run.params or "{}"), root=run.root or None, run=facts)
+    return compile_flow(near(run.file), inputs, session.err)
 
 
 def _tell_changed(store: "Store", run_id: str) -> None:

@@ -14,12 +14,13 @@ from flowq.cli.completion.candidates import complete_flows, complete_runs
 from flowq.cli.context import CliContext, pass_context, url_option
 from flowq.cli.flow_choice import flow_file, near
 from flowq.cli.options.flows import Inputs, Manner, Part, execution_options, param_options, selection_options
-from flowq.cli.options.types import Duration, Pair
+from flowq.cli.options.types import Duration, Pair, Slot
 from flowq.exceptions import UsageError
 from flowq.ids import checked_run_id
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from datetime import datetime
 
     from flowq.flows.local_worker.process import WorkerProcess
     from flowq.plan import Plan
@@ -50,6 +51,12 @@ if TYPE_CHECKING:
 @click.option(
     "--timeout", type=Duration(), metavar="DURATION", help="Time limit of the whole run (90s, 2h), instead of the flow's."
 )
+@click.option(
+    "--scheduled-at",
+    type=Slot(),
+    metavar="TIME",
+    help="Value of run.scheduled_at, as in a run that a schedule starts; run.date is its date.",
+)
 @click.option("--no-notify", is_flag=True, help="Send no messages about the run.")
 @click.option("--dry-run", is_flag=True, help="Show what would run; submit nothing.")
 @execution_options
@@ -66,6 +73,7 @@ def command(
     inputs: Inputs,
     part: Part,
     timeout: float | None,
+    scheduled_at: "datetime | None",
     no_notify: bool,
     dry_run: bool,
     manner: Manner,
@@ -76,6 +84,8 @@ def command(
     The exit code is the run's: 0 finished, 1 failed, 4 canceled by another command, 5 timed out, 7 skipped by its concurrency group; 3 if
     the file is not a valid flow. Ctrl+C cancels the run, a second one kills it. If other workers execute the run, Ctrl+C only detaches from it.
     """
+    if scheduled_at is not None:
+        inputs = replace(inputs, run={"scheduled_at": scheduled_at.isoformat(), "date": scheduled_at.date().isoformat()})
     if resume is not None:
         given = (file, run_id, again, timeout) != (None,) * 4 or not manner.cache or no_notify
         if given or inputs or labels or part or dry_run:

@@ -18,15 +18,19 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Inputs:
-    """What a flow is compiled with: the values of params, one by one and in a file (those of `values` win), and the project's root."""
+    """What a flow is compiled with: the values of params, one by one and in a file (those of `values` win), and the project's root.
+
+    `run`: what is known of the run, see `flowq.compiler.compile_file`.
+    """
 
     values: "Mapping[str, Json]" = field(default_factory=dict)
     file: str | None = None
     root: str | None = None
+    run: "Mapping[str, Json]" = field(default_factory=dict)
 
     def __bool__(self) -> bool:
         """Whether any was given."""
-        return bool(self.values) or (self.file, self.root) != (None, None)
+        return bool(self.values or self.run) or (self.file, self.root) != (None, None)
 
 
 def param_options(command: "Callable[..., Any]") -> "Callable[..., Any]":

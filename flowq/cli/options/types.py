@@ -1,9 +1,12 @@
-"""Option types: `name=value` pairs and durations."""
+"""Option types: `name=value` pairs, durations and slots."""
 
 from collections.abc import Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
+
+if TYPE_CHECKING:
+    from datetime import datetime
 
 
 class Pair(click.ParamType[tuple[str, str]]):
@@ -39,6 +42,24 @@ class Duration(click.ParamType[float]):
             return parse_duration(value)
         except TimeoutFormatError as error:
             self.fail(str(error), param, ctx)
+
+
+class Slot(click.ParamType["datetime"]):
+    """`2026-01-31T06:00+01:00`: a time with its distance to UTC, which is 0 where none is given."""
+
+    name = "time"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> "datetime":
+        """Read the text."""
+        from datetime import UTC, datetime
+
+        if isinstance(value, datetime):
+            return value
+        try:
+            found = datetime.fromisoformat(value)
+        except ValueError:
+            self.fail(f"expected a time such as 2026-01-31T06:00 or 2026-01-31T06:00+01:00, found {value!r}", param, ctx)
+        return found if found.tzinfo is not None else found.replace(tzinfo=UTC)
 
 
 def params_of(pairs: Iterable[tuple[str, str]]) -> dict[str, str]:

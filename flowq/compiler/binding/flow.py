@@ -55,7 +55,7 @@ def of_run(root: MapNode, around: Surroundings, report: Report) -> Surroundings:
     """Return the surroundings of the flow that is run, with its interpreter, its time zone and the date in it."""
     zone = fields.timezone(root.get("timezone"), report)
     date = {} if around.time is None else {"date": date_in(around.time.timestamp() * 1000, zone)}
-    run = {**around.run, **date}
+    run = {**date, **around.run}
     return replace(around, run=run, time=None, timezone=zone, python=_interpreter(root, around), alone=True)
 
 
