@@ -20,7 +20,7 @@ VARIABLE: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,255}")
 
 _SECTIONS: Final = ("secrets", "secret")  # the second one is a slip, and what stands below it no less secret
 _OPEN: Final = ("on", "message", "slow", "scheme")  # what is no secret of a message, and of a webhook
-_WORDS_OF_MESSAGES: Final = ("env", "file", "dotenv", "value", "_", "TOKEN", "DB_URL", "OPS_URL", *KINDS, *SCHEMES)
+_WORDS_OF_MESSAGES: Final = ("key", "env", "file", "dotenv", "value", "_", "TOKEN", "DB_URL", "OPS_URL", *KINDS, *SCHEMES)
 _LANGUAGE: Final = frozenset({*_SECTIONS, *_OPEN, "to", "sha256", *_WORDS_OF_MESSAGES})
 _JOBS: Final = ("jobs", "templates", "on_success", "on_failure", "on_cancel", "on_exit")
 _CUT: Final = 30  # characters after which a message may cut what it repeats
@@ -53,9 +53,7 @@ def redact(found: Sequence[Diagnostic], text: str, root: YamlNode | None) -> lis
     ranges = _ranges(root) if isinstance(root, MapNode) else _guessed(lines)
     # A value that is missing at the end of a file has its place in the line after the last one.
     hidden = {number for part in ranges for number in part if number <= len(lines)}
-    shown = [lines[number - 1] for number in hidden]
-    values = frozenset(word for line in shown for word in _SECRET_WORD.findall(line))
-    values -= frozenset(key for line in shown for key in _KEY.findall(line))
+    values = frozenset(word for number in hidden for word in _SECRET_WORD.findall(lines[number - 1]))
     return [_redacted(item, lines[item.line - 1], values) if item.line in hidden else item for item in found]
 
 

@@ -194,7 +194,7 @@ def _type(fault: Fault) -> Told:
         Code.WRONG_TYPE,
         _head(fault.node),
         f"{fault.key}: expected {expected}, found {type_name(fault.node)}",
-        (fault.schema.get("x-list-help") if isinstance(fault.node, ListNode) else None) or _type_help(fault.node, types),
+        _list_help(fault) or _type_help(fault.node, types),
     )
 
 
@@ -209,6 +209,13 @@ def _type_help(node: YamlNode, types: set[str]) -> str:
         text = node.text[:60]
         return f"for one item write [{json.dumps(text, ensure_ascii=False) if node.style or '${{' in text else text}]"
     return ""
+
+
+def _list_help(fault: Fault) -> str:
+    if not isinstance(fault.node, ListNode):
+        return ""
+    line = schedule_line(fault.key, fault.node)
+    return f"write {line}" if line else fault.schema.get("x-list-help", "") or ""
 
 
 def _unknown_keys(fault: Fault) -> Told:
