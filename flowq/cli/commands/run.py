@@ -14,7 +14,7 @@ from flowq.cli.completion.candidates import complete_flows, complete_runs
 from flowq.cli.context import CliContext, pass_context, url_option
 from flowq.cli.flow_choice import flow_file, near
 from flowq.cli.options.flows import Inputs, Manner, Part, execution_options, param_options, selection_options
-from flowq.cli.options.types import Duration, Pair, Slot
+from flowq.cli.options.types import Duration, Pair, PointInTime
 from flowq.exceptions import UsageError
 from flowq.ids import checked_run_id
 
@@ -53,7 +53,7 @@ if TYPE_CHECKING:
 )
 @click.option(
     "--scheduled-at",
-    type=Slot(),
+    type=PointInTime(),
     metavar="TIME",
     help="Value of run.scheduled_at, as in a run that a schedule starts; run.date is its date.",
 )

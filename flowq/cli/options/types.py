@@ -1,4 +1,4 @@
-"""Option types: `name=value` pairs, durations and slots."""
+"""Option types: `name=value` pairs, durations and times."""
 
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
@@ -44,7 +44,7 @@ class Duration(click.ParamType[float]):
             self.fail(str(error), param, ctx)
 
 
-class Slot(click.ParamType["datetime"]):
+class PointInTime(click.ParamType["datetime"]):
     """`2026-01-31T06:00+01:00`: a time with its distance to UTC, which is 0 where none is given."""
 
     name = "time"
