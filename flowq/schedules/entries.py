@@ -49,6 +49,10 @@ class FlowsOfDirectory(Protocol):
         """The directory, absolute."""
 
     @property
+    def waiting(self) -> bool:
+        """Whether a file is compiled by a later look."""
+
+    @property
     def stale(self) -> bool:
         """Whether the directory cannot be read."""
 

@@ -108,8 +108,10 @@ class Scheduler:
     def turn(self, *, called: bool = True) -> float:
         """Do what is due; return the seconds until the next turn. `called`: a user or the end of a run may have changed something."""
         if time.monotonic() >= self._look_at:
+            waited = self._catalog.waiting
             self._catalog.look()
-            self._look_at = time.monotonic() + _LOOK
+            self._look_at = time.monotonic() + (_SOON if self._catalog.waiting else _LOOK)
+            called = called or (waited and not self._catalog.waiting)
             seen = self._catalog.stale, {name: (flow.valid, id(flow.compilation)) for name, flow in self._catalog.flows.items()}
             called, self._seen = called or seen != self._seen, seen
         if called or time.monotonic() >= self._beat_at:
@@ -139,7 +141,8 @@ class Scheduler:
         beat = self._store.schedules.beat(self.name, entries)
         self._firing.describe(known)
         self._triggers.describe(triggers)
-        if self._tell is not None and self._told != self._seen:
+        complete = self._told is not None or not self._catalog.waiting  # the first time it tells of all files that are there
+        if self._tell is not None and self._told != self._seen and complete:
             self._told = self._seen
             self._tell(Summary.of(self._catalog, known, beat.now_ms))
         again = beat.now_ms + int(_LONGEST * 1000)

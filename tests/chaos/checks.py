@@ -17,7 +17,7 @@ PLAIN_EVENTS: Final = "events:-"  # the stream of all plain jobs, which is cappe
 _NOT_ADMITTED: Final = frozenset({"concurrency", "canceling"})
 """Reasons of runs that are running only to end: their group has turned them away, or they were canceled while they waited for it."""
 
-LASTING: Final = frozenset({"meta", "worker", "workers", "queues"})
+LASTING: Final = frozenset({"meta", "worker", "workers", "queues", "ended"})
 """The first words of keys that do not belong to a job or a run. All others must be gone when all jobs and runs
 are, or expire by themselves."""
 

@@ -11,7 +11,21 @@ from typing import Final
 
 GUIDE: Final = Path(__file__).resolve().parents[2] / "docs" / "language.md"
 PROGRAMS: Final = (
-    *("build", "check-report", "compile", "docs", "fetch", "flaky", "forget", "lint", "load", "notify", "package", "publish"),
+    *(
+        "build",
+        "check-report",
+        "compile",
+        "docs",
+        "fetch",
+        "flaky",
+        "forget",
+        "import",
+        "lint",
+        "load",
+        "notify",
+        "package",
+        "publish",
+    ),
     *("repair", "report", "ship", "spell", "test-quick", "test-units", "work"),
 )
 """What the examples execute, besides the tools every system has: here programs that do nothing."""

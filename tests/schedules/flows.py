@@ -51,6 +51,7 @@ class Flows:
     name: str = "flows"
     root: str = "/flows"
     stale: bool = False
+    waiting: bool = False
 
     @classmethod
     def of(cls, *flows: Flow) -> "Flows":

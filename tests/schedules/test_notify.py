@@ -71,6 +71,7 @@ def test_the_end_of_a_run_is_told(store: Store, url: str, endpoint: Endpoint, tm
         good = start(store, one("true", notice("finished", "failed")), tmp_path)
         bad = start(store, one("exit 3", notice("finished", "failed", "canceled"), notice("canceled"), name="other"), tmp_path)
         failed, finished = messages(endpoint, 2)
+        until(lambda: not queued(store), message="the messages to be over")
     assert (failed.document["event"], failed.document["run"]["id"], failed.document["flow"]) == ("failed", bad, "other")
     assert failed.document["message"] == f"other failed (run {bad})"
     assert (finished.document["run"]["id"], finished.document["run"]["status"]) == (good, "finished")
@@ -78,7 +79,6 @@ def test_the_end_of_a_run_is_told(store: Store, url: str, endpoint: Endpoint, tm
     assert finished.headers["X-Flowq-Event"] == "finished"
     assert finished.headers["X-Flowq-Delivery"]
     assert len(endpoint.asked) == 2
-    until(lambda: not queued(store), message="the messages to be over")
 
 
 def test_the_address_is_stored_nowhere(store: Store, url: str, endpoint: Endpoint, tmp_path: Path) -> None:

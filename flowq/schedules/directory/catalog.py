@@ -87,6 +87,7 @@ class Catalog:
     Attributes:
         flows: the flows by name, after the first `look`.
         stale: the directory cannot be read; the flows are those of the last look that could.
+        waiting: a file was written a moment ago, and is compiled by a later look.
         problem: why, or "".
 
     Raises:
@@ -97,7 +98,7 @@ class Catalog:
         self.root = os.path.abspath(root)  # noqa: PTH100 - not resolve(): a link is followed at each look
         self.name = catalog_name(self.root, name)
         self.flows: Mapping[str, CatalogFlow] = MappingProxyType({})
-        self.stale = False
+        self.stale = self.waiting = False
         self.problem = ""
         self._walk = Walk(self.root)
         self._files: dict[str, _File] = {}
@@ -121,6 +122,7 @@ class Catalog:
             if file is None:
                 file = self._files[path] = _File(f"{self.root}/{path}")
             file.look(mark, marks)
+        self.waiting = any(file.waiting for file in self._files.values())
         self.flows = MappingProxyType(self._named())
         return None
 
@@ -160,6 +162,11 @@ class _File:
             self._seen, self._since = signature, time.monotonic()
         if signature != self._known and self._is_settled(signature):
             self._compile(mark)
+
+    @property
+    def waiting(self) -> bool:
+        """Whether what was seen last is still to be compiled."""
+        return self._seen != self._known
 
     def flow(self, name: str) -> CatalogFlow:
         """Return it as a flow."""
