@@ -25,6 +25,8 @@ class LockFile:
 
     __slots__ = ("_descriptor", "path")
 
+    _close = staticmethod(os.close)  # at the end of the interpreter, `os` is gone before the last file is closed
+
     def __init__(self, path: str, descriptor: int | None = None) -> None:
         self._descriptor = -1
         self.path = path
@@ -79,7 +81,7 @@ class LockFile:
         """Close the file, which releases the lock unless a child shares it. Closing twice is allowed."""
         descriptor, self._descriptor = self._descriptor, -1
         if descriptor >= 0:
-            os.close(descriptor)
+            self._close(descriptor)
 
     def __del__(self) -> None:
         self.close()
