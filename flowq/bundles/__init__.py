@@ -1,0 +1,8 @@
+"""Bundles: the files that a run needs beside its plan, so that its jobs run on machines without its directory.
+
+    listing   which files belong, and the hash that names a bundle by its content
+    archive   the bytes that travel, and the directory that is made of them again
+
+A bundle is plain data: where it is stored and for which run is the business of others. The same files make the same hash on every machine,
+and an archive is only unpacked if what is in it has the hash that was asked for.
+"""
